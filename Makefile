@@ -1,0 +1,91 @@
+# graphnn: `make demo` shows it, `make test` tests it. Everything is installed into .venv, once.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
+
+# Arguments for pytest: make test ARGS="-k floors"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test lint format types docs bench clean distclean
+
+help:
+	@echo "make demo       run the demo: build, evaluate and draw a network"
+	@echo "make test       run the tests            (ARGS=... is handed to pytest)"
+	@echo "make bench      run the benchmarks       (likewise)"
+	@echo "make lint       check style and format"
+	@echo "make format     mend style and format where a tool can"
+	@echo "make types      check types"
+	@echo "make docs       build the documentation into docs/_build/html"
+	@echo "make clean      remove what the above have made; distclean removes .venv too"
+	@echo
+	@echo "PYTHON=...      the interpreter .venv is made with (3.11 or later; default: python3)"
+
+demo: $(VENV)/demo.stamp
+	@$(BIN)/graphnn demo
+
+test: $(VENV)/test.stamp
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/test.stamp
+	@$(BIN)/python -m pytest tests/benchmarks --override-ini norecursedirs= $(ARGS)
+
+lint: $(VENV)/lint.stamp
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(VENV)/lint.stamp
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(VENV)/lint.stamp
+	@$(BIN)/mypy --strict graphnn
+
+docs: $(VENV)/docs.stamp
+	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+# The environment. A stamp is younger than pyproject.toml when what it stands for is installed.
+
+$(VENV)/made.stamp:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "graphnn needs Python 3.11 or later, and there is no '$(PYTHON)' here; say which to use: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "graphnn needs Python 3.11 or later; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1); say which to use: make PYTHON=python3.11" >&2; exit 1; }
+	@echo "Making $(VENV) with $$("$(PYTHON)" --version) ..."
+	@"$(PYTHON)" -m venv --clear $(VENV) || { \
+	  echo "'$(PYTHON) -m venv' failed; some systems keep it in a package of its own (python3-venv)" >&2; exit 1; }
+	@$(PIP) install --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/demo.stamp: pyproject.toml $(VENV)/made.stamp
+	@echo "Installing graphnn for the demo ..."
+	@$(PIP) install --editable ".[dot,plot,cli]"
+	@touch $@
+
+$(VENV)/test.stamp: pyproject.toml $(VENV)/made.stamp
+	@echo "Installing graphnn and what its tests need ..."
+	@$(PIP) install --editable ".[all]" --group test
+	@touch $@
+
+$(VENV)/lint.stamp: pyproject.toml $(VENV)/made.stamp
+	@echo "Installing graphnn, ruff and mypy ..."
+	@$(PIP) install --editable ".[all]" --group lint
+	@touch $@
+
+$(VENV)/docs.stamp: pyproject.toml $(VENV)/made.stamp
+	@echo "Installing graphnn and Sphinx ..."
+	@$(PIP) install --editable ".[dot]" --group docs
+	@touch $@
+
+clean:
+	rm -rf build dist docs/_build graphnn-demo htmlcov .coverage .coverage.* .benchmarks
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find graphnn tests examples docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)

@@ -1,0 +1,87 @@
+"""graphnn: a computational-graph engine one can see through.
+
+Every operation is a node of a NetworkX DAG; a scheduler evaluates it in topological order; gradients are nodes
+of the same DAG.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from . import errors, functions, ops, testing
+from .autograd import grad, jvp, vjp
+from .errors import (
+    AxisError,
+    DivisionError,
+    DrawingError,
+    DtypeError,
+    EvaluationError,
+    FileFormatError,
+    GraphError,
+    GraphnnError,
+    GraphnnWarning,
+    LabelError,
+    LookupFailure,
+    MemoryBudgetError,
+    NoRuleError,
+    ShapeError,
+    UsageError,
+    ValueRangeError,
+)
+from .execute.compiled import compile
+from .execute.interpreter import Step, run, steps
+from .graph import Graph, Node, Op, Scope, Spec
+from .order import critical_path, generations, schedule
+from .transform import extract, replace
+
+if TYPE_CHECKING:
+    from .functions import *  # noqa: F403 - the stub beside it names every operation
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AxisError",
+    "DivisionError",
+    "DrawingError",
+    "DtypeError",
+    "EvaluationError",
+    "FileFormatError",
+    "Graph",
+    "GraphError",
+    "GraphnnError",
+    "GraphnnWarning",
+    "LabelError",
+    "LookupFailure",
+    "MemoryBudgetError",
+    "NoRuleError",
+    "Node",
+    "Op",
+    "Scope",
+    "ShapeError",
+    "Spec",
+    "Step",
+    "UsageError",
+    "ValueRangeError",
+    "compile",
+    "critical_path",
+    "errors",
+    "extract",
+    "functions",
+    "generations",
+    "grad",
+    "jvp",
+    "ops",
+    "replace",
+    "run",
+    "schedule",
+    "steps",
+    "testing",
+    "vjp",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Hand on the operations and compositions, also those a user defines: ``gn.exp``, ``gn.softsign``."""
+    return getattr(functions, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *dir(functions)})

@@ -1,0 +1,138 @@
+"""`compile`: fetches and updates as one step that either happens whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError, ValueRangeError
+from ..graph import Graph, Node
+from ..graph.fetches import ancestors, resolve
+from .interpreter import Feed, Step, evaluate, handed_out, prepare
+
+_BACKENDS = ("numpy",)
+_GUARDS = (None, "nan")
+
+
+class Compiled:
+    """A step made by `compile`: call it with a feed.
+
+    Attributes
+    ----------
+    graph : Graph
+    fetches : list of Node
+    updates : dict of Node to Node
+        With the counters of the random nodes that are read.
+    """
+
+    def __init__(self, fetches: Any, updates: Mapping[Any, Any] | None, backend: str, guard: str | None) -> None:
+        if backend not in _BACKENDS:
+            raise ValueRangeError(f'unknown backend "{backend}" (must be one of {", ".join(_BACKENDS)})')
+        if guard not in _GUARDS:
+            raise ValueRangeError(f'unknown guard {guard!r} (must be "nan", or None)')
+        self.graph: Graph
+        self.graph, self.fetches, self._rebuild = resolve(fetches, None, updates or ())
+        self.updates = self._with_advances(updates or {})
+        self.guard = guard
+        self._wanted = [*self.fetches, *self.updates.values()]
+
+    def _with_advances(self, updates: Mapping[Any, Any]) -> dict[Node, Node]:
+        if not isinstance(updates, Mapping):
+            raise UsageError(f"updates are {{parameter: node}}, not {type(updates).__name__}")
+        checked = dict(self.graph._checked_update(parameter, node) for parameter, node in updates.items())
+        if checked:
+            read = ancestors([*self.fetches, *checked.values()])
+            for counter, following in self.graph.advances.items():
+                if counter in read:
+                    checked.setdefault(counter, following)
+        return checked
+
+    def __call__(self, feed: Feed | None = None, *, sizes: Mapping[str, int] | None = None) -> Any:
+        """Evaluate the fetches, then make all updates together; if anything fails, none is made.
+
+        Parameters
+        ----------
+        feed : mapping of Node or str to array_like
+        sizes : mapping of str to int, optional
+            Of dimensions that no feed tells.
+
+        Returns
+        -------
+        array, or list, tuple or dict of arrays
+            In the form of the fetches, from before the updates.
+
+        Raises
+        ------
+        ValueRangeError
+            Under ``guard="nan"``, when a node's value holds a NaN.
+        GraphnnError
+            As in `run`.
+        """
+        prepared = prepare(self.graph, self._wanted, feed, sizes)
+        places = prepared.program.fetches
+        wanted = set(places)
+        values: dict[int, Any] = {}
+        with np.errstate(all="ignore"):
+            for step in evaluate(prepared):
+                if self.guard is not None:
+                    _check_nan(step)
+                if step.index in wanted:
+                    values[step.index] = step.value
+        results = handed_out([values[place] for place in places])
+        count = len(self.fetches)
+        following = dict(zip(self.updates, results[count:], strict=True))
+        for value in following.values():
+            value.flags.writeable = False
+        self.graph.state.update(following)
+        return self._rebuild(results[:count])
+
+    def __repr__(self) -> str:
+        names = ", ".join(node.name for node in self.fetches)
+        return f'<compiled step of "{self.graph.name}": {names}; {len(self.updates)} updates>'
+
+
+def _check_nan(step: Step) -> None:
+    if step.value.dtype.kind == "f" and np.isnan(step.value).any():
+        index = tuple(int(i) for i in np.argwhere(np.isnan(step.value))[0])
+        node = step.node
+        raise ValueRangeError(
+            f'"{node.name}" ({node.op.name}, made at {node.origin}) is NaN at {index}; no update was made, '
+            "so the state is the one that led here"
+        )
+
+
+def compile(
+    fetches: Any, updates: Mapping[Any, Any] | None = None, backend: str = "numpy", guard: str | None = None
+) -> Compiled:
+    """Return a function from a feed to the values of the fetches, that makes the updates with each call.
+
+    Parameters
+    ----------
+    fetches : Node, str, or list, tuple or dict of them
+    updates : dict of Node to Node, optional
+        ``{parameter: node of its next value}``, as ``optimizer.updates(loss)`` returns it. The counters of
+        random nodes that are read come by themselves.
+    backend : {"numpy"}
+    guard : {None, "nan"}
+        "nan": a NaN anywhere raises before any update is made.
+
+    Returns
+    -------
+    Compiled
+
+    Raises
+    ------
+    ShapeError, DtypeError
+        When a next value does not fit its parameter.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> w = g.parameter("w", 8.0)
+    >>> halve = compile(w, updates={w: w * 0.5})
+    >>> float(halve()), float(halve()), float(w.value)
+    (8.0, 4.0, 2.0)
+    """
+    return Compiled(fetches, updates, backend, guard)

@@ -1,0 +1,457 @@
+"""Evaluation: one generator, one node at a time. Everything that watches a run is a client of `evaluate`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import (
+    DtypeError,
+    GraphnnError,
+    GraphnnWarning,
+    LookupFailure,
+    MemoryBudgetError,
+    ShapeError,
+    UsageError,
+    near,
+    restated,
+)
+from ..graph import Array, Graph, Node, Placeholder, as_array
+from ..graph.dimensions import concrete, evaluate as size_of, names_in, shown
+from ..graph.fetches import resolve
+from ..order import last_uses, schedule
+
+Feed = Mapping[Any, Any]
+Forward = Callable[..., Any]
+
+_MOST_PROGRAMS, _MOST_BINDINGS = 32, 64
+# Below this no machine is short of memory, and asking how much is free would cost more than the run.
+_ALWAYS_FITS = 64 * 2**20
+_SHARE_OF_FREE = 0.8
+
+
+class Step(NamedTuple):
+    """One evaluated node.
+
+    Attributes
+    ----------
+    index : int
+        Its place in the schedule.
+    node : Node
+    operands : tuple of array
+        The values that it was computed from.
+    value : array
+    """
+
+    index: int  # type: ignore[assignment]
+    node: Node
+    operands: tuple[Array, ...]
+    value: Array
+
+
+class Binding(NamedTuple):
+    """A program for one set of sizes: every constraint checked, every attribute a number."""
+
+    forwards: list[Forward | None]
+    largest: int
+    largest_node: Node | None
+
+
+class Program:
+    """A schedule made ready to be evaluated; kept with its graph, since nodes never change."""
+
+    def __init__(self, fetches: Sequence[Node]) -> None:
+        self.order = schedule(list(fetches))
+        place = {node: i for i, node in enumerate(self.order)}
+        self.fetches = [place[node] for node in fetches]
+        self.operands = [tuple([place[operand] for operand in node.inputs]) for node in self.order]
+        self.dying = last_uses(self.order, fetches)
+        self.placeholders = [node for node in self.order if isinstance(node.op, Placeholder)]
+        self.names: frozenset[str] = frozenset()
+        self._constrained = [node for node in self.order if node.spec.constraints]
+        shapes = {node.spec.shape for node in self.order}
+        for shape in shapes:
+            self.names |= names_in(shape)
+        for node in self._constrained:
+            for pair in node.spec.constraints:
+                self.names |= names_in(pair)
+        self._bindings: dict[tuple[int | None, ...], Binding] = {}
+
+    def bound(self, sizes: Mapping[str, int]) -> Binding:
+        """Return the program for these sizes.
+
+        Raises
+        ------
+        ShapeError
+            When two dimensions that must be equal are not.
+        LookupFailure
+            When nothing gives a dimension a size.
+        """
+        key = tuple([sizes.get(name) for name in sorted(self.names)]) if self.names else ()
+        found = self._bindings.get(key)
+        if found is None:
+            if len(self._bindings) >= _MOST_BINDINGS:
+                self._bindings.clear()
+            found = self._bindings[key] = self._bind(sizes)
+        return found
+
+    def _bind(self, sizes: Mapping[str, int]) -> Binding:
+        for node in self._constrained:
+            for a, b in node.spec.constraints:
+                if size_of(a, sizes) != size_of(b, sizes):
+                    raise ShapeError(_unequal(node, a, b, sizes))
+        forwards: list[Forward | None] = []
+        bytes_of: dict[Any, int] = {}
+        largest, largest_node = 0, None
+        for node in self.order:
+            size = bytes_of.get(node.spec)
+            if size is None:
+                shape = concrete(node.spec.shape, sizes)
+                size = bytes_of[node.spec] = math.prod(shape) * node.spec.dtype.itemsize
+            if size > largest:
+                largest, largest_node = size, node
+            if isinstance(node.op, Placeholder) or node.has_value:
+                forwards.append(None)
+            else:
+                op = node.op.bound(sizes) if node.op.sized else node.op
+                forward: Forward = op.forward
+                forwards.append(forward if node.dtype != np.float16 else _watched(node, forward))
+        return Binding(forwards, largest, largest_node)
+
+
+def _unequal(node: Node, a: Any, b: Any, sizes: Mapping[str, int]) -> str:
+    lines = [f"{node.op.name}: {_valued(a, sizes)} meets {_valued(b, sizes)}, and they must be equal"]
+    for position, operand in enumerate(node.inputs):
+        shape = shown(concrete(operand.shape, sizes))
+        declared = "" if shape == shown(operand.shape) else f" = {shape} in this run"
+        lines.append(f'  operand {position}: "{operand.name}" {shown(operand.shape)}{declared}, made at {operand.origin}')
+    lines.append(f'  in "{node.name}", made at {node.origin}; nothing was computed')
+    return "\n".join(lines)
+
+
+def _valued(dim: Any, sizes: Mapping[str, int]) -> str:
+    return str(dim) if isinstance(dim, int) else f"{dim} = {size_of(dim, sizes)}"
+
+
+def _watched(node: Node, forward: Forward) -> Forward:
+    """Return `forward`, with a warning the first time that this float16 node overflows."""
+
+    def watched(*operands: Array) -> Any:
+        value = forward(*operands)
+        if np.isinf(value).any() and all(np.isfinite(operand).all() for operand in operands):
+            warned: set[Node] = node.graph.caches.setdefault("overflowed", set())
+            if node not in warned:
+                warned.add(node)
+                warnings.warn(
+                    f'"{node.name}" ({node.op.name}, made at {node.origin}) overflows float16, whose largest number '
+                    "is 65504: its result is infinite where its operands were not",
+                    GraphnnWarning,
+                    stacklevel=2,
+                )
+        return value
+
+    return watched
+
+
+def program_of(graph: Graph, fetches: Sequence[Node]) -> Program:
+    """Return the program of these fetches, made once and kept with the graph."""
+    programs: dict[tuple[Node, ...], Program] = graph.caches.setdefault("programs", {})
+    key = tuple(fetches)
+    program = programs.get(key)
+    if program is None:
+        if len(programs) >= _MOST_PROGRAMS:
+            programs.clear()
+        program = programs[key] = Program(fetches)
+    return program
+
+
+class Prepared(NamedTuple):
+    """A program with its checked feed: what `evaluate` takes."""
+
+    program: Program
+    binding: Binding
+    given: dict[Node, Array]
+
+
+def prepare(
+    graph: Graph, fetches: Sequence[Node], feed: Feed | None = None, sizes: Mapping[str, int] | None = None
+) -> Prepared:
+    """Check a feed, bind the sizes, and return all that an evaluation needs.
+
+    Raises
+    ------
+    LookupFailure
+        When a feed is missing or unknown, or nothing gives a dimension a size.
+    ShapeError, DtypeError
+        When a feed is not as declared, or sizes that must be equal are not.
+    MemoryBudgetError
+        When a value would be larger than the memory budget.
+    """
+    program = program_of(graph, fetches)
+    given, bound = checked_feed(graph, feed, sizes)
+    missing = [node for node in program.placeholders if node not in given]
+    if missing:
+        listed = ", ".join(f'"{node.name}" {node.spec}' for node in missing)
+        raise LookupFailure(f"the feed lacks {listed}; it is needed for {_fetch_names(program)}")
+    binding = program.bound(bound)
+    if binding.largest > _ALWAYS_FITS or graph.memory_budget is not None:
+        _check_memory(graph, binding)
+    return Prepared(program, binding, given)
+
+
+def _fetch_names(program: Program) -> str:
+    names = [f'"{program.order[i].name}"' for i in program.fetches[:4]]
+    return ", ".join(names) + (", …" if len(program.fetches) > 4 else "")
+
+
+def checked_feed(
+    graph: Graph, feed: Feed | None, sizes: Mapping[str, int] | None = None
+) -> tuple[dict[Node, Array], dict[str, int]]:
+    """Return the arrays by placeholder, cast to what was declared, and the sizes they bind."""
+    if feed is not None and not isinstance(feed, Mapping):
+        raise UsageError(f"a feed is a dict {{placeholder: array}}, not {type(feed).__name__}")
+    given: dict[Node, Array] = {}
+    bound: dict[str, int] = {}
+    bound_by: dict[str, str] = {}
+    for name, size in (sizes or {}).items():
+        bound[name] = int(size)
+        bound_by[name] = "sizes="
+    for key, value in (feed or {}).items():
+        node = _fed(graph, key)
+        if node in given:
+            raise LookupFailure(f'"{node.name}" is fed twice, as a node and by name')
+        array = value if type(value) is np.ndarray and value.dtype == node.spec.dtype else _cast(node, value)
+        if not array.dtype.isnative:
+            array = array.astype(node.spec.dtype)
+        declared = node.spec.shape
+        if array.shape != declared:
+            if len(array.shape) != len(declared):
+                raise ShapeError(_misshapen(node, array))
+            for dim, size in zip(declared, array.shape, strict=True):
+                if dim == size:
+                    continue
+                if isinstance(dim, int):
+                    raise ShapeError(_misshapen(node, array))
+                if bound.setdefault(dim, size) != size:
+                    raise ShapeError(
+                        f'the feed of "{node.name}" has {dim} = {size} (shape {shown(array.shape)} for '
+                        f'{shown(declared)}), but {bound_by[dim]} has {dim} = {bound[dim]}; '
+                        f"declared at {node.origin}"
+                    )
+                bound_by.setdefault(dim, f'"{node.name}"')
+        given[node] = array
+    for dim in [dim for dim in bound if not dim.isidentifier()]:
+        # A placeholder may be declared ("2*batch",): what it was fed must agree with the names.
+        if size_of(dim, {k: v for k, v in bound.items() if k.isidentifier()}) != bound[dim]:
+            raise ShapeError(f"the feed of {bound_by[dim]} has {dim} = {bound[dim]}, which its names do not give")
+    return given, bound
+
+
+def _fed(graph: Graph, key: Any) -> Node:
+    node = key
+    names = [node.name for node in graph.placeholders]
+    if isinstance(key, str):
+        if key not in graph:
+            raise LookupFailure(f'the feed names "{key}", which is no placeholder of "{graph.name}".{near(key, names)}')
+        node = graph[key]
+    if not isinstance(node, Node):
+        raise UsageError(f"a feed's keys are placeholders or their names, not {type(key).__name__}")
+    if node.graph is not graph:
+        raise LookupFailure(f'the feed gives "{node.name}" of the graph "{node.graph.name}", not of "{graph.name}"')
+    if not isinstance(node.op, Placeholder):
+        raise LookupFailure(f'"{node.name}" is a {node.op.name}; only placeholders are fed.{near(node.name, names)}')
+    return node
+
+
+def _cast(node: Node, value: Any) -> Array:
+    array = as_array(value, f'the feed of "{node.name}"')
+    if not np.can_cast(array.dtype, node.dtype, "same_kind"):
+        raise DtypeError(
+            f'the feed of "{node.name}" is {array.dtype}, and the placeholder is {node.dtype} '
+            f"(declared at {node.origin}): cast it yourself if you mean to, array.astype({str(node.dtype)!r})"
+        )
+    return array.astype(node.dtype)
+
+
+def _misshapen(node: Node, array: Array) -> str:
+    return (
+        f'the feed of "{node.name}" has shape {shown(array.shape)}; expected {shown(node.shape)}, '
+        f"as declared at {node.origin}"
+    )
+
+
+def _check_memory(graph: Graph, binding: Binding) -> None:
+    budget = graph.memory_budget
+    if budget is None:
+        budget = int(_free_memory() * _SHARE_OF_FREE)
+    if binding.largest > budget and binding.largest_node is not None:
+        node = binding.largest_node
+        raise MemoryBudgetError(
+            f'"{node.name}" ({node.op.name} {node.spec}, made at {node.origin}) would take {binding.largest:,} bytes; '
+            f"the budget is {budget:,}. Nothing was computed; graph.memory_budget sets another budget"
+        )
+
+
+def _free_memory() -> float:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return float(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return math.inf
+
+
+def evaluate(prepared: Prepared) -> Iterator[Step]:
+    """Evaluate node by node: one step an iteration, nothing ahead of it. Values go when nothing reads them again.
+
+    NumPy's floating-point warnings are to be off around each iteration; `run` and `steps` see to it.
+    """
+    program, binding, given = prepared
+    order = program.order
+    ndarray = np.ndarray
+    values: list[Any] = [None] * len(order)
+    make = tuple.__new__
+    for i, (node, forward, places, dying) in enumerate(
+        zip(order, binding.forwards, program.operands, program.dying, strict=True)
+    ):
+        operands = tuple([values[place] for place in places])
+        if forward is None:
+            value = given[node] if isinstance(node.op, Placeholder) else node.graph._stored(node)
+        else:
+            try:
+                value = forward(*operands)
+            except Warning:
+                raise
+            except Exception as error:
+                raise failure(node, operands, error) from error
+            if type(value) is not ndarray:
+                value = np.asarray(value)
+        values[i] = value
+        yield make(Step, (i, node, operands, value))
+        for place in dying:
+            values[place] = None
+
+
+def failure(node: Node, operands: Sequence[Array], error: Exception) -> GraphnnError:
+    """Return the error of an operation, told with its node, operands and origin."""
+    text = str(error) or type(error).__name__
+    lines = [f'while evaluating "{node.name}" ({node.op.name} {node.spec}), made at {node.origin}: {text}']
+    for position, (operand, value) in enumerate(zip(node.inputs, operands, strict=True)):
+        lines.append(f'  operand {position}: "{operand.name}" {shown(value.shape)} {value.dtype}')
+    return restated(error, "\n".join(lines))
+
+
+def run(
+    fetches: Any,
+    feed: Feed | None = None,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    graph: Graph | None = None,
+) -> Any:
+    """Evaluate what is asked, and return its values.
+
+    Parameters
+    ----------
+    fetches : Node, str, or list, tuple or dict of them
+    feed : mapping of Node or str to array_like
+        A value for each placeholder that is needed; cast to its dtype where NumPy calls it the same kind.
+    sizes : mapping of str to int, optional
+        Of dimensions that no feed tells.
+    graph : Graph, optional
+        Where names are looked up, if neither fetches nor feed hold a node.
+
+    Returns
+    -------
+    array, or list, tuple or dict of arrays
+        In the form of `fetches`; the caller's own.
+
+    Raises
+    ------
+    LookupFailure
+        When a feed is missing or unknown, or nothing gives a dimension a size.
+    ShapeError, DtypeError
+        When a feed is not as declared, or sizes that must be equal are not; nothing is computed then.
+    GraphnnError
+        When an operation fails: of the same builtin class, with the node, its operands and its origin.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x", shape=("n",))
+    >>> run({"twice": x + x}, {x: [1.0, 2.0]})
+    {'twice': array([2., 4.])}
+    """
+    graph, nodes, rebuild = resolve(fetches, graph, feed or ())
+    prepared = prepare(graph, nodes, feed, sizes)
+    wanted = set(prepared.program.fetches)
+    values: dict[int, Array] = {}
+    with np.errstate(all="ignore"):
+        for step in evaluate(prepared):
+            if step.index in wanted:
+                values[step.index] = step.value
+    return rebuild(handed_out([values[i] for i in prepared.program.fetches]))
+
+
+def handed_out(values: Sequence[Array]) -> list[Array]:
+    """Return arrays that are the caller's own: a view, a read-only array or a second of the same is copied."""
+    seen: set[int] = set()
+    result = []
+    for value in values:
+        if value.base is not None or not value.flags.writeable or id(value) in seen:
+            value = value.copy()
+        seen.add(id(value))
+        result.append(value)
+    return result
+
+
+def steps(
+    fetches: Any,
+    feed: Feed | None = None,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    graph: Graph | None = None,
+) -> Iterator[Step]:
+    """Evaluate what is asked one node at a time.
+
+    Parameters
+    ----------
+    fetches, feed, sizes, graph
+        As in `run`; checked at once, before the first step.
+
+    Yields
+    ------
+    Step
+        With ``index``, ``node``, ``operands`` and ``value``; the arrays are read-only.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x")
+    >>> for step in steps(-x * 2.0, {x: 3.0}):
+    ...     print(step.index, step.node.name, step.value)
+    0 x 3.0
+    1 negative -3.0
+    2 constant 2.0
+    3 multiply -6.0
+    """
+    graph, nodes, _ = resolve(fetches, graph, feed or ())
+    prepared = prepare(graph, nodes, feed, sizes)
+    given = {node: array.copy() for node, array in prepared.given.items()}
+    return _quietly(evaluate(prepared._replace(given=given)))
+
+
+def _quietly(evaluation: Iterator[Step]) -> Iterator[Step]:
+    while True:
+        # Entered anew for each step: what a generator sets would hold in its consumer's code too.
+        with np.errstate(all="ignore"):
+            step = next(evaluation, None)
+        if step is None:
+            return
+        step.value.flags.writeable = False
+        yield step

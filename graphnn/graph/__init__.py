@@ -1,0 +1,32 @@
+"""The ground floor: specs, operations, nodes, and the graph that keeps them as a live NetworkX DAG."""
+
+from .dag import Dag
+from .dimensions import Dim, Shape
+from .forms import flatten
+from .graph import Graph, Node, Scope, as_array, check_update
+from .op import Array, Constant, Op, Parameter, Placeholder, Spec, composition, fn, operation, registry
+from .origin import Origin, user_origin
+
+__all__ = [
+    "Array",
+    "Constant",
+    "Dag",
+    "Dim",
+    "Graph",
+    "Node",
+    "Op",
+    "Origin",
+    "Parameter",
+    "Placeholder",
+    "Scope",
+    "Shape",
+    "Spec",
+    "as_array",
+    "check_update",
+    "composition",
+    "flatten",
+    "fn",
+    "operation",
+    "registry",
+    "user_origin",
+]

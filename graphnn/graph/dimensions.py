@@ -1,0 +1,380 @@
+"""Dimensions: an int, a name, or an expression of names, kept as text in one canonical form.
+
+``"batch"``, ``"4*batch"``, ``"max(batch-1, 0)"``, ``"(batch+1)//2"``. Because the form is canonical, two
+dimensions are equal exactly if their texts are; because it is text, a shape is plain data anywhere. A name
+stands for any size from 0 up, bound once a run by the feed.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..errors import LookupFailure, ShapeError, UsageError
+
+Dim = int | str
+Shape = tuple[Dim, ...]
+Constraint = tuple[Dim, Dim]
+
+# A polynomial over atoms: {sorted atoms of the product: coefficient}. An atom is a name, a "max(…, 0)" or a "(…//…)".
+_Poly = dict[tuple[str, ...], int]
+_MOST_TERMS, _MOST_CHARACTERS = 1000, 4000
+
+
+def _constant(poly: _Poly) -> int | None:
+    if not poly:
+        return 0
+    return poly[()] if len(poly) == 1 and () in poly else None
+
+
+def _whole(number: int) -> _Poly:
+    return {(): number} if number else {}
+
+
+def _combine(a: _Poly, b: _Poly, factor: int = 1) -> _Poly:
+    result = dict(a)
+    for product, coefficient in b.items():
+        total = result.get(product, 0) + factor * coefficient
+        if total:
+            result[product] = total
+        else:
+            result.pop(product, None)
+    return result
+
+
+def _times(a: _Poly, b: _Poly) -> _Poly:
+    result: _Poly = {}
+    for pa, ca in a.items():
+        result = _combine(result, {tuple(sorted(pa + pb)): ca * cb for pb, cb in b.items()})
+        if len(result) > _MOST_TERMS:
+            raise ShapeError(f"a dimension of more than {_MOST_TERMS} terms is not supported")
+    return result
+
+
+def _divided(a: _Poly, b: _Poly) -> _Poly:
+    """Return the floor of a / b: what divides exactly leaves the quotient, the rest stays an atom."""
+    if not b:
+        raise ShapeError(f"the dimension ({_text(a)})//0 divides by zero")
+    whole: _Poly = {}
+    rest = dict(a)
+    if len(b) == 1:
+        ((divisor, by),) = b.items()
+        for product, coefficient in a.items():
+            remaining = list(product)
+            if coefficient % by == 0 and all(_take(remaining, atom) for atom in divisor):
+                whole[tuple(remaining)] = coefficient // by
+                del rest[product]
+    else:
+        ratio = next(iter(a.values()), 0) // next(iter(b.values()))
+        if not _combine(a, _times(b, _whole(ratio)), -1):
+            return _whole(ratio)
+    if not rest:
+        return whole
+    numerator, divisor_value = _constant(rest), _constant(b)
+    if numerator is not None and divisor_value is not None:
+        return _combine(whole, _whole(numerator // divisor_value))
+    return _combine(whole, {(f"({_grouped(rest)}//{_grouped(b)})",): 1})
+
+
+def _take(remaining: list[str], atom: str) -> bool:
+    if atom in remaining:
+        remaining.remove(atom)
+        return True
+    return False
+
+
+def _never_negative(poly: _Poly) -> bool:
+    return all(c > 0 and all(not p.startswith("(") or "-" not in p for p in product) for product, c in poly.items())
+
+
+def _clamped(poly: _Poly) -> _Poly:
+    """Return max(poly, 0)."""
+    if _never_negative(poly):
+        return poly
+    if _never_negative({product: -c for product, c in poly.items()}):
+        return {}
+    return {(f"max({_text(poly)}, 0)",): 1}
+
+
+def _text(poly: _Poly) -> str:
+    if not poly:
+        return "0"
+    text = ""
+    for product, coefficient in sorted(poly.items(), key=lambda term: (-len(term[0]), term[0])):
+        factors = ([str(abs(coefficient))] if abs(coefficient) != 1 or not product else []) + list(product)
+        text += ("-" if coefficient < 0 else "+" if text else "") + "*".join(factors)
+    alone = len(poly) == 1 and text.startswith("(") and next(iter(poly.items())) == ((text,), 1)
+    return text[1:-1] if alone else text
+
+
+def _grouped(poly: _Poly) -> str:
+    text = _text(poly)
+    return text if text.isidentifier() or text.isdigit() else f"({text})"
+
+
+def _from_tree(tree: ast.AST) -> _Poly:
+    match tree:
+        case ast.Constant(value=int() as value) if type(value) is int:
+            return _whole(value)
+        case ast.Name(id=name) if name != "max":
+            return {(name,): 1}
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return _combine({}, _from_tree(operand), -1)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _combine(_from_tree(left), _from_tree(right))
+        case ast.BinOp(left=left, op=ast.Sub(), right=right):
+            return _combine(_from_tree(left), _from_tree(right), -1)
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return _times(_from_tree(left), _from_tree(right))
+        case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
+            return _divided(_from_tree(left), _from_tree(right))
+        case ast.Call(func=ast.Name(id="max"), args=[inner, ast.Constant(value=0)], keywords=[]):
+            return _clamped(_from_tree(inner))
+    raise ValueError
+
+
+def _parsed_tree(text: str) -> ast.AST:
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError
+    return ast.parse(text, mode="eval").body
+
+
+@lru_cache(maxsize=4096)
+def _poly_of_text(text: str) -> _Poly:
+    try:
+        return _from_tree(_parsed_tree(text))
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        shown = text if len(text) <= 60 else text[:57] + "..."
+        raise ShapeError(
+            f"{shown!r} is no dimension: give an int, a name such as 'batch', or names joined by +, -, * and //"
+        ) from None
+
+
+def _poly(dim: Dim) -> _Poly:
+    if isinstance(dim, str):
+        return _poly_of_text(dim)
+    return _whole(dim)
+
+
+def _dim(poly: _Poly) -> Dim:
+    value = _constant(poly)
+    return _text(poly) if value is None else value
+
+
+def dimension(value: Any) -> Dim:
+    """Return `value` as a dimension in canonical form.
+
+    Parameters
+    ----------
+    value : int or str
+        A size from 0 up, a name, or an expression of names.
+
+    Returns
+    -------
+    int or str
+
+    Raises
+    ------
+    ShapeError
+        When it is negative, or text that is no such expression.
+    UsageError
+        When it is neither an int nor text.
+
+    Examples
+    --------
+    >>> dimension("batch*2 + batch*2")
+    '4*batch'
+    """
+    if isinstance(value, str):
+        return _dim(_poly_of_text(value))
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        if value < 0:
+            raise ShapeError(f"a dimension is 0 or more, not {value}")
+        return int(value)
+    hint = "; give an unknown size a name, such as 'batch'" if value is None else ""
+    raise UsageError(f"a dimension is an int or a name, not {value!r}{hint}")
+
+
+def shape_of(value: Any) -> Shape:
+    """Return an int, a name or a sequence of them as a shape in canonical form."""
+    if isinstance(value, (int, str, np.integer)) or value is None:
+        value = (value,)
+    return tuple(d if type(d) is int and d >= 0 else dimension(d) for d in value)
+
+
+def add(a: Dim, b: Dim) -> Dim:
+    """Return a + b."""
+    return a + b if isinstance(a, int) and isinstance(b, int) else _dim(_combine(_poly(a), _poly(b)))
+
+
+def subtract(a: Dim, b: Dim) -> Dim:
+    """Return a - b, which may be negative until it is clamped."""
+    return a - b if isinstance(a, int) and isinstance(b, int) else _dim(_combine(_poly(a), _poly(b), -1))
+
+
+def multiply(a: Dim, b: Dim) -> Dim:
+    """Return a * b."""
+    return a * b if isinstance(a, int) and isinstance(b, int) else _dim(_times(_poly(a), _poly(b)))
+
+
+def floor_divide(a: Dim, b: Dim) -> Dim:
+    """Return a // b."""
+    if isinstance(a, int) and isinstance(b, int) and b:
+        return a // b
+    return _dim(_divided(_poly(a), _poly(b)))
+
+
+def clamp(a: Dim) -> Dim:
+    """Return max(a, 0)."""
+    return max(a, 0) if isinstance(a, int) else _dim(_clamped(_poly(a)))
+
+
+def minimum(a: Dim, b: Dim) -> Dim:
+    """Return min(a, b), written as a - max(a - b, 0)."""
+    return subtract(a, clamp(subtract(a, b)))
+
+
+def product(shape: Iterable[Dim]) -> Dim:
+    """Return the number of elements of a shape."""
+    total: Dim = 1
+    for dim in shape:
+        total = multiply(total, dim)
+    return total
+
+
+def names_in(shape: Iterable[Dim]) -> frozenset[str]:
+    """Return the names that a shape speaks of."""
+    return frozenset[str]().union(*(_names_of_text(d) for d in shape if isinstance(d, str)))
+
+
+@lru_cache(maxsize=4096)
+def _names_of_text(text: str) -> frozenset[str]:
+    names = {n.id for n in ast.walk(_parsed_tree(text)) if isinstance(n, ast.Name)}
+    return frozenset(names - {"max"})
+
+
+def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
+    """Return the size that `dim` has where its names have the given sizes.
+
+    Parameters
+    ----------
+    dim : int or str
+    sizes : mapping of str to int
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    LookupFailure
+        When a name has no size.
+
+    Examples
+    --------
+    >>> evaluate("max(batch-1, 0)", {"batch": 5})
+    4
+    """
+    if isinstance(dim, int):
+        return dim
+    if dim in sizes:
+        return sizes[dim]
+    total = 0
+    for atoms, coefficient in _poly_of_text(dim).items():
+        for atom in atoms:
+            coefficient *= _atom_value(atom, sizes)
+        total += coefficient
+    return total
+
+
+def _atom_value(atom: str, sizes: Mapping[str, int]) -> int:
+    if atom in sizes:
+        return sizes[atom]
+    tree = _atom_tree(atom)
+    if isinstance(tree, tuple):
+        kind, *parts = tree
+        values = [evaluate(part, sizes) for part in parts]
+        return max(values[0], 0) if kind == "max" else (values[0] // values[1] if values[1] else 0)
+    raise LookupFailure(
+        f'nothing gives the dimension "{atom}" a size: feed a placeholder that has it, or say sizes={{"{atom}": …}}'
+    )
+
+
+@lru_cache(maxsize=4096)
+def _atom_tree(atom: str) -> str | tuple[Any, ...]:
+    match ast.parse(atom, mode="eval").body:
+        case ast.Call(args=[inner, _]):
+            return ("max", _dim(_from_tree(inner)))
+        case ast.BinOp(left=left, right=right):
+            return ("//", _dim(_from_tree(left)), _dim(_from_tree(right)))
+    return atom
+
+
+def concrete(shape: Iterable[Dim], sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the shape in numbers."""
+    return tuple(d if isinstance(d, int) else evaluate(d, sizes) for d in shape)
+
+
+def same(a: Dim, b: Dim) -> tuple[Dim, tuple[Constraint, ...]] | None:
+    """Return what a and b are if they are equal, with the constraint that says so, or None if they cannot be."""
+    if a == b:
+        return a, ()
+    if isinstance(a, int) and isinstance(b, int):
+        return None
+    if isinstance(subtract(a, b), int):
+        return None
+    return (b if isinstance(b, int) else a), ((a, b),)
+
+
+def broadcast(shapes: Sequence[Shape]) -> tuple[Shape, tuple[Constraint, ...]] | None:
+    """Return the shape that the given ones broadcast to, with what must hold for it, or None if they do not.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple
+        A literal 1 broadcasts; a name that meets a number or another name becomes a constraint.
+
+    Returns
+    -------
+    (tuple, tuple of pairs) or None
+
+    Examples
+    --------
+    >>> broadcast([("batch", 1), (3,)])
+    (('batch', 3), ())
+    >>> broadcast([("batch", 3), (5, 3)])
+    ((5, 3), (('batch', 5),))
+    >>> broadcast([(2, 3), (4,)]) is None
+    True
+    """
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first, ()
+    result: list[Dim] = []
+    constraints: tuple[Constraint, ...] = ()
+    for place in range(-max(map(len, shapes)), 0):
+        dim: Dim = 1
+        for shape in shapes:
+            other = shape[place] if -place <= len(shape) else 1
+            if other == 1:
+                continue
+            if dim == 1:
+                dim = other
+                continue
+            met = same(dim, other)
+            if met is None:
+                return None
+            dim = met[0]
+            constraints += met[1]
+        result.append(dim)
+    return tuple(result), constraints
+
+
+def shown(shape: Iterable[Any]) -> str:
+    """Return a shape as messages show it: ``(batch, 64)``."""
+    dims = [str(d) for d in shape]
+    return f"({', '.join(dims)}{',' if len(dims) == 1 else ''})"

@@ -1,0 +1,947 @@
+"""`Graph` and `Node`: the DAG and the rules it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NoReturn
+
+import networkx as nx
+import numpy as np
+
+from ..errors import (
+    DtypeError,
+    GraphError,
+    GraphnnError,
+    LookupFailure,
+    ShapeError,
+    UsageError,
+    ValueRangeError,
+    near,
+    placed,
+    restated,
+)
+from ..show import Shown
+from .dag import Dag
+from .dimensions import Shape, shape_of, shown
+from .op import Array, Constant, Op, Parameter, Placeholder, Spec, fn, operation
+from .origin import Origin, user_origin
+
+
+@cache
+def _bare(name: str) -> Op:
+    return operation(name)()
+
+
+def _binary(name: str, swapped: bool = False) -> Callable[[Node, Any], Node]:
+    def method(self: Node, other: Any) -> Node:
+        return self.graph.add(_bare(name), (other, self) if swapped else (self, other))
+
+    method.__doc__ = f"Make a `{name}` node."
+    return method
+
+
+def _unary(name: str) -> Callable[[Node], Node]:
+    def method(self: Node) -> Node:
+        return self.graph.add(_bare(name), (self,))
+
+    method.__doc__ = f"Make a `{name}` node."
+    return method
+
+
+class Node(Shown):
+    """One use of an operation: its inputs, and the spec of the value that it will have at run time.
+
+    Nodes are made by calling operations, never by hand. They compare by identity, so they serve in lists,
+    sets and dicts; elementwise comparison is ``gn.equal``.
+
+    Attributes
+    ----------
+    graph : Graph
+    name : str
+        Unique in the graph.
+    op : Op
+        The kind of computation with its attributes.
+    inputs : tuple of Node
+        The operands, in order.
+    shape : tuple of int or str
+    dtype : numpy.dtype
+    scope : str
+        The path of the scope that it was made in, "" at the top.
+    origin : Origin
+        The user's line that made it.
+    index : int
+        Its place in the order of making.
+    twin : Node or None
+        The node that a transformation made this one for: of a gradient node, its forward node.
+    """
+
+    __slots__ = ("graph", "index", "inputs", "name", "op", "origin", "scope", "spec", "twin")
+
+    graph: Graph
+    name: str
+    op: Op
+    inputs: tuple[Node, ...]
+    spec: Spec
+    scope: str
+    origin: Origin
+    index: int
+    twin: Node | None
+
+    @property
+    def shape(self) -> Shape:
+        """The shape: ints, and names for what the feed decides."""
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the value."""
+        return self.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.spec.shape)
+
+    @property
+    def users(self) -> tuple[Node, ...]:
+        """The nodes that read this one, in order of making."""
+        return self.graph._users(self)
+
+    @property
+    def phase(self) -> str:
+        """``"forward"``, ``"backward"`` or ``"update"``: the part of a training step it belongs to."""
+        scope = self.graph.scopes.get(self.scope)
+        return scope.phase if scope else "forward"
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it is a parameter that optimizers change."""
+        return isinstance(self.op, Parameter) and self.op.trainable
+
+    @property
+    def has_value(self) -> bool:
+        """Whether its value is known without a run: of parameters and constants."""
+        return isinstance(self.op, (Parameter, Constant))
+
+    @property
+    def value(self) -> Array:
+        """The value of a parameter or a constant, as a read-only copy; assigning sets a parameter's.
+
+        Raises
+        ------
+        UsageError
+            When the node is neither (its value is known only in a run), or a constant is assigned to.
+        ShapeError, DtypeError
+            When what is assigned has another shape or dtype.
+        """
+        if not self.has_value:
+            raise UsageError(
+                f'"{self.name}" is a {self.op.name}: its value is known only in a run; gn.run(node, feed) gives it'
+            )
+        copy: Array = self.graph._stored(self).copy()
+        copy.flags.writeable = False
+        return copy
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        if not isinstance(self.op, Parameter):
+            raise UsageError(f'only a parameter\'s value can be set; "{self.name}" is a {self.op.name}')
+        self.graph.state[self] = self.graph._checked_value(self, value)
+
+    @property
+    def T(self) -> Node:  # noqa: N802 - NumPy's name
+        """The value with its axes reversed."""
+        return fn.transpose(self)
+
+    def __repr__(self) -> str:
+        name = self.name if len(self.name) <= 80 else self.name[:77] + "..."
+        return f'<Node "{name}": {self.op.name} {self.spec}>'
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Node):
+            raise UsageError(
+                f'nodes compare by identity, and "{self.name}" was compared with {type(other).__name__}: '
+                "write gn.equal(a, b) to compare values elementwise"
+            )
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return not self.__eq__(other)
+
+    def __bool__(self) -> NoReturn:
+        raise UsageError(
+            f'"{self.name}" has no truth value before it is run: use gn.where(condition, a, b) inside the graph, '
+            "gn.run(node, feed) for its value, or `node is not None` to ask whether there is one"
+        )
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        raise UsageError(
+            f'"{self.name}" is a node, not an array: use gn\'s functions on it (gn.exp, gn.sum, …), '
+            "or gn.run(node, feed) for its value"
+        )
+
+    def __len__(self) -> int:
+        if not self.shape or not isinstance(self.shape[0], int):
+            raise UsageError(f'"{self.name}" has shape {shown(self.shape)}: its length is not known before a run')
+        return self.shape[0]
+
+    def __deepcopy__(self, memo: Any) -> NoReturn:
+        raise UsageError("a node cannot be copied by itself: gn.extract([node]) copies the graph it needs")
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError("nodes and graphs are not pickled: gn.save writes a graph to a file that holds no code")
+
+    __array_ufunc__ = None
+    __iter__ = None
+    __contains__ = None
+
+    __add__, __radd__ = _binary("add"), _binary("add", swapped=True)
+    __sub__, __rsub__ = _binary("subtract"), _binary("subtract", swapped=True)
+    __mul__, __rmul__ = _binary("multiply"), _binary("multiply", swapped=True)
+    __truediv__, __rtruediv__ = _binary("divide"), _binary("divide", swapped=True)
+    __floordiv__, __rfloordiv__ = _binary("floor_divide"), _binary("floor_divide", swapped=True)
+    __mod__, __rmod__ = _binary("remainder"), _binary("remainder", swapped=True)
+    __matmul__, __rmatmul__ = _binary("matmul"), _binary("matmul", swapped=True)
+    __lt__, __le__ = _binary("less"), _binary("less_equal")
+    __gt__, __ge__ = _binary("greater"), _binary("greater_equal")
+    __and__, __rand__ = _binary("logical_and"), _binary("logical_and", swapped=True)
+    __or__, __ror__ = _binary("logical_or"), _binary("logical_or", swapped=True)
+    __neg__, __abs__, __invert__ = _unary("negative"), _unary("absolute"), _unary("logical_not")
+    __rpow__ = _binary("power", swapped=True)
+
+    def __pow__(self, exponent: Any) -> Node:
+        # As NumPy's own operator: a literal 2, 0.5 or -1 of a float is a square, a root, a reciprocal.
+        if type(exponent) in (int, float) and self.dtype.kind == "f":
+            short = {2: "square", 0.5: "sqrt", -1: "reciprocal"}.get(exponent)
+            if short is not None:
+                return self.graph.add(_bare(short), (self,))
+        return self.graph.add(_bare("power"), (self, exponent))
+
+    def __getitem__(self, index: Any) -> Node:
+        return fn.getitem(self, index)
+
+
+@dataclass(slots=True)
+class Scope:
+    """A region of the graph: a layer's, a composition's, a transformation's, or the user's own.
+
+    Attributes
+    ----------
+    path : str
+        Its whole name, unique among nodes and scopes.
+    kind : str
+        What opened it: a layer's class ("Dense"), a composition ("softmax"), or "" for the user's own.
+    origin : Origin
+        The line that opened it; of a layer, the line that constructed the layer.
+    parent : Scope or None
+    phase : str
+        ``"forward"``, ``"backward"`` or ``"update"``.
+    result : Node or None
+        The last node made in it.
+    """
+
+    path: str
+    kind: str
+    origin: Origin
+    parent: Scope | None
+    phase: str
+    result: Node | None = None
+
+
+class _CheckedDict(dict[Any, Any]):
+    """A dict whose entries pass a check on their way in."""
+
+    def __init__(self, check: Callable[[Any, Any], tuple[Any, Any]]) -> None:
+        super().__init__()
+        self._check = check
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(*self._check(key, value))
+
+    def update(self, other: Any = (), /, **more: Any) -> None:
+        """Take over every entry, or none."""
+        super().update([self._check(k, v) for k, v in dict(other, **more).items()])
+
+
+class Graph(Shown):
+    """A network as a DAG: every operation a node, kept as a live `networkx.MultiDiGraph`.
+
+    Parameters
+    ----------
+    name : str
+        For pictures, files and messages.
+    dtype : dtype, default float64
+        Of placeholders, of initializers, and of constants made of lists of floats.
+
+    Attributes
+    ----------
+    outputs : dict of str to Node
+        Names for what matters.
+    updates : dict of Node to Node
+        The next value of parameters, as an optimizer left them.
+    state : dict of Node to array
+        The values of the parameters.
+    advances : dict of Node to Node
+        The next value of what moves on with every compiled step that reads it: the counters of random nodes.
+    placeholders : list of Node
+    scopes : dict of str to Scope
+
+    Examples
+    --------
+    >>> g = Graph("line")
+    >>> x = g.placeholder("x", shape=("batch", 2))
+    >>> y = x @ g.parameter("w", [[2.0], [3.0]]) + 1.0
+    >>> y.shape, y.name, list(g.dag.predecessors("add"))
+    (('batch', 1), 'add', ['matmul', 'constant'])
+    """
+
+    def __init__(self, name: str = "graph", dtype: Any = np.float64) -> None:
+        self.name = name
+        self.dtype: np.dtype[Any] = _supported(np.dtype(dtype), "the graph's dtype")
+        if self.dtype.kind != "f":
+            raise DtypeError(f"a graph's dtype is a float, not {self.dtype}: integers say so one by one")
+        self.scopes: dict[str, Scope] = {}
+        self.state: dict[Node, Array] = {}
+        self.outputs: dict[str, Node] = _CheckedDict(self._checked_output)
+        self.updates: dict[Node, Node] = _CheckedDict(self._checked_update)
+        self.memory_budget: int | None = None
+        """The largest value in bytes that a run may make; None: 80 % of what is free."""
+        self.advances: dict[Node, Node] = _CheckedDict(self._checked_update)
+        self.placeholders: list[Node] = []
+        self._constants: dict[Node, Array] = {}
+        self._counters: dict[str, int] = {}
+        self._scope: Scope | None = None
+        self._origin: Origin | None = None
+        self._twin: Node | None = None
+        self.caches: dict[str, Any] = {}
+        """What higher floors derived from this graph and may forget; nodes are never changed, so it stays true."""
+        self._dag = Dag(self)
+
+    # --- looking ---------------------------------------------------------------------------------------------
+
+    @property
+    def dag(self) -> nx.MultiDiGraph[str]:
+        """The live graph, read-only, keyed by node name; an edge's key is the operand's position."""
+        return self._dag
+
+    @property
+    def parameters(self) -> tuple[Node, ...]:
+        """All trainable parameters, in order of making."""
+        return tuple(node for node in self.state if node.trainable)
+
+    def __len__(self) -> int:
+        return len(self._dag._node)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Node]:
+        return (data.node for data in self._dag._node.values())
+
+    def __contains__(self, item: object) -> bool:
+        if isinstance(item, Node):
+            return item.graph is self
+        return isinstance(item, str) and self._find(item) is not None
+
+    def _find(self, name: str) -> Node | None:
+        data = self._dag._node.get(name)
+        if data is not None:
+            return data.node
+        scope = self.scopes.get(name)
+        if scope is not None and scope.result is not None:
+            return scope.result
+        return self.outputs.get(name)
+
+    def __getitem__(self, name: str) -> Node:
+        """Return the node of that name, else that scope's result, else that output."""
+        if not isinstance(name, str):
+            raise UsageError(f"a node is looked up by its name, not by {type(name).__name__}")
+        node = self._find(name)
+        if node is None:
+            known = [*self._dag._node, *self.scopes, *self.outputs]
+            raise LookupFailure(f'the graph "{self.name}" has no node, scope or output "{name}".{near(name, known)}')
+        return node
+
+    def _users(self, node: Node) -> tuple[Node, ...]:
+        nodes = self._dag._node
+        return tuple(nodes[name].node for name in self._dag._adj[node.name])
+
+    def _stored(self, node: Node) -> Array:
+        return self.state[node] if isinstance(node.op, Parameter) else self._constants[node]
+
+    def __repr__(self) -> str:
+        size = sum(value.size for value in self.state.values())
+        parts = [_count(len(self), "node"), f"{_count(len(self.state), 'parameter')} ({_count(size, 'number')})"]
+        if self.outputs:
+            parts.append("outputs " + ", ".join(self.outputs))
+        return f'<Graph "{self.name}": {", ".join(parts)}>'
+
+    def __deepcopy__(self, memo: Any) -> NoReturn:
+        raise UsageError("gn.extract(fetches) copies a graph with its state; copy.deepcopy(graph.dag) only the DAG")
+
+    __reduce__ = Node.__reduce__
+
+    def flat(self) -> nx.MultiDiGraph[str]:
+        """Return a copy whose data are strings and numbers only, for exporters that take nothing else.
+
+        Returns
+        -------
+        networkx.MultiDiGraph
+            Node data ``op``, ``attributes`` (as text), ``shape`` (as text), ``dtype``, ``scope``, ``origin``
+            and, of gradient nodes, ``twin``; edge data ``position``.
+        """
+        flat: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.name, dtype=self.dtype.name)
+        for name, data in self._dag.nodes(data=True):
+            plain = {k: v for k, v in data.items() if k != "value"}
+            plain["attributes"] = ", ".join(f"{k}={v!r}" for k, v in data["attributes"].items())
+            plain["shape"] = shown(data["shape"])
+            flat.add_node(name, **plain)
+        for u, v, position in self._dag.edges(keys=True):
+            flat.add_edge(u, v, position, position=position)
+        return flat
+
+    # --- making ----------------------------------------------------------------------------------------------
+
+    def placeholder(self, name: str, shape: Any = (), dtype: Any = None) -> Node:
+        """Declare a value that each run is fed.
+
+        Parameters
+        ----------
+        name : str
+        shape : int, str or sequence of them
+            A dimension is an int, or a name that any size fits, one size a run.
+        dtype : dtype, optional
+            The graph's unless told otherwise.
+
+        Returns
+        -------
+        Node
+        """
+        kind = self.dtype if dtype is None else _supported(np.dtype(dtype), f'placeholder "{name}"')
+        return self._make(Placeholder(), (), Spec(shape_of(shape), kind), self._explicit(name))
+
+    def parameter(self, name: str, value: Any, trainable: bool = True) -> Node:
+        """Make a value that the graph keeps and that training changes.
+
+        Parameters
+        ----------
+        name : str
+        value : array_like
+            Where it starts; copied. Lists of floats take the graph's dtype, arrays keep theirs.
+        trainable : bool
+            Whether optimizers change it; a parameter that is not trainable is state all the same.
+
+        Returns
+        -------
+        Node
+            ``node.value`` reads it, ``node.value = a`` sets it.
+        """
+        array = self._array(value, f'parameter "{name}"')
+        node = self._make(Parameter(trainable=bool(trainable)), (), Spec(array.shape, array.dtype), self._explicit(name))
+        self.state[node] = array
+        return node
+
+    def constant(self, value: Any, name: str | None = None, dtype: Any = None) -> Node:
+        """Make a fixed value.
+
+        Parameters
+        ----------
+        value : array_like
+            Copied. Lists of floats take the graph's dtype, integers stay integers, arrays keep theirs.
+        name : str, optional
+        dtype : dtype, optional
+
+        Returns
+        -------
+        Node
+        """
+        array = self._array(value, f'constant "{name}"' if name else "a constant", dtype)
+        node = self._make(
+            Constant(),
+            (),
+            Spec(array.shape, array.dtype),
+            self.free_name("constant") if name is None else self._explicit(name),
+        )
+        self._constants[node] = array
+        return node
+
+    def add(self, op: Op, inputs: Sequence[Any], name: str | None = None) -> Node:
+        """Make a node that computes `op` of `inputs`.
+
+        Parameters
+        ----------
+        op : Op
+        inputs : sequence of Node or array_like
+            What is no node becomes a constant; a Python number takes the dtype of the other operands.
+        name : str, optional
+            Called after the operation unless given.
+
+        Returns
+        -------
+        Node
+
+        Raises
+        ------
+        ShapeError, DtypeError, AxisError
+            When the operands cannot go in.
+        GraphError
+            When one is of another graph, the name is taken, or the number of operands is wrong.
+        """
+        if not op.variadic and len(inputs) != len(op.operands):
+            raise GraphError(
+                f"{op.name} takes {_count(len(op.operands), 'operand')} ({', '.join(op.operands)}), got {len(inputs)}"
+            )
+        for value in inputs:
+            if not isinstance(value, Node) or value.graph is not self:
+                inputs = self._as_nodes(op, inputs)
+                break
+        nodes = tuple(inputs)
+        spec = self._inferred(op, nodes)
+        return self._make(op, nodes, spec, self.free_name(op.name) if name is None else self._explicit(name))
+
+    def _inferred(self, op: Op, nodes: tuple[Node, ...]) -> Spec:
+        try:
+            return op.infer(*[node.spec for node in nodes])
+        except GraphnnError as error:
+            raise self._misfit(op, nodes, error) from None
+
+    def _as_nodes(self, op: Op, values: Sequence[Any]) -> list[Node]:
+        known = [value.dtype for value in values if isinstance(value, Node)]
+        nodes = []
+        for value in values:
+            if isinstance(value, Node):
+                if value.graph is not self:
+                    raise GraphError(
+                        f'{op.name} was given nodes of two graphs: "{value.name}" is in "{value.graph.name}" '
+                        f'(made at {value.origin}), the others in "{self.name}"; gn.extract and gn.replace copy nodes'
+                    )
+                nodes.append(value)
+            elif op.weak and known and type(value) in (bool, int, float):
+                try:
+                    dtype = np.result_type(*known, value)
+                    nodes.append(self.constant(np.asarray(value, dtype)))
+                except OverflowError:
+                    raise ValueRangeError(
+                        f"{op.name}: the number {value} does not fit into {known[0]}; cast the other operand first"
+                    ) from None
+            else:
+                nodes.append(self.constant(value))
+        return nodes
+
+    def _misfit(self, op: Op, nodes: tuple[Node, ...], error: GraphnnError) -> GraphnnError:
+        lines = [str(error) if str(error).startswith(op.name) else f"{op.name}: {error}"]
+        for position, node in enumerate(nodes):
+            lines.append(f'  operand {position}: "{node.name}" {node.spec}, a {node.op.name} made at {node.origin}')
+        return placed(restated(error, "\n".join(lines)), user_origin())
+
+    def _make(self, op: Op, inputs: tuple[Node, ...], spec: Spec, name: str) -> Node:
+        node = Node()
+        node.graph = self
+        node.name = name
+        node.op = op
+        node.inputs = inputs
+        node.spec = spec
+        node.origin = self._origin or user_origin()
+        node.twin = self._twin
+        node.index = len(self._dag._node)
+        scope = self._scope
+        node.scope = scope.path if scope is not None else ""
+        self._dag._append(node)
+        if isinstance(op, Placeholder):
+            self.placeholders.append(node)
+        while scope is not None:
+            scope.result = node
+            scope = scope.parent
+        return node
+
+    # --- names and scopes ------------------------------------------------------------------------------------
+
+    def _path(self, base: str) -> str:
+        return base if self._scope is None else f"{self._scope.path}/{base}"
+
+    def _taken(self, name: str) -> bool:
+        return name in self._dag._node or name in self.scopes or name in self.outputs
+
+    def free_name(self, base: str, first: int = 2) -> str:
+        """Return a whole name, in the current scope, that is free.
+
+        Parameters
+        ----------
+        base : str
+        first : int
+            2: `base` itself, then ``base_2``, …; 1: ``base_1``, ``base_2``, …
+
+        Returns
+        -------
+        str
+        """
+        path = self._path(base)
+        if first == 2 and not self._taken(path):
+            return path
+        number = self._counters.get(path, first)
+        while self._taken(f"{path}_{number}"):
+            number += 1
+        self._counters[path] = number + 1
+        return f"{path}_{number}"
+
+    def _explicit(self, name: Any) -> str:
+        path = self._path(_checked_name(name))
+        if self._taken(path):
+            other = self._find(path)
+            where = f" by the {other.op.name} made at {other.origin}" if other is not None else ""
+            raise GraphError(f'the name "{path}" is already taken{where}; asked again at {user_origin()}')
+        return path
+
+    @contextmanager
+    def scope(self, name: str, reuse: bool = False) -> Iterator[Scope]:
+        """Open a scope: nodes made inside are named under it, and drawn in one box.
+
+        Parameters
+        ----------
+        name : str
+            On a clash the second is called ``name_2``.
+        reuse : bool
+            Whether to go on in the scope of that name instead.
+
+        Yields
+        ------
+        Scope
+        """
+        path = self._path(_checked_name(name))
+        if not (reuse and path in self.scopes):
+            path = self.free_name(name)
+        with self.entered(path):
+            yield self.scopes[path]
+
+    @contextmanager
+    def entered(
+        self,
+        path: str | None,
+        kind: str = "",
+        phase: str | None = None,
+        origin: Origin | None = None,
+        twin: Node | None = None,
+        inherit_origin: bool = False,
+    ) -> Iterator[None]:
+        """Make nodes in the scope `path`, opened if need be; for layers and transformations.
+
+        Parameters
+        ----------
+        path : str or None
+            None: the scope that is open now.
+        kind, phase
+            Of the scope, if it is opened here.
+        origin : Origin, optional
+            Of the scope, if it is opened here; with `inherit_origin`, of every node made inside too.
+        twin : Node, optional
+            The node that those inside are made for.
+        """
+        before = self._scope, self._origin, self._twin
+        if path is not None:
+            scope = self.scopes.get(path)
+            if scope is None:
+                parent = self._scope
+                phase = phase or (parent.phase if parent else "forward")
+                scope = self.scopes[path] = Scope(path, kind, origin or user_origin(), parent, phase)
+            self._scope = scope
+        if inherit_origin:
+            self._origin = origin
+        if twin is not None:
+            self._twin = twin
+        try:
+            yield
+        finally:
+            self._scope, self._origin, self._twin = before
+
+    def mirrored(self, scope: Scope | None, root: Scope | None = None) -> Scope | None:
+        """Return this graph's counterpart of a scope, made with those around it if need be.
+
+        Parameters
+        ----------
+        scope : Scope or None
+            Of this graph or another; None is the top.
+        root : Scope, optional
+            Of this graph: the scope that takes the place of the top.
+
+        Returns
+        -------
+        Scope or None
+        """
+        missing = []
+        while scope is not None:
+            path = scope.path if root is None else f"{root.path}/{scope.path}"
+            if path in self.scopes:
+                root = self.scopes[path]
+                break
+            missing.append((path, scope))
+            scope = scope.parent
+        for path, like in reversed(missing):
+            phase = like.phase if root is None or root.phase == "forward" else root.phase
+            root = self.scopes[path] = Scope(path, like.kind, like.origin, root, phase)
+        return root
+
+    # --- checks ----------------------------------------------------------------------------------------------
+
+    def _array(self, value: Any, what: str, dtype: Any = None) -> Array:
+        """Return `value` as a private, read-only array of a supported dtype."""
+        array = as_array(value, what)
+        if dtype is not None:
+            array = array.astype(_supported(np.dtype(dtype), what), casting="same_kind")
+        elif not hasattr(value, "dtype") and array.dtype == np.float64:
+            array = array.astype(self.dtype)
+        array = np.array(array, order="C")
+        array.flags.writeable = False
+        return array
+
+    def _checked_value(self, node: Node, value: Any) -> Array:
+        array = as_array(value, f'the value of "{node.name}"')
+        if array.shape != node.shape:
+            raise ShapeError(f'"{node.name}" has shape {shown(node.shape)}; the value given has {shown(array.shape)}')
+        if array.dtype != node.dtype:
+            if hasattr(value, "dtype") or not np.can_cast(array.dtype, node.dtype, "same_kind"):
+                raise DtypeError(
+                    f'"{node.name}" is {node.dtype}; the value given is {array.dtype}: '
+                    f"write value.astype({str(node.dtype)!r})"
+                )
+        array = np.array(array, dtype=node.dtype, order="C")
+        array.flags.writeable = False
+        return array
+
+    def _own(self, node: Any, what: str) -> Node:
+        if isinstance(node, str):
+            node = self[node]
+        if not isinstance(node, Node):
+            raise UsageError(f"{what} is a node, not {type(node).__name__}")
+        if node.graph is not self:
+            raise GraphError(f'{what}: "{node.name}" is a node of "{node.graph.name}", not of "{self.name}"')
+        return node
+
+    def _checked_output(self, name: Any, node: Any) -> tuple[str, Node]:
+        node = self._own(node, f'the output "{name}"')
+        other = self._dag._node.get(_checked_name(name))
+        if (other is not None and other.node is not node) or name in self.scopes:
+            raise GraphError(f'the output cannot be called "{name}": a node or scope has that name')
+        return name, node
+
+    def _checked_update(self, parameter: Any, node: Any) -> tuple[Node, Node]:
+        parameter = self._own(parameter, "what is updated")
+        node = self._own(node, f'the update of "{parameter.name}"')
+        check_update(parameter, node)
+        return parameter, node
+
+    # --- the way back ----------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_networkx(cls, dag: nx.DiGraph[Any]) -> Graph:
+        """Build a graph from a NetworkX graph, checked node by node, with the errors of building by hand.
+
+        Parameters
+        ----------
+        dag : networkx.MultiDiGraph or networkx.DiGraph
+            Keyed by node name, with the data that ``graph.dag`` shows: ``op``; ``attributes``; of placeholders
+            ``shape`` and ``dtype``; of parameters and constants ``value``. ``scope``, ``shape`` and ``dtype``
+            are kept or checked where they stand. An edge's key (of a `DiGraph` its ``position``) is the
+            operand's position.
+
+        Returns
+        -------
+        Graph
+
+        Raises
+        ------
+        GraphError
+            When there is a cycle, an operand is missing or doubled, or data are missing.
+        ShapeError, DtypeError
+            When operands do not fit, or a declared shape or dtype is not what comes out.
+
+        Examples
+        --------
+        >>> g = Graph()
+        >>> y = g.placeholder("x", shape=2) * 3.0
+        >>> Graph.from_networkx(g.dag)["multiply"]
+        <Node "multiply": multiply (2,) float64>
+        """
+        if not dag.is_directed():
+            raise GraphError("an undirected graph does not say which way the values go")
+        graph = cls(str(dag.graph.get("name", "graph")), dag.graph.get("dtype", np.float64))
+        kinds: Mapping[str, str] = dag.graph.get("scopes", {})
+        for name in _topological(dag):
+            graph._restore(name, dag.nodes[name], _operands(dag, name), kinds)
+        graph.outputs.update({k: graph[v] for k, v in dag.graph.get("outputs", {}).items()})
+        for table, entries in ((graph.updates, "updates"), (graph.advances, "advances")):
+            table.update({graph[k]: graph[v] for k, v in dag.graph.get(entries, {}).items()})
+        return graph
+
+    def _restore(self, name: Any, data: Mapping[str, Any], operands: list[Any], kinds: Mapping[str, str]) -> None:
+        missing = [k for k in ("op",) if k not in data]
+        op_name = data.get("op")
+        if op_name in ("placeholder",):
+            missing += [k for k in ("shape",) if k not in data]
+        if op_name in ("parameter", "constant") and "value" not in data:
+            missing.append("value")
+        if missing or not isinstance(op_name, str):
+            raise GraphError(f'node "{name}" lacks {" and ".join(missing) or "the name of an operation"} in its data')
+        cls = operation(op_name)
+        try:
+            op = cls(**data.get("attributes", {}))
+        except TypeError as error:
+            raise restated(error, f'node "{name}": {error}') from None
+        inputs = tuple(self._dag._node[operand].node for operand in operands)
+        twin = data.get("twin")
+        self._twin = self._dag._node[twin].node if twin in self._dag._node else None
+        before, self._scope = self._scope, self._restored_scope(data.get("scope", ""), kinds)
+        try:
+            if isinstance(op, Placeholder):
+                spec = Spec(shape_of(data["shape"]), _supported(np.dtype(data.get("dtype", self.dtype)), str(name)))
+            elif isinstance(op, (Parameter, Constant)):
+                array = self._array(data["value"], f'{op.name} "{name}"')
+                spec = Spec(array.shape, array.dtype)
+            else:
+                if not op.variadic and len(inputs) != len(op.operands):
+                    raise GraphError(
+                        f'node "{name}": {op.name} takes {_count(len(op.operands), "operand")}, got {len(inputs)}'
+                    )
+                spec = self._inferred(op, inputs)
+            declared = shape_of(data.get("shape", spec.shape)), np.dtype(data.get("dtype", spec.dtype))
+            if declared != (spec.shape, spec.dtype):
+                raise ShapeError(
+                    f'node "{name}" is declared {shown(declared[0])} {declared[1]}, but {op.name} gives {spec}'
+                )
+            if self._taken(_checked_name(name)):
+                raise GraphError(f'the name "{name}" is already taken')
+            node = self._make(op, inputs, spec, name)
+        finally:
+            self._scope, self._twin = before, None
+        if isinstance(op, Parameter):
+            self.state[node] = array
+        elif isinstance(op, Constant):
+            self._constants[node] = array
+
+    def _restored_scope(self, path: str, kinds: Mapping[str, str]) -> Scope | None:
+        """Return the scope of a path that was a field of a node elsewhere, with the scopes around it."""
+        if not path:
+            return None
+        if path not in self.scopes:
+            head, _, _ = path.rpartition("/")
+            self.scopes[path] = Scope(path, kinds.get(path, ""), user_origin(), None, "forward")
+            self.scopes[path].parent = self._restored_scope(head, kinds)
+        return self.scopes[path]
+
+
+def check_update(parameter: Node, node: Node) -> None:
+    """Refuse a next value that its parameter could not take.
+
+    Raises
+    ------
+    UsageError
+        When `parameter` is no parameter.
+    ShapeError, DtypeError
+        When the shape or dtype is another.
+    """
+    if not isinstance(parameter.op, Parameter):
+        raise UsageError(f'only parameters are updated; "{parameter.name}" is a {parameter.op.name}')
+    if node.shape != parameter.shape:
+        raise ShapeError(
+            f'"{parameter.name}" has shape {shown(parameter.shape)}; its update "{node.name}" has {shown(node.shape)}'
+        )
+    if node.dtype != parameter.dtype:
+        raise DtypeError(f'"{parameter.name}" is {parameter.dtype}; its update "{node.name}" is {node.dtype}')
+
+
+def as_array(value: Any, what: str) -> Array:
+    """Return `value` as an array of a supported dtype, in native byte order; a view where that serves.
+
+    Raises
+    ------
+    DtypeError
+        When it holds objects, text, dates or complex numbers, or is masked.
+    ShapeError
+        When it is a ragged list.
+    """
+    if isinstance(value, Node):
+        raise UsageError(f'{what}: "{value.name}" is a node, not an array')
+    if isinstance(value, np.ma.MaskedArray):
+        raise DtypeError(f"{what}: a masked array's mask would be lost; fill it first (array.filled(…))")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        if "inhomogeneous" in str(error):
+            raise ShapeError(f"{what}: the list is ragged, its rows differ in length") from None
+        raise restated(error, f"{what}: {error}") from None
+    if isinstance(value, (list, tuple)) and any(isinstance(part, np.ma.MaskedArray) for part in value):
+        raise DtypeError(f"{what}: a masked array's mask would be lost; fill it first (array.filled(…))")
+    kind = _supported(array.dtype, what)
+    return array if kind is array.dtype else array.astype(kind)
+
+
+def _supported(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise DtypeError(f"{what} is of dtype {dtype}; values are bool, integers, and floats of 16, 32 or 64 bits")
+    return dtype if dtype.isnative else dtype.newbyteorder("=")
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise UsageError(f"a name is text, not {type(name).__name__}")
+    if "\0" in name:
+        raise ValueRangeError(f"a name cannot hold a NUL character: {name!r}")
+    return str(name)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _topological(dag: nx.DiGraph[Any]) -> list[Any]:
+    """Return the names in the given order where that is topological, else as NetworkX sorts them."""
+    place = {name: i for i, name in enumerate(dag)}
+    if all(place[u] < place[v] for u, v in dag.edges()):
+        return list(place)
+    try:
+        return list(nx.lexicographical_topological_sort(dag, key=place.__getitem__))
+    except nx.NetworkXUnfeasible:
+        raise GraphError(f"the graph has a cycle: {' → '.join(map(str, _short_cycle(dag)))}") from None
+
+
+def _short_cycle(dag: nx.DiGraph[Any]) -> list[Any]:
+    """Return a cycle, found in linear time: walk back among the nodes that never become ready, until one repeats."""
+    waiting = {name: dag.in_degree(name) for name in dag}
+    ready = [name for name, degree in waiting.items() if not degree]
+    while ready:
+        name = ready.pop()
+        del waiting[name]
+        for follower, keys in dag.adj[name].items():
+            waiting[follower] -= len(keys) if dag.is_multigraph() else 1
+            if not waiting[follower]:
+                ready.append(follower)
+    at, seen = next(iter(waiting)), dict[Any, int]()
+    path: list[Any] = []
+    while at not in seen:
+        seen[at] = len(path)
+        path.append(at)
+        at = next(p for p in dag.pred[at] if p in waiting)
+    cycle = [*path[seen[at] :], at][::-1]
+    return cycle if len(cycle) <= 12 else [*cycle[:6], f"… {len(cycle) - 11} more …", *cycle[-5:]]
+
+
+def _operands(dag: nx.DiGraph[Any], name: Any) -> list[Any]:
+    by_position: dict[Any, Any] = {}
+    for operand, data in dag.pred[name].items():
+        keys = data if dag.is_multigraph() else [data.get("position", 0 if len(dag.pred[name]) == 1 else None)]
+        for key in keys:
+            if key in by_position:
+                raise GraphError(
+                    f'node "{name}": "{by_position[key]}" and "{operand}" are both its operand {key}; '
+                    "an edge's key is the operand's position"
+                )
+            by_position[key] = operand
+    if set(by_position) != set(range(len(by_position))):
+        raise GraphError(
+            f'node "{name}": its operands stand at {sorted(map(str, by_position))}, not at 0 to {len(by_position) - 1}'
+        )
+    return [by_position[i] for i in range(len(by_position))]

@@ -1,0 +1,334 @@
+"""What a node can compute: `Spec`, `Op`, the registry, and the functions that follow from it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+
+import numpy as np
+
+from ..errors import GraphError, GraphnnError, LookupFailure, NoRuleError, UsageError, near, placed
+from .dimensions import Constraint, Dim, Shape, dimension, evaluate, names_in, product, shown
+
+from .origin import user_origin
+
+if TYPE_CHECKING:
+    from .graph import Graph, Node
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """The static shape and dtype of a value, and what must hold of its dimensions for it to be computed."""
+
+    shape: Shape
+    dtype: np.dtype[Any]
+    constraints: tuple[Constraint, ...] = field(default=(), compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{shown(self.shape)} {self.dtype}"
+
+
+registry: dict[str, type[Op]] = {}
+_functions: dict[str, Callable[..., Any]] = {}
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+class Op:
+    """A kind of computation; an instance of it holds the attributes of one use.
+
+    A subclass is registered by being defined. Its annotated fields are the attributes: hashable, and no
+    arrays. Which operands it takes is read from the signature of `forward`. In order:
+
+    - ``infer(*specs) -> Spec``: what comes out, or an error that says why these operands cannot go in.
+    - ``forward(*arrays, out=None) -> array``: NumPy, pure.
+    - ``vjp(i, cotangent, output, inputs) -> node``: the cotangent of operand i, in nodes.
+    - ``flows(i) -> bool``: whether operand i passes a gradient at all.
+    - ``jvp(tangents, output, inputs) -> node``: the tangent of the output; None stands for a zero tangent.
+    - ``reads(index, operands)``: which elements of the operands made one element of the output.
+    - ``formula``: a template for the equation; ``{0}`` is the first operand, ``{axis}`` an attribute.
+    - ``samples(draw)``: an instance with operands, for the tests that come by themselves.
+    """
+
+    name: ClassVar[str] = ""
+    """NumPy's word for it; from the class's name unless given."""
+    operands: ClassVar[tuple[str, ...]] = ()
+    """The operands' names, from the signature of `forward`."""
+    settings: ClassVar[tuple[str, ...]] = ()
+    """The attributes' names."""
+    variadic: ClassVar[bool] = False
+    """Whether it takes any number of operands."""
+    sized: ClassVar[tuple[str, ...]] = ()
+    """The attributes that hold a shape or a dimension, and so may hold names."""
+    weak: ClassVar[bool] = False
+    """Whether a Python number as operand takes the dtype of the others, as beside a ufunc."""
+    differentiable: ClassVar[bool] = True
+    """Whether a gradient passes; floor, comparisons and integer operations let none through."""
+    formula: ClassVar[str] = ""
+    abstract: ClassVar[bool] = True
+
+    if TYPE_CHECKING:
+        infer: Callable[..., Spec]
+        forward: Callable[..., Any]
+
+    def __init_subclass__(cls, abstract: bool = False) -> None:
+        super().__init_subclass__()
+        dataclass(frozen=True, eq=False, repr=False)(cls)
+        cls.settings = tuple(attribute.name for attribute in fields(cls))  # type: ignore[arg-type]
+        cls.abstract = abstract
+        if abstract:
+            return
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        forward = getattr(cls, "forward", None)
+        if isinstance(forward, np.ufunc):
+            cls.operands = ("x", "y")[: forward.nin]
+        elif forward is not None:
+            parameters = list(inspect.signature(forward).parameters.values())
+            parameters = [p for p in parameters if p.name not in ("self", "out")]
+            cls.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+            cls.operands = tuple(p.name for p in parameters)
+        taken = registry.get(cls.name)
+        if taken is not None and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise GraphError(
+                f'the operation "{cls.name}" is already defined by {taken.__module__}.{taken.__qualname__}; '
+                f"give {cls.__qualname__} another class name or a `name`"
+            )
+        registry[cls.name] = cls
+        _functions.pop(cls.name, None)
+
+    def __post_init__(self) -> None:
+        for attribute in self.settings:
+            value = _plain(getattr(self, attribute), self.name, attribute)
+            if attribute in self.sized:
+                value = _over_dimensions(value, dimension)
+            object.__setattr__(self, attribute, value)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The settings of this use, by name."""
+        return {attribute: getattr(self, attribute) for attribute in self.settings}
+
+    def _key(self) -> tuple[Any, ...]:
+        return (type(self), *(_bits(value) for value in self.attributes.values()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Op) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{k}={v!r}" for k, v in self.attributes.items())
+        return f"{type(self).__name__}({settings})"
+
+    def __call__(self, *inputs: Any, name: str | None = None, graph: Graph | None = None) -> Node:
+        """Make a node that computes this of `inputs`: nodes, or numbers and arrays that become constants."""
+        for value in inputs:
+            graph = graph or getattr(value, "graph", None)
+        if graph is None:
+            given = ", ".join(type(value).__name__ for value in inputs) or "nothing"
+            raise UsageError(
+                f"{self.name} needs at least one node among its operands, got {given}: "
+                "make a constant with graph.constant(value) first, or say graph="
+            )
+        return graph.add(self, inputs, name)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The dimension names that its attributes speak of."""
+        found: set[str] = set()
+        for attribute in self.sized:
+            _over_dimensions(getattr(self, attribute), lambda dim: found.update(names_in((dim,))))
+        return frozenset(found)
+
+    def bound(self, sizes: Mapping[str, int]) -> Self:
+        """Return the same operation with numbers for the names in its attributes."""
+        if not self.names:
+            return self
+        numbers = {a: _over_dimensions(getattr(self, a), lambda dim: evaluate(dim, sizes)) for a in self.sized}
+        return replace(self, **numbers)  # type: ignore[type-var]
+
+    def flows(self, i: int) -> bool:
+        """Whether operand `i` passes a gradient at all."""
+        return True
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return the cotangent of operand `i`, in nodes; asked only where a gradient is wanted."""
+        raise NoRuleError(f'the operation "{self.name}" has no gradient rule: define {type(self).__name__}.vjp')
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return the tangent of the output, in nodes; at least one of `tangents` is not None."""
+        raise NoRuleError(f'the operation "{self.name}" has no forward-mode rule: define {type(self).__name__}.jvp')
+
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        """Return the number of floating-point operations: by default one an element of the output."""
+        return product(output.shape)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        """Return an instance and legal operands, made from the random choices of `draw`."""
+        raise NoRuleError(f'the operation "{cls.name}" gives no samples: define {cls.__name__}.samples')
+
+
+class Placeholder(Op):
+    """A value given at each run, by the feed."""
+
+    def infer(self) -> Spec:
+        """Refuse: a placeholder is made by ``graph.placeholder``, which says its shape."""
+        raise UsageError("make a placeholder with graph.placeholder(name, shape)")
+
+    def forward(self) -> Array:
+        """Refuse: its value is fed."""
+        raise UsageError("a placeholder's value is fed")
+
+
+class Parameter(Op):
+    """A value kept in the graph's state, trained unless it is frozen."""
+
+    trainable: bool = True
+    infer = Placeholder.infer
+    forward = Placeholder.forward
+
+
+class Constant(Op):
+    """A value fixed when the graph is built."""
+
+    infer = Placeholder.infer
+    forward = Placeholder.forward
+
+
+def _plain(value: Any, op: str, attribute: str) -> Any:
+    """Return an attribute's value as plain, hashable data: numbers, strings, None and tuples of them."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        # np.float64 is a float; its repr is not plain.
+        return float(value) if isinstance(value, float) else value
+    if value is Ellipsis:
+        return "..."
+    if isinstance(value, slice):
+        value = (value.start, value.stop, value.step)
+    if isinstance(value, (tuple, list)):
+        return tuple(_plain(part, op, attribute) for part in value)
+    if isinstance(value, np.generic):
+        return _plain(value.item(), op, attribute)
+    if isinstance(value, (np.dtype, type)):
+        return np.dtype(value).name
+    raise UsageError(
+        f"{op}: the attribute {attribute} holds numbers, text or tuples of them, not {type(value).__name__}; "
+        "an array goes in as an operand"
+    )
+
+
+def _over_dimensions(value: Any, function: Callable[[str], Any]) -> Any:
+    """Return an attribute with `function` applied to the dimensions in it that are text."""
+    if isinstance(value, tuple):
+        return tuple(_over_dimensions(part, function) for part in value)
+    return function(value) if isinstance(value, str) and value != "..." else value
+
+
+def _bits(value: Any) -> Any:
+    """Return a key in which 0, 0.0 and -0.0 differ, and NaN equals itself."""
+    if isinstance(value, tuple):
+        return tuple(_bits(part) for part in value)
+    return (type(value).__name__, value.hex() if isinstance(value, float) else value)
+
+
+def operation(name: str) -> type[Op]:
+    """Return the class of the operation called `name`.
+
+    Raises
+    ------
+    LookupFailure
+        When there is none.
+
+    Examples
+    --------
+    >>> operation("placeholder").__name__
+    'Placeholder'
+    """
+    try:
+        return registry[name]
+    except KeyError:
+        raise LookupFailure(f'there is no operation "{name}".{near(name, registry)}') from None
+
+
+def _function_of(cls: type[Op]) -> Callable[..., Any]:
+    """Return the public function of an operation: its operands first, then its attributes."""
+    count = len(cls.operands)
+    settings = fields(cls)  # type: ignore[arg-type]
+
+    def function(*args: Any, name: str | None = None, graph: Graph | None = None, **kwargs: Any) -> Node:
+        operands: Sequence[Any]
+        if cls.variadic:
+            # np.concatenate takes its arrays as one sequence, and so do we.
+            operands, args = (list(args[0]) if args else []), args[1:]
+        else:
+            operands, args = args[:count], args[count:]
+            operands += tuple(kwargs.pop(o) for o in cls.operands[len(operands) :] if o in kwargs)
+            if len(operands) < count:
+                missing = ", ".join(cls.operands[len(operands) :])
+                raise UsageError(f"{cls.name}{inspect.signature(function)} needs {count} operands; missing: {missing}")
+        try:
+            op = cls(*args, **kwargs)
+        except TypeError as error:
+            if isinstance(error, UsageError):
+                raise
+            what = str(error).replace(f"{cls.__name__}.__init__()", cls.name)
+            raise UsageError(f"{what}; the call is {cls.name}{inspect.signature(function)}") from None
+        return op(*operands, name=name, graph=graph)
+
+    parameters = [inspect.Parameter(o, inspect.Parameter.POSITIONAL_OR_KEYWORD) for o in cls.operands]
+    for setting in settings:
+        default = inspect.Parameter.empty if setting.default is MISSING else setting.default
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters.append(inspect.Parameter(setting.name, kind, default=default))
+    parameters.append(inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default=None))
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__name__ = function.__qualname__ = cls.name
+    function.__doc__ = cls.__doc__
+    return told_where(function)
+
+
+def told_where(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that builds nodes, whose errors name the user's line."""
+
+    @wraps(function)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except GraphnnError as error:
+            raise placed(error, user_origin()) from None
+
+    return told
+
+
+class Functions:
+    """Every operation as a function: ``fn.exp(x)``; a rule finds the operations it needs here, by name."""
+
+    def __getattr__(self, name: str) -> Callable[..., Node]:
+        found = _functions.get(name)
+        if found is None:
+            cls = registry.get(name)
+            if cls is None or cls.__mro__[1] is Op and cls.__module__ == __name__:
+                raise AttributeError(f'there is no operation "{name}".{near(name, dir(self))}')
+            found = _functions[name] = _function_of(cls)
+        return found
+
+    def __dir__(self) -> list[str]:
+        own = {name for name, cls in registry.items() if cls.__module__ != __name__}
+        return sorted(own | set(_functions))
+
+
+fn = Functions()
+
+
+def composition(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Register a function that builds a value out of several nodes, so that it stands beside the operations."""
+    told = told_where(function)
+    _functions[function.__name__] = told
+    return told

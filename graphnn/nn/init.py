@@ -1,0 +1,171 @@
+"""Initializers: where parameters start.
+
+Each function here returns an initializer, ``init(shape, dtype, rng) -> array``; so any function of that form
+is one. `rng` is a `numpy.random.Generator` or a `numpy.random.RandomState`, and is drawn from once, in float64.
+
+For weights of shape (inputs, units), ``fan_in`` is inputs and ``fan_out`` is units; of more axes, those before
+the last two multiply both. What has one axis counts as both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
+from ..graph import Array, as_array
+from ..graph.dimensions import shown
+
+Rng = np.random.Generator | np.random.RandomState
+Initializer = Callable[[tuple[int, ...], np.dtype[Any], Rng], Array]
+
+
+def constant(value: float) -> Initializer:
+    """Return an initializer of this number everywhere.
+
+    Examples
+    --------
+    >>> constant(0.5)((2,), np.dtype("float64"), np.random.default_rng(0))
+    array([0.5, 0.5])
+    """
+
+    def init(shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
+        return np.full(shape, value, dtype)
+
+    return init
+
+
+def zeros() -> Initializer:
+    """Return an initializer of zeros."""
+    return constant(0.0)
+
+
+def ones() -> Initializer:
+    """Return an initializer of ones."""
+    return constant(1.0)
+
+
+def uniform(lo: float = -0.05, hi: float = 0.05) -> Initializer:
+    """Return an initializer that draws evenly from [lo, hi), by ``rng.uniform``.
+
+    Examples
+    --------
+    >>> draw = uniform(0.0, 0.1)((2, 3), np.dtype("float64"), np.random.RandomState(42))
+    >>> bool((draw == 0.1 * np.random.RandomState(42).rand(2, 3)).all())
+    True
+    """
+    if not lo <= hi:
+        raise ValueRangeError(f"uniform draws from lo up to hi; got lo = {lo} and hi = {hi}")
+    return _drawing(lambda shape, rng: rng.uniform(lo, hi, shape))
+
+
+def normal(mean: float = 0.0, std: float = 0.05) -> Initializer:
+    """Return an initializer that draws from the normal distribution, by ``rng.normal``."""
+    if not std >= 0:
+        raise ValueRangeError(f"normal takes a standard deviation of 0 or more, got std = {std}")
+    return _drawing(lambda shape, rng: rng.normal(mean, std, shape))
+
+
+def glorot_uniform() -> Initializer:
+    """Return an initializer that draws evenly from ±√(6 / (fan_in + fan_out)).
+
+    Notes
+    -----
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+    AISTATS 2010.
+    """
+    return _scaled_uniform(lambda fan_in, fan_out: 6 / (fan_in + fan_out))
+
+
+def glorot_normal() -> Initializer:
+    """Return an initializer that draws from the normal distribution of variance 2 / (fan_in + fan_out).
+
+    The distribution is whole, as PyTorch's; Keras truncates it at two standard deviations.
+    """
+    return _scaled_normal(lambda fan_in, fan_out: 2 / (fan_in + fan_out))
+
+
+def he_uniform() -> Initializer:
+    """Return an initializer that draws evenly from ±√(6 / fan_in), for layers before a ReLU.
+
+    Notes
+    -----
+    K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015.
+    """
+    return _scaled_uniform(lambda fan_in, fan_out: 6 / fan_in)
+
+
+def he_normal() -> Initializer:
+    """Return an initializer that draws from the normal distribution of variance 2 / fan_in, for layers before a ReLU.
+
+    The distribution is whole, as PyTorch's; Keras truncates it at two standard deviations.
+    """
+    return _scaled_normal(lambda fan_in, fan_out: 2 / fan_in)
+
+
+def _drawing(draw: Callable[[tuple[int, ...], Rng], Any]) -> Initializer:
+    def init(shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
+        return np.asarray(draw(shape, rng)).astype(dtype)
+
+    return init
+
+
+def _scaled_uniform(square: Callable[[int, int], float]) -> Initializer:
+    def draw(shape: tuple[int, ...], rng: Rng) -> Any:
+        limit = math.sqrt(square(*_fans(shape)))
+        return rng.uniform(-limit, limit, shape)
+
+    return _drawing(draw)
+
+
+def _scaled_normal(variance: Callable[[int, int], float]) -> Initializer:
+    return _drawing(lambda shape, rng: rng.normal(0.0, math.sqrt(variance(*_fans(shape))), shape))
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return fan_in and fan_out, each at least 1."""
+    *field, fan_in, fan_out = shape if len(shape) > 1 else (*shape, *shape) or (1, 1)
+    size = math.prod(field)
+    return max(1, size * fan_in), max(1, size * fan_out)
+
+
+_PLAIN: tuple[Any, ...] = (
+    zeros, ones, uniform, normal, glorot_uniform, glorot_normal, he_uniform, he_normal,
+)  # fmt: skip
+
+
+def checked_initializer(given: Any, what: str) -> Initializer:
+    """Return an initializer; a function of this module that needs no settings may be given uncalled."""
+    if any(given is plain for plain in _PLAIN):
+        return given()  # type: ignore[no-any-return]
+    if not callable(given):
+        shown_as = repr(given) if isinstance(given, str) else type(given).__name__
+        raise UsageError(
+            f"{what} is an initializer, such as nn.init.glorot_uniform(), or a function (shape, dtype, rng) -> array, "
+            f"not {shown_as}"
+        )
+    return given  # type: ignore[no-any-return]
+
+
+def checked_rng(given: Any, what: str) -> Rng | None:
+    """Return a random generator, or None."""
+    if given is None or isinstance(given, (np.random.Generator, np.random.RandomState)):
+        return given
+    seed = given if isinstance(given, int) else "seed"
+    raise UsageError(
+        f"{what}: rng is a numpy.random.Generator or RandomState, not {type(given).__name__}: "
+        f"np.random.default_rng({seed}) makes one, which several layers may share"
+    )
+
+
+def drawn(initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng, what: str) -> Array:
+    """Return what an initializer gives, checked."""
+    array = as_array(initializer(shape, dtype, rng), f"what the initializer of {what} gave")
+    if array.shape != shape:
+        raise ShapeError(f"the initializer of {what} gave shape {shown(array.shape)}; asked for {shown(shape)}")
+    if not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise DtypeError(f"the initializer of {what} gave {array.dtype}; asked for {dtype}")
+    return array.astype(dtype)

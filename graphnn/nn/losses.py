@@ -1,0 +1,313 @@
+"""Losses: what training makes small, each as nodes in a scope of its own.
+
+`reduction` says what becomes of the losses of the single elements or rows: ``"mean"``, ``"sum"``, or ``"none"``
+to keep them. Labels are cast to the predictions' dtype before they are reckoned with: of small unsigned
+integers, [0, 5] - [1, 1] would be [255, 4].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import UsageError, ValueRangeError
+from ..graph import Node, flatten, fn
+from .operands import are_one_hot, as_float, as_nodes, check_choice, check_same_shape, opened, operands
+
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+def categorical_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7, reduction: str = "mean") -> Node:
+    """Return -log of the probability of the right class, clipped.
+
+    Parameters
+    ----------
+    probabilities : Node
+        (…, classes): rows that add up to 1, as a softmax gives them.
+    labels : Node or array_like
+        Told apart by shape: integers of any kind, of one axis fewer; or one-hot rows of the same shape, which
+        may be any distribution.
+    clip : float
+        The probabilities are held between clip and 1 - clip before the logarithm.
+    reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    Node
+        Of a row, ``-log(clip(p, clip, 1 - clip))`` at the label.
+
+    Raises
+    ------
+    ShapeError
+        When the labels have another shape: (batch, 1) too.
+    DtypeError
+        When class numbers are no integers.
+
+    See Also
+    --------
+    softmax_crossentropy : the fused and stable one, which takes logits.
+
+    Notes
+    -----
+    The clip keeps log(0) away, as the field's tutorials do, and so loses the gradient of a confident mistake:
+    logits [0, 200] with label 0 give the loss 16.118 = -log(1e-7) and the gradient [0, 0], where
+    `softmax_crossentropy` gives 200 and [-1, 1].
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> p = gn.Graph().constant([[0.5, 0.25, 0.25]])
+    >>> loss = nn.categorical_crossentropy(p, [0])
+    >>> loss.name, float(gn.run(loss).round(4))
+    ('categorical_crossentropy_1/mean', 0.6931)
+    """
+    kind = "categorical_crossentropy"
+    graph, given = operands(kind, probabilities=probabilities, labels=labels)
+    one_hot = are_one_hot(kind, *given)
+    _check_clip(kind, clip)
+    check_choice(kind, "reduction", reduction, _REDUCTIONS)
+    with opened(kind, graph):
+        p, y = as_nodes(graph, given)
+        clipped = fn.clip(as_float(p), clip, 1 - clip)
+        if one_hot:
+            likelihood = fn.sum(as_float(y, clipped.dtype) * fn.log(clipped), axis=-1)
+        else:
+            likelihood = fn.log(fn.pick(clipped, y))
+        return _reduced(-likelihood, reduction)
+
+
+def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> Node:
+    """Return -log of the softmax at the right class, fused with the softmax and stable.
+
+    Parameters
+    ----------
+    logits : Node
+        (…, classes): what would go into the softmax.
+    labels : Node or array_like
+        As in `categorical_crossentropy`.
+    reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    Node
+        Of a row, ``logsumexp(logits) - logits[label]``.
+
+    Raises
+    ------
+    ShapeError, DtypeError
+        As in `categorical_crossentropy`.
+
+    See Also
+    --------
+    categorical_crossentropy : takes probabilities, and saturates.
+
+    Notes
+    -----
+    Nothing is clipped: logits [0, 200] with label 0 give the loss 200 and the gradient [-1, 1], where
+    `categorical_crossentropy` of their softmax gives 16.118 and [0, 0].
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> logits = gn.Graph().constant([[0.0, 200.0]])
+    >>> float(gn.run(nn.softmax_crossentropy(logits, [0])))
+    200.0
+    """
+    kind = "softmax_crossentropy"
+    graph, given = operands(kind, logits=logits, labels=labels)
+    one_hot = are_one_hot(kind, *given)
+    check_choice(kind, "reduction", reduction, _REDUCTIONS)
+    with opened(kind, graph):
+        z, y = as_nodes(graph, given)
+        z = as_float(z)
+        if one_hot:
+            logs = z - fn.logsumexp(z, axis=-1, keepdims=True)
+            return _reduced(-fn.sum(as_float(y, z.dtype) * logs, axis=-1), reduction)
+        return _reduced(fn.logsumexp(z, axis=-1) - fn.pick(z, y), reduction)
+
+
+def binary_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7, reduction: str = "mean") -> Node:
+    """Return -log of the probability of the right answer to yes-or-no questions, clipped.
+
+    Parameters
+    ----------
+    probabilities : Node
+        Of a yes, as a sigmoid gives them.
+    labels : Node or array_like
+        1 for yes, 0 for no, of the same shape; any dtype, and any share between.
+    clip : float
+        The probabilities are held between clip and 1 - clip before the logarithm.
+    reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    Node
+        Of an element, ``-(y log(p) + (1 - y) log(1 - p))``.
+
+    Raises
+    ------
+    ShapeError
+        When the shapes differ: (batch, 1) and (batch,) too.
+
+    See Also
+    --------
+    sigmoid_crossentropy : the fused and stable one, which takes logits.
+    """
+    kind = "binary_crossentropy"
+    graph, given = operands(kind, probabilities=probabilities, labels=labels)
+    check_same_shape(kind, probabilities=given[0], labels=given[1])
+    _check_clip(kind, clip)
+    check_choice(kind, "reduction", reduction, _REDUCTIONS)
+    with opened(kind, graph):
+        p, y = as_nodes(graph, given)
+        p = fn.clip(as_float(p), clip, 1 - clip)
+        y = as_float(y, p.dtype)
+        return _reduced(-(y * fn.log(p) + (1 - y) * fn.log(1 - p)), reduction)
+
+
+def sigmoid_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> Node:
+    """Return -log of the sigmoid at the right answer, fused with the sigmoid and stable.
+
+    Parameters
+    ----------
+    logits : Node
+        What would go into the sigmoid.
+    labels : Node or array_like
+        As in `binary_crossentropy`.
+    reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    Node
+        Of an element, ``y softplus(-z) + (1 - y) softplus(z)``: exact also where the answer is right and sure.
+
+    Raises
+    ------
+    ShapeError
+        When the shapes differ: (batch, 1) and (batch,) too.
+
+    See Also
+    --------
+    binary_crossentropy : takes probabilities, and saturates.
+    """
+    kind = "sigmoid_crossentropy"
+    graph, given = operands(kind, logits=logits, labels=labels)
+    check_same_shape(kind, logits=given[0], labels=given[1])
+    check_choice(kind, "reduction", reduction, _REDUCTIONS)
+    with opened(kind, graph):
+        z, y = as_nodes(graph, given)
+        z = as_float(z)
+        y = as_float(y, z.dtype)
+        return _reduced(y * fn.softplus(-z) + (1 - y) * fn.softplus(z), reduction)
+
+
+def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> Node:
+    """Return the square of the difference, of the mean over all elements.
+
+    Parameters
+    ----------
+    predicted, true : Node or array_like
+        Of the same shape, at least one of them a node.
+    reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    Node
+        Of an element, ``(predicted - true)²``.
+
+    Raises
+    ------
+    ShapeError
+        When the shapes differ: (batch, 1) and (batch,) too, which would broadcast to (batch, batch).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> predicted = gn.Graph().constant([0, 5], dtype="uint8")
+    >>> float(gn.run(nn.mean_squared_error(predicted, [1, 1])))
+    8.5
+    """
+    return _difference("mean_squared_error", predicted, true, "square", reduction)
+
+
+def mean_absolute_error(predicted: Any, true: Any, reduction: str = "mean") -> Node:
+    """Return the size of the difference, of the mean over all elements.
+
+    Parameters
+    ----------
+    predicted, true : Node or array_like
+        Of the same shape, at least one of them a node.
+    reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    Node
+        Of an element, ``|predicted - true|``; its gradient at 0 is 0.
+
+    Raises
+    ------
+    ShapeError
+        When the shapes differ: (batch, 1) and (batch,) too, which would broadcast to (batch, batch).
+    """
+    return _difference("mean_absolute_error", predicted, true, "absolute", reduction)
+
+
+def l2(parameters: Any, rate: float = 0.01) -> Node:
+    """Return rate · ½ Σ w², to be added to a loss.
+
+    Parameters
+    ----------
+    parameters : Node, or list, tuple or dict of them
+    rate : float
+
+    Returns
+    -------
+    Node
+        A scalar.
+
+    Notes
+    -----
+    With the ½ the gradient is rate · w. Keras's regularizer is without it, so its rate is half of this one.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> w = gn.Graph().parameter("w", [3.0, 4.0])
+    >>> float(gn.run(nn.l2([w], 0.1)))
+    1.25
+    """
+    nodes, _ = flatten(parameters)
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise UsageError(f"l2 takes parameters, such as layer.parameters, not {type(node).__name__}")
+    if not nodes:
+        raise UsageError("l2 was given no parameters")
+    with opened("l2", nodes[0].graph):
+        total = fn.sum(fn.square(nodes[0]))
+        for node in nodes[1:]:
+            total = total + fn.sum(fn.square(node))
+        return total * (0.5 * rate)
+
+
+def _difference(kind: str, predicted: Any, true: Any, measure: str, reduction: str) -> Node:
+    graph, given = operands(kind, predicted=predicted, true=true)
+    check_same_shape(kind, predicted=given[0], true=given[1])
+    check_choice(kind, "reduction", reduction, _REDUCTIONS)
+    with opened(kind, graph):
+        p, y = as_nodes(graph, given)
+        p = as_float(p)
+        return _reduced(getattr(fn, measure)(p - as_float(y, p.dtype)), reduction)
+
+
+def _reduced(losses: Node, reduction: str) -> Node:
+    if reduction == "none":
+        return losses
+    return fn.mean(losses) if reduction == "mean" else fn.sum(losses)
+
+
+def _check_clip(kind: str, clip: float) -> None:
+    if not 0 <= clip < 0.5:
+        raise ValueRangeError(f"{kind}: clip lies between 0 and 0.5, got {clip}")

@@ -1,0 +1,113 @@
+"""What losses and metrics are given: nodes or arrays, and labels told apart by their shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
+from ..graph import Array, Graph, Node, Shape, as_array, fn
+from ..graph.dimensions import same, shown
+
+Operand = Node | Array
+
+
+def operands(kind: str, **given: Any) -> tuple[Graph, list[Operand]]:
+    """Return what was given as nodes and arrays, and the graph; one of them must be a node.
+
+    Raises
+    ------
+    UsageError
+        When none is a node.
+    """
+    graph = next((value.graph for value in given.values() if isinstance(value, Node)), None)
+    if graph is None:
+        kinds = " and ".join(f"{name}: {type(value).__name__}" for name, value in given.items())
+        raise UsageError(
+            f"{kind} adds nodes to a graph, and so needs a node among its operands, not {kinds}: "
+            "make a constant with graph.constant(value)"
+        )
+    values = [v if isinstance(v, Node) else as_array(v, f"{kind}: the {name}") for name, v in given.items()]
+    return graph, values
+
+
+def opened(kind: str, graph: Graph) -> Any:
+    """Return the scope that a call works in: ``mean_squared_error_1``, as a context to be entered."""
+    return graph.entered(graph.free_name(kind, first=1), kind=kind)
+
+
+def as_nodes(graph: Graph, values: Sequence[Operand]) -> list[Node]:
+    """Return arrays as constants."""
+    return [value if isinstance(value, Node) else graph.constant(value) for value in values]
+
+
+def as_float(x: Node, dtype: Any = None) -> Node:
+    """Return a node as floats: of this dtype, or else its own or the graph's."""
+    dtype = dtype or (x.dtype if x.dtype.kind == "f" else x.graph.dtype)
+    return x if x.dtype == dtype else fn.cast(x, dtype)
+
+
+def fit(a: Shape, b: Shape) -> bool:
+    """Return whether two shapes can be one, with nothing broadcast: a 1 does not stand for a name."""
+    return len(a) == len(b) and all((p == 1) == (q == 1) and same(p, q) is not None for p, q in zip(a, b, strict=True))
+
+
+def shape_in(value: Operand) -> Shape:
+    """Return a shape, of nodes and arrays alike."""
+    return tuple(value.shape)
+
+
+def are_one_hot(kind: str, scores: Operand, labels: Operand) -> bool:
+    """Tell labels apart: of one axis fewer than the scores they are class numbers, of as many they are one-hot.
+
+    Raises
+    ------
+    ShapeError
+        When they are neither.
+    DtypeError
+        When class numbers are no integers.
+    """
+    rows, given = shape_in(scores), shape_in(labels)
+    if not rows:
+        raise ShapeError(f"{kind}: the last axis has one element a class, and a number has none")
+    if fit(rows, given):
+        return True
+    if not fit(rows[:-1], given):
+        raise ShapeError(
+            f"{kind}: labels for {shown(rows)} are class numbers of shape {shown(rows[:-1])} or one-hot rows of shape "
+            f"{shown(rows)}; got shape {shown(given)}" + reshaping(rows[:-1], given)
+        )
+    if labels.dtype.kind not in "iu":
+        raise DtypeError(
+            f"{kind}: labels of shape {shown(given)} are class numbers, and so integers, not {labels.dtype}; "
+            "gn.cast(labels, 'int64') makes them so"
+        )
+    return False
+
+
+def reshaping(wanted: Shape, given: Shape) -> str:
+    """Return a hint, where the given shape is the wanted one with an axis of 1 behind."""
+    if len(given) == len(wanted) + 1 and given[-1] == 1 and fit(wanted, given[:-1]):
+        return ": gn.squeeze(labels, -1) takes the last axis away"
+    return ""
+
+
+def check_same_shape(kind: str, **values: Operand) -> None:
+    """Refuse two values of different shapes: broadcast, they would be compared crosswise.
+
+    Raises
+    ------
+    ShapeError
+    """
+    (first, a), (second, b) = values.items()
+    if not fit(shape_in(a), shape_in(b)):
+        raise ShapeError(
+            f"{kind} compares element by element and broadcasts nothing: {first} has shape {shown(shape_in(a))}, "
+            f"{second} {shown(shape_in(b))}"
+        )
+
+
+def check_choice(kind: str, setting: str, given: Any, known: Sequence[Any]) -> None:
+    """Refuse a setting that is none of the known ones."""
+    if not any(given is one or (isinstance(given, str) and given == one) for one in known):
+        raise ValueRangeError(f"{kind}: {setting} is one of {', '.join(map(repr, known))}, not {given!r}")

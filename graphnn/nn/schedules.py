@@ -1,0 +1,99 @@
+"""Learning rates that change: functions from the node of the step's number to the node of its rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ValueRangeError
+from ..graph import Node, fn
+
+Schedule = Callable[[Node], Any]
+
+
+def constant(learning_rate: float) -> Schedule:
+    """Return the schedule that never changes.
+
+    Parameters
+    ----------
+    learning_rate : float
+
+    Returns
+    -------
+    callable
+    """
+    return lambda step: learning_rate + step * 0.0
+
+
+def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
+    """Return the schedule that falls by a factor after every so many steps.
+
+    Parameters
+    ----------
+    learning_rate : float
+        At first.
+    every : int
+        Number of steps between falls.
+    factor : float
+
+    Returns
+    -------
+    callable
+        ``learning_rate * factor ** floor(step / every)``.
+    """
+    _check_steps("every", every)
+    return lambda step: learning_rate * fn.power(factor, fn.floor(step / every))
+
+
+def cosine(learning_rate: float, steps: int, final: float = 0.0) -> Schedule:
+    """Return the schedule that falls along half a cosine, and stays at its end.
+
+    Parameters
+    ----------
+    learning_rate : float
+        At first.
+    steps : int
+        Number of steps until `final` is reached.
+    final : float
+
+    Returns
+    -------
+    callable
+        ``final + (learning_rate - final) * (1 + cos(π step / steps)) / 2``.
+
+    Notes
+    -----
+    I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017; without restarts.
+    """
+    _check_steps("steps", steps)
+
+    def rate(step: Node) -> Node:
+        angle = fn.minimum(step, steps) * (math.pi / steps)
+        return final + (learning_rate - final) * ((1.0 + fn.cos(angle)) * 0.5)
+
+    return rate
+
+
+def warmup(steps: int, then: Schedule | float) -> Schedule:
+    """Return the schedule that rises linearly for so many steps, then goes on with another from its start.
+
+    Parameters
+    ----------
+    steps : int
+    then : callable or float
+        What follows; its first rate is where the rise leads.
+
+    Returns
+    -------
+    callable
+        ``then(0) * (step + 1) / steps`` for ``step < steps``, afterwards ``then(step - steps)``.
+    """
+    _check_steps("steps", steps)
+    following = constant(then) if isinstance(then, (int, float)) else then
+    return lambda step: following(fn.maximum(step - steps, 0)) * fn.minimum((step + 1) / steps, 1.0)
+
+
+def _check_steps(name: str, steps: int) -> None:
+    if steps < 1:
+        raise ValueRangeError(f"{name} is a number of steps from 1 up, not {steps}")

@@ -1,0 +1,63 @@
+"""Functions that are several nodes: what one would want to look into stays visible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import UsageError
+from ..graph import Node, composition, fn
+
+
+def softmax_nodes(x: Node, axis: int = -1) -> Node:
+    """Return exp(x - max) / Σ exp(x - max) as nodes in the scope that is open."""
+    shifted = x - fn.stop_gradient(fn.max(x, axis=axis, keepdims=True))
+    powers = fn.exp(shifted)
+    return powers / fn.sum(powers, axis=axis, keepdims=True)
+
+
+def log_softmax_nodes(x: Node, axis: int = -1) -> Node:
+    """Return x - max - log Σ exp(x - max) as nodes in the scope that is open."""
+    shifted = x - fn.stop_gradient(fn.max(x, axis=axis, keepdims=True))
+    return shifted - fn.log(fn.sum(fn.exp(shifted), axis=axis, keepdims=True))
+
+
+def _scoped(kind: str, make: Callable[[Node, int], Node], x: Any, axis: int) -> Node:
+    if not isinstance(x, Node):
+        raise UsageError(f"{kind} needs a node, not {type(x).__name__}: make a constant with graph.constant(value)")
+    with x.graph.entered(x.graph.free_name(kind, first=1), kind=kind):
+        return make(x, axis)
+
+
+@composition
+def softmax(x: Node, axis: int = -1) -> Node:
+    """Exponentials that add up to 1 along an axis, without overflow; in a scope of its own.
+
+    Parameters
+    ----------
+    x : Node
+    axis : int
+
+    Returns
+    -------
+    Node
+        Of x's shape: ``exp(x - max) / sum(exp(x - max))``, each of them a node. NaN where there is an inf.
+    """
+    return _scoped("softmax", softmax_nodes, x, axis)
+
+
+@composition
+def log_softmax(x: Node, axis: int = -1) -> Node:
+    """The logarithm of the softmax, without overflow and without losing digits; in a scope of its own.
+
+    Parameters
+    ----------
+    x : Node
+    axis : int
+
+    Returns
+    -------
+    Node
+        Of x's shape: ``x - max - log(sum(exp(x - max)))``, each of them a node.
+    """
+    return _scoped("log_softmax", log_softmax_nodes, x, axis)

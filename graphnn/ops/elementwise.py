@@ -1,0 +1,766 @@
+"""Operations on each element by itself; operands broadcast as NumPy's do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import DivisionError, DtypeError, ShapeError, ValueRangeError
+from ..graph import Array, Dim, Node, Op, Spec, fn
+from ..graph.dimensions import broadcast, shown
+
+_Interval = tuple[float, float]
+
+
+class Elementwise(Op, abstract=True):
+    """Base of the operations that act on each element by itself."""
+
+    weak = True
+    like: ClassVar[np.ufunc | None] = None
+    """The ufunc whose promotion it follows, where `forward` is not a ufunc itself."""
+    domain: ClassVar[tuple[_Interval, ...]] = ((-3.0, 3.0),)
+    """For samples: where operands are drawn from, one interval an operand or one for all."""
+
+    def infer(self, *inputs: Spec) -> Spec:
+        """Broadcast the shapes; promote the dtypes as NumPy does."""
+        met = broadcast([spec.shape for spec in inputs])
+        if met is None:
+            raise ShapeError(f"{self.name} cannot broadcast {' with '.join(shown(spec.shape) for spec in inputs)}")
+        return Spec(met[0], self.result_dtype(*[spec.dtype for spec in inputs]), met[1])
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        """Return the dtype that comes out."""
+        return promoted(self.like or self.forward, self.name, dtypes)
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return the sum of each operand's own: the derivative is diagonal, and so its own transpose."""
+        parts = [self.vjp(i, t, output, inputs) for i, t in enumerate(tangents) if t is not None]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        """Draw operands that broadcast, from the domain."""
+        return cls(), draw.broadcastable(len(cls.operands), cls.domain)
+
+
+@lru_cache(maxsize=4096)
+def promoted(ufunc: np.ufunc, name: str, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
+    """Return the dtype that a ufunc gives for operands of these dtypes.
+
+    Raises
+    ------
+    DtypeError
+        When it takes no such operands.
+    """
+    operands = dtypes if len(dtypes) == ufunc.nin else dtypes * ufunc.nin
+    try:
+        result: np.dtype[Any] = ufunc.resolve_dtypes((*operands, *[None] * ufunc.nout))[-1]
+    except TypeError:
+        raise DtypeError(f"{name} does not take {' and '.join(map(str, dtypes))}") from None
+    return result
+
+
+def _floats(x: Array, like: np.ufunc = np.exp) -> Array:
+    return x if x.dtype.kind == "f" else x.astype(promoted(like, "", (x.dtype,)))
+
+
+def _into(out: Array | None, value: Any) -> Any:
+    if out is None:
+        return value
+    np.copyto(out, value)
+    return out
+
+
+# --- arithmetic -----------------------------------------------------------------------------------------------
+
+
+class Add(Elementwise):
+    """x + y."""
+
+    forward = np.add
+    formula = "{0} + {1}"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent
+
+
+class Subtract(Elementwise):
+    """x - y."""
+
+    forward = np.subtract
+    formula = "{0} - {1}"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent if i == 0 else -cotangent
+
+
+class Multiply(Elementwise):
+    """x * y."""
+
+    forward = np.multiply
+    formula = "{0} * {1}"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent * inputs[1 - i]
+
+
+class Divide(Elementwise):
+    """x / y; integers give floats."""
+
+    forward = np.divide
+    formula = "{0} / {1}"
+    domain = ((-3.0, 3.0), (0.4, 3.0))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        x, y = inputs
+        return cotangent / y if i == 0 else -(cotangent * output / y)
+
+
+class DivideBy(Elementwise):
+    """x / count, where the count is a dimension: the 1/n of a mean."""
+
+    count: Dim
+    sized = ("count",)
+    like = np.divide
+    formula = "{0} / {count}"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return np.divide(x, self.count, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return fn.divide_by(cotangent, self.count)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        return cls(draw.integer(1, 9)), draw.broadcastable(1, cls.domain)
+
+
+class FloorDivide(Elementwise):
+    """The floor of x / y; passes no gradient. Integers divided by zero raise ZeroDivisionError."""
+
+    like = np.floor_divide
+    differentiable = False
+    formula = "floor({0} / {1})"
+    domain = ((-9.0, 9.0), (0.4, 3.0))
+
+    def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
+        _refuse_zero(self.name, x, y)
+        return np.floor_divide(x, y, out=out)
+
+
+class Remainder(Elementwise):
+    """x - y * floor(x / y), with the sign of y. Integers divided by zero raise ZeroDivisionError.
+
+    The gradient is that between the jumps: 1 for x, -floor(x / y) for y.
+    """
+
+    like = np.remainder
+    formula = "{0} mod {1}"
+    domain = ((1.1, 1.9), (2.1, 2.9))
+
+    def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
+        _refuse_zero(self.name, x, y)
+        return np.remainder(x, y, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        x, y = inputs
+        return cotangent if i == 0 else -(cotangent * fn.floor_divide(x, y))
+
+
+def _refuse_zero(name: str, x: Array, y: Array) -> None:
+    if y.dtype.kind in "biu" and x.dtype.kind in "biu" and x.size and not np.all(y):
+        where = tuple(int(i) for i in np.argwhere(y == 0)[0])
+        raise DivisionError(f"{name}: an integer is divided by 0, which stands at index {where} of operand 1")
+
+
+class Negative(Elementwise):
+    """-x."""
+
+    forward = np.negative
+    formula = "-{0}"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return -cotangent
+
+
+class Absolute(Elementwise):
+    """|x|; the gradient at 0 is 0."""
+
+    forward = np.absolute
+    formula = "|{0}|"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent * fn.sign(inputs[0])
+
+
+class Sign(Elementwise):
+    """-1, 0 or 1; passes no gradient."""
+
+    forward = np.sign
+    differentiable = False
+    formula = "sign({0})"
+
+
+class Power(Elementwise):
+    """x ** y.
+
+    The derivative in x is y x^(y-1), and 0 for y = 0 (also at 0⁰); in y it is x^y log(x), and 0 at x = 0 for
+    y >= 0; of a negative x it is NaN. An integer to a negative integer power is a ValueError.
+    """
+
+    like = np.power
+    formula = "{0} ^ {1}"
+    domain = ((0.3, 3.0), (-2.0, 2.0))
+
+    def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
+        if y.dtype.kind == "i" and x.dtype.kind in "biu" and np.any(y < 0):
+            raise ValueRangeError("power: an integer to a negative integer power is no integer; cast one to a float")
+        return np.power(x, y, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        x, y = inputs
+        if i == 0:
+            flat = fn.equal(y, 0)
+            # The untaken branch must be finite too, or its own derivative would be 0 * inf.
+            return cotangent * fn.where(flat, 0.0, y * fn.power(x, fn.where(flat, 1, y) - 1))
+        zero = fn.logical_and(fn.equal(x, 0), fn.greater_equal(y, 0))
+        return cotangent * fn.where(zero, 0.0, output * fn.log(fn.where(zero, 1, x)))
+
+
+class Square(Elementwise):
+    """x²."""
+
+    forward = np.square
+    formula = "{0}²"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent * (inputs[0] * 2)
+
+
+class Sqrt(Elementwise):
+    """√x; the gradient at 0 is inf."""
+
+    forward = np.sqrt
+    formula = "√{0}"
+    domain = ((0.2, 4.0),)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent / (output * 2)
+
+
+class Reciprocal(Elementwise):
+    """1 / x."""
+
+    forward = np.reciprocal
+    formula = "1 / {0}"
+    domain = ((0.4, 3.0),)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return -(cotangent * fn.square(output))
+
+
+class Exp(Elementwise):
+    """exp(x)."""
+
+    forward = np.exp
+    formula = "exp({0})"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent * output
+
+
+class Expm1(Elementwise):
+    """exp(x) - 1, exact near 0."""
+
+    forward = np.expm1
+    formula = "exp({0}) - 1"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent * (output + 1)
+
+
+class Log(Elementwise):
+    """The natural logarithm; -inf at 0, where the gradient is inf."""
+
+    forward = np.log
+    formula = "log({0})"
+    domain = ((0.2, 4.0),)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent / inputs[0]
+
+
+class Log1p(Elementwise):
+    """log(1 + x), exact near 0."""
+
+    forward = np.log1p
+    formula = "log(1 + {0})"
+    domain = ((-0.7, 3.0),)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent / (inputs[0] + 1)
+
+
+class Sin(Elementwise):
+    """sin(x), in radians."""
+
+    forward = np.sin
+    formula = "sin({0})"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent * fn.cos(inputs[0])
+
+
+class Cos(Elementwise):
+    """cos(x), in radians."""
+
+    forward = np.cos
+    formula = "cos({0})"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return -(cotangent * fn.sin(inputs[0]))
+
+
+class Tanh(Elementwise):
+    """tanh(x)."""
+
+    forward = np.tanh
+    formula = "tanh({0})"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent * (1 - fn.square(output))
+
+
+class Sigmoid(Elementwise):
+    """1 / (1 + exp(-x)), without overflow on either side."""
+
+    like = np.exp
+    formula = "sigmoid({0})"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        x = _floats(x)
+        e = np.exp(-np.abs(x))
+        return np.divide(np.where(x >= 0, 1, e), 1 + e, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent * (output * (1 - output))
+
+
+class Softplus(Elementwise):
+    """log(1 + exp(x)), without overflow."""
+
+    like = np.exp
+    formula = "softplus({0})"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return np.logaddexp(_floats(x), 0, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent * fn.sigmoid(inputs[0])
+
+
+class Erf(Elementwise):
+    """The error function, 2/√π ∫₀ˣ exp(-t²) dt.
+
+    Notes
+    -----
+    W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23
+    (1969), 631-637: three rational functions, computed in float64.
+    """
+
+    like = np.exp
+    formula = "erf({0})"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return _into(out, _erf(np.asarray(x, np.float64)).astype(self.result_dtype(x.dtype)))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent * (fn.exp(-fn.square(inputs[0])) * (2 / math.sqrt(math.pi)))
+
+
+_ERF_SMALL = (
+    (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2,
+     3.20937758913846947e3),
+    (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
+)  # fmt: skip
+_ERFC_MIDDLE = (
+    (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e1,
+     2.98635138197400131e2, 8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3,
+     1.23033935479799725e3),
+    (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
+     3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3),
+)  # fmt: skip
+_ERFC_LARGE = (
+    (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1,
+     1.60837851487422766e-2, 6.58749161529837803e-4),
+    (1.0, 2.56852019228982242e0, 1.87295284992346047e0, 5.27905102951428412e-1, 6.05183413124413191e-2,
+     2.33520497626869185e-3),
+)  # fmt: skip
+
+
+def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Array) -> Array:
+    ratio: Array = np.polyval(coefficients[0], x) / np.polyval(coefficients[1], x)
+    return ratio
+
+
+def _erf(x: Array) -> Array:
+    size = np.minimum(np.abs(x), 6.0)  # erf(6) is 1 to the last bit
+    square = size * size
+    middle = np.exp(-square) * _ratio(_ERFC_MIDDLE, size)
+    inverse = 1 / np.maximum(square, 1)
+    large = np.exp(-square) * (1 / math.sqrt(math.pi) - inverse * _ratio(_ERFC_LARGE, inverse)) / np.maximum(size, 1)
+    tail = np.copysign(1 - np.where(size <= 4, middle, large), x)
+    return np.where(size <= 0.46875, x * _ratio(_ERF_SMALL, square), tail)
+
+
+# --- choosing -------------------------------------------------------------------------------------------------
+
+
+class Maximum(Elementwise):
+    """The larger of x and y; NaN passes through. A tie gives each half of the gradient."""
+
+    forward = np.maximum
+    formula = "max({0}, {1})"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        mine, other = inputs[i], inputs[1 - i]
+        lone = fn.where(fn.greater(mine, other), cotangent, 0.0)
+        return fn.where(fn.equal(mine, other), cotangent * 0.5, lone)
+
+
+class Minimum(Elementwise):
+    """The smaller of x and y; NaN passes through. A tie gives each half of the gradient."""
+
+    forward = np.minimum
+    formula = "min({0}, {1})"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        mine, other = inputs[i], inputs[1 - i]
+        lone = fn.where(fn.less(mine, other), cotangent, 0.0)
+        return fn.where(fn.equal(mine, other), cotangent * 0.5, lone)
+
+
+class Clip(Elementwise):
+    """x held between lo and hi; None leaves a side open. The gradient is 1 up to the bounds, 0 outside."""
+
+    lo: float | None = None
+    hi: float | None = None
+    formula = "clip({0}, {lo}, {hi})"
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        """As NumPy: a float bound makes integers floats."""
+        bounds = [bound for bound in (self.lo, self.hi) if bound is not None]
+        if dtypes[0].kind == "b":
+            raise DtypeError("clip does not take bool")
+        try:
+            return np.dtype(np.result_type(*dtypes, *bounds))
+        except OverflowError:
+            raise ValueRangeError(f"clip: the bounds {self.lo} and {self.hi} do not fit into {dtypes[0]}") from None
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        if self.lo is None and self.hi is None:
+            return _into(out, x)
+        return np.clip(x, self.lo, self.hi, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return fn.where(fn.equal(inputs[0], output), cotangent, 0.0)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        lo, hi = draw.choice([(-1.0, 1.5), (None, 0.5), (-0.5, None)])
+        return cls(lo, hi), draw.broadcastable(1, cls.domain)
+
+
+class Where(Elementwise):
+    """x where the condition holds, else y.
+
+    The gradient goes to the branch that was taken. The other branch is computed all the same: in
+    ``where(x > 0, log(x), 0)`` the gradient at 0 is 0 * inf = NaN. Guard what goes in as well:
+    ``where(x > 0, log(where(x > 0, x, 1)), 0)``.
+    """
+
+    formula = "{1} if {0} else {2}"
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        """Promote the two branches; the condition is a bool, or a number that is not 0."""
+        return np.result_type(*dtypes[1:])
+
+    def forward(self, condition: Array, x: Array, y: Array, out: Array | None = None) -> Any:
+        return _into(out, np.where(condition, x, y))
+
+    def flows(self, i: int) -> bool:
+        return i > 0
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        condition = inputs[0]
+        return fn.where(condition, cotangent, 0.0) if i == 1 else fn.where(condition, 0.0, cotangent)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        condition, x, y = draw.broadcastable(3, cls.domain)
+        return cls(), (condition > 0, x, y)
+
+
+class Floor(Elementwise):
+    """The largest integer not above x; passes no gradient."""
+
+    forward = np.floor
+    differentiable = False
+    formula = "⌊{0}⌋"
+
+
+class Ceil(Elementwise):
+    """The smallest integer not below x; passes no gradient."""
+
+    forward = np.ceil
+    differentiable = False
+    formula = "⌈{0}⌉"
+
+
+class Round(Elementwise):
+    """x to so many decimals, halves to even; passes no gradient."""
+
+    decimals: int = 0
+    differentiable = False
+    formula = "round({0}, {decimals})"
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return np.dtype(np.float16) if dtypes[0].kind == "b" else dtypes[0]
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return np.round(x, self.decimals, out=out)
+
+
+class Cast(Elementwise):
+    """x as another dtype; a gradient comes back in x's own."""
+
+    dtype: str
+    formula = "{dtype}({0})"
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        try:
+            target = np.dtype(self.dtype)
+        except TypeError:
+            raise DtypeError(f"cast: {self.dtype!r} is no dtype") from None
+        if target.kind not in "biuf" or target.itemsize > 8:
+            raise DtypeError(f"cast: values are bool, integers, and floats of 16, 32 or 64 bits, not {target}")
+        return target
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        if out is None:
+            return x.astype(self.dtype)
+        np.copyto(out, x, casting="unsafe")
+        return out
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return fn.cast(cotangent, inputs[0].dtype)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        return cls("float64"), draw.broadcastable(1, cls.domain)
+
+
+class StopGradient(Elementwise):
+    """x, through which no gradient passes."""
+
+    differentiable = False
+    formula = "{0}"
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return dtypes[0]
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return x if out is None else _into(out, x)
+
+
+# --- asking ---------------------------------------------------------------------------------------------------
+
+
+class Predicate(Elementwise, abstract=True):
+    """Base of what answers with bools, through which no gradient passes."""
+
+    differentiable = False
+
+
+class Equal(Predicate):
+    """x == y."""
+
+    forward = np.equal
+    formula = "{0} = {1}"
+
+
+class NotEqual(Predicate):
+    """x != y."""
+
+    forward = np.not_equal
+    formula = "{0} ≠ {1}"
+
+
+class Less(Predicate):
+    """x < y."""
+
+    forward = np.less
+    formula = "{0} < {1}"
+
+
+class LessEqual(Predicate):
+    """x <= y."""
+
+    forward = np.less_equal
+    formula = "{0} ≤ {1}"
+
+
+class Greater(Predicate):
+    """x > y."""
+
+    forward = np.greater
+    formula = "{0} > {1}"
+
+
+class GreaterEqual(Predicate):
+    """x >= y."""
+
+    forward = np.greater_equal
+    formula = "{0} ≥ {1}"
+
+
+class LogicalAnd(Predicate):
+    """Whether both x and y hold."""
+
+    forward = np.logical_and
+    formula = "{0} and {1}"
+
+
+class LogicalOr(Predicate):
+    """Whether x or y holds."""
+
+    forward = np.logical_or
+    formula = "{0} or {1}"
+
+
+class LogicalNot(Predicate):
+    """Whether x does not hold."""
+
+    forward = np.logical_not
+    formula = "not {0}"
+
+
+class IsNan(Predicate):
+    """Whether x is NaN."""
+
+    name = "isnan"
+    forward = np.isnan
+    formula = "isnan({0})"
+
+
+class IsFinite(Predicate):
+    """Whether x is neither infinite nor NaN."""
+
+    name = "isfinite"
+    forward = np.isfinite
+    formula = "isfinite({0})"
+
+
+# --- activations ----------------------------------------------------------------------------------------------
+
+
+class Relu(Elementwise):
+    """max(x, 0); the gradient at 0 is 0."""
+
+    like = np.negative
+    formula = "max({0}, 0)"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return np.maximum(x, 0, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return fn.where(fn.greater(inputs[0], 0), cotangent, 0.0)
+
+
+class LeakyRelu(Elementwise):
+    """x where x > 0, else negative_slope * x, which is also the gradient at 0."""
+
+    negative_slope: float = 0.01
+    like = np.exp
+    formula = "leaky_relu({0}, {negative_slope})"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        x = _floats(x)
+        return _into(out, np.where(x > 0, x, x * self.negative_slope))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return fn.where(fn.greater(inputs[0], 0), cotangent, cotangent * self.negative_slope)
+
+
+class Elu(Elementwise):
+    """x where x > 0, else alpha * (exp(x) - 1)."""
+
+    alpha: float = 1.0
+    like = np.exp
+    formula = "elu({0}, {alpha})"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        x = _floats(x)
+        return _into(out, np.where(x > 0, x, np.expm1(np.minimum(x, 0)) * self.alpha))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        x = inputs[0]
+        return cotangent * fn.where(fn.greater(x, 0), 1.0, fn.exp(fn.minimum(x, 0.0)) * self.alpha)
+
+
+class Prelu(Elementwise):
+    """x where x > 0, else slope * x, with a slope that can be learned."""
+
+    like = np.divide
+    formula = "prelu({0}, {1})"
+
+    def forward(self, x: Array, slope: Array, out: Array | None = None) -> Any:
+        return _into(out, np.where(x > 0, x, np.multiply(x, slope, dtype=self.result_dtype(x.dtype, slope.dtype))))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        x, slope = inputs
+        positive = fn.greater(x, 0)
+        if i == 0:
+            return fn.where(positive, cotangent, cotangent * slope)
+        return fn.where(positive, 0.0, cotangent * x)
+
+
+class Gelu(Elementwise):
+    """x Φ(x), where Φ is the distribution function of the standard normal (the exact form, by erf)."""
+
+    like = np.exp
+    formula = "gelu({0})"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        x = _floats(x)
+        half = 0.5 * (1 + _erf(np.asarray(x, np.float64) / math.sqrt(2)))
+        return _into(out, (x * half).astype(x.dtype))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        x = inputs[0]
+        distribution = (fn.erf(x * math.sqrt(0.5)) + 1) * 0.5
+        density = fn.exp(fn.square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))
+        return cotangent * (distribution + x * density)
+
+
+class Silu(Elementwise):
+    """x sigmoid(x)."""
+
+    like = np.exp
+    formula = "silu({0})"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        x = _floats(x)
+        e = np.exp(-np.abs(x))
+        return np.multiply(x, np.where(x >= 0, 1, e) / (1 + e), out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        gate = fn.sigmoid(inputs[0])
+        return cotangent * (gate + output * (1 - gate))

@@ -1,0 +1,391 @@
+"""Products of vectors and matrices, transposition and norms."""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
+from ..graph import Array, Dim, Node, Op, Shape, Spec, composition, fn
+from ..graph.dimensions import Constraint, broadcast, multiply, product, same, shown
+from .base import Multilinear, Rearranging, axes_of, axis_of, into
+
+
+def _promoted(ufunc: np.ufunc, name: str, x: Spec, y: Spec) -> np.dtype[Any]:
+    try:
+        result: np.dtype[Any] = ufunc.resolve_dtypes((x.dtype, y.dtype, None))[-1]
+    except TypeError:
+        raise DtypeError(f"{name} does not take {x.dtype} and {y.dtype}") from None
+    return result
+
+
+class Matmul(Multilinear):
+    """The matrix product; of one axis a vector, of more than two a batch of matrices, as numpy.matmul."""
+
+    forward = np.matmul
+    formula = "{0} @ {1}"
+
+    def infer(self, x: Spec, y: Spec) -> Spec:
+        refused = f"matmul cannot multiply {shown(x.shape)} by {shown(y.shape)}"
+        if not x.shape or not y.shape:
+            raise ShapeError(f"{refused}: for a number there is multiply")
+        columns, rows = x.shape[-1], y.shape[-1 if len(y.shape) == 1 else -2]
+        met = same(columns, rows)
+        if met is None:
+            mine = "elements" if len(x.shape) == 1 else "columns"
+            other = "elements" if len(y.shape) == 1 else "rows"
+            raise ShapeError(f"{refused}: {columns} {mine} meet {rows} {other}")
+        stacks = x.shape[:-2], y.shape[:-2]
+        batch = broadcast(stacks)
+        if batch is None:
+            raise ShapeError(f"{refused}: the batches {shown(stacks[0])} and {shown(stacks[1])} do not broadcast")
+        shape = (*batch[0], *x.shape[-2:-1], *(y.shape[-1:] if len(y.shape) > 1 else ()))
+        return Spec(shape, _promoted(np.matmul, self.name, x, y), met[1] + batch[1])
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        x, y = inputs
+        if x.ndim == y.ndim == 1:
+            return cotangent * inputs[1 - i]
+        # A vector is a matrix of one row or column.
+        if x.ndim == 1 and i == 0:
+            return fn.squeeze(y @ fn.expand_dims(cotangent, -1), -1)
+        if x.ndim == 1:
+            return fn.expand_dims(x, -1) * fn.expand_dims(cotangent, -2)
+        if y.ndim == 1 and i == 0:
+            return fn.expand_dims(cotangent, -1) * y
+        if y.ndim == 1:
+            return fn.squeeze(fn.expand_dims(cotangent, -2) @ x, -2)
+        return cotangent @ _turned(y) if i == 0 else _turned(x) @ cotangent
+
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        return multiply(2, multiply(product(output.shape), inputs[0].shape[-1]))
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        m, k, n = draw.integer(0, 3), draw.integer(0, 3), draw.integer(0, 3)
+        batch = draw.shape(max_ndim=2, max_side=3)
+        small = tuple(draw.choice([dim, 1]) for dim in batch)[draw.integer(0, len(batch)) :]
+        x, y = draw.choice(
+            [
+                ((k,), (k,)),
+                ((k,), (k, n)),
+                ((m, k), (k,)),
+                ((m, k), (k, n)),
+                ((*batch, m, k), (*small, k, n)),
+                ((*small, m, k), (*batch, k, n)),
+                ((k,), (*batch, k, n)),
+                ((*batch, m, k), (k,)),
+            ]
+        )
+        return cls(), (draw.array(x), draw.array(y))
+
+
+def _turned(x: Node) -> Node:
+    return fn.swapaxes(x, -1, -2)
+
+
+class Transpose(Rearranging):
+    """x with its axes in this order, or reversed."""
+
+    axes: Any = None
+    formula = "{0}ᵀ"
+
+    def _order(self, ndim: int) -> tuple[int, ...]:
+        if self.axes is None:
+            return tuple(range(ndim))[::-1]
+        axes = axes_of(self.name, self.axes, ndim)
+        if len(axes) != ndim:
+            raise ShapeError(f"transpose: the axes {self.axes} name {len(axes)} of {ndim} axes")
+        return axes
+
+    def infer(self, x: Spec) -> Spec:
+        return Spec(tuple(x.shape[axis] for axis in self._order(len(x.shape))), x.dtype)
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return into(out, np.transpose(x, self.axes))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        order = self._order(cotangent.ndim)
+        back = tuple(order.index(axis) for axis in range(len(order)))
+        return fn.transpose(cotangent, None if self.axes is None else back)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        x = draw.array(draw.shape())
+        turn = draw.integer(0, x.ndim)
+        axes = tuple(range(x.ndim))
+        backwards = tuple(axis - x.ndim for axis in axes)
+        return cls(draw.choice([None, axes[turn:] + axes[:turn], backwards])), (x,)
+
+
+@composition
+def swapaxes(x: Any, axis1: int, axis2: int, *, name: str | None = None) -> Node:
+    """Return x with two axes exchanged."""
+    first, second = axis_of("swapaxes", axis1, x.ndim), axis_of("swapaxes", axis2, x.ndim)
+    axes = list(range(x.ndim))
+    axes[first], axes[second] = second, first
+    return fn.transpose(x, tuple(axes), name=name)
+
+
+@composition
+def moveaxis(x: Any, source: Any, destination: Any, *, name: str | None = None) -> Node:
+    """Return x with some axes moved to other places; the others keep their order."""
+    come, go = axes_of("moveaxis", source, x.ndim), axes_of("moveaxis", destination, x.ndim)
+    if len(come) != len(go):
+        raise ShapeError(f"moveaxis: {len(come)} axes cannot go to {len(go)} places")
+    axes = [axis for axis in range(x.ndim) if axis not in come]
+    for place, axis in sorted(zip(go, come, strict=True)):
+        axes.insert(place, axis)
+    return fn.transpose(x, tuple(axes), name=name)
+
+
+class Outer(Multilinear):
+    """The products of each element of x with each of y; both are flattened."""
+
+    formula = "{0} ⊗ {1}"
+
+    def infer(self, x: Spec, y: Spec) -> Spec:
+        return Spec((product(x.shape), product(y.shape)), _promoted(np.multiply, self.name, x, y))
+
+    def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
+        return np.outer(x, y, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        other = _flat(inputs[1 - i])
+        mine = cotangent @ other if i == 0 else other @ cotangent
+        return mine if inputs[i].ndim == 1 else fn.reshape(mine, inputs[i].shape)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        return cls(), (draw.array(draw.shape(max_ndim=2)), draw.array(draw.shape(max_ndim=2)))
+
+
+def _flat(x: Node) -> Node:
+    return x if x.ndim == 1 else fn.reshape(x, (product(x.shape),))
+
+
+# --- Einstein's sums ----------------------------------------------------------------------------------------
+
+
+class Einsum(Multilinear):
+    """The sum of products that the subscripts name, such as "ij,jk->ik"; dimensions of size 1 broadcast."""
+
+    subscripts: str
+    formula = "einsum({subscripts})"
+
+    def _terms(self) -> tuple[list[str], str]:
+        left, arrow, right = self.subscripts.partition("->")
+        letters = set(string.ascii_letters)
+        if not arrow or not letters.issuperset(left.replace(",", "")) or not letters.issuperset(right):
+            raise UsageError(f'einsum: the subscripts {self.subscripts!r} are not letters such as "ij,jk->ik"')
+        terms = left.split(",")
+        for letter in right:
+            if letter not in left or right.count(letter) > 1:
+                what = "stands twice" if letter in left else "stands in no operand"
+                raise ShapeError(f'einsum: "{letter}" of the output of "{self.subscripts}" {what}')
+        return terms, right
+
+    def infer(self, *inputs: Spec) -> Spec:
+        terms, right = self._terms()
+        if len(terms) != len(inputs):
+            raise ShapeError(f'einsum: "{self.subscripts}" does not fit {len(inputs)} operands')
+        sizes: dict[str, Dim] = {}
+        constraints: tuple[Constraint, ...] = ()
+        for i, (term, spec) in enumerate(zip(terms, inputs, strict=True)):
+            if len(term) != len(spec.shape):
+                raise ShapeError(f'einsum: "{term}" does not fit operand {i}, of shape {shown(spec.shape)}')
+            own: dict[str, Dim] = {}
+            for letter, dim in zip(term, spec.shape, strict=True):
+                # Within one operand nothing broadcasts: "ii" takes a diagonal.
+                met = same(own.get(letter, dim), dim)
+                if met is None:
+                    raise ShapeError(f'einsum: in operand {i}, "{letter}" is {own[letter]} and {dim}')
+                own[letter] = met[0]
+                constraints += met[1]
+            for letter, dim in own.items():
+                known = sizes.get(letter, 1)
+                if dim == 1 or known == 1:
+                    sizes[letter] = known if dim == 1 else dim
+                    continue
+                met = same(known, dim)
+                if met is None:
+                    raise ShapeError(f'einsum: "{letter}" is {known} before operand {i}, where it is {dim}')
+                sizes[letter] = met[0]
+                constraints += met[1]
+        shape = tuple(sizes[letter] for letter in right)
+        return Spec(shape, np.result_type(*[spec.dtype for spec in inputs]), constraints)
+
+    def forward(self, *arrays: Array, out: Array | None = None) -> Any:
+        return np.einsum(self.subscripts, *arrays, out=out, optimize=len(arrays) > 2)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        terms, right = self._terms()
+        mine, x = terms[i], inputs[i]
+        factors = list(zip(terms, inputs, strict=True))
+        factors[i] = (right, cotangent)
+        # A diagonal was taken where a letter repeats: its cotangent goes onto the diagonal, by an identity.
+        unused = iter(sorted(set(string.ascii_letters) - set(self.subscripts)))
+        places = ""
+        for letter, dim in zip(mine, x.shape, strict=True):
+            if letter in places:
+                fresh = next(unused)
+                factors.append((letter + fresh, fn.eye(dim, cotangent.dtype, graph=cotangent.graph)))
+                letter = fresh
+            places += letter
+        reached = "".join(letter for letter in places if any(letter in term for term, _ in factors))
+        subscripts = ",".join(term for term, _ in factors)
+        result = Einsum(f"{subscripts}->{reached}")(*[node for _, node in factors])
+        # What was summed over x alone is the same everywhere.
+        lost = tuple(place for place, letter in enumerate(places) if letter not in reached)
+        if lost:
+            result = fn.expand_dims(result, lost)
+        shape: Shape = tuple(r if own == 1 else own for r, own in zip(result.shape, x.shape, strict=True))
+        return result if result.shape == shape else fn.broadcast_to(result, shape)
+
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        terms, _ = self._terms()
+        sizes: dict[str, Dim] = {}
+        for term, spec in zip(terms, inputs, strict=True):
+            for letter, dim in zip(term, spec.shape, strict=True):
+                if sizes.get(letter, 1) == 1:
+                    sizes[letter] = dim
+        return multiply(len(inputs), product(sizes.values()))
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        products = "ij,jk->ik bij,bjk->bik i,i-> i,j->ij ij,j->i ,i->i ij,ij->i ij,ik,il->jkl ab,ab,b->"
+        others = "-> i->i ij->ji ij-> ij,k->k ii->i ii-> iii->i ii,i->i iij,j->ij"
+        subscripts = draw.choice(f"{products} {others}".split())
+        sizes = {letter: draw.integer(0, 3) for letter in string.ascii_letters}
+        arrays = []
+        for term in subscripts.partition("->")[0].split(","):
+            small = {letter: draw.choice([sizes[letter]] * 4 + [1]) for letter in sorted(set(term))}
+            arrays.append(draw.array(tuple(small[letter] for letter in term)))
+        return cls(subscripts), tuple(arrays)
+
+
+@composition
+def einsum(subscripts: str, *operands: Any, name: str | None = None) -> Node:
+    """Return the sum of products that the subscripts name, as numpy.einsum reads them.
+
+    Parameters
+    ----------
+    subscripts : str
+        ``"ij,jk->ik"``; without an arrow, the letters that occur once, in alphabetical order, are kept; an
+        ellipsis stands for the axes that have no letter, which broadcast.
+    *operands : Node
+
+    Raises
+    ------
+    ShapeError
+        When the subscripts do not fit the operands.
+    """
+    if not isinstance(subscripts, str):
+        raise UsageError(f"einsum takes the subscripts first, as text, not {type(subscripts).__name__}")
+    left, arrow, right = subscripts.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(operands):
+        raise ShapeError(f'einsum: "{subscripts}" does not fit {len(operands)} operands')
+    unused = sorted(set(string.ascii_letters) - set(subscripts))
+    counts = []
+    for i, (term, x) in enumerate(zip(terms, operands, strict=True)):
+        count = np.ndim(x) - len(term.replace("...", ""))
+        if "..." in term and not 0 <= count <= len(unused):
+            raise ShapeError(f'einsum: "{term}" does not fit operand {i}, which has {np.ndim(x)} axes')
+        counts.append(count if "..." in term else 0)
+    spare = "".join(unused[: max(counts)])
+    terms = [term.replace("...", spare[len(spare) - count :], 1) for term, count in zip(terms, counts, strict=True)]
+    if not arrow:
+        letters = "".join(terms)
+        once = sorted(letter for letter in set(letters) - set(spare) if letters.count(letter) == 1)
+        right = spare + "".join(once)
+    elif spare and "..." not in right:
+        raise ShapeError(f'einsum: "{subscripts}" has an ellipsis before the arrow, and so needs one after it')
+    else:
+        right = right.replace("...", spare, 1)
+    return Einsum(f"{','.join(terms)}->{right}")(*operands, name=name)
+
+
+# --- norms --------------------------------------------------------------------------------------------------
+
+
+class Norm(Op):
+    """The norm of vectors: √Σx² by default, Σ|x| for 1, max|x| for inf, min|x| for -inf, (Σ|x|^p)^(1/p) for p > 0.
+
+    Without an axis and an order, that of all elements; over two axes, only that default (Frobenius's). The
+    gradient of a norm that is 0 is 0; elements that tie for the largest share it evenly.
+    """
+
+    ord: float | None = None
+    axis: Any = None
+    keepdims: bool = False
+    formula = "‖{0}‖"
+
+    def _over(self, ndim: int) -> tuple[int, ...]:
+        """Return the axes that it runs over; refuse what is no norm here."""
+        axes = axes_of(self.name, self.axis, ndim)
+        order = self.ord
+        if order is not None and (type(order) not in (int, float) or not (order > 0 or order == -math.inf)):
+            raise ValueRangeError(f"norm: the order is None, inf, -inf or a number above 0, not {order!r}")
+        if len(axes) == 1 or (order is None and (self.axis is None or len(axes) == 2)):
+            return axes
+        if len(axes) == 2:
+            raise ShapeError(
+                f"norm: over two axes, that is of matrices, only the default order is there, not {order}; "
+                "for vectors give one axis"
+            )
+        raise ShapeError(f"norm runs over one axis or two, not {len(axes)}; reshape joins axes")
+
+    def infer(self, x: Spec) -> Spec:
+        axes = self._over(len(x.shape))
+        dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+        if self.keepdims:
+            return Spec(tuple(1 if i in axes else dim for i, dim in enumerate(x.shape)), dtype)
+        return Spec(tuple(dim for i, dim in enumerate(x.shape) if i not in axes), dtype)
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return into(out, np.linalg.norm(x, self.ord, self.axis, self.keepdims))
+
+    def _slope(self, x: Node, output: Node) -> Node:
+        """Return the derivative in each element of x."""
+        axes = self._over(x.ndim)
+        norm = output if self.keepdims or self.axis is None else fn.expand_dims(output, axes)
+        # Twice a where: what is not taken must be finite too, or its own derivative would be 0 * inf.
+        zero = fn.equal(norm, 0)
+        safe = fn.where(zero, 1.0, norm)
+        if self.ord is None or self.ord == 2:
+            return fn.where(zero, 0.0, x / safe)
+        if self.ord == 1:
+            return fn.sign(x)
+        if math.isinf(self.ord):
+            ties = fn.cast(fn.equal(fn.absolute(x), norm), output.dtype)
+            return fn.sign(x) * (ties / fn.sum(ties, axes, keepdims=True))
+        part = fn.absolute(x) / safe
+        return fn.sign(x) * fn.power(fn.where(fn.equal(part, 0), 1.0, part), self.ord - 1)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        x = inputs[0]
+        if not (self.keepdims or self.axis is None):
+            cotangent = fn.expand_dims(cotangent, self._over(x.ndim))
+        return cotangent * self._slope(x, output)
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        x = inputs[0]
+        return fn.sum(tangents[0] * self._slope(x, output), self._over(x.ndim), keepdims=self.keepdims)
+
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        return multiply(2, product(inputs[0].shape))
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        order = draw.choice([None, None, 1, 2, 3, 1.5, math.inf, -math.inf])
+        x = draw.array(draw.shape(min_ndim=1, min_side=1))
+        axis = draw.axis(x.ndim)
+        keepdims = draw.choice([False, True])
+        if order is None:
+            axis = draw.choice([axis, None, (0, -1) if x.ndim > 1 else (0,)])
+        return cls(order, axis, keepdims), (x,)

@@ -1,0 +1,50 @@
+"""Random numbers as a pure operation: the same seed, stream and counter give the same bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError, ShapeError
+from ..graph import Array, Op, Shape, Spec
+from ..graph.dimensions import concrete
+
+
+class RandomUniform(Op):
+    """Uniform numbers from 0 to 1, a pure function of seed, stream and counter.
+
+    Notes
+    -----
+    J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11 (2011): the Philox generator, whose
+    n-th block is a function of key and n. `seed` and `stream` are the key, the counter picks the block.
+    """
+
+    shape: Shape
+    seed: int = 0
+    stream: int = 0
+    dtype: str = "float64"
+    sized = ("shape",)
+    differentiable = False
+    formula = "random({0})"
+
+    def infer(self, counter: Spec) -> Spec:
+        """Give the shape that was asked for; the counter is one integer."""
+        if counter.dtype.kind not in "iu":
+            raise DtypeError(f"random_uniform: the counter is an integer, not {counter.dtype}")
+        if counter.shape != ():
+            raise ShapeError(f"random_uniform: the counter is one integer, not of shape {counter.shape}")
+        return Spec(self.shape, np.dtype(self.dtype))
+
+    def forward(self, counter: Array, out: Array | None = None) -> Any:
+        block = np.array([0, 0, 0, int(counter)], np.uint64)
+        key = np.array([self.seed, self.stream], np.uint64)
+        numbers = np.random.Generator(np.random.Philox(key=key, counter=block)).random(concrete(self.shape, {}))
+        if out is None:
+            return numbers.astype(self.dtype)
+        np.copyto(out, numbers, casting="same_kind")
+        return out
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        return cls(draw.shape(), draw.integer(0, 9), draw.integer(0, 9)), (draw.integers((), 0, 9),)

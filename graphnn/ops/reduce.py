@@ -1,0 +1,467 @@
+"""Operations over axes: one number of many."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import GraphnnWarning, ShapeError, ValueRangeError
+from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
+from ..graph.dimensions import product, shown, subtract
+from .base import Linear, axes_of, axis_of
+
+Axis = int | tuple[int, ...] | None
+
+
+class Reduction(Op, abstract=True):
+    """Base of the reductions: over one axis, several, or all, which stay as 1 if `keepdims`."""
+
+    axis: Axis = None
+    keepdims: bool = False
+    least_side: ClassVar[int] = 0
+    """For samples: the shortest axis that gives a number."""
+
+    def infer(self, x: Spec) -> Spec:
+        """Drop the axes, or leave a 1."""
+        return Spec(_reduced(x.shape, self.over(len(x.shape)), self.keepdims), self.result_dtype(x.dtype))
+
+    def over(self, ndim: int) -> tuple[int, ...]:
+        """Return the axes reduced over, from 0 up."""
+        return axes_of(self.name, self.axis, ndim)
+
+    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """Return the dtype that comes out: by default that of the operand."""
+        return dtype
+
+    def restored(self, reduced: Node, x: Node) -> Node:
+        """Return a reduced node with its axes back as 1, so that it broadcasts with the operand."""
+        axes = self.over(x.ndim)
+        return reduced if self.keepdims or not axes else fn.expand_dims(reduced, axes)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        """Draw an operand and axes of it."""
+        x = draw.array(draw.shape(min_side=cls.least_side))
+        return cls(axis=draw.axes(x.ndim), keepdims=draw.choice([False, True])), (x,)
+
+
+def _reduced(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
+    if keepdims:
+        return tuple(1 if i in axes else dim for i, dim in enumerate(shape))
+    return tuple(dim for i, dim in enumerate(shape) if i not in axes)
+
+
+def _count(x: Node | Spec, axes: tuple[int, ...]) -> Dim:
+    return product(x.shape[axis] for axis in axes)
+
+
+def _float_result(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def _warn_of_empty(op: Op, x: Array, axes: tuple[int, ...]) -> None:
+    if any(x.shape[axis] == 0 for axis in axes):
+        warnings.warn(f"{op.name} of nothing: the operand has shape {shown(x.shape)}", GraphnnWarning, stacklevel=2)
+
+
+class Folding(Reduction, abstract=True):
+    """Base of the reductions that are a ufunc's own."""
+
+    ufunc: ClassVar[Any]
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        """Reduce by the ufunc."""
+        return self.ufunc.reduce(x, axis=self.axis, keepdims=self.keepdims, out=out)
+
+
+class Sum(Folding, Linear):
+    """The sum over axes; 0 of nothing. Small integers and bools add up in 64 bits."""
+
+    formula = "Σ {0}"
+
+    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return _accumulated(dtype)
+
+    ufunc = np.add
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        (x,) = inputs
+        return fn.broadcast_to(self.restored(cotangent, x), x.shape)
+
+
+def _accumulated(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    if dtype.kind == "f" or dtype.itemsize == 8:
+        return dtype
+    return np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
+
+
+class Mean(Reduction, Linear):
+    """The mean over axes; NaN of nothing, with a warning. Integers give floats."""
+
+    formula = "mean {0}"
+    least_side = 1
+
+    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return _float_result(dtype)
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        axes = self.over(x.ndim)
+        if x.size == 0:
+            _warn_of_empty(self, x, axes)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                return np.mean(x, axis=self.axis, keepdims=self.keepdims, out=out)
+        return np.mean(x, axis=self.axis, keepdims=self.keepdims, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        (x,) = inputs
+        share = fn.divide_by(self.restored(cotangent, x), _count(x, self.over(x.ndim)))
+        return fn.broadcast_to(share, x.shape)
+
+
+class Extremum(Folding, abstract=True):
+    """Base of max and min over axes; ties share the gradient evenly."""
+
+    least_side = 1
+
+    def infer(self, x: Spec) -> Spec:
+        """Refuse to look for the extremum of nothing."""
+        axes = self.over(len(x.shape))
+        if any(x.shape[axis] == 0 for axis in axes):
+            raise ShapeError(f"{self.name} of nothing has no value: the operand has shape {shown(x.shape)}")
+        return super().infer(x)
+
+    def _chosen(self, output: Node, x: Node) -> Node:
+        return fn.cast(fn.equal(x, self.restored(output, x)), x.dtype)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        (x,) = inputs
+        chosen = self._chosen(output, x)
+        ties = fn.sum(chosen, axis=self.over(x.ndim), keepdims=True)
+        return chosen * (self.restored(cotangent, x) / ties)
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        (x,), (tangent,) = inputs, tangents
+        chosen = self._chosen(output, x)
+        axes = self.over(x.ndim)
+        total = fn.sum(chosen * tangent, axis=axes, keepdims=self.keepdims)
+        return total / fn.sum(chosen, axis=axes, keepdims=self.keepdims)
+
+
+class Max(Extremum):
+    """The largest over axes; NaN passes through; of nothing a ValueError. Ties share the gradient evenly."""
+
+    formula = "max {0}"
+
+    ufunc = np.maximum
+
+
+class Min(Extremum):
+    """The smallest over axes; NaN passes through; of nothing a ValueError. Ties share the gradient evenly."""
+
+    formula = "min {0}"
+
+    ufunc = np.minimum
+
+
+class Prod(Folding):
+    """The product over axes; 1 of nothing. The gradient is exact where factors are zero."""
+
+    formula = "Π {0}"
+
+    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return _accumulated(dtype)
+
+    ufunc = np.multiply
+
+    def _others(self, x: Node) -> Node:
+        """Return, for each element, the product of the others."""
+        axes = self.over(x.ndim)
+        if not axes:
+            return fn.ones_like(x)
+        if len(axes) == 1:
+            return fn.prod_others(x, axes[0])
+        order = (*(i for i in range(x.ndim) if i not in axes), *axes)
+        moved = fn.transpose(x, order)
+        kept = tuple(x.shape[i] for i in order[: x.ndim - len(axes)])
+        others = fn.prod_others(fn.reshape(moved, (*kept, _count(x, axes))), -1)
+        return fn.transpose(fn.reshape(others, moved.shape), tuple(order.index(i) for i in range(x.ndim)))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        (x,) = inputs
+        return self.restored(cotangent, x) * self._others(x)
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        (x,), (tangent,) = inputs, tangents
+        return fn.sum(self._others(x) * tangent, axis=self.over(x.ndim), keepdims=self.keepdims)
+
+
+class ProdOthers(Op):
+    """For each element, the product of the others along an axis; without dividing, so exact at zeros."""
+
+    axis: int
+    formula = "Π others of {0}"
+
+    def infer(self, x: Spec) -> Spec:
+        """Keep the shape."""
+        axis_of(self.name, self.axis, len(x.shape))
+        return Spec(x.shape, _accumulated(x.dtype))
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        x = np.moveaxis(x, self.axis, -1)
+        before, after = np.ones(x.shape, _accumulated(x.dtype)), np.ones(x.shape, _accumulated(x.dtype))
+        np.multiply.accumulate(x[..., :-1], axis=-1, out=before[..., 1:])
+        np.multiply.accumulate(x[..., :0:-1], axis=-1, out=after[..., -2::-1] if x.shape[-1] > 1 else after[..., :0])
+        result = np.moveaxis(before * after, -1, self.axis)
+        if out is None:
+            return result
+        np.copyto(out, result)
+        return out
+
+    def _pairs(self, x: Node) -> tuple[Node, int]:
+        """Return rows j of the products of all but j and k at k, 0 at k = j; and the axis of j."""
+        axis = axis_of(self.name, self.axis, x.ndim)
+        size = x.shape[axis]
+        eye = fn.eye(size, dtype="bool", graph=x.graph)
+        eye = fn.reshape(eye, (size, size, *[1] * (x.ndim - axis - 1)))
+        rows = fn.where(eye, 1, fn.expand_dims(x, axis))
+        return fn.where(eye, 0, fn.prod_others(rows, axis + 1)), axis
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        pairs, axis = self._pairs(inputs[0])
+        return fn.sum(fn.expand_dims(cotangent, axis + 1) * pairs, axis=axis)
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        pairs, axis = self._pairs(inputs[0])
+        (tangent,) = tangents
+        assert tangent is not None
+        return fn.sum(pairs * fn.expand_dims(tangent, axis), axis=axis + 1)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        x = draw.array(draw.shape(min_ndim=1))
+        return cls(draw.axis(x.ndim)), (x,)
+
+
+class Spread(Reduction, abstract=True):
+    """Base of variance and standard deviation; `ddof` is taken from the count, as NumPy does."""
+
+    ddof: int = 0
+    least_side = 2
+
+    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return _float_result(dtype)
+
+    def _moment(self, x: Array) -> Any:
+        axes = self.over(x.ndim)
+        count = np.prod([x.shape[axis] for axis in axes], dtype=int)
+        if count <= self.ddof:
+            warnings.warn(
+                f"{self.name} of {count} numbers with ddof={self.ddof} is no number: the operand has shape "
+                f"{shown(x.shape)}",
+                GraphnnWarning,
+                stacklevel=3,
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return np.var(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
+
+    def _deviation(self, x: Node) -> tuple[Node, Dim]:
+        axes = self.over(x.ndim)
+        return x - fn.mean(x, axis=axes, keepdims=True), subtract(_count(x, axes), self.ddof)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        x = draw.array(draw.shape(min_side=cls.least_side))
+        axis = draw.axes(x.ndim)
+        ddof = draw.choice([0, 1]) if x.ndim and axis != () else 0
+        return cls(axis=axis, keepdims=draw.choice([False, True]), ddof=ddof), (x,)
+
+
+class Var(Spread):
+    """The variance over axes; NaN of too few numbers, with a warning."""
+
+    formula = "var {0}"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        result = self._moment(x)
+        return result if out is None else _copied(out, result)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        (x,) = inputs
+        deviation, count = self._deviation(x)
+        return deviation * (fn.divide_by(self.restored(cotangent, x), count) * 2)
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        (x,), (tangent,) = inputs, tangents
+        deviation, count = self._deviation(x)
+        total = fn.sum(deviation * tangent, axis=self.over(x.ndim), keepdims=self.keepdims)
+        return fn.divide_by(total, count) * 2
+
+
+class Std(Spread):
+    """The standard deviation over axes; the gradient of a constant is 0."""
+
+    formula = "std {0}"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return np.sqrt(self._moment(x), out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        (x,) = inputs
+        deviation, count = self._deviation(x)
+        flat, safe = _guarded(output)
+        share = fn.divide_by(fn.where(flat, 0.0, cotangent / safe), count)
+        return deviation * self.restored(share, x)
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        (x,), (tangent,) = inputs, tangents
+        deviation, count = self._deviation(x)
+        total = fn.divide_by(fn.sum(deviation * tangent, axis=self.over(x.ndim), keepdims=self.keepdims), count)
+        flat, safe = _guarded(output)
+        return fn.where(flat, 0.0, total / safe)
+
+
+def _guarded(output: Node) -> tuple[Node, Node]:
+    """Return where a node is 0, and the node with 1 there, so that dividing by it stays finite."""
+    flat = fn.equal(output, 0)
+    return flat, fn.where(flat, 1.0, output)
+
+
+def _copied(out: Array, value: Any) -> Array:
+    np.copyto(out, value)
+    return out
+
+
+class Logsumexp(Reduction):
+    """log Σ exp(x) over axes, without overflow; -inf of nothing and of -inf alone, inf where there is an inf."""
+
+    formula = "log Σ exp {0}"
+    least_side = 1
+
+    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return _float_result(dtype)
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        x = x.astype(_float_result(x.dtype), copy=False)
+        largest = np.max(x, axis=self.axis, keepdims=True, initial=-np.inf)
+        shift = np.where(np.isfinite(largest), largest, 0)
+        total = np.sum(np.exp(x - shift), axis=self.axis, keepdims=True)
+        result = np.log(total) + shift
+        if not self.keepdims:
+            result = np.squeeze(result, axis=self.over(x.ndim))
+        return result if out is None else _copied(out, result)
+
+    def _share(self, output: Node, x: Node) -> Node:
+        """Return the softmax; where all is -inf, subtracting it would give NaN."""
+        whole = self.restored(output, x)
+        return fn.exp(x - fn.where(fn.equal(whole, -np.inf), 0.0, whole))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        (x,) = inputs
+        return self._share(output, x) * self.restored(cotangent, x)
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        (x,), (tangent,) = inputs, tangents
+        return fn.sum(self._share(output, x) * tangent, axis=self.over(x.ndim), keepdims=self.keepdims)
+
+
+class Verdict(Reduction, abstract=True):
+    """Base of any and all, which pass no gradient."""
+
+    differentiable = False
+
+    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return np.dtype(bool)
+
+
+class Any_(Verdict):
+    """Whether any element over axes is not 0; False of nothing."""
+
+    name = "any"
+    formula = "any {0}"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return np.any(x, axis=self.axis, keepdims=self.keepdims, out=out)
+
+
+class All_(Verdict):
+    """Whether all elements over axes are not 0; True of nothing."""
+
+    name = "all"
+    formula = "all {0}"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return np.all(x, axis=self.axis, keepdims=self.keepdims, out=out)
+
+
+class Position(Op, abstract=True):
+    """Base of argmax and argmin: over one axis, or of the flattened operand."""
+
+    axis: int | None = None
+    keepdims: bool = False
+    differentiable = False
+
+    def infer(self, x: Spec) -> Spec:
+        """Drop the axis, or leave a 1."""
+        if isinstance(self.axis, tuple):
+            raise ValueRangeError(f"{self.name} goes over one axis or all, not over {self.axis}")
+        axes = axes_of(self.name, self.axis, len(x.shape))
+        if any(x.shape[axis] == 0 for axis in axes):
+            raise ShapeError(f"{self.name} of nothing has no value: the operand has shape {shown(x.shape)}")
+        return Spec(_reduced(x.shape, axes, self.keepdims), np.dtype(np.intp))
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        """Draw an operand that is not empty and an axis."""
+        x = draw.array(draw.shape(min_side=1))
+        axis = draw.choice([None, draw.axis(x.ndim)]) if x.ndim else None
+        return cls(axis=axis, keepdims=draw.choice([False, True])), (x,)
+
+
+class Argmax(Position):
+    """The index of the first largest element; of nothing a ValueError."""
+
+    formula = "argmax {0}"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return np.argmax(x, axis=self.axis, keepdims=self.keepdims, out=out)
+
+
+class Argmin(Position):
+    """The index of the first smallest element; of nothing a ValueError."""
+
+    formula = "argmin {0}"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return np.argmin(x, axis=self.axis, keepdims=self.keepdims, out=out)
+
+
+class Cumsum(Linear):
+    """The running sum along an axis, or of the flattened operand."""
+
+    axis: int | None = None
+    formula = "running Σ {0}"
+
+    def infer(self, x: Spec) -> Spec:
+        """Keep the shape, or flatten it."""
+        if self.axis is None:
+            return Spec((product(x.shape),), _accumulated(x.dtype))
+        axis_of(self.name, self.axis, len(x.shape))
+        return Spec(x.shape, _accumulated(x.dtype))
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return np.cumsum(x, axis=self.axis, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        axis = 0 if self.axis is None else self.axis
+        remaining = fn.flip(fn.cumsum(fn.flip(cotangent, axis), axis), axis)
+        return remaining if self.axis is not None else fn.reshape(remaining, inputs[0].shape)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        x = draw.array(draw.shape())
+        return cls(draw.choice([None, draw.axis(x.ndim)]) if x.ndim else None), (x,)

@@ -1,0 +1,147 @@
+"""The order of evaluation: what runs, when, and how long each value is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .graph import Graph, Node
+from .graph.fetches import ancestors, resolve
+
+
+def schedule(fetches: Any, graph: Graph | None = None) -> list[Node]:
+    """Return the nodes that will run, in the order they will run.
+
+    Only what the fetches need; topological, by order of making, so that it reads as it was written.
+
+    Parameters
+    ----------
+    fetches : Node, str, or list, tuple or dict of them
+    graph : Graph, optional
+        Where names are looked up, if no fetch is a node.
+
+    Returns
+    -------
+    list of Node
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x")
+    >>> y = x * 2.0 + x
+    >>> unused = x - 1.0
+    >>> [node.name for node in schedule(y)]
+    ['x', 'constant', 'multiply', 'add']
+    """
+    return _ordered(resolve(fetches, graph)[1])
+
+
+def _ordered(nodes: Sequence[Node]) -> list[Node]:
+    return sorted(ancestors(nodes), key=lambda node: node.index)
+
+
+def last_uses(order: Sequence[Node], fetches: Sequence[Node]) -> list[tuple[int, ...]]:
+    """Return, for each step of a schedule, the places of the values that nothing reads after it.
+
+    Parameters
+    ----------
+    order : sequence of Node
+        A schedule.
+    fetches : sequence of Node
+        What is handed out in the end, and so never dies.
+
+    Returns
+    -------
+    list of tuple of int
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x")
+    >>> y = x * x
+    >>> last_uses(schedule(y + 1.0), [])
+    [(), (0,), (), (1, 2, 3)]
+    """
+    place = {node: i for i, node in enumerate(order)}
+    last = list(range(len(order)))
+    for i, node in enumerate(order):
+        for operand in node.inputs:
+            last[place[operand]] = i
+    kept = {place[node] for node in fetches}
+    dying: list[list[int]] = [[] for _ in order]
+    for i, at in enumerate(last):
+        if i not in kept:
+            dying[at].append(i)
+    return [tuple(places) for places in dying]
+
+
+def generations(fetches: Any, graph: Graph | None = None) -> list[list[Node]]:
+    """Return the schedule in parallel waves: each node in the first wave after all its operands.
+
+    Parameters
+    ----------
+    fetches : Node, str, or list, tuple or dict of them
+    graph : Graph, optional
+
+    Returns
+    -------
+    list of list of Node
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x")
+    >>> [[node.name for node in wave] for wave in generations(-x + abs(x))]
+    [['x'], ['negative', 'absolute'], ['add']]
+    """
+    wave: dict[Node, int] = {}
+    waves: list[list[Node]] = []
+    for node in schedule(fetches, graph):
+        wave[node] = at = max((wave[operand] + 1 for operand in node.inputs), default=0)
+        if at == len(waves):
+            waves.append([])
+        waves[at].append(node)
+    return waves
+
+
+def critical_path(
+    fetches: Any,
+    cost: Mapping[Node, float] | Callable[[Node], float] | None = None,
+    graph: Graph | None = None,
+) -> list[Node]:
+    """Return the costliest chain of nodes that each wait for the one before.
+
+    Parameters
+    ----------
+    fetches : Node, str, or list, tuple or dict of them
+    cost : mapping or callable, optional
+        Of a node; 1 an operation unless given.
+    graph : Graph, optional
+
+    Returns
+    -------
+    list of Node
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x")
+    >>> [node.name for node in critical_path(abs(-x) + x)]
+    ['x', 'negative', 'absolute', 'add']
+    """
+    if cost is None:
+        price: Callable[[Node], float] = lambda node: float(bool(node.inputs))  # noqa: E731
+    else:
+        price = cost if callable(cost) else lambda node: cost.get(node, 0.0)
+    total: dict[Node, float] = {}
+    before: dict[Node, Node | None] = {}
+    for node in schedule(fetches, graph):
+        before[node] = max(node.inputs, key=total.__getitem__, default=None)
+        last = before[node]
+        total[node] = price(node) + (total[last] if last is not None else 0.0)
+    at = max(total, key=total.__getitem__, default=None)
+    path = []
+    while at is not None:
+        path.append(at)
+        at = before[at]
+    return path[::-1]

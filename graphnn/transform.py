@@ -1,0 +1,143 @@
+"""New graphs from old: `extract` and `replace`. A graph itself only grows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .errors import GraphError, UsageError
+from .graph import Graph, Node
+from .graph.fetches import ancestors, resolve
+
+
+def extract(fetches: Any, graph: Graph | None = None) -> Graph:
+    """Return a new graph, with a copy of the state, of what the fetches need.
+
+    Parameters
+    ----------
+    fetches : Node, str, or list, tuple or dict of them
+    graph : Graph, optional
+        Where names are looked up, if no fetch is a node.
+
+    Returns
+    -------
+    Graph
+        With the same names, origins and scopes; outputs and updates as far as their nodes came along.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x")
+    >>> y, z = -x, abs(x)
+    >>> [node.name for node in extract([z])]
+    ['x', 'absolute']
+    """
+    source, nodes, _ = resolve(fetches, graph)
+    return _copied(source, nodes, {})[0]
+
+
+def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = None) -> Any:
+    """Return the fetches with parts exchanged, in a new graph with a copy of the state.
+
+    Parameters
+    ----------
+    fetches : Node, str, or list, tuple or dict of them
+    exchanged : mapping of Node to Node
+        Whatever reads the key reads the value instead; names serve as nodes do. What the value itself is
+        made of keeps reading the key, so ``{h: gn.relu(h)}`` puts a relu behind h.
+    graph : Graph, optional
+        Where names are looked up, if no fetch is a node.
+
+    Returns
+    -------
+    Node, or list, tuple or dict of them
+        In the form of `fetches`; nodes of the new graph, which is fed by name.
+
+    Raises
+    ------
+    ShapeError, DtypeError
+        When what comes in does not fit where it goes.
+    GraphError
+        When the exchange would make a cycle, or the nodes are of another graph.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> h = -g.placeholder("x")
+    >>> y = h * 2.0
+    >>> replace(y, {h: abs(g["x"])}).inputs[0]
+    <Node "absolute": absolute () float64>
+    """
+    source, nodes, rebuild = resolve(fetches, graph)
+    if not isinstance(exchanged, Mapping):
+        raise UsageError(f"what is exchanged is given as {{old: new}}, not as {type(exchanged).__name__}")
+    _, old, _ = resolve(list(exchanged), source)
+    _, new, _ = resolve(list(exchanged.values()), source)
+    copies = _copied(source, nodes, dict(zip(old, new, strict=True)))[1]
+    return rebuild(copies)
+
+
+def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Node]) -> tuple[Graph, list[Node]]:
+    # An operand is exchanged wherever the reader is not part of what replaces it: that keeps the graph acyclic.
+    inside = {old: ancestors([new]) for old, new in exchanged.items()}
+
+    def operand(reader: Node | None, node: Node) -> Node:
+        new = exchanged.get(node)
+        return node if new is None or (reader is not None and reader in inside[node]) else new
+
+    wanted = [operand(None, node) for node in fetches]
+    target = Graph(source.name, source.dtype)
+    target.memory_budget = source.memory_budget
+    copies: dict[Node, Node] = {}
+    for node in _in_order(wanted, operand):
+        target._scope = target.mirrored(source.scopes.get(node.scope))
+        target._origin = node.origin
+        target._twin = copies.get(node.twin) if node.twin is not None else None
+        inputs = tuple(copies[operand(node, given)] for given in node.inputs)
+        # Where nothing under it was exchanged, what was inferred once stays true.
+        same = all(a.spec == b.spec for a, b in zip(inputs, node.inputs, strict=True))
+        spec = node.spec if same else target._inferred(node.op, inputs)
+        copies[node] = copy = target._make(node.op, inputs, spec, node.name)
+        if node.has_value:
+            (target.state if node in source.state else target._constants)[copy] = source._stored(node)
+    target._scope = target._origin = target._twin = None
+    target.outputs.update({name: copies[node] for name, node in source.outputs.items() if node in copies})
+    for table, entries in ((target.updates, source.updates), (target.advances, source.advances)):
+        table.update({copies[p]: copies[n] for p, n in entries.items() if p in copies and n in copies})
+    return target, [copies[node] for node in wanted]
+
+
+def _in_order(wanted: Sequence[Node], operand: Any) -> list[Node]:
+    """Return what the nodes need, operands first; without recursion."""
+    order: list[Node] = []
+    done: dict[Node, bool] = {}
+    stack = [(node, False) for node in reversed(wanted)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            done[node] = True
+            order.append(node)
+        elif node not in done:
+            done[node] = False
+            stack.append((node, True))
+            for given in reversed(node.inputs):
+                needed = operand(node, given)
+                if done.get(needed) is False:
+                    raise GraphError(
+                        f'the exchange would make a cycle: "{needed.name}" would come to depend on itself '
+                        f'through "{node.name}"'
+                    )
+                if needed not in done:
+                    stack.append((needed, False))
+    if all(node.index < later.index for node, later in zip(order, order[1:], strict=False)):
+        return order
+    return _by_making(order, operand)
+
+
+def _by_making(order: list[Node], operand: Any) -> list[Node]:
+    """Return a topological order as close to the order of making as the exchange allows."""
+    level: dict[Node, int] = {}
+    for node in order:
+        level[node] = max([node.index, *(level[operand(node, given)] for given in node.inputs)])
+    place = {node: i for i, node in enumerate(order)}
+    return sorted(order, key=lambda node: (level[node], place[node]))

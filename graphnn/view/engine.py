@@ -1,0 +1,120 @@
+"""The program that lays out DOT: the system's Graphviz, or graphviz-pure from a wheel; never without a time limit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sysconfig
+from typing import NamedTuple
+
+from ..errors import DrawingError
+
+_BITMAPS = frozenset({"png", "jpg"})
+_BITMAP_DPI = 144
+
+NO_ENGINE = (
+    "there is no Graphviz to lay out the picture: install the system's package, which brings `dot` "
+    "(apt install graphviz, brew install graphviz, winget install graphviz), or the wheel, pip install 'graphnn[dot]'; "
+    "the DOT text is there without either: .source, or .save(\"name.dot\")"
+)
+
+
+class Engine(NamedTuple):
+    """An executable that takes DOT on its standard input.
+
+    Attributes
+    ----------
+    path : str
+    pure : bool
+        Whether it is graphviz-pure, which writes no PDF.
+    """
+
+    path: str
+    pure: bool
+
+
+def find_engine() -> Engine | None:
+    """Return the system's `dot`, else graphviz-pure of this environment or on the PATH, else None."""
+    dot = shutil.which("dot")
+    if dot is not None:
+        return Engine(dot, pure=False)
+    user = sysconfig.get_preferred_scheme("user")
+    places = [sysconfig.get_path("scripts"), sysconfig.get_path("scripts", user), os.environ.get("PATH", os.defpath)]
+    pure = shutil.which("graphviz-pure", path=os.pathsep.join(places))
+    return Engine(pure, pure=True) if pure is not None else None
+
+
+def lay_out(source: str, form: str, timeout: float) -> bytes:
+    """Return the picture of a DOT text.
+
+    Parameters
+    ----------
+    source : str
+    form : str
+        ``"svg"``, ``"png"``, ``"jpg"``, ``"json"`` or ``"pdf"``.
+    timeout : float
+        Seconds; the program is ended after that.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    DrawingError
+        When there is no engine, it cannot write that format, takes longer, or fails.
+    """
+    engine = find_engine()
+    if engine is None:
+        raise DrawingError(NO_ENGINE)
+    if engine.pure and form == "pdf":
+        raise DrawingError(
+            "graphviz-pure, the only Graphviz here, writes no PDF: the system's `dot` does "
+            "(apt install graphviz, brew install graphviz, winget install graphviz), or save an .svg and convert that"
+        )
+    command = [engine.path, "-Kdot", f"-T{form}"]
+    if form in _BITMAPS:
+        command.append(f"-Gdpi={_BITMAP_DPI}")
+    try:
+        status, picture, said = _run(command, source.encode(), timeout)
+    except subprocess.TimeoutExpired:
+        raise DrawingError(
+            f"{engine.path} took more than {timeout:g} s to lay out the picture: draw fewer boxes (detail=\"layer\"), "
+            "or allow it more (timeout=…); .source is the DOT text, for another engine"
+        ) from None
+    except OSError as error:
+        raise DrawingError(f"{engine.path} could not be started: {error}") from error
+    if status or not picture:
+        reason = said.decode(errors="replace").strip()[-500:] or f"exit status {status}"
+        raise DrawingError(f"{engine.path} could not lay out the picture: {reason}")
+    return picture
+
+
+def _run(command: list[str], given: bytes, timeout: float) -> tuple[int, bytes, bytes]:
+    # A session of its own, so that what the command may have started itself ends with it: a child left over would
+    # keep the pipes open, and reading them would never end.
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            picture, said = process.communicate(given, timeout)
+        except BaseException:
+            _end(process)
+            raise
+        return process.returncode, picture, said
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if hasattr(os, "killpg"):
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    else:
+        process.kill()

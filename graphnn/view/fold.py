@@ -1,0 +1,283 @@
+"""What of a graph is seen: the nodes that the fetches need, with scopes folded into boxes.
+
+The diagram draws the boxes, the summary lists them. What is folded is decided in one place, `folding`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..errors import LookupFailure, UsageError, near
+from ..graph import Constant, Graph, Node, Parameter, Scope
+from ..graph.fetches import resolve
+from ..order import schedule
+
+Detail = str | int | Mapping[str, str]
+
+_HOW_TO_SAY = (
+    '"op", "layer", the number of levels of scopes to open, or {path of a scope: "op" or "layer"}, where "" is '
+    "the whole graph"
+)
+
+
+@dataclass(eq=False, slots=True)
+class Box:
+    """What is drawn as one thing: a node, or a scope folded with all that is made in it.
+
+    Attributes
+    ----------
+    place : int
+        Among the boxes, which stand in order of making.
+    scope : Scope or None
+        What is folded here; None: a single node.
+    around : Scope or None
+        The innermost open scope around it.
+    nodes : list of Node
+        In order of making.
+    """
+
+    place: int
+    scope: Scope | None
+    around: Scope | None
+    nodes: list[Node]
+
+    @property
+    def node(self) -> Node:
+        """The node that it is, or the last one in it."""
+        return self.nodes[-1]
+
+    @property
+    def phase(self) -> str:
+        """``"forward"``, ``"backward"`` or ``"update"``."""
+        return self.scope.phase if self.scope is not None else self.node.phase
+
+
+class Edge(NamedTuple):
+    """A value that goes from one box to another.
+
+    Attributes
+    ----------
+    tail, head : Box
+    node : Node
+        Whose value it is; in `tail`.
+    position : int or None
+        Which operand it is, where `head` is a single node.
+    """
+
+    tail: Box
+    head: Box
+    node: Node
+    position: int | None
+
+
+@dataclass
+class Picture:
+    """The boxes and edges of what some fetches need.
+
+    Attributes
+    ----------
+    graph : Graph
+    fetched : dict of Node to list of str
+        What was asked for, with the names it goes by.
+    boxes : list of Box
+    edges : list of Edge
+    """
+
+    graph: Graph
+    fetched: dict[Node, list[str]]
+    boxes: list[Box] = field(default_factory=list)
+    edges: list[Edge] = field(default_factory=list)
+
+    def open_scopes(self) -> list[Scope]:
+        """Return the scopes that are open and have a box in them: outer before inner, in order of making."""
+        found: dict[str, Scope] = {}
+        for box in self.boxes:
+            for scope in chain(box.around):
+                found.setdefault(scope.path, scope)
+        return list(found.values())
+
+    def nodes_in(self) -> dict[str, list[Node]]:
+        """Return the drawn nodes of each scope, open or folded, and of those in it, by path."""
+        found: dict[str, list[Node]] = {}
+        for box in self.boxes:
+            for node in box.nodes:
+                for scope in chain(self.graph.scopes.get(node.scope)):
+                    found.setdefault(scope.path, []).append(node)
+        return found
+
+
+def picture(fetches: Any, detail: Detail = "op", graph: Graph | None = None) -> Picture:
+    """Return what is seen of the nodes that the fetches need.
+
+    Parameters
+    ----------
+    fetches : Node, str, form of them, or Graph
+        Of a graph, its outputs; if it has none, all nodes that nothing reads.
+    detail : "op", "layer", int or dict
+        See `draw`.
+    graph : Graph, optional
+        Where names are looked up, if no fetch is a node.
+
+    Returns
+    -------
+    Picture
+    """
+    graph, fetched = _asked(fetches, graph)
+    seen = Picture(graph, fetched)
+    folded_at = folding(graph, detail)
+    box_of: dict[Node, Box] = {}
+    folded: dict[str, Box] = {}
+    merged: set[tuple[Node, int]] = set()
+    for node in schedule(list(fetched)) if fetched else []:
+        scope, around = folded_at(node)
+        box = folded.get(scope.path) if scope is not None else None
+        if box is None:
+            box = Box(len(seen.boxes), scope, around, [])
+            seen.boxes.append(box)
+            if scope is not None:
+                folded[scope.path] = box
+        box.nodes.append(node)
+        box_of[node] = box
+        for position, operand in enumerate(node.inputs):
+            tail = box_of[operand]
+            if scope is None:
+                seen.edges.append(Edge(tail, box, operand, position))
+            elif tail is not box and (operand, box.place) not in merged:
+                merged.add((operand, box.place))
+                seen.edges.append(Edge(tail, box, operand, None))
+    return seen
+
+
+def _asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str]]]:
+    """Return the graph and the fetched nodes with the names they go by: as outputs, and as keys of a dict."""
+    if isinstance(fetches, Graph):
+        graph = fetches
+        wanted = list(graph.outputs.values()) or [node for node in graph if not node.users]
+    else:
+        graph, wanted, _ = resolve(fetches, graph)
+    fetched: dict[Node, list[str]] = {node: [] for node in wanted}
+    named = list(graph.outputs.items())
+    if isinstance(fetches, Mapping):
+        named += [(name, graph[given] if isinstance(given, str) else given) for name, given in fetches.items()]
+    for name, node in named:
+        if isinstance(node, Node) and node in fetched and str(name) not in fetched[node]:
+            fetched[node].append(str(name))
+    return graph, fetched
+
+
+def folding(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | None, Scope | None]]:
+    """Return the function that says, of a node, which scope it is folded into, and which open scope is around that.
+
+    Parameters
+    ----------
+    graph : Graph
+    detail : "op", "layer", int or dict
+        See `draw`.
+
+    Raises
+    ------
+    UsageError
+        When `detail` is none of these.
+    LookupFailure
+        When it names a scope that there is not.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> with g.scope("head"), g.entered("head/dense_1", kind="Dense"):
+    ...     y = g.placeholder("x") * 2.0
+    >>> [scope.path for scope in folding(g, "layer")(y)]
+    ['head/dense_1', 'head']
+    """
+    folds = _rule(graph, detail)
+    known: dict[str, tuple[Scope | None, Scope | None]] = {}
+
+    def folded_at(node: Node) -> tuple[Scope | None, Scope | None]:
+        found = known.get(node.scope)
+        if found is None:
+            scopes = chain(graph.scopes.get(node.scope))
+            depth = folds(scopes)
+            scope = scopes[depth] if depth < len(scopes) else None
+            found = known[node.scope] = scope, scopes[depth - 1] if depth else None
+        return found
+
+    return folded_at
+
+
+def _rule(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
+    """Return the function that says how many of a chain of scopes, outermost first, are open."""
+    if isinstance(detail, int) and not isinstance(detail, bool) and detail >= 0:
+        depth = detail
+        return lambda scopes: min(depth, len(scopes))
+    said = {"": detail} if isinstance(detail, str) else detail
+    if not isinstance(said, Mapping) or not all(level in ("op", "layer") for level in said.values()):
+        raise UsageError(f"a detail is {_HOW_TO_SAY}; got {detail!r}")
+    for path in said:
+        if path and path not in graph.scopes:
+            raise LookupFailure(f'the graph "{graph.name}" has no scope "{path}".{near(path, graph.scopes)}')
+
+    def folds(scopes: list[Scope]) -> int:
+        level = said.get("", "layer")
+        for depth, scope in enumerate(scopes):
+            own = said.get(scope.path)
+            if own == "layer" or (own is None and level == "layer" and is_layer(scope)):
+                return depth
+            level = own or level
+        return len(scopes)
+
+    return folds
+
+
+def is_layer(scope: Scope) -> bool:
+    """Return whether a scope is a layer or a composition: no scope of the user's own, no whole backward pass."""
+    before = scope.parent.phase if scope.parent is not None else "forward"
+    return bool(scope.kind) and scope.phase == before
+
+
+def chain(scope: Scope | None) -> list[Scope]:
+    """Return a scope and those around it, outermost first."""
+    return list(_outwards(scope))[::-1]
+
+
+def _outwards(scope: Scope | None) -> Iterator[Scope]:
+    while scope is not None:
+        yield scope
+        scope = scope.parent
+
+
+def local_name(name: str, scope: Scope | None) -> str:
+    """Return the name of a node or scope as it is called in the scope around it."""
+    return name if scope is None else name.removeprefix(f"{scope.path}/")
+
+
+def own_name(node: Node) -> str:
+    """Return the name of a node as it is called in its scope."""
+    return local_name(node.name, node.graph.scopes.get(node.scope))
+
+
+def title_of(scope: Scope) -> str:
+    """Return the name of a scope as it is called in the one around it."""
+    return local_name(scope.path, scope.parent)
+
+
+def numbers_in(nodes: Iterable[Node], trainable: bool | None = None) -> int:
+    """Return how many numbers the parameters among `nodes` hold; of one sort, if `trainable` says which."""
+    return sum(
+        math.prod(map(int, node.shape))
+        for node in nodes
+        if isinstance(node.op, Parameter) and trainable in (None, node.trainable)
+    )
+
+
+def data_inputs(nodes: Sequence[Node]) -> list[Node]:
+    """Return what `nodes` read from outside and what flows through them: neither parameters nor constants."""
+    inside = set(nodes)
+    found: dict[Node, None] = {}
+    for node in nodes:
+        for operand in node.inputs:
+            if operand not in inside and not isinstance(operand.op, (Parameter, Constant)):
+                found[operand] = None
+    return list(found)
