@@ -6,7 +6,7 @@ of the same DAG.
 
 from typing import TYPE_CHECKING, Any
 
-from . import errors, functions, ops, testing
+from . import datasets, errors, functions, nn, ops, testing
 from .autograd import grad, jvp, vjp
 from .errors import (
     AxisError,
@@ -62,12 +62,14 @@ __all__ = [
     "ValueRangeError",
     "compile",
     "critical_path",
+    "datasets",
     "errors",
     "extract",
     "functions",
     "generations",
     "grad",
     "jvp",
+    "nn",
     "ops",
     "replace",
     "run",

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _FAILED
     except BrokenPipeError:
         # The reader (head, less) has seen enough; nothing is left to say, also not by Python's own exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -294,7 +294,8 @@ def _pictures(loss: Node, feed: Mapping[Any, Any], folder: Path) -> tuple[list[P
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.add_subplot()
     for kind, (colour, marker) in enumerate(zip(("#0072B2", "#9C5B00", "#8E3B6E"), "o^s", strict=True)):
-        axes.scatter(*points[labels == kind].T, s=14, c=colour, marker=marker, label=f"class {kind}", linewidths=0)
+        chosen = points[labels == kind]
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=14, c=colour, marker=marker, label=f"class {kind}", linewidths=0)
     axes.set(aspect="equal", title="The spiral data", xlabel="x[:, 0]", ylabel="x[:, 1]")
     axes.legend(frameon=False)
     figure.savefig(folder / "spiral.svg")
@@ -314,7 +315,7 @@ def _run(options: argparse.Namespace) -> None:
     else:
         results, records = gn.run(named, feed), []
     if options.output:
-        np.savez(options.output, **results)
+        np.savez(options.output, allow_pickle=False, **results)
     if options.json:
         shown: dict[str, Any] = {"values": {name: _as_json(value) for name, value in results.items()}}
         _print_json(shown | ({"steps": records} if options.steps else {}))

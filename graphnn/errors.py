@@ -81,6 +81,10 @@ class DrawingError(GraphnnError, RuntimeError):
     """A picture that could not be made: no engine, too large, or over its time limit."""
 
 
+class GradientError(GraphnnError, AssertionError):
+    """A gradient that differs from finite differences; names the node whose rule is wrong."""
+
+
 class EvaluationError(GraphnnError, RuntimeError):
     """An operation raised something that stands for no other class here."""
 

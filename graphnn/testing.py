@@ -1,16 +1,30 @@
-"""Tests for gradients and for operations of one's own."""
+"""Tests for gradients and for operations of one's own: `check_grads`, `check_op`, and what they draw from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from .graph import Array
+from .autograd import jvp, vjp
+from .errors import DtypeError, GradientError, GraphnnError, GraphnnWarning, NoRuleError, ShapeError, UsageError
+from .execute.interpreter import Feed, checked_feed, run, steps
+from .graph import Array, Graph, Node, Op, Spec
+from .graph.dimensions import shown
+from .graph.fetches import ancestors, resolve
 
 _T = TypeVar("_T")
 _Interval = tuple[float, float]
+
+# A step is used where the finite difference can be trusted: the first is exact for what is smooth, the last fits
+# between the kinks of a wide layer.
+_STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
+# How many directions may be spent on finding out which elements stand at a kink.
+_MOST_DIRECTIONS = 256
+_ROUNDING = 1000 * float(np.finfo(np.float64).eps)
 
 
 class Draw:
@@ -47,8 +61,11 @@ class Draw:
         return tuple(side or self.integer(min_side, max(min_side, 1)) for side in sides)
 
     def array(self, shape: Sequence[int], lo: float = -3.0, hi: float = 3.0) -> Array:
-        """Return numbers from `lo` to `hi`."""
-        return np.asarray(self.rng.uniform(lo, hi, tuple(shape))).astype(self.dtype)
+        """Return numbers from `lo` to `hi`: truncated if they are integers, without sign if unsigned."""
+        numbers = np.asarray(self.rng.uniform(lo, hi, tuple(shape)))
+        if self.dtype.kind == "b":
+            return np.asarray(numbers > (lo + hi) / 2)
+        return np.asarray(np.abs(numbers) if self.dtype.kind == "u" else numbers).astype(self.dtype)
 
     def integers(self, shape: Sequence[int], lo: int, hi: int) -> Array:
         """Return int64 numbers from `lo` to `hi`, both included."""
@@ -76,3 +93,432 @@ class Draw:
         if self.integer(0, 1):
             return self.axis(ndim)
         return tuple(axis - ndim * self.integer(0, 1) for axis in range(ndim) if self.integer(0, 1))
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """How much a check of gradients has covered.
+
+    Attributes
+    ----------
+    checked : int
+        Elements of what was differentiated by whose derivatives are right.
+    left_out : int
+        Elements at a kink or too near to one, where finite differences say nothing.
+    """
+
+    checked: int
+    left_out: int
+
+
+def check_grads(
+    fetch: Any,
+    feed: Feed | None = None,
+    wrt: Any = None,
+    order: int = 1,
+    modes: Iterable[str] = ("vjp", "jvp"),
+    rtol: float = 1e-6,
+    rng: int | np.random.Generator = 0,
+) -> GradientReport:
+    """Compare the gradients of a graph with finite differences; raise an error that names the node that is wrong.
+
+    Parameters
+    ----------
+    fetch : Node, str, or list, tuple or dict of them
+        What to differentiate; of any shape.
+    feed : mapping of Node or str to array_like
+        Where to do so.
+    wrt : Node, str, or list, tuple or dict of them, optional
+        What to differentiate by; unless given, all trainable parameters that the fetch needs.
+    order : int
+        2 also compares the gradients of the gradients.
+    modes : sequence of str
+        ``"vjp"``, ``"jvp"`` or both, also upon each other.
+    rtol : float
+        How exact a derivative in one direction must be, relative to the sizes it adds up from.
+    rng : int or numpy.random.Generator
+        Of the random directions.
+
+    Returns
+    -------
+    GradientReport
+        How many elements were checked, and how many left out because they stand at a kink.
+
+    Raises
+    ------
+    GradientError
+        When a gradient is wrong: with the node whose own rule is wrong at the values it had, its operation, the
+        operand, the user's line, and what was expected and got. It is an AssertionError, too.
+    NoRuleError
+        When an operation has no rule for one of the modes.
+
+    Notes
+    -----
+    The check runs on a copy in float64, whatever the graph's dtype, so the graph gains no nodes. What passes no
+    gradient (`stop_gradient`, comparisons, integers) is held at the value it has. Derivatives are projected on
+    random directions; the finite differences are central ones with a Richardson step. Where they do not settle
+    as they do for a smooth function, the direction is halved until the elements that are to blame stand alone.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x", shape=3)
+    >>> check_grads(x * abs(x), {x: [1.0, -2.0, 3.0]}, wrt=x, order=2)
+    GradientReport(checked=3, left_out=0)
+    >>> check_grads(abs(x), {x: [1.0, 0.0, 3.0]}, wrt=x)
+    GradientReport(checked=2, left_out=1)
+    """
+    graph, results, _ = resolve(fetch, others=feed or ())
+    if wrt is None:
+        needed = ancestors(results)
+        nodes = [node for node in graph.parameters if node in needed]
+        if not nodes:
+            raise UsageError(f'"{results[0].name}" needs no trainable parameter: say wrt=')
+    else:
+        nodes = list(dict.fromkeys(resolve(wrt, graph)[1]))
+    return _checked(_copied(graph, results, nodes, feed), order, _Settings.of(modes, rtol, rng))
+
+
+def check_op(op_class: type[Op], examples: int = 25, order: int = 2, rng: int = 0) -> GradientReport:
+    """Test an operation on operands that its `samples` draw: what comes out against `infer`, and its gradients.
+
+    Parameters
+    ----------
+    op_class : type
+        A subclass of `Op` with `samples`.
+    examples : int
+    order : int
+        Up to which gradients are compared with finite differences, in both modes.
+    rng : int
+        The seed of the draws.
+
+    Returns
+    -------
+    GradientReport
+        Of all examples together.
+
+    Raises
+    ------
+    ShapeError, DtypeError
+        When `infer` says another shape or dtype than comes out.
+    GradientError
+        When a gradient is wrong, or none of a differentiable operation could be checked.
+
+    Examples
+    --------
+    >>> from graphnn.graph import operation
+    >>> check_op(operation("tanh"), examples=5).left_out
+    0
+    """
+    checked = left_out = tried = 0
+    for example in range(examples):
+        generator = np.random.default_rng([rng, example])
+        op, arrays = op_class.samples(Draw(generator))
+        _check_infer(op, arrays)
+        case, flowing = _case_of(op, arrays, op.name)
+        if not flowing:
+            continue
+        tried += 1
+        if generator.integers(2):  # the others are then constants, which have no tangents
+            case = case._replace(wrt=[case.wrt[generator.integers(len(flowing))]])
+        report = _checked(case, order, _Settings.of(("vjp", "jvp"), 1e-6, generator))
+        checked += report.checked
+        left_out += report.left_out
+    if tried and not checked:
+        raise GradientError(
+            f'nothing of "{op_class.name}" could be checked: in {examples} examples all operands are empty or at kinks'
+        )
+    return GradientReport(checked, left_out)
+
+
+def _check_infer(op: Op, arrays: Sequence[Array]) -> None:
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", GraphnnWarning)
+        value = np.asarray(op.forward(*arrays))
+    said = op.infer(*[Spec(array.shape, array.dtype) for array in arrays])
+    given = " and ".join(f"{shown(array.shape)} {array.dtype}" for array in arrays) or "nothing"
+    told = f"{op!r} of {given}: infer says {said}, and {shown(value.shape)} {value.dtype} comes out"
+    if value.shape != said.shape:
+        raise ShapeError(told)
+    if value.dtype != said.dtype:
+        raise DtypeError(told)
+
+
+# --- what is checked ------------------------------------------------------------------------------------------
+
+
+class _Settings(NamedTuple):
+    modes: tuple[str, ...]
+    rtol: float
+    rng: np.random.Generator
+
+    @classmethod
+    def of(cls, modes: Iterable[str], rtol: float, rng: int | np.random.Generator) -> _Settings:
+        chosen = (modes,) if isinstance(modes, str) else tuple(modes)
+        if not chosen or not set(chosen) <= {"vjp", "jvp"}:
+            raise UsageError(f'modes are "vjp" and "jvp", not {chosen}')
+        return cls(chosen, rtol, np.random.default_rng(rng))
+
+
+class _Case(NamedTuple):
+    """Placeholders of a graph, and what is computed from them at the values they are fed."""
+
+    outputs: list[Node]
+    wrt: list[Node]
+    feed: dict[Node, Array]
+    sizes: Mapping[str, int] = {}
+    kind: str = ""
+    """Of what are derivatives already: the mode that made them."""
+
+
+def _flowing(node: Node) -> list[int]:
+    """Return the operands from which a derivative passes through a node."""
+    if not node.op.differentiable or node.dtype.kind != "f":
+        return []
+    return [i for i, operand in enumerate(node.inputs) if operand.dtype.kind == "f" and node.op.flows(i)]
+
+
+def _copied(graph: Graph, results: Sequence[Node], wrt: Sequence[Node], feed: Feed | None) -> _Case:
+    """Return a copy, in float64, of what derivatives pass through; the rest is fed with the values it has."""
+    values = {step.node: step.value for step in steps([*results, *wrt], feed, graph=graph)}
+    target = Graph(graph.name)
+    copies: dict[Node, Node] = {}
+    held: dict[Node, Node] = {}
+    given: dict[Node, Array] = {}
+
+    def fed(node: Node, name: str) -> Node:
+        value = values[node]
+        value = value.astype(np.float64) if value.dtype.kind == "f" else value
+        with target.entered(None, origin=node.origin, inherit_origin=True):
+            placeholder = target.placeholder(name, node.shape, value.dtype)
+        given[placeholder] = value
+        return placeholder
+
+    def constant(node: Node) -> Node:
+        if node not in held:
+            held[node] = fed(node, target.free_name(f"{node.name} (held)") if node in copies else node.name)
+        return held[node]
+
+    for node in values:
+        flowing = _flowing(node)
+        if node in wrt:
+            copies[node] = fed(node, node.name)
+        elif any(node.inputs[i] in copies for i in flowing):
+            inputs = [
+                copies[operand] if i in flowing and operand in copies else constant(operand)
+                for i, operand in enumerate(node.inputs)
+            ]
+            with target.entered(None, origin=node.origin, inherit_origin=True):
+                copies[node] = target.add(_in_float64(node.op), inputs, node.name)
+    outputs = [copies[node] if node in copies else constant(node) for node in dict.fromkeys(results)]
+    sizes = {name: size for name, size in checked_feed(graph, feed)[1].items() if name.isidentifier()}
+    return _Case(outputs, [copies[node] for node in wrt], given, sizes)
+
+
+def _in_float64(op: Op) -> Op:
+    return replace(op, dtype="float64") if op.attributes.get("dtype") in ("float16", "float32") else op  # type: ignore[type-var]
+
+
+def _case_of(op: Op, arrays: Sequence[Array], name: str) -> tuple[_Case, list[int]]:
+    """Return a graph of one operation, and which operands it is differentiated by."""
+    graph = Graph(name)
+    names = [f"{op.operands[0]}_{i}" for i in range(len(arrays))] if op.variadic else op.operands
+    inputs = [
+        graph.placeholder(f"operand {operand}", array.shape, array.dtype)
+        for operand, array in zip(names, arrays, strict=True)
+    ]
+    node = graph.add(op, inputs, name)
+    flowing = _flowing(node)
+    return _Case([node], [inputs[i] for i in flowing], dict(zip(inputs, arrays, strict=True))), flowing
+
+
+# --- checking ---------------------------------------------------------------------------------------------------
+
+
+class _Mismatch(Exception):
+    """A derivative that is wrong: of which function, by which node, and how."""
+
+    def __init__(self, case: _Case, level: int, mode: str, node: Node | None, found: str) -> None:
+        super().__init__(found)
+        self.case, self.level, self.mode, self.node, self.found = case, level, mode, node, found
+
+
+def _checked(case: _Case, order: int, settings: _Settings) -> GradientReport:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GraphnnWarning)  # that a derivative is zeros is no news here
+        try:
+            left_out = _examined(case, case.wrt, order, settings)
+        except _Mismatch as mismatch:
+            raise _blamed(mismatch, settings) from None
+    return GradientReport(sum(case.feed[node].size for node in case.wrt) - len(left_out), len(left_out))
+
+
+def _examined(case: _Case, first: list[Node], order: int, settings: _Settings) -> set[tuple[Node, int]]:
+    """Compare the derivatives by the nodes `first`, and those of them by all; return the elements left out.
+
+    Raises
+    ------
+    _Mismatch
+        When one is wrong.
+    """
+    left_out: set[tuple[Node, int]] = set()
+    cases = [case._replace(wrt=first)]
+    for level in range(1, order + 1):
+        cases = [derived._replace(wrt=case.wrt) for one in cases for derived in _compared(one, level, settings, left_out)]
+    return left_out
+
+
+def _compared(case: _Case, level: int, settings: _Settings, left_out: set[tuple[Node, int]]) -> list[_Case]:
+    """Compare the first derivatives of one case; return them as cases of their own."""
+    outputs, wrt, rng = case.outputs, case.wrt, settings.rng
+    graph, feed = wrt[0].graph, dict(case.feed)
+    weights = {node: _signs(rng, value.shape) for node, value in zip(outputs, _values(case, outputs, feed), strict=True)}
+    cotangents = {node: graph.placeholder(graph.free_name("cotangent"), node.shape) for node in outputs}
+    tangents = {node: graph.placeholder(graph.free_name("tangent"), node.shape) for node in wrt}
+    feed.update({cotangents[node]: weight for node, weight in weights.items()})
+    feed.update({tangents[node]: _signs(rng, case.feed[node].shape) for node in wrt})
+    still = {tangents[node]: np.zeros_like(case.feed[node]) for node in wrt}
+    pulled: dict[Node, Array] = {}
+    pushed: list[Node] = []
+    derived = []
+    mode = ""
+    try:
+        for mode in settings.modes:
+            nodes = vjp(cotangents, wrt) if mode == "vjp" else jvp(outputs, tangents)
+            derived.append(case._replace(outputs=list(dict.fromkeys(nodes)), feed=feed, kind=mode))
+            values = _values(case, nodes, feed)
+            if mode == "vjp":
+                pulled = dict(zip(wrt, values, strict=True))
+            else:
+                pushed = nodes
+    except NoRuleError:
+        raise
+    except GraphnnError as error:
+        raise _Mismatch(case, level, mode, None, f"it fails: {error}") from None
+
+    for node in wrt:
+        point, found, spent = case.feed[node], "", 0
+        pending = [np.arange(point.size)] if point.size else []
+        while pending:
+            support = pending.pop()
+            spent += 1
+            direction = np.zeros(point.shape)
+            direction.flat[support] = _signs(rng, support.shape) * np.maximum(1.0, np.abs(point.flat[support]))
+            slope = _slope(case, weights, node, direction, settings.rtol)
+            if slope is None:
+                if support.size == 1 or spent > _MOST_DIRECTIONS:
+                    left_out.update((node, int(i)) for i in support)
+                else:
+                    pending += np.array_split(support, 2)
+                continue
+            expected, tolerance = slope
+            for mode in settings.modes:
+                if mode == "vjp":
+                    got = float(np.sum(pulled[node] * direction))
+                else:
+                    moved = _values(case, pushed, {**feed, **still, tangents[node]: direction})
+                    got = sum(float(np.sum(w * t)) for w, t in zip(weights.values(), moved, strict=True))
+                if not abs(got - expected) <= tolerance:
+                    # On to the halves, for as long as one of them is wrong by itself.
+                    found = _told(point, support, direction, expected, got)
+                    wrong = mode
+                    pending = np.array_split(support, 2) if support.size > 1 else []
+                    break
+        if found:
+            raise _Mismatch(case, level, wrong, node, found)
+    return derived
+
+
+def _values(case: _Case, nodes: Sequence[Node], feed: dict[Node, Array]) -> list[Array]:
+    values: list[Array] = run(list(nodes), feed, sizes=case.sizes)
+    return values
+
+
+def _signs(rng: np.random.Generator, shape: Sequence[int]) -> Array:
+    """Return numbers that are neither small nor large, of either sign."""
+    return np.asarray(rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.0, shape))
+
+
+def _slope(
+    case: _Case, weights: Mapping[Node, Array], node: Node, direction: Array, rtol: float
+) -> tuple[float, float] | None:
+    """Return the weighted outputs' slope along a direction and how exact it is, or None where there is a kink."""
+    point = case.feed[node]
+
+    def terms(step: float) -> Array:
+        values = _values(case, case.outputs, {**case.feed, node: point + step * direction})
+        return np.concatenate([np.ravel(w * v) for w, v in zip(weights.values(), values, strict=True)])
+
+    here = terms(0.0)
+    with np.errstate(all="ignore"):
+        for step in _STEPS:
+            ahead, behind, soon, lately = terms(step), terms(-step), terms(step / 2), terms(-step / 2)
+            wide, narrow = (ahead - behind) / (2 * step), (soon - lately) / step
+            slope = (4 * narrow - wide) / 3
+            # How far the one-sided slopes part: of what is smooth, half as far at half the step.
+            bend, half_bend = (ahead - 2 * here + behind) / step, (soon - 2 * here + lately) / (step / 2)
+            doubt = np.sum(np.abs(slope - narrow)) + np.sum(np.abs(bend - 2 * half_bend))
+            tolerance = rtol * float(np.sum(np.abs(slope)))
+            rounding = _ROUNDING * float(np.sum(np.abs(here))) / step
+            if doubt <= tolerance / 4 + rounding:
+                return float(np.sum(slope)), tolerance + rounding
+    return None
+
+
+def _told(point: Array, support: Array, direction: Array, expected: float, got: float) -> str:
+    where = "in a random direction"
+    if support.size == 1:
+        expected, got = expected / direction.flat[support[0]], got / direction.flat[support[0]]
+        index = tuple(int(i) for i in np.unravel_index(support[0], point.shape))
+        where = f"at {index}" if index else ""
+    return " ".join(["the derivative", *[where] * bool(where), f"is {expected:.10g} by finite differences, got {got:.10g}"])
+
+
+# --- blaming ----------------------------------------------------------------------------------------------------
+
+
+def _blamed(mismatch: _Mismatch, settings: _Settings) -> GradientError:
+    """Return the error of a wrong derivative, with the node whose own rule is wrong at the values it had."""
+    case, level = mismatch.case, mismatch.level
+    for order in range(1, level + 1):
+        for step in steps(case.outputs, case.feed, sizes=case.sizes):
+            fault = _own_fault(step.node, step.operands, order, case.sizes, settings)
+            if fault is not None:
+                return GradientError(fault)
+    by = f' with respect to "{mismatch.node.name}"' if mismatch.node is not None else ""
+    names = ", ".join(f'"{node.name}"' for node in case.outputs[:4])
+    return GradientError(
+        f"the {mismatch.mode} of {names}{by} is wrong: {mismatch.found}. Each node's own rule is right at the values "
+        "it has here, so they are put together wrongly, or a kink is near"
+    )
+
+
+def _own_fault(
+    node: Node, operands: Sequence[Array], order: int, sizes: Mapping[str, int], settings: _Settings
+) -> str | None:
+    """Return what is wrong with a node's own rule, checked by itself on its own operands."""
+    if not _flowing(node):
+        return None
+    case, flowing = _case_of(node.op.bound(sizes), operands, node.name)
+    for first in _alone_and_together(case.wrt):
+        try:
+            _examined(case, first, order, settings)
+        except _Mismatch as wrong:
+            by = wrong.node if wrong.level == 1 and wrong.node is not None else first[0]
+            position = flowing[case.wrt.index(by)]
+            operand = node.inputs[position]
+            twin = f', for "{node.twin.name}"' if node.twin is not None else ""
+            rule = wrong.mode if wrong.level == 1 else f"{wrong.case.kind}'s own derivative"
+            shape = shown(operands[position].shape)
+            return (
+                f'the {rule} of "{node.name}" ({node.op.name}{twin}, made at {node.origin}) is wrong for operand '
+                f'{position}, "{operand.name}" {shape}: {wrong.found}'
+            )
+    return None
+
+
+def _alone_and_together(nodes: list[Node]) -> Iterator[list[Node]]:
+    for node in nodes:
+        yield [node]
+    if len(nodes) > 1:
+        yield nodes

@@ -12,15 +12,16 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import networkx as nx
+from networkx.classes.function import frozen
 
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from .graph import Graph, Node
+    from .graph import Graph, Node, Scope
 
 _REFUSAL = (
     "graph.dag is the live graph and read-only: add nodes by calling operations, "
-    "or change a copy of it (graph.dag.copy()) and read that back with Graph.from_networkx"
+    "or change a copy of it (graph.dag.copy(), or copy.deepcopy(graph.dag)) and read that back with Graph.from_networkx"
 )
 
 
@@ -49,58 +50,20 @@ class Frozen(dict[Any, Any]):
         return (dict, (dict(self),))
 
 
-class _Data(Mapping[str, Any]):
-    """A read-only mapping made when it is looked at; it copies to a plain dictionary."""
+class NodeData(Mapping[str, Any]):
+    """What NetworkX sees of a node: plain data, arrays only under ``value``.
 
-    __slots__ = ("_of",)
+    A read-only mapping that is made when it is looked at, and copies to a plain dictionary.
+    """
 
-    def __init__(self, of: Any) -> None:
-        self._of = of
+    __slots__ = ("node",)
 
-    def _made(self) -> dict[str, Any]:
-        raise NotImplementedError
+    def __init__(self, node: Node) -> None:
+        self.node = node
 
-    def __getitem__(self, key: str) -> Any:
-        return self._made()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._made())
-
-    def __len__(self) -> int:
-        return len(self._made())
-
-    def __repr__(self) -> str:
-        return repr(self._made())
-
-    __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
-
-    def copy(self) -> dict[str, Any]:
-        """Return a plain dictionary."""
-        return self._made()
-
-    def __copy__(self) -> dict[str, Any]:
-        return self._made()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
-        return copy.deepcopy(self._made(), memo)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (dict, (self._made(),))
-
-
-class NodeData(_Data):
-    """What NetworkX sees of a node: plain data, arrays only under ``value``."""
-
-    __slots__ = ()
-    _of: Node
-
-    @property
-    def node(self) -> Node:
-        """The node that this is the data of."""
-        return self._of
-
-    def _made(self) -> dict[str, Any]:
-        node = self._of
+    def _plain(self) -> dict[str, Any]:
+        """Return everything but the value, which may be large."""
+        node = self.node
         data: dict[str, Any] = {
             "op": node.op.name,
             "attributes": node.op.attributes,
@@ -111,30 +74,61 @@ class NodeData(_Data):
         }
         if node.twin is not None:
             data["twin"] = node.twin.name
-        if node.has_value:
-            data["value"] = node.value
         return data
 
+    def __getitem__(self, key: str) -> Any:
+        if key == "value" and self.node.has_value:
+            return self.node.value
+        return _sealed(self._plain()[key])
 
-class GraphData(_Data):
-    """What NetworkX sees of the graph itself: its name, dtype, outputs and updates, by node name."""
+    def __iter__(self) -> Iterator[str]:
+        yield from self._plain()
+        if self.node.has_value:
+            yield "value"
 
-    __slots__ = ()
-    _of: Graph
+    def __len__(self) -> int:
+        return len(self._plain()) + self.node.has_value
 
-    def _made(self) -> dict[str, Any]:
-        graph = self._of
-        return {
-            "name": graph.name,
-            "dtype": graph.dtype.name,
-            "outputs": {name: node.name for name, node in graph.outputs.items()},
-            "updates": {parameter.name: node.name for parameter, node in graph.updates.items()},
-            "advances": {parameter.name: node.name for parameter, node in graph.advances.items()},
-            "scopes": {path: scope.kind for path, scope in graph.scopes.items() if scope.kind},
-        }
+    def __contains__(self, key: object) -> bool:
+        return key in self._plain() or (key == "value" and self.node.has_value)
+
+    def __repr__(self) -> str:
+        return repr(self.copy())
+
+    __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
+
+    def copy(self) -> dict[str, Any]:
+        """Return a plain dictionary."""
+        data = self._plain()
+        if self.node.has_value:
+            data["value"] = self.node.value.copy()
+        return data
+
+    def __copy__(self) -> dict[str, Any]:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return copy.deepcopy(self.copy(), memo)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (dict, (self.copy(),))
+
+
+def _sealed(value: Any) -> Any:
+    """Return a dictionary within the data as one that refuses writes, which would go nowhere."""
+    return Frozen({k: _sealed(v) for k, v in value.items()}) if type(value) is dict else value
 
 
 _NO_DATA = Frozen()
+# The operand positions on one edge. Since they are never written to, edges with the same positions share them.
+_positions: dict[tuple[int, ...], Frozen] = {}
+
+
+def _at(positions: tuple[int, ...]) -> Frozen:
+    found = _positions.get(positions)
+    if found is None:
+        found = _positions[positions] = Frozen(dict.fromkeys(positions, _NO_DATA))
+    return found
 
 
 class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
@@ -145,10 +139,39 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         self._node = Frozen()
         self._adj = Frozen()
         self._pred = Frozen()
-        self.graph = GraphData(graph)  # type: ignore[assignment]
+        self._source = graph
 
     # NetworkX makes copies with self.__class__(), and those are to be ordinary graphs.
     __class__ = property(lambda self: nx.MultiDiGraph)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # What is public hides the live graph when set; nx.freeze may put its refusals beside ours.
+        if "_source" in self.__dict__ and not (name.startswith("_") or name == "frozen" or value is frozen):
+            _refuse()
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        _refuse()
+
+    @property
+    def graph(self) -> dict[str, Any]:  # type: ignore[override]
+        """What NetworkX sees of the graph itself: name, dtype, outputs, updates and scopes, by node name."""
+        graph: Graph | None = self.__dict__.get("_source")
+        if graph is None:
+            return {}  # while NetworkX makes it
+        data: dict[str, Any] = {
+            "name": graph.name,
+            "dtype": graph.dtype.name,
+            "outputs": {name: node.name for name, node in graph.outputs.items()},
+            "updates": {parameter.name: node.name for parameter, node in graph.updates.items()},
+            "advances": {parameter.name: node.name for parameter, node in graph.advances.items()},
+            "scopes": {path: _scope_data(scope) for path, scope in graph.scopes.items()},
+        }
+        return _sealed(data)  # type: ignore[no-any-return]
+
+    @graph.setter
+    def graph(self, value: dict[str, Any]) -> None:
+        """Take no notice of the empty one that NetworkX starts with; `__setattr__` refuses any other."""
 
     def _append(self, node: Node) -> None:
         name = node.name
@@ -159,12 +182,16 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         before = Frozen()
         put(self._pred, name, before)
         for position, operand in enumerate(node.inputs):
-            keys = before.get(operand.name)
-            if keys is None:
-                keys = Frozen()
-                put(before, operand.name, keys)
-                put(successors[operand.name], name, keys)
-            put(keys, position, _NO_DATA)
+            keys = _at((*before.get(operand.name, ()), position))
+            put(before, operand.name, keys)
+            put(successors[operand.name], name, keys)
+
+    def copy(self, as_view: bool = False) -> nx.MultiDiGraph[str]:
+        """Return a plain copy, or a view that refuses writes as this does."""
+        copied: nx.MultiDiGraph[str] = super().copy(as_view=as_view)
+        if not as_view:
+            copied.graph.update(copy.deepcopy(self.graph))  # NetworkX's own copy shares what is within
+        return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> nx.MultiDiGraph[str]:
         plain: nx.MultiDiGraph[str] = nx.MultiDiGraph()
@@ -178,3 +205,13 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
 
     add_node = add_nodes_from = add_edge = add_edges_from = add_weighted_edges_from = _refuse
     remove_node = remove_nodes_from = remove_edge = remove_edges_from = clear = clear_edges = update = _refuse
+
+
+def _scope_data(scope: Scope) -> dict[str, Any]:
+    return {
+        "kind": scope.kind,
+        "phase": scope.phase,
+        "origin": str(scope.origin),
+        "parent": scope.parent.path if scope.parent is not None else "",
+        "result": scope.result.name if scope.result is not None else "",
+    }

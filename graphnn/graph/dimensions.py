@@ -190,7 +190,9 @@ def dimension(value: Any) -> Dim:
     '4*batch'
     """
     if isinstance(value, str):
-        return _dim(_poly_of_text(value))
+        value = _dim(_poly_of_text(value))
+        if isinstance(value, str):
+            return value
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         if value < 0:
             raise ShapeError(f"a dimension is 0 or more, not {value}")
@@ -201,7 +203,7 @@ def dimension(value: Any) -> Dim:
 
 def shape_of(value: Any) -> Shape:
     """Return an int, a name or a sequence of them as a shape in canonical form."""
-    if isinstance(value, (int, str, np.integer)) or value is None:
+    if isinstance(value, str) or not isinstance(value, Iterable):
         value = (value,)
     return tuple(d if type(d) is int and d >= 0 else dimension(d) for d in value)
 

@@ -24,10 +24,10 @@ from ..errors import (
     restated,
 )
 from ..show import Shown
-from .dag import Dag
+from .dag import Dag, NodeData
 from .dimensions import Shape, shape_of, shown
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, fn, operation
-from .origin import Origin, user_origin
+from .origin import Origin, origin_of, user_origin
 
 
 @cache
@@ -302,7 +302,7 @@ class Graph(Shown):
 
     def __init__(self, name: str = "graph", dtype: Any = np.float64) -> None:
         self.name = name
-        self.dtype: np.dtype[Any] = _supported(np.dtype(dtype), "the graph's dtype")
+        self.dtype: np.dtype[Any] = _supported(dtype, "the graph's dtype")
         if self.dtype.kind != "f":
             raise DtypeError(f"a graph's dtype is a float, not {self.dtype}: integers say so one by one")
         self.scopes: dict[str, Scope] = {}
@@ -349,7 +349,7 @@ class Graph(Shown):
         return isinstance(item, str) and self._find(item) is not None
 
     def _find(self, name: str) -> Node | None:
-        data = self._dag._node.get(name)
+        data: NodeData | None = self._dag._node.get(name)
         if data is not None:
             return data.node
         scope = self.scopes.get(name)
@@ -422,7 +422,7 @@ class Graph(Shown):
         -------
         Node
         """
-        kind = self.dtype if dtype is None else _supported(np.dtype(dtype), f'placeholder "{name}"')
+        kind = self.dtype if dtype is None else _supported(dtype, f'placeholder "{name}"')
         return self._make(Placeholder(), (), Spec(shape_of(shape), kind), self._explicit(name))
 
     def parameter(self, name: str, value: Any, trainable: bool = True) -> Node:
@@ -506,9 +506,13 @@ class Graph(Shown):
 
     def _inferred(self, op: Op, nodes: tuple[Node, ...]) -> Spec:
         try:
-            return op.infer(*[node.spec for node in nodes])
+            spec = op.infer(*[node.spec for node in nodes])
         except GraphnnError as error:
             raise self._misfit(op, nodes, error) from None
+        # Most nodes are of their first operand's shape and dtype: they share its spec.
+        first = nodes[0].spec if nodes else spec
+        alike = spec.shape == first.shape and spec.dtype is first.dtype
+        return first if alike and not spec.constraints and not first.constraints else spec
 
     def _as_nodes(self, op: Op, values: Sequence[Any]) -> list[Node]:
         known = [value.dtype for value in values if isinstance(value, Node)]
@@ -642,6 +646,7 @@ class Graph(Shown):
             The node that those inside are made for.
         """
         before = self._scope, self._origin, self._twin
+        opened = path is not None and path not in self.scopes
         if path is not None:
             scope = self.scopes.get(path)
             if scope is None:
@@ -655,6 +660,12 @@ class Graph(Shown):
             self._twin = twin
         try:
             yield
+        except BaseException:
+            if opened and path is not None and self.scopes[path].result is None:
+                # Nothing was made in it, and whoever tries again is to find its name free.
+                del self.scopes[path]
+                self._counters.clear()
+            raise
         finally:
             self._scope, self._origin, self._twin = before
 
@@ -691,7 +702,11 @@ class Graph(Shown):
         """Return `value` as a private, read-only array of a supported dtype."""
         array = as_array(value, what)
         if dtype is not None:
-            array = array.astype(_supported(np.dtype(dtype), what), casting="same_kind")
+            target = _supported(dtype, what)
+            given, array = array, array.astype(target)
+            kind_kept = np.can_cast(given.dtype, target, "same_kind")
+            if not kind_kept and (hasattr(value, "dtype") or not np.array_equal(given, array)):
+                raise DtypeError(f"{what} is {given.dtype}; {target} would change what it says: cast it yourself first")
         elif not hasattr(value, "dtype") and array.dtype == np.float64:
             array = array.astype(self.dtype)
         array = np.array(array, order="C")
@@ -744,9 +759,9 @@ class Graph(Shown):
         ----------
         dag : networkx.MultiDiGraph or networkx.DiGraph
             Keyed by node name, with the data that ``graph.dag`` shows: ``op``; ``attributes``; of placeholders
-            ``shape`` and ``dtype``; of parameters and constants ``value``. ``scope``, ``shape`` and ``dtype``
-            are kept or checked where they stand. An edge's key (of a `DiGraph` its ``position``) is the
-            operand's position.
+            ``shape`` and ``dtype``; of parameters and constants ``value``, an array or lists. ``scope``,
+            ``origin``, ``twin``, ``shape`` and ``dtype`` are kept or checked where they stand. An edge's key (of
+            a `DiGraph` its ``position``) is the operand's position.
 
         Returns
         -------
@@ -756,6 +771,8 @@ class Graph(Shown):
         ------
         GraphError
             When there is a cycle, an operand is missing or doubled, or data are missing.
+        LookupFailure
+            When there is no such operation.
         ShapeError, DtypeError
             When operands do not fit, or a declared shape or dtype is not what comes out.
 
@@ -766,71 +783,121 @@ class Graph(Shown):
         >>> Graph.from_networkx(g.dag)["multiply"]
         <Node "multiply": multiply (2,) float64>
         """
+        if not isinstance(dag, nx.Graph):
+            raise UsageError(f"from_networkx takes a networkx.MultiDiGraph or DiGraph, not {type(dag).__name__}")
         if not dag.is_directed():
             raise GraphError("an undirected graph does not say which way the values go")
-        graph = cls(str(dag.graph.get("name", "graph")), dag.graph.get("dtype", np.float64))
-        kinds: Mapping[str, str] = dag.graph.get("scopes", {})
+        whole = dag.graph
+        graph = cls(str(whole.get("name", "graph")), whole.get("dtype", np.float64))
+        scopes: Mapping[str, Mapping[str, Any]] = whole.get("scopes", {})
+        for path, about in scopes.items():
+            parent, origin = graph.scopes.get(about.get("parent", "")), origin_of(about.get("origin"))
+            kind, phase = about.get("kind", ""), about.get("phase", "forward")
+            graph.scopes[path] = Scope(path, kind, origin or user_origin(), parent, phase)
+        twins = {}
         for name in _topological(dag):
-            graph._restore(name, dag.nodes[name], _operands(dag, name), kinds)
-        graph.outputs.update({k: graph[v] for k, v in dag.graph.get("outputs", {}).items()})
+            data = dag.nodes[name].copy()
+            try:
+                node = graph._restore(name, data, _operands(dag, name))
+            except GraphnnError as error:
+                told = str(error).startswith(f'node "{name}"')
+                raise restated(error, str(error) if told else f'node "{name}": {error}') from error
+            if "twin" in data:
+                twins[node] = data["twin"]
+        # Only now, since a twin need not come first.
+        for node, twin in twins.items():
+            node.twin = graph[twin] if twin in graph else None
+        for path, about in scopes.items():
+            if about.get("result") in graph:
+                graph.scopes[path].result = graph[about["result"]]
+        graph.outputs.update({k: graph[v] for k, v in whole.get("outputs", {}).items()})
         for table, entries in ((graph.updates, "updates"), (graph.advances, "advances")):
-            table.update({graph[k]: graph[v] for k, v in dag.graph.get(entries, {}).items()})
+            table.update({graph[k]: graph[v] for k, v in whole.get(entries, {}).items()})
         return graph
 
-    def _restore(self, name: Any, data: Mapping[str, Any], operands: list[Any], kinds: Mapping[str, str]) -> None:
-        missing = [k for k in ("op",) if k not in data]
+    def _restore(self, name: Any, data: Mapping[str, Any], operands: list[Any]) -> Node:
         op_name = data.get("op")
-        if op_name in ("placeholder",):
-            missing += [k for k in ("shape",) if k not in data]
-        if op_name in ("parameter", "constant") and "value" not in data:
-            missing.append("value")
-        if missing or not isinstance(op_name, str):
-            raise GraphError(f'node "{name}" lacks {" and ".join(missing) or "the name of an operation"} in its data')
+        if not isinstance(op_name, str):
+            raise GraphError("its data lack op, the name of an operation")
+        needed = {"placeholder": "shape", "parameter": "value", "constant": "value"}.get(op_name)
+        if needed is not None and needed not in data:
+            raise GraphError(f"its data lack {needed}, which a {op_name} needs")
         cls = operation(op_name)
         try:
             op = cls(**data.get("attributes", {}))
         except TypeError as error:
-            raise restated(error, f'node "{name}": {error}') from None
-        inputs = tuple(self._dag._node[operand].node for operand in operands)
-        twin = data.get("twin")
-        self._twin = self._dag._node[twin].node if twin in self._dag._node else None
-        before, self._scope = self._scope, self._restored_scope(data.get("scope", ""), kinds)
+            raise restated(UsageError() if type(error) is TypeError else error, str(error)) from None
+        shape = shape_of(data["shape"]) if "shape" in data else None
+        dtype = _supported(data["dtype"], "the node") if "dtype" in data else None
+        value = None
+        if isinstance(op, (Parameter, Constant)):
+            value = data["value"]
+            # Lists, as JSON has them, tell their dtype only roughly, and no shape where there is nothing in them.
+            listed = not hasattr(value, "dtype")
+            value = self._array(value, "its value", dtype if listed else None)
+            if listed and not value.size and shape is not None and 0 in shape:
+                value = self._array(np.empty(shape, value.dtype), "its value")
+        return self._restored(
+            name,
+            op,
+            tuple(self._dag._node[operand].node for operand in operands),
+            self.dtype if dtype is None and isinstance(op, Placeholder) else dtype,
+            shape,
+            value,
+            scope=self._restored_scope(data.get("scope", "")),
+            origin=origin_of(data.get("origin")),
+        )
+
+    def _restored(
+        self,
+        name: Any,
+        op: Op,
+        inputs: tuple[Node, ...],
+        dtype: np.dtype[Any] | None,
+        shape: Shape | None,
+        value: Array | None,
+        scope: Scope | None = None,
+        origin: Origin | None = None,
+        twin: Node | None = None,
+    ) -> Node:
+        """Make a node that was one elsewhere, by its whole name, checked as if it were made by hand.
+
+        A dtype and a shape that are given must be what comes out; of a placeholder they are what it declares.
+        """
+        if not op.variadic and len(inputs) != len(op.operands):
+            raise GraphError(f'node "{name}": {op.name} takes {_count(len(op.operands), "operand")}, got {len(inputs)}')
+        if value is not None:
+            spec = Spec(value.shape, value.dtype)
+        elif dtype is not None and shape is not None and isinstance(op, Placeholder):
+            spec = Spec(shape_of(shape), dtype)
+        else:
+            spec = self._inferred(op, inputs)
+        declared = Spec(spec.shape if shape is None else shape, spec.dtype if dtype is None else dtype)
+        if declared != spec:
+            error = DtypeError if declared.shape == spec.shape else ShapeError
+            raise error(f'node "{name}" is declared {declared}, but {op.name} gives {spec}')
+        if self._taken(name := _checked_name(name)):
+            raise GraphError(f'the name "{name}" is already taken')
+        before = self._scope, self._origin, self._twin
+        self._scope, self._origin, self._twin = scope, origin, twin
         try:
-            if isinstance(op, Placeholder):
-                spec = Spec(shape_of(data["shape"]), _supported(np.dtype(data.get("dtype", self.dtype)), str(name)))
-            elif isinstance(op, (Parameter, Constant)):
-                array = self._array(data["value"], f'{op.name} "{name}"')
-                spec = Spec(array.shape, array.dtype)
-            else:
-                if not op.variadic and len(inputs) != len(op.operands):
-                    raise GraphError(
-                        f'node "{name}": {op.name} takes {_count(len(op.operands), "operand")}, got {len(inputs)}'
-                    )
-                spec = self._inferred(op, inputs)
-            declared = shape_of(data.get("shape", spec.shape)), np.dtype(data.get("dtype", spec.dtype))
-            if declared != (spec.shape, spec.dtype):
-                raise ShapeError(
-                    f'node "{name}" is declared {shown(declared[0])} {declared[1]}, but {op.name} gives {spec}'
-                )
-            if self._taken(_checked_name(name)):
-                raise GraphError(f'the name "{name}" is already taken')
             node = self._make(op, inputs, spec, name)
         finally:
-            self._scope, self._twin = before, None
-        if isinstance(op, Parameter):
-            self.state[node] = array
-        elif isinstance(op, Constant):
-            self._constants[node] = array
+            self._scope, self._origin, self._twin = before
+        if value is not None:
+            (self.state if isinstance(op, Parameter) else self._constants)[node] = value
+        return node
 
-    def _restored_scope(self, path: str, kinds: Mapping[str, str]) -> Scope | None:
+    def _restored_scope(self, path: str) -> Scope | None:
         """Return the scope of a path that was a field of a node elsewhere, with the scopes around it."""
-        if not path:
-            return None
-        if path not in self.scopes:
-            head, _, _ = path.rpartition("/")
-            self.scopes[path] = Scope(path, kinds.get(path, ""), user_origin(), None, "forward")
-            self.scopes[path].parent = self._restored_scope(head, kinds)
-        return self.scopes[path]
+        scope = self.scopes.get(path)
+        if scope is None and path:
+            for end in (*(i for i, character in enumerate(path) if character == "/"), len(path)):
+                outer = path[:end]
+                if outer and outer not in self.scopes:
+                    self.scopes[outer] = Scope(outer, "", user_origin(), scope, "forward")
+                scope = self.scopes.get(outer)
+        return scope
 
 
 def check_update(parameter: Node, node: Node) -> None:
@@ -879,7 +946,11 @@ def as_array(value: Any, what: str) -> Array:
     return array if kind is array.dtype else array.astype(kind)
 
 
-def _supported(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
+def _supported(kind: Any, what: str) -> np.dtype[Any]:
+    try:
+        dtype: np.dtype[Any] = np.dtype(kind)
+    except TypeError:
+        raise DtypeError(f"{what}: {kind!r} is no dtype") from None
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise DtypeError(f"{what} is of dtype {dtype}; values are bool, integers, and floats of 16, 32 or 64 bits")
     return dtype if dtype.isnative else dtype.newbyteorder("=")
@@ -936,12 +1007,11 @@ def _operands(dag: nx.DiGraph[Any], name: Any) -> list[Any]:
         for key in keys:
             if key in by_position:
                 raise GraphError(
-                    f'node "{name}": "{by_position[key]}" and "{operand}" are both its operand {key}; '
+                    f'"{by_position[key]}" and "{operand}" are both its operand {key}; '
                     "an edge's key is the operand's position"
                 )
             by_position[key] = operand
     if set(by_position) != set(range(len(by_position))):
-        raise GraphError(
-            f'node "{name}": its operands stand at {sorted(map(str, by_position))}, not at 0 to {len(by_position) - 1}'
-        )
+        positions = ", ".join(sorted(map(str, by_position)))
+        raise GraphError(f"its operands stand at {positions}, not at 0 to {len(by_position) - 1}")
     return [by_position[i] for i in range(len(by_position))]

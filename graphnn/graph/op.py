@@ -203,11 +203,17 @@ class Constant(Op):
     forward = Placeholder.forward
 
 
+_EXACTLY: tuple[tuple[type, Callable[[Any], Any]], ...] = ((int, int), (float, float), (str, str.__str__))
+
+
 def _plain(value: Any, op: str, attribute: str) -> Any:
     """Return an attribute's value as plain, hashable data: numbers, strings, None and tuples of them."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        # np.float64 is a float; its repr is not plain.
-        return float(value) if isinstance(value, float) else value
+    if value is None or isinstance(value, bool):
+        return value
+    # Of these types exactly: np.float64 is a float, np.str_ a str, an IntEnum an int, and their reprs are not plain.
+    for kind, exactly in _EXACTLY:
+        if isinstance(value, kind):
+            return exactly(value)
     if value is Ellipsis:
         return "..."
     if isinstance(value, slice):
@@ -310,7 +316,11 @@ def told_where(function: Callable[..., Any]) -> Callable[..., Any]:
 class Functions:
     """Every operation as a function: ``fn.exp(x)``; a rule finds the operations it needs here, by name."""
 
+    # NumPy's other names for the same.
+    _ALIASES: ClassVar = {"abs": "absolute", "concat": "concatenate", "mod": "remainder", "pow": "power"}
+
     def __getattr__(self, name: str) -> Callable[..., Node]:
+        name = self._ALIASES.get(name, name)
         found = _functions.get(name)
         if found is None:
             cls = registry.get(name)
@@ -321,7 +331,7 @@ class Functions:
 
     def __dir__(self) -> list[str]:
         own = {name for name, cls in registry.items() if cls.__module__ != __name__}
-        return sorted(own | set(_functions))
+        return sorted({*own, *_functions, *self._ALIASES})
 
 
 fn = Functions()

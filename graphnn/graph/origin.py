@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # The demo stands in the package, but is written as a user writes.
@@ -23,7 +24,8 @@ class Origin(NamedTuple):
 
 
 _labels: dict[str, str] = {}
-_within: dict[str, bool] = {}
+# A file of ours, or the one through which a `with` enters a scope: not the user's line either way.
+_within: dict[str, bool] = {contextlib.contextmanager.__code__.co_filename: True}
 _known: dict[tuple[str, int], Origin] = {}
 
 
@@ -43,6 +45,18 @@ def _cell(file: str) -> str | None:
         number = getattr(getattr(shell, "compile", None), "_filename_map", {}).get(file)
         return f"cell {number}" if number is not None else "cell"
     return None
+
+
+def origin_of(text: Any) -> Origin | None:
+    """Return the origin that `text` shows, or None where it shows none.
+
+    Examples
+    --------
+    >>> origin_of("spiral.py:12")
+    Origin(file='spiral.py', line=12)
+    """
+    file, _, line = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+    return Origin(file, int(line)) if file and line.isdecimal() else None
 
 
 def user_origin() -> Origin:

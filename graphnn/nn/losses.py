@@ -90,7 +90,7 @@ def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
     Returns
     -------
     Node
-        Of a row, ``logsumexp(logits) - logits[label]``.
+        Of a row, ``logsumexp(z) - z[label]``, where z is ``logits - max(logits)``.
 
     Raises
     ------
@@ -121,6 +121,8 @@ def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
     with opened(kind, graph):
         z, y = as_nodes(graph, given)
         z = as_float(z)
+        # Shifted first: of logits around 1e4 in float32, the two terms would cancel to three digits.
+        z = z - fn.stop_gradient(fn.max(z, axis=-1, keepdims=True))
         if one_hot:
             logs = z - fn.logsumexp(z, axis=-1, keepdims=True)
             return _reduced(-fn.sum(as_float(y, z.dtype) * logs, axis=-1), reduction)
@@ -225,8 +227,8 @@ def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> No
     --------
     >>> import graphnn as gn
     >>> from graphnn import nn
-    >>> predicted = gn.Graph().constant([0, 5], dtype="uint8")
-    >>> float(gn.run(nn.mean_squared_error(predicted, [1, 1])))
+    >>> predicted = gn.Graph().constant([[0.0], [5.0]])
+    >>> float(gn.run(nn.mean_squared_error(predicted, [[1], [1]])))
     8.5
     """
     return _difference("mean_squared_error", predicted, true, "square", reduction)

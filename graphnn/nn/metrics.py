@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
 from ..graph import Dim, Graph, Node, fn
 from ..graph.dimensions import shown
-from .operands import Operand, as_nodes, check_choice, fit, opened, operands, reshaping, shape_in
+from .operands import Operand, as_nodes, check_choice, opened, operands, reshaping, shape_in, unbroadcast
 
 _AVERAGES = ("macro", "micro", "weighted", "binary", None)
 
@@ -237,7 +237,7 @@ class _Judged(NamedTuple):
                 f"{shown(said)}: of one yes-or-no question, give the answers, probabilities > 0.5"
             )
         hot = said if probable else (*rows, true[-1] if one_hot and true[-1] != 1 else "classes")
-        if not fit(hot if one_hot else rows, true):
+        if not unbroadcast(hot if one_hot else rows, true):
             raise ShapeError(
                 f"{kind}: labels for predictions of shape {shown(said)} are class numbers of shape {shown(rows)} or "
                 f"one-hot rows of shape {shown(hot)}; got shape {shown(true)}{reshaping(rows, true)}"

@@ -47,9 +47,14 @@ def as_float(x: Node, dtype: Any = None) -> Node:
     return x if x.dtype == dtype else fn.cast(x, dtype)
 
 
-def fit(a: Shape, b: Shape) -> bool:
-    """Return whether two shapes can be one, with nothing broadcast: a 1 does not stand for a name."""
-    return len(a) == len(b) and all((p == 1) == (q == 1) and same(p, q) is not None for p, q in zip(a, b, strict=True))
+def alike(a: Shape, b: Shape) -> bool:
+    """Return whether two shapes can be one."""
+    return len(a) == len(b) and all(same(p, q) is not None for p, q in zip(a, b, strict=True))
+
+
+def unbroadcast(a: Shape, b: Shape) -> bool:
+    """Return whether two shapes can be one, and an operation on both would not take a 1 for a name."""
+    return alike(a, b) and all((p == 1) == (q == 1) for p, q in zip(a, b, strict=True))
 
 
 def shape_in(value: Operand) -> Shape:
@@ -70,9 +75,9 @@ def are_one_hot(kind: str, scores: Operand, labels: Operand) -> bool:
     rows, given = shape_in(scores), shape_in(labels)
     if not rows:
         raise ShapeError(f"{kind}: the last axis has one element a class, and a number has none")
-    if fit(rows, given):
+    if unbroadcast(rows, given):
         return True
-    if not fit(rows[:-1], given):
+    if not alike(rows[:-1], given):
         raise ShapeError(
             f"{kind}: labels for {shown(rows)} are class numbers of shape {shown(rows[:-1])} or one-hot rows of shape "
             f"{shown(rows)}; got shape {shown(given)}" + reshaping(rows[:-1], given)
@@ -87,7 +92,7 @@ def are_one_hot(kind: str, scores: Operand, labels: Operand) -> bool:
 
 def reshaping(wanted: Shape, given: Shape) -> str:
     """Return a hint, where the given shape is the wanted one with an axis of 1 behind."""
-    if len(given) == len(wanted) + 1 and given[-1] == 1 and fit(wanted, given[:-1]):
+    if len(given) == len(wanted) + 1 and given[-1] == 1 and alike(wanted, given[:-1]):
         return ": gn.squeeze(labels, -1) takes the last axis away"
     return ""
 
@@ -100,7 +105,7 @@ def check_same_shape(kind: str, **values: Operand) -> None:
     ShapeError
     """
     (first, a), (second, b) = values.items()
-    if not fit(shape_in(a), shape_in(b)):
+    if not unbroadcast(shape_in(a), shape_in(b)):
         raise ShapeError(
             f"{kind} compares element by element and broadcasts nothing: {first} has shape {shown(shape_in(a))}, "
             f"{second} {shown(shape_in(b))}"

@@ -2,46 +2,103 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ..autograd import grad
-from ..errors import UsageError, ValueRangeError
-from ..graph import Graph, Node, Scope, fn
+from ..errors import GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
+from ..graph import Graph, Node, Parameter, Scope, fn
+from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
 
 Rate = float | Node | Callable[[Node], Any]
 
 
 class Optimizer:
-    """Base of the optimizers. A subclass writes `advance`.
+    """Base of the optimizers. A subclass writes `advance`, and `scalars` if it needs any.
 
     Parameters
     ----------
     learning_rate : float, Node or callable
-        A number becomes a parameter that is not trained, so that it can be set between steps; a callable is a
-        schedule of `nn.schedules`.
+        A number becomes a parameter that is not trained, ``sgd_1/learning_rate``; a node is used as it is; a
+        callable is a schedule of `nn.schedules`, from the node of the number of steps made to that of the rate.
     clip_norm : float, optional
         Gradients are scaled down together where the norm of all of them exceeds this.
     clip_value : float, optional
         Each element of a gradient is clipped to ``[-clip_value, clip_value]``; before `clip_norm`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> class SignSGD(nn.Optimizer):
+    ...     def advance(self, parameter, gradient, rate, slots):
+    ...         return parameter - rate * gn.sign(gradient)
+    >>> w = gn.Graph().parameter("w", [3.0, -3.0])
+    >>> step = gn.compile(w, SignSGD(0.5).updates(gn.sum(w * w)))
+    >>> step(), step()
+    (array([ 3., -3.]), array([ 2.5, -2.5]))
     """
 
-    def __init__(self, learning_rate: Rate, *, clip_norm: float | None = None, clip_value: float | None = None) -> None:
-        if isinstance(learning_rate, (int, float)) and not learning_rate >= 0:
-            raise ValueRangeError(f"a learning rate is 0 or more, not {learning_rate}")
-        for name, bound in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            if bound is not None and not bound > 0:
-                raise ValueRangeError(f"{name} is more than 0, not {bound}")
-        self.learning_rate = learning_rate
-        self.clip_norm = clip_norm
-        self.clip_value = clip_value
-
     counts = False
-    """Whether `advance` needs the number of the step."""
+    """Whether `scalars` or `advance` needs the number of the step."""
+
+    def __init__(self, learning_rate: Rate, *, clip_norm: float | None = None, clip_value: float | None = None) -> None:
+        self._rate: Any = learning_rate if isinstance(learning_rate, Node) or callable(learning_rate) else None
+        self._rates: list[Node] = []
+        self._number = math.nan
+        if self._rate is None:
+            self._number = self._setting("learning_rate", learning_rate, 0)
+        self.clip_norm = None if clip_norm is None else self._setting("clip_norm", clip_norm, 0, strictly=True)
+        self.clip_value = None if clip_value is None else self._setting("clip_value", clip_value, 0, strictly=True)
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate as it was given; setting a number changes it between steps.
+
+        It is set in all updates made so far and still to be made. What is drawn on is the value of the parameter
+        ``sgd_1/learning_rate`` of the graph, which can be set as well.
+
+        Raises
+        ------
+        UsageError
+            When it is set, and was given as a node or a schedule.
+        """
+        if self._rate is not None:
+            return self._rate
+        return float(self._rates[-1].value) if self._rates else self._number
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        if self._rate is not None:
+            raise UsageError(
+                "this learning rate is a node or a schedule, which decides by itself; only one that was given as a "
+                "number can be set"
+            )
+        self._number = self._setting("learning_rate", value, 0)
+        for node in self._rates:
+            node.value = self._number
+
+    def scalars(self, rate: Node, number: Node | None) -> Mapping[str, Node]:
+        """Return the numbers that all parameters share in one step, by name.
+
+        Parameters
+        ----------
+        rate : Node
+            The learning rate, a float64 scalar.
+        number : Node or None
+            The number of this step from 1, a float64 scalar; None unless ``counts = True``.
+
+        Returns
+        -------
+        mapping of str to Node
+            Handed to `advance` as ``slots.scalars``, of the parameter's dtype.
+        """
+        return {}
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
         """Return the node of the parameter's next value.
@@ -52,24 +109,36 @@ class Optimizer:
         rate : Node
             The learning rate, a scalar of the parameter's dtype.
         slots : Slots
-            What is kept from step to step: ``slots.kept("velocity", next_of)``; ``slots.number`` counts from 1.
+            What is kept from step to step: ``slots.kept("velocity", next_of)``.
         """
-        raise NotImplementedError
+        raise NoRuleError(f"{type(self).__name__} does not say how a parameter goes on: define advance")
 
-    def updates(self, loss: Node, parameters: Iterable[Node] | None = None) -> dict[Node, Node]:
+    def updates(self, loss: Node, parameters: Iterable[Node | str] | Node | None = None) -> dict[Node, Node]:
         """Return the node of the next value of every parameter that the loss depends on.
+
+        All nodes made are in a scope of their own, ``sgd_1``; those for one parameter are in a scope of its name
+        therein, and have the parameter as their twin. What is kept from step to step, such as
+        ``sgd_1/dense_1/weight/velocity``, is a parameter that is not trained.
 
         Parameters
         ----------
         loss : Node
             A scalar.
-        parameters : iterable of Node, optional
+        parameters : iterable of Node or str, optional
             Only these.
 
         Returns
         -------
         dict of Node to Node
-            Of the optimizer's own state too; also kept in ``graph.updates``.
+            Of the optimizer's own state too. Also kept in ``graph.updates``, where it takes the place of what
+            an optimizer left there for the same parameters.
+
+        Raises
+        ------
+        ShapeError, DtypeError
+            When the loss is no scalar, or no float.
+        UsageError
+            When there is nothing to train, or `parameters` holds what is no trainable parameter.
 
         Examples
         --------
@@ -77,83 +146,158 @@ class Optimizer:
         >>> w = g.parameter("w", [1.0, 2.0])
         >>> updates = SGD(0.1).updates(fn.sum(w * w))
         >>> {p.name: n.name for p, n in updates.items()}
-        {'w': 'sgd_1/subtract'}
+        {'w': 'sgd_1/w/subtract'}
         """
-        graph, (loss,), _ = resolve([loss])
-        if parameters is None:
-            needed = ancestors([loss])
-            chosen = [p for p in graph.parameters if p in needed]
-        else:
-            chosen = list(parameters)
-        if not chosen:
-            raise UsageError(f'"{loss.name}" depends on no trainable parameter: there is nothing to update')
+        if not isinstance(loss, Node):
+            raise UsageError(f"updates are made for a loss, which is a node, not {type(loss).__name__}")
+        graph = loss.graph
+        chosen = self._chosen(loss, parameters)
         gradients = grad(loss, chosen)
         kind = type(self).__name__
-        base = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
-        path = graph.free_name(base, first=1)
+        path = graph.free_name(kind.strip("_").lower() or "optimizer", first=1)
         result: dict[Node, Node] = {}
         with graph.entered(path, kind=kind, phase="update"):
             root = graph.scopes[path]
-            gradients = self._clipped(gradients)
+            gradients = self._clipped(chosen, gradients)
             count, number = self._counted(graph, result)
-            rate = self._rate(graph, count)
+            rate = self._rate_node(graph, count)
+            scalars = {"rate": rate, **self.scalars(rate, number)}
+            cast = {
+                dtype: {name: _as(dtype, scalar) for name, scalar in scalars.items()}
+                for dtype in dict.fromkeys(parameter.dtype for parameter in chosen)
+            }
             for parameter, gradient in zip(chosen, gradients, strict=True):
-                slots = Slots(root, parameter, number, result)
+                slots = Slots(root, parameter, cast[parameter.dtype], result)
                 with slots.opened():
-                    mine = rate if rate.dtype == parameter.dtype else fn.cast(rate, parameter.dtype)
-                    result[parameter] = self.advance(parameter, gradient, mine, slots)
-        graph.updates.update(result)
+                    result[parameter] = self.advance(parameter, gradient, slots.scalars["rate"], slots)
+        self._keep(graph, result, chosen)
         return result
 
-    def _clipped(self, gradients: list[Node]) -> list[Node]:
+    def _chosen(self, loss: Node, parameters: Iterable[Node | str] | Node | None) -> list[Node]:
+        graph = loss.graph
+        if parameters is None:
+            needed = ancestors([loss])
+            chosen = [p for p in graph.parameters if p in needed]
+            if not chosen:
+                raise UsageError(f'"{loss.name}" depends on no trainable parameter: there is nothing to update')
+            return chosen
+        given = [parameters] if isinstance(parameters, (str, Node)) else list(parameters)
+        chosen = list(dict.fromkeys(resolve(given, graph)[1])) if given else []
+        for node in chosen:
+            if not node.trainable:
+                why = "is not trainable" if isinstance(node.op, Parameter) else f"is a {node.op.name}"
+                raise UsageError(f'parameters= takes trainable parameters; "{node.name}" {why}')
+        if not chosen:
+            raise UsageError("parameters= is empty: there is nothing to update")
+        return chosen
+
+    def _clipped(self, chosen: list[Node], gradients: list[Node]) -> list[Node]:
+        graph = chosen[0].graph
         if self.clip_value is not None:
-            gradients = [fn.clip(gradient, -self.clip_value, self.clip_value) for gradient in gradients]
+            with graph.scope("clip_value"):
+                lo, hi = -self.clip_value, self.clip_value
+                gradients = _each(chosen, gradients, lambda gradient: fn.clip(gradient, lo, hi))
         if self.clip_norm is not None:
-            total = fn.sum(fn.square(gradients[0]))
-            for gradient in gradients[1:]:
-                total = total + fn.sum(fn.square(gradient))
-            # The 1e-6 is PyTorch's: a gradient of zeros is left as it is.
-            factor = fn.minimum(self.clip_norm / (fn.sqrt(total) + 1e-6), 1.0)
-            gradients = [gradient * fn.cast(factor, gradient.dtype) for gradient in gradients]
+            with graph.scope("clip_norm"):
+                squares = _each(chosen, gradients, lambda gradient: fn.sum(fn.square(gradient)))
+                total = squares[0]
+                for square in squares[1:]:
+                    total = total + square
+                # The 1e-6 is PyTorch's: a gradient of zeros is left as it is.
+                factor = fn.minimum(self.clip_norm / (fn.sqrt(total) + 1e-6), 1.0)
+                gradients = _each(chosen, gradients, lambda gradient: gradient * _as(gradient.dtype, factor))
         return gradients
 
     def _counted(self, graph: Graph, result: dict[Node, Node]) -> tuple[Node | None, Node | None]:
-        """Return the number of steps made, and of this step, if anything asks."""
-        if not self.counts and (isinstance(self.learning_rate, (int, float, Node))):
+        """Return the number of steps made, and that of this step, if anything asks."""
+        if not self.counts and (self._rate is None or isinstance(self._rate, Node)):
             return None, None
         count = graph.parameter("step", np.int64(0), trainable=False)
         result[count] = count + 1
-        return fn.cast(count, graph.dtype), fn.cast(result[count], graph.dtype)
+        return fn.cast(count, "float64"), fn.cast(result[count], "float64") if self.counts else None
 
-    def _rate(self, graph: Graph, count: Node | None) -> Node:
-        rate = self.learning_rate
-        if isinstance(rate, Node):
-            return rate
-        if callable(rate):
-            assert count is not None
-            made = rate(count)
-            return made if isinstance(made, Node) else graph.constant(float(made), name="learning_rate")
-        return graph.parameter("learning_rate", float(rate), trainable=False)
+    def _rate_node(self, graph: Graph, count: Node | None) -> Node:
+        """Return the learning rate as a float64 scalar: numbers made of it are rounded once, when they are used."""
+        made = self._rate
+        if made is None:
+            node = graph.parameter("learning_rate", np.float64(self._number), trainable=False)
+            self._rates.append(node)
+            return node
+        if not isinstance(made, Node):
+            with graph.scope("learning_rate"):
+                made = made(count)
+                if not isinstance(made, Node):
+                    made = graph.constant(np.float64(self._setting("learning_rate", made, 0)))
+        if made.graph is not graph:
+            raise GraphError(f'the learning rate "{made.name}" is a node of "{made.graph.name}", not of "{graph.name}"')
+        if made.shape != ():
+            raise ShapeError(f'a learning rate is a scalar, and "{made.name}" has shape {shown(made.shape)}')
+        return _as(np.dtype("float64"), made)
+
+    def _keep(self, graph: Graph, made: dict[Node, Node], chosen: list[Node]) -> None:
+        """Put updates into ``graph.updates``, and take out what another optimizer kept for the same parameters."""
+        updates = graph.updates
+        replaced = {p for p in chosen if p in updates}
+        for slot in [p for p in updates if p.phase == "update" and p.twin in replaced]:
+            del updates[slot]
+        updates.update(made)
+        if replaced:
+            shared = {p for p in updates if p.phase == "update" and p.twin is None}
+            read = ancestors(node for parameter, node in updates.items() if parameter not in shared)
+            for parameter in shared - read:
+                del updates[parameter]
+
+    def _setting(self, name: str, value: Any, lo: float, hi: float = math.inf, strictly: bool = False) -> float:
+        """Return a setting as a float from `lo` up to, but not including, `hi`; strictly: not `lo` either."""
+        try:
+            number = math.nan if isinstance(value, (str, Node)) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if math.isnan(number):
+            what = repr(value) if isinstance(value, (str, float)) else type(value).__name__
+            raise UsageError(f"{type(self).__name__}: {name} is a number, not {what}")
+        if not (lo < number < hi if strictly else lo <= number < hi):
+            bound = f"more than {lo:g}" if strictly else f"{lo:g} or more"
+            bound += "" if hi == math.inf else f", and less than {hi:g}"
+            raise ValueRangeError(f"{type(self).__name__}: {name} is {bound}, not {number:g}")
+        return number
+
+
+def _as(dtype: np.dtype[Any], node: Node) -> Node:
+    return node if node.dtype == dtype else fn.cast(node, dtype)
+
+
+def _each(chosen: list[Node], gradients: list[Node], function: Callable[[Node], Node]) -> list[Node]:
+    """Return what a function makes of the gradient of each parameter, as the parameter's twins."""
+    made = []
+    for parameter, gradient in zip(chosen, gradients, strict=True):
+        with parameter.graph.entered(None, twin=parameter):
+            made.append(function(gradient))
+    return made
 
 
 class Slots:
-    """What an optimizer keeps for one parameter, as parameters that are not trained."""
+    """What an optimizer keeps for one parameter, as parameters that are not trained.
 
-    def __init__(self, root: Scope, parameter: Node, number: Node | None, result: dict[Node, Node]) -> None:
+    Attributes
+    ----------
+    scalars : mapping of str to Node
+        What `Optimizer.scalars` returned, of the parameter's dtype.
+    """
+
+    def __init__(self, root: Scope, parameter: Node, scalars: Mapping[str, Node], result: dict[Node, Node]) -> None:
         self._root, self._parameter, self._result = root, parameter, result
-        self._number = number
+        self.scalars = scalars
 
-    @property
-    def number(self) -> Node:
-        """The number of this step, from 1."""
-        assert self._number is not None, "the optimizer says `counts = True`"
-        return fn.cast(self._number, self._parameter.dtype)
-
-    def opened(self) -> Any:
-        """Return the context in which this parameter's nodes are made."""
-        graph = self._parameter.graph
-        scope = graph.mirrored(graph.scopes.get(self._parameter.scope), self._root)
-        return graph.entered(scope.path if scope is not None else None, twin=self._parameter)
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Make this parameter's nodes, in a scope of its own: ``sgd_1/dense_1/weight``."""
+        parameter, graph = self._parameter, self._parameter.graph
+        around = graph.mirrored(graph.scopes.get(parameter.scope), self._root) or self._root
+        with graph.entered(around.path):
+            path = graph.free_name(parameter.name.removeprefix(f"{parameter.scope}/"))
+            with graph.entered(path, twin=parameter):
+                yield
 
     def kept(self, name: str, next_of: Callable[[Node], Node], start: float = 0.0) -> Node:
         """Make a slot of the parameter's shape and return the node of its next value.
@@ -161,6 +305,7 @@ class Slots:
         Parameters
         ----------
         name : str
+            The slot is called so, in the parameter's scope: ``sgd_1/dense_1/weight/velocity``.
         next_of : callable
             From the node of the slot to that of its next value.
         start : float
@@ -171,12 +316,10 @@ class Slots:
         Node
         """
         parameter = self._parameter
-        graph = parameter.graph
-        local = parameter.name.removeprefix(f"{parameter.scope}/")
-        name = f"{local}_{name}"
-        slot = graph.parameter(name, np.full(parameter.shape, start, parameter.dtype), trainable=False)
-        self._result[slot] = next_of(slot)
-        return self._result[slot]
+        slot = parameter.graph.parameter(name, np.full(parameter.shape, start, parameter.dtype), trainable=False)
+        following = next_of(slot)
+        self._result[slot] = following
+        return following
 
 
 class SGD(Optimizer):
@@ -208,9 +351,11 @@ class SGD(Optimizer):
         **clipping: Any,
     ) -> None:
         super().__init__(learning_rate, **clipping)
-        if nesterov and not momentum:
-            raise ValueRangeError("nesterov looks ahead along the momentum: give a momentum above 0")
-        self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
+        self.momentum = self._setting("momentum", momentum, 0)
+        self.nesterov = bool(nesterov)
+        self.weight_decay = self._setting("weight_decay", weight_decay, 0)
+        if self.nesterov and not self.momentum:
+            raise ValueRangeError("SGD: nesterov looks ahead along the momentum: give a momentum above 0")
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
         gradient = _decayed(gradient, parameter, self.weight_decay)
@@ -257,18 +402,23 @@ class Adam(Optimizer):
         **clipping: Any,
     ) -> None:
         super().__init__(learning_rate, **clipping)
-        self.beta1, self.beta2, self.epsilon, self.weight_decay = beta1, beta2, epsilon, weight_decay
+        self.beta1 = self._setting("beta1", beta1, 0, 1)
+        self.beta2 = self._setting("beta2", beta2, 0, 1)
+        self.epsilon = self._setting("epsilon", epsilon, 0)
+        self.weight_decay = self._setting("weight_decay", weight_decay, 0)
+
+    def scalars(self, rate: Node, number: Node | None) -> dict[str, Node]:
+        assert number is not None, "counts is True"
+        return {"size": rate / (1.0 - self.beta1**number), "root": fn.sqrt(1.0 - self.beta2**number)}
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
-        return self._moved(parameter, _decayed(gradient, parameter, self.weight_decay), rate, slots)
+        return self._moved(parameter, _decayed(gradient, parameter, self.weight_decay), slots)
 
-    def _moved(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
+    def _moved(self, parameter: Node, gradient: Node, slots: Slots) -> Node:
         mean = slots.kept("mean", lambda m: m * self.beta1 + gradient * (1 - self.beta1))
         square = slots.kept("square", lambda v: v * self.beta2 + fn.square(gradient) * (1 - self.beta2))
-        number = slots.number
-        size = rate / (1 - fn.power(self.beta1, number))
-        scale = fn.sqrt(square) / fn.sqrt(1 - fn.power(self.beta2, number)) + self.epsilon
-        return parameter - mean / scale * size
+        scale = fn.sqrt(square) / slots.scalars["root"] + self.epsilon
+        return parameter - mean / scale * slots.scalars["size"]
 
 
 class AdamW(Adam):
@@ -300,7 +450,7 @@ class AdamW(Adam):
         super().__init__(learning_rate, beta1, beta2, epsilon, weight_decay, **clipping)
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
-        return self._moved(parameter * (1 - rate * self.weight_decay), gradient, rate, slots)
+        return self._moved(parameter * (1.0 - rate * self.weight_decay), gradient, slots)
 
 
 class RMSProp(Optimizer):
@@ -338,8 +488,11 @@ class RMSProp(Optimizer):
         **clipping: Any,
     ) -> None:
         super().__init__(learning_rate, **clipping)
-        self.rho, self.epsilon, self.momentum = rho, epsilon, momentum
-        self.centered, self.weight_decay = centered, weight_decay
+        self.rho = self._setting("rho", rho, 0, 1)
+        self.epsilon = self._setting("epsilon", epsilon, 0)
+        self.momentum = self._setting("momentum", momentum, 0)
+        self.centered = bool(centered)
+        self.weight_decay = self._setting("weight_decay", weight_decay, 0)
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
         gradient = _decayed(gradient, parameter, self.weight_decay)
@@ -384,7 +537,9 @@ class Adagrad(Optimizer):
         **clipping: Any,
     ) -> None:
         super().__init__(learning_rate, **clipping)
-        self.initial, self.epsilon, self.weight_decay = initial, epsilon, weight_decay
+        self.initial = self._setting("initial", initial, 0)
+        self.epsilon = self._setting("epsilon", epsilon, 0)
+        self.weight_decay = self._setting("weight_decay", weight_decay, 0)
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
         gradient = _decayed(gradient, parameter, self.weight_decay)

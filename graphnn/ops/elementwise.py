@@ -371,8 +371,7 @@ class Erf(Elementwise):
 
     Notes
     -----
-    W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23
-    (1969), 631-637: three rational functions, computed in float64.
+    The rational approximations of fdlibm's s_erf.c, computed in float64; at most one unit in the last place off.
     """
 
     like = np.exp
@@ -385,23 +384,39 @@ class Erf(Elementwise):
         return cotangent * (fn.exp(-fn.square(inputs[0])) * (2 / math.sqrt(math.pi)))
 
 
-_ERF_SMALL = (
-    (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2,
-     3.20937758913846947e3),
-    (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
+# Coefficients from the highest power down, of numerator and denominator. Their source bears this notice:
+# Copyright (C) 1993 by Sun Microsystems, Inc. All rights reserved. Developed at SunPro, a Sun Microsystems, Inc.
+# business. Permission to use, copy, modify, and distribute this software is freely granted, provided that this
+# notice is preserved.
+_ERF_SMALL = (  # (erf(x) - x) / x, of x², below 0.84375
+    (-2.37630166566501626084e-05, -5.77027029648944159157e-03, -2.84817495755985104766e-02,
+     -3.25042107247001499370e-01, 1.28379167095512558561e-01),
+    (-3.96022827877536812320e-06, 1.32494738004321644526e-04, 5.08130628187576562776e-03,
+     6.50222499887672944485e-02, 3.97917223959155352819e-01, 1.0),
 )  # fmt: skip
-_ERFC_MIDDLE = (
-    (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e1,
-     2.98635138197400131e2, 8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3,
-     1.23033935479799725e3),
-    (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
-     3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3),
+_ERF_AT_1 = 8.45062911510467529297e-01
+_ERF_MIDDLE = (  # erf(x) - _ERF_AT_1, of x - 1, below 1.25
+    (-2.16637559486879084300e-03, 3.54783043256182359371e-02, -1.10894694282396677476e-01,
+     3.18346619901161753674e-01, -3.72207876035701323847e-01, 4.14856118683748331666e-01,
+     -2.36211856075265944077e-03),
+    (1.19844998467991074170e-02, 1.36370839120290507362e-02, 1.26171219808761642112e-01,
+     7.18286544141962662868e-02, 5.40397917702171048937e-01, 1.06420880400844228286e-01, 1.0),
 )  # fmt: skip
-_ERFC_LARGE = (
-    (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1,
-     1.60837851487422766e-2, 6.58749161529837803e-4),
-    (1.0, 2.56852019228982242e0, 1.87295284992346047e0, 5.27905102951428412e-1, 6.05183413124413191e-2,
-     2.33520497626869185e-3),
+_ERFC_LARGE = (  # log(x erfc(x)) + x² + 0.5625, of 1/x², below 1/0.35
+    (-9.81432934416914548592e+00, -8.12874355063065934246e+01, -1.84605092906711035994e+02,
+     -1.62396669462573470355e+02, -6.23753324503260060396e+01, -1.05586262253232909814e+01,
+     -6.93858572707181764372e-01, -9.86494403484714822705e-03),
+    (-6.04244152148580987438e-02, 6.57024977031928170135e+00, 1.08635005541779435134e+02,
+     4.29008140027567833386e+02, 6.45387271733267880336e+02, 4.34565877475229228821e+02,
+     1.37657754143519042600e+02, 1.96512716674392571292e+01, 1.0),
+)  # fmt: skip
+_ERFC_LARGEST = (
+    (-4.83519191608651397019e+02, -1.02509513161107724954e+03, -6.37566443368389627722e+02,
+     -1.60636384855821916062e+02, -1.77579549177547519889e+01, -7.99283237680523006574e-01,
+     -9.86494292470009928597e-03),
+    (-2.24409524465858183362e+01, 4.74528541206955367215e+02, 2.55305040643316442583e+03,
+     3.19985821950859553908e+03, 1.53672958608443695994e+03, 3.25792512996573918826e+02,
+     3.03380607434824582924e+01, 1.0),
 )  # fmt: skip
 
 
@@ -410,14 +425,31 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Array) 
     return ratio
 
 
+def _erf_parts(x: Array) -> tuple[Array, Array, Array, Array]:
+    """Return x and erf(x) - x, right below 0.84375; erf(|x|) - _ERF_AT_1, right below 1.25; and erfc(|x|) above."""
+    size, near = np.abs(x), np.clip(x, -1, 1)
+    middle = _ratio(_ERF_MIDDLE, np.clip(size, 0.75, 1.25) - 1)
+    large = np.clip(size, 1.25, 28)
+    inverse = 1 / np.square(large)
+    power = np.where(large < 1 / 0.35, _ratio(_ERFC_LARGE, inverse), _ratio(_ERFC_LARGEST, inverse))
+    # exp(-x²) in two parts, of which the first has an exact exponent: else its error would grow with x.
+    coarse = large.astype(np.float32).astype(np.float64)
+    rest = np.exp(-coarse * coarse - 0.5625) * np.exp((coarse - large) * (coarse + large) + power) / large
+    return near, near * _ratio(_ERF_SMALL, np.square(near)), middle, rest
+
+
 def _erf(x: Array) -> Array:
-    size = np.minimum(np.abs(x), 6.0)  # erf(6) is 1 to the last bit
-    square = size * size
-    middle = np.exp(-square) * _ratio(_ERFC_MIDDLE, size)
-    inverse = 1 / np.maximum(square, 1)
-    large = np.exp(-square) * (1 / math.sqrt(math.pi) - inverse * _ratio(_ERFC_LARGE, inverse)) / np.maximum(size, 1)
-    tail = np.copysign(1 - np.where(size <= 4, middle, large), x)
-    return np.where(size <= 0.46875, x * _ratio(_ERF_SMALL, square), tail)
+    near, small, middle, rest = _erf_parts(x)
+    size = np.abs(x)
+    return np.where(size < 0.84375, near + small, np.copysign(np.where(size < 1.25, _ERF_AT_1 + middle, 1 - rest), x))
+
+
+def _erfc(x: Array) -> Array:
+    near, small, middle, rest = _erf_parts(x)
+    size = np.abs(x)
+    small = np.where(near < 0.25, 1 - (near + small), 0.5 - (near - 0.5 + small))
+    large = np.where(size < 1.25, 1 - _ERF_AT_1 - middle, rest)
+    return np.where(size < 0.84375, small, np.where(x < 0, 2 - large, large))
 
 
 # --- choosing -------------------------------------------------------------------------------------------------
@@ -455,14 +487,17 @@ class Clip(Elementwise):
     formula = "clip({0}, {lo}, {hi})"
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
-        """As NumPy: a float bound makes integers floats."""
+        """As NumPy: a float bound makes integers floats; an int beyond theirs leaves its side open."""
+        (dtype,) = dtypes
         bounds = [bound for bound in (self.lo, self.hi) if bound is not None]
-        if dtypes[0].kind == "b":
-            raise DtypeError("clip does not take bool")
-        try:
-            return np.dtype(np.result_type(*dtypes, *bounds))
-        except OverflowError:
-            raise ValueRangeError(f"clip: the bounds {self.lo} and {self.hi} do not fit into {dtypes[0]}") from None
+        if dtype.kind == "b" and not bounds:
+            raise DtypeError("clip without bounds does not take bool")
+        if dtype.kind in "iu" and all(isinstance(bound, int) for bound in bounds):
+            limits = np.iinfo(dtype)
+            if (self.lo is not None and self.lo > limits.max) or (self.hi is not None and self.hi < limits.min):
+                raise ValueRangeError(f"clip: no {dtype} lies between {self.lo} and {self.hi}")
+            return dtype
+        return np.dtype(np.result_type(dtype, *bounds))
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         if self.lo is None and self.hi is None:
@@ -474,7 +509,7 @@ class Clip(Elementwise):
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        lo, hi = draw.choice([(-1.0, 1.5), (None, 0.5), (-0.5, None)])
+        lo, hi = draw.choice([(-1.0, 1.5), (None, 0.5), (-0.5, None), (-1, 2), (None, None)])
         return cls(lo, hi), draw.broadcastable(1, cls.domain)
 
 
@@ -537,6 +572,10 @@ class Round(Elementwise):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return np.round(x, self.decimals, out=out)
 
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        return cls(draw.choice([0, 1, -1])), draw.broadcastable(1, cls.domain)
+
 
 class Cast(Elementwise):
     """x as another dtype; a gradient comes back in x's own."""
@@ -564,7 +603,7 @@ class Cast(Elementwise):
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        return cls("float64"), draw.broadcastable(1, cls.domain)
+        return cls(draw.choice(["float64", "float32", "int64", "bool"])), draw.broadcastable(1, cls.domain)
 
 
 class StopGradient(Elementwise):
@@ -698,6 +737,10 @@ class LeakyRelu(Elementwise):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.where(fn.greater(inputs[0], 0), cotangent, cotangent * self.negative_slope)
 
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        return cls(draw.choice([0.01, 0.3])), draw.broadcastable(1, cls.domain)
+
 
 class Elu(Elementwise):
     """x where x > 0, else alpha * (exp(x) - 1)."""
@@ -713,6 +756,10 @@ class Elu(Elementwise):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x = inputs[0]
         return cotangent * fn.where(fn.greater(x, 0), 1.0, fn.exp(fn.minimum(x, 0.0)) * self.alpha)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        return cls(draw.choice([1.0, 0.5])), draw.broadcastable(1, cls.domain)
 
 
 class Prelu(Elementwise):
@@ -740,8 +787,8 @@ class Gelu(Elementwise):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         x = _floats(x)
-        half = 0.5 * (1 + _erf(np.asarray(x, np.float64) / math.sqrt(2)))
-        return _into(out, (x * half).astype(x.dtype))
+        below = 0.5 * _erfc(np.asarray(x, np.float64) * -math.sqrt(0.5))
+        return _into(out, (x * below).astype(x.dtype))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x = inputs[0]

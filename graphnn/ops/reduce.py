@@ -39,7 +39,8 @@ class Reduction(Op, abstract=True):
     def restored(self, reduced: Node, x: Node) -> Node:
         """Return a reduced node with its axes back as 1, so that it broadcasts with the operand."""
         axes = self.over(x.ndim)
-        return reduced if self.keepdims or not axes else fn.expand_dims(reduced, axes)
+        # One number broadcasts as it is.
+        return reduced if self.keepdims or len(axes) in (0, x.ndim) else fn.expand_dims(reduced, axes)
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:

@@ -72,6 +72,11 @@ class Edge(NamedTuple):
     node: Node
     position: int | None
 
+    @property
+    def lent(self) -> bool:
+        """Whether a forward value is used by the backward pass or by an update."""
+        return self.tail.phase == "forward" != self.head.phase
+
 
 @dataclass
 class Picture:

@@ -1,0 +1,490 @@
+"""A graph with its state to data and back, and the file that holds it.
+
+The arrays are the values of parameters and constants, by the node's name. The data are plain JSON: the graph's
+``name``, ``dtype`` and ``memory_budget``, and the tables of `_TABLES` by columns. A row is referred to by its number;
+-1 stands for none. Nodes stand in order of making, what they refer to before them.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .container import StrPath, read, write
+from .errors import FileFormatError, UsageError
+from .graph import Array, Constant, Graph, Node, Op, Origin, Parameter, Scope, Shape, flatten, registry
+from .graph.fetches import ancestors, resolve
+
+__all__ = ["from_data", "load", "save", "to_data"]
+
+VERSION = 1
+MAX_NESTING = 1000  # of scopes within each other
+
+# What a column holds: text, integers from 0 up, lists, dicts; or rows of the table named, with "?" also none.
+_TABLES: dict[str, dict[str, type | str]] = {
+    # Attributes as they are, tuples as lists. The module is told in a message, if the operation is not graphnn's own
+    # and missing; nothing is imported by it.
+    "operations": {"name": str, "module": str, "operands": int, "attributes": dict},
+    "specs": {"dtype": str, "shape": list},
+    "lines": {"file": str, "number": int},
+    "scopes": {"path": str, "kind": str, "phase": str, "line": "lines", "parent": "scopes?"},
+    "nodes": {
+        "name": str,
+        "operation": "operations",
+        "spec": "specs",
+        "scope": "scopes?",
+        "line": "lines",
+        "twin": "nodes?",
+    },
+    # The operands of all nodes, one after the other: for each node as many as its operation says.
+    "inputs": {"node": "nodes"},
+    "outputs": {"name": str, "node": "nodes"},
+    "updates": {"parameter": "nodes", "node": "nodes"},
+    "advances": {"parameter": "nodes", "node": "nodes"},
+    # Where the numbers in the names of new nodes and scopes go on.
+    "counters": {"path": str, "number": int},
+}
+_DTYPES = {
+    name: np.dtype(name)
+    for name in (
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "float32", "float64"),
+    )
+}
+_DIMS = frozenset({int, str})
+_MOST = 2**63 - 1
+
+
+def save(fetches: Any, path: StrPath) -> None:
+    """Write a graph with its state to a file, wholly or not at all.
+
+    Parameters
+    ----------
+    fetches : Graph, Node, or list, tuple or dict of Nodes
+        A whole graph; or of the graph of some nodes, what they need, as ``gn.extract`` gives it.
+    path : str or path-like
+        Where to; a file that was there is replaced once the new one is complete.
+
+    Raises
+    ------
+    UsageError
+        When what is given is neither a graph nor nodes. (A TypeError.)
+    FileFormatError
+        When scopes or attributes are nested too deeply for a file. (A ValueError.)
+    OSError
+        When the folder or the disk refuses.
+
+    Notes
+    -----
+    Everything is kept that `load` needs to go on to the bit: nodes with their names, attributes, order and
+    origins, scopes, parameters (those of optimizers and the counters of random nodes are such, too), constants,
+    outputs, updates. Not kept is what the graph only remembers to save work: programs, and which cotangents
+    there are already, so that asking a loaded graph again for a gradient it has makes it again, beside the first.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> g = Graph("line")
+    >>> w = g.parameter("w", [2.0, 3.0])
+    >>> g.outputs["twice"] = w * 2.0
+    >>> save(g, f"{folder.name}/line.gnn")
+    >>> g2 = load(f"{folder.name}/line.gnn")
+    >>> g2, g2.outputs["twice"], g2["w"].value
+    (<Graph "line": 3 nodes, 1 parameter (2 numbers), outputs twice>, <Node "multiply": multiply (2,) float64>,
+     array([2., 3.]))
+    >>> folder.cleanup()
+    """
+    with _collector_paused():
+        write(path, "graph", *_encoded(*_chosen(fetches)), version=VERSION)
+
+
+def load(path: StrPath) -> Graph:
+    """Read back what `save` wrote: the graph as it was, or an error.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    Graph
+
+    Raises
+    ------
+    FileFormatError
+        When the file is damaged, of another kind, or of a newer version, when what it says cannot be, or when it uses
+        an operation that is not defined: import the module that defines it first. (A ValueError.)
+    OSError
+        When the file is not there, or may not be read.
+
+    Notes
+    -----
+    Nothing in a file is run or imported, so a file from anyone may be loaded. Every node is checked as if it were
+    made by hand.
+
+    Examples
+    --------
+    >>> load("README.md")
+    Traceback (most recent call last):
+        ...
+    graphnn.errors.FileFormatError: 'README.md' is no graphnn file: it begins with b'# graphn', and one begins with
+    b'\\x89gnn\\r\\n\\x1a\\n'
+    """
+    with _collector_paused():
+        data, arrays = read(path, "graph", version=VERSION)
+        try:
+            return from_data(data, arrays)
+        except FileFormatError as error:
+            raise FileFormatError(f"{os.fspath(path)!r}: {error}") from error
+
+
+def to_data(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return a graph with its state as plain data and arrays, as a file holds them.
+
+    Parameters
+    ----------
+    graph : Graph
+
+    Returns
+    -------
+    data : dict
+        Of None, bools, ints, floats, text, lists and dicts only.
+    arrays : dict of str to ndarray
+        The values of parameters and constants by node name: not copies, and read-only. All from one moment, even
+        while another thread trains.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> y = -g.parameter("w", [1.0, 2.0])
+    >>> data, arrays = to_data(g)
+    >>> data["nodes"]["name"], arrays
+    (['w', 'negative'], {'w': array([1., 2.])})
+    """
+    return _encoded(*_chosen(graph))
+
+
+def from_data(data: Any, arrays: Mapping[str, Array]) -> Graph:
+    """Return the graph of which `to_data` made `data` and `arrays`, checked node by node.
+
+    Parameters
+    ----------
+    data : object
+        May be anybody's: what is not sound is refused.
+    arrays : mapping of str to ndarray
+        Become the graph's own: not copied, and read-only from now on.
+
+    Returns
+    -------
+    Graph
+
+    Raises
+    ------
+    FileFormatError
+        When the data describe no graph. (A ValueError.)
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> y = -g.parameter("w", [1.0, 2.0])
+    >>> data, arrays = to_data(g)
+    >>> list(from_data(data, arrays))
+    [<Node "w": parameter (2,) float64>, <Node "negative": negative (2,) float64>]
+    >>> data["nodes"]["inputs"] = [1]
+    >>> from_data(data, arrays)
+    Traceback (most recent call last):
+        ...
+    graphnn.errors.FileFormatError: node 1, "negative", reads a node that does not come before it
+    """
+    try:
+        with _collector_paused():
+            return _decoded(data, dict(arrays))
+    except FileFormatError:
+        raise
+    except Exception as error:
+        # An operation's own checks may raise anything when it is given what only a forged file would give it.
+        raise FileFormatError(f"the data describe no graph: {type(error).__name__}: {error}") from error
+
+
+# --- to data ------------------------------------------------------------------------------------------------
+
+
+class _Rows(dict[Any, int]):
+    """The rows of a table, each once: looking up one that is not there adds it."""
+
+    def __missing__(self, row: Any) -> int:
+        self[row] = number = len(self)
+        return number
+
+
+def _encoded(graph: Graph, nodes: Sequence[Node], scopes: Sequence[Scope]) -> tuple[dict[str, Any], dict[str, Array]]:
+    state = dict(graph.state)  # at one blow, so from between two steps of another thread
+    node_row = {node: i for i, node in enumerate(nodes)}
+    scope_row = {scope.path: i for i, scope in enumerate(scopes)}
+    operations, specs, lines = _Rows(), _Rows(), _Rows()
+
+    def pairs(table: Mapping[Node, Node]) -> list[tuple[int, int]]:
+        return [(node_row[k], node_row[v]) for k, v in table.items() if k in node_row and v in node_row]
+
+    rows: dict[str, Sequence[tuple[Any, ...]]] = {
+        "nodes": [
+            (
+                node.name,
+                operations[node.op, len(node.inputs)],
+                specs[node.dtype, node.shape],
+                scope_row.get(node.scope, -1),
+                lines[node.origin],
+                -1 if node.twin is None else node_row.get(node.twin, -1),
+            )
+            for node in nodes
+        ],
+        "inputs": [(node_row[operand],) for node in nodes for operand in node.inputs],
+        "scopes": [
+            (
+                str(scope.path),
+                str(scope.kind),
+                str(scope.phase),
+                lines[scope.origin],
+                -1 if scope.parent is None else scope_row[scope.parent.path],
+            )
+            for scope in scopes
+        ],
+        "operations": [
+            (
+                op.name,
+                "" if type(op).__module__.startswith(f"{__package__}.") else type(op).__module__,
+                operands,
+                {name: _listed(value) for name, value in op.attributes.items()},
+            )
+            for op, operands in operations
+        ],
+        "specs": [(dtype.name, list(shape)) for dtype, shape in specs],
+        "lines": list(lines),
+        "outputs": [(str(name), node_row[node]) for name, node in graph.outputs.items() if node in node_row],
+        "updates": pairs(graph.updates),
+        "advances": pairs(graph.advances),
+        "counters": [(str(path), n) for path, n in graph._counters.items()] if len(nodes) == len(graph) else [],
+    }
+    _check_nesting([row[-1] for row in rows["scopes"]])
+    data = {
+        "name": str(graph.name),
+        "dtype": graph.dtype.name,
+        "memory_budget": graph.memory_budget,
+        **{
+            table: {column: [row[i] for row in rows[table]] for i, column in enumerate(columns)}
+            for table, columns in _TABLES.items()
+        },
+    }
+    return data, {node.name: _value(node, state) for node in nodes if node.has_value}
+
+
+def _chosen(fetches: Any) -> tuple[Graph, list[Node], list[Scope]]:
+    """Return a graph and all that is in it, or what the fetches need of theirs."""
+    if isinstance(fetches, Graph):
+        return fetches, list(fetches), list(fetches.scopes.values())
+    for leaf in flatten(fetches)[0]:
+        if not isinstance(leaf, Node):
+            hint = "its graph is .graph" if hasattr(leaf, "graph") else "node.graph is the graph of a node"
+            raise UsageError(
+                f"save takes a graph, or nodes of which it saves what they need, not {type(leaf).__name__}: "
+                f"{hint}, and that holds all its parameters"
+            )
+    graph, wanted, _ = resolve(fetches)
+    nodes = sorted(ancestors(wanted), key=lambda node: node.index)
+    paths: set[str] = set()
+    for node in nodes:
+        scope = graph.scopes.get(node.scope)
+        while scope is not None and scope.path not in paths:
+            paths.add(scope.path)
+            scope = scope.parent
+    return graph, nodes, [scope for path, scope in graph.scopes.items() if path in paths]
+
+
+def _value(node: Node, state: Mapping[Node, Array]) -> Array:
+    value = state[node] if isinstance(node.op, Parameter) else node.graph._stored(node)
+    if type(value) is np.ndarray and value.shape == node.shape and value.dtype == node.dtype:
+        return value
+    return node.graph._checked_value(node, value)  # graph.state takes anything; a file does not
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(part) for part in value] if isinstance(value, tuple) else value
+
+
+# --- from data ----------------------------------------------------------------------------------------------
+
+
+def _decoded(data: Any, arrays: dict[str, Array]) -> Graph:
+    tables = _tables(data)
+    if type(data["name"]) is not str or type(data["memory_budget"]) not in (type(None), int, float):
+        raise FileFormatError("the graph's name is no text, or its memory budget no number")
+    graph = Graph(data["name"], _dtype(data["dtype"]))
+    graph.memory_budget = data["memory_budget"]
+    lines = [Origin(*row) for row in tables["lines"]]
+    scopes = _scopes(tables["scopes"], lines)
+    nodes = _nodes(graph, tables, lines, scopes, arrays)
+    # In this order, since a scope opened late may be called as a node or an output before it.
+    graph.outputs.update(_unique("outputs", [(name, nodes[i]) for name, i in tables["outputs"]]))
+    graph.updates.update(_unique("updates", [(nodes[i], nodes[j]) for i, j in tables["updates"]]))
+    graph.advances.update(_unique("advances", [(nodes[i], nodes[j]) for i, j in tables["advances"]]))
+    graph.scopes.update(_unique("scopes", [(scope.path, scope) for scope in scopes]))
+    graph._counters.update(_unique("counters", list(tables["counters"])))
+    return graph
+
+
+def _tables(data: Any) -> dict[str, Iterator[tuple[Any, ...]]]:
+    """Return the rows of every table, with types and references checked."""
+    if type(data) is not dict or data.keys() != {"name", "dtype", "memory_budget", *_TABLES}:
+        raise FileFormatError("the data are not those of a graph: its name, dtype, memory budget, and tables")
+    lengths = {}
+    for table, kinds in _TABLES.items():
+        columns = data[table]
+        if type(columns) is not dict or columns.keys() != kinds.keys():
+            raise FileFormatError(f"the table {table} has not the columns {', '.join(kinds)}")
+        if set(map(type, columns.values())) != {list} or len(set(map(len, columns.values()))) != 1:
+            raise FileFormatError(f"the columns of the table {table} are not lists of one length")
+        lengths[table] = len(next(iter(columns.values())))
+    for table, kinds in _TABLES.items():
+        for column, kind in kinds.items():
+            _check_column(f"{table}.{column}", data[table][column], kind, lengths)
+    return {t: zip(*(data[t][column] for column in kinds), strict=True) for t, kinds in _TABLES.items()}
+
+
+def _check_column(column: str, values: list[Any], kind: type | str, lengths: Mapping[str, int]) -> None:
+    expected = kind if isinstance(kind, type) else int
+    if not {expected}.issuperset(map(type, values)):
+        raise FileFormatError(f"the column {column} holds other things than {expected.__name__}")
+    if expected is int and values:
+        least = 0 if isinstance(kind, type) or not kind.endswith("?") else -1
+        most = _MOST if isinstance(kind, type) else lengths[kind.rstrip("?")] - 1
+        if min(values) < least or max(values) > most:
+            raise FileFormatError(
+                f"the column {column} reaches from {min(values)} to {max(values)}; {most} is the last"
+            )
+
+
+def _scopes(rows: Iterable[tuple[Any, ...]], lines: Sequence[Origin]) -> list[Scope]:
+    rows = list(rows)
+    _check_nesting([row[-1] for row in rows])
+    scopes: list[Scope] = []
+    for path, kind, phase, line, parent in rows:
+        scopes.append(Scope(path, kind, lines[line], None if parent < 0 else scopes[parent], phase))
+    return scopes
+
+
+def _check_nesting(parents: Sequence[int]) -> None:
+    depths: list[int] = []
+    for row, parent in enumerate(parents):
+        if parent >= row:
+            raise FileFormatError(f"scope {row} lies in scope {parent}, which does not come before it")
+        depths.append(1 if parent < 0 else depths[parent] + 1)
+    if max(depths, default=0) > MAX_NESTING:
+        raise FileFormatError(f"scopes lie {max(depths)} deep in each other; a file holds up to {MAX_NESTING}")
+
+
+def _nodes(
+    graph: Graph,
+    tables: Mapping[str, Iterable[tuple[Any, ...]]],
+    lines: Sequence[Origin],
+    scopes: Sequence[Scope],
+    arrays: dict[str, Array],
+) -> list[Node]:
+    operations = [_operation(*row) for row in tables["operations"]]
+    specs = [(_dtype(dtype), _shape(shape)) for dtype, shape in tables["specs"]]
+    inputs = [node for (node,) in tables["inputs"]]
+    scope_or_none = [*scopes, None]  # -1 is the last
+    nodes: list[Node] = []
+    read = 0
+    for name, operation, spec, scope, line, twin in tables["nodes"]:
+        op, operands = operations[operation]
+        try:
+            taken = tuple([nodes[i] for i in inputs[read : read + operands]])
+            made_for = None if twin < 0 else nodes[twin]
+        except IndexError:
+            raise FileFormatError(f"{_called(nodes, name)} refers to a node that does not come before it") from None
+        read += operands
+        value = None
+        if isinstance(op, (Parameter, Constant)):
+            value = arrays.pop(name, None)
+            if not isinstance(value, np.ndarray):
+                raise FileFormatError(f"{_called(nodes, name)}, a {op.name}, has no array for its value")
+            value.flags.writeable = False
+        try:
+            node = graph._restored(name, op, taken, *specs[spec], value, scope_or_none[scope], lines[line], made_for)
+        except Exception as error:
+            # An operation's own checks may raise anything when given what only a forged file would give.
+            raise FileFormatError(f"{_called(nodes, name)}, cannot be: {error}") from error
+        nodes.append(node)
+    if read != len(inputs):
+        raise FileFormatError(f"the nodes take {read:,} operands, and there are {len(inputs):,}")
+    if arrays:
+        raise FileFormatError(f"the array {_short(next(iter(arrays)))} is the value of no node")
+    return nodes
+
+
+def _operation(name: str, module: str, operands: int, attributes: dict[str, Any]) -> tuple[Op, int]:
+    cls = registry.get(name)
+    if cls is None:
+        told = f" ({_short(module)} did, when this was saved)" if module else ""
+        raise FileFormatError(
+            f"the operation {_short(name)} is not defined: import the module that defines it{told} before loading"
+        )
+    try:
+        op = cls(**{attribute: _tupled(value) for attribute, value in attributes.items()})
+    except Exception as error:
+        raise FileFormatError(f"the operation {_short(name)} does not take its attributes: {error}") from error
+    if isinstance(op, Parameter) and type(op.trainable) is not bool:
+        raise FileFormatError(f"a parameter is trainable or not, and not {_short(op.trainable)}")
+    return op, operands
+
+
+def _dtype(name: Any) -> np.dtype[Any]:
+    dtype = _DTYPES.get(name) if type(name) is str else None
+    if dtype is None:
+        raise FileFormatError(f"{_short(name)} is no dtype; there are {', '.join(_DTYPES)}")
+    return dtype
+
+
+def _shape(dims: list[Any]) -> Shape:
+    if not _DIMS.issuperset(map(type, dims)):
+        raise FileFormatError(f"a shape is of ints and text, not {_short(dims)}")
+    return tuple(dims)
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(map(_tupled, value)) if type(value) is list else value
+
+
+def _unique(table: str, rows: list[Any]) -> dict[Any, Any]:
+    found = dict(rows)
+    if len(found) < len(rows):
+        raise FileFormatError(f"the table {table} names something twice")
+    return found
+
+
+def _called(nodes: Sequence[Node], name: str) -> str:
+    return f"node {len(nodes)}, {_short(name)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the cyclic garbage collector from looking through a million new nodes again and again: none is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,15 @@
+"""The types of the public functions follow the registry."""
+
+import subprocess
+import sys
+
+from make_stub import STUB
+
+
+def test_the_stub_is_what_the_registry_says():
+    # A process of its own: other tests define operations too.
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import make_stub; print(make_stub.stub(), end='')"
+    made = subprocess.run(
+        [sys.executable, "-c", script, str(STUB.parent.parent / "tests")], capture_output=True, text=True, check=True
+    )
+    assert made.stdout == STUB.read_text(encoding="utf-8"), "run `python tests/make_stub.py`"
