@@ -6,7 +6,7 @@ of the same DAG.
 
 from typing import TYPE_CHECKING, Any
 
-from . import datasets, errors, functions, nn, ops, testing
+from . import datasets, errors, functions, nn, ops, testing, view
 from .autograd import grad, jvp, vjp
 from .errors import (
     AxisError,
@@ -31,6 +31,7 @@ from .execute.interpreter import Step, run, steps
 from .graph import Graph, Node, Op, Scope, Spec
 from .order import critical_path, generations, schedule
 from .transform import extract, replace
+from .view import draw, summary
 
 if TYPE_CHECKING:
     from .functions import *  # noqa: F403 - the stub beside it names every operation
@@ -63,6 +64,7 @@ __all__ = [
     "compile",
     "critical_path",
     "datasets",
+    "draw",
     "errors",
     "extract",
     "functions",
@@ -75,7 +77,9 @@ __all__ = [
     "run",
     "schedule",
     "steps",
+    "summary",
     "testing",
+    "view",
     "vjp",
 ]
 

@@ -8,16 +8,18 @@ made because nothing depends on it, stands here once.
 from __future__ import annotations
 
 import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from .errors import DtypeError, GraphnnWarning, NoRuleError, ShapeError, UsageError
-from .graph import Graph, Node, Op, Scope, as_array, fn, user_origin
+from .errors import DtypeError, GraphnnError, GraphnnWarning, NoRuleError, ShapeError, UsageError, restated
+from .graph import Array, Graph, Node, Op, Scope, as_array, flatten, fn, user_origin
 from .graph.dimensions import same, shown
 from .graph.fetches import ancestors, resolve
+from .ops.elementwise import Elementwise
 
 
 def grad(result: Any, wrt: Any) -> Any:
@@ -59,14 +61,13 @@ def grad(result: Any, wrt: Any) -> Any:
     >>> float(run(slope, {h: 3.0}))
     7.0
     """
-    _, nodes, rebuild = resolve(wrt, result.graph if isinstance(result, Node) else None)
-    graph, (node,), _ = resolve([result], nodes[0].graph if nodes else None)
+    graph, (node,), _ = resolve([result], others=flatten(wrt)[0])
+    _, nodes, rebuild = resolve(wrt, graph)
     if node.shape != ():
         raise ShapeError(
             f'grad needs a scalar, and "{node.name}" has shape {shown(node.shape)}: reduce it (gn.sum, gn.mean), '
             "or give its cotangent with gn.vjp({node: cotangent}, wrt)"
         )
-    _check_float([node], "the result")
     return rebuild(_pulled_back(graph, {node: None}, nodes))
 
 
@@ -99,12 +100,8 @@ def vjp(cotangents: Mapping[Any, Any], wrt: Any) -> Any:
     >>> run(vjp({x * x: [1.0, 10.0]}, x), {x: [3.0, 4.0]})
     array([ 6., 80.])
     """
-    if not (isinstance(cotangents, Mapping) and cotangents):
-        raise UsageError("vjp needs its cotangents as {node: cotangent}")
-    graph, results, _ = resolve(list(cotangents))
+    graph, given = _given("cotangent", cotangents, wrt)
     _, nodes, rebuild = resolve(wrt, graph)
-    _check_float(results, "the result")
-    given = dict(zip(results, cotangents.values(), strict=True))
     return rebuild(_pulled_back(graph, given, nodes))
 
 
@@ -115,7 +112,7 @@ def jvp(results: Any, tangents: Mapping[Any, Any]) -> Any:
     ----------
     results : Node, str, or list, tuple or dict of them
     tangents : mapping of Node to Node or array_like
-        For each node, the direction it moves in; of its shape.
+        For each node, the direction it moves in, beside what others in the mapping move it; of its shape.
 
     Returns
     -------
@@ -138,56 +135,51 @@ def jvp(results: Any, tangents: Mapping[Any, Any]) -> Any:
     >>> run(jvp(x * x, {x: [1.0, 10.0]}), {x: [3.0, 4.0]})
     array([ 6., 80.])
     """
-    if not (isinstance(tangents, Mapping) and tangents):
-        raise UsageError("jvp needs its tangents as {node: tangent}")
-    graph, moved, _ = resolve(list(tangents))
-    graph, nodes, rebuild = resolve(results, graph)
-    _check_float(moved, "what moves")
-    reach = _reach(graph, nodes, moved)
-    root = graph.scopes[_opened(graph, "jvp")]
-    known: dict[Node, Node] = {}
-    for node, tangent in zip(moved, tangents.values(), strict=True):
-        known[node] = _given(root, node, tangent, "tangent")
-    for node in reach.order:
-        if node not in reach.active or node in known:
-            continue
-        with _made_for(root, node):
-            parts = [known[o] if f else None for o, f in zip(node.inputs, reach.flowing(node), strict=True)]
-            known[node] = _widened(node.op.jvp(parts, node, node.inputs), node)
-    return rebuild([known[node] if node in known else _zeros(root, node, "the tangents") for node in nodes])
+    graph, given = _given("tangent", tangents, results)
+    _, nodes, rebuild = resolve(results, graph)
+    return rebuild(_pushed_forward(graph, given, nodes))
 
 
 # --- shared -------------------------------------------------------------------------------------------------
 
-
-@dataclass
-class _Reach:
-    """What lies between some nodes and the results that depend on them."""
-
-    order: list[Node]
-    active: set[Node] = field(default_factory=set)
-
-    def flowing(self, node: Node) -> list[bool]:
-        """Return, for each operand, whether a derivative passes from it through this node."""
-        op = node.op
-        if not op.differentiable or node.dtype.kind != "f":
-            return [False] * len(node.inputs)
-        return [operand in self.active and op.flows(i) for i, operand in enumerate(node.inputs)]
+_Given = Node | Array | None
+"""A cotangent or a tangent as the user gave it; None: ones."""
+_Flow = dict[Node, list[int]]
+"""The nodes that a derivative passes through, in order of making, with the operands that it passes to or from."""
 
 
-def _reach(graph: Graph, results: Iterable[Node], wrt: Sequence[Node]) -> _Reach:
+def _flow(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
+    """Return what lies between some nodes and the results, where a derivative passes.
+
+    Raises
+    ------
+    DtypeError
+        When one of them is no float.
+    NoRuleError
+        When an operation between them has no rule.
+    """
+    results, wrt = set(results), set(wrt)
+    _check_float(results, "the result")
     _check_float(wrt, "what is differentiated by")
-    reach = _Reach(sorted(ancestors(results), key=lambda node: node.index), set(wrt))
-    start = reach.active.copy()
-    for node in reach.order:
-        if node not in start and any(reach.flowing(node)):
-            if type(node.op).vjp is Op.vjp and type(node.op).jvp is Op.jvp:
-                raise NoRuleError(
-                    f'the operation "{node.op.name}" has no gradient rule, and "{node.name}" (made at {node.origin}) '
-                    f"uses it: define {type(node.op).__name__}.vjp, or put gn.stop_gradient around it"
-                )
-            reach.active.add(node)
-    return reach
+    flow: _Flow = {}
+    for node in sorted(ancestors(results), key=lambda node: node.index):
+        op = node.op
+        passes = []
+        if op.differentiable and node.dtype.kind == "f":
+            passes = [i for i, operand in enumerate(node.inputs) if operand in flow and op.flows(i)]
+        if passes or node in wrt:
+            flow[node] = passes
+    reached = results & flow.keys()
+    for node in reversed(list(flow)):
+        if node not in reached:
+            del flow[node]
+            continue
+        for i in flow[node]:
+            reached.add(node.inputs[i])
+    for node, passes in flow.items():
+        if passes:
+            _check_rule(node, mode)
+    return flow
 
 
 def _check_float(nodes: Iterable[Node], what: str) -> None:
@@ -196,27 +188,48 @@ def _check_float(nodes: Iterable[Node], what: str) -> None:
             raise DtypeError(f'{what}, "{node.name}", is {node.dtype}; only floats have gradients')
 
 
-def _opened(graph: Graph, name: str) -> str:
-    """Open a scope at the top and return its path."""
+def _check_rule(node: Node, mode: str) -> None:
+    cls = type(node.op)
+    # What is elementwise goes forwards by its reverse rule, unless it has a rule of its own.
+    rule = "vjp" if mode == "jvp" and cls.jvp is Elementwise.jvp else mode
+    if getattr(cls, rule) is getattr(Op, rule):
+        kind = "gradient" if rule == "vjp" else "forward-mode"
+        raise NoRuleError(
+            f'the operation "{cls.name}" has no {kind} rule: define {cls.__name__}.{rule}; '
+            f'"{node.name}" (made at {node.origin}) uses it'
+        )
+
+
+def _opened(graph: Graph, name: str) -> Scope:
     path = graph.free_name(name)
     with graph.entered(path, kind=name, phase="backward"):
-        return path
+        return graph.scopes[path]
 
 
-class _made_for:  # noqa: N801 - a context, entered once a node, so a plain class and not a generator
-    """Make nodes under `root` in the scope of `node`, with its origin, as its twins."""
+class _MadeFor:
+    """A context that makes nodes for others: in the mirrors of their scopes, with their origins, as their twins."""
 
-    def __init__(self, root: Scope, node: Node) -> None:
-        self.root, self.node, self.graph = root, node, node.graph
+    def __init__(self, graph: Graph, root: Scope) -> None:
+        self.graph, self.root = graph, root
 
-    def __enter__(self) -> None:
-        graph, node = self.graph, self.node
-        self.before = graph._scope, graph._origin, graph._twin
+    def __enter__(self) -> Self:
+        self.before = self.graph._scope, self.graph._origin, self.graph._twin
+        return self
+
+    def __call__(self, node: Node) -> None:
+        """Make what follows for `node`."""
+        graph = self.graph
         graph._scope = graph.mirrored(graph.scopes.get(node.scope), self.root)
         graph._origin, graph._twin = node.origin, node
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        node = self.graph._twin
         self.graph._scope, self.graph._origin, self.graph._twin = self.before
+        if isinstance(error, Exception) and node is not None:
+            text = f"{error}" if isinstance(error, GraphnnError) else f"{type(error).__name__}: {error}"
+            told = restated(error, f'{text}\n  in the gradient of "{node.name}" ({node.op.name}, made at {node.origin})')
+            told.origin = node.origin
+            raise told from error
 
 
 def _narrowed(derivative: Node, node: Node) -> Node:
@@ -233,104 +246,144 @@ def _like(derivative: Node, node: Node) -> Node:
     return derivative if derivative.dtype == node.dtype else fn.cast(derivative, node.dtype)
 
 
-def _given(root: Scope, node: Node, value: Any, what: str) -> Node:
-    """Return what the user gave for a node as a node of its shape and dtype."""
-    graph = node.graph
-    if isinstance(value, Node):
-        (derivative,) = resolve([value], graph)[1]
-    else:
-        array = as_array(value, f'the {what} of "{node.name}"')
-        with graph.entered(root.path, twin=node):
-            derivative = graph.constant(array.astype(node.dtype) if array.dtype.kind in "biuf" else array)
-    fits = len(derivative.shape) == len(node.shape) and all(
-        same(d, n) is not None for d, n in zip(derivative.shape, node.shape, strict=True)
-    )
-    if not fits:
-        raise ShapeError(
-            f'the {what} of "{node.name}" has shape {shown(derivative.shape)}; expected {shown(node.shape)}'
+def _given(what: str, given: Any, others: Any) -> tuple[Graph, dict[Node, _Given]]:
+    """Return the cotangents or tangents that the user gave, checked before anything is made.
+
+    Raises
+    ------
+    UsageError
+        When they are no mapping, or one node has two.
+    ShapeError
+        When one has not its node's shape.
+    """
+    if not (isinstance(given, Mapping) and given):
+        raise UsageError(f"{'vjp' if what == 'cotangent' else 'jvp'} needs its {what}s as {{node: {what}}}")
+    graph, nodes, _ = resolve(list(given), others=flatten(others)[0])
+    checked: dict[Node, _Given] = {}
+    for node, value in zip(nodes, given.values(), strict=True):
+        if node in checked:
+            raise UsageError(f'the {what} of "{node.name}" is given twice, by the node and by its name')
+        if isinstance(value, Node):
+            (value,) = resolve([value], graph)[1]
+        else:
+            value = as_array(value, f'the {what} of "{node.name}"')
+        fits = len(value.shape) == len(node.shape) and all(
+            same(d, n) is not None for d, n in zip(value.shape, node.shape, strict=True)
         )
-    with graph.entered(root.path, twin=node):
-        return _widened(derivative, node)
+        if not fits:
+            raise ShapeError(
+                f'the {what} of "{node.name}" has shape {shown(value.shape)}; expected {shown(node.shape)}'
+            )
+        checked[node] = value
+    return graph, checked
 
 
-def _zeros(root: Scope, node: Node, what: str) -> Node:
-    warnings.warn(
-        f'"{node.name}" and {what} do not depend on each other; the derivative is zeros (asked at {user_origin()})',
-        GraphnnWarning,
-        stacklevel=4,
-    )
-    with node.graph.entered(root.path, twin=node):
-        return fn.zeros(node.shape, node.dtype, graph=node.graph)
+def _made_of(value: _Given, node: Node) -> Node:
+    """Return what was given for a node as a node of its shape and dtype."""
+    if value is None:
+        value = np.ones((), node.dtype)
+    derivative = value if isinstance(value, Node) else node.graph.constant(value.astype(node.dtype))
+    # A 1 where the node has a name is no broadcast: the reshape holds the run to it.
+    pinned = tuple(n if d == 1 else d for d, n in zip(derivative.shape, node.shape, strict=True))
+    return _widened(derivative if pinned == derivative.shape else fn.reshape(derivative, pinned), node)
+
+
+def _warn_of_zeros(nodes: Iterable[Node], others: Iterable[Node]) -> None:
+    origin = user_origin()
+    names = ", ".join(f'"{node.name}"' for node in others)
+    for node in nodes:
+        message = f'"{node.name}" and {names} do not depend on each other; the derivative is zeros (asked at {origin})'
+        warnings.warn_explicit(message, GraphnnWarning, *origin)
+
+
+@dataclass
+class _Memory:
+    """The derivatives that one set of given ones has led to so far; kept, so that no node is made twice."""
+
+    root: Scope
+    given: dict[Node, Node] = field(default_factory=dict)
+    whole: dict[Node, Node] = field(default_factory=dict)
+    """The cotangent, or the tangent, of each node that has been reached."""
+    parts: defaultdict[int, dict[Node, Node]] = field(default_factory=lambda: defaultdict(dict))
+    """By the position of an operand and the node that reads it: what it has of the operand's cotangent."""
+
+    def derivatives(self, made_for: _MadeFor, nodes: Iterable[Node]) -> list[Node]:
+        """Return the derivative of each, which is zeros where none has been reached."""
+        for node in nodes:
+            if node not in self.whole:
+                made_for(node)
+                self.whole[node] = fn.zeros(node.shape, node.dtype, graph=node.graph)
+        return [self.whole[node] for node in nodes]
+
+
+def _remembered(graph: Graph, name: str, given: Mapping[Node, _Given]) -> _Memory:
+    memories: dict[Any, _Memory] = graph.caches.setdefault(name, {})
+    if any(isinstance(value, np.ndarray) for value in given.values()):
+        return _Memory(_opened(graph, name))
+    key = tuple(given.items())
+    if key not in memories:
+        memories[key] = _Memory(_opened(graph, name))
+    return memories[key]
 
 
 # --- reverse mode -------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Pullback:
-    """The cotangents that one set of results has given so far; kept, so that no node is made twice."""
-
-    root: Scope
-    order: list[Node]
-    seeds: dict[Node, Node]
-    cotangents: dict[Node, Node] = field(default_factory=dict)
-    parts: dict[tuple[Node, int], Node] = field(default_factory=dict)
-    zeros: dict[Node, Node] = field(default_factory=dict)
-
-
-def _pulled_back(graph: Graph, results: dict[Node, Any], wrt: Sequence[Node]) -> list[Node]:
-    reach = _reach(graph, results, wrt)
-    memory: dict[Any, _Pullback] = graph.caches.setdefault("pullbacks", {})
-    key = tuple(results.items()) if all(v is None or isinstance(v, Node) for v in results.values()) else None
-    pullback = memory.get(key) if key is not None else None
-    if pullback is None:
-        pullback = _started(graph, results, reach.order)
-        if key is not None:
-            memory[key] = pullback
-    _walk(reach, pullback)
-    found = []
-    for node in wrt:
-        cotangent = pullback.cotangents.get(node)
-        if cotangent is None:
-            cotangent = pullback.zeros.get(node)
-            if cotangent is None:
-                names = ", ".join(f'"{result.name}"' for result in results)
-                cotangent = pullback.zeros[node] = _zeros(pullback.root, node, names)
-        found.append(cotangent)
-    return found
+def _pulled_back(graph: Graph, given: Mapping[Node, _Given], wrt: Sequence[Node]) -> list[Node]:
+    flow = _flow(given, wrt, "vjp")
+    _warn_of_zeros([node for node in wrt if node not in flow], given)
+    memory = _remembered(graph, "grad", given)
+    with _MadeFor(graph, memory.root) as made_for:
+        arrived: dict[Node, Node] = {}
+        for node, value in given.items():
+            if node in flow:
+                if node not in memory.given:
+                    made_for(node)
+                    memory.given[node] = _made_of(value, node)
+                arrived[node] = memory.given[node]
+        for node in reversed(flow):
+            _pull(node, flow[node], memory, arrived, made_for)
+        return memory.derivatives(made_for, wrt)
 
 
-def _started(graph: Graph, results: Mapping[Node, Any], order: list[Node]) -> _Pullback:
-    root = graph.scopes[_opened(graph, "grad")]
-    seeds = {}
-    for node, cotangent in results.items():
-        seeds[node] = _given(root, node, np.ones((), node.dtype) if cotangent is None else cotangent, "cotangent")
-    return _Pullback(root, order, seeds)
+def _pull(node: Node, passes: list[int], memory: _Memory, arrived: dict[Node, Node], made_for: _MadeFor) -> None:
+    """Hand the cotangent of a node, all of whose readers have been asked, on to its operands."""
+    cotangent = memory.whole.setdefault(node, arrived.pop(node))
+    for i in passes:
+        operand = node.inputs[i]
+        part = memory.parts[i].get(node)
+        if part is None:
+            made_for(node)
+            part = _narrowed(node.op.vjp(i, cotangent, node, node.inputs), operand)
+            memory.parts[i][node] = part
+        if operand in arrived and operand not in memory.whole:
+            # As they arrive: in a run, the parts need not all wait for the last.
+            made_for(operand)
+            part = arrived[operand] + part
+        arrived[operand] = part
 
 
-def _walk(reach: _Reach, pullback: _Pullback) -> None:
-    """Give every active node its cotangent, users before their operands."""
-    readers: dict[Node, list[tuple[Node, int]]] = {}
-    for node in reversed(reach.order):
-        if node not in reach.active:
-            continue
-        cotangent = pullback.cotangents.get(node)
-        if cotangent is None:
-            parts = [pullback.seeds[node]] if node in pullback.seeds else []
-            parts += [pullback.parts[reader] for reader in readers.get(node, ()) if reader in pullback.parts]
-            if not parts:
-                continue
-            cotangent = parts[0]
-            if len(parts) > 1:
-                with _made_for(pullback.root, node):
-                    for part in parts[1:]:
-                        cotangent = cotangent + part
-            pullback.cotangents[node] = cotangent
-        for i, flows in enumerate(reach.flowing(node)):
-            if flows:
-                operand = node.inputs[i]
-                readers.setdefault(operand, []).append((node, i))
-                if (node, i) not in pullback.parts:
-                    with _made_for(pullback.root, node):
-                        part = _narrowed(node.op.vjp(i, cotangent, node, node.inputs), operand)
-                    pullback.parts[node, i] = part
+# --- forward mode -------------------------------------------------------------------------------------------
+
+
+def _pushed_forward(graph: Graph, given: Mapping[Node, _Given], results: Sequence[Node]) -> list[Node]:
+    flow = _flow(results, given, "jvp")
+    _warn_of_zeros([node for node in results if node not in flow], given)
+    memory = _remembered(graph, "jvp", given)
+    with _MadeFor(graph, memory.root) as made_for:
+        for node, passes in flow.items():
+            if node not in memory.whole:
+                made_for(node)
+                memory.whole[node] = _pushed(node, passes, given, memory.whole)
+        return memory.derivatives(made_for, results)
+
+
+def _pushed(node: Node, passes: list[int], given: Mapping[Node, _Given], tangents: Mapping[Node, Node]) -> Node:
+    """Return the tangent of a node: what it was given, and what comes from its operands."""
+    tangent = _made_of(given[node], node) if node in given else None
+    if not passes:
+        assert tangent is not None, "a node in the flow moves by itself or with an operand"
+        return tangent
+    parts = [tangents[operand] if i in passes else None for i, operand in enumerate(node.inputs)]
+    moved = _widened(node.op.jvp(parts, node, node.inputs), node)
+    return moved if tangent is None else tangent + moved

@@ -210,23 +210,27 @@ def _print_json(data: Any) -> None:
     print(json.dumps(data, ensure_ascii=False, allow_nan=False))
 
 
-_STEP_HEADERS = ("", "node", "op", "shape", "min", "mean", "max", "value")
+_STEP_HEADERS = ("", "node", "op", "shape", "min", "mean", "max")
+_SMALL = 9
+"""The most elements of a value that is printed whole beside its statistics."""
 
 
 def _evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[Node, Array], list[dict[str, Any]]]:
     """Evaluate step by step; return every value and a record a step, printing each as it comes."""
     order = gn.schedule(fetches)
-    widths = (
+    least = (
         len(str(len(order))),
-        min(max((len(node.name) for node in order), default=4), 36),
-        min(max((len(node.op.name) for node in order), default=2), 16),
+        min(max(len(node.name) for node in order), 36),
+        min(max(len(node.op.name) for node in order), 16),
+        *(9, 9, 9, 9),
     )
+    width = sum(least) + 2 * len(least)
     values: dict[Node, Array] = {}
     records = []
     if echo:
-        print(columns([], _STEP_HEADERS, least=(*widths, 10, 9, 9, 9)))
+        print(columns([], _STEP_HEADERS, least=least, right=(4, 5, 6), width=width))
     for step in gn.steps(fetches, feed):
-        least, mean, most = statistics(step.value)
+        lowest, mean, highest = statistics(step.value)
         values[step.node] = step.value
         shape = " × ".join(map(str, step.value.shape)) or "scalar"
         records.append(
@@ -235,14 +239,15 @@ def _evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[
                 "node": step.node.name,
                 "op": step.node.op.name,
                 "shape": list(step.value.shape),
-                "min": _plain(least),
+                "min": _plain(lowest),
                 "mean": _plain(mean),
-                "max": _plain(most),
+                "max": _plain(highest),
             }
         )
         if echo:
-            row = (step.index, step.node.name, step.node.op.name, shape, least, mean, most, preview(step.value))
-            print(columns([row], (), least=(*widths, 10, 9, 9, 9)))
+            row = (step.index, step.node.name, step.node.op.name, shape, lowest, mean, highest)
+            whole = "  " + preview(step.value, _SMALL) if 1 < step.value.size <= _SMALL else ""
+            print(columns([row], least=least, right=(4, 5, 6), width=width) + whole)
     return values, records
 
 

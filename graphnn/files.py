@@ -32,7 +32,7 @@ _TABLES: dict[str, dict[str, type | str]] = {
     "operations": {"name": str, "module": str, "operands": int, "attributes": dict},
     "specs": {"dtype": str, "shape": list},
     "lines": {"file": str, "number": int},
-    "scopes": {"path": str, "kind": str, "phase": str, "line": "lines", "parent": "scopes?"},
+    "scopes": {"path": str, "kind": str, "phase": str, "line": "lines", "parent": "scopes?", "result": "nodes?"},
     "nodes": {
         "name": str,
         "operation": "operations",
@@ -60,6 +60,19 @@ _DIMS = frozenset({int, str})
 _MOST = 2**63 - 1
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the cyclic garbage collector from looking through a million new nodes again and again: none is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_collector_paused()
 def save(fetches: Any, path: StrPath) -> None:
     """Write a graph with its state to a file, wholly or not at all.
 
@@ -100,12 +113,12 @@ def save(fetches: Any, path: StrPath) -> None:
      array([2., 3.]))
     >>> folder.cleanup()
     """
-    with _collector_paused():
-        write(path, "graph", *_encoded(*_chosen(fetches)), version=VERSION)
+    write(path, "graph", *_encoded(*_chosen(fetches)), version=VERSION)
 
 
+@_collector_paused()
 def load(path: StrPath) -> Graph:
-    """Read back what `save` wrote: the graph as it was, or an error.
+    r"""Read back what `save` wrote: the graph as it was, or an error.
 
     Parameters
     ----------
@@ -135,16 +148,16 @@ def load(path: StrPath) -> Graph:
     Traceback (most recent call last):
         ...
     graphnn.errors.FileFormatError: 'README.md' is no graphnn file: it begins with b'# graphn', and one begins with
-    b'\\x89gnn\\r\\n\\x1a\\n'
+    b'\x89gnn\r\n\x1a\n'
     """
-    with _collector_paused():
-        data, arrays = read(path, "graph", version=VERSION)
-        try:
-            return from_data(data, arrays)
-        except FileFormatError as error:
-            raise FileFormatError(f"{os.fspath(path)!r}: {error}") from error
+    data, arrays = read(path, "graph", version=VERSION)
+    try:
+        return from_data(data, arrays)
+    except FileFormatError as error:
+        raise FileFormatError(f"{os.fspath(path)!r}: {error}") from error
 
 
+@_collector_paused()
 def to_data(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return a graph with its state as plain data and arrays, as a file holds them.
 
@@ -171,6 +184,7 @@ def to_data(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
     return _encoded(*_chosen(graph))
 
 
+@_collector_paused()
 def from_data(data: Any, arrays: Mapping[str, Array]) -> Graph:
     """Return the graph of which `to_data` made `data` and `arrays`, checked node by node.
 
@@ -197,20 +211,19 @@ def from_data(data: Any, arrays: Mapping[str, Array]) -> Graph:
     >>> data, arrays = to_data(g)
     >>> list(from_data(data, arrays))
     [<Node "w": parameter (2,) float64>, <Node "negative": negative (2,) float64>]
-    >>> data["nodes"]["inputs"] = [1]
+    >>> data["inputs"]["node"] = [1]
     >>> from_data(data, arrays)
     Traceback (most recent call last):
         ...
-    graphnn.errors.FileFormatError: node 1, "negative", reads a node that does not come before it
+    graphnn.errors.FileFormatError: node 1, 'negative', reads a node that does not come before it
     """
     try:
-        with _collector_paused():
-            return _decoded(data, dict(arrays))
+        return _decoded(data, dict(arrays))
     except FileFormatError:
         raise
     except Exception as error:
         # An operation's own checks may raise anything when it is given what only a forged file would give it.
-        raise FileFormatError(f"the data describe no graph: {type(error).__name__}: {error}") from error
+        raise FileFormatError(f"the data describe no graph: {type(error).__name__}: {_legible(error)}") from error
 
 
 # --- to data ------------------------------------------------------------------------------------------------
@@ -226,6 +239,7 @@ class _Rows(dict[Any, int]):
 
 def _encoded(graph: Graph, nodes: Sequence[Node], scopes: Sequence[Scope]) -> tuple[dict[str, Any], dict[str, Array]]:
     state = dict(graph.state)  # at one blow, so from between two steps of another thread
+    budget: Any = graph.memory_budget
     node_row = {node: i for i, node in enumerate(nodes)}
     scope_row = {scope.path: i for i, scope in enumerate(scopes)}
     operations, specs, lines = _Rows(), _Rows(), _Rows()
@@ -253,30 +267,26 @@ def _encoded(graph: Graph, nodes: Sequence[Node], scopes: Sequence[Scope]) -> tu
                 str(scope.phase),
                 lines[scope.origin],
                 -1 if scope.parent is None else scope_row[scope.parent.path],
+                -1 if scope.result is None else node_row.get(scope.result, -1),
             )
             for scope in scopes
         ],
         "operations": [
-            (
-                op.name,
-                "" if type(op).__module__.startswith(f"{__package__}.") else type(op).__module__,
-                operands,
-                {name: _listed(value) for name, value in op.attributes.items()},
-            )
-            for op, operands in operations
+            (op.name, _foreign_module(op), count, {name: _listed(value) for name, value in op.attributes.items()})
+            for op, count in operations
         ],
         "specs": [(dtype.name, list(shape)) for dtype, shape in specs],
-        "lines": list(lines),
+        "lines": [(origin.file, origin.line or 0) for origin in lines],
         "outputs": [(str(name), node_row[node]) for name, node in graph.outputs.items() if node in node_row],
         "updates": pairs(graph.updates),
         "advances": pairs(graph.advances),
         "counters": [(str(path), n) for path, n in graph._counters.items()] if len(nodes) == len(graph) else [],
     }
-    _check_nesting([row[-1] for row in rows["scopes"]])
+    _check_nesting([row[4] for row in rows["scopes"]])
     data = {
         "name": str(graph.name),
         "dtype": graph.dtype.name,
-        "memory_budget": graph.memory_budget,
+        "memory_budget": budget.item() if isinstance(budget, np.generic) else budget,
         **{
             table: {column: [row[i] for row in rows[table]] for i, column in enumerate(columns)}
             for table, columns in _TABLES.items()
@@ -314,6 +324,11 @@ def _value(node: Node, state: Mapping[Node, Array]) -> Array:
     return node.graph._checked_value(node, value)  # graph.state takes anything; a file does not
 
 
+def _foreign_module(op: Op) -> str:
+    module = type(op).__module__
+    return "" if module.startswith(f"{__package__}.") else module
+
+
 def _listed(value: Any) -> Any:
     return [_listed(part) for part in value] if isinstance(value, tuple) else value
 
@@ -330,6 +345,9 @@ def _decoded(data: Any, arrays: dict[str, Array]) -> Graph:
     lines = [Origin(*row) for row in tables["lines"]]
     scopes = _scopes(tables["scopes"], lines)
     nodes = _nodes(graph, tables, lines, scopes, arrays)
+    for scope, result in zip(scopes, data["scopes"]["result"], strict=True):
+        if result >= 0:  # else it is the last node made in it, as always
+            scope.result = nodes[result]
     # In this order, since a scope opened late may be called as a node or an output before it.
     graph.outputs.update(_unique("outputs", [(name, nodes[i]) for name, i in tables["outputs"]]))
     graph.updates.update(_unique("updates", [(nodes[i], nodes[j]) for i, j in tables["updates"]]))
@@ -365,16 +383,15 @@ def _check_column(column: str, values: list[Any], kind: type | str, lengths: Map
         least = 0 if isinstance(kind, type) or not kind.endswith("?") else -1
         most = _MOST if isinstance(kind, type) else lengths[kind.rstrip("?")] - 1
         if min(values) < least or max(values) > most:
-            raise FileFormatError(
-                f"the column {column} reaches from {min(values)} to {max(values)}; {most} is the last"
-            )
+            found = f"{min(values):,} to {max(values):,}"
+            raise FileFormatError(f"the column {column} holds {found}, beyond {least} to {most:,}")
 
 
 def _scopes(rows: Iterable[tuple[Any, ...]], lines: Sequence[Origin]) -> list[Scope]:
     rows = list(rows)
-    _check_nesting([row[-1] for row in rows])
+    _check_nesting([row[4] for row in rows])
     scopes: list[Scope] = []
-    for path, kind, phase, line, parent in rows:
+    for path, kind, phase, line, parent, _ in rows:
         scopes.append(Scope(path, kind, lines[line], None if parent < 0 else scopes[parent], phase))
     return scopes
 
@@ -401,14 +418,15 @@ def _nodes(
     inputs = [node for (node,) in tables["inputs"]]
     scope_or_none = [*scopes, None]  # -1 is the last
     nodes: list[Node] = []
+    twins: list[int] = []
     read = 0
     for name, operation, spec, scope, line, twin in tables["nodes"]:
         op, operands = operations[operation]
+        dtype, shape = specs[spec]
         try:
             taken = tuple([nodes[i] for i in inputs[read : read + operands]])
-            made_for = None if twin < 0 else nodes[twin]
         except IndexError:
-            raise FileFormatError(f"{_called(nodes, name)} refers to a node that does not come before it") from None
+            raise FileFormatError(f"{_called(nodes, name)}, reads a node that does not come before it") from None
         read += operands
         value = None
         if isinstance(op, (Parameter, Constant)):
@@ -417,29 +435,35 @@ def _nodes(
                 raise FileFormatError(f"{_called(nodes, name)}, a {op.name}, has no array for its value")
             value.flags.writeable = False
         try:
-            node = graph._restored(name, op, taken, *specs[spec], value, scope_or_none[scope], lines[line], made_for)
+            node = graph._restored(name, op, taken, dtype, shape, value, scope_or_none[scope], lines[line])
         except Exception as error:
             # An operation's own checks may raise anything when given what only a forged file would give.
-            raise FileFormatError(f"{_called(nodes, name)}, cannot be: {error}") from error
+            raise FileFormatError(f"{_called(nodes, name)}, cannot be: {_legible(error)}") from error
         nodes.append(node)
+        twins.append(twin)
     if read != len(inputs):
         raise FileFormatError(f"the nodes take {read:,} operands, and there are {len(inputs):,}")
     if arrays:
         raise FileFormatError(f"the array {_short(next(iter(arrays)))} is the value of no node")
+    for node, twin in zip(nodes, twins, strict=True):
+        if twin >= 0:
+            node.twin = nodes[twin]
     return nodes
 
 
 def _operation(name: str, module: str, operands: int, attributes: dict[str, Any]) -> tuple[Op, int]:
     cls = registry.get(name)
     if cls is None:
-        told = f" ({_short(module)} did, when this was saved)" if module else ""
+        told = f" ({_short(module)} when this was saved)" if module else ""
         raise FileFormatError(
-            f"the operation {_short(name)} is not defined: import the module that defines it{told} before loading"
+            f"the operation {_short(name)} is not defined: import the module that defines it{told}, then load again"
         )
     try:
         op = cls(**{attribute: _tupled(value) for attribute, value in attributes.items()})
     except Exception as error:
-        raise FileFormatError(f"the operation {_short(name)} does not take its attributes: {error}") from error
+        raise FileFormatError(
+            f"the operation {_short(name)} does not take its attributes: {_legible(error)}"
+        ) from error
     if isinstance(op, Parameter) and type(op.trainable) is not bool:
         raise FileFormatError(f"a parameter is trainable or not, and not {_short(op.trainable)}")
     return op, operands
@@ -473,18 +497,13 @@ def _called(nodes: Sequence[Node], name: str) -> str:
     return f"node {len(nodes)}, {_short(name)}"
 
 
+def _legible(error: Exception) -> str:
+    """Return an error's message without what would steer a terminal: it may quote the file."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in str(error)
+    )
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the cyclic garbage collector from looking through a million new nodes again and again: none is garbage."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

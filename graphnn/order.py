@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .graph import Graph, Node
+from .graph import Graph, Node  # noqa: TC001 - the examples run with it
 from .graph.fetches import ancestors, resolve
 
 

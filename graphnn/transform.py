@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from .errors import GraphError, UsageError
@@ -71,10 +72,8 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
     source, nodes, rebuild = resolve(fetches, graph)
     if not isinstance(exchanged, Mapping):
         raise UsageError(f"what is exchanged is given as {{old: new}}, not as {type(exchanged).__name__}")
-    _, old, _ = resolve(list(exchanged), source)
-    _, new, _ = resolve(list(exchanged.values()), source)
-    copies = _copied(source, nodes, dict(zip(old, new, strict=True)))[1]
-    return rebuild(copies)
+    pairs = {source._own(old, "what is exchanged"): source._own(new, "what comes in") for old, new in exchanged.items()}
+    return rebuild(_copied(source, nodes, pairs)[1])
 
 
 def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Node]) -> tuple[Graph, list[Node]]:
@@ -92,7 +91,6 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
     for node in _in_order(wanted, operand):
         target._scope = target.mirrored(source.scopes.get(node.scope))
         target._origin = node.origin
-        target._twin = copies.get(node.twin) if node.twin is not None else None
         inputs = tuple(copies[operand(node, given)] for given in node.inputs)
         # Where nothing under it was exchanged, what was inferred once stays true.
         same = all(a.spec == b.spec for a, b in zip(inputs, node.inputs, strict=True))
@@ -100,10 +98,15 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
         copies[node] = copy = target._make(node.op, inputs, spec, node.name)
         if node.has_value:
             (target.state if node in source.state else target._constants)[copy] = source._stored(node)
-    target._scope = target._origin = target._twin = None
-    target.outputs.update({name: copies[node] for name, node in source.outputs.items() if node in copies})
+    target._scope = target._origin = None
+    for node, copy in copies.items():
+        if node.twin is not None:
+            copy.twin = copies.get(node.twin)  # only now: the exchange may have put it behind
+    outputs = {name: operand(None, node) for name, node in source.outputs.items()}
+    target.outputs.update({name: copies[node] for name, node in outputs.items() if node in copies})
     for table, entries in ((target.updates, source.updates), (target.advances, source.advances)):
-        table.update({copies[p]: copies[n] for p, n in entries.items() if p in copies and n in copies})
+        following = {p: operand(None, n) for p, n in entries.items()}
+        table.update({copies[p]: copies[n] for p, n in following.items() if p in copies and n in copies})
     return target, [copies[node] for node in wanted]
 
 
@@ -129,7 +132,7 @@ def _in_order(wanted: Sequence[Node], operand: Any) -> list[Node]:
                     )
                 if needed not in done:
                     stack.append((needed, False))
-    if all(node.index < later.index for node, later in zip(order, order[1:], strict=False)):
+    if all(node.index < later.index for node, later in pairwise(order)):
         return order
     return _by_making(order, operand)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from threading import RLock
 from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError, ValueRangeError
-from ..graph import Graph, Node
+from ..graph import Graph, Node  # noqa: TC001 - the example below uses it
 from ..graph.fetches import ancestors, resolve
 from .interpreter import Feed, Step, evaluate, handed_out, prepare
 
@@ -37,6 +39,9 @@ class Compiled:
         self.updates = self._with_advances(updates or {})
         self.guard = guard
         self._wanted = [*self.fetches, *self.updates.values()]
+        self._alone: AbstractContextManager[Any] = nullcontext()
+        if self.updates:
+            self._alone = self.graph.caches.setdefault("updating", RLock())
 
     def _with_advances(self, updates: Mapping[Any, Any]) -> dict[Node, Node]:
         if not isinstance(updates, Mapping):
@@ -51,6 +56,8 @@ class Compiled:
 
     def __call__(self, feed: Feed | None = None, *, sizes: Mapping[str, int] | None = None) -> Any:
         """Evaluate the fetches, then make all updates together; if anything fails, none is made.
+
+        May be called by several threads at once: those with updates of one graph wait for each other.
 
         Parameters
         ----------
@@ -70,6 +77,10 @@ class Compiled:
         GraphnnError
             As in `run`.
         """
+        with self._alone:
+            return self._called(feed, sizes)
+
+    def _called(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Any:
         prepared = prepare(self.graph, self._wanted, feed, sizes)
         places = prepared.program.fetches
         wanted = set(places)
@@ -80,6 +91,7 @@ class Compiled:
                     _check_nan(step)
                 if step.index in wanted:
                     values[step.index] = step.value
+                del step  # or what it holds would live for one more node
         results = handed_out([values[place] for place in places])
         count = len(self.fetches)
         following = dict(zip(self.updates, results[count:], strict=True))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import (
     DtypeError,
+    GraphError,
     GraphnnError,
     GraphnnWarning,
     LookupFailure,
@@ -21,7 +23,8 @@ from ..errors import (
     restated,
 )
 from ..graph import Array, Graph, Node, Placeholder, as_array
-from ..graph.dimensions import concrete, evaluate as size_of, names_in, shown
+from ..graph.dimensions import concrete, dimension, names_in, shown
+from ..graph.dimensions import evaluate as size_of
 from ..graph.fetches import resolve
 from ..order import last_uses, schedule
 
@@ -76,6 +79,8 @@ class Program:
         shapes = {node.spec.shape for node in self.order}
         for shape in shapes:
             self.names |= names_in(shape)
+        for op in {node.op for node in self.order if node.op.sized}:
+            self.names |= op.names
         for node in self._constrained:
             for pair in node.spec.constraints:
                 self.names |= names_in(pair)
@@ -128,7 +133,9 @@ def _unequal(node: Node, a: Any, b: Any, sizes: Mapping[str, int]) -> str:
     for position, operand in enumerate(node.inputs):
         shape = shown(concrete(operand.shape, sizes))
         declared = "" if shape == shown(operand.shape) else f" = {shape} in this run"
-        lines.append(f'  operand {position}: "{operand.name}" {shown(operand.shape)}{declared}, made at {operand.origin}')
+        lines.append(
+            f'  operand {position}: "{operand.name}" {shown(operand.shape)}{declared}, made at {operand.origin}'
+        )
     lines.append(f'  in "{node.name}", made at {node.origin}; nothing was computed')
     return "\n".join(lines)
 
@@ -142,19 +149,23 @@ def _watched(node: Node, forward: Forward) -> Forward:
 
     def watched(*operands: Array) -> Any:
         value = forward(*operands)
-        if np.isinf(value).any() and all(np.isfinite(operand).all() for operand in operands):
-            warned: set[Node] = node.graph.caches.setdefault("overflowed", set())
-            if node not in warned:
-                warned.add(node)
-                warnings.warn(
-                    f'"{node.name}" ({node.op.name}, made at {node.origin}) overflows float16, whose largest number '
-                    "is 65504: its result is infinite where its operands were not",
-                    GraphnnWarning,
-                    stacklevel=2,
-                )
+        _warn_of_overflow(node, value, operands)
         return value
 
     return watched
+
+
+def _warn_of_overflow(node: Node, value: Any, operands: Sequence[Array]) -> None:
+    if np.isinf(value).any() and all(np.isfinite(operand).all() for operand in operands):
+        warned: set[Node] = node.graph.caches.setdefault("overflowed", set())
+        if node not in warned:
+            warned.add(node)
+            warnings.warn(
+                f'"{node.name}" ({node.op.name}, made at {node.origin}) overflows float16, whose largest number '
+                "is 65504: its result is infinite where its operands were not",
+                GraphnnWarning,
+                stacklevel=2,
+            )
 
 
 def program_of(graph: Graph, fetches: Sequence[Node]) -> Program:
@@ -170,7 +181,7 @@ def program_of(graph: Graph, fetches: Sequence[Node]) -> Program:
 
 
 class Prepared(NamedTuple):
-    """A program with its checked feed: what `evaluate` takes."""
+    """A program with its checked feed, read-only and of one layout: what `evaluate` takes."""
 
     program: Program
     binding: Binding
@@ -200,7 +211,20 @@ def prepare(
     binding = program.bound(bound)
     if binding.largest > _ALWAYS_FITS or graph.memory_budget is not None:
         _check_memory(graph, binding)
-    return Prepared(program, binding, given)
+    return Prepared(program, binding, {node: _settled(node, given[node]) for node in program.placeholders})
+
+
+def _settled(node: Node, given: Array) -> Array:
+    """Return what was fed as the placeholder's dtype, read-only, and in C order.
+
+    The last bits of a sum depend on the layout, and the same feed is to give the same bits.
+    """
+    with np.errstate(all="ignore"):
+        array = np.asarray(given, node.dtype, order="C").view()
+    if node.dtype == np.float16 and given.dtype != np.float16:
+        _warn_of_overflow(node, array, [given])
+    array.flags.writeable = False
+    return array
 
 
 def _fetch_names(program: Program) -> str:
@@ -211,22 +235,25 @@ def _fetch_names(program: Program) -> str:
 def checked_feed(
     graph: Graph, feed: Feed | None, sizes: Mapping[str, int] | None = None
 ) -> tuple[dict[Node, Array], dict[str, int]]:
-    """Return the arrays by placeholder, cast to what was declared, and the sizes they bind."""
+    """Return the arrays by placeholder, as they were given, and the sizes they bind."""
     if feed is not None and not isinstance(feed, Mapping):
         raise UsageError(f"a feed is a dict {{placeholder: array}}, not {type(feed).__name__}")
+    if sizes is not None and not isinstance(sizes, Mapping):
+        raise UsageError(f"sizes are a dict {{name of a dimension: size}}, not {type(sizes).__name__}")
     given: dict[Node, Array] = {}
     bound: dict[str, int] = {}
     bound_by: dict[str, str] = {}
     for name, size in (sizes or {}).items():
-        bound[name] = int(size)
+        number = dimension(size)
+        if not isinstance(name, str) or not isinstance(number, int):
+            raise UsageError(f"sizes are given as {{name of a dimension: size}}, not {name!r}: {size!r}")
+        bound[name] = number
         bound_by[name] = "sizes="
     for key, value in (feed or {}).items():
         node = _fed(graph, key)
         if node in given:
             raise LookupFailure(f'"{node.name}" is fed twice, as a node and by name')
-        array = value if type(value) is np.ndarray and value.dtype == node.spec.dtype else _cast(node, value)
-        if not array.dtype.isnative:
-            array = array.astype(node.spec.dtype)
+        array = value if type(value) is np.ndarray and value.dtype == node.spec.dtype else _fitting(node, value)
         declared = node.spec.shape
         if array.shape != declared:
             if len(array.shape) != len(declared):
@@ -239,7 +266,7 @@ def checked_feed(
                 if bound.setdefault(dim, size) != size:
                     raise ShapeError(
                         f'the feed of "{node.name}" has {dim} = {size} (shape {shown(array.shape)} for '
-                        f'{shown(declared)}), but {bound_by[dim]} has {dim} = {bound[dim]}; '
+                        f"{shown(declared)}), but {bound_by[dim]} has {dim} = {bound[dim]}; "
                         f"declared at {node.origin}"
                     )
                 bound_by.setdefault(dim, f'"{node.name}"')
@@ -261,20 +288,21 @@ def _fed(graph: Graph, key: Any) -> Node:
     if not isinstance(node, Node):
         raise UsageError(f"a feed's keys are placeholders or their names, not {type(key).__name__}")
     if node.graph is not graph:
-        raise LookupFailure(f'the feed gives "{node.name}" of the graph "{node.graph.name}", not of "{graph.name}"')
+        raise GraphError(f'the feed gives "{node.name}" of the graph "{node.graph.name}", not of "{graph.name}"')
     if not isinstance(node.op, Placeholder):
         raise LookupFailure(f'"{node.name}" is a {node.op.name}; only placeholders are fed.{near(node.name, names)}')
     return node
 
 
-def _cast(node: Node, value: Any) -> Array:
+def _fitting(node: Node, value: Any) -> Array:
+    """Return the array that `value` is, of a dtype that may be cast to the placeholder's."""
     array = as_array(value, f'the feed of "{node.name}"')
     if not np.can_cast(array.dtype, node.dtype, "same_kind"):
         raise DtypeError(
             f'the feed of "{node.name}" is {array.dtype}, and the placeholder is {node.dtype} '
             f"(declared at {node.origin}): cast it yourself if you mean to, array.astype({str(node.dtype)!r})"
         )
-    return array.astype(node.dtype)
+    return array
 
 
 def _misshapen(node: Node, array: Array) -> str:
@@ -298,7 +326,7 @@ def _check_memory(graph: Graph, binding: Binding) -> None:
 
 def _free_memory() -> float:
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
+        with Path("/proc/meminfo").open(encoding="ascii") as lines:
             for line in lines:
                 if line.startswith("MemAvailable:"):
                     return float(line.split()[1]) * 1024
@@ -387,7 +415,7 @@ def run(
     >>> run({"twice": x + x}, {x: [1.0, 2.0]})
     {'twice': array([2., 4.])}
     """
-    graph, nodes, rebuild = resolve(fetches, graph, feed or ())
+    graph, nodes, rebuild = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
     prepared = prepare(graph, nodes, feed, sizes)
     wanted = set(prepared.program.fetches)
     values: dict[int, Array] = {}
@@ -395,6 +423,7 @@ def run(
         for step in evaluate(prepared):
             if step.index in wanted:
                 values[step.index] = step.value
+            del step  # or what it holds would live for one more node
     return rebuild(handed_out([values[i] for i in prepared.program.fetches]))
 
 
@@ -440,7 +469,7 @@ def steps(
     2 constant 2.0
     3 multiply -6.0
     """
-    graph, nodes, _ = resolve(fetches, graph, feed or ())
+    graph, nodes, _ = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
     prepared = prepare(graph, nodes, feed, sizes)
     given = {node: array.copy() for node, array in prepared.given.items()}
     return _quietly(evaluate(prepared._replace(given=given)))

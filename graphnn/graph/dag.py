@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import networkx as nx
-from networkx.classes.function import frozen
 
 from ..errors import UsageError
 
@@ -146,7 +145,8 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
 
     def __setattr__(self, name: str, value: Any) -> None:
         # What is public hides the live graph when set; nx.freeze may put its refusals beside ours.
-        if "_source" in self.__dict__ and not (name.startswith("_") or name == "frozen" or value is frozen):
+        froze = name == "frozen" or Dag.__dict__.get(name) is _refuse
+        if "_source" in self.__dict__ and not (name.startswith("_") or froze):
             _refuse()
         object.__setattr__(self, name, value)
 
@@ -154,7 +154,7 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         _refuse()
 
     @property
-    def graph(self) -> dict[str, Any]:  # type: ignore[override]
+    def graph(self) -> dict[str, Any]:
         """What NetworkX sees of the graph itself: name, dtype, outputs, updates and scopes, by node name."""
         graph: Graph | None = self.__dict__.get("_source")
         if graph is None:
@@ -186,7 +186,7 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
             put(before, operand.name, keys)
             put(successors[operand.name], name, keys)
 
-    def copy(self, as_view: bool = False) -> nx.MultiDiGraph[str]:
+    def copy(self, as_view: bool = False) -> nx.MultiDiGraph[str]:  # type: ignore[override]
         """Return a plain copy, or a view that refuses writes as this does."""
         copied: nx.MultiDiGraph[str] = super().copy(as_view=as_view)
         if not as_view:

@@ -22,7 +22,7 @@ Constraint = tuple[Dim, Dim]
 
 # A polynomial over atoms: {sorted atoms of the product: coefficient}. An atom is a name, a "max(…, 0)" or a "(…//…)".
 _Poly = dict[tuple[str, ...], int]
-_MOST_TERMS, _MOST_CHARACTERS = 1000, 4000
+_MOST_TERMS, _MOST_FACTORS, _MOST_CHARACTERS = 1000, 100, 4000
 
 
 def _constant(poly: _Poly) -> int | None:
@@ -48,6 +48,8 @@ def _combine(a: _Poly, b: _Poly, factor: int = 1) -> _Poly:
 
 def _times(a: _Poly, b: _Poly) -> _Poly:
     result: _Poly = {}
+    if max(map(len, a), default=0) + max(map(len, b), default=0) > _MOST_FACTORS:
+        raise ShapeError(f"a dimension of more than {_MOST_FACTORS} factors is not supported")
     for pa, ca in a.items():
         result = _combine(result, {tuple(sorted(pa + pb)): ca * cb for pb, cb in b.items()})
         if len(result) > _MOST_TERMS:
@@ -139,7 +141,7 @@ def _from_tree(tree: ast.AST) -> _Poly:
 
 def _parsed_tree(text: str) -> ast.AST:
     if len(text) > _MOST_CHARACTERS:
-        raise ValueError
+        raise ShapeError(f"a dimension of more than {_MOST_CHARACTERS} characters is not supported: {text[:60]}...")
     return ast.parse(text, mode="eval").body
 
 
@@ -147,6 +149,8 @@ def _parsed_tree(text: str) -> ast.AST:
 def _poly_of_text(text: str) -> _Poly:
     try:
         return _from_tree(_parsed_tree(text))
+    except ShapeError:
+        raise
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         shown = text if len(text) <= 60 else text[:57] + "..."
         raise ShapeError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import networkx as nx
 import numpy as np
@@ -41,6 +41,26 @@ def _binary(name: str, swapped: bool = False) -> Callable[[Node, Any], Node]:
 
     method.__doc__ = f"Make a `{name}` node."
     return method
+
+
+def _logical(name: str, symbol: str, swapped: bool = False) -> Callable[[Node, Any], Node]:
+    make = _binary(name, swapped)
+
+    def method(self: Node, other: Any) -> Node:
+        for value in (self, other):
+            _check_bool(value, symbol, name)
+        return make(self, other)
+
+    method.__doc__ = make.__doc__
+    return method
+
+
+def _check_bool(value: Any, symbol: str, name: str) -> None:
+    # NumPy's operator works on the bits of integers, which would silently be something else.
+    dtype = value.dtype if hasattr(value, "dtype") else as_array(value, f"an operand of {symbol}").dtype
+    if dtype != np.dtype(bool):
+        what = f'"{value.name}"' if isinstance(value, Node) else "an operand"
+        raise DtypeError(f"{symbol} is for bools, and {what} is {dtype}: gn.{name} takes numbers, and 0 for False")
 
 
 def _unary(name: str) -> Callable[[Node], Node]:
@@ -198,6 +218,7 @@ class Node(Shown):
 
     __array_ufunc__ = None
     __iter__ = None
+    __reversed__ = None
     __contains__ = None
 
     __add__, __radd__ = _binary("add"), _binary("add", swapped=True)
@@ -209,10 +230,14 @@ class Node(Shown):
     __matmul__, __rmatmul__ = _binary("matmul"), _binary("matmul", swapped=True)
     __lt__, __le__ = _binary("less"), _binary("less_equal")
     __gt__, __ge__ = _binary("greater"), _binary("greater_equal")
-    __and__, __rand__ = _binary("logical_and"), _binary("logical_and", swapped=True)
-    __or__, __ror__ = _binary("logical_or"), _binary("logical_or", swapped=True)
-    __neg__, __abs__, __invert__ = _unary("negative"), _unary("absolute"), _unary("logical_not")
+    __and__, __rand__ = _logical("logical_and", "&"), _logical("logical_and", "&", swapped=True)
+    __or__, __ror__ = _logical("logical_or", "|"), _logical("logical_or", "|", swapped=True)
+    __neg__, __abs__ = _unary("negative"), _unary("absolute")
     __rpow__ = _binary("power", swapped=True)
+
+    def __invert__(self) -> Node:
+        _check_bool(self, "~", "logical_not")
+        return self.graph.add(_bare("logical_not"), (self,))
 
     def __pow__(self, exponent: Any) -> Node:
         # As NumPy's own operator: a literal 2, 0.5 or -1 of a float is a square, a root, a reciprocal.
@@ -266,6 +291,16 @@ class _CheckedDict(dict[Any, Any]):
     def update(self, other: Any = (), /, **more: Any) -> None:
         """Take over every entry, or none."""
         super().update([self._check(k, v) for k, v in dict(other, **more).items()])
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        """Return the entry, made of `default` if there is none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
+        self.update(other)
+        return self
 
 
 class Graph(Shown):
@@ -616,7 +651,9 @@ class Graph(Shown):
         ------
         Scope
         """
-        path = self._path(_checked_name(name))
+        if not _checked_name(name):
+            raise ValueRangeError('a scope needs a name: "" stands for the top of the graph')
+        path = self._path(name)
         if not (reuse and path in self.scopes):
             path = self.free_name(name)
         with self.entered(path):
@@ -805,11 +842,12 @@ class Graph(Shown):
             if "twin" in data:
                 twins[node] = data["twin"]
         # Only now, since a twin need not come first.
+        nodes = graph._dag._node
         for node, twin in twins.items():
-            node.twin = graph[twin] if twin in graph else None
+            node.twin = nodes[twin].node if twin in nodes else None
         for path, about in scopes.items():
-            if about.get("result") in graph:
-                graph.scopes[path].result = graph[about["result"]]
+            if about.get("result") in nodes:
+                graph.scopes[path].result = nodes[about["result"]].node
         graph.outputs.update({k: graph[v] for k, v in whole.get("outputs", {}).items()})
         for table, entries in ((graph.updates, "updates"), (graph.advances, "advances")):
             table.update({graph[k]: graph[v] for k, v in whole.get(entries, {}).items()})
@@ -856,9 +894,8 @@ class Graph(Shown):
         dtype: np.dtype[Any] | None,
         shape: Shape | None,
         value: Array | None,
-        scope: Scope | None = None,
-        origin: Origin | None = None,
-        twin: Node | None = None,
+        scope: Scope | None,
+        origin: Origin | None,
     ) -> Node:
         """Make a node that was one elsewhere, by its whole name, checked as if it were made by hand.
 
@@ -879,7 +916,7 @@ class Graph(Shown):
         if self._taken(name := _checked_name(name)):
             raise GraphError(f'the name "{name}" is already taken')
         before = self._scope, self._origin, self._twin
-        self._scope, self._origin, self._twin = scope, origin, twin
+        self._scope, self._origin, self._twin = scope, origin, None
         try:
             node = self._make(op, inputs, spec, name)
         finally:

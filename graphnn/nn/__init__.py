@@ -1,6 +1,7 @@
-"""Layers, losses, metrics and initializers: networks out of the graph's operations."""
+"""Networks out of the graph's operations, and how they learn: layers, losses, metrics, optimizers, and `fit`."""
 
-from . import init
+from . import init, schedules
+from .dropout import Dropout
 from .layers import (
     ELU,
     Dense,
@@ -24,15 +25,23 @@ from .losses import (
     softmax_crossentropy,
 )
 from .metrics import accuracy, confusion_matrix, f1, precision, recall
+from .optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 
 __all__ = [
-    "ELU",
+    "Adagrad",
+    "Adam",
+    "AdamW",
     "Dense",
+    "Dropout",
+    "ELU",
     "Flatten",
     "Layer",
     "LeakyReLU",
+    "Optimizer",
     "PReLU",
+    "RMSProp",
     "ReLU",
+    "SGD",
     "Sequential",
     "Sigmoid",
     "Softmax",
@@ -48,6 +57,7 @@ __all__ = [
     "mean_squared_error",
     "precision",
     "recall",
+    "schedules",
     "sigmoid_crossentropy",
     "softmax_crossentropy",
 ]

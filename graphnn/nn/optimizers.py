@@ -58,10 +58,10 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> Any:
-        """The learning rate as it was given; setting a number changes it between steps.
+        """The learning rate as it stands: a number, or the node or schedule that was given.
 
-        It is set in all updates made so far and still to be made. What is drawn on is the value of the parameter
-        ``sgd_1/learning_rate`` of the graph, which can be set as well.
+        A number can be set between steps, for the updates made so far and those to come. It is the value of the
+        parameter ``sgd_1/learning_rate`` of the graph, which can be set as well.
 
         Raises
         ------
@@ -449,8 +449,11 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(learning_rate, beta1, beta2, epsilon, weight_decay, **clipping)
 
+    def scalars(self, rate: Node, number: Node | None) -> dict[str, Node]:
+        return {"kept": 1.0 - rate * self.weight_decay, **super().scalars(rate, number)}
+
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
-        return self._moved(parameter * (1.0 - rate * self.weight_decay), gradient, slots)
+        return self._moved(parameter * slots.scalars["kept"], gradient, slots)
 
 
 class RMSProp(Optimizer):

@@ -1,4 +1,7 @@
-"""Learning rates that change: functions from the node of the step's number to the node of its rate."""
+"""Learning rates that change: functions from the node of the number of steps made to the node of the next one's rate.
+
+Any function of that form is a schedule: ``nn.SGD(lambda step: 0.1 / (1.0 + step))``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import ValueRangeError
+import numpy as np
+
+from ..errors import UsageError, ValueRangeError
 from ..graph import Node, fn
 
 Schedule = Callable[[Node], Any]
@@ -23,7 +28,7 @@ def constant(learning_rate: float) -> Schedule:
     -------
     callable
     """
-    return lambda step: learning_rate + step * 0.0
+    return lambda step: learning_rate
 
 
 def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
@@ -41,6 +46,16 @@ def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedul
     -------
     callable
         ``learning_rate * factor ** floor(step / every)``.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> w = gn.Graph().parameter("w", 0.0)
+    >>> optimizer = nn.SGD(nn.schedules.step_decay(0.1, every=2, factor=0.5))
+    >>> step = gn.compile(w, optimizer.updates(-w))
+    >>> [round(float(step()), 3) for _ in range(6)]
+    [0.0, 0.1, 0.2, 0.25, 0.3, 0.325]
     """
     _check_steps("every", every)
     return lambda step: learning_rate * fn.power(factor, fn.floor(step / every))
@@ -90,10 +105,12 @@ def warmup(steps: int, then: Schedule | float) -> Schedule:
         ``then(0) * (step + 1) / steps`` for ``step < steps``, afterwards ``then(step - steps)``.
     """
     _check_steps("steps", steps)
-    following = constant(then) if isinstance(then, (int, float)) else then
+    following = then if callable(then) else constant(then)
     return lambda step: following(fn.maximum(step - steps, 0)) * fn.minimum((step + 1) / steps, 1.0)
 
 
 def _check_steps(name: str, steps: int) -> None:
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
+        raise UsageError(f"{name} is a number of steps, an int, not {steps!r}")
     if steps < 1:
         raise ValueRangeError(f"{name} is a number of steps from 1 up, not {steps}")

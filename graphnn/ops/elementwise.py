@@ -567,10 +567,12 @@ class Round(Elementwise):
     formula = "round({0}, {decimals})"
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        if dtypes[0].kind == "b" and self.decimals:
+            raise DtypeError("round to decimals does not take bool")
         return np.dtype(np.float16) if dtypes[0].kind == "b" else dtypes[0]
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return np.round(x, self.decimals, out=out)
+        return _into(out, np.round(x, self.decimals))
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:

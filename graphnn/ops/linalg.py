@@ -220,7 +220,11 @@ class Einsum(Multilinear):
         return Spec(shape, np.result_type(*[spec.dtype for spec in inputs]), constraints)
 
     def forward(self, *arrays: Array, out: Array | None = None) -> Any:
-        return np.einsum(self.subscripts, *arrays, out=out, optimize=len(arrays) > 2)
+        several = len(arrays) > 2
+        if several:  # two are multiplied first, which must not round or overflow before the others' dtype is met
+            dtype = np.result_type(*arrays)
+            arrays = tuple(x.astype(dtype, copy=False) for x in arrays)
+        return np.einsum(self.subscripts, *arrays, out=out, optimize=several)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         terms, right = self._terms()

@@ -15,6 +15,8 @@ from .fold import Detail, Picture, picture
 from .text import counted, elided, visible
 
 _FORMATS = ("svg", "png", "pdf", "jpg", "json", "dot")
+# A graph in a notebook is shown if that is quick.
+_MOST_AT_A_GLANCE = 20_000
 _ALIASES = {"gv": "dot", "jpeg": "jpg"}
 
 
@@ -126,7 +128,7 @@ class Diagram(Shown):
         boxes = len(self._picture.boxes)
         if boxes > self._limit:
             raise DrawingError(
-                f"{boxes:,} boxes are more than the {self._limit:,} that are laid out: fold layers (detail=\"layer\", or "
+                f'{boxes:,} boxes are more than the {self._limit:,} that are laid out: fold layers (detail="layer", or '
                 f"detail=1 for one level of scopes), draw fewer fetches, or insist (limit={boxes}, timeout=…); "
                 ".source is the DOT text"
             )
@@ -171,6 +173,9 @@ def _diagram_as_svg(diagram: Diagram) -> str | None:
 
 @show_as(Graph, "image/svg+xml")
 def _graph_as_svg(graph: Graph) -> str | None:
-    return _diagram_as_svg(draw(graph, detail="layer", limit=300, timeout=10.0)) if len(graph) else None
-
-
+    if not 0 < len(graph) <= _MOST_AT_A_GLANCE:
+        return None
+    try:
+        return draw(graph, detail="layer", limit=300, timeout=10.0).svg()
+    except DrawingError:
+        return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, NamedTuple
@@ -30,7 +31,6 @@ _GRAPH = {
     "newrank": "true",
     "splines": "spline",
     "pad": "0.15",
-    "labeljust": "l",
 }
 _NODE = {
     "shape": "box",
@@ -56,7 +56,13 @@ _EDGE = {
 }
 _LOOK: dict[str, dict[str, str]] = {
     "placeholder": {"shape": "ellipse", "fillcolor": "#D6E8F5", "color": "#0072B2", "margin": "0.04,0.02"},
-    "parameter": {"shape": "cylinder", "style": "filled", "margin": "0.10,0.02", "fillcolor": "#FBE3C0", "color": "#9C5B00"},
+    "parameter": {
+        "shape": "cylinder",
+        "style": "filled",
+        "margin": "0.10,0.02",
+        "fillcolor": "#FBE3C0",
+        "color": "#9C5B00",
+    },
     "frozen": {"shape": "cylinder", "style": "filled", "margin": "0.10,0.02", "color": "#9C5B00"},
     "constant": {"shape": "plaintext", "style": "", "margin": "0.03,0.02", "height": "0.2", "width": "0.2"},
     "operation": {},
@@ -89,9 +95,7 @@ _MOST_SHOWN, _MOST_BELOW, _MOST_SAID, _MOST_INLINE = 32, 48, 1000, 6
 _KIND_OF_PHASE = {"backward": "gradient", "update": "update"}
 
 # Where the order of the operands does not matter, their positions need not be told.
-_COMMUTATIVE = frozenset(
-    {"add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or"}
-)
+_COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or"})
 
 
 # --- what is written on a box --------------------------------------------------------------------------------
@@ -120,7 +124,7 @@ def _layer_words(box: Box, scope: Scope) -> _Words:
 
 def _node_words(box: Box) -> _Words:
     node, name = box.node, own_name(box.node)
-    shape = by_times(node.shape) + (f" {node.dtype}" if node.dtype != node.graph.dtype else "")
+    shape = by_times(node.shape) + (f" · {node.dtype}" if node.dtype != node.graph.dtype else "")
     if isinstance(node.op, Placeholder):
         return _Words("placeholder", name, shape)
     if isinstance(node.op, Parameter):
@@ -128,9 +132,9 @@ def _node_words(box: Box) -> _Words:
     if isinstance(node.op, Constant):
         # A constant that the user named says so.
         value = preview(node.value) if math.prod(map(int, node.shape)) <= _MOST_INLINE else shape
-        return _Words("constant", value if name.startswith("constant") else f"{name} = {value}")
+        return _Words("constant", value if re.fullmatch(r"constant(_\d+)?", name) else f"{name} = {value}")
     below = [name] if name != node.op.name else []
-    below += [k if v is True else f"{k}={v}" for k, v in _settings(node)]
+    below += [_setting(name, value) for name, value in _settings(node)]
     if node.twin is not None and node.twin.phase != node.phase:
         below.append(f"of {own_name(node.twin)}")
     return _Words(_KIND_OF_PHASE.get(node.phase, "operation"), node.op.name, " · ".join(below))
@@ -140,6 +144,24 @@ def _settings(node: Node) -> list[tuple[str, Any]]:
     """Return the attributes that are not as they are by default."""
     defaults = {attribute.name: attribute.default for attribute in fields(node.op)}  # type: ignore[arg-type]
     return [(name, value) for name, value in node.op.attributes.items() if value != defaults[name]]
+
+
+def _setting(name: str, value: Any) -> str:
+    if name == "index":
+        return f"[{', '.join(map(_index, value if isinstance(value, tuple) else (value,)))}]"
+    return name if value is True else f"{name}={_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    return f"({', '.join(map(_plain, value))})" if isinstance(value, tuple) else str(value)
+
+
+def _index(part: Any) -> str:
+    """Return a part of an index as it was written: a slice is kept as its start, stop and step."""
+    if not isinstance(part, tuple):
+        return str(part)
+    start, stop, step = ("" if end is None else str(end) for end in part)
+    return f"{start}:{stop}" + (f":{step}" if step else "")
 
 
 def _frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
@@ -180,10 +202,12 @@ def _escaped(text: str, most: int) -> str:
     return html.escape(elided(visible(text), most), quote=False).replace("\\", "\\\\")
 
 
-def _label(title: str, below: str = "") -> str:
+def _label(title: str, below: str = "", above: str = "", end: str = "") -> str:
     """Return an HTML-like label: a bold title, and a small line below."""
-    small = f'<br/><font point-size="8" color="{_GREY}">{_escaped(below, _MOST_BELOW)}</font>' if below else ""
-    return f"<<b>{_escaped(title, _MOST_SHOWN)}</b>{small}>"
+    lines = [f"<b>{_escaped(title, _MOST_SHOWN)}</b>"]
+    if below:
+        lines.append(f'<font point-size="8" color="{_GREY}">{_escaped(below, _MOST_BELOW)}</font>')
+    return f"<{above}{(end or '<br/>').join(lines)}{end}>"
 
 
 def _shape_label(node: Node) -> str:
@@ -198,7 +222,8 @@ def _small(text: str, size: float) -> str:
 
 def _tip(lines: Iterable[str]) -> str:
     # Tooltips are unescaped twice.
-    return graphviz.nohtml("&#10;".join(_escaped(line, _MOST_SAID).replace("\\", "\\\\") for line in lines))
+    tip: str = graphviz.nohtml("&#10;".join(_escaped(line, _MOST_SAID).replace("\\", "\\\\") for line in lines))
+    return tip
 
 
 def _title(text: str) -> str:
@@ -222,7 +247,7 @@ def dot_source(seen: Picture, title: str | None = None, sideways: bool = False) 
     -------
     str
     """
-    return _Writer(seen, title, sideways).source()
+    return _Writer(seen, title, sideways).text()
 
 
 class _Writer:
@@ -232,7 +257,8 @@ class _Writer:
         self._seen = seen
         self._long = long_edges(seen)
         # A value at the far end of a long edge has a mark, which its box and the references to it bear.
-        self._marks = {node: str(mark) for mark, node in enumerate(_values(seen.edges, self._long), start=1)}
+        far = dict.fromkeys(edge.node for edge in seen.edges if edge in self._long)
+        self._marks = {node: str(mark) for mark, node in enumerate(far, start=1)}
         self._arrows: list[tuple[str, str, dict[str, str]]] = []
         self._shaped: set[Node] = set()
         self._dot = graphviz.Digraph("graphnn", graph_attr=_GRAPH, node_attr=_NODE, edge_attr=_EDGE)
@@ -243,11 +269,10 @@ class _Writer:
             self._dot.graph_attr.update(label=_title(title), labelloc="t", labeljust="c")
         nodes_in = seen.nodes_in()
         self._frames = {
-            scope.path: _frame(number, scope, nodes_in[scope.path])
-            for number, scope in enumerate(seen.open_scopes())
+            scope.path: _frame(number, scope, nodes_in[scope.path]) for number, scope in enumerate(seen.open_scopes())
         }
 
-    def source(self) -> str:
+    def text(self) -> str:
         """Return the DOT text."""
         for box in self._seen.boxes:
             self._write_box(box)
@@ -275,9 +300,9 @@ class _Writer:
         look = dict(_LOOK[kind], tooltip=_tip_of(box))
         if any(node in self._seen.fetched for node in box.nodes):
             look |= _FETCHED
-        label = _small(f"{title} {below}".strip(), 9) if kind == "constant" else _label(title, below)
-        if look.get("shape") == "cylinder":
-            label = '<<font point-size="4"> </font><br/>' + label[1:]
+        # In a cylinder, the text keeps clear of the lid.
+        above = '<font point-size="4"> </font><br/>' if look.get("shape") == "cylinder" else ""
+        label = _small(f"{title} {below}".strip(), 9) if kind == "constant" else _label(title, below, above)
         self._within(box.around).node(f"n{box.place}", label=label, **look)
 
     def _write_edge(self, edge: Edge) -> None:
@@ -327,14 +352,10 @@ class _Writer:
 
 def _frame(number: int, scope: Scope, nodes: list[Node]) -> Any:
     title, note = _frame_words(scope, nodes)
-    label = _label(title, note).replace("<br/>", '<br align="left"/>')[:-1] + '<br align="left"/>>'
+    label = _label(title, note, end='<br align="left"/>')
     tip = _scope_tip(scope, nodes)
-    look = dict(_CLUSTER[scope.phase], style="rounded,filled", margin="11", label=label, tooltip=tip)
+    look = dict(_CLUSTER[scope.phase], style="rounded,filled", margin="11", labeljust="l", label=label, tooltip=tip)
     return graphviz.Digraph(f"cluster_{number}", graph_attr=look)
-
-
-def _values(edges: Iterable[Edge], among: set[Edge]) -> list[Node]:
-    return list(dict.fromkeys(edge.node for edge in edges if edge in among))
 
 
 def _positions_matter(node: Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ _BITMAP_DPI = 144
 NO_ENGINE = (
     "there is no Graphviz to lay out the picture: install the system's package, which brings `dot` "
     "(apt install graphviz, brew install graphviz, winget install graphviz), or the wheel, pip install 'graphnn[dot]'; "
-    "the DOT text is there without either: .source, or .save(\"name.dot\")"
+    'the DOT text is there without either: .source, or .save("name.dot")'
 )
 
 
@@ -81,7 +82,7 @@ def lay_out(source: str, form: str, timeout: float) -> bytes:
         status, picture, said = _run(command, source.encode(), timeout)
     except subprocess.TimeoutExpired:
         raise DrawingError(
-            f"{engine.path} took more than {timeout:g} s to lay out the picture: draw fewer boxes (detail=\"layer\"), "
+            f'{engine.path} took more than {timeout:g} s to lay out the picture: draw fewer boxes (detail="layer"), '
             "or allow it more (timeout=…); .source is the DOT text, for another engine"
         ) from None
     except OSError as error:
@@ -112,9 +113,7 @@ def _run(command: list[str], given: bytes, timeout: float) -> tuple[int, bytes, 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     if hasattr(os, "killpg"):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     else:
         process.kill()

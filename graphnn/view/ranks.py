@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from .fold import Box, Edge, Picture
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .fold import Box, Edge, Picture
 
 # `dot` leads an edge through every rank between its ends, at a price that grows with them.
 _MOST_RANKS = 12
@@ -32,7 +35,9 @@ def estimated(seen: Picture) -> list[int]:
     held: list[int] = []
     for edges in above:
         ranks.append(max((ranks[edge.tail.place] + 1 for edge in edges), default=0))
-        held.append(sum(not edge.lent and (held[edge.tail.place] > 0 or len(below[edge.tail.place]) > 1) for edge in edges))
+        held.append(
+            sum(not edge.lent and (held[edge.tail.place] > 0 or len(below[edge.tail.place]) > 1) for edge in edges)
+        )
     for place in reversed(range(count)):
         if held[place] <= sum(not edge.lent for edge in below[place]) > 0:
             ranks[place] = min(ranks[edge.head.place] for edge in below[place]) - 1

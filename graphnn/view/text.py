@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def elided(text: str, most: int) -> str:
     Examples
     --------
     >>> elided("categorical_crossentropy", 12), elided("relu", 12)
-    ('categor…ropy', 'relu')
+    ('categori…opy', 'relu')
     """
     if len(text) <= most:
         return text
@@ -106,51 +106,34 @@ def preview(value: Any, limit: int = 6) -> str:
     >>> preview(np.arange(300.0))
     'min 0, mean 149.5, max 299'
     >>> preview([0.0, np.nan, 1.0], limit=2)
-    'min 0, mean 0.5, max 1, 1 of 3 not finite'
+    'min 0, mean 0.5, max 1; 1 of 3 not finite'
     """
     array = np.asarray(value)
     if array.size <= limit:
         return _written(array.tolist())
-    low, mean, high, strange = spread(array)
     if array.dtype.kind == "b":
-        return f"true {int(round(mean * array.size)):,} of {array.size:,}"
-    text = f"min {number(low)}, mean {number(mean)}, max {number(high)}"
-    return text + f", {strange:,} of {array.size:,} not finite" if strange else text
+        return f"true {np.count_nonzero(array):,} of {array.size:,}"
+    finite = array[np.isfinite(array)]
+    least, mean, most = statistics(finite)
+    text = f"min {number(least)}, mean {number(mean)}, max {number(most)}" if finite.size else "no number"
+    strange = array.size - finite.size
+    return f"{text}; {strange:,} of {array.size:,} not finite" if strange else text
 
 
-class Spread(NamedTuple):
-    """How the numbers of an array are spread.
-
-    Attributes
-    ----------
-    low, mean, high : float
-        Of those that are finite; NaN where there is none.
-    strange : int
-        How many are not finite.
-    """
-
-    low: float
-    mean: float
-    high: float
-    strange: int
-
-
-def spread(value: Any) -> Spread:
-    """Return the smallest, mean and largest of the finite numbers in an array, and how many are not finite.
+def statistics(value: Any) -> tuple[float, float, float]:
+    """Return the smallest number of an array, the mean and the largest; NaN of nothing, or where there is a NaN.
 
     Examples
     --------
-    >>> spread([1.0, 2.0, np.inf])
-    Spread(low=1.0, mean=1.5, high=2.0, strange=1)
+    >>> statistics([1.0, 2.0, 6.0])
+    (1.0, 3.0, 6.0)
     """
     array = np.asarray(value)
-    finite = array[np.isfinite(array)]
-    strange = array.size - finite.size
-    if not finite.size:
-        return Spread(math.nan, math.nan, math.nan, strange)
-    with np.errstate(over="ignore"):
-        mean = float(np.mean(finite, dtype=np.float64))
-    return Spread(float(finite.min()), mean, float(finite.max()), strange)
+    if not array.size:
+        return math.nan, math.nan, math.nan
+    # In float64: a mean of float16 would overflow. Infinities of both signs have no mean, and nobody need be warned.
+    with np.errstate(all="ignore"):
+        return float(array.min()), float(array.mean(dtype=np.float64)), float(array.max())
 
 
 def number(value: float) -> str:

@@ -1,0 +1,94 @@
+"""Dropout: random, and yet the same bits wherever and whenever it is run again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError, UsageError, ValueRangeError
+from ..graph import Graph, Node, fn
+from .layers import Layer, _only_node, _training
+
+_MOST = 2**64 - 1
+
+
+class Dropout(Layer):
+    """In training, sets elements to 0 by chance and scales the others up; else it is the identity and makes no node.
+
+    In training it makes ``x * mask / (1 - rate)``, where ``mask = random_uniform(counter + 1) >= rate``. The numbers
+    are a pure function of the seed, of the stream, which is the index of their node in its graph, so that no two
+    calls share one, and of the counter: a parameter that is not trained, ``dropout_1/counter``. A compiled step with
+    updates moves the counter on by itself, so every step has another mask; `run` uses the counter as it stands.
+
+    Parameters
+    ----------
+    rate : float
+        The chance of an element to become 0, from 0 up to but not including 1.
+    seed : int
+        The same graph built with another seed has other masks.
+
+    Attributes
+    ----------
+    counter : Node or None
+        None before the first call in training.
+
+    Raises
+    ------
+    ValueRangeError
+        When the rate or the seed is out of range.
+
+    Notes
+    -----
+    N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014); the
+    scale is applied in training, so that nothing is to be done afterwards.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> x = gn.Graph().constant(np.ones(8))
+    >>> layer = nn.Dropout(0.25)
+    >>> layer(x) is x
+    True
+    >>> gn.run(layer(x, training=True)).round(3)
+    array([0.   , 1.333, 0.   , 1.333, 1.333, 0.   , 1.333, 1.333])
+    """
+
+    def __init__(self, rate: float, seed: int = 0) -> None:
+        if not isinstance(rate, (int, float, np.number)):
+            raise UsageError(f"Dropout: the rate is a number, not {type(rate).__name__}")
+        if not 0 <= rate < 1:
+            raise ValueRangeError(f"Dropout: the rate is from 0 up to but not including 1, not {rate}")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+            raise UsageError(f"Dropout: the seed is an int, not {type(seed).__name__}")
+        if not 0 <= seed <= _MOST:
+            raise ValueRangeError(f"Dropout: the seed is from 0 to 2**64 - 1, not {seed}")
+        self.rate = float(rate)
+        self.seed = int(seed)
+        self.counter: Node | None = None
+        self._next: Node | None = None
+
+    def call(self, x: Node) -> Node:
+        """Return x with some elements 0 and the others scaled up."""
+        if x.dtype.kind != "f":
+            raise DtypeError(f'Dropout scales what it keeps, and so takes floats; "{x.name}" is {x.dtype}')
+        graph = x.graph
+        if self.counter is None:
+            self.counter = graph.parameter("counter", np.int64(0), trainable=False)
+            # Read below, so that it comes along wherever a part of the graph is copied to.
+            self._next = graph.advances[self.counter] = fn.add(self.counter, 1, name="next")
+        chance = fn.random_uniform(self._next, x.shape, seed=self.seed, stream=len(graph))
+        mask = fn.greater_equal(chance, self.rate, name="mask")
+        return x * mask / (1.0 - self.rate)
+
+    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
+        x = _only_node(self, inputs[0] if len(inputs) == 1 else inputs)
+        if _training.get():
+            return super()._make_nodes(graph, inputs)
+        if self.counter is None:
+            self._free_path(graph)  # its number is taken now, so that it does not depend on when training begins
+        return x
+
+    def __repr__(self) -> str:
+        return f"<Dropout, rate {self.rate:g}>"
