@@ -26,8 +26,9 @@ from .errors import (
     UsageError,
     ValueRangeError,
 )
-from .execute.compiled import compile
+from .execute.compiled import Compiled, compile
 from .execute.interpreter import Step, run, steps
+from .files import load, save
 from .graph import Graph, Node, Op, Scope, Spec
 from .order import critical_path, generations, schedule
 from .transform import extract, replace
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AxisError",
+    "Compiled",
     "DivisionError",
     "DrawingError",
     "DtypeError",
@@ -71,10 +73,12 @@ __all__ = [
     "generations",
     "grad",
     "jvp",
+    "load",
     "nn",
     "ops",
     "replace",
     "run",
+    "save",
     "schedule",
     "steps",
     "summary",

@@ -225,9 +225,10 @@ class _MadeFor:
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         node = self.graph._twin
         self.graph._scope, self.graph._origin, self.graph._twin = self.before
-        if isinstance(error, Exception) and node is not None:
-            text = f"{error}" if isinstance(error, GraphnnError) else f"{type(error).__name__}: {error}"
-            told = restated(error, f'{text}\n  in the gradient of "{node.name}" ({node.op.name}, made at {node.origin})')
+        if isinstance(error, Exception) and not isinstance(error, Warning) and node is not None:
+            text = str(error) if isinstance(error, GraphnnError) else f"{type(error).__name__}: {error}"
+            whose = f'in the gradient of "{node.name}" ({node.op.name}, made at {node.origin})'
+            told = restated(error, f"{text}\n  {whose}")
             told.origin = node.origin
             raise told from error
 

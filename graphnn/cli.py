@@ -74,13 +74,17 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "target",
                 metavar="TARGET",
-                help="FILE.py:FUNCTION, a function that returns fetches, or (fetches, feed)",
+                help="FILE.py:FUNCTION, a function that returns fetches, or (fetches, feed); or a saved FILE.gnn",
             )
         sub.add_argument("--json", action="store_true", help="print JSON instead of text")
         return sub
 
     sub = verb("demo", _demo, "build, evaluate and draw a network on the spiral data", target=False)
     sub.add_argument("-o", "--output", default="graphnn-demo", metavar="FOLDER", help="where pictures go (%(default)s)")
+
+    sub = verb("train", _train, "train a network on the spiral data, and keep what it learned", target=False)
+    sub.add_argument("-o", "--output", default="graphnn-spiral", metavar="FOLDER", help="where files go (%(default)s)")
+    sub.add_argument("--epochs", type=_from_1, default=200, help="how often to go through the 300 points (%(default)s)")
 
     sub = verb("run", _run, "evaluate a graph and print what it gives", target=True)
     _feed_option(sub)
@@ -98,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _from_1(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    return number
+
+
 def _feed_option(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--feed",
@@ -113,19 +124,19 @@ def _feed_option(sub: argparse.ArgumentParser) -> None:
 
 def _target(text: str) -> tuple[Any, dict[Any, Any]]:
     """Return the fetches and the feed that a target stands for."""
+    if text.endswith(".gnn"):
+        graph = gn.load(_existing(text))
+        return dict(graph.outputs) or [node for node in graph if not node.users], {}
     file, colon, function = text.rpartition(":")
     if not colon or not file.endswith(".py"):
-        raise _Misuse(f'"{text}" is no target: say FILE.py:FUNCTION')
-    path = Path(file)
-    if not path.is_file():
-        raise _Misuse(f'there is no file "{file}"')
+        raise _Misuse(f'"{text}" is no target: say FILE.py:FUNCTION or FILE.gnn')
+    path = _existing(file)
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.resolve().parent))
     sys.modules[path.stem] = module
-    built = _users_own(file, spec.loader.exec_module, module)
-    del built
+    _users_own(file, spec.loader.exec_module, module)
     made = getattr(module, function, None)
     if not callable(made):
         functions = [name for name, thing in vars(module).items() if callable(thing) and not name.startswith("_")]
@@ -134,6 +145,13 @@ def _target(text: str) -> tuple[Any, dict[Any, Any]]:
     if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping) and _is_feed(result[1]):
         return result[0], dict(result[1])
     return result, {}
+
+
+def _existing(file: str) -> Path:
+    path = Path(file)
+    if not path.is_file():
+        raise _Misuse(f'there is no file "{file}"')
+    return path
 
 
 def _is_feed(mapping: Mapping[Any, Any]) -> bool:
@@ -269,10 +287,7 @@ def _demo(options: argparse.Namespace) -> None:
         _print_json({"graph": graph.name, "steps": records, "loss": loss, "files": files, "missing": missing})
         return
     print(f"\nloss = {loss:.6f}; ln 3 = {math.log(3):.6f}: the network has not learned yet, it is guessing.\n")
-    for path in written:
-        print(f"wrote {path}")
-    for note in missing:
-        print(f"note: {note}")
+    _print_files(written, missing)
 
 
 def _pictures(loss: Node, feed: Mapping[Any, Any], folder: Path) -> tuple[list[Path], list[str]]:
@@ -287,25 +302,71 @@ def _pictures(loss: Node, feed: Mapping[Any, Any], folder: Path) -> tuple[list[P
             path.write_text(diagram.source, encoding="utf-8")
             missing.append(f"{path} holds DOT text instead of a picture: {error}")
         written.append(path)
-    points, labels = feed.values()
     try:
-        import matplotlib
+        figure, _ = _scatter(*feed.values())
     except ImportError:
         missing.append("no scatter plot of the data: it needs matplotlib (pip install 'graphnn[plot]')")
         return written, missing
-    matplotlib.use("svg")
+    figure.savefig(folder / "spiral.svg")
+    return [*written, folder / "spiral.svg"], missing
+
+
+def _train(options: argparse.Namespace) -> None:
+    step, history, probabilities, feed = demonstration.trained(options.epochs, progress=not options.json)
+    folder = Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    gn.save(step.graph, folder / "spiral.gnn")
+    (folder / "history.json").write_text(json.dumps(dict(history)) + "\n", encoding="utf-8")
+    written, missing = [folder / "spiral.gnn", folder / "history.json"], []
+    try:
+        history.plot().savefig(folder / "history.svg")
+        _boundary(probabilities, *feed.values()).savefig(folder / "boundary.svg")
+        written += [folder / "history.svg", folder / "boundary.svg"]
+    except DrawingError as error:
+        missing.append(f"no plots: {error}")
+    loss, accuracy = history["loss"][-1], history["accuracy"][-1]
+    if options.json:
+        files = [str(path) for path in written]
+        _print_json({"loss": loss, "accuracy": accuracy, "epochs": history.epochs, "files": files, "missing": missing})
+        return
+    print(f"{history!r}\n\nafter {history.epochs} epochs: loss {loss:.4f}, training accuracy {accuracy:.2%}\n")
+    _print_files(written, missing)
+
+
+def _print_files(written: Sequence[Path], missing: Sequence[str]) -> None:
+    for path in written:
+        print(f"wrote {path}")
+    for note in missing:
+        print(f"note: {note}")
+
+
+_COLOURS = ("#0072B2", "#9C5B00", "#8E3B6E")
+
+
+def _boundary(probabilities: Node, points: Array, labels: Array) -> Any:
+    """Return a picture of which class the network sees where."""
+    from matplotlib.colors import ListedColormap
+
+    ticks = np.linspace(-1.2, 1.2, 241)
+    grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+    seen = gn.run(gn.argmax(probabilities, axis=1), {"x": grid}).reshape(len(ticks), len(ticks))
+    figure, axes = _scatter(points, labels)
+    axes.pcolormesh(ticks, ticks, seen, cmap=ListedColormap(_COLOURS), alpha=0.25, zorder=0, rasterized=True)
+    axes.set(title="What the network sees")
+    return figure
+
+
+def _scatter(points: Array, labels: Array) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.add_subplot()
-    for kind, (colour, marker) in enumerate(zip(("#0072B2", "#9C5B00", "#8E3B6E"), "o^s", strict=True)):
+    for kind, (colour, marker) in enumerate(zip(_COLOURS, "o^s", strict=True)):
         chosen = points[labels == kind]
         axes.scatter(chosen[:, 0], chosen[:, 1], s=14, c=colour, marker=marker, label=f"class {kind}", linewidths=0)
     axes.set(aspect="equal", title="The spiral data", xlabel="x[:, 0]", ylabel="x[:, 1]")
     axes.legend(frameon=False)
-    figure.savefig(folder / "spiral.svg")
-    written.append(folder / "spiral.svg")
-    return written, missing
+    return figure, axes
 
 
 def _run(options: argparse.Namespace) -> None:

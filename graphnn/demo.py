@@ -1,4 +1,4 @@
-"""The network of the demonstration, written as a user writes it."""
+"""The networks of the demonstration, written as a user writes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from graphnn import datasets, nn
-from graphnn.graph import Graph
+from graphnn.execute.compiled import Compiled, compile
+from graphnn.graph import Graph, Node
 
 
 def build() -> tuple[dict[str, Any], dict[Any, Any]]:
@@ -36,3 +37,38 @@ def build() -> tuple[dict[str, Any], dict[Any, Any]]:
     g.outputs["loss"] = loss
     X, y = datasets.spiral(100, classes=3, seed=0)
     return {"probabilities": probabilities, "loss": loss}, {x: X, labels: y}
+
+
+def trained(epochs: int, progress: Any) -> tuple[Compiled, nn.History, Node, dict[Any, Any]]:
+    """Train Dense → ReLU → Dense on the spiral data.
+
+    Parameters
+    ----------
+    epochs : int
+    progress : bool or stream
+        As in `nn.fit`.
+
+    Returns
+    -------
+    step : Compiled
+    history : History
+        ``loss`` and ``accuracy`` an epoch.
+    probabilities : Node
+    feed : dict of Node to array
+    """
+    rng = np.random.default_rng(0)
+    g = Graph("spiral")
+    x = g.placeholder("x", shape=("batch", 2))
+    labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    network = nn.Sequential(nn.Dense(64, weight_init=nn.init.he_normal, rng=rng), nn.ReLU(), nn.Dense(3, rng=rng))
+    logits = network(x)
+    loss = nn.softmax_crossentropy(logits, labels)
+    probabilities = nn.Softmax()(logits)
+    g.outputs["loss"] = loss
+    g.outputs["probabilities"] = probabilities
+    step = compile(loss, updates=nn.Adam(0.02).updates(loss))
+    X, y = datasets.spiral(100, classes=3, seed=0)
+    feed = {x: X, labels: y}
+    metrics = {"accuracy": nn.accuracy(probabilities, labels)}
+    history = nn.fit(step, feed, epochs=epochs, batch_size=32, rng=rng, metrics=metrics, progress=progress)
+    return step, history, probabilities, feed

@@ -392,6 +392,8 @@ def _scopes(rows: Iterable[tuple[Any, ...]], lines: Sequence[Origin]) -> list[Sc
     _check_nesting([row[4] for row in rows])
     scopes: list[Scope] = []
     for path, kind, phase, line, parent, _ in rows:
+        if not path or "\0" in path:
+            raise FileFormatError(f"scope {len(scopes)} has the name {_short(path)}; it takes text without NUL")
         scopes.append(Scope(path, kind, lines[line], None if parent < 0 else scopes[parent], phase))
     return scopes
 

@@ -22,8 +22,9 @@ _Interval = tuple[float, float]
 # A step is used where the finite difference can be trusted: the first is exact for what is smooth, the last fits
 # between the kinks of a wide layer.
 _STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
-# How many directions may be spent on finding out which elements stand at a kink.
+# How many directions may be spent on finding out which elements of one node stand at a kink.
 _MOST_DIRECTIONS = 256
+# What a value may be off by, relative to its size, after many operations.
 _ROUNDING = 1000 * float(np.finfo(np.float64).eps)
 
 
@@ -151,6 +152,8 @@ def check_grads(
         operand, the user's line, and what was expected and got. It is an AssertionError, too.
     NoRuleError
         When an operation has no rule for one of the modes.
+    DtypeError
+        When a node is no float.
 
     Notes
     -----
@@ -176,6 +179,9 @@ def check_grads(
             raise UsageError(f'"{results[0].name}" needs no trainable parameter: say wrt=')
     else:
         nodes = list(dict.fromkeys(resolve(wrt, graph)[1]))
+    for node in (*results, *nodes):
+        if node.dtype.kind != "f":
+            raise DtypeError(f'"{node.name}" is {node.dtype}; only floats have gradients')
     return _checked(_copied(graph, results, nodes, feed), order, _Settings.of(modes, rtol, rng))
 
 
@@ -215,7 +221,7 @@ def check_op(op_class: type[Op], examples: int = 25, order: int = 2, rng: int = 
         generator = np.random.default_rng([rng, example])
         op, arrays = op_class.samples(Draw(generator))
         _check_infer(op, arrays)
-        case, flowing = _case_of(op, arrays, op.name)
+        case, flowing = _case_of(op, arrays)
         if not flowing:
             continue
         tried += 1
@@ -268,7 +274,9 @@ class _Case(NamedTuple):
     feed: dict[Node, Array]
     sizes: Mapping[str, int] = {}
     kind: str = ""
-    """Of what are derivatives already: the mode that made them."""
+    """The mode that made the outputs, where they are derivatives already."""
+    source: _Case | None = None
+    """Of what they are the derivatives."""
 
 
 def _flowing(node: Node) -> list[int]:
@@ -285,6 +293,7 @@ def _copied(graph: Graph, results: Sequence[Node], wrt: Sequence[Node], feed: Fe
     copies: dict[Node, Node] = {}
     held: dict[Node, Node] = {}
     given: dict[Node, Array] = {}
+    moved = set(wrt)
 
     def fed(node: Node, name: str) -> Node:
         value = values[node]
@@ -301,7 +310,7 @@ def _copied(graph: Graph, results: Sequence[Node], wrt: Sequence[Node], feed: Fe
 
     for node in values:
         flowing = _flowing(node)
-        if node in wrt:
+        if node in moved:
             copies[node] = fed(node, node.name)
         elif any(node.inputs[i] in copies for i in flowing):
             inputs = [
@@ -319,15 +328,12 @@ def _in_float64(op: Op) -> Op:
     return replace(op, dtype="float64") if op.attributes.get("dtype") in ("float16", "float32") else op  # type: ignore[type-var]
 
 
-def _case_of(op: Op, arrays: Sequence[Array], name: str) -> tuple[_Case, list[int]]:
+def _case_of(op: Op, arrays: Sequence[Array]) -> tuple[_Case, list[int]]:
     """Return a graph of one operation, and which operands it is differentiated by."""
-    graph = Graph(name)
+    graph, op = Graph(op.name), _in_float64(op)
     names = [f"{op.operands[0]}_{i}" for i in range(len(arrays))] if op.variadic else op.operands
-    inputs = [
-        graph.placeholder(f"operand {operand}", array.shape, array.dtype)
-        for operand, array in zip(names, arrays, strict=True)
-    ]
-    node = graph.add(op, inputs, name)
+    inputs = [graph.placeholder(name, x.shape, x.dtype) for name, x in zip(names, arrays, strict=True)]
+    node = graph.add(op, inputs)
     flowing = _flowing(node)
     return _Case([node], [inputs[i] for i in flowing], dict(zip(inputs, arrays, strict=True))), flowing
 
@@ -364,7 +370,8 @@ def _examined(case: _Case, first: list[Node], order: int, settings: _Settings) -
     left_out: set[tuple[Node, int]] = set()
     cases = [case._replace(wrt=first)]
     for level in range(1, order + 1):
-        cases = [derived._replace(wrt=case.wrt) for one in cases for derived in _compared(one, level, settings, left_out)]
+        derived = [each for one in cases for each in _compared(one, level, settings, left_out)]
+        cases = [each._replace(wrt=case.wrt) for each in derived]
     return left_out
 
 
@@ -372,7 +379,8 @@ def _compared(case: _Case, level: int, settings: _Settings, left_out: set[tuple[
     """Compare the first derivatives of one case; return them as cases of their own."""
     outputs, wrt, rng = case.outputs, case.wrt, settings.rng
     graph, feed = wrt[0].graph, dict(case.feed)
-    weights = {node: _signs(rng, value.shape) for node, value in zip(outputs, _values(case, outputs, feed), strict=True)}
+    values = _values(case, outputs, feed)
+    weights = {node: _signs(rng, value.shape) for node, value in zip(outputs, values, strict=True)}
     cotangents = {node: graph.placeholder(graph.free_name("cotangent"), node.shape) for node in outputs}
     tangents = {node: graph.placeholder(graph.free_name("tangent"), node.shape) for node in wrt}
     feed.update({cotangents[node]: weight for node, weight in weights.items()})
@@ -385,7 +393,7 @@ def _compared(case: _Case, level: int, settings: _Settings, left_out: set[tuple[
     try:
         for mode in settings.modes:
             nodes = vjp(cotangents, wrt) if mode == "vjp" else jvp(outputs, tangents)
-            derived.append(case._replace(outputs=list(dict.fromkeys(nodes)), feed=feed, kind=mode))
+            derived.append(case._replace(outputs=list(dict.fromkeys(nodes)), feed=feed, kind=mode, source=case))
             values = _values(case, nodes, feed)
             if mode == "vjp":
                 pulled = dict(zip(wrt, values, strict=True))
@@ -398,9 +406,11 @@ def _compared(case: _Case, level: int, settings: _Settings, left_out: set[tuple[
 
     for node in wrt:
         point, found, spent = case.feed[node], "", 0
-        pending = [np.arange(point.size)] if point.size else []
+        pending = [np.array([i for i in range(point.size) if (node, i) not in left_out], int)]
         while pending:
             support = pending.pop()
+            if not support.size:
+                continue
             spent += 1
             direction = np.zeros(point.shape)
             direction.flat[support] = _signs(rng, support.shape) * np.maximum(1.0, np.abs(point.flat[support]))
@@ -466,12 +476,12 @@ def _slope(
 
 
 def _told(point: Array, support: Array, direction: Array, expected: float, got: float) -> str:
-    where = "in a random direction"
+    where = " in a random direction"
     if support.size == 1:
         expected, got = expected / direction.flat[support[0]], got / direction.flat[support[0]]
         index = tuple(int(i) for i in np.unravel_index(support[0], point.shape))
-        where = f"at {index}" if index else ""
-    return " ".join(["the derivative", *[where] * bool(where), f"is {expected:.10g} by finite differences, got {got:.10g}"])
+        where = f" at {index}" if index else ""
+    return f"the derivative{where} is {expected:.10g} by finite differences, got {got:.10g}"
 
 
 # --- blaming ----------------------------------------------------------------------------------------------------
@@ -479,12 +489,16 @@ def _told(point: Array, support: Array, direction: Array, expected: float, got: 
 
 def _blamed(mismatch: _Mismatch, settings: _Settings) -> GradientError:
     """Return the error of a wrong derivative, with the node whose own rule is wrong at the values it had."""
-    case, level = mismatch.case, mismatch.level
-    for order in range(1, level + 1):
-        for step in steps(case.outputs, case.feed, sizes=case.sizes):
-            fault = _own_fault(step.node, step.operands, order, case.sizes, settings)
+    case, order, within = mismatch.case, 1, mismatch.case
+    while True:
+        for step in steps(within.outputs, within.feed, sizes=within.sizes):
+            fault = _own_fault(step.node, step.operands, order, within.sizes, settings)
             if fault is not None:
                 return GradientError(fault)
+        if within.source is None:
+            break
+        # These nodes were made by rules, which may be right by themselves and wrong once more differentiated.
+        within, order = within.source, order + 1
     by = f' with respect to "{mismatch.node.name}"' if mismatch.node is not None else ""
     names = ", ".join(f'"{node.name}"' for node in case.outputs[:4])
     return GradientError(
@@ -499,7 +513,7 @@ def _own_fault(
     """Return what is wrong with a node's own rule, checked by itself on its own operands."""
     if not _flowing(node):
         return None
-    case, flowing = _case_of(node.op.bound(sizes), operands, node.name)
+    case, flowing = _case_of(node.op.bound(sizes), operands)
     for first in _alone_and_together(case.wrt):
         try:
             _examined(case, first, order, settings)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError, ValueRangeError
-from ..graph import Graph, Node  # noqa: TC001 - the example below uses it
+from ..graph import Array, Graph, Node  # noqa: TC001 - the example below uses it
 from ..graph.fetches import ancestors, resolve
 from .interpreter import Feed, Step, evaluate, handed_out, prepare
 
@@ -39,6 +39,7 @@ class Compiled:
         self.updates = self._with_advances(updates or {})
         self.guard = guard
         self._wanted = [*self.fetches, *self.updates.values()]
+        self._trains = any(parameter.trainable for parameter in self.updates)
         self._alone: AbstractContextManager[Any] = nullcontext()
         if self.updates:
             self._alone = self.graph.caches.setdefault("updating", RLock())
@@ -73,7 +74,8 @@ class Compiled:
         Raises
         ------
         ValueRangeError
-            Under ``guard="nan"``, when a node's value holds a NaN.
+            When trainable parameters are to be updated and a feed whose first dimension is a name has no rows; under
+            ``guard="nan"``, when a node's value holds a NaN.
         GraphnnError
             As in `run`.
         """
@@ -82,6 +84,8 @@ class Compiled:
 
     def _called(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Any:
         prepared = prepare(self.graph, self._wanted, feed, sizes)
+        if self._trains:
+            _check_rows(prepared.given)
         places = prepared.program.fetches
         wanted = set(places)
         values: dict[int, Any] = {}
@@ -103,6 +107,14 @@ class Compiled:
     def __repr__(self) -> str:
         names = ", ".join(node.name for node in self.fetches)
         return f'<compiled step of "{self.graph.name}": {names}; {len(self.updates)} updates>'
+
+
+def _check_rows(given: Mapping[Node, Array]) -> None:
+    for node, array in given.items():
+        if array.size == 0 and node.shape and isinstance(node.shape[0], str) and not len(array):
+            raise ValueRangeError(
+                f'training on an empty batch: the feed of "{node.name}" {node.spec} has no rows; no update was made'
+            )
 
 
 def _check_nan(step: Step) -> None:

@@ -148,8 +148,12 @@ def _watched(node: Node, forward: Forward) -> Forward:
     """Return `forward`, with a warning the first time that this float16 node overflows."""
 
     def watched(*operands: Array) -> Any:
-        value = forward(*operands)
-        _warn_of_overflow(node, value, operands)
+        raised: set[str] = set()
+        with np.errstate(over="call", divide="call", call=lambda kind, _: raised.add(kind)):
+            value = forward(*operands)
+        # Dividing by 0 gives inf too, and in any dtype. (einsum raises nothing at all.)
+        if "overflow" in raised or "divide by zero" not in raised:
+            _warn_of_overflow(node, value, operands)
         return value
 
     return watched

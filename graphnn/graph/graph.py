@@ -26,7 +26,7 @@ from ..errors import (
 from ..show import Shown
 from .dag import Dag, NodeData
 from .dimensions import Shape, shape_of, shown
-from .op import Array, Constant, Op, Parameter, Placeholder, Spec, fn, operation
+from .op import Array, Constant, Op, Parameter, Placeholder, Spec, fn, operation, told_where
 from .origin import Origin, origin_of, user_origin
 
 
@@ -147,6 +147,7 @@ class Node(Shown):
         return isinstance(self.op, (Parameter, Constant))
 
     @property
+    @told_where
     def value(self) -> Array:
         """The value of a parameter or a constant, as a read-only copy; assigning sets a parameter's.
 
@@ -166,6 +167,7 @@ class Node(Shown):
         return copy
 
     @value.setter
+    @told_where
     def value(self, value: Any) -> None:
         if not isinstance(self.op, Parameter):
             raise UsageError(f'only a parameter\'s value can be set; "{self.name}" is a {self.op.name}')
@@ -182,6 +184,7 @@ class Node(Shown):
 
     __hash__ = object.__hash__
 
+    @told_where
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Node):
             raise UsageError(
@@ -193,18 +196,21 @@ class Node(Shown):
     def __ne__(self, other: object) -> bool:
         return not self.__eq__(other)
 
+    @told_where
     def __bool__(self) -> NoReturn:
         raise UsageError(
             f'"{self.name}" has no truth value before it is run: use gn.where(condition, a, b) inside the graph, '
             "gn.run(node, feed) for its value, or `node is not None` to ask whether there is one"
         )
 
+    @told_where
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         raise UsageError(
             f'"{self.name}" is a node, not an array: use gn\'s functions on it (gn.exp, gn.sum, …), '
             "or gn.run(node, feed) for its value"
         )
 
+    @told_where
     def __len__(self) -> int:
         if not self.shape or not isinstance(self.shape[0], int):
             raise UsageError(f'"{self.name}" has shape {shown(self.shape)}: its length is not known before a run')
@@ -345,7 +351,7 @@ class Graph(Shown):
         self.outputs: dict[str, Node] = _CheckedDict(self._checked_output)
         self.updates: dict[Node, Node] = _CheckedDict(self._checked_update)
         self.memory_budget: int | None = None
-        """The largest value in bytes that a run may make; None: 80 % of what is free."""
+        """The largest value in bytes that a run may make, or None for 80 % of what is free."""
         self.advances: dict[Node, Node] = _CheckedDict(self._checked_update)
         self.placeholders: list[Node] = []
         self._constants: dict[Node, Array] = {}
@@ -395,11 +401,12 @@ class Graph(Shown):
     def __getitem__(self, name: str) -> Node:
         """Return the node of that name, else that scope's result, else that output."""
         if not isinstance(name, str):
-            raise UsageError(f"a node is looked up by its name, not by {type(name).__name__}")
+            raise placed(UsageError(f"a node is looked up by its name, not by {type(name).__name__}"), user_origin())
         node = self._find(name)
         if node is None:
-            known = [*self._dag._node, *self.scopes, *self.outputs]
-            raise LookupFailure(f'the graph "{self.name}" has no node, scope or output "{name}".{near(name, known)}')
+            known = near(name, [*self._dag._node, *self.scopes, *self.outputs])
+            error = LookupFailure(f'the graph "{self.name}" has no node, scope or output "{name}".{known}')
+            raise placed(error, user_origin())
         return node
 
     def _users(self, node: Node) -> tuple[Node, ...]:
@@ -442,6 +449,7 @@ class Graph(Shown):
 
     # --- making ----------------------------------------------------------------------------------------------
 
+    @told_where
     def placeholder(self, name: str, shape: Any = (), dtype: Any = None) -> Node:
         """Declare a value that each run is fed.
 
@@ -460,6 +468,7 @@ class Graph(Shown):
         kind = self.dtype if dtype is None else _supported(dtype, f'placeholder "{name}"')
         return self._make(Placeholder(), (), Spec(shape_of(shape), kind), self._explicit(name))
 
+    @told_where
     def parameter(self, name: str, value: Any, trainable: bool = True) -> Node:
         """Make a value that the graph keeps and that training changes.
 
@@ -477,10 +486,13 @@ class Graph(Shown):
             ``node.value`` reads it, ``node.value = a`` sets it.
         """
         array = self._array(value, f'parameter "{name}"')
-        node = self._make(Parameter(trainable=bool(trainable)), (), Spec(array.shape, array.dtype), self._explicit(name))
+        node = self._make(
+            Parameter(trainable=bool(trainable)), (), Spec(array.shape, array.dtype), self._explicit(name)
+        )
         self.state[node] = array
         return node
 
+    @told_where
     def constant(self, value: Any, name: str | None = None, dtype: Any = None) -> Node:
         """Make a fixed value.
 
@@ -495,7 +507,10 @@ class Graph(Shown):
         -------
         Node
         """
-        array = self._array(value, f'constant "{name}"' if name else "a constant", dtype)
+        return self._fixed(value, f'constant "{name}"' if name else "a constant", name, dtype)
+
+    def _fixed(self, value: Any, what: str, name: str | None = None, dtype: Any = None) -> Node:
+        array = self._array(value, what, dtype)
         node = self._make(
             Constant(),
             (),
@@ -527,17 +542,22 @@ class Graph(Shown):
         GraphError
             When one is of another graph, the name is taken, or the number of operands is wrong.
         """
-        if not op.variadic and len(inputs) != len(op.operands):
-            raise GraphError(
-                f"{op.name} takes {_count(len(op.operands), 'operand')} ({', '.join(op.operands)}), got {len(inputs)}"
-            )
-        for value in inputs:
-            if not isinstance(value, Node) or value.graph is not self:
-                inputs = self._as_nodes(op, inputs)
-                break
-        nodes = tuple(inputs)
-        spec = self._inferred(op, nodes)
-        return self._make(op, nodes, spec, self.free_name(op.name) if name is None else self._explicit(name))
+        try:
+            if not op.variadic and len(inputs) != len(op.operands):
+                raise GraphError(
+                    f"{op.name} takes {_count(len(op.operands), 'operand')} ({', '.join(op.operands)}), "
+                    f"got {len(inputs)}"
+                )
+            for value in inputs:
+                if not isinstance(value, Node) or value.graph is not self:
+                    inputs = self._as_nodes(op, inputs)
+                    break
+            nodes = tuple(inputs)
+            spec = self._inferred(op, nodes)
+            return self._make(op, nodes, spec, self.free_name(op.name) if name is None else self._explicit(name))
+        except GraphnnError as error:
+            # As told_where has it, which would cost each node a call.
+            raise placed(error, user_origin()) from None
 
     def _inferred(self, op: Op, nodes: tuple[Node, ...]) -> Spec:
         try:
@@ -569,14 +589,14 @@ class Graph(Shown):
                         f"{op.name}: the number {value} does not fit into {known[0]}; cast the other operand first"
                     ) from None
             else:
-                nodes.append(self.constant(value))
+                nodes.append(self._fixed(value, f"an operand of {op.name}"))
         return nodes
 
     def _misfit(self, op: Op, nodes: tuple[Node, ...], error: GraphnnError) -> GraphnnError:
         lines = [str(error) if str(error).startswith(op.name) else f"{op.name}: {error}"]
         for position, node in enumerate(nodes):
             lines.append(f'  operand {position}: "{node.name}" {node.spec}, a {node.op.name} made at {node.origin}')
-        return placed(restated(error, "\n".join(lines)), user_origin())
+        return restated(error, "\n".join(lines))
 
     def _make(self, op: Op, inputs: tuple[Node, ...], spec: Spec, name: str) -> Node:
         node = Node()
@@ -633,7 +653,7 @@ class Graph(Shown):
         if self._taken(path):
             other = self._find(path)
             where = f" by the {other.op.name} made at {other.origin}" if other is not None else ""
-            raise GraphError(f'the name "{path}" is already taken{where}; asked again at {user_origin()}')
+            raise GraphError(f'the name "{path}" is already taken{where}')
         return path
 
     @contextmanager
@@ -754,12 +774,12 @@ class Graph(Shown):
         array = as_array(value, f'the value of "{node.name}"')
         if array.shape != node.shape:
             raise ShapeError(f'"{node.name}" has shape {shown(node.shape)}; the value given has {shown(array.shape)}')
-        if array.dtype != node.dtype:
-            if hasattr(value, "dtype") or not np.can_cast(array.dtype, node.dtype, "same_kind"):
-                raise DtypeError(
-                    f'"{node.name}" is {node.dtype}; the value given is {array.dtype}: '
-                    f"write value.astype({str(node.dtype)!r})"
-                )
+        fits = not hasattr(value, "dtype") and np.can_cast(array.dtype, node.dtype, "same_kind")
+        if array.dtype != node.dtype and not fits:
+            raise DtypeError(
+                f'"{node.name}" is {node.dtype}; the value given is {array.dtype}: '
+                f"write value.astype({str(node.dtype)!r})"
+            )
         array = np.array(array, dtype=node.dtype, order="C")
         array.flags.writeable = False
         return array
@@ -773,6 +793,7 @@ class Graph(Shown):
             raise GraphError(f'{what}: "{node.name}" is a node of "{node.graph.name}", not of "{self.name}"')
         return node
 
+    @told_where
     def _checked_output(self, name: Any, node: Any) -> tuple[str, Node]:
         node = self._own(node, f'the output "{name}"')
         other = self._dag._node.get(_checked_name(name))
@@ -780,6 +801,7 @@ class Graph(Shown):
             raise GraphError(f'the output cannot be called "{name}": a node or scope has that name')
         return name, node
 
+    @told_where
     def _checked_update(self, parameter: Any, node: Any) -> tuple[Node, Node]:
         parameter = self._own(parameter, "what is updated")
         node = self._own(node, f'the update of "{parameter.name}"')
@@ -789,6 +811,7 @@ class Graph(Shown):
     # --- the way back ----------------------------------------------------------------------------------------
 
     @classmethod
+    @told_where
     def from_networkx(cls, dag: nx.DiGraph[Any]) -> Graph:
         """Build a graph from a NetworkX graph, checked node by node, with the errors of building by hand.
 
@@ -837,8 +860,9 @@ class Graph(Shown):
             try:
                 node = graph._restore(name, data, _operands(dag, name))
             except GraphnnError as error:
-                told = str(error).startswith(f'node "{name}"')
-                raise restated(error, str(error) if told else f'node "{name}": {error}') from error
+                if not str(error).startswith(f'node "{name}"'):
+                    error.args = (f'node "{name}": {error}',)
+                raise
             if "twin" in data:
                 twins[node] = data["twin"]
         # Only now, since a twin need not come first.

@@ -5,21 +5,21 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 import numpy as np
 
 from ..errors import GraphError, GraphnnError, LookupFailure, NoRuleError, UsageError, near, placed
 from .dimensions import Constraint, Dim, Shape, dimension, evaluate, names_in, product, shown
-
 from .origin import user_origin
 
 if TYPE_CHECKING:
     from .graph import Graph, Node
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,8 +300,8 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
     return told_where(function)
 
 
-def told_where(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that builds nodes, whose errors name the user's line."""
+def told_where(function: _Function) -> _Function:
+    """Return a function whose errors name the user's line."""
 
     @wraps(function)
     def told(*args: Any, **kwargs: Any) -> Any:
@@ -310,7 +310,7 @@ def told_where(function: Callable[..., Any]) -> Callable[..., Any]:
         except GraphnnError as error:
             raise placed(error, user_origin()) from None
 
-    return told
+    return cast("_Function", told)
 
 
 class Functions:
@@ -324,7 +324,7 @@ class Functions:
         found = _functions.get(name)
         if found is None:
             cls = registry.get(name)
-            if cls is None or cls.__mro__[1] is Op and cls.__module__ == __name__:
+            if cls is None or (cls.__mro__[1] is Op and cls.__module__ == __name__):
                 raise AttributeError(f'there is no operation "{name}".{near(name, dir(self))}')
             found = _functions[name] = _function_of(cls)
         return found

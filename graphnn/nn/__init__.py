@@ -2,6 +2,8 @@
 
 from . import init, schedules
 from .dropout import Dropout
+from .fit import EarlyStopping, evaluate, fit
+from .history import History
 from .layers import (
     ELU,
     Dense,
@@ -34,7 +36,9 @@ __all__ = [
     "Dense",
     "Dropout",
     "ELU",
+    "EarlyStopping",
     "Flatten",
+    "History",
     "Layer",
     "LeakyReLU",
     "Optimizer",
@@ -50,7 +54,9 @@ __all__ = [
     "binary_crossentropy",
     "categorical_crossentropy",
     "confusion_matrix",
+    "evaluate",
     "f1",
+    "fit",
     "init",
     "l2",
     "mean_absolute_error",

@@ -206,7 +206,10 @@ def _label(title: str, below: str = "", above: str = "", end: str = "") -> str:
     """Return an HTML-like label: a bold title, and a small line below."""
     lines = [f"<b>{_escaped(title, _MOST_SHOWN)}</b>"]
     if below:
-        lines.append(f'<font point-size="8" color="{_GREY}">{_escaped(below, _MOST_BELOW)}</font>')
+        # A larger blank holds the lines apart; one on each side keeps a centred line in the middle.
+        blank = '<font point-size="10"> </font>'
+        small = f'<font point-size="8" color="{_GREY}">{_escaped(below, _MOST_BELOW)}</font>'
+        lines.append(f"{'' if end else blank}{small}{blank}")
     return f"<{above}{(end or '<br/>').join(lines)}{end}>"
 
 

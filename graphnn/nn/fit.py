@@ -1,0 +1,638 @@
+"""`fit`: a compiled step, fed in batches, epoch after epoch; and `evaluate`, the same without updates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..container import StrPath, read, write
+from ..errors import FileFormatError, GraphnnError, LookupFailure, ShapeError, UsageError, ValueRangeError, near
+from ..execute.compiled import Compiled, compile
+from ..execute.interpreter import Feed, checked_feed, prepare
+from ..files import to_data
+from ..graph import Array, Graph, Node, Parameter, Placeholder, flatten
+from ..graph.dimensions import names_in, shown
+from ..graph.fetches import resolve
+from ..transform import extract, replace
+from .history import History
+from .init import Rng, checked_rng
+from .progress import Reporter, reporter
+
+_KIND, _VERSION = "checkpoint", 1
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """When to end a training before its time: when a figure has not become better for a while.
+
+    Parameters
+    ----------
+    monitor : str
+        A figure of the history, such as ``"val_loss"`` or ``"val_accuracy"``.
+    patience : int
+        How many epochs without a better figure are enough.
+    min_delta : float
+        By how much a figure must be better to count as such.
+    mode : {"min", "max"}, optional
+        Which is better, the smaller or the larger; may be left out of what is called a loss.
+    restore_best : bool
+        Whether all that the step updates gets back the values of the best epoch, when the training ends by itself.
+
+    Examples
+    --------
+    >>> EarlyStopping("val_accuracy", patience=3, mode="max")
+    EarlyStopping(monitor='val_accuracy', patience=3, min_delta=0.0, mode='max', restore_best=True)
+    """
+
+    monitor: str = "val_loss"
+    patience: int = 5
+    min_delta: float = 0.0
+    mode: str | None = None
+    restore_best: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mode is None and not str(self.monitor).endswith("loss"):
+            raise UsageError(f'EarlyStopping: say mode="min" or mode="max", whichever is better of "{self.monitor}"')
+        if self.mode not in (None, "min", "max"):
+            raise ValueRangeError(f'EarlyStopping: mode is "min" or "max", not {self.mode!r}')
+        _check_count("EarlyStopping: patience", self.patience)
+        if not self.min_delta >= 0:
+            raise ValueRangeError(f"EarlyStopping: min_delta is 0 or more, not {self.min_delta}")
+
+
+def fit(
+    step: Compiled,
+    feed: Feed,
+    *,
+    epochs: int = 1,
+    batch_size: int | None = 32,
+    shuffle: bool = True,
+    rng: Rng | None = None,
+    drop_last: bool = False,
+    validation: Feed | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    callbacks: Callable[[History], Any] | Iterable[Callable[[History], Any]] = (),
+    early_stopping: EarlyStopping | None = None,
+    checkpoint: StrPath | None = None,
+    checkpoint_every: int | None = None,
+    resume: StrPath | None = None,
+    progress: Any = False,
+) -> History:
+    """Train: call a compiled step with batch after batch, epoch after epoch.
+
+    Ctrl-C ends it cleanly: the step that is under way is not made, all that was learned before stays, and the history
+    says so.
+
+    Parameters
+    ----------
+    step : Compiled
+        From ``gn.compile(loss, updates)``. Its first fetch is the loss, a scalar.
+    feed : mapping of Node or str to array_like
+        The training set. Every feed whose first dimension is a name is cut into batches, all along the same
+        permutation; the others are passed whole.
+    epochs : int
+        How many times to go through it; those before a `resume` included.
+    batch_size : int or None
+        None: everything at once.
+    shuffle : bool
+        Whether each epoch goes through in another order.
+    rng : numpy.random.Generator or numpy.random.RandomState, optional
+        Shuffles: one permutation an epoch. Unless given, ``np.random.default_rng(0)``.
+    drop_last : bool
+        Whether to leave out a last batch that is smaller than the others.
+    validation : mapping of Node or str to array_like, optional
+        Another set, evaluated after each epoch, without updates: the loss as ``val_loss``, metrics as
+        ``val_accuracy`` and so on.
+    metrics : mapping of str to Node or str, optional
+        Evaluated after each epoch on the whole training set, as `evaluate` does.
+    callbacks : callable or iterable of them
+        Called after each epoch with the history. One that returns True ends the training.
+    early_stopping : EarlyStopping, optional
+    checkpoint : str or path-like, optional
+        The file to keep all that is needed to go on: graph, state, shuffling, position and history. Written after
+        each epoch, whole or not at all.
+    checkpoint_every : int, optional
+        Written after every so many steps instead, and at the end.
+    resume : str or path-like, optional
+        A checkpoint from which to go on, with the same arguments: what follows is the same, to the bit, as if there
+        had been no break. It sets the state of the step's graph, and of `rng`.
+    progress : bool, stream or callable
+        True: a bar on a terminal where rich is installed, else a line of text now and then, on the standard error. A
+        stream is written lines to, a callable is called with each.
+
+    Returns
+    -------
+    History
+        A dict of lists. ``loss`` is the mean over the batches of an epoch, weighted by their size, while it learned.
+
+    Raises
+    ------
+    UsageError
+        When the step makes no updates, or its loss is no scalar.
+    ValueRangeError
+        When the training set is empty, or nothing is left of it because of `drop_last`.
+    ShapeError
+        When feeds that are to be cut have different lengths.
+    LookupFailure
+        When a feed is missing, or early stopping watches for what is not there.
+    FileFormatError
+        When `resume` is no checkpoint of this graph.
+
+    Notes
+    -----
+    Of a network called with ``training=True``, the validation loss is reckoned with dropout, too. Metrics made from
+    ``network(x)`` are not.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> g = gn.Graph("xor")
+    >>> x, y = g.placeholder("x", ("batch", 2)), g.placeholder("y", ("batch",), np.int64)
+    >>> scores = nn.Sequential(nn.Dense(8), nn.Tanh(), nn.Dense(2))(x)
+    >>> loss = nn.softmax_crossentropy(scores, y)
+    >>> step = gn.compile(loss, nn.Adam(0.1).updates(loss))
+    >>> X, Y = gn.datasets.gates("xor")
+    >>> history = nn.fit(step, {x: X, y: Y}, epochs=50, batch_size=2, metrics={"accuracy": nn.accuracy(scores, y)})
+    >>> history.epochs, history["accuracy"][-1]
+    (50, 1.0)
+    """
+    graph = _checked_step(step).graph
+    _check_count("epochs", epochs)
+    if checkpoint_every is not None:
+        _check_count("checkpoint_every", checkpoint_every)
+        if checkpoint is None:
+            raise UsageError("checkpoint_every says how often, and checkpoint= where to, which is missing")
+    rows = _Rows(graph, feed, batch_size, "the training set")
+    checked = None if validation is None else _Rows(graph, validation, batch_size, "the validation set")
+    order = (checked_rng(rng, "fit") or np.random.default_rng(0)) if shuffle else None
+    training = _Training(step, rows, checked, metrics, order, drop_last, early_stopping)
+    called = _callables(callbacks)
+    if resume is not None:
+        training.resume(resume)
+    return training.run(epochs, called, checkpoint, checkpoint_every, progress)
+
+
+def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Graph | None = None) -> Any:
+    """Evaluate on a whole set, batch by batch, without updates.
+
+    Parameters
+    ----------
+    fetches : Node, str, or list, tuple or dict of them
+        Losses and metrics. What is made from counts that add up, as the metrics of `nn` are, is made from the sum of
+        the counts of all batches, and so exact however the set is divided. All else is the mean over the batches
+        weighted by their size: exact for means over rows.
+    feed : mapping of Node or str to array_like
+        Every feed whose first dimension is a name is cut into batches, the others are passed whole.
+    batch_size : int or None
+        None: everything at once.
+    graph : Graph, optional
+        Where names are looked up, if neither fetches nor feed hold a node.
+
+    Returns
+    -------
+    array, or list, tuple or dict of arrays
+        In the form of `fetches`.
+
+    Raises
+    ------
+    ShapeError
+        When the size of a fetch depends on that of the batch, or feeds that are to be cut have different lengths.
+    ValueRangeError
+        When the set is empty.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> p = gn.Graph().placeholder("p", ("batch", 2))
+    >>> labels = p.graph.placeholder("labels", ("batch",), np.int64)
+    >>> feed = {p: np.eye(2)[[0, 1, 1, 0, 1]], labels: [0, 1, 0, 0, 1]}
+    >>> float(nn.evaluate(nn.f1(p, labels), feed, batch_size=2).round(4))
+    0.8
+    """
+    graph, nodes, rebuild = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
+    rows = _Rows(graph, feed, batch_size, "the set")
+    return rebuild(_Evaluation(graph, nodes)(rows))
+
+
+# --- batches --------------------------------------------------------------------------------------------------
+
+
+class _Rows:
+    """A feed that is cut into batches."""
+
+    def __init__(self, graph: Graph, feed: Feed, batch_size: int | None, what: str) -> None:
+        if batch_size is not None:
+            _check_count("batch_size", batch_size)
+        given = checked_feed(graph, feed)[0]
+        self.whole = {node: array for node, array in given.items() if not _is_named(node)}
+        self.cut = {node: array for node, array in given.items() if _is_named(node)}
+        lengths = {node: len(array) for node, array in self.cut.items()}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f'"{node.name}" {node.spec} has {length:,}' for node, length in lengths.items())
+            raise ShapeError(
+                f"what is cut into batches has one length, and {what} has several: {listed}; a feed is passed whole "
+                "if its first dimension is declared as a number"
+            )
+        self.count: int = next(iter(lengths.values()), 1)
+        if not self.count:
+            names = ", ".join(f'"{node.name}"' for node in self.cut)
+            raise ValueRangeError(f"{what} is empty: {names} has no rows")
+        self.size: int = min(batch_size or self.count, self.count)
+
+    def batches(
+        self, order: Array | None = None, drop_last: bool = False, start: int = 0
+    ) -> Iterator[tuple[int, Feed]]:
+        """Yield the size and the feed of each batch from the `start`-th on, in an order of the rows."""
+        for first in range(start * self.size, self.used(drop_last), self.size):
+            rows: Any = slice(first, first + self.size)
+            size = min(self.size, self.count - first)
+            if order is not None:
+                rows = order[rows]
+            yield size, {**self.whole, **{node: array[rows] for node, array in self.cut.items()}}
+
+    def used(self, drop_last: bool = False) -> int:
+        """Return how many rows are in batches."""
+        return self.count - self.count % self.size if drop_last else self.count
+
+
+def _is_named(node: Node) -> bool:
+    return bool(node.shape) and isinstance(node.shape[0], str)
+
+
+# --- evaluation -----------------------------------------------------------------------------------------------
+
+
+class _Evaluation:
+    """Nodes evaluated on a whole set: from counts where they are made of such, else as means."""
+
+    def __init__(self, graph: Graph, nodes: Sequence[Node]) -> None:
+        self._counts = [_counts_of(node) for node in nodes]
+        self._wholes: list[Callable[[list[Any]], Any] | None] = []
+        for node, counts in zip(nodes, self._counts, strict=True):
+            if not counts and names_in(node.shape):
+                raise ShapeError(
+                    f'"{node.name}" has shape {shown(node.shape)}, which depends on the batch: a figure of a whole set '
+                    "has a shape of numbers; reduce it (gn.mean)"
+                )
+            self._wholes.append(_of_counts(node, counts) if counts else None)
+        self._parts = [counts or [node] for node, counts in zip(nodes, self._counts, strict=True)]
+        self._step = compile(self._parts, None) if nodes else None
+        self._graph = graph
+
+    def check(self, rows: _Rows) -> None:
+        """Find out now whether the feed will do."""
+        if self._step is not None:
+            prepare(self._graph, self._step.fetches, next(rows.batches())[1])
+
+    def __call__(self, rows: _Rows) -> list[Array]:
+        """Return the value of each node on all rows."""
+        if self._step is None:
+            return []
+        totals: list[list[Any]] = [[0] * len(parts) for parts in self._parts]
+        for size, batch in rows.batches():
+            for values, total, counts in zip(self._step(batch), totals, self._counts, strict=True):
+                share = 1 if counts else size / rows.count
+                total[:] = [t + v * share for t, v in zip(total, values, strict=True)]
+        found = []
+        for total, whole in zip(totals, self._wholes, strict=True):
+            found.append(np.asarray(whole(total) if whole else total[0]))
+        return found
+
+
+def _counts_of(node: Node) -> list[Node]:
+    """Return the counts that a node is made of, if it is made of nothing else that a run decides."""
+    found: list[Node] = []
+    seen = {node}
+    waiting = [node]
+    while waiting:
+        at = waiting.pop()
+        if at.inputs and at.dtype.kind in "iu" and at.name.rpartition("/")[2] == "counts" and not names_in(at.shape):
+            found.append(at)
+        elif isinstance(at.op, (Placeholder, Parameter)) or names_in(at.shape) or at.op.names:
+            return []
+        else:
+            fresh = [operand for operand in at.inputs if operand not in seen]
+            seen.update(fresh)
+            waiting += fresh
+    return found
+
+
+def _of_counts(node: Node, counts: Sequence[Node]) -> Callable[[list[Any]], Any]:
+    """Return the function from the values of the counts to the node's, made in a graph apart."""
+    apart = extract(node)
+    given = {}
+    for count in counts:
+        given[apart[count.name]] = apart.placeholder(apart.free_name("given"), count.shape, count.dtype)
+    whole = compile(replace(apart[node.name], given))
+    return lambda values: whole({fed.name: value for fed, value in zip(given.values(), values, strict=True)})
+
+
+# --- training -------------------------------------------------------------------------------------------------
+
+
+class _Watch:
+    """What early stopping remembers."""
+
+    def __init__(self, stopping: EarlyStopping) -> None:
+        self.stopping = stopping
+        self.best = math.nan
+        self.epoch = 0  # from 1; 0: there was no figure yet
+        self.waited = 0
+        self.values: dict[Node, Array] = {}
+
+    @property
+    def enough(self) -> bool:
+        return self.waited >= self.stopping.patience
+
+    def see(self, figure: float, epoch: int, state: Mapping[Node, Array], updated: Iterable[Node]) -> None:
+        """Compare the figure of an epoch; of the best, remember the state it was reached in."""
+        gain = figure - self.best if self.stopping.mode == "max" else self.best - figure
+        if gain > self.stopping.min_delta or (self.epoch == 0 and not math.isnan(figure)):
+            self.best, self.epoch, self.waited = figure, epoch, 0
+            if self.stopping.restore_best:
+                self.values = {node: state[node] for node in updated}
+        else:
+            self.waited += 1
+
+
+class _Training:
+    """A training under way: its parts, and how far it is."""
+
+    def __init__(
+        self,
+        step: Compiled,
+        rows: _Rows,
+        validation: _Rows | None,
+        metrics: Mapping[str, Any] | None,
+        rng: Rng | None,
+        drop_last: bool,
+        stopping: EarlyStopping | None,
+    ) -> None:
+        self.step, self.graph, self.rows = step, step.graph, rows
+        self.rng, self.drop_last = rng, drop_last
+        self.used = rows.used(drop_last)
+        if not self.used:
+            raise ValueRangeError(f"drop_last leaves nothing of {rows.count:,} rows in batches of {rows.size:,}")
+        figures = {"loss": step.fetches[0], **_named(self.graph, metrics)}
+        # The loss on the training set is known from the steps.
+        self.after = [("", rows, {name: node for name, node in figures.items() if name != "loss"})]
+        if validation is not None:
+            self.after.append(("val_", validation, figures))
+        self.columns = {"loss": step.fetches[0]}
+        for prefix, _, nodes in self.after:
+            self.columns.update({prefix + name: node for name, node in nodes.items()})
+        if len(self.columns) < 1 + sum(len(nodes) for _, _, nodes in self.after):
+            raise UsageError(f"two figures have one name among {', '.join(self.columns)}: call the metrics otherwise")
+        self.evaluations = [_Evaluation(self.graph, list(nodes.values())) for _, _, nodes in self.after]
+        prepare(self.graph, step.fetches, next(rows.batches())[1])
+        for evaluation, (_, on, _) in zip(self.evaluations, self.after, strict=True):
+            evaluation.check(on)
+        self.watch = self._watching(stopping)
+        self.history = History()
+        self.batch = 0  # steps made in this epoch
+        self.steps = 0  # steps made in all
+        self.loss = 0.0  # of this epoch's steps, weighted
+        self.shuffling = self._drawn_from()  # the generator's state before this epoch's permutation
+
+    def _watching(self, stopping: EarlyStopping | None) -> _Watch | None:
+        if stopping is None:
+            return None
+        if not isinstance(stopping, EarlyStopping):
+            raise UsageError(f"early_stopping is an nn.EarlyStopping, not {type(stopping).__name__}")
+        node = self.columns.get(stopping.monitor)
+        if node is None:
+            hint = "; figures called val_… need validation=" if len(self.after) == 1 else ""
+            raise LookupFailure(
+                f'early stopping watches "{stopping.monitor}", which is not recorded{hint}.'
+                f"{near(stopping.monitor, self.columns)}"
+            )
+        if node.shape != ():
+            raise ShapeError(f'early stopping watches a number, and "{stopping.monitor}" has shape {shown(node.shape)}')
+        return _Watch(stopping)
+
+    def run(
+        self,
+        epochs: int,
+        callbacks: Sequence[Callable[[History], Any]],
+        checkpoint: StrPath | None,
+        every: int | None,
+        progress: Any,
+    ) -> History:
+        """Train up to so many epochs, and return the history."""
+        each = -(-self.used // self.rows.size)
+        try:
+            with reporter(progress, epochs, each, self.history.epochs * each + self.batch) as tell:
+                over = self._over(epochs)
+                while not over:
+                    for _ in self._epoch(tell):
+                        if checkpoint is not None and every is not None and self.steps % every == 0:
+                            self._save(checkpoint)
+                    row = self._ended()
+                    answers = [callback(self.history) for callback in callbacks]
+                    over = any(answer is True for answer in answers) or self._over(epochs)
+                    self.shuffling = self._drawn_from()
+                    if checkpoint is not None and (every is None or over):
+                        self._save(checkpoint)
+                    tell.epoch(self.history.epochs, row, over)
+            if self.watch:
+                self.graph.state.update(self.watch.values)
+        except KeyboardInterrupt:
+            self.history.trim()
+            self.history.interrupted = True
+        return self.history
+
+    def _over(self, epochs: int) -> bool:
+        return self.history.epochs >= epochs or (self.watch is not None and self.watch.enough)
+
+    def _epoch(self, tell: Reporter) -> Iterator[None]:
+        """Make the steps of an epoch, or those that are left of it."""
+        order = None if self.rng is None else self.rng.permutation(self.rows.count)
+        for size, batch in self.rows.batches(order, self.drop_last, start=self.batch):
+            loss = float(flatten(self.step(batch))[0][0])
+            self.loss += loss * (size / self.used)
+            self.batch += 1
+            self.steps += 1
+            tell.step(self.history.epochs + 1, loss)
+            yield
+
+    def _ended(self) -> dict[str, Any]:
+        """Record the figures of the epoch whose steps have been made, and begin the next."""
+        row: dict[str, Any] = {"loss": self.loss}
+        for evaluation, (prefix, on, nodes) in zip(self.evaluations, self.after, strict=True):
+            row.update({prefix + name: value.tolist() for name, value in zip(nodes, evaluation(on), strict=True)})
+        self.history.append(row)
+        self.batch, self.loss = 0, 0.0
+        if self.watch:
+            figure = row[self.watch.stopping.monitor]
+            self.watch.see(figure, self.history.epochs, self.graph.state, self.step.updates)
+            self.history.best = self.watch.epoch or None
+        return row
+
+    # --- checkpoints
+
+    def _drawn_from(self) -> Any:
+        """Return the state of the generator that shuffles, as plain data."""
+        return None if self.rng is None else _plain(_state_of(self.rng))
+
+    def _plan(self) -> list[int]:
+        return [self.rows.count, self.rows.size, self.used]
+
+    def _save(self, path: StrPath) -> None:
+        graph, arrays = to_data(self.graph)
+        watch = self.watch
+        data = {
+            "graph": graph,
+            "state": [node.name for node in self.graph.state],
+            "shuffling": self.shuffling,
+            "history": dict(self.history),
+            "position": {"steps": self.steps, "batch": self.batch, "loss": self.loss, "plan": self._plan()},
+            "watch": watch and {"best": float(watch.best), "epoch": watch.epoch, "waited": watch.waited},
+        }
+        best = {f"best/{node.name}": value for node, value in watch.values.items()} if watch else {}
+        write(path, _KIND, data, {**{f"graph/{name}": a for name, a in arrays.items()}, **best}, version=_VERSION)
+
+    def resume(self, path: StrPath) -> None:
+        """Go on where a checkpoint stands."""
+        data, arrays = read(path, _KIND, version=_VERSION)
+        try:
+            self._take_over(data, arrays)
+        except FileFormatError as error:
+            raise FileFormatError(f"{str(path)!r}: {error}") from None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            if isinstance(error, GraphnnError):
+                raise
+            raise FileFormatError(f"{str(path)!r} describes no training: {type(error).__name__}: {error}") from error
+
+    def _take_over(self, data: Any, arrays: Mapping[str, Array]) -> None:
+        graph, position, watched = self.graph, data["position"], data["watch"]
+        names = {node.name: node for node in graph.state}
+        for name in sorted(names.keys() ^ set(data["state"])):
+            where = "only in the graph" if name in names else "not in the graph"
+            raise FileFormatError(f'it is a checkpoint of another graph: the parameter "{name}" is {where}')
+        history = History(data["history"])
+        if history and list(history) != list(self.columns):
+            raise UsageError(
+                f"the checkpoint records {', '.join(history)}, and this call {', '.join(self.columns)}: "
+                "resume with the same metrics and validation"
+            )
+        steps, batch, loss, plan = (position[key] for key in ("steps", "batch", "loss", "plan"))
+        if batch and plan != self._plan():
+            raise ValueRangeError(
+                f"the checkpoint stands amid an epoch of {plan[0]:,} rows in batches of {plan[1]:,}, and this call has "
+                f"{self.rows.count:,} in batches of {self.rows.size:,}: resume with the same feed and batch_size"
+            )
+        if (data["shuffling"] is None) != (self.rng is None):
+            raise ValueRangeError(f"the checkpoint was made with shuffle={data['shuffling'] is not None}")
+        state = {node: _fitting(node, arrays[f"graph/{name}"]) for name, node in names.items()}
+        watch = self.watch
+        if watch and watched:
+            best, epoch, waited = float(watched["best"]), int(watched["epoch"]), int(watched["waited"])
+            keeps = epoch and watch.stopping.restore_best
+            values = {n: _fitting(n, arrays[f"best/{n.name}"]) for n in self.step.updates} if keeps else {}
+        if self.rng is not None:
+            _set_state(self.rng, data["shuffling"])
+        graph.state.update(state)
+        self.history, self.shuffling = history, data["shuffling"]
+        self.steps, self.batch, self.loss = int(steps), int(batch), float(loss)
+        if watch and watched:
+            watch.best, watch.epoch, watch.waited, watch.values = best, epoch, waited, values
+            self.history.best = epoch or None
+
+
+def _fitting(node: Node, array: Array) -> Array:
+    if array.shape != node.shape or array.dtype != node.dtype:
+        raise FileFormatError(
+            f'it is a checkpoint of another graph: there, "{node.name}" is {shown(array.shape)} {array.dtype}, '
+            f"and here {node.spec}"
+        )
+    array.flags.writeable = False
+    return array
+
+
+def _state_of(rng: Rng) -> Any:
+    return rng.bit_generator.state if isinstance(rng, np.random.Generator) else rng.get_state(legacy=False)
+
+
+def _set_state(rng: Rng, plain: Any) -> None:
+    """Give a generator a state that `_plain` made, or leave it as it was."""
+    before = _state_of(rng)
+    if plain["bit_generator"] != before["bit_generator"]:
+        raise ValueRangeError(
+            f"the checkpoint was shuffled by {plain['bit_generator']}, and rng is {before['bit_generator']}: "
+            "resume with a generator of the same kind"
+        )
+    try:
+        _give(rng, _like(before, plain))
+    except BaseException:
+        _give(rng, before)
+        raise
+
+
+def _give(rng: Rng, state: Any) -> None:
+    if isinstance(rng, np.random.Generator):
+        rng.bit_generator.state = state
+    else:
+        rng.set_state(state)
+
+
+def _plain(value: Any) -> Any:
+    """Return a generator's state as plain data."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def _like(template: Any, plain: Any) -> Any:
+    """Return plain data in the form of another state."""
+    if isinstance(template, Mapping):
+        return {key: _like(part, plain[key]) for key, part in template.items()}
+    return np.array(plain, template.dtype) if isinstance(template, np.ndarray) else type(template)(plain)
+
+
+# --- checks ---------------------------------------------------------------------------------------------------
+
+
+def _checked_step(step: Any) -> Compiled:
+    if not isinstance(step, Compiled):
+        raise UsageError(f"fit trains what gn.compile(loss, updates) returns, not {type(step).__name__}")
+    if not step.updates:
+        raise UsageError(
+            "the step makes no updates: gn.compile(loss, updates=optimizer.updates(loss)) makes one that does"
+        )
+    if not step.fetches:
+        raise UsageError("the step has no fetches; the first is the loss: gn.compile(loss, updates)")
+    loss = step.fetches[0]
+    if loss.shape != () or loss.dtype.kind != "f":
+        raise UsageError(f'the first fetch of the step is the loss, a float scalar; "{loss.name}" is {loss.spec}')
+    return step
+
+
+def _named(graph: Graph, metrics: Any) -> dict[str, Node]:
+    if not isinstance(metrics or {}, Mapping) or not all(isinstance(name, str) for name in metrics or {}):
+        raise UsageError(f"metrics are {{name: node}}, not {type(metrics).__name__}")
+    if not metrics:
+        return {}
+    if "loss" in metrics:
+        raise UsageError('"loss" is what the step returns: call the metric otherwise')
+    return dict(zip(metrics, resolve(list(metrics.values()), graph)[1], strict=True))
+
+
+def _callables(given: Any) -> list[Callable[[History], Any]]:
+    found = [given] if callable(given) else list(given)
+    for callback in found:
+        if not callable(callback):
+            raise UsageError(f"a callback is a function of the history, not {type(callback).__name__}")
+    return found
+
+
+def _check_count(what: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise UsageError(f"{what} is an int, not {type(value).__name__}")
+    if value < 1:
+        raise ValueRangeError(f"{what} is 1 or more, not {value}")

@@ -1,0 +1,138 @@
+"""What training leaves behind: figures, epoch by epoch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DrawingError, UsageError
+from ..show import Shown, show_as
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_ROWS = 20
+
+
+class History(dict[str, list[Any]], Shown):
+    """A dict of lists, one figure an epoch: ``history["loss"]``, ``history["val_accuracy"]``.
+
+    Prints as a table, and in a notebook shows itself as a plot where matplotlib is installed.
+
+    Attributes
+    ----------
+    epochs : int
+        How many epochs there are figures of.
+    interrupted : bool
+        Whether Ctrl-C ended the training.
+    best : int or None
+        The epoch, from 1, of the best figure that early stopping watched for.
+
+    Examples
+    --------
+    >>> history = History({"loss": [0.7, 0.35], "accuracy": [0.5, 1.0]})
+    >>> history.epochs, history["loss"][-1]
+    (2, 0.35)
+    >>> history
+    epoch  loss  accuracy
+        1   0.7       0.5
+        2  0.35         1
+    """
+
+    def __init__(self, columns: Mapping[str, list[Any]] | None = None) -> None:
+        super().__init__({name: list(values) for name, values in (columns or {}).items()})
+        lengths = {len(values) for values in self.values()}
+        if len(lengths) > 1:
+            raise UsageError("a history has as many figures of every kind")
+        self.epochs: int = lengths.pop() if lengths else 0
+        self.interrupted = False
+        self.best: int | None = None
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add the figures of one more epoch."""
+        for name, value in row.items():
+            self.setdefault(name, []).append(value)
+        self.epochs += 1
+
+    def trim(self) -> None:
+        """Drop what an interrupted `append` began."""
+        for values in self.values():
+            del values[self.epochs :]
+
+    def table(self) -> list[list[str]]:
+        """Return the header and the rows as text; of many epochs, those at both ends."""
+        rows = [[str(i + 1), *(figure(values[i]) for values in self.values())] for i in range(self.epochs)]
+        if len(rows) > _MOST_ROWS:
+            rows[_MOST_ROWS // 2 : -_MOST_ROWS // 2] = [["…"] * (len(self) + 1)]
+        return [["epoch", *self], *rows]
+
+    def __repr__(self) -> str:
+        rows = self.table()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+        return "\n".join([*lines, *(["interrupted"] if self.interrupted else [])])
+
+    def plot(self) -> Figure:
+        """Return a picture of the figures that are numbers, over the epochs: losses, and beside them the others.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            ``history.plot().savefig("history.svg")`` writes it to a file.
+
+        Raises
+        ------
+        DrawingError
+            When matplotlib is not installed, or there is nothing to draw. (A RuntimeError.)
+        """
+        try:
+            from matplotlib.figure import Figure
+            from matplotlib.ticker import MaxNLocator
+        except ImportError:
+            raise DrawingError(
+                'a plot needs matplotlib: pip install "graphnn[plot]"; print(history) shows the figures as a table'
+            ) from None
+        numbers = {name: values for name, values in self.items() if values and isinstance(values[0], (int, float))}
+        losses = {name: values for name, values in numbers.items() if name.endswith("loss")}
+        panels = [panel for panel in (losses, {n: v for n, v in numbers.items() if n not in losses}) if panel]
+        if not panels:
+            raise DrawingError("there is nothing to plot: no epoch was completed")
+        drawing = Figure(figsize=(5.0 * len(panels), 3.5), layout="constrained")
+        for axes, panel in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            for name, values in panel.items():
+                marker = "." if self.epochs <= 2 * _MOST_ROWS else ""
+                axes.plot(range(1, len(values) + 1), values, marker=marker, label=name.replace("$", r"\$"))
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            axes.grid(visible=True, alpha=0.3)
+            axes.legend()
+        return drawing
+
+
+@show_as(History, "image/svg+xml")
+def _as_svg(history: History) -> str | None:
+    try:
+        drawing = history.plot()
+    except DrawingError:
+        return None
+    text = io.StringIO()
+    drawing.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def figure(value: Any) -> str:
+    """Return a figure as text: four digits of a number, the shape of anything larger.
+
+    Examples
+    --------
+    >>> figure(0.123456), figure(12), figure([[1, 2], [3, 4]])
+    ('0.1235', '12', '2×2')
+    """
+    if isinstance(value, list):
+        sizes = []
+        while isinstance(value, list):
+            sizes.append(str(len(value)))
+            value = value[0] if value else None
+        return "×".join(sizes)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,130 @@
+"""How training tells how far it is: a bar, lines of text, or nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import UsageError
+from .history import figure
+
+_LINES = 50  # about as many of a long training,
+_SILENCE = 10.0  # and one after so many seconds
+
+
+class Reporter:
+    """Base of what tells; says nothing itself."""
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Leave the terminal as it was."""
+
+    def step(self, epoch: int, loss: float) -> None:
+        """Hear of a step of an epoch, counted from 1."""
+
+    def epoch(self, epoch: int, row: Mapping[str, Any], last: bool) -> None:
+        """Hear of the figures of an epoch, counted from 1."""
+
+
+def reporter(progress: Any, epochs: int, steps: int, done: int) -> Reporter:
+    """Return what tells of a training.
+
+    Parameters
+    ----------
+    progress : bool, None, stream or callable
+        True: a bar on a terminal where rich is installed, else lines, on the standard error. A stream is written
+        lines to, a callable is called with each.
+    epochs : int
+    steps : int
+        In an epoch.
+    done : int
+        How many steps were done before.
+
+    Raises
+    ------
+    UsageError
+        When `progress` is something else.
+    """
+    if progress is None or progress is False:
+        return Reporter()
+    if progress is True:
+        return _bar(epochs, steps, done) or _Lines(_writer(sys.stderr), epochs)
+    if callable(getattr(progress, "write", None)):
+        return _Lines(_writer(progress), epochs)
+    if callable(progress):
+        return _Lines(progress, epochs)
+    raise UsageError(f"progress is True, False, a stream or a function of a line, not {type(progress).__name__}")
+
+
+def _writer(stream: Any) -> Callable[[str], Any]:
+    def write(line: str) -> None:
+        stream.write(line + "\n")
+        if callable(getattr(stream, "flush", None)):
+            stream.flush()
+
+    return write
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    return "  ".join(f"{name} {figure(value)}" for name, value in row.items())
+
+
+class _Lines(Reporter):
+    """A line an epoch, of a long training now and then one."""
+
+    def __init__(self, write: Callable[[str], Any], epochs: int) -> None:
+        self._write, self._epochs = write, epochs
+        self._every = -(-epochs // _LINES)
+        self._told = time.monotonic()
+
+    def epoch(self, epoch: int, row: Mapping[str, Any], last: bool) -> None:
+        now = time.monotonic()
+        if last or epoch % self._every == 0 or epoch == 1 or now - self._told > _SILENCE:
+            self._told = now
+            self._write(f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  {_told(row)}")
+
+
+def _bar(epochs: int, steps: int, done: int) -> Reporter | None:
+    """Return a bar, if rich is installed and there is a terminal to draw it on."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    except ImportError:
+        return None
+    console = Console(stderr=True)
+    if not (console.is_terminal or console.is_jupyter):
+        return None
+    bar = Progress(
+        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}", markup=False),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),
+        console=console,
+    )
+    task = bar.add_task("", total=epochs * steps, completed=done, epoch=done // steps + 1, epochs=epochs, figures="")
+
+    class Bar(Reporter):
+        """A bar for all epochs, with the figures of the last."""
+
+        figures = ""
+
+        def __enter__(self) -> Reporter:
+            bar.start()
+            return self
+
+        def __exit__(self, *raised: object) -> None:
+            bar.stop()
+
+        def step(self, epoch: int, loss: float) -> None:
+            bar.update(task, advance=1, epoch=epoch, figures=self.figures or f"loss {figure(loss)}")
+
+        def epoch(self, epoch: int, row: Mapping[str, Any], last: bool) -> None:
+            self.figures = _told(row)
+            bar.update(task, epoch=epoch, figures=self.figures)
+
+    return Bar()

@@ -1,0 +1,185 @@
+"""What each operation is compared with: NumPy's function of the same name, else what the table here says.
+
+NumPy's own function must give the same bits; a formula is computed in longdouble, and the result may be some units
+in the last place away. Where the operation differs from NumPy on purpose, the table says so.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import graphnn as gn
+from graphnn.graph import Op
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Oracle(NamedTuple):
+    """The value that is right, and how exactly it must be met."""
+
+    value: Callable[..., Any]
+    """Of the operation and its operands."""
+    ulp: float = 0
+    """How many units in the last place a result may be away; 0: the same bits, in the same dtype."""
+    scale: Callable[..., Any] | None = None
+    """Where it adds up: the size of what it adds up, which the units are those of."""
+    tame: bool = False
+    """Only for operands that neither overflow nor vanish: in which order one multiplies is free."""
+
+
+def oracle_of(cls: type[Op]) -> Oracle | None:
+    """Return what to compare an operation with, if there is something."""
+    if cls.name in ORACLES:
+        return ORACLES[cls.name]
+    function = getattr(np, cls.name, None) or getattr(np.linalg, cls.name, None)
+    return Oracle(_numpys(function, cls.variadic)) if callable(function) else None
+
+
+def _numpys(function: Callable[..., Any], variadic: bool) -> Callable[..., Any]:
+    def value(op: Op, *operands: Array) -> Any:
+        return function(operands, **op.attributes) if variadic else function(*operands, **op.attributes)
+
+    return value
+
+
+def _wide(function: Callable[..., Any]) -> Callable[..., Any]:
+    def value(op: Any, *operands: Array) -> Any:
+        return function(op, *[np.asarray(x, np.longdouble) for x in operands])
+
+    return value
+
+
+def _each(function: Callable[[float], float]) -> Callable[..., Any]:
+    return np.vectorize(function, otypes=[np.float64])
+
+
+_erf, _erfc = _each(math.erf), _each(math.erfc)
+
+
+def _index(op: Any) -> Any:
+    return tuple(slice(*p) if isinstance(p, tuple) else Ellipsis if p == "..." else p for p in op.index)
+
+
+def _slice_add(op: Any, x: Array) -> Array:
+    result = np.zeros(op.shape, x.dtype)
+    result[_index(op)] = x
+    return result
+
+
+def _sum_to(op: Any, x: Array) -> Any:
+    whole = (1,) * (x.ndim - len(op.shape)) + op.shape
+    axes = tuple(i for i, side in enumerate(whole) if side != x.shape[i] or i < x.ndim - len(op.shape))
+    return np.sum(x, axis=axes, dtype=x.dtype, keepdims=True).reshape(op.shape) if axes else x
+
+
+def _index_add(op: Any, x: Array, indices: Array) -> Array:
+    result = np.zeros(op.shape, x.dtype)
+    flat = result.reshape(-1) if op.axis is None else np.moveaxis(result, op.axis, 0)
+    rows = x if op.axis is None else np.moveaxis(x, _places(op.axis % result.ndim, indices.ndim), range(indices.ndim))
+    for place in np.ndindex(indices.shape):
+        flat[indices[place], ...] = flat[indices[place]] + rows[place]
+    return result
+
+
+def _places(start: int, count: int) -> list[int]:
+    return list(range(start, start + count))
+
+
+def _add_along_axis(op: Any, x: Array, indices: Array) -> Array:
+    result = np.zeros(op.shape, x.dtype)
+    if op.axis is None:
+        flat, places = result.reshape(-1), indices
+        for i, k in enumerate(places):
+            flat[k] = flat[k] + x[i]
+        return result
+    axis = op.axis % result.ndim
+    places = np.broadcast_to(indices, x.shape)
+    for at in np.ndindex(x.shape):
+        to = (*at[:axis], places[at], *at[axis + 1 :])
+        result[to] = result[to] + x[at]
+    return result
+
+
+def _place(op: Any, x: Array, labels: Array) -> Array:
+    return np.where(np.arange(op.classes) == labels[..., None], x[..., None], x.dtype.type(0))
+
+
+def _prod_others(op: Any, x: Array) -> Array:
+    axis = op.axis % x.ndim
+    others = [np.prod(np.delete(x, i, axis), axis=axis) for i in range(x.shape[axis])]
+    return np.stack(others, axis) if others else x
+
+
+def _logsumexp(op: Any, x: Array) -> Array:
+    largest = np.max(x, axis=op.axis, keepdims=True, initial=-np.inf)
+    shift = np.where(np.isfinite(largest), largest, 0)
+    result: Array = np.log(np.sum(np.exp(x - shift), axis=op.axis, keepdims=True)) + shift
+    return result if op.keepdims else np.squeeze(result, op.axis)
+
+
+def _logsumexp_scale(op: Any, x: Array) -> Any:
+    return 1 + np.max(np.abs(np.where(np.isfinite(x), x, 0)), axis=op.axis, keepdims=op.keepdims, initial=0)
+
+
+def _random(op: Any, counter: Array) -> Any:
+    key, block = np.array([op.seed, op.stream], np.uint64), np.array([0, 0, 0, counter], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=block)).random(op.shape)
+
+
+ORACLES: dict[str, Oracle] = {
+    # NumPy's own, called otherwise.
+    "divide_by": Oracle(lambda op, x: np.divide(x, op.count)),
+    "clip": Oracle(lambda op, x: np.clip(x, op.lo, op.hi)),
+    "cast": Oracle(lambda op, x: x.astype(op.dtype)),
+    "stop_gradient": Oracle(lambda op, x: x),
+    "eye": Oracle(lambda op: np.eye(op.n, dtype=op.dtype)),
+    "getitem": Oracle(lambda op, x: x[_index(op)]),
+    "einsum": Oracle(
+        lambda op, *arrays: np.einsum(op.subscripts, *arrays),
+        ulp=8,  # of three operands, two are multiplied first
+        scale=lambda op, *arrays: np.einsum(op.subscripts, *[np.abs(x.astype(np.float64)) for x in arrays]),
+        tame=True,
+    ),
+    # Adjoints of NumPy's functions, which NumPy lacks.
+    "slice_add": Oracle(_slice_add),
+    "sum_to": Oracle(_sum_to),
+    "index_add": Oracle(_index_add),
+    "add_along_axis": Oracle(_add_along_axis),
+    "one_hot": Oracle(lambda op, labels: np.eye(op.depth, dtype=op.dtype)[labels]),
+    "pick": Oracle(lambda op, x, labels: np.take_along_axis(x, labels[..., None].astype(int), -1)[..., 0]),
+    "place": Oracle(_place),
+    # Formulas.
+    "relu": Oracle(lambda op, x: np.maximum(x, 0)),
+    "leaky_relu": Oracle(_wide(lambda op, x: np.where(x > 0, x, x * op.negative_slope)), ulp=2),
+    "elu": Oracle(_wide(lambda op, x: np.where(x > 0, x, np.expm1(np.minimum(x, 0)) * op.alpha)), ulp=4),
+    "prelu": Oracle(_wide(lambda op, x, slope: np.where(x > 0, x, x * slope)), ulp=1),
+    "gelu": Oracle(_wide(lambda op, x: x / 2 * _erfc(-x / np.sqrt(np.longdouble(2)))), ulp=16),  # x/√2 is rounded
+    "silu": Oracle(_wide(lambda op, x: x / (1 + np.exp(-x))), ulp=4),
+    "sigmoid": Oracle(_wide(lambda op, x: 1 / (1 + np.exp(-x))), ulp=4),
+    "softplus": Oracle(_wide(lambda op, x: np.logaddexp(x, 0)), ulp=4),
+    "erf": Oracle(lambda op, x: _erf(x), ulp=2),
+    "logsumexp": Oracle(_wide(_logsumexp), ulp=8, scale=_logsumexp_scale),
+    "prod_others": Oracle(_prod_others, ulp=8, tame=True),
+    "random_uniform": Oracle(_random),
+}
+
+
+def refused(op: Op, *operands: Array) -> type[Exception] | None:
+    """Return the error that values are refused with where NumPy wraps around or warns (docs/decisions)."""
+    if op.name in ("floor_divide", "remainder"):
+        x, y = operands
+        if x.dtype.kind in "biu" and y.dtype.kind in "biu" and np.broadcast(x, y).size and not np.all(y):
+            return gn.DivisionError
+    if op.name == "power":
+        x, y = operands
+        if x.dtype.kind in "biu" and y.dtype.kind == "i" and np.any(y < 0):
+            return gn.ValueRangeError
+    return None
+
+
+STRICTER: dict[str, str] = {
+    "relu": "of bools it would give integers",
+}
+"""Operations that refuse dtypes which NumPy takes, and why."""

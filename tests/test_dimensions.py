@@ -1,0 +1,245 @@
+"""Dimensions: sizes by name, in one canonical form, against Python's ints and NumPy's broadcasting."""
+
+import random
+from collections import Counter
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import graphnn as gn
+from graphnn.graph import dimensions as dims
+
+NAMES = ("a", "b", "batch", "n")
+Expr = Any  # an int, a name, or (operation, left, right)
+
+OPERATIONS = {
+    "+": (dims.add, lambda x, y: x + y),
+    "-": (dims.subtract, lambda x, y: x - y),
+    "*": (dims.multiply, lambda x, y: x * y),
+    "//": (dims.floor_divide, lambda x, y: x // y),
+    "min": (dims.minimum, min),
+    "max0": (lambda x, y: dims.clamp(dims.subtract(x, y)), lambda x, y: max(x - y, 0)),
+}
+
+leaves = st.one_of(st.integers(0, 6), st.sampled_from(NAMES))
+expressions = st.recursive(
+    leaves, lambda inner: st.tuples(st.sampled_from(sorted(OPERATIONS)), inner, inner), max_leaves=8
+)
+sizes_of = st.fixed_dictionaries({name: st.integers(0, 7) for name in NAMES})
+
+
+def built(expression: Expr) -> Any:
+    """Return the dimension that the arithmetic under test makes."""
+    if not isinstance(expression, tuple):
+        return expression
+    operation, left, right = expression
+    return OPERATIONS[operation][0](built(left), built(right))
+
+
+def counted(expression: Expr, sizes: dict[str, int]) -> int:
+    """Return the value by Python's own ints."""
+    if isinstance(expression, tuple):
+        operation, left, right = expression
+        return OPERATIONS[operation][1](counted(left, sizes), counted(right, sizes))
+    return sizes[expression] if isinstance(expression, str) else expression
+
+
+def divisors(expression: Expr, sizes: dict[str, int]) -> list[int]:
+    if not isinstance(expression, tuple):
+        return []
+    operation, left, right = expression
+    inner = [*divisors(left, sizes), *divisors(right, sizes)]
+    return [*inner, counted(right, sizes)] if operation == "//" and 0 not in inner else inner
+
+
+@given(expressions, sizes_of)
+def test_arithmetic_is_that_of_pythons_ints(expression: Expr, sizes: dict[str, int]) -> None:
+    assume(0 not in divisors(expression, sizes))
+    assert dims.evaluate(built(expression), sizes) == counted(expression, sizes)
+
+
+@given(expressions)
+def test_the_canonical_text_is_what_its_parsing_gives(expression: Expr) -> None:
+    try:
+        dim = built(expression)
+    except gn.ShapeError:
+        assume(False)  # divided by a literal 0
+    assume(isinstance(dim, str))
+    assert dims.dimension(dim) == dim
+    assert dims.names_in((dim,)) <= set(NAMES)
+
+
+@given(expressions, sizes_of)
+def test_a_text_means_what_python_reads_in_it(expression: Expr, sizes: dict[str, int]) -> None:
+    assume(0 not in divisors(expression, sizes))
+    dim = built(expression)
+    assume(isinstance(dim, str))
+    try:
+        meant = eval(dim, {"max": max}, dict(sizes))  # noqa: S307 - our own text, and Python is the oracle
+    except ZeroDivisionError:
+        assume(False)
+    assert dims.evaluate(dim, sizes) == meant
+
+
+terms = st.lists(st.tuples(st.integers(-4, 4), st.lists(st.sampled_from(NAMES), max_size=3)), max_size=5)
+
+
+def summed(polynomial: list[tuple[int, list[str]]], order: random.Random) -> Any:
+    total: Any = 0
+    for coefficient, factors in order.sample(polynomial, len(polynomial)):
+        term: Any = coefficient
+        for factor in order.sample(factors, len(factors)):
+            term = dims.multiply(factor, term) if order.random() < 0.5 else dims.multiply(term, factor)
+        total = dims.add(term, total) if order.random() < 0.5 else dims.add(total, term)
+    return total
+
+
+def collected(polynomial: list[tuple[int, list[str]]]) -> dict[tuple[str, ...], int]:
+    counts: Counter[tuple[str, ...]] = Counter()
+    for coefficient, factors in polynomial:
+        counts[tuple(sorted(factors))] += coefficient
+    return {factors: count for factors, count in counts.items() if count}
+
+
+@given(terms, terms, st.randoms(use_true_random=False))
+def test_polynomials_are_equal_exactly_if_their_texts_are(
+    p: list[tuple[int, list[str]]], q: list[tuple[int, list[str]]], order: random.Random
+) -> None:
+    assert summed(p, order) == summed(p, order)
+    assert (summed(p, order) == summed(q, order)) == (collected(p) == collected(q))
+    difference = dims.subtract(summed(p, order), summed(p, order))
+    assert difference == 0
+    assert type(difference) is int
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("batch", "batch"),
+        (" batch ".strip(), "batch"),
+        ("2*batch + batch*2", "4*batch"),
+        ("n*batch - batch*n", 0),
+        ("3*4", 12),
+        ("(batch+1)*(batch-1)", "batch*batch-1"),
+        ("(4*batch)//2", "2*batch"),
+        ("(2*batch+3)//2", "batch+1"),
+        ("(batch*n)//n", "batch"),
+        ("(batch+n+1)//2", "(batch+n+1)//2"),
+        ("max(batch-1, 0)", "max(batch-1, 0)"),
+        ("max(batch+1, 0)", "batch+1"),
+        ("max(-batch, 0)", 0),
+        ("größe", "größe"),
+    ],
+)
+def test_canonical_form(text: str, canonical: Any) -> None:
+    assert dims.dimension(text) == canonical
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "batch size", "a b", "1.5", "a/b", "a**2", "f(a)", "max(a, 1)", "max", "max(a)", "a if b else c", "[a]", "a.b",
+     "lambda: 0", "a[0]", "'a'", "None", "True", "a\nb", "a;b", "__import__('os').system('true')",
+     "(" * 1900 + "a" + ")" * 1900, "-" * 3900 + "a"],
+)  # fmt: skip
+def test_what_is_no_dimension(text: str) -> None:
+    with pytest.raises(gn.ShapeError, match="is no dimension: give an int, a name") as caught:
+        gn.Graph().placeholder("x", shape=(text,))
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "words"),
+    [
+        (-1, ValueError, "a dimension is 0 or more, not -1"),
+        ("2-5", ValueError, "a dimension is 0 or more, not -3"),
+        (None, TypeError, "give an unknown size a name, such as 'batch'"),
+        (2.0, TypeError, "a dimension is an int or a name, not 2.0"),
+        (True, TypeError, "a dimension is an int or a name, not True"),
+        ((2, [3]), TypeError, "a dimension is an int or a name"),
+        ("a//0", ValueError, "divides by zero"),
+    ],
+)
+def test_what_is_no_size(value: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words) as caught:
+        gn.Graph().placeholder("x", shape=value)
+    assert isinstance(caught.value, gn.GraphnnError)
+
+
+def test_a_shape_is_an_int_a_name_or_a_sequence() -> None:
+    g = gn.Graph()
+    assert g.placeholder("a", shape=3).shape == (3,)
+    assert g.placeholder("b", shape="batch").shape == ("batch",)
+    assert g.placeholder("c", shape=[np.int64(2), "n+n"]).shape == (2, "2*n")
+    assert type(g["c"].shape[0]) is int
+    assert g.placeholder("d").shape == ()
+
+
+def test_a_size_that_nothing_gives() -> None:
+    with pytest.raises(KeyError, match='nothing gives the dimension "batch" a size') as caught:
+        dims.evaluate("max(batch-1, 0)", {"n": 1})
+    assert isinstance(caught.value, gn.LookupFailure)
+
+
+def test_a_dimension_that_outgrows_its_use_is_refused() -> None:
+    with pytest.raises(gn.ShapeError, match="more than 4000 characters"):
+        dims.dimension("a" * 5000)
+    with pytest.raises(gn.ShapeError, match="more than 1000 terms"):
+        dims.dimension("*".join(f"({'+'.join(x + str(i) for i in range(40))})" for x in "abc"))
+    with pytest.raises(gn.ShapeError, match="more than"):
+        dims.product([f"a{i}+1" for i in range(20)])
+
+
+shapes = st.lists(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3), min_size=1, max_size=3)
+
+
+@given(shapes | hnp.mutually_broadcastable_shapes(num_shapes=3, min_side=0).map(lambda made: list(made.input_shapes)))
+def test_ints_broadcast_as_numpys(shapes: list[tuple[int, ...]]) -> None:
+    try:
+        expected = np.broadcast_shapes(*shapes)
+    except ValueError:
+        assert dims.broadcast(shapes) is None
+    else:
+        assert dims.broadcast(shapes) == (expected, ())
+
+
+named_shapes = st.lists(
+    st.lists(st.sampled_from([1, 2, 3, "a", "b", "a+1", "2*a"]), max_size=3).map(tuple), min_size=1, max_size=3
+)
+
+
+@given(named_shapes, st.fixed_dictionaries({"a": st.sampled_from([2, 3]), "b": st.sampled_from([0, 2, 3, 4])}))
+def test_names_broadcast_where_the_sizes_do(shapes: list[tuple[Any, ...]], sizes: dict[str, int]) -> None:
+    # None of the sizes is 1: a name never stands for what is stretched.
+    met = dims.broadcast(shapes)
+    try:
+        expected = np.broadcast_shapes(*[dims.concrete(shape, sizes) for shape in shapes])
+    except ValueError:
+        holds = met is not None and all(dims.evaluate(a, sizes) == dims.evaluate(b, sizes) for a, b in met[1])
+        assert not holds
+    else:
+        assert met is not None
+        assert all(dims.evaluate(a, sizes) == dims.evaluate(b, sizes) for a, b in met[1])
+        assert dims.concrete(met[0], sizes) == expected
+
+
+def test_a_name_that_turns_out_to_be_1_is_not_stretched() -> None:
+    assert dims.broadcast([("batch", 3), (5, 3)]) == ((5, 3), (("batch", 5),))
+    assert dims.broadcast([("batch",), ("n",)]) == (("batch",), (("batch", "n"),))
+    assert dims.broadcast([("batch",), (1,)]) == (("batch",), ())
+
+
+def test_sizes_that_can_never_be_equal() -> None:
+    assert dims.same("batch", "batch+1") is None
+    assert dims.same(2, 3) is None
+    assert dims.same("batch", "batch") == ("batch", ())
+    assert dims.same("batch", 3) == (3, (("batch", 3),))
+
+
+def test_a_shape_as_messages_show_it() -> None:
+    assert dims.shown(("batch", 64)) == "(batch, 64)"
+    assert dims.shown(("batch",)) == "(batch,)"
+    assert dims.shown(()) == "()"

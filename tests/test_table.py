@@ -1,0 +1,270 @@
+"""Tables: the summary, the operations there are, aligned text, values in short."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.errors import UsageError
+from graphnn.graph import Graph, Node, registry
+from graphnn.view import columns, ops_table, preview, statistics, summary
+from graphnn.view.text import visible
+
+
+def network() -> tuple[Graph, Node]:
+    g = Graph("spiral")
+    x = g.placeholder("x", shape=("batch", 2))
+    labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    layers = nn.Sequential(nn.Dense(64), nn.ReLU(), nn.Dense(3), nn.Softmax())
+    return g, nn.categorical_crossentropy(layers(x), labels)
+
+
+# --- summary --------------------------------------------------------------------------------------------------
+
+
+def test_summary_prints_a_line_a_layer() -> None:
+    assert (
+        str(summary(network()[1]))
+        == """\
+layer                       output shape  parameters  connected to
+--------------------------  ------------  ----------  -----------------
+x (placeholder)             (batch, 2)             0
+labels (placeholder)        (batch,)               0
+dense_1 (Dense)             (batch, 64)          192  x
+relu_1                      (batch, 64)            0  dense_1
+dense_2 (Dense)             (batch, 3)           195  relu_1
+softmax_1 (Softmax)         (batch, 3)             0  dense_2
+categorical_crossentropy_1  ()                     0  softmax_1, labels
+
+parameters     387  3.02 KiB
+trainable      387  3.02 KiB
+not trainable    0       0 B"""
+    )
+
+
+def test_summary_is_plain_data_too() -> None:
+    data = json.loads(json.dumps(summary(network()[1]).to_dict()))
+    assert {k: v for k, v in data.items() if k != "rows"} == {
+        "graph": "spiral",
+        "parameters": 387,
+        "trainable": 387,
+        "bytes": 3096,
+        "trainable_bytes": 3096,
+    }
+    assert data["rows"][2] == {
+        "name": "dense_1",
+        "kind": "Dense",
+        "shape": ["batch", 64],
+        "dtype": "float64",
+        "parameters": 192,
+        "inputs": ["x"],
+    }
+
+
+def test_summary_of_a_graph_and_of_part_of_it() -> None:
+    g, _ = network()
+    assert len(summary(g).rows) == 7
+    assert [row.name for row in summary(g["relu_1"]).rows] == ["x", "dense_1", "relu_1"]
+    assert [row.name for row in summary("relu_1", graph=g).rows] == ["x", "dense_1", "relu_1"]
+
+
+def test_summary_tells_what_is_not_trained() -> None:
+    g = Graph(dtype=np.float32)
+    w, frozen = g.parameter("w", np.ones((3, 2), np.float32)), g.parameter("f", np.ones(5, np.float16), trainable=False)
+    found = summary([w + 1.0, frozen])
+    assert (found.parameters, found.trainable, found.size, found.trainable_size) == (11, 6, 34, 24)
+    assert [(row.name, row.parameters, row.inputs) for row in found.rows] == [
+        ("w", 6, ()),
+        ("f", 5, ()),
+        ("add", 0, ("w",)),
+    ]
+    assert str(found).splitlines()[-3:] == [
+        "parameters     11  34 B",
+        "trainable       6  24 B",
+        "not trainable   5  10 B",
+    ]
+
+
+def test_summary_counts_a_shared_layer_once() -> None:
+    layer = nn.Dense(4)
+    found = summary(layer(layer(Graph().placeholder("x", shape=("batch", 4)))))
+    assert [(row.name, row.parameters) for row in found.rows] == [("x", 0), ("dense_1", 20), ("dense_1_2", 0)]
+    assert found.parameters == 20
+
+
+def test_summary_at_another_detail() -> None:
+    _, loss = network()
+    assert "softmax_1/exp" in str(summary(loss, "op"))
+    assert [row.name for row in summary(loss, {"dense_1": "op"}).rows][:6] == [
+        "x",
+        "labels",
+        "dense_1/weight",
+        "dense_1/bias",
+        "dense_1/matmul",
+        "dense_1/add",
+    ]
+    with pytest.raises(UsageError, match="a detail is"):
+        summary(loss, "deep")
+
+
+def test_long_summary_leaves_out_its_middle_and_says_so() -> None:
+    h = Graph().placeholder("x")
+    for _ in range(1000):
+        h = gn.exp(h)
+    lines = str(summary(h)).splitlines()
+    assert len(lines) < 420
+    assert sum("… 601 more …" in line for line in lines) == 1
+    assert len(summary(h).rows) == 1001
+
+
+def test_names_do_not_command_the_terminal() -> None:
+    g = Graph()
+    text = str(summary(gn.exp(g.placeholder("\x1b]0;owned\x07\r\n\u202e"))))
+    assert text.replace("\n", "").isprintable()
+    assert r"\x1b]0;owned\x07\r\n\u202e" in text
+
+
+# --- operations -----------------------------------------------------------------------------------------------
+
+
+def test_every_operation_has_a_row() -> None:
+    rows = {row["name"]: row for row in ops_table()}
+    assert set(registry) - set(rows) == {"placeholder", "parameter", "constant"}
+    assert len(rows) == len(ops_table())
+    assert all(row["summary"] for row in rows.values())
+    assert all(row["call"].startswith(f"{name}(") for name, row in rows.items())
+    json.dumps(ops_table())
+
+
+def test_row_of_an_operation() -> None:
+    (row,) = [row for row in ops_table() if row["name"] == "clip"]
+    assert row == {
+        "name": "clip",
+        "call": "clip(x, lo=None, hi=None)",
+        "operands": ["x"],
+        "attributes": [{"name": "lo", "default": None}, {"name": "hi", "default": None}],
+        "summary": row["summary"],
+        "formula": "clip({0}, {lo}, {hi})",
+        "differentiable": True,
+        "module": "elementwise",
+    }
+
+
+def test_rows_tell_what_has_no_gradient_and_what_must_be_said() -> None:
+    rows = {row["name"]: row for row in ops_table()}
+    assert not rows["floor"]["differentiable"]
+    assert rows["matmul"]["differentiable"]
+    assert rows["cast"]["attributes"] == [{"name": "dtype"}]
+
+
+def test_compositions_have_rows() -> None:
+    (row,) = [row for row in ops_table() if row["name"] == "softmax"]
+    assert row["call"] == "softmax(x, axis=-1)"
+    assert row["summary"]
+
+
+# --- any table ------------------------------------------------------------------------------------------------
+
+
+def test_numbers_stand_to_the_right() -> None:
+    text = columns([("a", 1234567, 0.5), ("bcd", 1, 1 / 3), ("e", None, 1e-9)], ("name", "count", "x"))
+    assert text.splitlines() == [
+        "name      count       x",
+        "----  ---------  ------",
+        "a     1,234,567     0.5",
+        "bcd           1  0.3333",
+        "e                 1e-09",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "headers", "text"), [([], (), ""), ([], ("a", "b"), "a  b\n-  -"), ([("x",)], (), "x")]
+)
+def test_small_tables(rows: Any, headers: Any, text: str) -> None:
+    assert columns(rows, headers) == text
+
+
+def test_rows_of_other_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        columns([("a", "b"), ("c",)])
+
+
+def test_lines_keep_to_the_width_where_text_can_be_cut() -> None:
+    text = columns([("n" * 60, "s" * 50, 12345)], ("name", "summary", "count"))
+    assert {len(line) for line in text.splitlines()[1:]} == {80}
+    assert text.splitlines()[2].startswith("n" * 33)
+    assert text.count("…") == 2
+    wide = columns([("n" * 60, 12345678901234567890)] * 2, width=30)
+    assert [len(line) for line in wide.splitlines()] == [40, 40]
+
+
+def test_tables_made_row_by_row_stand_in_line() -> None:
+    rows = [("a", 1.5, "short"), ("bb", 22.25, "s" * 100)]
+    alone = [columns([row], least=(6, 9)) for row in rows]
+    assert alone[0] == "a             1.5  short"
+    assert alone[1].startswith("bb          22.25  sss")
+    assert len(alone[1]) == 80
+    assert columns([], ("name", "x"), least=(6, 9), right=(1,)).splitlines()[0] == "name            x"
+
+
+def test_wide_characters_count_twice() -> None:
+    lines = columns([("日本", "x"), ("abcd", "x"), ("e\u0301ab", "x")]).splitlines()
+    assert lines == ["日本  x", "abcd  x", "e\u0301ab   x"]
+    assert columns([("日" * 50,)], width=21) == "日" * 10 + "…"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", '""'),
+        ("a b", "a b"),
+        ("\\N", "\\N"),
+        ("\x1b[0m\x00\x7f\x9b", r"\x1b[0m\x00\x7f\x9b"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_visible(text: str, shown: str) -> None:
+    assert visible(text) == shown
+    assert columns([(f"{text}.",)]) == f"{visible(text + '.')}"
+
+
+# --- values ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1 / 3, "0.3333"),
+        (np.float32(2.5), "2.5"),
+        ([[1.0, 2.0], [3.0, 4.0]], "[[1, 2], [3, 4]]"),
+        ([], "[]"),
+        (True, "True"),
+        ([np.nan, np.inf, -np.inf], "[nan, inf, -inf]"),
+        (np.arange(7), "min 0, mean 3, max 6"),
+        (np.arange(8) > 2, "true 5 of 8"),
+        ([np.nan] * 7, "no number; 7 of 7 not finite"),
+        ([np.nan, np.inf, *range(6)], "min 0, mean 2.5, max 5; 2 of 8 not finite"),
+        (np.full(9, 60000, np.float16), "min 6e+04, mean 6e+04, max 6e+04"),
+        (np.full(9, 2**63 - 1), "min 9.223e+18, mean 9.223e+18, max 9.223e+18"),
+    ],
+)
+def test_preview(value: Any, text: str) -> None:
+    assert preview(value) == text
+
+
+def test_preview_of_more_or_fewer() -> None:
+    assert preview(np.arange(7), limit=7) == "[0, 1, 2, 3, 4, 5, 6]"
+    assert preview([1, 2], limit=1) == "min 1, mean 1.5, max 2"
+
+
+def test_statistics() -> None:
+    assert statistics([[1.0, 2.0], [3.0, 6.0]]) == (1.0, 3.0, 6.0)
+    assert statistics([True, False]) == (0.0, 0.5, 1.0)
+    assert np.isnan(statistics([])).all()
+    assert np.isnan(statistics([1.0, np.nan])).all()
+    least, mean, most = statistics([np.inf, -np.inf])
+    assert (least, most) == (-np.inf, np.inf)
+    assert np.isnan(mean)

@@ -1,0 +1,381 @@
+"""The tester of gradients, tested: what is right passes, and every fault that is planted is found and named."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from test_ops import OPS, Drawn, built, by_hypothesis, quietly, sampled
+
+import graphnn as gn
+from graphnn.errors import GradientError
+from graphnn.graph import Node, Op, Spec
+from graphnn.graph.op import registry
+from graphnn.ops.elementwise import Elementwise
+from graphnn.testing import Draw, check_grads, check_op
+
+Rule = Callable[..., Node]
+
+
+def flowing(node: Node) -> list[Node]:
+    """Return the operands from which a derivative passes through a node."""
+    if not node.op.differentiable or node.dtype.kind != "f":
+        return []
+    return [x for i, x in enumerate(node.inputs) if x.dtype.kind == "f" and node.op.flows(i)]
+
+
+def most_flowing(cls: type[Op]) -> int:
+    draws = [sampled(cls, Draw(np.random.default_rng(i))) for i in range(20)]
+    return max(len(flowing(built(*draw)[0])) for draw in draws)
+
+
+FLOWING = {cls: most_flowing(cls) for cls in OPS}
+DIFFERENTIABLE = [cls for cls in OPS if FLOWING[cls]]
+FLAT = [cls for cls in OPS if not cls.differentiable and cls.operands and cls.name != "stop_gradient"]
+
+
+def name_of(thing: Any) -> str:
+    return str(getattr(thing, "name", None) or thing.__name__)
+
+
+@pytest.fixture
+def own_operations() -> Iterator[None]:
+    """Forget the operations that a test defines."""
+    before = dict(registry)
+    yield
+    registry.clear()
+    registry.update(before)
+
+
+# --- what is right passes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", DIFFERENTIABLE, ids=name_of)
+def test_gradients_are_right_in_both_modes_at_order_1_and_2(cls: type[Op]) -> None:
+    seen = 0
+
+    @by_hypothesis(50)
+    @given(data=st.data())
+    def check(data: st.DataObject) -> None:
+        nonlocal seen
+        op, operands = sampled(cls, Drawn(data, ["float64"], wild=False, ways=5))
+        assume(all(operand.size for operand in operands))
+        node, feed = built(op, operands)
+        wrt = flowing(node)
+        assume(wrt and np.size(quietly(gn.run, node, feed)))
+        assert check_grads(node, feed, wrt, order=2, modes=("vjp", "jvp"), rtol=1e-6).checked > 0
+        seen += 1
+
+    check()
+    assert seen >= 50
+
+
+@pytest.mark.parametrize("cls", FLAT, ids=name_of)
+def test_what_passes_no_gradient_is_flat(cls: type[Op]) -> None:
+    for seed in range(20):
+        op, operands = sampled(cls, Draw(np.random.default_rng(seed)))
+        moved = [x + 1e-9 if x.dtype.kind == "f" else x for x in operands]
+        assert np.array_equal(op.forward(*operands), op.forward(*moved))
+
+
+def network(dtype: Any = np.float64) -> tuple[Node, dict[Node, Any]]:
+    g = gn.Graph(dtype=dtype)
+    rng = np.random.default_rng(0)
+    x = g.placeholder("x", shape=("batch", 2))
+    labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    h = x
+    for i, size in enumerate((3, 3)):
+        with g.scope(f"dense_{i + 1}"):
+            weight = g.parameter("weight", rng.normal(size=(2 if i == 0 else 3, size)).astype(dtype))
+            h = h @ weight + g.parameter("bias", rng.normal(size=size).astype(dtype))
+        h = gn.relu(h) if i == 0 else h
+    loss = gn.mean(gn.negative(gn.pick(gn.log_softmax(h), labels)))
+    return loss, {x: rng.normal(size=(7, 2)).astype(dtype), labels: rng.integers(0, 3, 7)}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_network_passes_and_stays_as_it_was(dtype: str) -> None:
+    loss, feed = network(dtype)
+    before = len(loss.graph)
+    assert check_grads(loss, feed, order=2) == gn.testing.GradientReport(checked=21, left_out=0)
+    assert len(loss.graph) == before
+
+
+def test_several_results_by_several_nodes_also_inner_ones() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=("n", 2)), g.placeholder("y", shape=("n", 1))
+    h = gn.sin(x)
+    report = check_grads({"a": h * y, "b": [gn.sum(h), x]}, {"x": np.ones((3, 2)), y: [[1], [2], [3]]}, wrt=["y", h, x])
+    assert report.checked == 3 + 6 + 6
+
+
+def test_what_is_stopped_is_held() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=3)
+    y = gn.stop_gradient(gn.exp(x)) * x + gn.where(gn.greater(x, 0.5), x, gn.floor(x)) * x
+    assert check_grads(y, {x: [0.1, 0.7, 2.2]}, x, order=2).checked == 3
+
+
+def test_what_does_not_depend_is_zero() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x"), g.placeholder("y")
+    assert check_grads(gn.exp(x), {x: 1.0, y: 2.0}, [x, y], order=2).checked == 2
+
+
+# --- kinks ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", ["relu", "absolute", "leaky_relu"])
+@pytest.mark.parametrize("order", [1, 2])
+def test_elements_at_a_kink_are_left_out_and_counted(function: str, order: int) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(2, 3))
+    y = getattr(gn, function)(x)
+    report = check_grads(y, {x: [[1.0, 0.0, -2.0], [1e-9, 3.0, -0.0]]}, x, order=order)
+    assert (report.checked, report.left_out) == (3, 3)
+
+
+def test_a_kink_between_the_steps_is_stepped_over() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=3)
+    assert check_grads(gn.sum(gn.relu(x)), {x: [1e-4, -3e-6, 1.0]}, x).left_out == 0
+
+
+def test_the_first_points_of_the_spiral_with_a_zero_bias() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n", 2))
+    weight = g.parameter("weight", np.random.default_rng(0).normal(size=(2, 4)))
+    bias = g.parameter("bias", np.zeros(4))
+    loss = gn.mean(gn.square(gn.relu(x @ weight + bias) - 1.0))
+    report = check_grads(loss, {x: [[0.0, 0.0], [0.3, 0.1], [-0.2, 0.4]]}, order=2)
+    assert (report.checked, report.left_out) == (8, 4)  # the weights count for nothing where x is 0
+
+
+def test_a_fault_beside_a_kink_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, registry["relu"], "vjp", scaled)
+    g = gn.Graph()
+    x = g.placeholder("x", shape=3)
+    with pytest.raises(GradientError, match=r"at \(2,\) is"):
+        check_grads(gn.relu(x), {x: [0.0, 0.0, 1.0]}, x)
+
+
+def test_where_there_is_nothing_but_kinks_the_search_ends() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=3000)
+    assert check_grads(gn.sum(abs(x)), {x: np.zeros(3000)}, x) == gn.testing.GradientReport(0, 3000)
+
+
+# --- planted faults -------------------------------------------------------------------------------------------
+
+
+def scaled(self: Op, rule: Rule, first: Any, derivative: Any, output: Node, inputs: tuple[Node, ...]) -> Node:
+    """Return a result that is a thousandth too large."""
+    return rule(self, first, derivative, output, inputs) * 1.001
+
+
+def bent(self: Op, rule: Rule, first: Any, derivative: Any, output: Node, inputs: tuple[Node, ...]) -> Node:
+    """Return the right result, but made so that its own derivative is wrong."""
+    z = gn.sum(gn.square(next(x for i, x in enumerate(inputs) if self.flows(i)))) + 1.0
+    return rule(self, first, derivative, output, inputs) * (gn.stop_gradient(z) / z)
+
+
+def swapped(self: Op, rule: Rule, first: Any, derivative: Any, output: Node, inputs: tuple[Node, ...]) -> Node:
+    """Return the result of the other operand."""
+    places = [i for i in range(len(inputs)) if self.flows(i)]
+    exchanged = dict(zip(places, places[::-1], strict=True))
+    if isinstance(first, int):
+        return rule(self, exchanged[first], derivative, output, inputs)
+    return rule(self, [first[exchanged.get(i, i)] for i in range(len(inputs))], derivative, output, inputs)
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, cls: type[Op], mode: str, fault: Rule) -> None:
+    """Put a fault into one rule of an operation, which leaves the other rule right."""
+    cls_vjp, cls_jvp = cls.vjp, cls.jvp
+
+    def vjp(self: Op, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return fault(self, cls_vjp, i, cotangent, output, inputs)
+
+    def jvp(self: Op, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        def rule(self: Op, tangents: Any, _: Any, output: Node, inputs: tuple[Node, ...]) -> Node:
+            return cls_jvp(self, tangents, output, inputs)
+
+        return fault(self, rule, tangents, None, output, inputs)
+
+    monkeypatch.setattr(cls, mode, vjp if mode == "vjp" else jvp)
+
+
+@pytest.mark.parametrize("cls", DIFFERENTIABLE, ids=name_of)
+@pytest.mark.parametrize("mode", ["vjp", "jvp"])
+@pytest.mark.parametrize("fault", [scaled, bent, swapped], ids=name_of)
+def test_a_planted_fault_is_found_and_named(
+    monkeypatch: pytest.MonkeyPatch, cls: type[Op], mode: str, fault: Rule
+) -> None:
+    if fault is swapped and (FLOWING[cls] < 2 or cls.name == "add"):
+        return  # there is nothing to swap, or it is all the same
+    plant(monkeypatch, cls, mode, fault)
+    # What has no rule of its own for jvp takes that of vjp, and then vjp is told.
+    rule = f"{mode}'s own derivative" if fault is bent else mode
+    with pytest.raises(GradientError, match=rf'^the {rule} of "{cls.name}" \({cls.name}, made at test_testing') as told:
+        check_op(cls, examples=40)
+    how = r'wrong for operand \d, "\w+" \(.*\): (the derivative .*is \S+ by finite differences, got|it fails: )'
+    assert re.search(how, str(told.value))
+
+
+def test_swapping_the_operands_of_a_sum_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, registry["add"], "vjp", swapped)
+    check_op(registry["add"])
+
+
+def test_the_node_is_named_with_the_users_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, registry["relu"], "vjp", scaled)
+    loss, feed = network()
+    line = loss.graph["relu"].origin.line
+    with pytest.raises(
+        GradientError,
+        match=rf'^the vjp of "relu" \(relu, made at test_testing.py:{line}\) is wrong for operand 0, "dense_1/add" '
+        r"\(7, 3\): the derivative at \(\d, \d\) is \S+ by finite differences, got \S+$",
+    ) as told:
+        check_grads(loss, feed)
+    assert isinstance(told.value, AssertionError)
+    assert isinstance(told.value, gn.GraphnnError)
+
+
+def test_a_faulty_rule_of_a_gradients_node_is_told_from_its_twins(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, registry["cos"], "vjp", scaled)
+    g = gn.Graph()
+    x = g.placeholder("x", shape=2)
+    y = gn.sin(x)
+    assert check_grads(y, {x: [0.5, 0.7]}, x).checked == 2
+    with pytest.raises(GradientError, match=r'^the vjp of "grad/cos" \(cos, for "sin", made at test_testing.py:\d+\)'):
+        check_grads(y, {x: [0.5, 0.7]}, x, order=2)
+
+
+@pytest.mark.usefixtures("own_operations")
+def test_a_rule_that_fails_is_named() -> None:
+    class Clumsy(Elementwise):
+        """x, with a cotangent that does not fit."""
+
+        like = np.negative
+
+        def forward(self, x: Any, out: Any = None) -> Any:
+            return x + 0.0
+
+        def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+            return gn.stack([cotangent, cotangent], axis=-1)
+
+    g = gn.Graph()
+    x = g.placeholder("x", shape=3)
+    with pytest.raises(GradientError, match=r'^the vjp of "clumsy" .* for operand 0, "exp" \(3,\): it fails: sum_to'):
+        check_grads(Clumsy()(gn.exp(x)), {x: np.ones(3)}, x)
+
+
+@pytest.mark.usefixtures("own_operations")
+def test_a_gradient_that_no_rule_is_to_blame_for() -> None:
+    class Moody(Elementwise):
+        """x, whose rule looks at where x comes from."""
+
+        like = np.negative
+
+        def forward(self, x: Any, out: Any = None) -> Any:
+            return x + 0.0
+
+        def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+            return cotangent * (1.0 if inputs[0].op.name == "placeholder" else 2.0)
+
+    g = gn.Graph()
+    x = g.placeholder("x", shape=3)
+    with pytest.raises(GradientError, match=r'^the vjp of "moody" with respect to "x" is wrong: .*Each node'):
+        check_grads(Moody()(gn.exp(x)), {x: np.ones(3)}, x)
+
+
+# --- asking -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("own_operations")
+def test_a_missing_rule_is_told_by_name() -> None:
+    class OneWay(Op):
+        """x², backwards only."""
+
+        def infer(self, x: Spec) -> Spec:
+            return Spec(x.shape, x.dtype)
+
+        def forward(self, x: Any, out: Any = None) -> Any:
+            return np.square(x)
+
+        def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+            return cotangent * inputs[0] * 2.0
+
+    g = gn.Graph()
+    x = g.placeholder("x")
+    assert check_grads(OneWay()(x), {x: 3.0}, x, order=2, modes="vjp").checked == 1
+    with pytest.raises(gn.NoRuleError, match="one_way"):
+        check_grads(OneWay()(x), {x: 3.0}, x)
+
+
+def test_what_cannot_be_asked() -> None:
+    g = gn.Graph()
+    x, k = g.placeholder("x"), g.placeholder("k", dtype=np.int64)
+    y = x * x
+    with pytest.raises(gn.UsageError, match='"multiply" needs no trainable parameter: say wrt='):
+        check_grads(y, {x: 1.0})
+    with pytest.raises(gn.UsageError, match="modes"):
+        check_grads(y, {x: 1.0}, x, modes=["forward"])
+    with pytest.raises(gn.DtypeError, match='"k" is int64'):
+        check_grads(y * k, {x: 1.0, k: 2}, k)
+    with pytest.raises(gn.DtypeError, match='"multiply_2" is int64'):
+        check_grads(k * 2, {k: 2}, x)
+    with pytest.raises(gn.LookupFailure, match='lacks "x"'):
+        check_grads(y, {}, x)
+
+
+@pytest.mark.usefixtures("own_operations")
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [(Spec((1,), np.dtype(np.float64)), gn.ShapeError), (Spec((), np.dtype(np.float32)), gn.DtypeError)],
+)
+def test_infer_is_checked(said: Spec, error: type[Exception]) -> None:
+    class Liar(Op):
+        """0, announced as something else."""
+
+        differentiable = False
+
+        def infer(self, x: Spec) -> Spec:
+            return said
+
+        def forward(self, x: Any, out: Any = None) -> Any:
+            return np.zeros(())
+
+        @classmethod
+        def samples(cls, draw: Any) -> Any:
+            return cls(), (draw.array((2,)),)
+
+    with pytest.raises(error, match=r"Liar\(\) of \(2,\) float64: infer says .*, and \(\) float64 comes out"):
+        check_op(Liar)
+
+
+@pytest.mark.usefixtures("own_operations")
+def test_samples_that_say_nothing_are_refused() -> None:
+    class Hollow(Elementwise):
+        """x, never tried on a number."""
+
+        forward = np.positive
+
+        def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+            return cotangent
+
+        @classmethod
+        def samples(cls, draw: Any) -> Any:
+            return cls(), (draw.array((0,)),)
+
+    with pytest.raises(GradientError, match='nothing of "hollow" could be checked'):
+        check_op(Hollow)
+
+
+def test_draws_are_of_the_dtype_asked_for() -> None:
+    for dtype in ("float16", "int8", "uint8", "bool"):
+        draw = Draw(np.random.default_rng(0), dtype)
+        assert draw.array(()).dtype == draw.array((2, 3)).dtype == dtype
+    assert set(Draw(np.random.default_rng(0), bool).array((50,)).tolist()) == {True, False}
