@@ -132,7 +132,8 @@ def _target(text: str) -> tuple[Any, dict[Any, Any]]:
         raise _Misuse(f'"{text}" is no target: say FILE.py:FUNCTION or FILE.gnn')
     path = _existing(file)
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.resolve().parent))
     sys.modules[path.stem] = module

@@ -2,7 +2,7 @@
 
 The arrays are the values of parameters and constants, by the node's name. The data are plain JSON: the graph's
 ``name``, ``dtype`` and ``memory_budget``, and the tables of `_TABLES` by columns. A row is referred to by its number;
--1 stands for none. Nodes stand in order of making, what they refer to before them.
+-1 stands for none. Nodes stand in order of making, and so operands before what reads them.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Shown:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle = {"text/plain": repr(self)}
         for kind in reversed(type(self).__mro__):
-            for (registered, mime), _ in _renderers.items():
+            for registered, mime in _renderers:
                 if registered is kind and (value := rendered(self, mime)) is not None:
                     bundle[mime] = value
         return bundle

@@ -7,10 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 from .errors import GraphError, UsageError
-from .graph import Graph, Node
+from .graph import Graph, Node, told_where
 from .graph.fetches import ancestors, resolve
 
 
+@told_where
 def extract(fetches: Any, graph: Graph | None = None) -> Graph:
     """Return a new graph, with a copy of the state, of what the fetches need.
 
@@ -37,6 +38,7 @@ def extract(fetches: Any, graph: Graph | None = None) -> Graph:
     return _copied(source, nodes, {})[0]
 
 
+@told_where
 def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = None) -> Any:
     """Return the fetches with parts exchanged, in a new graph with a copy of the state.
 

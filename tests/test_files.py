@@ -972,7 +972,7 @@ def test_any_change_of_the_data_is_refused_or_gives_a_sound_graph(forgery: tuple
     check_forgery(lambda: from_data(*forgery))
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(forgeries())
 def test_any_change_of_a_file_is_refused_or_gives_a_sound_graph(forgery: tuple[Any, dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ from ..errors import (
     near,
     restated,
 )
-from ..graph import Array, Graph, Node, Placeholder, as_array
+from ..graph import Array, Graph, Node, Op, Placeholder, Spec, as_array, told_where
 from ..graph.dimensions import concrete, dimension, names_in, shown
 from ..graph.dimensions import evaluate as size_of
 from ..graph.fetches import resolve
@@ -108,7 +108,7 @@ class Program:
         for node in self._constrained:
             for a, b in node.spec.constraints:
                 if size_of(a, sizes) != size_of(b, sizes):
-                    raise ShapeError(_unequal(node, a, b, sizes))
+                    raise _unequal(node, a, b, sizes)
         forwards: list[Forward | None] = []
         bytes_of: dict[Any, int] = {}
         largest, largest_node = 0, None
@@ -128,8 +128,11 @@ class Program:
         return Binding(forwards, largest, largest_node)
 
 
-def _unequal(node: Node, a: Any, b: Any, sizes: Mapping[str, int]) -> str:
-    lines = [f"{node.op.name}: {_valued(a, sizes)} meets {_valued(b, sizes)}, and they must be equal"]
+def _unequal(node: Node, a: Any, b: Any, sizes: Mapping[str, int]) -> GraphnnError:
+    specs = [Spec(concrete(operand.shape, sizes), operand.dtype) for operand in node.inputs]
+    met = f"{_valued(a, sizes)} meets {_valued(b, sizes)}, and they must be equal"
+    known = _refusal(node.op.bound(sizes), specs)
+    lines = [f"{node.op.name}: {met}"] if known is None else [str(known), f"  {met}"]
     for position, operand in enumerate(node.inputs):
         shape = shown(concrete(operand.shape, sizes))
         declared = "" if shape == shown(operand.shape) else f" = {shape} in this run"
@@ -137,7 +140,16 @@ def _unequal(node: Node, a: Any, b: Any, sizes: Mapping[str, int]) -> str:
             f'  operand {position}: "{operand.name}" {shown(operand.shape)}{declared}, made at {operand.origin}'
         )
     lines.append(f'  in "{node.name}", made at {node.origin}; nothing was computed')
-    return "\n".join(lines)
+    return restated(known or ShapeError(), "\n".join(lines))
+
+
+def _refusal(op: Op, specs: Sequence[Spec]) -> GraphnnError | None:
+    """Return the error that the operation has for such operands when the line is written, if it has one."""
+    try:
+        op.infer(*specs)
+    except GraphnnError as error:
+        return error
+    return None
 
 
 def _valued(dim: Any, sizes: Mapping[str, int]) -> str:
@@ -192,6 +204,7 @@ class Prepared(NamedTuple):
     given: dict[Node, Array]
 
 
+@told_where
 def prepare(
     graph: Graph, fetches: Sequence[Node], feed: Feed | None = None, sizes: Mapping[str, int] | None = None
 ) -> Prepared:
@@ -372,6 +385,9 @@ def evaluate(prepared: Prepared) -> Iterator[Step]:
 
 def failure(node: Node, operands: Sequence[Array], error: Exception) -> GraphnnError:
     """Return the error of an operation, told with its node, operands and origin."""
+    if not isinstance(error, GraphnnError) and not node.op.names:
+        # What could have been refused when the line was written is told in the same words.
+        error = _refusal(node.op, [Spec(value.shape, value.dtype) for value in operands]) or error
     text = str(error) or type(error).__name__
     lines = [f'while evaluating "{node.name}" ({node.op.name} {node.spec}), made at {node.origin}: {text}']
     for position, (operand, value) in enumerate(zip(node.inputs, operands, strict=True)):

@@ -4,7 +4,7 @@ from .dag import Dag
 from .dimensions import Dim, Shape
 from .forms import flatten
 from .graph import Graph, Node, Scope, as_array, check_update
-from .op import Array, Constant, Op, Parameter, Placeholder, Spec, composition, fn, operation, registry
+from .op import Array, Constant, Op, Parameter, Placeholder, Spec, composition, fn, operation, registry, told_where
 from .origin import Origin, user_origin
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "fn",
     "operation",
     "registry",
+    "told_where",
     "user_origin",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,8 @@ def fit(
         _check_count("checkpoint_every", checkpoint_every)
         if checkpoint is None:
             raise UsageError("checkpoint_every says how often, and checkpoint= where to, which is missing")
+    if checkpoint is not None:
+        Path(checkpoint).absolute().parent.stat()  # an error now, and not after the first epoch
     rows = _Rows(graph, feed, batch_size, "the training set")
     checked = None if validation is None else _Rows(graph, validation, batch_size, "the validation set")
     order = (checked_rng(rng, "fit") or np.random.default_rng(0)) if shuffle else None
@@ -510,39 +513,54 @@ class _Training:
             raise FileFormatError(f"{str(path)!r} describes no training: {type(error).__name__}: {error}") from error
 
     def _take_over(self, data: Any, arrays: Mapping[str, Array]) -> None:
-        graph, position, watched = self.graph, data["position"], data["watch"]
+        graph, watch = self.graph, self.watch
+        state, shuffling = _field(data, "state", list), _field(data, "shuffling", dict, type(None))
+        columns, position = _field(data, "history", dict), _field(data, "position", dict)
+        steps, batch = _field(position, "steps", int), _field(position, "batch", int)
+        loss, plan = _field(position, "loss", float), _field(position, "plan", list)
+        watched = _field(data, "watch", dict, type(None)) if watch else None
+        if watched is not None:
+            best = _field(watched, "best", float)
+            epoch, waited = _field(watched, "epoch", int), _field(watched, "waited", int)
+
         names = {node.name: node for node in graph.state}
-        for name in sorted(names.keys() ^ set(data["state"])):
+        for name in sorted(names.keys() ^ set(state)):
             where = "only in the graph" if name in names else "not in the graph"
             raise FileFormatError(f'it is a checkpoint of another graph: the parameter "{name}" is {where}')
-        history = History(data["history"])
+        values = {node: _fitting(node, arrays[f"graph/{name}"]) for name, node in names.items()}
+        bests = {}
+        if watch and watched is not None and epoch and watch.stopping.restore_best:
+            bests = {node: _fitting(node, arrays[f"best/{node.name}"]) for node in self.step.updates}
+        history = History({name: _field(columns, name, list) for name in columns})
         if history and list(history) != list(self.columns):
             raise UsageError(
                 f"the checkpoint records {', '.join(history)}, and this call {', '.join(self.columns)}: "
                 "resume with the same metrics and validation"
             )
-        steps, batch, loss, plan = (position[key] for key in ("steps", "batch", "loss", "plan"))
         if batch and plan != self._plan():
             raise ValueRangeError(
                 f"the checkpoint stands amid an epoch of {plan[0]:,} rows in batches of {plan[1]:,}, and this call has "
-                f"{self.rows.count:,} in batches of {self.rows.size:,}: resume with the same feed and batch_size"
+                f"{self.rows.count:,} in batches of {self.rows.size:,}: resume with the same feed, batch_size and drop_last"
             )
-        if (data["shuffling"] is None) != (self.rng is None):
-            raise ValueRangeError(f"the checkpoint was made with shuffle={data['shuffling'] is not None}")
-        state = {node: _fitting(node, arrays[f"graph/{name}"]) for name, node in names.items()}
-        watch = self.watch
-        if watch and watched:
-            best, epoch, waited = float(watched["best"]), int(watched["epoch"]), int(watched["waited"])
-            keeps = epoch and watch.stopping.restore_best
-            values = {n: _fitting(n, arrays[f"best/{n.name}"]) for n in self.step.updates} if keeps else {}
+        if (shuffling is None) != (self.rng is None):
+            raise ValueRangeError(f"the checkpoint was made with shuffle={shuffling is not None}")
+
         if self.rng is not None:
-            _set_state(self.rng, data["shuffling"])
-        graph.state.update(state)
-        self.history, self.shuffling = history, data["shuffling"]
-        self.steps, self.batch, self.loss = int(steps), int(batch), float(loss)
-        if watch and watched:
-            watch.best, watch.epoch, watch.waited, watch.values = best, epoch, waited, values
-            self.history.best = epoch or None
+            _set_state(self.rng, shuffling)
+        graph.state.update(values)
+        self.history, self.shuffling = history, shuffling
+        self.steps, self.batch, self.loss = steps, batch, loss
+        if watch and watched is not None:
+            watch.best, watch.epoch, watch.waited, watch.values = best, epoch, waited, bests
+            history.best = epoch or None
+
+
+def _field(data: Any, name: str, *kinds: type) -> Any:
+    """Return an entry of what was read; ints are not negative."""
+    value = data[name]
+    if type(value) not in kinds or (type(value) is int and value < 0):
+        raise FileFormatError(f'what it says of "{name}" cannot be')
+    return value
 
 
 def _fitting(node: Node, array: Array) -> Array:
@@ -624,6 +642,8 @@ def _named(graph: Graph, metrics: Any) -> dict[str, Node]:
 
 
 def _callables(given: Any) -> list[Callable[[History], Any]]:
+    if not callable(given) and not isinstance(given, Iterable):
+        raise UsageError(f"callbacks are functions of the history, not {type(given).__name__}")
     found = [given] if callable(given) else list(given)
     for callback in found:
         if not callable(callback):

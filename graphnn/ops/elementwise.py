@@ -30,11 +30,7 @@ class Elementwise(Op, abstract=True):
         met = broadcast([spec.shape for spec in inputs])
         if met is None:
             raise ShapeError(f"{self.name} cannot broadcast {' with '.join(shown(spec.shape) for spec in inputs)}")
-        (shape, constraints), first = met, inputs[0]
-        dtype = self.result_dtype(*[spec.dtype for spec in inputs])
-        if shape is first.shape and dtype is first.dtype and not (constraints or first.constraints):
-            return first  # the nodes of a long chain share one
-        return Spec(shape, dtype, constraints)
+        return Spec(met[0], self.result_dtype(*[spec.dtype for spec in inputs]), met[1])
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype that comes out."""

@@ -379,7 +379,7 @@ class Verdict(Reduction, abstract=True):
         return np.dtype(bool)
 
 
-class Any_(Verdict):
+class AnyOf(Verdict):
     """Whether any element over axes is not 0; False of nothing."""
 
     name = "any"
@@ -389,7 +389,7 @@ class Any_(Verdict):
         return np.any(x, axis=self.axis, keepdims=self.keepdims, out=out)
 
 
-class All_(Verdict):
+class AllOf(Verdict):
     """Whether all elements over axes are not 0; True of nothing."""
 
     name = "all"

@@ -1,0 +1,891 @@
+"""fit: batches, figures, stopping, checkpoints; and evaluate."""
+
+import _thread
+import io
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+import graphnn as gn
+from graphnn import container, nn
+from graphnn.graph import operation
+from graphnn.nn.progress import reporter
+
+X, Y = gn.datasets.spiral(20, classes=3, seed=0)
+
+
+class Problem:
+    """A small network on the spiral's 60 points."""
+
+    def __init__(self, optimizer: nn.Optimizer | None = None, dropout: float = 0.25) -> None:
+        self.graph = g = gn.Graph("spiral")
+        self.x, self.y = g.placeholder("x", ("batch", 2)), g.placeholder("y", ("batch",), np.int64)
+        network = nn.Sequential(nn.Dense(8), nn.Tanh(), nn.Dropout(dropout), nn.Dense(3))
+        self.loss = nn.softmax_crossentropy(network(self.x, training=True), self.y)
+        self.scores = network(self.x)
+        self.accuracy = nn.accuracy(self.scores, self.y)
+        self.step = gn.compile(self.loss, (optimizer or nn.Adam(0.05)).updates(self.loss))
+        self.feed = {self.x: X, self.y: Y}
+        self.settings: dict[str, Any] = {
+            "batch_size": 16,
+            "metrics": {"accuracy": self.accuracy},
+            "early_stopping": nn.EarlyStopping("accuracy", patience=50, mode="max"),
+        }
+
+    def state(self) -> dict[str, bytes]:
+        return {node.name: value.tobytes() for node, value in self.graph.state.items()}
+
+
+class Taught:
+    """Something linear, of which every number is known: w goes towards the mean of the batch."""
+
+    def __init__(self, rate: float = 0.5) -> None:
+        self.graph = g = gn.Graph("taught")
+        self.x = g.placeholder("x", ("batch",))
+        self.w = g.parameter("w", 0.0)
+        self.loss = gn.mean(gn.square(self.x - self.w)) / 2.0
+        self.step = gn.compile(self.loss, nn.SGD(rate).updates(self.loss))
+
+
+# --- batches --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rng", [np.random.default_rng, np.random.RandomState])
+@pytest.mark.parametrize(("size", "drop_last"), [(16, False), (16, True), (60, False), (500, True), (None, False)])
+def test_it_is_the_loop_one_would_write(rng: Any, size: int | None, drop_last: bool) -> None:
+    ours, plain = Problem(), Problem()
+    history = nn.fit(ours.step, ours.feed, epochs=3, batch_size=size, rng=rng(5), drop_last=drop_last)
+    draw, expected = rng(5), []
+    for _ in range(3):
+        order = draw.permutation(60)
+        cut = size or 60
+        batches = [order[i : i + cut] for i in range(0, 60, cut)]
+        if drop_last and len(batches[-1]) < min(cut, 60):
+            batches.pop()
+        losses = [float(plain.step({plain.x: X[rows], plain.y: Y[rows]})) for rows in batches]
+        expected.append(np.average(losses, weights=[len(rows) for rows in batches]))
+    assert ours.state() == plain.state()
+    np.testing.assert_allclose(history["loss"], expected, rtol=1e-14)
+    assert list(history) == ["loss"]
+    assert history.epochs == 3
+    assert not history.interrupted
+
+
+def test_in_the_order_given_unless_shuffled() -> None:
+    p, seen = Taught(), []
+    nn.fit(p.step, {"x": np.arange(5.0)}, batch_size=2, shuffle=False, progress=seen.append)
+    # From 0 halfway to 0.5, then to 2.5, then to 4.
+    assert p.w.value == 2.6875
+    history = nn.fit(p.step, {"x": np.full(3, 2.6875)}, epochs=2, batch_size=1, shuffle=False)
+    assert history == {"loss": [0.0, 0.0]}
+    assert seen == ["epoch 1/1  loss 1.852"]
+
+
+def test_without_a_generator_every_call_shuffles_alike() -> None:
+    first, second, third = Problem(), Problem(), Problem()
+    nn.fit(first.step, first.feed, epochs=2)
+    nn.fit(second.step, second.feed, epochs=2, rng=np.random.default_rng(0))
+    nn.fit(third.step, third.feed, epochs=2, rng=np.random.default_rng(1))
+    assert first.state() == second.state() != third.state()
+
+
+def test_what_is_declared_with_a_number_is_passed_whole() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", ("batch", 2)), g.placeholder("y", ("batch",))
+    scale, table, rate = g.placeholder("scale"), g.placeholder("table", (6, "width")), g.placeholder("rate")
+    w = g.parameter("w", [1.0, 1.0])
+    loss = gn.mean(gn.square(x @ w * scale + gn.sum(table) - y))
+    step = gn.compile(
+        [loss, gn.sum(table), gn.size(x) if hasattr(gn, "size") else gn.sum(x * 0.0 + 1.0)], nn.SGD(rate).updates(loss)
+    )
+    rng = np.random.default_rng(0)
+    feed = {x: rng.normal(size=(7, 2)), "y": rng.normal(size=7), scale: 2.0, table: np.ones((6, 3)), "rate": 0.01}
+    sizes: list[float] = []
+    calls = step.__class__.__call__
+
+    def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        results = calls(self, *args, **kwargs)
+        if self is step:
+            sizes.append(float(results[2]))
+            assert results[1] == 18.0
+        return results
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step.__class__, "__call__", watched)
+        nn.fit(step, feed, batch_size=3)
+    assert sizes == [6.0, 6.0, 2.0]
+
+
+def test_without_anything_to_cut_an_epoch_is_a_step() -> None:
+    g = gn.Graph()
+    w = g.parameter("w", 8.0)
+    history = nn.fit(gn.compile(w, {w: w * 0.5}), {}, epochs=3)
+    assert history == {"loss": [8.0, 4.0, 2.0]}
+    assert w.value == 1.0
+
+
+def test_lengths_must_agree() -> None:
+    p = Problem()
+    with pytest.raises(gn.ShapeError, match=r'the feed of "y" has batch = 59 .* but "x" has batch = 60'):
+        nn.fit(p.step, {p.x: X, p.y: Y[1:]})
+    g = gn.Graph()
+    a, b, w = g.placeholder("a", ("rows",)), g.placeholder("b", ("others", 2)), g.parameter("w", 1.0)
+    step = gn.compile(gn.sum(a) * w + gn.sum(b), {w: w * 1.0})
+    words = (
+        r'one length, and the training set has several: "a" \(rows,\) float64 has 3, "b" \(others, 2\) float64 has 4'
+    )
+    with pytest.raises(gn.ShapeError, match=words):
+        nn.fit(step, {a: np.ones(3), b: np.ones((4, 2))})
+    nn.fit(step, {a: np.ones(3), b: np.ones((3, 2))}, batch_size=2)
+
+
+def test_nothing_to_train_on_is_an_error() -> None:
+    p = Problem()
+    before = p.state()
+    with pytest.raises(gn.ValueRangeError, match='the training set is empty: "x", "y" has no rows'):
+        nn.fit(p.step, {p.x: X[:0], p.y: Y[:0]})
+    with pytest.raises(gn.ValueRangeError, match="the validation set is empty"):
+        nn.fit(p.step, p.feed, validation={p.x: X[:0], p.y: Y[:0]})
+    assert p.state() == before
+    nn.fit(p.step, p.feed, batch_size=59, drop_last=True)
+    assert p.graph["adam_1/step"].value == 1
+
+
+def test_feeds_are_not_written_to_and_may_be_lists() -> None:
+    p, q = Problem(), Problem()
+    x, y = X.copy(), Y.copy()
+    x.flags.writeable = y.flags.writeable = False
+    nn.fit(p.step, {p.x: x, p.y: y}, epochs=2)
+    nn.fit(q.step, {"x": X.tolist(), "y": Y.astype(np.int8).tolist()}, epochs=2)
+    assert p.state() == q.state()
+
+
+# --- figures --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 7, 32, 97, 300, None])
+def test_uneven_batches_give_scikit_learns_figures(size: int | None) -> None:
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(97, 2)), rng.integers(0, 4, 97)
+    g = gn.Graph()
+    inputs, labels = g.placeholder("x", ("batch", 2)), g.placeholder("y", ("batch",), np.int64)
+    scores = nn.Dense(4, rng=rng)(inputs)
+    figures: dict[str, gn.Node] = {"accuracy": nn.accuracy(scores, labels)}
+    for average in ("macro", "micro", "weighted"):
+        for metric in (nn.precision, nn.recall, nn.f1):
+            figures[f"{metric.__name__}_{average}"] = metric(scores, labels, average=average)
+    figures["each"] = nn.f1(scores, labels, average=None)
+    figures["confusion"] = nn.confusion_matrix(scores, labels)
+    figures["wrong"] = 1.0 - figures["accuracy"]
+    figures["worst"] = gn.min(figures["each"])
+    figures["both"] = figures["f1_macro"] * figures["precision_macro"]
+    found = nn.evaluate(figures, {inputs: x, labels: y}, batch_size=size)
+
+    predicted = gn.run(scores, {inputs: x}).argmax(axis=1)
+    assert math.isclose(found["accuracy"], sklearn_metrics.accuracy_score(y, predicted), rel_tol=1e-12)
+    for name in ("precision", "recall", "f1"):
+        function = getattr(sklearn_metrics, f"{name}_score")
+        for average in ("macro", "micro", "weighted"):
+            expected = function(y, predicted, average=average, zero_division=0.0)
+            assert math.isclose(found[f"{name}_{average}"], expected, rel_tol=1e-12), (name, average)
+    each = sklearn_metrics.f1_score(y, predicted, average=None, zero_division=0.0)
+    np.testing.assert_allclose(found["each"], each, rtol=1e-12)
+    assert np.array_equal(found["confusion"], sklearn_metrics.confusion_matrix(y, predicted))
+    assert math.isclose(found["wrong"], 1 - found["accuracy"], rel_tol=1e-12)
+    assert math.isclose(found["worst"], each.min(), rel_tol=1e-12)
+    assert found["both"] == found["f1_macro"] * found["precision_macro"]
+
+
+def test_figures_during_training_are_those_of_evaluate() -> None:
+    p = Problem()
+    f1 = nn.f1(p.scores, p.y, average=None)
+    size = len(p.graph)
+    validation = {p.x: X[::2] * 1.1, p.y: Y[::2]}
+    seen: list[Any] = []
+
+    def look(history: nn.History) -> None:
+        for prefix, feed in (("", p.feed), ("val_", validation)):
+            seen.append(
+                {f"{prefix}accuracy": history[f"{prefix}accuracy"][-1], f"{prefix}f1": history[f"{prefix}f1"][-1]}
+            )
+            found = nn.evaluate({f"{prefix}accuracy": p.accuracy, f"{prefix}f1": f1}, feed)
+            assert seen[-1] == {name: value.tolist() for name, value in found.items()}
+        np.testing.assert_allclose(history["val_loss"][-1], gn.run(p.loss, validation), rtol=1)
+
+    history = nn.fit(
+        p.step,
+        p.feed,
+        epochs=3,
+        batch_size=16,
+        validation=validation,
+        metrics={"accuracy": p.accuracy, "f1": f1.name},
+        callbacks=look,
+    )
+    assert list(history) == ["loss", "accuracy", "f1", "val_loss", "val_accuracy", "val_f1"]
+    assert len(seen) == 6
+    assert json.loads(json.dumps(history)) == history
+    assert len(p.graph) == size, "the graph grew"
+
+
+def test_validation_and_metrics_change_nothing() -> None:
+    p, q = Problem(), Problem()
+    nn.fit(p.step, p.feed, epochs=3)
+    history = nn.fit(q.step, q.feed, epochs=3, validation={"x": X[:9], "y": Y[:9]}, metrics={"accuracy": q.accuracy})
+    assert p.state() == q.state()
+    assert q.graph["dropout_1/counter"].value == 6
+    # By the state as it is in the end, dropout's counter too.
+    assert math.isclose(history["val_loss"][-1], gn.run(q.loss, {"x": X[:9], "y": Y[:9]}), rel_tol=1e-12)
+
+
+def test_means_are_weighted_by_size() -> None:
+    p = Taught()
+    x = np.arange(7.0)
+    product = gn.mean(p.x) * gn.sum(p.w + 2.0)
+    assert math.isclose(nn.evaluate(product, {p.x: x}, batch_size=3), 6.0)
+    sums = nn.evaluate([gn.sum(p.x), p.w], {p.x: x}, batch_size=3)
+    np.testing.assert_allclose(sums, [(3 * 3 + 3 * 12 + 6) / 7, 0.0])
+    assert nn.evaluate("mean", {p.x: x}, batch_size=3) == nn.evaluate(p.graph["mean"], {"x": x}, batch_size=None)
+    assert nn.evaluate([], {p.x: x}, graph=p.graph) == []
+
+
+def test_counts_beside_something_else_are_no_counts() -> None:
+    p = Problem(dropout=0.0)
+    w = p.graph["dense_1/weight"]
+    mixed = {"regularized": p.accuracy - nn.l2([w], 0.1), "of the batch": p.accuracy + gn.mean(p.x)}
+    before = nn.evaluate(mixed, p.feed, batch_size=7)
+    np.testing.assert_allclose(before["regularized"], gn.run(mixed["regularized"], p.feed), rtol=1e-12)
+    np.testing.assert_allclose(before["of the batch"], gn.run(mixed["of the batch"], p.feed), rtol=1e-12)
+    with p.graph.scope("mine"):
+        right = gn.equal(gn.argmax(p.scores, axis=1), p.y)
+        counts = gn.sum(gn.cast(right, "int64"), name="counts")
+    assert nn.evaluate(counts, p.feed, batch_size=7) == gn.run(counts, p.feed)
+
+
+def test_a_figure_has_a_shape_of_its_own() -> None:
+    p = Problem()
+    with pytest.raises(gn.ShapeError, match=r'"dense_2_2/add" has shape \(batch, 3\), which depends on the batch'):
+        nn.fit(p.step, p.feed, metrics={"scores": p.scores})
+    assert p.graph["adam_1/step"].value == 0
+
+
+def test_a_feed_that_lacks_something_is_found_before_anything_is_trained() -> None:
+    p = Problem()
+    more = p.graph.placeholder("more", ("batch",))
+    before = p.state()
+    with pytest.raises(gn.LookupFailure, match='the feed lacks "more"'):
+        nn.fit(p.step, p.feed, metrics={"more": gn.mean(more)})
+    with pytest.raises(gn.LookupFailure, match='the feed lacks "y"'):
+        nn.fit(p.step, p.feed, validation={p.x: X})
+    with pytest.raises(gn.LookupFailure, match='the feed lacks "y"'):
+        nn.fit(p.step, {p.x: X})
+    assert p.state() == before
+
+
+# --- callbacks and early stopping -----------------------------------------------------------------------------
+
+
+def test_callbacks_see_the_history_and_may_stop() -> None:
+    p, seen = Problem(), []
+    history = nn.fit(
+        p.step,
+        p.feed,
+        epochs=10,
+        callbacks=[lambda h: seen.append(h.epochs) or h.epochs == 3, lambda h: seen.append(-h.epochs)],
+    )
+    assert seen == [1, -1, 2, -2, 3, -3]
+    assert history.epochs == 3
+    assert nn.fit(p.step, p.feed, epochs=2, callbacks=lambda h: 1).epochs == 2, "only True stops"
+
+
+def falling(values: list[float]) -> tuple[gn.Graph, Any, dict[str, Any]]:
+    """Return a step whose loss goes through values, and a parameter that counts."""
+    g = gn.Graph()
+    at = g.parameter("at", np.int64(0), trainable=False)
+    return g, gn.compile(gn.take(g.constant(np.array(values, float)), at), {at: at + 1}), {}
+
+
+@pytest.mark.parametrize(
+    ("values", "stopping", "epochs", "best", "at"),
+    [
+        ([5, 4, 3, 4, 5, 6, 7], nn.EarlyStopping("loss", patience=2), 5, 3, 3),
+        ([5, 4, 3, 4, 5, 6, 7], nn.EarlyStopping("loss", patience=2, restore_best=False), 5, 3, 5),
+        ([5, 4, 3, 2, 1, 1, 1], nn.EarlyStopping("loss", patience=3), 7, 5, 5),
+        ([5, 4.5, 4, 3.5, 3, 2.5], nn.EarlyStopping("loss", patience=2, min_delta=0.75), 6, 5, 5),
+        ([5, 4.5, 4.4, 4.3, 3, 2.5], nn.EarlyStopping("loss", patience=3, min_delta=1), 4, 1, 1),
+        ([1, 2, 3, 2, 1, 0], nn.EarlyStopping("loss", patience=2, mode="max"), 5, 3, 3),
+        ([math.nan, 4, math.nan, math.nan, 1], nn.EarlyStopping("loss", patience=2), 4, 2, 2),
+        ([math.nan, math.nan, 1], nn.EarlyStopping("loss", patience=2), 2, None, 2),
+        ([math.inf, 1, 2, math.inf], nn.EarlyStopping("loss", patience=2), 4, 2, 2),
+    ],
+)
+def test_early_stopping(values: list[float], stopping: Any, epochs: int, best: int | None, at: int) -> None:
+    g, step, feed = falling(values)
+    history = nn.fit(step, feed, epochs=len(values), early_stopping=stopping)
+    assert history.epochs == epochs
+    assert history.best == best
+    assert g["at"].value == at
+
+
+def test_early_stopping_restores_slots_and_counters_too_but_nothing_else() -> None:
+    p = Problem()
+    apart = p.graph.parameter("apart", 1.0)
+    states: list[dict[str, bytes]] = []
+
+    def note(history: nn.History) -> None:
+        apart.value = float(history.epochs)
+        states.append(p.state())
+
+    stopping = nn.EarlyStopping("val_accuracy", patience=2, mode="max")
+    validation = {p.x: X[:2], p.y: Y[:2]}
+    history = nn.fit(
+        p.step,
+        p.feed,
+        epochs=30,
+        validation=validation,
+        metrics={"accuracy": p.accuracy},
+        callbacks=note,
+        early_stopping=stopping,
+    )
+    assert history.best is not None
+    assert history.best == history.epochs - 2
+    expected = {**states[history.best - 1], "apart": np.float64(history.epochs).tobytes()}
+    assert p.state() == expected
+
+
+# --- Ctrl-C ---------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_in_a_step_ends_with_what_was_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    p, q = Problem(), Problem()
+    plain = operation("tanh").forward
+    left = [10]
+
+    def forward(x: Any, out: Any = None) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            _thread.interrupt_main()
+        return plain(x)
+
+    monkeypatch.setattr(operation("tanh"), "forward", staticmethod(forward))
+    # Four steps an epoch and four batches for the accuracy: the tenth is a step of the second epoch.
+    kwargs: dict[str, Any] = {"batch_size": 16, "shuffle": False}
+    history = nn.fit(p.step, p.feed, epochs=9, metrics={"accuracy": p.accuracy}, **kwargs)
+    assert history.interrupted
+    assert {len(values) for values in history.values()} == {history.epochs} == {1}
+    assert repr(history).endswith("\ninterrupted")
+    monkeypatch.undo()
+    for rows in [slice(i, i + 16) for i in (0, 16, 32, 48, 0)]:
+        q.step({q.x: X[rows], q.y: Y[rows]})
+    assert p.state() == q.state()
+    again = nn.fit(p.step, p.feed, epochs=2, **kwargs)
+    assert not again.interrupted
+
+
+class Presses:
+    """A trace function that presses Ctrl-C at one of the lines of graphnn, counted from 1."""
+
+    def __init__(self, moment: int) -> None:
+        self.moment, self.lines = moment, 0
+
+    def __call__(self, frame: Any, event: str, arg: Any) -> Any:
+        if "graphnn" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            self.lines += 1
+            if self.lines == self.moment:
+                raise KeyboardInterrupt
+        return self
+
+
+def test_ctrl_c_at_any_moment_leaves_whole_steps(tmp_path: Path) -> None:
+    """Whatever line it hits, the state is that of a number of steps, and the history of whole epochs."""
+    halves = [slice(0, 30), slice(30, 60)] * 2
+    reference = Problem()
+    allowed = [reference.state()]
+    for rows in halves:
+        reference.step({"x": X[rows], "y": Y[rows]})
+        allowed.append(reference.state())
+
+    def interrupted(moment: int) -> tuple[int, nn.History | None, int]:
+        p, presses, before = Problem(), Presses(moment), sys.gettrace()
+        more = {"metrics": {"accuracy": p.accuracy}, "checkpoint": tmp_path / "c", "callbacks": lambda h: None}
+        sys.settrace(presses)
+        try:
+            history = nn.fit(p.step, p.feed, epochs=2, batch_size=30, shuffle=False, **more)
+        except KeyboardInterrupt:
+            history = None  # before training began, or when it was over
+        finally:
+            sys.settrace(before)
+        return allowed.index(p.state()), history, presses.lines
+
+    steps, history, lines = interrupted(0)
+    assert history is not None
+    assert (steps, history.epochs, history.interrupted) == (4, 2, False)
+    found = set()
+    for moment in np.random.default_rng(0).integers(1, lines, 60):
+        steps, history, _ = interrupted(int(moment))
+        found.add(steps)
+        if history is None:
+            assert steps in (0, 4)
+        else:
+            assert history.interrupted
+            assert {len(values) for values in history.values()} <= {history.epochs}
+            assert steps in {0: (0, 1, 2), 1: (2, 3, 4), 2: (4,)}[history.epochs]
+    assert found == {0, 1, 2, 3, 4}, "the moments were not spread"
+    assert {path.name for path in tmp_path.iterdir()} == {"c"}
+
+
+# --- progress -------------------------------------------------------------------------------------------------
+
+
+def test_progress_as_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, lines = io.StringIO(), []
+    for progress in (stream, lines.append, True, False, None):
+        p = Problem()
+        nn.fit(p.step, p.feed, epochs=12, metrics={"accuracy": p.accuracy}, progress=progress)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == stream.getvalue() == "".join(line + "\n" for line in lines)
+    assert len(lines) == 12
+    assert re.fullmatch(r"epoch  1/12  loss 1\.\d{1,3}  accuracy 0\.\d{1,4}", lines[0])
+    assert lines[-1].startswith("epoch 12/12  loss ")
+    few: list[str] = []
+    g, step, feed = falling([1.0] * 1000)
+    nn.fit(step, feed, epochs=1000, progress=few.append)
+    assert len(few) == 51
+    assert few[0] == "epoch    1/1000  loss 1"
+    assert few[-1] == "epoch 1000/1000  loss 1"
+    with pytest.raises(gn.UsageError, match="progress is True, False, a stream or a function of a line, not str"):
+        nn.fit(step, feed, progress="yes")
+    assert g["at"].value == 1000
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_COLOR", "TTY_INTERACTIVE", "TTY_COMPATIBLE", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    p = Problem()
+    nn.fit(p.step, p.feed, epochs=3, metrics={"[red]accuracy": p.accuracy}, progress=True)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    assert "epoch 3/3" in text
+    assert "[red]accuracy 0." in text
+    assert screen.getvalue().rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
+
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    screen.seek(0)
+    screen.truncate()
+    nn.fit(p.step, p.feed, epochs=3, progress=True)
+    assert screen.getvalue().startswith("epoch 1/3  loss ")
+
+
+def test_a_bar_goes_away_when_training_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    tell = reporter(True, 1, 1, 0)
+    with pytest.raises(ZeroDivisionError), tell:
+        tell.step(1, 1 / 0)
+    assert screen.getvalue().rstrip().endswith("\x1b[?25h")
+
+
+# --- history --------------------------------------------------------------------------------------------------
+
+
+def test_history_is_a_dict_of_lists_and_prints_as_a_table() -> None:
+    history = nn.History({"loss": [0.5, 0.25], "confusion": [[[1, 2], [3, 4]]] * 2})
+    assert isinstance(history, dict)
+    assert history == {"loss": [0.5, 0.25], "confusion": [[[1, 2], [3, 4]]] * 2}
+    assert str(history) == "epoch  loss  confusion\n    1   0.5        2×2\n    2  0.25        2×2"
+    assert repr(nn.History()) == "epoch"
+    long = nn.History({"loss": [float(i) for i in range(1000)]})
+    lines = repr(long).splitlines()
+    assert len(lines) == 22
+    assert [line.split() for line in lines[10:13]] == [["10", "9"], ["…", "…"], ["991", "990"]]
+    with pytest.raises(gn.UsageError, match="as many figures of every kind"):
+        nn.History({"loss": [1.0], "accuracy": []})
+
+
+def test_history_plots_and_shows_itself() -> None:
+    history = nn.History({"loss": [0.5, 0.25], "val_loss": [0.6, 0.3], "cost $": [1.0, 2.0], "each": [[1, 2], [3, 4]]})
+    drawing = history.plot()
+    assert [[line.get_label() for line in axes.lines] for axes in drawing.axes] == [["loss", "val_loss"], ["cost \\$"]]
+    assert drawing.axes[0].lines[1].get_ydata().tolist() == [0.6, 0.3]
+    assert drawing.axes[0].lines[1].get_xdata().tolist() == [1, 2]
+    bundle = history._repr_mimebundle_()
+    assert bundle["text/plain"] == repr(history)
+    assert "<svg" in bundle["image/svg+xml"]
+    assert "image/svg+xml" not in nn.History()._repr_mimebundle_()
+    with pytest.raises(gn.DrawingError, match="no epoch was completed"):
+        nn.History().plot()
+
+
+def test_history_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    history = nn.History({"loss": [0.5]})
+    with pytest.raises(gn.DrawingError, match=r'pip install "graphnn\[plot\]"'):
+        history.plot()
+    assert list(history._repr_mimebundle_()) == ["text/plain"]
+
+
+# --- checkpoints ----------------------------------------------------------------------------------------------
+
+PROGRAM = """
+import hashlib, json, sys
+import numpy as np
+import graphnn as gn
+from graphnn import nn
+
+epochs, checkpoint, every, resume, stop_at = json.loads(sys.argv[1])
+X, Y = gn.datasets.spiral(20, classes=3, seed=0)
+g = gn.Graph("spiral")
+x, y = g.placeholder("x", ("batch", 2)), g.placeholder("y", ("batch",), np.int64)
+network = nn.Sequential(nn.Dense(8), nn.Tanh(), nn.Dropout(0.25), nn.Dense(3))
+loss = nn.softmax_crossentropy(network(x, training=True), y)
+metrics = {"accuracy": nn.accuracy(network(x), y), "f1": nn.f1(network(x), y, average=None)}
+optimizer = nn.Adam(nn.schedules.warmup(5, nn.schedules.cosine(0.1, 60)), clip_norm=1.0)
+step = gn.compile(loss, optimizer.updates(loss))
+count = g["adam_1/step"]
+
+class Interrupting(type(step)):
+    def __call__(self, feed):
+        if int(count.value) == stop_at:
+            raise KeyboardInterrupt
+        return super().__call__(feed)
+
+step.__class__ = Interrupting
+rng = np.random.default_rng(7)
+history = nn.fit(
+    step, {x: X, y: Y}, epochs=epochs, batch_size=16, rng=rng, metrics=metrics, validation={x: X[::3] * 1.1, y: Y[::3]},
+    early_stopping=nn.EarlyStopping("val_accuracy", patience=4, mode="max"),
+    checkpoint=checkpoint, checkpoint_every=every, resume=resume,
+)
+state = {node.name: hashlib.sha256(value.tobytes()).hexdigest() for node, value in g.state.items()}
+print(json.dumps([state, history, history.best, history.interrupted, str(rng.bit_generator.state)]))
+"""
+
+
+def trained(
+    epochs: int,
+    checkpoint: Path | None = None,
+    every: int | None = None,
+    resume: Path | None = None,
+    stop_at: int | None = None,
+) -> Any:
+    """Train in a new process."""
+    arguments = [epochs, checkpoint and str(checkpoint), every, resume and str(resume), stop_at]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM, json.dumps(arguments)],
+        env={**os.environ, "PYTHONPATH": str(Path(gn.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def straight() -> Any:
+    result = trained(9)
+    assert result[2] is not None
+    assert not result[3]
+    return result
+
+
+def test_resumed_after_an_epoch_equals_straight_through(straight: Any, tmp_path: Path) -> None:
+    trained(4, checkpoint=tmp_path / "a")
+    assert trained(9, checkpoint=tmp_path / "a", resume=tmp_path / "a") == straight
+    # What was finished is finished.
+    assert trained(9, resume=tmp_path / "a") == straight
+
+
+@pytest.mark.parametrize(("every", "stop_at"), [(3, 10), (4, 9), (1, 3)])
+def test_resumed_amid_an_epoch_equals_straight_through(straight: Any, tmp_path: Path, every: int, stop_at: int) -> None:
+    interrupted = trained(9, checkpoint=tmp_path / "a", every=every, stop_at=stop_at)
+    assert interrupted[3]
+    assert len(interrupted[1].get("loss", [])) == stop_at // 4
+    assert trained(9, resume=tmp_path / "a") == straight
+
+
+GENERATORS: list[Callable[[], Any]] = [
+    lambda: np.random.default_rng(3),
+    lambda: np.random.Generator(np.random.MT19937(3)),
+    lambda: np.random.Generator(np.random.Philox(3)),
+    lambda: np.random.Generator(np.random.SFC64(3)),
+    lambda: np.random.Generator(np.random.PCG64DXSM(3)),
+    lambda: np.random.RandomState(3),
+]
+
+
+@pytest.mark.parametrize("make", GENERATORS)
+def test_every_generator_goes_on(make: Callable[[], Any], tmp_path: Path) -> None:
+    whole, first, second = Problem(), Problem(), Problem()
+    rng = make()
+    history = nn.fit(whole.step, whole.feed, epochs=4, rng=rng)
+    nn.fit(first.step, first.feed, epochs=2, rng=make(), checkpoint=tmp_path / "c")
+    given = make()
+    given.normal(size=9)
+    again = nn.fit(second.step, second.feed, epochs=4, rng=given, resume=str(tmp_path / "c"))
+    assert second.state() == whole.state()
+    assert again == history
+    assert again.epochs == 4
+    assert given.normal() == rng.normal()
+
+
+def test_without_shuffling_and_with_all_at_once(tmp_path: Path) -> None:
+    whole, part = Problem(), Problem()
+    history = nn.fit(whole.step, whole.feed, epochs=4, shuffle=False, batch_size=None)
+    nn.fit(part.step, part.feed, epochs=3, shuffle=False, batch_size=None, checkpoint=tmp_path / "c")
+    fresh = Problem()
+    assert nn.fit(fresh.step, fresh.feed, epochs=4, shuffle=False, batch_size=None, resume=tmp_path / "c") == history
+    assert fresh.state() == whole.state()
+
+
+def test_when_checkpoints_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[int, int]] = []
+
+    def write(path: Any, kind: str, data: Any, arrays: Any, **more: Any) -> None:
+        written.append((data["position"]["steps"], data["position"]["batch"]))
+
+    monkeypatch.setattr(sys.modules["graphnn.nn.fit"], "write", write)
+    p = Problem()
+    nn.fit(p.step, p.feed, epochs=3, batch_size=16, checkpoint=tmp_path / "c")
+    assert written == [(4, 0), (8, 0), (12, 0)]
+    written.clear()
+    nn.fit(p.step, p.feed, epochs=3, batch_size=16, checkpoint=tmp_path / "c", checkpoint_every=5)
+    assert written == [(5, 1), (10, 2), (12, 0)]
+    written.clear()
+    nn.fit(
+        p.step,
+        p.feed,
+        epochs=9,
+        batch_size=16,
+        checkpoint=tmp_path / "c",
+        checkpoint_every=100,
+        callbacks=lambda h: True,
+    )
+    assert written == [(4, 0)]
+
+
+def test_a_checkpoint_holds_the_graph(tmp_path: Path) -> None:
+    p = Problem()
+    p.graph.outputs["loss"] = p.loss
+    nn.fit(p.step, p.feed, epochs=2, checkpoint=tmp_path / "c")
+    data, arrays = container.read(tmp_path / "c", "checkpoint")
+    inside = {name.removeprefix("graph/"): array for name, array in arrays.items() if name.startswith("graph/")}
+    from graphnn.files import from_data
+
+    graph = from_data(data["graph"], inside)
+    assert gn.run(graph.outputs["loss"], {"x": X, "y": Y}) == gn.run(p.loss, p.feed)
+    graph_step, again = gn.compile(graph.outputs["loss"], graph.updates), p.step(p.feed)
+    assert graph_step({"x": X, "y": Y}) == again
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    p = Problem()
+    path = tmp_path / "saved"
+    nn.fit(p.step, p.feed, epochs=2, checkpoint=path, **p.settings)
+    return path
+
+
+def refused(path: Path, make: Callable[[], Any] = Problem, **more: Any) -> str:
+    """Return the error of resuming, which must leave everything as it was."""
+    p = make()
+    before = p.state()
+    rng = more.pop("rng", None) or np.random.default_rng(1)
+    drawn = str(rng.bit_generator.state)
+    settings = {"epochs": 4, "rng": rng, **p.settings, **more}
+    with pytest.raises((gn.GraphnnError, OSError)) as raised:
+        nn.fit(p.step, p.feed, resume=path, **settings)
+    assert p.state() == before
+    assert str(rng.bit_generator.state) == drawn
+    assert isinstance(raised.value, (ValueError, TypeError, OSError))
+    return str(raised.value)
+
+
+def test_what_is_no_checkpoint_of_this_graph_is_refused(saved: Path, tmp_path: Path) -> None:
+    assert "No such file" in refused(tmp_path / "nowhere")
+    assert 'the parameter "adam_1/' in refused(saved, lambda: Problem(nn.SGD(0.1, momentum=0.9)))
+    (tmp_path / "text").write_text("hello")
+    assert "is no graphnn file" in refused(tmp_path / "text")
+    container.write(tmp_path / "graph", "graph", {}, {})
+    assert "holds a graph where a checkpoint was asked for" in refused(tmp_path / "graph")
+    (tmp_path / "cut").write_bytes(saved.read_bytes()[:-40])
+    refused(tmp_path / "cut")
+    flipped = bytearray(saved.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    (tmp_path / "flipped").write_bytes(flipped)
+    refused(tmp_path / "flipped")
+
+    class Wider(Problem):
+        def __init__(self) -> None:
+            super().__init__()
+            self.graph.parameter("more", 1.0)
+
+    assert 'the parameter "more" is only in the graph' in refused(saved, Wider)
+
+
+def test_what_does_not_go_on_as_before_is_refused(saved: Path, tmp_path: Path) -> None:
+    words = "was shuffled by PCG64, and rng is Philox: resume with a generator of the same kind"
+    assert words in refused(saved, rng=np.random.Generator(np.random.Philox(0)))
+    assert "was made with shuffle=True" in refused(saved, shuffle=False)
+    assert "records loss, accuracy, and this call loss: resume with" in refused(
+        saved, metrics=None, early_stopping=None
+    )
+    p = Problem()
+    path = tmp_path / "amid"
+
+    def stop(history: nn.History) -> None:
+        raise KeyboardInterrupt
+
+    nn.fit(p.step, p.feed, batch_size=16, checkpoint=path, checkpoint_every=3, callbacks=stop)
+    words = "stands amid an epoch of 60 rows in batches of 16, and this call has 60 in batches of 20"
+    assert words in refused(path, batch_size=20, metrics=None, early_stopping=None)
+
+
+def test_forged_checkpoints_are_refused(saved: Path, tmp_path: Path) -> None:
+    data, arrays = container.read(saved, "checkpoint")
+    forged: list[Any] = []
+    for key in data:
+        if key != "graph":  # which resume does not look at
+            forged += [{k: v for k, v in data.items() if k != key}, {**data, key: "?"}, {**data, key: 3}]
+    forged += [{**data, key: []} for key in data if key != "graph"]
+    for key in data["position"]:
+        forged += [{**data, "position": {**data["position"], key: value}} for value in ("?", None, [])]
+    for key in data["watch"]:
+        forged += [{**data, "watch": {**data["watch"], key: value}} for value in ("?", None, [])]
+    for key in data["shuffling"]:
+        forged += [{**data, "shuffling": {**data["shuffling"], key: value}} for value in ("?", None, {})]
+    forged += [[], None, {**data, "history": {"loss": "ab", "accuracy": "ab"}}]
+    forged += [
+        {**data, "history": {"loss": [1.0], "accuracy": []}},
+        {**data, "position": {**data["position"], "batch": -1}},
+    ]
+    path = tmp_path / "forged"
+    for content in forged:
+        if content == data:
+            continue
+        container.write(path, "checkpoint", content, arrays)
+        try:
+            refused(path)
+        except pytest.fail.Exception:
+            pytest.fail(f"taken over: { {k: v for k, v in content.items() if k != 'graph'} }")
+    short = {name: array for name, array in arrays.items() if name != "graph/dense_1/weight"}
+    for changed in (short, {**arrays, "graph/dense_1/weight": np.ones(3)}):
+        container.write(path, "checkpoint", data, changed)
+        refused(path)
+    assert '"dense_1/weight" is (3,) float64, and here (2, 8) float64' in refused(path)
+
+
+def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, straight: Any) -> None:
+    kill = PROGRAM.replace("raise KeyboardInterrupt", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    arguments = json.dumps([9, str(tmp_path / "c"), 1, None, 6])
+    environment = {**os.environ, "PYTHONPATH": str(Path(gn.__file__).parent.parent)}
+    done = subprocess.run([sys.executable, "-c", kill, arguments], env=environment, check=False)
+    assert done.returncode == -9
+    assert trained(9, resume=tmp_path / "c") == straight
+
+
+# --- bad calls ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "words"),
+    [
+        ({"epochs": 0}, ValueError, "epochs is 1 or more, not 0"),
+        ({"epochs": 1.5}, TypeError, "epochs is an int, not float"),
+        ({"batch_size": 0}, ValueError, "batch_size is 1 or more, not 0"),
+        ({"batch_size": True}, TypeError, "batch_size is an int, not bool"),
+        ({"rng": 3}, TypeError, "np.random.default_rng(3) makes one"),
+        ({"metrics": ["accuracy"]}, TypeError, "metrics are {name: node}, not list"),
+        ({"metrics": {"loss": "mean"}}, TypeError, '"loss" is what the step returns'),
+        ({"metrics": {"accuracy": 3}}, TypeError, "a fetch is a node or its name, not int"),
+        ({"metrics": {"accuracy": "acuracy_1"}}, KeyError, 'Did you mean "accuracy_1"'),
+        (
+            {"metrics": {"val_loss": "accuracy_1"}, "validation": {"x": X, "y": Y}},
+            TypeError,
+            "two figures have one name",
+        ),
+        ({"callbacks": [3]}, TypeError, "a callback is a function of the history, not int"),
+        ({"callbacks": 3}, TypeError, "callbacks are functions of the history, not int"),
+        ({"early_stopping": 3}, TypeError, "early_stopping is an nn.EarlyStopping, not int"),
+        (
+            {"early_stopping": nn.EarlyStopping()},
+            KeyError,
+            'watches "val_loss", which is not recorded; figures called val_',
+        ),
+        ({"early_stopping": nn.EarlyStopping("accuracy", mode="max")}, KeyError, 'There is: "loss"'),
+        (
+            {"metrics": {"f": "dense_1/bias"}, "early_stopping": nn.EarlyStopping("f", mode="max")},
+            ValueError,
+            'a number, and "f" has shape (8,)',
+        ),
+        ({"checkpoint_every": 3}, TypeError, "checkpoint_every says how often, and checkpoint= where to"),
+        ({"checkpoint": "c", "checkpoint_every": 0}, ValueError, "checkpoint_every is 1 or more, not 0"),
+        ({"validation": [1]}, TypeError, "a feed is a dict {placeholder: array}, not list"),
+        ({"resume": "/nowhere/at/all"}, FileNotFoundError, "No such file"),
+        ({"checkpoint": "/nowhere/at/all"}, FileNotFoundError, "No such file"),
+    ],
+)
+def test_bad_settings(more: dict[str, Any], kind: type[Exception], words: str) -> None:
+    p = Problem()
+    with pytest.raises(kind, match=re.escape(words)):
+        nn.fit(p.step, p.feed, **more)
+    assert p.graph["adam_1/step"].value == 0
+
+
+def test_bad_steps() -> None:
+    p = Problem()
+    w = p.graph["dense_1/weight"]
+    for step, words in [
+        (p.loss, "fit trains what gn.compile(loss, updates) returns, not Node"),
+        (gn.compile(p.loss), "the step makes no updates"),
+        (gn.compile([], {w: w * 1.0}), "the step has no fetches"),
+        (gn.compile(w, {w: w * 1.0}), 'a float scalar; "dense_1/weight" is (2, 8) float64'),
+        (gn.compile(gn.sum(p.y), {w: w * 1.0}), 'a float scalar; "sum" is () int64'),
+    ]:
+        with pytest.raises(gn.UsageError, match=re.escape(words)):
+            nn.fit(step, p.feed)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "words"),
+    [
+        ({"monitor": "val_accuracy"}, TypeError, 'say mode="min" or mode="max", whichever is better of "val_accuracy"'),
+        ({"mode": "auto"}, ValueError, 'mode is "min" or "max", not \'auto\''),
+        ({"patience": 0}, ValueError, "EarlyStopping: patience is 1 or more, not 0"),
+        ({"min_delta": -1}, ValueError, "EarlyStopping: min_delta is 0 or more, not -1"),
+    ],
+)
+def test_bad_early_stopping(settings: dict[str, Any], kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=re.escape(words)):
+        nn.EarlyStopping(**settings)
+
+
+def test_an_error_in_a_step_comes_out_with_the_state_from_before_it() -> None:
+    p, q = Problem(), Problem()
+    labels = Y.copy()
+    labels[40] = 9
+    with pytest.raises(gn.LabelError, match="label 9"):
+        nn.fit(p.step, {p.x: X, p.y: labels}, batch_size=16, shuffle=False)
+    for rows in (slice(0, 16), slice(16, 32)):
+        q.step({q.x: X[rows], q.y: Y[rows]})
+    assert p.state() == q.state()
