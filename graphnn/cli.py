@@ -93,8 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", metavar="FILE.npz", help="also write the values to a file")
 
     sub = verb("draw", _draw, "draw a graph", target=True)
-    sub.add_argument("-o", "--output", metavar="FILE", help="svg, png, pdf or dot by its ending; DOT to the screen if not given")
-    sub.add_argument("--detail", choices=("op", "layer"), default="op", help="every operation, or a box a layer (%(default)s)")
+    sub.add_argument(
+        "-o", "--output", metavar="FILE", help="svg, png, pdf or dot by its ending; DOT to the screen if not given"
+    )
+    sub.add_argument(
+        "--detail", choices=("op", "layer"), default="op", help="every operation, or a box a layer (%(default)s)"
+    )
     sub.add_argument("--title", help="printed above the picture")
 
     verb("summary", _summary, "print layers, shapes and parameters", target=True)

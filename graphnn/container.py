@@ -256,9 +256,7 @@ def _announced(name: object, array: object) -> list[object]:
             f"arrays[{_quoted(name)}] is a {_type_name(array)} and no plain ndarray; np.asarray makes it one"
         )
     if array.dtype.name not in _DTYPES:
-        raise DtypeError(
-            f"arrays[{_quoted(name)}] has dtype {_quoted(array.dtype.name)}; a file holds {_DTYPE_NAMES}"
-        )
+        raise DtypeError(f"arrays[{_quoted(name)}] has dtype {_quoted(array.dtype.name)}; a file holds {_DTYPE_NAMES}")
     return [name, array.dtype.name, list(array.shape)]
 
 
@@ -473,9 +471,7 @@ class _Reader:
         stored = self.file.readinto(block)
         digest = self.file.read(_DIGEST_SIZE)
         if stored < len(block) or len(digest) < _DIGEST_SIZE:
-            self.refuse(
-                f"is truncated: {self.size:,} bytes are there, which end within its {what}; {_ANOTHER_COPY}"
-            )
+            self.refuse(f"is truncated: {self.size:,} bytes are there, which end within its {what}; {_ANOTHER_COPY}")
         self.digest = _digest(self.digest, block)
         if digest != self.digest:
             self.refuse(

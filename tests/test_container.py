@@ -105,9 +105,7 @@ def refusal(path: Path, content: bytes, **asked: Any) -> str:
 
 # Round trips
 
-any_text = st.text(st.characters(exclude_categories=())) | st.text(
-    st.sampled_from('[]{}"\\\x00\ud83d\ude00/<')
-)
+any_text = st.text(st.characters(exclude_categories=())) | st.text(st.sampled_from('[]{}"\\\x00\ud83d\ude00/<'))
 any_data = st.recursive(
     st.none()
     | st.booleans()
@@ -144,9 +142,7 @@ def any_array(draw: st.DrawFn) -> np.ndarray[Any, Any]:
 
 @settings(deadline=None, max_examples=300)
 @given(any_data, st.dictionaries(any_text, any_array(), max_size=5), st.sampled_from(["graph", "trace"]))
-def test_what_was_written_comes_back_to_the_bit(
-    data: Any, arrays: dict[str, np.ndarray[Any, Any]], kind: str
-) -> None:
+def test_what_was_written_comes_back_to_the_bit(data: Any, arrays: dict[str, np.ndarray[Any, Any]], kind: str) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder, "file")
         write(path, kind, data, arrays)
@@ -345,9 +341,7 @@ def test_another_kind_is_refused(path: Path) -> None:
 def test_a_newer_version_is_refused_with_both_numbers(path: Path) -> None:
     write(path, "graph", "new", {}, version=12)
     content = path.read_bytes()
-    assert "is version 12 of a graph; this graphnn reads up to version 11" in refusal(
-        path, content, version=11
-    )
+    assert "is version 12 of a graph; this graphnn reads up to version 11" in refusal(path, content, version=11)
     assert read(path, "graph", version=12) == read(path, "graph", version=13) == ("new", {})
 
 
@@ -459,9 +453,7 @@ GREEDY = {
 
 
 @pytest.mark.parametrize("content", GREEDY.values(), ids=GREEDY)
-def test_what_is_asked_for_is_not_allocated_before_it_is_known_to_be_there(
-    path: Path, content: bytes
-) -> None:
+def test_what_is_asked_for_is_not_allocated_before_it_is_known_to_be_there(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     tracemalloc.start()
     try:
@@ -531,9 +523,7 @@ def failing(error: BaseException) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-@pytest.mark.parametrize(
-    "step", ["os.fsync", "os.fchmod", "pathlib.Path.replace", "graphnn.container._bytes_of"]
-)
+@pytest.mark.parametrize("step", ["os.fsync", "os.fchmod", "pathlib.Path.replace", "graphnn.container._bytes_of"])
 @posix
 def test_a_failure_leaves_the_old_file_and_no_litter(
     path: Path, small: bytes, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
@@ -895,9 +885,7 @@ def test_the_temporary_file_of_a_living_process_is_left_alone_and_of_a_dead_one_
 
 
 @posix
-def test_the_temporary_file_of_another_thread_is_left_alone(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_temporary_file_of_another_thread_is_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reached, go_on = threading.Event(), threading.Event()
     sync = os.fsync
 

@@ -100,9 +100,7 @@ def _type_checking_branch(node: ast.AST) -> list[ast.stmt]:
         case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"), body=body):
             return body
         case ast.If(
-            test=ast.UnaryOp(
-                op=ast.Not(), operand=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")
-            ),
+            test=ast.UnaryOp(op=ast.Not(), operand=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")),
             orelse=orelse,
         ):
             return orelse
@@ -120,9 +118,7 @@ def _targets(node: ast.AST, package: str, modules: dict[str, Path]) -> list[str]
             assert source is not None
             # `from package import name` loads package.name if that is a module, else takes a name of package
             return list(
-                dict.fromkeys(
-                    inner if (inner := f"{source}.{alias.name}") in modules else source for alias in names
-                )
+                dict.fromkeys(inner if (inner := f"{source}.{alias.name}") in modules else source for alias in names)
             )
         # an import in disguise
         case ast.Call(
@@ -141,9 +137,7 @@ def room_of(module: str) -> str:
 def complaints(folder: Path) -> list[str]:
     """Return a sentence for each breach of the rules by the package in `folder`."""
     modules = modules_under(folder)
-    found = [
-        f"{module} belongs to no room: give it a floor" for module in modules if room_of(module) not in FLOORS
-    ]
+    found = [f"{module} belongs to no room: give it a floor" for module in modules if room_of(module) not in FLOORS]
     runtime = nx.DiGraph()
     for module, path in modules.items():
         for one in sorted(imports_of(module, path, modules), key=lambda one: one.line):
@@ -299,9 +293,7 @@ def test_a_sound_house_has_no_complaints(tmp_path: Path) -> None:
             "graphnn.order:1 imports scipy.special, which graphnn does not depend on",
             id="undeclared",
         ),
-        pytest.param(
-            {"attic/box.py": ""}, "graphnn.attic.box belongs to no room: give it a floor", id="unknown-room"
-        ),
+        pytest.param({"attic/box.py": ""}, "graphnn.attic.box belongs to no room: give it a floor", id="unknown-room"),
         pytest.param(
             {"order.py": "from .grpah import Node\n"},
             "graphnn.order:1 imports graphnn.grpah, which is no module",

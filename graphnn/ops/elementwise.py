@@ -119,7 +119,7 @@ class Divide(Elementwise):
     domain = ((-3.0, 3.0), (0.4, 3.0))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        x, y = inputs
+        y = inputs[1]
         return cotangent / y if i == 0 else -(cotangent * output / y)
 
 
