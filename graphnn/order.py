@@ -33,10 +33,11 @@ def schedule(fetches: Any, graph: Graph | None = None) -> list[Node]:
     >>> [node.name for node in schedule(y)]
     ['x', 'constant', 'multiply', 'add']
     """
-    return _ordered(resolve(fetches, graph)[1])
+    return ordered(resolve(fetches, graph)[1])
 
 
-def _ordered(nodes: Sequence[Node]) -> list[Node]:
+def ordered(nodes: Sequence[Node]) -> list[Node]:
+    """Return `nodes` and all that they need, by order of making."""
     return sorted(ancestors(nodes), key=lambda node: node.index)
 
 

@@ -158,7 +158,8 @@ def check_grads(
     Notes
     -----
     The check runs on a copy in float64, whatever the graph's dtype, so the graph gains no nodes. What passes no
-    gradient (`stop_gradient`, comparisons, integers) is held at the value it has. Derivatives are projected on
+    gradient (`stop_gradient`, comparisons, integers) is held at the value it has; of what it is differentiated by,
+    one node moves and the others are held. Derivatives are projected on
     random directions; the finite differences are central ones with a Richardson step. Where they do not settle
     as they do for a smooth function, the direction is halved until the elements that are to blame stand alone.
 

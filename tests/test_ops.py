@@ -19,7 +19,7 @@ from graphnn.graph.op import registry
 from graphnn.testing import Draw
 
 OPS = [cls for cls in registry.values() if cls.samples.__func__ is not Op.samples.__func__]  # type: ignore[attr-defined]
-OURS = [cls for cls in registry.values() if cls.__module__.startswith("graphnn.ops.")]
+OURS = [cls for cls in registry.values() if cls.__module__.startswith("graphnn.") and cls.__module__ != Op.__module__]
 
 FLOATS = ["float64", "float64", "float64", "float32", "float32", "float16"]
 DTYPES = [*FLOATS, "int64", "int32", "int8", "uint8", "bool"]
@@ -289,3 +289,39 @@ def test_every_operation_says_what_it_does(cls: type[Op]) -> None:
 def test_erf_is_exact(x: float) -> None:
     ours = float(gn.ops.elementwise.Erf().forward(np.asarray(x)))
     assert abs(ours - math.erf(x)) <= 2 * math.ulp(math.erf(x))
+
+
+def shares(x: Array, axis: int) -> Any:
+    return np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True)
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "function"),
+    [
+        ((6, 2), lambda m, x: m.split(x, 3)),
+        ((2, 7), lambda m, x: m.split(x, [1, 1, 4], axis=-1)),
+        ((2, 3, 4), lambda m, x: m.reshape(x, (-1, 3))),
+        ((2, 3, 4), lambda m, x: m.reshape(x, -1)),
+        ((2, 0), lambda m, x: m.reshape(x, -1)),
+        ((2, 1, 3, 1), lambda m, x: m.squeeze(x)),
+        ((2, 3, 4), lambda m, x: m.swapaxes(x, 0, -1)),
+        ((2, 3, 4), lambda m, x: m.moveaxis(x, (0, 1), (-1, 0))),
+        ((2, 3, 3), lambda m, x: m.einsum("...ij, ...jk", x, x)),
+        ((3, 3), lambda m, x: m.einsum("ii", x)),
+        ((2, 3), lambda m, x: m.zeros_like(x)),
+        ((2, 3), lambda m, x: m.ones_like(x)),
+        ((4, 3, 5), lambda m, x: x[1:, None, ..., ::-2]),
+        ((4, 3, 5), lambda m, x: x[-1, :2]),
+        ((4, 3, 5), lambda m, x: m.softmax(x) if m is gn else shares(x, -1)),
+        ((4, 3, 5), lambda m, x: m.log_softmax(x, axis=1) if m is gn else np.log(shares(x, 1))),
+    ],
+)
+def test_functions_of_several_nodes(shape: tuple[int, ...], function: Any, named: bool) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", [side if side == 1 or not named else f"n{i}" for i, side in enumerate(shape)])
+    value = np.random.default_rng(0).normal(size=shape)
+    ours, theirs = gn.run(function(gn, x), {x: value}), function(np, value)
+    for mine, other in zip(ours, theirs, strict=True) if isinstance(ours, list) else [(ours, theirs)]:
+        assert mine.shape == np.shape(other)
+        np.testing.assert_allclose(mine, other, rtol=1e-14, atol=0)

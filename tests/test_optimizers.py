@@ -12,6 +12,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.files import load, save
 
 TORCH = json.loads((Path(__file__).parent / "data" / "torch_optimizers.json").read_text(encoding="utf-8"))
 PROBLEM = TORCH["problem"]
@@ -235,6 +236,17 @@ def test_asked_again_the_last_one_holds_and_the_first_leaves_nothing_behind() ->
     gn.compile(loss, g.updates)()
     np.testing.assert_allclose(w.value, [0.8, -1.6])
     assert (g["adam_1/step"].value, g["adam_2/step"].value, mine.value) == (0, 1, 1.0)
+
+
+def test_so_it_is_in_a_graph_from_a_file(tmp_path: Path) -> None:
+    g, _, loss = quadratic()
+    g.outputs["loss"] = loss
+    nn.Adam(0.1).updates(loss)
+    save(g, tmp_path / "g.gnn")
+    loaded = load(tmp_path / "g.gnn")
+    assert len(loaded.updates) == 4
+    second = nn.SGD(0.1, momentum=0.9).updates(loaded.outputs["loss"])
+    assert loaded.updates == second
 
 
 def test_both_updates_of_one_optimizer_can_be_used() -> None:

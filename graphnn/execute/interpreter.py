@@ -26,7 +26,7 @@ from ..graph import Array, Graph, Node, Op, Placeholder, Spec, as_array, told_wh
 from ..graph.dimensions import concrete, dimension, names_in, shown
 from ..graph.dimensions import evaluate as size_of
 from ..graph.fetches import resolve
-from ..order import last_uses, schedule
+from ..order import last_uses, ordered
 
 Feed = Mapping[Any, Any]
 Forward = Callable[..., Any]
@@ -68,7 +68,7 @@ class Program:
     """A schedule made ready to be evaluated; kept with its graph, since nodes never change."""
 
     def __init__(self, fetches: Sequence[Node]) -> None:
-        self.order = schedule(list(fetches))
+        self.order = ordered(fetches)
         place = {node: i for i, node in enumerate(self.order)}
         self.fetches = [place[node] for node in fetches]
         self.operands = [tuple([place[operand] for operand in node.inputs]) for node in self.order]
@@ -232,12 +232,13 @@ def prepare(
 
 
 def _settled(node: Node, given: Array) -> Array:
-    """Return what was fed as the placeholder's dtype, read-only, and in C order.
+    """Return what was fed as the placeholder's dtype, read-only, aligned and in C order.
 
     The last bits of a sum depend on the layout, and the same feed is to give the same bits.
     """
     with np.errstate(all="ignore"):
-        array = np.asarray(given, node.dtype, order="C").view()
+        array = np.asarray(given, node.dtype, order="C")
+    array = array.view() if array.flags.aligned else array.copy()
     if node.dtype == np.float16 and given.dtype != np.float16:
         _warn_of_overflow(node, array, [given])
     array.flags.writeable = False

@@ -993,18 +993,27 @@ def as_array(value: Any, what: str) -> Array:
     """
     if isinstance(value, Node):
         raise UsageError(f'{what}: "{value.name}" is a node, not an array')
+    lost = f"{what}: a masked array's mask would be lost; fill it first (array.filled(…))"
     if isinstance(value, np.ma.MaskedArray):
-        raise DtypeError(f"{what}: a masked array's mask would be lost; fill it first (array.filled(…))")
+        raise DtypeError(lost)
     try:
         array = np.asarray(value)
+    except np.ma.MaskError:
+        raise DtypeError(lost) from None
     except ValueError as error:
         if "inhomogeneous" in str(error):
             raise ShapeError(f"{what}: the list is ragged, its rows differ in length") from None
         raise restated(error, f"{what}: {error}") from None
-    if isinstance(value, (list, tuple)) and any(isinstance(part, np.ma.MaskedArray) for part in value):
-        raise DtypeError(f"{what}: a masked array's mask would be lost; fill it first (array.filled(…))")
     kind = _supported(array.dtype, what)
+    if _holds_mask(value):
+        raise DtypeError(lost)
     return array if kind is array.dtype else array.astype(kind)
+
+
+def _holds_mask(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_mask, value))
+    return isinstance(value, np.ma.MaskedArray)
 
 
 def _supported(kind: Any, what: str) -> np.dtype[Any]:

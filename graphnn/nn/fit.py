@@ -104,7 +104,7 @@ def fit(
     rng : numpy.random.Generator or numpy.random.RandomState, optional
         Shuffles: one permutation an epoch. Unless given, ``np.random.default_rng(0)``.
     drop_last : bool
-        Whether to leave out a last batch that is smaller than the others.
+        Whether to leave out a last batch that is smaller than `batch_size`.
     validation : mapping of Node or str to array_like, optional
         Another set, evaluated after each epoch, without updates: the loss as ``val_loss``, metrics as
         ``val_accuracy`` and so on.
@@ -199,7 +199,7 @@ def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Gr
     Returns
     -------
     array, or list, tuple or dict of arrays
-        In the form of `fetches`.
+        In the form of `fetches`; means are float64.
 
     Raises
     ------
@@ -246,7 +246,7 @@ class _Rows:
         if not self.count:
             names = ", ".join(f'"{node.name}"' for node in self.cut)
             raise ValueRangeError(f"{what} is empty: {names} has no rows")
-        self.size: int = min(batch_size or self.count, self.count)
+        self.size: int = batch_size or self.count
 
     def batches(
         self, order: Array | None = None, drop_last: bool = False, start: int = 0
@@ -300,8 +300,10 @@ class _Evaluation:
         totals: list[list[Any]] = [[0] * len(parts) for parts in self._parts]
         for size, batch in rows.batches():
             for values, total, counts in zip(self._step(batch), totals, self._counts, strict=True):
-                share = 1 if counts else size / rows.count
-                total[:] = [t + v * share for t, v in zip(total, values, strict=True)]
+                if counts:
+                    total[:] = [t + v for t, v in zip(total, values, strict=True)]
+                else:
+                    total[0] += values[0].astype(np.float64) * (size / rows.count)
         found = []
         for total, whole in zip(totals, self._wholes, strict=True):
             found.append(np.asarray(whole(total) if whole else total[0]))
@@ -483,8 +485,8 @@ class _Training:
         """Return the state of the generator that shuffles, as plain data."""
         return None if self.rng is None else _plain(_state_of(self.rng))
 
-    def _plan(self) -> list[int]:
-        return [self.rows.count, self.rows.size, self.used]
+    def _plan(self) -> dict[str, int]:
+        return {"rows": self.rows.count, "batch_size": self.rows.size, "rows in batches": self.used}
 
     def _save(self, path: StrPath) -> None:
         graph, arrays = to_data(self.graph)
@@ -494,7 +496,7 @@ class _Training:
             "state": [node.name for node in self.graph.state],
             "shuffling": self.shuffling,
             "history": dict(self.history),
-            "position": {"steps": self.steps, "batch": self.batch, "loss": self.loss, "plan": self._plan()},
+            "position": {"steps": self.steps, "batch": self.batch, "loss": self.loss, **self._plan()},
             "watch": watch and {"best": float(watch.best), "epoch": watch.epoch, "waited": watch.waited},
         }
         best = {f"best/{node.name}": value for node, value in watch.values.items()} if watch else {}
@@ -517,7 +519,8 @@ class _Training:
         state, shuffling = _field(data, "state", list), _field(data, "shuffling", dict, type(None))
         columns, position = _field(data, "history", dict), _field(data, "position", dict)
         steps, batch = _field(position, "steps", int), _field(position, "batch", int)
-        loss, plan = _field(position, "loss", float), _field(position, "plan", list)
+        loss = _field(position, "loss", float)
+        plan = {name: _field(position, name, int) for name in self._plan()}
         watched = _field(data, "watch", dict, type(None)) if watch else None
         if watched is not None:
             best = _field(watched, "best", float)
@@ -539,8 +542,8 @@ class _Training:
             )
         if batch and plan != self._plan():
             raise ValueRangeError(
-                f"the checkpoint stands amid an epoch of {plan[0]:,} rows in batches of {plan[1]:,}, and this call has "
-                f"{self.rows.count:,} in batches of {self.rows.size:,}: resume with the same feed, batch_size and drop_last"
+                f"the checkpoint stands amid an epoch with {_told(plan)}, and this call has {_told(self._plan())}: "
+                "resume with the same feed, batch_size and drop_last"
             )
         if (shuffling is None) != (self.rng is None):
             raise ValueRangeError(f"the checkpoint was made with shuffle={shuffling is not None}")
@@ -553,6 +556,10 @@ class _Training:
         if watch and watched is not None:
             watch.best, watch.epoch, watch.waited, watch.values = best, epoch, waited, bests
             history.best = epoch or None
+
+
+def _told(plan: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} = {number:,}" for name, number in plan.items())
 
 
 def _field(data: Any, name: str, *kinds: type) -> Any:

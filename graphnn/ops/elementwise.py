@@ -384,10 +384,8 @@ class Erf(Elementwise):
         return cotangent * (fn.exp(-fn.square(inputs[0])) * (2 / math.sqrt(math.pi)))
 
 
-# Coefficients from the highest power down, of numerator and denominator. Their source bears this notice:
-# Copyright (C) 1993 by Sun Microsystems, Inc. All rights reserved. Developed at SunPro, a Sun Microsystems, Inc.
-# business. Permission to use, copy, modify, and distribute this software is freely granted, provided that this
-# notice is preserved.
+# Coefficients from the highest power down, of numerator and denominator: the figures of s_erf.c in fdlibm, published
+# by Sun Microsystems in 1993.
 _ERF_SMALL = (  # (erf(x) - x) / x, of x², below 0.84375
     (-2.37630166566501626084e-05, -5.77027029648944159157e-03, -2.84817495755985104766e-02,
      -3.25042107247001499370e-01, 1.28379167095512558561e-01),

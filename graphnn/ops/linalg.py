@@ -357,17 +357,17 @@ class Norm(Op):
     def _slope(self, x: Node, output: Node) -> Node:
         """Return the derivative in each element of x."""
         axes = self._over(x.ndim)
+        if self.ord == 1:
+            return fn.sign(x)
         norm = output if self.keepdims or self.axis is None else fn.expand_dims(output, axes)
+        if self.ord is not None and math.isinf(self.ord):
+            ties = fn.cast(fn.equal(fn.absolute(x), norm), output.dtype)
+            return fn.sign(x) * (ties / fn.sum(ties, axes, keepdims=True))
         # Twice a where: what is not taken must be finite too, or its own derivative would be 0 * inf.
         zero = fn.equal(norm, 0)
         safe = fn.where(zero, 1.0, norm)
         if self.ord is None or self.ord == 2:
             return fn.where(zero, 0.0, x / safe)
-        if self.ord == 1:
-            return fn.sign(x)
-        if math.isinf(self.ord):
-            ties = fn.cast(fn.equal(fn.absolute(x), norm), output.dtype)
-            return fn.sign(x) * (ties / fn.sum(ties, axes, keepdims=True))
         part = fn.absolute(x) / safe
         return fn.sign(x) * fn.power(fn.where(fn.equal(part, 0), 1.0, part), self.ord - 1)
 

@@ -1,0 +1,236 @@
+"""The operations for HIPS autograd, as a second opinion on values and gradients.
+
+What autograd.numpy has is taken from there; the rest is composed of it. Where the elements only move, or are added up
+where they go, the composition is a product with a matrix of zeros and ones that NumPy itself fills in.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from typing import Any
+
+import autograd.numpy as anp
+import autograd.scipy.special as asp
+import numpy as np
+from autograd import make_vjp
+from autograd.extend import defvjp, notrace_primitive, primitive
+from random_graphs import Recipe, Use, compute
+
+from graphnn.graph import operation
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_held = notrace_primitive(lambda x: x)
+_floor_divide = notrace_primitive(np.floor_divide)
+
+
+@primitive
+def _expm1(x: Any) -> Any:
+    return np.expm1(x)
+
+
+defvjp(_expm1, lambda ans, x: lambda g: g * anp.exp(x))
+
+
+def value_and_gradients(recipe: Recipe) -> tuple[Array, list[Array]]:
+    """Return a recipe's result, and its gradient with respect to each input."""
+    pull, value = make_vjp(lambda inputs: compute(recipe, function, inputs))(recipe.inputs)
+    return np.asarray(value), [np.asarray(gradient) for gradient in pull(np.ones_like(value))]
+
+
+def function(line: Use) -> Callable[..., Any]:
+    """Return what a line does, for autograd.numpy's arrays."""
+    return partial(_FUNCTIONS.get(line.op) or getattr(anp, line.op), **line.attributes)
+
+
+def _moved(x: Any, places: Any) -> Any:
+    """Return the elements of the flattened x at these places."""
+    places = np.asarray(places)
+    return anp.reshape(anp.dot(np.eye(anp.size(x))[places.ravel()], anp.ravel(x)), places.shape)
+
+
+def _put(x: Any, places: Any, shape: Sequence[int]) -> Any:
+    """Return zeros of this shape with the elements of x added at the flat places."""
+    size = math.prod(shape)
+    return anp.reshape(anp.dot(anp.ravel(x), np.eye(size)[np.asarray(places).ravel()]), shape)
+
+
+def _numbered(shape: Sequence[int]) -> Array:
+    return np.arange(math.prod(shape)).reshape(shape)
+
+
+def _index_add(x: Any, indices: Array, shape: Sequence[int], axis: int | None) -> Any:
+    return _put(x, np.take(_numbered(shape), indices, axis), shape)
+
+
+def _add_along_axis(x: Any, indices: Array, shape: Sequence[int], axis: int) -> Any:
+    return _put(x, np.take_along_axis(_numbered(shape), indices, axis), shape)
+
+
+def _pick(x: Any, labels: Array) -> Any:
+    return anp.sum(x * np.eye(anp.shape(x)[-1])[labels], axis=-1)
+
+
+def _place(x: Any, labels: Array, classes: int) -> Any:
+    return anp.expand_dims(x, -1) * np.eye(classes)[labels]
+
+
+def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+
+
+def _product(factors: Sequence[Any], like: Any) -> Any:
+    return reduce(lambda a, b: a * b, factors, anp.ones(anp.shape(like)))
+
+
+def _prod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Multiply slice by slice: autograd's own divides, and so has no gradient where a factor is 0."""
+    axes = _axes(axis, anp.ndim(x))
+    kept = [i for i in range(anp.ndim(x)) if i not in axes]
+    shape = anp.shape(x)
+    flat = anp.reshape(anp.transpose(x, (*kept, *axes)), (*[shape[i] for i in kept], -1))
+    result = _product([flat[..., i] for i in range(anp.shape(flat)[-1])], flat[..., 0])
+    return anp.reshape(result, [1 if i in axes else n for i, n in enumerate(shape)]) if keepdims else result
+
+
+def _prod_others(x: Any, axis: int) -> Any:
+    parts = anp.moveaxis(x, axis, 0)
+    count = anp.shape(parts)[0]
+    others = [_product([parts[k] for k in range(count) if k != i], parts[0]) for i in range(count)]
+    return anp.moveaxis(anp.stack(others), 0, axis)
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    over = partial(anp.sum, axis=axis, keepdims=keepdims)
+    if ord is None or ord == 2:
+        return anp.sqrt(over(x * x))
+    if math.isinf(ord):
+        return (anp.max if ord > 0 else anp.min)(anp.abs(x), axis=axis, keepdims=keepdims)
+    return over(anp.abs(x) ** ord) ** (1 / ord)
+
+
+def _einsum(*operands: Any, subscripts: str) -> Any:
+    if "ii" not in subscripts:
+        return anp.einsum(subscripts, *operands)
+    diagonal = operands[0] * np.eye(anp.shape(operands[0])[0])
+    return anp.sum(diagonal, axis=1 if subscripts == "ii->i" else None)
+
+
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    """Choose between x and y: autograd's own gradient does not undo a broadcast."""
+    zeros = np.zeros(np.broadcast_shapes(*[anp.shape(v) for v in (condition, x, y)]))
+    return anp.where(condition, x + zeros, y + zeros)
+
+
+def _logaddexp0(x: Any) -> Any:
+    return anp.logaddexp(x, 0.0)
+
+
+def _log_softmax(x: Any, axis: int) -> Any:
+    return x - asp.logsumexp(x, axis=axis, keepdims=True)
+
+
+def _sigmoid(x: Any) -> Any:
+    return 0.5 * (anp.tanh(0.5 * x) + 1.0)
+
+
+def _elu(x: Any, alpha: float = 1.0) -> Any:
+    return _where(x > 0, x, alpha * _expm1(anp.minimum(x, 0.0)))
+
+
+def _clip(x: Any, lo: float | None, hi: float | None) -> Any:
+    return anp.clip(x, -np.inf if lo is None else lo, np.inf if hi is None else hi)
+
+
+def _sum_to(x: Any, shape: Sequence[int]) -> Any:
+    whole = (1,) * (anp.ndim(x) - len(shape)) + tuple(shape)
+    axes = tuple(i for i, n in enumerate(whole) if n == 1)
+    return anp.reshape(anp.sum(x, axis=axes, keepdims=True) if axes else x, shape)
+
+
+def _squeeze(x: Any, axis: Any) -> Any:
+    axes = _axes(axis, anp.ndim(x))
+    return anp.reshape(x, [n for i, n in enumerate(anp.shape(x)) if i not in axes])
+
+
+def _expand_dims(x: Any, axis: Any) -> Any:
+    return anp.reshape(x, np.expand_dims(np.empty(anp.shape(x)), axis).shape)
+
+
+def _split(x: Any, indices_or_sections: Any, axis: int, part: int) -> Any:
+    return _moved(x, np.split(_numbered(anp.shape(x)), indices_or_sections, axis)[part])
+
+
+def _pad(x: Any, pad_width: Any, constant_values: float) -> Any:
+    framed = np.pad(np.zeros(anp.shape(x)), pad_width, constant_values=constant_values)
+    places = np.pad(_numbered(anp.shape(x)), pad_width, constant_values=-1)
+    return framed + _put(x, np.flatnonzero(places >= 0), framed.shape)
+
+
+def _from_nothing(op: str) -> Callable[..., Any]:
+    return lambda *operands, **attributes: operation(op)(**attributes).forward(*operands)
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    # Under another name, or with other arguments.
+    "divide_by": lambda x, count: x / count,
+    "cast": lambda x, dtype: x * 1.0,
+    "stop_gradient": _held,
+    "floor_divide": _floor_divide,
+    "argmax": lambda x, axis, keepdims: np.argmax(_held(x), axis=axis, keepdims=keepdims),
+    "argmin": lambda x, axis, keepdims: np.argmin(_held(x), axis=axis, keepdims=keepdims),
+    "concatenate": lambda *operands, axis: (
+        anp.concatenate([anp.ravel(x) for x in operands] if axis is None else operands, axis or 0)
+    ),
+    "stack": lambda *operands, axis: anp.stack(operands, axis),
+    "getitem": lambda x, index: x[index],
+    "einsum": _einsum,
+    "clip": _clip,
+    "outer": lambda x, y: anp.reshape(x, (-1, 1)) * anp.reshape(y, (1, -1)),
+    "flip": lambda x, axis: _moved(x, np.flip(_numbered(anp.shape(x)), axis)),
+    "tile": lambda x, reps: _moved(x, np.tile(_numbered(anp.shape(x)), reps)),
+    "repeat": lambda x, repeats, axis: _moved(x, np.repeat(_numbered(anp.shape(x)), repeats, axis)),
+    "pad": _pad,
+    "squeeze": _squeeze,
+    "expand_dims": _expand_dims,
+    "split": _split,
+    "cumsum": lambda x, axis: anp.cumsum(x, axis=axis),
+    "norm": _norm,
+    "prod": _prod,
+    "logsumexp": asp.logsumexp,
+    "erf": asp.erf,
+    "expm1": _expm1,
+    "where": _where,
+    # Composed.
+    "broadcast_to": lambda x, shape: x * np.ones(shape),
+    "sum_to": _sum_to,
+    "slice_add": lambda x, index, shape: _put(x, _numbered(shape)[index], shape),
+    "take": lambda x, indices, axis: _moved(x, np.take(_numbered(anp.shape(x)), indices, axis)),
+    "index_add": _index_add,
+    "take_along_axis": lambda x, indices, axis: _moved(x, np.take_along_axis(_numbered(anp.shape(x)), indices, axis)),
+    "add_along_axis": _add_along_axis,
+    "pick": _pick,
+    "place": _place,
+    "one_hot": lambda labels, depth, dtype: np.eye(depth, dtype=dtype)[labels],
+    "prod_others": _prod_others,
+    "sigmoid": _sigmoid,
+    "softplus": _logaddexp0,
+    "relu": lambda x: _where(x > 0, x, 0.0),
+    "leaky_relu": lambda x, negative_slope=0.01: _where(x > 0, x, negative_slope * x),
+    "prelu": lambda x, slope: _where(x > 0, x, slope * x),
+    "elu": _elu,
+    "gelu": lambda x: 0.5 * x * (1.0 + asp.erf(x / math.sqrt(2.0))),
+    "silu": lambda x: x * _sigmoid(x),
+    "softmax": lambda x, axis: anp.exp(_log_softmax(x, axis)),
+    "log_softmax": _log_softmax,
+    # Without operands that have gradients.
+    "zeros": _from_nothing("zeros"),
+    "eye": _from_nothing("eye"),
+    "random_uniform": _from_nothing("random_uniform"),
+    "zeros_like": lambda x: np.zeros(anp.shape(x)),
+    "ones_like": lambda x: np.ones(anp.shape(x)),
+}
+
+OPS: frozenset[str] = frozenset(_FUNCTIONS)
