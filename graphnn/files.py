@@ -18,7 +18,7 @@ import numpy as np
 from .container import StrPath, read, write
 from .errors import FileFormatError, UsageError
 from .graph import Array, Constant, Graph, Node, Op, Origin, Parameter, Scope, Shape, flatten, registry
-from .graph.fetches import ancestors, resolve
+from .graph.fetches import ancestors, resolve, with_advances
 
 __all__ = ["from_data", "load", "save", "to_data"]
 
@@ -307,7 +307,7 @@ def _chosen(fetches: Any) -> tuple[Graph, list[Node], list[Scope]]:
                 f"{hint}, and that holds all its parameters"
             )
     graph, wanted, _ = resolve(fetches)
-    nodes = sorted(ancestors(wanted), key=lambda node: node.index)
+    nodes = sorted(with_advances(ancestors(wanted)), key=lambda node: node.index)
     paths: set[str] = set()
     for node in nodes:
         scope = graph.scopes.get(node.scope)

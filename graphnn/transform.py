@@ -89,8 +89,13 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
     wanted = [operand(None, node) for node in fetches]
     target = Graph(source.name, source.dtype)
     target.memory_budget = source.memory_budget
+    order = _in_order(wanted, operand)
+    # A counter comes with what moves it on, or every step of the copy would draw the same numbers.
+    moving = [operand(None, following) for counter, following in source.advances.items() if counter in set(order)]
+    if not set(order).issuperset(moving):
+        order = _in_order([*wanted, *moving], operand)
     copies: dict[Node, Node] = {}
-    for node in _in_order(wanted, operand):
+    for node in order:
         target._scope = target.mirrored(source.scopes.get(node.scope))
         target._origin = node.origin
         inputs = tuple(copies[operand(node, given)] for given in node.inputs)

@@ -5,21 +5,24 @@ where they go, the composition is a product with a matrix of zeros and ones that
 """
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import autograd.numpy as anp
 import autograd.scipy.special as asp
 import numpy as np
 from autograd import make_vjp
 from autograd.extend import defvjp, notrace_primitive, primitive
-from random_graphs import Recipe, Use, compute
+from random_graphs import Recipe, Use, build, compute
 
+import graphnn as gn
 from graphnn.graph import operation
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_EPS = float(np.finfo(np.float64).eps)
 _held = notrace_primitive(lambda x: x)
 _floor_divide = notrace_primitive(np.floor_divide)
 
@@ -32,10 +35,71 @@ def _expm1(x: Any) -> Any:
 defvjp(_expm1, lambda ans, x: lambda g: g * anp.exp(x))
 
 
-def value_and_gradients(recipe: Recipe) -> tuple[Array, list[Array]]:
-    """Return a recipe's result, and its gradient with respect to each input."""
-    pull, value = make_vjp(lambda inputs: compute(recipe, function, inputs))(recipe.inputs)
-    return np.asarray(value), [np.asarray(gradient) for gradient in pull(np.ones_like(value))]
+class Comparison(NamedTuple):
+    """What came of comparing a recipe.
+
+    Attributes
+    ----------
+    told : str
+        What differs; empty if nothing does.
+    decided : bool
+        Whether it was held to the tolerance. Where autograd's own figures part by as much at inputs that differ in
+        their last bits, as those of a gradient that is nothing but rounding, there is nothing to be compared.
+    lively : bool
+        Whether every gradient is finite and not zero.
+    """
+
+    told: str
+    decided: bool
+    lively: bool
+
+
+def compared(recipe: Recipe, rtol: float = 1e-9) -> Comparison:
+    """Compare a recipe's value, gradients, and its slope along some direction, by both modes, with autograd's."""
+    wanted = figures(recipe, recipe.inputs)
+    lively = all(np.isfinite(g).all() and g.any() for g in wanted[1:-1])
+    got = _ours(recipe)
+    apart = [np.max(np.abs(a - b)) if a.shape == b.shape else np.inf for a, b in zip(got, wanted, strict=True)]
+    sizes = [np.max(np.abs(b)) for b in wanted]
+    if all(d <= rtol * size for d, size in zip(apart, sizes, strict=True)):
+        return Comparison("", True, lively)
+    # What adds up to nothing leaves some last bits of what it adds up, which is the result's cotangent, 1, if no more.
+    rounding = [_EPS * max(1.0, *sizes)] * len(wanted)
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        nearby = [x * (1 + 4 * _EPS * rng.choice([-1, 0, 1], x.shape)) for x in recipe.inputs]
+        for i, figure in enumerate(figures(recipe, nearby)):
+            rounding[i] = max(rounding[i], float(np.max(np.abs(figure - wanted[i]))))
+    names = ["the value", *[f"the gradient of input {i}" for i in range(len(wanted) - 2)], "the slope, forwards"]
+    told = [
+        f"{name}: {a} here, {b} there"
+        for name, a, b, d, size, r in zip(names, got, wanted, apart, sizes, rounding, strict=True)
+        if not d <= max(rtol * size, 100 * r)
+    ]
+    return Comparison("\n".join(told), bool(told), lively)
+
+
+def figures(recipe: Recipe, inputs: list[Array]) -> list[Array]:
+    """Return autograd's value, gradients, and slope along the direction."""
+    pull, value = make_vjp(lambda values: compute(recipe, function, values))(inputs)
+    gradients = [np.asarray(gradient) for gradient in pull(np.ones_like(value))]
+    slope = sum(np.sum(g * t) for g, t in zip(gradients, _direction(recipe), strict=True))
+    return [np.asarray(value), *gradients, np.asarray(slope)]
+
+
+def _ours(recipe: Recipe) -> list[Array]:
+    built = build(recipe, gn.Graph())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gn.GraphnnWarning)  # that a derivative is zeros, which the oracle confirms
+        gradients = gn.grad(built.result, built.inputs)
+        slope = gn.jvp(built.result, dict(zip(built.inputs, _direction(recipe), strict=True)))
+    figures: list[Array] = gn.run([built.result, *gradients, slope], built.feed)
+    return figures
+
+
+def _direction(recipe: Recipe) -> list[Array]:
+    rng = np.random.default_rng(1)
+    return [np.asarray(rng.uniform(0.5, 1.5, x.shape)) for x in recipe.inputs]
 
 
 def function(line: Use) -> Callable[..., Any]:

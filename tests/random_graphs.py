@@ -150,26 +150,40 @@ class _RefusedError(Exception):
 
 
 class _Writer:
-    """A recipe on its way: its lines, their values, and how often each is read."""
+    """A recipe on its way: its lines, their values, how often each is read, and which inputs it has a gradient in."""
 
     def __init__(self, rng: np.random.Generator, dtype: Any) -> None:
         self.rng, self.dtype, self.draw = rng, np.dtype(dtype), Draw(rng, dtype)
         self.lines: list[Input | Fixed | Use] = []
         self.values: list[Array] = []
         self.reads: list[int] = []
+        self.carries: list[frozenset[int]] = []
+        self.closing = False
+        self.shortcuts: set[int] = set()
+        """Inputs that lead to the result directly, too: such graphs have a gradient even where all else is flat."""
+        self.joins = self.chance(0.7)
+        """Whether what is loose at the end is joined and then reduced, or reduced and then added up."""
 
     # --- lines
 
     def _append(self, line: Input | Fixed | Use, value: Array) -> int:
+        place = len(self.lines)
+        carried: frozenset[int] = frozenset([place] if isinstance(line, Input) else [])
+        if isinstance(line, Use) and value.dtype.kind == "f":
+            carried = carried.union(*[self.carries[o] for i, o in enumerate(line.operands) if _flows(line, i)])
         self.lines.append(line)
         self.values.append(value)
         self.reads.append(0)
-        return len(self.lines) - 1
+        self.carries.append(carried)
+        return place
 
     def new(self, shape: Sequence[int], lo: float = -2.0, hi: float = 2.0) -> int:
         """Write an input, or now and then a constant."""
         value = self.draw.array(shape, lo, hi)
-        return self._append(Fixed(value) if self.lines and self.chance(0.3) else Input(value), value)
+        place = self._append(Fixed(value) if self.lines and self.chance(0.3) else Input(value), value)
+        if self.chance(0.4):
+            self.shortcuts.add(place)
+        return place
 
     def fixed(self, value: Any) -> int:
         value = np.asarray(value)
@@ -180,9 +194,9 @@ class _Writer:
         read = [o for o in operands if isinstance(o, int)]
         with np.errstate(all="ignore"):
             value = _value(line, [self.values[o] if isinstance(o, int) else o for o in operands])
-        if value.size > MOST_ELEMENTS or value.ndim > MOST_AXES or not value.size:
+        if not self.closing and (value.size > MOST_ELEMENTS or value.ndim > MOST_AXES or not value.size):
             raise _RefusedError
-        if value.dtype.kind == "f" and not np.all(np.abs(value) <= LARGEST):
+        if not self.closing and value.dtype.kind == "f" and not np.all(np.abs(value) <= LARGEST):
             raise _RefusedError
         for place in read:
             self.reads[place] += 1
@@ -190,8 +204,9 @@ class _Writer:
 
     def back_to(self, length: int, reads: list[int]) -> None:
         """Forget the lines after the first so many."""
-        del self.lines[length:], self.values[length:]
+        del self.lines[length:], self.values[length:], self.carries[length:]
         self.reads[:] = reads
+        self.shortcuts = {place for place in self.shortcuts if place < length}
 
     # --- choices
 
@@ -199,12 +214,15 @@ class _Writer:
         return bool(self.rng.random() < probability)
 
     def find(self, fits: Callable[[Array], Any] = lambda v: True, kinds: str = "f") -> int:
-        """Return the place of a value, more often than not one that nothing reads yet."""
+        """Return the place of a value: more often than not one with a gradient, and one that nothing reads yet."""
         places = [i for i, v in enumerate(self.values) if v.dtype.kind in kinds and fits(v)]
         if not places:
             raise _RefusedError
-        fresh = [i for i in places if not self.reads[i]]
-        return self.draw.choice(fresh if fresh and self.chance(0.7) else places)
+        if self.chance(0.8):
+            places = [i for i in places if self.carries[i]] or places
+        if self.chance(0.7):
+            places = [i for i in places if not self.reads[i]] or places
+        return self.draw.choice(places)
 
     def tame(self, limit: float = 8.0, fits: Callable[[Array], Any] = lambda v: True) -> int:
         """Return the place of a float within limits, brought there if need be."""
@@ -251,6 +269,14 @@ class _Writer:
             if v.dtype.kind == "i" and v.shape == tuple(shape) and v.min() >= lo and v.max() <= hi
         ]
         return self.draw.choice(there) if there else self.fixed(self.draw.integers(shape, lo, hi))
+
+
+def _flows(line: Use, i: int) -> bool:
+    """Return whether a line passes a gradient to its operand."""
+    if not isinstance(line.operands[i], int) or line.op in ("zeros_like", "ones_like"):
+        return False
+    cls = registry.get(line.op)
+    return cls is None or (cls.differentiable and cls(**line.attributes).flows(i))
 
 
 def _broadcasts(*shapes: tuple[int, ...]) -> bool:
@@ -623,7 +649,7 @@ def _matmul(w: _Writer, op: str) -> int:
     n = shape[-1]
     if w.chance(0.5):  # as a layer does
         wide = w.draw.integer(1, 4)
-        y = w.new(w.draw.choice([(n, wide), (n,), (*shape[:-2][:1], n, wide)]))
+        y = w.new(w.draw.choice([(n, wide), (n,), (*shape[:-2], n, wide)]))
     else:
 
         def fits(v: Array) -> bool:
@@ -724,26 +750,31 @@ def random_graph(
     return Recipe(tuple(w.lines))
 
 
-def _sinks(w: _Writer) -> list[int]:
-    """Return what nothing reads yet."""
-    return [place for place, count in enumerate(w.reads) if not count]
+def _loose(w: _Writer) -> list[int]:
+    """Return what the result must still be made of: what nothing reads, and inputs that would have no gradient."""
+    sinks = [place for place, count in enumerate(w.reads) if not count]
+    carried: frozenset[int] = frozenset().union(*[w.carries[place] for place in sinks])
+    bare = [i for i, line in enumerate(w.lines) if isinstance(line, Input) and (i in w.shortcuts or i not in carried)]
+    return [*dict.fromkeys(sinks + bare)]
 
 
 def _cost(w: _Writer) -> int:
-    """Return how many lines it takes to make one number of all that is not read yet."""
-    lines = -1
-    for place in _sinks(w):
-        value = w.values[place]
-        lines += 1 + (0 if value.dtype.kind == "f" else 1) + (2 if value.ndim else 0)
-    return max(lines, 1)
+    """Return how many lines it takes to make one number of all that is loose."""
+    loose = [w.values[place] for place in _loose(w)]
+    casts = sum(value.dtype.kind != "f" for value in loose)
+    if w.joins and len(loose) > 1:
+        return casts + 3
+    return max(1, casts + len(loose) - 1 + sum(2 for value in loose if value.ndim))
 
 
 def _close(w: _Writer, plain: bool) -> None:
-    """Reduce what is not read yet to one number: weighted, lest a sum of a softmax have no gradient."""
+    """Reduce what is loose to one number: weighted, lest the sum of a softmax have no gradient."""
+    w.closing = True
+    loose = [w.use("cast", p, dtype=w.dtype.name) if w.values[p].dtype.kind != "f" else p for p in _loose(w)]
+    if w.joins and len(loose) > 1:
+        loose = [w.use("concatenate", *loose, axis=None)]
     numbers = []
-    for place in _sinks(w):
-        if w.values[place].dtype.kind != "f":
-            place = w.use("cast", place, dtype=w.dtype.name)
+    for place in loose:
         value = w.values[place]
         if value.ndim and plain:
             place = w.use("sum", place)

@@ -143,7 +143,7 @@ UNARY: list[Callable[[st.DataObject, Node], Node]] = [
     lambda data, h: gn.softmax(h, axis=1),
     lambda data, h: h - gn.mean(h, axis=0, keepdims=True),
     lambda data, h: gn.concatenate([h[..., 1:], h[:, :1]], axis=1),
-    lambda data, h: gn.cast(gn.cast(h, "float16"), h.dtype),
+    lambda data, h: gn.cast(gn.cast(h, "float32"), h.dtype),
     lambda data, h: gn.where(h > 0, h, 0.25),
 ]
 

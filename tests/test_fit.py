@@ -709,7 +709,6 @@ def test_a_checkpoint_holds_the_graph(tmp_path: Path) -> None:
     nn.fit(p.step, p.feed, epochs=2, checkpoint=tmp_path / "c")
     data, arrays = container.read(tmp_path / "c", "checkpoint")
     inside = {name.removeprefix("graph/"): array for name, array in arrays.items() if name.startswith("graph/")}
-
     graph = from_data(data["graph"], inside)
     assert gn.run(graph.outputs["loss"], {"x": X, "y": Y}) == gn.run(p.loss, p.feed)
     graph_step, again = gn.compile(graph.outputs["loss"], graph.updates), p.step(p.feed)

@@ -20,7 +20,7 @@ from graphnn.graph.origin import origin_of
 ROOT = Path(__file__).parent.parent
 
 # What a user writes. A comment names the nodes that are made on its line: all there are.
-SOURCE = '''\
+SOURCE = """\
 import numpy as np
 import graphnn as gn
 from graphnn import nn
@@ -63,7 +63,7 @@ with g.scope("head"):
     )
 made = list(map(gn.negative, [out]))  #: negative
 loss = gn.mean(out, axis=None)  #: mean
-'''  # noqa: E501
+"""  # noqa: E501
 
 REPORT = """
 import json
@@ -180,16 +180,19 @@ for cell in cells:
     result = shell.run_cell(cell, store_history=True)
     result.raise_error()
 g = shell.user_ns["g"]
+assert FILE in g["x"].origin.file, g["x"].origin
 """
 SHELLS = {
     "IPython": """
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
+FILE = "<ipython-input-1-"
 """,
     "Jupyter": """
 from ipykernel.compiler import XCachingCompiler
 from ipykernel.zmqshell import ZMQInteractiveShell
 shell = ZMQInteractiveShell.instance(compiler_class=XCachingCompiler)
+FILE = "ipykernel_"
 """,
 }
 

@@ -67,7 +67,8 @@ class Binding(NamedTuple):
 class Program:
     """A schedule made ready to be evaluated; kept with its graph, since nodes never change."""
 
-    def __init__(self, fetches: Sequence[Node]) -> None:
+    def __init__(self, graph: Graph, fetches: Sequence[Node]) -> None:
+        self.graph = graph
         self.order = ordered(fetches)
         place = {node: i for i, node in enumerate(self.order)}
         self.fetches = [place[node] for node in fetches]
@@ -192,7 +193,7 @@ def program_of(graph: Graph, fetches: Sequence[Node]) -> Program:
     if program is None:
         if len(programs) >= _MOST_PROGRAMS:
             programs.clear()
-        program = programs[key] = Program(fetches)
+        program = programs[key] = Program(graph, fetches)
     return program
 
 
@@ -360,6 +361,9 @@ def evaluate(prepared: Prepared) -> Iterator[Step]:
     """
     program, binding, given = prepared
     order = program.order
+    # As it is now: another thread may make an update before this run ends.
+    known = program.graph.state | given
+    constants = program.graph._constants
     ndarray = np.ndarray
     values: list[Any] = [None] * len(order)
     make = tuple.__new__
@@ -368,7 +372,7 @@ def evaluate(prepared: Prepared) -> Iterator[Step]:
     ):
         operands = tuple([values[place] for place in places])
         if forward is None:
-            value = given[node] if isinstance(node.op, Placeholder) else node.graph._stored(node)
+            value = known[node] if node in known else constants[node]
         else:
             try:
                 value = forward(*operands)

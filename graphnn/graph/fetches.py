@@ -73,3 +73,9 @@ def ancestors(nodes: Iterable[Node]) -> set[Node]:
                 found.add(operand)
                 waiting.append(operand)
     return found
+
+
+def with_advances(nodes: set[Node]) -> set[Node]:
+    """Return `nodes` and what moves on the counters among them, without which every step would draw the same numbers."""
+    graph = next(iter(nodes)).graph
+    return nodes | ancestors(following for counter, following in graph.advances.items() if counter in nodes)
