@@ -135,7 +135,8 @@ def restated(error: Exception, message: str) -> GraphnnError:
 def placed(error: GraphnnError, origin: object) -> GraphnnError:
     """Return `error` with the user's line in its message, unless it names one already."""
     if error.origin is None:
-        error.args = (f"{error}\n  at {origin}", *error.args[1:])
+        if getattr(origin, "file", True):
+            error.args = (f"{error}\n  at {origin}", *error.args[1:])
         error.origin = origin
     return error
 

@@ -14,6 +14,7 @@ import autograd.numpy as anp
 import autograd.scipy.special as asp
 import numpy as np
 from autograd import make_vjp
+from autograd.tracer import getval
 from autograd.extend import defvjp, notrace_primitive, primitive
 from random_graphs import Recipe, Use, build, compute
 
@@ -54,52 +55,93 @@ class Comparison(NamedTuple):
     lively: bool
 
 
-def compared(recipe: Recipe, rtol: float = 1e-9) -> Comparison:
-    """Compare a recipe's value, gradients, and its slope along some direction, by both modes, with autograd's."""
-    wanted = figures(recipe, recipe.inputs)
-    lively = all(np.isfinite(g).all() and g.any() for g in wanted[1:-1])
-    got = _ours(recipe)
-    apart = [np.max(np.abs(a - b)) if a.shape == b.shape else np.inf for a, b in zip(got, wanted, strict=True)]
-    sizes = [np.max(np.abs(b)) for b in wanted]
-    if all(d <= rtol * size for d, size in zip(apart, sizes, strict=True)):
+def knows(op: str) -> bool:
+    """Return whether an operation can be compared."""
+    return op in _FUNCTIONS or hasattr(anp, op)
+
+
+def compared(recipe: Recipe, order: int = 1, rtol: float = 1e-9) -> Comparison:
+    """Compare a recipe's value, its gradients, and its slope along a direction in forward mode, with autograd's.
+
+    Of order 2 also the gradients of that slope, in all the ways that reverse and forward mode can be put together.
+    Each figure is held to `rtol` of its largest element.
+    """
+    wanted = _theirs(recipe, recipe.inputs, order)
+    got = _ours(recipe, order)
+    gradients = [wanted[f"gradient {i}"] for i in range(len(recipe.inputs))]
+    lively = all(np.isfinite(gradient).all() and gradient.any() for gradient in gradients)
+    sizes = {name: float(np.max(np.abs(figure))) for name, figure in wanted.items()}
+    apart = {name: _apart(figure, wanted[_whose(name)]) for name, figure in got.items()}
+    if all(distance <= rtol * sizes[_whose(name)] for name, distance in apart.items()):
         return Comparison("", True, lively)
     # What adds up to nothing leaves some last bits of what it adds up, which is the result's cotangent, 1, if no more.
-    rounding = [_EPS * max(1.0, *sizes)] * len(wanted)
+    rounding = dict.fromkeys(wanted, _EPS * max(1.0, *sizes.values()))
     rng = np.random.default_rng(0)
     for _ in range(8):
         nearby = [x * (1 + 4 * _EPS * rng.choice([-1, 0, 1], x.shape)) for x in recipe.inputs]
-        for i, figure in enumerate(figures(recipe, nearby)):
-            rounding[i] = max(rounding[i], float(np.max(np.abs(figure - wanted[i]))))
-    names = ["the value", *[f"the gradient of input {i}" for i in range(len(wanted) - 2)], "the slope, forwards"]
+        for name, figure in _theirs(recipe, nearby, order).items():
+            rounding[name] = max(rounding[name], _apart(figure, wanted[name]))
     told = [
-        f"{name}: {a} here, {b} there"
-        for name, a, b, d, size, r in zip(names, got, wanted, apart, sizes, rounding, strict=True)
-        if not d <= max(rtol * size, 100 * r)
+        f"{name}: {got[name]} here, {wanted[_whose(name)]} there"
+        for name, distance in apart.items()
+        if not distance <= max(rtol * sizes[_whose(name)], 100 * rounding[_whose(name)])
     ]
     return Comparison("\n".join(told), bool(told), lively)
 
 
-def figures(recipe: Recipe, inputs: list[Array]) -> list[Array]:
-    """Return autograd's value, gradients, and slope along the direction."""
-    pull, value = make_vjp(lambda values: compute(recipe, function, values))(inputs)
-    gradients = [np.asarray(gradient) for gradient in pull(np.ones_like(value))]
-    slope = sum(np.sum(g * t) for g, t in zip(gradients, _direction(recipe), strict=True))
-    return [np.asarray(value), *gradients, np.asarray(slope)]
+def _apart(a: Array, b: Array) -> float:
+    return float(np.max(np.abs(a - b))) if a.shape == b.shape else np.inf
 
 
-def _ours(recipe: Recipe) -> list[Array]:
-    built = build(recipe, gn.Graph())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", gn.GraphnnWarning)  # that a derivative is zeros, which the oracle confirms
-        gradients = gn.grad(built.result, built.inputs)
-        slope = gn.jvp(built.result, dict(zip(built.inputs, _direction(recipe), strict=True)))
-    figures: list[Array] = gn.run([built.result, *gradients, slope], built.feed)
-    return figures
+def _whose(name: str) -> str:
+    """Return the name of the figure that one of several ways leads to: "bend 0, by the jvp of vjp" is bend 0."""
+    return name.partition(",")[0]
 
 
 def _direction(recipe: Recipe) -> list[Array]:
     rng = np.random.default_rng(1)
     return [np.asarray(rng.uniform(0.5, 1.5, x.shape)) for x in recipe.inputs]
+
+
+def _theirs(recipe: Recipe, inputs: list[Array], order: int) -> dict[str, Array]:
+    direction = _direction(recipe)
+
+    def slope(inputs: Any) -> Any:
+        pull, value = make_vjp(lambda values: compute(recipe, function, values))(inputs)
+        gradients = pull(np.ones_like(value))
+        along = sum(anp.sum(gradient * d) for gradient, d in zip(gradients, direction, strict=True))
+        figures.update({"value": value}, **{f"gradient {i}": gradient for i, gradient in enumerate(gradients)})
+        return along + 0.0 * anp.sum(inputs[0])  # lest autograd warn that it does not depend on them
+
+    figures: dict[str, Any] = {}
+    figures["slope"] = slope(inputs)
+    if order > 1:
+        bends = make_vjp(slope)(inputs)[0](np.ones(()))
+        figures = {name: getval(figure) for name, figure in figures.items()}
+        figures.update({f"bend {i}": bend for i, bend in enumerate(bends)})
+    return {name: np.asarray(figure) for name, figure in figures.items()}
+
+
+def _ours(recipe: Recipe, order: int) -> dict[str, Array]:
+    built = build(recipe, gn.Graph())
+    directions = _direction(recipe)
+    moves = dict(zip(built.inputs, directions, strict=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gn.GraphnnWarning)  # that a derivative is zeros, which the oracle confirms
+        gradients = gn.grad(built.result, built.inputs)
+        slope = gn.jvp(built.result, moves)
+        fetches = {"value": built.result, "slope": slope} | _numbered("gradient {}", gradients)
+        if order > 1:
+            along = sum(gn.sum(gradient * d) for gradient, d in zip(gradients, directions, strict=True))
+            fetches |= _numbered("bend {}, by the vjp of vjp", gn.grad(along, built.inputs))
+            fetches |= _numbered("bend {}, by the jvp of vjp", gn.jvp(gradients, moves))
+            fetches |= _numbered("bend {}, by the vjp of jvp", gn.grad(slope, built.inputs))
+    figures: dict[str, Array] = gn.run(fetches, built.feed)
+    return figures
+
+
+def _numbered(name: str, nodes: list[gn.Node]) -> dict[str, gn.Node]:
+    return {name.format(i): node for i, node in enumerate(nodes)}
 
 
 def function(line: Use) -> Callable[..., Any]:
@@ -119,16 +161,16 @@ def _put(x: Any, places: Any, shape: Sequence[int]) -> Any:
     return anp.reshape(anp.dot(anp.ravel(x), np.eye(size)[np.asarray(places).ravel()]), shape)
 
 
-def _numbered(shape: Sequence[int]) -> Array:
+def _places(shape: Sequence[int]) -> Array:
     return np.arange(math.prod(shape)).reshape(shape)
 
 
 def _index_add(x: Any, indices: Array, shape: Sequence[int], axis: int | None) -> Any:
-    return _put(x, np.take(_numbered(shape), indices, axis), shape)
+    return _put(x, np.take(_places(shape), indices, axis), shape)
 
 
 def _add_along_axis(x: Any, indices: Array, shape: Sequence[int], axis: int) -> Any:
-    return _put(x, np.take_along_axis(_numbered(shape), indices, axis), shape)
+    return _put(x, np.take_along_axis(_places(shape), indices, axis), shape)
 
 
 def _pick(x: Any, labels: Array) -> Any:
@@ -192,8 +234,14 @@ def _logaddexp0(x: Any) -> Any:
     return anp.logaddexp(x, 0.0)
 
 
+def _softmax(x: Any, axis: int) -> Any:
+    powers = anp.exp(x - anp.max(x, axis=axis, keepdims=True))
+    return powers / anp.sum(powers, axis=axis, keepdims=True)
+
+
 def _log_softmax(x: Any, axis: int) -> Any:
-    return x - asp.logsumexp(x, axis=axis, keepdims=True)
+    shifted = x - anp.max(x, axis=axis, keepdims=True)
+    return shifted - anp.log(anp.sum(anp.exp(shifted), axis=axis, keepdims=True))
 
 
 def _sigmoid(x: Any) -> Any:
@@ -224,12 +272,12 @@ def _expand_dims(x: Any, axis: Any) -> Any:
 
 
 def _split(x: Any, indices_or_sections: Any, axis: int, part: int) -> Any:
-    return _moved(x, np.split(_numbered(anp.shape(x)), indices_or_sections, axis)[part])
+    return _moved(x, np.split(_places(anp.shape(x)), indices_or_sections, axis)[part])
 
 
 def _pad(x: Any, pad_width: Any, constant_values: float) -> Any:
     framed = np.pad(np.zeros(anp.shape(x)), pad_width, constant_values=constant_values)
-    places = np.pad(_numbered(anp.shape(x)), pad_width, constant_values=-1)
+    places = np.pad(_places(anp.shape(x)), pad_width, constant_values=-1)
     return framed + _put(x, np.flatnonzero(places >= 0), framed.shape)
 
 
@@ -253,9 +301,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "einsum": _einsum,
     "clip": _clip,
     "outer": lambda x, y: anp.reshape(x, (-1, 1)) * anp.reshape(y, (1, -1)),
-    "flip": lambda x, axis: _moved(x, np.flip(_numbered(anp.shape(x)), axis)),
-    "tile": lambda x, reps: _moved(x, np.tile(_numbered(anp.shape(x)), reps)),
-    "repeat": lambda x, repeats, axis: _moved(x, np.repeat(_numbered(anp.shape(x)), repeats, axis)),
+    "flip": lambda x, axis: _moved(x, np.flip(_places(anp.shape(x)), axis)),
+    "tile": lambda x, reps: _moved(x, np.tile(_places(anp.shape(x)), reps)),
+    "repeat": lambda x, repeats, axis: _moved(x, np.repeat(_places(anp.shape(x)), repeats, axis)),
     "pad": _pad,
     "squeeze": _squeeze,
     "expand_dims": _expand_dims,
@@ -270,10 +318,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     # Composed.
     "broadcast_to": lambda x, shape: x * np.ones(shape),
     "sum_to": _sum_to,
-    "slice_add": lambda x, index, shape: _put(x, _numbered(shape)[index], shape),
-    "take": lambda x, indices, axis: _moved(x, np.take(_numbered(anp.shape(x)), indices, axis)),
+    "slice_add": lambda x, index, shape: _put(x, _places(shape)[index], shape),
+    "take": lambda x, indices, axis: _moved(x, np.take(_places(anp.shape(x)), indices, axis)),
     "index_add": _index_add,
-    "take_along_axis": lambda x, indices, axis: _moved(x, np.take_along_axis(_numbered(anp.shape(x)), indices, axis)),
+    "take_along_axis": lambda x, indices, axis: _moved(x, np.take_along_axis(_places(anp.shape(x)), indices, axis)),
     "add_along_axis": _add_along_axis,
     "pick": _pick,
     "place": _place,
@@ -287,7 +335,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "elu": _elu,
     "gelu": lambda x: 0.5 * x * (1.0 + asp.erf(x / math.sqrt(2.0))),
     "silu": lambda x: x * _sigmoid(x),
-    "softmax": lambda x, axis: anp.exp(_log_softmax(x, axis)),
+    "softmax": _softmax,
     "log_softmax": _log_softmax,
     # Without operands that have gradients.
     "zeros": _from_nothing("zeros"),
@@ -296,5 +344,3 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "zeros_like": lambda x: np.zeros(anp.shape(x)),
     "ones_like": lambda x: np.ones(anp.shape(x)),
 }
-
-OPS: frozenset[str] = frozenset(_FUNCTIONS)

@@ -5,6 +5,7 @@ any other table of functions. Operations that have no chooser here are drawn by 
 that is new takes part too.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -226,10 +227,14 @@ class _Writer:
 
     def tame(self, limit: float = 8.0, fits: Callable[[Array], Any] = lambda v: True) -> int:
         """Return the place of a float within limits, brought there if need be."""
-        place = self.find(fits)
-        if np.max(np.abs(self.values[place])) > limit:
-            place = self.use(self.draw.choice(["tanh", "sin", "cos", "erf"]), place)
-        return place
+        return self.tamed(self.find(fits), limit)
+
+    def tamed(self, place: int, limit: float = 8.0) -> int:
+        largest = float(np.max(np.abs(self.values[place])))
+        if largest <= limit:
+            return place
+        way = self.draw.choice(["divide_by", "sin", "cos"])
+        return self.use(way, place, **({"count": math.ceil(largest / limit)} if way == "divide_by" else {}))
 
     def positive(self, fits: Callable[[Array], Any] = lambda v: True) -> int:
         """Return the place of a float that is well above zero."""
@@ -237,10 +242,7 @@ class _Writer:
         if np.min(self.values[place]) > 0.1:
             return place
         way = self.draw.choice(["square", "absolute", "sigmoid", "softplus"])
-        return self.use("add", self.use(way, self.tame_at(place)), 0.25)
-
-    def tame_at(self, place: int) -> int:
-        return self.use("tanh", place) if np.max(np.abs(self.values[place])) > 8 else place
+        return self.use("add", self.use(way, self.tamed(place)), 0.25)
 
     def beside(self, place: int) -> int | float:
         """Return what broadcasts with a value: another, a new one, itself, or a number."""
@@ -325,14 +327,14 @@ def _for(*names: str) -> Callable[[Callable[[_Writer, str], int]], Callable[[_Wr
     return register
 
 
-@_for("negative", "absolute", "square", "sin", "cos", "tanh", "sigmoid", "softplus", "erf", "relu", "leaky_relu")
-@_for("elu", "gelu", "silu", "floor", "ceil", "sign", "stop_gradient", "isnan", "isfinite", "zeros_like", "ones_like")
+@_for("negative", "absolute", "square", "sin", "cos", "softplus", "erf", "relu", "leaky_relu", "elu", "floor", "ceil", "sign", "stop_gradient", "isnan", "isfinite", "zeros_like", "ones_like")
 def _unary(w: _Writer, op: str) -> int:
     return w.use(op, w.tame())
 
 
-@_for("exp", "expm1")
-def _growing(w: _Writer, op: str) -> int:
+@_for("exp", "expm1", "tanh", "sigmoid", "gelu", "silu")
+def _within_bounds(w: _Writer, op: str) -> int:
+    """Choose what grows fast, or whose slope is lost in rounding where it is flat."""
     return w.use(op, w.tame(3.0))
 
 
@@ -374,14 +376,14 @@ def _binary(w: _Writer, op: str) -> int:
 def _over_positive(w: _Writer, op: str) -> int:
     y = w.positive()
     x = w.beside(y)
-    return w.use(op, w.tame_at(x) if isinstance(x, int) else x, y)
+    return w.use(op, w.tamed(x) if isinstance(x, int) else x, y)
 
 
 @_for("power")
 def _power(w: _Writer, op: str) -> int:
     x = w.positive()
     y = w.draw.choice([2.0, 3.0, -1.5, 0.5]) if w.chance(0.3) else w.beside(x)
-    return w.use(op, x, w.use("tanh", y) if isinstance(y, int) and np.max(np.abs(w.values[y])) > 3 else y)
+    return w.use(op, x, w.tamed(y, 3.0) if isinstance(y, int) else y)
 
 
 @_for("where")
@@ -678,7 +680,7 @@ def _einsum(w: _Writer, op: str) -> int:
     other = "".join(letter for letter in (*mine, "z") if w.chance(0.6))
     needed = tuple(sizes[letter] for letter in other)
     there = [i for i, v in enumerate(w.values) if v.dtype.kind == "f" and v.shape == needed]
-    y = w.tame_at(w.draw.choice(there)) if there and w.chance(0.6) else w.new(needed)
+    y = w.tamed(w.draw.choice(there)) if there and w.chance(0.6) else w.new(needed)
     kept = "".join(letter for letter in dict.fromkeys(mine + other) if w.chance(0.5))
     return w.use(op, x, y, subscripts=f"{mine},{other}->{kept}")
 

@@ -82,8 +82,10 @@ def test_updates_are_checked(graph: gn.Graph) -> None:
         gn.compile(w, {w: gn.cast(w, "int64")})
     with pytest.raises(gn.GraphError, match=r'"w" is a node of "other"'):
         gn.compile(w, {w: other})
-    with pytest.raises(gn.UsageError, match=r"updates are \{parameter: node\}, not list"):
+    with pytest.raises(gn.UsageError, match=r"updates are \{parameter: node of its next value\}, not list"):
         gn.compile(w, [w])  # type: ignore[arg-type]
+    with pytest.raises(gn.UsageError, match=r"not SGD; an optimizer's are optimizer.updates\(loss\)"):
+        gn.compile(w, gn.nn.SGD(0.1))  # type: ignore[arg-type]
     with pytest.raises(gn.ValueRangeError, match='unknown backend "gpu"'):
         gn.compile(w, backend="gpu")
     with pytest.raises(gn.ValueRangeError, match="unknown guard 'inf'"):
@@ -263,3 +265,34 @@ def test_threads_that_update_wait_for_each_other(graph: gn.Graph, monkeypatch: p
 def test_it_shows_itself(graph: gn.Graph) -> None:
     w = graph.parameter("w", 1.0)
     assert repr(gn.compile(w, {w: w + 1.0})) == '<compiled step of "g": w; 1 updates>'
+
+
+# --- guards and counters --------------------------------------------------------------------------------------
+
+
+def test_the_finite_guard_stops_an_infinity_that_the_nan_guard_lets_pass() -> None:
+    graph = gn.Graph()
+    v = graph.parameter("v", [0.0, 1.0])
+    loss = gn.sum(gn.sqrt(v))  # its gradient at 0 is inf
+    updates = gn.nn.SGD(0.1).updates(loss)
+    with pytest.raises(gn.ValueRangeError, match=r"is inf at \(0,\); no update was made"):
+        gn.compile(loss, updates, guard="finite")()
+    assert v.value.tolist() == [0.0, 1.0]
+    gn.compile(loss, updates, guard="nan")()
+    assert v.value[0] == -np.inf
+
+
+def test_counters_move_with_updates_even_none_but_not_without() -> None:
+    graph = gn.Graph()
+    x = graph.placeholder("x", shape=("n",))
+    y = gn.nn.Dropout(0.5)(x, training=True)
+    feed = {x: np.ones(64)}
+    fixed, moving = gn.compile(y), gn.compile(y, updates={})
+    assert (fixed(feed) == fixed(feed)).all()
+    assert not (moving(feed) == moving(feed)).all()
+
+
+def test_a_compiled_step_takes_names_of_a_given_graph() -> None:
+    graph = gn.Graph()
+    graph.outputs["eight"] = graph.parameter("w", 8.0)
+    assert gn.compile("eight", graph=graph)() == 8.0

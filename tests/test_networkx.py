@@ -602,7 +602,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "an unknown attribute": (
         lambda: broken(loss={"attributes": {"axes": 1}}),
         TypeError,
-        'node "loss": .*unexpected keyword argument .axes.',
+        'node "loss": sum has no attribute "axes".* Did you mean "axis"',
     ),
     "attributes that are none": (lambda: broken(loss={"attributes": 3}), TypeError, 'node "loss": '),
     "an axis out of range": (

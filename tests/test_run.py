@@ -729,3 +729,62 @@ def test_a_random_graph_gives_the_values_of_numpy(draw: st.DataObject) -> None:
         if node.inputs:
             known[node] = np.asarray(getattr(np, node.op.name)(*[known[operand] for operand in node.inputs]))
     assert all(map(same_bits, gn.run(list(g), {"x": x, "y": y}, graph=g), known.values()))
+
+
+# --- operations of one's own ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_operation():
+    """A way to define operations that are gone after the test."""
+    from graphnn.graph import registry
+
+    before = dict(registry)
+    yield gn.ops.elementwise.Elementwise
+    registry.clear()
+    registry.update(before)
+
+
+def test_an_operation_that_gives_another_shape_than_it_says_is_refused(own_operation) -> None:
+    class Shortened(own_operation):
+        """Drops what it must not."""
+
+        like = np.exp
+
+        def forward(self, x, out=None):
+            return x[:1]
+
+    x = gn.Graph().placeholder("x", shape=("n",))
+    node = gn.shortened(x)
+    with pytest.raises(ValueError, match=r"Shortened.forward gave \(1,\) float64, where its infer says \(4,\) float64"):
+        gn.run(node, {x: np.ones(4)})
+    assert gn.run(node, {x: np.ones(1)}).tolist() == [1.0]
+
+
+def test_an_operation_cannot_write_to_its_operands(own_operation) -> None:
+    class Doubling(own_operation):
+        """Doubles in place, which it must not."""
+
+        like = np.exp
+
+        def forward(self, x, out=None):
+            x *= 2
+            return x
+
+    x = gn.Graph().placeholder("x", shape=("n",))
+    with pytest.raises(ValueError, match='while evaluating "doubling".*read-only'):
+        gn.run([gn.doubling(x * 1.0)], {x: np.ones(4)})
+
+
+def test_a_step_is_short_to_read() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    assert repr(next(gn.steps(x, {x: np.ones(300)}))) == '<Step 0: "x", placeholder (300,) float64>'
+
+
+def test_a_node_has_no_methods_of_arrays_and_says_what_to_write() -> None:
+    x = gn.Graph().placeholder("x")
+    with pytest.raises(AttributeError, match=r"no attribute 'sum': write gn.sum\(node\)"):
+        x.sum()
+    assert not hasattr(x, "__array_interface__")
+    with pytest.raises(AttributeError, match=r"write graph.constant"):
+        gn.constant(3)

@@ -15,7 +15,7 @@ from ..graph.fetches import ancestors, resolve
 from .interpreter import Feed, Step, evaluate, handed_out, prepare
 
 _BACKENDS = ("numpy",)
-_GUARDS = (None, "nan")
+_GUARDS = (None, "nan", "finite")
 
 
 class Compiled:
@@ -29,14 +29,19 @@ class Compiled:
         With the counters of the random nodes that are read.
     """
 
-    def __init__(self, fetches: Any, updates: Mapping[Any, Any] | None, backend: str, guard: str | None) -> None:
+    def __init__(
+        self, fetches: Any, updates: Any, backend: str, guard: str | None, graph: Graph | None
+    ) -> None:
         if backend not in _BACKENDS:
             raise ValueRangeError(f'unknown backend "{backend}" (must be one of {", ".join(_BACKENDS)})')
         if guard not in _GUARDS:
-            raise ValueRangeError(f'unknown guard {guard!r} (must be "nan", or None)')
+            raise ValueRangeError(f'unknown guard {guard!r} (must be "nan", "finite", or None)')
+        if updates is not None and not isinstance(updates, Mapping):
+            hint = "; an optimizer's are optimizer.updates(loss)" if hasattr(updates, "updates") else ""
+            raise UsageError(f"updates are {{parameter: node of its next value}}, not {type(updates).__name__}{hint}")
         self.graph: Graph
-        self.graph, self.fetches, self._rebuild = resolve(fetches, None, updates or ())
-        self.updates = self._with_advances(updates or {})
+        self.graph, self.fetches, self._rebuild = resolve(fetches, graph, updates or ())
+        self.updates = {} if updates is None else self._with_advances(updates)
         self.guard = guard
         self._wanted = [*self.fetches, *self.updates.values()]
         self._trains = any(parameter.trainable for parameter in self.updates)
@@ -45,14 +50,11 @@ class Compiled:
             self._alone = self.graph.caches.setdefault("updating", RLock())
 
     def _with_advances(self, updates: Mapping[Any, Any]) -> dict[Node, Node]:
-        if not isinstance(updates, Mapping):
-            raise UsageError(f"updates are {{parameter: node}}, not {type(updates).__name__}")
         checked = dict(self.graph._checked_update(parameter, node) for parameter, node in updates.items())
-        if checked:
-            read = ancestors([*self.fetches, *checked.values()])
-            for counter, following in self.graph.advances.items():
-                if counter in read:
-                    checked.setdefault(counter, following)
+        read = ancestors([*self.fetches, *checked.values()])
+        for counter, following in self.graph.advances.items():
+            if counter in read:
+                checked.setdefault(counter, following)
         return checked
 
     def __call__(self, feed: Feed | None = None, *, sizes: Mapping[str, int] | None = None) -> Any:
@@ -75,7 +77,7 @@ class Compiled:
         ------
         ValueRangeError
             When trainable parameters are to be updated and a feed whose first dimension is a name has no rows; under
-            ``guard="nan"``, when a node's value holds a NaN.
+            a guard, when a node's value holds what it looks for.
         GraphnnError
             As in `run`.
         """
@@ -92,7 +94,7 @@ class Compiled:
         with np.errstate(all="ignore"):
             for step in evaluate(prepared):
                 if self.guard is not None:
-                    _check_nan(step)
+                    _check(step, self.guard)
                 if step.index in wanted:
                     values[step.index] = step.value
                 del step  # or what it holds would live for one more node
@@ -117,18 +119,27 @@ def _check_rows(given: Mapping[Node, Array]) -> None:
             )
 
 
-def _check_nan(step: Step) -> None:
-    if step.value.dtype.kind == "f" and np.isnan(step.value).any():
-        index = tuple(int(i) for i in np.argwhere(np.isnan(step.value))[0])
+def _check(step: Step, guard: str) -> None:
+    if step.value.dtype.kind != "f":
+        return
+    bad = np.isnan(step.value) if guard == "nan" else ~np.isfinite(step.value)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
         node = step.node
+        at = f" at {index}" if index else ""
         raise ValueRangeError(
-            f'"{node.name}" ({node.op.name}, made at {node.origin}) is NaN at {index}; no update was made, '
+            f'"{node.name}" ({node.op.name}, made at {node.origin}) is {"NaN" if np.isnan(step.value[index]) else step.value[index]}{at}; no update was made, '
             "so the state is the one that led here"
         )
 
 
 def compile(
-    fetches: Any, updates: Mapping[Any, Any] | None = None, backend: str = "numpy", guard: str | None = None
+    fetches: Any,
+    updates: Mapping[Any, Any] | None = None,
+    backend: str = "numpy",
+    guard: str | None = None,
+    *,
+    graph: Graph | None = None,
 ) -> Compiled:
     """Return a function from a feed to the values of the fetches, that makes the updates with each call.
 
@@ -136,11 +147,14 @@ def compile(
     ----------
     fetches : Node, str, or list, tuple or dict of them
     updates : dict of Node to Node, optional
-        ``{parameter: node of its next value}``, as ``optimizer.updates(loss)`` returns it. The counters of
-        random nodes that are read come by themselves.
+        ``{parameter: node of its next value}``, as ``optimizer.updates(loss)`` returns it. With updates, be they
+        ``{}``, the counters of random nodes that are read move on by themselves; with None nothing changes, and
+        dropout draws the same mask at every call.
     backend : {"numpy"}
-    guard : {None, "nan"}
-        "nan": a NaN anywhere raises before any update is made.
+    guard : {None, "nan", "finite"}
+        "nan": a NaN anywhere raises before any update is made; "finite": an infinity, too.
+    graph : Graph, optional
+        Where names are looked up, if neither fetches nor updates hold a node.
 
     Returns
     -------
@@ -159,4 +173,4 @@ def compile(
     >>> float(halve()), float(halve()), float(w.value)
     (8.0, 4.0, 2.0)
     """
-    return Compiled(fetches, updates, backend, guard)
+    return Compiled(fetches, updates, backend, guard, graph)

@@ -31,6 +31,7 @@ from ..order import last_uses, ordered
 Feed = Mapping[Any, Any]
 Forward = Callable[..., Any]
 
+_PACKAGE = __name__.partition(".")[0] + "."
 _MOST_PROGRAMS, _MOST_BINDINGS = 32, 64
 # Below this no machine is short of memory, and asking how much is free would cost more than the run.
 _ALWAYS_FITS = 64 * 2**20
@@ -54,6 +55,10 @@ class Step(NamedTuple):
     node: Node
     operands: tuple[Array, ...]
     value: Array
+
+    def __repr__(self) -> str:
+        value = f"{shown(self.value.shape)} {self.value.dtype}"
+        return f'<Step {self.index}: "{self.node.name}", {self.node.op.name} {value}>'
 
 
 class Binding(NamedTuple):
@@ -125,6 +130,8 @@ class Program:
             else:
                 op = node.op.bound(sizes) if node.op.sized else node.op
                 forward: Forward = op.forward
+                if not type(op).__module__.startswith(_PACKAGE):
+                    forward = _held_to_its_word(node, forward, concrete(node.spec.shape, sizes))
                 forwards.append(forward if node.dtype != np.float16 else _watched(node, forward))
         return Binding(forwards, largest, largest_node)
 
@@ -183,6 +190,26 @@ def _warn_of_overflow(node: Node, value: Any, operands: Sequence[Array]) -> None
                 GraphnnWarning,
                 stacklevel=2,
             )
+
+
+def _held_to_its_word(node: Node, forward: Forward, shape: tuple[int, ...]) -> Forward:
+    """Return the `forward` of an operation that is not ours, kept from writing to its operands and checked."""
+
+    def held(*operands: Array) -> Any:
+        views = []
+        for operand in operands:
+            view = operand.view()
+            view.flags.writeable = False
+            views.append(view)
+        value = np.asarray(forward(*views))
+        if value.shape != shape or value.dtype != node.dtype:
+            raise ShapeError(
+                f"{type(node.op).__name__}.forward gave {shown(value.shape)} {value.dtype}, "
+                f"where its infer says {shown(shape)} {node.dtype}"
+            )
+        return value
+
+    return held
 
 
 def program_of(graph: Graph, fetches: Sequence[Node]) -> Program:
@@ -299,9 +326,9 @@ def checked_feed(
 
 def _fed(graph: Graph, key: Any) -> Node:
     node = key
-    names = [node.name for node in graph.placeholders]
     if isinstance(key, str):
         if key not in graph:
+            names = [node.name for node in graph.placeholders]
             raise LookupFailure(f'the feed names "{key}", which is no placeholder of "{graph.name}".{near(key, names)}')
         node = graph[key]
     if not isinstance(node, Node):
@@ -309,7 +336,10 @@ def _fed(graph: Graph, key: Any) -> Node:
     if node.graph is not graph:
         raise GraphError(f'the feed gives "{node.name}" of the graph "{node.graph.name}", not of "{graph.name}"')
     if not isinstance(node.op, Placeholder):
-        raise LookupFailure(f'"{node.name}" is a {node.op.name}; only placeholders are fed.{near(node.name, names)}')
+        raise LookupFailure(
+            f'"{node.name}" ({node.op.name}) is no placeholder, and only placeholders are fed; '
+            "gn.replace(fetches, {node: placeholder}) puts a placeholder in its place"
+        )
     return node
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _REFUSAL = (
     "graph.dag is the live graph and read-only: add nodes by calling operations, "
-    "or change a copy of it (graph.dag.copy(), or copy.deepcopy(graph.dag)) and read that back with Graph.from_networkx"
+    "or change a copy of it (graph.dag.copy(), or copy.deepcopy(graph.dag)) and read that back with "
+    "Graph.from_networkx; what writes to files takes graph.flat(), a copy in text and numbers"
 )
 
 

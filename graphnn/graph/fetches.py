@@ -40,6 +40,8 @@ def resolve(
     GraphError
         When the nodes are of two graphs.
     """
+    if graph is not None and not isinstance(graph, Graph):
+        raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
     leaves, rebuild = flatten(fetches)
     for thing in (*leaves, *others):
         if graph is None and isinstance(thing, Node):
@@ -76,6 +78,6 @@ def ancestors(nodes: Iterable[Node]) -> set[Node]:
 
 
 def with_advances(nodes: set[Node]) -> set[Node]:
-    """Return `nodes` and what moves on the counters among them, without which every step would draw the same numbers."""
+    """Return `nodes` and what moves on the counters among them: without, every step would draw the same numbers."""
     graph = next(iter(nodes)).graph
     return nodes | ancestors(following for counter, following in graph.advances.items() if counter in nodes)

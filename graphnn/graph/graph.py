@@ -216,6 +216,11 @@ class Node(Shown):
             raise UsageError(f'"{self.name}" has shape {shown(self.shape)}: its length is not known before a run')
         return self.shape[0]
 
+    def __getattr__(self, name: str) -> NoReturn:
+        # Only what is not there comes here. NumPy's arrays have many functions as methods, a node has not.
+        hint = f": write gn.{name}(node)" if name in dir(fn) else ""
+        raise AttributeError(f"a node has no attribute {name!r}{hint}", name=name, obj=self)
+
     def __deepcopy__(self, memo: Any) -> NoReturn:
         raise UsageError("a node cannot be copied by itself: gn.extract([node]) copies the graph it needs")
 
@@ -434,8 +439,8 @@ class Graph(Shown):
         Returns
         -------
         networkx.MultiDiGraph
-            Node data ``op``, ``attributes`` (as text), ``shape`` (as text), ``dtype``, ``scope``, ``origin``
-            and, of gradient nodes, ``twin``; edge data ``position``.
+            Node data ``op``, ``attributes`` (as text), ``shape`` (as text), ``dtype``, ``scope``, ``origin`` and, of
+            gradient nodes, ``twin``; edge data ``position``. Not for the way back, which takes ``graph.dag``.
         """
         flat: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.name, dtype=self.dtype.name)
         for name, data in self._dag.nodes(data=True):
@@ -885,8 +890,14 @@ class Graph(Shown):
         if needed is not None and needed not in data:
             raise GraphError(f"its data lack {needed}, which a {op_name} needs")
         cls = operation(op_name)
+        attributes = data.get("attributes", {})
+        if not isinstance(attributes, Mapping):
+            raise UsageError(f"its attributes are {{name: value}}, not {type(attributes).__name__}")
+        unknown = [name for name in attributes if name not in cls.settings]
+        if unknown:
+            raise UsageError(f'{op_name} has no attribute "{unknown[0]}".{near(unknown[0], cls.settings)}')
         try:
-            op = cls(**data.get("attributes", {}))
+            op = cls(**attributes)
         except TypeError as error:
             raise restated(UsageError() if type(error) is TypeError else error, str(error)) from None
         shape = shape_of(data["shape"]) if "shape" in data else None

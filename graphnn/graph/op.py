@@ -325,6 +325,8 @@ class Functions:
         if found is None:
             cls = registry.get(name)
             if cls is None or (cls.__mro__[1] is Op and cls.__module__ == __name__):
+                if cls is not None:
+                    raise AttributeError(f"a {name} belongs to a graph: write graph.{name}(…)")
                 raise AttributeError(f'there is no operation "{name}".{near(name, dir(self))}')
             found = _functions[name] = _function_of(cls)
         return found

@@ -6,10 +6,16 @@ import contextlib
 import os
 import re
 import sys
+from types import FrameType
 from typing import Any, NamedTuple
 
+import networkx as nx
+import numpy as np
+
+_OWN = "graphnn", "graphnn.exe", "<frozen runpy>"  # the console script, and what `python -m` runs through
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # The demo stands in the package, but is written as a user writes.
+_LIBRARIES = (_PACKAGE, *(os.path.dirname(str(library.__file__)) + os.sep for library in (np, nx)))
 _USERS_OWN = frozenset({_PACKAGE + "demo.py"})
 
 
@@ -20,8 +26,13 @@ class Origin(NamedTuple):
     line: int
 
     def __str__(self) -> str:
+        if not self.file:
+            return "no line of a user's"
         return f"{_label(self.file)}:{self.line}"
 
+
+NOWHERE = Origin("", 0)
+"""Where there is no user's line: the command was asked, not a program."""
 
 _labels: dict[str, str] = {}
 # A file of ours, or the one through which a `with` enters a scope: not the user's line either way.
@@ -60,17 +71,24 @@ def origin_of(text: Any) -> Origin | None:
 
 
 def user_origin() -> Origin:
-    """Return the innermost line on the stack that is not graphnn's own."""
-    frame = sys._getframe(1)
-    while True:
+    """Return the innermost line on the stack that is neither graphnn's own nor NumPy's or NetworkX's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
         file = frame.f_code.co_filename
         within = _within.get(file)
         if within is None:
-            within = _within[file] = file.startswith(_PACKAGE) and file not in _USERS_OWN
-        if not within or frame.f_back is None:
+            within = _within[file] = _is_within(file)
+        if not within:
             key = (file, frame.f_lineno)
             origin = _known.get(key)
             if origin is None:
                 origin = _known[key] = Origin(*key)
             return origin
         frame = frame.f_back
+    return NOWHERE
+
+
+def _is_within(file: str) -> bool:
+    if os.path.basename(file) in _OWN:
+        return True
+    return file.startswith(_LIBRARIES) and file not in _USERS_OWN
