@@ -32,7 +32,7 @@ test: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/test.stamp
-	@$(BIN)/python -m pytest tests/benchmarks --override-ini norecursedirs= $(ARGS)
+	@$(BIN)/python -m pytest tests/benchmarks --override-ini "norecursedirs=.*" $(ARGS)
 
 lint: $(VENV)/lint.stamp
 	@$(BIN)/ruff check .

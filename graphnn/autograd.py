@@ -16,12 +16,13 @@ from typing import Any, Self
 import numpy as np
 
 from .errors import DtypeError, GraphnnError, GraphnnWarning, NoRuleError, ShapeError, UsageError, restated
-from .graph import Array, Graph, Node, Op, Scope, as_array, flatten, fn, user_origin
+from .graph import Array, Graph, Node, Op, Scope, as_array, flatten, fn, told_where, user_origin
 from .graph.dimensions import same, shown
 from .graph.fetches import ancestors, resolve
 from .ops.elementwise import Elementwise
 
 
+@told_where
 def grad(result: Any, wrt: Any) -> Any:
     """Return the gradient of a scalar, as nodes of its graph.
 
@@ -61,6 +62,8 @@ def grad(result: Any, wrt: Any) -> Any:
     >>> float(run(slope, {h: 3.0}))
     7.0
     """
+    if not isinstance(result, (Node, str)):
+        raise UsageError(f"grad takes one result, a scalar node or its name, not {type(result).__name__}")
     graph, (node,), _ = resolve([result], others=flatten(wrt)[0])
     _, nodes, rebuild = resolve(wrt, graph)
     if node.shape != ():
@@ -71,6 +74,7 @@ def grad(result: Any, wrt: Any) -> Any:
     return rebuild(_pulled_back(graph, {node: None}, nodes))
 
 
+@told_where
 def vjp(cotangents: Mapping[Any, Any], wrt: Any) -> Any:
     """Return the product of given cotangents with the Jacobian: reverse mode.
 
@@ -105,6 +109,7 @@ def vjp(cotangents: Mapping[Any, Any], wrt: Any) -> Any:
     return rebuild(_pulled_back(graph, given, nodes))
 
 
+@told_where
 def jvp(results: Any, tangents: Mapping[Any, Any]) -> Any:
     """Return the product of the Jacobian with given tangents: forward mode.
 
@@ -233,14 +238,21 @@ class _MadeFor:
             raise told from error
 
 
-def _narrowed(derivative: Node, node: Node) -> Node:
+def _narrowed(derivative: Any, node: Node) -> Node:
     """Return a cotangent with the shape and dtype of the node it belongs to: this undoes broadcasts."""
+    _check_made(derivative)
     return _like(derivative if derivative.shape == node.shape else fn.sum_to(derivative, node.shape), node)
 
 
-def _widened(derivative: Node, node: Node) -> Node:
+def _widened(derivative: Any, node: Node) -> Node:
     """Return a tangent with the shape and dtype of the node it belongs to: an operand's tangent broadcasts too."""
+    _check_made(derivative)
     return _like(derivative if derivative.shape == node.shape else fn.broadcast_to(derivative, node.shape), node)
+
+
+def _check_made(derivative: Any) -> None:
+    if not isinstance(derivative, Node):
+        raise UsageError(f"the rule gives a {type(derivative).__name__}, not a node")
 
 
 def _like(derivative: Node, node: Node) -> Node:

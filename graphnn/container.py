@@ -198,7 +198,7 @@ def read(path: StrPath, kind: str, *, version: int = 1) -> tuple[Any, dict[str, 
     graphnn.errors.FileFormatError: '...small.gnn' holds a trace where a graph was asked for
     >>> folder.cleanup()
     """
-    with Path(path).open("rb") as file:
+    with _opened(path) as file:
         reader = _Reader(file, path)
         preamble = reader.preamble()
         if preamble.kind != kind:
@@ -240,8 +240,15 @@ def peek(path: StrPath) -> str:
     'trace'
     >>> folder.cleanup()
     """
-    with Path(path).open("rb") as file:
+    with _opened(path) as file:
         return _Reader(file, path).preamble().kind
+
+
+def _opened(path: StrPath) -> BufferedReader:
+    # Opening a pipe that nobody writes to would wait for ever.
+    if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+        raise FileFormatError(f"{os.fspath(path)!r} is no regular file")
+    return Path(path).open("rb")
 
 
 # What goes into a file

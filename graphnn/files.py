@@ -7,17 +7,16 @@ The arrays are the values of parameters and constants, by the node's name. The d
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from .container import StrPath, read, write
 from .errors import FileFormatError, UsageError
-from .graph import Array, Constant, Graph, Node, Op, Origin, Parameter, Scope, Shape, flatten, registry
+from .graph import Array, Constant, Graph, Node, Op, Origin, Parameter, Scope, Shape, flatten, registry, sealed
+from .graph.collector import collector_paused
 from .graph.fetches import ancestors, resolve, with_advances
 
 __all__ = ["from_data", "load", "save", "to_data"]
@@ -60,19 +59,7 @@ _DIMS = frozenset({int, str})
 _MOST = 2**63 - 1
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the cyclic garbage collector from looking through a million new nodes again and again: none is garbage."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@_collector_paused()
+@collector_paused()
 def save(fetches: Any, path: StrPath) -> None:
     """Write a graph with its state to a file, wholly or not at all.
 
@@ -116,7 +103,7 @@ def save(fetches: Any, path: StrPath) -> None:
     write(path, "graph", *_encoded(*_chosen(fetches)), version=VERSION)
 
 
-@_collector_paused()
+@collector_paused()
 def load(path: StrPath) -> Graph:
     r"""Read back what `save` wrote: the graph as it was, or an error.
 
@@ -157,7 +144,7 @@ def load(path: StrPath) -> Graph:
         raise FileFormatError(f"{os.fspath(path)!r}: {error}") from error
 
 
-@_collector_paused()
+@collector_paused()
 def to_data(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return a graph with its state as plain data and arrays, as a file holds them.
 
@@ -184,7 +171,7 @@ def to_data(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
     return _encoded(*_chosen(graph))
 
 
-@_collector_paused()
+@collector_paused()
 def from_data(data: Any, arrays: Mapping[str, Array]) -> Graph:
     """Return the graph of which `to_data` made `data` and `arrays`, checked node by node.
 
@@ -394,6 +381,8 @@ def _scopes(rows: Iterable[tuple[Any, ...]], lines: Sequence[Origin]) -> list[Sc
     for path, kind, phase, line, parent, _ in rows:
         if not path or "\0" in path:
             raise FileFormatError(f"scope {len(scopes)} has the name {_short(path)}; it takes text without NUL")
+        if phase not in ("forward", "backward", "update"):
+            raise FileFormatError(f"scope {_short(path)} is of the phase {_short(phase)}, which there is not")
         scopes.append(Scope(path, kind, lines[line], None if parent < 0 else scopes[parent], phase))
     return scopes
 
@@ -435,7 +424,7 @@ def _nodes(
             value = arrays.pop(name, None)
             if not isinstance(value, np.ndarray):
                 raise FileFormatError(f"{_called(nodes, name)}, a {op.name}, has no array for its value")
-            value.flags.writeable = False
+            value = sealed(value)
         try:
             node = graph._restored(name, op, taken, dtype, shape, value, scope_or_none[scope], lines[line])
         except Exception as error:

@@ -202,6 +202,8 @@ def take(x: Operand, indices: Operand, axis: int | None = None, *, name: str | N
 
 def take_along_axis(x: Operand, indices: Operand, axis: int | None = -1, *, name: str | None = None) -> Node: ...
 
+def tally(x: Operand, *, name: str | None = None) -> Node: ...
+
 def tanh(x: Operand, *, name: str | None = None) -> Node: ...
 
 def tile(x: Operand, reps: Any, *, name: str | None = None) -> Node: ...
@@ -313,6 +315,7 @@ __all__ = [
     "swapaxes",
     "take",
     "take_along_axis",
+    "tally",
     "tanh",
     "tile",
     "transpose",

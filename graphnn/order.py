@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .graph import Graph, Node  # noqa: TC001 - the examples run with it
+from .errors import UsageError
+from .graph import Graph, Node, told_where
 from .graph.fetches import ancestors, resolve
 
 
+@told_where
 def schedule(fetches: Any, graph: Graph | None = None) -> list[Node]:
     """Return the nodes that will run, in the order they will run.
 
@@ -76,6 +78,7 @@ def last_uses(order: Sequence[Node], fetches: Sequence[Node]) -> list[tuple[int,
     return [tuple(places) for places in dying]
 
 
+@told_where
 def generations(fetches: Any, graph: Graph | None = None) -> list[list[Node]]:
     """Return the schedule in parallel waves: each node in the first wave after all its operands.
 
@@ -105,6 +108,7 @@ def generations(fetches: Any, graph: Graph | None = None) -> list[list[Node]]:
     return waves
 
 
+@told_where
 def critical_path(
     fetches: Any,
     cost: Mapping[Node, float] | Callable[[Node], float] | None = None,
@@ -133,6 +137,8 @@ def critical_path(
     if cost is None:
         price: Callable[[Node], float] = lambda node: float(bool(node.inputs))  # noqa: E731
     else:
+        if not isinstance(cost, Mapping) and not callable(cost):
+            raise UsageError(f"a cost is a function of a node, or a dict by node, not {type(cost).__name__}")
         price = cost if callable(cost) else lambda node: cost.get(node, 0.0)
     total: dict[Node, float] = {}
     before: dict[Node, Node | None] = {}

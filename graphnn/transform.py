@@ -8,9 +8,11 @@ from typing import Any
 
 from .errors import GraphError, UsageError
 from .graph import Graph, Node, told_where
+from .graph.collector import collector_paused
 from .graph.fetches import ancestors, resolve
 
 
+@told_where
 @told_where
 def extract(fetches: Any, graph: Graph | None = None) -> Graph:
     """Return a new graph, with a copy of the state, of what the fetches need.
@@ -38,6 +40,7 @@ def extract(fetches: Any, graph: Graph | None = None) -> Graph:
     return _copied(source, nodes, {})[0]
 
 
+@told_where
 @told_where
 def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = None) -> Any:
     """Return the fetches with parts exchanged, in a new graph with a copy of the state.
@@ -78,6 +81,7 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
     return rebuild(_copied(source, nodes, pairs)[1])
 
 
+@collector_paused()
 def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Node]) -> tuple[Graph, list[Node]]:
     # An operand is exchanged wherever the reader is not part of what replaces it: that keeps the graph acyclic.
     inside = {old: ancestors([new]) for old, new in exchanged.items()}

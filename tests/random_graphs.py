@@ -327,7 +327,8 @@ def _for(*names: str) -> Callable[[Callable[[_Writer, str], int]], Callable[[_Wr
     return register
 
 
-@_for("negative", "absolute", "square", "sin", "cos", "softplus", "erf", "relu", "leaky_relu", "elu", "floor", "ceil", "sign", "stop_gradient", "isnan", "isfinite", "zeros_like", "ones_like")
+@_for("negative", "absolute", "square", "sin", "cos", "softplus", "erf", "relu", "leaky_relu", "elu")
+@_for("floor", "ceil", "sign", "stop_gradient", "isnan", "isfinite", "zeros_like", "ones_like")
 def _unary(w: _Writer, op: str) -> int:
     return w.use(op, w.tame())
 
@@ -707,9 +708,12 @@ def _sampled(w: _Writer, op: str) -> int:
     return w.use(op, *operands, **made.attributes)
 
 
-NAMES: tuple[str, ...] = tuple(
-    name for name, cls in registry.items() if name in _CHOOSERS or (cls.__module__ != "graphnn.graph.op" and cls.__module__.startswith("graphnn."))
-) + tuple(_COMPOSITIONS)
+def _drawable(name: str, cls: type[gn.Op]) -> bool:
+    """Return whether an operation is the library's own, and computes something."""
+    return name in _CHOOSERS or (cls.__module__.startswith("graphnn.") and cls.__module__ != gn.Op.__module__)
+
+
+NAMES: tuple[str, ...] = (*(name for name, cls in registry.items() if _drawable(name, cls)), *_COMPOSITIONS)
 """All that can be drawn: the library's operations, and its compositions."""
 
 

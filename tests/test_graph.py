@@ -395,6 +395,19 @@ numbers = st.one_of(
 @given(st.sampled_from(sorted(BINARY)), arrays, numbers, st.booleans())
 def test_operators_are_numpys_in_value_and_dtype(symbol: str, array: Any, other: Any, swapped: bool) -> None:
     # Whatever stands beside the node: a Python number is weak, a NumPy scalar is not (NEP 50).
+    check_operator(symbol, array, other, swapped)
+
+
+@pytest.mark.parametrize("symbol", sorted(BINARY))
+def test_every_dtype_beside_a_python_number(symbol: str) -> None:
+    for dtype in DTYPES:
+        for number in (0, 1, 2, 3, -1, True, False, 0.5, -1.0, 2.0):
+            for swapped in (False, True):
+                if type(number) is not int or number >= 0 or not dtype.startswith("uint"):
+                    check_operator(symbol, np.array([3, 1, 2]).astype(dtype), number, swapped)
+
+
+def check_operator(symbol: str, array: Any, other: Any, swapped: bool) -> None:
     operate = BINARY[symbol]
     g = gn.Graph()
     x = g.placeholder("x", shape=3, dtype=array.dtype)
@@ -469,7 +482,7 @@ def test_what_an_operator_makes() -> None:
         "greater", "greater_equal", "subtract", "matmul",
     ]  # fmt: skip
     i = g.placeholder("i", dtype=np.int64)
-    assert [(i**2).op.name, (x ** np.float64(2)).op.name] == ["power", "power"]
+    assert [(i**2).op.name, (i**3).op.name, (x ** np.float64(2)).op.name] == ["square", "power", "power"]
     assert made[-2].inputs[1] is x
 
 

@@ -772,7 +772,7 @@ def test_an_operation_cannot_write_to_its_operands(own_operation) -> None:
             return x
 
     x = gn.Graph().placeholder("x", shape=("n",))
-    with pytest.raises(ValueError, match='while evaluating "doubling".*read-only'):
+    with pytest.raises(ValueError, match=r'while evaluating "doubling".*read-only'):
         gn.run([gn.doubling(x * 1.0)], {x: np.ones(4)})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError, ValueRangeError
-from ..graph import Array, Graph, Node  # noqa: TC001 - the example below uses it
+from ..graph import Array, Graph, Node, sealed, told_where  # noqa: TC001 - the example below uses it
 from ..graph.fetches import ancestors, resolve
 from .interpreter import Feed, Step, evaluate, handed_out, prepare
 
@@ -100,10 +100,8 @@ class Compiled:
                 del step  # or what it holds would live for one more node
         results = handed_out([values[place] for place in places])
         count = len(self.fetches)
-        following = dict(zip(self.updates, results[count:], strict=True))
-        for value in following.values():
-            value.flags.writeable = False
-        self.graph.state.update(following)
+        following = dict(zip(self.updates, map(sealed, results[count:]), strict=True))
+        self.graph.state.update(following)  # all at once: no other thread sees a part of it
         return self._rebuild(results[:count])
 
     def __repr__(self) -> str:
@@ -133,6 +131,7 @@ def _check(step: Step, guard: str) -> None:
         )
 
 
+@told_where
 def compile(
     fetches: Any,
     updates: Mapping[Any, Any] | None = None,

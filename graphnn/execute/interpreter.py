@@ -22,7 +22,8 @@ from ..errors import (
     near,
     restated,
 )
-from ..graph import Array, Graph, Node, Op, Placeholder, Spec, as_array, told_where
+from ..graph import Array, Graph, Node, Op, Placeholder, Spec, as_array, in_range, told_where
+from ..graph.collector import collector_paused
 from ..graph.dimensions import concrete, dimension, names_in, shown
 from ..graph.dimensions import evaluate as size_of
 from ..graph.fetches import resolve
@@ -220,7 +221,8 @@ def program_of(graph: Graph, fetches: Sequence[Node]) -> Program:
     if program is None:
         if len(programs) >= _MOST_PROGRAMS:
             programs.clear()
-        program = programs[key] = Program(graph, fetches)
+        with collector_paused():
+            program = programs[key] = Program(graph, fetches)
     return program
 
 
@@ -253,6 +255,11 @@ def prepare(
     if missing:
         listed = ", ".join(f'"{node.name}" {node.spec}' for node in missing)
         raise LookupFailure(f"the feed lacks {listed}; it is needed for {_fetch_names(program)}")
+    for name in sizes or ():
+        if name not in program.names:
+            known = program.names.union(*(names_in(node.shape) for node in graph.placeholders))
+            if name not in known:
+                raise LookupFailure(f'sizes= speaks of "{name}", which is no dimension of "{graph.name}".{near(name, known)}')
     binding = program.bound(bound)
     if binding.largest > _ALWAYS_FITS or graph.memory_budget is not None:
         _check_memory(graph, binding)
@@ -264,8 +271,10 @@ def _settled(node: Node, given: Array) -> Array:
 
     The last bits of a sum depend on the layout, and the same feed is to give the same bits.
     """
-    with np.errstate(all="ignore"):
-        array = np.asarray(given, node.dtype, order="C")
+    array = given
+    if given.dtype != node.dtype:
+        array = in_range(given, node.dtype, f'the feed of "{node.name}"')
+    array = np.asarray(array, order="C")
     array = array.view() if array.flags.aligned else array.copy()
     if node.dtype == np.float16 and given.dtype != np.float16:
         _warn_of_overflow(node, array, [given])

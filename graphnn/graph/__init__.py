@@ -3,7 +3,7 @@
 from .dag import Dag
 from .dimensions import Dim, Shape
 from .forms import flatten
-from .graph import Graph, Node, Scope, as_array, check_update
+from .graph import Graph, Node, Scope, as_array, check_update, in_range, sealed
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, composition, fn, operation, registry, told_where
 from .origin import Origin, user_origin
 
@@ -26,8 +26,10 @@ __all__ = [
     "composition",
     "flatten",
     "fn",
+    "in_range",
     "operation",
     "registry",
+    "sealed",
     "told_where",
     "user_origin",
 ]

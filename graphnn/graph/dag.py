@@ -127,7 +127,9 @@ _positions: dict[tuple[int, ...], Frozen] = {}
 def _at(positions: tuple[int, ...]) -> Frozen:
     found = _positions.get(positions)
     if found is None:
-        found = _positions[positions] = Frozen(dict.fromkeys(positions, _NO_DATA))
+        found = Frozen(dict.fromkeys(positions, _NO_DATA))
+        if len(positions) < 3 and positions[-1] < 100:
+            _positions[positions] = found
     return found
 
 
@@ -146,7 +148,8 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
 
     def __setattr__(self, name: str, value: Any) -> None:
         # What is public hides the live graph when set; nx.freeze may put its refusals beside ours.
-        froze = name == "frozen" or Dag.__dict__.get(name) is _refuse
+        by_freeze = getattr(value, "__module__", None) == nx.freeze.__module__
+        froze = name == "frozen" or (Dag.__dict__.get(name) is _refuse and by_freeze)
         if "_source" in self.__dict__ and not (name.startswith("_") or froze):
             _refuse()
         object.__setattr__(self, name, value)
@@ -182,10 +185,16 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         put(successors, name, Frozen())
         before = Frozen()
         put(self._pred, name, before)
+        read_at: dict[str, list[int]] = {}
         for position, operand in enumerate(node.inputs):
-            keys = _at((*before.get(operand.name, ()), position))
-            put(before, operand.name, keys)
-            put(successors[operand.name], name, keys)
+            read_at.setdefault(operand.name, []).append(position)
+        for read, positions in read_at.items():
+            keys = _at(tuple(positions))
+            put(before, read, keys)
+            put(successors[read], name, keys)
+
+    def __repr__(self) -> str:
+        return f"<graph.dag, {self}>"
 
     def copy(self, as_view: bool = False) -> nx.MultiDiGraph[str]:  # type: ignore[override]
         """Return a plain copy, or a view that refuses writes as this does."""

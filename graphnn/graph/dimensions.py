@@ -99,6 +99,12 @@ def _clamped(poly: _Poly) -> _Poly:
         return poly
     if _never_negative({product: -c for product, c in poly.items()}):
         return {}
+    offset = poly.get((), 0)
+    atoms = [product for product in poly if product]
+    if offset < 0 and len(atoms) == 1 and len(atoms[0]) == 1 and poly[atoms[0]] == 1 and atoms[0][0].startswith("max("):
+        # max(max(p, 0) - k, 0) is max(p - k, 0): slices of slices stay short.
+        inner = _poly_of_text(atoms[0][0].removeprefix("max(").removesuffix(", 0)"))
+        return _clamped(_combine(inner, _whole(offset)))
     return {(f"max({_text(poly)}, 0)",): 1}
 
 
@@ -108,6 +114,8 @@ def _text(poly: _Poly) -> str:
     text = ""
     for product, coefficient in sorted(poly.items(), key=lambda term: (-len(term[0]), term[0])):
         factors = ([str(abs(coefficient))] if abs(coefficient) != 1 or not product else []) + list(product)
+        if len(text) > _MOST_CHARACTERS:
+            raise ShapeError(f"a dimension would take an expression of more than {_MOST_CHARACTERS:,} characters")
         text += ("-" if coefficient < 0 else "+" if text else "") + "*".join(factors)
     alone = len(poly) == 1 and text.startswith("(") and next(iter(poly.items())) == ((text,), 1)
     return text[1:-1] if alone else text

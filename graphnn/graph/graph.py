@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,7 +181,7 @@ class Node(Shown):
 
     def __repr__(self) -> str:
         name = self.name if len(self.name) <= 80 else self.name[:77] + "..."
-        return f'<Node "{name}": {self.op.name} {self.spec}>'
+        return f"<Node {json.dumps(name, ensure_ascii=False)}: {self.op.name} {self.spec}>"
 
     __hash__ = object.__hash__
 
@@ -251,11 +252,13 @@ class Node(Shown):
         return self.graph.add(_bare("logical_not"), (self,))
 
     def __pow__(self, exponent: Any) -> Node:
-        # As NumPy's own operator: a literal 2, 0.5 or -1 of a float is a square, a root, a reciprocal.
+        # As NumPy's own operator: a literal 2 is a square; 0.5 and -1 of a float are a root and a reciprocal.
         if type(exponent) in (int, float) and self.dtype.kind == "f":
             short = {2: "square", 0.5: "sqrt", -1: "reciprocal"}.get(exponent)
             if short is not None:
                 return self.graph.add(_bare(short), (self,))
+        elif type(exponent) is int and exponent == 2:
+            return self.graph.add(_bare("square"), (self,))
         return self.graph.add(_bare("power"), (self, exponent))
 
     def __getitem__(self, index: Any) -> Node:
@@ -347,7 +350,7 @@ class Graph(Shown):
     """
 
     def __init__(self, name: str = "graph", dtype: Any = np.float64) -> None:
-        self.name = name
+        self.name = _checked_name(name)
         self.dtype: np.dtype[Any] = _supported(dtype, "the graph's dtype")
         if self.dtype.kind != "f":
             raise DtypeError(f"a graph's dtype is a float, not {self.dtype}: integers say so one by one")
@@ -387,7 +390,8 @@ class Graph(Shown):
         return True
 
     def __iter__(self) -> Iterator[Node]:
-        return (data.node for data in self._dag._node.values())
+        # Of the nodes there are now: the loop may make more.
+        return iter([data.node for data in self._dag._node.values()])
 
     def __contains__(self, item: object) -> bool:
         if isinstance(item, Node):
@@ -426,7 +430,7 @@ class Graph(Shown):
         parts = [_count(len(self), "node"), f"{_count(len(self.state), 'parameter')} ({_count(size, 'number')})"]
         if self.outputs:
             parts.append("outputs " + ", ".join(self.outputs))
-        return f'<Graph "{self.name}": {", ".join(parts)}>'
+        return f"<Graph {json.dumps(self.name, ensure_ascii=False)}: {', '.join(parts)}>"
 
     def __deepcopy__(self, memo: Any) -> NoReturn:
         raise UsageError("gn.extract(fetches) copies a graph with its state; copy.deepcopy(graph.dag) only the DAG")
@@ -647,10 +651,12 @@ class Graph(Shown):
         path = self._path(base)
         if first == 2 and not self._taken(path):
             return path
-        number = self._counters.get(path, first)
+        # Nodes and layers count apart: the first ReLU after two relu nodes is relu_1.
+        counter = path if first == 2 else f"{path}_"
+        number = self._counters.get(counter, first)
         while self._taken(f"{path}_{number}"):
             number += 1
-        self._counters[path] = number + 1
+        self._counters[counter] = number + 1
         return f"{path}_{number}"
 
     def _explicit(self, name: Any) -> str:
@@ -726,7 +732,8 @@ class Graph(Shown):
             if opened and path is not None and self.scopes[path].result is None:
                 # Nothing was made in it, and whoever tries again is to find its name free.
                 del self.scopes[path]
-                self._counters.clear()
+                self._counters.pop(path.rstrip("0123456789"), None)
+                self._counters.pop(path.rstrip("0123456789")[:-1], None)
             raise
         finally:
             self._scope, self._origin, self._twin = before
@@ -765,15 +772,13 @@ class Graph(Shown):
         array = as_array(value, what)
         if dtype is not None:
             target = _supported(dtype, what)
-            given, array = array, array.astype(target)
+            given, array = array, in_range(array, target, what)
             kind_kept = np.can_cast(given.dtype, target, "same_kind")
             if not kind_kept and (hasattr(value, "dtype") or not np.array_equal(given, array)):
                 raise DtypeError(f"{what} is {given.dtype}; {target} would change what it says: cast it yourself first")
         elif not hasattr(value, "dtype") and array.dtype == np.float64:
             array = array.astype(self.dtype)
-        array = np.array(array, order="C")
-        array.flags.writeable = False
-        return array
+        return sealed(np.array(array, order="C"))
 
     def _checked_value(self, node: Node, value: Any) -> Array:
         array = as_array(value, f'the value of "{node.name}"')
@@ -785,9 +790,7 @@ class Graph(Shown):
                 f'"{node.name}" is {node.dtype}; the value given is {array.dtype}: '
                 f"write value.astype({str(node.dtype)!r})"
             )
-        array = np.array(array, dtype=node.dtype, order="C")
-        array.flags.writeable = False
-        return array
+        return sealed(in_range(array, node.dtype, f'the value of "{node.name}"'))
 
     def _own(self, node: Any, what: str) -> Node:
         if isinstance(node, str):
@@ -1025,6 +1028,34 @@ def _holds_mask(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(map(_holds_mask, value))
     return isinstance(value, np.ma.MaskedArray)
+
+
+def in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
+    """Return a copy as another dtype; an integer that does not fit is an error, where NumPy would wrap it around.
+
+    Raises
+    ------
+    ValueRangeError
+    """
+    with np.errstate(all="ignore"):
+        cast = array.astype(dtype)
+    if array.dtype.kind in "iu" and dtype.kind in "iu" and not np.can_cast(array.dtype, dtype, "safe"):
+        # Wrapped around, it differs in value, or in sign where the bits are the same.
+        lost = (cast != array) | ((cast < 0) != (array < 0))
+        if lost.any():
+            index = tuple(int(i) for i in np.argwhere(lost)[0])
+            at = f" at {index}" if index else ""
+            raise ValueRangeError(f"{what} holds {array[index]}{at}, which does not fit into {dtype}")
+    return cast
+
+
+def sealed(array: Array) -> Array:
+    """Return an array of one's own, in C order, so that nobody can write to it again: not even by setting its flag."""
+    own = np.asarray(array, order="C")
+    if own.base is not None and not (isinstance(own.base, np.ndarray) and not own.base.flags.writeable):
+        own = own.copy()
+    own.flags.writeable = False
+    return own.view()
 
 
 def _supported(kind: Any, what: str) -> np.dtype[Any]:

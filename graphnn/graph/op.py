@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, dataclass_
 
 import numpy as np
 
-from ..errors import GraphError, GraphnnError, LookupFailure, NoRuleError, UsageError, near, placed
+from ..errors import DtypeError, GraphError, GraphnnError, LookupFailure, NoRuleError, UsageError, near, placed
 from .dimensions import Constraint, Dim, Shape, dimension, evaluate, names_in, product, shown
 from .origin import user_origin
 
@@ -35,6 +35,7 @@ class Spec:
 
 
 registry: dict[str, type[Op]] = {}
+_compositions: dict[str, Callable[..., Any]] = {}
 _functions: dict[str, Callable[..., Any]] = {}
 
 
@@ -99,12 +100,20 @@ class Op:
                 f'the operation "{cls.name}" is already defined by {taken.__module__}.{taken.__qualname__}; '
                 f"give {cls.__qualname__} another class name or a `name`"
             )
+        composed = _compositions.get(cls.name)
+        if composed is not None and composed.__module__ != cls.__module__:
+            raise GraphError(
+                f'"{cls.name}" is already a function of {composed.__module__}; '
+                f"give {cls.__qualname__} another class name or a `name`"
+            )
         registry[cls.name] = cls
         _functions.pop(cls.name, None)
 
     def __post_init__(self) -> None:
         for attribute in self.settings:
             value = _plain(getattr(self, attribute), self.name, attribute)
+            if attribute == "dtype":
+                value = _dtype_name(value, self.name)
             if attribute in self.sized:
                 value = _over_dimensions(value, dimension)
             object.__setattr__(self, attribute, value)
@@ -220,7 +229,7 @@ def _plain(value: Any, op: str, attribute: str) -> Any:
         value = (value.start, value.stop, value.step)
     if isinstance(value, (tuple, list)):
         return tuple(_plain(part, op, attribute) for part in value)
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
         return _plain(value.item(), op, attribute)
     if isinstance(value, (np.dtype, type)):
         return np.dtype(value).name
@@ -228,6 +237,13 @@ def _plain(value: Any, op: str, attribute: str) -> Any:
         f"{op}: the attribute {attribute} holds numbers, text or tuples of them, not {type(value).__name__}; "
         "an array goes in as an operand"
     )
+
+
+def _dtype_name(value: Any, op: str) -> str:
+    try:
+        return str(np.dtype(value).name)
+    except TypeError:
+        raise DtypeError(f"{op}: {value!r} is no dtype") from None
 
 
 def _over_dimensions(value: Any, function: Callable[[str], Any]) -> Any:
@@ -272,7 +288,10 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
         operands: Sequence[Any]
         if cls.variadic:
             # np.concatenate takes its arrays as one sequence, and so do we.
-            operands, args = (list(args[0]) if args else []), args[1:]
+            if not args or not isinstance(args[0], (list, tuple)):
+                given = type(args[0]).__name__ if args else "nothing"
+                raise UsageError(f"{cls.name} takes its operands as one list or tuple, not {given}")
+            operands, args = list(args[0]), args[1:]
         else:
             operands, args = args[:count], args[count:]
             operands += tuple(kwargs.pop(o) for o in cls.operands[len(operands) :] if o in kwargs)
@@ -321,26 +340,35 @@ class Functions:
 
     def __getattr__(self, name: str) -> Callable[..., Node]:
         name = self._ALIASES.get(name, name)
-        found = _functions.get(name)
+        found = _compositions.get(name) or _functions.get(name)
         if found is None:
             cls = registry.get(name)
-            if cls is None or (cls.__mro__[1] is Op and cls.__module__ == __name__):
-                if cls is not None:
-                    raise AttributeError(f"a {name} belongs to a graph: write graph.{name}(…)")
+            if cls is None:
                 raise AttributeError(f'there is no operation "{name}".{near(name, dir(self))}')
+            if cls.__module__ == __name__:
+                raise AttributeError(f"a {name} belongs to a graph: write graph.{name}(…)")
             found = _functions[name] = _function_of(cls)
         return found
 
     def __dir__(self) -> list[str]:
         own = {name for name, cls in registry.items() if cls.__module__ != __name__}
-        return sorted({*own, *_functions, *self._ALIASES})
+        return sorted({*own, *_compositions, *self._ALIASES})
 
 
 fn = Functions()
 
 
 def composition(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Register a function that builds a value out of several nodes, so that it stands beside the operations."""
-    told = told_where(function)
-    _functions[function.__name__] = told
+    """Register a function that builds a value out of several nodes, so that it stands beside the operations.
+
+    Raises
+    ------
+    GraphError
+        When the name is that of an operation or a function of another module.
+    """
+    name = function.__name__
+    for taken in (registry.get(name), _compositions.get(name)):
+        if taken is not None and taken.__module__ != function.__module__:
+            raise GraphError(f'"{name}" is already defined by {taken.__module__}; give the function another name')
+    _compositions[name] = told = told_where(function)
     return told

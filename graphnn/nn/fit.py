@@ -15,7 +15,7 @@ from ..errors import FileFormatError, GraphnnError, LookupFailure, ShapeError, U
 from ..execute.compiled import Compiled, compile
 from ..execute.interpreter import Feed, checked_feed, prepare
 from ..files import to_data
-from ..graph import Array, Graph, Node, Parameter, Placeholder, flatten
+from ..graph import Array, Graph, Node, Parameter, Placeholder, flatten, sealed
 from ..graph.dimensions import names_in, shown
 from ..graph.fetches import resolve
 from ..transform import extract, replace
@@ -576,8 +576,7 @@ def _fitting(node: Node, array: Array) -> Array:
             f'it is a checkpoint of another graph: there, "{node.name}" is {shown(array.shape)} {array.dtype}, '
             f"and here {node.spec}"
         )
-    array.flags.writeable = False
-    return array
+    return sealed(array)
 
 
 def _state_of(rng: Rng) -> Any:

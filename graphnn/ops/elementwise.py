@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import DivisionError, DtypeError, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Spec, fn
 from ..graph.dimensions import broadcast, shown
+from .base import into
 
 _Interval = tuple[float, float]
 
@@ -69,13 +70,6 @@ def promoted(ufunc: np.ufunc, name: str, dtypes: tuple[np.dtype[Any], ...]) -> n
 
 def _floats(x: Array, like: np.ufunc = np.exp) -> Array:
     return x if x.dtype.kind == "f" else x.astype(promoted(like, "", (x.dtype,)))
-
-
-def _into(out: Array | None, value: Any) -> Any:
-    if out is None:
-        return value
-    np.copyto(out, value)
-    return out
 
 
 # --- arithmetic -----------------------------------------------------------------------------------------------
@@ -378,7 +372,7 @@ class Erf(Elementwise):
     formula = "erf({0})"
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return _into(out, _erf(np.asarray(x, np.float64)).astype(self.result_dtype(x.dtype)))
+        return into(out, _erf(np.asarray(x, np.float64)).astype(self.result_dtype(x.dtype)))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return cotangent * (fn.exp(-fn.square(inputs[0])) * (2 / math.sqrt(math.pi)))
@@ -484,6 +478,12 @@ class Clip(Elementwise):
     hi: float | None = None
     formula = "clip({0}, {lo}, {hi})"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for bound in (self.lo, self.hi):
+            if bound is not None and not isinstance(bound, (int, float)):
+                raise DtypeError(f"clip: a bound is a number, or None for an open side, not {bound!r}")
+
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         """As NumPy: a float bound makes integers floats; an int beyond theirs leaves its side open."""
         (dtype,) = dtypes
@@ -499,7 +499,7 @@ class Clip(Elementwise):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         if self.lo is None and self.hi is None:
-            return _into(out, x)
+            return into(out, x)
         return np.clip(x, self.lo, self.hi, out=out)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
@@ -526,7 +526,7 @@ class Where(Elementwise):
         return np.result_type(*dtypes[1:])
 
     def forward(self, condition: Array, x: Array, y: Array, out: Array | None = None) -> Any:
-        return _into(out, np.where(condition, x, y))
+        return into(out, np.where(condition, x, y))
 
     def flows(self, i: int) -> bool:
         return i > 0
@@ -570,7 +570,7 @@ class Round(Elementwise):
         return np.dtype(np.float16) if dtypes[0].kind == "b" else dtypes[0]
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return _into(out, np.round(x, self.decimals))
+        return into(out, np.round(x, self.decimals))
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
@@ -616,7 +616,26 @@ class StopGradient(Elementwise):
         return dtypes[0]
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return x if out is None else _into(out, x)
+        return x if out is None else into(out, x)
+
+
+class Tally(Elementwise):
+    """x, which counts something: over batches, tallies add up."""
+
+    differentiable = False
+    formula = "{0}"
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        if dtypes[0].kind not in "iu":
+            raise DtypeError(f"tally takes integers, not {dtypes[0]}")
+        return dtypes[0]
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return into(out, x)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        return cls(), (draw.integers(draw.shape(), -9, 9),)
 
 
 # --- asking ---------------------------------------------------------------------------------------------------
@@ -732,7 +751,7 @@ class LeakyRelu(Elementwise):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         x = _floats(x)
-        return _into(out, np.where(x > 0, x, x * self.negative_slope))
+        return into(out, np.where(x > 0, x, x * self.negative_slope))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.where(fn.greater(inputs[0], 0), cotangent, cotangent * self.negative_slope)
@@ -751,7 +770,7 @@ class Elu(Elementwise):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         x = _floats(x)
-        return _into(out, np.where(x > 0, x, np.expm1(np.minimum(x, 0)) * self.alpha))
+        return into(out, np.where(x > 0, x, np.expm1(np.minimum(x, 0)) * self.alpha))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x = inputs[0]
@@ -769,7 +788,7 @@ class Prelu(Elementwise):
     formula = "prelu({0}, {1})"
 
     def forward(self, x: Array, slope: Array, out: Array | None = None) -> Any:
-        return _into(out, np.where(x > 0, x, np.multiply(x, slope, dtype=self.result_dtype(x.dtype, slope.dtype))))
+        return into(out, np.where(x > 0, x, np.multiply(x, slope, dtype=self.result_dtype(x.dtype, slope.dtype))))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x, slope = inputs
@@ -788,7 +807,7 @@ class Gelu(Elementwise):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         x = _floats(x)
         below = 0.5 * _erfc(np.asarray(x, np.float64) * -math.sqrt(0.5))
-        return _into(out, (x * below).astype(x.dtype))
+        return into(out, (x * below).astype(x.dtype))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x = inputs[0]

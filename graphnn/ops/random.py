@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, ShapeError
+from ..errors import DtypeError, ShapeError, ValueRangeError
 from ..graph import Array, Op, Shape, Spec
-from ..graph.dimensions import concrete
+from ..graph.dimensions import concrete, shape_of
+from .base import dtype_of, into
 
 
 class RandomUniform(Op):
@@ -28,6 +29,16 @@ class RandomUniform(Op):
     differentiable = False
     formula = "random({0})"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", shape_of(self.shape))
+        super().__post_init__()
+        for name in ("seed", "stream"):
+            number = getattr(self, name)
+            if type(number) is not int or not 0 <= number < 2**64:
+                raise ValueRangeError(f"random_uniform: the {name} is an integer from 0 to 2**64 - 1, not {number!r}")
+        if dtype_of(self.name, self.dtype).kind != "f":
+            raise DtypeError(f"random_uniform gives floats, not {self.dtype}")
+
     def infer(self, counter: Spec) -> Spec:
         """Give the shape that was asked for; the counter is one integer."""
         if counter.dtype.kind not in "iu":
@@ -37,13 +48,12 @@ class RandomUniform(Op):
         return Spec(self.shape, np.dtype(self.dtype))
 
     def forward(self, counter: Array, out: Array | None = None) -> Any:
+        if counter < 0:
+            raise ValueRangeError(f"random_uniform: the counter is 0 or more, not {counter}")
         block = np.array([0, 0, 0, int(counter)], np.uint64)
         key = np.array([self.seed, self.stream], np.uint64)
         numbers = np.random.Generator(np.random.Philox(key=key, counter=block)).random(concrete(self.shape, {}))
-        if out is None:
-            return numbers.astype(self.dtype)
-        np.copyto(out, numbers, casting="same_kind")
-        return out
+        return into(out, numbers.astype(self.dtype))
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -10,8 +11,8 @@ import numpy as np
 
 from ..errors import GraphnnWarning, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
-from ..graph.dimensions import product, shown, subtract
-from .base import Linear, axes_of, axis_of
+from ..graph.dimensions import concrete, product, shown, subtract
+from .base import Linear, axes_of, axis_of, into
 
 Axis = int | tuple[int, ...] | None
 
@@ -42,6 +43,11 @@ class Reduction(Op, abstract=True):
         # One number broadcasts as it is.
         return reduced if self.keepdims or len(axes) in (0, x.ndim) else fn.expand_dims(reduced, axes)
 
+    def _no_number(self, x: Array, out: Array | None) -> Array:
+        """Return NaN throughout."""
+        shape = concrete(_reduced(x.shape, self.over(x.ndim), self.keepdims), {})
+        return into(out, np.full(shape, np.nan, self.result_dtype(x.dtype)))  # type: ignore[no-any-return]
+
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         """Draw an operand and axes of it."""
@@ -63,9 +69,12 @@ def _float_result(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype if dtype.kind == "f" else np.dtype(np.float64)
 
 
-def _warn_of_empty(op: Op, x: Array, axes: tuple[int, ...]) -> None:
-    if any(x.shape[axis] == 0 for axis in axes):
-        warnings.warn(f"{op.name} of nothing: the operand has shape {shown(x.shape)}", GraphnnWarning, stacklevel=2)
+def _length(x: Array, axes: tuple[int, ...]) -> int:
+    return math.prod(x.shape[axis] for axis in axes)
+
+
+def _warn(what: str) -> None:
+    warnings.warn(f"{what}; the result is NaN", GraphnnWarning, stacklevel=4)
 
 
 class Folding(Reduction, abstract=True):
@@ -109,13 +118,10 @@ class Mean(Reduction, Linear):
         return _float_result(dtype)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        axes = self.over(x.ndim)
-        if x.size == 0:
-            _warn_of_empty(self, x, axes)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)
-                return np.mean(x, axis=self.axis, keepdims=self.keepdims, out=out)
-        return np.mean(x, axis=self.axis, keepdims=self.keepdims, out=out)
+        if _length(x, self.over(x.ndim)):
+            return np.mean(x, axis=self.axis, keepdims=self.keepdims, out=out)
+        _warn(f"mean of nothing: the operand has shape {shown(x.shape)}")
+        return self._no_number(x, out)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
@@ -217,10 +223,7 @@ class ProdOthers(Op):
         np.multiply.accumulate(x[..., :-1], axis=-1, out=before[..., 1:])
         np.multiply.accumulate(x[..., :0:-1], axis=-1, out=after[..., -2::-1] if x.shape[-1] > 1 else after[..., :0])
         result = np.moveaxis(before * after, -1, self.axis)
-        if out is None:
-            return result
-        np.copyto(out, result)
-        return out
+        return into(out, result)
 
     def _pairs(self, x: Node) -> tuple[Node, int]:
         """Return rows j of the products of all but j and k at k, 0 at k = j; and the axis of j."""
@@ -257,18 +260,11 @@ class Spread(Reduction, abstract=True):
         return _float_result(dtype)
 
     def _moment(self, x: Array) -> Any:
-        axes = self.over(x.ndim)
-        count = np.prod([x.shape[axis] for axis in axes], dtype=int)
-        if count <= self.ddof:
-            warnings.warn(
-                f"{self.name} of {count} numbers with ddof={self.ddof} is no number: the operand has shape "
-                f"{shown(x.shape)}",
-                GraphnnWarning,
-                stacklevel=3,
-            )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
+        count = _length(x, self.over(x.ndim))
+        if count > self.ddof:
             return np.var(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
+        _warn(f"{self.name} of {count} numbers with ddof={self.ddof}: the operand has shape {shown(x.shape)}")
+        return self._no_number(x, None)
 
     def _deviation(self, x: Node) -> tuple[Node, Dim]:
         axes = self.over(x.ndim)
@@ -289,7 +285,7 @@ class Var(Spread):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         result = self._moment(x)
-        return result if out is None else _copied(out, result)
+        return into(out, result)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
@@ -332,11 +328,6 @@ def _guarded(output: Node) -> tuple[Node, Node]:
     return flat, fn.where(flat, 1.0, output)
 
 
-def _copied(out: Array, value: Any) -> Array:
-    np.copyto(out, value)
-    return out
-
-
 class Logsumexp(Reduction):
     """log Σ exp(x) over axes, without overflow; -inf of nothing and of -inf alone, inf where there is an inf."""
 
@@ -354,12 +345,14 @@ class Logsumexp(Reduction):
         result = np.log(total) + shift
         if not self.keepdims:
             result = np.squeeze(result, axis=self.over(x.ndim))
-        return result if out is None else _copied(out, result)
+        return into(out, result)
 
     def _share(self, output: Node, x: Node) -> Node:
-        """Return the softmax; where all is -inf, subtracting it would give NaN."""
+        """Return the softmax: divided by its sum, since rounding a large output changes all exponentials alike."""
         whole = self.restored(output, x)
-        return fn.exp(x - fn.where(fn.equal(whole, -np.inf), 0.0, whole))
+        nothing = fn.equal(whole, -np.inf)  # subtracting it from -inf would give NaN
+        powers = fn.exp(x - fn.stop_gradient(fn.where(nothing, 0.0, whole)))
+        return powers / fn.where(nothing, 1.0, fn.sum(powers, axis=self.over(x.ndim), keepdims=True))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs

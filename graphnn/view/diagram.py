@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DrawingError, UsageError
-from ..graph import Graph
+from ..graph import Graph, told_where
 from ..show import Shown, show_as
 from .dot import dot_source
 from .engine import lay_out
@@ -20,6 +20,7 @@ _MOST_AT_A_GLANCE = 20_000
 _ALIASES = {"gv": "dot", "jpeg": "jpg"}
 
 
+@told_where
 def draw(
     fetches: Any,
     detail: Detail = "op",

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
 
-from ..graph import Constant, Graph, Op, fn, registry
+from ..graph import Constant, Graph, Op, fn, registry, told_where
 from ..graph.dimensions import shown
 from ..show import Shown
 from .fold import Box, Detail, numbers_in, picture
@@ -207,6 +207,7 @@ class Summary(Shown):
     __repr__ = __str__
 
 
+@told_where
 def summary(fetches: Any, detail: Detail = "layer", *, graph: Graph | None = None) -> Summary:
     """Return the layers that the fetches need, with shapes and parameters; print it to see it.
 

@@ -47,23 +47,25 @@ def main() -> int:
         used.update(set(recipe.ops))
         if found.told:
             seen["mismatches"] += 1
-            print(f"graph {number}:\n{recipe}\n{found.told}\n")
+            sys.stdout.write(f"graph {number}:\n{recipe}\n{found.told}\n\n")
         if seen["compared"] == settings.graphs:
             break
 
+    told = sys.stdout.write
     width = max(map(len, known))
     entries = [f"{name:<{width}} {used[name]:>6,}" for name in sorted(known, key=lambda name: (used[name], name))]
-    print("graphs that use each operation:")
-    for row in itertools.batched(entries, 5) if hasattr(itertools, "batched") else zip(*[iter(entries)] * 5):
-        print("  " + "   ".join(row))
+    rows = ["   ".join(entries[i : i + 5]) for i in range(0, len(entries), 5)]
+    told("graphs that use each operation:\n  " + "\n  ".join(rows) + "\n")
     rare = [name for name in known if used[name] < LEAST_USES]
     for name in sorted(set(NAMES) - set(known)):
-        print(f"not compared, since autograd has no {name}")
-    print(
-        f"{seen['compared']:,} graphs of {seen['lines'] / seen['compared']:.1f} lines on average, order {settings.order}: "
-        f"{seen['mismatches']} mismatches; {seen['lively'] / seen['compared']:.1%} with finite gradients that are not zero; "
-        f"{len(known)} operations, {len(rare)} of them in fewer than {LEAST_USES} graphs {rare or ''}; "
-        f"{seen['rounding only']} more were rounding only; {time.perf_counter() - start:.0f} s"
+        told(f"not compared, since there is nothing to compare it with: {name}\n")
+    told(
+        f"{seen['compared']:,} graphs of {seen['lines'] / seen['compared']:.1f} lines on average, "
+        f"order {settings.order}: {seen['mismatches']} mismatches\n"
+        f"{seen['lively'] / seen['compared']:.1%} have finite gradients that are not zero; "
+        f"{seen['rounding only']} more were rounding only, and are not counted\n"
+        f"{len(known)} operations; in fewer than {LEAST_USES} graphs: {', '.join(rare) or 'none'}\n"
+        f"{time.perf_counter() - start:.0f} s\n"
     )
     return int(bool(seen["mismatches"] or rare) or seen["lively"] < 0.9 * seen["compared"])
 
