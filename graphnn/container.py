@@ -246,7 +246,8 @@ def peek(path: StrPath) -> str:
 
 def _opened(path: StrPath) -> BufferedReader:
     # Opening a pipe that nobody writes to would wait for ever.
-    if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+    mode = Path(path).stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise FileFormatError(f"{os.fspath(path)!r} is no regular file")
     return Path(path).open("rb")
 

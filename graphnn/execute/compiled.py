@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError, ValueRangeError
-from ..graph import Array, Graph, Node, sealed, told_where  # noqa: TC001 - the example below uses it
+from ..graph import Array, Graph, Node, sealed, told_where
 from ..graph.fetches import ancestors, resolve
 from .interpreter import Feed, Step, evaluate, handed_out, prepare
 
@@ -29,9 +29,7 @@ class Compiled:
         With the counters of the random nodes that are read.
     """
 
-    def __init__(
-        self, fetches: Any, updates: Any, backend: str, guard: str | None, graph: Graph | None
-    ) -> None:
+    def __init__(self, fetches: Any, updates: Any, backend: str, guard: str | None, graph: Graph | None) -> None:
         if backend not in _BACKENDS:
             raise ValueRangeError(f'unknown backend "{backend}" (must be one of {", ".join(_BACKENDS)})')
         if guard not in _GUARDS:
@@ -125,8 +123,9 @@ def _check(step: Step, guard: str) -> None:
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         node = step.node
         at = f" at {index}" if index else ""
+        what = "NaN" if np.isnan(step.value[index]) else str(step.value[index])
         raise ValueRangeError(
-            f'"{node.name}" ({node.op.name}, made at {node.origin}) is {"NaN" if np.isnan(step.value[index]) else step.value[index]}{at}; no update was made, '
+            f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{at}; no update was made, '
             "so the state is the one that led here"
         )
 

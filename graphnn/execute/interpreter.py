@@ -81,16 +81,12 @@ class Program:
         self.operands = [tuple([place[operand] for operand in node.inputs]) for node in self.order]
         self.dying = last_uses(self.order, fetches)
         self.placeholders = [node for node in self.order if isinstance(node.op, Placeholder)]
-        self.names: frozenset[str] = frozenset()
         self._constrained = [node for node in self.order if node.spec.constraints]
-        shapes = {node.spec.shape for node in self.order}
-        for shape in shapes:
-            self.names |= names_in(shape)
-        for op in {node.op for node in self.order if node.op.sized}:
-            self.names |= op.names
-        for node in self._constrained:
-            for pair in node.spec.constraints:
-                self.names |= names_in(pair)
+        dims = {dim for spec in {node.spec for node in self.order} for dim in spec.shape}
+        dims.update(dim for node in self._constrained for pair in node.spec.constraints for dim in pair)
+        sized = {node.op for node in self.order if node.op.sized}
+        self.names = sorted(names_in(dims).union(*(op.names for op in sized)))
+        """The dimensions that a run needs the sizes of."""
         self._bindings: dict[tuple[int | None, ...], Binding] = {}
 
     def bound(self, sizes: Mapping[str, int]) -> Binding:
@@ -103,7 +99,7 @@ class Program:
         LookupFailure
             When nothing gives a dimension a size.
         """
-        key = tuple([sizes.get(name) for name in sorted(self.names)]) if self.names else ()
+        key = tuple([sizes.get(name) for name in self.names])
         found = self._bindings.get(key)
         if found is None:
             if len(self._bindings) >= _MOST_BINDINGS:
@@ -257,9 +253,11 @@ def prepare(
         raise LookupFailure(f"the feed lacks {listed}; it is needed for {_fetch_names(program)}")
     for name in sizes or ():
         if name not in program.names:
-            known = program.names.union(*(names_in(node.shape) for node in graph.placeholders))
+            known = {*program.names}.union(*(names_in(node.shape) for node in graph.placeholders))
             if name not in known:
-                raise LookupFailure(f'sizes= speaks of "{name}", which is no dimension of "{graph.name}".{near(name, known)}')
+                raise LookupFailure(
+                    f'sizes= speaks of "{name}", which is no dimension of "{graph.name}".{near(name, known)}'
+                )
     binding = program.bound(bound)
     if binding.largest > _ALWAYS_FITS or graph.memory_budget is not None:
         _check_memory(graph, binding)

@@ -51,7 +51,6 @@ class Op:
     - ``vjp(i, cotangent, output, inputs) -> node``: the cotangent of operand i, in nodes.
     - ``flows(i) -> bool``: whether operand i passes a gradient at all.
     - ``jvp(tangents, output, inputs) -> node``: the tangent of the output; None stands for a zero tangent.
-    - ``reads(index, operands)``: which elements of the operands made one element of the output.
     - ``formula``: a template for the equation; ``{0}`` is the first operand, ``{axis}`` an attribute.
     - ``samples(draw)``: an instance with operands, for the tests that come by themselves.
     """
