@@ -6,20 +6,29 @@ import argparse
 import importlib.util
 import json
 import math
+import os
 import sys
+import tempfile
 import traceback
+import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TextIO
+from urllib.parse import quote
 
 import numpy as np
 
 import graphnn as gn
 
 from . import demo as demonstration
-from .errors import DrawingError, GraphnnError, near
-from .graph import Array, Node, flatten
+from .errors import DrawingError, GraphnnError, MemoryBudgetError, near, restated
+from .execute.interpreter import memory_budget
+from .graph import Array, Graph, Node, flatten
+from .graph.fetches import resolve
 from .view.table import columns, ops_table, preview, statistics
+from .view.text import visible
 
 _USAGE, _FAILED, _INTERRUPTED = 2, 1, 130
 
@@ -44,22 +53,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     verb: Callable[[argparse.Namespace], None] = options.verb
+    folders = sys.path[:]
     try:
-        verb(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            verb(options)
         sys.stdout.flush()
     except _Misuse as error:
-        print(f"graphnn: {error}", file=sys.stderr)
+        _complain(error)
         return _USAGE
     except GraphnnError as error:
-        print(f"graphnn: {error}", file=sys.stderr)
+        _complain(error)
         return _FAILED
     except BrokenPipeError:
         # The reader (head, less) has seen enough; nothing is left to say, also not by Python's own exit.
         sys.stdout = None
         return 0
+    except OSError as error:
+        _complain(f'"{error.filename}": {error.strerror}' if error.filename else error)
+        return _FAILED
     except KeyboardInterrupt:
         return _INTERRUPTED
+    finally:
+        sys.path[:] = folders
     return 0
+
+
+def _print(text: object = "", stream: TextIO | None = None) -> None:
+    """Print, with what would command the terminal, or what the stream cannot hold, written out; lines stay lines."""
+    stream = stream or sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    lines = "\n".join(visible(line) if line else "" for line in str(text).split("\n"))
+    print(lines.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+
+
+def _complain(error: object) -> None:
+    _print(f"graphnn: {error}", sys.stderr)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    _print(warnings.formatwarning(message, category, filename, lineno, line).rstrip("\n"), file or sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,30 +166,58 @@ def _feed_option(sub: argparse.ArgumentParser) -> None:
 # --- targets and feeds ----------------------------------------------------------------------------------------
 
 
-def _target(text: str) -> tuple[Any, dict[Any, Any]]:
-    """Return the fetches and the feed that a target stands for."""
+_targets = count()
+
+
+def _target(text: str) -> tuple[Graph, Any, dict[Any, Any]]:
+    """Return the graph, the fetches and the feed that a target stands for."""
     if text.endswith(".gnn"):
         graph = gn.load(_existing(text))
-        return dict(graph.outputs) or [node for node in graph if not node.users], {}
+        return graph, _ends(graph), {}
     file, colon, function = text.rpartition(":")
     if not colon or not file.endswith(".py"):
         raise _Misuse(f'"{text}" is no target: say FILE.py:FUNCTION or FILE.gnn')
-    path = _existing(file)
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    result, feed = _made(_existing(file), function, text), {}
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping) and _is_feed(result[1]):
+        result, feed = result[0], dict(result[1])
+    if isinstance(result, Graph):
+        return result, _ends(result), feed
+    leaves, _ = flatten(result)
+    wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, (Node, str))]
+    if wrong or not leaves:
+        what = type(result).__name__ if leaves == [result] else f"{type(result).__name__} of {(*wrong, 'nothing')[0]}"
+        raise GraphnnError(f"{text} returned {what}, not fetches: nodes, or their names, in lists, tuples, dicts")
+    try:
+        graph, nodes, rebuild = resolve(result, others=feed)
+    except GraphnnError as error:
+        raise restated(error, f"what {text} returned: {error}") from None
+    return graph, rebuild(nodes), feed
+
+
+def _made(path: Path, function: str, text: str) -> Any:
+    """Return what a function of a file returns."""
+    # Under a name of its own: a target may be called json.py. Its dataclasses and pickles look the name up.
+    name = f"_graphnn_target_{next(_targets)}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
-    sys.modules[path.stem] = module
-    _users_own(file, spec.loader.exec_module, module)
-    made = getattr(module, function, None)
-    if not callable(made):
-        functions = [name for name, thing in vars(module).items() if callable(thing) and not name.startswith("_")]
-        raise _Misuse(f'{file} has no function "{function}".{near(function, functions)}')
-    result = _users_own(text, made)
-    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping) and _is_feed(result[1]):
-        return result[0], dict(result[1])
-    return result, {}
+    sys.path.insert(0, str(path.resolve().parent))  # for the files beside it; `main` takes it out again
+    sys.modules[name] = module
+    try:
+        _users_own(str(path), spec.loader.exec_module, module)
+        made = getattr(module, function, None)
+        if not callable(made):
+            functions = [name for name, thing in vars(module).items() if callable(thing) and not name.startswith("_")]
+            raise _Misuse(f'{path} has no function "{function}".{near(function, functions)}')
+        return _users_own(text, made)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+
+
+def _ends(graph: Graph) -> Any:
+    return dict(graph.outputs) or [node for node in graph if not node.users]
 
 
 def _existing(file: str) -> Path:
@@ -160,7 +228,7 @@ def _existing(file: str) -> Path:
 
 
 def _is_feed(mapping: Mapping[Any, Any]) -> bool:
-    return not any(isinstance(value, Node) for value in mapping.values())
+    return not any(isinstance(value, (Node, str)) for value in mapping.values())
 
 
 def _users_own(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -169,20 +237,16 @@ def _users_own(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
     except GraphnnError:
         raise
     except Exception as error:
-        traceback.print_exc()
+        _print(traceback.format_exc().rstrip("\n"), sys.stderr)
         raise GraphnnError(f"{what} raised {type(error).__name__}") from error
 
 
-def _arrays(feeds: Sequence[str]) -> dict[str, Array]:
+def _arrays(feeds: Sequence[str], most: float) -> dict[str, Array]:
+    """Return the arrays of files by placeholder name, of no more than `most` bytes in all."""
     arrays: dict[str, Array] = {}
     for text in feeds:
         name, equals, file = text.rpartition("=")
-        try:
-            loaded = np.load(file, allow_pickle=False)
-        except FileNotFoundError:
-            raise _Misuse(f'there is no file "{file}"') from None
-        except (ValueError, OSError, EOFError) as error:
-            raise GraphnnError(f"{file} is no .npy or .npz of plain arrays: {error}") from None
+        loaded = _loaded(_existing(file), most - sum(array.nbytes for array in arrays.values()))
         if isinstance(loaded, np.ndarray):
             if not equals:
                 raise _Misuse(f"{file} holds one array: say for which placeholder, --feed NAME={file}")
@@ -190,28 +254,74 @@ def _arrays(feeds: Sequence[str]) -> dict[str, Array]:
         elif equals:
             raise _Misuse(f"{file} holds arrays by name: say --feed {file}")
         else:
-            arrays |= dict(loaded.items())
+            arrays |= loaded
     return arrays
 
 
-def _given(options: argparse.Namespace) -> tuple[Any, dict[Any, Any]]:
-    fetches, feed = _target(options.target)
-    by_name = {key.name if isinstance(key, Node) else key: value for key, value in feed.items()}
-    return fetches, by_name | _arrays(options.feed)
+def _loaded(path: Path, most: float) -> Array | dict[str, Array]:
+    """Return the array of an .npy or those of an .npz; what the file declares is checked before it is read."""
+    with path.open("rb") as file:
+        try:
+            packed = file.read(2) == b"PK"
+            file.seek(0)
+            if not packed:
+                return _array(file, os.fstat(file.fileno()).st_size, most)
+            with zipfile.ZipFile(file) as archive:
+                members = archive.infolist()
+                _check_size(sum(member.file_size for member in members), most)
+                arrays = {}
+                for member in members:
+                    # Never gives more bytes than the member declares.
+                    with archive.open(member) as stream:
+                        arrays[member.filename.removesuffix(".npy")] = _array(stream, member.file_size, most)
+                return arrays
+        except MemoryBudgetError as error:
+            raise MemoryBudgetError(f"{path} {error}") from None
+        except Exception as error:
+            # A forged header or archive raises anything: SyntaxError, zlib.error, RuntimeError, …
+            raise GraphnnError(f"{path} is no .npy or .npz of plain arrays: {error}") from error
+
+
+def _array(stream: IO[bytes], size: int, most: float) -> Array:
+    """Read an .npy of `size` bytes."""
+    version = np.lib.format.read_magic(stream)
+    if version > (2, 0):
+        raise ValueError("its fields have names")
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(stream)
+    if dtype.kind not in "biufc":
+        raise ValueError(f"it holds {dtype}, not numbers")
+    needed, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    if needed > held or min(shape, default=0) < 0:
+        raise ValueError(f"it declares an array {shape} of {needed:,} bytes and holds {held:,}")
+    _check_size(needed, most)
+    stream.seek(0)
+    array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
+
+
+def _check_size(size: int, most: float) -> None:
+    if size > most:
+        raise MemoryBudgetError(
+            f"would take {size:,} bytes, where {max(int(most), 0):,} are left for feeds; "
+            "graph.memory_budget sets another budget"
+        )
+
+
+def _given(options: argparse.Namespace) -> tuple[Graph, Any, dict[Any, Any]]:
+    graph, fetches, feed = _target(options.target)
+    by_name = {key.name if isinstance(key, Node) and key.graph is graph else key: feed[key] for key in feed}
+    return graph, fetches, by_name | _arrays(options.feed, memory_budget(graph))
 
 
 def _named(fetches: Any) -> dict[str, Node]:
     """Return the fetches by the name they have among the outputs, in their own dict, or as nodes."""
-    leaves, _ = flatten(fetches)
     if isinstance(fetches, Mapping) and all(isinstance(value, Node) for value in fetches.values()):
         return {str(key): value for key, value in fetches.items()}
     names = {}
-    for node in leaves:
-        if isinstance(node, Node):
-            outputs = {output: name for name, output in node.graph.outputs.items()}
-            names[outputs.get(node, node.name)] = node
-        else:
-            raise GraphnnError(f"the target returned {type(node).__name__}, not fetches: nodes in lists, tuples, dicts")
+    for node in flatten(fetches)[0]:
+        outputs = {output: name for name, output in node.graph.outputs.items()}
+        names[outputs.get(node, node.name)] = node
     return names
 
 
@@ -230,7 +340,7 @@ def _as_json(value: Array) -> dict[str, Any]:
 
 
 def _print_json(data: Any) -> None:
-    print(json.dumps(data, ensure_ascii=False, allow_nan=False))
+    _print(json.dumps(data, allow_nan=False))
 
 
 _STEP_HEADERS = ("", "node", "op", "shape", "min", "mean", "max")
@@ -251,7 +361,7 @@ def _evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[
     values: dict[Node, Array] = {}
     records = []
     if echo:
-        print(columns([], _STEP_HEADERS, least=least, right=(4, 5, 6), width=width))
+        _print(columns([], _STEP_HEADERS, least=least, right=(4, 5, 6), width=width))
     for step in gn.steps(fetches, feed):
         lowest, mean, highest = statistics(step.value)
         values[step.node] = step.value
@@ -270,28 +380,35 @@ def _evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[
         if echo:
             row = (step.index, step.node.name, step.node.op.name, shape, lowest, mean, highest)
             whole = "  " + preview(step.value, _SMALL) if 1 < step.value.size <= _SMALL else ""
-            print(columns([row], least=least, right=(4, 5, 6), width=width) + whole)
+            _print(columns([row], least=least, right=(4, 5, 6), width=width) + whole)
     return values, records
 
 
+def _folder(name: str) -> Path:
+    """Return a folder that is there, and may be written to."""
+    folder = Path(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        return folder
+
+
 def _demo(options: argparse.Namespace) -> None:
+    folder = _folder(options.output)
     fetches, feed = demonstration.build()
     graph = fetches["loss"].graph
     echo = not options.json
     if echo:
-        print("Dense → ReLU → Dense → Softmax → categorical cross-entropy, on 300 points of the spiral data\n")
-        print(gn.summary(fetches["loss"]), "\n")
-        print("The evaluation, one node at a time, in topological order:\n")
+        _print("Dense → ReLU → Dense → Softmax → categorical cross-entropy, on 300 points of the spiral data\n")
+        _print(f"{gn.summary(fetches['loss'])}\n")
+        _print("The evaluation, one node at a time, in topological order:\n")
     values, records = _evaluated(fetches, feed, echo)
     loss = float(values[fetches["loss"]])
-    folder = Path(options.output)
-    folder.mkdir(parents=True, exist_ok=True)
     written, missing = _pictures(fetches["loss"], feed, folder)
     if options.json:
         files = [str(path) for path in written]
         _print_json({"graph": graph.name, "steps": records, "loss": loss, "files": files, "missing": missing})
         return
-    print(f"\nloss = {loss:.6f}; ln 3 = {math.log(3):.6f}: the network has not learned yet, it is guessing.\n")
+    _print(f"\nloss = {loss:.6f}; ln 3 = {math.log(3):.6f}: the network has not learned yet, it is guessing.\n")
     _print_files(written, missing)
 
 
@@ -317,9 +434,8 @@ def _pictures(loss: Node, feed: Mapping[Any, Any], folder: Path) -> tuple[list[P
 
 
 def _train(options: argparse.Namespace) -> None:
+    folder = _folder(options.output)
     step, history, probabilities, feed = demonstration.trained(options.epochs, progress=not options.json)
-    folder = Path(options.output)
-    folder.mkdir(parents=True, exist_ok=True)
     gn.save(step.graph, folder / "spiral.gnn")
     (folder / "history.json").write_text(json.dumps(dict(history)) + "\n", encoding="utf-8")
     written, missing = [folder / "spiral.gnn", folder / "history.json"], []
@@ -334,15 +450,15 @@ def _train(options: argparse.Namespace) -> None:
         files = [str(path) for path in written]
         _print_json({"loss": loss, "accuracy": accuracy, "epochs": history.epochs, "files": files, "missing": missing})
         return
-    print(f"{history!r}\n\nafter {history.epochs} epochs: loss {loss:.4f}, training accuracy {accuracy:.2%}\n")
+    _print(f"{history!r}\n\nafter {history.epochs} epochs: loss {loss:.4f}, training accuracy {accuracy:.2%}\n")
     _print_files(written, missing)
 
 
 def _print_files(written: Sequence[Path], missing: Sequence[str]) -> None:
     for path in written:
-        print(f"wrote {path}")
+        _print(f"wrote {path}")
     for note in missing:
-        print(f"note: {note}")
+        _print(f"note: {note}")
 
 
 _COLOURS = ("#0072B2", "#9C5B00", "#8E3B6E")
@@ -375,53 +491,81 @@ def _scatter(points: Array, labels: Array) -> tuple[Any, Any]:
 
 
 def _run(options: argparse.Namespace) -> None:
-    fetches, feed = _given(options)
-    named = _named(fetches)
-    if options.fetch:
-        graph = next(iter(named.values())).graph
-        named = {name: graph[name] for name in options.fetch}
+    if options.output and not options.output.endswith(".npz"):
+        raise _Misuse(f'the values are written to an .npz, and "{options.output}" is not called one')
+    graph, fetches, feed = _given(options)
+    named = {name: graph[name] for name in options.fetch} if options.fetch else _named(fetches)
+    if not named:
+        raise GraphnnError(f"{options.target} holds no node to evaluate")
     if options.steps:
         values, records = _evaluated(list(named.values()), feed, not options.json)
         results = {name: values[node] for name, node in named.items()}
     else:
         results, records = gn.run(named, feed), []
+    members = {name: _member(name) for name in results}
     if options.output:
-        np.savez(options.output, allow_pickle=False, **results)
+        _write(options.output, {members[name]: value for name, value in results.items()})
     if options.json:
         shown: dict[str, Any] = {"values": {name: _as_json(value) for name, value in results.items()}}
-        _print_json(shown | ({"steps": records} if options.steps else {}))
+        shown |= {"steps": records} if options.steps else {}
+        _print_json(shown | ({"files": [options.output], "members": members} if options.output else {}))
         return
     if options.steps:
-        print()
+        _print()
     for name, value in results.items():
-        print(f"{name} = {np.array2string(value, threshold=60, prefix=name + ' = ')}")
+        name = visible(name)
+        _print(f"{name} = {np.array2string(value, threshold=60, prefix=name + ' = ')}")
     if options.output:
-        print(f"wrote {options.output}")
+        renamed = [
+            f'"{visible(name)}" is called "{member}" in it' for name, member in members.items() if name != member
+        ]
+        _print_files([Path(options.output)], renamed)
+
+
+def _member(name: str) -> str:
+    """Return the name of a value in an .npz: its own, with %XX, as in a URL, for what is not safe in a file's name.
+
+    The ``/`` of scopes stays, unless the parts around it lead elsewhere; no two names become one.
+    """
+    safe = "".join(
+        c if c.isprintable() and c not in "%\\:" else quote(c, safe="", errors="surrogatepass") for c in name
+    )
+    if safe.endswith(".npy") or not {"", ".", ".."}.isdisjoint(safe.split("/")):
+        safe = safe.replace("/", "%2F").replace(".", "%2E")
+    return safe
+
+
+def _write(file: str, arrays: Mapping[str, Array]) -> None:
+    """Write an .npz: as np.savez, which takes some names for its own parameters."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def _draw(options: argparse.Namespace) -> None:
-    fetches, _ = _target(options.target)
-    diagram = gn.draw(fetches, detail=options.detail, title=options.title)
+    graph, fetches, _ = _target(options.target)
+    diagram = gn.draw(fetches, detail=options.detail, title=options.title, graph=graph)
     if options.output is None:
         if options.json:
             _print_json({"source": diagram.source})
         else:
-            print(diagram.source)
+            _print(diagram.source)
         return
     diagram.save(options.output)
     if options.json:
         _print_json({"files": [options.output]})
     else:
-        print(f"wrote {options.output}")
+        _print(f"wrote {options.output}")
 
 
 def _summary(options: argparse.Namespace) -> None:
-    fetches, _ = _target(options.target)
-    summary = gn.summary(fetches)
+    graph, fetches, _ = _target(options.target)
+    summary = gn.summary(fetches, graph=graph)
     if options.json:
         _print_json(summary.to_dict())
     else:
-        print(summary)
+        _print(summary)
 
 
 def _ops(options: argparse.Namespace) -> None:
@@ -430,4 +574,4 @@ def _ops(options: argparse.Namespace) -> None:
         _print_json(rows)
         return
     shown = [(row["name"], row["call"], row["summary"]) for row in rows]
-    print(columns(shown, ("op", "call", "what it computes")))
+    _print(columns(shown, ("op", "call", "what it computes")))

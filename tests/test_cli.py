@@ -5,8 +5,11 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 import xml.etree.ElementTree as ET
+import zipfile
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -37,6 +40,30 @@ def one():
 def nonsense():
     return 3
 
+def nothing():
+    return None
+
+def listed():
+    return [build()["y"], 3]
+
+def empty():
+    return {}
+
+def names():
+    return {"sum": "total", "y": build()["y"]}
+
+def only_names():
+    return ["total"]
+
+def unknown():
+    return [build()["y"], "totl"]
+
+def whole():
+    return build()["y"].graph
+
+def bare():
+    return gn.Graph("bare")
+
 def fails():
     raise RuntimeError("no data today")
 
@@ -50,9 +77,7 @@ def misfit():
 def model(tmp_path, monkeypatch):
     (tmp_path / "model.py").write_text(MODEL)
     monkeypatch.chdir(tmp_path)
-    yield "model.py"
-    sys.modules.pop("model", None)
-    sys.path[:] = [folder for folder in sys.path if folder != str(tmp_path)]
+    return "model.py"
 
 
 def said(capsys, *arguments, code=0):
@@ -173,9 +198,24 @@ def test_ops_lists_the_registry(capsys):
         (["run", "model.gnn"], 2, ['no file "model.gnn"']),
         (["run", "model.py:build", "--feed", "y=a.npy"], 1, ['"y"', "no placeholder", '"x"']),
         (["run", "model.py:biuld"], 2, ['no function "biuld"', '"build"']),
-        (["run", "model.py:nonsense"], 1, ["int", "fetch"]),
+        (["run", "model.py:nonsense"], 1, ["model.py:nonsense returned int, not fetches"]),
+        (["run", "model.py:nothing"], 1, ["model.py:nothing returned NoneType, not fetches: "]),
+        (["draw", "model.py:nothing"], 1, ["model.py:nothing returned NoneType, not fetches: "]),
+        (["run", "model.py:listed"], 1, ["model.py:listed returned list of int, not fetches"]),
+        (["run", "model.py:empty", "--fetch", "x"], 1, ["model.py:empty returned dict of nothing"]),
+        (["run", "model.py:only_names"], 1, ["model.py:only_names", "'total' is a name", "which graph"]),
+        (["run", "model.py:unknown"], 1, ["model.py:unknown", '"totl"', 'Did you mean "total"']),
+        (["run", "model.py:bare"], 1, ["model.py:bare holds no node"]),
+        (["run", "model.py:bare", "--fetch", "x"], 1, ['no node, scope or output "x"']),
+        (["run", "model.py:with_feed", "-o", "out.txt"], 2, [".npz", '"out.txt"']),
+        (["run", "model.py:with_feed", "-o", "no/out.npz"], 1, ['"no/out.npz"', "No such file"]),
+        (["run", "model.py:with_feed", "-o", "folder.npz"], 1, ['"folder.npz"', "Is a directory"]),
+        (["run", "model.py:build", "--feed", "x=folder.npz"], 2, ['no file "folder.npz"']),
+        (["draw", "model.py:build", "-o", "no/m.dot"], 1, ['"no/m.dot"', "No such file"]),
+        (["demo", "-o", "a.npy"], 1, ['"a.npy"', "File exists"]),
+        (["train", "-o", "a.npy/out"], 1, ["a.npy", "Not a directory"]),
         (["run", "model.py:fails"], 1, ["RuntimeError", "no data today"]),
-        (["run", "model.py:misfit"], 1, ["matmul cannot multiply (batch, 2) by (3, 4)", "model.py:29"]),
+        (["run", "model.py:misfit"], 1, ["matmul cannot multiply (batch, 2) by (3, 4)", "model.py:53"]),
         (["run", "model.py:build"], 1, ["feed lacks", '"x"']),
         (["run", "model.py:build", "--feed", "no.npz"], 2, ['no file "no.npz"']),
         (["run", "model.py:build", "--feed", "model.py"], 1, ["model.py", "no .npy or .npz"]),
@@ -186,15 +226,191 @@ def test_ops_lists_the_registry(capsys):
 )
 def test_what_goes_wrong_is_said_in_one_sentence(model, capsys, arguments, code, words):
     np.save("a.npy", np.ones(2))
+    Path("folder.npz").mkdir()
     told = said(capsys, *arguments, code=code)
     for word in words:
         assert word in told.err
     assert told.out == ""
 
 
-def test_objects_in_a_feed_are_refused_and_never_unpickled(model, capsys):
-    np.save("x.npy", np.array([{}], dtype=object))
-    assert "x.npy" in said(capsys, "run", f"{model}:build", "--feed", "x=x.npy", code=1).err
+def test_no_name_commands_the_terminal(tmp_path, monkeypatch, capsys):
+    (tmp_path / "evil.py").write_text(r"""
+import warnings
+import graphnn as gn
+
+def build():
+    g = gn.Graph("g\x1b[31m")
+    y = g.parameter("w\x1b[2J\udc80", [1.0, 2.0]) * 2.0
+    g.outputs["out\x9b\ud800\nwrote"] = y
+    return y
+
+def warns():
+    warnings.warn("beware\x1b[2J")
+    return build()
+
+def fails():
+    raise RuntimeError("no\x1b[2J\udc80")
+""")
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["run"], ["run", "--steps"], ["draw"], ["summary"], ["run", "--fetch", "no\udc80"]):
+        for json_too in ([], ["--json"]):
+            cli.main([arguments[0], "evil.py:build", *arguments[1:], *json_too])
+            told = capsys.readouterr()
+            assert (told.out + told.err).replace("\n", "").isprintable()
+            if json_too and told.out:
+                json.loads(told.out)
+    assert r"out\x9b\ud800\nwrote = [2. 4.]" in said(capsys, "run", "evil.py:build").out
+    assert r"no\x1b[2J\udc80" in said(capsys, "run", "evil.py:fails", code=1).err
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert r"beware\x1b[2J" in said(capsys, "run", "evil.py:warns").err
+
+
+def test_a_terminal_of_few_characters_is_served():
+    command = [sys.executable, "-m", "graphnn", "ops"]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=True)
+    assert done.stdout.isascii()
+
+
+def header_of(shape, descr="<f8"):
+    text = repr({"descr": descr, "fortran_order": False, "shape": shape}).ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            header_of((10**12, 2)) + bytes(16),
+            "declares an array (1000000000000, 2) of 16,000,000,000,000 bytes and holds 16",
+        ),
+        (header_of((-1, 2)) + bytes(16), "declares an array (-1, 2)"),
+        (header_of((10**18,), "<U0"), "not numbers"),
+        (header_of((1,), "|O") + b"cos\nsystem\n", "it holds object, not numbers"),
+        (header_of("(((")[:60], "no .npy or .npz"),
+        (b"\x93NUMPY\x03\x00" + bytes(100), "no .npy or .npz"),
+        (b"", "no .npy or .npz"),
+        (b"PK\x03\x04 and no more", "no .npy or .npz"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_forged_feed_is_refused_before_anything_is_allocated(model, capsys, content, words, packed):
+    if packed:
+        words = "no .npy or .npz" if content[:2] == b"PK" else words
+        with zipfile.ZipFile("x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("x.npy", content)
+    else:
+        Path("x.npy").write_bytes(content)
+    told = said(capsys, "run", f"{model}:build", "--feed", "x.npz" if packed else "x=x.npy", code=1)
+    assert words in told.err
+    assert "Traceback" not in told.err
+
+
+def test_feeds_keep_to_the_memory_budget_all_together(model, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "memory_budget", lambda graph: 4000.0)
+    np.savez_compressed("two.npz", x=np.zeros((120, 2)), y=np.zeros((120, 2)))
+    assert "would take" in said(capsys, "run", f"{model}:build", "--feed", "two.npz", code=1).err
+    np.save("x.npy", np.zeros((120, 2)))
+    said(capsys, "run", f"{model}:build", "--feed", "x=x.npy")
+    told = said(capsys, "run", f"{model}:build", "--feed", "x=x.npy", "--feed", "y=x.npy", "--feed", "z=x.npy", code=1)
+    assert "x.npy would take 1,920 bytes, where 160 are left" in told.err
+
+
+def test_a_damaged_member_is_said_to_be_one(model, capsys):
+    np.savez("x.npz", x=np.ones((3, 2)))
+    content = bytearray(Path("x.npz").read_bytes())
+    content[content.index(np.ones(1).tobytes())] ^= 1
+    Path("x.npz").write_bytes(content)
+    assert "x.npz is no .npy or .npz" in said(capsys, "run", f"{model}:build", "--feed", "x.npz", code=1).err
+
+
+def test_values_are_written_under_safe_names(tmp_path, monkeypatch, capsys):
+    names = [
+        "file",
+        "allow_pickle",
+        "layer/w",
+        "../up",
+        "/etc/x",
+        "a/../b",
+        "c:\\d",
+        "a%2Fb",
+        "w.npy",
+        "w",
+        "θ",
+        "e\x1b",
+        "",
+    ]
+    g = gn.Graph()
+    for i, name in enumerate(names):
+        g.outputs[name] = g.parameter(f"p{i}", float(i))
+    gn.save(g, tmp_path / "g.gnn")
+    monkeypatch.chdir(tmp_path)
+    out = said(capsys, "run", "g.gnn", "-o", "out.npz").out
+    assert "wrote out.npz" in out
+    assert 'note: "../up" is called "%2E%2E%2Fup" in it' in out
+    written = np.load("out.npz")
+    assert {unquote(name): float(written[name]) for name in written.files} == {name: i for i, name in enumerate(names)}
+    assert {"file", "allow_pickle", "layer/w", "θ"} <= set(written.files)
+    for name in zipfile.ZipFile("out.npz").namelist():
+        assert name.isprintable()
+        assert not {"", ".", ".."} & set(name.split("/"))
+    told = json.loads(said(capsys, "run", "g.gnn", "-o", "out.npz", "--json").out)
+    assert told["files"] == ["out.npz"]
+    assert told["members"]["c:\\d"] == "c%3A%5Cd"
+
+
+def test_names_and_whole_graphs_serve_as_fetches(model, capsys):
+    np.save("x.npy", np.ones((1, 2)))
+    feed = ["--feed", "x=x.npy", "--json"]
+    values = json.loads(said(capsys, "run", f"{model}:names", *feed).out)["values"]
+    assert values["sum"]["value"] == 11.0
+    assert list(json.loads(said(capsys, "run", f"{model}:whole", *feed).out)["values"]) == ["total"]
+    said(capsys, "draw", f"{model}:names")
+    said(capsys, "summary", f"{model}:bare")
+
+
+def test_a_target_takes_no_other_modules_name(tmp_path, monkeypatch, capsys):
+    (tmp_path / "beside_it.py").write_text("NUMBER = 7.0\n")
+    (tmp_path / "json.py").write_text("""
+from __future__ import annotations
+import pickle
+from dataclasses import dataclass
+import graphnn as gn
+from beside_it import NUMBER
+
+@dataclass
+class Settings:
+    number: float
+
+def build():
+    import beside_it
+    return gn.Graph().parameter("w", pickle.loads(pickle.dumps(Settings(NUMBER))).number)
+
+def fails():
+    raise RuntimeError
+""")
+    monkeypatch.chdir(tmp_path)
+    path, modules = list(sys.path), set(sys.modules)
+    try:
+        assert "w = 7." in said(capsys, "run", "json.py:build").out
+        assert sys.modules["json"] is json
+        loaded = set(sys.modules)
+        said(capsys, "run", "json.py:fails", code=1)
+        said(capsys, "run", "json.py:none", code=2)
+        assert set(sys.modules) == loaded
+        assert sys.path == path
+    finally:
+        for name in set(sys.modules) - modules:
+            if name == "beside_it" or name.startswith("_graphnn_target"):
+                del sys.modules[name]
+
+
+def test_folders_are_checked_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli.demonstration, "trained", lambda *_, **__: pytest.fail("worked"))
+    monkeypatch.setattr(cli.demonstration, "build", lambda: pytest.fail("worked"))
+    (tmp_path / "file").touch()
+    for verb in ("train", "demo"):
+        assert "file" in said(capsys, verb, "-o", str(tmp_path / "file"), code=1).err
 
 
 def test_usage_errors_exit_with_2(capsys):

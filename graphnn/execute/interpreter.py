@@ -369,15 +369,18 @@ def _misshapen(node: Node, array: Array) -> str:
 
 
 def _check_memory(graph: Graph, binding: Binding) -> None:
-    budget = graph.memory_budget
-    if budget is None:
-        budget = int(_free_memory() * _SHARE_OF_FREE)
+    budget = memory_budget(graph)
     if binding.largest > budget and binding.largest_node is not None:
         node = binding.largest_node
         raise MemoryBudgetError(
             f'"{node.name}" ({node.op.name} {node.spec}, made at {node.origin}) would take {binding.largest:,} bytes; '
-            f"the budget is {budget:,}. Nothing was computed; graph.memory_budget sets another budget"
+            f"the budget is {budget:,.0f}. Nothing was computed; graph.memory_budget sets another budget"
         )
+
+
+def memory_budget(graph: Graph) -> float:
+    """Return how many bytes a value may take: as the graph says, else a share of what is free."""
+    return graph.memory_budget if graph.memory_budget is not None else _free_memory() * _SHARE_OF_FREE
 
 
 def _free_memory() -> float:
