@@ -53,6 +53,9 @@ def grad(result: Any, wrt: Any) -> Any:
     Where a function has a kink, the value is a convention: 0 for relu and abs at 0, even shares for ties of
     maximum and max, 1 for clip on its bound.
 
+    What was made for one gradient serves the next: asking again makes no node twice. A call that is refused adds
+    nothing to the graph; where a rule itself fails, what it was made from stays, and is used when asked again.
+
     Examples
     --------
     >>> from graphnn.execute.interpreter import run
