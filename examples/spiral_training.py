@@ -40,3 +40,21 @@ print(f"\nafter {steps} steps: loss {gn.run(loss, feed):.4f}, accuracy {gn.run(a
 
 print("\nconfusion matrix, a row for each true class:")
 print(gn.run(nn.confusion_matrix(gn.softmax(logits), labels), feed))
+
+# Which class the network sees where: the same graph, fed a grid of points instead.
+ticks = np.linspace(-1.2, 1.2, 241)
+grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+seen = gn.run(gn.argmax(logits, axis=1), {x: grid}).reshape(len(ticks), len(ticks))
+try:
+    from matplotlib.figure import Figure
+except ImportError:
+    print("\nno picture of the decision boundary: it needs matplotlib (pip install 'graphnn[plot]')")
+else:
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.add_subplot(aspect="equal", title=f"What the network sees after {steps} steps")
+    axes.pcolormesh(ticks, ticks, seen, cmap="cividis", alpha=0.4, rasterized=True)
+    for kind, marker in enumerate("o^s"):
+        axes.scatter(X[y == kind, 0], X[y == kind, 1], s=14, c="black", marker=marker, label=f"class {kind}")
+    axes.legend(frameon=False)
+    figure.savefig("boundary.png")
+    print("\nwrote boundary.png")

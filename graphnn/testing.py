@@ -10,9 +10,18 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from .autograd import jvp, vjp
-from .errors import DtypeError, GradientError, GraphnnError, GraphnnWarning, NoRuleError, ShapeError, UsageError
+from .errors import (
+    DtypeError,
+    GradientError,
+    GraphnnError,
+    GraphnnWarning,
+    NoRuleError,
+    ShapeError,
+    UsageError,
+    ValueRangeError,
+)
 from .execute.interpreter import Feed, checked_feed, run, steps
-from .graph import Array, Graph, Node, Op, Spec
+from .graph import Array, Graph, Node, Op, Spec, told_where
 from .graph.dimensions import shown
 from .graph.fetches import ancestors, resolve
 
@@ -112,6 +121,7 @@ class GradientReport:
     left_out: int
 
 
+@told_where
 def check_grads(
     fetch: Any,
     feed: Feed | None = None,
@@ -154,6 +164,9 @@ def check_grads(
         When an operation has no rule for one of the modes.
     DtypeError
         When a node is no float.
+    ValueRangeError
+        When nothing could be checked: `order` is below 1, there are no elements, all are at kinks, or what comes out
+        is not finite.
 
     Notes
     -----
@@ -172,6 +185,7 @@ def check_grads(
     >>> check_grads(abs(x), {x: [1.0, 0.0, 3.0]}, wrt=x)
     GradientReport(checked=2, left_out=1)
     """
+    _check_order(order)
     graph, results, _ = resolve(fetch, others=feed or ())
     if wrt is None:
         needed = ancestors(results)
@@ -180,12 +194,23 @@ def check_grads(
             raise UsageError(f'"{results[0].name}" needs no trainable parameter: say wrt=')
     else:
         nodes = list(dict.fromkeys(resolve(wrt, graph)[1]))
+        if not nodes:
+            raise ValueRangeError("nothing could be checked: wrt= is empty")
     for node in (*results, *nodes):
         if node.dtype.kind != "f":
             raise DtypeError(f'"{node.name}" is {node.dtype}; only floats have gradients')
-    return _checked(_copied(graph, results, nodes, feed), order, _Settings.of(modes, rtol, rng))
+    settings = _Settings.of(modes, rtol, rng)
+    case = _copied(graph, results, nodes, feed)
+    fed = checked_feed(graph, feed)[0].values()
+    if fed and not any(array.size for array in fed):
+        raise ValueRangeError("nothing could be checked: all that is fed is empty")
+    report = _checked(case, order, settings)
+    if not report.checked:
+        raise ValueRangeError(f"nothing could be checked: {_why_nothing(case, report.left_out)}")
+    return report
 
 
+@told_where
 def check_op(op_class: type[Op], examples: int = 25, order: int = 2, rng: int = 0) -> GradientReport:
     """Test an operation on operands that its `samples` draw: what comes out against `infer`, and its gradients.
 
@@ -217,6 +242,7 @@ def check_op(op_class: type[Op], examples: int = 25, order: int = 2, rng: int = 
     >>> check_op(operation("tanh"), examples=5).left_out
     0
     """
+    _check_order(order)
     checked = left_out = tried = 0
     for example in range(examples):
         generator = np.random.default_rng([rng, example])
@@ -236,6 +262,21 @@ def check_op(op_class: type[Op], examples: int = 25, order: int = 2, rng: int = 
             f'nothing of "{op_class.name}" could be checked: in {examples} examples all operands are empty or at kinks'
         )
     return GradientReport(checked, left_out)
+
+
+def _check_order(order: Any) -> None:
+    if isinstance(order, bool) or not isinstance(order, (int, np.integer)):
+        raise UsageError(f"the order is an int, not {type(order).__name__}")
+    if order < 1:
+        raise ValueRangeError(f"nothing could be checked: the order is 1 or more, not {order}")
+
+
+def _why_nothing(case: _Case, left_out: int) -> str:
+    if not left_out:
+        return "all by which is differentiated is empty"
+    if not all(np.isfinite(value).all() for value in _values(case, case.outputs, dict(case.feed))):
+        return "what comes out is not finite"
+    return f"all elements, {left_out:,}, are left out, since they stand at kinks or their derivatives are not finite"
 
 
 def _check_infer(op: Op, arrays: Sequence[Array]) -> None:

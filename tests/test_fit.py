@@ -271,10 +271,52 @@ def test_means_are_weighted_by_size() -> None:
     x = np.arange(7.0)
     product = gn.mean(p.x) * gn.sum(p.w + 2.0)
     assert math.isclose(nn.evaluate(product, {p.x: x}, batch_size=3), 6.0)
-    sums = nn.evaluate([gn.sum(p.x), p.w], {p.x: x}, batch_size=3)
-    np.testing.assert_allclose(sums, [(3 * 3 + 3 * 12 + 6) / 7, 0.0])
+    assert nn.evaluate(p.w, {p.x: x}, batch_size=3) == 0.0
     assert nn.evaluate("mean", {p.x: x}, batch_size=3) == nn.evaluate(p.graph["mean"], {"x": x}, batch_size=None)
     assert nn.evaluate([], {p.x: x}, graph=p.graph) == []
+
+
+FOLDS: list[Callable[[Any], gn.Node]] = [
+    gn.sum, gn.prod, gn.max, gn.min, gn.argmax, gn.std, gn.var, gn.logsumexp,
+    lambda x: gn.any(x > 2.0), lambda x: gn.all(x > 2.0), lambda x: gn.sum(gn.stack([x, x], axis=1), axis=0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fold", FOLDS)
+def test_what_is_no_mean_of_batches_is_refused(fold: Callable[[Any], gn.Node]) -> None:
+    p = Taught()
+    feed, node = {p.x: np.arange(7.0)}, fold(p.x)
+    with pytest.raises(gn.UsageError, match=f'"{node.name}" is the {node.op.name} over a batch, .*take the mean'):
+        nn.evaluate(node, feed, batch_size=3)
+    with pytest.raises(gn.UsageError, match="over a batch"):
+        nn.fit(p.step, feed, batch_size=3, metrics={"figure": node})
+    assert p.w.value == 0.0
+    np.testing.assert_allclose(nn.evaluate(node, feed, batch_size=None), gn.run(node, feed))
+
+
+def test_what_does_not_read_the_batch_may_be_a_sum() -> None:
+    p = Taught()
+    table = p.graph.placeholder("table", (2, "width"))
+    feed = {p.x: np.arange(7.0), table: np.ones((2, 3))}
+    np.testing.assert_allclose(nn.evaluate([gn.sum(table), gn.max(p.w)], feed, batch_size=3), [6.0, 0.0])
+
+
+def test_a_loss_that_is_a_sum_adds_up_over_the_validation_set() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", ("batch",)), g.parameter("w", 0.0)
+    loss = nn.mean_squared_error(x * 0.0 + w, x, reduction="sum")
+    step = gn.compile(loss, nn.SGD(0.01).updates(loss))
+    history = nn.fit(step, {x: [1.0, 2.0]}, batch_size=3, validation={x: np.arange(7.0)})
+    assert math.isclose(history["val_loss"][0], gn.run(loss, {x: np.arange(7.0)}), rel_tol=1e-12)
+
+
+def test_tallies_are_told_by_their_operation_not_by_a_name() -> None:
+    p = Taught()
+    many = gn.greater(gn.mean(p.x), 3.5)
+    counts = gn.cast(many, "int64", name="counts")
+    assert math.isclose(nn.evaluate(counts, {p.x: np.arange(7.0)}, batch_size=3), 4 / 7)
+    mine = gn.tally(gn.sum(gn.cast(gn.greater(p.x, 3.5), "int64")), name="mine")
+    assert nn.evaluate([mine, mine * 2], {p.x: np.arange(7.0)}, batch_size=3) == [3, 6]
 
 
 def test_counts_beside_something_else_are_no_counts() -> None:
@@ -286,7 +328,7 @@ def test_counts_beside_something_else_are_no_counts() -> None:
     np.testing.assert_allclose(before["of the batch"], gn.run(mixed["of the batch"], p.feed), rtol=1e-12)
     with p.graph.scope("mine"):
         right = gn.equal(gn.argmax(p.scores, axis=1), p.y)
-        counts = gn.sum(gn.cast(right, "int64"), name="counts")
+        counts = gn.tally(gn.sum(gn.cast(right, "int64")), name="counts")
     assert nn.evaluate(counts, p.feed, batch_size=7) == gn.run(counts, p.feed)
 
 
@@ -323,7 +365,10 @@ def test_callbacks_see_the_history_and_may_stop() -> None:
     )
     assert seen == [1, -1, 2, -2, 3, -3]
     assert history.epochs == 3
-    assert nn.fit(p.step, p.feed, epochs=2, callbacks=lambda h: 1).epochs == 2, "only True stops"
+    for other in (1, "yes", np.array([True]), np.False_, np.array(1.0)):
+        assert nn.fit(p.step, p.feed, epochs=2, callbacks=lambda h, other=other: other).epochs == 2, "only True stops"
+    for true in (np.True_, np.array(True)):
+        assert nn.fit(p.step, p.feed, epochs=2, callbacks=lambda h, true=true: true).epochs == 1
 
 
 def falling(values: list[float]) -> tuple[gn.Graph, Any, dict[str, Any]]:
@@ -782,19 +827,31 @@ def test_forged_checkpoints_are_refused(saved: Path, tmp_path: Path) -> None:
     data, arrays = container.read(saved, "checkpoint")
     forged: list[Any] = []
     for key in data:
-        if key != "graph":  # which resume does not look at
-            forged += [{k: v for k, v in data.items() if k != key}, {**data, key: "?"}, {**data, key: 3}]
-    forged += [{**data, key: []} for key in data if key != "graph"]
+        forged += [{k: v for k, v in data.items() if k != key}, {**data, key: "?"}, {**data, key: 3}]
+    forged += [{**data, key: []} for key in data]
     for key in data["position"]:
         forged += [{**data, "position": {**data["position"], key: value}} for value in ("?", None, [])]
     for key in data["watch"]:
         forged += [{**data, "watch": {**data["watch"], key: value}} for value in ("?", None, [])]
     for key in data["shuffling"]:
         forged += [{**data, "shuffling": {**data["shuffling"], key: value}} for value in ("?", None, {})]
+    forged += [{**data, "graph": value} for value in ({}, {"nodes": 3}, {"nodes": {"name": None}})]
     forged += [[], None, {**data, "history": {"loss": "ab", "accuracy": "ab"}}]
     forged += [
         {**data, "history": {"loss": [1.0], "accuracy": []}},
         {**data, "position": {**data["position"], "batch": -1}},
+        {**data, "position": {**data["position"], "batch": 5, "steps": 99}},
+        {**data, "position": {**data["position"], "batch": 3, "steps": 2}},
+        {**data, "position": {**data["position"], "steps": 1}},
+        {**data, "watch": {**data["watch"], "epoch": 3}},
+        {**data, "watch": {**data["watch"], "waited": 3}},
+    ]
+    for figures in ([1.0], [1.0] * 3, [1.0, "a"], [1.0, None], [1.0, [1.0]], [[1.0], [1.0]], [1.0, {}], [1, 10**400]):
+        forged.append({**data, "history": {**data["history"], "accuracy": figures}})
+    forged.append({**data, "history": {"loss": [[1.0], 2], "accuracy": [1.0, 1.0]}})
+    inner = data["shuffling"]["state"]
+    forged += [
+        {**data, "shuffling": {**data["shuffling"], "state": {**inner, "state": value}}} for value in (-1, 2**200, 1.5)
     ]
     path = tmp_path / "forged"
     for content in forged:
@@ -806,10 +863,45 @@ def test_forged_checkpoints_are_refused(saved: Path, tmp_path: Path) -> None:
         except pytest.fail.Exception:
             pytest.fail(f"taken over: { {k: v for k, v in content.items() if k != 'graph'} }")
     short = {name: array for name, array in arrays.items() if name != "graph/dense_1/weight"}
-    for changed in (short, {**arrays, "graph/dense_1/weight": np.ones(3)}):
+    extra = [{**arrays, name: np.ones(3)} for name in ("more", "best/more", "graph/more", "")]
+    for changed in (short, *extra, {**arrays, "graph/dense_1/weight": np.ones(3)}):
         container.write(path, "checkpoint", data, changed)
         refused(path)
     assert '"dense_1/weight" is (3,) float64, and here (2, 8) float64' in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        (lambda: np.random.Generator(np.random.MT19937(3)), "pos"),
+        (lambda: np.random.RandomState(3), "pos"),
+        (lambda: np.random.Generator(np.random.Philox(3)), "buffer_pos"),
+    ],
+)
+def test_a_generator_is_not_sent_outside_its_buffer(make: Callable[[], Any], key: str, tmp_path: Path) -> None:
+    path, p = tmp_path / "c", Problem()
+    nn.fit(p.step, p.feed, rng=make(), checkpoint=path)
+    data, arrays = container.read(path, "checkpoint")
+    place = data["shuffling"] if key in data["shuffling"] else data["shuffling"]["state"]
+    for value in (-1, 10**6):
+        place[key] = value
+        container.write(path, "checkpoint", data, arrays)
+        with pytest.raises(gn.FileFormatError, match="its state of the generator that shuffles cannot be"):
+            nn.fit(p.step, p.feed, epochs=2, rng=make(), resume=path)
+
+
+def test_where_no_checkpoint_can_be_written_is_found_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    p = Problem()
+    for path, kind in [
+        (tmp_path, IsADirectoryError),
+        (tmp_path / "none" / "c", FileNotFoundError),
+        (tmp_path / "file" / "c", NotADirectoryError),
+        (3, gn.UsageError),
+    ]:
+        with pytest.raises(kind):
+            nn.fit(p.step, p.feed, checkpoint=path)  # type: ignore[arg-type]
+    assert p.graph["adam_1/step"].value == 0
 
 
 def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, straight: Any) -> None:
@@ -832,6 +924,10 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, stra
         ({"batch_size": 0}, ValueError, "batch_size is 1 or more, not 0"),
         ({"batch_size": True}, TypeError, "batch_size is an int, not bool"),
         ({"rng": 3}, TypeError, "np.random.default_rng(3) makes one"),
+        ({"rng": 3, "shuffle": False}, TypeError, "np.random.default_rng(3) makes one"),
+        ({"shuffle": 1}, TypeError, "shuffle is True or False, not 1"),
+        ({"shuffle": "no"}, TypeError, "shuffle is True or False, not 'no'"),
+        ({"drop_last": None}, TypeError, "drop_last is True or False, not NoneType"),
         ({"metrics": ["accuracy"]}, TypeError, "metrics are {name: node}, not list"),
         ({"metrics": {"loss": "mean"}}, TypeError, '"loss" is what the step returns'),
         ({"metrics": {"accuracy": 3}}, TypeError, "a fetch is a node or its name, not int"),
@@ -858,6 +954,7 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, stra
         ({"checkpoint_every": 3}, TypeError, "checkpoint_every says how often, and checkpoint= where to"),
         ({"checkpoint": "c", "checkpoint_every": 0}, ValueError, "checkpoint_every is 1 or more, not 0"),
         ({"validation": [1]}, TypeError, "a feed is a dict {placeholder: array}, not list"),
+        ({"resume": 3}, TypeError, "resume is the path of a file, not int"),
         ({"resume": "/nowhere/at/all"}, FileNotFoundError, "No such file"),
         ({"checkpoint": "/nowhere/at/all"}, FileNotFoundError, "No such file"),
     ],
@@ -890,6 +987,9 @@ def test_bad_steps() -> None:
         ({"mode": "auto"}, ValueError, 'mode is "min" or "max", not \'auto\''),
         ({"patience": 0}, ValueError, "EarlyStopping: patience is 1 or more, not 0"),
         ({"min_delta": -1}, ValueError, "EarlyStopping: min_delta is 0 or more, not -1"),
+        ({"min_delta": "a"}, TypeError, "EarlyStopping: min_delta is a number, not 'a'"),
+        ({"restore_best": 1}, TypeError, "EarlyStopping: restore_best is True or False, not 1"),
+        ({"monitor": 3}, TypeError, "EarlyStopping: monitor is the name of a figure, not int"),
     ],
 )
 def test_bad_early_stopping(settings: dict[str, Any], kind: type[Exception], words: str) -> None:

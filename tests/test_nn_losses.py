@@ -318,6 +318,9 @@ def test_other_refusals(loss: Any) -> None:
     with pytest.raises(gn.GraphError, match="two graphs"):
         loss(*two)
     if loss in (nn.categorical_crossentropy, nn.binary_crossentropy):
-        for clip in (-0.1, 0.5, math.nan):
+        for clip in (-0.1, 0.5):
             with pytest.raises(gn.ValueRangeError, match=r"between 0 and 0\.5"):
+                refused(loss, (2, 3), (2, 3), clip=clip)
+        for clip in ("a", None, math.nan):
+            with pytest.raises(gn.UsageError, match=r"clip is a number, not ('a'|NoneType|nan)"):
                 refused(loss, (2, 3), (2, 3), clip=clip)

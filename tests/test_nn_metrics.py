@@ -145,6 +145,7 @@ def test_each_metric_is_a_scope_with_counts() -> None:
         assert node.scope == name
         assert g.scopes[name].kind == metric.__name__
         assert g[f"{name}/counts"].dtype == np.int64
+        assert g[f"{name}/counts"].op.name == "tally"
         # What follows the counts reads nothing else that depends on the feed.
         rest, found = [node], set()
         while rest:
@@ -229,6 +230,19 @@ def test_the_number_of_classes(metric: Any) -> None:
             refused(metric, ("batch",), ("batch",), np.int64, classes=classes)
     with pytest.raises(gn.LabelError, match=r"label 2 at index \(1,\)"):
         value(metric, np.array([0, 1]), np.array([1, 2]), classes=2)
+
+
+@pytest.mark.parametrize("label", [7, -1])
+def test_labels_that_are_none_of_the_classes(label: int) -> None:
+    p, answers, numbers = np.eye(3)[[0, 1]], np.array([True, False]), np.array([0, label])
+    for metric in ALL:
+        for predictions, labels in ((p, numbers), (answers, numbers), (numbers, p)):
+            with pytest.raises(gn.LabelError, match=f"label {label} at index"):
+                value(metric, predictions, labels)
+    g = gn.Graph()
+    named = g.placeholder("p", ("batch", "k"))
+    with pytest.raises(gn.LabelError, match=f"label {label} at index"):
+        gn.run(nn.accuracy(named, numbers), {named: p})
 
 
 def test_averages() -> None:

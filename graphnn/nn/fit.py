@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +17,20 @@ from ..errors import FileFormatError, GraphnnError, LookupFailure, ShapeError, U
 from ..execute.compiled import Compiled, compile
 from ..execute.interpreter import Feed, checked_feed, prepare
 from ..files import to_data
-from ..graph import Array, Graph, Node, Parameter, Placeholder, flatten, sealed
+from ..graph import Array, Graph, Node, Parameter, Placeholder, flatten, sealed, told_where
 from ..graph.dimensions import names_in, shown
 from ..graph.fetches import resolve
 from ..transform import extract, replace
+from .checks import check_count, checked_flag, checked_number
 from .history import History
 from .init import Rng, checked_rng
 from .progress import Reporter, reporter
 
 _KIND, _VERSION = "checkpoint", 1
+# Of a batch each, these do not make that of the whole set by a mean.
+_NO_MEANS = {"sum", "prod", "max", "min", "argmax", "argmin", "any", "all", "var", "std", "logsumexp"}
+# Where in its buffer a generator stands, which NumPy takes unchecked.
+_BUFFERS = {"pos": 624, "buffer_pos": 4}
 
 
 @dataclass(frozen=True)
@@ -56,15 +63,22 @@ class EarlyStopping:
     restore_best: bool = True
 
     def __post_init__(self) -> None:
-        if self.mode is None and not str(self.monitor).endswith("loss"):
+        if not isinstance(self.monitor, str):
+            raise UsageError(f"EarlyStopping: monitor is the name of a figure, not {type(self.monitor).__name__}")
+        if self.mode is None and not self.monitor.endswith("loss"):
             raise UsageError(f'EarlyStopping: say mode="min" or mode="max", whichever is better of "{self.monitor}"')
         if self.mode not in (None, "min", "max"):
             raise ValueRangeError(f'EarlyStopping: mode is "min" or "max", not {self.mode!r}')
-        _check_count("EarlyStopping: patience", self.patience)
-        if not self.min_delta >= 0:
-            raise ValueRangeError(f"EarlyStopping: min_delta is 0 or more, not {self.min_delta}")
+        check_count("EarlyStopping: patience", self.patience)
+        checked_number("EarlyStopping: min_delta", self.min_delta, 0)
+        checked_flag("EarlyStopping: restore_best", self.restore_best)
 
 
+# Around the whole of it: the dataclass's own part is in no file that tells it from the user's.
+EarlyStopping.__init__ = told_where(EarlyStopping.__init__)  # type: ignore[method-assign]
+
+
+@told_where
 def fit(
     step: Compiled,
     feed: Feed,
@@ -102,16 +116,17 @@ def fit(
     shuffle : bool
         Whether each epoch goes through in another order.
     rng : numpy.random.Generator or numpy.random.RandomState, optional
-        Shuffles: one permutation an epoch. Unless given, ``np.random.default_rng(0)``.
+        Shuffles: one permutation an epoch. Unless given, ``np.random.default_rng(0)``. Without `shuffle` it is not
+        drawn from.
     drop_last : bool
         Whether to leave out a last batch that is smaller than `batch_size`.
     validation : mapping of Node or str to array_like, optional
         Another set, evaluated after each epoch, without updates: the loss as ``val_loss``, metrics as
-        ``val_accuracy`` and so on.
+        ``val_accuracy`` and so on. A loss that is a sum over the batch adds up to that of the whole set.
     metrics : mapping of str to Node or str, optional
         Evaluated after each epoch on the whole training set, as `evaluate` does.
     callbacks : callable or iterable of them
-        Called after each epoch with the history. One that returns True ends the training.
+        Called after each epoch with the history. One that returns True, Python's or NumPy's, ends the training.
     early_stopping : EarlyStopping, optional
     checkpoint : str or path-like, optional
         The file to keep all that is needed to go on: graph, state, shuffling, position and history. Written after
@@ -133,7 +148,7 @@ def fit(
     Raises
     ------
     UsageError
-        When the step makes no updates, or its loss is no scalar.
+        When the step makes no updates, its loss is no scalar, or a metric is a sum over the batch or the like.
     ValueRangeError
         When the training set is empty, or nothing is left of it because of `drop_last`.
     ShapeError
@@ -142,6 +157,8 @@ def fit(
         When a feed is missing, or early stopping watches for what is not there.
     FileFormatError
         When `resume` is no checkpoint of this graph.
+    OSError
+        When `resume` cannot be read; when `checkpoint` cannot be written, which is found before training begins.
 
     Notes
     -----
@@ -163,32 +180,36 @@ def fit(
     (50, 1.0)
     """
     graph = _checked_step(step).graph
-    _check_count("epochs", epochs)
+    check_count("epochs", epochs)
     if checkpoint_every is not None:
-        _check_count("checkpoint_every", checkpoint_every)
+        check_count("checkpoint_every", checkpoint_every)
         if checkpoint is None:
             raise UsageError("checkpoint_every says how often, and checkpoint= where to, which is missing")
     if checkpoint is not None:
-        Path(checkpoint).absolute().parent.stat()  # an error now, and not after the first epoch
+        _check_writable(checkpoint)  # an error now, and not after the first epoch
+    shuffle, drop_last = checked_flag("shuffle", shuffle), checked_flag("drop_last", drop_last)
+    given = checked_rng(rng, "fit")
     rows = _Rows(graph, feed, batch_size, "the training set")
     checked = None if validation is None else _Rows(graph, validation, batch_size, "the validation set")
-    order = (checked_rng(rng, "fit") or np.random.default_rng(0)) if shuffle else None
+    order = (given or np.random.default_rng(0)) if shuffle else None
     training = _Training(step, rows, checked, metrics, order, drop_last, early_stopping)
     called = _callables(callbacks)
     if resume is not None:
+        _check_path("resume", resume)
         training.resume(resume)
     return training.run(epochs, called, checkpoint, checkpoint_every, progress)
 
 
+@told_where
 def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Graph | None = None) -> Any:
     """Evaluate on a whole set, batch by batch, without updates.
 
     Parameters
     ----------
     fetches : Node, str, or list, tuple or dict of them
-        Losses and metrics. What is made from counts that add up, as the metrics of `nn` are, is made from the sum of
-        the counts of all batches, and so exact however the set is divided. All else is the mean over the batches
-        weighted by their size: exact for means over rows.
+        Losses and metrics. What is made from counts that add up (`gn.tally`), as the metrics of `nn` are, is made
+        from the sum of the counts of all batches, and so exact however the set is divided. All else is the mean over
+        the batches weighted by their size: exact for means over rows.
     feed : mapping of Node or str to array_like
         Every feed whose first dimension is a name is cut into batches, the others are passed whole.
     batch_size : int or None
@@ -207,6 +228,8 @@ def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Gr
         When the size of a fetch depends on that of the batch, or feeds that are to be cut have different lengths.
     ValueRangeError
         When the set is empty.
+    UsageError
+        When there are several batches, and a fetch is the sum, the largest or the like of each.
 
     Examples
     --------
@@ -220,7 +243,7 @@ def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Gr
     """
     graph, nodes, rebuild = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
     rows = _Rows(graph, feed, batch_size, "the set")
-    return rebuild(_Evaluation(graph, nodes)(rows))
+    return rebuild(_Evaluation(graph, nodes, rows)())
 
 
 # --- batches --------------------------------------------------------------------------------------------------
@@ -231,7 +254,7 @@ class _Rows:
 
     def __init__(self, graph: Graph, feed: Feed, batch_size: int | None, what: str) -> None:
         if batch_size is not None:
-            _check_count("batch_size", batch_size)
+            check_count("batch_size", batch_size)
         given = checked_feed(graph, feed)[0]
         self.whole = {node: array for node, array in given.items() if not _is_named(node)}
         self.cut = {node: array for node, array in given.items() if _is_named(node)}
@@ -259,6 +282,11 @@ class _Rows:
                 rows = order[rows]
             yield size, {**self.whole, **{node: array[rows] for node, array in self.cut.items()}}
 
+    def folded_by(self, node: Node) -> bool:
+        """Return whether a node makes something of all rows of a batch."""
+        named = {name for fed in self.cut for name in names_in(fed.shape[:1])}
+        return any(not named.isdisjoint(names_in(operand.shape)) for operand in node.inputs)
+
     def used(self, drop_last: bool = False) -> int:
         """Return how many rows are in batches."""
         return self.count - self.count % self.size if drop_last else self.count
@@ -272,10 +300,15 @@ def _is_named(node: Node) -> bool:
 
 
 class _Evaluation:
-    """Nodes evaluated on a whole set: from counts where they are made of such, else as means."""
+    """Nodes evaluated on a whole set: from counts where they are made of such, else as means.
 
-    def __init__(self, graph: Graph, nodes: Sequence[Node]) -> None:
+    Of `added`, sums over the batch add up.
+    """
+
+    def __init__(self, graph: Graph, nodes: Sequence[Node], rows: _Rows, added: Sequence[Node] = ()) -> None:
+        self._rows = rows
         self._counts = [_counts_of(node) for node in nodes]
+        self._added = [node in added and node.op.name == "sum" and rows.folded_by(node) for node in nodes]
         self._wholes: list[Callable[[list[Any]], Any] | None] = []
         for node, counts in zip(nodes, self._counts, strict=True):
             if not counts and names_in(node.shape):
@@ -284,26 +317,33 @@ class _Evaluation:
                     "has a shape of numbers; reduce it (gn.mean)"
                 )
             self._wholes.append(_of_counts(node, counts) if counts else None)
+        if rows.size < rows.count:
+            for node, adds in zip(nodes, self._added, strict=True):
+                if not adds and node.op.name in _NO_MEANS and rows.folded_by(node):
+                    raise UsageError(
+                        f'"{node.name}" is the {node.op.name} over a batch, and the mean of those is not that of the '
+                        "whole set: take the mean over the rows (gn.mean), or all of them at once (batch_size=None)"
+                    )
         self._parts = [counts or [node] for node, counts in zip(nodes, self._counts, strict=True)]
         self._step = compile(self._parts, None) if nodes else None
         self._graph = graph
 
-    def check(self, rows: _Rows) -> None:
+    def check(self) -> None:
         """Find out now whether the feed will do."""
         if self._step is not None:
-            prepare(self._graph, self._step.fetches, next(rows.batches())[1])
+            prepare(self._graph, self._step.fetches, next(self._rows.batches())[1])
 
-    def __call__(self, rows: _Rows) -> list[Array]:
+    def __call__(self) -> list[Array]:
         """Return the value of each node on all rows."""
         if self._step is None:
             return []
         totals: list[list[Any]] = [[0] * len(parts) for parts in self._parts]
-        for size, batch in rows.batches():
-            for values, total, counts in zip(self._step(batch), totals, self._counts, strict=True):
+        for size, batch in self._rows.batches():
+            for values, total, counts, adds in zip(self._step(batch), totals, self._counts, self._added, strict=True):
                 if counts:
                     total[:] = [t + v for t, v in zip(total, values, strict=True)]
                 else:
-                    total[0] += values[0].astype(np.float64) * (size / rows.count)
+                    total[0] += values[0].astype(np.float64) * (1.0 if adds else size / self._rows.count)
         found = []
         for total, whole in zip(totals, self._wholes, strict=True):
             found.append(np.asarray(whole(total) if whole else total[0]))
@@ -317,7 +357,7 @@ def _counts_of(node: Node) -> list[Node]:
     waiting = [node]
     while waiting:
         at = waiting.pop()
-        if at.inputs and at.dtype.kind in "iu" and at.name.rpartition("/")[2] == "counts" and not names_in(at.shape):
+        if at.op.name == "tally" and not names_in(at.shape):
             found.append(at)
         elif isinstance(at.op, (Placeholder, Parameter)) or names_in(at.shape) or at.op.names:
             return []
@@ -394,10 +434,12 @@ class _Training:
             self.columns.update({prefix + name: node for name, node in nodes.items()})
         if len(self.columns) < 1 + sum(len(nodes) for _, _, nodes in self.after):
             raise UsageError(f"two figures have one name among {', '.join(self.columns)}: call the metrics otherwise")
-        self.evaluations = [_Evaluation(self.graph, list(nodes.values())) for _, _, nodes in self.after]
+        self.evaluations = [
+            _Evaluation(self.graph, list(nodes.values()), on, added=step.fetches[:1]) for _, on, nodes in self.after
+        ]
         prepare(self.graph, step.fetches, next(rows.batches())[1])
-        for evaluation, (_, on, _) in zip(self.evaluations, self.after, strict=True):
-            evaluation.check(on)
+        for evaluation in self.evaluations:
+            evaluation.check()
         self.watch = self._watching(stopping)
         self.history = History()
         self.batch = 0  # steps made in this epoch
@@ -430,7 +472,7 @@ class _Training:
         progress: Any,
     ) -> History:
         """Train up to so many epochs, and return the history."""
-        each = -(-self.used // self.rows.size)
+        each = self._each()
         try:
             with reporter(progress, epochs, each, self.history.epochs * each + self.batch) as tell:
                 over = self._over(epochs)
@@ -440,7 +482,7 @@ class _Training:
                             self._save(checkpoint)
                     row = self._ended()
                     answers = [callback(self.history) for callback in callbacks]
-                    over = any(answer is True for answer in answers) or self._over(epochs)
+                    over = any(map(_is_true, answers)) or self._over(epochs)
                     self.shuffling = self._drawn_from()
                     if checkpoint is not None and (every is None or over):
                         self._save(checkpoint)
@@ -451,6 +493,10 @@ class _Training:
             self.history.trim()
             self.history.interrupted = True
         return self.history
+
+    def _each(self) -> int:
+        """Return the number of steps in an epoch."""
+        return -(-self.used // self.rows.size)
 
     def _over(self, epochs: int) -> bool:
         return self.history.epochs >= epochs or (self.watch is not None and self.watch.enough)
@@ -469,8 +515,8 @@ class _Training:
     def _ended(self) -> dict[str, Any]:
         """Record the figures of the epoch whose steps have been made, and begin the next."""
         row: dict[str, Any] = {"loss": self.loss}
-        for evaluation, (prefix, on, nodes) in zip(self.evaluations, self.after, strict=True):
-            row.update({prefix + name: value.tolist() for name, value in zip(nodes, evaluation(on), strict=True)})
+        for evaluation, (prefix, _, nodes) in zip(self.evaluations, self.after, strict=True):
+            row.update({prefix + name: value.tolist() for name, value in zip(nodes, evaluation(), strict=True)})
         self.history.append(row)
         self.batch, self.loss = 0, 0.0
         if self.watch:
@@ -516,12 +562,13 @@ class _Training:
 
     def _take_over(self, data: Any, arrays: Mapping[str, Array]) -> None:
         graph, watch = self.graph, self.watch
+        described = _field(data, "graph", dict)["nodes"]["name"]
         state, shuffling = _field(data, "state", list), _field(data, "shuffling", dict, type(None))
         columns, position = _field(data, "history", dict), _field(data, "position", dict)
         steps, batch = _field(position, "steps", int), _field(position, "batch", int)
         loss = _field(position, "loss", float)
         plan = {name: _field(position, name, int) for name in self._plan()}
-        watched = _field(data, "watch", dict, type(None)) if watch else None
+        watched = _field(data, "watch", dict, type(None))
         if watched is not None:
             best = _field(watched, "best", float)
             epoch, waited = _field(watched, "epoch", int), _field(watched, "waited", int)
@@ -534,17 +581,28 @@ class _Training:
         bests = {}
         if watch and watched is not None and epoch and watch.stopping.restore_best:
             bests = {node: _fitting(node, arrays[f"best/{node.name}"]) for node in self.step.updates}
-        history = History({name: _field(columns, name, list) for name in columns})
-        if history and list(history) != list(self.columns):
+        known = {*(f"graph/{name}" for name in described), *(f"best/{name}" for name in names)}
+        unknown = [name for name in arrays if name not in known]
+        if unknown:
+            raise FileFormatError(f"its array {unknown[0][:80]!r} belongs to nothing")
+        if columns and list(columns) != list(self.columns):
             raise UsageError(
-                f"the checkpoint records {', '.join(history)}, and this call {', '.join(self.columns)}: "
+                f"the checkpoint records {', '.join(columns)}, and this call {', '.join(self.columns)}: "
                 "resume with the same metrics and validation"
             )
+        epochs = len(_field(columns, "loss", list)) if columns else 0
+        for name in columns:
+            _check_figures(name, _field(columns, name, list), (epochs, *self.columns[name].shape))
+        history = History(columns)
+        if steps < batch + epochs or (watched is not None and max(epoch, waited) > epochs):
+            raise FileFormatError("it stands where no training can")
         if batch and plan != self._plan():
             raise ValueRangeError(
                 f"the checkpoint stands amid an epoch with {_told(plan)}, and this call has {_told(self._plan())}: "
                 "resume with the same feed, batch_size and drop_last"
             )
+        if batch > self._each():
+            raise FileFormatError(f"it stands behind step {batch:,} of an epoch of {self._each():,}")
         if (shuffling is None) != (self.rng is None):
             raise ValueRangeError(f"the checkpoint was made with shuffle={shuffling is not None}")
 
@@ -568,6 +626,13 @@ def _field(data: Any, name: str, *kinds: type) -> Any:
     if type(value) not in kinds or (type(value) is int and value < 0):
         raise FileFormatError(f'what it says of "{name}" cannot be')
     return value
+
+
+def _check_figures(name: str, values: list[Any], shape: tuple[Any, ...]) -> None:
+    """Refuse what are not the numbers of as many epochs, each of the figure's shape."""
+    found = np.asarray(values)
+    if found.shape != shape or found.dtype.kind not in "biuf":
+        raise FileFormatError(f'its figures of "{name}" cannot be')
 
 
 def _fitting(node: Node, array: Array) -> Array:
@@ -612,11 +677,16 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
-def _like(template: Any, plain: Any) -> Any:
+def _like(template: Any, plain: Any, most: int | None = None) -> Any:
     """Return plain data in the form of another state."""
     if isinstance(template, Mapping):
-        return {key: _like(part, plain[key]) for key, part in template.items()}
-    return np.array(plain, template.dtype) if isinstance(template, np.ndarray) else type(template)(plain)
+        return {key: _like(part, plain[key], _BUFFERS.get(key)) for key, part in template.items()}
+    if type(plain) is not type(_plain(template)):
+        raise FileFormatError("its state of the generator that shuffles cannot be")
+    made = np.array(plain, template.dtype) if isinstance(template, np.ndarray) else type(template)(plain)
+    if np.shape(made) != np.shape(template) or (most is not None and not 0 <= made <= most):
+        raise FileFormatError("its state of the generator that shuffles cannot be")
+    return made
 
 
 # --- checks ---------------------------------------------------------------------------------------------------
@@ -647,6 +717,33 @@ def _named(graph: Graph, metrics: Any) -> dict[str, Node]:
     return dict(zip(metrics, resolve(list(metrics.values()), graph)[1], strict=True))
 
 
+def _check_path(what: str, path: Any) -> None:
+    if not isinstance(path, (str, os.PathLike)):
+        raise UsageError(f"{what} is the path of a file, not {type(path).__name__}")
+
+
+def _check_writable(path: Any) -> None:
+    """Raise what writing a checkpoint there would."""
+    _check_path("checkpoint", path)
+    target = Path(os.path.realpath(path))
+    folder = target.parent
+    folder.stat()
+    for wrong, code in (
+        (not folder.is_dir(), errno.ENOTDIR),
+        (target.is_dir(), errno.EISDIR),
+        (not os.access(target if target.exists() else folder, os.W_OK), errno.EACCES),
+    ):
+        if wrong:
+            raise OSError(code, os.strerror(code), str(path))
+
+
+def _is_true(answer: Any) -> bool:
+    """Return whether a callback's answer is True, Python's or NumPy's."""
+    if isinstance(answer, (np.bool_, np.ndarray)):
+        return answer.dtype == bool and answer.shape == () and bool(answer)
+    return answer is True
+
+
 def _callables(given: Any) -> list[Callable[[History], Any]]:
     if not callable(given) and not isinstance(given, Iterable):
         raise UsageError(f"callbacks are functions of the history, not {type(given).__name__}")
@@ -655,10 +752,3 @@ def _callables(given: Any) -> list[Callable[[History], Any]]:
         if not callable(callback):
             raise UsageError(f"a callback is a function of the history, not {type(callback).__name__}")
     return found
-
-
-def _check_count(what: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise UsageError(f"{what} is an int, not {type(value).__name__}")
-    if value < 1:
-        raise ValueRangeError(f"{what} is 1 or more, not {value}")

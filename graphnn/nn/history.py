@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DrawingError, UsageError
+from ..graph import told_where
 from ..show import Shown, show_as
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class History(dict[str, list[Any]], Shown):
         2  0.35         1
     """
 
+    @told_where
     def __init__(self, columns: Mapping[str, list[Any]] | None = None) -> None:
         super().__init__({name: list(values) for name, values in (columns or {}).items()})
         lengths = {len(values) for values in self.values()}
@@ -73,6 +75,7 @@ class History(dict[str, list[Any]], Shown):
         lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
         return "\n".join([*lines, *(["interrupted"] if self.interrupted else [])])
 
+    @told_where
     def plot(self) -> Figure:
         """Return a picture of the figures that are numbers, over the epochs: losses, and beside them the others.
 

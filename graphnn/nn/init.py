@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
-from ..graph import Array, as_array
+from ..graph import Array, as_array, told_where
 from ..graph.dimensions import shown
+from .checks import checked_number
 
 Rng = np.random.Generator | np.random.RandomState
 Initializer = Callable[[tuple[int, ...], np.dtype[Any], Rng], Array]
 
 
+@told_where
 def constant(value: float) -> Initializer:
     """Return an initializer of this number everywhere.
 
@@ -31,9 +33,12 @@ def constant(value: float) -> Initializer:
     >>> constant(0.5)((2,), np.dtype("float64"), np.random.default_rng(0))
     array([0.5, 0.5])
     """
+    number = as_array(value, "constant: the value")
+    if number.ndim:
+        raise UsageError(f"constant takes a number, not an array of shape {shown(number.shape)}")
 
     def init(shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
-        return np.full(shape, value, dtype)
+        return np.full(shape, number, dtype)
 
     return init
 
@@ -48,6 +53,7 @@ def ones() -> Initializer:
     return constant(1.0)
 
 
+@told_where
 def uniform(lo: float = -0.05, hi: float = 0.05) -> Initializer:
     """Return an initializer that draws evenly from [lo, hi), by ``rng.uniform``.
 
@@ -57,14 +63,16 @@ def uniform(lo: float = -0.05, hi: float = 0.05) -> Initializer:
     >>> bool((draw == 0.1 * np.random.RandomState(42).rand(2, 3)).all())
     True
     """
-    if not lo <= hi:
+    if not checked_number("uniform: lo", lo) <= checked_number("uniform: hi", hi):
         raise ValueRangeError(f"uniform draws from lo up to hi; got lo = {lo} and hi = {hi}")
     return _drawing(lambda shape, rng: rng.uniform(lo, hi, shape))
 
 
+@told_where
 def normal(mean: float = 0.0, std: float = 0.05) -> Initializer:
     """Return an initializer that draws from the normal distribution, by ``rng.normal``."""
-    if not std >= 0:
+    checked_number("normal: the mean", mean)
+    if checked_number("normal: std", std) < 0:
         raise ValueRangeError(f"normal takes a standard deviation of 0 or more, got std = {std}")
     return _drawing(lambda shape, rng: rng.normal(mean, std, shape))
 

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ..errors import DtypeError, GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
-from ..graph import Array, Graph, Node, Origin, as_array, flatten, fn, user_origin
+from ..graph import Array, Graph, Node, Origin, as_array, flatten, fn, told_where, user_origin
 from ..graph.dimensions import product, shape_of, shown
 from ..ops.compose import softmax_nodes
+from .checks import checked_flag
 from .init import Rng, checked_initializer, checked_rng, constant, drawn, glorot_uniform, zeros
 
 # What training= says to the layers that are being called; a layer that is not told goes by it.
@@ -79,6 +80,7 @@ class Layer:
         """
         raise NoRuleError(f"{type(self).__name__} does not say what it computes: define call(self, x)")
 
+    @told_where
     def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
         """Add the layer's nodes to the graph of its inputs.
 
@@ -96,12 +98,14 @@ class Layer:
         Raises
         ------
         UsageError
-            When no input is a node, or `call` does not return one.
+            When no input is a node, `call` does not return one, or `training` is no bool.
         GraphError
             When the layer's parameters are in another graph.
         """
         graph = self.__graph_of(inputs)
-        token = _training.set(_training.get() if training is None else bool(training))
+        if training is None:
+            training = _training.get()
+        token = _training.set(checked_flag(f"{type(self).__name__}: training", training))
         try:
             result = self._make_nodes(graph, inputs)
         finally:
@@ -117,6 +121,7 @@ class Layer:
         return result
 
     @property
+    @told_where
     def parameters(self) -> list[Node]:
         """The trainable parameters of the layer and of the layers in it, in order of making.
 
@@ -231,11 +236,13 @@ class Sequential(Layer):
     (4, <ReLU, "relu_1">)
     """
 
+    @told_where
     def __init__(self, *layers: Any) -> None:
         self.layers: list[Any] = []
         for layer in layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers:
             self.add(layer)
 
+    @told_where
     def add(self, layer: Any) -> None:
         """Put another layer behind the last.
 
@@ -324,6 +331,7 @@ class Dense(Layer):
     ((2, 3), array([0., 0., 0.]))
     """
 
+    @told_where
     def __init__(
         self,
         units: int,
@@ -340,10 +348,10 @@ class Dense(Layer):
             raise UsageError(f"Dense: units is an int, not {type(units).__name__}")
         if units < 1:
             raise ValueRangeError(f"Dense: units is 1 or more, not {units}")
+        self.use_bias = checked_flag("Dense: use_bias", use_bias)
         if bias is not None and not use_bias:
             raise UsageError("Dense: a bias is given, and use_bias=False says that there is none")
         self.units = int(units)
-        self.use_bias = bool(use_bias)
         self.weight_init = checked_initializer(weight_init, "Dense: weight_init")
         self.bias_init = checked_initializer(bias_init, "Dense: bias_init")
         self.rng = checked_rng(rng, "Dense")
@@ -452,6 +460,7 @@ class PReLU(Layer):
     K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015.
     """
 
+    @told_where
     def __init__(self, shape: Any = (), *, slope_init: Any = None, rng: Rng | None = None) -> None:
         sizes = shape_of(shape)
         if not all(isinstance(size, int) for size in sizes):

@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UsageError, ValueRangeError
-from ..graph import Node, flatten, fn
-from .operands import are_one_hot, as_float, as_nodes, check_choice, check_same_shape, opened, operands
+from ..graph import Node, flatten, fn, told_where
+from .checks import check_choice, checked_number
+from .operands import are_one_hot, as_float, as_nodes, check_same_shape, opened, operands
 
 _REDUCTIONS = ("mean", "sum", "none")
 
 
+@told_where
 def categorical_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7, reduction: str = "mean") -> Node:
     """Return -log of the probability of the right class, clipped.
 
@@ -76,6 +78,7 @@ def categorical_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7
         return _reduced(-likelihood, reduction)
 
 
+@told_where
 def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> Node:
     """Return -log of the softmax at the right class, fused with the softmax and stable.
 
@@ -129,6 +132,7 @@ def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
         return _reduced(fn.logsumexp(z, axis=-1) - fn.pick(z, y), reduction)
 
 
+@told_where
 def binary_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7, reduction: str = "mean") -> Node:
     """Return -log of the probability of the right answer to yes-or-no questions, clipped.
 
@@ -168,6 +172,7 @@ def binary_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7, red
         return _reduced(-(y * fn.log(p) + (1 - y) * fn.log(1 - p)), reduction)
 
 
+@told_where
 def sigmoid_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> Node:
     """Return -log of the sigmoid at the right answer, fused with the sigmoid and stable.
 
@@ -204,6 +209,7 @@ def sigmoid_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
         return _reduced(y * fn.softplus(-z) + (1 - y) * fn.softplus(z), reduction)
 
 
+@told_where
 def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> Node:
     """Return the square of the difference, of the mean over all elements.
 
@@ -234,6 +240,7 @@ def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> No
     return _difference("mean_squared_error", predicted, true, "square", reduction)
 
 
+@told_where
 def mean_absolute_error(predicted: Any, true: Any, reduction: str = "mean") -> Node:
     """Return the size of the difference, of the mean over all elements.
 
@@ -256,13 +263,14 @@ def mean_absolute_error(predicted: Any, true: Any, reduction: str = "mean") -> N
     return _difference("mean_absolute_error", predicted, true, "absolute", reduction)
 
 
-def l2(parameters: Any, rate: float = 0.01) -> Node:
+@told_where
+def l2(parameters: Any, rate: float | Node = 0.01) -> Node:
     """Return rate · ½ Σ w², to be added to a loss.
 
     Parameters
     ----------
     parameters : Node, or list, tuple or dict of them
-    rate : float
+    rate : float or Node
 
     Returns
     -------
@@ -287,11 +295,12 @@ def l2(parameters: Any, rate: float = 0.01) -> Node:
             raise UsageError(f"l2 takes parameters, such as layer.parameters, not {type(node).__name__}")
     if not nodes:
         raise UsageError("l2 was given no parameters")
+    factor = 0.5 * (rate if isinstance(rate, Node) else checked_number("l2: the rate", rate))
     with opened("l2", nodes[0].graph):
         total = fn.sum(fn.square(nodes[0]))
         for node in nodes[1:]:
             total = total + fn.sum(fn.square(node))
-        return total * (0.5 * rate)
+        return total * factor
 
 
 def _difference(kind: str, predicted: Any, true: Any, measure: str, reduction: str) -> Node:
@@ -311,5 +320,5 @@ def _reduced(losses: Node, reduction: str) -> Node:
 
 
 def _check_clip(kind: str, clip: float) -> None:
-    if not 0 <= clip < 0.5:
+    if not 0 <= checked_number(f"{kind}: clip", clip) < 0.5:
         raise ValueRangeError(f"{kind}: clip lies between 0 and 0.5, got {clip}")

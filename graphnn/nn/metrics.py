@@ -1,7 +1,7 @@
 """Metrics as nodes: how good predictions are, from counts that add up.
 
-Each works in a scope of its own, in which one node is called ``counts``: the counts of a batch, of which the
-rest of the metric is made. The counts of several batches add up to the counts of all, and so what the metric's
+Each works in a scope of its own, in which one node is a tally, called ``counts``: the counts of a batch, of which
+the rest of the metric is made. The counts of several batches add up to the counts of all, and so what the metric's
 nodes make of the sum is the metric of the whole set, however unevenly it was divided.
 
 Predictions are probabilities (…, classes), of which the largest counts, or class numbers (…,), such as
@@ -14,13 +14,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
-from ..graph import Dim, Graph, Node, fn
+from ..graph import Dim, Graph, Node, fn, told_where
 from ..graph.dimensions import shown
-from .operands import Operand, as_nodes, check_choice, opened, operands, reshaping, shape_in, unbroadcast
+from .checks import check_choice
+from .operands import Operand, as_nodes, opened, operands, reshaping, shape_in, unbroadcast
 
 _AVERAGES = ("macro", "micro", "weighted", "binary", None)
 
 
+@told_where
 def accuracy(predictions: Any, labels: Any) -> Node:
     """Return the share of predictions that are right.
 
@@ -42,6 +44,8 @@ def accuracy(predictions: Any, labels: Any) -> Node:
         When the shapes do not fit, or probabilities are of one class only.
     DtypeError
         When labels are neither integers nor one-hot rows.
+    LabelError
+        When it is run, of a label that is none of the classes, where their number is known.
 
     Examples
     --------
@@ -54,11 +58,17 @@ def accuracy(predictions: Any, labels: Any) -> Node:
     judged = _Judged.of("accuracy", predictions, labels)
     with opened("accuracy", judged.graph):
         predicted, true = judged.class_numbers()
-        right = fn.cast(fn.equal(predicted, true), "int64")
-        counts = fn.sum(fn.one_hot(right, 2, "int64"), axis=tuple(range(right.ndim)), name="counts")
+        classes = judged.classes
+        if classes is None:
+            right = fn.cast(fn.equal(predicted, true), "int64")
+        else:  # as `equal`, but refusing a label that is none of the classes
+            right = fn.pick(fn.one_hot(true, classes, "int64"), predicted)
+        found = fn.sum(fn.one_hot(right, 2, "int64"), axis=tuple(range(right.ndim)))
+        counts = fn.tally(found, name="counts")
         return counts[1] / fn.sum(counts)
 
 
+@told_where
 def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) -> Node:
     """Return how often each class was predicted as each.
 
@@ -98,6 +108,7 @@ def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) 
         return _counted(judged, size)
 
 
+@told_where
 def precision(predictions: Any, labels: Any, classes: int | None = None, average: str | None = "macro") -> Node:
     """Return the share of the predictions of a class that are right.
 
@@ -134,6 +145,7 @@ def precision(predictions: Any, labels: Any, classes: int | None = None, average
     return _metric("precision", predictions, labels, classes, average, lambda right, said, true: (right, said))
 
 
+@told_where
 def recall(predictions: Any, labels: Any, classes: int | None = None, average: str | None = "macro") -> Node:
     """Return the share of a class that was predicted as such.
 
@@ -155,6 +167,7 @@ def recall(predictions: Any, labels: Any, classes: int | None = None, average: s
     return _metric("recall", predictions, labels, classes, average, lambda right, said, true: (right, true))
 
 
+@told_where
 def f1(predictions: Any, labels: Any, classes: int | None = None, average: str | None = "macro") -> Node:
     """Return the harmonic mean of precision and recall, class by class.
 
@@ -210,7 +223,7 @@ def _counted(judged: _Judged, size: int) -> Node:
     """Return the confusion matrix, as a product of one-hot rows: exact in float64 up to 2⁵³ of a kind."""
     rows = [fn.one_hot(fn.reshape(numbers, (-1,)), size, "float64") for numbers in judged.class_numbers()]
     predicted, true = rows
-    return fn.cast(fn.matmul(true.T, predicted), "int64", name="counts")
+    return fn.tally(fn.cast(fn.matmul(true.T, predicted), "int64"), name="counts")
 
 
 class _Judged(NamedTuple):
@@ -257,13 +270,18 @@ class _Judged(NamedTuple):
             fn.argmax(true, axis=-1) if self.one_hot else _integers(true),
         ]
 
+    @property
+    def classes(self) -> Dim | None:
+        """The number of classes, where shapes or dtypes say it."""
+        if self.probable:
+            return shape_in(self.given[0])[-1]
+        if self.one_hot:
+            return shape_in(self.given[1])[-1]
+        return 2 if self.given[0].dtype.kind == "b" else None
+
     def size(self, classes: int | None) -> int:
         """Return the number of classes."""
-        found: Dim | None = shape_in(self.given[0])[-1] if self.probable else None
-        if found is None and self.one_hot:
-            found = shape_in(self.given[1])[-1]
-        if found is None and self.given[0].dtype.kind == "b":
-            found = 2
+        found = self.classes
         if classes is None and isinstance(found, int):
             return found
         if classes is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
+from ..errors import DtypeError, ShapeError, UsageError
 from ..graph import Array, Graph, Node, Shape, as_array, fn
 from ..graph.dimensions import same, shown
 
@@ -110,9 +110,3 @@ def check_same_shape(kind: str, **values: Operand) -> None:
             f"{kind} compares element by element and broadcasts nothing: {first} has shape {shown(shape_in(a))}, "
             f"{second} {shown(shape_in(b))}"
         )
-
-
-def check_choice(kind: str, setting: str, given: Any, known: Sequence[Any]) -> None:
-    """Refuse a setting that is none of the known ones."""
-    if not any(given is one or (isinstance(given, str) and given == one) for one in known):
-        raise ValueRangeError(f"{kind}: {setting} is one of {', '.join(map(repr, known))}, not {given!r}")

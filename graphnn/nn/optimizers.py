@@ -11,9 +11,10 @@ import numpy as np
 
 from ..autograd import grad
 from ..errors import GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
-from ..graph import Graph, Node, Parameter, Scope, fn
+from ..graph import Graph, Node, Parameter, Scope, fn, told_where
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
+from .checks import checked_flag, checked_number
 
 Rate = float | Node | Callable[[Node], Any]
 
@@ -47,6 +48,7 @@ class Optimizer:
     counts = False
     """Whether `scalars` or `advance` needs the number of the step."""
 
+    @told_where
     def __init__(self, learning_rate: Rate, *, clip_norm: float | None = None, clip_value: float | None = None) -> None:
         self._rate: Any = learning_rate if isinstance(learning_rate, Node) or callable(learning_rate) else None
         self._rates: list[Node] = []
@@ -73,6 +75,7 @@ class Optimizer:
         return float(self._rates[-1].value) if self._rates else self._number
 
     @learning_rate.setter
+    @told_where
     def learning_rate(self, value: float) -> None:
         if self._rate is not None:
             raise UsageError(
@@ -113,6 +116,7 @@ class Optimizer:
         """
         raise NoRuleError(f"{type(self).__name__} does not say how a parameter goes on: define advance")
 
+    @told_where
     def updates(self, loss: Node, parameters: Iterable[Node | str] | Node | None = None) -> dict[Node, Node]:
         """Return the node of the next value of every parameter that the loss depends on.
 
@@ -181,6 +185,8 @@ class Optimizer:
             if not chosen:
                 raise UsageError(f'"{loss.name}" depends on no trainable parameter: there is nothing to update')
             return chosen
+        if not isinstance(parameters, (str, Node, Iterable)):
+            raise UsageError(f"parameters= takes nodes or their names, not {type(parameters).__name__}")
         given = [parameters] if isinstance(parameters, (str, Node)) else list(parameters)
         chosen = list(dict.fromkeys(resolve(given, graph)[1])) if given else []
         for node in chosen:
@@ -249,18 +255,7 @@ class Optimizer:
 
     def _setting(self, name: str, value: Any, lo: float, hi: float = math.inf, strictly: bool = False) -> float:
         """Return a setting as a float from `lo` up to, but not including, `hi`; strictly: not `lo` either."""
-        try:
-            number = math.nan if isinstance(value, (str, Node)) else float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if math.isnan(number):
-            what = repr(value) if isinstance(value, (str, float)) else type(value).__name__
-            raise UsageError(f"{type(self).__name__}: {name} is a number, not {what}")
-        if not (lo < number < hi if strictly else lo <= number < hi):
-            bound = f"more than {lo:g}" if strictly else f"{lo:g} or more"
-            bound += "" if hi == math.inf else f", and less than {hi:g}"
-            raise ValueRangeError(f"{type(self).__name__}: {name} is {bound}, not {number:g}")
-        return number
+        return checked_number(f"{type(self).__name__}: {name}", value, lo, hi, strictly)
 
 
 def _as(dtype: np.dtype[Any], node: Node) -> Node:
@@ -342,6 +337,7 @@ class SGD(Optimizer):
     `nesterov` p ← p - rate · (d + momentum · v): PyTorch's form, in which the rate is outside the velocity.
     """
 
+    @told_where
     def __init__(
         self,
         learning_rate: Rate = 0.01,
@@ -352,7 +348,7 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **clipping)
         self.momentum = self._setting("momentum", momentum, 0)
-        self.nesterov = bool(nesterov)
+        self.nesterov = checked_flag("SGD: nesterov", nesterov)
         self.weight_decay = self._setting("weight_decay", weight_decay, 0)
         if self.nesterov and not self.momentum:
             raise ValueRangeError("SGD: nesterov looks ahead along the momentum: give a momentum above 0")
@@ -392,6 +388,7 @@ class Adam(Optimizer):
 
     counts = True
 
+    @told_where
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -438,6 +435,7 @@ class AdamW(Adam):
     I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
 
+    @told_where
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -480,6 +478,7 @@ class RMSProp(Optimizer):
     is added, as PyTorch does.
     """
 
+    @told_where
     def __init__(
         self,
         learning_rate: Rate = 0.01,
@@ -494,7 +493,7 @@ class RMSProp(Optimizer):
         self.rho = self._setting("rho", rho, 0, 1)
         self.epsilon = self._setting("epsilon", epsilon, 0)
         self.momentum = self._setting("momentum", momentum, 0)
-        self.centered = bool(centered)
+        self.centered = checked_flag("RMSProp: centered", centered)
         self.weight_decay = self._setting("weight_decay", weight_decay, 0)
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
@@ -531,6 +530,7 @@ class Adagrad(Optimizer):
     JMLR 12 (2011), 2121-2159.
     """
 
+    @told_where
     def __init__(
         self,
         learning_rate: Rate = 0.01,

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError, ValueRangeError
-from ..graph import Node, fn
+from ..graph import Node, fn, told_where
+from .checks import checked_number
 
 Schedule = Callable[[Node], Any]
 
 
+@told_where
 def constant(learning_rate: float) -> Schedule:
     """Return the schedule that never changes.
 
@@ -28,9 +30,11 @@ def constant(learning_rate: float) -> Schedule:
     -------
     callable
     """
+    _check_rates(learning_rate=learning_rate)
     return lambda step: learning_rate
 
 
+@told_where
 def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
     """Return the schedule that falls by a factor after every so many steps.
 
@@ -57,10 +61,12 @@ def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedul
     >>> [round(float(step()), 3) for _ in range(6)]
     [0.0, 0.1, 0.2, 0.25, 0.3, 0.325]
     """
+    _check_rates(learning_rate=learning_rate, factor=factor)
     _check_steps("every", every)
     return lambda step: learning_rate * fn.power(factor, fn.floor(step / every))
 
 
+@told_where
 def cosine(learning_rate: float, steps: int, final: float = 0.0) -> Schedule:
     """Return the schedule that falls along half a cosine, and stays at its end.
 
@@ -81,6 +87,7 @@ def cosine(learning_rate: float, steps: int, final: float = 0.0) -> Schedule:
     -----
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017; without restarts.
     """
+    _check_rates(learning_rate=learning_rate, final=final)
     _check_steps("steps", steps)
 
     def rate(step: Node) -> Node:
@@ -90,6 +97,7 @@ def cosine(learning_rate: float, steps: int, final: float = 0.0) -> Schedule:
     return rate
 
 
+@told_where
 def warmup(steps: int, then: Schedule | float) -> Schedule:
     """Return the schedule that rises linearly for so many steps, then goes on with another from its start.
 
@@ -107,6 +115,12 @@ def warmup(steps: int, then: Schedule | float) -> Schedule:
     _check_steps("steps", steps)
     following = then if callable(then) else constant(then)
     return lambda step: following(fn.maximum(step - steps, 0)) * fn.minimum((step + 1) / steps, 1.0)
+
+
+def _check_rates(**rates: Any) -> None:
+    for name, rate in rates.items():
+        if not isinstance(rate, Node):
+            checked_number(name, rate)
 
 
 def _check_steps(name: str, steps: int) -> None:

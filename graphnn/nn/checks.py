@@ -1,0 +1,52 @@
+"""Settings, checked in words."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError, ValueRangeError
+from ..graph import Node
+
+
+def check_choice(kind: str, setting: str, given: Any, known: Any) -> None:
+    """Refuse a setting that is none of the known ones."""
+    if not any(given is one or (isinstance(given, str) and given == one) for one in known):
+        raise ValueRangeError(f"{kind}: {setting} is one of {', '.join(map(repr, known))}, not {given!r}")
+
+
+def check_count(what: str, value: Any) -> None:
+    """Refuse what is no int of 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise UsageError(f"{what} is an int, not {type(value).__name__}")
+    if value < 1:
+        raise ValueRangeError(f"{what} is 1 or more, not {value}")
+
+
+def checked_flag(what: str, value: Any) -> bool:
+    """Return a bool; what merely counts as true or false is refused."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise UsageError(f"{what} is True or False, not {_given(value)}")
+    return bool(value)
+
+
+def checked_number(what: str, value: Any, lo: float = -math.inf, hi: float = math.inf, strictly: bool = False) -> float:
+    """Return a finite float from `lo` up to, but not including, `hi`; strictly: not `lo` either."""
+    try:
+        number = math.nan if isinstance(value, (str, bytes, Node)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if math.isnan(number):
+        raise UsageError(f"{what} is a number, not {_given(value)}")
+    if math.isinf(number) or not (lo < number < hi if strictly else lo <= number < hi):
+        bound = f"more than {lo:g}" if strictly else f"{lo:g} or more"
+        bound = "finite" if lo == -math.inf else bound
+        bound += "" if hi == math.inf else f", and less than {hi:g}"
+        raise ValueRangeError(f"{what} is {bound}, not {number:g}")
+    return number
+
+
+def _given(value: Any) -> str:
+    return repr(value) if isinstance(value, (str, int, float)) else type(value).__name__

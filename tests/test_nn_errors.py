@@ -1,0 +1,116 @@
+"""Every error of nn and testing names the line of the user's that asked."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.testing import check_grads, check_op
+
+G = gn.Graph()
+X, Y = G.placeholder("x", ("batch", 3)), G.placeholder("y", ("batch",), np.int64)
+W = G.parameter("w", [1.0, 2.0])
+LOSS = gn.sum(W * W) + gn.mean(X)
+STEP = gn.compile(LOSS, {W: W * 0.5})
+FEED = {X: np.ones((2, 3))}
+
+
+def rated(schedule: Any) -> Any:
+    return nn.SGD(schedule).updates(LOSS)
+
+
+class Dataless(nn.Layer):
+    """Says nothing."""
+
+
+def asked_late() -> None:
+    optimizer = nn.SGD(lambda step: step)
+    optimizer.learning_rate = 3.0
+
+
+CASES: list[Callable[[], Any]] = [
+    lambda: nn.categorical_crossentropy(X, [[1]]),
+    lambda: nn.categorical_crossentropy(X, Y, clip="a"),
+    lambda: nn.softmax_crossentropy(X, X, reduction="avg"),
+    lambda: nn.binary_crossentropy(X, Y),
+    lambda: nn.binary_crossentropy(X, X, clip="a"),
+    lambda: nn.sigmoid_crossentropy(X, Y),
+    lambda: nn.mean_squared_error(X, Y),
+    lambda: nn.mean_absolute_error(X, Y),
+    lambda: nn.l2([]),
+    lambda: nn.l2(W, "a"),
+    lambda: nn.accuracy(X, [[1]]),
+    lambda: nn.confusion_matrix(Y, Y),
+    lambda: nn.precision(X, Y, average="all"),
+    lambda: nn.recall(X, Y, classes=4),
+    lambda: nn.f1(X, [0.5]),
+    lambda: nn.Dense(0),
+    lambda: nn.Dense(2, use_bias="no"),
+    lambda: nn.Dense(2)(3),
+    lambda: nn.Dense(2)(X, training="yes"),
+    lambda: nn.Dense(2)(G.constant(1.0)),
+    lambda: nn.Dense(2).parameters,
+    lambda: nn.Dropout(1.0),
+    lambda: nn.Dropout(0.5)(Y, training=True),
+    lambda: nn.PReLU("k"),
+    lambda: nn.Sequential(3),
+    lambda: nn.Sequential().add(3),
+    lambda: nn.Softmax(axis=7)(X),
+    lambda: nn.Flatten()(G.constant(1.0)),
+    lambda: Dataless()(X),
+    lambda: nn.SGD(-1),
+    lambda: nn.SGD(nesterov=True),
+    lambda: nn.SGD(nesterov=1),
+    lambda: nn.Adam(beta1=2),
+    lambda: nn.AdamW(weight_decay="a"),
+    lambda: nn.RMSProp(centered=0),
+    lambda: nn.Adagrad(clip_norm=0),
+    lambda: nn.SGD().updates(3),
+    lambda: nn.SGD().updates(LOSS, 5),
+    lambda: nn.SGD().updates(LOSS, [X]),
+    lambda: nn.Optimizer(0.1).updates(LOSS),
+    asked_late,
+    lambda: nn.schedules.step_decay(0.1, 0),
+    lambda: nn.schedules.cosine(0.1, 1.5),
+    lambda: nn.schedules.warmup(0, 0.1),
+    lambda: rated(nn.schedules.constant("a")),
+    lambda: rated(nn.schedules.step_decay("a", 2)),
+    lambda: rated(nn.schedules.cosine("a", 2)),
+    lambda: nn.init.constant("a"),
+    lambda: nn.init.constant([1.0]),
+    lambda: nn.init.uniform(1, 0),
+    lambda: nn.init.uniform("a", "b"),
+    lambda: nn.init.normal(0.0, -1),
+    lambda: nn.init.normal("a"),
+    lambda: nn.EarlyStopping("accuracy"),
+    lambda: nn.EarlyStopping(min_delta="a"),
+    lambda: nn.History({"a": [1], "b": []}),
+    lambda: nn.History().plot(),
+    lambda: nn.fit(LOSS, FEED),
+    lambda: nn.fit(STEP, {}),
+    lambda: nn.fit(STEP, FEED, shuffle="no"),
+    lambda: nn.fit(STEP, FEED, progress=3),
+    lambda: nn.fit(STEP, FEED, metrics={"loss": W}),
+    lambda: nn.fit(STEP, FEED, early_stopping=nn.EarlyStopping()),
+    lambda: nn.evaluate(3, FEED),
+    lambda: nn.evaluate(X, FEED),
+    lambda: nn.evaluate(gn.sum(X), FEED, batch_size=1),
+    lambda: check_grads(LOSS, FEED, order=0),
+    lambda: check_grads(LOSS, FEED, [Y]),
+    lambda: check_op(gn.graph.operation("exp"), order=0),
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_last_line_of_the_message_is_the_users(case: Callable[[], Any]) -> None:
+    with pytest.raises(gn.GraphnnError) as raised:
+        case()
+    code = case.__code__  # type: ignore[attr-defined]
+    lines = {line for _, _, line in code.co_lines() if line}
+    before, _, at = str(raised.value).rpartition("\n  at test_nn_errors.py:")
+    assert before, str(raised.value)
+    assert int(at) in lines or "rated" in code.co_names
+    assert "\n  at " not in before
