@@ -53,8 +53,8 @@ CLAIMS = {
     """,
     "reference": """
         sys.path.insert(0, sys.argv[2] + "/../docs/_ext")
-        import operations
-        assert "softsign(x)" in operations.reference()
+        import reference
+        assert "softsign(x)" in reference.reference()
     """,
 }
 
