@@ -297,6 +297,11 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
             if len(operands) < count:
                 missing = ", ".join(cls.operands[len(operands) :])
                 raise UsageError(f"{cls.name}{inspect.signature(function)} needs {count} operands; missing: {missing}")
+        unknown = [keyword for keyword in kwargs if keyword not in cls.settings]
+        if unknown:
+            hint = near(unknown[0], [*cls.operands, *cls.settings, "name"])
+            call = f"{cls.name}{inspect.signature(function)}"
+            raise UsageError(f'{cls.name} takes no argument "{unknown[0]}".{hint} The call is {call}')
         try:
             op = cls(*args, **kwargs)
         except TypeError as error:
