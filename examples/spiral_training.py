@@ -55,6 +55,6 @@ else:
     axes.pcolormesh(ticks, ticks, seen, cmap="cividis", alpha=0.4, rasterized=True)
     for kind, marker in enumerate("o^s"):
         axes.scatter(X[y == kind, 0], X[y == kind, 1], s=14, c="black", marker=marker, label=f"class {kind}")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
     figure.savefig("boundary.png")
     print("\nwrote boundary.png")

@@ -486,7 +486,7 @@ def _scatter(points: Array, labels: Array) -> tuple[Any, Any]:
         chosen = points[labels == kind]
         axes.scatter(chosen[:, 0], chosen[:, 1], s=14, c=colour, marker=marker, label=f"class {kind}", linewidths=0)
     axes.set(aspect="equal", title="The spiral data", xlabel="x[:, 0]", ylabel="x[:, 1]")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
     return figure, axes
 
 

@@ -109,7 +109,7 @@ class History(dict[str, list[Any]], Shown):
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.grid(visible=True, alpha=0.3)
-            axes.legend()
+            axes.legend(loc="upper right")
         return drawing
 
 
