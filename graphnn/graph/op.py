@@ -317,6 +317,8 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         parameters.append(inspect.Parameter(setting.name, kind, default=default))
     parameters.append(inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default=None))
+    if not cls.operands:
+        parameters.append(inspect.Parameter("graph", inspect.Parameter.KEYWORD_ONLY))
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     function.__name__ = function.__qualname__ = cls.name
     function.__doc__ = cls.__doc__
