@@ -1,6 +1,32 @@
 """What all tests rely on."""
 
+import os
 import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and some of them press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def runs_clean(tmp_path: Path) -> Callable[..., None]:
+    """The claim that a program runs as a user would run it, with warnings as errors, in a folder of its own."""
+
+    def run(*arguments: str | Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", *map(str, arguments)],
+            cwd=tmp_path,  # what it writes, it writes there
+            env={**os.environ, "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{Path(arguments[-1]).name} failed:\n{done.stdout}\n{done.stderr}"
+
+    return run

@@ -1,5 +1,6 @@
 """Diagrams: what is drawn, how each kind looks, that names are literal, and what happens without an engine."""
 
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -22,6 +23,16 @@ from graphnn.view.engine import find_engine
 
 needs_engine = pytest.mark.skipif(find_engine() is None, reason="there is no Graphviz here")
 needs_sh = pytest.mark.skipif(os.name != "posix", reason="the engine is a script here")
+
+
+def test_the_engine_that_the_tests_install_is_found() -> None:
+    """Or the pictures below would be passed over where they should be looked at."""
+    try:
+        importlib.metadata.version("graphviz-pure")
+    except importlib.metadata.PackageNotFoundError:
+        return  # a platform for which it has no wheel
+    assert find_engine() is not None
+
 
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 

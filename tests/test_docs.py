@@ -1,11 +1,9 @@
 """What README.md and the pages of docs/ show runs as it stands, each page in a process and a folder of its own."""
 
 import doctest
-import os
 import re
 import runpy
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pages
@@ -17,17 +15,8 @@ CODE = {page: [b for b in pages.blocks(page.read_text(encoding="utf-8")) if page
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if CODE[page]], ids=lambda page: page.name)
-def test_page_runs(page: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", pages.__file__, str(page)],
-        cwd=tmp_path,  # what it writes, it writes there
-        env={**os.environ, "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, f"{page.name} failed:\n{done.stdout}\n{done.stderr}"
+def test_page_runs(page: Path, runs_clean: Callable[..., None]) -> None:
+    runs_clean(pages.__file__, page)
 
 
 def test_the_pictures_are_what_the_library_draws() -> None:

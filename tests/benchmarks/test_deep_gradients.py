@@ -4,25 +4,11 @@
 """
 
 import pytest
-from test_scale import NODES, measured, show
+from test_scale import NODES, PRELUDE, measured, show
 
-CHAIN = """
-import json, resource, sys, time
-
-clock = time.perf_counter
-import numpy as np
-import graphnn as gn
-
-count, kind = int(sys.argv[1]), sys.argv[2]
-limit = sys.getrecursionlimit()
-seconds = {}
-
-def timed(what, do):
-    start = clock()
-    result = do()
-    seconds[what] = clock() - start
-    return result
-
+CHAIN = (
+    PRELUDE
+    + """
 def build():
     h = x
     for _ in range(count):
@@ -49,6 +35,7 @@ print(json.dumps({
     "GB with the run": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
 }))
 """
+)
 
 
 @pytest.mark.timeout(900)

@@ -16,14 +16,14 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 NODES = 1_000_000
 
-CHAIN = """
+PRELUDE = """
 import json, resource, sys, time
 
 clock = time.perf_counter
 import numpy as np
 import graphnn as gn
 
-count, operand = int(sys.argv[1]), sys.argv[2]
+count, kind = int(sys.argv[1]), sys.argv[2]
 limit = sys.getrecursionlimit()
 seconds = {}
 
@@ -32,10 +32,14 @@ def timed(what, do):
     result = do()
     seconds[what] = clock() - start
     return result
+"""
 
+CHAIN = (
+    PRELUDE
+    + """
 def build():
     h = x
-    if operand == "c":
+    if kind == "c":
         for _ in range(count):
             h = h + c
     else:
@@ -57,6 +61,7 @@ print(json.dumps({
     "GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
 }))
 """
+)
 
 BARE = """
 import json, resource, sys, time
