@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
-from .show import Shown
+from .show import Shown, rendered
 
 
 class GraphnnError(Shown, Exception):
@@ -23,6 +24,56 @@ class GraphnnError(Shown, Exception):
     """
 
     origin: object = None
+    stopped: Any = None
+    """Where an evaluation ended, or what could not be built, for `debug`, `save` and `draw`."""
+
+    def debug(self) -> Any:
+        """Open the debugger where the run was stopped, with its feed and its state.
+
+        Returns
+        -------
+        Debugger
+
+        Raises
+        ------
+        UsageError
+            When the error comes from no run.
+        """
+        return self._as("debugger", "comes from no run: there is nothing to step through")
+
+    def save(self, path: Any) -> None:
+        """Write what led to the error to a file, which ``graphnn debug FILE`` and ``gn.debug(gn.load(FILE))`` open.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        UsageError
+            When the error comes from no run.
+        """
+        self._as("trace", "comes from no run: there is nothing to save").save(path)
+
+    def draw(self) -> Any:
+        """Draw what was built, or what had run, with the node marked that could not be.
+
+        Returns
+        -------
+        Diagram
+
+        Raises
+        ------
+        UsageError
+            When the error is of no node.
+        """
+        return self._as("diagram", "is of no node: there is nothing to draw")
+
+    def _as(self, form: str, otherwise: str) -> Any:
+        made = rendered(self, form)
+        if made is None:
+            raise UsageError(f"this {type(self).__name__} {otherwise}")
+        return made
 
     def __str__(self) -> str:
         # KeyError prints the repr of its argument, which would show newlines as \n.

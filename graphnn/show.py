@@ -1,4 +1,4 @@
-"""The one hook by which `graphnn.view` registers how a thing of a lower floor shows itself."""
+"""The one hook by which higher floors register how a thing of a lower floor shows itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ _renderers: dict[tuple[type, str], Callable[[Any], Any]] = {}
 
 def show_as(kind: type, mime: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
     """Register the decorated function as the way a `kind` is shown as `mime` (``"image/svg+xml"``, …).
+
+    A notebook asks for MIME types; other forms (``"diagram"``, ``"debugger"``) are asked for by name.
 
     The function may return None where it cannot show the thing here; the next form is then tried.
     """
@@ -39,6 +41,6 @@ class Shown:
         bundle = {"text/plain": repr(self)}
         for kind in reversed(type(self).__mro__):
             for registered, mime in _renderers:
-                if registered is kind and (value := rendered(self, mime)) is not None:
+                if registered is kind and "/" in mime and (value := rendered(self, mime)) is not None:
                     bundle[mime] = value
         return bundle

@@ -7,15 +7,12 @@ from contextlib import AbstractContextManager, nullcontext
 from threading import RLock
 from typing import Any
 
-import numpy as np
-
 from ..errors import UsageError, ValueRangeError
-from ..graph import Array, Graph, Node, sealed, told_where
+from ..graph import Graph, Node, sealed, told_where
 from ..graph.fetches import ancestors, resolve
-from .interpreter import Feed, Step, evaluate, handed_out, prepare
+from .interpreter import Feed, Prepared, checked_guard, collect, handed_out, prepare
 
 _BACKENDS = ("numpy",)
-_GUARDS = (None, "nan", "finite")
 
 
 class Compiled:
@@ -32,15 +29,13 @@ class Compiled:
     def __init__(self, fetches: Any, updates: Any, backend: str, guard: str | None, graph: Graph | None) -> None:
         if backend not in _BACKENDS:
             raise ValueRangeError(f'unknown backend "{backend}" (must be one of {", ".join(_BACKENDS)})')
-        if guard not in _GUARDS:
-            raise ValueRangeError(f'unknown guard {guard!r} (must be "nan", "finite", or None)')
         if updates is not None and not isinstance(updates, Mapping):
             hint = "; an optimizer's are optimizer.updates(loss)" if hasattr(updates, "updates") else ""
             raise UsageError(f"updates are {{parameter: node of its next value}}, not {type(updates).__name__}{hint}")
         self.graph: Graph
         self.graph, self.fetches, self._rebuild = resolve(fetches, graph, updates or ())
         self.updates = {} if updates is None else self._with_advances(updates)
-        self.guard = guard
+        self.guard = checked_guard(guard)
         self._wanted = [*self.fetches, *self.updates.values()]
         self._trains = any(parameter.trainable for parameter in self.updates)
         self._alone: AbstractContextManager[Any] = nullcontext()
@@ -85,18 +80,8 @@ class Compiled:
     def _called(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Any:
         prepared = prepare(self.graph, self._wanted, feed, sizes)
         if self._trains:
-            _check_rows(prepared.given)
-        places = prepared.program.fetches
-        wanted = set(places)
-        values: dict[int, Any] = {}
-        with np.errstate(all="ignore"):
-            for step in evaluate(prepared):
-                if self.guard is not None:
-                    _check(step, self.guard)
-                if step.index in wanted:
-                    values[step.index] = step.value
-                del step  # or what it holds would live for one more node
-        results = handed_out([values[place] for place in places])
+            _check_rows(prepared)
+        results = handed_out(collect(prepared, self.guard, self.updates))
         count = len(self.fetches)
         following = dict(zip(self.updates, map(sealed, results[count:]), strict=True))
         self.graph.state.update(following)  # all at once: no other thread sees a part of it
@@ -107,27 +92,13 @@ class Compiled:
         return f'<compiled step of "{self.graph.name}": {names}; {len(self.updates)} updates>'
 
 
-def _check_rows(given: Mapping[Node, Array]) -> None:
-    for node, array in given.items():
+def _check_rows(prepared: Prepared) -> None:
+    for node in prepared.program.placeholders:
+        array = prepared.given[node]
         if array.size == 0 and node.shape and isinstance(node.shape[0], str) and not len(array):
             raise ValueRangeError(
                 f'training on an empty batch: the feed of "{node.name}" {node.spec} has no rows; no update was made'
             )
-
-
-def _check(step: Step, guard: str) -> None:
-    if step.value.dtype.kind != "f":
-        return
-    bad = np.isnan(step.value) if guard == "nan" else ~np.isfinite(step.value)
-    if bad.any():
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
-        node = step.node
-        at = f" at {index}" if index else ""
-        what = "NaN" if np.isnan(step.value[index]) else str(step.value[index])
-        raise ValueRangeError(
-            f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{at}; no update was made, '
-            "so the state is the one that led here"
-        )
 
 
 @told_where
@@ -150,7 +121,8 @@ def compile(
         dropout draws the same mask at every call.
     backend : {"numpy"}
     guard : {None, "nan", "finite"}
-        "nan": a NaN anywhere raises before any update is made; "finite": an infinity, too.
+        "nan": a NaN anywhere raises before any update is made; "finite": an infinity, too. ``error.debug()`` opens
+        the debugger there.
     graph : Graph, optional
         Where names are looked up, if neither fetches nor updates hold a node.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from ..errors import (
     MemoryBudgetError,
     ShapeError,
     UsageError,
+    ValueRangeError,
     near,
     restated,
 )
@@ -223,11 +224,41 @@ def program_of(graph: Graph, fetches: Sequence[Node]) -> Program:
 
 
 class Prepared(NamedTuple):
-    """A program with its checked feed, read-only and of one layout: what `evaluate` takes."""
+    """A program with what it is given: the state as it is now, and the checked feed, read-only and of one layout.
+
+    All that `evaluate` takes; another thread may make an update before the run ends, and changes nothing in it.
+    """
 
     program: Program
     binding: Binding
     given: dict[Node, Array]
+
+    def of_its_own(self) -> Prepared:
+        """Return the same with copies of what was fed, which the caller may go on to change."""
+        fed = {node: self.given[node].copy() for node in self.program.placeholders}
+        for array in fed.values():
+            array.flags.writeable = False
+        return self._replace(given=self.given | fed)
+
+
+class Stop(NamedTuple):
+    """Where an evaluation ended early, with all that is needed to come there again.
+
+    Attributes
+    ----------
+    prepared : Prepared
+    place : int
+        In the schedule, of the node that could not be evaluated or whose value a guard refused.
+    updates : dict of Node to Node
+        Those that would have been made.
+    guard : str or None
+        The guard that stopped it; the node's value is known then.
+    """
+
+    prepared: Prepared
+    place: int
+    updates: Mapping[Node, Node] = {}
+    guard: str | None = None
 
 
 @told_where
@@ -261,7 +292,8 @@ def prepare(
     binding = program.bound(bound)
     if binding.largest > _ALWAYS_FITS or graph.memory_budget is not None:
         _check_memory(graph, binding)
-    return Prepared(program, binding, {node: _settled(node, given[node]) for node in program.placeholders})
+    fed = {node: _settled(node, given[node]) for node in program.placeholders}
+    return Prepared(program, binding, graph.state | fed)
 
 
 def _settled(node: Node, given: Array) -> Array:
@@ -394,41 +426,64 @@ def _free_memory() -> float:
     return math.inf
 
 
-def evaluate(prepared: Prepared) -> Iterator[Step]:
+def evaluate(
+    prepared: Prepared, places: Sequence[int] | None = None, values: list[Any] | None = None
+) -> Iterator[Step]:
     """Evaluate node by node: one step an iteration, nothing ahead of it. Values go when nothing reads them again.
 
     NumPy's floating-point warnings are to be off around each iteration; `run` and `steps` see to it.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    places : sequence of int, optional
+        Evaluate only these places of the schedule, in rising order.
+    values : list, optional
+        By place, with what the operands at `places` need; each value is put there, and then none is let go.
+
+    Yields
+    ------
+    Step
+
+    Raises
+    ------
+    GraphnnError
+        Where an operation fails; its ``stopped`` says where.
     """
     program, binding, given = prepared
-    order = program.order
-    # As it is now: another thread may make an update before this run ends.
-    known = program.graph.state | given
+    order, dying = program.order, program.dying
     constants = program.graph._constants
     ndarray = np.ndarray
-    values: list[Any] = [None] * len(order)
+    if values is None:
+        values = [None] * len(order)
+    else:
+        dying = [()] * len(order)
     make = tuple.__new__
-    for i, (node, forward, places, dying) in enumerate(
-        zip(order, binding.forwards, program.operands, program.dying, strict=True)
-    ):
-        operands = tuple([values[place] for place in places])
+    rows: Iterable[tuple[int, Node, Forward | None, tuple[int, ...], tuple[int, ...]]] = zip(
+        range(len(order)), order, binding.forwards, program.operands, dying, strict=True
+    )
+    if places is not None:
+        rows = ((i, order[i], binding.forwards[i], program.operands[i], dying[i]) for i in places)
+    for i, node, forward, sources, dead in rows:
+        operands = tuple([values[source] for source in sources])
         if forward is None:
-            value = known[node] if node in known else constants[node]
+            value = given[node] if node in given else constants[node]
         else:
             try:
                 value = forward(*operands)
             except Warning:
                 raise
             except Exception as error:
-                raise failure(node, operands, error) from error
+                raise failure(node, operands, error, Stop(prepared, i)) from error
             if type(value) is not ndarray:
                 value = np.asarray(value)
         values[i] = value
         yield make(Step, (i, node, operands, value))
-        for place in dying:
-            values[place] = None
+        for source in dead:
+            values[source] = None
 
 
-def failure(node: Node, operands: Sequence[Array], error: Exception) -> GraphnnError:
+def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop) -> GraphnnError:
     """Return the error of an operation, told with its node, operands and origin."""
     if not isinstance(error, GraphnnError) and not node.op.names:
         # What could have been refused when the line was written is told in the same words.
@@ -437,7 +492,80 @@ def failure(node: Node, operands: Sequence[Array], error: Exception) -> GraphnnE
     lines = [f'while evaluating "{node.name}" ({node.op.name} {node.spec}), made at {node.origin}: {text}']
     for position, (operand, value) in enumerate(zip(node.inputs, operands, strict=True)):
         lines.append(f'  operand {position}: "{operand.name}" {shown(value.shape)} {value.dtype}')
-    return restated(error, "\n".join(lines))
+    told = restated(error, "\n".join(lines))
+    told.stopped = stop._replace(prepared=stop.prepared.of_its_own())
+    return told
+
+
+GUARDS = (None, "nan", "finite")
+
+
+def collect(prepared: Prepared, guard: str | None = None, updates: Mapping[Node, Node] | None = None) -> list[Array]:
+    """Evaluate, and return the values of the fetches.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    guard : {None, "nan", "finite"}
+    updates : dict of Node to Node, optional
+        Those that are to be made afterwards, for the error that tells that they were not.
+
+    Returns
+    -------
+    list of array
+        Not yet the caller's own: see `handed_out`.
+
+    Raises
+    ------
+    ValueRangeError
+        When a value holds what the guard looks for.
+    GraphnnError
+        When an operation fails.
+    """
+    wanted = set(prepared.program.fetches)
+    values: dict[int, Array] = {}
+    with np.errstate(all="ignore"):
+        try:
+            for step in evaluate(prepared):
+                if guard is not None:
+                    _check(step, guard, prepared)
+                if step.index in wanted:
+                    values[step.index] = step.value
+                del step  # or what it holds would live for one more node
+        except GraphnnError as error:
+            if isinstance(error.stopped, Stop):
+                error.stopped = error.stopped._replace(updates=updates or {})
+            raise
+    return [values[place] for place in prepared.program.fetches]
+
+
+def _check(step: Step, guard: str, prepared: Prepared) -> None:
+    if step.value.dtype.kind != "f":
+        return
+    bad = np.isnan(step.value) if guard == "nan" else ~np.isfinite(step.value)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        node = step.node
+        at = f" at {index}" if index else ""
+        what = "NaN" if np.isnan(step.value[index]) else str(step.value[index])
+        error = ValueRangeError(
+            f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{at}; no update was made, '
+            "so the state is the one that led here: error.debug() looks at it"
+        )
+        error.stopped = Stop(prepared.of_its_own(), step.index, guard=guard)
+        raise error
+
+
+def checked_guard(guard: str | None) -> str | None:
+    """Return a guard that there is.
+
+    Raises
+    ------
+    ValueRangeError
+    """
+    if guard not in GUARDS:
+        raise ValueRangeError(f'unknown guard {guard!r} (must be "nan", "finite", or None)')
+    return guard
 
 
 def run(
@@ -446,6 +574,7 @@ def run(
     *,
     sizes: Mapping[str, int] | None = None,
     graph: Graph | None = None,
+    guard: str | None = None,
 ) -> Any:
     """Evaluate what is asked, and return its values.
 
@@ -458,6 +587,8 @@ def run(
         Of dimensions that no feed tells.
     graph : Graph, optional
         Where names are looked up, if neither fetches nor feed hold a node.
+    guard : {None, "nan", "finite"}
+        "nan": a NaN anywhere raises; "finite": an infinity, too.
 
     Returns
     -------
@@ -470,8 +601,11 @@ def run(
         When a feed is missing or unknown, or nothing gives a dimension a size.
     ShapeError, DtypeError
         When a feed is not as declared, or sizes that must be equal are not; nothing is computed then.
+    ValueRangeError
+        When a value holds what the guard looks for; ``error.debug()`` opens the debugger there.
     GraphnnError
-        When an operation fails: of the same builtin class, with the node, its operands and its origin.
+        When an operation fails: of the same builtin class, with the node, its operands and its origin;
+        ``error.debug()`` opens the debugger before it.
 
     Examples
     --------
@@ -482,14 +616,7 @@ def run(
     """
     graph, nodes, rebuild = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
     prepared = prepare(graph, nodes, feed, sizes)
-    wanted = set(prepared.program.fetches)
-    values: dict[int, Array] = {}
-    with np.errstate(all="ignore"):
-        for step in evaluate(prepared):
-            if step.index in wanted:
-                values[step.index] = step.value
-            del step  # or what it holds would live for one more node
-    return rebuild(handed_out([values[i] for i in prepared.program.fetches]))
+    return rebuild(handed_out(collect(prepared, checked_guard(guard))))
 
 
 def handed_out(values: Sequence[Array]) -> list[Array]:
@@ -536,11 +663,11 @@ def steps(
     """
     graph, nodes, _ = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
     prepared = prepare(graph, nodes, feed, sizes)
-    given = {node: array.copy() for node, array in prepared.given.items()}
-    return _quietly(evaluate(prepared._replace(given=given)))
+    return quietly(evaluate(prepared.of_its_own()))
 
 
-def _quietly(evaluation: Iterator[Step]) -> Iterator[Step]:
+def quietly(evaluation: Iterator[Step]) -> Iterator[Step]:
+    """Yield the steps of an evaluation with NumPy's warnings off meanwhile, their values read-only."""
     while True:
         # Entered anew for each step: what a generator sets would hold in its consumer's code too.
         with np.errstate(all="ignore"):
