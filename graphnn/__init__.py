@@ -31,6 +31,7 @@ from .execute.compiled import Compiled, compile
 from .execute.interpreter import Step, run, steps
 from .files import load, save
 from .graph import Graph, Node, Op, Scope, Spec
+from .inspector.trace import Film, Trace, recording, trace
 from .order import critical_path, generations, schedule
 from .transform import extract, replace
 from .view import draw, summary
@@ -48,6 +49,7 @@ __all__ = [
     "DtypeError",
     "EvaluationError",
     "FileFormatError",
+    "Film",
     "GradientError",
     "Graph",
     "GraphError",
@@ -63,6 +65,7 @@ __all__ = [
     "ShapeError",
     "Spec",
     "Step",
+    "Trace",
     "UsageError",
     "ValueRangeError",
     "compile",
@@ -78,6 +81,7 @@ __all__ = [
     "load",
     "nn",
     "ops",
+    "recording",
     "replace",
     "run",
     "save",
@@ -85,6 +89,7 @@ __all__ = [
     "steps",
     "summary",
     "testing",
+    "trace",
     "view",
     "vjp",
 ]

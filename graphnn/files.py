@@ -8,18 +8,18 @@ The arrays are the values of parameters and constants, by the node's name. The d
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-from .container import StrPath, read, write
+from .container import StrPath, peek, read, write
 from .errors import FileFormatError, UsageError
-from .graph import Array, Constant, Graph, Node, Op, Origin, Parameter, Scope, Shape, flatten, registry, sealed
+from .graph import Array, Constant, Graph, Node, Op, Origin, Parameter, Scope, Shape, Unknown, flatten, registry, sealed
 from .graph.collector import collector_paused
 from .graph.fetches import ancestors, resolve, with_advances
 
-__all__ = ["from_data", "load", "save", "to_data"]
+__all__ = ["from_data", "load", "loads", "save", "to_data"]
 
 VERSION = 1
 MAX_NESTING = 1000  # of scopes within each other
@@ -103,9 +103,23 @@ def save(fetches: Any, path: StrPath) -> None:
     write(path, "graph", *_encoded(*_chosen(fetches)), version=VERSION)
 
 
+_Loader = TypeVar("_Loader", bound=Callable[[Any, dict[str, Array]], Any])
+_loaders: dict[str, tuple[int, Callable[[Any, dict[str, Array]], Any]]] = {}
+
+
+def loads(kind: str, version: int) -> Callable[[_Loader], _Loader]:
+    """Register the decorated function as what makes a thing of the data and arrays in files of a kind."""
+
+    def register(loader: _Loader) -> _Loader:
+        _loaders[kind] = version, loader
+        return loader
+
+    return register
+
+
 @collector_paused()
-def load(path: StrPath) -> Graph:
-    r"""Read back what `save` wrote: the graph as it was, or an error.
+def load(path: StrPath) -> Any:
+    r"""Read back what `save`, or the ``save`` of a trace, wrote: as it was, or an error.
 
     Parameters
     ----------
@@ -114,7 +128,7 @@ def load(path: StrPath) -> Graph:
 
     Returns
     -------
-    Graph
+    Graph or Trace
 
     Raises
     ------
@@ -137,20 +151,25 @@ def load(path: StrPath) -> Graph:
     graphnn.errors.FileFormatError: 'README.md' is no graphnn file: it begins with b'# graphn', and one begins with
     b'\x89gnn\r\n\x1a\n'
     """
-    data, arrays = read(path, "graph", version=VERSION)
+    kind = peek(path)
+    version, loader = _loaders.get(kind, _loaders["graph"])
+    data, arrays = read(path, kind if kind in _loaders else "graph", version=version)
     try:
-        return from_data(data, arrays)
+        return loader(data, arrays)
     except FileFormatError as error:
         raise FileFormatError(f"{os.fspath(path)!r}: {error}") from error
 
 
 @collector_paused()
-def to_data(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
+def to_data(fetches: Any, state: Mapping[Node, Array] | None = None) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return a graph with its state as plain data and arrays, as a file holds them.
 
     Parameters
     ----------
-    graph : Graph
+    fetches : Graph, Node, or list, tuple or dict of Nodes
+        As `save` takes them.
+    state : dict of Node to array, optional
+        Instead of the graph's.
 
     Returns
     -------
@@ -168,11 +187,12 @@ def to_data(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
     >>> data["nodes"]["name"], arrays
     (['w', 'negative'], {'w': array([1., 2.])})
     """
-    return _encoded(*_chosen(graph))
+    return _encoded(*_chosen(fetches), state)
 
 
 @collector_paused()
-def from_data(data: Any, arrays: Mapping[str, Array]) -> Graph:
+@loads("graph", VERSION)
+def from_data(data: Any, arrays: Mapping[str, Array], unknown: bool = False) -> Graph:
     """Return the graph of which `to_data` made `data` and `arrays`, checked node by node.
 
     Parameters
@@ -181,6 +201,8 @@ def from_data(data: Any, arrays: Mapping[str, Array]) -> Graph:
         May be anybody's: what is not sound is refused.
     arrays : mapping of str to ndarray
         Become the graph's own: not copied, and read-only from now on.
+    unknown : bool
+        Whether operations that are not defined may stand in it, as ones that cannot be computed.
 
     Returns
     -------
@@ -205,7 +227,7 @@ def from_data(data: Any, arrays: Mapping[str, Array]) -> Graph:
     graphnn.errors.FileFormatError: node 1, 'negative', reads a node that does not come before it
     """
     try:
-        return _decoded(data, dict(arrays))
+        return _decoded(data, dict(arrays), unknown)
     except FileFormatError:
         raise
     except Exception as error:
@@ -224,8 +246,10 @@ class _Rows(dict[Any, int]):
         return number
 
 
-def _encoded(graph: Graph, nodes: Sequence[Node], scopes: Sequence[Scope]) -> tuple[dict[str, Any], dict[str, Array]]:
-    state = dict(graph.state)  # at one blow, so from between two steps of another thread
+def _encoded(
+    graph: Graph, nodes: Sequence[Node], scopes: Sequence[Scope], state: Mapping[Node, Array] | None = None
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    state = dict(graph.state if state is None else state)  # at one blow, so from between two steps of another thread
     budget: Any = graph.memory_budget
     node_row = {node: i for i, node in enumerate(nodes)}
     scope_row = {scope.path: i for i, scope in enumerate(scopes)}
@@ -323,7 +347,7 @@ def _listed(value: Any) -> Any:
 # --- from data ----------------------------------------------------------------------------------------------
 
 
-def _decoded(data: Any, arrays: dict[str, Array]) -> Graph:
+def _decoded(data: Any, arrays: dict[str, Array], unknown: bool) -> Graph:
     tables = _tables(data)
     if type(data["name"]) is not str or type(data["memory_budget"]) not in (type(None), int, float):
         raise FileFormatError("the graph's name is no text, or its memory budget no number")
@@ -331,7 +355,8 @@ def _decoded(data: Any, arrays: dict[str, Array]) -> Graph:
     graph.memory_budget = data["memory_budget"]
     lines = [Origin(*row) for row in tables["lines"]]
     scopes = _scopes(tables["scopes"], lines)
-    nodes = _nodes(graph, tables, lines, scopes, arrays)
+    operations = [_operation(row, unknown) for row in tables["operations"]]
+    nodes = _nodes(graph, tables, operations, lines, scopes, arrays)
     for scope, result in zip(scopes, data["scopes"]["result"], strict=True):
         if result >= 0:  # else it is the last node made in it, as always
             scope.result = nodes[result]
@@ -400,11 +425,11 @@ def _check_nesting(parents: Sequence[int]) -> None:
 def _nodes(
     graph: Graph,
     tables: Mapping[str, Iterable[tuple[Any, ...]]],
+    operations: Sequence[tuple[Op, int]],
     lines: Sequence[Origin],
     scopes: Sequence[Scope],
     arrays: dict[str, Array],
 ) -> list[Node]:
-    operations = [_operation(*row) for row in tables["operations"]]
     specs = [(_dtype(dtype), _shape(shape)) for dtype, shape in tables["specs"]]
     inputs = [node for (node,) in tables["inputs"]]
     scope_or_none = [*scopes, None]  # -1 is the last
@@ -442,8 +467,11 @@ def _nodes(
     return nodes
 
 
-def _operation(name: str, module: str, operands: int, attributes: dict[str, Any]) -> tuple[Op, int]:
+def _operation(row: tuple[Any, ...], unknown: bool) -> tuple[Op, int]:
+    name, module, operands, attributes = row
     cls = registry.get(name)
+    if cls is None and unknown:
+        return Unknown(name, tuple((key, _tupled(value)) for key, value in attributes.items())), operands
     if cls is None:
         told = f" ({_short(module)} when this was saved)" if module else ""
         raise FileFormatError(

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import UsageError, ValueRangeError
 from ..graph import Graph, Node, sealed, told_where
 from ..graph.fetches import ancestors, resolve
-from .interpreter import Feed, Prepared, checked_guard, collect, handed_out, prepare
+from .interpreter import Feed, Observer, Prepared, checked_guard, collect, handed_out, prepare
 
 _BACKENDS = ("numpy",)
 
@@ -36,6 +36,8 @@ class Compiled:
         self.graph, self.fetches, self._rebuild = resolve(fetches, graph, updates or ())
         self.updates = {} if updates is None else self._with_advances(updates)
         self.guard = checked_guard(guard)
+        self.observers: list[Observer] = []
+        """See each call's evaluation while they are in this list."""
         self._wanted = [*self.fetches, *self.updates.values()]
         self._trains = any(parameter.trainable for parameter in self.updates)
         self._alone: AbstractContextManager[Any] = nullcontext()
@@ -49,6 +51,19 @@ class Compiled:
             if counter in read:
                 checked.setdefault(counter, following)
         return checked
+
+    def prepared(self, feed: Feed | None = None, sizes: Mapping[str, int] | None = None) -> Prepared:
+        """Return what one call would evaluate: the fetches, then the next values of what is updated.
+
+        Raises
+        ------
+        GraphnnError
+            As calling it would, before anything is computed.
+        """
+        prepared = prepare(self.graph, self._wanted, feed, sizes)
+        if self._trains:
+            _check_rows(prepared)
+        return prepared
 
     def __call__(self, feed: Feed | None = None, *, sizes: Mapping[str, int] | None = None) -> Any:
         """Evaluate the fetches, then make all updates together; if anything fails, none is made.
@@ -78,10 +93,10 @@ class Compiled:
             return self._called(feed, sizes)
 
     def _called(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Any:
-        prepared = prepare(self.graph, self._wanted, feed, sizes)
-        if self._trains:
-            _check_rows(prepared)
-        results = handed_out(collect(prepared, self.guard, self.updates))
+        prepared = self.prepared(feed, sizes)
+        if self.observers:
+            prepared = prepared.of_its_own()
+        results = handed_out(collect(prepared, self.guard, self.updates, self.observers))
         count = len(self.fetches)
         following = dict(zip(self.updates, map(sealed, results[count:]), strict=True))
         self.graph.state.update(following)  # all at once: no other thread sees a part of it

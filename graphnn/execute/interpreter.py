@@ -232,6 +232,11 @@ class Prepared(NamedTuple):
     program: Program
     binding: Binding
     given: dict[Node, Array]
+    sizes: Mapping[str, int]
+
+    def shape_of(self, node: Node) -> tuple[int, ...]:
+        """Return the shape that a node's value has in this run."""
+        return concrete(node.spec.shape, self.sizes)
 
     def of_its_own(self) -> Prepared:
         """Return the same with copies of what was fed, which the caller may go on to change."""
@@ -293,7 +298,7 @@ def prepare(
     if binding.largest > _ALWAYS_FITS or graph.memory_budget is not None:
         _check_memory(graph, binding)
     fed = {node: _settled(node, given[node]) for node in program.placeholders}
-    return Prepared(program, binding, graph.state | fed)
+    return Prepared(program, binding, graph.state | fed, bound)
 
 
 def _settled(node: Node, given: Array) -> Array:
@@ -450,7 +455,7 @@ def evaluate(
     GraphnnError
         Where an operation fails; its ``stopped`` says where.
     """
-    program, binding, given = prepared
+    program, binding, given, _ = prepared
     order, dying = program.order, program.dying
     constants = program.graph._constants
     ndarray = np.ndarray
@@ -500,7 +505,16 @@ def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop)
 GUARDS = (None, "nan", "finite")
 
 
-def collect(prepared: Prepared, guard: str | None = None, updates: Mapping[Node, Node] | None = None) -> list[Array]:
+Observer = Callable[[Prepared, Iterator[Step]], Iterator[Step]]
+"""Hands on the steps of an evaluation, and sees them."""
+
+
+def collect(
+    prepared: Prepared,
+    guard: str | None = None,
+    updates: Mapping[Node, Node] | None = None,
+    observers: Iterable[Observer] = (),
+) -> list[Array]:
     """Evaluate, and return the values of the fetches.
 
     Parameters
@@ -509,6 +523,7 @@ def collect(prepared: Prepared, guard: str | None = None, updates: Mapping[Node,
     guard : {None, "nan", "finite"}
     updates : dict of Node to Node, optional
         Those that are to be made afterwards, for the error that tells that they were not.
+    observers : iterable of callable, optional
 
     Returns
     -------
@@ -524,9 +539,12 @@ def collect(prepared: Prepared, guard: str | None = None, updates: Mapping[Node,
     """
     wanted = set(prepared.program.fetches)
     values: dict[int, Array] = {}
+    evaluation = evaluate(prepared)
+    for observer in observers:
+        evaluation = observer(prepared, evaluation)
     with np.errstate(all="ignore"):
         try:
-            for step in evaluate(prepared):
+            for step in evaluation:
                 if guard is not None:
                     _check(step, guard, prepared)
                 if step.index in wanted:

@@ -4,7 +4,20 @@ from .dag import Dag
 from .dimensions import Dim, Shape
 from .forms import flatten
 from .graph import Graph, Node, Scope, as_array, check_update, in_range, sealed
-from .op import Array, Constant, Op, Parameter, Placeholder, Spec, composition, fn, operation, registry, told_where
+from .op import (
+    Array,
+    Constant,
+    Op,
+    Parameter,
+    Placeholder,
+    Spec,
+    Unknown,
+    composition,
+    fn,
+    operation,
+    registry,
+    told_where,
+)
 from .origin import Origin, user_origin
 
 __all__ = [
@@ -21,6 +34,7 @@ __all__ = [
     "Scope",
     "Shape",
     "Spec",
+    "Unknown",
     "as_array",
     "check_update",
     "composition",

@@ -27,7 +27,7 @@ from ..errors import (
 from ..show import Shown
 from .dag import Dag, NodeData
 from .dimensions import Shape, shape_of, shown
-from .op import Array, Constant, Op, Parameter, Placeholder, Spec, fn, operation, told_where
+from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, fn, operation, told_where
 from .origin import Origin, origin_of, user_origin
 
 
@@ -943,7 +943,7 @@ class Graph(Shown):
             raise GraphError(f'node "{name}": {op.name} takes {_count(len(op.operands), "operand")}, got {len(inputs)}')
         if value is not None:
             spec = Spec(value.shape, value.dtype)
-        elif dtype is not None and shape is not None and isinstance(op, Placeholder):
+        elif dtype is not None and shape is not None and isinstance(op, (Placeholder, Unknown)):
             spec = Spec(shape_of(shape), dtype)
         else:
             spec = self._inferred(op, inputs)

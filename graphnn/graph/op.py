@@ -51,7 +51,9 @@ class Op:
     - ``vjp(i, cotangent, output, inputs) -> node``: the cotangent of operand i, in nodes.
     - ``flows(i) -> bool``: whether operand i passes a gradient at all.
     - ``jvp(tangents, output, inputs) -> node``: the tangent of the output; None stands for a zero tangent.
+    - ``reads(index, operands) -> entries``: which elements of each operand made one element of the output.
     - ``formula``: a template for the equation; ``{0}`` is the first operand, ``{axis}`` an attribute.
+    - ``equation``: the same for one element, where that reads otherwise.
     - ``samples(draw)``: an instance with operands, for the tests that come by themselves.
     """
 
@@ -70,6 +72,12 @@ class Op:
     differentiable: ClassVar[bool] = True
     """Whether a gradient passes; floor, comparisons and integer operations let none through."""
     formula: ClassVar[str] = ""
+    equation: ClassVar[str | None] = None
+    """The formula of one element, where it is not `formula`; "" where it only stands in another place.
+
+    What stands in brackets is one term of many, with what joins them before the ``…``: ``([{0}] + …) / {count}``.
+    ``{count}`` is their number, and ``{factors}`` all operands with a ``·`` between them.
+    """
     abstract: ClassVar[bool] = True
 
     if TYPE_CHECKING:
@@ -174,6 +182,24 @@ class Op:
         """Return the tangent of the output, in nodes; at least one of `tangents` is not None."""
         raise NoRuleError(f'the operation "{self.name}" has no forward-mode rule: define {type(self).__name__}.jvp')
 
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        """Return which elements of each operand made the element `index` of the output: by default all.
+
+        Parameters
+        ----------
+        index : tuple of int
+            One from 0 up for each axis.
+        operands : sequence of ndarray
+
+        Returns
+        -------
+        sequence
+            An entry an operand: an index of NumPy's, such that ``operand[entry]`` is what is read: a tuple of ints,
+            slices and integer arrays, or ``...`` for all of it; None for nothing. Of a sum of products, these
+            broadcast with each other to the factors.
+        """
+        return (...,) * len(operands)
+
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         """Return the number of floating-point operations: by default one an element of the output."""
         return product(output.shape)
@@ -209,6 +235,32 @@ class Constant(Op):
 
     infer = Placeholder.infer
     forward = Placeholder.forward
+
+
+class Unknown(Op, abstract=True):
+    """An operation that a file names and nothing here defines: its nodes can be looked at, and not computed."""
+
+    called: str
+    given: tuple[tuple[str, Any], ...] = ()
+    variadic = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "name", self.called)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The settings that the file gives."""
+        return dict(self.given)
+
+    def _key(self) -> tuple[Any, ...]:
+        return (Unknown, self.called, _bits(self.given))
+
+    def forward(self, *operands: Array) -> Array:
+        """Refuse."""
+        raise NoRuleError(
+            f'the operation "{self.name}" is not defined here: import the module that defines it, then load again'
+        )
 
 
 _EXACTLY: tuple[tuple[type, Callable[[Any], Any]], ...] = ((int, int), (float, float), (str, str.__str__))

@@ -1,0 +1,121 @@
+"""Which nodes of a run a user means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ..errors import LookupFailure, UsageError, near
+from ..graph import Graph, Node
+
+
+def one(order: Sequence[Node], graph: Graph, target: Any) -> Node:
+    """Return the node of a run that a user names: itself, its name, its scope's result, or an output.
+
+    Raises
+    ------
+    LookupFailure
+        When there is none of that name, or it has no part in the run.
+    """
+    if isinstance(target, str):
+        if target not in graph:
+            raise LookupFailure(
+                f'this run has no node, scope or output "{target}".{near(target, _names(order, graph))}'
+            )
+        target = graph[target]
+    if not isinstance(target, Node):
+        raise UsageError(f"a node or its name is asked for, not {type(target).__name__}")
+    if target.graph is not graph:
+        raise LookupFailure(f'"{target.name}" is a node of "{target.graph.name}", and this run is of "{graph.name}"')
+    if target not in set(order):
+        hint = near(target.name, _names(order, graph))
+        raise LookupFailure(f'"{target.name}" has no part in this run: its fetches do not need it.{hint}')
+    return target
+
+
+def many(
+    order: Sequence[Node],
+    graph: Graph,
+    target: Any = None,
+    *,
+    op: str | None = None,
+    scope: str | None = None,
+) -> list[Node]:
+    """Return the nodes of a run that a user means, in the order of the schedule.
+
+    Parameters
+    ----------
+    order : sequence of Node
+        The schedule.
+    graph : Graph
+    target : Node, str, or list of them, optional
+        A node or its name; else a scope: all in it; else an output; else a pattern, as file names have them
+        (``dense_*/add``); else an operation: all its nodes.
+    op : str, optional
+        Only nodes of this operation.
+    scope : str, optional
+        Only nodes in this scope, or in those in it.
+
+    Raises
+    ------
+    LookupFailure
+        When nothing in the run is meant.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x")
+    >>> with g.scope("head"):
+    ...     y = -abs(x)
+    >>> order = [x, *y.inputs, y]
+    >>> [node.name for node in many(order, g, "head")], [node.name for node in many(order, g, "*/neg*")]
+    (['head/absolute', 'head/negative'], ['head/negative'])
+    >>> many(order, g, op="absolute")
+    [<Node "head/absolute": absolute () float64>]
+    """
+    found = list(order) if target is None else _meant(order, graph, target)
+    if op is not None:
+        found = [node for node in found if node.op.name == op]
+    if scope is not None:
+        inside = _inside(graph, scope)
+        found = [node for node in found if node.scope in inside]
+    if not found:
+        asked = [repr(target)] * (target is not None) + [f"{k}={v!r}" for k, v in (("op", op), ("scope", scope)) if v]
+        known = _names(order, graph) if target is not None else {node.op.name for node in order} if op else graph.scopes
+        raise LookupFailure(f"nothing in this run is {', '.join(asked)}.{near(target or op or scope, known)}")
+    return found
+
+
+def _meant(order: Sequence[Node], graph: Graph, target: Any) -> list[Node]:
+    if isinstance(target, (list, tuple)):
+        wanted = {node for part in target for node in _meant(order, graph, part)}
+        return [node for node in order if node in wanted]
+    if isinstance(target, Node):
+        return [one(order, graph, target)]
+    if not isinstance(target, str):
+        raise UsageError(f"nodes are meant by node, name, pattern or operation, not by {type(target).__name__}")
+    named = [node for node in order if node.name == target]
+    if not named and target in graph.scopes:
+        inside = _inside(graph, target)
+        named = [node for node in order if node.scope in inside]
+    if not named and target in graph.outputs:
+        named = [node for node in order if node is graph.outputs[target]]
+    return (
+        named
+        or [node for node in order if fnmatchcase(node.name, target)]
+        or [node for node in order if node.op.name == target]
+    )
+
+
+def _inside(graph: Graph, path: str) -> set[str]:
+    """Return a scope and those in it; the paths alone do not tell, since a user's name may hold a slash."""
+    found = {path} & set(graph.scopes)
+    for scope in graph.scopes.values():  # a scope comes after the one around it
+        if scope.parent is not None and scope.parent.path in found:
+            found.add(scope.path)
+    return found
+
+
+def _names(order: Iterable[Node], graph: Graph) -> list[str]:
+    return [*(node.name for node in order), *graph.scopes, *graph.outputs]

@@ -1,0 +1,678 @@
+"""A recorded run: `trace`, `recording`, and what a record knows of a value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from hashlib import blake2b
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..container import StrPath, write
+from ..errors import FileFormatError, GraphnnError, LookupFailure, UsageError, ValueRangeError
+from ..execute.compiled import Compiled
+from ..execute.interpreter import Feed, Observer, Prepared, Step, Stop, evaluate, prepare
+from ..files import from_data, loads, to_data
+from ..graph import Array, Graph, Node, Op, Origin, told_where
+from ..graph.fetches import resolve
+from ..show import Shown, rendered
+from .select import many, one
+from .sources import Lines, line_of, sources_of
+
+VERSION = 1
+KEEP = 2**24
+"""Bytes up to which a value is kept whole, unless told otherwise."""
+_PREVIEW = 256  # elements
+
+
+class Stats(NamedTuple):
+    """What the elements of a value are like.
+
+    Attributes
+    ----------
+    min, max, mean, std : float
+        Of the finite elements; NaN if there are none.
+    zeros, nans, posinfs, neginfs : int
+        How many elements are zero, NaN, +inf and -inf.
+    size : int
+        How many there are.
+    """
+
+    min: float
+    max: float
+    mean: float
+    std: float
+    zeros: int
+    nans: int
+    posinfs: int
+    neginfs: int
+    size: int
+
+
+def stats_of(value: Array) -> Stats:
+    """Return the statistics of an array.
+
+    Examples
+    --------
+    >>> stats_of(np.array([0.0, 1.0, 2.0, np.nan, -np.inf]))
+    Stats(min=0.0, max=2.0, mean=1.0, std=0.816496580927726, zeros=1, nans=1, posinfs=0, neginfs=1, size=5)
+    """
+    size, nans, posinfs, neginfs = value.size, 0, 0, 0
+    numbers = value
+    if value.dtype.kind == "f":
+        finite = np.isfinite(value)
+        if not finite.all():
+            nans, posinfs = int(np.count_nonzero(np.isnan(value))), int(np.count_nonzero(value == np.inf))
+            numbers = value[finite]
+            neginfs = size - numbers.size - nans - posinfs
+    zeros = size - int(np.count_nonzero(value))
+    if not numbers.size:
+        return Stats(math.nan, math.nan, math.nan, math.nan, zeros, nans, posinfs, neginfs, size)
+    with np.errstate(all="ignore"):  # squares of large numbers may be infinite
+        # In float64: a mean of float16 would overflow.
+        wide = numbers.astype(np.float64, copy=False)
+        mean = wide.sum() / numbers.size
+        spread = wide - mean
+        std = math.sqrt(np.vdot(spread, spread) / numbers.size)
+    return Stats(float(numbers.min()), float(numbers.max()), float(mean), std, zeros, nans, posinfs, neginfs, size)
+
+
+def preview_of(value: Array, most: int = _PREVIEW) -> Array:
+    """Return at most `most` elements, taken at even strides of each axis; the whole of what is no larger.
+
+    Examples
+    --------
+    >>> preview_of(np.arange(100).reshape(10, 10), 4)
+    array([[ 0,  5],
+           [50, 55]])
+    """
+    steps = [1] * value.ndim
+    sizes = list(value.shape)
+    while math.prod(sizes) > most:
+        axis = max(range(value.ndim), key=sizes.__getitem__)
+        steps[axis] += 1
+        sizes[axis] = -(-value.shape[axis] // steps[axis])
+    return value[tuple(slice(None, None, step) for step in steps)]
+
+
+class Condensed(NamedTuple):
+    """What is left of a value that was too large to be kept.
+
+    Attributes
+    ----------
+    stats : Stats
+    preview : array
+        Some elements, at even strides.
+    digest : str
+        A hash of all its bytes.
+    """
+
+    stats: Stats
+    preview: Array
+    digest: str
+
+    @classmethod
+    def of(cls, value: Array) -> Condensed:
+        """Condense a value."""
+        return cls(stats_of(value), preview_of(value).copy(), digest_of(value))
+
+
+def digest_of(value: Array) -> str:
+    """Return a hash of the bytes of an array, in C order."""
+    return blake2b(np.ascontiguousarray(value).view(np.uint8).data, digest_size=16).hexdigest()
+
+
+class Record:
+    """One recorded node of a trace.
+
+    Attributes
+    ----------
+    node : Node
+    index : int
+        Its place in the schedule.
+    time : float
+        Seconds that it took.
+    shape : tuple of int
+    dtype : numpy.dtype
+    bytes : int
+        The size of the whole value.
+    """
+
+    __slots__ = ("_kept", "_trace", "bytes", "dtype", "index", "node", "shape", "time")
+
+    def __init__(self, trace: Trace, index: int, kept: Array | Condensed, time: float) -> None:
+        self._trace = trace
+        self._kept = kept
+        self.index = index
+        self.node = trace.order[index]
+        self.time = time
+        self.shape = kept.shape if isinstance(kept, np.ndarray) else trace.prepared.shape_of(self.node)
+        self.dtype = self.node.dtype
+        self.bytes = math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def name(self) -> str:
+        """The name of the node."""
+        return self.node.name
+
+    @property
+    def op(self) -> Op:
+        """The operation of the node."""
+        return self.node.op
+
+    @property
+    def origin(self) -> Origin:
+        """The user's line that made the node."""
+        return self.node.origin
+
+    @property
+    def source(self) -> str | None:
+        """The text of that line, if it is known."""
+        return line_of(self._trace.sources, self.node.origin)
+
+    @property
+    def kept(self) -> bool:
+        """Whether the whole value was kept."""
+        return not isinstance(self._kept, Condensed)
+
+    @property
+    def value(self) -> Array:
+        """The value, read-only.
+
+        Raises
+        ------
+        LookupFailure
+            When it was too large to be kept.
+        """
+        if isinstance(self._kept, Condensed):
+            raise LookupFailure(
+                f'the value of "{self.name}" ({self.bytes:,} bytes) was too large to be kept; its stats, preview and '
+                "digest were. keep= says up to how many bytes are kept; gn.debug(trace) computes it anew"
+            )
+        return self._kept
+
+    @property
+    def stats(self) -> Stats:
+        """Least, largest, mean, standard deviation; how many are zero, NaN, infinite."""
+        found = self._trace._stats.get(self.index)
+        if found is None:
+            kept = self._kept
+            found = kept.stats if isinstance(kept, Condensed) else stats_of(kept)
+            self._trace._stats[self.index] = found
+        return found
+
+    @property
+    def preview(self) -> Array:
+        """At most 256 elements, at even strides of each axis."""
+        return self._kept.preview if isinstance(self._kept, Condensed) else preview_of(self._kept)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the bytes: values that are equal to the bit have the same."""
+        return self._kept.digest if isinstance(self._kept, Condensed) else digest_of(self._kept)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data; of the value, shape and statistics."""
+        return {
+            "index": self.index,
+            "node": self.name,
+            "op": self.op.name,
+            "scope": self.node.scope,
+            "phase": self.node.phase,
+            "shape": self.shape,
+            "dtype": self.dtype.name,
+            **self.stats._asdict(),
+            "time": self.time,
+            "bytes": self.bytes,
+            "origin": str(self.origin),
+        }
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.shape)) or "scalar"
+        return f'<Record {self.index}: "{self.name}", {self.op.name} {shape} {self.dtype}>'
+
+
+class Trace(Shown):
+    """A recorded run: for each node its value or what is left of it, statistics, time and memory. Made by `trace`.
+
+    Iterating gives the records in the order of the schedule; ``trace["relu_1"]`` gives one by the name of a node, a
+    scope or an output. Printed, it is a table.
+
+    Attributes
+    ----------
+    graph : Graph
+    prepared : Prepared
+        What was evaluated: schedule, feed and state.
+    updates : dict of Node to Node
+        Those that the run would have made.
+    order : list of Node
+        The schedule.
+    stopped : int or None
+        Where the run ended early: the place in the schedule of the node that failed or was refused.
+    error : str
+        The message of what ended it.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        kept: Sequence[Array | Condensed],
+        times: Sequence[float],
+        updates: Mapping[Node, Node],
+        *,
+        stopped: int | None = None,
+        error: str = "",
+        sources: Lines | None = None,
+    ) -> None:
+        self.prepared = prepared
+        self.graph: Graph = prepared.program.graph
+        self.order = prepared.program.order
+        self.updates = updates
+        self.stopped = stopped
+        self.error = error
+        self._kept = kept
+        self._times = times
+        self._stats: dict[int, Stats] = {}
+        if sources is not None:
+            self.sources = sources
+
+    @property
+    def fetches(self) -> list[Node]:
+        """What was asked for; of a compiled step the next values of its updates, too."""
+        return [self.order[place] for place in self.prepared.program.fetches]
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """The records, in the order of the schedule; of a run that was stopped, of what had run."""
+        return [Record(self, i, kept, time) for i, (kept, time) in enumerate(zip(self._kept, self._times, strict=True))]
+
+    @cached_property
+    def sources(self) -> Lines:
+        """The source lines that the nodes name, with those around them, by file and number."""
+        return sources_of(self.order)
+
+    @cached_property
+    def _places(self) -> dict[Node, int]:
+        return {node: i for i, node in enumerate(self.order)}
+
+    @property
+    def time(self) -> float:
+        """Seconds that all nodes took together."""
+        return math.fsum(self._times)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    @told_where
+    def __getitem__(self, node: Node | str) -> Record:
+        """Return the record of a node, or of the node of that name, of the scope's result, or of the output."""
+        place = self._places[one(self.order, self.graph, node)]
+        if place >= len(self._kept):
+            raise LookupFailure(f'"{self.order[place].name}" has no record: the run was stopped before it')
+        return self.records[place]
+
+    def __contains__(self, node: object) -> bool:
+        try:
+            self[node]  # type: ignore[index]
+        except GraphnnError:
+            return False
+        return True
+
+    @told_where
+    def select(self, target: Any = None, *, op: str | None = None, scope: str | None = None) -> list[Record]:
+        """Return the records of the nodes that are meant.
+
+        Parameters
+        ----------
+        target : Node, str, or list of them, optional
+            A node or its name; a scope, an output, a pattern (``"dense_*/add"``) or an operation.
+        op : str, optional
+            Only of this operation.
+        scope : str, optional
+            Only in this scope, or in those in it.
+
+        Returns
+        -------
+        list of Record
+
+        Raises
+        ------
+        LookupFailure
+            When nothing is meant.
+
+        Examples
+        --------
+        >>> g = Graph()
+        >>> x = g.placeholder("x")
+        >>> seen = trace(abs(-x), {x: 3.0})
+        >>> seen.select("neg*"), [record.name for record in seen.select(op="absolute")]
+        ([<Record 1: "negative", negative scalar float64>], ['absolute'])
+        """
+        meant = many(self.order, self.graph, target, op=op, scope=scope)
+        return [self.records[place] for place in map(self._places.__getitem__, meant) if place < len(self)]
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return the records as plain dicts, as ``pandas.DataFrame`` takes them."""
+        return [record.to_dict() for record in self]
+
+    def __str__(self) -> str:
+        return rendered(self, "table") or repr(self)
+
+    def __repr__(self) -> str:
+        stopped = f", stopped at {self.stopped}" if self.stopped is not None else ""
+        return f'<Trace of "{self.graph.name}": {len(self)} of {len(self.order)} nodes{stopped}>'
+
+    def save(self, path: StrPath) -> None:
+        """Write it to a file, wholly or not at all, with all that is needed to step through it elsewhere.
+
+        Parameters
+        ----------
+        path : str or path-like
+            ``gn.load(path)`` reads it.
+
+        Raises
+        ------
+        OSError
+            When the folder or the disk refuses.
+        """
+        write(path, "trace", *self._encoded(), version=VERSION)
+
+    def _encoded(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        given = self.prepared.given
+        graph, state = to_data(self.fetches, given)
+        arrays = {f"state/{name}": array for name, array in state.items()}
+        condensed: dict[str, Any] = {}
+        for record in self:
+            if record.node in given:
+                continue
+            kept = record._kept
+            if isinstance(kept, Condensed):
+                condensed[str(record.index)] = [list(kept.stats), kept.digest]
+                arrays[f"preview/{record.index}"] = kept.preview
+            elif not record.node.has_value:
+                arrays[f"value/{record.index}"] = kept
+        for node in self.prepared.program.placeholders:
+            arrays[f"feed/{node.name}"] = given[node]
+        return {
+            "graph": graph,
+            "fetches": [node.name for node in self.fetches],
+            "updates": [[parameter.name, node.name] for parameter, node in self.updates.items()],
+            "sizes": dict(self.prepared.sizes),
+            "times": list(self._times),
+            "condensed": condensed,
+            "stopped": self.stopped,
+            "error": self.error,
+            "sources": {file: [[n, text] for n, text in lines.items()] for file, lines in self.sources.items()},
+        }, arrays
+
+
+@loads("trace", VERSION)
+def _from_data(data: Any, arrays: dict[str, Array]) -> Trace:
+    try:
+        return _decoded(data, arrays)
+    except FileFormatError:
+        raise
+    except Exception as error:
+        # What is forged may fail anywhere.
+        raise FileFormatError(f"the data describe no trace: {type(error).__name__}: {error}") from error
+
+
+def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
+    by_kind: dict[str, dict[str, Array]] = {"state": {}, "feed": {}, "value": {}, "preview": {}}
+    for name, array in arrays.items():
+        array.flags.writeable = False
+        kind, _, rest = name.partition("/")
+        by_kind[kind][rest] = array
+    graph = from_data(data["graph"], by_kind["state"], unknown=True)
+    fetches = [_node(graph, name) for name in data["fetches"]]
+    updates = {_node(graph, a): _node(graph, b) for a, b in data["updates"]}
+    prepared = prepare(graph, fetches, by_kind["feed"], data["sizes"])
+    times, stopped, order = data["times"], data["stopped"], prepared.program.order
+    if not all(type(time) is float and time >= 0 for time in times) or len(times) > len(order):
+        raise FileFormatError("its times are not one a node")
+    if type(data["error"]) is not str or not (stopped is None or (type(stopped) is int and 0 <= stopped < len(order))):
+        raise FileFormatError("it does not say soundly where it was stopped")
+    kept = [_kept(place, prepared, by_kind, data["condensed"]) for place in range(len(times))]
+    sources = {
+        file: {number: text for number, text in lines if type(number) is int and type(text) is str}
+        for file, lines in data["sources"].items()
+    }
+    return Trace(prepared, kept, times, updates, stopped=stopped, error=data["error"], sources=sources)
+
+
+def _node(graph: Graph, name: Any) -> Node:
+    if type(name) is not str or name not in graph.dag:
+        raise FileFormatError("it names a node that is not in its graph")
+    return graph[name]
+
+
+def _kept(
+    place: int, prepared: Prepared, arrays: Mapping[str, Mapping[str, Array]], condensed: Mapping[str, Any]
+) -> Array | Condensed:
+    node, key = prepared.program.order[place], str(place)
+    if node in prepared.given:
+        return prepared.given[node]
+    if node.has_value:
+        return node.value
+    value, shape = arrays["value"].get(key), prepared.shape_of(node)
+    if value is not None:
+        if value.shape != shape or value.dtype != node.dtype:
+            raise FileFormatError(f"the value of node {place} is not of its shape and dtype")
+        return value
+    stats, digest = condensed[key]
+    preview = arrays["preview"][key]
+    if type(digest) is not str or preview.dtype != node.dtype or preview.ndim != len(shape):
+        raise FileFormatError(f"what is left of the value of node {place} is not sound")
+    minimum, maximum, mean, std = map(float, stats[:4])
+    return Condensed(Stats(minimum, maximum, mean, std, *map(int, stats[4:])), preview, digest)
+
+
+def prepared_for(
+    target: Any, feed: Feed | None, sizes: Mapping[str, int] | None, graph: Graph | None
+) -> tuple[Prepared, Mapping[Node, Node]]:
+    """Return what running `target` would evaluate, on a copy of its feed, and the updates it would make.
+
+    Parameters
+    ----------
+    target : fetches, Compiled or Trace
+        Of a trace, what it is of: it takes no other feed.
+    feed, sizes, graph
+        As `graphnn.run` takes them.
+    """
+    if isinstance(target, Trace):
+        if feed is not None or sizes is not None:
+            raise UsageError("a trace holds its feed: it takes no other")
+        return target.prepared, target.updates
+    if isinstance(target, Compiled):
+        if graph is not None and graph is not target.graph:
+            raise UsageError("graph= is for fetches by name; a compiled step has its graph")
+        return target.prepared(feed, sizes).of_its_own(), target.updates
+    graph, nodes, _ = resolve(target, graph, feed if isinstance(feed, Mapping) else ())
+    return prepare(graph, nodes, feed, sizes).of_its_own(), {}
+
+
+# --- recording ------------------------------------------------------------------------------------------------
+
+
+class _Recorder:
+    """Hands on the steps of an evaluation, and keeps what they gave."""
+
+    def __init__(self, keep: int) -> None:
+        self.keep = keep
+        self.kept: list[Array | Condensed] = []
+        self.times: list[float] = []
+
+    def watch(self, evaluation: Iterator[Step]) -> Iterator[Step]:
+        kept, times, keep, clock = self.kept, self.times, self.keep, perf_counter
+        before = clock()
+        for step in evaluation:
+            times.append(clock() - before)
+            value = step.value
+            value.flags.writeable = False
+            kept.append(value if value.nbytes <= keep or not step.operands else Condensed.of(value))
+            yield step
+            del step, value  # or what they hold would live for one more node
+            before = clock()
+
+
+@told_where
+def trace(
+    target: Any,
+    feed: Feed | None = None,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    graph: Graph | None = None,
+    keep: int = KEEP,
+) -> Trace:
+    """Evaluate, and record every node: value, statistics, time, memory, origin.
+
+    Parameters
+    ----------
+    target : Node, str, or list, tuple or dict of them, Compiled, or Trace
+        Fetches; or a compiled step, whose updates are evaluated and not made; or what a trace is of.
+    feed, sizes, graph
+        As `graphnn.run` takes them.
+    keep : int
+        Bytes: of a larger value only statistics, a preview and a hash are kept. What is fed, and the parameters,
+        are kept at any size.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    GraphnnError
+        As `graphnn.run` does. What ran before an operation failed can still be had: ``error.debug()``.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x", shape=("n",))
+    >>> seen = trace(x * 2.0, {x: [1.0, 2.0, 6.0]})
+    >>> seen
+    <Trace of "graph": 3 of 3 nodes>
+    >>> seen["multiply"].value, seen["multiply"].stats.mean
+    (array([ 2.,  4., 12.]), 6.0)
+    """
+    prepared, updates = prepared_for(target, feed, sizes, graph)
+    return record(prepared, updates, keep=_checked_keep(keep))
+
+
+def record(
+    prepared: Prepared, updates: Mapping[Node, Node], *, until: int | None = None, error: str = "", keep: int = KEEP
+) -> Trace:
+    """Return the trace of an evaluation, up to and without the place `until`."""
+    recorder = _Recorder(keep)
+    with np.errstate(all="ignore"):
+        for _ in recorder.watch(evaluate(prepared, None if until is None else range(until))):
+            pass
+    return Trace(prepared, recorder.kept, recorder.times, updates, stopped=until, error=error)
+
+
+def stopped_trace(error: GraphnnError) -> Trace | None:
+    """Return the trace of what led to an error, or None where it comes from no run."""
+    stop = error.stopped
+    if not isinstance(stop, Stop):
+        return None
+    # What a guard refused is a value like any other: it can be looked at.
+    trace = record(stop.prepared, stop.updates, until=stop.place + (stop.guard is not None), error=str(error))
+    trace.stopped = stop.place
+    return trace
+
+
+def _checked_keep(keep: Any) -> int:
+    if isinstance(keep, bool) or not isinstance(keep, (int, np.integer)) or keep < 0:
+        raise ValueRangeError(f"keep= is a number of bytes from 0 up, not {keep!r}")
+    return int(keep)
+
+
+class Film(Sequence[Trace], Shown):
+    """The traces of every so many calls of a compiled step. Made by `recording`.
+
+    Attributes
+    ----------
+    calls : list of int
+        Of each trace, which call it is of, from 0.
+    """
+
+    def __init__(self, step: Compiled, every: int, keep: int) -> None:
+        self.calls: list[int] = []
+        self._traces: list[Trace] = []
+        self._step = step
+        self._every = every
+        self._keep = keep
+        self._seen = 0
+
+    def _observe(self, prepared: Prepared, evaluation: Iterator[Step]) -> Iterator[Step]:
+        call, self._seen = self._seen, self._seen + 1
+        return evaluation if call % self._every else self._recorded(call, prepared, evaluation)
+
+    def _recorded(self, call: int, prepared: Prepared, evaluation: Iterator[Step]) -> Iterator[Step]:
+        recorder = _Recorder(self._keep)
+        yield from recorder.watch(evaluation)
+        self.calls.append(call)
+        self._traces.append(Trace(prepared, recorder.kept, recorder.times, self._step.updates))
+
+    def __len__(self) -> int:
+        return len(self._traces)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._traces[index]
+
+    def __repr__(self) -> str:
+        return f"<Film of {self._step!r}: {len(self)} traces of {self._seen} calls>"
+
+
+@contextmanager
+def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[Film]:
+    """Record every so many calls of a compiled step, while the ``with`` lasts.
+
+    Parameters
+    ----------
+    step : Compiled
+    every : int
+        1: each call; 100: the first, the 101st, …
+    keep : int
+        As `trace` takes it.
+
+    Yields
+    ------
+    Film
+        A sequence of traces, that grows.
+
+    Examples
+    --------
+    >>> from graphnn import compile
+    >>> g = Graph()
+    >>> w = g.parameter("w", 8.0)
+    >>> halve = compile(w, updates={w: w * 0.5})
+    >>> with recording(halve, every=2) as film:
+    ...     for _ in range(5):
+    ...         _ = halve()
+    >>> [float(seen["w"].value) for seen in film], film.calls
+    ([8.0, 2.0, 0.5], [0, 2, 4])
+    """
+    if not isinstance(step, Compiled):
+        raise UsageError(f"recording takes a compiled step (gn.compile(…)), not {type(step).__name__}")
+    if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
+        raise ValueRangeError(f"every= is a number of calls from 1 up, not {every!r}")
+    film = Film(step, int(every), _checked_keep(keep))
+    observer: Observer = film._observe
+    step.observers.append(observer)
+    try:
+        yield film
+    finally:
+        step.observers.remove(observer)
+        if film:
+            # Now, since a file may be edited before anyone looks.
+            sources = sources_of(film[0].order)
+            for seen in film:
+                seen.sources = sources
