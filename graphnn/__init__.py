@@ -31,6 +31,7 @@ from .execute.compiled import Compiled, compile
 from .execute.interpreter import Step, run, steps
 from .files import load, save
 from .graph import Graph, Node, Op, Scope, Spec
+from .inspector.debugger import Debugger, debug
 from .inspector.trace import Film, Trace, recording, trace
 from .order import critical_path, generations, schedule
 from .transform import extract, replace
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AxisError",
     "Compiled",
+    "Debugger",
     "DivisionError",
     "DrawingError",
     "DtypeError",
@@ -71,6 +73,7 @@ __all__ = [
     "compile",
     "critical_path",
     "datasets",
+    "debug",
     "draw",
     "errors",
     "extract",

@@ -126,12 +126,18 @@ class Program:
             if isinstance(node.op, Placeholder) or node.has_value:
                 forwards.append(None)
             else:
-                op = node.op.bound(sizes) if node.op.sized else node.op
-                forward: Forward = op.forward
-                if not type(op).__module__.startswith(_PACKAGE):
-                    forward = _held_to_its_word(node, forward, concrete(node.spec.shape, sizes))
-                forwards.append(forward if node.dtype != np.float16 else _watched(node, forward))
+                forwards.append(_forward(node, node.op, sizes))
         return Binding(forwards, largest, largest_node)
+
+
+def _forward(node: Node, op: Op, sizes: Mapping[str, int]) -> Forward:
+    """Return what computes a node by an operation, of these sizes."""
+    if op.sized:
+        op = op.bound(sizes)
+    forward: Forward = op.forward
+    if not type(op).__module__.startswith(_PACKAGE):
+        forward = _held_to_its_word(node, forward, concrete(node.spec.shape, sizes))
+    return forward if node.dtype != np.float16 else _watched(node, forward)
 
 
 def _unequal(node: Node, a: Any, b: Any, sizes: Mapping[str, int]) -> GraphnnError:
@@ -244,6 +250,47 @@ class Prepared(NamedTuple):
         for array in fed.values():
             array.flags.writeable = False
         return self._replace(given=self.given | fed)
+
+    def with_value(self, node: Node, value: Any) -> Prepared:
+        """Return the same with a value that a node is to have, whatever it computes.
+
+        Raises
+        ------
+        ShapeError, DtypeError
+            When it is not of the shape that the node has in this run, or its dtype does not go into the node's.
+        """
+        array = as_array(value, f'the value of "{node.name}"')
+        if array.shape != self.shape_of(node):
+            raise ShapeError(
+                f'the value given for "{node.name}" has shape {shown(array.shape)}; '
+                f"in this run it has {shown(self.shape_of(node))}"
+            )
+        if not np.can_cast(array.dtype, node.dtype, "same_kind"):
+            raise DtypeError(f'the value given for "{node.name}" is {array.dtype}, and the node is {node.dtype}')
+        own = np.array(in_range(array, node.dtype, f'the value of "{node.name}"'), order="C")
+        own.flags.writeable = False
+        return self._with(node, None)._replace(given=self.given | {node: own})
+
+    def with_op(self, node: Node, op: Op) -> Prepared:
+        """Return the same with another operation, of the same shape and dtype, in the place of a node's.
+
+        Raises
+        ------
+        ShapeError
+            When its shape or dtype would be another.
+        """
+        spec = op.infer(*[operand.spec for operand in node.inputs])
+        if spec != node.spec:
+            raise ShapeError(
+                f'{op!r} would give {spec}, where "{node.name}" is {node.spec}: what reads it would not fit'
+            )
+        return self._with(node, _forward(node, op, self.sizes))
+
+    def _with(self, node: Node, forward: Forward | None) -> Prepared:
+        forwards = self.binding.forwards.copy()
+        forwards[self.program.order.index(node)] = forward
+        given = {kept: value for kept, value in self.given.items() if kept is not node}
+        return self._replace(binding=self.binding._replace(forwards=forwards), given=given)
 
 
 class Stop(NamedTuple):
@@ -498,6 +545,7 @@ def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop)
     for position, (operand, value) in enumerate(zip(node.inputs, operands, strict=True)):
         lines.append(f'  operand {position}: "{operand.name}" {shown(value.shape)} {value.dtype}')
     told = restated(error, "\n".join(lines))
+    told.origin = node.origin
     told.stopped = stop._replace(prepared=stop.prepared.of_its_own())
     return told
 
@@ -570,6 +618,7 @@ def _check(step: Step, guard: str, prepared: Prepared) -> None:
             f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{at}; no update was made, '
             "so the state is the one that led here: error.debug() looks at it"
         )
+        error.origin = node.origin
         error.stopped = Stop(prepared.of_its_own(), step.index, guard=guard)
         raise error
 

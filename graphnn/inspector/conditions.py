@@ -1,0 +1,216 @@
+"""Conditions on a value, written in a small language that is parsed and never evaluated as code."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+import numpy as np
+
+from ..errors import ValueRangeError
+from ..execute.interpreter import Step
+from .trace import stats_of
+
+if TYPE_CHECKING:
+    from ..graph import Array
+
+Before = Callable[[Step], "Array | None"]
+"""Gives the value that a node had in the run before, if there was one."""
+_Test = Callable[[Step, Before], bool]
+
+_MOST = 200  # characters, so that nothing is nested too deeply
+_SATURATED = 0.9
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf))"
+    r"|(?P<word>[A-Za-z_]+)|(?P<sign><=|>=|==|!=|[<>()\[\],]))"
+)
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_QUANTITIES: dict[str, Callable[[Array], float]] = {
+    "min": lambda value: stats_of(value).min,
+    "max": lambda value: stats_of(value).max,
+    "mean": lambda value: stats_of(value).mean,
+    "std": lambda value: stats_of(value).std,
+    "norm": lambda value: float(np.linalg.norm(value.astype(np.float64).ravel())),
+    "zeros": lambda value: stats_of(value).zeros,
+    "nans": lambda value: stats_of(value).nans,
+    "infs": lambda value: stats_of(value).posinfs + stats_of(value).neginfs,
+    "size": lambda value: value.size,
+}
+# The bounds at which an operation has nothing left to tell apart.
+_BOUNDS: dict[str, tuple[float, ...]] = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0,), "erf": (-1.0, 1.0)}
+
+
+class Condition:
+    """A condition on the value of a node.
+
+    Parameters
+    ----------
+    text : str
+        Ready-made: ``nan``; ``inf``; ``zero``, all elements are 0; ``above 3`` and ``below -3``, some element is;
+        ``saturated``, nine of ten elements lie on a bound of the operation (of sigmoid, tanh, erf, relu, clip) or,
+        of others, are exactly 0 or 1; ``unchanged`` since the run before. Or a comparison of ``min``, ``max``,
+        ``mean``, ``std``, ``norm``, ``zeros``, ``nans``, ``infs``, ``size`` or ``value[i, j]`` with a number, by
+        ``<``, ``<=``, ``>``, ``>=``, ``==`` or ``!=``. Joined by ``and``, ``or``, ``not`` and parentheses.
+
+    Raises
+    ------
+    ValueRangeError
+        When the text is none of these.
+
+    Examples
+    --------
+    >>> condition = Condition("nan or max > 1e3")
+    >>> condition
+    Condition('nan or max > 1e3')
+    >>> condition.holds_of(np.array([1.0, 2000.0])), condition.holds_of(np.array([1.0]))
+    (True, False)
+    >>> Condition("max >")
+    Traceback (most recent call last):
+        ...
+    graphnn.errors.ValueRangeError: the condition "max >" ends where a number should come
+    """
+
+    FLAGS: ClassVar[tuple[str, ...]] = ("nan", "inf", "zero", "saturated", "unchanged")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._tokens = self._split(text)
+        self._at = 0
+        self._test = self._either()
+        if self._at < len(self._tokens):
+            self._refuse(f'has "{self._tokens[self._at][1]}" where it should end')
+
+    def __call__(self, step: Step, before: Before = lambda step: None) -> bool:
+        """Tell whether it holds of a step."""
+        with np.errstate(all="ignore"):
+            return self._test(step, before)
+
+    def holds_of(self, value: Any) -> bool:
+        """Tell whether it holds of an array, which is no node's."""
+        return self(Step(0, None, (), np.asarray(value)))  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        return f"Condition({self.text!r})"
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ValueRangeError(f'the condition "{self.text}" {what}')
+
+    def _split(self, text: str) -> list[tuple[str, str]]:
+        if len(text) > _MOST:
+            raise ValueRangeError(f"a condition has up to {_MOST} characters, not {len(text):,}")
+        tokens, at, text = [], 0, text.rstrip()
+        while at < len(text):
+            match = _TOKEN.match(text, at)
+            if match is None:
+                self._refuse(f'has "{text[at:].strip()[:1]}", which means nothing here')
+            tokens.append((str(match.lastgroup), match[str(match.lastgroup)]))
+            at = match.end()
+        return tokens
+
+    def _next(self, wanted: str) -> tuple[str, str]:
+        if self._at == len(self._tokens):
+            self._refuse(f"ends where {wanted} should come")
+        self._at += 1
+        return self._tokens[self._at - 1]
+
+    def _is_next(self, text: str) -> bool:
+        if self._at < len(self._tokens) and self._tokens[self._at][1] == text:
+            self._at += 1
+            return True
+        return False
+
+    def _either(self) -> _Test:
+        tests = [self._both()]
+        while self._is_next("or"):
+            tests.append(self._both())
+        return tests[0] if len(tests) == 1 else lambda step, before: any(test(step, before) for test in tests)
+
+    def _both(self) -> _Test:
+        tests = [self._single()]
+        while self._is_next("and"):
+            tests.append(self._single())
+        return tests[0] if len(tests) == 1 else lambda step, before: all(test(step, before) for test in tests)
+
+    def _single(self) -> _Test:
+        kind, word = self._next("a condition")
+        if word == "not":
+            denied = self._single()
+            return lambda step, before: not denied(step, before)
+        if word == "(":
+            inner = self._either()
+            if self._next('")"')[1] != ")":
+                self._refuse('lacks a ")"')
+            return inner
+        if word in ("above", "below"):
+            bound = self._number()
+            over = word == "above"
+            return lambda step, before: bool(((step.value > bound) if over else (step.value < bound)).any())
+        if word in self.FLAGS:
+            return _FLAGS[word]
+        if word == "value":
+            quantity: Callable[[Array], float] = self._element()
+        elif kind == "word" and word in _QUANTITIES:
+            quantity = _QUANTITIES[word]
+        else:
+            known = ", ".join([*self.FLAGS, "above", "below", *_QUANTITIES, "value[…]"])
+            self._refuse(f'has "{word}" where one of these should come: {known}')
+        sign = self._next("a comparison")[1]
+        if sign not in _COMPARISONS:
+            self._refuse(f'has "{sign}" where one of {" ".join(_COMPARISONS)} should come')
+        compare, number = _COMPARISONS[sign], self._number()
+        return lambda step, before: bool(compare(quantity(step.value), number))
+
+    def _number(self) -> float:
+        kind, text = self._next("a number")
+        if kind != "number":
+            self._refuse(f'has "{text}" where a number should come')
+        return float(text)
+
+    def _element(self) -> Callable[[Array], float]:
+        index: list[int] = []
+        if self._is_next("["):
+            while not self._is_next("]"):
+                number = self._number()
+                if number != int(number):
+                    self._refuse(f"has {number} where an index should come")
+                index.append(int(number))
+                self._is_next(",")
+
+        def element(value: Array) -> float:
+            inside = len(index) == value.ndim and all(-n <= i < n for i, n in zip(index, value.shape, strict=True))
+            return float(value[tuple(index)]) if inside else np.nan
+
+        return element
+
+
+def _saturated(step: Step, before: Before) -> bool:
+    bounds: tuple[float, ...] = (0.0, 1.0)
+    if step.node is not None:
+        attributes = step.node.op.attributes
+        limits = tuple(attributes[side] for side in ("lo", "hi") if attributes.get(side) is not None)
+        bounds = limits or _BOUNDS.get(step.node.op.name, bounds)
+    on_bound = np.isin(step.value, np.asarray(bounds, step.value.dtype))
+    return bool(step.value.size and on_bound.mean() >= _SATURATED)
+
+
+def _unchanged(step: Step, before: Before) -> bool:
+    former = before(step)
+    return former is not None and former.tobytes() == step.value.tobytes()
+
+
+_FLAGS: dict[str, _Test] = {
+    "nan": lambda step, before: step.value.dtype.kind == "f" and bool(np.isnan(step.value).any()),
+    "inf": lambda step, before: step.value.dtype.kind == "f" and bool(np.isinf(step.value).any()),
+    "zero": lambda step, before: step.value.size > 0 and not step.value.any(),
+    "saturated": _saturated,
+    "unchanged": _unchanged,
+}

@@ -1,0 +1,911 @@
+"""The debugger: step, go back, ask why, ask what if."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import GraphnnError, LookupFailure, UsageError, ValueRangeError, near
+from ..execute.interpreter import Feed, Prepared, Step, memory_budget
+from ..graph import Array, Graph, Node, Scope, told_where
+from ..show import Shown, rendered, show_as
+from .conditions import Condition
+from .select import many, one
+from .sources import Lines, line_of, sources_of
+from .tape import Memory, Tape
+from .trace import Stats, Trace, prepared_for, stats_of, stopped_trace
+
+_FIRST_RUN = "run"
+
+
+class Breakpoint:
+    """A place at which a run stops: after these nodes, if a condition holds.
+
+    Attributes
+    ----------
+    number : int
+        By which it is cleared.
+    target : str
+        What was asked for.
+    nodes : set of Node
+    when : Condition, callable or None
+    hits : int
+        How often it stopped a run.
+    """
+
+    def __init__(self, number: int, target: str, nodes: Iterable[Node], when: Any) -> None:
+        self.number = number
+        self.target = target
+        self.nodes = set(nodes)
+        self.when = when
+        self.hits = 0
+
+    def __repr__(self) -> str:
+        when = "" if self.when is None else f" when {getattr(self.when, 'text', self.when)}"
+        return f"<Breakpoint {self.number}: {self.target}{when}, {self.hits} hits>"
+
+
+class Spot:
+    """A node as the debugger sees it now; made by ``dbg[node]``.
+
+    Attributes
+    ----------
+    node : Node
+    state : str
+        ``"done"``, ``"current"``, ``"stale"``, ``"overridden"``, ``"fed"`` or ``"waiting"``.
+    """
+
+    def __init__(self, debugger: Debugger, node: Node) -> None:
+        self._debugger = debugger
+        self.node = node
+
+    @property
+    def state(self) -> str:
+        """Whether its value is known, and from where."""
+        return self._debugger.state(self.node)
+
+    @property
+    def value(self) -> Array:
+        """The value, read-only.
+
+        Raises
+        ------
+        UsageError
+            When the node has not run yet.
+        """
+        return self._debugger._known(self.node).value
+
+    @property
+    def operands(self) -> tuple[Array, ...]:
+        """The values that it is computed from, read-only.
+
+        Raises
+        ------
+        UsageError
+            When one of them has not run yet.
+        """
+        for operand in self.node.inputs:
+            self._debugger._known(operand)
+        return self._debugger._tape.operands(self._debugger._places[self.node])
+
+    @property
+    def stats(self) -> Stats:
+        """Least, largest, mean, standard deviation; how many are zero, NaN, infinite."""
+        return stats_of(self.value)
+
+    def __repr__(self) -> str:
+        return f'<Spot "{self.node.name}": {self.state}>'
+
+
+class Change(NamedTuple):
+    """What a what-if came to.
+
+    Attributes
+    ----------
+    run : str
+        The name of the run that it began.
+    node : Node
+    recomputed : list of Node
+        What depends on the node and had run: computed anew.
+    later : list of Node
+        What depends on it and is yet to run.
+    operations : int
+        How many operations the run has.
+    """
+
+    run: str
+    node: Node
+    recomputed: list[Node]
+    later: list[Node]
+    operations: int
+
+    def __str__(self) -> str:
+        count = len(self.later)
+        later = f"; {count} more {'depends on it and is' if count == 1 else 'depend on it and are'} yet to run"
+        later *= bool(count)
+        return f"{self.run}: {self.node.name} changed, recomputed {len(self.recomputed)} of {self.operations}{later}"
+
+
+class _Run:
+    """One way through the schedule: what was overridden, the values, and what it was without any override."""
+
+    def __init__(
+        self,
+        name: str,
+        tape: Tape,
+        original: Prepared,
+        overridden: frozenset[Node] = frozenset(),
+        before: _Run | None = None,
+    ) -> None:
+        self.name = name
+        self.tape = tape
+        self.original = original
+        self.overridden = overridden
+        self.before = before
+
+
+class Debugger(Shown):
+    """An evaluation that is stepped through, forwards and backwards. Made by `debug`.
+
+    It stands *after* an operation, whose value is known; at position 0 before all of them. Fed nodes, parameters and
+    constants are known from the start, and do not count as operations. Values are kept within a memory budget; what
+    was let go is computed again when asked for, the same to the bit.
+
+    Attributes
+    ----------
+    graph : Graph
+    order : list of Node
+        The schedule.
+    updates : dict of Node to Node
+        Those that `commit` makes.
+    breakpoints : list of Breakpoint
+    error : str
+        The message of what could not be evaluated: the debugger stands before it. Or of what a guard refused: it
+        stands after that. Else "".
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        updates: Mapping[Node, Node],
+        *,
+        budget: float | None = None,
+        echo: Callable[[str], Any] | None = print,
+        known: Mapping[int, Array] | None = None,
+        sources: Lines | None = None,
+    ) -> None:
+        self.graph: Graph = prepared.program.graph
+        self.order = prepared.program.order
+        self.updates = updates
+        self.breakpoints: list[Breakpoint] = []
+        self.error = ""
+        self.echo = echo
+        self._memory = Memory(memory_budget(self.graph) if budget is None else float(budget))
+        self._places = {node: place for place, node in enumerate(self.order)}
+        self._operations = [i for i, forward in enumerate(prepared.binding.forwards) if forward is not None]
+        self._ranks = {place: rank for rank, place in enumerate(self._operations)}
+        self._runs = {_FIRST_RUN: _Run(_FIRST_RUN, Tape(prepared, self._memory, known or {}), prepared)}
+        self._run = self._runs[_FIRST_RUN]
+        self._position = 0
+        self._furthest = 0
+        self._stale: set[Node] = set()
+        self._watched: dict[Node, Array | None] = {}
+        self._sources = sources
+        self._numbers = 0
+
+    # --- where it stands ------------------------------------------------------------------------------------
+
+    @property
+    def _tape(self) -> Tape:
+        return self._run.tape
+
+    @property
+    def position(self) -> int:
+        """How many operations have run."""
+        return self._position
+
+    @property
+    def operations(self) -> list[Node]:
+        """The nodes that compute something, in the order of the schedule."""
+        return [self.order[place] for place in self._operations]
+
+    @property
+    def finished(self) -> bool:
+        """Whether all operations have run."""
+        return self._position == len(self._operations)
+
+    @property
+    def current(self) -> Node | None:
+        """The node it stands after; None before all of them."""
+        return self.order[self._operations[self._position - 1]] if self._position else None
+
+    @property
+    def next(self) -> Node | None:
+        """The node that runs next; None at the end."""
+        return None if self.finished else self.order[self._operations[self._position]]
+
+    @property
+    def step_now(self) -> Step | None:
+        """The step of the current node, with operands and value; None before all of them."""
+        return self._tape.at(self._operations[self._position - 1]) if self._position else None
+
+    @property
+    def fetches(self) -> list[Node]:
+        """What was asked for; of a compiled step the next values of its updates, too."""
+        return [self.order[place] for place in self._tape.prepared.program.fetches]
+
+    @property
+    def sources(self) -> Lines:
+        """The source lines that the nodes name, by file and number."""
+        if self._sources is None:
+            self._sources = sources_of(self.order)
+        return self._sources
+
+    def source_of(self, node: Node) -> str | None:
+        """Return the text of the user's line that made a node, if it is known."""
+        return line_of(self.sources, node.origin)
+
+    def state(self, node: Node | str) -> str:
+        """Return whether a node's value is known, and from where.
+
+        Returns
+        -------
+        str
+            ``"fed"``: given before the run, as parameters and constants are, too; ``"overridden"``: changed by a
+            what-if; ``"current"``: just computed; ``"done"``: computed; ``"stale"``: was computed, from values that
+            hold no longer, and is yet to run anew; ``"waiting"``: yet to run.
+        """
+        node = self.node(node)
+        rank = self._ranks.get(self._places[node])
+        if node in self._run.overridden:
+            return "overridden"
+        if rank is None:
+            return "fed"
+        if rank == self._position - 1:
+            return "current"
+        if rank < self._position:
+            return "done"
+        return "stale" if node in self._stale else "waiting"
+
+    def node(self, node: Node | str) -> Node:
+        """Return the node of this run that is meant: by itself, or by name of node, scope or output."""
+        return one(self.order, self.graph, node)
+
+    @told_where
+    def __getitem__(self, node: Node | str) -> Spot:
+        """Return a node as it is now: its state, and once it has run, its value."""
+        return Spot(self, self.node(node))
+
+    def _is_known(self, node: Node) -> bool:
+        rank = self._ranks.get(self._places[node])
+        return rank is None or rank < self._position
+
+    def _known(self, node: Node) -> Step:
+        if not self._is_known(node):
+            raise UsageError(
+                f'"{node.name}" has not run yet: it is operation {self._ranks[self._places[node]] + 1} of '
+                f'{len(self._operations)}, and {self._position} have run; dbg.until("{node.name}") runs it'
+            )
+        return self._tape.at(self._places[node])
+
+    def frames(self) -> list[Scope]:
+        """Return the scopes that the current node is in, from the outermost."""
+        found = []
+        scope = self.graph.scopes.get(self.current.scope) if self.current is not None else None
+        while scope is not None:
+            found.append(scope)
+            scope = scope.parent
+        return found[::-1]
+
+    def __str__(self) -> str:
+        return rendered(self, "text") or repr(self)
+
+    def __repr__(self) -> str:
+        at = "before all" if self.current is None else f'after "{self.current.name}"'
+        return f'<Debugger of "{self.graph.name}": {self._position} of {len(self._operations)} operations, {at}>'
+
+    # --- moving ---------------------------------------------------------------------------------------------
+
+    def _advance(self) -> Step:
+        place = self._operations[self._position]
+        try:
+            step = self._tape.at(place)
+        except GraphnnError as error:
+            self.error = str(error)
+            raise
+        self.error = ""
+        self._position += 1
+        self._furthest = max(self._furthest, self._position)
+        self._stale.discard(step.node)
+        if step.node in self._watched:
+            self._report_watches()
+        return step
+
+    def _hit(self, step: Step) -> Breakpoint | None:
+        for breakpoint in self.breakpoints:
+            if step.node in breakpoint.nodes and self._holds(breakpoint.when, step):
+                breakpoint.hits += 1
+                return breakpoint
+        return None
+
+    def _holds(self, when: Any, step: Step) -> bool:
+        if when is None:
+            return True
+        return when(step, self._value_before) if isinstance(when, Condition) else bool(when(step))
+
+    def _value_before(self, step: Step) -> Array | None:
+        if self._run.before is None:
+            return None
+        try:
+            return self._run.before.tape.at(step.index).value
+        except GraphnnError:
+            return None  # it failed there
+
+    def _go_on(self, ends: Callable[[Step], bool]) -> Step | None:
+        """Run until `ends` of a step, a breakpoint, or the end."""
+        step = None
+        while not self.finished:
+            step = self._advance()
+            breakpoint = self._hit(step)
+            if breakpoint is not None:
+                self._say(f"{breakpoint!r}")
+            if breakpoint is not None or ends(step):
+                break
+        return step if step is not None else self.step_now
+
+    @told_where
+    def step(self, n: int = 1) -> Step | None:
+        """Run the next operation, or the next `n`; a breakpoint stops it earlier.
+
+        Returns
+        -------
+        Step or None
+            Of the operation that it stands after now.
+
+        Raises
+        ------
+        GraphnnError
+            When an operation fails; the debugger stands before it then, and ``dbg[node].operands`` shows why.
+        """
+        target = self._position + _count(n)
+        return self._go_on(lambda step: self._position >= target)
+
+    @told_where
+    def back(self, n: int = 1) -> Step | None:
+        """Go back by one operation, or by `n`: what they gave counts as not computed."""
+        return self.goto(max(self._position - _count(n), 0))
+
+    @told_where
+    def goto(self, target: int | Node | str) -> Step | None:
+        """Go to where so many operations have run, or to a node, forwards or backwards; no breakpoint stops it.
+
+        Parameters
+        ----------
+        target : int, Node or str
+            0: before all; a node: after it.
+
+        Returns
+        -------
+        Step or None
+            Of the operation that it stands after now.
+        """
+        if isinstance(target, (int, np.integer)):
+            if not 0 <= target <= len(self._operations):
+                raise ValueRangeError(f"there are positions 0 to {len(self._operations)}, and not {target}")
+            position = int(target)
+        else:
+            position = bisect_left(self._operations, self._places[self.node(target)] + 1)
+        if position < self._position:
+            self.error = ""
+            self._position = position
+            self._report_watches()
+        while self._position < position:
+            self._advance()
+        return self.step_now
+
+    @told_where
+    def until(self, target: Any) -> Step | None:
+        """Run until a node has been computed that is meant by `target`, as `break_at` takes it."""
+        nodes = set(many(self.order, self.graph, target))
+        if not any(node in nodes for node in self.operations[self._position :]):
+            raise UsageError(
+                f"nothing that is yet to run is {_told(target)}: dbg.goto({_told(target)}) goes back, dbg.restart() too"
+            )
+        return self._go_on(lambda step: step.node in nodes)
+
+    @told_where
+    def resume(self) -> Step | None:
+        """Run until a breakpoint, or to the end."""
+        return self._go_on(lambda step: False)
+
+    def into(self) -> Step | None:
+        """Run the next operation, into the scope that it opens, if it does."""
+        return self.step()
+
+    @told_where
+    def over(self) -> Step | None:
+        """Run the next operation, or the whole of the scope that it opens: a layer, a softmax, the backward pass."""
+        opened = self._opened()
+        if opened is None:
+            return self.step()
+        return self._go_on(lambda step: not self._next_within(opened))
+
+    @told_where
+    def out(self) -> Step | None:
+        """Run until the current node's scope is left; at the top, to the end."""
+        scope = self.current.scope if self.current is not None else ""
+        return self._go_on(lambda step: not self._next_within(scope))
+
+    def restart(self) -> None:
+        """Go back before all; in a new run, if the graph's state has moved on. Breakpoints and watches stay."""
+        original, state = self._run.original, self.graph.state
+        moved = {node: value for node, value in state.items() if original.given.get(node, value) is not value}
+        if moved:
+            original = original._replace(given=original.given | moved)
+            self._enter(_Run(self._new_name(_FIRST_RUN), Tape(original, self._memory), original, before=self._run))
+        self._position = self._furthest = 0
+        self._stale.clear()
+        self.error = ""
+        self._report_watches()
+
+    def _around(self, scope: str) -> list[str]:
+        """Return the paths of a scope and of those around it, from the outermost, from "" at the top."""
+        paths = []
+        at = self.graph.scopes.get(scope)
+        while at is not None:
+            paths.append(at.path)
+            at = at.parent
+        return ["", *paths[::-1]]
+
+    def _opened(self) -> str | None:
+        """Return the outermost scope that the next operation is in and the current one is not."""
+        if self.next is None:
+            return None
+        here = self._around(self.current.scope) if self.current is not None else [""]
+        return next((path for path in self._around(self.next.scope) if path not in here), None)
+
+    def _next_within(self, scope: str) -> bool:
+        return self.next is not None and scope in self._around(self.next.scope)
+
+    # --- breakpoints and watches ----------------------------------------------------------------------------
+
+    @told_where
+    def break_at(
+        self, target: Any = None, when: Any = None, *, op: str | None = None, scope: str | None = None
+    ) -> Breakpoint:
+        """Stop a run after some nodes.
+
+        Parameters
+        ----------
+        target : Node, str, or list of them, optional
+            A node or its name; a scope (its first operation; with `when`, any in it); an output; a pattern
+            (``"dense_*/add"``); an operation (``"exp"``). Any node unless given.
+        when : str or callable, optional
+            A `Condition` in words (``"nan"``, ``"max > 1e3"``), or a function of a step.
+        op, scope : str, optional
+            Only nodes of this operation, or in this scope.
+
+        Returns
+        -------
+        Breakpoint
+
+        Raises
+        ------
+        LookupFailure
+            When nothing in the run is meant.
+        ValueRangeError
+            When the condition means nothing.
+        """
+        if isinstance(when, str):
+            when = Condition(when)
+        if when is not None and not callable(when):
+            raise UsageError(f"when= is a condition in words or a function of a step, not {type(when).__name__}")
+        nodes = [node for node in many(self.order, self.graph, target, op=op, scope=scope) if self._is_operation(node)]
+        if not nodes:
+            raise UsageError(f"{_told(target)} is known before the run: there is nothing to stop at")
+        if when is None and isinstance(target, str) and target in self.graph.scopes and target not in self.graph.dag:
+            nodes = nodes[:1]
+        self._numbers += 1
+        named = ", ".join(
+            [_told(target)] * (target is not None) + [f"{k} {v}" for k, v in (("op", op), ("scope", scope)) if v]
+        )
+        breakpoint = Breakpoint(self._numbers, named or "any node", nodes, when)
+        self.breakpoints.append(breakpoint)
+        return breakpoint
+
+    @told_where
+    def clear(self, number: int | None = None) -> None:
+        """Take away a breakpoint by its number, or all of them."""
+        if number is not None and number not in [breakpoint.number for breakpoint in self.breakpoints]:
+            raise LookupFailure(
+                f"there is no breakpoint {number}.{near(number, [str(b.number) for b in self.breakpoints])}"
+            )
+        self.breakpoints = [b for b in self.breakpoints if number is not None and b.number != number]
+
+    def _is_operation(self, node: Node) -> bool:
+        return self._places[node] in self._ranks
+
+    @told_where
+    def watch(self, target: Any) -> None:
+        """Print the value of some nodes whenever it changes, or becomes known."""
+        for node in many(self.order, self.graph, target):
+            self._watched[node] = self._value_if_known(node)
+
+    @told_where
+    def unwatch(self, target: Any = None) -> None:
+        """Print them no longer; none at all unless some are named."""
+        for node in self.watches if target is None else many(self.order, self.graph, target):
+            self._watched.pop(node, None)
+
+    @property
+    def watches(self) -> list[Node]:
+        """The nodes that are watched."""
+        return list(self._watched)
+
+    def _value_if_known(self, node: Node) -> Array | None:
+        return self._known(node).value if self._is_known(node) else None
+
+    def _report_watches(self) -> None:
+        for node, before in self._watched.items():
+            value = self._value_if_known(node)
+            if value is before or (value is not None and before is not None and value.tobytes() == before.tobytes()):
+                continue
+            self._watched[node] = value
+            self._say(f"watch {node.name} = {'not yet known' if value is None else _short(value)}")
+
+    def _say(self, text: str) -> None:
+        if self.echo is not None:
+            self.echo(text)
+
+    @told_where
+    def recheck(self, when: Any, target: Any = None) -> list[Node]:
+        """Return which of the nodes that have run a condition holds of, in their order.
+
+        Parameters
+        ----------
+        when : str or callable
+            As `break_at` takes it.
+        target : optional
+            Only these nodes, as `break_at` takes them.
+        """
+        condition = Condition(when) if isinstance(when, str) else when
+        asked = many(self.order, self.graph, target)
+        return [node for node in asked if self._is_known(node) and self._holds(condition, self._known(node))]
+
+    # --- the neighbourhood ----------------------------------------------------------------------------------
+
+    def _here(self, node: Node | str | None) -> Node:
+        if node is not None:
+            return self.node(node)
+        if self.current is None:
+            raise UsageError("nothing has run yet: name a node, or step first")
+        return self.current
+
+    @told_where
+    def inputs(self, node: Node | str | None = None) -> tuple[Node, ...]:
+        """Return the operands of a node, of the current one unless given."""
+        return self._here(node).inputs
+
+    @told_where
+    def users(self, node: Node | str | None = None) -> tuple[Node, ...]:
+        """Return the nodes of this run that read a node, the current one unless given."""
+        return tuple(user for user in self._here(node).users if user in self._places)
+
+    @told_where
+    def twin(self, node: Node | str | None = None) -> tuple[Node, ...]:
+        """Return, of a gradient's or an update's node, the forward node it was made for; of a forward node, those.
+
+        Returns
+        -------
+        tuple of Node
+            Of this run; empty where there is none.
+        """
+        here = self._here(node)
+        twins = [here.twin] if here.twin is not None else [other for other in self.order if other.twin is here]
+        return tuple(other for other in twins if other in self._places)
+
+    @told_where
+    def path(self, node: Node | str | None = None) -> list[Node]:
+        """Return a shortest way from a node, the current one unless given, to what was asked for."""
+        here = self._here(node)
+        ends = set(self.fetches)
+        towards: dict[Node, Node | None] = {here: None}
+        waiting = [here]
+        for at in waiting:
+            if at in ends:
+                way = [at]
+                while (before := towards[way[-1]]) is not None:
+                    way.append(before)
+                return way[::-1]
+            for user in at.users:
+                if user in self._places and user not in towards:
+                    towards[user] = at
+                    waiting.append(user)
+        raise LookupFailure(f'no way leads from "{here.name}" to what was asked for')
+
+    # --- what if --------------------------------------------------------------------------------------------
+
+    def __setitem__(self, node: Node | str, value: Any) -> None:
+        """Ask what if: give a node a value, and recompute what depends on it, and only that."""
+        self.what_if(node, value)
+
+    @told_where
+    def what_if(self, node: Node | str, value: Any = None, *, name: str | None = None, **attributes: Any) -> Change:
+        """Begin a run in which a node has another value, or its operation another attribute.
+
+        Of what depends on the node, that which has run is recomputed at once, the rest when it is run. The run before
+        is kept: `use` goes back to it, `compare` compares, `drop` lets it go.
+
+        Parameters
+        ----------
+        node : Node or str
+        value : array_like, optional
+            Of the shape that the node has in this run.
+        name : str, optional
+            Of the run; ``"what-if 1"``, … unless given.
+        **attributes
+            Instead of a value: settings of the operation (``lo=0.1`` of a clip).
+
+        Returns
+        -------
+        Change
+            Says what was recomputed.
+
+        Raises
+        ------
+        ShapeError, DtypeError
+            When the value or the attribute does not fit.
+        GraphnnError
+            When an operation fails of what is recomputed; the debugger stands before it then.
+        """
+        node = self.node(node)
+        if (value is None) == (not attributes):
+            raise UsageError("a what-if gives a node a value, or its operation attributes: one of the two")
+        prepared = self._tape.prepared
+        if value is not None:
+            prepared = prepared.with_value(node, value)
+        else:
+            prepared = prepared.with_op(node, self._altered(node, attributes))
+        return self._begin(prepared, node, self._run.overridden | {node}, name)
+
+    def _altered(self, node: Node, attributes: Mapping[str, Any]) -> Any:
+        unknown = [name for name in attributes if name not in node.op.settings]
+        if unknown:
+            hint = near(unknown[0], node.op.settings)
+            raise UsageError(f'"{node.name}" ({node.op.name}) has no attribute "{unknown[0]}".{hint}')
+        if not self._is_operation(node):
+            raise UsageError(f'"{node.name}" is a {node.op.name}: give it a value')
+        return replace(node.op, **attributes)  # type: ignore[type-var]
+
+    @told_where
+    def __delitem__(self, node: Node | str) -> None:
+        """Take a what-if back: begin a run in which the node has again what it computes, or what it was fed."""
+        node = self.node(node)
+        if node not in self._run.overridden:
+            raise LookupFailure(f'"{node.name}" is not overridden in {self._run.name}')
+        original, prepared, place = self._run.original, self._tape.prepared, self._places[node]
+        forwards = prepared.binding.forwards.copy()
+        forwards[place] = original.binding.forwards[place]
+        given = {kept: value for kept, value in prepared.given.items() if kept is not node}
+        if node in original.given:
+            given[node] = original.given[node]
+        prepared = prepared._replace(binding=prepared.binding._replace(forwards=forwards), given=given)
+        self._begin(prepared, node, self._run.overridden - {node}, None)
+
+    def _begin(self, prepared: Prepared, node: Node, overridden: frozenset[Node], name: str | None) -> Change:
+        if name is not None and name in self._runs:
+            raise LookupFailure(f'there is already a run "{name}"')
+        place = self._places[node]
+        dependent = self._dependent(place)
+        tape = self._tape.branch(prepared, {place, *dependent})
+        before = self._run
+        self._enter(_Run(name or self._new_name("what-if"), tape, before.original, overridden, before))
+        computed = prepared.binding.forwards[place] is not None
+        anew = [place] * computed + dependent
+        done = [i for i in anew if self._ranks[i] < self._position]
+        later = [self.order[i] for i in anew[len(done) :]]
+        self._stale |= {waiting for waiting in later if self._ranks[self._places[waiting]] < self._furthest}
+        self.error = ""
+        self._recompute(done)
+        change = Change(self._run.name, node, [self.order[i] for i in done], later, len(self._operations))
+        self._say(str(change))
+        self._report_watches()
+        return change
+
+    def _recompute(self, places: list[int]) -> None:
+        for i, place in enumerate(places):
+            try:
+                self._tape.at(place)
+            except GraphnnError as error:
+                self.error = str(error)
+                self._position = self._ranks[place]
+                self._stale |= {self.order[later] for later in places[i:]}
+                raise
+
+    def _dependent(self, place: int) -> list[int]:
+        """Return the places of the schedule that depend on one, in their order."""
+        found = {place}
+        operands = self._tape.prepared.program.operands
+        for later in range(place + 1, len(self.order)):
+            if not found.isdisjoint(operands[later]):
+                found.add(later)
+        return sorted(found - {place})
+
+    # --- runs -----------------------------------------------------------------------------------------------
+
+    @property
+    def runs(self) -> dict[str, list[Node]]:
+        """The runs that are kept, by name, with the nodes that are overridden in each."""
+        return {name: sorted(run.overridden, key=self._places.__getitem__) for name, run in self._runs.items()}
+
+    @property
+    def run(self) -> str:
+        """The name of the run that it is in."""
+        return self._run.name
+
+    def _new_name(self, kind: str) -> str:
+        number = 1 if kind != _FIRST_RUN else 2
+        while f"{kind} {number}" in self._runs:
+            number += 1
+        return f"{kind} {number}"
+
+    def _enter(self, run: _Run) -> None:
+        self._runs[run.name] = run
+        self._run = run
+
+    def _kept(self, name: str) -> _Run:
+        if name not in self._runs:
+            raise LookupFailure(f'there is no run "{name}".{near(name, self._runs)}')
+        return self._runs[name]
+
+    @told_where
+    def use(self, name: str) -> None:
+        """Go to a run that was kept, at the same position."""
+        self._run = self._kept(name)
+        self._stale.clear()
+        self.error = ""
+        self._recompute(self._operations[: self._position])
+        self._report_watches()
+
+    @told_where
+    def drop(self, name: str) -> None:
+        """Let a kept run go.
+
+        Raises
+        ------
+        UsageError
+            When it is the one that the debugger is in.
+        """
+        run = self._kept(name)
+        if run is self._run:
+            raise UsageError(f'"{name}" is the run that the debugger is in: dbg.use(…) another one first')
+        del self._runs[name]
+        for other in self._runs.values():
+            if other.before is run:
+                other.before = run.before
+        run.tape.close()
+
+    # --- handing on -----------------------------------------------------------------------------------------
+
+    @told_where
+    def trace(self, run: str | None = None) -> Trace:
+        """Return the trace of what has run, in this run or another."""
+        tape = self._tape if run is None else self._kept(run).tape
+        until = self._operations[self._position] if not self.finished else len(self.order)
+        steps = [tape.at(place) for place in range(until)]
+        times = [tape.times.get(place, 0.0) for place in range(until)]
+        stopped = None if self.finished else until
+        values = [step.value for step in steps]
+        return Trace(
+            tape.prepared, values, times, self.updates, stopped=stopped, error=self.error, sources=self.sources
+        )
+
+    @told_where
+    def commit(self) -> None:
+        """Make the updates, as the compiled step would have: with the values of this run.
+
+        Raises
+        ------
+        UsageError
+            When there are none, not all operations have run, or the state has moved on since the debugger was opened.
+        """
+        if not self.updates:
+            raise UsageError("there are no updates to make: gn.debug(step, feed) of a compiled step has some")
+        if not self.finished:
+            raise UsageError(f"{len(self._operations) - self._position} operations are yet to run: dbg.resume() first")
+        given = self._run.original.given
+        for parameter in self.updates:
+            if self.graph.state[parameter] is not given.get(parameter):
+                raise UsageError(
+                    f'the state has moved on since this run began ("{parameter.name}" has another value): dbg.restart()'
+                )
+        following = {parameter: self._known(node).value.copy() for parameter, node in self.updates.items()}
+        self.graph.state.update({node: self.graph._checked_value(node, value) for node, value in following.items()})
+
+
+def _count(n: Any) -> int:
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ValueRangeError(f"a number of operations is an int from 1 up, not {n!r}")
+    return int(n)
+
+
+def _told(target: Any) -> str:
+    return f'"{target.name}"' if isinstance(target, Node) else f'"{target}"' if isinstance(target, str) else str(target)
+
+
+def _short(value: Array) -> str:
+    if value.size <= 6:
+        return np.array2string(value, precision=4, separator=", ").replace("\n", "")
+    stats = stats_of(value)
+    return f"min {stats.min:.4g}, mean {stats.mean:.4g}, max {stats.max:.4g}"
+
+
+@told_where
+def debug(
+    target: Any,
+    feed: Feed | None = None,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    graph: Graph | None = None,
+    budget: float | None = None,
+    echo: Callable[[str], Any] | None = print,
+) -> Debugger:
+    """Open a debugger before the first operation, or where a trace ended.
+
+    Parameters
+    ----------
+    target : Node, str, or list, tuple or dict of them, Compiled, or Trace
+        Fetches; or a compiled step with its updates, on a copy of the state (``dbg.commit()`` makes them); or a trace,
+        which brings its feed, its state and the values that it kept.
+    feed, sizes, graph
+        As `graphnn.run` takes them.
+    budget : float, optional
+        Bytes that the values may take; the graph's memory budget unless given. One live set is held at any budget.
+    echo : callable or None
+        What watches, breakpoints and what-ifs say, goes here; None: nowhere.
+
+    Returns
+    -------
+    Debugger
+
+    Raises
+    ------
+    GraphnnError
+        As `graphnn.run` does, before anything is computed.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x")
+    >>> dbg = debug(abs(-x) + 1.0, {x: 3.0})
+    >>> dbg.step(2)
+    <Step 2: "absolute", absolute () float64>
+    >>> dbg["x"] = 5.0
+    what-if 1: x changed, recomputed 2 of 3; 1 more depends on it and is yet to run
+    >>> dbg["absolute"].value, dbg["add"].state, dbg.runs
+    (array(5.), 'waiting', {'run': [], 'what-if 1': [<Node "x": placeholder () float64>]})
+    """
+    prepared, updates = prepared_for(target, feed, sizes, graph)
+    if not isinstance(target, Trace):
+        return Debugger(prepared, updates, budget=budget, echo=echo)
+    known = {record.index: record.value for record in target if record.kept and record.node not in prepared.given}
+    dbg = Debugger(prepared, updates, budget=budget, echo=echo, known=known, sources=target.sources)
+    if target.stopped is not None:
+        dbg.goto(bisect_left(dbg._operations, min(target.stopped + 1, len(target))))
+        dbg.error = target.error
+    return dbg
+
+
+@show_as(GraphnnError, "trace")
+def _trace_of(error: GraphnnError) -> Trace | None:
+    return stopped_trace(error)
+
+
+@show_as(GraphnnError, "debugger")
+def _debugger_of(error: GraphnnError) -> Debugger | None:
+    trace = stopped_trace(error)
+    return None if trace is None else debug(trace)

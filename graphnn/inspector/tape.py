@@ -1,0 +1,209 @@
+"""The values of a run, within a memory budget: what was let go is computed again, the same to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..execute.interpreter import Prepared, Step, evaluate, quietly
+
+if TYPE_CHECKING:
+    from ..graph import Array
+
+_SLACK = 1 / 8
+"""The share of the budget that is made free when it is used up, so as not to look for room at every step."""
+
+
+class Memory:
+    """What the tapes of one debugger hold together; memory that two values share counts once.
+
+    Attributes
+    ----------
+    budget : float
+        Bytes that values may take. One live set, what a run of the schedule needs at once, is held at any budget.
+    bytes : int
+        Bytes that they take.
+    tapes : list of Tape
+    """
+
+    def __init__(self, budget: float) -> None:
+        self.budget = budget
+        self.bytes = 0
+        self.tapes: list[Tape] = []
+        self._holders: dict[int, int] = {}
+
+    def add(self, value: Array) -> None:
+        """Count a value in."""
+        owner = _owner(value)
+        holders = self._holders[id(owner)] = self._holders.get(id(owner), 0) + 1
+        if holders == 1:
+            self.bytes += owner.nbytes
+
+    def drop(self, value: Array) -> None:
+        """Count a value out."""
+        owner = _owner(value)
+        self._holders[id(owner)] -= 1
+        if not self._holders[id(owner)]:
+            del self._holders[id(owner)]
+            self.bytes -= owner.nbytes
+
+
+def _owner(value: Array) -> Array:
+    """Return the array whose memory a view is of."""
+    while isinstance(value.base, np.ndarray):
+        value = value.base
+    return value
+
+
+class Tape:
+    """The values of one run, by the places of its schedule.
+
+    Asked for a place, it evaluates what that needs and has not kept. A value that is still needed where the run stands
+    is kept; of the others the oldest go first when the budget is used up, and those last that a checkpoint needs: the
+    live set of every so many places, ever fewer of them.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    memory : Memory
+    known : mapping of int to array
+        Values by place that are there anyway, and cost nothing.
+    """
+
+    def __init__(self, prepared: Prepared, memory: Memory, known: Mapping[int, Array] = {}) -> None:
+        program = prepared.program
+        self.prepared = prepared
+        self.memory = memory
+        self.known = known
+        self.times: dict[int, float] = {}
+        """Seconds that each place took when it was last evaluated."""
+        self._order, self._operands = program.order, program.operands
+        self._last = [len(program.order)] * len(program.order)
+        for place, dying in enumerate(program.dying):
+            for dead in dying:
+                self._last[dead] = place
+        self._values: list[Any] = [None] * len(program.order)
+        self._held: dict[int, None] = {}
+        for place, forward in enumerate(prepared.binding.forwards):
+            if forward is None:
+                node = self._order[place]
+                self._values[place] = prepared.given[node] if node in prepared.given else node.graph._stored(node)
+        for place, value in known.items():
+            self._values[place] = value
+        self._free = {id(_owner(value)) for value in self._values if value is not None}
+        self._stride = 1
+        self._evaluation = quietly(iter(()))
+        self._next = -1
+        memory.tapes.append(self)
+
+    def at(self, place: int) -> Step:
+        """Return the step of a place, with its operands and its value.
+
+        Raises
+        ------
+        GraphnnError
+            When its operation fails, or that of a node that it needs.
+        """
+        self._have({place, *self._operands[place]})
+        operands = tuple([self._values[i] for i in self._operands[place]])
+        return Step(place, self._order[place], operands, self._values[place])
+
+    def operands(self, place: int) -> tuple[Array, ...]:
+        """Return the operands of a place, whose own value need not be had."""
+        self._have(set(self._operands[place]))
+        return tuple([self._values[i] for i in self._operands[place]])
+
+    def _have(self, wanted: set[int]) -> None:
+        while missing := self._missing(wanted):
+            needed = wanted.union(*[self._operands[i] for i in missing])
+            for i in missing:
+                if not self._make_room(i, needed):
+                    break  # and see what is missing now; what is live here stays, so this comes to an end
+                self._evaluate(i)
+
+    def _missing(self, wanted: set[int]) -> list[int]:
+        """Return the places to evaluate, in their order, for the values of some."""
+        values = self._values
+        missing = {place for place in wanted if values[place] is None}
+        waiting = list(missing)
+        while waiting:
+            for operand in self._operands[waiting.pop()]:
+                if values[operand] is None and operand not in missing:
+                    missing.add(operand)
+                    waiting.append(operand)
+        return sorted(missing)
+
+    def _evaluate(self, place: int) -> None:
+        if place != self._next:
+            rest = range(place, len(self._order))
+            self._evaluation = quietly(evaluate(self.prepared, rest, self._values))
+        self._next = -1  # should it fail
+        before = perf_counter()
+        value = next(self._evaluation).value
+        self.times[place] = perf_counter() - before
+        self._next = place + 1
+        self._hold(place, value)
+
+    def _hold(self, place: int, value: Array) -> None:
+        self._values[place] = value
+        self._held[place] = None
+        if id(_owner(value)) not in self._free:
+            self.memory.add(value)
+
+    def _drop(self, place: int) -> None:
+        value = self._values[place]
+        self._values[place] = None
+        del self._held[place]
+        if id(_owner(value)) not in self._free:
+            self.memory.drop(value)
+
+    def forget(self) -> None:
+        """Let go of all that can be computed again."""
+        for place in list(self._held):
+            self._drop(place)
+
+    def _make_room(self, place: int, needed: set[int]) -> bool:
+        """Let go of values until that of a place fits; return whether none was needed."""
+        memory, last = self.memory, self._last
+        node = self._order[place]
+        size = prod(self.prepared.shape_of(node)) * node.dtype.itemsize
+        if memory.bytes + size <= memory.budget:
+            return True
+        for tape in memory.tapes:
+            if tape is not self:
+                tape.forget()
+        room = memory.budget * (1 - _SLACK) - size
+        unharmed = True
+        spare = [i for i in self._held if not i <= place <= last[i]]
+        while memory.bytes > room and spare:
+            kept = []
+            for i in spare:
+                in_checkpoint = last[i] // self._stride * self._stride > i
+                if in_checkpoint or memory.bytes <= room:
+                    kept.append(i)
+                else:
+                    self._drop(i)
+                    unharmed = unharmed and i not in needed
+            spare = kept
+            if memory.bytes > room:
+                self._stride *= 2
+        return unharmed
+
+    def branch(self, prepared: Prepared, changed: set[int]) -> Tape:
+        """Return the tape of a run that differs in `prepared`, with the values of all places but those changed."""
+        known = {place: value for place, value in self.known.items() if place not in changed}
+        tape = Tape(prepared, self.memory, known)
+        for place in self._held:
+            if place not in changed and tape._values[place] is None:
+                tape._hold(place, self._values[place])
+        tape._stride = self._stride
+        return tape
+
+    def close(self) -> None:
+        """Let go of all, for good."""
+        self.forget()
+        self.memory.tapes.remove(self)
