@@ -22,6 +22,7 @@ PACKAGE = "graphnn"
 FLOORS: dict[str, int] = {
     "errors": 0,
     "show": 0,
+    "text": 0,
     "container": 0,
     "datasets": 0,
     "graph": 1,

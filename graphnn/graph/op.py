@@ -195,8 +195,8 @@ class Op:
         -------
         sequence
             An entry an operand: an index of NumPy's, such that ``operand[entry]`` is what is read: a tuple of ints,
-            slices and integer arrays, or ``...`` for all of it; None for nothing. Of a sum of products, these
-            broadcast with each other to the factors.
+            slices, and arrays of integers or bools, or ``...`` for all of it; None for nothing. Of a sum of products,
+            these broadcast with each other to the factors.
         """
         return (...,) * len(operands)
 

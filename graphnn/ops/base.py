@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,22 @@ class Linear(Op, abstract=True):
 class Rearranging(Linear, abstract=True):
     """Base of the linear operations that move elements and compute nothing."""
 
+    equation = ""
+
+    def sources(self, operands: Sequence[Array]) -> tuple[Array, ...]:
+        """Return, for each operand, which of its elements stands where in the output: its place in C order, or -1."""
+        # The elements are numbered through all operands, and 0 is what the operation fills in by itself.
+        ends = np.cumsum([1, *(x.size for x in operands)])
+        numbers = np.arange(ends[-1])
+        numbered = [numbers[a:b].reshape(x.shape) for a, b, x in zip(ends, ends[1:], operands, strict=False)]
+        moved = np.asarray(self.forward(*numbered))
+        return tuple(np.where((a <= moved) & (moved < b), moved - a, -1) for a, b in pairwise(ends))
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        """Return the one element that stands there, of the operand that it comes from."""
+        places = [source[index] for source in self.sources(operands)]
+        return [None if at < 0 else np.unravel_index(at, x.shape) for at, x in zip(places, operands, strict=True)]
+
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         """Return 0."""
         return 0
@@ -37,6 +54,8 @@ class Rearranging(Linear, abstract=True):
 
 class Multilinear(Op, abstract=True):
     """Base of the operations that are linear in each operand: products."""
+
+    equation = "[{factors}] + …"
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         """Return the sum of the products in which one operand gives way to its tangent."""
@@ -94,6 +113,29 @@ def axes_of(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
     if len(set(axes)) < len(axes):
         raise ShapeError(f"{name}: an axis is named twice in {tuple(axis)}")
     return axes
+
+
+def unbroadcast(index: tuple[int, ...], shape: Sequence[int]) -> tuple[int, ...]:
+    """Return where in an array of this shape the element stands that broadcasting puts at `index`.
+
+    Examples
+    --------
+    >>> unbroadcast((4, 2, 1), (1, 3))
+    (0, 1)
+    """
+    return tuple([0 if n == 1 else i for i, n in zip(index[len(index) - len(shape) :], shape, strict=True)])
+
+
+def line_of(index: tuple[int, ...], axes: tuple[int, ...], ndim: int, keepdims: bool) -> tuple[int | slice, ...]:
+    """Return what of an array of `ndim` axes is reduced over `axes` to the element `index`.
+
+    Examples
+    --------
+    >>> line_of((4,), (0,), 2, keepdims=False)
+    (slice(None, None, None), 4)
+    """
+    rest = iter([i for axis, i in enumerate(index) if not (keepdims and axis in axes)])
+    return tuple(slice(None) if axis in axes else next(rest) for axis in range(ndim))
 
 
 def dtype_of(name: str, dtype: Any) -> np.dtype[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DivisionError, DtypeError, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Spec, fn
 from ..graph.dimensions import broadcast, shown
-from .base import into
+from .base import into, unbroadcast
 
 _Interval = tuple[float, float]
 
@@ -36,6 +36,10 @@ class Elementwise(Op, abstract=True):
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype that comes out."""
         return promoted(self.like or self.forward, self.name, dtypes)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        """Return, of each operand, the element that broadcasting puts there."""
+        return [unbroadcast(index, x.shape) for x in operands]
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         """Return the sum of each operand's own: the derivative is diagonal, and so its own transpose."""
@@ -535,6 +539,10 @@ class Where(Elementwise):
         condition = inputs[0]
         return fn.where(condition, cotangent, 0.0) if i == 1 else fn.where(condition, 0.0, cotangent)
 
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        condition, x, y = super().reads(index, operands)
+        return (condition, x, None) if operands[0][condition] else (condition, None, y)
+
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         condition, x, y = draw.broadcastable(3, cls.domain)
@@ -652,6 +660,7 @@ class Equal(Predicate):
 
     forward = np.equal
     formula = "{0} = {1}"
+    equation = "{0} == {1}"
 
 
 class NotEqual(Predicate):
@@ -796,6 +805,10 @@ class Prelu(Elementwise):
         if i == 0:
             return fn.where(positive, cotangent, cotangent * slope)
         return fn.where(positive, 0.0, cotangent * x)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        x, slope = super().reads(index, operands)
+        return (x, None) if operands[0][x] > 0 else (x, slope)
 
 
 class Gelu(Elementwise):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from ..graph.dimensions import (
     shown,
     subtract,
 )
-from .base import Linear, Rearranging, axis_of, dtype_of, into
+from .base import Linear, Rearranging, axis_of, dtype_of, into, unbroadcast
 
 # --- slices -------------------------------------------------------------------------------------------------
 
@@ -299,6 +301,11 @@ def _places(name: str, indices: Array, n: int) -> Array:
     return indices.astype(np.intp, copy=False)
 
 
+def _pointing(indices: Array, place: int, n: int) -> Array:
+    """Return which of the indices into an axis of n elements mean the one at this place."""
+    return np.asarray(indices.astype(np.intp) % n == place)
+
+
 class Take(Rearranging):
     """The elements, or the slices along the axis, at these indices; without an axis, of the flattened x.
 
@@ -325,6 +332,14 @@ class Take(Rearranging):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.index_add(cotangent, inputs[1], inputs[0].shape, self.axis)
 
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        x, indices = operands
+        if self.axis is None:
+            return np.unravel_index(int(indices[index]) % x.size, x.shape), index
+        axis = axis_of(self.name, self.axis, x.ndim)
+        at, after = index[axis:][: indices.ndim], index[axis + indices.ndim :]
+        return (*index[:axis], int(indices[at]), *after), at
+
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         shape, axis, n = _drawn_axis(draw)
@@ -338,6 +353,7 @@ class IndexAdd(Linear):
     axis: int | None = None
     sized = ("shape",)
     formula = "zeros with {0} added at {1}"
+    equation = "[{0}] + …"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", shape_of(self.shape))
@@ -367,6 +383,14 @@ class IndexAdd(Linear):
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.take(cotangent, inputs[1], self.axis)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        indices = operands[1]
+        if self.axis is None:
+            place = int(np.ravel_multi_index(index, self.shape))
+            return (_pointing(indices, place, math.prod(self.shape)),), ...
+        axis = axis_of(self.name, self.axis, len(self.shape))
+        return (*index[:axis], _pointing(indices, index[axis], self.shape[axis]), *index[axis + 1 :]), ...
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         return product(inputs[0].shape)
@@ -440,6 +464,15 @@ class TakeAlongAxis(Rearranging):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.add_along_axis(cotangent, inputs[1], inputs[0].shape, self.axis)
 
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        x, indices = operands
+        at = unbroadcast(index, indices.shape)
+        if self.axis is None:
+            return np.unravel_index(int(indices[at]) % x.size, x.shape), at
+        place = list(index)
+        place[self.axis] = int(indices[at])
+        return unbroadcast(tuple(place), x.shape), at
+
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         shape, axis, indices, _ = _drawn_along(draw)
@@ -453,6 +486,7 @@ class AddAlongAxis(Linear):
     axis: int | None = -1
     sized = ("shape",)
     formula = "zeros with {0} added at {1} along {axis}"
+    equation = "[{0}] + …"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", shape_of(self.shape))
@@ -475,6 +509,16 @@ class AddAlongAxis(Linear):
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.take_along_axis(cotangent, inputs[1], self.axis)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        indices = operands[1]
+        if self.axis is None:
+            place = int(np.ravel_multi_index(index, self.shape))
+            return (_pointing(indices, place, math.prod(self.shape)),), ...
+        axis = axis_of(self.name, self.axis, len(self.shape))
+        beside = unbroadcast(index[:axis] + index[axis + 1 :], indices.shape[:axis] + indices.shape[axis + 1 :])
+        line: Any = (*beside[:axis], slice(None), *beside[axis:])
+        return (*index[:axis], _pointing(indices[line], index[axis], self.shape[axis]), *index[axis + 1 :]), line
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         return product(inputs[0].shape)
@@ -537,6 +581,9 @@ class OneHot(Op):
     def flows(self, i: int) -> bool:
         return False
 
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        return (index[:-1],)
+
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         return 0
 
@@ -593,6 +640,9 @@ class Pick(Rearranging):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.place(cotangent, inputs[1], inputs[0].shape[-1])
 
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        return (*index, int(operands[1][index])), index
+
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         shape = draw.shape(max_ndim=2)
@@ -621,6 +671,10 @@ class Place(Rearranging):
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.pick(cotangent, inputs[1])
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        row = index[:-1]
+        return row if operands[1][row] == index[-1] else None, row
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, composition, fn
 from ..graph.dimensions import Constraint, broadcast, multiply, product, same, shown
-from .base import Multilinear, Rearranging, axes_of, axis_of, into
+from .base import Multilinear, Rearranging, axes_of, axis_of, into, line_of, unbroadcast
 
 
 def _promoted(ufunc: np.ufunc, name: str, x: Spec, y: Spec) -> np.dtype[Any]:
@@ -60,6 +60,14 @@ class Matmul(Multilinear):
         if y.ndim == 1:
             return fn.squeeze(fn.expand_dims(cotangent, -2) @ x, -2)
         return cotangent @ _turned(y) if i == 0 else _turned(x) @ cotangent
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        x, y = operands
+        stack = index[: len(index) - (x.ndim > 1) - (y.ndim > 1)]
+        row = index[len(stack) :][: x.ndim > 1]
+        column = index[len(stack) + len(row) :]
+        mine, other = (unbroadcast(stack, each.shape[:-2]) for each in operands)
+        return (*mine, *row, slice(None)), (*other, slice(None), *column)
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         return multiply(2, multiply(product(output.shape), inputs[0].shape[-1]))
@@ -159,6 +167,9 @@ class Outer(Multilinear):
         mine = cotangent @ other if i == 0 else other @ cotangent
         return mine if inputs[i].ndim == 1 else fn.reshape(mine, inputs[i].shape)
 
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        return [np.unravel_index(at, x.shape) for at, x in zip(index, operands, strict=True)]
+
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         return cls(), (draw.array(draw.shape(max_ndim=2)), draw.array(draw.shape(max_ndim=2)))
@@ -249,6 +260,23 @@ class Einsum(Multilinear):
             result = fn.expand_dims(result, lost)
         shape: Shape = tuple(r if own == 1 else own for r, own in zip(result.shape, x.shape, strict=True))
         return result if result.shape == shape else fn.broadcast_to(result, shape)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        terms, right = self._terms()
+        sizes: dict[str, int] = {}
+        for term, x in zip(terms, operands, strict=True):
+            for letter, n in zip(term, x.shape, strict=True):
+                sizes[letter] = n if sizes.get(letter, 1) == 1 else sizes[letter]
+        summed = [letter for letter in sizes if letter not in right]
+        if any(sizes[letter] == 0 for letter in summed):
+            return (None,) * len(operands)
+        # Each letter that is summed over is an axis of its own, so that the elements of the operands meet.
+        places: dict[str, Any] = dict(zip(right, index, strict=True))
+        places.update(zip(summed, np.ix_(*[np.arange(sizes[letter]) for letter in summed]), strict=True))
+        return [
+            tuple([0 if n == 1 else places[letter] for letter, n in zip(term, x.shape, strict=True)])
+            for term, x in zip(terms, operands, strict=True)
+        ]
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         terms, _ = self._terms()
@@ -380,6 +408,10 @@ class Norm(Op):
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         x = inputs[0]
         return fn.sum(tangents[0] * self._slope(x, output), self._over(x.ndim), keepdims=self.keepdims)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        (x,) = operands
+        return (line_of(index, self._over(x.ndim), x.ndim, self.keepdims),)
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         return multiply(2, product(inputs[0].shape))

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import GraphnnWarning, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
 from ..graph.dimensions import concrete, product, shown, subtract
-from .base import Linear, axes_of, axis_of, into
+from .base import Linear, axes_of, axis_of, into, line_of
 
 Axis = int | tuple[int, ...] | None
 
@@ -36,6 +36,11 @@ class Reduction(Op, abstract=True):
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype that comes out: by default that of the operand."""
         return dtype
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        """Return what is reduced to it."""
+        (x,) = operands
+        return (line_of(index, self.over(x.ndim), x.ndim, self.keepdims),)
 
     def restored(self, reduced: Node, x: Node) -> Node:
         """Return a reduced node with its axes back as 1, so that it broadcasts with the operand."""
@@ -91,6 +96,7 @@ class Sum(Folding, Linear):
     """The sum over axes; 0 of nothing. Small integers and bools add up in 64 bits."""
 
     formula = "Σ {0}"
+    equation = "[{0}] + …"
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         return _accumulated(dtype)
@@ -112,6 +118,7 @@ class Mean(Reduction, Linear):
     """The mean over axes; NaN of nothing, with a warning. Integers give floats."""
 
     formula = "mean {0}"
+    equation = "([{0}] + …) / {count}"
     least_side = 1
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -161,7 +168,7 @@ class Extremum(Folding, abstract=True):
 class Max(Extremum):
     """The largest over axes; NaN passes through; of nothing a ValueError. Ties share the gradient evenly."""
 
-    formula = "max {0}"
+    formula = "max of {0}"
 
     ufunc = np.maximum
 
@@ -169,7 +176,7 @@ class Max(Extremum):
 class Min(Extremum):
     """The smallest over axes; NaN passes through; of nothing a ValueError. Ties share the gradient evenly."""
 
-    formula = "min {0}"
+    formula = "min of {0}"
 
     ufunc = np.minimum
 
@@ -178,6 +185,7 @@ class Prod(Folding):
     """The product over axes; 1 of nothing. The gradient is exact where factors are zero."""
 
     formula = "Π {0}"
+    equation = "[{0}] * …"
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         return _accumulated(dtype)
@@ -211,6 +219,7 @@ class ProdOthers(Op):
 
     axis: int
     formula = "Π others of {0}"
+    equation = "[{0}] * …"
 
     def infer(self, x: Spec) -> Spec:
         """Keep the shape."""
@@ -224,6 +233,11 @@ class ProdOthers(Op):
         np.multiply.accumulate(x[..., :0:-1], axis=-1, out=after[..., -2::-1] if x.shape[-1] > 1 else after[..., :0])
         result = np.moveaxis(before * after, -1, self.axis)
         return into(out, result)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        axis = axis_of(self.name, self.axis, len(index))
+        others = np.arange(operands[0].shape[axis]) != index[axis]
+        return ((*index[:axis], others, *index[axis + 1 :]),)
 
     def _pairs(self, x: Node) -> tuple[Node, int]:
         """Return rows j of the products of all but j and k at k, 0 at k = j; and the axis of j."""
@@ -281,7 +295,7 @@ class Spread(Reduction, abstract=True):
 class Var(Spread):
     """The variance over axes; NaN of too few numbers, with a warning."""
 
-    formula = "var {0}"
+    formula = "var of {0}"
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         result = self._moment(x)
@@ -302,7 +316,7 @@ class Var(Spread):
 class Std(Spread):
     """The standard deviation over axes; the gradient of a constant is 0."""
 
-    formula = "std {0}"
+    formula = "std of {0}"
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return np.sqrt(self._moment(x), out=out)
@@ -332,6 +346,7 @@ class Logsumexp(Reduction):
     """log Σ exp(x) over axes, without overflow; -inf of nothing and of -inf alone, inf where there is an inf."""
 
     formula = "log Σ exp {0}"
+    equation = "log([exp({0})] + …)"
     least_side = 1
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -376,7 +391,7 @@ class AnyOf(Verdict):
     """Whether any element over axes is not 0; False of nothing."""
 
     name = "any"
-    formula = "any {0}"
+    formula = "any of {0}"
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return np.any(x, axis=self.axis, keepdims=self.keepdims, out=out)
@@ -386,7 +401,7 @@ class AllOf(Verdict):
     """Whether all elements over axes are not 0; True of nothing."""
 
     name = "all"
-    formula = "all {0}"
+    formula = "all of {0}"
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return np.all(x, axis=self.axis, keepdims=self.keepdims, out=out)
@@ -408,6 +423,11 @@ class Position(Op, abstract=True):
             raise ShapeError(f"{self.name} of nothing has no value: the operand has shape {shown(x.shape)}")
         return Spec(_reduced(x.shape, axes, self.keepdims), np.dtype(np.intp))
 
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        """Return what it is chosen from."""
+        (x,) = operands
+        return (line_of(index, axes_of(self.name, self.axis, x.ndim), x.ndim, self.keepdims),)
+
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         """Draw an operand that is not empty and an axis."""
@@ -419,7 +439,7 @@ class Position(Op, abstract=True):
 class Argmax(Position):
     """The index of the first largest element; of nothing a ValueError."""
 
-    formula = "argmax {0}"
+    formula = "argmax of {0}"
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return np.argmax(x, axis=self.axis, keepdims=self.keepdims, out=out)
@@ -428,7 +448,7 @@ class Argmax(Position):
 class Argmin(Position):
     """The index of the first smallest element; of nothing a ValueError."""
 
-    formula = "argmin {0}"
+    formula = "argmin of {0}"
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return np.argmin(x, axis=self.axis, keepdims=self.keepdims, out=out)
@@ -439,6 +459,7 @@ class Cumsum(Linear):
 
     axis: int | None = None
     formula = "running Σ {0}"
+    equation = "[{0}] + …"
 
     def infer(self, x: Spec) -> Spec:
         """Keep the shape, or flatten it."""
@@ -454,6 +475,13 @@ class Cumsum(Linear):
         axis = 0 if self.axis is None else self.axis
         remaining = fn.flip(fn.cumsum(fn.flip(cotangent, axis), axis), axis)
         return remaining if self.axis is not None else fn.reshape(remaining, inputs[0].shape)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        (x,) = operands
+        if self.axis is None:
+            return ((np.arange(x.size).reshape(x.shape) <= index[0],),)
+        axis = axis_of(self.name, self.axis, x.ndim)
+        return ((*index[:axis], slice(index[axis] + 1), *index[axis + 1 :]),)
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:

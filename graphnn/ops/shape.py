@@ -212,6 +212,7 @@ class SumTo(Linear):
     shape: Any
     sized = ("shape",)
     formula = "sum_to({0}, {shape})"
+    equation = "[{0}] + …"
 
     def __post_init__(self) -> None:
         _shaped(self)
@@ -232,6 +233,11 @@ class SumTo(Linear):
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.broadcast_to(cotangent, inputs[0].shape)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        (x,) = operands
+        kept = [slice(None) if dim == 1 else i for i, dim in zip(index, self.shape, strict=True)]
+        return ((*[slice(None)] * (x.ndim - len(kept)), *kept),)
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         return product(inputs[0].shape)
@@ -424,6 +430,7 @@ class Pad(Op):
     pad_width: Any
     constant_values: Any = 0
     formula = "pad({0}, {pad_width})"
+    equation = ""
 
     def _pairs(self, ndim: int) -> list[tuple[int, int]]:
         widths = np.asarray(self.pad_width)
@@ -456,6 +463,11 @@ class Pad(Op):
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.pad(tangents[0], self.pad_width)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        (x,) = operands
+        place = tuple(i - before for i, (before, _) in zip(index, self._pairs(x.ndim), strict=True))
+        return (place if all(0 <= i < n for i, n in zip(place, x.shape, strict=True)) else None,)
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         return 0
@@ -600,6 +612,7 @@ class Eye(Op):
     dtype: str = "float64"
     sized = ("n",)
     formula = "I"
+    equation = ""
 
     def infer(self) -> Spec:
         return Spec(shape_of((self.n, self.n)), dtype_of(self.name, self.dtype))
