@@ -11,13 +11,14 @@ import numpy as np
 
 from ..errors import GraphnnError, LookupFailure, UsageError, ValueRangeError, near
 from ..execute.interpreter import Feed, Prepared, Step, memory_budget
-from ..graph import Array, Graph, Node, Scope, told_where
+from ..graph import Array, Graph, Node, Op, Scope, told_where
 from ..show import Shown, rendered, show_as
 from .conditions import Condition
 from .select import many, one
 from .sources import Lines, line_of, sources_of
 from .tape import Memory, Tape
 from .trace import Stats, Trace, prepared_for, stats_of, stopped_trace
+from .why import Why, ancestry, explain, influence, sample
 
 _FIRST_RUN = "run"
 
@@ -131,14 +132,17 @@ class Change(NamedTuple):
 
 
 class _Run:
-    """One way through the schedule: what was overridden, the values, and what it was without any override."""
+    """One way through the schedule: what was overridden, the values, and what it was without any override.
+
+    Of an overridden node there is the operation in the place of its own, or None where it was given a value.
+    """
 
     def __init__(
         self,
         name: str,
         tape: Tape,
         original: Prepared,
-        overridden: frozenset[Node] = frozenset(),
+        overridden: Mapping[Node, Op | None] = {},
         before: _Run | None = None,
     ) -> None:
         self.name = name
@@ -627,6 +631,94 @@ class Debugger(Shown):
                     waiting.append(user)
         raise LookupFailure(f'no way leads from "{here.name}" to what was asked for')
 
+    # --- why ------------------------------------------------------------------------------------------------
+
+    @told_where
+    def why(self, node: Node | str | None = None, index: Any = None) -> Why:
+        """Say of one element from which numbers it came, by which formula, on which line.
+
+        Parameters
+        ----------
+        node : Node or str, optional
+            The current node unless given.
+        index : tuple of int or int, optional
+            Which element, where there are several.
+
+        Returns
+        -------
+        Why
+
+        Raises
+        ------
+        AxisError, ShapeError
+            When there is no such element, or several and none is named.
+        UsageError
+            When the node has not run yet.
+        """
+        here = self._here(node)
+        step = self._known(here)
+        set_by_hand = here in self._run.overridden and self._run.overridden[here] is None
+        given = f"set in {self._run.name}" if set_by_hand else ""
+        op = None if set_by_hand else self._op_of(here)
+        return explain(here, index, step.value, step.operands, op=op, source=self.source_of(here), given=given)
+
+    @told_where
+    def ancestry(self, node: Node | str | None = None, index: Any = None) -> dict[Node, Array]:
+        """Return all that one element was made of, through forward and backward nodes alike.
+
+        Returns
+        -------
+        dict of Node to array
+            The flat indices of the elements, of each node that has a part; the node itself comes first.
+        """
+        here = self._here(node)
+        self._known(here)
+        sizes = self._tape.prepared.sizes
+        return ancestry(here, index, lambda other: self._known(other).operands, sizes=sizes, op_of=self._op_of)
+
+    @told_where
+    def influence(self, node: Node | str | None = None, index: Any = None) -> dict[Node, Array]:
+        """Return all of what has run that one element had a part in, directly or through others.
+
+        Returns
+        -------
+        dict of Node to array
+            As `ancestry`.
+        """
+        here = self._here(node)
+        self._known(here)
+        known = [other for other in self.order if self._is_known(other)]
+        return influence(
+            here,
+            index,
+            known,
+            lambda other: self._known(other).operands,
+            lambda other: self._known(other).value,
+            sizes=self._tape.prepared.sizes,
+            op_of=self._op_of,
+        )
+
+    @told_where
+    def sample(self, row: int, dim: str | None = None) -> dict[Node, Array]:
+        """Return one sample alone, from the feed to its cotangents: its row of every value that has run.
+
+        Parameters
+        ----------
+        row : int
+        dim : str, optional
+            The name of the dimension that the samples are along; the first of the first placeholder unless given.
+
+        Returns
+        -------
+        dict of Node to array
+            Views, without that dimension.
+        """
+        known = [other for other in self.order if self._is_known(other)]
+        return sample(known, row, dim, lambda other: self._known(other).value)
+
+    def _op_of(self, node: Node) -> Op:
+        return (self._run.overridden.get(node) or node.op).bound(self._tape.prepared.sizes)
+
     # --- what if --------------------------------------------------------------------------------------------
 
     def __setitem__(self, node: Node | str, value: Any) -> None:
@@ -665,14 +757,12 @@ class Debugger(Shown):
         node = self.node(node)
         if (value is None) == (not attributes):
             raise UsageError("a what-if gives a node a value, or its operation attributes: one of the two")
+        op = self._altered(node, attributes) if attributes else None
         prepared = self._tape.prepared
-        if value is not None:
-            prepared = prepared.with_value(node, value)
-        else:
-            prepared = prepared.with_op(node, self._altered(node, attributes))
-        return self._begin(prepared, node, self._run.overridden | {node}, name)
+        prepared = prepared.with_value(node, value) if op is None else prepared.with_op(node, op)
+        return self._begin(prepared, node, {**self._run.overridden, node: op}, name)
 
-    def _altered(self, node: Node, attributes: Mapping[str, Any]) -> Any:
+    def _altered(self, node: Node, attributes: Mapping[str, Any]) -> Op:
         unknown = [name for name in attributes if name not in node.op.settings]
         if unknown:
             hint = near(unknown[0], node.op.settings)
@@ -694,9 +784,10 @@ class Debugger(Shown):
         if node in original.given:
             given[node] = original.given[node]
         prepared = prepared._replace(binding=prepared.binding._replace(forwards=forwards), given=given)
-        self._begin(prepared, node, self._run.overridden - {node}, None)
+        overridden = {other: op for other, op in self._run.overridden.items() if other is not node}
+        self._begin(prepared, node, overridden, None)
 
-    def _begin(self, prepared: Prepared, node: Node, overridden: frozenset[Node], name: str | None) -> Change:
+    def _begin(self, prepared: Prepared, node: Node, overridden: Mapping[Node, Op | None], name: str | None) -> Change:
         if name is not None and name in self._runs:
             raise LookupFailure(f'there is already a run "{name}"')
         place = self._places[node]

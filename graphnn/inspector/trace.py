@@ -22,6 +22,7 @@ from ..graph.fetches import resolve
 from ..show import Shown, rendered
 from .select import many, one
 from .sources import Lines, line_of, sources_of
+from .why import Why, explain
 
 VERSION = 1
 KEEP = 2**24
@@ -357,6 +358,31 @@ class Trace(Shown):
         """
         meant = many(self.order, self.graph, target, op=op, scope=scope)
         return [self.records[place] for place in map(self._places.__getitem__, meant) if place < len(self)]
+
+    @told_where
+    def why(self, node: Node | str, index: Any = None) -> Why:
+        """Say of one element from which numbers it came, by which formula, on which line.
+
+        Parameters
+        ----------
+        node : Node or str
+        index : tuple of int or int, optional
+            Which element, where there are several.
+
+        Returns
+        -------
+        Why
+
+        Raises
+        ------
+        AxisError, ShapeError
+            When there is no such element, or several and none is named.
+        LookupFailure
+            When the value, or that of an operand, was too large to be kept.
+        """
+        record = self[node]
+        operands = [self[operand].value for operand in record.node.inputs]
+        return explain(record.node, index, record.value, operands, sizes=self.prepared.sizes, source=record.source)
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return the records as plain dicts, as ``pandas.DataFrame`` takes them."""

@@ -142,6 +142,7 @@ def explain(
     op: Op | None = None,
     sizes: Mapping[str, int] | None = None,
     source: str | None = None,
+    given: str = "",
 ) -> Why:
     """Return where one element of a node's value comes from.
 
@@ -160,6 +161,8 @@ def explain(
         Of the dimensions that the node's operation names.
     source : str, optional
         The text of the user's line.
+    given : str
+        Who gave the value, where the operation did not.
 
     Returns
     -------
@@ -185,14 +188,15 @@ def explain(
     """
     value, arrays = np.asarray(value), [np.asarray(operand) for operand in operands]
     at = element_of(node, index, value.shape)
-    op = node.op.bound(sizes or {}) if op is None else op
-    entries = op.reads(at, arrays)
+    if op is None:
+        op = node.op if given else node.op.bound(sizes or {})
+    entries = [None] * len(arrays) if given else op.reads(at, arrays)
     reads = [
         _read(operand, position, entry, array)
         for position, (operand, entry, array) in enumerate(zip(node.inputs, entries, arrays, strict=True))
     ]
     said = number(value[at])
-    kind = _kind(node)
+    kind = given or _kind(node)
     if kind:
         made = f", {kind}"
     else:
