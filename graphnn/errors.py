@@ -176,7 +176,9 @@ def restated(error: Exception, message: str) -> GraphnnError:
     ValueRangeError('matmul: no, at model.py:3')
     """
     if isinstance(error, GraphnnError):
-        return type(error)(message)
+        told = type(error)(message)
+        told.stopped = error.stopped
+        return told
     for builtin, ours in _BY_BUILTIN:
         if isinstance(error, builtin):
             return ours(message)

@@ -282,10 +282,7 @@ def _encoded(
             )
             for scope in scopes
         ],
-        "operations": [
-            (op.name, _foreign_module(op), count, {name: _listed(value) for name, value in op.attributes.items()})
-            for op, count in operations
-        ],
+        "operations": [(op.name, _foreign_module(op), count, settings_of(op)) for op, count in operations],
         "specs": [(dtype.name, list(shape)) for dtype, shape in specs],
         "lines": [(origin.file, origin.line or 0) for origin in lines],
         "outputs": [(str(name), node_row[node]) for name, node in graph.outputs.items() if node in node_row],
@@ -338,6 +335,11 @@ def _value(node: Node, state: Mapping[Node, Array]) -> Array:
 def _foreign_module(op: Op) -> str:
     module = type(op).__module__
     return "" if module.startswith(f"{__package__}.") else module
+
+
+def settings_of(op: Op) -> dict[str, Any]:
+    """Return the attributes of an operation as a file holds them."""
+    return {name: _listed(value) for name, value in op.attributes.items()}
 
 
 def _listed(value: Any) -> Any:
@@ -478,7 +480,7 @@ def _operation(row: tuple[Any, ...], unknown: bool) -> tuple[Op, int]:
             f"the operation {_short(name)} is not defined: import the module that defines it{told}, then load again"
         )
     try:
-        op = cls(**{attribute: _tupled(value) for attribute, value in attributes.items()})
+        op = from_settings(cls, attributes)
     except Exception as error:
         raise FileFormatError(
             f"the operation {_short(name)} does not take its attributes: {_legible(error)}"
@@ -486,6 +488,11 @@ def _operation(row: tuple[Any, ...], unknown: bool) -> tuple[Op, int]:
     if isinstance(op, Parameter) and type(op.trainable) is not bool:
         raise FileFormatError(f"a parameter is trainable or not, and not {_short(op.trainable)}")
     return op, operands
+
+
+def from_settings(cls: type[Op], attributes: Mapping[str, Any]) -> Op:
+    """Return the operation of some attributes, as a file holds them; what it cannot take raises anything."""
+    return cls(**{name: _tupled(value) for name, value in attributes.items()})
 
 
 def _dtype(name: Any) -> np.dtype[Any]:

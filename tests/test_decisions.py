@@ -177,26 +177,31 @@ MISFITS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]], type[Excepti
         lambda a, b: a @ b,
         [(2, 3), (2, 4)],
         ValueError,
-        "matmul cannot multiply (2, 3) by (2, 4): 3 columns meet 2 rows",
+        "matmul cannot multiply (2, 3) by (2, 4): axis 1 of operand 0 is 3, axis 0 of operand 1 is 2",
     ),
     "matmul of vectors": (
         lambda a, b: a @ b,
         [(3,), (4,)],
         ValueError,
-        "matmul cannot multiply (3,) by (4,): 3 elements meet 4 elements",
+        "matmul cannot multiply (3,) by (4,): axis 0 of operand 0 is 3, axis 0 of operand 1 is 4",
     ),
     "batches of matmul": (
         lambda a, b: a @ b,
         [(2, 3, 4), (5, 4, 6)],
         ValueError,
-        "matmul cannot multiply (2, 3, 4) by (5, 4, 6): the batches (2,) and (5,) do not broadcast",
+        "matmul cannot multiply (2, 3, 4) by (5, 4, 6): axis 0 of operand 0 is 2, axis 0 of operand 1 is 5",
     ),
-    "broadcasting": (lambda a, b: a + b, [(2, 3), (4,)], ValueError, "add cannot broadcast (2, 3) with (4,)"),
+    "broadcasting": (
+        lambda a, b: a + b,
+        [(2, 3), (4,)],
+        ValueError,
+        "add cannot broadcast (2, 3) with (4,): axis 1 of operand 0 is 3, axis 0 of operand 1 is 4",
+    ),
     "broadcasting three": (
         lambda a, b, c: gn.where(a > 0, b, c),
         [(2, 3), (1,), (5, 3)],
         ValueError,
-        "where cannot broadcast (2, 3) with (1,) with (5, 3)",
+        "where cannot broadcast (2, 3) with (1,) with (5, 3): axis 0 of operand 0 is 2, axis 0 of operand 2 is 5",
     ),
     "reshape": (
         lambda a: gn.reshape(a, (4, 2)),
@@ -208,19 +213,19 @@ MISFITS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]], type[Excepti
         lambda a: gn.broadcast_to(a, (4, 3)),
         [(2, 3)],
         ValueError,
-        "broadcast_to cannot stretch (2, 3) to (4, 3)",
+        "broadcast_to cannot stretch (2, 3) to (4, 3): axis 0 is 2, and axis 0 is to be 4",
     ),
     "concatenation": (
         lambda a, b: gn.concatenate([a, b], axis=0),
         [(2, 3), (2, 4)],
         ValueError,
-        "concatenate along axis 0 cannot join (2, 3) and (2, 4): on axis 1, 4 meets 3",
+        "concatenate along axis 0 cannot join (2, 3) and (2, 4): axis 1 of operand 0 is 3, axis 1 of operand 1 is 4",
     ),
     "stack": (
         lambda a, b: gn.stack([a, b]),
         [(2, 3), (2, 4)],
         ValueError,
-        "stack takes operands of one shape, got (2, 3) and (2, 4)",
+        "stack takes operands of one shape, got (2, 3) and (2, 4): axis 1 of operand 0 is 3, axis 1 of operand 1 is 4",
     ),
     "squeeze": (
         lambda a: gn.squeeze(a, 0),
@@ -232,7 +237,7 @@ MISFITS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]], type[Excepti
         lambda a, b: gn.einsum("ij,jk->ik", a, b),
         [(2, 3), (4, 5)],
         ValueError,
-        'einsum: "j" is 3 before operand 1, where it is 4',
+        'einsum: "j" of "ij,jk->ik" has two sizes: axis 1 of operand 0 is 3, axis 0 of operand 1 is 4',
     ),
     "max of nothing": (
         lambda a: gn.max(a, axis=0),
@@ -344,7 +349,7 @@ def test_a_misfit_shows_each_operand_and_where_it_was_made() -> None:
     with refused(ValueError, "matmul cannot multiply") as caught:
         x @ w
     assert str(caught.value) == (
-        "matmul cannot multiply (batch, 3) by (2, 4): 3 columns meet 2 rows\n"
+        "matmul cannot multiply (batch, 3) by (2, 4): axis 1 of operand 0 is 3, axis 0 of operand 1 is 2\n"
         f'  operand 0: "x" (batch, 3) float64, a placeholder made at test_decisions.py:{line}\n'
         f'  operand 1: "w" (2, 4) float64, a parameter made at test_decisions.py:{line}\n'
         f"  at test_decisions.py:{line + 3}"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from threading import RLock
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import UsageError, ValueRangeError
-from ..graph import Graph, Node, sealed, told_where
+from ..graph import Array, Graph, Node, sealed, told_where
 from ..graph.fetches import ancestors, resolve
 from .interpreter import Feed, Observer, Prepared, checked_guard, collect, handed_out, prepare
+from .plan import Plan
 
-_BACKENDS = ("numpy",)
+_BACKENDS = ("numpy", "interpreter")
+_MOST_PLANS = 16
 
 
 class Compiled:
@@ -35,14 +37,17 @@ class Compiled:
         self.graph: Graph
         self.graph, self.fetches, self._rebuild = resolve(fetches, graph, updates or ())
         self.updates = {} if updates is None else self._with_advances(updates)
+        self.backend = backend
         self.guard = checked_guard(guard)
         self.observers: list[Observer] = []
         """See each call's evaluation while they are in this list."""
         self._wanted = [*self.fetches, *self.updates.values()]
+        self._plans: dict[tuple[int | None, ...], Plan] = {}
+        self._latest: Plan | None = None
         self._trains = any(parameter.trainable for parameter in self.updates)
         self._alone: AbstractContextManager[Any] = nullcontext()
         if self.updates:
-            self._alone = self.graph.caches.setdefault("updating", RLock())
+            self._alone = updating(self.graph)
 
     def _with_advances(self, updates: Mapping[Any, Any]) -> dict[Node, Node]:
         checked = dict(self.graph._checked_update(parameter, node) for parameter, node in updates.items())
@@ -93,18 +98,70 @@ class Compiled:
             return self._called(feed, sizes)
 
     def _called(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Any:
-        prepared = self.prepared(feed, sizes)
-        if self.observers:
-            prepared = prepared.of_its_own()
-        results = handed_out(collect(prepared, self.guard, self.updates, self.observers))
+        if self.backend == "numpy" and self.guard is None and not self.observers:
+            results = self._planned(feed, sizes)
+        else:
+            prepared = self.prepared(feed, sizes)
+            if self.observers:
+                prepared = prepared.of_its_own()
+            results = handed_out(collect(prepared, self.guard, self.updates, self.observers))
         count = len(self.fetches)
         following = dict(zip(self.updates, map(sealed, results[count:]), strict=True))
         self.graph.state.update(following)  # all at once: no other thread sees a part of it
         return self._rebuild(results[:count])
 
+    def _planned(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Sequence[Array]:
+        latest = self._latest
+        if latest is not None and sizes is None and (fed := latest.fitting(feed or {})) is not None:
+            state = self.graph.state
+            try:
+                return latest(*fed, *[state[parameter] for parameter in latest.parameters])
+            except Exception as error:  # noqa: BLE001 - told anew
+                self._told(self.prepared(feed), error)
+        prepared = self.prepared(feed, sizes)
+        plan = self._latest = self._plan_of(prepared)
+        try:
+            return plan(*[prepared.given[node] for node in plan.given])
+        except Exception as error:  # noqa: BLE001 - told anew
+            self._told(prepared, error)
+
+    def _told(self, prepared: Prepared, error: Exception) -> NoReturn:
+        """Raise the error of a plan as the interpreter tells it, with node and operands."""
+        collect(prepared, None, self.updates)
+        raise error
+
+    def _plan_of(self, prepared: Prepared) -> Plan:
+        key = tuple([prepared.sizes.get(name) for name in prepared.program.names])
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            plan = self._plans[key] = Plan(prepared)
+        return plan
+
+    def plan(self, feed: Feed | None = None, sizes: Mapping[str, int] | None = None) -> Plan:
+        """Return the plan for the sizes of a feed: its ``source``, and what it ``explain()``s.
+
+        Parameters
+        ----------
+        feed, sizes
+            As a call takes them.
+
+        Returns
+        -------
+        Plan
+        """
+        return self._plan_of(self.prepared(feed, sizes))
+
     def __repr__(self) -> str:
         names = ", ".join(node.name for node in self.fetches)
         return f'<compiled step of "{self.graph.name}": {names}; {len(self.updates)} updates>'
+
+
+def updating(graph: Graph) -> AbstractContextManager[Any]:
+    """Return what is to be held while the state of a graph is read and then updated: others wait."""
+    alone: AbstractContextManager[Any] = graph.caches.setdefault("updating", RLock())
+    return alone
 
 
 def _check_rows(prepared: Prepared) -> None:
@@ -134,7 +191,9 @@ def compile(
         ``{parameter: node of its next value}``, as ``optimizer.updates(loss)`` returns it. With updates, be they
         ``{}``, the counters of random nodes that are read move on by themselves; with None nothing changes, and
         dropout draws the same mask at every call.
-    backend : {"numpy"}
+    backend : {"numpy", "interpreter"}
+        "numpy": a plan, straight-line NumPy for each set of sizes; "interpreter": node by node, as `run` does. Under a
+        guard, or while a recording is attached, evaluation goes node by node, too.
     guard : {None, "nan", "finite"}
         "nan": a NaN anywhere raises before any update is made; "finite": an infinity, too. ``error.debug()`` opens
         the debugger there.

@@ -239,6 +239,12 @@ class Prepared(NamedTuple):
     binding: Binding
     given: dict[Node, Array]
     sizes: Mapping[str, int]
+    altered: Mapping[Node, Op] = {}
+
+    @property
+    def fits_any_memory(self) -> bool:
+        """Whether no value is so large that its size is held against the memory that is free."""
+        return _fits_any_memory(self.program.graph, self.binding)
 
     def shape_of(self, node: Node) -> tuple[int, ...]:
         """Return the shape that a node's value has in this run."""
@@ -284,13 +290,15 @@ class Prepared(NamedTuple):
             raise ShapeError(
                 f'{op!r} would give {spec}, where "{node.name}" is {node.spec}: what reads it would not fit'
             )
-        return self._with(node, _forward(node, op, self.sizes))
+        found = self._with(node, _forward(node, op, self.sizes))
+        return found._replace(altered={**found.altered, node: op})
 
     def _with(self, node: Node, forward: Forward | None) -> Prepared:
         forwards = self.binding.forwards.copy()
         forwards[self.program.order.index(node)] = forward
         given = {kept: value for kept, value in self.given.items() if kept is not node}
-        return self._replace(binding=self.binding._replace(forwards=forwards), given=given)
+        altered = {kept: op for kept, op in self.altered.items() if kept is not node}
+        return self._replace(binding=self.binding._replace(forwards=forwards), given=given, altered=altered)
 
 
 class Stop(NamedTuple):
@@ -342,7 +350,7 @@ def prepare(
                     f'sizes= speaks of "{name}", which is no dimension of "{graph.name}".{near(name, known)}'
                 )
     binding = program.bound(bound)
-    if binding.largest > _ALWAYS_FITS or graph.memory_budget is not None:
+    if not _fits_any_memory(graph, binding):
         _check_memory(graph, binding)
     fed = {node: _settled(node, given[node]) for node in program.placeholders}
     return Prepared(program, binding, graph.state | fed, bound)
@@ -452,6 +460,10 @@ def _misshapen(node: Node, array: Array) -> str:
     )
 
 
+def _fits_any_memory(graph: Graph, binding: Binding) -> bool:
+    return binding.largest <= _ALWAYS_FITS and graph.memory_budget is None
+
+
 def _check_memory(graph: Graph, binding: Binding) -> None:
     budget = memory_budget(graph)
     if binding.largest > budget and binding.largest_node is not None:
@@ -502,7 +514,7 @@ def evaluate(
     GraphnnError
         Where an operation fails; its ``stopped`` says where.
     """
-    program, binding, given, _ = prepared
+    program, binding, given = prepared.program, prepared.binding, prepared.given
     order, dying = program.order, program.dying
     constants = program.graph._constants
     ndarray = np.ndarray

@@ -27,7 +27,7 @@ from ..errors import (
 from ..show import Shown
 from .dag import Dag, NodeData
 from .dimensions import Shape, shape_of, shown
-from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, fn, operation, told_where
+from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, fn, misfit, operation, told_where
 from .origin import Origin, origin_of, user_origin
 
 
@@ -572,7 +572,7 @@ class Graph(Shown):
         try:
             spec = op.infer(*[node.spec for node in nodes])
         except GraphnnError as error:
-            raise self._misfit(op, nodes, error) from None
+            raise misfit(op, nodes, error) from None
         # Most nodes are of their first operand's shape and dtype: they share its spec.
         first = nodes[0].spec if nodes else spec
         alike = spec.shape == first.shape and spec.dtype is first.dtype
@@ -600,12 +600,6 @@ class Graph(Shown):
             else:
                 nodes.append(self._fixed(value, f"an operand of {op.name}"))
         return nodes
-
-    def _misfit(self, op: Op, nodes: tuple[Node, ...], error: GraphnnError) -> GraphnnError:
-        lines = [str(error) if str(error).startswith(op.name) else f"{op.name}: {error}"]
-        for position, node in enumerate(nodes):
-            lines.append(f'  operand {position}: "{node.name}" {node.spec}, a {node.op.name} made at {node.origin}')
-        return restated(error, "\n".join(lines))
 
     def _make(self, op: Op, inputs: tuple[Node, ...], spec: Spec, name: str) -> Node:
         node = Node()

@@ -7,12 +7,25 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast, dataclass_transform
 
 import numpy as np
 
-from ..errors import DtypeError, GraphError, GraphnnError, LookupFailure, NoRuleError, UsageError, near, placed
+from ..errors import (
+    AxisError,
+    DtypeError,
+    GraphError,
+    GraphnnError,
+    LookupFailure,
+    NoRuleError,
+    ShapeError,
+    UsageError,
+    near,
+    placed,
+    restated,
+)
 from .dimensions import Constraint, Dim, Shape, dimension, evaluate, names_in, product, shown
+from .forms import flatten
 from .origin import user_origin
 
 if TYPE_CHECKING:
@@ -71,6 +84,10 @@ class Op:
     """Whether a Python number as operand takes the dtype of the others, as beside a ufunc."""
     differentiable: ClassVar[bool] = True
     """Whether a gradient passes; floor, comparisons and integer operations let none through."""
+    elementwise: ClassVar[bool] = False
+    """Whether it acts on each element by itself."""
+    folds: ClassVar[bool] = True
+    """Whether a plan may compute it once and for all where its operands are constants."""
     formula: ClassVar[str] = ""
     equation: ClassVar[str | None] = None
     """The formula of one element, where it is not `formula`; "" where it only stands in another place.
@@ -203,6 +220,34 @@ class Op:
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         """Return the number of floating-point operations: by default one an element of the output."""
         return product(output.shape)
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        """Write how a plan computes it, for sizes that are known; by default one call.
+
+        Parameters
+        ----------
+        write : Lowering
+            Takes NumPy code: ``write.each`` of what is elementwise, ``write.call`` of what has an ``out=``, …
+        spot : Spot
+            The shape and dtype of the result.
+        *operands : Value
+            Their shapes and dtypes.
+
+        Returns
+        -------
+        Value
+            To the bit what `forward` gives.
+        """
+        slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
+        forward = type(self).forward
+        if isinstance(forward, np.ufunc):
+            # NumPy deprecates a third argument by position for these two.
+            out = "out=" if forward in (np.maximum, np.minimum) else ""
+            code = f"{forward.__name__}({slots}, {out}{{out}})"
+        else:
+            code = f"{write.function(self.forward, self.name)}({slots}, out={{out}})"
+        make = write.each if self.elementwise else write.call
+        return make(code, *operands, shape=spot.shape, dtype=spot.dtype)
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
@@ -390,6 +435,34 @@ def told_where(function: _Function) -> _Function:
     return cast("_Function", told)
 
 
+class Unbuilt(NamedTuple):
+    """What could not be built, and of what: where an error of building came from.
+
+    Attributes
+    ----------
+    op : Op
+    operands : tuple of Node
+    scope : str
+        The path of the scope in which it was to be.
+    """
+
+    op: Op
+    operands: tuple[Node, ...]
+    scope: str
+
+
+def misfit(op: Op, operands: Sequence[Node], error: GraphnnError) -> GraphnnError:
+    """Return an error of building with the operands in its message, and in `stopped` what could not be built."""
+    lines = [str(error) if str(error).startswith(op.name) else f"{op.name}: {error}"]
+    for position, node in enumerate(operands):
+        lines.append(f'  operand {position}: "{node.name}" {node.spec}, a {node.op.name} made at {node.origin}')
+    told = restated(error, "\n".join(lines))
+    if operands:
+        scope = operands[0].graph._scope
+        told.stopped = Unbuilt(op, tuple(operands), scope.path if scope is not None else "")
+    return told
+
+
 class Functions:
     """Every operation as a function: ``fn.exp(x)``; a rule finds the operations it needs here, by name."""
 
@@ -428,5 +501,18 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
     for taken in (registry.get(name), _compositions.get(name)):
         if taken is not None and taken.__module__ != function.__module__:
             raise GraphError(f'"{name}" is already defined by {taken.__module__}; give the function another name')
-    _compositions[name] = told = told_where(function)
+
+    @wraps(function)
+    def with_operands(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (ShapeError, AxisError) as error:
+            # What an operation refused names its operands already.
+            given, _ = flatten([*args, *kwargs.values()])
+            operands = [value for value in given if hasattr(value, "spec")]
+            if error.stopped is not None or error.origin is not None or not operands:
+                raise
+            raise misfit(Unknown(name), operands, error) from None
+
+    _compositions[name] = told = told_where(with_operands)
     return told

@@ -23,7 +23,7 @@ _Test = Callable[[Step, Before], bool]
 _MOST = 200  # characters, so that nothing is nested too deeply
 _SATURATED = 0.9
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf))"
+    r"\s*(?:(?P<number>[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf(?![A-Za-z_])))"
     r"|(?P<word>[A-Za-z_]+)|(?P<sign><=|>=|==|!=|[<>()\[\],]))"
 )
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -180,7 +180,7 @@ class Condition:
         if self._is_next("["):
             while not self._is_next("]"):
                 number = self._number()
-                if number != int(number):
+                if not number.is_integer():
                     self._refuse(f"has {number} where an index should come")
                 index.append(int(number))
                 self._is_next(",")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import GraphnnError, LookupFailure, UsageError, ValueRangeError, near
+from ..execute.compiled import updating
 from ..execute.interpreter import Feed, Prepared, Step, memory_budget
 from ..graph import Array, Graph, Node, Op, Scope, told_where
 from ..show import Shown, rendered, show_as
@@ -17,7 +18,7 @@ from .conditions import Condition
 from .select import many, one
 from .sources import Lines, line_of, sources_of
 from .tape import Memory, Tape
-from .trace import Stats, Trace, prepared_for, stats_of, stopped_trace
+from .trace import Stats, Trace, prepared_for, stats_of, stopped_trace, tell_updates
 from .why import Why, ancestry, explain, influence, sample
 
 _FIRST_RUN = "run"
@@ -277,7 +278,7 @@ class Debugger(Shown):
 
     def node(self, node: Node | str) -> Node:
         """Return the node of this run that is meant: by itself, or by name of node, scope or output."""
-        return one(self.order, self.graph, node)
+        return one(self._places, self.graph, node)
 
     @told_where
     def __getitem__(self, node: Node | str) -> Spot:
@@ -319,7 +320,7 @@ class Debugger(Shown):
         try:
             step = self._tape.at(place)
         except GraphnnError as error:
-            self.error = str(error)
+            self._failed(error)
             raise
         self.error = ""
         self._position += 1
@@ -328,6 +329,10 @@ class Debugger(Shown):
         if step.node in self._watched:
             self._report_watches()
         return step
+
+    def _failed(self, error: GraphnnError) -> None:
+        self.error = str(error)
+        tell_updates(error, self.updates)
 
     def _hit(self, step: Step) -> Breakpoint | None:
         for breakpoint in self.breakpoints:
@@ -398,7 +403,7 @@ class Debugger(Shown):
             Of the operation that it stands after now.
         """
         if isinstance(target, (int, np.integer)):
-            if not 0 <= target <= len(self._operations):
+            if isinstance(target, bool) or not 0 <= target <= len(self._operations):
                 raise ValueRangeError(f"there are positions 0 to {len(self._operations)}, and not {target}")
             position = int(target)
         else:
@@ -504,19 +509,16 @@ class Debugger(Shown):
         ValueRangeError
             When the condition means nothing.
         """
-        if isinstance(when, str):
-            when = Condition(when)
-        if when is not None and not callable(when):
-            raise UsageError(f"when= is a condition in words or a function of a step, not {type(when).__name__}")
+        when = None if when is None else _condition(when)
         nodes = [node for node in many(self.order, self.graph, target, op=op, scope=scope) if self._is_operation(node)]
-        if not nodes:
-            raise UsageError(f"{_told(target)} is known before the run: there is nothing to stop at")
-        if when is None and isinstance(target, str) and target in self.graph.scopes and target not in self.graph.dag:
-            nodes = nodes[:1]
-        self._numbers += 1
         named = ", ".join(
             [_told(target)] * (target is not None) + [f"{k} {v}" for k, v in (("op", op), ("scope", scope)) if v]
         )
+        if not nodes:
+            raise UsageError(f"{named or 'this run'} is known before the run: there is nothing to stop at")
+        if when is None and isinstance(target, str) and target in self.graph.scopes and target not in self.graph.dag:
+            nodes = nodes[:1]
+        self._numbers += 1
         breakpoint = Breakpoint(self._numbers, named or "any node", nodes, when)
         self.breakpoints.append(breakpoint)
         return breakpoint
@@ -576,7 +578,7 @@ class Debugger(Shown):
         target : optional
             Only these nodes, as `break_at` takes them.
         """
-        condition = Condition(when) if isinstance(when, str) else when
+        condition = _condition(when)
         asked = many(self.order, self.graph, target)
         return [node for node in asked if self._is_known(node) and self._holds(condition, self._known(node))]
 
@@ -783,7 +785,9 @@ class Debugger(Shown):
         given = {kept: value for kept, value in prepared.given.items() if kept is not node}
         if node in original.given:
             given[node] = original.given[node]
-        prepared = prepared._replace(binding=prepared.binding._replace(forwards=forwards), given=given)
+        altered = {kept: op for kept, op in prepared.altered.items() if kept is not node}
+        binding = prepared.binding._replace(forwards=forwards)
+        prepared = prepared._replace(binding=binding, given=given, altered=altered)
         overridden = {other: op for other, op in self._run.overridden.items() if other is not node}
         self._begin(prepared, node, overridden, None)
 
@@ -791,7 +795,7 @@ class Debugger(Shown):
         if name is not None and name in self._runs:
             raise LookupFailure(f'there is already a run "{name}"')
         place = self._places[node]
-        dependent = self._dependent(place)
+        dependent = self._dependent(place, prepared)
         tape = self._tape.branch(prepared, {place, *dependent})
         before = self._run
         self._enter(_Run(name or self._new_name("what-if"), tape, before.original, overridden, before))
@@ -812,17 +816,17 @@ class Debugger(Shown):
             try:
                 self._tape.at(place)
             except GraphnnError as error:
-                self.error = str(error)
+                self._failed(error)
                 self._position = self._ranks[place]
                 self._stale |= {self.order[later] for later in places[i:]}
                 raise
 
-    def _dependent(self, place: int) -> list[int]:
-        """Return the places of the schedule that depend on one, in their order."""
+    def _dependent(self, place: int, prepared: Prepared) -> list[int]:
+        """Return the places of the schedule whose values depend on one, in their order: none that were given."""
         found = {place}
-        operands = self._tape.prepared.program.operands
+        operands, forwards = prepared.program.operands, prepared.binding.forwards
         for later in range(place + 1, len(self.order)):
-            if not found.isdisjoint(operands[later]):
+            if forwards[later] is not None and not found.isdisjoint(operands[later]):
                 found.add(later)
         return sorted(found - {place})
 
@@ -891,9 +895,8 @@ class Debugger(Shown):
         times = [tape.times.get(place, 0.0) for place in range(until)]
         stopped = None if self.finished else until
         values = [step.value for step in steps]
-        return Trace(
-            tape.prepared, values, times, self.updates, stopped=stopped, error=self.error, sources=self.sources
-        )
+        error = self.error if tape is self._tape else ""
+        return Trace(tape.prepared, values, times, self.updates, stopped=stopped, error=error, sources=self.sources)
 
     @told_where
     def commit(self) -> None:
@@ -908,14 +911,25 @@ class Debugger(Shown):
             raise UsageError("there are no updates to make: gn.debug(step, feed) of a compiled step has some")
         if not self.finished:
             raise UsageError(f"{len(self._operations) - self._position} operations are yet to run: dbg.resume() first")
-        given = self._run.original.given
-        for parameter in self.updates:
-            if self.graph.state[parameter] is not given.get(parameter):
-                raise UsageError(
-                    f'the state has moved on since this run began ("{parameter.name}" has another value): dbg.restart()'
-                )
         following = {parameter: self._known(node).value.copy() for parameter, node in self.updates.items()}
-        self.graph.state.update({node: self.graph._checked_value(node, value) for node, value in following.items()})
+        checked = {node: self.graph._checked_value(node, value) for node, value in following.items()}
+        given = self._run.original.given
+        with updating(self.graph):
+            for parameter in self.updates:
+                if self.graph.state[parameter] is not given.get(parameter):
+                    raise UsageError(
+                        f'the state has moved on since this run began ("{parameter.name}" has another value): '
+                        "dbg.restart()"
+                    )
+            self.graph.state.update(checked)
+
+
+def _condition(when: Any) -> Any:
+    if isinstance(when, str):
+        return Condition(when)
+    if not callable(when):
+        raise UsageError(f"when= is a condition in words or a function of a step, not {type(when).__name__}")
+    return when
 
 
 def _count(n: Any) -> int:

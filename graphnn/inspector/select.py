@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -10,7 +10,7 @@ from ..errors import LookupFailure, UsageError, near
 from ..graph import Graph, Node
 
 
-def one(order: Sequence[Node], graph: Graph, target: Any) -> Node:
+def one(order: Collection[Node], graph: Graph, target: Any) -> Node:
     """Return the node of a run that a user names: itself, its name, its scope's result, or an output.
 
     Raises
@@ -28,7 +28,7 @@ def one(order: Sequence[Node], graph: Graph, target: Any) -> Node:
         raise UsageError(f"a node or its name is asked for, not {type(target).__name__}")
     if target.graph is not graph:
         raise LookupFailure(f'"{target.name}" is a node of "{target.graph.name}", and this run is of "{graph.name}"')
-    if target not in set(order):
+    if target not in (order if isinstance(order, dict) else set(order)):
         hint = near(target.name, _names(order, graph))
         raise LookupFailure(f'"{target.name}" has no part in this run: its fetches do not need it.{hint}')
     return target

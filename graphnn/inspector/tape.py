@@ -88,6 +88,8 @@ class Tape:
                 self._last[dead] = place
         self._values: list[Any] = [None] * len(program.order)
         self._held: dict[int, None] = {}
+        self._roots = list(range(len(program.order)))
+        self._views: dict[int, set[int]] = {}
         for place, forward in enumerate(prepared.binding.forwards):
             if forward is None:
                 node = self._order[place]
@@ -151,7 +153,14 @@ class Tape:
     def _hold(self, place: int, value: Array) -> None:
         self._values[place] = value
         self._held[place] = None
-        if id(_owner(value)) not in self._free:
+        owner = _owner(value)
+        self._roots[place] = place
+        for operand in self._operands[place]:
+            other = self._values[operand]
+            if other is not None and _owner(other) is owner:
+                root = self._roots[place] = self._roots[operand]
+                self._views.setdefault(root, set()).add(place)
+        if id(owner) not in self._free:
             self.memory.add(value)
 
     def _drop(self, place: int) -> None:
@@ -165,19 +174,25 @@ class Tape:
         """Let go of all that can be computed again."""
         for place in list(self._held):
             self._drop(place)
+        self._evaluation, self._next = quietly(iter(())), -1  # which holds the last step
 
     def _make_room(self, place: int, needed: set[int]) -> bool:
         """Let go of values until that of a place fits; return whether none was needed."""
         memory, last = self.memory, self._last
+        unharmed = True
+        for i in self._views.get(place, ()):
+            if i in self._held:
+                # Views of what is to be made anew: the old and the new memory would both be held.
+                self._drop(i)
+                unharmed = unharmed and i not in needed
         node = self._order[place]
         size = prod(self.prepared.shape_of(node)) * node.dtype.itemsize
         if memory.bytes + size <= memory.budget:
-            return True
+            return unharmed
         for tape in memory.tapes:
             if tape is not self:
                 tape.forget()
         room = memory.budget * (1 - _SLACK) - size
-        unharmed = True
         spare = [i for i in self._held if not i <= place <= last[i]]
         while memory.bytes > room and spare:
             kept = []
@@ -200,6 +215,7 @@ class Tape:
         for place in self._held:
             if place not in changed and tape._values[place] is None:
                 tape._hold(place, self._values[place])
+        tape._roots, tape._views = self._roots.copy(), {root: views.copy() for root, views in self._views.items()}
         tape._stride = self._stride
         return tape
 

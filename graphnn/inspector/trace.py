@@ -16,8 +16,8 @@ from ..container import StrPath, write
 from ..errors import FileFormatError, GraphnnError, LookupFailure, UsageError, ValueRangeError
 from ..execute.compiled import Compiled
 from ..execute.interpreter import Feed, Observer, Prepared, Step, Stop, evaluate, prepare
-from ..files import from_data, loads, to_data
-from ..graph import Array, Graph, Node, Op, Origin, told_where
+from ..files import from_data, from_settings, loads, settings_of, to_data
+from ..graph import Array, Graph, Node, Op, Origin, Parameter, Placeholder, Unknown, told_where
 from ..graph.fetches import resolve
 from ..show import Shown, rendered
 from .select import many, one
@@ -314,7 +314,7 @@ class Trace(Shown):
     @told_where
     def __getitem__(self, node: Node | str) -> Record:
         """Return the record of a node, or of the node of that name, of the scope's result, or of the output."""
-        place = self._places[one(self.order, self.graph, node)]
+        place = self._places[one(self._places, self.graph, node)]
         if place >= len(self._kept):
             raise LookupFailure(f'"{self.order[place].name}" has no record: the run was stopped before it')
         return self.records[place]
@@ -426,11 +426,17 @@ class Trace(Shown):
                 arrays[f"value/{record.index}"] = kept
         for node in self.prepared.program.placeholders:
             arrays[f"feed/{node.name}"] = given[node]
+        for place, node in enumerate(self.order):
+            if node in given and not isinstance(node.op, (Parameter, Placeholder)):
+                arrays[f"given/{place}"] = given[node]
+        altered = [[self._places[node], settings_of(op)] for node, op in self.prepared.altered.items()]
         return {
             "graph": graph,
             "fetches": [node.name for node in self.fetches],
             "updates": [[parameter.name, node.name] for parameter, node in self.updates.items()],
-            "sizes": dict(self.prepared.sizes),
+            # What else was fed may have sizes, too, and is not kept.
+            "sizes": {name: size for name, size in self.prepared.sizes.items() if name in self.prepared.program.names},
+            "altered": altered,
             "times": list(self._times),
             "condensed": condensed,
             "stopped": self.stopped,
@@ -451,16 +457,24 @@ def _from_data(data: Any, arrays: dict[str, Array]) -> Trace:
 
 
 def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
-    by_kind: dict[str, dict[str, Array]] = {"state": {}, "feed": {}, "value": {}, "preview": {}}
+    by_kind: dict[str, dict[str, Array]] = {"state": {}, "feed": {}, "given": {}, "value": {}, "preview": {}}
     for name, array in arrays.items():
         array.flags.writeable = False
         kind, _, rest = name.partition("/")
         by_kind[kind][rest] = array
     graph = from_data(data["graph"], by_kind["state"], unknown=True)
     fetches = [_node(graph, name) for name in data["fetches"]]
-    updates = {_node(graph, a): _node(graph, b) for a, b in data["updates"]}
+    updates = dict(graph._checked_update(_node(graph, a), _node(graph, b)) for a, b in data["updates"])
+    if not set(fetches).issuperset(updates.values()):
+        raise FileFormatError("it has updates of which it has not computed the next values")
     prepared = prepare(graph, fetches, by_kind["feed"], data["sizes"])
     times, stopped, order = data["times"], data["stopped"], prepared.program.order
+    for key, array in by_kind["given"].items():
+        prepared = prepared.with_value(order[int(key)], array)
+    for place, attributes in data["altered"]:
+        node = order[place]
+        if not isinstance(node.op, Unknown):
+            prepared = prepared.with_op(node, from_settings(type(node.op), attributes))
     if not all(type(time) is float and time >= 0 for time in times) or len(times) > len(order):
         raise FileFormatError("its times are not one a node")
     if type(data["error"]) is not str or not (stopped is None or (type(stopped) is int and 0 <= stopped < len(order))):
@@ -598,9 +612,19 @@ def record(
     """Return the trace of an evaluation, up to and without the place `until`."""
     recorder = _Recorder(keep)
     with np.errstate(all="ignore"):
-        for _ in recorder.watch(evaluate(prepared, None if until is None else range(until))):
-            pass
+        try:
+            for _ in recorder.watch(evaluate(prepared, None if until is None else range(until))):
+                pass
+        except GraphnnError as failed:
+            tell_updates(failed, updates)
+            raise
     return Trace(prepared, recorder.kept, recorder.times, updates, stopped=until, error=error)
+
+
+def tell_updates(error: GraphnnError, updates: Mapping[Node, Node]) -> None:
+    """Have an error know the updates that would have been made."""
+    if isinstance(error.stopped, Stop):
+        error.stopped = error.stopped._replace(updates=updates)
 
 
 def stopped_trace(error: GraphnnError) -> Trace | None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError, UsageError
-from ..graph import Array, Dim, Node, Op, Spec, fn
+from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
+from ..graph.dimensions import same
 
 
 class Linear(Op, abstract=True):
@@ -113,6 +114,48 @@ def axes_of(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
     if len(set(axes)) < len(axes):
         raise ShapeError(f"{name}: an axis is named twice in {tuple(axis)}")
     return axes
+
+
+def clash(*ends: tuple[int, int, Dim]) -> str:
+    """Return which axes do not fit each other, given as (operand, axis, size).
+
+    Examples
+    --------
+    >>> clash((0, 1, "batch"), (1, 0, 4))
+    'axis 1 of operand 0 is batch, axis 0 of operand 1 is 4'
+    """
+    return ", ".join(f"axis {axis} of operand {operand} is {size}" for operand, axis, size in ends)
+
+
+def clash_in_broadcasting(shapes: Sequence[Shape], stretches: bool = True, axes: int = 0) -> str:
+    """Return which axes keep operands of these shapes from being broadcast, or from being of one shape.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple
+    stretches : bool
+        Whether a size of 1 fits any other.
+    axes : int
+        How many axes at the end of each do not matter.
+
+    Examples
+    --------
+    >>> clash_in_broadcasting([(2, 3), (5, 1, 4)])
+    'axis 1 of operand 0 is 3, axis 2 of operand 1 is 4'
+    """
+    if not stretches and len({len(shape) for shape in shapes}) > 1:
+        return "the numbers of axes differ"
+    for place in range(-1 - axes, -max(map(len, shapes)) - 1, -1):
+        met: list[tuple[int, int, Dim]] = []
+        for operand, shape in enumerate(shapes):
+            if -place > len(shape) or (stretches and shape[place] == 1):
+                continue
+            end = (operand, len(shape) + place, shape[place])
+            for other in met:
+                if same(other[2], end[2]) is None:
+                    return clash(other, end)
+            met.append(end)
+    raise AssertionError("there is a clash, or nobody would ask")
 
 
 def unbroadcast(index: tuple[int, ...], shape: Sequence[int]) -> tuple[int, ...]:

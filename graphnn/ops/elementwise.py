@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DivisionError, DtypeError, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Spec, fn
 from ..graph.dimensions import broadcast, shown
-from .base import into, unbroadcast
+from .base import clash_in_broadcasting, into, unbroadcast
 
 _Interval = tuple[float, float]
 
@@ -21,6 +21,7 @@ class Elementwise(Op, abstract=True):
     """Base of the operations that act on each element by itself."""
 
     weak = True
+    elementwise = True
     like: ClassVar[np.ufunc | None] = None
     """The ufunc whose promotion it follows, where `forward` is not a ufunc itself."""
     domain: ClassVar[tuple[_Interval, ...]] = ((-3.0, 3.0),)
@@ -30,7 +31,10 @@ class Elementwise(Op, abstract=True):
         """Broadcast the shapes; promote the dtypes as NumPy does."""
         met = broadcast([spec.shape for spec in inputs])
         if met is None:
-            raise ShapeError(f"{self.name} cannot broadcast {' with '.join(shown(spec.shape) for spec in inputs)}")
+            shapes = [spec.shape for spec in inputs]
+            raise ShapeError(
+                f"{self.name} cannot broadcast {' with '.join(map(shown, shapes))}: {clash_in_broadcasting(shapes)}"
+            )
         return Spec(met[0], self.result_dtype(*[spec.dtype for spec in inputs]), met[1])
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
@@ -131,6 +135,10 @@ class DivideBy(Elementwise):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return np.divide(x, self.count, out=out)
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        count = write.number(self.count, spot.dtype)
+        return write.each("divide({0}, {1}, {out})", *operands, count, shape=spot.shape, dtype=spot.dtype)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.divide_by(cotangent, self.count)
@@ -506,6 +514,13 @@ class Clip(Elementwise):
             return into(out, x)
         return np.clip(x, self.lo, self.hi, out=out)
 
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        (x,) = operands
+        if self.lo is None or self.hi is None or spot.dtype.kind != "f" or x.dtype != spot.dtype:
+            return super().plan(write, spot, x)
+        bounds = [write.number(bound, spot.dtype) for bound in (self.lo, self.hi)]
+        return write.each("clip({0}, {1}, {2}, {out})", x, *bounds, shape=spot.shape, dtype=spot.dtype)
+
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.where(fn.equal(inputs[0], output), cotangent, 0.0)
 
@@ -513,6 +528,11 @@ class Clip(Elementwise):
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         lo, hi = draw.choice([(-1.0, 1.5), (None, 0.5), (-0.5, None), (-1, 2), (None, None)])
         return cls(lo, hi), draw.broadcastable(1, cls.domain)
+
+
+_BITS = {2: "int16", 4: "int32", 8: "int64"}
+_FEW = 2048
+"""Elements up to which masked copies cost less than the calls that do without."""
 
 
 class Where(Elementwise):
@@ -531,6 +551,33 @@ class Where(Elementwise):
 
     def forward(self, condition: Array, x: Array, y: Array, out: Array | None = None) -> Any:
         return into(out, np.where(condition, x, y))
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        condition, x, y = operands
+        if condition.dtype.kind != "b" or x.dtype != y.dtype:
+            return super().plan(write, spot, *operands)
+        # np.where takes no out=, and a masked copy tells the elements apart one by one; bits are many at a time.
+        bits = _BITS.get(spot.dtype.itemsize) if spot.dtype.kind in "iuf" else None
+        if bits is None or condition.shape != spot.shape or math.prod(spot.shape) < _FEW:
+            code = "copyto({out}, {2})\ncopyto({out}, {1}, where={0})"
+            return write.call(code, *operands, shape=spot.shape, dtype=spot.dtype)
+        mask = write.each("negative({0}.view('int8'), {out})", condition, shape=spot.shape, dtype=np.int8)
+        taken = (
+            [mask]
+            if x.is_number(0)
+            else [mask, write.each("invert({0}, {out})", mask, shape=spot.shape, dtype=np.int8)]
+        )
+        parts = [
+            write.each(
+                f"bitwise_and({{0}}.view({bits!r}), {{1}}, {{out}}.view({bits!r}))", part, side, **spot.as_keywords()
+            )
+            for part, side in ((x, taken[0]), (y, taken[-1]))
+            if not part.is_number(0)
+        ]
+        if len(parts) < 2:
+            return parts[0] if parts else write.broadcast(x, spot.shape)
+        code = f"bitwise_or({{0}}.view({bits!r}), {{1}}.view({bits!r}), {{out}}.view({bits!r}))"
+        return write.each(code, *parts, **spot.as_keywords())
 
     def flows(self, i: int) -> bool:
         return i > 0
@@ -606,6 +653,12 @@ class Cast(Elementwise):
         np.copyto(out, x, casting="unsafe")
         return out
 
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        (x,) = operands
+        if x.dtype == spot.dtype:
+            return x
+        return write.each("copyto({out}, {0}, 'unsafe')", x, shape=spot.shape, dtype=spot.dtype)
+
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.cast(cotangent, inputs[0].dtype)
 
@@ -626,6 +679,9 @@ class StopGradient(Elementwise):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return x if out is None else into(out, x)
 
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        return operands[0]
+
 
 class Tally(Elementwise):
     """x, which counts something: over batches, tallies add up."""
@@ -640,6 +696,8 @@ class Tally(Elementwise):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, x)
+
+    plan = StopGradient.plan
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
@@ -746,6 +804,10 @@ class Relu(Elementwise):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return np.maximum(x, 0, out=out)
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        zero = write.number(0, spot.dtype)
+        return write.each("maximum({0}, {1}, out={out})", *operands, zero, shape=spot.shape, dtype=spot.dtype)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.where(fn.greater(inputs[0], 0), cotangent, 0.0)

@@ -607,6 +607,21 @@ def _flat(codes: Array, classes: int) -> Array:
     return places
 
 
+def _planned_places(write: Any, name: str, labels: Any, classes: int) -> Any:
+    """Write where the labels' elements lie in rows of classes; nodes of the same labels share it."""
+    starts = write.constant(np.arange(labels.size) * classes)
+    place = write.function(_places_of, "places")
+    flat = write.view("{0}.reshape(-1)", labels, (labels.size,))
+    return write.call(f"{place}({{0}}, {{1}}, {classes}, {{out}})", flat, starts, shape=(labels.size,), dtype=np.int64)
+
+
+def _places_of(labels: Array, starts: Array, classes: int, out: Array) -> None:
+    # Seen as unsigned, a negative label is larger than any number of classes.
+    if len(labels) and np.maximum.reduce(labels.view(np.uint64)) >= classes:
+        _codes("labels", labels, classes)
+    np.add(labels, starts, out)
+
+
 class Pick(Rearranging):
     """One element of each row of x, at the place that the row's label names.
 
@@ -633,6 +648,15 @@ class Pick(Rearranging):
     def forward(self, x: Array, labels: Array, out: Array | None = None) -> Any:
         codes = _codes(self.name, labels, x.shape[-1])
         return into(out, x.reshape(-1).take(_flat(codes, x.shape[-1])).reshape(labels.shape))
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        x, labels = operands
+        if not x.whole or not labels.whole or labels.dtype != np.int64:
+            return super().plan(write, spot, x, labels)
+        places = _planned_places(write, self.name, labels, x.shape[-1])
+        flat = write.view("{0}.reshape(-1)", x, (x.size,))
+        picked = write.call("{0}.take({1}, None, {out}, 'clip')", flat, places, shape=places.shape, dtype=spot.dtype)
+        return write.view(f"{{0}}.reshape({spot.shape})", picked, spot.shape)
 
     def flows(self, i: int) -> bool:
         return i == 0
@@ -665,6 +689,17 @@ class Place(Rearranging):
     def forward(self, x: Array, labels: Array, out: Array | None = None) -> Any:
         classes = int(self.classes)
         return into(out, _put(_codes(self.name, labels, classes), x.reshape(-1), classes, x.dtype))
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        x, labels = operands
+        number = x.repeats is not None and x.repeats.size == 1
+        if not (x.whole or number) or not labels.whole or labels.dtype != np.int64:
+            return super().plan(write, spot, x, labels)
+        places = _planned_places(write, self.name, labels, int(self.classes))
+        flat = x.repeats if number else write.view("{0}.reshape(-1)", x, (x.size,))
+        count = math.prod(spot.shape)
+        placed = write.call("{out}.fill(0)\n{out}[{1}] = {0}", flat, places, shape=(count,), dtype=spot.dtype)
+        return write.view(f"{{0}}.reshape({spot.shape})", placed, spot.shape)
 
     def flows(self, i: int) -> bool:
         return i == 0

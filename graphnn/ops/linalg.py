@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,17 @@ import numpy as np
 from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, composition, fn
 from ..graph.dimensions import Constraint, broadcast, multiply, product, same, shown
-from .base import Multilinear, Rearranging, axes_of, axis_of, into, line_of, unbroadcast
+from .base import (
+    Multilinear,
+    Rearranging,
+    axes_of,
+    axis_of,
+    clash,
+    clash_in_broadcasting,
+    into,
+    line_of,
+    unbroadcast,
+)
 
 
 def _promoted(ufunc: np.ufunc, name: str, x: Spec, y: Spec) -> np.dtype[Any]:
@@ -33,16 +44,14 @@ class Matmul(Multilinear):
         refused = f"matmul cannot multiply {shown(x.shape)} by {shown(y.shape)}"
         if not x.shape or not y.shape:
             raise ShapeError(f"{refused}: for a number there is multiply")
-        columns, rows = x.shape[-1], y.shape[-1 if len(y.shape) == 1 else -2]
-        met = same(columns, rows)
+        last, first = len(x.shape) - 1, max(len(y.shape) - 2, 0)
+        met = same(x.shape[last], y.shape[first])
         if met is None:
-            mine = "elements" if len(x.shape) == 1 else "columns"
-            other = "elements" if len(y.shape) == 1 else "rows"
-            raise ShapeError(f"{refused}: {columns} {mine} meet {rows} {other}")
+            raise ShapeError(f"{refused}: {clash((0, last, x.shape[last]), (1, first, y.shape[first]))}")
         stacks = x.shape[:-2], y.shape[:-2]
         batch = broadcast(stacks)
         if batch is None:
-            raise ShapeError(f"{refused}: the batches {shown(stacks[0])} and {shown(stacks[1])} do not broadcast")
+            raise ShapeError(f"{refused}: {clash_in_broadcasting([x.shape, y.shape], axes=2)}")
         shape = (*batch[0], *x.shape[-2:-1], *(y.shape[-1:] if len(y.shape) > 1 else ()))
         return Spec(shape, _promoted(np.matmul, self.name, x, y), met[1] + batch[1])
 
@@ -115,6 +124,10 @@ class Transpose(Rearranging):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.transpose(x, self.axes))
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        (x,) = operands
+        return write.view(f"{{0}}.transpose({self._order(len(x.shape))})", x, spot.shape)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         order = self._order(cotangent.ndim)
@@ -203,7 +216,7 @@ class Einsum(Multilinear):
     def infer(self, *inputs: Spec) -> Spec:
         terms, right = self._terms()
         if len(terms) != len(inputs):
-            raise ShapeError(f'einsum: "{self.subscripts}" does not fit {len(inputs)} operands')
+            raise ShapeError(f'einsum: "{self.subscripts}" is of {len(terms)} operands, and not of {len(inputs)}')
         sizes: dict[str, Dim] = {}
         constraints: tuple[Constraint, ...] = ()
         for i, (term, spec) in enumerate(zip(terms, inputs, strict=True)):
@@ -214,7 +227,7 @@ class Einsum(Multilinear):
                 # Within one operand nothing broadcasts: "ii" takes a diagonal.
                 met = same(own.get(letter, dim), dim)
                 if met is None:
-                    raise ShapeError(f'einsum: in operand {i}, "{letter}" is {own[letter]} and {dim}')
+                    raise self._misfit(terms[: i + 1], letter, inputs)
                 own[letter] = met[0]
                 constraints += met[1]
             for letter, dim in own.items():
@@ -224,11 +237,25 @@ class Einsum(Multilinear):
                     continue
                 met = same(known, dim)
                 if met is None:
-                    raise ShapeError(f'einsum: "{letter}" is {known} before operand {i}, where it is {dim}')
+                    raise self._misfit(terms[: i + 1], letter, inputs)
                 sizes[letter] = met[0]
                 constraints += met[1]
         shape = tuple(sizes[letter] for letter in right)
         return Spec(shape, np.result_type(*[spec.dtype for spec in inputs]), constraints)
+
+    def _misfit(self, terms: Sequence[str], letter: str, inputs: Sequence[Spec]) -> ShapeError:
+        ends = [
+            (operand, axis, inputs[operand].shape[axis])
+            for operand, term in enumerate(terms)
+            for axis, found in enumerate(term)
+            if found == letter
+        ]
+        one, other = next(
+            (one, other)
+            for one, other in combinations(ends, 2)
+            if same(one[2], other[2]) is None and (one[0] == other[0] or 1 not in (one[2], other[2]))
+        )
+        return ShapeError(f'einsum: "{letter}" of "{self.subscripts}" has two sizes: {clash(one, other)}')
 
     def forward(self, *arrays: Array, out: Array | None = None) -> Any:
         several = len(arrays) > 2
@@ -321,7 +348,7 @@ def einsum(subscripts: str, *operands: Any, name: str | None = None) -> Node:
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(operands):
-        raise ShapeError(f'einsum: "{subscripts}" does not fit {len(operands)} operands')
+        raise ShapeError(f'einsum: "{subscripts}" is of {len(terms)} operands, and not of {len(operands)}')
     unused = sorted(set(string.ascii_letters) - set(subscripts))
     counts = []
     for i, (term, x) in enumerate(zip(terms, operands, strict=True)):

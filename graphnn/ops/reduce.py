@@ -91,6 +91,15 @@ class Folding(Reduction, abstract=True):
         """Reduce by the ufunc."""
         return self.ufunc.reduce(x, axis=self.axis, keepdims=self.keepdims, out=out)
 
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        """Reduce by the ufunc."""
+        if operands[0].size == 0:
+            return super().plan(write, spot, *operands)
+        code = (
+            f"{self.ufunc.__name__}.reduce({{0}}, {self.over(len(operands[0].shape))}, None, {{out}}, {self.keepdims})"
+        )
+        return write.call(code, *operands, shape=spot.shape, dtype=spot.dtype)
+
 
 class Sum(Folding, Linear):
     """The sum over axes; 0 of nothing. Small integers and bools add up in 64 bits."""
@@ -129,6 +138,16 @@ class Mean(Reduction, Linear):
             return np.mean(x, axis=self.axis, keepdims=self.keepdims, out=out)
         _warn(f"mean of nothing: the operand has shape {shown(x.shape)}")
         return self._no_number(x, out)
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        (x,) = operands
+        axes = self.over(len(x.shape))
+        count = math.prod(x.shape[axis] for axis in axes)
+        # Beyond that, a float32 has no room for the count, by which NumPy divides in float64.
+        if x.dtype.kind != "f" or not 0 < count < 2**24:
+            return super().plan(write, spot, x)
+        total = write.call(f"add.reduce({{0}}, {axes}, None, {{out}}, {self.keepdims})", x, **spot.as_keywords())
+        return write.each("divide({0}, {1}, {out})", total, write.number(count, spot.dtype), **spot.as_keywords())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs

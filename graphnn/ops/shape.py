@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ShapeError, UsageError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, composition, fn
 from ..graph.dimensions import Constraint, add, floor_divide, multiply, product, same, shape_of, shown
-from .base import Linear, Rearranging, axes_of, axis_of, dtype_of, into
+from .base import Linear, Rearranging, axes_of, axis_of, clash_in_broadcasting, dtype_of, into
 
 
 def _shaped(op: Any) -> None:
@@ -44,6 +44,10 @@ class Reshape(Rearranging):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.reshape(x, self.shape))
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        (x,) = operands
+        return write.view(f"{{0}}.reshape({spot.shape})", x, spot.shape) if x.whole else super().plan(write, spot, x)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.reshape(cotangent, inputs[0].shape)
@@ -105,6 +109,11 @@ class ExpandDims(Rearranging):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.expand_dims(x, self.axis))
 
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        (x,) = operands
+        code = f"{{0}}.reshape({spot.shape})" if x.whole else f"expand_dims({{0}}, {self._axes(len(x.shape))})"
+        return write.view(code, x, spot.shape)
+
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.squeeze(cotangent, self._axes(inputs[0].ndim))
 
@@ -137,6 +146,11 @@ class Squeeze(Rearranging):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.squeeze(x, self._axes(x.ndim)))
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        (x,) = operands
+        code = f"{{0}}.reshape({spot.shape})" if x.whole else f"{{0}}.squeeze({self._axes(len(x.shape))})"
+        return write.view(code, x, spot.shape)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.expand_dims(cotangent, self._axes(inputs[0].ndim))
@@ -187,11 +201,17 @@ class BroadcastTo(Rearranging):
     def infer(self, x: Spec) -> Spec:
         constraints = _stretched(x.shape, self.shape)
         if constraints is None:
-            raise ShapeError(f"broadcast_to cannot stretch {shown(x.shape)} to {shown(self.shape)}")
+            raise ShapeError(
+                f"broadcast_to cannot stretch {shown(x.shape)} to {shown(self.shape)}: "
+                f"{_unstretched(x.shape, self.shape)}"
+            )
         return Spec(self.shape, x.dtype, constraints)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.broadcast_to(x, self.shape))
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        return write.broadcast(operands[0], spot.shape)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return cotangent
@@ -221,15 +241,32 @@ class SumTo(Linear):
     def infer(self, x: Spec) -> Spec:
         constraints = _stretched(self.shape, x.shape)
         if constraints is None:
-            raise ShapeError(f"sum_to: {shown(self.shape)} does not broadcast to {shown(x.shape)}")
+            raise ShapeError(
+                f"sum_to: {shown(self.shape)} does not broadcast to {shown(x.shape)}: "
+                f"{_unstretched(self.shape, x.shape)}"
+            )
         return Spec(self.shape, x.dtype, constraints)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        extra = x.ndim - len(self.shape)
-        axes = (*range(extra), *(i for i, dim in enumerate(self.shape, extra) if dim == 1 and x.shape[i] != 1))
+        axes = self._over(x.shape)
         if not axes:
             return into(out, x)
         return into(out, np.sum(x, axis=axes, dtype=x.dtype, keepdims=True).reshape(self.shape))
+
+    def _over(self, shape: Sequence[int]) -> tuple[int, ...]:
+        extra = len(shape) - len(self.shape)
+        return (*range(extra), *(i for i, dim in enumerate(self.shape, extra) if dim == 1 and shape[i] != 1))
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        (x,) = operands
+        axes = self._over(x.shape)
+        if not axes:
+            return (
+                write.view(f"{{0}}.reshape({spot.shape})", x, spot.shape) if x.whole else super().plan(write, spot, x)
+            )
+        kept = tuple(1 if i in axes else size for i, size in enumerate(x.shape))
+        total = write.call(f"add.reduce({{0}}, {axes}, None, {{out}}, True)", x, shape=kept, dtype=spot.dtype)
+        return total if kept == spot.shape else write.view(f"{{0}}.reshape({spot.shape})", total, spot.shape)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.broadcast_to(cotangent, inputs[0].shape)
@@ -262,6 +299,16 @@ def _stretched(small: Shape, large: Shape) -> tuple[Constraint, ...] | None:
             return None
         constraints += met[1]
     return constraints
+
+
+def _unstretched(small: Shape, large: Shape) -> str:
+    """Return why `small` does not broadcast to `large`."""
+    extra = len(large) - len(small)
+    if extra < 0:
+        return f"it has {len(small)} axes, which are more than {len(large)}"
+    ends = zip(small, large[extra:], strict=True)
+    axis = next(i for i, (mine, other) in enumerate(ends) if mine != 1 and same(mine, other) is None)
+    return f"axis {axis} is {small[axis]}, and axis {axis + extra} is to be {large[axis + extra]}"
 
 
 def _broadcast_pair(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -304,9 +351,10 @@ class Concatenate(Rearranging):
                     continue
                 met = same(result[i], dim)
                 if met is None:
+                    beside = [(*shape[:axis], 1, *shape[axis + 1 :]) for shape in shapes]
                     raise ShapeError(
                         f"concatenate along axis {axis} cannot join {_listed(shapes)}: "
-                        f"on axis {i}, {dim} meets {result[i]}"
+                        f"{clash_in_broadcasting(beside, stretches=False)}"
                     )
                 result[i] = met[0]
                 constraints += met[1]
@@ -352,12 +400,13 @@ class Stack(Rearranging):
         result = list(shapes[0])
         constraints: tuple[Constraint, ...] = ()
         for shape in shapes[1:]:
-            if len(shape) != len(result):
-                raise ShapeError(f"stack takes operands of one shape, got {_listed(shapes)}")
             for i, dim in enumerate(shape):
-                met = same(result[i], dim)
+                met = same(result[i], dim) if len(shape) == len(result) else None
                 if met is None:
-                    raise ShapeError(f"stack takes operands of one shape, got {_listed(shapes)}")
+                    raise ShapeError(
+                        f"stack takes operands of one shape, got {_listed(shapes)}: "
+                        f"{clash_in_broadcasting(shapes, stretches=False)}"
+                    )
                 result[i] = met[0]
                 constraints += met[1]
         result.insert(axis_of(self.name, self.axis, len(result) + 1), len(inputs))
@@ -596,6 +645,11 @@ class Zeros(Op):
             return np.zeros(self.shape, self.dtype)
         out[...] = 0
         return out
+
+    folds = False
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        return write.broadcast(write.number(0, spot.dtype), spot.shape)
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         return 0

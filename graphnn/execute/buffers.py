@@ -1,0 +1,157 @@
+"""Where the values of a plan lie in memory: in place where an operand dies, else in one arena."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .lowering import Value
+
+_ALIGNED = 64
+_SORTED = 3000
+"""Buffers up to which they are placed largest first, each looked at against all others."""
+
+
+class Buffer:
+    """A piece of the arena, and the values that it holds one after the other.
+
+    Attributes
+    ----------
+    values : list of Value
+    start, end : int
+        From which value on it is taken, and up to which.
+    size, offset : int
+        In bytes.
+    """
+
+    def __init__(self, value: Value, end: int) -> None:
+        self.values = [value]
+        self.start = value.index
+        self.end = end
+        self.size = -(-max(value.nbytes, 1) // _ALIGNED) * _ALIGNED
+        self.offset = -1
+
+
+class Layout(NamedTuple):
+    """The arena of a plan.
+
+    Attributes
+    ----------
+    buffers : list of Buffer
+    of : dict of Value to Buffer
+        By the identity of values that stand in the arena.
+    size : int
+        The bytes of the arena.
+    live : int
+        The most bytes that are taken at once: no arena could be smaller.
+    """
+
+    buffers: list[Buffer]
+    of: dict[Value, Buffer]
+    size: int
+    live: int
+
+
+def lay_out(values: list[Value], outputs: Iterable[Value]) -> Layout:
+    """Return where values lie that are neither given, constant, views, fresh, nor handed out.
+
+    Parameters
+    ----------
+    values : list of Value
+        In the order in which they are made.
+    outputs : iterable of Value
+        Those that are handed out, and so have memory of their own.
+    """
+    last = _last_uses(values)
+    handed_out = {output.root for output in outputs}
+    of: dict[Value, Buffer] = {}
+    buffers: list[Buffer] = []
+    for value in values:
+        if value.kind not in ("each", "call") or value in handed_out:
+            continue
+        donor = _donor(value, of, last)
+        if donor is not None:
+            donor.values.append(value)
+            donor.end = last[value.index]
+            of[value] = donor
+        else:
+            of[value] = buffer = Buffer(value, last[value.index])
+            buffers.append(buffer)
+    _place(buffers)
+    size = max((buffer.offset + buffer.size for buffer in buffers), default=0)
+    return Layout(buffers, of, size, _most_at_once(buffers, len(values)))
+
+
+def _last_uses(values: list[Value]) -> list[int]:
+    last = [value.index for value in values]
+    for value in values:
+        for operand in value.operands:
+            if operand.index >= 0:
+                last[operand.index] = max(last[operand.index], value.index)
+    for value in reversed(values):  # a view keeps alive what it is of
+        if value.kind == "view":
+            operand = value.operands[0]
+            if operand.index >= 0:
+                last[operand.index] = max(last[operand.index], last[value.index])
+    return last
+
+
+def _donor(value: Value, of: dict[Value, Buffer], last: list[int]) -> Buffer | None:
+    """Return the buffer of an operand that dies here, and that an elementwise value may be written over."""
+    if value.kind != "each":
+        return None
+    for operand in value.operands:
+        root = operand.root
+        buffer = of.get(root)
+        if (
+            buffer is not None
+            and buffer.end == value.index
+            and operand.shape == value.shape
+            and operand.dtype == value.dtype
+            and operand.whole
+            and all(other is operand or other.root is not root for other in value.operands)
+        ):
+            return buffer
+    return None
+
+
+def _place(buffers: list[Buffer]) -> None:
+    """Give each buffer its offset."""
+    if len(buffers) <= _SORTED:
+        placed: list[Buffer] = []
+        for buffer in sorted(buffers, key=lambda buffer: (-buffer.size, buffer.start)):
+            taken = sorted(
+                (other.offset, other.size)
+                for other in placed
+                if other.start <= buffer.end and buffer.start <= other.end
+            )
+            buffer.offset = _first_gap(taken, buffer.size)
+            placed.append(buffer)
+        return
+    living: list[Buffer] = []
+    for buffer in buffers:
+        living = [other for other in living if other.end >= buffer.start]
+        buffer.offset = _first_gap(sorted((other.offset, other.size) for other in living), buffer.size)
+        living.append(buffer)
+
+
+def _first_gap(taken: list[tuple[int, int]], size: int) -> int:
+    at = 0
+    for offset, length in taken:
+        if offset - at >= size:
+            break
+        at = max(at, offset + length)
+    return at
+
+
+def _most_at_once(buffers: list[Buffer], count: int) -> int:
+    change = [0] * (count + 1)
+    for buffer in buffers:
+        change[buffer.start] += buffer.size
+        change[buffer.end + 1] -= buffer.size
+    most = now = 0
+    for step in change:
+        now += step
+        most = max(most, now)
+    return most
