@@ -32,6 +32,7 @@ from .execute.interpreter import Step, run, steps
 from .files import load, save
 from .graph import Graph, Node, Op, Scope, Spec
 from .inspector.debugger import Debugger, debug
+from .inspector.health import Finding, Health, check_health
 from .inspector.trace import Film, Trace, recording, trace
 from .order import critical_path, generations, schedule
 from .transform import extract, replace
@@ -52,11 +53,13 @@ __all__ = [
     "EvaluationError",
     "FileFormatError",
     "Film",
+    "Finding",
     "GradientError",
     "Graph",
     "GraphError",
     "GraphnnError",
     "GraphnnWarning",
+    "Health",
     "LabelError",
     "LookupFailure",
     "MemoryBudgetError",
@@ -70,6 +73,7 @@ __all__ = [
     "Trace",
     "UsageError",
     "ValueRangeError",
+    "check_health",
     "compile",
     "critical_path",
     "datasets",

@@ -1,0 +1,466 @@
+"""The health check: faults planted in random graphs, what must not be called a fault, and how it is told."""
+
+import json
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+from planted import FAULTS, Planted, clean, gardens, planted
+from random_graphs import build, random_graphs
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.inspector import health as module
+from graphnn.inspector.health import CODES, HAZARDS, Finding, Health, check_health
+
+COUNT = 200
+
+
+# --- faults in random graphs ------------------------------------------------------------------------------------
+
+
+def _names(finding: Finding, garden: Planted) -> bool:
+    """Whether a finding is of what was planted: there, or in a gradient, led back to it."""
+    if finding.node is garden.node:
+        return (finding.index, finding.code) == (garden.index, garden.code)
+    culprit = finding.culprit
+    return culprit is not None and (culprit.node, culprit.index) == (garden.node, garden.index)
+
+
+@pytest.fixture(scope="module")
+def looked_at() -> list[tuple[Planted, Health]]:
+    return [(garden, check_health(garden.fetches, garden.feed)) for garden in gardens(planted, COUNT)]
+
+
+def test_what_was_planted_is_named_first(looked_at: list[tuple[Planted, Health]]) -> None:
+    missed = [
+        f"{garden}\n{health}" for garden, health in looked_at if not (health.first and _names(health.first, garden))
+    ]
+    assert not missed, f"{len(missed)} of {COUNT}\n" + "\n\n".join(missed[:3])
+
+
+def test_nothing_else_is_blamed(looked_at: list[tuple[Planted, Health]]) -> None:
+    for garden, health in looked_at:
+        assert garden.node is not None
+        below = nx.descendants(garden.node.graph.dag, garden.node.name) | {garden.node.name}
+        for finding in health.errors:
+            assert finding.node.name in below or finding.node.phase == "backward", f"{garden}\n{health}"
+
+
+def test_what_nothing_hides_is_told_where_it_arises(looked_at: list[tuple[Planted, Health]]) -> None:
+    direct = [(garden, health.first) for garden, health in looked_at if not garden.hidden]
+    there = [finding is not None and finding.node is garden.node for garden, finding in direct]
+    assert sum(there) > 0.8 * len(there)  # others were hidden by a `where` that happened to stand there
+    led_back = [health.first for garden, health in looked_at if garden.hidden and garden.gradients]
+    assert sum(finding is not None and finding.culprit is not None for finding in led_back) > 20
+
+
+def test_the_gardens_are_of_many_kinds(looked_at: list[tuple[Planted, Health]]) -> None:
+    gardens = [garden for garden, _ in looked_at]
+    assert {garden.code for garden in gardens} == {code for code, _ in FAULTS}
+    assert {code for code, _ in FAULTS} <= set(CODES)
+    for kind in ("hidden", "gradients"):
+        assert 0.2 * COUNT < sum(getattr(garden, kind) for garden in gardens) < 0.8 * COUNT
+    assert len({garden.node.shape for garden in gardens if garden.node is not None}) > 20
+    assert sum(garden.node is not None and garden.node.scope != "" for garden in gardens) > 0.3 * COUNT
+
+
+def test_clean_graphs_have_no_finding() -> None:
+    for garden in gardens(clean, COUNT):
+        health = check_health(garden.fetches, garden.feed)
+        assert health.ok, f"{garden}\n{health}"
+
+
+def test_random_graphs_with_their_gradients_have_no_finding() -> None:
+    for number, recipe in enumerate(random_graphs(0, COUNT)):
+        built = build(recipe, gn.Graph())
+        health = check_health([built.result, *gn.grad(built.result, built.inputs)], built.feed)
+        assert health.ok, f"graph {number}\n{recipe}\n{health}"
+
+
+# --- what is no fault -------------------------------------------------------------------------------------------
+
+
+def _network(dtype: Any = np.float64) -> tuple[gn.Node, dict[gn.Node, Any]]:
+    g = gn.Graph(dtype=dtype)
+    x, labels = g.placeholder("x", shape=("batch", 2)), g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    rng = np.random.default_rng(0)
+    network = nn.Sequential(nn.Dense(64, rng=rng), nn.ReLU(), nn.Dense(3, rng=rng), nn.Softmax())
+    points, kinds = gn.datasets.spiral(100, classes=3, seed=0)
+    return nn.categorical_crossentropy(network(x), labels), {x: points.astype(dtype), labels: kinds}
+
+
+@pytest.mark.parametrize("optimizer", [nn.SGD(learning_rate=1.0, momentum=0.9), nn.Adam(0.01), nn.RMSProp(0.01)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_network_in_training_is_well(optimizer: Any, dtype: Any) -> None:
+    loss, feed = _network(dtype)
+    step = gn.compile(loss, updates=optimizer.updates(loss))
+    for _ in range(5):
+        assert check_health(step, feed).ok
+        for _ in range(40):
+            step(feed)
+
+
+@pytest.mark.parametrize("fed", [False, True])
+def test_masks_of_minus_inf_are_meant(fed: bool) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n", 3))
+    mask = np.array([[0.0, -np.inf, 0.0], [0.0, 0.0, -np.inf]])
+    given = g.placeholder("mask", shape=("n", 3)) if fed else g.constant(mask)
+    attention = gn.softmax(x + given)
+    result = gn.sum(gn.square(attention))
+    feed = {x: np.arange(6.0).reshape(2, 3)} | ({given: mask} if fed else {})
+    assert check_health([result, gn.grad(result, x)], feed).ok
+    biggest = gn.max(gn.where(g.constant(mask == 0), x, -np.inf), axis=1)
+    assert check_health([biggest, gn.grad(gn.sum(biggest), x)], feed if not fed else {x: feed[x]}).ok
+
+
+def test_a_row_that_is_masked_as_a_whole_is_a_fault() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n", 2))
+    mask = np.array([[0.0, 0.0], [-np.inf, -np.inf]])
+    health = check_health(gn.softmax(x + g.constant(mask)), {x: np.ones((2, 2))})
+    assert health.first is not None
+    assert (health.first.code, health.first.place) == ("inf-minus-inf", "softmax_1/subtract[1, 0]")
+    assert "whole row is masked" in health.first.remedy
+
+
+def test_missing_values_that_are_replaced_at_once_are_a_note() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    known = gn.where(gn.isnan(x), 0.0, x)
+    health = check_health([gn.sum(known), gn.grad(gn.sum(known), x)], {x: [1.0, np.nan]})
+    assert health.ok
+    assert [note.code for note in health.notes] == ["fed-nan"]
+
+
+def test_what_is_rounded_to_0_without_harm_is_a_note() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    health = check_health(gn.exp(x) + 1.0, {x: [-1000.0, -np.inf, 0.0]})
+    assert health.ok
+    assert [(note.code, note.place, note.count) for note in health.notes] == [("underflow", "exp[0]", 1)]
+
+
+# --- each fault -------------------------------------------------------------------------------------------------
+
+
+def _first(health: Health) -> Finding:
+    assert health.first is not None, str(health)
+    return health.first
+
+
+def test_a_sentence_leads_from_the_gradient_to_what_was_fed() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n",))
+    with g.scope("head"):
+        y = gn.where(x > 0, gn.power(x, 0.5), 0.0)
+    finding = _first(check_health(gn.grad(gn.sum(y), x), {x: [0.0, 4.0]}))
+    assert (finding.code, finding.place) == ("zero-times-inf", "grad/head/multiply_2[0]")
+    assert finding.culprit is not None
+    assert (finding.culprit.node.name, finding.culprit.index) == ("head/power", (0,))
+    assert [str(each) for each in finding.operands] == ["grad/head/where[0] = 0", "grad/head/where_3[0] = inf"]
+    assert finding.hidden_by is g["head/where"]
+    assert "x[0] = 0" in finding.cause
+    assert "the where" in finding.cause
+    assert finding.origin.line == g["head/power"].origin.line
+
+
+def test_without_a_gradient_a_hidden_inf_is_a_warning() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    y = gn.sum(gn.where(x > 0, gn.log(x), 0.0))
+    health = check_health(y, {x: [0.0, 2.0]})
+    assert [each.code for each in health.warnings] == ["log-of-zero"]
+    assert not health.errors
+    assert _first(health).hidden_by is not None
+    both = check_health([y, gn.grad(y, x)], {x: [0.0, 2.0]})
+    assert len(both) == 1, "the forward one is the cause of the gradient's, and is not told twice"
+    assert _first(both).severity == "error"
+    assert _first(both).culprit is not None
+    assert _first(both).culprit.code == "log-of-zero"  # type: ignore[union-attr]
+
+
+def test_gradients_that_come_of_a_fault_are_told_with_it() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    y = gn.sum(gn.log(x))
+    health = check_health([y, gn.grad(y, x)], {x: [0.0, 2.0]})
+    assert [each.code for each in health] == ["log-of-zero"]
+    assert [each.node.phase for each in _first(health).leads_to] == ["backward"]
+
+
+def test_a_gradient_alone_names_a_node_that_was_not_run() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    y = gn.sum(gn.log(x))
+    finding = _first(check_health(gn.grad(y, x), {x: [1.0, 0.0]}))
+    assert finding.code == "division-by-zero"
+    assert finding.culprit is not None
+    assert (finding.culprit.node.name, finding.culprit.index) == ("log", (1,))
+    assert "slope of log is infinite" in finding.remedy
+
+
+def test_nan_in_a_parameter() -> None:
+    g = gn.Graph()
+    w = g.parameter("w", [[1.0, np.nan], [np.nan, 1.0]])
+    finding = _first(check_health(gn.sum(w * 2.0)))
+    assert (finding.code, finding.severity, finding.place, finding.count) == ("fed-nan", "error", "w[0, 1]", 2)
+    assert "an earlier step" in finding.remedy
+
+
+def test_float32_overflows_in_a_cast() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    finding = _first(check_health(gn.cast(x, "float32"), {x: [1.0, 1e39]}))
+    assert (finding.code, finding.place) == ("overflow", "cast[1]")
+    assert "float32 ends at 3.4028e+38" in finding.cause
+
+
+def test_looking_takes_no_warning_away() -> None:
+    x = gn.Graph(dtype=np.float16).placeholder("x", shape=("n",))
+    y = x * np.float16(1000)
+    finding = _first(check_health(y, {x: [100.0]}))
+    assert finding.code == "overflow"
+    assert "float16 ends at 65504" in finding.cause
+    with pytest.warns(gn.GraphnnWarning, match="overflows float16"):
+        gn.run(y, {x: [100.0]})
+
+
+def test_overflow_that_is_near() -> None:
+    g = gn.Graph(dtype=np.float32)
+    x = g.placeholder("x", shape=("n",))
+    health = check_health(gn.sum(gn.exp(x)), {x: [1.0, 85.0]})
+    assert [(each.code, each.place) for each in health] == [("near-overflow", "exp[1]")]
+    assert check_health(gn.sum(gn.exp(x)), {x: [1.0, 70.0]}).ok
+
+
+def test_an_operation_that_raises_is_a_finding() -> None:
+    g = gn.Graph()
+    x, i = g.placeholder("x", shape=("n",)), g.placeholder("i", shape=("k",), dtype=np.int64)
+    finding = _first(check_health(gn.log(gn.take(x, i, 0)), {x: [1.0, 2.0], i: [0, -2, 2]}))
+    assert (finding.code, finding.node.name, finding.index) == ("index-out-of-range", "take", (2,))
+    assert str(finding.operands[0]) == "i[2] = 2"
+    empty = _first(check_health(gn.max(x), {x: []}))
+    assert empty.code == "empty-reduction"
+    negative = _first(check_health(gn.one_hot(i, 3), {i: [2, -1]}))
+    assert (negative.code, negative.index, negative.value) == ("label-out-of-range", (1,), -1)
+
+
+def test_what_was_found_before_an_operation_raised_is_told_too() -> None:
+    g = gn.Graph()
+    x, i = g.placeholder("x", shape=("n",)), g.placeholder("i", shape=(), dtype=np.int64)
+    health = check_health(gn.take(gn.log(x), i), {x: [0.0], i: 5})
+    assert [each.code for each in health.errors] == ["log-of-zero", "index-out-of-range"]
+
+
+def test_a_feed_that_does_not_fit_raises() -> None:
+    x = gn.Graph().placeholder("x", shape=(2,))
+    with pytest.raises(gn.ShapeError):
+        check_health(gn.log(x), {x: [1.0]})
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_a_probability_within_the_clip(one_hot: bool) -> None:
+    g = gn.Graph()
+    z = g.placeholder("z", shape=("n", 2))
+    labels = np.array([0, 1])
+    loss = nn.categorical_crossentropy(gn.softmax(z), np.eye(2)[labels] if one_hot else labels)
+    finding = _first(check_health([loss, gn.grad(loss, z)], {z: [[0.0, 200.0], [0.0, 1.0]]}))
+    assert (finding.code, finding.severity) == ("clipped-probability", "warning")
+    assert (finding.place, finding.count) == ("categorical_crossentropy_1/clip[0, 0]", 1)
+    assert "nn.softmax_crossentropy" in finding.remedy
+    assert check_health(loss, {z: [[200.0, 0.0], [0.0, 200.0]]}).ok, "a right answer loses nothing"
+
+
+def test_a_probability_within_the_clip_of_two_classes() -> None:
+    g = gn.Graph()
+    z, y = g.placeholder("z", shape=("n",)), g.placeholder("y", shape=("n",))
+    loss = nn.binary_crossentropy(gn.sigmoid(z), y)
+    for sure in (-40.0, 40.0):
+        finding = _first(check_health(loss, {z: [0.5, sure], y: [1.0, float(sure < 0)]}))
+        assert (finding.code, finding.index) == ("clipped-probability", (1,))
+        assert "nn.sigmoid_crossentropy" in finding.remedy
+        assert check_health(loss, {z: [0.5, sure], y: [1.0, float(sure > 0)]}).ok
+
+
+def test_dead_units() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch", 2))
+    bias = np.where(np.arange(8) < 5, -100.0, 0.0)
+    y = nn.ReLU()(nn.Dense(8, bias=bias, rng=np.random.default_rng(0))(x))
+    rows = np.random.default_rng(1).normal(size=(64, 2))
+    finding = _first(check_health(y, {x: rows}))
+    assert (finding.code, finding.count, finding.size) == ("dead-units", 5, 8)
+    assert "5 of 8 units" in finding.cause
+    assert check_health(y, {x: rows[:4]}).ok, "a small batch says nothing"
+
+
+def test_saturated_units() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    health = check_health(gn.tanh(x), {x: [-100.0, 100.0] * 4})
+    assert [(each.code, each.count) for each in health] == [("saturated", 8)]
+    few = check_health(gn.tanh(x), {x: [0.0] * 9 + [100.0]})
+    assert few.ok
+    assert [note.code for note in few.notes] == ["saturated"]
+
+
+def _deep(initial: float, act: Any) -> tuple[gn.Node, gn.Node]:
+    x = gn.Graph().placeholder("x", shape=("batch", 8))
+    h = x
+    for _ in range(12):
+        h = act(nn.Dense(8, weight_init=nn.init.normal(0.0, initial), rng=np.random.default_rng(3))(h))
+    return x, gn.mean(gn.square(h))
+
+
+@pytest.mark.parametrize(
+    ("initial", "act", "code"),
+    [
+        (0.1, gn.sigmoid, "vanishing-gradient"),
+        (8.0, lambda h: h, "exploding-gradient"),
+        (0.4, gn.tanh, None),
+    ],
+)
+def test_gradients_by_layer(initial: float, act: Any, code: str | None) -> None:
+    x, loss = _deep(initial, act)
+    rows = np.random.default_rng(0).normal(size=(16, 8))
+    grads = gn.grad(loss, loss.graph.parameters)
+    step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+    for health in (check_health([loss, *grads], {x: rows}), check_health(step, {x: rows})):
+        assert {each.code for each in health} == ({code} if code else set()), str(health)
+
+
+def test_gradients_of_a_step_that_was_loaded(tmp_path: Any) -> None:
+    _, loss = _deep(0.1, gn.sigmoid)
+    loss.graph.outputs["loss"] = loss
+    nn.SGD(0.1).updates(loss)
+    gn.save(loss.graph, tmp_path / "deep.gnn")
+    g = gn.load(tmp_path / "deep.gnn")
+    step = gn.compile(g.outputs["loss"], updates=g.updates)
+    health = check_health(step, {"x": np.random.default_rng(0).normal(size=(16, 8))})
+    assert [each.code for each in health] == ["vanishing-gradient"]
+
+
+def test_a_product_of_many_small_numbers() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    finding = _first(check_health(gn.prod(x), {x: [1e-3] * 200}))
+    assert (finding.code, finding.severity) == ("underflow", "warning")
+    assert "logarithms" in finding.remedy
+
+
+def test_a_float16_gradient_that_is_rounded_away() -> None:
+    g = gn.Graph(dtype=np.float16)
+    x = g.placeholder("x", shape=("n",))
+    y = gn.mean(x * np.float16(1e-4) * np.float16(1e-3))
+    finding = _first(check_health(gn.grad(y, x), {x: np.ones(10, np.float16)}))
+    assert (finding.code, finding.severity) == ("underflow", "warning")
+    assert "scale the loss" in finding.remedy
+
+
+def test_an_operation_that_nothing_is_known_of() -> None:
+    class Odd(gn.Op):
+        """inf where x is 1, NaN where it is 2."""
+
+        def infer(self, x: gn.Spec) -> gn.Spec:
+            return x
+
+        def forward(self, x: Any) -> Any:
+            return np.where(x == 1, np.inf, np.where(x == 2, np.nan, x))
+
+    try:
+        for number, code in ((1.0, "infinite"), (2.0, "not-a-number")):
+            x = gn.Graph().placeholder("x", shape=("n",))
+            finding = _first(check_health(Odd()(x), {x: [0.0, number]}))
+            assert (finding.code, finding.place) == (code, "odd[1]")
+    finally:
+        del gn.graph.registry["odd"]
+
+
+# --- the report -------------------------------------------------------------------------------------------------
+
+
+def _sick() -> Health:
+    g = gn.Graph("sick")
+    x = g.placeholder("x", shape=("n",))
+    y = gn.sum(gn.log(x)) + gn.sum(gn.where(x > 0, 1.0 / x, 0.0)) + gn.sum(gn.exp(x - 1000.0))
+    return check_health([y, gn.grad(y, x)], {x: [0.0, 2.0]})
+
+
+def test_a_report_reads_as_a_list() -> None:
+    health = _sick()
+    assert not health
+    assert len(health) == len(list(health)) == len(health.errors) + len(health.warnings)
+    assert health.first is health[0]
+    assert health.errors[0].code == "log-of-zero"
+    assert [note.code for note in health.notes][:1] == ["underflow"]
+    text = str(health)
+    assert max(map(len, text.splitlines())) <= 90
+    assert text.startswith('"sick": ')
+    assert "error: log-of-zero  log[0]  test_health.py:" in text
+    assert "leads to" in text
+    assert "note: underflow" in text
+    assert repr(health).startswith('<Health of "sick": ')
+    assert repr(health.first) == "<error log-of-zero: log[0]>"
+
+
+def test_a_report_of_what_is_well() -> None:
+    x = gn.Graph("fine").placeholder("x", shape=("n",))
+    health = check_health(gn.log(x), {x: [1.0]})
+    assert health
+    assert health.first is None
+    assert str(health) == '"fine": nothing wrong in 2 nodes'
+
+
+def test_a_long_report_is_cut() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    total: Any = 0.0
+    for i in range(module.SHOWN + 3):
+        total = total + gn.sum(gn.log(x * float(i)))
+    text = str(check_health(total, {x: [0.0]}))
+    assert text.count("log-of-zero") == module.SHOWN
+    assert "and 3 findings more" in text
+
+
+def test_a_report_is_plain_data() -> None:
+    data = json.loads(json.dumps(_sick().to_dict(), allow_nan=False))
+    assert (data["graph"], data["ok"]) == ("sick", False)
+    first = data["findings"][0]
+    assert (first["code"], first["node"], first["index"], first["value"]) == ("log-of-zero", "log", [0], "-inf")
+    assert first["operands"] == [{"node": "x", "index": [0], "value": 0.0}]
+
+
+def test_names_that_hurt_a_terminal_are_written_out() -> None:
+    g = gn.Graph("bell\x07")
+    x = g.placeholder("x\x1b[31m", shape=("n",))
+    health = check_health(gn.log(x), {x: [0.0]})
+    assert "\x1b" not in str(health) + repr(health) + str(health.first) + repr(health.first)
+    assert "x\x1b[31m" in _first(health).cause, "a view makes it safe in its own way"
+
+
+def test_what_can_be_looked_at() -> None:
+    loss, feed = _network()
+    step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+    before = {node: node.value for node in loss.graph.parameters}
+    trace = gn.trace(step, feed)
+    for health in (check_health(step, feed), check_health(trace), check_health(loss, feed)):
+        assert health.ok
+    assert check_health(trace).count == len(trace)
+    assert check_health("categorical_crossentropy_1", feed).ok
+    for node, value in before.items():
+        assert np.array_equal(node.value, value), "no update is made"
+    with pytest.raises(gn.UsageError, match="holds its feed"):
+        check_health(trace, feed)
+
+
+def test_the_table_is_of_operations_and_codes_that_there_are() -> None:
+    assert set(HAZARDS) <= set(gn.graph.registry)
+    for hazard in HAZARDS.values():
+        assert {rule.code for rule in hazard.rules} <= set(CODES)
+    for names in ("_UNDERFLOWS", "_SATURATES", "_ONE_WILL_DO", "_HIDES", "_MOVES", "_LIMITS", "_EXPONENTIAL"):
+        assert set(getattr(module, names)) <= set(gn.graph.registry)
+
+
+def test_a_deep_graph_takes_a_moment() -> None:
+    x = gn.Graph().placeholder("x", shape=("n", 4))
+    h = gn.log(x)
+    for _ in range(2500):
+        h = gn.absolute(h * 0.5 - 1.0)
+    y = gn.sum(h)
+    health = check_health([y, gn.grad(y, x)], {x: np.zeros((3, 4))})
+    assert health.count > 10_000
+    assert [each.code for each in health] == ["log-of-zero"]
