@@ -106,8 +106,9 @@ class Compiled:
                 prepared = prepared.of_its_own()
             results = handed_out(collect(prepared, self.guard, self.updates, self.observers))
         count = len(self.fetches)
-        following = dict(zip(self.updates, map(sealed, results[count:]), strict=True))
-        self.graph.state.update(following)  # all at once: no other thread sees a part of it
+        if self.updates:
+            following = map(sealed, results[count:])
+            self.graph.state.update(zip(self.updates, list(following)))  # at once: no other thread sees a part of it
         return self._rebuild(results[:count])
 
     def _planned(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Sequence[Array]:

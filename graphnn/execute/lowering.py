@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _FOLDED = 2**16
 """Elements up to which a value of constants alone is computed when the plan is made."""
+_FEW, _SPREAD = 256, 2**16
+"""Elements between which a number is repeated to a whole array, where that is faster."""
 _WORD = re.compile(r"(?<![\w.}])([a-z_][a-z_0-9]*)(?=[.(])")
 
 
@@ -223,6 +225,15 @@ class Lowering:
     def number(self, value: Any, dtype: Any) -> Value:
         """Return a constant without axes."""
         return self.constant(np.asarray(value, dtype))
+
+    def spread(self, number: Value, shape: tuple[int, ...]) -> Value:
+        """Return a number so repeated that NumPy's maximum and minimum are fast: those with a single number are not."""
+        size = math.prod(shape)
+        if _FEW < size <= _SPREAD:
+            return self.constant(np.full(shape, number.array))
+        if size > _SPREAD and shape[-1] >= _FEW:
+            return self.constant(np.full(shape[-1:], number.array))
+        return number
 
     def broadcast(self, value: Value, shape: tuple[int, ...]) -> Value:
         """Return a value repeated to a shape."""

@@ -110,9 +110,13 @@ class Plan:
             if value.kind == "fresh":
                 body.append(f"{name} = {self._call(value)}")
                 continue
-            if value not in self._layout.of:
+            if value in self._layout.of:
+                body.extend(self._call(value).split("\n"))
+            elif own_call := _without_out(value):
+                body.append(f"{name} = {self._filled(value, own_call)}")
+            else:
                 body.append(f"{name} = empty({value.shape}, {value.dtype.name!r})")
-            body.extend(self._call(value).split("\n"))
+                body.extend(self._call(value).split("\n"))
         returned, seen = [], set()
         for value in lowering.fetches:
             own = value.kind in ("each", "call") and value not in seen
@@ -146,8 +150,19 @@ class Plan:
         return root.kind in ("given", "fresh") or (root.kind != "constant" and root not in self._layout.of)
 
     def _call(self, value: Value) -> str:
+        return self._filled(value, value.code)
+
+    def _filled(self, value: Value, code: str) -> str:
         operands = [self._names[operand] for operand in value.operands]
-        return value.code.format(*operands, out=self._names[value])
+        return code.format(*operands, out=self._names[value])
+
+
+def _without_out(value: Value) -> str | None:
+    """Return the code of a ufunc's call that makes the array itself, which costs less than to make one for it."""
+    call = re.fullmatch(r"(\w+)\((.*), (?:out=)?\{out\}\)", value.code)
+    if call is None or not value.shape or not isinstance(getattr(np, call[1], None), np.ufunc):
+        return None
+    return f"{call[1]}({call[2]})"
 
 
 class _Names(dict[Value, str]):

@@ -1045,10 +1045,10 @@ def in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
 
 def sealed(array: Array) -> Array:
     """Return an array of one's own, in C order, so that nobody can write to it again: not even by setting its flag."""
-    own = np.asarray(array, order="C")
+    own = array if array.flags.c_contiguous else np.asarray(array, order="C")
     if own.base is not None and not (isinstance(own.base, np.ndarray) and not own.base.flags.writeable):
         own = own.copy()
-    own.flags.writeable = False
+    own.setflags(write=False)
     return own.view()
 
 

@@ -204,3 +204,26 @@ def into(out: Array | None, value: Any) -> Any:
         return value
     np.copyto(out, value)
     return out
+
+
+_SHORT, _TALL = 8, 8
+"""Up to which length NumPy adds one after the other, and from how many rows on a call for each column pays."""
+
+
+def reduced(write: Any, spot: Any, ufunc: str, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    """Write a ufunc's reduction into a plan.
+
+    Along a short last axis it is one call for each column, which is faster than NumPy's own, and to the bit the same.
+    """
+    last = len(x.shape) - 1
+    columns = x.shape[last] if x.shape else 0
+    if axes == (last,) and 2 <= columns < _SHORT and x.dtype == spot.dtype and x.size // columns >= _TALL:
+        column = [write.view(f"{{0}}[..., {i}]", x, x.shape[:-1]) for i in range(columns)]
+        total = column[0]
+        out = "out=" if ufunc in ("maximum", "minimum") else ""
+        for other in column[1:]:
+            code = f"{ufunc}({{0}}, {{1}}, {out}{{out}})"
+            total = write.each(code, total, other, shape=x.shape[:-1], dtype=spot.dtype)
+        return write.view(f"{{0}}.reshape({spot.shape})", total, spot.shape)
+    over = axes[0] if len(axes) == 1 else axes
+    return write.call(f"{ufunc}.reduce({{0}}, {over}, None, {{out}}, {keepdims})", x, **spot.as_keywords())

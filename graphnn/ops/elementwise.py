@@ -138,7 +138,7 @@ class DivideBy(Elementwise):
 
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
         count = write.number(self.count, spot.dtype)
-        return write.each("divide({0}, {1}, {out})", *operands, count, shape=spot.shape, dtype=spot.dtype)
+        return write.each("divide({0}, {1}, {out})", *operands, count, **spot.as_keywords())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.divide_by(cotangent, self.count)
@@ -519,7 +519,7 @@ class Clip(Elementwise):
         if self.lo is None or self.hi is None or spot.dtype.kind != "f" or x.dtype != spot.dtype:
             return super().plan(write, spot, x)
         bounds = [write.number(bound, spot.dtype) for bound in (self.lo, self.hi)]
-        return write.each("clip({0}, {1}, {2}, {out})", x, *bounds, shape=spot.shape, dtype=spot.dtype)
+        return write.each("clip({0}, {1}, {2}, {out})", x, *bounds, **spot.as_keywords())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.where(fn.equal(inputs[0], output), cotangent, 0.0)
@@ -559,21 +559,18 @@ class Where(Elementwise):
         # np.where takes no out=, and a masked copy tells the elements apart one by one; bits are many at a time.
         bits = _BITS.get(spot.dtype.itemsize) if spot.dtype.kind in "iuf" else None
         if bits is None or condition.shape != spot.shape or math.prod(spot.shape) < _FEW:
-            code = "copyto({out}, {2})\ncopyto({out}, {1}, where={0})"
-            return write.call(code, *operands, shape=spot.shape, dtype=spot.dtype)
-        mask = write.each("negative({0}.view('int8'), {out})", condition, shape=spot.shape, dtype=np.int8)
-        taken = (
-            [mask]
-            if x.is_number(0)
-            else [mask, write.each("invert({0}, {out})", mask, shape=spot.shape, dtype=np.int8)]
-        )
-        parts = [
-            write.each(
-                f"bitwise_and({{0}}.view({bits!r}), {{1}}, {{out}}.view({bits!r}))", part, side, **spot.as_keywords()
-            )
-            for part, side in ((x, taken[0]), (y, taken[-1]))
-            if not part.is_number(0)
-        ]
+            fill = "{out}.fill({2})" if y.size == 1 else "copyto({out}, {2})"
+            code = f"{fill}\ncopyto({{out}}, {{1}}, where={{0}})"
+            return write.call(code, *operands, **spot.as_keywords())
+        parts = []
+        for part, chosen in ((x, condition), (y, None)):
+            if not part.is_number(0):
+                if chosen is None:
+                    chosen = write.each("logical_not({0}, {out})", condition, shape=spot.shape, dtype=np.bool_)
+                mask = write.each("copyto({out}, {0})", chosen, shape=spot.shape, dtype=bits)
+                # As integers the bits of a float times 1 or 0 are the float, or 0.
+                code = f"multiply({{0}}.view({bits!r}), {{1}}, {{out}}.view({bits!r}))"
+                parts.append(write.each(code, part, mask, **spot.as_keywords()))
         if len(parts) < 2:
             return parts[0] if parts else write.broadcast(x, spot.shape)
         code = f"bitwise_or({{0}}.view({bits!r}), {{1}}.view({bits!r}), {{out}}.view({bits!r}))"
@@ -657,7 +654,7 @@ class Cast(Elementwise):
         (x,) = operands
         if x.dtype == spot.dtype:
             return x
-        return write.each("copyto({out}, {0}, 'unsafe')", x, shape=spot.shape, dtype=spot.dtype)
+        return write.each("copyto({out}, {0}, 'unsafe')", x, **spot.as_keywords())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.cast(cotangent, inputs[0].dtype)
@@ -806,11 +803,12 @@ class Relu(Elementwise):
         return np.maximum(x, 0, out=out)
 
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        zero = write.number(0, spot.dtype)
-        return write.each("maximum({0}, {1}, out={out})", *operands, zero, shape=spot.shape, dtype=spot.dtype)
+        zero = write.spread(write.number(0, spot.dtype), spot.shape)
+        return write.each("maximum({0}, {1}, out={out})", *operands, zero, **spot.as_keywords())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        return fn.where(fn.greater(inputs[0], 0), cotangent, 0.0)
+        # By the output, which is above 0 where the operand is: then nothing else needs the operand any more.
+        return fn.where(fn.greater(output, 0), cotangent, 0.0)
 
 
 class LeakyRelu(Elementwise):

@@ -610,16 +610,12 @@ def _flat(codes: Array, classes: int) -> Array:
 def _planned_places(write: Any, name: str, labels: Any, classes: int) -> Any:
     """Write where the labels' elements lie in rows of classes; nodes of the same labels share it."""
     starts = write.constant(np.arange(labels.size) * classes)
-    place = write.function(_places_of, "places")
-    flat = write.view("{0}.reshape(-1)", labels, (labels.size,))
-    return write.call(f"{place}({{0}}, {{1}}, {classes}, {{out}})", flat, starts, shape=(labels.size,), dtype=np.int64)
-
-
-def _places_of(labels: Array, starts: Array, classes: int, out: Array) -> None:
+    flat = write.view(f"{{0}}.reshape({(labels.size,)})", labels, (labels.size,))
+    refuse = write.function(_codes, "codes")
     # Seen as unsigned, a negative label is larger than any number of classes.
-    if len(labels) and np.maximum.reduce(labels.view(np.uint64)) >= classes:
-        _codes("labels", labels, classes)
-    np.add(labels, starts, out)
+    check = f"if maximum.reduce({{0}}.view('uint64')) >= {classes}: {refuse}('labels', {{0}}, {classes})\n"
+    code = check * bool(labels.size) + "add({0}, {1}, {out})"
+    return write.call(code, flat, starts, shape=(labels.size,), dtype=np.int64)
 
 
 class Pick(Rearranging):
@@ -654,7 +650,7 @@ class Pick(Rearranging):
         if not x.whole or not labels.whole or labels.dtype != np.int64:
             return super().plan(write, spot, x, labels)
         places = _planned_places(write, self.name, labels, x.shape[-1])
-        flat = write.view("{0}.reshape(-1)", x, (x.size,))
+        flat = write.view(f"{{0}}.reshape({(x.size,)})", x, (x.size,))
         picked = write.call("{0}.take({1}, None, {out}, 'clip')", flat, places, shape=places.shape, dtype=spot.dtype)
         return write.view(f"{{0}}.reshape({spot.shape})", picked, spot.shape)
 
@@ -696,7 +692,7 @@ class Place(Rearranging):
         if not (x.whole or number) or not labels.whole or labels.dtype != np.int64:
             return super().plan(write, spot, x, labels)
         places = _planned_places(write, self.name, labels, int(self.classes))
-        flat = x.repeats if number else write.view("{0}.reshape(-1)", x, (x.size,))
+        flat = x.repeats if number else write.view(f"{{0}}.reshape({(x.size,)})", x, (x.size,))
         count = math.prod(spot.shape)
         placed = write.call("{out}.fill(0)\n{out}[{1}] = {0}", flat, places, shape=(count,), dtype=spot.dtype)
         return write.view(f"{{0}}.reshape({spot.shape})", placed, spot.shape)

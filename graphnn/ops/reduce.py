@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import GraphnnWarning, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
 from ..graph.dimensions import concrete, product, shown, subtract
-from .base import Linear, axes_of, axis_of, into, line_of
+from .base import Linear, axes_of, axis_of, into, line_of, reduced
 
 Axis = int | tuple[int, ...] | None
 
@@ -93,12 +93,10 @@ class Folding(Reduction, abstract=True):
 
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
         """Reduce by the ufunc."""
-        if operands[0].size == 0:
-            return super().plan(write, spot, *operands)
-        code = (
-            f"{self.ufunc.__name__}.reduce({{0}}, {self.over(len(operands[0].shape))}, None, {{out}}, {self.keepdims})"
-        )
-        return write.call(code, *operands, shape=spot.shape, dtype=spot.dtype)
+        (x,) = operands
+        if x.size == 0:
+            return super().plan(write, spot, x)
+        return reduced(write, spot, self.ufunc.__name__, x, self.over(len(x.shape)), self.keepdims)
 
 
 class Sum(Folding, Linear):
@@ -146,7 +144,7 @@ class Mean(Reduction, Linear):
         # Beyond that, a float32 has no room for the count, by which NumPy divides in float64.
         if x.dtype.kind != "f" or not 0 < count < 2**24:
             return super().plan(write, spot, x)
-        total = write.call(f"add.reduce({{0}}, {axes}, None, {{out}}, {self.keepdims})", x, **spot.as_keywords())
+        total = reduced(write, spot, "add", x, axes, self.keepdims)
         return write.each("divide({0}, {1}, {out})", total, write.number(count, spot.dtype), **spot.as_keywords())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ShapeError, UsageError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, composition, fn
 from ..graph.dimensions import Constraint, add, floor_divide, multiply, product, same, shape_of, shown
-from .base import Linear, Rearranging, axes_of, axis_of, clash_in_broadcasting, dtype_of, into
+from .base import Linear, Rearranging, axes_of, axis_of, clash_in_broadcasting, dtype_of, into, reduced
 
 
 def _shaped(op: Any) -> None:
@@ -265,7 +265,7 @@ class SumTo(Linear):
                 write.view(f"{{0}}.reshape({spot.shape})", x, spot.shape) if x.whole else super().plan(write, spot, x)
             )
         kept = tuple(1 if i in axes else size for i, size in enumerate(x.shape))
-        total = write.call(f"add.reduce({{0}}, {axes}, None, {{out}}, True)", x, shape=kept, dtype=spot.dtype)
+        total = reduced(write, type(spot)(kept, spot.dtype), "add", x, axes, keepdims=True)
         return total if kept == spot.shape else write.view(f"{{0}}.reshape({spot.shape})", total, spot.shape)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
