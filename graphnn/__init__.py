@@ -31,8 +31,10 @@ from .execute.compiled import Compiled, compile
 from .execute.interpreter import Step, run, steps
 from .files import load, save
 from .graph import Graph, Node, Op, Scope, Spec
+from .inspector.compare import Comparison, compare
 from .inspector.debugger import Debugger, debug
 from .inspector.health import Finding, Health, check_health
+from .inspector.profile import Profile, profile
 from .inspector.trace import Film, Trace, recording, trace
 from .order import critical_path, generations, schedule
 from .transform import extract, replace
@@ -45,6 +47,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AxisError",
+    "Comparison",
     "Compiled",
     "Debugger",
     "DivisionError",
@@ -66,6 +69,7 @@ __all__ = [
     "NoRuleError",
     "Node",
     "Op",
+    "Profile",
     "Scope",
     "ShapeError",
     "Spec",
@@ -74,6 +78,7 @@ __all__ = [
     "UsageError",
     "ValueRangeError",
     "check_health",
+    "compare",
     "compile",
     "critical_path",
     "datasets",
@@ -88,6 +93,7 @@ __all__ = [
     "load",
     "nn",
     "ops",
+    "profile",
     "recording",
     "replace",
     "run",

@@ -108,7 +108,8 @@ class Compiled:
         count = len(self.fetches)
         if self.updates:
             following = map(sealed, results[count:])
-            self.graph.state.update(zip(self.updates, list(following)))  # at once: no other thread sees a part of it
+            # At once: no other thread sees a part of it.
+            self.graph.state.update(zip(self.updates, list(following), strict=True))
         return self._rebuild(results[:count])
 
     def _planned(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Sequence[Array]:

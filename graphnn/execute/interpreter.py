@@ -755,3 +755,4 @@ def quietly(evaluation: Iterator[Step]) -> Iterator[Step]:
             return
         step.value.flags.writeable = False
         yield step
+        del step  # or what it holds would live for one more node

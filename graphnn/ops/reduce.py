@@ -37,6 +37,10 @@ class Reduction(Op, abstract=True):
         """Return the dtype that comes out: by default that of the operand."""
         return dtype
 
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        """Return one an element of the operand."""
+        return product(inputs[0].shape)
+
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         """Return what is reduced to it."""
         (x,) = operands

@@ -1,0 +1,437 @@
+"""Where time and memory go: `profile`."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from statistics import median
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ValueRangeError
+from ..execute.interpreter import Feed, Prepared, evaluate
+from ..graph import Array, Graph, Node, Spec, told_where
+from ..graph.dimensions import evaluate as size_of
+from ..order import critical_path
+from ..show import Shown
+from ..text import visible
+from .trace import prepared_for
+
+_WIDTH = 80
+_MOST_ROWS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Cost:
+    """What some nodes cost in one run.
+
+    Attributes
+    ----------
+    name : str
+        Of the node, operation, scope or phase.
+    nodes : tuple of Node
+        All that are counted.
+    time : float
+        Seconds: the sum of each node's median.
+    share : float
+        Of the time of the whole run.
+    flops : int
+        Floating-point operations.
+    written, read : int
+        Bytes: of new values, and of the operands they were computed from. A view writes and reads nothing.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    time: float
+    share: float
+    flops: int
+    written: int
+    read: int
+
+    @property
+    def calls(self) -> int:
+        """How many operations were evaluated."""
+        return len(self.nodes)
+
+    @property
+    def flops_per_second(self) -> float:
+        """The rate: 1e9 is one GFLOP/s."""
+        return self.flops / self.time if self.time else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "name": self.name,
+            "calls": self.calls,
+            "time": self.time,
+            "share": self.share,
+            "flops": self.flops,
+            "flops_per_second": self.flops_per_second,
+            "written": self.written,
+            "read": self.read,
+        }
+
+    def __repr__(self) -> str:
+        return f'<Cost of "{self.name}": {_seconds(self.time)}, {self.flops:,} FLOP in {self.calls:,} calls>'
+
+
+class Holder(NamedTuple):
+    """A node whose value takes memory.
+
+    Attributes
+    ----------
+    node : Node
+    bytes : int
+    """
+
+    node: Node
+    bytes: int
+
+
+class Peak(NamedTuple):
+    """The most memory that values take together, at any time of a run.
+
+    Attributes
+    ----------
+    bytes : int
+        Of what is fed, parameters and constants, which are held throughout, and of what was computed and is still
+        needed. A view is not counted beside what it is a view of. What NumPy takes within an operation is not known.
+    given : int
+        How many of them are of what is fed, parameters and constants.
+    node : Node
+        The node at which the peak is, itself included.
+    holders : list of Holder
+        The nodes whose values these are, the largest first.
+    """
+
+    bytes: int
+    given: int
+    node: Node
+    holders: list[Holder]
+
+
+class Profile(Shown):
+    """What a run costs, and where. Made by `profile`; printed, it is a table.
+
+    Only operations are counted: what is fed, parameters and constants cost nothing but memory.
+
+    Attributes
+    ----------
+    graph : Graph
+    repeat : int
+        How many runs the medians are of.
+    total : Cost
+    by_node, by_op, by_scope, by_phase : list of Cost
+        The same whole in parts, the slowest first; a scope's are the nodes made in it, not those in scopes inside.
+    critical_path : list of Node
+        The slowest chain of nodes that each wait for the one before.
+    critical_time : float
+        Seconds that it takes: no number of workers makes the run faster.
+    peak : Peak
+    """
+
+    def __init__(self, graph: Graph, repeat: int, nodes: list[Cost], path: list[Node], peak: Peak) -> None:
+        self.graph = graph
+        self.repeat = repeat
+        self.total = _sum(graph.name, nodes, math.fsum(cost.time for cost in nodes))
+        self.by_node = _slowest_first(nodes)
+        self.by_op = self._by(lambda node: node.op.name)
+        self.by_scope = self._by(lambda node: node.scope)
+        self.by_phase = self._by(lambda node: node.phase)
+        time_of = {cost.nodes[0]: cost.time for cost in nodes}
+        self.critical_path = [node for node in path if node in time_of]
+        self.critical_time = math.fsum(time_of[node] for node in self.critical_path)
+        self.peak = peak
+
+    def _by(self, key: Callable[[Node], str]) -> list[Cost]:
+        groups: dict[str, list[Cost]] = {}
+        for cost in self.by_node:
+            groups.setdefault(key(cost.nodes[0]), []).append(cost)
+        return _slowest_first([_sum(name, costs, self.total.time) for name, costs in groups.items()])
+
+    @property
+    def time(self) -> float:
+        """Seconds that the run takes."""
+        return self.total.time
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the run."""
+        return self.total.flops
+
+    @property
+    def parallelism(self) -> float:
+        """How many nodes could be at work on average, had the run no other limit: the time over that of the path."""
+        return self.time / self.critical_time if self.critical_time else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        tables = {"node": self.by_node, "op": self.by_op, "scope": self.by_scope, "phase": self.by_phase}
+        return {
+            "graph": self.graph.name,
+            "repeat": self.repeat,
+            "total": self.total.to_dict(),
+            **{f"by_{name}": [cost.to_dict() for cost in table] for name, table in tables.items()},
+            "critical_path": [node.name for node in self.critical_path],
+            "critical_time": self.critical_time,
+            "parallelism": self.parallelism,
+            "peak": {
+                "bytes": self.peak.bytes,
+                "given": self.peak.given,
+                "node": self.peak.node.name,
+                "holders": [{"node": node.name, "bytes": size} for node, size in self.peak.holders],
+            },
+        }
+
+    def __repr__(self) -> str:
+        return f'<Profile of "{self.graph.name}": {_seconds(self.time)} in {self.total.calls:,} operations>'
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+@told_where
+def profile(
+    target: Any,
+    feed: Feed | None = None,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    graph: Graph | None = None,
+    repeat: int = 10,
+) -> Profile:
+    """Measure where a run's time goes, and what holds its memory.
+
+    Parameters
+    ----------
+    target : Node, str, or list, tuple or dict of them, Compiled, or Trace
+        Fetches; or a compiled step, whose updates are evaluated and not made; or what a trace is of.
+    feed, sizes, graph
+        As `graphnn.run` takes them.
+    repeat : int
+        How many runs are timed, after one that is not; of each node the median counts.
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    GraphnnError
+        As `graphnn.run` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> g = Graph()
+    >>> x = g.placeholder("x", shape=("n", 4))
+    >>> found = profile(x @ np.ones((4, 2)) + 1.0, {x: np.ones((8, 4))})
+    >>> [(cost.name, cost.flops) for cost in sorted(found.by_op, key=lambda cost: cost.name)]
+    [('add', 16), ('matmul', 128)]
+    >>> found.peak.bytes, found.peak.given, found.peak.node.name
+    (584, 328, 'add')
+    """
+    if isinstance(repeat, bool) or not isinstance(repeat, (int, np.integer)) or repeat < 1:
+        raise ValueRangeError(f"repeat= is a number of runs from 1 up, not {repeat!r}")
+    prepared, _ = prepared_for(target, feed, sizes, graph)
+    program, computed = prepared.program, _computed(prepared)
+    with np.errstate(all="ignore"):
+        memory = _Memory.of(prepared)
+        runs = [_times(prepared) for _ in range(repeat)]
+    times = {place: median([run[place] for run in runs]) for place in computed}
+    total = math.fsum(times.values())
+    costs = []
+    for place in computed:
+        node, time = program.order[place], times[place]
+        written = memory.written[place]
+        read = sum(memory.sizes[source] for source in {*program.operands[place]}) if written else 0
+        share = time / total if total else 0.0
+        costs.append(Cost(node.name, (node,), time, share, _flops(prepared, node), written, read))
+    fetches = [program.order[place] for place in program.fetches]
+    path = critical_path(fetches, {program.order[place]: time for place, time in times.items()})
+    return Profile(program.graph, int(repeat), costs, path, memory.peak())
+
+
+def _computed(prepared: Prepared) -> list[int]:
+    return [place for place, forward in enumerate(prepared.binding.forwards) if forward is not None]
+
+
+def _times(prepared: Prepared) -> list[float]:
+    times = []
+    before = perf_counter()
+    for step in evaluate(prepared):
+        times.append(perf_counter() - before)
+        del step  # or what it holds would live for one more node
+        before = perf_counter()
+    return times
+
+
+def _flops(prepared: Prepared, node: Node) -> int:
+    specs = [Spec(prepared.shape_of(operand), operand.dtype) for operand in node.inputs]
+    op = node.op.bound(prepared.sizes)
+    return size_of(op.flops(Spec(prepared.shape_of(node), node.dtype), *specs), prepared.sizes)
+
+
+def _slowest_first(costs: Iterable[Cost]) -> list[Cost]:
+    return sorted(costs, key=lambda cost: -cost.time)
+
+
+def _sum(name: str, costs: Sequence[Cost], whole: float) -> Cost:
+    time = math.fsum(cost.time for cost in costs)
+    return Cost(
+        name,
+        tuple(node for cost in costs for node in cost.nodes),
+        time,
+        time / whole if whole else 0.0,
+        sum(cost.flops for cost in costs),
+        sum(cost.written for cost in costs),
+        sum(cost.read for cost in costs),
+    )
+
+
+# --- memory ---------------------------------------------------------------------------------------------------
+
+
+class _Memory:
+    """Whose memory each value of a run is, and how large it is."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.owner: list[int] = []
+        """The place of the node in whose memory a value is: its own, unless it is a view."""
+        self.held: list[int] = []
+        """How many bytes a value keeps from being freed: those of all it is a view of."""
+        self.sizes: list[int] = []
+        self.written: list[int] = []
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> _Memory:
+        """Evaluate, and see."""
+        memory = cls(prepared)
+        for step in evaluate(prepared):
+            memory._add(step.index, step.operands, step.value)
+            del step  # or what it holds would live for one more node
+        return memory
+
+    def _add(self, place: int, operands: Sequence[Array], value: Array) -> None:
+        root = _root(value)
+        owner = place
+        for source, operand in zip(self.prepared.program.operands[place], operands, strict=True):
+            if _root(operand) is root:
+                owner = self.owner[source]
+        self.owner.append(owner)
+        self.held.append(getattr(root, "nbytes", value.nbytes))
+        self.sizes.append(value.nbytes)
+        self.written.append(value.nbytes if owner == place and operands else 0)
+
+    def peak(self) -> Peak:
+        """Return where most is held at once."""
+        order, last = self.prepared.program.order, len(self.owner) - 1
+        given = {place for place, forward in enumerate(self.prepared.binding.forwards) if forward is None}
+        until = [last] * len(order)
+        for place, dying in enumerate(self.prepared.program.dying):
+            for source in dying:
+                until[source] = place
+        members: dict[int, list[int]] = {}
+        for place, owner in enumerate(self.owner):
+            members.setdefault(owner, []).append(place)
+        gained = [0] * (len(order) + 1)
+        for owner, places in members.items():
+            if owner not in given:
+                gained[owner] += self.held[owner]
+                gained[max(until[place] for place in places) + 1] -= self.held[owner]
+        computed = list(accumulate(gained[:-1]))
+        at = computed.index(max(computed))
+        holders = []
+        for owner, places in members.items():
+            alive = places if owner in given else [place for place in places if place <= at <= until[place]]
+            if alive:
+                holders.append(Holder(order[alive[0]], self.held[owner]))
+        throughout = sum(self.held[place] for place in given)
+        holders.sort(key=lambda holder: -holder.bytes)
+        return Peak(throughout + computed[at], throughout, order[at], holders)
+
+
+def _root(value: Array) -> Any:
+    """Return the object whose memory an array is in."""
+    root: Any = value
+    while (base := getattr(root, "base", None)) is not None:
+        root = base
+    return root
+
+
+# --- as text --------------------------------------------------------------------------------------------------
+
+
+def _lines(found: Profile) -> Iterator[str]:
+    total, peak = found.total, found.peak
+    runs = f"median of {found.repeat:,} run{'s' if found.repeat > 1 else ''}"
+    yield f'"{_short(found.graph.name)}": {total.calls:,} operations in {_seconds(total.time)}, {runs}'
+    yield (
+        f"{_scaled(total.flops, _FLOP)}, {_rate(total)} GFLOP/s; "
+        f"{_bytes(total.written)} written, {_bytes(total.read)} read"
+    )
+    yield ""
+    for title, costs in (
+        ("operation", found.by_node),
+        ("kind", found.by_op),
+        ("scope", found.by_scope),
+        ("phase", found.by_phase),
+    ):
+        yield f"{'time':>9} {'share':>7} {'':>11} {'GFLOP/s':>8} {'written':>10}  {title}"
+        for cost in costs[:_MOST_ROWS]:
+            times = "" if title == "operation" else f" ×{cost.calls:,}"
+            yield (
+                f"{_seconds(cost.time):>9} {cost.share:7.1%} {_scaled(cost.flops, _FLOP):>11} {_rate(cost):>8} "
+                f"{_bytes(cost.written):>10}  {_short(cost.name or '(top)', 28 - len(times))}{times}"
+            )
+        if len(costs) > _MOST_ROWS:
+            rest = math.fsum(cost.time for cost in costs[_MOST_ROWS:])
+            yield f"{_seconds(rest):>9}  in {len(costs) - _MOST_ROWS:,} more"
+        yield ""
+    yield (
+        f"critical path: {len(found.critical_path):,} operations, {_seconds(found.critical_time)}; "
+        f"on average {found.parallelism:.2f} could run at once"
+    )
+    slowest = {id(cost.nodes[0]) for cost in found.by_node[:_MOST_ROWS]}
+    names = [_short(node.name) for node in found.critical_path if id(node) in slowest]
+    yield from textwrap.wrap(" → ".join(names), _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    yield f'peak memory: {_bytes(peak.bytes)} at "{_short(peak.node.name)}", {_bytes(peak.given)} of it given'
+    for node, size in peak.holders[:_MOST_ROWS]:
+        yield f"{_bytes(size):>14}  {_short(node.name, 50)}"
+    if len(peak.holders) > _MOST_ROWS:
+        rest_of_it = sum(size for _, size in peak.holders[_MOST_ROWS:])
+        yield f"{_bytes(rest_of_it):>14}  in {len(peak.holders) - _MOST_ROWS:,} more"
+
+
+_FLOP = ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP")
+
+
+def _scaled(value: float, units: Sequence[str], factor: int = 1000) -> str:
+    place = 0
+    while value >= factor and place < len(units) - 1:
+        value, place = value / factor, place + 1
+    return f"{value:.0f} {units[place]}" if isinstance(value, int) else f"{value:.2f} {units[place]}"
+
+
+def _seconds(time: float) -> str:
+    return _scaled(time * 1e6, ("µs", "ms", "s"))
+
+
+def _bytes(size: int) -> str:
+    return _scaled(size, ("B", "KiB", "MiB", "GiB", "TiB"), 1024)
+
+
+def _rate(cost: Cost) -> str:
+    return f"{cost.flops_per_second / 1e9:.2f}"
+
+
+def _short(name: str, most: int = 28) -> str:
+    """Return a name as a terminal may show it, with its middle left out where it is long: its end tells most."""
+    text = visible(name)
+    return text if len(text) <= most else f"{text[: most // 3]}…{text[len(text) - most + most // 3 + 1 :]}"

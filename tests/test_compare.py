@@ -1,0 +1,708 @@
+import json
+import re
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from random_graphs import Fixed, Recipe, Use, build, random_graph
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.graph import registry
+from graphnn.inspector.compare import Comparison, Difference, compare
+from graphnn.inspector.trace import stopped_trace
+from graphnn.order import last_uses
+
+# --- one edit in a random graph: the node is known from the edit ------------------------------------------------
+
+UNARY = ("sin", "cos", "tanh", "absolute", "negative", "square", "sigmoid", "softplus", "relu")
+BINARY = ("add", "subtract", "multiply", "maximum", "minimum")
+
+Edited = tuple[Recipe, int] | None
+"""The recipe with one edit, and the place in it of the line that was edited."""
+
+
+def with_line(recipe: Recipe, place: int, line: Any) -> Recipe:
+    return Recipe((*recipe.lines[:place], line, *recipe.lines[place + 1 :]))
+
+
+def op_swapped(rng: np.random.Generator, recipe: Recipe, place: int) -> Edited:
+    line = recipe.lines[place]
+    for ops in (UNARY, BINARY):
+        if isinstance(line, Use) and line.op in ops:
+            other = str(rng.choice([op for op in ops if op != line.op]))
+            return with_line(recipe, place, replace(line, op=other)), place
+    return None
+
+
+def attribute_changed(rng: np.random.Generator, recipe: Recipe, place: int) -> Edited:
+    line = recipe.lines[place]
+    if not isinstance(line, Use):
+        return None
+    changed: dict[str, Any] = {
+        "divide_by": {"count": 7},
+        "leaky_relu": {"slope": 0.3},
+        "elu": {"alpha": 0.7},
+        "cumsum": {"axis": 0},
+        "flip": {"axis": 0},
+        "std": {"ddof": 1},
+        "var": {"ddof": 1},
+    }
+    if line.op not in changed or not set(changed[line.op]) <= set(registry[line.op].settings):
+        return None
+    return with_line(recipe, place, replace(line, attributes={**line.attributes, **changed[line.op]})), place
+
+
+def constant_changed(rng: np.random.Generator, recipe: Recipe, place: int) -> Edited:
+    line = recipe.lines[place]
+    if not isinstance(line, Fixed) or line.value.dtype.kind != "f":
+        return None
+    value = line.value.copy()
+    value.flat[rng.integers(value.size)] += 0.25
+    return with_line(recipe, place, Fixed(value)), place
+
+
+def node_added(rng: np.random.Generator, recipe: Recipe, place: int) -> Edited:
+    """Put a node before an operand of the line."""
+    line = recipe.lines[place]
+    if not isinstance(line, Use) or line.op not in registry:
+        return None
+    positions = [position for position, operand in enumerate(line.operands) if isinstance(operand, int)]
+    if not positions:
+        return None
+    position = int(rng.choice(positions))
+    # Of two nodes of one operation in a row, nobody can tell which one was added.
+    op = str(rng.choice([op for op in UNARY if op != line.op]))
+    operands = (*line.operands[:position], place, *line.operands[position + 1 :])
+    later = [
+        replace(other, operands=tuple(o + (isinstance(o, int) and o >= place) for o in other.operands))
+        if isinstance(other, Use)
+        else other
+        for other in recipe.lines[place + 1 :]
+    ]
+    added = Use(op, (line.operands[position],))
+    return Recipe((*recipe.lines[:place], added, replace(line, operands=operands), *later)), place + 1
+
+
+EDITS: dict[str, Callable[[np.random.Generator, Recipe, int], Edited]] = {
+    "op swapped": op_swapped,
+    "attribute changed": attribute_changed,
+    "constant changed": constant_changed,
+    "node added": node_added,
+}
+
+Case = tuple[gn.Node, gn.Node, dict[str, Any], gn.Node, gn.Node]
+"""Two results, their feed, and the two nodes of the line that was edited."""
+
+
+def cases(kind: str, count: int) -> Iterator[Case]:
+    """Yield pairs of graphs of which the second was edited so that the line's value is another."""
+    seed = 0
+    while count:
+        rng = np.random.default_rng([seed, len(kind)])
+        seed += 1
+        recipe = random_graph(rng, (4, 30))
+        edited = EDITS[kind](rng, recipe, int(rng.integers(len(recipe.lines))))
+        if edited is None:
+            continue
+        found = _case(recipe, edited)
+        if found is not None:
+            count -= 1
+            yield found
+
+
+def _case(recipe: Recipe, edited: tuple[Recipe, int]) -> Case | None:
+    changed, place = edited
+    before = place - (len(changed.lines) - len(recipe.lines))
+    try:
+        a, b = build(recipe, gn.Graph()), build(changed, gn.Graph())
+        mine, its = a.nodes[before], b.nodes[place]
+        if mine.op.name == "constant":
+            x, y = mine.value, its.value
+        else:
+            x, y = gn.run(mine, a.feed), gn.run(its, b.feed)
+        gn.run(b.result, b.feed)
+    except gn.GraphnnError:
+        return None  # what was edited does not fit
+    if x.shape == y.shape and np.array_equal(x, y, equal_nan=True):
+        return None  # nothing differs
+    if mine not in gn.schedule(a.result) or its not in gn.schedule(b.result):
+        return None  # only the shape of it is used
+    return a.result, b.result, {node.name: value for node, value in a.feed.items()}, mine, its
+
+
+@pytest.mark.parametrize("kind", EDITS)
+def test_the_first_differing_node_is_the_one_that_was_edited(kind: str) -> None:
+    for a, b, feed, mine, its in cases(kind, 100):
+        for first, second, node, other in ((a, b, mine, its), (b, a, its, mine)):
+            found = compare(first, second, feed)
+            assert not found
+            assert found.first is not None
+            assert (found.first.node, found.first.other) == (node, other)
+            assert found.first.operands_equal == (kind not in ("node added", "constant changed")) or not node.inputs
+
+
+def test_a_graph_is_equal_to_its_copy_and_every_node_has_its_counterpart() -> None:
+    for seed in range(50):
+        recipe = random_graph(np.random.default_rng([3, seed]), (4, 30))
+        a, b = build(recipe, gn.Graph()), build(recipe, gn.Graph())
+        found = compare(a.result, b.result, a.feed)
+        assert found
+        assert found.counts == (len(gn.schedule(a.result)), 0, 0, 0, 0)
+        pairs = set(found.pairs)
+        # Two nodes that compute the same may stand for each other; by name they need not.
+        assert all((mine, its) in pairs for mine, its in zip(a.nodes, b.nodes, strict=True) if mine in dict(pairs))
+
+
+# --- what it says of an edit ------------------------------------------------------------------------------------
+
+
+def small(activation: Any = gn.relu, scale: float = 2.0, extra: bool = False, axis: int = 1) -> gn.Node:
+    g = gn.Graph("small")
+    x = g.placeholder("x", shape=("n", 3))
+    h = x @ g.parameter("w", np.arange(9.0).reshape(3, 3) - 4.0)
+    if extra:
+        h = gn.exp(h)
+    h = activation(h) * scale
+    return gn.sum(gn.sum(h, axis=axis, keepdims=True) * h)
+
+
+FEED = {"x": np.array([[0.5, -0.25, 1.0], [0.125, 2.0, -1.0]])}
+
+
+def first_of(found: Comparison) -> Difference:
+    assert found.first is not None
+    return found.first
+
+
+@pytest.mark.parametrize(
+    ("edited", "name", "cause"),
+    [
+        ({"activation": gn.tanh}, "relu", "op changed: relu → tanh"),
+        ({"scale": 3.0}, "constant", "the constant's value changed"),
+        ({"extra": True}, "relu", 'operand 0 changed: "matmul" → "exp" (exp, added)'),
+        ({"axis": 0}, "sum", "axis changed: 1 → 0"),
+    ],
+)
+def test_the_edit_is_named(edited: dict[str, Any], name: str, cause: str) -> None:
+    found = compare(small(), small(**edited), FEED)
+    first = first_of(found)
+    assert (first.name, first.cause) == (name, cause)
+    assert first.cause in str(found)
+
+
+def test_a_node_removed_is_named() -> None:
+    found = compare(small(extra=True), small(), FEED)
+    assert first_of(found).cause == 'operand 0 changed: "exp" (exp, removed) → "matmul"'
+    assert [node.name for node in found.only_a] == ["exp"]
+    assert found.only_b == []
+
+
+def test_what_differs_is_told_with_element_values_and_operands() -> None:
+    a, b = small(), small(gn.tanh)
+    first = first_of(compare(a, b, FEED))
+    x, y = gn.run(a.graph["relu"], {"x": FEED["x"]}), gn.run(b.graph["tanh"], {"x": FEED["x"]})
+    apart = np.abs(x - y)
+    assert first.element == np.unravel_index(apart.argmax(), apart.shape)
+    assert (first.a, first.b) == (x[first.element], y[first.element])
+    assert first.absolute == apart.max()
+    assert first.relative == np.max(apart / np.maximum(np.abs(x), np.abs(y)))
+    assert first.outside == np.count_nonzero(x != y)
+    assert first.size == 6
+    assert first.operands_equal
+    assert first.values is not None
+    assert first.operands is not None
+    np.testing.assert_array_equal(first.values[0], x)
+    np.testing.assert_array_equal(first.values[1], y)
+    np.testing.assert_array_equal(first.operands[0][0], first.operands[1][0])
+    np.testing.assert_array_equal(first.operands[0][0], gn.run(a.graph["matmul"], {"x": FEED["x"]}))
+
+
+def test_operands_exchanged_are_told() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x"), g.placeholder("y")
+    found = compare(x - y, y - x, {x: 3.0, y: 1.0})
+    assert first_of(found).cause == 'operand 0 changed: "x" → "y"; operand 1 changed: "y" → "x"'
+
+
+def test_renamed_nodes_are_found() -> None:
+    def made(prefix: str) -> gn.Node:
+        g = gn.Graph()
+        w = g.parameter(f"{prefix}w", [1.0, 2.0])
+        with g.scope(f"{prefix}scope"):
+            return gn.sum(gn.exp(w) * w)
+
+    found = compare(made("a"), made("b"))
+    assert found
+    assert found.counts == (4, 0, 0, 0, 0)
+
+
+def test_names_that_shift_do_not_mislead() -> None:
+    def made(added: bool) -> gn.Node:
+        x = gn.Graph().placeholder("x")
+        h = x * 2.0
+        if added:
+            h = gn.exp(h) * 5.0  # so the multiply_2 of one is the multiply_3 of the other
+        return (h * 3.0) * 4.0
+
+    found = compare(made(False), made(True), {"x": 1.0})
+    names = {a.name: b.name for a, b in found.pairs if b is not None}
+    assert names["multiply_2"] == "multiply_3"
+    assert names["multiply_3"] == "multiply_4"
+    assert first_of(found).cause == 'operand 0 changed: "multiply" → "multiply_2" (multiply, added)'
+
+
+def test_results_that_are_made_otherwise_are_compared_all_the_same() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x")
+    y = gn.exp(x)
+    found = compare(y, y * 2.0, {x: 1.0})
+    assert found.counts == (2, 0, 0, 0, 2)
+    assert not found
+    assert first_of(found).cause.startswith("op changed: exp → multiply")
+    assert compare(y, y * 1.0, {x: 1.0})  # one more node, and the same result
+
+
+def test_schedules_in_different_order_are_compared() -> None:
+    def made(turned: bool) -> gn.Node:
+        x = gn.Graph().placeholder("x")
+        if turned:
+            c, s = gn.cos(x), gn.sin(x)
+        else:
+            s, c = gn.sin(x), gn.cos(x)
+        return s * s - c
+
+    assert compare(made(False), made(True), {"x": 1.0}).counts == (5, 0, 0, 0, 0)
+
+
+# --- the calls --------------------------------------------------------------------------------------------------
+
+
+def network() -> tuple[gn.Node, gn.Node, gn.Node]:
+    g = gn.Graph("spiral")
+    x = g.placeholder("x", shape=("batch", 2))
+    labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    rng = np.random.default_rng(0)
+    layers = nn.Sequential(nn.Dense(8, rng=rng), nn.ReLU(), nn.Dense(3, rng=rng), nn.Softmax())
+    return x, labels, nn.categorical_crossentropy(layers(x), labels)
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[np.ndarray, np.ndarray]:
+    return gn.datasets.spiral(20, classes=3, seed=0)
+
+
+def test_two_traces(data: Any) -> None:
+    x, labels, loss = network()
+    w = loss.graph["dense_2/weight"]
+    before = gn.trace(loss, {x: data[0], labels: data[1]})
+    w.value = w.value + 1.0
+    after = gn.trace(loss, {x: data[0], labels: data[1]})
+    found = compare(before, after)
+    assert (first_of(found).name, first_of(found).cause) == ("dense_2/weight", "the parameter's value differs")
+    assert compare(before)  # run again, in the state of the trace
+    assert not compare(before, loss)  # with the feed of the trace, in the state of now
+    assert compare(after, loss)
+    assert compare(loss, after)
+    loss.graph.parameter("later", 1.0)
+    moved = compare(before, feed_b={x: data[0] + 1.0, labels: data[1]})
+    assert [node.name for node, _ in moved.pairs if node.name == "dense_2/weight"]
+    assert "dense_2/weight" not in [difference.name for difference in moved.differences]
+
+
+def test_a_trace_from_a_file(data: Any, tmp_path: Any) -> None:
+    x, labels, loss = network()
+    trace = gn.trace(loss, {x: data[0], labels: data[1]})
+    trace.save(tmp_path / "run.trace")
+    assert compare(gn.load(tmp_path / "run.trace"), trace).counts == (len(trace), 0, 0, 0, 0)
+
+
+def test_a_trace_that_was_stopped(data: Any) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n",), dtype=np.int64)
+    y = (-x) // x
+    with pytest.raises(gn.DivisionError) as caught:
+        gn.run(y, {x: [1, 0]})
+    stopped = stopped_trace(caught.value)
+    assert stopped is not None
+    found = compare(gn.trace(y, {x: [1, 2]}), stopped)
+    assert first_of(found).name == "x"
+    assert [node.name for node in found.only_a] == ["floor_divide"]
+
+
+def test_values_that_were_not_kept_are_compared_by_hash_and_preview() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n",))
+    y = gn.exp(x)
+    array = np.linspace(0.0, 1.0, 1000)
+    whole, part = gn.trace(y, {x: array}), gn.trace(y, {x: array}, keep=100)
+    assert compare(whole, part)
+    assert compare(part, part)
+    other = array.copy()
+    other[1] += 1e-3  # not in the preview
+    found = compare(part, gn.trace(y, {x: other}))
+    assert [difference.name for difference in found.differences] == ["x", "exp"]
+    assert found.differences[1].misfit == "their hashes differ"
+    assert compare(part, gn.trace(y, {x: array + 1e-9}), atol=1e-6)
+    assert not compare(part, gn.trace(y, {x: array + 1e-3}), atol=1e-6)
+
+
+def test_anyones_arrays(data: Any) -> None:
+    x, labels, loss = network()
+    trace = gn.trace(loss, {x: data[0], labels: data[1]})
+    hidden = trace["dense_1/add"].value
+    assert compare(trace, {"dense_1/add": hidden})
+    assert compare(trace, {"dense_1/add": hidden + 1e-9}).counts == (0, 1, 0, 0, 0)
+    assert compare(trace, {loss.graph["dense_1/add"]: hidden.astype(np.float32).tolist()}, rtol=1e-6, atol=1e-6)
+    assert compare(loss, {"relu_1": np.maximum(hidden, 0.0)}, {x: data[0], labels: data[1]})
+    names = ("dense_1/add", "relu_1")
+    assert compare(trace, gn.compile({name: loss.graph[name] for name in names})({x: data[0]}))
+    found = compare(trace, {"dense_1/matmul": hidden, "dense_1/add": hidden + 1e-3, "relu_1": hidden})
+    assert [difference.name for difference in found.differences] == ["dense_1/add", "relu_1"]
+    assert first_of(found).operands_equal is None
+    assert found.differences[1].cause == "its operands differ"
+
+
+@pytest.mark.parametrize(
+    ("turned", "misfit"),
+    [
+        (lambda a: a.T, "shape (60, 8) against (8, 60); equal when transposed"),
+        (lambda a: a.ravel(), "shape (60, 8) against (480,); equal when reshaped"),
+        (lambda a: a[:-1], "shape (60, 8) against (59, 8)"),
+        (lambda a: a > 0, "dtype float64 against bool"),
+        (lambda a: np.zeros(a.shape, np.int64), "dtype float64 against int64"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_told_as_such(data: Any, turned: Any, misfit: str) -> None:
+    x, labels, loss = network()
+    trace = gn.trace(loss, {x: data[0], labels: data[1]})
+    first = first_of(compare(trace, {"dense_1/add": turned(trace["dense_1/add"].value)}))
+    assert first.misfit == misfit
+    assert first.cause == misfit
+
+
+def test_axes_in_another_order_are_recognized() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(2, 2, 2, 2))
+    array = np.random.default_rng(0).normal(size=(2, 2, 2, 2))
+    first = first_of(compare(x, {"x": array.transpose(0, 2, 3, 1)}, {x: array}))
+    assert first.misfit == "equal when transposed to axes (0, 3, 1, 2)"
+
+
+def test_another_feed() -> None:
+    loss = small()
+    other = {"x": FEED["x"] + np.array([[0.0, 0.0, 0.5], [0.0, 0.0, 0.0]])}
+    for found in (
+        compare(loss, loss, FEED, other),
+        compare(loss, feed=FEED, feed_b=other),
+        compare("sum_2", "sum_2", FEED, other, graph=loss.graph),
+        compare(gn.trace(loss, FEED), feed_b=other),
+    ):
+        first = first_of(found)
+        assert (first.name, first.element, first.a, first.b) == ("x", (0, 2), 1.0, 1.5)
+        assert first.cause == "the feed differs"
+
+
+def test_a_feed_of_two_graphs_goes_where_it_belongs() -> None:
+    g, h = gn.Graph(), gn.Graph()
+    x, y = g.placeholder("x"), h.placeholder("x")
+    z = h.placeholder("z")
+    assert compare(x * 2.0, y * 2.0 + 0.0 * z, {x: 1.0, "z": 5.0}).counts.differing == 0
+    with pytest.raises(gn.LookupFailure, match='the feed names "q"'):
+        compare(x * 2.0, y * 2.0, {"x": 1.0, "q": 5.0})
+
+
+def test_a_compiled_step_makes_no_update(data: Any) -> None:
+    x, labels, loss = network()
+    step = gn.compile(loss, updates=nn.SGD(learning_rate=1.0).updates(loss))
+    before = loss.graph["dense_1/weight"].value
+    found = compare(step, feed={x: data[0], labels: data[1]}, dtypes=("float32", "float64"))
+    assert found
+    assert found.counts.within > 10
+    np.testing.assert_array_equal(loss.graph["dense_1/weight"].value, before)
+
+
+def test_counters_move_nothing_and_random_numbers_are_the_same() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n", 4))
+    y = nn.Dropout(0.5, seed=1)(x, training=True)
+    assert compare(y, feed={x: np.ones((3, 4))}, dtypes=("float32", "float64"))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda t, n: compare({"x": np.ones(3)}, t), gn.UsageError, "the run comes first"),
+        (lambda t, n: compare(t, {}), gn.UsageError, "no arrays are given"),
+        (lambda t, n: compare(t, {"summ": np.ones(3)}), gn.LookupFailure, 'Did you mean "sum"'),
+        (lambda t, n: compare(t, {"sum": 1.0, n: 1.0}), gn.LookupFailure, "given twice"),
+        (lambda t, n: compare(t, {"sum": np.ones(3, complex)}), gn.DtypeError, 'the array for "sum"'),
+        (lambda t, n: compare(t, {"sum": 1.0}, feed_b={}), gn.UsageError, "no feed and no dtype"),
+        (lambda t, n: compare(t, t, FEED), gn.UsageError, "holds its feed"),
+        (lambda t, n: compare(t, t, rtol=-1.0), gn.ValueRangeError, "rtol= is a number from 0 up"),
+        (lambda t, n: compare(t, t, atol=float("nan")), gn.ValueRangeError, "atol= is a number from 0 up"),
+        (lambda t, n: compare(t, dtypes="float64"), gn.UsageError, "dtypes= is a pair"),
+        (lambda t, n: compare(t, dtypes=("float32", "int64")), gn.DtypeError, "dtypes= are floats"),
+        (lambda t, n: compare(t, dtypes=("float32", "flaot64")), gn.DtypeError, "is no dtype"),
+        (lambda t, n: compare(3, t), gn.UsageError, "a fetch is a node"),
+    ],
+)
+def test_what_cannot_be_compared(call: Any, error: type[Exception], message: str) -> None:
+    loss = small()
+    with pytest.raises(error, match=message):
+        call(gn.trace(loss, FEED), loss.graph["sum"])
+
+
+# --- tolerance --------------------------------------------------------------------------------------------------
+
+
+def fed(value: Any, dtype: Any = np.float64) -> gn.Trace:
+    array = np.asarray(value, dtype)
+    x = gn.Graph().placeholder("x", array.shape, array.dtype)
+    return gn.trace(x, {x: array})
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "dtype", "options", "counts"),
+    [
+        ([1.0, np.nan], [1.0, -np.nan], "f8", {}, (1, 0, 0)),
+        ([1.0, np.nan], [1.0, 2.0], "f8", {"atol": 9.0}, (0, 0, 1)),
+        ([np.inf, 1.0], [np.inf, 1.0], "f8", {}, (1, 0, 0)),
+        ([np.inf], [-np.inf], "f8", {"rtol": 9.0}, (0, 0, 1)),
+        ([np.inf], [1.0], "f8", {"rtol": 9.0}, (0, 0, 1)),
+        ([1.0], [np.inf], "f8", {"rtol": 9.0}, (0, 0, 1)),
+        ([0.0], [-0.0], "f8", {}, (0, 0, 1)),
+        ([0.0], [-0.0], "f8", {"atol": 1e-300}, (0, 1, 0)),
+        ([1.0], [1.0 + 2**-52], "f8", {}, (0, 0, 1)),
+        ([1.0], [1.0 + 2**-52], "f8", {"rtol": 1e-15}, (0, 1, 0)),
+        ([100.0], [101.0], "f8", {"atol": 0.5}, (0, 0, 1)),
+        ([100.0], [101.0], "f8", {"rtol": 0.01}, (0, 1, 0)),
+        ([2**62], [2**62 + 1], "i8", {}, (0, 0, 1)),
+        ([2**62], [2**62 + 1], "i8", {"atol": 0.5}, (0, 0, 1)),
+        ([2**62], [2**62 + 1], "i8", {"atol": 1}, (0, 1, 0)),
+        ([-(2**63)], [2**63 - 1], "i8", {"atol": 1e18}, (0, 0, 1)),
+        ([True, False], [True, True], "?", {}, (0, 0, 1)),
+        ([], [], "f8", {}, (1, 0, 0)),
+        (1.0, 1.0, "f2", {}, (1, 0, 0)),
+    ],
+)
+def test_tolerance(a: Any, b: Any, dtype: str, options: Any, counts: tuple[int, ...]) -> None:
+    assert compare(fed(a, dtype), fed(b, dtype), **options).counts[:3] == counts
+
+
+def test_the_tolerance_against_other_dtypes_and_arrays() -> None:
+    assert compare(fed(1.0), fed(np.float32(1.000001), "f4"))
+    assert not compare(fed(1.0), fed(np.float32(1.0001), "f4"))
+    assert compare(fed([1.0]), {"x": [1.0 + 1e-8]})
+    assert not compare(fed([1.0]), {"x": [1.0 + 1e-6]})
+    assert compare(fed([1.0]), {"x": np.array([1.0 + 1e-6], "f4")})
+    assert not compare(fed([1.0]), {"x": [1.0 + 1e-8]}, rtol=0.0, atol=0.0)
+
+
+def test_ulps_and_the_element_farthest_outside() -> None:
+    first = first_of(compare(fed([1.0, 2.0]), fed([1.0, 2.0 + 3 * 2**-51])))
+    assert (first.element, first.ulps) == ((1,), 3.0)
+    # The largest difference, at 1000, is within the tolerance.
+    first = first_of(compare(fed([1000.0, 1.0]), fed([1000.5, 1.01]), rtol=1e-3))
+    assert (first.element, first.outside, first.absolute) == ((1,), 1, 0.5)
+
+
+def test_blocks_are_put_together_rightly() -> None:
+    rng = np.random.default_rng(0)
+    a = np.asfortranarray(rng.normal(size=(300, 170)))
+    b = a.copy("C")
+    b[299, 3] += 1.0
+    b[10, 11] += 0.5
+    first = first_of(compare(fed(a), {"x": b}))
+    assert (first.element, first.outside, first.absolute) == ((299, 3), 2, pytest.approx(1.0))
+
+
+# --- digits -----------------------------------------------------------------------------------------------------
+
+
+def digits_of(build: Callable[[gn.Node], gn.Node], array: Any) -> tuple[Comparison, gn.Node]:
+    array = np.asarray(array, np.float32)  # so that the feed itself is exact
+    x = gn.Graph().placeholder("x", array.shape)
+    result = build(x)
+    return compare(result, feed={x: array}, dtypes=("float32", "float64")), result
+
+
+def test_the_naive_softmax_loses_all_digits_where_exp_overflows() -> None:
+    def naive(x: gn.Node) -> gn.Node:
+        return gn.exp(x) / gn.sum(gn.exp(x))
+
+    logits = [88.0, 95.0, 90.5]
+    found, result = digits_of(naive, logits)
+    assert found.digits["exp"].lost == pytest.approx(7.2, abs=0.05)
+    assert found.digits[result.name].left == 0
+    shifted, result = digits_of(gn.softmax, logits)
+    assert shifted.digits[result.name].left > 6.5
+    assert max(digits.lost for digits in shifted.digits.values()) < 0.7
+
+
+def test_the_logarithm_of_a_softmax_loses_what_log_softmax_keeps() -> None:
+    logits = [0.0, 120.0]
+    found, result = digits_of(lambda x: gn.log(gn.softmax(x)), logits)
+    worst = max(found.digits, key=lambda name: found.digits[name].lost)
+    assert worst == result.name  # the log, not the softmax
+    assert found.digits[worst].lost > 7
+    kept, result = digits_of(gn.log_softmax, logits)
+    assert kept.digits[result.name].left > 6.5
+
+
+def test_a_variance_by_the_mean_of_squares_loses_its_digits_in_the_difference() -> None:
+    array = 1000.0 + np.random.default_rng(0).normal(size=500)
+    found, result = digits_of(lambda x: gn.mean(x * x) - gn.mean(x) * gn.mean(x), array)
+    worst = max(found.digits, key=lambda name: found.digits[name].lost)
+    assert worst == result.name == "subtract"
+    assert found.digits[worst].lost > 4
+    assert found.digits[worst].left < 2.5
+    shifted, result = digits_of(lambda x: gn.mean(gn.square(x - gn.mean(x))), array)
+    assert shifted.digits[result.name].left > found.digits["subtract"].left + 3
+    text = str(found)
+    assert re.search(r"^ *[4-6]\.\d +[0-2]\.\d  subtract$", text, re.MULTILINE)
+
+
+def test_zeros_cost_no_digits() -> None:
+    found, _ = digits_of(lambda x: gn.relu(x) * 0.1, [-1.0, 0.0, 3.0])
+    assert all(digits.left > 6.5 for digits in found.digits.values())
+
+
+def test_what_a_wrong_condition_chooses_is_not_its_own_loss() -> None:
+    # 0.1 in float32 is a little more than in float64, and where chooses the other branch.
+    found, _ = digits_of(lambda x: gn.where(x * 3.0 > 0.3, x, -x), [0.1])
+    assert first_of(found).name == "greater"
+    assert found.digits["where"] == (0.0, 0.0)
+
+
+def test_digits_are_told_only_beside_another_dtype() -> None:
+    assert compare(small(), small(gn.tanh), FEED).digits == {}
+
+
+def test_the_copy_in_another_dtype_is_of_that_dtype_throughout() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n", 2))
+    y = gn.cast(x, np.float64) + gn.zeros((2,), graph=g) + gn.eye(2, graph=g)[0] + g.parameter("w", [0.1, 0.2])
+    y = y * gn.one_hot(gn.argmax(x, axis=1), 2) + np.float64(0.3)
+    found = compare(y, feed={x: [[0.1, 0.7]]}, dtypes=("float32", "float16"))
+    first = first_of(compare(y, feed={x: [[0.1, 0.7]]}, dtypes=("float32", "float16"), rtol=0.0))
+    assert first.values is not None
+    assert [value.dtype for value in first.values] == [np.float32, np.float16]
+    assert found
+    assert set(found.digits) == {node.name for node in gn.schedule(y) if node.dtype.kind == "f"}
+    assert all(digits.left <= 3.4 for digits in found.digits.values())
+
+
+# --- memory -----------------------------------------------------------------------------------------------------
+
+SIZE = 500_000
+
+
+def chain(edit: int | None = None) -> gn.Node:
+    x = gn.Graph().placeholder("x")
+    h = saved = gn.broadcast_to(x, (SIZE,)) + 0.0
+    for i in range(40):
+        h = gn.cos(h) if i == edit else gn.sin(h)
+        if i % 7 == 0:
+            h = saved = h + saved
+    return gn.sum(h)
+
+
+def live_bytes(result: gn.Node) -> int:
+    order = gn.schedule(result)
+    alive: set[int] = set()
+    most = 0
+    for place, dying in enumerate(last_uses(order, [result])):
+        alive.add(place)
+        sizes = [order[i].shape == (SIZE,) and order[i].op.name != "broadcast_to" for i in alive]
+        most = max(most, sum(sizes) * SIZE * 8)
+        alive -= set(dying)
+    return most
+
+
+@pytest.mark.parametrize("edit", [None, 3, 39])
+def test_no_more_is_held_than_what_both_runs_need(edit: int | None) -> None:
+    a, b = chain(), chain(edit)
+    tracemalloc.start()
+    try:
+        found = compare(a, b, {"x": 0.3})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    kept = 0
+    if found.first is not None:
+        assert found.first.values is not None
+        assert found.first.operands is not None
+        kept = sum(array.nbytes for array in (*found.first.values, *found.first.operands[0], *found.first.operands[1]))
+    assert (found.first is None) == (edit is None)
+    assert peak <= live_bytes(a) + live_bytes(b) + kept + 2**20
+
+
+# --- as text and data -------------------------------------------------------------------------------------------
+
+
+def test_the_text_fits_a_terminal_and_is_safe_in_it(data: Any) -> None:
+    g = gn.Graph("a\x1b[31m")
+    x = g.placeholder("x\x1b[31m" + "long" * 3000, shape=("n",))
+    found = compare(gn.exp(x), gn.log(x), {x: [1.0, 2.0]})
+    text = str(found)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    assert "op changed: exp → log" in text
+    assert "2 of 2 elements differ" in text
+    assert found.differences[0].node.name == "exp"
+    assert len(text) < 2000
+
+
+def test_text_of_what_is_equal() -> None:
+    found = compare(small(), small(), FEED)
+    assert str(found) == (
+        '"small" and "small": they are equal\n'
+        "9 nodes compared: 9 equal, 0 within the tolerance, 0 differing; 0 only in a, 0\n"
+        "    only in b"
+    )
+    assert repr(found) == '<Comparison of "small" and "small": equal>'
+    assert bool(found) is found.equal is True
+
+
+def test_to_dict_is_plain_data() -> None:
+    found = compare(small(), small(gn.tanh, extra=True), FEED)
+    told = json.loads(json.dumps(found.to_dict()))
+    assert told["equal"] is False
+    assert told["first"]["node"] == first_of(found).name
+    assert told["counts"]["only_b"] == 1
+    assert told["only_b"] == ["exp"]
+    assert len(told["differences"]) == len(found.differences)
+    assert json.loads(json.dumps(compare(small(), feed=FEED, dtypes=("float32", "float64")).to_dict()))["digits"]["x"]
+
+
+# --- many edits, large graphs -----------------------------------------------------------------------------------
+
+
+def test_what_lies_between_two_edits_keeps_its_counterparts() -> None:
+    def made(*edits: int) -> gn.Node:
+        h = gn.Graph().placeholder("x")
+        for i in range(30):
+            h = gn.cos(h) if i in edits else gn.sin(h) * (1.0 + i)
+        return h
+
+    plain, edited = made(), made(2, 20)
+    found = compare(plain, edited, {"x": 1.0})
+    assert first_of(found).name == "sin_3"
+    between = [node for node in gn.schedule(plain) if "multiply_4" <= node.name <= "multiply_9"]
+    counterparts = dict(found.pairs)
+    assert all(counterparts[node] is not None for node in between)
+
+
+def test_a_long_chain_is_compared_without_recursion() -> None:
+    def made(edit: int | None = None) -> gn.Node:
+        h = gn.Graph().placeholder("x")
+        for i in range(5000):
+            h = gn.cos(h) if i == edit else gn.sin(h)
+        return h
+
+    assert compare(made(), made(), {"x": 1.0})
+    assert first_of(compare(made(), made(4000), {"x": 1.0})).name == "sin_4001"
