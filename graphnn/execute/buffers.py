@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from .blocks import Chain
     from .lowering import Value
 
 _ALIGNED = 64
@@ -25,11 +26,11 @@ class Buffer:
         In bytes.
     """
 
-    def __init__(self, value: Value, end: int) -> None:
-        self.values = [value]
-        self.start = value.index
+    def __init__(self, size: int, start: int, end: int) -> None:
+        self.values: list[Value] = []
+        self.start = start
         self.end = end
-        self.size = -(-max(value.nbytes, 1) // _ALIGNED) * _ALIGNED
+        self.size = _rounded(size)
         self.offset = -1
 
 
@@ -41,6 +42,8 @@ class Layout(NamedTuple):
     buffers : list of Buffer
     of : dict of Value to Buffer
         By the identity of values that stand in the arena.
+    scratch : dict of Chain to list of int
+        The offsets of the scratch memory of each chain.
     size : int
         The bytes of the arena.
     live : int
@@ -49,11 +52,12 @@ class Layout(NamedTuple):
 
     buffers: list[Buffer]
     of: dict[Value, Buffer]
+    scratch: dict[Chain, list[int]]
     size: int
     live: int
 
 
-def lay_out(values: list[Value], outputs: Iterable[Value]) -> Layout:
+def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chain] = ()) -> Layout:
     """Return where values lie that are neither given, constant, views, fresh, nor handed out.
 
     Parameters
@@ -62,25 +66,41 @@ def lay_out(values: list[Value], outputs: Iterable[Value]) -> Layout:
         In the order in which they are made.
     outputs : iterable of Value
         Those that are handed out, and so have memory of their own.
+    chains : iterable of Chain
+        What is computed in blocks: all that a chain reads or makes is there from its first member to its last.
     """
     last = _last_uses(values)
     handed_out = {output.root for output in outputs}
+    chain_of = {member: chain for chain in chains for member in chain.members}
+    needed = [max(at, chain_of[values[at]].last) if values[at] in chain_of else at for at in last]
     of: dict[Value, Buffer] = {}
+    scratch: dict[Chain, Buffer] = {}
     buffers: list[Buffer] = []
     for value in values:
-        if value.kind not in ("each", "call") or value in handed_out:
+        chain = chain_of.get(value)
+        if chain is not None and chain.sizes and chain not in scratch:
+            scratch[chain] = Buffer(sum(map(_rounded, chain.sizes)), chain.first, chain.last)
+            buffers.append(scratch[chain])
+        if value.kind not in ("each", "call") or value in handed_out or (chain is not None and value in chain.inner):
             continue
-        donor = _donor(value, of, last)
-        if donor is not None:
-            donor.values.append(value)
-            donor.end = last[value.index]
-            of[value] = donor
-        else:
-            of[value] = buffer = Buffer(value, last[value.index])
+        buffer = _donor(value, of, last)
+        if buffer is None:
+            buffer = Buffer(value.nbytes, value.index if chain is None else chain.first, value.index)
             buffers.append(buffer)
+        buffer.values.append(value)
+        buffer.end = max(buffer.end, needed[value.index])
+        of[value] = buffer
     _place(buffers)
     size = max((buffer.offset + buffer.size for buffer in buffers), default=0)
-    return Layout(buffers, of, size, _most_at_once(buffers, len(values)))
+    offsets = {
+        chain: [buffer.offset + sum(map(_rounded, chain.sizes[:slot])) for slot in range(len(chain.sizes))]
+        for chain, buffer in scratch.items()
+    }
+    return Layout(buffers, of, offsets, size, _most_at_once(buffers, len(values)))
+
+
+def _rounded(size: int) -> int:
+    return -(-max(size, 1) // _ALIGNED) * _ALIGNED
 
 
 def _last_uses(values: list[Value]) -> list[int]:
@@ -106,7 +126,8 @@ def _donor(value: Value, of: dict[Value, Buffer], last: list[int]) -> Buffer | N
         buffer = of.get(root)
         if (
             buffer is not None
-            and buffer.end == value.index
+            and buffer.values[-1] is root
+            and last[root.index] == value.index
             and operand.shape == value.shape
             and operand.dtype == value.dtype
             and operand.whole

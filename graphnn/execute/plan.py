@@ -6,18 +6,25 @@ import builtins
 import keyword
 import linecache
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .blocks import chains
 from .buffers import lay_out
 from .lowering import Lowering, Value
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
+    from .blocks import Chain
+    from .buffers import Layout
     from .interpreter import Prepared
 
+_ARENA = """\
+    arena = empty({}, 'uint8')
+    arena = arena[-arena.ctypes.data % 64:]  # begins where a line of the cache does
+"""
 _LONGEST = 60  # characters of a variable
 
 
@@ -42,13 +49,14 @@ class Plan:
         self.parameters = self.given[self._fed :]
         self._fits_any_memory = prepared.fits_any_memory
         self._lowering = lowering
-        self._layout = lay_out(lowering.values, lowering.fetches)
+        found = chains(lowering.values, lowering.fetches)
+        self._layout = lay_out(lowering.values, lowering.fetches, found)
         self._names = _Names(lowering)
         self.arguments = {
             **lowering.arguments,
             **{self._names[value]: value.array for value in lowering.values if value.kind == "constant"},
         }
-        self.source = self._written()
+        self.source = _Writer(lowering, found, self._layout, self._names).source(self.arguments)
         file = f"<plan of {prepared.program.graph.name[:40]!r} {id(self):x}>"
         linecache.cache[file] = (len(self.source), None, self.source.splitlines(keepends=True), file)
         space: dict[str, Any] = {}
@@ -90,67 +98,112 @@ class Plan:
         # What is fed besides is to be checked, too.
         return arrays if len(feed) == self._fed else None
 
-    def _written(self) -> str:
-        lowering, names = self._lowering, self._names
-        head: list[str] = []
-        made: list[str] = []
-        body: list[str] = []
-        size = self._layout.size
-        for value in lowering.values:
-            name = names[value]
-            if value.kind == "constant":
-                continue
-            if value in self._layout.of:
-                buffer = self._layout.of[value]
-                made.append(f"{name} = ndarray({value.shape}, {value.dtype.name!r}, arena, {buffer.offset})")
+
+class _Writer:
+    """Writes the code of a plan."""
+
+    def __init__(self, lowering: Lowering, chains: Sequence[Chain], layout: Layout, names: Mapping[Value, str]) -> None:
+        self._lowering = lowering
+        self._layout = layout
+        self._names = names
+        self._made: list[str] = []
+        self._body: list[str] = []
+        self._chain_of = {member: (number, chain) for number, chain in enumerate(chains, 1) for member in chain.members}
+
+    def source(self, arguments: Iterable[str]) -> str:
+        """Return the code."""
+        for value in self._lowering.values:
             if value.kind == "view":
-                line = f"{name} = {self._call(value)}"
-                (body if self._moves(value) else made).append(line)
-                continue
-            if value.kind == "fresh":
-                body.append(f"{name} = {self._call(value)}")
-                continue
-            if value in self._layout.of:
-                body.extend(self._call(value).split("\n"))
-            elif own_call := _without_out(value):
-                body.append(f"{name} = {self._filled(value, own_call)}")
-            else:
-                body.append(f"{name} = empty({value.shape}, {value.dtype.name!r})")
-                body.extend(self._call(value).split("\n"))
-        returned, seen = [], set()
-        for value in lowering.fetches:
-            own = value.kind in ("each", "call") and value not in seen
-            returned.append(names[value] if own else f"{names[value]}.copy()")
-            seen.add(value)
-        body.append(f"return ({', '.join(returned)}{',' * (len(returned) == 1)})")
-        words = sorted({*lowering.numpy, "empty", "ndarray"})
-        head.append(f"from numpy import {', '.join(words)}")
-        arguments = ", ".join(self.arguments)
-        steps = ", ".join(names[value] for value in lowering.given)
+                line = f"{self._names[value]} = {self._filled(value, value.code)}"
+                (self._body if self._moves(value) else self._made).append(line)
+            elif value.kind == "fresh":
+                self._body.append(f"{self._names[value]} = {self._filled(value, value.code)}")
+            elif value.kind != "constant":
+                self._write(value)
+        words = ", ".join(sorted({*self._lowering.numpy, "empty", "ndarray"}))
+        given = ", ".join(self._names[value] for value in self._lowering.given)
         return "\n".join(
             [
-                *head,
+                f"from numpy import {words}",
                 "",
                 "",
-                f"def plan({arguments}):",
-                *[f"    arena = empty({size}, 'uint8')"] * bool(size),
-                *[f"    {line}" for line in made],
+                f"def plan({', '.join(arguments)}):",
+                *_ARENA.format(self._layout.size + 64).splitlines() * bool(self._layout.size),
+                *[f"    {line}" for line in self._made],
                 "",
-                f"    def step({steps}):",
-                *[f"        {line}" for line in body],
+                f"    def step({given}):",
+                *[f"        {line}" for line in self._body],
+                f"        return {self._handed_out()}",
                 "",
                 "    return step",
                 "",
             ]
         )
 
+    def _write(self, value: Value) -> None:
+        name, (number, chain) = self._names[value], self._chain_of.get(value, (0, None))
+        if value in self._layout.of:
+            self._made.append(self._array(name, value.shape, value, self._layout.of[value].offset))
+        elif chain is not None:
+            if value not in chain.inner:
+                self._body.append(f"{name} = empty({value.shape}, {value.dtype.name!r})")
+        elif own_call := _without_out(value):
+            self._body.append(f"{name} = {self._filled(value, own_call)}")
+            return
+        else:
+            self._body.append(f"{name} = empty({value.shape}, {value.dtype.name!r})")
+        if chain is None:
+            self._body.extend(self._filled(value, value.code).split("\n"))
+        elif value is chain.members[-1]:
+            self._write_blocks(number, chain)
+
+    def _write_blocks(self, number: int, chain: Chain) -> None:
+        """Write a loop over blocks of rows: what lies still is cut beforehand, the rest in the loop."""
+        shape = chain.members[0].shape
+        cut: dict[Value, str] = {}
+        standing: list[str] = []
+        moving: list[str] = []
+        for member in chain.members:
+            for value in (*member.operands, member):
+                if value in cut or not (value in chain.inner or chain.sliced(value)):
+                    continue
+                name = self._names[value]
+                cut[value] = f"{name}_rows"
+                if value in chain.inner:
+                    offset = self._layout.scratch[chain][chain.slots[value]]
+                    self._made.append(self._array(name, (chain.rows, *shape[1:]), value, offset))
+                    standing.append(f"{name}[:rows.stop - rows.start]")
+                elif value.root.kind != "constant" and value.root not in self._layout.of:
+                    moving.append(f"{name}_rows = {name}[rows]")
+                else:
+                    standing.append(f"{name}[rows]")
+        rows = f"(slice(i, min(i + {chain.rows}, {shape[0]})) for i in range(0, {shape[0]}, {chain.rows}))"
+        parts = ", ".join(["rows", *standing])
+        self._made.append(f"blocks_{number} = [({parts},) for rows in {rows}]")
+        names = [text for text in cut.values() if not any(line.startswith(f"{text} = ") for line in moving)]
+        self._body.append(f"for {', '.join(['rows', *names])}{',' * (not names)} in blocks_{number}:")
+        self._body.extend(f"    {line}" for line in moving)
+        for member in chain.members:
+            operands = [cut.get(operand, self._names[operand]) for operand in member.operands]
+            code = member.code.format(*operands, out=cut[member])
+            self._body.extend(f"    {line}" for line in code.split("\n"))
+
+    def _array(self, name: str, shape: tuple[int, ...], value: Value, offset: int) -> str:
+        return f"{name} = ndarray({shape}, {value.dtype.name!r}, arena, {offset})"
+
+    def _handed_out(self) -> str:
+        returned = []
+        seen: set[Value] = set()
+        for value in self._lowering.fetches:
+            own = value.kind in ("each", "call") and value not in seen
+            returned.append(self._names[value] if own else f"{self._names[value]}.copy()")
+            seen.add(value)
+        return f"({', '.join(returned)}{',' * (len(returned) == 1)})"
+
     def _moves(self, value: Value) -> bool:
         """Tell whether a view must be taken anew at each call."""
         root = value.root
         return root.kind in ("given", "fresh") or (root.kind != "constant" and root not in self._layout.of)
-
-    def _call(self, value: Value) -> str:
-        return self._filled(value, value.code)
 
     def _filled(self, value: Value, code: str) -> str:
         operands = [self._names[operand] for operand in value.operands]
@@ -175,7 +228,7 @@ class _Names(dict[Value, str]):
             *dir(builtins),
             *lowering.numpy,
             *lowering.arguments,
-            *("arena", "empty", "ndarray", "plan", "step"),
+            *("arena", "empty", "ndarray", "plan", "rows", "step"),
         }
         for value in [*lowering.given, *lowering.values]:
             self[value] = self._free(value.node)

@@ -559,7 +559,7 @@ class Where(Elementwise):
         # np.where takes no out=, and a masked copy tells the elements apart one by one; bits are many at a time.
         bits = _BITS.get(spot.dtype.itemsize) if spot.dtype.kind in "iuf" else None
         if bits is None or condition.shape != spot.shape or math.prod(spot.shape) < _FEW:
-            fill = "{out}.fill({2})" if y.size == 1 else "copyto({out}, {2})"
+            fill = "{out}.fill({2})" if not y.shape else "copyto({out}, {2})"
             code = f"{fill}\ncopyto({{out}}, {{1}}, where={{0}})"
             return write.call(code, *operands, **spot.as_keywords())
         parts = []

@@ -692,7 +692,8 @@ class Place(Rearranging):
         if not (x.whole or number) or not labels.whole or labels.dtype != np.int64:
             return super().plan(write, spot, x, labels)
         places = _planned_places(write, self.name, labels, int(self.classes))
-        flat = x.repeats if number else write.view(f"{{0}}.reshape({(x.size,)})", x, (x.size,))
+        source = x.repeats if number else x
+        flat = source if not source.shape else write.view(f"{{0}}.reshape({(source.size,)})", source, (source.size,))
         count = math.prod(spot.shape)
         placed = write.call("{out}.fill(0)\n{out}[{1}] = {0}", flat, places, shape=(count,), dtype=spot.dtype)
         return write.view(f"{{0}}.reshape({spot.shape})", placed, spot.shape)
