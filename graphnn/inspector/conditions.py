@@ -198,8 +198,8 @@ def _saturated(step: Step, before: Before) -> bool:
         attributes = step.node.op.attributes
         limits = tuple(attributes[side] for side in ("lo", "hi") if attributes.get(side) is not None)
         bounds = limits or _BOUNDS.get(step.node.op.name, bounds)
-    on_bound = np.isin(step.value, np.asarray(bounds, step.value.dtype))
-    return bool(step.value.size and on_bound.mean() >= _SATURATED)
+    on_bound = sum(int(np.count_nonzero(step.value == bound)) for bound in dict.fromkeys(bounds))
+    return step.value.size > 0 and on_bound >= _SATURATED * step.value.size
 
 
 def _unchanged(step: Step, before: Before) -> bool:

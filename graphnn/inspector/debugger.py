@@ -765,12 +765,12 @@ class Debugger(Shown):
         return self._begin(prepared, node, {**self._run.overridden, node: op}, name)
 
     def _altered(self, node: Node, attributes: Mapping[str, Any]) -> Op:
+        if not self._is_operation(node):
+            raise UsageError(f'"{node.name}" is a {node.op.name}: give it a value')
         unknown = [name for name in attributes if name not in node.op.settings]
         if unknown:
             hint = near(unknown[0], node.op.settings)
             raise UsageError(f'"{node.name}" ({node.op.name}) has no attribute "{unknown[0]}".{hint}')
-        if not self._is_operation(node):
-            raise UsageError(f'"{node.name}" is a {node.op.name}: give it a value')
         return replace(node.op, **attributes)  # type: ignore[type-var]
 
     @told_where
@@ -994,11 +994,13 @@ def debug(
     >>> dbg["absolute"].value, dbg["add"].state, dbg.runs
     (array(5.), 'waiting', {'run': [], 'what-if 1': [<Node "x": placeholder () float64>]})
     """
+    number = isinstance(budget, (int, float, np.integer, np.floating)) and not isinstance(budget, bool)
+    if budget is not None and not (number and budget >= 0):
+        raise ValueRangeError(f"budget= is a number of bytes from 0 up, not {budget!r}")
     prepared, updates = prepared_for(target, feed, sizes, graph)
     if not isinstance(target, Trace):
         return Debugger(prepared, updates, budget=budget, echo=echo)
-    known = {record.index: record.value for record in target if record.kept and record.node not in prepared.given}
-    dbg = Debugger(prepared, updates, budget=budget, echo=echo, known=known, sources=target.sources)
+    dbg = Debugger(prepared, updates, budget=budget, echo=echo, known=target.as_computed, sources=target.sources)
     if target.stopped is not None:
         dbg.goto(bisect_left(dbg._operations, min(target.stopped + 1, len(target))))
         dbg.error = target.error

@@ -74,8 +74,8 @@ def stats_of(value: Array) -> Stats:
     if not numbers.size:
         return Stats(math.nan, math.nan, math.nan, math.nan, zeros, nans, posinfs, neginfs, size)
     with np.errstate(all="ignore"):  # squares of large numbers may be infinite
-        # In float64: a mean of float16 would overflow.
-        wide = numbers.astype(np.float64, copy=False)
+        # In float64: a mean of float16 would overflow. In C order: the last bits of a sum depend on it.
+        wide = numbers.astype(np.float64, order="C", copy=False)
         mean = wide.sum() / numbers.size
         spread = wide - mean
         std = math.sqrt(np.vdot(spread, spread) / numbers.size)
@@ -278,6 +278,7 @@ class Trace(Shown):
         self._kept = kept
         self._times = times
         self._stats: dict[int, Stats] = {}
+        self._laid_out_anew: frozenset[int] = frozenset()
         if sources is not None:
             self.sources = sources
 
@@ -299,6 +300,20 @@ class Trace(Shown):
     @cached_property
     def _places(self) -> dict[Node, int]:
         return {node: i for i, node in enumerate(self.order)}
+
+    @property
+    def as_computed(self) -> dict[int, Array]:
+        """Of what was computed and kept, the values by place, from which others come to the same bits as in the run.
+
+        Not those that a file has laid out otherwise in memory: sums of them may differ in the last bits.
+        """
+        given, anew = self.prepared.given, self._laid_out_anew
+        return {
+            record.index: record.value
+            for record in self
+            if record.kept and record.node not in given
+            if record.index not in anew or isinstance(record.op, Unknown)
+        }
 
     @property
     def time(self) -> float:
@@ -415,6 +430,7 @@ class Trace(Shown):
         graph, state = to_data(self.fetches, given)
         arrays = {f"state/{name}": array for name, array in state.items()}
         condensed: dict[str, Any] = {}
+        laid_out_anew = set(self._laid_out_anew)
         for record in self:
             if record.node in given:
                 continue
@@ -424,6 +440,8 @@ class Trace(Shown):
                 arrays[f"preview/{record.index}"] = kept.preview
             elif not record.node.has_value:
                 arrays[f"value/{record.index}"] = kept
+                if not kept.flags.c_contiguous:
+                    laid_out_anew.add(record.index)
         for node in self.prepared.program.placeholders:
             arrays[f"feed/{node.name}"] = given[node]
         for place, node in enumerate(self.order):
@@ -439,6 +457,7 @@ class Trace(Shown):
             "altered": altered,
             "times": list(self._times),
             "condensed": condensed,
+            "strided": sorted(laid_out_anew),
             "stopped": self.stopped,
             "error": self.error,
             "sources": {file: [[n, text] for n, text in lines.items()] for file, lines in self.sources.items()},
@@ -484,7 +503,11 @@ def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
         file: {number: text for number, text in lines if type(number) is int and type(text) is str}
         for file, lines in data["sources"].items()
     }
-    return Trace(prepared, kept, times, updates, stopped=stopped, error=data["error"], sources=sources)
+    trace = Trace(prepared, kept, times, updates, stopped=stopped, error=data["error"], sources=sources)
+    trace._laid_out_anew = frozenset(data["strided"])
+    if not all(type(place) is int for place in trace._laid_out_anew):
+        raise FileFormatError("it does not say soundly which values lay otherwise in memory")
+    return trace
 
 
 def _node(graph: Graph, name: Any) -> Node:

@@ -1,0 +1,165 @@
+"""What looking costs: a trace, its table, statistics and file; stepping; and travelling through many random graphs.
+
+    python tests/benchmarks/inspect_cost.py [--repeats 200] [--operations 10000] [--graphs 0] [--seed 11]
+
+Every figure is a median in one process pinned to one thread; ``--graphs 1000`` also travels through as many graphs with
+their gradients as tests/test_time_travel.py does, with room for all and within a budget, and tells what went wrong.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is loaded
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from random_graphs import random_graphs
+from test_time_travel import travelled
+
+import graphnn as gn
+from graphnn import datasets, nn
+
+told = sys.stdout.write
+
+
+def network() -> tuple[gn.Node, dict[gn.Node, Any]]:
+    """Return the spiral network's loss, 300×2 → 64 → 3, with its feed."""
+    rng = np.random.default_rng(0)
+    g = gn.Graph("spiral")
+    x = g.placeholder("x", shape=("batch", 2))
+    labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    layers = nn.Sequential(nn.Dense(64, rng=rng), nn.ReLU(), nn.Dense(3, rng=rng), nn.Softmax())
+    loss = nn.categorical_crossentropy(layers(x), labels)
+    points, classes = datasets.spiral(100, classes=3, seed=0)
+    return loss, {x: points, labels: classes}
+
+
+def seconds(do: Callable[[], Any]) -> float:
+    """Return what one call takes; its result goes within the time, as it would in a loop."""
+    start = time.perf_counter()
+    do()
+    return time.perf_counter() - start
+
+
+def medians(repeats: int, **ways: Callable[[], Any]) -> dict[str, float]:
+    """Return the median seconds of several ways, taken turn about so that all meet the same machine."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(repeats + 3):
+        for name, do in ways.items():
+            taken = seconds(do)
+            if turn >= 3:
+                found[name].append(taken)
+    return {name: statistics.median(times) for name, times in found.items()}
+
+
+def tracing(repeats: int) -> None:
+    """Tell what a trace costs, beside a run by the interpreter that keeps its values."""
+    loss, feed = network()
+
+    def with_statistics() -> gn.Trace:
+        seen = gn.trace(loss, feed)
+        for record in seen:
+            _ = record.stats
+        return seen
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "spiral.trace")
+
+        def everything() -> None:
+            seen = with_statistics()
+            str(seen)
+            seen.save(path)
+
+        sync, os.fsync = os.fsync, lambda descriptor: None  # type: ignore[assignment] # what the disk takes is not ours
+        try:
+            found = medians(
+                repeats,
+                run=lambda: gn.run(loss, feed),
+                steps=lambda: list(gn.steps(loss, feed)),
+                trace=lambda: gn.trace(loss, feed),
+                statistics=with_statistics,
+                everything=everything,
+            )
+        finally:
+            os.fsync = sync
+        size = path.stat().st_size
+    plain = found["steps"]
+    told(
+        f"{len(gn.schedule(loss))} nodes\n"
+        f"a run                          {found['run'] * 1e3:8.3f} ms\n"
+        f"its steps, with their values   {plain * 1e3:8.3f} ms\n"
+        f"a trace                        {found['trace'] * 1e3:8.3f} ms  {found['trace'] / plain:5.2f} × the steps\n"
+        f"with all statistics            {found['statistics'] * 1e3:8.3f} ms  {found['statistics'] / plain:5.2f} ×\n"
+        f"and its table and its file     {found['everything'] * 1e3:8.3f} ms  ({size:,} bytes, without fsync)\n"
+    )
+
+
+def stepping(operations: int, repeats: int) -> None:
+    """Tell how long it takes to step through a long chain one by one, and back."""
+    g = gn.Graph("chain")
+    h = x = g.placeholder("x", shape=(16,))
+    for _ in range(operations):
+        h = gn.sin(h)
+    feed = {x: np.linspace(0, 1, 16)}
+    forth, back, tight = [], [], []
+
+    def through(dbg: gn.Debugger, move: Callable[[], Any], until: int) -> None:
+        while dbg.position != until:
+            move()
+
+    for _ in range(repeats):
+        dbg = gn.debug(h, feed, echo=None)
+        forth.append(seconds(lambda dbg=dbg: through(dbg, dbg.step, operations)))  # type: ignore[misc]
+        back.append(seconds(lambda dbg=dbg: through(dbg, dbg.back, 0)))  # type: ignore[misc]
+        dbg = gn.debug(h, feed, echo=None, budget=128 * operations / 10)
+        dbg.resume()
+        tight.append(seconds(lambda dbg=dbg: through(dbg, dbg.back, 0)))  # type: ignore[misc]
+    told(
+        f"{operations:,} operations one by one   {statistics.median(forth):8.3f} s\n"
+        f"and back                       {statistics.median(back):8.3f} s\n"
+        f"back, with room for a tenth    {statistics.median(tight):8.3f} s\n"
+    )
+
+
+def travelling(graphs: int, seed: int) -> int:
+    """Travel through random graphs, and return how many times something was not as it should be."""
+    start = time.perf_counter()
+    faults: Counter[str] = Counter()
+    for number, recipe in enumerate(random_graphs(seed, graphs)):
+        for share in (None, 0.1):
+            try:
+                travelled(recipe, number, share, moves=25)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+                faults[f"graph {number}, {share}: {type(error).__name__}: {error}"] += 1
+    told(f"{graphs:,} graphs with gradients, twice each: {len(faults)} faults, {time.perf_counter() - start:.0f} s\n")
+    told("".join(f"  {fault}\n" for fault in faults))
+    return len(faults)
+
+
+def main() -> int:
+    """Print the figures; the exit status says whether every value was as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--operations", type=int, default=10_000)
+    parser.add_argument("--graphs", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=11)
+    settings = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    tracing(settings.repeats)
+    stepping(settings.operations, 5)
+    return int(bool(settings.graphs and travelling(settings.graphs, settings.seed)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,856 @@
+"""The debugger: where it stands, how it moves, where it stops, what it says, and what it hands on."""
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_time_travel import bits, spiral_step
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.errors import (
+    AxisError,
+    DtypeError,
+    EvaluationError,
+    LookupFailure,
+    ShapeError,
+    UsageError,
+    ValueRangeError,
+)
+from graphnn.graph import Op, Spec, registry
+from graphnn.inspector.debugger import Change, Debugger, Spot
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def small(said: Callable[[str], Any] | None = None) -> Debugger:
+    """Open a debugger of seven nodes: x, w, c; matmul, tanh, multiply, sum."""
+    g = gn.Graph("small")
+    x = g.placeholder("x", shape=("n", 2))
+    w = g.parameter("w", np.arange(6.0).reshape(2, 3))
+    with g.scope("head"):
+        h = gn.tanh(x @ w)
+    g.outputs["loss"] = gn.sum(h * g.constant(2.0, name="c"))
+    return gn.debug(g.outputs["loss"], {x: [[1.0, -1.0], [0.5, 0.25]]}, echo=said)
+
+
+NAMES = ["head/matmul", "head/tanh", "multiply", "sum"]
+
+
+def where(dbg: Debugger) -> tuple[int, str | None]:
+    return dbg.position, None if dbg.current is None else dbg.current.name
+
+
+# --- where it stands --------------------------------------------------------------------------------------------
+
+
+def test_it_opens_before_all() -> None:
+    dbg = small()
+    assert where(dbg) == (0, None)
+    assert dbg.step_now is None
+    assert dbg.next is dbg.operations[0]
+    assert [node.name for node in dbg.operations] == NAMES
+    assert not dbg.finished
+    assert dbg.error == ""
+    assert dbg.frames() == []
+    assert dbg.run == "run"
+    assert dbg.runs == {"run": []}
+    assert dbg.fetches == [dbg.graph.outputs["loss"]]
+    assert repr(dbg) == '<Debugger of "small": 0 of 4 operations, before all>'
+    assert str(dbg)
+
+
+def test_it_stands_after_an_operation_whose_value_is_known() -> None:
+    dbg = small()
+    step = dbg.step()
+    assert step is not None
+    assert (step.node.name, step.index) == ("head/matmul", 2)
+    assert where(dbg) == (1, "head/matmul")
+    assert [scope.path for scope in dbg.frames()] == ["head"]
+    assert dbg.next is not None
+    assert dbg.next.name == "head/tanh"
+    assert dbg.step_now is not None
+    assert bits(dbg.step_now.value) == bits(step.value)
+    assert [bits(value) for value in dbg["head/matmul"].operands] == [bits(value) for value in step.operands]
+    assert repr(dbg) == '<Debugger of "small": 1 of 4 operations, after "head/matmul">'
+
+
+def test_every_state() -> None:
+    dbg = small()
+
+    def states() -> list[str]:
+        return [dbg.state(node) for node in dbg.order if node.op.name != "constant"]
+
+    assert states() == ["fed", "fed", "waiting", "waiting", "waiting", "waiting"]
+    dbg.step(2)
+    assert states() == ["fed", "fed", "done", "current", "waiting", "waiting"]
+    dbg["head/tanh"] = np.zeros((2, 3))
+    assert states() == ["fed", "fed", "done", "overridden", "waiting", "waiting"]
+    del dbg["head/tanh"]
+    dbg.resume()
+    dbg.back(2)
+    assert states() == ["fed", "fed", "done", "current", "waiting", "waiting"]
+    dbg["w"] = np.ones((2, 3))
+    assert states() == ["fed", "overridden", "done", "current", "stale", "stale"]
+    dbg.step()
+    assert states() == ["fed", "overridden", "done", "done", "current", "stale"]
+    assert [dbg.state(name) for name in ("c", "loss", "head")] == ["fed", "stale", "done"]
+    dbg.restart()
+    assert states() == ["fed", "overridden", "waiting", "waiting", "waiting", "waiting"]
+
+
+def test_a_spot() -> None:
+    dbg = small()
+    spot = dbg["loss"]
+    assert isinstance(spot, Spot)
+    assert repr(spot) == '<Spot "sum": waiting>'
+    with pytest.raises(
+        UsageError, match=r'"sum" has not run yet: it is operation 4 of 4, and 0 have run; dbg.until\("sum"\) runs it'
+    ):
+        _ = spot.value
+    with pytest.raises(UsageError, match='"multiply" has not run yet'):
+        _ = spot.operands
+    with pytest.raises(UsageError, match='"sum" has not run yet'):
+        _ = spot.stats
+    dbg.resume()
+    assert spot.state == "current"
+    assert spot.value.shape == ()
+    assert spot.stats.size == 1
+    assert not spot.value.flags.writeable
+    assert bits(dbg["multiply"].value) == bits(spot.operands[0])
+    assert dbg[dbg.graph["x"]].value.shape == (2, 2)
+
+
+def test_what_is_asked_for_must_be_in_the_run() -> None:
+    dbg = small()
+    with pytest.raises(LookupFailure, match=r'no node, scope or output "los"\. Did you mean "loss"'):
+        dbg["los"]
+    with pytest.raises(UsageError, match="a node or its name is asked for, not int"):
+        dbg[3]  # type: ignore[index]
+    other = gn.exp(dbg.graph["loss"])
+    with pytest.raises(LookupFailure, match='"exp" has no part in this run: its fetches do not need it'):
+        dbg[other]
+
+
+# --- moving -----------------------------------------------------------------------------------------------------
+
+
+def test_step_and_back_and_goto() -> None:
+    dbg = small()
+    dbg.step(3)
+    assert where(dbg) == (3, "multiply")
+    dbg.step(99)
+    assert where(dbg) == (4, "sum")
+    assert dbg.finished
+    assert dbg.next is None
+    step = dbg.step()
+    assert step is not None
+    assert where(dbg) == (4, "sum")  # at the end it stays
+    dbg.back()
+    assert where(dbg) == (3, "multiply")
+    dbg.back(99)
+    assert where(dbg) == (0, None)
+    assert dbg.back() is None
+    for target, position in ((2, 2), ("loss", 4), ("head", 2), (dbg.graph["multiply"], 3), ("x", 0), (0, 0), (4, 4)):
+        dbg.goto(target)
+        assert dbg.position == position
+    assert dbg.goto(np.int64(1)).node.name == "head/matmul"  # type: ignore[union-attr, arg-type]
+
+
+def test_counts_and_positions_are_checked() -> None:
+    dbg = small()
+    for n in (0, -1, 1.5, True, "2", None):
+        with pytest.raises(ValueRangeError, match="a number of operations is an int from 1 up, not"):
+            dbg.step(n)  # type: ignore[arg-type]
+        with pytest.raises(ValueRangeError, match="a number of operations is an int from 1 up, not"):
+            dbg.back(n)  # type: ignore[arg-type]
+    for position in (-1, 5, True):
+        with pytest.raises(ValueRangeError, match=f"there are positions 0 to 4, and not {position}"):
+            dbg.goto(position)
+    with pytest.raises(UsageError, match="a node or its name is asked for, not float"):
+        dbg.goto(1.0)  # type: ignore[arg-type]
+    assert dbg.position == 0
+
+
+def test_until() -> None:
+    dbg = small()
+    assert dbg.until("head/tanh").node.name == "head/tanh"  # type: ignore[union-attr]
+    assert dbg.until("loss").node.name == "sum"  # type: ignore[union-attr]
+    dbg.goto(0)
+    assert dbg.until("head").node.name == "head/matmul"  # type: ignore[union-attr]
+    assert dbg.until("*/t*").node.name == "head/tanh"  # type: ignore[union-attr]
+    assert dbg.until(["sum", "multiply"]).node.name == "multiply"  # type: ignore[union-attr]
+    with pytest.raises(
+        UsageError, match=r'nothing that is yet to run is "head": dbg.goto\("head"\) goes back, dbg.restart\(\) too'
+    ):
+        dbg.until("head")
+    with pytest.raises(UsageError, match='nothing that is yet to run is "x"'):
+        dbg.until("x")
+    with pytest.raises(LookupFailure, match="nothing in this run is 'nowhere'"):
+        dbg.until("nowhere")
+
+
+def test_into_over_and_out_go_by_scope() -> None:
+    step, feed = spiral_step(nn.Adam(0.02))
+    dbg = gn.debug(step, feed, echo=None)
+    count = len(dbg.operations)
+
+    def scopes() -> list[str]:
+        return [scope.path for scope in dbg.frames()]
+
+    assert dbg.over().node.name == "dense_1/add"  # type: ignore[union-attr] # a layer
+    assert dbg.over().node.name == "relu_1"  # type: ignore[union-attr] # a layer of one node
+    assert dbg.into().node.name == "dense_2/matmul"  # type: ignore[union-attr]
+    assert scopes() == ["dense_2"]
+    assert dbg.out().node.name == "dense_2/add"  # type: ignore[union-attr]
+    assert dbg.over().node.name == "softmax_1/divide"  # type: ignore[union-attr]
+    dbg.over()
+    assert dbg.current is dbg.fetches[0]  # the loss
+    assert dbg.next is not None
+    assert dbg.next.phase == "backward"
+    dbg.over()  # the whole backward pass
+    assert dbg.current is not None
+    assert dbg.current.phase == "backward"
+    assert dbg.next.phase == "update"
+    assert not any(node.phase == "backward" for node in dbg.operations[dbg.position :])
+    dbg.over()  # the whole update
+    assert dbg.position == count
+    dbg.over()
+    dbg.out()
+    assert dbg.position == count
+
+
+def test_over_goes_over_a_scope_in_the_backward_pass_once_inside() -> None:
+    step, feed = spiral_step(nn.SGD(0.02))
+    dbg = gn.debug(step, feed, echo=None)
+    dbg.goto(dbg.fetches[0])
+    dbg.into()
+    assert dbg.current is not None
+    assert dbg.current.phase == "backward"
+    seen = []
+    while dbg.next is not None and dbg.next.phase == "backward":
+        before = dbg.position
+        dbg.over()
+        seen.append((dbg.position - before, dbg.frames()[0].path))
+    assert {path for _, path in seen} == {"grad"}
+    assert 1 < len(seen) < sum(count for count, _ in seen)  # by layers
+
+
+def test_out_at_the_top_runs_to_the_end() -> None:
+    dbg = small()
+    dbg.goto("multiply")
+    dbg.out()
+    assert dbg.finished
+    dbg.restart()
+    dbg.out()
+    assert dbg.finished
+
+
+def test_restart_goes_back_before_all_and_keeps_breakpoints_and_watches() -> None:
+    said: list[str] = []
+    dbg = small(said.append)
+    dbg.watch("loss")
+    dbg.break_at("tanh")
+    dbg.resume()
+    dbg.restart()
+    assert where(dbg) == (0, None)
+    assert dbg.run == "run"
+    assert len(dbg.breakpoints) == len(dbg.watches) == 1
+    dbg.resume()
+    assert where(dbg) == (2, "head/tanh")
+
+
+# --- breakpoints ------------------------------------------------------------------------------------------------
+
+
+def stops(*targets: Any, **options: Any) -> list[str]:
+    dbg = small()
+    dbg.break_at(*targets, **options)
+    found: list[str] = []
+    while not dbg.finished:
+        dbg.resume()
+        if dbg.breakpoints[0].hits > len(found):
+            found.append(dbg.current.name)  # type: ignore[union-attr]
+    return found
+
+
+def test_breakpoints_on_nodes_scopes_outputs_patterns_and_operations() -> None:
+    assert stops("multiply") == ["multiply"]
+    assert stops("loss") == ["sum"]
+    assert stops("head") == ["head/matmul"]  # its first operation
+    assert stops("head", "size > 0") == ["head/matmul", "head/tanh"]  # any in it
+    assert stops("head/*") == ["head/matmul", "head/tanh"]
+    assert stops("*m*l*") == ["head/matmul", "multiply"]
+    assert stops("tanh") == stops(op="tanh") == ["head/tanh"]
+    assert stops(scope="head") == ["head/matmul", "head/tanh"]
+    assert stops("*", scope="head", op="tanh") == ["head/tanh"]
+    assert stops(["sum", "tanh"]) == ["head/tanh", "sum"]
+    assert stops() == NAMES
+    dbg = small()
+    dbg.break_at(dbg.graph["multiply"])
+    dbg.resume()
+    assert where(dbg) == (3, "multiply")
+
+
+def test_breakpoints_on_conditions() -> None:
+    assert stops(when="max > 2") == ["head/matmul"]
+    assert stops("tanh", when="max > 2") == []
+    assert stops(when=lambda step: step.value.ndim == 0) == ["sum"]
+    assert stops("multiply", when=lambda step: np.bool_(True)) == ["multiply"]
+    assert stops(when="above 1.5") == ["head/matmul", "multiply"]
+    assert stops(when="below -2.5") == stops(when=lambda step: (step.value < -2.5).any())
+    assert stops(when="size == 1") == ["sum"]
+    assert stops(when="not size == 1 and (nan or max > 2)") == ["head/matmul"]
+
+
+@pytest.mark.parametrize(
+    ("when", "build", "stop"),
+    [
+        ("nan", lambda x: gn.sqrt(x) * 1.0, "sqrt"),
+        ("inf", lambda x: 1.0 / (x + 1.0), "divide"),
+        ("zero", lambda x: gn.relu(x - 9.0) + 1.0, "relu"),
+        ("above 3", lambda x: x * 2.0, "multiply"),
+        ("below -3", lambda x: x * -2.0, "multiply"),
+        ("saturated", lambda x: gn.tanh(x * 99.0), "tanh"),
+    ],
+)
+def test_ready_made_conditions(when: str, build: Callable[[gn.Node], gn.Node], stop: str) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(3,))
+    dbg = gn.debug(gn.sum(build(x)), {x: [-1.0, 1.0, 2.0]}, echo=None)
+    dbg.break_at(when=when)
+    dbg.resume()
+    assert dbg.current is not None
+    assert dbg.current.name == stop
+
+
+def test_unchanged_is_since_the_run_before() -> None:
+    dbg = small()
+    breakpoint = dbg.break_at(when="unchanged")
+    dbg.resume()
+    assert breakpoint.hits == 0  # there is no run before
+    dbg.goto(0)
+    dbg["x"] = [[1.0, -1.0], [0.5, 0.5]]
+    dbg.resume()
+    assert breakpoint.hits == 0
+    dbg.goto(0)
+    del dbg["x"]
+    dbg["c"] = 3.0
+    found: list[str] = []
+    while not dbg.finished:
+        dbg.resume()
+        found += [dbg.current.name] * (breakpoint.hits > len(found))  # type: ignore[union-attr]
+    assert found == ["head/matmul", "head/tanh"]
+
+
+def test_a_breakpoint_is_told_counted_and_cleared() -> None:
+    said: list[str] = []
+    dbg = small(said.append)
+    first = dbg.break_at("tanh")
+    second = dbg.break_at(op="sum", when="max > -99")
+    third = dbg.break_at()
+    assert [b.number for b in dbg.breakpoints] == [1, 2, 3]
+    assert repr(first) == '<Breakpoint 1: "tanh", 0 hits>'
+    assert repr(second) == "<Breakpoint 2: op sum when max > -99, 0 hits>"
+    assert repr(third) == "<Breakpoint 3: any node, 0 hits>"
+    dbg.clear(3)
+    dbg.resume()
+    assert said == ['<Breakpoint 1: "tanh", 1 hits>']
+    dbg.resume()
+    assert where(dbg) == (4, "sum")
+    assert (first.hits, second.hits) == (1, 1)
+    with pytest.raises(LookupFailure, match=r'there is no breakpoint 9\. There is: "1", "2"'):
+        dbg.clear(9)
+    dbg.clear()
+    assert dbg.breakpoints == []
+    dbg.restart()
+    dbg.resume()
+    assert dbg.finished
+
+
+def test_breakpoints_stop_step_over_and_until_but_not_goto_and_back() -> None:
+    dbg = small()
+    dbg.break_at("tanh")
+    moves: list[Callable[[], Any]] = [lambda: dbg.step(4), dbg.over, dbg.out, lambda: dbg.until("loss")]
+    for move in moves:
+        dbg.goto(0)
+        move()
+        assert where(dbg) == (2, "head/tanh")
+    dbg.goto(4)
+    dbg.back()
+    assert where(dbg) == (3, "multiply")
+
+
+def test_a_breakpoint_that_can_never_stop_is_refused() -> None:
+    dbg = small()
+    for target, told in (("x", '"x"'), ("w", '"w"'), (["x", "c"], r"\['x', 'c'\]")):
+        with pytest.raises(UsageError, match=f"{told} is known before the run: there is nothing to stop at"):
+            dbg.break_at(target)
+    with pytest.raises(UsageError, match="op placeholder is known before the run: there is nothing to stop at"):
+        dbg.break_at(op="placeholder")
+    with pytest.raises(LookupFailure, match="nothing in this run is 'expp'"):
+        dbg.break_at("expp")
+    with pytest.raises(ValueRangeError, match='the condition "maxx > 3" has "maxx" where one of these should come'):
+        dbg.break_at("tanh", "maxx > 3")
+    with pytest.raises(UsageError, match="when= is a condition in words or a function of a step, not int"):
+        dbg.break_at("tanh", 3)
+    assert dbg.breakpoints == []
+
+
+def test_a_condition_that_fails_is_told_and_the_run_can_go_on() -> None:
+    dbg = small()
+    dbg.break_at("tanh", when=lambda step: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        dbg.resume()
+    assert where(dbg) == (2, "head/tanh")
+    dbg.resume()
+    assert dbg.finished
+
+
+def test_recheck_looks_at_what_has_run() -> None:
+    dbg = small()
+    dbg.step(2)
+    assert [node.name for node in dbg.recheck("above 2")] == ["w", "head/matmul"]
+    assert [node.name for node in dbg.recheck(lambda step: step.node.op.name == "tanh")] == ["head/tanh"]
+    dbg.resume()
+    assert [node.name for node in dbg.recheck("size == 1")] == ["c", "sum"]
+    assert [node.name for node in dbg.recheck("size == 1", "loss")] == ["sum"]
+    assert dbg.recheck("nan") == []
+    for when in (None, 3):
+        with pytest.raises(UsageError, match="when= is a condition in words or a function of a step, not"):
+            dbg.recheck(when)
+
+
+# --- watches ----------------------------------------------------------------------------------------------------
+
+
+def test_a_watch_tells_each_change() -> None:
+    said: list[str] = []
+    dbg = small(said.append)
+    dbg.watch("loss")
+    dbg.watch("tanh")
+    assert [node.name for node in dbg.watches] == ["sum", "head/tanh"]
+    dbg.step()
+    assert said == []
+    dbg.step()
+    assert len(said) == 1
+    assert re.fullmatch(r"watch head/tanh = \[\[-?[\d.]+, .*\]\]", said[0])
+    said.clear()
+    dbg.resume()
+    assert said == [f"watch sum = {np.array2string(dbg['loss'].value, precision=4)}"]
+    said.clear()
+    dbg["c"] = 2.0  # as it was
+    assert said == ["what-if 1: c changed, recomputed 2 of 4"]
+    said.clear()
+    dbg["c"] = 4.0
+    assert said[0] == "what-if 2: c changed, recomputed 2 of 4"
+    assert [text.split(" = ")[0] for text in said[1:]] == ["watch sum"]
+    said.clear()
+    dbg.use("run")
+    assert [text.split(" = ")[0] for text in said] == ["watch sum"]
+    said.clear()
+    dbg.back(3)
+    assert said == ["watch sum = not yet known", "watch head/tanh = not yet known"]
+    said.clear()
+    dbg.unwatch("loss")
+    dbg.goto(4)
+    assert [text.split(" = ")[0] for text in said] == ["watch head/tanh"]
+    dbg.unwatch()
+    assert dbg.watches == []
+    dbg.unwatch("loss")
+    with pytest.raises(LookupFailure):
+        dbg.watch("nowhere")
+
+
+def test_a_watch_of_a_large_value_is_short_and_of_a_parameter_tells_a_what_if() -> None:
+    said: list[str] = []
+    step, feed = spiral_step(nn.SGD(0.1))
+    dbg = gn.debug(step, feed, echo=said.append)
+    dbg.watch(["relu_1", "dense_1/bias"])
+    dbg.goto("relu_1")
+    assert re.fullmatch(r"watch relu_1 = min 0, mean [\d.]+, max [\d.]+", said.pop())
+    dbg["dense_1/bias"] = [1.0, 2.0, 3.0]
+    assert "watch dense_1/bias = [1., 2., 3.]" in said
+
+
+def test_without_echo_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    dbg = small(None)
+    dbg.watch("loss")
+    dbg.break_at("tanh")
+    dbg.resume()
+    dbg["c"] = 3.0
+    dbg.resume()
+    assert capsys.readouterr().out == ""
+    loud = gn.debug(dbg.trace())
+    loud.resume()
+    loud["c"] = 2.0
+    assert capsys.readouterr().out == "what-if 1: c changed, recomputed 2 of 4\n"
+
+
+# --- the neighbourhood ------------------------------------------------------------------------------------------
+
+
+def test_inputs_users_twin_and_path() -> None:
+    step, feed = spiral_step(nn.SGD(0.1))
+    g = step.graph
+    dbg = gn.debug(step, feed, echo=None)
+    for ask in (dbg.inputs, dbg.users, dbg.twin, dbg.path):
+        with pytest.raises(UsageError, match="nothing has run yet: name a node, or step first"):
+            ask()
+    relu = g["relu_1"]
+    dbg.goto(relu)
+    assert dbg.inputs() == relu.inputs == dbg.inputs("relu_1")
+    spare = gn.exp(relu)
+    assert spare not in dbg.users()
+    assert set(dbg.users()) == set(relu.users) - {spare}
+    twins = dbg.twin("dense_2/matmul")
+    assert {node.phase for node in twins} == {"backward"}
+    assert all(dbg.twin(node) == (g["dense_2/matmul"],) for node in twins)
+    assert dbg.twin("x") == ()
+    way = dbg.path("x")
+    assert way[0] is g["x"]
+    assert way[-1] in dbg.fetches
+    assert all(a in b.inputs for a, b in itertools.pairwise(way))
+    assert dbg.path(dbg.fetches[0]) == [dbg.fetches[0]]
+
+
+def test_the_source_of_a_node() -> None:
+    dbg = small()
+    assert dbg.source_of(dbg.graph["head/tanh"]) == "h = gn.tanh(x @ w)"
+    assert __file__ in dbg.sources
+
+
+# --- what if ----------------------------------------------------------------------------------------------------
+
+
+def test_a_what_if_is_told_named_and_taken_back() -> None:
+    said: list[str] = []
+    dbg = small(said.append)
+    dbg.step(3)
+    change = dbg.what_if("w", np.ones((2, 3)), name="flat")
+    assert isinstance(change, Change)
+    assert said == [str(change)] == ["flat: w changed, recomputed 3 of 4; 1 more depends on it and is yet to run"]
+    assert dbg.run == "flat"
+    dbg["x"] = np.zeros((2, 2))
+    assert {name: [node.name for node in nodes] for name, nodes in dbg.runs.items()} == {
+        "run": [],
+        "flat": ["w"],
+        "what-if 1": ["x", "w"],
+    }
+    with pytest.raises(LookupFailure, match='there is already a run "flat"'):
+        dbg.what_if("x", np.ones((2, 2)), name="flat")
+    assert dbg.run == "what-if 1"
+    del dbg["x"]
+    assert [node.name for node in dbg.runs["what-if 2"]] == ["w"]
+    with pytest.raises(LookupFailure, match='"x" is not overridden in what-if 2'):
+        del dbg["x"]
+
+
+def test_use_and_drop() -> None:
+    dbg = small()
+    dbg.resume()
+    before = bits(dbg["loss"].value)
+    dbg["w"] = np.ones((2, 3))
+    after = bits(dbg["loss"].value)
+    assert after != before
+    dbg.use("run")
+    assert bits(dbg["loss"].value) == before
+    dbg.use("what-if 1")
+    assert bits(dbg["loss"].value) == after
+    with pytest.raises(
+        UsageError, match=r'"what-if 1" is the run that the debugger is in: dbg.use\(…\) another one first'
+    ):
+        dbg.drop("what-if 1")
+    with pytest.raises(LookupFailure, match=r'there is no run "what-if 2"\. Did you mean "what-if 1"'):
+        dbg.use("what-if 2")
+    dbg.drop("run")
+    assert list(dbg.runs) == ["what-if 1"]
+    with pytest.raises(LookupFailure, match='there is no run "run"'):
+        dbg.use("run")
+    del dbg["w"]
+    assert bits(dbg["loss"].value) == before
+
+
+def test_a_what_if_on_what_is_yet_to_run_is_what_it_will_be() -> None:
+    dbg = small()
+    change = dbg.what_if("head/tanh", np.full((2, 3), 0.5))
+    assert (change.recomputed, [node.name for node in change.later]) == ([], ["multiply", "sum"])
+    dbg.resume()
+    assert dbg["loss"].value == 6.0
+    assert dbg["head/tanh"].value[0, 0] == 0.5
+
+
+def test_a_what_if_takes_what_fits() -> None:
+    dbg = small()
+    dbg["c"] = 3  # an int goes into a float
+    assert dbg["c"].value == 3.0
+    with pytest.raises(ShapeError, match=r'the value given for "x" has shape \(3,\); in this run it has \(2, 2\)'):
+        dbg["x"] = np.ones(3)
+    with pytest.raises(DtypeError, match="dtype complex128; values are bool, integers, and floats"):
+        dbg["x"] = np.ones((2, 2), complex)
+    with pytest.raises(DtypeError):
+        dbg["x"] = "text"
+    for options in ({}, {"value": np.ones((2, 2)), "lo": 1}):
+        with pytest.raises(UsageError, match="a what-if gives a node a value, or its operation attributes: one of the"):
+            dbg.what_if("x", **options)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r'"sum" \(sum\) has no attribute "axes"\. Did you mean "axis"'):
+        dbg.what_if("sum", axes=0)
+    with pytest.raises(ShapeError, match=r'where "sum" is .*: what reads it would not fit'):
+        dbg.what_if("sum", axis=0)
+    with pytest.raises(AxisError):
+        dbg.what_if("sum", axis=7)
+    with pytest.raises(UsageError, match='"x" is a placeholder: give it a value'):
+        dbg.what_if("x", shape=(3, 2))
+    assert list(dbg.runs) == ["run", "what-if 1"]
+
+
+def test_the_value_given_may_be_overwritten_afterwards() -> None:
+    dbg = small()
+    value = np.ones((2, 3))
+    dbg["w"] = value
+    value[:] = 9.0
+    assert dbg["w"].value.max() == 1.0
+
+
+# --- a node that raises -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fuse() -> Iterator[type[Op]]:
+    class Fuse(Op):
+        limit: float = 2.0
+
+        def infer(self, x: Spec) -> Spec:
+            return x
+
+        def forward(self, x: Any, out: Any = None) -> Any:
+            if x.max() > self.limit:
+                raise RuntimeError("blown")
+            return x + 0.0
+
+    yield Fuse
+    registry.pop("fuse", None)
+
+
+def test_a_node_that_raises_is_stood_before_and_its_operands_are_shown(fuse: type[Op]) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(2,))
+    y = gn.exp(fuse()(x * 2.0, name="fuse")) + 1.0
+    dbg = gn.debug(y, {x: [1.0, 3.0]}, echo=None)
+    for move in (dbg.resume, dbg.step, lambda: dbg.goto(y), lambda: dbg.until("exp")):
+        with pytest.raises(EvaluationError, match="blown"):
+            move()
+        assert where(dbg) == (1, "multiply")
+        assert dbg.next is not None
+        assert dbg.next.name == "fuse"
+        assert "blown" in dbg.error
+        assert [value.tolist() for value in dbg["fuse"].operands] == [[2.0, 6.0]]
+    dbg["multiply"] = [1.0, 0.5]  # mends the operand
+    assert dbg.error == ""
+    dbg.resume()
+    assert dbg.finished
+    assert dbg["add"].value.tolist() == (np.exp([1.0, 0.5]) + 1).tolist()
+
+
+def test_a_what_if_that_raises_further_up_goes_back_there(fuse: type[Op]) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(2,))
+    y = gn.exp(fuse()(x * 2.0, name="fuse")) + 1.0
+    dbg = gn.debug(y, {x: [0.1, 0.2]}, echo=None)
+    dbg.resume()
+    with pytest.raises(EvaluationError, match="blown"):
+        dbg["x"] = [5.0, 0.0]
+    assert where(dbg) == (1, "multiply")
+    assert dbg.run == "what-if 1"
+    assert [dbg.state(name) for name in ("x", "fuse", "exp", "add")] == ["overridden", "stale", "stale", "stale"]
+    dbg.what_if("fuse", limit=99.0)
+    dbg.resume()
+    assert dbg["fuse"].value.tolist() == [10.0, 0.0]
+    with pytest.raises(EvaluationError, match="blown"):
+        dbg.use("what-if 1")
+    assert dbg.error
+    assert where(dbg) == (1, "multiply")
+
+
+def test_use_of_a_run_that_fails_stands_where_it_fails(fuse: type[Op]) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(2,))
+    y = gn.exp(fuse()(x * 2.0, name="fuse")) + 1.0
+    dbg = gn.debug(y, {x: [0.1, 0.2]}, echo=None)
+    dbg.step()
+    dbg["x"] = [5.0, 0.0]
+    dbg.use("run")
+    dbg.resume()
+    with pytest.raises(EvaluationError):
+        dbg.use("what-if 1")
+    assert (dbg.run, *where(dbg)) == ("what-if 1", 1, "multiply")
+    assert "blown" in dbg.error
+    good = dbg.trace("run")
+    assert (good.error, len(good)) == ("", 3)
+
+
+# --- of a compiled step -----------------------------------------------------------------------------------------
+
+
+def with_dropout() -> tuple[gn.Compiled, dict[gn.Node, Array]]:
+    g = gn.Graph("dropping")
+    x = g.placeholder("x", shape=("batch", 4))
+    network = nn.Sequential(
+        nn.Dense(8, rng=np.random.default_rng(0)), nn.Dropout(0.5), nn.Dense(1, rng=np.random.default_rng(1))
+    )
+    loss = gn.mean(gn.square(network(x, training=True)))
+    return gn.compile(loss, updates=nn.Adam(0.05).updates(loss)), {x: np.random.default_rng(2).normal(size=(6, 4))}
+
+
+@pytest.mark.parametrize("make", [lambda: spiral_step(nn.Adam(0.05)), with_dropout])
+def test_a_commit_is_exactly_what_the_compiled_step_does(make: Callable[[], Any]) -> None:
+    (one, feed), (other, same_feed) = make(), make()
+    for _ in range(3):
+        loss = one(feed)
+        before = dict(other.graph.state)
+        dbg = gn.debug(other, same_feed, echo=None)
+        dbg.resume()
+        assert all(other.graph.state[node] is value for node, value in before.items())
+        dbg.commit()
+        assert bits(dbg[other.fetches[0]].value) == bits(loss)
+        states = [{node.name: bits(value) for node, value in step.graph.state.items()} for step in (one, other)]
+        assert states[0] == states[1]
+        assert all(not value.flags.writeable for value in other.graph.state.values())
+    assert bits(one(feed)) == bits(other(same_feed))
+
+
+def test_a_commit_makes_the_updates_of_a_what_if() -> None:
+    step, feed = spiral_step(nn.SGD(0.5))
+    bias = step.graph["dense_2/bias"]
+    dbg = gn.debug(step, feed, echo=None)
+    dbg["dense_2/bias"] = [1.0, 2.0, 3.0]
+    dbg.resume()
+    dbg.commit()
+    assert bits(bias.value) == bits(dbg[step.updates[bias]].value)
+    assert abs(bias.value - [1.0, 2.0, 3.0]).max() < 0.5
+
+
+def test_a_commit_is_refused_when_it_would_not_be_the_steps() -> None:
+    step, feed = spiral_step(nn.Adam(0.05))
+    dbg = gn.debug(step, feed, echo=None)
+    with pytest.raises(UsageError, match=rf"{len(dbg.operations)} operations are yet to run: dbg.resume\(\) first"):
+        dbg.commit()
+    dbg.resume()
+    step(feed)
+    state = dict(step.graph.state)
+    with pytest.raises(
+        UsageError, match=r'the state has moved on since this run began \(".*" has another value\): dbg.restart\(\)'
+    ):
+        dbg.commit()
+    dbg.restart()
+    assert (dbg.run, dbg.position) == ("run 2", 0)
+    assert bits(dbg["dense_1/weight"].value) == bits(step.graph["dense_1/weight"].value)
+    dbg.resume()
+    dbg.commit()
+    assert all(step.graph.state[node] is not state[node] for node in step.updates)
+    with pytest.raises(UsageError, match="the state has moved on"):
+        dbg.commit()  # twice
+    dbg.restart()
+    assert list(dbg.runs) == ["run", "run 2", "run 3"]
+    with pytest.raises(UsageError, match=r"there are no updates to make: gn.debug\(step, feed\) of a compiled step"):
+        small().commit()
+
+
+def test_a_trace_of_a_run_and_a_debugger_of_that_trace() -> None:
+    step, feed = spiral_step(nn.Adam(0.05))
+    dbg = gn.debug(step, feed, echo=None)
+    dbg.goto("relu_1")
+    part = dbg.trace()
+    assert part.stopped == len(part)
+    assert [record.name for record in part][-1] in [node.name for node in dbg.order]
+    again = gn.debug(part, echo=None)
+    assert where(again) == where(dbg)
+    again.resume()
+    again.commit()
+    dbg.restart()
+    dbg.resume()
+    whole = dbg.trace()
+    assert len(whole) == len(dbg.order)
+    assert whole.stopped is None
+    dbg["x"] = np.zeros((60, 2))
+    assert dbg.trace("run")["x"].value.any()
+    assert not dbg.trace()["x"].value.any()
+    with pytest.raises(LookupFailure, match='there is no run "q"'):
+        dbg.trace("q")
+
+
+def test_a_debugger_of_a_trace_computes_nothing_that_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    step, feed = spiral_step(nn.Adam(0.05))
+    seen = gn.trace(step, feed)
+    dbg = gn.debug(seen, echo=None)
+    monkeypatch.setattr(dbg._tape, "_evaluate", None)  # whoever calls it fails
+    dbg.resume()
+    dbg.goto(3)
+    dbg.goto(len(dbg.operations))
+    assert [bits(dbg[record.node].value) for record in seen] == [bits(record.value) for record in seen]
+
+
+def test_arguments_of_debug() -> None:
+    step, feed = spiral_step(nn.Adam(0.05))
+    seen = gn.trace(step, feed)
+    with pytest.raises(UsageError, match="a trace holds its feed: it takes no other"):
+        gn.debug(seen, feed)
+    with pytest.raises(LookupFailure, match="the feed lacks"):
+        gn.debug(step)
+    with pytest.raises(UsageError):
+        gn.debug(3)
+    assert gn.debug("loss", {"x": [[1.0, 1.0]]}, graph=small().graph, echo=None).fetches[0].name == "sum"
+    for budget in (-1, math.nan, "8", True):
+        with pytest.raises(ValueRangeError, match="budget= is a number of bytes from 0 up, not"):
+            gn.debug(step, feed, budget=budget)  # type: ignore[arg-type]
+
+
+def test_feeds_may_be_overwritten_while_it_is_open() -> None:
+    step, feed = spiral_step(nn.SGD(0.5))
+    seen = gn.trace(step, feed)
+    dbg = gn.debug(step, feed, echo=None, budget=0)
+    dbg.step()
+    for array in feed.values():
+        array[...] = 0
+    dbg.resume()
+    assert [bits(dbg[record.node].value) for record in seen] == [bits(record.value) for record in seen]
+
+
+def test_training_going_on_changes_nothing_in_an_open_debugger() -> None:
+    step, feed = spiral_step(nn.SGD(0.5))
+    seen = gn.trace(step, feed)
+    dbg = gn.debug(step, feed, echo=None, budget=0)
+    dbg.step(2)
+    step(feed)
+    dbg.resume()
+    assert [bits(dbg[record.node].value) for record in seen] == [bits(record.value) for record in seen]
+
+
+def test_a_saved_session_is_opened_elsewhere(tmp_path: Path) -> None:
+    dbg = small()
+    dbg.step(2)
+    dbg.trace().save(tmp_path / "session.trace")
+    again = gn.debug(gn.load(tmp_path / "session.trace"), echo=None)
+    assert where(again) == where(dbg)
+    again.resume()
+    dbg.resume()
+    assert bits(again["loss"].value) == bits(dbg["loss"].value)
+
+
+def test_ten_thousand_operations_are_stepped_through() -> None:
+    g = gn.Graph()
+    h = x = g.placeholder("x")
+    for _ in range(10_000):
+        h = gn.sin(h)
+    dbg = gn.debug(h, {x: 1.0}, echo=None)
+    while not dbg.finished:
+        dbg.step()
+    assert bits(dbg[h].value) == bits(gn.run(h, {x: 1.0}))
+    for _ in range(1000):
+        dbg.back()
+    assert dbg.position == 9000
