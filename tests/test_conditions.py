@@ -49,7 +49,8 @@ def quantity(name: str, value: Array) -> float:
     everything = numbers_in(value)
     finite = [number for number in everything if math.isfinite(number)]
     if name in ("min", "max"):
-        return {"min": min, "max": max}[name](finite, default=math.nan)
+        numbers = [number for number in value.ravel().tolist() if not math.isnan(number)]  # infinities are numbers
+        return {"min": min, "max": max}[name](numbers, default=math.nan)
     if name in ("mean", "std"):
         mean = math.fsum(finite) / len(finite) if finite else math.nan
         spread = math.fsum((number - mean) ** 2 for number in finite)

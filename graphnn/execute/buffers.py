@@ -42,8 +42,8 @@ class Layout(NamedTuple):
     buffers : list of Buffer
     of : dict of Value to Buffer
         By the identity of values that stand in the arena.
-    scratch : dict of Chain to list of int
-        The offsets of the scratch memory of each chain.
+    scratch : dict of Chain to Buffer
+        The scratch memory of each chain, all slots one after the other.
     size : int
         The bytes of the arena.
     live : int
@@ -52,9 +52,13 @@ class Layout(NamedTuple):
 
     buffers: list[Buffer]
     of: dict[Value, Buffer]
-    scratch: dict[Chain, list[int]]
+    scratch: dict[Chain, Buffer]
     size: int
     live: int
+
+    def slot(self, chain: Chain, value: Value) -> int:
+        """Return the offset of a block of an inner member of a chain."""
+        return self.scratch[chain].offset + sum(map(_rounded, chain.sizes[: chain.slots[value]]))
 
 
 def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chain] = ()) -> Layout:
@@ -83,7 +87,7 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
             buffers.append(scratch[chain])
         if value.kind not in ("each", "call") or value in handed_out or (chain is not None and value in chain.inner):
             continue
-        buffer = _donor(value, of, last)
+        buffer = _donor(value, chain, of, last)
         if buffer is None:
             buffer = Buffer(value.nbytes, value.index if chain is None else chain.first, value.index)
             buffers.append(buffer)
@@ -92,11 +96,14 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
         of[value] = buffer
     _place(buffers)
     size = max((buffer.offset + buffer.size for buffer in buffers), default=0)
-    offsets = {
-        chain: [buffer.offset + sum(map(_rounded, chain.sizes[:slot])) for slot in range(len(chain.sizes))]
-        for chain, buffer in scratch.items()
-    }
-    return Layout(buffers, of, offsets, size, _most_at_once(buffers, len(values)))
+    return Layout(buffers, of, scratch, size, _most_at_once(buffers, len(values)))
+
+
+def most_apart(values: list[Value]) -> int:
+    """Return the most bytes that are taken at once if each value has memory of its own as long as it is needed."""
+    last = _last_uses(values)
+    made = [value for value in values if value.kind in ("each", "call", "fresh")]
+    return _most_at_once([Buffer(value.nbytes, value.index, last[value.index]) for value in made], len(values))
 
 
 def _rounded(size: int) -> int:
@@ -117,21 +124,28 @@ def _last_uses(values: list[Value]) -> list[int]:
     return last
 
 
-def _donor(value: Value, of: dict[Value, Buffer], last: list[int]) -> Buffer | None:
-    """Return the buffer of an operand that dies here, and that an elementwise value may be written over."""
+def _donor(value: Value, chain: Chain | None, of: dict[Value, Buffer], last: list[int]) -> Buffer | None:
+    """Return the buffer of an operand that dies here, and that an elementwise value may be written over.
+
+    In a chain, it may be an operand of an earlier member: of each block its rows have been read by then.
+    """
     if value.kind != "each":
         return None
-    for operand in value.operands:
+    first = value.index if chain is None else chain.first
+    read = [value] if chain is None else [member for member in chain.members if member.index <= value.index]
+    operands = [operand for member in read for operand in member.operands]
+    for operand in operands:
         root = operand.root
         buffer = of.get(root)
         if (
             buffer is not None
             and buffer.values[-1] is root
-            and last[root.index] == value.index
+            and root.index < first
+            and first <= last[root.index] <= value.index
             and operand.shape == value.shape
             and operand.dtype == value.dtype
             and operand.whole
-            and all(other is operand or other.root is not root for other in value.operands)
+            and all(other is operand or other.root is not root for other in operands)
         ):
             return buffer
     return None

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .blocks import chains
-from .buffers import lay_out
+from .buffers import lay_out, most_apart
+from .explain import Explanation
 from .lowering import Lowering, Value
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Plan:
         self.parameters = self.given[self._fed :]
         self._fits_any_memory = prepared.fits_any_memory
         self._lowering = lowering
-        found = chains(lowering.values, lowering.fetches)
+        self._chains = found = chains(lowering.values, lowering.fetches)
         self._layout = lay_out(lowering.values, lowering.fetches, found)
         self._names = _Names(lowering)
         self.arguments = {
@@ -77,6 +78,10 @@ class Plan:
             results = step(*given)
         self._idle.append(step)
         return results
+
+    def explain(self) -> Explanation:
+        """Return what was folded, merged and fused, and which memory is whose."""
+        return Explanation(self._lowering, self._chains, self._layout, most_apart(self._lowering.values))
 
     def fitting(self, feed: Mapping[Any, Any]) -> list[Any] | None:
         """Return the arrays of a feed in order, or None where they are not just as the plan is made for."""
@@ -170,7 +175,7 @@ class _Writer:
                 name = self._names[value]
                 cut[value] = f"{name}_rows"
                 if value in chain.inner:
-                    offset = self._layout.scratch[chain][chain.slots[value]]
+                    offset = self._layout.slot(chain, value)
                     self._made.append(self._array(name, (chain.rows, *shape[1:]), value, offset))
                     standing.append(f"{name}[:rows.stop - rows.start]")
                 elif value.root.kind != "constant" and value.root not in self._layout.of:

@@ -35,8 +35,8 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "!=": operator.ne,
 }
 _QUANTITIES: dict[str, Callable[[Array], float]] = {
-    "min": lambda value: stats_of(value).min,
-    "max": lambda value: stats_of(value).max,
+    "min": lambda value: float(np.fmin.reduce(value, None)) if value.size else np.nan,
+    "max": lambda value: float(np.fmax.reduce(value, None)) if value.size else np.nan,
     "mean": lambda value: stats_of(value).mean,
     "std": lambda value: stats_of(value).std,
     "norm": lambda value: float(np.linalg.norm(value.astype(np.float64).ravel())),

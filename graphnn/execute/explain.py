@@ -1,0 +1,143 @@
+"""What a plan made of a schedule: what was folded, merged and fused, and which memory is whose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..graph import Constant, Node
+from ..show import Shown, rendered
+
+if TYPE_CHECKING:
+    from .blocks import Chain
+    from .buffers import Layout
+    from .lowering import Lowering, Value
+
+
+class Piece(NamedTuple):
+    """A piece of the arena.
+
+    Attributes
+    ----------
+    offset, size : int
+        In bytes.
+    nodes : tuple of str
+        Whose values lie there, one after the other; of scratch memory those of its chain.
+    first, last : int
+        From which call of the plan to which it is taken.
+    scratch : bool
+        Whether it holds no more than a block of rows at a time.
+    """
+
+    offset: int
+    size: int
+    nodes: tuple[str, ...]
+    first: int
+    last: int
+    scratch: bool
+
+
+class Explanation(Shown):
+    """What a plan made of a schedule. Made by ``plan.explain()``; printed, it is a text.
+
+    Attributes
+    ----------
+    fates : dict of Node to str
+        Of each node that computes something, how: ``"constant"``, ``"a view of …"``, ``"the same as …"``, ``"call"``,
+        ``"over …"`` (in the place of an operand that nothing needs any more), ``"in blocks"``, ``"handed out"``.
+    pieces : list of Piece
+        All of the arena.
+    arena : int
+        Its bytes.
+    live : int
+        The most of them that are taken at once: no arena could be smaller.
+    apart : int
+        What the same values would take, each with memory of its own for as long as it is needed.
+    calls : int
+        How many calls of NumPy, or of operations, a step makes; a chain's count once.
+    """
+
+    def __init__(self, lowering: Lowering, chains: Sequence[Chain], layout: Layout, most_apart: int) -> None:
+        chain_of = {member: chain for chain in chains for member in chain.members}
+        self.fates: dict[Node, str] = {}
+        first_of: dict[Value, Node] = {}
+        for node, value in lowering.of.items():
+            if node.inputs or not (node.has_value or node.op.name == "placeholder"):
+                self.fates[node] = _fate(node, value, first_of, chain_of, layout, lowering)
+            first_of.setdefault(value, node)
+        self.pieces = [
+            Piece(
+                buffer.offset,
+                buffer.size,
+                tuple(dict.fromkeys(value.node.name for value in buffer.values)),
+                buffer.start,
+                buffer.end,
+                scratch=False,
+            )
+            for buffer in layout.buffers
+            if buffer.values
+        ]
+        for chain, buffer in layout.scratch.items():
+            inner = tuple(dict.fromkeys(member.node.name for member in chain.members if member in chain.inner))
+            self.pieces.append(Piece(buffer.offset, buffer.size, inner, chain.first, chain.last, scratch=True))
+        self.pieces.sort()
+        self.arena = layout.size
+        self.live = layout.live
+        self.apart = most_apart
+        self.calls = sum(value.kind in ("each", "call", "fresh") for value in lowering.values)
+        self.chains = [(chain.rows, [member.node.name for member in chain.members]) for chain in chains]
+
+    def count(self, fate: str) -> int:
+        """Return how many nodes have a fate that begins so."""
+        return sum(told.startswith(fate) for told in self.fates.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "fates": {node.name: fate for node, fate in self.fates.items()},
+            "pieces": [piece._asdict() for piece in self.pieces],
+            "chains": [{"rows": rows, "nodes": nodes} for rows, nodes in self.chains],
+            "arena": self.arena,
+            "live": self.live,
+            "apart": self.apart,
+            "calls": self.calls,
+        }
+
+    def __str__(self) -> str:
+        return rendered(self, "text") or repr(self)
+
+    def __repr__(self) -> str:
+        return f"<Explanation: {self.calls} calls for {len(self.fates)} nodes, {self.arena:,} bytes>"
+
+
+def _fate(
+    node: Node,
+    value: Value,
+    first_of: Mapping[Value, Node],
+    chain_of: Mapping[Value, Chain],
+    layout: Layout,
+    lowering: Lowering,
+) -> str:
+    first = first_of.get(value)
+    if value.kind == "constant":
+        return "constant"
+    if first is not None and first is not node:
+        return f"the same as {first.name}"
+    if value.kind == "given":
+        return f"the same as {value.node.name}"
+    if value.kind == "view":
+        root = value.root
+        if root.node is not node:
+            return f"a view of {root.node.name}"
+        value = root
+    if isinstance(node.op, Constant):
+        return "constant"
+    where = " in blocks" if value in chain_of else ""
+    if value in {fetch.root for fetch in lowering.fetches}:
+        return f"handed out{where}"
+    buffer = layout.of.get(value)
+    if buffer is not None:
+        place = buffer.values.index(value)
+        if place and buffer.values[place - 1].node is not node:
+            return f"over {buffer.values[place - 1].node.name}{where}"
+    return f"call{where}"
