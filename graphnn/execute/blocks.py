@@ -23,6 +23,10 @@ class Chain:
     members : list of Value
     rows : int
         Of a block.
+    blocks : int
+        How many there are.
+    parts : int
+        How many threads compute them, each with scratch memory of its own.
     inner : set of Value
         Members that only members read: of them there is no more than a block.
     slots : dict of Value to int
@@ -31,7 +35,7 @@ class Chain:
         The bytes of those pieces.
     """
 
-    def __init__(self, members: list[Value], inner: set[Value]) -> None:
+    def __init__(self, members: list[Value], inner: set[Value], threads: int) -> None:
         self.members = members
         self.inner = inner
         shape = members[0].shape
@@ -39,6 +43,8 @@ class Chain:
         self.rows = max(1, BLOCK // max(1, math.prod(shape[1:]) * widest))
         self.slots: dict[Value, int] = {}
         self.sizes: list[int] = []
+        self.blocks = -(-shape[0] // self.rows)
+        self.parts = threads if self.blocks >= 2 * threads else 1
         self._share_scratch()
 
     @property
@@ -80,7 +86,7 @@ class Chain:
             free.extend(self.slots[operand] for operand in dying)
 
 
-def chains(values: list[Value], outputs: Collection[Value]) -> list[Chain]:
+def chains(values: list[Value], outputs: Collection[Value], threads: int = 1) -> list[Chain]:
     """Return the chains that are worth computing in blocks.
 
     Parameters
@@ -89,13 +95,15 @@ def chains(values: list[Value], outputs: Collection[Value]) -> list[Chain]:
         In the order in which they are made.
     outputs : collection of Value
         Those that are handed out.
+    threads : int
+        A large value alone is worth it, too, where there are several.
     """
     found: list[Chain] = []
     members: list[Value] = []
 
     def close() -> None:
-        if len(members) > 1:
-            found.append(Chain(members.copy(), _inner(members, values, outputs)))
+        if len(members) > (threads == 1):
+            found.append(Chain(members.copy(), _inner(members, values, outputs), threads))
         members.clear()
 
     for value in values:

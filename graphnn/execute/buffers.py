@@ -56,9 +56,10 @@ class Layout(NamedTuple):
     size: int
     live: int
 
-    def slot(self, chain: Chain, value: Value) -> int:
-        """Return the offset of a block of an inner member of a chain."""
-        return self.scratch[chain].offset + sum(map(_rounded, chain.sizes[: chain.slots[value]]))
+    def slot(self, chain: Chain, value: Value, part: int) -> int:
+        """Return the offset of a block of an inner member of a chain, for one of its parts."""
+        sizes = [_rounded(size) for size in chain.sizes]
+        return self.scratch[chain].offset + part * sum(sizes) + sum(sizes[: chain.slots[value]])
 
 
 def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chain] = ()) -> Layout:
@@ -83,7 +84,7 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
     for value in values:
         chain = chain_of.get(value)
         if chain is not None and chain.sizes and chain not in scratch:
-            scratch[chain] = Buffer(sum(map(_rounded, chain.sizes)), chain.first, chain.last)
+            scratch[chain] = Buffer(chain.parts * sum(map(_rounded, chain.sizes)), chain.first, chain.last)
             buffers.append(scratch[chain])
         if value.kind not in ("each", "call") or value in handed_out or (chain is not None and value in chain.inner):
             continue

@@ -28,7 +28,9 @@ class Compiled:
         With the counters of the random nodes that are read.
     """
 
-    def __init__(self, fetches: Any, updates: Any, backend: str, guard: str | None, graph: Graph | None) -> None:
+    def __init__(
+        self, fetches: Any, updates: Any, backend: str, guard: str | None, graph: Graph | None, threads: int = 1
+    ) -> None:
         if backend not in _BACKENDS:
             raise ValueRangeError(f'unknown backend "{backend}" (must be one of {", ".join(_BACKENDS)})')
         if updates is not None and not isinstance(updates, Mapping):
@@ -37,7 +39,10 @@ class Compiled:
         self.graph: Graph
         self.graph, self.fetches, self._rebuild = resolve(fetches, graph, updates or ())
         self.updates = {} if updates is None else self._with_advances(updates)
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+            raise ValueRangeError(f"threads= is a number from 1 up, not {threads!r}")
         self.backend = backend
+        self.threads = threads
         self.guard = checked_guard(guard)
         self.observers: list[Observer] = []
         """See each call's evaluation while they are in this list."""
@@ -138,7 +143,7 @@ class Compiled:
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
-            plan = self._plans[key] = Plan(prepared)
+            plan = self._plans[key] = Plan(prepared, self.threads)
         return plan
 
     def plan(self, feed: Feed | None = None, sizes: Mapping[str, int] | None = None) -> Plan:
@@ -183,6 +188,7 @@ def compile(
     guard: str | None = None,
     *,
     graph: Graph | None = None,
+    threads: int = 1,
 ) -> Compiled:
     """Return a function from a feed to the values of the fetches, that makes the updates with each call.
 
@@ -201,6 +207,9 @@ def compile(
         the debugger there.
     graph : Graph, optional
         Where names are looked up, if neither fetches nor updates hold a node.
+    threads : int
+        How many compute what is elementwise on large arrays; to the bit the same for any number. (BLAS has threads of
+        its own, and settings of its own for them.)
 
     Returns
     -------
@@ -219,4 +228,4 @@ def compile(
     >>> float(halve()), float(halve()), float(w.value)
     (8.0, 4.0, 2.0)
     """
-    return Compiled(fetches, updates, backend, guard, graph)
+    return Compiled(fetches, updates, backend, guard, graph, threads)

@@ -15,6 +15,7 @@ from .blocks import chains
 from .buffers import lay_out, most_apart
 from .explain import Explanation
 from .lowering import Lowering, Value
+from .threads import together
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
@@ -42,7 +43,7 @@ class Plan:
         The placeholders, then the parameters that are read.
     """
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, threads: int = 1) -> None:
         lowering = Lowering(prepared)
         self.given = [value.node for value in lowering.given]
         self.specs = [(value.node, value.node.name, value.shape, value.dtype) for value in lowering.given]
@@ -50,10 +51,11 @@ class Plan:
         self.parameters = self.given[self._fed :]
         self._fits_any_memory = prepared.fits_any_memory
         self._lowering = lowering
-        self._chains = found = chains(lowering.values, lowering.fetches)
+        self._chains = found = chains(lowering.values, lowering.fetches, threads)
         self._layout = lay_out(lowering.values, lowering.fetches, found)
         self._names = _Names(lowering)
         self.arguments = {
+            **({"together": together} if any(chain.parts > 1 for chain in found) else {}),
             **lowering.arguments,
             **{self._names[value]: value.array for value in lowering.values if value.kind == "constant"},
         }
@@ -168,6 +170,7 @@ class _Writer:
         cut: dict[Value, str] = {}
         standing: list[str] = []
         moving: list[str] = []
+        pieces: list[list[str]] = [[] for _ in range(chain.parts)]
         for member in chain.members:
             for value in (*member.operands, member):
                 if value in cut or not (value in chain.inner or chain.sliced(value)):
@@ -175,23 +178,47 @@ class _Writer:
                 name = self._names[value]
                 cut[value] = f"{name}_rows"
                 if value in chain.inner:
-                    offset = self._layout.slot(chain, value)
-                    self._made.append(self._array(name, (chain.rows, *shape[1:]), value, offset))
-                    standing.append(f"{name}[:rows.stop - rows.start]")
-                elif value.root.kind != "constant" and value.root not in self._layout.of:
-                    moving.append(f"{name}_rows = {name}[rows]")
+                    standing.append(cut[value])
+                    for part, piece in enumerate(pieces):
+                        scratch = name if chain.parts == 1 else f"{name}_{part + 1}"
+                        offset = self._layout.slot(chain, value, part)
+                        self._made.append(self._array(scratch, (chain.rows, *shape[1:]), value, offset))
+                        piece.append(f"{scratch}[:rows.stop - rows.start]")
+                elif self._comes_anew(value):
+                    moving.append(name)
                 else:
-                    standing.append(f"{name}[rows]")
-        rows = f"(slice(i, min(i + {chain.rows}, {shape[0]})) for i in range(0, {shape[0]}, {chain.rows}))"
-        parts = ", ".join(["rows", *standing])
-        self._made.append(f"blocks_{number} = [({parts},) for rows in {rows}]")
-        names = [text for text in cut.values() if not any(line.startswith(f"{text} = ") for line in moving)]
-        self._body.append(f"for {', '.join(['rows', *names])}{',' * (not names)} in blocks_{number}:")
-        self._body.extend(f"    {line}" for line in moving)
+                    standing.append(cut[value])
+                    for piece in pieces:
+                        piece.append(f"{name}[rows]")
+        loop = [f"for {', '.join(['rows', *standing])}{',' * (not standing)} in blocks:"]
+        loop += [f"    {name}_rows = {name}[rows]" for name in moving]
         for member in chain.members:
             operands = [cut.get(operand, self._names[operand]) for operand in member.operands]
             code = member.code.format(*operands, out=cut[member])
-            self._body.extend(f"    {line}" for line in code.split("\n"))
+            loop.extend(f"    {line}" for line in code.split("\n"))
+        each = -(-chain.blocks // chain.parts) * chain.rows
+        lists = []
+        for part, piece in enumerate(pieces):
+            end = min((part + 1) * each, shape[0])
+            rows = f"(slice(i, min(i + {chain.rows}, {end})) for i in range({part * each}, {end}, {chain.rows}))"
+            lists.append(f"[({', '.join(['rows', *piece])},) for rows in {rows}]")
+        if chain.parts == 1:
+            self._made.append(f"blocks_{number} = {lists[0]}")
+            self._body += [loop[0].replace(" in blocks:", f" in blocks_{number}:"), *loop[1:]]
+            return
+        # What moves and is no block's own goes in as it is, too: the part is a function beside the step.
+        whole = {operand for member in chain.members for operand in member.operands if operand not in cut}
+        moving += [self._names[value] for value in sorted(whole, key=self._place) if self._comes_anew(value)]
+        self._made += [f"blocks_{number} = [", *[f"    {text}," for text in lists], "]"]
+        self._made += [f"def part_{number}(blocks{''.join(f', {name}' for name in moving)}):"]
+        self._made += [f"    {line}" for line in loop]
+        self._body.append(f"together(part_{number}, blocks_{number}{''.join(f', {name}' for name in moving)})")
+
+    def _comes_anew(self, value: Value) -> bool:
+        return value.root.kind != "constant" and value.root not in self._layout.of
+
+    def _place(self, value: Value) -> str:
+        return self._names[value]
 
     def _array(self, name: str, shape: tuple[int, ...], value: Value, offset: int) -> str:
         return f"{name} = ndarray({shape}, {value.dtype.name!r}, arena, {offset})"
@@ -207,8 +234,7 @@ class _Writer:
 
     def _moves(self, value: Value) -> bool:
         """Tell whether a view must be taken anew at each call."""
-        root = value.root
-        return root.kind in ("given", "fresh") or (root.kind != "constant" and root not in self._layout.of)
+        return self._comes_anew(value)
 
     def _filled(self, value: Value, code: str) -> str:
         operands = [self._names[operand] for operand in value.operands]
@@ -233,7 +259,7 @@ class _Names(dict[Value, str]):
             *dir(builtins),
             *lowering.numpy,
             *lowering.arguments,
-            *("arena", "empty", "ndarray", "plan", "rows", "step"),
+            *("arena", "blocks", "empty", "ndarray", "plan", "rows", "step", "together"),
         }
         for value in [*lowering.given, *lowering.values]:
             self[value] = self._free(value.node)
