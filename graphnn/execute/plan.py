@@ -176,11 +176,11 @@ class _Writer:
                 if value in cut or not (value in chain.inner or chain.sliced(value)):
                     continue
                 name = self._names[value]
-                cut[value] = f"{name}_rows"
+                cut[value] = f"{name}__rows"
                 if value in chain.inner:
                     standing.append(cut[value])
                     for part, piece in enumerate(pieces):
-                        scratch = name if chain.parts == 1 else f"{name}_{part + 1}"
+                        scratch = name if chain.parts == 1 else f"{name}__{part + 1}"
                         offset = self._layout.slot(chain, value, part)
                         self._made.append(self._array(scratch, (chain.rows, *shape[1:]), value, offset))
                         piece.append(f"{scratch}[:rows.stop - rows.start]")
@@ -191,7 +191,7 @@ class _Writer:
                     for piece in pieces:
                         piece.append(f"{name}[rows]")
         loop = [f"for {', '.join(['rows', *standing])}{',' * (not standing)} in blocks:"]
-        loop += [f"    {name}_rows = {name}[rows]" for name in moving]
+        loop += [f"    {name}__rows = {name}[rows]" for name in moving]
         for member in chain.members:
             operands = [cut.get(operand, self._names[operand]) for operand in member.operands]
             code = member.code.format(*operands, out=cut[member])
@@ -203,16 +203,16 @@ class _Writer:
             rows = f"(slice(i, min(i + {chain.rows}, {end})) for i in range({part * each}, {end}, {chain.rows}))"
             lists.append(f"[({', '.join(['rows', *piece])},) for rows in {rows}]")
         if chain.parts == 1:
-            self._made.append(f"blocks_{number} = {lists[0]}")
-            self._body += [loop[0].replace(" in blocks:", f" in blocks_{number}:"), *loop[1:]]
+            self._made.append(f"blocks__{number} = {lists[0]}")
+            self._body += [loop[0].replace(" in blocks:", f" in blocks__{number}:"), *loop[1:]]
             return
         # What moves and is no block's own goes in as it is, too: the part is a function beside the step.
         whole = {operand for member in chain.members for operand in member.operands if operand not in cut}
         moving += [self._names[value] for value in sorted(whole, key=self._place) if self._comes_anew(value)]
-        self._made += [f"blocks_{number} = [", *[f"    {text}," for text in lists], "]"]
-        self._made += [f"def part_{number}(blocks{''.join(f', {name}' for name in moving)}):"]
+        self._made += [f"blocks__{number} = [", *[f"    {text}," for text in lists], "]"]
+        self._made += [f"def part__{number}(blocks{''.join(f', {name}' for name in moving)}):"]
         self._made += [f"    {line}" for line in loop]
-        self._body.append(f"together(part_{number}, blocks_{number}{''.join(f', {name}' for name in moving)})")
+        self._body.append(f"together(part__{number}, blocks__{number}{''.join(f', {name}' for name in moving)})")
 
     def _comes_anew(self, value: Value) -> bool:
         return value.root.kind != "constant" and value.root not in self._layout.of
@@ -250,7 +250,10 @@ def _without_out(value: Value) -> str | None:
 
 
 class _Names(dict[Value, str]):
-    """The variable of each value: its node's name reduced to an identifier, unique."""
+    """The variable of each value: its node's name reduced to an identifier, unique.
+
+    None has two underscores in a row: by such the writer calls its own.
+    """
 
     def __init__(self, lowering: Lowering) -> None:
         super().__init__()
