@@ -7,15 +7,16 @@ import importlib.util
 import json
 import math
 import os
+import shutil
 import sys
 import tempfile
 import traceback
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any, NamedTuple, TextIO
 from urllib.parse import quote
 
 import numpy as np
@@ -24,17 +25,27 @@ import graphnn as gn
 
 from . import demo as demonstration
 from .errors import DrawingError, GraphnnError, MemoryBudgetError, near, restated
+from .execute.compiled import Compiled
 from .execute.interpreter import memory_budget
 from .graph import Array, Graph, Node, flatten
 from .graph.fetches import resolve
+from .inspector.compare import compare
+from .inspector.health import check_health
+from .inspector.profile import profile
+from .inspector.trace import Trace
+from .terminal import Session, commands, printable, table_of
 from .view.table import columns, ops_table, preview, statistics
-from .view.text import visible
+from .view.text import by_times, visible
 
 _USAGE, _FAILED, _INTERRUPTED = 2, 1, 130
 
 
-class _Misuse(Exception):
+class _Misuse(GraphnnError):
     """What the command line asks for cannot be: exit code 2."""
+
+
+_Verb = Callable[[argparse.Namespace], "int | None"]
+"""Takes the options; gives the exit code, if it is not 0."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,12 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    verb: Callable[[argparse.Namespace], None] = options.verb
+    verb: _Verb = options.verb
     folders = sys.path[:]
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            verb(options)
+            code = verb(options)
         sys.stdout.flush()
     except _Misuse as error:
         _complain(error)
@@ -76,15 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     finally:
         sys.path[:] = folders
-    return 0
+    return code or 0
 
 
-def _print(text: object = "", stream: TextIO | None = None) -> None:
+def _print(text: object = "", stream: TextIO | None = None, coloured: bool = False) -> None:
     """Print, with what would command the terminal, or what the stream cannot hold, written out; lines stay lines."""
     stream = stream or sys.stdout
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    lines = "\n".join(visible(line) if line else "" for line in str(text).split("\n"))
-    print(lines.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    print(printable(text, getattr(stream, "encoding", None), coloured), file=stream)
 
 
 def _complain(error: object) -> None:
@@ -102,20 +111,22 @@ def _show_warning(
     _print(warnings.formatwarning(message, category, filename, lineno, line).rstrip("\n"), file or sys.stderr)
 
 
+_TARGET = (
+    "FILE.py:FUNCTION, a function that returns fetches, a compiled step, or either with its feed: (fetches, feed); "
+    "or the file of a graph or a trace"
+)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="graphnn", description="A computational-graph engine one can see through.")
     parser.add_argument("--version", action="version", version=f"graphnn {gn.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
-    def verb(name: str, action: Callable[[argparse.Namespace], None], text: str, target: bool) -> Any:
+    def verb(name: str, action: _Verb, text: str, target: bool) -> Any:
         sub = verbs.add_parser(name, help=text, description=text)
         sub.set_defaults(verb=action)
         if target:
-            sub.add_argument(
-                "target",
-                metavar="TARGET",
-                help="FILE.py:FUNCTION, a function that returns fetches, or (fetches, feed); or a saved FILE.gnn",
-            )
+            sub.add_argument("target", metavar="TARGET", help=_TARGET)
         sub.add_argument("--json", action="store_true", help="print JSON instead of text")
         return sub
 
@@ -141,6 +152,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--title", help="printed above the picture")
 
+    sub = verb("debug", _debug, "step through a run: forwards, back, why, what if", target=True)
+    _feed_option(sub)
+    _updates_option(sub)
+    sub.add_argument("-x", "--commands", metavar="FILE", help="do what the lines of a file say first")
+    sub.add_argument("--budget", type=_from_1, metavar="BYTES", help="memory that the values of the run may take")
+
+    sub = verb("trace", _trace, "evaluate and print every node: shape, statistics, time", target=True)
+    _feed_option(sub)
+    _updates_option(sub)
+    sub.add_argument("--select", metavar="PATTERN", help="only a node, a scope, a pattern (dense_*/add), an operation")
+    sub.add_argument("-o", "--output", metavar="FILE", help="also keep the run in a file, for debug and compare")
+
+    sub = verb("profile", _profile, "say which operations take the time and the memory", target=True)
+    _feed_option(sub)
+    _updates_option(sub)
+    sub.add_argument("--repeat", type=_from_1, default=10, metavar="N", help="how many runs are timed (%(default)s)")
+
+    sub = verb("check", _check, "say where NaN, inf and overflow arise, why, and what to do about it", target=True)
+    _feed_option(sub)
+    _updates_option(sub)
+
+    sub = verb("compare", _compare, "find the first node at which two runs part", target=True)
+    sub.add_argument("other", metavar="OTHER", help="another one; or an .npz of arrays by the names of nodes")
+    _feed_option(sub)
+    _feed_option(sub, "--feed-b", "for OTHER, instead: ")
+    _updates_option(sub)
+
     verb("summary", _summary, "print layers, shapes and parameters", target=True)
     verb("ops", _ops, "print the table of operations", target=False)
     return parser
@@ -153,13 +191,17 @@ def _from_1(text: str) -> int:
     return number
 
 
-def _feed_option(sub: argparse.ArgumentParser) -> None:
+def _updates_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--updates", action="store_true", help="the whole training step, with the updates of the graph")
+
+
+def _feed_option(sub: argparse.ArgumentParser, option: str = "--feed", text: str = "") -> None:
     sub.add_argument(
-        "--feed",
+        option,
         action="append",
         default=[],
         metavar="[NAME=]FILE",
-        help="an .npz of arrays by placeholder name, or NAME=FILE.npy for one; may be given again",
+        help=f"{text}an .npz of arrays by placeholder name, or NAME=FILE.npy for one; may be given again",
     )
 
 
@@ -169,29 +211,50 @@ def _feed_option(sub: argparse.ArgumentParser) -> None:
 _targets = count()
 
 
-def _target(text: str) -> tuple[Graph, Any, dict[Any, Any]]:
-    """Return the graph, the fetches and the feed that a target stands for."""
-    if text.endswith(".gnn"):
-        graph = gn.load(_existing(text))
-        return graph, _ends(graph), {}
+class _Target(NamedTuple):
+    """What a target stands for."""
+
+    graph: Graph
+    fetches: Any
+    feed: dict[Any, Any]
+    run: Any
+    """The fetches, a compiled step, or a trace, which holds its feed."""
+
+
+def _target(text: str) -> _Target:
+    """Return what is meant: a graph or a trace from a file, or what a function of a file returns."""
     file, colon, function = text.rpartition(":")
-    if not colon or not file.endswith(".py"):
-        raise _Misuse(f'"{text}" is no target: say FILE.py:FUNCTION or FILE.gnn')
+    if not (colon and file.endswith(".py")):
+        if text.endswith(".py") or not (Path(text).is_file() or text.endswith((".gnn", ".trace"))):
+            raise _Misuse(f'"{text}" is no target: say FILE.py:FUNCTION, FILE.gnn, or the file of a trace')
+        return _target_of(gn.load(_existing(text)), {}, text)
     result, feed = _made(_existing(file), function, text), {}
     if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping) and _is_feed(result[1]):
         result, feed = result[0], dict(result[1])
+    return _target_of(result, feed, text)
+
+
+def _target_of(result: Any, feed: dict[Any, Any], text: str) -> _Target:
     if isinstance(result, Graph):
-        return result, _ends(result), feed
+        return _Target(result, _ends(result), feed, _ends(result))
+    if isinstance(result, Compiled):
+        return _Target(result.graph, result.fetches, feed, result)
+    if isinstance(result, Trace):
+        program, given = result.prepared.program, result.prepared.given
+        return _Target(result.graph, result.fetches, {node: given[node] for node in program.placeholders}, result)
     leaves, _ = flatten(result)
     wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, (Node, str))]
     if wrong or not leaves:
         what = type(result).__name__ if leaves == [result] else f"{type(result).__name__} of {(*wrong, 'nothing')[0]}"
-        raise GraphnnError(f"{text} returned {what}, not fetches: nodes, or their names, in lists, tuples, dicts")
+        raise GraphnnError(
+            f"{text} returned {what}, not fetches: nodes, or their names, in lists, tuples, dicts; or a compiled step"
+        )
     try:
         graph, nodes, rebuild = resolve(result, others=feed)
     except GraphnnError as error:
         raise restated(error, f"what {text} returned: {error}") from None
-    return graph, rebuild(nodes), feed
+    fetches = rebuild(nodes)
+    return _Target(graph, fetches, feed, fetches)
 
 
 def _made(path: Path, function: str, text: str) -> Any:
@@ -308,10 +371,30 @@ def _check_size(size: int, most: float) -> None:
         )
 
 
-def _given(options: argparse.Namespace) -> tuple[Graph, Any, dict[Any, Any]]:
-    graph, fetches, feed = _target(options.target)
+def _given(options: argparse.Namespace) -> _Target:
+    """Return the target of a command, fed with its feeds."""
+    return _fed(_target(options.target), options.feed)
+
+
+def _fed(target: _Target, feeds: Sequence[str]) -> _Target:
+    graph, feed = target.graph, target.feed
     by_name = {key.name if isinstance(key, Node) and key.graph is graph else key: feed[key] for key in feed}
-    return graph, fetches, by_name | _arrays(options.feed, memory_budget(graph))
+    return target._replace(feed=by_name | _arrays(feeds, memory_budget(graph)))
+
+
+def _inspected(text: str, feeds: Sequence[str], updates: bool) -> tuple[_Target, dict[Any, Any] | None]:
+    """Return a target of which `run` is to be inspected, and its feed: None of a trace, which holds one."""
+    target = _target(text)
+    if isinstance(target.run, Trace) and not feeds:
+        return target, None
+    target = _fed(target, feeds)
+    if updates and not isinstance(target.run, (Compiled, Trace)):
+        if not target.graph.updates:
+            raise _Misuse(f"{text} has no updates: it is no graph of a training step")
+        target = target._replace(run=gn.compile(target.fetches, updates=target.graph.updates))
+    if isinstance(target.run, list) and not target.run:
+        raise GraphnnError(f"{text} holds no node to evaluate")
+    return target, target.feed
 
 
 def _named(fetches: Any) -> dict[str, Node]:
@@ -330,7 +413,9 @@ def _named(fetches: Any) -> dict[str, Node]:
 
 def _plain(value: Any) -> Any:
     """Return numbers as JSON has them; what JSON has not (NaN, infinities) as text."""
-    if isinstance(value, list):
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -493,7 +578,7 @@ def _scatter(points: Array, labels: Array) -> tuple[Any, Any]:
 def _run(options: argparse.Namespace) -> None:
     if options.output and not options.output.endswith(".npz"):
         raise _Misuse(f'the values are written to an .npz, and "{options.output}" is not called one')
-    graph, fetches, feed = _given(options)
+    graph, fetches, feed, _ = _given(options)
     named = {name: graph[name] for name in options.fetch} if options.fetch else _named(fetches)
     if not named:
         raise GraphnnError(f"{options.target} holds no node to evaluate")
@@ -544,7 +629,7 @@ def _write(file: str, arrays: Mapping[str, Array]) -> None:
 
 
 def _draw(options: argparse.Namespace) -> None:
-    graph, fetches, _ = _target(options.target)
+    graph, fetches, _, _ = _target(options.target)
     diagram = gn.draw(fetches, detail=options.detail, title=options.title, graph=graph)
     if options.output is None:
         if options.json:
@@ -559,8 +644,145 @@ def _draw(options: argparse.Namespace) -> None:
         _print(f"wrote {options.output}")
 
 
+# --- the inspector --------------------------------------------------------------------------------------------
+
+
+def _debug(options: argparse.Namespace) -> int | None:
+    script: Iterable[str] | None = None
+    if options.commands:
+        script = _existing(options.commands).read_text(encoding="utf-8", errors="backslashreplace").split("\n")
+    target, feed = _inspected(options.target, options.feed, options.updates)
+    dbg = gn.debug(target.run, feed, budget=options.budget, echo=None)
+
+    def load(file: str) -> Array:
+        loaded = _loaded(_existing(file), memory_budget(dbg.graph))
+        if not isinstance(loaded, np.ndarray):
+            raise _Misuse(f"{file} holds arrays by name: an .npy holds one")
+        return loaded
+
+    if options.json:
+        return _debug_in_json(dbg, load, sys.stdin if script is None else script)
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    session = Session(dbg, _said, load, width=_width(), colour=colour)
+    session.greet()
+    typed = sys.stdin.isatty()
+    if script is None and not typed:
+        script = _lines(sys.stdin)
+    if script is not None and session.perform(script):
+        return _FAILED if session.failures else None
+    if typed:
+        session.converse()
+        return None
+    return _INTERRUPTED if session.interrupted else _FAILED if session.failures else None
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
+
+
+def _said(text: str, coloured: bool) -> None:
+    _print(text, coloured=coloured)
+
+
+def _lines(stream: TextIO) -> Iterator[str]:
+    try:
+        yield from stream
+    except UnicodeDecodeError as error:
+        raise _Misuse(f"the commands are no text: {error}") from None
+
+
+def _debug_in_json(dbg: gn.Debugger, load: Callable[[str], Array], script: Iterable[str]) -> int | None:
+    """Print one object a command: what was said, and where the debugger stands."""
+    said: list[str] = []
+    session = Session(dbg, lambda text, coloured: said.append(text), load)
+    for line in commands(script):
+        said.clear()
+        failures = session.failures
+        ended = session.onecmd(line)
+        _print_json(
+            {
+                "command": line,
+                "ok": session.failures == failures,
+                "said": "\n".join(said),
+                "position": dbg.position,
+                "operations": len(dbg.operations),
+                "current": dbg.current.name if dbg.current is not None else None,
+                "next": dbg.next.name if dbg.next is not None else None,
+                "run": dbg.run,
+                "error": dbg.error,
+            }
+        )
+        if ended or session.interrupted:
+            break
+    return _INTERRUPTED if session.interrupted else _FAILED if session.failures else None
+
+
+def _trace(options: argparse.Namespace) -> None:
+    target, feed = _inspected(options.target, options.feed, options.updates)
+    try:
+        trace = target.run if isinstance(target.run, Trace) and feed is None else gn.trace(target.run, feed)
+        records = trace.select(options.select)
+    except GraphnnError as error:
+        if options.output and error.stopped is not None:
+            error.save(options.output)
+            _print(f"wrote {options.output}: what ran before it; graphnn debug {options.output} opens it", sys.stderr)
+        raise
+    if options.output:
+        trace.save(options.output)
+    if options.json:
+        told = {"graph": trace.graph.name, "time": trace.time, "stopped": trace.stopped, "error": trace.error}
+        told["records"] = [record.to_dict() for record in records]
+        _print_json(_plain(told | ({"files": [options.output]} if options.output else {})))
+        return
+    if options.select:
+        rows = [
+            (each.index, each.name, each.op.name, by_times(each.shape), each.stats.min, each.stats.mean, each.stats.max)
+            for each in records
+        ]
+        _print(columns(rows, _STEP_HEADERS, width=_width()))
+    else:
+        _print(table_of(trace, _width()))
+    if options.output:
+        _print_files([Path(options.output)], [])
+
+
+def _check(options: argparse.Namespace) -> int | None:
+    target, feed = _inspected(options.target, options.feed, options.updates)
+    health = check_health(target.run, feed)
+    if options.json:
+        _print_json(_plain(health.to_dict()))
+    else:
+        _print(health)
+    return _FAILED if health.errors else None
+
+
+def _profile(options: argparse.Namespace) -> None:
+    target, feed = _inspected(options.target, options.feed, options.updates)
+    found = profile(target.run, feed, repeat=options.repeat)
+    if options.json:
+        _print_json(_plain(found.to_dict()))
+    else:
+        _print(found)
+
+
+def _compare(options: argparse.Namespace) -> int | None:
+    target, feed = _inspected(options.target, options.feed, options.updates)
+    if options.other.endswith(".npz"):
+        other: Any = _loaded(_existing(options.other), memory_budget(target.graph))
+        found = compare(target.run, other, feed)
+    else:
+        second, feed_b = _inspected(options.other, [*options.feed, *options.feed_b], options.updates)
+        # Fed by the function of one of them, they are fed alike.
+        found = compare(target.run, second.run, feed or feed_b, feed_b or None)
+    if options.json:
+        _print_json(_plain(found.to_dict()))
+    else:
+        _print(found)
+    return None if found.equal else _FAILED
+
+
 def _summary(options: argparse.Namespace) -> None:
-    graph, fetches, _ = _target(options.target)
+    graph, fetches, _, _ = _target(options.target)
     summary = gn.summary(fetches, graph=graph)
     if options.json:
         _print_json(summary.to_dict())

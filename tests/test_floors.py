@@ -38,6 +38,7 @@ FLOORS: dict[str, int] = {
     "testing": 5,
     "view": 6,
     "interop": 6,
+    "terminal": 7,
     "cli": 8,
     "__main__": 8,
     "demo": 8,

@@ -9,7 +9,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -65,7 +65,8 @@ def test_categorical_losses_are_scikit_learns_log_loss(drawn: tuple[np.ndarray, 
     logits, labels = drawn
     classes = range(logits.shape[1])
     p = softmax(logits)
-    expected = metrics.log_loss(labels.astype(int), np.clip(p, 1e-7, 1 - 1e-7), labels=classes)
+    assume(p.min() > 1e-7 and p.max() < 1 - 1e-7)  # what is clipped would not add up to 1 any more
+    expected = metrics.log_loss(labels.astype(int), p, labels=classes)
     hot = np.eye(len(classes))[labels.astype(int)]
     for given_labels in (labels, hot, hot.astype(np.float32), hot.astype(np.uint8), hot.astype(bool)):
         np.testing.assert_allclose(value(nn.categorical_crossentropy, p, given_labels), expected, rtol=1e-6)

@@ -1,6 +1,27 @@
-"""What one sees: diagrams, tables."""
+"""What one sees: diagrams, tables, heatmaps, and where a debugger is."""
 
+from . import notebook as notebook  # registers how a notebook shows things
+from . import plan as plan  # registers how an explanation is printed
 from .diagram import Diagram, draw
+from .heatmap import matrix, sparkline
+from .inspect import listing, neighbourhood, screen, trace_table, where
 from .table import Row, Summary, columns, ops_table, preview, statistics, summary
 
-__all__ = ["Diagram", "Row", "Summary", "columns", "draw", "ops_table", "preview", "statistics", "summary"]
+__all__ = [
+    "Diagram",
+    "Row",
+    "Summary",
+    "columns",
+    "draw",
+    "listing",
+    "matrix",
+    "neighbourhood",
+    "ops_table",
+    "preview",
+    "screen",
+    "sparkline",
+    "statistics",
+    "summary",
+    "trace_table",
+    "where",
+]

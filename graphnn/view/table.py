@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from ..graph import Constant, Graph, Op, fn, registry, told_where
 from ..graph.dimensions import shown
 from ..show import Shown
 from .fold import Box, Detail, numbers_in, picture
-from .text import in_bytes, number, preview, statistics, visible
+from .text import cells_of, in_bytes, in_cells, number, preview, statistics, visible
 
 __all__ = ["Row", "Summary", "columns", "ops_table", "preview", "statistics", "summary"]
 
@@ -67,11 +66,13 @@ def columns(
     if not lines:
         return ""
     least = (*least, *[0] * len(lines[0]))
-    natural = [max(floor, *map(_width, column)) for floor, column in zip(least, zip(*lines, strict=True), strict=False)]
+    natural = [
+        max(floor, *map(cells_of, column)) for floor, column in zip(least, zip(*lines, strict=True), strict=False)
+    ]
     numeric = {i for i, column in enumerate(zip(*values, strict=True)) if all(map(_is_number, column))}
     widths = _cut(natural, [w if i in numeric else max(least[i], _NARROWEST) for i, w in enumerate(natural)], width)
     text = [
-        _GAP.join(_set(cell, widths[i], i in numeric or i in right) for i, cell in enumerate(line)).rstrip()
+        _GAP.join(in_cells(cell, widths[i], i in numeric or i in right) for i, cell in enumerate(line)).rstrip()
         for line in lines
     ]
     if headers:
@@ -100,23 +101,6 @@ def _cell(value: Any) -> str:
     if _is_number(value):
         return f"{value:,}" if isinstance(value, int) else number(value)
     return visible(str(value))
-
-
-def _width(text: str) -> int:
-    """Return how many cells of a terminal the text takes."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def _set(text: str, width: int, right: bool) -> str:
-    """Return the text in exactly `width` cells."""
-    if _width(text) > width:
-        while _width(text) > width - 1:
-            text = text[:-1]
-        text += "…"
-    blank = " " * (width - _width(text))
-    return blank + text if right else text + blank
 
 
 # --- the summary of a network ---------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,17 +13,57 @@ from ..text import visible as visible
 
 
 def elided(text: str, most: int) -> str:
-    """Return `text` with its middle left out where it is longer than `most` characters.
+    """Return `text` with its middle left out where it takes more than `most` cells of a terminal.
 
     Examples
     --------
     >>> elided("categorical_crossentropy", 12), elided("relu", 12)
     ('categori…opy', 'relu')
     """
-    if len(text) <= most:
+    if cells_of(text) <= most:
         return text
     tail = (most - 1) // 3
-    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
+    end = _beginning(text[::-1], tail)[::-1]
+    return f"{_beginning(text, most - 1 - tail)}…{end}"
+
+
+def cells_of(text: str) -> int:
+    """Return how many cells of a terminal the text takes.
+
+    Examples
+    --------
+    >>> cells_of("relu"), cells_of("層")
+    (4, 2)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def in_cells(text: str, width: int, right: bool = False) -> str:
+    """Return the text in exactly so many cells of a terminal, cut or filled up.
+
+    Examples
+    --------
+    >>> in_cells("dense_1", 5), in_cells("add", 5, right=True)
+    ('dens…', '  add')
+    """
+    if cells_of(text) > width:
+        text = f"{_beginning(text, width - 1)}…"
+    blank = " " * (width - cells_of(text))
+    return blank + text if right else text + blank
+
+
+def _beginning(text: str, width: int) -> str:
+    """Return what of a text fits into so many cells."""
+    if text.isascii():
+        return text[: max(width, 0)]
+    taken = 0
+    for i, character in enumerate(text):
+        taken += cells_of(character)
+        if taken > width:
+            return text[:i]
+    return text
 
 
 def by_times(shape: Iterable[Any]) -> str:
@@ -63,6 +104,20 @@ def in_bytes(size: int) -> str:
     while value >= 1024 and (larger := next(units, "")):
         value, unit = value / 1024, larger
     return f"{value:.2f} {unit}"
+
+
+def in_seconds(time: float) -> str:
+    """Return a time.
+
+    Examples
+    --------
+    >>> in_seconds(0.0), in_seconds(4.2e-6), in_seconds(0.0123), in_seconds(61.0)
+    ('0 µs', '4.2 µs', '12.3 ms', '61 s')
+    """
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if time >= size:
+            return f"{time / size:.3g} {unit}"
+    return f"{time * 1e6:.3g} µs"
 
 
 def preview(value: Any, limit: int = 6) -> str:

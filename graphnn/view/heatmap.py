@@ -1,0 +1,469 @@
+"""Values to look at: a matrix as a heatmap, a distribution as a line of bars; as text, and as HTML.
+
+Magnitudes go from dark blue to yellow, signed values from blue over white (0) to orange. No colour stands alone: the
+number, or the scale, is always written out, and what is not finite has a sign of its own.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .text import by_times, number
+
+if TYPE_CHECKING:
+    from ..graph import Array
+
+_Colour = tuple[int, int, int]
+
+_SHADES = " ░▒▓█"
+_BARS = "▁▂▃▄▅▆▇█"
+_MAGNITUDES = "#00224E #1A386F #434E6C #61656F #7D7C78 #9B9476 #BCAE6C #DEC958 #FEE838"
+_SIGNED = "#08306B #2171B5 #6BAED6 #BDD7E7 #F7F7F7 #FDD0A2 #FD8D3C #D94801 #7F2704"
+_NOT_FINITE: _Colour = (179, 38, 30)
+_WHITE: _Colour = (255, 255, 255)
+_BLACK: _Colour = (0, 0, 0)
+_NARROWEST = 20
+_BAR_CELLS = 16
+
+# In HTML: so many columns and rows of numbers, of cells, and of levels that a colour may have.
+_TABLE, _CELLS, _LEVELS = (10, 12), (96, 48), 32
+_PIXELS = 480
+
+
+class _Scale(NamedTuple):
+    """What colour or shade a number has."""
+
+    low: float
+    high: float
+    signed: bool
+
+    @classmethod
+    def of(cls, finite: Array, signed: bool = True) -> _Scale:
+        if not finite.size:
+            return cls(math.nan, math.nan, signed=False)
+        low, high = float(finite.min()), float(finite.max())
+        if not (signed and low < 0 < high):
+            return cls(low, high, signed=False)
+        most = max(-low, high)
+        return cls(-most, most, signed=True)
+
+    def fractions(self, values: Array) -> Array:
+        """Return where between the ends each value lies, from 0 to 1; ½ where the ends are one."""
+        most = max(abs(self.low), abs(self.high))
+        if not most or self.low == self.high:
+            return np.full(values.shape, 0.5)
+        with np.errstate(all="ignore"):  # in parts of the largest: a difference may overflow
+            low, high = self.low / most, self.high / most
+            return np.clip((values / most - low) / (high - low), 0, 1)
+
+    def at(self, fraction: float) -> float:
+        """Return the number that lies there."""
+        return self.low * (1 - fraction) + self.high * fraction
+
+    def colours(self, fractions: Array) -> Array:
+        """Return the colours, as red, green and blue along a new last axis."""
+        table = np.array([_rgb(code) for code in (_SIGNED if self.signed else _MAGNITUDES).split()])
+        places = np.linspace(0, 1, len(table))
+        channels = [np.interp(fractions, places, table[:, channel]) for channel in range(3)]
+        return np.stack(channels, axis=-1).round().astype(int)
+
+
+class _Value:
+    """A value with what its pictures need: slices, scale, and words for what is not finite."""
+
+    def __init__(self, value: Any, signed: bool = True) -> None:
+        self.array = np.asarray(value)
+        self.wide = _wide(self.array)
+        finite = np.isfinite(self.wide)
+        self.finite = self.array[finite]
+        self.scale = _Scale.of(self.wide[finite], signed)
+        shape = self.array.shape
+        plane = (1, *shape) if len(shape) == 1 else shape[-2:]
+        self.planes = self.array.reshape(-1, *plane) if self.array.size else self.array
+
+    def title(self, i: int) -> str:
+        """Return the index of a slice; of what has one or two axes, nothing."""
+        rest = self.array.shape[:-2]
+        return f"[{', '.join(map(str, np.unravel_index(i, rest)))}, :, :]" if rest else ""
+
+    def fractions(self, part: Array) -> Array:
+        """Return where on the scale the elements of a part lie."""
+        return self.scale.fractions(_wide(part))
+
+    def colours(self, part: Array) -> Array:
+        """Return the colours of a part, as red, green and blue along a new last axis."""
+        finite = np.isfinite(_wide(part))
+        colours = self.scale.colours(np.where(finite, self.fractions(part), 0))
+        return np.where(finite[..., None], colours, _NOT_FINITE)
+
+    def shades(self, part: Array) -> list[list[str]]:
+        """Return the shades of a part, with a sign for what is not finite."""
+        wide = _wide(part)
+        fractions = np.where(np.isfinite(wide), self.fractions(part), 0)
+        levels = np.minimum((fractions * len(_SHADES)).astype(int), len(_SHADES) - 1)
+        return [
+            [_SHADES[level] if math.isfinite(value) else _sign(value) for level, value in zip(*row, strict=True)]
+            for row in zip(levels.tolist(), wide.tolist(), strict=True)
+        ]
+
+    def range(self) -> str:
+        """Return the least number and the greatest."""
+        if not self.finite.size:
+            return "no finite number"
+        low, high = number(self.finite.min().item()), number(self.finite.max().item())
+        return f"all {low}" if low == high else f"from {low} to {high}"
+
+    def masks(self) -> dict[str, Array]:
+        """Return which elements are not finite, by what they are."""
+        return {"NaN": np.isnan(self.wide), "inf": self.wide == np.inf, "-inf": self.wide == -np.inf}
+
+    def strange(self) -> list[str]:
+        """Return how many elements are not finite, and where the first one is."""
+        found = []
+        for what, mask in self.masks().items():
+            count = np.count_nonzero(mask)
+            if count:
+                first = [int(i) for i in np.unravel_index(mask.argmax(), mask.shape)]
+                at = f", {'at' if count == 1 else 'the first at'} {first}" if first else ""
+                found.append(f"{count:,} {what}{at}")
+        return found
+
+
+def _wide(array: Array) -> Array:
+    with np.errstate(all="ignore"):  # what is longer than float64 may overflow
+        return array.astype(np.float64)
+
+
+def _rgb(code: str) -> _Colour:
+    return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
+
+
+def _every(n: int, most: int) -> slice:
+    """Return at most `most` places of `n`, at even strides."""
+    return slice(None, None, max(1, -(-n // max(1, most))))
+
+
+def _left_out(places: slice, what: str) -> list[str]:
+    return [f"1 {what} in {places.step}"] if places.step > 1 else []
+
+
+def _shown(words: Sequence[str]) -> list[str]:
+    return [f"shown: {', '.join(words)}"] if words else []
+
+
+def _sign(value: float) -> str:
+    return "?" if math.isnan(value) else "+" if value > 0 else "-"
+
+
+# --- in a terminal --------------------------------------------------------------------------------------------
+
+
+def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = False) -> str:
+    """Return a value as a heatmap in text: its numbers where they fit, else cells of a shade or a colour.
+
+    Parameters
+    ----------
+    value : array_like
+        Of more than two axes, the first slices are shown; of more rows or columns than fit, some at even strides.
+        Each is said below, with the least and the greatest of all numbers, and where the first one is that is not
+        finite.
+    width : int
+        The most cells of a line, at least 20.
+    height : int
+        The most lines of cells; what is said comes below them.
+    colour : bool or 256
+        Whether the terminal has colours, with 24 bits each; 256: it has so many.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(matrix([[1.0, 0.25], [-1 / 3, np.nan]]))
+              0     1
+    0         1  0.25
+    1   -0.3333   nan
+    from -0.3333 to 1; 1 NaN, at [1, 1]
+    >>> print(matrix(np.outer(np.arange(4), np.arange(30)), width=40))
+    0 │                              │
+    1 │                  ░░░░░░░░░░░░│
+    2 │         ░░░░░░░░░▒▒▒▒▒▒▒▒▒▓▓▓│
+    3 │      ░░░░░░▒▒▒▒▒▒▓▓▓▓▓▓██████│
+    ' ' from 0, ░ from 17.4, ▒ from 34.8, ▓
+    from 52.2, █ from 69.6 to 87
+    """
+    width, height = max(width, _NARROWEST), max(height, 3)
+    seen = _Value(value, signed=bool(colour))
+    if not seen.array.ndim:
+        return number(seen.array.item())
+    if not seen.array.size:
+        return textwrap.fill(f"no element: {by_times(seen.array.shape)}", width)
+    rows = seen.planes.shape[1]
+    count = max(1, min(len(seen.planes), height // (rows + 2)))
+    room = height // count - (len(seen.array.shape) > 2)
+    drawing = _as_numbers(seen, count, width, room, colour) or _as_cells(seen, count, width, room, colour)
+    lines = [line for i, drawn in enumerate(drawing.slices) for line in [*textwrap.wrap(seen.title(i), width), *drawn]]
+    if count < len(seen.planes):
+        drawing.words.append(f"{count:,} of {len(seen.planes):,} slices")
+    if colour:
+        lines += _bar(seen, width, colour)
+    said = [drawing.scale, *["white is 0"] * seen.scale.signed, *seen.strange(), *_shown(drawing.words)]
+    return "\n".join([*lines, *textwrap.wrap("; ".join(said), width)])
+
+
+class _Drawing(NamedTuple):
+    slices: list[list[str]]
+    scale: str
+    words: list[str]
+
+
+def _as_numbers(seen: _Value, count: int, width: int, room: int, colour: bool | int) -> _Drawing | None:
+    """Return the first slices with their numbers; None where these do not fit."""
+    _, rows, columns = seen.planes.shape
+    if 3 * columns > width:
+        return None
+    places = _every(rows, room - 1)
+    slices = [[list(map(number, row)) for row in plane[places].tolist()] for plane in seen.planes[:count]]
+    heads = list(map(str, range(columns)))
+    labels = [f"{i:>{len(str(rows - 1))}}" for i in range(rows)[places]] if seen.array.ndim > 1 else [""]
+    cell = max(len(text) for texts in ([heads], *slices) for row in texts for text in row) + 2
+    label = max(map(len, labels)) + (seen.array.ndim > 1)
+    if label + cell * columns > width:
+        return None
+    header = " " * label + "".join(f"{head:>{cell}}" for head in heads)
+    drawn = []
+    for texts, plane in zip(slices, seen.planes, strict=False):
+        lines = []
+        for name, row, line in zip(labels, texts, plane[places], strict=True):
+            cells = [f"{text:>{cell}}" for text in row]
+            if colour:
+                cells = [f"{text:>{cell - 1}} " for text in row]
+                backs = seen.colours(line)
+                cells = _painted(cells, [_ink(back) for back in backs], backs, colour)
+            lines.append(f"{name:<{label}}{''.join(cells)}")
+        drawn.append([header, *lines])
+    return _Drawing(drawn, seen.range(), _left_out(places, "row"))
+
+
+def _as_cells(seen: _Value, count: int, width: int, room: int, colour: bool | int) -> _Drawing:
+    """Return the first slices as cells of a shade or a colour; where all are finite, two rows of colours a line."""
+    _, rows, columns = seen.planes.shape
+    halves = bool(colour) and seen.finite.size == seen.array.size
+    down = _every(rows, room * 2 if halves else room)
+    label = len(str(rows - 1)) + 1 if seen.array.ndim > 1 else 0
+    across = _every(columns, width - label - 2)
+    labels = [f"{i:>{label - 1}} " if label else "" for i in range(rows)[down]]
+    drawn = []
+    for plane in seen.planes[:count]:
+        cells = plane[down, across]
+        if not colour:
+            lines = ["".join(row) for row in seen.shades(cells)]
+        elif halves:
+            lines = [_half_blocks(seen.colours(cells[i : i + 2]), colour) for i in range(0, len(cells), 2)]
+        else:
+            lines = [_signed_cells(row, seen.colours(row), colour) for row in cells]
+        beside = labels[::2] if halves else labels
+        drawn.append([f"{name}│{line}│" for name, line in zip(beside, lines, strict=True)])
+    scale = seen.range() if colour else _thresholds(seen)
+    if seen.finite.size < seen.array.size:
+        scale += "; ? is NaN, + inf, - -inf"
+    return _Drawing(drawn, scale, _left_out(down, "row") + _left_out(across, "column"))
+
+
+def _thresholds(seen: _Value) -> str:
+    """Return which number each shade begins with."""
+    if not seen.finite.size or seen.scale.low == seen.scale.high:
+        return seen.range()
+    starts = [number(seen.scale.at(i / len(_SHADES))) for i in range(len(_SHADES))]
+    starts[0], last = number(seen.finite.min().item()), number(seen.finite.max().item())
+    named = ["' '", *_SHADES[1:]]
+    return f"{', '.join(f'{shade} from {n}' for shade, n in zip(named, starts, strict=True))} to {last}"
+
+
+def _signed_cells(row: Array, backs: Array, colour: bool | int) -> str:
+    texts = [" " if np.isfinite(value) else _sign(value) for value in row]
+    return "".join(_painted(texts, [_ink(back) for back in backs], backs, colour))
+
+
+def _half_blocks(pair: Array, colour: bool | int) -> str:
+    """Return one or two rows of colours as one line, the upper row in the upper halves."""
+    backs = pair[1] if len(pair) > 1 else [None] * len(pair[0])
+    return "".join(_painted(["▀"] * len(pair[0]), pair[0], backs, colour))
+
+
+def _bar(seen: _Value, width: int, colour: bool | int) -> list[str]:
+    """Return the scale as a bar of colours between its ends."""
+    low, high = number(seen.scale.low), number(seen.scale.high)
+    cells = min(_BAR_CELLS, width - len(low) - len(high) - 2)
+    if not seen.finite.size or seen.scale.low == seen.scale.high or cells < 1:
+        return []
+    backs = seen.scale.colours(np.linspace(0, 1, cells))
+    return [f"{low} {''.join(_painted([' '] * cells, backs, backs, colour))} {high}"]
+
+
+def _painted(texts: Sequence[str], inks: Iterable[Any], backs: Iterable[Any], colour: bool | int) -> list[str]:
+    """Return texts in their colours; the last one ends them."""
+    painted = []
+    before = ""
+    for text, ink, back in zip(texts, inks, backs, strict=True):
+        code = f"\x1b[38;{_code(ink, colour)};{'49' if back is None else f'48;{_code(back, colour)}'}m"
+        painted.append(text if code == before else code + text)
+        before = code
+    return [*painted[:-1], f"{painted[-1]}\x1b[0m"]
+
+
+def _code(rgb: Sequence[int], colour: bool | int) -> str:
+    red, green, blue = map(int, rgb)
+    if colour is True:
+        return f"2;{red};{green};{blue}"
+    return f"5;{16 + 36 * round(red / 51) + 6 * round(green / 51) + round(blue / 51)}"
+
+
+def _ink(back: Sequence[int]) -> _Colour:
+    """Return black or white, whichever is read better on a colour."""
+    linear = [(int(part) / 255) ** 2.2 for part in back]
+    return _BLACK if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.18 else _WHITE
+
+
+def sparkline(value: Any, bins: int = 32) -> str:
+    """Return how the elements of a value are spread, on one line.
+
+    Parameters
+    ----------
+    value : array_like
+    bins : int
+        Into how many parts the way from the least to the greatest is divided.
+
+    Returns
+    -------
+    str
+        The least number, a bar a part, the greatest; a blank is a part with no element. And how many elements are
+        not finite.
+
+    Examples
+    --------
+    >>> sparkline([0, 0, 0, 1, 4, np.inf], bins=8)
+    '0 █ ▃     ▃ 4; 1 inf'
+    >>> sparkline([2.5, 2.5]), sparkline([True, False, True]), sparkline([])
+    ('all 2.5 (2)', 'true 2 of 3', 'no element')
+    """
+    array = np.asarray(value)
+    if not array.size:
+        return "no element"
+    if array.dtype.kind == "b":
+        return f"true {np.count_nonzero(array):,} of {array.size:,}"
+    seen = _Value(array)
+    strange = [f"{count:,} {what}" for what, mask in seen.masks().items() if (count := np.count_nonzero(mask))]
+    if not seen.finite.size or seen.scale.low == seen.scale.high:
+        said = f"{seen.range()} ({seen.finite.size:,})" if seen.finite.size else "no finite number"
+        return "; ".join([said, *strange])
+    # Not the scale of the colours: that one may go further to one side.
+    scale = _Scale.of(seen.wide[np.isfinite(seen.wide)], signed=False)
+    places = (scale.fractions(seen.wide[np.isfinite(seen.wide)]) * bins).astype(int)
+    counts = np.bincount(np.minimum(places, bins - 1), minlength=bins)
+    heights = -(-counts * len(_BARS) // counts.max())
+    bars = "".join(_BARS[h - 1] if h else " " for h in heights)
+    low, high = number(seen.finite.min().item()), number(seen.finite.max().item())
+    return "; ".join([f"{low} {bars} {high}", *strange])
+
+
+# --- as HTML --------------------------------------------------------------------------------------------------
+
+_PAGE = "font:12px/1.5 ui-monospace,Menlo,Consolas,monospace"
+_HATCH = "background:repeating-linear-gradient(45deg,#B3261E 0 3px,#7A1712 3px 6px);color:#fff"
+_STROKES = {"?": "M{x}.2 {y}.2l.6 .6m0 -.6l-.6 .6", "+": "M{x}.2 {y}.5h.6m-.3 -.3v.6", "-": "M{x}.2 {y}.5h.6"}
+
+
+def heatmap(value: Any) -> str:
+    """Return a value as a heatmap in HTML: a table with its numbers where they fit, else cells of colours.
+
+    Parameters
+    ----------
+    value : array_like
+        Of more than two axes, the first slice is shown.
+
+    Returns
+    -------
+    str
+        With styles of its own, and no script; for light pages and dark ones.
+    """
+    seen = _Value(value)
+    if not seen.array.ndim:
+        return f'<code style="{_PAGE}">{html.escape(number(seen.array.item()))}</code>'
+    if not seen.array.size:
+        return f'<span style="{_PAGE}">no element: {by_times(seen.array.shape)}</span>'
+    _, rows, columns = seen.planes.shape
+    most_across, most_down = _TABLE if columns <= _TABLE[0] else _CELLS
+    down, across = _every(rows, most_down), _every(columns, most_across)
+    plane = seen.planes[0][down, across]
+    picture = _table(seen, plane, range(rows)[down]) if columns <= _TABLE[0] else _svg(seen, plane)
+    words = _left_out(down, "row") + _left_out(across, "column")
+    if len(seen.planes) > 1:
+        words.append(f"the slice {seen.title(0)} of {len(seen.planes):,}")
+    notes = "; ".join([*seen.strange(), *_shown(words)])
+    said = f'<div style="opacity:.75">{html.escape(notes)}</div>' if notes else ""
+    return f'<div style="{_PAGE}">{picture}{_gradient(seen)}{said}</div>'
+
+
+def _table(seen: _Value, plane: Array, rows: range) -> str:
+    faint = "padding:1px 6px;opacity:.6;text-align:right;font-weight:normal;border:0"
+    body = []
+    for name, line, backs in zip(rows, plane, seen.colours(plane), strict=True):
+        cells = []
+        for shown, rgb in zip(line.tolist(), backs, strict=True):
+            red, green, blue = map(int, rgb)
+            look = f"background:rgb({red},{green},{blue});color:{'#000' if _ink(rgb) == _BLACK else '#fff'}"
+            look = look if math.isfinite(shown) else _HATCH
+            cells.append(f'<td style="padding:1px 6px;text-align:right;border:0;{look}">{number(shown)}</td>')
+        head = f'<th style="{faint}">{name}</th>' if seen.array.ndim > 1 else ""
+        body.append(f"<tr>{head}{''.join(cells)}</tr>")
+    heads = "".join(f'<th style="{faint}">{i}</th>' for i in range(plane.shape[1]))
+    corner = f'<th style="{faint}"></th>' * (seen.array.ndim > 1)
+    rest = "".join(body)
+    look = "font:inherit;border-collapse:collapse;border:0;margin:2px 0"
+    return f'<table style="{look}"><tr>{corner}{heads}</tr>{rest}</table>'
+
+
+def _svg(seen: _Value, plane: Array) -> str:
+    """Return cells as SVG, a path a colour."""
+    rows, columns = plane.shape
+    side = min(14, max(4, _PIXELS // columns))
+    levels = np.where(np.isfinite(plane.astype(np.float64)), (seen.fractions(plane) * _LEVELS).round(), -1)
+    paths: dict[int, list[str]] = {}
+    for y, row in enumerate(levels.astype(int).tolist()):
+        ends = [x for x in range(1, columns) if row[x] != row[x - 1]]
+        for start, end in zip([0, *ends], [*ends, columns], strict=True):
+            paths.setdefault(row[start], []).append(f"M{start} {y}h{end - start}v1h{start - end}z")
+    fills = {level: seen.scale.colours(np.array(level / _LEVELS)) for level in paths if level >= 0}
+    fills |= {-1: np.array(_NOT_FINITE)}
+    drawn = [f'<path fill="{_hex(fills[level])}" d="{"".join(parts)}"/>' for level, parts in sorted(paths.items())]
+    strokes = [_STROKES[_sign(plane[y, x])].format(x=x, y=y) for y, x in np.argwhere(levels < 0).tolist()]
+    if strokes:
+        drawn.append(f'<path stroke="#fff" stroke-width=".14" fill="none" d="{"".join(strokes)}"/>')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{columns * side}" height="{rows * side}" '
+        f'viewBox="0 0 {columns} {rows}" shape-rendering="crispEdges" style="display:block;margin:2px 0">'
+        f"{''.join(drawn)}</svg>"
+    )
+
+
+def _gradient(seen: _Value) -> str:
+    """Return the scale as a bar between its ends."""
+    if not seen.finite.size or seen.scale.low == seen.scale.high:
+        return f'<div style="opacity:.75">{seen.range()}</div>'
+    colours = ",".join((_SIGNED if seen.scale.signed else _MAGNITUDES).split())
+    bar = f"display:inline-block;width:8em;height:.8em;background:linear-gradient(to right,{colours})"
+    low, high = number(seen.scale.low), number(seen.scale.high)
+    note = f", white is 0; {seen.range()}" if seen.scale.signed else ""
+    return f'<div style="opacity:.9">{low} <span style="{bar}"></span> {high}{note}</div>'
+
+
+def _hex(rgb: Iterable[int]) -> str:
+    return "#" + "".join(f"{int(part):02X}" for part in rgb)

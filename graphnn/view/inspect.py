@@ -1,0 +1,447 @@
+"""Traces and debuggers as text: a table, and where one is.
+
+A state has a letter as well as a style, and nothing is wider than it may be. Names are written so that none of them
+commands the terminal.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import GraphnnError
+from ..inspector.debugger import Debugger
+from ..inspector.trace import Record, Trace, stats_of
+from ..show import show_as
+from .heatmap import matrix, sparkline
+from .table import columns
+from .text import by_times, cells_of, counted, elided, in_bytes, in_cells, in_seconds, number, preview, visible
+
+if TYPE_CHECKING:
+    from ..graph import Array, Node
+
+STATES = ("done", "current", "stale", "overridden", "fed", "waiting")
+LEGEND = ", ".join(f"{state[0].upper()} {state}" for state in STATES)
+"""What the letters of states stand for."""
+
+_NARROWEST = 40
+_MOST_NAME, _LEAST_NAME, _MOST_OP, _MOST_NUMBERS = 40, 16, 16, 22
+_FIRST_ROWS, _LAST_ROWS = 300, 100
+_MOST_NEIGHBOURS = 8
+_VALUE_LINES = 8
+_FEW = 4
+_MANY = 16
+_STYLES = {"current": "1", "overridden": "1", "stale": "2", "waiting": "2", "fed": "2"}
+
+
+# --- a trace --------------------------------------------------------------------------------------------------
+
+
+@show_as(Trace, "table")
+def trace_table(trace: Trace, width: int = 80) -> str:
+    """Return a trace as a table, a row a node, with statistics of the values; below it the totals.
+
+    Parameters
+    ----------
+    trace : Trace
+        Of more than 400 nodes the first 300 and the last 100 are listed.
+    width : int
+        Of a line; the wider it is, the more columns there are.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from graphnn import Graph, trace
+    >>> x = Graph("line").placeholder("x", shape=("n",))
+    >>> print(trace_table(trace(x * 2.0, {x: [1.0, 2.0, 6.0]}), width=42))
+       node      shape   min  mean  max   std
+    -  --------  ------  ---  ----  ---  ----
+    0  x         3         1     3    6  2.16
+    1  constant  scalar    2     2    2     0
+    2  multiply  3         2     6   12  4.32
+    <BLANKLINE>
+    1 operation in 3 nodes, ..., 56 B
+    """
+    width = max(width, _NARROWEST)
+    seen = trace.records
+    gap = max(0, len(seen) - _FIRST_ROWS - _LAST_ROWS)
+    shown = seen if not gap else [*seen[:_FIRST_ROWS], *seen[-_LAST_ROWS:]]
+    table = {head: [of(record) for record in shown] for head, of in TRACE_COLUMNS.items()}
+    for head in ("NaN", "+inf", "-inf"):
+        if not any(table[head]):
+            del table[head]
+    beside = _wide_of(table, [head for head in _FIRST if head in table and head != "node"])
+    most = max(_LEAST_NAME, min(width - beside - 2, 32 + max(0, width - 120) // 2))
+    table["node"] = [elided(visible(name), most) for name in table["node"]]
+    heads = [head for head in _FIRST if head in table]
+    for head in _MORE:
+        if _wide_of(table, [*heads, head]) <= width:
+            heads.append(head)
+    heads.sort(key=list(table).index)
+    rows = [tuple(table[head][i] for head in heads) for i in range(len(shown))]
+    if gap:
+        place = heads.index("node")
+        left_out = f"… {gap:,} more …"
+        rows.insert(_FIRST_ROWS, tuple(left_out if i == place else "" for i in range(len(heads))))
+    right = [i for i, head in enumerate(heads) if head not in TRACE_WORDS]
+    lines = [columns(rows, [head if head != "#" else "" for head in heads], right=right, width=width), ""]
+    lines.append(totals(trace))
+    if trace.stopped is not None:
+        lines += [f'stopped at "{elided(visible(trace.order[trace.stopped].name), _MOST_NAME)}":', *_told(trace.error)]
+    return "\n".join(lines)
+
+
+def totals(trace: Trace) -> str:
+    """Return how much ran, how long that took, and how large the values are together."""
+    operations = sum(bool(record.node.inputs) for record in trace)
+    size = in_bytes(sum(record.bytes for record in trace))
+    return f"{counted(operations, 'operation')} in {counted(len(trace), 'node')}, {in_seconds(trace.time)}, {size}"
+
+
+def _statistic(name: str) -> Any:
+    def of(record: Record) -> str:
+        value = getattr(record.stats, name)
+        return "" if math.isnan(value) else number(value)
+
+    return of
+
+
+def _count(name: str) -> Any:
+    return lambda record: f"{n:,}" if (n := getattr(record.stats, name)) else ""
+
+
+# The columns of a trace in their order: what each says of a record; and those that are no numbers.
+TRACE_COLUMNS: dict[str, Any] = {
+    "#": lambda record: str(record.index),
+    "node": lambda record: record.name,
+    "op": lambda record: record.op.name,
+    "shape": lambda record: by_times(record.shape),
+    "min": _statistic("min"),
+    "mean": _statistic("mean"),
+    "max": _statistic("max"),
+    "std": _statistic("std"),
+    "zeros": _count("zeros"),
+    "NaN": _count("nans"),
+    "+inf": _count("posinfs"),
+    "-inf": _count("neginfs"),
+    "time": lambda record: in_seconds(record.time),
+    "bytes": lambda record: in_bytes(record.bytes),
+    "origin": lambda record: str(record.origin),
+}
+TRACE_WORDS = ("node", "op", "shape", "origin")
+# Those that are there at any width, and those for which there may be room.
+_FIRST = ("#", "node", "shape", "min", "mean", "max", "NaN", "+inf", "-inf")
+_MORE = ("std", "time", "origin", "op", "zeros", "bytes")
+
+
+def _wide_of(table: dict[str, list[str]], heads: Iterable[str]) -> int:
+    """Return how many cells a table of these columns takes."""
+    return sum(max(len(head), *map(cells_of, map(visible, table[head])), 0) + 2 for head in heads) - 2
+
+
+# --- where a debugger is --------------------------------------------------------------------------------------
+
+
+def where(dbg: Debugger, width: int = 80) -> str:
+    """Return where a debugger is: after which node, how much has run, what is next; its run, and its error.
+
+    Examples
+    --------
+    >>> from graphnn import Graph, debug
+    >>> x = Graph().placeholder("x")
+    >>> dbg = debug(abs(-x), {x: 3.0}, echo=None)
+    >>> print(where(dbg))
+    before the first of 2 operations; next: negative (<doctest ...>:1)
+    >>> _ = dbg.step()
+    >>> dbg["x"] = 5.0
+    >>> print(where(dbg))
+    after negative, 1 of 2 operations; next: absolute (<doctest ...>:1)
+    in what-if 1: x is overridden
+    """
+    count = counted(len(dbg.operations), "operation")
+    if dbg.current is None:
+        at = f"before the first of {count}" if dbg.operations else "there is nothing to compute"
+    elif dbg.finished:
+        at = f"after {_named(dbg.current)}, the last of {count}"
+    else:
+        at = f"after {_named(dbg.current)}, {dbg.position:,} of {count}"
+    if dbg.next is not None:
+        at += f"; next: {_named(dbg.next)} ({visible(str(dbg.next.origin))})"
+    lines = [at]
+    overridden = dbg.runs[dbg.run]
+    if dbg.run != next(iter(dbg.runs)) or overridden:
+        names = ", ".join(_named(node) for node in overridden[:_FEW]) + ", …" * (len(overridden) > _FEW)
+        verb = "is" if len(overridden) == 1 else "are"
+        lines.append(f"in {visible(dbg.run)}: {names} {verb} overridden" if names else f"in {visible(dbg.run)}")
+    if dbg.error:
+        lines.append(visible(dbg.error.partition("\n")[0]))
+    return "\n".join(piece for line in lines for piece in _wrapped(line, max(width, _NARROWEST)))
+
+
+def listing(dbg: Debugger, around: int = 5, width: int = 80, colour: bool = False) -> str:
+    """Return the schedule around the current node: which operation, its state, shape and value.
+
+    Parameters
+    ----------
+    dbg : Debugger
+    around : int
+        How many nodes are listed before and after.
+    width : int
+    colour : bool
+        Whether the current node is bold, and faint what is not computed.
+
+    Returns
+    -------
+    str
+        ``-->`` stands before the current node, in a line of its own where nothing has run yet. The letters:
+        `LEGEND`. The number is that which ``goto`` takes.
+
+    Examples
+    --------
+    >>> from graphnn import Graph, debug
+    >>> x = Graph().placeholder("x")
+    >>> dbg = debug(abs(-x), {x: 3.0})
+    >>> print(listing(dbg))
+           F  x         placeholder  scalar  3
+    -->                              nothing has run yet
+        1  W  negative  negative     scalar
+        2  W  absolute  absolute     scalar
+    >>> _ = dbg.step()
+    >>> print(listing(dbg))
+           F  x         placeholder  scalar  3
+    --> 1  C  negative  negative     scalar  -3
+        2  W  absolute  absolute     scalar
+    """
+    digits = len(str(len(dbg.operations)))
+    operations = {node: i for i, node in enumerate(dbg.operations, start=1)}
+    centre = _place_of(dbg)
+    before, after = dbg.order[max(0, centre - around) : centre], dbg.order[centre : centre + around + 1]
+    rows: list[tuple[str, ...]] = []
+    styles: list[str] = []
+    for node in [*before, None, *after] if dbg.current is None else [*before, *after]:
+        if node is None:
+            rows.append(("-->", "", "", "nothing has run yet", "", "", ""))
+            styles.append("current")
+            continue
+        state = dbg.state(node)
+        arrow = "-->" if node is dbg.current else ""
+        place = f"{operations[node]:>{digits}}" if node in operations else ""
+        rows.append((arrow, place, state[0].upper(), *_row(dbg, node)))
+        styles.append(state)
+    return "\n".join(
+        _styled(line, style, colour)
+        for line, style in zip(_aligned(rows, max(width, _NARROWEST), named=3), styles, strict=True)
+    )
+
+
+def screen(dbg: Debugger, width: int = 80, colour: bool = False) -> str:
+    """Return where a debugger is, the schedule around it, the current value, and the user's line.
+
+    Examples
+    --------
+    >>> from graphnn import Graph, debug
+    >>> x = Graph().placeholder("x", shape=("n",))
+    >>> dbg = debug(x * 2.0, {x: [1.0, 2.0]})
+    >>> _ = dbg.step()
+    >>> print(screen(dbg))
+    after multiply, the last of 1 operation
+    <BLANKLINE>
+            F  x         placeholder  2       [1, 2]
+            F  constant  constant     scalar  2
+    -->  1  C  multiply  multiply     2       [2, 4]
+    <BLANKLINE>
+    multiply = multiply(x, constant), 2 float64
+      0  1
+      2  4
+    from 2 to 4
+    <BLANKLINE>
+    <doctest ...>:1
+    """
+    parts = [where(dbg, width), listing(dbg, width=width, colour=colour)]
+    failed = failing(dbg)
+    if failed is not None:
+        parts.append(neighbourhood(dbg, failed, width))
+    elif dbg.current is not None:
+        parts.append("\n".join(_value_of(dbg, dbg.current, width, colour)))
+    at = failed if failed is not None else _here(dbg)
+    value = _value(dbg, at)
+    if at.origin.file and (value is None or value.size != 1):  # of one number, it is said above
+        source = dbg.source_of(at)
+        parts.append(_cut(f"{at.origin}{'' if source is None else f': {source}'}", width))
+    return "\n\n".join(parts)
+
+
+@show_as(Debugger, "text")
+def _as_text(dbg: Debugger) -> str:
+    return screen(dbg)
+
+
+def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80) -> str:
+    """Return a node between what it is computed from, above, and what reads it, below.
+
+    Parameters
+    ----------
+    dbg : Debugger
+    node : Node or str, optional
+        The current one, or the next where nothing has run, unless given.
+    width : int
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from graphnn import Graph, debug
+    >>> x = Graph().placeholder("x")
+    >>> dbg = debug(abs(-x), {x: 3.0})
+    >>> _ = dbg.step()
+    >>> print(neighbourhood(dbg))
+    ┌─ 0  F  x  placeholder  scalar  3
+    ▼
+    ┌─...
+    │ C  negative, negative scalar ...
+    │ -3 ...
+    │ at <doctest ...
+    └┬...
+     └─►  W  absolute  absolute  scalar
+    """
+    here = dbg.node(node) if node is not None else _here(dbg)
+    width = max(width, _NARROWEST)
+    inside = [f"{_letter(dbg, here)}  {_named(here)}, {here.op.name} {_shape(dbg, here)}", _short(dbg, here)]
+    inside += ["could not be evaluated"] * (here is failing(dbg))
+    inside += [f"at {here.origin}"] * bool(here.origin.file)
+    inside = [_cut(line, width - 4) for line in inside if line]
+    room = max(map(cells_of, inside))
+    above = [(str(i), _letter(dbg, operand), *_row(dbg, operand)) for i, operand in _first(list(here.inputs))]
+    lines = _aligned(above, width - 3, named=2) + _more(len(here.inputs))
+    lines = [f"{'├' if i else '┌'}─ {line}" for i, line in enumerate(lines)] + ["▼"] * bool(lines)
+    users = list(dbg.users(here))
+    lines.append(f"┌{'─' * (room + 2)}┐")
+    lines += [f"│ {in_cells(line, room)} │" for line in inside]
+    lines.append(f"└{'┬' if users else '─'}{'─' * (room + 1)}┘")
+    below = [(_letter(dbg, user), *_row(dbg, user)) for _, user in _first(users)]
+    reads = _aligned(below, width - 6, named=1) + _more(len(users))
+    return "\n".join(
+        [*lines, *[f" {'├' if i < len(reads) else '└'}─►  {line}" for i, line in enumerate(reads, start=1)]]
+    )
+
+
+def failing(dbg: Debugger) -> Node | None:
+    """Return the node that could not be evaluated, before which the debugger stands."""
+    first = dbg.error.partition("\n")[0]
+    return dbg.next if dbg.next is not None and f'"{dbg.next.name}"' in first else None
+
+
+def _here(dbg: Debugger) -> Node:
+    """Return the current node; before all, the first that runs; where nothing does, the last that is given."""
+    return next(node for node in (dbg.current, dbg.next, dbg.order[-1]) if node is not None)
+
+
+# --- parts ----------------------------------------------------------------------------------------------------
+
+
+def _place_of(dbg: Debugger) -> int:
+    """Return the place in the schedule of the current node, or of the first that is to run."""
+    here = _here(dbg)
+    return next(i for i, node in enumerate(dbg.order) if node is here) + (not dbg.operations)
+
+
+def _value(dbg: Debugger, node: Node) -> Array | None:
+    """Return the value of a node, or None where it is not known."""
+    if dbg.state(node) in ("waiting", "stale"):
+        return None
+    try:
+        return dbg[node].value
+    except GraphnnError:
+        return None  # overridden, and yet to come; or not to be computed again
+
+
+def _letter(dbg: Debugger, node: Node) -> str:
+    return dbg.state(node)[0].upper()
+
+
+def _named(node: Node) -> str:
+    return elided(visible(node.name), _MOST_NAME)
+
+
+def _shape(dbg: Debugger, node: Node) -> str:
+    value = _value(dbg, node)
+    return by_times(node.shape if value is None else value.shape)
+
+
+def _short(dbg: Debugger, node: Node) -> str:
+    value = _value(dbg, node)
+    return "" if value is None else preview(value, _FEW)
+
+
+def _row(dbg: Debugger, node: Node) -> tuple[str, ...]:
+    return visible(node.name), elided(visible(node.op.name), _MOST_OP), _shape(dbg, node), _range(dbg, node)
+
+
+def _range(dbg: Debugger, node: Node) -> str:
+    """Return a value in short: its numbers if they are few, else between which they lie."""
+    value = _value(dbg, node)
+    if value is None:
+        return ""
+    if value.size <= _FEW and len(numbers := preview(value)) <= _MOST_NUMBERS:
+        return numbers
+    if value.dtype.kind == "b":
+        return f"true {value.sum():,} of {value.size:,}"
+    stats = stats_of(value)
+    strange = [f"{n:,} {what}" for n, what in zip(stats[5:8], ("NaN", "inf", "-inf"), strict=True) if n]
+    between = "" if math.isnan(stats.min) else f"{number(stats.min)} to {number(stats.max)}"
+    return "; ".join([between] * bool(between) + strange)
+
+
+def _value_of(dbg: Debugger, node: Node, width: int, colour: bool) -> list[str]:
+    """Return a value with what it is computed from: of one number why it is so, else its heatmap and its spread."""
+    value = dbg[node].value
+    if value.size == 1:
+        return [_cut(line, width) for line in str(dbg.why(node, (0,) * value.ndim)).split("\n")]
+    operands = ", ".join(_named(operand) for operand in node.inputs)
+    head = f"{_named(node)} = {visible(node.op.name)}({operands}), {by_times(value.shape)} {value.dtype}"
+    spread = [_cut(sparkline(value, min(32, width - 24)), width)] * (value.size > _MANY)
+    return [_cut(head, width), matrix(value, width, _VALUE_LINES, colour), *spread]
+
+
+def _first(nodes: Sequence[Node]) -> Iterable[tuple[int, Node]]:
+    return enumerate(nodes[:_MOST_NEIGHBOURS])
+
+
+def _more(count: int) -> list[str]:
+    return [f"… {count - _MOST_NEIGHBOURS:,} more"] if count > _MOST_NEIGHBOURS else []
+
+
+def _aligned(rows: list[tuple[str, ...]], width: int, named: int) -> list[str]:
+    """Return rows as lines, the names in column `named` cut in the middle where there is no room for them."""
+    if not rows:
+        return []
+    wide = [max(map(cells_of, cells)) for cells in zip(*rows, strict=True)]
+    most = max(_LEAST_NAME, width - sum(wide) - 2 * (len(wide) - 1) + wide[named])
+    rows = [(*row[:named], elided(row[named], most), *row[named + 1 :]) for row in rows]
+    return [_cut(line, width) for line in columns(rows, width=width).split("\n")]
+
+
+def _cut(text: str, width: int) -> str:
+    text = visible(text) if text else ""
+    return text if cells_of(text) <= width else in_cells(text, width)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    if cells_of(text) <= width:
+        return [text]
+    return textwrap.wrap(text, width if cells_of(text) == len(text) else width // 2)
+
+
+def _told(error: str) -> list[str]:
+    return [visible(line) if line else "" for line in error.split("\n")]
+
+
+def _styled(line: str, state: str, colour: bool) -> str:
+    return f"\x1b[{_STYLES[state]}m{line}\x1b[0m" if colour and state in _STYLES else line

@@ -1,0 +1,159 @@
+"""Traces and debuggers in a notebook: HTML without a script, for light pages and dark ones."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DrawingError
+from ..inspector.debugger import Debugger
+from ..inspector.trace import Trace
+from ..show import show_as
+from .diagram import draw
+from .fold import folding
+from .heatmap import heatmap
+from .inspect import LEGEND, TRACE_COLUMNS, TRACE_WORDS, failing, listing, totals, where
+from .text import by_times, elided, visible
+
+if TYPE_CHECKING:
+    from ..graph import Node
+
+# A picture is drawn of operations if they are few, else of layers; of so many boxes at most, in so many seconds.
+_MOST_OPERATIONS, _MOST_BOXES, _PATIENCE = 60, 150, 10.0
+_FIRST_ROWS, _LAST_ROWS = 60, 20
+_MOST_NAME = 60
+
+# In an SVG of Graphviz: its extent, by how much all in it is moved, and what is said on the box that is set apart.
+_NUMBERS = re.compile(r'viewBox="(-?[\d.]+) (-?[\d.]+) ([\d.]+) ([\d.]+)"')
+_MOVED = re.compile(r"translate\((-?[\d.]+) (-?[\d.]+)\)")
+_NOTE = re.compile(r'<text [^>]*x="(-?[\d.]+)" y="(-?[\d.]+)"[^>]*>(?:current|failed)</text>')
+
+_PAGE = "font:13px/1.5 system-ui,sans-serif;max-width:100%"
+_CODE = "font:12px/1.5 ui-monospace,Menlo,Consolas,monospace;margin:4px 0;white-space:pre;overflow-x:auto"
+_PICTURE = "overflow:auto;max-height:440px;margin:6px 0;border:1px solid rgba(128,128,128,.4);border-radius:4px"
+_TARGET = "width:1px;height:1px;margin:-180px 0 0 -300px;pointer-events:none;scroll-initial-target:nearest"
+_FAINT = "opacity:.75;font-size:12px"
+
+
+@show_as(Debugger, "text/html")
+def debugger_as_html(dbg: Debugger) -> str:
+    """Return where a debugger is, as HTML: a sentence, the diagram, the current value and the user's line."""
+    failed = failing(dbg)
+    here = next(node for node in (failed, dbg.current, dbg.next, dbg.order[-1]) if node is not None)
+    marks: dict[Node, Any] = {node: dbg.state(node) for node in dbg.order}
+    if failed is not None:
+        marks[failed] = "failed"
+    drawn = _diagram(dbg.fetches, dbg.order, here, marks)
+    if drawn:
+        note = "The current node has a double line; what is yet to run is dotted."
+        parts = [_lines(where(dbg, 10_000)), f"{drawn}{_faint(note)}"]
+    else:
+        parts = [_lines(where(dbg, 10_000)), _code(listing(dbg, width=120)), _faint(LEGEND)]
+    if failed is not None:
+        parts += [_value(dbg, operand) for operand in dict.fromkeys(failed.inputs)]
+    elif dbg.current is not None:
+        parts.append(_value(dbg, dbg.current))
+    if here.origin.file:
+        source = dbg.source_of(here)
+        parts.append(_code(f"{here.origin}{'' if source is None else f': {source}'}"))
+    return _page(parts)
+
+
+@show_as(Trace, "text/html")
+def trace_as_html(trace: Trace) -> str:
+    """Return a trace as HTML: the diagram, and a table of what each node gave."""
+    stopped = trace.order[trace.stopped] if trace.stopped is not None else None
+    marks: dict[Node, Any] = dict.fromkeys(trace.order[: len(trace)], "done")
+    forwards = trace.prepared.binding.forwards
+    for place in range(len(trace), len(trace.order)):
+        marks[trace.order[place]] = "fed" if forwards[place] is None else "waiting"
+    if stopped is not None:
+        marks[stopped] = "failed" if trace.error else "current"
+    drawn = _diagram(trace.fetches, trace.order, stopped if stopped is not None else trace.order[-1], marks)
+    said = [_code(trace.error)] * bool(trace.error)
+    return _page([*said, drawn, _table(trace), _faint(totals(trace))])
+
+
+def _diagram(fetches: list[Node], order: list[Node], here: Node, marks: dict[Node, Any]) -> str:
+    """Return the picture with what is at `here` unfolded; nothing, where it is not quickly made."""
+    detail: Any = "op"
+    if len(order) > _MOST_OPERATIONS:
+        folded, _ = folding(here.graph, "layer")(here)
+        detail = {"": "layer"} | ({} if folded is None else {folded.path: "op"})
+    try:
+        svg = draw(fetches, detail, highlight=marks, limit=_MOST_BOXES, timeout=_PATIENCE).svg()
+    except DrawingError:
+        return ""
+    # The prologue of a file has no place in a page.
+    return (
+        f'<div style="{_PICTURE}"><div style="display:inline-block;position:relative">'
+        f"{svg[svg.index('<svg') :]}{_scrolled_to(svg)}</div></div>"
+    )
+
+
+def _scrolled_to(svg: str) -> str:
+    """Return what has a browser begin at the box that is set apart, if it knows how to."""
+    box = _NUMBERS.search(svg)
+    moved = _MOVED.search(svg)
+    note = _NOTE.search(svg)
+    if box is None or note is None:
+        return ""
+    left, top, width, height = map(float, box.groups())
+    x, y = (float(note[i]) + (float(moved[i]) if moved is not None else 0.0) for i in (1, 2))
+    place = f"left:{100 * (x - left) / width:.1f}%;top:{100 * (y - top) / height:.1f}%"
+    return f'<div style="position:absolute;{place};{_TARGET}"></div>'
+
+
+def _value(dbg: Debugger, node: Node) -> str:
+    value = dbg[node].value
+    if value.size == 1 and node.inputs:
+        return _code(str(dbg.why(node, (0,) * value.ndim)).partition("\n")[0])
+    operands = ", ".join(_named(operand) for operand in node.inputs)
+    made = f" = {visible(node.op.name)}({operands})" if operands else f", {visible(node.op.name)}"
+    return _code(f"{_named(node)}{made}, {by_times(value.shape)} {value.dtype}") + heatmap(value)
+
+
+def _table(trace: Trace) -> str:
+    seen = trace.records
+    gap = max(0, len(seen) - _FIRST_ROWS - _LAST_ROWS)
+    shown = seen if not gap else [*seen[:_FIRST_ROWS], *seen[-_LAST_ROWS:]]
+    cells = {head: [of(record) for record in shown] for head, of in TRACE_COLUMNS.items()}
+    heads = [head for head in cells if head not in ("NaN", "+inf", "-inf") or any(cells[head])]
+    edge = "padding:1px 8px;border:0;white-space:nowrap;text-align:"
+    sides = {head: f"{edge}{'left' if head in TRACE_WORDS else 'right'}" for head in heads}
+    rows = ["".join(f'<th style="{sides[head]}">{head if head != "#" else ""}</th>' for head in heads)]
+    rows += [
+        "".join(f'<td style="{sides[head]}">{_escaped(cells[head][i])}</td>' for head in heads)
+        for i in range(len(shown))
+    ]
+    if gap:
+        rows.insert(_FIRST_ROWS + 1, f'<td style="{edge}left" colspan="{len(heads)}">… {gap:,} more …</td>')
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    table = f'<table style="border-collapse:collapse;font-size:12px">{body}</table>'
+    return f'<div style="{_PICTURE}">{table}</div>'
+
+
+def _named(node: Node) -> str:
+    return elided(visible(node.name), _MOST_NAME)
+
+
+def _escaped(text: str) -> str:
+    return html.escape(elided(visible(text), _MOST_NAME) if text else "")
+
+
+def _lines(text: str) -> str:
+    return "".join(f"<div>{html.escape(line)}</div>" for line in text.split("\n"))
+
+
+def _code(text: str) -> str:
+    lines = "\n".join(visible(line) if line else "" for line in text.split("\n"))
+    return f'<div style="{_CODE}">{html.escape(lines)}</div>'
+
+
+def _faint(text: str) -> str:
+    return f'<div style="{_FAINT}">{html.escape(text)}</div>'
+
+
+def _page(parts: list[str]) -> str:
+    return f'<div style="{_PAGE}">{"".join(parts)}</div>'

@@ -1,0 +1,390 @@
+"""The inspector's verbs of the command: debug, trace, profile, check, compare."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn import cli
+
+MODEL = r"""
+import numpy as np
+import graphnn as gn
+
+X = np.array([[1.0, 0.0], [0.0, 0.0], [2.0, 1.0]])
+
+def build(scale=1.0):
+    g = gn.Graph("model")
+    x = g.placeholder("x", shape=("batch", 2))
+    w = g.parameter("w", [[1.0], [10.0]])
+    y = x @ w
+    z = gn.log(y) * scale
+    g.outputs["total"] = gn.sum(z)
+    g.updates[w] = w * 0.5
+    return {"total": g.outputs["total"]}
+
+def fed():
+    fetches = build()
+    return fetches, {fetches["total"].graph["x"]: X}
+
+def sound():
+    fetches = build()
+    return fetches, {fetches["total"].graph["x"]: X + 1.0}
+
+def other():
+    fetches = build(2.0)
+    return fetches, {fetches["total"].graph["x"]: X + 1.0}
+
+def step():
+    fetches = build()
+    return gn.compile(fetches, updates=fetches["total"].graph.updates)
+
+def step_fed():
+    compiled = step()
+    return compiled, {compiled.graph["x"]: X}
+
+def guarded():
+    fetches = build()
+    compiled = gn.compile(fetches, guard="finite")
+    return compiled, {compiled.graph["x"]: X}
+
+def divides():
+    g = gn.Graph("divides")
+    n = g.placeholder("n", shape=(2,), dtype=np.int64)
+    return -(6 // abs(n)), {n: np.array([2, 0])}
+
+def evil():
+    g = gn.Graph("g\x1b[31m")
+    y = gn.log(g.parameter("w\x1b[2J\udc80", [1.0, 0.0]), name="d" * 10_000)
+    g.outputs["out\x9b\nwrote"] = y
+    return y
+"""
+X = np.array([[1.0, 0.0], [0.0, 0.0], [2.0, 1.0]])
+Y = X @ np.array([[1.0], [10.0]])
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    (tmp_path / "model.py").write_text(MODEL)
+    monkeypatch.chdir(tmp_path)
+    np.savez("feed.npz", x=X)
+    return "model.py"
+
+
+def said(capsys, *arguments, code=0):
+    assert cli.main(arguments) == code
+    return capsys.readouterr()
+
+
+def script(*lines):
+    Path("script").write_text("\n".join(lines) + "\n")
+    return ["-x", "script"]
+
+
+# --- targets --------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_target_is_debugged(model, capsys):
+    cli.main(["trace", "model.py:fed", "-o", "run.any"])
+    lines = script("continue", "print total")
+    feed = ["--feed", "feed.npz"]
+    for target in (["model.py:fed"], ["model.py:step_fed"], ["model.py:build", *feed], ["model.py:step", *feed]):
+        assert said(capsys, "debug", *target, *lines).out.endswith("\n-inf\n")
+    assert said(capsys, "debug", "run.any", *lines).out.endswith("\n-inf\n")
+
+
+def test_a_saved_graph_is_debugged_with_or_without_its_updates(model, capsys):
+    script("continue", "commit", "print w", "save model.gnn")
+    said(capsys, "debug", "model.py:step_fed", "-x", "script")
+    assert gn.load("model.gnn")["w"].value.tolist() == [[0.5], [5.0]]
+    said(capsys, "debug", "model.gnn", "--updates", "--feed", "feed.npz", "-x", "script")
+    assert gn.load("model.gnn")["w"].value.tolist() == [[0.25], [2.5]]
+    assert "no updates to make" in said(capsys, "debug", "model.gnn", "--feed", "feed.npz", "-x", "script", code=1).out
+    assert "has no updates" in said(capsys, "debug", "model.py:divides", "--updates", "-x", "script", code=2).err
+
+
+def test_other_verbs_take_steps_and_traces_too(model, capsys):
+    said(capsys, "trace", "model.py:sound", "-o", "run.trace")
+    total = np.log((X + 1) @ [[1.0], [10.0]]).sum()
+    values = json.loads(said(capsys, "run", "run.trace", "--json").out)["values"]
+    assert values["total"]["value"] == pytest.approx(total)
+    for target in ("run.trace", "model.py:step"):
+        assert said(capsys, "draw", target).out.startswith("digraph")
+        assert "w (parameter)" in said(capsys, "summary", target).out
+    told = json.loads(said(capsys, "run", "model.py:step_fed", "--json").out)
+    assert told["values"]["total"]["value"] == "-inf"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["debug", "nowhere.trace"], 2, ['no file "nowhere.trace"']),
+        (["debug", "nowhere"], 2, ['"nowhere" is no target', "the file of a trace"]),
+        (["debug", "feed.npz"], 1, ["feed.npz", "is no graphnn file"]),
+        (["debug", "model.py:fed", "-x", "nowhere"], 2, ['no file "nowhere"']),
+        (["debug", "model.py:build", "-x", "script"], 1, ["feed lacks", '"x"']),
+        (["trace", "model.py:build"], 1, ["feed lacks", '"x"']),
+        (["trace", "model.py:fed", "--select", "nothing"], 1, ["nothing in this run is 'nothing'"]),
+        (["trace", "model.py:fed", "-o", "no/run.trace"], 1, ["No such file"]),
+        (["trace", "run.trace", "--feed", "feed.npz"], 1, ["a trace holds its feed"]),
+        (["profile", "model.py:build"], 1, ["feed lacks"]),
+        (["check", "model.py:build"], 1, ["feed lacks"]),
+        (["compare", "model.py:build", "model.py:build"], 1, ["feed lacks"]),
+        (["compare", "model.py:fed", "no.npz"], 2, ['no file "no.npz"']),
+        (["compare", "model.py:fed", "feed2.npz"], 1, ['"nope"']),
+    ],
+)
+def test_what_goes_wrong_is_said(model, capsys, arguments, code, words):
+    cli.main(["trace", "model.py:fed", "-o", "run.trace"])
+    script("step")
+    np.savez("feed2.npz", nope=X)
+    capsys.readouterr()
+    told = said(capsys, *arguments, code=code)
+    for word in words:
+        assert word in told.err
+    assert "Traceback" not in told.err
+
+
+# --- debug ----------------------------------------------------------------------------------------------------
+
+
+def test_a_script_shows_prompt_command_and_answer(model, capsys):
+    out = said(
+        capsys, "debug", "model.py:fed", *script("# to the first NaN", "", "break if inf", "c", "why", "up", "q", "s")
+    ).out
+    assert out.startswith(
+        '"model": 4 operations; help lists the verbs\n  next: matmul = matmul(x, w)  at model.py:11\n'
+    )
+    assert "\n(graphnn 0/4) break if inf\nbreakpoint 1: after any node if inf, 4 operations\n" in out
+    assert "\n(graphnn 2/4 log) why\nlog[1, 0] = -inf = log(0)\n" in out
+    assert "at model.py:12: z = gn.log(y) * scale" in out
+    assert out.endswith("(graphnn 2/4 log) q\n")
+    assert "# to" not in out
+
+
+def test_a_command_that_fails_makes_the_exit_code_1_and_the_script_goes_on(model, capsys):
+    out = said(capsys, "debug", "model.py:fed", *script("step", "nonsense", "step"), code=1).out
+    assert 'no verb "nonsense"' in out
+    assert "(graphnn 1/4 matmul) step\nlog = log(matmul)" in out
+
+
+def test_an_operation_that_fails_is_told_with_its_operands(model, capsys):
+    out = said(capsys, "debug", "model.py:divides", *script("c", "set absolute[1] = 4", "c", "print"), code=1).out
+    assert "divided by 0" in out
+    assert "  absolute = [2, 0]\n" in out
+    assert out.endswith("[-3 -1]\n")
+
+
+def test_commands_come_through_a_pipe(model, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("step\n\nstep\nprint [0]\n"))
+    out = said(capsys, "debug", "model.py:fed").out
+    assert "(graphnn 1/4 matmul) step" in out
+    assert out.endswith("(graphnn 2/4 log) print [0]\n[0.]\n")
+
+
+def test_after_a_script_no_pipe_is_read(model, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("step\n"))
+    out = said(capsys, "debug", "model.py:fed", *script("where")).out
+    assert out.count("(graphnn") == 1
+
+
+def test_commands_that_are_no_text_are_said_to_be_none(model):
+    command = [sys.executable, "-W", "error", "-m", "graphnn", "debug", "model.py:fed"]
+    done = subprocess.run(
+        command, input=b"step\n\xff\n", capture_output=True, env=os.environ | {"PYTHONIOENCODING": "utf-8"}, check=False
+    )
+    assert done.returncode == 2
+    assert b"the commands are no text" in done.stderr
+
+
+def test_a_run_that_failed_opens_where_it_was_stopped(model, capsys):
+    told = said(capsys, "trace", "model.py:divides", "-o", "stopped", code=1)
+    assert "wrote stopped: what ran before it; graphnn debug stopped opens it" in told.err
+    out = said(capsys, "debug", "stopped", *script("print absolute", "inputs")).out
+    assert "stopped: while evaluating" in out
+    assert "(graphnn 1/3 absolute) print absolute" in out
+    assert "[2 0]" in out
+
+
+def test_an_error_that_was_saved_opens_where_it_was_stopped(model, capsys):
+    g = gn.Graph("guarded")
+    y = gn.exp(gn.log(g.parameter("w", 0.0)))
+    with pytest.raises(gn.ValueRangeError) as caught:
+        gn.compile(y, guard="finite")()
+    caught.value.save("error.trace")
+    out = said(capsys, "debug", "error.trace", *script("print", "step")).out
+    assert "stopped: " in out
+    assert "(graphnn 1/2 log) print\n" in out
+    assert "-inf" in out
+
+
+def test_debug_as_json_is_an_object_a_command(model, capsys):
+    told = said(
+        capsys,
+        "debug",
+        "model.py:fed",
+        *script("until log", "print [2]", "oops", "set w = zeros", "q"),
+        "--json",
+        code=1,
+    )
+    first, second, third, fourth, fifth = map(json.loads, told.out.strip().split("\n"))
+    assert (first["command"], first["ok"], first["position"], first["operations"]) == ("until log", True, 2, 4)
+    assert (first["current"], first["next"], first["run"], first["error"]) == ("log", "multiply", "run", "")
+    assert float(second["said"].strip("[]")) == pytest.approx(np.log(12), abs=1e-6)
+    assert (third["ok"], fourth["ok"], fourth["run"]) == (False, True, "what-if 1")
+    assert "what-if 1: w changed, recomputed 2 of 4" in fourth["said"]
+    assert fifth["command"] == "q"
+
+
+def test_an_array_of_a_file_is_set(model, capsys):
+    np.save("w.npy", np.array([[2.0], [3.0]]))
+    np.savez("two.npz", a=X, b=X)
+    Path("forged.npy").write_bytes(b"\x93NUMPY\x01\x00" + bytes(100))
+    lines = script("c", "set w = w.npy", "print matmul[:, 0]", "set w = nowhere.npy", "set w = forged.npy", "p total")
+    out = said(capsys, "debug", "model.py:fed", *lines, code=1).out
+    assert "[2. 0. 7.]" in out
+    assert 'no file "nowhere.npy"' in out
+    assert "no .npy" in out
+    Path("two.npz").rename("two.npy")
+    assert "holds arrays by name" in said(capsys, "debug", "model.py:fed", *script("set w = two.npy"), code=1).out
+
+
+def test_the_budget_bounds_what_values_take(model, capsys):
+    lines = script("c", "goto log", "print [0]")
+    assert said(capsys, "debug", "model.py:fed", "--budget", "1", *lines).out.endswith("[0.]\n")
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["debug", "model.py:fed", "--budget", "0"])
+    assert exit_.value.code == 2
+
+
+def test_ctrl_c_in_a_script_ends_it_with_130(model, capsys, monkeypatch):
+    def pressed(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gn.Debugger, "resume", pressed)
+    out = said(capsys, "debug", "model.py:fed", *script("step", "continue", "step"), code=130).out
+    assert "interrupted\nmatmul = matmul(x, w)" in out
+    assert out.count("(graphnn") == 2
+    lines = said(capsys, "debug", "model.py:fed", *script("continue", "step"), "--json", code=130).out
+    assert len(lines.strip().split("\n")) == 1
+
+
+def test_a_reader_that_stops_early_is_no_error(model):
+    script(*["help"] * 2000)
+    command = [sys.executable, "-W", "error", "-m", "graphnn", "debug", "model.py:fed", "-x", "script"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
+# --- trace, profile, check, compare ---------------------------------------------------------------------------
+
+
+def test_a_trace_is_printed_kept_and_told_in_json(model, capsys):
+    told = json.loads(said(capsys, "trace", "model.py:fed", "-o", "run.trace", "--json").out)
+    records = {record["node"]: record for record in told["records"]}
+    assert list(records) == ["x", "w", "matmul", "log", "constant", "multiply", "sum"]
+    assert (records["matmul"]["min"], records["matmul"]["max"], records["matmul"]["shape"]) == (0.0, 12.0, [3, 1])
+    assert records["log"]["neginfs"] == 1
+    assert records["sum"]["mean"] == "nan"
+    assert (told["graph"], told["files"], told["stopped"], told["error"]) == ("model", ["run.trace"], None, "")
+    np.testing.assert_array_equal(gn.load("run.trace")["matmul"].value, Y)
+    again = json.loads(said(capsys, "trace", "run.trace", "--json").out)
+    assert again["records"] == told["records"]  # the times, too: it is read, and not run again
+    out = said(capsys, "trace", "model.py:fed", "-o", "run.trace").out
+    assert "matmul" in out
+    assert "wrote run.trace" in out
+
+
+def test_a_trace_of_some_nodes(model, capsys):
+    rows = said(capsys, "trace", "model.py:fed", "--select", "m*").out.split("\n")[2:]
+    assert [row.split()[1] for row in rows if row] == ["matmul", "multiply"]
+    told = json.loads(said(capsys, "trace", "model.py:fed", "--select", "log", "--json").out)
+    assert [record["node"] for record in told["records"]] == ["log"]
+
+
+def test_profile(model, capsys):
+    told = json.loads(said(capsys, "profile", "model.py:fed", "--repeat", "2", "--json").out)
+    assert (told["graph"], told["repeat"]) == ("model", 2)
+    assert {cost["name"] for cost in told["by_op"]} == {"matmul", "log", "multiply", "sum"}
+    assert "matmul" in said(capsys, "profile", "model.py:step", "--feed", "feed.npz").out
+
+
+def test_check_exits_with_1_if_there_is_an_error(model, capsys):
+    out = said(capsys, "check", "model.py:fed", code=1).out
+    assert "log-of-zero" in out
+    assert "log[1, 0]" in out
+    told = json.loads(said(capsys, "check", "model.py:step_fed", "--json", code=1).out)
+    assert told["findings"][0]["node"] == "log"
+    assert told["findings"][0]["value"] == "-inf"
+    assert json.loads(said(capsys, "check", "model.py:sound", "--json").out)["findings"] == []
+    cli.main(["trace", "model.py:fed", "-o", "run.trace"])
+    capsys.readouterr()
+    assert "log-of-zero" in said(capsys, "check", "run.trace", code=1).out
+
+
+def test_compare_finds_where_two_targets_part(model, capsys):
+    assert json.loads(said(capsys, "compare", "model.py:sound", "model.py:sound", "--json").out)["equal"]
+    told = json.loads(said(capsys, "compare", "model.py:sound", "model.py:other", "--json", code=1).out)
+    assert told["first"]["node"] in ("constant", "multiply")
+    out = said(capsys, "compare", "model.py:sound", "model.py:other", code=1).out
+    assert "they part at" in out
+    # Of two that differ in their feeds only, it is the first that reads it.
+    told = json.loads(said(capsys, "compare", "model.py:sound", "model.py:fed", "--json", code=1).out)
+    assert told["first"]["node"] == "x"
+
+
+def test_compare_takes_feeds_for_both_or_one(model, capsys):
+    np.savez("two.npz", x=X + 1)
+    both = ["compare", "model.py:build", "model.py:build", "--feed", "two.npz"]
+    assert json.loads(said(capsys, *both, "--json").out)["equal"]
+    assert json.loads(said(capsys, *both, "--feed-b", "feed.npz", "--json", code=1).out)["first"]["node"] == "x"
+    # A function's own feed serves the one that has none.
+    said(capsys, "compare", "model.py:fed", "model.py:build")
+    said(capsys, "compare", "model.py:build", "model.py:fed")
+
+
+def test_compare_takes_traces_and_anyones_arrays(model, capsys):
+    for name in ("sound", "other", "fed"):
+        cli.main(["trace", f"model.py:{name}", "-o", f"{name}.trace"])
+    capsys.readouterr()
+    assert said(capsys, "compare", "sound.trace", "sound.trace").out
+    said(capsys, "compare", "sound.trace", "other.trace", code=1)
+    np.savez("arrays.npz", matmul=Y, log=np.log(Y, where=Y > 0, out=np.full_like(Y, -np.inf)))
+    assert json.loads(said(capsys, "compare", "fed.trace", "arrays.npz", "--json").out)["equal"]
+    np.savez("arrays.npz", matmul=Y, log=Y)
+    told = json.loads(said(capsys, "compare", "model.py:fed", "arrays.npz", "--json", code=1).out)
+    assert told["first"]["node"] == "log"
+
+
+def test_no_name_commands_the_terminal(model, capsys):
+    lines = script(
+        "list", "s", "where", "why d*", "why", "up", "print", "source", "runs", "neighbours", r"p w\x1b[2J\udc80"
+    )
+    for arguments in (["debug", *lines], ["trace"], ["trace", "--select", "d*"], ["check"], ["profile"]):
+        for json_too in ([], ["--json"]):
+            cli.main([arguments[0], "model.py:evil", *arguments[1:], *json_too])
+            told = capsys.readouterr()
+            assert (told.out + told.err).replace("\n", "").isprintable()
+            for line in told.out.split("\n") if json_too and arguments[0] == "debug" else [told.out] * bool(json_too):
+                assert not line or json.loads(line)
+    cli.main(["compare", "model.py:evil", "model.py:evil"])
+    assert capsys.readouterr().out.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("verb", ["debug", "trace", "profile", "check", "compare"])
+def test_each_verb_has_help_and_json(capsys, verb):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([verb, "--help"])
+    assert exit_.value.code == 0
+    out = capsys.readouterr().out
+    for word in ("TARGET", "--json", "--feed", "--updates"):
+        assert word in out

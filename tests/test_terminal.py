@@ -1,0 +1,899 @@
+"""The debugger in a terminal: what each verb does, says, refuses, and completes."""
+
+import builtins
+import inspect
+import os
+import pty
+import signal
+import subprocess
+import sys
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn.graph import Op, Spec
+from graphnn.terminal import VERBS, Session, index_of, literal_of, printable
+
+X = np.array([[1.0, 0.0], [0.0, 0.0], [2.0, 1.0]])
+W = np.array([[1.0], [10.0]])
+
+
+def example():
+    """X @ W = 1, 0, 12; its logarithm; their sum."""
+    g = gn.Graph("example")
+    x = g.placeholder("x", shape=("batch", 2))
+    w = g.parameter("w", W)
+    with g.scope("head"):
+        low = gn.clip(x @ w, 0.0, 100.0)
+        y = gn.log(low)
+    g.outputs["total"] = gn.sum(y)
+    return gn.debug(g.outputs["total"], {x: X}, echo=None)
+
+
+class Talk:
+    """A session whose lines are kept."""
+
+    def __init__(self, dbg, load=None, width=80):
+        self.lines = []
+        self.session = Session(dbg, lambda text, coloured: self.lines.append(text), load, width=width)
+
+    def __call__(self, *commands):
+        """Do them; return what they said."""
+        self.lines.clear()
+        for command in commands:
+            self.session.onecmd(command)
+        return "\n".join(self.lines)
+
+    @property
+    def dbg(self):
+        return self.session.dbg
+
+    @property
+    def at(self):
+        return self.dbg.position
+
+
+@pytest.fixture
+def talk():
+    return Talk(example())
+
+
+def numbers(text):
+    return [float(word) for word in text.replace("[", " ").replace("]", " ").split()]
+
+
+# --- moving ---------------------------------------------------------------------------------------------------
+
+ORDER = ["head/matmul", "head/clip", "head/log", "sum"]
+
+
+@pytest.mark.parametrize(
+    ("commands", "position"),
+    [
+        (["step"], 1),
+        (["step 3"], 3),
+        (["step 3", "back"], 2),
+        (["step 3", "back 2"], 1),
+        (["step 3", "back 9"], 0),
+        (["until head/log"], 3),
+        (["until log"], 3),
+        (["until *clip"], 2),
+        (["until total"], 4),
+        (["goto head/clip"], 2),
+        (["goto 4", "goto 1"], 1),
+        (["continue"], 4),
+        (["into"], 1),
+        (["over"], 3),
+        (["into", "out"], 3),
+        (["continue", "restart"], 0),
+        (["break head/clip", "continue"], 2),
+        (["break if inf", "continue"], 3),
+        (["break head/* if max > 12", "continue"], 4),
+        (["break head if zeros >= 1", "continue"], 1),
+        (["break log", "step 9"], 3),
+        (["break op=log", "continue"], 3),
+        (["break scope=head if inf", "continue"], 3),
+        (["break head/clip", "clear 1", "continue"], 4),
+        (["break head/clip", "break log", "clear", "continue"], 4),
+    ],
+)
+def test_movements(talk, commands, position):
+    said = talk(*commands)
+    assert "error" not in said
+    assert talk.at == position
+    if position:
+        assert ORDER[position - 1] in talk.session.prompt
+    assert talk.session.prompt.startswith(f"(graphnn {position}/4")
+    assert talk.session.failures == 0
+
+
+def test_each_movement_says_where_it_stands_what_came_out_and_what_is_next(talk):
+    line, value, following = talk("step 2").split("\n")
+    assert line.startswith("head/clip = clip(head/matmul)  at test_terminal.py:")
+    assert value == "  3 × 1 float64 = [[1], [0], [12]]"
+    assert following.startswith("  next: head/log = log(head/clip)  at test_terminal.py:")
+    assert "  the end: all operations have run" in talk("continue")
+    assert talk.session.prompt == "(graphnn 4/4 sum) "
+
+
+# As pdb and gdb have them.
+WORDS = {
+    "step": ["s"],
+    "over": ["n", "next"],
+    "back": ["rs", "reverse-step", "rn", "reverse-next"],
+    "until": ["u"],
+    "goto": ["g", "jump", "j"],
+    "continue": ["c", "cont", "resume"],
+    "out": ["finish"],
+    "restart": ["run", "r"],
+    "break": ["b"],
+    "clear": ["delete", "d", "cl"],
+    "watch": ["display"],
+    "unwatch": ["undisplay"],
+    "info": ["i"],
+    "where": ["bt", "w"],
+    "list": ["l"],
+    "print": ["p"],
+    "source": ["src"],
+    "why": ["y"],
+    "help": ["h"],
+    "quit": ["q", "exit", "EOF"],
+}
+
+
+def test_each_alias_does_what_its_verb_does():
+    for name, aliases in WORDS.items():
+        argument = {"until": " log", "goto": " 2", "print": " x", "source": " x", "why": " w[0,0]"}.get(name, "")
+        for word in [name, *aliases]:
+            one, other = Talk(example()), Talk(example())
+            for each in (one, other):
+                each("step 2")
+            # What is different in the two is the time a trace took, and nothing here prints it.
+            assert one(word + argument) == other(name + argument)
+            assert one.at == other.at
+
+
+def test_words_are_of_one_verb_each():
+    words = [word for verb in VERBS for word in (verb.name, *verb.aliases)]
+    assert len(words) == len(set(words))
+    # All that the class can do is in the table.
+    methods = {verb.action for verb in VERBS}
+    taking = [
+        method
+        for name, method in vars(Session).items()
+        if inspect.isfunction(method) and list(inspect.signature(method).parameters) == ["self", "argument"]
+    ]
+    assert set(taking) == methods
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_every_verb_has_help_with_an_example(talk, verb):
+    told = talk(f"help {verb.name}")
+    assert told.startswith(verb.usage)
+    assert verb.paragraphs[0] in " ".join(told.split())
+    assert f"For instance: {verb.example}" in told
+    assert verb.example.split()[0] == verb.name
+    for alias in verb.aliases:
+        assert alias in told
+    assert len(max(told.split("\n"), key=len)) <= 80
+    for word in (*verb.aliases, f"?{verb.name}"):
+        assert talk(word if word[0] == "?" else f"help {word}") == told
+
+
+def test_help_lists_every_verb_whole_on_80_columns(talk):
+    told = talk("help")
+    for verb in VERBS:
+        assert f"  {verb.name}" in told
+        assert verb.paragraphs[0].rstrip(".") in told
+    assert "…" not in told
+    assert len(max(told.split("\n"), key=len)) <= 80
+    assert talk("?") == told
+
+
+def test_an_unknown_verb_is_told_its_neighbours(talk):
+    assert talk("stpe") == 'error: there is no verb "stpe". Did you mean step or sample?'
+    assert "Did you mean continue?" in talk("contineu")
+    assert "help lists them" in talk("xyzzy")
+    assert talk.session.failures == 3
+
+
+# --- the loop -------------------------------------------------------------------------------------------------
+
+
+def typed(monkeypatch, talk, *lines):
+    """Type them, then nothing more; return the prompts."""
+    prompts = []
+    waiting = iter(lines)
+
+    def read(prompt=""):
+        prompts.append(prompt)
+        line = next(waiting, None)
+        if line is None:
+            raise EOFError
+        if isinstance(line, BaseException):
+            raise line
+        return line
+
+    monkeypatch.setattr(builtins, "input", read)
+    talk.session.converse()
+    return prompts
+
+
+def test_an_empty_line_repeats_the_last_movement(monkeypatch, talk):
+    prompts = typed(monkeypatch, talk, "", "step", "", "print x", "", "quit", "step")
+    assert [prompt.split()[1].rstrip(")") for prompt in prompts] == ["0/4", "0/4", "1/4", "2/4", "2/4", "3/4"]
+
+
+def test_what_does_not_move_is_not_repeated(monkeypatch, talk):
+    typed(monkeypatch, talk, "print x", "")
+    assert sum("3 × 2" in line for line in talk.lines) == 1
+
+
+def test_eof_ends_it(monkeypatch, talk):
+    assert len(typed(monkeypatch, talk)) == 1
+    assert talk.session.failures == 0
+
+
+def test_ctrl_c_at_the_prompt_gives_up_the_line_only(monkeypatch, talk):
+    typed(monkeypatch, talk, KeyboardInterrupt(), "step", UnicodeDecodeError("utf-8", b"\xff", 0, 1, ""), "step", "q")
+    assert talk.at == 2
+
+
+class Pressing(Op):
+    """x, and Ctrl-C is pressed meanwhile, as often as `left` says."""
+
+    left: ClassVar[list[int]] = [1]
+
+    def infer(self, x: Spec) -> Spec:
+        return x
+
+    def forward(self, x):
+        if self.left[0]:
+            self.left[0] -= 1
+            signal.raise_signal(signal.SIGINT)
+        return x + 1.0
+
+
+def test_ctrl_c_in_a_long_run_returns_to_the_prompt(monkeypatch):
+    monkeypatch.setattr(Pressing, "left", [1])
+    g = gn.Graph()
+    x = g.placeholder("x")
+    y = -g.add(Pressing(), (abs(x),))
+    talk = Talk(gn.debug(y, {x: 2.0}, echo=None))
+    assert talk("continue").startswith("interrupted\nabsolute = absolute(x)")
+    assert (talk.at, talk.session.interrupted) == (1, True)
+    talk("continue")
+    assert talk.dbg[y].value == -3.0
+
+
+def test_a_script_stops_where_ctrl_c_was_pressed(monkeypatch):
+    monkeypatch.setattr(Pressing, "left", [1])
+    g = gn.Graph()
+    x = g.placeholder("x")
+    talk = Talk(gn.debug(g.add(Pressing(), (x,)), {x: 2.0}, echo=None))
+    assert not talk.session.perform(["step", "step"])
+    assert talk.at == 0
+
+
+def test_a_script_shows_prompts_and_commands_and_skips_comments(talk):
+    assert talk.session.perform(["# all of it", "", "  step 2  ", "quit", "step"])
+    assert talk.lines[0] == "(graphnn 0/4) step 2"
+    assert talk.lines[-1] == "(graphnn 2/4 head/clip) quit"
+    assert talk.at == 2
+
+
+def test_what_is_typed_is_no_line_of_a_program(monkeypatch, talk):
+    typed(monkeypatch, talk, "print totl")
+    assert "error: " in talk.lines[0]
+    assert "cmd.py" not in talk.lines[0]
+
+
+# --- completion -----------------------------------------------------------------------------------------------
+
+
+def completed(talk, line, text=None):
+    """What readline is offered at the end of a line, whose last part by its reckoning is `text`."""
+    text = line.rpartition(" ")[2] if text is None else text
+    session = talk.session
+    if " " not in line:
+        return session.completenames(text, line, 0, len(line))
+    return session.completedefault(text, line, len(line) - len(text), len(line))
+
+
+def test_completion_of_verbs_nodes_operations_and_runs(talk):
+    assert completed(talk, "unt") == ["until"]
+    assert completed(talk, "print head/") == ["head/matmul", "head/clip", "head/log"]
+    # readline takes a slash to end a word, and is given what comes after it.
+    assert completed(talk, "p head/cl", "cl") == ["clip"]
+    assert completed(talk, "p to") == ["total"]
+    assert completed(talk, "break cl") == ["clip"]
+    assert completed(talk, "until head") == ["head/matmul", "head/clip", "head/log", "head"]
+    assert completed(talk, "break head/log if na") == ["nan", "nans"]
+    assert completed(talk, "b if sat") == ["saturated"]
+    assert completed(talk, "help wh") == ["where", "why"]
+    talk("step", "set w = ones")
+    assert completed(talk, "use what-if") == ["what-if 1"]
+    assert completed(talk, "echo x") == []
+    assert completed(talk, "nonsense x") == []
+
+
+def test_a_name_that_commands_the_terminal_is_not_completed():
+    g = gn.Graph()
+    y = gn.negative(g.parameter("p\x1b[2J", 1.0), name="plain")
+    assert completed(Talk(gn.debug(y, echo=None)), "print p") == ["plain"]
+
+
+# --- stopping -------------------------------------------------------------------------------------------------
+
+
+def test_breakpoints_are_listed_and_taken_away(talk):
+    assert talk("break head/clip if max > 3") == 'breakpoint 1: after "head/clip" if max > 3, 1 operation'
+    assert talk("b if nan or inf") == "breakpoint 2: after any node if nan or inf, 4 operations"
+    assert 'stopped by breakpoint 1: "head/clip" when max > 3' in talk("continue")
+    first, second = talk("info breakpoints").split("\n")[2:]
+    assert first.split() == ["1", '"head/clip"', "max", ">", "3", "1", "1"]
+    assert second.split()[-2:] == ["4", "0"]
+    assert talk("break") == talk("info breakpoints") == talk("i b")
+    assert talk("d 1") == "1 breakpoint taken away"
+    assert talk("d") == "1 breakpoint taken away"
+    assert talk("i b") == "no breakpoints"
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "__import__('os').system('x')",
+        "max > nan2",
+        "step.value.max() > 1",
+        "max",
+        "1",
+        "",
+        "max > 1 if nan",
+        "nan; nan",
+    ],
+)
+def test_a_condition_is_parsed_and_never_evaluated(talk, condition):
+    assert talk(f"break head/clip if {condition}").startswith("error: ")
+    assert talk(f"recheck {condition}").startswith("error: ")
+    assert talk.dbg.breakpoints == []
+
+
+def test_a_watch_prints_what_changes(talk):
+    assert talk("watch total") == "  sum: waiting"
+    assert "watch sum = -inf" in talk("continue")
+    assert "watch sum = 2.48" in talk("set head/clip[1] = 1")
+    assert talk("info watches") == "  sum = 2.485"
+    assert talk("unwatch total") == "0 nodes still watched"
+    assert talk("info w") == "nothing is watched"
+    assert "watch" not in talk("restart", "continue")
+
+
+def test_recheck_lists_what_a_condition_holds_of(talk):
+    assert talk("recheck inf") == "of nothing that has run, inf holds"
+    talk("continue")
+    assert [line.split()[0] for line in talk("recheck inf").split("\n")] == ["head/log", "sum"]
+    assert [line.split()[0] for line in talk("recheck head/* if max >= 12").split("\n")] == ["head/matmul", "head/clip"]
+
+
+# --- looking --------------------------------------------------------------------------------------------------
+
+
+def test_print_shows_what_numpy_has(talk):
+    talk("continue")
+    y = X @ W
+    assert numbers(talk("print head/matmul[0]")) == y[0].tolist()
+    assert numbers(talk("print head/matmul[:, 0]")) == y[:, 0].tolist()
+    assert numbers(talk("p head/matmul[::2, -1]")) == y[::2, -1].tolist()
+    assert numbers(talk("p x[..., 1]")) == X[..., 1].tolist()
+    assert numbers(talk("p x [2,0]")) == [2.0]
+    assert talk("print head/matmul").startswith("head/matmul  3 × 1 float64, done\n")
+    assert talk("p total[]") == "-inf"
+    talk("goto head/log")
+    assert numbers(talk("p [2, 0]")) == pytest.approx([np.log(12)], abs=1e-6)
+    assert talk("print").startswith("head/log  3 × 1 float64, current")
+
+
+def test_print_shows_statistics_and_settings(talk):
+    talk("continue")
+    told = dict(line.split() for line in talk("print head/log.stats").split("\n"))
+    assert float(told["max"]) == pytest.approx(np.log(12), abs=1e-3)
+    assert (told["neginfs"], told["zeros"], told["size"]) == ("1", "1", "3")
+    assert talk("print head/clip.hi") == "head/clip.hi = 100.0"
+    talk("set head/clip.hi = 5")
+    assert talk("print head/clip.hi") == "head/clip.hi = 5"
+    assert 'has no "high"' in talk("print head/clip.high")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("print total", "has not run yet: it is operation 4 of 4, and 1 have run; until sum runs it"),
+        ("print totl", 'Did you mean "total"'),
+        ("print x[3, 0]", "and so no part [3, 0]"),
+        ("print x[0, 0, 0]", "no part [0, 0, 0]"),
+        ("print x[y]", '"y" in [y] is no index'),
+        ("print x[::0]", '"::0" in [::0] is no index'),
+        ("print x[1,]", "is no index"),
+        ("step two", "the operations are counted"),
+        ("step 0", "from 1 up"),
+        ("step -1", "from 1 up"),
+        ("back -1", "from 1 up"),
+        ("goto", "goto which node"),
+        ("goto 5", "there are positions 0 to 4, and not 5"),
+        ("until", "until which node"),
+        ("until x", "goto x goes back"),
+        ("break x", "known before the run"),
+        ("break nothing", "nothing in this run"),
+        ("clear 4", "no breakpoint 4"),
+        ("clear x", "a breakpoint has a number"),
+        ("watch", "watch which node"),
+        ("info frames", 'no list of "frames"'),
+        ("recheck", "recheck which condition"),
+        ("why", "say which number, as in head/matmul[2, 0]"),
+        ("why total", "has not run yet"),
+        ("why x[7, 7]", "no element [7, 7]"),
+        ("why x[:, 0]", "one int an axis"),
+        ("up", "ask why first"),
+        ("down", "ask why first"),
+        ("sample", "which sample"),
+        ("sample one", "a sample has a number"),
+        ("sample 3", "no sample 3"),
+        ("set", "set NODE = VALUE"),
+        ("set w", "set NODE = VALUE"),
+        ("set w =", "set NODE = VALUE"),
+        ("set w = x", "x is out of place"),
+        ("set w = [1, 2]", "has shape (2,)"),
+        ("set w = [[1], [2, 3]]", "ragged"),
+        ("set w[0, 1] = 3", "no part [0, 1]"),
+        ("set w[0] = [1, 2]", "that part of"),
+        ("set total[] = 3", "has not run yet"),
+        ("set head/clip.low = 3", 'no attribute "low"'),
+        ("unset w", "is not overridden"),
+        ("unset", "unset which node"),
+        ("use what-if 1", 'no run "what-if 1"'),
+        ("use", "runs lists them"),
+        ("drop run", "the run that the debugger is in"),
+        ("diff", "is the run that this is"),
+        ("commit", "no updates to make"),
+        ("save", "save to which file"),
+        ("save /no/such/folder/x.trace", "No such file or directory"),
+    ],
+)
+def test_what_cannot_be_is_said_and_changes_nothing(talk, command, words):
+    talk("step")
+    told = talk(command)
+    assert told.startswith("error: ")
+    assert words in " ".join(told.split())
+    assert len(told.split("\n")[0]) <= 80
+    assert "dbg." not in told
+    assert (talk.at, talk.dbg.run, talk.session.failures) == (1, "run", 1)
+
+
+def test_list_marks_where_it_stands(talk):
+    assert "-->" in talk("list").split("nothing has run yet")[0].split("\n")[-1]
+    talk("step 2")
+    lines = talk("list").split("\n")
+    (marked,) = [line for line in lines if line.startswith("-->")]
+    assert marked.split()[1:4] == ["2", "C", "head/clip"]
+    assert "[[1], [0], [12]]" in marked
+    assert [line.split()[1] for line in lines if line.split()[0] in "34"] == ["W", "W"]
+    assert talk("l") == "\n".join(lines)
+    assert len(talk("l 1").split("\n")) == 3
+
+
+def test_where_says_how_much_has_run_and_in_which_scopes(talk):
+    assert "before the first of 4 operations" in talk("where")
+    talk("step 2", "set w = ones")
+    told = talk("where")
+    for words in ("after head/clip, 2 of 4 operations", "next: head/log", "in what-if 1", "in head, made at"):
+        assert words in told
+    assert told == talk("bt") == talk("w")
+
+
+def test_screen_shows_all_of_it(talk):
+    talk("step 2")
+    told = talk("screen")
+    assert told.startswith(talk("where").split("\n")[0])
+    assert talk("list") in told
+    assert "low = gn.clip(x @ w, 0.0, 100.0)" in told
+
+
+def test_the_neighbourhood(talk):
+    talk("step 2")
+    assert talk("inputs") == "  head/matmul = [[1], [0], [12]]"
+    assert talk("users") == "  head/log: waiting"
+    assert talk("users total") == "nothing in this run reads sum"
+    assert talk("inputs x") == "x reads nothing"
+    assert [line.split()[0].strip(":") for line in talk("path w").split("\n")] == ["w", *ORDER]
+    assert talk("twin") == "head/clip has no twin in this run"
+    assert "head/matmul" in talk("neighbours")
+    assert "head/log" in talk("nb")
+
+
+def test_twins_of_a_gradient():
+    g = gn.Graph()
+    x = g.placeholder("x")
+    y = gn.exp(gn.sin(x))
+    talk = Talk(gn.debug([y, gn.grad(y, x)], {x: 0.5}, echo=None))
+    back = [node.name for node in talk.dbg.order if node.twin is not None and node.twin.name == "sin"]
+    assert [line.split()[0].strip(":") for line in talk("twin sin").split("\n")] == back
+    assert talk(f"twin {back[0]}").split()[0].strip(":") == "sin"
+
+
+def test_source_shows_the_line_that_made_a_node(talk):
+    talk("step 2")
+    told = talk("source").split("\n")
+    assert told[0].startswith("head/clip, made at test_terminal.py:")
+    marked = next(line for line in told if line.startswith("→"))
+    assert marked.endswith("low = gn.clip(x @ w, 0.0, 100.0)")
+    assert f" {told[0].rpartition(':')[2]} " in marked
+
+
+def test_trace_and_check_print_what_they_are_about(talk):
+    talk("step 2")
+    assert "head/clip" in talk("trace") or "3 of 6 nodes" in talk("trace")
+    told = talk("check")
+    assert "log-of-zero" in told
+    assert "head/log[1, 0]" in told
+    assert talk.at == 2
+
+
+# --- asking ---------------------------------------------------------------------------------------------------
+
+
+def test_why_goes_upstream_to_what_was_fed(talk):
+    talk("break if inf", "continue")
+    told = talk("why").split("\n")
+    assert told[0] == "head/log[1, 0] = -inf = log(0)"
+    assert told[1].split() == ["1", "head/clip[1,", "0]", "=", "0"]
+    assert told[2].endswith("y = gn.log(low)")
+    assert talk("up").startswith("head/clip[1, 0] = 0 = clip(0, 0.0, 100.0)")
+    product = talk("why 1").split("\n")
+    assert product[0].startswith("head/matmul[1, 0] = 0 = 0·1 + 0·10")
+    assert [line.strip() for line in product[1:5]] == [
+        "1  x[1, 0] = 0, fed",
+        "2  x[1, 1] = 0, fed",
+        "3  w[0, 0] = 1, a parameter",
+        "4  w[1, 0] = 10, a parameter",
+    ]
+    assert talk("up 4").startswith("w[1, 0] = 10, a parameter")
+    assert "no number 1" in talk("up")
+    assert talk("down") == "\n".join(product)
+    assert talk("down").startswith("head/clip[1, 0]")
+    assert talk("why head/matmul[2, 0]").startswith("head/matmul[2, 0] = 12 = 2·1 + 1·10")
+    assert "asked about first" in talk("down")
+
+
+def test_why_lists_what_is_not_finite_of_many():
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n",))
+    data = np.ones(1000)
+    data[700] = np.nan
+    talk = Talk(gn.debug(gn.sum(x), {x: data}, echo=None))
+    told = talk("step", "why")
+    assert "x[700] = nan" in told
+    assert "x = 1,000 numbers" in told or "x[:] = 1,000 numbers" in told
+    assert len(told.split("\n")) < 20
+    number = next(line.split()[0] for line in told.split("\n") if "x[700]" in line)
+    assert talk(f"up {number}").startswith("x[700] = nan, fed")
+
+
+def test_ancestry_influence_and_one_sample(talk):
+    talk("continue")
+    rows = {line.split()[0]: line.split()[1:] for line in talk("ancestry head/log[2, 0]").split("\n")[2:]}
+    assert rows["x"] == ["2", "[2,", "0]", "[2,", "1]"]
+    assert rows["w"][0] == "2"
+    assert "sum" not in rows
+    rows = {line.split()[0]: line.split()[1:] for line in talk("influence x[2, 1]").split("\n")[2:]}
+    assert rows["head/log"] == ["1", "[2,", "0]"]
+    assert rows["sum"] == ["1"]
+    told = talk("sample 2")
+    assert told == talk("sample 2 batch")
+    rows = {line.split()[0]: line.split(maxsplit=2)[2] for line in told.split("\n")[2:]}
+    assert rows["x"] == "[2, 1]"
+    assert rows["head/matmul"] == "[12]"
+    assert "w" not in rows
+
+
+# --- what if --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "w"),
+    [
+        ("w = ones", [[1.0], [1.0]]),
+        ("w = zeros", [[0.0], [0.0]]),
+        ("w = 0.5", [[0.5], [0.5]]),
+        ("w = [[3], [-4e1]]", [[3.0], [-40.0]]),
+        ("w=[[3],[.5]]", [[3.0], [0.5]]),
+        ("w[1, 0] = 7", [[1.0], [7.0]]),
+        ("w[:, 0] = [7, 8]", [[7.0], [8.0]]),
+        ("w[...] = inf", [[np.inf], [np.inf]]),
+        ("w = w.npy", [[5.0], [6.0]]),
+    ],
+)
+def test_set_recomputes_what_numpy_computes(change, w):
+    asked = []
+
+    def load(file):
+        asked.append(file)
+        return np.array([[5.0], [6.0]])
+
+    talk = Talk(example(), load)
+    talk("continue")
+    told = talk(f"set {change}")
+    assert "what-if 1: w changed, recomputed 4 of 4" in told
+    assert talk.session.prompt == "(graphnn 4/4 sum, what-if 1) "
+    with np.errstate(all="ignore"):
+        expected = np.log(np.clip(X @ np.array(w), 0, 100)).sum()
+    np.testing.assert_equal(talk.dbg["total"].value, expected)
+    assert asked == (["w.npy"] if change.endswith("npy") else [])
+    talk("use run")
+    assert talk.dbg["total"].value == -np.inf
+
+
+def test_a_setting_of_an_operation_is_set(talk):
+    talk("continue", "set head/clip.lo = 1e-7")
+    assert talk.dbg["total"].value == pytest.approx(np.log([1, 1e-7, 12]).sum())
+    assert "they part at" in " ".join(talk("diff").split())
+    assert talk("diff run") == talk("diff")
+    talk("unset head/clip")
+    assert talk.dbg["total"].value == -np.inf
+    assert [line.split("  ")[-1].strip() for line in talk("runs").split("\n")[2:]] == [
+        "nothing",
+        "head/clip",
+        "nothing",
+    ]
+    talk("use run", "drop what-if 1")
+    assert list(talk.dbg.runs) == ["run", "what-if 2"]
+
+
+def test_a_number_fills_a_node_that_has_not_run(talk):
+    assert "4 have" not in talk("set head/log = 2")
+    talk("continue")
+    assert talk.dbg["total"].value == 6.0
+
+
+def test_an_integer_is_not_set_to_a_fraction():
+    g = gn.Graph()
+    n = g.placeholder("n", shape=(3,), dtype=np.int64)
+    talk = Talk(gn.debug(n + n, {n: [1, 2, 3]}, echo=None))
+    for command in ("set n = 0.5", "set n[0] = 0.5", "set n = [1, 2, nan]"):
+        assert "float64" in talk(command)
+    for command in ("set n = 99999999999999999999", "set n[0] = 99999999999999999999"):
+        assert talk(command).startswith("error: ")
+    talk("set n[-1] = 5", "step")
+    assert talk.dbg.step_now.value.tolist() == [2, 4, 10]
+
+
+def trained():
+    g = gn.Graph("halving")
+    w = g.parameter("w", 8.0)
+    return gn.compile(w * 1.0, updates={w: w * 0.5})
+
+
+def test_commit_makes_the_updates_and_restart_goes_on(tmp_path):
+    step = trained()
+    talk = Talk(gn.debug(step, echo=None))
+    assert "operations are yet to run" in talk("commit")
+    assert talk("continue", "commit").endswith("1 update made; restart begins the next step with them")
+    assert step.graph["w"].value == 4.0
+    talk("restart", "continue", "commit")
+    assert step.graph["w"].value == 2.0
+    talk(f"save {tmp_path / 'halved.gnn'}")
+    assert gn.load(tmp_path / "halved.gnn")["w"].value == 2.0
+
+
+def test_save_keeps_what_has_run(talk, tmp_path):
+    assert talk("step 2", f"save {tmp_path / 'run'}").endswith(f"wrote {tmp_path / 'run'}")
+    again = Talk(gn.debug(gn.load(tmp_path / "run"), echo=None))
+    assert again.at == 2
+    again("continue")
+    assert again.dbg["total"].value == -np.inf
+
+
+# --- what fails -----------------------------------------------------------------------------------------------
+
+
+def dividing():
+    g = gn.Graph()
+    n = g.placeholder("n", shape=(3,), dtype=np.int64)
+    d = g.placeholder("d", shape=(3,), dtype=np.int64)
+    return gn.debug(-(n // abs(d)), {n: [1, 2, 3], d: [1, 0, -3]}, echo=None)
+
+
+def test_an_operation_that_fails_is_shown_with_its_operands_and_the_loop_goes_on():
+    talk = Talk(dividing())
+    told = talk("continue")
+    assert "an integer is divided by 0" in " ".join(told.split())
+    assert "\n  n = [1, 2, 3]\n  absolute = [1, 0, 3]\n" in told
+    assert "  next: floor_divide = floor_divide(n, absolute)" in told
+    assert (talk.at, talk.session.failures) == (1, 1)
+    assert talk.session.prompt == "(graphnn 1/3 absolute) "
+    talk("set absolute[1] = 2", "continue")
+    assert talk.dbg.step_now.value.tolist() == [-1, -1, -1]
+
+
+def test_a_what_if_that_fails_goes_on_before_it():
+    g = gn.Graph()
+    n = g.placeholder("n", dtype=np.int64)
+    talk = Talk(gn.debug(-(6 // n), {n: 3}, echo=None))
+    told = talk("continue", "set n = 0")
+    assert "error: while evaluating" in told
+    assert "  n = 0\n" in told
+    assert talk.at == 0
+    talk("use run")
+    assert talk.at == 0
+    talk("continue")
+    assert talk.dbg.step_now.value == -2
+
+
+# --- what is written ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("-3", -3),
+        ("+2.5e-3", 0.0025),
+        (".5", 0.5),
+        ("1.", 1.0),
+        ("inf", np.inf),
+        ("-inf", -np.inf),
+        ("nan", np.nan),
+        ("True", True),
+        ("None", None),
+        ("[]", []),
+        ("[1,2]", [1, 2]),
+        (" [ [1, -2] , [3.5, inf] ] ", [[1, -2], [3.5, np.inf]]),
+    ],
+)
+def test_literals(text, value):
+    found = literal_of(text)
+    assert repr(found) == repr(value)
+
+
+def test_lists_are_as_deep_as_arrays():
+    found = literal_of("[" * 32 + "1" + "]" * 32)
+    assert np.shape(found) == (1,) * 32
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", " ", "x", "1 2", "1,2", "[1", "1]", "[1,,2]", "[,1]", "[1,]", "[1 2]", "][", "[]]", "[1] [2]", "()"],
+        *["(1, 2)", "'a'", "__import__('os')", "lambda: 1", "1+1", "2**3", "1;2", "--1"],
+        *["0x10", "1_000", "1e", "1j", "nano", "inf2", "Truex", "−1", "١"],
+        *["[" * 40 + "]" * 40, "[" * 100_000],
+    ],
+)
+def test_what_is_no_literal_is_refused(text):
+    with pytest.raises(gn.ValueRangeError):
+        literal_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("", ()),
+        ("0", (0,)),
+        ("-1, 2", (-1, 2)),
+        (":", (slice(None),)),
+        ("1:, :-2, ::3, 1:5:2", (slice(1, None), slice(None, -2), slice(None, None, 3), slice(1, 5, 2))),
+        ("..., 0", (..., 0)),
+    ],
+)
+def test_indices(text, index):
+    assert index_of(text) == index
+
+
+@pytest.mark.parametrize("text", ["x", "1.5", "1,,2", ",", "1:2:3:4", "::0", "None", "[0]", "0 1", "9" * 30, "True"])
+def test_what_is_no_index_is_refused(text):
+    with pytest.raises(gn.ValueRangeError):
+        index_of(text)
+
+
+# --- hostile names --------------------------------------------------------------------------------------------
+
+LONG = "d" * 10_000
+
+
+def hostile():
+    g = gn.Graph("g\x1b[31m")
+    n = g.placeholder("n\x1b[2J", shape=(3,), dtype=np.int64)
+    d = g.placeholder(LONG, shape=(3,), dtype=np.int64)
+    with g.scope("scope\x9b\nx"):
+        q = gn.floor_divide(n, d, name="q\x1b]0;evil\x07")  # \x1b[31m	and a tab
+    y = gn.multiply(gn.add(q, 1, name=""), 2, name="max if nan")
+    g.outputs["out\x1b[7m"] = y
+    return gn.debug(y, {n: np.arange(3), d: np.array([1, 0, 2])}, echo=None)
+
+
+def test_no_name_commands_the_terminal(tmp_path):
+    shown = []
+    talk = Talk(hostile())
+    talk.session._write = lambda text, coloured: shown.append(printable(text))
+    quiet = r"scope\x9b\nx/q\x1b]0;evil\x07"
+    talk.session.greet()
+    for command in [
+        "c",
+        "where",
+        "list",
+        rf"source {quiet}",
+        rf"neighbours {quiet}",
+        rf"watch {quiet}",
+        rf"break {quiet}",
+        "info",
+        r"print n\x1b[2J",
+        r"set n\x1b[2J = 5",
+        rf"set {quiet} = [1, 2, 3]",
+        "runs",
+        "c",
+        "diff",
+        'print ""',
+        "print max if nan",
+        'break "max if nan" if zero',
+        "break max if nan",
+        r"p out\x1b[7m",
+        "why max if nan[0]",
+        "up",
+        "ancestry max if nan[0]",
+        "sample 0",
+        "check",
+        "trace",
+        f"print {LONG}",
+        f"print {LONG}x",
+        "nonsense\x1b[2J",
+        "print \x1b[2J\udc80",
+        "echo \x1b[2J",
+        rf"save {tmp_path}/x\x1b",
+    ]:
+        talk(command)
+        shown.append(talk.session.prompt)
+        assert len(talk.session.prompt) < 80
+    assert "".join(shown).replace("\n", "").isprintable()
+    assert len(max("\n".join(shown).split("\n"), key=len)) < 250
+    assert [b.target for b in talk.dbg.breakpoints] == [f'"{quiet.encode().decode("unicode_escape")}"'] + [
+        '"max if nan"'
+    ] * 2
+
+
+def test_only_colours_are_kept_and_only_where_they_are_ours():
+    assert printable("a\x1b[1;31mb\x1b[0m\x1b[2J", coloured=True) == "a\x1b[1;31mb\x1b[0m\\x1b[2J"
+    assert printable("a\x1b[31m\nb\t") == "a\\x1b[31m\nb\\t"
+    assert printable("θ", "ascii") == "\\u03b8"
+    assert printable("") == ""
+
+
+# --- a real terminal ------------------------------------------------------------------------------------------
+
+
+def test_in_a_terminal_it_prompts_completes_and_repeats(tmp_path):
+    (tmp_path / "model.py").write_text(
+        "import graphnn as gn\ndef build():\n    g = gn.Graph()\n    return gn.exp(-g.parameter('w', 2.0))\n"
+    )
+    main, terminal = pty.openpty()
+    command = [sys.executable, "-W", "error", "-m", "graphnn", "debug", "model.py:build"]
+    environment = os.environ | {"TERM": "dumb", "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(
+        command, stdin=terminal, stdout=terminal, stderr=terminal, cwd=tmp_path, env=environment, start_new_session=True
+    ) as process:
+        os.close(terminal)
+        seen = b""
+        for prompt, answer in [(b"0/2) ", b"step\n"), (b"1/2 negative) ", b"\n"), (b"2/2 exp) ", b"q\n"), (None, b"")]:
+            while prompt is None or not seen.endswith(prompt):
+                try:
+                    part = os.read(main, 4096)
+                except OSError:  # it has ended
+                    part = b""
+                seen += part
+                if not part:
+                    break
+            os.write(main, answer)
+        assert process.wait() == 0
+    os.close(main)
+    assert "= -2" in seen.decode()
+    assert "= 0.1353" in seen.decode()
