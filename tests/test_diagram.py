@@ -520,18 +520,20 @@ def engine(no_engine: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_without_an_engine_the_error_says_how_to_get_one_and_the_source_is_there(tmp_path: Path) -> None:
     diagram = draw(spiral()[1])
     with pytest.raises(DrawingError, match=r"(?s)apt install graphviz.*pip install 'graphnn\[dot\]'.*\.source") as info:
-        diagram.save(tmp_path / "x.svg")
+        diagram.save(tmp_path / "x.png")
     assert isinstance(info.value, RuntimeError)
-    assert not (tmp_path / "x.svg").exists()
+    assert not (tmp_path / "x.png").exists()
     assert diagram.save(tmp_path / "x.dot").read_text(encoding="utf-8") == diagram.source
     assert diagram.render("gv").decode() == diagram.source
 
 
 @pytest.mark.usefixtures("no_engine")
-def test_without_an_engine_a_notebook_shows_text() -> None:
+def test_without_an_engine_a_notebook_shows_the_plain_drawing() -> None:
     g, loss = spiral()
-    assert draw(loss)._repr_mimebundle_() == {"text/plain": '<Diagram of "spiral": 22 boxes, 23 edges>'}
-    assert list(g._repr_mimebundle_()) == ["text/plain"]
+    shown = draw(loss)._repr_mimebundle_()
+    assert shown["text/plain"] == '<Diagram of "spiral": 22 boxes, 23 edges>'
+    assert shown["image/svg+xml"] == draw(loss, engine="plain").svg()
+    assert "Dense" in g._repr_mimebundle_()["image/svg+xml"]
 
 
 @needs_sh
@@ -561,7 +563,7 @@ def test_time_limit(engine: Callable[..., Path], tmp_path: Path) -> None:
     )
     start = time.perf_counter()
     with pytest.raises(DrawingError, match=r"(?s)took more than 2 s.*detail=\"layer\".*timeout=.*\.source"):
-        draw(spiral()[1], timeout=2.0).svg()
+        draw(spiral()[1], timeout=2.0, engine="dot").svg()
     assert time.perf_counter() - start < 30
     child = int((tmp_path / "child").read_text())
     deadline = time.perf_counter() + 10
@@ -584,7 +586,7 @@ def test_engine_that_does_not_read_is_no_hang(engine: Callable[..., Path]) -> No
     engine("import time; time.sleep(600)")
     g = Graph()
     with pytest.raises(DrawingError, match="took more than"):
-        draw([g.placeholder(f"{i}" * 500) for i in range(200)], timeout=0.2).svg()
+        draw([g.placeholder(f"{i}" * 500) for i in range(200)], timeout=0.2, engine="dot").svg()
 
 
 @needs_sh

@@ -16,10 +16,14 @@ _BITMAPS = frozenset({"png", "jpg"})
 _BITMAP_DPI = 144
 
 NO_ENGINE = (
-    "there is no Graphviz to lay out the picture: install the system's package, which brings `dot` "
+    "there is no Graphviz, which alone writes this: install the system's package, which brings `dot` "
     "(apt install graphviz, brew install graphviz, winget install graphviz), or the wheel, pip install 'graphnn[dot]'; "
-    'the DOT text is there without either: .source, or .save("name.dot")'
+    'without either there are SVG, .save("name.svg"), and the DOT text, .source or .save("name.dot")'
 )
+
+
+class TookTooLong(DrawingError):
+    """Laying out was ended, for it took longer than was allowed."""
 
 
 class Engine(NamedTuple):
@@ -65,7 +69,7 @@ def lay_out(source: str, form: str, timeout: float) -> bytes:
     Raises
     ------
     DrawingError
-        When there is no engine, it cannot write that format, takes longer, or fails.
+        When there is no engine, it cannot write that format, or fails; `TookTooLong` when it takes longer.
     """
     engine = find_engine()
     if engine is None:
@@ -81,7 +85,7 @@ def lay_out(source: str, form: str, timeout: float) -> bytes:
     try:
         status, picture, said = _run(command, source.encode(), timeout)
     except subprocess.TimeoutExpired:
-        raise DrawingError(
+        raise TookTooLong(
             f'{engine.path} took more than {timeout:g} s to lay out the picture: draw fewer boxes (detail="layer"), '
             "or allow it more (timeout=…); .source is the DOT text, for another engine"
         ) from None

@@ -1,0 +1,386 @@
+"""A picture as SVG of our own, laid out by `layered`: what there is without Graphviz, and where that is too slow."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from .layered import Arrangement, Item, Link, Point, arrange, rows
+from .layered import Frame as Around
+from .looks import (
+    ARROW,
+    GREY,
+    INK,
+    MOST_BELOW,
+    MOST_SAID,
+    MOST_SHOWN,
+    NODE,
+    Arrow,
+    Drawing,
+    Frame,
+    Highlight,
+    Shape,
+    drawing,
+)
+from .ranks import set_beside
+from .text import elided, visible
+
+if TYPE_CHECKING:
+    from ..graph import Node
+    from .fold import Edge, Picture
+
+# A link over more rows is cut.
+_MOST_ROWS = 12
+# A point of Graphviz's, as browsers show it.
+_PIXELS = 4 / 3
+_PAD, _TITLE_SIZE, _TITLE_SPACE = 10.8, 14.0, 26.0
+_FRAME_TITLE, _FRAME_INSET = 9.5, 8.0
+_TITLE, _SMALL, _POSITION = 11.0, 8.0, 7.0
+_LID, _CORNER, _PERIPHERY = 4.0, 8.0, 3.5
+_ARROW_LENGTH, _ARROW_SLOPE = 12.0, 0.36
+_DASHES = {"dashed": "5,2.5", "dotted": "1,3"}
+
+# How wide characters are in Helvetica, in thousandths of the size: from the blank to the tilde, and some others.
+_WIDTHS = """
+    278 278 355 556 556 889 667 191 333 333 389 584 278 333 278 278 556 556 556 556 556 556 556 556 556 556 278 278 584
+    584 584 556 1015 667 667 722 722 667 611 778 722 278 500 667 556 833 722 778 667 778 722 667 611 722 667 944 667 667
+    611 278 278 278 469 556 333 556 556 500 556 556 278 556 556 222 222 500 222 833 556 556 556 556 333 500 278 556 500
+    722 500 500 500 334 260 334 584
+"""
+_BOLD_WIDTHS = """
+    278 333 474 556 556 889 722 238 333 333 389 584 278 333 278 278 556 556 556 556 556 556 556 556 556 556 333 333 584
+    584 584 611 975 722 722 722 722 667 611 778 722 278 556 722 611 833 722 778 667 778 722 667 611 722 667 944 667 667
+    611 333 278 333 584 556 333 556 611 556 611 556 333 611 611 278 278 556 278 889 611 611 611 611 389 556 333 611 556
+    778 556 556 500 389 280 389 584
+"""
+_OTHERS = {"…": 1000, "→": 1000, "×": 584, "·": 333, "−": 584, "∂": 494}
+_WIDTH_OF, _BOLD_WIDTH_OF = (
+    {chr(32 + place): int(width) for place, width in enumerate(table.split())} | _OTHERS
+    for table in (_WIDTHS, _BOLD_WIDTHS)
+)
+
+
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """Return how wide a text is in Helvetica; a little too much of what is in no table.
+
+    Examples
+    --------
+    >>> round(text_width("batch × 64", 8.0), 1)
+    37.6
+    """
+    known = _BOLD_WIDTH_OF if bold else _WIDTH_OF
+    return sum(known.get(character) or _unusual(character) for character in text) * size / 1000
+
+
+@lru_cache
+def _unusual(character: str) -> int:
+    base = unicodedata.normalize("NFD", character)[0]
+    if base in _BOLD_WIDTH_OF:
+        return _BOLD_WIDTH_OF[base]
+    return 0 if unicodedata.combining(character) else 1000
+
+
+def plain_svg(
+    seen: Picture, title: str | None = None, sideways: bool = False, highlight: Mapping[Node, Highlight] | None = None
+) -> str:
+    """Return a picture as SVG.
+
+    Parameters
+    ----------
+    seen : Picture
+    title : str, optional
+    sideways : bool
+        Whether values go from left to right instead of from top to bottom.
+    highlight : dict of Node to str or sequence of str, optional
+        As `dot_source` takes it.
+
+    Returns
+    -------
+    str
+        The same in every process.
+    """
+    return _Writer(drawing(seen, _far(seen), highlight or {}), _beside(seen), title, sideways).text()
+
+
+def _far(seen: Picture) -> set[Edge]:
+    """Return the edges that would lead over too many rows."""
+    number_of = {scope.path: number for number, scope in enumerate(seen.open_scopes())}
+    frame_of = [number_of[box.around.path] if box.around is not None else -1 for box in seen.boxes]
+    parents = [number_of[scope.parent.path] if scope.parent is not None else -1 for scope in seen.open_scopes()]
+    links = [Link(edge.tail.place, edge.head.place, edge.lent) for edge in seen.edges]
+    row_of = rows(len(seen.boxes), links, frame_of, parents)
+    return {edge for edge in seen.edges if abs(row_of[edge.head.place] - row_of[edge.tail.place]) > _MOST_ROWS}
+
+
+def _beside(seen: Picture) -> dict[str, str]:
+    return {f"n{box.place}": f"n{head.place}" for box, head in set_beside(seen)}
+
+
+class _Line(NamedTuple):
+    """A line of text, and how far below the middle of its box its own middle is."""
+
+    text: str
+    size: float
+    bold: bool
+    colour: str
+    middle: float = 0.0
+
+    @property
+    def width(self) -> float:
+        return text_width(self.text, self.size, self.bold)
+
+    @property
+    def height(self) -> float:
+        return self.size * 1.2 + 1.0 * (not self.bold)
+
+
+class _Box:
+    """A shape with its size: its text, and what is around that."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.look = look = NODE | shape.look
+        lines = _lines(shape, look["fontcolor"])
+        across, along = (float(part) * 72 for part in look["margin"].split(","))
+        width, height = max(line.width for line in lines), sum(line.height for line in lines)
+        text_height, lid, form = height, 0.0, look["shape"]
+        if form == "ellipse":  # around a rectangle
+            width, height = width * 2**0.5, height * 2**0.5
+        elif form == "cylinder":
+            lid, height = _LID, height + 3 * _LID
+        elif form == "octagon":
+            width, height = width + _CORNER, height + _CORNER
+        self.rim = _PERIPHERY * (int(look.get("peripheries", "1")) - 1)
+        self.width = max(width + 2 * across, float(look["width"]) * 72) + 2 * self.rim
+        self.height = max(height + 2 * along, float(look["height"]) * 72) + 2 * self.rim
+        self.corner = _CORNER if form == "box" and "rounded" in look["style"] else 0.0
+        self.round = (self.corner, self.corner)
+        if form in ("ellipse", "cylinder"):
+            self.round = (self.width / 2, lid or self.height / 2)
+        self.lines = []
+        at = (lid - text_height) / 2
+        for line in lines:
+            self.lines.append(line._replace(middle=at + line.height / 2))
+            at += line.height
+
+    def svg(self, x: float, y: float) -> str:
+        """Return it with its middle there."""
+        look, width, height = self.look, self.width, self.height
+        style = look["style"].split(",")
+        line = f' stroke="{look["color"]}" stroke-width="{look.get("penwidth", "1")}"'
+        line += "".join(f' stroke-dasharray="{dash}"' for name, dash in _DASHES.items() if name in style)
+        paint = f' fill="{look["fillcolor"] if "filled" in style else "none"}"{line}'
+        form, corner, parts = look["shape"], self.corner, []
+        if form == "ellipse":
+            parts.append(f'<ellipse cx="{_n(x)}" cy="{_n(y)}" rx="{_n(width / 2)}" ry="{_n(height / 2)}"{paint}/>')
+        elif form == "cylinder":
+            parts.append(_cylinder(x - width / 2, y - height / 2, width, height, paint))
+        elif form == "octagon":
+            parts.append(_octagon(x - width / 2, y - height / 2, width, height, paint))
+        elif form == "box":
+            parts.append(_rectangle(x - width / 2, y - height / 2, width, height, corner, paint))
+            if self.rim:
+                inner = width - 2 * self.rim, height - 2 * self.rim, max(corner - self.rim, 0.0), f' fill="none"{line}'
+                parts.append(_rectangle(x - width / 2 + self.rim, y - height / 2 + self.rim, *inner))
+        parts += [_text(line, x, y + line.middle, "middle") for line in self.lines]
+        return "".join(parts)
+
+
+def _lines(shape: Shape, colour: str) -> list[_Line]:
+    if shape.small:
+        return [_Line(_shown(shape.title, MOST_SHOWN), shape.small, False, GREY)]
+    lines = [_Line(_shown(shape.title, MOST_SHOWN), _TITLE, True, colour)]
+    if shape.below:
+        lines.append(_Line(_shown(shape.below, MOST_BELOW), _SMALL, False, GREY))
+    lines += [_Line(_shown(note, MOST_BELOW), _SMALL, not i, colour) for i, note in enumerate(shape.notes)]
+    return lines
+
+
+class _Writer:
+    """Writes one picture. Lengths are in points; what names say is text or a tooltip, and never an attribute."""
+
+    def __init__(self, drawn: Drawing, beside: Mapping[str, str], title: str | None, sideways: bool) -> None:
+        self._drawn, self._sideways = drawn, sideways
+        self._title = [_Line(_shown(title, MOST_SAID), _TITLE_SIZE, False, INK)] if title is not None else []
+        self._boxes = [_Box(shape) for shape in _in_order(drawn)]
+        self._labels = _labels(drawn.arrows)
+        self._placed = self._arrange(beside)
+
+    def _arrange(self, beside: Mapping[str, str]) -> Arrangement:
+        number_of = {box.shape.name: number for number, box in enumerate(self._boxes)}
+        frame_of = {frame.scope.path: number for number, frame in enumerate(self._drawn.frames)}
+        items, frames, links = [], [], []
+        for box in self._boxes:
+            around, reader = box.shape.around, beside.get(box.shape.name)
+            inside = frame_of[around.path] if around is not None else -1
+            items.append(Item(box.width, box.height, inside, number_of[reader] if reader else -1, box.round))
+        for frame in self._drawn.frames:
+            lines, parent = _frame_lines(frame), frame.scope.parent
+            inside = frame_of[parent.path] if parent is not None else -1
+            frames.append(Around(inside, max(line.width for line in lines), sum(line.height for line in lines)))
+        for arrow, label in zip(self._drawn.arrows, self._labels, strict=True):
+            light = arrow.look.get("weight") == "0"
+            size = (label.width, label.height) if label.text else (0.0, 0.0)
+            links.append(Link(number_of[arrow.tail], number_of[arrow.head], light, *size))
+        return arrange(items, frames, links, self._sideways)
+
+    def text(self) -> str:
+        """Return the SVG."""
+        placed = self._placed
+        wide = max([placed.width, *(line.width for line in self._title)])
+        width, height = wide + 2 * _PAD, placed.height + 2 * _PAD + len(self._title) * _TITLE_SPACE
+        across, down = (width - placed.width) / 2, height - placed.height - _PAD
+        parts = [
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width * _PIXELS)}" height="{_n(height * _PIXELS)}" '
+            f'viewBox="0 0 {_n(width)} {_n(height)}" font-family="Helvetica,Arial,sans-serif" xml:space="preserve">',
+            _rectangle(0.0, 0.0, width, height, 0.0, ' fill="#FFFFFF"'),
+            *(_text(line, width / 2, _PAD + line.height / 2 - 2, "middle") for line in self._title),
+            f'<g transform="translate({_n(across)} {_n(down)})">',
+        ]
+        for number, frame in enumerate(self._drawn.frames):
+            parts.append(_group(f"cluster_{number}", frame.tip, _frame_box(frame, *placed.frames[number])))
+        for number, arrow in enumerate(self._drawn.arrows):
+            parts.append(_group(f"{arrow.tail}->{arrow.head}", arrow.tip, self._arrow(number, arrow)))
+        for frame, where in zip(self._drawn.frames, placed.frames, strict=True):
+            parts.append(_group("", frame.tip, _frame_title(frame, *where)))
+        for box, centre in zip(self._boxes, placed.centres, strict=True):
+            parts.append(_group(box.shape.name, box.shape.tip, box.svg(*centre)))
+        return "\n".join([*parts, "</g>", "</svg>", ""])
+
+    def _arrow(self, number: int, arrow: Arrow) -> str:
+        look, route = ARROW | arrow.look, self._placed.routes[number]
+        colour, size = look["color"], float(look["arrowsize"]) * _ARROW_LENGTH
+        (from_x, from_y), (x, y) = route[-2], route[-1]
+        upright = from_x == x
+        forward = 1 if (y > from_y if upright else x > from_x) else -1
+        # The line ends where the arrow begins, so that a heavy one does not blunt it.
+        base, side = (y if upright else x) - size * forward, size * _ARROW_SLOPE
+        if upright:
+            ends, corners = [*route[:-1], (x, base)], [(x, y), (x - side, base), (x + side, base)]
+        else:
+            ends, corners = [*route[:-1], (base, y)], [(x, y), (base, y - side), (base, y + side)]
+        dash = f' stroke-dasharray="{_DASHES["dotted"]}"' if look.get("style") == "dotted" else ""
+        line = f' fill="none" stroke="{colour}" stroke-width="{look["penwidth"]}"{dash}'
+        points = " ".join(f"{_n(one)},{_n(other)}" for one, other in corners)
+        parts = [f'<path d="{_path(ends, self._sideways)}"{line}/><polygon points="{points}" fill="{colour}"/>']
+        label = self._labels[number]
+        if label.text:
+            left, top = self._placed.labels[number]
+            parts.append(_text(label, left, top + label.height / 2, "start"))
+        if arrow.position is not None:
+            text = _Line(str(arrow.position), _POSITION, False, GREY)
+            spot = (x + 3.5, y - 4.5 * forward, "start") if upright else (x - 2.5 * forward, y - 5.5, "end")
+            parts.append(_text(text, *spot))
+        return "".join(parts)
+
+
+def _in_order(drawn: Drawing) -> list[Shape]:
+    """Return the shapes, each reference just before the box that it is for."""
+    before: dict[str, list[Shape]] = {}
+    for arrow, shape in _references(drawn):
+        before.setdefault(arrow.head, []).append(shape)
+    found: list[Shape] = []
+    for shape in drawn.shapes:
+        if not shape.name.startswith("r"):
+            found += [*before.get(shape.name, ()), shape]
+    return found
+
+
+def _references(drawn: Drawing) -> Iterable[tuple[Arrow, Shape]]:
+    arrow_of = {arrow.tail: arrow for arrow in drawn.arrows}
+    return ((arrow_of[shape.name], shape) for shape in drawn.shapes if shape.name.startswith("r"))
+
+
+def _labels(arrows: Iterable[Arrow]) -> list[_Line]:
+    """Return the label of each arrow; the first from a box says what there is to say of all of them."""
+    first: dict[str, int] = {}
+    said: list[list[str]] = []
+    for number, arrow in enumerate(arrows):
+        said.append([])
+        if arrow.label:
+            said[first.setdefault(arrow.tail, number)].append(_shown(arrow.label, MOST_SHOWN))
+    return [_Line(_shown(", ".join(words), MOST_BELOW) if words else "", _SMALL, False, GREY) for words in said]
+
+
+def _frame_lines(frame: Frame) -> list[_Line]:
+    lines = [_Line(_shown(frame.title, MOST_SHOWN), _FRAME_TITLE, True, INK)]
+    return lines + [_Line(_shown(frame.note, MOST_BELOW), _SMALL, False, GREY)] * bool(frame.note)
+
+
+# --- elements -----------------------------------------------------------------------------------------------------
+
+
+def _shown(text: str, most: int) -> str:
+    return elided(visible(text), most)
+
+
+def _n(number: float) -> str:
+    return f"{number:.2f}".rstrip("0").rstrip(".")
+
+
+def _group(name: str, tip: Iterable[str], inside: str) -> str:
+    told = html.escape("\n".join(_shown(line, MOST_SAID) for line in tip), quote=False)
+    return f'<g data-name="{html.escape(name)}"><title>{told}</title>{inside}</g>'
+
+
+def _text(line: _Line, x: float, y: float, anchor: str) -> str:
+    # Capitals are 0.72 of the size high: their middle is that of the line.
+    bold = ' font-weight="bold"' if line.bold else ""
+    where = f'x="{_n(x)}" y="{_n(y + 0.36 * line.size)}"' + f' text-anchor="{anchor}"' * (anchor != "start")
+    shown = html.escape(line.text, quote=False)
+    return f'<text {where} font-size="{line.size:g}"{bold} fill="{line.colour}">{shown}</text>'
+
+
+def _rectangle(x: float, y: float, width: float, height: float, corner: float, paint: str) -> str:
+    rounded = f' rx="{_n(corner)}"' if corner else ""
+    return f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"{rounded}{paint}/>'
+
+
+def _cylinder(x: float, y: float, width: float, height: float, paint: str) -> str:
+    arc = f"a{_n(width / 2)} {_n(_LID)} 0 0"
+    walls = f"M{_n(x)} {_n(y + _LID)}v{_n(height - 2 * _LID)}{arc} 0 {_n(width)} 0v{_n(2 * _LID - height)}"
+    lid = f"{arc} 0 {_n(-width)} 0{arc} 0 {_n(width)} 0{arc} 1 {_n(-width)} 0"
+    return f'<path d="{walls}{lid}"{paint}/>'
+
+
+def _octagon(x: float, y: float, width: float, height: float, paint: str) -> str:
+    cut, right, bottom = _CORNER, x + width, y + height
+    corners = [
+        (x + cut, y), (right - cut, y), (right, y + cut), (right, bottom - cut),
+        (right - cut, bottom), (x + cut, bottom), (x, bottom - cut), (x, y + cut),
+    ]  # fmt: skip
+    return f'<polygon points="{" ".join(f"{_n(one)},{_n(other)}" for one, other in corners)}"{paint}/>'
+
+
+def _frame_box(frame: Frame, x: float, y: float, width: float, height: float) -> str:
+    paint = f' fill="{frame.look["fillcolor"]}" stroke="{frame.look["color"]}"'
+    return _rectangle(x, y, width, height, _CORNER, paint)
+
+
+def _frame_title(frame: Frame, x: float, y: float, width: float, height: float) -> str:
+    parts, top = [], y + _FRAME_INSET / 2
+    for line in _frame_lines(frame):
+        parts.append(_text(line, x + _FRAME_INSET, top + line.height / 2, "start"))
+        top += line.height
+    # What passes behind it is kept off the letters.
+    halo = f'stroke="{frame.look["fillcolor"]}" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
+    return f"<g {halo}>{''.join(parts)}</g>"
+
+
+def _path(points: Sequence[Point], sideways: bool) -> str:
+    """Return a line through points; it leaves each and arrives at each along the flow."""
+    x, y = points[0]
+    parts = [f"M{_n(x)} {_n(y)}"]
+    for next_x, next_y in points[1:]:
+        if abs(next_x - x) < 0.01 or abs(next_y - y) < 0.01:
+            parts.append(f"L{_n(next_x)} {_n(next_y)}")
+        else:
+            middle = (x + next_x) / 2 if sideways else (y + next_y) / 2
+            bends = [(middle, y), (middle, next_y)] if sideways else [(x, middle), (next_x, middle)]
+            parts.append("C" + " ".join(f"{_n(one)} {_n(other)}" for one, other in [*bends, (next_x, next_y)]))
+        x, y = next_x, next_y
+    return "".join(parts)
