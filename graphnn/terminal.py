@@ -18,7 +18,6 @@ from .execute.interpreter import Stop
 from .files import save
 from .graph import Array, Node, as_array
 from .graph.dimensions import shown
-from .inspector.compare import compare
 from .inspector.conditions import Condition
 from .inspector.health import check_health
 from .inspector.profile import profile
@@ -991,7 +990,7 @@ class Session(cmd.Cmd):
         name = argument or next(iter(self.dbg.runs))
         if name == self.dbg.run:
             raise UsageError(f"{name} is the run that this is: name another one; runs lists them")
-        self.say(compare(self.dbg.trace(name), self.dbg.trace()))
+        self.say(self.dbg.compare(name))
 
     @_said("commit", example="commit", group=_CHANGE)
     def _commit(self, argument: str) -> None:

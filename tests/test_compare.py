@@ -706,3 +706,21 @@ def test_a_long_chain_is_compared_without_recursion() -> None:
 
     assert compare(made(), made(), {"x": 1.0})
     assert first_of(compare(made(), made(4000), {"x": 1.0})).name == "sin_4001"
+
+
+def test_what_a_what_if_changed_is_named_as_the_cause() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(3,))
+    clipped = gn.clip(x, 0.0, 1.0)
+    y = clipped * 2.0
+    dbg = gn.debug(y, {x: [-1.0, 0.5, 2.0]}, echo=None)
+    dbg.resume()
+    dbg.what_if(clipped, lo=0.25)
+    first = dbg.compare("run").first
+    assert first is not None and first.node is clipped
+    assert first.cause == "lo changed: 0.0 → 0.25"
+    dbg.use("run")
+    dbg[clipped] = np.zeros(3)
+    first = dbg.compare("run").first
+    assert first is not None and first.node is clipped
+    assert first.cause == "its value was set by hand in b"

@@ -14,7 +14,7 @@ from graphnn.errors import GraphnnError, UsageError
 from graphnn.graph import Graph, Node, Unbuilt
 from graphnn.inspector.trace import stopped_trace
 from graphnn.view import listing, neighbourhood, screen, trace_table, where
-from graphnn.view.inspect import LEGEND, failing
+from graphnn.view.inspect import LEGEND
 
 BAD_NAMES = [
     "</script>",
@@ -149,9 +149,9 @@ def test_where_says_what_could_not_be_evaluated() -> None:
     text = where(dbg, 200)
     assert text.split("\n")[1].startswith('while evaluating "categorical_crossentropy_1/pick" (')
     assert wide(where(dbg, 50)) <= 50
-    assert failing(dbg) is dbg.graph["categorical_crossentropy_1/pick"]
+    assert dbg.failed is dbg.graph["categorical_crossentropy_1/pick"]
     dbg.back()
-    assert failing(dbg) is None
+    assert dbg.failed is None
 
 
 def failed() -> gn.Debugger:
@@ -172,7 +172,7 @@ def test_of_a_guard_the_node_is_the_current_one_and_did_not_fail() -> None:
         step({x: -1.0})
     dbg = caught.value.debug()  # type: ignore[attr-defined]
     assert dbg.current is g["log"]
-    assert failing(dbg) is None
+    assert dbg.failed is None
     assert where(dbg).split("\n")[1].startswith('"log" (log, made at')
 
 

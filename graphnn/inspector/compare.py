@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import DtypeError, LookupFailure, UsageError, ValueRangeError
 from ..execute.compiled import Compiled
 from ..execute.interpreter import Feed, Prepared, Program, Step, evaluate, prepare
-from ..graph import Array, Constant, Graph, Node, Parameter, Placeholder, as_array, flatten, told_where
+from ..graph import Array, Constant, Graph, Node, Op, Parameter, Placeholder, as_array, flatten, told_where
 from ..graph.dimensions import shown
 from ..show import Shown
 from ..text import visible
@@ -335,6 +335,18 @@ class _Side(NamedTuple):
     program: Program
     steps: Iterator[Step]
     """A value may be a record, where a trace did not keep it whole, or None where no array is given."""
+    prepared: Prepared | None = None
+    """What is evaluated, if the values are not anyone's."""
+
+    def op(self, place: int) -> Op:
+        """Return the operation that was used, which a what-if may have altered."""
+        node = self.order[place]
+        return node.op if self.prepared is None else self.prepared.altered.get(node, node.op)
+
+    def is_set(self, place: int) -> bool:
+        """Tell whether a what-if gave the node its value."""
+        node = self.order[place]
+        return self.prepared is not None and bool(node.inputs) and node in self.prepared.given
 
     @property
     def order(self) -> list[Node]:
@@ -363,13 +375,14 @@ def _run(
         prepared, _ = prepared_for(target, feed, sizes, None if isinstance(target, Compiled) else graph)
     program = prepared.program
     if dtype is None:
-        return _Side(f'"{program.graph.name}"', program, evaluate(prepared))
+        return _Side(f'"{program.graph.name}"', program, evaluate(prepared), prepared)
     return _Side(f'"{program.graph.name}" in {dtype}', program, evaluate(_retyped(prepared, dtype)))
 
 
 def _read(trace: Trace) -> _Side:
     values: list[Any] = [record.value if record.kept else record for record in trace]
-    return _Side(f'a trace of "{trace.graph.name}"', trace.prepared.program, _steps(trace.prepared.program, values))
+    program = trace.prepared.program
+    return _Side(f'a trace of "{trace.graph.name}"', program, _steps(program, values), trace.prepared)
 
 
 def _steps(program: Program, values: Sequence[Any]) -> Iterator[Step]:
@@ -906,15 +919,20 @@ class _Lockstep:
     def _edits(self, i: int, j: int) -> list[str]:
         """Return how two nodes differ themselves."""
         a, b = self.a.order[i], self.b.order[j]
-        if a is b:
-            return []
-        if isinstance(a.op, Constant) and isinstance(b.op, Constant):
+        op, other_op = self.a.op(i), self.b.op(j)
+        edits = [
+            f"its value was set by hand in {side}"
+            for side, is_set in (("a", self.a.is_set(i)), ("b", self.b.is_set(j)))
+            if is_set
+        ]
+        if a is b and op == other_op:
+            return edits
+        if isinstance(op, Constant) and isinstance(other_op, Constant):
             return ["the constant's value changed"]
-        edits = []
-        if a.op.name != b.op.name:
-            edits.append(f"op changed: {a.op.name} → {b.op.name}")
-        elif a.op != b.op:
-            given, other = a.op.attributes, b.op.attributes
+        if op.name != other_op.name:
+            edits.append(f"op changed: {op.name} → {other_op.name}")
+        elif op != other_op:
+            given, other = op.attributes, other_op.attributes
             changed = [name for name in {**given, **other} if repr(given.get(name)) != repr(other.get(name))]
             edits += [f"{name} changed: {given.get(name)!r} → {other.get(name)!r}" for name in changed]
         for position, (mine, its) in enumerate(zip_longest(self.a.operands[i], self.b.operands[j])):

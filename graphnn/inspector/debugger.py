@@ -14,6 +14,7 @@ from ..execute.compiled import updating
 from ..execute.interpreter import Feed, Prepared, Step, memory_budget
 from ..graph import Array, Graph, Node, Op, Scope, told_where
 from ..show import Shown, rendered, show_as
+from .compare import Comparison, compare
 from .conditions import Condition
 from .select import many, one
 from .sources import Lines, line_of, sources_of
@@ -188,6 +189,7 @@ class Debugger(Shown):
         self.updates = updates
         self.breakpoints: list[Breakpoint] = []
         self.error = ""
+        self._refused = False
         self.echo = echo
         self._memory = Memory(memory_budget(self.graph) if budget is None else float(budget))
         self._places = {node: place for place, node in enumerate(self.order)}
@@ -232,6 +234,11 @@ class Debugger(Shown):
     def next(self) -> Node | None:
         """The node that runs next; None at the end."""
         return None if self.finished else self.order[self._operations[self._position]]
+
+    @property
+    def failed(self) -> Node | None:
+        """The node that could not be evaluated, before which it stands, if there is one."""
+        return self.next if self.error and not self._refused else None
 
     @property
     def step_now(self) -> Step | None:
@@ -332,6 +339,7 @@ class Debugger(Shown):
 
     def _failed(self, error: GraphnnError) -> None:
         self.error = str(error)
+        self._refused = False
         tell_updates(error, self.updates)
 
     def _hit(self, step: Step) -> Breakpoint | None:
@@ -884,6 +892,22 @@ class Debugger(Shown):
                 other.before = run.before
         run.tape.close()
 
+    @told_where
+    def compare(self, run: str, **tolerances: Any) -> Comparison:
+        """Compare a kept run with this one, as far as this one has come.
+
+        Parameters
+        ----------
+        run : str
+        **tolerances
+            As `graphnn.compare` takes them.
+
+        Returns
+        -------
+        Comparison
+        """
+        return compare(self.trace(run), self.trace(), **tolerances)
+
     # --- handing on -----------------------------------------------------------------------------------------
 
     @told_where
@@ -1004,6 +1028,7 @@ def debug(
     if target.stopped is not None:
         dbg.goto(bisect_left(dbg._operations, min(target.stopped + 1, len(target))))
         dbg.error = target.error
+        dbg._refused = target.stopped < len(target)  # by a guard, which saw its value
     return dbg
 
 

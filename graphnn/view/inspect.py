@@ -263,7 +263,7 @@ def screen(dbg: Debugger, width: int = 80, colour: bool = False) -> str:
     <doctest ...>:1
     """
     parts = [where(dbg, width), listing(dbg, width=width, colour=colour)]
-    failed = failing(dbg)
+    failed = dbg.failed
     if failed is not None:
         parts.append(neighbourhood(dbg, failed, width))
     elif dbg.current is not None:
@@ -314,7 +314,7 @@ def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80
     here = dbg.node(node) if node is not None else _here(dbg)
     width = max(width, _NARROWEST)
     inside = [f"{_letter(dbg, here)}  {_named(here)}, {here.op.name} {_shape(dbg, here)}", _short(dbg, here)]
-    inside += ["could not be evaluated"] * (here is failing(dbg))
+    inside += ["could not be evaluated"] * (here is dbg.failed)
     inside += [f"at {here.origin}"] * bool(here.origin.file)
     inside = [_cut(line, width - 4) for line in inside if line]
     room = max(map(cells_of, inside))
@@ -330,12 +330,6 @@ def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80
     return "\n".join(
         [*lines, *[f" {'├' if i < len(reads) else '└'}─►  {line}" for i, line in enumerate(reads, start=1)]]
     )
-
-
-def failing(dbg: Debugger) -> Node | None:
-    """Return the node that could not be evaluated, before which the debugger stands."""
-    first = dbg.error.partition("\n")[0]
-    return dbg.next if dbg.next is not None and f'"{dbg.next.name}"' in first else None
 
 
 def _here(dbg: Debugger) -> Node:

@@ -13,7 +13,7 @@ from ..show import show_as
 from .diagram import draw
 from .fold import folding
 from .heatmap import heatmap
-from .inspect import LEGEND, TRACE_COLUMNS, TRACE_WORDS, failing, listing, totals, where
+from .inspect import LEGEND, TRACE_COLUMNS, TRACE_WORDS, listing, totals, where
 from .text import by_times, elided, visible
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _FAINT = "opacity:.75;font-size:12px"
 @show_as(Debugger, "text/html")
 def debugger_as_html(dbg: Debugger) -> str:
     """Return where a debugger is, as HTML: a sentence, the diagram, the current value and the user's line."""
-    failed = failing(dbg)
+    failed = dbg.failed
     here = next(node for node in (failed, dbg.current, dbg.next, dbg.order[-1]) if node is not None)
     marks: dict[Node, Any] = {node: dbg.state(node) for node in dbg.order}
     if failed is not None:
