@@ -3,13 +3,14 @@
     python -W error tests/pages.py docs/tour.md
 
 A block marked ``python`` runs statement by statement; a statement that ends with ``# → text`` must show that text,
-as at a prompt; whatever else is shown is not looked at. A block marked ``pycon`` is a doctest. In a block marked
-``console``, the lines that start with ``$ graphnn`` run, and must succeed. ``...`` stands for anything, and any
-``model.py:7`` for the line of the page that is meant.
+as at a prompt; whatever else is shown is not looked at. A block marked ``pycon`` is a doctest, in which what is shown
+may have empty lines. In a block marked ``console``, the lines that start with ``$ graphnn`` run, and must succeed.
+``...`` stands for anything, and any ``model.py:7`` for the line of the page that is meant.
 """
 
 import ast
 import doctest
+import linecache
 import re
 import shlex
 import sys
@@ -20,7 +21,8 @@ from typing import Any, NamedTuple
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 _FENCE = re.compile(r"^ *(?P<ticks>```+)(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *(?P=ticks)", re.MULTILINE | re.DOTALL)
-_LINE = re.compile(r"(<doctest [^>]*>|\w+\.py):\d+")
+_BLANK = re.compile(r"\n\n(?=[^>\n])")
+_LINE = re.compile(r"(<doctest\s[^>]*>|\w+\.py):\d+")
 _STATED = re.compile(r"# → (.*)$")
 
 
@@ -41,7 +43,7 @@ def blocks(page: str) -> Iterator[Block]:
 def examples(block: Block) -> list[doctest.Example]:
     """Return what a block has to run, and what it must show; "" where that does not matter."""
     if block.language == "pycon":
-        made = doctest.DocTestParser().get_examples(block.text)
+        made = doctest.DocTestParser().get_examples(_BLANK.sub("\n<BLANKLINE>\n", block.text))
         for example in made:
             example.lineno += block.line - 1
             example.options[doctest.REPORT_NDIFF] = False
@@ -92,6 +94,9 @@ def run(path: Path) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     test = doctest.DocTest(found, namespace, path.name, str(path), 0, text)
     test.globs = namespace
+    for i, example in enumerate(found):  # so that what speaks of a line can quote it, as of a file's
+        name, lines = f"<doctest {path.name}[{i}]>", example.source.splitlines(keepends=True)
+        linecache.cache[name] = len(example.source), None, lines, name
     report: list[str] = []
     runner = doctest.DocTestRunner(_Checker(), verbose=False, optionflags=FLAGS | doctest.REPORT_ONLY_FIRST_FAILURE)
     failures, _ = runner.run(test, out=report.append, clear_globs=False)

@@ -75,6 +75,12 @@ def test_a_doctest_may_show_an_error(tmp_path: Path) -> None:
         ran("```pycon\n>>> 1 + 1\n3\n```\n", tmp_path)
 
 
+def test_what_a_doctest_shows_may_have_empty_lines(tmp_path: Path) -> None:
+    ran("```pycon\n>>> print('a\\n\\nb')\na\n\nb\n>>> 1\n1\n\n>>> 2\n2\n\n```\n", tmp_path)
+    with pytest.raises(AssertionError, match="line 2"):
+        ran("```pycon\n>>> print('a\\n\\nb')\na\n\nc\n```\n", tmp_path)
+
+
 def test_a_command_must_succeed(tmp_path: Path) -> None:
     ran("```console\n$ graphnn ops --json\n$ rm -rf nothing-else-runs\n```\n", tmp_path)
     with pytest.raises(AssertionError, match="line 2"):

@@ -57,6 +57,7 @@ def test_the_tour_shows_what_the_library_promises() -> None:
         "nn.Layer", "nn.categorical_crossentropy(", "gn.summary(", "gn.replace(", "gn.extract(", "g.dag",
         "gn.Graph.from_networkx(", "g.flat()", "gn.run(", "gn.schedule(", "gn.steps(", "gn.grad(", "gn.jvp(", "gn.vjp(",
         "gn.testing.check_grads(", "optimizer.updates(", "gn.compile(", "nn.fit(", "gn.save(", "gn.load(", "gn.draw(",
-        "$ graphnn demo", "$ graphnn draw", "$ graphnn run",
+        "gn.trace(", "gn.recording(", "gn.debug(", "dbg.why(", "gn.check_health(", "gn.compare(", "gn.profile(",
+        "$ graphnn demo", "$ graphnn draw", "$ graphnn run", "$ graphnn debug",
     ):  # fmt: skip
         assert call in code, f"the tour does not show {call}"
