@@ -74,7 +74,8 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
     chains : iterable of Chain
         What is computed in blocks: all that a chain reads or makes is there from its first member to its last.
     """
-    last = _last_uses(values)
+    outputs = list(outputs)
+    last = _last_uses(values, outputs)
     handed_out = {output.root for output in outputs}
     chain_of = {member: chain for chain in chains for member in chain.members}
     needed = [max(at, chain_of[values[at]].last) if values[at] in chain_of else at for at in last]
@@ -111,17 +112,20 @@ def _rounded(size: int) -> int:
     return -(-max(size, 1) // _ALIGNED) * _ALIGNED
 
 
-def _last_uses(values: list[Value]) -> list[int]:
+def _last_uses(values: list[Value], outputs: Iterable[Value] = ()) -> list[int]:
     last = [value.index for value in values]
     for value in values:
         for operand in value.operands:
             if operand.index >= 0:
                 last[operand.index] = max(last[operand.index], value.index)
-    for value in reversed(values):  # a view keeps alive what it is of
-        if value.kind == "view":
-            operand = value.operands[0]
-            if operand.index >= 0:
-                last[operand.index] = max(last[operand.index], last[value.index])
+    for output in outputs:
+        if output.index >= 0:
+            last[output.index] = len(values) - 1
+    for value in reversed(values):  # a view keeps alive what it is of; and an operation may return what it was given
+        if value.kind in ("view", "fresh"):
+            for operand in value.operands:
+                if operand.index >= 0:
+                    last[operand.index] = max(last[operand.index], last[value.index])
     return last
 
 

@@ -119,10 +119,12 @@ class Compiled:
 
     def _planned(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Sequence[Array]:
         latest = self._latest
-        if latest is not None and sizes is None and (fed := latest.fitting(feed or {})) is not None:
-            state = self.graph.state
+        plain = sizes is None and (feed is None or isinstance(feed, dict))
+        if latest is not None and plain and (fed := latest.fitting(feed or {})) is not None:
+            # At once: no update of another thread's comes in between.
+            state = [*map(self.graph.state.__getitem__, latest.parameters)]
             try:
-                return latest(*fed, *[state[parameter] for parameter in latest.parameters])
+                return latest(*fed, *state)
             except Exception as error:  # noqa: BLE001 - told anew
                 self._told(self.prepared(feed), error)
         prepared = self.prepared(feed, sizes)

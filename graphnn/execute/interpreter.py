@@ -205,7 +205,7 @@ def _held_to_its_word(node: Node, forward: Forward, shape: tuple[int, ...]) -> F
             view = operand.view()
             view.flags.writeable = False
             views.append(view)
-        value = np.asarray(forward(*views))
+        value = np.asarray(forward(*views), order="C")
         if value.shape != shape or value.dtype != node.dtype:
             raise ShapeError(
                 f"{type(node.op).__name__}.forward gave {shown(value.shape)} {value.dtype}, "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
-from ..graph import Array, Constant, Node, Parameter
+from ..graph import Array, Constant, Node, Op, Parameter
 
 if TYPE_CHECKING:
     from .interpreter import Prepared
@@ -18,6 +19,7 @@ _FOLDED = 2**16
 """Elements up to which a value of constants alone is computed when the plan is made."""
 _FEW, _SPREAD = 256, 2**16
 """Elements between which a number is repeated to a whole array, where that is faster."""
+_NO_WORD, _LONGEST_NAME = re.compile(r"[^A-Za-z0-9_]+"), 60
 _WORD = re.compile(r"(?<![\w.}])([a-z_][a-z_0-9]*)(?=[.(])")
 
 
@@ -39,9 +41,11 @@ class Value:
         Of a constant.
     repeats : Value or None
         The smaller value that is broadcast to this one.
+    strides : tuple of int or None
+        As they are both here and in the interpreter: sums depend on it to the last bit. None where only a run tells.
     """
 
-    __slots__ = ("array", "code", "dtype", "index", "kind", "node", "operands", "repeats", "shape")
+    __slots__ = ("array", "code", "dtype", "index", "kind", "node", "operands", "repeats", "shape", "strides")
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Value:
         operands: tuple[Value, ...] = (),
         array: Array | None = None,
         repeats: Value | None = None,
+        strides: tuple[int, ...] | None = None,
     ) -> None:
         self.kind = kind
         self.node = node
@@ -63,6 +68,11 @@ class Value:
         self.array = array
         self.repeats = repeats
         self.index = -1
+        self.strides = strides
+        if array is not None:
+            self.strides = array.strides
+        elif kind in ("given", "each", "call"):
+            self.strides = _in_c_order(shape, self.dtype)
 
     @property
     def size(self) -> int:
@@ -82,7 +92,26 @@ class Value:
             if not value.code.startswith("{0}.reshape("):
                 return False
             value = value.operands[0]
-        return value.repeats is None
+        return value.repeats is None and (value.array is None or value.array.flags.c_contiguous)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether what NumPy makes of it is in C order: its axes step ever less far, and none stands still."""
+        if self.strides is None:
+            return False
+        steps = [abs(step) for step, n in zip(self.strides, self.shape, strict=True) if n > 1]
+        return 0 not in steps and steps == sorted(steps, reverse=True)
+
+    def stand_in(self, most: int | None = None) -> Array:
+        """Return an array laid out as it is; its elements may be looked at only if no axis has more than `most`, 2."""
+        assert self.strides is not None
+        if most is None:
+            return as_strided(np.empty((), self.dtype), self.shape, self.strides)
+        ranks = sorted({abs(step) for step in self.strides if step})
+        steps = [int(np.sign(step)) * 4 ** ranks.index(abs(step)) if step else 0 for step in self.strides]
+        ones = np.ones(1 + 2 * sum(map(abs, steps)), self.dtype)[sum(map(abs, steps)) :]
+        shape = [min(n, most) for n in self.shape]
+        return as_strided(ones, shape, [step * self.dtype.itemsize for step in steps])
 
     def is_number(self, number: float) -> bool:
         """Whether it is this number throughout, of positive sign."""
@@ -98,6 +127,13 @@ class Value:
         while value.kind == "view":
             value = value.operands[0]
         return value
+
+
+def _in_c_order(shape: Sequence[int], dtype: np.dtype[Any]) -> tuple[int, ...]:
+    steps = [dtype.itemsize]
+    for n in reversed(shape[1:]):
+        steps.append(steps[-1] * n)
+    return tuple(reversed(steps[: len(shape)]))
 
 
 class Lowering:
@@ -129,6 +165,8 @@ class Lowering:
         """The value of each node."""
         self._prepared = prepared
         self._known: dict[Any, Value] = {}
+        self._memory: dict[Node, Node] = {}
+        """Of each node whose value is a view in a run: the node whose memory it is."""
         self._node: Node = program.order[0] if program.order else None  # type: ignore[assignment]
         for node in program.placeholders:
             self._make_given(node)
@@ -150,41 +188,82 @@ class Lowering:
     def _lowered(self, place: int, node: Node) -> Value:
         if isinstance(node.op, Constant):
             return self.constant(node.graph._stored(node))
-        operands = [self.of[operand] for operand in node.inputs]
+        operands = self._apart(node, [self.of[operand] for operand in node.inputs])
         shape = self._prepared.shape_of(node)
         if all(value.kind == "constant" for value in operands) and (folded := self._fold(place, operands, shape)):
             self.folded += 1
             return folded
         op = node.op.bound(self._prepared.sizes) if node.op.sized else node.op
         # float16 warns of overflow, and an operation that is not ours is checked: both by what the interpreter calls.
-        if not type(op).__module__.startswith(__package__.partition(".")[0] + ".") or node.dtype == np.float16:
-            forward = self._prepared.binding.forwards[place]
-            slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
-            return self.fresh(
-                f"asarray({self.function(forward, op.name)}({slots}))", *operands, shape=shape, dtype=node.dtype
-            )
+        if not type(op).__module__.startswith(__package__.partition(".")[0] + "."):
+            return self._as_it_runs(place, op, operands, _in_c_order(shape, node.dtype))
         before = len(self.values)
         value: Value = op.plan(self, Spot(shape, node.dtype), *operands)
         self.merged += len(self.values) == before
+        if any(value.root is operand.root for operand in operands):
+            if op.name != "cast":
+                self._memory[node] = self._memory.get(node.inputs[0], node.inputs[0])
+        elif not self._comes_in_order(op, operands, value):
+            value = self._as_it_runs(place, op, operands, None)
+        elif node.dtype == np.float16:
+            value = self._as_it_runs(place, op, operands, value.strides)
         assert value.shape == shape and value.dtype == node.dtype, (node, value.shape, shape)  # noqa: PT018
         return value
 
-    def _fold(self, place: int, operands: Sequence[Value], shape: tuple[int, ...]) -> Value | None:
-        """Return the constant that a node of constants is; repeated values are computed once, if that is the same."""
-        node, forward = self._node, self._prepared.binding.forwards[place]
-        if forward is None or not node.op.folds:
-            return None
-        elementwise = node.op.elementwise
-        arrays: list[Any] = [((value.repeats or value) if elementwise else value).array for value in operands]
-        size = max((array.size for array in arrays), default=0) if elementwise else math.prod(shape)
-        if size > _FOLDED:
-            return None
+    def _apart(self, node: Node, operands: list[Value]) -> list[Value]:
+        """Return the operands of a node; of a product, two equal ones that a run computes twice are two here, too.
+
+        x.T @ x is computed otherwise than x.T @ y: half of it.
+        """
+        if node.op.name != "matmul" or operands[0].root is not operands[1].root:
+            return operands
+        one, other = (self._memory.get(operand, operand) for operand in node.inputs)
+        whole = [i for i, value in enumerate(operands) if value.whole and value.strides is not None]
+        if one is not other and whole:
+            x = operands[whole[0]]
+            operands[whole[0]] = self.call("copyto({out}, {0})", x, shape=x.shape, dtype=x.dtype)
+        return operands
+
+    def _as_it_runs(self, place: int, op: Op, operands: Sequence[Value], strides: tuple[int, ...] | None) -> Value:
+        """Return what the interpreter's own call makes."""
+        node = self._node
+        name = self.function(self._prepared.binding.forwards[place], op.name)
+        slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
+        shape = self._prepared.shape_of(node)
+        return self.fresh(f"asarray({name}({slots}))", *operands, shape=shape, dtype=node.dtype, strides=strides)
+
+    def _comes_in_order(self, op: Op, operands: Sequence[Value], value: Value) -> bool:
+        """Tell whether the interpreter's array is in C order, as a plan's are, or seen to by the operation itself.
+
+        What NumPy computes of a transposed or repeated array is often laid out as that is.
+        """
+        if op.in_order or value.strides is None or sum(n > 1 for n in value.shape) < 2 or 0 in value.shape:
+            return True
+        if all(operand.ordered for operand in operands) or value.root.kind == "constant":
+            return True
+        if not op.elementwise or any(operand.strides is None for operand in operands):
+            return False
         with np.errstate(all="ignore"):
-            result = np.asarray(forward(*arrays))
-        if not elementwise and result.size > 1 and not any(result.strides):
-            result = result[(0,) * result.ndim]
-        small = self.constant(np.array(result, node.dtype, order="C"))
-        return small if small.shape == shape else self.broadcast(small, shape)
+            tiny = op.forward(*[operand.stand_in(2) for operand in operands])
+        return bool(np.asarray(tiny).flags.c_contiguous)
+
+    def _fold(self, place: int, operands: Sequence[Value], shape: tuple[int, ...]) -> Value | None:
+        """Return the constant that a node of constants is, laid out as it would be in a run."""
+        node, forward = self._node, self._prepared.binding.forwards[place]
+        if forward is None or not node.op.folds or math.prod(shape) > _FOLDED:
+            return None
+        try:
+            with np.errstate(all="ignore"):
+                result = np.asarray(forward(*[value.array for value in operands]))
+        except Exception:  # noqa: BLE001 - told when it runs
+            return None
+        number = all((value.repeats or value).size == 1 for value in operands)
+        if result.size > 1 and (not any(result.strides) or (node.op.elementwise and operands and number)):
+            small = self.constant(result[(0,) * result.ndim])
+            if not any(result.strides):
+                return self.broadcast(small, shape)
+            return self._add(Value("constant", node, shape, node.dtype, "in full", (small,), result, small))
+        return self.constant(result)
 
     def _drop_dead(self) -> None:
         alive: set[int] = set()
@@ -215,7 +294,7 @@ class Lowering:
     def constant(self, array: Any) -> Value:
         """Return a constant; two of the same bits are one."""
         array = np.asarray(array)
-        key = (array.shape, array.dtype, array.tobytes() if array.nbytes <= 4096 else id(array))
+        key = (array.shape, array.dtype, array.strides, array.tobytes() if array.nbytes <= 4096 else id(array))
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = Value("constant", self._node, array.shape, array.dtype, array=array)
@@ -224,7 +303,8 @@ class Lowering:
 
     def number(self, value: Any, dtype: Any) -> Value:
         """Return a constant without axes."""
-        return self.constant(np.asarray(value, dtype))
+        with np.errstate(all="ignore"):  # a bound of 1e300 is inf beside a float32
+            return self.constant(np.asarray(value, dtype))
 
     def spread(self, number: Value, shape: tuple[int, ...]) -> Value:
         """Return a number so repeated that NumPy's maximum and minimum are fast: those with a single number are not."""
@@ -237,23 +317,30 @@ class Lowering:
 
     def broadcast(self, value: Value, shape: tuple[int, ...]) -> Value:
         """Return a value repeated to a shape."""
-        value = value.repeats or value
+        if value.kind != "constant" or value.code != "in full":
+            value = value.repeats or value
         if value.shape == shape:
             return value
         if value.kind == "constant":
             array = np.broadcast_to(value.array, shape)  # type: ignore[arg-type]
             return self._add(Value("constant", self._node, shape, value.dtype, "=", (value,), array, value))
-        view = Value("view", self._node, shape, value.dtype, f"broadcast_to({{0}}, {shape})", (value,), repeats=value)
-        return self._add(view)
+        code = f"broadcast_to({{0}}, {shape})"
+        strides = None if value.strides is None else np.broadcast_to(value.stand_in(), shape).strides
+        return self._add(Value("view", self._node, shape, value.dtype, code, (value,), repeats=value, strides=strides))
 
-    def view(self, code: str, value: Value, shape: tuple[int, ...]) -> Value:
-        """Return a view of a value, by an expression of NumPy."""
+    def view(
+        self, code: str, value: Value, shape: tuple[int, ...], seen: Callable[[Array], Array] | None = None
+    ) -> Value:
+        """Return a view of a value, by an expression of NumPy; `seen` does the same, unless it is a plain reshape."""
         if shape == value.shape and code.startswith("{0}.reshape("):
             return value
         small = value.repeats or value
         if small.size == 1 and (small.kind != "given" or value.repeats):
             return self.broadcast(self._bare(small), shape)
-        return self._add(Value("view", self._node, shape, value.dtype, code, (value,)))
+        strides = None
+        if value.strides is not None:
+            strides = _in_c_order(shape, value.dtype) if seen is None else seen(value.stand_in()).strides
+        return self._add(Value("view", self._node, shape, value.dtype, code, (value,), strides=strides))
 
     def _bare(self, value: Value) -> Value:
         """Return a value of one element without axes."""
@@ -261,7 +348,7 @@ class Lowering:
             return value
         if value.kind == "constant":
             return self.constant(value.array.reshape(()))  # type: ignore[union-attr]
-        return self._add(Value("view", self._node, (), value.dtype, "{0}.reshape(())", (value,)))
+        return self._add(Value("view", self._node, (), value.dtype, "{0}.reshape(())", (value,), strides=()))
 
     def each(self, code: str, *operands: Value, dtype: Any, shape: tuple[int, ...]) -> Value:
         """Return what is computed of each element by itself; a broadcast operand goes in small, if that is enough."""
@@ -276,18 +363,27 @@ class Lowering:
         """Return what a call writes to ``{out}``, which is none of its operands."""
         return self._add(Value("call", self._node, shape, np.dtype(dtype), code, operands))
 
-    def fresh(self, code: str, *operands: Value, shape: tuple[int, ...], dtype: Any) -> Value:
-        """Return what a call makes itself."""
-        return self._add(Value("fresh", self._node, shape, np.dtype(dtype), code, operands))
+    def fresh(
+        self,
+        code: str,
+        *operands: Value,
+        shape: tuple[int, ...],
+        dtype: Any,
+        strides: tuple[int, ...] | None = None,
+    ) -> Value:
+        """Return what a call makes itself, or what it returns of its operands."""
+        return self._add(Value("fresh", self._node, shape, np.dtype(dtype), code, operands, strides=strides))
 
     def function(self, function: Any, name: str) -> str:
         """Return the name by which the code may call a function."""
         for known, other in self.arguments.items():
             if other == function:
                 return known
-        unique, number = f"{name}_forward", 2
+        base = _NO_WORD.sub("_", name).strip("_")[:_LONGEST_NAME] or "own"
+        base = f"_{base}" if base[0].isdigit() else base
+        unique, number = f"{base}_forward", 2
         while unique in self.arguments:
-            unique, number = f"{name}_forward_{number}", number + 1
+            unique, number = f"{base}_forward_{number}", number + 1
         self.arguments[unique] = function
         return unique
 

@@ -6,6 +6,7 @@ import builtins
 import keyword
 import linecache
 import re
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,11 @@ class Plan:
         self.specs = [(value.node, value.node.name, value.shape, value.dtype) for value in lowering.given]
         self._fed = len(prepared.program.placeholders)
         self.parameters = self.given[self._fed :]
-        self._fits_any_memory = prepared.fits_any_memory
+        program = prepared.program
+        self._graph = program.graph
+        told = {dim for node in program.placeholders for dim in node.shape}
+        # Sizes that no feed tells are told at each call anew, and what needs much memory is held against what is free.
+        self._settled = prepared.fits_any_memory and told.issuperset(program.names)
         self._lowering = lowering
         self._chains = found = chains(lowering.values, lowering.fetches, threads)
         self._layout = lay_out(lowering.values, lowering.fetches, found)
@@ -62,6 +67,7 @@ class Plan:
         self.source = _Writer(lowering, found, self._layout, self._names).source(self.arguments)
         file = f"<plan of {prepared.program.graph.name[:40]!r} {id(self):x}>"
         linecache.cache[file] = (len(self.source), None, self.source.splitlines(keepends=True), file)
+        weakref.finalize(self, linecache.cache.pop, file, None)
         space: dict[str, Any] = {}
         exec(compile(self.source, file, "exec"), space)  # noqa: S102 - written here, and of nothing but numbers and names
         self._make = space["plan"]
@@ -87,7 +93,7 @@ class Plan:
 
     def fitting(self, feed: Mapping[Any, Any]) -> list[Any] | None:
         """Return the arrays of a feed in order, or None where they are not just as the plan is made for."""
-        if not self._fits_any_memory:
+        if not self._settled or self._graph.memory_budget is not None:
             return None
         arrays = []
         for node, name, shape, dtype in self.specs[: self._fed]:

@@ -86,6 +86,8 @@ class Op:
     """Whether a gradient passes; floor, comparisons and integer operations let none through."""
     elementwise: ClassVar[bool] = False
     """Whether it acts on each element by itself."""
+    in_order: ClassVar[bool] = False
+    """Whether its result is in C order, however its operands lie in memory, or `plan` sees to it."""
     folds: ClassVar[bool] = True
     """Whether a plan may compute it once and for all where its operands are constants."""
     formula: ClassVar[str] = ""

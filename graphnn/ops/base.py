@@ -218,12 +218,18 @@ def reduced(write: Any, spot: Any, ufunc: str, x: Any, axes: tuple[int, ...], ke
     last = len(x.shape) - 1
     columns = x.shape[last] if x.shape else 0
     if axes == (last,) and 2 <= columns < _SHORT and x.dtype == spot.dtype and x.size // columns >= _TALL:
-        column = [write.view(f"{{0}}[..., {i}]", x, x.shape[:-1]) for i in range(columns)]
+        column = [
+            write.view(f"{{0}}[..., {i}]", x, x.shape[:-1], lambda stand_in, i=i: stand_in[..., i])
+            for i in range(columns)
+        ]
         total = column[0]
         out = "out=" if ufunc in ("maximum", "minimum") else ""
         for other in column[1:]:
             code = f"{ufunc}({{0}}, {{1}}, {out}{{out}})"
             total = write.each(code, total, other, shape=x.shape[:-1], dtype=spot.dtype)
+        if ufunc == "add" and spot.dtype.kind == "f":  # NumPy begins with 0, and so never gives -0
+            zero = write.number(0, spot.dtype)
+            total = write.each("add({0}, {1}, {out})", total, zero, shape=x.shape[:-1], dtype=spot.dtype)
         return write.view(f"{{0}}.reshape({spot.shape})", total, spot.shape)
     over = axes[0] if len(axes) == 1 else axes
     return write.call(f"{ufunc}.reduce({{0}}, {over}, None, {{out}}, {keepdims})", x, **spot.as_keywords())

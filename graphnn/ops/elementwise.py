@@ -516,6 +516,8 @@ class Clip(Elementwise):
 
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
         (x,) = operands
+        if self.lo is None and self.hi is None:
+            return x
         if self.lo is None or self.hi is None or spot.dtype.kind != "f" or x.dtype != spot.dtype:
             return super().plan(write, spot, x)
         bounds = [write.number(bound, spot.dtype) for bound in (self.lo, self.hi)]
@@ -652,7 +654,7 @@ class Cast(Elementwise):
 
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
         (x,) = operands
-        if x.dtype == spot.dtype:
+        if x.dtype == spot.dtype and (x.whole or (x.repeats is not None and x.repeats.size == 1)):
             return x
         return write.each("copyto({out}, {0}, 'unsafe')", x, **spot.as_keywords())
 

@@ -184,6 +184,12 @@ class Getitem(Rearranging):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, x[_numpy_index(self.index)])
 
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        (x,) = operands
+        index = self.index if "..." in self.index else (*self.index, "...")  # a single element is a view, too
+        parts = [":".join("" if n is None else str(n) for n in p) if isinstance(p, tuple) else str(p) for p in index]
+        return write.view(f"{{0}}[{', '.join(parts)}]", x, spot.shape, lambda stand_in: stand_in[_numpy_index(index)])
+
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.slice_add(cotangent, self.index, inputs[0].shape)
 

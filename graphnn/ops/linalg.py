@@ -39,6 +39,13 @@ class Matmul(Multilinear):
 
     forward = np.matmul
     formula = "{0} @ {1}"
+    in_order = True
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        # A product of stacks lies as the stacks do.
+        if all(len(x.shape) < 3 or x.ordered or _is_turned(x) for x in operands):
+            return super().plan(write, spot, *operands)
+        return write.fresh("matmul({0}, {1})", *operands, **spot.as_keywords())
 
     def infer(self, x: Spec, y: Spec) -> Spec:
         refused = f"matmul cannot multiply {shown(x.shape)} by {shown(y.shape)}"
@@ -101,6 +108,14 @@ class Matmul(Multilinear):
         return cls(), (draw.array(x), draw.array(y))
 
 
+def _is_turned(x: Any) -> bool:
+    """Tell whether a planned stack is in order but for the two axes of its matrices."""
+    if x.strides is None:
+        return False
+    steps = [step for step, n in zip(x.strides[:-2], x.shape[:-2], strict=True) if n > 1]
+    return 0 not in steps and steps == sorted(steps, reverse=True)
+
+
 def _turned(x: Node) -> Node:
     return fn.swapaxes(x, -1, -2)
 
@@ -127,7 +142,7 @@ class Transpose(Rearranging):
 
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
         (x,) = operands
-        return write.view(f"{{0}}.transpose({self._order(len(x.shape))})", x, spot.shape)
+        return write.view(f"{{0}}.transpose({self._order(len(x.shape))})", x, spot.shape, self.forward)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         order = self._order(cotangent.ndim)
@@ -263,6 +278,17 @@ class Einsum(Multilinear):
             dtype = np.result_type(*arrays)
             arrays = tuple(x.astype(dtype, copy=False) for x in arrays)
         return np.einsum(self.subscripts, *arrays, out=out, optimize=several)
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
+        # An out= might change the order in which it adds up, and what comes out may lie otherwise than in C order.
+        strides = None
+        if len(operands) < 3 and all(x.ordered for x in operands):
+            tiny = np.asarray(self.forward(*[x.stand_in(2) for x in operands]))
+            if tiny.flags.c_contiguous:
+                strides = np.empty(spot.shape, spot.dtype).strides
+        code = f"asarray({write.function(self.forward, self.name)}({slots}))"
+        return write.fresh(code, *operands, strides=strides, **spot.as_keywords())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         terms, right = self._terms()

@@ -255,6 +255,12 @@ class ProdOthers(Op):
         result = np.moveaxis(before * after, -1, self.axis)
         return into(out, result)
 
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        if axis_of(self.name, self.axis, len(spot.shape)) == len(spot.shape) - 1:
+            return super().plan(write, spot, *operands)
+        # Its result does not lie in C order.
+        return write.fresh(f"{write.function(self.forward, self.name)}({{0}})", *operands, **spot.as_keywords())
+
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         axis = axis_of(self.name, self.axis, len(index))
         others = np.arange(operands[0].shape[axis]) != index[axis]

@@ -26,6 +26,7 @@ class Reshape(Rearranging):
 
     shape: Any
     sized = ("shape",)
+    in_order = True
     formula = "reshape({0}, {shape})"
 
     def __post_init__(self) -> None:
@@ -47,7 +48,13 @@ class Reshape(Rearranging):
 
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
         (x,) = operands
-        return write.view(f"{{0}}.reshape({spot.shape})", x, spot.shape) if x.whole else super().plan(write, spot, x)
+        code = f"{{0}}.reshape({spot.shape})"
+        if x.whole:
+            return write.view(code, x, spot.shape)
+        try:  # whether a view can show it in this shape
+            return write.view(code, x, spot.shape, lambda stand_in: np.reshape(stand_in, spot.shape, copy=False))
+        except ValueError:
+            return super().plan(write, spot, x)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.reshape(cotangent, inputs[0].shape)
@@ -111,8 +118,9 @@ class ExpandDims(Rearranging):
 
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
         (x,) = operands
-        code = f"{{0}}.reshape({spot.shape})" if x.whole else f"expand_dims({{0}}, {self._axes(len(x.shape))})"
-        return write.view(code, x, spot.shape)
+        if x.whole:
+            return write.view(f"{{0}}.reshape({spot.shape})", x, spot.shape)
+        return write.view(f"expand_dims({{0}}, {self._axes(len(x.shape))})", x, spot.shape, self.forward)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.squeeze(cotangent, self._axes(inputs[0].ndim))
@@ -149,8 +157,9 @@ class Squeeze(Rearranging):
 
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
         (x,) = operands
-        code = f"{{0}}.reshape({spot.shape})" if x.whole else f"{{0}}.squeeze({self._axes(len(x.shape))})"
-        return write.view(code, x, spot.shape)
+        if x.whole:
+            return write.view(f"{{0}}.reshape({spot.shape})", x, spot.shape)
+        return write.view(f"{{0}}.squeeze({self._axes(len(x.shape))})", x, spot.shape, self.forward)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.expand_dims(cotangent, self._axes(inputs[0].ndim))
@@ -192,6 +201,7 @@ class BroadcastTo(Rearranging):
 
     shape: Any
     sized = ("shape",)
+    folds = False
     formula = "broadcast({0}, {shape})"
 
     def __post_init__(self) -> None:
@@ -261,9 +271,7 @@ class SumTo(Linear):
         (x,) = operands
         axes = self._over(x.shape)
         if not axes:
-            return (
-                write.view(f"{{0}}.reshape({spot.shape})", x, spot.shape) if x.whole else super().plan(write, spot, x)
-            )
+            return x
         kept = tuple(1 if i in axes else size for i, size in enumerate(x.shape))
         total = reduced(write, type(spot)(kept, spot.dtype), "add", x, axes, keepdims=True)
         return total if kept == spot.shape else write.view(f"{{0}}.reshape({spot.shape})", total, spot.shape)
@@ -540,6 +548,12 @@ class Flip(Rearranging):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.flip(x, self.axis))
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        (x,) = operands
+        axes = axes_of(self.name, self.axis, len(x.shape))
+        index = ", ".join("::-1" if axis in axes else ":" for axis in range(len(x.shape)))
+        return write.view(f"{{0}}[{index}]", x, spot.shape, self.forward) if x.shape else x
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.flip(cotangent, self.axis)

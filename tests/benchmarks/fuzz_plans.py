@@ -1,0 +1,71 @@
+"""Compare plans with the interpreter, to the bit: random graphs with gradients and updates, and every operation.
+
+    python tests/benchmarks/fuzz_plans.py [--graphs 10000] [--draws 1000] [--seed 0] [--first 0]
+
+Each operation is drawn so often, its operands in every way that a plan could take them. The exit status says whether
+all is well.
+"""
+
+import argparse
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from test_ops import OPS
+from test_plan_conformance import op_differences, random_graph_differences
+
+_MOST_TOLD = 3
+"""Of each kind."""
+
+
+def main() -> int:
+    """Run the comparison; the exit status says whether all is well."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--graphs", type=int, default=10_000)
+    parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first graph and draw")
+    settings = parser.parse_args()
+    start = time.perf_counter()
+    wrong: Counter[str] = Counter()
+    compared: Counter[str] = Counter()
+
+    def compare(kind: str, number: int, differences: Callable[[], list[str] | None]) -> None:
+        try:
+            found = differences()
+        except Exception:  # noqa: BLE001 - told, and the next one compared
+            found = [traceback.format_exc()]
+        compared[kind] += found is not None
+        if found:
+            wrong[kind] += 1
+            if wrong[kind] <= _MOST_TOLD:
+                sys.stdout.write(f"{kind} {number}:\n  " + "\n  ".join(found) + "\n")
+
+    for number in range(settings.first, settings.first + settings.graphs):
+        compare("graph", number, lambda number=number: random_graph_differences(settings.seed, number))
+    for cls in OPS:
+        for number in range(settings.first, settings.first + settings.draws):
+            rng = np.random.default_rng([number, 7 + settings.seed])
+            compare(cls.name, number, lambda cls=cls, rng=rng: op_differences(cls, rng))
+
+    bad, graphs = wrong.total(), compared.pop("graph", 0)
+    rare = [name for name, count in compared.items() if count < 0.3 * settings.draws]
+    sys.stdout.write(
+        f"{graphs:,} graphs: {wrong.pop('graph', 0)} mismatches\n"
+        f"{compared.total():,} draws of {len(compared)} operations: {wrong.total()} mismatches"
+        f"{''.join(f', {name} {count}' for name, count in wrong.items())}\n"
+        f"operations that could often not be built: {', '.join(rare) or 'none'}\n"
+        f"{time.perf_counter() - start:.0f} s\n"
+    )
+    return int(bool(bad or rare))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,368 @@
+"""Plan against interpreter, to the bit: every operation, and random graphs with gradients and updates.
+
+`benchmarks/fuzz_plans.py` compares many more of both.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from random_graphs import build, random_graph
+from test_ops import OPS
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.execute import blocks, lowering
+from graphnn.graph import Op
+from graphnn.ops import base, elementwise
+from graphnn.testing import Draw
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+FLOATS = ["float64", "float64", "float32", "float32", "float16"]
+DTYPES = [*FLOATS, "int64", "int32", "int8", "uint8", "bool"]
+SPECIAL = [0.0, -0.0, -0.0, 1.0, np.nan, np.inf, -np.inf]
+
+
+# --- what is compared -------------------------------------------------------------------------------------------
+
+
+def bits(array: Array) -> tuple[Any, ...]:
+    """Return all of an array that counts; every NaN is one."""
+    plain = np.where(np.isnan(array), np.asarray(np.nan, array.dtype), array) if array.dtype.kind == "f" else array
+    return array.shape, array.dtype, np.ascontiguousarray(plain).tobytes()
+
+
+class Outcome(NamedTuple):
+    """What a call has come to: results and the state after it, or the error."""
+
+    results: tuple[Any, ...]
+    state: tuple[Any, ...]
+    error: tuple[Any, ...] | None
+
+    def against(self, other: "Outcome", names: Sequence[str]) -> list[str]:
+        """Return what differs."""
+        if self.error != other.error:
+            return [f"error {self.error} against {other.error}"]
+        pairs = zip((*names, *self.state), (*self.results, *self.state), (*other.results, *other.state), strict=False)
+        return [f"{name}: {_shown(a)} against {_shown(b)}" for name, a, b in pairs if a != b]
+
+
+def _shown(found: tuple[Any, ...]) -> str:
+    if len(found) != 3:
+        return str(found)
+    shape, dtype, data = found
+    return f"{shape} {dtype} {np.frombuffer(data, dtype).reshape(shape).tolist()}"[:400]
+
+
+def outcome(step: gn.execute.compiled.Compiled, feed: Mapping[Any, Any]) -> Outcome:
+    """Return what a call comes to, warnings aside."""
+    results: tuple[Any, ...] = ()
+    error = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gn.errors.GraphnnWarning)
+        try:
+            results = tuple(bits(result) for result in step(feed))
+        except gn.GraphnnError as raised:
+            stopped = raised.stopped
+            place = stopped.prepared.program.order[stopped.place].name if hasattr(stopped, "place") else None
+            error = type(raised), str(raised), place
+    state = tuple((node.name, *bits(value)) for node, value in step.graph.state.items())
+    return Outcome(results, state, error)
+
+
+def differences(
+    fetches: Sequence[gn.Node],
+    feeds: Sequence[Mapping[Any, Any]],
+    updates: Mapping[gn.Node, gn.Node] | None = None,
+    threads: int = 1,
+) -> list[str]:
+    """Return where a plan differs from the interpreter, over calls one after the other."""
+    fetches = list(fetches)
+    graph = fetches[0].graph
+    before = dict(graph.state)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gn.errors.GraphnnWarning)
+        one, other = gn.compile(fetches, updates, "interpreter"), gn.compile(fetches, updates, threads=threads)
+    right = [outcome(one, feed) for feed in feeds]
+    graph.state.clear()
+    graph.state.update(before)
+    names = [node.name for node in fetches]
+    told = []
+    for number, (feed, expected) in enumerate(zip(feeds, right, strict=True)):
+        told += [f"call {number}: {line}" for line in expected.against(outcome(other, feed), names)]
+        if told:
+            break
+    return told
+
+
+@contextmanager
+def small_is_large() -> Iterator[None]:
+    """Let what a plan does with large arrays happen with small ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(elementwise, "_FEW", 3)
+        patch.setattr(lowering, "_FEW", 2)
+        patch.setattr(lowering, "_SPREAD", 12)
+        patch.setattr(base, "_TALL", 1)
+        patch.setattr(blocks, "LARGE", 16)
+        patch.setattr(blocks, "BLOCK", 24)
+        yield
+
+
+# --- feeds ------------------------------------------------------------------------------------------------------
+
+
+def laid_out(array: Array, way: int) -> Any:
+    """Return the same numbers in another layout, or a list of them."""
+    if way == 1:
+        return np.array(array, order="F")
+    if way == 2 and array.ndim:
+        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+        wide[..., ::2] = array
+        return wide[..., ::2]
+    if way == 3:
+        return np.flip(np.flip(array).copy())
+    if way == 4:
+        array = array.copy()
+        array.flags.writeable = False
+    if way == 5:
+        return array.astype(array.dtype.newbyteorder(">"))
+    if way == 6 and array.size:
+        return np.broadcast_to(array.flat[0], array.shape)
+    if way == 7:
+        raw = np.zeros(array.nbytes + 1, np.uint8)
+        odd = raw[1:].view(array.dtype).reshape(array.shape)
+        odd[...] = array
+        return odd
+    return array
+
+
+def wild(rng: np.random.Generator, array: Array) -> Array:
+    """Return the array with some special values put in."""
+    if array.dtype.kind != "f" or not array.size:
+        return array
+    array = array.copy()
+    for _ in range(int(rng.integers(1, 4))):
+        array.flat[rng.integers(array.size)] = rng.choice(SPECIAL)
+    return array if rng.random() < 0.8 else np.full_like(array, rng.choice(SPECIAL))
+
+
+# --- random graphs ----------------------------------------------------------------------------------------------
+
+
+def drawn_step(seed: int, number: int) -> tuple[list[gn.Node], list[dict[Any, Any]], dict[gn.Node, gn.Node] | None]:
+    """Draw fetches, feeds for three calls, and updates or none."""
+    rng = np.random.default_rng([seed, number])
+    dtype = rng.choice(["float64", "float64", "float32", "float16"])
+    recipe = random_graph(rng, dtype=dtype)
+    graph = gn.Graph(dtype=dtype)
+    built = build(recipe, graph)
+    fetches = [built.result]
+    updates: dict[gn.Node, gn.Node] | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gn.errors.GraphnnWarning)
+        gradients = gn.grad(built.result, built.inputs)
+        if graph.parameters and rng.random() < 0.6:
+            make = [
+                lambda: nn.SGD(0.1),
+                lambda: nn.SGD(0.1, momentum=0.9),
+                lambda: nn.Adam(0.01),
+                lambda: nn.AdamW(0.01, clip_norm=1.0),
+                lambda: nn.RMSProp(0.01, clip_value=0.5),
+            ]
+            updates = make[rng.integers(len(make))]().updates(built.result)
+    if rng.random() < 0.8:
+        fetches += list(gradients)
+    others = [node for node in graph if rng.random() < 0.15]
+    fetches += others
+    fetches += fetches[:1] if rng.random() < 0.1 else []
+    feeds: list[dict[Any, Any]] = []
+    for call in range(3):
+        feed: dict[Any, Any] = {}
+        for node, value in built.feed.items():
+            given = (
+                value
+                if call == 0 or rng.random() < 0.3
+                else np.asarray(rng.permutation(value.ravel())).reshape(value.shape)
+            )
+            given = wild(rng, given) if call == 1 and rng.random() < 0.5 else given
+            feed[node if rng.random() < 0.7 else node.name] = laid_out(given, int(rng.integers(0, 9)))
+        feeds.append(feed)
+    return fetches, feeds, updates
+
+
+def random_graph_differences(seed: int, number: int) -> list[str]:
+    """Return where the plan of a random graph differs from the interpreter."""
+    fetches, feeds, updates = drawn_step(seed, number)
+    if number % 2:
+        with small_is_large():
+            return differences(fetches, feeds, updates, threads=1 + number % 3)
+    return differences(fetches, feeds, updates)
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_plans_of_random_graphs_are_the_interpreter_to_the_bit(part: int) -> None:
+    for number in range(100 * part, 100 * (part + 1)):
+        assert not random_graph_differences(0, number), f"graph {number}"
+
+
+# --- every operation --------------------------------------------------------------------------------------------
+
+
+class Mixed(Draw):
+    """Draws of many dtypes, with special values."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        super().__init__(rng)
+        self.main = np.dtype(self.choice(DTYPES))
+        self.wild = self.integer(0, 2) == 0
+        self.larger = self.integer(0, 3) == 0
+
+    def shape(self, min_ndim: int = 0, max_ndim: int = 3, min_side: int = 0, max_side: int = 4) -> tuple[int, ...]:
+        shape = super().shape(min_ndim, max_ndim, min_side, max_side)
+        # Sums of eight and more are added up by pairs.
+        return tuple(side + self.choice([0, 0, 9]) if side else side for side in shape) if self.larger else shape
+
+    def array(self, shape: Sequence[int], lo: float = -3.0, hi: float = 3.0) -> Array:
+        self.dtype = self.main if self.integer(0, 4) else np.dtype(self.choice(DTYPES))
+        array = super().array(shape, lo, hi)
+        return wild(self.rng, array) if self.wild else array
+
+    def integers(self, shape: Sequence[int], lo: int, hi: int) -> Array:
+        dtype = self.choice(["int64", "int64", "int32", "int8", *(["uint8", "uint64"] if lo >= 0 else [])])
+        return super().integers(shape, lo, hi).astype(dtype)
+
+
+class Stage:
+    """A graph in which operands come in every way that a plan could take them."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.graph = gn.Graph()
+        self.feed: dict[Any, Array] = {}
+        self.kept: list[gn.Node] = []
+        """What is read once more, after the operation."""
+
+    def fed(self, array: Array) -> gn.Node:
+        node = self.graph.placeholder(f"p{len(self.feed)}", array.shape, array.dtype)
+        self.feed[node] = array
+        return node
+
+    def computed(self, array: Array) -> gn.Node:
+        """Return a node that a plan writes to the arena."""
+        node = self.fed(array)
+        for _ in range(2):
+            node = gn.logical_not(node) if array.dtype.kind == "b" else gn.subtract(0, node)
+        return node
+
+    def operand(self, array: Array, plainly: bool) -> gn.Node:
+        """Return a node whose value is the array, or a slice of it repeated."""
+        way = int(self.rng.integers(0, 13)) if not plainly else int(self.rng.integers(0, 3))
+        source = self.computed if self.rng.random() < 0.6 else self.fed
+        if way == 0:
+            return self.fed(array)
+        if way == 1:
+            return self.graph.constant(array)
+        if way == 2:
+            return self.graph.parameter(f"w{len(self.graph)}", array)
+        if way == 3:
+            node = self.computed(array)
+            self.kept.append(node)
+            return node
+        if way in (4, 5):
+            order = tuple(int(axis) for axis in self.rng.permutation(array.ndim))
+            turned = np.array(np.transpose(array, np.argsort(order)), order="C")
+            return gn.transpose(source(turned), order)
+        if way == 6 and array.ndim:
+            wide = np.repeat(array, 2, axis=0)
+            return source(wide)[::2]
+        if way == 7 and array.ndim:
+            wide = np.concatenate([array, array], -1)
+            return source(wide)[..., array.shape[-1] :]
+        if way == 8:
+            return gn.flip(source(np.array(np.flip(array), order="C")))
+        if way == 9:
+            return gn.reshape(source(array.reshape(-1)), array.shape)
+        if way in (10, 11) and array.ndim and array.size:
+            axis = int(self.rng.integers(array.ndim))
+            one = np.take(array, [0], axis)
+            return gn.broadcast_to(source(one) if way == 10 else self.graph.constant(one), array.shape)
+        return self.computed(array)
+
+
+def op_differences(cls: type[Op], rng: np.random.Generator) -> list[str] | None:
+    """Return where a plan with one operation differs from the interpreter; None where it cannot be built."""
+    draw = Mixed(rng)
+    op, arrays = cls.samples(draw)
+    stage = Stage(rng)
+    plainly = rng.random() < 0.15
+    operands = [stage.operand(np.asarray(array), plainly) for array in arrays]
+    if len(operands) > 1 and operands[0].spec == operands[-1].spec and rng.random() < 0.1:
+        operands[-1] = operands[0]
+    try:
+        node = op(*operands, graph=stage.graph)
+    except gn.GraphnnError:
+        return None
+    fetches = [node] if rng.random() < 0.4 else []
+    fetches += stage.kept
+    after = node
+    if node.dtype.kind == "f":
+        after = node * 1.5 if rng.random() < 0.5 else gn.sin(node)
+        loss = gn.sum(after * gn.cos(after)) if rng.random() < 0.5 else gn.sum(after, axis=0 if after.ndim else None)
+        fetches += [loss]
+        inputs = [p for p in (*stage.feed, *stage.graph.parameters) if p.dtype.kind == "f"]
+        if inputs and rng.random() < 0.5:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", gn.errors.GraphnnWarning)
+                fetches += gn.grad(gn.sum(loss), inputs)
+    else:
+        fetches += [gn.equal(node, 1), gn.sum(node)]
+    feeds = [{n: laid_out(a, int(rng.integers(0, 9))) for n, a in stage.feed.items()} for _ in range(2)]
+    if rng.random() < 0.5:
+        with small_is_large():
+            return differences(fetches, feeds)
+    return differences(fetches, feeds)
+
+
+@pytest.mark.parametrize("cls", OPS, ids=lambda cls: cls.name)
+def test_a_plan_of_each_operation_is_the_interpreter_to_the_bit(cls: type[Op]) -> None:
+    compared = 0
+    for number in range(60):
+        found = op_differences(cls, np.random.default_rng([number, 7]))
+        assert not found, f"draw {number}: {found}"
+        compared += found is not None
+    assert compared > 20
+
+
+LARGE = [cls for cls in OPS if cls.elementwise or issubclass(cls, gn.ops.reduce.Folding)]
+
+
+@pytest.mark.parametrize("cls", LARGE, ids=lambda cls: cls.name)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "bool"])
+def test_large_arrays_are_the_interpreters_to_the_bit(cls: type[Op], dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    op, operands = cls.samples(Draw(rng))
+    graph = gn.Graph()
+    shape = (301, 257)  # of more than one block
+    nodes, feed = [], {}
+    for i in range(len(operands)):
+        array = Draw(rng, dtype).array(shape, 0.25, 3.0)
+        if array.dtype.kind == "f":
+            array[rng.random(shape) < 0.05] *= -1
+            array[rng.random(shape) < 0.05] = rng.choice(SPECIAL)
+            array[rng.random(shape) < 0.05] = rng.choice(SPECIAL)
+        if array.dtype.kind == "i" and op.name in ("power", "floor_divide", "remainder"):
+            array = np.abs(array) + 1
+        node = graph.placeholder(f"p{i}", shape, array.dtype)
+        feed[node] = array
+        nodes.append(node if i else gn.absolute(node) if array.dtype.kind == "f" else node)
+    try:
+        node = op(*nodes)
+    except gn.GraphnnError:
+        return
+    after = gn.cast(node, "float64") if node.dtype.kind != "f" else node
+    fetches = [node, gn.sum(gn.sin(after * 1.5) + after), gn.sum(gn.tanh(after), -1)]
+    assert not differences(fetches, [feed, feed])
