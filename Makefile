@@ -3,7 +3,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
+BENCH  ?= $(VENV)/bench
+QUIET  := --disable-pip-version-check --quiet --no-input
+PIP    := $(BIN)/python -m pip $(QUIET)
 
 # Arguments for pytest: make test ARGS="-k floors"
 ARGS ?=
@@ -11,19 +13,22 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint format types docs bench clean distclean
+.PHONY: help demo test lint format types docs bench bench-quick bench-scale clean distclean
 
 help:
-	@echo "make demo       run the demo: build, evaluate and draw a network"
-	@echo "make test       run the tests            (ARGS=... is handed to pytest)"
-	@echo "make bench      run the benchmarks       (likewise)"
-	@echo "make lint       check style and format"
-	@echo "make format     mend style and format where a tool can"
-	@echo "make types      check types"
-	@echo "make docs       build the documentation into docs/_build/html"
-	@echo "make clean      remove what the above have made; distclean removes .venv too"
+	@echo "make demo         run the demo: build, evaluate and draw a network"
+	@echo "make test         run the tests            (ARGS=... is handed to pytest)"
+	@echo "make bench        time a training step in graphnn and in other engines; rewrites docs/benchmarks.md"
+	@echo "make bench-quick  the same with NumPy and HIPS autograd only; writes nothing"
+	@echo "make bench-scale  run the benchmarks that are tests: a million nodes   (ARGS=... is handed to pytest)"
+	@echo "make lint         check style and format"
+	@echo "make format       mend style and format where a tool can"
+	@echo "make types        check types"
+	@echo "make docs         build the documentation into docs/_build/html"
+	@echo "make clean        remove what the above have made; distclean removes .venv too"
 	@echo
-	@echo "PYTHON=...      the interpreter .venv is made with (3.11 or later; default: python3)"
+	@echo "PYTHON=...        the interpreter .venv is made with (3.11 or later; default: python3)"
+	@echo "BENCH=...         the environment that the other engines are installed into (default: .venv/bench)"
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/graphnn demo
@@ -31,7 +36,15 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest $(ARGS)
 
-bench: $(VENV)/test.stamp
+bench: $(BENCH)/bench.stamp
+	@$(BENCH)/bin/python tests/benchmarks/training_step.py --json docs/benchmarks/training_step.json $(ARGS)
+	@$(BENCH)/bin/python tests/benchmarks/costs.py --json docs/benchmarks/costs.json
+	@$(BENCH)/bin/python tests/benchmarks/report.py
+
+bench-quick: $(VENV)/test.stamp
+	@$(BIN)/python tests/benchmarks/training_step.py --quick $(ARGS)
+
+bench-scale: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest tests/benchmarks --override-ini "norecursedirs=.*" $(ARGS)
 
 lint: $(VENV)/lint.stamp
@@ -80,6 +93,18 @@ $(VENV)/lint.stamp: pyproject.toml $(VENV)/made.stamp
 $(VENV)/docs.stamp: pyproject.toml $(VENV)/made.stamp
 	@echo "Installing graphnn and Sphinx ..."
 	@$(PIP) install --editable ".[dot]" --group docs
+	@touch $@
+
+# What cannot be installed gets a row that says so.
+$(BENCH)/bench.stamp: pyproject.toml $(VENV)/made.stamp
+	@test -x $(BENCH)/bin/python || "$(PYTHON)" -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip $(QUIET) install --upgrade "pip>=25.1"
+	@echo "Installing graphnn and the engines it is compared with ..."
+	@$(BENCH)/bin/python -m pip $(QUIET) install --editable ".[plot]"
+	@$(BENCH)/bin/python -m pip $(QUIET) install --group bench || \
+	  $(BENCH)/bin/python tests/benchmarks/engines/wanted.py | while read -r engine; do \
+	    $(BENCH)/bin/python -m pip $(QUIET) install "$$engine" || echo "not installed: $$engine" >&2; \
+	  done
 	@touch $@
 
 clean:

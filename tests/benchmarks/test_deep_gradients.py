@@ -1,6 +1,6 @@
 """What the gradient of a million nodes costs, figures printed and held to their limits.
 
-``make bench ARGS="tests/benchmarks/test_deep_gradients.py -s"``.
+``make bench-scale ARGS="tests/benchmarks/test_deep_gradients.py -s"``.
 """
 
 import pytest

@@ -1,7 +1,7 @@
 """What a million nodes cost: each chain in a process of its own, its figures printed and held to their limits.
 
-``make bench`` runs these; they take minutes and gigabytes, and so are not among the tests. To read the figures:
-``make bench ARGS="tests/benchmarks/test_scale.py -s"``.
+``make bench-scale`` runs these; they take minutes and gigabytes, and so are not among the tests. To read the figures:
+``make bench-scale ARGS="tests/benchmarks/test_scale.py -s"``.
 """
 
 import json

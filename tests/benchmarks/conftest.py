@@ -1,0 +1,3 @@
+"""What lies here and is no test: modules that import engines which may not be installed."""
+
+collect_ignore = ["engines"]

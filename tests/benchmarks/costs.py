@@ -1,0 +1,308 @@
+"""Time what a training step alone does not show: chains, single nodes, feeds, depth, compiling, a whole training.
+
+    python tests/benchmarks/costs.py [chains nodes feed depth batch spiral] [--json FILE] [--quick]
+
+Each measurement is a process of its own, held to one core and one thread. What is compared within one is timed in turn,
+round after round, and the least time counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import measure
+import numpy as np
+from engines import ENGINES, with_start
+from measure import told
+
+import graphnn as gn
+from graphnn import nn
+
+Rows = list[dict[str, Any]]
+
+
+def chains(quick: bool) -> Rows:
+    """Twenty elementwise operations on a million float32, cheap ones, and with four tanh among them."""
+    count = 10**5 if quick else 10**6
+    x = np.random.default_rng(0).standard_normal(count).astype(np.float32)
+    rows = []
+    for title, last_numpy, last in (("20 cheap ones", np.maximum, gn.maximum), ("4 of them tanh", np.tanh, gn.tanh)):
+        more = (0,) if last is gn.maximum else ()
+        given = gn.Graph("chain", dtype=np.float32).placeholder("x", ("n",))
+        h = given
+        for _ in range(4):
+            h = last(gn.absolute(h * 0.9 + 0.5) - 0.25, *more)
+        compiled = gn.compile(h)
+        out = np.empty_like(x)
+
+        def temporaries(last: Any = last_numpy, more: Any = more) -> Any:
+            h = x
+            for _ in range(4):
+                h = last(np.abs(h * 0.9 + 0.5) - 0.25, *more)
+            return h
+
+        def in_place(last: Any = last_numpy, more: Any = more, out: Any = out) -> Any:
+            h = x
+            for _ in range(4):
+                np.multiply(h, 0.9, out=out)
+                np.add(out, 0.5, out=out)
+                np.abs(out, out=out)
+                np.subtract(out, 0.25, out=out)
+                h = last(out, *more, out=out)
+            return h
+
+        def planned(compiled: Any = compiled, given: Any = given) -> Any:
+            return compiled({given: x})
+
+        assert np.array_equal(temporaries(), planned())
+        assert np.array_equal(temporaries(), in_place())
+        times = measure.in_turn({"temporaries": temporaries, "in place": in_place, "plan": planned})
+        rows.append(
+            {
+                "20 operations on 10⁶ float32": title,
+                "NumPy, ms": times["temporaries"] * 1e3,
+                "NumPy with `out=`, ms": times["in place"] * 1e3,
+                "graphnn's plan, ms": times["plan"] * 1e3,
+                "plan / NumPy": times["plan"] / times["temporaries"],
+            }
+        )
+    return rows
+
+
+def nodes(quick: bool) -> Rows:
+    """A thousand nodes on small arrays: what a node costs above the call of NumPy that it is."""
+    count, rng = 1000, np.random.default_rng(0)
+    x = rng.standard_normal(16)
+    given = gn.Graph("nodes").placeholder("x", (16,))
+    made, lines = [given], []
+    for i in range(1, count + 1):
+        other = int(rng.integers(max(0, i - 20), i))
+        kind = ("maximum", "subtract", "tanh")[i % 3]
+        operands = (i - 1,) if kind == "tanh" else (i - 1, other)
+        made.append(getattr(gn, kind)(*[made[operand] for operand in operands]))
+        lines.append(f"    {kind}({', '.join(f'h{operand}' for operand in operands)}, out=h{i})\n")
+    outs = [x, *np.empty((count, 16))]
+    names = ", ".join(f"h{i}" for i in range(count + 1))
+    space: dict[str, Any] = {"maximum": np.maximum, "subtract": np.subtract, "tanh": np.tanh}
+    exec(f"def make({names}):\n  def bare():\n{''.join(lines)}    return h{count}\n  return bare", space)  # noqa: S102
+    bare: Callable[[], Any] = space["make"](*outs)
+    planned, interpreted = gn.compile(made[-1]), gn.compile(made[-1], backend="interpreter")
+    functions = {
+        "NumPy with `out=`": bare,
+        "graphnn's plan": lambda: planned({given: x}),
+        "graphnn's interpreter": lambda: interpreted({given: x}),
+    }
+    assert all(np.array_equal(function(), bare()) for function in functions.values())
+    times = measure.in_turn(functions, rounds=3 if quick else 7)
+    return [
+        {
+            "1,000 nodes of 16 numbers": name,
+            "µs a node": seconds / count * 1e6,
+            "above the bare calls, µs": (seconds - times["NumPy with `out=`"]) / count * 1e6,
+        }
+        for name, seconds in times.items()
+    ]
+
+
+def feed(quick: bool) -> Rows:
+    """A call that computes next to nothing, fed ten arrays: the check of the feed."""
+    g = gn.Graph("feed")
+    given = [g.placeholder(f"x{i}", ("batch", 4)) for i in range(10)]
+    total = given[0]
+    for node in given[1:]:
+        total = total + node
+    arrays = [np.ones((8, 4)) for _ in given]
+    compiled = gn.compile(total)
+    by_node, by_name = dict(zip(given, arrays, strict=True)), {f"x{i}": array for i, array in enumerate(arrays)}
+    plan = compiled.plan(by_node)
+    functions = {
+        "the plan alone": lambda: plan(*arrays),
+        "a call, fed by node": lambda: compiled(by_node),
+        "a call, fed by name": lambda: compiled(by_name),
+    }
+    times = measure.in_turn(functions, rounds=3 if quick else 7)
+    alone = times["the plan alone"]
+    return [
+        {"ten arrays": name, "µs": seconds * 1e6, "above the plan, µs": (seconds - alone) * 1e6}
+        for name, seconds in times.items()
+    ]
+
+
+def depth(quick: bool) -> Rows:
+    """Networks of 2 to 1,000 layers: the time of a layer, and of making them."""
+    rows = []
+    for layers in (2, 2, 10, 100) if quick else (2, 2, 10, 100, 1000):
+        X, y = np.random.default_rng(0).standard_normal((32, 32)), np.arange(32) % 3
+        start = time.perf_counter()
+        g = gn.Graph("deep")
+        x, labels = g.placeholder("x", ("batch", 32)), g.placeholder("labels", ("batch",), dtype=np.int64)
+        h, rng = x, np.random.default_rng(0)
+        for _ in range(layers - 1):
+            h = nn.ReLU()(nn.Dense(32, weight_init=nn.init.he_normal(), rng=rng)(h))
+        loss = nn.softmax_crossentropy(nn.Dense(3, rng=rng)(h), labels)
+        built = time.perf_counter()
+        updates = nn.SGD(1e-6).updates(loss)
+        differentiated = time.perf_counter()
+        compiled = gn.compile(loss, updates=updates)
+        compiled({x: X, labels: y})
+        first = time.perf_counter()
+        times = measure.in_turn({"step": lambda c=compiled, x=x, y=y, X=X, labels=labels: c({x: X, labels: y})})
+        scheduled = len(gn.schedule([loss, *updates.values()]))
+        rows.append(
+            {
+                "layers of 32, batch of 32": layers,
+                "nodes": scheduled,
+                "a step, ms": times["step"] * 1e3,
+                "a layer, µs": times["step"] / layers * 1e6,
+                "building, ms": (built - start) * 1e3,
+                "gradient and updates, ms": (differentiated - built) * 1e3,
+                "first call, ms": (first - differentiated) * 1e3,
+                "first call, µs a node": (first - differentiated - times["step"]) / scheduled * 1e6,
+            }
+        )
+    return rows[1:]  # the first one also paid for what is made once in a process
+
+
+def compiling(quick: bool) -> Rows:
+    """The step of the spiral's network, made anew several times: what each stage takes before the first loss."""
+    X, y = gn.datasets.spiral(100, classes=3, seed=0)
+    stages: dict[str, float] = {}
+    for _ in range(5 if quick else 25):
+        marks = [time.perf_counter()]
+        g = gn.Graph("spiral")
+        x, labels = g.placeholder("x", ("batch", 2)), g.placeholder("labels", ("batch",), dtype=np.int64)
+        network = nn.Sequential(nn.Dense(64), nn.ReLU(), nn.Dense(3))
+        loss = nn.softmax_crossentropy(network(x), labels)
+        marks.append(time.perf_counter())
+        updates = nn.SGD(1.0).updates(loss)
+        marks.append(time.perf_counter())
+        compiled = gn.compile(loss, updates=updates)
+        compiled.plan({x: X, labels: y})
+        marks.append(time.perf_counter())
+        compiled({x: X, labels: y})
+        marks.append(time.perf_counter())
+        names = ("building the graph", "gradient and updates", "compiling", "the first call after it")
+        for name, before, after in zip(names, marks, marks[1:], strict=False):
+            stages[name] = min(stages.get(name, float("inf")), after - before)
+    return [{"the spiral's step, 300×2→64→3": name, "ms": seconds * 1e3} for name, seconds in stages.items()]
+
+
+def batch(quick: bool) -> Rows:
+    """The spiral's network on batches of 1 to 100,000 rows: the time of a row."""
+    rows = []
+    names = ("numpy", "numpy-out", "plan")
+    for count in [10**power for power in range(5 if quick else 6)]:
+        rng = np.random.default_rng(0)
+        X, labels = rng.standard_normal((count, 2)).astype(np.float32), rng.integers(0, 3, count)
+        problem = with_start(X, labels, 64, 3, 0.1, rng)
+        times = measure.in_turn({name: ENGINES[name].load()(problem).step for name in names}, rounds=5)
+        row: dict[str, Any] = {"rows of 2→64→3, float32": count}
+        row |= {f"{ENGINES[name].label}, µs": times[name] * 1e6 for name in names}
+        rows.append(
+            row | {"plan / NumPy": times["plan"] / times["numpy"], "plan, ns a row": times["plan"] / count * 1e9}
+        )
+    return rows
+
+
+def trained(engine: str, steps: int) -> Rows:
+    """Train the spiral's network of 100 hidden units, with an engine."""
+    X, labels = gn.datasets.spiral(100, classes=3, seed=0)
+    X = X.astype(np.float32)
+    training = ENGINES[engine].load()(with_start(X, labels, 100, 3, 1.0, np.random.default_rng(0)))
+    start = time.perf_counter()
+    for _ in range(steps):
+        loss = training.step()
+    seconds = time.perf_counter() - start
+    w1, b1, w2, b2 = training.parameters()
+    right = np.argmax(np.maximum(X @ w1 + b1, 0) @ w2 + b2, axis=1) == labels
+    return [{"engine": engine, "seconds": seconds, "loss": loss, "accuracy": float(right.mean())}]
+
+
+def spiral(quick: bool) -> Rows:
+    """The spiral, trained for 10,000 steps on all 300 points, by several engines in turn."""
+    steps = 1000 if quick else 10_000
+    engines = [name for name in ("numpy", "numpy-out", "plan", "interpreter", "torch") if not ENGINES[name].missing()]
+    best: dict[str, dict[str, Any]] = {}
+    for _ in range(1 if quick else 3):
+        for engine in engines:
+            (found,) = _apart(f"trained:{engine}:{steps}")
+            if engine not in best or found["seconds"] < best[engine]["seconds"]:
+                best[engine] = found
+    return [
+        {
+            f"{steps:,} steps on the spiral, 300×2→100→3, float32": ENGINES[engine].label,
+            "s": found["seconds"],
+            "last loss": found["loss"],
+            "accuracy, %": found["accuracy"] * 100,
+        }
+        for engine, found in best.items()
+    ]
+
+
+MEASURED: dict[str, Callable[[bool], Rows]] = {
+    "chains": chains,
+    "nodes": nodes,
+    "feed": feed,
+    "depth": depth,
+    "compiling": compiling,
+    "batch": batch,
+    "spiral": spiral,
+}
+
+
+def _apart(what: str, quick: bool = False) -> Rows:
+    """Return what a measurement gives in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, *["--quick"] * quick, "--work", what],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=measure.environment(1),
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{what} failed")
+    rows: Rows = json.loads(done.stdout)
+    return rows
+
+
+def main() -> None:
+    """Measure and tell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", nargs="*", metavar="measurement", help=f"of {', '.join(MEASURED)}; all by default")
+    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--quick", action="store_true", help="less of everything")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    settings = parser.parse_args()
+    if settings.work:
+        name, *more = settings.work.split(":")
+        measure.pin(1)
+        rows = trained(more[0], int(more[1])) if more else MEASURED[name](settings.quick)
+        sys.stdout.write(json.dumps(rows))
+        return
+    if unknown := [name for name in settings.which if name not in MEASURED]:
+        parser.error(f"unknown: {', '.join(unknown)} (known: {', '.join(MEASURED)})")
+    result: dict[str, Any] = {"circumstances": measure.circumstances(1), "rows": {}}
+    for name in settings.which or MEASURED:
+        told(f"{name}; load {measure.shown_load()}")
+        # The spiral's engines have processes of their own.
+        rows = MEASURED[name](settings.quick) if name == "spiral" else _apart(name, settings.quick)
+        result["rows"][name] = rows
+        sys.stdout.write(f"{measure.table(rows)}\n")
+    result["circumstances"]["load after"] = measure.load()
+    if settings.json:
+        settings.json.parent.mkdir(parents=True, exist_ok=True)
+        settings.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
