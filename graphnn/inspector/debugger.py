@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from .conditions import Condition
 from .select import many, one
 from .sources import Lines, line_of, sources_of
 from .tape import Memory, Tape
-from .trace import Stats, Trace, prepared_for, stats_of, stopped_trace, tell_updates
+from .trace import Beside, Stats, Trace, page_of, prepared_for, stats_of, stopped_trace, tell_updates
 from .why import Why, ancestry, explain, influence, sample
+
+if TYPE_CHECKING:
+    from ..container import StrPath
 
 _FIRST_RUN = "run"
 
@@ -921,6 +924,39 @@ class Debugger(Shown):
         values = [step.value for step in steps]
         error = self.error if tape is self._tape else ""
         return Trace(tape.prepared, values, times, self.updates, stopped=stopped, error=error, sources=self.sources)
+
+    @told_where
+    def to_html(self, path: StrPath | None = None) -> Any:
+        """Return what has run as a page that replays it in a browser; a what-if beside the run it began from.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            Where to write the page.
+
+        Returns
+        -------
+        Page
+            A notebook shows it in a frame; ``.save(path)`` writes it.
+
+        Raises
+        ------
+        OSError
+            When the folder or the disk refuses.
+        """
+        before = self._run.before
+        if before is None:
+            return page_of(self.trace(), path)
+        now, then = self._tape.prepared, before.tape.prepared
+        changed = [
+            place
+            for node, place in self._places.items()
+            if now.given.get(node) is not then.given.get(node) or now.altered.get(node) is not then.altered.get(node)
+        ]
+        places = {*changed, *[later for place in changed for later in self._dependent(place, now)]}
+        anew = [self.order[place] for place in sorted(places) if now.binding.forwards[place] is not None]
+        recomputed = [node for node in anew if self._is_known(node)]
+        return page_of(Beside(self.trace(before.name), self.trace(), (before.name, self.run), recomputed), path)
 
     @told_where
     def commit(self) -> None:

@@ -1302,7 +1302,7 @@ class _Doctor:
     def _of_gradients(self) -> None:
         layers: dict[str, float] = {}
         largest: dict[str, tuple[float, Node, Node]] = {}
-        for parameter, gradient in _gradients(self.run):
+        for parameter, gradient in gradients_in(self.run.order):
             value = self.run.values[self.run.places[gradient]]
             if value is None or not np.isfinite(value).all() or not value.size:
                 continue
@@ -1385,12 +1385,13 @@ def _largest(dtype: np.dtype[Any]) -> str:
     return f"{float(np.finfo(dtype).max):.5g}"
 
 
-def _gradients(run: _Run) -> Iterator[tuple[Node, Node]]:
-    """Yield the trained parameters of a run with the nodes of their gradients, in order of making."""
+def gradients_in(order: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
+    """Yield the trained parameters of a schedule with the nodes of their gradients, in order of making."""
     known: dict[Node, Node] = {}
-    for memory in run.graph.caches.get("grad", {}).values():
-        known.update({node: whole for node, whole in memory.whole.items() if node.trainable and whole in run.places})
-    for node in run.order:
+    scheduled = set(order)
+    for memory in order[0].graph.caches.get("grad", {}).values() if order else ():
+        known.update({node: whole for node, whole in memory.whole.items() if node.trainable and whole in scheduled})
+    for node in order:
         # What an optimizer makes for a parameter starts from its gradient.
         parameter = node.twin
         if parameter is not None and parameter.trainable and node.phase == "update" and parameter not in known:
@@ -1398,7 +1399,7 @@ def _gradients(run: _Run) -> Iterator[tuple[Node, Node]]:
                 if operand.phase == "backward" and operand.shape == parameter.shape:
                     known[parameter] = operand
     for parameter in sorted(known, key=lambda node: node.index):
-        if parameter in run.places and known[parameter].op.name != "zeros":
+        if parameter in scheduled and known[parameter].op.name != "zeros":
             yield parameter, known[parameter]
 
 

@@ -251,7 +251,7 @@ def profile(
         written = memory.written[place]
         read = sum(memory.sizes[source] for source in {*program.operands[place]}) if written else 0
         share = time / total if total else 0.0
-        costs.append(Cost(node.name, (node,), time, share, _flops(prepared, node), written, read))
+        costs.append(Cost(node.name, (node,), time, share, flops_of(prepared, node), written, read))
     fetches = [program.order[place] for place in program.fetches]
     path = critical_path(fetches, {program.order[place]: time for place, time in times.items()})
     return Profile(program.graph, int(repeat), costs, path, memory.peak())
@@ -271,7 +271,8 @@ def _times(prepared: Prepared) -> list[float]:
     return times
 
 
-def _flops(prepared: Prepared, node: Node) -> int:
+def flops_of(prepared: Prepared, node: Node) -> int:
+    """Return how many floating-point operations a node takes in a run."""
     specs = [Spec(prepared.shape_of(operand), operand.dtype) for operand in node.inputs]
     op = node.op.bound(prepared.sizes)
     return size_of(op.flops(Spec(prepared.shape_of(node), node.dtype), *specs), prepared.sizes)

@@ -425,6 +425,29 @@ class Trace(Shown):
         """
         write(path, "trace", *self._encoded(), version=VERSION)
 
+    @told_where
+    def to_html(self, path: StrPath | None = None, *, beside: Trace | None = None) -> Any:
+        """Return it as a page that replays it in a browser: one file, no server, no network.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            Where to write the page.
+        beside : Trace, optional
+            Another run, to be shown side by side with this one, with the first difference marked.
+
+        Returns
+        -------
+        Page
+            A notebook shows it in a frame; ``.save(path)`` writes it.
+
+        Raises
+        ------
+        OSError
+            When the folder or the disk refuses.
+        """
+        return page_of(self if beside is None else Beside(self, beside, ("this run", "the other run")), path)
+
     def _encoded(self) -> tuple[dict[str, Any], dict[str, Array]]:
         given = self.prepared.given
         graph, state = to_data(self.fetches, given)
@@ -462,6 +485,32 @@ class Trace(Shown):
             "error": self.error,
             "sources": {file: [[n, text] for n, text in lines.items()] for file, lines in self.sources.items()},
         }, arrays
+
+
+class Beside(NamedTuple):
+    """Two runs that are to be seen side by side.
+
+    Attributes
+    ----------
+    a, b : Trace
+    names : (str, str)
+        What they are called.
+    recomputed : list of Node or None
+        What was computed anew in the second run, if that began as the first.
+    """
+
+    a: Trace
+    b: Trace
+    names: tuple[str, str]
+    recomputed: list[Node] | None = None
+
+
+def page_of(thing: object, path: StrPath | None) -> Any:
+    """Return the page of what can be replayed, and write it to a file if there is a path."""
+    page = rendered(thing, "replay")
+    if path is not None:
+        page.save(path)
+    return page
 
 
 @loads("trace", VERSION)
@@ -699,6 +748,31 @@ class Film(Sequence[Trace], Shown):
 
     def __getitem__(self, index: Any) -> Any:
         return self._traces[index]
+
+    @told_where
+    def to_html(self, path: StrPath | None = None) -> Any:
+        """Return it as a page that replays each step in a browser: one file, no server, no network.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            Where to write the page.
+
+        Returns
+        -------
+        Page
+            A notebook shows it in a frame; ``.save(path)`` writes it.
+
+        Raises
+        ------
+        UsageError
+            When nothing was recorded.
+        OSError
+            When the folder or the disk refuses.
+        """
+        if not self:
+            raise UsageError("the film holds no trace: call the step while gn.recording(step) lasts")
+        return page_of(self, path)
 
     def __repr__(self) -> str:
         return f"<Film of {self._step!r}: {len(self)} traces of {self._seen} calls>"

@@ -2,6 +2,8 @@
 
 from . import notebook as notebook  # registers how a notebook shows things
 from . import plan as plan  # registers how an explanation is printed
+from . import plots as plots
+from . import replay as replay  # registers how a run is replayed in a browser
 from .diagram import Diagram, draw
 from .heatmap import matrix, sparkline
 from .inspect import listing, neighbourhood, screen, trace_table, where
@@ -17,6 +19,7 @@ __all__ = [
     "matrix",
     "neighbourhood",
     "ops_table",
+    "plots",
     "preview",
     "screen",
     "sparkline",
