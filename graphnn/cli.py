@@ -34,6 +34,7 @@ from .inspector.health import check_health
 from .inspector.profile import profile
 from .inspector.trace import Trace
 from .terminal import Session, commands, printable, table_of
+from .view import plots
 from .view.table import columns, ops_table, preview, statistics
 from .view.text import by_times, visible
 
@@ -145,12 +146,18 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = verb("draw", _draw, "draw a graph", target=True)
     sub.add_argument(
-        "-o", "--output", metavar="FILE", help="svg, png, pdf or dot by its ending; DOT to the screen if not given"
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="svg, png, pdf, txt, mmd or dot by its ending; otherwise DOT to the screen",
     )
     sub.add_argument(
         "--detail", choices=("op", "layer"), default="op", help="every operation, or a box a layer (%(default)s)"
     )
     sub.add_argument("--title", help="printed above the picture")
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument("--text", action="store_true", help="lines of text for the screen, instead of DOT")
+    form.add_argument("--mermaid", action="store_true", help="Mermaid for a Markdown page, instead of DOT")
 
     sub = verb("debug", _debug, "step through a run: forwards, back, why, what if", target=True)
     _feed_option(sub)
@@ -510,11 +517,10 @@ def _pictures(loss: Node, feed: Mapping[Any, Any], folder: Path) -> tuple[list[P
             missing.append(f"{path} holds DOT text instead of a picture: {error}")
         written.append(path)
     try:
-        figure, _ = _scatter(*feed.values())
-    except ImportError:
-        missing.append("no scatter plot of the data: it needs matplotlib (pip install 'graphnn[plot]')")
+        plots.scatter(*feed.values(), title="The spiral data").savefig(folder / "spiral.svg")
+    except DrawingError as error:
+        missing.append(f"no scatter plot of the data: {error}")
         return written, missing
-    figure.savefig(folder / "spiral.svg")
     return [*written, folder / "spiral.svg"], missing
 
 
@@ -526,7 +532,7 @@ def _train(options: argparse.Namespace) -> None:
     written, missing = [folder / "spiral.gnn", folder / "history.json"], []
     try:
         history.plot().savefig(folder / "history.svg")
-        _boundary(probabilities, *feed.values()).savefig(folder / "boundary.svg")
+        plots.boundary(probabilities, *feed.values()).savefig(folder / "boundary.svg")
         written += [folder / "history.svg", folder / "boundary.svg"]
     except DrawingError as error:
         missing.append(f"no plots: {error}")
@@ -544,35 +550,6 @@ def _print_files(written: Sequence[Path], missing: Sequence[str]) -> None:
         _print(f"wrote {path}")
     for note in missing:
         _print(f"note: {note}")
-
-
-_COLOURS = ("#0072B2", "#9C5B00", "#8E3B6E")
-
-
-def _boundary(probabilities: Node, points: Array, labels: Array) -> Any:
-    """Return a picture of which class the network sees where."""
-    from matplotlib.colors import ListedColormap
-
-    ticks = np.linspace(-1.2, 1.2, 241)
-    grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
-    seen = gn.run(gn.argmax(probabilities, axis=1), {"x": grid}).reshape(len(ticks), len(ticks))
-    figure, axes = _scatter(points, labels)
-    axes.pcolormesh(ticks, ticks, seen, cmap=ListedColormap(_COLOURS), alpha=0.25, zorder=0, rasterized=True)
-    axes.set(title="What the network sees")
-    return figure
-
-
-def _scatter(points: Array, labels: Array) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 5), layout="constrained")
-    axes = figure.add_subplot()
-    for kind, (colour, marker) in enumerate(zip(_COLOURS, "o^s", strict=True)):
-        chosen = points[labels == kind]
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=14, c=colour, marker=marker, label=f"class {kind}", linewidths=0)
-    axes.set(aspect="equal", title="The spiral data", xlabel="x[:, 0]", ylabel="x[:, 1]")
-    axes.legend(frameon=False, loc="upper right")
-    return figure, axes
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -632,11 +609,17 @@ def _draw(options: argparse.Namespace) -> None:
     graph, fetches, _, _ = _target(options.target)
     diagram = gn.draw(fetches, detail=options.detail, title=options.title, graph=graph)
     if options.output is None:
-        if options.json:
-            _print_json({"source": diagram.source})
+        if options.text:
+            said = {"text": diagram.text(_width(), ascii=not _holds("│●→"))}
         else:
-            _print(diagram.source)
+            said = {"mermaid": diagram.mermaid()} if options.mermaid else {"source": diagram.source}
+        if options.json:
+            _print_json(said)
+        else:
+            _print("\n".join(said.values()))
         return
+    if options.text or options.mermaid:
+        raise _Misuse("the ending of the file says its form: -o FILE.txt for text, -o FILE.mmd for Mermaid")
     diagram.save(options.output)
     if options.json:
         _print_json({"files": [options.output]})
@@ -674,6 +657,15 @@ def _debug(options: argparse.Namespace) -> int | None:
         session.converse()
         return None
     return _INTERRUPTED if session.interrupted else _FAILED if session.failures else None
+
+
+def _holds(text: str) -> bool:
+    """Return whether the screen can show a text."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _width() -> int:

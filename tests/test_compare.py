@@ -717,10 +717,12 @@ def test_what_a_what_if_changed_is_named_as_the_cause() -> None:
     dbg.resume()
     dbg.what_if(clipped, lo=0.25)
     first = dbg.compare("run").first
-    assert first is not None and first.node is clipped
+    assert first is not None
+    assert first.node is clipped
     assert first.cause == "lo changed: 0.0 → 0.25"
     dbg.use("run")
     dbg[clipped] = np.zeros(3)
     first = dbg.compare("run").first
-    assert first is not None and first.node is clipped
+    assert first is not None
+    assert first.node is clipped
     assert first.cause == "its value was set by hand in b"

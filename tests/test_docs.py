@@ -24,6 +24,9 @@ def test_the_pictures_are_what_the_library_draws() -> None:
     for name, diagram in make["diagrams"]().items():
         kept = (ROOT / "docs" / "images" / f"{name}.dot").read_text(encoding="utf-8")
         assert diagram.source.rstrip() == kept.rstrip(), "run `python docs/images/make.py`"
+    for name, svg in make["plain"]().items():
+        kept = (ROOT / "docs" / "images" / f"{name}.svg").read_text(encoding="utf-8")
+        assert svg.rstrip() == kept.rstrip(), "run `python docs/images/make.py`"
 
 
 def test_every_page_is_in_the_index() -> None:

@@ -1,10 +1,16 @@
-"""Draw the pictures of the documentation, as DOT text and as SVG.
+"""Draw the pictures of the documentation.
 
 python docs/images/make.py
 
-A test holds the DOT text current.
+Those that Graphviz lays out are kept as DOT text and as SVG, and a test holds the DOT text current. Those that graphnn
+lays out itself are the same on every machine; a test holds the SVG current.
 """
 
+import contextlib
+import io
+import re
+import runpy
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +54,32 @@ def training() -> Diagram:
     return gn.draw([loss, updates[w]])
 
 
+def plain() -> dict[str, str]:
+    """Return the SVG of each picture that graphnn lays out itself, by its name."""
+    fetches, _ = demo.build()
+    loss = fetches["loss"]
+    gradients = gn.grad(loss, loss.graph.parameters)
+    found = {"evaluation": gn.draw([loss, *gradients], detail={"": "layer"}).animation()}
+    for name, diagram in gallery().items():
+        found[f"gallery/{name}"] = diagram.svg()
+    return found
+
+
+def gallery() -> dict[str, Diagram]:
+    """Run the lines of the gallery, and return its pictures by the names they have there."""
+    page = (HERE.parent / "gallery.md").read_text(encoding="utf-8")
+    lines = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder, "gallery.py")
+        program.write_text(lines, encoding="utf-8")
+        with contextlib.redirect_stdout(io.StringIO()):
+            names = runpy.run_path(str(program))
+    return {name: names[name] for name in re.findall(r"images/gallery/(\w+)\.svg", page)}
+
+
 if __name__ == "__main__":
     for name, diagram in diagrams().items():
         for suffix in (".dot", ".svg"):
             diagram.save(HERE / f"{name}{suffix}")
+    for name, svg in plain().items():
+        (HERE / f"{name}.svg").write_text(svg, encoding="utf-8")

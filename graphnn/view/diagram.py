@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,26 @@ from ..errors import DrawingError, GraphnnError, UsageError, near
 from ..execute.interpreter import Stop
 from ..graph import Graph, Node, Spec, Unbuilt, told_where, user_origin
 from ..show import Shown, show_as
+from .animation import animated
+from .crop import around, of_phases
 from .dot import dot_source
 from .engine import TookTooLong, find_engine, lay_out
 from .fold import Box, Detail, Edge, Picture, folding, picture
-from .looks import HIGHLIGHTS, Highlight
+from .looks import HIGHLIGHTS, THEMES, USUAL, Highlight, Manner
+from .mermaid import mermaid_source
+from .outline import outline
+from .overlay import overlaid
 from .plain import plain_svg
+from .repeats import repeated
 from .text import counted, elided, visible
 
-_FORMATS = ("svg", "png", "pdf", "jpg", "json", "dot")
+_FORMATS = ("svg", "png", "pdf", "jpg", "json", "dot", "mmd", "txt")
 _ENGINES = ("dot", "plain")
 # How many boxes are laid out by Graphviz, and how many at all, unless told otherwise.
 _MOST_BY_GRAPHVIZ, _MOST_BOXES = 2000, 20_000
+# What there is to fold, if nobody says what is to be: to so few boxes, or as few as it goes.
+_FOLDS: tuple[tuple[Detail, bool], ...] = (("op", True), ("layer", False), ("layer", True), (1, True), (0, True))
+_FEW_BOXES = 400
 # A graph in a notebook is shown if that is quick.
 _MOST_AT_A_GLANCE = 20_000
 # Of a larger graph, layers are drawn rather than operations, unless told otherwise.
@@ -35,11 +45,18 @@ _ALIASES = {"gv": "dot", "jpeg": "jpg"}
 @told_where
 def draw(
     fetches: Any,
-    detail: Detail = "op",
+    detail: Detail | None = None,
     *,
+    overlay: Any = None,
+    trace: Any = None,
+    highlight: Any = None,
+    repeats: bool = False,
+    focus: Any = None,
+    radius: int = 2,
+    phases: Any = None,
+    theme: str = "light",
     title: str | None = None,
     graph: Graph | None = None,
-    highlight: Mapping[Any, Highlight] | None = None,
     engine: str | None = None,
     limit: int | None = None,
     timeout: float = 60.0,
@@ -50,23 +67,43 @@ def draw(
     ----------
     fetches : Node, str, list, tuple or dict of them, or Graph
         Of a graph, its outputs; if it has none, all nodes that nothing reads.
-    detail : "op", "layer", int or dict
-        ``"op"``: every operation, the scopes as frames around them. ``"layer"``: a box a layer; the user's own
-        scopes stay frames. A number: scopes are open to so many levels, 0 for none. A dict
+    detail : "op", "layer", int or dict, optional
+        ``"op"``, the default: every operation, the scopes as frames around them. ``"layer"``: a box a layer; the
+        user's own scopes stay frames. A number: scopes are open to so many levels, 0 for none. A dict
         ``{path of a scope: "op" or "layer"}`` mixes them: "layer" makes one box of that scope, "op" opens it
         and all in it; what it does not name is drawn as it says for ``""``, the whole graph ("layer" unless given).
+        Where none is given and there are more boxes than `limit`, scopes and repeats are folded; the picture says so.
+    overlay : str, dict, Profile, Health, Comparison or Explanation, optional
+        What is told on the nodes, with colours and a legend. ``"values"``, ``"statistics"``, ``"gradients"``,
+        ``"time"``, ``"bytes"``, ``"flops"``, ``"health"``, ``"difference"``, ``"digits"`` or ``"plan"``, read from
+        `trace`. Or what one of them is read from. Or your own: ``{node or name: number or text}``.
+    trace : Trace, Profile, Health, Comparison or Explanation, optional
+        What `overlay` is read from; of a trace, its values, unless `overlay` says otherwise.
+    highlight : dict of Node or str to str, or list of Node or str, optional
+        What sets nodes apart: ``"failed"``, ``"warning"``, ``"current"``, ``"overridden"``, ``"way"``, ``"stale"``,
+        ``"waiting"``, or plain ``"done"`` and ``"fed"``. Or that and lines of text, which are said on the box:
+        ``("failed", "0 / 0")``. A list is a way: its nodes and the edges from each to the next; of a set, all edges
+        between them.
+    repeats : bool
+        Whether blocks that are the same but for the numbers of their parameters, one after the other, are one box, as
+        ``Dense → relu ×3``; it counts the parameters of all.
+    focus : Node, str or list of them, optional
+        Draw the neighbourhood of these alone: nodes, names, scopes, patterns or operations. What is cut off is told.
+    radius : int
+        How many edges that goes.
+    phases : str or tuple of str, optional
+        Draw ``"forward"``, ``"backward"`` or ``"update"`` alone, or some of them.
+    theme : "light" or "dark"
     title : str, optional
         Set above the picture.
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
-    highlight : dict of Node or str to str, optional
-        What sets nodes apart: ``"failed"``, ``"current"``, ``"overridden"``, ``"stale"``, ``"waiting"``, or plain
-        ``"done"`` and ``"fed"``. Or that and lines of text, which are said on the box: ``("failed", "0 / 0")``.
     engine : "dot" or "plain", optional
         What lays the picture out: Graphviz, or graphnn itself, which writes SVG only. By default Graphviz, if there is
         one, and graphnn where there is none, where there are more than 2,000 boxes, and where Graphviz takes too long.
     limit : int, optional
-        The largest number of boxes that is laid out. By default 2,000 by Graphviz and 20,000 plainly.
+        The largest number of boxes that is laid out. By default 2,000 by Graphviz and 20,000 plainly; of more than
+        2,000, something is folded if `detail` does not say what.
     timeout : float
         Seconds that Graphviz may take.
 
@@ -78,9 +115,9 @@ def draw(
     Raises
     ------
     UsageError
-        When `detail` or `engine` is none of these, or a fetch is no node.
+        When an argument is none of these, a fetch is no node, or the overlay is read from something else.
     LookupFailure
-        When a name is unknown.
+        When a name is unknown, or nothing of the overlay is in the picture.
 
     Examples
     --------
@@ -94,19 +131,67 @@ def draw(
     <Diagram of "line": 2 boxes, 1 edge>
     >>> draw(y).source.splitlines()[0]
     'digraph graphnn {'
+    >>> draw(y, overlay={y: 3.5}, highlight=[x, "head/multiply", y], focus=y, radius=1)
+    <Diagram of "line": 3 boxes, 2 edges>
     """
     if engine is not None and engine not in _ENGINES:
         raise UsageError(f'an engine is "dot" or "plain", or None for what there is; got {engine!r}')
-    seen = picture(fetches, detail, graph)
-    return Diagram(seen, title, detail == "layer", limit, timeout, _checked(highlight or {}, seen.graph), engine)
+    if theme not in THEMES:
+        raise UsageError(f'a theme is "light" or "dark"; got {theme!r}')
+
+    def seen_at(detail: Detail, repeats: bool) -> Picture:
+        found = picture(fetches, detail, graph)
+        found = repeated(found) if repeats else found
+        found = found if phases is None else of_phases(found, phases)
+        return found if focus is None else around(found, focus, radius)
+
+    seen, remark = seen_at("op" if detail is None else detail, repeats), ""
+    most = _MOST_BY_GRAPHVIZ if limit is None else limit
+    if detail is None and len(seen.boxes) > most:
+        seen, detail, remark = _folded(seen, seen_at, most)
+    marks, way = _checked(highlight or {}, seen.graph)
+    layer = None if overlay is None and trace is None else overlaid(seen, overlay, trace)
+    manner = Manner(layer, way, theme, remark)
+    return Diagram(seen, title, detail == "layer", limit, timeout, marks, engine, manner)
 
 
-def _checked(highlight: Mapping[Any, Highlight], graph: Graph) -> dict[Node, Highlight]:
+def _folded(seen: Picture, seen_at: Callable[[Detail, bool], Picture], most: int) -> tuple[Picture, Detail, str]:
+    """Return a picture with fewer boxes, at which detail that is, and what was folded."""
+    best, how = seen, ""
+    chosen: Detail = "op"
+    for detail, repeats in _FOLDS:
+        found = seen_at(detail, repeats)
+        if len(found.boxes) < len(best.boxes):
+            best, chosen = found, detail
+            said = [f"detail={detail!r}"] * (detail != "op") + ["repeats=True"] * repeats
+            how = (
+                f"{len(seen.boxes):,} boxes folded to {len(best.boxes):,} ({', '.join(said).replace(chr(39), chr(34))})"
+            )
+        if len(best.boxes) <= min(most, _FEW_BOXES):
+            break
+    return best, chosen, how
+
+
+def _checked(highlight: Any, graph: Graph) -> tuple[dict[Node, Highlight], list[tuple[Node, Node]]]:
+    """Return the mark of each node; and of a way, each value with what reads it."""
+    if not isinstance(highlight, Mapping):
+        return _way(highlight, graph)
     for mark in highlight.values():
         kind = mark if isinstance(mark, str) else mark[0]
         if kind not in HIGHLIGHTS:
             raise UsageError(f"no node can be highlighted as {kind!r}.{near(kind, HIGHLIGHTS)}")
-    return {graph[node] if isinstance(node, str) else node: mark for node, mark in highlight.items()}
+    return {graph[node] if isinstance(node, str) else node: mark for node, mark in highlight.items()}, []
+
+
+def _way(nodes: Any, graph: Graph) -> tuple[dict[Node, Highlight], list[tuple[Node, Node]]]:
+    given = [nodes] if isinstance(nodes, (Node, str)) else nodes
+    found = [graph[node] if isinstance(node, str) else node for node in given]
+    for node in found:
+        if not isinstance(node, Node):
+            raise UsageError(f"nodes, or their names, are highlighted; not {type(node).__name__}")
+    pairs = pairwise(found) if isinstance(given, Sequence) else permutations(found, 2)
+    way = [pair if pair[0] in pair[1].inputs else pair[::-1] for pair in pairs]
+    return dict.fromkeys(found, "way"), [(node, reader) for node, reader in way if node in reader.inputs]
 
 
 class Diagram(Shown):
@@ -117,7 +202,7 @@ class Diagram(Shown):
     Attributes
     ----------
     note : str
-        When it was laid out by graphnn itself although nobody said so: why.
+        What was folded, and why it was laid out by graphnn itself, where nobody said so.
     """
 
     def __init__(
@@ -129,8 +214,10 @@ class Diagram(Shown):
         timeout: float,
         highlight: Mapping[Node, Highlight],
         engine: str | None = None,
+        manner: Manner = USUAL,
     ) -> None:
-        self.note = ""
+        self.note = manner.remark
+        self._manner = manner
         self._picture = seen
         self._highlight = highlight
         self._title = title
@@ -147,7 +234,67 @@ class Diagram(Shown):
     @cached_property
     def source(self) -> str:
         """The DOT text; there at any size, and without Graphviz."""
-        return dot_source(self._picture, self._title, self._sideways, self._highlight)
+        return dot_source(self._picture, self._title, self._sideways, self._highlight, self._manner)
+
+    def text(self, width: int | None = 80, *, ascii: bool = False) -> str:
+        """Return the picture as text for a terminal or a log: a box a line, with rails for the values.
+
+        A line says what is computed, of which operands; parameters and constants stand among them. A rail leads from
+        a value to its readers. What is named with an arrow upwards stands further up: a forward value that the
+        backward pass reads, or one that is far.
+
+        Parameters
+        ----------
+        width : int, optional
+            Lines are cut so that they keep to it; None: not at all.
+        ascii : bool
+            Whether to draw with ASCII; names stay as they are.
+
+        Returns
+        -------
+        str
+            At any size, and without Graphviz.
+
+        Examples
+        --------
+        >>> g = Graph("line")
+        >>> x = g.placeholder("x", shape=("batch", 2))
+        >>> with g.scope("head"):
+        ...     y = x * 2.0 + x
+        >>> print(draw({"y": y}).text())
+        ○    x                   batch × 2
+        │    head
+        ├─●    multiply(x, 2)    batch × 2
+        ●─╯    add(multiply, x)  batch × 2 → y
+        """
+        return outline(self._picture, self._title, self._highlight, self._manner, width=width, ascii=ascii)
+
+    def mermaid(self) -> str:
+        """Return the picture as Mermaid text, which Markdown shows in many places; at any size, without Graphviz.
+
+        Returns
+        -------
+        str
+            For a block that is marked ``mermaid``.
+        """
+        return mermaid_source(self._picture, self._title, self._sideways, self._highlight, self._manner)
+
+    def animation(self) -> str:
+        """Return the evaluation as a moving SVG, without any script: boxes light up in the order of the schedule.
+
+        After its end it begins anew. Where the system is set to reduced motion, nothing moves. It is laid out by
+        graphnn itself, as with ``engine="plain"``.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        DrawingError
+            When there are more boxes than `limit`.
+        """
+        return animated(self._plain("svg").decode(), self._picture)
 
     def render(self, form: str = "svg") -> bytes:
         """Return the picture.
@@ -155,7 +302,7 @@ class Diagram(Shown):
         Parameters
         ----------
         form : str
-            ``"svg"``, ``"png"``, ``"pdf"``, ``"jpg"``, ``"json"`` or ``"dot"``.
+            ``"svg"``, ``"png"``, ``"pdf"``, ``"jpg"``, ``"json"``; or as text ``"dot"``, ``"mmd"``, ``"txt"``.
 
         Returns
         -------
@@ -174,7 +321,11 @@ class Diagram(Shown):
             raise UsageError(f"a picture is drawn as {', '.join(_FORMATS)}; not as {form!r}")
         if wanted == "dot":
             return self.source.encode()
-        self.note = ""
+        if wanted == "mmd":
+            return self.mermaid().encode()
+        if wanted == "txt":
+            return f"{self.text()}\n".encode()
+        self.note = self._manner.remark
         if self._engine == "plain":
             return self._plain(wanted)
         boxes = len(self._picture.boxes)
@@ -199,8 +350,8 @@ class Diagram(Shown):
         most = _MOST_BOXES if self._limit is None else self._limit
         if len(self._picture.boxes) > most:
             raise self._too_large(most)
-        self.note = note
-        return plain_svg(self._picture, self._title, self._sideways, self._highlight).encode()
+        self.note = "; ".join(filter(None, (self._manner.remark, note)))
+        return plain_svg(self._picture, self._title, self._sideways, self._highlight, self._manner).encode()
 
     def _too_large(self, most: int) -> DrawingError:
         boxes = len(self._picture.boxes)
@@ -214,13 +365,16 @@ class Diagram(Shown):
         """Return the picture as SVG text; raises as `render` does."""
         return self.render("svg").decode()
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, animate: bool = False) -> Path:
         """Write the picture to a file; its suffix says in which format.
 
         Parameters
         ----------
         path : str or Path
-            ``.svg``, ``.png``, ``.pdf``, ``.jpg``, ``.json``; ``.dot`` or ``.gv`` for the DOT text.
+            ``.svg``, ``.png``, ``.pdf``, ``.jpg``, ``.json``; ``.dot`` or ``.gv`` for the DOT text, ``.mmd`` for
+            Mermaid, ``.txt`` for lines of text.
+        animate : bool
+            Whether the evaluation is to be seen, as `animation` shows it; SVG only.
 
         Returns
         -------
@@ -234,7 +388,9 @@ class Diagram(Shown):
         path = Path(path)
         if not path.suffix:
             raise UsageError(f'"{path}" has no suffix to say what to draw: .{", .".join(_FORMATS)}')
-        drawn = self.render(path.suffix[1:])
+        if animate and path.suffix.lower() != ".svg":
+            raise UsageError(f'only SVG can be animated, not "{path}"')
+        drawn = self.animation().encode() if animate else self.render(path.suffix[1:])
         path.write_bytes(drawn)
         return path
 

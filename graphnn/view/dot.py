@@ -9,14 +9,27 @@ from typing import TYPE_CHECKING, Any
 import graphviz
 
 from .fold import chain
-from .looks import ARROW, GREY, INK, MOST_BELOW, MOST_SAID, MOST_SHOWN, NODE, drawing
+from .looks import (
+    ARROW,
+    GREY,
+    INK,
+    MOST_BELOW,
+    MOST_SAID,
+    MOST_SHOWN,
+    NODE,
+    PAPER,
+    USUAL,
+    WIDTH_OF_SHADE,
+    cell_size,
+    drawing,
+)
 from .ranks import long_edges, set_beside
 from .text import elided, visible
 
 if TYPE_CHECKING:
     from ..graph import Node, Scope
     from .fold import Picture
-    from .looks import Arrow, Frame, Highlight, Shape
+    from .looks import Arrow, Frame, Heading, Highlight, Manner, Shape
 
 _GRAPH = {
     "fontname": "Helvetica",
@@ -42,28 +55,53 @@ def _escaped(text: str, most: int) -> str:
     return html.escape(elided(visible(text), most), quote=False).replace("\\", "\\\\")
 
 
-def _label(title: str, below: str = "", above: str = "", end: str = "", notes: Sequence[str] = ()) -> str:
-    """Return an HTML-like label: a bold title, a small line below, and notes."""
+def _label(
+    title: str,
+    below: str = "",
+    above: str = "",
+    end: str = "",
+    notes: Sequence[str] = (),
+    soft: str = GREY,
+    cells: Sequence[Sequence[str]] = (),
+) -> str:
+    """Return an HTML-like label: a bold title, a small line below, notes, and a heatmap."""
     lines = [f"<b>{_escaped(title, MOST_SHOWN)}</b>"]
     if below:
         # A larger blank holds the lines apart; one on each side keeps a centred line in the middle.
         blank = '<font point-size="10"> </font>'
-        small = f'<font point-size="8" color="{GREY}">{_escaped(below, MOST_BELOW)}</font>'
+        small = f'<font point-size="8" color="{soft}">{_escaped(below, MOST_BELOW)}</font>'
         lines.append(f"{'' if end else blank}{small}{blank}")
     for i, note in enumerate(notes):
         text = _escaped(note, MOST_BELOW)
         lines.append(f'<font point-size="8">{text if i else f"<b>{text}</b>"}</font>')
-    return f"<{above}{(end or '<br/>').join(lines)}{end}>"
+    text = f"{above}{(end or '<br/>').join(lines)}{end}"
+    if cells:
+        text = _table([f"<td>{text}</td>", f'<td height="4"></td></tr><tr><td>{_heatmap(cells)}</td>'])
+    return f"<{text}>"
 
 
-def _beside_line(text: str) -> str:
+def _table(rows: Iterable[str], border: str = '0" cellborder="0"') -> str:
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f'<table border="{border} cellspacing="0" cellpadding="0">{body}</table>'
+
+
+def _heatmap(cells: Sequence[Sequence[str]]) -> str:
+    width, height = cell_size(cells)
+    size = f'width="{width:g}" height="{height:g}" fixedsize="true"'
+    rows = ["".join(f'<td {size} bgcolor="{colour}"></td>' for colour in row) for row in cells]
+    # Of its own size: a cell around a table would stretch it.
+    whole = f'fixedsize="true" width="{width * len(cells[0]) + 2:g}" height="{height * len(cells) + 2:g}"'
+    return _table(rows, f'1" color="{GREY}" {whole} cellborder="0"')
+
+
+def _beside_line(text: str, colour: str) -> str:
     # The cell keeps the text off the line.
-    text = f'<font color="{GREY}">{_escaped(text, MOST_SHOWN)}</font>'
+    text = f'<font color="{colour}">{_escaped(text, MOST_SHOWN)}</font>'
     return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="3"><tr><td>{text}</td></tr></table>>'
 
 
-def _small(text: str, size: float) -> str:
-    return f'<<font point-size="{size:g}" color="{GREY}">{_escaped(text, MOST_SHOWN)}</font>>'
+def _small(text: str, size: float, colour: str) -> str:
+    return f'<<font point-size="{size:g}" color="{colour}">{_escaped(text, MOST_SHOWN)}</font>>'
 
 
 def _tip(lines: Iterable[str]) -> str:
@@ -72,15 +110,39 @@ def _tip(lines: Iterable[str]) -> str:
     return tip
 
 
-def _title(text: str) -> str:
-    return f'<<font point-size="14">{_escaped(text, MOST_SAID)}</font>>'
+def _headings(headings: Sequence[Heading]) -> str:
+    """Return what is said above the picture: a title alone, or a table of lines."""
+    if len(headings) == 1 and not headings[0].shades:
+        return f"<{_heading(headings[0])}>"
+    rows = []
+    for heading in headings:
+        row = f"<td>{_heading(heading)}</td>"
+        if heading.shades:
+            shades = "".join(
+                f'<td width="{WIDTH_OF_SHADE:g}" height="8" fixedsize="true" bgcolor="{shade}"></td>'
+                for shade in heading.shades
+            )
+            ends = [f"<td>{_heading(heading._replace(text=text))}</td>" for text in (heading.text, heading.end)]
+            row = f'<td align="center">{_table([f"{ends[0]}<td>  </td>{shades}<td>  </td>{ends[1]}"])}</td>'
+        rows.append(f'{row}</tr><tr><td height="3"></td>')
+    return f"<{_table(rows)}>"
+
+
+def _heading(heading: Heading) -> str:
+    text = _escaped(heading.text, MOST_SAID)
+    look = f'point-size="{heading.size:g}"' + f' color="{heading.colour}"' * (heading.colour != INK)
+    return f"<font {look}>{f'<b>{text}</b>' if heading.bold else text}</font>"
 
 
 # --- the picture as DOT --------------------------------------------------------------------------------------
 
 
 def dot_source(
-    seen: Picture, title: str | None = None, sideways: bool = False, highlight: Mapping[Node, Highlight] | None = None
+    seen: Picture,
+    title: str | None = None,
+    sideways: bool = False,
+    highlight: Mapping[Node, Highlight] | None = None,
+    manner: Manner = USUAL,
 ) -> str:
     """Return a picture as DOT text, everything in order of making.
 
@@ -92,27 +154,41 @@ def dot_source(
         Whether values go from left to right instead of from top to bottom.
     highlight : dict of Node to str or sequence of str, optional
         What sets nodes apart: a key of `HIGHLIGHTS`, or that and the lines that are said on the box.
+    manner : Manner
+        What else there is to how it is drawn: an overlay, a way, dark paper.
 
     Returns
     -------
     str
     """
-    return _Writer(seen, title, sideways, highlight or {}).text()
+    return _Writer(seen, title, sideways, highlight or {}, manner).text()
 
 
 class _Writer:
     """Writes one picture."""
 
-    def __init__(self, seen: Picture, title: str | None, sideways: bool, highlight: Mapping[Node, Highlight]) -> None:
+    def __init__(
+        self,
+        seen: Picture,
+        title: str | None,
+        sideways: bool,
+        highlight: Mapping[Node, Highlight],
+        manner: Manner = USUAL,
+    ) -> None:
         self._seen = seen
-        self._drawn = drawing(seen, long_edges(seen), highlight)
-        self._dot = graphviz.Digraph("graphnn", graph_attr=_GRAPH, node_attr=NODE, edge_attr=ARROW)
+        self._drawn = drawn = drawing(seen, long_edges(seen), highlight, title, manner)
+        self._dot = graphviz.Digraph(
+            "graphnn", graph_attr=drawn.look(_GRAPH), node_attr=drawn.look(NODE), edge_attr=drawn.look(ARROW)
+        )
+        if manner.theme != "light":
+            self._dot.graph_attr["bgcolor"] = drawn.colour(PAPER)
         self._dot.graph_attr["rankdir"] = "LR" if sideways else "TB"
         if len(seen.boxes) > _LARGE:
             self._dot.graph_attr.update(_HASTE)
-        if title is not None:
-            self._dot.graph_attr.update(label=_title(title), labelloc="t", labeljust="c")
-        self._frames = {frame.scope.path: _frame(number, frame) for number, frame in enumerate(self._drawn.frames)}
+        if drawn.headings:
+            self._dot.graph_attr.update(label=_headings(drawn.headings), labelloc="t", labeljust="c")
+        grey = drawn.colour(GREY)
+        self._frames = {frame.scope.path: _frame(number, frame, grey) for number, frame in enumerate(drawn.frames)}
 
     def text(self) -> str:
         """Return the DOT text."""
@@ -135,15 +211,15 @@ class _Writer:
     def _write_shape(self, shape: Shape) -> None:
         # In a cylinder, the text keeps clear of the lid.
         above = '<font point-size="4"> </font><br/>' if shape.look.get("shape") == "cylinder" else ""
-        label = _label(shape.title, shape.below, above, notes=shape.notes)
+        label = _label(shape.title, shape.below, above, notes=shape.notes, soft=shape.soft, cells=shape.cells)
         if shape.small:
-            label = _small(shape.title, shape.small)
+            label = _small(shape.title, shape.small, shape.soft)
         self._within(shape.around).node(shape.name, label=label, **shape.look, tooltip=_tip(shape.tip))
 
     def _write_arrow(self, arrow: Arrow) -> None:
         look = dict(arrow.look, tooltip=_tip(arrow.tip))
         if arrow.label:
-            look["label"] = _beside_line(arrow.label)
+            look["label"] = _beside_line(arrow.label, self._drawn.colour(GREY))
         if arrow.position is not None:
             look["headlabel"] = str(arrow.position)
             if arrow.label:
@@ -151,7 +227,7 @@ class _Writer:
         self._dot.edge(arrow.tail, arrow.head, **look)
 
 
-def _frame(number: int, frame: Frame) -> Any:
-    label = _label(frame.title, frame.note, end='<br align="left"/>')
+def _frame(number: int, frame: Frame, grey: str) -> Any:
+    label = _label(frame.title, frame.note, end='<br align="left"/>', soft=grey)
     look = dict(frame.look, style="rounded,filled", margin="11", labeljust="l", label=label, tooltip=_tip(frame.tip))
     return graphviz.Digraph(f"cluster_{number}", graph_attr=look)

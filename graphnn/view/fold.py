@@ -89,12 +89,18 @@ class Picture:
         What was asked for, with the names it goes by.
     boxes : list of Box
     edges : list of Edge
+    cut : list of Edge
+        Of a part: the edges of which one end is not in it, and which are to be told.
+    whole : list of Node
+        Of a part: what the fetches need in all; else empty.
     """
 
     graph: Graph
     fetched: dict[Node, list[str]]
     boxes: list[Box] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
+    cut: list[Edge] = field(default_factory=list)
+    whole: list[Node] = field(default_factory=list)
 
     def open_scopes(self) -> list[Scope]:
         """Return the scopes that are open and have a box in them: outer before inner, in order of making."""
@@ -105,12 +111,11 @@ class Picture:
         return list(found.values())
 
     def nodes_in(self) -> dict[str, list[Node]]:
-        """Return the drawn nodes of each scope, open or folded, and of those in it, by path."""
+        """Return the nodes of each scope, open or folded, and of those in it, by path; of a part, the whole scope's."""
         found: dict[str, list[Node]] = {}
-        for box in self.boxes:
-            for node in box.nodes:
-                for scope in chain(self.graph.scopes.get(node.scope)):
-                    found.setdefault(scope.path, []).append(node)
+        for node in self.whole or [node for box in self.boxes for node in box.nodes]:
+            for scope in chain(self.graph.scopes.get(node.scope)):
+                found.setdefault(scope.path, []).append(node)
         return found
 
 

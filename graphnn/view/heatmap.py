@@ -36,15 +36,16 @@ _TABLE, _CELLS, _LEVELS = (10, 12), (96, 48), 32
 _PIXELS = 480
 
 
-class _Scale(NamedTuple):
-    """What colour or shade a number has."""
+class Scale(NamedTuple):
+    """What colour or shade a number has: between the ends; of signed numbers, 0 is in the middle."""
 
     low: float
     high: float
     signed: bool
 
     @classmethod
-    def of(cls, finite: Array, signed: bool = True) -> _Scale:
+    def of(cls, finite: Array, signed: bool = True) -> Scale:
+        """Return that of finite numbers; not a signed one where all have one sign, or it is not wanted."""
         if not finite.size:
             return cls(math.nan, math.nan, signed=False)
         low, high = float(finite.min()), float(finite.max())
@@ -82,7 +83,7 @@ class _Value:
         self.wide = _wide(self.array)
         finite = np.isfinite(self.wide)
         self.finite = self.array[finite]
-        self.scale = _Scale.of(self.wide[finite], signed)
+        self.scale = Scale.of(self.wide[finite], signed)
         shape = self.array.shape
         plane = (1, *shape) if len(shape) == 1 else shape[-2:]
         self.planes = self.array.reshape(-1, *plane) if self.array.size else self.array
@@ -246,7 +247,7 @@ def _as_numbers(seen: _Value, count: int, width: int, room: int, colour: bool | 
             if colour:
                 cells = [f"{text:>{cell - 1}} " for text in row]
                 backs = seen.colours(line)
-                cells = _painted(cells, [_ink(back) for back in backs], backs, colour)
+                cells = _painted(cells, [ink_on(back) for back in backs], backs, colour)
             lines.append(f"{name:<{label}}{''.join(cells)}")
         drawn.append([header, *lines])
     return _Drawing(drawn, seen.range(), _left_out(places, "row"))
@@ -289,7 +290,7 @@ def _thresholds(seen: _Value) -> str:
 
 def _signed_cells(row: Array, backs: Array, colour: bool | int) -> str:
     texts = [" " if np.isfinite(value) else _sign(value) for value in row]
-    return "".join(_painted(texts, [_ink(back) for back in backs], backs, colour))
+    return "".join(_painted(texts, [ink_on(back) for back in backs], backs, colour))
 
 
 def _half_blocks(pair: Array, colour: bool | int) -> str:
@@ -326,7 +327,7 @@ def _code(rgb: Sequence[int], colour: bool | int) -> str:
     return f"5;{16 + 36 * round(red / 51) + 6 * round(green / 51) + round(blue / 51)}"
 
 
-def _ink(back: Sequence[int]) -> _Colour:
+def ink_on(back: Iterable[int]) -> _Colour:
     """Return black or white, whichever is read better on a colour."""
     linear = [(int(part) / 255) ** 2.2 for part in back]
     return _BLACK if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.18 else _WHITE
@@ -365,13 +366,33 @@ def sparkline(value: Any, bins: int = 32) -> str:
         said = f"{seen.range()} ({seen.finite.size:,})" if seen.finite.size else "no finite number"
         return "; ".join([said, *strange])
     # Not the scale of the colours: that one may go further to one side.
-    scale = _Scale.of(seen.wide[np.isfinite(seen.wide)], signed=False)
+    scale = Scale.of(seen.wide[np.isfinite(seen.wide)], signed=False)
     places = (scale.fractions(seen.wide[np.isfinite(seen.wide)]) * bins).astype(int)
     counts = np.bincount(np.minimum(places, bins - 1), minlength=bins)
     heights = -(-counts * len(_BARS) // counts.max())
     bars = "".join(_BARS[h - 1] if h else " " for h in heights)
     low, high = number(seen.finite.min().item()), number(seen.finite.max().item())
     return "; ".join([f"{low} {bars} {high}", *strange])
+
+
+def thumbnail(value: Any, rows: int = 6, columns: int = 16) -> list[list[str]]:
+    """Return the colours of a value's cells, of its first slice, as ``#RRGGBB``; of many, some at even strides.
+
+    Examples
+    --------
+    >>> thumbnail([[0.0, 1.0]])
+    [['#00224E', '#FEE838']]
+    >>> thumbnail([-1.0, 0.0, 2.0])
+    [['#6BAED6', '#F7F7F7', '#7F2704']]
+    >>> thumbnail([])
+    []
+    """
+    seen = _Value(value)
+    if not seen.array.size:
+        return []
+    plane = seen.planes[0] if seen.array.ndim else seen.array.reshape(1, 1)
+    cells = plane[_every(plane.shape[0], rows), _every(plane.shape[1], columns)]
+    return [[in_hex(colour) for colour in row] for row in seen.colours(cells)]
 
 
 # --- as HTML --------------------------------------------------------------------------------------------------
@@ -419,7 +440,7 @@ def _table(seen: _Value, plane: Array, rows: range) -> str:
         cells = []
         for shown, rgb in zip(line.tolist(), backs, strict=True):
             red, green, blue = map(int, rgb)
-            look = f"background:rgb({red},{green},{blue});color:{'#000' if _ink(rgb) == _BLACK else '#fff'}"
+            look = f"background:rgb({red},{green},{blue});color:{'#000' if ink_on(rgb) == _BLACK else '#fff'}"
             look = look if math.isfinite(shown) else _HATCH
             cells.append(f'<td style="padding:1px 6px;text-align:right;border:0;{look}">{number(shown)}</td>')
         head = f'<th style="{faint}">{name}</th>' if seen.array.ndim > 1 else ""
@@ -443,7 +464,7 @@ def _svg(seen: _Value, plane: Array) -> str:
             paths.setdefault(row[start], []).append(f"M{start} {y}h{end - start}v1h{start - end}z")
     fills = {level: seen.scale.colours(np.array(level / _LEVELS)) for level in paths if level >= 0}
     fills |= {-1: np.array(_NOT_FINITE)}
-    drawn = [f'<path fill="{_hex(fills[level])}" d="{"".join(parts)}"/>' for level, parts in sorted(paths.items())]
+    drawn = [f'<path fill="{in_hex(fills[level])}" d="{"".join(parts)}"/>' for level, parts in sorted(paths.items())]
     strokes = [_STROKES[_sign(plane[y, x])].format(x=x, y=y) for y, x in np.argwhere(levels < 0).tolist()]
     if strokes:
         drawn.append(f'<path stroke="#fff" stroke-width=".14" fill="none" d="{"".join(strokes)}"/>')
@@ -465,5 +486,6 @@ def _gradient(seen: _Value) -> str:
     return f'<div style="opacity:.9">{low} <span style="{bar}"></span> {high}{note}</div>'
 
 
-def _hex(rgb: Iterable[int]) -> str:
+def in_hex(rgb: Iterable[int]) -> str:
+    """Return a colour as ``#RRGGBB``."""
     return "#" + "".join(f"{int(part):02X}" for part in rgb)

@@ -16,7 +16,7 @@ Tagawa and Toda (1981):
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import NamedTuple
@@ -36,7 +36,7 @@ _PORT_SPACE, _LIGHT_PORT_SPACE, _PORT_SHARE, _PORT_REACH, _LABEL_SPACE = 9.0, 4.
 
 # How strongly a link pulls its ends in line: the one on the longest way through both, at least; another; at the ends of
 # one that passes other rows, and between its bends; times this if it is light.
-_STRAIGHT, _PLAIN, _LED, _BENDS, _LIGHT = 1e5, 10.0, 1.0, 4.0, 1e-3
+_STRAIGHT, _PLAIN, _LED, _BENDS, _LIGHT = 1e6, 10.0, 1.0, 4.0, 1e-3
 _STIFF = 1e30
 # First frames know nothing of what is around them, then they turn to what they are linked with; unless there are so
 # many things that it would take long.
@@ -53,7 +53,7 @@ class Item(NamedTuple):
     frame : int
         The innermost frame around it; -1: none.
     beside : int
-        The box that it stands beside, in one row, and that is the only one to read it; -1: none.
+        The box that it stands beside, in one row, and that is the first to read it; -1: none. It reads nothing.
     round : (float, float)
         The half axes of its corners: half of width and height of an ellipse, (0, 0) of a rectangle.
     """
@@ -294,9 +294,11 @@ class _Things:
         self._from_base.append(0.0)
         return len(self._base) - 1
 
-    def loosen(self) -> None:
-        """Make everything a part of nothing."""
+    def loosen(self, beside: Mapping[int, tuple[int, float]]) -> None:
+        """Make everything a part of nothing, but for what stands beside something, there."""
         self._base = list(range(len(self.at)))
+        for thing, (other, self.at[thing]) in beside.items():
+            self.fix(thing, other)
 
     def fix(self, thing: int, inside: int) -> None:
         """Make a thing a part of the frame it is in."""
@@ -369,8 +371,9 @@ class _Level:
         """Place them, and return how far they reach to the left and right."""
         if not self._members:
             return 0.0, 0.0
+        unknown = not any(self._at)
         for sweep in range(_ORDERING_SWEEPS):
-            self._order(down=sweep % 2 == 0)
+            self._order(sweep % 2 == 0, unknown and sweep == 0)
         self._settle()
         for sweep in range(_PLACING_SWEEPS):
             self._align(down=sweep % 2 == 0)
@@ -382,14 +385,15 @@ class _Level:
             max(at + right for at, right in zip(self._at, self._right, strict=True)),
         )
 
-    def _order(self, down: bool) -> None:
+    def _order(self, down: bool, first: bool) -> None:
         """Let everything go to what it is linked with in the rows before, and make room; sides may change.
 
-        Those that are linked with nothing there, or would be in about the same place, turn to what is outside.
+        Those that are linked with nothing there, or would be in about the same place, turn to what is outside. At
+        first, nothing is known of the rows after.
         """
         neighbours, others, begin = self._towards(down)
         at, turn = self._at, self._turn
-        for row in range(len(self._rows)) if down else reversed(range(len(self._rows))):
+        for row in sorted(set(begin), reverse=not down):
             pulls = []
             for number in self._rows[row]:
                 wanted, weight, side = at[number], _LIGHT, at[number]
@@ -400,7 +404,7 @@ class _Level:
                     side = self._side(neighbours[number]) if weight >= _LED else wanted
                 elif number in turn:
                     wanted = side = turn[number]
-                elif others[number]:
+                elif others[number] and not first:
                     wanted, _ = self._aim(number, others[number], not down)
                     side = wanted
                 pulls.append((round(side / _SPACE), turn.get(number, 0.0), at[number], number, wanted, weight))
@@ -442,7 +446,7 @@ class _Level:
         """Let everything go to what it is linked with in the rows before, as far as its neighbours let it."""
         neighbours, others, begin = self._towards(down)
         at = self._at
-        for row in range(len(self._rows)) if down else reversed(range(len(self._rows))):
+        for row in sorted(set(begin), reverse=not down):
             members = self._rows[row]
             wanted, weights, least, most = [], [], [], []
             for number in members:
@@ -541,7 +545,7 @@ class _Level:
         least: Sequence[float] = (),
         most: Sequence[float] = (),
     ) -> list[float]:
-        if len(members) == 1 and not least:
+        if len(members) <= 1 and not least:
             return wanted
         left, right = self._left, self._right
         spaces = [right[one] + left[other] for one, other in pairwise(members)]
@@ -635,7 +639,7 @@ class _Arranger:
         self._items = [_turned(item) for item in items] if sideways else items
         self._frames, self._links = frames, links
         self._tree = _Tree([frame.parent for frame in frames])
-        self._is_beside = [item.beside != _OUTSIDE for item in items]
+        self._beside_links = [items[link.tail].beside == link.head for link in links]
         self._row_of = self._rows()
         self._count = 1 + max(self._row_of, default=-1)
         self._things = _Things(len(items) + len(frames))
@@ -646,15 +650,18 @@ class _Arranger:
 
     def _rows(self) -> list[int]:
         """Return the rows of all boxes, without those that would be empty."""
-        links = [link for link in self._links if not self._is_beside[link.tail]]
+        # What stands beside a box comes and goes with it.
+        stand = [number if item.beside == _OUTSIDE else item.beside for number, item in enumerate(self._items)]
+        links = [
+            link._replace(tail=stand[link.tail])
+            for link, beside in zip(self._links, self._beside_links, strict=True)
+            if not beside
+        ]
         frame_of = [item.frame for item in self._items]
         found = rows(len(self._items), links, frame_of, [frame.parent for frame in self._frames])
-        found = [found[item.beside if beside else number] for number, (item, beside) in self._numbered()]
+        found = [found[number] for number in stand]
         number_of = {row: number for number, row in enumerate(sorted(set(found)))}
         return [number_of[row] for row in found]
-
-    def _numbered(self) -> Iterator[tuple[int, tuple[Item, bool]]]:
-        return enumerate(zip(self._items, self._is_beside, strict=True))
 
     def _set_things(self) -> None:
         things, base = self._things, len(self._items)
@@ -708,7 +715,7 @@ class _Arranger:
         flow = [
             number
             for number, link in enumerate(self._links)
-            if not link.light and row_of[link.tail] < row_of[link.head]
+            if not link.light and not self._beside_links[number] and row_of[link.tail] < row_of[link.head]
         ]
         for number in sorted(flow, key=lambda number: row_of[self._links[number].tail]):
             link = self._links[number]
@@ -742,14 +749,19 @@ class _Arranger:
                     break
                 begun.add(frame)
                 members[self._frames[frame].parent].append(base + frame)
-            if not self._is_beside[number]:
+            if item.beside == _OUTSIDE:
                 members[item.frame].append(number)
         for bend in range(bends, len(things.holder)):
             members[things.holder[bend]].append(bend)
+        beside = {
+            number: (item.beside, -self._items[item.beside].width / 2 - _BESIDE_SPACE - item.width / 2)
+            for number, item in enumerate(self._items)
+            if item.beside != _OUTSIDE
+        }
         pieces = self._pieces()
         outside: list[list[tuple[int, float]]] = [[] for _ in members]
         for _ in range(_ROUNDS if self._frames and len(things.at) < _LARGE else 1):
-            things.loosen()
+            things.loosen(beside)
             for frame in reversed(range(len(self._frames))):
                 left, right = _Level(things, members[frame], pieces[frame], outside[frame]).place()
                 half, middle = (right - left) / 2 + _FRAME_PAD, (left + right) / 2
@@ -782,7 +794,7 @@ class _Arranger:
         things, base = self._things, len(self._items)
         found: list[list[tuple[int, int, float]]] = [[] for _ in range(len(self._frames) + 1)]
         for number, (link, way) in enumerate(zip(self._links, self._ways, strict=True)):
-            if self._is_beside[link.tail]:
+            if self._beside_links[number]:
                 continue
             for upper, lower in pairwise(way):
                 if number in self._straight:
@@ -800,10 +812,6 @@ class _Arranger:
         """Return where everything is."""
         items, things = self._items, self._things
         across = [things.across(thing) - self._left for thing in range(len(things.at))]
-        for number, item in enumerate(items):
-            if item.beside != _OUTSIDE:
-                reader = items[item.beside]
-                across[number] = across[item.beside] - reader.width / 2 - _BESIDE_SPACE - item.width / 2
         leaving, arriving = self._ports(across)
         lines = self._lines(across, leaving, arriving)
         centres = [(across[number], lines.middle[self._row_of[number]]) for number in range(len(items))]
@@ -841,7 +849,7 @@ class _Arranger:
         arriving: list[list[tuple[float, int]]] = [[] for _ in self._items]
         labelled = set()
         for number, (link, way) in enumerate(zip(self._links, self._ways, strict=True)):
-            if not self._is_beside[link.tail]:
+            if not self._beside_links[number]:
                 leaving[way[0]].append((across[way[1]], number))
                 arriving[way[-1]].append((across[way[-2]], number))
                 if link.width:
@@ -906,7 +914,7 @@ class _Arranger:
                 row = self._row_of[link.tail]
                 length = (link.width if self._sideways else link.height) + _LABEL_SPACE
                 labels[row] = max(labels[row], length + (self._items[link.tail].height - heights[row]) / 2)
-            if not self._is_beside[link.tail]:
+            if not self._beside_links[number]:
                 row = self._row_of[way[0]]
                 passed = [leaving[number], *(across[bend] for bend in way[1:-1]), arriving[number]]
                 for one, other in pairwise(passed):
@@ -955,11 +963,12 @@ class _Arranger:
         link, way = self._links[number], self._ways[number]
         upper, lower = self._items[way[0]], self._items[way[-1]]
         row, last = self._row_of[way[0]], self._row_of[way[-1]]
-        if self._is_beside[link.tail]:
+        if self._beside_links[number]:
             tail, head = self._items[link.tail], self._items[link.head]
             middle = lines.middle[row]
             return [(across[link.tail] + tail.width / 2, middle), (across[link.head] - head.width / 2, middle)]
-        points = [(leaving, lines.middle[row] + _side(upper, leaving - across[way[0]])), (leaving, lines.leave[row])]
+        leave = lines.leave[row] + (0.0 if way[0] == link.tail else _ARROW_SPACE)  # where it goes up, the arrow is here
+        points = [(leaving, lines.middle[row] + _side(upper, leaving - across[way[0]])), (leaving, leave)]
         for bend in way[1:-1]:
             row += 1
             points += [(across[bend], lines.pass_on[row - 1]), (across[bend], lines.leave[row])]

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..graph import Constant, Node, Parameter, Placeholder, Scope
 from .fold import Box, Edge, Picture, data_inputs, numbers_in, own_name, title_of
 from .text import by_times, counted, preview
+
+if TYPE_CHECKING:
+    from .overlay import Layer
 
 INK, GREY, _PLUM, _GREEN = "#3C4043", "#5F6368", "#8E3B6E", "#00664B"
 
@@ -83,6 +87,18 @@ HIGHLIGHTS: dict[str, tuple[dict[str, str], str]] = {
     ),
     "current": ({"peripheries": "2", "color": "#D55E00", "penwidth": "2.5"}, "current"),
     "overridden": ({"color": "#D55E00", "penwidth": "1.8"}, "overridden"),
+    "warning": (
+        {
+            "shape": "octagon",
+            "style": "filled",
+            "fillcolor": "#FEF3CD",
+            "color": "#9C5B00",
+            "penwidth": "1.8",
+            "margin": "0,0",
+        },
+        "warning",
+    ),
+    "way": ({"color": "#D55E00", "penwidth": "3"}, ""),
     "stale": (_NOT_RUN, "stale"),
     "done": ({}, ""),
     "waiting": (_NOT_RUN, ""),
@@ -96,7 +112,46 @@ _FRAME_OF_PHASE = {
 _ARROW_OF_PHASE = {"forward": {}, "backward": {"color": _PLUM}, "update": {"color": _GREEN}}
 _LENT = {"style": "dotted", "color": "#80868B", "weight": "0", "arrowsize": "0.45"}
 
-MOST_SHOWN, MOST_BELOW, MOST_SAID, _MOST_INLINE = 32, 48, 1000, 6
+_WAY = {"color": "#D55E00", "penwidth": "2.6", "arrowsize": "0.7"}
+_CUT = {"shape": "plaintext", "style": "", "margin": "0.03,0.02", "height": "0.2", "width": "0.2"}
+_TO_CUT = {"style": "dotted", "color": "#80868B", "arrowsize": "0.45"}
+
+# On dark paper: another colour for each.
+PAPER = "#FFFFFF"
+THEMES: dict[str, dict[str, str]] = {
+    "light": {},
+    "dark": {
+        PAPER: "#202226",
+        INK: "#C4C7CC",
+        GREY: "#A6ABB2",
+        "#202124": "#ECEEF1",
+        "#000000": "#FFFFFF",
+        "#80868B": "#8A9097",
+        "#D6E8F5": "#173A52",
+        "#0072B2": "#56B4E9",
+        "#FBE3C0": "#4D3711",
+        "#9C5B00": "#E6A23C",
+        "#F6E4EE": "#44293C",
+        _PLUM: "#D08BB4",
+        "#D5EFE3": "#14432F",
+        _GREEN: "#4DC19B",
+        "#FCE8E6": "#57201B",
+        "#B3261E": "#F28B82",
+        "#FEF3CD": "#4A3C0C",
+        "#D55E00": "#FF9147",
+        "#F4F5F7": "#2A2C31",
+        "#C4C9D1": "#4C5058",
+        "#FBF3F7": "#302730",
+        "#D9B8CB": "#6E5064",
+        "#F1FAF6": "#222E2A",
+        "#A9CFC0": "#456B5C",
+    },
+}
+
+MOST_SHOWN, MOST_BELOW, MOST_SAID, _MOST_INLINE, _MOST_ABOVE = 32, 48, 1000, 6, 96
+WIDTH_OF_SHADE = 12.0  # of a scale, one colour
+# Of heatmaps: width and height at most, and of a cell.
+_MOST_OF_CELLS, _MOST_OF_CELL = (64.0, 36.0), (10.0, 6.0)
 _KIND_OF_PHASE = {"backward": "gradient", "update": "update"}
 
 # Where the order of the operands does not matter, their positions need not be told.
@@ -106,10 +161,19 @@ Highlight = str | tuple[str, ...]
 """A key of `HIGHLIGHTS`; or that and the lines that are said on the box instead."""
 
 
+def cell_size(cells: Sequence[Sequence[str]]) -> tuple[float, float]:
+    """Return how wide and high a cell of a heatmap is, in points."""
+    width, height = (
+        max(1.0, min(most // count, of_one))
+        for most, count, of_one in zip(_MOST_OF_CELLS, (len(cells[0]), len(cells)), _MOST_OF_CELL, strict=True)
+    )
+    return width, height
+
+
 # --- what is written on a box --------------------------------------------------------------------------------
 
 
-class _Words(NamedTuple):
+class Words(NamedTuple):
     """The kind of a box, and what is written on it."""
 
     kind: str
@@ -117,41 +181,53 @@ class _Words(NamedTuple):
     below: str = ""
 
 
-def _words(box: Box) -> _Words:
+def words(box: Box) -> Words:
+    """Return the kind of a box, a key of the table of looks, and what is written on it."""
     return _node_words(box) if box.scope is None else _layer_words(box, box.scope)
 
 
-def _layer_words(box: Box, scope: Scope) -> _Words:
+def _layer_words(box: Box, scope: Scope) -> Words:
     numbers = numbers_in(box.nodes)
     kind = _KIND_OF_PHASE.get(box.phase) or ("layer" if numbers else "operation")
     below = [title_of(scope)] if scope.kind else []
     if numbers:
         below.append(counted(numbers, "parameter"))
-    return _Words(kind, scope.kind or title_of(scope), " · ".join(below))
+    return Words(kind, scope.kind or title_of(scope), " · ".join(below))
 
 
-def _node_words(box: Box) -> _Words:
+def _node_words(box: Box) -> Words:
     node, name = box.node, own_name(box.node)
     shape = by_times(node.shape) + (f" · {node.dtype}" if node.dtype != node.graph.dtype else "")
     if isinstance(node.op, Placeholder):
-        return _Words("placeholder", name, shape)
+        return Words("placeholder", name, shape)
     if isinstance(node.op, Parameter):
-        return _Words("parameter", name, shape) if node.trainable else _Words("frozen", name, f"{shape} · not trained")
+        return Words("parameter", name, shape) if node.trainable else Words("frozen", name, f"{shape} · not trained")
     if isinstance(node.op, Constant):
         # A constant that the user named says so.
         value = preview(node.value) if math.prod(map(int, node.shape)) <= _MOST_INLINE else shape
-        return _Words("constant", value if re.fullmatch(r"constant(_\d+)?", name) else f"{name} = {value}")
+        return Words("constant", value if re.fullmatch(r"constant(_\d+)?", name) else f"{name} = {value}")
     below = [name] if name != node.op.name else []
-    below += [_setting(name, value) for name, value in _settings(node)]
+    below += settings(node)
     if node.twin is not None and node.twin.phase != node.phase:
         below.append(f"of {own_name(node.twin)}")
-    return _Words(_KIND_OF_PHASE.get(node.phase, "operation"), node.op.name, " · ".join(below))
+    return Words(_KIND_OF_PHASE.get(node.phase, "operation"), node.op.name, " · ".join(below))
 
 
-def _settings(node: Node) -> list[tuple[str, Any]]:
-    """Return the attributes that are not as they are by default."""
+def mark_of(box: Box, highlight: Mapping[Node, Highlight]) -> tuple[str, Sequence[str]]:
+    """Return the strongest mark of the nodes in a box, with its notes."""
+    found: dict[str, Sequence[str]] = {}
+    for node in box.nodes:
+        mark = highlight.get(node, "fed")
+        kind, *notes = [mark, HIGHLIGHTS[mark][1]] if isinstance(mark, str) else mark
+        found.setdefault(kind, [note for note in notes if note])
+    strongest = min(found, key=list(HIGHLIGHTS).index)
+    return strongest, found[strongest]
+
+
+def settings(node: Node) -> list[str]:
+    """Return the attributes that are not as they are by default: ``axis=1``, ``keepdims``."""
     defaults = {attribute.name: attribute.default for attribute in fields(node.op)}  # type: ignore[arg-type]
-    return [(name, value) for name, value in node.op.attributes.items() if value != defaults[name]]
+    return [_setting(name, value) for name, value in node.op.attributes.items() if value != defaults[name]]
 
 
 def _setting(name: str, value: Any) -> str:
@@ -172,7 +248,7 @@ def _index(part: Any) -> str:
     return f"{start}:{stop}" + (f":{step}" if step else "")
 
 
-def _frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
+def frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
     """Return the name of an open scope, and ``2 → 64, 192 parameters`` of one that has parameters."""
     numbers = numbers_in(nodes)
     if not numbers:
@@ -225,6 +301,12 @@ class Shape(NamedTuple):
         Lines under that, the first in bold.
     small : float
         The size of a small title; else 0.
+    kind : str
+        A key of the table of looks, ``"reference"``, ``"cut"`` or ``"name"``.
+    soft : str
+        The colour of the line below, and of a small title.
+    cells : sequence of sequence of str
+        Under all that, the colours of a heatmap.
     """
 
     name: str
@@ -235,6 +317,9 @@ class Shape(NamedTuple):
     below: str = ""
     notes: Sequence[str] = ()
     small: float = 0.0
+    kind: str = "name"
+    soft: str = GREY
+    cells: Sequence[Sequence[str]] = ()
 
 
 class Arrow(NamedTuple):
@@ -279,6 +364,53 @@ class Frame(NamedTuple):
     note: str
 
 
+class Heading(NamedTuple):
+    """A line above the picture: a text, or a scale between two.
+
+    Attributes
+    ----------
+    text : str
+    size : float
+    bold : bool
+    colour : str
+    shades : sequence of str
+        The colours of a scale, behind the text; may be none.
+    end : str
+        Behind that.
+    """
+
+    text: str
+    size: float
+    bold: bool
+    colour: str
+    shades: Sequence[str] = ()
+    end: str = ""
+
+
+class Manner(NamedTuple):
+    """What else there is to how a picture is drawn.
+
+    Attributes
+    ----------
+    layer : Layer or None
+        An overlay.
+    way : collection of (Node, Node)
+        What is to be drawn as a way: each value, and what reads it.
+    theme : str
+        A key of `THEMES`.
+    remark : str
+        Said above the picture; may be empty.
+    """
+
+    layer: Layer | None = None
+    way: Collection[tuple[Node, Node]] = ()
+    theme: str = "light"
+    remark: str = ""
+
+
+USUAL = Manner()
+
+
 @dataclass
 class Drawing:
     """A picture in shapes: boxes in order of making, then references, then names of what was fetched."""
@@ -286,9 +418,25 @@ class Drawing:
     shapes: list[Shape] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
+    headings: list[Heading] = field(default_factory=list)
+    theme: str = "light"
+
+    def colour(self, usual: str) -> str:
+        """Return a colour of the visual language as it is on this paper."""
+        return THEMES[self.theme].get(usual, usual)
+
+    def look(self, usual: Mapping[str, str]) -> dict[str, str]:
+        """Return a look with such colours."""
+        return {name: self.colour(value) for name, value in usual.items()}
 
 
-def drawing(seen: Picture, long: set[Edge], highlight: Mapping[Node, Highlight]) -> Drawing:
+def drawing(
+    seen: Picture,
+    long: set[Edge],
+    highlight: Mapping[Node, Highlight],
+    title: str | None = None,
+    manner: Manner = USUAL,
+) -> Drawing:
     """Return a picture in shapes.
 
     Parameters
@@ -298,61 +446,84 @@ def drawing(seen: Picture, long: set[Edge], highlight: Mapping[Node, Highlight])
         Those that are to be cut, into a mark and a reference.
     highlight : dict of Node to str or sequence of str
         What sets nodes apart: a key of `HIGHLIGHTS`, or that and the lines that are said on the box.
+    title : str, optional
+    manner : Manner
 
     Returns
     -------
     Drawing
     """
-    return _Drawer(seen, long, highlight).drawing()
+    return _Drawer(seen, long, highlight, manner).drawing(title)
 
 
 class _Drawer:
-    def __init__(self, seen: Picture, long: set[Edge], highlight: Mapping[Node, Highlight]) -> None:
-        self._seen, self._long, self._highlight = seen, long, highlight
+    def __init__(
+        self, seen: Picture, long: set[Edge], highlight: Mapping[Node, Highlight], manner: Manner = USUAL
+    ) -> None:
+        self._seen, self._long, self._highlight, self._layer = seen, long, highlight, manner.layer
+        self._remark = manner.remark
+        self._way = _edges_of(seen, manner.way)
         # A value at the far end of a long edge has a mark, which its box and the references to it bear.
         far = dict.fromkeys(edge.node for edge in seen.edges if edge in long)
         self._marks = {node: str(mark) for mark, node in enumerate(far, start=1)}
         self._told: set[Node] = set()
         self._references: set[str] = set()
-        self._done = Drawing()
+        self._done = Drawing(theme=manner.theme)
+        self._number = 0  # of names of what was fetched, and of what is cut off below
 
-    def drawing(self) -> Drawing:
+    def drawing(self, title: str | None) -> Drawing:
+        self._write_headings(title)
         nodes_in = self._seen.nodes_in()
         for scope in self._seen.open_scopes():
             nodes = nodes_in[scope.path]
-            self._done.frames.append(
-                Frame(scope, _FRAME_OF_PHASE[scope.phase], _scope_tip(scope, nodes), *_frame_words(scope, nodes))
-            )
+            look = self._done.look(_FRAME_OF_PHASE[scope.phase])
+            self._done.frames.append(Frame(scope, look, _scope_tip(scope, nodes), *frame_words(scope, nodes)))
         for box in self._seen.boxes:
             self._done.shapes.append(self._box(box))
         for edge in self._seen.edges:
             self._draw_edge(edge)
         self._draw_names()
+        self._draw_cuts()
         return self._done
 
+    def _write_headings(self, title: str | None) -> None:
+        said, ink, grey = self._done.headings, self._done.colour(INK), self._done.colour(GREY)
+        if title is not None:
+            said.append(Heading(title, 14.0, False, ink))
+        small = textwrap.wrap(self._remark, _MOST_ABOVE)
+        if self._layer is not None:
+            legend = self._layer.legend
+            said += [Heading(line, 9.5, True, ink) for line in textwrap.wrap(legend.what, _MOST_ABOVE)]
+            if legend.colours:
+                said.append(Heading(legend.low, 8.0, False, ink, legend.colours, legend.high))
+            small = textwrap.wrap(legend.key, _MOST_ABOVE) + small
+        said += [Heading(line, 8.0, False, grey) for line in small]
+
     def _box(self, box: Box) -> Shape:
-        kind, title, below = _words(box)
+        kind, title, below = words(box)
         marks = [f"→ {self._marks[node]}" for node in box.nodes if node in self._marks]
         below = " · ".join([below] * bool(below) + marks)
         look = dict(_LOOK[kind])
         if any(node in self._seen.fetched for node in box.nodes):
             look |= _FETCHED
-        kind_of_mark, notes = self._highlight_of(box)
-        look |= HIGHLIGHTS[kind_of_mark][0]
+        kind_of_mark, notes = mark_of(box, self._highlight)
+        patch = self._layer.patches.get(box) if self._layer is not None else None
+        if patch is not None:
+            kind_of_mark = min(kind_of_mark, patch.level, key=list(HIGHLIGHTS).index)
+        look = self._done.look(look | HIGHLIGHTS[kind_of_mark][0])
+        soft = self._done.colour(GREY)
         name, tip = f"n{box.place}", _tip_of(box)
+        if self._layer is not None and self._layer.legend.colours and "filled" in look.get("style", NODE["style"]):
+            # What colours mean is the overlay's.
+            look["fillcolor"] = (patch.fill if patch is not None else "") or self._done.colour(PAPER)
+            if patch is not None and patch.fill:
+                look["fontcolor"] = soft = patch.ink
+        if patch is not None:
+            notes, tip = [*notes, *patch.notes], [*tip, *patch.tip]
         if kind == "constant" and not notes:
-            return Shape(name, box.around, look, tip, f"{title} {below}".strip(), small=9.0)
-        return Shape(name, box.around, look, tip, title, below, notes)
-
-    def _highlight_of(self, box: Box) -> tuple[str, Sequence[str]]:
-        """Return the strongest mark of the nodes in a box, with its notes."""
-        found: dict[str, Sequence[str]] = {}
-        for node in box.nodes:
-            mark = self._highlight.get(node, "fed")
-            kind, *notes = [mark, HIGHLIGHTS[mark][1]] if isinstance(mark, str) else mark
-            found.setdefault(kind, [note for note in notes if note])
-        strongest = min(found, key=list(HIGHLIGHTS).index)
-        return strongest, found[strongest]
+            return Shape(name, box.around, look, tip, f"{title} {below}".strip(), small=9.0, kind=kind, soft=soft)
+        cells = patch.cells if patch is not None else ()
+        return Shape(name, box.around, look, tip, title, below, notes, kind=kind, soft=soft, cells=cells)
 
     def _draw_edge(self, edge: Edge) -> None:
         node, head = edge.node, edge.head
@@ -373,9 +544,11 @@ class _Drawer:
             if tail not in self._references:  # the same operand twice
                 self._references.add(tail)
                 label_of_mark = f"{number}  {own_name(node)}"
-                self._done.shapes.append(Shape(tail, head.around, _REFERENCE, tip, label_of_mark, small=8.0))
+                self._add_small(tail, head.around, _REFERENCE, tip, label_of_mark, "reference")
             look |= {"style": "dotted", "weight": "1"}
-        self._done.arrows.append(Arrow(tail, f"n{head.place}", look, tip, label, position))
+        if edge in self._way:
+            look |= _WAY
+        self._done.arrows.append(Arrow(tail, f"n{head.place}", self._done.look(look), tip, label, position))
 
     def _shape_to_tell(self, box: Box, node: Node) -> str:
         """Return the shape of a value, where it is another than that of what it was made from; once."""
@@ -388,14 +561,61 @@ class _Drawer:
     def _draw_names(self) -> None:
         """Draw the names of what was fetched."""
         box_of = {node: box for box in self._seen.boxes for node in box.nodes if node in self._seen.fetched}
-        number = 0
         for node, names in self._seen.fetched.items():
-            for name in names:
-                tip = [f"{name}: {node.name} {node.spec}"]
-                self._done.shapes.append(Shape(f"t{number}", None, _NAME, tip, name))
-                look, label = dict(_FETCHED, penwidth="1.4"), self._shape_to_tell(box_of[node], node)
-                self._done.arrows.append(Arrow(f"n{box_of[node].place}", f"t{number}", look, tip, label))
-                number += 1
+            for name in names if node in box_of else []:
+                tip, head = [f"{name}: {node.name} {node.spec}"], f"t{self._number}"
+                look, label = self._done.look(_FETCHED | {"penwidth": "1.4"}), self._shape_to_tell(box_of[node], node)
+                self._done.shapes.append(Shape(head, None, self._done.look(_NAME), tip, name))
+                self._done.arrows.append(Arrow(f"n{box_of[node].place}", head, look, tip, label))
+                self._number += 1
+
+    def _draw_cuts(self) -> None:
+        """Draw a stub where a box reads what is cut off, and one where it is read by that."""
+        inside = set(self._seen.boxes)
+        above: dict[Box, dict[Node, None]] = {}
+        below: dict[Box, dict[Box, None]] = {}
+        for edge in self._seen.cut:
+            if edge.head in inside:
+                above.setdefault(edge.head, {})[edge.node] = None
+            else:
+                below.setdefault(edge.tail, {})[edge.head] = None
+        look = self._done.look(_TO_CUT)
+        for box, nodes in above.items():
+            tail, tip = f"r0_{box.place}", [f"{node.name} {node.spec}" for node in nodes]
+            self._add_small(tail, box.around, _CUT, tip, _cut_off(map(own_name, nodes)), "cut")
+            self._done.arrows.append(Arrow(tail, f"n{box.place}", look, tip))
+        for box, readers in below.items():
+            head, tip = f"t{self._number}", [_tip_of(reader)[0] for reader in readers]
+            self._number += 1
+            self._add_small(head, box.around, _CUT, tip, _cut_off(words(reader).title for reader in readers), "cut")
+            self._done.arrows.append(Arrow(f"n{box.place}", head, look, tip))
+
+    def _add_small(
+        self, name: str, around: Scope | None, look: dict[str, str], tip: list[str], title: str, kind: str
+    ) -> None:
+        soft = self._done.colour(GREY)
+        self._done.shapes.append(
+            Shape(name, around, self._done.look(look), tip, title, small=8.0, kind=kind, soft=soft)
+        )
+
+
+def _cut_off(names: Iterable[str]) -> str:
+    """Return what is said of what is cut off: ``… relu``, ``… 3 more``."""
+    first, *rest = names
+    return f"… {first}" if not rest else f"… {len(rest) + 1} more"
+
+
+def _edges_of(seen: Picture, way: Collection[tuple[Node, Node]]) -> set[Edge]:
+    """Return the edges that a way takes; between folded boxes, all of two if none is of its very value."""
+    box_of = {node: box for box in seen.boxes for node in box.nodes} if way else {}
+    between: dict[tuple[Box | None, Box | None], list[Edge]] = {}
+    for edge in seen.edges if way else ():
+        between.setdefault((edge.tail, edge.head), []).append(edge)
+    found: set[Edge] = set()
+    for node, reader in way:
+        edges = between.get((box_of.get(node), box_of.get(reader)), [])
+        found.update([edge for edge in edges if edge.node is node] or edges)
+    return found
 
 
 def _positions_matter(node: Node) -> bool:

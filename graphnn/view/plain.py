@@ -6,6 +6,7 @@ import html
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from .layered import Arrangement, Item, Link, Point, arrange, rows
@@ -18,11 +19,17 @@ from .looks import (
     MOST_SAID,
     MOST_SHOWN,
     NODE,
+    PAPER,
+    USUAL,
+    WIDTH_OF_SHADE,
     Arrow,
     Drawing,
     Frame,
+    Heading,
     Highlight,
+    Manner,
     Shape,
+    cell_size,
     drawing,
 )
 from .ranks import set_beside
@@ -36,7 +43,8 @@ if TYPE_CHECKING:
 _MOST_ROWS = 12
 # A point of Graphviz's, as browsers show it.
 _PIXELS = 4 / 3
-_PAD, _TITLE_SIZE, _TITLE_SPACE = 10.8, 14.0, 26.0
+_PAD, _HEADING_SPACE = 10.8, 4.0
+_SHADE_HEIGHT, _SHADE_SPACE, _CELLS_SPACE = 8.0, 6.0, 4.0
 _FRAME_TITLE, _FRAME_INSET = 9.5, 8.0
 _TITLE, _SMALL, _POSITION = 11.0, 8.0, 7.0
 _LID, _CORNER, _PERIPHERY = 4.0, 8.0, 3.5
@@ -56,7 +64,7 @@ _BOLD_WIDTHS = """
     611 333 278 333 584 556 333 556 611 556 611 556 333 611 611 278 278 556 278 889 611 611 611 611 389 556 333 611 556
     778 556 556 500 389 280 389 584
 """
-_OTHERS = {"…": 1000, "→": 1000, "×": 584, "·": 333, "−": 584, "∂": 494}
+_OTHERS = {"\xa0": 278, "…": 1000, "→": 1000, "×": 584, "·": 333, "−": 584, "∂": 494}
 _WIDTH_OF, _BOLD_WIDTH_OF = (
     {chr(32 + place): int(width) for place, width in enumerate(table.split())} | _OTHERS
     for table in (_WIDTHS, _BOLD_WIDTHS)
@@ -84,7 +92,11 @@ def _unusual(character: str) -> int:
 
 
 def plain_svg(
-    seen: Picture, title: str | None = None, sideways: bool = False, highlight: Mapping[Node, Highlight] | None = None
+    seen: Picture,
+    title: str | None = None,
+    sideways: bool = False,
+    highlight: Mapping[Node, Highlight] | None = None,
+    manner: Manner = USUAL,
 ) -> str:
     """Return a picture as SVG.
 
@@ -94,15 +106,15 @@ def plain_svg(
     title : str, optional
     sideways : bool
         Whether values go from left to right instead of from top to bottom.
-    highlight : dict of Node to str or sequence of str, optional
-        As `dot_source` takes it.
+    highlight, manner
+        As `dot_source` takes them.
 
     Returns
     -------
     str
         The same in every process.
     """
-    return _Writer(drawing(seen, _far(seen), highlight or {}), _beside(seen), title, sideways).text()
+    return _Writer(drawing(seen, _far(seen), highlight or {}, title, manner), _beside(seen), sideways).text()
 
 
 def _far(seen: Picture) -> set[Edge]:
@@ -116,7 +128,11 @@ def _far(seen: Picture) -> set[Edge]:
 
 
 def _beside(seen: Picture) -> dict[str, str]:
-    return {f"n{box.place}": f"n{head.place}" for box, head in set_beside(seen)}
+    """Return what stands beside which box: what that is the first to read."""
+    first: dict[int, int] = {}
+    for edge in seen.edges:
+        first[edge.tail.place] = min(first.get(edge.tail.place, edge.head.place), edge.head.place)
+    return {f"n{box.place}": f"n{head.place}" for box, head in set_beside(seen) if first[box.place] == head.place}
 
 
 class _Line(NamedTuple):
@@ -140,12 +156,16 @@ class _Line(NamedTuple):
 class _Box:
     """A shape with its size: its text, and what is around that."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, usual: Mapping[str, str] = NODE) -> None:
         self.shape = shape
-        self.look = look = NODE | shape.look
+        self.look = look = {**usual, **shape.look}
         lines = _lines(shape, look["fontcolor"])
         across, along = (float(part) * 72 for part in look["margin"].split(","))
         width, height = max(line.width for line in lines), sum(line.height for line in lines)
+        if shape.cells:
+            cell_width, cell_height = cell_size(shape.cells)
+            width = max(width, cell_width * len(shape.cells[0]))
+            height += cell_height * len(shape.cells) + _CELLS_SPACE
         text_height, lid, form = height, 0.0, look["shape"]
         if form == "ellipse":  # around a rectangle
             width, height = width * 2**0.5, height * 2**0.5
@@ -165,6 +185,7 @@ class _Box:
         for line in lines:
             self.lines.append(line._replace(middle=at + line.height / 2))
             at += line.height
+        self.below = at + _CELLS_SPACE
 
     def svg(self, x: float, y: float) -> str:
         """Return it with its middle there."""
@@ -186,15 +207,26 @@ class _Box:
                 inner = width - 2 * self.rim, height - 2 * self.rim, max(corner - self.rim, 0.0), f' fill="none"{line}'
                 parts.append(_rectangle(x - width / 2 + self.rim, y - height / 2 + self.rim, *inner))
         parts += [_text(line, x, y + line.middle, "middle") for line in self.lines]
+        if self.shape.cells:
+            parts.append(self._heatmap(x, y + self.below))
         return "".join(parts)
+
+    def _heatmap(self, middle: float, top: float) -> str:
+        cells = self.shape.cells
+        width, height = cell_size(cells)
+        wide, left = width * len(cells[0]), middle - width * len(cells[0]) / 2
+        parts = [
+            cell for row, line in enumerate(cells) for cell in _cells(left, top + row * height, width, height, line)
+        ]
+        return "".join([*parts, _rectangle(left, top, wide, height * len(cells), 0.0, f' fill="none" stroke="{GREY}"')])
 
 
 def _lines(shape: Shape, colour: str) -> list[_Line]:
     if shape.small:
-        return [_Line(_shown(shape.title, MOST_SHOWN), shape.small, False, GREY)]
+        return [_Line(_shown(shape.title, MOST_SHOWN), shape.small, False, shape.soft)]
     lines = [_Line(_shown(shape.title, MOST_SHOWN), _TITLE, True, colour)]
     if shape.below:
-        lines.append(_Line(_shown(shape.below, MOST_BELOW), _SMALL, False, GREY))
+        lines.append(_Line(_shown(shape.below, MOST_BELOW), _SMALL, False, shape.soft))
     lines += [_Line(_shown(note, MOST_BELOW), _SMALL, not i, colour) for i, note in enumerate(shape.notes)]
     return lines
 
@@ -202,11 +234,13 @@ def _lines(shape: Shape, colour: str) -> list[_Line]:
 class _Writer:
     """Writes one picture. Lengths are in points; what names say is text or a tooltip, and never an attribute."""
 
-    def __init__(self, drawn: Drawing, beside: Mapping[str, str], title: str | None, sideways: bool) -> None:
+    def __init__(self, drawn: Drawing, beside: Mapping[str, str], sideways: bool) -> None:
         self._drawn, self._sideways = drawn, sideways
-        self._title = [_Line(_shown(title, MOST_SAID), _TITLE_SIZE, False, INK)] if title is not None else []
-        self._boxes = [_Box(shape) for shape in _in_order(drawn)]
-        self._labels = _labels(drawn.arrows)
+        self._headings = [_Heading(heading) for heading in drawn.headings]
+        self._grey = drawn.colour(GREY)
+        usual = drawn.look(NODE)
+        self._boxes = [_Box(shape, usual) for shape in _in_order(drawn)]
+        self._labels = _labels(drawn.arrows, self._grey)
         self._placed = self._arrange(beside)
 
     def _arrange(self, beside: Mapping[str, str]) -> Arrangement:
@@ -218,7 +252,7 @@ class _Writer:
             inside = frame_of[around.path] if around is not None else -1
             items.append(Item(box.width, box.height, inside, number_of[reader] if reader else -1, box.round))
         for frame in self._drawn.frames:
-            lines, parent = _frame_lines(frame), frame.scope.parent
+            lines, parent = self._frame_lines(frame), frame.scope.parent
             inside = frame_of[parent.path] if parent is not None else -1
             frames.append(Around(inside, max(line.width for line in lines), sum(line.height for line in lines)))
         for arrow, label in zip(self._drawn.arrows, self._labels, strict=True):
@@ -230,29 +264,46 @@ class _Writer:
     def text(self) -> str:
         """Return the SVG."""
         placed = self._placed
-        wide = max([placed.width, *(line.width for line in self._title)])
-        width, height = wide + 2 * _PAD, placed.height + 2 * _PAD + len(self._title) * _TITLE_SPACE
+        wide = max([placed.width, *(heading.width for heading in self._headings)])
+        above = sum(heading.height for heading in self._headings) + _PAD * bool(self._headings)
+        width, height = wide + 2 * _PAD, placed.height + 2 * _PAD + above
         across, down = (width - placed.width) / 2, height - placed.height - _PAD
         parts = [
             '<?xml version="1.0" encoding="UTF-8"?>\n'
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width * _PIXELS)}" height="{_n(height * _PIXELS)}" '
             f'viewBox="0 0 {_n(width)} {_n(height)}" font-family="Helvetica,Arial,sans-serif" xml:space="preserve">',
-            _rectangle(0.0, 0.0, width, height, 0.0, ' fill="#FFFFFF"'),
-            *(_text(line, width / 2, _PAD + line.height / 2 - 2, "middle") for line in self._title),
-            f'<g transform="translate({_n(across)} {_n(down)})">',
+            _rectangle(0.0, 0.0, width, height, 0.0, f' fill="{self._drawn.colour(PAPER)}"'),
         ]
+        top = _PAD
+        for heading in self._headings:
+            parts.append(heading.svg(width / 2, top))
+            top += heading.height
+        parts.append(f'<g transform="translate({_n(across)} {_n(down)})">')
         for number, frame in enumerate(self._drawn.frames):
             parts.append(_group(f"cluster_{number}", frame.tip, _frame_box(frame, *placed.frames[number])))
         for number, arrow in enumerate(self._drawn.arrows):
             parts.append(_group(f"{arrow.tail}->{arrow.head}", arrow.tip, self._arrow(number, arrow)))
-        for frame, where in zip(self._drawn.frames, placed.frames, strict=True):
-            parts.append(_group("", frame.tip, _frame_title(frame, *where)))
+        for number, frame in enumerate(self._drawn.frames):
+            parts.append(_group(f"cluster_{number}", frame.tip, self._frame_title(frame, *placed.frames[number])))
         for box, centre in zip(self._boxes, placed.centres, strict=True):
             parts.append(_group(box.shape.name, box.shape.tip, box.svg(*centre)))
         return "\n".join([*parts, "</g>", "</svg>", ""])
 
+    def _frame_lines(self, frame: Frame) -> list[_Line]:
+        lines = [_Line(_shown(frame.title, MOST_SHOWN), _FRAME_TITLE, True, self._drawn.colour(INK))]
+        return lines + [_Line(_shown(frame.note, MOST_BELOW), _SMALL, False, self._grey)] * bool(frame.note)
+
+    def _frame_title(self, frame: Frame, x: float, y: float, *_: float) -> str:
+        parts, top = [], y + _FRAME_INSET / 2
+        for line in self._frame_lines(frame):
+            parts.append(_text(line, x + _FRAME_INSET, top + line.height / 2, "start"))
+            top += line.height
+        # What passes behind it is kept off the letters.
+        halo = f'stroke="{frame.look["fillcolor"]}" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
+        return f"<g {halo}>{''.join(parts)}</g>"
+
     def _arrow(self, number: int, arrow: Arrow) -> str:
-        look, route = ARROW | arrow.look, self._placed.routes[number]
+        look, route = {**self._drawn.look(ARROW), **arrow.look}, self._placed.routes[number]
         colour, size = look["color"], float(look["arrowsize"]) * _ARROW_LENGTH
         (from_x, from_y), (x, y) = route[-2], route[-1]
         upright = from_x == x
@@ -272,10 +323,36 @@ class _Writer:
             left, top = self._placed.labels[number]
             parts.append(_text(label, left, top + label.height / 2, "start"))
         if arrow.position is not None:
-            text = _Line(str(arrow.position), _POSITION, False, GREY)
+            text = _Line(str(arrow.position), _POSITION, False, self._grey)
             spot = (x + 3.5, y - 4.5 * forward, "start") if upright else (x - 2.5 * forward, y - 5.5, "end")
             parts.append(_text(text, *spot))
         return "".join(parts)
+
+
+class _Heading:
+    """A line above the picture, with its size."""
+
+    def __init__(self, heading: Heading) -> None:
+        self._shades = heading.shades
+        self._lines = [
+            _Line(_shown(text, MOST_SAID), heading.size, heading.bold, heading.colour)
+            for text in ([heading.text, heading.end] if heading.shades else [heading.text])
+        ]
+        self._scale = len(heading.shades) * WIDTH_OF_SHADE + 2 * _SHADE_SPACE * bool(heading.shades)
+        self.width = sum(line.width for line in self._lines) + self._scale
+        self.height = self._lines[0].height + _HEADING_SPACE
+
+    def svg(self, middle: float, top: float) -> str:
+        """Return it around `middle`."""
+        centre = top + self._lines[0].height / 2
+        if not self._shades:
+            return _text(self._lines[0], middle, centre, "middle")
+        left = middle - self.width / 2
+        begin = left + self._lines[0].width + _SHADE_SPACE
+        cells = _cells(begin, centre - _SHADE_HEIGHT / 2, WIDTH_OF_SHADE, _SHADE_HEIGHT, self._shades)
+        ends = (left, left + self._lines[0].width + self._scale)
+        texts = [_text(line, x, centre, "start") for line, x in zip(self._lines, ends, strict=True)]
+        return "".join([texts[0], *cells, texts[1]])
 
 
 def _in_order(drawn: Drawing) -> list[Shape]:
@@ -295,7 +372,7 @@ def _references(drawn: Drawing) -> Iterable[tuple[Arrow, Shape]]:
     return ((arrow_of[shape.name], shape) for shape in drawn.shapes if shape.name.startswith("r"))
 
 
-def _labels(arrows: Iterable[Arrow]) -> list[_Line]:
+def _labels(arrows: Iterable[Arrow], grey: str) -> list[_Line]:
     """Return the label of each arrow; the first from a box says what there is to say of all of them."""
     first: dict[str, int] = {}
     said: list[list[str]] = []
@@ -303,12 +380,7 @@ def _labels(arrows: Iterable[Arrow]) -> list[_Line]:
         said.append([])
         if arrow.label:
             said[first.setdefault(arrow.tail, number)].append(_shown(arrow.label, MOST_SHOWN))
-    return [_Line(_shown(", ".join(words), MOST_BELOW) if words else "", _SMALL, False, GREY) for words in said]
-
-
-def _frame_lines(frame: Frame) -> list[_Line]:
-    lines = [_Line(_shown(frame.title, MOST_SHOWN), _FRAME_TITLE, True, INK)]
-    return lines + [_Line(_shown(frame.note, MOST_BELOW), _SMALL, False, GREY)] * bool(frame.note)
+    return [_Line(_shown(", ".join(words), MOST_BELOW) if words else "", _SMALL, False, grey) for words in said]
 
 
 # --- elements -----------------------------------------------------------------------------------------------------
@@ -340,10 +412,23 @@ def _rectangle(x: float, y: float, width: float, height: float, corner: float, p
     return f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"{rounded}{paint}/>'
 
 
+def _cells(x: float, y: float, width: float, height: float, colours: Sequence[str]) -> list[str]:
+    """Return a row of cells, those of one colour that stand together as one."""
+    ends = [i for i in range(1, len(colours)) if colours[i] != colours[i - 1]]
+    return [
+        _rectangle(x + start * width, y, (end - start) * width, height, 0.0, f' fill="{colours[start]}"')
+        for start, end in pairwise([0, *ends, len(colours)])
+    ]
+
+
 def _cylinder(x: float, y: float, width: float, height: float, paint: str) -> str:
-    arc = f"a{_n(width / 2)} {_n(_LID)} 0 0"
-    walls = f"M{_n(x)} {_n(y + _LID)}v{_n(height - 2 * _LID)}{arc} 0 {_n(width)} 0v{_n(2 * _LID - height)}"
-    lid = f"{arc} 0 {_n(-width)} 0{arc} 0 {_n(width)} 0{arc} 1 {_n(-width)} 0"
+    top, bottom, right, bulge = y + _LID, y + height - _LID, x + width, _LID * 4 / 3
+
+    def arc(start: float, end: float, level: float, by: float) -> str:
+        return f"C{_n(start)} {_n(level + by)} {_n(end)} {_n(level + by)} {_n(end)} {_n(level)}"
+
+    walls = f"M{_n(x)} {_n(top)}L{_n(x)} {_n(bottom)}{arc(x, right, bottom, bulge)}L{_n(right)} {_n(top)}"
+    lid = f"{arc(right, x, top, bulge)}{arc(x, right, top, -bulge)}{arc(right, x, top, bulge)}"
     return f'<path d="{walls}{lid}"{paint}/>'
 
 
@@ -361,22 +446,12 @@ def _frame_box(frame: Frame, x: float, y: float, width: float, height: float) ->
     return _rectangle(x, y, width, height, _CORNER, paint)
 
 
-def _frame_title(frame: Frame, x: float, y: float, width: float, height: float) -> str:
-    parts, top = [], y + _FRAME_INSET / 2
-    for line in _frame_lines(frame):
-        parts.append(_text(line, x + _FRAME_INSET, top + line.height / 2, "start"))
-        top += line.height
-    # What passes behind it is kept off the letters.
-    halo = f'stroke="{frame.look["fillcolor"]}" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
-    return f"<g {halo}>{''.join(parts)}</g>"
-
-
 def _path(points: Sequence[Point], sideways: bool) -> str:
     """Return a line through points; it leaves each and arrives at each along the flow."""
     x, y = points[0]
     parts = [f"M{_n(x)} {_n(y)}"]
     for next_x, next_y in points[1:]:
-        if abs(next_x - x) < 0.01 or abs(next_y - y) < 0.01:
+        if abs(next_x - x) < 1 or abs(next_y - y) < 1:
             parts.append(f"L{_n(next_x)} {_n(next_y)}")
         else:
             middle = (x + next_x) / 2 if sideways else (y + next_y) / 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .layered import Link, rows
+
 if TYPE_CHECKING:
     from .fold import Box, Edge, Picture
 
@@ -20,28 +22,10 @@ def long_edges(seen: Picture) -> set[Edge]:
 def estimated(seen: Picture) -> list[int]:
     """Return about which rank `dot` will give each box, by place.
 
-    First the longest path from above. Then, from below, a box that is not held by more edges above than below
-    comes down to what reads it. Lent edges do not hold, nor do those to a box that nothing holds and nobody else
-    reads: it comes down along. An edge back to an earlier box, which folding can make, is left out.
+    An edge back to an earlier box, which folding can make, is left out.
     """
-    count = len(seen.boxes)
-    above: list[list[Edge]] = [[] for _ in range(count)]
-    below: list[list[Edge]] = [[] for _ in range(count)]
-    for edge in seen.edges:
-        if edge.tail.place < edge.head.place:
-            above[edge.head.place].append(edge)
-            below[edge.tail.place].append(edge)
-    ranks: list[int] = []
-    held: list[int] = []
-    for edges in above:
-        ranks.append(max((ranks[edge.tail.place] + 1 for edge in edges), default=0))
-        held.append(
-            sum(not edge.lent and (held[edge.tail.place] > 0 or len(below[edge.tail.place]) > 1) for edge in edges)
-        )
-    for place in reversed(range(count)):
-        if held[place] <= sum(not edge.lent for edge in below[place]) > 0:
-            ranks[place] = min(ranks[edge.head.place] for edge in below[place]) - 1
-    return ranks
+    forward = [edge for edge in seen.edges if edge.tail.place < edge.head.place]
+    return rows(len(seen.boxes), [Link(edge.tail.place, edge.head.place, edge.lent) for edge in forward])
 
 
 def set_beside(seen: Picture) -> list[tuple[Box, Box]]:

@@ -1,0 +1,78 @@
+"""The evaluation as a moving picture: an SVG in which boxes light up in the order of the schedule, again and again."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .fold import Picture
+
+# Seconds: before the first box, from one to the next, for all of them at most, and after the last.
+_LEAD, _BEAT, _MOST, _REST = 0.6, 0.45, 24.0, 3.0
+_DIM, _CURRENT = 0.18, "#D55E00"
+# The groups of boxes, of references and names, and of arrows, as `plain_svg` calls them.
+_GROUP = re.compile(r'<g data-name="(?:(?P<tail>\w+)-&gt;)?(?P<name>[ntr]\d+(?:_\d+)?)">')
+
+
+def animated(svg: str, seen: Picture) -> str:
+    """Return a plain SVG with what makes it move: rules of style, and no script.
+
+    What is given is there from the beginning. Then box after box lights up with the arrows that lead to it; the one
+    that has just been computed has an orange line. Nothing moves where the system is set to reduced motion, or on
+    paper.
+
+    Parameters
+    ----------
+    svg : str
+        As `plain_svg` returns it.
+    seen : Picture
+        What is drawn in it.
+
+    Returns
+    -------
+    str
+    """
+    computed = [box.place for box in seen.boxes if box.scope is not None or box.node.inputs]
+    beat_of = {f"n{place}": beat for beat, place in enumerate(computed)}
+    for found in _GROUP.finditer(svg):
+        name, tail = found["name"], found["tail"]
+        if name.startswith("t") and tail in beat_of:  # a name lights up with the box that has it
+            beat_of[name] = beat_of[tail]
+        elif name.startswith("r") and (reader := f"n{name.partition('_')[2]}") in beat_of:
+            beat_of[name] = beat_of[reader]
+    beat = min(_BEAT, _MOST / max(len(computed), 1))
+    whole = _LEAD + beat * len(computed) + _REST
+
+    def group(found: re.Match[str]) -> str:
+        number = beat_of.get(found["name"])
+        if number is None:
+            return found[0]
+        is_box = found["tail"] is None and found["name"].startswith("n")
+        when = f' style="--at:{_LEAD + beat * number:.2f}s"' if is_box else ""
+        return f'{found[0][:-1]} class="b{number}{" box" * is_box}"{when}>'
+
+    rules = [_frame(number, _LEAD + beat * number, whole) for number in range(len(computed))]
+    moving = _GROUP.sub(group, svg)
+    begin = moving.index(">", moving.index("<svg")) + 1
+    return f"{moving[:begin]}\n<style>\n{_common(beat, whole)}\n{chr(10).join(rules)}\n</style>{moving[begin:]}"
+
+
+def _common(beat: float, whole: float) -> str:
+    """Return the rules that all boxes share."""
+    line = f"stroke:{_CURRENT};stroke-width:3px"
+    # From its own beat to the end of the round, the line is again as it was: step-start leaps to the end at once.
+    now = f"@keyframes now{{0%{{{line}}}{100 * beat / whole:.2f}%{{{line};animation-timing-function:step-start}}}}"
+    shape = f".box>:nth-child(2){{animation:now {whole:.2f}s var(--at) infinite}}"
+    still = "@media print,(prefers-reduced-motion:reduce){*{animation:none!important}}"
+    return "\n".join((now, shape, still))
+
+
+def _frame(number: int, at: float, whole: float) -> str:
+    """Return the rules of what lights up at a time, and goes out when the round ends."""
+    lit, end = 100 * at / whole, 100 - 50 / whole
+    dim = f"0%,{lit:.2f}%,100%{{opacity:{_DIM}}}"
+    return (
+        f"@keyframes k{number}{{{dim}{lit + 10 / whole:.2f}%,{end:.2f}%{{opacity:1}}}}"
+        f".b{number}{{animation:k{number} {whole:.2f}s infinite}}"
+    )

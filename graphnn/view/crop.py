@@ -1,0 +1,89 @@
+"""A part of a picture: the neighbourhood of some nodes, or some phases. What is cut off is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError, ValueRangeError, near
+from ..inspector.select import many
+
+if TYPE_CHECKING:
+    from .fold import Box, Edge, Picture
+
+PHASES = ("forward", "backward", "update")
+
+
+def of_phases(seen: Picture, phases: Any) -> Picture:
+    """Return what of a picture belongs to some phases; what is read from others is cut off.
+
+    Parameters
+    ----------
+    seen : Picture
+    phases : str or iterable of str
+        Of `PHASES`.
+
+    Raises
+    ------
+    UsageError
+        When there is no such phase.
+    """
+    wanted = (phases,) if isinstance(phases, str) else tuple(phases) if isinstance(phases, Iterable) else (phases,)
+    for phase in wanted:
+        if phase not in PHASES:
+            raise UsageError(f"phases are {', '.join(PHASES)}; got {phase!r}.{near(str(phase), PHASES)}")
+    kept = {box for box in seen.boxes if box.phase in wanted}
+    return _part(seen, kept, [edge for edge in seen.edges if edge.head in kept])
+
+
+def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
+    """Return what of a picture is no farther than so many edges from some nodes; what is beyond is cut off.
+
+    Parameters
+    ----------
+    seen : Picture
+    focus : Node, str, or list of them
+        As a trace's ``select`` takes it: a node or its name, a scope, an output, a pattern, an operation.
+    radius : int
+
+    Raises
+    ------
+    LookupFailure
+        When there is no such node in the picture.
+    ValueRangeError
+        When the radius is no number from 0 up.
+    """
+    if isinstance(radius, bool) or not isinstance(radius, int) or radius < 0:
+        raise ValueRangeError(f"radius= is a number of edges from 0 up, not {radius!r}")
+    order = sorted((node for box in seen.boxes for node in box.nodes), key=lambda node: node.index)
+    meant = set(many(order, seen.graph, focus))
+    beside: dict[Box, list[Box]] = {box: [] for box in seen.boxes}
+    for edge in seen.edges:
+        beside[edge.tail].append(edge.head)
+        beside[edge.head].append(edge.tail)
+    reached = [box for box in seen.boxes if not meant.isdisjoint(box.nodes)]
+    kept = set(reached)
+    for _ in range(radius):
+        reached = list(dict.fromkeys(other for box in reached for other in beside[box] if other not in kept))
+        kept.update(reached)
+    return _part(seen, kept, seen.edges)
+
+
+def _part(seen: Picture, kept: set[Box], told: Iterable[Edge]) -> Picture:
+    """Return the picture of some boxes; of the edges that are cut, those that are to be told."""
+    if len(kept) == len(seen.boxes):
+        return seen
+    numbered = (box for box in seen.boxes if box in kept)
+    box_of = {box: replace(box, place=place) for place, box in enumerate(numbered)}
+
+    def with_its(edge: Edge) -> Edge:
+        return edge._replace(tail=box_of.get(edge.tail, edge.tail), head=box_of.get(edge.head, edge.head))
+
+    return replace(
+        seen,
+        boxes=list(box_of.values()),
+        edges=[with_its(edge) for edge in seen.edges if edge.tail in kept and edge.head in kept],
+        cut=[with_its(edge) for edge in [*seen.cut, *told] if (edge.tail in kept) != (edge.head in kept)],
+        whole=seen.whole or [node for box in seen.boxes for node in box.nodes],
+    )

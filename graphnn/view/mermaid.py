@@ -1,0 +1,160 @@
+"""A picture as Mermaid text, which Markdown shows as a flowchart in many places."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from .looks import ARROW, INK, MOST_BELOW, MOST_SHOWN, NODE, USUAL, Frame, drawing
+from .text import elided, visible
+
+if TYPE_CHECKING:
+    from ..graph import Node
+    from .fold import Picture
+    from .looks import Arrow, Drawing, Highlight, Manner, Shape
+
+_BRACKETS = {"ellipse": ("([", "])"), "cylinder": ("[(", ")]"), "plaintext": ("[", "]"), "octagon": ("{{", "}}")}
+_BOX, _DOUBLE = ("(", ")"), ("[[", "]]")
+_DASHES = {"dashed": "5 3", "dotted": "1 3"}
+# What is no letter, digit or harmless sign is written by its number: quotes would end a label, markup and Markdown
+# would act, and a colon begins what Mermaid takes for a style.
+_ACTING = re.compile(r"[^\w ,.()\[\]=+/?×·→−∂…-]|(?<![^\W_])_|_(?![^\W_])|\](?=\()")
+
+
+def mermaid_source(
+    seen: Picture,
+    title: str | None = None,
+    sideways: bool = False,
+    highlight: Mapping[Node, Highlight] | None = None,
+    manner: Manner = USUAL,
+) -> str:
+    """Return a picture as Mermaid text.
+
+    Parameters
+    ----------
+    seen : Picture
+    title : str, optional
+    sideways : bool
+        Whether values go from left to right instead of from top to bottom.
+    highlight : dict of Node to str or sequence of str, optional
+    manner : Manner, optional
+        As `dot_source` takes them. Of an overlay there are colours and texts, no heatmaps.
+
+    Returns
+    -------
+    str
+        Everything in order of making, but what is in a frame stands with it.
+
+    Examples
+    --------
+    >>> from .fold import picture
+    >>> from ..graph import Graph
+    >>> g = Graph()
+    >>> y = g.placeholder("x", shape="batch") * 2.0
+    >>> print(mermaid_source(picture(y)))
+    flowchart TB
+    n0(["<b>x</b><br/>batch"])
+    n1["<i>2</i>"]
+    n2("<b>multiply</b>")
+    n0 --> n2
+    n1 --> n2
+    classDef placeholder fill:#D6E8F5,stroke:#0072B2,color:#202124
+    class n0 placeholder
+    classDef constant fill:none,stroke:none,color:#5F6368
+    class n1 constant
+    classDef operation fill:#FFFFFF,stroke:#000000,color:#202124,stroke-width:2.2px
+    class n2 operation
+    <BLANKLINE>
+    """
+    drawn = drawing(seen, set(), highlight or {}, title, manner)
+    head = []
+    if drawn.headings:
+        told = " · ".join(f"{each.text} … {each.end}" if each.shades else each.text for each in drawn.headings)
+        head = ["---", f"title: {json.dumps(visible(told), ensure_ascii=False)}", "---"]
+    head.append(f"flowchart {'LR' if sideways else 'TB'}")
+    return "\n".join([*head, *_in_frames(drawn), *map(_arrow, drawn.arrows), *_looks(drawn), ""])
+
+
+def _in_frames(drawn: Drawing) -> Iterator[str]:
+    """Yield the shapes, those in a frame between its begin and its end."""
+    inside: dict[str, list[Shape | Frame]] = {"": [], **{frame.scope.path: [] for frame in drawn.frames}}
+    for shape in drawn.shapes:
+        inside[shape.around.path if shape.around is not None else ""].append(shape)
+    for frame in drawn.frames:
+        inside[frame.scope.parent.path if frame.scope.parent is not None else ""].append(frame)
+    number_of = {frame.scope.path: number for number, frame in enumerate(drawn.frames)}
+    stack: list[Shape | Frame | str] = [*reversed(inside[""])]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, Frame):
+            scope = part.scope
+            note = f" · {_literal(part.note, MOST_BELOW)}" if part.note else ""
+            yield f'subgraph c{number_of[scope.path]}["{_label(part.title)}{note}"]'
+            stack += ["end", *reversed(inside[scope.path])]
+        else:
+            yield _shape(part)
+
+
+def _shape(shape: Shape) -> str:
+    look = NODE | shape.look
+    left, right = _BRACKETS.get(look["shape"], _DOUBLE if look.get("peripheries") == "2" else _BOX)
+    label = f"<i>{_literal(shape.title, MOST_SHOWN)}</i>" if shape.small else ""
+    return f'{shape.name}{left}"{label or _label(shape.title, shape.below, shape.notes)}"{right}'
+
+
+def _label(title: str, below: str = "", notes: Sequence[str] = ()) -> str:
+    lines = [f"<b>{_literal(title, MOST_SHOWN)}</b>"]
+    lines += [_literal(line, MOST_BELOW) for line in (below, *notes) if line]
+    return "<br/>".join(lines)
+
+
+def _arrow(arrow: Arrow) -> str:
+    line = "-.->" if arrow.look.get("style") == "dotted" else "-->"
+    position = [] if arrow.position is None else [str(arrow.position)]
+    said = " · ".join(position + [_literal(arrow.label, MOST_SHOWN)] * bool(arrow.label))
+    return f'{arrow.tail} {line}|"{said}"| {arrow.head}' if said else f"{arrow.tail} {line} {arrow.head}"
+
+
+def _looks(drawn: Drawing) -> Iterator[str]:
+    """Yield the classes: one for each look, called after the kind of what has it."""
+    looks: dict[tuple[str, str], list[str]] = {}
+    for shape in drawn.shapes:
+        looks.setdefault((shape.kind, _look_of_shape(shape, drawn)), []).append(shape.name)
+    for number, frame in enumerate(drawn.frames):
+        look = f"fill:{frame.look['fillcolor']},stroke:{frame.look['color']},color:{drawn.colour(INK)}"
+        looks.setdefault((frame.scope.phase, look), []).append(f"c{number}")
+    for (kind, dress), names in looks.items():
+        kinds = [each for each in looks if each[0] == kind]
+        place = kinds.index((kind, dress))
+        called = kind if place == 0 else f"{kind}{place + 1}"
+        yield f"classDef {called} {dress}"
+        yield f"class {','.join(names)} {called}"
+    numbers_of: dict[str, list[str]] = {}
+    for number, arrow in enumerate(drawn.arrows):
+        seen = drawn.look(ARROW) | arrow.look
+        width = f",stroke-width:{seen['penwidth']}px" if seen["penwidth"] != ARROW["penwidth"] else ""
+        if arrow.look:  # else it is drawn as Mermaid does
+            numbers_of.setdefault(f"stroke:{seen['color']}{width}", []).append(str(number))
+    for look, numbers in numbers_of.items():
+        yield f"linkStyle {','.join(numbers)} {look}"
+
+
+def _look_of_shape(shape: Shape, drawn: Drawing) -> str:
+    look = drawn.look(NODE) | shape.look
+    style = look["style"].split(",")
+    fill = look["fillcolor"] if "filled" in style else "none"
+    stroke = look["color"] if look["shape"] != "plaintext" else "none"
+    parts = [f"fill:{fill}", f"stroke:{stroke}", f"color:{shape.soft if shape.small else look['fontcolor']}"]
+    parts += [f"stroke-width:{look['penwidth']}px"] if "penwidth" in look else []
+    parts += [f"stroke-dasharray:{dash}" for name, dash in _DASHES.items() if name in style]
+    return ",".join(parts)
+
+
+def _literal(text: str, most: int) -> str:
+    # $$ would begin a formula, and :fa- name a symbol, however they are written: a blank of no width parts them.
+    shown = re.sub(r"(?<=\$)(?=\$)|(?<=:)(?=fa-)", "\u200b", elided(visible(text), most))
+    return _ACTING.sub(lambda found: f"#{ord(found[0])};", shown)

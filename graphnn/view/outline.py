@@ -1,0 +1,259 @@
+"""A picture as lines of text: a box a line, in the order of making, with rails for the values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..graph import Constant, Parameter, Placeholder
+from .fold import Box, Edge, Picture, chain, local_name, numbers_in, own_name, title_of
+from .looks import USUAL, drawing, frame_words, settings, words
+from .text import by_times, cells_of, counted, elided, in_cells, visible
+
+if TYPE_CHECKING:
+    from ..graph import Node, Scope
+    from .looks import Heading, Highlight, Manner
+
+_GLYPHS = {"placeholder": "○", "parameter": "◇", "frozen": "◇", "constant": "◇", "gradient": "◆", "update": "■"}
+_GLYPH, _GLYPH_OF_FAILED = "●", "✗"
+_IN_ASCII = str.maketrans({
+    **dict.fromkeys("├┤┼┴╰╯", "+"), "│": "|", "─": "-", "○": "o", "◇": "o", "●": "*", "◆": "#", "■": "=", "✗": "!",
+    "×": "x", "·": ".", "→": ">", "↑": "^", "…": "~",
+})  # fmt: skip
+_GAP, _STEP = "  ", "  "
+_MOST_NAME, _MOST_SHAPE, _LEAST_TEXT, _MOST_LANES = 28, 32, 24, 16
+# A value that is read so many lines further down is named there.
+_FAR = 24
+
+
+def outline(
+    seen: Picture,
+    title: str | None = None,
+    highlight: Mapping[Node, Highlight] | None = None,
+    manner: Manner = USUAL,
+    *,
+    width: int | None = 80,
+    ascii: bool = False,
+) -> str:
+    """Return a picture as text.
+
+    Parameters
+    ----------
+    seen : Picture
+    title : str, optional
+    highlight : dict of Node to str or sequence of str, optional
+    manner : Manner, optional
+        As `dot_source` takes them.
+    width : int, optional
+        Lines are cut so that they keep to it; None: not at all.
+    ascii : bool
+        Whether to draw with ASCII; names stay as they are.
+
+    Returns
+    -------
+    str
+        Lines without trailing blanks.
+
+    Examples
+    --------
+    >>> from .fold import picture
+    >>> from ..graph import Graph
+    >>> g = Graph()
+    >>> x = g.placeholder("x", shape=("batch", 2))
+    >>> with g.scope("head"):
+    ...     y = x + 2.0 * x
+    >>> print(outline(picture(y)))
+    ○    x                    batch × 2
+    │    head
+    ├─●    multiply(2, x)     batch × 2
+    ●─╯    add(x, multiply)   batch × 2 → fetched
+    """
+    drawn = drawing(seen, set(), highlight or {}, title, manner)
+    shapes = {shape.name: shape for shape in drawn.shapes}
+    edges_to: list[list[Edge]] = [[] for _ in seen.boxes]
+    read: set[int] = set()
+    for edge in seen.edges:
+        edges_to[edge.head.place].append(edge)
+        read.add(edge.tail.place)
+    # What is stored is named by what reads it, and has no line of its own unless it is asked for.
+    listed = [box for box in seen.boxes if not (_stored(box) and box.place in read and box.node not in seen.fetched)]
+    rails = _Rails(listed, seen.edges, _MOST_LANES if width is None else max(2, width // 6))
+    nodes_in = seen.nodes_in()
+    rows: list[_Row] = []
+    open_before: list[Scope] = []
+    for box in listed:
+        scopes = chain(box.around)
+        for depth, scope in enumerate(scopes):
+            if scope not in open_before:
+                name, note = frame_words(scope, nodes_in[scope.path])
+                said = f"{_shown(name)}  {note}" if note else _shown(name)
+                rows.append(_Row(rails.passing(), _STEP * depth + said))
+        open_before = scopes
+        shape = shapes[f"n{box.place}"]
+        glyph = _GLYPH_OF_FAILED if shape.look.get("shape") == "octagon" else _GLYPHS.get(shape.kind, _GLYPH)
+        line, by_rail = rails.reach(box, edges_to[box.place], glyph)
+        operands = [_operand(edge, edge in by_rail) for edge in edges_to[box.place]]
+        if (cut := shapes.get(f"r0_{box.place}")) is not None:
+            operands.append(_shown(cut.title))
+        notes = [visible(note) for note in shape.notes]
+        said = f"{_STEP * len(scopes)}{_call(box, operands)}" + (f"  [{', '.join(notes)}]" if notes else "")
+        rows.append(_Row(line, said, _more(box), " ".join([_shape(box.node), *_fetched(seen, box)])))
+    text = "\n".join([*map(_heading, drawn.headings), *_aligned(rows, width)])
+    return text.translate(_IN_ASCII) if ascii else text
+
+
+def _heading(heading: Heading) -> str:
+    return visible(f"{heading.text} … {heading.end}" if heading.shades else heading.text)
+
+
+# --- what is said of a box --------------------------------------------------------------------------------------
+
+
+def _stored(box: Box) -> bool:
+    return box.scope is None and isinstance(box.node.op, (Parameter, Constant))
+
+
+def _shown(name: str) -> str:
+    return elided(visible(name), _MOST_NAME)
+
+
+def _call(box: Box, operands: Sequence[str]) -> str:
+    """Return what a box computes, in the manner of a line of code."""
+    node, scope = box.node, box.scope
+    if scope is not None:
+        name, what, operands = title_of(scope), scope.kind or title_of(scope), list(operands)
+    elif isinstance(node.op, (Placeholder, Parameter, Constant)):
+        return _shown(words(box).title)
+    else:
+        name, what, operands = own_name(node), node.op.name, [*operands, *map(_shown, settings(node))]
+    call = f"({', '.join(operands)})"
+    # relu_1(…) says as much as relu_1 = relu(…)
+    alike = re.sub(r"_\d+$", "", name).replace("_", "") == what.replace("_", "").lower()
+    return f"{_shown(name)}{call}" if alike else f"{_shown(name)} = {_shown(what)}{call}"
+
+
+def _more(box: Box) -> str:
+    """Return what else there is to say, where there is room."""
+    node = box.node
+    if box.scope is not None:
+        numbers = numbers_in(box.nodes)
+        return counted(numbers, "parameter") if numbers else ""
+    if words(box).kind == "frozen":
+        return "not trained"
+    return f"of {_shown(own_name(node.twin))}" if node.twin is not None and node.twin.phase != node.phase else ""
+
+
+def _operand(edge: Edge, by_rail: bool) -> str:
+    """Return the name of an operand, as short as its reader's frame allows; full where no rail leads to it."""
+    tail, node = edge.tail, edge.node
+    if tail.scope is None and isinstance(node.op, Constant):
+        return _shown(words(tail).title)
+    name = tail.scope.path if tail.scope is not None and node is tail.node else node.name
+    if not by_rail and not isinstance(node.op, Parameter):
+        return f"↑{_shown(name)}"
+    scopes = chain(edge.head.around)
+    if scopes and "/" not in (own := local_name(name, scopes[-1])):
+        return _shown(own)
+    # Of the backward pass, or of the update, that it is of that pass is said by the rail.
+    return _shown(local_name(name, scopes[0]) if scopes and edge.head.phase != "forward" else name)
+
+
+def _fetched(seen: Picture, box: Box) -> list[str]:
+    asked = [seen.fetched[node] for node in box.nodes if node in seen.fetched]
+    names = [_shown(name) for names in asked for name in names]
+    return [f"→ {', '.join(names) or 'fetched'}"] if asked else []
+
+
+def _shape(node: Node) -> str:
+    return by_times(node.shape) + (f" · {node.dtype}" if node.dtype != node.graph.dtype else "")
+
+
+# --- lines ------------------------------------------------------------------------------------------------------
+
+
+class _Row(NamedTuple):
+    rails: str
+    said: str
+    more: str = ""
+    shape: str = ""
+
+
+def _aligned(rows: Sequence[_Row], width: int | None) -> list[str]:
+    rails = max((len(row.rails) for row in rows), default=0)
+    shapes = max((cells_of(visible(row.shape)) for row in rows if row.shape), default=0)
+    texts = [row.said + (_GAP + row.more) * bool(row.more) for row in rows]
+    text = max((cells_of(text) for row, text in zip(rows, texts, strict=True) if row.shape), default=0)
+    if width is not None:
+        shapes = min(shapes, _MOST_SHAPE)
+        text = min(text, max(width - rails - shapes - 2 * len(_GAP), _LEAST_TEXT))
+    lines = []
+    for row, said in zip(rows, texts, strict=True):
+        if not row.shape:  # the heading of a frame
+            said = said if width is None else in_cells(said, text + len(_GAP) + shapes)
+        else:
+            said = in_cells(said if cells_of(said) <= text else row.said, text) + _GAP + elided(row.shape, shapes)
+        lines.append(f"{row.rails.ljust(rails)}{_GAP}{said}".rstrip())
+    return lines
+
+
+def _flows(edge: Edge) -> bool:
+    return not (edge.lent or isinstance(edge.node.op, (Parameter, Constant)))
+
+
+class _Rails:
+    """The lanes in which values are led past lines that do not read them.
+
+    A lane begins at the box that makes a value and ends at the last one that reads it, if that is near. No lane has
+    a value that is stored, one that the backward pass or an update borrows, and one for which there is no more room.
+    """
+
+    def __init__(self, listed: Sequence[Box], edges: Sequence[Edge], most: int) -> None:
+        self._most = most
+        self._last: dict[int, int] = {}  # who reads a value last by rail, by the place of the box that makes it
+        line_of = {box.place: line for line, box in enumerate(listed)}
+        for edge in edges:
+            tail, head = edge.tail.place, edge.head.place
+            if _flows(edge) and line_of[head] - line_of[tail] <= _FAR:
+                self._last[tail] = max(head, self._last.get(tail, -1))
+        self._lanes: list[int | None] = []  # whose value is in it
+
+    def passing(self) -> str:
+        """Return a line that nothing reaches."""
+        return " ".join(" " if place is None else "│" for place in self._lanes)
+
+    def reach(self, box: Box, edges: Sequence[Edge], glyph: str) -> tuple[str, set[Edge]]:
+        """Return the line of the next box, and which of the edges to it are rails."""
+        lanes, last = self._lanes, self._last
+        by_rail = {edge for edge in edges if edge.tail.place in lanes and _flows(edge)}
+        given = {edge.tail.place for edge in by_rail}
+        read = [lane for lane, place in enumerate(lanes) if place in given]
+        ended = [lane for lane in read if last[lanes[lane] or 0] <= box.place]
+        free = [lane for lane, place in enumerate(lanes) if place is None]
+        own = min([*free, len(lanes)], key=lambda lane: abs(lane - (read[-1] if read else 0)))
+        if ended:
+            own = ended[0]
+        line = self._line(own, glyph, read, ended)
+        lanes += [None] * (own + 1 - len(lanes))
+        for lane in ended:
+            lanes[lane] = None
+        if last.get(box.place, -1) > box.place and own < self._most:
+            lanes[own] = box.place
+        while lanes and lanes[-1] is None:
+            lanes.pop()
+        return line, by_rail
+
+    def _line(self, own: int, glyph: str, read: Sequence[int], ended: Sequence[int]) -> str:
+        first, final = min([own, *read]), max([own, *read])
+        cells = []
+        for lane in range(max(len(self._lanes), own + 1)):
+            taken = lane < len(self._lanes) and self._lanes[lane] is not None
+            if lane == own:
+                cells.append(glyph)
+            elif lane in read:
+                corners = ("╰" if lane < own else "╯", "┴") if lane in ended else ("├" if lane < own else "┤", "┼")
+                cells.append(corners[first < lane < final])
+            else:  # a rail that passes is not cut
+                cells.append("│" if taken else "─" if first < lane < final else " ")
+            cells.append("─" if first <= lane < final else " ")
+        return "".join(cells).rstrip()

@@ -1,0 +1,385 @@
+"""Plots of data and of training: what a network sees, its gradients, its weights and its activations over time.
+
+All of it needs matplotlib, and gives a figure: ``figure.savefig("name.svg")``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DrawingError, ShapeError, UsageError
+from ..execute.interpreter import run
+from ..graph import Array, Node, Placeholder, told_where
+from ..inspector.health import gradients_in
+from ..inspector.trace import Record, Trace
+from ..order import schedule
+from .text import counted, visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["boundary", "gradient_norms", "histograms", "scatter"]
+
+# The lines of the visual language; a marker of its own for each, since in grey they are one.
+_COLOURS = ("#0072B2", "#9C5B00", "#8E3B6E", "#00664B", "#56B4E9", "#3C4043")
+_MARKERS = ("o", "^", "s", "D", "v", "P")
+_MAP = "cividis"
+_TICKS, _BINS = 201, 48
+_COLUMNS, _MOST_PANELS = 3, 12
+
+
+@told_where
+def scatter(points: Any, labels: Any, *, title: str = "The data") -> Figure:
+    """Return a picture of points in the plane, each class with a colour and a marker of its own.
+
+    Parameters
+    ----------
+    points : array_like
+        Of shape ``(n, 2)``.
+    labels : array_like
+        Their classes, from 0: n integers.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    DrawingError
+        When matplotlib is not installed. (A RuntimeError.)
+    ShapeError
+        When the points are not in the plane, or the labels not as many.
+
+    Examples
+    --------
+    >>> from graphnn import datasets
+    >>> figure = scatter(*datasets.spiral(100, classes=3, seed=0))
+    >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    ['class 0', 'class 1', 'class 2']
+    """
+    points, labels = _data(points, labels)
+    figure = _empty(5.0, 5.0)
+    _scatter(figure.add_subplot(), points, labels)
+    figure.axes[0].set_title(title)
+    return figure
+
+
+@told_where
+def boundary(
+    probabilities: Node,
+    points: Any,
+    labels: Any,
+    *,
+    x: Node | str | None = None,
+    title: str = "What the network sees",
+) -> Figure:
+    """Return a picture of which class a network sees where in the plane, with the points it should tell apart.
+
+    Parameters
+    ----------
+    probabilities : Node
+        Of shape ``(batch, classes)``, or scores of which the largest is meant; of shape ``(batch, 1)`` or ``(batch,)``,
+        the probability of the second of two classes.
+    points : array_like
+        Of shape ``(n, 2)``.
+    labels : array_like
+        Their classes, from 0: n integers.
+    x : Node or str, optional
+        The placeholder of the points, where `probabilities` depends on several.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    DrawingError
+        When matplotlib is not installed. (A RuntimeError.)
+    ShapeError
+        When the points are not in the plane, or the labels not as many.
+    UsageError
+        When it is not clear what the points are to be fed to.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> g = gn.Graph()
+    >>> x = g.placeholder("x", shape=("batch", 2))
+    >>> above = gn.sigmoid(x[:, 1] - x[:, 0])
+    >>> figure = boundary(above, [[0.0, 1.0], [1.0, 0.0]], [1, 0])
+    >>> figure.axes[0].get_title()
+    'What the network sees'
+    """
+    points, labels = _data(points, labels)
+    figure = _empty(5.0, 5.0)
+    axes = figure.add_subplot()
+    across, along = (_ticks(points[:, axis]) for axis in (0, 1))
+    grid = np.stack(np.meshgrid(across, along), axis=-1).reshape(-1, 2)
+    found = run(probabilities, {_placeholder(probabilities, x): grid})
+    classes = found.argmax(axis=1) if found.ndim == 2 and found.shape[1] > 1 else (found > 0.5).astype(int)
+    seen = classes.reshape(len(along), len(across))
+    count = max(int(seen.max()), int(labels.max(initial=0))) + 1
+    for kind in range(count):
+        area = np.ma.masked_not_equal(seen, kind)
+        if area.count():
+            colour = _colour_map([_COLOURS[kind % len(_COLOURS)]])
+            axes.pcolormesh(across, along, area, cmap=colour, alpha=0.25, zorder=0, rasterized=True)
+    if seen.min() < seen.max():
+        # A line, too: in grey the areas are alike.
+        levels = np.arange(seen.min() + 0.5, seen.max())
+        axes.contour(across, along, seen, levels=levels, colors="#3C4043", linewidths=0.8, zorder=1)
+    _scatter(axes, points, labels)
+    axes.set(title=title, xlim=(across[0], across[-1]), ylim=(along[0], along[-1]))
+    return figure
+
+
+@told_where
+def gradient_norms(traces: Trace | Sequence[Trace], *, title: str = "Gradients by layer") -> Figure:
+    """Return a picture of how large the gradient is in each layer, over training.
+
+    Parameters
+    ----------
+    traces : Film, Trace or sequence of Trace
+        Of a compiled step with updates, or of gradients: ``with gn.recording(step) as film: …``.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A line a layer, from dark, the first, to light: the norm of the gradient of all of its parameters together.
+
+    Raises
+    ------
+    DrawingError
+        When matplotlib is not installed. (A RuntimeError.)
+    UsageError
+        When there is no trace, or no gradient in them.
+    """
+    calls, given = _traces(traces)
+    parts: dict[str, list[str]] = {}
+    for parameter, gradient in gradients_in(given[0].order):
+        parts.setdefault(parameter.scope or parameter.name, []).append(gradient.name)
+    if not parts:
+        raise UsageError("there is no gradient in the trace: trace a compiled step with updates, or gn.grad(...)")
+    figure = _empty(7.0, 4.0)
+    axes = figure.add_subplot()
+    shades = _shades(len(parts))
+    for place, (layer, names) in enumerate(parts.items()):
+        norms = [math.hypot(*(_norm(trace, name) for name in names)) for trace in given]
+        bad = next((call for call, norm in zip(calls, norms, strict=True) if not math.isfinite(norm)), None)
+        label = _text(layer) + ("" if bad is None else f": not finite from call {bad}")
+        # What is 0 or not finite has no place on a logarithmic axis.
+        shown = [norm if 0 < norm < math.inf else math.nan for norm in norms]
+        marker = _MARKERS[place % len(_MARKERS)]
+        axes.plot(calls, shown, color=shades[place], marker=marker, markersize=4, linewidth=1.4, label=label)
+    axes.set(title=title, xlabel="call of the step", ylabel="norm of the gradient", yscale="log")
+    _tidy(axes)
+    figure.legend(loc="outside right upper", frameon=False)
+    return figure
+
+
+@told_where
+def histograms(
+    traces: Trace | Sequence[Trace], target: Any = None, *, bins: int | None = None, title: str | None = None
+) -> Figure:
+    """Return a picture of how the elements of values are spread: of a trace, or of several over training.
+
+    Parameters
+    ----------
+    traces : Film, Trace or sequence of Trace
+    target : Node, str, or list of them, optional
+        As ``trace.select`` takes it: ``"relu_*"`` for activations, ``"dense_*/weight"``. All trained parameters unless
+        given.
+    bins : int, optional
+        How many there are; of few elements, few, unless given.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel a node, of the first 12. Of one trace, bars; of several, a column for each, in which what is brighter
+        is more frequent; what is rare is brighter than its share, so that it is not lost beside the zeros of a ReLU.
+
+    Raises
+    ------
+    DrawingError
+        When matplotlib is not installed. (A RuntimeError.)
+    UsageError
+        When there is no trace.
+    LookupFailure
+        When no node is meant.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> g = gn.Graph()
+    >>> x = g.placeholder("x", shape=("n",))
+    >>> seen = gn.trace(gn.relu(x), {x: np.linspace(-1.0, 1.0, 100)})
+    >>> figure = histograms(seen, "relu", bins=10)
+    >>> figure.axes[0].get_title(), figure.axes[0].patches[0].get_data().values
+    ('relu', array([55,  5,  5,  5,  5,  5,  5,  5,  5,  5]))
+    """
+    calls, given = _traces(traces)
+    if target is None:
+        names = [node.name for node in given[0].order if node.trainable]
+        if not names:
+            raise UsageError("there is no trained parameter in the trace: say what is to be seen, as trace.select does")
+    else:
+        names = [record.name for record in given[0].select(target)]
+    shown = names[:_MOST_PANELS]
+    across = min(len(shown), _COLUMNS)
+    down = math.ceil(len(shown) / across)
+    figure = _empty(3.4 * across + 0.6, 2.5 * down + 0.4)
+    for place, name in enumerate(shown, start=1):
+        axes = figure.add_subplot(down, across, place)
+        values = [_numbers(trace[name]) if name in trace else np.empty(0) for trace in given]
+        finite = [value[np.isfinite(value)] for value in values]
+        left_out = sum(value.size for value in values) - sum(value.size for value in finite)
+        size = max(value.size for value in finite)
+        wanted = min(max(round(2 * math.sqrt(size)), _BINS // 4), _BINS) if bins is None else bins
+        edges = np.linspace(*_range(np.concatenate(finite)), wanted + 1)
+        counts = np.array([np.histogram(value, edges)[0] for value in finite])
+        if len(given) == 1:
+            axes.stairs(counts[0], edges, fill=True, facecolor="#D6E8F5", edgecolor=_COLOURS[0], linewidth=0.8)
+            axes.set(xlabel="value", ylabel="elements")
+            _tidy(axes)
+        else:
+            shares = 100.0 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+            drawn = axes.pcolormesh(_between(calls), edges, shares.T, cmap=_MAP, norm=_faint(shares), rasterized=True)
+            figure.colorbar(drawn, ax=axes, label="% of the elements")
+            axes.set(xlabel="call of the step", ylabel="value")
+        axes.set_title(_text(name) + (f"\n{left_out:,} not finite" if left_out else ""), fontsize="medium")
+    more = f"the first {len(shown)} of {counted(len(names), 'node')}" if len(names) > len(shown) else ""
+    if said := " · ".join(filter(None, (title, more))):
+        figure.suptitle(said)
+    return figure
+
+
+# --- what is given ----------------------------------------------------------------------------------------------
+
+
+def _traces(given: Trace | Sequence[Trace]) -> tuple[list[int], list[Trace]]:
+    """Return the traces, and of each which call it is of."""
+    traces = [given] if isinstance(given, Trace) else list(given)
+    for trace in traces:
+        if not isinstance(trace, Trace):
+            raise UsageError(f"what is plotted is a trace, or several; got {type(trace).__name__}")
+    if not traces:
+        raise UsageError("there is no trace: none of the calls was recorded")
+    return list(getattr(given, "calls", range(len(traces)))), traces
+
+
+def _data(points: Any, labels: Any) -> tuple[Array, Array]:
+    points, labels = np.asarray(points), np.asarray(labels)
+    if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
+        raise ShapeError(
+            f"points in the plane have the shape (n, 2), and as many labels; got {points.shape} and {labels.shape}"
+        )
+    return points, labels
+
+
+def _placeholder(fetch: Node, x: Node | str | None) -> Node | str:
+    if x is not None:
+        return x
+    found = [node for node in schedule(fetch) if isinstance(node.op, Placeholder)]
+    if len(found) != 1:
+        names = ", ".join(f'"{visible(node.name)}"' for node in found) or "none"
+        raise UsageError(f'"{visible(fetch.name)}" depends on {names}: say which placeholder has the points, x=...')
+    return found[0]
+
+
+def _numbers(record: Record) -> Array:
+    """Return the elements that were kept, flat."""
+    value = record.value if record.kept else record.preview
+    return value.astype(np.float64).ravel()
+
+
+def _norm(trace: Trace, name: str) -> float:
+    if name not in trace:
+        return math.nan
+    stats = trace[name].stats
+    if stats.nans or stats.posinfs or stats.neginfs:
+        return math.nan
+    return math.hypot(stats.mean, stats.std) * math.sqrt(stats.size) if stats.size else 0.0
+
+
+# --- what is drawn ----------------------------------------------------------------------------------------------
+
+
+def _empty(width: float, height: float) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise DrawingError('a plot needs matplotlib: pip install "graphnn[plot]"') from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _colour_map(colours: Sequence[str]) -> Any:
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colours)
+
+
+def _faint(shares: Array) -> Any:
+    from matplotlib.colors import PowerNorm
+
+    return PowerNorm(0.4, vmin=0.0, vmax=max(float(shares.max()), 1.0))
+
+
+def _shades(count: int) -> list[Any]:
+    """Return colours from dark to light; the lightest of the map would be lost on white."""
+    from matplotlib import colormaps
+
+    return [colormaps[_MAP](fraction) for fraction in np.linspace(0.0, 0.85, count)]
+
+
+def _scatter(axes: Axes, points: Array, labels: Array) -> None:
+    for place, kind in enumerate(np.unique(labels)):
+        chosen = points[labels == kind]
+        look = int(kind) % len(_COLOURS) if labels.dtype.kind in "iu" else place % len(_COLOURS)
+        axes.scatter(
+            chosen[:, 0],
+            chosen[:, 1],
+            s=14,
+            c=_COLOURS[look],
+            marker=_MARKERS[look],
+            label=f"class {kind}",
+            linewidths=0,
+            zorder=2,
+        )
+    axes.set(aspect="equal", xlabel="x[:, 0]", ylabel="x[:, 1]")
+    axes.legend(loc="upper right")
+
+
+def _tidy(axes: Axes) -> None:
+    axes.grid(visible=True, alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _ticks(values: Array) -> Array:
+    low, high = _range(values[np.isfinite(values)])
+    room = 0.1 * (high - low)
+    return np.linspace(low - room, high + room, _TICKS)
+
+
+def _range(values: Array) -> tuple[float, float]:
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _between(calls: Sequence[int]) -> Array:
+    """Return the edges of columns that have the calls in their middle."""
+    middle = np.asarray(calls, dtype=np.float64)
+    halves = (middle[1:] + middle[:-1]) / 2
+    return np.concatenate([[2 * middle[0] - halves[0]], halves, [2 * middle[-1] - halves[-1]]])
+
+
+def _text(name: str) -> str:
+    return visible(name).replace("$", r"\$")

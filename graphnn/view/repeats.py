@@ -1,0 +1,277 @@
+"""Repeated blocks as one box: ``Res ×4``.
+
+A fold must not lie. Blocks are the same where all of this is: operations with their attributes, shapes and dtypes,
+scopes, constants, what reads what within, and what is read from outside. Only the numbers of parameters may differ.
+They stand in a chain, each reading the one before it; what is made in one that is not the last, nothing outside reads
+in the same phase but the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from ..graph import Constant, Node, Scope
+from .fold import Box, Edge, Picture, chain, own_name, title_of
+
+# The most boxes that a block is looked for to have.
+_LONGEST = 12
+
+
+@dataclass(eq=False, slots=True)
+class _Unit:
+    """A box, or an open scope with all boxes in it.
+
+    Attributes
+    ----------
+    scope : Scope or None
+        The open scope.
+    boxes : list of Box
+    """
+
+    scope: Scope | None
+    boxes: list[Box] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        scope = self.scope or self.boxes[0].scope
+        return self.boxes[0].node.op.name if scope is None else scope.kind or title_of(scope)
+
+    @property
+    def name(self) -> str:
+        scope = self.scope or self.boxes[0].scope
+        return own_name(self.boxes[0].node) if scope is None else title_of(scope)
+
+
+class _Block(NamedTuple):
+    """Units that may be one of several that are the same."""
+
+    units: Sequence[_Unit]
+    nodes: list[Node]
+    place_of: dict[Node, int]
+
+    @classmethod
+    def of(cls, units: Sequence[_Unit]) -> _Block:
+        nodes = sorted((node for unit in units for box in unit.boxes for node in box.nodes), key=lambda n: n.index)
+        return cls(units, nodes, {node: place for place, node in enumerate(nodes)})
+
+
+class _Spot(NamedTuple):
+    """Where a node is among blocks that are folded: which of several, and which node of it."""
+
+    fold: int
+    block: int
+    place: int
+
+
+def repeated(seen: Picture) -> Picture:
+    """Return a picture in which each chain of blocks that are the same is one box, which holds the nodes of all.
+
+    Examples
+    --------
+    >>> from ..graph import Graph
+    >>> from .fold import picture
+    >>> g = Graph()
+    >>> h = g.placeholder("x", shape=("batch", 2))
+    >>> for _ in range(3):
+    ...     with g.scope("block"):
+    ...         h = abs(h * 2.0)
+    >>> [box.scope.kind for box in repeated(picture(h)).boxes if box.scope]
+    ['block ×3']
+    """
+    return _Folder(seen).folded()
+
+
+class _Folder:
+    def __init__(self, seen: Picture) -> None:
+        self._seen = seen
+        self._spots: dict[Node, _Spot] = {}
+        self._folds: list[tuple[Scope | None, list[_Block]]] = []
+        self._drawn = {node for box in seen.boxes for node in box.nodes}
+
+    def folded(self) -> Picture:
+        """Return the picture: outer scopes are looked at before inner ones."""
+        children: dict[str, dict[int, _Unit]] = {"": {}}
+        for box in self._seen.boxes:
+            around = chain(box.around)
+            for scope, path in zip(around, ["", *(scope.path for scope in around)], strict=False):
+                unit = children.setdefault(path, {}).setdefault(id(scope), _Unit(scope))
+                unit.boxes.append(box)
+            path = around[-1].path if around else ""
+            children.setdefault(path, {})[id(box)] = _Unit(None, [box])
+        waiting: list[Scope | None] = [None]
+        for outer in waiting:
+            units = list(children["" if outer is None else outer.path].values())
+            left = self._look_among(units, outer)
+            waiting += [unit.scope for unit in left if unit.scope is not None]
+        return self._merged() if self._folds else self._seen
+
+    def _look_among(self, units: list[_Unit], around: Scope | None) -> list[_Unit]:
+        """Fold what there is to fold, and return what is left."""
+        known = {unit: _kind(unit) for unit in units} if len(units) > 1 else {}
+        for length in range(1, min(_LONGEST, len(units) // 2) + 1):
+            kinds = [known[unit] for unit in units]
+            left: list[_Unit] = []
+            at = 0
+            while at < len(units):
+                start, blocks = max(
+                    (
+                        (start, self._chain_from(units, kinds, start, length))
+                        for start in range(at, min(at + length, len(units)))
+                    ),
+                    key=lambda found: (len(found[1]), _begins_well(found[1]), -found[0]),
+                )
+                if len(blocks) > 1:
+                    self._fold(blocks, around)
+                    left += units[at:start]
+                    at = start + length * len(blocks)
+                else:
+                    left.append(units[at])
+                    at += 1
+            units = left
+        return units
+
+    def _chain_from(self, units: list[_Unit], kinds: list[Hashable], start: int, length: int) -> list[_Block]:
+        """Return the blocks of so many units that are the same, from `start` on."""
+        blocks: list[_Block] = []
+        wiring: list[tuple[Hashable, ...]] = []
+        step: int | None = None
+        while kinds[start : start + length] == kinds[(at := start + len(blocks) * length) : at + length]:
+            block = _Block.of(units[at : at + length])
+            if blocks:
+                if not self._ends_in(blocks[-1], block, blocks[0]):
+                    break
+                found = self._wiring(block, blocks[-1], blocks)
+                if found is None:
+                    break
+                keys, spots = found
+                steps = {b.block - a.block for a, b in zip(self._spots_read(blocks[-1]), spots, strict=False)}
+                if len(blocks) == 1:
+                    if not any(key[0] == "before" for key in keys) or not self._begins(blocks[0], keys):
+                        break
+                    wiring, step = keys, next(iter(steps), None)
+                if keys != wiring or steps - {step}:
+                    break
+            blocks.append(block)
+        return blocks
+
+    def _wiring(
+        self, block: _Block, before: _Block, blocks: list[_Block]
+    ) -> tuple[list[tuple[Hashable, ...]], list[_Spot]] | None:
+        """Return what a block reads from outside, and from which blocks of others that are folded."""
+        keys: list[tuple[Hashable, ...]] = []
+        spots: list[_Spot] = []
+        for operand in _read(block):
+            spot = self._spots.get(operand)
+            if operand in before.place_of:
+                keys.append(("before", before.place_of[operand]))
+            elif any(operand in other.place_of for other in blocks):
+                return None
+            elif spot is not None:
+                keys.append(("fold", spot.fold, spot.place))
+                spots.append(spot)
+            else:
+                keys.append(("outside", operand))
+        return keys, spots
+
+    def _spots_read(self, block: _Block) -> list[_Spot]:
+        return [spot for operand in _read(block) if (spot := self._spots.get(operand)) is not None]
+
+    def _begins(self, first: _Block, keys: list[tuple[Hashable, ...]]) -> bool:
+        """Return whether the first block reads what the others do, with some values in the place of the one before."""
+        stands_for: dict[Hashable, Node] = {}
+        for operand, key in zip(_read(first), keys, strict=True):
+            spot = self._spots.get(operand)
+            if key[0] == "before":
+                if stands_for.setdefault(key[1], operand) is not operand:
+                    return False
+            elif key != (("outside", operand) if spot is None else ("fold", spot.fold, spot.place)):
+                return False
+        return True
+
+    def _ends_in(self, block: _Block, after: _Block, first: _Block) -> bool:
+        """Return whether nothing but the next block reads this one in the same phase, or asks for it by name."""
+        fetched = self._seen.fetched
+        for mine, other in zip(block.nodes, first.nodes, strict=True):
+            if (mine in fetched) != (other in fetched) or fetched.get(mine):
+                return False
+            outside = (user for user in mine.users if user not in block.place_of and user not in after.place_of)
+            if any(user in self._drawn and user.phase == mine.phase for user in outside):
+                return False
+        return True
+
+    def _fold(self, blocks: list[_Block], around: Scope | None) -> None:
+        for number, block in enumerate(blocks):
+            for node, place in block.place_of.items():
+                self._spots[node] = _Spot(len(self._folds), number, place)
+        self._folds.append((around, blocks))
+
+    def _merged(self) -> Picture:
+        seen = self._seen
+        box_of: dict[Box, Box] = {}
+        for around, blocks in self._folds:
+            inside = [box for block in blocks for unit in block.units for box in unit.boxes]
+            nodes = [node for block in blocks for node in block.nodes]
+            box = Box(0, _scope_of(blocks, around), around, sorted(nodes, key=lambda node: node.index))
+            box_of.update(dict.fromkeys(inside, box))
+        boxes: dict[Box, None] = {}
+        for old in seen.boxes:
+            boxes[box_of.setdefault(old, replace(old))] = None
+        for place, box in enumerate(boxes):
+            box.place = place
+        edges: dict[Hashable, Edge] = {}
+        for number, edge in enumerate(seen.edges):
+            tail, head = box_of[edge.tail], box_of[edge.head]
+            spot = self._spots.get(edge.node)
+            if tail is head and head.scope is not None:
+                continue
+            value: Hashable = edge.node if spot is None else (spot.fold, spot.place)
+            single = head.scope is None
+            key = (number,) if single else (value, head)
+            edges.setdefault(key, Edge(tail, head, edge.node, edge.position if single else None))
+        return replace(seen, boxes=list(boxes), edges=list(edges.values()))
+
+
+def _read(block: _Block) -> Iterator[Node]:
+    """Yield what a block reads from outside, operand by operand."""
+    return (operand for node in block.nodes for operand in node.inputs if operand not in block.place_of)
+
+
+def _kind(unit: _Unit) -> Hashable:
+    """Return what units have in common that may be the same: all but what they read from outside."""
+    block = _Block.of([unit])
+    depth = len(chain(unit.boxes[0].around if unit.scope is None else unit.scope.parent))
+    kinds: dict[str, Hashable] = {}
+    found: list[Hashable] = []
+    for node in block.nodes:
+        if node.scope not in kinds:
+            scopes = chain(node.graph.scopes.get(node.scope))[depth:]
+            kinds[node.scope] = tuple([(scope.kind, scope.phase) for scope in scopes])
+        constant = node.value.tobytes() if isinstance(node.op, Constant) else b""
+        inputs = tuple([block.place_of.get(operand, -1) for operand in node.inputs])
+        found.append((node.op, node.spec, node.phase, node.trainable, kinds[node.scope], constant, inputs))
+    return unit.scope is None and unit.boxes[0].scope is None, tuple(found)
+
+
+def _begins_well(blocks: list[_Block]) -> bool:
+    """Return whether a block begins with what holds parameters, as a layer does."""
+    return any(node.has_value and not isinstance(node.op, Constant) for node in blocks[0].units[0].boxes[0].nodes)
+
+
+def _scope_of(blocks: list[_Block], around: Scope | None) -> Scope:
+    """Return a scope that says what is folded: ``Dense → relu ×3``, ``dense_1 … relu_3``."""
+    first, last = blocks[0].units[0], blocks[-1].units[-1]
+    titles = [unit.title for unit in blocks[0].units if unit.scope or unit.boxes[0].scope or unit.boxes[0].node.inputs]
+    names = [first.name, last.name]
+    path = " … ".join(names if len(set(names)) > 1 else names[:1])
+    node = blocks[0].nodes[0]
+    scope = first.scope or first.boxes[0].scope
+    return Scope(
+        path if around is None else f"{around.path}/{path}",
+        f"{' → '.join(titles)} ×{len(blocks)}",
+        node.origin if scope is None else scope.origin,
+        around,
+        node.phase,
+        blocks[-1].nodes[-1],
+    )

@@ -1,0 +1,232 @@
+"""Where boxes, frames and links go, of graphs that stand for nothing."""
+
+import random
+import time
+from itertools import combinations, pairwise
+
+import pytest
+
+from graphnn.view.layered import Arrangement, Frame, Item, Link, apart, arrange, rows
+
+Graph = tuple[list[Item], list[Frame], list[Link]]
+
+
+def chance(seed: int, size: int = 60, frames: int = 8) -> Graph:
+    """Return a graph by chance: frames that are interleaved, links of any length, some back, some twice."""
+    rng = random.Random(seed)
+    parents = [rng.randrange(-1, number) for number in range(frames)]
+    items, links, frame = [], [], -1
+    for number in range(size):
+        if rng.random() < 0.3:
+            frame = rng.randrange(-1, frames)
+        width, height = rng.uniform(10, 150), rng.uniform(10, 50)
+        turn = rng.choice([(0.0, 0.0), (width / 2, height / 2), (width / 2, 4.0), (5.0, 5.0)])
+        items.append(Item(width, height, frame, -1, turn))
+        for _ in range(rng.choice([0, 1, 1, 2, 3])):
+            other = rng.randrange(number) if number and rng.random() < 0.3 else max(0, number - rng.randrange(1, 8))
+            label = (rng.uniform(10, 80), 10.0) if rng.random() < 0.3 else (0.0, 0.0)
+            ends = (number, other) if rng.random() < 0.05 else (other, number)
+            if other != number:
+                links.append(Link(*ends, rng.random() < 0.2, *label))
+    used = {item.frame for item in items}
+    for child in reversed(range(frames)):
+        if child in used:
+            used.add(parents[child])
+    kept = {frame: number for number, frame in enumerate(sorted(used - {-1}))} | {-1: -1}
+    return (
+        [item._replace(frame=kept[item.frame]) for item in items],
+        [Frame(kept[parents[old]], rng.uniform(20, 200), 15.0) for old in kept if old >= 0],
+        links,
+    )
+
+
+def with_readers_beside(graph: Graph) -> Graph:
+    """Return the graph with a box beside each fifth one."""
+    items, frames, links = list(graph[0]), graph[1], list(graph[2])
+    for reader in range(0, len(graph[0]), 5):
+        links.append(Link(len(items), reader))
+        items.append(Item(40.0, 20.0, items[reader].frame, reader))
+    return items, frames, links
+
+
+def around(frames: list[Frame], frame: int) -> set[int]:
+    found = set()
+    while frame != -1:
+        found.add(frame)
+        frame = frames[frame].parent
+    return found
+
+
+def faults(graph: Graph, placed: Arrangement) -> list[str]:
+    """Return a sentence for all that is not as it must be."""
+    items, frames, links = graph
+    found = []
+    boxes = [
+        (x - item.width / 2, y - item.height / 2, x + item.width / 2, y + item.height / 2)
+        for item, (x, y) in zip(items, placed.centres, strict=True)
+    ]
+    outer = [(x, y, x + width, y + height) for x, y, width, height in placed.frames]
+    for (one, a), (other, b) in combinations(enumerate(boxes), 2):
+        if meet(a, b):
+            found.append(f"boxes {one} and {other} overlap")
+    for number, item in enumerate(items):
+        inside = around(frames, item.frame)
+        for frame, place in enumerate(outer):
+            if frame in inside and not within(boxes[number], place):
+                found.append(f"box {number} is not in frame {frame}")
+            if frame not in inside and meet(boxes[number], place):
+                found.append(f"box {number} is in frame {frame}")
+    for one, other in combinations(range(len(frames)), 2):
+        if one in around(frames, other):
+            if not within(outer[other], outer[one]):
+                found.append(f"frame {other} is not in frame {one}")
+        elif meet(outer[one], outer[other]):
+            found.append(f"frames {one} and {other} overlap")
+    for frame, (place, (left, top, right, bottom)) in enumerate(zip(frames, outer, strict=True)):
+        if right - left < place.width or bottom - top < place.height:
+            found.append(f"the title of frame {frame} has no room")
+    picture = (0.0, 0.0, placed.width, placed.height)
+    found += [f"{place} is outside" for place in [*boxes, *outer] if not within(place, picture)]
+    for link, route in zip(links, placed.routes, strict=True):
+        for end, (x, y) in ((link.tail, route[0]), (link.head, route[-1])):
+            left, top, right, bottom = boxes[end]
+            if not (left - 0.01 <= x <= right + 0.01 and top - 0.01 <= y <= bottom + 0.01):
+                found.append(f"{link} does not end at its box")
+            curve = max(items[end].round) + 0.01
+            if min(abs(x - left), abs(x - right), abs(y - top), abs(y - bottom)) > curve:
+                found.append(f"{link} ends in its box")
+    return found
+
+
+def meet(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return min(a[2], b[2]) - max(a[0], b[0]) > 0.01 and min(a[3], b[3]) - max(a[1], b[1]) > 0.01
+
+
+def within(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return b[0] - 0.01 <= a[0] and b[1] - 0.01 <= a[1] and a[2] <= b[2] + 0.01 and a[3] <= b[3] + 0.01
+
+
+@pytest.mark.parametrize("sideways", [False, True], ids=["down", "sideways"])
+@pytest.mark.parametrize("seed", range(50))
+def test_nothing_overlaps_and_frames_hold_what_is_theirs(seed: int, sideways: bool) -> None:
+    graph = chance(seed)
+    if seed % 2:
+        graph = with_readers_beside(graph)
+    assert faults(graph, arrange(*graph, sideways)) == []
+
+
+def test_a_fault_would_be_seen() -> None:
+    graph = ([Item(10, 10, 0), Item(10, 10)], [Frame(-1, 5, 5)], [Link(0, 1)])
+    placed = arrange(*graph)
+    assert faults(graph, placed) == []
+    assert "boxes 0 and 1 overlap" in faults(graph, placed._replace(centres=[placed.centres[0]] * 2))
+    assert "box 1 is in frame 0" in faults(graph, placed._replace(frames=[(0.0, 0.0, 40.0, 90.0)]))
+    assert any("does not end" in fault for fault in faults(graph, placed._replace(routes=[[(0, 0), (0, 99)]])))
+
+
+def test_nothing_at_all() -> None:
+    assert arrange([], [], []) == Arrangement(0.0, 0.0, [], [], [], [])
+
+
+# --- rows -----------------------------------------------------------------------------------------------------
+
+
+def test_rows_follow_the_longest_way_and_what_is_read_once_stands_above_its_reader() -> None:
+    chain = [Link(number, number + 1) for number in range(3)]
+    assert rows(6, [*chain, Link(3, 5), Link(4, 5)]) == [0, 1, 2, 3, 3, 4]
+
+
+def test_a_light_link_holds_nothing_down_but_is_kept() -> None:
+    links = [Link(0, 1), Link(1, 2), Link(2, 4, light=True), Link(3, 4)]
+    assert rows(5, links) == [0, 1, 2, 2, 3]
+
+
+def test_frames_that_follow_each_other_follow_in_rows() -> None:
+    # 0 → 1 in the first frame; 0 → 2 → 3 and 1 → 3 in the second.
+    links = [Link(0, 1), Link(0, 2), Link(1, 3), Link(2, 3)]
+    assert rows(4, links) == [0, 1, 1, 2]
+    assert rows(4, links, [0, 0, 1, 1], [-1, -1]) == [0, 1, 2, 3]
+
+
+def test_frames_that_are_interleaved_keep_the_order_of_their_boxes() -> None:
+    assert rows(3, [Link(0, 1), Link(1, 2)], [0, -1, 0], [-1]) == [0, 1, 2]
+
+
+def test_a_link_back_is_led_up() -> None:
+    placed = arrange([Item(20, 20), Item(20, 20), Item(90, 20)], [], [Link(0, 1), Link(1, 2), Link(2, 0)])
+    assert placed.centres[0][1] < placed.centres[1][1] < placed.centres[2][1]
+    *_, (before, below), (end, above) = placed.routes[2]
+    assert before == end
+    assert below > above + 5
+
+
+# --- beauty ---------------------------------------------------------------------------------------------------
+
+
+def test_a_chain_is_straight_whatever_comes_to_it_from_aside() -> None:
+    rng = random.Random(0)
+    items, links, last = [Item(50, 20)], [], 0
+    for _ in range(40):
+        items += [Item(rng.uniform(20, 120), 20), Item(rng.uniform(20, 120), 20)]
+        links += [Link(last, len(items) - 1), Link(len(items) - 2, len(items) - 1)]
+        last = len(items) - 1
+    placed = arrange(items, [], links)
+    main = [placed.centres[number][0] for number in [0, *range(2, len(items), 2)]]
+    assert max(main) - min(main) < 0.5
+
+
+def test_two_readers_stand_around_their_source() -> None:
+    placed = arrange([Item(40, 20), Item(60, 20), Item(60, 20), Item(40, 20)], [], [Link(0, 1), Link(0, 2)])
+    xs = [x for x, _ in placed.centres]
+    assert xs[1] < xs[2]
+    assert placed.routes[0][0][0] < placed.routes[1][0][0]
+
+
+def test_a_link_that_passes_rows_is_straight_where_there_is_room() -> None:
+    links = [*(Link(number, number + 1) for number in range(6)), Link(0, 6)]
+    placed = arrange([Item(60, 20)] * 7, [], links)
+    assert len({round(x, 1) for x, _ in placed.routes[-1][2:-2]}) == 1
+
+
+def test_links_of_the_same_two_boxes_run_side_by_side() -> None:
+    placed = arrange([Item(60, 20), Item(60, 20)], [], [Link(0, 1), Link(0, 1)])
+    (one, other) = ([x for x, _ in route] for route in placed.routes)
+    assert all(b - a > 5 for a, b in zip(one, other, strict=True))
+
+
+def test_no_piece_of_a_link_leaves_its_gap() -> None:
+    """So it runs over no box: bends are in the gaps, and between them it has a place of its own in the row."""
+    for seed in range(20):
+        items, frames, links = chance(seed, frames=0)
+        items = [item._replace(frame=-1) for item in items]
+        placed = arrange(items, frames, links)
+        for link, route in zip(links, placed.routes, strict=True):
+            for (x, y), (to_x, to_y) in pairwise(route):
+                low, high = min(y, to_y) + 0.1, max(y, to_y) - 0.1
+                for number, (item, (at_x, at_y)) in enumerate(zip(items, placed.centres, strict=True)):
+                    beyond = at_y - item.height / 2 > high or at_y + item.height / 2 < low
+                    aside = at_x - item.width / 2 > max(x, to_x) or at_x + item.width / 2 < min(x, to_x)
+                    assert number in (link.tail, link.head) or beyond or aside, (seed, link, number)
+
+
+def test_places_in_order_as_near_as_it_goes() -> None:
+    assert apart([5.0, 0.0], [1.0, 1.0], [2.0]) == [1.5, 3.5]
+    assert apart([0.0, 10.0], [1.0, 1.0], [2.0], [3.0, -9.0], [9.0, 7.0]) == [3.0, 7.0]
+
+
+# --- size -----------------------------------------------------------------------------------------------------
+
+
+def test_deep_graphs_and_frames() -> None:
+    count = 1500
+    frames = [Frame(number - 1, 10, 10) for number in range(count)]
+    items = [Item(20, 10, number) for number in range(count)]
+    placed = arrange(items, frames, [Link(number, number + 1) for number in range(count - 1)])
+    assert placed.frames[0][3] > placed.frames[-1][3]
+
+
+def test_thousands_of_boxes_in_a_second() -> None:
+    graph = chance(0, size=3000, frames=200)
+    start = time.perf_counter()
+    arrange(*graph)
+    assert time.perf_counter() - start < 20  # 1.5 s on an idle machine
