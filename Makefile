@@ -13,11 +13,12 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint format types docs bench bench-quick bench-scale clean distclean
+.PHONY: help demo test page lint format types docs bench bench-quick bench-scale clean distclean
 
 help:
 	@echo "make demo         run the demo: build, evaluate and draw a network"
 	@echo "make test         run the tests            (ARGS=... is handed to pytest)"
+	@echo "make page         try the replay page in a browser: Chromium must be here"
 	@echo "make bench        time a training step in graphnn and in other engines; rewrites docs/benchmarks.md"
 	@echo "make bench-quick  the same with NumPy and HIPS autograd only; writes nothing"
 	@echo "make bench-scale  run the benchmarks that are tests: a million nodes   (ARGS=... is handed to pytest)"
@@ -35,6 +36,10 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest $(ARGS)
+
+page: $(VENV)/page.stamp
+	@$(BIN)/python -m pytest tests/page --override-ini "norecursedirs=.*" $(ARGS)
+	@$(BIN)/python tests/page/measure.py
 
 bench: $(BENCH)/bench.stamp
 	@$(BENCH)/bin/python tests/benchmarks/training_step.py --json docs/benchmarks/training_step.json $(ARGS)
@@ -83,6 +88,11 @@ $(VENV)/demo.stamp: pyproject.toml $(VENV)/made.stamp
 $(VENV)/test.stamp: pyproject.toml $(VENV)/made.stamp
 	@echo "Installing graphnn and what its tests need ..."
 	@$(PIP) install --editable ".[all]" --group test
+	@touch $@
+
+$(VENV)/page.stamp: pyproject.toml $(VENV)/made.stamp
+	@echo "Installing graphnn and what drives a browser ..."
+	@$(PIP) install --editable ".[all]" --group page
 	@touch $@
 
 $(VENV)/lint.stamp: pyproject.toml $(VENV)/made.stamp

@@ -31,9 +31,11 @@ from .execute.compiled import Compiled, compile
 from .execute.interpreter import Step, run, steps
 from .files import load, save
 from .graph import Graph, Node, Op, Scope, Spec
-from .inspector.compare import Comparison, compare
+from .inspector.compare import compare
 from .inspector.debugger import Debugger, debug
-from .inspector.health import Finding, Health, check_health
+from .inspector.differences import Comparison
+from .inspector.findings import Finding, Health
+from .inspector.health import check_health
 from .inspector.profile import Profile, profile
 from .inspector.trace import Film, Trace, recording, trace
 from .order import critical_path, generations, schedule

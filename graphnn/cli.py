@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import math
@@ -33,10 +34,12 @@ from .inspector.compare import compare
 from .inspector.health import check_health
 from .inspector.profile import profile
 from .inspector.trace import Trace
-from .terminal import Session, commands, printable, table_of
+from .terminal import Session, commands, printable
 from .view import plots
+from .view.crop import PHASES
+from .view.inspect import records_table, trace_table
 from .view.table import columns, ops_table, preview, statistics
-from .view.text import by_times, visible
+from .view.text import visible
 
 _USAGE, _FAILED, _INTERRUPTED = 2, 1, 130
 
@@ -66,11 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     verb: _Verb = options.verb
     folders = sys.path[:]
+    code = None
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             code = verb(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except _Misuse as error:
         _complain(error)
         return _USAGE
@@ -78,9 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(error)
         return _FAILED
     except BrokenPipeError:
-        # The reader (head, less) has seen enough; nothing is left to say, also not by Python's own exit.
-        sys.stdout = None
-        return 0
+        _mute()
     except OSError as error:
         _complain(f'"{error.filename}": {error.strerror}' if error.filename else error)
         return _FAILED
@@ -91,14 +94,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code or 0
 
 
-def _print(text: object = "", stream: TextIO | None = None, coloured: bool = False) -> None:
+def _print(text: object = "", coloured: bool = False) -> None:
+    _print_to(sys.stdout, text, coloured)
+
+
+def _note(text: object) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        _print_to(sys.stderr, text)
+
+
+def _print_to(stream: TextIO | None, text: object, coloured: bool = False) -> None:
     """Print, with what would command the terminal, or what the stream cannot hold, written out; lines stay lines."""
-    stream = stream or sys.stdout
-    print(printable(text, getattr(stream, "encoding", None), coloured), file=stream)
+    if stream is not None:  # as it is where the shell has closed it
+        print(printable(text, getattr(stream, "encoding", None), coloured), file=stream)
+
+
+def _show(found: Any, as_json: bool) -> None:
+    """Print what was found; that a reader has seen enough of it leaves the exit code as it is."""
+    try:
+        if as_json:
+            _print_json(_plain(found.to_dict()))
+        else:
+            _print(found)
+    except BrokenPipeError:
+        _mute()
+
+
+def _mute() -> None:
+    """Send what is still printed nowhere, also by Python's own exit: the reader (head, less) has seen enough."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _complain(error: object) -> None:
-    _print(f"graphnn: {error}", sys.stderr)
+    _note(f"graphnn: {error}")
 
 
 def _show_warning(
@@ -109,8 +140,11 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    _print(warnings.formatwarning(message, category, filename, lineno, line).rstrip("\n"), file or sys.stderr)
+    _print_to(file or sys.stderr, warnings.formatwarning(message, category, filename, lineno, line).rstrip("\n"))
 
+
+# What `draw` tells on the nodes of one run.
+_OVERLAYS = ("values", "statistics", "gradients", "time", "bytes", "flops", "health")
 
 _TARGET = (
     "FILE.py:FUNCTION, a function that returns fetches, a compiled step, or either with its feed: (fetches, feed); "
@@ -152,9 +186,22 @@ def _parser() -> argparse.ArgumentParser:
         help="svg, png, pdf, txt, mmd or dot by its ending; otherwise DOT to the screen",
     )
     sub.add_argument(
-        "--detail", choices=("op", "layer"), default="op", help="every operation, or a box a layer (%(default)s)"
+        "--detail",
+        type=_detail,
+        metavar="LEVEL",
+        help="op, every operation; layer, a box a layer; or how many levels of scopes are open (op, unless that is too "
+        "much for a picture)",
     )
+    sub.add_argument("--repeats", action="store_true", help="blocks that differ in their parameters only are one box")
+    sub.add_argument("--focus", action="append", metavar="NAME", help="only what is near a node, scope, pattern or op")
+    sub.add_argument("--radius", type=_from_1, default=2, metavar="N", help="how many edges near is (%(default)s)")
+    sub.add_argument("--phase", action="append", choices=PHASES, help="only a part of a training step")
+    sub.add_argument("--overlay", choices=_OVERLAYS, help="evaluate, and tell this on the nodes")
+    _feed_option(sub)
+    sub.add_argument("--theme", choices=("light", "dark"), default="light", help="the paper (%(default)s)")
     sub.add_argument("--title", help="printed above the picture")
+    sub.add_argument("--animate", action="store_true", help="an SVG in which boxes light up as they are evaluated")
+    sub.add_argument("--engine", choices=("dot", "plain"), help="Graphviz, or graphnn itself (what there is)")
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--text", action="store_true", help="lines of text for the screen, instead of DOT")
     form.add_argument("--mermaid", action="store_true", help="Mermaid for a Markdown page, instead of DOT")
@@ -169,7 +216,12 @@ def _parser() -> argparse.ArgumentParser:
     _feed_option(sub)
     _updates_option(sub)
     sub.add_argument("--select", metavar="PATTERN", help="only a node, a scope, a pattern (dense_*/add), an operation")
-    sub.add_argument("-o", "--output", metavar="FILE", help="also keep the run in a file, for debug and compare")
+    sub.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="also keep the run: for debug and compare; as .html, a page that replays it",
+    )
 
     sub = verb("profile", _profile, "say which operations take the time and the memory", target=True)
     _feed_option(sub)
@@ -307,7 +359,7 @@ def _users_own(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
     except GraphnnError:
         raise
     except Exception as error:
-        _print(traceback.format_exc().rstrip("\n"), sys.stderr)
+        _note(traceback.format_exc().rstrip("\n"))
         raise GraphnnError(f"{what} raised {type(error).__name__}") from error
 
 
@@ -496,6 +548,7 @@ def _demo(options: argparse.Namespace) -> None:
     values, records = _evaluated(fetches, feed, echo)
     loss = float(values[fetches["loss"]])
     written, missing = _pictures(fetches["loss"], feed, folder)
+    written.append(demonstration.step_of(fetches["loss"], feed).to_html().save(folder / "replay.html"))
     if options.json:
         files = [str(path) for path in written]
         _print_json({"graph": graph.name, "steps": records, "loss": loss, "files": files, "missing": missing})
@@ -507,15 +560,7 @@ def _demo(options: argparse.Namespace) -> None:
 def _pictures(loss: Node, feed: Mapping[Any, Any], folder: Path) -> tuple[list[Path], list[str]]:
     written, missing = [], []
     for name, detail in (("network", "op"), ("layers", "layer")):
-        diagram = gn.draw(loss, detail=detail)
-        try:
-            path = folder / f"{name}.svg"
-            diagram.save(path)
-        except DrawingError as error:
-            path = folder / f"{name}.dot"
-            path.write_text(diagram.source, encoding="utf-8")
-            missing.append(f"{path} holds DOT text instead of a picture: {error}")
-        written.append(path)
+        written.append(gn.draw(loss, detail=detail).save(folder / f"{name}.svg"))
     try:
         plots.scatter(*feed.values(), title="The spiral data").savefig(folder / "spiral.svg")
     except DrawingError as error:
@@ -605,10 +650,39 @@ def _write(file: str, arrays: Mapping[str, Array]) -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
+def _detail(text: str) -> Any:
+    return int(text) if text.isdecimal() else text
+
+
 def _draw(options: argparse.Namespace) -> None:
-    graph, fetches, _, _ = _target(options.target)
-    diagram = gn.draw(fetches, detail=options.detail, title=options.title, graph=graph)
+    source: Any = None
+    if options.overlay is None:
+        if options.feed:
+            raise _Misuse("only an overlay evaluates what is fed: --overlay values")
+        target = _target(options.target)
+    else:
+        target, feed = _inspected(options.target, options.feed, updates=False)
+        if options.overlay == "health":
+            source = check_health(target.run, feed)
+        else:
+            source = target.run if isinstance(target.run, Trace) and feed is None else gn.trace(target.run, feed)
+    diagram = gn.draw(
+        target.fetches,
+        options.detail,
+        overlay=options.overlay,
+        trace=source,
+        repeats=options.repeats,
+        focus=options.focus,
+        radius=options.radius,
+        phases=options.phase,
+        theme=options.theme,
+        title=options.title,
+        graph=target.graph,
+        engine=options.engine,
+    )
     if options.output is None:
+        if options.animate:
+            raise _Misuse("what moves is written to a file: -o FILE.svg")
         if options.text:
             said = {"text": diagram.text(_width(), ascii=not _holds("│●→"))}
         else:
@@ -620,11 +694,11 @@ def _draw(options: argparse.Namespace) -> None:
         return
     if options.text or options.mermaid:
         raise _Misuse("the ending of the file says its form: -o FILE.txt for text, -o FILE.mmd for Mermaid")
-    diagram.save(options.output)
+    diagram.save(options.output, animate=options.animate)
     if options.json:
-        _print_json({"files": [options.output]})
+        _print_json({"files": [options.output], "note": diagram.note})
     else:
-        _print(f"wrote {options.output}")
+        _print_files([Path(options.output)], [diagram.note] if diagram.note else [])
 
 
 # --- the inspector --------------------------------------------------------------------------------------------
@@ -644,11 +718,10 @@ def _debug(options: argparse.Namespace) -> int | None:
         return loaded
 
     if options.json:
-        return _debug_in_json(dbg, load, sys.stdin if script is None else script)
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    session = Session(dbg, _said, load, width=_width(), colour=colour)
+        return _debug_in_json(dbg, load, _lines(sys.stdin) if script is None else script)
+    session = Session(dbg, _print, load, width=_width(), colour=_colours())
     session.greet()
-    typed = sys.stdin.isatty()
+    typed = _is_terminal(sys.stdin)
     if script is None and not typed:
         script = _lines(sys.stdin)
     if script is not None and session.perform(script):
@@ -668,17 +741,24 @@ def _holds(text: str) -> bool:
     return True
 
 
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
 def _width() -> int:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
+    return shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else 80
 
 
-def _said(text: str, coloured: bool) -> None:
-    _print(text, coloured=coloured)
+def _colours() -> bool | int:
+    """Return whether the screen has colours: True with 24 bits each, or 256."""
+    if not _is_terminal(sys.stdout) or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return os.environ.get("COLORTERM") in ("truecolor", "24bit") or 256
 
 
-def _lines(stream: TextIO) -> Iterator[str]:
+def _lines(stream: TextIO | None) -> Iterator[str]:
     try:
-        yield from stream
+        yield from stream or ()
     except UnicodeDecodeError as error:
         raise _Misuse(f"the commands are no text: {error}") from None
 
@@ -716,45 +796,42 @@ def _trace(options: argparse.Namespace) -> None:
         records = trace.select(options.select)
     except GraphnnError as error:
         if options.output and error.stopped is not None:
-            error.save(options.output)
-            _print(f"wrote {options.output}: what ran before it; graphnn debug {options.output} opens it", sys.stderr)
+            if _is_page(options.output):
+                error.debug().to_html(options.output)
+                opens = "a browser"
+            else:
+                error.save(options.output)
+                opens = f"graphnn debug {options.output}"
+            _note(f"wrote {options.output}: what ran before it; {opens} opens it")
         raise
-    if options.output:
+    if options.output and _is_page(options.output):
+        trace.to_html(options.output)
+    elif options.output:
         trace.save(options.output)
     if options.json:
         told = {"graph": trace.graph.name, "time": trace.time, "stopped": trace.stopped, "error": trace.error}
         told["records"] = [record.to_dict() for record in records]
         _print_json(_plain(told | ({"files": [options.output]} if options.output else {})))
         return
-    if options.select:
-        rows = [
-            (each.index, each.name, each.op.name, by_times(each.shape), each.stats.min, each.stats.mean, each.stats.max)
-            for each in records
-        ]
-        _print(columns(rows, _STEP_HEADERS, width=_width()))
-    else:
-        _print(table_of(trace, _width()))
+    _print(records_table(records, _width()) if options.select else trace_table(trace, _width()))
     if options.output:
         _print_files([Path(options.output)], [])
+
+
+def _is_page(file: str) -> bool:
+    return file.lower().endswith((".html", ".htm"))
 
 
 def _check(options: argparse.Namespace) -> int | None:
     target, feed = _inspected(options.target, options.feed, options.updates)
     health = check_health(target.run, feed)
-    if options.json:
-        _print_json(_plain(health.to_dict()))
-    else:
-        _print(health)
+    _show(health, options.json)
     return _FAILED if health.errors else None
 
 
 def _profile(options: argparse.Namespace) -> None:
     target, feed = _inspected(options.target, options.feed, options.updates)
-    found = profile(target.run, feed, repeat=options.repeat)
-    if options.json:
-        _print_json(_plain(found.to_dict()))
-    else:
-        _print(found)
+    _show(profile(target.run, feed, repeat=options.repeat), options.json)
 
 
 def _compare(options: argparse.Namespace) -> int | None:
@@ -766,20 +843,13 @@ def _compare(options: argparse.Namespace) -> int | None:
         second, feed_b = _inspected(options.other, [*options.feed, *options.feed_b], options.updates)
         # Fed by the function of one of them, they are fed alike.
         found = compare(target.run, second.run, feed or feed_b, feed_b or None)
-    if options.json:
-        _print_json(_plain(found.to_dict()))
-    else:
-        _print(found)
+    _show(found, options.json)
     return None if found.equal else _FAILED
 
 
 def _summary(options: argparse.Namespace) -> None:
     graph, fetches, _, _ = _target(options.target)
-    summary = gn.summary(fetches, graph=graph)
-    if options.json:
-        _print_json(summary.to_dict())
-    else:
-        _print(summary)
+    _show(gn.summary(fetches, graph=graph), options.json)
 
 
 def _ops(options: argparse.Namespace) -> None:

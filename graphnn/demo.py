@@ -9,6 +9,7 @@ import numpy as np
 from graphnn import datasets, nn
 from graphnn.execute.compiled import Compiled, compile
 from graphnn.graph import Graph, Node
+from graphnn.inspector.trace import Trace, trace
 
 
 def build() -> tuple[dict[str, Any], dict[Any, Any]]:
@@ -37,6 +38,21 @@ def build() -> tuple[dict[str, Any], dict[Any, Any]]:
     g.outputs["loss"] = loss
     X, y = datasets.spiral(100, classes=3, seed=0)
     return {"probabilities": probabilities, "loss": loss}, {x: X, labels: y}
+
+
+def step_of(loss: Node, feed: dict[Any, Any]) -> Trace:
+    """Record a training step: the loss, its gradients, and the next value of each parameter.
+
+    Parameters
+    ----------
+    loss : Node
+    feed : dict of Node to array
+
+    Returns
+    -------
+    Trace
+    """
+    return trace(compile(loss, updates=nn.SGD(1.0).updates(loss)), feed)
 
 
 def trained(epochs: int, progress: Any) -> tuple[Compiled, nn.History, Node, dict[Any, Any]]:

@@ -7,7 +7,7 @@ import difflib
 import math
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,22 +22,22 @@ from .inspector.conditions import Condition
 from .inspector.health import check_health
 from .inspector.profile import profile
 from .inspector.select import many
-from .inspector.trace import stats_of
-from .inspector.why import Read, Why, number
+from .inspector.trace import in_short
+from .text import number, short_name
 from .view.heatmap import matrix
-from .view.inspect import listing, neighbourhood, screen, trace_table, where
+from .view.inspect import cut, listing, neighbourhood, screen, trace_table, where
 from .view.table import columns
-from .view.text import by_times, cells_of, counted, elided, in_cells, preview, visible
+from .view.text import by_times, counted, elided, visible
 
 if TYPE_CHECKING:
     from .inspector.debugger import Debugger
-    from .inspector.trace import Trace
+    from .inspector.why import Read, Why
 
 _COLOUR = re.compile(r"(\x1b\[[\d;]*m)")
-_NAME, _WORD, _LINES, _CELLS = 30, 160, 12, 8
-"""Characters of a name, and of one in an error; nodes in a list; numbers that `why` lists of an operand."""
-_FEW = 6
-"""Numbers of a value that are written out."""
+_NAME, _PROMPTED, _WORD = 30, 18, 160
+"""Characters of a name, of one in the prompt, of one in an error."""
+_LINES, _CELLS, _ALIKE = 12, 8, 3
+"""Nodes in a list; numbers that `why` lists of an operand, and from how many equal ones on it lists one of them."""
 _LONG = re.compile(rf"\S{{{_WORD + 1},}}")
 
 
@@ -65,12 +65,6 @@ def printable(text: object, encoding: str | None = None, coloured: bool = False)
         # Every second part is a colour.
         lines.append("".join(part if i % 2 or not part else visible(part) for i, part in enumerate(parts)))
     return "\n".join(lines).encode(encoding, "backslashreplace").decode(encoding)
-
-
-def table_of(trace: Trace, width: int) -> str:
-    """Return a trace as a table of so many columns."""
-    shown_as: Callable[..., str] = trace_table  # being registered, it hides its width
-    return shown_as(trace, width)
 
 
 def commands(lines: Iterable[str]) -> Iterator[str]:
@@ -252,8 +246,8 @@ class Session(cmd.Cmd):
         Takes the name of a file, returns the array in it.
     width : int
         Columns of the terminal.
-    colour : bool
-        Whether it shows colours.
+    colour : bool or 256
+        Whether it shows colours, with 24 bits each; 256: it has so many.
 
     Attributes
     ----------
@@ -270,7 +264,7 @@ class Session(cmd.Cmd):
         load: Callable[[str], Array],
         *,
         width: int = 80,
-        colour: bool = False,
+        colour: bool | int = False,
     ) -> None:
         super().__init__()
         self.dbg = dbg
@@ -295,8 +289,8 @@ class Session(cmd.Cmd):
         self._write(str(text), coloured)
 
     def _heard(self, text: str) -> None:
-        """Print what the debugger says: of a breakpoint, its repr."""
-        self.say(_wrapped(f"stopped by b{text[2:-1]}" if text.startswith("<Breakpoint ") else text, self.width))
+        """Print what the debugger says."""
+        self.say(_wrapped(text, self.width))
 
     def greet(self) -> None:
         """Say what is debugged, and where it stands."""
@@ -308,10 +302,12 @@ class Session(cmd.Cmd):
 
     def _prompt(self) -> str:
         dbg = self.dbg
-        at = f" {elided(visible(dbg.current.name), _NAME)}" if dbg.current is not None else ""
-        run = f", {elided(visible(dbg.run), _NAME)}" if len(dbg.runs) > 1 else ""
+        at = f" {short_name(dbg.current.name, _PROMPTED)}" if dbg.current is not None else ""
+        following = f", next {short_name(dbg.next.name, _PROMPTED)}" if dbg.next is not None else ""
+        run = f"; {short_name(dbg.run, _PROMPTED)}" if len(dbg.runs) > 1 else ""
         return printable(
-            f"(graphnn {dbg.position}/{len(dbg.operations)}{at}{run}) ", getattr(self.stdout, "encoding", None)
+            f"(graphnn {dbg.position}/{len(dbg.operations)}{at}{following}{run}) ",
+            getattr(self.stdout, "encoding", None),
         )
 
     def converse(self) -> None:
@@ -386,8 +382,6 @@ class Session(cmd.Cmd):
 
     def _complain(self, error: GraphnnError) -> None:
         said = str(error)
-        if getattr(error.origin, "file", "") == cmd.__file__:
-            said = said.removesuffix(f"\n  at {error.origin}")  # the loop that reads what is typed is no user's line
         # What is said to a program is turned to who types.
         said = re.sub(r'\bdbg\.(\w+)\(("?)(.*?)\2\)', lambda found: f"{found[1]} {found[3]}".rstrip(), said)
         self.say(_wrapped(f"error: {said}", self.width))
@@ -395,7 +389,7 @@ class Session(cmd.Cmd):
         if not isinstance(stop, Stop) or stop.prepared.program.order[stop.place] is not failed:
             return
         for operand, value in dict(zip(failed.inputs, self.dbg[failed].operands, strict=True)).items():
-            self.say(f"  {elided(visible(operand.name), _NAME)} = {_short(value)}")
+            self.say(f"  {short_name(operand.name, _NAME)} = {in_short(value)}")
         self._stand()
 
     def emptyline(self) -> bool:
@@ -483,19 +477,20 @@ class Session(cmd.Cmd):
         if node is not None:
             value = dbg[node].value
             lines.append(_placed(node, "", self.width))
-            lines.append(f"  {by_times(value.shape)} {value.dtype} = {_short(value)}")
+            lines.append(f"  {by_times(value.shape)} {value.dtype} = {in_short(value)}")
         if following is None:
             lines.append("  the end: all operations have run")
         else:
             lines.append(_placed(following, "  next: ", self.width))
-        self.say("\n".join(_fitted(line, self.width) for line in lines))
+        self.say("\n".join(cut(line, self.width) for line in lines))
 
-    def _list(self, nodes: Sequence[Node], none: str) -> None:
-        """Say nodes, one a line, with their values where they are known."""
-        for node in nodes[:_LINES]:
+    def _list(self, nodes: Collection[Node], none: str, names: Mapping[Node, str] = {}) -> None:
+        """Say nodes, one a line, with their values where they are known; some under other names than their own."""
+        for node in [*nodes][:_LINES]:
             spot = self.dbg[node]
-            value = f" = {_short(spot.value)}" if self._is_known(node) else f": {spot.state}"
-            self.say(_fitted(f"  {node.name}{value}", self.width))
+            value = f" = {in_short(spot.value)}" if self._is_known(node) else f": {spot.state}"
+            name = names.get(node, node.name)
+            self.say(cut(f"  {name}{f' ({node.name})' if name != node.name else ''}{value}", self.width))
         if len(nodes) > _LINES:
             self.say(f"  … and {len(nodes) - _LINES:,} more")
         if not nodes:
@@ -613,8 +608,7 @@ class Session(cmd.Cmd):
             made = self.dbg.break_at(when=condition, **{kind: name})
         else:
             made = self.dbg.break_at(self._named(target) if target else None, condition)
-        when = f" if {condition}" if condition else ""
-        self.say(f"breakpoint {made.number}: after {made.target}{when}, {counted(len(made.nodes), 'operation')}")
+        self.say(_wrapped(f"{made}, {counted(len(made.nodes), 'operation')}", self.width))
 
     @_said("clear [N]", "delete", "d", "cl", example="clear 1", group=_STOP)
     def _clear(self, argument: str) -> None:
@@ -628,7 +622,7 @@ class Session(cmd.Cmd):
         """Print a node's value whenever it changes."""
         target = self._named(_needed(argument, "watch which node?"))
         self.dbg.watch(target)
-        self._list(many(self.dbg.order, self.dbg.graph, target), "")
+        self._list(many(self.dbg.order, self.dbg.graph, target), "", self.dbg.watches)
 
     @_said("unwatch [NODE]", "undisplay", example="unwatch loss", group=_STOP, takes="many")
     def _unwatch(self, argument: str) -> None:
@@ -653,14 +647,12 @@ class Session(cmd.Cmd):
             kinds[kind]()
 
     def _say_breakpoints(self) -> None:
-        rows = [
-            (b.number, b.target, getattr(b.when, "text", "") or "", len(b.nodes), b.hits) for b in self.dbg.breakpoints
-        ]
+        rows = [(b.number, b.target, b.condition, len(b.nodes), b.hits) for b in self.dbg.breakpoints]
         headers = ("breakpoint", "after", "if", "operations", "hits")
         self.say(columns(rows, headers, width=self.width) if rows else "no breakpoints")
 
     def _say_watches(self) -> None:
-        self._list(self.dbg.watches, "nothing is watched")
+        self._list(self.dbg.watches, "nothing is watched", self.dbg.watches)
 
     def _say_runs(self) -> None:
         rows = [
@@ -690,7 +682,7 @@ class Session(cmd.Cmd):
         self.say(where(self.dbg, self.width))
         for depth, scope in enumerate(self.dbg.frames(), start=1):
             kind = f" ({scope.kind})" if scope.kind else ""
-            self.say(_fitted(f"{'  ' * depth}in {scope.path}{kind}, made at {scope.origin}", self.width))
+            self.say(cut(f"{'  ' * depth}in {scope.path}{kind}, made at {scope.origin}", self.width))
 
     @_said("list [N]", "l", example="list 10", group=_LOOK)
     def _list_around(self, argument: str) -> None:
@@ -700,7 +692,7 @@ class Session(cmd.Cmd):
         S stale: was done, from values that hold no longer; O overridden by set.
         """
         around = _whole(argument, "so many nodes before and after") if argument else 5
-        self.say(listing(self.dbg, max(around, 0), self.width, self.colour), coloured=True)
+        self.say(listing(self.dbg, max(around, 0), self.width, bool(self.colour)), coloured=True)
 
     @_said("screen", example="screen", group=_LOOK)
     def _screen(self, argument: str) -> None:
@@ -737,7 +729,7 @@ class Session(cmd.Cmd):
             return
         value = self.dbg[node].value
         if index is None:
-            self.say(f"{elided(name, _NAME)}  {by_times(value.shape)} {value.dtype}, {self.dbg.state(node)}")
+            self.say(f"{short_name(node.name, _NAME)}  {by_times(value.shape)} {value.dtype}, {self.dbg.state(node)}")
         else:
             value = _at(node, value, index)
         if value.ndim > 1 or value.size > _CELLS:
@@ -780,19 +772,19 @@ class Session(cmd.Cmd):
     def _source(self, argument: str) -> None:
         """Show the lines of the program that made a node."""
         node = self._node(argument)
-        self.say(f"{elided(visible(node.name), _NAME)}, made at {node.origin}")
+        self.say(f"{short_name(node.name, _NAME)}, made at {node.origin}")
         lines = self.dbg.sources.get(node.origin.file, {})
         for line, text in lines.items():
             if abs(line - node.origin.line) <= 4:
                 mark = "→" if line == node.origin.line else " "
-                self.say(_fitted(f"{mark} {line:>4}  {text.expandtabs(4)}", self.width))
+                self.say(cut(f"{mark} {line:>4}  {text.expandtabs(4)}", self.width))
         if node.origin.line not in lines:
             self.say("  (the text of that line is not known)")
 
     @_said("trace", example="trace", group=_LOOK)
     def _trace(self, argument: str) -> None:
         """Print the table of all that has run."""
-        self.say(table_of(self.dbg.trace(), self.width))
+        self.say(trace_table(self.dbg.trace(), self.width))
 
     # --- asking ---------------------------------------------------------------------------------------------
 
@@ -848,20 +840,22 @@ class Session(cmd.Cmd):
         why = self._asked[-1]
         lines = [why.equation]
         count = 0
-        for read in why.reads:
+        for read in _different(why):
             listed = _listed(read)
             if len(listed) < read.count:
-                lines.append(f"      {read}; of these")
-            for k in listed:
+                lines.append(f"      {read}; among them")
+            for k, alike in listed.items():
                 count += 1
                 kind = _KINDS.get(read.node.op.name, "")
-                lines.append(f"{count:>4}  {_called(read.node, read.indices[k])} = {number(read.values[k])}{kind}")
+                value = number(read.node.dtype.type(read.values[k]))
+                more = f"; {'at least ' * (read.count > len(read.values))}{alike:,} more like it" if alike else ""
+                lines.append(f"{count:>4}  {_called(read.node, read.indices[k])} = {value}{kind}{more}")
         if why.origin.file:
             source = f": {why.source.strip()}" if why.source else ""
             lines.append(f"  at {why.origin}{source}")
         if count:
             lines.append("  why N, or up N, goes on to one of them" if count > 1 else "  why 1, or up, goes on to it")
-        self.say("\n".join(_fitted(line, self.width) for line in lines))
+        self.say("\n".join(cut(line, self.width) for line in lines))
 
     @_said("ancestry [NODE[INDEX]]", "ancestors", example="ancestry softmax_1/divide[17, 2]", group=_ASK, takes="node")
     def _ancestry(self, argument: str) -> None:
@@ -899,7 +893,7 @@ class Session(cmd.Cmd):
         """
         row, _, dimension = _needed(argument, "which sample? For instance: sample 17").partition(" ")
         found = self.dbg.sample(_whole(row, "a sample has a number"), dimension.strip() or None)
-        rows = [(node.name, by_times(value.shape), _short(value)) for node, value in found.items()]
+        rows = [(node.name, by_times(value.shape), in_short(value)) for node, value in found.items()]
         self.say(columns(rows, ("node", "shape", "value"), width=self.width))
 
     @_said("check", "health", example="check", group=_ASK)
@@ -1065,30 +1059,18 @@ class Session(cmd.Cmd):
 _KINDS = {"placeholder": ", fed", "parameter": ", a parameter", "constant": ", a constant"}
 
 
-def _made(node: Node) -> str:
-    """Return a node as the equation that it is: ``relu_1 = relu(dense_1/add)``."""
-    operands = ", ".join(elided(visible(operand.name), _NAME) for operand in node.inputs)
-    return f"{elided(visible(node.name), _NAME)} = {node.op.name}({operands})"
-
-
-def _short(value: Array) -> str:
-    """Return a value in short, with how many of its numbers are NaN and infinite."""
-    stats = stats_of(value)
-    counts = (("NaN", stats.nans), ("inf", stats.posinfs), ("-inf", stats.neginfs))
-    strange = ", ".join(f"{count:,} {what}" for what, count in counts if count)
-    return f"{preview(value).partition(';')[0]}; {strange}" if strange and value.size > _FEW else preview(value, _FEW)
+def _made(node: Node, most: int) -> str:
+    """Return a node as the equation that it is, ``relu_1 = relu(dense_1/add)``, with names of so many characters."""
+    operands = ", ".join(short_name(operand.name, most) for operand in node.inputs)
+    return f"{short_name(node.name, most)} = {node.op.name}({operands})"
 
 
 def _placed(node: Node, before: str, width: int) -> str:
     """Return a node as an equation with the user's line, which stays whole."""
     place = f"  at {visible(str(node.origin))}" if node.origin.file else ""
-    return f"{before}{elided(_made(node), max(width - len(before) - len(place), _NAME))}{place}"
-
-
-def _fitted(line: str, width: int) -> str:
-    """Return a line that goes into the terminal's width."""
-    line = visible(line)
-    return line if cells_of(line) <= width else in_cells(line[:width], width)
+    room = max(width - len(before) - len(place), _NAME)
+    made = next((made for most in range(_NAME, 11, -3) if len(made := _made(node, most)) <= room), _made(node, 12))
+    return f"{before}{elided(made, room)}{place}"
 
 
 def _wrapped(text: str, width: int) -> str:
@@ -1141,15 +1123,27 @@ def _called(node: Node, index: Sequence[int]) -> str:
     return f"{node.name}{_index(index)}" if index else node.name
 
 
-def _listed(read: Read) -> list[int]:
-    """Return which of the numbers that an operand gave are listed: the first, and those that are not finite."""
-    places = range(len(read.values))
-    if len(places) <= _CELLS:
-        return list(places)
-    strange = [k for k in places if not math.isfinite(read.values[k])][: _CELLS // 2]
-    return sorted({*strange, *[k for k in places if k not in strange][: _CELLS - len(strange)]})
+def _different(why: Why) -> list[Read]:
+    """Return what the operands gave, the same elements of one node but once."""
+    return list({(read.node, read.indices): read for read in reversed(why.reads)}.values())[::-1]
+
+
+def _listed(read: Read) -> dict[int, int]:
+    """Return which of the numbers that an operand gave are listed: the first, and those that are not finite.
+
+    Of many that are equal it is one, with how many more there are.
+    """
+    equal: dict[str, list[int]] = {}
+    for k, value in enumerate(read.values):
+        equal.setdefault(repr(value), []).append(k)
+    groups = [[k] for ks in equal.values() for k in ks[: _ALIKE - 1] if len(ks) < _ALIKE]
+    groups += [ks for ks in equal.values() if len(ks) >= _ALIKE]
+    groups.sort()
+    strange = [ks for ks in groups if not math.isfinite(read.values[ks[0]])][: _CELLS // 2]
+    chosen = [*strange, *[ks for ks in groups if ks not in strange][: _CELLS - len(strange)]]
+    return {ks[0]: len(ks) - 1 for ks in sorted(chosen)}
 
 
 def _cells(why: Why) -> list[tuple[Node, tuple[int, ...]]]:
     """Return the numbers that are listed below an equation, in their order."""
-    return [(read.node, read.indices[k]) for read in why.reads for k in _listed(read)]
+    return [(read.node, read.indices[k]) for read in _different(why) for k in _listed(read)]

@@ -1,6 +1,11 @@
-"""Text that anybody may have chosen, made safe for a terminal."""
+"""Text and numbers as a person reads them, and text that anybody may have chosen made safe for a terminal."""
 
 from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
 
 
 def visible(text: str) -> str:
@@ -23,3 +28,76 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text or '""'
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def short_name(name: str, most: int) -> str:
+    r"""Return a name made visible, with its middle left out where it has more than `most` characters.
+
+    Two thirds of what is left are its end, which tells more than its beginning: that is the scope.
+
+    Examples
+    --------
+    >>> print(short_name("grad/categorical_crossentropy_1/log", 20), short_name("relu", 20), short_name("\a", 20))
+    grad/c…entropy_1/log relu \x07
+    """
+    text = visible(name)
+    return text if len(text) <= most else f"{text[: most // 3]}…{text[len(text) - most + most // 3 + 1 :]}"
+
+
+def number(value: Any) -> str:
+    """Return a number in four digits, fewer if they are exact.
+
+    Examples
+    --------
+    >>> number(np.float64(0.5)), number(np.float32(0.1)), number(1 / 3), number(0.33302), number(1234.5)
+    ('0.5', '0.1', '0.3333', '0.3330', '1234')
+    >>> number(np.int64(12345)), number(-np.inf), number(np.bool_(True)), number(1e-9)
+    ('12345', '-inf', 'True', '1e-09')
+    """
+    if not isinstance(value, (float, np.floating)):
+        return str(value)
+    for digits in range(1, 5):
+        short = f"{value:.{digits}g}"
+        if type(value)(short) == value:
+            return f"{float(short):.4g}"
+    return f"{value:#.4g}".rstrip(".")
+
+
+def plain(value: Any) -> Any:
+    """Return a number as JSON has it; what JSON has not, NaN and the infinities, as text.
+
+    Examples
+    --------
+    >>> plain(0.5), plain(float("-inf")), plain(None)
+    (0.5, '-inf', None)
+    """
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "parameter"), counted(50890, "parameter"), counted(2, "box")
+    ('1 parameter', '50,890 parameters', '2 boxes')
+    """
+    plural = "es" if noun.endswith("x") else "s"
+    return f"{count:,} {noun}{'' if count == 1 else plural}"
+
+
+def in_bytes(size: int) -> str:
+    """Return a size in memory.
+
+    Examples
+    --------
+    >>> in_bytes(80), in_bytes(3096), in_bytes(5 * 2**20)
+    ('80 B', '3.02 KiB', '5.00 MiB')
+    """
+    if size < 1024:
+        return f"{size} B"
+    value, units = float(size), iter(("KiB", "MiB", "GiB", "TiB", "PiB"))
+    unit = ""
+    while value >= 1024 and (larger := next(units, "")):
+        value, unit = value / 1024, larger
+    return f"{value:.2f} {unit}"

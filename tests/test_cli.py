@@ -106,15 +106,28 @@ def test_the_demo_as_json_is_the_run_itself(tmp_path, capsys):
     assert told["missing"] == []
 
 
-def test_the_demo_without_an_engine_leaves_dot_text_and_says_what_is_missing(tmp_path, capsys, monkeypatch):
-    def none(*arguments):
-        raise gn.DrawingError("no engine")
+@pytest.mark.parametrize("there_is_one", [True, False])
+def test_the_demo_draws_where_graphviz_fails_and_where_there_is_none(tmp_path, capsys, monkeypatch, there_is_one):
+    def fails(*arguments):
+        raise gn.DrawingError("it fails")
 
-    monkeypatch.setattr("graphnn.view.diagram.lay_out", none)
+    monkeypatch.setattr("graphnn.view.diagram.find_engine", lambda: "dot" if there_is_one else None)
+    monkeypatch.setattr("graphnn.view.diagram.lay_out", fails)
     out = said(capsys, "demo", "-o", str(tmp_path)).out
-    assert (tmp_path / "network.dot").read_text().startswith("digraph")
-    assert "no engine" in out
-    assert not (tmp_path / "network.svg").exists()
+    for name in ("network", "layers"):
+        assert f"wrote {tmp_path / name}.svg" in out
+        assert ET.parse(tmp_path / f"{name}.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    assert "note:" not in out
+
+
+def test_the_demo_without_matplotlib_says_that_the_plot_is_missing(tmp_path, capsys, monkeypatch):
+    def none(*arguments, **options):
+        raise gn.DrawingError("a plot needs matplotlib")
+
+    monkeypatch.setattr("graphnn.view.plots.scatter", none)
+    out = said(capsys, "demo", "-o", str(tmp_path)).out
+    assert out.endswith("note: no scatter plot of the data: a plot needs matplotlib\n")
+    assert not (tmp_path / "spiral.svg").exists()
 
 
 def test_run_takes_the_feed_of_the_function(model, capsys):

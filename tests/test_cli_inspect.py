@@ -161,17 +161,17 @@ def test_a_script_shows_prompt_command_and_answer(model, capsys):
     assert out.startswith(
         '"model": 4 operations; help lists the verbs\n  next: matmul = matmul(x, w)  at model.py:11\n'
     )
-    assert "\n(graphnn 0/4) break if inf\nbreakpoint 1: after any node if inf, 4 operations\n" in out
-    assert "\n(graphnn 2/4 log) why\nlog[1, 0] = -inf = log(0)\n" in out
+    assert "\n(graphnn 0/4, next matmul) break if inf\nbreakpoint 1: after any node if inf, 4 operations\n" in out
+    assert "\n(graphnn 2/4 log, next multiply) why\nlog[1, 0] = -inf = log(0)\n" in out
     assert "at model.py:12: z = gn.log(y) * scale" in out
-    assert out.endswith("(graphnn 2/4 log) q\n")
+    assert out.endswith("(graphnn 2/4 log, next multiply) q\n")
     assert "# to" not in out
 
 
 def test_a_command_that_fails_makes_the_exit_code_1_and_the_script_goes_on(model, capsys):
     out = said(capsys, "debug", "model.py:fed", *script("step", "nonsense", "step"), code=1).out
     assert 'no verb "nonsense"' in out
-    assert "(graphnn 1/4 matmul) step\nlog = log(matmul)" in out
+    assert "(graphnn 1/4 matmul, next log) step\nlog = log(matmul)" in out
 
 
 def test_an_operation_that_fails_is_told_with_its_operands(model, capsys):
@@ -184,8 +184,8 @@ def test_an_operation_that_fails_is_told_with_its_operands(model, capsys):
 def test_commands_come_through_a_pipe(model, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("step\n\nstep\nprint [0]\n"))
     out = said(capsys, "debug", "model.py:fed").out
-    assert "(graphnn 1/4 matmul) step" in out
-    assert out.endswith("(graphnn 2/4 log) print [0]\n[0.]\n")
+    assert "(graphnn 1/4 matmul, next log) step" in out
+    assert out.endswith("(graphnn 2/4 log, next multiply) print [0]\n[0.]\n")
 
 
 def test_after_a_script_no_pipe_is_read(model, capsys, monkeypatch):
@@ -208,7 +208,7 @@ def test_a_run_that_failed_opens_where_it_was_stopped(model, capsys):
     assert "wrote stopped: what ran before it; graphnn debug stopped opens it" in told.err
     out = said(capsys, "debug", "stopped", *script("print absolute", "inputs")).out
     assert "stopped: while evaluating" in out
-    assert "(graphnn 1/3 absolute) print absolute" in out
+    assert "(graphnn 1/3 absolute, next floor_divide) print absolute" in out
     assert "[2 0]" in out
 
 
@@ -220,7 +220,7 @@ def test_an_error_that_was_saved_opens_where_it_was_stopped(model, capsys):
     caught.value.save("error.trace")
     out = said(capsys, "debug", "error.trace", *script("print", "step")).out
     assert "stopped: " in out
-    assert "(graphnn 1/2 log) print\n" in out
+    assert "(graphnn 1/2 log, next exp) print\n" in out
     assert "-inf" in out
 
 
@@ -285,6 +285,32 @@ def test_a_reader_that_stops_early_is_no_error(model):
         assert process.wait() == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "arguments", "code"),
+    [("-B", ["trace", "model.py:fed"], 0), ("-u", ["check", "model.py:fed"], 1), ("-B", ["check", "model.py:fed"], 1)],
+)
+def test_the_exit_code_is_the_same_where_nobody_reads(model, option, arguments, code):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, option, "-W", "error", "-m", "graphnn", *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert done.stderr == b""
+    assert done.returncode == code
+
+
+def test_streams_that_the_shell_has_closed(model, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdin", None)
+        assert said(capsys, "debug", "model.py:fed").out.startswith('"model": 4 operations')
+        assert said(capsys, "debug", "model.py:fed", "--json").out == ""
+        patch.setattr("sys.stdout", None)
+        for verb in ("debug", "trace", "check", "profile"):
+            assert cli.main([verb, "model.py:fed"]) == (verb == "check")
+    monkeypatch.setattr("sys.stderr", None)
+    assert said(capsys, "trace", "nowhere.trace", code=2).out == ""
+
+
 # --- trace, profile, check, compare ---------------------------------------------------------------------------
 
 
@@ -336,7 +362,7 @@ def test_compare_finds_where_two_targets_part(model, capsys):
     told = json.loads(said(capsys, "compare", "model.py:sound", "model.py:other", "--json", code=1).out)
     assert told["first"]["node"] in ("constant", "multiply")
     out = said(capsys, "compare", "model.py:sound", "model.py:other", code=1).out
-    assert "they part at" in out
+    assert 'part at "constant"' in out
     # Of two that differ in their feeds only, it is the first that reads it.
     told = json.loads(said(capsys, "compare", "model.py:sound", "model.py:fed", "--json", code=1).out)
     assert told["first"]["node"] == "x"

@@ -12,7 +12,8 @@ from random_graphs import Fixed, Recipe, Use, build, random_graph
 import graphnn as gn
 from graphnn import nn
 from graphnn.graph import registry
-from graphnn.inspector.compare import Comparison, Difference, compare
+from graphnn.inspector.compare import compare
+from graphnn.inspector.differences import Comparison, Difference
 from graphnn.inspector.trace import stopped_trace
 from graphnn.order import last_uses
 
@@ -38,22 +39,26 @@ def op_swapped(rng: np.random.Generator, recipe: Recipe, place: int) -> Edited:
     return None
 
 
+CHANGED: dict[str, dict[str, Any]] = {
+    "divide_by": {"count": 7},
+    "leaky_relu": {"slope": 0.3},
+    "elu": {"alpha": 0.7},
+    "cumsum": {"axis": 0},
+    "flip": {"axis": 0},
+    "std": {"ddof": 1},
+    "var": {"ddof": 1},
+}
+
+
 def attribute_changed(rng: np.random.Generator, recipe: Recipe, place: int) -> Edited:
+    """Change one of those that few lines have, wherever there is one."""
+    able = [i for i, line in enumerate(recipe.lines) if isinstance(line, Use) and line.op in CHANGED]
+    if not able:
+        return None
+    place = int(rng.choice(able))
     line = recipe.lines[place]
-    if not isinstance(line, Use):
-        return None
-    changed: dict[str, Any] = {
-        "divide_by": {"count": 7},
-        "leaky_relu": {"slope": 0.3},
-        "elu": {"alpha": 0.7},
-        "cumsum": {"axis": 0},
-        "flip": {"axis": 0},
-        "std": {"ddof": 1},
-        "var": {"ddof": 1},
-    }
-    if line.op not in changed or not set(changed[line.op]) <= set(registry[line.op].settings):
-        return None
-    return with_line(recipe, place, replace(line, attributes={**line.attributes, **changed[line.op]})), place
+    changed = {**line.attributes, **CHANGED[line.op]}
+    return with_line(recipe, place, replace(line, attributes=changed)), place
 
 
 def constant_changed(rng: np.random.Generator, recipe: Recipe, place: int) -> Edited:
@@ -442,12 +447,27 @@ def test_counters_move_nothing_and_random_numbers_are_the_same() -> None:
         (lambda t, n: compare(t, {"sum": np.ones(3, complex)}), gn.DtypeError, 'the array for "sum"'),
         (lambda t, n: compare(t, {"sum": 1.0}, feed_b={}), gn.UsageError, "no feed and no dtype"),
         (lambda t, n: compare(t, t, FEED), gn.UsageError, "holds its feed"),
-        (lambda t, n: compare(t, t, rtol=-1.0), gn.ValueRangeError, "rtol= is a number from 0 up"),
-        (lambda t, n: compare(t, t, atol=float("nan")), gn.ValueRangeError, "atol= is a number from 0 up"),
+        (lambda t, n: compare(t, t, rtol=-1.0), gn.ValueRangeError, "rtol= is a finite number from 0 up"),
+        (lambda t, n: compare(t, t, atol=float("nan")), gn.ValueRangeError, "atol= is a finite number from 0 up"),
         (lambda t, n: compare(t, dtypes="float64"), gn.UsageError, "dtypes= is a pair"),
         (lambda t, n: compare(t, dtypes=("float32", "int64")), gn.DtypeError, "dtypes= are floats"),
         (lambda t, n: compare(t, dtypes=("float32", "flaot64")), gn.DtypeError, "is no dtype"),
         (lambda t, n: compare(3, t), gn.UsageError, "a fetch is a node"),
+        (lambda t, n: compare(t, np.ones(3)), gn.UsageError, "compared by the names of nodes"),
+        (lambda t, n: compare(t, [np.ones(3)]), gn.UsageError, "compared by the names of nodes"),
+        (lambda t, n: compare(t, {"x": None}), gn.DtypeError, 'the array for "x"'),
+        (lambda t, n: compare(t, {"x": [[1.0], [1.0, 2.0]]}), gn.ShapeError, "ragged"),
+        (lambda t, n: compare(t, {3: 1.0}), gn.UsageError, "a node or its name"),
+        (lambda t, n: compare(t, {small(): 1.0}), gn.LookupFailure, "this run is of"),
+        (lambda t, n: compare(t, t, rtol=True), gn.ValueRangeError, "rtol= is a finite number"),
+        (lambda t, n: compare(t, t, rtol=np.inf), gn.ValueRangeError, "rtol= is a finite number"),
+        (lambda t, n: compare(t, t, sizes={"n": 2}), gn.UsageError, "sizes= is for what is run"),
+        (lambda t, n: compare(t, sizes={"n": 2}), gn.UsageError, "a trace holds its sizes"),
+        (lambda t, n: compare(t, t, graph=gn.Graph()), gn.UsageError, "graph= is for fetches by name"),
+        (lambda t, n: compare(n, n, FEED, graph=gn.Graph()), gn.UsageError, "graph= is for fetches by name"),
+        (lambda t, n: compare(t, names="ab"), gn.UsageError, "names= are two different texts"),
+        (lambda t, n: compare(t, names=("a", "a")), gn.UsageError, "names= are two different texts"),
+        (lambda t, n: compare(n, feed={}), gn.LookupFailure, "the feed lacks"),
     ],
 )
 def test_what_cannot_be_compared(call: Any, error: type[Exception], message: str) -> None:
@@ -510,6 +530,27 @@ def test_ulps_and_the_element_farthest_outside() -> None:
     assert (first.element, first.outside, first.absolute) == ((1,), 1, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "dtype", "ulps"),
+    [
+        (1.0, 1.0 + 2**-52, "f8", 1.0),
+        (1.0, 1.0 + 2**-10, "f2", 1.0),
+        (1.0, 2.0, "f4", 2.0**22),
+        (1.0, 2.5, "f8", None),
+        (1e-300, 1.0, "f8", None),
+        (1.0, -1.0, "f8", None),
+        (0.0, -0.0, "f8", None),
+        (1.0, np.nan, "f8", None),
+        (np.inf, 1.0, "f8", None),
+        (3, 4, "i8", None),
+    ],
+)
+def test_ulps_are_told_where_they_say_something(a: Any, b: Any, dtype: str, ulps: float | None) -> None:
+    found = compare(fed([a], dtype), fed([b], dtype))
+    assert first_of(found).ulps == ulps
+    assert ("ulps" in str(found)) == (ulps is not None and ulps < 10_000)
+
+
 def test_blocks_are_put_together_rightly() -> None:
     rng = np.random.default_rng(0)
     a = np.asfortranarray(rng.normal(size=(300, 170)))
@@ -564,6 +605,38 @@ def test_a_variance_by_the_mean_of_squares_loses_its_digits_in_the_difference() 
     assert shifted.digits[result.name].left > found.digits["subtract"].left + 3
     text = str(found)
     assert re.search(r"^ *[4-6]\.\d +[0-2]\.\d  subtract$", text, re.MULTILINE)
+
+
+def test_the_table_lists_the_nodes_that_lose_digits() -> None:
+    array = 1000.0 + np.random.default_rng(0).normal(size=500)
+    found, _ = digits_of(lambda x: gn.mean(x * x) - gn.mean(x) * gn.mean(x), array)
+    table = str(found).split("digits lost  left  at\n")[1].splitlines()
+    rows = [(float(row.split()[0]), row.split()[2]) for row in table]
+    assert [name for _, name in rows] == sorted(
+        [name for name, digits in found.digits.items() if digits.lost >= 0.05],
+        key=lambda name: -found.digits[name].lost,
+    )
+    assert all(lost > 0 for lost, _ in rows)
+    exact, _ = digits_of(lambda x: x * 2.0, [1.0, 2.0])
+    assert "digits lost" not in str(exact)
+    assert "no node loses digits: 7.2 or more are left at each" in str(exact)
+
+
+def test_within_the_tolerance_is_not_equal() -> None:
+    g = gn.Graph("g")
+    x = g.placeholder("x")
+    agreeing = compare(x / 3.0, feed={x: 1.0}, dtypes=("float32", "float64"))
+    assert str(agreeing).startswith('"g": float32 and float64 agree within the tolerance\n')
+    # A number that is small beside the tolerance of 1e-5, and has no digit right.
+    lost = compare((x + 1.0) - 1.0, feed={x: 1e-8}, dtypes=("float32", "float64"))
+    assert lost
+    verdict = '"g": float32 and float64 agree within the tolerance, though "subtract" has no digits left'
+    assert repr(lost) == f"<Comparison of {verdict}>"
+
+
+def test_an_overflow_of_the_narrower_dtype_is_named() -> None:
+    found, _ = digits_of(lambda x: gn.exp(x) / gn.sum(gn.exp(x)), [88.0, 95.0, 90.5])
+    assert first_of(found).cause == "its operands are equal; it overflows float32"
 
 
 def test_zeros_cost_no_digits() -> None:
@@ -659,13 +732,85 @@ def test_the_text_fits_a_terminal_and_is_safe_in_it(data: Any) -> None:
 
 def test_text_of_what_is_equal() -> None:
     found = compare(small(), small(), FEED)
-    assert str(found) == (
-        '"small" and "small": they are equal\n'
-        "9 nodes compared: 9 equal, 0 within the tolerance, 0 differing; 0 only in a, 0\n"
-        "    only in b"
-    )
-    assert repr(found) == '<Comparison of "small" and "small": equal>'
+    assert str(found) == '"small": a and b are equal to the bit\n9 nodes compared: 9 equal'
+    assert repr(found) == '<Comparison of "small": a and b are equal to the bit>'
     assert bool(found) is found.equal is True
+
+
+def test_what_the_two_are_called() -> None:
+    def named(*args: Any, **options: Any) -> tuple[str, str]:
+        found = compare(*args, **options)
+        assert (found.to_dict()["a"], found.to_dict()["b"]) == (found.a, found.b)
+        assert f"{found.a} and {found.b} " in repr(found)
+        return found.a, found.b
+
+    loss, other = small(), small(gn.tanh)
+    g = loss.graph
+    trace = gn.trace(loss, FEED)
+    assert named(loss, feed=FEED, dtypes=("float32", "float64")) == ("float32", "float64")
+    assert named(loss, feed=FEED, dtypes=("f2", None)) == ("float16", "the original")
+    assert named(trace, {"sum": trace["sum"].value}) == ("the trace", "the arrays")
+    assert named(loss, {"sum": trace["sum"].value}, FEED) == ("the run", "the arrays")
+    assert named(trace) == named(trace, loss) == ("the trace", "the run")
+    assert named(loss, feed=FEED, feed_b=FEED) == ("feed", "feed_b")
+    assert named(g["relu"], g["multiply"], FEED) == ('"relu"', '"multiply"')
+    assert named(loss, other, FEED) == named(trace, trace) == ("a", "b")
+    assert named(trace, trace, names=("before", "after")) == ("before", "after")
+    x = gn.Graph("large").placeholder("x", shape=("n", 3))
+    assert named(loss, gn.sum(x), FEED) == ('"small"', '"large"')
+    assert named(loss, gn.sum(x), FEED, FEED) == ('"small"', '"large"')
+    assert named(loss, gn.sum(x), FEED, dtypes=("f4", None)) == ('"small" in float32', '"large"')
+    assert named(loss, {"sum": trace["sum"].value}, FEED, dtypes=("f4", None)) == ("the run", "the arrays")
+    assert compare(loss, gn.sum(x), FEED).graph is None
+    assert compare(loss, other, FEED).graph == "small"
+
+
+def test_the_numbers_that_made_the_element_are_told() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", shape=(2, 3)), g.placeholder("w", shape=(3, 2))
+    given = {"x": np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), "w": np.array([[1.0, 0.0], [0.5, 0.0], [0.25, 8.0]])}
+    wrong = given["x"] @ given["w"]
+    wrong[1, 0] += 1.0
+    product = x @ w
+    first = first_of(compare(product, {**given, "matmul": wrong}, given))
+    assert first.reads == ('operand 0, "x"[1, :]: 4, 5, 6', 'operand 1, "w"[:, 0]: 1, 0.5, 0.25')
+    first = first_of(compare(product, {"w": given["w"], "matmul": wrong}, given))
+    assert first.reads[0] == 'operand 0, "x"[1, :]: 4, 5, 6 against not given'
+    y = gn.sum(x, axis=0)
+    first = first_of(compare(y, gn.sum(x * 1.5, axis=0), {"x": given["x"]}))
+    assert first.reads == ('operand 0, "x"[:, 2]: 3, 6 against 4.5, 9',)
+
+
+def test_elements_that_differ_in_their_last_digits_are_told_in_full() -> None:
+    x = gn.Graph().placeholder("x")
+    y = gn.exp(x)
+    found = compare(y, feed={x: 1.0}, feed_b={x: 1.0 + 2**-50})
+    assert "  1.0 against 1.0000000000000009\n" in str(found)
+    # Within the tolerance at x, outside of it at exp, which is asked for one number more.
+    arrays = {"x": 1.0 + 2**-50, "exp": 3.0}
+    assert first_of(compare(gn.trace(y, {x: 1.0}), arrays)).reads == ('operand 0, "x": 1.0 against 1.0000000000000009',)
+
+
+def test_where_a_run_was_stopped_is_told() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n",))
+    y = gn.sum(gn.sqrt(gn.log(x)))
+    with pytest.raises(gn.ValueRangeError) as caught:
+        gn.run(y, {x: [-1.0, 2.0]}, guard="nan")
+    found = compare(gn.trace(y, {x: [1.0, 2.0]}), stopped_trace(caught.value))
+    assert found.stopped[0] is None
+    assert found.stopped[1] is g["log"]
+    assert "b was stopped at" in str(found)
+    assert 'only run in a: "sqrt", "sum"' in str(found)
+    assert found.only_b == []
+
+
+def test_runs_that_have_no_node_in_common_are_not_equal() -> None:
+    x, w = gn.Graph("g").placeholder("x"), gn.Graph("g").parameter("w", 1.0)
+    found = compare(x, [w, w * 2.0], {"x": 1.0})
+    assert not found
+    assert str(found).startswith('"g": a and b have no node in common\n0 nodes compared\n')
+    assert compare(x, w, {"x": 1.0}), "but their results are compared, and agree"
 
 
 def test_to_dict_is_plain_data() -> None:
@@ -676,6 +821,8 @@ def test_to_dict_is_plain_data() -> None:
     assert told["counts"]["only_b"] == 1
     assert told["only_b"] == ["exp"]
     assert len(told["differences"]) == len(found.differences)
+    spoilt = compare(gn.trace(small(), FEED), {"matmul": np.full((2, 3), np.nan)})
+    assert json.loads(json.dumps(spoilt.to_dict(), allow_nan=False))["first"]["b"] == "nan"
     assert json.loads(json.dumps(compare(small(), feed=FEED, dtypes=("float32", "float64")).to_dict()))["digits"]["x"]
 
 
@@ -725,4 +872,4 @@ def test_what_a_what_if_changed_is_named_as_the_cause() -> None:
     first = dbg.compare("run").first
     assert first is not None
     assert first.node is clipped
-    assert first.cause == "its value was set by hand in b"
+    assert first.cause == "its value was set by hand in what-if 2"

@@ -355,13 +355,15 @@ def test_a_breakpoint_is_told_counted_and_cleared() -> None:
     second = dbg.break_at(op="sum", when="max > -99")
     third = dbg.break_at()
     assert [b.number for b in dbg.breakpoints] == [1, 2, 3]
-    assert repr(first) == '<Breakpoint 1: "tanh", 0 hits>'
-    assert repr(second) == "<Breakpoint 2: op sum when max > -99, 0 hits>"
-    assert repr(third) == "<Breakpoint 3: any node, 0 hits>"
+    assert repr(first) == '<Breakpoint 1: after "tanh", 0 hits>'
+    assert repr(second) == "<Breakpoint 2: after op sum if max > -99, 0 hits>"
+    assert repr(third) == "<Breakpoint 3: after any node, 0 hits>"
     dbg.clear(3)
     dbg.resume()
-    assert said == ['<Breakpoint 1: "tanh", 1 hits>']
+    assert said == ['stopped by breakpoint 1: after "tanh"']
+    assert repr(first) == '<Breakpoint 1: after "tanh", 1 hit>'
     dbg.resume()
+    assert said[1:] == [f"stopped by {second}"]
     assert where(dbg) == (4, "sum")
     assert (first.hits, second.hits) == (1, 1)
     with pytest.raises(LookupFailure, match=r'there is no breakpoint 9\. There is: "1", "2"'):
@@ -434,7 +436,7 @@ def test_a_watch_tells_each_change() -> None:
     dbg = small(said.append)
     dbg.watch("loss")
     dbg.watch("tanh")
-    assert [node.name for node in dbg.watches] == ["sum", "head/tanh"]
+    assert [(node.name, name) for node, name in dbg.watches.items()] == [("sum", "loss"), ("head/tanh", "head/tanh")]
     dbg.step()
     assert said == []
     dbg.step()
@@ -442,26 +444,31 @@ def test_a_watch_tells_each_change() -> None:
     assert re.fullmatch(r"watch head/tanh = \[\[-?[\d.]+, .*\]\]", said[0])
     said.clear()
     dbg.resume()
-    assert said == [f"watch sum = {np.array2string(dbg['loss'].value, precision=4)}"]
+    assert said == [f"watch loss = {np.array2string(dbg['loss'].value, precision=4)}"]
     said.clear()
     dbg["c"] = 2.0  # as it was
     assert said == ["what-if 1: c changed, recomputed 2 of 4"]
     said.clear()
     dbg["c"] = 4.0
     assert said[0] == "what-if 2: c changed, recomputed 2 of 4"
-    assert [text.split(" = ")[0] for text in said[1:]] == ["watch sum"]
+    assert [text.split(" = ")[0] for text in said[1:]] == ["watch loss"]
     said.clear()
     dbg.use("run")
-    assert [text.split(" = ")[0] for text in said] == ["watch sum"]
+    assert [text.split(" = ")[0] for text in said] == ["watch loss"]
     said.clear()
     dbg.back(3)
-    assert said == ["watch sum = not yet known", "watch head/tanh = not yet known"]
+    assert said == ["watch loss: not yet known", "watch head/tanh: not yet known"]
     said.clear()
     dbg.unwatch("loss")
     dbg.goto(4)
     assert [text.split(" = ")[0] for text in said] == ["watch head/tanh"]
     dbg.unwatch()
-    assert dbg.watches == []
+    assert dbg.watches == {}
+    dbg.watch("sum")  # by the node's own name, and no longer by the output's
+    assert list(dbg.watches.values()) == ["sum"]
+    dbg.watch("*")
+    dbg.unwatch("*")
+    assert dbg.watches == {}
     dbg.unwatch("loss")
     with pytest.raises(LookupFailure):
         dbg.watch("nowhere")
@@ -475,7 +482,7 @@ def test_a_watch_of_a_large_value_is_short_and_of_a_parameter_tells_a_what_if() 
     dbg.goto("relu_1")
     assert re.fullmatch(r"watch relu_1 = min 0, mean [\d.]+, max [\d.]+", said.pop())
     dbg["dense_1/bias"] = [1.0, 2.0, 3.0]
-    assert "watch dense_1/bias = [1., 2., 3.]" in said
+    assert "watch dense_1/bias = [1, 2, 3]" in said
 
 
 def test_without_echo_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ The imports are read from the source, nothing is imported.
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -184,6 +185,14 @@ def test_the_house_stands() -> None:
     folder = Path(__file__).parent.parent / PACKAGE
     assert PACKAGE in modules_under(folder)
     assert complaints(folder) == []
+
+
+def test_the_page_on_the_design_puts_every_room_on_its_floor() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "design.md").read_text(encoding="utf-8")
+    rows = {int(floor): text for floor, text in re.findall(r"^\| (\d) \| (.*) \|$", page, re.MULTILINE)}
+    rooms = {room_of(module) for module in modules_under(Path(__file__).parent.parent / PACKAGE)} - {PACKAGE}
+    missing = [room for room in sorted(rooms) if f"`{room}`" not in rows[FLOORS[room]]]
+    assert missing == []
 
 
 # The tester, tested: a small house, sound as it is, and one fault at a time.

@@ -11,8 +11,10 @@ from random_graphs import build, random_graphs
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector import health as module
-from graphnn.inspector.health import CODES, HAZARDS, Finding, Health, check_health
+from graphnn.inspector import evaluation, findings, hazards
+from graphnn.inspector.findings import Finding, Health
+from graphnn.inspector.hazards import CODES, HAZARDS
+from graphnn.inspector.health import check_health
 
 COUNT = 200
 
@@ -371,6 +373,169 @@ def test_an_operation_that_nothing_is_known_of() -> None:
         del gn.graph.registry["odd"]
 
 
+# --- what comes of one cause is told once -------------------------------------------------------------------------
+
+
+def test_a_logarithm_that_a_where_hides_is_told_once() -> None:
+    p = gn.Graph().placeholder("p", shape=("n",))
+    entropy = gn.sum(gn.where(p > 0, p * gn.log(p), 0.0))
+    for fetches in (entropy, [entropy, gn.grad(entropy, p)], gn.grad(entropy, p)):
+        health = check_health(fetches, {p: [0.0, 0.5]})
+        assert len(health) == 1, str(health)
+        assert "mask the input of log instead" in _first(health).remedy
+    both = _first(check_health([entropy, gn.grad(entropy, p)], {p: [0.0, 0.5]}))
+    assert {each.node.name for each in both.leads_to} == {"multiply", "grad/divide"}
+
+
+def test_what_becomes_of_an_overflow_is_told_with_it() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    health = check_health(gn.exp(x) / gn.sum(gn.exp(x)), {x: [1000.0, 0.0]})
+    assert [each.code for each in health] == ["overflow"]
+    assert "; the same in exp_2" in _first(health).cause
+    assert [each.node.name for each in _first(health).leads_to] == ["divide"]
+
+
+def test_a_large_number_that_goes_into_an_overflow_is_told_with_it() -> None:
+    x = gn.Graph(dtype=np.float16).placeholder("x", shape=("n",))
+    assert [each.code for each in check_health(gn.sum(x * x), {x: np.full(2, 200.0, np.float16)})] == ["overflow"]
+
+
+def test_a_zero_is_traced_to_the_numbers_that_add_up_to_it() -> None:
+    x = gn.Graph().placeholder("x", shape=("n", 3))
+    finding = _first(check_health(x / gn.sum(x, axis=1, keepdims=True), {x: [[1.0, -1.0, 0.0]]}))
+    assert finding.code == "division-by-zero"
+    assert "0 because x[0, :] = 1, -1, 0 in sum (test_health.py:" in finding.cause
+
+
+def test_among_many_terms_those_to_blame_are_named() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    finding = _first(check_health(gn.sum(x), {x: [0.0, 1.0, np.inf, 2.0, -np.inf, 3.0]}))
+    assert (finding.code, finding.node.name) == ("fed-inf", "x")
+    w = x.graph.constant([1.0, 1.0, np.inf, 1.0, 1.0, 1.0])
+    told = _first(check_health(w @ x, {x: [1.0, 2.0, 0.0, 3.0, 4.0, 5.0]}))
+    assert told.code == "zero-times-inf"
+    assert "with inf * 0 among them" in told.cause
+    told = _first(check_health(x @ (w * 0 + 1e200), {x: [1.0, 2.0, 3e200, 3.0, 4.0, 5.0]}))
+    assert told.code == "zero-times-inf", "w * 0 comes first"
+
+
+# --- training that diverges ---------------------------------------------------------------------------------------
+
+
+def _diverging() -> tuple[Any, dict[gn.Node, Any]]:
+    g = gn.Graph("net")
+    x, y = g.placeholder("x", shape=("batch", 3)), g.placeholder("y", shape=("batch", 1))
+    rng = np.random.default_rng(0)
+    network = nn.Sequential(nn.Dense(8, rng=rng), nn.ReLU(), nn.Dense(1, rng=rng))
+    loss = nn.mean_squared_error(network(x), y)
+    step = gn.compile(loss, updates=nn.SGD(3.0).updates(loss))
+    return step, {x: rng.normal(size=(20, 3)), y: rng.normal(size=(20, 1))}
+
+
+def test_a_recorded_training_run_is_told_of_at_the_call_where_it_goes_wrong() -> None:
+    step, feed = _diverging()
+    losses: list[float] = []
+    with gn.recording(step) as film:
+        while not losses or not np.isnan(losses[-1]):
+            losses.append(float(step(feed)))
+    call = losses.index(np.inf)
+    health = check_health(film)
+    assert (health.call, health.to_dict()["call"]) == (call, call)
+    assert [each.code for each in health] == ["overflow"], str(health)
+    assert "training diverges: lower the learning rate" in _first(health).remedy
+    assert str(health).startswith(f'"net", call {call}: 1 error in ')
+    assert check_health(step, feed).call is None
+    with gn.recording(step) as later:
+        step(feed)
+        step(feed)
+    spoilt = check_health(later)
+    assert (spoilt.call, [each.code for each in spoilt]) == (0, ["fed-nan"])
+    assert "and so are elements of dense_1/bias, dense_2/weight, dense_2/bias" in _first(spoilt).cause
+
+
+def test_a_recorded_run_without_an_error_is_told_of_by_its_first_warning() -> None:
+    g = gn.Graph()
+    w = g.parameter("w", 600.0)
+    step = gn.compile(gn.exp(w), updates={w: w + 20.0})
+    with gn.recording(step) as film:
+        for _ in range(5):
+            step()
+    health = check_health(film)  # exp(640) = 1e278 is the first beyond 1e277
+    assert (health.call, [each.code for each in health]) == (2, ["near-overflow"])
+    with gn.recording(step, every=3) as short:
+        pass
+    for wrong, message in ((lambda: check_health(short), "holds no trace"), (lambda: check_health(film, {}), "feed")):
+        with pytest.raises(gn.UsageError, match=message):
+            wrong()
+
+
+# --- integers -----------------------------------------------------------------------------------------------------
+
+_INTEGER_OPS: dict[str, Any] = {
+    "add": lambda m, a, b: a + b,
+    "subtract": lambda m, a, b: a - b,
+    "multiply": lambda m, a, b: a * b,
+    "negative": lambda m, a, b: -a,
+    "absolute": lambda m, a, b: abs(a),
+    "square": lambda m, a, b: m.square(a),
+    "sum": lambda m, a, b: m.sum(a),
+    "cumsum": lambda m, a, b: m.cumsum(a),
+    "prod": lambda m, a, b: m.prod(a),
+    "matmul": lambda m, a, b: a @ b,
+    "outer": lambda m, a, b: m.outer(a, b),
+}
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i4", "i8", "u1", "u4"])
+@pytest.mark.parametrize("name", _INTEGER_OPS)
+def test_integers_that_wrap_around_are_named(name: str, dtype: str) -> None:
+    """Beside Python's integers, which have no end."""
+    rng = np.random.default_rng([ord(c) for c in name + dtype])
+    info = np.iinfo(dtype)
+    wrapped = 0
+    for bits in (2, info.bits // 2, info.bits):
+        low, high = max(info.min, -(2**bits)), min(info.max, 2**bits)
+        a, b = (rng.integers(low, high, 5, dtype=dtype, endpoint=True) for _ in range(2))
+        a[-1], b[-1] = low, high
+        g = gn.Graph()
+        x, y = g.placeholder("x", shape=(5,), dtype=dtype), g.placeholder("y", shape=(5,), dtype=dtype)
+        result = _INTEGER_OPS[name](gn, x, y)
+        exact = np.asarray(_INTEGER_OPS[name](np, a.astype(object), b.astype(object)))
+        limits = np.iinfo(result.dtype)
+        wrong = np.asarray((exact < limits.min) | (exact > limits.max), bool)
+        health = check_health([result, x, y], {x: a, y: b})
+        assert [each.code for each in health] == ["integer-overflow"] * bool(wrong.any()), str(health)
+        if wrong.any():
+            wrapped += 1
+            finding = _first(health)
+            assert (finding.node, finding.count) == (result, np.count_nonzero(wrong))
+            assert finding.index == tuple(np.argwhere(wrong)[0])
+            assert finding.severity == ("error" if result.dtype.kind == "i" else "warning")
+    assert wrapped or result.dtype.itemsize > np.dtype(dtype).itemsize or (name, info.min) == ("absolute", 0)
+
+
+def test_the_remedy_for_an_integer_that_wraps_around() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",), dtype=np.int32)
+    finding = _first(check_health(x * x, {x: [100_000, 2]}))
+    assert "it would be 1e+10, and int32 ends at 2147483647" in finding.cause
+    assert 'gn.cast(x, "int64")' in finding.remedy
+    assert check_health(gn.square(gn.cast(x, "int64")), {x: [100_000, 2]}).ok
+    pixels = gn.Graph().placeholder("pixels", shape=("n",), dtype=np.uint8)
+    finding = _first(check_health(pixels - pixels[::-1], {pixels: np.array([0, 5], np.uint8)}))
+    assert "it would be -5, and uint8 begins at 0" in finding.cause
+    wide = gn.cast(pixels, "int64")
+    assert check_health(wide - wide[::-1], {pixels: np.array([0, 5], np.uint8)}).ok
+
+
+@pytest.mark.parametrize(("number", "told"), [(3e9, "ends at"), (-3e9, "begins at"), (np.nan, "has no nan")])
+def test_a_float_that_no_integer_can_hold(number: float, told: str) -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    health = check_health(gn.cast(x, "int32"), {x: [1.5, number]})
+    assert "integer-overflow" in [each.code for each in health]
+    finding = next(each for each in health if each.code == "integer-overflow")
+    assert (finding.place, f"int32 {told}" in finding.cause) == ("cast[1]", True)
+
+
 # --- the report -------------------------------------------------------------------------------------------------
 
 
@@ -409,10 +574,10 @@ def test_a_report_of_what_is_well() -> None:
 def test_a_long_report_is_cut() -> None:
     x = gn.Graph().placeholder("x", shape=("n",))
     total: Any = 0.0
-    for i in range(module.SHOWN + 3):
+    for i in range(findings.SHOWN + 3):
         total = total + gn.sum(gn.log(x * float(i)))
     text = str(check_health(total, {x: [0.0]}))
-    assert text.count("log-of-zero") == module.SHOWN
+    assert text.count("log-of-zero") == findings.SHOWN
     assert "and 3 findings more" in text
 
 
@@ -430,6 +595,13 @@ def test_names_that_hurt_a_terminal_are_written_out() -> None:
     health = check_health(gn.log(x), {x: [0.0]})
     assert "\x1b" not in str(health) + repr(health) + str(health.first) + repr(health.first)
     assert "x\x1b[31m" in _first(health).cause, "a view makes it safe in its own way"
+
+
+def test_long_names_do_not_spoil_a_report() -> None:
+    x = gn.Graph("g" * 10_000).placeholder("x" * 10_000, shape=("n",))
+    text = str(check_health(gn.exp(gn.log(x, name="y" * 10_000)) / 0.0, {x: [0.0]}))
+    assert max(map(len, text.splitlines())) <= 80
+    assert len(text) < 3000
 
 
 def test_what_can_be_looked_at() -> None:
@@ -451,8 +623,11 @@ def test_the_table_is_of_operations_and_codes_that_there_are() -> None:
     assert set(HAZARDS) <= set(gn.graph.registry)
     for hazard in HAZARDS.values():
         assert {rule.code for rule in hazard.rules} <= set(CODES)
-    for names in ("_UNDERFLOWS", "_SATURATES", "_ONE_WILL_DO", "_HIDES", "_MOVES", "_LIMITS", "_EXPONENTIAL"):
-        assert set(getattr(module, names)) <= set(gn.graph.registry)
+    for names in (hazards.EXPONENTIAL, hazards.FADING, hazards.UNDERFLOWS, hazards.SATURATES, hazards.WRAPS):
+        assert set(names) <= set(gn.graph.registry)
+    for names in (hazards.MOVES, hazards.LIMITS, evaluation.ONE_WILL_DO, evaluation.HIDES):
+        assert set(names) <= set(gn.graph.registry)
+    assert set(hazards.REMEDIES) <= set(CODES)
 
 
 def test_a_deep_graph_takes_a_moment() -> None:

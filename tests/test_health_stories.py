@@ -11,7 +11,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector.health import Finding, Health, check_health
+from graphnn.inspector.findings import Finding, Health
+from graphnn.inspector.health import check_health
 
 
 class Story(NamedTuple):

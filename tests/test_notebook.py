@@ -69,9 +69,9 @@ def test_a_debugger_shows_where_it_is() -> None:
     page = parsed(html_of(dbg))
     text = words(page)
     assert "after softmax_1/exp, 9 of " in text
-    assert "next: softmax_1/sum (demo.py:34)" in text
+    assert "next: softmax_1/sum (demo.py:35)" in text
     assert "softmax_1/exp = exp(softmax_1/subtract), 300 × 3 float64" in text
-    assert "demo.py:34: probabilities = network(x)" in text
+    assert "demo.py:35: probabilities = network(x)" in text
     assert "current" in {"".join(element.itertext()) for element in page.iter("{http://www.w3.org/2000/svg}text")}
     cells = [float(cell.text or "") for cell in page.iter("td")]
     value = dbg["softmax_1/exp"].value[::25].ravel()

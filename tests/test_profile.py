@@ -56,6 +56,33 @@ def test_the_operations_of_a_network_are_those_counted_by_hand() -> None:
     assert nodes["first/matmul"].read == (11 * 5 + 5 * 7) * 8
 
 
+@pytest.mark.parametrize(
+    ("build", "flops"),
+    [
+        (lambda x: gn.exp(x), 7 * 5),
+        (lambda x: x * x + x, 2 * 7 * 5),
+        (lambda x: gn.sum(x), 7 * 5),
+        (lambda x: gn.mean(x, axis=0), 7 * 5),
+        (lambda x: gn.max(x, axis=1, keepdims=True), 7 * 5),
+        (lambda x: gn.norm(x), 2 * 7 * 5),  # squares, and their sum
+        (lambda x: gn.var(x, axis=0), 4 * 7 * 5),  # sum, difference, square, sum
+        (lambda x: gn.logsumexp(x, axis=1), 4 * 7 * 5),  # largest, difference, exp, sum
+        (lambda x: gn.softmax(x), 5 * 7 * 5),  # largest, difference, exp, sum, quotient
+        (lambda x: nn.Softmax()(x), 5 * 7 * 5),
+        (lambda x: nn.Dense(3)(x), 2 * 7 * 5 * 3 + 7 * 3),
+        (lambda x: nn.Dense(3, use_bias=False)(x), 2 * 7 * 5 * 3),
+        (lambda x: x @ x.T, 2 * 7 * 7 * 5),
+        (lambda x: x @ np.ones(5), 2 * 7 * 5),
+        (lambda x: gn.einsum("ij,ik->jk", x, x), 2 * 7 * 5 * 5),
+        (lambda x: gn.transpose(gn.reshape(x, (5, 7)))[2:], 0),
+        (lambda x: gn.stop_gradient(gn.broadcast_to(x, (2, 7, 5))), 0),
+    ],
+)
+def test_floating_point_operations_counted_by_hand(build: Any, flops: int) -> None:
+    x = gn.Graph().placeholder("x", shape=("n", 5))
+    assert profile(build(x), {x: np.ones((7, 5))}, repeat=1).flops == flops
+
+
 def test_a_view_writes_and_reads_nothing_and_an_operand_is_read_once() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=(4, 6))
@@ -227,6 +254,25 @@ def test_as_text_and_data(training: Profile) -> None:
     assert told["peak"]["holders"][0]["bytes"] == training.peak.holders[0].bytes
     assert repr(training).startswith('<Profile of "spiral": ')
     assert repr(training.by_op[0]).startswith("<Cost of ")
+
+
+def test_the_critical_path_is_printed_with_what_is_left_out() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    h = x
+    for _ in range(30):
+        h = gn.sin(h)
+    found = profile(h, {x: np.ones(10)}, repeat=1)
+    line = str(found).split("could run at once\n")[1].split("peak memory")[0]
+    told = " ".join(line.split()).split(" → ")
+    path = [node.name for node in found.critical_path]
+    named = [name for name in told if name != "…"]
+    assert named == [name for name in path if name in named]
+    assert len(named) == 10
+    for before, after in pairwise(told):
+        if "…" not in (before, after):
+            assert path.index(after) == path.index(before) + 1
+    assert all("…" in pair or path.index(pair[1]) - path.index(pair[0]) == 1 for pair in pairwise(told))
+    assert ("…", "…") not in pairwise(told)
 
 
 def test_names_are_safe_in_a_terminal() -> None:

@@ -13,6 +13,7 @@ from test_time_travel import bits, spiral_step
 import graphnn as gn
 from graphnn import nn
 from graphnn.errors import EvaluationError, UsageError, ValueRangeError
+from graphnn.execute import compiled
 from graphnn.graph import Op, Spec, registry
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -40,6 +41,21 @@ def test_it_records_each_call_or_every_so_many() -> None:
         assert film[-1].updates == step.updates
         assert len(film[:2]) == min(2, len(expected))
         assert repr(film) == f"<Film of {step!r}: {len(expected)} traces of 6 calls>"
+
+
+def test_only_the_calls_that_are_recorded_go_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated = []
+    collect = compiled.collect
+    monkeypatch.setattr(compiled, "collect", lambda prepared, *rest: evaluated.append(1) or collect(prepared, *rest))
+    step, _ = halving()
+    with gn.recording(step, every=3) as film:
+        counts = []
+        for _ in range(7):
+            step()
+            counts.append(len(evaluated))
+    assert counts == [1, 1, 1, 2, 2, 2, 3]
+    step()
+    assert len(evaluated) == len(film) == 3
 
 
 def test_it_starts_and_ends_in_the_middle_of_training() -> None:

@@ -2,6 +2,7 @@
 
 import builtins
 import copy
+import doctest
 import io
 import json
 import linecache
@@ -544,7 +545,7 @@ def test_sources_hold_the_lines_around_those_that_made_nodes(path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "file", ["/etc/passwd", "/proc/self/environ", "", "nowhere.py", "../secret", "\0", "/dev/zero"]
+    "file", ["/etc/passwd", "/proc/self/environ", "", "nowhere.py", "../secret", "\0", "/dev/zero", "<x>/etc/passwd"]
 )
 def test_no_file_is_read_because_a_file_names_it(path: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     loss, feed = small()
@@ -570,6 +571,29 @@ def test_no_file_is_read_because_a_file_names_it(path: Path, file: str, monkeypa
     assert opened == []
     assert sources == {}
     assert texts == [None] * (len(seen) + 1)
+
+
+DOCTESTED = """
+>>> import graphnn as gn
+>>> g = gn.Graph()
+>>> w = g.parameter("w", 2.0)
+>>> told.append(gn.trace(gn.exp(w)))
+"""
+
+
+def test_sources_hold_the_lines_of_a_doctest_while_it_runs() -> None:
+    told: list[gn.Trace] = []
+
+    class Runner(doctest.DocTestRunner):
+        def report_success(self, out: Any, test: Any, example: Any, got: Any) -> None:
+            if told:
+                told[0].sources  # noqa: B018 - looked up while linecache knows them
+
+    examples = doctest.DocTestParser().get_doctest(DOCTESTED, {"told": told}, "manual", None, None)
+    assert Runner(verbose=False).run(examples).failed == 0
+    assert told[0]["w"].source == 'w = g.parameter("w", 2.0)'
+    assert told[0]["exp"].source == "told.append(gn.trace(gn.exp(w)))"
+    told.clear()
 
 
 # --- files that are damaged, and files that lie -----------------------------------------------------------------

@@ -14,7 +14,7 @@ from graphnn.errors import GraphnnError, UsageError
 from graphnn.graph import Graph, Node, Unbuilt
 from graphnn.inspector.trace import stopped_trace
 from graphnn.view import listing, neighbourhood, screen, trace_table, where
-from graphnn.view.inspect import LEGEND
+from graphnn.view.inspect import LEGEND, records_table
 
 BAD_NAMES = [
     "</script>",
@@ -70,12 +70,16 @@ def test_the_wider_the_table_the_more_it_tells(width: int) -> None:
     step, feed = spiral()
     trace = gn.trace(step, feed)
     text = trace_table(trace, width)
-    assert width < 70 or wide(text) <= width
+    assert width < 60 or wide(text) <= width
     heads = text.split("\n")[0].split()
-    assert heads[:2] == ["node", "shape"] or heads[:3] == ["node", "op", "shape"]
-    assert ("std" in heads) == (width >= 100)
-    assert ("time" in heads) == (width >= 120)
-    assert (heads[-1] == "origin") == (width == 200)
+    every = ["node", "op", "shape", "min", "mean", "max", "std", "zeros", "time", "bytes", "origin"]
+    assert heads == [head for head in every if head in heads]
+    assert {"node", "min", "max"} <= set(heads)
+    assert ("op" in heads) == (width >= 60)
+    assert ("shape" in heads) == (width >= 80)
+    assert ("zeros" in heads) == (width >= 100)
+    assert (heads == every) == (width == 200)
+    assert set(heads) <= set(trace_table(trace, width + 20).split("\n")[0].split())
 
 
 def test_the_table_has_numpys_statistics() -> None:
@@ -95,7 +99,28 @@ def test_the_table_has_numpys_statistics() -> None:
 def test_columns_of_what_there_is_none_of_are_left_out() -> None:
     g = Graph()
     x = g.placeholder("x")
-    assert "NaN" not in trace_table(gn.trace(-x, {x: 1.0}), 120)
+    heads = trace_table(gn.trace(-x, {x: 1.0}), 120).split("\n")[0].split()
+    assert "NaN" not in heads
+    assert "zeros" not in heads
+
+
+def test_at_80_columns_the_operations_and_what_is_not_finite_are_told_before_the_mean() -> None:
+    x = Graph().placeholder("a_placeholder_with_a_name", shape=(3, 300))
+    value = np.linspace(-1.2345, 1.2345, 900).reshape(3, 300)
+    value[0, :3] = np.nan, np.inf, -np.inf
+    text = trace_table(gn.trace(gn.add_along_axis(x, np.zeros((3, 300), int), (3, 300)), {x: value}))
+    assert wide(text) <= 80
+    assert text.split("\n")[0].split() == ["node", "op", "shape", "min", "max", "NaN", "+inf", "-inf"]
+
+
+def test_some_records_are_a_table_of_the_same_columns() -> None:
+    step, feed = spiral()
+    trace = gn.trace(step, feed)
+    lines = records_table(trace.select(op="relu"), 200).split("\n")
+    assert lines[0].split() == trace_table(trace, 200).split("\n")[0].split()
+    assert [line.split()[:2] for line in lines[2:]] == [["6", "relu_1"]]
+    heads = records_table([]).split("\n")[0].split()
+    assert heads == ["node", "op", "shape", "min", "mean", "max", "std", "time", "bytes", "origin"]
 
 
 def test_a_long_trace_is_cut_in_the_middle() -> None:
@@ -126,9 +151,9 @@ def test_a_trace_that_was_stopped_says_where_and_why() -> None:
 
 def test_where_says_what_has_run_and_what_is_next() -> None:
     dbg = debugger()
-    assert where(dbg) == "before the first of 101 operations; next: dense_1/matmul (demo.py:34)"
+    assert where(dbg) == "before the first of 101 operations; next: dense_1/matmul (demo.py:35)"
     dbg.step(2)
-    assert where(dbg) == "after dense_1/add, 2 of 101 operations; next: relu_1 (demo.py:34)"
+    assert where(dbg) == "after dense_1/add, 2 of 101 operations; next: relu_1 (demo.py:35)"
     dbg.resume()
     assert where(dbg) == "after adam_1/dense_2/bias/subtract, the last of 101 operations"
 
@@ -283,7 +308,7 @@ def test_the_screen_shows_value_and_source() -> None:
     dbg.until("relu_1")
     text = screen(dbg)
     assert "relu_1 = relu(dense_1/add), 300 × 3 float64" in text
-    assert "demo.py:34: probabilities = network(x)" in text
+    assert "demo.py:35: probabilities = network(x)" in text
     assert str(dbg) == text
     dbg.until("categorical_crossentropy_1/mean")
     assert "categorical_crossentropy_1/mean = 1.099 = (1.099 + " in screen(dbg)

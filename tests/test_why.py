@@ -100,6 +100,11 @@ EQUATIONS: list[tuple[Callable[[Any, Any], gn.Node], Any, Any, Any, str]] = [
     (lambda x, y: gn.pad(x, 1), A, B, 0, "pad[0] = 0"),
     (lambda x, y: gn.cast(x, "int64"), A, B, 1, "cast[1] = -1 = int64(-1.5)"),
     (lambda x, y: gn.zeros_like(x), A, B, 1, "zeros[1] = 0"),
+    (lambda x, y: gn.std(x), [21.5] * 8, B, None, "std = 0 = std of 21.5, … (8 numbers, all equal)"),
+    (lambda x, y: gn.max(x), [math.nan] * 5, B, None, "max = nan = max of nan, nan, … (5 numbers)"),
+    (lambda x, y: gn.pick(x, np.array([2, 0])), [C[:3], C[3:]], B, 1, "pick[1] = 4 = element 0 of row 1"),
+    (lambda x, y: gn.pick(x, np.array([[2]])), [[C]], B, (0, 0), "pick[0, 0] = 3 = element 2 of row 0, 0"),
+    (lambda x, y: gn.pick(x, np.array(1)), A, B, None, "pick = -1.5 = element 1 of the row"),
 ]
 
 
@@ -119,12 +124,12 @@ def test_what_is_said_of_a_layer(spiral: Ran) -> None:
         "  x[17, :] = 0.1003, 0.1394, fed",
         "  dense_1/weight[:, 2] = 0.07320, 0.01560, a parameter",
     ]
-    assert lines[3] == "  at demo.py:34: probabilities = network(x)"
+    assert lines[3] == "  at demo.py:35: probabilities = network(x)"
     assert str(spiral.why(g["loss"])).splitlines()[:2] == [
         "categorical_crossentropy_1/mean = 1.099 = (1.099 + 1.099 + …) / 300",
         "  categorical_crossentropy_1/negative[:] = 300 numbers, 1.097 to 1.104",
     ]
-    assert str(spiral.why(g["x"], (17, 0))).startswith("x[17, 0] = 0.1003, fed\n  at demo.py:26")
+    assert str(spiral.why(g["x"], (17, 0))).startswith("x[17, 0] = 0.1003, fed\n  at demo.py:27")
     assert spiral.why(g["dense_1/bias"], 2).equation == "dense_1/bias[2] = 0, a parameter"
     assert spiral.why(g["grad/constant"]).equation == "grad/constant = 0, a constant"
 

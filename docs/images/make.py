@@ -3,7 +3,8 @@
 python docs/images/make.py
 
 Those that Graphviz lays out are kept as DOT text and as SVG, and a test holds the DOT text current. Those that graphnn
-lays out itself are the same on every machine; a test holds the SVG current.
+lays out itself are the same on every machine; a test holds the SVG current. No test holds the plots, which look a
+little different with each matplotlib.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import re
 import runpy
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,14 +69,24 @@ def plain() -> dict[str, str]:
 
 def gallery() -> dict[str, Diagram]:
     """Run the lines of the gallery, and return its pictures by the names they have there."""
-    page = (HERE.parent / "gallery.md").read_text(encoding="utf-8")
-    lines = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder, "gallery.py")
+    return made_by("gallery", "svg")
+
+
+def plots() -> dict[str, Any]:
+    """Run the lines of "Reading a picture", and return its plots by the names they have there."""
+    return made_by("pictures", "png", "plots")
+
+
+def made_by(page: str, suffix: str, folder: str | None = None) -> dict[str, Any]:
+    """Run the lines of a page, and return what it shows from a folder of pictures, by the names of the files."""
+    text = (HERE.parent / f"{page}.md").read_text(encoding="utf-8")
+    lines = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty):
+        program = Path(f"{page}.py")
         program.write_text(lines, encoding="utf-8")
         with contextlib.redirect_stdout(io.StringIO()):
             names = runpy.run_path(str(program))
-    return {name: names[name] for name in re.findall(r"images/gallery/(\w+)\.svg", page)}
+    return {name: names[name] for name in re.findall(rf"images/{folder or page}/(\w+)\.{suffix}", text)}
 
 
 if __name__ == "__main__":
@@ -83,3 +95,5 @@ if __name__ == "__main__":
             diagram.save(HERE / f"{name}{suffix}")
     for name, svg in plain().items():
         (HERE / f"{name}.svg").write_text(svg, encoding="utf-8")
+    for name, figure in plots().items():
+        figure.savefig(HERE / "plots" / f"{name}.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmd
 import contextlib
 import os
 import re
@@ -35,8 +36,11 @@ NOWHERE = Origin("", 0)
 """Where there is no user's line: the command was asked, not a program."""
 
 _labels: dict[str, str] = {}
-# A file of ours, or the one through which a `with` enters a scope: not the user's line either way.
-_within: dict[str, bool] = {contextlib.contextmanager.__code__.co_filename: True}
+# By file, whether it is none of the user's: ours, or one through which we are called: a `with` enters a scope by the
+# first, what is typed in the terminal comes through the second.
+_within: dict[str, bool] = {
+    function.__code__.co_filename: True for function in (contextlib.contextmanager, cmd.Cmd.cmdloop)
+}
 _known: dict[tuple[str, int], Origin] = {}
 
 

@@ -14,16 +14,18 @@ from ..execute.compiled import updating
 from ..execute.interpreter import Feed, Prepared, Step, memory_budget
 from ..graph import Array, Graph, Node, Op, Scope, told_where
 from ..show import Shown, rendered, show_as
-from .compare import Comparison, compare
+from ..text import counted
+from .compare import compare
 from .conditions import Condition
 from .select import many, one
 from .sources import Lines, line_of, sources_of
 from .tape import Memory, Tape
-from .trace import Beside, Stats, Trace, page_of, prepared_for, stats_of, stopped_trace, tell_updates
+from .trace import Beside, Stats, Trace, in_short, page_of, prepared_for, stats_of, stopped_trace, tell_updates
 from .why import Why, ancestry, explain, influence, sample
 
 if TYPE_CHECKING:
     from ..container import StrPath
+    from .differences import Comparison
 
 _FIRST_RUN = "run"
 
@@ -50,9 +52,19 @@ class Breakpoint:
         self.when = when
         self.hits = 0
 
+    @property
+    def condition(self) -> str:
+        """The condition as it was written, of a function its name; "" if there is none."""
+        if self.when is None:
+            return ""
+        return str(getattr(self.when, "text", None) or getattr(self.when, "__name__", None) or self.when)
+
+    def __str__(self) -> str:
+        condition = f" if {self.condition}" if self.condition else ""
+        return f"breakpoint {self.number}: after {self.target}{condition}"
+
     def __repr__(self) -> str:
-        when = "" if self.when is None else f" when {getattr(self.when, 'text', self.when)}"
-        return f"<Breakpoint {self.number}: {self.target}{when}, {self.hits} hits>"
+        return f"<B{str(self)[1:]}, {counted(self.hits, 'hit')}>"
 
 
 class Spot:
@@ -135,6 +147,16 @@ class Change(NamedTuple):
         later *= bool(count)
         return f"{self.run}: {self.node.name} changed, recomputed {len(self.recomputed)} of {self.operations}{later}"
 
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class _Watch(NamedTuple):
+    """Under which name a node is watched, and what it was when that was last said."""
+
+    name: str
+    value: Array | None
+
 
 class _Run:
     """One way through the schedule: what was overridden, the values, and what it was without any override.
@@ -203,7 +225,7 @@ class Debugger(Shown):
         self._position = 0
         self._furthest = 0
         self._stale: set[Node] = set()
-        self._watched: dict[Node, Array | None] = {}
+        self._watched: dict[Node, _Watch] = {}
         self._sources = sources
         self._numbers = 0
 
@@ -372,7 +394,7 @@ class Debugger(Shown):
             step = self._advance()
             breakpoint = self._hit(step)
             if breakpoint is not None:
-                self._say(f"{breakpoint!r}")
+                self._say(f"stopped by {breakpoint}")
             if breakpoint is not None or ends(step):
                 break
         return step if step is not None else self.step_now
@@ -548,9 +570,11 @@ class Debugger(Shown):
 
     @told_where
     def watch(self, target: Any) -> None:
-        """Print the value of some nodes whenever it changes, or becomes known."""
+        """Print the value of some nodes whenever it changes, or becomes known; an output under its own name."""
+        outputs = self.graph.outputs
         for node in many(self.order, self.graph, target):
-            self._watched[node] = self._value_if_known(node)
+            name = target if isinstance(target, str) and outputs.get(target) is node else node.name
+            self._watched[node] = _Watch(name, self._value_if_known(node))
 
     @told_where
     def unwatch(self, target: Any = None) -> None:
@@ -559,20 +583,20 @@ class Debugger(Shown):
             self._watched.pop(node, None)
 
     @property
-    def watches(self) -> list[Node]:
-        """The nodes that are watched."""
-        return list(self._watched)
+    def watches(self) -> dict[Node, str]:
+        """The nodes that are watched, with the names under which they are printed."""
+        return {node: watch.name for node, watch in self._watched.items()}
 
     def _value_if_known(self, node: Node) -> Array | None:
         return self._known(node).value if self._is_known(node) else None
 
     def _report_watches(self) -> None:
-        for node, before in self._watched.items():
+        for node, (name, before) in self._watched.items():
             value = self._value_if_known(node)
             if value is before or (value is not None and before is not None and value.tobytes() == before.tobytes()):
                 continue
-            self._watched[node] = value
-            self._say(f"watch {node.name} = {'not yet known' if value is None else _short(value)}")
+            self._watched[node] = _Watch(name, value)
+            self._say(f"watch {name}: not yet known" if value is None else f"watch {name} = {in_short(value)}")
 
     def _say(self, text: str) -> None:
         if self.echo is not None:
@@ -909,7 +933,8 @@ class Debugger(Shown):
         -------
         Comparison
         """
-        return compare(self.trace(run), self.trace(), **tolerances)
+        names = None if run == self.run else (run, self.run)
+        return compare(self.trace(run), self.trace(), names=names, **tolerances)
 
     # --- handing on -----------------------------------------------------------------------------------------
 
@@ -1000,13 +1025,6 @@ def _count(n: Any) -> int:
 
 def _told(target: Any) -> str:
     return f'"{target.name}"' if isinstance(target, Node) else f'"{target}"' if isinstance(target, str) else str(target)
-
-
-def _short(value: Array) -> str:
-    if value.size <= 6:
-        return np.array2string(value, precision=4, separator=", ").replace("\n", "")
-    stats = stats_of(value)
-    return f"min {stats.min:.4g}, mean {stats.mean:.4g}, max {stats.max:.4g}"
 
 
 @told_where

@@ -19,11 +19,12 @@ from ..graph import Array, Graph, Node, Spec, told_where
 from ..graph.dimensions import evaluate as size_of
 from ..order import critical_path
 from ..show import Shown
-from ..text import visible
+from ..text import in_bytes, short_name
 from .trace import prepared_for
 
 _WIDTH = 80
 _MOST_ROWS = 10
+_LONGEST = 28  # characters of a name in a row
 
 
 @dataclass(frozen=True, eq=False)
@@ -372,10 +373,10 @@ def _root(value: Array) -> Any:
 def _lines(found: Profile) -> Iterator[str]:
     total, peak = found.total, found.peak
     runs = f"median of {found.repeat:,} run{'s' if found.repeat > 1 else ''}"
-    yield f'"{_short(found.graph.name)}": {total.calls:,} operations in {_seconds(total.time)}, {runs}'
+    yield f'"{short_name(found.graph.name, _LONGEST)}": {total.calls:,} operations in {_seconds(total.time)}, {runs}'
     yield (
         f"{_scaled(total.flops, _FLOP)}, {_rate(total)} GFLOP/s; "
-        f"{_bytes(total.written)} written, {_bytes(total.read)} read"
+        f"{in_bytes(total.written)} written, {in_bytes(total.read)} read"
     )
     yield ""
     for title, costs in (
@@ -384,12 +385,12 @@ def _lines(found: Profile) -> Iterator[str]:
         ("scope", found.by_scope),
         ("phase", found.by_phase),
     ):
-        yield f"{'time':>9} {'share':>7} {'':>11} {'GFLOP/s':>8} {'written':>10}  {title}"
+        yield f"{'time':>9} {'share':>7} {'work':>11} {'GFLOP/s':>8} {'written':>10}  {title}"
         for cost in costs[:_MOST_ROWS]:
             times = "" if title == "operation" else f" ×{cost.calls:,}"
             yield (
                 f"{_seconds(cost.time):>9} {cost.share:7.1%} {_scaled(cost.flops, _FLOP):>11} {_rate(cost):>8} "
-                f"{_bytes(cost.written):>10}  {_short(cost.name or '(top)', 28 - len(times))}{times}"
+                f"{in_bytes(cost.written):>10}  {short_name(cost.name or '(top)', _LONGEST - len(times))}{times}"
             )
         if len(costs) > _MOST_ROWS:
             rest = math.fsum(cost.time for cost in costs[_MOST_ROWS:])
@@ -399,24 +400,26 @@ def _lines(found: Profile) -> Iterator[str]:
         f"critical path: {len(found.critical_path):,} operations, {_seconds(found.critical_time)}; "
         f"on average {found.parallelism:.2f} could run at once"
     )
-    slowest = {id(cost.nodes[0]) for cost in found.by_node[:_MOST_ROWS]}
-    names = [_short(node.name) for node in found.critical_path if id(node) in slowest]
-    yield from textwrap.wrap(" → ".join(names), _WIDTH, initial_indent="    ", subsequent_indent="    ")
-    yield f'peak memory: {_bytes(peak.bytes)} at "{_short(peak.node.name)}", {_bytes(peak.given)} of it given'
+    slowest = {cost.nodes[0] for cost in found.by_node[:_MOST_ROWS]}
+    names = ["…" if node not in slowest else short_name(node.name, _LONGEST) for node in found.critical_path]
+    told = [name for name, before in zip(names, ["", *names], strict=False) if name != "…" or before != "…"]
+    yield from textwrap.wrap(" → ".join(told), _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    at = f'"{short_name(peak.node.name, _LONGEST)}"'
+    yield f"peak memory: {in_bytes(peak.bytes)} at {at}, {in_bytes(peak.given)} of it given"
     for node, size in peak.holders[:_MOST_ROWS]:
-        yield f"{_bytes(size):>14}  {_short(node.name, 50)}"
+        yield f"{in_bytes(size):>14}  {short_name(node.name, 50)}"
     if len(peak.holders) > _MOST_ROWS:
         rest_of_it = sum(size for _, size in peak.holders[_MOST_ROWS:])
-        yield f"{_bytes(rest_of_it):>14}  in {len(peak.holders) - _MOST_ROWS:,} more"
+        yield f"{in_bytes(rest_of_it):>14}  in {len(peak.holders) - _MOST_ROWS:,} more"
 
 
 _FLOP = ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP")
 
 
-def _scaled(value: float, units: Sequence[str], factor: int = 1000) -> str:
+def _scaled(value: float, units: Sequence[str]) -> str:
     place = 0
-    while value >= factor and place < len(units) - 1:
-        value, place = value / factor, place + 1
+    while value >= 1000 and place < len(units) - 1:
+        value, place = value / 1000, place + 1
     return f"{value:.0f} {units[place]}" if isinstance(value, int) else f"{value:.2f} {units[place]}"
 
 
@@ -424,15 +427,5 @@ def _seconds(time: float) -> str:
     return _scaled(time * 1e6, ("µs", "ms", "s"))
 
 
-def _bytes(size: int) -> str:
-    return _scaled(size, ("B", "KiB", "MiB", "GiB", "TiB"), 1024)
-
-
 def _rate(cost: Cost) -> str:
     return f"{cost.flops_per_second / 1e9:.2f}"
-
-
-def _short(name: str, most: int = 28) -> str:
-    """Return a name as a terminal may show it, with its middle left out where it is long: its end tells most."""
-    text = visible(name)
-    return text if len(text) <= most else f"{text[: most // 3]}…{text[len(text) - most + most // 3 + 1 :]}"

@@ -10,7 +10,7 @@ from ..errors import LookupFailure, UsageError, near
 from ..graph import Graph, Node
 
 
-def one(order: Collection[Node], graph: Graph, target: Any) -> Node:
+def one(order: Collection[Node], graph: Graph, target: Any, where: str = "this run") -> Node:
     """Return the node of a run that a user names: itself, its name, its scope's result, or an output.
 
     Raises
@@ -20,17 +20,15 @@ def one(order: Collection[Node], graph: Graph, target: Any) -> Node:
     """
     if isinstance(target, str):
         if target not in graph:
-            raise LookupFailure(
-                f'this run has no node, scope or output "{target}".{near(target, _names(order, graph))}'
-            )
+            raise LookupFailure(f'{where} has no node, scope or output "{target}".{near(target, _names(order, graph))}')
         target = graph[target]
     if not isinstance(target, Node):
         raise UsageError(f"a node or its name is asked for, not {type(target).__name__}")
     if target.graph is not graph:
-        raise LookupFailure(f'"{target.name}" is a node of "{target.graph.name}", and this run is of "{graph.name}"')
+        raise LookupFailure(f'"{target.name}" is a node of "{target.graph.name}", and {where} is of "{graph.name}"')
     if target not in (order if isinstance(order, dict) else set(order)):
         hint = near(target.name, _names(order, graph))
-        raise LookupFailure(f'"{target.name}" has no part in this run: its fetches do not need it.{hint}')
+        raise LookupFailure(f'"{target.name}" has no part in {where}: its fetches do not need it.{hint}')
     return target
 
 
@@ -41,6 +39,7 @@ def many(
     *,
     op: str | None = None,
     scope: str | None = None,
+    where: str = "this run",
 ) -> list[Node]:
     """Return the nodes of a run that a user means, in the order of the schedule.
 
@@ -56,6 +55,8 @@ def many(
         Only nodes of this operation.
     scope : str, optional
         Only nodes in this scope, or in those in it.
+    where : str
+        What is searched, as errors call it.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def many(
     >>> many(order, g, op="absolute")
     [<Node "head/absolute": absolute () float64>]
     """
-    found = list(order) if target is None else _meant(order, graph, target)
+    found = list(order) if target is None else _meant(order, graph, target, where)
     if op is not None:
         found = [node for node in found if node.op.name == op]
     if scope is not None:
@@ -83,16 +84,16 @@ def many(
     if not found:
         asked = [repr(target)] * (target is not None) + [f"{k}={v!r}" for k, v in (("op", op), ("scope", scope)) if v]
         known = _names(order, graph) if target is not None else {node.op.name for node in order} if op else graph.scopes
-        raise LookupFailure(f"nothing in this run is {', '.join(asked)}.{near(target or op or scope, known)}")
+        raise LookupFailure(f"nothing in {where} is {', '.join(asked)}.{near(target or op or scope, known)}")
     return found
 
 
-def _meant(order: Sequence[Node], graph: Graph, target: Any) -> list[Node]:
+def _meant(order: Sequence[Node], graph: Graph, target: Any, where: str) -> list[Node]:
     if isinstance(target, (list, tuple)):
-        wanted = {node for part in target for node in _meant(order, graph, part)}
+        wanted = {node for part in target for node in _meant(order, graph, part, where)}
         return [node for node in order if node in wanted]
     if isinstance(target, Node):
-        return [one(order, graph, target)]
+        return [one(order, graph, target, where)]
     if not isinstance(target, str):
         raise UsageError(f"nodes are meant by node, name, pattern or operation, not by {type(target).__name__}")
     named = [node for node in order if node.name == target]

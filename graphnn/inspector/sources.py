@@ -20,13 +20,13 @@ AROUND = 4
 def sources_of(nodes: Iterable[Node]) -> Lines:
     """Return the lines that made these nodes, with those around them.
 
-    Only of files that run in this process, cells and doctests among them: an origin that came in a file from
-    elsewhere could name any file of this machine.
+    Only of files that run in this process, and of cells and doctests, which are no files: an origin that came in a
+    file from elsewhere could name any file of this machine.
     """
     lines: Lines = {}
     running = {getattr(module, "__file__", None) for module in [*sys.modules.values()]}
     for file, numbers in _numbers(node.origin for node in nodes).items():
-        if file in running or file in linecache.cache:
+        if file in running or file in linecache.cache or (file.startswith("<") and file.endswith(">")):
             text = linecache.getlines(file)
             wanted = {n for number in numbers for n in range(number - AROUND, number + AROUND + 1)}
             kept = {n: text[n - 1].rstrip("\r\n") for n in sorted(wanted) if 1 <= n <= len(text)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from ..files import from_data, from_settings, loads, settings_of, to_data
 from ..graph import Array, Graph, Node, Op, Origin, Parameter, Placeholder, Unknown, told_where
 from ..graph.fetches import resolve
 from ..show import Shown, rendered
+from ..text import number
 from .select import many, one
 from .sources import Lines, line_of, sources_of
 from .why import Why, explain
@@ -28,6 +29,7 @@ VERSION = 1
 KEEP = 2**24
 """Bytes up to which a value is kept whole, unless told otherwise."""
 _PREVIEW = 256  # elements
+_FEW = 6  # numbers that are written out
 
 
 class Stats(NamedTuple):
@@ -64,22 +66,50 @@ def stats_of(value: Array) -> Stats:
     """
     size, nans, posinfs, neginfs = value.size, 0, 0, 0
     numbers = value
-    if value.dtype.kind == "f":
-        finite = np.isfinite(value)
-        if not finite.all():
-            nans, posinfs = int(np.count_nonzero(np.isnan(value))), int(np.count_nonzero(value == np.inf))
-            numbers = value[finite]
-            neginfs = size - numbers.size - nans - posinfs
-    zeros = size - int(np.count_nonzero(value))
-    if not numbers.size:
-        return Stats(math.nan, math.nan, math.nan, math.nan, zeros, nans, posinfs, neginfs, size)
     with np.errstate(all="ignore"):  # squares of large numbers may be infinite
         # In float64: a mean of float16 would overflow. In C order: the last bits of a sum depend on it.
-        wide = numbers.astype(np.float64, order="C", copy=False)
-        mean = wide.sum() / numbers.size
+        wide = value.astype(np.float64, order="C", copy=False)
+        total = float(np.add.reduce(wide, None))
+        if not math.isfinite(total) and value.dtype.kind == "f":  # else all of them are finite
+            numbers = value[np.isfinite(value)]
+            nans, posinfs = int(np.count_nonzero(np.isnan(value))), int(np.count_nonzero(value == np.inf))
+            neginfs = size - numbers.size - nans - posinfs
+            wide = numbers.astype(np.float64, copy=False)
+            total = float(np.add.reduce(wide, None))
+        if not numbers.size:
+            return Stats(math.nan, math.nan, math.nan, math.nan, 0, nans, posinfs, neginfs, size)
+        mean = total / numbers.size
         spread = wide - mean
         std = math.sqrt(np.vdot(spread, spread) / numbers.size)
-    return Stats(float(numbers.min()), float(numbers.max()), float(mean), std, zeros, nans, posinfs, neginfs, size)
+    least, most = float(np.minimum.reduce(numbers, None)), float(np.maximum.reduce(numbers, None))
+    zeros = int(np.count_nonzero(numbers == 0)) if least <= 0 <= most else 0
+    return Stats(least, most, mean, std, zeros, nans, posinfs, neginfs, size)
+
+
+def in_short(value: Array) -> str:
+    """Return a value on one line: its numbers if they are few, else how they are spread.
+
+    Examples
+    --------
+    >>> print(in_short(np.array([[1.0, 0.25], [1 / 3, np.nan]])))
+    [[1, 0.25], [0.3333, nan]]
+    >>> print(in_short(np.array([*range(300), np.nan, -np.inf])))
+    min 0, mean 149.5, max 299; 1 NaN, 1 -inf
+    """
+    if value.size <= _FEW:
+        return _written(value)
+    if value.dtype.kind == "b":
+        return f"true {np.count_nonzero(value):,} of {value.size:,}"
+    stats = stats_of(value)
+    kind = value.dtype.type if value.dtype.kind == "f" else float  # a float32 tells that its 0.1 is exact
+    spread = f"min {number(kind(stats.min))}, mean {number(stats.mean)}, max {number(kind(stats.max))}"
+    counts = (("NaN", stats.nans), ("inf", stats.posinfs), ("-inf", stats.neginfs))
+    strange = ", ".join(f"{count:,} {what}" for what, count in counts if count)
+    return "; ".join([spread] * (not math.isnan(stats.min)) + [strange] * bool(strange))
+
+
+def _written(value: Array) -> str:
+    return f"[{', '.join(map(_written, value))}]" if value.ndim else number(value[()])
 
 
 def preview_of(value: Array, most: int = _PREVIEW) -> Array:
@@ -601,7 +631,11 @@ def prepared_for(
     if isinstance(target, Trace):
         if feed is not None or sizes is not None:
             raise UsageError("a trace holds its feed: it takes no other")
+        if graph is not None and graph is not target.graph:
+            raise UsageError("graph= is for fetches by name; a trace has its graph")
         return target.prepared, target.updates
+    if isinstance(target, Film):
+        raise UsageError("a film holds many traces, and one is asked for, such as film[0]")
     if isinstance(target, Compiled):
         if graph is not None and graph is not target.graph:
             raise UsageError("graph= is for fetches by name; a compiled step has its graph")
@@ -733,9 +767,10 @@ class Film(Sequence[Trace], Shown):
         self._keep = keep
         self._seen = 0
 
-    def _observe(self, prepared: Prepared, evaluation: Iterator[Step]) -> Iterator[Step]:
+    def _asked(self) -> Observer | None:
+        """Return what is to see the evaluation of the call that begins; None if it is not to be recorded."""
         call, self._seen = self._seen, self._seen + 1
-        return evaluation if call % self._every else self._recorded(call, prepared, evaluation)
+        return None if call % self._every else partial(self._recorded, call)
 
     def _recorded(self, call: int, prepared: Prepared, evaluation: Iterator[Step]) -> Iterator[Step]:
         recorder = _Recorder(self._keep)
@@ -782,6 +817,9 @@ class Film(Sequence[Trace], Shown):
 def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[Film]:
     """Record every so many calls of a compiled step, while the ``with`` lasts.
 
+    A call that is recorded goes node by node; those between take the plan, as ever, and cost no more. The numbers are
+    the same to the bit either way.
+
     Parameters
     ----------
     step : Compiled
@@ -812,12 +850,11 @@ def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[F
     if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
         raise ValueRangeError(f"every= is a number of calls from 1 up, not {every!r}")
     film = Film(step, int(every), _checked_keep(keep))
-    observer: Observer = film._observe
-    step.observers.append(observer)
+    step.observers.append(film._asked)
     try:
         yield film
     finally:
-        step.observers.remove(observer)
+        step.observers.remove(film._asked)
         if film:
             # Now, since a file may be edited before anyone looks.
             sources = sources_of(film[0].order)

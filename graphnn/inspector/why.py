@@ -20,7 +20,7 @@ from ..graph import Array, Constant, Node, Op, Origin, Parameter, Placeholder
 from ..graph.dimensions import concrete, shown
 from ..ops.base import Rearranging
 from ..ops.elementwise import Elementwise
-from ..text import visible
+from ..text import number, plain, visible
 
 Number = bool | int | float
 Index = tuple[int, ...]
@@ -79,7 +79,7 @@ class Read:
             "place": self.place,
             "count": self.count,
             "indices": [list(index) for index in self.indices],
-            "values": [_plain(value) for value in self.values],
+            "values": [plain(value) for value in self.values],
         }
 
 
@@ -125,7 +125,7 @@ class Why:
             "node": self.node.name,
             "op": self.node.op.name,
             "index": list(self.index),
-            "value": _plain(self.value),
+            "value": plain(self.value),
             "equation": self.equation,
             "reads": [read.to_dict() for read in self.reads],
             "origin": str(self.origin),
@@ -192,7 +192,7 @@ def explain(
         op = node.op if given else node.op.bound(sizes or {})
     entries = [None] * len(arrays) if given else op.reads(at, arrays)
     reads = [
-        _read(operand, position, entry, array)
+        read_of(operand, position, entry, array)
         for position, (operand, entry, array) in enumerate(zip(node.inputs, entries, arrays, strict=True))
     ]
     said = number(value[at])
@@ -201,7 +201,7 @@ def explain(
         made = f", {kind}"
     else:
         cells = [None if entry is None else np.asarray(x[entry]) for entry, x in zip(entries, arrays, strict=True)]
-        formula = _equation(op, cells)
+        formula = _equation(op, cells, at)
         made = ", of nothing" if formula is None else f" = {formula}" if formula not in ("", said) else ""
     return Why(
         node,
@@ -239,7 +239,8 @@ def element_of(node: Node, index: Any, shape: Sequence[int]) -> Index:
     return tuple(int(i) % n for i, n in zip(parts, shape, strict=True))
 
 
-def _read(node: Node, position: int, entry: Any, array: Array) -> Read:
+def read_of(node: Node, position: int, entry: Any, array: Array) -> Read:
+    """Return what an operand gave, by the entry of an operation's `reads`."""
     cells = _cells(entry, array.shape)
     values = array.flat[cells]
     at = np.unravel_index(cells, array.shape) if array.ndim else ()
@@ -288,29 +289,6 @@ def _called(node: Node, place: str) -> str:
 # --- numbers in words -------------------------------------------------------------------------------------------
 
 
-def number(value: Any) -> str:
-    """Return a number in four digits, fewer if they are exact.
-
-    Examples
-    --------
-    >>> number(np.float64(0.5)), number(np.float32(0.1)), number(1 / 3), number(0.33302), number(1234.5)
-    ('0.5', '0.1', '0.3333', '0.3330', '1234')
-    >>> number(np.int64(12345)), number(-np.inf), number(np.bool_(True)), number(1e-9)
-    ('12345', '-inf', 'True', '1e-09')
-    """
-    if not isinstance(value, (float, np.floating)):
-        return str(value)
-    for digits in range(1, 5):
-        short = f"{value:.{digits}g}"
-        if type(value)(short) == value:
-            return f"{float(short):.4g}"
-    return f"{value:#.4g}".rstrip(".")
-
-
-def _plain(value: Number) -> Number | str:
-    return value if math.isfinite(value) else number(value)
-
-
 def _spread(values: Array) -> str:
     """Return numbers if they are few, else how many there are and between what."""
     if values.size <= _FEW:
@@ -338,10 +316,11 @@ _CLOSES = re.compile(r"$|[)|‖⌋⌉]")
 _GOES_ON = re.compile(r"$|[)|‖⌋⌉,·]| (?!\^)")
 
 
-def _equation(op: Op, cells: Sequence[Array | None]) -> str | None:
+def _equation(op: Op, cells: Sequence[Array | None], at: Index) -> str | None:
     """Return an operation's formula with the numbers that an element was made of, or None if there are none."""
     template = op.formula if op.equation is None else op.equation
-    settings = {key: [str(value)] for key, value in op.attributes.items()}
+    row = {"row": [f"row {', '.join(map(str, at))}" if at else "the row"]}
+    settings = row | {key: [str(value)] for key, value in op.attributes.items()}
     terms = _TERMS.fullmatch(template)
     if terms is None:
         lists = {str(i): [_list(each)] for i, each in enumerate(cells)}
@@ -398,8 +377,11 @@ def _list(cells: Array | None) -> str:
     """Return the numbers that one operand gave."""
     if cells is None or not cells.size:
         return "…"
-    shown_ones = ", ".join(number(cells.flat[k]) for k in range(cells.size if cells.size <= _FEW else _FIRST))
-    return shown_ones if cells.size <= _FEW else f"{shown_ones}, … ({cells.size:,} numbers)"
+    if cells.size <= _FEW:
+        return ", ".join(map(number, cells.flat))
+    if np.all(cells == cells.flat[0]):
+        return f"{number(cells.flat[0])}, … ({cells.size:,} numbers, all equal)"
+    return f"{', '.join(number(cells.flat[k]) for k in range(_FIRST))}, … ({cells.size:,} numbers)"
 
 
 # --- upstream and downstream ------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_ROWS = 20
+# The colour-blind tell these apart; in grey, dashes and markers do.
+_COLOURS = ("#0072B2", "#D55E00", "#8E3B6E", "#00664B", "#56B4E9", "#3C4043")
 
 
 class History(dict[str, list[Any]], Shown):
@@ -79,6 +81,8 @@ class History(dict[str, list[Any]], Shown):
     def plot(self) -> Figure:
         """Return a picture of the figures that are numbers, over the epochs: losses, and beside them the others.
 
+        Those of the validation are dashed.
+
         Returns
         -------
         matplotlib.figure.Figure
@@ -103,13 +107,16 @@ class History(dict[str, list[Any]], Shown):
             raise DrawingError("there is nothing to plot: no epoch was completed")
         drawing = Figure(figsize=(5.0 * len(panels), 3.5), layout="constrained")
         for axes, panel in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            axes.set_prop_cycle(color=_COLOURS)
             for name, values in panel.items():
                 marker = "." if self.epochs <= 2 * _MOST_ROWS else ""
-                axes.plot(range(1, len(values) + 1), values, marker=marker, label=name.replace("$", r"\$"))
+                dashes = "--" if name.startswith("val_") else "-"
+                axes.plot(range(1, len(values) + 1), values, dashes, marker=marker, label=name.replace("$", r"\$"))
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.grid(visible=True, alpha=0.3)
-            axes.legend(loc="upper right")
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.legend(frameon=False)
         return drawing
 
 

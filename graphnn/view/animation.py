@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 # Seconds: before the first box, from one to the next, for all of them at most, and after the last.
 _LEAD, _BEAT, _MOST, _REST = 0.6, 0.45, 24.0, 3.0
-_DIM, _CURRENT = 0.18, "#D55E00"
+_DIM, _CURRENT = 0.25, "#D55E00"
 # The groups of boxes, of references and names, and of arrows, as `plain_svg` calls them.
 _GROUP = re.compile(r'<g data-name="(?:(?P<tail>\w+)-&gt;)?(?P<name>[ntr]\d+(?:_\d+)?)">')
 

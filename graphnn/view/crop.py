@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError, ValueRangeError, near
+from ..errors import LookupFailure, UsageError, ValueRangeError, near
+from ..graph import Node
 from ..inspector.select import many
 
 if TYPE_CHECKING:
@@ -28,12 +30,19 @@ def of_phases(seen: Picture, phases: Any) -> Picture:
     ------
     UsageError
         When there is no such phase.
+    LookupFailure
+        When nothing in the picture is of these phases.
     """
-    wanted = (phases,) if isinstance(phases, str) else tuple(phases) if isinstance(phases, Iterable) else (phases,)
-    for phase in wanted:
-        if phase not in PHASES:
-            raise UsageError(f"phases are {', '.join(PHASES)}; got {phase!r}.{near(str(phase), PHASES)}")
-    kept = {box for box in seen.boxes if box.phase in wanted}
+    wanted = tuple(phases) if isinstance(phases, (list, tuple, set, frozenset)) else (phases,)
+    for phase in wanted or [None]:
+        if not isinstance(phase, str) or phase not in PHASES:
+            raise UsageError(f"{phase!r} is no phase.{near(phase, PHASES)}")
+    # A folded scope may hold nodes of several.
+    phases_of = {box: {box.phase, *(node.phase for node in box.nodes)} for box in seen.boxes}
+    kept = {box for box, found in phases_of.items() if not found.isdisjoint(wanted)}
+    if not kept:
+        there = [phase for phase in PHASES if any(phase in found for found in phases_of.values())]
+        raise LookupFailure(f"nothing that the fetches need is {' or '.join(wanted)}.{near('', there)}")
     return _part(seen, kept, [edge for edge in seen.edges if edge.head in kept])
 
 
@@ -54,17 +63,25 @@ def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
     ValueRangeError
         When the radius is no number from 0 up.
     """
-    if isinstance(radius, bool) or not isinstance(radius, int) or radius < 0:
+    try:
+        far = -1 if isinstance(radius, bool) else operator.index(radius)
+    except TypeError:
+        far = -1
+    if far < 0:
         raise ValueRangeError(f"radius= is a number of edges from 0 up, not {radius!r}")
     order = sorted((node for box in seen.boxes for node in box.nodes), key=lambda node: node.index)
-    meant = set(many(order, seen.graph, focus))
+    if isinstance(focus, (list, tuple)) and not focus:
+        raise UsageError("focus= names nothing")
+    if isinstance(focus, Node) and focus in seen.whole and focus not in order:
+        raise LookupFailure(f'"{focus.name}" is not in this picture: it is {focus.phase}')
+    meant = set(many(order, seen.graph, focus, where="this picture"))
     beside: dict[Box, list[Box]] = {box: [] for box in seen.boxes}
     for edge in seen.edges:
         beside[edge.tail].append(edge.head)
         beside[edge.head].append(edge.tail)
     reached = [box for box in seen.boxes if not meant.isdisjoint(box.nodes)]
     kept = set(reached)
-    for _ in range(radius):
+    for _ in range(min(far, len(seen.boxes))):
         reached = list(dict.fromkeys(other for box in reached for other in beside[box] if other not in kept))
         kept.update(reached)
     return _part(seen, kept, seen.edges)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +12,7 @@ from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
-from ..errors import DrawingError, GraphnnError, UsageError, near
+from ..errors import DrawingError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
 from ..execute.interpreter import Stop
 from ..graph import Graph, Node, Spec, Unbuilt, told_where, user_origin
 from ..show import Shown, show_as
@@ -39,6 +41,8 @@ _MOST_AT_A_GLANCE = 20_000
 # Of a larger graph, layers are drawn rather than operations, unless told otherwise.
 _MOST_OPERATIONS = 400
 _NOTE_WIDTH, _MOST_NOTES = 44, 6
+_RADIUS = 2
+_LONGEST = 86_400.0  # seconds
 _ALIASES = {"gv": "dot", "jpeg": "jpg"}
 
 
@@ -52,7 +56,7 @@ def draw(
     highlight: Any = None,
     repeats: bool = False,
     focus: Any = None,
-    radius: int = 2,
+    radius: int = _RADIUS,
     phases: Any = None,
     theme: str = "light",
     title: str | None = None,
@@ -90,7 +94,7 @@ def draw(
     focus : Node, str or list of them, optional
         Draw the neighbourhood of these alone: nodes, names, scopes, patterns or operations. What is cut off is told.
     radius : int
-        How many edges that goes.
+        How many edges that goes; only with `focus`.
     phases : str or tuple of str, optional
         Draw ``"forward"``, ``"backward"`` or ``"update"`` alone, or some of them.
     theme : "light" or "dark"
@@ -100,12 +104,13 @@ def draw(
         Where names are looked up, if no fetch is a node.
     engine : "dot" or "plain", optional
         What lays the picture out: Graphviz, or graphnn itself, which writes SVG only. By default Graphviz, if there is
-        one, and graphnn where there is none, where there are more than 2,000 boxes, and where Graphviz takes too long.
+        one, and graphnn where there is none, where there are more than 2,000 boxes, and where Graphviz takes too long
+        or fails.
     limit : int, optional
-        The largest number of boxes that is laid out. By default 2,000 by Graphviz and 20,000 plainly; of more than
-        2,000, something is folded if `detail` does not say what.
+        The largest number of boxes that is laid out, from 1 up. By default 2,000 by Graphviz and 20,000 plainly; of
+        more than 2,000, something is folded if `detail` does not say what.
     timeout : float
-        Seconds that Graphviz may take.
+        Seconds that Graphviz may take, more than none.
 
     Returns
     -------
@@ -116,8 +121,10 @@ def draw(
     ------
     UsageError
         When an argument is none of these, a fetch is no node, or the overlay is read from something else.
+    ValueRangeError
+        When a number is out of its range.
     LookupFailure
-        When a name is unknown, or nothing of the overlay is in the picture.
+        When a name is unknown, or nothing of the overlay, of the highlight or of the phases is in the picture.
 
     Examples
     --------
@@ -134,22 +141,28 @@ def draw(
     >>> draw(y, overlay={y: 3.5}, highlight=[x, "head/multiply", y], focus=y, radius=1)
     <Diagram of "line": 3 boxes, 2 edges>
     """
-    if engine is not None and engine not in _ENGINES:
-        raise UsageError(f'an engine is "dot" or "plain", or None for what there is; got {engine!r}')
-    if theme not in THEMES:
-        raise UsageError(f'a theme is "light" or "dark"; got {theme!r}')
+    for what, given, known in (("theme", theme, THEMES), ("engine", engine if engine is not None else "dot", _ENGINES)):
+        if not isinstance(given, str) or given not in known:
+            raise UsageError(f"{given!r} is no {what}.{near(given, known)}")
+    if not isinstance(repeats, bool):
+        raise UsageError(f"repeats= is True or False, not {repeats!r}")
+    if title is not None and not isinstance(title, str):
+        raise UsageError(f"title= is a text, not {type(title).__name__}")
+    if focus is None and radius != _RADIUS:
+        raise UsageError("radius= says how far focus= goes, and there is no focus=")
+    limit, timeout = _boxes(limit), _seconds(timeout)
 
-    def seen_at(detail: Detail, repeats: bool) -> Picture:
+    def seen_at(detail: Detail, folds: bool) -> Picture:
         found = picture(fetches, detail, graph)
-        found = repeated(found) if repeats else found
+        found = repeated(found) if folds or repeats else found
         found = found if phases is None else of_phases(found, phases)
         return found if focus is None else around(found, focus, radius)
 
-    seen, remark = seen_at("op" if detail is None else detail, repeats), ""
+    seen, remark = seen_at("op" if detail is None else detail, False), ""
     most = _MOST_BY_GRAPHVIZ if limit is None else limit
     if detail is None and len(seen.boxes) > most:
         seen, detail, remark = _folded(seen, seen_at, most)
-    marks, way = _checked(highlight or {}, seen.graph)
+    marks, way = ({}, []) if highlight is None else _highlighted(highlight, seen)
     layer = None if overlay is None and trace is None else overlaid(seen, overlay, trace)
     manner = Manner(layer, way, theme, remark)
     return Diagram(seen, title, detail == "layer", limit, timeout, marks, engine, manner)
@@ -167,31 +180,71 @@ def _folded(seen: Picture, seen_at: Callable[[Detail, bool], Picture], most: int
             how = (
                 f"{len(seen.boxes):,} boxes folded to {len(best.boxes):,} ({', '.join(said).replace(chr(39), chr(34))})"
             )
-        if len(best.boxes) <= min(most, _FEW_BOXES):
+        if len(best.boxes) <= min(most, _FEW_BOXES) or not seen.open_scopes():
             break
+    # A little less is not worth what it hides.
+    if max(most, len(seen.boxes) // 2) < len(best.boxes) and len(seen.boxes) <= _MOST_BOXES:
+        return seen, "op", ""
     return best, chosen, how
 
 
-def _checked(highlight: Any, graph: Graph) -> tuple[dict[Node, Highlight], list[tuple[Node, Node]]]:
+def _boxes(limit: Any) -> int | None:
+    if limit is None:
+        return None
+    try:
+        most = operator.index(limit)
+    except TypeError:
+        most = 0
+    if most < 1 or isinstance(limit, bool):
+        raise ValueRangeError(f"limit= is a number of boxes from 1 up, not {limit!r}")
+    return most
+
+
+def _seconds(timeout: Any) -> float:
+    try:
+        seconds = float(timeout)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    if not 0.0 < seconds <= _LONGEST or isinstance(timeout, (bool, str)):
+        raise ValueRangeError(f"timeout= is a number of seconds, more than 0 and at most a day, not {timeout!r}")
+    return seconds
+
+
+def _highlighted(highlight: Any, seen: Picture) -> tuple[dict[Node, Highlight], list[tuple[Node, Node]]]:
     """Return the mark of each node; and of a way, each value with what reads it."""
-    if not isinstance(highlight, Mapping):
-        return _way(highlight, graph)
-    for mark in highlight.values():
-        kind = mark if isinstance(mark, str) else mark[0]
-        if kind not in HIGHLIGHTS:
-            raise UsageError(f"no node can be highlighted as {kind!r}.{near(kind, HIGHLIGHTS)}")
-    return {graph[node] if isinstance(node, str) else node: mark for node, mark in highlight.items()}, []
+    if isinstance(highlight, Mapping):
+        marks = {_meant(key, seen.graph): _mark(mark) for key, mark in highlight.items()}
+        way: list[tuple[Node, Node]] = []
+    else:
+        given = [highlight] if isinstance(highlight, (Node, str)) else highlight
+        if not isinstance(given, Iterable):
+            raise UsageError(f"highlight= is a dict of nodes or a list of them, not {type(given).__name__}")
+        nodes = [_meant(key, seen.graph) for key in given]
+        # Of what has no order, all edges.
+        pairs = pairwise(nodes) if isinstance(given, Sequence) else permutations(nodes, 2)
+        both = [pair if pair[0] in pair[1].inputs else pair[::-1] for pair in pairs]
+        marks, way = dict.fromkeys(nodes, "way"), [pair for pair in both if pair[0] in pair[1].inputs]
+    if marks and not any(node in marks for box in seen.boxes for node in box.nodes):
+        raise LookupFailure("nothing that is highlighted is in the picture")
+    return marks, way
 
 
-def _way(nodes: Any, graph: Graph) -> tuple[dict[Node, Highlight], list[tuple[Node, Node]]]:
-    given = [nodes] if isinstance(nodes, (Node, str)) else nodes
-    found = [graph[node] if isinstance(node, str) else node for node in given]
-    for node in found:
-        if not isinstance(node, Node):
-            raise UsageError(f"nodes, or their names, are highlighted; not {type(node).__name__}")
-    pairs = pairwise(found) if isinstance(given, Sequence) else permutations(found, 2)
-    way = [pair if pair[0] in pair[1].inputs else pair[::-1] for pair in pairs]
-    return dict.fromkeys(found, "way"), [(node, reader) for node, reader in way if node in reader.inputs]
+def _meant(key: Any, graph: Graph) -> Node:
+    node = graph[key] if isinstance(key, str) else key
+    if not isinstance(node, Node):
+        raise UsageError(f"what is highlighted is a node or its name, not {type(key).__name__}")
+    if node.graph is not graph:
+        raise LookupFailure(f'"{node.name}" is a node of "{node.graph.name}", and this picture is of "{graph.name}"')
+    return node
+
+
+def _mark(given: Any) -> Highlight:
+    kind, *lines = given if isinstance(given, (tuple, list)) and given else [given]
+    if not isinstance(kind, str) or kind not in HIGHLIGHTS:
+        raise UsageError(f"no node can be highlighted as {kind!r}.{near(kind, HIGHLIGHTS)}")
+    if not all(isinstance(line, str) for line in lines):
+        raise UsageError(f'what is said on a box is text, as in ("{kind}", "0 / 0"); got {given!r}')
+    return kind if isinstance(given, str) else (kind, *lines)
 
 
 class Diagram(Shown):
@@ -246,7 +299,7 @@ class Diagram(Shown):
         Parameters
         ----------
         width : int, optional
-            Lines are cut so that they keep to it; None: not at all.
+            Lines are cut so that they keep to it, or to 40 if it is less; None: not at all.
         ascii : bool
             Whether to draw with ASCII; names stay as they are.
 
@@ -254,6 +307,11 @@ class Diagram(Shown):
         -------
         str
             At any size, and without Graphviz.
+
+        Raises
+        ------
+        UsageError
+            When the width is no number.
 
         Examples
         --------
@@ -267,6 +325,8 @@ class Diagram(Shown):
         ├─●    multiply(x, 2)    batch × 2
         ●─╯    add(multiply, x)  batch × 2 → y
         """
+        if width is not None and (isinstance(width, bool) or not isinstance(width, int)):
+            raise UsageError(f"width= is a number of characters, or None, not {width!r}")
         return outline(self._picture, self._title, self._highlight, self._manner, width=width, ascii=ascii)
 
     def mermaid(self) -> str:
@@ -316,7 +376,8 @@ class Diagram(Shown):
             When there are more boxes than `limit`, or when only Graphviz draws it, as all but SVG, and there is none,
             it does not write the format, or it takes longer than `timeout`.
         """
-        wanted = _ALIASES.get(form.lower(), form.lower())
+        wanted = form.lower() if isinstance(form, str) else ""
+        wanted = _ALIASES.get(wanted, wanted)
         if wanted not in _FORMATS:
             raise UsageError(f"a picture is drawn as {', '.join(_FORMATS)}; not as {form!r}")
         if wanted == "dot":
@@ -339,10 +400,12 @@ class Diagram(Shown):
             return self._plain(wanted, "there is no Graphviz here")
         try:
             return lay_out(self.source, wanted, self._timeout)
-        except TookTooLong:
+        except DrawingError as error:
             if not plainly:
                 raise
-            return self._plain(wanted, f"Graphviz took more than {self._timeout:g} s")
+            late = isinstance(error, TookTooLong)
+            why = f"Graphviz took more than {self._timeout:g} s" if late else "Graphviz failed here"
+            return self._plain(wanted, why)
 
     def _plain(self, form: str, note: str = "") -> bytes:
         if form != "svg":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import graphviz
@@ -23,7 +24,7 @@ from .looks import (
     cell_size,
     drawing,
 )
-from .ranks import long_edges, set_beside
+from .ranks import estimated, long_edges, set_below, set_beside
 from .text import elided, visible
 
 if TYPE_CHECKING:
@@ -42,9 +43,15 @@ _GRAPH = {
     "pad": "0.15",
 }
 
+# A cluster that is not seen: or `dot` may set something between the two.
+_PAIR = {"rank": "same", "style": "invis", "peripheries": "0", "margin": "0", "label": "", "tooltip": ""}
+
+# What is so many ranks lower is sure to be below, though ranks are but estimated.
+_ROOM = 2
+
 # Above so many boxes, `dot` is told to be content with less than the best.
-_LARGE = 250
-_HASTE = {"splines": "line", "nslimit": "0.1", "nslimit1": "0.1", "mclimit": "0.1"}
+_LARGE = 600
+_HASTE = {"nslimit": "0.1", "nslimit1": "0.1", "mclimit": "0.1"}
 
 
 # --- text that DOT takes literally ---------------------------------------------------------------------------
@@ -195,7 +202,8 @@ class _Writer:
         for shape in self._drawn.shapes:
             self._write_shape(shape)
         for beside in set_beside(self._seen):
-            with self._within(beside[0].around).subgraph(graph_attr={"rank": "same"}) as same:
+            pair = f"cluster_beside_{beside[0].place}"
+            with self._within(beside[0].around).subgraph(name=pair, graph_attr=_PAIR) as same:
                 for box in beside:
                     same.node(f"n{box.place}")
         for scope in sorted(self._seen.open_scopes(), key=lambda scope: -len(chain(scope))):
@@ -203,7 +211,24 @@ class _Writer:
         # Behind the frames: an edge inside one would take its ends into it.
         for arrow in self._drawn.arrows:
             self._write_arrow(arrow)
+        for tail, head in self._held():
+            self._dot.edge(tail, head, style="invis", weight="0")
         return str(self._dot.source)
+
+    def _held(self) -> Iterator[tuple[str, str]]:
+        """Yield what is to be ranked below what, though no line leads there: see `set_below`."""
+        below, ranks = set_below(self._seen), estimated(self._seen)
+        held = {f"n{box.place}" for box, _ in set_beside(self._seen)}
+        for arrow in self._drawn.arrows:
+            if arrow.look.get("weight") != "0" and not arrow.tail.startswith("r"):
+                held.add(arrow.head)
+        for shape in self._drawn.shapes:
+            if shape.name in held:
+                continue
+            tails = {below[scope.path].place: None for scope in chain(shape.around) if scope.path in below}
+            reader = int(re.split("n|_", shape.name)[1])
+            rank = ranks[reader] - shape.name.startswith("r")
+            yield from ((f"n{tail}", shape.name) for tail in tails if rank <= ranks[tail] + _ROOM)
 
     def _within(self, scope: Scope | None) -> Any:
         return self._dot if scope is None else self._frames[scope.path]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..errors import LookupFailure, UsageError, near
 from ..graph import Constant, Graph, Node, Parameter, Scope
 from ..graph.fetches import resolve
@@ -219,8 +221,8 @@ def folding(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | None
 
 def _rule(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
     """Return the function that says how many of a chain of scopes, outermost first, are open."""
-    if isinstance(detail, int) and not isinstance(detail, bool) and detail >= 0:
-        depth = detail
+    if isinstance(detail, (int, np.integer)) and not isinstance(detail, bool) and detail >= 0:
+        depth = int(detail)
         return lambda scopes: min(depth, len(scopes))
     said = {"": detail} if isinstance(detail, str) else detail
     if not isinstance(said, Mapping) or not all(level in ("op", "layer") for level in said.values()):

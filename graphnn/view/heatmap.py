@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..errors import ValueRangeError
 from .text import by_times, number
 
 if TYPE_CHECKING:
@@ -348,6 +349,11 @@ def sparkline(value: Any, bins: int = 32) -> str:
         The least number, a bar a part, the greatest; a blank is a part with no element. And how many elements are
         not finite.
 
+    Raises
+    ------
+    ValueRangeError
+        When there are to be no parts.
+
     Examples
     --------
     >>> sparkline([0, 0, 0, 1, 4, np.inf], bins=8)
@@ -355,6 +361,8 @@ def sparkline(value: Any, bins: int = 32) -> str:
     >>> sparkline([2.5, 2.5]), sparkline([True, False, True]), sparkline([])
     ('all 2.5 (2)', 'true 2 of 3', 'no element')
     """
+    if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
+        raise ValueRangeError(f"bins= is a number of parts from 1 up, not {bins!r}")
     array = np.asarray(value)
     if not array.size:
         return "no element"

@@ -15,6 +15,7 @@ from ..errors import GraphnnError
 from ..inspector.debugger import Debugger
 from ..inspector.trace import Record, Trace, stats_of
 from ..show import show_as
+from ..text import short_name
 from .heatmap import matrix, sparkline
 from .table import columns
 from .text import by_times, cells_of, counted, elided, in_bytes, in_cells, in_seconds, number, preview, visible
@@ -28,6 +29,7 @@ LEGEND = ", ".join(f"{state[0].upper()} {state}" for state in STATES)
 
 _NARROWEST = 40
 _MOST_NAME, _LEAST_NAME, _MOST_OP, _MOST_NUMBERS = 40, 16, 16, 22
+_FEWEST_CELLS = 12  # that a column of text keeps
 _FIRST_ROWS, _LAST_ROWS = 300, 100
 _MOST_NEIGHBOURS = 8
 _VALUE_LINES = 8
@@ -39,14 +41,12 @@ _STYLES = {"current": "1", "overridden": "1", "stale": "2", "waiting": "2", "fed
 # --- a trace --------------------------------------------------------------------------------------------------
 
 
-@show_as(Trace, "table")
 def trace_table(trace: Trace, width: int = 80) -> str:
     """Return a trace as a table, a row a node, with statistics of the values; below it the totals.
 
     Parameters
     ----------
     trace : Trace
-        Of more than 400 nodes the first 300 and the last 100 are listed.
     width : int
         Of a line; the wider it is, the more columns there are.
 
@@ -58,42 +58,47 @@ def trace_table(trace: Trace, width: int = 80) -> str:
     --------
     >>> from graphnn import Graph, trace
     >>> x = Graph("line").placeholder("x", shape=("n",))
-    >>> print(trace_table(trace(x * 2.0, {x: [1.0, 2.0, 6.0]}), width=42))
-       node      shape   min  mean  max   std
-    -  --------  ------  ---  ----  ---  ----
-    0  x         3         1     3    6  2.16
-    1  constant  scalar    2     2    2     0
-    2  multiply  3         2     6   12  4.32
+    >>> print(trace_table(trace(x * 2.0, {x: [1.0, 2.0, 6.0]}), width=52))
+       node      op           shape   min  mean  max
+    -  --------  -----------  ------  ---  ----  ---
+    0  x         placeholder  3         1     3    6
+    1  constant  constant     scalar    2     2    2
+    2  multiply  multiply     3         2     6   12
     <BLANKLINE>
     1 operation in 3 nodes, ..., 56 B
     """
+    lines = [records_table(trace.records, width), "", totals(trace)]
+    if trace.stopped is not None:
+        lines.append(f'stopped at "{elided(visible(trace.order[trace.stopped].name), _MOST_NAME)}":')
+        lines += [piece for line in _told(trace.error) for piece in _wrapped(line, max(width, _NARROWEST))]
+    return "\n".join(lines)
+
+
+@show_as(Trace, "table")
+def _as_table(trace: Trace) -> str:
+    return trace_table(trace)
+
+
+def records_table(records: Sequence[Record], width: int = 80) -> str:
+    """Return records as a table: of more than 400 the first 300 and the last 100."""
     width = max(width, _NARROWEST)
-    seen = trace.records
-    gap = max(0, len(seen) - _FIRST_ROWS - _LAST_ROWS)
-    shown = seen if not gap else [*seen[:_FIRST_ROWS], *seen[-_LAST_ROWS:]]
-    table = {head: [of(record) for record in shown] for head, of in TRACE_COLUMNS.items()}
-    for head in ("NaN", "+inf", "-inf"):
-        if not any(table[head]):
-            del table[head]
-    beside = _wide_of(table, [head for head in _FIRST if head in table and head != "node"])
-    most = max(_LEAST_NAME, min(width - beside - 2, 32 + max(0, width - 120) // 2))
-    table["node"] = [elided(visible(name), most) for name in table["node"]]
-    heads = [head for head in _FIRST if head in table]
-    for head in _MORE:
-        if _wide_of(table, [*heads, head]) <= width:
+    gap = max(0, len(records) - _FIRST_ROWS - _LAST_ROWS)
+    table = record_columns(records if not gap else [*records[:_FIRST_ROWS], *records[-_LAST_ROWS:]])
+    wide = {head: max(len(head), *map(cells_of, map(visible, cells)), 0) + 2 for head, cells in table.items()}
+    heads = [head for head in table if head in _ALWAYS]
+    taken = sum(wide[head] for head in heads if head != "node")
+    for head, least in _WANTED.items():
+        if head in table and taken + wide[head] + min(wide["node"], least + 2) <= width + 2:
             heads.append(head)
+            taken += wide[head]
     heads.sort(key=list(table).index)
-    rows = [tuple(table[head][i] for head in heads) for i in range(len(shown))]
+    table["node"] = [short_name(name, max(_FEWEST_CELLS, width - taken)) for name in table["node"]]
+    rows = list(zip(*(table[head] for head in heads), strict=True))
     if gap:
         place = heads.index("node")
-        left_out = f"… {gap:,} more …"
-        rows.insert(_FIRST_ROWS, tuple(left_out if i == place else "" for i in range(len(heads))))
+        rows.insert(_FIRST_ROWS, tuple(f"… {gap:,} more …" if i == place else "" for i in range(len(heads))))
     right = [i for i, head in enumerate(heads) if head not in TRACE_WORDS]
-    lines = [columns(rows, [head if head != "#" else "" for head in heads], right=right, width=width), ""]
-    lines.append(totals(trace))
-    if trace.stopped is not None:
-        lines += [f'stopped at "{elided(visible(trace.order[trace.stopped].name), _MOST_NAME)}":', *_told(trace.error)]
-    return "\n".join(lines)
+    return columns(rows, [head if head != "#" else "" for head in heads], right=right, width=width)
 
 
 def totals(trace: Trace) -> str:
@@ -116,7 +121,7 @@ def _count(name: str) -> Any:
 
 
 # The columns of a trace in their order: what each says of a record; and those that are no numbers.
-TRACE_COLUMNS: dict[str, Any] = {
+_TRACE_COLUMNS: dict[str, Any] = {
     "#": lambda record: str(record.index),
     "node": lambda record: record.name,
     "op": lambda record: record.op.name,
@@ -134,14 +139,16 @@ TRACE_COLUMNS: dict[str, Any] = {
     "origin": lambda record: str(record.origin),
 }
 TRACE_WORDS = ("node", "op", "shape", "origin")
-# Those that are there at any width, and those for which there may be room.
-_FIRST = ("#", "node", "shape", "min", "mean", "max", "NaN", "+inf", "-inf")
-_MORE = ("std", "time", "origin", "op", "zeros", "bytes")
+# Those that are there at any width; and those for which there may be room, the first first: each with how many cells
+# it must leave for the names.
+_ALWAYS = ("#", "node", "min", "max", "NaN", "+inf", "-inf")
+_WANTED = {"op": 16, "shape": 16} | dict.fromkeys(("mean", "zeros", "std", "time", "origin", "bytes"), 22)
 
 
-def _wide_of(table: dict[str, list[str]], heads: Iterable[str]) -> int:
-    """Return how many cells a table of these columns takes."""
-    return sum(max(len(head), *map(cells_of, map(visible, table[head])), 0) + 2 for head in heads) - 2
+def record_columns(records: Sequence[Record]) -> dict[str, list[str]]:
+    """Return what a table says of records, by column; a count that is 0 everywhere has none."""
+    table = {head: [of(record) for record in records] for head, of in _TRACE_COLUMNS.items()}
+    return {head: cells for head, cells in table.items() if any(cells) or head not in ("zeros", "NaN", "+inf", "-inf")}
 
 
 # --- where a debugger is --------------------------------------------------------------------------------------
@@ -239,8 +246,15 @@ def listing(dbg: Debugger, around: int = 5, width: int = 80, colour: bool = Fals
     )
 
 
-def screen(dbg: Debugger, width: int = 80, colour: bool = False) -> str:
+def screen(dbg: Debugger, width: int = 80, colour: bool | int = False) -> str:
     """Return where a debugger is, the schedule around it, the current value, and the user's line.
+
+    Parameters
+    ----------
+    dbg : Debugger
+    width : int
+    colour : bool or 256
+        As `matrix` takes it.
 
     Examples
     --------
@@ -260,9 +274,10 @@ def screen(dbg: Debugger, width: int = 80, colour: bool = False) -> str:
       2  4
     from 2 to 4
     <BLANKLINE>
-    <doctest ...>:1
+    <doctest ...>:1: dbg = debug(x * 2.0, ...
     """
-    parts = [where(dbg, width), listing(dbg, width=width, colour=colour)]
+    width = max(width, _NARROWEST)
+    parts = [where(dbg, width), listing(dbg, width=width, colour=bool(colour))]
     failed = dbg.failed
     if failed is not None:
         parts.append(neighbourhood(dbg, failed, width))
@@ -272,7 +287,7 @@ def screen(dbg: Debugger, width: int = 80, colour: bool = False) -> str:
     value = _value(dbg, at)
     if at.origin.file and (value is None or value.size != 1):  # of one number, it is said above
         source = dbg.source_of(at)
-        parts.append(_cut(f"{at.origin}{'' if source is None else f': {source}'}", width))
+        parts.append(cut(f"{at.origin}{'' if source is None else f': {source}'}", width))
     return "\n\n".join(parts)
 
 
@@ -316,7 +331,7 @@ def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80
     inside = [f"{_letter(dbg, here)}  {_named(here)}, {here.op.name} {_shape(dbg, here)}", _short(dbg, here)]
     inside += ["could not be evaluated"] * (here is dbg.failed)
     inside += [f"at {here.origin}"] * bool(here.origin.file)
-    inside = [_cut(line, width - 4) for line in inside if line]
+    inside = [cut(line, width - 4) for line in inside if line]
     room = max(map(cells_of, inside))
     above = [(str(i), _letter(dbg, operand), *_row(dbg, operand)) for i, operand in _first(list(here.inputs))]
     lines = _aligned(above, width - 3, named=2) + _more(len(here.inputs))
@@ -393,15 +408,15 @@ def _range(dbg: Debugger, node: Node) -> str:
     return "; ".join([between] * bool(between) + strange)
 
 
-def _value_of(dbg: Debugger, node: Node, width: int, colour: bool) -> list[str]:
+def _value_of(dbg: Debugger, node: Node, width: int, colour: bool | int) -> list[str]:
     """Return a value with what it is computed from: of one number why it is so, else its heatmap and its spread."""
     value = dbg[node].value
     if value.size == 1:
-        return [_cut(line, width) for line in str(dbg.why(node, (0,) * value.ndim)).split("\n")]
+        return [cut(line, width) for line in str(dbg.why(node, (0,) * value.ndim)).split("\n")]
     operands = ", ".join(_named(operand) for operand in node.inputs)
     head = f"{_named(node)} = {visible(node.op.name)}({operands}), {by_times(value.shape)} {value.dtype}"
-    spread = [_cut(sparkline(value, min(32, width - 24)), width)] * (value.size > _MANY)
-    return [_cut(head, width), matrix(value, width, _VALUE_LINES, colour), *spread]
+    spread = [cut(sparkline(value, min(32, width - 24)), width)] * (value.size > _MANY)
+    return [cut(head, width), matrix(value, width, _VALUE_LINES, colour), *spread]
 
 
 def _first(nodes: Sequence[Node]) -> Iterable[tuple[int, Node]]:
@@ -419,10 +434,11 @@ def _aligned(rows: list[tuple[str, ...]], width: int, named: int) -> list[str]:
     wide = [max(map(cells_of, cells)) for cells in zip(*rows, strict=True)]
     most = max(_LEAST_NAME, width - sum(wide) - 2 * (len(wide) - 1) + wide[named])
     rows = [(*row[:named], elided(row[named], most), *row[named + 1 :]) for row in rows]
-    return [_cut(line, width) for line in columns(rows, width=width).split("\n")]
+    return [cut(line, width) for line in columns(rows, width=width).split("\n")]
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """Return a line made visible that goes into so many cells; what is left out shows as ``…``."""
     text = visible(text) if text else ""
     return text if cells_of(text) <= width else in_cells(text, width)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..graph import Constant, Node, Parameter, Placeholder, Scope
 from .fold import Box, Edge, Picture, data_inputs, numbers_in, own_name, title_of
-from .text import by_times, counted, preview
+from .text import by_times, counted, elided, preview, visible
 
 if TYPE_CHECKING:
     from .overlay import Layer
@@ -254,7 +254,9 @@ def frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
     if not numbers:
         return title_of(scope), ""
     note = counted(numbers, "parameter")
-    given, result = next(iter(data_inputs(nodes)), None), nodes[-1]
+    # A scope of the user's own may hold a backward pass and an update, too.
+    forward = [node for node in nodes if node.phase == "forward"]
+    given, result = next(iter(data_inputs(forward)), None), forward[-1] if forward else nodes[-1]
     if scope.phase == "forward" and given is not None and given.shape and result.shape:
         note = f"{given.shape[-1]} → {result.shape[-1]}, {note}"
     return title_of(scope), note
@@ -377,6 +379,8 @@ class Heading(NamedTuple):
         The colours of a scale, behind the text; may be none.
     end : str
         Behind that.
+    goes_on : bool
+        Whether it is the rest of the line before.
     """
 
     text: str
@@ -385,6 +389,7 @@ class Heading(NamedTuple):
     colour: str
     shades: Sequence[str] = ()
     end: str = ""
+    goes_on: bool = False
 
 
 class Manner(NamedTuple):
@@ -409,6 +414,17 @@ class Manner(NamedTuple):
 
 
 USUAL = Manner()
+
+
+def paragraphs(headings: Iterable[Heading]) -> list[str]:
+    """Return what is said above a picture, however many lines each has."""
+    said: list[str] = []
+    for heading in headings:
+        if heading.goes_on:
+            said[-1] += heading.text
+        else:
+            said.append(f"{heading.text} … {heading.end}" if heading.shades else heading.text)
+    return said
 
 
 @dataclass
@@ -487,22 +503,27 @@ class _Drawer:
         return self._done
 
     def _write_headings(self, title: str | None) -> None:
-        said, ink, grey = self._done.headings, self._done.colour(INK), self._done.colour(GREY)
-        if title is not None:
-            said.append(Heading(title, 14.0, False, ink))
-        small = textwrap.wrap(self._remark, _MOST_ABOVE)
+        ink, grey = self._done.colour(INK), self._done.colour(GREY)
+
+        def say(text: str, size: float, bold: bool, colour: str) -> None:
+            lines = textwrap.wrap(elided(visible(text), MOST_SAID), _MOST_ABOVE, drop_whitespace=False) if text else []
+            self._done.headings += [
+                Heading(line, size, bold, colour, goes_on=number > 0) for number, line in enumerate(lines)
+            ]
+
+        say(title or "", 14.0, False, ink)
         if self._layer is not None:
             legend = self._layer.legend
-            said += [Heading(line, 9.5, True, ink) for line in textwrap.wrap(legend.what, _MOST_ABOVE)]
+            say(legend.what, 9.5, True, ink)
             if legend.colours:
-                said.append(Heading(legend.low, 8.0, False, ink, legend.colours, legend.high))
-            small = textwrap.wrap(legend.key, _MOST_ABOVE) + small
-        said += [Heading(line, 8.0, False, grey) for line in small]
+                self._done.headings.append(Heading(legend.low, 8.0, False, ink, legend.colours, legend.high))
+            say(legend.key, 8.0, False, grey)
+        say(self._remark, 8.0, False, grey)
 
     def _box(self, box: Box) -> Shape:
         kind, title, below = words(box)
-        marks = [f"→ {self._marks[node]}" for node in box.nodes if node in self._marks]
-        below = " · ".join([below] * bool(below) + marks)
+        marks = ", ".join([self._marks[node] for node in box.nodes if node in self._marks])
+        below = " · ".join([below] * bool(below) + [f"→ {marks}"] * bool(marks))
         look = dict(_LOOK[kind])
         if any(node in self._seen.fetched for node in box.nodes):
             look |= _FETCHED

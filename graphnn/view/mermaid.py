@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from .looks import ARROW, INK, MOST_BELOW, MOST_SHOWN, NODE, USUAL, Frame, drawing
+from .looks import ARROW, INK, MOST_BELOW, MOST_SHOWN, NODE, USUAL, Frame, drawing, paragraphs
 from .text import elided, visible
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ def mermaid_source(
     drawn = drawing(seen, set(), highlight or {}, title, manner)
     head = []
     if drawn.headings:
-        told = " · ".join(f"{each.text} … {each.end}" if each.shades else each.text for each in drawn.headings)
-        head = ["---", f"title: {json.dumps(visible(told), ensure_ascii=False)}", "---"]
+        told = visible(" · ".join(paragraphs(drawn.headings)))
+        # Of a title, Mermaid leaves out what it takes for markup, and it knows no way to write that.
+        head = ["---", f"title: {json.dumps(told.replace('<', '‹'), ensure_ascii=False)}", "---"]
     head.append(f"flowchart {'LR' if sideways else 'TB'}")
     return "\n".join([*head, *_in_frames(drawn), *map(_arrow, drawn.arrows), *_looks(drawn), ""])
 

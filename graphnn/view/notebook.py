@@ -13,7 +13,7 @@ from ..show import show_as
 from .diagram import draw
 from .fold import folding
 from .heatmap import heatmap
-from .inspect import LEGEND, TRACE_COLUMNS, TRACE_WORDS, listing, totals, where
+from .inspect import LEGEND, TRACE_WORDS, listing, record_columns, totals, where
 from .text import by_times, elided, visible
 
 if TYPE_CHECKING:
@@ -117,21 +117,18 @@ def _value(dbg: Debugger, node: Node) -> str:
 def _table(trace: Trace) -> str:
     seen = trace.records
     gap = max(0, len(seen) - _FIRST_ROWS - _LAST_ROWS)
-    shown = seen if not gap else [*seen[:_FIRST_ROWS], *seen[-_LAST_ROWS:]]
-    cells = {head: [of(record) for record in shown] for head, of in TRACE_COLUMNS.items()}
-    heads = [head for head in cells if head not in ("NaN", "+inf", "-inf") or any(cells[head])]
+    table = record_columns(seen if not gap else [*seen[:_FIRST_ROWS], *seen[-_LAST_ROWS:]])
     edge = "padding:1px 8px;border:0;white-space:nowrap;text-align:"
-    sides = {head: f"{edge}{'left' if head in TRACE_WORDS else 'right'}" for head in heads}
-    rows = ["".join(f'<th style="{sides[head]}">{head if head != "#" else ""}</th>' for head in heads)]
-    rows += [
-        "".join(f'<td style="{sides[head]}">{_escaped(cells[head][i])}</td>' for head in heads)
-        for i in range(len(shown))
-    ]
+    sides = [f"{edge}{'left' if head in TRACE_WORDS else 'right'}" for head in table]
+    heads = zip(sides, table, strict=True)
+    rows = ["".join(f'<th style="{side}">{head if head != "#" else ""}</th>' for side, head in heads)]
+    for cells in zip(*table.values(), strict=True):
+        row = zip(sides, cells, strict=True)
+        rows.append("".join(f'<td style="{side}">{_escaped(cell)}</td>' for side, cell in row))
     if gap:
-        rows.insert(_FIRST_ROWS + 1, f'<td style="{edge}left" colspan="{len(heads)}">… {gap:,} more …</td>')
+        rows.insert(_FIRST_ROWS + 1, f'<td style="{edge}left" colspan="{len(table)}">… {gap:,} more …</td>')
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    table = f'<table style="border-collapse:collapse;font-size:12px">{body}</table>'
-    return f'<div style="{_PICTURE}">{table}</div>'
+    return f'<div style="{_PICTURE}"><table style="border-collapse:collapse;font-size:12px">{body}</table></div>'
 
 
 def _named(node: Node) -> str:

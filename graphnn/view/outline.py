@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..graph import Constant, Parameter, Placeholder
 from .fold import Box, Edge, Picture, chain, local_name, numbers_in, own_name, title_of
-from .looks import USUAL, drawing, frame_words, settings, words
+from .looks import USUAL, drawing, frame_words, paragraphs, settings, words
 from .text import by_times, cells_of, counted, elided, in_cells, visible
 
 if TYPE_CHECKING:
     from ..graph import Node, Scope
-    from .looks import Heading, Highlight, Manner
+    from .looks import Highlight, Manner
 
 _GLYPHS = {"placeholder": "○", "parameter": "◇", "frozen": "◇", "constant": "◇", "gradient": "◆", "update": "■"}
 _GLYPH, _GLYPH_OF_FAILED = "●", "✗"
@@ -22,7 +23,8 @@ _IN_ASCII = str.maketrans({
     "×": "x", "·": ".", "→": ">", "↑": "^", "…": "~",
 })  # fmt: skip
 _GAP, _STEP = "  ", "  "
-_MOST_NAME, _MOST_SHAPE, _LEAST_TEXT, _MOST_LANES = 28, 32, 24, 16
+_MOST_NAME, _MOST_SHAPE, _LEAST_SHAPE, _LEAST_TEXT, _MOST_LANES = 28, 32, 10, 30, 16
+_LEAST_WIDTH = 40
 # A value that is read so many lines further down is named there.
 _FAR = 24
 
@@ -46,7 +48,7 @@ def outline(
     manner : Manner, optional
         As `dot_source` takes them.
     width : int, optional
-        Lines are cut so that they keep to it; None: not at all.
+        Lines are cut so that they keep to it, or to 40 if it is less; None: not at all.
     ascii : bool
         Whether to draw with ASCII; names stay as they are.
 
@@ -69,8 +71,11 @@ def outline(
     ├─●    multiply(2, x)     batch × 2
     ●─╯    add(x, multiply)   batch × 2 → fetched
     """
+    if width is not None:
+        width = max(width, _LEAST_WIDTH)
     drawn = drawing(seen, set(), highlight or {}, title, manner)
     shapes = {shape.name: shape for shape in drawn.shapes}
+    cut_below = {arrow.tail: shapes[arrow.head].title for arrow in drawn.arrows if shapes[arrow.head].kind == "cut"}
     edges_to: list[list[Edge]] = [[] for _ in seen.boxes]
     read: set[int] = set()
     for edge in seen.edges:
@@ -78,7 +83,7 @@ def outline(
         read.add(edge.tail.place)
     # What is stored is named by what reads it, and has no line of its own unless it is asked for.
     listed = [box for box in seen.boxes if not (_stored(box) and box.place in read and box.node not in seen.fetched)]
-    rails = _Rails(listed, seen.edges, _MOST_LANES if width is None else max(2, width // 6))
+    rails = _Rails(listed, seen.edges, _MOST_LANES if width is None else width // 8)
     nodes_in = seen.nodes_in()
     rows: list[_Row] = []
     open_before: list[Scope] = []
@@ -98,13 +103,17 @@ def outline(
             operands.append(_shown(cut.title))
         notes = [visible(note) for note in shape.notes]
         said = f"{_STEP * len(scopes)}{_call(box, operands)}" + (f"  [{', '.join(notes)}]" if notes else "")
-        rows.append(_Row(line, said, _more(box), " ".join([_shape(box.node), *_fetched(seen, box)])))
-    text = "\n".join([*map(_heading, drawn.headings), *_aligned(rows, width)])
+        leads = [*_fetched(seen, box), *(f"→ {_shown(cut)}" for cut in [cut_below.get(shape.name)] if cut)]
+        rows.append(_Row(line, said, _more(box), " ".join([_shape(box.node), *leads])))
+    headings = [line for said in paragraphs(drawn.headings) for line in _wrapped(said, width)]
+    text = "\n".join([*headings, *_aligned(rows, width)])
     return text.translate(_IN_ASCII) if ascii else text
 
 
-def _heading(heading: Heading) -> str:
-    return visible(f"{heading.text} … {heading.end}" if heading.shades else heading.text)
+def _wrapped(text: str, width: int | None) -> list[str]:
+    if width is None:
+        return [text]
+    return textwrap.wrap(text, width if cells_of(text) == len(text) else width // 2)
 
 
 # --- what is said of a box --------------------------------------------------------------------------------------
@@ -181,20 +190,25 @@ class _Row(NamedTuple):
 
 def _aligned(rows: Sequence[_Row], width: int | None) -> list[str]:
     rails = max((len(row.rails) for row in rows), default=0)
-    shapes = max((cells_of(visible(row.shape)) for row in rows if row.shape), default=0)
+    shapes = max((cells_of(row.shape) for row in rows), default=0)
     texts = [row.said + (_GAP + row.more) * bool(row.more) for row in rows]
     text = max((cells_of(text) for row, text in zip(rows, texts, strict=True) if row.shape), default=0)
     if width is not None:
-        shapes = min(shapes, _MOST_SHAPE)
-        text = min(text, max(width - rails - shapes - 2 * len(_GAP), _LEAST_TEXT))
+        room = width - rails - 2 * len(_GAP)
+        shapes = min(shapes, _MOST_SHAPE, max(room - min(text, _LEAST_TEXT), _LEAST_SHAPE))
+        text = min(text, room - shapes)
     lines = []
     for row, said in zip(rows, texts, strict=True):
         if not row.shape:  # the heading of a frame
-            said = said if width is None else in_cells(said, text + len(_GAP) + shapes)
+            said = said if width is None else _cut(said, width - rails - len(_GAP))
         else:
             said = in_cells(said if cells_of(said) <= text else row.said, text) + _GAP + elided(row.shape, shapes)
         lines.append(f"{row.rails.ljust(rails)}{_GAP}{said}".rstrip())
     return lines
+
+
+def _cut(text: str, width: int) -> str:
+    return text if cells_of(text) <= width else in_cells(text, width)
 
 
 def _flows(edge: Edge) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,13 +16,14 @@ import numpy as np
 from ..errors import LookupFailure, UsageError, near
 from ..execute.explain import Explanation
 from ..graph import Constant, Graph, Node
-from ..inspector.compare import Comparison
-from ..inspector.health import Health
+from ..inspector.differences import Comparison
+from ..inspector.findings import Health
+from ..inspector.health import gradients_in
 from ..inspector.profile import Profile, flops_of
 from ..inspector.trace import Record, Trace
-from .fold import own_name
+from .fold import local_name
 from .heatmap import Scale, in_hex, ink_on, thumbnail
-from .looks import HIGHLIGHTS
+from .looks import HIGHLIGHTS, MOST_BELOW, MOST_SAID
 from .text import counted, in_bytes, in_seconds, number, preview
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _SHADES = 12  # of the scale in the legend
 _LOGARITHMIC = 1e3  # from which ratio of the largest to the smallest on
 _FEW = 4  # numbers that are written out
 _MOST_WITH_CELLS = 200  # boxes
-_MOST_NAME = 24
+_MOST_LINES = 6  # of what a user says of a node
 
 
 class Mark(NamedTuple):
@@ -135,8 +136,10 @@ class Overlay(NamedTuple):
         ``"magnitude"``, ``"logarithm"``, ``"signed"``, or ``""``: no colours.
     missing : str
         What is said of an operation that has no mark; may be empty.
-    key : str
-        For the legend.
+    key : dict of str to str
+        For the legend: what a level means, if there is a box of it.
+    unit : str
+        What its numbers count, for the tooltip, which has them in full; may be empty.
     """
 
     readers: dict[type, tuple[str, _Reader]]
@@ -144,7 +147,8 @@ class Overlay(NamedTuple):
     together: str
     scale: str = ""
     missing: str = ""
-    key: str = ""
+    key: Mapping[str, str] = {}
+    unit: str = ""
 
 
 # --- how each is read -------------------------------------------------------------------------------------------
@@ -180,9 +184,17 @@ def _statistics(record: Record) -> Mark | None:
         return None
     if math.isnan(stats.mean):
         return Mark(_range(record))
-    zeros = [f"{stats.zeros / stats.size:.0%} zeros"] * bool(stats.zeros)
+    zeros = [f"{_share(stats.zeros, stats.size)} zeros"] * bool(stats.zeros)
     lines = [f"mean {number(stats.mean)}", ", ".join([f"std {number(stats.std)}", *zeros]), *_range(record).split("\n")]
     return Mark("\n".join(lines if stats.size > 1 else lines[:1]), stats.mean)
+
+
+def _share(count: int, size: int) -> str:
+    """Return a part in per cent; neither nothing nor all, if it is not."""
+    percent = round(100 * count / size)
+    if percent in (0, 100) and count not in (0, size):
+        return "under 1%" if not percent else "over 99%"
+    return f"{percent}%"
 
 
 def _computed(record: Record) -> bool:
@@ -217,20 +229,22 @@ def _in_flops(count: float) -> str:
 
 
 def _gradients(trace: Trace) -> dict[Node, Mark]:
-    """Return the norm of each node's gradient; of a node of the backward pass, of its value, which is one."""
+    """Return the norm of each node's gradient, and of what is one; of a loaded trace, of what it tells."""
     found: dict[Node, Mark] = {}
     record_of = {record.node: record for record in trace}
-    for node, record in record_of.items():
-        if node.phase == "backward" and record.dtype.kind == "f" and node.inputs:
-            norm = _norm(record)
-            found[node] = Mark(f"norm {number(norm)}", norm)
     fetches = set(trace.fetches)
     memories = list(trace.graph.caches.get("grad", {}).values())
-    for memory in sorted(memories, key=lambda memory: not fetches.isdisjoint(memory.given)):
-        for node, whole in memory.whole.items():
-            if whole in record_of and node.phase == "forward":
-                norm = _norm(record_of[whole])
-                found[node] = Mark(f"gradient {number(norm)}", norm)
+    pairs = list(gradients_in(trace.order))
+    for memory in sorted(memories, key=lambda memory: not fetches.isdisjoint(memory.given)):  # what is asked for wins
+        pairs += memory.whole.items()
+    for node, whole in pairs:
+        if whole in record_of and node.phase == "forward":
+            norm = _norm(record_of[whole])
+            found[node] = Mark(f"gradient {number(norm)}", norm)
+    for whole in [*(whole for _, whole in pairs), *fetches]:
+        if whole in record_of and whole.phase == "backward" and whole.inputs:
+            norm = _norm(record_of[whole])
+            found[whole] = Mark(f"norm {number(norm)}", norm)
     if not found:
         raise LookupFailure(
             "there are no gradients in this trace: have them evaluated, too, as in gn.trace([loss, *grads], feed)"
@@ -263,16 +277,17 @@ def _health(health: Health) -> dict[Node, Mark]:
 
 
 def _difference(comparison: Comparison) -> dict[Node, Mark]:
-    marks: dict[Node, Mark] = {pair[0]: Mark("equal", 0.0) for pair in comparison.pairs}
+    same = Mark("agrees", None) if comparison.counts.within else Mark("equal", 0.0)
+    marks: dict[Node, Mark] = {pair[0]: same for pair in comparison.pairs}
     for place, difference in enumerate(comparison.differences):
         gap = difference.absolute
         text = f"{number(gap)} apart" if gap else difference.misfit or "; ".join(difference.edits) or difference.cause
         if not place:
             text = f"they part here\n{text}"
         marks[difference.node] = Mark(text, gap, "fed" if place else "current", difference.cause)
-    marks |= dict.fromkeys(comparison.only_a, Mark("only here"))
-    others = {other: marks[node] for node, other in comparison.pairs if other is not None and other is not node}
-    return marks | {node: mark for node, mark in others.items() if node not in marks}
+    others = {other: marks[node] for node, other in comparison.pairs if other is not None}
+    alone = dict.fromkeys([*comparison.only_a, *comparison.only_b], Mark("only here"))
+    return {**others, **alone, **marks}
 
 
 def _digits(comparison: Comparison) -> dict[Node, Mark]:
@@ -288,6 +303,8 @@ def _digits(comparison: Comparison) -> dict[Node, Mark]:
 
 
 _NOTHING_DONE = ("constant", "a view of", "the same as")
+_NOUNS = ("constant", "view", "call")
+_FATES = {"a view of": "view", "the same as": "the same as another", "over ": "over another"}
 
 
 def _fates(explanation: Explanation) -> dict[Node, Mark]:
@@ -326,6 +343,7 @@ OVERLAYS: dict[str, Overlay] = {
         "sum",
         "magnitude",
         "not run",
+        unit="bytes",
     ),
     "flops": Overlay(
         {
@@ -336,6 +354,7 @@ OVERLAYS: dict[str, Overlay] = {
         "sum",
         "magnitude",
         "not run",
+        unit="floating-point operations",
     ),
     "health": Overlay({Health: ("health", _health)}, number, "largest"),
     "difference": Overlay(
@@ -344,7 +363,7 @@ OVERLAYS: dict[str, Overlay] = {
         "largest",
         "logarithm",
         "not compared",
-        "a double line is where the runs part",
+        {"current": "a double line is where the runs part"},
     ),
     "digits": Overlay(
         {Comparison: ("decimal digits lost at each node", _digits)},
@@ -353,7 +372,10 @@ OVERLAYS: dict[str, Overlay] = {
         "magnitude",
     ),
     "plan": Overlay(
-        {Explanation: ("what the plan does", _fates)}, number, "count", key="dotted: nothing is computed for it"
+        {Explanation: ("what the plan does", _fates)},
+        number,
+        "count",
+        key={"waiting": "dotted: nothing is computed for it"},
     ),
 }
 """What can be laid over a picture, by name."""
@@ -366,6 +388,7 @@ _USUAL = {Trace: "values", Profile: "time", Health: "health", Comparison: "diffe
 _TOGETHER = {
     "sum": "a box of several is their sum",
     "largest": "a box of several has the largest of them",
+    "one": "a box of several has one of them, and says how many more there are",
     "result": "a box of several has its result's",
 }
 
@@ -398,9 +421,9 @@ def overlaid(seen: Picture, overlay: Any, source: Any) -> Layer:
     row, what, marks = _chosen(overlay, source)
     found = _of_graph(marks, seen.graph)
     drawn = [node for box in seen.boxes for node in box.nodes]
-    if found and not any(node in found for node in drawn):
+    if marks and not any(node in found for node in drawn):
         raise LookupFailure("nothing of the overlay is in the picture: it is of other nodes")
-    merged = {box: _merged(row, [(node, found[node]) for node in box.nodes if node in found]) for box in seen.boxes}
+    merged = {box: _merged(row, box, found) for box in seen.boxes}
     scale = _scale(row, [mark.number for mark in merged.values() if mark is not None])
     is_small = len(seen.boxes) <= _MOST_WITH_CELLS
     patches = {}
@@ -408,7 +431,7 @@ def overlaid(seen: Picture, overlay: Any, source: Any) -> Layer:
         patch = _patch(row, box, mark, found, scale, is_small)
         if patch is not None:
             patches[box] = patch
-    return Layer(patches, _legend(row, what, seen, merged.values(), scale, patches.values()))
+    return Layer(patches, _legend(row, what, merged.values(), scale, patches))
 
 
 def _chosen(overlay: Any, source: Any) -> tuple[Overlay, str, dict[Any, Mark]]:
@@ -427,16 +450,17 @@ def _chosen(overlay: Any, source: Any) -> tuple[Overlay, str, dict[Any, Mark]]:
             kinds = ", ".join(kind.__name__ for kind in _USUAL)
             raise UsageError(f"an overlay is read from one of {kinds}; not from {type(source).__name__}")
         overlay = _USUAL[type(source)]
-    if not isinstance(overlay, str) or overlay not in OVERLAYS:
+    if not isinstance(overlay, str):
         raise UsageError(
-            f"an overlay is one of {', '.join(OVERLAYS)}, or {{node: number or text}}; got {overlay!r}."
-            f"{near(str(overlay), OVERLAYS)}"
+            f"an overlay is one of {', '.join(OVERLAYS)}; or {{node: number or text}}; not {type(overlay).__name__}"
         )
+    if overlay not in OVERLAYS:
+        raise UsageError(f"{overlay!r} is no overlay.{near(overlay, OVERLAYS)}")
     row = OVERLAYS[overlay]
     if type(source) not in row.readers:
         kinds = " or a ".join(kind.__name__ for kind in row.readers)
-        given = "none is given" if source is None else f"not from {type(source).__name__}"
-        raise UsageError(f'"{overlay}" is read from a {kinds} (trace=…); {given}')
+        given = "and none is given" if source is None else f"not from a {type(source).__name__}"
+        raise UsageError(f'"{overlay}" is read from a {kinds}, as trace=…, {given}')
     what, read = row.readers[type(source)]
     marks = dict[Any, Mark](read(source))
     if isinstance(source, Health):
@@ -446,32 +470,39 @@ def _chosen(overlay: Any, source: Any) -> tuple[Overlay, str, dict[Any, Mark]]:
 
 
 def _own(given: Any) -> Mark:
-    if isinstance(given, (Mark, str)):
-        return given if isinstance(given, Mark) else Mark(given)
+    if isinstance(given, str):
+        lines = given.split("\n")
+        more = len(lines) - _MOST_LINES
+        if more > 1:
+            lines[_MOST_LINES:] = [f"… {more:,} more lines"]
+        is_cut = more > 1 or any(len(line) > MOST_BELOW for line in lines)
+        return Mark("\n".join(lines), tip=given[:MOST_SAID] if is_cut else "")
     try:
         value = float(given)
-    except (TypeError, ValueError):
-        raise UsageError(f"an overlay gives each node a number or a text, not {type(given).__name__}") from None
+    except (TypeError, ValueError, OverflowError):
+        what = "a number as large as that" if isinstance(given, int) else type(given).__name__
+        raise UsageError(f"an overlay gives each node a number or a text, not {what}") from None
     return Mark(number(given if isinstance(given, (bool, int)) else value), value)
 
 
 def _of_graph(marks: Mapping[Any, Mark], graph: Graph) -> dict[Node, Mark]:
     """Return the marks by the nodes of this graph: what another one has, such as a loaded one, by name."""
-    found = {}
+    found: dict[Node, Mark] = {}
     for key, mark in marks.items():
-        if isinstance(key, Node) and key.graph is not graph:
-            if key.name in graph.dag:
-                found[graph[key.name]] = mark
-        elif isinstance(key, (Node, str)):
-            found[graph[key] if isinstance(key, str) else key] = mark
-        else:
+        if not isinstance(key, (Node, str)):
             raise UsageError(f"an overlay is by node or name, not by {type(key).__name__}")
+        if isinstance(key, str) or key.graph is graph:
+            found[graph[key] if isinstance(key, str) else key] = mark
+    for key, mark in marks.items():
+        if isinstance(key, Node) and key.graph is not graph and key.name in graph.dag:
+            found.setdefault(graph[key.name], mark)
     return found
 
 
-def _merged(row: Overlay, marks: Sequence[tuple[Node, Mark]]) -> Mark | None:
-    """Return what is said of several nodes together."""
-    if len(marks) < 2:
+def _merged(row: Overlay, box: Box, found: Mapping[Node, Mark]) -> Mark | None:
+    """Return what is said of the nodes in a box together."""
+    marks = [(node, found[node]) for node in box.nodes if node in found]
+    if len(box.nodes) == 1 or not marks:
         return marks[0][1] if marks else None
     if row.together == "sum":
         total = math.fsum(mark.number or 0.0 for _, mark in marks)
@@ -479,13 +510,17 @@ def _merged(row: Overlay, marks: Sequence[tuple[Node, Mark]]) -> Mark | None:
     if row.together == "count":
         counts = Counter(_fate(mark) for _, mark in marks)
         idle = all(mark.level == "waiting" for _, mark in marks)
-        return Mark(", ".join(f"{n} {fate}" for fate, n in counts.items()), level="waiting" if idle else "fed")
+        said = [f"{n} {fate}{'s' * (n > 1 and fate in _NOUNS)}" for fate, n in counts.items()]
+        return Mark(", ".join(said), level="waiting" if idle else "fed")
     if row.together == "result":
-        return marks[-1][1]
+        return found.get(next((node for node in reversed(box.nodes) if node.inputs), box.node))
     strength = list(HIGHLIGHTS).index
     node, largest = min(marks, key=lambda one: (strength(one[1].level), -_size(one[1])))
     first, *rest = largest.text.split("\n")
-    return largest._replace(text="\n".join([first, f"in {own_name(node)}", *rest]))
+    name = local_name(node.name, box.scope)
+    where = f"in {name if name != node.name else local_name(name, box.around)}"
+    others = [f"and {len(marks) - 1} more"] * (largest.number is None and len(marks) > 1)
+    return largest._replace(text="\n".join([first, where, *rest, *others]))
 
 
 def _size(mark: Mark) -> float:
@@ -495,7 +530,8 @@ def _size(mark: Mark) -> float:
 
 
 def _fate(mark: Mark) -> str:
-    return next((fate for fate in (*_NOTHING_DONE, "handed out", "over", "in blocks") if fate in mark.text), mark.text)
+    """Return what a plan makes of a node, without the name of another."""
+    return next((told for begin, told in _FATES.items() if mark.text.startswith(begin)), mark.text)
 
 
 def _patch(
@@ -503,21 +539,28 @@ def _patch(
 ) -> Patch | None:
     operations = [node for node in box.nodes if node.inputs]
     missing = sum(node not in found for node in operations) if row.missing else 0
-    if mark is None or (missing and missing == len(operations)):
-        return Patch([row.missing], "waiting") if missing else None
-    notes = mark.text.split("\n") + [f"{missing} of {len(operations)} {row.missing}"] * bool(missing)
+    if missing and missing == len(operations):
+        return Patch([row.missing], "waiting")
+    notes = [f"{missing} of {len(operations)} {row.missing}"] * bool(missing)
+    if mark is None:
+        return Patch(notes) if notes else None
+    notes = [line for line in mark.text.split("\n") if line] + notes
     fill = scale.fill(mark.number) if scale is not None and mark.number is not None else None
     cells = thumbnail(mark.value) if is_small and mark.value is not None and mark.value.dtype.kind in "fiub" else []
     tip = [line for line in mark.tip.split("\n") if line]
+    if row.unit and mark.number is not None:
+        tip.append(f"{mark.number:,.0f} {row.unit}")
     if fill is None:
         return Patch(notes, mark.level, tip=tip, cells=cells)
     return Patch(notes, mark.level, in_hex(fill), in_hex(ink_on(fill)), tip, cells)
 
 
 class _Colours(NamedTuple):
-    """The scale of an overlay's numbers."""
+    """The scale of an overlay's numbers, and its ends; where it is logarithmic, the scale is of their logarithms."""
 
     scale: Scale
+    low: float
+    high: float
     logarithmic: bool
 
     def fill(self, value: float) -> Array | None:
@@ -531,37 +574,36 @@ def _scale(row: Overlay, numbers: Iterable[float | None]) -> _Colours | None:
     finite = np.array([n for n in numbers if n is not None and math.isfinite(n)])
     if not row.scale or not finite.any():
         return None
+    low, high, positive = 0.0, float(abs(finite).max()), finite[finite > 0]
     if row.scale == "signed":
-        most = float(abs(finite).max())
-        return _Colours(Scale(-most, most, signed=True), logarithmic=False)
-    positive = finite[finite > 0]
-    if row.scale == "logarithm" and positive.max() > _LOGARITHMIC * positive.min():
-        return _Colours(Scale.of(np.log10(positive), signed=False), logarithmic=True)
-    return _Colours(Scale(0.0, float(finite.max()), signed=False), logarithmic=False)
+        return _Colours(Scale(-high, high, signed=True), -high, high, logarithmic=False)
+    if row.scale == "logarithm" and high / _LOGARITHMIC > positive.min():
+        low = float(positive.min())
+        return _Colours(Scale(math.log10(low), math.log10(high), signed=False), low, high, logarithmic=True)
+    return _Colours(Scale(low, high, signed=False), low, high, logarithmic=False)
 
 
 def _legend(
     row: Overlay,
     what: str,
-    seen: Picture,
     marks: Iterable[Mark | None],
     scale: _Colours | None,
-    patches: Collection[Patch],
+    patch_of: Mapping[Box, Patch],
 ) -> Legend:
+    patches = patch_of.values()
     if row.together == "sum":
         total = math.fsum(mark.number or 0.0 for mark in marks if mark is not None)
         what = f"{what}, {row.told(total)} in all"
-    key = [row.key] * bool(row.key)
+    key = [text for level, text in row.key.items() if any(patch.level == level for patch in patches)]
     if any(patch.cells for patch in patches):
         key.append(_OF_CELLS)
-    if row.together in _TOGETHER and any(len(box.nodes) > 1 for box in seen.boxes):
-        key.append(_TOGETHER[row.together])
+    if row.together in _TOGETHER and any(len(box.nodes) > 1 for box in patch_of):
+        key.append(_TOGETHER["one" if row.together == "largest" and scale is None else row.together])
     if any(patch.notes == [row.missing] for patch in patches):
         key.append(f"dotted: {row.missing}")
     if scale is None:
         return Legend(what, key="; ".join(key))
-    ends = [10**end if scale.logarithmic else end for end in (scale.scale.low, scale.scale.high)]
-    low, high = (row.told(end).partition("\n")[0] for end in ends)
+    low, high = row.told(scale.low), row.told(scale.high)
     if scale.logarithmic:
         key.insert(0, "a logarithmic scale")
     shades = [in_hex(colour) for colour in scale.scale.colours(np.linspace(0, 1, _SHADES))]

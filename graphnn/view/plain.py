@@ -47,7 +47,7 @@ _PAD, _HEADING_SPACE = 10.8, 4.0
 _SHADE_HEIGHT, _SHADE_SPACE, _CELLS_SPACE = 8.0, 6.0, 4.0
 _FRAME_TITLE, _FRAME_INSET = 9.5, 8.0
 _TITLE, _SMALL, _POSITION = 11.0, 8.0, 7.0
-_LID, _CORNER, _PERIPHERY = 4.0, 8.0, 3.5
+_LID, _CORNER, _CUT, _PERIPHERY = 4.0, 8.0, 6.0, 3.5
 _ARROW_LENGTH, _ARROW_SLOPE = 12.0, 0.36
 _DASHES = {"dashed": "5,2.5", "dotted": "1,3"}
 
@@ -172,12 +172,12 @@ class _Box:
         elif form == "cylinder":
             lid, height = _LID, height + 3 * _LID
         elif form == "octagon":
-            width, height = width + _CORNER, height + _CORNER
+            width, height = width + _CUT, height + _CUT
         self.rim = _PERIPHERY * (int(look.get("peripheries", "1")) - 1)
         self.width = max(width + 2 * across, float(look["width"]) * 72) + 2 * self.rim
         self.height = max(height + 2 * along, float(look["height"]) * 72) + 2 * self.rim
         self.corner = _CORNER if form == "box" and "rounded" in look["style"] else 0.0
-        self.round = (self.corner, self.corner)
+        self.round = (_CUT, _CUT) if form == "octagon" else (self.corner, self.corner)
         if form in ("ellipse", "cylinder"):
             self.round = (self.width / 2, lid or self.height / 2)
         self.lines = []
@@ -433,7 +433,7 @@ def _cylinder(x: float, y: float, width: float, height: float, paint: str) -> st
 
 
 def _octagon(x: float, y: float, width: float, height: float, paint: str) -> str:
-    cut, right, bottom = _CORNER, x + width, y + height
+    cut, right, bottom = _CUT, x + width, y + height
     corners = [
         (x + cut, y), (right - cut, y), (right, y + cut), (right, bottom - cut),
         (right - cut, bottom), (x + cut, bottom), (x, bottom - cut), (x, y + cut),

@@ -1,12 +1,14 @@
 """Plots of data and of training: what a network sees, its gradients, its weights and its activations over time.
 
-All of it needs matplotlib, and gives a figure: ``figure.savefig("name.svg")``.
+All of it needs matplotlib, and gives a figure, which a notebook shows: ``figure.savefig("name.svg")``.
 """
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +33,8 @@ _MARKERS = ("o", "^", "s", "D", "v", "P")
 _MAP = "cividis"
 _TICKS, _BINS = 201, 48
 _COLUMNS, _MOST_PANELS = 3, 12
+_CLASSES_IN_ROW = 4
+_DPI = 100
 
 
 @told_where
@@ -60,12 +64,12 @@ def scatter(points: Any, labels: Any, *, title: str = "The data") -> Figure:
     --------
     >>> from graphnn import datasets
     >>> figure = scatter(*datasets.spiral(100, classes=3, seed=0))
-    >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
     ['class 0', 'class 1', 'class 2']
     """
     points, labels = _data(points, labels)
-    figure = _empty(5.0, 5.0)
-    _scatter(figure.add_subplot(), points, labels)
+    figure = _empty(5.0, 5.4)
+    _scatter(figure, figure.add_subplot(), points, labels)
     figure.axes[0].set_title(title)
     return figure
 
@@ -103,7 +107,7 @@ def boundary(
     DrawingError
         When matplotlib is not installed. (A RuntimeError.)
     ShapeError
-        When the points are not in the plane, or the labels not as many.
+        When the points are not in the plane, the labels not as many, or `probabilities` of another shape.
     UsageError
         When it is not clear what the points are to be fed to.
 
@@ -118,24 +122,22 @@ def boundary(
     'What the network sees'
     """
     points, labels = _data(points, labels)
-    figure = _empty(5.0, 5.0)
+    figure = _empty(5.0, 5.4)
     axes = figure.add_subplot()
     across, along = (_ticks(points[:, axis]) for axis in (0, 1))
     grid = np.stack(np.meshgrid(across, along), axis=-1).reshape(-1, 2)
-    found = run(probabilities, {_placeholder(probabilities, x): grid})
-    classes = found.argmax(axis=1) if found.ndim == 2 and found.shape[1] > 1 else (found > 0.5).astype(int)
-    seen = classes.reshape(len(along), len(across))
-    count = max(int(seen.max()), int(labels.max(initial=0))) + 1
-    for kind in range(count):
+    scores = _scores(run(probabilities, {_placeholder(probabilities, x): grid}), len(grid))
+    seen = scores.argmax(axis=1).reshape(len(along), len(across))
+    for kind in np.unique(seen):
         area = np.ma.masked_not_equal(seen, kind)
-        if area.count():
-            colour = _colour_map([_COLOURS[kind % len(_COLOURS)]])
-            axes.pcolormesh(across, along, area, cmap=colour, alpha=0.25, zorder=0, rasterized=True)
-    if seen.min() < seen.max():
-        # A line, too: in grey the areas are alike.
-        levels = np.arange(seen.min() + 0.5, seen.max())
-        axes.contour(across, along, seen, levels=levels, colors="#3C4043", linewidths=0.8, zorder=1)
-    _scatter(axes, points, labels)
+        colour = _colour_map([_COLOURS[kind % len(_COLOURS)]])
+        axes.pcolormesh(across, along, area, cmap=colour, alpha=0.25, zorder=0, rasterized=True)
+        # A line, too: in grey the areas are alike. It is where two are equal, and drawn from the side of the first.
+        if kind < seen.max():
+            lead = scores[:, kind] - np.delete(scores, kind, axis=1).max(axis=1)
+            later = np.ma.masked_where(seen < kind, lead.reshape(seen.shape))
+            axes.contour(across, along, later, levels=[0.0], colors="#3C4043", linewidths=1.0, zorder=1)
+    _scatter(figure, axes, points, labels)
     axes.set(title=title, xlim=(across[0], across[-1]), ylim=(along[0], along[-1]))
     return figure
 
@@ -153,7 +155,8 @@ def gradient_norms(traces: Trace | Sequence[Trace], *, title: str = "Gradients b
     Returns
     -------
     matplotlib.figure.Figure
-        A line a layer, from dark, the first, to light: the norm of the gradient of all of its parameters together.
+        A line a layer, from dark, the first, to light: the norm of the gradient of all of its parameters together,
+        on a logarithmic axis. Where it is zero or not finite, there is a gap.
 
     Raises
     ------
@@ -161,6 +164,16 @@ def gradient_norms(traces: Trace | Sequence[Trace], *, title: str = "Gradients b
         When matplotlib is not installed. (A RuntimeError.)
     UsageError
         When there is no trace, or no gradient in them.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> g = gn.Graph()
+    >>> w = g.parameter("w", [3.0, 4.0])
+    >>> loss = gn.sum(w * w) / 2.0
+    >>> figure = gradient_norms(gn.trace([loss, gn.grad(loss, w)]))
+    >>> figure.axes[0].lines[0].get_ydata()
+    array([5.])
     """
     calls, given = _traces(traces)
     parts: dict[str, list[str]] = {}
@@ -172,13 +185,17 @@ def gradient_norms(traces: Trace | Sequence[Trace], *, title: str = "Gradients b
     axes = figure.add_subplot()
     shades = _shades(len(parts))
     for place, (layer, names) in enumerate(parts.items()):
-        norms = [math.hypot(*(_norm(trace, name) for name in names)) for trace in given]
-        bad = next((call for call, norm in zip(calls, norms, strict=True) if not math.isfinite(norm)), None)
+        norms = [
+            (call, math.hypot(*(_norm(trace[name]) for name in names)))
+            for call, trace in zip(calls, given, strict=True)
+            if all(name in trace for name in names)  # one that was stopped may not have come so far
+        ]
+        bad = next((call for call, norm in norms if not math.isfinite(norm)), None)
         label = _text(layer) + ("" if bad is None else f": not finite from call {bad}")
         # What is 0 or not finite has no place on a logarithmic axis.
-        shown = [norm if 0 < norm < math.inf else math.nan for norm in norms]
-        marker = _MARKERS[place % len(_MARKERS)]
-        axes.plot(calls, shown, color=shades[place], marker=marker, markersize=4, linewidth=1.4, label=label)
+        shown = [norm if 0 < norm < math.inf else math.nan for _, norm in norms]
+        marker, at = _MARKERS[place % len(_MARKERS)], [call for call, _ in norms]
+        axes.plot(at, shown, color=shades[place], marker=marker, markersize=4, linewidth=1.4, label=label)
     axes.set(title=title, xlabel="call of the step", ylabel="norm of the gradient", yscale="log")
     _tidy(axes)
     figure.legend(loc="outside right upper", frameon=False)
@@ -204,8 +221,9 @@ def histograms(
     Returns
     -------
     matplotlib.figure.Figure
-        A panel a node, of the first 12. Of one trace, bars; of several, a column for each, in which what is brighter
-        is more frequent; what is rare is brighter than its share, so that it is not lost beside the zeros of a ReLU.
+        A panel a node, of the first 12. Of one trace, bars; of several, a column for each, in which what is darker is
+        more frequent, and what is rare is darker than its share, so that it is not lost beside the zeros of a ReLU.
+        Of a value that was too large to be kept, what its preview holds.
 
     Raises
     ------
@@ -239,6 +257,7 @@ def histograms(
     figure = _empty(3.4 * across + 0.6, 2.5 * down + 0.4)
     for place, name in enumerate(shown, start=1):
         axes = figure.add_subplot(down, across, place)
+        records = [trace[name] for trace in given if name in trace]
         values = [_numbers(trace[name]) if name in trace else np.empty(0) for trace in given]
         finite = [value[np.isfinite(value)] for value in values]
         left_out = sum(value.size for value in values) - sum(value.size for value in finite)
@@ -249,13 +268,21 @@ def histograms(
         if len(given) == 1:
             axes.stairs(counts[0], edges, fill=True, facecolor="#D6E8F5", edgecolor=_COLOURS[0], linewidth=0.8)
             axes.set(xlabel="value", ylabel="elements")
+            _count(axes)
             _tidy(axes)
         else:
             shares = 100.0 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-            drawn = axes.pcolormesh(_between(calls), edges, shares.T, cmap=_MAP, norm=_faint(shares), rasterized=True)
+            there = np.ma.masked_equal(shares.T, 0.0)
+            drawn = axes.pcolormesh(
+                _between(calls), edges, there, cmap=f"{_MAP}_r", norm=_faint(shares), rasterized=True
+            )
             figure.colorbar(drawn, ax=axes, label="% of the elements")
             axes.set(xlabel="call of the step", ylabel="value")
-        axes.set_title(_text(name) + (f"\n{left_out:,} not finite" if left_out else ""), fontsize="medium")
+        told = [f"{left_out:,} not finite"] * bool(left_out)
+        told += [f"{records[0].preview.size:,} of {records[0].stats.size:,} elements"] * any(
+            not r.kept for r in records
+        )
+        axes.set_title("\n".join([_text(name), *told]), fontsize="medium")
     more = f"the first {len(shown)} of {counted(len(names), 'node')}" if len(names) > len(shown) else ""
     if said := " · ".join(filter(None, (title, more))):
         figure.suptitle(said)
@@ -295,16 +322,28 @@ def _placeholder(fetch: Node, x: Node | str | None) -> Node | str:
     return found[0]
 
 
+def _scores(found: Array, points: int) -> Array:
+    """Return a column a class, of which the largest is meant."""
+    if found.ndim == 2 and found.shape[1] > 1 and len(found) == points:
+        return found
+    if found.shape not in ((points, 1), (points,)):
+        shape = str(found.shape).replace(str(points), "batch", 1)
+        raise ShapeError(
+            "a network that tells points apart gives each a probability, (batch, 1) or (batch,), or one of each class, "
+            f"(batch, classes); this one gives {shape}"
+        )
+    second = found.reshape(points, 1).astype(np.float64)
+    return np.hstack([1.0 - second, second])
+
+
 def _numbers(record: Record) -> Array:
     """Return the elements that were kept, flat."""
     value = record.value if record.kept else record.preview
     return value.astype(np.float64).ravel()
 
 
-def _norm(trace: Trace, name: str) -> float:
-    if name not in trace:
-        return math.nan
-    stats = trace[name].stats
+def _norm(record: Record) -> float:
+    stats = record.stats
     if stats.nans or stats.posinfs or stats.neginfs:
         return math.nan
     return math.hypot(stats.mean, stats.std) * math.sqrt(stats.size) if stats.size else 0.0
@@ -318,7 +357,20 @@ def _empty(width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
     except ImportError:
         raise DrawingError('a plot needs matplotlib: pip install "graphnn[plot]"') from None
-    return Figure(figsize=(width, height), layout="constrained")
+    return _showing(Figure)(figsize=(width, height), layout="constrained")
+
+
+@cache
+def _showing(figure: type[Figure]) -> type[Figure]:
+    """Return the class of figures that a notebook shows, though pyplot has not told it how."""
+
+    class Plot(figure):  # type: ignore[valid-type, misc]
+        def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+            picture, (width, height) = io.BytesIO(), self.get_size_inches()
+            self.savefig(picture, format="png", dpi=2 * _DPI)
+            return picture.getvalue(), {"width": round(_DPI * width), "height": round(_DPI * height)}
+
+    return Plot
 
 
 def _colour_map(colours: Sequence[str]) -> Any:
@@ -340,8 +392,9 @@ def _shades(count: int) -> list[Any]:
     return [colormaps[_MAP](fraction) for fraction in np.linspace(0.0, 0.85, count)]
 
 
-def _scatter(axes: Axes, points: Array, labels: Array) -> None:
-    for place, kind in enumerate(np.unique(labels)):
+def _scatter(figure: Figure, axes: Axes, points: Array, labels: Array) -> None:
+    kinds = np.unique(labels)
+    for place, kind in enumerate(kinds):
         chosen = points[labels == kind]
         look = int(kind) % len(_COLOURS) if labels.dtype.kind in "iu" else place % len(_COLOURS)
         axes.scatter(
@@ -355,12 +408,20 @@ def _scatter(axes: Axes, points: Array, labels: Array) -> None:
             zorder=2,
         )
     axes.set(aspect="equal", xlabel="x[:, 0]", ylabel="x[:, 1]")
-    axes.legend(loc="upper right")
+    if len(kinds):
+        figure.legend(loc="outside lower center", ncols=min(len(kinds), _CLASSES_IN_ROW), frameon=False)
 
 
 def _tidy(axes: Axes) -> None:
     axes.grid(visible=True, alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _count(axes: Axes) -> None:
+    """Mark whole numbers only on the axis upwards."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _ticks(values: Array) -> Array:

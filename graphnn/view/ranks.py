@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .fold import chain
 from .layered import Link, rows
 
 if TYPE_CHECKING:
@@ -42,3 +43,30 @@ def set_beside(seen: Picture) -> list[tuple[Box, Box]]:
         if len(heads) == 1:
             beside.setdefault(heads[0], box)
     return [(box, head) for head, box in beside.items()]
+
+
+def set_below(seen: Picture) -> dict[str, Box]:
+    """Return the box below which all of an open scope goes, by its path: of those that it waits for, the first.
+
+    `dot` sets frames side by side if they share a rank; what nothing holds would rise, and pull its frame beside the
+    one before. Not held by what is only there for it, such as a placeholder, nor over a long edge.
+    """
+    ranks, uses, first = estimated(seen), [0] * len(seen.boxes), dict[str, int]()
+    for box in seen.boxes:
+        for scope in chain(box.around):
+            first.setdefault(scope.path, box.place)
+    for edge in seen.edges:
+        uses[edge.tail.place] += 1
+        uses[edge.head.place] += 1
+    long = long_edges(seen)
+    found: dict[str, Box] = {}
+    for edge in seen.edges:
+        tail, outside = edge.tail, {scope.path for scope in chain(edge.tail.around)}
+        if edge.lent or edge in long or uses[tail.place] < 2:
+            continue
+        for scope in chain(edge.head.around):
+            if scope.path not in outside and tail.place < first[scope.path]:
+                before = found.setdefault(scope.path, tail)
+                if (ranks[tail.place], tail.place) < (ranks[before.place], before.place):
+                    found[scope.path] = tail
+    return found

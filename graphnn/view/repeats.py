@@ -8,6 +8,7 @@ in the same phase but the next.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -53,7 +54,12 @@ class _Block(NamedTuple):
 
     @classmethod
     def of(cls, units: Sequence[_Unit]) -> _Block:
-        nodes = sorted((node for unit in units for box in unit.boxes for node in box.nodes), key=lambda n: n.index)
+        # By unit, so that nodes that have the same place in blocks of the same kinds are alike.
+        nodes = [
+            node
+            for unit in units
+            for node in sorted((node for box in unit.boxes for node in box.nodes), key=lambda node: node.index)
+        ]
         return cls(units, nodes, {node: place for place, node in enumerate(nodes)})
 
 
@@ -109,18 +115,21 @@ class _Folder:
 
     def _look_among(self, units: list[_Unit], around: Scope | None) -> list[_Unit]:
         """Fold what there is to fold, and return what is left."""
-        known = {unit: _kind(unit) for unit in units} if len(units) > 1 else {}
+        numbers: dict[Hashable, int] = {}  # of kinds, which are slow to compare
+        known = {unit: numbers.setdefault(_kind(unit), len(numbers)) for unit in units} if len(units) > 1 else {}
         for length in range(1, min(_LONGEST, len(units) // 2) + 1):
             kinds = [known[unit] for unit in units]
+            again = [kinds[i : i + length] == kinds[i + length : i + 2 * length] for i in range(len(units))]
             left: list[_Unit] = []
             at = 0
             while at < len(units):
+                chains = (
+                    (start, self._chain_from(units, kinds, start, length))
+                    for start, is_promising in enumerate(again[at : at + length], at)
+                    if is_promising
+                )
                 start, blocks = max(
-                    (
-                        (start, self._chain_from(units, kinds, start, length))
-                        for start in range(at, min(at + length, len(units)))
-                    ),
-                    key=lambda found: (len(found[1]), _begins_well(found[1]), -found[0]),
+                    chains, key=lambda found: (len(found[1]), _begins_well(found[1]), -found[0]), default=(at, [])
                 )
                 if len(blocks) > 1:
                     self._fold(blocks, around)
@@ -132,17 +141,18 @@ class _Folder:
             units = left
         return units
 
-    def _chain_from(self, units: list[_Unit], kinds: list[Hashable], start: int, length: int) -> list[_Block]:
+    def _chain_from(self, units: list[_Unit], kinds: list[int], start: int, length: int) -> list[_Block]:
         """Return the blocks of so many units that are the same, from `start` on."""
         blocks: list[_Block] = []
+        made: set[Node] = set()
         wiring: list[tuple[Hashable, ...]] = []
         step: int | None = None
         while kinds[start : start + length] == kinds[(at := start + len(blocks) * length) : at + length]:
             block = _Block.of(units[at : at + length])
             if blocks:
-                if not self._ends_in(blocks[-1], block, blocks[0]):
+                if _inside(block) != _inside(blocks[0]) or not self._ends_in(blocks[-1], block, blocks[0]):
                     break
-                found = self._wiring(block, blocks[-1], blocks)
+                found = self._wiring(block, blocks[-1], made)
                 if found is None:
                     break
                 keys, spots = found
@@ -154,19 +164,23 @@ class _Folder:
                 if keys != wiring or steps - {step}:
                     break
             blocks.append(block)
+            made.update(block.nodes)
         return blocks
 
     def _wiring(
-        self, block: _Block, before: _Block, blocks: list[_Block]
+        self, block: _Block, before: _Block, made: set[Node]
     ) -> tuple[list[tuple[Hashable, ...]], list[_Spot]] | None:
-        """Return what a block reads from outside, and from which blocks of others that are folded."""
+        """Return what a block reads from outside, and from which blocks of others that are folded.
+
+        None, if it is anything `made` in the blocks of its chain but the one before.
+        """
         keys: list[tuple[Hashable, ...]] = []
         spots: list[_Spot] = []
         for operand in _read(block):
             spot = self._spots.get(operand)
             if operand in before.place_of:
                 keys.append(("before", before.place_of[operand]))
-            elif any(operand in other.place_of for other in blocks):
+            elif operand in made:
                 return None
             elif spot is not None:
                 keys.append(("fold", spot.fold, spot.place))
@@ -238,6 +252,11 @@ def _read(block: _Block) -> Iterator[Node]:
     return (operand for node in block.nodes for operand in node.inputs if operand not in block.place_of)
 
 
+def _inside(block: _Block) -> list[int]:
+    """Return where in the block each operand is made, one after the other; -1: outside."""
+    return [block.place_of.get(operand, -1) for node in block.nodes for operand in node.inputs]
+
+
 def _kind(unit: _Unit) -> Hashable:
     """Return what units have in common that may be the same: all but what they read from outside."""
     block = _Block.of([unit])
@@ -247,11 +266,16 @@ def _kind(unit: _Unit) -> Hashable:
     for node in block.nodes:
         if node.scope not in kinds:
             scopes = chain(node.graph.scopes.get(node.scope))[depth:]
-            kinds[node.scope] = tuple([(scope.kind, scope.phase) for scope in scopes])
+            kinds[node.scope] = tuple([(scope.kind or _stem(scope), scope.phase) for scope in scopes])
         constant = node.value.tobytes() if isinstance(node.op, Constant) else b""
         inputs = tuple([block.place_of.get(operand, -1) for operand in node.inputs])
         found.append((node.op, node.spec, node.phase, node.trainable, kinds[node.scope], constant, inputs))
     return unit.scope is None and unit.boxes[0].scope is None, tuple(found)
+
+
+def _stem(scope: Scope) -> str:
+    """Return the name of a scope without its number: an encoder and a decoder are not the same, though made alike."""
+    return re.sub(r"_?\d+$", "", title_of(scope))
 
 
 def _begins_well(blocks: list[_Block]) -> bool:
@@ -273,5 +297,5 @@ def _scope_of(blocks: list[_Block], around: Scope | None) -> Scope:
         node.origin if scope is None else scope.origin,
         around,
         node.phase,
-        blocks[-1].nodes[-1],
+        max(blocks[-1].nodes, key=lambda node: node.index),
     )

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..text import counted as counted
+from ..text import in_bytes as in_bytes
 from ..text import visible as visible
 
 
@@ -75,35 +77,6 @@ def by_times(shape: Iterable[Any]) -> str:
     ('batch × 64', 'scalar')
     """
     return " × ".join(map(str, shape)) or "scalar"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    Examples
-    --------
-    >>> counted(1, "parameter"), counted(50890, "parameter"), counted(2, "box")
-    ('1 parameter', '50,890 parameters', '2 boxes')
-    """
-    plural = "es" if noun.endswith("x") else "s"
-    return f"{number:,} {noun}{'' if number == 1 else plural}"
-
-
-def in_bytes(size: int) -> str:
-    """Return a size in memory.
-
-    Examples
-    --------
-    >>> in_bytes(80), in_bytes(3096), in_bytes(5 * 2**20)
-    ('80 B', '3.02 KiB', '5.00 MiB')
-    """
-    if size < 1024:
-        return f"{size} B"
-    value, units = float(size), iter(("KiB", "MiB", "GiB", "TiB", "PiB"))
-    unit = ""
-    while value >= 1024 and (larger := next(units, "")):
-        value, unit = value / 1024, larger
-    return f"{value:.2f} {unit}"
 
 
 def in_seconds(time: float) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...inspector.trace import Record, preview_of
-from ..text import number
 
 if TYPE_CHECKING:
     from ...graph import Array
@@ -39,39 +38,49 @@ class Tier(NamedTuple):
     rows: int
 
 
-TIERS = [
-    Tier(65536, 4096, 16),
-    Tier(16384, 4096, 16),
-    Tier(4096, 1024, 16),
-    Tier(4096, 256, 8),
-    Tier(1024, 256, 8),
-    Tier(256, 64, 4),
-    Tier(64, 64, 4),
-    Tier(16, 16, 4),
-]
+TIERS = [Tier(whole, min(whole, 4096), max(4, min(32, whole // 32))) for whole in (2**k for k in range(16, 3, -1))]
 
 
-def tier_for(sizes: Sequence[tuple[int, int]], room: int) -> Tier:
+def tier_for(values: Iterable[tuple[Sequence[int], int | None, int]], room: int) -> Tier:
     """Return the most generous tier by which values go into the room.
 
     Parameters
     ----------
-    sizes : sequence of (int, int)
-        Of each value the number of its elements, and the bytes of one.
+    values : iterable of (sequence of int, int or None, int)
+        Of each value its shape, the axis along which samples lie, and the bytes of one element.
     room : int
 
     Examples
     --------
-    >>> tier_for([(100_000, 8)] * 10, 10**6)
-    Tier(whole=65536, some=4096, rows=16)
-    >>> tier_for([(4096, 8)] * 3000, 10**6)
+    >>> tier_for([((100_000,), None, 8)] * 10, 10**6)
+    Tier(whole=65536, some=4096, rows=32)
+    >>> tier_for([((64, 64), 0, 8)] * 3000, 10**6)
     Tier(whole=16, some=16, rows=4)
     """
+    values = list(values)
     for tier in TIERS:
-        taken = sum(each * (size if size <= tier.whole else tier.some) for size, each in sizes)
+        taken = sum(each * math.prod(counts_kept(shape, batch, tier)) for shape, batch, each in values)
         if taken * 4 / 3 <= room:
             return tier
     return TIERS[-1]
+
+
+def counts_kept(shape: Sequence[int], batch: int | None, tier: Tier) -> list[int]:
+    """Return of how many places along each axis something is kept.
+
+    Examples
+    --------
+    >>> counts_kept((300, 64), 0, Tier(whole=1024, some=1024, rows=32))
+    [32, 32]
+    """
+    if math.prod(shape) <= tier.whole:
+        return list(shape)
+    most = [min(n, tier.rows) if axis == batch else n for axis, n in enumerate(shape)]
+    while math.prod(most) > tier.some:
+        # Samples last of all: the same ones are to be had of every value.
+        axis = max(range(len(most)), key=lambda a: (a != batch and most[a] > 1, most[a]))
+        most[axis] = (most[axis] + 1) // 2
+    return most
 
 
 def chosen(n: int, most: int) -> list[int]:
@@ -88,7 +97,7 @@ def chosen(n: int, most: int) -> list[int]:
     return [0, *range(1, n, step)][:most]
 
 
-def axes_kept(shape: Sequence[int], batch: int | None, tier: Tier) -> list[list[int]] | None:
+def axes_kept(shape: Sequence[int], batch: int | None, tier: Tier, rows: Iterable[int] = ()) -> list[list[int]] | None:
     """Return what is kept along each axis; None: all of it.
 
     Parameters
@@ -97,30 +106,21 @@ def axes_kept(shape: Sequence[int], batch: int | None, tier: Tier) -> list[list[
     batch : int or None
         The axis along which samples lie.
     tier : Tier
+    rows : iterable of int
+        Samples that are kept in any case.
+
+    Examples
+    --------
+    >>> axes_kept((8, 3), 0, Tier(whole=16, some=16, rows=4), rows=[5])
+    [[0, 1, 4, 5, 7], [0, 1, 2]]
     """
-    if math.prod(shape) <= tier.whole:
+    counts = counts_kept(shape, batch, tier)
+    if counts == list(shape):
         return None
-    most = [min(n, tier.rows) if axis == batch else n for axis, n in enumerate(shape)]
-    while math.prod(most) > tier.some:
-        # Samples last of all: the same ones are to be had of every value.
-        axis = max(range(len(most)), key=lambda a: (a != batch and most[a] > 1, most[a]))
-        most[axis] = (most[axis] + 1) // 2
-    return [chosen(n, m) for n, m in zip(shape, most, strict=True)]
-
-
-class Kept(NamedTuple):
-    """One value in a page.
-
-    Attributes
-    ----------
-    data : dict
-        What the page knows of it.
-    places : array
-        Of the elements that it has, in C order.
-    """
-
-    data: dict[str, Any]
-    places: Array
+    kept = [chosen(n, most) for n, most in zip(shape, counts, strict=True)]
+    if batch is not None:
+        kept[batch] = sorted({*kept[batch], *(row for row in rows if row < shape[batch])})
+    return kept
 
 
 class Values:
@@ -148,8 +148,17 @@ class Values:
             self.block += raw
         return found
 
-    def add(self, record: Record, axes: list[list[int]] | None) -> int:
-        """Take a value in; return its number."""
+    def add(self, record: Record, axes: list[list[int]] | None, batch: int | None) -> int:
+        """Take a value in; return its number.
+
+        Parameters
+        ----------
+        record : Record
+        axes : list of list of int, or None
+            What is kept of it, as `axes_kept` says.
+        batch : int or None
+            The axis along which samples lie.
+        """
         if not record.kept:
             axes = _axes_of_preview(record.shape)
         array = record.value if record.kept else record.preview
@@ -161,10 +170,13 @@ class Values:
                 "data": self.store(part),
                 "shape": list(record.shape),
                 "axes": axes,
-                "range": [_finite(stats.min), _finite(stats.max)],
-                "stats": [number(each) for each in stats[:4]],
+                "stats": [_finite(each) for each in stats[:4]],
                 "counts": list(stats[4:8]),
             }
+            if record.kept and array.size > 1:
+                told["peak"] = _peak(array)
+                if batch is not None and array.ndim > 1 and array.shape[batch] > 1:
+                    told["row"] = _largest_row(array, batch)
             if axes is not None:
                 told["bins"] = _bins(array, stats.min, stats.max)
             self._known[key] = len(self.told)
@@ -182,6 +194,30 @@ class Values:
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+def _peak(array: Array) -> int:
+    """Return the place of the finite number that is farthest from 0, -1 if there is none."""
+    sizes = _sizes(array)
+    return int(sizes.argmax()) if sizes.max() >= 0 else -1
+
+
+def _largest_row(array: Array, batch: int) -> list[Any] | None:
+    """Return which row has the largest norm, and that, of finite numbers; None if it is not one alone."""
+    sizes = np.moveaxis(np.maximum(_sizes(array), 0), batch, 0).reshape(array.shape[batch], -1)
+    most = sizes.max()
+    if not most:
+        return None
+    norms = np.sqrt(np.sum((sizes / most) ** 2, axis=1))
+    row = int(norms.argmax())
+    norm = float(norms[row]) * float(most)  # may be beyond what a float holds
+    return [row, _finite(norm)] if np.count_nonzero(norms == norms[row]) == 1 else None
+
+
+def _sizes(array: Array) -> Array:
+    """Return how far each number is from 0; -1 of what is not finite."""
+    wide = np.abs(array.astype(np.float64))
+    return np.where(np.isfinite(wide), wide, -1.0)
 
 
 def _bins(array: Array, low: float, high: float) -> list[int]:

@@ -12,30 +12,44 @@ from functools import cache, cached_property
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import GraphnnError
 from ...execute.interpreter import evaluate, prepare
 from ...graph import Array, Constant, Node, Op, Parameter, Placeholder
-from ...inspector.compare import Comparison, compare
+from ...inspector.compare import compare
 from ...inspector.health import check_health
 from ...inspector.trace import Beside, Film, Trace
 from ...show import Shown, show_as
-from ..fold import Detail, picture
+from ..fold import Detail, Picture, picture
 from ..plain import plain_svg
+from ..repeats import repeated
 from ..text import by_times, counted, in_bytes, number, visible
-from .keeping import ROOM, ROOM_A_NODE, Values, axes_kept, tier_for
+from .keeping import ROOM, ROOM_A_NODE, Values, axes_kept, chosen, tier_for
 from .reading import Reader, Rule
 
+if TYPE_CHECKING:
+    from ...inspector.differences import Comparison
+
 _PHASES = ("forward", "backward", "update")
+_SCRIPT = ("data", "words", "heatmap", "operation", "diagram", "overlays", "timeline", "page")
 MOST_BOXES = 3500
-"""What is more is drawn folded only."""
-_MOST_FOLDED = 5000
+"""A picture of more boxes than that is too slow to be looked at."""
+_VIEWS: list[tuple[str, Detail, bool]] = [
+    ("operations", "op", False),
+    ("layers", "layer", False),
+    ("repeats as one", "layer", True),
+    ("outer scopes", 0, True),
+]
+_FEW_BOXES = 60  # fewer need not be folded further
+_MOST_OPENED = 40  # layers, each of which can be opened in the picture of the others
 _MOST_FINDINGS = 200
+_MOST_ROWS = 8  # samples that are kept since something was found in them
+_OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
 _FRAME = "width:100%;height:760px;border:1px solid #80868b;border-radius:4px"
-_GRID, _MOST_CLASSES = 24, 12
+_GRID, _MOST_CLASSES, _MOST_POINTS = 32, 12, 600
 
 
 class Page(Shown):
@@ -66,7 +80,7 @@ class Page(Shown):
                 "title": html.escape(f"{visible(self.title)} — replay"),
                 "policy": _policy(),
                 "style": _part("style.css"),
-                "script": _part("script.js"),
+                "script": _script(),
                 "data": base64.b64encode(packed).decode(),
             },
         )
@@ -106,11 +120,15 @@ def _part(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
+def _script() -> str:
+    return "\n".join(['"use strict";\n', *(_part(f"script/{name}.js") for name in _SCRIPT)])
+
+
 def _policy() -> str:
     """Return the page's policy: nothing is loaded from anywhere, and what runs is the script of this package."""
     script, style = (
-        f"'sha256-{base64.b64encode(sha256(_part(name).encode()).digest()).decode()}'"
-        for name in ("script.js", "style.css")
+        f"'sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}'"
+        for text in (_script(), _part("style.css"))
     )
     return f"default-src 'none'; script-src {script}; style-src {style}; base-uri 'none'; form-action 'none'"
 
@@ -152,6 +170,7 @@ def page_of_pair(pair: Beside) -> Page:
     partner = {node: other for node, other in found.pairs if other is not None}
     names = [f"{letter} ({name})" for letter, name in zip("ab", pair.names, strict=True)]  # as `compare` calls them
     maker = _Maker(pair.a, [pair.a, pair.b], names, partner)
+    maker.data["outputs"] = maker.outputs()
     maker.data["pair"] = _told(found, pair, maker)
     return maker.page("pair")
 
@@ -179,11 +198,11 @@ class _Maker:
             "nodes": self._nodes(),
             "files": [[visible(_short(file)), lines] for file, lines in self._files().items()],
             "dim": self.dim,
-            "outputs": self._outputs(),
-            "views": _views(first),
+            "outputs": self.outputs(),
+            "loss": _differentiated(first),
+            "views": _views(first, self.place_of),
         }
         self.data["runs"] = self._runs()
-        self.data["findings"] = _findings(self)
         self.data["opening"] = _opening(self)
         self.data |= {"rules": self._rule_texts, "values": self.values.told, "arrays": self.values.arrays}
         return Page(first.graph.name, self.data, bytes(self.values.block))
@@ -237,11 +256,11 @@ class _Maker:
 
     def _files(self) -> dict[str, dict[int, str]]:
         return {
-            file: {line: visible(text.expandtabs(4)) for line, text in lines.items()}
+            file: {line: _visible(text.expandtabs(4)) for line, text in lines.items()}
             for file, lines in self.first.sources.items()
         }
 
-    def _outputs(self) -> list[list[Any]]:
+    def outputs(self) -> list[list[Any]]:
         """Return what was asked for, with its names."""
         named: dict[Node, str] = {node: name for name, node in self.first.graph.outputs.items()}
         asked = dict.fromkeys([*named, *self.first.fetches])
@@ -250,56 +269,93 @@ class _Maker:
     # --- the runs ---------------------------------------------------------------------------------------------
 
     def _runs(self) -> list[dict[str, Any]]:
+        findings = [self._findings(trace, i) for i, trace in enumerate(self.traces)]
+        self.rows = self._rows_of(findings)
         matched = [[self._record(trace, node, i) for node in self.first.order] for i, trace in enumerate(self.traces)]
-        sizes = {}
-        for records in matched:
-            for record in records:
-                if record is not None:
-                    kept = record.value if record.kept else record.preview
-                    sizes[id(kept)] = (kept.size, kept.itemsize)
-        room = max(ROOM, ROOM_A_NODE * len(self.first.order))
-        self.tier = tier_for(list(sizes.values()), room)
+        distinct = {id(record._kept): record for records in matched for record in records if record is not None}
+        sizes = [(record.shape, self._batch(record), record.dtype.itemsize) for record in distinct.values()]
+        self.tier = tier_for(sizes, max(ROOM, ROOM_A_NODE * len(self.first.order)))
         return [
-            self._run(i, trace, records) for i, (trace, records) in enumerate(zip(self.traces, matched, strict=True))
+            self._run(i, trace, records) | {"findings": found}
+            for i, (trace, records, found) in enumerate(zip(self.traces, matched, findings, strict=True))
         ]
 
+    def _rows_of(self, findings: Sequence[Sequence[Mapping[str, Any]]]) -> list[int]:
+        """Return the samples that the first findings of each run are of."""
+        rows = dict.fromkeys(finding["row"] for found in findings for finding in found[:_MOST_ROWS])
+        return [row for row in rows if row >= 0][:_MOST_ROWS]
+
+    def _own(self, node: Node, i: int) -> Node | None:
+        """Return what a node of the first run is in another one."""
+        return node if not i or self.partner is None else self.partner.get(node)
+
     def _record(self, trace: Trace, node: Node, i: int) -> Any:
-        if i and self.partner is not None:
-            other = self.partner.get(node)
-            return trace[other] if other is not None else None
-        place = self.place_of[node]
+        own = self._own(node, i)
+        place = len(trace) if own is None else trace._places[own]
         return trace.records[place] if place < len(trace) else None
 
     def _run(self, i: int, trace: Trace, records: Sequence[Any]) -> dict[str, Any]:
-        values = [-1 if record is None else self.values.add(record, self._axes(record)) for record in records]
+        values = [-1 if record is None else self._value(record) for record in records]
         rules = [self._rules_of(trace, record, value) for record, value in zip(records, values, strict=True)]
         failed = trace.order[trace.stopped] if trace.stopped is not None else None
+        stopped = next((place for node, place in self.place_of.items() if self._own(node, i) is failed), -1)
         return {
-            "label": visible(self.labels[i]),
+            "label": _visible(self.labels[i]),
             "values": values,
             "rules": rules,
             "times": [0 if record is None else round(record.time * 1e9) for record in records],
-            "stopped": self.place_of.get(failed, -1) if failed is not None else -1,
-            "error": visible(trace.error),
+            "stopped": -1 if failed is None else stopped,
+            "error": _visible(trace.error),
             "set": self._set(trace, i),
         }
 
-    def _axes(self, record: Any) -> list[list[int]] | None:
-        node = record.node
-        batch = node.shape.index(self.dim) if self.dim is not None and self.dim in node.shape else None
-        return axes_kept(record.shape, batch, self.tier)
+    def _value(self, record: Any) -> int:
+        batch = self._batch(record)
+        return self.values.add(record, axes_kept(record.shape, batch, self.tier, self.rows), batch)
+
+    def _batch(self, record: Any) -> int | None:
+        """Return the axis of a value along which samples lie."""
+        shape = record.node.shape
+        return shape.index(self.dim) if self.dim is not None and self.dim in shape else None
 
     def _set(self, trace: Trace, i: int) -> dict[str, Any]:
         """Return what was set by hand in a run: nodes with a value not their own, or with other settings."""
         found: dict[str, Any] = {}
         prepared = trace.prepared
         for place, node in enumerate(self.first.order):
-            own = node if not i or self.partner is None else self.partner.get(node, node)
+            own = self._own(node, i)
+            if own is None:
+                continue
             if own.inputs and own in prepared.given:
                 found[str(place)] = {"given": visible(f"set in {self.labels[i] or 'this run'}")}
             elif own in prepared.altered:
                 op = prepared.altered[own]
                 found[str(place)] = {"settings": _settings(op, prepared.sizes)}
+        return found
+
+    def _findings(self, trace: Trace, i: int) -> list[dict[str, Any]]:
+        """Return what the health check finds in a run."""
+        try:
+            health = check_health(trace)
+        except GraphnnError:
+            return []  # an operation that is not defined here: it can be looked at, and not computed
+        place_of = {self._own(node, i): place for node, place in self.place_of.items()}
+        found = []
+        for finding in list(health)[:_MOST_FINDINGS]:
+            node, index = finding.node, finding.index
+            if node not in place_of:
+                continue
+            sampled = index is not None and self.dim in node.shape
+            found.append(
+                {
+                    "place": place_of[node],
+                    "cell": -1 if index is None else int(np.ravel_multi_index(index, trace.prepared.shape_of(node))),
+                    "row": index[node.shape.index(self.dim)] if index is not None and sampled else -1,
+                    "severity": finding.severity,
+                    "code": finding.code,
+                    "says": visible(finding.sentence),
+                }
+            )
         return found
 
     def _rules_of(self, trace: Trace, record: Any, value: int) -> int:
@@ -318,6 +374,10 @@ class _Maker:
             self._rules[text] = len(self._rule_texts)
             self._rule_texts.append(rules)
         return self._rules[text]
+
+
+def _visible(text: str) -> str:
+    return visible(text) if text else ""
 
 
 def _settings(op: Op, sizes: Mapping[str, int]) -> dict[str, str]:
@@ -353,98 +413,116 @@ def _gradients(trace: Trace) -> dict[Node, Node]:
     return found
 
 
+def _differentiated(trace: Trace) -> str:
+    """Return the name of what is differentiated in this run; "" if there is none, or several."""
+    order, names = set(trace.order), {node: name for name, node in trace.graph.outputs.items()}
+    found = {
+        node
+        for memory in trace.graph.caches.get("grad", {}).values()
+        for node, cotangent in memory.given.items()
+        if cotangent in order
+    }
+    return visible(names.get(node := found.pop(), node.name)) if len(found) == 1 else ""
+
+
 # --- the picture --------------------------------------------------------------------------------------------------
 
 
-def _views(trace: Trace) -> list[dict[str, Any]]:
-    """Return the picture, with the layers folded and with every operation, as far as it is quickly shown."""
-    place_of = {node: place for place, node in enumerate(trace.order)}
+def _views(trace: Trace, place_of: Mapping[Node, int]) -> list[dict[str, Any]]:
+    """Return pictures of the graph, each with fewer boxes than the one before; then those of one open layer."""
     views: list[dict[str, Any]] = []
-    details: list[tuple[str, Detail]] = [("operations", "op"), ("layers", "layer")]
-    for label, detail in details:
+    fewest = MOST_BOXES + 1
+    layers: Picture | None = None
+    for label, detail, repeats in _VIEWS:
+        if fewest <= _FEW_BOXES and layers is not None:
+            break
         seen = picture(trace.fetches, detail)
-        if len(seen.boxes) > (MOST_BOXES if detail == "op" else _MOST_FOLDED):
-            continue
-        if views and len(seen.boxes) == len(views[-1]["boxes"]):
-            continue  # nothing is folded
-        boxes = [[place_of[node] for node in box.nodes] for box in seen.boxes]
-        svg = plain_svg(seen, None, sideways=False)
-        titles = [visible(box.scope.path if box.scope is not None else box.node.name) for box in seen.boxes]
-        views.append({"label": label, "boxes": boxes, "titles": titles, "svg": svg[svg.index("<svg") :]})
-    return views[::-1]
+        seen = repeated(seen) if repeats else seen
+        if len(seen.boxes) < fewest:
+            fewest = len(seen.boxes)
+            views.append(_view(label, seen, place_of))
+            layers = seen if label == "layers" else layers
+    if layers is None:
+        return views
+    folded = [box.scope.path for box in layers.boxes if box.scope is not None]
+    if len(folded) <= _MOST_OPENED:
+        for path in folded:
+            opened = picture(trace.fetches, {"": "layer", path: "op"})
+            views.append(_view("", opened, place_of) | {"opens": visible(path)})
+    return views
+
+
+def _view(label: str, seen: Picture, place_of: Mapping[Node, int]) -> dict[str, Any]:
+    svg = plain_svg(seen)
+    return {
+        "label": label,
+        "boxes": [[place_of[node] for node in box.nodes] for box in seen.boxes],
+        "titles": [visible(box.scope.path if box.scope is not None else box.node.name) for box in seen.boxes],
+        "frames": [visible(scope.path) for scope in seen.open_scopes()],
+        "svg": svg[svg.index("<svg") :],
+    }
 
 
 # --- findings, and what it opens on -------------------------------------------------------------------------------
 
 
-def _findings(maker: _Maker) -> list[dict[str, Any]]:
-    """Return what the health check finds in the first run."""
-    try:
-        health = check_health(maker.first)
-    except GraphnnError:
-        return []  # an operation that is not defined here: it can be looked at, and not computed
-    found = []
-    for finding in list(health)[:_MOST_FINDINGS]:
-        shape = maker.first.prepared.shape_of(finding.node)
-        place = int(np.ravel_multi_index(finding.index, shape)) if finding.index else 0
-        found.append(
-            {
-                "place": maker.place_of[finding.node],
-                "cell": place if finding.index is not None else -1,
-                "severity": finding.severity,
-                "code": finding.code,
-                "says": visible(finding.sentence),
-            }
-        )
-    return found
-
-
 def _opening(maker: _Maker) -> dict[str, Any]:
     """Return where the page opens, and what it says."""
-    trace, findings, pair = maker.first, maker.data["findings"], maker.data.get("pair")
-    if pair is not None and pair["first"] >= 0:
-        return {"place": pair["first"], "cell": pair["cell"], "says": pair["says"]}
-    if findings:
-        first = findings[0]
-        name = visible(trace.order[first["place"]].name)
-        return {"place": first["place"], "cell": first["cell"], "says": f"{name}: {first['says']}"}
+    trace, runs, pair = maker.first, maker.data["runs"], maker.data.get("pair")
+    if pair is not None:
+        if pair["first"] >= 0:
+            return {"run": 0, "place": pair["first"], "cell": pair["cell"], "says": pair["says"]}
+        return _of_outputs(maker) | {"says": pair["says"]}
+    for i, run in enumerate(runs):
+        if run["findings"]:
+            first = run["findings"][0]
+            where = f"At {run['label']}: " if maker.data["kind"] == "film" else ""
+            return {"run": i, "place": first["place"], "cell": first["cell"], "says": f"{where}{first['says']}"}
+    if trace.error:
+        place = max(runs[0]["stopped"], 0)
+        return {"run": 0, "place": place, "cell": -1, "says": visible(trace.error.partition("\n")[0])}
+    return _of_outputs(maker)
+
+
+def _of_outputs(maker: _Maker) -> dict[str, Any]:
+    """Return the output that is looked at first, a number if there is one, and what there is to say of it."""
+    trace = maker.first
     outputs = [(name, place) for name, place in maker.data["outputs"] if 0 <= place < len(trace)]
     if not outputs:
-        said = visible(trace.error.partition("\n")[0]) or f"{counted(len(trace), 'node')} ran."
-        return {"place": max(len(trace) - 1, 0), "cell": -1, "says": said}
-    scalars = [each for each in outputs if trace.records[each[1]].shape == ()]
-    name, place = (scalars or outputs)[0]
-    record = trace.records[place]
+        return {"run": 0, "place": max(len(trace) - 1, 0), "cell": -1, "says": f"{counted(len(trace), 'node')} ran."}
+    numbers = [each for each in outputs if trace.records[each[1]].shape == ()]
+    name, place = (numbers or outputs)[0]
+    record, last = trace.records[place], maker.traces[-1]
+    stats = record.stats
     if record.shape or not record.kept:
-        stats = record.stats
         spread = f"from {number(stats.min)} to {number(stats.max)}" if math.isfinite(stats.min) else "no finite number"
-        said = f"{name} is {by_times(record.shape)}, {spread}."
+        says = f"{name} is {by_times(record.shape)}, {spread}."
+    elif maker.data["kind"] == "film" and len(maker.traces) > 1:
+        first, end = maker.labels[0], maker.labels[-1]
+        says = f"{name} = {number(record.value.item())} at {first}, {number(last[record.node].value.item())} at {end}."
     else:
-        said = _guessing(trace, record.node) or f"{number(record.value.item())}."
-        said = f"{name} = {said}"
-    if pair is not None:
-        said = f"{pair['says']} {said}"
-    return {"place": place, "cell": -1, "says": said}
+        says = f"{name} = {_beside_guessing(trace, record.node) or number(record.value.item())}."
+    return {"run": 0, "place": place, "cell": -1, "says": says}
 
 
-def _guessing(trace: Trace, loss: Node) -> str:
-    """Return that a network is guessing, if its loss is that of one that gives every class the same chance."""
-    value = float(trace[loss].value)
-    scope = trace.graph.scopes.get(loss.scope)
-    if scope is None or "crossentropy" not in scope.kind or not math.isfinite(value):
+def _beside_guessing(trace: Trace, loss: Node) -> str:
+    """Return a loss beside that of a network which guesses, if it is a mean cross-entropy of some classes."""
+    value, scope = float(trace[loss].value), trace.graph.scopes.get(loss.scope)
+    if scope is None or scope.kind not in _OF_CLASSES or loss.op.name != "mean" or not math.isfinite(value):
         return ""
     inside = [node for node in trace.order if node.scope == loss.scope and node.phase == "forward"]
     read = [operand for node in inside for operand in node.inputs if operand not in inside and operand.ndim > 1]
-    given = next((trace[operand] for operand in read if isinstance(operand.op, Op) and trace[operand].kept), None)
+    given = next((trace[operand] for operand in read if operand.inputs and trace[operand].kept), None)
     if given is None or given.dtype.kind != "f" or given.shape[-1] < 2 or not given.value.size:
         return ""
     classes = given.shape[-1]
+    guess = math.log(classes)
     # Chances or logits: those of a network that guesses are alike in every row.
     apart = np.ptp(given.value, axis=-1).max()
-    alike = apart <= 0.1 / classes if "softmax" not in scope.kind else apart <= 0.1
-    if alike and abs(value - math.log(classes)) <= 0.01 * math.log(classes):
-        return f"{value:.5g} ≈ ln {classes}: the network is guessing."
-    return ""
+    alike = apart <= (0.1 if scope.kind == "softmax_crossentropy" else 0.1 / classes)
+    if alike and abs(value - guess) <= 0.01 * guess:
+        return f"{value:.5g} ≈ ln {classes}: the network is guessing"
+    return f"{number(value)}; that of guessing among {classes} classes is ln {classes} = {number(guess)}"
 
 
 # --- two runs -----------------------------------------------------------------------------------------------------
@@ -453,26 +531,40 @@ def _guessing(trace: Trace, loss: Node) -> str:
 def _told(found: Comparison, pair: Beside, maker: _Maker) -> dict[str, Any]:
     """Return where two runs part, and what was not recomputed."""
     first = found.first
-    differing = {difference.node for difference in found.differences}
+    a, b = pair.names
     told: dict[str, Any] = {
         "first": -1,
         "cell": -1,
-        "says": f"{pair.names[0]} and {pair.names[1]} are equal.",
-        "differing": sorted(maker.place_of[node] for node in differing),
+        "differences": [[maker.place_of[each.node], _or_none(each.absolute)] for each in found.differences],
         "recomputed": None,
     }
-    if pair.recomputed is not None:
-        told["recomputed"] = sorted(maker.place_of[node] for node in pair.recomputed)
+    says = [f"{a} and {b} are equal."]
     if first is not None:
         told["first"] = maker.place_of[first.node]
         if first.element:
             told["cell"] = int(np.ravel_multi_index(first.element, pair.a[first.node].shape))
-        told["says"] = f"They part at {first.node.name}: {first.cause}."
+        says = [f"{a} and {b} part at {first.node.name}: {first.cause}."]
     if pair.recomputed is not None:
+        told["recomputed"] = sorted(maker.place_of[node] for node in pair.recomputed)
         operations = sum(forward is not None for forward in pair.a.prepared.binding.forwards)
-        told["says"] += f" {len(pair.recomputed)} of {operations} recomputed."
-    told["says"] = visible(told["says"])
+        says.append(f"{len(pair.recomputed)} of {operations} operations recomputed.")
+    said = next(filter(None, (_both(name, place, pair, maker) for name, place in maker.data["outputs"])), "")
+    told["says"] = visible(" ".join([*says, said])).rstrip()
     return told
+
+
+def _both(name: str, place: int, pair: Beside, maker: _Maker) -> str:
+    """Return what an output is in both runs, if it is a number."""
+    node = maker.first.order[place]
+    other = maker.partner.get(node) if maker.partner is not None else None
+    if node.shape or other is None or node not in pair.a or other not in pair.b:
+        return ""
+    one, two = (number(trace[each].value.item()) for trace, each in ((pair.a, node), (pair.b, other)))
+    return f"{name}: {one}, then {two}." if one != two else f"{name} is {one} in both."
+
+
+def _or_none(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 # --- the boundary between classes ---------------------------------------------------------------------------------
@@ -502,8 +594,18 @@ def _boundary(traces: Sequence[Trace]) -> dict[str, Any] | None:
         "ends": [float(end) for pair in zip(low - margin, high + margin, strict=True) for end in pair],
         "grid": _GRID,
         "classes": pictures,
-        "points": [[round(float(a), 4), round(float(b), 4)] for a, b in points[:400]],
+        "points": [[round(float(a), 4), round(float(b), 4)] for a, b in points[chosen(len(points), _MOST_POINTS)]],
+        "labels": _labels(first, x),
     }
+
+
+def _labels(trace: Trace, x: Node) -> list[int] | None:
+    """Return the class of each point, if one integer a sample is fed."""
+    fed = [n for n in trace.prepared.program.placeholders if n.dtype.kind in "iu" and n.shape == x.shape[:1]]
+    if len(fed) != 1:
+        return None
+    labels: list[int] = trace[fed[0]].value.tolist()
+    return [labels[i] for i in chosen(len(labels), _MOST_POINTS)]
 
 
 def _classifier(trace: Trace) -> tuple[Node, Node] | None:

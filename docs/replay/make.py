@@ -1,0 +1,80 @@
+"""Make the replay pages of the documentation.
+
+python docs/replay/make.py
+
+A page is written anew only if something else in it has changed than how long the operations took.
+"""
+
+import base64
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import graphnn as gn
+from graphnn import demo, nn
+from graphnn.view.replay import Page
+
+HERE = Path(__file__).parent
+
+
+def pages() -> dict[str, Page]:
+    """Return each page, by its name."""
+    fetches, feed = demo.build()
+    return {
+        "spiral": demo.step_of(fetches["loss"], feed).to_html(),
+        "nan": hidden_nan().to_html(),
+        "training": training().to_html(),
+    }
+
+
+def hidden_nan() -> gn.Trace:
+    """Record a loss that is right, and a gradient that is not."""
+    g = gn.Graph("hidden NaN")
+    x = g.placeholder("x", shape=("batch",))
+    w = g.parameter("w", 1.0)
+    logs = gn.where(x > 0, gn.log(x * w), 0.0)  # the log of 0 is left out here, and comes back in the gradient
+    g.outputs["loss"] = loss = gn.sum(logs)
+    return gn.trace([loss, gn.grad(loss, w)], {x: [4.0, 2.0, 0.0, 1.0]})
+
+
+def training() -> gn.Film:
+    """Record every 25th step of a training run."""
+    g = gn.Graph("spiral, in training")
+    x = g.placeholder("x", shape=("batch", 2))
+    labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    network = nn.Sequential(nn.Dense(8, rng=np.random.default_rng(0)), nn.Tanh(), nn.Dense(3))
+    g.outputs["loss"] = loss = nn.softmax_crossentropy(network(x), labels)
+    step = gn.compile(loss, updates=nn.Adam(0.05).updates(loss))
+    X, y = gn.datasets.spiral(16, classes=3, seed=0)
+    with gn.recording(step, every=25) as film:
+        for _ in range(201):
+            step({x: X, labels: y})
+    return film
+
+
+def told(file: str) -> dict[str, Any]:
+    """Return what a page knows of its run, but for the times; and the page around it."""
+    packed = re.search(r'(<script type="text/plain" id="data">)([^<]*)', file)
+    assert packed is not None, "it is no replay page"
+    block = zlib.decompress(base64.b64decode(packed[2]))
+    end = 8 + int.from_bytes(block[:8], "little")
+    data = json.loads(block[8:end])
+    for run in data["runs"]:
+        del run["times"]
+    return {"around": file.replace(packed[2], ""), "data": data, "block": block[end:]}
+
+
+def main() -> None:
+    """Write the pages."""
+    for name, page in pages().items():
+        path = HERE / f"{name}.html"
+        if not path.exists() or told(path.read_text(encoding="utf-8")) != told(page.html):
+            page.save(path)
+
+
+if __name__ == "__main__":
+    main()

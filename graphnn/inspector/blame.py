@@ -1,0 +1,194 @@
+"""Whom a bad value goes back to: why an operand has it, and which forward node a gradient's comes of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..graph import Node, Parameter, Placeholder
+from ..ops.elementwise import Elementwise
+from .evaluation import Evaluation, cells_of
+from .findings import Culprit, Element, Finding, at_line, names_of, said
+from .hazards import FADING, GIVEN, UNDERFLOWS
+
+if TYPE_CHECKING:
+    from .why import Index
+
+
+def because(run: Evaluation, path: Sequence[Element]) -> str:
+    """Return why an operand's element has its value."""
+    if not path:
+        return ""
+    first, root = path[0], path[-1]
+    if run.is_given(root.node):
+        kind = {Parameter: "a parameter", Placeholder: "fed"}.get(type(root.node.op), "")
+        if not kind:
+            return "" if len(path) == 1 else f"{said(first.value)} because {root}"
+        return f"{root}, {kind}" if len(path) == 1 else f"{said(first.value)} because {root}, {kind}"
+    place = run.places[root.node]
+    read = run.read_elements(place, root.index)
+    of = ", ".join(dict.fromkeys(str(each) for each in read if not isinstance(each.value, bool)))
+    if not read and not (root.value and math.isfinite(root.value)):
+        # Of one operand's many: those that add up to 0, or that hold what is bad.
+        several = run.why(place, root.index).reads
+        of = ", ".join(f"{each.node.name}[{each.place}] = {each.said}" for each in several if len(several) == 1)
+    if not of:
+        return f"{root}{at_line(root.node)}" if len(path) > 1 else ""
+    lost = root.value == 0 and root.node.op.name in UNDERFLOWS and all(math.isfinite(each.value) for each in read)
+    if lost and (root.node.op.name in FADING or all(each.value != 0 for each in read)):
+        return f"0 because {of} in {root.node.name}{at_line(root.node)}, an underflow"
+    return f"{said(first.value)} because {of} in {root.node.name}{at_line(root.node)}"
+
+
+def chain_of(run: Evaluation, paths: Sequence[tuple[Element, ...]]) -> tuple[Element, ...]:
+    """Return the way to the worst operand, and what that was made of."""
+    told = max(paths, key=lambda path: (bool(path) and not math.isfinite(path[0].value), len(path)), default=())
+    if not told or run.is_given(told[-1].node):
+        return told
+    return (*told, *run.read_elements(run.places[told[-1].node], told[-1].index))
+
+
+def culprit_of(run: Evaluation, place: int, index: Index, paths: Sequence[tuple[Element, ...]]) -> Culprit:
+    """Return the forward node that a gradient's bad value goes back to."""
+    node = run.order[place]
+    for path in paths:
+        if path and not math.isfinite(path[0].value):
+            root: Element = path[-1]
+            made = [each for each in path if each.node.phase == "backward"]
+            if not run.is_given(root.node):
+                if root.node.phase == "forward":
+                    return Culprit(root.node, root.index, run.read_elements(run.places[root.node], root.index))
+            elif made:  # what is given is not to blame, but what brought it in
+                root = made[-1]
+            if root.node.phase == "backward" and root.node.twin is not None:
+                node, index = root.node, root.index
+            break
+    assert node.twin is not None, "only what a derivative made is asked"
+    found = _at_twin(run, run.prepared.shape_of(node), index, node.twin)
+    own = [] if found.index is None or found.node not in run.places else [found.index]
+    bad = [run.element(run.places[found.node], i) for i in own]
+    for each in (*bad, *found.operands):
+        if not math.isfinite(each.value):
+            # Bad in the forward pass already: it is to blame where it arose there.
+            first = run.path(run.places[each.node], each.index)[-1]
+            if not run.is_given(first.node):
+                return Culprit(first.node, first.index, run.read_elements(run.places[first.node], first.index))
+    return found
+
+
+def _at_twin(run: Evaluation, shape: Index, index: Index, twin: Node) -> Culprit:
+    """Return the element of a forward node that an element of its gradient, of this shape, belongs to."""
+    inputs = [run.places.get(operand) for operand in twin.inputs]
+    there = [i for i in inputs if i is not None]
+    own = run.prepared.shape_of(twin)
+    alike = tuple(run.element(i, index) for i in dict.fromkeys(there) if run.values[i].shape == shape)
+    if isinstance(twin.op, Elementwise) and own == shape:
+        if len(there) < len(inputs):
+            return Culprit(twin, index, alike)
+        operands = [run.values[i] for i in there]
+        entries = twin.op.bound(run.prepared.sizes).reads(index, operands)
+        cells = [None if e is None else cells_of(e, x.shape) for e, x in zip(entries, operands, strict=True)]
+        read = [run.element(i, cell[0]) for i, cell in zip(there, cells, strict=True) if cell]
+        return Culprit(twin, index, tuple(read))
+    if alike:
+        return Culprit(twin, None, alike)
+    if [n for n in own if n != 1] == [n for n in shape if n != 1]:
+        flat = int(np.ravel_multi_index(index, shape)) if shape else 0
+        return Culprit(twin, tuple(map(int, np.unravel_index(flat, own))), ())
+    return Culprit(twin, None, ())
+
+
+def stopper_of(node: Node, paths: Sequence[tuple[Element, ...]]) -> Node | None:
+    """Return the forward node that let no gradient through, so that it is 0 where it meets an inf."""
+    for path in paths:
+        for each in path:
+            twin = each.node.twin
+            if (
+                each.value == 0
+                and each.node.op.name == "where"
+                and each.node.phase == "backward"
+                and twin is not None
+                and twin is not node.twin
+            ):
+                return twin
+    return None
+
+
+def _follows(run: Evaluation, finding: Finding, source: Finding) -> bool:
+    """Return whether a forward finding is mended with an earlier one that it comes of.
+
+    Not where an infinity may be meant, such as that of a mask, and what is done with it is the fault.
+    """
+    if source.code in GIVEN or source.code == "overflow":
+        return True
+    if run.hidden[run.places[source.node]] and run.hidden[run.places[finding.node]]:
+        return True
+    # x * log(x): the infinity comes of the 0 that it is multiplied with.
+    read, its = ({(each.node, each.index) for each in found.operands} for found in (finding, source))
+    return finding.code == "zero-times-inf" and not read.isdisjoint(its)
+
+
+def told_once(run: Evaluation, arising: Sequence[Finding]) -> list[Finding]:
+    """Return the findings without those that only follow from another one.
+
+    A gradient's goes with the forward one that it comes of; but where a `where` hides that one, it is the gradient
+    that is in trouble, and the forward one is told as its cause.
+    """
+    kept: dict[Finding, None] = {}
+    at: dict[Node, Finding] = {}
+    stands_for: dict[Finding, Finding] = {}
+
+    def heir(finding: Finding) -> Finding:
+        while finding in stands_for:
+            finding = stands_for[finding]
+        return finding
+
+    alike: dict[Any, list[Finding]] = {}
+    for finding in arising:
+        if finding.operands:
+            read = tuple([(each.node, each.index) for each in finding.operands])
+            kind = finding.code, finding.severity, finding.hidden_by, finding.node.phase, finding.node.op
+            twins = alike.setdefault((*kind, read), [])
+            twins.append(finding)
+            if len(twins) > 1:
+                at[finding.node] = twins[0]
+                continue
+        nodes = [each.node for each in finding.chain]
+        if finding.culprit is not None:
+            nodes.append(finding.culprit.node)
+        sources = [at[node] for node in nodes if node in at]
+        at.setdefault(finding.node, finding)
+        kept[finding] = None
+        if not sources:
+            continue
+        source = sources[-1]
+        root = heir(source)
+        phase, given = finding.node.phase, source.code in GIVEN
+        if phase == "forward" and not _follows(run, finding, source):
+            continue
+        takes_over = root is source and not given and phase == "backward"
+        if source.node.phase == "forward":
+            place = run.places[source.node]
+            takes_over &= run.hidden[place] or (finding.hidden_by is not None and not run.seen[place])
+        else:
+            takes_over &= math.isnan(finding.value or 0) and not math.isnan(source.value or 0)
+        if takes_over:
+            del kept[source]
+            stands_for[source] = finding
+            finding.leads_to += source.leads_to
+            culprit = finding.culprit
+            if culprit is not None and culprit.node is source.node and source.index is not None:
+                finding.culprit = Culprit(source.node, source.index, source.operands, source.code)
+                if not isinstance(source.node.op, Elementwise):
+                    finding.remedy = source.remedy
+        else:
+            del kept[finding]
+            stands_for[finding] = root
+            root.leads_to += (finding,)
+    for first, *others in alike.values():
+        if others:
+            first.cause += f"; the same in {names_of(others)}"
+    return list(kept)

@@ -1,0 +1,358 @@
+"""What a comparison of two runs finds, and how it is told."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..graph.dimensions import shown
+from ..show import Shown
+from ..text import counted, plain, short_name, visible
+
+if TYPE_CHECKING:
+    from ..graph import Node
+    from .why import Read
+
+_MOST_NAMES, _LONGEST = 8, 60
+_MOST_ULPS = 10_000  # that say more than a relative difference
+_LEAST_LOST = 0.05  # digits that are told
+_WIDTH = 80
+
+
+class Counts(NamedTuple):
+    """How many nodes.
+
+    Attributes
+    ----------
+    equal : int
+        With values that are equal to the bit; NaN equals NaN.
+    within : int
+        With values that differ, and no more than the tolerance.
+    differing : int
+    only_a, only_b : int
+        Without a counterpart, or run in one of the two only.
+    """
+
+    equal: int
+    within: int
+    differing: int
+    only_a: int
+    only_b: int
+
+
+class Digits(NamedTuple):
+    """How exact a node's value is, in decimal digits.
+
+    Attributes
+    ----------
+    left : float
+        −log10 of the largest error over the largest number of the more exact value; no more than the dtype has (7.2
+        of float32, 16 of float64).
+    lost : float
+        How many fewer than the worst of its operands has: those that go at this node.
+    """
+
+    left: float
+    lost: float
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """A node at which two runs differ.
+
+    Attributes
+    ----------
+    node : Node
+        Of the first run.
+    other : Node or None
+        Its counterpart; None where the values were given as arrays.
+    index : int
+        The place of `node` in its schedule.
+    element : tuple of int or None
+        Of the element that is farthest outside of the tolerance.
+    a, b : number or None
+        The two values of that element.
+    absolute, relative : float or None
+        The largest difference of two elements, and the largest one relative to the larger of the two.
+    ulps : float or None
+        How many steps of the dtype `a` and `b` are apart; None where that says nothing: of two dtypes or signs, of
+        what is not finite, or of one more than twice the other.
+    outside, size : int
+        How many elements differ by more than the tolerance, of how many.
+    misfit : str
+        What else does not fit: shapes, dtypes.
+    edits : tuple of str
+        How the two nodes differ themselves: operation, attributes, operands, a constant's value.
+    operands_equal : bool or None
+        Whether all operands are equal to the bit, and counterparts of each other; None where that is not known.
+    cause : str
+        Why they differ here, in a sentence.
+    values : pair of array, or None
+        Of the first difference only, as the next: both values; of what a trace did not keep whole, the preview.
+    operands : pair of tuple of array, or None
+        What they were computed from.
+    reads : tuple of str
+        What each operand gave to that element, in words, first of `a`, then of `b`.
+    """
+
+    node: Node
+    other: Node | None
+    index: int
+    element: tuple[int, ...] | None
+    a: Any
+    b: Any
+    absolute: float | None
+    relative: float | None
+    ulps: float | None
+    outside: int
+    size: int
+    misfit: str
+    edits: tuple[str, ...]
+    operands_equal: bool | None
+    cause: str
+    values: tuple[Any, Any] | None = None
+    operands: tuple[tuple[Any, ...], tuple[Any, ...]] | None = None
+    reads: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the node, in the first run."""
+        return self.node.name
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, fit for JSON and without the arrays: NaN and infinities as text."""
+        return {
+            "node": self.name,
+            "other": None if self.other is None else self.other.name,
+            "op": self.node.op.name,
+            "index": self.index,
+            "element": self.element,
+            "a": None if self.a is None else plain(self.a.item()),
+            "b": None if self.b is None else plain(self.b.item()),
+            "absolute": plain(self.absolute),
+            "relative": plain(self.relative),
+            "ulps": self.ulps,
+            "outside": self.outside,
+            "size": self.size,
+            "misfit": self.misfit,
+            "edits": list(self.edits),
+            "operands_equal": self.operands_equal,
+            "cause": self.cause,
+            "origin": str(self.node.origin),
+        }
+
+    def __repr__(self) -> str:
+        return f'<Difference at "{self.name}": {self.cause}>'
+
+
+class Comparison(Shown):
+    """What `compare` found; true if the runs are equal within the tolerance.
+
+    Attributes
+    ----------
+    a, b : str
+        What the two runs are called.
+    graph : str or None
+        The name of their graph; None where they are of two that have different names.
+    counts : Counts
+    differences : list of Difference
+        In the order of the first schedule.
+    digits : dict of str to Digits
+        By the name of the first run's node, where it is a float of one dtype beside one of another: how exact the
+        narrower is; and of what is computed from such.
+    pairs : list of (Node, Node or None)
+        The nodes whose values were compared.
+    only_a, only_b : list of Node
+        Those without a counterpart, or whose counterpart was not run, where a run was stopped.
+    stopped : pair of Node or None
+        Where each run was stopped, if it is a trace of one that was.
+    """
+
+    def __init__(
+        self,
+        a: str,
+        b: str,
+        graph: str | None,
+        counts: Counts,
+        differences: list[Difference],
+        digits: dict[str, Digits],
+        pairs: list[tuple[Node, Node | None]],
+        only_a: list[Node],
+        only_b: list[Node],
+        stopped: tuple[Node | None, Node | None] = (None, None),
+    ) -> None:
+        self.a = a
+        self.b = b
+        self.graph = graph
+        self.counts = counts
+        self.differences = differences
+        self.digits = digits
+        self.pairs = pairs
+        self.only_a = only_a
+        self.only_b = only_b
+        self.stopped = stopped
+
+    @property
+    def equal(self) -> bool:
+        """Whether something was compared, and no value differs by more than the tolerance."""
+        return bool(self.pairs) and not self.differences
+
+    def __bool__(self) -> bool:
+        return self.equal
+
+    @property
+    def first(self) -> Difference | None:
+        """The first difference, by the order of the schedule."""
+        return self.differences[0] if self.differences else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, fit for JSON."""
+        return {
+            "graph": self.graph,
+            "a": self.a,
+            "b": self.b,
+            "equal": self.equal,
+            "counts": self.counts._asdict(),
+            "first": None if self.first is None else self.first.to_dict(),
+            "differences": [difference.to_dict() for difference in self.differences],
+            "digits": {name: digits._asdict() for name, digits in self.digits.items()},
+            "only_a": [node.name for node in self.only_a],
+            "only_b": [node.name for node in self.only_b],
+            "stopped": [None if node is None else node.name for node in self.stopped],
+        }
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {visible(_verdict(self))}>"
+
+    def __str__(self) -> str:
+        lines = [short_name(line, 4 * _WIDTH) if line else "" for line in _text(self)]
+        return "\n".join(
+            part for line in lines for part in textwrap.wrap(line, _WIDTH, subsequent_indent="    ") or [""]
+        )
+
+
+# --- as text --------------------------------------------------------------------------------------------------
+
+
+def _verdict(found: Comparison) -> str:
+    """Return in a sentence whether the runs are equal."""
+    subject = f'"{found.graph}": ' if found.graph is not None else ""
+    both = f"{subject}{found.a} and {found.b}"
+    if found.first is not None:
+        return f"{both} part at {quoted(found.first.node)}"
+    if not found.pairs:
+        return f"{both} have no node in common"
+    if not found.counts.within:
+        return f"{both} are equal" if found.digits else f"{both} are equal to the bit"
+    worst = min(found.digits, key=lambda name: found.digits[name].left, default="")
+    most = max((digits.left for digits in found.digits.values()), default=0.0)
+    if worst and found.digits[worst].left < most / 2:
+        left = f"only {found.digits[worst].left:.1f}" if found.digits[worst].left >= _LEAST_LOST else "no"
+        return f'{both} agree within the tolerance, though "{worst}" has {left} digits left'
+    return f"{both} agree within the tolerance"
+
+
+def _text(found: Comparison) -> Iterator[str]:
+    first, counts = found.first, found.counts
+    yield _verdict(found)
+    compared = counts.equal + counts.within + counts.differing
+    kinds = ((counts.equal, "equal"), (counts.within, "within the tolerance"), (counts.differing, "differing"))
+    told = ", ".join(f"{count:,} {kind}" for count, kind in kinds if count)
+    results = len(found.differences) - counts.differing
+    otherwise = f"; and {counted(results, 'result')} made otherwise, differing" if results else ""
+    yield f"{counted(compared, 'node')} compared{': ' * bool(told)}{told}{otherwise}"
+    ends = {found.a: found.stopped[0], found.b: found.stopped[1]}
+    if found.stopped[0] is found.stopped[1]:
+        ends = {"each": found.stopped[0]}
+    yield from (f"{name} was stopped at {quoted(node)}" for name, node in ends.items() if node is not None)
+    if first is not None:
+        yield ""
+        yield from _first(found, first)
+    only = "only" if all(node is None for node in found.stopped) else "only run"
+    for title, names in (
+        ("differing after it", [quoted(difference.node) for difference in found.differences[1:]]),
+        (f"{only} in {found.a}", [*map(quoted, found.only_a)]),
+        (f"{only} in {found.b}", [*map(quoted, found.only_b)]),
+    ):
+        if names:
+            more = f", and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+            yield f"{title}: {', '.join(names[:_MOST_NAMES])}{more}"
+    if found.digits:
+        yield ""
+        yield from _lost(found.digits)
+
+
+def _lost(digits: Mapping[str, Digits]) -> Iterator[str]:
+    """Yield a table of the nodes that lose digits."""
+    losing = sorted([item for item in digits.items() if item[1].lost >= _LEAST_LOST], key=lambda item: -item[1].lost)
+    if not losing:
+        yield f"no node loses digits: {min(each.left for each in digits.values()):.1f} or more are left at each"
+        return
+    yield "digits lost  left  at"
+    for name, each in losing[:_MOST_NAMES]:
+        yield f"{each.lost:11.1f} {each.left:5.1f}  {short_name(name, _LONGEST)}"
+    if len(losing) > _MOST_NAMES:
+        yield f"and {counted(len(losing) - _MOST_NAMES, 'node')} more"
+
+
+def _first(found: Comparison, first: Difference) -> Iterator[str]:
+    node, other = first.node, first.other
+    renamed = f" beside {quoted(other)} of {found.b}" if other is not None and other.name != node.name else ""
+    yield f"{quoted(node)} ({node.op.name}, step {first.index}){renamed}, made at {node.origin}"
+    yield f"  {first.cause}"
+    if first.misfit and first.misfit != first.cause:
+        yield f"  {first.misfit}"
+    if first.a is not None:
+        at = f"at [{', '.join(map(str, first.element))}]: " if first.element else ""
+        count = f"; {first.outside:,} of {first.size:,} elements differ" if first.size > 1 else ""
+        yield f"  {at}{first.a!s} against {first.b!s}{count}"
+        numbers = "b" not in first.a.dtype.kind + first.b.dtype.kind
+        if numbers and first.absolute is not None and math.isfinite(first.absolute):
+            steps = "" if first.ulps is None or first.ulps > _MOST_ULPS else f", {first.ulps:.3g} ulps there"
+            yield f"  largest difference {first.absolute:.3g}, relative {first.relative:.3g}{steps}"
+    yield from (f"  {line}" for line in first.reads)
+
+
+NOTHING = "nothing"  # an operand that only one of two nodes has
+
+
+def part_of(value: Any) -> Any:
+    """Return what is known of a value: of what a trace did not keep whole, the preview."""
+    return value if isinstance(value, np.ndarray) or value is None else value.preview
+
+
+def in_short(value: Any) -> str:
+    """Return an operand in short."""
+    if value is None or isinstance(value, str):
+        return value or "not given"
+    part = part_of(value)
+    if part.size == 1:
+        return str(part.item())
+    finite = np.isfinite(part)
+    if not finite.any():
+        return f"{shown(value.shape)} {value.dtype}, no finite number"
+    first = part.flat[int(np.argmax(finite))]
+    low, high = (extreme(part, initial=first, where=finite) for extreme in (np.min, np.max))
+    return f"{shown(value.shape)} {value.dtype}, {float(low):.4g} to {float(high):.4g}"
+
+
+def beside(a: Read, b: Read) -> list[str]:
+    """Return what an operand gave in one run, and what in the other if that differs."""
+    if a.place == b.place and np.array_equal(a.values, b.values, equal_nan=True):
+        return [a.said or "not read"]
+    told = [read.said or "not read" for read in (a, b)]
+    if a.place != b.place:
+        return [told[0], f"[{b.place}]: {told[1]}"]
+    if a.count == b.count == 1 and len({f"{float(read.values[0]):.4g}" for read in (a, b)}) == 1:
+        return [str(read.values[0]) for read in (a, b)]  # in four digits they are the same
+    return told if told[0] != told[1] else [f"{told[0]}, and almost the same"]
+
+
+def quoted(node: Node) -> str:
+    """Return a node's name in quotation marks, with its middle left out where it is long."""
+    return f'"{short_name(node.name, _LONGEST)}"'

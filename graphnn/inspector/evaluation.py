@@ -1,0 +1,257 @@
+"""A whole run, every value kept, and what can be asked of it: what made an element, and where a bad one goes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import GraphnnError, GraphnnWarning
+from ..execute.interpreter import Prepared, evaluate
+from ..ops.base import Linear, Multilinear, Rearranging
+from ..ops.elementwise import Elementwise, Where
+from ..ops.reduce import Reduction
+from .findings import Element
+from .why import explain
+
+if TYPE_CHECKING:
+    from ..graph import Array, Node, Op
+    from .why import Index, Number, Why
+
+LISTED = 4096
+"""How many elements of one value are asked one by one what they read."""
+ONE_WILL_DO = frozenset({"max", "min", "prod", "prod_others"})
+"""A number of theirs may come of one of many; of the others, only of all alike."""
+HIDES = frozenset({"where", "relu", "leaky_relu", "elu", "maximum", "minimum", "clip", "max", "min", "pick", "getitem"})
+
+
+class Evaluation:
+    """An evaluation with every value kept, and what can be asked of it."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        program = prepared.program
+        self.prepared = prepared
+        self.graph = program.graph
+        self.order, self.inputs = program.order, program.operands
+        self.places = {node: i for i, node in enumerate(self.order)}
+        self.fetches = set(program.fetches)
+        self.values: list[Any] = [None] * len(self.order)
+        self.failure: GraphnnError | None = None
+        self.count = 0
+        warned = set(self.graph.caches.get("overflowed", ()))
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", GraphnnWarning)
+            try:
+                for _ in evaluate(prepared, values=self.values):
+                    self.count += 1
+            except GraphnnError as error:
+                self.failure = error
+        self.graph.caches["overflowed"] = warned  # nobody has been warned: the report tells it
+        self.bad = [
+            value is not None and value.dtype.kind == "f" and not np.isfinite(value).all() for value in self.values
+        ]
+        self._ops: dict[int, Op] = {}
+        self._paths: dict[tuple[int, Index, int], tuple[Element, ...]] = {}
+
+    # --- asking
+
+    def op(self, place: int) -> Op:
+        """Return the operation of a node, with numbers for its dimensions."""
+        found = self._ops.get(place)
+        if found is None:
+            op = self.order[place].op
+            found = self._ops[place] = op.bound(self.prepared.sizes) if op.sized else op
+        return found
+
+    def is_given(self, node: Node) -> bool:
+        """Return whether a node's value is not computed."""
+        return self.prepared.binding.forwards[self.places[node]] is None
+
+    def operands_of(self, place: int) -> list[Array]:
+        """Return what a node is computed from."""
+        return [self.values[source] for source in self.inputs[place]]
+
+    def reads(self, place: int, index: Index) -> Sequence[Any]:
+        """Return what of each operand made an element."""
+        return self.op(place).reads(index, self.operands_of(place))
+
+    def element(self, place: int, index: Index) -> Element:
+        return Element(self.order[place], index, self.values[place][index].item())
+
+    def read_elements(self, place: int, index: Index) -> tuple[Element, ...]:
+        """Return the operands' elements that made an element, of those that gave one each."""
+        found = []
+        for source, entry in zip(self.inputs[place], self.reads(place, index), strict=True):
+            if entry is not None:
+                cells = cells_of(entry, self.values[source].shape)
+                if len(cells) == 1:
+                    found.append(self.element(source, cells[0]))
+        return tuple(found)
+
+    def why(self, place: int, index: Index) -> Why:
+        """Return the equation of an element, and all that it read."""
+        node, op = self.order[place], self.op(place)
+        return explain(node, index, self.values[place], self.operands_of(place), op=op, sizes=self.prepared.sizes)
+
+    def fresh(self, place: int, found: Array, marks: Sequence[Array]) -> Array:
+        """Return which of the elements found read no marked one."""
+        op, operands = self.op(place), self.operands_of(place)
+        if not any(mark.any() for mark in marks):
+            return found
+        read = _reading(op, operands, marks, found.shape)
+        if read is None:
+            read = np.zeros(found.shape, bool)
+            for index in map(tuple, np.argwhere(found)[:LISTED].tolist()):
+                entries = op.reads(index, operands)
+                read[index] = any(e is not None and np.any(m[e]) for e, m in zip(entries, marks, strict=True))
+        return found & ~read
+
+    def path_of(self, place: int, index: Index, i: int) -> tuple[Element, ...]:
+        """Return the way upstream from the element of operand `i` that made an element; () if that read several."""
+        key = place, index, i
+        if key not in self._paths:
+            source, entry = self.inputs[place][i], self.reads(place, index)[i]
+            cells = [] if entry is None else cells_of(entry, self.values[source].shape)
+            array = self.values[source]
+            if len(cells) != 1:
+                # Of many, the one to follow is that which is not like a number.
+                cells = [cell for cell in cells if not math.isfinite(array[cell])][:1]
+            self._paths[key] = self.path(source, cells[0]) if cells else ()
+        return self._paths[key]
+
+    def path(self, place: int, index: Index) -> tuple[Element, ...]:
+        """Return an element and those upstream that have the same value, or the same kind of bad one."""
+        found = [self.element(place, index)]
+        while not self.is_given(self.order[place]):
+            step = self._upstream(place, index, found[-1].value)
+            if step is None:
+                break
+            place, index = step
+            found.append(self.element(place, index))
+        return tuple(found)
+
+    def _upstream(self, place: int, index: Index, value: Number) -> tuple[int, Index] | None:
+        op = self.op(place)
+        if self.order[place].dtype.kind == "b":
+            return None  # an answer is no copy of what was asked about
+        every = math.isfinite(value) and op.name not in ONE_WILL_DO
+        for i, (source, entry) in enumerate(zip(self.inputs[place], self.reads(place, index), strict=True)):
+            if entry is None or not op.flows(i):
+                continue
+            array = self.values[source]
+            same = _like(np.asarray(array[entry]), value)
+            if same.size and (same.all() if every else same.any()):
+                return source, cells_of(entry, array.shape)[int(np.argmax(same.reshape(-1)))]
+        return None
+
+    # --- where a bad value goes
+
+    @cached_property
+    def _forward(self) -> list[bool]:
+        return [node.phase == "forward" for node in self.order]
+
+    def _followed(self, through: Sequence[bool]) -> tuple[list[bool], list[bool]]:
+        """Return for each node whether nodes of these read it, and whether its bad values reach one or a fetch."""
+        count = len(self.order)
+        read, goes_on = [False] * count, [False] * count
+        for i in reversed(range(count)):
+            goes_on[i] = self.bad[i] and (goes_on[i] or i in self.fetches)
+            if through[i]:
+                # What was not evaluated could have been as bad.
+                bad = self.values[i] is None or (self.bad[i] and (goes_on[i] or not read[i]))
+                for source in self.inputs[i]:
+                    read[source] = True
+                    goes_on[source] |= bad
+        return read, goes_on
+
+    @cached_property
+    def vanishes(self) -> list[bool]:
+        """For each node whether its bad values come to nothing."""
+        read, goes_on = self._followed([True] * len(self.order))
+        return [r and not g for r, g in zip(read, goes_on, strict=True)]
+
+    @cached_property
+    def seen(self) -> list[bool]:
+        """For each node whether its bad values go on in the forward pass."""
+        return self._followed(self._forward)[1]
+
+    @cached_property
+    def hidden(self) -> list[bool]:
+        """For each node whether it is read in the forward pass, and its bad values come to nothing there."""
+        read, goes_on = self._followed(self._forward)
+        return [self.bad[i] and read[i] and not goes_on[i] for i in range(len(self.order))]
+
+    def hider(self, node: Node) -> Node | None:
+        """Return the first node that keeps a node's bad values from going further."""
+        seen, waiting = {node}, [node]
+        while waiting:
+            for user in waiting.pop(0).users:
+                place = self.places.get(user)
+                if place is None or user in seen or user.phase != "forward":
+                    continue
+                seen.add(user)
+                if self.bad[place]:
+                    waiting.append(user)
+                elif user.op.name in HIDES:
+                    return user
+        return None
+
+    @cached_property
+    def largest_parameter(self) -> Element | None:
+        """The largest number in any trained parameter, by size, of those that are finite."""
+        largest: Element | None = None
+        for i, node in enumerate(self.order):
+            value = self.values[i]
+            if node.trainable and value is not None and value.size and value.dtype.kind == "f":
+                sizes = np.where(np.isfinite(value), np.abs(value), 0)
+                at = tuple(map(int, np.unravel_index(int(np.argmax(sizes)), value.shape)))
+                if largest is None or float(sizes[at]) > abs(largest.value):
+                    largest = self.element(i, at)
+        return largest
+
+
+def _like(numbers: Array, value: Number) -> Array:
+    if math.isnan(value):
+        return np.asarray(np.isnan(numbers))
+    if math.isinf(value):
+        return np.asarray(np.isinf(numbers))
+    return np.asarray(np.abs(numbers) == abs(value)) if numbers.dtype.kind != "b" else np.asarray(numbers == value)
+
+
+def cells_of(entry: Any, shape: Index) -> list[Index]:
+    """Return the indices that an entry of an operation's `reads` names, in its order."""
+    if isinstance(entry, tuple) and len(entry) == len(shape) and all(isinstance(i, (int, np.integer)) for i in entry):
+        return [tuple(int(i) for i in entry)]
+    places = np.arange(math.prod(shape)).reshape(shape)[entry].reshape(-1)
+    return [tuple(map(int, index)) for index in zip(*np.unravel_index(places, shape), strict=True)] if shape else [()]
+
+
+def only_passes_on(op: Op) -> bool:
+    """Return whether an operation computes nothing, but chooses and moves elements, or fills in what was meant."""
+    return isinstance(op, (Rearranging, Where)) or op.name == "pad"
+
+
+def _reading(op: Op, operands: Sequence[Array], marks: Sequence[Array], shape: Index) -> Array | None:
+    """Return which elements of an operation's result read a marked one; None where they must be asked one by one."""
+    if isinstance(op, Elementwise):
+        read = np.zeros(shape, bool)
+        for mark in marks:
+            read |= mark
+        return read
+    if isinstance(op, Reduction):
+        return np.asarray(np.any(marks[0], axis=op.over(marks[0].ndim), keepdims=op.keepdims))
+    if isinstance(op, Multilinear):
+        read = np.zeros(shape, bool)
+        for i, mark in enumerate(marks):
+            factors = [np.ones(x.shape) for x in operands]
+            factors[i] = mark.astype(float)
+            read |= np.asarray(op.forward(*factors)) > 0
+        return read
+    if isinstance(op, Linear):
+        parts = [mark.astype(float) if op.flows(i) else operands[i] for i, mark in enumerate(marks)]
+        return np.asarray(op.forward(*parts)) > 0
+    return None

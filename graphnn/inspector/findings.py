@@ -1,0 +1,290 @@
+"""What the health check finds, and how it is told."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..show import Shown
+from ..text import counted, number, plain, short_name, visible
+
+if TYPE_CHECKING:
+    from ..graph import Graph, Node, Origin
+    from .why import Index, Number
+
+SHOWN = 12
+"""How many findings are printed in full."""
+
+
+_LONGEST = 60  # characters of a name in a report
+_NAMED = 3  # nodes in one sentence
+_RANK = {"error": 0, "warning": 1, "note": 2}
+
+
+class Element(NamedTuple):
+    """One element of a node's value.
+
+    Attributes
+    ----------
+    node : Node
+    index : tuple of int
+    value : bool, int or float
+    """
+
+    node: Node
+    index: Index  # type: ignore[assignment]
+    value: Number
+
+    def __str__(self) -> str:
+        return f"{placed(self.node, self.index)} = {said(self.value)}"
+
+    def __repr__(self) -> str:
+        return visible(str(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, fit for JSON: NaN and infinities as text."""
+        return {"node": self.node.name, "index": list(self.index), "value": plain(self.value)}
+
+
+class Culprit(NamedTuple):
+    """The forward node that a bad gradient goes back to.
+
+    Attributes
+    ----------
+    node : Node
+    index : tuple of int or None
+        Which element; None where the gradient is of several.
+    operands : tuple of Element
+        What it was computed from there.
+    code : str
+        What went wrong there, one of `CODES`; "" where its value is sound and only its slope is not.
+    """
+
+    node: Node
+    index: Index | None  # type: ignore[assignment]
+    operands: tuple[Element, ...]
+    code: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, fit for JSON."""
+        index = None if self.index is None else list(self.index)
+        operands = [each.to_dict() for each in self.operands]
+        return {"node": self.node.name, "index": index, "operands": operands, "code": self.code}
+
+
+@dataclass(eq=False, kw_only=True)
+class Finding:
+    """Something wrong with the numbers of a run, at the node where it arises.
+
+    Attributes
+    ----------
+    code : str
+        One of `CODES`.
+    severity : {"error", "warning", "note"}
+    node : Node
+    index : tuple of int or None
+        The first element that it is true of, in C order; None where it is of the whole value.
+    value : bool, int, float or None
+        That element.
+    operands : tuple of Element
+        What it was computed from.
+    cause : str
+        How it came about, in one sentence.
+    remedy : str
+        What to do about it.
+    count, size : int
+        Of how many elements of the value it is true, and how many there are.
+    chain : tuple of Element
+        The way upstream, from an operand to where its own bad value arose.
+    culprit : Culprit or None
+        Of a gradient's bad value: the forward node that causes it.
+    hidden_by : Node or None
+        The node, a `where` for the most part, that keeps it out of the result.
+    leads_to : tuple of Finding
+        What else comes of it further down, and is not listed by itself.
+    """
+
+    code: str
+    severity: str
+    node: Node
+    cause: str
+    remedy: str
+    index: Index | None = None
+    value: Number | None = None
+    operands: tuple[Element, ...] = ()
+    count: int = 1
+    size: int = 1
+    chain: tuple[Element, ...] = ()
+    culprit: Culprit | None = None
+    hidden_by: Node | None = None
+    leads_to: tuple[Finding, ...] = ()
+
+    @property
+    def origin(self) -> Origin:
+        """The user's line that made the node."""
+        return self.node.origin
+
+    @property
+    def place(self) -> str:
+        """The node, with the index of the element."""
+        return self.node.name if self.index is None else placed(self.node, self.index)
+
+    @property
+    def sentence(self) -> str:
+        """Cause and remedy."""
+        return f"{self.cause}; {self.remedy}" if self.remedy else self.cause
+
+    def __str__(self) -> str:
+        return visible(self.sentence)
+
+    def __repr__(self) -> str:
+        return f"<{self.severity} {self.code}: {visible(self.place)}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, fit for JSON: NaN and infinities as text."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "node": self.node.name,
+            "op": self.node.op.name,
+            "index": None if self.index is None else list(self.index),
+            "value": None if self.value is None else plain(self.value),
+            "count": self.count,
+            "size": self.size,
+            "operands": [each.to_dict() for each in self.operands],
+            "cause": self.cause,
+            "remedy": self.remedy,
+            "origin": str(self.origin),
+            "chain": [each.to_dict() for each in self.chain],
+            "culprit": None if self.culprit is None else self.culprit.to_dict(),
+            "hidden_by": None if self.hidden_by is None else self.hidden_by.name,
+            "leads_to": [[each.code, each.node.name] for each in self.leads_to],
+        }
+
+
+class Health(Shown):
+    """What `check_health` found. True if that is nothing; iterating gives the findings, the worst first.
+
+    Attributes
+    ----------
+    graph : Graph
+    count : int
+        How many nodes were looked at.
+    findings : tuple of Finding
+        Errors, then warnings; each in the order of the schedule.
+    notes : tuple of Finding
+        What may be meant so: a rounding to 0, a saturated unit. They are no findings.
+    call : int or None
+        Which call of a recorded step it is of, from 0.
+    """
+
+    def __init__(self, graph: Graph, count: int, found: Iterable[Finding], call: int | None = None) -> None:
+        self.graph = graph
+        self.count = count
+        self.call = call
+        listed = sorted(found, key=lambda each: _RANK[each.severity])
+        self.findings = tuple([each for each in listed if each.severity != "note"])
+        self.notes = tuple(listed[len(self.findings) :])
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is neither error nor warning."""
+        return not self.findings
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What has gone wrong."""
+        return tuple([each for each in self.findings if each.severity == "error"])
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What is about to, or does without being seen."""
+        return tuple([each for each in self.findings if each.severity == "warning"])
+
+    @property
+    def first(self) -> Finding | None:
+        """The worst of the findings, and of those the first in the schedule."""
+        return self.findings[0] if self.findings else None
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def __getitem__(self, place: int) -> Finding:
+        return self.findings[place]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, fit for JSON."""
+        return {
+            "graph": self.graph.name,
+            "call": self.call,
+            "nodes": self.count,
+            "ok": self.ok,
+            "findings": [each.to_dict() for each in self.findings],
+            "notes": [each.to_dict() for each in self.notes],
+        }
+
+    def __repr__(self) -> str:
+        return f"<Health of {self._summary()}>"
+
+    def _summary(self) -> str:
+        kinds = (("error", self.errors), ("warning", self.warnings), ("note", self.notes))
+        parts = [counted(len(found), word) for word, found in kinds if found]
+        call = "" if self.call is None else f", call {self.call:,}"
+        what = ", ".join(parts) if self.findings else "nothing wrong"
+        return f'"{visible(self.graph.name)}"{call}: {what} in {counted(self.count, "node")}'
+
+    def __str__(self) -> str:
+        lines = _wrapped(self._summary())
+        for each in self.findings[:SHOWN]:
+            origin = f"  {each.origin}" if each.origin.file else ""
+            lines += ["", *_wrapped(f"{each.severity}: {each.code}  {each.place}{origin}"), *_wrapped(each.cause, "  ")]
+            if each.remedy:
+                lines += _wrapped(f"→ {each.remedy}", "  ")
+            if each.leads_to:
+                first = each.leads_to[0]
+                others = f", and {len(each.leads_to) - 1} more" if len(each.leads_to) > 1 else ""
+                lines += _wrapped(f"leads to {first.code} in {first.place}{others}", "  ")
+        if len(self.findings) > SHOWN:
+            lines += ["", f"and {counted(len(self.findings) - SHOWN, 'finding')} more"]
+        if self.notes:
+            lines.append("")
+            for each in self.notes[:SHOWN]:
+                lines += _wrapped(f"note: {each.code}  {each.place}")
+        if len(self.notes) > SHOWN:
+            lines.append(f"and {counted(len(self.notes) - SHOWN, 'note')} more")
+        return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    """Return a text in lines of a terminal's width, names that are too long for one cut."""
+    short = " ".join([short_name(word, _LONGEST) if word else word for word in text.split(" ")])
+    return textwrap.wrap(short, 80, initial_indent=indent, subsequent_indent=indent + "  ")
+
+
+def placed(node: Node, index: Index) -> str:
+    """Return an element as one would index it."""
+    return f"{node.name}[{', '.join(map(str, index))}]" if index else node.name
+
+
+def said(value: Number) -> str:
+    """Return a number in four digits, and 0 without a sign."""
+    return "0" if value == 0 and not isinstance(value, bool) else number(value)
+
+
+def at_line(node: Node) -> str:
+    """Return the line that made a node, to be put behind its name."""
+    return f" ({node.origin})" if node.origin.file else ""
+
+
+def names_of(found: Sequence[Finding]) -> str:
+    """Return the names of the nodes of some findings, the first of them if they are many."""
+    names = ", ".join(each.node.name for each in found[:_NAMED])
+    return names if len(found) <= _NAMED else f"{names} and {len(found) - _NAMED:,} more"

@@ -1,0 +1,138 @@
+"""How far apart two arrays are."""
+
+from __future__ import annotations
+
+import math
+from itertools import permutations
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..graph import Array
+
+TOLERANCES = {2: (1e-3, 1e-5), 4: (1.3e-6, 1e-5), 8: (1e-7, 1e-7)}
+"""Relative and absolute, by the bytes of the narrower float: those of ``torch.testing.assert_close``."""
+
+_BLOCK = 1 << 14  # elements looked at together: what is needed besides the two values stays small
+_MOST_AXES = 4  # up to which every order of the axes is tried
+
+
+class Gap(NamedTuple):
+    """How far apart two arrays of one shape are."""
+
+    equal: bool = True
+    outside: int = 0
+    absolute: float = 0.0
+    relative: float = 0.0
+    place: int = 0
+    """Of the element that is farthest outside of the tolerance, in C order."""
+
+
+def gap_of(x: Array, y: Array, rtol: float, atol: float) -> Gap:
+    """Compare block by block, lest temporary arrays be larger than the two themselves."""
+    found, farthest, start = Gap(), -1.0, 0
+    for p, q in _blocks(x, y):
+        gap, excess = _gap_of_block(p, q, rtol, atol)
+        if not gap.equal:
+            place = start + gap.place if excess > farthest else found.place
+            farthest = max(farthest, excess)
+            found = Gap(
+                False,
+                found.outside + gap.outside,
+                max(found.absolute, gap.absolute),
+                max(found.relative, gap.relative),
+                place,
+            )
+        start += len(p)
+    return found
+
+
+def _blocks(*arrays: Array) -> Any:
+    nditer: Any = np.nditer  # whose types know no "contig"
+    return nditer(
+        arrays,
+        flags=("external_loop", "buffered", "zerosize_ok"),
+        op_flags=[("readonly", "contig")] * len(arrays),
+        order="C",
+        buffersize=_BLOCK,
+    )
+
+
+def _gap_of_block(p: Array, q: Array, rtol: float, atol: float) -> tuple[Gap, float]:
+    """Return the gap, and by how much the farthest element is outside of the tolerance; negative if none is."""
+    same = p == q
+    if p.dtype.kind == "f" or q.dtype.kind == "f":
+        same &= np.signbit(p) == np.signbit(q)
+        if same.all():
+            return Gap(), -1.0
+        same |= np.isnan(p) & np.isnan(q)
+    if same.all():
+        return Gap(), -1.0
+    distance = np.where(same, 0.0, _distance(p, q))
+    sizes = [np.abs(array.astype(np.float64)) for array in (p, q)]
+    relative = np.where(np.isinf(distance), np.inf, distance / np.fmax(*sizes))
+    if rtol or atol:
+        limit = atol + rtol * np.where(np.isfinite(sizes[1]), sizes[1], 0.0)
+        outside = distance > limit
+    else:
+        limit, outside = np.zeros(1), ~same
+    excess = np.where(outside, distance - limit, -1.0)
+    place = int(excess.argmax())
+    count = int(np.count_nonzero(outside))
+    return Gap(False, count, float(distance.max()), float(np.nanmax(relative, initial=0.0)), place), float(
+        excess[place]
+    )
+
+
+def _distance(p: Array, q: Array) -> Array:
+    """Return the distances as float64: infinite where only one is a number."""
+    if "f" in (p.dtype.kind, q.dtype.kind):
+        apart = np.abs(p.astype(np.float64) - q.astype(np.float64))
+        return np.where(np.isnan(apart), np.inf, apart)
+    # Exact for any integers, signed or not, since what wraps around is undone by the next subtraction.
+    wide_p, wide_q = p.astype(np.uint64), q.astype(np.uint64)
+    return np.where(p > q, wide_p - wide_q, wide_q - wide_p).astype(np.float64)
+
+
+def largest_of(x: Array) -> float:
+    """Return the largest finite size of an element."""
+    found = 0.0
+    for (p,) in map(np.atleast_2d, _blocks(x)):
+        sizes = np.abs(p.astype(np.float64))
+        found = max(found, float(sizes.max(initial=0.0, where=np.isfinite(sizes))))
+    return found
+
+
+def digits_of(dtype: np.dtype[Any]) -> float:
+    """Return how many decimal digits a float has."""
+    return -math.log10(np.finfo(dtype).eps / 2)
+
+
+def rearranged(x: Array, y: Array, rtol: float, atol: float) -> str:
+    """Return how the second must be turned to agree with the first, or ""."""
+    if 1 < x.ndim == y.ndim <= _MOST_AXES:
+        for axes in permutations(range(y.ndim)):
+            turned = y.transpose(axes)
+            moved = axes != tuple(range(y.ndim))
+            if moved and turned.shape == x.shape and not gap_of(x, turned, rtol, atol).outside:
+                return "equal when transposed" + (f" to axes {axes}" if y.ndim > 2 else "")
+    if x.shape != y.shape and x.size == y.size and not gap_of(x, y.reshape(x.shape), rtol, atol).outside:
+        return "equal when reshaped"
+    return ""
+
+
+def closeness(a: np.dtype[Any], b: np.dtype[Any]) -> tuple[float, float]:
+    """Return the tolerances, relative and absolute, for values of two dtypes."""
+    floats = [dtype.itemsize for dtype in (a, b) if dtype.kind == "f"]
+    return TOLERANCES[min(floats)] if floats else (0.0, 0.0)
+
+
+def ulps_of(a: Any, b: Any) -> float | None:
+    """Return how many steps of their dtype two numbers are apart; None where that says nothing."""
+    if a.dtype != b.dtype or a.dtype.kind != "f" or not (np.isfinite(a) and np.isfinite(b)):
+        return None
+    low, high = sorted((abs(np.float64(a)), abs(np.float64(b))))
+    if np.signbit(a) != np.signbit(b) or high > 2 * low:
+        return None
+    return float((high - low) / np.float64(np.spacing(max(abs(a), abs(b)))))

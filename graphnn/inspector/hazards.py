@@ -1,0 +1,577 @@
+"""What can go wrong in which operation, how one tells, and what to do about it.
+
+`HAZARDS` says it of NaN and inf, by operation; the sets and thresholds below say it of what is rounded, saturated,
+refused or merely large.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..errors import AxisError, DivisionError, GraphnnError, LabelError, ShapeError
+from ..ops.base import Linear, Multilinear
+from .findings import said
+
+if TYPE_CHECKING:
+    from ..graph import Array, Node, Op
+    from .evaluation import Evaluation
+    from .findings import Element
+    from .why import Index
+
+CODES: dict[str, str] = {
+    "fed-nan": "a fed value, a parameter or a constant holds NaN",
+    "fed-inf": "a parameter is infinite, or a fed infinity spoils a result",
+    "log-of-zero": "log(0), or log1p(-1)",
+    "log-of-negative": "the logarithm of a negative number",
+    "sqrt-of-negative": "the square root of a negative number",
+    "zero-over-zero": "0 / 0",
+    "division-by-zero": "a number that is not 0 is divided by 0, or 0 has a negative exponent",
+    "empty-count": "what was counted to divide by it is 0",
+    "empty-reduction": "a mean, a deviation or an extremum of nothing, or of too few",
+    "inf-over-inf": "inf / inf",
+    "zero-times-inf": "0 * inf",
+    "inf-minus-inf": "inf - inf",
+    "power-domain": "a negative number to a power that is no integer",
+    "undefined-at-inf": "a function that has no limit there, at inf",
+    "overflow": "a result beyond the largest number of its dtype",
+    "integer-overflow": "a result beyond the integers of its dtype, which wraps around",
+    "not-a-number": "NaN of numbers that are none, in an operation that nothing is known of",
+    "infinite": "inf of finite numbers, in an operation that nothing is known of",
+    "label-out-of-range": "a label below 0, or not below the number of classes",
+    "index-out-of-range": "an index beyond its axis",
+    "raised": "an operation raised an error",
+    "near-overflow": "a number close to the largest of its dtype",
+    "underflow": "a result that is not 0 is rounded to 0",
+    "saturated": "a sigmoid, tanh or softmax is rounded to its bound, where it passes no gradient",
+    "clipped-probability": "a probability lies below the clip of its cross-entropy, which loses its gradient",
+    "dead-units": "units of a relu that are 0 for the whole batch",
+    "vanishing-gradient": "a layer's gradient is lost beside those of later layers",
+    "exploding-gradient": "a layer's gradient is out of all proportion",
+    "huge-parameter": "a parameter has grown beyond reason",
+}
+"""Every code that a finding can have, and what it says."""
+
+
+GIVEN = ("fed-nan", "fed-inf")
+"""The codes of what no operation is to blame for."""
+
+# --- thresholds -------------------------------------------------------------------------------------------------
+
+NEAR_OVERFLOW = 0.9
+"""A number is near overflow from the largest of its dtype to this power: 1e277, 5e34 and 2e4 for 64, 32 and 16 bits."""
+DEAD_BATCH = 32
+"""A unit that is 0 for a whole batch says something only from so many rows on."""
+DEAD_SHARE = 0.5
+"""Which share of a layer's units must be dead for a warning; fewer are a note."""
+SATURATED_SHARE = 0.5
+"""Which share of a sigmoid's or tanh's elements must be exactly flat for a warning; fewer are a note."""
+SATURATED_SIZE = 8
+"""Of how many elements a share says something."""
+UNDERFLOW_SHARE = 0.5
+"""Which share of a float16 gradient must be rounded to 0 for a warning; less is a note."""
+CLIP = 1e-3
+"""A clip whose lower bound is above 0 and at most this guards a logarithm."""
+LAYERS = 3
+"""How many layers there must be before their gradients are compared."""
+LAYER_RATIO = 1e-6
+"""How small a layer's gradient may be beside the largest."""
+HUGE_GRADIENT = 1e8
+"""How large a gradient may be beside its parameter, or beside 1."""
+HUGE_PARAMETER = 1e8
+"""How large a trained number may be."""
+
+# --- one element that is bad ------------------------------------------------------------------------------------
+
+
+class Case:
+    """One element at which something bad arose, as the rules see it.
+
+    Attributes
+    ----------
+    node : Node
+    op : Op
+        With numbers for its dimensions.
+    value : float
+        What came out.
+    parts : list of array or None
+        What was read of each operand, as float64.
+    """
+
+    def __init__(self, run: Evaluation, place: int, index: Index) -> None:
+        self.run, self.place, self.index = run, place, index
+        self.node, self.op = run.order[place], run.op(place)
+        self.value = float(run.values[place][index])
+        self.parts: list[Array | None] = [
+            None if entry is None else np.asarray(x[entry], np.float64)
+            for entry, x in zip(run.reads(place, index), run.operands_of(place), strict=True)
+        ]
+
+    @property
+    def x(self) -> float:
+        """The number that was read of the first operand; NaN of several."""
+        return self._single(0)
+
+    @property
+    def y(self) -> float:
+        """The number that was read of the second operand; NaN of several."""
+        return self._single(1)
+
+    def _single(self, i: int) -> float:
+        part = self.parts[i]
+        return math.nan if part is None or part.size != 1 else float(part.item())
+
+    @cached_property
+    def numbers(self) -> Array:
+        """All numbers that were read."""
+        parts = [part.reshape(-1) for part in self.parts if part is not None]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    @cached_property
+    def products(self) -> Array:
+        """The products that are added up, of a sum of products."""
+        product: Array = np.ones(())
+        for factor in self.parts:
+            product = product * (np.ones(()) if factor is None else factor)
+        return product
+
+    @property
+    def finite(self) -> bool:
+        """Whether all that was read is."""
+        return bool(np.isfinite(self.numbers).all())
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was read, or too little for a deviation."""
+        return self.numbers.size <= getattr(self.op, "ddof", 0)
+
+    def among(self, code: str) -> str:
+        """Return a clause that names what is to blame, where an equation would leave it out among many terms."""
+        if code == "inf-minus-inf" and self.products.size > 4:
+            return ", with inf and -inf among them"
+        if code not in ("zero-times-inf", "overflow") or not isinstance(self.op, Multilinear):
+            return ""
+        if self.products.size <= 4:
+            return ""
+        worst = int(np.argmax(np.isnan(self.products) if code == "zero-times-inf" else np.abs(self.products)))
+        factors = [np.broadcast_to(part, self.products.shape).flat[worst] for part in self.parts if part is not None]
+        return f", with {' * '.join(said(float(factor)) for factor in factors)} among them"
+
+    def source(self, i: int) -> str:
+        """Return where operand `i` has its number from: "softmax", or the name of an operation."""
+        path = self.run.path_of(self.place, self.index, i)
+        if not path:
+            return ""
+        root = path[-1].node
+        scope = root.graph.scopes.get(root.scope)
+        return "softmax" if scope is not None and scope.kind.lower() == "softmax" else root.op.name
+
+    def counts(self, i: int) -> bool:
+        """Return whether operand `i` is a count: a sum of bools, of integers, or of a given mask."""
+        path = self.run.path_of(self.place, self.index, i)
+        names = [each.node.op.name for each in path]
+        if "sum" not in names:
+            return False
+        root = path[-1].node
+        if root.dtype.kind in "biu":
+            return True
+        if self.node.phase == "backward" or not self.run.is_given(root):
+            return False
+        if not set(names[names.index("sum") + 1 : -1]) <= MOVES:
+            return False
+        # A mask is of zeros and ones, and something is multiplied by it; what is divided by its own sum is none.
+        other = self.run.path_of(self.place, self.index, 1 - i)
+        of_itself = bool(other) and other[-1].node is root and all(e.node.op.name != "multiply" for e in other)
+        return not of_itself and bool(np.isin(self.run.values[self.run.places[root]], (0, 1)).all())
+
+
+def _both(numbers: Array) -> bool:
+    return bool(np.any(numbers == np.inf) and np.any(numbers == -np.inf))
+
+
+# --- what to do about it ----------------------------------------------------------------------------------------
+
+_SMALL = {
+    2: {"least": "1e-4", "divisor": "1e-2", "step": "1e-3", "low": "-1e4", "most": "9"},
+    4: {"least": "1e-12", "divisor": "1e-12", "step": "1e-6", "low": "-1e9", "most": "75"},
+    8: {"least": "1e-12", "divisor": "1e-12", "step": "1e-12", "low": "-1e9", "most": "600"},
+}
+"""What is small, and large, enough for a dtype and its gradients, by the bytes of it."""
+
+
+def fitted(text: str, dtype: np.dtype[Any]) -> str:
+    """Return a remedy with the numbers that suit a dtype: 1e-12 is 0 in float16."""
+    return text.format_map(_SMALL.get(dtype.itemsize, _SMALL[8]))
+
+
+_LOG = (
+    "give log what is above 0: gn.log(gn.maximum(x, {least})); or mask the input of log, gn.log(gn.where(x > 0, x, 1))"
+)
+_DIVIDE = (
+    "keep the denominator away from 0: x / gn.maximum(y, {divisor}) if it is never negative, else "
+    "x / gn.where(gn.equal(y, 0), 1, y)"
+)
+_MASKED = "mask the denominator: x {} gn.where(gn.equal(y, 0), 1, y)"
+_INVERSE = "keep x away from 0: gn.reciprocal(gn.where(gn.equal(x, 0), 1, x))"
+_COUNT = "there was nothing to count: divide by gn.maximum(count, 1)"
+_MASK = (
+    "choose with gn.where(mask, x, 0) instead of multiplying by a mask, since 0 * inf is NaN; and mask the input "
+    "of what made the inf, or its gradient is NaN, too"
+)
+_OVERLAP = (
+    "keep one of the infinities out of the sum; where a whole row is masked by -inf, leave one element of it or use "
+    "a large finite number such as {low}"
+)
+_EMPTY = "it got no elements to reduce: look at the shape of what goes in, and skip an empty batch"
+
+
+def _too_few(case: Case) -> str:
+    ddof = getattr(case.op, "ddof", 0)
+    if not case.numbers.size or not ddof:
+        return _EMPTY
+    return (
+        f"with ddof={ddof} it takes at least {ddof + 1} elements, and got {case.numbers.size}: leave ddof out, or give "
+        "it more of them"
+    )
+
+
+def diverged(grown: Element) -> str:
+    """Return what to do where an element of a parameter has grown beyond reason."""
+    return f"{grown.node.name} has grown to {said(grown.value)}, training diverges: {REMEDIES['huge-parameter']}"
+
+
+def too_large(case: Case) -> str:
+    """Return what to do where a result is beyond the largest number of its dtype, or close to it."""
+    op, dtype = case.op.name, case.node.dtype
+    if op in EXPONENTIAL:
+        return fitted(
+            "subtract the largest first, as gn.softmax and gn.logsumexp do, or bound what goes in, "
+            f"gn.{op}(gn.minimum(x, {{most}}))",
+            dtype,
+        )
+    if op == "norm" and case.finite:
+        return (
+            "its squares overflow before the root is taken: divide by the largest first, "
+            "m * gn.norm(x / m) with m = gn.max(gn.absolute(x))"
+        )
+    if op == "cast":
+        return f"leave it in {case.node.inputs[0].dtype}, or scale the numbers down first"
+    if dtype.itemsize < 8:
+        wider = "float32" if dtype.itemsize == 2 else "float64"
+        return f'compute it in {wider}, gn.cast(x, "{wider}"), or scale the numbers down first'
+    return "scale the numbers down first, or work with their logarithms"
+
+
+def too_large_an_integer(op: str, dtype: np.dtype[Any]) -> str:
+    """Return what to do where integers wrap around."""
+    if op == "cast":
+        return "leave it a float, or bound it with gn.clip first"
+    wider = "int64" if dtype.itemsize < 8 else "float64"
+    return f'compute it in {wider}: gn.cast(x, "{wider}")'
+
+
+def mask_the_input(node: Node) -> str:
+    """Return what to do where a `where` keeps a node's bad values out of the result only."""
+    name = node.op.name
+    both = "both branches of a where are computed, and 0 times an infinite slope is NaN"
+    if name in _QUOTIENTS:
+        return f"mask the denominator instead, x {_QUOTIENTS[name]} gn.where(condition, y, 1): {both}"
+    rest = ", y" if len(node.inputs) > 1 else ""
+    return f"mask the input of {name} instead, gn.{name}(gn.where(condition, x, 1){rest}): {both}"
+
+
+_QUOTIENTS = {"divide": "/", "floor_divide": "//", "remainder": "%"}
+
+REMEDIES: dict[str, str] = {
+    "fed-nan": "clean the data first: np.nan_to_num, or leave such rows out",
+    "fed-inf": "clean the data first: np.nan_to_num, or leave such rows out",
+    "label-out-of-range": "labels run from 0 to below the number of classes: renumber them, or give the network as "
+    "many outputs as there are classes",
+    "index-out-of-range": "look where the index comes from; a table needs a row for each of them",
+    "raised": "error.debug() of gn.run steps up to it",
+    "underflow": "nothing, unless its logarithm, its inverse or its gradient is wanted",
+    "saturated": "smaller weights, or inputs scaled to about 1, keep it off its bounds",
+    "dead-units": "a lower learning rate, nn.init.he_normal and inputs scaled to about 1 keep them alive; "
+    "gn.leaky_relu revives them",
+    "vanishing-gradient": "relu in place of a saturating function, nn.init.he_normal, and shortcuts around layers keep "
+    "it up",
+    "exploding-gradient": "clip the gradients, lower the learning rate, or scale the inputs to about 1",
+    "huge-parameter": "lower the learning rate, or clip the gradients",
+}
+"""What to do about it, where that is always the same."""
+
+BAD_PARAMETER = (
+    "an earlier step made it so: gn.compile(…, guard='finite') stops before that, and check_health at the state before "
+    "tells why; a lower learning rate is the usual remedy"
+)
+LOST_PRODUCT = "add up logarithms instead of multiplying"
+LOST_GRADIENT = "scale the loss up before the gradient is taken, and the gradient down again"
+
+
+# --- NaN and inf, by operation ----------------------------------------------------------------------------------
+
+
+class Rule(NamedTuple):
+    """One thing that can go wrong in an operation.
+
+    Attributes
+    ----------
+    code : str
+    holds : callable
+        Whether it is what went wrong in a `Case`.
+    remedy : str or callable
+        What to do about it, or what tells that of a `Case`.
+    """
+
+    code: str
+    holds: Callable[[Case], bool]
+    remedy: str | Callable[[Case], str]
+
+    def remedy_for(self, case: Case) -> str:
+        """Return what to do about it."""
+        return fitted(self.remedy, case.node.dtype) if isinstance(self.remedy, str) else self.remedy(case)
+
+
+class Hazard(NamedTuple):
+    """What can go wrong in an operation.
+
+    Attributes
+    ----------
+    rules : tuple of Rule
+        The first that holds is told.
+    slope : str
+        What to do where its gradient is what goes wrong; "" where that is no fault of its own.
+    """
+
+    rules: tuple[Rule, ...]
+    slope: str = ""
+
+
+_OVERFLOW = Rule("overflow", lambda c: math.isinf(c.value) and c.finite, too_large)
+_OPPOSED = Rule("inf-minus-inf", lambda c: _both(c.numbers), _OVERLAP)
+_NOTHING = Rule("empty-reduction", lambda c: c.empty, _too_few)
+_ZERO_INF = Rule("zero-times-inf", lambda c: bool(np.any(c.numbers == 0) and np.isinf(c.numbers).any()), _MASK)
+_AT_INF = Rule("undefined-at-inf", lambda c: bool(np.isinf(c.numbers).any()), "keep inf out of what goes in")
+_PRODUCTS = Hazard(
+    (
+        Rule("zero-times-inf", lambda c: bool(np.isnan(c.products).any()), _MASK),
+        Rule("inf-minus-inf", lambda c: _both(c.products), _OVERLAP),
+        _OVERFLOW,
+    )
+)
+_SUM = Hazard((_OPPOSED, _OVERFLOW))
+_MEAN = Hazard((_NOTHING, _OPPOSED, _OVERFLOW))
+_SPREAD = Hazard((_NOTHING, _AT_INF, _OVERFLOW))
+_PRODUCT = Hazard((_ZERO_INF, _OVERFLOW))
+_EXTREMUM = Hazard((_NOTHING,))
+_WAVE = Hazard((_AT_INF,))
+_GROWS = Hazard((_OVERFLOW,))
+
+HAZARDS: dict[str, Hazard] = {
+    "log": Hazard(
+        (
+            Rule(
+                "log-of-zero",
+                lambda c: c.x == 0 and c.source(0) == "softmax",
+                "gn.log_softmax(logits) is the same without the rounding; as a loss, "
+                "nn.softmax_crossentropy(logits, labels)",
+            ),
+            Rule(
+                "log-of-zero",
+                lambda c: c.x == 0 and c.source(0) == "exp",
+                "do not go through the rounded number: log(exp(x)) is x, and gn.logsumexp(x) the log of a sum of them",
+            ),
+            Rule(
+                "log-of-zero",
+                lambda c: c.x == 0 and c.source(0) == "sigmoid",
+                "-gn.softplus(-x) is log(sigmoid(x)) without the rounding; as a loss, "
+                "nn.sigmoid_crossentropy(logits, labels)",
+            ),
+            Rule(
+                "log-of-zero",
+                lambda c: c.x == 0 and c.source(0) == "subtract",
+                "if this is log(1 - p) with a p that is rounded to 1, nn.sigmoid_crossentropy(logits, labels) does "
+                "without p, and nn.binary_crossentropy clips it; else mask the input of log, "
+                "gn.log(gn.where(x > 0, x, 1))",
+            ),
+            Rule("log-of-zero", lambda c: c.x == 0, _LOG),
+            Rule("log-of-negative", lambda c: c.x < 0, _LOG),
+        ),
+        "the slope of log is infinite at 0: " + _LOG,
+    ),
+    "log1p": Hazard(
+        (
+            Rule(
+                "log-of-zero",
+                lambda c: c.x == -1,
+                "give log1p what is above -1: gn.log1p(gn.maximum(x, -1 + {step}))",
+            ),
+            Rule(
+                "log-of-negative",
+                lambda c: c.x < -1,
+                "give log1p what is above -1: gn.log1p(gn.maximum(x, -1 + {step}))",
+            ),
+        ),
+        "the slope of log1p is infinite at -1: gn.log1p(gn.maximum(x, -1 + {step}))",
+    ),
+    "sqrt": Hazard(
+        (
+            Rule(
+                "sqrt-of-negative",
+                lambda c: c.x < 0,
+                "look why it is negative; gn.sqrt(gn.maximum(x, {least})) keeps off what is only rounding",
+            ),
+        ),
+        "the slope of sqrt is infinite at 0, and times 0 it is NaN: gn.norm and gn.std take it as 0 there; else add "
+        "a small number inside, gn.sqrt(x + {least})",
+    ),
+    "divide": Hazard(
+        (
+            Rule("empty-count", lambda c: c.y == 0 and c.counts(1), _COUNT),
+            Rule("zero-over-zero", lambda c: c.x == 0 == c.y, _DIVIDE),
+            Rule("division-by-zero", lambda c: c.y == 0, _DIVIDE),
+            Rule(
+                "inf-over-inf",
+                lambda c: math.isinf(c.x) and math.isinf(c.y) and c.source(0) == "exp",
+                "subtract the largest before exp is taken; gn.softmax(x) does",
+            ),
+            Rule("inf-over-inf", lambda c: math.isinf(c.x) and math.isinf(c.y), "keep inf out of both: scale first"),
+            _OVERFLOW,
+        ),
+        _DIVIDE,
+    ),
+    "divide_by": Hazard((Rule("empty-reduction", lambda c: getattr(c.op, "count", 1) == 0, _EMPTY), _OVERFLOW)),
+    "reciprocal": Hazard(
+        (
+            Rule("division-by-zero", lambda c: c.x == 0, _INVERSE),
+            _OVERFLOW,
+        ),
+        _INVERSE,
+    ),
+    "floor_divide": Hazard(
+        (
+            Rule("zero-over-zero", lambda c: c.x == 0 == c.y, _MASKED.format("//")),
+            Rule("division-by-zero", lambda c: c.y == 0, _MASKED.format("//")),
+            _AT_INF,
+            _OVERFLOW,
+        )
+    ),
+    "remainder": Hazard(
+        (
+            Rule("division-by-zero", lambda c: c.y == 0, _MASKED.format("%")),
+            _AT_INF,
+            _OVERFLOW,
+        )
+    ),
+    "multiply": _PRODUCTS,
+    "matmul": _PRODUCTS,
+    "einsum": _PRODUCTS,
+    "outer": _PRODUCTS,
+    "prelu": _PRODUCTS,
+    "add": _SUM,
+    "subtract": Hazard(
+        (Rule("inf-minus-inf", lambda c: math.isinf(c.x) and math.isinf(c.y), _OVERLAP), _OVERFLOW),
+    ),
+    "power": Hazard(
+        (
+            Rule(
+                "power-domain",
+                lambda c: c.x < 0 and not float(c.y).is_integer(),
+                "a root of a negative number is none: gn.absolute(x) ** y, or keep x above 0, "
+                "gn.maximum(x, {divisor}) ** y",
+            ),
+            Rule(
+                "division-by-zero",
+                lambda c: c.x == 0 and c.y < 0,
+                "keep x away from 0: gn.where(gn.equal(x, 0), 1, x) ** y",
+            ),
+            _OVERFLOW,
+        ),
+        "the slope of x ** y is infinite at 0 for a y below 1: (x + {least}) ** y",
+    ),
+    "exp": _GROWS,
+    "expm1": _GROWS,
+    "square": _GROWS,
+    "cast": _GROWS,
+    "leaky_relu": _GROWS,
+    "norm": _GROWS,
+    "sin": _WAVE,
+    "cos": _WAVE,
+    "silu": Hazard((_AT_INF, _OVERFLOW)),
+    "gelu": Hazard((_AT_INF, _OVERFLOW)),
+    "sum": _SUM,
+    "sum_to": _SUM,
+    "cumsum": _SUM,
+    "index_add": _SUM,
+    "add_along_axis": _SUM,
+    "mean": _MEAN,
+    "var": _SPREAD,
+    "std": _SPREAD,
+    "prod": _PRODUCT,
+    "prod_others": _PRODUCT,
+    "logsumexp": Hazard((_NOTHING, _OVERFLOW)),
+    "max": _EXTREMUM,
+    "min": _EXTREMUM,
+}
+"""What can go wrong, by operation."""
+
+_OF_OTHERS = Hazard(
+    (
+        Rule("not-a-number", lambda c: math.isnan(c.value), "look at what goes in"),
+        Rule("infinite", lambda c: True, "look at what goes in"),
+    )
+)
+
+
+def hazard_of(op: Op) -> Hazard:
+    """Return what can go wrong in an operation."""
+    known = HAZARDS.get(op.name)
+    if known is None:
+        known = _PRODUCTS if isinstance(op, Multilinear) else _SUM if isinstance(op, Linear) else _OF_OTHERS
+    return known
+
+
+def rule_of(case: Case) -> Rule:
+    """Return the rule that says what went wrong."""
+    return next(rule for rule in (*hazard_of(case.op).rules, *_OF_OTHERS.rules) if rule.holds(case))
+
+
+# --- what is rounded, wraps around, saturates or refuses --------------------------------------------------------
+
+EXPONENTIAL = frozenset({"exp", "expm1"})
+FADING = frozenset({"exp", "sigmoid", "softplus"})
+UNDERFLOWS = FADING | {"multiply", "divide", "divide_by", "square", "power", "cast", "prod", "reciprocal"}
+"""What can round a result to 0; the fading ones also where an operand is 0."""
+SATURATES: dict[str, tuple[float, ...]] = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+WRAPS = frozenset(
+    {"add", "subtract", "multiply", "negative", "absolute", "square", "power", "sum", "sum_to", "cumsum", "prod"}
+    | {"matmul", "einsum", "outer", "cast"}
+)
+"""What gives integers that may be too large for their dtype."""
+MOVES = frozenset({"pick", "take_along_axis", "getitem", "reshape", "expand_dims", "squeeze", "cast", "subtract"})
+"""What may stand between a clip and its logarithm."""
+
+LIMITS: dict[str, tuple[int, bool, Callable[[Any, Sequence[Array]], int]]] = {
+    "pick": (1, False, lambda op, xs: xs[0].shape[-1]),
+    "place": (1, False, lambda op, xs: int(op.classes)),
+    "one_hot": (0, False, lambda op, xs: int(op.depth)),
+    "take": (1, True, lambda op, xs: xs[0].size if op.axis is None else xs[0].shape[op.axis]),
+    "take_along_axis": (1, True, lambda op, xs: xs[0].size if op.axis is None else xs[0].shape[op.axis]),
+    "index_add": (1, True, lambda op, xs: math.prod(op.shape) if op.axis is None else op.shape[op.axis]),
+    "add_along_axis": (1, True, lambda op, xs: math.prod(op.shape) if op.axis is None else op.shape[op.axis]),
+    "floor_divide": (1, False, lambda op, xs: 0),
+    "remainder": (1, False, lambda op, xs: 0),
+}
+"""Of what refuses an element: which operand holds it, whether negative ones count from the end, and the limit."""
+
+RAISED: tuple[tuple[type[GraphnnError], str, str], ...] = (
+    (LabelError, "label-out-of-range", REMEDIES["label-out-of-range"]),
+    (DivisionError, "division-by-zero", "integers have no inf: cast to a float, or keep 0 out of the denominator"),
+    (AxisError, "index-out-of-range", REMEDIES["index-out-of-range"]),
+    (ShapeError, "empty-reduction", _EMPTY),
+)
+"""What an operation's error means: the code, and what to do."""

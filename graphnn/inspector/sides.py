@@ -1,0 +1,179 @@
+"""The two sides of a comparison: something to run, a recorded run, or anyone's arrays, each as steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import LookupFailure, UsageError
+from ..execute.compiled import Compiled
+from ..execute.interpreter import Feed, Prepared, Program, Step, evaluate, prepare
+from ..graph import Array, Graph, Node, Op, Placeholder, as_array, flatten
+from .select import one
+from .trace import Trace, prepared_for
+
+
+class Side(NamedTuple):
+    """One of the two runs: its schedule, and its steps."""
+
+    name: str
+    program: Program
+    steps: Iterator[Step]
+    """A value may be a record, where a trace did not keep it whole, or None where no array is given."""
+    sizes: Mapping[str, int]
+    ran: int
+    """How many of its nodes have a value; fewer than there are, where a recorded run ended early."""
+    stopped: Node | None = None
+    """Where it ended early."""
+    prepared: Prepared | None = None
+    """What is evaluated, if the values are not anyone's."""
+
+    def op(self, place: int) -> Op:
+        """Return the operation that was used, which a what-if may have altered."""
+        node = self.order[place]
+        return node.op if self.prepared is None else self.prepared.altered.get(node, node.op)
+
+    def is_set(self, place: int) -> bool:
+        """Return whether a what-if gave the node its value."""
+        node = self.order[place]
+        return self.prepared is not None and bool(node.inputs) and node in self.prepared.given
+
+    def reads(self, place: int, element: tuple[int, ...] | None, operands: Sequence[Any]) -> Sequence[Any] | None:
+        """Return what of each operand made an element; None where they are not all known whole."""
+        if element is None or not all(isinstance(operand, np.ndarray) for operand in operands):
+            return None
+        return self.op(place).bound(self.sizes).reads(element, operands)
+
+    @property
+    def order(self) -> list[Node]:
+        return self.program.order
+
+    @property
+    def operands(self) -> list[tuple[int, ...]]:
+        return self.program.operands
+
+
+def run_of(
+    target: Any,
+    feed: Feed | None,
+    sizes: Mapping[str, int] | None,
+    graph: Graph | None,
+    dtype: np.dtype[Any] | None,
+) -> Side:
+    """Return the side of what is run, or of a trace that is run again."""
+    if isinstance(target, Trace) and feed is None and sizes is not None:
+        raise UsageError("a trace holds its sizes: it takes no others without a feed")
+    if isinstance(target, Trace) and feed is None:
+        prepared = target.prepared
+    elif isinstance(target, Trace):
+        # In the state of the trace, which the graph may have left since.
+        kept = {node: value for node, value in target.prepared.given.items() if not isinstance(node.op, Placeholder)}
+        prepared = prepare(target.graph, target.fetches, feed, sizes).of_its_own()
+        prepared = prepared._replace(given=prepared.given | kept)
+    else:
+        prepared, _ = prepared_for(target, feed, sizes, None if isinstance(target, Compiled) else graph)
+    program = prepared.program
+    if dtype is None:
+        return Side("the run", program, evaluate(prepared), prepared.sizes, len(program.order), None, prepared)
+    return Side("the run", program, evaluate(_retyped(prepared, dtype)), prepared.sizes, len(program.order))
+
+
+def read_trace(trace: Trace) -> Side:
+    """Return the side of a recorded run."""
+    values: list[Any] = [record.value if record.kept else record for record in trace]
+    program = trace.prepared.program
+    stopped = None if trace.stopped is None else program.order[trace.stopped]
+    return Side(
+        "the trace", program, _steps(program, values), trace.prepared.sizes, len(trace), stopped, trace.prepared
+    )
+
+
+def _steps(program: Program, values: Sequence[Any]) -> Iterator[Step]:
+    for place, value in enumerate(values):
+        yield Step(place, program.order[place], tuple([values[i] for i in program.operands[place]]), value)
+
+
+def arrays_of(arrays: Mapping[Any, Any], beside: Side) -> Side:
+    """Return anyone's arrays as a run of what they are named after."""
+    program, known = beside.program, dict[Node, Array]()
+    for key, value in arrays.items():
+        node = one(program.order, program.graph, key)
+        if node in known:
+            raise LookupFailure(f'"{node.name}" is given twice')
+        known[node] = as_array(value, f'the array for "{node.name}"')
+    if not known:
+        raise UsageError("no arrays are given: they are named after nodes, {name: array}")
+    steps = _steps(program, [known.get(node) for node in program.order])
+    return Side("the arrays", program, steps, beside.sizes, len(program.order))
+
+
+def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
+    """Return the same in a copy of the graph whose floats are of another dtype, operations' attributes included."""
+    source = prepared.program
+    graph = Graph(source.graph.name, dtype)
+    graph.memory_budget = source.graph.memory_budget
+    copies: dict[Node, Node] = {}
+    for node, forward in zip(source.order, prepared.binding.forwards, strict=True):
+        kind = dtype if node.dtype.kind == "f" else node.dtype
+        with graph.entered(None, origin=node.origin, inherit_origin=True), np.errstate(all="ignore"):
+            if isinstance(node.op, Placeholder):
+                copies[node] = graph.placeholder(node.name, node.shape, kind)
+            elif forward is not None:
+                op = node.op
+                if "dtype" in op.settings and np.dtype(op.attributes["dtype"]).kind == "f":
+                    op = replace(op, dtype=dtype.name)  # type: ignore[type-var]
+                copies[node] = graph.add(op, [copies[operand] for operand in node.inputs], node.name)
+            else:
+                value = prepared.given[node] if node in prepared.given else node.value  # noqa: SIM401 - has no value
+                copies[node] = graph.constant(value.astype(kind), node.name)
+    fetches = [copies[source.order[place]] for place in source.fetches]
+    feed = {node.name: prepared.given[node] for node in source.placeholders}
+    sizes = {name: prepared.sizes[name] for name in source.names if name in prepared.sizes}
+    return prepare(graph, fetches, feed, sizes)
+
+
+def are_arrays(target: Any) -> bool:
+    """Return whether a target is arrays by the names of nodes."""
+    return isinstance(target, Mapping) and not any(isinstance(leaf, (Node, str)) for leaf in flatten(dict(target))[0])
+
+
+def graph_of(target: Any) -> Graph | None:
+    """Return the graph of a target; None where only names are given."""
+    if isinstance(target, (Trace, Compiled)):
+        return target.graph
+    return next((leaf.graph for leaf in flatten(target)[0] if isinstance(leaf, Node)), None)
+
+
+def fed_to(trace: Trace) -> dict[Any, Any]:
+    """Return what a recorded run was fed, by name."""
+    return {node.name: trace.prepared.given[node] for node in trace.prepared.program.placeholders}
+
+
+def feed_for(feed: Feed | None, graph: Graph | None, other: Graph | None) -> Feed | None:
+    """Return a feed for one of two graphs: by name, without what only the other has."""
+    if not isinstance(feed, Mapping) or graph is other or graph is None or other is None:
+        return feed
+    named = {key.name if isinstance(key, Node) else key: value for key, value in feed.items()}
+    return {name: value for name, value in named.items() if name in graph or name not in other}
+
+
+def told_apart(a: Side, b: Side, dtypes: tuple[Any, Any], by_feed: bool) -> tuple[str, str]:
+    """Return what two runs are called: by what they differ in."""
+    graphs = [side.program.graph.name for side in (a, b)]
+    kinds = [str(dtype or "the original") for dtype in dtypes]
+    if graphs[0] != graphs[1]:
+        ways = [f" in {kind}" if dtype else "" for kind, dtype in zip(kinds, dtypes, strict=True)]
+        return f'"{graphs[0]}"{ways[0]}', f'"{graphs[1]}"{ways[1]}'
+    if a.name == b.name and dtypes[0] != dtypes[1]:
+        return kinds[0], kinds[1]
+    if by_feed:
+        return "feed", "feed_b"
+    if a.name != b.name:
+        return a.name, b.name
+    fetched = [[side.order[place].name for place in side.program.fetches] for side in (a, b)]
+    if a.program.graph is b.program.graph and len(fetched[0]) == len(fetched[1]) == 1 and fetched[0] != fetched[1]:
+        return f'"{fetched[0][0]}"', f'"{fetched[1][0]}"'
+    return "a", "b"

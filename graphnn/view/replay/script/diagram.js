@@ -1,0 +1,371 @@
+// --- the diagram ------------------------------------------------------------------------------------------------
+
+const MOST_AT_FIRST = 400; // boxes of a picture that is seen at first, if there is one with fewer
+
+const picture = {
+  view: -1, svg: null, boxes: [], boxOf: new Map(), edges: new Map(), states: [], room: [1, 1], ring: null, lit: new Map(), overlaid: "",
+};
+
+/** Return which pictures there are: from all operations to few boxes. The others are layers with one of them open. */
+const levels = () => upTo(data.views.length).filter((i) => data.views[i].opens === undefined);
+
+/** Return which picture has this layer open among folded ones, -1 if none has. */
+const openedView = (path) => data.views.findIndex((view) => view.opens === path);
+const foldedView = () => data.views.findIndex((view) => view.label === "layers");
+const boxTitle = (i) => data.views[picture.view].titles[i];
+
+function startDiagram() {
+  const found = levels(), few = found.find((i) => data.views[i].boxes.length <= MOST_AT_FIRST) ?? found[found.length - 1];
+  const options = found.map((i) => make("option", { value: String(i) }, `${data.views[i].label} (${grouped(data.views[i].boxes.length)})`));
+  data.views.push({ label: "around here", around: true });
+  $("view").replaceChildren(...options, make("option", { value: String(data.views.length - 1) }, "around here"));
+  showView(few ?? data.views.length - 1);
+}
+
+function showView(number) {
+  const found = data.views[number], view = found.around ? { ...found, ...around(shown.place) } : found, host = $("diagram");
+  data.views[number] = view;
+  picture.view = number;
+  $("view").value = String(view.opens === undefined ? number : foldedView());
+  const svg = view.drawn ?? document.importNode(new DOMParser().parseFromString(view.svg, "image/svg+xml").documentElement, true);
+  const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
+  svg.setAttribute("width", width);
+  svg.setAttribute("height", height);
+  svg.setAttribute("aria-hidden", "true");
+  Object.assign(picture, { svg, width, height, boxOf: new Map(), edges: new Map(), states: [], lit: new Map(), overlaid: "" });
+  const byName = new Map();
+  for (const group of svg.querySelectorAll("g[data-name]")) {
+    const name = group.dataset.name, arrow = name.indexOf("->");
+    if (name.startsWith("cluster_")) group.classList.add("frame");
+    if (arrow < 0) byName.set(name, group);
+    else putInto(picture.edges, name.slice(arrow + 2), group);
+  }
+  picture.boxes = view.boxes.map((places, i) => ({ places, name: `n${i}`, group: byName.get(`n${i}`) }));
+  picture.boxes.forEach((box, i) => {
+    box.group.classList.add("box");
+    box.places.forEach((place) => picture.boxOf.set(place, i));
+  });
+  const inside = picture.boxes[0]?.group.parentNode;
+  picture.moved = /translate\(([-\d.]+)[ ,]([-\d.]+)\)/.exec(inside?.getAttribute("transform") ?? "")?.slice(1).map(Number) ?? [0, 0];
+  picture.ring = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  picture.ring.setAttribute("class", "ring hidden");
+  picture.ring.setAttribute("rx", 8);
+  inside?.append(picture.ring);
+  darken(svg);
+  host.replaceChildren(svg);
+  look(0, 0, 1);
+}
+
+/** Show the diagram as large as can be read, with where one is in the middle. */
+function settle() {
+  measure();
+  const { room, width, height } = picture, scale = Math.max(0.9, Math.min(1.4, room[0] / width, room[1] / height));
+  look((width - room[0] / scale) / 2, 0, scale);
+  drawStates(true);
+}
+
+/** Show another picture of the graph, and where one is in it. */
+function changeView(number) {
+  if (number === picture.view || !data.views[number]) return;
+  showView(number);
+  settle();
+  drawOverlay();
+  drawEquation();
+}
+
+/** Fold further, and from the coarsest picture unfold all. */
+function fold() {
+  const found = levels(), at = data.views[picture.view]?.opens === undefined ? found.indexOf(picture.view) : found.indexOf(foldedView()) - 1;
+  changeView(found[(at + 1) % found.length]);
+}
+
+/** Return the picture in which the folded layer that is seen is open, or that in which the open one is folded; -1 for none. */
+function otherView() {
+  if (data.views[picture.view]?.opens !== undefined) return foldedView();
+  const box = picture.boxOf.get(shown.place);
+  return box !== undefined && picture.view === foldedView() ? openedView(boxTitle(box)) : -1;
+}
+
+function openLayer() {
+  changeView(otherView());
+}
+
+let placeOf = new Map();
+
+function putInto(map, key, item) {
+  if (!map.has(key)) map.set(key, []);
+  map.get(key).push(item);
+}
+
+// --- a picture of what is near, of a graph of any size
+
+const NEAR = { wide: 150, high: 34, apart: 14, below: 40, most: 9 };
+const FILLS = { fed: "#D6E8F5", "a parameter": "#FBE3C0", "a constant": "#F4F5F7", "": ["#FFFFFF", "#F6E4EE", "#D5EFE3"] };
+const LINES = { fed: "#0072B2", "a parameter": "#9C5B00", "a constant": "#5F6368", "": ["#3C4043", "#8E3B6E", "#00664B"] };
+let readersOf = null;
+
+/** Return a node with what it reads and what reads it, two steps each way, as a picture like the others. */
+function around(place) {
+  readersOf ??= nodes.inputs.reduce((found, inputs, reader) => (inputs.forEach((input) => putInto(found, input, reader)), found), new Map());
+  const seen = new Set([place]), rows = [[place]];
+  const next = (row, those) => [...new Set(row.flatMap(those))].filter((other) => !seen.has(other)).slice(0, NEAR.most);
+  for (const [those, put] of [[(at) => nodes.inputs[at], "unshift"], [(at) => readersOf.get(at) ?? [], "push"]]) {
+    let row = [place];
+    for (let far = 0; far < 2 && row.length; far++) {
+      row = next(row, those).sort((a, b) => a - b);
+      row.forEach((other) => seen.add(other));
+      if (row.length) rows[put](row);
+    }
+  }
+  const places = rows.flat(), { wide, high, apart, below } = NEAR;
+  const width = Math.max(...rows.map((row) => row.length)) * (wide + apart) + apart, height = rows.length * (high + below) + below;
+  const spots = new Map(rows.flatMap((row, r) => row.map((at, i) => [at, [(width - row.length * (wide + apart) + apart) / 2 + i * (wide + apart), below / 2 + r * (high + below)]])));
+  const drawn = drawSvg("svg", { viewBox: `0 0 ${width} ${height}`, "font-family": "Helvetica,Arial,sans-serif" });
+  const inside = drawn.appendChild(drawSvg("g", { transform: "translate(0 0)" }));
+  const numberOf = new Map(places.map((at, i) => [at, i]));
+  for (const head of places) for (const tail of new Set(nodes.inputs[head])) if (spots.has(tail)) inside.append(edgeBetween(tail, head, spots, numberOf));
+  for (const at of places) inside.append(boxAround(at, spots.get(at), numberOf.get(at)));
+  return { drawn, boxes: places.map((at) => [at]), titles: places.map((at) => nodes.name[at]), frames: [], centre: place };
+}
+
+function drawSvg(tag, attributes, text) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+const lookOf = (table, place) => (nodes.kind[place] ? table[nodes.kind[place]] : table[""][nodes.phase[place]]);
+
+function boxAround(place, [x, y], number) {
+  const group = drawSvg("g", { "data-name": `n${number}` }), line = lookOf(LINES, place), { wide, high } = NEAR;
+  const dash = nodes.phase[place] === 1 ? { "stroke-dasharray": "5,2.5" } : {}, middle = { x: x + wide / 2, "text-anchor": "middle" };
+  group.append(
+    drawSvg("title", {}, nodes.name[place]),
+    drawSvg("rect", { x, y, width: wide, height: high, rx: 8, fill: lookOf(FILLS, place), stroke: line, ...dash }),
+    drawSvg("text", { ...middle, y: y + 14, "font-size": 11, "font-weight": "bold", fill: "#202124" }, shortened(nodes.kind[place] === "" ? nodes.op[place] : nodes.name[place], 22)),
+    drawSvg("text", { ...middle, y: y + 26, "font-size": 8, fill: "#5F6368" }, shortened(nodes.kind[place] === "" ? nodes.name[place] : nodes.kind[place], 32)),
+  );
+  return group;
+}
+
+function edgeBetween(tail, head, spots, numberOf) {
+  const group = drawSvg("g", { "data-name": `n${numberOf.get(tail)}->n${numberOf.get(head)}` }), { wide, high } = NEAR;
+  const [[x, top], [to, bottom]] = [spots.get(tail), spots.get(head)], from = x + wide / 2, end = to + wide / 2, y = top + high;
+  const path = `M${from} ${y}C${from} ${(y + bottom) / 2} ${end} ${(y + bottom) / 2} ${end} ${bottom}`;
+  group.append(drawSvg("title", {}, `${nodes.name[tail]} `), drawSvg("path", { d: path, fill: "none", stroke: LINES[""][nodes.phase[head]] }));
+  return group;
+}
+
+const shortened = (text, most) => (text.length > most ? `…${text.slice(text.length - most + 1)}` : text);
+
+const darkened = new Set();
+
+/** Give each colour of the diagram its counterpart on a dark ground. */
+function darken(svg) {
+  const sheet = document.styleSheets[0];
+  for (const element of svg.querySelectorAll("[fill], [stroke]")) {
+    for (const what of ["fill", "stroke"]) {
+      const colour = element.getAttribute(what), key = `${what} ${colour}`;
+      if (darkened.has(key) || !/^#[0-9a-fA-F]{6}$/.test(colour ?? "")) continue;
+      darkened.add(key);
+      sheet.insertRule(`[data-theme="dark"] #diagram [${what}="${colour}"] { ${what}: ${onDark(colour)}; }`, sheet.cssRules.length);
+    }
+  }
+}
+
+function onDark(colour) {
+  const [r, g, b] = rgb(colour.slice(1)).map((channel) => channel / 255);
+  const high = Math.max(r, g, b), low = Math.min(r, g, b), light = (high + low) / 2, chroma = high - low;
+  const saturation = chroma ? chroma / (1 - Math.abs(2 * light - 1)) : 0;
+  const hue = !chroma ? 0 : high === r ? ((g - b) / chroma + 6) % 6 : high === g ? (b - r) / chroma + 2 : (r - g) / chroma + 4;
+  return `hsl(${Math.round(hue * 60)} ${Math.round(saturation * 55)}% ${Math.round(12 + (1 - light) * 76)}%)`;
+}
+
+function fitView() {
+  measure();
+  const scale = Math.min(picture.room[0] / picture.width, picture.room[1] / picture.height);
+  look((picture.width - picture.room[0] / scale) / 2, (picture.height - picture.room[1] / scale) / 2, scale);
+}
+
+const measure = () => (picture.room = [$("diagram").clientWidth || 1, $("diagram").clientHeight || 1]);
+
+/** Show the diagram from a point on, so many times as large. It is moved as a whole: laying it out anew is slow. */
+function look(x, y, scale) {
+  Object.assign(picture, { x, y, scale });
+  picture.svg.style.transform = `scale(${scale}) translate(${-x}px, ${-y}px)`;
+}
+
+/** Zoom about a point of the window; the middle, unless it is given. */
+function zoom(factor, event) {
+  measure();
+  const seen = $("diagram").getBoundingClientRect(), { x, y, scale, room } = picture;
+  const [left, top] = event ? [event.clientX - seen.left, event.clientY - seen.top] : room.map((size) => size / 2);
+  const changed = Math.max(0.02, Math.min(12, scale * factor));
+  look(x + left / scale - left / changed, y + top / scale - top / changed, changed);
+}
+
+function listenToDiagram() {
+  const host = $("diagram"), fingers = new Map();
+  let from = null, moved = false, apart = 0;
+  const spread = () => {
+    const [a, b] = [...fingers.values()];
+    return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+  };
+  host.addEventListener("wheel", (event) => (event.preventDefault(), zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2, event)), { passive: false });
+  host.addEventListener("pointerdown", (event) => {
+    fingers.set(event.pointerId, event);
+    from = [event.clientX, event.clientY, picture.x, picture.y];
+    moved = false;
+    if (fingers.size === 2) apart = spread();
+  });
+  host.addEventListener("pointermove", (event) => {
+    if (!from || !fingers.has(event.pointerId) || !(event.buttons & 1)) return;
+    fingers.set(event.pointerId, event);
+    if (fingers.size === 2) {
+      const now = spread();
+      zoom(now / apart, event);
+      [apart, moved] = [now, true];
+      return;
+    }
+    const [dx, dy] = [event.clientX - from[0], event.clientY - from[1]];
+    if (!moved && Math.hypot(dx, dy) < 4) return;
+    moved = true;
+    look(from[2] - dx / picture.scale, from[3] - dy / picture.scale, picture.scale);
+  });
+  for (const ended of ["pointerup", "pointercancel", "pointerleave"]) {
+    host.addEventListener(ended, (event) => {
+      fingers.delete(event.pointerId);
+      const [left] = fingers.values();
+      from = left ? [left.clientX, left.clientY, picture.x, picture.y] : null;
+    });
+  }
+  host.addEventListener("click", (event) => {
+    if (moved) return;
+    const frame = event.target.closest?.("text") && event.target.closest("g.frame");
+    if (frame) return changeView(foldedView());
+    const group = event.target.closest?.("g.box"), number = group ? picture.boxes.findIndex((each) => each.group === group) : -1;
+    if (number < 0) return;
+    const { places } = picture.boxes[number], opened = places.length > 1 ? openedView(boxTitle(number)) : -1;
+    go(Math.min(places[places.length - 1], last()));
+    if (opened >= 0 && picture.view === foldedView()) changeView(opened);
+  });
+  host.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (!event.shiftKey || !by) return void (event.key === "+" ? zoom(1.25) : event.key === "-" && zoom(0.8));
+    look(picture.x + (60 * by[0]) / picture.scale, picture.y + (60 * by[1]) / picture.scale, picture.scale);
+    event.preventDefault();
+    event.stopPropagation();
+  });
+}
+
+/** Return what is the same in both runs, if there are two: what was not recomputed, else what does not differ. */
+let unchanged = null;
+
+function prepareUnchanged() {
+  if (!data.pair) return;
+  const { recomputed, differences } = data.pair, changed = new Set([...(recomputed ?? []), ...differences.map(([place]) => place)]);
+  unchanged = new Set(upTo(nodes.name.length).filter((place) => !changed.has(place)));
+  $("same-key").hidden = false;
+  $("same-key").textContent = recomputed ? "not recomputed" : "the same in both";
+}
+
+/** Say of each box whether it has run, and have the current one in sight; `middle`: in the middle. */
+function drawStates(middle = false) {
+  const { around: near, centre } = data.views[picture.view];
+  if (near && centre !== shown.place) {
+    showView(picture.view);
+    return settle();
+  }
+  const now = picture.boxes[picture.boxOf.get(shown.place)];
+  if (now) extentOf(now);
+  const { stopped } = runs[shown.run];
+  picture.boxes.forEach((box, i) => {
+    const here = box === now, ran = box.places.filter((place) => nodes.kind[place] || place <= shown.place).length;
+    let state = ran === box.places.length ? "done" : ran && box.places.some((place) => !nodes.kind[place] && place <= shown.place) ? "part" : "wait";
+    if (here && box.places.length === 1) state = "done";
+    if (stopped >= 0 && box.places.includes(stopped)) state = "broke";
+    if (unchanged && box.places.every((place) => unchanged.has(place))) state += " same";
+    if (here) state += " now";
+    if (picture.states[i] === state) return;
+    picture.states[i] = state;
+    picture.lit.delete(box.group);
+    box.group.setAttribute("class", `box ${state}${box.dressed && box.group.classList.contains("bad") ? " bad" : ""}`);
+  });
+  $("open").hidden = otherView() < 0;
+  $("open").textContent = otherView() === foldedView() ? "Close layer" : "Open layer";
+  picture.ring.classList.toggle("hidden", !now);
+  if (!now) return;
+  const pad = 4, [x, y, w, h] = extentOf(now);
+  const about = { x: x - pad, y: y - pad, width: w + 2 * pad, height: h + 2 * pad };
+  for (const [key, value] of Object.entries(about)) picture.ring.setAttribute(key, value);
+  reveal(x + w / 2 + picture.moved[0], y + h / 2 + picture.moved[1], middle);
+}
+
+/** Return where a box is; asked of the browser once, for it is slow to answer where much has changed. */
+function extentOf(box) {
+  if (!box.extent) {
+    const { x, y, width, height } = box.group.getBBox();
+    box.extent = [x, y, width, height];
+  }
+  return box.extent;
+}
+
+/** Move the diagram where the current box would be out of sight; or have it in the middle. */
+function reveal(cx, cy, middle) {
+  const [w, h] = picture.room.map((size) => size / picture.scale), { x, y } = picture;
+  const across = !middle && cx > x + w * 0.12 && cx < x + w * 0.88, down = !middle && cy > y + h * 0.12 && cy < y + h * 0.88;
+  if (!across || !down) look(across ? x : cx - w / 2, down ? y : cy - h / 2, picture.scale);
+}
+
+/** Light up the way by which an element was made. */
+function lightWay(place, cell, reads) {
+  const lit = new Map(), mark = (element, kind) => lit.get(element) === "lit" || lit.set(element, kind);
+  const direct = new Set(reads.map((read) => read.place)), found = ancestry(shown.run, place, cell), done = new Set();
+  for (const at of found.keys()) {
+    const box = picture.boxes[picture.boxOf.get(at)];
+    if (!box) continue;
+    if (at !== place) mark(box.group, direct.has(at) ? "lit" : "way");
+    const edges = edgesInto(box);
+    for (const edge of nodes.inputs[at].filter((input) => found.has(input)).flatMap((input) => edges.get(input) ?? [])) {
+      if (done.has(edge)) continue;
+      done.add(edge);
+      mark(edge, at === place ? "lit" : "way");
+    }
+  }
+  // What stays lit is left as it is: of a large graph that is most of it.
+  for (const [element, kind] of picture.lit) if (lit.get(element) !== kind) element.classList.remove(kind);
+  for (const [element, kind] of lit) if (picture.lit.get(element) !== kind) element.classList.add(kind);
+  picture.lit = lit;
+}
+
+/** Return the edges that lead into a box, by the place of what goes along them: their tooltips begin with its name. */
+function edgesInto(box) {
+  if (box.edges) return box.edges;
+  box.edges = new Map();
+  for (const edge of picture.edges.get(box.name) ?? []) {
+    const text = edge.firstChild?.textContent ?? "";
+    for (let end = text.lastIndexOf(" "); end > 0; end = text.lastIndexOf(" ", end - 1)) {
+      const place = placeOf.get(text.slice(0, end));
+      if (place !== undefined) {
+        putInto(box.edges, place, edge);
+        break;
+      }
+    }
+  }
+  return box.edges;
+}
+
+function search(text) {
+  const wanted = text.trim().toLowerCase(), host = $("matches"), found = [];
+  for (let place = 0; wanted && place < nodes.name.length && found.length < 12; place++) {
+    if (nodes.name[place].toLowerCase().includes(wanted) || nodes.op[place].toLowerCase() === wanted) found.push(place);
+  }
+  host.hidden = !wanted;
+  host.replaceChildren(...found.map((place) => {
+    const there = () => ((host.hidden = true), go(place));
+    return make("li", null, make("button", { type: "button", className: "link", onclick: there }, nodes.name[place]));
+  }));
+  if (wanted && !found.length) host.append(make("li", { className: "faint" }, "No node is called that."));
+  return found;
+}

@@ -1,0 +1,268 @@
+// --- heatmaps ---------------------------------------------------------------------------------------------------
+
+const MAGNITUDES = "00224E 1A386F 434E6C 61656F 7D7C78 9B9476 BCAE6C DEC958 FEE838".split(" ").map(rgb);
+const SIGNED = "08306B 2171B5 6BAED6 BDD7E7 F7F7F7 FDD0A2 FD8D3C D94801 7F2704".split(" ").map(rgb);
+const STRANGE = [179, 38, 30];
+const ALIKE = ["E8EAEE", "3A3F47"].map(rgb); // where all numbers are one
+const ROW_HEIGHT = 20, HEADER = 15, LETTER = 6.7;
+
+function rgb(code) {
+  return [0, 2, 4].map((at) => parseInt(code.slice(at, at + 2), 16));
+}
+
+function mixed(palette, fraction) {
+  const at = fraction * (palette.length - 1), low = Math.min(Math.floor(at), palette.length - 2);
+  return palette[low].map((channel, i) => Math.round(channel + (palette[low + 1][i] - channel) * (at - low)));
+}
+
+const isDark = () => document.documentElement.dataset.theme === "dark";
+
+/** Return the function that gives a number its colour. */
+function coloursOf([low, high]) {
+  if (low === null) return () => STRANGE;
+  const signed = low < 0 && high > 0, most = Math.max(-low, high);
+  const [from, to] = signed ? [-most, most] : [low, high];
+  const scale = Math.max(Math.abs(from), Math.abs(to)) || 1;
+  const span = to / scale - from / scale, alike = ALIKE[isDark() ? 1 : 0];
+  return (x) => {
+    if (!Number.isFinite(x)) return STRANGE;
+    if (!span) return alike;
+    return mixed(signed ? SIGNED : MAGNITUDES, Math.min(1, Math.max(0, (x / scale - from / scale) / span)));
+  };
+}
+
+const inkOn = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000" : "#fff");
+const strangeSign = (x) => (Number.isNaN(x) ? "?" : x > 0 ? "+" : "−");
+
+/** A value as cells in a box that scrolls; only what is seen of it is drawn. */
+class Heatmap {
+  constructor(place, value, { label, range, room, height, pick, alike = [value] }) {
+    Object.assign(this, { place, value, range, pick, room, lit: new Set(), cursor: null });
+    this.layOut(height, alike);
+    this.canvas = make("canvas", { "aria-hidden": "true" });
+    this.spacer = make("div", { className: "spacer" }, this.canvas);
+    const told = `${label}, ${shapeText(value.shape)}, ${rangeText(value)}. Arrow keys choose an element, enter goes there.`;
+    this.box = make("div", { className: "heat", tabIndex: 0, role: "application", "aria-roledescription": "heatmap" }, this.spacer);
+    this.box.setAttribute("aria-label", told);
+    this.outer = Math.min(this.width, room) + (this.tall ? 17 : 2);
+    this.box.style.width = `${this.outer}px`;
+    this.box.style.height = `${Math.min(this.height, height) + (this.width > room ? 17 : 2)}px`;
+    this.spacer.style.width = `${this.width}px`;
+    this.spacer.style.height = `${this.height}px`;
+    this.listen();
+  }
+
+  /** Decide how large the cells are: with numbers where those of all values that are to look alike fit. */
+  layOut(most, alike) {
+    const { value } = this, batch = batchAxis(this.place);
+    const axes = value.axes.map((kept, axis) => {
+      return axis === batch && shown.row !== null && value.shape[axis] > 1 ? kept.filter((i) => i === shown.row) : kept;
+    });
+    this.upright = axes.length === 1 && batch === 0;
+    const across = axes.length && !this.upright ? axes[axes.length - 1] : [0];
+    const down = axes.slice(0, this.upright ? 1 : -1);
+    this.rows = down.reduce((rows, kept) => rows.flatMap((row) => kept.map((i) => [...row, i])), [[]]);
+    this.columns = across;
+    this.labels = this.rows.map((row) => row.join(","));
+    this.gutter = this.rows[0]?.length ? 8 + LETTER * Math.max(...this.labels.map((text) => text.length)) : 0;
+    this.header = axes.length && !this.upright ? HEADER : 0;
+    const cells = this.rows.slice(0, 24).flatMap((_, r) => across.slice(0, 24).map((_, c) => this.cellAt(r, c)));
+    const sample = alike.filter(({ size }) => size === value.size).flatMap((each) => cells.map((cell) => each.text(cell)));
+    const widest = Math.max(26, 8 + LETTER * sample.reduce((n, text) => Math.max(n, text.length), 2));
+    this.numbers = this.gutter + widest * across.length <= this.room;
+    const fitting = Math.floor((this.room - this.gutter) / across.length);
+    this.cellWidth = this.numbers ? widest : Math.max(4, Math.min(18, fitting));
+    const tight = Math.floor((most - this.header) / this.rows.length);
+    this.cellHeight = this.numbers ? ROW_HEIGHT : Math.max(5, Math.min(16, tight));
+    this.width = this.gutter + this.cellWidth * across.length;
+    this.height = this.header + this.cellHeight * this.rows.length;
+    this.tall = this.height > most;
+  }
+
+  /** Return the place of the element that a row and a column show. */
+  cellAt(r, c) {
+    const index = this.value.shape.length && !this.upright ? [...this.rows[r], this.columns[c]] : this.rows[r];
+    return ravel(index, this.value.shape);
+  }
+
+  /** Return the row and the column that show an element. */
+  find(cell) {
+    const index = unravel(cell, this.value.shape);
+    const c = this.upright || !index.length ? 0 : this.columns.indexOf(index[index.length - 1]);
+    const key = (this.upright ? index : index.slice(0, -1)).join(",");
+    return [this.labels.indexOf(key), c];
+  }
+
+  listen() {
+    const { box } = this;
+    box.addEventListener("scroll", () => this.draw());
+    box.addEventListener("pointermove", (event) => event.pointerType !== "touch" && this.point(this.under(event)));
+    box.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && this.point(null));
+    box.addEventListener("click", (event) => {
+      const cell = this.under(event), seen = shown.hover?.place === this.place && shown.hover?.cell === cell;
+      if (cell === null) return;
+      if (event.pointerType === "touch" && !seen) this.point(cell);
+      else this.pick(cell);
+    });
+    box.addEventListener("keydown", (event) => this.key(event));
+    box.addEventListener("focus", () => this.move(0, 0));
+    box.addEventListener("blur", () => this.point(null));
+  }
+
+  under(event) {
+    const seen = this.box.getBoundingClientRect();
+    const x = event.clientX - seen.left - 1 + this.box.scrollLeft - this.gutter;
+    const y = event.clientY - seen.top - 1 + this.box.scrollTop - this.header;
+    const r = Math.floor(y / this.cellHeight), c = Math.floor(x / this.cellWidth);
+    if (x < 0 || y < 0 || r >= this.rows.length || c >= this.columns.length) return null;
+    return this.cellAt(r, c);
+  }
+
+  point(cell) {
+    if (cell === this.cursor) return;
+    this.cursor = cell;
+    hover(cell === null ? null : { place: this.place, cell });
+  }
+
+  key(event) {
+    const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (moves[event.key]) this.move(...moves[event.key]);
+    else if (event.key === "Enter" && this.cursor !== null) this.pick(this.cursor);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  move(down, across) {
+    if (!this.rows.length || !this.columns.length) return;
+    const from = this.cursor ?? [...this.lit][0] ?? (this.place === shown.place ? shown.cell : this.cellAt(0, 0));
+    const [r, c] = this.find(from).map((at) => Math.max(0, at));
+    const row = Math.max(0, Math.min(this.rows.length - 1, r + down));
+    const column = Math.max(0, Math.min(this.columns.length - 1, c + across));
+    this.reveal(row, column);
+    this.point(this.cellAt(row, column));
+  }
+
+  reveal(r, c) {
+    const { box } = this, top = r * this.cellHeight, left = c * this.cellWidth;
+    const high = box.clientHeight - this.header, wide = box.clientWidth - this.gutter;
+    if (top < box.scrollTop) box.scrollTop = top;
+    else if (top + this.cellHeight > box.scrollTop + high) box.scrollTop = top + this.cellHeight - high;
+    if (left < box.scrollLeft) box.scrollLeft = left;
+    else if (left + this.cellWidth > box.scrollLeft + wide) box.scrollLeft = left + this.cellWidth - wide;
+  }
+
+  /** Light up elements; the first of them is brought into sight. */
+  light(cells, reveal = true) {
+    this.lit = new Set(cells);
+    const first = cells[0];
+    if (reveal && first !== undefined && this.cursor === null) {
+      const [r, c] = this.find(first);
+      if (r >= 0 && c >= 0) this.reveal(r, c);
+    }
+    this.draw();
+  }
+
+  draw() {
+    const { box, canvas, gutter, header } = this;
+    const wide = box.clientWidth, high = box.clientHeight, scale = window.devicePixelRatio || 1;
+    if (!wide || !high) return;
+    canvas.width = Math.round(wide * scale);
+    canvas.height = Math.round(high * scale);
+    canvas.style.width = `${wide}px`;
+    canvas.style.height = `${high}px`;
+    const pen = canvas.getContext("2d"), style = getComputedStyle(box);
+    pen.scale(scale, scale);
+    pen.fillStyle = style.backgroundColor;
+    pen.fillRect(0, 0, wide, high);
+    pen.font = "11px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace";
+    pen.textBaseline = "middle";
+    const firstRow = Math.floor(box.scrollTop / this.cellHeight), firstColumn = Math.floor(box.scrollLeft / this.cellWidth);
+    const lastRow = Math.min(this.rows.length, firstRow + Math.ceil(high / this.cellHeight) + 1);
+    const lastColumn = Math.min(this.columns.length, firstColumn + Math.ceil(wide / this.cellWidth) + 1);
+    const colour = coloursOf(this.range), marked = [], all = this.lit.size > 1 && this.lit.size === this.value.size;
+    box.classList.toggle("all", all);
+    pen.save();
+    pen.beginPath();
+    pen.rect(gutter, header, wide, high);
+    pen.clip();
+    for (let r = firstRow; r < lastRow; r++) {
+      for (let c = firstColumn; c < lastColumn; c++) {
+        const spot = [gutter + c * this.cellWidth - box.scrollLeft, header + r * this.cellHeight - box.scrollTop];
+        const cell = this.cellAt(r, c);
+        this.drawCell(pen, spot, cell, colour);
+        if (this.lit.has(cell) && !all) marked.push([spot, false]);
+        if (this.place === shown.place && cell === shown.cell) marked.push([spot, true]);
+      }
+    }
+    for (const [spot, chosen] of marked) this.drawMark(pen, spot, chosen);
+    pen.restore();
+    this.drawLabels(pen, style.color, firstRow, lastRow, firstColumn, lastColumn);
+  }
+
+  drawCell(pen, [x, y], cell, colour) {
+    const number = this.value.number(cell), back = colour(number);
+    const gap = this.cellWidth > 7 && this.cellHeight > 7 ? 1 : 0;
+    pen.fillStyle = `rgb(${back.join(",")})`;
+    pen.fillRect(x, y, this.cellWidth - gap, this.cellHeight - gap);
+    pen.fillStyle = inkOn(back);
+    pen.textAlign = "center";
+    const middle = [x + this.cellWidth / 2, y + this.cellHeight / 2 + 0.5];
+    if (this.numbers) pen.fillText(this.value.text(cell), ...middle);
+    else if (!Number.isFinite(number) && this.cellHeight > 8) pen.fillText(strangeSign(number), ...middle);
+  }
+
+  drawMark(pen, [x, y], chosen) {
+    const [w, h] = [this.cellWidth - 1, this.cellHeight - 1];
+    pen.lineWidth = 3.5;
+    pen.strokeStyle = "#fff";
+    pen.strokeRect(x + 1, y + 1, w - 2, h - 2);
+    pen.lineWidth = 2;
+    pen.strokeStyle = chosen ? "#000" : "#D55E00";
+    pen.strokeRect(x + 1, y + 1, w - 2, h - 2);
+  }
+
+  drawLabels(pen, ink, firstRow, lastRow, firstColumn, lastColumn) {
+    pen.fillStyle = ink;
+    pen.font = "10px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace";
+    pen.textAlign = "right";
+    const every = Math.ceil(12 / this.cellHeight), apart = Math.ceil((8 + LETTER * String(this.columns[this.columns.length - 1]).length) / this.cellWidth);
+    for (let r = firstRow; this.gutter && r < lastRow; r++) {
+      const y = this.header + (r + 0.5) * this.cellHeight - this.box.scrollTop;
+      if (r % every === 0 && y > this.header) pen.fillText(this.labels[r], this.gutter - 4, y);
+    }
+    pen.textAlign = "center";
+    for (let c = firstColumn; this.header && c < lastColumn; c++) {
+      const x = this.gutter + (c + 0.5) * this.cellWidth - this.box.scrollLeft;
+      if (c % apart === 0 && x > this.gutter) pen.fillText(String(this.columns[c]), x, this.header / 2);
+    }
+  }
+}
+
+function rangeText(value) {
+  const [low, high] = value.range;
+  if (low === null) return value.size ? "no finite number" : "no element";
+  const text = (x) => numeral(x, "float64");
+  return low === high ? `all ${text(low)}` : `from ${text(low)} to ${text(high)}`;
+}
+
+let heatmaps = [];
+
+/** Return a value as a figure, with what there is to say of it. */
+function figure(run, place, { title, note, room, height, value = valueOf(run, place), pick, range, alike }) {
+  const caption = make("figcaption", null, title), say = (text) => caption.append(make("span", { className: "faint" }, text));
+  if (note) say(` ${note}`);
+  const made = (inside) => make("figure", null, caption, inside);
+  const faint = (text) => made(make("p", { className: "faint" }, text));
+  if (!value) return faint("It has not run.");
+  say(`${note ? " · " : ""}${shapeText(value.shape)} ${nodes.dtype[place]}`);
+  if (value.partial) caption.append(make("span", { className: "preview" }, ` preview: ${grouped(value.raw.length)} of ${grouped(value.size)}`));
+  if (!value.size) return faint("no element");
+  const label = [nodes.name[place], note].filter(Boolean).join(", ");
+  const heat = new Heatmap(place, value, { label, range: range ?? rangeInAll(place), room, height, pick, alike });
+  if (!heat.rows.length) return faint(`Row ${shown.row} is not kept of it.`);
+  heat.derived = value instanceof Difference;
+  heatmaps.push(heat);
+  return made(heat.box);
+}

@@ -1,0 +1,328 @@
+// --- the operation ----------------------------------------------------------------------------------------------
+
+const MOST_OPERANDS = 8;
+
+function drawOperation() {
+  const { place } = shown;
+  $("node").textContent = nodes.name[place];
+  $("about").replaceChildren(...aboutNode(place));
+  $("details").replaceChildren(...details(place));
+  const wide = Math.max(200, $("values").clientWidth - 4), high = heightForValues();
+  // Side by side if they go beside each other, else below each other and half as high.
+  for (const height of [high - 46, Math.max(96, high / 2 - 46)]) {
+    heatmaps = [];
+    $("values").replaceChildren(...valueFigures(place, wide, height));
+    const taken = heatmaps.reduce((sum, heat) => sum + Math.max(150, heat.outer) + 18, 90);
+    if (taken <= wide) break;
+  }
+}
+
+/** Return how high the values of an operation may be together. */
+function heightForValues() {
+  if (window.innerWidth <= 1000) return Math.max(300, window.innerHeight * 0.6);
+  const around = ["node", "about", "equation", "details"].reduce((sum, id) => sum + $(id).offsetHeight, 60);
+  return Math.max(240, $("operation").clientHeight - around);
+}
+
+function valueFigures(place, room, height) {
+  const inputs = [...new Set(nodes.inputs[place])], parts = [];
+  for (const input of inputs.slice(0, MOST_OPERANDS)) {
+    const positions = nodes.inputs[place].flatMap((other, i) => (other === input ? [i] : []));
+    const note = nodes.inputs[place].length > 1 ? `operand ${positions.join(" and ")}` : "operand";
+    const goThere = () => go(input);
+    const title = make("button", { type: "button", className: "link", title: nodes.name[input], onclick: goThere }, shortName(input));
+    parts.push(figures(input, { title, note, room, height, pick: (cell) => go(input, cell) }));
+  }
+  if (inputs.length > MOST_OPERANDS) parts.push(make("p", { className: "faint" }, `… ${inputs.length - MOST_OPERANDS} more operands`));
+  const result = figures(place, { title: make("b", null, shortName(place)), note: "result", room, height, pick: choose });
+  const arrow = inputs.length ? make("p", { className: "arrow" }, make("b", null, nodes.op[place]), " →") : null;
+  return [...parts, make("div", { className: "result" }, arrow, result)];
+}
+
+/** Return the name of a node as it is called where the one that is shown stands. */
+function shortName(place) {
+  const here = nodes.name[shown.place], scope = here.slice(0, here.lastIndexOf("/") + 1), name = nodes.name[place];
+  return scope && name.startsWith(scope) ? name.slice(scope.length) : name;
+}
+
+/** Return the figure of a node; of two runs, those of both, unless they are alike. */
+function figures(place, options) {
+  if (data.kind !== "pair") return figure(shown.run, place, options);
+  const [a, b] = [valueOf(0, place), valueOf(1, place)];
+  if (a && b && a.told.data === b.told.data) return figure(0, place, { ...options, note: `${options.note}, the same in both` });
+  const room = Math.max(180, (options.room - 14) / 2 - 18), height = Math.max(90, options.height / 2 - 12);
+  const part = { ...options, room, height, alike: [a, b].filter(Boolean) };
+  const both = [0, 1].map((run) => figure(run, place, { ...part, note: `${options.note}, ${runs[run].label}`, title: options.title.cloneNode(true) }));
+  if (place === shown.place && a && b && String(a.shape) === String(b.shape) && a.raw.length === b.raw.length) {
+    const value = new Difference(a, b);
+    both.push(figure(0, place, { ...part, title: "difference", note: "b − a", value, range: value.range }));
+  }
+  return make("div", { className: "both" }, ...both);
+}
+
+const PHASES = ["forward", "backward", "update"];
+
+function aboutNode(place) {
+  const { set, times, stopped, error, findings } = runs[shown.run];
+  const settings = Object.entries((set[place] ?? {}).settings ?? nodes.settings[place]);
+  const words = [nodes.kind[place] || nodes.op[place], ...settings.map(([key, text]) => `${key}=${text}`)];
+  words.push(shapeText(nodes.shape[place]), PHASES[nodes.phase[place]]);
+  if (!nodes.kind[place] && times[place] && valueOf(shown.run, place)) words.push(inSeconds(times[place]));
+  const heading = $("opening").textContent, parts = [words.join(" · ")];
+  const bad = (text) => parts.push(make("strong", { className: "finding" }, text));
+  const found = findings.filter((finding) => finding.place === place);
+  // What the heading says need not be said twice.
+  for (const { severity, code, says } of found) bad(` ${severity}, ${code}${heading.includes(says) ? "" : `: ${says}`}`);
+  if (stopped === place && error && !found.length && !heading.includes(error)) bad(` ${error}`);
+  return parts;
+}
+
+function inSeconds(nanoseconds) {
+  const [unit, size] = [["s", 1e9], ["ms", 1e6], ["µs", 1e3]].find(([, least]) => nanoseconds >= least) ?? ["µs", 1e3];
+  return `${general(nanoseconds / size, 3)} ${unit}`;
+}
+
+function details(place) {
+  const seen = data.kind === "pair" ? [0, 1] : [shown.run];
+  const found = seen.map((run) => [run, valueOf(run, place)]).filter(([, value]) => value?.size);
+  const alike = found.length === 2 && found[0][1] === found[1][1];
+  const parts = found.slice(0, alike ? 1 : 2).map(([run, value]) => detailsOf(run, place, value, found.length > 1 && !alike));
+  if (data.kind === "film" && runs.length > 1 && found.length) parts.push(make("canvas", { id: "series", role: "img" }));
+  return parts;
+}
+
+function detailsOf(run, place, { size, told, range, raw }, labelled) {
+  const [zeros, nans, above, below] = told.counts, rows = [];
+  if (size > 1) ["min", "max", "mean", "std"].forEach((key, i) => told.stats[i] !== null && rows.push([key, general(told.stats[i], 4)]));
+  if (size > 1 || zeros) rows.push(["zeros", grouped(zeros)]);
+  for (const [key, count] of [["NaN", nans], ["+inf", above], ["−inf", below]]) if (count) rows.push([key, grouped(count)]);
+  const stats = rows.map(([key, text]) => make("div", null, make("dt", null, key), make("dd", null, text)));
+  const name = labelled ? make("p", { className: "run" }, runs[run].label) : null;
+  const list = rows.length ? make("dl", { className: "stats", "aria-label": "Statistics" }, ...stats) : null;
+  return make("div", { className: "details" }, name, list, histogram(told.bins ?? binned(raw, range), range), largest(run, place, (cell) => choose(cell, true)));
+}
+
+/** Say which element and which row of a value are the largest. */
+function largest(run, place, pick) {
+  const value = valueOf(run, place), { peak = -1, row } = value.told, parts = [];
+  const point = (text, cell) => {
+    const kept = value.slot(cell) >= 0;
+    return kept ? make("button", { type: "button", className: "link", onclick: () => pick(cell) }, text) : text;
+  };
+  if (peak >= 0 && value.told.stats[3] > 0) {
+    const at = unravel(peak, value.shape).join(", "), found = value.at(peak);
+    parts.push("largest: ", point(found === undefined ? `[${at}]` : `[${at}] = ${numeral(found, value.dtype)}`, peak));
+  }
+  const axis = batchAxis(place);
+  if (row && axis >= 0) {
+    const first = ravel(value.shape.map((_, i) => (i === axis ? row[0] : 0)), value.shape);
+    parts.push(parts.length ? " · " : "", "largest row: ", point(row[1] === null ? String(row[0]) : `${row[0]}, norm ${general(row[1], 4)}`, first));
+  }
+  return parts.length ? make("p", { className: "largest" }, ...parts) : null;
+}
+
+function histogram(bins, range) {
+  if (bins.length < 2) return null;
+  const most = Math.max(...bins, 1);
+  const bars = bins.map((n) => {
+    const bar = make("span", { title: grouped(n) });
+    bar.style.height = `${n ? Math.max(4, (100 * n) / most) : 0}%`;
+    return bar;
+  });
+  const [low, high] = range.map((end) => general(end, 3));
+  const label = `Histogram from ${low} to ${high}: ${bins.join(", ")}`;
+  const ends = make("span", { className: "ends", "aria-hidden": "true" }, make("span", null, low), make("span", null, high));
+  return make("div", null, make("div", { className: "histogram", role: "img", "aria-label": label }, ...bars), ends);
+}
+
+function binned(raw, [low, high]) {
+  const bins = new Array(24).fill(0);
+  if (low === null || low === high || raw.length < 2) return [];
+  for (const each of raw) {
+    const x = Number(each);
+    if (Number.isFinite(x)) bins[Math.min(23, Math.floor(((x / 2 - low / 2) / (high / 2 - low / 2)) * 24))]++;
+  }
+  return bins;
+}
+
+/** Choose an element of the result. */
+function choose(cell, reveal = false) {
+  shown.cell = cell;
+  if (shown.row !== null && batchAxis(shown.place) >= 0 && rowOf(shown.place, cell) !== shown.row) return chooseRow(rowOf(shown.place, cell));
+  hover(null);
+  drawGradient();
+  if (reveal) revealChosen();
+}
+
+let waiting = null;
+
+/** Look at an element for the while that it is pointed at; null: at the chosen one again. */
+function hover(spot) {
+  shown.hover = spot;
+  if (waiting === null) waiting = requestAnimationFrame(() => ((waiting = null), drawEquation()));
+}
+
+/** Write the equation of the element that is looked at, and light up what it read. */
+function drawEquation() {
+  const { place, cell } = shown.hover ?? shown, which = data.kind === "pair" ? [0, 1] : [shown.run];
+  const told = which.map((run) => explained(run, place, cell));
+  const lines = told.flatMap((each, i) => equationLines(each, which[i], place));
+  $("equation").replaceChildren(...lines);
+  const reads = told.find((each) => each)?.reads ?? [];
+  for (const heat of heatmaps) {
+    if (heat.besides) continue;
+    const found = reads.find((read) => read.place === heat.place && heat.place !== place);
+    heat.light(found ? found.places : [], !heat.derived);
+  }
+  lightWay(place, cell, reads);
+  drawSeries(place, cell);
+}
+
+function equationLines(told, run, place) {
+  if (told === null) {
+    const value = valueOf(run, place);
+    return [make("p", { className: "faint" }, value === null ? "It has not run." : value.size ? "This element is not kept." : "It has no element.")];
+  }
+  const name = data.kind === "pair" ? make("span", { className: "run" }, `${runs[run].label}: `) : null;
+  const lines = [make("p", { className: "equation" }, name, told.equation)];
+  if (told.missing) lines.push(make("p", { className: "faint" }, "Of an operand a part is kept, and not all numbers of this equation are in it."));
+  const texts = new Set();
+  const reads = told.reads.filter((read) => !texts.has(read.text) && texts.add(read.text)).map((read) => {
+    const there = () => go(read.place, read.places[0]);
+    return make("li", null, make("button", { type: "button", className: "link", onclick: there }, read.text));
+  });
+  if (reads.length) lines.push(make("ul", { className: "reads", "aria-label": "What it read" }, ...reads));
+  return lines;
+}
+
+// --- beside it: source, gradient, findings, two runs ------------------------------------------------------------
+
+const LINES_AROUND = 4;
+
+function drawSource() {
+  const file = data.files[nodes.file[shown.place]], line = nodes.line[shown.place];
+  const heading = make("p", { className: "faint" }, nodes.where[shown.place] || "No line of yours made it.");
+  if (!file) return $("source").replaceChildren(heading);
+  const [, lines] = file, numbers = Object.keys(lines).map(Number).filter((n) => Math.abs(n - line) <= LINES_AROUND);
+  const indents = numbers.filter((n) => lines[n].trim()).map((n) => lines[n].search(/\S/));
+  const indent = indents.length ? Math.min(...indents) : 0, digits = String(Math.max(...numbers)).length;
+  const code = numbers.map((n) => {
+    const mark = n === line ? { className: "line here", "aria-current": "true" } : { className: "line" };
+    const number = `${n === line ? "▸" : " "}${String(n).padStart(digits)} `;
+    return make("span", mark, make("span", { className: "number" }, number), make("span", null, `${lines[n].slice(indent)}\n`));
+  });
+  $("source").replaceChildren(heading, make("pre", { tabIndex: 0, role: "region", "aria-label": "The lines of the source" }, make("code", null, ...code)));
+}
+
+function drawGradient() {
+  const [there, relation] = twinOf(shown.place), host = $("gradient");
+  heatmaps = heatmaps.filter((heat) => !heat.besides);
+  if (there < 0) return host.replaceChildren(make("p", { className: "faint" }, "There is none of it in this run."));
+  const of = (place) => `∂${data.loss ? visibleShort(data.loss) : ""}/∂${nodes.name[place]}`;
+  const words = {
+    gradient: of(shown.place), "gradient of": `This is ${of(there)}. The value itself:`, "made for": "It was made for:",
+    "serves its gradient": "For its gradient there is:",
+  };
+  const button = make("button", { type: "button", className: "link", id: "twin", onclick: toTwin }, `${nodes.name[there]} (t)`);
+  const before = heatmaps.length, value = valueOf(shown.run, there);
+  const seen = figure(shown.run, there, { title: "", room: Math.max(160, host.clientWidth - 20), height: 170, pick: (cell) => go(there, cell) });
+  const same = value !== null && String(value.shape) === String(valueOf(shown.run, shown.place)?.shape);
+  const element = same && value.size > 1 && value.at(shown.cell) !== undefined ? make("p", { className: "equation" }, elementText(there, shown.cell, value)) : null;
+  const most = value?.size ? largest(shown.run, there, (cell) => go(there, cell)) : null;
+  host.replaceChildren(make("p", null, words[relation], " ", button), seen, ...[element, most].filter(Boolean));
+  for (const heat of heatmaps.slice(before)) {
+    heat.besides = true;
+    heat.light(same ? [shown.cell] : []);
+  }
+}
+
+const elementText = (place, cell, value) => `${called(nodes.name[place], unravel(cell, value.shape).join(", "))} = ${numeral(value.at(cell), value.dtype)}`;
+const visibleShort = (name) => (name.length > 24 ? `${name.slice(0, 23)}…` : name);
+
+function drawFindings() {
+  const { findings } = runs[shown.run];
+  $("findings-part").hidden = !findings.length;
+  $("findings").replaceChildren(...findings.map((finding) => {
+    const here = finding.place === shown.place ? { "aria-current": "true" } : {};
+    const there = () => go(finding.place, finding.cell);
+    const text = `${finding.severity}, ${finding.code}: ${nodes.name[finding.place]}`;
+    return make("li", null, make("button", { type: "button", className: "link", title: finding.says, onclick: there, ...here }, text));
+  }));
+}
+
+function nextFinding() {
+  const { findings } = runs[shown.run];
+  if (!findings.length) return;
+  const at = findings.find(({ place }) => place > shown.place) ?? findings.reduce((a, b) => (b.place < a.place ? b : a));
+  go(at.place, at.cell);
+}
+
+/** Say what became of the outputs in the second run. */
+function drawChanges() {
+  $("changes-part").hidden = data.kind !== "pair";
+  if (data.kind !== "pair") return;
+  const link = (place, cell, ...text) => make("li", null, make("button", { type: "button", className: "link", onclick: () => go(place, cell) }, ...text));
+  const { first, cell, differences, recomputed } = data.pair, items = [];
+  if (first >= 0) items.push(link(first, cell, `they part at ${nodes.name[first]}`));
+  for (const [name, place] of data.outputs) {
+    const [a, b] = [valueOf(0, place), valueOf(1, place)];
+    if (!a || !b) items.push(link(place, null, `${name}: not run in ${runs[a ? 1 : 0].label}`));
+    else if (a.size === 1) items.push(link(place, 0, `${name}: ${a.text(0)} → ${b.text(0)}`));
+    else {
+      const apart = differences.find(([at]) => at === place);
+      items.push(link(place, null, `${name}: ${apart ? (apart[1] === null ? "differs" : `up to ${general(apart[1], 4)} apart`) : "the same"}`));
+    }
+  }
+  const counts = [`${grouped(differences.length)} of ${grouped(nodes.name.length)} nodes differ`];
+  if (recomputed) counts.push(`${grouped(recomputed.length)} of ${grouped(operations.length)} operations were recomputed`);
+  items.push(make("li", { className: "faint" }, counts.join("; ")));
+  $("changes").replaceChildren(...items);
+}
+
+const CLASSES = ["#56B4E9", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#999999", "#0072B2", "#D55E00", "#8DD3C7", "#BEBADA", "#FB8072", "#FFFFB3"];
+
+/** Draw which class the network sees where, at this step. */
+function drawBoundary() {
+  const seen = data.boundary;
+  $("boundary-part").hidden = !seen;
+  if (!seen) return;
+  const side = 220, n = seen.grid, each = side / n, [canvas, pen] = canvasOf($("boundary").firstChild, side, side);
+  const [left, right, bottom, top] = seen.ends, kinds = [...seen.classes[shown.run]].map((digit) => digit.charCodeAt(0) - 48);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `Which class ${seen.scores} gives to each point of ${seen.x}, at ${runs[shown.run].label}`);
+  pen.font = "9px sans-serif";
+  pen.textAlign = "center";
+  kinds.forEach((kind, i) => {
+    pen.fillStyle = CLASSES[kind];
+    pen.fillRect((i % n) * each, side - (Math.floor(i / n) + 1) * each, each + 0.5, each + 0.5);
+  });
+  pen.fillStyle = "#000";
+  for (let i = 0; i < n * n; i++) {
+    if (i % n % 6 === 3 && Math.floor(i / n) % 6 === 3) pen.fillText(String(kinds[i]), ((i % n) + 0.5) * each, side - (Math.floor(i / n) + 0.1) * each);
+  }
+  seen.points.forEach(([a, b], i) => {
+    const x = ((a - left) / (right - left)) * side, y = side - ((b - bottom) / (top - bottom)) * side;
+    pen.beginPath();
+    pen.arc(x, y, 2.2, 0, 2 * Math.PI);
+    pen.fillStyle = seen.labels ? CLASSES[seen.labels[i] % CLASSES.length] : "#222";
+    pen.fill();
+    pen.lineWidth = 0.8;
+    pen.strokeStyle = "#000";
+    pen.stroke();
+  });
+  const said = `The digits say which class ${seen.scores} makes the likeliest; `;
+  const note = make("p", { className: "faint" }, said + (seen.labels ? "a dot has the colour of its own class." : "the dots are what was fed."));
+  $("boundary").replaceChildren(canvas, note);
+}
+
+/** Return a canvas of a size in pixels of the page, and its pen; the one that is given, if it is one. */
+function canvasOf(given, wide, high) {
+  const canvas = given instanceof HTMLCanvasElement ? given : make("canvas"), scale = window.devicePixelRatio || 1;
+  canvas.width = Math.round(wide * scale);
+  canvas.height = Math.round(high * scale);
+  canvas.style.width = `${wide}px`;
+  canvas.style.height = `${high}px`;
+  const pen = canvas.getContext("2d");
+  pen.scale(scale, scale);
+  return [canvas, pen];
+}

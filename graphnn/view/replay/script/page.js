@@ -1,0 +1,272 @@
+// --- the document -----------------------------------------------------------------------------------------------
+
+const $ = (id) => document.getElementById(id);
+
+/** Make an element; what is text stays text. */
+function make(tag, properties, ...children) {
+  const made = document.createElement(tag);
+  for (const [key, value] of Object.entries(properties ?? {})) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key in made && key !== "role") made[key] = value;
+    else made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+// --- where one is -----------------------------------------------------------------------------------------------
+
+const shown = { run: 0, place: 0, cell: 0, row: null, hover: null, overlay: "" };
+const trail = [];
+let operations = [], playing = null;
+
+function last() {
+  const { values: all, stopped } = runs[shown.run];
+  let end = all.length - 1;
+  while (end > 0 && all[end] < 0 && (data.kind !== "pair" || runs[1].values[end] < 0)) end--;
+  return Math.max(end, stopped);
+}
+
+/** Go to a node, and one of its elements: it has just run, and what comes later waits. */
+function go(place, cell = null, remember = true) {
+  place = Math.max(0, Math.min(place, last()));
+  if (remember && (place !== shown.place || (cell !== null && cell !== shown.cell))) {
+    trail.push([shown.place, shown.cell]);
+    if (trail.length > 500) trail.shift();
+  }
+  const value = valueOf(shown.run, place);
+  shown.place = place;
+  shown.cell = cell === null || cell < 0 ? usualCell(place) : Math.min(cell, Math.max(0, (value?.size ?? 1) - 1));
+  shown.hover = null;
+  drawAll();
+}
+
+/** Return the element that is looked at where none is named: the first, or the first of the chosen row. */
+function usualCell(place) {
+  const value = valueOf(shown.run, place), batch = batchAxis(place);
+  if (!value || shown.row === null || batch < 0 || shown.row >= value.shape[batch]) return 0;
+  return ravel(value.shape.map((_, axis) => (axis === batch ? shown.row : 0)), value.shape);
+}
+
+const batchAxis = (place) => (data.dim === null ? -1 : nodes.shape[place].indexOf(data.dim));
+const rowOf = (place, cell) => unravel(cell, valueOf(shown.run, place).shape)[batchAxis(place)];
+
+function step(by) {
+  const from = by > 0 ? operations.findIndex((place) => place > shown.place) : operations.findLastIndex((p) => p < shown.place);
+  if (from >= 0 && operations[from] <= last()) go(operations[from], null, false);
+  else if (by < 0) go(0, null, false);
+  else stop();
+}
+
+function back() {
+  const before = trail.pop();
+  if (before) go(before[0], before[1], false);
+}
+
+/** Go through the operations, or through the steps of a film, by itself. */
+function play(what = "operations") {
+  const before = playing;
+  stop();
+  if (before?.what === what) return;
+  const steps = what === "steps", count = steps ? runs.length : operations.length;
+  if (steps && shown.run === runs.length - 1) toRun(0);
+  if (!steps && shown.place >= last()) go(0, null, false);
+  const on = steps ? () => (shown.run < runs.length - 1 ? toRun(shown.run + 1) : stop()) : () => step(1);
+  const pause = Math.max(steps ? 120 : 60, Math.min(700, (steps ? 12000 : 60000) / count));
+  playing = { what, timer: setInterval(on, pause) };
+  tellPlaying();
+}
+
+function stop() {
+  clearInterval(playing?.timer);
+  playing = null;
+  tellPlaying();
+}
+
+function tellPlaying() {
+  for (const [id, what, name] of [["play", "operations", "Play"], ["play-steps", "steps", "Play the steps"]]) {
+    const runs_ = playing?.what === what;
+    $(id).textContent = runs_ ? "❚❚" : "▶";
+    $(id).setAttribute("aria-label", runs_ ? "Stop" : name);
+  }
+}
+
+/** Go to the gradient of what is shown, or from a gradient to what it is of. */
+function toTwin() {
+  const [there] = twinOf(shown.place);
+  if (there < 0) return;
+  const same = String(valueOf(shown.run, there)?.shape) === String(valueOf(shown.run, shown.place)?.shape);
+  go(there, same ? shown.cell : null);
+}
+
+let gradientOf = new Map(), madeFor = new Map();
+
+/** Return the place of the twin, and how it is related. */
+function twinOf(place) {
+  if (nodes.gradient[place] >= 0) return [nodes.gradient[place], "gradient"];
+  if (gradientOf.has(place)) return [gradientOf.get(place), "gradient of"];
+  if (nodes.twin[place] >= 0) return [nodes.twin[place], "made for"];
+  return madeFor.has(place) ? [madeFor.get(place), "serves its gradient"] : [-1, ""];
+}
+
+function chooseRow(row) {
+  shown.row = row;
+  $("row").value = row ?? "";
+  if (row !== null) shown.cell = inRow(shown.cell, row);
+  shown.hover = null;
+  drawAll();
+}
+
+/** Return the element beside another that lies in a row. */
+function inRow(cell, row) {
+  const value = valueOf(shown.run, shown.place), batch = batchAxis(shown.place);
+  if (!value || batch < 0 || row >= value.shape[batch]) return cell;
+  return ravel(unravel(cell, value.shape).map((i, axis) => (axis === batch ? row : i)), value.shape);
+}
+
+function toggleRow() {
+  if (shown.row !== null) chooseRow(null);
+  else if (valueOf(shown.run, shown.place) && batchAxis(shown.place) >= 0) chooseRow(rowOf(shown.place, shown.cell));
+}
+
+// --- everything together ----------------------------------------------------------------------------------------
+
+function drawAll() {
+  // What is drawn anew loses the focus; it then goes to the value that is shown.
+  const focused = document.activeElement?.closest("#values, #equation, #details, #gradient") !== null;
+  drawTimeline();
+  drawCurve();
+  drawStates();
+  drawOverlay();
+  drawOperation();
+  drawSource();
+  drawGradient();
+  drawBoundary();
+  drawFindings();
+  drawChanges();
+  for (const heat of heatmaps) heat.draw();
+  revealChosen();
+  drawEquation();
+  if (focused) chosenHeatmap()?.box.focus({ preventScroll: true });
+}
+
+const chosenHeatmap = () => heatmaps.find((heat) => heat.place === shown.place && !heat.besides);
+
+function revealChosen() {
+  const heat = chosenHeatmap();
+  if (heat) heat.reveal(...heat.find(shown.cell).map((at) => Math.max(0, at)));
+}
+
+function useTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  $("theme").textContent = theme === "dark" ? "Light" : "Dark";
+}
+
+function useOverlay(name) {
+  shown.overlay = name;
+  $("overlay").value = name;
+  drawOverlay();
+}
+
+const KEYS = {
+  ArrowLeft: () => step(-1), ArrowRight: () => step(1), " ": () => play(), Home: () => go(0, null, false), End: () => go(last(), null, false),
+  "[": () => toRun(shown.run - 1), "]": () => toRun(shown.run + 1), p: () => data.kind === "film" && play("steps"),
+  t: toTwin, n: nextFinding, r: toggleRow, Backspace: back, f: fold, o: openLayer, v: nextOverlay,
+  "/": () => $("search").focus(), "?": () => $("keys").click(), Escape: () => ($("matches").hidden = true),
+};
+
+function nextOverlay() {
+  const names = [...$("overlay").options].map((option) => option.value);
+  useOverlay(names[(names.indexOf(shown.overlay) + 1) % names.length]);
+}
+
+function onKey(event) {
+  const { target } = event;
+  const typing = (target instanceof HTMLInputElement && target.type !== "range") || target instanceof HTMLSelectElement;
+  if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key !== "Escape")) return;
+  if (event.key === " " && target instanceof HTMLButtonElement) return;
+  if (target.id === "step" && event.key.startsWith("Arrow")) return;
+  const action = KEYS[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+}
+
+function listen() {
+  const actions = {
+    first: KEYS.Home, back: () => step(-1), play: () => play(), on: () => step(1), last: KEYS.End, "play-steps": () => play("steps"),
+    open: openLayer, in: () => zoom(1.25), out: () => zoom(0.8), fit: fitView,
+    theme: () => (useTheme(isDark() ? "light" : "dark"), drawAll()),
+    keys: () => ($("keys").setAttribute("aria-expanded", String(!($("help").hidden = !$("help").hidden))), drawAll()),
+  };
+  for (const [id, action] of Object.entries(actions)) $(id).addEventListener("click", action);
+  document.addEventListener("keydown", onKey);
+  $("position").addEventListener("input", (event) => go(Number(event.target.value), null, false));
+  $("step").addEventListener("input", (event) => toRun(Number(event.target.value)));
+  $("view").addEventListener("change", (event) => changeView(Number(event.target.value)));
+  $("overlay").addEventListener("change", (event) => useOverlay(event.target.value));
+  $("search").addEventListener("input", (event) => search(event.target.value));
+  $("search").addEventListener("keydown", (event) => {
+    const [first] = event.key === "Enter" ? search(event.target.value) : [];
+    if (first !== undefined) ($("matches").hidden = true), go(first);
+  });
+  $("row").addEventListener("change", (event) => chooseRow(event.target.value === "" ? null : Math.max(0, Math.floor(Number(event.target.value)))));
+  $("ticks").addEventListener("click", (event) => go(nodeUnder(event), null, false));
+  $("ticks").addEventListener("pointermove", (event) => ($("ticks").title = nodes.name[nodeUnder(event)]));
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  useTheme(dark.matches ? "dark" : "light");
+  dark.addEventListener("change", () => (useTheme(dark.matches ? "dark" : "light"), drawAll()));
+  let resizing = null;
+  window.addEventListener("resize", () => {
+    clearTimeout(resizing);
+    resizing = setTimeout(() => (measure(), drawAll()), 100);
+  });
+  // On paper it is light.
+  let before = null;
+  window.addEventListener("beforeprint", () => ((before = document.documentElement.dataset.theme), useTheme("light"), drawAll()));
+  window.addEventListener("afterprint", () => (useTheme(before ?? "light"), drawAll()));
+  listenToDiagram();
+}
+
+function prepare() {
+  ({ nodes, runs } = data);
+  operations = upTo(nodes.name.length).filter((place) => !nodes.kind[place]);
+  placeOf = new Map(nodes.name.map((name, place) => [name, place]));
+  gradientOf = new Map(nodes.gradient.map((there, place) => [there, place]).filter(([there]) => there >= 0).reverse());
+  nodes.twin.forEach((there, place) => there >= 0 && nodes.phase[place] === 1 && !madeFor.has(there) && madeFor.set(there, place));
+  document.title = `${data.graph} — replay`;
+  $("title").textContent = data.graph;
+  $("opening").textContent = data.opening.says;
+  $("position").max = Math.max(0, nodes.name.length - 1);
+  $("place").style.minWidth = `${2 * grouped(nodes.name.length).length + 4}ch`;
+  $("step").max = Math.max(0, runs.length - 1);
+  $("row-choice").hidden = data.dim === null;
+  if (data.dim !== null) $("row-name").textContent = data.dim;
+  const without = [data.kind === "pair" ? "" : "difference", nodes.phase.includes(1) ? "" : "gradients"].filter(Boolean);
+  for (const option of [...$("overlay").options]) if (without.includes(option.value)) option.remove();
+  for (const film of document.querySelectorAll(".of-film")) film.hidden = data.kind !== "film";
+  document.body.classList.add(data.kind);
+  prepareUnchanged();
+}
+
+async function start() {
+  try {
+    [data, arrays] = await unpacked($("data").textContent);
+  } catch (error) {
+    $("failed").hidden = false;
+    $("failed").textContent = `The data of this page cannot be read here (${error}). It needs a browser of 2023 or later.`;
+    return;
+  }
+  $("data").remove();
+  prepare();
+  listen();
+  const { run, place, cell } = data.opening;
+  shown.run = data.kind === "pair" ? 0 : run;
+  shown.place = place;
+  startDiagram();
+  go(place, cell, false);
+  settle();
+  document.documentElement.dataset.ready = "true";
+}
+
+start();

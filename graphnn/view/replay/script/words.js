@@ -1,0 +1,257 @@
+// --- numbers in words, as `graphnn.inspector.why` writes them ---------------------------------------------------
+
+/** Return so many digits of a positive number and its exponent, ties to even. */
+function decimal(x, digits) {
+  let [mantissa, exponent] = x.toExponential(digits - 1).split("e");
+  if (x.toExponential(digits).split("e")[0].endsWith("5")) {
+    const [exact, itsExponent] = x.toExponential(100).split("e");
+    const all = exact.replace(".", "");
+    if (/^50*$/.test(all.slice(digits)) && Number(all[digits - 1]) % 2 === 0) {
+      [mantissa, exponent] = [all.slice(0, digits), itsExponent];
+    }
+  }
+  return [mantissa.replace(".", ""), Number(exponent)];
+}
+
+/** Return a number as Python's format does with "g"; `full` as with "#". */
+function general(x, digits, full) {
+  if (Number.isNaN(x)) return "nan";
+  const sign = x < 0 || Object.is(x, -0) ? "-" : "";
+  if (!Number.isFinite(x)) return `${sign}inf`;
+  const [all, exponent] = x === 0 ? ["0".repeat(digits), 0] : decimal(Math.abs(x), digits);
+  const trim = (text) => (full || !text.includes(".") ? text : text.replace(/\.?0*$/, ""));
+  if (exponent < -4 || exponent >= digits) {
+    const power = `${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
+    return `${sign}${trim(`${all[0]}.${all.slice(1)}`)}e${power}`;
+  }
+  if (exponent < 0) return `${sign}${trim(`0.${"0".repeat(-exponent - 1)}${all}`)}`;
+  return `${sign}${trim(`${all.slice(0, exponent + 1)}.${all.slice(exponent + 1)}`)}`;
+}
+
+const ROUNDED = { float64: (x) => x, float32: Math.fround, float16: toHalf };
+
+function toHalf(x) {
+  if (!Number.isFinite(x) || x === 0) return x;
+  const step = 2 ** (Math.max(Math.floor(Math.log2(Math.abs(x))), -14) - 10);
+  const scaled = x / step, low = Math.floor(scaled);
+  const up = scaled - low > 0.5 || (scaled - low === 0.5 && low % 2 !== 0);
+  const rounded = (low + Number(up)) * step;
+  return Math.abs(rounded) > 65504 ? Math.sign(x) * Infinity : rounded;
+}
+
+/** Return a number in four digits, fewer if they are exact. */
+function numeral(value, dtype) {
+  if (typeof value === "boolean") return value ? "True" : "False";
+  const rounded = ROUNDED[dtype];
+  if (!rounded) return String(value);
+  const exact = (digits) => rounded(fromText(general(value, digits))) === value;
+  if (!exact(4)) return general(value, 4, true).replace(/\.$/, "");
+  return general(fromText(general(value, [1, 2, 3, 4].find(exact))), 4);
+}
+
+const fromText = (text) => (text.endsWith("inf") ? (text[0] === "-" ? -Infinity : Infinity) : Number(text));
+
+// --- what an element was made of --------------------------------------------------------------------------------
+
+const MOST_PLACES = 65536;
+const FEW = 4, FIRST = 2;
+
+/** Return, of each operand, how many elements an element read, and which; null where the page does not know. */
+function readBy(run, place, cell) {
+  const number = runs[run].rules[place], value = valueOf(run, place);
+  if (number === undefined || number < 0 || value === null) return null;
+  const slot = value.slot(cell);
+  if (slot < 0) return null;
+  const inputs = nodes.inputs[place], index = unravel(cell, value.shape);
+  const found = data.rules[number].map((rule, i) => followed(rule, index, slot, valueOf(run, inputs[i])));
+  return found.includes(null) ? null : found;
+}
+
+function followed(rule, index, slot, operand) {
+  if (rule === null) return null;
+  if (rule[0] === "all") return { count: operand.size, places: upTo(Math.min(operand.size, MOST_PLACES)) };
+  if (rule[0] === "lists") {
+    const [counts, starts, places] = rule.slice(1).map((number) => arrays[number]);
+    return { count: counts[slot], places: Array.from(places.subarray(starts[slot], starts[slot + 1])) };
+  }
+  const [, offset, strides, sizes, steps, mask] = rule;
+  if (mask !== undefined && !arrays[mask][slot]) return { count: 0, places: [] };
+  const start = index.reduce((total, i, axis) => total + i * strides[axis], offset);
+  return { count: product(sizes), places: grid(start, sizes, steps) };
+}
+
+function grid(start, sizes, steps) {
+  let places = [start];
+  for (const [axis, n] of sizes.entries()) {
+    if (places.length * n > MOST_PLACES) n === 0 || (places = places.slice(0, Math.ceil(MOST_PLACES / n)));
+    places = places.flatMap((place) => upTo(n).map((k) => place + k * steps[axis]));
+  }
+  return places;
+}
+
+/** Return the equation of an element and what it read, in words; `equation` is null where the page cannot say. */
+function explained(run, place, cell) {
+  const value = valueOf(run, place), found = value === null ? undefined : value.at(cell);
+  if (found === undefined) return null;
+  const index = unravel(cell, value.shape), name = called(nodes.name[place], index.join(", "));
+  const said = numeral(found, value.dtype), set = runs[run].set[place] ?? {};
+  const kind = set.given || nodes.kind[place];
+  const told = { run, place, cell, equation: `${name} = ${said}${kind ? `, ${kind}` : ""}`, reads: [], missing: false };
+  if (kind) return told;
+  const read = readBy(run, place, cell);
+  if (read === null) return { ...told, missing: true };
+  const operands = nodes.inputs[place].map((input) => valueOf(run, input));
+  const row = index.length ? `row ${index.join(", ")}` : "the row";
+  const formula = equation(nodes.formula[place], { row, ...(set.settings ?? nodes.settings[place]) }, read, operands);
+  told.missing = formula === undefined;
+  if (formula === null) told.equation += ", of nothing";
+  else if (formula && formula !== said) told.equation += ` = ${formula}`;
+  told.reads = read.map((each, i) => readText(nodes.inputs[place][i], each, operands[i])).filter((each) => each.count);
+  return told;
+}
+
+const called = (name, place) => (place ? `${name}[${place}]` : name);
+
+function readText(place, { count, places }, operand) {
+  const distinct = [...new Set(places)].sort((a, b) => a - b);
+  const kind = nodes.kind[place], whole = count === places.length;
+  const where = whole ? corners(distinct, operand.shape) : "…";
+  const said = spread(distinct, whole ? distinct.length : count, operand);
+  return { place, places: distinct, count, text: `${called(nodes.name[place], where)} = ${said}${kind ? `, ${kind}` : ""}` };
+}
+
+/** Return elements as one would index them, if they are all between two corners. */
+function corners(places, shape) {
+  if (!places.length || !shape.length) return "";
+  const indices = places.map((place) => unravel(place, shape));
+  const lows = shape.map((_, axis) => indices.reduce((low, index) => Math.min(low, index[axis]), Infinity));
+  const highs = shape.map((_, axis) => indices.reduce((high, index) => Math.max(high, index[axis] + 1), 0));
+  if (product(highs.map((high, axis) => high - lows[axis])) !== places.length) return "…";
+  const between = (low, high, n) => (high - low === 1 ? String(low) : `${low || ""}:${high < n ? high : ""}`);
+  return shape.map((n, axis) => between(lows[axis], highs[axis], n)).join(", ");
+}
+
+const grouped = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
+
+function spread(places, count, operand) {
+  const numbers = places.map((place) => operand.at(place));
+  const whole = count === places.length && !numbers.includes(undefined);
+  if (whole && count <= FEW) return numbers.map((x) => numeral(x, operand.dtype)).join(", ");
+  const said = `${grouped(count)} numbers`;
+  if (!whole) return said;
+  if (operand.dtype === "bool") return `${said}, ${grouped(numbers.filter(Boolean).length)} of them True`;
+  const finite = numbers.filter((x) => typeof x === "bigint" || Number.isFinite(x));
+  const strange = finite.length < count ? `, ${grouped(count - finite.length)} not finite` : "";
+  if (!finite.length) return `${said}, none of them finite`;
+  const low = numeral(finite.reduce((a, b) => (b < a ? b : a)), operand.dtype);
+  const high = numeral(finite.reduce((a, b) => (b > a ? b : a)), operand.dtype);
+  return low === high ? `${said}, each ${low}${strange}` : `${said}, ${low} to ${high}${strange}`;
+}
+
+const TERMS = /^(.*)\[(.+)\](.+)…(.*)$/;
+
+/** Return a formula with numbers; null if there are none, undefined if one of them is not kept. */
+function equation(template, given, read, operands) {
+  const numberAt = (i, k) => {
+    const place = read[i].places[k], found = place === undefined ? undefined : operands[i].at(place);
+    if (found === undefined) throw new Missing();
+    return numeral(found, operands[i].dtype);
+  };
+  try {
+    const settings = Object.fromEntries(Object.entries(given).map(([key, text]) => [key, [text]]));
+    const terms = TERMS.exec(template);
+    if (terms) return sumOf(terms.slice(1), template, settings, read, numberAt);
+    const lists = {};
+    read.forEach((each, i) => Object.defineProperty(lists, i, { get: () => [list(each, operands[i], (k) => numberAt(i, k))] }));
+    return written(pieces(template, (name) => (name in settings ? settings[name] : lists[name])));
+  } catch (error) {
+    if (error instanceof Missing) return undefined;
+    throw error;
+  }
+}
+
+class Missing extends Error {}
+
+function sumOf([before, term, joint, after], template, given, read, numberAt) {
+  const products = term.includes("{factors}");
+  const meant = upTo(read.length).filter((i) => products || term.includes(`{${i}}`));
+  const count = meant.length ? Math.min(...meant.map((i) => read[i].count)) : 0;
+  if (!count) return null;
+  const settings = { count: [grouped(count)], ...given };
+  const parts = [...pieces(before, (name) => settings[name])];
+  for (let k = 0; k < (count <= FEW ? count : FIRST); k++) {
+    const numbers = meant.map((i) => numberAt(i, k));
+    const fields = { ...settings, ...Object.fromEntries(meant.map((i, at) => [i, [numbers[at]]])), factors: numbers };
+    parts.push([k ? joint : "", null], ...pieces(term, (name) => fields[name]));
+  }
+  if (count > FEW) {
+    parts.push([`${joint}…`, null]);
+    if (!template.includes("{count}")) parts.push([` (${grouped(count)} ${meant.length > 1 ? "products" : "numbers"})`, null]);
+  }
+  return written([...parts, ...pieces(after, (name) => settings[name])]);
+}
+
+function list({ count, places }, operand, numberAt) {
+  if (!count) return "…";
+  if (count <= FEW) return upTo(count).map(numberAt).join(", ");
+  const first = operand.at(places[0]), alike = count === places.length && places.every((place) => operand.at(place) === first);
+  if (alike && first !== undefined) return `${numberAt(0)}, … (${grouped(count)} numbers, all equal)`;
+  return `${upTo(FIRST).map(numberAt).join(", ")}, … (${grouped(count)} numbers)`;
+}
+
+/** Return the parts of a template: text, and what follows it. */
+function pieces(template, field) {
+  const found = [];
+  let at = 0;
+  for (const match of template.matchAll(/\{(\w*)\}/g)) {
+    const [first, ...others] = field(match[1]) ?? ["…"];
+    found.push([template.slice(at, match.index), first], ...others.map((text) => ["·", text]));
+    at = match.index + match[0].length;
+  }
+  if (at < template.length) found.push([template.slice(at), null]);
+  return found;
+}
+
+// Between these a number may stand that has a sign, or a list of them; elsewhere they need brackets.
+const OPENS = /(^|[(|‖⌊⌈,=<>≤≥≠] ?|[\p{L}\p{N}_] )$/u;
+const CLOSES = /^($|[)|‖⌋⌉])/, GOES_ON = /^($|[)|‖⌋⌉,·]| (?!\^))/;
+
+function written(parts) {
+  let text = "";
+  parts.forEach(([literal, filled], i) => {
+    const after = i + 1 < parts.length ? parts[i + 1][0] : "";
+    text += literal;
+    if (filled === null) return;
+    const several = filled.includes(", "), plain = !several && !filled.startsWith("-");
+    const ends = (several ? CLOSES : GOES_ON).test(after);
+    if (plain || (ends && OPENS.test(text))) text += filled;
+    else if (ends && !several && text.endsWith(" + ")) text = `${text.slice(0, -2)}- ${filled.slice(1)}`;
+    else text += `(${filled})`;
+  });
+  return text;
+}
+
+const MOST_FOLLOWED = 4000, MOST_CELLS = 40000;
+
+/** Return all that an element was made of: cells by place; null where a node has a part and which cells is not known. */
+function ancestry(run, place, cell) {
+  const found = new Map([[place, new Set([cell])]]);
+  let asked = 0, seen = 0;
+  for (let at = place; at >= 0; at--) {
+    const cells = found.get(at);
+    if (cells === undefined) continue;
+    for (const each of cells ?? [null]) {
+      const read = each === null || ++asked > MOST_FOLLOWED || seen > MOST_CELLS ? null : readBy(run, at, each);
+      nodes.inputs[at].forEach((input, i) => {
+        if (read === null) return void found.set(input, null);
+        if (!read[i].count || found.get(input) === null) return;
+        if (!found.has(input)) found.set(input, new Set());
+        seen += read[i].places.length;
+        for (const one of read[i].places) found.get(input).add(one);
+      });
+      if (read === null) break;
+    }
+  }
+  return found;
+}
+

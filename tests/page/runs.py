@@ -1,0 +1,89 @@
+"""The runs that the tests of the replay page look at."""
+
+from typing import Any
+
+import numpy as np
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.view.replay import Page
+
+
+def spiral(units: int = 6, points: int = 20) -> tuple[gn.Graph, gn.Node, dict[Any, Any]]:
+    g = gn.Graph("spiral")
+    x = g.placeholder("x", shape=("batch", 2))
+    labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    rng = np.random.default_rng(0)
+    network = nn.Sequential(nn.Dense(units, rng=rng), nn.ReLU(), nn.Dense(3, rng=rng), nn.Softmax())
+    g.outputs["loss"] = loss = nn.categorical_crossentropy(network(x), labels)
+    X, y = gn.datasets.spiral(points, classes=3, seed=0)
+    return g, loss, {x: X, labels: y}
+
+
+def step() -> gn.Trace:
+    """A training step: forward, backward, update."""
+    _, loss, feed = spiral()
+    return gn.trace(gn.compile(loss, updates=nn.SGD(0.1, momentum=0.9).updates(loss)), feed)
+
+
+def film(calls: int = 60, every: int = 10) -> gn.Film:
+    """Some steps of a training run."""
+    _, loss, feed = spiral()
+    compiled = gn.compile(loss, updates=nn.Adam(0.05).updates(loss))
+    with gn.recording(compiled, every=every) as seen:
+        for _ in range(calls):
+            compiled(feed)
+    return seen
+
+
+def hidden_nan() -> gn.Trace:
+    """A loss that is right, and a gradient that is NaN at the element 2."""
+    g = gn.Graph("hidden")
+    x = g.placeholder("x", shape=("batch",))
+    w = g.parameter("w", 1.0)
+    g.outputs["loss"] = loss = gn.sum(gn.where(x > 0, gn.log(x * w), 0.0))
+    return gn.trace([loss, gn.grad(loss, w)], {x: [1.0, 2.0, 0.0, 4.0]})
+
+
+def what_if() -> gn.Debugger:
+    """A run in which the first bias was set to 1."""
+    g, loss, feed = spiral()
+    dbg = gn.debug([loss, *gn.grad(loss, list(g.parameters))], feed)
+    dbg.resume()
+    dbg["dense_1/bias"] = np.ones(6)
+    dbg.resume()
+    return dbg
+
+
+def stopped() -> gn.Debugger:
+    """What ran before a guard stopped a training step."""
+    g, loss, feed = spiral()
+    g["dense_2/weight"].value = np.full((6, 3), 1e308)
+    compiled = gn.compile(loss, updates=nn.SGD(0.1).updates(loss), guard="nan")
+    try:
+        compiled(feed)
+    except gn.GraphnnError as error:
+        dbg: gn.Debugger = error.debug()
+        return dbg
+    raise AssertionError("the guard let it pass")
+
+
+def large() -> gn.Trace:
+    """Values of which the page keeps a part."""
+    g = gn.Graph("large")
+    x = g.placeholder("x", shape=("batch", "n"))
+    g.outputs["total"] = gn.sum(gn.exp(x))
+    return gn.trace(g.outputs["total"], {x: np.random.default_rng(0).normal(size=(2000, 700))})
+
+
+def chain(nodes: int) -> Page:
+    """A deep network of about so many nodes, with its gradients."""
+    g = gn.Graph(f"deep_{nodes}")
+    x = g.placeholder("x", shape=("batch", 8))
+    h, rng = x, np.random.default_rng(0)
+    while len(g) < nodes * 0.38:
+        h = h + nn.Dense(8, rng=rng)(gn.tanh(h))
+    g.outputs["loss"] = loss = gn.mean(h * h)
+    trace = gn.trace([loss, *gn.grad(loss, list(g.parameters))], {x: rng.normal(size=(32, 8))})
+    page: Page = trace.to_html()
+    return page

@@ -1,0 +1,83 @@
+"""At each size, in both themes and on paper it can be read, by people and by what reads to them."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from conftest import SIZES
+from playwright.sync_api import Page, expect
+from pointing import go, settled
+
+Opened = Callable[..., Page]
+
+PAGES = ["step", "film", "hidden_nan", "what_if", "stopped", "large"]
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_sticks_out(name: str, size: str, opened: Opened) -> None:
+    page = opened(name, size=size)
+    for key in ("", "End", "Home", "ArrowRight", "t"):
+        if key:
+            page.keyboard.press(key)
+        settled(page)
+        wide = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert wide[0] <= wide[1], key
+        if size != "phone":
+            high = page.evaluate("[document.documentElement.scrollHeight, window.innerHeight]")
+            assert high[0] <= high[1], key
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_moves_under_the_pointer(size: str, opened: Opened) -> None:
+    page = opened("step", size=size)
+    go(page, "dense_2/matmul")
+    where = "heatmaps.map(({ box }) => box.getBoundingClientRect()).map((seen) => [seen.x, seen.y, seen.right])"
+    before = page.evaluate(where)
+    for cell in (0, 5, 170):
+        page.evaluate("(cell) => hover({ place: shown.place, cell })", cell)
+        settled(page)
+        assert page.evaluate(where) == before
+    page.evaluate("hover({ place: nodes.name.indexOf('dense_2/weight'), cell: 1 })")
+    settled(page)
+    assert page.evaluate(where) == before
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_no_serious_fault(name: str, theme: str, opened: Opened) -> None:
+    page = opened(name, theme=theme)
+    page.get_by_role("button", name="Keys").click()
+    page.get_by_label("What is laid over the diagram").select_option("values")
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run()")
+    serious = [
+        f"{each['impact']} {each['id']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+    assert not serious, "\n".join(serious)
+    assert found["passes"]
+
+
+def test_on_a_small_screen_all_of_it_is_below_each_other(opened: Opened) -> None:
+    page = opened("step", size="phone")
+    tops = [page.locator(id_).bounding_box() for id_ in ("#picture", "#operation", "aside")]
+    assert all(box is not None for box in tops)
+    assert [box["y"] for box in tops if box] == sorted(box["y"] for box in tops if box)
+    page.locator("#gradient").scroll_into_view_if_needed()
+    expect(page.locator("#position")).to_be_in_viewport()  # the timeline stays at hand
+
+
+def test_it_prints(opened: Opened, tmp_path: Path) -> None:
+    page = opened("step", theme="dark")
+    page.emulate_media(media="print")
+    expect(page.get_by_role("button", name="Keys")).to_be_hidden()
+    expect(page.locator("#node")).to_be_visible()
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.pdf(path=tmp_path / "page.pdf").startswith(b"%PDF")
