@@ -15,7 +15,7 @@ from test_ops import OPS
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute import blocks, lowering
+from graphnn.execute import blocks, buffers, lowering
 from graphnn.graph import Op
 from graphnn.ops import base, elementwise
 from graphnn.testing import Draw
@@ -106,8 +106,9 @@ def small_is_large() -> Iterator[None]:
         patch.setattr(elementwise, "_FEW", 3)
         patch.setattr(lowering, "_FEW", 2)
         patch.setattr(lowering, "_SPREAD", 12)
-        patch.setattr(base, "_TALL", 1)
+        patch.setattr(base, "_TALL", 0)
         patch.setattr(blocks, "LARGE", 16)
+        patch.setattr(buffers, "_LARGE", 16)
         patch.setattr(blocks, "BLOCK", 24)
         yield
 

@@ -28,7 +28,7 @@ class Chain:
     parts : int
         How many threads compute them, each with scratch memory of its own.
     inner : set of Value
-        Members that only members read: of them there is no more than a block.
+        Members that only members read, and that are not written over an operand: of them there is no more than a block.
     slots : dict of Value to int
         In which of the pieces of scratch memory each inner member is put.
     sizes : list of int
@@ -45,7 +45,6 @@ class Chain:
         self.sizes: list[int] = []
         self.blocks = -(-shape[0] // self.rows)
         self.parts = threads if self.blocks >= 2 * threads else 1
-        self._share_scratch()
 
     @property
     def first(self) -> int:
@@ -62,7 +61,8 @@ class Chain:
         shape = self.members[0].shape
         return len(value.shape) == len(shape) and value.shape[0] == shape[0]
 
-    def _share_scratch(self) -> None:
+    def share_scratch(self) -> bool:
+        """Share scratch memory out among the inner members; return whether any is needed."""
         last = {operand: member for member in self.members for operand in member.operands}
         elements = self.rows * math.prod(self.members[0].shape[1:])
         free: list[int] = []
@@ -84,6 +84,7 @@ class Chain:
                         self.slots[member] = len(self.sizes)
                         self.sizes.append(size)
             free.extend(self.slots[operand] for operand in dying)
+        return bool(self.sizes)
 
 
 def chains(values: list[Value], outputs: Collection[Value], threads: int = 1) -> list[Chain]:

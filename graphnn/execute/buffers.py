@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from .lowering import Value
 
 _ALIGNED = 64
+_LARGE = 2**15
+"""Bytes from which what is handed out is written over an operand: then less memory passes through the cache."""
 _SORTED = 3000
 """Buffers up to which they are placed largest first, each looked at against all others."""
 
@@ -42,6 +44,8 @@ class Layout(NamedTuple):
     buffers : list of Buffer
     of : dict of Value to Buffer
         By the identity of values that stand in the arena.
+    anew : dict of Value to Buffer
+        Of values that stand in memory of their own, made anew at each call, whose last value is handed out.
     scratch : dict of Chain to Buffer
         The scratch memory of each chain, all slots one after the other.
     size : int
@@ -52,6 +56,7 @@ class Layout(NamedTuple):
 
     buffers: list[Buffer]
     of: dict[Value, Buffer]
+    anew: dict[Value, Buffer]
     scratch: dict[Chain, Buffer]
     size: int
     live: int
@@ -80,25 +85,41 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
     chain_of = {member: chain for chain in chains for member in chain.members}
     needed = [max(at, chain_of[values[at]].last) if values[at] in chain_of else at for at in last]
     of: dict[Value, Buffer] = {}
+    anew: dict[Value, Buffer] = {}
     scratch: dict[Chain, Buffer] = {}
     buffers: list[Buffer] = []
-    for value in values:
-        chain = chain_of.get(value)
-        if chain is not None and chain.sizes and chain not in scratch:
+    for first in values:
+        chain = chain_of.get(first)
+        if chain is not None and first is not chain.members[0]:
+            continue
+        for value in [first] if chain is None else chain.members:
+            if value.kind not in ("each", "call"):
+                continue
+            buffer = _donor(value, chain, of, last)
+            if chain is not None and value in chain.inner:
+                if buffer is None:
+                    continue
+                chain.inner.remove(value)
+            if value in handed_out:
+                if buffer and value.nbytes >= _LARGE and all(other.shape == value.shape for other in buffer.values):
+                    buffer.values.append(value)
+                    buffers.remove(buffer)
+                    anew.update(dict.fromkeys(buffer.values, buffer))
+                    for other in buffer.values[:-1]:
+                        del of[other]
+                continue
+            if buffer is None:
+                buffer = Buffer(value.nbytes, first.index, value.index)
+                buffers.append(buffer)
+            buffer.values.append(value)
+            buffer.end = max(buffer.end, needed[value.index])
+            of[value] = buffer
+        if chain is not None and chain.share_scratch():
             scratch[chain] = Buffer(chain.parts * sum(map(_rounded, chain.sizes)), chain.first, chain.last)
             buffers.append(scratch[chain])
-        if value.kind not in ("each", "call") or value in handed_out or (chain is not None and value in chain.inner):
-            continue
-        buffer = _donor(value, chain, of, last)
-        if buffer is None:
-            buffer = Buffer(value.nbytes, value.index if chain is None else chain.first, value.index)
-            buffers.append(buffer)
-        buffer.values.append(value)
-        buffer.end = max(buffer.end, needed[value.index])
-        of[value] = buffer
     _place(buffers)
     size = max((buffer.offset + buffer.size for buffer in buffers), default=0)
-    return Layout(buffers, of, scratch, size, _most_at_once(buffers, len(values)))
+    return Layout(buffers, of, anew, scratch, size, _most_at_once(buffers, len(values)))
 
 
 def most_apart(values: list[Value]) -> int:
@@ -132,9 +153,9 @@ def _last_uses(values: list[Value], outputs: Iterable[Value] = ()) -> list[int]:
 def _donor(value: Value, chain: Chain | None, of: dict[Value, Buffer], last: list[int]) -> Buffer | None:
     """Return the buffer of an operand that dies here, and that an elementwise value may be written over.
 
-    In a chain, it may be an operand of an earlier member: of each block its rows have been read by then.
+    In a chain, it may be an earlier member, or an operand of one: of each block its rows have been read by then.
     """
-    if value.kind != "each":
+    if value.kind != "each" or value.size < 2:  # NumPy takes its time to write a number over itself
         return None
     first = value.index if chain is None else chain.first
     read = [value] if chain is None else [member for member in chain.members if member.index <= value.index]
@@ -145,7 +166,6 @@ def _donor(value: Value, chain: Chain | None, of: dict[Value, Buffer], last: lis
         if (
             buffer is not None
             and buffer.values[-1] is root
-            and root.index < first
             and first <= last[root.index] <= value.index
             and operand.shape == value.shape
             and operand.dtype == value.dtype

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from threading import RLock
 from typing import Any, NoReturn
 
+import numpy as np
+
 from ..errors import UsageError, ValueRangeError
-from ..graph import Array, Graph, Node, sealed, told_where
+from ..graph import Array, Graph, Node, told_where
 from ..graph.fetches import ancestors, resolve
 from .interpreter import Feed, Observer, Prepared, checked_guard, collect, handed_out, prepare
 from .plan import Plan
@@ -44,15 +46,13 @@ class Compiled:
         self.backend = backend
         self.threads = threads
         self.guard = checked_guard(guard)
-        self.observers: list[Observer] = []
-        """See each call's evaluation while they are in this list."""
+        self.observers: list[Callable[[], Observer | None]] = []
+        """Asked at each call, while they are in this list, for what is to see its evaluation: None, if nothing."""
         self._wanted = [*self.fetches, *self.updates.values()]
         self._plans: dict[tuple[int | None, ...], Plan] = {}
         self._latest: Plan | None = None
         self._trains = any(parameter.trainable for parameter in self.updates)
-        self._alone: AbstractContextManager[Any] = nullcontext()
-        if self.updates:
-            self._alone = updating(self.graph)
+        self._alone = updating(self.graph)
 
     def _with_advances(self, updates: Mapping[Any, Any]) -> dict[Node, Node]:
         checked = dict(self.graph._checked_update(parameter, node) for parameter, node in updates.items())
@@ -99,34 +99,39 @@ class Compiled:
         GraphnnError
             As in `run`.
         """
-        with self._alone:
-            return self._called(feed, sizes)
-
-    def _called(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Any:
-        if self.backend == "numpy" and self.guard is None and not self.observers:
-            results = self._planned(feed, sizes)
-        else:
-            prepared = self.prepared(feed, sizes)
-            if self.observers:
-                prepared = prepared.of_its_own()
-            results = handed_out(collect(prepared, self.guard, self.updates, self.observers))
+        if not self.updates:
+            return self._rebuild(self._results(feed, sizes))
         count = len(self.fetches)
-        if self.updates:
-            following = map(sealed, results[count:])
+        with self._alone:
+            results = self._results(feed, sizes)
+            following = _sealed(results[count:])
             # At once: no other thread sees a part of it.
-            self.graph.state.update(zip(self.updates, list(following), strict=True))
+            self.graph.state.update(zip(self.updates, following, strict=True))
         return self._rebuild(results[:count])
+
+    def _results(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Sequence[Array]:
+        """Return the values of the fetches and of the updates."""
+        observers = [found for ask in self.observers if (found := ask()) is not None] if self.observers else []
+        if self.backend == "numpy" and self.guard is None and not observers:
+            return self._planned(feed, sizes)
+        prepared = self.prepared(feed, sizes)
+        if observers:
+            prepared = prepared.of_its_own()
+        results = handed_out(collect(prepared, self.guard, self.updates, observers))
+        count = len(self.fetches)
+        return [*results[:count], *[np.asarray(following, order="C") for following in results[count:]]]
 
     def _planned(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Sequence[Array]:
         latest = self._latest
-        plain = sizes is None and (feed is None or isinstance(feed, dict))
-        if latest is not None and plain and (fed := latest.fitting(feed or {})) is not None:
-            # At once: no update of another thread's comes in between.
-            state = [*map(self.graph.state.__getitem__, latest.parameters)]
-            try:
-                return latest(*fed, *state)
-            except Exception as error:  # noqa: BLE001 - told anew
-                self._told(self.prepared(feed), error)
+        if latest is not None and sizes is None:
+            plain = {} if feed is None else feed
+            if type(plain) is dict and (fed := latest.fitting(plain)) is not None:
+                # At once: no update of another thread's comes in between.
+                state = latest.read(self.graph.state)
+                try:
+                    return latest(*fed, *state)
+                except Exception as error:  # noqa: BLE001 - told anew
+                    self._told(self.prepared(feed), error)
         prepared = self.prepared(feed, sizes)
         plan = self._latest = self._plan_of(prepared)
         try:
@@ -173,6 +178,13 @@ def updating(graph: Graph) -> AbstractContextManager[Any]:
     return alone
 
 
+def _sealed(arrays: Sequence[Array]) -> list[Array]:
+    """Return arrays of a step's own so that nobody can write to them again: not even by setting their flags."""
+    for array in arrays:
+        array.setflags(False)  # type: ignore[call-arg] # a keyword costs as much as the call
+    return [array.view() for array in arrays]
+
+
 def _check_rows(prepared: Prepared) -> None:
     for node in prepared.program.placeholders:
         array = prepared.given[node]
@@ -203,7 +215,7 @@ def compile(
         dropout draws the same mask at every call.
     backend : {"numpy", "interpreter"}
         "numpy": a plan, straight-line NumPy for each set of sizes; "interpreter": node by node, as `run` does. Under a
-        guard, or while a recording is attached, evaluation goes node by node, too.
+        guard evaluation goes node by node, too, and so do the calls that a recording keeps.
     guard : {None, "nan", "finite"}
         "nan": a NaN anywhere raises before any update is made; "finite": an infinity, too. ``error.debug()`` opens
         the debugger there.

@@ -135,7 +135,7 @@ def _fate(
     where = " in blocks" if value in chain_of else ""
     if value in {fetch.root for fetch in lowering.fetches}:
         return f"handed out{where}"
-    buffer = layout.of.get(value)
+    buffer = layout.of.get(value) or layout.anew.get(value)
     if buffer is not None:
         place = buffer.values.index(value)
         if place and buffer.values[place - 1].node is not node:

@@ -19,6 +19,9 @@ _FOLDED = 2**16
 """Elements up to which a value of constants alone is computed when the plan is made."""
 _FEW, _SPREAD = 256, 2**16
 """Elements between which a number is repeated to a whole array, where that is faster."""
+_ARITHMETIC = {f"{name}({{0}}, {{1}}, {{out}})" for name in ("add", "subtract", "multiply", "divide")}
+_REPEATED = 2048
+"""Elements up to which arithmetic is faster on two whole arrays, the smaller one repeated beforehand."""
 _NO_WORD, _LONGEST_NAME = re.compile(r"[^A-Za-z0-9_]+"), 60
 _WORD = re.compile(r"(?<![\w.}])([a-z_][a-z_0-9]*)(?=[.(])")
 
@@ -152,6 +155,8 @@ class Lowering:
         NumPy's names in the code.
     folded, merged : int
         How many nodes were folded into constants, and how many are another's value.
+    foreign : bool
+        Whether the code calls what is not ours, or what may warn.
     """
 
     def __init__(self, prepared: Prepared) -> None:
@@ -161,6 +166,7 @@ class Lowering:
         self.arguments: dict[str, Any] = {}
         self.numpy: set[str] = set()
         self.folded = self.merged = 0
+        self.foreign = False
         self.of: dict[Node, Value] = {}
         """The value of each node."""
         self._prepared = prepared
@@ -227,6 +233,7 @@ class Lowering:
     def _as_it_runs(self, place: int, op: Op, operands: Sequence[Value], strides: tuple[int, ...] | None) -> Value:
         """Return what the interpreter's own call makes."""
         node = self._node
+        self.foreign = True
         name = self.function(self._prepared.binding.forwards[place], op.name)
         slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
         shape = self._prepared.shape_of(node)
@@ -357,7 +364,20 @@ class Lowering:
             others = [smaller[j].shape for j in range(len(operands)) if j != i]
             if smaller[i] is not value and np.broadcast_shapes(smaller[i].shape, *others) != shape:
                 smaller[i] = value
+        if code in _ARITHMETIC and math.prod(shape) <= _REPEATED:
+            smaller = [self._repeated(value, shape) if value.dtype == dtype else value for value in smaller]
         return self._add(Value("each", self._node, shape, np.dtype(dtype), code, tuple(smaller)))
+
+    def _repeated(self, value: Value, shape: tuple[int, ...]) -> Value:
+        """Return a value as an array of the whole shape, unless it is a number: to repeat it so costs less than NumPy's way.
+
+        What is computed of each element is the same.
+        """
+        if value.shape == shape:
+            return value
+        if value.size == 1:
+            return self._bare(value)
+        return self._add(Value("each", self._node, shape, value.dtype, "{out}[...] = {0}", (value,)))
 
     def call(self, code: str, *operands: Value, shape: tuple[int, ...], dtype: Any) -> Value:
         """Return what a call writes to ``{out}``, which is none of its operands."""

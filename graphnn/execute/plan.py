@@ -8,9 +8,12 @@ import linecache
 import re
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray
 
 from .blocks import chains
 from .buffers import lay_out, most_apart
@@ -46,11 +49,14 @@ class Plan:
 
     def __init__(self, prepared: Prepared, threads: int = 1) -> None:
         lowering = Lowering(prepared)
-        self.given = [value.node for value in lowering.given]
-        self.specs = [(value.node, value.node.name, value.shape, value.dtype) for value in lowering.given]
-        self._fed = len(prepared.program.placeholders)
-        self.parameters = self.given[self._fed :]
         program = prepared.program
+        self.given = [value.node for value in lowering.given]
+        count = len(program.placeholders)
+        self._fed = self.given[:count]
+        self._specs = [(value.shape, value.dtype) for value in lowering.given[:count]]
+        self._from_feed = _all_of(self._fed)
+        self.read = _all_of(self.given[count:])
+        """Takes the values of the parameters out of a state, all at once."""
         self._graph = program.graph
         told = {dim for node in program.placeholders for dim in node.shape}
         # Sizes that no feed tells are told at each call anew, and what needs much memory is held against what is free.
@@ -71,7 +77,8 @@ class Plan:
         space: dict[str, Any] = {}
         exec(compile(self.source, file, "exec"), space)  # noqa: S102 - written here, and of nothing but numbers and names
         self._make = space["plan"]
-        self._idle: list[Callable[..., tuple[Any, ...]]] = []
+        self._quietly = _quietly if lowering.foreign else None
+        self._idle: list[tuple[Callable[..., Any], Callable[..., tuple[Array, ...]]]] = []
 
     def __call__(self, *given: Array) -> tuple[Array, ...]:
         """Return the fetches, each an array of its own.
@@ -79,37 +86,63 @@ class Plan:
         Each call that runs at the same time has buffers of its own.
         """
         try:
-            step = self._idle.pop()
+            idle = self._idle.pop()
         except IndexError:
-            step = self._make(**self.arguments)
-        with np.errstate(all="ignore"):
-            results = step(*given)
-        self._idle.append(step)
+            idle = self._quietly or _quiet_context(), self._make(**self.arguments)
+        quietly, step = idle
+        results: tuple[Array, ...] = quietly(step, *given)
+        self._idle.append(idle)
         return results
 
     def explain(self) -> Explanation:
         """Return what was folded, merged and fused, and which memory is whose."""
         return Explanation(self._lowering, self._chains, self._layout, most_apart(self._lowering.values))
 
-    def fitting(self, feed: Mapping[Any, Any]) -> list[Any] | None:
+    def fitting(self, feed: Mapping[Any, Any]) -> tuple[Any, ...] | None:
         """Return the arrays of a feed in order, or None where they are not just as the plan is made for."""
-        if not self._settled or self._graph.memory_budget is not None:
+        # What is fed besides is to be checked, too.
+        if len(feed) != len(self._fed) or not self._settled or self._graph.memory_budget is not None:
             return None
-        arrays = []
-        for node, name, shape, dtype in self.specs[: self._fed]:
-            array = feed.get(node)
-            if array is None:
-                array = feed.get(name)
+        try:
+            arrays = self._from_feed(feed)
+        except KeyError:
+            keys = [node if node in feed else node.name for node in self._fed]
+            if not all(key in feed for key in keys):
+                return None
+            self._from_feed = _all_of(keys)
+            arrays = self._from_feed(feed)
+        for array, (shape, dtype) in zip(arrays, self._specs, strict=False):
             if (
-                type(array) is not np.ndarray
+                type(array) is not ndarray
                 or array.dtype is not dtype
                 or array.shape != shape
                 or array.flags.num & 257 != 257  # C order, aligned
             ):
                 return None
-            arrays.append(array)
-        # What is fed besides is to be checked, too.
-        return arrays if len(feed) == self._fed else None
+        return arrays
+
+
+def _all_of(keys: Sequence[Any]) -> Callable[[Mapping[Any, Any]], tuple[Any, ...]]:
+    """Return what takes the values of some keys out of a mapping."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda mapping: tuple([mapping[key] for key in keys])
+
+
+def _quiet_context() -> Callable[..., Any]:
+    """Return what calls a function with NumPy's warnings off; not by two threads at once.
+
+    To enter a context costs less than `np.errstate`.
+    """
+    context = Context()
+    context.run(np.seterr, all="ignore")
+    return context.run
+
+
+def _quietly(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function with NumPy's warnings off, and all else as its caller has set it."""
+    with np.errstate(all="ignore"):
+        return function(*arguments)
 
 
 class _Writer:
@@ -121,14 +154,14 @@ class _Writer:
         self._names = names
         self._made: list[str] = []
         self._body: list[str] = []
+        self._laid: dict[tuple[Any, ...], str] = {}
         self._chain_of = {member: (number, chain) for number, chain in enumerate(chains, 1) for member in chain.members}
 
     def source(self, arguments: Iterable[str]) -> str:
         """Return the code."""
         for value in self._lowering.values:
             if value.kind == "view":
-                line = f"{self._names[value]} = {self._filled(value, value.code)}"
-                (self._body if self._moves(value) else self._made).append(line)
+                self._view(value)
             elif value.kind == "fresh":
                 self._body.append(f"{self._names[value]} = {self._filled(value, value.code)}")
             elif value.kind != "constant":
@@ -157,14 +190,13 @@ class _Writer:
         name, (number, chain) = self._names[value], self._chain_of.get(value, (0, None))
         if value in self._layout.of:
             self._made.append(self._array(name, value.shape, value, self._layout.of[value].offset))
-        elif chain is not None:
-            if value not in chain.inner:
-                self._body.append(f"{name} = empty({value.shape}, {value.dtype.name!r})")
-        elif own_call := _without_out(value):
+        elif chain is None and value not in self._layout.anew and (own_call := _without_out(value)):
             self._body.append(f"{name} = {self._filled(value, own_call)}")
             return
-        else:
-            self._body.append(f"{name} = empty({value.shape}, {value.dtype.name!r})")
+        elif chain is None or value not in chain.inner:
+            first = self._layout.anew[value].values[0] if value in self._layout.anew else value
+            memory = f"empty({value.shape}, {value.dtype.name!r})" if first is value else self._names[first]
+            self._body.append(f"{name} = {memory}")
         if chain is None:
             self._body.extend(self._filled(value, value.code).split("\n"))
         elif value is chain.members[-1]:
@@ -174,8 +206,10 @@ class _Writer:
         """Write a loop over blocks of rows: what lies still is cut beforehand, the rest in the loop."""
         shape = chain.members[0].shape
         cut: dict[Value, str] = {}
+        of_memory: dict[Any, str] = {}
         standing: list[str] = []
         moving: list[str] = []
+        same: list[str] = []
         pieces: list[list[str]] = [[] for _ in range(chain.parts)]
         for member in chain.members:
             for value in (*member.operands, member):
@@ -183,7 +217,10 @@ class _Writer:
                     continue
                 name = self._names[value]
                 cut[value] = f"{name}__rows"
-                if value in chain.inner:
+                first = of_memory.setdefault(self._memory(value, chain), cut[value])
+                if first != cut[value]:
+                    same.append(f"{cut[value]} = {first}")
+                elif value in chain.inner:
                     standing.append(cut[value])
                     for part, piece in enumerate(pieces):
                         scratch = name if chain.parts == 1 else f"{name}__{part + 1}"
@@ -198,6 +235,7 @@ class _Writer:
                         piece.append(f"{name}[rows]")
         loop = [f"for {', '.join(['rows', *standing])}{',' * (not standing)} in blocks:"]
         loop += [f"    {name}__rows = {name}[rows]" for name in moving]
+        loop += [f"    {line}" for line in same]
         for member in chain.members:
             operands = [cut.get(operand, self._names[operand]) for operand in member.operands]
             code = member.code.format(*operands, out=cut[member])
@@ -220,14 +258,32 @@ class _Writer:
         self._made += [f"    {line}" for line in loop]
         self._body.append(f"together(part__{number}, blocks__{number}{''.join(f', {name}' for name in moving)})")
 
+    def _memory(self, value: Value, chain: Chain) -> Any:
+        """Return what is the same of two values that stand in the same place and look alike."""
+        if value in chain.inner:
+            return chain.slots[value], value.dtype
+        buffer = self._layout.of.get(value.root) or self._layout.anew.get(value.root)
+        if buffer is None or not value.whole or value.size != value.root.size:
+            return value
+        return buffer, value.shape, value.dtype
+
     def _comes_anew(self, value: Value) -> bool:
         return value.root.kind != "constant" and value.root not in self._layout.of
 
     def _place(self, value: Value) -> str:
         return self._names[value]
 
+    def _view(self, value: Value) -> None:
+        """Write a view: once, unless it must be taken anew at each call."""
+        name, buffer = self._names[value], self._layout.of.get(value.root)
+        (self._body if self._comes_anew(value) else self._made).append(f"{name} = {self._filled(value, value.code)}")
+        if buffer is not None and value.whole and value.size == value.root.size:
+            self._laid[value.shape, value.dtype, buffer.offset] = name
+
     def _array(self, name: str, shape: tuple[int, ...], value: Value, offset: int) -> str:
-        return f"{name} = ndarray({shape}, {value.dtype.name!r}, arena, {offset})"
+        # Of two arrays that are one object, NumPy knows without asking further that one may be written over the other.
+        known = self._laid.setdefault((shape, value.dtype, offset), name)
+        return f"{name} = {known}" if known != name else f"{name} = ndarray({shape}, {value.dtype.name!r}, arena, {offset})"
 
     def _handed_out(self) -> str:
         returned = []
@@ -237,10 +293,6 @@ class _Writer:
             returned.append(self._names[value] if own else f"{self._names[value]}.copy()")
             seen.add(value)
         return f"({', '.join(returned)}{',' * (len(returned) == 1)})"
-
-    def _moves(self, value: Value) -> bool:
-        """Tell whether a view must be taken anew at each call."""
-        return self._comes_anew(value)
 
     def _filled(self, value: Value, code: str) -> str:
         operands = [self._names[operand] for operand in value.operands]

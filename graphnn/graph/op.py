@@ -95,7 +95,8 @@ class Op:
     """The formula of one element, where it is not `formula`; "" where it only stands in another place.
 
     What stands in brackets is one term of many, with what joins them before the ``…``: ``([{0}] + …) / {count}``.
-    ``{count}`` is their number, and ``{factors}`` all operands with a ``·`` between them.
+    ``{count}`` is their number, and ``{factors}`` all operands with a ``·`` between them. ``{row}`` is where the
+    element stands: ``row 7``.
     """
     abstract: ClassVar[bool] = True
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -206,8 +208,25 @@ def into(out: Array | None, value: Any) -> Any:
     return out
 
 
-_SHORT, _TALL = 8, 8
-"""Up to which length NumPy adds one after the other, and from how many rows on a call for each column pays."""
+_SHORT, _TALL = 8, 4
+"""Up to which length NumPy adds one after the other, and from how many rows a column on a call for each pays."""
+
+
+@cache
+def _most_columns(ufunc: str, dtype: np.dtype[Any]) -> int:
+    """Return up to how many numbers in a row NumPy reduces one after the other, so that a call for each is the same.
+
+    Of more than fit into one register of the processor, it takes the maximum in another order, which shows in the sign
+    of a 0. That is tried here.
+    """
+    if ufunc not in ("maximum", "minimum"):
+        return _SHORT - 1
+    function = getattr(np, ufunc)
+    for most in (2, 4, 8):
+        zeros = np.where(np.random.default_rng(0).random((256, most + 1)) < 0.5, 0.0, -0.0).astype(dtype)
+        if functools.reduce(function, zeros.T).tobytes() != function.reduce(zeros, 1).tobytes():
+            return most
+    return 16
 
 
 def reduced(write: Any, spot: Any, ufunc: str, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -217,7 +236,13 @@ def reduced(write: Any, spot: Any, ufunc: str, x: Any, axes: tuple[int, ...], ke
     """
     last = len(x.shape) - 1
     columns = x.shape[last] if x.shape else 0
-    if axes == (last,) and 2 <= columns < _SHORT and x.dtype == spot.dtype and x.size // columns >= _TALL:
+    if (
+        axes == (last,)
+        and columns > 1
+        and x.dtype == spot.dtype
+        and x.size // columns >= _TALL * columns
+        and columns <= _most_columns(ufunc, x.dtype)
+    ):
         column = [
             write.view(f"{{0}}[..., {i}]", x, x.shape[:-1], lambda stand_in, i=i: stand_in[..., i])
             for i in range(columns)
@@ -227,7 +252,8 @@ def reduced(write: Any, spot: Any, ufunc: str, x: Any, axes: tuple[int, ...], ke
         for other in column[1:]:
             code = f"{ufunc}({{0}}, {{1}}, {out}{{out}})"
             total = write.each(code, total, other, shape=x.shape[:-1], dtype=spot.dtype)
-        if ufunc == "add" and spot.dtype.kind == "f":  # NumPy begins with 0, and so never gives -0
+        # NumPy begins with 0, and so never gives -0; an exponential is none.
+        if ufunc == "add" and spot.dtype.kind == "f" and not x.code.startswith("exp("):
             zero = write.number(0, spot.dtype)
             total = write.each("add({0}, {1}, {out})", total, zero, shape=x.shape[:-1], dtype=spot.dtype)
         return write.view(f"{{0}}.reshape({spot.shape})", total, spot.shape)

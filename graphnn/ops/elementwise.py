@@ -521,7 +521,7 @@ class Clip(Elementwise):
         if self.lo is None or self.hi is None or spot.dtype.kind != "f" or x.dtype != spot.dtype:
             return super().plan(write, spot, x)
         bounds = [write.number(bound, spot.dtype) for bound in (self.lo, self.hi)]
-        return write.each("clip({0}, {1}, {2}, {out})", x, *bounds, **spot.as_keywords())
+        return write.each("{0}.clip({1}, {2}, {out})", x, *bounds, **spot.as_keywords())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.where(fn.equal(inputs[0], output), cotangent, 0.0)
@@ -656,7 +656,8 @@ class Cast(Elementwise):
         (x,) = operands
         if x.dtype == spot.dtype and (x.whole or (x.repeats is not None and x.repeats.size == 1)):
             return x
-        return write.each("copyto({out}, {0}, 'unsafe')", x, **spot.as_keywords())
+        code = "copyto({out}, {0}, 'unsafe')" if spot.shape else "{out}[()] = {0}"
+        return write.each(code, x, **spot.as_keywords())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.cast(cotangent, inputs[0].dtype)
@@ -681,6 +682,10 @@ class StopGradient(Elementwise):
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
         return operands[0]
 
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        """Return 0."""
+        return 0
+
 
 class Tally(Elementwise):
     """x, which counts something: over batches, tallies add up."""
@@ -697,6 +702,7 @@ class Tally(Elementwise):
         return into(out, x)
 
     plan = StopGradient.plan
+    flops = StopGradient.flops
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:

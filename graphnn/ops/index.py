@@ -618,8 +618,9 @@ def _planned_places(write: Any, name: str, labels: Any, classes: int) -> Any:
     starts = write.constant(np.arange(labels.size) * classes)
     flat = write.view(f"{{0}}.reshape({(labels.size,)})", labels, (labels.size,))
     refuse = write.function(_codes, "codes")
-    # Seen as unsigned, a negative label is larger than any number of classes.
-    check = f"if maximum.reduce({{0}}.view('uint64')) >= {classes}: {refuse}('labels', {{0}}, {classes})\n"
+    # Seen as unsigned, a negative label is the largest; and to find its place costs less than to find the maximum.
+    largest = "{0}.item({0}.view('uint64').argmax())"
+    check = f"if not 0 <= {largest} < {classes}: {refuse}('labels', {{0}}, {classes})\n"
     code = check * bool(labels.size) + "add({0}, {1}, {out})"
     return write.call(code, flat, starts, shape=(labels.size,), dtype=np.int64)
 
@@ -632,6 +633,7 @@ class Pick(Rearranging):
     """
 
     formula = "{0}[…, {1}]"
+    equation = "element {1} of {row}"
 
     def infer(self, x: Spec, labels: Spec) -> Spec:
         _integers(self.name, labels, "labels")

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import GraphnnWarning, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
-from ..graph.dimensions import concrete, product, shown, subtract
+from ..graph.dimensions import concrete, multiply, product, shown, subtract
 from .base import Linear, axes_of, axis_of, into, line_of, reduced
 
 Axis = int | tuple[int, ...] | None
@@ -300,6 +300,10 @@ class Spread(Reduction, abstract=True):
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         return _float_result(dtype)
 
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        """Return four an element: it is added up, the mean subtracted, the rest squared and added up."""
+        return multiply(4, product(inputs[0].shape))
+
     def _moment(self, x: Array) -> Any:
         count = _length(x, self.over(x.ndim))
         if count > self.ddof:
@@ -388,6 +392,10 @@ class Logsumexp(Reduction):
         if not self.keepdims:
             result = np.squeeze(result, axis=self.over(x.ndim))
         return into(out, result)
+
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        """Return four an element: the largest is found and subtracted, then exp, and the sum."""
+        return multiply(4, product(inputs[0].shape))
 
     def _share(self, output: Node, x: Node) -> Node:
         """Return the softmax: divided by its sum, since rounding a large output changes all exponentials alike."""
