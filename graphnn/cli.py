@@ -25,7 +25,7 @@ import numpy as np
 import graphnn as gn
 
 from . import demo as demonstration
-from .errors import DrawingError, GraphnnError, MemoryBudgetError, near, restated
+from .errors import DrawingError, GraphnnError, GraphnnWarning, MemoryBudgetError, near, restated
 from .execute.compiled import Compiled
 from .execute.interpreter import memory_budget
 from .graph import Array, Graph, Node, flatten
@@ -140,7 +140,9 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    _print_to(file or sys.stderr, warnings.formatwarning(message, category, filename, lineno, line).rstrip("\n"))
+    own = issubclass(category, GraphnnWarning)  # says by itself which node and which line of the user's it means
+    text = f"graphnn: {message}" if own else warnings.formatwarning(message, category, filename, lineno, line)
+    _print_to(file or sys.stderr, text.rstrip("\n"))
 
 
 # What `draw` tells on the nodes of one run.

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from .inspector.debugger import Debugger
     from .inspector.why import Read, Why
 
+_END, _IDLE = "the end: all operations have run", "there is nothing to compute: all of it is given"
 _COLOUR = re.compile(r"(\x1b\[[\d;]*m)")
-_NAME, _PROMPTED, _WORD = 30, 18, 160
-"""Characters of a name, of one in the prompt, of one in an error."""
+_NAME, _NAMED, _PROMPTED, _WORD = 30, 48, 18, 160
+"""Characters of a name, of one that has a line for itself, of one in the prompt, of one in an error."""
 _LINES, _CELLS, _ALIKE = 12, 8, 3
 """Nodes in a list; numbers that `why` lists of an operand, and from how many equal ones on it lists one of them."""
 _LONG = re.compile(rf"\S{{{_WORD + 1},}}")
@@ -384,6 +385,7 @@ class Session(cmd.Cmd):
         said = str(error)
         # What is said to a program is turned to who types.
         said = re.sub(r'\bdbg\.(\w+)\(("?)(.*?)\2\)', lambda found: f"{found[1]} {found[3]}".rstrip(), said)
+        said = said.replace(" (dim=…)", " after the row")
         self.say(_wrapped(f"error: {said}", self.width))
         failed, stop = self.dbg.next, error.stopped
         if not isinstance(stop, Stop) or stop.prepared.program.order[stop.place] is not failed:
@@ -447,9 +449,11 @@ class Session(cmd.Cmd):
     def _node(self, text: str) -> Node:
         if text:
             return self.dbg.node(self._named(text))
-        if self.dbg.current is None:
+        if self.dbg.current is not None:
+            return self.dbg.current
+        if self.dbg.operations:
             raise UsageError("nothing has run yet: name a node, or step first")
-        return self.dbg.current
+        return self.dbg.order[-1]
 
     def _part(self, text: str) -> tuple[Node, Index | None, str]:
         """Return the node that is meant, and the index or the attribute of it."""
@@ -479,7 +483,7 @@ class Session(cmd.Cmd):
             lines.append(_placed(node, "", self.width))
             lines.append(f"  {by_times(value.shape)} {value.dtype} = {in_short(value)}")
         if following is None:
-            lines.append("  the end: all operations have run")
+            lines.append(f"  {_END}" if dbg.operations else f"  {_IDLE}")
         else:
             lines.append(_placed(following, "  next: ", self.width))
         self.say("\n".join(cut(line, self.width) for line in lines))
@@ -489,8 +493,9 @@ class Session(cmd.Cmd):
         for node in [*nodes][:_LINES]:
             spot = self.dbg[node]
             value = f" = {in_short(spot.value)}" if self._is_known(node) else f": {spot.state}"
-            name = names.get(node, node.name)
-            self.say(cut(f"  {name}{f' ({node.name})' if name != node.name else ''}{value}", self.width))
+            own = short_name(node.name, _NAMED)
+            name = f"{short_name(names[node], _NAME)} ({own})" if names.get(node, node.name) != node.name else own
+            self.say(cut(f"  {name}{value}", self.width))
         if len(nodes) > _LINES:
             self.say(f"  … and {len(nodes) - _LINES:,} more")
         if not nodes:
@@ -509,6 +514,8 @@ class Session(cmd.Cmd):
         self._stand()
 
     def _unless_finished(self) -> None:
+        if not self.dbg.operations:
+            raise UsageError(_IDLE)
         if self.dbg.finished:
             raise UsageError("all operations have run: back and goto go back, restart goes before all")
 
@@ -614,7 +621,7 @@ class Session(cmd.Cmd):
     def _clear(self, argument: str) -> None:
         """Take away breakpoint N, or all of them."""
         before = len(self.dbg.breakpoints)
-        self.dbg.clear(_whole(argument, "a breakpoint has a number") if argument else None)
+        self.dbg.clear(_whole(argument, "the number of a breakpoint") if argument else None)
         self.say(f"{counted(before - len(self.dbg.breakpoints), 'breakpoint')} taken away")
 
     @_said("watch NODE", "display", example="watch loss", group=_STOP, takes="many")
@@ -691,7 +698,7 @@ class Session(cmd.Cmd):
         N before and N after, 5 unless given. A number is what goto takes. D done, C current, F fed, W waiting,
         S stale: was done, from values that hold no longer; O overridden by set.
         """
-        around = _whole(argument, "so many nodes before and after") if argument else 5
+        around = _whole(argument, "the number of nodes to list") if argument else 5
         self.say(listing(self.dbg, max(around, 0), self.width, bool(self.colour)), coloured=True)
 
     @_said("screen", example="screen", group=_LOOK)
@@ -798,9 +805,19 @@ class Session(cmd.Cmd):
         if _INTEGER.fullmatch(argument) and self._asked:
             self._up(argument)
             return
-        node, index, _ = self._part(argument)
-        self._asked = [self.dbg.why(node, self._strange(node) if index is None else index)]
+        self._asked = [self.dbg.why(*self._element(argument))]
         self._say_why()
+
+    def _element(self, text: str) -> tuple[Node, Index | None]:
+        """Return the node that is meant, and which one of its numbers."""
+        node, index, attribute = self._part(text)
+        if attribute:
+            raise UsageError(f"a number of {node.name} is meant, as in {node.name}[0], and not .{attribute}")
+        if index is None:
+            return node, self._strange(node)
+        if not all(isinstance(part, int) for part in index):
+            raise UsageError(f'one number of "{node.name}" is meant, and not the part {_index(index)}')
+        return node, index
 
     def _strange(self, node: Node) -> Index | None:
         """Return the element that is asked about where none is named: the first NaN, or infinity; None is the only."""
@@ -821,7 +838,7 @@ class Session(cmd.Cmd):
         """
         if not self._asked:
             raise UsageError("ask why first")
-        cells, asked = _cells(self._asked[-1]), _count(argument)
+        cells, asked = _cells(self._asked[-1]), _count(argument, "the number of one that is listed")
         if not 1 <= asked <= len(cells):
             listed = "1 number is" if len(cells) == 1 else f"{len(cells) or 'no'} numbers are"
             raise AxisError(f"{listed} listed there, so there is no number {asked}")
@@ -838,12 +855,13 @@ class Session(cmd.Cmd):
 
     def _say_why(self) -> None:
         why = self._asked[-1]
-        lines = [why.equation]
+        lines = [f"{_called(why.node, why.index)}{why.equation.removeprefix(_indexed(why.node.name, why.index))}"]
         count = 0
         for read in _different(why):
             listed = _listed(read)
             if len(listed) < read.count:
-                lines.append(f"      {read}; among them")
+                rest = str(read).removeprefix(visible(read.node.name))
+                lines.append(f"      {short_name(read.node.name, _NAMED)}{rest}; among them")
             for k, alike in listed.items():
                 count += 1
                 kind = _KINDS.get(read.node.op.name, "")
@@ -863,8 +881,7 @@ class Session(cmd.Cmd):
 
         Directly, or through others.
         """
-        node, index, _ = self._part(argument)
-        self._say_cells(self.dbg.ancestry(node, self._strange(node) if index is None else index))
+        self._say_cells(self.dbg.ancestry(*self._element(argument)))
 
     @_said("influence [NODE[INDEX]]", example="influence x[17, 0]", group=_ASK, takes="node")
     def _influence(self, argument: str) -> None:
@@ -872,8 +889,7 @@ class Session(cmd.Cmd):
 
         Directly, or through others; of what has run.
         """
-        node, index, _ = self._part(argument)
-        self._say_cells(self.dbg.influence(node, self._strange(node) if index is None else index))
+        self._say_cells(self.dbg.influence(*self._element(argument)))
 
     def _say_cells(self, found: dict[Node, Array]) -> None:
         rows = []
@@ -892,7 +908,7 @@ class Session(cmd.Cmd):
         is named.
         """
         row, _, dimension = _needed(argument, "which sample? For instance: sample 17").partition(" ")
-        found = self.dbg.sample(_whole(row, "a sample has a number"), dimension.strip() or None)
+        found = self.dbg.sample(_whole(row, "the number of a sample"), dimension.strip() or None)
         rows = [(node.name, by_times(value.shape), in_short(value)) for node, value in found.items()]
         self.say(columns(rows, ("node", "shape", "value"), width=self.width))
 
@@ -934,7 +950,10 @@ class Session(cmd.Cmd):
         elif text.endswith(".npy"):
             part = self._load(text)
         else:
-            part = as_array(literal_of(text), "the value")
+            literal = literal_of(text)
+            if literal is None:
+                raise UsageError("None is for a setting of an operation, as in clip_1.lo: a node has numbers")
+            part = as_array(literal, "the value")
         if index is None:
             return np.broadcast_to(part, shape) if part.ndim == 0 else part
         value = self.dbg[node].value.copy()
@@ -983,7 +1002,7 @@ class Session(cmd.Cmd):
         """
         name = argument or next(iter(self.dbg.runs))
         if name == self.dbg.run:
-            raise UsageError(f"{name} is the run that this is: name another one; runs lists them")
+            raise UsageError(f'"{name}" is the run that this is: name another one; runs lists them')
         self.say(self.dbg.compare(name))
 
     @_said("commit", example="commit", group=_CHANGE)
@@ -992,6 +1011,8 @@ class Session(cmd.Cmd):
 
         restart then begins the next step with them; save FILE.gnn keeps them.
         """
+        if not self.dbg.updates:
+            raise UsageError("there are no updates to make: a compiled step has some, or a graph with --updates")
         self.dbg.commit()
         self.say(f"{counted(len(self.dbg.updates), 'update')} made; restart begins the next step with them")
 
@@ -1087,14 +1108,14 @@ def _needed(argument: str, otherwise: str) -> str:
     return argument
 
 
-def _whole(text: str, otherwise: str) -> int:
+def _whole(text: str, what: str) -> int:
     if not _INTEGER.fullmatch(text):
-        raise UsageError(f'{otherwise}, and "{text}" is none')
+        raise UsageError(f"{what} is a whole number, not {text}")
     return int(text)
 
 
-def _count(text: str) -> int:
-    return _whole(text, "the operations are counted") if text else 1
+def _count(text: str, what: str = "the number of operations") -> int:
+    return _whole(text, what) if text else 1
 
 
 def _at(node: Node, value: Array, index: Index) -> Array:
@@ -1120,7 +1141,12 @@ def _tupled(value: Any) -> Any:
 
 
 def _called(node: Node, index: Sequence[int]) -> str:
-    return f"{node.name}{_index(index)}" if index else node.name
+    """Return one number of a node as it is printed."""
+    return _indexed(short_name(node.name, _NAMED), index)
+
+
+def _indexed(name: str, index: Sequence[int]) -> str:
+    return f"{name}{_index(index)}" if index else name
 
 
 def _different(why: Why) -> list[Read]:

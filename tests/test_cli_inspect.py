@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_other_verbs_take_steps_and_traces_too(model, capsys):
         (["debug", "model.py:fed", "-x", "nowhere"], 2, ['no file "nowhere"']),
         (["debug", "model.py:build", "-x", "script"], 1, ["feed lacks", '"x"']),
         (["trace", "model.py:build"], 1, ["feed lacks", '"x"']),
-        (["trace", "model.py:fed", "--select", "nothing"], 1, ["nothing in this run is 'nothing'"]),
+        (["trace", "model.py:fed", "--select", "nothing"], 1, ['nothing in this run is "nothing"']),
         (["trace", "model.py:fed", "-o", "no/run.trace"], 1, ["No such file"]),
         (["trace", "run.trace", "--feed", "feed.npz"], 1, ["a trace holds its feed"]),
         (["profile", "model.py:build"], 1, ["feed lacks"]),
@@ -309,6 +310,17 @@ def test_streams_that_the_shell_has_closed(model, capsys, monkeypatch):
             assert cli.main([verb, "model.py:fed"]) == (verb == "check")
     monkeypatch.setattr("sys.stderr", None)
     assert said(capsys, "trace", "nowhere.trace", code=2).out == ""
+
+
+def test_a_warning_of_ours_is_one_sentence(model, capsys):
+    Path("half.py").write_text(
+        "import graphnn as gn\ndef build():\n    return gn.exp(gn.Graph().constant([12.0], dtype='float16'))\n"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        told = said(capsys, "trace", "half.py:build").err
+    assert told.startswith('graphnn: "exp" (exp, made at half.py:3) overflows float16')
+    assert told.count("\n") == 1
 
 
 # --- trace, profile, check, compare ---------------------------------------------------------------------------

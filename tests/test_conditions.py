@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
-from graphnn.errors import ValueRangeError
+from graphnn.errors import DtypeError, UsageError, ValueRangeError
 from graphnn.inspector.conditions import Condition
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -256,6 +256,28 @@ def test_nothing_is_run(tmp_path: Path) -> None:
         with pytest.raises(ValueRangeError):
             Condition(text)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_parts_of_an_index_are_set_apart_by_commas() -> None:
+    value = np.array([[1.0, 5.0]])
+    assert Condition("value[0, 1] == 5").holds_of(value)
+    assert Condition("value[ 0,1, ] == 5").holds_of(value)
+    for text in ("value[0 1] == 5", "value[0;1] == 5", "value[0(1] == 5", "value[,0] == 5", "value[0,,1] == 5"):
+        with pytest.raises(ValueRangeError):
+            Condition(text)
+    for text in ("value[0", "value[0,", "value["):
+        with pytest.raises(ValueRangeError, match="ends where"):
+            Condition(text)
+
+
+def test_what_is_no_text_or_no_digit_of_ours_is_refused() -> None:
+    for thing in (None, 3, ["nan"], b"nan"):
+        with pytest.raises(UsageError, match="a condition is written as text, not as "):
+            Condition(thing)  # type: ignore[arg-type]
+    with pytest.raises(ValueRangeError, match="which means nothing here"):
+        Condition("max > \u0663")  # a three, in Arabic
+    with pytest.raises(DtypeError):
+        Condition("nan").holds_of("nan")
 
 
 def test_deep_ones_within_the_length_are_taken() -> None:

@@ -186,12 +186,13 @@ def test_until() -> None:
     assert dbg.until("*/t*").node.name == "head/tanh"  # type: ignore[union-attr]
     assert dbg.until(["sum", "multiply"]).node.name == "multiply"  # type: ignore[union-attr]
     with pytest.raises(
-        UsageError, match=r'nothing that is yet to run is "head": dbg.goto\("head"\) goes back, dbg.restart\(\) too'
+        UsageError,
+        match=r'nothing that is yet to run is "head": dbg.goto\("head/tanh"\) goes back to it, dbg.restart\(\) before',
     ):
         dbg.until("head")
-    with pytest.raises(UsageError, match='nothing that is yet to run is "x"'):
+    with pytest.raises(UsageError, match='"x" is known before the run: there is nothing to run'):
         dbg.until("x")
-    with pytest.raises(LookupFailure, match="nothing in this run is 'nowhere'"):
+    with pytest.raises(LookupFailure, match='nothing in this run is "nowhere"'):
         dbg.until("nowhere")
 
 
@@ -390,12 +391,14 @@ def test_breakpoints_stop_step_over_and_until_but_not_goto_and_back() -> None:
 
 def test_a_breakpoint_that_can_never_stop_is_refused() -> None:
     dbg = small()
-    for target, told in (("x", '"x"'), ("w", '"w"'), (["x", "c"], r"\['x', 'c'\]")):
-        with pytest.raises(UsageError, match=f"{told} is known before the run: there is nothing to stop at"):
+    for target, told in (("x", '"x" is'), ("w", '"w" is'), (["x", "c"], '"x", "c" are')):
+        with pytest.raises(UsageError, match=f"{told} known before the run: there is nothing to stop at"):
             dbg.break_at(target)
+    with pytest.raises(UsageError, match="this run computes nothing: there is nothing to stop at"):
+        gn.debug(dbg.graph["w"], echo=None).break_at()
     with pytest.raises(UsageError, match="op placeholder is known before the run: there is nothing to stop at"):
         dbg.break_at(op="placeholder")
-    with pytest.raises(LookupFailure, match="nothing in this run is 'expp'"):
+    with pytest.raises(LookupFailure, match='nothing in this run is "expp"'):
         dbg.break_at("expp")
     with pytest.raises(ValueRangeError, match='the condition "maxx > 3" has "maxx" where one of these should come'):
         dbg.break_at("tanh", "maxx > 3")
@@ -426,6 +429,31 @@ def test_recheck_looks_at_what_has_run() -> None:
     for when in (None, 3):
         with pytest.raises(UsageError, match="when= is a condition in words or a function of a step, not"):
             dbg.recheck(when)
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda dbg: dbg.sample("17"), "a sample is named by its number, an int, not by '17'"),
+        (lambda dbg: dbg.sample(True), "a sample is named by its number, an int, not by True"),
+        (lambda dbg: dbg.sample(0, 3), "dim= is the name of a dimension, not int"),
+        (lambda dbg: dbg.use(["run"]), "a run is named by text, not by list"),
+        (lambda dbg: dbg.drop(None), "a run is named by text, not by NoneType"),
+        (lambda dbg: dbg.trace({}), "a run is named by text, not by dict"),
+        (lambda dbg: dbg.what_if("w", np.zeros((2, 3)), name=[]), "a run is named by text, not by list"),
+        (lambda dbg: dbg.break_at(op=["exp"]), "op= is the name of an operation or a scope, not list"),
+        (lambda dbg: dbg.break_at(scope={}), "scope= is the name of an operation or a scope, not dict"),
+        (lambda dbg: dbg.source_of(3), "a node or its name is asked for, not int"),
+        (lambda dbg: dbg.recheck(lambda step: step.value), "when= is to tell yes or no of a step, and gave ndarray"),
+        (lambda dbg: gn.debug(dbg.trace(), echo="print"), "echo= takes what is said, as print does, or is None"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_refused_in_words(ask: Callable[[gn.Debugger], Any], words: str) -> None:
+    dbg = small()
+    dbg.step()
+    with pytest.raises(UsageError, match=words):
+        ask(dbg)
+    assert (dbg.position, list(dbg.runs), dbg.breakpoints) == (1, ["run"], [])
 
 
 # --- watches ----------------------------------------------------------------------------------------------------
@@ -554,7 +582,7 @@ def test_a_what_if_is_told_named_and_taken_back() -> None:
     assert dbg.run == "what-if 1"
     del dbg["x"]
     assert [node.name for node in dbg.runs["what-if 2"]] == ["w"]
-    with pytest.raises(LookupFailure, match='"x" is not overridden in what-if 2'):
+    with pytest.raises(LookupFailure, match='"x" is not overridden in the run "what-if 2"'):
         del dbg["x"]
 
 
@@ -570,7 +598,7 @@ def test_use_and_drop() -> None:
     dbg.use("what-if 1")
     assert bits(dbg["loss"].value) == after
     with pytest.raises(
-        UsageError, match=r'"what-if 1" is the run that the debugger is in: dbg.use\(…\) another one first'
+        UsageError, match=r'"what-if 1" is the run that the debugger is in: go to another one first, dbg.use\(…\)'
     ):
         dbg.drop("what-if 1")
     with pytest.raises(LookupFailure, match=r'there is no run "what-if 2"\. Did you mean "what-if 1"'):

@@ -1,6 +1,7 @@
 """How Graphviz sets a picture: frames that follow each other one below the other, parameters beside what reads them."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def step(hidden: int) -> list[gn.Node]:
     return [loss, *gn.grad(loss, g.parameters)]
 
 
-def drawn(fetches: list[gn.Node]) -> Drawn:
+def drawn(fetches: Any) -> Drawn:
     return svg_geometry.read(gn.draw(fetches, engine="dot").svg())
 
 
@@ -73,13 +74,14 @@ def test_the_layers_of_a_backward_pass_stand_one_below_the_other() -> None:
 @pytest.mark.parametrize("scoped", [True, False])
 def test_a_parameter_stands_beside_its_reader_with_nothing_between(scoped: bool) -> None:
     if scoped:
-        fetches = step(3)
+        fetches: Any = step(3)
     else:  # no frame keeps them from the backward pass
         g = gn.Graph()
-        x = g.placeholder("x", shape=("batch", 2))
-        w, b = g.parameter("w", [1.0, 2.0]), g.parameter("b", 0.0)
-        loss = gn.mean(gn.softplus(x @ w + b) - (x @ w) * x[:, 0])
-        fetches = [loss, *gn.grad(loss, [w, b])]
+        x, y = g.placeholder("x", shape=("batch", 2)), g.placeholder("y", shape=("batch",))
+        w, b = g.parameter("w", [0.0, 0.0]), g.parameter("b", 0.0)
+        z = x @ w + b
+        loss = gn.mean(gn.softplus(z) - y * z)
+        fetches = {"of w": gn.grad(loss, w), "of b": gn.grad(loss, b), "loss": loss}
     found, pairs = drawn(fetches), set_beside(picture(fetches))
     assert pairs
     for box, reader in pairs:

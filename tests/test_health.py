@@ -257,6 +257,41 @@ def test_a_feed_that_does_not_fit_raises() -> None:
         check_health(gn.log(x), {x: [1.0]})
 
 
+@pytest.mark.parametrize("look", [check_health, gn.profile])
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda look, y, x: look(None), gn.UsageError, "a fetch is a node or its name"),
+        (lambda look, y, x: look([]), gn.UsageError, "an empty form"),
+        (lambda look, y, x: look("sum"), gn.UsageError, "nothing says of which graph"),
+        (lambda look, y, x: look("summ", graph=y.graph), gn.LookupFailure, 'Did you mean "sum"'),
+        (lambda look, y, x: look(y), gn.LookupFailure, 'the feed lacks "x"'),
+        (lambda look, y, x: look(y, [1.0]), gn.UsageError, "a feed is a dict"),
+        (lambda look, y, x: look(y, {"q": 1.0}), gn.LookupFailure, 'the feed names "q"'),
+        (lambda look, y, x: look(y, {x: [None]}), gn.DtypeError, "dtype object"),
+        (lambda look, y, x: look(y, {x: [1j]}), gn.DtypeError, "complex128"),
+        (lambda look, y, x: look(y, {x: [[1.0]]}), gn.ShapeError, "expected \\(n,\\)"),
+        (lambda look, y, x: look(y, {x: [[1.0], []]}), gn.ShapeError, "ragged"),
+        (lambda look, y, x: look(y, {gn.Graph("other").placeholder("x"): 1.0}), gn.GraphError, 'of the graph "other"'),
+        (lambda look, y, x: look(gn.trace(y, {x: [1.0]}), {x: [1.0]}), gn.UsageError, "a trace holds its feed"),
+        (lambda look, y, x: look(gn.trace(y, {x: [1.0]}), graph=gn.Graph()), gn.UsageError, "a trace has its graph"),
+    ],
+)
+def test_what_cannot_be_looked_at(look: Any, call: Any, error: type[Exception], message: str) -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    with pytest.raises(error, match=message):
+        call(look, gn.sum(x), x)
+
+
+def test_there_need_be_neither_numbers_nor_floats() -> None:
+    g = gn.Graph()
+    x, i = g.placeholder("x", shape=("n", 2)), g.placeholder("i", shape=("n",), dtype=np.int64)
+    assert check_health([gn.exp(x), gn.sum(x, axis=1)], {x: np.zeros((0, 2))}).ok
+    assert check_health([gn.equal(i, 2), i + 1, i], {i: [1, 2]}).ok
+    assert check_health(gn.trace(gn.exp(x), {x: np.ones((3, 2))}, keep=0)).ok
+    assert check_health(g.parameter("w", [1.0])).ok
+
+
 @pytest.mark.parametrize("one_hot", [False, True])
 def test_a_probability_within_the_clip(one_hot: bool) -> None:
     g = gn.Graph()
@@ -352,6 +387,21 @@ def test_a_float16_gradient_that_is_rounded_away() -> None:
     finding = _first(check_health(gn.grad(y, x), {x: np.ones(10, np.float16)}))
     assert (finding.code, finding.severity) == ("underflow", "warning")
     assert "scale the loss" in finding.remedy
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_an_optimizer_in_half_precision(dtype: Any) -> None:
+    g = gn.Graph(dtype=dtype)
+    x = g.placeholder("x", shape=("n", 8))
+    loss = gn.mean(gn.square(nn.Dense(4, rng=np.random.default_rng(0))(x) * 0.01))
+    step = gn.compile(loss, updates=nn.Adam(0.01).updates(loss))
+    health = check_health(step, {x: np.random.default_rng(0).normal(size=(16, 8)).astype(dtype)})
+    if dtype is np.float32:
+        assert health.ok, str(health)
+    else:
+        divided = next(each for each in health.errors if each.code in ("division-by-zero", "zero-over-zero"))
+        assert divided.node.phase == "update"
+        assert divided.remedy.startswith("train in float32")
 
 
 def test_an_operation_that_nothing_is_known_of() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphnn.errors import GraphnnError, ValueRangeError
 from graphnn.view import matrix, sparkline
 from graphnn.view.heatmap import heatmap
 
@@ -244,3 +245,13 @@ def test_cells_of_svg_cover_the_matrix_once() -> None:
     assert fill_of[low].startswith("#08") or fill_of[high].startswith("#7F")  # the ends of blue and orange
     strokes = next(path.get("d", "") for path in svg if path.get("stroke"))
     assert strokes == "M4.2 3.2l.6 .6m0 -.6l-.6 .6M6.2 5.5h.6m-.3 -.3v.6"
+
+
+def test_what_is_no_array_of_numbers_is_refused() -> None:
+    for value in (object(), "ab", [[1], [2, 3]], np.array(["a"]), 1j):
+        for show in (matrix, sparkline, heatmap):
+            with pytest.raises(GraphnnError, match="the value"):
+                show(value)
+    for bins in (0, -1, 1.5, True):
+        with pytest.raises(ValueRangeError, match="bins= is a number of parts from 1 up"):
+            sparkline([1.0, 2.0], bins)  # type: ignore[arg-type]

@@ -142,6 +142,12 @@ def test_boundary_of_one_probability_is_at_a_half(shape: str) -> None:
     (path,) = line.get_paths()
     np.testing.assert_allclose(path.vertices[:, 0], path.vertices[:, 1], atol=1e-4)
     assert np.ptp(path.vertices[:, 0]) > 2.0
+    _, second_area = (drawn for drawn in axes.collections if type(drawn).__name__ == "QuadMesh")
+    corners = second_area.get_coordinates()
+    middles = (corners[:-1, :-1] + corners[1:, 1:]) / 2
+    above = middles[..., 1] - middles[..., 0]
+    clear = abs(above) > 1e-9
+    assert (np.ma.getmaskarray(second_area.get_array())[clear] == (above < 0)[clear]).all()
 
 
 def test_boundary_where_there_is_one_class_only() -> None:

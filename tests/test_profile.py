@@ -227,6 +227,16 @@ def with_output(loss: gn.Node) -> gn.Graph:
     return loss.graph
 
 
+def test_a_film_is_many_traces() -> None:
+    w = gn.Graph().parameter("w", 1.0)
+    step = gn.compile(gn.exp(w), updates={w: w * 0.5})
+    with gn.recording(step) as film:
+        step()
+    with pytest.raises(gn.UsageError, match="such as film"):
+        profile(film)
+    assert profile(film[0], repeat=1).total.calls == 2
+
+
 def test_nothing_to_compute() -> None:
     w = gn.Graph().parameter("w", [1.0, 2.0])
     found = profile(w)

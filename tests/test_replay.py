@@ -6,6 +6,7 @@ How it looks and what its controls do, tests/page holds, which drives a browser.
 import base64
 import hashlib
 import html as markup
+import importlib
 import json
 import math
 import re
@@ -571,6 +572,22 @@ def test_equal_runs_are_said_to_be_equal() -> None:
     assert page.data["opening"]["says"].startswith("this run and the other run are equal. loss is ")
 
 
+# --- those of the documentation ---------------------------------------------------------------------------------
+
+
+def test_the_pages_of_the_documentation_are_what_the_library_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(__file__).parent.parent / "docs" / "replay"
+    monkeypatch.syspath_prepend(folder)
+    make = importlib.import_module("make")
+    for name, page in make.pages().items():
+        kept, now = (make.told(text) for text in ((folder / f"{name}.html").read_text("utf-8"), page.html))
+        again = f"{name}: run `python docs/replay/make.py`"
+        assert kept["around"] == now["around"], again
+        for key in ("kind", "graph", "nodes", "files", "outputs", "opening"):
+            assert kept["data"][key] == now["data"][key], again
+        assert [view["titles"] for view in kept["data"]["views"]] == [view["titles"] for view in now["data"]["views"]]
+
+
 # --- where it comes from ----------------------------------------------------------------------------------------
 
 
@@ -618,3 +635,10 @@ def test_the_command_writes_a_page_of_what_ran_before_an_error(capsys: pytest.Ca
     assert cli.main(["trace", "model.py:divides", "-o", "replay.HTML"]) == 1
     assert "wrote replay.HTML: what ran before it; a browser opens it" in capsys.readouterr().err
     assert markup.unescape(Path("replay.HTML").read_text(encoding="utf-8")).count("<script") == 2
+
+
+def test_the_demo_writes_a_page_of_a_training_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "-o", str(tmp_path)]) == 0
+    assert f"wrote {tmp_path / 'replay.html'}" in capsys.readouterr().out
+    text = (tmp_path / "replay.html").read_text(encoding="utf-8")
+    assert "<title>spiral — replay</title>" in text

@@ -419,34 +419,40 @@ def test_print_shows_statistics_and_settings(talk):
         ("print x[y]", '"y" in [y] is no index'),
         ("print x[::0]", '"::0" in [::0] is no index'),
         ("print x[1,]", "is no index"),
-        ("step two", "the operations are counted"),
+        ("step two", "the number of operations is a whole number, not two"),
         ("step 0", "from 1 up"),
         ("step -1", "from 1 up"),
         ("back -1", "from 1 up"),
         ("goto", "goto which node"),
         ("goto 5", "there are positions 0 to 4, and not 5"),
         ("until", "until which node"),
-        ("until x", "goto x goes back"),
+        ("until x", '"x" is known before the run: there is nothing to run'),
+        ("until matmul", "goto head/matmul goes back to it, restart before all"),
         ("break x", "known before the run"),
         ("break nothing", "nothing in this run"),
         ("clear 4", "no breakpoint 4"),
-        ("clear x", "a breakpoint has a number"),
+        ("clear x", "the number of a breakpoint is a whole number, not x"),
         ("watch", "watch which node"),
         ("info frames", 'no list of "frames"'),
         ("recheck", "recheck which condition"),
         ("why", "say which number, as in head/matmul[2, 0]"),
         ("why total", "has not run yet"),
         ("why x[7, 7]", "no element [7, 7]"),
-        ("why x[:, 0]", "one int an axis"),
+        ("why x[:, 0]", 'one number of "x" is meant, and not the part [:, 0]'),
+        ("influence x[...]", 'one number of "x" is meant, and not the part [...]'),
+        ("ancestry x.stats", "a number of x is meant, as in x[0], and not .stats"),
+        ("up x", "ask why first"),
+        ("list x", "the number of nodes to list is a whole number, not x"),
         ("up", "ask why first"),
         ("down", "ask why first"),
         ("sample", "which sample"),
-        ("sample one", "a sample has a number"),
+        ("sample one", "the number of a sample is a whole number, not one"),
         ("sample 3", "no sample 3"),
         ("set", "set NODE = VALUE"),
         ("set w", "set NODE = VALUE"),
         ("set w =", "set NODE = VALUE"),
         ("set w = x", "x is out of place"),
+        ("set w = None", "None is for a setting of an operation"),
         ("set w = [1, 2]", "has shape (2,)"),
         ("set w = [[1], [2, 3]]", "ragged"),
         ("set w[0, 1] = 3", "no part [0, 1]"),
@@ -741,6 +747,22 @@ def test_save_keeps_what_has_run(talk, tmp_path):
     assert again.dbg["total"].value == -np.inf
 
 
+def test_where_nothing_is_computed_what_is_given_can_be_looked_at():
+    g = gn.Graph("given")
+    talk = Talk(gn.debug(g.parameter("w", [1.0, np.nan]), echo=None))
+    talk.session.greet()
+    assert talk.lines == [
+        '"given": 0 operations; help lists the verbs',
+        f"  {(idle := 'there is nothing to compute: all of it is given')}",
+    ]
+    for command in ("step", "continue", "over", "out", "into"):
+        assert talk(command) == f"error: {idle}"
+    assert "nothing to go back to" in talk("back")
+    assert talk("why").split("\n")[0] == "w[1] = nan, a parameter"
+    assert talk("print") == "w  2 float64, fed\n[ 1. nan]"
+    assert "there is nothing to run" in talk("list")
+
+
 # --- what fails -----------------------------------------------------------------------------------------------
 
 
@@ -906,6 +928,19 @@ def test_no_name_commands_the_terminal(tmp_path):
     assert [b.target for b in talk.dbg.breakpoints] == [f'"{quiet.encode().decode("unicode_escape")}"'] + [
         '"max if nan"'
     ] * 2
+
+
+def test_of_a_name_of_any_length_the_numbers_are_still_seen():
+    talk = Talk(hostile())
+    talk(r"set n\x1b[2J = 6", f"set {LONG} = [1, 3, 2]", "step")
+    told = talk("why [1]").split("\n")
+    assert told[0].endswith("[1] = 2 = floor(6 / 3)")
+    assert re.fullmatch(r" +2  d+…d+\[1\] = 3, fed", told[2])
+    assert talk("inputs").split("\n")[1].endswith("d = [1, 3, 2]")
+    g = gn.Graph()
+    x = g.placeholder(LONG, shape=(9,))
+    talk = Talk(gn.debug(gn.sum(x), {x: np.arange(9.0)}, echo=None))
+    assert re.search(r"d+…d+\[:\] = 9 numbers, 0 to 8", talk("step", "why"))
 
 
 def test_only_colours_are_kept_and_only_where_they_are_ours():

@@ -128,11 +128,11 @@ def test_select() -> None:
     assert names("*", op="exp") == ["exp"]
     assert names(["exp", "x", loss]) == ["x", "exp", "multiply"]
     assert names(("head", "exp"), scope="head") == names("head")
-    with pytest.raises(LookupFailure, match=r"nothing in this run is 'hed'\. Did you mean \"head\""):
+    with pytest.raises(LookupFailure, match=r'nothing in this run is "hed"\. Did you mean "head"'):
         names("hed")
-    with pytest.raises(LookupFailure, match="nothing in this run is op='tanh'"):
+    with pytest.raises(LookupFailure, match="nothing in this run is op tanh"):
         names(op="tanh")
-    with pytest.raises(LookupFailure, match="nothing in this run is '\\*', scope='tail'"):
+    with pytest.raises(LookupFailure, match=r'nothing in this run is "\*", scope tail'):
         names("*", scope="tail")
     with pytest.raises(LookupFailure):
         names([])

@@ -13,7 +13,7 @@ from graphnn.demo import build
 from graphnn.errors import GraphnnError, UsageError
 from graphnn.graph import Graph, Node, Unbuilt
 from graphnn.inspector.trace import stopped_trace
-from graphnn.view import listing, neighbourhood, screen, trace_table, where
+from graphnn.view import listing, matrix, neighbourhood, screen, trace_table, where
 from graphnn.view.inspect import LEGEND, records_table
 
 BAD_NAMES = [
@@ -504,3 +504,20 @@ def test_an_unknown_highlight() -> None:
     x = Graph().placeholder("x")
     with pytest.raises(UsageError, match=r"no node can be highlighted as 'curent'\. Did you mean \"current\""):
         gn.draw(-x, highlight={x: "curent"})
+
+
+@pytest.mark.parametrize("width", [None, "80", 80.0, float("nan"), True])
+def test_a_width_that_is_no_whole_number_is_refused(width: Any) -> None:
+    dbg = debugger()
+    trace = dbg.trace()
+    for show in (where, screen, trace_table, matrix, listing):
+        of = {trace_table: trace, matrix: [1.0]}.get(show, dbg)
+        with pytest.raises(UsageError, match="width= is a whole number, not "):
+            show(of, width=width)
+
+
+def test_the_narrowest_terminal_shows_it_all() -> None:
+    dbg = debugger()
+    dbg.step()
+    for width in (-1, 0, 10, 40):
+        assert screen(dbg, width) == screen(dbg, 40)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
-from ..errors import ValueRangeError
+from ..errors import UsageError, ValueRangeError
 from ..execute.interpreter import Step
+from ..graph import as_array
 from .trace import stats_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ _MOST = 200  # characters, so that nothing is nested too deeply
 _SATURATED = 0.9
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf(?![A-Za-z_])))"
-    r"|(?P<word>[A-Za-z_]+)|(?P<sign><=|>=|==|!=|[<>()\[\],]))"
+    r"|(?P<word>[A-Za-z_]+)|(?P<sign><=|>=|==|!=|[<>()\[\],]))",
+    re.ASCII,
 )
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
@@ -65,6 +67,8 @@ class Condition:
     ------
     ValueRangeError
         When the text is none of these.
+    UsageError
+        When it is no text.
 
     Examples
     --------
@@ -82,6 +86,8 @@ class Condition:
     FLAGS: ClassVar[tuple[str, ...]] = ("nan", "inf", "zero", "saturated", "unchanged")
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise UsageError(f"a condition is written as text, not as {type(text).__name__}")
         self.text = text
         self._tokens = self._split(text)
         self._at = 0
@@ -96,7 +102,7 @@ class Condition:
 
     def holds_of(self, value: Any) -> bool:
         """Tell whether it holds of an array, which is no node's."""
-        return self(Step(0, None, (), np.asarray(value)))  # type: ignore[arg-type]
+        return self(Step(0, None, (), as_array(value, "the value")))  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"Condition({self.text!r})"
@@ -183,7 +189,9 @@ class Condition:
                 if not number.is_integer():
                     self._refuse(f"has {number} where an index should come")
                 index.append(int(number))
-                self._is_next(",")
+                if not self._is_next(",") and self._tokens[self._at : self._at + 1] != [("sign", "]")]:
+                    self._next('"," or "]"')
+                    self._refuse(f'has "{self._tokens[self._at - 1][1]}" where "," or "]" should come')
 
         def element(value: Array) -> float:
             inside = len(index) == value.ndim and all(-n <= i < n for i, n in zip(index, value.shape, strict=True))

@@ -17,7 +17,7 @@ from ..show import Shown, rendered, show_as
 from ..text import counted
 from .compare import compare
 from .conditions import Condition
-from .select import many, one
+from .select import asked_for, many, one
 from .sources import Lines, line_of, sources_of
 from .tape import Memory, Tape
 from .trace import Beside, Stats, Trace, in_short, page_of, prepared_for, stats_of, stopped_trace, tell_updates
@@ -284,7 +284,7 @@ class Debugger(Shown):
 
     def source_of(self, node: Node) -> str | None:
         """Return the text of the user's line that made a node, if it is known."""
-        return line_of(self.sources, node.origin)
+        return line_of(self.sources, self.node(node).origin)
 
     def state(self, node: Node | str) -> str:
         """Return whether a node's value is known, and from where.
@@ -377,7 +377,15 @@ class Debugger(Shown):
     def _holds(self, when: Any, step: Step) -> bool:
         if when is None:
             return True
-        return when(step, self._value_before) if isinstance(when, Condition) else bool(when(step))
+        if isinstance(when, Condition):
+            return when(step, self._value_before)
+        told = when(step)
+        try:
+            return bool(told)
+        except Exception as error:
+            raise UsageError(
+                f"when= is to tell yes or no of a step, and gave {type(told).__name__}: {error}"
+            ) from error
 
     def _value_before(self, step: Step) -> Array | None:
         if self._run.before is None:
@@ -453,9 +461,14 @@ class Debugger(Shown):
     def until(self, target: Any) -> Step | None:
         """Run until a node has been computed that is meant by `target`, as `break_at` takes it."""
         nodes = set(many(self.order, self.graph, target))
-        if not any(node in nodes for node in self.operations[self._position :]):
+        operations = self.operations
+        if nodes.isdisjoint(operations):
+            raise UsageError(f"{asked_for(target)} is known before the run: there is nothing to run")
+        if nodes.isdisjoint(operations[self._position :]):
+            latest = next(node for node in reversed(operations) if node in nodes)
             raise UsageError(
-                f"nothing that is yet to run is {_told(target)}: dbg.goto({_told(target)}) goes back, dbg.restart() too"
+                f'nothing that is yet to run is {asked_for(target)}: dbg.goto("{latest.name}") goes back to it, '
+                "dbg.restart() before all"
             )
         return self._go_on(lambda step: step.node in nodes)
 
@@ -544,25 +557,25 @@ class Debugger(Shown):
         """
         when = None if when is None else _condition(when)
         nodes = [node for node in many(self.order, self.graph, target, op=op, scope=scope) if self._is_operation(node)]
-        named = ", ".join(
-            [_told(target)] * (target is not None) + [f"{k} {v}" for k, v in (("op", op), ("scope", scope)) if v]
-        )
+        named = asked_for(target, op, scope)
         if not nodes:
-            raise UsageError(f"{named or 'this run'} is known before the run: there is nothing to stop at")
+            verb = "are" if isinstance(target, (list, tuple)) and len(target) > 1 else "is"
+            known = f"{named} {verb} known before the run" if self._operations else "this run computes nothing"
+            raise UsageError(f"{known}: there is nothing to stop at")
         if when is None and isinstance(target, str) and target in self.graph.scopes and target not in self.graph.dag:
             nodes = nodes[:1]
         self._numbers += 1
-        breakpoint = Breakpoint(self._numbers, named or "any node", nodes, when)
+        breakpoint = Breakpoint(self._numbers, named, nodes, when)
         self.breakpoints.append(breakpoint)
         return breakpoint
 
     @told_where
     def clear(self, number: int | None = None) -> None:
         """Take away a breakpoint by its number, or all of them."""
-        if number is not None and number not in [breakpoint.number for breakpoint in self.breakpoints]:
-            raise LookupFailure(
-                f"there is no breakpoint {number}.{near(number, [str(b.number) for b in self.breakpoints])}"
-            )
+        numbers = [breakpoint.number for breakpoint in self.breakpoints]
+        if number is not None and number not in numbers:
+            hint = f" {number}.{near(number, map(str, numbers))}" if numbers else f" {number}: none is set"
+            raise LookupFailure(f"there is no breakpoint{hint}")
         self.breakpoints = [b for b in self.breakpoints if number is not None and b.number != number]
 
     def _is_operation(self, node: Node) -> bool:
@@ -813,7 +826,7 @@ class Debugger(Shown):
         """Take a what-if back: begin a run in which the node has again what it computes, or what it was fed."""
         node = self.node(node)
         if node not in self._run.overridden:
-            raise LookupFailure(f'"{node.name}" is not overridden in {self._run.name}')
+            raise LookupFailure(f'"{node.name}" is not overridden in the run "{self._run.name}"')
         original, prepared, place = self._run.original, self._tape.prepared, self._places[node]
         forwards = prepared.binding.forwards.copy()
         forwards[place] = original.binding.forwards[place]
@@ -827,7 +840,7 @@ class Debugger(Shown):
         self._begin(prepared, node, overridden, None)
 
     def _begin(self, prepared: Prepared, node: Node, overridden: Mapping[Node, Op | None], name: str | None) -> Change:
-        if name is not None and name in self._runs:
+        if name is not None and _run_name(name) in self._runs:
             raise LookupFailure(f'there is already a run "{name}"')
         place = self._places[node]
         dependent = self._dependent(place, prepared)
@@ -888,7 +901,7 @@ class Debugger(Shown):
         self._run = run
 
     def _kept(self, name: str) -> _Run:
-        if name not in self._runs:
+        if _run_name(name) not in self._runs:
             raise LookupFailure(f'there is no run "{name}".{near(name, self._runs)}')
         return self._runs[name]
 
@@ -912,7 +925,7 @@ class Debugger(Shown):
         """
         run = self._kept(name)
         if run is self._run:
-            raise UsageError(f'"{name}" is the run that the debugger is in: dbg.use(…) another one first')
+            raise UsageError(f'"{name}" is the run that the debugger is in: go to another one first, dbg.use(…)')
         del self._runs[name]
         for other in self._runs.values():
             if other.before is run:
@@ -1009,6 +1022,12 @@ class Debugger(Shown):
             self.graph.state.update(checked)
 
 
+def _run_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise UsageError(f"a run is named by text, not by {type(name).__name__}")
+    return name
+
+
 def _condition(when: Any) -> Any:
     if isinstance(when, str):
         return Condition(when)
@@ -1021,10 +1040,6 @@ def _count(n: Any) -> int:
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise ValueRangeError(f"a number of operations is an int from 1 up, not {n!r}")
     return int(n)
-
-
-def _told(target: Any) -> str:
-    return f'"{target.name}"' if isinstance(target, Node) else f'"{target}"' if isinstance(target, str) else str(target)
 
 
 @told_where
@@ -1075,6 +1090,8 @@ def debug(
     number = isinstance(budget, (int, float, np.integer, np.floating)) and not isinstance(budget, bool)
     if budget is not None and not (number and budget >= 0):
         raise ValueRangeError(f"budget= is a number of bytes from 0 up, not {budget!r}")
+    if echo is not None and not callable(echo):
+        raise UsageError(f"echo= takes what is said, as print does, or is None; it is not {type(echo).__name__}")
     prepared, updates = prepared_for(target, feed, sizes, graph)
     if not isinstance(target, Trace):
         return Debugger(prepared, updates, budget=budget, echo=echo)

@@ -308,6 +308,10 @@ BAD_PARAMETER = (
     "an earlier step made it so: gn.compile(…, guard='finite') stops before that, and check_health at the state before "
     "tells why; a lower learning rate is the usual remedy"
 )
+HALF_OPTIMIZER = (
+    'train in float32, gn.Graph(dtype="float32"): what an optimizer squares, and its epsilon, are rounded to 0 in '
+    "float16"
+)
 LOST_PRODUCT = "add up logarithms instead of multiplying"
 LOST_GRADIENT = "scale the loss up before the gradient is taken, and the gradient down again"
 

@@ -28,6 +28,7 @@ from .hazards import (
     DEAD_SHARE,
     FADING,
     GIVEN,
+    HALF_OPTIMIZER,
     HUGE_GRADIENT,
     HUGE_PARAMETER,
     LAYER_RATIO,
@@ -163,6 +164,8 @@ class _Doctor:
             remedy = mask_the_input(blamed)
         elif culprit is not None and hazard_of(blamed.op).slope:
             remedy = fitted(hazard_of(blamed.op).slope, node.dtype)
+        elif node.phase == "update" and node.dtype == np.float16:
+            remedy = HALF_OPTIMIZER  # the operation is not the user's
         else:
             remedy = rule.remedy_for(case)
         return Finding(

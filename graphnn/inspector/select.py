@@ -75,6 +75,9 @@ def many(
     >>> many(order, g, op="absolute")
     [<Node "head/absolute": absolute () float64>]
     """
+    for key, value in (("op", op), ("scope", scope)):
+        if value is not None and not isinstance(value, str):
+            raise UsageError(f"{key}= is the name of an operation or a scope, not {type(value).__name__}")
     found = list(order) if target is None else _meant(order, graph, target, where)
     if op is not None:
         found = [node for node in found if node.op.name == op]
@@ -82,10 +85,24 @@ def many(
         inside = _inside(graph, scope)
         found = [node for node in found if node.scope in inside]
     if not found:
-        asked = [repr(target)] * (target is not None) + [f"{k}={v!r}" for k, v in (("op", op), ("scope", scope)) if v]
         known = _names(order, graph) if target is not None else {node.op.name for node in order} if op else graph.scopes
-        raise LookupFailure(f"nothing in {where} is {', '.join(asked)}.{near(target or op or scope, known)}")
+        hint = near(target if isinstance(target, str) else op or scope, known)
+        raise LookupFailure(f"nothing in {where} is {asked_for(target, op, scope)}.{hint}")
     return found
+
+
+def asked_for(target: Any = None, op: str | None = None, scope: str | None = None) -> str:
+    """Return what `many` was asked for, in words: ``"relu_1"``, ``op exp, scope dense_1``.
+
+    Examples
+    --------
+    >>> asked_for(["relu_*", "loss"]), asked_for(op="exp", scope="dense_1"), asked_for()
+    ('"relu_*", "loss"', 'op exp, scope dense_1', 'any node')
+    """
+    parts = target if isinstance(target, (list, tuple)) else [] if target is None else [target]
+    words = [f'"{part.name if isinstance(part, Node) else part}"' for part in parts]
+    words += [f"op {op}"] * (op is not None) + [f"scope {scope}"] * (scope is not None)
+    return ", ".join(words) or ("nothing" if target is not None else "any node")
 
 
 def _meant(order: Sequence[Node], graph: Graph, target: Any, where: str) -> list[Node]:

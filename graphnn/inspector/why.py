@@ -623,7 +623,7 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
     LookupFailure
         When no node has such a dimension.
     UsageError
-        When the first placeholder's first axis has no name.
+        When the first placeholder's first axis has no name, or the sample is named by no int.
 
     Examples
     --------
@@ -636,8 +636,12 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
     x [3. 4.]
     sum 7.0
     """
+    if isinstance(row, bool) or not isinstance(row, (int, np.integer)):
+        raise UsageError(f"a sample is named by its number, an int, not by {row!r}")
     if dim is None:
         dim = _first_dimension(order)
+    if not isinstance(dim, str):
+        raise UsageError(f"dim= is the name of a dimension, not {type(dim).__name__}")
     found: dict[Node, Array] = {}
     for node in order:
         if dim in node.shape:
@@ -655,10 +659,11 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
 def _first_dimension(order: Sequence[Node]) -> str:
     first = next((node for node in order if isinstance(node.op, Placeholder)), None)
     if first is None:
-        raise UsageError("there is no placeholder, and so no dimension along which samples lie: say dim=")
+        raise UsageError("there is no placeholder, and so no dimension along which samples lie: name one (dim=…)")
     if not first.shape or not isinstance(first.shape[0], str):
         raise UsageError(
-            f'the first axis of "{first.name}" {shown(first.shape)} has no name: say dim= for the dimension along '
-            f'which samples lie, or declare it with one, as in graph.placeholder("{first.name}", shape=("batch", …))'
+            f'the first axis of "{first.name}" {shown(first.shape)} has no name: name the dimension along which '
+            "samples lie (dim=…), or declare this one with a name, as in "
+            f'graph.placeholder("{first.name}", shape=("batch", …))'
         )
     return first.shape[0]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import ValueRangeError
-from .text import by_times, number
+from ..graph import as_array
+from .text import at_least, by_times, number
 
 if TYPE_CHECKING:
     from ..graph import Array
@@ -29,7 +30,7 @@ _SIGNED = "#08306B #2171B5 #6BAED6 #BDD7E7 #F7F7F7 #FDD0A2 #FD8D3C #D94801 #7F27
 _NOT_FINITE: _Colour = (179, 38, 30)
 _WHITE: _Colour = (255, 255, 255)
 _BLACK: _Colour = (0, 0, 0)
-_NARROWEST = 20
+_NARROWEST, _LOWEST = 20, 3
 _BAR_CELLS = 16
 
 # In HTML: so many columns and rows of numbers, of cells, and of levels that a colour may have.
@@ -80,7 +81,7 @@ class _Value:
     """A value with what its pictures need: slices, scale, and words for what is not finite."""
 
     def __init__(self, value: Any, signed: bool = True) -> None:
-        self.array = np.asarray(value)
+        self.array = as_array(value, "the value")
         self.wide = _wide(self.array)
         finite = np.isfinite(self.wide)
         self.finite = self.array[finite]
@@ -186,6 +187,11 @@ def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = F
     -------
     str
 
+    Raises
+    ------
+    DtypeError
+        When the value is no array of numbers.
+
     Examples
     --------
     >>> print(matrix([[1.0, 0.25], [-1 / 3, np.nan]]))
@@ -201,7 +207,7 @@ def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = F
     ' ' from 0, ░ from 17.4, ▒ from 34.8, ▓
     from 52.2, █ from 69.6 to 87
     """
-    width, height = max(width, _NARROWEST), max(height, 3)
+    width, height = at_least(_NARROWEST, width, "width="), at_least(_LOWEST, height, "height=")
     seen = _Value(value, signed=bool(colour))
     if not seen.array.ndim:
         return number(seen.array.item())
@@ -363,7 +369,7 @@ def sparkline(value: Any, bins: int = 32) -> str:
     """
     if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
         raise ValueRangeError(f"bins= is a number of parts from 1 up, not {bins!r}")
-    array = np.asarray(value)
+    array = as_array(value, "the value")
     if not array.size:
         return "no element"
     if array.dtype.kind == "b":

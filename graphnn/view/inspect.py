@@ -18,7 +18,19 @@ from ..show import show_as
 from ..text import short_name
 from .heatmap import matrix, sparkline
 from .table import columns
-from .text import by_times, cells_of, counted, elided, in_bytes, in_cells, in_seconds, number, preview, visible
+from .text import (
+    at_least,
+    by_times,
+    cells_of,
+    counted,
+    elided,
+    in_bytes,
+    in_cells,
+    in_seconds,
+    number,
+    preview,
+    visible,
+)
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
@@ -67,10 +79,11 @@ def trace_table(trace: Trace, width: int = 80) -> str:
     <BLANKLINE>
     1 operation in 3 nodes, ..., 56 B
     """
+    width = at_least(_NARROWEST, width, "width=")
     lines = [records_table(trace.records, width), "", totals(trace)]
     if trace.stopped is not None:
         lines.append(f'stopped at "{elided(visible(trace.order[trace.stopped].name), _MOST_NAME)}":')
-        lines += [piece for line in _told(trace.error) for piece in _wrapped(line, max(width, _NARROWEST))]
+        lines += [piece for line in _told(trace.error) for piece in _wrapped(line, width)]
     return "\n".join(lines)
 
 
@@ -81,7 +94,7 @@ def _as_table(trace: Trace) -> str:
 
 def records_table(records: Sequence[Record], width: int = 80) -> str:
     """Return records as a table: of more than 400 the first 300 and the last 100."""
-    width = max(width, _NARROWEST)
+    width = at_least(_NARROWEST, width, "width=")
     gap = max(0, len(records) - _FIRST_ROWS - _LAST_ROWS)
     table = record_columns(records if not gap else [*records[:_FIRST_ROWS], *records[-_LAST_ROWS:]])
     wide = {head: max(len(head), *map(cells_of, map(visible, cells)), 0) + 2 for head, cells in table.items()}
@@ -170,6 +183,7 @@ def where(dbg: Debugger, width: int = 80) -> str:
     after negative, 1 of 2 operations; next: absolute (<doctest ...>:1)
     in what-if 1: x is overridden
     """
+    width = at_least(_NARROWEST, width, "width=")
     count = counted(len(dbg.operations), "operation")
     if dbg.current is None:
         at = f"before the first of {count}" if dbg.operations else "there is nothing to compute"
@@ -187,7 +201,7 @@ def where(dbg: Debugger, width: int = 80) -> str:
         lines.append(f"in {visible(dbg.run)}: {names} {verb} overridden" if names else f"in {visible(dbg.run)}")
     if dbg.error:
         lines.append(visible(dbg.error.partition("\n")[0]))
-    return "\n".join(piece for line in lines for piece in _wrapped(line, max(width, _NARROWEST)))
+    return "\n".join(piece for line in lines for piece in _wrapped(line, width))
 
 
 def listing(dbg: Debugger, around: int = 5, width: int = 80, colour: bool = False) -> str:
@@ -224,6 +238,7 @@ def listing(dbg: Debugger, around: int = 5, width: int = 80, colour: bool = Fals
     --> 1  C  negative  negative     scalar  -3
         2  W  absolute  absolute     scalar
     """
+    around, width = at_least(0, around, "around="), at_least(_NARROWEST, width, "width=")
     digits = len(str(len(dbg.operations)))
     operations = {node: i for i, node in enumerate(dbg.operations, start=1)}
     centre = _place_of(dbg)
@@ -232,7 +247,8 @@ def listing(dbg: Debugger, around: int = 5, width: int = 80, colour: bool = Fals
     styles: list[str] = []
     for node in [*before, None, *after] if dbg.current is None else [*before, *after]:
         if node is None:
-            rows.append(("-->", "", "", "nothing has run yet", "", "", ""))
+            idle = "nothing has run yet" if dbg.operations else "there is nothing to run"
+            rows.append(("-->", "", "", idle, "", "", ""))
             styles.append("current")
             continue
         state = dbg.state(node)
@@ -241,8 +257,7 @@ def listing(dbg: Debugger, around: int = 5, width: int = 80, colour: bool = Fals
         rows.append((arrow, place, state[0].upper(), *_row(dbg, node)))
         styles.append(state)
     return "\n".join(
-        _styled(line, style, colour)
-        for line, style in zip(_aligned(rows, max(width, _NARROWEST), named=3), styles, strict=True)
+        _styled(line, style, colour) for line, style in zip(_aligned(rows, width, named=3), styles, strict=True)
     )
 
 
@@ -276,7 +291,7 @@ def screen(dbg: Debugger, width: int = 80, colour: bool | int = False) -> str:
     <BLANKLINE>
     <doctest ...>:1: dbg = debug(x * 2.0, ...
     """
-    width = max(width, _NARROWEST)
+    width = at_least(_NARROWEST, width, "width=")
     parts = [where(dbg, width), listing(dbg, width=width, colour=bool(colour))]
     failed = dbg.failed
     if failed is not None:
@@ -327,7 +342,7 @@ def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80
      └─►  W  absolute  absolute  scalar
     """
     here = dbg.node(node) if node is not None else _here(dbg)
-    width = max(width, _NARROWEST)
+    width = at_least(_NARROWEST, width, "width=")
     inside = [f"{_letter(dbg, here)}  {_named(here)}, {here.op.name} {_shape(dbg, here)}", _short(dbg, here)]
     inside += ["could not be evaluated"] * (here is dbg.failed)
     inside += [f"at {here.origin}"] * bool(here.origin.file)

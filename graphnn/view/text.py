@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UsageError
 from ..text import counted as counted
 from ..text import in_bytes as in_bytes
 from ..text import visible as visible
@@ -66,6 +67,24 @@ def _beginning(text: str, width: int) -> str:
         if taken > width:
             return text[:i]
     return text
+
+
+def at_least(least: int, value: Any, what: str) -> int:
+    """Return a whole number that a user gave, or `least` where it is less.
+
+    Raises
+    ------
+    UsageError
+        When it is none.
+
+    Examples
+    --------
+    >>> at_least(40, 80, "width="), at_least(40, -1, "width=")
+    (80, 40)
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise UsageError(f"{what} is a whole number, not {value!r}")
+    return max(int(value), least)
 
 
 def by_times(shape: Iterable[Any]) -> str:

@@ -215,7 +215,7 @@ def test_of_a_graph_of_any_size_what_is_near_can_be_seen(opened: Opened) -> None
         go(page, name)
         near = {name}
         for way in ("inputs", "users"):
-            one = {node for node in getattr(graph[name], way)}
+            one = set(getattr(graph[name], way))
             near |= {node.name for node in one} | {other.name for node in one for other in getattr(node, way)}
         ran = set(page.evaluate("nodes.name"))
         assert boxes(page, "box") == near & ran
@@ -539,6 +539,17 @@ def test_folded_boxes_have_the_sum_of_the_times_in_them(opened: Opened) -> None:
     )
     text = page.locator("g.box", has=page.locator("title", has_text=re.compile("^dense_1"))).first.text_content() or ""
     assert f"{float(f'{inside / 1e3:.3g}'):g} µs" in text
+
+
+def test_what_an_overlay_fills_is_not_covered(opened: Opened) -> None:
+    page = opened("step")
+    page.get_by_label("What is laid over the diagram").select_option("time")
+    fills = page.evaluate(
+        """picture.boxes.filter((box) => box.group.querySelectorAll("rect").length > 1)
+             .map((box) => [...box.group.querySelectorAll("rect")].map((rect) => getComputedStyle(rect).fill))"""
+    )
+    assert fills  # updates have a double border
+    assert all(inner == "none" != outer for outer, inner in fills)
 
 
 def test_what_was_found_is_marked_in_the_diagram(opened: Opened) -> None:

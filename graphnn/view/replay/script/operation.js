@@ -1,6 +1,6 @@
 // --- the operation ----------------------------------------------------------------------------------------------
 
-const MOST_OPERANDS = 8;
+const MOST_OPERANDS = 8, CAPTION = 46;
 
 function drawOperation() {
   const { place } = shown;
@@ -8,13 +8,13 @@ function drawOperation() {
   $("about").replaceChildren(...aboutNode(place));
   $("details").replaceChildren(...details(place));
   const wide = Math.max(200, $("values").clientWidth - 4), high = heightForValues();
-  // Side by side if they go beside each other, else below each other and half as high.
-  for (const height of [high - 46, Math.max(96, high / 2 - 46)]) {
+  const draw = (lines) => {
     heatmaps = [];
-    $("values").replaceChildren(...valueFigures(place, wide, height));
-    const taken = heatmaps.reduce((sum, heat) => sum + Math.max(150, heat.outer) + 18, 90);
-    if (taken <= wide) break;
-  }
+    $("values").replaceChildren(...valueFigures(place, wide, Math.max(96, high / lines - CAPTION)));
+  };
+  draw(1);
+  const lines = new Set([...$("values").children].map((part) => part.offsetTop)).size;
+  if (lines > 1) draw(lines);
 }
 
 /** Return how high the values of an operation may be together. */
@@ -34,7 +34,8 @@ function valueFigures(place, room, height) {
     parts.push(figures(input, { title, note, room, height, pick: (cell) => go(input, cell) }));
   }
   if (inputs.length > MOST_OPERANDS) parts.push(make("p", { className: "faint" }, `… ${inputs.length - MOST_OPERANDS} more operands`));
-  const result = figures(place, { title: make("b", null, shortName(place)), note: "result", room, height, pick: choose });
+  const left = inputs.length ? Math.max(180, room - 44 - 9 * nodes.op[place].length) : room;
+  const result = figures(place, { title: make("b", null, shortName(place)), note: "result", room: left, height, pick: choose });
   const arrow = inputs.length ? make("p", { className: "arrow" }, make("b", null, nodes.op[place]), " →") : null;
   return [...parts, make("div", { className: "result" }, arrow, result)];
 }
