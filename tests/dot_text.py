@@ -65,8 +65,9 @@ class Told:
         return found[0]
 
     def lines(self) -> list[list[str]]:
-        """Return what is written on each box."""
-        return [box.lines for name, box in self.boxes.items() if name.startswith("n")]
+        """Return what is written on each box, in order of making."""
+        names = sorted((name for name in self.boxes if name.startswith("n")), key=lambda name: int(name[1:]))
+        return [self.boxes[name].lines for name in names]
 
 
 def told(source: str) -> Told:
@@ -90,7 +91,8 @@ def told(source: str) -> Told:
             found.look = _attributes(statement)
             found.headings, found.shades = _headings(found.look.get("label", ""))
         elif match := _EDGE.match(statement):
-            found.edges.append((match[1], match[2], _attributes(match[3] or "")))
+            if (look := _attributes(match[3] or "")).get("style") != "invis":  # else it only holds its ends in place
+                found.edges.append((match[1], match[2], look))
         elif (match := _NODE.match(statement)) and match[1] not in ("node", "edge"):
             look = _attributes(match[2])
             label = look.pop("label")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect, insort
 from collections.abc import Iterable
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -12,8 +14,8 @@ if TYPE_CHECKING:
 _ALIGNED = 64
 _LARGE = 2**15
 """Bytes from which what is handed out is written over an operand: then less memory passes through the cache."""
-_SORTED = 3000
-"""Buffers up to which they are placed largest first, each looked at against all others."""
+_SORTED = 500
+"""Buffers up to which it is tried to place the largest first, each looked at against all others."""
 
 
 class Buffer:
@@ -117,9 +119,8 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
         if chain is not None and chain.share_scratch():
             scratch[chain] = Buffer(chain.parts * sum(map(_rounded, chain.sizes)), chain.first, chain.last)
             buffers.append(scratch[chain])
-    _place(buffers)
-    size = max((buffer.offset + buffer.size for buffer in buffers), default=0)
-    return Layout(buffers, of, anew, scratch, size, _most_at_once(buffers, len(values)))
+    live = _most_at_once(buffers, len(values))
+    return Layout(buffers, of, anew, scratch, _place(buffers, live), live)
 
 
 def most_apart(values: list[Value]) -> int:
@@ -176,33 +177,64 @@ def _donor(value: Value, chain: Chain | None, of: dict[Value, Buffer], last: lis
     return None
 
 
-def _place(buffers: list[Buffer]) -> None:
-    """Give each buffer its offset."""
-    if len(buffers) <= _SORTED:
-        placed: list[Buffer] = []
-        for buffer in sorted(buffers, key=lambda buffer: (-buffer.size, buffer.start)):
-            taken = sorted(
-                (other.offset, other.size)
-                for other in placed
-                if other.start <= buffer.end and buffer.start <= other.end
-            )
-            buffer.offset = _first_gap(taken, buffer.size)
-            placed.append(buffer)
-        return
-    living: list[Buffer] = []
+def _place(buffers: list[Buffer], least: int) -> int:
+    """Give each buffer its offset; return the size of the arena, which cannot be below the `least`."""
+    size = _place_in_order(buffers)
+    if size > least and len(buffers) <= _SORTED:
+        found = [buffer.offset for buffer in buffers]
+        smaller = _place_by_size(buffers)
+        if smaller < size:
+            return smaller
+        for buffer, offset in zip(buffers, found, strict=True):
+            buffer.offset = offset
+    return size
+
+
+def _place_in_order(buffers: list[Buffer]) -> int:
+    """Put each buffer into the smallest gap that there is when it is needed first."""
+    gaps: list[tuple[int, int]] = []  # sorted, none next to another
+    ending: list[tuple[int, int, int]] = []
+    size = 0
     for buffer in buffers:
-        living = [other for other in living if other.end >= buffer.start]
-        buffer.offset = _first_gap(sorted((other.offset, other.size) for other in living), buffer.size)
-        living.append(buffer)
+        while ending and ending[0][0] < buffer.start:
+            _, offset, length = heappop(ending)
+            at = bisect(gaps, (offset,))
+            if at < len(gaps) and gaps[at][0] == offset + length:
+                length += gaps.pop(at)[1]
+            if at and sum(gaps[at - 1]) == offset:
+                offset, before = gaps.pop(at - 1)
+                gaps.insert(at - 1, (offset, before + length))
+            else:
+                gaps.insert(at, (offset, length))
+        fitting = [(length, at) for at, (_, length) in enumerate(gaps) if length >= buffer.size]
+        if fitting:
+            offset, length = gaps.pop(min(fitting)[1])
+            if length > buffer.size:
+                insort(gaps, (offset + buffer.size, length - buffer.size))
+        elif gaps and sum(gaps[-1]) == size:
+            offset = gaps.pop()[0]
+        else:
+            offset = size
+        size = max(size, offset + buffer.size)
+        buffer.offset = offset
+        heappush(ending, (buffer.end, offset, buffer.size))
+    return size
 
 
-def _first_gap(taken: list[tuple[int, int]], size: int) -> int:
-    at = 0
-    for offset, length in taken:
-        if offset - at >= size:
-            break
-        at = max(at, offset + length)
-    return at
+def _place_by_size(buffers: list[Buffer]) -> int:
+    """Place the largest buffers first, each into the first gap among those that are there at the same time."""
+    placed: list[Buffer] = []
+    for buffer in sorted(buffers, key=lambda buffer: (-buffer.size, buffer.start)):
+        at = 0
+        for offset, length in sorted(
+            (other.offset, other.size) for other in placed if other.start <= buffer.end and buffer.start <= other.end
+        ):
+            if offset - at >= buffer.size:
+                break
+            at = max(at, offset + length)
+        buffer.offset = at
+        placed.append(buffer)
+    return max((buffer.offset + buffer.size for buffer in buffers), default=0)
 
 
 def _most_at_once(buffers: list[Buffer], count: int) -> int:

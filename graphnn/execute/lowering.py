@@ -369,7 +369,7 @@ class Lowering:
         return self._add(Value("each", self._node, shape, np.dtype(dtype), code, tuple(smaller)))
 
     def _repeated(self, value: Value, shape: tuple[int, ...]) -> Value:
-        """Return a value as an array of the whole shape, unless it is a number: to repeat it so costs less than NumPy's way.
+        """Return a value as an array of the whole shape, unless it is a number: cheaper than NumPy repeating it.
 
         What is computed of each element is the same.
         """

@@ -30,43 +30,6 @@ if TYPE_CHECKING:
 _FIRST_RUN = "run"
 
 
-class Breakpoint:
-    """A place at which a run stops: after these nodes, if a condition holds.
-
-    Attributes
-    ----------
-    number : int
-        By which it is cleared.
-    target : str
-        What was asked for.
-    nodes : set of Node
-    when : Condition, callable or None
-    hits : int
-        How often it stopped a run.
-    """
-
-    def __init__(self, number: int, target: str, nodes: Iterable[Node], when: Any) -> None:
-        self.number = number
-        self.target = target
-        self.nodes = set(nodes)
-        self.when = when
-        self.hits = 0
-
-    @property
-    def condition(self) -> str:
-        """The condition as it was written, of a function its name; "" if there is none."""
-        if self.when is None:
-            return ""
-        return str(getattr(self.when, "text", None) or getattr(self.when, "__name__", None) or self.when)
-
-    def __str__(self) -> str:
-        condition = f" if {self.condition}" if self.condition else ""
-        return f"breakpoint {self.number}: after {self.target}{condition}"
-
-    def __repr__(self) -> str:
-        return f"<B{str(self)[1:]}, {counted(self.hits, 'hit')}>"
-
-
 class Spot:
     """A node as the debugger sees it now; made by ``dbg[node]``.
 
@@ -1026,14 +989,6 @@ def _run_name(name: Any) -> str:
     if not isinstance(name, str):
         raise UsageError(f"a run is named by text, not by {type(name).__name__}")
     return name
-
-
-def _condition(when: Any) -> Any:
-    if isinstance(when, str):
-        return Condition(when)
-    if not callable(when):
-        raise UsageError(f"when= is a condition in words or a function of a step, not {type(when).__name__}")
-    return when
 
 
 def _count(n: Any) -> int:

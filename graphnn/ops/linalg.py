@@ -111,7 +111,7 @@ class Matmul(Multilinear):
 
 
 _SMALL = 2**12
-"""Elements up to which it matters that `dot` is called in half the time of `matmul`; it first fills its result with 0."""
+"""Elements up to which `dot` is worth it: called in half the time of `matmul`, but it first fills its result with 0."""
 
 
 def _is_plain(spot: Any, x: Any, y: Any) -> bool:

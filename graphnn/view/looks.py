@@ -149,6 +149,7 @@ THEMES: dict[str, dict[str, str]] = {
 }
 
 MOST_SHOWN, MOST_BELOW, MOST_SAID, _MOST_INLINE, _MOST_ABOVE = 32, 48, 1000, 6, 96
+_LEAST_NAME, _MOST_SIZE, _MOST_MARKS = 8, 12, 20
 WIDTH_OF_SHADE = 12.0  # of a scale, one colour
 # Of heatmaps: width and height at most, and of a cell.
 _MOST_OF_CELLS, _MOST_OF_CELL = (64.0, 36.0), (10.0, 6.0)
@@ -181,17 +182,20 @@ class Words(NamedTuple):
     below: str = ""
 
 
-def words(box: Box) -> Words:
-    """Return the kind of a box, a key of the table of looks, and what is written on it."""
-    return _node_words(box) if box.scope is None else _layer_words(box, box.scope)
+def words(box: Box, room: int = MOST_BELOW) -> Words:
+    """Return the kind of a box, a key of the table of looks, and what is written on it.
+
+    Of a name that is too long for the `room` below the title, something is left out; never of a count.
+    """
+    return _node_words(box) if box.scope is None else _layer_words(box, box.scope, room)
 
 
-def _layer_words(box: Box, scope: Scope) -> Words:
+def _layer_words(box: Box, scope: Scope, room: int) -> Words:
     numbers = numbers_in(box.nodes)
     kind = _KIND_OF_PHASE.get(box.phase) or ("layer" if numbers else "operation")
-    below = [title_of(scope)] if scope.kind else []
-    if numbers:
-        below.append(counted(numbers, "parameter"))
+    below = [counted(numbers, "parameter")] if numbers else []
+    if scope.kind:
+        below.insert(0, elided(visible(title_of(scope)), max(room - len(" · ".join(["", *below])), _LEAST_NAME)))
     return Words(kind, scope.kind or title_of(scope), " · ".join(below))
 
 
@@ -257,8 +261,9 @@ def frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
     # A scope of the user's own may hold a backward pass and an update, too.
     forward = [node for node in nodes if node.phase == "forward"]
     given, result = next(iter(data_inputs(forward)), None), forward[-1] if forward else nodes[-1]
-    if scope.phase == "forward" and given is not None and given.shape and result.shape:
-        note = f"{given.shape[-1]} → {result.shape[-1]}, {note}"
+    if scope.phase == "forward" and given is not None and len(given.shape) == len(result.shape) > 0:
+        sizes = [elided(str(node.shape[-1]), _MOST_SIZE) for node in (given, result)]
+        note = f"{' → '.join(sizes)}, {note}"
     return title_of(scope), note
 
 
@@ -521,9 +526,10 @@ class _Drawer:
         say(self._remark, 8.0, False, grey)
 
     def _box(self, box: Box) -> Shape:
-        kind, title, below = words(box)
         marks = ", ".join([self._marks[node] for node in box.nodes if node in self._marks])
-        below = " · ".join([below] * bool(below) + [f"→ {marks}"] * bool(marks))
+        leads = [f"→ {elided(marks, _MOST_MARKS)}"] * bool(marks)
+        kind, title, below = words(box, MOST_BELOW - len(" · ".join(["", *leads])))
+        below = " · ".join([below] * bool(below) + leads)
         look = dict(_LOOK[kind])
         if any(node in self._seen.fetched for node in box.nodes):
             look |= _FETCHED
