@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .show import Shown, rendered
+from .text import message
 
 
 class GraphnnError(Shown, Exception):
@@ -77,7 +78,7 @@ class GraphnnError(Shown, Exception):
 
     def __str__(self) -> str:
         # KeyError prints the repr of its argument, which would show newlines as \n.
-        return str(self.args[0]) if self.args else ""
+        return message(str(self.args[0])) if self.args else ""
 
 
 class GraphError(GraphnnError, ValueError):
@@ -142,6 +143,9 @@ class EvaluationError(GraphnnError, RuntimeError):
 
 class GraphnnWarning(UserWarning):
     """What graphnn warns of."""
+
+    def __str__(self) -> str:
+        return message(str(self.args[0])) if self.args else ""
 
 
 _BY_BUILTIN: tuple[tuple[type[Exception], type[GraphnnError]], ...] = (

@@ -22,7 +22,9 @@ from .inspector.conditions import Condition
 from .inspector.health import check_health
 from .inspector.profile import profile
 from .inspector.select import many
+from .inspector.sources import AROUND
 from .inspector.trace import in_short
+from .inspector.why import given_as
 from .text import number, short_name
 from .view.heatmap import matrix
 from .view.inspect import cut, listing, neighbourhood, screen, trace_table, where
@@ -782,7 +784,7 @@ class Session(cmd.Cmd):
         self.say(f"{short_name(node.name, _NAME)}, made at {node.origin}")
         lines = self.dbg.sources.get(node.origin.file, {})
         for line, text in lines.items():
-            if abs(line - node.origin.line) <= 4:
+            if abs(line - node.origin.line) <= AROUND:
                 mark = "→" if line == node.origin.line else " "
                 self.say(cut(f"{mark} {line:>4}  {text.expandtabs(4)}", self.width))
         if node.origin.line not in lines:
@@ -864,7 +866,7 @@ class Session(cmd.Cmd):
                 lines.append(f"      {short_name(read.node.name, _NAMED)}{rest}; among them")
             for k, alike in listed.items():
                 count += 1
-                kind = _KINDS.get(read.node.op.name, "")
+                kind = f", {given}" if (given := given_as(read.node)) else ""
                 value = number(read.node.dtype.type(read.values[k]))
                 more = f"; {'at least ' * (read.count > len(read.values))}{alike:,} more like it" if alike else ""
                 lines.append(f"{count:>4}  {_called(read.node, read.indices[k])} = {value}{kind}{more}")
@@ -1075,9 +1077,6 @@ class Session(cmd.Cmd):
 
         Nothing is kept but what was saved.
         """
-
-
-_KINDS = {"placeholder": ", fed", "parameter": ", a parameter", "constant": ", a constant"}
 
 
 def _made(node: Node, most: int) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
+
+_ENDLESS = re.compile(r"\S{300,}")
 
 
 def visible(text: str) -> str:
@@ -30,6 +33,21 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def message(text: str) -> str:
+    r"""Return a message with the names of anybody in it, as a terminal may show it.
+
+    Lines stay lines. What cannot be seen is written out; of a word without end the middle is left out.
+
+    Examples
+    --------
+    >>> print(message("no node \"\x1b[31ma\"\n  at net.py:7"), len(message("a" * 10_000)))
+    no node "\x1b[31ma"
+      at net.py:7 241
+    """
+    lines = (visible(line) if line else "" for line in text.split("\n"))
+    return "\n".join(_ENDLESS.sub(lambda word: f"{word[0][:160]}…{word[0][-80:]}", line) for line in lines)
+
+
 def short_name(name: str, most: int) -> str:
     r"""Return a name made visible, with its middle left out where it has more than `most` characters.
 
@@ -42,6 +60,17 @@ def short_name(name: str, most: int) -> str:
     """
     text = visible(name)
     return text if len(text) <= most else f"{text[: most // 3]}…{text[len(text) - most + most // 3 + 1 :]}"
+
+
+def quoted(name: str) -> str:
+    r"""Return a name in quotes, made visible and no longer than 80 characters.
+
+    Examples
+    --------
+    >>> print(quoted("relu_1"), quoted("a\nb"), len(quoted("a" * 10_000)))
+    "relu_1" "a\nb" 82
+    """
+    return f'"{short_name(name, 80) if name else name}"'
 
 
 def number(value: Any) -> str:

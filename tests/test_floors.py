@@ -52,6 +52,7 @@ NEIGHBOURS: dict[tuple[str, str], str] = {
     ("container", "errors"): "a damaged file is an error like any other",
     ("datasets", "errors"): "so is an unknown data set",
     ("errors", "show"): "an error shows itself through the hook, too",
+    ("errors", "text"): "and what it says may hold anybody's names",
     ("__main__", "cli"): "`python -m graphnn` is the command",
     ("cli", "demo"): "`graphnn demo` is a verb of the command",
 }

@@ -516,8 +516,9 @@ def test_a_what_if_stands_beside_the_run_it_began_from(capsys: pytest.CaptureFix
     names, pair = page.data["nodes"]["name"], page.data["pair"]
     assert {names[place] for place in pair["recomputed"]} == {"multiply", "add", "sum"}
     assert names[pair["first"]] == "w"
+    assert page.data["opening"]["says"].startswith("what-if 1 differs from run first at w (2 → 5): ")
     before, after = 1 + math.e + 2, 1 + math.e + 5
-    assert f"3 of 4 operations recomputed. total: {before:.4g}, then {after:.4g}." in page.data["opening"]["says"]
+    assert f"3 of 4 operations were recomputed. total: {before:.4g}, then {after:.4g}." in page.data["opening"]["says"]
     assert [page.value(run, place_of(page, "sum")).item() for run in (0, 1)] == pytest.approx([before, after])
     apart = {names[place]: gap for place, gap in pair["differences"]}
     assert apart == pytest.approx({"w": 3.0, "multiply": 3.0, "add": 3.0, "sum": 3.0})

@@ -925,9 +925,38 @@ def test_no_name_commands_the_terminal(tmp_path):
         assert len(talk.session.prompt) < 80
     assert "".join(shown).replace("\n", "").isprintable()
     assert len(max("\n".join(shown).split("\n"), key=len)) < 250
-    assert [b.target for b in talk.dbg.breakpoints] == [f'"{quiet.encode().decode("unicode_escape")}"'] + [
-        '"max if nan"'
-    ] * 2
+    assert [b.target for b in talk.dbg.breakpoints] == [f'"{quiet}"', '"max if nan"', '"max if nan"']
+
+
+def test_no_error_and_no_repr_commands_the_terminal_or_fills_it():
+    bad = hostile()
+    n, d = bad.order[:2]
+    step = gn.compile(bad.fetches)
+    dbg = gn.debug(step, {n: np.arange(3), d: np.ones(3, int)}, echo=None)
+    dbg.step()
+    things = [dbg, dbg[n], dbg.break_at(dbg.current), dbg.trace(), dbg.trace()[n], dbg.step_now, n, d, n.graph, step]
+    with gn.recording(step) as film:
+        step({n: np.arange(3), d: np.ones(3, int)})
+    things += [film, dbg.what_if(n, np.zeros(3, int), name="\x9b" + LONG)]
+    asked = [
+        lambda: dbg["nothing\x1b[2J"],
+        lambda: dbg[LONG + "x"],
+        lambda: dbg.until(["\x9b", LONG + "x"]),
+        lambda: dbg.use("\x1b]0;evil\x07"),
+        lambda: dbg.why(d),
+        lambda: n.graph.placeholder(d.name),
+        lambda: gn.run(dbg.fetches, {n: np.arange(3), d: np.zeros(3, int)}),
+        lambda: gn.run(dbg.fetches, {n: [1.5], d: "x"}),
+    ]
+    for ask in asked:
+        with pytest.raises(gn.GraphnnError) as caught:
+            ask()
+        things.append(caught.value)
+    for thing in things:
+        told = [str(thing)] if isinstance(thing, Exception) else [repr(thing), str(thing)]
+        for text in told:
+            assert text.replace("\n", "").isprintable()
+            assert len(max(text.split("\n"), key=len)) < 2000
 
 
 def test_of_a_name_of_any_length_the_numbers_are_still_seen():

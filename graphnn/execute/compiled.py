@@ -11,7 +11,9 @@ import numpy as np
 
 from ..errors import UsageError, ValueRangeError
 from ..graph import Array, Graph, Node, told_where
+from ..graph.collector import collector_paused
 from ..graph.fetches import ancestors, resolve
+from ..text import quoted, short_name
 from .interpreter import Feed, Observer, Prepared, checked_guard, collect, handed_out, prepare
 from .plan import Plan
 
@@ -112,32 +114,33 @@ class Compiled:
     def _results(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Sequence[Array]:
         """Return the values of the fetches and of the updates."""
         observers = [found for ask in self.observers if (found := ask()) is not None] if self.observers else []
-        if self.backend == "numpy" and self.guard is None and not observers:
-            return self._planned(feed, sizes)
+        latest = self._latest
+        if latest is None or sizes is not None or self.guard is not None or observers:
+            return self._prepared_results(feed, sizes, observers)
+        fed = latest.fitting({} if feed is None else feed)
+        if fed is None:
+            return self._prepared_results(feed, sizes, observers)
+        try:
+            # The state is read at once: no update of another thread's comes in between.
+            return latest.of(fed + latest.read(self.graph.state))
+        except Exception as error:  # noqa: BLE001 - told anew
+            self._told(self.prepared(feed), error)
+
+    def _prepared_results(
+        self, feed: Feed | None, sizes: Mapping[str, int] | None, observers: Sequence[Observer]
+    ) -> Sequence[Array]:
         prepared = self.prepared(feed, sizes)
+        if self.backend == "numpy" and self.guard is None and not observers:
+            plan = self._latest = self._plan_of(prepared)
+            try:
+                return plan(*[prepared.given[node] for node in plan.given])
+            except Exception as error:  # noqa: BLE001 - told anew
+                self._told(prepared, error)
         if observers:
             prepared = prepared.of_its_own()
         results = handed_out(collect(prepared, self.guard, self.updates, observers))
         count = len(self.fetches)
         return [*results[:count], *[np.asarray(following, order="C") for following in results[count:]]]
-
-    def _planned(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Sequence[Array]:
-        latest = self._latest
-        if latest is not None and sizes is None:
-            plain = {} if feed is None else feed
-            if type(plain) is dict and (fed := latest.fitting(plain)) is not None:
-                # At once: no update of another thread's comes in between.
-                state = latest.read(self.graph.state)
-                try:
-                    return latest(*fed, *state)
-                except Exception as error:  # noqa: BLE001 - told anew
-                    self._told(self.prepared(feed), error)
-        prepared = self.prepared(feed, sizes)
-        plan = self._latest = self._plan_of(prepared)
-        try:
-            return plan(*[prepared.given[node] for node in plan.given])
-        except Exception as error:  # noqa: BLE001 - told anew
-            self._told(prepared, error)
 
     def _told(self, prepared: Prepared, error: Exception) -> NoReturn:
         """Raise the error of a plan as the interpreter tells it, with node and operands."""
@@ -150,7 +153,8 @@ class Compiled:
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
-            plan = self._plans[key] = Plan(prepared, self.threads)
+            with collector_paused():
+                plan = self._plans[key] = Plan(prepared, self.threads)
         return plan
 
     def plan(self, feed: Feed | None = None, sizes: Mapping[str, int] | None = None) -> Plan:
@@ -168,8 +172,8 @@ class Compiled:
         return self._plan_of(self.prepared(feed, sizes))
 
     def __repr__(self) -> str:
-        names = ", ".join(node.name for node in self.fetches)
-        return f'<compiled step of "{self.graph.name}": {names}; {len(self.updates)} updates>'
+        names = ", ".join(short_name(node.name, 80) for node in self.fetches)
+        return f"<compiled step of {quoted(self.graph.name)}: {names}; {len(self.updates)} updates>"
 
 
 def updating(graph: Graph) -> AbstractContextManager[Any]:

@@ -29,6 +29,7 @@ from ..graph.dimensions import concrete, dimension, names_in, shown
 from ..graph.dimensions import evaluate as size_of
 from ..graph.fetches import resolve
 from ..order import last_uses, ordered
+from ..text import quoted
 
 Feed = Mapping[Any, Any]
 Forward = Callable[..., Any]
@@ -60,7 +61,7 @@ class Step(NamedTuple):
 
     def __repr__(self) -> str:
         value = f"{shown(self.value.shape)} {self.value.dtype}"
-        return f'<Step {self.index}: "{self.node.name}", {self.node.op.name} {value}>'
+        return f"<Step {self.index}: {quoted(self.node.name)}, {self.node.op.name} {value}>"
 
 
 class Binding(NamedTuple):

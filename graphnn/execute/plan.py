@@ -13,7 +13,6 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy import ndarray
 
 from .blocks import chains
 from .buffers import lay_out, most_apart
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from .buffers import Layout
     from .interpreter import Prepared
 
-# It is to begin where a line of the cache does. (And Python compiles what follows an `if` faster: for each variable that
-# the inner function reads, it moves all that comes before the first branch.)
+# It is to begin where a line of the cache does. (And for each variable that the inner function reads, Python moves all
+# that it has compiled before the first branch: there is one early.)
 _ARENA = """\
     arena = empty({}, 'uint8')
     if arena.ctypes.data % 64:
@@ -56,8 +55,9 @@ class Plan:
         self.given = [value.node for value in lowering.given]
         count = len(program.placeholders)
         self._fed = self.given[:count]
-        self._specs = [(value.shape, value.dtype) for value in lowering.given[:count]]
+        self._count = count
         self._from_feed = _all_of(self._fed)
+        self._fits = _check_of(lowering.given[:count])
         self.read = _all_of(self.given[count:])
         """Takes the values of the parameters out of a state, all at once."""
         self._graph = program.graph
@@ -88,6 +88,10 @@ class Plan:
 
         Each call that runs at the same time has buffers of its own.
         """
+        return self.of(given)
+
+    def of(self, given: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Return the fetches, as a call does."""
         try:
             idle = self._idle.pop()
         except IndexError:
@@ -104,7 +108,12 @@ class Plan:
     def fitting(self, feed: Mapping[Any, Any]) -> tuple[Any, ...] | None:
         """Return the arrays of a feed in order, or None where they are not just as the plan is made for."""
         # What is fed besides is to be checked, too.
-        if len(feed) != len(self._fed) or not self._settled or self._graph.memory_budget is not None:
+        if (
+            type(feed) is not dict
+            or len(feed) != self._count
+            or not self._settled
+            or self._graph.memory_budget is not None
+        ):
             return None
         try:
             arrays = self._from_feed(feed)
@@ -114,22 +123,31 @@ class Plan:
                 return None
             self._from_feed = _all_of(keys)
             arrays = self._from_feed(feed)
-        for array, (shape, dtype) in zip(arrays, self._specs, strict=False):
-            if (
-                type(array) is not ndarray
-                or array.dtype is not dtype
-                or array.shape != shape
-                or array.flags.num & 257 != 257  # C order, aligned
-            ):
-                return None
-        return arrays
+        return arrays if self._fits(*arrays) else None
 
 
 def _all_of(keys: Sequence[Any]) -> Callable[[Mapping[Any, Any]], tuple[Any, ...]]:
     """Return what takes the values of some keys out of a mapping."""
     if len(keys) > 1:
         return itemgetter(*keys)
-    return lambda mapping: tuple([mapping[key] for key in keys])
+    if not keys:
+        return lambda mapping: ()
+    (key,) = keys
+    return lambda mapping: (mapping[key],)
+
+
+def _check_of(given: Sequence[Value]) -> Callable[..., bool]:
+    """Return what tells whether arrays are just like these values: written out, since every call asks it."""
+    names = [f"x{i}" for i in range(len(given))]
+    dtypes = {f"dtype{i}": value.dtype for i, value in enumerate(given)}
+    tests = [
+        # The flags say C order, and aligned.
+        f"type({x}) is ndarray and {x}.dtype is {dtype} and {x}.shape == {value.shape} and {x}.flags.num & 257 == 257"
+        for x, dtype, value in zip(names, dtypes, given, strict=True)
+    ]
+    code = f"lambda {', '.join(names)}: {' and '.join(tests) or True}"
+    check: Callable[..., bool] = eval(code, {"ndarray": np.ndarray, **dtypes})  # noqa: S307 - nothing but numbers
+    return check
 
 
 def _quiet_context() -> Callable[..., Any]:

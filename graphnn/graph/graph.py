@@ -25,6 +25,7 @@ from ..errors import (
     restated,
 )
 from ..show import Shown
+from ..text import quoted, short_name, visible
 from .dag import Dag, NodeData
 from .dimensions import Shape, shape_of, shown
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, fn, misfit, operation, told_where
@@ -181,7 +182,7 @@ class Node(Shown):
 
     def __repr__(self) -> str:
         name = self.name if len(self.name) <= 80 else self.name[:77] + "..."
-        return f"<Node {json.dumps(name, ensure_ascii=False)}: {self.op.name} {self.spec}>"
+        return f"<Node {visible(json.dumps(name, ensure_ascii=False))}: {self.op.name} {self.spec}>"
 
     __hash__ = object.__hash__
 
@@ -429,8 +430,8 @@ class Graph(Shown):
         size = sum(value.size for value in self.state.values())
         parts = [_count(len(self), "node"), f"{_count(len(self.state), 'parameter')} ({_count(size, 'number')})"]
         if self.outputs:
-            parts.append("outputs " + ", ".join(self.outputs))
-        return f"<Graph {json.dumps(self.name, ensure_ascii=False)}: {', '.join(parts)}>"
+            parts.append("outputs " + ", ".join(short_name(name, 80) for name in self.outputs))
+        return f"<Graph {quoted(self.name)}: {', '.join(parts)}>"
 
     def __deepcopy__(self, memo: Any) -> NoReturn:
         raise UsageError("gn.extract(fetches) copies a graph with its state; copy.deepcopy(graph.dag) only the DAG")

@@ -1,10 +1,13 @@
-"""Conditions on a value, written in a small language that is parsed and never evaluated as code."""
+"""Where a run stops: breakpoints, and the conditions that they wait for.
+
+A condition is written in a small language, which is parsed and never evaluated as code; or it is a function.
+"""
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
@@ -12,10 +15,11 @@ import numpy as np
 from ..errors import UsageError, ValueRangeError
 from ..execute.interpreter import Step
 from ..graph import as_array
+from ..text import counted
 from .trace import stats_of
 
 if TYPE_CHECKING:
-    from ..graph import Array
+    from ..graph import Array, Node
 
 Before = Callable[[Step], "Array | None"]
 """Gives the value that a node had in the run before, if there was one."""
@@ -222,3 +226,66 @@ _FLAGS: dict[str, _Test] = {
     "saturated": _saturated,
     "unchanged": _unchanged,
 }
+
+
+def condition_of(when: Any) -> Any:
+    """Return what a user gave as a condition: one in words, parsed, or a function of a step."""
+    if isinstance(when, str):
+        return Condition(when)
+    if not callable(when):
+        raise UsageError(f"when= is a condition in words or a function of a step, not {type(when).__name__}")
+    return when
+
+
+def holds(when: Any, step: Step, before: Before) -> bool:
+    """Tell whether a condition, or a function, says yes to a step."""
+    if isinstance(when, Condition):
+        return when(step, before)
+    told = when(step)
+    try:
+        return bool(told)
+    except Exception as error:
+        raise UsageError(f"when= is to tell yes or no of a step, and gave {type(told).__name__}: {error}") from error
+
+
+class Breakpoint:
+    """A place at which a run stops: after these nodes, if a condition holds.
+
+    Attributes
+    ----------
+    number : int
+        By which it is cleared.
+    target : str
+        What was asked for.
+    nodes : set of Node
+    when : Condition, callable or None
+    hits : int
+        How often it stopped a run.
+    """
+
+    def __init__(self, number: int, target: str, nodes: Iterable[Node], when: Any) -> None:
+        self.number = number
+        self.target = target
+        self.nodes = set(nodes)
+        self.when = when
+        self.hits = 0
+
+    @property
+    def condition(self) -> str:
+        """The condition as it was written, of a function its name; "" if there is none."""
+        if self.when is None:
+            return ""
+        return str(getattr(self.when, "text", None) or getattr(self.when, "__name__", None) or self.when)
+
+    def stops(self, step: Step, before: Before) -> bool:
+        """Tell whether a run stops here, and count it."""
+        stops = step.node in self.nodes and (self.when is None or holds(self.when, step, before))
+        self.hits += stops
+        return stops
+
+    def __str__(self) -> str:
+        condition = f" if {self.condition}" if self.condition else ""
+        return f"breakpoint {self.number}: after {self.target}{condition}"
+
+    def __repr__(self) -> str:
+        return f"<B{str(self)[1:]}, {counted(self.hits, 'hit')}>"

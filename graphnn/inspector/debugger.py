@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,9 +14,9 @@ from ..execute.compiled import updating
 from ..execute.interpreter import Feed, Prepared, Step, memory_budget
 from ..graph import Array, Graph, Node, Op, Scope, told_where
 from ..show import Shown, rendered, show_as
-from ..text import counted
+from ..text import quoted, short_name
 from .compare import compare
-from .conditions import Condition
+from .conditions import Breakpoint, condition_of, holds
 from .select import asked_for, many, one
 from .sources import Lines, line_of, sources_of
 from .tape import Memory, Tape
@@ -79,7 +79,7 @@ class Spot:
         return stats_of(self.value)
 
     def __repr__(self) -> str:
-        return f'<Spot "{self.node.name}": {self.state}>'
+        return f"<Spot {quoted(self.node.name)}: {self.state}>"
 
 
 class Change(NamedTuple):
@@ -108,7 +108,8 @@ class Change(NamedTuple):
         count = len(self.later)
         later = f"; {count} more {'depends on it and is' if count == 1 else 'depend on it and are'} yet to run"
         later *= bool(count)
-        return f"{self.run}: {self.node.name} changed, recomputed {len(self.recomputed)} of {self.operations}{later}"
+        run, name = short_name(self.run, 80), short_name(self.node.name, 80)
+        return f"{run}: {name} changed, recomputed {len(self.recomputed)} of {self.operations}{later}"
 
     def __repr__(self) -> str:
         return str(self)
@@ -305,8 +306,8 @@ class Debugger(Shown):
         return rendered(self, "text") or repr(self)
 
     def __repr__(self) -> str:
-        at = "before all" if self.current is None else f'after "{self.current.name}"'
-        return f'<Debugger of "{self.graph.name}": {self._position} of {len(self._operations)} operations, {at}>'
+        at = "before all" if self.current is None else f"after {quoted(self.current.name)}"
+        return f"<Debugger of {quoted(self.graph.name)}: {self._position} of {len(self._operations)} operations, {at}>"
 
     # --- moving ---------------------------------------------------------------------------------------------
 
@@ -330,26 +331,6 @@ class Debugger(Shown):
         self._refused = False
         tell_updates(error, self.updates)
 
-    def _hit(self, step: Step) -> Breakpoint | None:
-        for breakpoint in self.breakpoints:
-            if step.node in breakpoint.nodes and self._holds(breakpoint.when, step):
-                breakpoint.hits += 1
-                return breakpoint
-        return None
-
-    def _holds(self, when: Any, step: Step) -> bool:
-        if when is None:
-            return True
-        if isinstance(when, Condition):
-            return when(step, self._value_before)
-        told = when(step)
-        try:
-            return bool(told)
-        except Exception as error:
-            raise UsageError(
-                f"when= is to tell yes or no of a step, and gave {type(told).__name__}: {error}"
-            ) from error
-
     def _value_before(self, step: Step) -> Array | None:
         if self._run.before is None:
             return None
@@ -363,10 +344,10 @@ class Debugger(Shown):
         step = None
         while not self.finished:
             step = self._advance()
-            breakpoint = self._hit(step)
-            if breakpoint is not None:
-                self._say(f"stopped by {breakpoint}")
-            if breakpoint is not None or ends(step):
+            stopping = next((each for each in self.breakpoints if each.stops(step, self._value_before)), None)
+            if stopping is not None:
+                self._say(f"stopped by {stopping}")
+            if stopping is not None or ends(step):
                 break
         return step if step is not None else self.step_now
 
@@ -518,7 +499,7 @@ class Debugger(Shown):
         ValueRangeError
             When the condition means nothing.
         """
-        when = None if when is None else _condition(when)
+        when = None if when is None else condition_of(when)
         nodes = [node for node in many(self.order, self.graph, target, op=op, scope=scope) if self._is_operation(node)]
         named = asked_for(target, op, scope)
         if not nodes:
@@ -589,9 +570,10 @@ class Debugger(Shown):
         target : optional
             Only these nodes, as `break_at` takes them.
         """
-        condition = _condition(when)
+        condition = condition_of(when)
         asked = many(self.order, self.graph, target)
-        return [node for node in asked if self._is_known(node) and self._holds(condition, self._known(node))]
+        known = [node for node in asked if self._is_known(node)]
+        return [node for node in known if holds(condition, self._known(node), self._value_before)]
 
     # --- the neighbourhood ----------------------------------------------------------------------------------
 

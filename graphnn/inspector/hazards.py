@@ -277,11 +277,14 @@ def too_large_an_integer(op: str, dtype: np.dtype[Any]) -> str:
 def mask_the_input(node: Node) -> str:
     """Return what to do where a `where` keeps a node's bad values out of the result only."""
     name = node.op.name
-    both = "both branches of a where are computed, and 0 times an infinite slope is NaN"
+    both = "both branches of a where are computed, and a gradient of 0 becomes NaN in the hidden one"
+    # The name of a node of a layer, dense_1/add, is none that one could write here.
+    plain = all(operand.name.isidentifier() for operand in node.inputs)
+    x, *others = [operand.name for operand in node.inputs] if plain else ["x", "y"][: len(node.inputs)]
     if name in _QUOTIENTS:
-        return f"mask the denominator instead, x {_QUOTIENTS[name]} gn.where(condition, y, 1): {both}"
-    rest = ", y" if len(node.inputs) > 1 else ""
-    return f"mask the input of {name} instead, gn.{name}(gn.where(condition, x, 1){rest}): {both}"
+        return f"mask the denominator instead, {x} {_QUOTIENTS[name]} gn.where(condition, {others[0]}, 1): {both}"
+    rest = "".join(f", {other}" for other in others)
+    return f"mask the input of {name} instead, gn.{name}(gn.where(condition, {x}, 1){rest}): {both}"
 
 
 _QUOTIENTS = {"divide": "/", "floor_divide": "//", "remainder": "%"}

@@ -636,8 +636,8 @@ def check_health(
     >>> health.first.culprit.node.name, health.first.hidden_by.name
     ('log', 'where')
     >>> print(health.first.remedy)
-    mask the input of log instead, gn.log(gn.where(condition, x, 1)): both branches of a where are computed, and 0
-    times an infinite slope is NaN
+    mask the input of log instead, gn.log(gn.where(condition, x, 1)): both branches of a where are computed, and a
+    gradient of 0 becomes NaN in the hidden one
     """
     if not isinstance(target, Film):
         return _examined(prepared_for(target, feed, sizes, graph)[0])

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import LookupFailure, UsageError, near
 from ..graph import Graph, Node
+from ..text import quoted
 
 
 def one(order: Collection[Node], graph: Graph, target: Any, where: str = "this run") -> Node:
@@ -100,7 +101,7 @@ def asked_for(target: Any = None, op: str | None = None, scope: str | None = Non
     ('"relu_*", "loss"', 'op exp, scope dense_1', 'any node')
     """
     parts = target if isinstance(target, (list, tuple)) else [] if target is None else [target]
-    words = [f'"{part.name if isinstance(part, Node) else part}"' for part in parts]
+    words = [quoted(part.name if isinstance(part, Node) else str(part)) for part in parts]
     words += [f"op {op}"] * (op is not None) + [f"scope {scope}"] * (scope is not None)
     return ", ".join(words) or ("nothing" if target is not None else "any node")
 

@@ -20,7 +20,7 @@ from ..files import from_data, from_settings, loads, settings_of, to_data
 from ..graph import Array, Graph, Node, Op, Origin, Parameter, Placeholder, Unknown, told_where
 from ..graph.fetches import resolve
 from ..show import Shown, rendered
-from ..text import number
+from ..text import number, quoted
 from .select import many, one
 from .sources import Lines, line_of, sources_of
 from .why import Why, explain
@@ -264,7 +264,7 @@ class Record:
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.shape)) or "scalar"
-        return f'<Record {self.index}: "{self.name}", {self.op.name} {shape} {self.dtype}>'
+        return f"<Record {self.index}: {quoted(self.name)}, {self.op.name} {shape} {self.dtype}>"
 
 
 class Trace(Shown):
@@ -438,7 +438,7 @@ class Trace(Shown):
 
     def __repr__(self) -> str:
         stopped = f", stopped at {self.stopped}" if self.stopped is not None else ""
-        return f'<Trace of "{self.graph.name}": {len(self)} of {len(self.order)} nodes{stopped}>'
+        return f"<Trace of {quoted(self.graph.name)}: {len(self)} of {len(self.order)} nodes{stopped}>"
 
     def save(self, path: StrPath) -> None:
         """Write it to a file, wholly or not at all, with all that is needed to step through it elsewhere.

@@ -66,7 +66,7 @@ class Read:
     said: str
 
     def __str__(self) -> str:
-        kind = _kind(self.node)
+        kind = given_as(self.node)
         return visible(f"{_called(self.node, self.place)} = {self.said}{f', {kind}' if kind else ''}")
 
     __repr__ = __str__
@@ -196,7 +196,7 @@ def explain(
         for position, (operand, entry, array) in enumerate(zip(node.inputs, entries, arrays, strict=True))
     ]
     said = number(value[at])
-    kind = given or _kind(node)
+    kind = given or given_as(node)
     if kind:
         made = f", {kind}"
     else:
@@ -275,8 +275,8 @@ def _between(low: int, high: int, n: int) -> str:
     return str(low) if high - low == 1 else f"{low or ''}:{high if high < n else ''}"
 
 
-def _kind(node: Node) -> str:
-    """Return what a node is whose value is not computed."""
+def given_as(node: Node) -> str:
+    """Return what a node is whose value is not computed: ``fed``, ``a parameter``, ``a constant``; "" of others."""
     if isinstance(node.op, Placeholder):
         return "fed"
     return {Parameter: "a parameter", Constant: "a constant"}.get(type(node.op), "")

@@ -49,6 +49,9 @@ _PAIR = {"rank": "same", "style": "invis", "peripheries": "0", "margin": "0", "l
 # What is so many ranks lower is sure to be below, though ranks are but estimated.
 _ROOM = 2
 
+# What `dot` reads between quotes.
+_LONGEST_STRING = 16_000
+
 # Above so many boxes, `dot` is told to be content with less than the best.
 _LARGE = 600
 _HASTE = {"nslimit": "0.1", "nslimit1": "0.1", "mclimit": "0.1"}
@@ -111,10 +114,11 @@ def _small(text: str, size: float, colour: str) -> str:
     return f'<<font point-size="{size:g}" color="{colour}">{_escaped(text, MOST_SHOWN)}</font>>'
 
 
-def _tip(lines: Iterable[str]) -> str:
-    # Tooltips are unescaped twice.
-    tip: str = graphviz.nohtml("&#10;".join(_escaped(line, MOST_SAID).replace("\\", "\\\\") for line in lines))
-    return tip
+def _tip(lines: Sequence[str], most: int = MOST_SAID) -> str:
+    # Tooltips are unescaped twice. Backslashes stand by their number: to quote thousands of them takes seconds.
+    shown = (html.escape(elided(visible(line), most), quote=False) for line in lines)
+    tip: str = graphviz.nohtml("&#10;".join(shown).replace("\\", 4 * "&#92;"))
+    return tip if len(tip) < _LONGEST_STRING or most < 2 else _tip(lines, most // 2)
 
 
 def _headings(headings: Sequence[Heading]) -> str:

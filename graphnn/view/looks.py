@@ -384,8 +384,8 @@ class Heading(NamedTuple):
         The colours of a scale, behind the text; may be none.
     end : str
         Behind that.
-    goes_on : bool
-        Whether it is the rest of the line before.
+    joint : str or None
+        What parts it from the line before, if it is the rest of that.
     """
 
     text: str
@@ -394,7 +394,7 @@ class Heading(NamedTuple):
     colour: str
     shades: Sequence[str] = ()
     end: str = ""
-    goes_on: bool = False
+    joint: str | None = None
 
 
 class Manner(NamedTuple):
@@ -425,10 +425,10 @@ def paragraphs(headings: Iterable[Heading]) -> list[str]:
     """Return what is said above a picture, however many lines each has."""
     said: list[str] = []
     for heading in headings:
-        if heading.goes_on:
-            said[-1] += heading.text
-        else:
+        if heading.joint is None:
             said.append(f"{heading.text} … {heading.end}" if heading.shades else heading.text)
+        else:
+            said[-1] += heading.joint + heading.text
     return said
 
 
@@ -511,10 +511,11 @@ class _Drawer:
         ink, grey = self._done.colour(INK), self._done.colour(GREY)
 
         def say(text: str, size: float, bold: bool, colour: str) -> None:
-            lines = textwrap.wrap(elided(visible(text), MOST_SAID), _MOST_ABOVE, drop_whitespace=False) if text else []
-            self._done.headings += [
-                Heading(line, size, bold, colour, goes_on=number > 0) for number, line in enumerate(lines)
-            ]
+            shown, at = elided(visible(text), MOST_SAID) if text else "", 0
+            for line in textwrap.wrap(shown, _MOST_ABOVE, expand_tabs=False) or [shown] * bool(text):
+                start = shown.index(line, at)
+                self._done.headings.append(Heading(line, size, bold, colour, joint=shown[at:start] if at else None))
+                at = start + len(line)
 
         say(title or "", 14.0, False, ink)
         if self._layer is not None:

@@ -14,6 +14,9 @@ from ..text import counted as counted
 from ..text import in_bytes as in_bytes
 from ..text import visible as visible
 
+# Accents take no room, however many there are on a letter.
+_MOST_MARKS = 4
+
 
 def elided(text: str, most: int) -> str:
     """Return `text` with its middle left out where it takes more than `most` cells of a terminal.
@@ -23,7 +26,7 @@ def elided(text: str, most: int) -> str:
     >>> elided("categorical_crossentropy", 12), elided("relu", 12)
     ('categori…opy', 'relu')
     """
-    if cells_of(text) <= most:
+    if cells_of(text) <= most and len(text) <= _MOST_MARKS * most:
         return text
     tail = (most - 1) // 3
     end = _beginning(text[::-1], tail)[::-1]
@@ -64,7 +67,7 @@ def _beginning(text: str, width: int) -> str:
     taken = 0
     for i, character in enumerate(text):
         taken += cells_of(character)
-        if taken > width:
+        if taken > width or i >= _MOST_MARKS * width:
             return text[:i]
     return text
 

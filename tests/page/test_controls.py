@@ -44,7 +44,7 @@ def test_it_opens_on_the_first_finding(opened: Opened) -> None:
 def test_it_opens_on_what_differs_first(opened: Opened) -> None:
     page = opened("what_if")
     assert here(page) == "dense_1/bias"
-    expect(page.locator("#opening")).to_contain_text("operations recomputed. loss: ")
+    expect(page.locator("#opening")).to_contain_text("operations were recomputed. loss: ")
     assert equation(page) == "a (run): dense_1/bias[0] = 0, a parameter"
 
 
@@ -510,7 +510,7 @@ def test_the_overlays_tell_what_the_trace_knows(opened: Opened) -> None:
     choose.select_option("memory")
     assert written("relu_1") == f"{60 * 6 * 8 / 1024:.3g} KiB"
     total = sum(record.bytes for record in trace if not isinstance(record.op, gn.graph.Constant))
-    assert legend().startswith(f"memory {total / 1024:.3g} KiB of values, ")
+    assert legend().startswith(f"memory {total / 1024:.3g} KiB of values; the most, ")
     choose.select_option("time")
     most = max(times, key=lambda name: times[name] if trace.graph[name].inputs else 0.0)
     assert most in legend()
@@ -628,6 +628,50 @@ def test_the_steps_play_and_have_keys(opened: Opened) -> None:
     page.get_by_role("button", name="Stop").click()
 
 
+def test_of_a_gradient_the_panel_beside_it_shows_the_value_and_says_so(opened: Opened) -> None:
+    page = opened("step")
+    go(page, "dense_2/matmul")
+    expect(page.locator("#gradient-title")).to_have_text("Gradient")
+    page.keyboard.press("t")
+    expect(page.locator("#gradient-title")).to_have_text("The value it is the gradient of")
+
+
+@pytest.mark.parametrize("name", ["hidden_nan", "step", "what_if"])
+def test_it_opens_with_the_current_node_and_what_it_reads_in_sight(name: str, opened: Opened) -> None:
+    page = opened(name)
+    assert page.evaluate("""() => {
+        const seen = $("diagram").getBoundingClientRect();
+        const places = [shown.place, ...nodes.inputs[shown.place]];
+        const boxes = places.map((place) => picture.boxes[picture.boxOf.get(place)]).filter(Boolean);
+        return boxes.length > 0 && boxes.every(({ group }) => {
+            const { left, right, top, bottom } = group.getBoundingClientRect();
+            return left >= seen.left && right <= seen.right && top >= seen.top && bottom <= seen.bottom;
+        });
+    }""")
+
+
+def test_the_legend_says_what_a_red_outline_means_while_there_is_one(opened: Opened) -> None:
+    page = opened("hidden_nan")
+    expect(page.locator("#bad-key")).to_be_hidden()
+    overlay = page.get_by_label("What is laid over the diagram")
+    overlay.select_option("health")
+    expect(page.locator("#bad-key")).to_have_text("finding")
+    overlay.select_option("")
+    expect(page.locator("#bad-key")).to_be_hidden()
+    expect(opened("stopped").locator("#bad-key")).to_have_text("stopped here")
+
+
+def test_a_table_says_how_much_of_it_one_sees(opened: Opened) -> None:
+    page = opened("step")
+    go(page, "dense_2/matmul")
+    found = [
+        re.match(r"(\d+) of (\d+) rows in sight", part) for part in page.locator("#values .more").all_text_contents()
+    ]
+    rows = [(int(each[1]), int(each[2])) for each in found if each]
+    assert 60 in {all_of_them for _, all_of_them in rows}
+    assert all(0 < seen < all_of_them for seen, all_of_them in rows)
+
+
 def test_two_runs_stand_side_by_side_and_what_was_not_recomputed_is_grey(opened: Opened) -> None:
     page = opened("what_if")
     dbg = runs.what_if()
@@ -650,6 +694,9 @@ def test_two_runs_stand_side_by_side_and_what_was_not_recomputed_is_grey(opened:
         place,
     )
     assert apart[2] == pytest.approx(apart[1] - apart[0]) == pytest.approx(1.0)
+    # The same difference everywhere is yet one: it is orange, not the grey of none.
+    red, _, blue = page.evaluate("coloursOf(heatmaps.find((heat) => heat.derived).range)(1)")
+    assert red > 2 * blue
     changes = page.locator("#changes").text_content() or ""
     before, after = dbg.trace("run")["loss"].value, dbg.trace()["loss"].value
     assert f"loss: {before:.4g} → {after:.4g}" in changes

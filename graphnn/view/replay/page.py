@@ -543,14 +543,26 @@ def _told(found: Comparison, pair: Beside, maker: _Maker) -> dict[str, Any]:
         told["first"] = maker.place_of[first.node]
         if first.element:
             told["cell"] = int(np.ravel_multi_index(first.element, pair.a[first.node].shape))
-        says = [f"{a} and {b} part at {first.node.name}: {first.cause}."]
+        says = [f"{b} differs from {a} first at {first.node.name}{_at(found, pair, maker)}: {first.cause}."]
     if pair.recomputed is not None:
         told["recomputed"] = sorted(maker.place_of[node] for node in pair.recomputed)
         operations = sum(forward is not None for forward in pair.a.prepared.binding.forwards)
-        says.append(f"{len(pair.recomputed)} of {operations} operations recomputed.")
+        says.append(f"{len(pair.recomputed)} of {operations} operations were recomputed.")
     said = next(filter(None, (_both(name, place, pair, maker) for name, place in maker.data["outputs"])), "")
     told["says"] = visible(" ".join([*says, said])).rstrip()
     return told
+
+
+def _at(found: Comparison, pair: Beside, maker: _Maker) -> str:
+    """Return what the first element that differs is in each run, if both have it."""
+    first = found.first
+    if first is None or first.element is None or maker.partner is None or first.node not in maker.partner:
+        return ""
+    a, b = pair.a[first.node], pair.b[maker.partner[first.node]]
+    if not (a.kept and b.kept and a.shape == b.shape):
+        return ""
+    where = f"[{', '.join(map(str, first.element))}]: " if first.element else ""
+    return f" ({where}{number(a.value[first.element].item())} → {number(b.value[first.element].item())})"
 
 
 def _both(name: str, place: int, pair: Beside, maker: _Maker) -> str:

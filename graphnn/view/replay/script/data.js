@@ -85,6 +85,8 @@ class Difference extends Value {
     this.dtype = "float64";
     this.raw = Float64Array.from({ length: a.raw.length }, (_, i) => Number(b.raw[i]) - Number(a.raw[i]));
     this.range = rangeOf([...this.raw.filter(Number.isFinite)]);
+    const most = Math.max(...this.range.map(Math.abs));
+    this.signed = this.range[0] === null ? this.range : [-most, most]; // 0 in the middle, whatever the differences are
   }
 }
 

@@ -56,12 +56,34 @@ function showView(number) {
   look(0, 0, 1);
 }
 
-/** Show the diagram as large as can be read, with where one is in the middle. */
+/** Show the diagram as large as can be read, with where one is and what it reads in the middle. */
 function settle() {
   measure();
-  const { room, width, height } = picture, scale = Math.max(0.9, Math.min(1.4, room[0] / width, room[1] / height));
+  const { room, width, height } = picture, fit = (w, h) => Math.min(room[0] / w, room[1] / h);
+  const near = nearby(), whole = Math.max(0.9, Math.min(1.4, fit(width, height)));
+  const scale = near ? Math.max(SMALLEST, Math.min(whole, fit(near[2] + 2 * BORDER, near[3] + 2 * BORDER))) : whole;
   look((width - room[0] / scale) / 2, 0, scale);
   drawStates(true);
+}
+
+const SMALLEST = 0.6, BORDER = 12; // of the scale at which a box can be read; about what is to be in sight
+
+/** Return the extent of the current box and of those it reads, in the diagram; null if it has no box. */
+function nearby() {
+  const now = picture.boxes[picture.boxOf.get(shown.place)];
+  if (!now) return null;
+  const read = now.places.flatMap((place) => nodes.inputs[place]).map((input) => picture.boxes[picture.boxOf.get(input)]);
+  const extents = [...new Set([now, ...read])].filter(Boolean).map(extentOf);
+  const [x, right] = rangeOf(extents.flatMap(([left, , wide]) => [left, left + wide]));
+  const [y, bottom] = rangeOf(extents.flatMap(([, top, , high]) => [top, top + high]));
+  return [x + picture.moved[0], y + picture.moved[1], right - x, bottom - y];
+}
+
+/** Return from where on one sees what lies between `low` and `high`, with as much else as there is and no empty border. */
+function startOf(low, high, current, room, size) {
+  if (size <= room) return (size - room) / 2;
+  const middle = high - low + 2 * BORDER <= room ? (low + high) / 2 : current;
+  return Math.max(-BORDER, Math.min(size - room + BORDER, middle - room / 2));
 }
 
 /** Show another picture of the graph, and where one is in it. */
@@ -292,6 +314,7 @@ function drawStates(middle = false) {
     picture.lit.delete(box.group);
     box.group.setAttribute("class", `box ${state}${box.dressed && box.group.classList.contains("bad") ? " bad" : ""}`);
   });
+  tellBad();
   $("open").hidden = otherView() < 0;
   $("open").textContent = otherView() === foldedView() ? "Close layer" : "Open layer";
   picture.ring.classList.toggle("hidden", !now);
@@ -300,6 +323,13 @@ function drawStates(middle = false) {
   const about = { x: x - pad, y: y - pad, width: w + 2 * pad, height: h + 2 * pad };
   for (const [key, value] of Object.entries(about)) picture.ring.setAttribute(key, value);
   reveal(x + w / 2 + picture.moved[0], y + h / 2 + picture.moved[1], middle);
+}
+
+/** Say what a red outline means, while there is one. */
+function tellBad() {
+  const broke = runs[shown.run].stopped >= 0, found = picture.boxes.some((box) => box.group.classList.contains("bad"));
+  $("bad-key").hidden = !broke && !found;
+  $("bad-key").textContent = [broke ? "stopped here" : "", found ? "finding" : ""].filter(Boolean).join(", ");
 }
 
 /** Return where a box is; asked of the browser once, for it is slow to answer where much has changed. */
@@ -314,7 +344,11 @@ function extentOf(box) {
 /** Move the diagram where the current box would be out of sight; or have it in the middle. */
 function reveal(cx, cy, middle) {
   const [w, h] = picture.room.map((size) => size / picture.scale), { x, y } = picture;
-  const across = !middle && cx > x + w * 0.12 && cx < x + w * 0.88, down = !middle && cy > y + h * 0.12 && cy < y + h * 0.88;
+  if (middle) {
+    const [left, top, wide, high] = nearby();
+    return look(startOf(left, left + wide, cx, w, picture.width), startOf(top, top + high, cy, h, picture.height), picture.scale);
+  }
+  const across = cx > x + w * 0.12 && cx < x + w * 0.88, down = cy > y + h * 0.12 && cy < y + h * 0.88;
   if (!across || !down) look(across ? x : cx - w / 2, down ? y : cy - h / 2, picture.scale);
 }
 

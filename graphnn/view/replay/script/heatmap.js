@@ -46,7 +46,9 @@ class Heatmap {
     this.box.setAttribute("aria-label", told);
     this.outer = Math.min(this.width, room) + (this.tall ? 17 : 2);
     this.box.style.width = `${this.outer}px`;
-    this.box.style.height = `${Math.min(this.height, height) + (this.width > room ? 17 : 2)}px`;
+    const high = Math.min(this.height, height);
+    this.seen = [Math.max(1, Math.floor((high - this.header) / this.cellHeight)), Math.max(1, Math.floor((this.outer - 19 - this.gutter) / this.cellWidth))];
+    this.box.style.height = `${high + (this.width > room ? 17 : 2)}px`;
     this.spacer.style.width = `${this.width}px`;
     this.spacer.style.height = `${this.height}px`;
     this.listen();
@@ -77,6 +79,14 @@ class Heatmap {
     this.width = this.gutter + this.cellWidth * across.length;
     this.height = this.header + this.cellHeight * this.rows.length;
     this.tall = this.height > most;
+  }
+
+  /** Say how many rows and columns one sees at once, if not all. */
+  inSight() {
+    const [rows, columns] = this.seen, parts = [];
+    if (this.tall) parts.push(`${grouped(rows)} of ${grouped(this.rows.length)} rows in sight`);
+    if (this.width > this.room) parts.push(`${grouped(columns)} of ${grouped(this.columns.length)} columns${parts.length ? "" : " in sight"}`);
+    return parts.join(", ");
   }
 
   /** Return the place of the element that a row and a column show. */
@@ -264,5 +274,7 @@ function figure(run, place, { title, note, room, height, value = valueOf(run, pl
   if (!heat.rows.length) return faint(`Row ${shown.row} is not kept of it.`);
   heat.derived = value instanceof Difference;
   heatmaps.push(heat);
-  return made(heat.box);
+  const part = heat.inSight();
+  const more = part ? make("p", { className: "more" }, part) : null;
+  return make("figure", null, caption, heat.box, more);
 }

@@ -1,6 +1,6 @@
 // --- the operation ----------------------------------------------------------------------------------------------
 
-const MOST_OPERANDS = 8, CAPTION = 46;
+const MOST_OPERANDS = 8, CAPTION = 62;
 
 function drawOperation() {
   const { place } = shown;
@@ -56,7 +56,7 @@ function figures(place, options) {
   const both = [0, 1].map((run) => figure(run, place, { ...part, note: `${options.note}, ${runs[run].label}`, title: options.title.cloneNode(true) }));
   if (place === shown.place && a && b && String(a.shape) === String(b.shape) && a.raw.length === b.raw.length) {
     const value = new Difference(a, b);
-    both.push(figure(0, place, { ...part, title: "difference", note: "b − a", value, range: value.range }));
+    both.push(figure(0, place, { ...part, title: "difference", note: "b − a", value, range: value.signed }));
   }
   return make("div", { className: "both" }, ...both);
 }
@@ -215,13 +215,16 @@ function drawSource() {
   $("source").replaceChildren(heading, make("pre", { tabIndex: 0, role: "region", "aria-label": "The lines of the source" }, make("code", null, ...code)));
 }
 
+const HEADINGS = { "gradient of": "The value it is the gradient of", "made for": "The value it was made for" };
+
 function drawGradient() {
   const [there, relation] = twinOf(shown.place), host = $("gradient");
+  $("gradient-title").textContent = HEADINGS[relation] ?? "Gradient";
   heatmaps = heatmaps.filter((heat) => !heat.besides);
   if (there < 0) return host.replaceChildren(make("p", { className: "faint" }, "There is none of it in this run."));
   const of = (place) => `∂${data.loss ? visibleShort(data.loss) : ""}/∂${nodes.name[place]}`;
   const words = {
-    gradient: of(shown.place), "gradient of": `This is ${of(there)}. The value itself:`, "made for": "It was made for:",
+    gradient: of(shown.place), "gradient of": `This is ${of(there)}. The value:`, "made for": "It was made for:",
     "serves its gradient": "For its gradient there is:",
   };
   const button = make("button", { type: "button", className: "link", id: "twin", onclick: toTwin }, `${nodes.name[there]} (t)`);
@@ -264,7 +267,7 @@ function drawChanges() {
   if (data.kind !== "pair") return;
   const link = (place, cell, ...text) => make("li", null, make("button", { type: "button", className: "link", onclick: () => go(place, cell) }, ...text));
   const { first, cell, differences, recomputed } = data.pair, items = [];
-  if (first >= 0) items.push(link(first, cell, `they part at ${nodes.name[first]}`));
+  if (first >= 0) items.push(link(first, cell, `the first to differ: ${nodes.name[first]}`));
   for (const [name, place] of data.outputs) {
     const [a, b] = [valueOf(0, place), valueOf(1, place)];
     if (!a || !b) items.push(link(place, null, `${name}: not run in ${runs[a ? 1 : 0].label}`));
@@ -274,8 +277,8 @@ function drawChanges() {
       items.push(link(place, null, `${name}: ${apart ? (apart[1] === null ? "differs" : `up to ${general(apart[1], 4)} apart`) : "the same"}`));
     }
   }
-  const counts = [`${grouped(differences.length)} of ${grouped(nodes.name.length)} nodes differ`];
-  if (recomputed) counts.push(`${grouped(recomputed.length)} of ${grouped(operations.length)} operations were recomputed`);
+  const total = grouped(nodes.name.length), counts = [`${total} nodes, of which ${grouped(differences.length)} differ`];
+  if (recomputed) counts.push(`${grouped(operations.length)} of the ${total} are operations, of which ${grouped(recomputed.length)} were recomputed`);
   items.push(make("li", { className: "faint" }, counts.join("; ")));
   $("changes").replaceChildren(...items);
 }

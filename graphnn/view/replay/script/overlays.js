@@ -2,12 +2,12 @@
 
 /** Each gives a node's number and text; `together` says what a box of several nodes has. */
 const OVERLAYS = {
-  values: { mark: markOfValue, scale: "signed", together: "last", says: ([at]) => (at ? [`means of the values; the farthest from 0 is in `, at] : []) },
-  gradients: { mark: markOfGradient, scale: "size", together: "largest", says: ([at]) => (at ? ["norms of the gradients; the largest is in ", at] : ["no gradient has run"]) },
-  time: { mark: markOfTime, scale: "size", together: "sum", told: inSeconds, says: ([at, total, share]) => (at ? [`${total} in all, ${share} of it in `, at] : []) },
-  memory: { mark: markOfMemory, scale: "size", together: "sum", told: inBytes, says: ([at, total, share]) => (at ? [`${total} of values, ${share} of it in `, at] : []) },
+  values: { mark: markOfValue, scale: "signed", together: "last", says: ([at]) => (at ? ["means of the values; the farthest from 0: ", at] : []) },
+  gradients: { mark: markOfGradient, scale: "size", together: "largest", says: ([at]) => (at ? ["norms of the gradients; the largest: ", at] : ["no gradient has run"]) },
+  time: { mark: markOfTime, scale: "size", together: "sum", told: inSeconds, says: ([at, total, share]) => (at ? [`${total} in all; the most, ${share}: `, at] : []) },
+  memory: { mark: markOfMemory, scale: "size", together: "sum", told: inBytes, says: ([at, total, share]) => (at ? [`${total} of values; the most, ${share}: `, at] : []) },
   health: { mark: markOfHealth, together: "largest", says: () => [`findings in this run: ${runs[shown.run].findings.length}`] },
-  difference: { mark: markOfDifference, scale: "size", together: "largest", says: ([at]) => (at ? ["how far the runs are apart; the farthest in ", at] : ["the runs are equal"]) },
+  difference: { mark: markOfDifference, scale: "size", together: "largest", says: ([at]) => (at ? ["how far the runs are apart; the farthest: ", at] : ["the runs are equal"]) },
 };
 
 const number4 = (x) => general(x, 4);
@@ -101,6 +101,7 @@ function drawOverlay() {
   const [colour, ends, how] = row ? scaleOf(row, marks.flatMap((mark) => (mark ? [mark.number] : []))) : [() => null];
   picture.boxes.forEach((box, i) => dress(box, marks[i], marks[i] && row.scale ? colour(marks[i].number) : null));
   drawLegend(row, marks, ends, how);
+  tellBad();
 }
 
 /** Write a text into a box and fill it, or have it as it was. */
