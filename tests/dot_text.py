@@ -143,7 +143,7 @@ def _literal(text: str) -> str:
 def _tip(look: dict[str, str]) -> list[str]:
     # What stands for the end of a line is no part of a name: there, & is written out.
     tip = look.pop("tooltip", "").replace("&#10;", "\n")
-    return [html.unescape(line).replace("\\\\", "\\").replace("\\\\", "\\") for line in tip.split("\n")]
+    return [html.unescape(line).replace(4 * "\\", "\\") for line in tip.split("\n")]
 
 
 def _cells(label: str) -> list[str]:

@@ -167,7 +167,9 @@ def test_each_highlight_has_its_look_and_says_what_it_is(kind: str) -> None:
 
 def test_looks_differ_in_more_than_colour() -> None:
     shapes = {
-        kind: tuple(sorted((key, value) for key, value in look.items() if key not in ("color", "fillcolor", "fontcolor")))
+        kind: tuple(
+            sorted((key, value) for key, value in look.items() if key not in ("color", "fillcolor", "fontcolor"))
+        )
         for kind, (look, _) in HIGHLIGHTS.items()
     }
     told_by_shape = {kind: (shape, HIGHLIGHTS[kind][1]) for kind, shape in shapes.items()}
@@ -245,7 +247,8 @@ def test_dark_paper_is_dark_in_both_engines() -> None:
     assert 'bgcolor="#202226"' in draw(loss, theme="dark").source
     assert '#202226"' in draw(loss, theme="dark", engine="plain").svg().split("</rect>")[0].split("<g")[0]
     light, dark = draw(loss).source, draw(loss, theme="dark").source
-    assert "#D6E8F5" in light and "#D6E8F5" not in dark
+    assert "#D6E8F5" in light
+    assert "#D6E8F5" not in dark
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------
@@ -274,7 +277,7 @@ def test_dark_paper_is_dark_in_both_engines() -> None:
         ({"highlight": {"x": "faild"}}, UsageError, """highlighted as 'faild'. Did you mean "failed"?"""),
         ({"highlight": {"x": ()}}, UsageError, "no node can be highlighted as ()"),
         ({"highlight": {"x": None}}, UsageError, "no node can be highlighted as None"),
-        ({"highlight": {"x": ("failed", 3)}}, UsageError, '''as in ("failed", "0 / 0"); got ('failed', 3)'''),
+        ({"highlight": {"x": ("failed", 3)}}, UsageError, """as in ("failed", "0 / 0"); got ('failed', 3)"""),
         ({"theme": "drak"}, UsageError, """'drak' is no theme. Did you mean "dark"?"""),
         ({"theme": None}, UsageError, "None is no theme"),
         ({"theme": ["dark"]}, UsageError, "['dark'] is no theme"),

@@ -76,6 +76,9 @@ def outline(
     drawn = drawing(seen, set(), highlight or {}, title, manner)
     shapes = {shape.name: shape for shape in drawn.shapes}
     cut_below = {arrow.tail: shapes[arrow.head].title for arrow in drawn.arrows if shapes[arrow.head].kind == "cut"}
+    cut_above: dict[Box, list[Edge]] = {}
+    for edge in seen.cut:
+        cut_above.setdefault(edge.head, []).append(edge)
     edges_to: list[list[Edge]] = [[] for _ in seen.boxes]
     read: set[int] = set()
     for edge in seen.edges:
@@ -98,9 +101,8 @@ def outline(
         shape = shapes[f"n{box.place}"]
         glyph = _GLYPH_OF_FAILED if shape.look.get("shape") == "octagon" else _GLYPHS.get(shape.kind, _GLYPH)
         line, by_rail = rails.reach(box, edges_to[box.place], glyph)
-        operands = [_operand(edge, edge in by_rail) for edge in edges_to[box.place]]
-        if (cut := shapes.get(f"r0_{box.place}")) is not None:
-            operands.append(_shown(cut.title))
+        given = sorted([*edges_to[box.place], *cut_above.get(box, ())], key=lambda edge: edge.position or 0)
+        operands = [_operand(edge, edge in by_rail, seen.boxes) for edge in given]
         notes = [visible(note) for note in shape.notes]
         said = f"{_STEP * len(scopes)}{_call(box, operands)}" + (f"  [{', '.join(notes)}]" if notes else "")
         leads = [*_fetched(seen, box), *(f"→ {_shown(cut)}" for cut in [cut_below.get(shape.name)] if cut)]
@@ -153,9 +155,11 @@ def _more(box: Box) -> str:
     return f"of {_shown(own_name(node.twin))}" if node.twin is not None and node.twin.phase != node.phase else ""
 
 
-def _operand(edge: Edge, by_rail: bool) -> str:
+def _operand(edge: Edge, by_rail: bool, boxes: Sequence[Box]) -> str:
     """Return the name of an operand, as short as its reader's frame allows; full where no rail leads to it."""
     tail, node = edge.tail, edge.node
+    if tail.place >= len(boxes) or boxes[tail.place] is not tail:
+        return f"… {_shown(own_name(node))}"  # cut off
     if tail.scope is None and isinstance(node.op, Constant):
         return _shown(words(tail).title)
     name = tail.scope.path if tail.scope is not None and node is tail.node else node.name

@@ -1,0 +1,550 @@
+"""What is laid over a diagram: each overlay says on each box what was worked out by hand."""
+
+import math
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dot_text import Said, Told, told
+from svg_geometry import read
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.errors import LookupFailure, UsageError
+from graphnn.graph import Graph, Node
+from graphnn.view import draw
+from graphnn.view.overlay import OVERLAYS
+
+COLD, HOT, WHITE = "#00224E", "#FEE838", "#FFFFFF"  # the ends of cividis, and paper
+
+# x @ w = [[1, -2], [3, -4]], relu of that [[1, 0], [3, 0]], and the sum of that 4.
+X, W = [[1.0, 2.0], [3.0, 4.0]], [[1.0, 0.0], [0.0, -1.0]]
+
+
+def small() -> tuple[Node, Node]:
+    """Return a loss, and its gradient with respect to w; the product is in a scope."""
+    g = Graph("small")
+    x, w = g.placeholder("x", shape=("batch", 2)), g.parameter("w", W)
+    with g.scope("head"):
+        y = gn.relu(x @ w)
+    g.outputs["loss"] = loss = gn.sum(y)
+    return loss, gn.grad(loss, w)
+
+
+def traced(**how: Any) -> tuple[list[Node], gn.Trace]:
+    fetches = list(small())
+    return fetches, gn.trace(fetches, {"x": X}, graph=fetches[0].graph, **how)
+
+
+def on(picture: Told, title: str) -> list[str]:
+    """Return what is said on a box below its title, and below the shape or name under that."""
+    return picture.titled(title).lines[1:]
+
+
+def filled(box: Said) -> str | None:
+    return box.look.get("fillcolor")
+
+
+# --- read from a trace ----------------------------------------------------------------------------------------
+
+
+def test_values_are_the_numbers_or_where_they_lie_with_a_heatmap() -> None:
+    fetches, trace = traced()
+    picture = told(draw(fetches[0], overlay="values", trace=trace).source)
+    assert picture.titled("loss").name == "t0"
+    assert on(picture, "sum") == ["4"]
+    assert on(picture, "w") == ["2 × 2", "[[1, 0], [0, -1]]"]
+    assert on(picture, "relu") == ["[[1, 0], [3, 0]]"]
+    assert not picture.titled("relu").cells
+    assert picture.headings[0] == "values"
+
+
+def test_of_many_numbers_the_range_is_told_and_the_heatmap_shows_the_cells() -> None:
+    x = Graph().placeholder("x", shape=(2, 4))
+    value = [[0.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 8.0]]
+    picture = told(draw(x * 2.0, trace=gn.trace(x * 2.0, {x: value})).source)
+    box = picture.titled("x")
+    assert box.lines == ["x", "2 × 4", "0 to 8"]
+    assert len(box.cells) == 8
+    assert (box.cells[0], box.cells[-1]) == (COLD, HOT)
+    assert "each heatmap has a scale of its own" in picture.headings[1]
+
+
+def test_what_is_not_finite_is_counted_before_the_range() -> None:
+    x = Graph().placeholder("x", shape=(6,))
+    trace = gn.trace(x * 1.0, {x: [1.0, math.nan, math.inf, math.inf, -math.inf, 3.0]})
+    assert on(told(draw(x * 1.0, trace=trace).source), "x") == ["6", "1 NaN, 2 inf, 1 -inf", "1 to 3"]
+    nothing = gn.trace(x * 1.0, {x: [math.nan] * 6})
+    assert on(told(draw(x * 1.0, overlay="statistics", trace=nothing).source), "x") == ["6", "6 NaN"]
+
+
+def test_a_box_of_several_shows_its_result() -> None:
+    fetches, trace = traced()
+    picture = told(draw(fetches[0], 0, trace=trace).source)
+    assert on(picture, "head") == ["[[1, 0], [3, 0]]"]
+    assert "a box of several has its result's" in picture.headings[-1]
+
+
+def test_statistics_are_mean_spread_zeros_and_range_coloured_by_sign_of_the_mean() -> None:
+    fetches, trace = traced()
+    picture = told(draw(fetches[0], overlay="statistics", trace=trace).source)
+    # (1 + 4 + 1) / 4 = 1.5 is the square of the spread around 1
+    assert on(picture, "relu") == ["mean 1", "std 1.225, 50% zeros", "0 to 3"]
+    assert on(picture, "matmul") == ["mean -0.5", "std 2.693", "-4 to 3"]
+    assert on(picture, "sum") == ["mean 4"]
+    assert picture.headings[:2] == ["means of the values", "-4 4"]
+    assert filled(picture.titled("sum")) == "#7F2704"  # the greatest: orange
+    assert filled(picture.titled("w")) not in (None, WHITE)
+
+
+@pytest.mark.parametrize(
+    ("zeros", "said"), [(0, "std 0"), (1, "under 1% zeros"), (500, "50% zeros"), (999, "over 99% zeros")]
+)
+def test_a_share_is_neither_nothing_nor_all_if_it_is_not(zeros: int, said: str) -> None:
+    x = Graph().placeholder("x", shape=(1000,))
+    value = np.ones(1000)
+    value[:zeros] = 0.0
+    picture = told(draw(x * 1.0, overlay="statistics", trace=gn.trace(x * 1.0, {x: value})).source)
+    assert said in on(picture, "x")[2]
+
+
+def test_gradients_are_norms_on_the_nodes_they_are_for_and_on_themselves() -> None:
+    (loss, gradient), trace = traced()
+    picture = told(draw([loss, gradient], overlay="gradients", trace=trace).source)
+    # ∂loss/∂relu is 1 everywhere, ∂loss/∂matmul [[1, 0], [1, 0]], ∂loss/∂w [[4, 0], [6, 0]].
+    assert on(picture, "relu") == ["gradient 2"]
+    assert on(picture, "w") == ["2 × 2", "gradient 7.211"]
+    forward, backward = (box for box in picture.boxes.values() if box.title == "matmul")
+    assert forward.lines[1:] == ["gradient 1.414"]
+    assert backward.lines[-1] == "norm 7.211"
+    # What is no gradient, such as the transposed input, has no norm.
+    assert not [box for box in picture.boxes.values() if box.title == "transpose" and "norm" in box.lines[-1]]
+    assert picture.headings[0] == "norms of the gradients"
+
+
+def test_gradients_of_a_loaded_trace_are_those_that_were_asked_for(tmp_path: Path) -> None:
+    (_, gradient), trace = traced()
+    trace.save(tmp_path / "run.trace")
+    loaded = gn.load(tmp_path / "run.trace")
+    picture = told(draw(loaded.graph[gradient.name], overlay="gradients", trace=loaded).source)
+    assert [box.lines[-1] for box in picture.boxes.values() if "norm" in box.lines[-1]] == ["norm 7.211"]
+
+
+def test_no_gradients_is_said() -> None:
+    loss, _ = small()
+    with pytest.raises(LookupFailure, match=r"no gradients in this trace.*gn.trace\(\[loss, \*grads\], feed\)"):
+        draw(loss, overlay="gradients", trace=gn.trace(loss, {"x": X}, graph=loss.graph))
+
+
+def test_many_magnitudes_are_on_a_logarithmic_scale() -> None:
+    g = Graph()
+    x = g.placeholder("x")
+    y = gn.sum(gn.square(x * 1e-4))
+    gradient = gn.grad(y, x)
+    trace = gn.trace([y, gradient], {x: 1.0})
+    picture = told(draw([y, gradient], overlay="gradients", trace=trace).source)
+    assert "a logarithmic scale" in picture.headings[-1]
+    # y = (1e-4 x)²: ∂y/∂(square) = 1, ∂y/∂(1e-4 x) = 2e-4, ∂y/∂x = 2e-8
+    assert picture.headings[1] == "norm 2e-08 norm 1"
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock on which everything takes a millisecond."""
+    clock = count()
+    monkeypatch.setattr("graphnn.inspector.trace.perf_counter", lambda: next(clock) / 1000)
+
+
+@pytest.mark.usefixtures("ticking")
+@pytest.mark.parametrize(("detail", "title", "said"), [("op", "relu", "1 ms"), (0, "head", "2 ms")])
+def test_time_of_a_box_is_the_sum_of_what_is_in_it(detail: Any, title: str, said: str) -> None:
+    fetches, trace = traced()
+    each = {record.node.name: record.time for record in trace}
+    assert each["head/relu"] == pytest.approx(0.001)
+    picture = told(draw(fetches[0], detail, overlay="time", trace=trace).source)
+    assert on(picture, title)[-1] == said
+    assert picture.headings[:2] == ["time, 3 ms in all", f"0 µs {said}"]
+    assert filled(picture.titled(title)) == HOT
+    assert not any("ms" in line for line in on(picture, "x"))
+
+
+def test_bytes_are_told_of_all_that_is_held() -> None:
+    fetches, trace = traced()
+    picture = told(draw(fetches[0], 0, overlay="bytes", trace=trace).source)
+    assert on(picture, "x") == ["batch × 2", "32 B"]
+    assert on(picture, "head") == ["64 B"]
+    assert "64 bytes" in picture.titled("head").tip
+    assert on(picture, "sum") == ["8 B"]
+    assert picture.headings[0] == "bytes of the values, 136 B in all"  # 32 of x and of w, 64, 8
+
+
+@pytest.mark.parametrize("source", ["trace", "profile"])
+def test_flops_are_two_a_product_and_summed_in_a_box(source: str) -> None:
+    fetches, trace = traced()
+    read_from = trace if source == "trace" else gn.profile(fetches, {"x": X}, graph=fetches[0].graph)
+    picture = told(draw(fetches[0], overlay="flops", trace=read_from).source)
+    assert on(picture, "matmul") == ["16 FLOP"]  # 2 · 2 · 2 · 2
+    assert on(picture, "relu") == ["4 FLOP"]
+    folded = told(draw(fetches[0], 0, overlay="flops", trace=read_from).source)
+    assert on(folded, "head") == ["20 FLOP"]
+    assert "20 floating-point operations" in folded.titled("head").tip
+
+
+def test_a_profile_tells_time_and_bytes() -> None:
+    fetches, _ = traced()
+    profile = gn.profile(fetches, {"x": X}, graph=fetches[0].graph)
+    assert told(draw(fetches, overlay=profile).source).headings[0].startswith("time, ")
+    picture = told(draw(fetches[0], 0, overlay="bytes", trace=profile).source)
+    assert on(picture, "head") == ["64 B"]
+    assert picture.headings[0].startswith("bytes written, ")
+
+
+def test_what_did_not_run_is_dotted_and_says_so(tmp_path: Path) -> None:
+    g = Graph()
+    x = g.placeholder("x", shape=(2,))
+    with g.scope("s"):
+        y = gn.exp(gn.log(x))
+    z = gn.sin(y)
+    with pytest.raises(gn.GraphnnError) as info:
+        gn.run(z, {x: [1.0, -1.0]}, guard="nan")
+    info.value.save(tmp_path / "stopped.trace")
+    trace = gn.load(tmp_path / "stopped.trace")
+    picture = told(draw(z, overlay="values", trace=trace).source)
+    assert on(picture, "x") == ["2", "[1, -1]"]
+    assert on(picture, "sin") == ["not run"]
+    assert "dotted" in picture.titled("sin").look["style"]
+    assert "dotted: not run" in picture.headings[-1]
+    # The first of two ran; what it gave is not the result of the box.
+    folded = told(draw(z, 0, overlay="values", trace=trace).source)
+    assert on(folded, "s") == ["1 of 2 not run"]
+    assert on(told(draw(z, 0, overlay="flops", trace=trace).source), "s") == ["2 FLOP", "1 of 2 not run"]
+
+
+# --- read from something else -----------------------------------------------------------------------------------
+
+
+def test_health_marks_where_it_arises_and_says_why_in_the_tooltip() -> None:
+    g = Graph()
+    x = g.placeholder("x", shape=("batch",))
+    with g.scope("s"):
+        y = gn.log(x) * 2.0
+    loss = gn.sum(y)
+    health = gn.check_health(loss, {x: [1.0, 0.0, 2.0]})
+    picture = told(draw(loss, overlay=health).source)
+    box = picture.titled("log")
+    assert box.look["shape"] == "octagon"
+    assert box.lines[1].startswith("error: ")
+    assert "1 of 3, first at [1]" in box.lines[2]
+    assert any("log" in line for line in box.tip[3:])
+    assert picture.headings[0].startswith("health of 5 nodes: 1 error")
+    folded = told(draw(loss, 0, overlay=health).source).titled("s")
+    assert folded.look["shape"] == "octagon"
+    assert "in log" in folded.lines
+    well = told(draw(loss, overlay=gn.check_health(loss, {x: [1.0, 2.0]})).source)
+    assert well.headings == ["health of 5 nodes: 0 errors, 0 warnings, 0 notes"]
+
+
+def apart() -> tuple[Node, gn.Comparison]:
+    g = Graph()
+    x, y = g.placeholder("x", shape=(2,)), g.placeholder("y", shape=(2,))
+    with g.scope("s"):
+        z = gn.sum(gn.square(x) + y)
+    return z, gn.compare(z, z, {x: [1.0, 2.0], y: [0.0, 1.0]}, {x: [1.0, 3.0], y: [0.0, 1.0]})
+
+
+def test_a_difference_is_the_largest_of_an_element_and_marked_where_the_runs_part() -> None:
+    z, comparison = apart()
+    picture = told(draw(z, overlay=comparison).source)
+    assert on(picture, "y") == ["2", "equal"]
+    assert on(picture, "x") == ["2", "they part here", "1 apart"]
+    assert picture.titled("x").look["peripheries"] == "2"
+    assert on(picture, "square") == ["5 apart"]  # 9 − 4
+    assert on(picture, "sum") == ["5 apart"]
+    assert picture.headings[0] == "largest difference of an element"
+    assert "a double line is where the runs part" in picture.headings[-1]
+    assert on(told(draw(z, 0, overlay=comparison).source), "s")[0] == "5 apart"
+    same = gn.compare(z, z, {"x": [1.0, 2.0], "y": [0.0, 1.0]}, graph=z.graph)
+    assert not any("double" in line for line in told(draw(z, overlay=same).source).headings)
+
+
+def test_within_the_tolerance_is_not_called_equal() -> None:
+    x = Graph().placeholder("x")
+    y = gn.exp(x)
+    comparison = gn.compare(y, y, {x: 1.0}, {x: 1.0 + 1e-9}, rtol=1e-3)
+    assert comparison.counts.within
+    picture = told(draw(y, overlay=comparison).source)
+    assert on(picture, "exp") == ["agrees"]
+
+
+def test_nodes_of_one_run_alone_are_told_and_names_of_the_other_do_not_get_in_the_way() -> None:
+    def built(renamed: bool) -> tuple[Node, Node]:
+        g = Graph()
+        x = g.placeholder("x")
+        one = gn.exp(x, name="b" if renamed else "a")
+        other = gn.sin(one, name="a" if renamed else "c")
+        return x, other if renamed else gn.cos(other)
+
+    (x, z), (x2, z2) = built(renamed=False), built(renamed=True)
+    comparison = gn.compare(z, z2, {x: 1.0}, {x2: 1.0})
+    picture = told(draw(z, overlay=comparison).source)
+    assert picture.titled("exp").lines == ["exp", "a", "equal"]
+    assert picture.titled("cos").lines[1] == "they part here" if comparison.differences else "only here"
+
+
+def test_digits_lost_at_each_node() -> None:
+    g = Graph()
+    x = g.placeholder("x", shape=(1,))
+    y = x * x - x
+    comparison = gn.compare(y, feed={x: [1.0001]}, dtypes=("float32", "float64"))
+    picture = told(draw(y, overlay="digits", trace=comparison).source)
+    lost, left = picture.titled("subtract").lines[1:]
+    # 1.0001² − 1.0001 ≈ 1e-4: four digits of seven are gone, less what rounding happens to spare
+    assert 2.5 < float(lost.removesuffix(" digits lost")) < 4.5
+    assert 2.5 < float(left.removesuffix(" left")) < 4.5
+    assert picture.titled("x").lines[-2] == "0.0 digits lost"
+    assert picture.headings[0] == "decimal digits lost at each node"
+
+
+def test_what_the_plan_does_is_told_and_counted_in_a_box() -> None:
+    g = Graph()
+    x = g.placeholder("x", shape=("batch", 2))
+    with g.scope("s"):
+        y = gn.exp(gn.transpose(gn.transpose(x) * 2.0)) + gn.sin(g.constant(0.5))
+    feed = {x: np.ones((3, 2))}
+    explanation = gn.compile(gn.sum(y)).plan(feed).explain()
+    picture = told(draw(gn.sum(y), overlay=explanation).source)
+    said = {node.name: fate for node, fate in explanation.fates.items()}
+    assert picture.titled("sin").lines[1] == "constant"
+    assert "dotted" in picture.titled("sin").look["style"]
+    assert "dotted: nothing is computed for it" in picture.headings[-1]
+    for box in picture.boxes.values():
+        if box.tip[0] in said:
+            assert said[box.tip[0]] in box.lines
+    folded = told(draw(gn.sum(y), 0, overlay=explanation).source).titled("s").lines[1]
+    counted = [int(part.split()[0]) for part in folded.split(", ")]
+    assert sum(counted) == sum(name.startswith("s/") for name in said)
+    assert "1 constant" in folded
+
+
+# --- the user's own -------------------------------------------------------------------------------------------
+
+
+def chained() -> tuple[Node, Node, Node, Node]:
+    g = Graph()
+    x = g.placeholder("x", shape=(2,))
+    with g.scope("s"):
+        a = gn.exp(x)
+        b = gn.sin(a)
+    return x, a, b, gn.cos(b)
+
+
+def test_numbers_of_the_users_own_colour_the_boxes_and_are_printed() -> None:
+    x, a, b, c = chained()
+    picture = told(draw(c, overlay={x: 0, a: 2.5, "s/sin": np.float32(10), c: 1}).source)
+    assert on(picture, "x") == ["2", "0"]
+    assert on(picture, "exp") == ["2.5"]
+    assert [filled(picture.titled(title)) for title in ("x", "sin")] == [COLD, HOT]
+    assert picture.headings == ["0 10"]
+    assert len(picture.shades) == 12
+    assert (picture.shades[0], picture.shades[-1]) == (COLD, HOT)
+    assert b.name == "s/sin"
+
+
+def test_of_numbers_of_both_signs_nought_is_white() -> None:
+    x, a, b, c = chained()
+    picture = told(draw(c, overlay={x: -1.0, a: 0.0, b: 4.0}).source)
+    assert filled(picture.titled("exp")) == "#F7F7F7"
+    assert filled(picture.titled("cos")) == WHITE  # nothing is said of it
+    assert picture.headings == ["-4 4"]
+
+
+def test_text_is_printed_and_colours_nothing() -> None:
+    _, a, _, c = chained()
+    picture = told(draw(c, overlay={a: "checked\nby hand"}).source)
+    assert on(picture, "exp") == ["checked", "by hand"]
+    assert filled(picture.titled("exp")) is None
+    assert not picture.headings
+
+
+def test_a_box_of_several_has_the_largest_and_says_where() -> None:
+    x, a, b, c = chained()
+    picture = told(draw(c, 0, overlay={x: 1.0, a: -7.0, b: 2.0}).source)
+    assert on(picture, "s") == ["-7", "in exp"]
+    assert "a box of several has the largest of them" in picture.headings
+    texts = told(draw(c, 0, overlay={a: "one", b: "two"}).source)
+    assert on(texts, "s") == ["one", "in exp", "and 1 more"]
+    assert "says how many more there are" in texts.headings[0]
+
+
+def test_the_largest_of_a_repeated_block_says_in_which() -> None:
+    g = Graph()
+    h = g.placeholder("x", shape=(2,))
+    for _ in range(3):
+        with g.scope("block"):
+            h = gn.tanh(h * 2.0)
+    picture = told(draw(h, repeats=True, overlay={"block_2/tanh": 5.0, "block/tanh": 1.0}).source)
+    assert picture.titled("block ×3").lines[2:] == ["5", "in block_2/tanh"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("", []),
+        ("\n", []),
+        ("a\n\nb", ["a", "b"]),
+        (True, ["True"]),
+        (math.inf, ["inf"]),
+        (math.nan, ["nan"]),
+        (-0.0, ["-0"]),
+        (10**30, [str(10**30)]),
+        (1 / 3, ["0.3333"]),
+        (1e300, ["1e+300"]),
+        (np.float32(0.5), ["0.5"]),
+        (np.array(2.0), ["2"]),
+    ],
+)
+def test_what_a_user_may_say_of_a_node(given: Any, said: list[str]) -> None:
+    _, a, _, c = chained()
+    picture = told(draw(c, overlay={a: given, c: 1e308}).source)
+    assert on(picture, "exp") == said
+    assert read(draw(c, overlay={a: given, c: -1e308}, engine="plain").svg()).boxes
+
+
+def test_long_text_is_cut_on_the_box_and_told_in_the_tooltip() -> None:
+    _, a, _, c = chained()
+    box = told(draw(c, overlay={a: "w" * 10_000}).source).titled("exp")
+    assert len(box.lines[1]) == 48
+    assert max(map(len, box.tip)) == 1000
+    box = told(draw(c, overlay={a: "\n".join(f"line {i}" for i in range(10_000))}).source).titled("exp")
+    assert box.lines[-2:] == ["line 5", "… 9,994 more lines"]
+    assert "line 20" in box.tip
+
+
+def test_an_overlay_of_a_loaded_graph_goes_by_name(tmp_path: Path) -> None:
+    fetches, trace = traced()
+    trace.save(tmp_path / "run.trace")
+    loaded = gn.load(tmp_path / "run.trace")
+    assert loaded.graph is not fetches[0].graph
+    picture = told(draw(fetches[0], trace=loaded).source)
+    assert on(picture, "relu") == ["[[1, 0], [3, 0]]"]
+
+
+def test_it_is_laid_over_the_layers_of_a_network() -> None:
+    g = Graph()
+    x = g.placeholder("x", shape=("batch", 2))
+    y = nn.Sequential(nn.Dense(3, weight=np.ones((2, 3))), nn.ReLU())(x)
+    trace = gn.trace(y, {x: X})
+    box = told(draw(y, "layer", overlay="flops", trace=trace).source).titled("Dense")
+    assert box.lines == ["Dense", "dense_1 · 9 parameters", "30 FLOP"]  # 2 · 2 · 2 · 3, and 6 additions
+
+
+# --- how it looks -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_ink_is_legible_on_every_colour_of_a_scale(theme: str) -> None:
+    g = Graph()
+    nodes = [g.placeholder(f"x{i}") for i in range(12)]
+    picture = told(draw(nodes, overlay={node: float(i) for i, node in enumerate(nodes)}, theme=theme).source)
+    for box in picture.boxes.values():
+        paper, ink = (luminance(box.look[key]) for key in ("fillcolor", "fontcolor"))
+        assert (max(paper, ink) + 0.05) / (min(paper, ink) + 0.05) >= 4.5  # WCAG AA
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_a_highlight_stays_above_an_overlay() -> None:
+    _, a, b, c = chained()
+    picture = told(draw(c, overlay={a: 1.0, b: 2.0}, highlight={a: ("failed", "0 / 0"), b: "current"}).source)
+    box = picture.titled("exp")
+    assert (box.look["shape"], box.lines[1:]) == ("octagon", ["0 / 0", "1"])
+    assert picture.titled("sin").look["peripheries"] == "2"
+
+
+@pytest.mark.parametrize("engine", ["dot", "plain"])
+@pytest.mark.parametrize("detail", ["op", "layer", 0, 1, {"s": "layer"}], ids=str)
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_each_overlay_at_each_detail_says_the_same_in_each_form(name: str, detail: Any, engine: str) -> None:
+    g = Graph()
+    x = g.placeholder("x", shape=(2,))
+    w = g.parameter("w", [1.0, 2.0])
+    with g.scope("s"), g.entered("s/layer_1", kind="Layer"):
+        y = gn.log(x * w)
+    loss = gn.sum(y)
+    fetches, feed = [loss, gn.grad(loss, w)], {x: [1.0, 0.0]}
+    sources: dict[str, Any] = {
+        "health": lambda: gn.check_health(fetches, feed),
+        "difference": lambda: gn.compare(fetches, fetches, feed, {x: [1.0, 3.0]}),
+        "digits": lambda: gn.compare(fetches, feed={x: [1.0, 2.0]}, dtypes=("float32", "float64")),
+        "plan": lambda: gn.compile(fetches).plan(feed).explain(),
+    }
+    diagram = draw(
+        fetches,
+        detail,
+        overlay=name,
+        trace=sources.get(name, lambda: gn.trace(fetches, feed))(),
+        title="Title",
+        engine=engine,
+    )
+    picture = told(diagram.source)
+    notes = {line for box in picture.boxes.values() for line in box.lines}
+    drawn = read(diagram.svg()) if engine == "plain" else None
+    if drawn is not None:
+        assert notes <= {text.said for box in drawn.boxes.values() for text in box.texts}
+    text, mermaid = diagram.text(None), diagram.mermaid()
+    assert "Title" in text
+    assert "Title" in mermaid
+    for line in picture.headings[1:2]:
+        first = line.split()[0]
+        assert first in text
+        assert first in mermaid
+
+
+# --- what is refused --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "said"),
+    [
+        ({"overlay": "vlaues"}, UsageError, r"""'vlaues' is no overlay. Did you mean "values"\?"""),
+        ({"overlay": "values"}, UsageError, '"values" is read from a Trace, as trace=…, and none is given'),
+        ({"overlay": 3}, UsageError, r"an overlay is one of values, .*, plan; or \{node: number or text\}; not int"),
+        ({"overlay": {3: 1.0}}, UsageError, "an overlay is by node or name, not by int"),
+        ({"overlay": {"exq": 1.0}}, LookupFailure, r'"exq"\. There is: "x", "s/exp"'),
+        ({"overlay": {"x": [1, 2]}}, UsageError, "gives each node a number or a text, not list"),
+        ({"overlay": {"x": None}}, UsageError, "gives each node a number or a text, not NoneType"),
+        ({"overlay": {"x": 1j}}, UsageError, "gives each node a number or a text, not complex"),
+        ({"overlay": {"x": 10**400}}, UsageError, "not a number as large as that"),
+        ({"trace": 3}, UsageError, "an overlay is read from one of Trace, .*; not from int"),
+        ({"trace": "x"}, UsageError, "not from str"),
+    ],
+    ids=str,
+)
+def test_other_overlays_are_refused(how: dict[str, Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        draw(chained()[-1], **how)
+
+
+def test_an_overlay_is_read_from_one_thing_of_the_right_kind() -> None:
+    fetches, trace = traced()
+    with pytest.raises(UsageError, match='"health" is read from a Health, as trace=…, not from a Trace'):
+        draw(fetches, overlay="health", trace=trace)
+    with pytest.raises(UsageError, match="an overlay is read from one thing"):
+        draw(fetches, overlay=trace, trace=trace)
+    with pytest.raises(UsageError, match="read from nothing else: leave out trace="):
+        draw(fetches, overlay={fetches[0]: 1.0}, trace=trace)
+
+
+def test_an_overlay_of_other_nodes_is_refused() -> None:
+    x, a, _, c = chained()
+    with pytest.raises(LookupFailure, match="nothing of the overlay is in the picture"):
+        draw(a, overlay={c: 1.0})
+    with pytest.raises(LookupFailure, match="nothing of the overlay is in the picture"):
+        draw(c, overlay={Graph().placeholder("other"): 1.0})
+    assert on(told(draw(a, overlay={x: 2.0, c: 1.0}).source), "x") == ["2", "2"]
