@@ -35,7 +35,7 @@ demo: $(VENV)/demo.stamp
 	@$(BIN)/graphnn demo
 
 test: $(VENV)/test.stamp
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 page: $(VENV)/page.stamp
 	@$(BIN)/python -m pytest tests/page --override-ini "norecursedirs=.*" $(ARGS)

@@ -679,7 +679,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a name with NUL": (
         lambda: nx.relabel_nodes(model().dag, {"x": "a\0b"}),
         ValueError,
-        r'node "a\0b": a name cannot hold a NUL character',
+        r'node "a\\x00b": a name cannot hold a NUL character',
     ),
     "a name that is no text": (lambda: nx.relabel_nodes(model().dag, {"x": 7}), TypeError, 'node "7": a name is text'),
     "a name that a scope has": (

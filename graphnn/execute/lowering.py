@@ -298,10 +298,11 @@ class Lowering:
             self.values.append(value)
         return known
 
-    def constant(self, array: Any) -> Value:
-        """Return a constant; two of the same bits are one."""
+    def constant(self, array: Any, told: Any = None) -> Value:
+        """Return a constant; two of the same bits are one, if they are short, or if the same was `told` of them."""
         array = np.asarray(array)
-        key = (array.shape, array.dtype, array.strides, array.tobytes() if array.nbytes <= 4096 else id(array))
+        bits = told or (array.tobytes() if array.nbytes <= 4096 else id(array))
+        key = (array.shape, array.dtype, array.strides, bits)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = Value("constant", self._node, array.shape, array.dtype, array=array)

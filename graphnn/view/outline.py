@@ -75,17 +75,18 @@ def outline(
         width = max(width, _LEAST_WIDTH)
     drawn = drawing(seen, set(), highlight or {}, title, manner)
     shapes = {shape.name: shape for shape in drawn.shapes}
-    cut_below = {arrow.tail: shapes[arrow.head].title for arrow in drawn.arrows if shapes[arrow.head].kind == "cut"}
+    stubs = {shape.name: f"→ {_shown(shape.title)}" for shape in drawn.shapes if shape.kind == "cut"}
+    cut_below = {arrow.tail: [stubs[arrow.head]] for arrow in drawn.arrows if arrow.head in stubs}
     cut_above: dict[Box, list[Edge]] = {}
     for edge in seen.cut:
         cut_above.setdefault(edge.head, []).append(edge)
     edges_to: list[list[Edge]] = [[] for _ in seen.boxes]
-    read: set[int] = set()
+    readers: set[int] = set()
     for edge in seen.edges:
         edges_to[edge.head.place].append(edge)
-        read.add(edge.tail.place)
+        readers.add(edge.tail.place)
     # What is stored is named by what reads it, and has no line of its own unless it is asked for.
-    listed = [box for box in seen.boxes if not (_stored(box) and box.place in read and box.node not in seen.fetched)]
+    listed = [box for box in seen.boxes if not (_stored(box) and box.place in readers and box.node not in seen.fetched)]
     rails = _Rails(listed, seen.edges, _MOST_LANES if width is None else width // 8)
     nodes_in = seen.nodes_in()
     rows: list[_Row] = []
@@ -101,11 +102,14 @@ def outline(
         shape = shapes[f"n{box.place}"]
         glyph = _GLYPH_OF_FAILED if shape.look.get("shape") == "octagon" else _GLYPHS.get(shape.kind, _GLYPH)
         line, by_rail = rails.reach(box, edges_to[box.place], glyph)
-        given = sorted([*edges_to[box.place], *cut_above.get(box, ())], key=lambda edge: edge.position or 0)
-        operands = [_operand(edge, edge in by_rail, seen.boxes) for edge in given]
+        cut = cut_above.get(box, [])
+        operands = [
+            f"… {_shown(own_name(edge.node))}" if edge in cut else _operand(edge, edge in by_rail)
+            for edge in sorted([*edges_to[box.place], *cut], key=lambda edge: edge.position or 0)
+        ]
         notes = [visible(note) for note in shape.notes]
         said = f"{_STEP * len(scopes)}{_call(box, operands)}" + (f"  [{', '.join(notes)}]" if notes else "")
-        leads = [*_fetched(seen, box), *(f"→ {_shown(cut)}" for cut in [cut_below.get(shape.name)] if cut)]
+        leads = [*_fetched(seen, box), *cut_below.get(shape.name, ())]
         rows.append(_Row(line, said, _more(box), " ".join([_shape(box.node), *leads])))
     headings = [line for said in paragraphs(drawn.headings) for line in _wrapped(said, width)]
     text = "\n".join([*headings, *_aligned(rows, width)])
@@ -155,11 +159,9 @@ def _more(box: Box) -> str:
     return f"of {_shown(own_name(node.twin))}" if node.twin is not None and node.twin.phase != node.phase else ""
 
 
-def _operand(edge: Edge, by_rail: bool, boxes: Sequence[Box]) -> str:
+def _operand(edge: Edge, by_rail: bool) -> str:
     """Return the name of an operand, as short as its reader's frame allows; full where no rail leads to it."""
     tail, node = edge.tail, edge.node
-    if tail.place >= len(boxes) or boxes[tail.place] is not tail:
-        return f"… {_shown(own_name(node))}"  # cut off
     if tail.scope is None and isinstance(node.op, Constant):
         return _shown(words(tail).title)
     name = tail.scope.path if tail.scope is not None and node is tail.node else node.name

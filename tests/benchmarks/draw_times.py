@@ -3,9 +3,9 @@
     python tests/benchmarks/draw_times.py [--dot /usr/bin/dot] [--pure graphviz-pure] [--quick]
 
 A row of the table is a graph, drawn as `gn.draw(fetches)` draws it, or opened, with ``detail="op"``; a column is what
-there is to lay it out: the system's Graphviz, graphviz-pure, or neither. Every cell is a picture as SVG, the time from
-`gn.draw` to the last byte, and who laid it out: G for Graphviz, p for graphnn itself. It is made in a process that has
-drawn a small one before. What is no picture ends the program; where Graphviz would take longer than its 60 s, p stands.
+there is to lay it out: the system's Graphviz, graphviz-pure, or neither. Each cell is a picture as SVG, in seconds from
+`gn.draw` to the last byte, in a process that has drawn one before; with an asterisk where graphnn laid it out itself,
+though there was a Graphviz. What is no picture ends the program.
 """
 
 import argparse
@@ -99,7 +99,8 @@ class Picture(NamedTuple):
     @property
     def cell(self) -> str:
         """As it stands in the table."""
-        return f"{self.seconds:.2f} s {'p' if 'Graphviz' in self.note else 'G'}"
+        plainly = "Graphviz" in self.note and "there is no Graphviz" not in self.note
+        return f"{self.seconds:.2f}{' *' * plainly}"
 
 
 def drawn(fetches: list[gn.Node], detail: str | None, repeats: int) -> Picture:
