@@ -21,8 +21,8 @@ Point = tuple[float, float]
 NEAR = 2.5
 # Graphviz ends lines at the box that a rounded one is in, more or less.
 NEAR_BY_GRAPHVIZ = 10.0
-# Of bare text, the border is not drawn, and lines keep off it.
-NEAR_TEXT = 9.0
+# Of bare text, the border is not drawn, and lines keep off it; the more, the wider the font that Graphviz has.
+NEAR_TEXT, NEAR_TEXT_BY_GRAPHVIZ = 9.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -309,10 +309,11 @@ def _is_stub(name: str, thing: Thing) -> bool:
 
 
 def _loose_ends(drawn: Drawn, near: float) -> Iterator[str]:
+    bare = NEAR_TEXT if near == NEAR else NEAR_TEXT_BY_GRAPHVIZ
     for edge in drawn.edges:
         for point, name in ((edge.line[0], edge.tail), (edge.tip, edge.head)):
             box = drawn.boxes[name]
-            if (distance := box.distance(point)) > (near if box.outlines else NEAR_TEXT):
+            if (distance := box.distance(point)) > (near if box.outlines else bare):
                 yield f"{edge.tail}->{edge.head} is {distance:.1f} away from {name}"
 
 

@@ -201,9 +201,9 @@ def texts(svg: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-@pytest.mark.parametrize("detail", ["op", "layer"])
-def test_plain_svg(setting: type[Op], text: str, detail: str) -> None:
-    svg = diagram(setting, text, "plain", detail).svg()
+def test_plain_svg(setting: type[Op], text: str) -> None:
+    assert acting(diagram(setting, text, "plain", "layer").svg()) == []
+    svg = diagram(setting, text, "plain").svg()
     assert acting(svg) == []
     assert visible(text) in texts(svg)
     assert [line for line in notes_of(text) if line not in texts(svg)] == []
@@ -286,16 +286,16 @@ def test_mermaid_that_acts_would_be_seen() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-@pytest.mark.parametrize("width", [None, 80])
-def test_lines_of_text(setting: type[Op], text: str, width: int | None) -> None:
-    plain, named = (diagram(setting, name).text(width) for name in ("harmless", text))
-    assert all(line.isprintable() for line in named.split("\n"))
-    assert len(named.split("\n")) == len(plain.split("\n"))
-    if width is None:
-        assert visible(text).strip() in named
-        assert [line for line in notes_of(text) if line not in named] == []
-    else:
-        assert max(map(cells_of, named.split("\n"))) <= width
+def test_lines_of_text(setting: type[Op], text: str) -> None:
+    drawn = diagram(setting, text)
+    for width in (None, 80):
+        lines = drawn.text(width).split("\n")
+        assert all(line.isprintable() for line in lines)
+        assert len(lines) == 8  # the title, two frames, five boxes
+    whole = drawn.text(None)
+    assert visible(text).strip() in whole
+    assert [line for line in notes_of(text) if line not in whole] == []
+    assert max(map(cells_of, lines)) <= 80
 
 
 # --- ten thousand characters -----------------------------------------------------------------------------------------
