@@ -119,7 +119,8 @@ def test_gradients_are_norms_on_the_nodes_they_are_for_and_on_themselves() -> No
     forward, backward = (box for box in picture.boxes.values() if box.title == "matmul")
     assert forward.lines[1:] == ["gradient 1.414"]
     assert backward.lines[-1] == "norm 7.211"
-    # What is no gradient, such as the transposed input, has no norm.
+    # What is no gradient, such as the transposed input, has no norm; nor has the 1 that all begins with.
+    assert not [box for box in picture.boxes.values() if box.title == "1" and len(box.lines) > 1]
     assert not [box for box in picture.boxes.values() if box.title == "transpose" and "norm" in box.lines[-1]]
     assert picture.headings[0] == "norms of the gradients"
 
@@ -278,19 +279,24 @@ def test_within_the_tolerance_is_not_called_equal() -> None:
     assert on(picture, "exp") == ["agrees"]
 
 
-def test_nodes_of_one_run_alone_are_told_and_names_of_the_other_do_not_get_in_the_way() -> None:
-    def built(renamed: bool) -> tuple[Node, Node]:
-        g = Graph()
-        x = g.placeholder("x")
-        one = gn.exp(x, name="b" if renamed else "a")
-        other = gn.sin(one, name="a" if renamed else "c")
-        return x, other if renamed else gn.cos(other)
+def test_a_difference_goes_by_node_and_not_by_a_name_that_the_other_run_has_elsewhere() -> None:
+    def built(first: str, second: str, hi: float) -> tuple[Node, Node]:
+        x = Graph().placeholder("x")
+        return x, gn.clip(gn.exp(x, name=first), 0.0, hi, name=second)
 
-    (x, z), (x2, z2) = built(renamed=False), built(renamed=True)
-    comparison = gn.compare(z, z2, {x: 1.0}, {x2: 1.0})
-    picture = told(draw(z, overlay=comparison).source)
+    (x, y), (x2, y2) = built("a", "b", 2.0), built("b", "a", 1.0)
+    picture = told(draw(y, overlay=gn.compare(y, y2, {x: 1.0}, {x2: 1.0})).source)
     assert picture.titled("exp").lines == ["exp", "a", "equal"]
-    assert picture.titled("cos").lines[1] == "they part here" if comparison.differences else "only here"
+    assert picture.titled("clip").lines[2:] == ["they part here", "1 apart"]
+
+
+def test_nodes_of_one_run_alone_are_told() -> None:
+    x = Graph().placeholder("x")
+    y = gn.exp(x)
+    z = gn.sin(y)
+    picture = told(draw([y, z], overlay=gn.compare([y, z], [y], {x: 1.0}, {x: 1.0})).source)
+    assert on(picture, "exp") == ["equal"]
+    assert on(picture, "sin") == ["only here"]
 
 
 def test_digits_lost_at_each_node() -> None:

@@ -155,6 +155,34 @@ def test_a_skip_over_two_blocks_keeps_them_apart() -> None:
     assert not [title for title in folds(h) if title.startswith("skip")]
 
 
+def test_what_blocks_read_from_outside_must_be_the_same() -> None:
+    x = h = Graph().placeholder("x", shape=(4, 2))
+    one, other = (x.graph.parameter(name, np.ones(2)) for name in ("one", "other"))
+    for shared in (one, one, one, other, other):
+        with x.graph.scope("block"):
+            h = gn.tanh(h * shared)
+    assert folds(h) == ["block ×3", "block_4 ×2"]
+
+
+def test_values_of_other_blocks_must_be_read_in_turn() -> None:
+    def backwards(order: tuple[int, ...]) -> list[str]:
+        h = Graph().placeholder("x", shape=(4, 2))
+        made = []
+        for number in range(4):
+            h = plain_block(h, number)
+            made.append(h)
+        with h.graph.entered("grad", kind="grad", phase="backward"):
+            pass
+        for number in order:
+            with h.graph.entered("grad"):
+                h = gn.sin(h * made[number])
+        return [title for title in folds(h) if not title.startswith("block")]
+
+    assert backwards((3, 2, 1, 0)) == ["multiply → sin ×4"]
+    assert backwards((0, 1, 2, 3)) == ["multiply → sin ×4"]
+    assert backwards((3, 2, 0, 1)) != ["multiply → sin ×4"]
+
+
 def test_what_all_blocks_read_may_be_shared() -> None:
     x = Graph().placeholder("x", shape=(4, 2))
     shared, h = x.graph.parameter("shared", np.ones((2, 2))), x

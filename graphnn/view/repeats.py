@@ -144,7 +144,6 @@ class _Folder:
     def _chain_from(self, units: list[_Unit], kinds: list[int], start: int, length: int) -> list[_Block]:
         """Return the blocks of so many units that are the same, from `start` on."""
         blocks: list[_Block] = []
-        made: set[Node] = set()
         wiring: list[tuple[Hashable, ...]] = []
         step: int | None = None
         while kinds[start : start + length] == kinds[(at := start + len(blocks) * length) : at + length]:
@@ -152,11 +151,8 @@ class _Folder:
             if blocks:
                 if _inside(block) != _inside(blocks[0]) or not self._ends_in(blocks[-1], block, blocks[0]):
                     break
-                found = self._wiring(block, blocks[-1], made)
-                if found is None:
-                    break
-                keys, spots = found
-                steps = {b.block - a.block for a, b in zip(self._spots_read(blocks[-1]), spots, strict=False)}
+                keys = self._wiring(block, blocks[-1])
+                steps = self._steps(blocks[-1], block, keys)
                 if len(blocks) == 1:
                     if not any(key[0] == "before" for key in keys) or not self._begins(blocks[0], keys):
                         break
@@ -164,43 +160,33 @@ class _Folder:
                 if keys != wiring or steps - {step}:
                     break
             blocks.append(block)
-            made.update(block.nodes)
         return blocks
 
-    def _wiring(
-        self, block: _Block, before: _Block, made: set[Node]
-    ) -> tuple[list[tuple[Hashable, ...]], list[_Spot]] | None:
-        """Return what a block reads from outside, and from which blocks of others that are folded.
+    def _wiring(self, block: _Block, before: _Block) -> list[tuple[Hashable, ...]]:
+        """Return what a block reads from outside: of the block before, of blocks that are folded, or elsewhere."""
+        return [
+            ("before", before.place_of[operand]) if operand in before.place_of else self._outside(operand)
+            for operand in _read(block)
+        ]
 
-        None, if it is anything `made` in the blocks of its chain but the one before.
-        """
-        keys: list[tuple[Hashable, ...]] = []
-        spots: list[_Spot] = []
-        for operand in _read(block):
-            spot = self._spots.get(operand)
-            if operand in before.place_of:
-                keys.append(("before", before.place_of[operand]))
-            elif operand in made:
-                return None
-            elif spot is not None:
-                keys.append(("fold", spot.fold, spot.place))
-                spots.append(spot)
-            else:
-                keys.append(("outside", operand))
-        return keys, spots
+    def _outside(self, operand: Node) -> tuple[Hashable, ...]:
+        spot = self._spots.get(operand)
+        return ("outside", operand) if spot is None else ("fold", spot.fold, spot.place)
 
-    def _spots_read(self, block: _Block) -> list[_Spot]:
-        return [spot for operand in _read(block) if (spot := self._spots.get(operand)) is not None]
+    def _steps(self, block: _Block, after: _Block, keys: list[tuple[Hashable, ...]]) -> set[int]:
+        """Return by how many blocks of a fold it goes on from what one block reads to what the next does."""
+        read = zip(_read(block), _read(after), keys, strict=True)
+        spots = [(self._spots.get(one), self._spots[other]) for one, other, key in read if key[0] == "fold"]
+        return {other.block - one.block for one, other in spots if one is not None}
 
     def _begins(self, first: _Block, keys: list[tuple[Hashable, ...]]) -> bool:
         """Return whether the first block reads what the others do, with some values in the place of the one before."""
         stands_for: dict[Hashable, Node] = {}
         for operand, key in zip(_read(first), keys, strict=True):
-            spot = self._spots.get(operand)
             if key[0] == "before":
                 if stands_for.setdefault(key[1], operand) is not operand:
                     return False
-            elif key != (("outside", operand) if spot is None else ("fold", spot.fold, spot.place)):
+            elif key != self._outside(operand):
                 return False
         return True
 
