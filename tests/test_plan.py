@@ -6,21 +6,24 @@ import hashlib
 import linecache
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from random_graphs import build, random_graph
-from test_plan_conformance import bits, drawn_step, random_graph_differences, small_is_large
+from test_plan_conformance import bits, differences, drawn_step, random_graph_differences, small_is_large
 
 import graphnn as gn
 from graphnn import nn
@@ -304,6 +307,39 @@ def test_an_overflow_is_warned_of_once_as_in_a_run(graph: gn.Graph) -> None:
     assert np.isinf(step({x: np.full(3, 20, np.float16)})).all()
 
 
+def test_a_step_is_quiet_and_leaves_numpys_settings_alone(graph: gn.Graph) -> None:
+    x = graph.placeholder("x", shape=("n",))
+    step = gn.compile(gn.log(x) / gn.sum(x * 0.0))
+    with np.errstate(all="raise"):
+        before = np.geterr()
+        for _ in range(3):
+            assert np.isnan(step({x: np.array([-1.0, 0.0])})).any()
+        assert np.geterr() == before
+        with pytest.raises(FloatingPointError):
+            np.log(np.array(0.0))
+
+
+@pytest.mark.usefixtures("own_ops")
+def test_an_operation_of_ones_own_sees_the_context_of_the_call(graph: gn.Graph) -> None:
+    factor = ContextVar("factor", default=1.0)
+
+    class Scaled(gn.Op):
+        """x times what the context says."""
+
+        def infer(self, x: gn.Spec) -> gn.Spec:
+            return x
+
+        def forward(self, x: Array) -> Any:
+            assert set(np.geterr().values()) == {"ignore"}
+            return x * factor.get()
+
+    x = graph.placeholder("x", shape=("n",))
+    step = gn.compile(Scaled()(x) + 1.0)
+    for number in (1.0, 3.0, 5.0):
+        factor.set(number)
+        assert step({x: np.ones(2)}).tolist() == [number + 1.0] * 2
+
+
 # --- errors ---------------------------------------------------------------------------------------------------
 
 
@@ -481,6 +517,27 @@ def test_the_guard_tells_the_same_of_a_nan_within(graph: gn.Graph) -> None:
     for guard, bad in (("nan", [1.0, -9.0]), ("finite", [1.0, np.inf])):
         kind = same_error(gn.sum(root), {w: w * 1.0}, {x: np.ones(2)}, {x: np.array(bad)}, guard=guard)
         assert issubclass(kind, ValueError)
+
+
+def test_what_happens_within_a_chain_in_blocks_is_told_as_the_interpreter_does(graph: gn.Graph) -> None:
+    x = graph.placeholder("x", shape=("n", 64))
+    d = graph.placeholder("d", shape=("n", 64), dtype=np.int64)
+    w = graph.parameter("w", 1.0)
+    roots = gn.sqrt(x * 2.0 + w) * 3.0 - 1.0
+    parts = ((d + 1) // d) * 2 + 1
+    good = {x: np.ones((2000, 64)), d: np.ones((2000, 64), np.int64)}
+    updates = {w: w + gn.mean(roots)}
+    nan = {**good, x: np.where(np.arange(128_000).reshape(2000, 64) == 77_777, -1e9, 1.0)}
+    zero = {**good, d: (np.arange(128_000).reshape(2000, 64) != 123_456).astype(np.int64)}
+    step = gn.compile([roots, gn.sum(parts)], updates)
+    source = step.plan(good).source
+    loops = [ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]
+    assert any("sqrt(" in loop for loop in loops)
+    assert any("floor_divide" in loop for loop in loops)
+    assert issubclass(same_error([roots, gn.sum(parts)], updates, good, zero), ZeroDivisionError)
+    assert issubclass(same_error([roots, gn.sum(parts)], updates, good, nan, guard="nan"), ValueError)
+    with pytest.raises(ValueError, match=r'"sqrt".* is NaN at \(1215, 17\)'):
+        gn.compile([roots, gn.sum(parts)], updates, guard="nan")(nan)
 
 
 # --- the code -------------------------------------------------------------------------------------------------
@@ -954,6 +1011,62 @@ def test_the_arena_is_hardly_larger_than_what_lives_at_once(widths: tuple[int, .
     assert memory.reads > 20
     # What lives at once, from the code alone: no byte of the arena is anyone's without being written.
     assert told.arena <= len(memory.owner) <= told.arena + 128
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_product_is_computed_in_the_blocks_of_what_follows_it(dtype: str) -> None:
+    graph = gn.Graph(dtype=dtype)
+    x, y = graph.placeholder("x", shape=("batch", 3)), graph.placeholder("y", shape=("batch",), dtype=np.int64)
+    rng = np.random.default_rng(0)
+    network = nn.Sequential(nn.Dense(64, rng=rng), nn.ReLU(), nn.Dense(4, rng=rng))
+    loss = nn.softmax_crossentropy(network(x), y)
+    updates = nn.SGD(0.1).updates(loss)
+    feeds = [{x: rng.normal(size=(5003, 3)).astype(dtype), y: rng.integers(0, 4, 5003)} for _ in range(3)]
+    plan = gn.compile(loss, updates).plan(feeds[0])
+    assert not differences([loss], feeds, updates)
+    assert not followed(plan).wrong
+    loops = [ast.unparse(node) for node in ast.walk(ast.parse(plan.source)) if isinstance(node, ast.For)]
+    products = {name for loop in loops for name in re.findall(r"matmul\((\w+)__rows, (?:\w+), ", loop)}
+    if not products:
+        pytest.skip("this machine's BLAS computes blocks of rows otherwise than the whole")
+    assert products <= {"x", "grad_softmax_crossentropy_1_add"}  # what is elementwise follows both
+
+
+def explained() -> tuple[Any, dict[Any, Any], Any]:
+    loss, updates, feed = learner(gn.Graph(), 256, 128, 64, rows=500)
+    step = gn.compile(loss, updates)
+    return step, feed, step.plan(feed).explain()
+
+
+def test_an_explanation_accounts_for_every_byte_of_the_arena() -> None:
+    _, _, told = explained()
+    taken = np.zeros((max(piece.last for piece in told.pieces) + 1, told.arena), bool)
+    for piece in told.pieces:
+        place = taken[piece.first : piece.last + 1, piece.offset : piece.offset + piece.size]
+        assert not place.any(), f"{piece} stands where another one does"
+        place[...] = True
+        assert piece.nodes
+    assert taken.any(axis=0).all(), "bytes of nobody"
+    assert taken.sum(axis=1).max() == told.live
+
+
+def test_a_step_allocates_what_it_hands_out_and_nothing_else() -> None:
+    step, feed, told = explained()
+    for _ in range(3):
+        step(feed)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        loss = step(feed)
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    numbers = loss.nbytes + sum(step.graph.state[parameter].nbytes for parameter in step.updates)
+    assert told.handed_out == numbers
+    # NumPy tells what it allocates; beside the numbers there are the arrays themselves, and a buffer of a ufunc's.
+    assert numbers <= peak - before < numbers + 100_000
+    assert numbers <= after - before < numbers + 100_000
+    assert told.arena > 1_000_000
 
 
 # --- faults that are planted ----------------------------------------------------------------------------------

@@ -51,6 +51,8 @@ class Explanation(Shown):
         Its bytes.
     live : int
         The most of them that are taken at once: no arena could be smaller.
+    handed_out : int
+        The bytes of the fetches and of what parameters are updated to: each call makes them anew.
     apart : int
         What the same values would take, each with memory of its own for as long as it is needed.
     calls : int
@@ -83,6 +85,7 @@ class Explanation(Shown):
         self.pieces.sort()
         self.arena = layout.size
         self.live = layout.live
+        self.handed_out = sum(value.nbytes for value in lowering.fetches)
         self.apart = most_apart
         self.calls = sum(value.kind in ("each", "call", "fresh") for value in lowering.values)
         self.chains = [(chain.rows, [member.node.name for member in chain.members]) for chain in chains]
@@ -99,6 +102,7 @@ class Explanation(Shown):
             "chains": [{"rows": rows, "nodes": nodes} for rows, nodes in self.chains],
             "arena": self.arena,
             "live": self.live,
+            "handed out": self.handed_out,
             "apart": self.apart,
             "calls": self.calls,
         }

@@ -20,8 +20,9 @@ _FOLDED = 2**16
 _FEW, _SPREAD = 256, 2**16
 """Elements between which a number is repeated to a whole array, where that is faster."""
 _ARITHMETIC = {f"{name}({{0}}, {{1}}, {{out}})" for name in ("add", "subtract", "multiply", "divide")}
-_REPEATED = 2048
-"""Elements up to which arithmetic is faster on two whole arrays, the smaller one repeated beforehand."""
+_REPEATED, _NARROW, _NARROW_REPEATED = 2048, 8, 2**15
+"""Elements up to which arithmetic is faster on two whole arrays, the smaller one repeated beforehand; where rows are
+narrower than that, it is so of more of them."""
 _NO_WORD, _LONGEST_NAME = re.compile(r"[^A-Za-z0-9_]+"), 60
 _WORD = re.compile(r"(?<![\w.}])([a-z_][a-z_0-9]*)(?=[.(])")
 
@@ -365,7 +366,9 @@ class Lowering:
             others = [smaller[j].shape for j in range(len(operands)) if j != i]
             if smaller[i] is not value and np.broadcast_shapes(smaller[i].shape, *others) != shape:
                 smaller[i] = value
-        if code in _ARITHMETIC and math.prod(shape) <= _REPEATED:
+        narrow = len(shape) > 1 and shape[-1] < _NARROW
+        few = math.prod(shape) <= (_NARROW_REPEATED if narrow else _REPEATED)
+        if code in _ARITHMETIC and few and any(value.shape == shape for value in smaller):
             smaller = [self._repeated(value, shape) if value.dtype == dtype else value for value in smaller]
         return self._add(Value("each", self._node, shape, np.dtype(dtype), code, tuple(smaller)))
 
@@ -378,6 +381,10 @@ class Lowering:
             return value
         if value.size == 1:
             return self._bare(value)
+        if math.prod(shape) > _FEW and shape[-1] < _NARROW and value.whole:
+            places = np.arange(value.size).reshape(value.shape)
+            taken = self.constant(np.ascontiguousarray(np.broadcast_to(places, shape)), ("places", value.shape))
+            return self.call("{0}.take({1}, None, {out}, 'clip')", value, taken, shape=shape, dtype=value.dtype)
         return self._add(Value("each", self._node, shape, value.dtype, "{out}[...] = {0}", (value,)))
 
     def call(self, code: str, *operands: Value, shape: tuple[int, ...], dtype: Any) -> Value:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .blocks import chains
+from .blocks import brought_together, chains
 from .buffers import lay_out, most_apart
 from .explain import Explanation
 from .lowering import Lowering, Value
@@ -65,6 +65,7 @@ class Plan:
         # Sizes that no feed tells are told at each call anew, and what needs much memory is held against what is free.
         self._settled = prepared.fits_any_memory and told.issuperset(program.names)
         self._lowering = lowering
+        lowering.values = brought_together(lowering.values)
         self._chains = found = chains(lowering.values, lowering.fetches, threads)
         self._layout = lay_out(lowering.values, lowering.fetches, found)
         self._names = _Names(lowering)

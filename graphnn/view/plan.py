@@ -20,8 +20,8 @@ def explained(explanation: Explanation) -> str:
     lines = [
         f"{counted(explanation.calls, 'call')} for {counted(len(fates), 'node')}: {folded} folded into constants, "
         f"{merged} the same as another, {views} views",
-        f"arena {in_bytes(explanation.arena)}; the most taken at once {in_bytes(explanation.live)}; each value apart "
-        f"would take {in_bytes(explanation.apart)}",
+        f"arena {in_bytes(explanation.arena)}; the most taken at once {in_bytes(explanation.live)}; handed out "
+        f"{in_bytes(explanation.handed_out)}; each value apart would take {in_bytes(explanation.apart)}",
         "",
         columns(_cut([(node.name, node.op.name, fate) for node, fate in fates.items()]), ("node", "op", "how")),
     ]
