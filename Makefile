@@ -43,6 +43,8 @@ page: $(VENV)/page.stamp
 
 bench: $(BENCH)/bench.stamp
 	@$(BENCH)/bin/python tests/benchmarks/training_step.py --json docs/benchmarks/training_step.json $(ARGS)
+	@$(BENCH)/bin/python tests/benchmarks/training_step.py --json docs/benchmarks/two_cores.json \
+	  --cores 2 --dtypes float32 --processes 1
 	@$(BENCH)/bin/python tests/benchmarks/costs.py --json docs/benchmarks/costs.json
 	@$(BENCH)/bin/python tests/benchmarks/report.py
 

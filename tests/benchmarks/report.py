@@ -2,7 +2,7 @@
 
     python tests/benchmarks/report.py
 
-Reads docs/benchmarks/training_step.json and costs.json, and fills the page between its lines
+Reads training_step.json, two_cores.json and costs.json in docs/benchmarks, and fills the page between its lines
 `<!-- begin: name -->` and `<!-- end: name -->`. Needs matplotlib for the picture.
 """
 
@@ -117,10 +117,12 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
 def main() -> None:
     """Fill the page and draw the picture."""
     result = json.loads((FIGURES / "training_step.json").read_text(encoding="utf-8"))
+    two_cores = json.loads((FIGURES / "two_cores.json").read_text(encoding="utf-8"))
     costs = json.loads((FIGURES / "costs.json").read_text(encoding="utf-8"))
     page = PAGE.read_text(encoding="utf-8")
     page = filled(page, "circumstances", circumstances(result))
     page = filled(page, "steps", tables(result))
+    page = filled(page, "two cores", tables(two_cores))
     page = filled(page, "starts", starts(result))
     for name, rows in costs["rows"].items():
         page = filled(page, name, measure.table(rows))
