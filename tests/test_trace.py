@@ -3,6 +3,7 @@
 import builtins
 import copy
 import doctest
+import gc
 import io
 import json
 import linecache
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tokenize
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -226,6 +228,9 @@ MANY = [
     np.asfortranarray(np.arange(12.0).reshape(3, 4)),
     np.arange(12.0)[::-3],
     np.broadcast_to(np.float32(2), (3, 2)),
+    1e8 + np.sin(np.arange(500.0)),  # the mean of the squares less the square of the mean would keep no digit
+    0.4 + np.sin(np.arange(500.0)),
+    np.full(7, 1e200),
 ]
 
 
@@ -259,6 +264,20 @@ def test_statistics_are_numpys(value: Array) -> None:
 def test_statistics_of_any_value(value: Array) -> None:
     assume(not (np.isfinite(value) & (abs(value.astype(np.float64)) > 1e150)).any())  # whose squares are infinite
     test_statistics_are_numpys(value)
+
+
+def test_a_trace_that_is_let_go_is_gone_at_once() -> None:
+    seen = seen_small()
+    assert [record.stats for record in seen]
+    assert str(seen)
+    assert seen.sources
+    gone = weakref.ref(seen)
+    gc.disable()  # what is in a circle would wait for it, and hold its values until then
+    try:
+        del seen
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @settings(deadline=None, max_examples=100)
@@ -399,7 +418,7 @@ def test_what_a_file_lays_out_anew_in_memory_is_not_computed_with(path: Path) ->
 
     def gone_on_from(anew: frozenset[int]) -> list[tuple[Any, ...]]:
         count = h.index + 1
-        stopped = Trace(back.prepared, back._kept[:count], back._times[:count], {}, stopped=count)
+        stopped = Trace(back.prepared, back._run.kept[:count], back._run.times[:count], {}, stopped=count)
         stopped._laid_out_anew = anew
         dbg = gn.debug(stopped, echo=None)
         assert dbg.current is back.order[h.index]

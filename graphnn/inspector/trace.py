@@ -64,26 +64,25 @@ def stats_of(value: Array) -> Stats:
     >>> stats_of(np.array([0.0, 1.0, 2.0, np.nan, -np.inf]))
     Stats(min=0.0, max=2.0, mean=1.0, std=0.816496580927726, zeros=1, nans=1, posinfs=0, neginfs=1, size=5)
     """
-    size, nans, posinfs, neginfs = value.size, 0, 0, 0
-    numbers = value
+    numbers = value.ravel()
+    if not numbers.size:
+        return Stats(math.nan, math.nan, math.nan, math.nan, 0, 0, 0, 0, 0)
+    wide = numbers.astype(np.float64, copy=False)  # a mean of float16 would overflow
     with np.errstate(all="ignore"):  # squares of large numbers may be infinite
-        # In float64: a mean of float16 would overflow. In C order: the last bits of a sum depend on it.
-        wide = value.astype(np.float64, order="C", copy=False)
-        total = float(np.add.reduce(wide, None))
-        if not math.isfinite(total) and value.dtype.kind == "f":  # else all of them are finite
-            numbers = value[np.isfinite(value)]
-            nans, posinfs = int(np.count_nonzero(np.isnan(value))), int(np.count_nonzero(value == np.inf))
-            neginfs = size - numbers.size - nans - posinfs
-            wide = numbers.astype(np.float64, copy=False)
-            total = float(np.add.reduce(wide, None))
-        if not numbers.size:
-            return Stats(math.nan, math.nan, math.nan, math.nan, 0, nans, posinfs, neginfs, size)
-        mean = total / numbers.size
-        spread = wide - mean
-        std = math.sqrt(np.vdot(spread, spread) / numbers.size)
-    least, most = float(np.minimum.reduce(numbers, None)), float(np.maximum.reduce(numbers, None))
+        mean = float(np.add.reduce(wide)) / wide.size
+        if not math.isfinite(mean) and wide.size > (finite := np.isfinite(wide)).sum():
+            nans, posinfs = int(np.count_nonzero(np.isnan(wide))), int(np.count_nonzero(wide == np.inf))
+            rest = stats_of(numbers[finite])
+            neginfs = wide.size - rest.size - nans - posinfs
+            return rest._replace(nans=nans, posinfs=posinfs, neginfs=neginfs, size=wide.size)
+        square = float(np.vdot(wide, wide)) / wide.size
+        variance = square - mean * mean
+        if not variance > square / 10:  # that difference would have lost digits
+            spread = wide - mean
+            variance = float(np.vdot(spread, spread)) / wide.size
+    least, most = float(np.minimum.reduce(numbers)), float(np.maximum.reduce(numbers))
     zeros = int(np.count_nonzero(numbers == 0)) if least <= 0 <= most else 0
-    return Stats(least, most, mean, std, zeros, nans, posinfs, neginfs, size)
+    return Stats(least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, wide.size)
 
 
 def in_short(value: Array) -> str:
@@ -157,33 +156,74 @@ def digest_of(value: Array) -> str:
     return blake2b(np.ascontiguousarray(value).view(np.uint8).data, digest_size=16).hexdigest()
 
 
+class _Run:
+    """What a trace and its records share: neither holds the other, so that a trace that is let go is gone at once."""
+
+    def __init__(self, prepared: Prepared, kept: Sequence[Array | Condensed], times: Sequence[float]) -> None:
+        self.prepared = prepared
+        self.order = prepared.program.order
+        self.kept = kept
+        self.times = times
+        self._stats: dict[int, Stats] = {}
+
+    @cached_property
+    def sources(self) -> Lines:
+        return sources_of(self.order)
+
+    def stats_at(self, place: int) -> Stats:
+        """Return the statistics of a value, when first asked for; of a small one those of its neighbours with it."""
+        value = self.kept[place]
+        if isinstance(value, Condensed):
+            return value.stats
+        if place not in self._stats:
+            self._stats[place] = stats_of(value)
+        return self._stats[place]
+
+
 class Record:
     """One recorded node of a trace.
 
     Attributes
     ----------
-    node : Node
     index : int
         Its place in the schedule.
-    time : float
-        Seconds that it took.
-    shape : tuple of int
-    dtype : numpy.dtype
-    bytes : int
-        The size of the whole value.
     """
 
-    __slots__ = ("_kept", "_trace", "bytes", "dtype", "index", "node", "shape", "time")
+    __slots__ = ("_run", "index")
 
-    def __init__(self, trace: Trace, index: int, kept: Array | Condensed, time: float) -> None:
-        self._trace = trace
-        self._kept = kept
+    def __init__(self, run: _Run, index: int) -> None:
+        self._run = run
         self.index = index
-        self.node = trace.order[index]
-        self.time = time
-        self.shape = kept.shape if isinstance(kept, np.ndarray) else trace.prepared.shape_of(self.node)
-        self.dtype = self.node.dtype
-        self.bytes = math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def node(self) -> Node:
+        """The node."""
+        return self._run.order[self.index]
+
+    @property
+    def time(self) -> float:
+        """Seconds that it took."""
+        return self._run.times[self.index]
+
+    @property
+    def _kept(self) -> Array | Condensed:
+        return self._run.kept[self.index]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the whole value."""
+        kept = self._kept
+        return kept.shape if isinstance(kept, np.ndarray) else self._run.prepared.shape_of(self.node)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the value."""
+        return self.node.dtype
+
+    @property
+    def bytes(self) -> int:
+        """The size of the whole value."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def name(self) -> str:
@@ -203,7 +243,7 @@ class Record:
     @property
     def source(self) -> str | None:
         """The text of that line, if it is known."""
-        return line_of(self._trace.sources, self.node.origin)
+        return line_of(self._run.sources, self.node.origin)
 
     @property
     def kept(self) -> bool:
@@ -229,12 +269,7 @@ class Record:
     @property
     def stats(self) -> Stats:
         """Least, largest, mean, standard deviation; how many are zero, NaN, infinite."""
-        found = self._trace._stats.get(self.index)
-        if found is None:
-            kept = self._kept
-            found = kept.stats if isinstance(kept, Condensed) else stats_of(kept)
-            self._trace._stats[self.index] = found
-        return found
+        return self._run.stats_at(self.index)
 
     @property
     def preview(self) -> Array:
@@ -305,12 +340,10 @@ class Trace(Shown):
         self.updates = updates
         self.stopped = stopped
         self.error = error
-        self._kept = kept
-        self._times = times
-        self._stats: dict[int, Stats] = {}
+        self._run = _Run(prepared, kept, times)
         self._laid_out_anew: frozenset[int] = frozenset()
         if sources is not None:
-            self.sources = sources
+            self._run.sources = sources
 
     @property
     def fetches(self) -> list[Node]:
@@ -320,12 +353,12 @@ class Trace(Shown):
     @cached_property
     def records(self) -> list[Record]:
         """The records, in the order of the schedule; of a run that was stopped, of what had run."""
-        return [Record(self, i, kept, time) for i, (kept, time) in enumerate(zip(self._kept, self._times, strict=True))]
+        return [Record(self._run, i) for i in range(len(self))]
 
-    @cached_property
+    @property
     def sources(self) -> Lines:
         """The source lines that the nodes name, with those around them, by file and number."""
-        return sources_of(self.order)
+        return self._run.sources
 
     @cached_property
     def _places(self) -> dict[Node, int]:
@@ -348,10 +381,10 @@ class Trace(Shown):
     @property
     def time(self) -> float:
         """Seconds that all nodes took together."""
-        return math.fsum(self._times)
+        return math.fsum(self._run.times)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._run.times)
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
@@ -360,7 +393,7 @@ class Trace(Shown):
     def __getitem__(self, node: Node | str) -> Record:
         """Return the record of a node, or of the node of that name, of the scope's result, or of the output."""
         place = self._places[one(self._places, self.graph, node)]
-        if place >= len(self._kept):
+        if place >= len(self):
             raise LookupFailure(f'"{self.order[place].name}" has no record: the run was stopped before it')
         return self.records[place]
 
@@ -508,7 +541,7 @@ class Trace(Shown):
             # What else was fed may have sizes, too, and is not kept.
             "sizes": {name: size for name, size in self.prepared.sizes.items() if name in self.prepared.program.names},
             "altered": altered,
-            "times": list(self._times),
+            "times": list(self._run.times),
             "condensed": condensed,
             "strided": sorted(laid_out_anew),
             "stopped": self.stopped,
@@ -859,4 +892,4 @@ def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[F
             # Now, since a file may be edited before anyone looks.
             sources = sources_of(film[0].order)
             for seen in film:
-                seen.sources = sources
+                seen._run.sources = sources
