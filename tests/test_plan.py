@@ -579,7 +579,8 @@ def assert_written_by_us(source: str) -> None:
         if isinstance(node, ast.Attribute):
             assert node.attr in ATTRIBUTES
     names = [node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
-    assert all(len(name) < 120 and "__" not in name for name in names)
+    ours = [re.sub(r"(?<=[a-z0-9])(__(rows|columns|part|repeated|[0-9]+))+$", "", name) for name in names]
+    assert all(len(name) < 120 and "__" not in name for name in ours)
 
 
 ATTRIBUTES = {"copy", "ctypes", "data", "fill", "reduce", "reshape", "squeeze", "start", "stop", "take", "transpose"}
@@ -1013,28 +1014,44 @@ def test_the_arena_is_hardly_larger_than_what_lives_at_once(widths: tuple[int, .
     assert told.arena <= len(memory.owner) <= told.arena + 128
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("same", [True, False], ids=["the same by rows", "otherwise by rows"])
-def test_a_product_is_computed_in_the_blocks_of_what_follows_it(
-    dtype: str, same: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = blocks._same_by_rows
-    monkeypatch.setattr(blocks, "_same_by_rows", lambda *how: same and asked(*how))
+def spiral_step(dtype: str, hidden: int = 64, points: int = 5003) -> tuple[Any, Any, list[dict[gn.Node, Array]]]:
     graph = gn.Graph(dtype=dtype)
     x, y = graph.placeholder("x", shape=("batch", 3)), graph.placeholder("y", shape=("batch",), dtype=np.int64)
     rng = np.random.default_rng(0)
-    network = nn.Sequential(nn.Dense(64, rng=rng), nn.ReLU(), nn.Dense(4, rng=rng))
+    network = nn.Sequential(nn.Dense(hidden, rng=rng), nn.ReLU(), nn.Dense(4, rng=rng))
     loss = nn.softmax_crossentropy(network(x), y)
-    updates = nn.SGD(0.1).updates(loss)
-    feeds = [{x: rng.normal(size=(5003, 3)).astype(dtype), y: rng.integers(0, 4, 5003)} for _ in range(3)]
+    feeds = [{x: rng.normal(size=(points, 3)).astype(dtype), y: rng.integers(0, 4, points)} for _ in range(3)]
+    return loss, nn.SGD(0.1).updates(loss), feeds
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_are_computed_in_the_blocks_of_what_is_around_them(dtype: str) -> None:
+    loss, updates, feeds = spiral_step(dtype)
     plan = gn.compile(loss, updates).plan(feeds[0])
     assert not differences([loss], feeds, updates)
     assert not followed(plan).wrong
-    monkeypatch.setattr(blocks, "_same_by_rows", lambda *how: same)  # whatever this machine's BLAS does
-    source = gn.compile(loss, updates).plan(feeds[0]).source
-    loops = [ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]
-    products = {name for loop in loops for name in re.findall(r"matmul\((\w+)__rows, (?:\w+), ", loop)}
-    assert products == ({"x", "grad_softmax_crossentropy_1_add"} if same else set())  # elementwise ones follow both
+    loops = [ast.unparse(node) for node in ast.walk(ast.parse(plan.source)) if isinstance(node, ast.For)]
+    products = [re.findall(r"matmul\(([\w.]+), ([\w.]+), ", loop) for loop in loops]
+    # Each hidden layer goes forwards in one loop and backwards in another: it is there once, and nothing else of it.
+    forwards = [("x__rows", "dense_1_weight"), ("relu_1_2__rows", "dense_2_weight")]
+    backwards = [
+        ("grad_softmax_crossentropy_1_add__rows", "grad_dense_2_transpose"),
+        ("relu_1_2__rows.T", "grad_softmax_crossentropy_1_add__rows"),
+        ("grad_dense_2_sum_to__columns", "grad_where_2__rows"),
+        ("x__rows.T", "grad_where_2__rows"),
+    ]
+    assert [sorted(found) for found in products if found] == [sorted(forwards), sorted(backwards)]
+    whole = [piece for piece in plan.explain().pieces if not piece.scratch and piece.size >= 5003 * 64 * 4]
+    assert [piece.nodes for piece in whole] == [("relu_1",)]
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_products_in_blocks_are_the_same_for_any_number_of_threads(threads: int) -> None:
+    loss, updates, feeds = spiral_step("float32")
+    steps = [gn.compile([loss, *updates.values()], threads=many) for many in (1, threads)]
+    for feed in feeds:
+        one, other = ([bits(value) for value in step(feed)] for step in steps)
+        assert one == other
 
 
 def explained() -> tuple[Any, dict[Any, Any], Any]:

@@ -17,7 +17,7 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.execute import blocks, buffers, lowering
 from graphnn.graph import Op
-from graphnn.ops import base, elementwise
+from graphnn.ops import base, elementwise, rows
 from graphnn.testing import Draw
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -109,7 +109,8 @@ def small_is_large() -> Iterator[None]:
         patch.setattr(base, "_TALL", 0)
         patch.setattr(blocks, "LARGE", 16)
         patch.setattr(buffers, "_LARGE", 16)
-        patch.setattr(blocks, "BLOCK", 24)
+        patch.setattr(rows, "BLOCK", 24)
+        patch.setattr(rows, "_FEW", 3)
         yield
 
 

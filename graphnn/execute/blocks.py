@@ -1,34 +1,34 @@
-"""Chains of elementwise values on large arrays, computed a block of rows at a time so that they stay in the cache.
+"""What is computed a block of rows at a time so that it stays in the cache: large arrays, element by element.
 
-The matrix product that such a chain follows is computed in the same blocks, where that changes no bit of it.
+With them go the products of long and thin matrices, which are made block by block in any case.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
+from ..ops import rows
 
 if TYPE_CHECKING:
     from .lowering import Value
 
 LARGE = 2**18
 """Bytes from which a value is large."""
-BLOCK = 2**18
-"""Bytes of a block of the largest value of a chain."""
-_THIN = 32
-"""Columns up to which the left factor of a product costs less than the memory that the product passes through."""
+_NARROW = 256
+"""Elements in a row up to which NumPy takes longer to go from row to row than to go through a block of repeated rows."""
 
 
 class Chain:
-    """Elementwise values of one shape that follow each other, and the product that the first of them may be read from.
+    """Values that follow each other and are computed in one loop, a block of rows at a time.
 
     Attributes
     ----------
     members : list of Value
+        Elementwise values of one shape, and products; of some of these the blocks are added up.
+    length : int
+        How many rows there are.
     rows : int
         Of a block.
     blocks : int
@@ -37,8 +37,10 @@ class Chain:
         How many threads compute them, each with scratch memory of its own.
     inner : set of Value
         Members that only members read, and that are not written over an operand: of them there is no more than a block.
+    repeated : list of Value
+        Rows that are repeated to a block before the loop begins.
     slots : dict of Value to int
-        In which of the pieces of scratch memory each inner member is put.
+        In which of the pieces of scratch memory each inner member is put, a repeated row, and what a block adds to a sum.
     sizes : list of int
         The bytes of those pieces.
     """
@@ -46,15 +48,16 @@ class Chain:
     def __init__(self, members: list[Value], inner: set[Value], threads: int) -> None:
         self.members = members
         self.inner = inner
-        shape = members[0].shape
-        widest = max(member.dtype.itemsize for member in members)
-        self.rows = max(1, BLOCK // max(1, math.prod(shape[1:]) * widest))
-        if members[0].kind == "call":  # no last block of a few rows, which BLAS computes otherwise
-            self.rows = -(-shape[0] // max(1, shape[0] // self.rows))
+        self.length = length_of(members[0])
+        self.rows = _rows_of(members)
         self.slots: dict[Value, int] = {}
         self.sizes: list[int] = []
-        self.blocks = -(-shape[0] // self.rows)
-        self.parts = threads if self.blocks >= 2 * threads else 1
+        self.blocks = -(-self.length // self.rows)
+        alone = any(member.blocks for member in members)
+        self.parts = threads if self.blocks >= 2 * threads and not alone else 1
+        of_products = {x for member in members if member.blocks for x in member.operands}
+        rows = [x for member in members if not member.blocks for x, part in reads(member) if _is_row(x, part, member)]
+        self.repeated = [x for x in dict.fromkeys(rows) if self.parts == 1 < self.blocks and x not in of_products]
 
     @property
     def first(self) -> int:
@@ -66,35 +69,72 @@ class Chain:
         """The place of its last member."""
         return self.members[-1].index
 
-    def sliced(self, value: Value) -> bool:
-        """Tell whether a block reads only its own rows of an operand."""
-        shape = self.members[0].shape
-        return len(value.shape) == len(shape) and value.shape[0] == shape[0]
-
     def share_scratch(self) -> bool:
-        """Share scratch memory out among the inner members; return whether any is needed."""
-        last = {operand: member for member in self.members for operand in member.operands}
-        elements = self.rows * math.prod(self.members[0].shape[1:])
+        """Share scratch memory out among the inner members and the parts of sums; return whether any is needed."""
+        last = {operand: member for member in self.members for operand, _ in reads(member)}
         free: list[int] = []
         for member in self.members:
-            dying = [operand for operand in dict.fromkeys(member.operands) if last[operand] is member]
+            dying = [operand for operand in dict.fromkeys(x for x, _ in reads(member)) if last[operand] is member]
             dying = [operand for operand in dying if operand in self.inner]
-            size = elements * member.dtype.itemsize
-            donor = next((operand for operand in dying if operand.dtype == member.dtype), None)
-            if member in self.inner:
-                if donor is not None:
-                    self.slots[member] = self.slots[donor]
-                    dying.remove(donor)
+            if member in self.inner or adds_up(member):
+                elements = member.size if adds_up(member) else self.rows * math.prod(member.shape[1:])
+                size = elements * member.dtype.itemsize
+                donors = [x for x in dying if (x.shape, x.dtype) == (member.shape, member.dtype)]
+                fitting = [slot for slot in free if self.sizes[slot] == size]
+                if donors and member.kind == "each":
+                    self.slots[member] = self.slots[donors[0]]
+                    dying.remove(donors[0])
+                elif fitting:
+                    free.remove(fitting[0])
+                    self.slots[member] = fitting[0]
                 else:
-                    fitting = [slot for slot in free if self.sizes[slot] == size]
-                    if fitting:
-                        free.remove(fitting[0])
-                        self.slots[member] = fitting[0]
-                    else:
-                        self.slots[member] = len(self.sizes)
-                        self.sizes.append(size)
+                    self.slots[member] = len(self.sizes)
+                    self.sizes.append(size)
+                dying += [member] * adds_up(member)
             free.extend(self.slots[operand] for operand in dying)
+        for value in self.repeated:
+            self.slots[value] = len(self.sizes)
+            self.sizes.append(self.rows * value.nbytes)
         return bool(self.sizes)
+
+
+def adds_up(value: Value) -> bool:
+    """Tell whether what a block gives is added to a sum."""
+    return value.blocks is not None and value.blocks.along == 1
+
+
+def length_of(member: Value) -> int:
+    """Return how many rows a member of a chain goes over."""
+    return member.operands[1].shape[0] if adds_up(member) else member.shape[0]
+
+
+def reads(member: Value) -> list[tuple[Value, int | None]]:
+    """Return what a block of a member of a chain reads of each operand: its rows (0), its columns (1), or all (None).
+
+    The columns of a transposed matrix are the rows of the other.
+    """
+    if member.blocks is None:
+        sliced = [len(x.shape) == len(member.shape) and x.shape[0] == member.shape[0] for x in member.operands]
+        return [(x, 0 if rows else None) for x, rows in zip(member.operands, sliced, strict=True)]
+    x, y = member.operands
+    if member.blocks.along == 0:
+        return [(x, 0), (y, None)]
+    return [(x.operands[0], 0) if is_turned(x) else (x, 1), (y, 0)]
+
+
+def _is_row(value: Value, part: int | None, member: Value) -> bool:
+    return (
+        part is None
+        and value.dtype == member.dtype
+        and len(member.shape) == 2
+        and 1 < value.size == member.shape[1] < _NARROW
+        and value.shape[-1] > 1
+    )
+
+
+def is_turned(value: Value) -> bool:
+    """Tell whether a value is another matrix transposed."""
+    return value.kind == "view" and value.code == "{0}.T"
 
 
 def chains(values: list[Value], outputs: Collection[Value], threads: int = 1) -> list[Chain]:
@@ -110,107 +150,96 @@ def chains(values: list[Value], outputs: Collection[Value], threads: int = 1) ->
         A large value alone is worth it, too, where there are several.
     """
     found: list[Chain] = []
-    members: list[Value] = []
     handed_out = {output.root for output in outputs} | set(outputs)
     readers: dict[Value, list[Value]] = {}
     for value in values:
         for operand in value.operands:
             readers.setdefault(operand, []).append(value)
 
-    def close() -> None:
-        if len(members) > (threads == 1):
-            chain, head = chained(members), members[0]
-            if head.kind == "each" or (any(head in one.operands for one in members) and _by_rows(head, chain.rows)):
-                found.append(chain)
-            elif len(members) > 2:
-                found.append(chained(members[1:]))
-        members.clear()
+    def read_by(member: Value) -> list[Value]:
+        direct = readers.get(member, [])
+        return [other for one in direct for other in (readers.get(one, []) if is_turned(one) else [one])]
 
-    def chained(members: list[Value]) -> Chain:
-        inside = set(members)
-        inner = {one for one in members if one not in handed_out and inside.issuperset(readers.get(one, ()))}
-        return Chain(members.copy(), inner, threads)
+    def close(loop: _Loop) -> None:
+        if len(loop.members) > (threads == 1) or loop.block:
+            inner = {
+                member
+                for member in loop.by_rows - handed_out
+                if all(reader in loop.inside and (member, 0) in reads(reader) for reader in read_by(member))
+            }
+            found.append(Chain(loop.members, inner, threads))
 
+    loop = _Loop(threads)
     for value in values:
         if value.kind in ("constant", "view"):
             continue
-        if threads == 1 and _leads(value):
-            close()
-            members.append(value)
-            continue
-        if not _chains(value):
-            close()
-            continue
-        inside = set(members)
-        through_views = any(operand.kind == "view" and operand.root in inside for operand in value.operands)
-        if members and (value.shape != members[0].shape or through_views):
-            close()
-        members.append(value)
-    close()
+        if not loop.takes(value):
+            close(loop)
+            loop = _Loop(threads)
+        if loop.members or loop.takes(value):
+            loop.add(value)
+    close(loop)
     return found
 
 
-def brought_together(values: list[Value]) -> list[Value]:
-    """Return values in an order in which each product that may lead a chain comes right before it."""
-    ordered: list[Value] = []
-    waiting: list[Value] = []
-    for value in values:
-        if waiting and (
-            _leads(value)
-            or (_chains(value) and value.shape == waiting[0].shape)
-            or any(operand.root is waiting[0] for operand in value.operands)
-        ):
-            ordered.append(waiting.pop())
-        (waiting if _leads(value) else ordered).append(value)
-    ordered += waiting
-    for index, value in enumerate(ordered):
-        value.index = index
-    return ordered
+class _Loop:
+    """Members of a chain to be."""
+
+    def __init__(self, threads: int) -> None:
+        self.members: list[Value] = []
+        self.inside: set[Value] = set()
+        self.by_rows: set[Value] = set()
+        """Those of which what a block makes is there for the next member."""
+        self.block = 0
+        """Rows of a block, if there are products, which say so."""
+        self._shape: tuple[int, ...] | None = None
+        self._threads = threads
+
+    def takes(self, value: Value) -> bool:
+        """Tell whether a value can be computed with the members, or begin a loop."""
+        if not (value.blocks or _in_rows(value)):
+            return False
+        if not self.members:
+            return value.blocks is not None or value.nbytes >= LARGE
+        block = value.blocks.rows if value.blocks else 0
+        if length_of(value) != length_of(self.members[0]) or (self._threads > 1 and block != self.block):
+            return False
+        if block and self.block and block != self.block:
+            return False
+        if not block and (self._shape or value.shape) != value.shape:
+            return False
+        shape = self._shape if block else value.shape
+        if shape and math.prod(shape[1:]) * value.dtype.itemsize * (block or self.block) > 2 * rows.BLOCK:
+            return False
+        if not (block or self._shape or value.nbytes >= LARGE or value.shape in [one.shape for one in self.by_rows]):
+            return False
+        return all(x.root not in self.inside or (part == 0 and x in self.by_rows) for x, part in reads(value))
+
+    def add(self, value: Value) -> None:
+        """Add a value."""
+        self.members.append(value)
+        self.inside.add(value)
+        if not adds_up(value):
+            self.by_rows.add(value)
+        if value.blocks:
+            self.block = value.blocks.rows
+        else:
+            self._shape = value.shape
 
 
-def _chains(value: Value) -> bool:
-    """Tell whether a value is elementwise, large, and in blocks of rows to the bit what it is at once.
+def _in_rows(value: Value) -> bool:
+    """Tell whether a value is elementwise, and in blocks of rows to the bit what it is at once.
 
     NumPy computes some functions otherwise where it goes backwards, and of some arrays only a block makes it do so.
     """
-    if value.kind != "each" or value.nbytes < LARGE or not value.shape or value.shape[0] < 2:
+    if value.kind != "each" or not value.shape or value.shape[0] < 2:
         return False
     return all(operand.strides is not None and min(operand.strides, default=0) >= 0 for operand in value.operands)
 
 
-def _leads(value: Value) -> bool:
-    """Tell whether a value is a product that blocks of the rows of its left factor may give block by block."""
-    if value.code != "matmul({0}, {1}, {out})" or value.nbytes < LARGE or value.dtype.char not in "fd":
-        return False
-    x, y = value.operands
-    return (
-        len(x.shape) == len(y.shape) == 2
-        and 1 < x.shape[1] <= _THIN
-        and y.shape[1] > 1
-        and x.shape[0] != y.shape[0]  # or its rows would be taken for those of a block
-        and x.dtype == y.dtype == value.dtype
-        and x.root is not y.root
-        and x.strides is not None
-        and y.strides is not None
-        and x.stand_in().flags.c_contiguous
-        and y.stand_in().flags.forc
-    )
-
-
-def _by_rows(product: Value, rows: int) -> bool:
-    x, y = product.operands
-    return rows < x.shape[0] and _same_by_rows(x.shape, y.shape, x.dtype, y.stand_in().flags.c_contiguous, rows)
-
-
-@lru_cache(256)
-def _same_by_rows(
-    left: tuple[int, int], right: tuple[int, int], dtype: np.dtype[Any], in_order: bool, rows: int
-) -> bool:
-    """Return whether BLAS gives a product to the bit, if asked for so many rows at a time: that is tried here."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal(left, dtype)
-    y = rng.standard_normal(right if in_order else right[::-1], dtype)
-    y = y if in_order else y.T
-    whole = x @ y
-    blocks = [slice(i, i + rows) for i in range(0, len(x), rows)]
-    return all((x[block] @ y).tobytes() == whole[block].tobytes() for block in blocks)
+def _rows_of(members: list[Value]) -> int:
+    for member in members:
+        if member.blocks:
+            return member.blocks.rows
+    widest = max(member.dtype.itemsize for member in members)
+    return rows.rows_of(members[0].shape[0], math.prod(members[0].shape[1:]) * widest)

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
+from .blocks import reads
+
 if TYPE_CHECKING:
     from .blocks import Chain
     from .lowering import Value
@@ -95,13 +97,9 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
         if chain is not None and first is not chain.members[0]:
             continue
         for value in [first] if chain is None else chain.members:
-            if value.kind not in ("each", "call"):
+            if value.kind not in ("each", "call") or (chain is not None and value in chain.inner):
                 continue
             buffer = _donor(value, chain, of, last)
-            if chain is not None and value in chain.inner:
-                if buffer is None:
-                    continue
-                chain.inner.remove(value)
             if value in handed_out:
                 if buffer and value.nbytes >= _LARGE and all(other.shape == value.shape for other in buffer.values):
                     buffer.values.append(value)
@@ -160,12 +158,14 @@ def _donor(value: Value, chain: Chain | None, of: dict[Value, Buffer], last: lis
         return None
     first = value.index if chain is None else chain.first
     read = [value] if chain is None else [member for member in chain.members if member.index <= value.index]
-    operands = [operand for member in read for operand in member.operands]
-    for operand in operands:
+    parts = [part for member in read for part in (((x, 0) for x in value.operands) if chain is None else reads(member))]
+    operands = [operand for operand, _ in parts]
+    for operand, part in parts:
         root = operand.root
         buffer = of.get(root)
         if (
             buffer is not None
+            and part == 0
             and buffer.values[-1] is root
             and first <= last[root.index] <= value.index
             and operand.shape == value.shape

@@ -80,7 +80,7 @@ class Explanation(Shown):
             if buffer.values
         ]
         for chain, buffer in layout.scratch.items():
-            inner = tuple(dict.fromkeys(member.node.name for member in chain.members if member in chain.inner))
+            inner = tuple(dict.fromkeys(member.node.name for member in chain.members if member in chain.slots))
             self.pieces.append(Piece(buffer.offset, buffer.size, inner, chain.first, chain.last, scratch=True))
         self.pieces.sort()
         self.arena = layout.size

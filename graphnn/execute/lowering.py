@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import as_strided
 from ..graph import Array, Constant, Node, Op, Parameter
 
 if TYPE_CHECKING:
+    from ..ops.rows import Blocks
     from .interpreter import Prepared
 
 _FOLDED = 2**16
@@ -45,11 +46,13 @@ class Value:
         Of a constant.
     repeats : Value or None
         The smaller value that is broadcast to this one.
+    blocks : Blocks or None
+        Of a product that is made block by block: by which.
     strides : tuple of int or None
         As they are both here and in the interpreter: sums depend on it to the last bit. None where only a run tells.
     """
 
-    __slots__ = ("array", "code", "dtype", "index", "kind", "node", "operands", "repeats", "shape", "strides")
+    __slots__ = ("array", "blocks", "code", "dtype", "index", "kind", "node", "operands", "repeats", "shape", "strides")
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class Value:
         array: Array | None = None,
         repeats: Value | None = None,
         strides: tuple[int, ...] | None = None,
+        blocks: Blocks | None = None,
     ) -> None:
         self.kind = kind
         self.node = node
@@ -71,6 +75,7 @@ class Value:
         self.operands = operands
         self.array = array
         self.repeats = repeats
+        self.blocks = blocks
         self.index = -1
         self.strides = strides
         if array is not None:
@@ -285,6 +290,7 @@ class Lowering:
         for index, value in enumerate(self.values):
             value.index = index
         self.numpy = {word for value in self.values for word in _WORD.findall(value.code) if hasattr(np, word)}
+        self.numpy |= {"add" for value in self.values if value.blocks and value.blocks.along}
         self.arguments = {
             name: thing for name, thing in self.arguments.items() if any(name in value.code for value in self.values)
         }
@@ -387,9 +393,11 @@ class Lowering:
             return self.call("{0}.take({1}, None, {out}, 'clip')", value, taken, shape=shape, dtype=value.dtype)
         return self._add(Value("each", self._node, shape, value.dtype, "{out}[...] = {0}", (value,)))
 
-    def call(self, code: str, *operands: Value, shape: tuple[int, ...], dtype: Any) -> Value:
-        """Return what a call writes to ``{out}``, which is none of its operands."""
-        return self._add(Value("call", self._node, shape, np.dtype(dtype), code, operands))
+    def call(
+        self, code: str, *operands: Value, shape: tuple[int, ...], dtype: Any, blocks: Blocks | None = None
+    ) -> Value:
+        """Return what a call writes to ``{out}``, which is none of its operands; of a product it may be by blocks."""
+        return self._add(Value("call", self._node, shape, np.dtype(dtype), code, operands, blocks=blocks))
 
     def fresh(
         self,

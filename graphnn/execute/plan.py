@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .blocks import brought_together, chains
+from .blocks import adds_up, chains, is_turned, reads
 from .buffers import lay_out, most_apart
 from .explain import Explanation
 from .lowering import Lowering, Value
@@ -65,7 +65,6 @@ class Plan:
         # Sizes that no feed tells are told at each call anew, and what needs much memory is held against what is free.
         self._settled = prepared.fits_any_memory and told.issuperset(program.names)
         self._lowering = lowering
-        lowering.values = brought_together(lowering.values)
         self._chains = found = chains(lowering.values, lowering.fetches, threads)
         self._layout = lay_out(lowering.values, lowering.fetches, found)
         self._names = _Names(lowering)
@@ -178,12 +177,16 @@ class _Writer:
         self._body: list[str] = []
         self._laid: dict[tuple[Any, ...], str] = {}
         self._chain_of = {member: (number, chain) for number, chain in enumerate(chains, 1) for member in chain.members}
+        self._read = set(lowering.fetches)
+        for value in lowering.values:
+            self._read.update([x for x, _ in reads(value)] if value in self._chain_of else value.operands)
 
     def source(self, arguments: Iterable[str]) -> str:
         """Return the code."""
         for value in self._lowering.values:
             if value.kind == "view":
-                self._view(value)
+                if value in self._read:
+                    self._view(value)
             elif value.kind == "fresh":
                 self._body.append(f"{self._names[value]} = {self._filled(value, value.code)}")
             elif value.kind != "constant":
@@ -219,6 +222,8 @@ class _Writer:
             first = self._layout.anew[value].values[0] if value in self._layout.anew else value
             memory = f"empty({value.shape}, {value.dtype.name!r})" if first is value else self._names[first]
             self._body.append(f"{name} = {memory}")
+        if adds_up(value):
+            self._body.append(f"{name}.fill(0)")
         if chain is None:
             self._body.extend(self._filled(value, value.code).split("\n"))
         elif value is chain.members[-1]:
@@ -226,46 +231,62 @@ class _Writer:
 
     def _write_blocks(self, number: int, chain: Chain) -> None:
         """Write a loop over blocks of rows: what lies still is cut beforehand, the rest in the loop."""
-        shape = chain.members[0].shape
-        cut: dict[Value, str] = {}
+        cut: dict[tuple[Value, int | None], str] = {}
         of_memory: dict[Any, str] = {}
         standing: list[str] = []
         moving: list[str] = []
         same: list[str] = []
         pieces: list[list[str]] = [[] for _ in range(chain.parts)]
+        for value in chain.repeated:
+            name = f"{self._names[value]}__repeated"
+            shape = (chain.rows, *value.shape[-1:])
+            self._made.append(self._array(name, shape, value, self._layout.slot(chain, value, 0)))
+            self._body.append(f"{name}[...] = {self._names[value]}")
+            standing.append(f"{name}__rows")
+            pieces[0].append(f"{name}[:rows.stop - rows.start]")
+            cut[value, None] = f"{name}__rows"
         for member in chain.members:
-            for value in (*member.operands, member):
-                if value in cut or not (value in chain.inner or chain.sliced(value)):
+            for value, axis in [*reads(member), (member, None if adds_up(member) else 0)]:
+                if (value, axis) in cut:
                     continue
                 name = self._names[value]
-                cut[value] = f"{name}__rows"
-                first = of_memory.setdefault(self._memory(value, chain), cut[value])
-                if first != cut[value]:
-                    same.append(f"{cut[value]} = {first}")
+                if axis is None:
+                    cut[value, axis] = name
+                    continue
+                cut[value, axis] = made = f"{name}__{'columns' if axis else 'rows'}"
+                first = of_memory.setdefault((axis, self._memory(value, chain)), made)
+                if first != made:
+                    same.append(f"{made} = {first}")
                 elif value in chain.inner:
-                    standing.append(cut[value])
+                    standing.append(made)
                     for part, piece in enumerate(pieces):
                         scratch = name if chain.parts == 1 else f"{name}__{part + 1}"
                         offset = self._layout.slot(chain, value, part)
-                        self._made.append(self._array(scratch, (chain.rows, *shape[1:]), value, offset))
+                        self._made.append(self._array(scratch, (chain.rows, *value.shape[1:]), value, offset))
                         piece.append(f"{scratch}[:rows.stop - rows.start]")
                 elif self._comes_anew(value):
-                    moving.append(name)
+                    moving.append(f"{made} = {name}[{':, ' * axis}rows]")
                 else:
-                    standing.append(cut[value])
+                    standing.append(made)
                     for piece in pieces:
-                        piece.append(f"{name}[rows]")
+                        piece.append(f"{name}[{':, ' * axis}rows]")
         loop = [f"for {', '.join(['rows', *standing])}{',' * (not standing)} in blocks:"]
-        loop += [f"    {name}__rows = {name}[rows]" for name in moving]
-        loop += [f"    {line}" for line in same]
+        loop += [f"    {line}" for line in [*moving, *same]]
         for member in chain.members:
-            operands = [cut.get(operand, self._names[operand]) for operand in member.operands]
-            code = member.code.format(*operands, out=cut[member])
-            loop.extend(f"    {line}" for line in code.split("\n"))
+            operands = [cut[part] for part in reads(member)]
+            if not adds_up(member):
+                code = member.code.format(*operands, out=cut[member, 0])
+                loop += [f"    {line}" for line in code.split("\n")]
+                continue
+            operands[0] += ".T" * is_turned(member.operands[0])
+            total = cut[member, None]
+            self._made.append(self._array(f"{total}__part", member.shape, member, self._layout.slot(chain, member, 0)))
+            loop.append(f"    {member.code.format(*operands, out=f'{total}__part')}")
+            loop.append(f"    add({total}, {total}__part, {total})")
         each = -(-chain.blocks // chain.parts) * chain.rows
         lists = []
         for part, piece in enumerate(pieces):
-            end = min((part + 1) * each, shape[0])
+            end = min((part + 1) * each, chain.length)
             rows = f"(slice(i, min(i + {chain.rows}, {end})) for i in range({part * each}, {end}, {chain.rows}))"
             lists.append(f"[({', '.join(['rows', *piece])},) for rows in {rows}]")
         if chain.parts == 1:
@@ -273,8 +294,8 @@ class _Writer:
             self._body += [loop[0].replace(" in blocks:", f" in blocks__{number}:"), *loop[1:]]
             return
         # What moves and is no block's own goes in as it is, too: the part is a function beside the step.
-        whole = {operand for member in chain.members for operand in member.operands if operand not in cut}
-        moving += [self._names[value] for value in sorted(whole, key=self._place) if self._comes_anew(value)]
+        outside = {value for value, _ in cut if value not in chain.inner and self._comes_anew(value)}
+        moving = sorted(self._names[value] for value in outside)
         self._made += [f"blocks__{number} = [", *[f"    {text}," for text in lists], "]"]
         self._made += [f"def part__{number}(blocks{''.join(f', {name}' for name in moving)}):"]
         self._made += [f"    {line}" for line in loop]
@@ -283,7 +304,7 @@ class _Writer:
     def _memory(self, value: Value, chain: Chain) -> Any:
         """Return what is the same of two values that stand in the same place and look alike."""
         if value in chain.inner:
-            return chain.slots[value], value.dtype
+            return chain.slots[value], value.shape, value.dtype
         buffer = self._layout.of.get(value.root) or self._layout.anew.get(value.root)
         if buffer is None or not value.whole or value.size != value.root.size:
             return value
@@ -291,9 +312,6 @@ class _Writer:
 
     def _comes_anew(self, value: Value) -> bool:
         return value.root.kind != "constant" and value.root not in self._layout.of
-
-    def _place(self, value: Value) -> str:
-        return self._names[value]
 
     def _view(self, value: Value) -> None:
         """Write a view: once, unless it must be taken anew at each call."""

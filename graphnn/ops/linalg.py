@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, composition, fn
 from ..graph.dimensions import Constraint, broadcast, multiply, product, same, shown
+from . import rows
 from .base import (
     Multilinear,
     Rearranging,
@@ -37,16 +38,20 @@ def _promoted(ufunc: np.ufunc, name: str, x: Spec, y: Spec) -> np.dtype[Any]:
 class Matmul(Multilinear):
     """The matrix product; of one axis a vector, of more than two a batch of matrices, as numpy.matmul."""
 
-    forward = np.matmul
     formula = "{0} @ {1}"
     in_order = True
 
+    def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
+        """Multiply; long and thin matrices by blocks of rows."""
+        return rows.product(x, y, out)
+
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        if _is_plain(spot, *operands):
-            return write.call("{0}.dot({1}, {out})", *operands, **spot.as_keywords())
+        x, y = operands
+        if len(x.shape) == len(y.shape) == 2:
+            return rows.planned(write, x, y, spot.dtype)
         # A product of stacks lies as the stacks do.
         if all(len(x.shape) < 3 or x.ordered or _is_turned(x) for x in operands):
-            return super().plan(write, spot, *operands)
+            return write.call("matmul({0}, {1}, {out})", *operands, **spot.as_keywords())
         return write.fresh("matmul({0}, {1})", *operands, **spot.as_keywords())
 
     def infer(self, x: Spec, y: Spec) -> Spec:
@@ -108,19 +113,6 @@ class Matmul(Multilinear):
             ]
         )
         return cls(), (draw.array(x), draw.array(y))
-
-
-_SMALL = 2**12
-"""Elements up to which `dot` is worth it: called in half the time of `matmul`, but it first fills its result with 0."""
-
-
-def _is_plain(spot: Any, x: Any, y: Any) -> bool:
-    """Tell whether `dot` and `matmul` hand a planned product to BLAS in the same way, and `dot` does so sooner."""
-    if spot.dtype.char not in "fd" or not x.dtype == y.dtype == spot.dtype or x.root is y.root:
-        return False
-    if len(x.shape) != 2 or len(y.shape) != 2 or min(*x.shape, *y.shape) < 2 or math.prod(spot.shape) > _SMALL:
-        return False
-    return all(x.strides is not None and x.stand_in().flags.forc for x in (x, y))
 
 
 def _is_turned(x: Any) -> bool:

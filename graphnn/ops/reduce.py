@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import GraphnnWarning, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
 from ..graph.dimensions import concrete, multiply, product, shown, subtract
+from . import rows
 from .base import Linear, axes_of, axis_of, into, line_of, reduced
 
 Axis = int | tuple[int, ...] | None
@@ -114,6 +115,12 @@ class Sum(Folding, Linear):
 
     ufunc = np.add
 
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        """Add up; down the columns of a matrix as a product."""
+        if rows.is_down(x, self.over(x.ndim)):
+            return into(out, rows.sums_down(x)[slice(None) if self.keepdims else 0])
+        return super().forward(x, out)
+
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
         return fn.broadcast_to(self.restored(cotangent, x), x.shape)
@@ -123,6 +130,10 @@ def _accumulated(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.kind == "f" or dtype.itemsize == 8:
         return dtype
     return np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
+
+
+_COUNTED = 2**24
+"""Beyond that, a float32 has no room for a count, by which NumPy divides in float64."""
 
 
 class Mean(Reduction, Linear):
@@ -137,6 +148,8 @@ class Mean(Reduction, Linear):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         if _length(x, self.over(x.ndim)):
+            if rows.is_down(x, self.over(x.ndim)) and len(x) < _COUNTED:
+                return into(out, rows.sums_down(x)[slice(None) if self.keepdims else 0] / x.dtype.type(len(x)))
             return np.mean(x, axis=self.axis, keepdims=self.keepdims, out=out)
         _warn(f"mean of nothing: the operand has shape {shown(x.shape)}")
         return self._no_number(x, out)
@@ -145,8 +158,7 @@ class Mean(Reduction, Linear):
         (x,) = operands
         axes = self.over(len(x.shape))
         count = math.prod(x.shape[axis] for axis in axes)
-        # Beyond that, a float32 has no room for the count, by which NumPy divides in float64.
-        if x.dtype.kind != "f" or not 0 < count < 2**24:
+        if x.dtype.kind != "f" or not 0 < count < _COUNTED:
             return super().plan(write, spot, x)
         total = reduced(write, spot, "add", x, axes, self.keepdims)
         return write.each("divide({0}, {1}, {out})", total, write.number(count, spot.dtype), **spot.as_keywords())

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ShapeError, UsageError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, composition, fn
 from ..graph.dimensions import Constraint, add, floor_divide, multiply, product, same, shape_of, shown
+from . import rows
 from .base import Linear, Rearranging, axes_of, axis_of, clash_in_broadcasting, dtype_of, into, reduced
 
 
@@ -261,7 +262,8 @@ class SumTo(Linear):
         axes = self._over(x.shape)
         if not axes:
             return into(out, x)
-        return into(out, np.sum(x, axis=axes, dtype=x.dtype, keepdims=True).reshape(self.shape))
+        total = rows.sums_down(x) if rows.is_down(x, axes) else np.sum(x, axis=axes, dtype=x.dtype, keepdims=True)
+        return into(out, total.reshape(self.shape))
 
     def _over(self, shape: Sequence[int]) -> tuple[int, ...]:
         extra = len(shape) - len(self.shape)

@@ -1,0 +1,137 @@
+"""Products of long and thin matrices, by blocks of rows; and sums down the columns, which are such products.
+
+BLAS takes a block that stays in the cache faster than all rows at once, and what precedes and follows can be computed
+block by block with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..graph import Array
+
+BLOCK = 2**18
+"""Bytes of a block of rows."""
+_THIN, _FITTING = 16, 2**14
+"""Of the smaller factor: up to how long its shorter side is, and how many elements it has."""
+_FEW = 16
+"""Rows from which BLAS adds them up faster than NumPy."""
+
+
+class Blocks(NamedTuple):
+    """How a product is computed.
+
+    Attributes
+    ----------
+    along : int
+        The axis of the left factor that is cut: 0, and a block gives as many rows of the product; 1, and the right
+        factor's rows are cut with it, and what the blocks give is added up, from 0 on.
+    rows : int
+        Of a block; the last may have fewer.
+    """
+
+    along: int
+    rows: int
+
+
+def rows_of(n: int, nbytes: int) -> int:
+    """Return how many of n rows of so many bytes make a block, so that all blocks are about as long."""
+    return -(-n // max(1, -(-n * nbytes // BLOCK)))
+
+
+def blocks_of(x: Any, y: Any) -> Blocks | None:
+    """Return by which blocks the product of two matrices is computed; None: at once.
+
+    Parameters
+    ----------
+    x, y : array, or what has shape and dtype
+
+    Examples
+    --------
+    >>> blocks_of(np.ones((10_000, 64)), np.ones((64, 3)))
+    Blocks(along=0, rows=500)
+    >>> blocks_of(np.ones((64, 10_000)), np.ones((10_000, 3)))
+    Blocks(along=1, rows=500)
+    >>> blocks_of(np.ones((10_000, 64)), np.ones((64, 64)))
+    """
+    if len(x.shape) != 2 or len(y.shape) != 2 or x.dtype.char not in "fd" or y.dtype != x.dtype:
+        return None
+    (short, length), n = sorted(x.shape), y.shape[1]
+    if not 0 < short * n <= _FITTING or min(short, n) > _THIN:
+        return None
+    rows = rows_of(length, max(short, n) * x.dtype.itemsize)
+    return Blocks(int(x.shape[1] == length), rows) if rows < length else None
+
+
+def product(x: Array, y: Array, out: Array | None = None) -> Any:
+    """Return ``x @ y``."""
+    blocks = blocks_of(x, y)
+    if blocks is None:
+        return np.matmul(x, y, out)
+    along, size = blocks
+    out = np.empty((x.shape[0], y.shape[1]), x.dtype) if out is None else out
+    if along == 0:
+        for start in range(0, x.shape[0], size):
+            rows = slice(start, start + size)
+            np.matmul(x[rows], y, out[rows])
+        return out
+    part = np.empty_like(out)
+    out.fill(0)
+    for start in range(0, y.shape[0], size):
+        rows = slice(start, start + size)
+        np.add(out, np.matmul(x[:, rows], y[rows], part), out)
+    return out
+
+
+def is_down(x: Any, axes: tuple[int, ...]) -> bool:
+    """Tell whether a sum is down the columns of a matrix, and taken by `sums_down`.
+
+    Parameters
+    ----------
+    x : array, or what has shape and dtype
+    axes : tuple of int
+        Over which it is.
+    """
+    return (
+        axes == (0,)
+        and len(x.shape) == 2
+        and x.dtype.char in "fd"
+        and x.shape[0] >= _FEW
+        and 1 < x.shape[1] <= _FITTING
+    )
+
+
+def sums_down(x: Array, out: Array | None = None) -> Any:
+    """Return the sums of the columns as a matrix of one row; NumPy would go from row to row."""
+    return product(np.ones((1, x.shape[0]), x.dtype), x, out)
+
+
+def planned(write: Any, x: Any, y: Any, dtype: np.dtype[Any]) -> Any:
+    """Write a product of matrices into a plan."""
+    how: dict[str, Any] = {"shape": (x.shape[0], y.shape[1]), "dtype": dtype}
+    blocks = blocks_of(x, y)
+    if blocks is None and _is_plain(x, y):
+        return write.call("{0}.dot({1}, {out})", x, y, **how)
+    return write.call("matmul({0}, {1}, {out})", x, y, blocks=blocks, **how)
+
+
+def planned_down(write: Any, x: Any) -> Any:
+    """Write the sums of columns into a plan."""
+    ones = np.ones((1, x.shape[0]), x.dtype)
+    return planned(write, write.constant(ones, "ones"), x, x.dtype)
+
+
+_SMALL = 2**12
+"""Elements up to which `dot` is worth it: called in half the time of `matmul`, but it first fills its result with 0."""
+
+
+def _is_plain(x: Any, y: Any) -> bool:
+    """Tell whether `dot` and `matmul` hand a planned product to BLAS in the same way, and `dot` does so sooner."""
+    if x.dtype.char not in "fd" or y.dtype != x.dtype or x.root is y.root:
+        return False
+    if min(*x.shape, *y.shape) < 2 or x.shape[0] * y.shape[1] > _SMALL:
+        return False
+    return all(each.strides is not None and each.stand_in().flags.forc for each in (x, y))
