@@ -1,0 +1,144 @@
+"""Products of long and thin matrices by blocks of rows, and sums down columns, against exact sums."""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_plan_conformance import bits, differences
+
+import graphnn as gn
+from graphnn.execute import blocks
+from graphnn.ops import rows
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "in order": lambda x: x,
+    "turned": lambda x: np.asfortranarray(x),
+    "backwards": lambda x: x[::-1, ::-1].copy()[::-1, ::-1],
+    "with gaps": lambda x: np.repeat(np.repeat(x, 2, 0), 3, 1)[::2, ::3],
+}
+
+
+def exact_product(x: Array, y: Array) -> tuple[Array, Array]:
+    """Return the product of two matrices, rounded once, and that of what they are without signs."""
+    columns = y.T.tolist()
+    pairs = [
+        [[Fraction(a) * Fraction(b) for a, b in zip(row, column, strict=True)] for column in columns]
+        for row in x.tolist()
+    ]
+    total = [[float(sum(products)) for products in line] for line in pairs]
+    most = [[float(sum(map(abs, products))) for products in line] for line in pairs]
+    shape = (len(x), y.shape[1])
+    return np.array(total).reshape(shape), np.array(most).reshape(shape)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 6)),
+    st.sampled_from(["float32", "float64"]),
+    st.sampled_from(sorted(LAYOUTS)),
+    st.sampled_from(sorted(LAYOUTS)),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_product_is_as_exact_as_a_sum_can_be(
+    sizes: tuple[int, int, int], dtype: str, layout: str, other: str, seed: int
+) -> None:
+    m, k, n = sizes
+    rng = np.random.default_rng(seed)
+    x, y = (rng.normal(size=shape).astype(dtype) for shape in ((m, k), (k, n)))
+    expected, most = exact_product(x, y)
+    x, y = LAYOUTS[layout](x), LAYOUTS[other](y)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "BLOCK", 64)
+        found = rows.product(x, y)
+        out = np.full_like(found, np.nan)
+        assert rows.product(x, y, out) is out
+    assert bits(out) == bits(found)
+    assert found.dtype == dtype
+    # Of k products and k - 1 sums, each rounded: Higham, Accuracy and Stability of Numerical Algorithms, 3.1.
+    assert (abs(found - expected) <= 1.01 * k * np.finfo(dtype).eps * most).all()
+
+
+@pytest.mark.parametrize("layout", sorted(LAYOUTS))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(16, 2), (300, 3), (5000, 64), (100, 700), (20_011, 7)])
+def test_sums_and_means_down_columns(shape: tuple[int, int], dtype: str, layout: str) -> None:
+    given = LAYOUTS[layout](np.random.default_rng(0).normal(0.1, 1, shape).astype(dtype))
+    x = gn.Graph(dtype=dtype).placeholder("x", shape)
+    exact = np.array([math.fsum(column) for column in given.T.tolist()])
+    within = np.finfo(dtype).eps * np.sqrt(len(given)) * abs(given).sum(axis=0, dtype=np.float64)
+    kept, bare, mean, bias = gn.run(
+        [gn.sum(x, 0, True), gn.sum(x, 0), gn.mean(x, 0), gn.sum_to(x, shape[1:])], {x: given}
+    )
+    assert kept.shape == (1, shape[1])
+    assert (abs(bare - exact) <= within).all()
+    assert (abs(mean - exact / len(given)) <= within / len(given)).all()
+    assert bits(kept[0]) == bits(bare) == bits(bias)
+
+
+def test_which_products_are_made_in_blocks() -> None:
+    def how(m: int, k: int, n: int, dtype: str = "float32") -> tuple[int, int] | None:
+        return rows.blocks_of(np.empty((m, k), dtype), np.empty((k, n), dtype))
+
+    assert how(1024, 64, 3) is None  # one block
+    assert how(1025, 64, 3) == (0, 513)  # blocks of about the same length
+    assert how(1025, 3, 64) == (0, 513)
+    assert how(64, 1025, 3) == how(3, 1025, 64) == (1, 513)
+    assert how(1025, 64, 3, "float64") == (0, 342)
+    assert how(100_000, 64, 17) is None  # BLAS has enough to do with each row
+    assert how(100_000, 2000, 10) is None  # the right factor itself is large
+    assert how(100_000, 0, 3) is how(100_000, 3, 0) is how(0, 3, 3) is None
+    assert how(100_000, 64, 3, "int64") is None
+    assert rows.blocks_of(np.empty((100_000, 64)), np.empty((64, 3), "float32")) is None
+
+
+@pytest.mark.parametrize("shape", [(5000, 64, 3), (5000, 3, 64), (64, 5000, 3), (1, 50_000, 5)])
+def test_what_is_not_finite_goes_where_it_belongs(shape: tuple[int, int, int]) -> None:
+    m, k, n = shape
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(m, k)), rng.normal(size=(k, n))
+    x[0, -1], x[-1, k // 2], y[k // 2, 0], y[-1, -1] = np.inf, np.nan, -np.inf, 0.0
+    with np.errstate(invalid="ignore"):
+        found, expected = rows.product(x, y), (x[:, :, None] * y[None]).sum(axis=1) if m * k * n < 10**7 else x @ y
+    assert (np.isnan(found) == np.isnan(expected)).all()
+    finite = np.isfinite(expected)
+    assert (found[~finite & ~np.isnan(expected)] == expected[~finite & ~np.isnan(expected)]).all()
+    assert found[finite] == pytest.approx(expected[finite], rel=1e-9, abs=1e-9)
+
+
+def a_long_step() -> tuple[list[gn.Node], list[dict[gn.Node, Array]]]:
+    graph = gn.Graph(dtype="float32")
+    x = graph.placeholder("x", shape=("batch", 64))
+    w = graph.parameter("w", np.random.default_rng(0).normal(size=(64, 3)).astype("float32"))
+    loss = gn.sum(gn.tanh(x @ w))
+    gradient = gn.grad(loss, w)
+    return [loss, gradient, gn.sum(gn.tanh(x), 0)], [{x: np.random.default_rng(1).normal(size=(5000, 64))}]
+
+
+def test_a_plan_of_long_products_gives_what_the_interpreter_gives() -> None:
+    assert not differences(*a_long_step())
+
+
+def test_blocks_of_another_length_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = blocks._rows_of
+    monkeypatch.setattr(blocks, "_rows_of", lambda members: right(members) // 2 + 1)
+    assert differences(*a_long_step())
+
+
+def test_a_sum_that_is_not_begun_anew_is_found() -> None:
+    fetches, (feed,) = a_long_step()
+    step = gn.compile(fetches)
+    source = step.plan(feed).source
+    assert ".fill(0)" in source
+    space: dict[str, Any] = {}
+    exec(source.replace(".fill(0)", ".fill(1)"), space)  # noqa: S102 - our own code, with a fault
+    plan = step.plan(feed)
+    given = [step.prepared(feed).given[node] for node in plan.given]
+    right, wrong = plan(*given), space["plan"](**plan.arguments)(*given)
+    assert [bits(a) == bits(b) for a, b in zip(right, wrong, strict=True)] == [True, False, False]
