@@ -142,3 +142,16 @@ def test_a_sum_that_is_not_begun_anew_is_found() -> None:
     given = [step.prepared(feed).given[node] for node in plan.given]
     right, wrong = plan(*given), space["plan"](**plan.arguments)(*given)
     assert [bits(a) == bits(b) for a, b in zip(right, wrong, strict=True)] == [True, False, False]
+
+
+def test_a_row_that_two_loops_add_is_repeated_for_each() -> None:
+    graph = gn.Graph(dtype="float32")
+    x, z = graph.placeholder("x", shape=("n", 64)), graph.placeholder("z", shape=("m", 64))
+    row = graph.placeholder("row", shape=(64,))
+    fetches = [gn.sum(gn.tanh(x + row)), gn.sum(gn.exp(gn.tanh(z * row) - row))]
+    rng = np.random.default_rng(0)
+    feeds = [
+        {x: rng.normal(size=(5000, 64)), z: rng.normal(size=(3001, 64)), row: rng.normal(size=64)} for _ in range(3)
+    ]
+    assert gn.compile(fetches).plan(feeds[0]).source.count("__repeated__") > 8
+    assert not differences(fetches, feeds)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LARGE = 2**18
 """Bytes from which a value is large."""
 _NARROW = 256
-"""Elements in a row up to which NumPy takes longer to go from row to row than to go through a block of repeated rows."""
+"""Elements of a row that is added to each row up to which it is faster to repeat it to a block beforehand."""
 
 
 class Chain:
@@ -36,11 +36,12 @@ class Chain:
     parts : int
         How many threads compute them, each with scratch memory of its own.
     inner : set of Value
-        Members that only members read, and that are not written over an operand: of them there is no more than a block.
+        Members that only members read: of them there is no more than a block.
     repeated : list of Value
         Rows that are repeated to a block before the loop begins.
     slots : dict of Value to int
-        In which of the pieces of scratch memory each inner member is put, a repeated row, and what a block adds to a sum.
+        In which of the pieces of scratch memory stands the block of each inner member, a repeated row, and what a block
+        adds to a sum.
     sizes : list of int
         The bytes of those pieces.
     """
@@ -53,11 +54,13 @@ class Chain:
         self.slots: dict[Value, int] = {}
         self.sizes: list[int] = []
         self.blocks = -(-self.length // self.rows)
-        alone = any(member.blocks for member in members)
-        self.parts = threads if self.blocks >= 2 * threads and not alone else 1
-        of_products = {x for member in members if member.blocks for x in member.operands}
-        rows = [x for member in members if not member.blocks for x, part in reads(member) if _is_row(x, part, member)]
-        self.repeated = [x for x in dict.fromkeys(rows) if self.parts == 1 < self.blocks and x not in of_products]
+        products = [member for member in members if member.blocks]
+        self.parts = threads if self.blocks >= 2 * threads and not products else 1
+        self.repeated: list[Value] = []
+        if self.parts == 1 < self.blocks:
+            used = {x for member in products for x in member.operands}
+            narrow = [x for member in members if not member.blocks for x in _rows_read_by(member) if x not in used]
+            self.repeated = list(dict.fromkeys(narrow))
 
     @property
     def first(self) -> int:
@@ -122,14 +125,12 @@ def reads(member: Value) -> list[tuple[Value, int | None]]:
     return [(x.operands[0], 0) if is_turned(x) else (x, 1), (y, 0)]
 
 
-def _is_row(value: Value, part: int | None, member: Value) -> bool:
-    return (
-        part is None
-        and value.dtype == member.dtype
-        and len(member.shape) == 2
-        and 1 < value.size == member.shape[1] < _NARROW
-        and value.shape[-1] > 1
-    )
+def _rows_read_by(member: Value) -> list[Value]:
+    """Return the operands of an elementwise member that are one narrow row for all rows of it."""
+    if len(member.shape) != 2 or not 1 < member.shape[1] < _NARROW:
+        return []
+    rows = [x for x, part in reads(member) if part is None and x.dtype == member.dtype]
+    return [x for x in rows if x.size == member.shape[1] and x.shape[-1:] == member.shape[1:]]
 
 
 def is_turned(value: Value) -> bool:

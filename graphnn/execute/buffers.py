@@ -157,10 +157,9 @@ def _donor(value: Value, chain: Chain | None, of: dict[Value, Buffer], last: lis
     if value.kind != "each" or value.size < 2:  # NumPy takes its time to write a number over itself
         return None
     first = value.index if chain is None else chain.first
-    read = [value] if chain is None else [member for member in chain.members if member.index <= value.index]
-    parts = [part for member in read for part in (((x, 0) for x in value.operands) if chain is None else reads(member))]
-    operands = [operand for operand, _ in parts]
-    for operand, part in parts:
+    until = [] if chain is None else [member for member in chain.members if member.index <= value.index]
+    read = [part for member in until for part in reads(member)] or [(operand, 0) for operand in value.operands]
+    for operand, part in read:
         root = operand.root
         buffer = of.get(root)
         if (
@@ -171,7 +170,7 @@ def _donor(value: Value, chain: Chain | None, of: dict[Value, Buffer], last: lis
             and operand.shape == value.shape
             and operand.dtype == value.dtype
             and operand.whole
-            and all(other is operand or other.root is not root for other in operands)
+            and all(other is operand or other.root is not root for other, _ in read)
         ):
             return buffer
     return None

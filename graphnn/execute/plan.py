@@ -238,7 +238,7 @@ class _Writer:
         same: list[str] = []
         pieces: list[list[str]] = [[] for _ in range(chain.parts)]
         for value in chain.repeated:
-            name = f"{self._names[value]}__repeated"
+            name = f"{self._names[value]}__repeated__{number}"
             shape = (chain.rows, *value.shape[-1:])
             self._made.append(self._array(name, shape, value, self._layout.slot(chain, value, 0)))
             self._body.append(f"{name}[...] = {self._names[value]}")
