@@ -36,7 +36,7 @@ class Chain:
     parts : int
         How many threads compute them, each with scratch memory of its own.
     inner : set of Value
-        Members that only members read: of them there is no more than a block.
+        Members that only members read, and that are not written over an operand: of them there is no more than a block.
     repeated : list of Value
         Rows that are repeated to a block before the loop begins.
     slots : dict of Value to int
@@ -71,6 +71,11 @@ class Chain:
     def last(self) -> int:
         """The place of its last member."""
         return self.members[-1].index
+
+    @property
+    def lasting(self) -> int:
+        """The place of the last elementwise member of which there is more than a block, or -1."""
+        return max((one.index for one in self.members if one.kind == "each" and one not in self.inner), default=-1)
 
     def share_scratch(self) -> bool:
         """Share scratch memory out among the inner members and the parts of sums; return whether any is needed."""

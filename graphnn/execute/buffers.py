@@ -96,10 +96,19 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
         chain = chain_of.get(first)
         if chain is not None and first is not chain.members[0]:
             continue
-        for value in [first] if chain is None else chain.members:
-            if value.kind not in ("each", "call") or (chain is not None and value in chain.inner):
+        members = [first] if chain is None else chain.members
+        lasting = -1 if chain is None else chain.lasting
+        for value in members:
+            if value.kind not in ("each", "call"):
                 continue
-            buffer = _donor(value, chain, of, last)
+            if chain is not None and value in chain.inner:
+                # Scratch stays in the cache, and so is better where the operand is not written over in any case.
+                buffer = _donor(value, chain, of, last) if value.index < lasting else None
+                if buffer is None:
+                    continue
+                chain.inner.remove(value)
+            else:
+                buffer = _donor(value, chain, of, last)
             if value in handed_out:
                 if buffer and value.nbytes >= _LARGE and all(other.shape == value.shape for other in buffer.values):
                     buffer.values.append(value)

@@ -22,7 +22,7 @@ class Piece(NamedTuple):
     offset, size : int
         In bytes.
     nodes : tuple of str
-        Whose values lie there, one after the other; of scratch memory those of its chain.
+        Whose values lie there, one after the other; of scratch memory those of which its chain holds a block there.
     first, last : int
         From which call of the plan to which it is taken.
     scratch : bool
@@ -80,8 +80,8 @@ class Explanation(Shown):
             if buffer.values
         ]
         for chain, buffer in layout.scratch.items():
-            inner = tuple(dict.fromkeys(member.node.name for member in chain.members if member in chain.slots))
-            self.pieces.append(Piece(buffer.offset, buffer.size, inner, chain.first, chain.last, scratch=True))
+            held = tuple(dict.fromkeys(value.node.name for value in chain.slots))
+            self.pieces.append(Piece(buffer.offset, buffer.size, held, chain.first, chain.last, scratch=True))
         self.pieces.sort()
         self.arena = layout.size
         self.live = layout.live

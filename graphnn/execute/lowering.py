@@ -37,7 +37,8 @@ class Value:
         ``"given"``, by feed or state; ``"constant"``; ``"view"`` of its operand; ``"each"``, elementwise, which may
         be written over an operand; ``"call"``, which writes to ``{out}``; ``"fresh"``, which makes an array itself.
     code : str
-        NumPy, with ``{0}`` for the first operand and ``{out}`` for where the result goes.
+        NumPy, with ``{0}`` for the first operand and ``{out}`` for where the result goes; of a constant its name, if it
+        has one of its own.
     operands : tuple of Value
     shape, dtype
     node : Node
@@ -305,14 +306,14 @@ class Lowering:
             self.values.append(value)
         return known
 
-    def constant(self, array: Any, told: Any = None) -> Value:
-        """Return a constant; two of the same bits are one, if they are short, or if the same was `told` of them."""
+    def constant(self, array: Any, name: str = "", of: Any = None) -> Value:
+        """Return a constant; two of the same bits are one, if they are short, or if both are the `name` of the same."""
         array = np.asarray(array)
-        bits = told or (array.tobytes() if array.nbytes <= 4096 else id(array))
+        bits = (name, of) if name else array.tobytes() if array.nbytes <= 4096 else id(array)
         key = (array.shape, array.dtype, array.strides, bits)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = Value("constant", self._node, array.shape, array.dtype, array=array)
+            known = self._known[key] = Value("constant", self._node, array.shape, array.dtype, name, array=array)
             self.values.append(known)
         return known
 
@@ -389,7 +390,7 @@ class Lowering:
             return self._bare(value)
         if math.prod(shape) > _FEW and shape[-1] < _NARROW and value.whole:
             places = np.arange(value.size).reshape(value.shape)
-            taken = self.constant(np.ascontiguousarray(np.broadcast_to(places, shape)), ("places", value.shape))
+            taken = self.constant(np.ascontiguousarray(np.broadcast_to(places, shape)), "places", value.shape)
             return self.call("{0}.take({1}, None, {out}, 'clip')", value, taken, shape=shape, dtype=value.dtype)
         return self._add(Value("each", self._node, shape, value.dtype, "{out}[...] = {0}", (value,)))
 

@@ -21,7 +21,7 @@ from .lowering import Lowering, Value
 from .threads import together
 
 if TYPE_CHECKING:
-    from ..graph import Array, Node
+    from ..graph import Array
     from .blocks import Chain
     from .buffers import Layout
     from .interpreter import Prepared
@@ -364,10 +364,11 @@ class _Names(dict[Value, str]):
             *("arena", "blocks", "empty", "ndarray", "plan", "rows", "step", "together"),
         }
         for value in [*lowering.given, *lowering.values]:
-            self[value] = self._free(value.node)
+            own = value.kind == "constant" and value.code.isidentifier()
+            self[value] = self._free(value.code if own else value.node.name)
 
-    def _free(self, node: Node) -> str:
-        base = re.sub(r"[^A-Za-z0-9]+", "_", node.name).strip("_")[:_LONGEST] or "value"
+    def _free(self, name: str) -> str:
+        base = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:_LONGEST] or "value"
         if base[0].isdigit():
             base = f"_{base}"
         name, number = base, 2

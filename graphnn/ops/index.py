@@ -615,7 +615,7 @@ def _flat(codes: Array, classes: int) -> Array:
 
 def _planned_places(write: Any, name: str, labels: Any, classes: int) -> Any:
     """Write where the labels' elements lie in rows of classes; nodes of the same labels share it."""
-    starts = write.constant(np.arange(labels.size) * classes, ("rows of", classes))
+    starts = write.constant(np.arange(labels.size) * classes, "starts", classes)
     flat = write.view(f"{{0}}.reshape({(labels.size,)})", labels, (labels.size,))
     refuse = write.function(_codes, "codes")
     # Seen as unsigned, a negative label is the largest; and to find its place costs less than to find the maximum.

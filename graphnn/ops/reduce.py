@@ -116,10 +116,12 @@ class Sum(Folding, Linear):
     ufunc = np.add
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        """Add up; down the columns of a matrix as a product."""
-        if rows.is_down(x, self.over(x.ndim)):
-            return into(out, rows.sums_down(x)[slice(None) if self.keepdims else 0])
-        return super().forward(x, out)
+        """Add up; over rows and columns of a matrix as a product."""
+        axes = self.over(x.ndim)
+        if not rows.is_product(x, axes):
+            return super().forward(x, out)
+        total = rows.sums(x, *axes)
+        return into(out, total if self.keepdims else total.reshape(-1))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
@@ -147,9 +149,12 @@ class Mean(Reduction, Linear):
         return _float_result(dtype)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        if _length(x, self.over(x.ndim)):
-            if rows.is_down(x, self.over(x.ndim)) and len(x) < _COUNTED:
-                return into(out, rows.sums_down(x)[slice(None) if self.keepdims else 0] / x.dtype.type(len(x)))
+        axes = self.over(x.ndim)
+        count = _length(x, axes)
+        if count:
+            if rows.is_product(x, axes) and count < _COUNTED:
+                total = rows.sums(x, *axes) / x.dtype.type(count)
+                return into(out, total if self.keepdims else total.reshape(-1))
             return np.mean(x, axis=self.axis, keepdims=self.keepdims, out=out)
         _warn(f"mean of nothing: the operand has shape {shown(x.shape)}")
         return self._no_number(x, out)

@@ -1,4 +1,4 @@
-"""Products of long and thin matrices, by blocks of rows; and sums down the columns, which are such products.
+"""Products of long and thin matrices, by blocks of rows; and sums over rows and columns, which are such products.
 
 BLAS takes a block that stays in the cache faster than all rows at once, and what precedes and follows can be computed
 block by block with it.
@@ -18,7 +18,9 @@ BLOCK = 2**18
 _THIN, _FITTING = 16, 2**14
 """Of the smaller factor: up to how long its shorter side is, and how many elements it has."""
 _FEW = 16
-"""Rows from which BLAS adds them up faster than NumPy."""
+"""Rows from which BLAS adds up faster than NumPy, over rows and over columns."""
+_SHORT, _PAIRWISE = 8, 128
+"""Columns that NumPy adds up in eight partial sums: fewer one after the other, more pairwise, which is more exact."""
 
 
 class Blocks(NamedTuple):
@@ -86,27 +88,28 @@ def product(x: Array, y: Array, out: Array | None = None) -> Any:
     return out
 
 
-def is_down(x: Any, axes: tuple[int, ...]) -> bool:
-    """Tell whether a sum is down the columns of a matrix, and taken by `sums_down`.
+def is_product(x: Any, axes: tuple[int, ...]) -> bool:
+    """Tell whether a sum over axes is one over rows or columns of a matrix that `sums` takes.
 
     Parameters
     ----------
     x : array, or what has shape and dtype
     axes : tuple of int
-        Over which it is.
     """
-    return (
-        axes == (0,)
-        and len(x.shape) == 2
-        and x.dtype.char in "fd"
-        and x.shape[0] >= _FEW
-        and 1 < x.shape[1] <= _FITTING
-    )
+    if len(x.shape) != 2 or x.dtype.char not in "fd" or x.shape[0] < _FEW:
+        return False
+    columns = x.shape[1]
+    return (axes == (0,) and 1 < columns <= _FITTING) or (axes == (1,) and _SHORT <= columns <= _PAIRWISE)
 
 
-def sums_down(x: Array, out: Array | None = None) -> Any:
-    """Return the sums of the columns as a matrix of one row; NumPy would go from row to row."""
-    return product(np.ones((1, x.shape[0]), x.dtype), x, out)
+def sums(x: Array, axis: int) -> Any:
+    """Return the sums over an axis, which stays as 1: a product with ones, where NumPy would go from row to row."""
+    ones = _ones(x, axis)
+    return product(x, ones) if axis else product(ones, x)
+
+
+def _ones(x: Any, axis: int) -> Array:
+    return np.ones((x.shape[1], 1) if axis else (1, x.shape[0]), x.dtype)
 
 
 def planned(write: Any, x: Any, y: Any, dtype: np.dtype[Any]) -> Any:
@@ -118,10 +121,10 @@ def planned(write: Any, x: Any, y: Any, dtype: np.dtype[Any]) -> Any:
     return write.call("matmul({0}, {1}, {out})", x, y, blocks=blocks, **how)
 
 
-def planned_down(write: Any, x: Any) -> Any:
-    """Write the sums of columns into a plan."""
-    ones = np.ones((1, x.shape[0]), x.dtype)
-    return planned(write, write.constant(ones, "ones"), x, x.dtype)
+def planned_sums(write: Any, x: Any, axis: int) -> Any:
+    """Write sums over an axis into a plan."""
+    ones = write.constant(_ones(x, axis), "ones")
+    return planned(write, x, ones, x.dtype) if axis else planned(write, ones, x, x.dtype)
 
 
 _SMALL = 2**12

@@ -262,7 +262,8 @@ class SumTo(Linear):
         axes = self._over(x.shape)
         if not axes:
             return into(out, x)
-        total = rows.sums_down(x) if rows.is_down(x, axes) else np.sum(x, axis=axes, dtype=x.dtype, keepdims=True)
+        by_product = rows.is_product(x, axes)
+        total = rows.sums(x, *axes) if by_product else np.sum(x, axis=axes, dtype=x.dtype, keepdims=True)
         return into(out, total.reshape(self.shape))
 
     def _over(self, shape: Sequence[int]) -> tuple[int, ...]:
