@@ -156,6 +156,8 @@ def chains(values: list[Value], outputs: Collection[Value], threads: int = 1) ->
         A large value alone is worth it, too, where there are several.
     """
     found: list[Chain] = []
+    if not any(value.blocks or value.nbytes >= LARGE for value in values):
+        return found
     handed_out = {output.root for output in outputs} | set(outputs)
     readers: dict[Value, list[Value]] = {}
     for value in values:

@@ -166,8 +166,10 @@ def _donor(value: Value, chain: Chain | None, of: dict[Value, Buffer], last: lis
     if value.kind != "each" or value.size < 2:  # NumPy takes its time to write a number over itself
         return None
     first = value.index if chain is None else chain.first
-    until = [] if chain is None else [member for member in chain.members if member.index <= value.index]
-    read = [part for member in until for part in reads(member)] or [(operand, 0) for operand in value.operands]
+    if chain is None:
+        read: list[tuple[Value, int | None]] = [(operand, 0) for operand in value.operands]
+    else:
+        read = [part for member in chain.members if member.index <= value.index for part in reads(member)]
     for operand, part in read:
         root = operand.root
         buffer = of.get(root)
