@@ -24,6 +24,7 @@ _ARITHMETIC = {f"{name}({{0}}, {{1}}, {{out}})" for name in ("add", "subtract", 
 _REPEATED, _NARROW, _NARROW_REPEATED = 2048, 8, 2**15
 """Elements up to which arithmetic is faster on two whole arrays, the smaller one repeated beforehand; where rows are
 narrower than that, it is so of more of them."""
+_OURS = __package__.partition(".")[0] + "."
 _NO_WORD, _LONGEST_NAME = re.compile(r"[^A-Za-z0-9_]+"), 60
 _WORD = re.compile(r"(?<![\w.}])([a-z_][a-z_0-9]*)(?=[.(])")
 
@@ -111,6 +112,12 @@ class Value:
             return False
         steps = [abs(step) for step, n in zip(self.strides, self.shape, strict=True) if n > 1]
         return 0 not in steps and steps == sorted(steps, reverse=True)
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether it is known to lie in C order or in Fortran's, without gaps."""
+        orders = _in_c_order(self.shape, self.dtype), _in_c_order(self.shape[::-1], self.dtype)[::-1]
+        return self.strides in orders
 
     def stand_in(self, most: int | None = None) -> Array:
         """Return an array laid out as it is; its elements may be looked at only if no axis has more than `most`, 2."""
@@ -208,7 +215,7 @@ class Lowering:
             return folded
         op = node.op.bound(self._prepared.sizes) if node.op.sized else node.op
         # float16 warns of overflow, and an operation that is not ours is checked: both by what the interpreter calls.
-        if not type(op).__module__.startswith(__package__.partition(".")[0] + "."):
+        if not type(op).__module__.startswith(_OURS):
             return self._as_it_runs(place, op, operands, _in_c_order(shape, node.dtype))
         before = len(self.values)
         value: Value = op.plan(self, Spot(shape, node.dtype), *operands)

@@ -9,6 +9,7 @@ import re
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -220,7 +221,7 @@ class _Writer:
             return
         elif chain is None or value not in chain.inner:
             first = self._layout.anew[value].values[0] if value in self._layout.anew else value
-            memory = f"empty({value.shape}, {value.dtype.name!r})" if first is value else self._names[first]
+            memory = f"empty({value.shape}, {_called(value.dtype)})" if first is value else self._names[first]
             self._body.append(f"{name} = {memory}")
         if adds_up(value):
             self._body.append(f"{name}.fill(0)")
@@ -323,7 +324,7 @@ class _Writer:
     def _array(self, name: str, shape: tuple[int, ...], value: Value, offset: int) -> str:
         # Of two arrays that are one object, NumPy knows without asking further that one may be written over the other.
         known = self._laid.setdefault((shape, value.dtype, offset), name)
-        made = f"ndarray({shape}, {value.dtype.name!r}, arena, {offset})"
+        made = f"ndarray({shape}, {_called(value.dtype)}, arena, {offset})"
         return f"{name} = {made if known == name else known}"
 
     def _handed_out(self) -> str:
@@ -368,11 +369,21 @@ class _Names(dict[Value, str]):
             self[value] = self._free(value.code if own else value.node.name)
 
     def _free(self, name: str) -> str:
-        base = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:_LONGEST] or "value"
-        if base[0].isdigit():
-            base = f"_{base}"
-        name, number = base, 2
-        while name in self._taken:
-            name, number = f"{base}_{number}", number + 1
-        self._taken.add(name)
-        return name
+        base = unique = _identifier(name)
+        number = 2
+        while unique in self._taken:
+            unique, number = f"{base}_{number}", number + 1
+        self._taken.add(unique)
+        return unique
+
+
+@lru_cache(2**10)
+def _identifier(name: str) -> str:
+    base = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:_LONGEST] or "value"
+    return f"_{base}" if base[0].isdigit() else base
+
+
+@lru_cache(32)
+def _called(dtype: np.dtype[Any]) -> str:
+    """Return a dtype as the code has it: NumPy makes its name anew each time."""
+    return repr(dtype.name)

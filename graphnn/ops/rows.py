@@ -137,4 +137,4 @@ def _is_plain(x: Any, y: Any) -> bool:
         return False
     if min(*x.shape, *y.shape) < 2 or x.shape[0] * y.shape[1] > _SMALL:
         return False
-    return all(each.strides is not None and each.stand_in().flags.forc for each in (x, y))
+    return bool(x.contiguous and y.contiguous)
