@@ -1054,6 +1054,24 @@ def test_products_in_blocks_are_the_same_for_any_number_of_threads(threads: int)
         assert one == other
 
 
+def test_a_long_chain_is_laid_out_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    right = buffers._donor
+
+    def counted(value: Value, first: int, read: list[Any], of: Any, last: list[int]) -> Any:
+        asked.append(len(read))
+        return right(value, first, read, of, last)
+
+    monkeypatch.setattr(buffers, "_donor", counted)
+    graph = gn.Graph(dtype=np.float32)
+    x = h = graph.placeholder("x", shape=("n",))
+    for i in range(300):
+        h = gn.sin(h) if i % 2 else h * 0.5
+    gn.compile(h).plan({x: np.ones(10**5, np.float32)})
+    assert len(asked) > 250
+    assert max(asked) < 5
+
+
 def explained() -> tuple[Any, dict[Any, Any], Any]:
     loss, updates, feed = learner(gn.Graph(), 256, 128, 64, rows=500)
     step = gn.compile(loss, updates)
@@ -1149,7 +1167,7 @@ def test_a_view_that_does_not_keep_alive_what_it_is_of_is_found(monkeypatch: pyt
 
 
 def test_writing_over_an_operand_that_is_needed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(value: Value, chain: Any, of: Mapping[Value, Any], last: list[int]) -> Any:
+    def wrong(value: Value, first: int, read: Any, of: Mapping[Value, Any], last: list[int]) -> Any:
         fitting = [x for x in value.operands if x.shape == value.shape and x.dtype == value.dtype and x.root in of]
         return of[fitting[0].root] if fitting and value.kind == "each" else None
 

@@ -98,17 +98,22 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
             continue
         members = [first] if chain is None else chain.members
         lasting = -1 if chain is None else chain.lasting
+        read: list[tuple[Value, int | None]] = []
         for value in members:
             if value.kind not in ("each", "call"):
                 continue
+            parts = [(operand, 0) for operand in value.operands] if chain is None else reads(value)
+            read += [part for part in parts if part[0].root in of]
             if chain is not None and value in chain.inner:
                 # Scratch stays in the cache, and so is better where the operand is not written over in any case.
-                buffer = _donor(value, chain, of, last) if value.index < lasting else None
+                buffer = _donor(value, first.index, read, of, last) if value.index < lasting else None
                 if buffer is None:
                     continue
                 chain.inner.remove(value)
             else:
-                buffer = _donor(value, chain, of, last)
+                buffer = _donor(value, first.index, read, of, last)
+            if buffer is not None:
+                read = [part for part in read if of[part[0].root] is not buffer]
             if value in handed_out:
                 if buffer and value.nbytes >= _LARGE and all(other.shape == value.shape for other in buffer.values):
                     buffer.values.append(value)
@@ -158,30 +163,36 @@ def _last_uses(values: list[Value], outputs: Iterable[Value] = ()) -> list[int]:
     return last
 
 
-def _donor(value: Value, chain: Chain | None, of: dict[Value, Buffer], last: list[int]) -> Buffer | None:
+def _donor(
+    value: Value, first: int, read: list[tuple[Value, int | None]], of: dict[Value, Buffer], last: list[int]
+) -> Buffer | None:
     """Return the buffer of an operand that dies here, and that an elementwise value may be written over.
 
     In a chain, it may be an earlier member, or an operand of one: of each block its rows have been read by then.
+
+    Parameters
+    ----------
+    value : Value
+    first : int
+        The place of the first member of its chain.
+    read : list of (Value, int or None)
+        What it and the members before it read that lies in the arena, and which part of it, as `reads` gives them.
+    of, last
+        The buffers of values, and their last uses.
     """
     if value.kind != "each" or value.size < 2:  # NumPy takes its time to write a number over itself
         return None
-    first = value.index if chain is None else chain.first
-    if chain is None:
-        read: list[tuple[Value, int | None]] = [(operand, 0) for operand in value.operands]
-    else:
-        read = [part for member in chain.members if member.index <= value.index for part in reads(member)]
     for operand, part in read:
         root = operand.root
-        buffer = of.get(root)
+        buffer = of[root]
         if (
-            buffer is not None
-            and part == 0
+            part == 0
             and buffer.values[-1] is root
             and first <= last[root.index] <= value.index
             and operand.shape == value.shape
             and operand.dtype == value.dtype
             and operand.whole
-            and all(other is operand or other.root is not root for other, _ in read)
+            and all((other, how) == (operand, 0) or other.root is not root for other, how in read)
         ):
             return buffer
     return None
