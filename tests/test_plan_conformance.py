@@ -111,7 +111,7 @@ def small_is_large() -> Iterator[None]:
         patch.setattr(buffers, "_LARGE", 16)
         patch.setattr(rows, "BLOCK", 24)
         patch.setattr(rows, "_FEW", 3)
-        patch.setattr(rows, "_SHORT", 2)
+        patch.setattr(rows, "SHORT", 2)
         yield
 
 

@@ -65,37 +65,61 @@ def test_a_product_is_as_exact_as_a_sum_can_be(
     assert (abs(found - expected) <= 1.01 * k * np.finfo(dtype).eps * most).all()
 
 
+SHAPES = [(16, 2), (300, 3), (5000, 64), (100, 700), (20_011, 7), (15, 8), (16, 8), (300, 10), (5003, 128), (40, 129)]
+
+
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(16, 2), (300, 3), (5000, 64), (100, 700), (20_011, 7)])
-def test_sums_and_means_down_columns(shape: tuple[int, int], dtype: str, layout: str) -> None:
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sums_and_means_over_rows_and_columns(shape: tuple[int, int], axis: int, dtype: str, layout: str) -> None:
     given = LAYOUTS[layout](np.random.default_rng(0).normal(0.1, 1, shape).astype(dtype))
     x = gn.Graph(dtype=dtype).placeholder("x", shape)
-    exact = np.array([math.fsum(column) for column in given.T.tolist()])
-    within = np.finfo(dtype).eps * np.sqrt(len(given)) * abs(given).sum(axis=0, dtype=np.float64)
-    kept, bare, mean, bias = gn.run(
-        [gn.sum(x, 0, True), gn.sum(x, 0), gn.mean(x, 0), gn.sum_to(x, shape[1:])], {x: given}
-    )
-    assert kept.shape == (1, shape[1])
+    count, rest = shape[axis], shape[1 - axis]
+    exact = np.array([math.fsum(line) for line in (given if axis else given.T).tolist()])
+    within = np.finfo(dtype).eps * np.sqrt(count) * abs(given).sum(axis=axis, dtype=np.float64)
+    small = (rest, 1) if axis else (rest,)
+    fetches = [gn.sum(x, axis, True), gn.sum(x, axis), gn.mean(x, axis, True), gn.mean(x, axis), gn.sum_to(x, small)]
+    kept, bare, kept_mean, mean, bias = found = gn.run(fetches, {x: given})
+    assert kept.shape == kept_mean.shape == ((rest, 1) if axis else (1, rest))
     assert (abs(bare - exact) <= within).all()
-    assert (abs(mean - exact / len(given)) <= within / len(given)).all()
-    assert bits(kept[0]) == bits(bare) == bits(bias)
+    assert (abs(mean - exact / count) <= within / count).all()
+    assert bits(kept.reshape(-1)) == bits(bare) == bits(bias.reshape(-1))
+    assert bits(kept_mean.reshape(-1)) == bits(mean)
+    planned = gn.compile(fetches)({x: given})
+    assert [bits(value) for value in planned] == [bits(value) for value in found]
 
 
-def test_which_products_are_made_in_blocks() -> None:
-    def how(m: int, k: int, n: int, dtype: str = "float32") -> tuple[int, int] | None:
-        return rows.blocks_of(np.empty((m, k), dtype), np.empty((k, n), dtype))
+def test_which_sums_are_products() -> None:
+    def how(n: int, columns: int, axis: int, turn: bool = False, dtype: str = "float32") -> bool | None:
+        return rows.is_product(np.empty((columns, n), dtype).T if turn else np.empty((n, columns), dtype), (axis,))
 
-    assert how(1024, 64, 3) is None  # one block
-    assert how(1025, 64, 3) == (0, 513)  # blocks of about the same length
-    assert how(1025, 3, 64) == (0, 513)
-    assert how(64, 1025, 3) == how(3, 1025, 64) == (1, 513)
-    assert how(1025, 64, 3, "float64") == (0, 342)
-    assert how(100_000, 64, 17) is None  # BLAS has enough to do with each row
-    assert how(100_000, 2000, 10) is None  # the right factor itself is large
-    assert how(100_000, 0, 3) is how(100_000, 3, 0) is how(0, 3, 3) is None
-    assert how(100_000, 64, 3, "int64") is None
-    assert rows.blocks_of(np.empty((100_000, 64)), np.empty((64, 3), "float32")) is None
+    assert how(16, 2, 0)
+    assert how(16, 2**14, 0)
+    assert how(16, 8, 1)
+    assert how(16, 128, 1)
+    # NumPy does it as fast, or more exactly.
+    assert not any(how(*case) for case in [(15, 2, 0), (16, 1, 0), (16, 2**14 + 1, 0), (15, 8, 1), (16, 7, 1)])
+    assert not any(
+        how(*case) for case in [(16, 129, 1), (16, 8, 0, True), (16, 8, 1, True), (16, 8, 0, False, "int64")]
+    )
+    assert not rows.is_product(np.broadcast_to(np.ones(8), (16, 8)), (0,))
+    assert not rows.is_product(np.empty((16, 8)), (0, 1))
+    assert not rows.is_product(np.empty((16, 8, 2)), (0,))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1000, 10**6])
+def test_sums_are_no_less_exact_than_numpys(n: int, dtype: str) -> None:
+    x = np.full((n, 3), 0.1, dtype)
+    exact = n * float(x[0, 0])
+    graph = gn.Graph(dtype=dtype)
+    node = graph.placeholder("x", shape=("n", 3))
+    turned = graph.placeholder("turned", shape=(3, "n"))
+    tall, wide = gn.run([gn.sum(node, 0), gn.sum(gn.transpose(turned), 0)], {node: x, turned: x.T.copy()})
+    spacing = np.finfo(dtype).eps * exact
+    assert (abs(tall - exact) <= abs(np.sum(x, axis=0) - exact) + spacing).all()
+    assert (abs(wide - exact) <= abs(np.sum(x.T.copy(), axis=1) - exact) + spacing).all()
 
 
 @pytest.mark.parametrize("shape", [(5000, 64, 3), (5000, 3, 64), (64, 5000, 3), (1, 50_000, 5)])
@@ -105,7 +129,7 @@ def test_what_is_not_finite_goes_where_it_belongs(shape: tuple[int, int, int]) -
     x, y = rng.normal(size=(m, k)), rng.normal(size=(k, n))
     x[0, -1], x[-1, k // 2], y[k // 2, 0], y[-1, -1] = np.inf, np.nan, -np.inf, 0.0
     with np.errstate(invalid="ignore"):
-        found, expected = rows.product(x, y), (x[:, :, None] * y[None]).sum(axis=1) if m * k * n < 10**7 else x @ y
+        found, expected = rows.product(x, y), (x[:, :, None] * y[None]).sum(axis=1)
     assert (np.isnan(found) == np.isnan(expected)).all()
     finite = np.isfinite(expected)
     assert (found[~finite & ~np.isnan(expected)] == expected[~finite & ~np.isnan(expected)]).all()
@@ -155,3 +179,23 @@ def test_a_row_that_two_loops_add_is_repeated_for_each() -> None:
     ]
     assert gn.compile(fetches).plan(feeds[0]).source.count("__repeated__") > 8
     assert not differences(fetches, feeds)
+
+
+def test_rows_are_not_written_over_while_a_product_needs_the_columns() -> None:
+    graph = gn.Graph(dtype="float32")
+    a, b, w = (
+        graph.placeholder(name, shape) for name, shape in zip("abw", [(300, 300), (300, 300), (300, 4)], strict=True)
+    )
+    p = a @ b
+    e = gn.tanh(p)
+    rng = np.random.default_rng(0)
+    feeds = [{node: rng.normal(size=node.shape).astype("float32") * 0.1 for node in (a, b, w)} for _ in range(2)]
+    assert not differences([p @ w, gn.sum(e * e)], feeds)
+    assert not differences([gn.transpose(p) @ w, gn.sum(e * e)], feeds)
+
+
+def test_a_node_may_be_called_as_what_threads_call() -> None:
+    graph = gn.Graph(dtype="float32")
+    x, z = graph.placeholder("x", shape=("n",)), graph.placeholder("z", shape=("n",))
+    fetches = [gn.sum(gn.exp(gn.tanh(x))), gn.sum(gn.exp(gn.sin(z, name="part")))]
+    assert not differences(fetches, [{x: np.ones(2**19, "float32"), z: np.ones(2**19, "float32")}], threads=2)

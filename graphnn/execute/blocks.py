@@ -58,7 +58,7 @@ class Chain:
         self.parts = threads if self.blocks >= 2 * threads and not products else 1
         self.repeated: list[Value] = []
         if self.parts == 1 < self.blocks:
-            used = {x for member in products for x in member.operands}
+            used = {x for member in products for x in member.operands}  # as they are, and so not repeated
             narrow = [x for member in members if not member.blocks for x in _rows_read_by(member) if x not in used]
             self.repeated = list(dict.fromkeys(narrow))
 
@@ -80,7 +80,7 @@ class Chain:
     def share_scratch(self) -> bool:
         """Share scratch memory out among the inner members and the parts of sums; return whether any is needed."""
         last = {operand: member for member in self.members for operand, _ in reads(member)}
-        free: list[int] = []
+        free: dict[int, list[int]] = {}
         for member in self.members:
             dying = [operand for operand in dict.fromkeys(x for x, _ in reads(member)) if last[operand] is member]
             dying = [operand for operand in dying if operand in self.inner]
@@ -88,18 +88,17 @@ class Chain:
                 elements = member.size if adds_up(member) else self.rows * math.prod(member.shape[1:])
                 size = elements * member.dtype.itemsize
                 donors = [x for x in dying if (x.shape, x.dtype) == (member.shape, member.dtype)]
-                fitting = [slot for slot in free if self.sizes[slot] == size]
                 if donors and member.kind == "each":
                     self.slots[member] = self.slots[donors[0]]
                     dying.remove(donors[0])
-                elif fitting:
-                    free.remove(fitting[0])
-                    self.slots[member] = fitting[0]
+                elif free.get(size):
+                    self.slots[member] = free[size].pop(0)
                 else:
                     self.slots[member] = len(self.sizes)
                     self.sizes.append(size)
                 dying += [member] * adds_up(member)
-            free.extend(self.slots[operand] for operand in dying)
+            for slot in [self.slots[operand] for operand in dying]:
+                free.setdefault(self.sizes[slot], []).append(slot)
         for value in self.repeated:
             self.slots[value] = len(self.sizes)
             self.sizes.append(self.rows * value.nbytes)
@@ -177,13 +176,13 @@ def chains(values: list[Value], outputs: Collection[Value], threads: int = 1) ->
             }
             found.append(Chain(loop.members, inner, threads))
 
-    loop = _Loop(threads)
+    loop = _Loop()
     for value in values:
         if value.kind in ("constant", "view"):
             continue
         if not loop.takes(value):
             close(loop)
-            loop = _Loop(threads)
+            loop = _Loop()
         if loop.members or loop.takes(value):
             loop.add(value)
     close(loop)
@@ -193,7 +192,7 @@ def chains(values: list[Value], outputs: Collection[Value], threads: int = 1) ->
 class _Loop:
     """Members of a chain to be."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self) -> None:
         self.members: list[Value] = []
         self.inside: set[Value] = set()
         self.by_rows: set[Value] = set()
@@ -201,7 +200,6 @@ class _Loop:
         self.block = 0
         """Rows of a block, if there are products, which say so."""
         self._shape: tuple[int, ...] | None = None
-        self._threads = threads
 
     def takes(self, value: Value) -> bool:
         """Tell whether a value can be computed with the members, or begin a loop."""
@@ -210,12 +208,13 @@ class _Loop:
         if not self.members:
             return value.blocks is not None or value.nbytes >= LARGE
         block = value.blocks.rows if value.blocks else 0
-        if length_of(value) != length_of(self.members[0]) or (self._threads > 1 and block != self.block):
+        if length_of(value) != length_of(self.members[0]):
             return False
         if block and self.block and block != self.block:
             return False
         if not block and (self._shape or value.shape) != value.shape:
             return False
+        # Members that are much wider than the products that settle the block would not stay in the cache.
         shape = self._shape if block else value.shape
         if shape and math.prod(shape[1:]) * value.dtype.itemsize * (block or self.block) > 2 * rows.BLOCK:
             return False

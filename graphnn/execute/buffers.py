@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect, insort
 from collections.abc import Iterable
 from heapq import heappop, heappush
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from .blocks import reads
@@ -52,6 +53,8 @@ class Layout(NamedTuple):
         Of values that stand in memory of their own, made anew at each call, whose last value is handed out.
     scratch : dict of Chain to Buffer
         The scratch memory of each chain, all slots one after the other.
+    starts : dict of Chain to list of int
+        Where in it each slot begins, and where all of them end.
     size : int
         The bytes of the arena.
     live : int
@@ -62,13 +65,14 @@ class Layout(NamedTuple):
     of: dict[Value, Buffer]
     anew: dict[Value, Buffer]
     scratch: dict[Chain, Buffer]
+    starts: dict[Chain, list[int]]
     size: int
     live: int
 
     def slot(self, chain: Chain, value: Value, part: int) -> int:
         """Return the offset of a block of an inner member of a chain, for one of its parts."""
-        sizes = [_rounded(size) for size in chain.sizes]
-        return self.scratch[chain].offset + part * sum(sizes) + sum(sizes[: chain.slots[value]])
+        starts = self.starts[chain]
+        return self.scratch[chain].offset + part * starts[-1] + starts[chain.slots[value]]
 
 
 def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chain] = ()) -> Layout:
@@ -91,6 +95,7 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
     of: dict[Value, Buffer] = {}
     anew: dict[Value, Buffer] = {}
     scratch: dict[Chain, Buffer] = {}
+    starts: dict[Chain, list[int]] = {}
     buffers: list[Buffer] = []
     for first in values:
         chain = chain_of.get(first)
@@ -98,12 +103,15 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
             continue
         members = [first] if chain is None else chain.members
         lasting = -1 if chain is None else chain.lasting
-        read: list[tuple[Value, int | None]] = []
+        read: dict[Value, set[tuple[Value, int | None]]] = {}
         for value in members:
             if value.kind not in ("each", "call"):
                 continue
             parts = [(operand, 0) for operand in value.operands] if chain is None else reads(value)
-            read += [part for part in parts if part[0].root in of]
+            for part in parts:
+                root = part[0].root
+                if root in of and last[root.index] <= members[-1].index:
+                    read.setdefault(root, set()).add(part)
             if chain is not None and value in chain.inner:
                 # Scratch stays in the cache, and so is better where the operand is not written over in any case.
                 buffer = _donor(value, first.index, read, of, last) if value.index < lasting else None
@@ -113,7 +121,7 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
             else:
                 buffer = _donor(value, first.index, read, of, last)
             if buffer is not None:
-                read = [part for part in read if of[part[0].root] is not buffer]
+                read.pop(buffer.values[-1], None)
             if value in handed_out:
                 if buffer and value.nbytes >= _LARGE and all(other.shape == value.shape for other in buffer.values):
                     buffer.values.append(value)
@@ -121,6 +129,7 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
                     anew.update(dict.fromkeys(buffer.values, buffer))
                     for other in buffer.values[:-1]:
                         del of[other]
+                        read.pop(other, None)
                 continue
             if buffer is None:
                 buffer = Buffer(value.nbytes, first.index, value.index)
@@ -129,10 +138,11 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
             buffer.end = max(buffer.end, needed[value.index])
             of[value] = buffer
         if chain is not None and chain.share_scratch():
-            scratch[chain] = Buffer(chain.parts * sum(map(_rounded, chain.sizes)), chain.first, chain.last)
+            starts[chain] = list(accumulate(map(_rounded, chain.sizes), initial=0))
+            scratch[chain] = Buffer(chain.parts * starts[chain][-1], chain.first, chain.last)
             buffers.append(scratch[chain])
     live = _most_at_once(buffers, len(values))
-    return Layout(buffers, of, anew, scratch, _place(buffers, live), live)
+    return Layout(buffers, of, anew, scratch, starts, _place(buffers, live), live)
 
 
 def most_apart(values: list[Value]) -> int:
@@ -164,7 +174,7 @@ def _last_uses(values: list[Value], outputs: Iterable[Value] = ()) -> list[int]:
 
 
 def _donor(
-    value: Value, first: int, read: list[tuple[Value, int | None]], of: dict[Value, Buffer], last: list[int]
+    value: Value, first: int, read: dict[Value, set[tuple[Value, int | None]]], of: dict[Value, Buffer], last: list[int]
 ) -> Buffer | None:
     """Return the buffer of an operand that dies here, and that an elementwise value may be written over.
 
@@ -175,26 +185,25 @@ def _donor(
     value : Value
     first : int
         The place of the first member of its chain.
-    read : list of (Value, int or None)
-        What it and the members before it read that lies in the arena, and which part of it, as `reads` gives them.
+    read : dict of Value to set of (Value, int or None)
+        What it and the members before it read of each buffer that dies in the chain, and which part of it, as `reads`
+        gives them.
     of, last
         The buffers of values, and their last uses.
     """
     if value.kind != "each" or value.size < 2:  # NumPy takes its time to write a number over itself
         return None
-    for operand, part in read:
-        root = operand.root
-        buffer = of[root]
+    for root, parts in read.items():
+        operand, _ = next(iter(parts))
         if (
-            part == 0
-            and buffer.values[-1] is root
+            parts == {(operand, 0)}
+            and of[root].values[-1] is root
             and first <= last[root.index] <= value.index
             and operand.shape == value.shape
             and operand.dtype == value.dtype
             and operand.whole
-            and all((other, how) == (operand, 0) or other.root is not root for other, how in read)
         ):
-            return buffer
+            return of[root]
     return None
 
 

@@ -39,7 +39,7 @@ class Value:
         be written over an operand; ``"call"``, which writes to ``{out}``; ``"fresh"``, which makes an array itself.
     code : str
         NumPy, with ``{0}`` for the first operand and ``{out}`` for where the result goes; of a constant its name, if it
-        has one of its own.
+        has one of its own, "=" if it is broadcast, and "in full" if it is one number throughout.
     operands : tuple of Value
     shape, dtype
     node : Node

@@ -232,75 +232,70 @@ class _Writer:
 
     def _write_blocks(self, number: int, chain: Chain) -> None:
         """Write a loop over blocks of rows: what lies still is cut beforehand, the rest in the loop."""
-        cut: dict[tuple[Value, int | None], str] = {}
-        of_memory: dict[Any, str] = {}
-        standing: list[str] = []
-        moving: list[str] = []
-        same: list[str] = []
-        pieces: list[list[str]] = [[] for _ in range(chain.parts)]
+        cuts = _Cuts(chain.parts)
         for value in chain.repeated:
-            name = f"{self._names[value]}__repeated__{number}"
-            shape = (chain.rows, *value.shape[-1:])
-            self._made.append(self._array(name, shape, value, self._layout.slot(chain, value, 0)))
-            self._body.append(f"{name}[...] = {self._names[value]}")
-            standing.append(f"{name}__rows")
-            pieces[0].append(f"{name}[:rows.stop - rows.start]")
-            cut[value, None] = f"{name}__rows"
+            self._repeat(value, number, chain, cuts)
         for member in chain.members:
             for value, axis in [*reads(member), (member, None if adds_up(member) else 0)]:
-                if (value, axis) in cut:
-                    continue
-                name = self._names[value]
-                if axis is None:
-                    cut[value, axis] = name
-                    continue
-                cut[value, axis] = made = f"{name}__{'columns' if axis else 'rows'}"
-                first = of_memory.setdefault((axis, self._memory(value, chain)), made)
-                if first != made:
-                    same.append(f"{made} = {first}")
-                elif value in chain.inner:
-                    standing.append(made)
-                    for part, piece in enumerate(pieces):
-                        scratch = name if chain.parts == 1 else f"{name}__{part + 1}"
-                        offset = self._layout.slot(chain, value, part)
-                        self._made.append(self._array(scratch, (chain.rows, *value.shape[1:]), value, offset))
-                        piece.append(f"{scratch}[:rows.stop - rows.start]")
-                elif self._comes_anew(value):
-                    moving.append(f"{made} = {name}[{':, ' * axis}rows]")
-                else:
-                    standing.append(made)
-                    for piece in pieces:
-                        piece.append(f"{name}[{':, ' * axis}rows]")
-        loop = [f"for {', '.join(['rows', *standing])}{',' * (not standing)} in blocks:"]
-        loop += [f"    {line}" for line in [*moving, *same]]
+                if (value, axis) not in cuts.called:
+                    self._cut(value, axis, chain, cuts)
+        loop = [*cuts.moving, *cuts.same]
         for member in chain.members:
-            operands = [cut[part] for part in reads(member)]
-            if not adds_up(member):
-                code = member.code.format(*operands, out=cut[member, 0])
-                loop += [f"    {line}" for line in code.split("\n")]
-                continue
-            operands[0] += ".T" * is_turned(member.operands[0])
-            total = cut[member, None]
-            self._made.append(self._array(f"{total}__part", member.shape, member, self._layout.slot(chain, member, 0)))
-            loop.append(f"    {member.code.format(*operands, out=f'{total}__part')}")
-            loop.append(f"    add({total}, {total}__part, {total})")
-        each = -(-chain.blocks // chain.parts) * chain.rows
-        lists = []
-        for part, piece in enumerate(pieces):
-            end = min((part + 1) * each, chain.length)
-            rows = f"(slice(i, min(i + {chain.rows}, {end})) for i in range({part * each}, {end}, {chain.rows}))"
-            lists.append(f"[({', '.join(['rows', *piece])},) for rows in {rows}]")
+            loop += self._of_a_block(member, chain, cuts)
+        loop = [f"for {', '.join(['rows', *cuts.standing])}{',' * (not cuts.standing)} in {{}}:", *_indented(loop)]
+        blocks = f"blocks__{number}"
+        lists = cuts.lists(chain)
         if chain.parts == 1:
-            self._made.append(f"blocks__{number} = {lists[0]}")
-            self._body += [loop[0].replace(" in blocks:", f" in blocks__{number}:"), *loop[1:]]
+            self._made.append(f"{blocks} = {lists[0]}")
+            self._body += [loop[0].format(blocks), *loop[1:]]
             return
         # What moves and is no block's own goes in as it is, too: the part is a function beside the step.
-        outside = {value for value, _ in cut if value not in chain.inner and self._comes_anew(value)}
-        moving = sorted(self._names[value] for value in outside)
-        self._made += [f"blocks__{number} = [", *[f"    {text}," for text in lists], "]"]
-        self._made += [f"def part__{number}(blocks{''.join(f', {name}' for name in moving)}):"]
-        self._made += [f"    {line}" for line in loop]
-        self._body.append(f"together(part__{number}, blocks__{number}{''.join(f', {name}' for name in moving)})")
+        outside = {value for value, _ in cuts.called if value not in chain.inner and self._comes_anew(value)}
+        moving = "".join(f", {name}" for name in sorted(self._names[value] for value in outside))
+        self._made += [f"{blocks} = [", *_indented(f"{text}," for text in lists), "]"]
+        self._made += [f"def part__{number}(blocks{moving}):", *_indented([loop[0].format("blocks"), *loop[1:]])]
+        self._body.append(f"together(part__{number}, {blocks}{moving})")
+
+    def _repeat(self, value: Value, number: int, chain: Chain, cuts: _Cuts) -> None:
+        """Write a row repeated to a block."""
+        name = f"{self._names[value]}__repeated__{number}"
+        shape = (chain.rows, *value.shape[-1:])
+        self._made.append(self._array(name, shape, value, self._layout.slot(chain, value, 0)))
+        self._body.append(f"{name}[...] = {self._names[value]}")
+        cuts.called[value, None] = f"{name}__rows"
+        cuts.stands(f"{name}__rows", [f"{name}[:rows.stop - rows.start]"])
+
+    def _cut(self, value: Value, axis: int | None, chain: Chain, cuts: _Cuts) -> None:
+        """Have the rows (0) or columns (1) of a value in each block, or all of it (None)."""
+        name = self._names[value]
+        if axis is None:
+            cuts.called[value, axis] = name
+            return
+        cuts.called[value, axis] = made = f"{name}__{'columns' if axis else 'rows'}"
+        first = cuts.of_memory.setdefault((axis, self._memory(value, chain)), made)
+        whole = f"{name}[{':, ' * axis}rows]"
+        if first != made:
+            cuts.same.append(f"{made} = {first}")
+        elif value in chain.inner:
+            scratch = [name if chain.parts == 1 else f"{name}__{part + 1}" for part in range(chain.parts)]
+            for part, own in enumerate(scratch):
+                offset = self._layout.slot(chain, value, part)
+                self._made.append(self._array(own, (chain.rows, *value.shape[1:]), value, offset))
+            cuts.stands(made, [f"{own}[:rows.stop - rows.start]" for own in scratch])
+        elif self._comes_anew(value):
+            cuts.moving.append(f"{made} = {whole}")
+        else:
+            cuts.stands(made, [whole] * chain.parts)
+
+    def _of_a_block(self, member: Value, chain: Chain, cuts: _Cuts) -> list[str]:
+        """Return what computes a member's block; of a sum, its part, which is added."""
+        operands = [cuts.called[part] for part in reads(member)]
+        if not adds_up(member):
+            return member.code.format(*operands, out=cuts.called[member, 0]).split("\n")
+        operands[0] += ".T" * is_turned(member.operands[0])
+        total = cuts.called[member, None]
+        self._made.append(self._array(f"{total}__part", member.shape, member, self._layout.slot(chain, member, 0)))
+        return [member.code.format(*operands, out=f"{total}__part"), f"add({total}, {total}__part, {total})"]
 
     def _memory(self, value: Value, chain: Chain) -> Any:
         """Return what is the same of two values that stand in the same place and look alike."""
@@ -341,6 +336,40 @@ class _Writer:
         return code.format(*operands, out=self._names[value])
 
 
+class _Cuts:
+    """What a loop over blocks of rows has of each block, and what its body calls it."""
+
+    def __init__(self, parts: int) -> None:
+        self.called: dict[tuple[Value, int | None], str] = {}
+        self.of_memory: dict[Any, str] = {}
+        self.standing: list[str] = []
+        self.moving: list[str] = []
+        """Lines that cut, in the loop, what is made anew at each call."""
+        self.same: list[str] = []
+        """Lines that give a second name to what stands in the same place."""
+        self._pieces: list[list[str]] = [[] for _ in range(parts)]
+
+    def stands(self, called: str, pieces: Sequence[str]) -> None:
+        """Take what lies still, and is cut beforehand for each part."""
+        self.standing.append(called)
+        for part, piece in zip(self._pieces, pieces, strict=True):
+            part.append(piece)
+
+    def lists(self, chain: Chain) -> list[str]:
+        """Return for each part the list of its blocks."""
+        each = -(-chain.blocks // chain.parts) * chain.rows
+        lists = []
+        for part, pieces in enumerate(self._pieces):
+            end = min((part + 1) * each, chain.length)
+            rows = f"(slice(i, min(i + {chain.rows}, {end})) for i in range({part * each}, {end}, {chain.rows}))"
+            lists.append(f"[({', '.join(['rows', *pieces])},) for rows in {rows}]")
+        return lists
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
+
+
 def _without_out(value: Value) -> str | None:
     """Return the code of a ufunc's call that makes the array itself, which costs less than to make one for it."""
     call = re.fullmatch(r"(\w+)\((.*), (?:out=)?\{out\}\)", value.code)
@@ -362,7 +391,7 @@ class _Names(dict[Value, str]):
             *dir(builtins),
             *lowering.numpy,
             *lowering.arguments,
-            *("arena", "blocks", "empty", "ndarray", "plan", "rows", "step", "together"),
+            *("arena", "blocks", "empty", "ndarray", "part", "plan", "rows", "step", "together"),
         }
         for value in [*lowering.given, *lowering.values]:
             own = value.kind == "constant" and value.code.isidentifier()

@@ -156,7 +156,7 @@ def digest_of(value: Array) -> str:
     return blake2b(np.ascontiguousarray(value).view(np.uint8).data, digest_size=16).hexdigest()
 
 
-class _Run:
+class _Recorded:
     """What a trace and its records share: neither holds the other, so that a trace that is let go is gone at once."""
 
     def __init__(self, prepared: Prepared, kept: Sequence[Array | Condensed], times: Sequence[float]) -> None:
@@ -171,7 +171,7 @@ class _Run:
         return sources_of(self.order)
 
     def stats_at(self, place: int) -> Stats:
-        """Return the statistics of a value, when first asked for; of a small one those of its neighbours with it."""
+        """Return the statistics of a value, which are taken when first asked for."""
         value = self.kept[place]
         if isinstance(value, Condensed):
             return value.stats
@@ -191,7 +191,7 @@ class Record:
 
     __slots__ = ("_run", "index")
 
-    def __init__(self, run: _Run, index: int) -> None:
+    def __init__(self, run: _Recorded, index: int) -> None:
         self._run = run
         self.index = index
 
@@ -340,7 +340,7 @@ class Trace(Shown):
         self.updates = updates
         self.stopped = stopped
         self.error = error
-        self._run = _Run(prepared, kept, times)
+        self._run = _Recorded(prepared, kept, times)
         self._laid_out_anew: frozenset[int] = frozenset()
         if sources is not None:
             self._run.sources = sources

@@ -209,8 +209,8 @@ def into(out: Array | None, value: Any) -> Any:
     return out
 
 
-_SHORT, _TALL = 8, 4
-"""Up to which length NumPy adds one after the other, and from how many rows a column on a call for each pays."""
+_TALL = 4
+"""From how many rows a column on a call for each column pays."""
 
 
 @cache
@@ -221,7 +221,7 @@ def _most_columns(ufunc: str, dtype: np.dtype[Any]) -> int:
     of a 0. That is tried here.
     """
     if ufunc not in ("maximum", "minimum"):
-        return _SHORT - 1
+        return rows.SHORT - 1
     function = getattr(np, ufunc)
     for most in (2, 4, 8):
         zeros = np.where(np.random.default_rng(0).random((256, most + 1)) < 0.5, 0.0, -0.0).astype(dtype)
@@ -231,7 +231,7 @@ def _most_columns(ufunc: str, dtype: np.dtype[Any]) -> int:
 
 
 def reduced(write: Any, spot: Any, ufunc: str, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    """Write a ufunc's reduction into a plan.
+    """Write a ufunc's reduction into a plan; sums as `rows.sums` takes them.
 
     Along a short last axis it is one call for each column, which is faster than NumPy's own, and to the bit the same.
     """

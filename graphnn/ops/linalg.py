@@ -50,7 +50,7 @@ class Matmul(Multilinear):
         if len(x.shape) == len(y.shape) == 2:
             return rows.planned(write, x, y, spot.dtype)
         # A product of stacks lies as the stacks do.
-        if all(len(x.shape) < 3 or x.ordered or _is_turned(x) for x in operands):
+        if all(len(x.shape) < 3 or x.ordered or _has_turned_matrices(x) for x in operands):
             return write.call("matmul({0}, {1}, {out})", *operands, **spot.as_keywords())
         return write.fresh("matmul({0}, {1})", *operands, **spot.as_keywords())
 
@@ -115,7 +115,7 @@ class Matmul(Multilinear):
         return cls(), (draw.array(x), draw.array(y))
 
 
-def _is_turned(x: Any) -> bool:
+def _has_turned_matrices(x: Any) -> bool:
     """Tell whether a planned stack is in order but for the two axes of its matrices."""
     if x.strides is None:
         return False

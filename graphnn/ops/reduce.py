@@ -118,10 +118,16 @@ class Sum(Folding, Linear):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         """Add up; over rows and columns of a matrix as a product."""
         axes = self.over(x.ndim)
-        if not rows.is_product(x, axes):
-            return super().forward(x, out)
-        total = rows.sums(x, *axes)
-        return into(out, total if self.keepdims else total.reshape(-1))
+        if rows.is_product(x, axes):
+            return into(out, rows.sums(x, axes[0], self.keepdims))
+        return super().forward(x, out)
+
+    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
+        """Add up; as it runs where only a run tells how."""
+        (x,) = operands
+        if rows.is_product(x, self.over(len(x.shape))) is None:
+            return Reduction.plan(self, write, spot, x)
+        return super().plan(write, spot, x)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
@@ -153,8 +159,7 @@ class Mean(Reduction, Linear):
         count = _length(x, axes)
         if count:
             if rows.is_product(x, axes) and count < _COUNTED:
-                total = rows.sums(x, *axes) / x.dtype.type(count)
-                return into(out, total if self.keepdims else total.reshape(-1))
+                return into(out, rows.sums(x, axes[0], self.keepdims) / x.dtype.type(count))
             return np.mean(x, axis=self.axis, keepdims=self.keepdims, out=out)
         _warn(f"mean of nothing: the operand has shape {shown(x.shape)}")
         return self._no_number(x, out)
@@ -163,7 +168,7 @@ class Mean(Reduction, Linear):
         (x,) = operands
         axes = self.over(len(x.shape))
         count = math.prod(x.shape[axis] for axis in axes)
-        if x.dtype.kind != "f" or not 0 < count < _COUNTED:
+        if x.dtype.kind != "f" or not 0 < count < _COUNTED or rows.is_product(x, axes) is None:
             return super().plan(write, spot, x)
         total = reduced(write, spot, "add", x, axes, self.keepdims)
         return write.each("divide({0}, {1}, {out})", total, write.number(count, spot.dtype), **spot.as_keywords())

@@ -6,6 +6,7 @@ block by block with it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 BLOCK = 2**18
 """Bytes of a block of rows."""
 _THIN, _FITTING = 16, 2**14
-"""Of the smaller factor: up to how long its shorter side is, and how many elements it has."""
+"""Of the matrix that is not long, a factor or the product: how long its shorter side may be, and all its elements."""
 _FEW = 16
 """Rows from which BLAS adds up faster than NumPy, over rows and over columns."""
-_SHORT, _PAIRWISE = 8, 128
+SHORT, _PAIRWISE = 8, 128
 """Columns that NumPy adds up in eight partial sums: fewer one after the other, more pairwise, which is more exact."""
+_KNOWN = 2**12
+"""Ones up to which they are made but once."""
 
 
 class Blocks(NamedTuple):
@@ -49,23 +52,27 @@ def blocks_of(x: Any, y: Any) -> Blocks | None:
 
     Parameters
     ----------
-    x, y : array, or what has shape and dtype
+    x, y : array, or what has shape, strides and dtype
 
     Examples
     --------
     >>> blocks_of(np.ones((10_000, 64)), np.ones((64, 3)))
     Blocks(along=0, rows=500)
-    >>> blocks_of(np.ones((64, 10_000)), np.ones((10_000, 3)))
+    >>> blocks_of(np.ones((10_000, 64)).T, np.ones((10_000, 3)))
     Blocks(along=1, rows=500)
     >>> blocks_of(np.ones((10_000, 64)), np.ones((64, 64)))
     """
     if len(x.shape) != 2 or len(y.shape) != 2 or x.dtype.char not in "fd" or y.dtype != x.dtype:
         return None
-    (short, length), n = sorted(x.shape), y.shape[1]
-    if not 0 < short * n <= _FITTING or min(short, n) > _THIN:
+    (m, k), n = x.shape, y.shape[1]
+    long, side = (m, k) if m >= k else (k, m)
+    wide = max(side, n)
+    if long * wide * x.dtype.itemsize <= BLOCK or not 0 < side * n <= _FITTING or min(side, n) > _THIN:
         return None
-    rows = rows_of(length, max(short, n) * x.dtype.itemsize)
-    return Blocks(int(x.shape[1] == length), rows) if rows < length else None
+    # A matrix whose rows lie apart is taken as fast at once.
+    if m < k and (k < 2 * wide or abs(x.strides[0]) > abs(x.strides[1])):
+        return None
+    return Blocks(int(m < k), rows_of(long, wide * x.dtype.itemsize))
 
 
 def product(x: Array, y: Array, out: Array | None = None) -> Any:
@@ -88,33 +95,48 @@ def product(x: Array, y: Array, out: Array | None = None) -> Any:
     return out
 
 
-def is_product(x: Any, axes: tuple[int, ...]) -> bool:
-    """Tell whether a sum over axes is one over rows or columns of a matrix that `sums` takes.
+def is_product(x: Any, axes: tuple[int, ...]) -> bool | None:
+    """Tell whether a sum over axes is one over rows or columns of a matrix that `sums` takes; None: its strides tell.
+
+    Where rows do not lie one after the other, NumPy adds up fast, and pairwise.
 
     Parameters
     ----------
-    x : array, or what has shape and dtype
+    x : array, or what has shape, strides and dtype
     axes : tuple of int
     """
     if len(x.shape) != 2 or x.dtype.char not in "fd" or x.shape[0] < _FEW:
         return False
     columns = x.shape[1]
-    return (axes == (0,) and 1 < columns <= _FITTING) or (axes == (1,) and _SHORT <= columns <= _PAIRWISE)
+    if not ((axes == (0,) and 1 < columns <= _FITTING) or (axes == (1,) and SHORT <= columns <= _PAIRWISE)):
+        return False
+    return None if x.strides is None else abs(x.strides[0]) >= abs(x.strides[1]) > 0
 
 
-def sums(x: Array, axis: int) -> Any:
-    """Return the sums over an axis, which stays as 1: a product with ones, where NumPy would go from row to row."""
-    ones = _ones(x, axis)
-    return product(x, ones) if axis else product(ones, x)
+def sums(x: Array, axis: int, keepdims: bool = True) -> Any:
+    """Return the sums over an axis: a product with ones, where NumPy would go from row to row."""
+    ones = _ones(x.shape[axis], x.dtype, axis)
+    total = product(x, ones) if axis else product(ones, x)
+    return total if keepdims else total.reshape(-1)
 
 
-def _ones(x: Any, axis: int) -> Array:
-    return np.ones((x.shape[1], 1) if axis else (1, x.shape[0]), x.dtype)
+def _ones(n: int, dtype: np.dtype[Any], axis: int) -> Array:
+    column = _known_ones(n, dtype) if n <= _KNOWN else np.ones((n, 1), dtype)
+    return column if axis else column.T
+
+
+@lru_cache(64)
+def _known_ones(n: int, dtype: np.dtype[Any]) -> Array:
+    ones = np.ones((n, 1), dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 def planned(write: Any, x: Any, y: Any, dtype: np.dtype[Any]) -> Any:
     """Write a product of matrices into a plan."""
     how: dict[str, Any] = {"shape": (x.shape[0], y.shape[1]), "dtype": dtype}
+    if x.strides is None:
+        return write.call(f"{write.function(product, 'matmul')}({{0}}, {{1}}, {{out}})", x, y, **how)
     blocks = blocks_of(x, y)
     if blocks is None and _is_plain(x, y):
         return write.call("{0}.dot({1}, {out})", x, y, **how)
@@ -123,7 +145,7 @@ def planned(write: Any, x: Any, y: Any, dtype: np.dtype[Any]) -> Any:
 
 def planned_sums(write: Any, x: Any, axis: int) -> Any:
     """Write sums over an axis into a plan."""
-    ones = write.constant(_ones(x, axis), "ones")
+    ones = write.constant(_ones(x.shape[axis], x.dtype, axis), "ones")
     return planned(write, x, ones, x.dtype) if axis else planned(write, ones, x, x.dtype)
 
 

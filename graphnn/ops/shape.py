@@ -263,7 +263,7 @@ class SumTo(Linear):
         if not axes:
             return into(out, x)
         by_product = rows.is_product(x, axes)
-        total = rows.sums(x, *axes) if by_product else np.sum(x, axis=axes, dtype=x.dtype, keepdims=True)
+        total = rows.sums(x, axes[0]) if by_product else np.sum(x, axis=axes, dtype=x.dtype, keepdims=True)
         return into(out, total.reshape(self.shape))
 
     def _over(self, shape: Sequence[int]) -> tuple[int, ...]:
@@ -275,6 +275,8 @@ class SumTo(Linear):
         axes = self._over(x.shape)
         if not axes:
             return x
+        if rows.is_product(x, axes) is None:
+            return super().plan(write, spot, x)
         kept = tuple(1 if i in axes else size for i, size in enumerate(x.shape))
         total = reduced(write, type(spot)(kept, spot.dtype), "add", x, axes, keepdims=True)
         return total if kept == spot.shape else write.view(f"{{0}}.reshape({spot.shape})", total, spot.shape)
