@@ -3,6 +3,7 @@
 import ast
 import gc
 import hashlib
+import itertools
 import linecache
 import os
 import random
@@ -1225,6 +1226,17 @@ def test_a_sum_in_another_order_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Lowering, "_comes_in_order", lambda *_: True)
     step = gn.compile(fetches)
     assert [[bits(value) for value in step(feed)] for feed in feeds] != right
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 3), (5, 1, 6), (4, 7), (3, 2, 4)])
+def test_what_is_rounded_lies_as_it_does_in_a_run(shape: tuple[int, ...]) -> None:
+    graph = gn.Graph()
+    x = graph.placeholder("x", shape=shape)
+    orders = list(itertools.permutations(range(len(shape))))
+    # NumPy rounds into Fortran's order what lies in it without gaps, and else into C order.
+    fetches = [gn.sum(gn.round(gn.transpose(x, order), decimals=1) * 1.7) for order in orders]
+    fetches += [gn.sum(gn.round(gn.transpose(x, order)[..., ::2], decimals=1) * 1.7) for order in orders]
+    assert not differences(fetches, [{x: np.random.default_rng(i).normal(size=shape) * 3} for i in range(20)])
 
 
 def test_a_product_with_itself_that_is_none_in_a_run_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

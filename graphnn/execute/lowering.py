@@ -124,8 +124,15 @@ class Value:
         assert self.strides is not None
         if most is None:
             return as_strided(np.empty((), self.dtype), self.shape, self.strides)
-        ranks = sorted({abs(step) for step in self.strides if step})
-        steps = [int(np.sign(step)) * 4 ** ranks.index(abs(step)) if step else 0 for step in self.strides]
+        steps = [0] * len(self.shape)
+        step, without_gap = 1, self.dtype.itemsize
+        for stride, axis in sorted((abs(stride), axis) for axis, stride in enumerate(self.strides) if stride):
+            n = self.shape[axis]
+            step *= 1 if n == 1 or stride == without_gap else 2  # some functions ask whether an array has gaps
+            steps[axis] = step if self.strides[axis] > 0 else -step
+            if n > 1:
+                without_gap = stride * n
+                step *= min(n, most)
         ones = np.ones(1 + 2 * sum(map(abs, steps)), self.dtype)[sum(map(abs, steps)) :]
         shape = [min(n, most) for n in self.shape]
         return as_strided(ones, shape, [step * self.dtype.itemsize for step in steps])
