@@ -365,7 +365,7 @@ class Lowering:
         if shape == value.shape and code.startswith("{0}.reshape("):
             return value
         small = value.repeats or value
-        if small.size == 1 and (small.kind != "given" or value.repeats):
+        if small.size == 1 and value.repeats:
             return self.broadcast(self._bare(small), shape)
         strides = None
         if value.strides is not None:
@@ -380,8 +380,13 @@ class Lowering:
             return self.constant(value.array.reshape(()))  # type: ignore[union-attr]
         return self._add(Value("view", self._node, (), value.dtype, "{0}.reshape(())", (value,), strides=()))
 
-    def each(self, code: str, *operands: Value, dtype: Any, shape: tuple[int, ...]) -> Value:
-        """Return what is computed of each element by itself; a broadcast operand goes in small, if that is enough."""
+    def each(self, code: str, *operands: Value, dtype: Any, shape: tuple[int, ...], as_they_lie: bool = False) -> Value:
+        """Return what is computed of each element by itself; a broadcast operand goes in small, if that is enough.
+
+        Unless they go in `as_they_lie`: what NumPy makes of a power depends on it, to the last bit.
+        """
+        if as_they_lie:
+            return self._add(Value("each", self._node, shape, np.dtype(dtype), code, operands))
         smaller = [value.repeats or value for value in operands]
         for i, value in enumerate(operands):
             others = [smaller[j].shape for j in range(len(operands)) if j != i]

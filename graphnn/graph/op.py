@@ -249,8 +249,10 @@ class Op:
             code = f"{forward.__name__}({slots}, {out}{{out}})"
         else:
             code = f"{write.function(self.forward, self.name)}({slots}, out={{out}})"
-        make = write.each if self.elementwise else write.call
-        return make(code, *operands, shape=spot.shape, dtype=spot.dtype)
+        if not self.elementwise:
+            return write.call(code, *operands, shape=spot.shape, dtype=spot.dtype)
+        own = not isinstance(forward, np.ufunc)
+        return write.each(code, *operands, shape=spot.shape, dtype=spot.dtype, as_they_lie=own)
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:

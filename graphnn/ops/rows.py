@@ -22,6 +22,8 @@ _FEW = 16
 """Rows from which BLAS adds up faster than NumPy, over rows and over columns."""
 SHORT, _PAIRWISE = 8, 128
 """Columns that NumPy adds up in eight partial sums: fewer one after the other, more pairwise, which is more exact."""
+_WIDE = 2**10
+"""Columns up to which NumPy is slower to go from row to row."""
 _KNOWN = 2**12
 """Ones up to which they are made but once."""
 
@@ -69,8 +71,10 @@ def blocks_of(x: Any, y: Any) -> Blocks | None:
     wide = max(side, n)
     if long * wide * x.dtype.itemsize <= BLOCK or not 0 < side * n <= _FITTING or min(side, n) > _THIN:
         return None
-    # A matrix whose rows lie apart is taken as fast at once.
-    if m < k and (k < 2 * wide or abs(x.strides[0]) > abs(x.strides[1])):
+    # Where rows of a block lie apart, BLAS takes all at once as fast. (Of one row or column, a stride tells nothing.)
+    if m < k and (m == 1 or k < 2 * wide or abs(x.strides[0]) > abs(x.strides[1])):
+        return None
+    if m >= k > 1 and abs(x.strides[0]) < abs(x.strides[1]):
         return None
     return Blocks(int(m < k), rows_of(long, wide * x.dtype.itemsize))
 
@@ -108,21 +112,19 @@ def is_product(x: Any, axes: tuple[int, ...]) -> bool | None:
     if len(x.shape) != 2 or x.dtype.char not in "fd" or x.shape[0] < _FEW:
         return False
     columns = x.shape[1]
-    if not ((axes == (0,) and 1 < columns <= _FITTING) or (axes == (1,) and SHORT <= columns <= _PAIRWISE)):
+    if not ((axes == (0,) and 1 < columns <= _WIDE) or (axes == (1,) and SHORT <= columns <= _PAIRWISE)):
         return False
     return None if x.strides is None else abs(x.strides[0]) >= abs(x.strides[1]) > 0
 
 
 def sums(x: Array, axis: int, keepdims: bool = True) -> Any:
     """Return the sums over an axis: a product with ones, where NumPy would go from row to row."""
-    ones = _ones(x.shape[axis], x.dtype, axis)
-    total = product(x, ones) if axis else product(ones, x)
-    return total if keepdims else total.reshape(-1)
+    total = product(x if axis else x.T, _ones(x.shape[axis], x.dtype))
+    return total.reshape((-1, 1) if axis else (1, -1)) if keepdims else total.reshape(-1)
 
 
-def _ones(n: int, dtype: np.dtype[Any], axis: int) -> Array:
-    column = _known_ones(n, dtype) if n <= _KNOWN else np.ones((n, 1), dtype)
-    return column if axis else column.T
+def _ones(n: int, dtype: np.dtype[Any]) -> Array:
+    return _known_ones(n, dtype) if n <= _KNOWN else np.ones((n, 1), dtype)
 
 
 @lru_cache(64)
@@ -145,8 +147,11 @@ def planned(write: Any, x: Any, y: Any, dtype: np.dtype[Any]) -> Any:
 
 def planned_sums(write: Any, x: Any, axis: int) -> Any:
     """Write sums over an axis into a plan."""
-    ones = write.constant(_ones(x.shape[axis], x.dtype, axis), "ones")
-    return planned(write, x, ones, x.dtype) if axis else planned(write, ones, x, x.dtype)
+    ones = write.constant(_ones(x.shape[axis], x.dtype), "ones")
+    if axis:
+        return planned(write, x, ones, x.dtype)
+    turned = write.view("{0}.T", x, x.shape[::-1], np.transpose)
+    return write.view(f"{{0}}.reshape((1, {x.shape[1]}))", planned(write, turned, ones, x.dtype), (1, x.shape[1]))
 
 
 _SMALL = 2**12
