@@ -117,9 +117,9 @@ def test_sums_are_no_less_exact_than_numpys(n: int, dtype: str) -> None:
     node = graph.placeholder("x", shape=("n", 3))
     turned = graph.placeholder("turned", shape=(3, "n"))
     tall, wide = gn.run([gn.sum(node, 0), gn.sum(gn.transpose(turned), 0)], {node: x, turned: x.T.copy()})
-    spacing = np.finfo(dtype).eps * exact
-    assert (abs(tall - exact) <= abs(np.sum(x, axis=0) - exact) + spacing).all()
-    assert (abs(wide - exact) <= abs(np.sum(x.T.copy(), axis=1) - exact) + spacing).all()
+    few = 8 * np.finfo(dtype).eps * exact  # which differ from processor to processor
+    assert (abs(tall - exact) <= abs(np.sum(x, axis=0) - exact) + few).all()
+    assert (abs(wide - exact) <= abs(np.sum(x.T.copy(), axis=1) - exact) + few).all()
 
 
 @pytest.mark.parametrize("shape", [(5000, 64, 3), (5000, 3, 64), (64, 5000, 3), (1, 50_000, 5)])
