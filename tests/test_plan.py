@@ -1015,19 +1015,20 @@ def test_the_arena_is_hardly_larger_than_what_lives_at_once(widths: tuple[int, .
     assert told.arena <= len(memory.owner) <= told.arena + 128
 
 
-def spiral_step(dtype: str, hidden: int = 64, points: int = 5003) -> tuple[Any, Any, list[dict[gn.Node, Array]]]:
+def long_step(dtype: str) -> tuple[Any, Any, list[dict[gn.Node, Array]]]:
+    """Return a step on 5,003 rows, with its updates and three feeds."""
     graph = gn.Graph(dtype=dtype)
     x, y = graph.placeholder("x", shape=("batch", 3)), graph.placeholder("y", shape=("batch",), dtype=np.int64)
     rng = np.random.default_rng(0)
-    network = nn.Sequential(nn.Dense(hidden, rng=rng), nn.ReLU(), nn.Dense(4, rng=rng))
+    network = nn.Sequential(nn.Dense(64, rng=rng), nn.ReLU(), nn.Dense(4, rng=rng))
     loss = nn.softmax_crossentropy(network(x), y)
-    feeds = [{x: rng.normal(size=(points, 3)).astype(dtype), y: rng.integers(0, 4, points)} for _ in range(3)]
+    feeds = [{x: rng.normal(size=(5003, 3)).astype(dtype), y: rng.integers(0, 4, 5003)} for _ in range(3)]
     return loss, nn.SGD(0.1).updates(loss), feeds
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_products_are_computed_in_the_blocks_of_what_is_around_them(dtype: str) -> None:
-    loss, updates, feeds = spiral_step(dtype)
+    loss, updates, feeds = long_step(dtype)
     plan = gn.compile(loss, updates).plan(feeds[0])
     assert not differences([loss], feeds, updates)
     assert not followed(plan).wrong
@@ -1048,7 +1049,7 @@ def test_products_are_computed_in_the_blocks_of_what_is_around_them(dtype: str) 
 
 @pytest.mark.parametrize("threads", [2, 5])
 def test_products_in_blocks_are_the_same_for_any_number_of_threads(threads: int) -> None:
-    loss, updates, feeds = spiral_step("float32")
+    loss, updates, feeds = long_step("float32")
     steps = [gn.compile([loss, *updates.values()], threads=many) for many in (1, threads)]
     for feed in feeds:
         one, other = ([bits(value) for value in step(feed)] for step in steps)
@@ -1237,6 +1238,19 @@ def test_what_is_rounded_lies_as_it_does_in_a_run(shape: tuple[int, ...]) -> Non
     fetches = [gn.sum(gn.round(gn.transpose(x, order), decimals=1) * 1.7) for order in orders]
     fetches += [gn.sum(gn.round(gn.transpose(x, order)[..., ::2], decimals=1) * 1.7) for order in orders]
     assert not differences(fetches, [{x: np.random.default_rng(i).normal(size=shape) * 3} for i in range(20)])
+
+
+def test_powers_take_their_operands_as_they_lie_in_a_run() -> None:
+    graph = gn.Graph(dtype="float32")
+    one, two = graph.placeholder("one", shape=(1,)), graph.placeholder("two", shape=(2,))
+    exponent = graph.constant(np.array([3], "int8"))
+    fetches = [
+        gn.power(gn.flip(1.0 - one), graph.constant(np.array([2.3], "float32"))),
+        gn.power(two, gn.broadcast_to(exponent, (2,))),
+    ]
+    rng = np.random.default_rng(0)
+    feeds = [{node: rng.random(node.shape).astype("float32") for node in (one, two)} for _ in range(200)]
+    assert not differences(fetches, feeds)
 
 
 def test_a_product_with_itself_that_is_none_in_a_run_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,14 +112,13 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
                 root = part[0].root
                 if root in of and last[root.index] <= members[-1].index:
                     read.setdefault(root, set()).add(part)
-            if chain is not None and value in chain.inner:
-                # Scratch stays in the cache, and so is better where the operand is not written over in any case.
-                buffer = _donor(value, first.index, read, of, last) if value.index < lasting else None
+            inner = chain is not None and value in chain.inner
+            # Scratch stays in the cache, and so is better where the operand is not written over in any case.
+            buffer = None if inner and value.index > lasting else _donor(value, first.index, read, of, last)
+            if chain is not None and inner:
                 if buffer is None:
                     continue
                 chain.inner.remove(value)
-            else:
-                buffer = _donor(value, first.index, read, of, last)
             if buffer is not None:
                 read.pop(buffer.values[-1], None)
             if value in handed_out:

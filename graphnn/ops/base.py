@@ -215,13 +215,11 @@ _TALL = 4
 
 @cache
 def _most_columns(ufunc: str, dtype: np.dtype[Any]) -> int:
-    """Return up to how many numbers in a row NumPy reduces one after the other, so that a call for each is the same.
+    """Return up to how many numbers in a row NumPy takes the maximum or minimum one after the other.
 
-    Of more than fit into one register of the processor, it takes the maximum in another order, which shows in the sign
-    of a 0. That is tried here.
+    Of more than fit into one register of the processor, it does so in another order, which shows in the sign of a 0.
+    That is tried here.
     """
-    if ufunc not in ("maximum", "minimum"):
-        return rows.SHORT - 1
     function = getattr(np, ufunc)
     for most in (2, 4, 8):
         zeros = np.where(np.random.default_rng(0).random((256, most + 1)) < 0.5, 0.0, -0.0).astype(dtype)
@@ -240,19 +238,20 @@ def reduced(write: Any, spot: Any, ufunc: str, x: Any, axes: tuple[int, ...], ke
         return total if keepdims else write.view(f"{{0}}.reshape({spot.shape})", total, spot.shape)
     last = len(x.shape) - 1
     columns = x.shape[last] if x.shape else 0
+    extremum = ufunc in ("maximum", "minimum")
     if (
         axes == (last,)
         and columns > 1
         and x.dtype == spot.dtype
         and x.size // columns >= _TALL * columns
-        and columns <= _most_columns(ufunc, x.dtype)
+        and columns <= (_most_columns(ufunc, x.dtype) if extremum else rows.SHORT - 1)
     ):
         column = [
             write.view(f"{{0}}[..., {i}]", x, x.shape[:-1], lambda stand_in, i=i: stand_in[..., i])
             for i in range(columns)
         ]
         total = column[0]
-        out = "out=" if ufunc in ("maximum", "minimum") else ""
+        out = "out=" if extremum else ""
         for other in column[1:]:
             code = f"{ufunc}({{0}}, {{1}}, {out}{{out}})"
             total = write.each(code, total, other, shape=x.shape[:-1], dtype=spot.dtype)

@@ -26,6 +26,8 @@ _WIDE = 2**10
 """Columns up to which NumPy is slower to go from row to row."""
 _KNOWN = 2**12
 """Ones up to which they are made but once."""
+_SMALL = 2**12
+"""Elements up to which `dot` is worth it: called in half the time of `matmul`, but it first fills its result with 0."""
 
 
 class Blocks(NamedTuple):
@@ -152,10 +154,6 @@ def planned_sums(write: Any, x: Any, axis: int) -> Any:
         return planned(write, x, ones, x.dtype)
     turned = write.view("{0}.T", x, x.shape[::-1], np.transpose)
     return write.view(f"{{0}}.reshape((1, {x.shape[1]}))", planned(write, turned, ones, x.dtype), (1, x.shape[1]))
-
-
-_SMALL = 2**12
-"""Elements up to which `dot` is worth it: called in half the time of `matmul`, but it first fills its result with 0."""
 
 
 def _is_plain(x: Any, y: Any) -> bool:
