@@ -64,24 +64,23 @@ def stats_of(value: Array) -> Stats:
     >>> stats_of(np.array([0.0, 1.0, 2.0, np.nan, -np.inf]))
     Stats(min=0.0, max=2.0, mean=1.0, std=0.816496580927726, zeros=1, nans=1, posinfs=0, neginfs=1, size=5)
     """
-    numbers = value.ravel()
-    if not numbers.size:
+    wide = value.ravel().astype(np.float64, copy=False)  # a mean of float16 would overflow
+    if not wide.size:
         return Stats(math.nan, math.nan, math.nan, math.nan, 0, 0, 0, 0, 0)
-    wide = numbers.astype(np.float64, copy=False)  # a mean of float16 would overflow
     with np.errstate(all="ignore"):  # squares of large numbers may be infinite
         mean = float(np.add.reduce(wide)) / wide.size
         if not math.isfinite(mean) and wide.size > (finite := np.isfinite(wide)).sum():
             nans, posinfs = int(np.count_nonzero(np.isnan(wide))), int(np.count_nonzero(wide == np.inf))
-            rest = stats_of(numbers[finite])
+            rest = stats_of(wide[finite])
             neginfs = wide.size - rest.size - nans - posinfs
             return rest._replace(nans=nans, posinfs=posinfs, neginfs=neginfs, size=wide.size)
-        square = float(np.vdot(wide, wide)) / wide.size
+        square = float(wide.dot(wide)) / wide.size
         variance = square - mean * mean
         if not variance > square / 10:  # that difference would have lost digits
             spread = wide - mean
-            variance = float(np.vdot(spread, spread)) / wide.size
-    least, most = float(np.minimum.reduce(numbers)), float(np.maximum.reduce(numbers))
-    zeros = int(np.count_nonzero(numbers == 0)) if least <= 0 <= most else 0
+            variance = float(spread.dot(spread)) / wide.size
+    least, most = float(np.minimum.reduce(wide)), float(np.maximum.reduce(wide))
+    zeros = int(np.count_nonzero(wide == 0.0)) if least <= 0 <= most else 0
     return Stats(least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, wide.size)
 
 
