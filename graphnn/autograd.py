@@ -8,15 +8,26 @@ made because nothing depends on it, stands here once.
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 
 from .errors import DtypeError, GraphnnError, GraphnnWarning, NoRuleError, ShapeError, UsageError, restated
-from .graph import Array, Graph, Node, Op, Scope, as_array, flatten, fn, told_where, user_origin
+from .graph import (
+    Array,
+    Derivatives,
+    Given,
+    Graph,
+    Node,
+    Op,
+    Scope,
+    as_array,
+    flatten,
+    fn,
+    told_where,
+    user_origin,
+)
 from .graph.dimensions import same, shown
 from .graph.fetches import ancestors, resolve
 from .ops.elementwise import Elementwise
@@ -54,7 +65,7 @@ def grad(result: Any, wrt: Any) -> Any:
     maximum and max, 1 for clip on its bound.
 
     What was made for one gradient serves the next: asking again makes no node twice. A call that is refused adds
-    nothing to the graph; where a rule itself fails, what it was made from stays, and is used when asked again.
+    nothing to the graph; where a rule itself fails, the cotangents up to there stay, and are used when asked again.
 
     Examples
     --------
@@ -312,34 +323,24 @@ def _warn_of_zeros(nodes: Iterable[Node], others: Iterable[Node]) -> None:
         warnings.warn_explicit(message, GraphnnWarning, *origin)
 
 
-@dataclass
-class _Memory:
-    """The derivatives that one set of given ones has led to so far; kept, so that no node is made twice."""
-
-    root: Scope
-    given: dict[Node, Node] = field(default_factory=dict)
-    whole: dict[Node, Node] = field(default_factory=dict)
-    """The cotangent, or the tangent, of each node that has been reached."""
-    parts: defaultdict[int, dict[Node, Node]] = field(default_factory=lambda: defaultdict(dict))
-    """By the position of an operand and the node that reads it: what it has of the operand's cotangent."""
-
-    def derivatives(self, made_for: _MadeFor, nodes: Iterable[Node]) -> list[Node]:
-        """Return the derivative of each, which is zeros where none has been reached."""
-        for node in nodes:
-            if node not in self.whole:
-                made_for(node)
-                self.whole[node] = fn.zeros(node.shape, node.dtype, graph=node.graph)
-        return [self.whole[node] for node in nodes]
-
-
-def _remembered(graph: Graph, name: str, given: Mapping[Node, _Given]) -> _Memory:
-    memories: dict[Any, _Memory] = graph.caches.setdefault(name, {})
+def _remembered(graph: Graph, name: str, known: dict[Given, Derivatives], given: Mapping[Node, _Given]) -> Derivatives:
     if any(isinstance(value, np.ndarray) for value in given.values()):
-        return _Memory(_opened(graph, name))
-    key = tuple(given.items())
-    if key not in memories:
-        memories[key] = _Memory(_opened(graph, name))
-    return memories[key]
+        return Derivatives(_opened(graph, name), {})
+    key: Any = tuple(given.items())
+    if key not in known:
+        known[key] = Derivatives(_opened(graph, name), {})
+    return known[key]
+
+
+def _found(known: dict[Node, Node], made_for: _MadeFor, nodes: Iterable[Node]) -> list[Node]:
+    """Return the derivative of each, which is zeros where none has been reached."""
+    found = []
+    for node in nodes:
+        if node not in known:
+            made_for(node)
+            known[node] = fn.zeros(node.shape, node.dtype, graph=node.graph)
+        found.append(known[node])
+    return found
 
 
 # --- reverse mode -------------------------------------------------------------------------------------------
@@ -348,31 +349,27 @@ def _remembered(graph: Graph, name: str, given: Mapping[Node, _Given]) -> _Memor
 def _pulled_back(graph: Graph, given: Mapping[Node, _Given], wrt: Sequence[Node]) -> list[Node]:
     flow = _flow(given, wrt, "vjp")
     _warn_of_zeros([node for node in wrt if node not in flow], given)
-    memory = _remembered(graph, "grad", given)
-    with _MadeFor(graph, memory.root) as made_for:
+    root, cotangents = _remembered(graph, "grad", graph.cotangents, given)
+    with _MadeFor(graph, root) as made_for:
         arrived: dict[Node, Node] = {}
         for node, value in given.items():
-            if node in flow:
-                if node not in memory.given:
-                    made_for(node)
-                    memory.given[node] = _made_of(value, node)
-                arrived[node] = memory.given[node]
+            if node in flow and node not in cotangents:
+                made_for(node)
+                arrived[node] = _made_of(value, node)
         for node in reversed(flow):
-            _pull(node, flow[node], memory, arrived, made_for)
-        return memory.derivatives(made_for, wrt)
+            # All its readers have been asked.
+            cotangent = cotangents.setdefault(node, arrived.pop(node)) if node in arrived else cotangents[node]
+            _pull(node, cotangent, [i for i in flow[node] if node.inputs[i] not in cotangents], arrived, made_for)
+        return _found(cotangents, made_for, wrt)
 
 
-def _pull(node: Node, passes: list[int], memory: _Memory, arrived: dict[Node, Node], made_for: _MadeFor) -> None:
-    """Hand the cotangent of a node, all of whose readers have been asked, on to its operands."""
-    cotangent = memory.whole.setdefault(node, arrived.pop(node))
+def _pull(node: Node, cotangent: Node, passes: list[int], arrived: dict[Node, Node], made_for: _MadeFor) -> None:
+    """Hand the cotangent of a node on to its operands."""
     for i in passes:
         operand = node.inputs[i]
-        part = memory.parts[i].get(node)
-        if part is None:
-            made_for(node)
-            part = _narrowed(node.op.vjp(i, cotangent, node, node.inputs), operand)
-            memory.parts[i][node] = part
-        if operand in arrived and operand not in memory.whole:
+        made_for(node)
+        part = _narrowed(node.op.vjp(i, cotangent, node, node.inputs), operand)
+        if operand in arrived:
             # As they arrive: in a run, the parts need not all wait for the last.
             made_for(operand)
             part = arrived[operand] + part
@@ -385,13 +382,13 @@ def _pull(node: Node, passes: list[int], memory: _Memory, arrived: dict[Node, No
 def _pushed_forward(graph: Graph, given: Mapping[Node, _Given], results: Sequence[Node]) -> list[Node]:
     flow = _flow(results, given, "jvp")
     _warn_of_zeros([node for node in results if node not in flow], given)
-    memory = _remembered(graph, "jvp", given)
-    with _MadeFor(graph, memory.root) as made_for:
+    root, tangents = _remembered(graph, "jvp", graph.tangents, given)
+    with _MadeFor(graph, root) as made_for:
         for node, passes in flow.items():
-            if node not in memory.whole:
+            if node not in tangents:
                 made_for(node)
-                memory.whole[node] = _pushed(node, passes, given, memory.whole)
-        return memory.derivatives(made_for, results)
+                tangents[node] = _pushed(node, passes, given, tangents)
+        return _found(tangents, made_for, results)
 
 
 def _pushed(node: Node, passes: list[int], given: Mapping[Node, _Given], tangents: Mapping[Node, Node]) -> Node:

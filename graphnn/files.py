@@ -15,7 +15,22 @@ import numpy as np
 
 from .container import StrPath, peek, read, write
 from .errors import FileFormatError, UsageError
-from .graph import Array, Constant, Graph, Node, Op, Origin, Parameter, Scope, Shape, Unknown, flatten, registry, sealed
+from .graph import (
+    Array,
+    Constant,
+    Derivatives,
+    Graph,
+    Node,
+    Op,
+    Origin,
+    Parameter,
+    Scope,
+    Shape,
+    Unknown,
+    flatten,
+    registry,
+    sealed,
+)
 from .graph.collector import collector_paused
 from .graph.fetches import ancestors, resolve, with_advances
 
@@ -45,6 +60,11 @@ _TABLES: dict[str, dict[str, type | str]] = {
     "outputs": {"name": str, "node": "nodes"},
     "updates": {"parameter": "nodes", "node": "nodes"},
     "advances": {"parameter": "nodes", "node": "nodes"},
+    # What has been differentiated: in which scope, backwards or forwards; the results and their cotangents, or what
+    # moves and its tangents; and what each node that was reached has come to.
+    "derivatives": {"scope": "scopes", "backwards": bool},
+    "given": {"in": "derivatives", "node": "nodes", "derivative": "nodes?"},
+    "derived": {"in": "derivatives", "node": "nodes", "derivative": "nodes"},
     # Where the numbers in the names of new nodes and scopes go on.
     "counters": {"path": str, "number": int},
 }
@@ -83,8 +103,7 @@ def save(fetches: Any, path: StrPath) -> None:
     -----
     Everything is kept that `load` needs to go on to the bit: nodes with their names, attributes, order and
     origins, scopes, parameters (those of optimizers and the counters of random nodes are such, too), constants,
-    outputs, updates. Not kept is what the graph only remembers to save work: programs, and which cotangents
-    there are already, so that asking a loaded graph again for a gradient it has makes it again, beside the first.
+    outputs, updates, and which gradient is whose, so that asking a loaded graph again for one makes no node twice.
 
     Examples
     --------
@@ -258,6 +277,7 @@ def _encoded(
     def pairs(table: Mapping[Node, Node]) -> list[tuple[int, int]]:
         return [(node_row[k], node_row[v]) for k, v in table.items() if k in node_row and v in node_row]
 
+    derivatives = list(graph.derivatives_among(node_row, scope_row))
     rows: dict[str, Sequence[tuple[Any, ...]]] = {
         "nodes": [
             (
@@ -288,6 +308,17 @@ def _encoded(
         "outputs": [(str(name), node_row[node]) for name, node in graph.outputs.items() if node in node_row],
         "updates": pairs(graph.updates),
         "advances": pairs(graph.advances),
+        "derivatives": [(scope_row[root.path], backwards) for backwards, _, (root, _) in derivatives],
+        "given": [
+            (i, node_row[node], -1 if value is None else node_row[value])
+            for i, (_, given, _) in enumerate(derivatives)
+            for node, value in given
+        ],
+        "derived": [
+            (i, node_row[node], node_row[derivative])
+            for i, (_, _, (_, of)) in enumerate(derivatives)
+            for node, derivative in of.items()
+        ],
         "counters": [(str(path), n) for path, n in graph._counters.items()] if len(nodes) == len(graph) else [],
     }
     _check_nesting([row[4] for row in rows["scopes"]])
@@ -367,8 +398,30 @@ def _decoded(data: Any, arrays: dict[str, Array], unknown: bool) -> Graph:
     graph.updates.update(_unique("updates", [(nodes[i], nodes[j]) for i, j in tables["updates"]]))
     graph.advances.update(_unique("advances", [(nodes[i], nodes[j]) for i, j in tables["advances"]]))
     graph.scopes.update(_unique("scopes", [(scope.path, scope) for scope in scopes]))
+    _restore_derivatives(graph, nodes, scopes, tables)
     graph._counters.update(_unique("counters", list(tables["counters"])))
     return graph
+
+
+def _restore_derivatives(
+    graph: Graph, nodes: Sequence[Node], scopes: Sequence[Scope], tables: Mapping[str, Iterable[tuple[Any, ...]]]
+) -> None:
+    rows = list(tables["derivatives"])
+    given: list[list[tuple[Node, Node | None]]] = [[] for _ in rows]
+    of: list[list[tuple[Node, Node]]] = [[] for _ in rows]
+    for i, node, value in tables["given"]:
+        given[i].append((nodes[node], None if value < 0 else nodes[value]))
+    for i, node, value in tables["derived"]:
+        if nodes[value].spec != nodes[node].spec:
+            raise FileFormatError(f"node {value} is no derivative of node {node}: its shape or dtype is another")
+        of[i].append((nodes[node], nodes[value]))
+    for backwards, known in ((True, graph.cotangents), (False, graph.tangents)):
+        found = [
+            (tuple(pairs), Derivatives(scopes[scope], _unique("derived", derived)))
+            for (scope, way), pairs, derived in zip(rows, given, of, strict=True)
+            if way is backwards
+        ]
+        known.update(_unique("derivatives", found))
 
 
 def _tables(data: Any) -> dict[str, Iterator[tuple[Any, ...]]]:

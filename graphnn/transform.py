@@ -7,12 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 from .errors import GraphError, UsageError
-from .graph import Graph, Node, told_where
+from .graph import Derivatives, Graph, Node, told_where
 from .graph.collector import collector_paused
 from .graph.fetches import ancestors, resolve
 
 
-@told_where
 @told_where
 def extract(fetches: Any, graph: Graph | None = None) -> Graph:
     """Return a new graph, with a copy of the state, of what the fetches need.
@@ -40,7 +39,6 @@ def extract(fetches: Any, graph: Graph | None = None) -> Graph:
     return _copied(source, nodes, {})[0]
 
 
-@told_where
 @told_where
 def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = None) -> Any:
     """Return the fetches with parts exchanged, in a new graph with a copy of the state.
@@ -118,6 +116,12 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
     for table, entries in ((target.updates, source.updates), (target.advances, source.advances)):
         following = {p: operand(None, n) for p, n in entries.items()}
         table.update({copies[p]: copies[n] for p, n in following.items() if p in copies and n in copies})
+    if not exchanged:  # else what is differentiated may be another function
+        for backwards, given, (root, of) in source.derivatives_among(copies, target.scopes):
+            known = target.cotangents if backwards else target.tangents
+            known[tuple([(copies[a], None if b is None else copies[b]) for a, b in given])] = Derivatives(
+                target.scopes[root.path], {copies[node]: copies[derivative] for node, derivative in of.items()}
+            )
     return target, [copies[node] for node in wanted]
 
 

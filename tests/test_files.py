@@ -14,9 +14,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import networkx as nx
@@ -91,6 +92,15 @@ def whole(graph: Graph) -> dict[str, Any]:
         "updates": [(parameter.name, node.name) for parameter, node in graph.updates.items()],
         "advances": [(parameter.name, node.name) for parameter, node in graph.advances.items()],
         "counters": dict(graph._counters),
+        "derivatives": [
+            (
+                backwards,
+                [(node.name, called(value)) for node, value in given],
+                derived.root.path,
+                [(node.name, derivative.name) for node, derivative in derived.of.items()],
+            )
+            for backwards, given, derived in graph.derivatives_among(graph, graph.scopes)
+        ],
     }
 
 
@@ -415,6 +425,52 @@ def test_fetches_save_what_they_need() -> None:
     for fetches in (graph["p"], [graph["p"]], {"a": (graph["dense/add"], graph["x"])}, graph["grad/dense/matmul"]):
         assert_same(gn.extract(fetches), through_a_file(fetches))
     assert "labels" not in through_a_file(graph["p"])
+
+
+def test_a_derivative_that_came_along_is_not_made_again() -> None:
+    g = spiral()
+    loss, weight, p = g.outputs["loss"], g["dense/weight"], g.outputs["p"]
+    slope = gn.grad(loss, weight)
+    length = gn.sum(gn.square(slope))
+    known = [
+        *(loss, slope, length, gn.grad(length, weight)),
+        *(gn.vjp({p: p * 2.0}, weight), gn.jvp(p, {weight: slope})),
+    ]
+    (cotangent,) = (value for given in g.cotangents for _, value in given if value is not None)
+    for back in (through_a_file(g), through_a_file(known), gn.extract(known)):
+        before = list(back)
+        again = [back[node.name] for node in (loss, weight, p, slope, length, cotangent)]
+        there_loss, there_weight, there_p, there_slope, there_length, there_cotangent = again
+        assert gn.grad(there_loss, there_weight) is there_slope
+        assert gn.grad(there_length, there_weight) is back[known[3].name]
+        assert gn.vjp({there_p: there_cotangent}, there_weight) is back[known[4].name]
+        assert gn.jvp(there_p, {there_weight: there_slope}) is back[known[5].name]
+        assert list(back) == before
+
+
+def test_what_only_a_part_of_is_saved_is_differentiated_anew_where_it_must_be() -> None:
+    g = gn.Graph()
+    w, v = g.parameter("w", [0.3, 0.4]), g.parameter("v", [0.5, 0.6])
+    loss = gn.sum(gn.sin(w) * gn.exp(v * w))
+    by_w, by_v = gn.grad(loss, [w, v])
+    expected = gn.run([by_w, by_v])
+    for back in (through_a_file([loss, by_v]), gn.extract([loss, by_v])):
+        slopes = gn.grad(back[loss.name], [back["w"], back["v"]])
+        assert slopes[1] is back[by_v.name]
+        np.testing.assert_array_equal(gn.run(slopes), expected)
+    for back in (through_a_file([by_v]), gn.extract([by_v])):
+        assert loss.name not in back
+        assert not back.cotangents
+
+
+def test_another_function_does_not_keep_the_derivatives_of_the_first() -> None:
+    g = gn.Graph()
+    w = g.parameter("w", [0.3, 0.4])
+    h = gn.sin(w)
+    loss = gn.sum(h * h)
+    gn.grad(loss, w)
+    other = gn.replace(loss, {h: gn.exp(w)})
+    np.testing.assert_allclose(gn.run(gn.grad(other, other.graph["w"])), 2 * np.exp([0.6, 0.8]))
 
 
 def test_only_graphs_and_nodes_are_saved(path: Path) -> None:
@@ -787,6 +843,11 @@ def without(*keys: str) -> Callable[[Any, Any], Any]:
     return change
 
 
+def repeat_last(table: dict[str, list[Any]], changed: Mapping[str, Any] = MappingProxyType({})) -> None:
+    for column, values in table.items():
+        values.append(changed.get(column, values[-1]))
+
+
 def of_arrays(change: Callable[[dict[str, Any]], Any]) -> Callable[[Any, Any], Any]:
     return lambda data, arrays: change(arrays)
 
@@ -860,6 +921,20 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
         lie(advances__parameter=[2, 2], advances__node=[4, 4]),
         "the table advances names something twice",
     ),
+    "derivative-misfit": (
+        lie(derived__derivative={0: 0}),
+        "node 0 is no derivative of node [0-9]+: its shape or dtype is another",
+    ),
+    "derivative-twice": (lambda data, arrays: repeat_last(data["derived"]), "the table derived names something twice"),
+    "derivatives-twice": (
+        lambda data, arrays: [repeat_last(data["derivatives"]), repeat_last(data["given"], {"in": 1})],
+        "the table derivatives names something twice",
+    ),
+    "derivatives-neither-way": (
+        lie(derivatives__backwards={0: 1}),
+        "derivatives.backwards holds other things than bool",
+    ),
+    "derivatives-nowhere": (lie(derivatives__scope={0: -1}), "the column derivatives.scope holds -1"),
     "counter-negative": (lie(counters__number={0: -1}), "the column counters.number holds -1"),
 }
 

@@ -367,6 +367,25 @@ def test_a_run_that_was_stopped_opens_where_it_was() -> None:
 # --- gradients, source, pictures --------------------------------------------------------------------------------
 
 
+def test_a_loaded_trace_knows_as_much_as_the_trace(tmp_path: Path) -> None:
+    _, loss, feed = spiral()
+    trace = gn.trace(gn.compile(loss, updates=nn.Adam(0.01).updates(loss)), feed)
+    trace.save(tmp_path / "run.trace")
+    loaded = gn.load(tmp_path / "run.trace")
+    before, after = trace.to_html().data, loaded.to_html().data
+    # An array that two nodes share is two in a file.
+    shared = {"values", "runs"}
+    assert {key: part for key, part in after.items() if key not in shared} == {
+        key: part for key, part in before.items() if key not in shared
+    }
+    assert before["nodes"]["gradient"] != [-1] * len(trace.order)
+    assert str(gn.check_health(loaded)) == str(gn.check_health(trace))
+    here, there = gn.debug(trace, echo=None), gn.debug(loaded, echo=None)
+    assert [[twin.name for twin in here.twin(node.name)] for node in trace.order] == [
+        [twin.name for twin in there.twin(node.name)] for node in trace.order
+    ]
+
+
 def test_gradients_stand_beside_what_they_are_of() -> None:
     g, loss, feed = spiral()
     weights = list(g.parameters)

@@ -3,7 +3,7 @@
 from .dag import Dag
 from .dimensions import Dim, Shape
 from .forms import flatten
-from .graph import Graph, Node, Scope, as_array, check_update, in_range, sealed
+from .graph import Derivatives, Given, Graph, Node, Scope, as_array, check_update, in_range, sealed
 from .op import (
     Array,
     Constant,
@@ -25,7 +25,9 @@ __all__ = [
     "Array",
     "Constant",
     "Dag",
+    "Derivatives",
     "Dim",
+    "Given",
     "Graph",
     "Node",
     "Op",

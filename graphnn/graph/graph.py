@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 import networkx as nx
 import numpy as np
@@ -293,6 +293,25 @@ class Scope:
     result: Node | None = None
 
 
+class Derivatives(NamedTuple):
+    """What the same cotangents, or tangents, have led to so far; kept, so that no node is made twice.
+
+    Attributes
+    ----------
+    root : Scope
+        In which the nodes are made.
+    of : dict of Node to Node
+        The cotangent, or the tangent, of each node that has been reached.
+    """
+
+    root: Scope
+    of: dict[Node, Node]
+
+
+Given = tuple[tuple[Node, Node | None], ...]
+"""What is differentiated, each with its cotangent (None: ones); or what moves, each with its tangent."""
+
+
 class _CheckedDict(dict[Any, Any]):
     """A dict whose entries pass a check on their way in."""
 
@@ -338,6 +357,8 @@ class Graph(Shown):
         The values of the parameters.
     advances : dict of Node to Node
         The next value of what moves on with every compiled step that reads it: the counters of random nodes.
+    cotangents, tangents : dict
+        What has been differentiated, backwards and forwards: by what was given, the derivatives of all nodes reached.
     placeholders : list of Node
     scopes : dict of str to Scope
 
@@ -363,6 +384,8 @@ class Graph(Shown):
         """The largest value in bytes that a run may make, or None for 80 % of what is free."""
         self.advances: dict[Node, Node] = _CheckedDict(self._checked_update)
         self.placeholders: list[Node] = []
+        self.cotangents: dict[Given, Derivatives] = {}
+        self.tangents: dict[Given, Derivatives] = {}
         self._constants: dict[Node, Array] = {}
         self._counters: dict[str, int] = {}
         self._scope: Scope | None = None
@@ -759,6 +782,24 @@ class Graph(Shown):
             phase = like.phase if root is None or root.phase == "forward" else root.phase
             root = self.scopes[path] = Scope(path, like.kind, like.origin, root, phase)
         return root
+
+    def derivatives_among(
+        self, nodes: Container[Node], scopes: Container[str]
+    ) -> Iterator[tuple[bool, Given, Derivatives]]:
+        """Yield what has been differentiated, as far as it stands among these nodes and scopes.
+
+        Yields
+        ------
+        backwards : bool
+            Whether it is of `cotangents`; else of `tangents`.
+        given : tuple of (Node, Node or None)
+        derivatives : Derivatives
+        """
+        for backwards, known in ((True, self.cotangents), (False, self.tangents)):
+            for given, (root, of) in known.items():
+                if root.path in scopes and all(a in nodes and (b is None or b in nodes) for a, b in given):
+                    kept = {node: derived for node, derived in of.items() if node in nodes and derived in nodes}
+                    yield backwards, given, Derivatives(root, kept)
 
     # --- checks ----------------------------------------------------------------------------------------------
 

@@ -575,8 +575,8 @@ def gradients_in(order: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
     """Yield the trained parameters of a schedule with the nodes of their gradients, in order of making."""
     known: dict[Node, Node] = {}
     scheduled = set(order)
-    for memory in order[0].graph.caches.get("grad", {}).values() if order else ():
-        known.update({node: whole for node, whole in memory.whole.items() if node.trainable and whole in scheduled})
+    for derived in order[0].graph.cotangents.values() if order else ():
+        known.update({node: slope for node, slope in derived.of.items() if node.trainable and slope in scheduled})
     for node in order:
         # What an optimizer makes for a parameter starts from its gradient.
         parameter = node.twin

@@ -229,22 +229,22 @@ def _in_flops(count: float) -> str:
 
 
 def _gradients(trace: Trace) -> dict[Node, Mark]:
-    """Return the norm of each node's gradient, and of what is one; of a loaded trace, of what it tells."""
+    """Return the norm of each node's gradient, and of what is one."""
     found: dict[Node, Mark] = {}
     record_of = {record.node: record for record in trace}
     fetches = set(trace.fetches)
-    memories = list(trace.graph.caches.get("grad", {}).values())
     pairs = list(gradients_in(trace.order))
-    for memory in sorted(memories, key=lambda memory: not fetches.isdisjoint(memory.given)):  # what is asked for wins
-        pairs += memory.whole.items()
-    for node, whole in pairs:
-        if whole in record_of and node.phase == "forward":
-            norm = _norm(record_of[whole])
+    known = trace.graph.cotangents.items()
+    for _, derived in sorted(known, key=lambda known: any(node in fetches for node, _ in known[0])):
+        pairs += derived.of.items()  # those of what is asked for last, so they win
+    for node, slope in pairs:
+        if slope in record_of and node.phase == "forward":
+            norm = _norm(record_of[slope])
             found[node] = Mark(f"gradient {number(norm)}", norm)
-    for whole in [*(whole for _, whole in pairs), *fetches]:
-        if whole in record_of and whole.phase == "backward" and whole.inputs:
-            norm = _norm(record_of[whole])
-            found[whole] = Mark(f"norm {number(norm)}", norm)
+    for slope in [*(slope for _, slope in pairs), *fetches]:
+        if slope in record_of and slope.phase == "backward" and slope.inputs:
+            norm = _norm(record_of[slope])
+            found[slope] = Mark(f"norm {number(norm)}", norm)
     if not found:
         raise LookupFailure(
             "there are no gradients in this trace: have them evaluated, too, as in gn.trace([loss, *grads], feed)"

@@ -405,11 +405,11 @@ def _batch_dimension(trace: Trace) -> str | None:
 
 
 def _gradients(trace: Trace) -> dict[Node, Node]:
-    """Return the cotangent of each node that has one in this run, as far as the graph remembers."""
+    """Return the cotangent of each node that has one in this run."""
     order = set(trace.order)
     found: dict[Node, Node] = {}
-    for memory in trace.graph.caches.get("grad", {}).values():
-        found |= {node: whole for node, whole in memory.whole.items() if node in order and whole in order}
+    for derived in trace.graph.cotangents.values():
+        found |= {node: slope for node, slope in derived.of.items() if node in order and slope in order}
     return found
 
 
@@ -417,10 +417,7 @@ def _differentiated(trace: Trace) -> str:
     """Return the name of what is differentiated in this run; "" if there is none, or several."""
     order, names = set(trace.order), {node: name for name, node in trace.graph.outputs.items()}
     found = {
-        node
-        for memory in trace.graph.caches.get("grad", {}).values()
-        for node, cotangent in memory.given.items()
-        if cotangent in order
+        node for given, derived in trace.graph.cotangents.items() for node, _ in given if derived.of.get(node) in order
     }
     return visible(names.get(node := found.pop(), node.name)) if len(found) == 1 else ""
 
