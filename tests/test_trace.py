@@ -32,7 +32,7 @@ import graphnn as gn
 from graphnn import container, nn
 from graphnn.errors import FileFormatError, LookupFailure, NoRuleError, UsageError, ValueRangeError
 from graphnn.graph import Op, Spec, registry
-from graphnn.inspector.trace import VERSION, Condensed, Trace, digest_of, preview_of, stats_of
+from graphnn.inspector.trace import SMALL, VERSION, Condensed, Statistics, Stats, Trace, digest_of, preview_of, stats_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PACKAGE = Path(gn.__file__).parent.parent
@@ -234,9 +234,7 @@ MANY = [
 ]
 
 
-@pytest.mark.parametrize("value", MANY, ids=lambda value: f"{value.dtype}{value.shape}")
-def test_statistics_are_numpys(value: Array) -> None:
-    stats = stats_of(value)
+def assert_numpys(stats: Stats, value: Array) -> None:
     wide = value.astype(np.float64)
     finite = wide[np.isfinite(wide)]
     assert stats.size == value.size
@@ -255,6 +253,26 @@ def test_statistics_are_numpys(value: Array) -> None:
     assert [type(part) for part in stats] == [float] * 4 + [int] * 5
 
 
+@pytest.mark.parametrize("value", MANY, ids=lambda value: f"{value.dtype}{value.shape}")
+def test_statistics_are_numpys(value: Array) -> None:
+    assert_numpys(stats_of(value), value)
+
+
+@pytest.mark.parametrize("first", range(len(MANY)))
+def test_the_statistics_of_small_values_are_taken_together_and_are_numpys(first: int) -> None:
+    kept = [*MANY, np.zeros(SMALL), np.arange(SMALL + 1.0), Condensed.of(np.ones(3))] * 4
+    taken = Statistics(kept)
+    for place in [*range(first, len(kept)), *range(first)]:
+        value = kept[place]
+        if isinstance(value, Condensed):
+            assert taken[place] is value.stats
+        else:
+            assert_numpys(taken[place], value)
+    near = Statistics(kept)
+    assert str(near[first]) == str(taken[first])  # whoever comes along
+    assert 1 <= len(near) < len(MANY) * 2  # and not those of the whole run
+
+
 @settings(deadline=None, max_examples=300)
 @given(
     hnp.arrays(
@@ -263,7 +281,8 @@ def test_statistics_are_numpys(value: Array) -> None:
 )
 def test_statistics_of_any_value(value: Array) -> None:
     assume(not (np.isfinite(value) & (abs(value.astype(np.float64)) > 1e150)).any())  # whose squares are infinite
-    test_statistics_are_numpys(value)
+    assert_numpys(stats_of(value), value)
+    assert_numpys(Statistics([np.ones(3), value, np.full(2, np.nan)])[1], value)
 
 
 def test_a_trace_that_is_let_go_is_gone_at_once() -> None:
@@ -310,21 +329,21 @@ def test_the_digest_is_that_of_the_bytes() -> None:
 
 def test_what_is_too_large_is_condensed() -> None:
     g = gn.Graph()
-    x = g.placeholder("x", shape=(1000,))
-    w = g.parameter("w", np.ones(1000))
+    x = g.placeholder("x", shape=(5000,))
+    w = g.parameter("w", np.ones(5000))
     h = gn.sin(x) * w
-    feed = {x: np.linspace(0, 9, 1000)}
-    whole, seen = gn.trace(gn.sum(h), feed), gn.trace(gn.sum(h), feed, keep=999)
+    feed = {x: np.linspace(0, 9, 5000)}
+    whole, seen = gn.trace(gn.sum(h), feed), gn.trace(gn.sum(h), feed, keep=4999)
     assert [record.kept for record in seen] == [True, True, False, False, True]  # what is given is kept at any size
     record = seen["sin"]
     assert isinstance(record._kept, Condensed)
-    assert (record.shape, record.bytes, record.dtype.name) == ((1000,), 8000, "float64")
+    assert (record.shape, record.bytes, record.dtype.name) == ((5000,), 40_000, "float64")
     assert record.stats == whole["sin"].stats
     assert record.digest == whole["sin"].digest
     assert bits(record.preview) == bits(whole["sin"].preview)
     assert record.preview.size <= 256
     assert record.preview.base is None
-    with pytest.raises(LookupFailure, match=r'the value of "sin" \(8,000 bytes\) was too large to be kept.*gn.debug'):
+    with pytest.raises(LookupFailure, match=r'the value of "sin" \(40,000 bytes\) was too large to be kept.*gn.debug'):
         _ = record.value
     assert seen.to_records()[2] | {"time": 0} == whole.to_records()[2] | {"time": 0}
     dbg = gn.debug(seen, echo=None)

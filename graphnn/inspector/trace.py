@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from hashlib import blake2b
+from itertools import repeat
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ VERSION = 1
 KEEP = 2**24
 """Bytes up to which a value is kept whole, unless told otherwise."""
 _PREVIEW = 256  # elements
+SMALL, _TOGETHER = 2**12, 32  # elements, values
 _FEW = 6  # numbers that are written out
 
 
@@ -82,6 +84,48 @@ def stats_of(value: Array) -> Stats:
     least, most = float(np.minimum.reduce(wide)), float(np.maximum.reduce(wide))
     zeros = int(np.count_nonzero(wide == 0.0)) if least <= 0 <= most else 0
     return Stats(least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, wide.size)
+
+
+def _stats_of_small(values: Sequence[Array]) -> list[Stats]:
+    """Return the statistics of several arrays of 1 to `SMALL` elements, taken of all at once."""
+    joined = np.concatenate(values, axis=None, dtype=np.float64)
+    sizes = np.array([value.size for value in values])
+    starts = sizes.cumsum() - sizes
+    with np.errstate(all="ignore"):
+        least, most = np.minimum.reduceat(joined, starts), np.maximum.reduceat(joined, starts)
+        zeros = np.add.reduceat(joined == 0.0, starts, dtype=np.uint16)
+        mean = np.add.reduceat(joined, starts) / sizes
+        joined -= mean.repeat(sizes)
+        joined *= joined
+        std = np.sqrt(np.add.reduceat(joined, starts) / sizes)
+    none = [0] * len(values)
+    columns = [column.tolist() for column in (least, most, mean, std, zeros)]
+    found = list(map(Stats._make, zip(*columns, none, none, none, sizes.tolist(), strict=True)))
+    for place in np.flatnonzero(~np.isfinite(mean)).tolist():
+        found[place] = stats_of(values[place])
+    return found
+
+
+class Statistics(dict[int, Stats]):
+    """Those of kept values by place, taken when first asked for: of a small value with those that come after it.
+
+    Each by itself would pay several times as much for the calls as for the elements.
+    """
+
+    def __init__(self, kept: Sequence[Array | Condensed]) -> None:
+        self._kept = kept
+
+    def __missing__(self, place: int) -> Stats:
+        value = self._kept[place]
+        if isinstance(value, Condensed):
+            return value.stats
+        if 0 < value.size <= SMALL:
+            after = enumerate(self._kept[place : place + _TOGETHER], place)
+            small = {i: v for i, v in after if not isinstance(v, Condensed) and 0 < v.size <= SMALL}
+            self.update(zip(small, _stats_of_small(list(small.values())), strict=True))
+        else:
+            self[place] = stats_of(value)
+        return self[place]
 
 
 def in_short(value: Array) -> str:
@@ -163,20 +207,11 @@ class _Recorded:
         self.order = prepared.program.order
         self.kept = kept
         self.times = times
-        self._stats: dict[int, Stats] = {}
+        self.stats = Statistics(kept)
 
     @cached_property
     def sources(self) -> Lines:
         return sources_of(self.order)
-
-    def stats_at(self, place: int) -> Stats:
-        """Return the statistics of a value, which are taken when first asked for."""
-        value = self.kept[place]
-        if isinstance(value, Condensed):
-            return value.stats
-        if place not in self._stats:
-            self._stats[place] = stats_of(value)
-        return self._stats[place]
 
 
 class Record:
@@ -268,7 +303,7 @@ class Record:
     @property
     def stats(self) -> Stats:
         """Least, largest, mean, standard deviation; how many are zero, NaN, infinite."""
-        return self._run.stats_at(self.index)
+        return self._run.stats[self.index]
 
     @property
     def preview(self) -> Array:
@@ -352,7 +387,7 @@ class Trace(Shown):
     @cached_property
     def records(self) -> list[Record]:
         """The records, in the order of the schedule; of a run that was stopped, of what had run."""
-        return [Record(self._run, i) for i in range(len(self))]
+        return list(map(Record, repeat(self._run), range(len(self))))
 
     @property
     def sources(self) -> Lines:
@@ -693,7 +728,7 @@ class _Recorder:
         for step in evaluation:
             times.append(clock() - before)
             value = step.value
-            value.flags.writeable = False
+            value.setflags(write=False)
             kept.append(value if value.nbytes <= keep or not step.operands else Condensed.of(value))
             yield step
             del step, value  # or what they hold would live for one more node
