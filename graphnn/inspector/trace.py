@@ -58,6 +58,7 @@ class Stats(NamedTuple):
     size: int
 
 
+@np.errstate(all="ignore")  # squares of large numbers may be infinite
 def stats_of(value: Array) -> Stats:
     """Return the statistics of an array.
 
@@ -69,35 +70,34 @@ def stats_of(value: Array) -> Stats:
     wide = value.ravel().astype(np.float64, copy=False)  # a mean of float16 would overflow
     if not wide.size:
         return Stats(math.nan, math.nan, math.nan, math.nan, 0, 0, 0, 0, 0)
-    with np.errstate(all="ignore"):  # squares of large numbers may be infinite
-        mean = float(np.add.reduce(wide)) / wide.size
-        if not math.isfinite(mean) and wide.size > (finite := np.isfinite(wide)).sum():
-            nans, posinfs = int(np.count_nonzero(np.isnan(wide))), int(np.count_nonzero(wide == np.inf))
-            rest = stats_of(wide[finite])
-            neginfs = wide.size - rest.size - nans - posinfs
-            return rest._replace(nans=nans, posinfs=posinfs, neginfs=neginfs, size=wide.size)
-        square = float(wide.dot(wide)) / wide.size
-        variance = square - mean * mean
-        if not variance > square / 10:  # that difference would have lost digits
-            spread = wide - mean
-            variance = float(spread.dot(spread)) / wide.size
+    mean = float(np.add.reduce(wide)) / wide.size
+    if not math.isfinite(mean) and wide.size > (finite := np.isfinite(wide)).sum():
+        nans, posinfs = int(np.count_nonzero(np.isnan(wide))), int(np.count_nonzero(wide == np.inf))
+        rest = stats_of(wide[finite])
+        neginfs = wide.size - rest.size - nans - posinfs
+        return rest._replace(nans=nans, posinfs=posinfs, neginfs=neginfs, size=wide.size)
+    square = float(wide.dot(wide)) / wide.size
+    variance = square - mean * mean
+    if not variance > square / 10:  # that difference would have lost digits
+        spread = wide - mean
+        variance = float(spread.dot(spread)) / wide.size
     least, most = float(np.minimum.reduce(wide)), float(np.maximum.reduce(wide))
     zeros = int(np.count_nonzero(wide == 0.0)) if least <= 0 <= most else 0
     return Stats(least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, wide.size)
 
 
+@np.errstate(all="ignore")
 def _stats_of_small(values: Sequence[Array]) -> list[Stats]:
     """Return the statistics of several arrays of 1 to `SMALL` elements, taken of all at once."""
     joined = np.concatenate(values, axis=None, dtype=np.float64)
     sizes = np.array([value.size for value in values])
     starts = sizes.cumsum() - sizes
-    with np.errstate(all="ignore"):
-        least, most = np.minimum.reduceat(joined, starts), np.maximum.reduceat(joined, starts)
-        zeros = np.add.reduceat(joined == 0.0, starts, dtype=np.uint16)
-        mean = np.add.reduceat(joined, starts) / sizes
-        joined -= mean.repeat(sizes)
-        joined *= joined
-        std = np.sqrt(np.add.reduceat(joined, starts) / sizes)
+    least, most = np.minimum.reduceat(joined, starts), np.maximum.reduceat(joined, starts)
+    zeros = np.add.reduceat(joined == 0.0, starts, dtype=np.uint16)
+    mean = np.add.reduceat(joined, starts) / sizes
+    joined -= mean.repeat(sizes)
+    joined *= joined
+    std = np.sqrt(np.add.reduceat(joined, starts) / sizes)
     none = [0] * len(values)
     columns = [column.tolist() for column in (least, most, mean, std, zeros)]
     found = list(map(Stats._make, zip(*columns, none, none, none, sizes.tolist(), strict=True)))
