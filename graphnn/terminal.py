@@ -24,7 +24,7 @@ from .inspector.profile import profile
 from .inspector.select import many
 from .inspector.sources import AROUND
 from .inspector.trace import in_short
-from .inspector.why import given_as
+from .inspector.why import first_strange, given_as
 from .text import number, short_name
 from .view.heatmap import matrix
 from .view.inspect import cut, listing, neighbourhood, screen, trace_table, where
@@ -606,7 +606,7 @@ class Session(cmd.Cmd):
         that name, too. Alone it lists the breakpoints.
 
         A condition is nan, inf, zero, saturated, unchanged, above 3, below -3, or a comparison: max > 1e3,
-        value[0, 2] == 1; joined by and, or, not.
+        value[0, 2] == 1, value > 3 of some element; joined by and, or, not.
         """
         if not argument:
             self._info("breakpoints")
@@ -826,9 +826,8 @@ class Session(cmd.Cmd):
         value = self.dbg[node].value
         if value.size <= 1:
             return None
-        for strange in (np.isnan, np.isinf):
-            if value.dtype.kind == "f" and strange(value).any():
-                return tuple(np.argwhere(strange(value))[0].tolist())
+        if strange := first_strange(value):
+            return strange
         last = _index(n - 1 for n in value.shape)
         raise UsageError(f'"{node.name}" has shape {shown(value.shape)}: say which number, as in {node.name}{last}')
 
@@ -836,11 +835,12 @@ class Session(cmd.Cmd):
     def _up(self, argument: str) -> None:
         """Ask why of the N-th number that the last one was made of.
 
-        Of the first one, unless N is given.
+        Unless N is given, of the first that is not finite; else of the first.
         """
         if not self._asked:
             raise UsageError("ask why first")
-        cells, asked = _cells(self._asked[-1]), _count(argument, "the number of one that is listed")
+        cells = _cells(self._asked[-1])
+        asked = _whole(argument, "the number of one that is listed") if argument else _likeliest(self._asked[-1])
         if not 1 <= asked <= len(cells):
             listed = "1 number is" if len(cells) == 1 else f"{len(cells) or 'no'} numbers are"
             raise AxisError(f"{listed} listed there, so there is no number {asked}")
@@ -1113,8 +1113,8 @@ def _whole(text: str, what: str) -> int:
     return int(text)
 
 
-def _count(text: str, what: str = "the number of operations") -> int:
-    return _whole(text, what) if text else 1
+def _count(text: str) -> int:
+    return _whole(text, "the number of operations") if text else 1
 
 
 def _at(node: Node, value: Array, index: Index) -> Array:
@@ -1167,6 +1167,13 @@ def _listed(read: Read) -> dict[int, int]:
     strange = [ks for ks in groups if not math.isfinite(read.values[ks[0]])][: _CELLS // 2]
     chosen = [*strange, *[ks for ks in groups if ks not in strange][: _CELLS - len(strange)]]
     return {ks[0]: len(ks) - 1 for ks in sorted(chosen)}
+
+
+def _likeliest(why: Why) -> int:
+    """Return which of the numbers that are listed is asked about next: the first NaN, or infinity, or the first."""
+    values = [read.values[k] for read in _different(why) for k in _listed(read)]
+    strange = [*map(math.isnan, values)], [*map(math.isinf, values)]
+    return next((found.index(True) + 1 for found in strange if any(found)), 1)
 
 
 def _cells(why: Why) -> list[tuple[Node, tuple[int, ...]]]:

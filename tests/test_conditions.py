@@ -87,9 +87,9 @@ def means(tree: Any, value: Array, before: Array | None) -> bool:
     name, sign, number = parts
     if isinstance(name, tuple):
         try:
-            found = float(value[name]) if len(name) == value.ndim else math.nan
+            return any(SIGNS[sign](found, number) for found in numbers_in(np.asarray(value[name])))
         except IndexError:
-            found = math.nan
+            return False
     else:
         found = quantity(name, value)
         assume(name in ("zeros", "size", "min", "max") or not 0 < abs(found - number) < 1e-9)
@@ -268,6 +268,15 @@ def test_the_parts_of_an_index_are_set_apart_by_commas() -> None:
     for text in ("value[0", "value[0,", "value["):
         with pytest.raises(ValueRangeError, match="ends where"):
             Condition(text)
+
+
+def test_of_several_elements_some_must_be_so() -> None:
+    value = np.array([[1.0, 5.0], [2.0, math.nan]])
+    for text in ("value > 4", "value[0] > 4", "value[-1] == 2", "value[1, 1] != 3", "not value > 5"):
+        assert Condition(text).holds_of(value), text
+    for text in ("value > 5", "value[1] > 4", "value[2] != 0", "value[0, 0, 0] != 0", "value[1, 1] == 3"):
+        assert not Condition(text).holds_of(value), text
+    assert Condition("value >= 3").holds_of(3)
 
 
 def test_what_is_no_text_or_no_digit_of_ours_is_refused() -> None:

@@ -77,7 +77,15 @@ def test_a_guard_stops_before_any_update_and_the_debugger_stands_where_it_was() 
     assert np.isnan(dbg["inner/log"].value[1])
     assert [scope.path for scope in dbg.frames()] == ["inner"]
     assert dbg.state("loss") == "waiting"
+    assert dbg.why().equation == "inner/log[1] = nan = log(-2)"
+    assert dbg.ancestry()[step.graph["x"]].tolist() == dbg.influence()[step.graph["inner/log"]].tolist() == [1]
+    stopped = dbg.trace()
+    assert stopped.order[stopped.stopped] is step.graph["inner/log"]
+    assert gn.debug(stopped, echo=None).current is step.graph["inner/log"]
+    dbg.back()
+    assert dbg.trace().stopped == stopped.stopped
     dbg.resume()
+    assert dbg.trace().stopped is None
     assert np.isnan(dbg["loss"].value)
     assert dbg.updates == step.updates
 
@@ -121,9 +129,11 @@ def test_which_guard_looks_for_what() -> None:
 
 def test_a_nan_that_is_fed_or_a_parameter_stops_at_once() -> None:
     step, x = log_step()
-    dbg = opened(raised(lambda: step({x: [np.nan, 1.0]})))
+    dbg = opened(raised(lambda: step({x: [1.0, np.nan]})))
     assert dbg.position == 0
     assert '"x" (placeholder' in dbg.error
+    assert str(dbg.why()).startswith("x[1] = nan, fed\n")
+    assert dbg.trace().stopped == dbg.order.index(step.graph["x"])
     step.graph["w"].value = [np.nan, 1.0]
     dbg = opened(raised(lambda: step({x: [1.0, 1.0]})))
     assert '"w" (parameter' in dbg.error

@@ -630,7 +630,10 @@ def test_why_lists_what_is_not_finite_of_many():
     assert "x = 1,000 numbers" in told or "x[:] = 1,000 numbers" in told
     assert len(told.split("\n")) < 20
     number = next(line.split()[0] for line in told.split("\n") if "x[700]" in line)
+    assert int(number) > 1
     assert talk(f"up {number}").startswith("x[700] = nan, fed")
+    talk("down")
+    assert talk("up").startswith("x[700] = nan, fed")
 
 
 def test_ancestry_influence_and_one_sample(talk):

@@ -65,7 +65,8 @@ class Condition:
         ``saturated``, nine of ten elements lie on a bound of the operation (of sigmoid, tanh, erf, relu, clip) or,
         of others, are exactly 0 or 1; ``unchanged`` since the run before. Or a comparison of ``min``, ``max``,
         ``mean``, ``std``, ``norm``, ``zeros``, ``nans``, ``infs``, ``size`` or ``value[i, j]`` with a number, by
-        ``<``, ``<=``, ``>``, ``>=``, ``==`` or ``!=``. Joined by ``and``, ``or``, ``not`` and parentheses.
+        ``<``, ``<=``, ``>``, ``>=``, ``==`` or ``!=``; of ``value`` or ``value[i]``, where that is several elements,
+        some must. Joined by ``and``, ``or``, ``not`` and parentheses.
 
     Raises
     ------
@@ -167,17 +168,17 @@ class Condition:
         if word in self.FLAGS:
             return _FLAGS[word]
         if word == "value":
-            quantity: Callable[[Array], float] = self._element()
+            quantity: Callable[[Array], Any] = self._part()
         elif kind == "word" and word in _QUANTITIES:
             quantity = _QUANTITIES[word]
         else:
-            known = ", ".join([*self.FLAGS, "above", "below", *_QUANTITIES, "value[…]"])
+            known = ", ".join([*self.FLAGS, "above", "below", *_QUANTITIES, "value", "value[…]"])
             self._refuse(f'has "{word}" where one of these should come: {known}')
         sign = self._next("a comparison")[1]
         if sign not in _COMPARISONS:
             self._refuse(f'has "{sign}" where one of {" ".join(_COMPARISONS)} should come')
         compare, number = _COMPARISONS[sign], self._number()
-        return lambda step, before: bool(compare(quantity(step.value), number))
+        return lambda step, before: bool(np.any(compare(quantity(step.value), number)))
 
     def _number(self) -> float:
         kind, text = self._next("a number")
@@ -185,7 +186,7 @@ class Condition:
             self._refuse(f'has "{text}" where a number should come')
         return float(text)
 
-    def _element(self) -> Callable[[Array], float]:
+    def _part(self) -> Callable[[Array], Any]:
         index: list[int] = []
         if self._is_next("["):
             while not self._is_next("]"):
@@ -197,11 +198,11 @@ class Condition:
                     self._next('"," or "]"')
                     self._refuse(f'has "{self._tokens[self._at - 1][1]}" where "," or "]" should come')
 
-        def element(value: Array) -> float:
-            inside = len(index) == value.ndim and all(-n <= i < n for i, n in zip(index, value.shape, strict=True))
-            return float(value[tuple(index)]) if inside else np.nan
+        def part(value: Array) -> Any:
+            inside = len(index) <= value.ndim and all(-n <= i < n for i, n in zip(index, value.shape, strict=False))
+            return value[tuple(index)] if inside else np.empty(0)
 
-        return element
+        return part
 
 
 def _saturated(step: Step, before: Before) -> bool:

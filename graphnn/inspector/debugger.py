@@ -21,7 +21,7 @@ from .select import asked_for, many, one
 from .sources import Lines, line_of, sources_of
 from .tape import Memory, Tape
 from .trace import Beside, Stats, Trace, in_short, page_of, prepared_for, stats_of, stopped_trace, tell_updates
-from .why import Why, ancestry, explain, influence, sample
+from .why import Why, ancestry, explain, first_strange, influence, sample
 
 if TYPE_CHECKING:
     from ..container import StrPath
@@ -178,7 +178,7 @@ class Debugger(Shown):
         self.updates = updates
         self.breakpoints: list[Breakpoint] = []
         self.error = ""
-        self._refused = False
+        self._refused: int | None = None  # the place of the value that a guard has refused
         self.echo = echo
         self._memory = Memory(memory_budget(self.graph) if budget is None else float(budget))
         self._places = {node: place for place, node in enumerate(self.order)}
@@ -227,7 +227,7 @@ class Debugger(Shown):
     @property
     def failed(self) -> Node | None:
         """The node that could not be evaluated, before which it stands, if there is one."""
-        return self.next if self.error and not self._refused else None
+        return self.next if self.error and self._refused is None else None
 
     @property
     def step_now(self) -> Step | None:
@@ -328,7 +328,7 @@ class Debugger(Shown):
 
     def _failed(self, error: GraphnnError) -> None:
         self.error = str(error)
-        self._refused = False
+        self._refused = None
         tell_updates(error, self.updates)
 
     def _value_before(self, step: Step) -> Array | None:
@@ -580,6 +580,8 @@ class Debugger(Shown):
     def _here(self, node: Node | str | None) -> Node:
         if node is not None:
             return self.node(node)
+        if self.error and self._refused is not None:
+            return self.order[self._refused]
         if self.current is None:
             raise UsageError("nothing has run yet: name a node, or step first")
         return self.current
@@ -637,7 +639,7 @@ class Debugger(Shown):
         node : Node or str, optional
             The current node unless given.
         index : tuple of int or int, optional
-            Which element, where there are several.
+            Which element, where there are several; the first that is NaN, or infinite, unless given.
 
         Returns
         -------
@@ -646,7 +648,7 @@ class Debugger(Shown):
         Raises
         ------
         AxisError, ShapeError
-            When there is no such element, or several and none is named.
+            When there is no such element; or several, all of them finite, and none is named.
         UsageError
             When the node has not run yet.
         """
@@ -661,13 +663,17 @@ class Debugger(Shown):
     def ancestry(self, node: Node | str | None = None, index: Any = None) -> dict[Node, Array]:
         """Return all that one element was made of, through forward and backward nodes alike.
 
+        Parameters
+        ----------
+        node, index
+            As `why` takes them.
+
         Returns
         -------
         dict of Node to array
             The flat indices of the elements, of each node that has a part; the node itself comes first.
         """
-        here = self._here(node)
-        self._known(here)
+        here, index = self._element(node, index)
         sizes = self._tape.prepared.sizes
         return ancestry(here, index, lambda other: self._known(other).operands, sizes=sizes, op_of=self._op_of)
 
@@ -675,13 +681,17 @@ class Debugger(Shown):
     def influence(self, node: Node | str | None = None, index: Any = None) -> dict[Node, Array]:
         """Return all of what has run that one element had a part in, directly or through others.
 
+        Parameters
+        ----------
+        node, index
+            As `why` takes them.
+
         Returns
         -------
         dict of Node to array
             As `ancestry`.
         """
-        here = self._here(node)
-        self._known(here)
+        here, index = self._element(node, index)
         known = [other for other in self.order if self._is_known(other)]
         return influence(
             here,
@@ -710,6 +720,11 @@ class Debugger(Shown):
         """
         known = [other for other in self.order if self._is_known(other)]
         return sample(known, row, dim, lambda other: self._known(other).value)
+
+    def _element(self, node: Node | str | None, index: Any) -> tuple[Node, Any]:
+        here = self._here(node)
+        value = self._known(here).value
+        return here, first_strange(value) if index is None else index
 
     def _op_of(self, node: Node) -> Op:
         return (self._run.overridden.get(node) or node.op).bound(self._tape.prepared.sizes)
@@ -903,9 +918,11 @@ class Debugger(Shown):
         until = self._operations[self._position] if not self.finished else len(self.order)
         steps = [tape.at(place) for place in range(until)]
         times = [tape.times.get(place, 0.0) for place in range(until)]
-        stopped = None if self.finished else until
         values = [step.value for step in steps]
         error = self.error if tape is self._tape else ""
+        stopped = None if self.finished else until
+        if error and self._refused is not None:
+            stopped = self._refused
         return Trace(tape.prepared, values, times, self.updates, stopped=stopped, error=error, sources=self.sources)
 
     @told_where
@@ -1036,7 +1053,7 @@ def debug(
     if target.stopped is not None:
         dbg.goto(bisect_left(dbg._operations, min(target.stopped + 1, len(target))))
         dbg.error = target.error
-        dbg._refused = target.stopped < len(target)  # by a guard, which saw its value
+        dbg._refused = target.stopped if target.stopped < len(target) else None  # a guard has seen its value
     return dbg
 
 

@@ -479,7 +479,7 @@ class Trace(Shown):
         ----------
         node : Node or str
         index : tuple of int or int, optional
-            Which element, where there are several.
+            Which element, where there are several; the first that is NaN, or infinite, unless given.
 
         Returns
         -------
@@ -488,7 +488,7 @@ class Trace(Shown):
         Raises
         ------
         AxisError, ShapeError
-            When there is no such element, or several and none is named.
+            When there is no such element; or several, all of them finite, and none is named.
         LookupFailure
             When the value, or that of an operand, was too large to be kept.
         """

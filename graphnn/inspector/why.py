@@ -150,7 +150,7 @@ def explain(
     ----------
     node : Node
     index : tuple of int, int or None
-        Negative ones count from the end; None is the only element.
+        Negative ones count from the end; None is the only element, or the first that is NaN, or infinite.
     value : ndarray
         What the node was in some run.
     operands : sequence of ndarray
@@ -173,7 +173,7 @@ def explain(
     AxisError
         When there is no such element.
     ShapeError
-        When there are several, and none was named.
+        When there are several, all of them finite, and none was named.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def explain(
       at <doctest graphnn.inspector.why.explain[2]>:1: total = fn.sum(x, axis=1)
     """
     value, arrays = np.asarray(value), [np.asarray(operand) for operand in operands]
-    at = element_of(node, index, value.shape)
+    at = element_of(node, first_strange(value) if index is None else index, value.shape)
     if op is None:
         op = node.op if given else node.op.bound(sizes or {})
     entries = [None] * len(arrays) if given else op.reads(at, arrays)
@@ -212,6 +212,14 @@ def explain(
         node.origin,
         source,
     )
+
+
+def first_strange(value: Array) -> Index | None:
+    """Return the index of the first NaN, or else infinity, that an array holds; None if there is none."""
+    for strange in (np.isnan, np.isinf):
+        if value.dtype.kind == "f" and (found := strange(value)).any():
+            return tuple(int(i) for i in np.unravel_index(int(found.argmax()), value.shape))
+    return None
 
 
 def element_of(node: Node, index: Any, shape: Sequence[int]) -> Index:
@@ -246,7 +254,7 @@ def read_of(node: Node, position: int, entry: Any, array: Array) -> Read:
     at = np.unravel_index(cells, array.shape) if array.ndim else ()
     indices = zip(*[axis[:LISTED].tolist() for axis in at], strict=True) if at else [()] * cells.size
     listed, place = tuple(values[:LISTED].tolist()), _place(at, array.shape, cells.size)
-    return Read(node, position, place, cells.size, tuple(indices), listed, _spread(values))
+    return Read(node, position, place, cells.size, tuple(indices), listed, _spread(values, at))
 
 
 def _cells(entry: Any, shape: Index) -> Array:
@@ -289,17 +297,22 @@ def _called(node: Node, place: str) -> str:
 # --- numbers in words -------------------------------------------------------------------------------------------
 
 
-def _spread(values: Array) -> str:
-    """Return numbers if they are few, else how many there are and between what."""
+def _spread(values: Array, at: Sequence[Array]) -> str:
+    """Return numbers if they are few, else how many there are, between what, and where one is not finite."""
     if values.size <= _FEW:
         return ", ".join(map(number, values))
     count = f"{values.size:,} numbers"
     if values.dtype.kind == "b":
         return f"{count}, {np.count_nonzero(values):,} of them True"
-    finite = values[np.isfinite(values)]
-    strange = f", {values.size - finite.size:,} not finite" if finite.size < values.size else ""
+    which = np.isfinite(values)
+    finite, strange = values[which], ""
     if not finite.size:
         return f"{count}, none of them finite"
+    if finite.size < values.size:
+        first = ", ".join(str(axis[which.argmin()]) for axis in at)
+        strange = (
+            f", {values.size - finite.size:,} not finite: {'' if values.size - finite.size == 1 else 'first '}[{first}]"
+        )
     low, high = number(finite.min()), number(finite.max())
     return f"{count}, {low} to {high}{strange}" if low != high else f"{count}, each {low}{strange}"
 
@@ -334,16 +347,34 @@ def _equation(op: Op, cells: Sequence[Array | None], at: Index) -> str | None:
         return None
     settings = {"count": [f"{count:,}"]} | settings
     pieces = list(_pieces(before, settings))
-    for k in range(count if count <= _FEW else _FIRST):
+    told = _told(met)
+    for k, before_it in zip(told, [-1, *told], strict=False):
         numbers = [number(each.flat[k]) for each in met]
         fields = {str(i): [text] for i, text in zip(meant, numbers, strict=True)} | {"factors": numbers}
+        if k > before_it + 1:
+            pieces.append((f"{joint}…" if before_it >= 0 else "…", None))
         pieces += [(joint if k else "", None), *_pieces(term, fields | settings)]
-    if count > _FEW:
-        noun = "products" if len(meant) > 1 else "numbers"
+    if told[-1] < count - 1:
         pieces.append((f"{joint}…", None))
-        if "{count}" not in template:
-            pieces.append((f" ({count:,} {noun})", None))
+    if count > _FEW and "{count}" not in template:
+        pieces.append((f" ({count:,} {'products' if len(meant) > 1 else 'numbers'})", None))
     return _written([*pieces, *_pieces(after, settings)])
+
+
+def _told(lists: Sequence[Array]) -> list[int]:
+    """Return which of the numbers in some lists of one length are written out: all if they are few.
+
+    Else the first of them, but rather those that are not finite: one of each kind.
+    """
+    count = lists[0].size
+    if count <= _FEW:
+        return list(range(count))
+    kinds = [
+        np.logical_or.reduce([strange(each.reshape(-1)) for each in lists])
+        for strange in (np.isnan, lambda x: x == np.inf, lambda x: x == -np.inf)
+    ]
+    strange = [int(found.argmax()) for found in kinds if found.any()]
+    return sorted(list(dict.fromkeys([*strange, *range(_FIRST)]))[:_FIRST])
 
 
 def _pieces(template: str, fields: Mapping[str, Sequence[str]]) -> Iterator[_Piece]:
@@ -381,7 +412,9 @@ def _list(cells: Array | None) -> str:
         return ", ".join(map(number, cells.flat))
     if np.all(cells == cells.flat[0]):
         return f"{number(cells.flat[0])}, … ({cells.size:,} numbers, all equal)"
-    return f"{', '.join(number(cells.flat[k]) for k in range(_FIRST))}, … ({cells.size:,} numbers)"
+    told = _told([cells])
+    texts = [f"{'…, ' * (k > before + 1)}{number(cells.flat[k])}" for k, before in zip(told, [-1, *told], strict=False)]
+    return f"{', '.join(texts)}{', …' * (told[-1] < cells.size - 1)} ({cells.size:,} numbers)"
 
 
 # --- upstream and downstream ------------------------------------------------------------------------------------

@@ -140,8 +140,10 @@ function spread(places, count, operand) {
   const said = `${grouped(count)} numbers`;
   if (!whole) return said;
   if (operand.dtype === "bool") return `${said}, ${grouped(numbers.filter(Boolean).length)} of them True`;
-  const finite = numbers.filter((x) => typeof x === "bigint" || Number.isFinite(x));
-  const strange = finite.length < count ? `, ${grouped(count - finite.length)} not finite` : "";
+  const isFinite_ = (x) => typeof x === "bigint" || Number.isFinite(x);
+  const finite = numbers.filter(isFinite_);
+  const first = finite.length < count && unravel(places[numbers.findIndex((x) => !isFinite_(x))], operand.shape).join(", ");
+  const strange = finite.length < count ? `, ${grouped(count - finite.length)} not finite: ${count - finite.length === 1 ? "" : "first "}[${first}]` : "";
   if (!finite.length) return `${said}, none of them finite`;
   const low = numeral(finite.reduce((a, b) => (b < a ? b : a)), operand.dtype);
   const high = numeral(finite.reduce((a, b) => (b > a ? b : a)), operand.dtype);
@@ -160,7 +162,7 @@ function equation(template, given, read, operands) {
   try {
     const settings = Object.fromEntries(Object.entries(given).map(([key, text]) => [key, [text]]));
     const terms = TERMS.exec(template);
-    if (terms) return sumOf(terms.slice(1), template, settings, read, numberAt);
+    if (terms) return sumOf(terms.slice(1), template, settings, read, operands, numberAt);
     const lists = {};
     read.forEach((each, i) => Object.defineProperty(lists, i, { get: () => [list(each, operands[i], (k) => numberAt(i, k))] }));
     return written(pieces(template, (name) => (name in settings ? settings[name] : lists[name])));
@@ -172,22 +174,31 @@ function equation(template, given, read, operands) {
 
 class Missing extends Error {}
 
-function sumOf([before, term, joint, after], template, given, read, numberAt) {
+/** Return which of many numbers are written out: the first, but rather those that are not finite, one of each kind. */
+function toldOf(count, kept, valuesAt) {
+  if (count <= FEW) return upTo(count);
+  const kinds = [Number.isNaN, (x) => x === Infinity, (x) => x === -Infinity];
+  const strange = kinds.map((kind) => upTo(Math.min(count, kept)).findIndex((k) => valuesAt(k).some(kind))).filter((k) => k >= 0);
+  return [...new Set([...strange, ...upTo(FIRST)])].slice(0, FIRST).sort((a, b) => a - b);
+}
+
+function sumOf([before, term, joint, after], template, given, read, operands, numberAt) {
   const products = term.includes("{factors}");
   const meant = upTo(read.length).filter((i) => products || term.includes(`{${i}}`));
   const count = meant.length ? Math.min(...meant.map((i) => read[i].count)) : 0;
   if (!count) return null;
   const settings = { count: [grouped(count)], ...given };
   const parts = [...pieces(before, (name) => settings[name])];
-  for (let k = 0; k < (count <= FEW ? count : FIRST); k++) {
+  const kept = Math.min(...meant.map((i) => read[i].places.length));
+  const told = toldOf(count, kept, (k) => meant.map((i) => operands[i].at(read[i].places[k])));
+  told.forEach((k, at) => {
     const numbers = meant.map((i) => numberAt(i, k));
     const fields = { ...settings, ...Object.fromEntries(meant.map((i, at) => [i, [numbers[at]]])), factors: numbers };
+    if (k > (at ? told[at - 1] + 1 : 0)) parts.push([at ? `${joint}…` : "…", null]);
     parts.push([k ? joint : "", null], ...pieces(term, (name) => fields[name]));
-  }
-  if (count > FEW) {
-    parts.push([`${joint}…`, null]);
-    if (!template.includes("{count}")) parts.push([` (${grouped(count)} ${meant.length > 1 ? "products" : "numbers"})`, null]);
-  }
+  });
+  if (told[told.length - 1] < count - 1) parts.push([`${joint}…`, null]);
+  if (count > FEW && !template.includes("{count}")) parts.push([` (${grouped(count)} ${meant.length > 1 ? "products" : "numbers"})`, null]);
   return written([...parts, ...pieces(after, (name) => settings[name])]);
 }
 
@@ -196,7 +207,9 @@ function list({ count, places }, operand, numberAt) {
   if (count <= FEW) return upTo(count).map(numberAt).join(", ");
   const first = operand.at(places[0]), alike = count === places.length && places.every((place) => operand.at(place) === first);
   if (alike && first !== undefined) return `${numberAt(0)}, … (${grouped(count)} numbers, all equal)`;
-  return `${upTo(FIRST).map(numberAt).join(", ")}, … (${grouped(count)} numbers)`;
+  const told = toldOf(count, places.length, (k) => [operand.at(places[k])]);
+  const texts = told.map((k, at) => `${k > (at ? told[at - 1] + 1 : 0) ? "…, " : ""}${numberAt(k)}`);
+  return `${texts.join(", ")}${told[told.length - 1] < count - 1 ? ", …" : ""} (${grouped(count)} numbers)`;
 }
 
 /** Return the parts of a template: text, and what follows it. */
