@@ -512,6 +512,22 @@ def test_a_recorded_run_without_an_error_is_told_of_by_its_first_warning() -> No
             step()
     health = check_health(film)  # exp(640) = 1e278 is the first beyond 1e277
     assert (health.call, [each.code for each in health]) == (2, ["near-overflow"])
+    with gn.recording(step) as longer:
+        for _ in range(5):
+            step()
+    health = check_health(longer)  # of exp(700) … exp(780), the second call's is the first beyond 1.8e308
+    assert (health.call, [each.code for each in health]) == (1, ["overflow"])
+    assert health.before is not None
+    assert health.before.call == 0
+    assert str(health).endswith("before it, at call 0: near-overflow")
+    assert longer.to_html().data["opening"]["run"] == 1
+    w.value = 0.0
+    with gn.recording(step) as sound:
+        for _ in range(5):
+            step()
+    health = check_health(sound)
+    assert (health.ok, health.call) == (True, None)
+    assert str(health).startswith('"graph", 5 recorded calls: nothing wrong in 4 nodes')
     with gn.recording(step, every=3) as short:
         pass
     for wrong, message in ((lambda: check_health(short), "holds no trace"), (lambda: check_health(film, {}), "feed")):

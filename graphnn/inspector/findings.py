@@ -178,12 +178,19 @@ class Health(Shown):
         What may be meant so: a rounding to 0, a saturated unit. They are no findings.
     call : int or None
         Which call of a recorded step it is of, from 0.
+    before : Health or None
+        Of the first call with a warning, if that came before this one, which has an error.
     """
 
-    def __init__(self, graph: Graph, count: int, found: Iterable[Finding], call: int | None = None) -> None:
+    before: Health | None = None
+
+    def __init__(
+        self, graph: Graph, count: int, found: Iterable[Finding], call: int | None = None, calls: int | None = None
+    ) -> None:
         self.graph = graph
         self.count = count
         self.call = call
+        self._calls = calls
         listed = sorted(found, key=lambda each: _RANK[each.severity])
         self.findings = tuple([each for each in listed if each.severity != "note"])
         self.notes = tuple(listed[len(self.findings) :])
@@ -225,6 +232,7 @@ class Health(Shown):
         return {
             "graph": self.graph.name,
             "call": self.call,
+            "before": None if self.before is None else self.before.to_dict(),
             "nodes": self.count,
             "ok": self.ok,
             "findings": [each.to_dict() for each in self.findings],
@@ -238,6 +246,8 @@ class Health(Shown):
         kinds = (("error", self.errors), ("warning", self.warnings), ("note", self.notes))
         parts = [counted(len(found), word) for word, found in kinds if found]
         call = "" if self.call is None else f", call {self.call:,}"
+        if self._calls is not None:
+            call = f", {counted(self._calls, 'recorded call')}"
         what = ", ".join(parts) if self.findings else "nothing wrong"
         return f'"{visible(self.graph.name)}"{call}: {what} in {counted(self.count, "node")}'
 
@@ -254,10 +264,13 @@ class Health(Shown):
                 lines += _wrapped(f"leads to {first.code} in {first.place}{others}", "  ")
         if len(self.findings) > SHOWN:
             lines += ["", f"and {counted(len(self.findings) - SHOWN, 'finding')} more"]
+        if self.before is not None:
+            codes = ", ".join(dict.fromkeys(each.code for each in self.before))
+            lines += ["", *_wrapped(f"before it, at call {self.before.call:,}: {codes}")]
         if self.notes:
             lines.append("")
             for each in self.notes[:SHOWN]:
-                lines += _wrapped(f"note: {each.code}  {each.place}")
+                lines += [*_wrapped(f"note: {each.code}  {each.place}"), *_wrapped(each.cause, "  ")]
         if len(self.notes) > SHOWN:
             lines.append(f"and {counted(len(self.notes) - SHOWN, 'note')} more")
         return "\n".join(lines)

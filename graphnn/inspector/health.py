@@ -645,12 +645,15 @@ def check_health(
         raise UsageError("a film holds the feed of every call: it takes no other, and no sizes= and graph=")
     if not target:
         raise UsageError("the film holds no trace: call the step while gn.recording(step) lasts")
-    told: list[Health] = []
+    warned: Health | None = None
     for call, trace in zip(target.calls, target, strict=True):
-        told.append(_examined(trace.prepared, call))
-        if told[-1].errors:
-            return told[-1]
-    return next((health for health in told if not health.ok), told[-1])
+        health = _examined(trace.prepared, call)
+        if health.errors:
+            health.before = warned
+            return health
+        if warned is None and not health.ok:
+            warned = health
+    return Health(health.graph, health.count, health.notes, calls=len(target)) if warned is None else warned
 
 
 def _examined(prepared: Prepared, call: int | None = None) -> Health:

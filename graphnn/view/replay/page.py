@@ -470,11 +470,11 @@ def _opening(maker: _Maker) -> dict[str, Any]:
         if pair["first"] >= 0:
             return {"run": 0, "place": pair["first"], "cell": pair["cell"], "says": pair["says"]}
         return _of_outputs(maker) | {"says": pair["says"]}
-    for i, run in enumerate(runs):
-        if run["findings"]:
-            first = run["findings"][0]
-            where = f"At {run['label']}: " if maker.data["kind"] == "film" else ""
-            return {"run": i, "place": first["place"], "cell": first["cell"], "says": f"{where}{first['says']}"}
+    found = [(i, run["findings"][0]) for i, run in enumerate(runs) if run["findings"]]
+    if found:
+        i, first = next((each for each in found if each[1]["severity"] == "error"), found[0])
+        where = f"At {runs[i]['label']}: " if maker.data["kind"] == "film" else ""
+        return {"run": i, "place": first["place"], "cell": first["cell"], "says": f"{where}{first['says']}"}
     if trace.error:
         place = max(runs[0]["stopped"], 0)
         return {"run": 0, "place": place, "cell": -1, "says": visible(trace.error.partition("\n")[0])}
