@@ -1,6 +1,7 @@
 """The health check: faults planted in random graphs, what must not be called a fault, and how it is told."""
 
 import json
+import re
 from typing import Any
 
 import networkx as nx
@@ -360,6 +361,91 @@ def test_gradients_by_layer(initial: float, act: Any, code: str | None) -> None:
     step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
     for health in (check_health([loss, *grads], {x: rows}), check_health(step, {x: rows})):
         assert {each.code for each in health} == ({code} if code else set()), str(health)
+
+
+def _of_a_batch(loss: Any, labels: Any = ("batch",)) -> Health:
+    """Return the health of a loss, and of its gradients, of 3 features of 8 rows, `x`, and labels, `y`."""
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch", 3))
+    y = g.placeholder("y", shape=labels, dtype=np.int64 if labels == ("batch",) else None)
+    result = loss(x, y)
+    classes = np.arange(8) % 3
+    feed = {x: np.random.default_rng(0).normal(size=(8, 3)), y: classes if labels == ("batch",) else np.eye(3)[classes]}
+    return check_health([result, *gn.grad(result, [x])], feed)
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "code", "node", "words"),
+    [
+        (
+            lambda x, y: gn.mean(gn.square(gn.sum(x, axis=1, keepdims=True) - y)),
+            ("batch",),
+            "every-pair",
+            "subtract",
+            r"sum \(batch, 1\) and y \(batch,\) make subtract \(batch, batch\).*gn.reshape\(y, \(-1, 1\)\)",
+        ),
+        (
+            lambda x, y: nn.categorical_crossentropy(gn.softmax(x, axis=0), y),
+            ("batch",),
+            "not-probabilities",
+            "softmax_1/divide",
+            r"softmax_1/divide\[0, :\].* sums to .*, which sum to 1; gn.softmax\(logits\) is over the last axis",
+        ),
+        (
+            lambda x, y: nn.categorical_crossentropy(x, y),
+            ("batch", 3),
+            "not-probabilities",
+            "x",
+            r"x\[0, 1\] = -0.1321, and categorical_crossentropy takes probabilities.*softmax_crossentropy\(logits",
+        ),
+        (
+            lambda x, y: nn.binary_crossentropy(x + 2.0, y),
+            ("batch", 3),
+            "not-probabilities",
+            "add",
+            r"add\[0, 0\] = 2.126, and binary_crossentropy takes probabilities.*sigmoid_crossentropy\(logits",
+        ),
+        (
+            lambda x, y: nn.softmax_crossentropy(gn.softmax(x), y),
+            ("batch", 3),
+            "probabilities-as-logits",
+            "softmax_1/divide",
+            "holds probabilities, and softmax_crossentropy takes logits; hand it what is before the softmax",
+        ),
+        (
+            lambda x, y: nn.sigmoid_crossentropy(gn.sigmoid(x), y),
+            ("batch", 3),
+            "probabilities-as-logits",
+            "sigmoid",
+            "holds probabilities, and sigmoid_crossentropy takes logits; hand it what is before the sigmoid",
+        ),
+    ],
+)
+def test_sound_numbers_that_are_taken_for_something_else(
+    loss: Any, labels: Any, code: str, node: str, words: str
+) -> None:
+    (finding,) = _of_a_batch(loss, labels)
+    assert (finding.code, finding.severity, finding.node.name) == (code, "warning", node)
+    assert re.search(words, finding.sentence.replace("\n", " ")), finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels"),
+    [
+        (lambda x, y: gn.mean(gn.square(gn.sum(x, axis=1)[:, None] - y[None, :])), ("batch",)),
+        (lambda x, y: gn.mean(gn.square(x @ gn.transpose(x) + gn.sum(x, axis=1))), ("batch",)),
+        (lambda x, y: nn.mean_squared_error(x, y), ("batch", 3)),
+        (lambda x, y: nn.categorical_crossentropy(gn.softmax(x), y), ("batch",)),
+        (lambda x, y: nn.categorical_crossentropy(gn.softmax(x), y), ("batch", 3)),
+        (lambda x, y: nn.binary_crossentropy(gn.sigmoid(x), y), ("batch", 3)),
+        (lambda x, y: nn.softmax_crossentropy(x, y), ("batch",)),
+        (lambda x, y: nn.softmax_crossentropy(x * 0.0, y), ("batch", 3)),
+        (lambda x, y: nn.sigmoid_crossentropy(gn.sigmoid(x) * 9.0 - 4.0, y), ("batch", 3)),
+    ],
+)
+def test_what_is_meant_is_not_taken_for_something_else(loss: Any, labels: Any) -> None:
+    health = _of_a_batch(loss, labels)
+    assert health.ok, str(health)
 
 
 def test_gradients_of_a_step_that_was_loaded(tmp_path: Any) -> None:

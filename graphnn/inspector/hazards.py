@@ -49,6 +49,9 @@ CODES: dict[str, str] = {
     "underflow": "a result that is not 0 is rounded to 0",
     "saturated": "a sigmoid, tanh or softmax is rounded to its bound, where it passes no gradient",
     "clipped-probability": "a probability lies below the clip of its cross-entropy, which loses its gradient",
+    "not-probabilities": "a cross-entropy of probabilities is given numbers that are none",
+    "probabilities-as-logits": "a cross-entropy with a softmax or sigmoid of its own is given what comes out of one",
+    "every-pair": "a batch as a column meets one as a row: every sample is paired with every other",
     "dead-units": "units of a relu that are 0 for the whole batch",
     "vanishing-gradient": "a layer's gradient is lost beside those of later layers",
     "exploding-gradient": "a layer's gradient is out of all proportion",
@@ -80,6 +83,8 @@ LAYERS = 3
 """How many layers there must be before their gradients are compared."""
 LAYER_RATIO = 1e-6
 """How small a layer's gradient may be beside the largest."""
+ABOUT_ONE = 1e-2
+"""How far from 1 probabilities may sum up to."""
 HUGE_GRADIENT = 1e8
 """How large a gradient may be beside its parameter, or beside 1."""
 HUGE_PARAMETER = 1e8
@@ -298,6 +303,7 @@ REMEDIES: dict[str, str] = {
     "raised": "error.debug() of gn.run steps up to it",
     "underflow": "nothing, unless its logarithm, its inverse or its gradient is wanted",
     "saturated": "smaller weights, or inputs scaled to about 1, keep it off its bounds",
+    "every-pair": "give both the same shape, as gn.reshape(y, (-1, 1)) does; where pairs are meant, y[None, :] says so",
     "dead-units": "a lower learning rate, nn.init.he_normal and inputs scaled to about 1 keep them alive; "
     "gn.leaky_relu revives them",
     "vanishing-gradient": "relu in place of a saturating function, nn.init.he_normal, and shortcuts around layers keep "
@@ -315,6 +321,13 @@ HALF_OPTIMIZER = (
     'train in float32, gn.Graph(dtype="float32"): what an optimizer squares, and its epsilon, are rounded to 0 in '
     "float16"
 )
+TAKES_ANOTHER = {
+    "categorical_crossentropy": "nn.softmax_crossentropy(logits, labels) takes what is before a softmax",
+    "binary_crossentropy": "nn.sigmoid_crossentropy(logits, labels) takes what is before a sigmoid",
+    "softmax_crossentropy": "hand it what is before the softmax, or use nn.categorical_crossentropy",
+    "sigmoid_crossentropy": "hand it what is before the sigmoid, or use nn.binary_crossentropy",
+}
+SUM_TO_ONE = "gn.softmax(logits) is over the last axis, that of the classes"
 LOST_PRODUCT = "add up logarithms instead of multiplying"
 LOST_GRADIENT = "scale the loss up before the gradient is taken, and the gradient down again"
 

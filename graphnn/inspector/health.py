@@ -17,11 +17,13 @@ import numpy as np
 from ..errors import AxisError, DivisionError, GraphnnError, LabelError, UsageError
 from ..execute.interpreter import Feed, Prepared, Stop
 from ..graph import Array, Graph, Node, Parameter, Placeholder, told_where
+from ..graph.dimensions import shown
 from ..ops.elementwise import Elementwise
 from .blame import because, chain_of, culprit_of, stopper_of, told_once
 from .evaluation import LISTED, Evaluation, cells_of, only_passes_on
 from .findings import Culprit, Element, Finding, Health, at_line, names_of, said
 from .hazards import (
+    ABOUT_ONE,
     BAD_PARAMETER,
     CLIP,
     DEAD_BATCH,
@@ -43,6 +45,8 @@ from .hazards import (
     SATURATED_SHARE,
     SATURATED_SIZE,
     SATURATES,
+    SUM_TO_ONE,
+    TAKES_ANOTHER,
     UNDERFLOW_SHARE,
     UNDERFLOWS,
     WRAPS,
@@ -84,6 +88,8 @@ class _Doctor:
                     if run.bad[place]:
                         arising += self._of_bad(place, value)
                     self._of_sizes(place, value)
+                    self._of_loss(place)
+                    self._of_pairs(place)
             self.found += told_once(run, arising)
             if run.failure is not None:
                 self.found += self._of_failure(run.failure)
@@ -458,6 +464,64 @@ class _Doctor:
         )
         return matters
 
+    # --- sound numbers that are not what reads them takes them for
+
+    def _of_pairs(self, place: int) -> None:
+        """Look whether a batch that lies along one axis has been paired with itself, without being asked to."""
+        node = self.run.order[place]
+        if node.phase != "forward" or not isinstance(node.op, Elementwise):
+            return
+        crossed = [dim for dim in node.shape if isinstance(dim, str) and node.shape.count(dim) > 1]
+        met = [operand for operand in node.inputs if crossed and crossed[0] in operand.shape]
+        if any(len(each.shape) < len(node.shape) for each in met) and all(
+            each.shape.count(crossed[0]) == 1 for each in met
+        ):
+            shapes = " and ".join(f"{each.name} {shown(each.shape)}" for each in met)
+            cause = f"{shapes} make {node.name} {shown(node.shape)}: each element along {crossed[0]} meets every other"
+            self.found.append(
+                Finding(
+                    code="every-pair",
+                    severity="warning",
+                    node=node,
+                    cause=cause,
+                    remedy=REMEDIES["every-pair"],
+                )
+            )
+
+    def _of_loss(self, place: int) -> None:
+        """Look whether a cross-entropy is given probabilities where it takes logits, or the other way round."""
+        run, node = self.run, self.run.order[place]
+        scope = run.graph.scopes.get(node.scope)
+        kind = scope.kind if scope is not None and node.phase == "forward" else ""
+        if node.op.name != _READS_FIRST.get(kind):
+            return
+        source = run.inputs[place][0]
+        while run.order[source].scope == node.scope and run.order[source].op.name in ("cast", "negative"):
+            source = run.inputs[source][0]
+        x, of = run.values[source], run.order[source]
+        if x is None or x.dtype.kind != "f" or not x.ndim or not np.isfinite(x).all():
+            return
+        code, called, remedy = "not-probabilities", f"{of.name}{at_line(of)}", TAKES_ANOTHER[kind]
+        sums = np.asarray(x.sum(axis=-1, dtype=np.float64))
+        off = np.abs(sums - 1) > ABOUT_ONE
+        if kind == "softmax_crossentropy":
+            wrong = np.full(x.shape, sums.size > 1 and not off.any() and x.min() >= 0)
+        elif kind == "sigmoid_crossentropy":
+            wrong = np.full(x.shape, of.op.name == "sigmoid")
+        else:
+            wrong = (x < 0) | (x > 1) if kind == "binary_crossentropy" else x < 0
+        if kind in ("softmax_crossentropy", "sigmoid_crossentropy"):
+            code, cause = "probabilities-as-logits", f"{called} holds probabilities, and {kind} takes logits"
+        elif wrong.any():
+            cause = f"{run.element(source, _first(wrong))}, and {kind} takes probabilities{_of_many(wrong)}"
+        elif kind == "categorical_crossentropy" and off.any():
+            row = ", ".join([*map(str, _first(off)), ":"])
+            cause = f"{of.name}[{row}]{at_line(of)} sums to {said(float(sums[_first(off)]))}, and {kind} takes "
+            cause += "probabilities, which sum to 1"
+            wrong, remedy = np.broadcast_to(off[..., None], x.shape), SUM_TO_ONE
+        if wrong.any() and not any(each.code == code and each.node is of for each in self.found):
+            self._add(source, wrong, code=code, severity="warning", cause=cause, remedy=remedy)
+
     # --- gradients and parameters
 
     def _of_gradients(self) -> None:
@@ -522,6 +586,9 @@ class _Doctor:
             first, *others = bad
             first.cause += f"; and so are elements of {names_of(others)}"
             self._drop(others)
+        meant = {each.node for each in self.found if each.code == "not-probabilities"}
+        clipped = [each for each in self.found if each.code == "clipped-probability"]
+        self._drop([each for each in clipped if each.operands[0].node in meant])
         overflows = [each for each in self.found if each.code == "overflow"]
         sources = {source for each in overflows for source in each.node.inputs}
         self._drop([each for each in self.found if each.code == "near-overflow" and each.node in sources])
@@ -539,6 +606,14 @@ class _Doctor:
         gone = set(told)
         self.found = [each for each in self.found if each not in gone]
 
+
+_READS_FIRST = {
+    "categorical_crossentropy": "clip",
+    "binary_crossentropy": "clip",
+    "softmax_crossentropy": "max",
+    "sigmoid_crossentropy": "softplus",
+}
+"""The operation by which a cross-entropy reads what it is given first."""
 
 _OF_DIVERGENCE = frozenset(
     {"overflow", "near-overflow", "inf-minus-inf", "inf-over-inf", "zero-times-inf", "undefined-at-inf"}
