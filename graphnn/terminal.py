@@ -733,8 +733,7 @@ class Session(cmd.Cmd):
             if attribute not in node.op.settings:
                 known = ("stats", *node.op.settings)
                 raise LookupFailure(f'"{node.name}" ({node.op.name}) has no "{attribute}".{near(attribute, known)}')
-            op = self.dbg.trace().prepared.altered.get(node, node.op)
-            self.say(f"{name}.{attribute} = {op.attributes[attribute]!r}")
+            self.say(f"{name}.{attribute} = {self.dbg.op_of(node).attributes[attribute]!r}")
             return
         value = self.dbg[node].value
         if index is None:

@@ -620,6 +620,65 @@ def test_a_what_if_on_what_is_yet_to_run_is_what_it_will_be() -> None:
     assert dbg["head/tanh"].value[0, 0] == 0.5
 
 
+def _overridden() -> gn.Debugger:
+    """Return a run in which the sums run along the other axis, and what they add up was set by hand."""
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n", 2))
+    h = gn.relu(x * 2.0)
+    dbg = gn.debug(gn.sum(gn.log(gn.cumsum(h, axis=1))), {x: [[1.0, 2.0], [3.0, 4.0]]}, echo=None)
+    dbg.resume()
+    dbg["relu"] = [[4.0, 5.0], [7.0, 7.0]]
+    dbg.what_if("cumsum", axis=0)
+    return dbg
+
+
+def test_what_is_told_of_a_what_if_is_told_of_its_trace(tmp_path: Path) -> None:
+    dbg = _overridden()
+    dbg.trace().save(tmp_path / "what-if.trace")
+    loaded = gn.load(tmp_path / "what-if.trace")
+    again = gn.debug(loaded, echo=None)
+    again.resume()
+    cumsum, relu = "cumsum[1, 1] = 12 = 5 + 7", "relu[0, 0] = 4, set "
+    for told in (dbg, dbg.trace(), loaded, again):
+        assert told.why("cumsum", (1, 1)).equation == cumsum
+        assert told.why("relu", (0, 0)).equation.startswith(relu)
+        assert told.why("relu", (0, 0)).reads == ()
+    for told in (dbg, again):
+        assert [node.name for node in told.ancestry("cumsum", (1, 1))] == ["cumsum", "relu"]
+        assert [node.name for node in told.influence("x", (0, 0))] == ["x", "multiply"]
+        assert (told.state("relu"), told.state("cumsum"), told.state("log")) == ("overridden", "overridden", "done")
+    assert again.runs == {"run": [loaded.graph["relu"], loaded.graph["cumsum"]]}
+    # What was overridden can be taken back there, too.
+    del again["relu"]
+    del again["cumsum"]
+    assert bits(again["cumsum"].value) == bits(np.cumsum([[2.0, 4.0], [6.0, 8.0]], axis=1))
+    assert again.why("cumsum", (1, 1)).equation == "cumsum[1, 1] = 14 = 6 + 8"
+
+
+def test_a_second_setting_leaves_the_first() -> None:
+    x = gn.Graph().placeholder("x", shape=(3,))
+    dbg = gn.debug(gn.clip(x, -1.0, 1.0), {x: [-9.0, 0.0, 9.0]}, echo=None)
+    dbg.resume()
+    dbg.what_if("clip", lo=-2.0)
+    dbg.what_if("clip", hi=3.0)
+    assert dbg["clip"].value.tolist() == [-2.0, 0.0, 3.0]
+
+
+def test_the_health_of_a_what_if_is_that_of_its_operation() -> None:
+    x = gn.Graph().placeholder("x", shape=(3,))
+    dbg = gn.debug(gn.var(x), {x: [1.0, 2.0, 4.0]}, echo=None)
+    dbg.resume()
+    with pytest.warns(gn.GraphnnWarning, match="ddof=3"):
+        dbg.what_if("var", ddof=3)
+    (finding,) = gn.check_health(dbg.trace())
+    assert finding.code == "empty-reduction"
+    dbg = gn.debug(gn.leaky_relu(x), {x: [-1e300, 1.0, 2.0]}, echo=None)
+    dbg.resume()
+    dbg.what_if("leaky_relu", negative_slope=1e20)
+    (finding,) = gn.check_health(dbg.trace())
+    assert finding.cause.startswith("leaky_relu[0] = -inf = leaky_relu(-1e+300, 1e+20)")
+
+
 def test_a_what_if_takes_what_fits() -> None:
     dbg = small()
     dbg["c"] = 3  # an int goes into a float

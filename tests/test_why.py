@@ -32,7 +32,8 @@ class Ran:
         self.operands = {step.node: step.operands for step in steps}
 
     def why(self, node: gn.Node, index: Any = None, **more: Any) -> Why:
-        return explain(node, index, self.values[node], self.operands[node], sizes=self.sizes, **more)
+        more = {"op": node.op.bound(self.sizes)} | more
+        return explain(node, index, self.values[node], self.operands[node], **more)
 
     def ancestry(self, node: gn.Node, index: Any = None, **more: Any) -> dict[gn.Node, list[int]]:
         found = ancestry(node, index, self.operands.__getitem__, sizes=self.sizes, **more)
@@ -196,7 +197,7 @@ def test_sizes_that_have_names() -> None:
     x = g.placeholder("x", shape=("n", 2))
     y = gn.reshape(x, -1)
     array = np.arange(6.0).reshape(3, 2)
-    assert explain(y, 3, array.reshape(-1), [array], sizes={"n": 3}).reads[0].indices == ((1, 1),)
+    assert explain(y, 3, array.reshape(-1), [array], op=y.op.bound({"n": 3})).reads[0].indices == ((1, 1),)
     with pytest.raises(gn.LookupFailure, match="sizes="):
         explain(y, 3, array.reshape(-1), [array])
 

@@ -23,7 +23,7 @@ from ..errors import (
     near,
     restated,
 )
-from ..graph import Array, Graph, Node, Op, Placeholder, Spec, as_array, in_range, told_where
+from ..graph import Array, Graph, Node, Op, Parameter, Placeholder, Spec, as_array, in_range, told_where
 from ..graph.collector import collector_paused
 from ..graph.dimensions import concrete, dimension, names_in, shown
 from ..graph.dimensions import evaluate as size_of
@@ -250,6 +250,25 @@ class Prepared(NamedTuple):
     def shape_of(self, node: Node) -> tuple[int, ...]:
         """Return the shape that a node's value has in this run."""
         return concrete(node.spec.shape, self.sizes)
+
+    def op_of(self, node: Node) -> Op:
+        """Return the operation that a node has in this run, with numbers for its dimensions."""
+        return self.altered.get(node, node.op).bound(self.sizes)
+
+    @property
+    def overridden(self) -> dict[Node, Op | None]:
+        """What was set by hand: nodes with the operation in the place of theirs, or None where that is a value."""
+        values = (node for node in self.given if not isinstance(node.op, (Parameter, Placeholder)))
+        return {**self.altered, **dict.fromkeys(values)}
+
+    def as_made(self) -> Prepared:
+        """Return the same with nothing set by hand: what is overridden is computed as the graph has it."""
+        forwards = self.binding.forwards.copy()
+        for node in (changed := self.overridden):
+            forward = None if node.has_value else _forward(node, node.op, self.sizes)
+            forwards[self.program.order.index(node)] = forward
+        given = {node: value for node, value in self.given.items() if node not in changed}
+        return self._replace(binding=self.binding._replace(forwards=forwards), given=given, altered={})
 
     def of_its_own(self) -> Prepared:
         """Return the same with copies of what was fed, which the caller may go on to change."""

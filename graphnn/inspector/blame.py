@@ -89,7 +89,7 @@ def _at_twin(run: Evaluation, shape: Index, index: Index, twin: Node) -> Culprit
         if len(there) < len(inputs):
             return Culprit(twin, index, alike)
         operands = [run.values[i] for i in there]
-        entries = twin.op.bound(run.prepared.sizes).reads(index, operands)
+        entries = run.prepared.op_of(twin).reads(index, operands)
         cells = [None if e is None else cells_of(e, x.shape) for e, x in zip(entries, operands, strict=True)]
         read = [run.element(i, cell[0]) for i, cell in zip(there, cells, strict=True) if cell]
         return Culprit(twin, index, tuple(read))

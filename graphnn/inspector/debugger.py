@@ -182,9 +182,11 @@ class Debugger(Shown):
         self.echo = echo
         self._memory = Memory(memory_budget(self.graph) if budget is None else float(budget))
         self._places = {node: place for place, node in enumerate(self.order)}
-        self._operations = [i for i, forward in enumerate(prepared.binding.forwards) if forward is not None]
+        original = prepared.as_made()  # a trace may be that of a what-if
+        self._operations = [i for i, forward in enumerate(original.binding.forwards) if forward is not None]
         self._ranks = {place: rank for rank, place in enumerate(self._operations)}
-        self._runs = {_FIRST_RUN: _Run(_FIRST_RUN, Tape(prepared, self._memory, known or {}), prepared)}
+        tape = Tape(prepared, self._memory, known or {})
+        self._runs = {_FIRST_RUN: _Run(_FIRST_RUN, tape, original, prepared.overridden)}
         self._run = self._runs[_FIRST_RUN]
         self._position = 0
         self._furthest = 0
@@ -275,6 +277,10 @@ class Debugger(Shown):
     def node(self, node: Node | str) -> Node:
         """Return the node of this run that is meant: by itself, or by name of node, scope or output."""
         return one(self._places, self.graph, node)
+
+    def op_of(self, node: Node | str) -> Op:
+        """Return the operation that a node has in this run, which a what-if may have given it."""
+        return self._tape.prepared.op_of(self.node(node))
 
     @told_where
     def __getitem__(self, node: Node | str) -> Spot:
@@ -654,9 +660,8 @@ class Debugger(Shown):
         """
         here = self._here(node)
         step = self._known(here)
-        set_by_hand = here in self._run.overridden and self._run.overridden[here] is None
-        given = f"set in {self._run.name}" if set_by_hand else ""
-        op = None if set_by_hand else self._op_of(here)
+        given = f"set in {self._run.name}" if here in self._set_by_hand() else ""
+        op = self._tape.prepared.op_of(here)
         return explain(here, index, step.value, step.operands, op=op, source=self.source_of(here), given=given)
 
     @told_where
@@ -674,8 +679,15 @@ class Debugger(Shown):
             The flat indices of the elements, of each node that has a part; the node itself comes first.
         """
         here, index = self._element(node, index)
-        sizes = self._tape.prepared.sizes
-        return ancestry(here, index, lambda other: self._known(other).operands, sizes=sizes, op_of=self._op_of)
+        prepared = self._tape.prepared
+        return ancestry(
+            here,
+            index,
+            lambda other: self._known(other).operands,
+            sizes=prepared.sizes,
+            op_of=prepared.op_of,
+            given=self._set_by_hand(),
+        )
 
     @told_where
     def influence(self, node: Node | str | None = None, index: Any = None) -> dict[Node, Array]:
@@ -692,6 +704,7 @@ class Debugger(Shown):
             As `ancestry`.
         """
         here, index = self._element(node, index)
+        prepared = self._tape.prepared
         known = [other for other in self.order if self._is_known(other)]
         return influence(
             here,
@@ -699,8 +712,9 @@ class Debugger(Shown):
             known,
             lambda other: self._known(other).operands,
             lambda other: self._known(other).value,
-            sizes=self._tape.prepared.sizes,
-            op_of=self._op_of,
+            sizes=prepared.sizes,
+            op_of=prepared.op_of,
+            given=self._set_by_hand(),
         )
 
     @told_where
@@ -726,8 +740,9 @@ class Debugger(Shown):
         value = self._known(here).value
         return here, first_strange(value) if index is None else index
 
-    def _op_of(self, node: Node) -> Op:
-        return (self._run.overridden.get(node) or node.op).bound(self._tape.prepared.sizes)
+    def _set_by_hand(self) -> set[Node]:
+        """Return the nodes that were given a value."""
+        return {node for node, op in self._run.overridden.items() if op is None}
 
     # --- what if --------------------------------------------------------------------------------------------
 
@@ -779,7 +794,7 @@ class Debugger(Shown):
         if unknown:
             hint = near(unknown[0], node.op.settings)
             raise UsageError(f'"{node.name}" ({node.op.name}) has no attribute "{unknown[0]}".{hint}')
-        return replace(node.op, **attributes)  # type: ignore[type-var]
+        return replace(self._tape.prepared.altered.get(node, node.op), **attributes)  # type: ignore[type-var]
 
     @told_where
     def __delitem__(self, node: Node | str) -> None:

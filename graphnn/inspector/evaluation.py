@@ -63,8 +63,7 @@ class Evaluation:
         """Return the operation of a node, with numbers for its dimensions."""
         found = self._ops.get(place)
         if found is None:
-            op = self.order[place].op
-            found = self._ops[place] = op.bound(self.prepared.sizes) if op.sized else op
+            found = self._ops[place] = self.prepared.op_of(self.order[place])
         return found
 
     def is_given(self, node: Node) -> bool:
@@ -95,7 +94,7 @@ class Evaluation:
     def why(self, place: int, index: Index) -> Why:
         """Return the equation of an element, and all that it read."""
         node, op = self.order[place], self.op(place)
-        return explain(node, index, self.values[place], self.operands_of(place), op=op, sizes=self.prepared.sizes)
+        return explain(node, index, self.values[place], self.operands_of(place), op=op)
 
     def fresh(self, place: int, found: Array, marks: Sequence[Array]) -> Array:
         """Return which of the elements found read no marked one."""

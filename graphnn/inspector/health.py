@@ -61,6 +61,7 @@ from .hazards import (
     too_large_an_integer,
 )
 from .trace import Film, prepared_for
+from .why import given_as
 
 if TYPE_CHECKING:
     from .why import Index, Number
@@ -120,7 +121,7 @@ class _Doctor:
         else:
             return
         index = _first(bad)
-        what = {Parameter: "a parameter", Placeholder: "fed"}.get(type(node.op), "a constant")
+        what = "set by hand" if node in run.prepared.overridden else given_as(node)
         yield Finding(
             code=code,
             severity=severity,

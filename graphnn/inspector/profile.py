@@ -275,8 +275,8 @@ def _times(prepared: Prepared) -> list[float]:
 def flops_of(prepared: Prepared, node: Node) -> int:
     """Return how many floating-point operations a node takes in a run."""
     specs = [Spec(prepared.shape_of(operand), operand.dtype) for operand in node.inputs]
-    op = node.op.bound(prepared.sizes)
-    return size_of(op.flops(Spec(prepared.shape_of(node), node.dtype), *specs), prepared.sizes)
+    flops = prepared.op_of(node).flops(Spec(prepared.shape_of(node), node.dtype), *specs)
+    return size_of(flops, prepared.sizes)
 
 
 def _slowest_first(costs: Iterable[Cost]) -> list[Cost]:

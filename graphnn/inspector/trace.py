@@ -494,7 +494,9 @@ class Trace(Shown):
         """
         record = self[node]
         operands = [self[operand].value for operand in record.node.inputs]
-        return explain(record.node, index, record.value, operands, sizes=self.prepared.sizes, source=record.source)
+        op = self.prepared.op_of(record.node)
+        given = "set by hand" if self.prepared.overridden.get(record.node, op) is None else ""
+        return explain(record.node, index, record.value, operands, op=op, source=record.source, given=given)
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return the records as plain dicts, as ``pandas.DataFrame`` takes them."""

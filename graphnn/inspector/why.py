@@ -9,7 +9,7 @@ import heapq
 import math
 import re
 import string
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,7 +140,6 @@ def explain(
     operands: Sequence[Array],
     *,
     op: Op | None = None,
-    sizes: Mapping[str, int] | None = None,
     source: str | None = None,
     given: str = "",
 ) -> Why:
@@ -156,9 +155,7 @@ def explain(
     operands : sequence of ndarray
         What its inputs were in it.
     op : Op, optional
-        The operation that was used, if it was not the node's own.
-    sizes : mapping of str to int, optional
-        Of the dimensions that the node's operation names.
+        The operation that was used, with numbers for its dimensions, if that is not the node's own.
     source : str, optional
         The text of the user's line.
     given : str
@@ -189,7 +186,7 @@ def explain(
     value, arrays = np.asarray(value), [np.asarray(operand) for operand in operands]
     at = element_of(node, first_strange(value) if index is None else index, value.shape)
     if op is None:
-        op = node.op if given else node.op.bound(sizes or {})
+        op = node.op if given else node.op.bound({})
     entries = [None] * len(arrays) if given else op.reads(at, arrays)
     reads = [
         read_of(operand, position, entry, array)
@@ -427,6 +424,7 @@ def ancestry(
     *,
     sizes: Mapping[str, int] | None = None,
     op_of: Callable[[Node], Op] | None = None,
+    given: Container[Node] = (),
     limit: int = LIMIT,
 ) -> dict[Node, Array]:
     """Return all that one element was made of, directly or through others.
@@ -442,6 +440,8 @@ def ancestry(
         Of the dimensions that have names.
     op_of : callable, optional
         The operation that was used, by the node, if it was not the node's own.
+    given : collection of Node
+        What was not computed, although it could be.
     limit : int
         How many elements may be asked what they read.
 
@@ -473,7 +473,7 @@ def ancestry(
         _, at = heapq.heappop(waiting)
         mark = marks.pop(at)
         found[at] = cells = np.flatnonzero(mark)
-        if not at.inputs:
+        if not at.inputs or at in given:
             continue
         operands = operands_of(at)
         for operand, read in zip(at.inputs, asking.read_by(at, cells, mark.shape, operands), strict=True):
@@ -496,6 +496,7 @@ def influence(
     *,
     sizes: Mapping[str, int] | None = None,
     op_of: Callable[[Node], Op] | None = None,
+    given: Container[Node] = (),
     limit: int = LIMIT,
 ) -> dict[Node, Array]:
     """Return all that one element went into, directly or through others.
@@ -509,7 +510,7 @@ def influence(
         A schedule: where to look.
     operands_of, value_of : callable
         What the inputs of a node were, and what it was itself, by the node.
-    sizes, op_of, limit
+    sizes, op_of, given, limit
         As `ancestry` takes them.
 
     Returns
@@ -536,7 +537,7 @@ def influence(
     shape = value_of(node).shape
     marks = {node: _marked(element_of(node, index, shape), shape)}
     for at in order:
-        if at is node or not any(operand in marks for operand in at.inputs):
+        if at is node or at in given or not any(operand in marks for operand in at.inputs):
             continue
         operands, shape = operands_of(at), value_of(at).shape
         reached = asking.reading(at, shape, operands, [marks.get(operand) for operand in at.inputs])

@@ -321,16 +321,15 @@ class _Maker:
     def _set(self, trace: Trace, i: int) -> dict[str, Any]:
         """Return what was set by hand in a run: nodes with a value not their own, or with other settings."""
         found: dict[str, Any] = {}
-        prepared = trace.prepared
+        overridden = trace.prepared.overridden
         for place, node in enumerate(self.first.order):
             own = self._own(node, i)
-            if own is None:
+            if own not in overridden:
                 continue
-            if own.inputs and own in prepared.given:
+            if (op := overridden[own]) is None:
                 found[str(place)] = {"given": visible(f"set in {self.labels[i] or 'this run'}")}
-            elif own in prepared.altered:
-                op = prepared.altered[own]
-                found[str(place)] = {"settings": _settings(op, prepared.sizes)}
+            else:
+                found[str(place)] = {"settings": _settings(op, trace.prepared.sizes)}
         return found
 
     def _findings(self, trace: Trace, i: int) -> list[dict[str, Any]]:
@@ -364,8 +363,7 @@ class _Maker:
         operands = [trace.records[trace._places[operand]] for operand in record.node.inputs]
         if not all(operand.kept for operand in operands):
             return -1
-        prepared = trace.prepared
-        op = prepared.altered.get(record.node, record.node.op).bound(prepared.sizes)
+        op = trace.prepared.op_of(record.node)
         rules = self.reader.rules(
             op, record.shape, [operand.value for operand in operands], lambda: self.values.places(value)
         )
