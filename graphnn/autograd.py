@@ -22,6 +22,7 @@ from .graph import (
     Node,
     Op,
     Scope,
+    Unknown,
     as_array,
     flatten,
     fn,
@@ -65,7 +66,8 @@ def grad(result: Any, wrt: Any) -> Any:
     maximum and max, 1 for clip on its bound.
 
     What was made for one gradient serves the next: asking again makes no node twice. A call that is refused adds
-    nothing to the graph; where a rule itself fails, the cotangents up to there stay, and are used when asked again.
+    nothing to the graph; where a rule itself fails, the cotangents of the nodes before it stay, and are used when
+    asked again.
 
     Examples
     --------
@@ -209,6 +211,8 @@ def _check_float(nodes: Iterable[Node], what: str) -> None:
 
 def _check_rule(node: Node, mode: str) -> None:
     cls = type(node.op)
+    if isinstance(node.op, Unknown):
+        raise NoRuleError(f'"{node.name}" has no derivative: its operation "{node.op.name}" is not defined here')
     # What is elementwise goes forwards by its reverse rule, unless it has a rule of its own.
     rule = "vjp" if mode == "jvp" and cls.jvp is Elementwise.jvp else mode
     if getattr(cls, rule) is getattr(Op, rule):
@@ -324,12 +328,10 @@ def _warn_of_zeros(nodes: Iterable[Node], others: Iterable[Node]) -> None:
 
 
 def _remembered(graph: Graph, name: str, known: dict[Given, Derivatives], given: Mapping[Node, _Given]) -> Derivatives:
+    key: Any = tuple(sorted(given.items(), key=lambda pair: pair[0].index))
     if any(isinstance(value, np.ndarray) for value in given.values()):
         return Derivatives(_opened(graph, name), {})
-    key: Any = tuple(given.items())
-    if key not in known:
-        known[key] = Derivatives(_opened(graph, name), {})
-    return known[key]
+    return known.get(key) or known.setdefault(key, Derivatives(_opened(graph, name), {}))
 
 
 def _found(known: dict[Node, Node], made_for: _MadeFor, nodes: Iterable[Node]) -> list[Node]:
@@ -357,9 +359,10 @@ def _pulled_back(graph: Graph, given: Mapping[Node, _Given], wrt: Sequence[Node]
                 made_for(node)
                 arrived[node] = _made_of(value, node)
         for node in reversed(flow):
-            # All its readers have been asked.
-            cotangent = cotangents.setdefault(node, arrived.pop(node)) if node in arrived else cotangents[node]
-            _pull(node, cotangent, [i for i in flow[node] if node.inputs[i] not in cotangents], arrived, made_for)
+            if node in arrived:  # from all its readers
+                cotangents[node] = arrived.pop(node)
+            passes = [i for i in flow[node] if node.inputs[i] not in cotangents]
+            _pull(node, cotangents[node], passes, arrived, made_for)
         return _found(cotangents, made_for, wrt)
 
 

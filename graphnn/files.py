@@ -103,7 +103,8 @@ def save(fetches: Any, path: StrPath) -> None:
     -----
     Everything is kept that `load` needs to go on to the bit: nodes with their names, attributes, order and
     origins, scopes, parameters (those of optimizers and the counters of random nodes are such, too), constants,
-    outputs, updates, and which gradient is whose, so that asking a loaded graph again for one makes no node twice.
+    outputs, updates, and which gradient is whose, so that asking a loaded graph again for one makes no node twice
+    (and a rule that has been changed since has no part in it).
 
     Examples
     --------
@@ -160,7 +161,7 @@ def load(path: StrPath) -> Any:
     Notes
     -----
     Nothing in a file is run or imported, so a file from anyone may be loaded. Every node is checked as if it were
-    made by hand.
+    made by hand. What the file says of numbers is believed: values, and which node is the gradient of which.
 
     Examples
     --------
@@ -407,6 +408,8 @@ def _restore_derivatives(
     graph: Graph, nodes: Sequence[Node], scopes: Sequence[Scope], tables: Mapping[str, Iterable[tuple[Any, ...]]]
 ) -> None:
     rows = list(tables["derivatives"])
+    if any(scopes[scope].phase != "backward" for scope, _ in rows):
+        raise FileFormatError("derivatives stand in a scope that is of the forward pass")
     given: list[list[tuple[Node, Node | None]]] = [[] for _ in rows]
     of: list[list[tuple[Node, Node]]] = [[] for _ in rows]
     for i, node, value in tables["given"]:
@@ -415,6 +418,12 @@ def _restore_derivatives(
         if nodes[value].spec != nodes[node].spec:
             raise FileFormatError(f"node {value} is no derivative of node {node}: its shape or dtype is another")
         of[i].append((nodes[node], nodes[value]))
+    for pairs, (_, backwards) in zip(given, rows, strict=True):
+        ones = [node for node, value in pairs if value is None]
+        if not pairs or len(dict(pairs)) < len(pairs) or (ones and (not backwards or pairs[1:] or ones[0].shape)):
+            raise FileFormatError(
+                "what is differentiated is nothing, something twice, or no scalar without a cotangent"
+            )
     for backwards, known in ((True, graph.cotangents), (False, graph.tangents)):
         found = [
             (tuple(pairs), Derivatives(scopes[scope], _unique("derived", derived)))

@@ -445,6 +445,11 @@ def test_a_derivative_that_came_along_is_not_made_again() -> None:
         assert gn.grad(there_length, there_weight) is back[known[3].name]
         assert gn.vjp({there_p: there_cotangent}, there_weight) is back[known[4].name]
         assert gn.jvp(there_p, {there_weight: there_slope}) is back[known[5].name]
+        # In whatever order they are given.
+        both = {there_p: there_cotangent, there_loss: there_slope[0, 0]}
+        pulled = gn.vjp(both, there_weight)
+        assert gn.vjp(dict(reversed(both.items())), there_weight) is pulled
+        before += list(back)[len(before) :]
         assert list(back) == before
 
 
@@ -933,6 +938,19 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "derivatives-neither-way": (
         lie(derivatives__backwards={0: 1}),
         "derivatives.backwards holds other things than bool",
+    ),
+    "derivatives-in-a-layer": (
+        lie(derivatives__scope={0: 0}),
+        "derivatives stand in a scope that is of the forward pass",
+    ),
+    "derivatives-of-nothing": (
+        lie(given={"in": [], "node": [], "derivative": []}),
+        "what is differentiated is nothing",
+    ),
+    "derivatives-of-no-scalar": (lie(given__node={0: 0}), "no scalar without a cotangent"),
+    "derivatives-of-one-twice": (
+        lambda data, arrays: repeat_last(data["given"]),
+        "what is differentiated is nothing, something twice",
     ),
     "derivatives-nowhere": (lie(derivatives__scope={0: -1}), "the column derivatives.scope holds -1"),
     "counter-negative": (lie(counters__number={0: -1}), "the column counters.number holds -1"),

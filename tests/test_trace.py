@@ -568,6 +568,12 @@ def test_an_operation_that_is_not_defined_here_can_be_looked_at(path: Path, runs
     assert bits(dbg["wobble"].value) == bits(expected)
     with pytest.raises(NoRuleError):
         gn.trace(back)
+    with pytest.raises(UsageError, match='"wobble" is a wobble, which is not defined here: give it a value'):
+        dbg.what_if("wobble", by=3.0)
+    with pytest.raises(NoRuleError, match='"wobble" has no derivative: its operation "wobble" is not defined here'):
+        gn.grad(gn.sum(back.graph["add"]), "x")
+    assert "by=3.0" in gn.draw(back.graph["add"]).source
+    assert back.to_html().data["nodes"]["op"].count("wobble") == 1
 
 
 # --- sources ----------------------------------------------------------------------------------------------------

@@ -798,7 +798,7 @@ class Graph(Shown):
         for backwards, known in ((True, self.cotangents), (False, self.tangents)):
             for given, (root, of) in known.items():
                 if root.path in scopes and all(a in nodes and (b is None or b in nodes) for a, b in given):
-                    kept = {node: derived for node, derived in of.items() if node in nodes and derived in nodes}
+                    kept = {node: other for node, other in of.items() if node in nodes and other in nodes}
                     yield backwards, given, Derivatives(root, kept)
 
     # --- checks ----------------------------------------------------------------------------------------------

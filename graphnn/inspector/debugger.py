@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import GraphnnError, LookupFailure, UsageError, ValueRangeError, near
 from ..execute.compiled import updating
 from ..execute.interpreter import Feed, Prepared, Step, memory_budget
-from ..graph import Array, Graph, Node, Op, Scope, told_where
+from ..graph import Array, Graph, Node, Op, Scope, Unknown, told_where
 from ..show import Shown, rendered, show_as
 from ..text import quoted, short_name
 from .compare import compare
@@ -790,6 +790,8 @@ class Debugger(Shown):
     def _altered(self, node: Node, attributes: Mapping[str, Any]) -> Op:
         if not self._is_operation(node):
             raise UsageError(f'"{node.name}" is a {node.op.name}: give it a value')
+        if isinstance(node.op, Unknown):
+            raise UsageError(f'"{node.name}" is a {node.op.name}, which is not defined here: give it a value')
         unknown = [name for name in attributes if name not in node.op.settings]
         if unknown:
             hint = near(unknown[0], node.op.settings)

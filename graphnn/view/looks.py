@@ -11,7 +11,7 @@ import math
 import re
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..graph import Constant, Node, Parameter, Placeholder, Scope
@@ -231,7 +231,8 @@ def mark_of(box: Box, highlight: Mapping[Node, Highlight]) -> tuple[str, Sequenc
 def settings(node: Node) -> list[str]:
     """Return the attributes that are not as they are by default: ``axis=1``, ``keepdims``."""
     defaults = {attribute.name: attribute.default for attribute in fields(node.op)}  # type: ignore[arg-type]
-    return [_setting(name, value) for name, value in node.op.attributes.items() if value != defaults[name]]
+    told = node.op.attributes.items()  # of an operation that is not defined here, what the file says
+    return [_setting(name, value) for name, value in told if value != defaults.get(name, MISSING)]
 
 
 def _setting(name: str, value: Any) -> str:

@@ -234,9 +234,11 @@ def _gradients(trace: Trace) -> dict[Node, Mark]:
     record_of = {record.node: record for record in trace}
     fetches = set(trace.fetches)
     pairs = list(gradients_in(trace.order))
-    known = trace.graph.cotangents.items()
-    for _, derived in sorted(known, key=lambda known: any(node in fetches for node, _ in known[0])):
-        pairs += derived.of.items()  # those of what is asked for last, so they win
+    known = [
+        (any(node in fetches for node, _ in given), derived.of) for given, derived in trace.graph.cotangents.items()
+    ]
+    for _, of in sorted(known, key=lambda each: each[0]):
+        pairs += of.items()  # those of what is asked for last, so they win
     for node, slope in pairs:
         if slope in record_of and node.phase == "forward":
             norm = _norm(record_of[slope])

@@ -415,7 +415,10 @@ def _differentiated(trace: Trace) -> str:
     """Return the name of what is differentiated in this run; "" if there is none, or several."""
     order, names = set(trace.order), {node: name for name, node in trace.graph.outputs.items()}
     found = {
-        node for given, derived in trace.graph.cotangents.items() for node, _ in given if derived.of.get(node) in order
+        node
+        for given, derived in trace.graph.cotangents.items()
+        for node, _ in given
+        if node in derived.of and derived.of[node] in order
     }
     return visible(names.get(node := found.pop(), node.name)) if len(found) == 1 else ""
 
