@@ -363,6 +363,29 @@ def test_gradients_by_layer(initial: float, act: Any, code: str | None) -> None:
         assert {each.code for each in health} == ({code} if code else set()), str(health)
 
 
+def test_what_is_fed_is_to_blame_for_what_comes_of_it_and_for_no_more() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=(3,)), g.placeholder("y", shape=(3,))
+    health = check_health(gn.sum(x / y), {x: [0.0, 1.0, np.nan], y: [0.0, 0.0, 1.0]})
+    assert [(each.code, each.place) for each in health] == [("fed-nan", "x[2]"), ("zero-over-zero", "divide[0]")]
+    health = check_health(gn.sum(gn.log(gn.exp(x)) / y), {x: [1e6, 0.0, 1.0], y: [1.0, 0.0, 1.0]})
+    assert [(each.code, each.place) for each in health] == [("overflow", "exp[0]"), ("zero-over-zero", "divide_2[1]")]
+
+
+@pytest.mark.parametrize("reduce", [gn.max, gn.min])
+@pytest.mark.parametrize("with_result", [True, False])
+def test_the_gradient_of_an_extremum_of_nan_goes_back_to_the_nan(reduce: Any, with_result: bool) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(2, 3))
+    result = gn.sum(reduce(x, axis=1))
+    slope = gn.grad(result, x)
+    health = check_health([result, slope] if with_result else slope, {x: [[np.nan, 1.0, 2.0], [3.0, 4.0, 5.0]]})
+    (finding,) = health
+    assert (finding.code, finding.place, finding.severity) == ("fed-nan", "x[0, 0]", "error")
+    assert [each.node.name for each in finding.leads_to] == ["grad/divide", "grad/multiply"]
+    assert f"x[0, 0] = nan in {reduce.__name__}" in finding.leads_to[1].cause
+
+
 def _of_a_batch(loss: Any, labels: Any = ("batch",)) -> Health:
     """Return the health of a loss, and of its gradients, of 3 features of 8 rows, `x`, and labels, `y`."""
     g = gn.Graph()

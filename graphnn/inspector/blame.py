@@ -76,6 +76,7 @@ def culprit_of(run: Evaluation, place: int, index: Index, paths: Sequence[tuple[
             first = run.path(run.places[each.node], each.index)[-1]
             if not run.is_given(first.node):
                 return Culprit(first.node, first.index, run.read_elements(run.places[first.node], first.index))
+            return found._replace(operands=found.operands or (first,))
     return found
 
 
@@ -117,6 +118,11 @@ def stopper_of(node: Node, paths: Sequence[tuple[Element, ...]]) -> Node | None:
     return None
 
 
+def _is_another(each: Element, source: Finding) -> bool:
+    """Return whether an element has no part in what was found of other elements of its node."""
+    return math.isfinite(each.value) and source.value is not None and not math.isfinite(source.value)
+
+
 def _follows(run: Evaluation, finding: Finding, source: Finding) -> bool:
     """Return whether a forward finding is mended with an earlier one that it comes of.
 
@@ -156,10 +162,12 @@ def told_once(run: Evaluation, arising: Sequence[Finding]) -> list[Finding]:
             if len(twins) > 1:
                 at[finding.node] = twins[0]
                 continue
-        nodes = [each.node for each in finding.chain]
+        upstream = list(finding.chain)
         if finding.culprit is not None:
-            nodes.append(finding.culprit.node)
-        sources = [at[node] for node in nodes if node in at]
+            upstream += finding.culprit.operands
+        sources = [at[each.node] for each in upstream if each.node in at and not _is_another(each, at[each.node])]
+        if finding.culprit is not None and finding.culprit.node in at:
+            sources.append(at[finding.culprit.node])
         at.setdefault(finding.node, finding)
         kept[finding] = None
         if not sources:
@@ -188,6 +196,8 @@ def told_once(run: Evaluation, arising: Sequence[Finding]) -> list[Finding]:
             del kept[finding]
             stands_for[finding] = root
             root.leads_to += (finding,)
+            if finding.severity == "error":
+                root.severity = "error"
     for first, *others in alike.values():
         if others:
             first.cause += f"; the same in {names_of(others)}"
