@@ -15,6 +15,7 @@ from graphnn import nn
 from graphnn.errors import EvaluationError, UsageError, ValueRangeError
 from graphnn.execute import compiled
 from graphnn.graph import Op, Spec, registry
+from graphnn.inspector.trace import Condensed
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -141,7 +142,7 @@ def test_two_steps_are_recorded_each_by_itself() -> None:
     assert looks[0]["multiply_2"].value == 96.0
 
 
-def test_a_step_that_fails_leaves_no_trace_and_nothing_attached() -> None:
+def test_of_a_step_that_fails_what_had_run_is_recorded_and_nothing_is_left_attached() -> None:
     class Fuse(Op):
         def infer(self, x: Spec) -> Spec:
             return x
@@ -160,12 +161,14 @@ def test_a_step_that_fails_leaves_no_trace_and_nothing_attached() -> None:
             with pytest.raises(EvaluationError, match="blown"):
                 step({x: 3.0})
             step({x: 2.0})
-        assert film.calls == [0, 2]
-        assert [float(seen["x"].value) for seen in film] == [1.0, 2.0]
-        film = None  # type: ignore[assignment]
-        with pytest.raises(EvaluationError, match="blown"), gn.recording(step) as film:
-            step({x: 3.0})
-        assert list(film) == []
+        assert film.calls == [0, 1, 2]
+        assert [float(seen["x"].value) for seen in film] == [1.0, 3.0, 2.0]
+        assert [seen.stopped for seen in film] == [None, 1, None]
+        assert "blown" in film[1].error
+        assert [record.name for record in film[1]] == ["x"]
+        health = gn.check_health(film)
+        assert (health.call, health.first and health.first.code) == (1, "raised")
+        assert film.to_html().data["opening"]["run"] == 1
         assert step.observers == []
         with pytest.raises(KeyboardInterrupt), gn.recording(step):
             raise KeyboardInterrupt
@@ -174,7 +177,7 @@ def test_a_step_that_fails_leaves_no_trace_and_nothing_attached() -> None:
         registry.pop("fuse", None)
 
 
-def test_under_a_guard_the_call_that_is_refused_is_not_recorded() -> None:
+def test_the_call_that_a_guard_refuses_is_recorded_up_to_there() -> None:
     g = gn.Graph()
     x = g.placeholder("x")
     w = g.parameter("w", 1.0)
@@ -183,7 +186,17 @@ def test_under_a_guard_the_call_that_is_refused_is_not_recorded() -> None:
         step({x: 1.0})
         with pytest.raises(ValueRangeError):
             step({x: -1.0})
-    assert film.calls == [0]
+        with pytest.raises(ValueRangeError) as refused, gn.recording(step, keep=0) as inner:
+            step({x: -2.0})
+    assert film.calls == [0, 1, 2]
+    assert (inner.calls, inner[0].stopped) == ([0], film[2].stopped)
+    assert isinstance(inner[0]["log"]._kept, Condensed)
+    stopped = film[1]
+    assert (stopped.order[stopped.stopped].name, len(stopped)) == ("log", stopped.stopped + 1)
+    assert np.isnan(stopped["log"].value)
+    assert stopped.updates == refused.value.debug().updates == step.updates
+    health = gn.check_health(film)
+    assert (health.call, [each.code for each in health]) == (1, ["log-of-negative"])
     assert w.value == 1.0
 
 

@@ -327,7 +327,7 @@ def test_the_digest_is_that_of_the_bytes() -> None:
     assert len(digest_of(np.array(True))) == 32
 
 
-def test_what_is_too_large_is_condensed() -> None:
+def test_what_is_too_large_is_condensed(tmp_path: Path) -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=(5000,))
     w = g.parameter("w", np.ones(5000))
@@ -346,6 +346,9 @@ def test_what_is_too_large_is_condensed() -> None:
     with pytest.raises(LookupFailure, match=r'the value of "sin" \(40,000 bytes\) was too large to be kept.*gn.debug'):
         _ = record.value
     assert seen.to_records()[2] | {"time": 0} == whole.to_records()[2] | {"time": 0}
+    least = gn.trace(gn.sum(h), feed, keep=0)
+    assert_same(least, through_a_file(least, tmp_path / "least.trace"))
+    assert least["sum"].preview.shape == ()
     dbg = gn.debug(seen, echo=None)
     dbg.resume()
     assert bits(dbg["sin"].value) == bits(whole["sin"].value)

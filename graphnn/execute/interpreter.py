@@ -620,13 +620,13 @@ def collect(
     wanted = set(prepared.program.fetches)
     values: dict[int, Array] = {}
     evaluation = evaluate(prepared)
+    if guard is not None:
+        evaluation = _guarded(evaluation, guard, prepared)
     for observer in observers:
         evaluation = observer(prepared, evaluation)
     with np.errstate(all="ignore"):
         try:
             for step in evaluation:
-                if guard is not None:
-                    _check(step, guard, prepared)
                 if step.index in wanted:
                     values[step.index] = step.value
                 del step  # or what it holds would live for one more node
@@ -635,6 +635,13 @@ def collect(
                 error.stopped = error.stopped._replace(updates=updates or {})
             raise
     return [values[place] for place in prepared.program.fetches]
+
+
+def _guarded(evaluation: Iterator[Step], guard: str, prepared: Prepared) -> Iterator[Step]:
+    for step in evaluation:
+        _check(step, guard, prepared)
+        yield step
+        del step  # or what it holds would live for one more node
 
 
 def _check(step: Step, guard: str, prepared: Prepared) -> None:

@@ -169,7 +169,7 @@ def preview_of(value: Array, most: int = _PREVIEW) -> Array:
         axis = max(range(value.ndim), key=sizes.__getitem__)
         steps[axis] += 1
         sizes[axis] = -(-value.shape[axis] // steps[axis])
-    return value[tuple(slice(None, None, step) for step in steps)]
+    return value[(..., *[slice(None, None, step) for step in steps])]
 
 
 class Condensed(NamedTuple):
@@ -802,13 +802,14 @@ def tell_updates(error: GraphnnError, updates: Mapping[Node, Node]) -> None:
         error.stopped = error.stopped._replace(updates=updates)
 
 
-def stopped_trace(error: GraphnnError) -> Trace | None:
+def stopped_trace(error: GraphnnError, keep: int = KEEP) -> Trace | None:
     """Return the trace of what led to an error, or None where it comes from no run."""
     stop = error.stopped
     if not isinstance(stop, Stop):
         return None
     # What a guard refused is a value like any other: it can be looked at.
-    trace = record(stop.prepared, stop.updates, until=stop.place + (stop.guard is not None), error=str(error))
+    until = stop.place + (stop.guard is not None)
+    trace = record(stop.prepared, stop.updates, until=until, error=str(error), keep=keep)
     trace.stopped = stop.place
     return trace
 
@@ -842,10 +843,20 @@ class Film(Sequence[Trace], Shown):
         return None if call % self._every else partial(self._recorded, call)
 
     def _recorded(self, call: int, prepared: Prepared, evaluation: Iterator[Step]) -> Iterator[Step]:
-        recorder = _Recorder(self._keep)
-        yield from recorder.watch(evaluation)
+        recorder, updates = _Recorder(self._keep), self._step.updates
+        try:
+            yield from recorder.watch(evaluation)
+        except GraphnnError as error:
+            tell_updates(error, updates)
+            stopped = stopped_trace(error, self._keep)
+            if stopped is not None:
+                self._add(call, stopped)
+            raise
+        self._add(call, Trace(prepared, recorder.kept, recorder.times, updates))
+
+    def _add(self, call: int, trace: Trace) -> None:
         self.calls.append(call)
-        self._traces.append(Trace(prepared, recorder.kept, recorder.times, self._step.updates))
+        self._traces.append(trace)
 
     def __len__(self) -> int:
         return len(self._traces)
@@ -887,7 +898,7 @@ def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[F
     """Record every so many calls of a compiled step, while the ``with`` lasts.
 
     A call that is recorded goes node by node; those between take the plan, as ever, and cost no more. The numbers are
-    the same to the bit either way.
+    the same to the bit either way. Of a call that an operation or a guard stops, it is what had run.
 
     Parameters
     ----------
