@@ -873,3 +873,12 @@ def test_what_a_what_if_changed_is_named_as_the_cause() -> None:
     assert first is not None
     assert first.node is clipped
     assert first.cause == "its value was set by hand in what-if 2"
+
+
+def test_integers_may_be_farther_apart_than_their_dtypes_reach() -> None:
+    x = gn.Graph().placeholder("x", shape=(3,), dtype=np.int64)
+    trace = gn.trace(-x, {x: [1, 2**63 - 1, 0]})
+    found = gn.compare(trace, {"negative": np.array([2**64 - 1, 2**63 - 1, 0], np.uint64)}, atol=1.0)
+    assert not found.equal
+    assert found.first is not None
+    assert found.first.absolute == 2.0**64

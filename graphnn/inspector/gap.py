@@ -90,9 +90,12 @@ def _distance(p: Array, q: Array) -> Array:
     if "f" in (p.dtype.kind, q.dtype.kind):
         apart = np.abs(p.astype(np.float64) - q.astype(np.float64))
         return np.where(np.isnan(apart), np.inf, apart)
-    # Exact for any integers, signed or not, since what wraps around is undone by the next subtraction.
+    # Exact for integers, signed or not, since what wraps around is undone by the next subtraction; unless they are
+    # farther apart than there are numbers, as -1 and 2**64 - 1.
     wide_p, wide_q = p.astype(np.uint64), q.astype(np.uint64)
-    return np.where(p > q, wide_p - wide_q, wide_q - wide_p).astype(np.float64)
+    exact = np.where(p > q, wide_p - wide_q, wide_q - wide_p).astype(np.float64)
+    apart = np.abs(p.astype(np.float64) - q.astype(np.float64))
+    return np.where(apart < 2.0**63, exact, apart)
 
 
 def largest_of(x: Array) -> float:
