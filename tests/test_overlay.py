@@ -125,6 +125,17 @@ def test_gradients_are_norms_on_the_nodes_they_are_for_and_on_themselves() -> No
     assert picture.headings[0] == "norms of the gradients"
 
 
+def test_a_trace_and_a_compiled_step_are_drawn_as_what_they_are_of() -> None:
+    fetches, trace = traced()
+    assert draw(trace).source == draw(fetches, trace=trace).source
+    assert draw(trace, overlay="statistics").source == draw(fetches, overlay="statistics", trace=trace).source
+    assert draw(trace, trace=gn.profile(trace)).source != draw(trace).source
+    loss = small()[0]
+    step = gn.compile(loss, updates=gn.nn.SGD(0.1).updates(loss))
+    assert draw(step).source == draw([loss, *step.updates.values()]).source
+    assert str(gn.summary(step)) == str(gn.summary([loss, *step.updates.values()]))
+
+
 def test_gradients_of_a_loaded_trace_are_those_of_the_trace(tmp_path: Path) -> None:
     (loss, gradient), trace = traced()
     trace.save(tmp_path / "run.trace")

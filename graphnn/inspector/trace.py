@@ -169,7 +169,7 @@ def preview_of(value: Array, most: int = _PREVIEW) -> Array:
         axis = max(range(value.ndim), key=sizes.__getitem__)
         steps[axis] += 1
         sizes[axis] = -(-value.shape[axis] // steps[axis])
-    return value[(..., *[slice(None, None, step) for step in steps])]
+    return value[tuple(slice(None, None, step) for step in steps)] if steps else value
 
 
 class Condensed(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import DrawingError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
 from ..execute.interpreter import Stop
 from ..graph import Graph, Node, Spec, Unbuilt, told_where, user_origin
+from ..inspector.trace import Trace
 from ..show import Shown, show_as
 from .animation import animated
 from .crop import around, of_phases
@@ -69,8 +70,9 @@ def draw(
 
     Parameters
     ----------
-    fetches : Node, str, list, tuple or dict of them, or Graph
-        Of a graph, its outputs; if it has none, all nodes that nothing reads.
+    fetches : Node, str, list, tuple or dict of them, Graph, Compiled or Trace
+        Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too. A
+        trace is drawn with its values, unless `overlay` says otherwise.
     detail : "op", "layer", int or dict, optional
         ``"op"``, the default: every operation, the scopes as frames around them. ``"layer"``: a box a layer; the
         user's own scopes stay frames. A number: scopes are open to so many levels, 0 for none. A dict
@@ -151,6 +153,8 @@ def draw(
     if focus is None and radius != _RADIUS:
         raise UsageError("radius= says how far focus= goes, and there is no focus=")
     limit, timeout = _boxes(limit), _seconds(timeout)
+    if isinstance(fetches, Trace) and trace is None:
+        trace = fetches
 
     def seen_at(detail: Detail, folds: bool) -> Picture:
         found = picture(fetches, detail, graph)

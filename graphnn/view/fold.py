@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import LookupFailure, UsageError, near
+from ..execute.compiled import Compiled
 from ..graph import Constant, Graph, Node, Parameter, Scope
 from ..graph.fetches import resolve
+from ..inspector.trace import Trace
 from ..order import schedule
 
 Detail = str | int | Mapping[str, str]
@@ -126,8 +128,8 @@ def picture(fetches: Any, detail: Detail = "op", graph: Graph | None = None) -> 
 
     Parameters
     ----------
-    fetches : Node, str, form of them, or Graph
-        Of a graph, its outputs; if it has none, all nodes that nothing reads.
+    fetches : Node, str, form of them, Graph, Compiled or Trace
+        Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too.
     detail : "op", "layer", int or dict
         See `draw`.
     graph : Graph, optional
@@ -165,6 +167,10 @@ def picture(fetches: Any, detail: Detail = "op", graph: Graph | None = None) -> 
 
 def _asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str]]]:
     """Return the graph and the fetched nodes with the names they go by: as outputs, and as keys of a dict."""
+    if isinstance(fetches, Compiled):
+        fetches = [*fetches.fetches, *fetches.updates.values()]
+    elif isinstance(fetches, Trace):
+        fetches = fetches.fetches
     if isinstance(fetches, Graph):
         graph = fetches
         wanted = list(graph.outputs.values()) or [node for node in graph if not node.users]

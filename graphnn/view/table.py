@@ -197,8 +197,8 @@ def summary(fetches: Any, detail: Detail = "layer", *, graph: Graph | None = Non
 
     Parameters
     ----------
-    fetches : Node, str, list, tuple or dict of them, or Graph
-        Of a graph, its outputs; if it has none, all nodes that nothing reads.
+    fetches : Node, str, list, tuple or dict of them, Graph, Compiled or Trace
+        Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too.
     detail : "op", "layer", int or dict
         What is one row, as `draw` takes it.
     graph : Graph, optional
