@@ -246,9 +246,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _from_1(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 up")
     return number
 
 
@@ -346,7 +349,7 @@ def _ends(graph: Graph) -> Any:
 
 def _existing(file: str) -> Path:
     path = Path(file)
-    if not path.is_file():
+    if not path.exists() or path.is_dir():  # a pipe will do
         raise _Misuse(f'there is no file "{file}"')
     return path
 
@@ -709,7 +712,8 @@ def _draw(options: argparse.Namespace) -> None:
 def _debug(options: argparse.Namespace) -> int | None:
     script: Iterable[str] | None = None
     if options.commands:
-        script = _existing(options.commands).read_text(encoding="utf-8", errors="backslashreplace").split("\n")
+        file = _existing(options.commands)
+        script = file.read_text(encoding="utf-8-sig", errors="backslashreplace").split("\n")
     target, feed = _inspected(options.target, options.feed, options.updates)
     dbg = gn.debug(target.run, feed, budget=options.budget, echo=None)
 

@@ -298,7 +298,7 @@ class Session(cmd.Cmd):
     def greet(self) -> None:
         """Say what is debugged, and where it stands."""
         count = counted(len(self.dbg.operations), "operation")
-        self.say(f'"{self.dbg.graph.name}": {count}; help lists the verbs')
+        self.say(f'"{visible(self.dbg.graph.name)}": {count}; help lists the verbs')
         if self.dbg.error:
             self.say(f"stopped: {self.dbg.error}")
         self._stand()
@@ -1107,7 +1107,7 @@ def _needed(argument: str, otherwise: str) -> str:
 
 
 def _whole(text: str, what: str) -> int:
-    if not _INTEGER.fullmatch(text):
+    if not re.fullmatch(r"[-+]?[0-9]{1,400}", text):
         raise UsageError(f"{what} is a whole number, not {text}")
     return int(text)
 

@@ -19,7 +19,7 @@ from ..graph import Array, Graph, Node, Spec, told_where
 from ..graph.dimensions import evaluate as size_of
 from ..order import critical_path
 from ..show import Shown
-from ..text import in_bytes, short_name
+from ..text import counted, in_bytes, short_name
 from .trace import prepared_for
 
 _WIDTH = 80
@@ -191,7 +191,7 @@ class Profile(Shown):
         }
 
     def __repr__(self) -> str:
-        return f'<Profile of "{self.graph.name}": {_seconds(self.time)} in {self.total.calls:,} operations>'
+        return f'<Profile of "{self.graph.name}": {_seconds(self.time)} in {counted(self.total.calls, "operation")}>'
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -397,7 +397,7 @@ def _lines(found: Profile) -> Iterator[str]:
             yield f"{_seconds(rest):>9}  in {len(costs) - _MOST_ROWS:,} more"
         yield ""
     yield (
-        f"critical path: {len(found.critical_path):,} operations, {_seconds(found.critical_time)}; "
+        f"critical path: {counted(len(found.critical_path), 'operation')}, {_seconds(found.critical_time)}; "
         f"on average {found.parallelism:.2f} could run at once"
     )
     slowest = {cost.nodes[0] for cost in found.by_node[:_MOST_ROWS]}
