@@ -171,6 +171,26 @@ def test_feeds_are_not_written_to_and_may_be_lists() -> None:
     assert p.state() == q.state()
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_an_error_tells_in_which_batch_of_which_rows_it_came(shuffle: bool) -> None:
+    g = gn.Graph()
+    index = g.placeholder("index", shape=("batch",), dtype=np.int64)
+    loss = gn.mean(gn.take(g.parameter("table", np.ones((20, 4))), index, axis=0))
+    step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+    rows = np.arange(20)
+    rows[13] = 99
+    with pytest.raises(gn.AxisError) as raised:
+        nn.fit(step, {index: rows}, epochs=2, batch_size=6, shuffle=shuffle, progress=False)
+    (note,) = raised.value.__notes__
+    if not shuffle:
+        assert note == "in epoch 1, batch 3 of 4: rows 12 to 17"
+    else:
+        listed = list(map(int, note.partition("rows ")[2].removesuffix(", in this order").split(", ")))
+        assert 13 in listed
+        fed: Any = raised.value.debug()
+        assert fed["index"].value.tolist() == rows[listed].tolist()
+
+
 @pytest.mark.slow
 def test_the_spiral_is_learned() -> None:
     points, classes = gn.datasets.spiral(100, classes=3, seed=0)

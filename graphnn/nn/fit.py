@@ -31,6 +31,7 @@ _KIND, _VERSION = "checkpoint", 1
 _NO_MEANS = {"sum", "prod", "max", "min", "argmax", "argmin", "any", "all", "var", "std", "logsumexp"}
 # Where in its buffer a generator stands, which NumPy takes unchecked.
 _BUFFERS = {"pos": 624, "buffer_pos": 4}
+_LISTED = 64  # rows of a batch in a message
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,8 @@ def fit(
         When a feed is missing, or early stopping watches for what is not there.
     FileFormatError
         When `resume` is no checkpoint of this graph.
+    GraphnnError
+        When a step fails, as `graphnn.run` does; a note says in which epoch, and which rows of the feed it was given.
     OSError
         When `resume` cannot be read; when `checkpoint` cannot be written, which is found before training begins.
 
@@ -505,12 +508,25 @@ class _Training:
         """Make the steps of an epoch, or those that are left of it."""
         order = None if self.rng is None else self.rng.permutation(self.rows.count)
         for size, batch in self.rows.batches(order, self.drop_last, start=self.batch):
-            loss = float(flatten(self.step(batch))[0][0])
+            try:
+                loss = float(flatten(self.step(batch))[0][0])
+            except GraphnnError as error:
+                error.add_note(self._where(order, size))
+                raise
             self.loss += loss * (size / self.used)
             self.batch += 1
             self.steps += 1
             tell.step(self.history.epochs + 1, loss)
             yield
+
+    def _where(self, order: Array | None, size: int) -> str:
+        """Return which step it is, and which rows of the feed it is given."""
+        first = self.batch * self.rows.size
+        rows = f"{first:,} to {first + size - 1:,}"
+        if order is not None:
+            taken = order[first : first + min(size, _LISTED)].tolist()
+            rows = f"{', '.join(map(str, taken))}{', …' * (size > _LISTED)}, in this order"
+        return f"in epoch {self.history.epochs + 1:,}, batch {self.batch + 1:,} of {self._each():,}: rows {rows}"
 
     def _ended(self) -> dict[str, Any]:
         """Record the figures of the epoch whose steps have been made, and begin the next."""
