@@ -1,5 +1,6 @@
 """Every error of nn and testing names the line of the user's that asked."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -114,3 +115,26 @@ def test_the_last_line_of_the_message_is_the_users(case: Callable[[], Any]) -> N
     assert before, str(raised.value)
     assert int(at) in lines or "rated" in code.co_names
     assert "\n  at " not in before
+
+
+def test_names_that_others_use_lead_to_what_there_is() -> None:
+    for module, names in ((gn, gn.graph.fn._ELSEWHERE), (nn, nn._ELSEWHERE)):
+        for name in names:
+            with pytest.raises(AttributeError) as refused:
+                getattr(module, name)
+            hint = str(refused.value).partition(". There is ")[2]
+            for where, there in re.findall(r"\b(gn|nn|graph)\.(\w+)", hint):
+                assert hasattr({"gn": gn, "nn": nn, "graph": gn.Graph}[where], there), hint
+    with pytest.raises(AttributeError, match=r'there is no "nn.Denze". Did you mean "Dense"'):
+        _ = nn.Denze
+    assert not hasattr(nn, "nothing")
+
+
+def test_a_film_is_no_trace() -> None:
+    g = gn.Graph()
+    w = g.parameter("w", 1.0)
+    step = gn.compile(w * 2.0, updates={w: w * 0.5})
+    with gn.recording(step) as film:
+        step()
+    with pytest.raises(gn.UsageError, match=r"a film holds many traces: film\[0\]\[…\] is of one"):
+        film["w"]

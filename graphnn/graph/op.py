@@ -473,6 +473,15 @@ class Functions:
 
     # NumPy's other names for the same.
     _ALIASES: ClassVar = {"abs": "absolute", "concat": "concatenate", "mod": "remainder", "pow": "power"}
+    # What goes by another name elsewhere, and is not quite the same there.
+    _ELSEWHERE: ClassVar = {
+        "array": "graph.constant(…)",
+        "cross_entropy": "nn.softmax_crossentropy(logits, labels)",
+        "dot": "gn.matmul(x, y), or x @ y",
+        "embedding": "gn.take(table, indices, axis=0)",
+        "gather": "gn.take_along_axis(x, indices, axis), or gn.take(x, indices, axis)",
+        "tensor": "graph.constant(…)",
+    }
 
     def __getattr__(self, name: str) -> Callable[..., Node]:
         name = self._ALIASES.get(name, name)
@@ -480,7 +489,9 @@ class Functions:
         if found is None:
             cls = registry.get(name)
             if cls is None:
-                raise AttributeError(f'there is no operation "{name}".{near(name, dir(self))}')
+                other = self._ELSEWHERE.get(name)
+                hint = near(name, dir(self)) if other is None else f" There is {other}."
+                raise AttributeError(f'there is no operation "{name}".{hint}')
             if cls.__module__ == __name__:
                 raise AttributeError(f"a {name} belongs to a graph: write graph.{name}(…)")
             found = _functions[name] = _function_of(cls)

@@ -861,7 +861,10 @@ class Film(Sequence[Trace], Shown):
     def __len__(self) -> int:
         return len(self._traces)
 
+    @told_where
     def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, (Node, str)):
+            raise UsageError("a film holds many traces: film[0][…] is of one of them")
         return self._traces[index]
 
     @told_where
