@@ -237,12 +237,12 @@ def test_an_operation_that_raises_is_a_finding() -> None:
     g = gn.Graph()
     x, i = g.placeholder("x", shape=("n",)), g.placeholder("i", shape=("k",), dtype=np.int64)
     finding = _first(check_health(gn.log(gn.take(x, i, 0)), {x: [1.0, 2.0], i: [0, -2, 2]}))
-    assert (finding.code, finding.node.name, finding.index) == ("index-out-of-range", "take", (2,))
+    assert (finding.code, finding.place) == ("index-out-of-range", "take")  # which has no value; the operand has
     assert str(finding.operands[0]) == "i[2] = 2"
     empty = _first(check_health(gn.max(x), {x: []}))
     assert empty.code == "empty-reduction"
     negative = _first(check_health(gn.one_hot(i, 3), {i: [2, -1]}))
-    assert (negative.code, negative.index, negative.value) == ("label-out-of-range", (1,), -1)
+    assert (negative.code, negative.operands[0].index, negative.value) == ("label-out-of-range", (1,), -1)
 
 
 def test_what_was_found_before_an_operation_raised_is_told_too() -> None:

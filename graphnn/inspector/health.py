@@ -225,7 +225,6 @@ class _Doctor:
         node, op = run.order[stop.place], run.op(stop.place)
         operands = run.operands_of(stop.place)
         text = str(error).partition("\n")[0].partition(": ")[2]
-        index: Index | None = None
         value: Number | None = None
         read: tuple[Element, ...] = ()
         count = 1
@@ -235,8 +234,8 @@ class _Doctor:
             numbers = operands[at]
             wrong = (numbers < (-n if wraps else 0)) | (numbers >= n) if n or wraps else numbers == 0
             if wrong.any():
-                index, count = _first(wrong), int(np.count_nonzero(wrong))
-                wrong_one = run.element(run.inputs[stop.place][at], index)
+                count = int(np.count_nonzero(wrong))
+                wrong_one = run.element(run.inputs[stop.place][at], _first(wrong))
                 read, value = (wrong_one,), wrong_one.value
                 text += f"; {wrong_one}"
         code, remedy = "raised", REMEDIES["raised"]
@@ -248,7 +247,6 @@ class _Doctor:
             code=code,
             severity="error",
             node=node,
-            index=index,
             value=value,
             operands=read,
             cause=f"{node.name}{at_line(node)} raised: {text}",
