@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,20 @@ def short_name(name: str, most: int) -> str:
     """
     text = visible(name)
     return text if len(text) <= most else f"{text[: most // 3]}…{text[len(text) - most + most // 3 + 1 :]}"
+
+
+def short_names(names: Sequence[str], most: int) -> list[str]:
+    """Return names as `short_name` gives them; of those that would be alike, the ends.
+
+    Examples
+    --------
+    >>> short_names(["relu", "sgd/dense_1/weight/add", "sgd/dense_2/weight/add"], 16)
+    ['relu', '…se_1/weight/add', '…se_2/weight/add']
+    """
+    short = [short_name(name, most) for name in names]
+    alike = Counter(short)
+    ends = (f"…{visible(name)[1 - most :]}" for name in names)
+    return [end if alike[text] > 1 and "…" in text else text for text, end in zip(short, ends, strict=True)]
 
 
 def quoted(name: str) -> str:

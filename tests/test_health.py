@@ -372,6 +372,21 @@ def test_what_is_fed_is_to_blame_for_what_comes_of_it_and_for_no_more() -> None:
     assert [(each.code, each.place) for each in health] == [("overflow", "exp[0]"), ("zero-over-zero", "divide_2[1]")]
 
 
+def test_a_whole_row_or_column_is_told_as_one() -> None:
+    x = gn.Graph().placeholder("x", shape=("n", 3))
+    rows = np.arange(12.0).reshape(4, 3)
+    rows[:, 1] = 5.0
+    scaled = (x - gn.mean(x, axis=0)) / gn.std(x, axis=0)
+    assert (
+        "divide[0, 1] = nan = 0 / 0, and so is all of [:, 1]; 0 because"
+        in _first(check_health(scaled, {x: rows})).cause
+    )
+    rows[2] = np.nan
+    assert "(and 2 more of 12 elements: all of [2, :])" in _first(check_health(x * 1.0, {x: rows})).cause
+    rows[0, 0] = np.nan
+    assert _first(check_health(x * 1.0, {x: rows})).cause.endswith("(and 3 more of 12 elements)")
+
+
 @pytest.mark.parametrize("reduce", [gn.max, gn.min])
 @pytest.mark.parametrize("with_result", [True, False])
 def test_the_gradient_of_an_extremum_of_nan_goes_back_to_the_nan(reduce: Any, with_result: bool) -> None:

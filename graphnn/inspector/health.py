@@ -182,7 +182,7 @@ class _Doctor:
             index=index,
             value=case.value,
             operands=run.read_elements(place, index),
-            cause=self._cause(case, rule, paths, culprit, hidden_by),
+            cause=self._cause(case, rule, paths, culprit, hidden_by, _lying(arises)),
             remedy=remedy,
             count=int(np.count_nonzero(arises)),
             size=arises.size,
@@ -198,11 +198,13 @@ class _Doctor:
         paths: Sequence[tuple[Element, ...]],
         culprit: Culprit | None,
         hidden_by: Node | None,
+        line: str,
     ) -> str:
         run = self.run
         parts = [run.why(case.place, case.index).equation + case.among(rule.code)]
         if rule.code == "overflow":
             parts[0] += f", and {case.node.dtype} ends at {_largest(case.node.dtype)}"
+        parts[0] += f", and so is {line}" if line else ""
         if culprit is None:
             parts += dict.fromkeys(filter(None, (because(run, path) for path in paths)))
         else:
@@ -634,7 +636,18 @@ def _norm(value: Array) -> float:
 
 def _of_many(which: Array) -> str:
     count = int(np.count_nonzero(which))
-    return "" if count <= 1 else f" (and {count - 1:,} more of {which.size:,} elements)"
+    line = f": {lying}" if (lying := _lying(which)) else ""
+    return "" if count <= 1 else f" (and {count - 1:,} more of {which.size:,} elements{line})"
+
+
+def _lying(which: Array) -> str:
+    """Return where elements lie, if they are all of one row or one column, and no others."""
+    if which.ndim == 2 and min(which.shape) > 1:
+        for axis, place in ((0, "[:, {}]"), (1, "[{}, :]")):
+            lines = which.all(axis=axis)
+            if np.count_nonzero(lines) == 1 and np.count_nonzero(which) == which.shape[axis]:
+                return f"all of {place.format(int(lines.argmax()))}"
+    return ""
 
 
 def _near(dtype: np.dtype[Any]) -> float:

@@ -15,7 +15,7 @@ from ..errors import GraphnnError
 from ..inspector.debugger import Debugger
 from ..inspector.trace import Record, Trace, stats_of
 from ..show import show_as
-from ..text import short_name
+from ..text import short_names
 from .heatmap import matrix, sparkline
 from .table import columns
 from .text import (
@@ -105,7 +105,7 @@ def records_table(records: Sequence[Record], width: int = 80) -> str:
             heads.append(head)
             taken += wide[head]
     heads.sort(key=list(table).index)
-    table["node"] = [short_name(name, max(_FEWEST_CELLS, width - taken)) for name in table["node"]]
+    table["node"] = short_names(table["node"], max(_FEWEST_CELLS, width - taken))
     rows = list(zip(*(table[head] for head in heads), strict=True))
     if gap:
         place = heads.index("node")
