@@ -444,6 +444,17 @@ def test_the_error_of_a_guard_is_drawn_with_the_node_it_refused() -> None:
     assert "dotted" in box(source, "<b>negative</b>")
 
 
+def test_of_a_training_step_what_comes_later_is_a_box_each() -> None:
+    g = Graph()
+    x = g.placeholder("x", shape=("batch", 2))
+    loss = gn.mean(gn.square(nn.Sequential(nn.Dense(4), nn.ReLU(), nn.Dense(3))(gn.log(x))))
+    step = gn.compile(loss, updates=nn.Adam(0.01).updates(loss), guard="nan")
+    diagram = error_of(lambda: step({x: [[-1.0, 1.0]]})).draw()
+    assert "refused by guard=nan" in box(diagram.source, "<b>log</b>")
+    folded = {each.scope.path for each in diagram._picture.boxes if each.scope is not None}
+    assert folded == {"grad", "adam_1"}
+
+
 def test_of_a_large_graph_the_layers_are_drawn() -> None:
     g = Graph()
     h = g.placeholder("x", shape=("batch", 4))

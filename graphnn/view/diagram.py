@@ -18,7 +18,7 @@ from ..graph import Graph, Node, Spec, Unbuilt, told_where, user_origin
 from ..inspector.trace import Trace
 from ..show import Shown, show_as
 from .animation import animated
-from .crop import around, of_phases
+from .crop import PHASES, around, of_phases
 from .dot import dot_source
 from .engine import TookTooLong, find_engine, lay_out
 from .fold import Box, Detail, Edge, Picture, folding, picture
@@ -37,6 +37,7 @@ _MOST_BY_GRAPHVIZ, _MOST_BOXES = 2000, 20_000
 # What there is to fold, if nobody says what is to be: to so few boxes, or as few as it goes.
 _FOLDS: tuple[tuple[Detail, bool], ...] = (("op", True), ("layer", False), ("layer", True), (1, True), (0, True))
 _FEW_BOXES = 400
+_MOST_SEEN_WHOLE = 60  # nodes of a run that ended early
 # A graph in a notebook is shown if that is quick.
 _MOST_AT_A_GLANCE = 20_000
 # Of a larger graph, layers are drawn rather than operations, unless told otherwise.
@@ -500,7 +501,13 @@ def _unfinished(error: GraphnnError, stop: Stop) -> Diagram:
     failed = program.order[stop.place]
     said = f"refused by guard={stop.guard}" if stop.guard is not None else "failed"
     highlight[failed] = ("failed", said, *_reason(error.__cause__, failed))
-    return draw([program.order[place] for place in program.fetches], _detail(program.order), highlight=highlight)
+    detail = {"": _detail(program.order)}
+    if len(program.order) > _MOST_SEEN_WHOLE:
+        # What comes later, the backward pass of a forward node or the updates, is a box each.
+        later = PHASES[PHASES.index(failed.phase) + 1 :]
+        tops = [scope for scope in program.graph.scopes.values() if scope.parent is None and scope.phase in later]
+        detail |= {scope.path: "layer" for scope in tops}
+    return draw([program.order[place] for place in program.fetches], detail, highlight=highlight)
 
 
 def _unbuilt(error: GraphnnError, refused: Unbuilt) -> Diagram:
