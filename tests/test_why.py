@@ -479,3 +479,17 @@ def test_no_sample() -> None:
     with pytest.raises(gn.UsageError, match="there is no placeholder"):
         sample([g.parameter("w", [1.0])], 0, None, values.__getitem__)
     assert sample([plain, x], 0, "batch", values.__getitem__)[plain].shape == (3,)
+
+
+def test_what_belongs_to_a_node_is_found_by_its_name() -> None:
+    x = gn.Graph().placeholder("x", shape=("batch", 2))
+    dbg = gn.debug(gn.sum(gn.exp(x), axis=1), {x: np.zeros((3, 2))}, echo=None)
+    dbg.resume()
+    assert dbg.sample(1)["exp"].tolist() == [1.0, 1.0]
+    assert dbg.ancestry("sum", 2)["x"].tolist() == [4, 5]
+    assert dbg.influence("x", (0, 1))["sum"].tolist() == [0]
+    assert "exp" not in dbg.sample(1)  # whose keys are nodes
+    with pytest.raises(gn.LookupFailure, match=r'there is nothing of "exq"\. Did you mean "exp"'):
+        _ = dbg.sample(1)["exq"]
+    with pytest.raises(KeyError):
+        _ = dbg.ancestry("exp", (0, 0))[dbg.node("sum")]

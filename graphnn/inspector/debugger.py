@@ -730,7 +730,7 @@ class Debugger(Shown):
         Returns
         -------
         dict of Node to array
-            Views, without that dimension.
+            Views, without that dimension; found by the name of a node, too: ``dbg.sample(6)["loss"]``.
         """
         known = [other for other in self.order if self._is_known(other)]
         return sample(known, row, dim, lambda other: self._known(other).value)

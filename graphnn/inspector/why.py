@@ -417,6 +417,17 @@ def _list(cells: Array | None) -> str:
 # --- upstream and downstream ------------------------------------------------------------------------------------
 
 
+class ByNode(dict[Node, Array]):
+    """A dict whose keys are nodes, and which gives what belongs to a node by its name, too."""
+
+    def __missing__(self, name: object) -> Array:
+        called = name.name if isinstance(name, Node) else name
+        for node, found in self.items():
+            if isinstance(name, str) and node.name == name:
+                return found
+        raise LookupFailure(f'there is nothing of "{called}".{near(called, [node.name for node in self])}')
+
+
 def ancestry(
     node: Node,
     index: Any,
@@ -467,7 +478,7 @@ def ancestry(
     asking = _Asking(node, sizes, op_of, limit)
     shape = concrete(node.shape, sizes or {})
     marks = {node: _marked(element_of(node, index, shape), shape)}
-    found: dict[Node, Array] = {}
+    found = ByNode()
     waiting = [(-node.index, node)]
     while waiting:
         _, at = heapq.heappop(waiting)
@@ -543,7 +554,7 @@ def influence(
         reached = asking.reading(at, shape, operands, [marks.get(operand) for operand in at.inputs])
         if reached.any():
             marks[at] = reached
-    return {at: np.flatnonzero(mark) for at, mark in marks.items()}
+    return ByNode({at: np.flatnonzero(mark) for at, mark in marks.items()})
 
 
 def _marked(index: Index, shape: Index) -> Array:
@@ -665,10 +676,13 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
     >>> x = Graph().placeholder("x", shape=("batch", 2))
     >>> y = fn.sum(x, axis=1)
     >>> values = {x: np.array([[1.0, 2.0], [3.0, 4.0]]), y: np.array([3.0, 7.0])}
-    >>> for node, value in sample([x, y], 1, None, values.__getitem__).items():
+    >>> one = sample([x, y], 1, None, values.__getitem__)
+    >>> for node, value in one.items():
     ...     print(node.name, value)
     x [3. 4.]
     sum 7.0
+    >>> one["x"]
+    array([3., 4.])
     """
     if isinstance(row, bool) or not isinstance(row, (int, np.integer)):
         raise UsageError(f"a sample is named by its number, an int, not by {row!r}")
@@ -676,7 +690,7 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
         dim = _first_dimension(order)
     if not isinstance(dim, str):
         raise UsageError(f"dim= is the name of a dimension, not {type(dim).__name__}")
-    found: dict[Node, Array] = {}
+    found = ByNode()
     for node in order:
         if dim in node.shape:
             value, axis = value_of(node), node.shape.index(dim)
