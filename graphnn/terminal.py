@@ -451,11 +451,7 @@ class Session(cmd.Cmd):
     def _node(self, text: str) -> Node:
         if text:
             return self.dbg.node(self._named(text))
-        if self.dbg.current is not None:
-            return self.dbg.current
-        if self.dbg.operations:
-            raise UsageError("nothing has run yet: name a node, or step first")
-        return self.dbg.order[-1]
+        return self.dbg.here() if self.dbg.operations else self.dbg.order[-1]
 
     def _part(self, text: str) -> tuple[Node, Index | None, str]:
         """Return the node that is meant, and the index or the attribute of it."""

@@ -367,7 +367,11 @@ def test_what_is_fed_is_to_blame_for_what_comes_of_it_and_for_no_more() -> None:
     g = gn.Graph()
     x, y = g.placeholder("x", shape=(3,)), g.placeholder("y", shape=(3,))
     health = check_health(gn.sum(x / y), {x: [0.0, 1.0, np.nan], y: [0.0, 0.0, 1.0]})
-    assert [(each.code, each.place) for each in health] == [("fed-nan", "x[2]"), ("zero-over-zero", "divide[0]")]
+    assert [(each.code, each.place) for each in health] == [
+        ("fed-nan", "x[2]"),
+        ("zero-over-zero", "divide[0]"),
+        ("division-by-zero", "divide[1]"),
+    ]
     health = check_health(gn.sum(gn.log(gn.exp(x)) / y), {x: [1e6, 0.0, 1.0], y: [1.0, 0.0, 1.0]})
     assert [(each.code, each.place) for each in health] == [("overflow", "exp[0]"), ("zero-over-zero", "divide_2[1]")]
 
@@ -377,10 +381,7 @@ def test_a_whole_row_or_column_is_told_as_one() -> None:
     rows = np.arange(12.0).reshape(4, 3)
     rows[:, 1] = 5.0
     scaled = (x - gn.mean(x, axis=0)) / gn.std(x, axis=0)
-    assert (
-        "divide[0, 1] = nan = 0 / 0, and so is all of [:, 1]; 0 because"
-        in _first(check_health(scaled, {x: rows})).cause
-    )
+    assert "divide[0, 1] = nan = 0 / 0; so is all of [:, 1]; 0 because" in _first(check_health(scaled, {x: rows})).cause
     rows[2] = np.nan
     assert "(and 2 more of 12 elements: all of [2, :])" in _first(check_health(x * 1.0, {x: rows})).cause
     rows[0, 0] = np.nan
@@ -406,7 +407,7 @@ def _of_a_batch(loss: Any, labels: Any = ("batch",)) -> Health:
     g = gn.Graph()
     x = g.placeholder("x", shape=("batch", 3))
     y = g.placeholder("y", shape=labels, dtype=np.int64 if labels == ("batch",) else None)
-    result = loss(x, y)
+    result = loss(x, y) + 0.0 * gn.sum(x)
     classes = np.arange(8) % 3
     feed = {x: np.random.default_rng(0).normal(size=(8, 3)), y: classes if labels == ("batch",) else np.eye(3)[classes]}
     return check_health([result, *gn.grad(result, [x])], feed)
@@ -448,14 +449,14 @@ def _of_a_batch(loss: Any, labels: Any = ("batch",)) -> Health:
             ("batch", 3),
             "probabilities-as-logits",
             "softmax_1/divide",
-            "holds probabilities, and softmax_crossentropy takes logits; hand it what is before the softmax",
+            "holds probabilities, which a softmax gave, and softmax_crossentropy takes logits; hand it what is",
         ),
         (
             lambda x, y: nn.sigmoid_crossentropy(gn.sigmoid(x), y),
             ("batch", 3),
             "probabilities-as-logits",
             "sigmoid",
-            "holds probabilities, and sigmoid_crossentropy takes logits; hand it what is before the sigmoid",
+            "holds probabilities, which a sigmoid gave, and sigmoid_crossentropy takes logits; hand it what is",
         ),
     ],
 )
@@ -468,9 +469,76 @@ def test_sound_numbers_that_are_taken_for_something_else(
 
 
 @pytest.mark.parametrize(
+    ("loss", "labels", "code"),
+    [
+        (
+            lambda x, y: gn.mean(gn.cast(gn.equal(gn.sum(x, axis=1, keepdims=True), y), x.dtype)),
+            ("batch",),
+            "every-pair",
+        ),
+        (
+            lambda x, y: nn.sigmoid_crossentropy(gn.reshape(gn.sigmoid(x), (-1,)), gn.reshape(y, (-1,))),
+            ("batch", 3),
+            "probabilities-as-logits",
+        ),
+        (lambda x, y: nn.sigmoid_crossentropy(gn.softmax(x), y), ("batch", 3), "probabilities-as-logits"),
+        (lambda x, y: nn.softmax_crossentropy(gn.sigmoid(x), y), ("batch", 3), "probabilities-as-logits"),
+        (lambda x, y: nn.softmax_crossentropy(gn.softmax(x[:1]), y[:1]), ("batch",), "probabilities-as-logits"),
+        # Not for what is beyond 1 by rounding.
+        (lambda x, y: nn.binary_crossentropy(1.0 + x * 1e-9, y), ("batch", 3), "clipped-probability"),
+    ],
+)
+def test_sound_numbers_that_are_taken_for_something_else_in_other_ways(loss: Any, labels: Any, code: str) -> None:
+    assert [each.code for each in _of_a_batch(loss, labels)] == [code]
+
+
+def test_one_number_that_is_not_finite_hides_no_logits() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=("batch", 3)), g.placeholder("y", shape=("batch",), dtype=np.int64)
+    health = check_health(nn.categorical_crossentropy(x, y), {x: [[np.nan, 1.0, 2.0], [-2.0, 0.0, 3.0]], y: [0, 0]})
+    assert [(each.code, each.place) for each in health] == [("fed-nan", "x[0, 0]"), ("not-probabilities", "x[1, 0]")]
+
+
+def test_a_mask_is_to_blame_for_nothing_but_what_it_does() -> None:
+    g = gn.Graph()
+    x, mask = g.placeholder("x", shape=(2, 2)), g.placeholder("mask", shape=(2, 2))
+    attention = gn.softmax(x + mask)
+    hidden = [[0.0, -np.inf], [0.0, 0.0]]
+    assert check_health(attention, {x: np.ones((2, 2)), mask: hidden}).ok
+    (finding,) = check_health(attention, {x: [[1.0, 2.0], [np.nan, 2.0]], mask: hidden})
+    assert (finding.code, finding.place) == ("fed-nan", "x[1, 0]")
+    (finding,) = check_health(attention, {x: np.ones((2, 2)), mask: [[0.0, -np.inf], [-np.inf, -np.inf]]})
+    assert (finding.code, finding.index) == ("inf-minus-inf", (1, 0))
+    (finding,) = check_health(x + mask, {x: np.ones((2, 2)), mask: hidden})
+    assert (finding.code, finding.place) == ("fed-inf", "mask[0, 1]")  # what else could it be
+    (finding,) = check_health(attention, {x: [[1.0, np.inf], [1.0, 2.0]], mask: np.zeros((2, 2))})
+    assert (finding.code, finding.place) == ("fed-inf", "x[0, 1]")
+
+
+@pytest.mark.parametrize(
+    ("expression", "fed", "cause"),
+    [
+        (lambda x: gn.sqrt(x + 1.0), [-2.0], "sqrt[0] = nan = √(-1); -1 because x[0] = -2, constant = 1 in add"),
+        (lambda x: gn.log(x * -1.0), [1.0], "log[0] = nan = log(-1); -1 because x[0] = 1, constant = -1 in multiply"),
+        (lambda x: gn.log(-x), [1.0], "log[0] = nan = log(-1); -1 because x[0] = 1, fed"),
+        (lambda x: gn.log(x), [[0.0, -1.0, -1.0]], "log[0, 0] = -inf = log(0); x[0, 0] = 0, fed"),
+        (lambda x: gn.exp(x), [[800.0, 900.0], [1.0, 2.0]], "ends at 1.7977e+308; so is all of [0, :]; x[0, 0] = 800"),
+    ],
+)
+def test_a_cause_is_true(expression: Any, fed: Any, cause: str) -> None:
+    x = gn.Graph().placeholder("x", shape=np.shape(fed))
+    found = _first(check_health(expression(x), {x: fed})).cause
+    assert cause in re.sub(r" \(test_health.py:\d+\)", "", found)
+
+
+@pytest.mark.parametrize(
     ("loss", "labels"),
     [
         (lambda x, y: gn.mean(gn.square(gn.sum(x, axis=1)[:, None] - y[None, :])), ("batch",)),
+        (lambda x, y: gn.mean(gn.square(gn.sum(x, axis=1)[:, None] - gn.sum(x, axis=1))), ("batch",)),
+        (lambda x, y: gn.mean(gn.square(gn.expand_dims(gn.sum(x, axis=1), 1) - gn.sum(x, axis=1))), ("batch",)),
+        (lambda x, y: nn.softmax_crossentropy(x * 0.0 + 1.0 / 3.0, y), ("batch", 3)),
+        (lambda x, y: nn.softmax_crossentropy(y, y), ("batch", 3)),
         (lambda x, y: gn.mean(gn.square(x @ gn.transpose(x) + gn.sum(x, axis=1))), ("batch",)),
         (lambda x, y: nn.mean_squared_error(x, y), ("batch", 3)),
         (lambda x, y: nn.categorical_crossentropy(gn.softmax(x), y), ("batch",)),

@@ -276,3 +276,31 @@ def test_a_step_called_by_several_threads_is_recorded_once_a_call() -> None:
             thread.join()
     assert sorted(film.calls) == list(range(40))
     assert weights(film) == [64.0 / 2**call for call in film.calls]
+
+
+def test_what_a_guard_or_an_operation_stops_is_evaluated_once() -> None:
+    class Counting(Op):
+        def infer(self, x: Spec) -> Spec:
+            return x
+
+        def forward(self, x: Any, out: Any = None) -> Any:
+            seen.append(float(x))
+            if len(seen) == 3:
+                raise RuntimeError("worn out")
+            return x
+
+    seen: list[float] = []
+    try:
+        g = gn.Graph()
+        x = g.placeholder("x")
+        step = gn.compile(gn.log(Counting()(x)), guard="nan")
+        with gn.recording(step) as film, gn.recording(step) as inner:
+            step({x: 1.0})
+            with pytest.raises(ValueRangeError):
+                step({x: -1.0})
+            with pytest.raises(EvaluationError, match="worn out"):
+                step({x: 2.0})
+        assert seen == [1.0, -1.0, 2.0]
+        assert [trace.stopped for trace in film] == [trace.stopped for trace in inner] == [None, 2, 1]
+    finally:
+        registry.pop("counting", None)

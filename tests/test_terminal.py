@@ -1016,3 +1016,17 @@ def test_in_a_terminal_it_prompts_completes_and_repeats(tmp_path):
     os.close(main)
     assert "= -2" in seen.decode()
     assert "= 0.1353" in seen.decode()
+
+
+def test_of_what_a_guard_refused_why_and_inputs_speak():
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(2,))
+    step = gn.compile(gn.sum(gn.exp(x) * g.constant([1.0, np.nan], name="c")), guard="nan")
+    with pytest.raises(gn.ValueRangeError) as refused:
+        step({x: [1.0, 2.0]})
+    dbg = refused.value.debug()
+    dbg.echo = None
+    talk = Talk(dbg)
+    assert talk("why").startswith("c[1] = nan, a constant")
+    assert dbg.why().equation == "c[1] = nan, a constant"
+    assert dbg.here() is g["c"]

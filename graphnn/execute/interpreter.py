@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -257,16 +257,22 @@ class Prepared(NamedTuple):
 
     @property
     def overridden(self) -> dict[Node, Op | None]:
-        """What was set by hand: nodes with the operation in the place of theirs, or None where that is a value."""
-        values = (node for node in self.given if not isinstance(node.op, (Parameter, Placeholder)))
-        return {**self.altered, **dict.fromkeys(values)}
+        """What was set by hand: nodes with the operation in the place of theirs, or None where that is a value.
+
+        Of what is given anyway, as placeholders and parameters are, nobody knows.
+        """
+        return {**self.altered, **dict.fromkeys(node for node in self.given if self.is_set(node))}
+
+    def is_set(self, node: Node) -> bool:
+        """Whether a node was given a value that it would have computed, or another than its constant."""
+        return node in self.given and not isinstance(node.op, (Parameter, Placeholder))
 
     def as_made(self) -> Prepared:
         """Return the same with nothing set by hand: what is overridden is computed as the graph has it."""
-        forwards = self.binding.forwards.copy()
-        for node in (changed := self.overridden):
-            forward = None if node.has_value else _forward(node, node.op, self.sizes)
-            forwards[self.program.order.index(node)] = forward
+        changed, forwards = self.overridden, self.binding.forwards.copy()
+        for place, node in enumerate(self.program.order if changed else ()):
+            if node in changed:
+                forwards[place] = None if node.has_value else _forward(node, node.op, self.sizes)
         given = {node: value for node, value in self.given.items() if node not in changed}
         return self._replace(binding=self.binding._replace(forwards=forwards), given=given, altered={})
 
@@ -512,7 +518,7 @@ def _free_memory() -> float:
 
 def evaluate(
     prepared: Prepared, places: Sequence[int] | None = None, values: list[Any] | None = None
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Evaluate node by node: one step an iteration, nothing ahead of it. Values go when nothing reads them again.
 
     NumPy's floating-point warnings are to be off around each iteration; `run` and `steps` see to it.
@@ -585,8 +591,8 @@ def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop)
 GUARDS = (None, "nan", "finite")
 
 
-Observer = Callable[[Prepared, Iterator[Step]], Iterator[Step]]
-"""Hands on the steps of an evaluation, and sees them."""
+Observer = Callable[[Prepared, Generator[Step, None, None]], Generator[Step, None, None]]
+"""Hands on the steps of an evaluation, and sees them; also what is thrown into it, which a guard refuses."""
 
 
 def collect(
@@ -620,13 +626,13 @@ def collect(
     wanted = set(prepared.program.fetches)
     values: dict[int, Array] = {}
     evaluation = evaluate(prepared)
-    if guard is not None:
-        evaluation = _guarded(evaluation, guard, prepared)
     for observer in observers:
         evaluation = observer(prepared, evaluation)
     with np.errstate(all="ignore"):
         try:
             for step in evaluation:
+                if guard is not None and (refused := _refused(step, guard, prepared)) is not None:
+                    evaluation.throw(refused)
                 if step.index in wanted:
                     values[step.index] = step.value
                 del step  # or what it holds would live for one more node
@@ -637,29 +643,24 @@ def collect(
     return [values[place] for place in prepared.program.fetches]
 
 
-def _guarded(evaluation: Iterator[Step], guard: str, prepared: Prepared) -> Iterator[Step]:
-    for step in evaluation:
-        _check(step, guard, prepared)
-        yield step
-        del step  # or what it holds would live for one more node
-
-
-def _check(step: Step, guard: str, prepared: Prepared) -> None:
-    if step.value.dtype.kind != "f":
-        return
-    bad = np.isnan(step.value) if guard == "nan" else ~np.isfinite(step.value)
-    if bad.any():
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
-        node = step.node
-        at = f" at {index}" if index else ""
-        what = "NaN" if np.isnan(step.value[index]) else str(step.value[index])
-        error = ValueRangeError(
-            f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{at}; no update was made, '
-            "so the state is the one that led here: error.debug() looks at it"
-        )
-        error.origin = node.origin
-        error.stopped = Stop(prepared.of_its_own(), step.index, guard=guard)
-        raise error
+def _refused(step: Step, guard: str, prepared: Prepared) -> GraphnnError | None:
+    """Return the error that a guard has for a step, if it has one."""
+    node, value = step.node, step.value
+    if value.dtype.kind != "f":
+        return None
+    bad = np.isnan(value) if guard == "nan" else ~np.isfinite(value)
+    if not bad.any():
+        return None
+    index = tuple(int(i) for i in np.argwhere(bad)[0])
+    at = f" at {index}" if index else ""
+    what = "NaN" if np.isnan(value[index]) else str(value[index])
+    error = ValueRangeError(
+        f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{at}; no update was made, '
+        "so the state is the one that led here: error.debug() looks at it"
+    )
+    error.origin = node.origin
+    error.stopped = Stop(prepared.of_its_own(), step.index, guard=guard)
+    return error
 
 
 def checked_guard(guard: str | None) -> str | None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import Node, Parameter, Placeholder
 from ..ops.elementwise import Elementwise
 from .evaluation import Evaluation, cells_of
 from .findings import Culprit, Element, Finding, at_line, names_of, said
 from .hazards import FADING, GIVEN, UNDERFLOWS
+from .why import given_as
 
 if TYPE_CHECKING:
+    from ..graph import Node
     from .why import Index
 
 
@@ -24,7 +25,7 @@ def because(run: Evaluation, path: Sequence[Element]) -> str:
         return ""
     first, root = path[0], path[-1]
     if run.is_given(root.node):
-        kind = {Parameter: "a parameter", Placeholder: "fed"}.get(type(root.node.op), "")
+        kind = "set by hand" if run.prepared.is_set(root.node) else given_as(root.node).replace("a constant", "")
         if not kind:
             return "" if len(path) == 1 else f"{said(first.value)} because {root}"
         return f"{root}, {kind}" if len(path) == 1 else f"{said(first.value)} because {root}, {kind}"
@@ -112,6 +113,7 @@ def stopper_of(node: Node, paths: Sequence[tuple[Element, ...]]) -> Node | None:
                 and each.node.op.name == "where"
                 and each.node.phase == "backward"
                 and twin is not None
+                and twin.phase == "forward"
                 and twin is not node.twin
             ):
                 return twin
@@ -120,7 +122,12 @@ def stopper_of(node: Node, paths: Sequence[tuple[Element, ...]]) -> Node | None:
 
 def _is_another(each: Element, source: Finding) -> bool:
     """Return whether an element has no part in what was found of other elements of its node."""
-    return math.isfinite(each.value) and source.value is not None and not math.isfinite(source.value)
+    found = source.value
+    return (
+        found is not None
+        and not math.isfinite(found)
+        and (math.isfinite(each.value) or math.isnan(each.value) != math.isnan(found))
+    )
 
 
 def _follows(run: Evaluation, finding: Finding, source: Finding) -> bool:
@@ -144,7 +151,7 @@ def told_once(run: Evaluation, arising: Sequence[Finding]) -> list[Finding]:
     that is in trouble, and the forward one is told as its cause.
     """
     kept: dict[Finding, None] = {}
-    at: dict[Node, Finding] = {}
+    at: dict[Node, list[Finding]] = {}
     stands_for: dict[Finding, Finding] = {}
 
     def heir(finding: Finding) -> Finding:
@@ -160,15 +167,15 @@ def told_once(run: Evaluation, arising: Sequence[Finding]) -> list[Finding]:
             twins = alike.setdefault((*kind, read), [])
             twins.append(finding)
             if len(twins) > 1:
-                at[finding.node] = twins[0]
+                at.setdefault(finding.node, []).append(twins[0])
                 continue
         upstream = list(finding.chain)
         if finding.culprit is not None:
             upstream += finding.culprit.operands
-        sources = [at[each.node] for each in upstream if each.node in at and not _is_another(each, at[each.node])]
-        if finding.culprit is not None and finding.culprit.node in at:
-            sources.append(at[finding.culprit.node])
-        at.setdefault(finding.node, finding)
+        sources = [found for each in upstream for found in at.get(each.node, ()) if not _is_another(each, found)]
+        if finding.culprit is not None:
+            sources += at.get(finding.culprit.node, [])[:1]
+        at.setdefault(finding.node, []).append(finding)
         kept[finding] = None
         if not sources:
             continue

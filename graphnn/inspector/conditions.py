@@ -200,7 +200,8 @@ class Condition:
 
         def part(value: Array) -> Any:
             inside = len(index) <= value.ndim and all(-n <= i < n for i, n in zip(index, value.shape, strict=False))
-            return value[tuple(index)] if inside else np.empty(0)
+            # In float64, or the number would be rounded to a dtype that may not have it.
+            return np.asarray(value[tuple(index)], np.float64) if inside else np.empty(0)
 
         return part
 

@@ -583,7 +583,8 @@ class Debugger(Shown):
 
     # --- the neighbourhood ----------------------------------------------------------------------------------
 
-    def _here(self, node: Node | str | None) -> Node:
+    def here(self, node: Node | str | None = None) -> Node:
+        """Return the node that is meant; unless named, the current one, or the given one that a guard has refused."""
         if node is not None:
             return self.node(node)
         if self.error and self._refused is not None:
@@ -595,12 +596,12 @@ class Debugger(Shown):
     @told_where
     def inputs(self, node: Node | str | None = None) -> tuple[Node, ...]:
         """Return the operands of a node, of the current one unless given."""
-        return self._here(node).inputs
+        return self.here(node).inputs
 
     @told_where
     def users(self, node: Node | str | None = None) -> tuple[Node, ...]:
         """Return the nodes of this run that read a node, the current one unless given."""
-        return tuple(user for user in self._here(node).users if user in self._places)
+        return tuple(user for user in self.here(node).users if user in self._places)
 
     @told_where
     def twin(self, node: Node | str | None = None) -> tuple[Node, ...]:
@@ -611,14 +612,14 @@ class Debugger(Shown):
         tuple of Node
             Of this run; empty where there is none.
         """
-        here = self._here(node)
+        here = self.here(node)
         twins = [here.twin] if here.twin is not None else [other for other in self.order if other.twin is here]
         return tuple(other for other in twins if other in self._places)
 
     @told_where
     def path(self, node: Node | str | None = None) -> list[Node]:
         """Return a shortest way from a node, the current one unless given, to what was asked for."""
-        here = self._here(node)
+        here = self.here(node)
         ends = set(self.fetches)
         towards: dict[Node, Node | None] = {here: None}
         waiting = [here]
@@ -658,7 +659,7 @@ class Debugger(Shown):
         UsageError
             When the node has not run yet.
         """
-        here = self._here(node)
+        here = self.here(node)
         step = self._known(here)
         given = f"set in {self._run.name}" if here in self._set_by_hand() else ""
         op = self._tape.prepared.op_of(here)
@@ -736,7 +737,7 @@ class Debugger(Shown):
         return sample(known, row, dim, lambda other: self._known(other).value)
 
     def _element(self, node: Node | str | None, index: Any) -> tuple[Node, Any]:
-        here = self._here(node)
+        here = self.here(node)
         value = self._known(here).value
         return here, first_strange(value) if index is None else index
 

@@ -28,6 +28,9 @@ ONE_WILL_DO = frozenset({"max", "min", "prod", "prod_others"})
 """A number of theirs may come of one of many; of the others, only of all alike."""
 HIDES = frozenset({"where", "relu", "leaky_relu", "elu", "maximum", "minimum", "clip", "max", "min", "pick", "getitem"})
 
+PASSES_ON = HIDES | {"negative", "absolute", "cast", "stop_gradient"}
+"""What comes out of these may be what went in, but for its sign."""
+
 
 class Evaluation:
     """An evaluation with every value kept, and what can be asked of it."""
@@ -137,6 +140,8 @@ class Evaluation:
         op = self.op(place)
         if self.order[place].dtype.kind == "b":
             return None  # an answer is no copy of what was asked about
+        if value and math.isfinite(value) and not (only_passes_on(op) or op.name in PASSES_ON):
+            return None  # that an operand is as large is chance
         every = math.isfinite(value) and op.name not in ONE_WILL_DO
         for i, (source, entry) in enumerate(zip(self.inputs[place], self.reads(place, index), strict=True)):
             if entry is None or not op.flows(i):

@@ -324,8 +324,8 @@ HALF_OPTIMIZER = (
 TAKES_ANOTHER = {
     "categorical_crossentropy": "nn.softmax_crossentropy(logits, labels) takes what is before a softmax",
     "binary_crossentropy": "nn.sigmoid_crossentropy(logits, labels) takes what is before a sigmoid",
-    "softmax_crossentropy": "hand it what is before the softmax, or use nn.categorical_crossentropy",
-    "sigmoid_crossentropy": "hand it what is before the sigmoid, or use nn.binary_crossentropy",
+    "softmax_crossentropy": "hand it what is before the {}, or use nn.categorical_crossentropy",
+    "sigmoid_crossentropy": "hand it what is before the {}, or use nn.binary_crossentropy",
 }
 SUM_TO_ONE = "gn.softmax(logits) is over the last axis, that of the classes"
 LOST_PRODUCT = "add up logarithms instead of multiplying"

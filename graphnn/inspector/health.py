@@ -73,6 +73,8 @@ class _Doctor:
     def __init__(self, run: Evaluation) -> None:
         self.run = run
         self.found: list[Finding] = []
+        self.masks: set[Node] = set()
+        """What is fed with infinities of which all are -inf, as they keep a softmax from looking."""
 
     def examine(self) -> list[Finding]:
         run = self.run
@@ -81,6 +83,7 @@ class _Doctor:
             for place, (node, value) in enumerate(zip(run.order, run.values, strict=True)):
                 if value is None or not value.size:
                     continue
+                self._of_pairs(place)
                 if value.dtype.kind != "f":
                     self._of_wrapping(place, value)
                 elif run.is_given(node):
@@ -90,8 +93,10 @@ class _Doctor:
                         arising += self._of_bad(place, value)
                     self._of_sizes(place, value)
                     self._of_loss(place)
-                    self._of_pairs(place)
-            self.found += told_once(run, arising)
+            masks = [each for each in arising if each.code == "fed-inf" and each.node in self.masks]
+            self.found += told_once(run, [each for each in arising if each not in masks])
+            if not any(each.severity == "error" for each in self.found):
+                self.found += masks  # nothing else is to blame
             if run.failure is not None:
                 self.found += self._of_failure(run.failure)
             self._of_gradients()
@@ -116,12 +121,14 @@ class _Doctor:
         elif parameter or (isinstance(node.op, Placeholder) and any(run.bad[i] for i in run.fetches)):
             # A constant of inf is meant, and so is one that is fed and does no harm: masks are made of them.
             bad, code = np.isinf(value), "fed-inf"
+            if not parameter and not (value > 0)[bad].any():
+                self.masks.add(node)
             if run.vanishes[place] and not parameter:
                 return
         else:
             return
         index = _first(bad)
-        what = "set by hand" if node in run.prepared.overridden else given_as(node)
+        what = "set by hand" if run.prepared.is_set(node) else given_as(node)
         yield Finding(
             code=code,
             severity=severity,
@@ -149,8 +156,8 @@ class _Doctor:
         if inf.any():
             marks = [~np.isfinite(x) if f else np.zeros(x.shape, bool) for f, x in zip(floats, operands, strict=True)]
             arises = arises | run.fresh(place, inf, marks)
-        if arises.any():
-            yield self._arisen(place, arises)
+        kinds = [kind for kind in (arises & nan, arises & inf) if kind.any()]
+        yield from (self._arisen(place, kind) for kind in sorted(kinds, key=_first))
 
     def _arisen(self, place: int, arises: Array) -> Finding:
         run, node = self.run, self.run.order[place]
@@ -182,7 +189,7 @@ class _Doctor:
             index=index,
             value=case.value,
             operands=run.read_elements(place, index),
-            cause=self._cause(case, rule, paths, culprit, hidden_by, _lying(arises)),
+            cause=self._cause(case, rule, paths, culprit, hidden_by, arises),
             remedy=remedy,
             count=int(np.count_nonzero(arises)),
             size=arises.size,
@@ -198,13 +205,15 @@ class _Doctor:
         paths: Sequence[tuple[Element, ...]],
         culprit: Culprit | None,
         hidden_by: Node | None,
-        line: str,
+        arises: Array,
     ) -> str:
-        run = self.run
+        run, value = self.run, self.run.values[case.place]
         parts = [run.why(case.place, case.index).equation + case.among(rule.code)]
         if rule.code == "overflow":
             parts[0] += f", and {case.node.dtype} ends at {_largest(case.node.dtype)}"
-        parts[0] += f", and so is {line}" if line else ""
+        line = _lying(arises & ((value == case.value) | np.isnan(value)))
+        if line:
+            parts.append(f"so is {line}")
         if culprit is None:
             parts += dict.fromkeys(filter(None, (because(run, path) for path in paths)))
         else:
@@ -440,8 +449,8 @@ class _Doctor:
                 index=index,
                 value=run.values[way[-1]][index].item(),
                 operands=(run.element(raw_place, index),),
-                cause=f"{run.element(raw_place, index)} lies {bound}, where {clip.name}{at_line(clip)} cuts it off: of "
-                f"{len(lost):,} of {argument.size:,} the loss has no gradient",
+                cause=f"{run.element(raw_place, index)} lies {bound}, where {clip.name}{at_line(clip)} cuts it off: "
+                f"for {len(lost):,} of {argument.size:,} the loss has no gradient",
                 remedy=f"{fused}(logits, labels) takes the logits and keeps it",
                 count=len(lost),
                 size=argument.size,
@@ -472,22 +481,25 @@ class _Doctor:
         node = self.run.order[place]
         if node.phase != "forward" or not isinstance(node.op, Elementwise):
             return
-        crossed = [dim for dim in node.shape if isinstance(dim, str) and node.shape.count(dim) > 1]
-        met = [operand for operand in node.inputs if crossed and crossed[0] in operand.shape]
-        if any(len(each.shape) < len(node.shape) for each in met) and all(
-            each.shape.count(crossed[0]) == 1 for each in met
-        ):
-            shapes = " and ".join(f"{each.name} {shown(each.shape)}" for each in met)
-            cause = f"{shapes} make {node.name} {shown(node.shape)}: each element along {crossed[0]} meets every other"
-            self.found.append(
-                Finding(
-                    code="every-pair",
-                    severity="warning",
-                    node=node,
-                    cause=cause,
-                    remedy=REMEDIES["every-pair"],
-                )
+        crossed = next((dim for dim in node.shape if isinstance(dim, str) and node.shape.count(dim) > 1), None)
+        met = [operand for operand in node.inputs if crossed in operand.shape]
+        short = [operand for operand in met if len(operand.shape) < len(node.shape)]
+        # Who writes y[:, None] asks for it.
+        asked = any(operand.op.name in _MAKES_AXES for operand in met if operand not in short)
+        if not short or asked or any(operand.shape.count(crossed) > 1 for operand in met):
+            return
+        if any(each.code == "every-pair" and set(each.node.inputs) == set(node.inputs) for each in self.found):
+            return
+        shapes = " and ".join(f"{each.name} {shown(each.shape)}" for each in met)
+        self.found.append(
+            Finding(
+                code="every-pair",
+                severity="warning",
+                node=node,
+                cause=f"{shapes} make {node.name} {shown(node.shape)}: each element along {crossed} meets every other",
+                remedy=REMEDIES["every-pair"],
             )
+        )
 
     def _of_loss(self, place: int) -> None:
         """Look whether a cross-entropy is given probabilities where it takes logits, or the other way round."""
@@ -500,20 +512,20 @@ class _Doctor:
         while run.order[source].scope == node.scope and run.order[source].op.name in ("cast", "negative"):
             source = run.inputs[source][0]
         x, of = run.values[source], run.order[source]
-        if x is None or x.dtype.kind != "f" or not x.ndim or not np.isfinite(x).all():
+        if x is None or x.dtype.kind != "f" or not x.ndim or not x.size:
             return
-        code, called, remedy = "not-probabilities", f"{of.name}{at_line(of)}", TAKES_ANOTHER[kind]
+        code, remedy, finite = "not-probabilities", TAKES_ANOTHER[kind], np.isfinite(x)
         sums = np.asarray(x.sum(axis=-1, dtype=np.float64))
-        off = np.abs(sums - 1) > ABOUT_ONE
-        if kind == "softmax_crossentropy":
-            wrong = np.full(x.shape, sums.size > 1 and not off.any() and x.min() >= 0)
-        elif kind == "sigmoid_crossentropy":
-            wrong = np.full(x.shape, of.op.name == "sigmoid")
-        else:
-            wrong = (x < 0) | (x > 1) if kind == "binary_crossentropy" else x < 0
+        off = np.isfinite(sums) & (np.abs(sums - 1) > ABOUT_ONE) & (sums != 0)  # of a row of padding it is 0
+        wrong, cause = np.zeros(x.shape, bool), ""
         if kind in ("softmax_crossentropy", "sigmoid_crossentropy"):
-            code, cause = "probabilities-as-logits", f"{called} holds probabilities, and {kind} takes logits"
-        elif wrong.any():
+            made = self._squashed_by(source)
+            if made:
+                code, wrong = "probabilities-as-logits", np.ones(x.shape, bool)
+                cause = f"{of.name}{at_line(of)} holds probabilities, which a {made} gave, and {kind} takes logits"
+                remedy = remedy.format(made)
+        elif (beyond := finite & ((x < -ABOUT_ONE) | ((x > 1 + ABOUT_ONE) & (kind == "binary_crossentropy")))).any():
+            wrong = beyond
             cause = f"{run.element(source, _first(wrong))}, and {kind} takes probabilities{_of_many(wrong)}"
         elif kind == "categorical_crossentropy" and off.any():
             row = ", ".join([*map(str, _first(off)), ":"])
@@ -522,6 +534,16 @@ class _Doctor:
             wrong, remedy = np.broadcast_to(off[..., None], x.shape), SUM_TO_ONE
         if wrong.any() and not any(each.code == code and each.node is of for each in self.found):
             self._add(source, wrong, code=code, severity="warning", cause=cause, remedy=remedy)
+
+    def _squashed_by(self, place: int) -> str:
+        """Return whether a value is what comes out of a "softmax" or "sigmoid"; "" if it is not known to be."""
+        run = self.run
+        while only_passes_on(run.op(place)) and len(run.inputs[place]) == 1:
+            place = run.inputs[place][0]
+        node, value = run.order[place], run.values[place]
+        if node.op.name == "divide" and value.ndim and value.shape[-1] > 1 and value.min() >= 0:
+            return "softmax" if (np.abs(value.sum(axis=-1, dtype=np.float64) - 1) <= ABOUT_ONE).all() else ""
+        return "sigmoid" if node.op.name == "sigmoid" else ""
 
     # --- gradients and parameters
 
@@ -615,6 +637,8 @@ _READS_FIRST = {
     "sigmoid_crossentropy": "softplus",
 }
 """The operation by which a cross-entropy reads what it is given first."""
+_MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
+"""What makes a column of a row, where someone writes it."""
 
 _OF_DIVERGENCE = frozenset(
     {"overflow", "near-overflow", "inf-minus-inf", "inf-over-inf", "zero-times-inf", "undefined-at-inf"}

@@ -38,8 +38,7 @@ class Side(NamedTuple):
 
     def is_set(self, place: int) -> bool:
         """Return whether a what-if gave the node its value."""
-        node = self.order[place]
-        return self.prepared is not None and bool(node.inputs) and node in self.prepared.given
+        return self.prepared is not None and self.prepared.is_set(self.order[place])
 
     def reads(self, place: int, element: tuple[int, ...] | None, operands: Sequence[Any]) -> Sequence[Any] | None:
         """Return what of each operand made an element; None where they are not all known whole."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -266,8 +266,8 @@ class Record:
 
     @property
     def op(self) -> Op:
-        """The operation of the node."""
-        return self.node.op
+        """The operation that the node had in the run: its own, or that of a what-if."""
+        return self._run.prepared.altered.get(self.node, self.node.op)
 
     @property
     def origin(self) -> Origin:
@@ -495,7 +495,7 @@ class Trace(Shown):
         record = self[node]
         operands = [self[operand].value for operand in record.node.inputs]
         op = self.prepared.op_of(record.node)
-        given = "set by hand" if self.prepared.overridden.get(record.node, op) is None else ""
+        given = "set by hand" if self.prepared.is_set(record.node) else ""
         return explain(record.node, index, record.value, operands, op=op, source=record.source, given=given)
 
     def to_records(self) -> list[dict[str, Any]]:
@@ -724,7 +724,7 @@ class _Recorder:
         self.kept: list[Array | Condensed] = []
         self.times: list[float] = []
 
-    def watch(self, evaluation: Iterator[Step]) -> Iterator[Step]:
+    def watch(self, evaluation: Generator[Step, None, None]) -> Generator[Step, None, None]:
         kept, times, keep, clock = self.kept, self.times, self.keep, perf_counter
         before = clock()
         for step in evaluation:
@@ -732,7 +732,10 @@ class _Recorder:
             value = step.value
             value.setflags(write=False)
             kept.append(value if value.nbytes <= keep or not step.operands else Condensed.of(value))
-            yield step
+            try:
+                yield step
+            except GraphnnError as refused:
+                evaluation.throw(refused)
             del step, value  # or what they hold would live for one more node
             before = clock()
 
@@ -802,14 +805,13 @@ def tell_updates(error: GraphnnError, updates: Mapping[Node, Node]) -> None:
         error.stopped = error.stopped._replace(updates=updates)
 
 
-def stopped_trace(error: GraphnnError, keep: int = KEEP) -> Trace | None:
+def stopped_trace(error: GraphnnError) -> Trace | None:
     """Return the trace of what led to an error, or None where it comes from no run."""
     stop = error.stopped
     if not isinstance(stop, Stop):
         return None
     # What a guard refused is a value like any other: it can be looked at.
-    until = stop.place + (stop.guard is not None)
-    trace = record(stop.prepared, stop.updates, until=until, error=str(error), keep=keep)
+    trace = record(stop.prepared, stop.updates, until=stop.place + (stop.guard is not None), error=str(error))
     trace.stopped = stop.place
     return trace
 
@@ -842,21 +844,23 @@ class Film(Sequence[Trace], Shown):
         call, self._seen = self._seen, self._seen + 1
         return None if call % self._every else partial(self._recorded, call)
 
-    def _recorded(self, call: int, prepared: Prepared, evaluation: Iterator[Step]) -> Iterator[Step]:
-        recorder, updates = _Recorder(self._keep), self._step.updates
+    def _recorded(
+        self, call: int, prepared: Prepared, evaluation: Generator[Step, None, None]
+    ) -> Generator[Step, None, None]:
+        recorder = _Recorder(self._keep)
+
+        def add(stopped: int | None = None, error: str = "") -> None:
+            self.calls.append(call)
+            trace = Trace(prepared, recorder.kept, recorder.times, self._step.updates, stopped=stopped, error=error)
+            self._traces.append(trace)
+
         try:
             yield from recorder.watch(evaluation)
         except GraphnnError as error:
-            tell_updates(error, updates)
-            stopped = stopped_trace(error, self._keep)
-            if stopped is not None:
-                self._add(call, stopped)
+            if isinstance(error.stopped, Stop):
+                add(error.stopped.place, str(error))
             raise
-        self._add(call, Trace(prepared, recorder.kept, recorder.times, updates))
-
-    def _add(self, call: int, trace: Trace) -> None:
-        self.calls.append(call)
-        self._traces.append(trace)
+        add()
 
     def __len__(self) -> int:
         return len(self._traces)
