@@ -41,7 +41,8 @@ def test_it_records_each_call_or_every_so_many() -> None:
         assert weights(film) == [64.0 / 2**call for call in expected]
         assert film[-1].updates == step.updates
         assert len(film[:2]) == min(2, len(expected))
-        assert repr(film) == f"<Film of {step!r}: {len(expected)} traces of 6 calls>"
+        traces = "1 trace" if len(expected) == 1 else f"{len(expected)} traces"
+        assert repr(film) == f"<Film of {step!r}: {traces} of 6 calls>"
 
 
 def test_only_the_calls_that_are_recorded_go_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,14 @@ EQUATIONS: list[tuple[Callable[[Any, Any], gn.Node], Any, Any, Any, str]] = [
         None,
         "sum = nan = … + inf + … - inf + … (6 numbers)",
     ),
+    (lambda x, y: x @ y, [math.inf] * 6, [1, 1, 1, 0, 1, 1], None, "matmul = nan = inf·1 + … + inf·0 + … (6 products)"),
+    (
+        lambda x, y: x @ y,
+        [1, 2, 3, 1e200, 5],
+        [1, 2, 3, 1e200, 5],
+        None,
+        "matmul = inf = 1·1 + … + 1e+200·1e+200 + … (5 products)",
+    ),
     (lambda x, y: gn.mean(x), [1, 2, math.inf, 4, 5], B, None, "mean = inf = (1 + … + inf + …) / 5"),
     (
         lambda x, y: x @ y,

@@ -21,7 +21,7 @@ from ..files import from_data, from_settings, loads, settings_of, to_data
 from ..graph import Array, Graph, Node, Op, Origin, Parameter, Placeholder, Unknown, told_where
 from ..graph.fetches import resolve
 from ..show import Shown, rendered
-from ..text import number, quoted
+from ..text import counted, number, quoted
 from .select import many, one
 from .sources import Lines, line_of, sources_of
 from .why import Why, explain
@@ -897,7 +897,7 @@ class Film(Sequence[Trace], Shown):
         return page_of(self, path)
 
     def __repr__(self) -> str:
-        return f"<Film of {self._step!r}: {len(self)} traces of {self._seen} calls>"
+        return f"<Film of {self._step!r}: {counted(len(self), 'trace')} of {counted(self._seen, 'call')}>"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import re
 import string
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -311,6 +312,8 @@ def _spread(values: Array, at: Sequence[Array]) -> str:
             f", {values.size - finite.size:,} not finite: {'' if values.size - finite.size == 1 else 'first '}[{first}]"
         )
     low, high = number(finite.min()), number(finite.max())
+    if finite.size == 1:
+        return f"{count}, one of them {low}{strange}"
     return f"{count}, {low} to {high}{strange}" if low != high else f"{count}, each {low}{strange}"
 
 
@@ -344,7 +347,8 @@ def _equation(op: Op, cells: Sequence[Array | None], at: Index) -> str | None:
         return None
     settings = {"count": [f"{count:,}"]} | settings
     pieces = list(_pieces(before, settings))
-    told = _told(met)
+    with np.errstate(all="ignore"):
+        told = _told(reduce(np.multiply, met))
     for k, before_it in zip(told, [-1, *told], strict=False):
         numbers = [number(each.flat[k]) for each in met]
         fields = {str(i): [text] for i, text in zip(meant, numbers, strict=True)} | {"factors": numbers}
@@ -358,18 +362,15 @@ def _equation(op: Op, cells: Sequence[Array | None], at: Index) -> str | None:
     return _written([*pieces, *_pieces(after, settings)])
 
 
-def _told(lists: Sequence[Array]) -> list[int]:
-    """Return which of the numbers in some lists of one length are written out: all if they are few.
+def _told(terms: Array) -> list[int]:
+    """Return which of some numbers are written out: all if they are few.
 
     Else the first of them, but rather those that are not finite: one of each kind.
     """
-    count = lists[0].size
-    if count <= _FEW:
-        return list(range(count))
-    kinds = [
-        np.logical_or.reduce([strange(each.reshape(-1)) for each in lists])
-        for strange in (np.isnan, lambda x: x == np.inf, lambda x: x == -np.inf)
-    ]
+    if terms.size <= _FEW:
+        return list(range(terms.size))
+    terms = terms.reshape(-1)
+    kinds = np.isnan(terms), terms == np.inf, terms == -np.inf
     strange = [int(found.argmax()) for found in kinds if found.any()]
     return sorted(list(dict.fromkeys([*strange, *range(_FIRST)]))[:_FIRST])
 
@@ -409,7 +410,7 @@ def _list(cells: Array | None) -> str:
         return ", ".join(map(number, cells.flat))
     if np.all(cells == cells.flat[0]):
         return f"{number(cells.flat[0])}, … ({cells.size:,} numbers, all equal)"
-    told = _told([cells])
+    told = _told(cells)
     texts = [f"{'…, ' * (k > before + 1)}{number(cells.flat[k])}" for k, before in zip(told, [-1, *told], strict=False)]
     return f"{', '.join(texts)}{', …' * (told[-1] < cells.size - 1)} ({cells.size:,} numbers)"
 

@@ -147,6 +147,7 @@ function spread(places, count, operand) {
   if (!finite.length) return `${said}, none of them finite`;
   const low = numeral(finite.reduce((a, b) => (b < a ? b : a)), operand.dtype);
   const high = numeral(finite.reduce((a, b) => (b > a ? b : a)), operand.dtype);
+  if (finite.length === 1) return `${said}, one of them ${low}${strange}`;
   return low === high ? `${said}, each ${low}${strange}` : `${said}, ${low} to ${high}${strange}`;
 }
 
@@ -175,10 +176,10 @@ function equation(template, given, read, operands) {
 class Missing extends Error {}
 
 /** Return which of many numbers are written out: the first, but rather those that are not finite, one of each kind. */
-function toldOf(count, kept, valuesAt) {
+function toldOf(count, kept, valueAt) {
   if (count <= FEW) return upTo(count);
   const kinds = [Number.isNaN, (x) => x === Infinity, (x) => x === -Infinity];
-  const strange = kinds.map((kind) => upTo(Math.min(count, kept)).findIndex((k) => valuesAt(k).some(kind))).filter((k) => k >= 0);
+  const strange = kinds.map((kind) => upTo(Math.min(count, kept)).findIndex((k) => kind(valueAt(k)))).filter((k) => k >= 0);
   return [...new Set([...strange, ...upTo(FIRST)])].slice(0, FIRST).sort((a, b) => a - b);
 }
 
@@ -190,7 +191,8 @@ function sumOf([before, term, joint, after], template, given, read, operands, nu
   const settings = { count: [grouped(count)], ...given };
   const parts = [...pieces(before, (name) => settings[name])];
   const kept = Math.min(...meant.map((i) => read[i].places.length));
-  const told = toldOf(count, kept, (k) => meant.map((i) => operands[i].at(read[i].places[k])));
+  const dtypes = new Set(meant.map((i) => operands[i].dtype)), rounded = (dtypes.size === 1 && ROUNDED[[...dtypes][0]]) || ((x) => x);
+  const told = toldOf(count, kept, (k) => meant.map((i) => Number(operands[i].at(read[i].places[k]))).reduce((a, b) => rounded(a * b)));
   told.forEach((k, at) => {
     const numbers = meant.map((i) => numberAt(i, k));
     const fields = { ...settings, ...Object.fromEntries(meant.map((i, at) => [i, [numbers[at]]])), factors: numbers };
@@ -207,7 +209,7 @@ function list({ count, places }, operand, numberAt) {
   if (count <= FEW) return upTo(count).map(numberAt).join(", ");
   const first = operand.at(places[0]), alike = count === places.length && places.every((place) => operand.at(place) === first);
   if (alike && first !== undefined) return `${numberAt(0)}, … (${grouped(count)} numbers, all equal)`;
-  const told = toldOf(count, places.length, (k) => [operand.at(places[k])]);
+  const told = toldOf(count, places.length, (k) => Number(operand.at(places[k])));
   const texts = told.map((k, at) => `${k > (at ? told[at - 1] + 1 : 0) ? "…, " : ""}${numberAt(k)}`);
   return `${texts.join(", ")}${told[told.length - 1] < count - 1 ? ", …" : ""} (${grouped(count)} numbers)`;
 }
