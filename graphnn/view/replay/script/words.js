@@ -176,10 +176,15 @@ function equation(template, given, read, operands) {
 class Missing extends Error {}
 
 /** Return which of many numbers are written out: the first, but rather those that are not finite, one of each kind. */
-function toldOf(count, kept, valueAt) {
+function toldOf(count, operands, numberAt) {
   if (count <= FEW) return upTo(count);
-  const kinds = [Number.isNaN, (x) => x === Infinity, (x) => x === -Infinity];
-  const strange = kinds.map((kind) => upTo(Math.min(count, kept)).findIndex((k) => kind(valueAt(k)))).filter((k) => k >= 0);
+  const found = new Map();
+  const last = operands.some((operand) => operand.partial) ? 0 : Math.min(count, MOST_PLACES);
+  for (let k = 0; k < last; k++) {
+    const x = numberAt(k);
+    if (!Number.isFinite(x) && !found.has(String(x))) found.set(String(x), k);
+  }
+  const strange = ["NaN", "Infinity", "-Infinity"].filter((kind) => found.has(kind)).map((kind) => found.get(kind));
   return [...new Set([...strange, ...upTo(FIRST)])].slice(0, FIRST).sort((a, b) => a - b);
 }
 
@@ -190,9 +195,9 @@ function sumOf([before, term, joint, after], template, given, read, operands, nu
   if (!count) return null;
   const settings = { count: [grouped(count)], ...given };
   const parts = [...pieces(before, (name) => settings[name])];
-  const kept = Math.min(...meant.map((i) => read[i].places.length));
-  const dtypes = new Set(meant.map((i) => operands[i].dtype)), rounded = (dtypes.size === 1 && ROUNDED[[...dtypes][0]]) || ((x) => x);
-  const told = toldOf(count, kept, (k) => meant.map((i) => Number(operands[i].at(read[i].places[k]))).reduce((a, b) => rounded(a * b)));
+  const factors = meant.map((i) => operands[i]);
+  const dtypes = new Set(factors.map((operand) => operand.dtype)), rounded = (dtypes.size === 1 && ROUNDED[factors[0].dtype]) || ((x) => x);
+  const told = toldOf(count, factors, (k) => meant.map((i) => operands[i].number(read[i].places[k])).reduce((a, b) => rounded(a * b)));
   told.forEach((k, at) => {
     const numbers = meant.map((i) => numberAt(i, k));
     const fields = { ...settings, ...Object.fromEntries(meant.map((i, at) => [i, [numbers[at]]])), factors: numbers };
@@ -209,7 +214,7 @@ function list({ count, places }, operand, numberAt) {
   if (count <= FEW) return upTo(count).map(numberAt).join(", ");
   const first = operand.at(places[0]), alike = count === places.length && places.every((place) => operand.at(place) === first);
   if (alike && first !== undefined) return `${numberAt(0)}, … (${grouped(count)} numbers, all equal)`;
-  const told = toldOf(count, places.length, (k) => Number(operand.at(places[k])));
+  const told = toldOf(count, [operand], (k) => operand.number(places[k]));
   const texts = told.map((k, at) => `${k > (at ? told[at - 1] + 1 : 0) ? "…, " : ""}${numberAt(k)}`);
   return `${texts.join(", ")}${told[told.length - 1] < count - 1 ? ", …" : ""} (${grouped(count)} numbers)`;
 }
