@@ -18,10 +18,11 @@ import numpy as np
 
 from ...errors import GraphnnError
 from ...execute.interpreter import evaluate, prepare
-from ...graph import Array, Constant, Node, Op, Parameter, Placeholder
+from ...graph import Array, Node, Op, Placeholder
 from ...inspector.compare import compare
 from ...inspector.health import check_health
 from ...inspector.trace import Beside, Film, Trace
+from ...inspector.why import given_as
 from ...show import Shown, show_as
 from ..fold import Detail, Picture, picture
 from ..plain import plain_svg
@@ -241,7 +242,7 @@ class _Maker:
                 "shape": [str(dim) for dim in node.shape],
                 "dtype": node.dtype.name,
                 "phase": _PHASES.index(node.phase),
-                "kind": _kind(node),
+                "kind": given_as(node),
                 "settings": _settings(op, sizes),
                 "formula": op.formula if op.equation is None else op.equation,
                 "file": files.get(node.origin.file, -1),
@@ -358,7 +359,7 @@ class _Maker:
         return found
 
     def _rules_of(self, trace: Trace, record: Any, value: int) -> int:
-        if record is None or _kind(record.node) or record.node in trace.prepared.given:
+        if record is None or given_as(record.node) or record.node in trace.prepared.given:
             return -1
         operands = [trace.records[trace._places[operand]] for operand in record.node.inputs]
         if not all(operand.kept for operand in operands):
@@ -380,13 +381,6 @@ def _visible(text: str) -> str:
 
 def _settings(op: Op, sizes: Mapping[str, int]) -> dict[str, str]:
     return {key: visible(str(value)) for key, value in op.bound(sizes).attributes.items()}
-
-
-def _kind(node: Node) -> str:
-    """Return what a node is whose value is not computed."""
-    if isinstance(node.op, Placeholder):
-        return "fed"
-    return {Parameter: "a parameter", Constant: "a constant"}.get(type(node.op), "")
 
 
 def _short(file: str) -> str:
