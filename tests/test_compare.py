@@ -882,3 +882,13 @@ def test_integers_may_be_farther_apart_than_their_dtypes_reach() -> None:
     assert not found.equal
     assert found.first is not None
     assert found.first.absolute == 2.0**64
+
+
+def test_a_what_if_is_compared_at_two_dtypes_as_it_is() -> None:
+    x = gn.Graph().placeholder("x", shape=(3,))
+    dbg = gn.debug(gn.exp(gn.clip(x, -1.0, 1.0)), {x: [-9.0, 0.1, 9.0]}, echo=None)
+    dbg.resume()
+    dbg.what_if("clip", hi=3.0)
+    found = gn.compare(dbg.trace(), dtypes=("float32", None))
+    assert found.digits
+    assert all(each.lost < 2 for each in found.digits.values()), str(found)

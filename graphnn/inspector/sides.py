@@ -121,7 +121,7 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
             if isinstance(node.op, Placeholder):
                 copies[node] = graph.placeholder(node.name, node.shape, kind)
             elif forward is not None:
-                op = node.op
+                op = prepared.altered.get(node, node.op)
                 if "dtype" in op.settings and np.dtype(op.attributes["dtype"]).kind == "f":
                     op = replace(op, dtype=dtype.name)  # type: ignore[type-var]
                 copies[node] = graph.add(op, [copies[operand] for operand in node.inputs], node.name)
