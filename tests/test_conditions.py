@@ -284,6 +284,8 @@ def test_a_number_is_not_rounded_to_the_dtype_of_the_value() -> None:
     assert Condition("value > 1e5").holds_of(np.full(2, np.inf, np.float16))
     assert Condition("value > 0.1").holds_of(np.full(2, 0.1, np.float32))  # which is 0.10000000149
     assert not Condition("value == 0.1").holds_of(np.full(2, 0.1, np.float32))
+    assert Condition("above 70000").holds_of(np.full(2, np.inf, np.float16))
+    assert Condition("above 0.1").holds_of(np.full(2, 0.1, np.float32))
 
 
 def test_what_is_no_text_or_no_digit_of_ours_is_refused() -> None:

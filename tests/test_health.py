@@ -417,11 +417,11 @@ def _of_a_batch(loss: Any, labels: Any = ("batch",)) -> Health:
     ("loss", "labels", "code", "node", "words"),
     [
         (
-            lambda x, y: gn.mean(gn.square(gn.sum(x, axis=1, keepdims=True) - y)),
+            lambda x, y: gn.mean(gn.square(x @ np.ones((3, 1)) - y)),
             ("batch",),
             "every-pair",
             "subtract",
-            r"sum \(batch, 1\) and y \(batch,\) make subtract \(batch, batch\).*gn.reshape\(y, \(-1, 1\)\)",
+            r"matmul \(batch, 1\) and y \(batch,\) make subtract \(batch, batch\).*gn.reshape\(y, \(-1, 1\)\)",
         ),
         (
             lambda x, y: nn.categorical_crossentropy(gn.softmax(x, axis=0), y),
@@ -472,9 +472,14 @@ def test_sound_numbers_that_are_taken_for_something_else(
     ("loss", "labels", "code"),
     [
         (
-            lambda x, y: gn.mean(gn.cast(gn.equal(gn.sum(x, axis=1, keepdims=True), y), x.dtype)),
+            lambda x, y: gn.mean(gn.cast(gn.equal(x @ np.ones((3, 1)), y), x.dtype)),
             ("batch",),
             "every-pair",
+        ),
+        (
+            lambda x, y: nn.sigmoid_crossentropy(gn.cast(gn.sigmoid(x), "float32"), y),
+            ("batch", 3),
+            "probabilities-as-logits",
         ),
         (
             lambda x, y: nn.sigmoid_crossentropy(gn.reshape(gn.sigmoid(x), (-1,)), gn.reshape(y, (-1,))),
@@ -515,11 +520,27 @@ def test_a_mask_is_to_blame_for_nothing_but_what_it_does() -> None:
     assert (finding.code, finding.place) == ("fed-inf", "x[0, 1]")
 
 
+def test_a_gradient_is_led_back_to_its_own_element() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    y = gn.sum(gn.where(x >= 0.0, gn.sqrt(x), 0.0))
+    health = check_health([y, gn.grad(y, x)], {x: [-1.0, 0.0, 4.0]})
+    finding = next(each for each in health if each.node.phase == "backward")
+    assert (finding.index, finding.hidden_by, finding.culprit and finding.culprit.index) == ((1,), None, (1,))
+    assert "gn.where(condition" not in finding.remedy
+    y = gn.sum(gn.log(x))
+    health = check_health([y, gn.grad(y, x)], {x: [-1.0, 0.0]})
+    told = {each.code: [after.node.name for after in each.leads_to] for each in health}
+    assert set(told) == {"log-of-negative", "log-of-zero"}
+    assert told["log-of-negative"] == []
+    assert len(told["log-of-zero"]) == 1
+
+
 @pytest.mark.parametrize(
     ("expression", "fed", "cause"),
     [
         (lambda x: gn.sqrt(x + 1.0), [-2.0], "sqrt[0] = nan = √(-1); -1 because x[0] = -2, constant = 1 in add"),
         (lambda x: gn.log(x * -1.0), [1.0], "log[0] = nan = log(-1); -1 because x[0] = 1, constant = -1 in multiply"),
+        (lambda x: gn.log(gn.sum(x[:, None], axis=1)), [-2.0], "log(-2); -2 because x[0] = -2, fed"),
         (lambda x: gn.log(-x), [1.0], "log[0] = nan = log(-1); -1 because x[0] = 1, fed"),
         (lambda x: gn.log(x), [[0.0, -1.0, -1.0]], "log[0, 0] = -inf = log(0); x[0, 0] = 0, fed"),
         (lambda x: gn.exp(x), [[800.0, 900.0], [1.0, 2.0]], "ends at 1.7977e+308; so is all of [0, :]; x[0, 0] = 800"),
@@ -539,6 +560,9 @@ def test_a_cause_is_true(expression: Any, fed: Any, cause: str) -> None:
         (lambda x, y: gn.mean(gn.square(gn.expand_dims(gn.sum(x, axis=1), 1) - gn.sum(x, axis=1))), ("batch",)),
         (lambda x, y: nn.softmax_crossentropy(x * 0.0 + 1.0 / 3.0, y), ("batch", 3)),
         (lambda x, y: nn.softmax_crossentropy(y, y), ("batch", 3)),
+        (lambda x, y: nn.softmax_crossentropy(gn.exp(x) / gn.max(gn.exp(x)), y), ("batch", 3)),
+        (lambda x, y: gn.mean(gn.sum(x * x, axis=1, keepdims=True) + gn.sum(x * x, axis=1)), ("batch",)),
+        (lambda x, y: nn.softmax_crossentropy(gn.pad(gn.softmax(x[:0]), ((0, 8), (0, 0))), y), ("batch", 3)),
         (lambda x, y: gn.mean(gn.square(x @ gn.transpose(x) + gn.sum(x, axis=1))), ("batch",)),
         (lambda x, y: nn.mean_squared_error(x, y), ("batch", 3)),
         (lambda x, y: nn.categorical_crossentropy(gn.softmax(x), y), ("batch",)),

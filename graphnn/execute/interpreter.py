@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -632,7 +633,9 @@ def collect(
         try:
             for step in evaluation:
                 if guard is not None and (refused := _refused(step, guard, prepared)) is not None:
-                    evaluation.throw(refused)
+                    with suppress(StopIteration):
+                        evaluation.throw(refused)
+                    raise refused  # those who watch see it, and cannot let it pass
                 if step.index in wanted:
                     values[step.index] = step.value
                 del step  # or what it holds would live for one more node

@@ -120,6 +120,15 @@ def stopper_of(node: Node, paths: Sequence[tuple[Element, ...]]) -> Node | None:
     return None
 
 
+def _of_the_culprit(run: Evaluation, culprit: Culprit, found: Sequence[Finding]) -> list[Finding]:
+    """Return what was found of the culprit's element, or of those of its kind."""
+    if culprit.index is None or not found:
+        return list(found[:1])
+    element = run.element(run.places[culprit.node], culprit.index)
+    own = [each for each in found if each.index == culprit.index]
+    return own or [each for each in found if not math.isfinite(element.value) and not _is_another(element, each)]
+
+
 def _is_another(each: Element, source: Finding) -> bool:
     """Return whether an element has no part in what was found of other elements of its node."""
     found = source.value
@@ -174,7 +183,7 @@ def told_once(run: Evaluation, arising: Sequence[Finding]) -> list[Finding]:
             upstream += finding.culprit.operands
         sources = [found for each in upstream for found in at.get(each.node, ()) if not _is_another(each, found)]
         if finding.culprit is not None:
-            sources += at.get(finding.culprit.node, [])[:1]
+            sources += _of_the_culprit(run, finding.culprit, at.get(finding.culprit.node, []))
         at.setdefault(finding.node, []).append(finding)
         kept[finding] = None
         if not sources:

@@ -164,7 +164,8 @@ class Condition:
         if word in ("above", "below"):
             bound = self._number()
             over = word == "above"
-            return lambda step, before: bool(((step.value > bound) if over else (step.value < bound)).any())
+            compare = operator.gt if over else operator.lt
+            return lambda step, before: bool(compare(np.asarray(step.value, np.float64), bound).any())
         if word in self.FLAGS:
             return _FLAGS[word]
         if word == "value":

@@ -169,7 +169,7 @@ class _Doctor:
         if node.phase == "backward" and node.twin is not None:
             culprit = culprit_of(run, place, index, paths)
             hidden_by = stopper_of(node, paths)
-            if hidden_by is None and culprit.node in run.places and run.hidden[run.places[culprit.node]]:
+            if hidden_by is None and _is_hidden(run, culprit):
                 hidden_by = run.hider(culprit.node)
         elif run.hidden[place]:
             hidden_by = run.hider(node)
@@ -484,8 +484,9 @@ class _Doctor:
         crossed = next((dim for dim in node.shape if isinstance(dim, str) and node.shape.count(dim) > 1), None)
         met = [operand for operand in node.inputs if crossed in operand.shape]
         short = [operand for operand in met if len(operand.shape) < len(node.shape)]
-        # Who writes y[:, None] asks for it.
-        asked = any(operand.op.name in _MAKES_AXES for operand in met if operand not in short)
+        # Who writes y[:, None] or keepdims=True asks for it.
+        columns = [operand.op for operand in met if len(operand.shape) == len(node.shape)]
+        asked = any(op.name in _MAKES_AXES or op.attributes.get("keepdims") for op in columns)
         if not short or asked or any(operand.shape.count(crossed) > 1 for operand in met):
             return
         if any(each.code == "every-pair" and set(each.node.inputs) == set(node.inputs) for each in self.found):
@@ -538,10 +539,16 @@ class _Doctor:
     def _squashed_by(self, place: int) -> str:
         """Return whether a value is what comes out of a "softmax" or "sigmoid"; "" if it is not known to be."""
         run = self.run
-        while only_passes_on(run.op(place)) and len(run.inputs[place]) == 1:
+        while (only_passes_on(run.op(place)) or run.op(place).name == "cast") and len(run.inputs[place]) == 1:
             place = run.inputs[place][0]
         node, value = run.order[place], run.values[place]
-        if node.op.name == "divide" and value.ndim and value.shape[-1] > 1 and value.min() >= 0:
+        if (
+            node.op.name == "divide"
+            and node.inputs[0].op.name == "exp"
+            and value.size
+            and value.ndim
+            and value.shape[-1] > 1
+        ):
             return "softmax" if (np.abs(value.sum(axis=-1, dtype=np.float64) - 1) <= ABOUT_ONE).all() else ""
         return "sigmoid" if node.op.name == "sigmoid" else ""
 
@@ -645,6 +652,14 @@ _OF_DIVERGENCE = frozenset(
     | {"exploding-gradient", "huge-parameter"}
 )
 """What becomes of parameters that grow without bound."""
+
+
+def _is_hidden(run: Evaluation, culprit: Culprit) -> bool:
+    """Return whether the culprit's own value is not finite, which the forward pass does not show."""
+    place = run.places.get(culprit.node)
+    if place is None or not run.hidden[place]:
+        return False
+    return culprit.index is None or not math.isfinite(run.values[place][culprit.index])
 
 
 def _first(which: Array) -> Index:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from hashlib import blake2b
 from itertools import repeat
+from threading import Lock
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -834,6 +836,7 @@ class Film(Sequence[Trace], Shown):
     def __init__(self, step: Compiled, every: int, keep: int) -> None:
         self.calls: list[int] = []
         self._traces: list[Trace] = []
+        self._lock = Lock()
         self._step = step
         self._every = every
         self._keep = keep
@@ -841,7 +844,8 @@ class Film(Sequence[Trace], Shown):
 
     def _asked(self) -> Observer | None:
         """Return what is to see the evaluation of the call that begins; None if it is not to be recorded."""
-        call, self._seen = self._seen, self._seen + 1
+        with self._lock:
+            call, self._seen = self._seen, self._seen + 1
         return None if call % self._every else partial(self._recorded, call)
 
     def _recorded(
@@ -850,9 +854,11 @@ class Film(Sequence[Trace], Shown):
         recorder = _Recorder(self._keep)
 
         def add(stopped: int | None = None, error: str = "") -> None:
-            self.calls.append(call)
             trace = Trace(prepared, recorder.kept, recorder.times, self._step.updates, stopped=stopped, error=error)
-            self._traces.append(trace)
+            with self._lock:  # other threads may have called later, and be done before
+                place = bisect(self.calls, call)
+                self.calls.insert(place, call)
+                self._traces.insert(place, trace)
 
         try:
             yield from recorder.watch(evaluation)

@@ -348,7 +348,7 @@ def _equation(op: Op, cells: Sequence[Array | None], at: Index) -> str | None:
     settings = {"count": [f"{count:,}"]} | settings
     pieces = list(_pieces(before, settings))
     with np.errstate(all="ignore"):
-        told = _told(reduce(np.multiply, met))
+        told = _told(reduce(np.multiply, [each.astype(np.result_type(*met)) for each in met]))
     for k, before_it in zip(told, [-1, *told], strict=False):
         numbers = [number(each.flat[k]) for each in met]
         fields = {str(i): [text] for i, text in zip(meant, numbers, strict=True)} | {"factors": numbers}

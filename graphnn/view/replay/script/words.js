@@ -196,7 +196,8 @@ function sumOf([before, term, joint, after], template, given, read, operands, nu
   const settings = { count: [grouped(count)], ...given };
   const parts = [...pieces(before, (name) => settings[name])];
   const factors = meant.map((i) => operands[i]);
-  const dtypes = new Set(factors.map((operand) => operand.dtype)), rounded = (dtypes.size === 1 && ROUNDED[factors[0].dtype]) || ((x) => x);
+  const dtypes = factors.map((operand) => operand.dtype), widest = ["float64", "float32", "float16"].find((dtype) => dtypes.includes(dtype));
+  const rounded = dtypes.every((dtype) => dtype in ROUNDED) ? ROUNDED[widest] : (x) => x;
   const told = toldOf(count, factors, (k) => meant.map((i) => operands[i].number(read[i].places[k])).reduce((a, b) => rounded(a * b)));
   told.forEach((k, at) => {
     const numbers = meant.map((i) => numberAt(i, k));
