@@ -892,3 +892,13 @@ def test_a_what_if_is_compared_at_two_dtypes_as_it_is() -> None:
     found = gn.compare(dbg.trace(), dtypes=("float32", None))
     assert found.digits
     assert all(each.lost < 2 for each in found.digits.values()), str(found)
+
+
+def test_named_results_belong_together_in_whatever_order() -> None:
+    x = gn.Graph().placeholder("x", shape=(2,))
+    first, second = gn.exp(x), gn.relu(x)
+    found = gn.compare({"a": first, "b": second}, {"b": second, "a": first}, {x: [1.0, 2.0]})
+    assert found.equal, str(found)
+    found = gn.compare({"a": first, "b": second}, {"b": second, "a": gn.exp(x * 2.0)}, {x: [1.0, 2.0]})
+    assert found.first is not None
+    assert found.first.node is first

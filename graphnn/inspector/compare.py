@@ -108,6 +108,8 @@ def compare(
     again = b is None
     if again:
         b = a
+    elif isinstance(a, Mapping) and isinstance(b, Mapping) and a.keys() == b.keys():
+        b = {name: b[name] for name in a}  # results belong together by name
     reads_a = isinstance(a, Trace) and dtype_a is None
     reads_b = arrays or (isinstance(b, Trace) and dtype_b is None and feed_b is None and not again)
     if feed is not None and reads_a and reads_b:
