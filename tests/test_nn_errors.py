@@ -123,7 +123,9 @@ def test_names_that_others_use_lead_to_what_there_is() -> None:
             with pytest.raises(AttributeError) as refused:
                 getattr(module, name)
             hint = str(refused.value).partition(". There is ")[2]
-            for where, there in re.findall(r"\b(gn|nn|graph)\.(\w+)", hint):
+            named = re.findall(r"\b(gn|nn|graph)\.(\w+)", hint)
+            assert named, hint
+            for where, there in named:
                 assert hasattr({"gn": gn, "nn": nn, "graph": gn.Graph}[where], there), hint
     with pytest.raises(AttributeError, match=r'there is no "nn.Denze". Did you mean "Dense"'):
         _ = nn.Denze

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..graph import Constant
 from ..ops.elementwise import Elementwise
 from .evaluation import Evaluation, cells_of
 from .findings import Culprit, Element, Finding, at_line, names_of, said
@@ -25,7 +26,11 @@ def because(run: Evaluation, path: Sequence[Element]) -> str:
         return ""
     first, root = path[0], path[-1]
     if run.is_given(root.node):
-        kind = "set by hand" if run.prepared.is_set(root.node) else given_as(root.node).replace("a constant", "")
+        kind = given_as(root.node)
+        if run.prepared.is_set(root.node):
+            kind = "set by hand"
+        elif isinstance(root.node.op, Constant):
+            kind = ""  # it stands in the line
         if not kind:
             return "" if len(path) == 1 else f"{said(first.value)} because {root}"
         return f"{root}, {kind}" if len(path) == 1 else f"{said(first.value)} because {root}, {kind}"

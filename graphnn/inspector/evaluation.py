@@ -28,8 +28,9 @@ ONE_WILL_DO = frozenset({"max", "min", "prod", "prod_others"})
 """A number of theirs may come of one of many; of the others, only of all alike."""
 HIDES = frozenset({"where", "relu", "leaky_relu", "elu", "maximum", "minimum", "clip", "max", "min", "pick", "getitem"})
 
-PASSES_ON = HIDES | {"negative", "absolute", "cast", "stop_gradient", "sum", "mean", "sum_to"}
-"""What comes out of these may be what went in, but for its sign; of a sum, where it is of one number."""
+ADDS_UP = frozenset({"sum", "mean", "sum_to"})
+PASSES_ON = HIDES | ADDS_UP | {"negative", "absolute", "cast", "stop_gradient"}
+"""What comes out of these may be what went in, but for its sign; of what adds up, if that is one number."""
 
 
 class Evaluation:
@@ -148,7 +149,7 @@ class Evaluation:
                 continue
             array = self.values[source]
             same = _like(np.asarray(array[entry]), value)
-            if value and every and op.name in ("sum", "mean", "sum_to") and same.size > 1:
+            if value and every and op.name in ADDS_UP and same.size > 1:
                 continue
             if same.size and (same.all() if every else same.any()):
                 return source, cells_of(entry, array.shape)[int(np.argmax(same.reshape(-1)))]

@@ -178,6 +178,8 @@ class Health(Shown):
         What may be meant so: a rounding to 0, a saturated unit. They are no findings.
     call : int or None
         Which call of a recorded step it is of, from 0.
+    calls : int or None
+        How many recorded calls were looked at, where all is well with them.
     before : Health or None
         Of the first call with a warning, if that came before this one, which has an error.
     """
@@ -190,7 +192,7 @@ class Health(Shown):
         self.graph = graph
         self.count = count
         self.call = call
-        self._calls = calls
+        self.calls = calls
         listed = sorted(found, key=lambda each: _RANK[each.severity])
         self.findings = tuple([each for each in listed if each.severity != "note"])
         self.notes = tuple(listed[len(self.findings) :])
@@ -246,8 +248,8 @@ class Health(Shown):
         kinds = (("error", self.errors), ("warning", self.warnings), ("note", self.notes))
         parts = [counted(len(found), word) for word, found in kinds if found]
         call = "" if self.call is None else f", call {self.call:,}"
-        if self._calls is not None:
-            call = f", {counted(self._calls, 'recorded call')}"
+        if self.calls is not None:
+            call = f", {counted(self.calls, 'recorded call')}"
         what = ", ".join(parts) if self.findings else "nothing wrong"
         return f'"{visible(self.graph.name)}"{call}: {what} in {counted(self.count, "node")}'
 

@@ -512,29 +512,47 @@ class _Doctor:
         source = run.inputs[place][0]
         while run.order[source].scope == node.scope and run.order[source].op.name in ("cast", "negative"):
             source = run.inputs[source][0]
-        x, of = run.values[source], run.order[source]
+        x = run.values[source]
         if x is None or x.dtype.kind != "f" or not x.ndim or not x.size:
             return
-        code, remedy, finite = "not-probabilities", TAKES_ANOTHER[kind], np.isfinite(x)
+        if any(each.code in _MISTAKEN and each.node is run.order[source] for each in self.found):
+            return  # such as a sigmoid's, which is read in two places
+        if kind in ("softmax_crossentropy", "sigmoid_crossentropy"):
+            self._of_logits(source, x, kind)
+        else:
+            self._of_probabilities(source, x, kind)
+
+    def _of_logits(self, place: int, x: Array, kind: str) -> None:
+        made, node = self._squashed_by(place), self.run.order[place]
+        if made:
+            self._add(
+                place,
+                np.ones(x.shape, bool),
+                code="probabilities-as-logits",
+                severity="warning",
+                cause=f"{node.name}{at_line(node)} holds probabilities, which a {made} gave, and {kind} takes logits",
+                remedy=TAKES_ANOTHER[kind].format(made),
+            )
+
+    def _of_probabilities(self, place: int, x: Array, kind: str) -> None:
+        node, remedy = self.run.order[place], TAKES_ANOTHER[kind]
+        most = 1 + ABOUT_ONE if kind == "binary_crossentropy" else np.inf
+        wrong = np.isfinite(x) & ((x < -ABOUT_ONE) | (x > most))
         sums = np.asarray(x.sum(axis=-1, dtype=np.float64))
         off = np.isfinite(sums) & (np.abs(sums - 1) > ABOUT_ONE) & (sums != 0)  # of a row of padding it is 0
-        wrong, cause = np.zeros(x.shape, bool), ""
-        if kind in ("softmax_crossentropy", "sigmoid_crossentropy"):
-            made = self._squashed_by(source)
-            if made:
-                code, wrong = "probabilities-as-logits", np.ones(x.shape, bool)
-                cause = f"{of.name}{at_line(of)} holds probabilities, which a {made} gave, and {kind} takes logits"
-                remedy = remedy.format(made)
-        elif (beyond := finite & ((x < -ABOUT_ONE) | ((x > 1 + ABOUT_ONE) & (kind == "binary_crossentropy")))).any():
-            wrong = beyond
-            cause = f"{run.element(source, _first(wrong))}, and {kind} takes probabilities{_of_many(wrong)}"
+        if wrong.any():
+            what, more = str(self.run.element(place, _first(wrong))), _of_many(wrong)
         elif kind == "categorical_crossentropy" and off.any():
             row = ", ".join([*map(str, _first(off)), ":"])
-            cause = f"{of.name}[{row}]{at_line(of)} sums to {said(float(sums[_first(off)]))}, and {kind} takes "
-            cause += "probabilities, which sum to 1"
+            what, more = (
+                f"{node.name}[{row}]{at_line(node)} sums to {said(float(sums[_first(off)]))}",
+                ", which sum to 1",
+            )
             wrong, remedy = np.broadcast_to(off[..., None], x.shape), SUM_TO_ONE
-        if wrong.any() and not any(each.code == code and each.node is of for each in self.found):
-            self._add(source, wrong, code=code, severity="warning", cause=cause, remedy=remedy)
+        else:
+            return
+        cause = f"{what}, and {kind} takes probabilities{more}"
+        self._add(place, wrong, code="not-probabilities", severity="warning", cause=cause, remedy=remedy)
 
     def _squashed_by(self, place: int) -> str:
         """Return whether a value is what comes out of a "softmax" or "sigmoid"; "" if it is not known to be."""
@@ -542,15 +560,13 @@ class _Doctor:
         while (only_passes_on(run.op(place)) or run.op(place).name == "cast") and len(run.inputs[place]) == 1:
             place = run.inputs[place][0]
         node, value = run.order[place], run.values[place]
-        if (
-            node.op.name == "divide"
-            and node.inputs[0].op.name == "exp"
-            and value.size
-            and value.ndim
-            and value.shape[-1] > 1
-        ):
-            return "softmax" if (np.abs(value.sum(axis=-1, dtype=np.float64) - 1) <= ABOUT_ONE).all() else ""
-        return "sigmoid" if node.op.name == "sigmoid" else ""
+        if node.op.name == "sigmoid":
+            return "sigmoid"
+        if node.op.name != "divide" or node.inputs[0].op.name != "exp":
+            return ""
+        if not value.size or not value.ndim or value.shape[-1] == 1:
+            return ""  # which are no probabilities of several classes
+        return "softmax" if (np.abs(value.sum(axis=-1, dtype=np.float64) - 1) <= ABOUT_ONE).all() else ""
 
     # --- gradients and parameters
 
@@ -644,6 +660,7 @@ _READS_FIRST = {
     "sigmoid_crossentropy": "softplus",
 }
 """The operation by which a cross-entropy reads what it is given first."""
+_MISTAKEN = frozenset({"not-probabilities", "probabilities-as-logits"})
 _MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
 """What makes a column of a row, where someone writes it."""
 

@@ -308,9 +308,8 @@ def _spread(values: Array, at: Sequence[Array]) -> str:
         return f"{count}, none of them finite"
     if finite.size < values.size:
         first = ", ".join(str(axis[which.argmin()]) for axis in at)
-        strange = (
-            f", {values.size - finite.size:,} not finite: {'' if values.size - finite.size == 1 else 'first '}[{first}]"
-        )
+        others = values.size - finite.size
+        strange = f", {others:,} not finite: {'first ' * (others > 1)}[{first}]"
     low, high = number(finite.min()), number(finite.max())
     if finite.size == 1:
         return f"{count}, one of them {low}{strange}"
