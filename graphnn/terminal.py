@@ -24,7 +24,7 @@ from .inspector.profile import profile
 from .inspector.select import many
 from .inspector.sources import AROUND
 from .inspector.trace import in_short
-from .inspector.why import first_strange, given_as
+from .inspector.why import first_strange
 from .text import number, short_name
 from .view.heatmap import matrix
 from .view.inspect import cut, listing, neighbourhood, screen, trace_table, where
@@ -861,7 +861,7 @@ class Session(cmd.Cmd):
                 lines.append(f"      {short_name(read.node.name, _NAMED)}{rest}; among them")
             for k, alike in listed.items():
                 count += 1
-                kind = f", {given}" if (given := given_as(read.node)) else ""
+                kind = f", {read.given}" if read.given else ""
                 value = number(read.node.dtype.type(read.values[k]))
                 more = f"; {'at least ' * (read.count > len(read.values))}{alike:,} more like it" if alike else ""
                 lines.append(f"{count:>4}  {_called(read.node, read.indices[k])} = {value}{kind}{more}")

@@ -447,6 +447,7 @@ def test_counters_move_nothing_and_random_numbers_are_the_same() -> None:
         (lambda t, n: compare(t, {"sum": np.ones(3, complex)}), gn.DtypeError, 'the array for "sum"'),
         (lambda t, n: compare(t, {"sum": 1.0}, feed_b={}), gn.UsageError, "no feed and no dtype"),
         (lambda t, n: compare(t, t, FEED), gn.UsageError, "holds its feed"),
+        (lambda t, n: compare(t, t, FEED, FEED), gn.UsageError, "holds its feed"),
         (lambda t, n: compare(t, t, rtol=-1.0), gn.ValueRangeError, "rtol= is a finite number from 0 up"),
         (lambda t, n: compare(t, t, atol=float("nan")), gn.ValueRangeError, "atol= is a finite number from 0 up"),
         (lambda t, n: compare(t, dtypes="float64"), gn.UsageError, "dtypes= is a pair"),

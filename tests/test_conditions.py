@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import graphnn as gn
 from graphnn.errors import DtypeError, UsageError, ValueRangeError
-from graphnn.inspector.conditions import Condition
+from graphnn.inspector.conditions import Condition, Context
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -158,7 +158,7 @@ def test_a_condition_means_what_it_says(said: tuple[Any, str], value: Array, bef
     tree, text = said
     assume(len(text) <= 200)
     step = gn.Step(0, None, (), value)  # type: ignore[arg-type]
-    assert Condition(text)(step, lambda step: before) is means(tree, value, before)
+    assert Condition(text)(step, Context(lambda step: before)) is means(tree, value, before)
 
 
 # --- what means nothing -----------------------------------------------------------------------------------------
@@ -337,6 +337,17 @@ def test_every_condition_is_of_every_dtype(dtype: str) -> None:
     texts = [*FLAGS, "above 0.5", "below -1", *(f"{name} >= 0" for name in QUANTITIES), "value[1] == 1"]
     found = [text for text in texts if Condition(text).holds_of(value)]
     assert found == ["saturated", "above 0.5", *(f"{name} >= 0" for name in QUANTITIES), "value[1] == 1"]
+
+
+def test_saturated_goes_by_the_bounds_of_a_what_if() -> None:
+    x = gn.Graph().placeholder("x", shape=(3,))
+    dbg = gn.debug(gn.clip(x, -1.0, 1.0), {x: [5.0, 6.0, -7.0]}, echo=None)
+    dbg.resume()
+    assert [node.name for node in dbg.recheck("saturated")] == ["clip"]
+    dbg.what_if("clip", lo=-7.0, hi=9.0)
+    assert dbg.recheck("saturated") == []
+    dbg.what_if("clip", lo=-2.0, hi=3.0)
+    assert [node.name for node in dbg.recheck("saturated")] == ["clip"]
 
 
 def test_saturated_takes_bounds_that_the_dtype_has_not() -> None:

@@ -655,6 +655,40 @@ def test_what_is_told_of_a_what_if_is_told_of_its_trace(tmp_path: Path) -> None:
     assert again.why("cumsum", (1, 1)).equation == "cumsum[1, 1] = 14 = 6 + 8"
 
 
+def test_what_was_fed_and_a_parameter_are_known_to_be_set_by_hand_in_a_saved_trace(tmp_path: Path) -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", shape=(2,)), g.parameter("w", [10.0, 20.0])
+    y = x * w
+    dbg = gn.debug(y, {x: [1.0, 2.0]}, echo=None)
+    dbg.resume()
+    dbg["x"] = [3.0, 4.0]
+    dbg["w"] = [5.0, 6.0]
+    dbg.trace().save(tmp_path / "what-if.trace")
+    loaded = gn.load(tmp_path / "what-if.trace")
+    again = gn.debug(loaded, echo=None)
+    again.resume()
+    assert loaded["multiply"].value.tolist() == again["multiply"].value.tolist() == [15.0, 24.0]
+    assert loaded.why("x", 0).equation == "x[0] = 3, set by hand"
+    assert list(map(str, loaded.why("multiply", 1).reads)) == ["x[1] = 4, set by hand", "w[1] = 6, set by hand"]
+    assert list(map(str, dbg.why("multiply", 1).reads)) == ["x[1] = 4, set in what-if 2", "w[1] = 6, set in what-if 2"]
+    assert [again.state(name) for name in ("x", "w", "multiply")] == ["overridden", "overridden", "current"]
+    del again["x"]
+    assert again["multiply"].value.tolist() == [5.0, 12.0]
+    assert str(again.why("multiply", 0).reads[0]) == "x[0] = 1, fed"
+    loaded.graph["w"].value = [7.0, 8.0]
+    again.restart()
+    again.resume()
+    assert (again["multiply"].value.tolist(), again.runs[again.run]) == ([7.0, 16.0], [])
+
+
+def test_a_what_if_that_is_run_on_another_feed_stays_one() -> None:
+    trace = _overridden().trace()
+    found = gn.compare(trace, trace, feed_b={"x": [[5.0, 5.0], [5.0, 5.0]]})
+    assert str(found).endswith('\ndiffering after it: "multiply"')  # relu was set, and so is the same
+    with pytest.raises(ShapeError, match=r'the value given for "relu" has shape \(2, 2\); in this run it has \(1, 2\)'):
+        gn.compare(trace, trace, feed_b={"x": [[5.0, 5.0]]})
+
+
 def test_a_second_setting_leaves_the_first() -> None:
     x = gn.Graph().placeholder("x", shape=(3,))
     dbg = gn.debug(gn.clip(x, -1.0, 1.0), {x: [-9.0, 0.0, 9.0]}, echo=None)

@@ -136,6 +136,28 @@ def test_a_trace_and_a_compiled_step_are_drawn_as_what_they_are_of() -> None:
     assert str(gn.summary(step)) == str(gn.summary([loss, *step.updates.values()]))
 
 
+def test_what_a_what_if_set_is_marked_in_the_picture_of_its_trace(tmp_path: Path) -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", shape=("n", 2)), g.parameter("w", [10.0, 20.0])
+    y = gn.clip(gn.cumsum(gn.relu(x * w), axis=1), 0.0, 30.0)
+    dbg = gn.debug(y, {x: [[1.0, 2.0], [3.0, 4.0]]}, echo=None)
+    dbg.resume()
+    dbg["w"] = [1.0, 2.0]
+    dbg["relu"] = [[4.0, 5.0], [7.0, 7.0]]
+    dbg.what_if("cumsum", axis=0)
+    dbg.trace().save(tmp_path / "what-if.trace")
+    for trace in (dbg.trace(), gn.load(tmp_path / "what-if.trace")):
+        boxes = {box.title: box.lines for box in told(draw(trace).source).boxes.values()}
+        said = {title: [line for line in lines if "by hand" in line or "now" in line] for title, lines in boxes.items()}
+        assert {title: lines for title, lines in said.items() if lines} == {
+            "w": ["set by hand"],
+            "relu": ["set by hand"],
+            "cumsum": ["now axis=0"],
+        }
+        assert "now axis=0" in trace._repr_mimebundle_()["text/html"]
+        assert "now axis" not in draw(trace, highlight={"relu": "way"}).source
+
+
 def test_gradients_of_a_loaded_trace_are_those_of_the_trace(tmp_path: Path) -> None:
     (loss, gradient), trace = traced()
     trace.save(tmp_path / "run.trace")

@@ -241,7 +241,10 @@ class Prepared(NamedTuple):
     binding: Binding
     given: dict[Node, Array]
     sizes: Mapping[str, int]
-    altered: Mapping[Node, Op] = {}
+    overridden: Mapping[Node, Op | None] = {}
+    """What was set by hand: nodes with the operation in the place of theirs, or None where that is a value."""
+    before: Mapping[Node, Array] = {}
+    """Of those that are given anyway, as placeholders and parameters are, what they were given before."""
 
     @property
     def fits_any_memory(self) -> bool:
@@ -254,28 +257,21 @@ class Prepared(NamedTuple):
 
     def op_of(self, node: Node) -> Op:
         """Return the operation that a node has in this run, with numbers for its dimensions."""
-        return self.altered.get(node, node.op).bound(self.sizes)
+        return self.declared_op_of(node).bound(self.sizes)
 
-    @property
-    def overridden(self) -> dict[Node, Op | None]:
-        """What was set by hand: nodes with the operation in the place of theirs, or None where that is a value.
-
-        Of what is given anyway, as placeholders and parameters are, nobody knows.
-        """
-        return {**self.altered, **dict.fromkeys(node for node in self.given if self.is_set(node))}
+    def declared_op_of(self, node: Node) -> Op:
+        """Return the same as it was declared, with the names of its dimensions."""
+        return self.overridden.get(node) or node.op
 
     def is_set(self, node: Node) -> bool:
-        """Whether a node was given a value that it would have computed, or another than its constant."""
-        return node in self.given and not isinstance(node.op, (Parameter, Placeholder))
+        """Whether a node was given a value by hand."""
+        return self.overridden.get(node, node.op) is None
 
-    def as_made(self) -> Prepared:
-        """Return the same with nothing set by hand: what is overridden is computed as the graph has it."""
-        changed, forwards = self.overridden, self.binding.forwards.copy()
-        for place, node in enumerate(self.program.order if changed else ()):
-            if node in changed:
-                forwards[place] = None if node.has_value else _forward(node, node.op, self.sizes)
-        given = {node: value for node, value in self.given.items() if node not in changed}
-        return self._replace(binding=self.binding._replace(forwards=forwards), given=given, altered={})
+    @property
+    def given_before(self) -> dict[Node, Array]:
+        """What was given before any of it was set by hand."""
+        kept = {node: value for node, value in self.given.items() if node not in self.overridden}
+        return kept | dict(self.before)
 
     def of_its_own(self) -> Prepared:
         """Return the same with copies of what was fed, which the caller may go on to change."""
@@ -302,7 +298,7 @@ class Prepared(NamedTuple):
             raise DtypeError(f'the value given for "{node.name}" is {array.dtype}, and the node is {node.dtype}')
         own = np.array(in_range(array, node.dtype, f'the value of "{node.name}"'), order="C")
         own.flags.writeable = False
-        return self._with(node, None)._replace(given=self.given | {node: own})
+        return self._with(node, None, own)._replace(overridden={**self.overridden, node: None})
 
     def with_op(self, node: Node, op: Op) -> Prepared:
         """Return the same with another operation, of the same shape and dtype, in the place of a node's.
@@ -317,15 +313,48 @@ class Prepared(NamedTuple):
             raise ShapeError(
                 f'{op!r} would give {spec}, where "{node.name}" is {node.spec}: what reads it would not fit'
             )
-        found = self._with(node, _forward(node, op, self.sizes))
-        return found._replace(altered={**found.altered, node: op})
+        found = self._with(node, _forward(node, op, self.sizes), None)
+        return found._replace(overridden={**self.overridden, node: op})
 
-    def _with(self, node: Node, forward: Forward | None) -> Prepared:
+    def in_state_of(self, other: Prepared) -> Prepared:
+        """Return the same in the state of another run of the graph, with what was set by hand in it, its feed aside.
+
+        Raises
+        ------
+        ShapeError
+            When a value that was set does not fit this run.
+        """
+        fed = self.program.placeholders
+        state = {node: value for node, value in other.given_before.items() if not isinstance(node.op, Placeholder)}
+        found = self._replace(given=self.given | state)
+        for node, op in other.overridden.items():
+            if node in self.program.order and node not in fed:
+                found = found.with_value(node, other.given[node]) if op is None else found.with_op(node, op)
+        return found
+
+    def without(self, *nodes: Node) -> Prepared:
+        """Return the same with nodes that compute, or are given, again what they did before they were set by hand."""
+        found = self
+        for node in nodes:
+            is_given = node.has_value or isinstance(node.op, (Parameter, Placeholder))
+            forward = None if is_given else _forward(node, node.op, self.sizes)
+            found = found._with(node, forward, self.before.get(node))
+            found = found._replace(
+                overridden={other: op for other, op in found.overridden.items() if other is not node},
+                before={other: value for other, value in found.before.items() if other is not node},
+            )
+        return found
+
+    def _with(self, node: Node, forward: Forward | None, value: Array | None) -> Prepared:
         forwards = self.binding.forwards.copy()
         forwards[self.program.order.index(node)] = forward
-        given = {kept: value for kept, value in self.given.items() if kept is not node}
-        altered = {kept: op for kept, op in self.altered.items() if kept is not node}
-        return self._replace(binding=self.binding._replace(forwards=forwards), given=given, altered=altered)
+        given = {other: array for other, array in self.given.items() if other is not node}
+        if value is not None:
+            given[node] = value
+        before = dict(self.before)
+        if node in self.given and node not in self.overridden:
+            before[node] = self.given[node]
+        return self._replace(binding=self.binding._replace(forwards=forwards), given=given, before=before)
 
 
 class Stop(NamedTuple):

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import Constant
 from ..ops.elementwise import Elementwise
 from .evaluation import Evaluation, cells_of
 from .findings import Culprit, Element, Finding, at_line, names_of, said
 from .hazards import FADING, GIVEN, UNDERFLOWS
-from .why import given_as
 
 if TYPE_CHECKING:
     from ..graph import Node
@@ -26,10 +24,8 @@ def because(run: Evaluation, path: Sequence[Element]) -> str:
         return ""
     first, root = path[0], path[-1]
     if run.is_given(root.node):
-        kind = given_as(root.node)
-        if run.prepared.is_set(root.node):
-            kind = "set by hand"
-        elif isinstance(root.node.op, Constant):
+        kind = run.given_as(root.node)
+        if kind == "a constant":
             kind = ""  # it stands in the line
         if not kind:
             return "" if len(path) == 1 else f"{said(first.value)} because {root}"

@@ -112,7 +112,7 @@ def compare(
         b = {name: b[name] for name in a}  # results belong together by name
     reads_a = isinstance(a, Trace) and dtype_a is None
     reads_b = arrays or (isinstance(b, Trace) and dtype_b is None and feed_b is None and not again)
-    if feed is not None and reads_a and reads_b:
+    if feed is not None and reads_a and (reads_b or feed_b is not None):
         raise UsageError("a trace holds its feed: it takes no other")
     if sizes is not None and reads_a and reads_b:
         raise UsageError("sizes= is for what is run, and both are recorded or given")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -19,11 +19,26 @@ from ..text import counted
 from .trace import stats_of
 
 if TYPE_CHECKING:
-    from ..graph import Array, Node
+    from ..graph import Array, Node, Op
 
-Before = Callable[[Step], "Array | None"]
-"""Gives the value that a node had in the run before, if there was one."""
-_Test = Callable[[Step, Before], bool]
+
+class Context(NamedTuple):
+    """What a condition may know of a run beyond a step of it.
+
+    Attributes
+    ----------
+    before : callable
+        Gives the value that the node of a step had in the run before, if there was one.
+    op_of : callable
+        Gives the operation that a node has.
+    """
+
+    before: Callable[[Step], Array | None] = lambda step: None
+    op_of: Callable[[Node], Op] = lambda node: node.op
+
+
+_ALONE = Context()
+_Test = Callable[[Step, Context], bool]
 
 _MOST = 200  # characters, so that nothing is nested too deeply
 _SATURATED = 0.9
@@ -100,10 +115,10 @@ class Condition:
         if self._at < len(self._tokens):
             self._refuse(f'has "{self._tokens[self._at][1]}" where it should end')
 
-    def __call__(self, step: Step, before: Before = lambda step: None) -> bool:
+    def __call__(self, step: Step, context: Context = _ALONE) -> bool:
         """Tell whether it holds of a step."""
         with np.errstate(all="ignore"):
-            return self._test(step, before)
+            return self._test(step, context)
 
     def holds_of(self, value: Any) -> bool:
         """Tell whether it holds of an array, which is no node's."""
@@ -143,19 +158,19 @@ class Condition:
         tests = [self._both()]
         while self._is_next("or"):
             tests.append(self._both())
-        return tests[0] if len(tests) == 1 else lambda step, before: any(test(step, before) for test in tests)
+        return tests[0] if len(tests) == 1 else lambda step, context: any(test(step, context) for test in tests)
 
     def _both(self) -> _Test:
         tests = [self._single()]
         while self._is_next("and"):
             tests.append(self._single())
-        return tests[0] if len(tests) == 1 else lambda step, before: all(test(step, before) for test in tests)
+        return tests[0] if len(tests) == 1 else lambda step, context: all(test(step, context) for test in tests)
 
     def _single(self) -> _Test:
         kind, word = self._next("a condition")
         if word == "not":
             denied = self._single()
-            return lambda step, before: not denied(step, before)
+            return lambda step, context: not denied(step, context)
         if word == "(":
             inner = self._either()
             if self._next('")"')[1] != ")":
@@ -165,7 +180,7 @@ class Condition:
             bound = self._number()
             over = word == "above"
             compare = operator.gt if over else operator.lt
-            return lambda step, before: bool(compare(np.asarray(step.value, np.float64), bound).any())
+            return lambda step, context: bool(compare(np.asarray(step.value, np.float64), bound).any())
         if word in self.FLAGS:
             return _FLAGS[word]
         if word == "value":
@@ -179,7 +194,7 @@ class Condition:
         if sign not in _COMPARISONS:
             self._refuse(f'has "{sign}" where one of {" ".join(_COMPARISONS)} should come')
         compare, number = _COMPARISONS[sign], self._number()
-        return lambda step, before: bool(np.any(compare(quantity(step.value), number)))
+        return lambda step, context: bool(np.any(compare(quantity(step.value), number)))
 
     def _number(self) -> float:
         kind, text = self._next("a number")
@@ -207,25 +222,26 @@ class Condition:
         return part
 
 
-def _saturated(step: Step, before: Before) -> bool:
+def _saturated(step: Step, context: Context) -> bool:
     bounds: tuple[float, ...] = (0.0, 1.0)
     if step.node is not None:
-        attributes = step.node.op.attributes
+        op = context.op_of(step.node)
+        attributes = op.attributes
         limits = tuple(attributes[side] for side in ("lo", "hi") if attributes.get(side) is not None)
-        bounds = limits or _BOUNDS.get(step.node.op.name, bounds)
+        bounds = limits or _BOUNDS.get(op.name, bounds)
     on_bound = sum(int(np.count_nonzero(step.value == bound)) for bound in dict.fromkeys(bounds))
     return step.value.size > 0 and on_bound >= _SATURATED * step.value.size
 
 
-def _unchanged(step: Step, before: Before) -> bool:
-    former = before(step)
+def _unchanged(step: Step, context: Context) -> bool:
+    former = context.before(step)
     return former is not None and former.tobytes() == step.value.tobytes()
 
 
 _FLAGS: dict[str, _Test] = {
-    "nan": lambda step, before: step.value.dtype.kind == "f" and bool(np.isnan(step.value).any()),
-    "inf": lambda step, before: step.value.dtype.kind == "f" and bool(np.isinf(step.value).any()),
-    "zero": lambda step, before: step.value.size > 0 and not step.value.any(),
+    "nan": lambda step, context: step.value.dtype.kind == "f" and bool(np.isnan(step.value).any()),
+    "inf": lambda step, context: step.value.dtype.kind == "f" and bool(np.isinf(step.value).any()),
+    "zero": lambda step, context: step.value.size > 0 and not step.value.any(),
     "saturated": _saturated,
     "unchanged": _unchanged,
 }
@@ -240,10 +256,10 @@ def condition_of(when: Any) -> Any:
     return when
 
 
-def holds(when: Any, step: Step, before: Before) -> bool:
+def holds(when: Any, step: Step, context: Context) -> bool:
     """Tell whether a condition, or a function, says yes to a step."""
     if isinstance(when, Condition):
-        return when(step, before)
+        return when(step, context)
     told = when(step)
     try:
         return bool(told)
@@ -280,9 +296,9 @@ class Breakpoint:
             return ""
         return str(getattr(self.when, "text", None) or getattr(self.when, "__name__", None) or self.when)
 
-    def stops(self, step: Step, before: Before) -> bool:
+    def stops(self, step: Step, context: Context) -> bool:
         """Tell whether a run stops here, and count it."""
-        stops = step.node in self.nodes and (self.when is None or holds(self.when, step, before))
+        stops = step.node in self.nodes and (self.when is None or holds(self.when, step, context))
         self.hits += stops
         return stops
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,12 +17,12 @@ from ..graph import Array, Graph, Node, Op, Scope, Unknown, told_where
 from ..show import Shown, rendered, show_as
 from ..text import quoted, short_name
 from .compare import compare
-from .conditions import Breakpoint, condition_of, holds
+from .conditions import Breakpoint, Context, condition_of, holds
 from .select import asked_for, many, one
 from .sources import Lines, line_of, sources_of
 from .tape import Memory, Tape
 from .trace import Beside, Stats, Trace, in_short, page_of, prepared_for, stats_of, stopped_trace, tell_updates
-from .why import Why, ancestry, explain, first_strange, influence, sample
+from .why import Why, ancestry, explain, first_strange, given_as, influence, sample
 
 if TYPE_CHECKING:
     from ..container import StrPath
@@ -123,23 +124,11 @@ class _Watch(NamedTuple):
 
 
 class _Run:
-    """One way through the schedule: what was overridden, the values, and what it was without any override.
+    """One way through the schedule: its values, and the run that it began from."""
 
-    Of an overridden node there is the operation in the place of its own, or None where it was given a value.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        tape: Tape,
-        original: Prepared,
-        overridden: Mapping[Node, Op | None] = {},
-        before: _Run | None = None,
-    ) -> None:
+    def __init__(self, name: str, tape: Tape, before: _Run | None = None) -> None:
         self.name = name
         self.tape = tape
-        self.original = original
-        self.overridden = overridden
         self.before = before
 
 
@@ -182,11 +171,11 @@ class Debugger(Shown):
         self.echo = echo
         self._memory = Memory(memory_budget(self.graph) if budget is None else float(budget))
         self._places = {node: place for place, node in enumerate(self.order)}
-        original = prepared.as_made()  # a trace may be that of a what-if
-        self._operations = [i for i, forward in enumerate(original.binding.forwards) if forward is not None]
+        own = prepared.without(*prepared.overridden)  # a trace may be that of a what-if
+        self._operations = [i for i, forward in enumerate(own.binding.forwards) if forward is not None]
         self._ranks = {place: rank for rank, place in enumerate(self._operations)}
         tape = Tape(prepared, self._memory, known or {})
-        self._runs = {_FIRST_RUN: _Run(_FIRST_RUN, tape, original, prepared.overridden)}
+        self._runs = {_FIRST_RUN: _Run(_FIRST_RUN, tape)}
         self._run = self._runs[_FIRST_RUN]
         self._position = 0
         self._furthest = 0
@@ -264,7 +253,7 @@ class Debugger(Shown):
         """
         node = self.node(node)
         rank = self._ranks.get(self._places[node])
-        if node in self._run.overridden:
+        if node in self._tape.prepared.overridden:
             return "overridden"
         if rank is None:
             return "fed"
@@ -337,6 +326,11 @@ class Debugger(Shown):
         self._refused = None
         tell_updates(error, self.updates)
 
+    @property
+    def _context(self) -> Context:
+        """What a condition may know of the run."""
+        return Context(self._value_before, self._tape.prepared.op_of)
+
     def _value_before(self, step: Step) -> Array | None:
         if self._run.before is None:
             return None
@@ -350,7 +344,7 @@ class Debugger(Shown):
         step = None
         while not self.finished:
             step = self._advance()
-            stopping = next((each for each in self.breakpoints if each.stops(step, self._value_before)), None)
+            stopping = next((each for each in self.breakpoints if each.stops(step, self._context)), None)
             if stopping is not None:
                 self._say(f"stopped by {stopping}")
             if stopping is not None or ends(step):
@@ -447,11 +441,12 @@ class Debugger(Shown):
 
     def restart(self) -> None:
         """Go back before all; in a new run, if the graph's state has moved on. Breakpoints and watches stay."""
-        original, state = self._run.original, self.graph.state
-        moved = {node: value for node, value in state.items() if original.given.get(node, value) is not value}
+        prepared, state = self._tape.prepared, self.graph.state
+        given = prepared.given_before
+        moved = {node: value for node, value in state.items() if given.get(node, value) is not value}
         if moved:
-            original = original._replace(given=original.given | moved)
-            self._enter(_Run(self._new_name(_FIRST_RUN), Tape(original, self._memory), original, before=self._run))
+            anew = prepared.without(*prepared.overridden)._replace(given=given | moved)
+            self._enter(_Run(self._new_name(_FIRST_RUN), Tape(anew, self._memory), before=self._run))
         self._position = self._furthest = 0
         self._stale.clear()
         self.error = ""
@@ -579,7 +574,7 @@ class Debugger(Shown):
         condition = condition_of(when)
         asked = many(self.order, self.graph, target)
         known = [node for node in asked if self._is_known(node)]
-        return [node for node in known if holds(condition, self._known(node), self._value_before)]
+        return [node for node in known if holds(condition, self._known(node), self._context)]
 
     # --- the neighbourhood ----------------------------------------------------------------------------------
 
@@ -661,9 +656,10 @@ class Debugger(Shown):
         """
         here = self.here(node)
         step = self._known(here)
-        given = f"set in {self._run.name}" if here in self._set_by_hand() else ""
-        op = self._tape.prepared.op_of(here)
-        return explain(here, index, step.value, step.operands, op=op, source=self.source_of(here), given=given)
+        prepared = self._tape.prepared
+        given = partial(given_as, prepared=prepared, where=f"in {self._run.name}")
+        op, source = prepared.op_of(here), self.source_of(here)
+        return explain(here, index, step.value, step.operands, op=op, source=source, given=given)
 
     @told_where
     def ancestry(self, node: Node | str | None = None, index: Any = None) -> dict[Node, Array]:
@@ -743,7 +739,7 @@ class Debugger(Shown):
 
     def _set_by_hand(self) -> set[Node]:
         """Return the nodes that were given a value."""
-        return {node for node, op in self._run.overridden.items() if op is None}
+        return set(filter(self._tape.prepared.is_set, self._tape.prepared.overridden))
 
     # --- what if --------------------------------------------------------------------------------------------
 
@@ -786,7 +782,7 @@ class Debugger(Shown):
         op = self._altered(node, attributes) if attributes else None
         prepared = self._tape.prepared
         prepared = prepared.with_value(node, value) if op is None else prepared.with_op(node, op)
-        return self._begin(prepared, node, {**self._run.overridden, node: op}, name)
+        return self._begin(prepared, node, name)
 
     def _altered(self, node: Node, attributes: Mapping[str, Any]) -> Op:
         if not self._is_operation(node):
@@ -797,34 +793,25 @@ class Debugger(Shown):
         if unknown:
             hint = near(unknown[0], node.op.settings)
             raise UsageError(f'"{node.name}" ({node.op.name}) has no attribute "{unknown[0]}".{hint}')
-        return replace(self._tape.prepared.altered.get(node, node.op), **attributes)  # type: ignore[type-var]
+        return replace(self._tape.prepared.declared_op_of(node), **attributes)  # type: ignore[type-var]
 
     @told_where
     def __delitem__(self, node: Node | str) -> None:
         """Take a what-if back: begin a run in which the node has again what it computes, or what it was fed."""
         node = self.node(node)
-        if node not in self._run.overridden:
+        prepared = self._tape.prepared
+        if node not in prepared.overridden:
             raise LookupFailure(f'"{node.name}" is not overridden in the run "{self._run.name}"')
-        original, prepared, place = self._run.original, self._tape.prepared, self._places[node]
-        forwards = prepared.binding.forwards.copy()
-        forwards[place] = original.binding.forwards[place]
-        given = {kept: value for kept, value in prepared.given.items() if kept is not node}
-        if node in original.given:
-            given[node] = original.given[node]
-        altered = {kept: op for kept, op in prepared.altered.items() if kept is not node}
-        binding = prepared.binding._replace(forwards=forwards)
-        prepared = prepared._replace(binding=binding, given=given, altered=altered)
-        overridden = {other: op for other, op in self._run.overridden.items() if other is not node}
-        self._begin(prepared, node, overridden, None)
+        self._begin(prepared.without(node), node, None)
 
-    def _begin(self, prepared: Prepared, node: Node, overridden: Mapping[Node, Op | None], name: str | None) -> Change:
+    def _begin(self, prepared: Prepared, node: Node, name: str | None) -> Change:
         if name is not None and _run_name(name) in self._runs:
             raise LookupFailure(f'there is already a run "{name}"')
         place = self._places[node]
         dependent = self._dependent(place, prepared)
         tape = self._tape.branch(prepared, {place, *dependent})
         before = self._run
-        self._enter(_Run(name or self._new_name("what-if"), tape, before.original, overridden, before))
+        self._enter(_Run(name or self._new_name("what-if"), tape, before))
         computed = prepared.binding.forwards[place] is not None
         anew = [place] * computed + dependent
         done = [i for i in anew if self._ranks[i] < self._position]
@@ -861,7 +848,8 @@ class Debugger(Shown):
     @property
     def runs(self) -> dict[str, list[Node]]:
         """The runs that are kept, by name, with the nodes that are overridden in each."""
-        return {name: sorted(run.overridden, key=self._places.__getitem__) for name, run in self._runs.items()}
+        key = self._places.__getitem__
+        return {name: sorted(run.tape.prepared.overridden, key=key) for name, run in self._runs.items()}
 
     @property
     def run(self) -> str:
@@ -969,7 +957,8 @@ class Debugger(Shown):
         changed = [
             place
             for node, place in self._places.items()
-            if now.given.get(node) is not then.given.get(node) or now.altered.get(node) is not then.altered.get(node)
+            if now.given.get(node) is not then.given.get(node)
+            or now.declared_op_of(node) is not then.declared_op_of(node)
         ]
         places = {*changed, *[later for place in changed for later in self._dependent(place, now)]}
         anew = [self.order[place] for place in sorted(places) if now.binding.forwards[place] is not None]
@@ -991,7 +980,7 @@ class Debugger(Shown):
             raise UsageError(f"{len(self._operations) - self._position} operations are yet to run: dbg.resume() first")
         following = {parameter: self._known(node).value.copy() for parameter, node in self.updates.items()}
         checked = {node: self.graph._checked_value(node, value) for node, value in following.items()}
-        given = self._run.original.given
+        given = self._tape.prepared.given_before
         with updating(self.graph):
             for parameter in self.updates:
                 if self.graph.state[parameter] is not given.get(parameter):

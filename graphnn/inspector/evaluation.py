@@ -16,7 +16,7 @@ from ..ops.base import Linear, Multilinear, Rearranging
 from ..ops.elementwise import Elementwise, Where
 from ..ops.reduce import Reduction
 from .findings import Element
-from .why import explain
+from .why import explain, given_as
 
 if TYPE_CHECKING:
     from ..graph import Array, Node, Op
@@ -74,6 +74,10 @@ class Evaluation:
         """Return whether a node's value is not computed."""
         return self.prepared.binding.forwards[self.places[node]] is None
 
+    def given_as(self, node: Node) -> str:
+        """Return who gave a value that is not computed, in words."""
+        return given_as(node, self.prepared)
+
     def operands_of(self, place: int) -> list[Array]:
         """Return what a node is computed from."""
         return [self.values[source] for source in self.inputs[place]]
@@ -98,7 +102,7 @@ class Evaluation:
     def why(self, place: int, index: Index) -> Why:
         """Return the equation of an element, and all that it read."""
         node, op = self.order[place], self.op(place)
-        return explain(node, index, self.values[place], self.operands_of(place), op=op)
+        return explain(node, index, self.values[place], self.operands_of(place), op=op, given=self.given_as)
 
     def fresh(self, place: int, found: Array, marks: Sequence[Array]) -> Array:
         """Return which of the elements found read no marked one."""

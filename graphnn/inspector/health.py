@@ -61,7 +61,6 @@ from .hazards import (
     too_large_an_integer,
 )
 from .trace import Film, prepared_for
-from .why import given_as
 
 if TYPE_CHECKING:
     from .why import Index, Number
@@ -128,14 +127,13 @@ class _Doctor:
         else:
             return
         index = _first(bad)
-        what = "set by hand" if run.prepared.is_set(node) else given_as(node)
         yield Finding(
             code=code,
             severity=severity,
             node=node,
             index=index,
             value=value[index].item(),
-            cause=f"{run.element(place, index)}, {what}{_of_many(bad)}",
+            cause=f"{run.element(place, index)}, {run.given_as(node)}{_of_many(bad)}",
             remedy=BAD_PARAMETER if parameter else REMEDIES[code],
             count=int(np.count_nonzero(bad)),
             size=value.size,

@@ -34,7 +34,7 @@ class Side(NamedTuple):
     def op(self, place: int) -> Op:
         """Return the operation that was used, which a what-if may have altered."""
         node = self.order[place]
-        return node.op if self.prepared is None else self.prepared.altered.get(node, node.op)
+        return node.op if self.prepared is None else self.prepared.declared_op_of(node)
 
     def is_set(self, place: int) -> bool:
         """Return whether a what-if gave the node its value."""
@@ -69,9 +69,7 @@ def run_of(
         prepared = target.prepared
     elif isinstance(target, Trace):
         # In the state of the trace, which the graph may have left since.
-        kept = {node: value for node, value in target.prepared.given.items() if not isinstance(node.op, Placeholder)}
-        prepared = prepare(target.graph, target.fetches, feed, sizes).of_its_own()
-        prepared = prepared._replace(given=prepared.given | kept)
+        prepared = prepare(target.graph, target.fetches, feed, sizes).of_its_own().in_state_of(target.prepared)
     else:
         prepared, _ = prepared_for(target, feed, sizes, None if isinstance(target, Compiled) else graph)
     program = prepared.program
@@ -121,7 +119,7 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
             if isinstance(node.op, Placeholder):
                 copies[node] = graph.placeholder(node.name, node.shape, kind)
             elif forward is not None:
-                op = prepared.altered.get(node, node.op)
+                op = prepared.declared_op_of(node)
                 if "dtype" in op.settings and np.dtype(op.attributes["dtype"]).kind == "f":
                     op = replace(op, dtype=dtype.name)  # type: ignore[type-var]
                 copies[node] = graph.add(op, [copies[operand] for operand in node.inputs], node.name)

@@ -20,13 +20,13 @@ from ..errors import FileFormatError, GraphnnError, LookupFailure, UsageError, V
 from ..execute.compiled import Compiled
 from ..execute.interpreter import Feed, Observer, Prepared, Step, Stop, evaluate, prepare
 from ..files import from_data, from_settings, loads, settings_of, to_data
-from ..graph import Array, Graph, Node, Op, Origin, Parameter, Placeholder, Unknown, told_where
+from ..graph import Array, Graph, Node, Op, Origin, Unknown, told_where
 from ..graph.fetches import resolve
 from ..show import Shown, rendered
 from ..text import counted, number, quoted
 from .select import many, one
 from .sources import Lines, line_of, sources_of
-from .why import Why, explain
+from .why import Why, explain, given_as
 
 VERSION = 1
 KEEP = 2**24
@@ -269,7 +269,7 @@ class Record:
     @property
     def op(self) -> Op:
         """The operation that the node had in the run: its own, or that of a what-if."""
-        return self._run.prepared.altered.get(self.node, self.node.op)
+        return self._run.prepared.declared_op_of(self.node)
 
     @property
     def origin(self) -> Origin:
@@ -496,8 +496,7 @@ class Trace(Shown):
         """
         record = self[node]
         operands = [self[operand].value for operand in record.node.inputs]
-        op = self.prepared.op_of(record.node)
-        given = "set by hand" if self.prepared.is_set(record.node) else ""
+        op, given = self.prepared.op_of(record.node), partial(given_as, prepared=self.prepared)
         return explain(record.node, index, record.value, operands, op=op, source=record.source, given=given)
 
     def to_records(self) -> list[dict[str, Any]]:
@@ -550,8 +549,8 @@ class Trace(Shown):
         return page_of(self if beside is None else Beside(self, beside, ("this run", "the other run")), path)
 
     def _encoded(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        given = self.prepared.given
-        graph, state = to_data(self.fetches, given)
+        given, before = self.prepared.given, self.prepared.given_before
+        graph, state = to_data(self.fetches, before)
         arrays = {f"state/{name}": array for name, array in state.items()}
         condensed: dict[str, Any] = {}
         laid_out_anew = set(self._laid_out_anew)
@@ -567,11 +566,13 @@ class Trace(Shown):
                 if not kept.flags.c_contiguous:
                     laid_out_anew.add(record.index)
         for node in self.prepared.program.placeholders:
-            arrays[f"feed/{node.name}"] = given[node]
-        for place, node in enumerate(self.order):
-            if node in given and not isinstance(node.op, (Parameter, Placeholder)):
-                arrays[f"given/{place}"] = given[node]
-        altered = [[self._places[node], settings_of(op)] for node, op in self.prepared.altered.items()]
+            arrays[f"feed/{node.name}"] = before[node]
+        altered = []
+        for node, op in self.prepared.overridden.items():
+            if op is None:
+                arrays[f"given/{self._places[node]}"] = given[node]
+            else:
+                altered.append([self._places[node], settings_of(op)])
         return {
             "graph": graph,
             "fetches": [node.name for node in self.fetches],

@@ -12,7 +12,7 @@ import string
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from ..graph.dimensions import concrete, shown
 from ..ops.base import Rearranging
 from ..ops.elementwise import Elementwise
 from ..text import number, plain, visible
+
+if TYPE_CHECKING:
+    from ..execute.interpreter import Prepared
 
 Number = bool | int | float
 Index = tuple[int, ...]
@@ -56,6 +59,8 @@ class Read:
         Their values.
     said : str
         The number, or how they are spread.
+    given : str
+        Who gave them, where no operation computed them: ``fed``, ``a parameter``, ``set by hand``.
     """
 
     node: Node
@@ -65,10 +70,11 @@ class Read:
     indices: tuple[Index, ...]
     values: tuple[Number, ...]
     said: str
+    given: str
 
     def __str__(self) -> str:
-        kind = given_as(self.node)
-        return visible(f"{_called(self.node, self.place)} = {self.said}{f', {kind}' if kind else ''}")
+        given = f", {self.given}" if self.given else ""
+        return visible(f"{_called(self.node, self.place)} = {self.said}{given}")
 
     __repr__ = __str__
 
@@ -142,7 +148,7 @@ def explain(
     *,
     op: Op | None = None,
     source: str | None = None,
-    given: str = "",
+    given: Callable[[Node], str] | None = None,
 ) -> Why:
     """Return where one element of a node's value comes from.
 
@@ -159,8 +165,8 @@ def explain(
         The operation that was used, with numbers for its dimensions, if that is not the node's own.
     source : str, optional
         The text of the user's line.
-    given : str
-        Who gave the value, where the operation did not.
+    given : callable, optional
+        Says of a node who gave its value, or "" where its operation did; as `given_as`, unless given.
 
     Returns
     -------
@@ -186,15 +192,16 @@ def explain(
     """
     value, arrays = np.asarray(value), [np.asarray(operand) for operand in operands]
     at = element_of(node, first_strange(value) if index is None else index, value.shape)
+    given = given or given_as
+    kind = given(node)
     if op is None:
-        op = node.op if given else node.op.bound({})
-    entries = [None] * len(arrays) if given else op.reads(at, arrays)
+        op = node.op if kind else node.op.bound({})
+    entries = [None] * len(arrays) if kind else op.reads(at, arrays)
     reads = [
-        read_of(operand, position, entry, array)
+        read_of(operand, position, entry, array, given(operand))
         for position, (operand, entry, array) in enumerate(zip(node.inputs, entries, arrays, strict=True))
     ]
     said = number(value[at])
-    kind = given or given_as(node)
     if kind:
         made = f", {kind}"
     else:
@@ -245,14 +252,14 @@ def element_of(node: Node, index: Any, shape: Sequence[int]) -> Index:
     return tuple(int(i) % n for i, n in zip(parts, shape, strict=True))
 
 
-def read_of(node: Node, position: int, entry: Any, array: Array) -> Read:
+def read_of(node: Node, position: int, entry: Any, array: Array, given: str = "") -> Read:
     """Return what an operand gave, by the entry of an operation's `reads`."""
     cells = _cells(entry, array.shape)
     values = array.flat[cells]
     at = np.unravel_index(cells, array.shape) if array.ndim else ()
     indices = zip(*[axis[:LISTED].tolist() for axis in at], strict=True) if at else [()] * cells.size
     listed, place = tuple(values[:LISTED].tolist()), _place(at, array.shape, cells.size)
-    return Read(node, position, place, cells.size, tuple(indices), listed, _spread(values, at))
+    return Read(node, position, place, cells.size, tuple(indices), listed, _spread(values, at), given)
 
 
 def _cells(entry: Any, shape: Index) -> Array:
@@ -281,8 +288,10 @@ def _between(low: int, high: int, n: int) -> str:
     return str(low) if high - low == 1 else f"{low or ''}:{high if high < n else ''}"
 
 
-def given_as(node: Node) -> str:
-    """Return what a node is whose value is not computed: ``fed``, ``a parameter``, ``a constant``; "" of others."""
+def given_as(node: Node, prepared: Prepared | None = None, where: str = "by hand") -> str:
+    """Return what a node is whose value is not computed: ``fed``, ``a parameter``, ``set by hand``; "" of others."""
+    if prepared is not None and prepared.is_set(node):
+        return f"set {where}"
     if isinstance(node.op, Placeholder):
         return "fed"
     return {Parameter: "a parameter", Constant: "a constant"}.get(type(node.op), "")

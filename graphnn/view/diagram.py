@@ -22,7 +22,7 @@ from .crop import PHASES, around, of_phases
 from .dot import dot_source
 from .engine import TookTooLong, find_engine, lay_out
 from .fold import Box, Detail, Edge, Picture, folding, picture
-from .looks import HIGHLIGHTS, THEMES, USUAL, Highlight, Manner
+from .looks import HIGHLIGHTS, THEMES, USUAL, Highlight, Manner, settings
 from .mermaid import mermaid_source
 from .outline import outline
 from .overlay import overlaid
@@ -90,7 +90,7 @@ def draw(
         What sets nodes apart: ``"failed"``, ``"warning"``, ``"current"``, ``"overridden"``, ``"way"``, ``"stale"``,
         ``"waiting"``, or plain ``"done"`` and ``"fed"``. Or that and lines of text, which are said on the box:
         ``("failed", "0 / 0")``. A list is a way: its nodes and the edges from each to the next; of a set, all edges
-        between them.
+        between them. Of a what-if's trace, what was set by hand, unless given.
     repeats : bool
         Whether blocks that are the same but for the numbers of their parameters, one after the other, are one box, as
         ``Dense → relu ×3``; it counts the parameters of all.
@@ -168,6 +168,8 @@ def draw(
     if detail is None and len(seen.boxes) > most:
         seen, detail, remark = _folded(seen, seen_at, most)
     marks, way = ({}, []) if highlight is None else _highlighted(highlight, seen)
+    if highlight is None and isinstance(trace, Trace):
+        marks = set_by_hand(trace)
     layer = None if overlay is None and trace is None else overlaid(seen, overlay, trace)
     manner = Manner(layer, way, theme, remark)
     return Diagram(seen, title, detail == "layer", limit, timeout, marks, engine, manner)
@@ -213,6 +215,14 @@ def _seconds(timeout: Any) -> float:
     if not 0.0 < seconds <= _LONGEST or isinstance(timeout, (bool, str)):
         raise ValueRangeError(f"timeout= is a number of seconds, more than 0 and at most a day, not {timeout!r}")
     return seconds
+
+
+def set_by_hand(trace: Trace) -> dict[Node, Highlight]:
+    """Return the marks of what a what-if changed: a value, or the settings of an operation."""
+    return {
+        node: ("overridden", "set by hand" if op is None else f"now {', '.join(settings(op)) or 'as by default'}")
+        for node, op in trace.prepared.overridden.items()
+    }
 
 
 def _highlighted(highlight: Any, seen: Picture) -> tuple[dict[Node, Highlight], list[tuple[Node, Node]]]:

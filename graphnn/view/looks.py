@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..graph import Constant, Node, Parameter, Placeholder, Scope
+from ..graph import Constant, Node, Op, Parameter, Placeholder, Scope
 from .fold import Box, Edge, Picture, data_inputs, numbers_in, own_name, title_of
 from .text import by_times, counted, elided, preview, visible
 
@@ -211,7 +211,7 @@ def _node_words(box: Box) -> Words:
         value = preview(node.value) if math.prod(map(int, node.shape)) <= _MOST_INLINE else shape
         return Words("constant", value if re.fullmatch(r"constant(_\d+)?", name) else f"{name} = {value}")
     below = [name] if name != node.op.name else []
-    below += settings(node)
+    below += settings(node.op)
     if node.twin is not None and node.twin.phase != node.phase:
         below.append(f"of {own_name(node.twin)}")
     return Words(_KIND_OF_PHASE.get(node.phase, "operation"), node.op.name, " · ".join(below))
@@ -228,10 +228,10 @@ def mark_of(box: Box, highlight: Mapping[Node, Highlight]) -> tuple[str, Sequenc
     return strongest, found[strongest]
 
 
-def settings(node: Node) -> list[str]:
+def settings(op: Op) -> list[str]:
     """Return the attributes that are not as they are by default: ``axis=1``, ``keepdims``."""
-    defaults = {attribute.name: attribute.default for attribute in fields(node.op)}  # type: ignore[arg-type]
-    told = node.op.attributes.items()  # of an operation that is not defined here, what the file says
+    defaults = {attribute.name: attribute.default for attribute in fields(op)}  # type: ignore[arg-type]
+    told = op.attributes.items()  # of an operation that is not defined here, what the file says
     return [_setting(name, value) for name, value in told if value != defaults.get(name, MISSING)]
 
 

@@ -10,7 +10,7 @@ from ..errors import DrawingError
 from ..inspector.debugger import Debugger
 from ..inspector.trace import Trace
 from ..show import show_as
-from .diagram import draw
+from .diagram import draw, set_by_hand
 from .fold import folding
 from .heatmap import heatmap
 from .inspect import LEGEND, TRACE_WORDS, listing, record_columns, totals, where
@@ -68,6 +68,7 @@ def trace_as_html(trace: Trace) -> str:
     forwards = trace.prepared.binding.forwards
     for place in range(len(trace), len(trace.order)):
         marks[trace.order[place]] = "fed" if forwards[place] is None else "waiting"
+    marks |= set_by_hand(trace)
     if stopped is not None:
         marks[stopped] = "failed" if trace.error else "current"
     drawn = _diagram(trace.fetches, trace.order, stopped if stopped is not None else trace.order[-1], marks)

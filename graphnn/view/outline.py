@@ -141,7 +141,7 @@ def _call(box: Box, operands: Sequence[str]) -> str:
     elif isinstance(node.op, (Placeholder, Parameter, Constant)):
         return _shown(words(box).title)
     else:
-        name, what, operands = own_name(node), node.op.name, [*operands, *map(_shown, settings(node))]
+        name, what, operands = own_name(node), node.op.name, [*operands, *map(_shown, settings(node.op))]
     call = f"({', '.join(operands)})"
     # relu_1(…) says as much as relu_1 = relu(…)
     alike = re.sub(r"_\d+$", "", name).replace("_", "") == what.replace("_", "").lower()

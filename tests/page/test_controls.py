@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -704,6 +705,23 @@ def test_two_runs_stand_side_by_side_and_what_was_not_recomputed_is_grey(opened:
     assert here(page) == LOSS
     page.get_by_label("What is laid over the diagram").select_option("difference")
     assert "how far the runs are apart" in (page.locator("#overlay-legend").text_content() or "")
+
+
+def test_what_was_set_by_hand_is_said_where_it_is_read(opened: Opened, tmp_path: Path) -> None:
+    dbg = runs.what_if()
+    dbg["x"] = np.ones(dbg["x"].value.shape)
+    both, alone = opened(dbg.to_html().save(tmp_path / "both.html")), dbg.trace()
+    page = opened(alone.to_html().save(tmp_path / "alone.html"))
+    for each, run, why in ((both, 1, dbg.why), (page, 0, alone.why)):
+        for name in ("dense_1/add", "dense_1/matmul"):
+            place = place_of(each, name)
+            told = each.evaluate(
+                "([run, place]) => explained(run, place, 0).reads.map(({ text }) => text)", [run, place]
+            )
+            assert [text.replace("b (what-if 2)", "what-if 2") for text in told] == list(
+                map(str, why(name, (0, 0)).reads)
+            )
+            assert any("set by hand" in text or "set in b (what-if 2)" in text for text in told)
 
 
 def _later(graph: gn.Graph, name: str) -> list[str]:

@@ -234,7 +234,7 @@ class _Maker:
             )
         }
         for node in self.first.order:
-            op = self.first.prepared.altered.get(node, node.op)
+            op = self.first.prepared.declared_op_of(node)
             row = {
                 "name": visible(node.name),
                 "op": visible(node.op.name),
@@ -325,10 +325,11 @@ class _Maker:
         overridden = trace.prepared.overridden
         for place, node in enumerate(self.first.order):
             own = self._own(node, i)
-            if own not in overridden:
+            if own is None or own not in overridden:
                 continue
             if (op := overridden[own]) is None:
-                found[str(place)] = {"given": visible(f"set in {self.labels[i] or 'this run'}")}
+                label = self.labels[i]
+                found[str(place)] = {"given": visible(f"set in {label}") if label else "set by hand"}
             else:
                 found[str(place)] = {"settings": _settings(op, trace.prepared.sizes)}
         return found
@@ -634,8 +635,6 @@ def _classifier(trace: Trace) -> tuple[Node, Node] | None:
 
 
 def _classes(trace: Trace, x: Node, scores: Node, grid: Array) -> Array:
-    prepared = prepare(trace.graph, [scores], {x: grid})
-    given = {node: trace.prepared.given.get(node, value) for node, value in prepared.given.items() if node is not x}
-    prepared = prepared._replace(given=prepared.given | given)
+    prepared = prepare(trace.graph, [scores], {x: grid}).in_state_of(trace.prepared)
     *_, last = evaluate(prepared)
     return np.asarray(np.argmax(last.value, axis=-1))

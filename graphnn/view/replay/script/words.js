@@ -94,27 +94,31 @@ function explained(run, place, cell) {
   const value = valueOf(run, place), found = value === null ? undefined : value.at(cell);
   if (found === undefined) return null;
   const index = unravel(cell, value.shape), name = called(nodes.name[place], index.join(", "));
-  const said = numeral(found, value.dtype), set = runs[run].set[place] ?? {};
-  const kind = set.given || nodes.kind[place];
+  const said = numeral(found, value.dtype), kind = givenAs(run, place);
   const told = { run, place, cell, equation: `${name} = ${said}${kind ? `, ${kind}` : ""}`, reads: [], missing: false };
   if (kind) return told;
   const read = readBy(run, place, cell);
   if (read === null) return { ...told, missing: true };
   const operands = nodes.inputs[place].map((input) => valueOf(run, input));
   const row = index.length ? `row ${index.join(", ")}` : "the row";
-  const formula = equation(nodes.formula[place], { row, ...(set.settings ?? nodes.settings[place]) }, read, operands);
+  const formula = equation(nodes.formula[place], { row, ...(setIn(run, place).settings ?? nodes.settings[place]) }, read, operands);
   told.missing = formula === undefined;
   if (formula === null) told.equation += ", of nothing";
   else if (formula && formula !== said) told.equation += ` = ${formula}`;
-  told.reads = read.map((each, i) => readText(nodes.inputs[place][i], each, operands[i])).filter((each) => each.count);
+  told.reads = read.map((each, i) => readText(run, nodes.inputs[place][i], each, operands[i])).filter((each) => each.count);
   return told;
 }
 
 const called = (name, place) => (place ? `${name}[${place}]` : name);
 
-function readText(place, { count, places }, operand) {
+const setIn = (run, place) => runs[run].set[place] ?? {};
+
+/** Return who gave a value that no operation computed; "" of others. */
+const givenAs = (run, place) => setIn(run, place).given || nodes.kind[place];
+
+function readText(run, place, { count, places }, operand) {
   const distinct = [...new Set(places)].sort((a, b) => a - b);
-  const kind = nodes.kind[place], whole = count === places.length;
+  const kind = givenAs(run, place), whole = count === places.length;
   const where = whole ? corners(distinct, operand.shape) : "…";
   const said = spread(distinct, whole ? distinct.length : count, operand);
   return { place, places: distinct, count, text: `${called(nodes.name[place], where)} = ${said}${kind ? `, ${kind}` : ""}` };
