@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import functools
 import gc
 import tracemalloc
 import warnings
@@ -595,3 +596,18 @@ def test_it_would_be_found_that_a_run_is_left_without_its_values(planted: Callab
 
     planted(Debugger, "use", fault)
     assert is_found(None)
+
+
+def test_without_any_room_the_way_back_is_replayed_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = x = gn.Graph().placeholder("x", shape=(4,))
+    for _ in range(400):
+        h = gn.sin(h)
+    dbg = gn.debug(h, {x: np.linspace(0, 1, 4)}, echo=None, budget=0)
+    dbg.goto(390)
+    looked = []
+    missing = Tape._missing
+    monkeypatch.setattr(Tape, "_missing", lambda tape, wanted: looked.append(wanted) or missing(tape, wanted))
+    dbg.back()
+    by_hand = functools.reduce(lambda value, _: np.sin(value), range(389), dbg["x"].value)
+    assert bits(dbg.step_now.value) == bits(by_hand)
+    assert len(looked) < 10  # each goes through all that is missing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -177,18 +177,23 @@ class Tape:
         self._evaluation, self._next = quietly(iter(())), -1  # which holds the last step
 
     def _make_room(self, place: int, needed: set[int]) -> bool:
-        """Let go of values until that of a place fits; return whether none was needed."""
+        """Let go of values until that of a place fits; return whether none is needed from there on."""
         memory, last = self.memory, self._last
-        unharmed = True
+        dropped = []
         for i in self._views.get(place, ()):
             if i in self._held:
                 # Views of what is to be made anew: the old and the new memory would both be held.
                 self._drop(i)
-                unharmed = unharmed and i not in needed
+                dropped.append(i)
         node = self._order[place]
         size = prod(self.prepared.shape_of(node)) * node.dtype.itemsize
-        if memory.bytes + size <= memory.budget:
-            return unharmed
+        if memory.bytes + size > memory.budget:
+            dropped += self._let_go(place, size)
+        return not any(i in needed and place <= last[i] for i in dropped)
+
+    def _let_go(self, place: int, size: int) -> Iterator[int]:
+        """Let go of values until so many bytes are free, and yield the places."""
+        memory, last = self.memory, self._last
         for tape in memory.tapes:
             if tape is not self:
                 tape.forget()
@@ -202,11 +207,10 @@ class Tape:
                     kept.append(i)
                 else:
                     self._drop(i)
-                    unharmed = unharmed and i not in needed
+                    yield i
             spare = kept
             if memory.bytes > room:
                 self._stride *= 2
-        return unharmed
 
     def branch(self, prepared: Prepared, changed: set[int]) -> Tape:
         """Return the tape of a run that differs in `prepared`, with the values of all places but those changed."""
