@@ -921,3 +921,18 @@ def test_a_deep_graph_takes_a_moment() -> None:
     health = check_health([y, gn.grad(y, x)], {x: np.zeros((3, 4))})
     assert health.count > 10_000
     assert [each.code for each in health] == ["log-of-zero"]
+
+
+def test_causes_of_one_kind_in_one_node_are_told_apart() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=(6,)), g.placeholder("y", shape=(6,))
+    feed = {x: [1.0, 1e300, 3.0, 0.0, 4.0, 2e300], y: [0.0, 1e-300, 0.0, 0.0, 2.0, 1e-300]}
+    found = [(each.code, each.index, each.count) for each in gn.check_health(x / y, feed).errors]
+    assert found == [("division-by-zero", (0,), 2), ("overflow", (1,), 2), ("zero-over-zero", (3,), 1)]
+
+
+def test_of_very_many_elements_the_causes_are_told_of_the_first() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    last = np.r_[np.zeros(100_000), 1e-320]
+    (finding,) = gn.check_health(1.0 / x, {x: last}).errors
+    assert (finding.code, finding.index, finding.count) == ("division-by-zero", (0,), 100_001)

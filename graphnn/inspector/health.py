@@ -65,6 +65,8 @@ from .trace import Film, prepared_for
 if TYPE_CHECKING:
     from .why import Index, Number
 
+_SORTED_OUT = 256  # elements whose causes are told apart
+
 
 class _Doctor:
     """Looks at a run, and writes down what it finds."""
@@ -154,8 +156,20 @@ class _Doctor:
         if inf.any():
             marks = [~np.isfinite(x) if f else np.zeros(x.shape, bool) for f, x in zip(floats, operands, strict=True)]
             arises = arises | run.fresh(place, inf, marks)
-        kinds = [kind for kind in (arises & nan, arises & inf) if kind.any()]
+        kinds = [each for kind in (arises & nan, arises & inf) if kind.any() for each in self._by_cause(place, kind)]
         yield from (self._arisen(place, kind) for kind in sorted(kinds, key=_first))
+
+    def _by_cause(self, place: int, arises: Array) -> list[Array]:
+        """Return which elements have one cause each; what is not looked at goes with the first."""
+        if not isinstance(self.run.op(place), Elementwise):
+            return [arises]  # of many operands, several causes are often one
+        looked_at = list(map(tuple, np.argwhere(arises)[:_SORTED_OUT].tolist()))
+        found: dict[str, Array] = {}
+        for index in looked_at:
+            code = rule_of(Case(self.run, place, index)).code
+            found.setdefault(code, np.zeros(arises.shape, bool))[index] = True
+        _, *others = found.values()
+        return [arises & ~np.any(others, axis=0), *others] if others else [arises]
 
     def _arisen(self, place: int, arises: Array) -> Finding:
         run, node = self.run, self.run.order[place]
