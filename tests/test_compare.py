@@ -903,3 +903,13 @@ def test_named_results_belong_together_in_whatever_order() -> None:
     found = gn.compare({"a": first, "b": second}, {"b": second, "a": gn.exp(x * 2.0)}, {x: [1.0, 2.0]})
     assert found.first is not None
     assert found.first.node is first
+
+
+def test_runs_that_are_nan_alike_are_equal_and_it_is_said() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    trace = gn.trace(gn.sum(gn.log(x) * 2.0), {x: [-1.0, 2.0]})
+    found = compare(trace)
+    assert found
+    assert str(found).split("\n")[2] == '"log" holds NaN in both: gn.check_health says why'
+    assert found.to_dict()["nan"] == "log"
+    assert compare(gn.trace(gn.sum(x), {x: [1.0, np.inf]})).nan is None

@@ -189,6 +189,7 @@ class _Lockstep:
         self.states: dict[int, int] = {}
         self.digits: dict[int, Digits] = {}
         self.differences: list[Difference] = []
+        self.nan: Node | None = None
         self._back = {j: i for i, j in self.partner.items()}
         self._at = -1
         self._ahead: dict[int, Step] = {}
@@ -232,7 +233,9 @@ class _Lockstep:
         graphs = {side.program.graph.name for side in (a, b)}
         graph = graphs.pop() if len(graphs) == 1 else None
         stopped = a.stopped, b.stopped
-        return Comparison(a.name, b.name, graph, counts, self.differences, digits, pairs, only_a, only_b, stopped)
+        return Comparison(
+            a.name, b.name, graph, counts, self.differences, digits, pairs, only_a, only_b, stopped, self.nan
+        )
 
     def _until(self, j: int, place: int) -> Step | None:
         """Let `b` go on until the step `j`, and return it; None where its run was stopped before."""
@@ -266,6 +269,8 @@ class _Lockstep:
                 misfits.append("their hashes differ")
         self._count_digits(step.index, other.index, p, q, gap if alike else None)
         if not gap.outside and not misfits:
+            if self.nan is None and p.dtype.kind == "f" and p.size and np.isnan(np.minimum.reduce(p, None)):
+                self.nan = step.node
             return _EQUAL if gap.equal else _WITHIN
         if p.ndim and whole and (self.foreign or not alike):
             turned = rearranged(p, q, *(self.tolerance or closeness(p.dtype, q.dtype)))

@@ -171,6 +171,8 @@ class Comparison(Shown):
         Those without a counterpart, or whose counterpart was not run, where a run was stopped.
     stopped : pair of Node or None
         Where each run was stopped, if it is a trace of one that was.
+    nan : Node or None
+        The first that agrees in both runs and holds NaN.
     """
 
     def __init__(
@@ -185,6 +187,7 @@ class Comparison(Shown):
         only_a: list[Node],
         only_b: list[Node],
         stopped: tuple[Node | None, Node | None] = (None, None),
+        nan: Node | None = None,
     ) -> None:
         self.a = a
         self.b = b
@@ -196,6 +199,7 @@ class Comparison(Shown):
         self.only_a = only_a
         self.only_b = only_b
         self.stopped = stopped
+        self.nan = nan
 
     @property
     def equal(self) -> bool:
@@ -224,6 +228,7 @@ class Comparison(Shown):
             "only_a": [node.name for node in self.only_a],
             "only_b": [node.name for node in self.only_b],
             "stopped": [None if node is None else node.name for node in self.stopped],
+            "nan": None if self.nan is None else self.nan.name,
         }
 
     def __repr__(self) -> str:
@@ -270,6 +275,8 @@ def _text(found: Comparison) -> Iterator[str]:
     if found.stopped[0] is found.stopped[1]:
         ends = {"each": found.stopped[0]}
     yield from (f"{name} was stopped at {quoted(node)}" for name, node in ends.items() if node is not None)
+    if found.nan is not None:
+        yield f"{quoted(found.nan)} holds NaN in both: gn.check_health says why"
     if first is not None:
         yield ""
         yield from _first(found, first)
