@@ -489,6 +489,11 @@ def test_sound_numbers_that_are_taken_for_something_else(
         (lambda x, y: nn.sigmoid_crossentropy(gn.softmax(x), y), ("batch", 3), "probabilities-as-logits"),
         (lambda x, y: nn.softmax_crossentropy(gn.sigmoid(x), y), ("batch", 3), "probabilities-as-logits"),
         (lambda x, y: nn.softmax_crossentropy(gn.softmax(x[:1]), y[:1]), ("batch",), "probabilities-as-logits"),
+        (
+            lambda x, y: nn.categorical_crossentropy(gn.softmax(nn.Softmax()(x)), y),
+            ("batch",),
+            "probabilities-as-logits",
+        ),
         # Not for what is beyond 1 by rounding.
         (lambda x, y: nn.binary_crossentropy(1.0 + x * 1e-9, y), ("batch", 3), "clipped-probability"),
     ],

@@ -50,7 +50,8 @@ CODES: dict[str, str] = {
     "saturated": "a sigmoid, tanh or softmax is rounded to its bound, where it passes no gradient",
     "clipped-probability": "a probability lies below the clip of its cross-entropy, which loses its gradient",
     "not-probabilities": "a cross-entropy of probabilities is given numbers that are none",
-    "probabilities-as-logits": "a cross-entropy with a softmax or sigmoid of its own is given what comes out of one",
+    "probabilities-as-logits": "a cross-entropy with a softmax or sigmoid of its own is given what comes out of one; "
+    "or two softmaxes are one after the other",
     "every-pair": "a batch as a column meets one as a row: every sample is paired with every other",
     "dead-units": "units of a relu that are 0 for the whole batch",
     "vanishing-gradient": "a layer's gradient is lost beside those of later layers",
@@ -326,6 +327,7 @@ TAKES_ANOTHER = {
     "binary_crossentropy": "nn.sigmoid_crossentropy(logits, labels) takes what is before a sigmoid",
     "softmax_crossentropy": "hand it what is before the {}, or use nn.categorical_crossentropy",
     "sigmoid_crossentropy": "hand it what is before the {}, or use nn.binary_crossentropy",
+    "softmax": "one {} is enough: of probabilities it makes others that are nearly even, and hardly learns",
 }
 SUM_TO_ONE = "gn.softmax(logits) is over the last axis, that of the classes"
 LOST_PRODUCT = "add up logarithms instead of multiplying"

@@ -562,15 +562,31 @@ class _Doctor:
             )
             wrong, remedy = np.broadcast_to(off[..., None], x.shape), SUM_TO_ONE
         else:
+            self._of_softmax(place)
             return
         cause = f"{what}, and {kind} takes probabilities{more}"
         self._add(place, wrong, code="not-probabilities", severity="warning", cause=cause, remedy=remedy)
 
-    def _squashed_by(self, place: int) -> str:
-        """Return whether a value is what comes out of a "softmax" or "sigmoid"; "" if it is not known to be."""
+    def _of_softmax(self, place: int) -> None:
+        """Look whether the probabilities of a loss are the softmax of probabilities."""
+        if self._squashed_by(place) != "softmax":
+            return
+        exp = self.run.inputs[self._source(place)][0]
+        shifted = self.run.inputs[exp][0]
+        logits = self.run.inputs[shifted][0] if self.run.order[shifted].op.name == "subtract" else shifted
+        if self._squashed_by(logits) == "softmax":
+            self._of_logits(logits, self.run.values[logits], "softmax")
+
+    def _source(self, place: int) -> int:
+        """Return where a value was computed that is only passed on."""
         run = self.run
         while (only_passes_on(run.op(place)) or run.op(place).name == "cast") and len(run.inputs[place]) == 1:
             place = run.inputs[place][0]
+        return place
+
+    def _squashed_by(self, place: int) -> str:
+        """Return whether a value is what comes out of a "softmax" or "sigmoid"; "" if it is not known to be."""
+        run, place = self.run, self._source(place)
         node, value = run.order[place], run.values[place]
         if node.op.name == "sigmoid":
             return "sigmoid"
