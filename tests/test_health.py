@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import networkx as nx
@@ -941,3 +942,82 @@ def test_of_very_many_elements_the_causes_are_told_of_the_first() -> None:
     last = np.r_[np.zeros(100_000), 1e-320]
     (finding,) = gn.check_health(1.0 / x, {x: last}).errors
     assert (finding.code, finding.index, finding.count) == ("division-by-zero", (0,), 100_001)
+
+
+def test_a_parameter_that_has_grown_is_blamed_for_what_is_made_of_it_alone() -> None:
+    g = gn.Graph()
+    x, m = g.placeholder("x", shape=(2,)), g.placeholder("m", shape=(2,))
+    u, w = g.parameter("u", [1.0, 1.0]), g.parameter("w", [1e9])
+    loss = gn.sum(gn.exp(x * 800.0) * u) + gn.sum(w * 0.5) + gn.sum(m * (1.0 / x))
+    health = check_health([loss, *gn.grad(loss, [u, w])], {x: [0.0, 1.0], m: [0.0, 1.0]})
+    told = {each.node.name: each for each in health}
+    assert {told[name].code for name in ("exp", "w")} == {"overflow", "huge-parameter"}
+    assert "w has grown" not in told["exp"].remedy
+    assert not any(each.leads_to for each in health)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "x"),
+    [
+        (gn.exp, 800.0),
+        (gn.square, 1e200),
+        (lambda x: x * x * 1e200, 1e100),
+        (lambda x: gn.log(x) * -1.0, 0.0),
+        (lambda x: 1.0 / x, 0.0),
+        (lambda x: gn.stop_gradient(1.0 / x), 0.0),
+        (lambda x: gn.exp(gn.stop_gradient(x)) + x, 800.0),
+        (lambda x: gn.sqrt(gn.exp(x)), 800.0),
+        (lambda x: x + x, 1.7e308),
+        (lambda x: x**3.0, 1e150),
+        (lambda x: gn.exp(x) * 2.0 + 1.0, 800.0),
+    ],
+)
+@pytest.mark.parametrize("hide", ["minimum", "where"])
+def test_what_is_hidden_is_said_to_reach_a_gradient_where_it_does(
+    hide: str, hidden: Callable[[gn.Node], gn.Node], x: float
+) -> None:
+    at = gn.Graph().placeholder("at", shape=(2,))
+    bad = hidden(at)
+    kept = gn.sum(gn.minimum(bad, 5.0) if hide == "minimum" else gn.where(gn.isfinite(bad), bad, 0.0))
+    feed = {at: [x, 0.5]}
+    (finding,) = check_health(kept, feed)
+    spoilt = bool(np.isnan(gn.run(gn.grad(kept, at), feed)).any()) if "stop" not in bad.op.name else False
+    assert finding.hidden_by is not None
+    assert ("but not from a gradient" in finding.cause.replace("\n", " ")) == spoilt
+    assert ("becomes NaN in the hidden one" in finding.remedy) == (spoilt and hide == "where")
+
+
+@pytest.mark.parametrize(
+    ("make", "feed", "code", "words"),
+    [
+        (gn.reciprocal, [1e-320, 1.0, 1.0], "overflow", "or scale it up"),
+        (lambda x: 1e10 / x, [1e-305, 1.0, 1.0], "overflow", "or scale it up"),
+        (lambda x: 1e-200 * x**-2.0, [1e-200, 1.0, 1.0], "overflow", "keep x away from 0"),
+        (lambda x: 1e300 / x, [0.5, 1e-9, 1.0], "overflow", "or scale it up"),
+        (gn.prod, [1e200, 1e200, 0.0], "overflow", "scale the numbers down"),
+        (lambda x: gn.concatenate([x, x]) @ np.array([1.0] * 4 + [-1.0] * 2), [1.2e308] * 3, "overflow", "down first"),
+        (lambda x: gn.grad(gn.sum(np.array([-2.0, 1.0, 1.0]) ** x), x), [2.0] * 3, "log-of-negative", "no slope in y"),
+    ],
+)
+def test_the_remedy_suits_the_numbers(make: Any, feed: Any, code: str, words: str) -> None:
+    x = gn.Graph().placeholder("x", shape=(3,))
+    (finding,) = check_health(make(x), {x: feed}).errors
+    assert (finding.code, words in finding.remedy) == (code, True), finding
+
+
+@pytest.mark.parametrize(
+    ("make", "feed", "found"),
+    [
+        (
+            lambda x: gn.index_add(x, np.array([0, 0]), shape=(2,)),
+            np.int8([100, 100]),
+            "it would be 200, and int8 ends",
+        ),
+        (lambda x: x // np.int8(-1), np.int8([-128, 1]), "it would be 128, and int8 ends at 127"),
+    ],
+)
+def test_integers_that_wrap_around_wherever_they_do(make: Any, feed: Any, found: str) -> None:
+    x = gn.Graph().placeholder("x", shape=(2,), dtype="int8")
+    (finding,) = check_health(make(x), {x: feed}).errors
+    assert finding.code == "integer-overflow"
+    assert found in finding.cause

@@ -501,3 +501,16 @@ def test_what_belongs_to_a_node_is_found_by_its_name() -> None:
         _ = dbg.sample(1)["exq"]
     with pytest.raises(KeyError):
         _ = dbg.ancestry("exp", (0, 0))[dbg.node("sum")]
+
+
+def test_the_equation_names_the_settings_that_make_the_number() -> None:
+    x = gn.Graph().placeholder("x", shape=(2,))
+    nodes = [gn.norm(x), gn.norm(x, 1), gn.norm(x, np.inf), gn.std(x, ddof=1), gn.var(x)]
+    trace = gn.trace(nodes, {x: [3.0, 4.0]})
+    assert [trace.why(node).equation.partition(" = ")[2] for node in nodes] == [
+        "5 = ‖3, 4‖",
+        "7 = ‖3, 4‖ of order 1",
+        "4 = ‖3, 4‖ of order inf",
+        "0.7071 = std of (3, 4) with ddof=1",
+        "0.25 = var of 3, 4",
+    ]

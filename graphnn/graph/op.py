@@ -220,6 +220,11 @@ class Op:
         """
         return (...,) * len(operands)
 
+    @property
+    def template(self) -> str:
+        """The formula of one element, as these settings have it."""
+        return self.formula if self.equation is None else self.equation
+
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         """Return the number of floating-point operations: by default one an element of the output."""
         return product(output.shape)

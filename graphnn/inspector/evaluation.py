@@ -6,12 +6,15 @@ import math
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..autograd import vjp
 from ..errors import GraphnnError, GraphnnWarning
-from ..execute.interpreter import Prepared, evaluate
+from ..execute.interpreter import Prepared, evaluate, run
+from ..graph import Graph, Parameter, Placeholder
 from ..ops.base import Linear, Multilinear, Rearranging
 from ..ops.elementwise import Elementwise, Where
 from ..ops.reduce import Reduction
@@ -210,6 +213,53 @@ class Evaluation:
                 elif user.op.name in HIDES:
                     return user
         return None
+
+    def spoils_gradients(self, node: Node, hider: Node) -> bool:
+        """Return whether a gradient of 0, as what hides a node's bad values gives it, becomes NaN on its way there."""
+        reached: set[Node] = set()
+        waiting = [hider]
+        while waiting:
+            user = waiting.pop()
+            place = self.places[user]
+            for i, source in enumerate(self.inputs[place]):
+                operand = self.order[source]
+                passes = user.op.differentiable and self.op(place).flows(i)
+                if passes and self.bad[source] and operand not in reached:
+                    reached.add(operand)
+                    waiting.append(operand)
+        if node not in reached:
+            return False
+        on_the_way, waiting = {node}, [node]
+        while waiting:
+            onward = [user for user in waiting.pop().users if user in reached and user not in on_the_way]
+            on_the_way.update(onward)
+            waiting += onward
+        return any(self._spoils(self.places[each]) for each in on_the_way)
+
+    @cached_property
+    def _has_gradient(self) -> list[bool]:
+        """For each node whether it depends on what is fed, or on a parameter, through which gradients pass."""
+        found: list[bool] = []
+        for place, node in enumerate(self.order):
+            if isinstance(node.op, (Parameter, Placeholder)):
+                found.append(node.dtype.kind == "f")
+            else:
+                flowing = (found[s] for i, s in enumerate(self.inputs[place]) if self.op(place).flows(i))
+                found.append(node.op.differentiable and any(flowing))
+        return found
+
+    def _spoils(self, place: int) -> bool:
+        """Return whether a cotangent of 0 gives an operand's NaN."""
+        op, operands, graph = self.op(place), self.operands_of(place), Graph()
+        inputs = [graph.placeholder(f"x{i}", x.shape, x.dtype) for i, x in enumerate(operands)]
+        asked = [self._has_gradient[source] and op.flows(i) for i, source in enumerate(self.inputs[place])]
+        wrt = list(compress(inputs, asked))
+        try:
+            result = op(*inputs, graph=graph)
+            slopes = run(vjp({result: np.zeros(result.shape)}, wrt), dict(zip(inputs, operands, strict=True)))
+        except GraphnnError:
+            return False  # it has no derivative
+        return any(np.isnan(slope).any() for slope in slopes)
 
     @cached_property
     def largest_parameter(self) -> Element | None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import AxisError, DivisionError, GraphnnError, LabelError, ShapeError
 from ..ops.base import Linear, Multilinear
+from ..ops.reduce import Reduction
 from .findings import said
 
 if TYPE_CHECKING:
@@ -223,6 +224,10 @@ _DIVIDE = (
 )
 _MASKED = "mask the denominator: x {} gn.where(gn.equal(y, 0), 1, y)"
 _INVERSE = "keep x away from 0: gn.reciprocal(gn.where(gn.equal(x, 0), 1, x))"
+_TINY = (
+    "keep the denominator away from 0, gn.maximum(y, {divisor}) if it is never negative, or scale it up: it is so "
+    "small that its inverse has no number"
+)
 _COUNT = "there was nothing to count: divide by gn.maximum(count, 1)"
 _MASK = (
     "choose with gn.where(mask, x, 0) instead of multiplying by a mask, since 0 * inf is NaN; and mask the input "
@@ -264,12 +269,22 @@ def too_large(case: Case) -> str:
             "its squares overflow before the root is taken: divide by the largest first, "
             "m * gn.norm(x / m) with m = gn.max(gn.absolute(x))"
         )
+    if op in ("divide", "reciprocal") and abs(case.y if op == "divide" else case.x) < 1:
+        return fitted(_TINY, dtype)
+    if op == "power" and abs(case.x) < 1:
+        return fitted("keep x away from 0: gn.maximum(x, {divisor}) ** y", dtype)
     if op == "cast":
         return f"leave it in {case.node.inputs[0].dtype}, or scale the numbers down first"
     if dtype.itemsize < 8:
         wider = "float32" if dtype.itemsize == 2 else "float64"
         return f'compute it in {wider}, gn.cast(x, "{wider}"), or scale the numbers down first'
     return "scale the numbers down first, or work with their logarithms"
+
+
+SLOPE_OF_EXPONENT = (
+    "x ** y has no slope in y where x is not above 0: keep it above, gn.maximum(x, {divisor}) ** y, or let no gradient "
+    "through, x ** gn.stop_gradient(y)"
+)
 
 
 def too_large_an_integer(op: str, dtype: np.dtype[Any]) -> str:
@@ -543,6 +558,8 @@ HAZARDS: dict[str, Hazard] = {
 
 _OF_OTHERS = Hazard(
     (
+        # What is added up, or multiplied, is finite, and on the way there it was not.
+        Rule("overflow", lambda c: c.finite and isinstance(c.op, (Reduction, Multilinear, Linear)), too_large),
         Rule("not-a-number", lambda c: math.isnan(c.value), "look at what goes in"),
         Rule("infinite", lambda c: True, "look at what goes in"),
     )
@@ -571,7 +588,7 @@ UNDERFLOWS = FADING | {"multiply", "divide", "divide_by", "square", "power", "ca
 SATURATES: dict[str, tuple[float, ...]] = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 WRAPS = frozenset(
     {"add", "subtract", "multiply", "negative", "absolute", "square", "power", "sum", "sum_to", "cumsum", "prod"}
-    | {"matmul", "einsum", "outer", "cast"}
+    | {"matmul", "einsum", "outer", "cast", "index_add", "add_along_axis", "floor_divide"}
 )
 """What gives integers that may be too large for their dtype."""
 MOVES = frozenset({"pick", "take_along_axis", "getitem", "reshape", "expand_dims", "squeeze", "cast", "subtract"})

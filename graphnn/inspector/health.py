@@ -45,6 +45,7 @@ from .hazards import (
     SATURATED_SHARE,
     SATURATED_SIZE,
     SATURATES,
+    SLOPE_OF_EXPONENT,
     SUM_TO_ONE,
     TAKES_ANOTHER,
     UNDERFLOW_SHARE,
@@ -186,8 +187,11 @@ class _Doctor:
         elif run.hidden[place]:
             hidden_by = run.hider(node)
         blamed = culprit.node if culprit is not None else node
-        if hidden_by is not None and hidden_by.op.name == "where" and isinstance(blamed.op, Elementwise):
+        spoils = hidden_by is not None and (culprit is not None or run.spoils_gradients(node, hidden_by))
+        if hidden_by is not None and spoils and hidden_by.op.name == "where" and isinstance(blamed.op, Elementwise):
             remedy = mask_the_input(blamed)
+        elif blamed.op.name == "power" and node.op.name == "log":
+            remedy = fitted(SLOPE_OF_EXPONENT, node.dtype)
         elif culprit is not None and hazard_of(blamed.op).slope:
             remedy = fitted(hazard_of(blamed.op).slope, node.dtype)
         elif node.phase == "update" and node.dtype == np.float16:
@@ -201,7 +205,7 @@ class _Doctor:
             index=index,
             value=case.value,
             operands=run.read_elements(place, index),
-            cause=self._cause(case, rule, paths, culprit, hidden_by, arises),
+            cause=self._cause(case, rule, paths, culprit, hidden_by, spoils, arises),
             remedy=remedy,
             count=int(np.count_nonzero(arises)),
             size=arises.size,
@@ -217,6 +221,7 @@ class _Doctor:
         paths: Sequence[tuple[Element, ...]],
         culprit: Culprit | None,
         hidden_by: Node | None,
+        spoils: bool,
         arises: Array,
     ) -> str:
         run, value = self.run, self.run.values[case.place]
@@ -237,7 +242,7 @@ class _Doctor:
             verb = "hid" if culprit is not None else "hides"
             what = "the where" if hidden_by.op.name == "where" else f"the {hidden_by.op.name}"
             parts.append(f"{what}{at_line(hidden_by)} {verb} it")
-            if culprit is None:
+            if culprit is None and spoils:
                 parts[-1] += ", but not from a gradient"
         return "; ".join(parts)
 
@@ -285,7 +290,8 @@ class _Doctor:
         run, node = self.run, self.run.order[place]
         if value.dtype.kind not in "iu" or node.op.name not in WRAPS or run.is_given(node):
             return
-        operands, limits = [x.astype(np.float64) for x in run.operands_of(place)], np.iinfo(value.dtype)
+        operands, limits = run.operands_of(place), np.iinfo(value.dtype)
+        operands = [x.astype(np.float64) if run.op(place).flows(i) else x for i, x in enumerate(operands)]
         if node.op.name == "cast":
             exact = np.trunc(operands[0])
             wrong = ~((exact >= float(limits.min)) & (exact < float(limits.max) + 1))
@@ -668,7 +674,12 @@ class _Doctor:
         self._drop([each for each in self.found if each.code == "near-overflow" and each.node in sources])
         grown = self.run.largest_parameter
         if grown is not None and abs(float(grown.value)) > HUGE_PARAMETER:
+            made_of_it = {grown.node}
+            for node in self.run.order:
+                if not made_of_it.isdisjoint(node.inputs):
+                    made_of_it.add(node)
             of_it = [each for each in self.found if each.code in _OF_DIVERGENCE and each.severity != "note"]
+            of_it = [each for each in of_it if each.node in made_of_it]
             worst = next((each for each in of_it if each.severity == "error"), None)
             first = worst or next(each for each in of_it if each.code == "huge-parameter")
             first.remedy = diverged(grown)

@@ -72,20 +72,29 @@ def stats_of(value: Array) -> Stats:
     wide = value.ravel().astype(np.float64, copy=False)  # a mean of float16 would overflow
     if not wide.size:
         return Stats(math.nan, math.nan, math.nan, math.nan, 0, 0, 0, 0, 0)
-    mean = float(np.add.reduce(wide)) / wide.size
-    if not math.isfinite(mean) and wide.size > (finite := np.isfinite(wide)).sum():
+    least, most = float(np.minimum.reduce(wide)), float(np.maximum.reduce(wide))
+    if not math.isfinite(least + most) and wide.size > (finite := np.isfinite(wide)).sum():
         nans, posinfs = int(np.count_nonzero(np.isnan(wide))), int(np.count_nonzero(wide == np.inf))
         rest = stats_of(wide[finite])
         neginfs = wide.size - rest.size - nans - posinfs
         return rest._replace(nans=nans, posinfs=posinfs, neginfs=neginfs, size=wide.size)
+    zeros = int(np.count_nonzero(wide == 0.0)) if least <= 0 <= most else 0
+    largest = max(-least, most)
+    if not _in_reach(largest):
+        scaled = stats_of(wide / largest)
+        return scaled._replace(min=least, max=most, mean=scaled.mean * largest, std=scaled.std * largest, zeros=zeros)
+    mean = float(np.add.reduce(wide)) / wide.size
     square = float(wide.dot(wide)) / wide.size
     variance = square - mean * mean
     if not variance > square / 10:  # that difference would have lost digits
         spread = wide - mean
         variance = float(spread.dot(spread)) / wide.size
-    least, most = float(np.minimum.reduce(wide)), float(np.maximum.reduce(wide))
-    zeros = int(np.count_nonzero(wide == 0.0)) if least <= 0 <= most else 0
     return Stats(least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, wide.size)
+
+
+def _in_reach(largest: float) -> bool:
+    """Return whether the sum of so large numbers, and of their squares, is neither infinite nor rounded to 0."""
+    return largest == 0 or 1e-140 < largest < 1e140
 
 
 @np.errstate(all="ignore")
@@ -103,8 +112,9 @@ def _stats_of_small(values: Sequence[Array]) -> list[Stats]:
     none = [0] * len(values)
     columns = [column.tolist() for column in (least, most, mean, std, zeros)]
     found = list(map(Stats._make, zip(*columns, none, none, none, sizes.tolist(), strict=True)))
-    for place in np.flatnonzero(~np.isfinite(mean)).tolist():
-        found[place] = stats_of(values[place])
+    for place, (low, high, *_) in enumerate(found):
+        if not _in_reach(max(-low, high)):
+            found[place] = stats_of(values[place])
     return found
 
 

@@ -347,7 +347,9 @@ class Einsum(Multilinear):
             for letter, dim in zip(term, spec.shape, strict=True):
                 if sizes.get(letter, 1) == 1:
                     sizes[letter] = dim
-        return multiply(len(inputs), product(sizes.values()))
+        # A product of n factors takes n - 1 multiplications, and where something is summed over, one addition.
+        summed = set().union(*terms).difference(self._terms()[1])
+        return multiply(len(inputs) - (not summed), product(sizes.values()))
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
@@ -418,6 +420,10 @@ class Norm(Op):
     axis: Any = None
     keepdims: bool = False
     formula = "‖{0}‖"
+
+    @property
+    def template(self) -> str:
+        return self.formula if self.ord is None else f"{self.formula} of order {{ord}}"
 
     def _over(self, ndim: int) -> tuple[int, ...]:
         """Return the axes that it runs over; refuse what is no norm here."""

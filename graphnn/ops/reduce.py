@@ -326,6 +326,10 @@ class Spread(Reduction, abstract=True):
         """Return four an element: it is added up, the mean subtracted, the rest squared and added up."""
         return multiply(4, product(inputs[0].shape))
 
+    @property
+    def template(self) -> str:
+        return f"{self.formula} with ddof={{ddof}}" if self.ddof else self.formula
+
     def _moment(self, x: Array) -> Any:
         count = _length(x, self.over(x.ndim))
         if count > self.ddof:
@@ -484,6 +488,10 @@ class Position(Op, abstract=True):
         """Return what it is chosen from."""
         (x,) = operands
         return (line_of(index, axes_of(self.name, self.axis, x.ndim), x.ndim, self.keepdims),)
+
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        """Return a comparison an element of the operand."""
+        return product(inputs[0].shape)
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:

@@ -244,7 +244,7 @@ class _Maker:
                 "phase": _PHASES.index(node.phase),
                 "kind": given_as(node),
                 "settings": _settings(op, sizes),
-                "formula": op.formula if op.equation is None else op.equation,
+                "formula": op.template,
                 "file": files.get(node.origin.file, -1),
                 "line": node.origin.line,
                 "where": visible(str(node.origin)) if node.origin.file else "",

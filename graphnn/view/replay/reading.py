@@ -179,5 +179,5 @@ def _probed(op: Op, shape: Shape, operands: Sequence[Array]) -> list[Rule] | Non
 
 def _grids(op: Op, index: tuple[int, ...], operands: Sequence[Array]) -> list[Array]:
     grids = [places_of(entry, x.shape) for entry, x in zip(op.reads(index, operands), operands, strict=True)]
-    products = "{factors}" in (op.formula if op.equation is None else op.equation)
+    products = "{factors}" in op.template
     return list(np.broadcast_arrays(*grids)) if products else grids
