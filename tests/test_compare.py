@@ -913,3 +913,103 @@ def test_runs_that_are_nan_alike_are_equal_and_it_is_said() -> None:
     assert str(found).split("\n")[2] == '"log" holds NaN in both: gn.check_health says why'
     assert found.to_dict()["nan"] == "log"
     assert compare(gn.trace(gn.sum(x), {x: [1.0, np.inf]})).nan is None
+
+
+# --- which run, which result ------------------------------------------------------------------------------------
+
+
+def _line(scale: float = 2.0) -> tuple[gn.Node, gn.Node]:
+    x = gn.Graph("line").placeholder("x", shape=("n",))
+    return x, gn.exp(x * scale)
+
+
+def test_traces_that_are_run_again_in_another_dtype_are_run_on_their_own_feeds() -> None:
+    x, y = _line()
+    a, b = gn.trace(y, {x: [0.1]}), gn.trace(y, {x: [0.5]})
+    for dtypes in (("float32", "float64"), (None, "float32"), ("float32", None), ("float32", "float32")):
+        found = compare(a, b, dtypes=dtypes)
+        assert found.first is not None
+        assert found.first.values is not None
+        assert [round(float(value[0]), 6) for value in found.first.values] == [0.1, 0.5]
+    found = compare(a, b, feed_b={x: [0.9]}, dtypes=("float32", None))
+    assert [round(float(value[0]), 6) for value in found.first.values] == [0.1, 0.9]
+
+
+@pytest.mark.parametrize("name", ["x", "multiply", "constant", "exp"])
+def test_a_what_if_is_one_in_another_dtype_too(name: str) -> None:
+    x, y = _line()
+    dbg = gn.debug(y, {x: [0.1]}, echo=None)
+    dbg.resume()
+    dbg[name] = 3.0 if name == "constant" else [3.0]
+    trace = dbg.trace()
+    assert (
+        compare(trace, dtypes=(None, "float32")).counts.equal + compare(trace, dtypes=(None, "float32")).counts.within
+        == 4
+    )
+    found = compare(trace, dtypes=("float32", "float64"))
+    assert [node.name for node, _ in found.pairs] == ["x", "constant", "multiply", "exp"]
+    assert not found.differences
+
+
+def test_what_a_what_if_changed_is_told_in_another_dtype_too() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    dbg = gn.debug(gn.exp(gn.clip(x, 0.0, 1.0)), {x: [2.0]}, echo=None)
+    dbg.resume()
+    dbg.what_if("clip", hi=1.5)
+    found = compare(dbg.trace("run"), dbg.trace(), dtypes=("float32", "float32"))
+    assert found.first is not None
+    assert found.first.cause == "hi changed: 1.0 → 1.5"
+
+
+def test_values_that_were_not_kept_are_computed_again_where_a_tolerance_asks_for_them() -> None:
+    x, y = _line(1.0)
+    many = np.zeros(5000)
+    trace = gn.trace(y, {x: many}, keep=100)
+    arrays = np.ones(5000)
+    assert compare(trace, {"exp": arrays})
+    arrays[1] = 1.5  # which no preview shows
+    found = compare(trace, {"exp": arrays})
+    assert found.first is not None
+    assert (found.first.element, found.first.outside) == ((1,), 1)
+    other = gn.trace(y, {x: np.where(np.arange(5000) == 1, 1e-3, 0.0)}, keep=100)
+    assert not compare(trace, other, atol=1e-6)
+    assert compare(trace, other, atol=1e-2)
+
+
+def test_what_cannot_be_computed_again_is_not_called_equal() -> None:
+    x, y = _line(1.0)
+    trace = gn.trace(y, {x: np.zeros(5000)}, keep=100)
+    trace.stopped = len(trace) - 1
+    arrays = np.ones(5000)
+    arrays[1] += 1e-3
+    found = compare(trace, {"exp": arrays}, atol=1e-2)
+    assert found.first is not None
+    assert "by how much is not known" in found.first.misfit
+
+
+def test_results_belong_together_by_their_names_in_every_form() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    p, q, r = x * 2.0, gn.square(x), gn.exp(x)
+    feed = {x: [1.0, 3.0]}
+    assert not compare({"loss": p}, {"loss": q, "p": p}, feed)
+    assert compare({"loss": p}, {"q": q, "loss": p}, feed)
+    assert not compare([p], [q, p], feed)
+    assert compare({"a": {"c": p, "d": q}}, {"a": {"d": q, "c": p}}, feed)
+    assert not compare({"a": {"c": p, "d": q}}, {"a": {"c": q, "d": p}}, feed)
+    assert compare({"p": p, "r": q}, {"s": q, "p": p}, feed)
+    assert not compare({"p": p, "r": q}, {"s": r, "p": p}, feed)
+    a, b = gn.compile({"p": p, "q": q}), gn.compile({"q": q, "p": p})
+    assert compare(a, b, feed)
+    assert not compare(a, gn.compile({"q": p, "p": q}), feed)
+    assert compare(gn.trace(a, feed), gn.trace(a, feed))
+
+
+def test_next_values_belong_together_by_their_parameters() -> None:
+    g = gn.Graph()
+    x, v, w = g.placeholder("x", shape=()), g.parameter("v", 1.0), g.parameter("w", 2.0)
+    loss = x * v * w
+    a = gn.compile(loss, updates={v: v * 0.5, w: w * 0.25})
+    b = gn.compile(loss, updates={w: w * 0.25, v: v * 0.5})
+    assert compare(a, b, {x: 1.0})
+    assert compare(gn.trace(a, {x: 1.0}), gn.trace(b, {x: 1.0}))
+    assert not compare(a, gn.compile(loss, updates={w: w * 0.5, v: v * 0.25}), {x: 1.0})

@@ -982,3 +982,48 @@ def test_ten_thousand_operations_are_stepped_through() -> None:
     for _ in range(1000):
         dbg.back()
     assert dbg.position == 9000
+
+
+def test_commit_sees_that_a_parameter_was_changed_that_it_only_reads() -> None:
+    g = gn.Graph()
+    w, f = g.parameter("w", 1.0), g.parameter("f", 2.0, trainable=False)
+    g.parameter("other", 3.0)
+    step = gn.compile(w * f, updates={w: w - f})
+    dbg = gn.debug(step, echo=None)
+    dbg.resume()
+    g["other"].value = 4.0  # which is of no account here
+    dbg["w"] = 5.0
+    dbg.restart()
+    assert dbg.runs[dbg.run] == [w]
+    f.value = 100.0
+    dbg.resume()
+    with pytest.raises(UsageError, match=r'the state has moved on since this run began \("f" has another value\)'):
+        dbg.commit()
+    dbg.restart()
+    dbg.resume()
+    dbg.commit()
+    assert float(w.value) == -99.0
+
+
+def test_commit_keeps_to_the_guard_of_the_step() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", shape=("n",)), g.parameter("w", 1.0)
+    loss = gn.mean(gn.log(x * w))
+    step = gn.compile(loss, updates={w: w + loss}, guard="nan")
+    with pytest.raises(gn.errors.ValueRangeError) as caught:
+        step({x: [-1.0]})
+    for opened in (caught.value.debug, lambda: gn.debug(step, {x: [-1.0]})):
+        dbg = opened()
+        dbg.echo = None
+        dbg.resume()
+        with pytest.raises(gn.errors.ValueRangeError, match=r'"log" .* is NaN'):
+            dbg.commit()
+        dbg["x"] = [np.e]
+        dbg.commit()
+        assert w.value == pytest.approx(2.0)
+        w.value = 1.0
+
+
+def test_a_comparison_of_runs_may_be_named() -> None:
+    dbg = _overridden()
+    assert dbg.compare("run", names=("before", "after")).a == "before"

@@ -155,6 +155,8 @@ def test_what_a_what_if_set_is_marked_in_the_picture_of_its_trace(tmp_path: Path
             "cumsum": ["now axis=0"],
         }
         assert "now axis=0" in trace._repr_mimebundle_()["text/html"]
+        assert "now axis=0" in draw(y, overlay=trace).source
+        assert "now axis=0" in draw(y, overlay="time", trace=trace).source
         assert "now axis" not in draw(trace, highlight={"relu": "way"}).source
 
 

@@ -28,6 +28,8 @@ class Compiled:
     ----------
     graph : Graph
     fetches : list of Node
+    rebuild : callable
+        Puts as many things as there are fetches into the form in which those were asked for.
     updates : dict of Node to Node
         With the counters of the random nodes that are read.
     """
@@ -41,7 +43,7 @@ class Compiled:
             hint = "; an optimizer's are optimizer.updates(loss)" if hasattr(updates, "updates") else ""
             raise UsageError(f"updates are {{parameter: node of its next value}}, not {type(updates).__name__}{hint}")
         self.graph: Graph
-        self.graph, self.fetches, self._rebuild = resolve(fetches, graph, updates or ())
+        self.graph, self.fetches, self.rebuild = resolve(fetches, graph, updates or ())
         self.updates = {} if updates is None else self._with_advances(updates)
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise ValueRangeError(f"threads= is a number from 1 up, not {threads!r}")
@@ -102,14 +104,14 @@ class Compiled:
             As in `run`.
         """
         if not self.updates:
-            return self._rebuild(self._results(feed, sizes))
+            return self.rebuild(self._results(feed, sizes))
         count = len(self.fetches)
         with self._alone:
             results = self._results(feed, sizes)
             following = _sealed(results[count:])
             # At once: no other thread sees a part of it.
             self.graph.state.update(zip(self.updates, following, strict=True))
-        return self._rebuild(results[:count])
+        return self.rebuild(results[:count])
 
     def _results(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Sequence[Array]:
         """Return the values of the fetches and of the updates."""

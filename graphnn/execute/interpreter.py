@@ -661,7 +661,7 @@ def collect(
     with np.errstate(all="ignore"):
         try:
             for step in evaluation:
-                if guard is not None and (refused := _refused(step, guard, prepared)) is not None:
+                if guard is not None and (refused := refused_by(guard, step, prepared)) is not None:
                     with suppress(StopIteration):
                         evaluation.throw(refused)
                     raise refused  # those who watch see it, and cannot let it pass
@@ -675,7 +675,7 @@ def collect(
     return [values[place] for place in prepared.program.fetches]
 
 
-def _refused(step: Step, guard: str, prepared: Prepared) -> GraphnnError | None:
+def refused_by(guard: str, step: Step, prepared: Prepared) -> GraphnnError | None:
     """Return the error that a guard has for a step, if it has one."""
     node, value = step.node, step.value
     if value.dtype.kind != "f":

@@ -25,8 +25,10 @@ class Alignment:
     there, operation, name and the counterparts of the operands decide. What is left in the same place was edited.
     """
 
-    def __init__(self, a: Program, b: Program) -> None:
+    def __init__(self, a: Program, b: Program, results: Sequence[tuple[int, int]]) -> None:
         self.a, self.b = a, b
+        self.results = results
+        """Which of the fetches of one belongs to which of the other."""
         self.partner: dict[int, int] = {}
         """The place in `b` of the counterpart, by place in `a`."""
         self._taken: set[int] = set()
@@ -35,11 +37,17 @@ class Alignment:
     def found(self) -> dict[int, int]:
         """Return the places in `b`, by place in `a`."""
         a, b = self.a, self.b
-        if _fetched(a) == _fetched(b):
-            return {place: place for place in range(len(a.order))}
+        fetched_a, fetched_b = _fetched(a), _fetched(b)
+        count = len(self.results)
+        if count == len(fetched_a) == len(fetched_b) and all(fetched_a[i] is fetched_b[j] for i, j in self.results):
+            places = {node: place for place, node in enumerate(b.order)}
+            return {place: places[node] for place, node in enumerate(a.order)}
+        numbers_a, numbers_b = list(range(len(fetched_a))), [-1 - j for j in range(len(fetched_b))]
+        for i, j in self.results:
+            numbers_b[j] = i
         ops_a, ops_b = self._ops(a), self._ops(b)
         same_a, same_b = self._from_operands(a, ops_a), self._from_operands(b, ops_b)
-        place_a, place_b = self._from_fetches(a, ops_a), self._from_fetches(b, ops_b)
+        place_a, place_b = self._from_fetches(a, ops_a, numbers_a), self._from_fetches(b, ops_b, numbers_b)
         names_a, names_b = [node.name for node in a.order], [node.name for node in b.order]
         for keys_a, keys_b in (
             ([same_a, place_a], [same_b, place_b]),
@@ -71,10 +79,10 @@ class Alignment:
             numbers.append(self._number(("same", op, known)))
         return numbers
 
-    def _from_fetches(self, side: Program, ops: list[int]) -> list[int]:
-        """Return a number for each node: the same for those that are read alike, all the way to the fetches."""
+    def _from_fetches(self, side: Program, ops: list[int], fetched: list[int]) -> list[int]:
+        """Return a number for each node: the same for those that are read alike, all the way to the same fetches."""
         readers: list[list[tuple[int, ...]]] = [[] for _ in side.order]
-        for number, place in enumerate(side.fetches):
+        for number, place in zip(fetched, side.fetches, strict=True):
             readers[place].append((number,))
         numbers = [0] * len(side.order)
         for place in reversed(range(len(side.order))):

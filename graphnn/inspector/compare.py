@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from ..graph.dimensions import shown
 from .align import Alignment
 from .differences import NOTHING, Comparison, Counts, Difference, Digits, beside, in_short, part_of, quoted
 from .gap import TOLERANCES, Gap, closeness, digits_of, gap_of, largest_of, rearranged, ulps_of
-from .sides import Side, are_arrays, arrays_of, fed_to, feed_for, graph_of, read_trace, run_of, told_apart
+from .sides import Side, are_arrays, arrays_of, fed_to, feed_for, graph_of, read_trace, results_of, run_of, told_apart
 from .trace import Trace, digest_of, preview_of
 from .why import read_of
 
@@ -108,8 +108,6 @@ def compare(
     again = b is None
     if again:
         b = a
-    elif isinstance(a, Mapping) and isinstance(b, Mapping) and a.keys() == b.keys():
-        b = {name: b[name] for name in a}  # results belong together by name
     reads_a = isinstance(a, Trace) and dtype_a is None
     reads_b = arrays or (isinstance(b, Trace) and dtype_b is None and feed_b is None and not again)
     if feed is not None and reads_a and (reads_b or feed_b is not None):
@@ -120,17 +118,22 @@ def compare(
     graph_b = graph_a if arrays else graph_of(b) or graph or graph_a
     if graph is not None and graph not in (graph_a, graph_b):
         raise UsageError("graph= is for fetches by name; what is compared has its graph")
-    feed_a = fed_to(b) if feed is None and isinstance(b, Trace) and b is not a else feed
+    # What is run beside a trace is fed as that was; a trace that is run again, as it was itself.
+    recorded = isinstance(a, Trace), isinstance(b, Trace)
+    feed_a = fed_to(b) if feed is None and recorded == (False, True) else feed
     if feed_b is None:
-        shared = fed_to(a) if feed is None and isinstance(a, Trace) and b is not a else feed
+        shared = fed_to(a) if feed is None and recorded == (True, False) else feed
         feed_a, feed_b = feed_for(feed_a, graph_a, graph_b), feed_for(shared, graph_b, graph_a)
-    first = read_trace(a) if reads_a else run_of(a, feed_a, sizes, graph_a, dtype_a)
+    exact = not arrays and tolerance is None and dtype_a is dtype_b is None
+    first = read_trace(a, exact) if reads_a else run_of(a, feed_a, sizes, graph_a, dtype_a)
     if arrays:
         second = arrays_of(b, first)
     else:
-        second = read_trace(b) if reads_b else run_of(b, feed_b, sizes, graph_b, dtype_b)
+        second = read_trace(b, exact) if reads_b else run_of(b, feed_b, sizes, graph_b, dtype_b)
     called = called or told_apart(first, second, (dtype_a, dtype_b), by_feed)
-    return _Lockstep(first._replace(name=called[0]), second._replace(name=called[1]), tolerance, arrays).compared()
+    first, second = first._replace(name=called[0]), second._replace(name=called[1])
+    results = [(i, i) for i in range(len(first.program.fetches))] if arrays else results_of(a, b, graph_a, graph_b)
+    return _Lockstep(first, second, results, tolerance, arrays).compared()
 
 
 def _checked_tolerance(rtol: Any, atol: Any) -> tuple[float, float] | None:
@@ -181,11 +184,18 @@ _EQUAL, _WITHIN, _DIFFERING = range(3)
 class _Lockstep:
     """Two runs that go on together."""
 
-    def __init__(self, a: Side, b: Side, tolerance: tuple[float, float] | None, foreign: bool = False) -> None:
+    def __init__(
+        self,
+        a: Side,
+        b: Side,
+        results: Sequence[tuple[int, int]],
+        tolerance: tuple[float, float] | None,
+        foreign: bool = False,
+    ) -> None:
         self.a, self.b = a, b
         self.tolerance = tolerance
         self.foreign = foreign
-        self.partner = Alignment(a.program, b.program).found()
+        self.partner = Alignment(a.program, b.program, results).found()
         self.states: dict[int, int] = {}
         self.digits: dict[int, Digits] = {}
         self.differences: list[Difference] = []
@@ -194,8 +204,7 @@ class _Lockstep:
         self._at = -1
         self._ahead: dict[int, Step] = {}
         """Steps of `b` that are compared later: none, unless the schedules are in different order."""
-        fetches = (a.program.fetches, b.program.fetches)
-        pairs = zip(*fetches, strict=True) if len(fetches[0]) == len(fetches[1]) else ()
+        pairs = [(a.program.fetches[i], b.program.fetches[j]) for i, j in results]
         self._results = {i: j for i, j in pairs if self.partner.get(i) != j}
         """What was asked for and is made otherwise: compared in the end, though they are no counterparts."""
         self._last = {*self._results.values()}
@@ -265,8 +274,7 @@ class _Lockstep:
             misfits.append(f"dtype {x.dtype} against {y.dtype}")
         if not whole and not gap.outside and _digest(x) != _digest(y):
             gap = gap._replace(equal=False)
-            if exact:
-                misfits.append("their hashes differ")
+            misfits.append("their hashes differ" + ", and by how much is not known" * (not exact))
         self._count_digits(step.index, other.index, p, q, gap if alike else None)
         if not gap.outside and not misfits:
             if self.nan is None and p.dtype.kind == "f" and p.size and np.isnan(np.minimum.reduce(p, None)):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import GraphnnError, LookupFailure, UsageError, ValueRangeError, near
-from ..execute.compiled import updating
-from ..execute.interpreter import Feed, Prepared, Step, memory_budget
-from ..graph import Array, Graph, Node, Op, Scope, Unknown, told_where
+from ..execute.compiled import Compiled, updating
+from ..execute.interpreter import Feed, Prepared, Step, memory_budget, refused_by
+from ..graph import Array, Graph, Node, Op, Parameter, Scope, Unknown, told_where
 from ..show import Shown, rendered, show_as
 from ..text import quoted, short_name
 from .compare import compare
@@ -150,6 +150,8 @@ class Debugger(Shown):
     error : str
         The message of what could not be evaluated: the debugger stands before it. Or of what a guard refused: it
         stands after that. Else "".
+    guard : {None, "nan", "finite"}
+        That of the compiled step, which `commit` keeps to.
     """
 
     def __init__(
@@ -167,6 +169,7 @@ class Debugger(Shown):
         self.updates = updates
         self.breakpoints: list[Breakpoint] = []
         self.error = ""
+        self.guard: str | None = None
         self._refused: int | None = None  # the place of the value that a guard has refused
         self.echo = echo
         self._memory = Memory(memory_budget(self.graph) if budget is None else float(budget))
@@ -444,7 +447,7 @@ class Debugger(Shown):
         prepared, state = self._tape.prepared, self.graph.state
         given = prepared.given_before
         moved = {node: value for node, value in state.items() if given.get(node, value) is not value}
-        if moved:
+        if not moved.keys().isdisjoint(self.order):
             anew = prepared.without(*prepared.overridden)._replace(given=given | moved)
             self._enter(_Run(self._new_name(_FIRST_RUN), Tape(anew, self._memory), before=self._run))
         self._position = self._furthest = 0
@@ -913,7 +916,7 @@ class Debugger(Shown):
         Comparison
         """
         names = None if run == self.run else (run, self.run)
-        return compare(self.trace(run), self.trace(), names=names, **tolerances)
+        return compare(self.trace(run), self.trace(), **{"names": names} | tolerances)
 
     # --- handing on -----------------------------------------------------------------------------------------
 
@@ -973,6 +976,8 @@ class Debugger(Shown):
         ------
         UsageError
             When there are none, not all operations have run, or the state has moved on since the debugger was opened.
+        ValueRangeError
+            When the guard of the compiled step refuses a value.
         """
         if not self.updates:
             raise UsageError("there are no updates to make: gn.debug(step, feed) of a compiled step has some")
@@ -981,9 +986,13 @@ class Debugger(Shown):
         following = {parameter: self._known(node).value.copy() for parameter, node in self.updates.items()}
         checked = {node: self.graph._checked_value(node, value) for node, value in following.items()}
         given = self._tape.prepared.given_before
+        if self.guard is not None:
+            for place in self._operations:
+                if (refused := refused_by(self.guard, self._tape.at(place), self._tape.prepared)) is not None:
+                    raise refused
         with updating(self.graph):
-            for parameter in self.updates:
-                if self.graph.state[parameter] is not given.get(parameter):
+            for parameter in dict.fromkeys([*self.updates, *self.order]):
+                if isinstance(parameter.op, Parameter) and self.graph.state[parameter] is not given.get(parameter):
                     raise UsageError(
                         f'the state has moved on since this run began ("{parameter.name}" has another value): '
                         "dbg.restart()"
@@ -1055,7 +1064,9 @@ def debug(
         raise UsageError(f"echo= takes what is said, as print does, or is None; it is not {type(echo).__name__}")
     prepared, updates = prepared_for(target, feed, sizes, graph)
     if not isinstance(target, Trace):
-        return Debugger(prepared, updates, budget=budget, echo=echo)
+        dbg = Debugger(prepared, updates, budget=budget, echo=echo)
+        dbg.guard = target.guard if isinstance(target, Compiled) else None
+        return dbg
     dbg = Debugger(prepared, updates, budget=budget, echo=echo, known=target.as_computed, sources=target.sources)
     if target.stopped is not None:
         dbg.goto(bisect_left(dbg._operations, min(target.stopped + 1, len(target))))
@@ -1072,4 +1083,8 @@ def _trace_of(error: GraphnnError) -> Trace | None:
 @show_as(GraphnnError, "debugger")
 def _debugger_of(error: GraphnnError) -> Debugger | None:
     trace = stopped_trace(error)
-    return None if trace is None else debug(trace)
+    if trace is None:
+        return None
+    dbg = debug(trace)
+    dbg.guard = error.stopped.guard
+    return dbg

@@ -11,7 +11,8 @@ import numpy as np
 from ..errors import LookupFailure, UsageError
 from ..execute.compiled import Compiled
 from ..execute.interpreter import Feed, Prepared, Program, Step, evaluate, prepare
-from ..graph import Array, Graph, Node, Op, Placeholder, as_array, flatten
+from ..graph import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
+from ..graph.fetches import resolve
 from .select import one
 from .trace import Trace, prepared_for
 
@@ -75,11 +76,15 @@ def run_of(
     program = prepared.program
     if dtype is None:
         return Side("the run", program, evaluate(prepared), prepared.sizes, len(program.order), None, prepared)
-    return Side("the run", program, evaluate(_retyped(prepared, dtype)), prepared.sizes, len(program.order))
+    steps = evaluate(_retyped(prepared, dtype))
+    return Side("the run", program, steps, prepared.sizes, len(program.order), None, prepared)
 
 
-def read_trace(trace: Trace) -> Side:
-    """Return the side of a recorded run."""
+def read_trace(trace: Trace, exact: bool) -> Side:
+    """Return the side of a recorded run; of running it again, where a tolerance asks for values that were not kept."""
+    known = trace.stopped is None and not any(isinstance(node.op, Unknown) for node in trace.order)
+    if not exact and known and not all(record.kept for record in trace):
+        return run_of(trace, None, None, None, None)._replace(name="the trace")
     values: list[Any] = [record.value if record.kept else record for record in trace]
     program = trace.prepared.program
     stopped = None if trace.stopped is None else program.order[trace.stopped]
@@ -113,12 +118,12 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     graph = Graph(source.graph.name, dtype)
     graph.memory_budget = source.graph.memory_budget
     copies: dict[Node, Node] = {}
-    for node, forward in zip(source.order, prepared.binding.forwards, strict=True):
+    for node in source.order:
         kind = dtype if node.dtype.kind == "f" else node.dtype
         with graph.entered(None, origin=node.origin, inherit_origin=True), np.errstate(all="ignore"):
             if isinstance(node.op, Placeholder):
                 copies[node] = graph.placeholder(node.name, node.shape, kind)
-            elif forward is not None:
+            elif not (node.has_value or isinstance(node.op, Unknown)):
                 op = prepared.declared_op_of(node)
                 if "dtype" in op.settings and np.dtype(op.attributes["dtype"]).kind == "f":
                     op = replace(op, dtype=dtype.name)  # type: ignore[type-var]
@@ -129,7 +134,40 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     fetches = [copies[source.order[place]] for place in source.fetches]
     feed = {node.name: prepared.given[node] for node in source.placeholders}
     sizes = {name: prepared.sizes[name] for name in source.names if name in prepared.sizes}
-    return prepare(graph, fetches, feed, sizes)
+    found = prepare(graph, fetches, feed, sizes)
+    for node in filter(prepared.is_set, prepared.overridden):
+        if node.inputs and not isinstance(node.op, Unknown):
+            found = found.with_value(copies[node], prepared.given[node].astype(copies[node].dtype))
+    return found
+
+
+def results_of(a: Any, b: Any, graph_a: Graph | None, graph_b: Graph | None) -> list[tuple[int, int]]:
+    """Return which of the fetches of one belongs to which of the other: by name, else by their order."""
+    mine, its = _paths(a, graph_a), _paths(b, graph_b)
+    found = [(mine.pop(path), its.pop(path)) for path in list(mine) if path in its]
+    if len(mine) == len(its):
+        found += zip(mine.values(), its.values(), strict=True)
+    return found
+
+
+def _paths(target: Any, graph: Graph | None) -> dict[tuple[Any, ...], int]:
+    """Return where each result stands in the fetches, by the keys that lead to it."""
+    if isinstance(target, (Trace, Compiled)):
+        count = len(target.fetches) - len(target.updates) * isinstance(target, Trace)
+        form = target.rebuild(range(count)) if isinstance(target, Compiled) else list(range(count))
+        following = {("updates", parameter.name): count + i for i, parameter in enumerate(target.updates)}
+    else:
+        _, nodes, rebuild = resolve(target, graph)
+        form, following = rebuild(range(len(nodes))), {}
+    return dict(_leaves(form)) | following
+
+
+def _leaves(form: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], int]]:
+    if isinstance(form, int):
+        yield path, form
+        return
+    for key, part in form.items() if isinstance(form, Mapping) else enumerate(form):
+        yield from _leaves(part, (*path, key))
 
 
 def are_arrays(target: Any) -> bool:

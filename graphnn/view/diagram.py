@@ -25,7 +25,7 @@ from .fold import Box, Detail, Edge, Picture, folding, picture
 from .looks import HIGHLIGHTS, THEMES, USUAL, Highlight, Manner, settings
 from .mermaid import mermaid_source
 from .outline import outline
-from .overlay import overlaid
+from .overlay import of_graph, overlaid
 from .plain import plain_svg
 from .repeats import repeated
 from .text import counted, elided, visible
@@ -168,8 +168,9 @@ def draw(
     if detail is None and len(seen.boxes) > most:
         seen, detail, remark = _folded(seen, seen_at, most)
     marks, way = ({}, []) if highlight is None else _highlighted(highlight, seen)
-    if highlight is None and isinstance(trace, Trace):
-        marks = set_by_hand(trace)
+    shown = overlay if isinstance(overlay, Trace) else trace
+    if highlight is None and isinstance(shown, Trace):
+        marks = of_graph(set_by_hand(shown), seen.graph)
     layer = None if overlay is None and trace is None else overlaid(seen, overlay, trace)
     manner = Manner(layer, way, theme, remark)
     return Diagram(seen, title, detail == "layer", limit, timeout, marks, engine, manner)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..graph import Array
     from .fold import Box, Picture
 
+_Said = TypeVar("_Said")
 _SHADES = 12  # of the scale in the legend
 _LOGARITHMIC = 1e3  # from which ratio of the largest to the smallest on
 _FEW = 4  # numbers that are written out
@@ -421,7 +422,7 @@ def overlaid(seen: Picture, overlay: Any, source: Any) -> Layer:
         When a name is unknown, or nothing of it is in the picture.
     """
     row, what, marks = _chosen(overlay, source)
-    found = _of_graph(marks, seen.graph)
+    found = of_graph(marks, seen.graph)
     drawn = [node for box in seen.boxes for node in box.nodes]
     if marks and not any(node in found for node in drawn):
         raise LookupFailure("nothing of the overlay is in the picture: it is of other nodes")
@@ -487,9 +488,9 @@ def _own(given: Any) -> Mark:
     return Mark(number(given if isinstance(given, (bool, int)) else value), value)
 
 
-def _of_graph(marks: Mapping[Any, Mark], graph: Graph) -> dict[Node, Mark]:
+def of_graph(marks: Mapping[Any, _Said], graph: Graph) -> dict[Node, _Said]:
     """Return the marks by the nodes of this graph: what another one has, such as a loaded one, by name."""
-    found: dict[Node, Mark] = {}
+    found: dict[Node, _Said] = {}
     for key, mark in marks.items():
         if not isinstance(key, (Node, str)):
             raise UsageError(f"an overlay is by node or name, not by {type(key).__name__}")
