@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import inspect
 import json
 import math
 import os
@@ -35,6 +36,7 @@ from .inspector.health import check_health
 from .inspector.profile import profile
 from .inspector.trace import Trace
 from .terminal import Session, commands, printable
+from .text import counted
 from .view import plots
 from .view.crop import PHASES
 from .view.inspect import records_table, trace_table
@@ -80,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(error)
         return _USAGE
     except GraphnnError as error:
-        _complain(error)
+        first, *rest = str(error).split("\n")
+        hint = _NOT_FED if first.startswith("the feed lacks ") else ""
+        _complain("\n".join([first + hint, *rest]))
         return _FAILED
     except BrokenPipeError:
         _mute()
@@ -148,6 +152,8 @@ def _show_warning(
 # What `draw` tells on the nodes of one run.
 _OVERLAYS = ("values", "statistics", "gradients", "time", "bytes", "flops", "health")
 
+_NOT_FED = "; --feed FILE.npz gives it, or a function that returns (fetches, feed)"
+_PICTURES = (".svg", ".png", ".pdf", ".dot", ".mmd")
 _TARGET = (
     "FILE.py:FUNCTION, a function that returns fetches, a compiled step, or either with its feed: (fetches, feed); "
     "or the file of a graph or a trace"
@@ -306,6 +312,11 @@ def _target_of(result: Any, feed: dict[Any, Any], text: str) -> _Target:
     if isinstance(result, Trace):
         program, given = result.prepared.program, result.prepared.given
         return _Target(result.graph, result.fetches, {node: given[node] for node in program.placeholders}, result)
+    if isinstance(result, tuple) and any(isinstance(part, Mapping) and part and _is_feed(part) for part in result):
+        raise GraphnnError(
+            f"{text} returned a feed amid {counted(len(result), 'thing')}: return (fetches, feed), and "
+            "several fetches as a list, ([loss, accuracy], feed)"
+        )
     leaves, _ = flatten(result)
     wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, (Node, str))]
     if wrong or not leaves:
@@ -337,6 +348,12 @@ def _made(path: Path, function: str, text: str) -> Any:
         if not callable(made):
             functions = [name for name, thing in vars(module).items() if callable(thing) and not name.startswith("_")]
             raise _Misuse(f'{path} has no function "{function}".{near(function, functions)}')
+        try:
+            inspect.signature(made).bind()
+        except TypeError as error:
+            raise _Misuse(f"{text} cannot be called without arguments, as a target is: {error}") from None
+        except ValueError:
+            pass  # nothing is known of its arguments
         return _users_own(text, made)
     except BaseException:
         sys.modules.pop(name, None)
@@ -358,13 +375,22 @@ def _is_feed(mapping: Mapping[Any, Any]) -> bool:
     return not any(isinstance(value, (Node, str)) for value in mapping.values())
 
 
+def _is_ours(file: str) -> bool:
+    return file == __file__ or file.startswith("<frozen importlib")
+
+
 def _users_own(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
     try:
-        return function(*arguments)
+        # What it prints is no part of what is asked for, which may be JSON.
+        with contextlib.redirect_stdout(sys.stderr):
+            return function(*arguments)
     except GraphnnError:
         raise
     except Exception as error:
-        _note(traceback.format_exc().rstrip("\n"))
+        frame = error.__traceback__
+        while frame is not None and _is_ours(frame.tb_frame.f_code.co_filename):
+            frame = frame.tb_next
+        _note("".join(traceback.format_exception(type(error), error, frame)).rstrip("\n"))
         raise GraphnnError(f"{what} raised {type(error).__name__}") from error
 
 
@@ -796,6 +822,11 @@ def _debug_in_json(dbg: gn.Debugger, load: Callable[[str], Array], script: Itera
 
 
 def _trace(options: argparse.Namespace) -> None:
+    if options.output and options.output.lower().endswith(_PICTURES):
+        raise _Misuse(
+            f"a run is kept for graphnn (-o run.trace), or as a page (-o run.html); a picture of it is drawn by "
+            f"graphnn draw {options.target} --overlay values -o {options.output}"
+        )
     target, feed = _inspected(options.target, options.feed, options.updates)
     try:
         trace = target.run if isinstance(target.run, Trace) and feed is None else gn.trace(target.run, feed)
@@ -847,8 +878,10 @@ def _compare(options: argparse.Namespace) -> int | None:
         found = compare(target.run, other, feed)
     else:
         second, feed_b = _inspected(options.other, [*options.feed, *options.feed_b], options.updates)
-        # Fed by the function of one of them, they are fed alike.
-        found = compare(target.run, second.run, feed or feed_b, feed_b or None)
+        # Fed by the function of one of them, they are fed alike; a trace holds its feed.
+        fed = feed if feed is None else feed or feed_b
+        names = (options.target, options.other) if options.target != options.other else None
+        found = compare(target.run, second.run, fed, feed_b or None, names=names)
     _show(found, options.json)
     return None if found.equal else _FAILED
 

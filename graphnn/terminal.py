@@ -376,6 +376,8 @@ class Session(cmd.Cmd):
 
     def _meant_by(self, word: str) -> Verb:
         verb = self._by_word.get(word)
+        if verb is None and self._named(word) in self.dbg.graph:
+            raise LookupFailure(f'there is no verb "{word}", which is a node: print {word} shows it')
         if verb is None:
             close = difflib.get_close_matches(word[:40], self._by_word, n=3)
             meant = list(dict.fromkeys(self._by_word[each].name for each in close))
@@ -404,7 +406,8 @@ class Session(cmd.Cmd):
 
     def completenames(self, text: str, *ignored: Any) -> list[str]:
         """Return the verbs that begin so."""
-        return sorted(word for word in self._by_word if word.startswith(text))
+        found = sorted(word for word in self._by_word if word.startswith(text))
+        return [f"{found[0]} "] if len(found) == 1 else found
 
     def completedefault(self, text: str, line: str, begidx: int, endidx: int) -> list[str]:
         """Return how the argument may go on."""
@@ -443,10 +446,17 @@ class Session(cmd.Cmd):
         """Return what stands before ``if``, and the condition after it, if there is one."""
         if text.startswith("if "):
             return "", text[3:].strip()
+        if text.endswith(" if"):
+            raise UsageError(f"if which condition? {text} nan, say, or {text} max > 10")
         target, found, condition = text.rpartition(" if ")
         if not found or self._named(text) in self.dbg.graph:
             return text, None
         return target.strip(), condition.strip()
+
+    def _refuse_part(self, text: str, otherwise: str) -> None:
+        name, bracket, _ = text.partition("[")
+        if bracket and text not in self.dbg.graph and self._named(name) in self.dbg.graph:
+            raise UsageError(f"it is a whole node that is meant here, {name}; {otherwise.format(name)}")
 
     def _node(self, text: str) -> Node:
         if text:
@@ -612,6 +622,7 @@ class Session(cmd.Cmd):
         if kind in ("op", "scope") and name and target not in self.dbg.graph:
             made = self.dbg.break_at(when=condition, **{kind: name})
         else:
+            self._refuse_part(target, "break {} if value[…] > 0, say, looks at an element")
             made = self.dbg.break_at(self._named(target) if target else None, condition)
         self.say(_wrapped(f"{made}, {counted(len(made.nodes), 'operation')}", self.width))
 
@@ -626,6 +637,7 @@ class Session(cmd.Cmd):
     def _watch(self, argument: str) -> None:
         """Print a node's value whenever it changes."""
         target = self._named(_needed(argument, "watch which node?"))
+        self._refuse_part(target, "break {} if value[…] > 0, say, looks at an element")
         self.dbg.watch(target)
         self._list(many(self.dbg.order, self.dbg.graph, target), "", self.dbg.watches)
 
@@ -661,7 +673,10 @@ class Session(cmd.Cmd):
 
     def _say_runs(self) -> None:
         rows = [
-            (f"{'→' if name == self.dbg.run else ' '} {name}", ", ".join(node.name for node in changed) or "nothing")
+            (
+                f"{'→' if name == self.dbg.run else ' '} {name}",
+                ", ".join(node.name for node in changed) or "nothing",
+            )
             for name, changed in self.dbg.runs.items()
         ]
         self.say(columns(rows, ("  run", "changed in it"), width=self.width))
@@ -1051,7 +1066,7 @@ class Session(cmd.Cmd):
             self.say(f"{verb.usage}\n")
             for paragraph in verb.paragraphs:
                 self.say(textwrap.fill(paragraph, self.width))
-            self.say(f"{again}\nFor instance: {verb.example}{aliases}")
+            self.say(f"{again}\nFor instance: {self._example(verb)}{aliases}")
             return
         for group in dict.fromkeys(verb.group for verb in VERBS):
             rows = [
@@ -1061,6 +1076,24 @@ class Session(cmd.Cmd):
             ]
             self.say(f"{group}\n{columns(rows, least=(18,), width=self.width)}")
         self.say("help VERB says more; Tab completes; an empty line repeats the last movement")
+
+    def _example(self, verb: Verb) -> str:
+        """Return what one might type, of a node and an element that are in this run."""
+        word, _, rest = verb.example.partition(" ")
+        named = re.match(r"([^\s\[\d][^\s\[]*)(\[[^\]]*\])?", rest)
+        if verb.takes not in ("node", "many") or named is None:
+            return verb.example
+        name, part = named.groups()
+        try:
+            node = many(self.dbg.order, self.dbg.graph, name)[0]
+        except LookupFailure:
+            computed = [node for node in self.dbg.operations if verb.name != "twin" or node.twin is not None]
+            if not computed:
+                return word
+            node = computed[-1]
+            name = short_name(node.name, _NAMED)
+        index = f"[{', '.join('0' * node.ndim)}]" if part and node.ndim else ""
+        return f"{word} {name}{index}{rest[named.end() :]}"
 
     def do_help(self, arg: str) -> None:
         """As `help`."""

@@ -417,6 +417,88 @@ def test_compare_takes_traces_and_anyones_arrays(model, capsys):
     assert told["first"]["node"] == "log"
 
 
+def test_compare_calls_the_runs_by_what_was_typed(model, capsys):
+    assert cli.main(["compare", f"{model}:sound", f"{model}:other"]) == 1
+    assert f'"model": {model}:sound and {model}:other part at' in capsys.readouterr().out
+    cli.main(["trace", f"{model}:sound", "-o", "kept.trace"])
+    capsys.readouterr()
+    assert cli.main(["compare", "kept.trace", f"{model}:sound"]) == 0
+    assert cli.main(["compare", f"{model}:sound", "kept.trace"]) == 0
+
+
+WRONG = r"""
+import graphnn as gn
+print("made")
+
+def loss(n=3):
+    g = gn.Graph("wrong")
+    x = g.placeholder("x", shape=(n,))
+    print("built")
+    return gn.sum(gn.log(x)), x
+
+def needs(n):
+    return loss(n)[0]
+
+def amid():
+    y, x = loss()
+    return y, y, {x: [1.0, 2.0, 3.0]}
+
+def fed():
+    y, x = loss()
+    return y, {x: [1.0, 2.0, 3.0]}
+
+def unfed():
+    return loss()[0]
+
+def fails():
+    raise ZeroDivisionError("of mine")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["check", "wrong.py:needs"], 2, "cannot be called without arguments, as a target is: missing a required"),
+        (
+            ["check", "wrong.py:amid"],
+            1,
+            "returned a feed amid 3 things: return (fetches, feed), and several fetches as",
+        ),
+        (["check", "wrong.py:unfed"], 1, "; --feed FILE.npz gives it, or a function that returns (fetches, feed)"),
+        (["trace", "wrong.py:fed", "-o", "run.svg"], 2, "graphnn draw wrong.py:fed --overlay values -o run.svg"),
+    ],
+)
+def test_a_target_that_will_not_do_is_told_what_would(tmp_path, monkeypatch, capsys, arguments, code, words):
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.py").write_text(WRONG)
+    assert cli.main(arguments) == code
+    told = capsys.readouterr()
+    assert words in told.err
+    assert "Traceback" not in told.err
+
+
+def test_what_a_target_prints_is_no_part_of_what_was_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.py").write_text(WRONG)
+    assert cli.main(["check", "--json", "wrong.py:fed"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["ok"]
+    assert told.err == "made\nbuilt\n"
+
+
+def test_a_traceback_is_of_the_lines_of_the_user(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.py").write_text(WRONG)
+    Path("misspelt.py").write_text("def build(:\n    pass\n")
+    for target, last in (("wrong.py:fails", "ZeroDivisionError: of mine"), ("misspelt.py:build", "SyntaxError: ")):
+        assert cli.main(["check", target]) == 1
+        told = capsys.readouterr().err
+        assert last in told
+        assert target.partition(":")[0] in told
+        assert "cli.py" not in told
+        assert "importlib" not in told
+
+
 def test_no_name_commands_the_terminal(model, capsys):
     lines = script(
         "list", "s", "where", "why d*", "why", "up", "print", "source", "runs", "neighbours", r"p w\x1b[2J\udc80"

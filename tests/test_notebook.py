@@ -199,3 +199,28 @@ def test_the_picture_begins_at_the_current_node() -> None:
     x, y = re.search(r'x="([^"]+)" y="([^"]+)"[^>]*>current<', svg).groups()  # type: ignore[union-attr]
     assert float(left) == pytest.approx(100 * (float(x) + moved[0] - extent[0]) / extent[2], abs=0.1)
     assert float(top) == pytest.approx(100 * (float(y) + moved[1] - extent[1]) / extent[3], abs=0.1)
+
+
+def test_what_is_printed_as_a_text_is_shown_as_one() -> None:
+    fetches, feed = build()
+    step = gn.compile(fetches["loss"])
+    trace = gn.trace(step, feed)
+    for thing in (
+        gn.check_health(trace),
+        gn.compare(trace),
+        gn.profile(trace, repeat=1),
+        step.plan(feed).explain(),
+    ):
+        assert words(parsed(html_of(thing))) == " ".join(str(thing).split())
+    with gn.recording(step) as film:
+        assert words(parsed(html_of(film))) == repr(film)
+        step(feed)
+    assert words(parsed(html_of(film))) == f"{film!r}film[0] is the trace of the first; film.to_html() replays them all"
+
+
+def test_names_in_a_text_are_harmless_too() -> None:
+    for name in BAD_NAMES:
+        x = gn.Graph().placeholder(name, shape=(2,))
+        trace = gn.trace(gn.log(x), {x: [0.0, 1.0]})
+        for thing in (gn.check_health(trace), gn.compare(trace, {name: [0.0, 2.0]}), gn.profile(trace, repeat=1)):
+            parsed(html_of(thing))

@@ -1,6 +1,7 @@
 """Evaluation: what runs, in which order, on what; what is handed out, kept and freed; what an error says."""
 
 import gc
+import re
 import sys
 import threading
 import tracemalloc
@@ -788,3 +789,26 @@ def test_a_node_has_no_methods_of_arrays_and_says_what_to_write() -> None:
     assert not hasattr(x, "__array_interface__")
     with pytest.raises(AttributeError, match=r"write graph.constant"):
         gn.constant(3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "fed", "words"),
+    [
+        (("batch",), "int64", np.eye(3)[[0, 2]], "of rows that are one-hot, array.argmax(axis=-1) is the classes"),
+        (("batch",), "int64", np.eye(3, dtype=int)[[0, 2]], "of rows that are one-hot, array.argmax(axis=-1) is the"),
+        (("batch", 3), "float64", np.array([0, 2]), "as one-hot rows, classes are np.eye(3)[array]"),
+        (("batch", 2), "float64", np.ones((2, 5)), "its transpose would fit, array.T"),
+    ],
+)
+def test_a_feed_that_would_fit_in_another_form_is_told_which(shape: Any, dtype: str, fed: Any, words: str) -> None:
+    x = gn.Graph().placeholder("x", shape=shape, dtype=dtype)
+    with pytest.raises(gn.GraphnnError, match=re.escape(words)):
+        gn.run(x, {x: fed})
+
+
+def test_a_feed_that_fits_in_no_form_gets_no_such_hint() -> None:
+    x = gn.Graph().placeholder("x", shape=("batch", 2))
+    for fed in (np.ones((5, 3)), np.ones(4), np.ones((2, 2, 2))):
+        with pytest.raises(gn.errors.ShapeError) as caught:
+            gn.run(x, {x: fed})
+        assert str(caught.value).partition("declared at ")[2].count(";") == 0

@@ -502,18 +502,37 @@ def _fitting(node: Node, value: Any) -> Array:
     """Return the array that `value` is, of a dtype that may be cast to the placeholder's."""
     array = as_array(value, f'the feed of "{node.name}"')
     if not np.can_cast(array.dtype, node.dtype, "same_kind"):
+        one_hot = node.dtype.kind in "iu" and array.ndim == node.ndim + 1
+        remedy = (
+            "of rows that are one-hot, array.argmax(axis=-1) is the classes"
+            if one_hot
+            else f"cast it yourself if you mean to, array.astype({str(node.dtype)!r})"
+        )
         raise DtypeError(
             f'the feed of "{node.name}" is {array.dtype}, and the placeholder is {node.dtype} '
-            f"(declared at {node.origin}): cast it yourself if you mean to, array.astype({str(node.dtype)!r})"
+            f"(declared at {node.origin}): {remedy}"
         )
     return array
 
 
 def _misshapen(node: Node, array: Array) -> str:
-    return (
+    said = (
         f'the feed of "{node.name}" has shape {shown(array.shape)}; expected {shown(node.shape)}, '
         f"as declared at {node.origin}"
     )
+    if array.ndim == node.ndim > 1 and _fits(array.shape[::-1], node.shape):
+        return f"{said}; its transpose would fit, array.T"
+    if node.dtype.kind in "iu" and array.ndim == node.ndim + 1 and _fits(array.shape[:-1], node.shape):
+        return f"{said}; of rows that are one-hot, array.argmax(axis=-1) is the classes"
+    classes = node.shape[-1] if node.ndim else None
+    if isinstance(classes, int) and array.dtype.kind in "iu" and _fits(array.shape, node.shape[:-1]):
+        return f"{said}; as one-hot rows, classes are np.eye({classes})[array]"
+    return said
+
+
+def _fits(shape: tuple[int, ...], declared: tuple[Any, ...]) -> bool:
+    pairs = zip(shape, declared, strict=False)
+    return len(shape) == len(declared) and all(size == dim or isinstance(dim, str) for size, dim in pairs)
 
 
 def _fits_any_memory(graph: Graph, binding: Binding) -> bool:

@@ -137,7 +137,8 @@ class Condition:
         while at < len(text):
             match = _TOKEN.match(text, at)
             if match is None:
-                self._refuse(f'has "{text[at:].strip()[:1]}", which means nothing here')
+                sign = text[at:].strip()[:1]
+                self._refuse(f'has "{sign}", {"where == is meant" if sign == "=" else "which means nothing here"}')
             tokens.append((str(match.lastgroup), match[str(match.lastgroup)]))
             at = match.end()
         return tokens

@@ -81,8 +81,14 @@ def trace_table(trace: Trace, width: int = 80) -> str:
     """
     width = at_least(_NARROWEST, width, "width=")
     lines = [records_table(trace.records, width), "", totals(trace)]
+    strange = sum(bool(record.stats.nans or record.stats.posinfs or record.stats.neginfs) for record in trace)
+    if strange:
+        hold = "node holds" if strange == 1 else "nodes hold"
+        where_from = "gn.check_health, or graphnn check, says where they arise"
+        lines += _wrapped(f"{strange:,} {hold} NaN or infinities: {where_from}", width)
     if trace.stopped is not None:
-        lines.append(f'stopped at "{elided(visible(trace.order[trace.stopped].name), _MOST_NAME)}":')
+        at = elided(visible(trace.order[trace.stopped].name), _MOST_NAME)
+        lines.append(f'stopped at "{at}":' if trace.error else f'"{at}" has not run')
         lines += [piece for line in _told(trace.error) for piece in _wrapped(line, width)]
     return "\n".join(lines)
 

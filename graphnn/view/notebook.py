@@ -7,8 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DrawingError
+from ..execute.explain import Explanation
 from ..inspector.debugger import Debugger
-from ..inspector.trace import Trace
+from ..inspector.differences import Comparison
+from ..inspector.findings import Health
+from ..inspector.profile import Profile
+from ..inspector.trace import Film, Trace
 from ..show import show_as
 from .diagram import draw, set_by_hand
 from .fold import folding
@@ -74,6 +78,24 @@ def trace_as_html(trace: Trace) -> str:
     drawn = _diagram(trace.fetches, trace.order, stopped if stopped is not None else trace.order[-1], marks)
     said = [_code(trace.error)] * bool(trace.error)
     return _page([*said, drawn, _table(trace), _faint(totals(trace))])
+
+
+@show_as(Health, "text/html")
+@show_as(Comparison, "text/html")
+@show_as(Profile, "text/html")
+@show_as(Explanation, "text/html")
+def text_as_html(found: object) -> str:
+    """Return as HTML what is printed as a text."""
+    return _page([_code(str(found))])
+
+
+@show_as(Film, "text/html")
+def film_as_html(film: Film) -> str:
+    """Return a film as HTML: what it holds, and how that is looked at."""
+    parts = [_code(repr(film))]
+    if film:
+        parts.append(_faint("film[0] is the trace of the first; film.to_html() replays them all"))
+    return _page(parts)
 
 
 def _diagram(fetches: list[Node], order: list[Node], here: Node, marks: dict[Node, Any]) -> str:
