@@ -707,7 +707,7 @@ def refused_by(guard: str, step: Step, prepared: Prepared) -> GraphnnError | Non
     what = "NaN" if np.isnan(value[index]) else str(value[index])
     error = ValueRangeError(
         f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{at}; no update was made, '
-        "so the state is the one that led here: error.debug() looks at it"
+        "so the state is the one that led here: error.debug() looks at it (except gn.GraphnnError as error)"
     )
     error.origin = node.origin
     error.stopped = Stop(prepared.of_its_own(), step.index, guard=guard)
