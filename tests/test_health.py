@@ -1021,3 +1021,24 @@ def test_integers_that_wrap_around_wherever_they_do(make: Any, feed: Any, found:
     (finding,) = check_health(make(x), {x: feed}).errors
     assert finding.code == "integer-overflow"
     assert found in finding.cause
+
+
+@pytest.mark.parametrize(("rate", "found"), [(1000.0, ["large-update"]), (0.1, [])])
+@pytest.mark.parametrize("optimizer", [nn.SGD, nn.Adam])
+def test_a_step_that_is_far_too_large_is_told(optimizer: Any, rate: float, found: list[str]) -> None:
+    g = gn.Graph("spiral")
+    x, labels = g.placeholder("x", shape=("batch", 2)), g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    rng = np.random.default_rng(0)
+    network = nn.Sequential(nn.Dense(16, rng=rng), nn.ReLU(), nn.Dense(3, rng=rng))
+    loss = nn.softmax_crossentropy(network(x), labels)
+    points, classes = gn.datasets.spiral(20, classes=3, seed=0)
+    step, feed = gn.compile(loss, updates=optimizer(rate).updates(loss)), {x: points, labels: classes}
+    health = check_health(step, feed)
+    assert health.ok
+    assert [each.code for each in health.notes] == found
+    with gn.recording(step) as film:
+        step(feed)
+    assert [each.code for each in check_health(film).notes] == found
+    if found:
+        cause = health.notes[0].cause
+        assert re.match(r"a step moves the numbers of dense_\d/weight .* by \d+\.?\d*, and they are 0", cause), cause

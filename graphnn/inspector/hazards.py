@@ -58,6 +58,7 @@ CODES: dict[str, str] = {
     "vanishing-gradient": "a layer's gradient is lost beside those of later layers",
     "exploding-gradient": "a layer's gradient is out of all proportion",
     "huge-parameter": "a parameter has grown beyond reason",
+    "large-update": "a step moves a parameter by ten times its size, and more",
 }
 """Every code that a finding can have, and what it says."""
 
@@ -89,6 +90,8 @@ ABOUT_ONE = 1e-2
 """How far from 1 probabilities may sum up to."""
 HUGE_GRADIENT = 1e8
 """How large a gradient may be beside its parameter, or beside 1."""
+LARGE_UPDATE = 10.0
+"""How far a step may move a parameter beside its size, where that is by more than 1."""
 HUGE_PARAMETER = 1e8
 """How large a trained number may be."""
 
@@ -326,6 +329,7 @@ REMEDIES: dict[str, str] = {
     "it up",
     "exploding-gradient": "clip the gradients, lower the learning rate, or scale the inputs to about 1",
     "huge-parameter": "lower the learning rate, or clip the gradients",
+    "large-update": "a lower learning rate, unless so large a step is meant; or scale the inputs to about 1",
 }
 """What to do about it, where that is always the same."""
 

@@ -19,6 +19,7 @@ from ..execute.interpreter import Feed, Prepared, Stop
 from ..graph import Array, Graph, Node, Parameter, Placeholder, told_where
 from ..graph.dimensions import shown
 from ..ops.elementwise import Elementwise
+from ..text import counted
 from .blame import because, chain_of, culprit_of, stopper_of, told_once
 from .evaluation import LISTED, Evaluation, cells_of, only_passes_on
 from .findings import Culprit, Element, Finding, Health, at_line, names_of, said
@@ -33,6 +34,7 @@ from .hazards import (
     HALF_OPTIMIZER,
     HUGE_GRADIENT,
     HUGE_PARAMETER,
+    LARGE_UPDATE,
     LAYER_RATIO,
     LAYERS,
     LIMITS,
@@ -72,8 +74,9 @@ _SORTED_OUT = 256  # elements whose causes are told apart
 class _Doctor:
     """Looks at a run, and writes down what it finds."""
 
-    def __init__(self, run: Evaluation) -> None:
+    def __init__(self, run: Evaluation, updates: Mapping[Node, Node]) -> None:
         self.run = run
+        self.updates = updates
         self.found: list[Finding] = []
         self.masks: set[Node] = set()
         """What is fed with infinities of which all are -inf, as they keep a softmax from looking."""
@@ -103,6 +106,7 @@ class _Doctor:
                 self.found += self._of_failure(run.failure)
             self._of_gradients()
             self._of_parameters()
+            self._of_updates()
         self.found.sort(key=lambda each: run.places.get(each.node, 0))
         self._put_together()
         return self.found
@@ -657,6 +661,37 @@ class _Doctor:
                 )
             )
 
+    def _of_updates(self) -> None:
+        """Look whether a parameter is moved much further than it is large."""
+        grown = self.run.largest_parameter
+        if grown is None or abs(float(grown.value)) > HUGE_PARAMETER:
+            return
+        moves: list[tuple[float, float, Node, Node]] = []
+        for parameter, following in self.updates.items():
+            if not parameter.trainable or not self.run.places.keys() >= {parameter, following}:
+                continue
+            before, after = (self.run.values[self.run.places[node]] for node in (parameter, following))
+            if before is None or after is None or not np.isfinite(after).all():
+                continue
+            size, moved = (_norm(each) / math.sqrt(max(before.size, 1)) for each in (before, after - before))
+            if size and moved > LARGE_UPDATE * max(size, 1 / LARGE_UPDATE):
+                moves.append((moved, size, parameter, following))
+        if not moves:
+            return
+        moved, size, parameter, following = max(moves, key=lambda move: move[0] / move[1])
+        where = f"{parameter.name}{at_line(parameter)}"
+        others = f"; and {counted(len(moves) - 1, 'more parameter')} so" if len(moves) > 1 else ""
+        self.found.append(
+            Finding(
+                code="large-update",
+                severity="note",
+                node=following,
+                cause=f"a step moves the numbers of {where} by {said(moved)}, and they are {said(size)} large, as the "
+                f"root of their mean square{others}",
+                remedy=REMEDIES["large-update"],
+            )
+        )
+
     # --- what is one and the same
 
     def _put_together(self) -> None:
@@ -822,14 +857,14 @@ def check_health(
     gradient of 0 becomes NaN in the hidden one
     """
     if not isinstance(target, Film):
-        return _examined(prepared_for(target, feed, sizes, graph)[0])
+        return _examined(*prepared_for(target, feed, sizes, graph))
     if feed is not None or sizes is not None or graph is not None:
         raise UsageError("a film holds the feed of every call: it takes no other, and no sizes= and graph=")
     if not target:
         raise UsageError("the film holds no trace: call the step while gn.recording(step) lasts")
     warned: Health | None = None
     for call, trace in zip(target.calls, target, strict=True):
-        health = _examined(trace.prepared, call)
+        health = _examined(trace.prepared, trace.updates, call)
         if health.errors:
             health.before = warned
             return health
@@ -838,6 +873,6 @@ def check_health(
     return Health(health.graph, health.count, health.notes, calls=len(target)) if warned is None else warned
 
 
-def _examined(prepared: Prepared, call: int | None = None) -> Health:
+def _examined(prepared: Prepared, updates: Mapping[Node, Node], call: int | None = None) -> Health:
     run = Evaluation(prepared)
-    return Health(run.graph, run.count, _Doctor(run).examine(), call)
+    return Health(run.graph, run.count, _Doctor(run, updates).examine(), call)
