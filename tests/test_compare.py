@@ -620,7 +620,7 @@ def test_the_table_lists_the_nodes_that_lose_digits() -> None:
     assert all(lost > 0 for lost, _ in rows)
     exact, _ = digits_of(lambda x: x * 2.0, [1.0, 2.0])
     assert "digits lost" not in str(exact)
-    assert "no node loses digits: 7.2 or more are left at each" in str(exact)
+    assert "no node loses digits: 7.2 or more are left of the largest number of each" in str(exact)
 
 
 def test_within_the_tolerance_is_not_equal() -> None:

@@ -721,6 +721,9 @@ class Debugger(Shown):
     def sample(self, row: int, dim: str | None = None) -> dict[Node, Array]:
         """Return one sample alone, from the feed to its cotangents: its row of every value that has run.
 
+        The row is that of the same number everywhere: where rows are turned about or mixed, `ancestry` and `influence`
+        follow an element.
+
         Parameters
         ----------
         row : int

@@ -298,7 +298,8 @@ def _lost(digits: Mapping[str, Digits]) -> Iterator[str]:
     """Yield a table of the nodes that lose digits."""
     losing = sorted([item for item in digits.items() if item[1].lost >= _LEAST_LOST], key=lambda item: -item[1].lost)
     if not losing:
-        yield f"no node loses digits: {min(each.left for each in digits.values()):.1f} or more are left at each"
+        least = min(each.left for each in digits.values())
+        yield f"no node loses digits: {least:.1f} or more are left of the largest number of each"
         return
     yield "digits lost  left  at"
     for name, each in losing[:_MOST_NAMES]:

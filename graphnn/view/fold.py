@@ -172,6 +172,8 @@ def _asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[st
     elif isinstance(fetches, Trace):
         fetches = fetches.fetches
     if isinstance(fetches, Graph):
+        if graph is not None and graph is not fetches:
+            raise UsageError("graph= is for fetches by name; a graph is drawn as it is")
         graph = fetches
         wanted = list(graph.outputs.values()) or [node for node in graph if not node.users]
     else:
