@@ -20,6 +20,7 @@ import graphnn as gn
 from graphnn import container, nn
 from graphnn.files import from_data
 from graphnn.graph import operation
+from graphnn.nn import progress as progress_module
 from graphnn.nn.progress import reporter
 
 X, Y = gn.datasets.spiral(20, classes=3, seed=0)
@@ -578,6 +579,13 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     screen.truncate()
     nn.fit(p.step, p.feed, epochs=3, progress=True)
     assert screen.getvalue().startswith("epoch 1/3  loss ")
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_in_a_notebook_without_widgets_there_are_lines(monkeypatch: pytest.MonkeyPatch, widgets: bool) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr(progress_module, "find_spec", lambda name: object() if widgets else None)
+    assert (progress_module._bar(3, 1, 0) is not None) == widgets
 
 
 def test_a_bar_goes_away_when_training_fails(monkeypatch: pytest.MonkeyPatch) -> None:

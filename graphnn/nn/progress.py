@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from ..errors import UsageError
@@ -96,8 +97,8 @@ def _bar(epochs: int, steps: int, done: int) -> Reporter | None:
     except ImportError:
         return None
     console = Console(stderr=True)
-    if not (console.is_terminal or console.is_jupyter):
-        return None
+    if not (find_spec("ipywidgets") if console.is_jupyter else console.is_terminal):
+        return None  # in a notebook, rich draws by widgets
     bar = Progress(
         TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}", markup=False),
         BarColumn(),
