@@ -1042,3 +1042,158 @@ def test_a_step_that_is_far_too_large_is_told(optimizer: Any, rate: float, found
     if found:
         cause = health.notes[0].cause
         assert re.match(r"a step moves the numbers of dense_\d/weight .* by \d+\.?\d*, and they are 0", cause), cause
+
+
+# --- what is sound, and looked wrong ----------------------------------------------------------------------------
+
+
+def _batch(*shapes: tuple[Any, ...]) -> tuple[gn.Node, ...]:
+    g = gn.Graph()
+    return tuple(g.placeholder(f"x{i}", shape=shape) for i, shape in enumerate(shapes))
+
+
+def _codes(*found: Any) -> list[str]:
+    health = check_health(*found)
+    return [each.code for each in (*health, *health.notes)]
+
+
+def test_a_clip_of_what_is_no_probability_cuts_off_none() -> None:
+    (x,) = _batch((3,))
+    logarithm = gn.log(gn.clip(x, 1e-5, None))
+    assert _codes(logarithm, {x: [0.0, 5.0, 2.0]}) == []
+    assert _codes(logarithm, {x: [0.0, 0.5, 0.5]}) == ["clipped-probability"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_clip_at_1_is_seen_in_every_dtype(dtype: str) -> None:
+    g = gn.Graph(dtype=dtype)
+    z, y = g.placeholder("z", shape=("n",)), g.placeholder("y", shape=("n",))
+    loss = nn.binary_crossentropy(gn.sigmoid(z), y)
+    feed = {z: np.array([17.0, 0.0], dtype), y: np.array([0.0, 1.0], dtype)}
+    lost = gn.run(gn.grad(loss, z), feed)[0] == 0
+    assert ("clipped-probability" in _codes(loss, feed)) == lost
+
+
+def test_a_relu_that_is_a_part_of_a_loss_has_no_units() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=("batch", 2)), g.placeholder("y", shape=("batch", 1))
+    z = nn.Dense(1, rng=np.random.default_rng(0))(x)
+    hinge = gn.mean(gn.relu(1.0 - y * (z + 100.0)))
+    feed = {x: np.zeros((40, 2)), y: np.ones((40, 1))}
+    assert _codes(hinge, feed) == []
+
+
+def test_units_are_counted_by_features_and_samples_by_the_named_axis() -> None:
+    g = gn.Graph()
+    x, mask = g.placeholder("x", shape=("batch", 5, 3)), g.placeholder("mask", shape=("batch", 5, 1))
+    layer = nn.Dense(4, bias=np.full(4, 9.0), rng=np.random.default_rng(0))
+    padded = np.ones((40, 5, 1))
+    padded[:, 3:] = 0.0
+    points = np.random.default_rng(1).normal(size=(40, 5, 3))
+    assert _codes(gn.relu(layer(x) * mask) @ g.parameter("w", np.ones((4, 2))), {x: points, mask: padded}) == []
+    g = gn.Graph()
+    x, w = g.placeholder("x", shape=(3, "m")), g.parameter("w", -np.ones((6, 3)))
+    (finding,) = check_health(gn.relu(w @ x), {x: np.ones((3, 50))})
+    assert "6 of 6 units of relu are 0 for all 50 rows of the batch" in finding.cause
+
+
+def test_a_large_parameter_that_has_settled_does_not_diverge() -> None:
+    g = gn.Graph()
+    w = g.parameter("w", [1.4e9])
+    settled, grows = w * 1.001, w * 3.0
+    assert _codes(gn.compile(gn.sum(w), updates={w: settled})) == []
+    assert _codes(gn.compile(gn.sum(w), updates={w: grows})) == ["huge-parameter"]
+    assert _codes(gn.sum(w)) == ["huge-parameter"]
+
+
+def test_a_hidden_inf_that_no_trained_parameter_is_behind_reaches_no_gradient() -> None:
+    g = gn.Graph()
+    x, mask, w = (
+        g.placeholder("x", shape=(2, 2)),
+        g.placeholder("mask", shape=(2, 2)),
+        g.parameter("w", np.ones((2, 2))),
+    )
+    loss = gn.sum(gn.softmax(x @ w + gn.log(mask)))
+    feed = {x: np.eye(2), mask: [[1.0, 0.0], [1.0, 1.0]]}
+    for asked in (loss, [loss, gn.grad(loss, w)]):
+        (finding,) = check_health(asked, feed)
+        assert "not from a gradient" not in finding.cause
+    alone = check_health(gn.sum(gn.where(mask > 0, gn.log(mask), 0.0)), feed)
+    assert alone.first is not None
+    assert "not from a gradient" in alone.first.cause
+
+
+def test_layers_beside_each_other_are_not_held_against_each_other() -> None:
+    g = gn.Graph()
+    x, r = g.placeholder("x", shape=("batch", 4)), g.placeholder("r", shape=("batch", 1))
+    rng = np.random.default_rng(0)
+    actor = nn.Sequential(nn.Dense(8, rng=rng), nn.ReLU(), nn.Dense(3, rng=rng))(x)
+    critic = nn.Sequential(nn.Dense(8, rng=rng), nn.ReLU(), nn.Dense(1, rng=rng))(x)
+    labels = g.placeholder("a", shape=("batch",), dtype=np.int64)
+    loss = 1e-6 * nn.softmax_crossentropy(actor, labels) + nn.mean_squared_error(critic, r)
+    feed = {x: rng.normal(size=(16, 4)), r: np.full((16, 1), 5e3), labels: np.zeros(16, int)}
+    assert _codes([loss, *gn.grad(loss, list(g.parameters))], feed) == []
+
+
+def test_pairs_that_were_asked_for_some_operations_before() -> None:
+    (s, h) = _batch(("batch",), ("batch", 3))
+    norms = gn.sqrt(gn.sum(h * h, axis=1, keepdims=True))
+    feed = {s: np.arange(1.0, 5.0), h: np.ones((4, 3))}
+    assert _codes(2.0 * gn.expand_dims(s, 1) - 2.0 * s, feed) == []
+    assert _codes(norms * gn.squeeze(norms, axis=1), feed) == []
+    assert _codes(norms @ np.ones((1, 1)) - s, feed) == ["every-pair"]
+
+
+def test_a_sigmoid_is_not_saturated_where_it_is_masked() -> None:
+    (x, mask) = _batch((4, 4), (4, 4))
+    feed = {x: np.zeros((4, 4)), mask: np.where(np.eye(4) > 0, 0.0, -1e9)}
+    assert "saturated" not in _codes(gn.sigmoid(x + mask), feed)
+    assert "saturated" in _codes(gn.sigmoid(x + mask), feed | {mask: np.where(np.eye(4) > 0, 0.0, -800.0)})
+
+
+def test_what_is_compared_with_itself_is_asked_whether_it_is_missing() -> None:
+    (y,) = _batch(("n",))
+    health = check_health(gn.sum(gn.where(gn.equal(y, y), y, 0.0)), {y: [1.0, np.nan]})
+    assert [note.code for note in health.notes] == ["fed-nan"]
+    assert health.ok
+
+
+@pytest.mark.parametrize(
+    ("loss", "shape", "labels", "place"),
+    [
+        (nn.sigmoid_crossentropy, ("batch",), [2.0, 1.0, 0.0], "y[0]"),
+        (nn.sigmoid_crossentropy, ("batch",), [1.0, -1.0, 0.0], "y[1]"),
+        (lambda z, y: nn.binary_crossentropy(gn.sigmoid(z), y), ("batch",), [1.0, 255.0, 0.0], "y[1]"),
+        (nn.softmax_crossentropy, ("batch", 2), [[1.0, 0.0], [0.5, 0.5], [3.0, 6.0]], "y[2, 0]"),
+        (
+            lambda z, y: nn.categorical_crossentropy(gn.softmax(z), y),
+            ("batch", 2),
+            [[1.0, 0.0]] * 2 + [[1.0, 1.0]],
+            "y[2, 0]",
+        ),
+    ],
+)
+def test_targets_that_are_no_probabilities(loss: Any, shape: Any, labels: Any, place: str) -> None:
+    g = gn.Graph()
+    z, y = g.placeholder("z", shape=shape), g.placeholder("y", shape=shape)
+    feed = {z: np.zeros(np.shape(labels)) + 0.5, y: labels}
+    (finding,) = check_health(loss(z, y), feed)
+    assert (finding.code, finding.place) == ("not-probabilities", place)
+    sound = np.full(np.shape(labels), 0.5)
+    assert _codes(loss(z, y), feed | {y: sound}) == []
+
+
+def test_a_sigmoid_of_a_sigmoid_before_a_loss() -> None:
+    (z, y) = _batch(("batch",), ("batch",))
+    loss = nn.binary_crossentropy(gn.sigmoid(gn.sigmoid(z)), y)
+    assert _codes(loss, {z: [0.1, 0.2], y: [0.0, 1.0]}) == ["probabilities-as-logits"]
+
+
+def test_the_notes_of_a_film_are_those_of_all_its_calls() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", shape=()), g.parameter("w", 1.0)
+    step = gn.compile(gn.exp(x) * w, updates={w: w * 0.5})
+    with gn.recording(step) as film:
+        for number in (-1000.0, 0.0):
+            step({x: number})
+    assert [note.code for note in check_health(film).notes] == ["underflow"]

@@ -215,7 +215,12 @@ class Evaluation:
         return None
 
     def spoils_gradients(self, node: Node, hider: Node) -> bool:
-        """Return whether a gradient of 0, as what hides a node's bad values gives it, becomes NaN on its way there."""
+        """Return whether a gradient of 0, as what hides a node's bad values gives it, becomes NaN on its way there.
+
+        Where the run has gradients of its own, these tell.
+        """
+        if any(other.phase == "backward" for other in self.order):
+            return False
         reached: set[Node] = set()
         waiting = [hider]
         while waiting:
@@ -238,11 +243,12 @@ class Evaluation:
 
     @cached_property
     def _has_gradient(self) -> list[bool]:
-        """For each node whether it depends on what is fed, or on a parameter, through which gradients pass."""
+        """For each node whether gradients pass through it, to what is trained; or fed, where nothing is trained."""
         found: list[bool] = []
+        trained = any(node.trainable for node in self.order)
         for place, node in enumerate(self.order):
             if isinstance(node.op, (Parameter, Placeholder)):
-                found.append(node.dtype.kind == "f")
+                found.append(node.trainable if trained else node.dtype.kind == "f")
             else:
                 flowing = (found[s] for i, s in enumerate(self.inputs[place]) if self.op(place).flows(i))
                 found.append(node.op.differentiable and any(flowing))

@@ -92,6 +92,10 @@ HUGE_GRADIENT = 1e8
 """How large a gradient may be beside its parameter, or beside 1."""
 LARGE_UPDATE = 10.0
 """How far a step may move a parameter beside its size, where that is by more than 1."""
+MASKED = 1e4
+"""From which size on what goes into a sigmoid is a mask."""
+SETTLED = 0.01
+"""By which share of it a step may move a number that does not grow any more."""
 HUGE_PARAMETER = 1e8
 """How large a trained number may be."""
 
@@ -347,7 +351,9 @@ TAKES_ANOTHER = {
     "softmax_crossentropy": "hand it what is before the {}, or use nn.categorical_crossentropy",
     "sigmoid_crossentropy": "hand it what is before the {}, or use nn.binary_crossentropy",
     "softmax": "one {} is enough: of probabilities it makes others that are nearly even, and hardly learns",
+    "sigmoid": "one {} is enough: of probabilities it makes others above a half, and hardly learns",
 }
+TARGETS = "look at the labels: classes that are counted from 1, or are -1 and 1, are no probabilities"
 SUM_TO_ONE = "gn.softmax(logits) is over the last axis, that of the classes"
 LOST_PRODUCT = "add up logarithms instead of multiplying"
 LOST_GRADIENT = "scale the loss up before the gradient is taken, and the gradient down again"

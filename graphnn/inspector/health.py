@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..errors import AxisError, DivisionError, GraphnnError, LabelError, UsageError
 from ..execute.interpreter import Feed, Prepared, Stop
-from ..graph import Array, Graph, Node, Parameter, Placeholder, told_where
+from ..graph import Array, Constant, Graph, Node, Parameter, Placeholder, Scope, told_where
 from ..graph.dimensions import shown
 from ..ops.elementwise import Elementwise
 from ..text import counted
@@ -40,6 +41,7 @@ from .hazards import (
     LIMITS,
     LOST_GRADIENT,
     LOST_PRODUCT,
+    MASKED,
     MOVES,
     NEAR_OVERFLOW,
     RAISED,
@@ -47,9 +49,11 @@ from .hazards import (
     SATURATED_SHARE,
     SATURATED_SIZE,
     SATURATES,
+    SETTLED,
     SLOPE_OF_EXPONENT,
     SUM_TO_ONE,
     TAKES_ANOTHER,
+    TARGETS,
     UNDERFLOW_SHARE,
     UNDERFLOWS,
     WRAPS,
@@ -121,8 +125,9 @@ class _Doctor:
         severity = "warning" if run.vanishes[place] else "error"
         if nan.any():
             bad, code = nan, "fed-nan"
-            readers = [user.op.name for user in node.users if user in run.places and user.phase == "forward"]
-            if severity == "warning" and not parameter and {"isnan", "isfinite", "where"}.issuperset(readers):
+            readers = [user for user in node.users if user in run.places and user.phase == "forward"]
+            asks = all(u.op.name in ("isnan", "isfinite", "where") or [*u.inputs] == [node, node] for u in readers)
+            if severity == "warning" and not parameter and asks:
                 severity = "note"  # a value that is missing, and known to be
         elif parameter or (isinstance(node.op, Placeholder) and any(run.bad[i] for i in run.fetches)):
             # A constant of inf is meant, and so is one that is fed and does no harm: masks are made of them.
@@ -191,7 +196,7 @@ class _Doctor:
         elif run.hidden[place]:
             hidden_by = run.hider(node)
         blamed = culprit.node if culprit is not None else node
-        spoils = hidden_by is not None and (culprit is not None or run.spoils_gradients(node, hidden_by))
+        spoils = culprit is not None or (hidden_by is not None and run.spoils_gradients(node, hidden_by))
         if hidden_by is not None and spoils and hidden_by.op.name == "where" and isinstance(blamed.op, Elementwise):
             remedy = mask_the_input(blamed)
         elif blamed.op.name == "power" and node.op.name == "log":
@@ -328,14 +333,14 @@ class _Doctor:
         if name in UNDERFLOWS and np.count_nonzero(value) < value.size:
             self._of_underflow(place, value)
         if name in SATURATES and node.phase == "forward":
-            flat = np.isin(value, SATURATES[name]) & np.isfinite(run.operands_of(place)[0])
+            flat = np.isin(value, SATURATES[name]) & (np.abs(run.operands_of(place)[0]) < MASKED)
             self._of_saturation(place, value, flat)
         elif name == "divide" and (scope := run.graph.scopes.get(node.scope)) and scope.kind.lower() == "softmax":
             if node.phase == "forward" and value.ndim and value.shape[-1] > 1:
                 self._of_saturation(place, value, value == 1, least="note")
         elif name == "log" and node.phase == "forward":
             self._of_clip(place)
-        elif name == "relu" and value.ndim > 1 and value.shape[0] >= DEAD_BATCH and node.phase == "forward":
+        elif name == "relu" and value.ndim > 1 and value.size and node.phase == "forward":
             self._of_dead_units(place, value)
 
     def _add(self, place: int, which: Array, **about: Any) -> None:
@@ -408,25 +413,46 @@ class _Doctor:
         )
 
     def _of_dead_units(self, place: int, value: Array) -> None:
-        dead = np.all(value == 0, axis=0)
-        count = int(np.count_nonzero(dead))
-        if not count:
-            return
         node = self.run.order[place]
+        named = [axis for axis, dim in enumerate(node.shape) if isinstance(dim, str)]
+        # The samples are along the axis that has a name; of several axes of units, as of time and features, the last.
+        samples = named[0] if len(named) == 1 else 0
+        last = value.ndim - 1 if samples != value.ndim - 1 else value.ndim - 2
+        rows, units = value.shape[samples], np.moveaxis(value, last, -1).reshape(-1, value.shape[last])
+        dead = np.all(units == 0, axis=0)
+        count = int(np.count_nonzero(dead))
+        if not count or rows < DEAD_BATCH or not self._is_of_a_layer(node):
+            return
+        index = tuple(int(np.argmax(dead)) if axis == last else 0 for axis in range(value.ndim))
         self.found.append(
             Finding(
                 code="dead-units",
                 severity="warning" if count >= DEAD_SHARE * dead.size else "note",
                 node=node,
-                index=(0, *_first(dead)),
+                index=index,
                 value=0.0,
-                cause=f"{count:,} of {dead.size:,} units of {node.name} are 0 for all {value.shape[0]:,} rows of the "
-                "batch, and get no gradient",
+                cause=f"{count:,} of {dead.size:,} units of {node.name} are 0 for all {rows:,} rows of the batch, and "
+                "get no gradient",
                 remedy=REMEDIES["dead-units"],
                 count=count,
                 size=dead.size,
             )
         )
+
+    def _is_of_a_layer(self, node: Node) -> bool:
+        """Return whether a trained parameter makes what a node reads, or meets it later: else it is part of a loss."""
+        if any(operand.trainable for source in node.inputs for operand in source.inputs):
+            return True
+        seen, waiting = {node}, [node]
+        while waiting:
+            for user in waiting.pop().users:
+                if user in seen or user not in self.run.places or user.phase != "forward":
+                    continue
+                if any(operand.trainable for operand in user.inputs):
+                    return True
+                seen.add(user)
+                waiting.append(user)
+        return False
 
     def _of_clip(self, place: int) -> None:
         """Look whether a logarithm gets a probability that a clip has cut off, and with it the gradient."""
@@ -446,7 +472,11 @@ class _Doctor:
         argument = run.operands_of(place)[0]
         raw_place = run.inputs[way[-1]][0]
         raw = run.values[raw_place]
-        edge = argument <= (1 - hi if turned and hi is not None else lo) * (1 + 1e-6)
+        if not (turned or np.nanmax(raw, initial=0.0) <= 1 + ABOUT_ONE):
+            return  # these are no probabilities
+        # In float32, 1 less than the bound is rounded as much as it is large.
+        bound = 1 - float(hi) + np.finfo(argument.dtype).eps if turned and hi is not None else lo * (1 + 1e-6)
+        edge = argument <= bound
         edge &= self._matters(place, edge)
         lost: dict[Index, None] = {}
         for start in map(tuple, np.argwhere(edge)[:LISTED].tolist()):
@@ -506,9 +536,8 @@ class _Doctor:
         crossed = next((dim for dim in node.shape if isinstance(dim, str) and node.shape.count(dim) > 1), None)
         met = [operand for operand in node.inputs if crossed in operand.shape]
         short = [operand for operand in met if len(operand.shape) < len(node.shape)]
-        # Who writes y[:, None] or keepdims=True asks for it.
-        columns = [operand.op for operand in met if len(operand.shape) == len(node.shape)]
-        asked = any(op.name in _MAKES_AXES or op.attributes.get("keepdims") for op in columns)
+        columns = [operand for operand in met if len(operand.shape) == len(node.shape)]
+        asked = any(map(_is_asked_for, columns))
         if not short or asked or any(operand.shape.count(crossed) > 1 for operand in met):
             return
         if any(each.code == "every-pair" and set(each.node.inputs) == set(node.inputs) for each in self.found):
@@ -535,6 +564,7 @@ class _Doctor:
         while run.order[source].scope == node.scope and run.order[source].op.name in ("cast", "negative"):
             source = run.inputs[source][0]
         x = run.values[source]
+        self._of_targets(source, scope, kind)
         if x is None or x.dtype.kind != "f" or not x.ndim or not x.size:
             return
         if any(each.code in _MISTAKEN and each.node is run.order[source] for each in self.found):
@@ -543,6 +573,27 @@ class _Doctor:
             self._of_logits(source, x, kind)
         else:
             self._of_probabilities(source, x, kind)
+
+    def _of_targets(self, source: int, scope: Scope | None, kind: str) -> None:
+        """Look whether what a cross-entropy is to come near to are probabilities themselves."""
+        run, predicted = self.run, self.run.order[source]
+        within = [place for place, node in enumerate(run.order) if run.graph.scopes.get(node.scope) is scope]
+        read = dict.fromkeys(s for place in within for s in run.inputs[place] if s not in within and s != source)
+        for place in read:
+            node, targets = run.order[place], run.values[place]
+            if targets is None or node.shape != predicted.shape or isinstance(node.op, Constant):
+                continue
+            wide = targets.astype(np.float64)
+            wrong = np.isfinite(wide) & ((wide < -ABOUT_ONE) | (wide > 1 + ABOUT_ONE))
+            if "categorical" in kind or "softmax" in kind:
+                off = np.abs(wide.sum(axis=-1, keepdims=True) - 1) > ABOUT_ONE
+                wrong |= off & (wide.sum(axis=-1, keepdims=True) != 0) & np.isfinite(wide)  # padding may be all 0
+            told = any(each.code == "not-probabilities" and each.node is node for each in self.found)
+            if wrong.any() and not told:
+                bound = "rows of it that sum to 1" if "categorical" in kind or "softmax" in kind else "from 0 to 1"
+                cause = f"{run.element(place, _first(wrong))}, and {kind} is to come near to targets {bound}"
+                remedy = TARGETS
+                self._add(place, wrong, code="not-probabilities", severity="warning", cause=cause, remedy=remedy)
 
     def _of_logits(self, place: int, x: Array, kind: str) -> None:
         made, node = self._squashed_by(place), self.run.order[place]
@@ -572,20 +623,20 @@ class _Doctor:
             )
             wrong, remedy = np.broadcast_to(off[..., None], x.shape), SUM_TO_ONE
         else:
-            self._of_softmax(place)
+            self._of_squashed_twice(place)
             return
         cause = f"{what}, and {kind} takes probabilities{more}"
         self._add(place, wrong, code="not-probabilities", severity="warning", cause=cause, remedy=remedy)
 
-    def _of_softmax(self, place: int) -> None:
-        """Look whether the probabilities of a loss are the softmax of probabilities."""
-        if self._squashed_by(place) != "softmax":
-            return
-        exp = self.run.inputs[self._source(place)][0]
-        shifted = self.run.inputs[exp][0]
-        logits = self.run.inputs[shifted][0] if self.run.order[shifted].op.name == "subtract" else shifted
-        if self._squashed_by(logits) == "softmax":
-            self._of_logits(logits, self.run.values[logits], "softmax")
+    def _of_squashed_twice(self, place: int) -> None:
+        """Look whether the probabilities of a loss are the softmax, or sigmoid, of probabilities."""
+        made, inputs = self._squashed_by(place), self.run.inputs
+        logits = inputs[self._source(place)][0] if made else place
+        if made == "softmax":
+            shifted = inputs[logits][0]
+            logits = inputs[shifted][0] if self.run.order[shifted].op.name == "subtract" else shifted
+        if made and self._squashed_by(logits) == made:
+            self._of_logits(logits, self.run.values[logits], made)
 
     def _source(self, place: int) -> int:
         """Return where a value was computed that is only passed on."""
@@ -625,14 +676,40 @@ class _Doctor:
                 largest[parameter.scope] = norm, gradient, parameter
         if len(layers) < LAYERS:
             return
-        least, most = min(layers, key=layers.__getitem__), max(layers, key=layers.__getitem__)
-        if layers[least] < LAYER_RATIO * layers[most]:
-            order = list(layers)
-            vanishing = order.index(least) < order.index(most)
+        found = self._out_of_proportion(layers)
+        if found is not None:
+            least, most, vanishing = found
             _, gradient, parameter = largest[least if vanishing else most]
             told = [f"{said(layers[scope])} in {scope}" for scope in (least, most)]
             sizes = f"is out of proportion: the layers' gradients have norms from {told[0]} to {told[1]}"
             self._of_gradient("vanishing-gradient" if vanishing else "exploding-gradient", gradient, parameter, sizes)
+
+    def _out_of_proportion(self, layers: Mapping[str, float]) -> tuple[str, str, bool] | None:
+        """Return two layers, one after the other, whose gradients are so; and whether they get smaller on their way."""
+        lasts: dict[str, set[Node]] = {}
+        for node in self.run.order:
+            if node.scope in layers and node.phase == "forward":
+                lasts.setdefault(node.scope, set()).add(node)
+        for near, far in ((min, max), (max, min)):
+            start = near(layers, key=layers.__getitem__)
+            made_of_it = set(lasts.get(start, ()))
+            for node in self.run.order:
+                if node.phase == "forward" and not made_of_it.isdisjoint(node.inputs):
+                    made_of_it.add(node)
+            later = {scope for scope in layers if not made_of_it.isdisjoint(lasts.get(scope, ()))}
+            makes_it = set(lasts.get(start, ()))
+            for node in reversed(self.run.order):
+                if node in makes_it:
+                    makes_it.update(node.inputs)
+            earlier = {scope for scope in layers if not makes_it.isdisjoint(lasts.get(scope, ()))}
+            others = (later | earlier) - {start}
+            if not others:
+                continue
+            end = far(others, key=layers.__getitem__)
+            least, most = sorted((start, end), key=layers.__getitem__)
+            if layers[least] < LAYER_RATIO * layers[most]:
+                return least, most, (most in later) == (start == least)
+        return None
 
     def _of_gradient(self, code: str, gradient: Node, parameter: Node, sizes: str) -> None:
         self.found.append(
@@ -645,9 +722,20 @@ class _Doctor:
             )
         )
 
-    def _of_parameters(self) -> None:
+    @cached_property
+    def _grown(self) -> Element | None:
+        """The largest number of a parameter, where that is beyond reason, and not known to settle there."""
         largest = self.run.largest_parameter
-        if largest is not None and abs(float(largest.value)) > HUGE_PARAMETER:
+        if largest is None or abs(float(largest.value)) <= HUGE_PARAMETER:
+            return None
+        following = self.updates.get(largest.node)
+        after = None if following is None else self.run.values[self.run.places[following]]
+        settles = after is not None and abs(float(after[largest.index]) - largest.value) < SETTLED * abs(largest.value)
+        return None if settles else largest
+
+    def _of_parameters(self) -> None:
+        largest = self._grown
+        if largest is not None:
             self.found.append(
                 Finding(
                     code="huge-parameter",
@@ -663,8 +751,7 @@ class _Doctor:
 
     def _of_updates(self) -> None:
         """Look whether a parameter is moved much further than it is large."""
-        grown = self.run.largest_parameter
-        if grown is None or abs(float(grown.value)) > HUGE_PARAMETER:
+        if self._grown is not None:
             return
         moves: list[tuple[float, float, Node, Node]] = []
         for parameter, following in self.updates.items():
@@ -680,7 +767,7 @@ class _Doctor:
             return
         moved, size, parameter, following = max(moves, key=lambda move: move[0] / move[1])
         where = f"{parameter.name}{at_line(parameter)}"
-        others = f"; and {counted(len(moves) - 1, 'more parameter')} so" if len(moves) > 1 else ""
+        others = f"; so it is with {counted(len(moves) - 1, 'more parameter')}" if len(moves) > 1 else ""
         self.found.append(
             Finding(
                 code="large-update",
@@ -707,8 +794,8 @@ class _Doctor:
         overflows = [each for each in self.found if each.code == "overflow"]
         sources = {source for each in overflows for source in each.node.inputs}
         self._drop([each for each in self.found if each.code == "near-overflow" and each.node in sources])
-        grown = self.run.largest_parameter
-        if grown is not None and abs(float(grown.value)) > HUGE_PARAMETER:
+        grown = self._grown
+        if grown is not None:
             made_of_it = {grown.node}
             for node in self.run.order:
                 if not made_of_it.isdisjoint(node.inputs):
@@ -743,6 +830,13 @@ _OF_DIVERGENCE = frozenset(
     | {"exploding-gradient", "huge-parameter"}
 )
 """What becomes of parameters that grow without bound."""
+
+
+def _is_asked_for(column: Node) -> bool:
+    """Return whether someone made a column of a row: who writes y[:, None] or keepdims=True asks for pairs."""
+    while isinstance(column.op, Elementwise) and any(operand.shape == column.shape for operand in column.inputs):
+        column = next(operand for operand in column.inputs if operand.shape == column.shape)
+    return column.op.name in _MAKES_AXES or bool(column.op.attributes.get("keepdims"))
 
 
 def _is_hidden(run: Evaluation, culprit: Culprit) -> bool:
@@ -863,6 +957,7 @@ def check_health(
     if not target:
         raise UsageError("the film holds no trace: call the step while gn.recording(step) lasts")
     warned: Health | None = None
+    notes: dict[tuple[str, Node], Finding] = {}
     for call, trace in zip(target.calls, target, strict=True):
         health = _examined(trace.prepared, trace.updates, call)
         if health.errors:
@@ -870,7 +965,11 @@ def check_health(
             return health
         if warned is None and not health.ok:
             warned = health
-    return Health(health.graph, health.count, health.notes, calls=len(target)) if warned is None else warned
+        for note in health.notes:
+            notes.setdefault((note.code, note.node), note)
+    if warned is not None:
+        return warned
+    return Health(health.graph, health.count, list(notes.values()), calls=len(target))
 
 
 def _examined(prepared: Prepared, updates: Mapping[Node, Node], call: int | None = None) -> Health:
