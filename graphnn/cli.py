@@ -191,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
         "-o",
         "--output",
         metavar="FILE",
-        help="svg, png, pdf, txt, mmd or dot by its ending; otherwise DOT to the screen",
+        help="svg, png, pdf, jpg, txt, mmd, json or dot by its ending; otherwise DOT to the screen",
     )
     sub.add_argument(
         "--detail",
@@ -201,9 +201,16 @@ def _parser() -> argparse.ArgumentParser:
         "much for a picture)",
     )
     sub.add_argument("--repeats", action="store_true", help="blocks that differ in their parameters only are one box")
-    sub.add_argument("--focus", action="append", metavar="NAME", help="only what is near a node, scope, pattern or op")
+    sub.add_argument(
+        "--focus",
+        action="append",
+        metavar="NAME",
+        help="only what is near a node, scope, pattern or op; may be given again",
+    )
     sub.add_argument("--radius", type=_from_1, default=2, metavar="N", help="how many edges near is (%(default)s)")
-    sub.add_argument("--phase", action="append", choices=PHASES, help="only a part of a training step")
+    sub.add_argument(
+        "--phase", action="append", choices=PHASES, help="only a part of a training step; may be given again"
+    )
     sub.add_argument("--overlay", choices=_OVERLAYS, help="evaluate, and tell this on the nodes")
     _feed_option(sub)
     sub.add_argument("--theme", choices=("light", "dark"), default="light", help="the paper (%(default)s)")
@@ -698,7 +705,7 @@ def _draw(options: argparse.Namespace) -> None:
         else:
             source = target.run if isinstance(target.run, Trace) and feed is None else gn.trace(target.run, feed)
     diagram = gn.draw(
-        target.fetches,
+        target.run if isinstance(target.run, Compiled) else target.fetches,
         options.detail,
         overlay=options.overlay,
         trace=source,
@@ -887,8 +894,9 @@ def _compare(options: argparse.Namespace) -> int | None:
 
 
 def _summary(options: argparse.Namespace) -> None:
-    graph, fetches, _, _ = _target(options.target)
-    _show(gn.summary(fetches, graph=graph), options.json)
+    graph, fetches, _, run = _target(options.target)
+    step = isinstance(run, Compiled)
+    _show(gn.summary(run) if step else gn.summary(fetches, graph=graph), options.json)
 
 
 def _ops(options: argparse.Namespace) -> None:

@@ -376,8 +376,8 @@ class Session(cmd.Cmd):
 
     def _meant_by(self, word: str) -> Verb:
         verb = self._by_word.get(word)
-        if verb is None and self._named(word) in self.dbg.graph:
-            raise LookupFailure(f'there is no verb "{word}", which is a node: print {word} shows it')
+        if verb is None and self._named(word.partition("[")[0]) in self.dbg.graph:
+            raise LookupFailure(f'there is no verb "{word}", which is of a node: print {word} shows it')
         if verb is None:
             close = difflib.get_close_matches(word[:40], self._by_word, n=3)
             meant = list(dict.fromkeys(self._by_word[each].name for each in close))
@@ -453,10 +453,11 @@ class Session(cmd.Cmd):
             return text, None
         return target.strip(), condition.strip()
 
-    def _refuse_part(self, text: str, otherwise: str) -> None:
+    def _refuse_part(self, text: str) -> None:
         name, bracket, _ = text.partition("[")
         if bracket and text not in self.dbg.graph and self._named(name) in self.dbg.graph:
-            raise UsageError(f"it is a whole node that is meant here, {name}; {otherwise.format(name)}")
+            how = f"break {name} if value[…] > 0, say, looks at an element"
+            raise UsageError(f"it is a whole node that is meant here, {name}; {how}")
 
     def _node(self, text: str) -> Node:
         if text:
@@ -515,7 +516,7 @@ class Session(cmd.Cmd):
     def _step(self, argument: str) -> None:
         """Run the next operation, or the next N.
 
-        A breakpoint stops it earlier. An empty line does it again.
+        A breakpoint stops it earlier.
         """
         self._unless_finished()
         self.dbg.step(_count(argument))
@@ -622,7 +623,7 @@ class Session(cmd.Cmd):
         if kind in ("op", "scope") and name and target not in self.dbg.graph:
             made = self.dbg.break_at(when=condition, **{kind: name})
         else:
-            self._refuse_part(target, "break {} if value[…] > 0, say, looks at an element")
+            self._refuse_part(target)
             made = self.dbg.break_at(self._named(target) if target else None, condition)
         self.say(_wrapped(f"{made}, {counted(len(made.nodes), 'operation')}", self.width))
 
@@ -637,7 +638,7 @@ class Session(cmd.Cmd):
     def _watch(self, argument: str) -> None:
         """Print a node's value whenever it changes."""
         target = self._named(_needed(argument, "watch which node?"))
-        self._refuse_part(target, "break {} if value[…] > 0, say, looks at an element")
+        self._refuse_part(target)
         self.dbg.watch(target)
         self._list(many(self.dbg.order, self.dbg.graph, target), "", self.dbg.watches)
 
@@ -673,10 +674,7 @@ class Session(cmd.Cmd):
 
     def _say_runs(self) -> None:
         rows = [
-            (
-                f"{'→' if name == self.dbg.run else ' '} {name}",
-                ", ".join(node.name for node in changed) or "nothing",
-            )
+            (f"{'→' if name == self.dbg.run else ' '} {name}", ", ".join(node.name for node in changed) or "nothing")
             for name, changed in self.dbg.runs.items()
         ]
         self.say(columns(rows, ("  run", "changed in it"), width=self.width))

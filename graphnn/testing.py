@@ -235,6 +235,8 @@ def check_op(op_class: type[Op], examples: int = 25, order: int = 2, rng: int = 
         When `infer` says another shape or dtype than comes out.
     GradientError
         When a gradient is wrong, or none of a differentiable operation could be checked.
+    UsageError, ValueRangeError
+        When it is no class of operations, or no number of examples.
 
     Examples
     --------
@@ -243,6 +245,10 @@ def check_op(op_class: type[Op], examples: int = 25, order: int = 2, rng: int = 
     0
     """
     _check_order(order)
+    if not (isinstance(op_class, type) and issubclass(op_class, Op)):
+        raise UsageError(f"what is checked is a class of operations, such as operation('tanh'), not {op_class!r}")
+    if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
+        raise ValueRangeError(f"examples= is a number from 1 up, not {examples!r}")
     checked = left_out = tried = 0
     for example in range(examples):
         generator = np.random.default_rng([rng, example])

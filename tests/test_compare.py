@@ -1013,3 +1013,46 @@ def test_next_values_belong_together_by_their_parameters() -> None:
     assert compare(a, b, {x: 1.0})
     assert compare(gn.trace(a, {x: 1.0}), gn.trace(b, {x: 1.0}))
     assert not compare(a, gn.compile(loss, updates={w: w * 0.5, v: v * 0.25}), {x: 1.0})
+
+
+def test_a_result_that_is_asked_for_twice_is_compared_with_both() -> None:
+    x = gn.Graph().placeholder("x", shape=())
+    y, z = gn.exp(x), gn.sin(x)
+    assert not compare([y, y, y], [y, z, y * 1.0], {x: 1.0})
+    assert not compare({"a": y, "b": y}, {"a": y, "b": z}, {x: 1.0})
+    assert compare([y, y], [y, y * 1.0], {x: 1.0})
+
+
+def test_names_are_resolved_by_the_feed() -> None:
+    x = gn.Graph().placeholder("x", shape=())
+    gn.exp(x, name="y")
+    assert compare("y", feed={x: 1.0})
+    assert compare(["y"], ["x"], feed={x: 1.0}).first is not None
+
+
+def test_a_value_set_on_what_reads_nothing_is_one_in_another_dtype_too() -> None:
+    z = gn.zeros((3,), graph=gn.Graph())
+    dbg = gn.debug(gn.exp(z), echo=None)
+    dbg.resume()
+    dbg[z] = [1.0, 1.0, 1.0]
+    assert compare(dbg.trace(), dtypes=(None, "float32"))
+
+
+def test_a_trace_that_kept_little_beside_a_graph_of_another_dtype_is_run_again() -> None:
+    values = []
+    for dtype in ("float32", "float64"):
+        g = gn.Graph("line", dtype)
+        x = g.placeholder("x", shape=("n",))
+        values.append(gn.trace(gn.exp(x * 0.1), {x: np.linspace(0, 1, 5000)}, keep=100))
+    assert compare(*values)
+
+
+def test_a_feed_for_both_graphs_is_taken_apart_with_another_one_for_the_second() -> None:
+    found = []
+    for other in ("t", "u"):
+        g = gn.Graph("line")
+        x, y = g.placeholder("x", shape=()), g.placeholder(other, shape=())
+        found.append((x * 2.0 if other == "u" else x * 2.0 + y, {x: 1.0, y: 1.0}))
+    (a, feed), (b, _) = found
+    trace = gn.trace(a, feed)
+    assert compare(b, trace, feed_b={"x": 1.0, "t": 1.0}).pairs

@@ -1027,3 +1027,46 @@ def test_commit_keeps_to_the_guard_of_the_step() -> None:
 def test_a_comparison_of_runs_may_be_named() -> None:
     dbg = _overridden()
     assert dbg.compare("run", names=("before", "after")).a == "before"
+
+
+@pytest.mark.parametrize("way", ["step", "trace", "file", "film", "error"])
+def test_every_way_into_the_debugger_keeps_the_guard(way: str, tmp_path: Path) -> None:
+    g = gn.Graph()
+    x, i = g.placeholder("x", shape=("n",)), g.placeholder("i", shape=(), dtype="int64")
+    w = g.parameter("w", 1.0)
+    step = gn.compile(w, updates={w: w + gn.sum(gn.where(gn.isnan(x), 0.0, x)) + gn.take(x, i) * 0.0}, guard="nan")
+    feed = {x: [1.0, 2.0], i: 1}
+    with gn.recording(step) as film:
+        step(feed)
+    w.value = 1.0
+    if way == "step":
+        dbg = gn.debug(step, feed, echo=None)
+    elif way == "error":
+        with pytest.raises(IndexError) as caught:
+            step({x: [1.0, 2.0], i: 5})
+        dbg = caught.value.debug()  # type: ignore[attr-defined]
+        dbg.echo = None
+        dbg["i"] = 0
+    else:
+        trace = film[0] if way == "film" else gn.trace(step, feed)
+        trace.save(tmp_path / "kept.trace")
+        dbg = gn.debug(gn.load(tmp_path / "kept.trace") if way == "file" else trace, echo=None)
+    if way == "film":
+        dbg.restart()
+    dbg["x"] = [1.0, np.nan]
+    dbg.resume()
+    assert dbg.guard == "nan"
+    with pytest.raises(gn.errors.ValueRangeError, match=r'"x" .* is NaN') as refused:
+        dbg.commit()
+    assert [node.name for node in refused.value.debug().updates] == ["w"]
+
+
+def test_restart_and_commit_agree_on_a_parameter_that_is_updated_and_not_read() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", shape=()), g.parameter("w", 1.0)
+    dbg = gn.debug(gn.compile(x * 2.0, updates={w: x + 1.0}), {x: 1.0}, echo=None)
+    for _ in range(3):
+        dbg.resume()
+        dbg.commit()
+        dbg.restart()
+    assert float(w.value) == 2.0

@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -993,7 +994,7 @@ def test_what_is_hidden_is_said_to_reach_a_gradient_where_it_does(
         (gn.reciprocal, [1e-320, 1.0, 1.0], "overflow", "or scale it up"),
         (lambda x: 1e10 / x, [1e-305, 1.0, 1.0], "overflow", "or scale it up"),
         (lambda x: 1e-200 * x**-2.0, [1e-200, 1.0, 1.0], "overflow", "keep x away from 0"),
-        (lambda x: 1e300 / x, [0.5, 1e-9, 1.0], "overflow", "or scale it up"),
+        (lambda x: 1e300 / x, [0.5, 1e-9, 1.0], "overflow", "scale the numbers down first"),
         (gn.prod, [1e200, 1e200, 0.0], "overflow", "scale the numbers down"),
         (lambda x: gn.concatenate([x, x]) @ np.array([1.0] * 4 + [-1.0] * 2), [1.2e308] * 3, "overflow", "down first"),
         (lambda x: gn.grad(gn.sum(np.array([-2.0, 1.0, 1.0]) ** x), x), [2.0] * 3, "log-of-negative", "no slope in y"),
@@ -1197,3 +1198,32 @@ def test_the_notes_of_a_film_are_those_of_all_its_calls() -> None:
         for number in (-1000.0, 0.0):
             step({x: number})
     assert [note.code for note in check_health(film).notes] == ["underflow"]
+
+
+def test_updates_of_every_dtype_are_looked_at() -> None:
+    g = gn.Graph()
+    w, b = g.parameter("w", 1.0), g.parameter("b", [True, False])
+    h = g.parameter("h", np.float16([-4e4]))
+    assert _codes(gn.compile(w * 2.0, updates={b: gn.logical_not(b), h: -h})) == []
+
+
+def test_what_is_hidden_warns_nobody() -> None:
+    x = gn.Graph(dtype="float16").placeholder("x", shape=(3,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (finding,) = check_health(gn.where(x < 5.0, gn.exp(x), 0.0), {x: [0.0, 50.0, 2.0]})
+    assert finding.code == "overflow"
+
+
+def test_many_that_are_hidden_by_one_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = gn.Graph().placeholder("x", shape=(2,))
+    total = gn.log(x)
+    for number in range(1, 40):
+        total = total + gn.log(x - float(number))
+    asked: list[int] = []
+    plain = evaluation.Evaluation._makes_nan_of_0
+    monkeypatch.setattr(
+        evaluation.Evaluation, "_makes_nan_of_0", lambda run, place: asked.append(place) or plain(run, place)
+    )
+    assert len(check_health(gn.sum(gn.where(x > 1e9, total, 0.0)), {x: [-1.0, -2.0]})) == 40
+    assert len(asked) == len(set(asked))

@@ -796,7 +796,7 @@ def test_a_node_has_no_methods_of_arrays_and_says_what_to_write() -> None:
     [
         (("batch",), "int64", np.eye(3)[[0, 2]], "of rows that are one-hot, array.argmax(axis=-1) is the classes"),
         (("batch",), "int64", np.eye(3, dtype=int)[[0, 2]], "of rows that are one-hot, array.argmax(axis=-1) is the"),
-        (("batch", 3), "float64", np.array([0, 2]), "as one-hot rows, classes are np.eye(3)[array]"),
+        (("batch", 3), "float64", np.array([0, 2]), "if these are classes, np.eye(3)[array] is one-hot"),
         (("batch", 2), "float64", np.ones((2, 5)), "its transpose would fit, array.T"),
     ],
 )
@@ -808,7 +808,10 @@ def test_a_feed_that_would_fit_in_another_form_is_told_which(shape: Any, dtype: 
 
 def test_a_feed_that_fits_in_no_form_gets_no_such_hint() -> None:
     x = gn.Graph().placeholder("x", shape=("batch", 2))
-    for fed in (np.ones((5, 3)), np.ones(4), np.ones((2, 2, 2))):
+    whole = gn.Graph().placeholder("whole", shape=("n",), dtype="int64")
+    narrow = gn.Graph().placeholder("narrow", shape=("n", 1))
+    asked = [(x, np.ones((5, 3))), (x, np.ones(4)), (x, np.ones((2, 2, 2))), (whole, np.ones((5, 1), int))]
+    for node, fed in [*asked, (whole, np.full((5, 2), 3)), (narrow, np.array([0, 1])), (whole, np.array(3))]:
         with pytest.raises(gn.errors.ShapeError) as caught:
-            gn.run(x, {x: fed})
+            gn.run(node, {node: fed})
         assert str(caught.value).partition("declared at ")[2].count(";") == 0

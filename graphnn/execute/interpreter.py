@@ -24,7 +24,7 @@ from ..errors import (
     near,
     restated,
 )
-from ..graph import Array, Graph, Node, Op, Parameter, Placeholder, Spec, as_array, in_range, told_where
+from ..graph import Array, Graph, Node, Op, Placeholder, Spec, as_array, in_range, told_where
 from ..graph.collector import collector_paused
 from ..graph.dimensions import concrete, dimension, names_in, shown
 from ..graph.dimensions import evaluate as size_of
@@ -336,7 +336,7 @@ class Prepared(NamedTuple):
         """Return the same with nodes that compute, or are given, again what they did before they were set by hand."""
         found = self
         for node in nodes:
-            is_given = node.has_value or isinstance(node.op, (Parameter, Placeholder))
+            is_given = node.has_value or isinstance(node.op, Placeholder)
             forward = None if is_given else _forward(node, node.op, self.sizes)
             found = found._with(node, forward, self.before.get(node))
             found = found._replace(
@@ -369,12 +369,15 @@ class Stop(NamedTuple):
         Those that would have been made.
     guard : str or None
         The guard that stopped it; the node's value is known then.
+    guarded_by : str or None
+        The guard that there was, whatever stopped it.
     """
 
     prepared: Prepared
     place: int
     updates: Mapping[Node, Node] = {}
     guard: str | None = None
+    guarded_by: str | None = None
 
 
 @told_where
@@ -502,10 +505,9 @@ def _fitting(node: Node, value: Any) -> Array:
     """Return the array that `value` is, of a dtype that may be cast to the placeholder's."""
     array = as_array(value, f'the feed of "{node.name}"')
     if not np.can_cast(array.dtype, node.dtype, "same_kind"):
-        one_hot = node.dtype.kind in "iu" and array.ndim == node.ndim + 1
         remedy = (
             "of rows that are one-hot, array.argmax(axis=-1) is the classes"
-            if one_hot
+            if _is_one_hot(array, node)
             else f"cast it yourself if you mean to, array.astype({str(node.dtype)!r})"
         )
         raise DtypeError(
@@ -522,12 +524,18 @@ def _misshapen(node: Node, array: Array) -> str:
     )
     if array.ndim == node.ndim > 1 and _fits(array.shape[::-1], node.shape):
         return f"{said}; its transpose would fit, array.T"
-    if node.dtype.kind in "iu" and array.ndim == node.ndim + 1 and _fits(array.shape[:-1], node.shape):
+    if _is_one_hot(array, node):
         return f"{said}; of rows that are one-hot, array.argmax(axis=-1) is the classes"
-    classes = node.shape[-1] if node.ndim else None
-    if isinstance(classes, int) and array.dtype.kind in "iu" and _fits(array.shape, node.shape[:-1]):
-        return f"{said}; as one-hot rows, classes are np.eye({classes})[array]"
+    classes = node.shape[-1] if node.ndim > 1 and node.dtype.kind == "f" else None
+    if isinstance(classes, int) and classes > 1 and array.dtype.kind in "iu" and _fits(array.shape, node.shape[:-1]):
+        return f"{said}; if these are classes, np.eye({classes})[array] is one-hot"
     return said
+
+
+def _is_one_hot(array: Array, node: Node) -> bool:
+    """Return whether an array is one-hot rows of what a placeholder takes as classes."""
+    fits = node.dtype.kind in "iu" and array.ndim > 1 and array.shape[-1] > 1 and _fits(array.shape[:-1], node.shape)
+    return fits and bool(np.isin(array, (0, 1)).all() and (array.sum(axis=-1) == 1).all())
 
 
 def _fits(shape: tuple[int, ...], declared: tuple[Any, ...]) -> bool:
@@ -689,7 +697,7 @@ def collect(
                 del step  # or what it holds would live for one more node
         except GraphnnError as error:
             if isinstance(error.stopped, Stop):
-                error.stopped = error.stopped._replace(updates=updates or {})
+                error.stopped = error.stopped._replace(updates=updates or {}, guarded_by=guard)
             raise
     return [values[place] for place in prepared.program.fetches]
 

@@ -361,6 +361,8 @@ class Graph(Shown):
         What has been differentiated, backwards and forwards: by what was given, the derivatives of all nodes reached.
     placeholders : list of Node
     scopes : dict of str to Scope
+    memory_budget : float or None
+        Bytes that one value may take, and those that a debugger keeps; None: 80 % of the memory that is free.
 
     Examples
     --------
@@ -509,9 +511,10 @@ class Graph(Shown):
         ----------
         name : str
         value : array_like
-            Where it starts; copied. Lists of floats take the graph's dtype, arrays keep theirs.
+            Where it starts; copied. Lists of floats take the graph's dtype, arrays keep theirs; a list of whole numbers
+            is int64.
         trainable : bool
-            Whether optimizers change it; a parameter that is not trainable is state all the same.
+            Whether optimizers change it, which takes a float; a parameter that is not trainable is state all the same.
 
         Returns
         -------

@@ -122,9 +122,10 @@ def compare(
     recorded = isinstance(a, Trace), isinstance(b, Trace)
     feed_a = fed_to(b) if feed is None and recorded == (False, True) else feed
     if feed_b is None:
-        shared = fed_to(a) if feed is None and recorded == (True, False) else feed
-        feed_a, feed_b = feed_for(feed_a, graph_a, graph_b), feed_for(shared, graph_b, graph_a)
-    exact = not arrays and tolerance is None and dtype_a is dtype_b is None
+        feed_b = feed_for(fed_to(a) if feed is None and recorded == (True, False) else feed, graph_b, graph_a)
+    feed_a = feed_for(feed_a, graph_a, graph_b)
+    alike = graph_a is graph_b or (graph_a is not None and graph_b is not None and graph_a.dtype == graph_b.dtype)
+    exact = alike and not arrays and tolerance is None and dtype_a is dtype_b is None
     first = read_trace(a, exact) if reads_a else run_of(a, feed_a, sizes, graph_a, dtype_a)
     if arrays:
         second = arrays_of(b, first)
@@ -132,7 +133,7 @@ def compare(
         second = read_trace(b, exact) if reads_b else run_of(b, feed_b, sizes, graph_b, dtype_b)
     called = called or told_apart(first, second, (dtype_a, dtype_b), by_feed)
     first, second = first._replace(name=called[0]), second._replace(name=called[1])
-    results = [(i, i) for i in range(len(first.program.fetches))] if arrays else results_of(a, b, graph_a, graph_b)
+    results = [(i, i) for i in range(len(first.program.fetches))] if arrays else results_of(a, b, first, second)
     return _Lockstep(first, second, results, tolerance, arrays).compared()
 
 
@@ -204,10 +205,10 @@ class _Lockstep:
         self._at = -1
         self._ahead: dict[int, Step] = {}
         """Steps of `b` that are compared later: none, unless the schedules are in different order."""
-        pairs = [(a.program.fetches[i], b.program.fetches[j]) for i, j in results]
-        self._results = {i: j for i, j in pairs if self.partner.get(i) != j}
+        pairs = dict.fromkeys((a.program.fetches[i], b.program.fetches[j]) for i, j in results)
+        self._results = [(i, j) for i, j in pairs if self.partner.get(i) != j]
         """What was asked for and is made otherwise: compared in the end, though they are no counterparts."""
-        self._last = {*self._results.values()}
+        self._first, self._last = {i for i, _ in self._results}, {j for _, j in self._results}
 
     def compared(self) -> Comparison:
         """Go through both."""
@@ -218,7 +219,7 @@ class _Lockstep:
         with np.errstate(all="ignore"):
             for step in a.steps:
                 place = step.index
-                if place in self._results:
+                if place in self._first:
                     results[place] = step
                 j = self.partner.get(place)
                 other = None if j is None else self._until(j, place)
@@ -227,10 +228,10 @@ class _Lockstep:
                     seen.add(other.index)
                     pairs.append((a.order[place], None if self.foreign else b.order[other.index]))
                 del step, other  # or what they hold would live for one more node
-            for place, step in results.items():
-                result = self._until(self._results[place], len(a.order))
-                if result is not None:
-                    self._look(step, result)
+            for place, j in self._results:
+                result = self._until(j, len(a.order))
+                if place in results and result is not None:
+                    self._look(results[place], result)
                     if place not in self.partner and result.index not in self._back:
                         pairs.append((a.order[place], b.order[result.index]))
         only_a = [] if self.foreign else [node for i, node in enumerate(a.order[: a.ran]) if i not in self.states]

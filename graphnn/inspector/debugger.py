@@ -163,13 +163,14 @@ class Debugger(Shown):
         echo: Callable[[str], Any] | None = print,
         known: Mapping[int, Array] | None = None,
         sources: Lines | None = None,
+        guard: str | None = None,
     ) -> None:
         self.graph: Graph = prepared.program.graph
         self.order = prepared.program.order
         self.updates = updates
         self.breakpoints: list[Breakpoint] = []
         self.error = ""
-        self.guard: str | None = None
+        self.guard = guard
         self._refused: int | None = None  # the place of the value that a guard has refused
         self.echo = echo
         self._memory = Memory(memory_budget(self.graph) if budget is None else float(budget))
@@ -447,7 +448,7 @@ class Debugger(Shown):
         prepared, state = self._tape.prepared, self.graph.state
         given = prepared.given_before
         moved = {node: value for node, value in state.items() if given.get(node, value) is not value}
-        if not moved.keys().isdisjoint(self.order):
+        if not moved.keys().isdisjoint([*self.order, *self.updates]):
             anew = prepared.without(*prepared.overridden)._replace(given=given | moved)
             self._enter(_Run(self._new_name(_FIRST_RUN), Tape(anew, self._memory), before=self._run))
         self._position = self._furthest = 0
@@ -764,7 +765,7 @@ class Debugger(Shown):
         ----------
         node : Node or str
         value : array_like, optional
-            Of the shape that the node has in this run.
+            Of the shape that the node has in this run; a single number does not fill it.
         name : str, optional
             Of the run; ``"what-if 1"``, … unless given.
         **attributes
@@ -935,7 +936,16 @@ class Debugger(Shown):
         stopped = None if self.finished else until
         if error and self._refused is not None:
             stopped = self._refused
-        return Trace(tape.prepared, values, times, self.updates, stopped=stopped, error=error, sources=self.sources)
+        return Trace(
+            tape.prepared,
+            values,
+            times,
+            self.updates,
+            stopped=stopped,
+            error=error,
+            sources=self.sources,
+            guard=self.guard,
+        )
 
     @told_where
     def to_html(self, path: StrPath | None = None) -> Any:
@@ -990,8 +1000,9 @@ class Debugger(Shown):
         checked = {node: self.graph._checked_value(node, value) for node, value in following.items()}
         given = self._tape.prepared.given_before
         if self.guard is not None:
-            for place in self._operations:
+            for place in range(len(self.order)):
                 if (refused := refused_by(self.guard, self._tape.at(place), self._tape.prepared)) is not None:
+                    tell_updates(refused, self.updates)
                     raise refused
         with updating(self.graph):
             for parameter in dict.fromkeys([*self.updates, *self.order]):
@@ -1066,11 +1077,11 @@ def debug(
     if echo is not None and not callable(echo):
         raise UsageError(f"echo= takes what is said, as print does, or is None; it is not {type(echo).__name__}")
     prepared, updates = prepared_for(target, feed, sizes, graph)
+    guard = target.guard if isinstance(target, (Compiled, Trace)) else None
     if not isinstance(target, Trace):
-        dbg = Debugger(prepared, updates, budget=budget, echo=echo)
-        dbg.guard = target.guard if isinstance(target, Compiled) else None
-        return dbg
-    dbg = Debugger(prepared, updates, budget=budget, echo=echo, known=target.as_computed, sources=target.sources)
+        return Debugger(prepared, updates, budget=budget, echo=echo, guard=guard)
+    known, sources = target.as_computed, target.sources
+    dbg = Debugger(prepared, updates, budget=budget, echo=echo, known=known, sources=sources, guard=guard)
     if target.stopped is not None:
         dbg.goto(bisect_left(dbg._operations, min(target.stopped + 1, len(target))))
         dbg.error = target.error
@@ -1086,8 +1097,4 @@ def _trace_of(error: GraphnnError) -> Trace | None:
 @show_as(GraphnnError, "debugger")
 def _debugger_of(error: GraphnnError) -> Debugger | None:
     trace = stopped_trace(error)
-    if trace is None:
-        return None
-    dbg = debug(trace)
-    dbg.guard = error.stopped.guard
-    return dbg
+    return None if trace is None else debug(trace)

@@ -62,6 +62,8 @@ class Evaluation:
             value is not None and value.dtype.kind == "f" and not np.isfinite(value).all() for value in self.values
         ]
         self._ops: dict[int, Op] = {}
+        self._behind: dict[Node, set[Node]] = {}
+        self._spoilt: dict[int, bool] = {}
         self._paths: dict[tuple[int, Index, int], tuple[Element, ...]] = {}
 
     # --- asking
@@ -221,17 +223,7 @@ class Evaluation:
         """
         if any(other.phase == "backward" for other in self.order):
             return False
-        reached: set[Node] = set()
-        waiting = [hider]
-        while waiting:
-            user = waiting.pop()
-            place = self.places[user]
-            for i, source in enumerate(self.inputs[place]):
-                operand = self.order[source]
-                passes = user.op.differentiable and self.op(place).flows(i)
-                if passes and self.bad[source] and operand not in reached:
-                    reached.add(operand)
-                    waiting.append(operand)
+        reached = self._bad_behind(hider)
         if node not in reached:
             return False
         on_the_way, waiting = {node}, [node]
@@ -240,6 +232,23 @@ class Evaluation:
             on_the_way.update(onward)
             waiting += onward
         return any(self._spoils(self.places[each]) for each in on_the_way)
+
+    def _bad_behind(self, hider: Node) -> set[Node]:
+        """Return the nodes with bad values that a gradient comes to from what hides them."""
+        found = self._behind.get(hider)
+        if found is None:
+            found = self._behind[hider] = set()
+            waiting = [hider]
+            while waiting:
+                user = waiting.pop()
+                place = self.places[user]
+                for i, source in enumerate(self.inputs[place]):
+                    operand = self.order[source]
+                    passes = user.op.differentiable and self.op(place).flows(i)
+                    if passes and self.bad[source] and operand not in found:
+                        found.add(operand)
+                        waiting.append(operand)
+        return found
 
     @cached_property
     def _has_gradient(self) -> list[bool]:
@@ -256,15 +265,22 @@ class Evaluation:
 
     def _spoils(self, place: int) -> bool:
         """Return whether a cotangent of 0 gives an operand's NaN."""
+        if place not in self._spoilt:
+            self._spoilt[place] = self._makes_nan_of_0(place)
+        return self._spoilt[place]
+
+    def _makes_nan_of_0(self, place: int) -> bool:
         op, operands, graph = self.op(place), self.operands_of(place), Graph()
         inputs = [graph.placeholder(f"x{i}", x.shape, x.dtype) for i, x in enumerate(operands)]
         asked = [self._has_gradient[source] and op.flows(i) for i, source in enumerate(self.inputs[place])]
         wrt = list(compress(inputs, asked))
-        try:
-            result = op(*inputs, graph=graph)
-            slopes = run(vjp({result: np.zeros(result.shape)}, wrt), dict(zip(inputs, operands, strict=True)))
-        except GraphnnError:
-            return False  # it has no derivative
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GraphnnWarning)
+            try:
+                result = op(*inputs, graph=graph)
+                slopes = run(vjp({result: np.zeros(result.shape)}, wrt), dict(zip(inputs, operands, strict=True)))
+            except GraphnnError:
+                return False  # it has no derivative
         return any(np.isnan(slope).any() for slope in slopes)
 
     @cached_property

@@ -54,11 +54,11 @@ CODES: dict[str, str] = {
     "probabilities-as-logits": "a cross-entropy with a softmax or sigmoid of its own is given what comes out of one; "
     "or two softmaxes are one after the other",
     "every-pair": "a batch as a column meets one as a row: every sample is paired with every other",
-    "dead-units": "units of a relu that are 0 for the whole batch",
+    "dead-units": "units of a relu that are 0 for the whole batch, of 32 rows or more",
     "vanishing-gradient": "a layer's gradient is lost beside those of later layers",
     "exploding-gradient": "a layer's gradient is out of all proportion",
     "huge-parameter": "a parameter has grown beyond reason",
-    "large-update": "a step moves a parameter by ten times its size, and more",
+    "large-update": "a step moves the numbers of a parameter by more than 1, and by more than ten times their size",
 }
 """Every code that a finding can have, and what it says."""
 
@@ -231,10 +231,7 @@ _DIVIDE = (
 )
 _MASKED = "mask the denominator: x {} gn.where(gn.equal(y, 0), 1, y)"
 _INVERSE = "keep x away from 0: gn.reciprocal(gn.where(gn.equal(x, 0), 1, x))"
-_TINY = (
-    "keep the denominator away from 0, gn.maximum(y, {divisor}) if it is never negative, or scale it up: it is so "
-    "small that its inverse has no number"
-)
+_TINY = "keep the denominator away from 0, gn.maximum(y, {divisor}) if it is never negative, or scale it up"
 _COUNT = "there was nothing to count: divide by gn.maximum(count, 1)"
 _MASK = (
     "choose with gn.where(mask, x, 0) instead of multiplying by a mask, since 0 * inf is NaN; and mask the input "
@@ -276,7 +273,7 @@ def too_large(case: Case) -> str:
             "its squares overflow before the root is taken: divide by the largest first, "
             "m * gn.norm(x / m) with m = gn.max(gn.absolute(x))"
         )
-    if op in ("divide", "reciprocal") and abs(case.y if op == "divide" else case.x) < 1:
+    if (op == "divide" and abs(case.x * case.y) < 1) or (op == "reciprocal" and abs(case.x) < 1):
         return fitted(_TINY, dtype)
     if op == "power" and abs(case.x) < 1:
         return fitted("keep x away from 0: gn.maximum(x, {divisor}) ** y", dtype)

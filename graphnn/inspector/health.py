@@ -173,9 +173,11 @@ class _Doctor:
         """Return which elements have one cause each; what is not looked at goes with the first."""
         if not isinstance(self.run.op(place), Elementwise):
             return [arises]  # of many operands, several causes are often one
-        looked_at = list(map(tuple, np.argwhere(arises)[:_SORTED_OUT].tolist()))
+        if not arises.ndim:
+            return [arises]
+        cells = np.unravel_index(np.flatnonzero(arises)[:_SORTED_OUT], arises.shape)
         found: dict[str, Array] = {}
-        for index in looked_at:
+        for index in zip(*[axis.tolist() for axis in cells], strict=True):
             code = rule_of(Case(self.run, place, index)).code
             found.setdefault(code, np.zeros(arises.shape, bool))[index] = True
         _, *others = found.values()
@@ -758,9 +760,10 @@ class _Doctor:
             if not parameter.trainable or not self.run.places.keys() >= {parameter, following}:
                 continue
             before, after = (self.run.values[self.run.places[node]] for node in (parameter, following))
-            if before is None or after is None or not np.isfinite(after).all():
+            if before is None or after is None or before.dtype.kind != "f" or not np.isfinite(after).all():
                 continue
-            size, moved = (_norm(each) / math.sqrt(max(before.size, 1)) for each in (before, after - before))
+            change = after.astype(np.float64) - before
+            size, moved = (_norm(each) / math.sqrt(max(before.size, 1)) for each in (before, change))
             if size and moved > LARGE_UPDATE * max(size, 1 / LARGE_UPDATE):
                 moves.append((moved, size, parameter, following))
         if not moves:

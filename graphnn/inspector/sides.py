@@ -115,6 +115,9 @@ def arrays_of(arrays: Mapping[Any, Any], beside: Side) -> Side:
 def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     """Return the same in a copy of the graph whose floats are of another dtype, operations' attributes included."""
     source = prepared.program
+    for node in source.order:
+        if isinstance(node.op, Unknown):
+            raise UsageError(f'"{node.name}" is a {node.op.name}, which is not defined here: it is of one dtype alone')
     graph = Graph(source.graph.name, dtype)
     graph.memory_budget = source.graph.memory_budget
     copies: dict[Node, Node] = {}
@@ -123,7 +126,7 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
         with graph.entered(None, origin=node.origin, inherit_origin=True), np.errstate(all="ignore"):
             if isinstance(node.op, Placeholder):
                 copies[node] = graph.placeholder(node.name, node.shape, kind)
-            elif not (node.has_value or isinstance(node.op, Unknown)):
+            elif not node.has_value:
                 op = prepared.declared_op_of(node)
                 if "dtype" in op.settings and np.dtype(op.attributes["dtype"]).kind == "f":
                     op = replace(op, dtype=dtype.name)  # type: ignore[type-var]
@@ -136,21 +139,25 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     sizes = {name: prepared.sizes[name] for name in source.names if name in prepared.sizes}
     found = prepare(graph, fetches, feed, sizes)
     for node in filter(prepared.is_set, prepared.overridden):
-        if node.inputs and not isinstance(node.op, Unknown):
-            found = found.with_value(copies[node], prepared.given[node].astype(copies[node].dtype))
+        if not (node.has_value or isinstance(node.op, Placeholder)):
+            with np.errstate(all="ignore"):
+                found = found.with_value(copies[node], prepared.given[node].astype(copies[node].dtype))
     return found
 
 
-def results_of(a: Any, b: Any, graph_a: Graph | None, graph_b: Graph | None) -> list[tuple[int, int]]:
-    """Return which of the fetches of one belongs to which of the other: by name, else by their order."""
-    mine, its = _paths(a, graph_a), _paths(b, graph_b)
+def results_of(a: Any, b: Any, first: Side, second: Side) -> list[tuple[int, int]]:
+    """Return which of the fetches of one belongs to which of the other: by name, else by their order.
+
+    A trace knows the order of its fetches alone, and the parameters of its updates.
+    """
+    mine, its = _paths(a, first.program.graph), _paths(b, second.program.graph)
     found = [(mine.pop(path), its.pop(path)) for path in list(mine) if path in its]
     if len(mine) == len(its):
         found += zip(mine.values(), its.values(), strict=True)
     return found
 
 
-def _paths(target: Any, graph: Graph | None) -> dict[tuple[Any, ...], int]:
+def _paths(target: Any, graph: Graph) -> dict[tuple[Any, ...], int]:
     """Return where each result stands in the fetches, by the keys that lead to it."""
     if isinstance(target, (Trace, Compiled)):
         count = len(target.fetches) - len(target.updates) * isinstance(target, Trace)

@@ -18,7 +18,7 @@ import numpy as np
 from ..container import StrPath, write
 from ..errors import FileFormatError, GraphnnError, LookupFailure, UsageError, ValueRangeError
 from ..execute.compiled import Compiled
-from ..execute.interpreter import Feed, Observer, Prepared, Step, Stop, evaluate, prepare
+from ..execute.interpreter import Feed, Observer, Prepared, Step, Stop, checked_guard, evaluate, prepare
 from ..files import from_data, from_settings, loads, settings_of, to_data
 from ..graph import Array, Graph, Node, Op, Origin, Unknown, told_where
 from ..graph.fetches import resolve
@@ -367,6 +367,8 @@ class Trace(Shown):
         Where the run ended early: the place in the schedule of the node that failed or was refused.
     error : str
         The message of what ended it.
+    guard : {None, "nan", "finite"}
+        That of the compiled step whose run it is.
     """
 
     def __init__(
@@ -379,6 +381,7 @@ class Trace(Shown):
         stopped: int | None = None,
         error: str = "",
         sources: Lines | None = None,
+        guard: str | None = None,
     ) -> None:
         self.prepared = prepared
         self.graph: Graph = prepared.program.graph
@@ -386,6 +389,7 @@ class Trace(Shown):
         self.updates = updates
         self.stopped = stopped
         self.error = error
+        self.guard = guard
         self._run = _Recorded(prepared, kept, times)
         self._laid_out_anew: frozenset[int] = frozenset()
         if sources is not None:
@@ -595,6 +599,7 @@ class Trace(Shown):
             "strided": sorted(laid_out_anew),
             "stopped": self.stopped,
             "error": self.error,
+            "guard": self.guard,
             "sources": {file: [[n, text] for n, text in lines.items()] for file, lines in self.sources.items()},
         }, arrays
 
@@ -664,7 +669,8 @@ def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
         file: {number: text for number, text in lines if type(number) is int and type(text) is str}
         for file, lines in data["sources"].items()
     }
-    trace = Trace(prepared, kept, times, updates, stopped=stopped, error=data["error"], sources=sources)
+    error, guard = data["error"], checked_guard(data.get("guard"))
+    trace = Trace(prepared, kept, times, updates, stopped=stopped, error=error, sources=sources, guard=guard)
     trace._laid_out_anew = frozenset(data["strided"])
     if not all(type(place) is int for place in trace._laid_out_anew):
         raise FileFormatError("it does not say soundly which values lay otherwise in memory")
@@ -794,11 +800,18 @@ def trace(
     (array([ 2.,  4., 12.]), 6.0)
     """
     prepared, updates = prepared_for(target, feed, sizes, graph)
-    return record(prepared, updates, keep=_checked_keep(keep))
+    guard = target.guard if isinstance(target, (Compiled, Trace)) else None
+    return record(prepared, updates, keep=_checked_keep(keep), guard=guard)
 
 
 def record(
-    prepared: Prepared, updates: Mapping[Node, Node], *, until: int | None = None, error: str = "", keep: int = KEEP
+    prepared: Prepared,
+    updates: Mapping[Node, Node],
+    *,
+    until: int | None = None,
+    error: str = "",
+    keep: int = KEEP,
+    guard: str | None = None,
 ) -> Trace:
     """Return the trace of an evaluation, up to and without the place `until`."""
     recorder = _Recorder(keep)
@@ -809,7 +822,7 @@ def record(
         except GraphnnError as failed:
             tell_updates(failed, updates)
             raise
-    return Trace(prepared, recorder.kept, recorder.times, updates, stopped=until, error=error)
+    return Trace(prepared, recorder.kept, recorder.times, updates, stopped=until, error=error, guard=guard)
 
 
 def tell_updates(error: GraphnnError, updates: Mapping[Node, Node]) -> None:
@@ -824,7 +837,8 @@ def stopped_trace(error: GraphnnError) -> Trace | None:
     if not isinstance(stop, Stop):
         return None
     # What a guard refused is a value like any other: it can be looked at.
-    trace = record(stop.prepared, stop.updates, until=stop.place + (stop.guard is not None), error=str(error))
+    until = stop.place + (stop.guard is not None)
+    trace = record(stop.prepared, stop.updates, until=until, error=str(error), guard=stop.guarded_by)
     trace.stopped = stop.place
     return trace
 
@@ -865,7 +879,9 @@ class Film(Sequence[Trace], Shown):
         recorder = _Recorder(self._keep)
 
         def add(stopped: int | None = None, error: str = "") -> None:
-            trace = Trace(prepared, recorder.kept, recorder.times, self._step.updates, stopped=stopped, error=error)
+            step = self._step
+            how = {"stopped": stopped, "error": error, "guard": step.guard}
+            trace = Trace(prepared, recorder.kept, recorder.times, step.updates, **how)  # type: ignore[arg-type]
             with self._lock:  # other threads may have called later, and be done before
                 place = bisect(self.calls, call)
                 self.calls.insert(place, call)

@@ -331,7 +331,7 @@ class _Maker:
                 label = self.labels[i]
                 found[str(place)] = {"given": visible(f"set in {label}") if label else "set by hand"}
             else:
-                found[str(place)] = {"settings": _settings(op, trace.prepared.sizes)}
+                found[str(place)] = {"settings": _settings(op, trace.prepared.sizes), "formula": op.template}
         return found
 
     def _findings(self, trace: Trace, i: int) -> list[dict[str, Any]]:

@@ -101,7 +101,7 @@ function explained(run, place, cell) {
   if (read === null) return { ...told, missing: true };
   const operands = nodes.inputs[place].map((input) => valueOf(run, input));
   const row = index.length ? `row ${index.join(", ")}` : "the row";
-  const formula = equation(nodes.formula[place], { row, ...(setIn(run, place).settings ?? nodes.settings[place]) }, read, operands);
+  const formula = equation(setIn(run, place).formula ?? nodes.formula[place], { row, ...(setIn(run, place).settings ?? nodes.settings[place]) }, read, operands);
   told.missing = formula === undefined;
   if (formula === null) told.equation += ", of nothing";
   else if (formula && formula !== said) told.equation += ` = ${formula}`;
