@@ -1227,3 +1227,23 @@ def test_many_that_are_hidden_by_one_are_looked_at_once(monkeypatch: pytest.Monk
     )
     assert len(check_health(gn.sum(gn.where(x > 1e9, total, 0.0)), {x: [-1.0, -2.0]})) == 40
     assert len(asked) == len(set(asked))
+
+
+@pytest.mark.parametrize("critic_first", [False, True])
+def test_of_layers_beside_each_other_it_is_told_of_those_behind_each_other(critic_first: bool) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch", 8))
+
+    def towers(deep: bool) -> gn.Node:
+        h = x
+        for _ in range(12 if deep else 1):
+            initial = nn.init.normal(0.0, 0.1)
+            h = gn.sigmoid(nn.Dense(8, weight_init=initial, rng=np.random.default_rng(3))(h))
+        return gn.mean(gn.square(h)) * (1.0 if deep else 1e6)
+
+    parts = [towers(deep) for deep in ((False, True) if critic_first else (True, False))]
+    loss = parts[0] + parts[1]
+    (finding,) = check_health([loss, *gn.grad(loss, list(g.parameters))], {x: np.ones((4, 8))})
+    assert finding.code == "vanishing-gradient"
+    first, last = (f"dense_{2 if critic_first else 1}", f"dense_{13 if critic_first else 12}")
+    assert re.search(rf"from \S+ in {first} to \S+ in {last}$", finding.cause), finding.cause

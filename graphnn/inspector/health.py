@@ -671,46 +671,47 @@ class _Doctor:
             norm, size = _norm(value), _norm(self.run.values[self.run.places[parameter]])
             if norm > HUGE_GRADIENT * max(size, 1.0):
                 self._of_gradient("exploding-gradient", gradient, parameter, f"has norm {said(norm)}")
-            if not norm or not parameter.scope:
+            layer = parameter.scope
+            if not norm or not layer:
                 continue  # no gradient comes there at all, which is something else; or it is of no layer
-            layers[parameter.scope] = math.hypot(layers.get(parameter.scope, 0.0), norm)
-            if norm >= largest.get(parameter.scope, (-1.0,))[0]:
-                largest[parameter.scope] = norm, gradient, parameter
+            layers[layer] = math.hypot(layers.get(layer, 0.0), norm)
+            if norm >= largest.get(layer, (-1.0,))[0]:
+                largest[layer] = norm, gradient, parameter
         if len(layers) < LAYERS:
             return
         found = self._out_of_proportion(layers)
         if found is not None:
             least, most, vanishing = found
             _, gradient, parameter = largest[least if vanishing else most]
-            told = [f"{said(layers[scope])} in {scope}" for scope in (least, most)]
+            told = [f"{said(layers[layer])} in {layer}" for layer in (least, most)]
             sizes = f"is out of proportion: the layers' gradients have norms from {told[0]} to {told[1]}"
             self._of_gradient("vanishing-gradient" if vanishing else "exploding-gradient", gradient, parameter, sizes)
 
     def _out_of_proportion(self, layers: Mapping[str, float]) -> tuple[str, str, bool] | None:
         """Return two layers, one after the other, whose gradients are so; and whether they get smaller on their way."""
-        lasts: dict[str, set[Node]] = {}
-        for node in self.run.order:
-            if node.scope in layers and node.phase == "forward":
-                lasts.setdefault(node.scope, set()).add(node)
+        forward = [node for node in self.run.order if node.phase == "forward"]
+        nodes: dict[str, set[Node]] = {layer: set() for layer in layers}
+        for node in forward:
+            if node.scope in nodes:
+                nodes[node.scope].add(node)
         for near, far in ((min, max), (max, min)):
             start = near(layers, key=layers.__getitem__)
-            made_of_it = set(lasts.get(start, ()))
-            for node in self.run.order:
-                if node.phase == "forward" and not made_of_it.isdisjoint(node.inputs):
+            made_of_it, makes_it = set(nodes[start]), set(nodes[start])
+            for node in forward:
+                if not made_of_it.isdisjoint(node.inputs):
                     made_of_it.add(node)
-            later = {scope for scope in layers if not made_of_it.isdisjoint(lasts.get(scope, ()))}
-            makes_it = set(lasts.get(start, ()))
-            for node in reversed(self.run.order):
+            for node in reversed(forward):
                 if node in makes_it:
                     makes_it.update(node.inputs)
-            earlier = {scope for scope in layers if not makes_it.isdisjoint(lasts.get(scope, ()))}
-            others = (later | earlier) - {start}
+            later = {layer for layer in layers if not made_of_it.isdisjoint(nodes[layer])}
+            earlier = {layer for layer in layers if not makes_it.isdisjoint(nodes[layer])}
+            others = [layer for layer in layers if layer != start and layer in later | earlier]
             if not others:
                 continue
             end = far(others, key=layers.__getitem__)
-            least, most = sorted((start, end), key=layers.__getitem__)
+            least, most = (start, end) if near is min else (end, start)
             if layers[least] < LAYER_RATIO * layers[most]:
-                return least, most, (most in later) == (start == least)
+                return least, most, end in (later if start == least else earlier)
         return None
 
     def _of_gradient(self, code: str, gradient: Node, parameter: Node, sizes: str) -> None:
