@@ -894,9 +894,8 @@ def _compare(options: argparse.Namespace) -> int | None:
 
 
 def _summary(options: argparse.Namespace) -> None:
-    graph, fetches, _, run = _target(options.target)
-    step = isinstance(run, Compiled)
-    _show(gn.summary(run) if step else gn.summary(fetches, graph=graph), options.json)
+    graph, fetches, _, _ = _target(options.target)
+    _show(gn.summary(fetches, graph=graph), options.json)
 
 
 def _ops(options: argparse.Namespace) -> None:

@@ -376,7 +376,8 @@ class Session(cmd.Cmd):
 
     def _meant_by(self, word: str) -> Verb:
         verb = self._by_word.get(word)
-        if verb is None and self._named(word.partition("[")[0]) in self.dbg.graph:
+        name, bracket, _ = word.partition("[")
+        if verb is None and self._named(name) in self.dbg.graph and word.endswith("]" * bool(bracket)):
             raise LookupFailure(f'there is no verb "{word}", which is of a node: print {word} shows it')
         if verb is None:
             close = difflib.get_close_matches(word[:40], self._by_word, n=3)

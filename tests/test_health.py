@@ -1098,13 +1098,13 @@ def test_units_are_counted_by_features_and_samples_by_the_named_axis() -> None:
     assert "6 of 6 units of relu are 0 for all 50 rows of the batch" in finding.cause
 
 
-def test_a_large_parameter_that_has_settled_does_not_diverge() -> None:
+def test_a_parameter_is_huge_beside_what_is_fed() -> None:
     g = gn.Graph()
-    w = g.parameter("w", [1.4e9])
-    settled, grows = w * 1.001, w * 3.0
-    assert _codes(gn.compile(gn.sum(w), updates={w: settled})) == []
-    assert _codes(gn.compile(gn.sum(w), updates={w: grows})) == ["huge-parameter"]
-    assert _codes(gn.sum(w)) == ["huge-parameter"]
+    x, w = g.placeholder("x", shape=("n",)), g.parameter("w", [1.4e9])
+    loss = gn.mean(gn.square(x - w))
+    assert _codes(loss, {x: [3e9, 2e9]}) == []
+    assert _codes(loss, {x: [3.0, 2.0]}) == ["huge-parameter"]
+    assert _codes(gn.compile(gn.sum(w), updates={w: w * 1.0})) == ["huge-parameter"]
 
 
 def test_a_hidden_inf_that_no_trained_parameter_is_behind_reaches_no_gradient() -> None:
@@ -1247,3 +1247,67 @@ def test_of_layers_beside_each_other_it_is_told_of_those_behind_each_other(criti
     assert finding.code == "vanishing-gradient"
     first, last = (f"dense_{2 if critic_first else 1}", f"dense_{13 if critic_first else 12}")
     assert re.search(rf"from \S+ in {first} to \S+ in {last}$", finding.cause), finding.cause
+
+
+def test_predictions_as_a_column_and_labels_as_a_row_are_told_whatever_made_the_column() -> None:
+    g = gn.Graph()
+    x, features, y = (
+        g.placeholder("x", shape=("n",)),
+        g.placeholder("f", shape=("n", 3)),
+        g.placeholder("y", shape=("n",)),
+    )
+    w, b, v = g.parameter("w", 1.0), g.parameter("b", 0.5), g.parameter("v", [1.0, 2.0, 3.0])
+    feed = {x: np.arange(4.0), y: np.arange(4.0), features: np.ones((4, 3))}
+    for column in (
+        x[:, None] * w + b,
+        gn.sum(features * v, axis=1, keepdims=True) + 0.5,
+        gn.sigmoid(gn.sum(features * v, axis=1, keepdims=True)),
+        gn.reshape(x, (-1, 1)) * w,
+    ):
+        assert _codes(gn.mean(gn.square(column - y)), feed) == ["every-pair"]
+
+
+@pytest.mark.parametrize("act", [gn.tanh, gn.sigmoid])
+def test_inputs_that_are_not_scaled_saturate(act: Any) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n", 4))
+    health = check_health(act(nn.Dense(16, rng=np.random.default_rng(0))(x)), {x: np.full((40, 4), 1e7)})
+    assert [(each.code, each.count) for each in health] == [("saturated", 640)]
+
+
+def test_units_whose_last_step_is_a_plain_number_are_units() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", shape=("n", 3)), g.parameter("w", -np.ones((3, 2)))
+    assert _codes(gn.relu((x @ w) / 2.0), {x: np.ones((40, 3))}) == ["dead-units"]
+    assert _codes(gn.mean(gn.relu(1.0 - gn.square(x @ w))), {x: np.ones((40, 3))}) == []
+
+
+def test_a_clip_without_an_upper_bound_may_be_subtracted() -> None:
+    (p,) = _batch((2,))
+    assert "clipped-probability" not in _codes(gn.log(2.0 - gn.clip(p, 1e-7, None)), {p: [1.0, 0.5]})
+
+
+def test_labels_that_were_weighted_are_no_labels() -> None:
+    g = gn.Graph()
+    z, y = g.placeholder("z", shape=("n", 3)), g.placeholder("y", shape=("n", 3))
+    feed = {z: np.zeros((3, 3)), y: np.eye(3)}
+    for labels in (y * np.array([1.0, 2.0, 0.5]), y * -1.0, y * 0.9 + 0.1 / 3):
+        assert _codes(nn.softmax_crossentropy(z, labels), feed) == []
+    several = [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
+    (finding,) = check_health(nn.softmax_crossentropy(z, y), feed | {y: several})
+    assert re.match(r"y\[1, :\] \(test_health.py:\d+\) sums to 2, and the targets of softmax_cross", finding.cause)
+    assert "several classes at once are for nn.sigmoid_crossentropy" in finding.remedy
+
+
+def test_another_gradient_says_nothing_of_what_is_hidden() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", shape=(2,)), g.parameter("w", [1.0, 1.0])
+    hidden, other = gn.sum(gn.where(x > 0, gn.log(w * x), 0.0)), gn.sum(w * w)
+    (finding,) = check_health([hidden, gn.grad(other, w)], {x: [0.0, 1.0]})
+    assert "but not from a gradient" in finding.cause
+
+
+def test_an_answer_about_a_product_is_not_one_about_what_is_missing() -> None:
+    (x, m) = _batch(("n",), ("n",))
+    feed = {x: [1.0, np.nan], m: [1.0, 0.0]}
+    assert not check_health(gn.sum(gn.where(m > 0, x * x, 0.0)), feed).ok

@@ -868,3 +868,13 @@ def test_a_trace_with_an_operation_of_ones_own_is_computed_anew_where_it_is_defi
     back = through_a_file(seen, path)
     assert_same(seen, back)
     assert_same_values(gn.trace(back), seen)
+
+
+def test_a_parameter_that_is_updated_and_read_by_nobody_is_kept_in_the_file(tmp_path: Path) -> None:
+    g = gn.Graph()
+    x, c = g.placeholder("x", shape=(2,)), g.parameter("c", 1.0)
+    total = gn.sum(x)
+    gn.trace(gn.compile(total, updates={c: total}), {x: [1.0, 2.0]}).save(tmp_path / "a.trace")
+    loaded = gn.load(tmp_path / "a.trace")
+    assert [(parameter.name, node.name) for parameter, node in loaded.updates.items()] == [("c", "sum")]
+    assert float(loaded.graph["c"].value) == 1.0

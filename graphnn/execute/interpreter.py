@@ -527,7 +527,8 @@ def _misshapen(node: Node, array: Array) -> str:
     if _is_one_hot(array, node):
         return f"{said}; of rows that are one-hot, array.argmax(axis=-1) is the classes"
     classes = node.shape[-1] if node.ndim > 1 and node.dtype.kind == "f" else None
-    if isinstance(classes, int) and classes > 1 and array.dtype.kind in "iu" and _fits(array.shape, node.shape[:-1]):
+    whole = array.dtype.kind in "iu" and array.size and _fits(array.shape, node.shape[:-1])
+    if isinstance(classes, int) and classes > 1 and whole and array.min() >= 0 and array.max() < classes:
         return f"{said}; if these are classes, np.eye({classes})[array] is one-hot"
     return said
 
@@ -535,7 +536,7 @@ def _misshapen(node: Node, array: Array) -> str:
 def _is_one_hot(array: Array, node: Node) -> bool:
     """Return whether an array is one-hot rows of what a placeholder takes as classes."""
     fits = node.dtype.kind in "iu" and array.ndim > 1 and array.shape[-1] > 1 and _fits(array.shape[:-1], node.shape)
-    return fits and bool(np.isin(array, (0, 1)).all() and (array.sum(axis=-1) == 1).all())
+    return bool(fits and array.size and np.isin(array, (0, 1)).all() and (array.sum(axis=-1) == 1).all())
 
 
 def _fits(shape: tuple[int, ...], declared: tuple[Any, ...]) -> bool:

@@ -219,10 +219,8 @@ class Evaluation:
     def spoils_gradients(self, node: Node, hider: Node) -> bool:
         """Return whether a gradient of 0, as what hides a node's bad values gives it, becomes NaN on its way there.
 
-        Where the run has gradients of its own, these tell.
+        Where the run has gradients of what is between, these tell.
         """
-        if any(other.phase == "backward" for other in self.order):
-            return False
         reached = self._bad_behind(hider)
         if node not in reached:
             return False
@@ -231,7 +229,14 @@ class Evaluation:
             onward = [user for user in waiting.pop().users if user in reached and user not in on_the_way]
             on_the_way.update(onward)
             waiting += onward
+        if not self._differentiated.isdisjoint(on_the_way):
+            return False
         return any(self._spoils(self.places[each]) for each in on_the_way)
+
+    @cached_property
+    def _differentiated(self) -> set[Node | None]:
+        """The nodes of which the run has gradients."""
+        return {node.twin for node in self.order if node.phase == "backward"}
 
     def _bad_behind(self, hider: Node) -> set[Node]:
         """Return the nodes with bad values that a gradient comes to from what hides them."""

@@ -86,6 +86,8 @@ LAYERS = 3
 """How many layers there must be before their gradients are compared."""
 LAYER_RATIO = 1e-6
 """How small a layer's gradient may be beside the largest."""
+ABOUT_TARGETS = 0.1
+"""How far from 1 the probabilities of labels may sum up to."""
 ABOUT_ONE = 1e-2
 """How far from 1 probabilities may sum up to."""
 HUGE_GRADIENT = 1e8
@@ -93,11 +95,9 @@ HUGE_GRADIENT = 1e8
 LARGE_UPDATE = 10.0
 """How far a step may move a parameter beside its size, where that is by more than 1."""
 MASKED = 1e4
-"""From which size on what goes into a sigmoid is a mask."""
-SETTLED = 0.01
-"""By which share of it a step may move a number that does not grow any more."""
+"""How large what is added is where it masks."""
 HUGE_PARAMETER = 1e8
-"""How large a trained number may be."""
+"""How large a trained number may be, beside 1 and beside what is fed."""
 
 # --- one element that is bad ------------------------------------------------------------------------------------
 
@@ -351,6 +351,7 @@ TAKES_ANOTHER = {
     "sigmoid": "one {} is enough: of probabilities it makes others above a half, and hardly learns",
 }
 TARGETS = "look at the labels: classes that are counted from 1, or are -1 and 1, are no probabilities"
+ONE_CLASS = "several classes at once are for nn.sigmoid_crossentropy(logits, labels); those of one class sum to 1"
 SUM_TO_ONE = "gn.softmax(logits) is over the last axis, that of the classes"
 LOST_PRODUCT = "add up logarithms instead of multiplying"
 LOST_GRADIENT = "scale the loss up before the gradient is taken, and the gradient down again"

@@ -17,8 +17,9 @@ import numpy as np
 
 from ..errors import AxisError, DivisionError, GraphnnError, LabelError, UsageError
 from ..execute.interpreter import Feed, Prepared, Stop
-from ..graph import Array, Constant, Graph, Node, Parameter, Placeholder, Scope, told_where
+from ..graph import Array, Constant, Graph, Node, Parameter, Placeholder, told_where
 from ..graph.dimensions import shown
+from ..ops.base import Rearranging
 from ..ops.elementwise import Elementwise
 from ..text import counted
 from .blame import because, chain_of, culprit_of, stopper_of, told_once
@@ -26,6 +27,7 @@ from .evaluation import LISTED, Evaluation, cells_of, only_passes_on
 from .findings import Culprit, Element, Finding, Health, at_line, names_of, said
 from .hazards import (
     ABOUT_ONE,
+    ABOUT_TARGETS,
     BAD_PARAMETER,
     CLIP,
     DEAD_BATCH,
@@ -44,12 +46,12 @@ from .hazards import (
     MASKED,
     MOVES,
     NEAR_OVERFLOW,
+    ONE_CLASS,
     RAISED,
     REMEDIES,
     SATURATED_SHARE,
     SATURATED_SIZE,
     SATURATES,
-    SETTLED,
     SLOPE_OF_EXPONENT,
     SUM_TO_ONE,
     TAKES_ANOTHER,
@@ -126,7 +128,11 @@ class _Doctor:
         if nan.any():
             bad, code = nan, "fed-nan"
             readers = [user for user in node.users if user in run.places and user.phase == "forward"]
-            asks = all(u.op.name in ("isnan", "isfinite", "where") or [*u.inputs] == [node, node] for u in readers)
+            asks = all(
+                user.op.name in ("isnan", "isfinite", "where")
+                or (user.op.name in ("equal", "not_equal") and set(user.inputs) == {node})
+                for user in readers
+            )
             if severity == "warning" and not parameter and asks:
                 severity = "note"  # a value that is missing, and known to be
         elif parameter or (isinstance(node.op, Placeholder) and any(run.bad[i] for i in run.fetches)):
@@ -335,7 +341,7 @@ class _Doctor:
         if name in UNDERFLOWS and np.count_nonzero(value) < value.size:
             self._of_underflow(place, value)
         if name in SATURATES and node.phase == "forward":
-            flat = np.isin(value, SATURATES[name]) & (np.abs(run.operands_of(place)[0]) < MASKED)
+            flat = np.isin(value, SATURATES[name]) & np.isfinite(run.operands_of(place)[0]) & ~self._masked(place)
             self._of_saturation(place, value, flat)
         elif name == "divide" and (scope := run.graph.scopes.get(node.scope)) and scope.kind.lower() == "softmax":
             if node.phase == "forward" and value.ndim and value.shape[-1] > 1:
@@ -414,16 +420,29 @@ class _Doctor:
             remedy=REMEDIES["saturated"],
         )
 
+    def _masked(self, place: int) -> Array:
+        """Return which elements of what a node reads a large negative number was added to, that is given."""
+        run = self.run
+        source = run.inputs[place][0]
+        masked = np.zeros(run.values[source].shape, bool)
+        if run.order[source].op.name in ("add", "where"):
+            for each in run.inputs[source]:
+                if run.is_given(run.order[each]) and run.order[each].dtype.kind == "f":
+                    masked |= run.values[each] <= -MASKED
+        return masked
+
     def _of_dead_units(self, place: int, value: Array) -> None:
         node = self.run.order[place]
         named = [axis for axis, dim in enumerate(node.shape) if isinstance(dim, str)]
-        # The samples are along the axis that has a name; of several axes of units, as of time and features, the last.
-        samples = named[0] if len(named) == 1 else 0
-        last = value.ndim - 1 if samples != value.ndim - 1 else value.ndim - 2
-        rows, units = value.shape[samples], np.moveaxis(value, last, -1).reshape(-1, value.shape[last])
-        dead = np.all(units == 0, axis=0)
+        samples = named[0] if value.ndim == 2 and len(named) == 1 else 0
+        rows = value.shape[samples]
+        if rows < DEAD_BATCH or not self._is_of_a_layer(node):
+            return
+        # Of several axes, as of time and features, the units are along the last: the others may be padded.
+        last = value.ndim - 1 if samples != value.ndim - 1 else 0
+        dead = np.all(value == 0, axis=tuple(axis for axis in range(value.ndim) if axis != last))
         count = int(np.count_nonzero(dead))
-        if not count or rows < DEAD_BATCH or not self._is_of_a_layer(node):
+        if not count:
             return
         index = tuple(int(np.argmax(dead)) if axis == last else 0 for axis in range(value.ndim))
         self.found.append(
@@ -443,18 +462,17 @@ class _Doctor:
 
     def _is_of_a_layer(self, node: Node) -> bool:
         """Return whether a trained parameter makes what a node reads, or meets it later: else it is part of a loss."""
-        if any(operand.trainable for source in node.inputs for operand in source.inputs):
-            return True
-        seen, waiting = {node}, [node]
-        while waiting:
-            for user in waiting.pop().users:
-                if user in seen or user not in self.run.places or user.phase != "forward":
-                    continue
-                if any(operand.trainable for operand in user.inputs):
-                    return True
-                seen.add(user)
-                waiting.append(user)
-        return False
+        made = any(operand.trainable for operand in _before_numbers(node.inputs[0]).inputs)
+        return made or node in self._met_by_parameters
+
+    @cached_property
+    def _met_by_parameters(self) -> set[Node]:
+        """What is made of these a trained parameter meets, in the forward pass."""
+        found: set[Node] = set()
+        for node in reversed(self.run.order):
+            if node.phase == "forward" and (node in found or any(operand.trainable for operand in node.inputs)):
+                found.update(node.inputs)
+        return found
 
     def _of_clip(self, place: int) -> None:
         """Look whether a logarithm gets a probability that a clip has cut off, and with it the gradient."""
@@ -471,13 +489,15 @@ class _Doctor:
         if lo is None or not 0 < lo <= CLIP:
             return
         turned = any(run.order[i].op.name == "subtract" for i in way)
+        if turned and hi is None:
+            return
         argument = run.operands_of(place)[0]
         raw_place = run.inputs[way[-1]][0]
         raw = run.values[raw_place]
         if not (turned or np.nanmax(raw, initial=0.0) <= 1 + ABOUT_ONE):
             return  # these are no probabilities
         # In float32, 1 less than the bound is rounded as much as it is large.
-        bound = 1 - float(hi) + np.finfo(argument.dtype).eps if turned and hi is not None else lo * (1 + 1e-6)
+        bound = 1 - float(hi) + np.finfo(argument.dtype).eps if turned else lo * (1 + 1e-6)
         edge = argument <= bound
         edge &= self._matters(place, edge)
         lost: dict[Index, None] = {}
@@ -538,9 +558,10 @@ class _Doctor:
         crossed = next((dim for dim in node.shape if isinstance(dim, str) and node.shape.count(dim) > 1), None)
         met = [operand for operand in node.inputs if crossed in operand.shape]
         short = [operand for operand in met if len(operand.shape) < len(node.shape)]
+        if not short or any(operand.shape.count(crossed) > 1 for operand in met):
+            return
         columns = [operand for operand in met if len(operand.shape) == len(node.shape)]
-        asked = any(map(_is_asked_for, columns))
-        if not short or asked or any(operand.shape.count(crossed) > 1 for operand in met):
+        if any(_is_asked_for(column, short) for column in columns):
             return
         if any(each.code == "every-pair" and set(each.node.inputs) == set(node.inputs) for each in self.found):
             return
@@ -566,7 +587,7 @@ class _Doctor:
         while run.order[source].scope == node.scope and run.order[source].op.name in ("cast", "negative"):
             source = run.inputs[source][0]
         x = run.values[source]
-        self._of_targets(source, scope, kind)
+        self._of_targets(source, node.scope, kind)
         if x is None or x.dtype.kind != "f" or not x.ndim or not x.size:
             return
         if any(each.code in _MISTAKEN and each.node is run.order[source] for each in self.found):
@@ -576,25 +597,36 @@ class _Doctor:
         else:
             self._of_probabilities(source, x, kind)
 
-    def _of_targets(self, source: int, scope: Scope | None, kind: str) -> None:
-        """Look whether what a cross-entropy is to come near to are probabilities themselves."""
-        run, predicted = self.run, self.run.order[source]
-        within = [place for place, node in enumerate(run.order) if run.graph.scopes.get(node.scope) is scope]
-        read = dict.fromkeys(s for place in within for s in run.inputs[place] if s not in within and s != source)
-        for place in read:
+    @cached_property
+    def _read_by_scope(self) -> dict[str, dict[int, None]]:
+        """The places outside of each scope that it reads."""
+        found: dict[str, dict[int, None]] = {}
+        for place, node in enumerate(self.run.order):
+            for source in self.run.inputs[place]:
+                if self.run.order[source].scope != node.scope:
+                    found.setdefault(node.scope, {})[source] = None
+        return found
+
+    def _of_targets(self, source: int, scope: str, kind: str) -> None:
+        """Look whether the labels that a cross-entropy is fed are probabilities."""
+        run, shape = self.run, self.run.order[source].shape
+        for place in self._read_by_scope.get(scope, ()):
             node, targets = run.order[place], run.values[place]
-            if targets is None or node.shape != predicted.shape or isinstance(node.op, Constant):
+            if place == source or not isinstance(node.op, Placeholder) or node.shape != shape or not shape:
+                continue
+            if any(each.code == "not-probabilities" and each.node is node for each in self.found):
                 continue
             wide = targets.astype(np.float64)
             wrong = np.isfinite(wide) & ((wide < -ABOUT_ONE) | (wide > 1 + ABOUT_ONE))
-            if "categorical" in kind or "softmax" in kind:
-                off = np.abs(wide.sum(axis=-1, keepdims=True) - 1) > ABOUT_ONE
-                wrong |= off & (wide.sum(axis=-1, keepdims=True) != 0) & np.isfinite(wide)  # padding may be all 0
-            told = any(each.code == "not-probabilities" and each.node is node for each in self.found)
-            if wrong.any() and not told:
-                bound = "rows of it that sum to 1" if "categorical" in kind or "softmax" in kind else "from 0 to 1"
-                cause = f"{run.element(place, _first(wrong))}, and {kind} is to come near to targets {bound}"
-                remedy = TARGETS
+            sums = wide.sum(axis=-1)
+            off = np.isfinite(sums) & (np.abs(sums - 1) > ABOUT_TARGETS) & (sums != 0)  # of a row of padding it is 0
+            told, remedy = f"{run.element(place, _first(wrong))}" if wrong.any() else "", TARGETS
+            if not told and kind in ("categorical_crossentropy", "softmax_crossentropy") and off.any():
+                row = ", ".join([*map(str, _first(off)), ":"])
+                told = f"{node.name}[{row}]{at_line(node)} sums to {said(float(sums[_first(off)]))}"
+                wrong, remedy = np.broadcast_to(off[..., None], wide.shape), ONE_CLASS
+            if told:
+                cause = f"{told}, and the targets of {kind} are probabilities"
                 self._add(place, wrong, code="not-probabilities", severity="warning", cause=cause, remedy=remedy)
 
     def _of_logits(self, place: int, x: Array, kind: str) -> None:
@@ -727,14 +759,16 @@ class _Doctor:
 
     @cached_property
     def _grown(self) -> Element | None:
-        """The largest number of a parameter, where that is beyond reason, and not known to settle there."""
+        """The largest number of a parameter, where that is beyond reason, also beside what is fed."""
         largest = self.run.largest_parameter
-        if largest is None or abs(float(largest.value)) <= HUGE_PARAMETER:
+        if largest is None:
             return None
-        following = self.updates.get(largest.node)
-        after = None if following is None else self.run.values[self.run.places[following]]
-        settles = after is not None and abs(float(after[largest.index]) - largest.value) < SETTLED * abs(largest.value)
-        return None if settles else largest
+        size = abs(float(largest.value))
+        if size <= HUGE_PARAMETER:
+            return None
+        fed = [self.run.values[self.run.places[node]] for node in self.run.prepared.program.placeholders]
+        data = [float(np.abs(x[np.isfinite(x)]).max(initial=1.0)) for x in fed if x.dtype.kind == "f"]
+        return largest if size > HUGE_PARAMETER * max(data, default=1.0) else None
 
     def _of_parameters(self) -> None:
         largest = self._grown
@@ -836,11 +870,26 @@ _OF_DIVERGENCE = frozenset(
 """What becomes of parameters that grow without bound."""
 
 
-def _is_asked_for(column: Node) -> bool:
-    """Return whether someone made a column of a row: who writes y[:, None] or keepdims=True asks for pairs."""
-    while isinstance(column.op, Elementwise) and any(operand.shape == column.shape for operand in column.inputs):
-        column = next(operand for operand in column.inputs if operand.shape == column.shape)
-    return column.op.name in _MAKES_AXES or bool(column.op.attributes.get("keepdims"))
+def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
+    """Return whether someone made a column to have pairs: y[:, None], keepdims=True, or of what it meets as a row."""
+    if column.op.attributes.get("keepdims"):
+        return True
+    for row in rows:
+        while row is not column and isinstance(row.op, Rearranging) and len(row.inputs) == 1:
+            row = row.inputs[0]
+        if row is column:
+            return True
+    return _before_numbers(column).op.name in _MAKES_AXES
+
+
+def _before_numbers(node: Node) -> Node:
+    """Return what a node was before it was multiplied by plain numbers, or moved by them."""
+    while isinstance(node.op, Elementwise):
+        others = [operand for operand in node.inputs if not isinstance(operand.op, Constant)]
+        if len(others) != 1 or (node.op.name == "subtract" and node.inputs[0] is not others[0]):
+            break
+        node = others[0]
+    return node
 
 
 def _is_hidden(run: Evaluation, culprit: Culprit) -> bool:

@@ -564,7 +564,7 @@ class Trace(Shown):
 
     def _encoded(self) -> tuple[dict[str, Any], dict[str, Array]]:
         given, before = self.prepared.given, self.prepared.given_before
-        graph, state = to_data(self.fetches, before)
+        graph, state = to_data([*self.fetches, *self.updates], before)
         arrays = {f"state/{name}": array for name, array in state.items()}
         condensed: dict[str, Any] = {}
         laid_out_anew = set(self._laid_out_anew)
