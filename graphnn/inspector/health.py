@@ -862,6 +862,7 @@ _READS_FIRST = {
 _MISTAKEN = frozenset({"not-probabilities", "probabilities-as-logits"})
 _MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
 """What makes a column of a row, where someone writes it."""
+_BY_NUMBERS = frozenset({"add", "subtract", "multiply", "divide", "negative", "cast"})
 
 _OF_DIVERGENCE = frozenset(
     {"overflow", "near-overflow", "inf-minus-inf", "inf-over-inf", "zero-times-inf", "undefined-at-inf"}
@@ -884,7 +885,7 @@ def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
 
 def _before_numbers(node: Node) -> Node:
     """Return what a node was before it was multiplied by plain numbers, or moved by them."""
-    while isinstance(node.op, Elementwise):
+    while node.op.name in _BY_NUMBERS:
         others = [operand for operand in node.inputs if not isinstance(operand.op, Constant)]
         if len(others) != 1 or (node.op.name == "subtract" and node.inputs[0] is not others[0]):
             break
