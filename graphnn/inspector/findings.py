@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ..show import Shown
 from ..text import counted, number, plain, short_name, visible
 
 if TYPE_CHECKING:
-    from ..graph import Graph, Node, Origin
+    from ..graph import Array, Graph, Node, Origin
+    from .evaluation import Evaluation
     from .why import Index, Number
 
 SHOWN = 12
@@ -303,3 +306,37 @@ def names_of(found: Sequence[Finding]) -> str:
     """Return the names of the nodes of some findings, the first of them if they are many."""
     names = ", ".join(each.node.name for each in found[:_NAMED])
     return names if len(found) <= _NAMED else f"{names} and {len(found) - _NAMED:,} more"
+
+
+def finding_at(run: Evaluation, place: int, which: Array, **about: Any) -> Finding:
+    """Return a finding about elements of a value, told of the first of them."""
+    value, index = run.values[place], first_of(which)
+    about = {
+        "value": value[index].item(),
+        "operands": run.read_elements(place, index),
+        "count": int(np.count_nonzero(which)),
+        "size": value.size,
+    } | about
+    return Finding(node=run.order[place], index=index, **about)
+
+
+def first_of(which: Array) -> Index:
+    """Return the index of the first element that is meant."""
+    return tuple(map(int, np.unravel_index(int(np.argmax(which)), which.shape)))
+
+
+def of_many(which: Array) -> str:
+    """Return how many more than one are meant, and where, if they lie in one line."""
+    count = int(np.count_nonzero(which))
+    line = f": {found}" if (found := lying(which)) else ""
+    return "" if count <= 1 else f" (and {count - 1:,} more of {which.size:,} elements{line})"
+
+
+def lying(which: Array) -> str:
+    """Return where elements lie, if they are all of one row or one column, and no others."""
+    if which.ndim == 2 and min(which.shape) > 1:
+        for axis, place in ((0, "[:, {}]"), (1, "[{}, :]")):
+            lines = which.all(axis=axis)
+            if np.count_nonzero(lines) == 1 and np.count_nonzero(which) == which.shape[axis]:
+                return f"all of {place.format(int(lines.argmax()))}"
+    return ""

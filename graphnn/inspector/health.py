@@ -17,17 +17,26 @@ import numpy as np
 
 from ..errors import AxisError, DivisionError, GraphnnError, LabelError, UsageError
 from ..execute.interpreter import Feed, Prepared, Stop
-from ..graph import Array, Constant, Graph, Node, Parameter, Placeholder, told_where
-from ..graph.dimensions import shown
-from ..ops.base import Rearranging
+from ..graph import Array, Graph, Node, Parameter, Placeholder, told_where
 from ..ops.elementwise import Elementwise
 from ..text import counted
 from .blame import because, chain_of, culprit_of, stopper_of, told_once
 from .evaluation import LISTED, Evaluation, cells_of, only_passes_on
-from .findings import Culprit, Element, Finding, Health, at_line, names_of, said
+from .findings import (
+    Culprit,
+    Element,
+    Finding,
+    Health,
+    at_line,
+    finding_at,
+    first_of,
+    lying,
+    names_of,
+    of_many,
+    said,
+)
 from .hazards import (
     ABOUT_ONE,
-    ABOUT_TARGETS,
     BAD_PARAMETER,
     CLIP,
     DEAD_BATCH,
@@ -46,16 +55,12 @@ from .hazards import (
     MASKED,
     MOVES,
     NEAR_OVERFLOW,
-    ONE_CLASS,
     RAISED,
     REMEDIES,
     SATURATED_SHARE,
     SATURATED_SIZE,
     SATURATES,
     SLOPE_OF_EXPONENT,
-    SUM_TO_ONE,
-    TAKES_ANOTHER,
-    TARGETS,
     UNDERFLOW_SHARE,
     UNDERFLOWS,
     WRAPS,
@@ -69,6 +74,7 @@ from .hazards import (
     too_large,
     too_large_an_integer,
 )
+from .mistaken import Mistaken, before_numbers
 from .trace import Film, prepared_for
 
 if TYPE_CHECKING:
@@ -84,6 +90,7 @@ class _Doctor:
         self.run = run
         self.updates = updates
         self.found: list[Finding] = []
+        self.mistaken = Mistaken(run, self.found)
         self.masks: set[Node] = set()
         """What is fed with infinities of which all are -inf, as they keep a softmax from looking."""
 
@@ -94,7 +101,7 @@ class _Doctor:
             for place, (node, value) in enumerate(zip(run.order, run.values, strict=True)):
                 if value is None or not value.size:
                     continue
-                self._of_pairs(place)
+                self.mistaken.of_pairs(place)
                 if value.dtype.kind != "f":
                     self._of_wrapping(place, value)
                 elif run.is_given(node):
@@ -103,7 +110,7 @@ class _Doctor:
                     if run.bad[place]:
                         arising += self._of_bad(place, value)
                     self._of_sizes(place, value)
-                    self._of_loss(place)
+                    self.mistaken.of_loss(place)
             masks = [each for each in arising if each.code == "fed-inf" and each.node in self.masks]
             self.found += told_once(run, [each for each in arising if each not in masks])
             if not any(each.severity == "error" for each in self.found):
@@ -144,14 +151,14 @@ class _Doctor:
                 return
         else:
             return
-        index = _first(bad)
+        index = first_of(bad)
         yield Finding(
             code=code,
             severity=severity,
             node=node,
             index=index,
             value=value[index].item(),
-            cause=f"{run.element(place, index)}, {run.given_as(node)}{_of_many(bad)}",
+            cause=f"{run.element(place, index)}, {run.given_as(node)}{of_many(bad)}",
             remedy=BAD_PARAMETER if parameter else REMEDIES[code],
             count=int(np.count_nonzero(bad)),
             size=value.size,
@@ -173,7 +180,7 @@ class _Doctor:
             marks = [~np.isfinite(x) if f else np.zeros(x.shape, bool) for f, x in zip(floats, operands, strict=True)]
             arises = arises | run.fresh(place, inf, marks)
         kinds = [each for kind in (arises & nan, arises & inf) if kind.any() for each in self._by_cause(place, kind)]
-        yield from (self._arisen(place, kind) for kind in sorted(kinds, key=_first))
+        yield from (self._arisen(place, kind) for kind in sorted(kinds, key=first_of))
 
     def _by_cause(self, place: int, arises: Array) -> list[Array]:
         """Return which elements have one cause each; what is not looked at goes with the first."""
@@ -191,7 +198,7 @@ class _Doctor:
 
     def _arisen(self, place: int, arises: Array) -> Finding:
         run, node = self.run, self.run.order[place]
-        index = _first(arises)
+        index = first_of(arises)
         case = Case(run, place, index)
         rule = rule_of(case)
         paths = [run.path_of(place, index, i) for i in range(len(node.inputs))]
@@ -245,7 +252,7 @@ class _Doctor:
         parts = [run.why(case.place, case.index).equation + case.among(rule.code)]
         if rule.code == "overflow":
             parts[0] += f", and {case.node.dtype} ends at {_largest(case.node.dtype)}"
-        line = _lying(arises & ((value == case.value) | np.isnan(value)))
+        line = lying(arises & ((value == case.value) | np.isnan(value)))
         if line:
             parts.append(f"so is {line}")
         if culprit is None:
@@ -280,7 +287,7 @@ class _Doctor:
             wrong = (numbers < (-n if wraps else 0)) | (numbers >= n) if n or wraps else numbers == 0
             if wrong.any():
                 count = int(np.count_nonzero(wrong))
-                wrong_one = run.element(run.inputs[stop.place][at], _first(wrong))
+                wrong_one = run.element(run.inputs[stop.place][at], first_of(wrong))
                 read, value = (wrong_one,), wrong_one.value
                 text += f"; {wrong_one}"
         code, remedy = "raised", REMEDIES["raised"]
@@ -318,7 +325,7 @@ class _Doctor:
             wrong = np.abs(exact - value.astype(np.float64)) > (limits.max - limits.min) // 2
         if not wrong.any():
             return
-        index = _first(wrong)
+        index = first_of(wrong)
         number = exact[index]
         bound = f"ends at {limits.max}" if number > 0 else f"begins at {limits.min}"
         bound = bound if math.isfinite(number) else f"has no {said(float(number))}"
@@ -352,15 +359,7 @@ class _Doctor:
             self._of_dead_units(place, value)
 
     def _add(self, place: int, which: Array, **about: Any) -> None:
-        value = self.run.values[place]
-        index = _first(which)
-        about = {
-            "value": value[index].item(),
-            "operands": self.run.read_elements(place, index),
-            "count": int(np.count_nonzero(which)),
-            "size": value.size,
-        } | about
-        self.found.append(Finding(node=self.run.order[place], index=index, **about))
+        self.found.append(finding_at(self.run, place, which, **about))
 
     def _of_near_overflow(self, place: int, value: Array, limit: float) -> None:
         run = self.run
@@ -370,7 +369,7 @@ class _Doctor:
         marks = [~(np.abs(x.astype(np.float64, copy=False)) <= limit) for x in run.operands_of(place)]
         large = run.fresh(place, large, marks)
         if large.any():
-            index = _first(large)
+            index = first_of(large)
             self._add(
                 place,
                 large,
@@ -400,7 +399,7 @@ class _Doctor:
             lost,
             code="underflow",
             severity="warning" if serious else "note",
-            cause=f"{run.why(place, _first(lost)).equation}, rounded to 0{_of_many(lost)}",
+            cause=f"{run.why(place, first_of(lost)).equation}, rounded to 0{of_many(lost)}",
             remedy=remedy,
         )
 
@@ -416,7 +415,7 @@ class _Doctor:
             code="saturated",
             severity="warning" if serious else "note",
             cause=f"{count:,} of {value.size:,} elements of {node.name} are exactly on its bound, the first "
-            f"{said(value[_first(flat)].item())}, where no gradient passes",
+            f"{said(value[first_of(flat)].item())}, where no gradient passes",
             remedy=REMEDIES["saturated"],
         )
 
@@ -462,7 +461,7 @@ class _Doctor:
 
     def _is_of_a_layer(self, node: Node) -> bool:
         """Return whether a trained parameter makes what a node reads, or meets it later: else it is part of a loss."""
-        made = any(operand.trainable for operand in _before_numbers(node.inputs[0]).inputs)
+        made = any(operand.trainable for operand in before_numbers(node.inputs[0]).inputs)
         return made or node in self._met_by_parameters
 
     @cached_property
@@ -547,149 +546,6 @@ class _Doctor:
             [np.broadcast_to(f != 0, edge.shape) for f in factors if f.ndim <= edge.ndim]
         )
         return matters
-
-    # --- sound numbers that are not what reads them takes them for
-
-    def _of_pairs(self, place: int) -> None:
-        """Look whether a batch that lies along one axis has been paired with itself, without being asked to."""
-        node = self.run.order[place]
-        if node.phase != "forward" or not isinstance(node.op, Elementwise):
-            return
-        crossed = next((dim for dim in node.shape if isinstance(dim, str) and node.shape.count(dim) > 1), None)
-        met = [operand for operand in node.inputs if crossed in operand.shape]
-        short = [operand for operand in met if len(operand.shape) < len(node.shape)]
-        if not short or any(operand.shape.count(crossed) > 1 for operand in met):
-            return
-        columns = [operand for operand in met if len(operand.shape) == len(node.shape)]
-        if any(_is_asked_for(column, short) for column in columns):
-            return
-        if any(each.code == "every-pair" and set(each.node.inputs) == set(node.inputs) for each in self.found):
-            return
-        shapes = " and ".join(f"{each.name} {shown(each.shape)}" for each in met)
-        self.found.append(
-            Finding(
-                code="every-pair",
-                severity="warning",
-                node=node,
-                cause=f"{shapes} make {node.name} {shown(node.shape)}: each element along {crossed} meets every other",
-                remedy=REMEDIES["every-pair"],
-            )
-        )
-
-    def _of_loss(self, place: int) -> None:
-        """Look whether a cross-entropy is given probabilities where it takes logits, or the other way round."""
-        run, node = self.run, self.run.order[place]
-        scope = run.graph.scopes.get(node.scope)
-        kind = scope.kind if scope is not None and node.phase == "forward" else ""
-        if node.op.name != _READS_FIRST.get(kind):
-            return
-        source = run.inputs[place][0]
-        while run.order[source].scope == node.scope and run.order[source].op.name in ("cast", "negative"):
-            source = run.inputs[source][0]
-        x = run.values[source]
-        self._of_targets(source, node.scope, kind)
-        if x is None or x.dtype.kind != "f" or not x.ndim or not x.size:
-            return
-        if any(each.code in _MISTAKEN and each.node is run.order[source] for each in self.found):
-            return  # such as a sigmoid's, which is read in two places
-        if kind in ("softmax_crossentropy", "sigmoid_crossentropy"):
-            self._of_logits(source, x, kind)
-        else:
-            self._of_probabilities(source, x, kind)
-
-    @cached_property
-    def _read_by_scope(self) -> dict[str, dict[int, None]]:
-        """The places outside of each scope that it reads."""
-        found: dict[str, dict[int, None]] = {}
-        for place, node in enumerate(self.run.order):
-            for source in self.run.inputs[place]:
-                if self.run.order[source].scope != node.scope:
-                    found.setdefault(node.scope, {})[source] = None
-        return found
-
-    def _of_targets(self, source: int, scope: str, kind: str) -> None:
-        """Look whether the labels that a cross-entropy is fed are probabilities."""
-        run, shape = self.run, self.run.order[source].shape
-        for place in self._read_by_scope.get(scope, ()):
-            node, targets = run.order[place], run.values[place]
-            if place == source or not isinstance(node.op, Placeholder) or node.shape != shape or not shape:
-                continue
-            if any(each.code == "not-probabilities" and each.node is node for each in self.found):
-                continue
-            wide = targets.astype(np.float64)
-            wrong = np.isfinite(wide) & ((wide < -ABOUT_ONE) | (wide > 1 + ABOUT_ONE))
-            sums = wide.sum(axis=-1)
-            off = np.isfinite(sums) & (np.abs(sums - 1) > ABOUT_TARGETS) & (sums != 0)  # of a row of padding it is 0
-            told, remedy = f"{run.element(place, _first(wrong))}" if wrong.any() else "", TARGETS
-            if not told and kind in ("categorical_crossentropy", "softmax_crossentropy") and off.any():
-                row = ", ".join([*map(str, _first(off)), ":"])
-                told = f"{node.name}[{row}]{at_line(node)} sums to {said(float(sums[_first(off)]))}"
-                wrong, remedy = np.broadcast_to(off[..., None], wide.shape), ONE_CLASS
-            if told:
-                cause = f"{told}, and the targets of {kind} are probabilities"
-                self._add(place, wrong, code="not-probabilities", severity="warning", cause=cause, remedy=remedy)
-
-    def _of_logits(self, place: int, x: Array, kind: str) -> None:
-        made, node = self._squashed_by(place), self.run.order[place]
-        if made:
-            self._add(
-                place,
-                np.ones(x.shape, bool),
-                code="probabilities-as-logits",
-                severity="warning",
-                cause=f"{node.name}{at_line(node)} holds probabilities, which a {made} gave, and {kind} takes logits",
-                remedy=TAKES_ANOTHER[kind].format(made),
-            )
-
-    def _of_probabilities(self, place: int, x: Array, kind: str) -> None:
-        node, remedy = self.run.order[place], TAKES_ANOTHER[kind]
-        most = 1 + ABOUT_ONE if kind == "binary_crossentropy" else np.inf
-        wrong = np.isfinite(x) & ((x < -ABOUT_ONE) | (x > most))
-        sums = np.asarray(x.sum(axis=-1, dtype=np.float64))
-        off = np.isfinite(sums) & (np.abs(sums - 1) > ABOUT_ONE) & (sums != 0)  # of a row of padding it is 0
-        if wrong.any():
-            what, more = str(self.run.element(place, _first(wrong))), _of_many(wrong)
-        elif kind == "categorical_crossentropy" and off.any():
-            row = ", ".join([*map(str, _first(off)), ":"])
-            what, more = (
-                f"{node.name}[{row}]{at_line(node)} sums to {said(float(sums[_first(off)]))}",
-                ", which sum to 1",
-            )
-            wrong, remedy = np.broadcast_to(off[..., None], x.shape), SUM_TO_ONE
-        else:
-            self._of_squashed_twice(place)
-            return
-        cause = f"{what}, and {kind} takes probabilities{more}"
-        self._add(place, wrong, code="not-probabilities", severity="warning", cause=cause, remedy=remedy)
-
-    def _of_squashed_twice(self, place: int) -> None:
-        """Look whether the probabilities of a loss are the softmax, or sigmoid, of probabilities."""
-        made, inputs = self._squashed_by(place), self.run.inputs
-        logits = inputs[self._source(place)][0] if made else place
-        if made == "softmax":
-            shifted = inputs[logits][0]
-            logits = inputs[shifted][0] if self.run.order[shifted].op.name == "subtract" else shifted
-        if made and self._squashed_by(logits) == made:
-            self._of_logits(logits, self.run.values[logits], made)
-
-    def _source(self, place: int) -> int:
-        """Return where a value was computed that is only passed on."""
-        run = self.run
-        while (only_passes_on(run.op(place)) or run.op(place).name == "cast") and len(run.inputs[place]) == 1:
-            place = run.inputs[place][0]
-        return place
-
-    def _squashed_by(self, place: int) -> str:
-        """Return whether a value is what comes out of a "softmax" or "sigmoid"; "" if it is not known to be."""
-        run, place = self.run, self._source(place)
-        node, value = run.order[place], run.values[place]
-        if node.op.name == "sigmoid":
-            return "sigmoid"
-        if node.op.name != "divide" or node.inputs[0].op.name != "exp":
-            return ""
-        if not value.size or not value.ndim or value.shape[-1] == 1:
-            return ""  # which are no probabilities of several classes
-        return "softmax" if (np.abs(value.sum(axis=-1, dtype=np.float64) - 1) <= ABOUT_ONE).all() else ""
 
     # --- gradients and parameters
 
@@ -852,45 +708,11 @@ class _Doctor:
         self.found = [each for each in self.found if each not in gone]
 
 
-_READS_FIRST = {
-    "categorical_crossentropy": "clip",
-    "binary_crossentropy": "clip",
-    "softmax_crossentropy": "max",
-    "sigmoid_crossentropy": "softplus",
-}
-"""The operation by which a cross-entropy reads what it is given first."""
-_MISTAKEN = frozenset({"not-probabilities", "probabilities-as-logits"})
-_MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
-"""What makes a column of a row, where someone writes it."""
-_BY_NUMBERS = frozenset({"add", "subtract", "multiply", "divide", "negative", "cast"})
-
 _OF_DIVERGENCE = frozenset(
     {"overflow", "near-overflow", "inf-minus-inf", "inf-over-inf", "zero-times-inf", "undefined-at-inf"}
     | {"exploding-gradient", "huge-parameter"}
 )
 """What becomes of parameters that grow without bound."""
-
-
-def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
-    """Return whether someone made a column to have pairs: y[:, None], keepdims=True, or of what it meets as a row."""
-    if column.op.attributes.get("keepdims"):
-        return True
-    for row in rows:
-        while row is not column and isinstance(row.op, Rearranging) and len(row.inputs) == 1:
-            row = row.inputs[0]
-        if row is column:
-            return True
-    return _before_numbers(column).op.name in _MAKES_AXES
-
-
-def _before_numbers(node: Node) -> Node:
-    """Return what a node was before it was multiplied by plain numbers, or moved by them."""
-    while node.op.name in _BY_NUMBERS:
-        others = [operand for operand in node.inputs if not isinstance(operand.op, Constant)]
-        if len(others) != 1 or (node.op.name == "subtract" and node.inputs[0] is not others[0]):
-            break
-        node = others[0]
-    return node
 
 
 def _is_hidden(run: Evaluation, culprit: Culprit) -> bool:
@@ -901,31 +723,11 @@ def _is_hidden(run: Evaluation, culprit: Culprit) -> bool:
     return culprit.index is None or not math.isfinite(run.values[place][culprit.index])
 
 
-def _first(which: Array) -> Index:
-    return tuple(map(int, np.unravel_index(int(np.argmax(which)), which.shape)))
-
-
 def _norm(value: Array) -> float:
     """Return the norm of a value in float64, whose squares do not overflow."""
     wide = value.astype(np.float64, copy=False)
     largest = float(np.abs(wide).max(initial=0.0))
     return largest * float(np.linalg.norm(wide / largest)) if largest and math.isfinite(largest) else largest
-
-
-def _of_many(which: Array) -> str:
-    count = int(np.count_nonzero(which))
-    line = f": {lying}" if (lying := _lying(which)) else ""
-    return "" if count <= 1 else f" (and {count - 1:,} more of {which.size:,} elements{line})"
-
-
-def _lying(which: Array) -> str:
-    """Return where elements lie, if they are all of one row or one column, and no others."""
-    if which.ndim == 2 and min(which.shape) > 1:
-        for axis, place in ((0, "[:, {}]"), (1, "[{}, :]")):
-            lines = which.all(axis=axis)
-            if np.count_nonzero(lines) == 1 and np.count_nonzero(which) == which.shape[axis]:
-                return f"all of {place.format(int(lines.argmax()))}"
-    return ""
 
 
 def _near(dtype: np.dtype[Any]) -> float:

@@ -1,0 +1,207 @@
+"""Sound numbers that are not what reads them takes them for: logits, probabilities, labels, a batch as a column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..graph import Constant, Placeholder
+from ..graph.dimensions import shown
+from ..ops.base import Rearranging
+from ..ops.elementwise import Elementwise
+from .evaluation import only_passes_on
+from .findings import Finding, at_line, finding_at, first_of, of_many, said
+from .hazards import ABOUT_ONE, ABOUT_TARGETS, ONE_CLASS, REMEDIES, SUM_TO_ONE, TAKES_ANOTHER, TARGETS
+
+if TYPE_CHECKING:
+    from ..graph import Array, Node
+    from .evaluation import Evaluation
+
+_READS_FIRST = {
+    "categorical_crossentropy": "clip",
+    "binary_crossentropy": "clip",
+    "softmax_crossentropy": "max",
+    "sigmoid_crossentropy": "softplus",
+}
+"""The operation by which a cross-entropy reads what it is given first."""
+_MISTAKEN = frozenset({"not-probabilities", "probabilities-as-logits"})
+_MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
+"""What makes a column of a row, where someone writes it."""
+_BY_NUMBERS = frozenset({"add", "subtract", "multiply", "divide", "negative", "cast"})
+
+
+class Mistaken:
+    """Looks for them in a run, and adds to what was found."""
+
+    def __init__(self, run: Evaluation, found: list[Finding]) -> None:
+        self.run = run
+        self.found = found
+
+    def _add(self, place: int, which: Array, **about: Any) -> None:
+        self.found.append(finding_at(self.run, place, which, **about))
+
+    def of_pairs(self, place: int) -> None:
+        """Look whether a batch that lies along one axis has been paired with itself, without being asked to."""
+        node = self.run.order[place]
+        if node.phase != "forward" or not isinstance(node.op, Elementwise):
+            return
+        crossed = next((dim for dim in node.shape if isinstance(dim, str) and node.shape.count(dim) > 1), None)
+        met = [operand for operand in node.inputs if crossed in operand.shape]
+        short = [operand for operand in met if len(operand.shape) < len(node.shape)]
+        if not short or any(operand.shape.count(crossed) > 1 for operand in met):
+            return
+        columns = [operand for operand in met if len(operand.shape) == len(node.shape)]
+        if any(_is_asked_for(column, short) for column in columns):
+            return
+        if any(each.code == "every-pair" and set(each.node.inputs) == set(node.inputs) for each in self.found):
+            return
+        shapes = " and ".join(f"{each.name} {shown(each.shape)}" for each in met)
+        self.found.append(
+            Finding(
+                code="every-pair",
+                severity="warning",
+                node=node,
+                cause=f"{shapes} make {node.name} {shown(node.shape)}: each element along {crossed} meets every other",
+                remedy=REMEDIES["every-pair"],
+            )
+        )
+
+    def of_loss(self, place: int) -> None:
+        """Look whether a cross-entropy is given probabilities where it takes logits, or the other way round."""
+        run, node = self.run, self.run.order[place]
+        scope = run.graph.scopes.get(node.scope)
+        kind = scope.kind if scope is not None and node.phase == "forward" else ""
+        if node.op.name != _READS_FIRST.get(kind):
+            return
+        source = run.inputs[place][0]
+        while run.order[source].scope == node.scope and run.order[source].op.name in ("cast", "negative"):
+            source = run.inputs[source][0]
+        x = run.values[source]
+        self._of_targets(source, node.scope, kind)
+        if x is None or x.dtype.kind != "f" or not x.ndim or not x.size:
+            return
+        if any(each.code in _MISTAKEN and each.node is run.order[source] for each in self.found):
+            return  # such as a sigmoid's, which is read in two places
+        if kind in ("softmax_crossentropy", "sigmoid_crossentropy"):
+            self._of_logits(source, x, kind)
+        else:
+            self._of_probabilities(source, x, kind)
+
+    @cached_property
+    def _read_by_scope(self) -> dict[str, dict[int, None]]:
+        """The places outside of each scope that it reads."""
+        found: dict[str, dict[int, None]] = {}
+        for place, node in enumerate(self.run.order):
+            for source in self.run.inputs[place]:
+                if self.run.order[source].scope != node.scope:
+                    found.setdefault(node.scope, {})[source] = None
+        return found
+
+    def _of_targets(self, source: int, scope: str, kind: str) -> None:
+        """Look whether the labels that a cross-entropy is fed are probabilities."""
+        run, shape = self.run, self.run.order[source].shape
+        for place in self._read_by_scope.get(scope, ()):
+            node, targets = run.order[place], run.values[place]
+            if place == source or not isinstance(node.op, Placeholder) or node.shape != shape or not shape:
+                continue
+            if any(each.code == "not-probabilities" and each.node is node for each in self.found):
+                continue
+            wide = targets.astype(np.float64)
+            wrong = np.isfinite(wide) & ((wide < -ABOUT_ONE) | (wide > 1 + ABOUT_ONE))
+            sums = wide.sum(axis=-1)
+            off = np.isfinite(sums) & (np.abs(sums - 1) > ABOUT_TARGETS) & (sums != 0)  # of a row of padding it is 0
+            told, remedy = f"{run.element(place, first_of(wrong))}" if wrong.any() else "", TARGETS
+            if not told and kind in ("categorical_crossentropy", "softmax_crossentropy") and off.any():
+                row = ", ".join([*map(str, first_of(off)), ":"])
+                told = f"{node.name}[{row}]{at_line(node)} sums to {said(float(sums[first_of(off)]))}"
+                wrong, remedy = np.broadcast_to(off[..., None], wide.shape), ONE_CLASS
+            if told:
+                cause = f"{told}, and the targets of {kind} are probabilities"
+                self._add(place, wrong, code="not-probabilities", severity="warning", cause=cause, remedy=remedy)
+
+    def _of_logits(self, place: int, x: Array, kind: str) -> None:
+        made, node = self._squashed_by(place), self.run.order[place]
+        if made:
+            self._add(
+                place,
+                np.ones(x.shape, bool),
+                code="probabilities-as-logits",
+                severity="warning",
+                cause=f"{node.name}{at_line(node)} holds probabilities, which a {made} gave, and {kind} takes logits",
+                remedy=TAKES_ANOTHER[kind].format(made),
+            )
+
+    def _of_probabilities(self, place: int, x: Array, kind: str) -> None:
+        node, remedy = self.run.order[place], TAKES_ANOTHER[kind]
+        most = 1 + ABOUT_ONE if kind == "binary_crossentropy" else np.inf
+        wrong = np.isfinite(x) & ((x < -ABOUT_ONE) | (x > most))
+        sums = np.asarray(x.sum(axis=-1, dtype=np.float64))
+        off = np.isfinite(sums) & (np.abs(sums - 1) > ABOUT_ONE) & (sums != 0)  # of a row of padding it is 0
+        if wrong.any():
+            what, more = str(self.run.element(place, first_of(wrong))), of_many(wrong)
+        elif kind == "categorical_crossentropy" and off.any():
+            row = ", ".join([*map(str, first_of(off)), ":"])
+            what, more = (
+                f"{node.name}[{row}]{at_line(node)} sums to {said(float(sums[first_of(off)]))}",
+                ", which sum to 1",
+            )
+            wrong, remedy = np.broadcast_to(off[..., None], x.shape), SUM_TO_ONE
+        else:
+            self._of_squashed_twice(place)
+            return
+        cause = f"{what}, and {kind} takes probabilities{more}"
+        self._add(place, wrong, code="not-probabilities", severity="warning", cause=cause, remedy=remedy)
+
+    def _of_squashed_twice(self, place: int) -> None:
+        """Look whether the probabilities of a loss are the softmax, or sigmoid, of probabilities."""
+        made, inputs = self._squashed_by(place), self.run.inputs
+        logits = inputs[self._source(place)][0] if made else place
+        if made == "softmax":
+            shifted = inputs[logits][0]
+            logits = inputs[shifted][0] if self.run.order[shifted].op.name == "subtract" else shifted
+        if made and self._squashed_by(logits) == made:
+            self._of_logits(logits, self.run.values[logits], made)
+
+    def _source(self, place: int) -> int:
+        """Return where a value was computed that is only passed on."""
+        run = self.run
+        while (only_passes_on(run.op(place)) or run.op(place).name == "cast") and len(run.inputs[place]) == 1:
+            place = run.inputs[place][0]
+        return place
+
+    def _squashed_by(self, place: int) -> str:
+        """Return whether a value is what comes out of a "softmax" or "sigmoid"; "" if it is not known to be."""
+        run, place = self.run, self._source(place)
+        node, value = run.order[place], run.values[place]
+        if node.op.name == "sigmoid":
+            return "sigmoid"
+        if node.op.name != "divide" or node.inputs[0].op.name != "exp":
+            return ""
+        if not value.size or not value.ndim or value.shape[-1] == 1:
+            return ""  # which are no probabilities of several classes
+        return "softmax" if (np.abs(value.sum(axis=-1, dtype=np.float64) - 1) <= ABOUT_ONE).all() else ""
+
+
+def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
+    """Return whether someone made a column to have pairs: y[:, None], keepdims=True, or of what it meets as a row."""
+    if column.op.attributes.get("keepdims"):
+        return True
+    for row in rows:
+        while row is not column and isinstance(row.op, Rearranging) and len(row.inputs) == 1:
+            row = row.inputs[0]
+        if row is column:
+            return True
+    return before_numbers(column).op.name in _MAKES_AXES
+
+
+def before_numbers(node: Node) -> Node:
+    """Return what a node was before it was multiplied by plain numbers, or moved by them."""
+    while node.op.name in _BY_NUMBERS:
+        others = [operand for operand in node.inputs if not isinstance(operand.op, Constant)]
+        if len(others) != 1 or (node.op.name == "subtract" and node.inputs[0] is not others[0]):
+            break
+        node = others[0]
+    return node
