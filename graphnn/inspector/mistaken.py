@@ -115,8 +115,7 @@ class Mistaken:
             off = np.isfinite(sums) & (np.abs(sums - 1) > ABOUT_TARGETS) & (sums != 0)  # of a row of padding it is 0
             told, remedy = f"{run.element(place, first_of(wrong))}" if wrong.any() else "", TARGETS
             if not told and kind in ("categorical_crossentropy", "softmax_crossentropy") and off.any():
-                row = ", ".join([*map(str, first_of(off)), ":"])
-                told = f"{node.name}[{row}]{at_line(node)} sums to {said(float(sums[first_of(off)]))}"
+                told = _sum_of(node, off, sums)
                 wrong, remedy = np.broadcast_to(off[..., None], wide.shape), ONE_CLASS
             if told:
                 cause = f"{told}, and the targets of {kind} are probabilities"
@@ -143,11 +142,7 @@ class Mistaken:
         if wrong.any():
             what, more = str(self.run.element(place, first_of(wrong))), of_many(wrong)
         elif kind == "categorical_crossentropy" and off.any():
-            row = ", ".join([*map(str, first_of(off)), ":"])
-            what, more = (
-                f"{node.name}[{row}]{at_line(node)} sums to {said(float(sums[first_of(off)]))}",
-                ", which sum to 1",
-            )
+            what, more = _sum_of(node, off, sums), ", which sum to 1"
             wrong, remedy = np.broadcast_to(off[..., None], x.shape), SUM_TO_ONE
         else:
             self._of_squashed_twice(place)
@@ -183,6 +178,12 @@ class Mistaken:
         if not value.size or not value.ndim or value.shape[-1] == 1:
             return ""  # which are no probabilities of several classes
         return "softmax" if (np.abs(value.sum(axis=-1, dtype=np.float64) - 1) <= ABOUT_ONE).all() else ""
+
+
+def _sum_of(node: Node, which: Array, sums: Array) -> str:
+    """Return what the first row that is meant sums to."""
+    index = first_of(which)
+    return f"{node.name}[{', '.join([*map(str, index), ':'])}]{at_line(node)} sums to {said(float(sums[index]))}"
 
 
 def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
