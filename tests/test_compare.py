@@ -1056,3 +1056,13 @@ def test_a_feed_for_both_graphs_is_taken_apart_with_another_one_for_the_second()
     (a, feed), (b, _) = found
     trace = gn.trace(a, feed)
     assert compare(b, trace, feed_b={"x": 1.0, "t": 1.0}).pairs
+
+
+def test_a_tolerance_of_0_is_about_numbers_and_none_about_bits() -> None:
+    x = gn.Graph().placeholder("x", shape=(3,))
+    y = x * 1.0
+    feeds = {x: [0.0, 1.0, np.nan]}, {x: [-0.0, 1.0, np.nan]}
+    assert not compare(y, y, *feeds)
+    assert compare(y, y, *feeds, rtol=0.0, atol=0.0)
+    assert compare(y, y, *feeds, rtol=0)
+    assert not compare(y, y, {x: [0.0, 1.0, 1.0]}, {x: [0.0, 1.0, np.nextafter(1.0, 2.0)]}, atol=0.0)

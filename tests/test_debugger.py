@@ -1070,3 +1070,10 @@ def test_restart_and_commit_agree_on_a_parameter_that_is_updated_and_not_read() 
         dbg.commit()
         dbg.restart()
     assert float(w.value) == 2.0
+
+
+def test_a_what_if_that_overflows_float16_warns_as_a_feed_does() -> None:
+    x = gn.Graph(dtype="float16").placeholder("x", shape=(1,))
+    dbg = gn.debug(x * 1.0, {x: [1.0]}, echo=None)
+    with pytest.warns(gn.GraphnnWarning, match=r'"x" .* overflows float16'):
+        dbg["x"] = [1e6]

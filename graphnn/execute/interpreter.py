@@ -298,6 +298,8 @@ class Prepared(NamedTuple):
             raise DtypeError(f'the value given for "{node.name}" is {array.dtype}, and the node is {node.dtype}')
         own = np.array(in_range(array, node.dtype, f'the value of "{node.name}"'), order="C")
         own.flags.writeable = False
+        if node.dtype == np.float16 and array.dtype != np.float16:
+            _warn_of_overflow(node, own, [array])
         return self._with(node, None, own)._replace(overridden={**self.overridden, node: None})
 
     def with_op(self, node: Node, op: Op) -> Prepared:

@@ -265,9 +265,9 @@ class _Lockstep:
         y: Any = other.value
         whole = isinstance(x, np.ndarray) and isinstance(y, np.ndarray)
         p, q = (x, y) if whole else (_preview(x), _preview(y))
-        rtol, atol = self.tolerance or self._usual_tolerance(x.dtype, y.dtype)
-        exact, alike = not (rtol or atol), x.shape == y.shape
-        gap = gap_of(p, q, rtol, atol) if alike else Gap(equal=False, outside=x.size)
+        tolerance = self.tolerance or self._usual_tolerance(x.dtype, y.dtype)
+        alike = x.shape == y.shape
+        gap = gap_of(p, q, tolerance) if alike else Gap(equal=False, outside=x.size)
         misfits = []
         if not alike:
             misfits.append(f"shape {shown(x.shape)} against {shown(y.shape)}")
@@ -275,20 +275,20 @@ class _Lockstep:
             misfits.append(f"dtype {x.dtype} against {y.dtype}")
         if not whole and not gap.outside and _digest(x) != _digest(y):
             gap = gap._replace(equal=False)
-            misfits.append("their hashes differ" + ", and by how much is not known" * (not exact))
+            misfits.append("their hashes differ" + ", and by how much is not known" * (tolerance is not None))
         self._count_digits(step.index, other.index, p, q, gap if alike else None)
         if not gap.outside and not misfits:
             if self.nan is None and p.dtype.kind == "f" and p.size and np.isnan(np.minimum.reduce(p, None)):
                 self.nan = step.node
             return _EQUAL if gap.equal else _WITHIN
         if p.ndim and whole and (self.foreign or not alike):
-            turned = rearranged(p, q, *(self.tolerance or closeness(p.dtype, q.dtype)))
+            turned = rearranged(p, q, self.tolerance or closeness(p.dtype, q.dtype))
             misfits += [turned] if turned else []
         self._note(step, other, p, q, gap if alike else None, whole, misfits)
         return _DIFFERING
 
-    def _usual_tolerance(self, a: np.dtype[Any], b: np.dtype[Any]) -> tuple[float, float]:
-        return closeness(a, b) if self.foreign or a != b else (0.0, 0.0)
+    def _usual_tolerance(self, a: np.dtype[Any], b: np.dtype[Any]) -> tuple[float, float] | None:
+        return closeness(a, b) if self.foreign or a != b else None
 
     def _count_digits(self, i: int, j: int, p: Array, q: Array, gap: Gap | None) -> None:
         if p.dtype.kind != "f" or q.dtype.kind != "f":

@@ -29,11 +29,11 @@ class Gap(NamedTuple):
     """Of the element that is farthest outside of the tolerance, in C order."""
 
 
-def gap_of(x: Array, y: Array, rtol: float, atol: float) -> Gap:
-    """Compare block by block, lest temporary arrays be larger than the two themselves."""
+def gap_of(x: Array, y: Array, tolerance: tuple[float, float] | None) -> Gap:
+    """Compare block by block, lest temporary arrays be larger than the two; without a tolerance, to the bit."""
     found, farthest, start = Gap(), -1.0, 0
     for p, q in _blocks(x, y):
-        gap, excess = _gap_of_block(p, q, rtol, atol)
+        gap, excess = _gap_of_block(p, q, tolerance)
         if not gap.equal:
             place = start + gap.place if excess > farthest else found.place
             farthest = max(farthest, excess)
@@ -59,7 +59,7 @@ def _blocks(*arrays: Array) -> Any:
     )
 
 
-def _gap_of_block(p: Array, q: Array, rtol: float, atol: float) -> tuple[Gap, float]:
+def _gap_of_block(p: Array, q: Array, tolerance: tuple[float, float] | None) -> tuple[Gap, float]:
     """Return the gap, and by how much the farthest element is outside of the tolerance; negative if none is."""
     same = p == q
     if p.dtype.kind == "f" or q.dtype.kind == "f":
@@ -72,7 +72,8 @@ def _gap_of_block(p: Array, q: Array, rtol: float, atol: float) -> tuple[Gap, fl
     distance = np.where(same, 0.0, _distance(p, q))
     sizes = [np.abs(array.astype(np.float64)) for array in (p, q)]
     relative = np.where(np.isinf(distance), np.inf, distance / np.fmax(*sizes))
-    if rtol or atol:
+    if tolerance is not None:
+        rtol, atol = tolerance
         limit = atol + rtol * np.where(np.isfinite(sizes[1]), sizes[1], 0.0)
         outside = distance > limit
     else:
@@ -112,15 +113,15 @@ def digits_of(dtype: np.dtype[Any]) -> float:
     return -math.log10(np.finfo(dtype).eps / 2)
 
 
-def rearranged(x: Array, y: Array, rtol: float, atol: float) -> str:
+def rearranged(x: Array, y: Array, tolerance: tuple[float, float]) -> str:
     """Return how the second must be turned to agree with the first, or ""."""
     if 1 < x.ndim == y.ndim <= _MOST_AXES:
         for axes in permutations(range(y.ndim)):
             turned = y.transpose(axes)
             moved = axes != tuple(range(y.ndim))
-            if moved and turned.shape == x.shape and not gap_of(x, turned, rtol, atol).outside:
+            if moved and turned.shape == x.shape and not gap_of(x, turned, tolerance).outside:
                 return "equal when transposed" + (f" to axes {axes}" if y.ndim > 2 else "")
-    if x.shape != y.shape and x.size == y.size and not gap_of(x, y.reshape(x.shape), rtol, atol).outside:
+    if x.shape != y.shape and x.size == y.size and not gap_of(x, y.reshape(x.shape), tolerance).outside:
         return "equal when reshaped"
     return ""
 
