@@ -44,7 +44,8 @@ def compare(
     No more is held in memory than the values that each run still needs, and those of the first difference.
 
     A node's counterpart is the one that computes the same of the same; else the one that stands in the same place as
-    seen from the fetches; so what was edited, added, removed or renamed does not hide what is alike behind it.
+    seen from the fetches; so what was edited, added, removed or renamed does not hide what is alike behind it. Results
+    belong together by their keys, next values by their parameters; those of traces, and what is left, by their order.
 
     Parameters
     ----------
