@@ -1066,3 +1066,46 @@ def test_a_tolerance_of_0_is_about_numbers_and_none_about_bits() -> None:
     assert compare(y, y, *feeds, rtol=0.0, atol=0.0)
     assert compare(y, y, *feeds, rtol=0)
     assert not compare(y, y, {x: [0.0, 1.0, 1.0]}, {x: [0.0, 1.0, np.nextafter(1.0, 2.0)]}, atol=0.0)
+
+
+def test_a_run_that_was_stopped_is_compared_as_far_as_it_came() -> None:
+    g = gn.Graph("labels")
+    x, y = g.placeholder("x", shape=("n", 3)), g.placeholder("y", shape=("n",), dtype="int64")
+    loss = nn.softmax_crossentropy(x * 2.0, y)
+    with pytest.raises(IndexError) as caught:
+        gn.run(loss, {x: np.ones((2, 3)), y: [3, 1]})
+    stopped = caught.value.debug().trace()  # type: ignore[attr-defined]
+    found = compare(stopped)
+    assert str(found).startswith('"labels": the trace and the run are equal to the bit, as far as both ran')
+    assert found.only_b == []
+    dbg = caught.value.debug()  # type: ignore[attr-defined]
+    dbg.echo = None
+    dbg["y"] = [2, 1]
+    dbg.resume()
+    found = dbg.compare("run")
+    assert found.first is not None
+    assert found.first.node is y
+    assert "run was stopped at" in str(found)
+
+
+def test_weights_that_were_transposed_are_told_of_two_runs() -> None:
+    found = []
+    for turned in (False, True):
+        g = gn.Graph("net")
+        x, w = g.placeholder("x", shape=("n", 3)), np.arange(9.0).reshape(3, 3)
+        found.append(x @ g.parameter("w", w.T if turned else w))
+    told = compare(*found, {"x": np.ones((2, 3))})
+    assert told.first is not None
+    assert (told.first.node.name, told.first.misfit) == ("w", "equal when transposed")
+
+
+def test_zeros_of_two_signs_and_names_of_any_length_are_told_whole() -> None:
+    x = gn.Graph("signs").placeholder("x", shape=(2,))
+    assert "they differ in the sign of zero alone" in str(compare(gn.negative(x), 0.0 - x, {x: [0.0, 1.0]}))
+    g = gn.Graph("long")
+    h = g.placeholder("x", shape=())
+    for number in range(12):
+        h = gn.sin(h, name=f"a_name_of_many_letters_that_is_rather_long_{number}")
+    told = " ".join(str(compare(h, h, {"x": 1.0}, {"x": 2.0})).split())
+    listed = told.partition("differing after it: ")[2].partition(", and ")[0]
+    assert all(re.fullmatch(r'"[^"]+"', name) for name in listed.split(", ")), listed

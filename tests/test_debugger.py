@@ -1077,3 +1077,25 @@ def test_a_what_if_that_overflows_float16_warns_as_a_feed_does() -> None:
     dbg = gn.debug(x * 1.0, {x: [1.0]}, echo=None)
     with pytest.warns(gn.GraphnnWarning, match=r'"x" .* overflows float16'):
         dbg["x"] = [1e6]
+
+
+def test_after_a_failure_it_is_said_and_not_what_would_fail_again() -> None:
+    g = gn.Graph()
+    x, i = g.placeholder("x", shape=("n",)), g.placeholder("i", shape=(), dtype="int64")
+    with pytest.raises(IndexError) as caught:
+        gn.run(gn.take(x, i) * 2.0, {x: [1.0, 2.0], i: 7})
+    dbg = caught.value.debug()  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match=r'^"take" has no value. while evaluating "take"'):
+        dbg.why("take", ())
+    with pytest.raises(UsageError, match=r'^"multiply" has no value. "take" comes before it: while evaluating "take"'):
+        dbg["multiply"].value  # noqa: B018
+
+
+def test_what_is_looked_at_does_not_say_how_to_look_at_it(tmp_path: Path) -> None:
+    x = gn.Graph().placeholder("x", shape=())
+    with pytest.raises(gn.errors.ValueRangeError, match=r"error\.debug") as caught:
+        gn.run(gn.log(x), {x: -1.0}, guard="nan")
+    caught.value.save(tmp_path / "stopped.trace")
+    for told in (caught.value.debug(), gn.load(tmp_path / "stopped.trace")):
+        assert "error.debug" not in str(told)
+        assert "so the state is the one that led here" in " ".join(str(told).split())

@@ -1311,3 +1311,24 @@ def test_an_answer_about_a_product_is_not_one_about_what_is_missing() -> None:
     (x, m) = _batch(("n",), ("n",))
     feed = {x: [1.0, np.nan], m: [1.0, 0.0]}
     assert not check_health(gn.sum(gn.where(m > 0, x * x, 0.0)), feed).ok
+
+
+def test_rows_that_meet_a_column_of_numbers_by_chance_are_told() -> None:
+    g = gn.Graph()
+    x, s = g.placeholder("x", shape=("batch", 4)), g.placeholder("s", shape=("t", "u"))
+    feed = {x: np.arange(16.0).reshape(4, 4), s: np.ones((3, 3))}
+    for made in (x - gn.mean(x, axis=1), gn.exp(s) / gn.sum(gn.exp(s), axis=1)):
+        (finding,) = check_health(made, feed)
+        assert (finding.code, finding.node) == ("other-axis", made)
+        assert "keepdims=True" in finding.remedy
+    assert (
+        "(batch,) meets 4 of x (batch, 4), which is as long by chance"
+        in check_health(x - gn.mean(x, axis=1), feed)[0].cause
+    )
+    for sound in (
+        x - gn.mean(x, axis=1, keepdims=True),
+        x - gn.mean(x, axis=0),
+        s + gn.transpose(s),
+        x * np.ones((4, 4)),
+    ):
+        assert check_health(sound, feed).ok

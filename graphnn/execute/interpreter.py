@@ -649,6 +649,8 @@ def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop)
 
 
 GUARDS = (None, "nan", "finite")
+LOOK = ": error.debug() looks at it (except gn.GraphnnError as error)"
+"""What is said of an error where it is raised, and not where it is looked at."""
 
 
 Observer = Callable[[Prepared, Generator[Step, None, None]], Generator[Step, None, None]]
@@ -718,7 +720,7 @@ def refused_by(guard: str, step: Step, prepared: Prepared) -> GraphnnError | Non
     what = "NaN" if np.isnan(value[index]) else str(value[index])
     error = ValueRangeError(
         f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{at}; no update was made, '
-        "so the state is the one that led here: error.debug() looks at it (except gn.GraphnnError as error)"
+        f"so the state is the one that led here{LOOK}"
     )
     error.origin = node.origin
     error.stopped = Stop(prepared.of_its_own(), step.index, guard=guard)

@@ -236,7 +236,9 @@ class _Lockstep:
                     if place not in self.partner and result.index not in self._back:
                         pairs.append((a.order[place], b.order[result.index]))
         only_a = [] if self.foreign else [node for i, node in enumerate(a.order[: a.ran]) if i not in self.states]
-        only_b = [] if self.foreign else [node for j, node in enumerate(b.order[: b.ran]) if j not in seen]
+        # Where `a` was stopped, `b` has not been run any further.
+        ran = b.ran if a.stopped is None or b.stopped is not None else self._at + 1
+        only_b = [] if self.foreign else [node for j, node in enumerate(b.order[:ran]) if j not in seen]
         states = [*self.states.values()]
         equal, within, differing = map(states.count, (_EQUAL, _WITHIN, _DIFFERING))
         counts = Counts(equal, within, differing, len(only_a), len(only_b))
@@ -282,7 +284,7 @@ class _Lockstep:
             if self.nan is None and p.dtype.kind == "f" and p.size and np.isnan(np.minimum.reduce(p, None)):
                 self.nan = step.node
             return _EQUAL if gap.equal else _WITHIN
-        if p.ndim and whole and (self.foreign or not alike):
+        if p.ndim and whole and (self.foreign or not alike or not step.node.inputs):
             turned = rearranged(p, q, self.tolerance or closeness(p.dtype, q.dtype))
             misfits += [turned] if turned else []
         self._note(step, other, p, q, gap if alike else None, whole, misfits)
@@ -367,7 +369,10 @@ class _Lockstep:
             else:
                 a = read_of(operand, position, mine[position], x)
                 b = read_of(operand, position, its[position], y) if fits and its is not None else None
-                told = [f"[{a.place}]" if a.place else "", *(beside(a, b) if b else [a.said, in_short(y)])]
+                told = [
+                    f"[{a.place}]" if a.place else "",
+                    *(beside(a, b) if b else [a.said or "not read", in_short(y)]),
+                ]
             yield f"operand {position}, {quoted(operand)}{told[0]}: {' against '.join(told[1:])}"
 
     def _operands_equal(self, i: int, j: int) -> bool | None:

@@ -225,6 +225,8 @@ class Condition:
 
 def _saturated(step: Step, context: Context) -> bool:
     bounds: tuple[float, ...] = (0.0, 1.0)
+    if step.node is not None and not step.node.inputs:
+        return False  # what is given is no result
     if step.node is not None:
         op = context.op_of(step.node)
         attributes = op.attributes

@@ -285,6 +285,10 @@ class Debugger(Shown):
         return rank is None or rank < self._position
 
     def _known(self, node: Node) -> Step:
+        if not self._is_known(node) and self.failed is not None:
+            first = self.error.partition("\n")[0]
+            before = "" if node is self.failed else f'"{self.failed.name}" comes before it: '
+            raise UsageError(f'"{node.name}" has no value. {before}{first}')
         if not self._is_known(node):
             raise UsageError(
                 f'"{node.name}" has not run yet: it is operation {self._ranks[self._places[node]] + 1} of '
@@ -929,13 +933,18 @@ class Debugger(Shown):
         """Return the trace of what has run, in this run or another."""
         tape = self._tape if run is None else self._kept(run).tape
         until = self._operations[self._position] if not self.finished else len(self.order)
-        steps = [tape.at(place) for place in range(until)]
-        times = [tape.times.get(place, 0.0) for place in range(until)]
-        values = [step.value for step in steps]
         error = self.error if tape is self._tape else ""
         stopped = None if self.finished else until
         if error and self._refused is not None:
             stopped = self._refused
+        values: list[Array] = []
+        try:
+            values.extend(tape.at(place).value for place in range(until))
+        except GraphnnError as failed:
+            if tape is self._tape:
+                raise
+            stopped, error = len(values), str(failed)  # which ended that run
+        times = [tape.times.get(place, 0.0) for place in range(len(values))]
         return Trace(
             tape.prepared,
             values,

@@ -235,7 +235,7 @@ class Comparison(Shown):
         return f"<Comparison of {visible(_verdict(self))}>"
 
     def __str__(self) -> str:
-        lines = [short_name(line, 4 * _WIDTH) if line else "" for line in _text(self)]
+        lines = [short_name(line, 12 * _WIDTH) if line else "" for line in _text(self)]
         return "\n".join(
             part for line in lines for part in textwrap.wrap(line, _WIDTH, subsequent_indent="    ") or [""]
         )
@@ -253,7 +253,8 @@ def _verdict(found: Comparison) -> str:
     if not found.pairs:
         return f"{both} have no node in common"
     if not found.counts.within:
-        return f"{both} are equal" if found.digits else f"{both} are equal to the bit"
+        far = ", as far as both ran" if any(node is not None for node in found.stopped) else ""
+        return f"{both} are equal{far}" if found.digits else f"{both} are equal to the bit{far}"
     worst = min(found.digits, key=lambda name: found.digits[name].left, default="")
     most = max((digits.left for digits in found.digits.values()), default=0.0)
     if worst and found.digits[worst].left < most / 2:
@@ -320,7 +321,9 @@ def _first(found: Comparison, first: Difference) -> Iterator[str]:
         count = f"; {first.outside:,} of {first.size:,} elements differ" if first.size > 1 else ""
         yield f"  {at}{first.a!s} against {first.b!s}{count}"
         numbers = "b" not in first.a.dtype.kind + first.b.dtype.kind
-        if numbers and first.absolute is not None and math.isfinite(first.absolute):
+        if first.absolute == 0:
+            yield "  they differ in the sign of zero alone"
+        elif numbers and first.absolute is not None and math.isfinite(first.absolute):
             steps = "" if first.ulps is None or first.ulps > _MOST_ULPS else f", {first.ulps:.3g} ulps there"
             yield f"  largest difference {first.absolute:.3g}, relative {first.relative:.3g}{steps}"
     yield from (f"  {line}" for line in first.reads)

@@ -54,6 +54,7 @@ CODES: dict[str, str] = {
     "probabilities-as-logits": "a cross-entropy with a softmax or sigmoid of its own is given what comes out of one; "
     "or two softmaxes are one after the other",
     "every-pair": "a batch as a column meets one as a row: every sample is paired with every other",
+    "other-axis": "an axis meets one that it was not made for, and that is as long by chance",
     "dead-units": "units of a relu that are 0 for the whole batch, of 32 rows or more",
     "vanishing-gradient": "a layer's gradient is lost beside those of later layers",
     "exploding-gradient": "a layer's gradient is out of all proportion",
@@ -324,6 +325,7 @@ REMEDIES: dict[str, str] = {
     "underflow": "nothing, unless its logarithm, its inverse or its gradient is wanted",
     "saturated": "smaller weights, or inputs scaled to about 1, keep it off its bounds",
     "every-pair": "give both the same shape, as gn.reshape(y, (-1, 1)) does; where pairs are meant, y[None, :] says so",
+    "other-axis": "keepdims=True keeps the axis that was reduced, so that each row meets its own; or write y[:, None]",
     "dead-units": "a lower learning rate, nn.init.he_normal and inputs scaled to about 1 keep them alive; "
     "gn.leaky_relu revives them",
     "vanishing-gradient": "relu in place of a saturating function, nn.init.he_normal, and shortcuts around layers keep "

@@ -102,6 +102,7 @@ class _Doctor:
                 if value is None or not value.size:
                     continue
                 self.mistaken.of_pairs(place)
+                self.mistaken.of_axes(place)
                 if value.dtype.kind != "f":
                     self._of_wrapping(place, value)
                 elif run.is_given(node):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +69,28 @@ class Mistaken:
                 remedy=REMEDIES["every-pair"],
             )
         )
+
+    def of_axes(self, place: int) -> None:
+        """Look whether two axes met that are as long as each other by chance: the one also stands elsewhere."""
+        node = self.run.order[place]
+        if node.phase != "forward" or not isinstance(node.op, Elementwise) or not node.spec.constraints:
+            return
+        for long, short in permutations(node.inputs, 2):
+            if len(long.shape) <= len(short.shape):
+                continue
+            for other, dim in zip(reversed(long.shape), reversed(short.shape), strict=False):
+                if isinstance(dim, str) and dim != other != 1 and dim in long.shape:
+                    self.found.append(
+                        Finding(
+                            code="other-axis",
+                            severity="warning",
+                            node=node,
+                            cause=f"in {node.name} {shown(node.shape)}, {dim} of {short.name} {shown(short.shape)} "
+                            f"meets {other} of {long.name} {shown(long.shape)}, which is as long by chance",
+                            remedy=REMEDIES["other-axis"],
+                        )
+                    )
+                    return
 
     def of_loss(self, place: int) -> None:
         """Look whether a cross-entropy is given probabilities where it takes logits, or the other way round."""

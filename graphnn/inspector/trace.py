@@ -18,7 +18,7 @@ import numpy as np
 from ..container import StrPath, write
 from ..errors import FileFormatError, GraphnnError, LookupFailure, UsageError, ValueRangeError
 from ..execute.compiled import Compiled
-from ..execute.interpreter import Feed, Observer, Prepared, Step, Stop, checked_guard, evaluate, prepare
+from ..execute.interpreter import LOOK, Feed, Observer, Prepared, Step, Stop, checked_guard, evaluate, prepare
 from ..files import from_data, from_settings, loads, settings_of, to_data
 from ..graph import Array, Graph, Node, Op, Origin, Unknown, told_where
 from ..graph.fetches import resolve
@@ -838,7 +838,7 @@ def stopped_trace(error: GraphnnError) -> Trace | None:
         return None
     # What a guard refused is a value like any other: it can be looked at.
     until = stop.place + (stop.guard is not None)
-    trace = record(stop.prepared, stop.updates, until=until, error=str(error), guard=stop.guarded_by)
+    trace = record(stop.prepared, stop.updates, until=until, error=str(error).replace(LOOK, ""), guard=stop.guarded_by)
     trace.stopped = stop.place
     return trace
 
