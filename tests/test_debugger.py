@@ -1085,9 +1085,9 @@ def test_after_a_failure_it_is_said_and_not_what_would_fail_again() -> None:
     with pytest.raises(IndexError) as caught:
         gn.run(gn.take(x, i) * 2.0, {x: [1.0, 2.0], i: 7})
     dbg = caught.value.debug()  # type: ignore[attr-defined]
-    with pytest.raises(UsageError, match=r'^"take" has no value. while evaluating "take"'):
+    with pytest.raises(UsageError, match=r'^"take" has not run: while evaluating "take"'):
         dbg.why("take", ())
-    with pytest.raises(UsageError, match=r'^"multiply" has no value. "take" comes before it: while evaluating "take"'):
+    with pytest.raises(UsageError, match=r'^"multiply" has not run: "take" comes before it; while evaluating "take"'):
         dbg["multiply"].value  # noqa: B018
 
 

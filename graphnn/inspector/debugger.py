@@ -287,8 +287,8 @@ class Debugger(Shown):
     def _known(self, node: Node) -> Step:
         if not self._is_known(node) and self.failed is not None:
             first = self.error.partition("\n")[0]
-            before = "" if node is self.failed else f'"{self.failed.name}" comes before it: '
-            raise UsageError(f'"{node.name}" has no value. {before}{first}')
+            before = "" if node is self.failed else f'"{self.failed.name}" comes before it; '
+            raise UsageError(f'"{node.name}" has not run: {before}{first}')
         if not self._is_known(node):
             raise UsageError(
                 f'"{node.name}" has not run yet: it is operation {self._ranks[self._places[node]] + 1} of '
