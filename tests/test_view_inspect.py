@@ -14,7 +14,7 @@ from graphnn.errors import GraphnnError, UsageError
 from graphnn.graph import Graph, Node, Unbuilt
 from graphnn.inspector.trace import stopped_trace
 from graphnn.view import listing, matrix, neighbourhood, screen, trace_table, where
-from graphnn.view.inspect import LEGEND, records_table
+from graphnn.view.inspect import LEGEND, cut, records_table
 
 BAD_NAMES = [
     "</script>",
@@ -532,3 +532,18 @@ def test_the_narrowest_terminal_shows_it_all() -> None:
     dbg.step()
     for width in (-1, 0, 10, 40):
         assert screen(dbg, width) == screen(dbg, 40)
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "told"),
+    [
+        ("relu  -2.998e+195 to 7.406e+170", 28, "relu  -2.998e+195 to …"),
+        ("relu  1,234.5 and more", 10, "relu  …"),
+        ("relu  3 to 12345", 14, "relu  3 to …"),
+        ("relu  3 to 12 and more", 15, "relu  3 to 12 …"),
+        ("dense_12/add", 8, "dense_1…"),
+        ("short", 9, "short"),
+    ],
+)
+def test_a_line_is_cut_and_no_number_in_part(text: str, width: int, told: str) -> None:
+    assert cut(text, width) == told

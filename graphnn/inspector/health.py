@@ -823,7 +823,9 @@ def check_health(
         if warned is None and not health.ok:
             warned = health
         for note in health.notes:
-            notes.setdefault((note.code, note.node), note)
+            if (note.code, note.node) not in notes:
+                note.cause += f"; at call {call} first"
+                notes[note.code, note.node] = note
     if warned is not None:
         return warned
     return Health(health.graph, health.count, list(notes.values()), calls=len(target))

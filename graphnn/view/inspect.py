@@ -7,6 +7,7 @@ commands the terminal.
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ _MOST_NEIGHBOURS = 8
 _VALUE_LINES = 8
 _FEW = 4
 _MANY = 16
+_NUMBER_CUT = re.compile(r"(?<![\w/.])[-+]?\d[\d.,]*(e[-+]?\d*)?…$")
 _STYLES = {"current": "1", "overridden": "1", "stale": "2", "waiting": "2", "fed": "2"}
 
 
@@ -459,9 +461,13 @@ def _aligned(rows: list[tuple[str, ...]], width: int, named: int) -> list[str]:
 
 
 def cut(text: str, width: int) -> str:
-    """Return a line made visible that goes into so many cells; what is left out shows as ``…``."""
+    """Return a line made visible that goes into so many cells; what is left out shows as ``…``, no number in part."""
     text = visible(text) if text else ""
-    return text if cells_of(text) <= width else in_cells(text, width)
+    if cells_of(text) <= width:
+        return text
+    kept = in_cells(text, width)
+    within = re.match(r"[\d.e+-]", text[len(kept) - 1 :])
+    return _NUMBER_CUT.sub("…", kept) if within else kept
 
 
 def _wrapped(text: str, width: int) -> list[str]:
