@@ -34,6 +34,8 @@ KEEP = 2**24
 _PREVIEW = 256  # elements
 SMALL, _TOGETHER = 2**12, 32  # elements, values
 _FEW = 6  # numbers that are written out
+_TINY = 1e-140
+"""Between this and its inverse, squares and their sums are neither rounded to 0 nor infinite."""
 
 
 class Stats(NamedTuple):
@@ -80,7 +82,7 @@ def stats_of(value: Array) -> Stats:
         return rest._replace(nans=nans, posinfs=posinfs, neginfs=neginfs, size=wide.size)
     zeros = int(np.count_nonzero(wide == 0.0)) if least <= 0 <= most else 0
     largest = max(-least, most)
-    if not _in_reach(largest):
+    if not (largest == 0 or _TINY < largest < 1 / _TINY):
         scaled = stats_of(wide / largest)
         return scaled._replace(min=least, max=most, mean=scaled.mean * largest, std=scaled.std * largest, zeros=zeros)
     mean = float(np.add.reduce(wide)) / wide.size
@@ -90,11 +92,6 @@ def stats_of(value: Array) -> Stats:
         spread = wide - mean
         variance = float(spread.dot(spread)) / wide.size
     return Stats(least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, wide.size)
-
-
-def _in_reach(largest: float) -> bool:
-    """Return whether the sum of so large numbers, and of their squares, is neither infinite nor rounded to 0."""
-    return largest == 0 or 1e-140 < largest < 1e140
 
 
 @np.errstate(all="ignore")
@@ -112,9 +109,9 @@ def _stats_of_small(values: Sequence[Array]) -> list[Stats]:
     none = [0] * len(values)
     columns = [column.tolist() for column in (least, most, mean, std, zeros)]
     found = list(map(Stats._make, zip(*columns, none, none, none, sizes.tolist(), strict=True)))
-    for place, (low, high, *_) in enumerate(found):
-        if not _in_reach(max(-low, high)):
-            found[place] = stats_of(values[place])
+    largest = np.maximum(-least, most).tolist()
+    for place in [place for place, size in enumerate(largest) if not (size == 0 or _TINY < size < 1 / _TINY)]:
+        found[place] = stats_of(values[place])
     return found
 
 
