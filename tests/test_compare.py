@@ -942,10 +942,8 @@ def test_a_what_if_is_one_in_another_dtype_too(name: str) -> None:
     dbg.resume()
     dbg[name] = 3.0 if name == "constant" else [3.0]
     trace = dbg.trace()
-    assert (
-        compare(trace, dtypes=(None, "float32")).counts.equal + compare(trace, dtypes=(None, "float32")).counts.within
-        == 4
-    )
+    counts = compare(trace, dtypes=(None, "float32")).counts
+    assert counts.equal + counts.within == 4
     found = compare(trace, dtypes=("float32", "float64"))
     assert [node.name for node, _ in found.pairs] == ["x", "constant", "multiply", "exp"]
     assert not found.differences

@@ -1152,6 +1152,15 @@ def test_a_sigmoid_is_not_saturated_where_it_is_masked() -> None:
     assert "saturated" in _codes(gn.sigmoid(x + mask), feed | {mask: np.where(np.eye(4) > 0, 0.0, -800.0)})
 
 
+def test_a_mask_that_is_chosen_hides_no_other_saturated_unit() -> None:
+    g = gn.Graph()
+    x, seen = g.placeholder("x", shape=(4, 4)), g.placeholder("seen", shape=(4, 4), dtype="bool")
+    scores = gn.tanh(gn.where(seen, x, -1e9))
+    (finding,) = check_health(scores, {x: np.full((4, 4), 500.0), seen: np.eye(4) == 0})
+    assert (finding.code, finding.count, finding.value) == ("saturated", 12, 1.0)
+    assert "saturated" not in _codes(scores, {x: np.full((4, 4), 0.5), seen: np.eye(4) == 0})
+
+
 def test_what_is_compared_with_itself_is_asked_whether_it_is_missing() -> None:
     (y,) = _batch(("n",))
     health = check_health(gn.sum(gn.where(gn.equal(y, y), y, 0.0)), {y: [1.0, np.nan]})

@@ -326,11 +326,10 @@ class Prepared(NamedTuple):
         ShapeError
             When a value that was set does not fit this run.
         """
-        fed = self.program.placeholders
         state = {node: value for node, value in other.given_before.items() if not isinstance(node.op, Placeholder)}
         found = self._replace(given=self.given | state)
         for node, op in other.overridden.items():
-            if node in self.program.order and node not in fed:
+            if node in self.program.order and not isinstance(node.op, Placeholder):
                 found = found.with_value(node, other.given[node]) if op is None else found.with_op(node, op)
         return found
 

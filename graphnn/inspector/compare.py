@@ -209,7 +209,7 @@ class _Lockstep:
         pairs = dict.fromkeys((a.program.fetches[i], b.program.fetches[j]) for i, j in results)
         self._results = [(i, j) for i, j in pairs if self.partner.get(i) != j]
         """What was asked for and is made otherwise: compared in the end, though they are no counterparts."""
-        self._first, self._last = {i for i, _ in self._results}, {j for _, j in self._results}
+        self._kept, self._last = {i for i, _ in self._results}, {j for _, j in self._results}
 
     def compared(self) -> Comparison:
         """Go through both."""
@@ -220,7 +220,7 @@ class _Lockstep:
         with np.errstate(all="ignore"):
             for step in a.steps:
                 place = step.index
-                if place in self._first:
+                if place in self._kept:
                     results[place] = step
                 j = self.partner.get(place)
                 other = None if j is None else self._until(j, place)

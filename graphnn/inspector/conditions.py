@@ -225,9 +225,9 @@ class Condition:
 
 def _saturated(step: Step, context: Context) -> bool:
     bounds: tuple[float, ...] = (0.0, 1.0)
-    if step.node is not None and not step.node.inputs:
-        return False  # what is given is no result
     if step.node is not None:
+        if not step.node.inputs:
+            return False  # what is given is no result
         op = context.op_of(step.node)
         attributes = op.attributes
         limits = tuple(attributes[side] for side in ("lo", "hi") if attributes.get(side) is not None)

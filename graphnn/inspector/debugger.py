@@ -285,11 +285,11 @@ class Debugger(Shown):
         return rank is None or rank < self._position
 
     def _known(self, node: Node) -> Step:
-        if not self._is_known(node) and self.failed is not None:
-            first = self.error.partition("\n")[0]
-            before = "" if node is self.failed else f'"{self.failed.name}" comes before it; '
-            raise UsageError(f'"{node.name}" has not run: {before}{first}')
         if not self._is_known(node):
+            if self.failed is not None:
+                first = self.error.partition("\n")[0]
+                before = "" if node is self.failed else f'"{self.failed.name}" comes before it; '
+                raise UsageError(f'"{node.name}" has not run: {before}{first}')
             raise UsageError(
                 f'"{node.name}" has not run yet: it is operation {self._ranks[self._places[node]] + 1} of '
                 f'{len(self._operations)}, and {self._position} have run; dbg.until("{node.name}") runs it'

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import AxisError, DivisionError, GraphnnError, LabelError, ShapeError
 from ..ops.base import Linear, Multilinear
 from ..ops.reduce import Reduction
-from .findings import said
+from .findings import Finding, said
 
 if TYPE_CHECKING:
     from ..graph import Array, Node, Op
@@ -52,7 +52,7 @@ CODES: dict[str, str] = {
     "clipped-probability": "a probability lies below the clip of its cross-entropy, which loses its gradient",
     "not-probabilities": "a cross-entropy of probabilities is given numbers that are none",
     "probabilities-as-logits": "a cross-entropy with a softmax or sigmoid of its own is given what comes out of one; "
-    "or two softmaxes are one after the other",
+    "or two softmaxes, or sigmoids, stand one after the other before a loss",
     "every-pair": "a batch as a column meets one as a row: every sample is paired with every other",
     "other-axis": "an axis meets one that it was not made for, and that is as long by chance",
     "dead-units": "units of a relu that are 0 for the whole batch, of 32 rows or more",
@@ -286,12 +286,6 @@ def too_large(case: Case) -> str:
     return "scale the numbers down first, or work with their logarithms"
 
 
-SLOPE_OF_EXPONENT = (
-    "x ** y has no slope in y where x is not above 0: keep it above, gn.maximum(x, {divisor}) ** y, or let no gradient "
-    "through, x ** gn.stop_gradient(y)"
-)
-
-
 def too_large_an_integer(op: str, dtype: np.dtype[Any]) -> str:
     """Return what to do where integers wrap around."""
     if op == "cast":
@@ -340,6 +334,10 @@ BAD_PARAMETER = (
     "an earlier step made it so: gn.compile(…, guard='finite') stops before that, and check_health at the state before "
     "tells why; a lower learning rate is the usual remedy"
 )
+SLOPE_OF_EXPONENT = (
+    "x ** y has no slope in y where x is not above 0: keep it above, gn.maximum(x, {divisor}) ** y, or let no gradient "
+    "through, x ** gn.stop_gradient(y)"
+)
 HALF_OPTIMIZER = (
     'train in float32, gn.Graph(dtype="float32"): what an optimizer squares, and its epsilon, are rounded to 0 in '
     "float16"
@@ -357,6 +355,11 @@ ONE_CLASS = "several classes at once are for nn.sigmoid_crossentropy(logits, lab
 SUM_TO_ONE = "gn.softmax(logits) is over the last axis, that of the classes"
 LOST_PRODUCT = "add up logarithms instead of multiplying"
 LOST_GRADIENT = "scale the loss up before the gradient is taken, and the gradient down again"
+
+
+def finding_of(code: str, node: Node, cause: str, *, severity: str = "warning") -> Finding:
+    """Return a finding about a value as a whole, with the remedy of its code."""
+    return Finding(code=code, severity=severity, node=node, cause=cause, remedy=REMEDIES[code])
 
 
 # --- NaN and inf, by operation ----------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ from .hazards import (
     Case,
     Rule,
     diverged,
+    finding_of,
     fitted,
     hazard_of,
     mask_the_input,
@@ -356,7 +357,7 @@ class _Doctor:
                 self._of_saturation(place, value, value == 1, least="note")
         elif name == "log" and node.phase == "forward":
             self._of_clip(place)
-        elif name == "relu" and value.ndim > 1 and value.size and node.phase == "forward":
+        elif name == "relu" and value.ndim > 1 and node.phase == "forward":
             self._of_dead_units(place, value)
 
     def _add(self, place: int, which: Array, **about: Any) -> None:
@@ -421,14 +422,16 @@ class _Doctor:
         )
 
     def _masked(self, place: int) -> Array:
-        """Return which elements of what a node reads a large negative number was added to, that is given."""
+        """Return which elements of what a node reads come of a large negative number that is given, as a mask is."""
         run = self.run
         source = run.inputs[place][0]
-        masked = np.zeros(run.values[source].shape, bool)
-        if run.order[source].op.name in ("add", "where"):
+        read, name = run.values[source], run.order[source].op.name
+        masked = np.zeros(read.shape, bool)
+        if name in ("add", "where"):
             for each in run.inputs[source]:
                 if run.is_given(run.order[each]) and run.order[each].dtype.kind == "f":
-                    masked |= run.values[each] <= -MASKED
+                    low = run.values[each] <= -MASKED
+                    masked |= low & (read == run.values[each]) if name == "where" else low
         return masked
 
     def _of_dead_units(self, place: int, value: Array) -> None:
@@ -497,8 +500,7 @@ class _Doctor:
         if not (turned or np.nanmax(raw, initial=0.0) <= 1 + ABOUT_ONE):
             return  # these are no probabilities
         # In float32, 1 less than the bound is rounded as much as it is large.
-        bound = 1 - float(hi) + np.finfo(argument.dtype).eps if turned else lo * (1 + 1e-6)
-        edge = argument <= bound
+        edge = argument <= (1 - float(hi) + np.finfo(argument.dtype).eps if turned else lo * (1 + 1e-6))
         edge &= self._matters(place, edge)
         lost: dict[Index, None] = {}
         for start in map(tuple, np.argwhere(edge)[:LISTED].tolist()):
@@ -604,15 +606,8 @@ class _Doctor:
         return None
 
     def _of_gradient(self, code: str, gradient: Node, parameter: Node, sizes: str) -> None:
-        self.found.append(
-            Finding(
-                code=code,
-                severity="warning",
-                node=gradient,
-                cause=f"the gradient of {parameter.name}{at_line(parameter)} {sizes}",
-                remedy=REMEDIES[code],
-            )
-        )
+        cause = f"the gradient of {parameter.name}{at_line(parameter)} {sizes}"
+        self.found.append(finding_of(code, gradient, cause))
 
     @cached_property
     def _grown(self) -> Element | None:
@@ -664,13 +659,12 @@ class _Doctor:
         where = f"{parameter.name}{at_line(parameter)}"
         others = f"; so it is with {counted(len(moves) - 1, 'more parameter')}" if len(moves) > 1 else ""
         self.found.append(
-            Finding(
-                code="large-update",
-                severity="note",
-                node=following,
-                cause=f"a step moves the numbers of {where} by {said(moved)}, and they are {said(size)} large, as the "
+            finding_of(
+                "large-update",
+                following,
+                f"a step moves the numbers of {where} by {said(moved)}, and they are {said(size)} large, as the "
                 f"root of their mean square{others}",
-                remedy=REMEDIES["large-update"],
+                severity="note",
             )
         )
 

@@ -15,7 +15,7 @@ from ..ops.base import Rearranging
 from ..ops.elementwise import Elementwise
 from .evaluation import only_passes_on
 from .findings import Finding, at_line, finding_at, first_of, of_many, said
-from .hazards import ABOUT_ONE, ABOUT_TARGETS, ONE_CLASS, REMEDIES, SUM_TO_ONE, TAKES_ANOTHER, TARGETS
+from .hazards import ABOUT_ONE, ABOUT_TARGETS, ONE_CLASS, SUM_TO_ONE, TAKES_ANOTHER, TARGETS, finding_of
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
@@ -61,12 +61,10 @@ class Mistaken:
             return
         shapes = " and ".join(f"{each.name} {shown(each.shape)}" for each in met)
         self.found.append(
-            Finding(
-                code="every-pair",
-                severity="warning",
-                node=node,
-                cause=f"{shapes} make {node.name} {shown(node.shape)}: each element along {crossed} meets every other",
-                remedy=REMEDIES["every-pair"],
+            finding_of(
+                "every-pair",
+                node,
+                f"{shapes} make {node.name} {shown(node.shape)}: each element along {crossed} meets every other",
             )
         )
 
@@ -81,13 +79,11 @@ class Mistaken:
             for other, dim in zip(reversed(long.shape), reversed(short.shape), strict=False):
                 if isinstance(dim, str) and dim != other != 1 and dim in long.shape:
                     self.found.append(
-                        Finding(
-                            code="other-axis",
-                            severity="warning",
-                            node=node,
-                            cause=f"in {node.name} {shown(node.shape)}, {dim} of {short.name} {shown(short.shape)} "
+                        finding_of(
+                            "other-axis",
+                            node,
+                            f"in {node.name} {shown(node.shape)}, {dim} of {short.name} {shown(short.shape)} "
                             f"meets {other} of {long.name} {shown(long.shape)}, which is as long by chance",
-                            remedy=REMEDIES["other-axis"],
                         )
                     )
                     return
