@@ -307,7 +307,10 @@ def test_two_traces(data: Any) -> None:
     w.value = w.value + 1.0
     after = gn.trace(loss, {x: data[0], labels: data[1]})
     found = compare(before, after)
-    assert (first_of(found).name, first_of(found).cause) == ("dense_2/weight", "the parameter's value differs")
+    assert (first_of(found).name, first_of(found).cause) == (
+        "dense_2/weight",
+        "the parameter's value differs: b = a + 1",
+    )
     assert compare(before)  # run again, in the state of the trace
     assert not compare(before, loss)  # with the feed of the trace, in the state of now
     assert compare(after, loss)
@@ -395,6 +398,79 @@ def test_axes_in_another_order_are_recognized() -> None:
     array = np.random.default_rng(0).normal(size=(2, 2, 2, 2))
     first = first_of(compare(x, {"x": array.transpose(0, 2, 3, 1)}, {x: array}))
     assert first.misfit == "equal when transposed to axes (0, 3, 1, 2)"
+
+
+def in_a_batch_of_60(array: Any, dtype: Any = np.float64) -> tuple[gn.Node, dict[gn.Node, Any]]:
+    g = gn.Graph()
+    value = g.placeholder("value", shape=np.shape(array), dtype=dtype)
+    rows = g.placeholder("rows", shape=("batch",))
+    g.outputs["both"] = value + gn.sum(rows)
+    return g.outputs["both"], {value: array, rows: np.zeros(60)}
+
+
+NUMBERS = np.random.default_rng(0).normal(size=(4, 3))
+WITH_NAN = np.where(NUMBERS > 1, np.nan, NUMBERS)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "told"),
+    [
+        (NUMBERS, NUMBERS * 60, "theirs = 60 × ours, and batch = 60"),
+        (NUMBERS, NUMBERS / 60, "ours = 60 × theirs, and batch = 60"),
+        (NUMBERS, NUMBERS / 255, "ours = 255 × theirs"),
+        (NUMBERS, -NUMBERS, "ours = -1 × theirs"),
+        (NUMBERS, NUMBERS * -2.5, "theirs = -2.5 × ours"),
+        (NUMBERS, NUMBERS * np.pi, "theirs = 3.142 × ours"),
+        (NUMBERS, (NUMBERS * 60).astype(np.float32), "theirs = 60 × ours, and batch = 60"),
+        (NUMBERS * 1e-6, NUMBERS, "theirs = 1000000 × ours"),
+        (WITH_NAN, WITH_NAN * 4, "theirs = 4 × ours"),
+        (NUMBERS, NUMBERS + 1, "theirs = ours + 1"),
+        (NUMBERS, NUMBERS - 1 / 3, "theirs = ours - 0.3333"),
+        (np.arange(4), np.arange(4) + 1, "theirs = ours + 1"),
+        (np.array(0.02), np.array(1.2), "theirs = 60 × ours, and batch = 60"),
+        (np.array(0.5), np.array(-0.5), "ours = -1 × theirs"),
+    ],
+)
+def test_a_single_number_that_makes_one_value_of_the_other_is_told(ours: Any, theirs: Any, told: str) -> None:
+    node, feed = in_a_batch_of_60(ours, ours.dtype)
+    first = first_of(compare(node, {"value": theirs}, feed, names=("ours", "theirs")))
+    assert (first.misfit, first.cause) == (told, told)
+
+
+def one_off(array: Any) -> Any:
+    array = array.copy()
+    array[2, 1] *= 1.001
+    return array
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (NUMBERS, NUMBERS * 2 + 1),
+        (NUMBERS, one_off(NUMBERS * 60)),
+        (NUMBERS, one_off(NUMBERS) + 1),
+        (NUMBERS, NUMBERS**2),
+        (NUMBERS, np.zeros((4, 3))),
+        (NUMBERS, np.full((4, 3), np.nan)),
+        (NUMBERS, np.full((4, 3), np.inf)),
+        (NUMBERS * 1e-9, NUMBERS**2),  # hardly larger than nothing is within a tolerance of anything
+        (np.full(5, 2.0), np.full(5, 3.0)),  # of constants, any number does it
+        (np.array(0.5), np.array(0.7)),
+        (np.array([1.0]), np.array([2.0])),
+        (np.arange(4), np.arange(4) * 3 + 1),
+        (np.arange(4) > 1, np.arange(4) > 2),
+    ],
+)
+def test_no_single_number_is_told_where_none_does_it(ours: Any, theirs: Any) -> None:
+    node, feed = in_a_batch_of_60(ours, ours.dtype)
+    assert first_of(compare(node, {"value": theirs}, feed)).misfit == ""
+
+
+def test_a_feed_that_was_scaled_is_told_of_two_runs() -> None:
+    node, feed = in_a_batch_of_60(NUMBERS)
+    value, rows = feed
+    first = first_of(compare(node, None, feed, {value: NUMBERS / 255, rows: feed[rows]}))
+    assert first.cause == "the feed differs: feed = 255 × feed_b"
 
 
 def test_another_feed() -> None:

@@ -12,9 +12,21 @@ import numpy as np
 from ..errors import DtypeError, UsageError, ValueRangeError
 from ..graph import Array, Constant, Graph, Node, told_where
 from ..graph.dimensions import shown
+from ..text import number
 from .align import Alignment
 from .differences import NOTHING, Comparison, Counts, Difference, Digits, beside, in_short, part_of, quoted
-from .gap import TOLERANCES, Gap, closeness, digits_of, gap_of, largest_of, rearranged, ulps_of
+from .gap import (
+    TOLERANCES,
+    Gap,
+    closeness,
+    digits_of,
+    gap_of,
+    largest_of,
+    multiple_of,
+    rearranged,
+    shift_of,
+    ulps_of,
+)
 from .sides import Side, are_arrays, arrays_of, fed_to, feed_for, graph_of, read_trace, results_of, run_of, told_apart
 from .trace import Trace, digest_of, preview_of
 from .why import read_of
@@ -287,8 +299,25 @@ class _Lockstep:
         if p.ndim and whole and (self.foreign or not alike or not step.node.inputs):
             turned = rearranged(p, q, self.tolerance or closeness(p.dtype, q.dtype))
             misfits += [turned] if turned else []
-        self._note(step, other, p, q, gap if alike else None, whole, misfits)
+        tells = whole and alike and not misfits and (self.foreign or not step.node.inputs)
+        self._note(step, other, p, q, gap if alike else None, whole, misfits, self._moved(p, q) if tells else "")
         return _DIFFERING
+
+    def _moved(self, p: Array, q: Array) -> str:
+        """Return by what number one value is made of the other: a sign, the size of a batch, one class; else ""."""
+        if p.dtype.kind not in "iuf" or not p.size:
+            return ""
+        (x, more), (y, less) = (p, self.a.name), (q, self.b.name)
+        if largest_of(x) < largest_of(y):
+            (x, more), (y, less) = (y, less), (x, more)
+        factor = multiple_of(x, y)
+        sizes = [f"{name} = {size}" for name, size in self.a.sizes.items() if size == factor]
+        several = p.size > 1 and (p.ravel()[0] != p).any()
+        if factor is not None and (several or sizes or factor == -1):
+            return f"{more} = {number(factor)} × {less}" + (f", and {sizes[0]}" if sizes else "")
+        if several and (shift := shift_of(q, p)) is not None:
+            return f"{self.b.name} = {self.a.name} {'-' if shift < 0 else '+'} {number(abs(shift))}"
+        return ""
 
     def _usual_tolerance(self, a: np.dtype[Any], b: np.dtype[Any]) -> tuple[float, float] | None:
         return closeness(a, b) if self.foreign or a != b else None
@@ -315,7 +344,7 @@ class _Lockstep:
         self.digits[i] = Digits(left, max(0.0, min(given) - left))
 
     def _note(
-        self, step: Step, other: Step, p: Array, q: Array, gap: Gap | None, whole: bool, misfits: list[str]
+        self, step: Step, other: Step, p: Array, q: Array, gap: Gap | None, whole: bool, misfits: list[str], moved: str
     ) -> None:
         i, j = step.index, other.index
         node, counterpart = self.a.order[i], None if self.foreign else self.b.order[j]
@@ -331,6 +360,11 @@ class _Lockstep:
         first = not self.differences
         edits = [] if counterpart is None else self._edits(i, j)
         operands_equal = self._operands_equal(i, j)
+        cause = "; ".join(edits or misfits)
+        if not cause:
+            cause = self._cause(i, operands_equal, pair, p.dtype, q.dtype)
+            if moved:
+                cause = moved if self.foreign else f"{cause}: {moved}"
         self.differences.append(
             Difference(
                 node=node,
@@ -344,10 +378,10 @@ class _Lockstep:
                 ulps=ulps,
                 outside=p.size if gap is None else gap.outside,
                 size=p.size,
-                misfit="; ".join(misfits),
+                misfit="; ".join(misfits) or moved,
                 edits=tuple(edits),
                 operands_equal=operands_equal,
-                cause="; ".join(edits or misfits) or self._cause(i, operands_equal, pair, p.dtype, q.dtype),
+                cause=cause,
                 values=(p, q) if first else None,
                 operands=(tuple(map(part_of, step.operands)), tuple(map(part_of, other.operands))) if first else None,
                 reads=tuple(self._reads(step, other, element)) if first else (),

@@ -85,7 +85,8 @@ class Difference:
     outside, size : int
         How many elements differ by more than the tolerance, of how many.
     misfit : str
-        What else does not fit: shapes, dtypes.
+        What else does not fit: shapes, dtypes; or what does: a transpose, a number that one is multiplied by or that is
+        added to it.
     edits : tuple of str
         How the two nodes differ themselves: operation, attributes, operands, a constant's value.
     operands_equal : bool or None
@@ -314,7 +315,7 @@ def _first(found: Comparison, first: Difference) -> Iterator[str]:
     renamed = f" beside {quoted(other)} of {found.b}" if other is not None and other.name != node.name else ""
     yield f"{quoted(node)} ({node.op.name}, step {first.index}){renamed}, made at {node.origin}"
     yield f"  {first.cause}"
-    if first.misfit and first.misfit != first.cause:
+    if first.misfit not in first.cause:
         yield f"  {first.misfit}"
     if first.a is not None:
         at = f"at [{', '.join(map(str, first.element))}]: " if first.element else ""

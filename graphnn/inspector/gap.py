@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -124,6 +125,41 @@ def rearranged(x: Array, y: Array, tolerance: tuple[float, float]) -> str:
     if x.shape != y.shape and x.size == y.size and not gap_of(x, y.reshape(x.shape), tolerance).outside:
         return "equal when reshaped"
     return ""
+
+
+def multiple_of(x: Array, y: Array) -> float | None:
+    """Return the number that the second array is multiplied by to give the first, if there is one."""
+    largest, factor = 0.0, math.nan
+    for p, q in _wide_blocks(x, y):
+        sizes = np.where(np.isfinite(q), np.abs(q), 0.0)
+        at = int(sizes.argmax())
+        if sizes[at] > largest:
+            largest, factor = float(sizes[at]), float(p[at] / q[at])
+    rtol, _ = closeness(x.dtype, y.dtype)
+    if not math.isfinite(factor):
+        return None
+    factor = round(factor) if abs(factor - round(factor)) <= rtol * abs(factor) else factor
+    tolerance = rtol, rtol * largest_of(x)
+    fits = factor != 1 and not any(gap_of(p, factor * q, tolerance).outside for p, q in _wide_blocks(x, y))
+    return factor if fits else None
+
+
+def shift_of(x: Array, y: Array) -> float | None:
+    """Return the number that is added to each element of the second array to give the first, if there is one."""
+    p, q = next(iter(_wide_blocks(x, y)))
+    shift = float(p[0] - q[0])
+    rtol, _ = closeness(x.dtype, y.dtype)
+    tolerance = rtol, rtol * max(largest_of(x), largest_of(y))
+    if not math.isfinite(shift):
+        return None
+    shift = round(shift) if abs(shift - round(shift)) <= tolerance[1] else shift
+    fits = shift and not any(gap_of(p, q + shift, tolerance).outside for p, q in _wide_blocks(x, y))
+    return shift if fits else None
+
+
+def _wide_blocks(x: Array, y: Array) -> Iterator[tuple[Array, Array]]:
+    for p, q in _blocks(x, y):
+        yield p.astype(np.float64), q.astype(np.float64)
 
 
 def closeness(a: np.dtype[Any], b: np.dtype[Any]) -> tuple[float, float]:
