@@ -365,6 +365,80 @@ def test_gradients_by_layer(initial: float, act: Any, code: str | None) -> None:
         assert {each.code for each in health} == ({code} if code else set()), str(health)
 
 
+@pytest.mark.parametrize(
+    ("scale", "act", "told"),
+    [
+        (0.1, gn.sigmoid, ("vanishing-gradient", "the gradient of w0 (", r"from \S+ in w0 to \S+ in w11$")),
+        (8.0, lambda h: h, ("exploding-gradient", "the gradient of ", r"so it is with 23 more parameters$")),
+        (0.4, gn.tanh, None),
+    ],
+)
+def test_layers_written_by_hand_are_layers(scale: float, act: Any, told: Any) -> None:
+    rng = np.random.default_rng(3)
+    g = gn.Graph()
+    h = x = g.placeholder("x", shape=("batch", 8))
+    for number in range(12):
+        w = g.parameter(f"w{number}", rng.normal(size=(8, 8)) * scale)
+        h = act(h @ w + g.parameter(f"b{number}", np.zeros(8)))
+    loss = gn.mean(gn.square(h))
+    health = check_health([loss, *gn.grad(loss, g.parameters)], {x: rng.normal(size=(16, 8))})
+    assert len(health) == (told is not None), str(health)
+    if told is not None:
+        code, start, end = told
+        (finding,) = health
+        assert finding.code == code
+        assert finding.cause.startswith(start)
+        assert re.search(end, finding.cause)
+
+
+@pytest.mark.parametrize("shortcut", [False, True])
+def test_a_branch_that_begins_small_has_lost_no_gradient(shortcut: bool) -> None:
+    rng = np.random.default_rng(3)
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch", 8))
+    h = nn.Dense(8, rng=rng)(x)
+    for number in range(4):
+        branch = g.parameter(f"scale{number}", np.full(8, 1e-6)) * nn.Dense(8, rng=rng)(h)
+        h = h + branch if shortcut else branch
+    loss = gn.mean(gn.square(nn.Dense(8, rng=rng)(h) - 1.0))
+    health = check_health([loss, *gn.grad(loss, g.parameters)], {x: rng.normal(size=(16, 8))})
+    assert [each.code for each in health] == ([] if shortcut else ["vanishing-gradient"])
+
+
+@pytest.mark.parametrize(("scale", "codes"), [(2.0, ["exploding-gradient"]), (1e5, ["overflow", "overflow"])])
+def test_numbers_that_grow_in_a_loop_are_told_once(scale: float, codes: list[str]) -> None:
+    rng = np.random.default_rng(0)
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=("batch", 40, 3)), g.placeholder("y", shape=("batch", 8))
+    w, u = g.parameter("w", rng.normal(size=(8, 8)) * scale), g.parameter("u", rng.normal(size=(3, 8)))
+    h = gn.zeros_like(y)
+    for moment in range(40):
+        h = h @ w + x[:, moment] @ u
+    loss = gn.mean(gn.square(h - y))
+    feed = {x: rng.normal(size=(5, 40, 3)), y: rng.normal(size=(5, 8))}
+    health = check_health([loss, *gn.grad(loss, [w, u])], feed)
+    assert [each.code for each in health] == codes, str(health)
+    if len(codes) == 2:
+        forward, backward = health
+        assert (forward.node.name, backward.node.phase) == ("square", "backward")
+        assert {each.node.phase for each in backward.leads_to} == {"backward"}
+
+
+def test_two_loops_that_grow_are_told_of_both() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(3,))
+    a = b = x
+    for _ in range(12):
+        a = a * a
+    for _ in range(12):
+        b = b * b
+    health = check_health(a + b, {x: [2.0, 1e9, 1.0]})
+    assert [(each.code, each.node.name) for each in health][:2] == [
+        ("overflow", "multiply_6"),
+        ("overflow", "multiply_18"),
+    ]
+
+
 def test_what_is_fed_is_to_blame_for_what_comes_of_it_and_for_no_more() -> None:
     g = gn.Graph()
     x, y = g.placeholder("x", shape=(3,)), g.placeholder("y", shape=(3,))

@@ -87,6 +87,8 @@ LAYERS = 3
 """How many layers there must be before their gradients are compared."""
 LAYER_RATIO = 1e-6
 """How small a layer's gradient may be beside the largest."""
+SHORTCUT = 1e-3
+"""How small the gradients before it must be, too: else a shortcut leads around it, and nothing has vanished."""
 ABOUT_TARGETS = 0.1
 """How far from 1 the probabilities of labels may sum up to."""
 ABOUT_ONE = 1e-2
@@ -324,7 +326,8 @@ REMEDIES: dict[str, str] = {
     "gn.leaky_relu revives them",
     "vanishing-gradient": "relu in place of a saturating function, nn.init.he_normal, and shortcuts around layers keep "
     "it up",
-    "exploding-gradient": "clip the gradients, lower the learning rate, or scale the inputs to about 1",
+    "exploding-gradient": "smaller weights to begin with (nn.init.he_normal), clipped gradients, a lower learning "
+    "rate, or inputs that are scaled to about 1",
     "huge-parameter": "lower the learning rate, or clip the gradients",
     "large-update": "a lower learning rate, unless so large a step is meant; or scale the inputs to about 1",
 }

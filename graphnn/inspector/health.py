@@ -8,7 +8,7 @@ in `hazards`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,7 @@ from .hazards import (
     SATURATED_SHARE,
     SATURATED_SIZE,
     SATURATES,
+    SHORTCUT,
     SLOPE_OF_EXPONENT,
     UNDERFLOW_SHARE,
     UNDERFLOWS,
@@ -555,19 +556,25 @@ class _Doctor:
     def _of_gradients(self) -> None:
         layers: dict[str, float] = {}
         largest: dict[str, tuple[float, Node, Node]] = {}
+        exploding: list[tuple[float, float, Node, Node]] = []
         for parameter, gradient in gradients_in(self.run.order):
             value = self.run.values[self.run.places[gradient]]
             if value is None or not np.isfinite(value).all() or not value.size:
                 continue
             norm, size = _norm(value), _norm(self.run.values[self.run.places[parameter]])
             if norm > HUGE_GRADIENT * max(size, 1.0):
-                self._of_gradient("exploding-gradient", gradient, parameter, f"has norm {said(norm)}")
-            layer = parameter.scope
+                exploding.append((norm / max(size, 1.0), norm, gradient, parameter))
+            # Outside of any scope, a matrix stands for the layer that it is the weight of.
+            layer = parameter.scope or (parameter.name if parameter.ndim > 1 else "")
             if not norm or not layer:
                 continue  # no gradient comes there at all, which is something else; or it is of no layer
             layers[layer] = math.hypot(layers.get(layer, 0.0), norm)
             if norm >= largest.get(layer, (-1.0,))[0]:
                 largest[layer] = norm, gradient, parameter
+        if exploding:
+            _, norm, gradient, parameter = max(exploding, key=lambda each: each[0])
+            others = f"; so it is with {counted(len(exploding) - 1, 'more parameter')}" if len(exploding) > 1 else ""
+            self._of_gradient("exploding-gradient", gradient, parameter, f"has norm {said(norm)}{others}")
         if len(layers) < LAYERS:
             return
         found = self._out_of_proportion(layers)
@@ -583,26 +590,35 @@ class _Doctor:
         forward = [node for node in self.run.order if node.phase == "forward"]
         nodes: dict[str, set[Node]] = {layer: set() for layer in layers}
         for node in forward:
-            if node.scope in nodes:
-                nodes[node.scope].add(node)
-        for near, far in ((min, max), (max, min)):
-            start = near(layers, key=layers.__getitem__)
-            made_of_it, makes_it = set(nodes[start]), set(nodes[start])
-            for node in forward:
-                if not made_of_it.isdisjoint(node.inputs):
-                    made_of_it.add(node)
+            for layer in (node.scope, *[operand.name for operand in node.inputs if not operand.scope]):
+                if layer in nodes:
+                    nodes[layer].add(node)
+
+        def later_than(start: str) -> set[str]:
+            made_of_it = made_of(forward, nodes[start])
+            return {layer for layer in layers if layer != start and not made_of_it.isdisjoint(nodes[layer])}
+
+        def earlier_than(start: str) -> set[str]:
+            makes_it = set(nodes[start])
             for node in reversed(forward):
                 if node in makes_it:
                     makes_it.update(node.inputs)
-            later = {layer for layer in layers if not made_of_it.isdisjoint(nodes[layer])}
-            earlier = {layer for layer in layers if not makes_it.isdisjoint(nodes[layer])}
-            others = [layer for layer in layers if layer != start and layer in later | earlier]
+            return {layer for layer in layers if layer != start and not makes_it.isdisjoint(nodes[layer])}
+
+        for near, far in ((min, max), (max, min)):
+            start = near(layers, key=layers.__getitem__)
+            others = later_than(start) | earlier_than(start)
             if not others:
                 continue
-            end = far(others, key=layers.__getitem__)
+            end = far([layer for layer in layers if layer in others], key=layers.__getitem__)
             least, most = (start, end) if near is min else (end, start)
-            if layers[least] < LAYER_RATIO * layers[most]:
-                return least, most, end in (later if start == least else earlier)
+            if layers[least] >= LAYER_RATIO * layers[most]:
+                continue
+            before = earlier_than(least)
+            if most not in later_than(least):
+                return least, most, False
+            if all(layers[layer] < SHORTCUT * layers[most] for layer in before):
+                return least, most, True
         return None
 
     def _of_gradient(self, code: str, gradient: Node, parameter: Node, sizes: str) -> None:
@@ -685,10 +701,7 @@ class _Doctor:
         self._drop([each for each in self.found if each.code == "near-overflow" and each.node in sources])
         grown = self._grown
         if grown is not None:
-            made_of_it = {grown.node}
-            for node in self.run.order:
-                if not made_of_it.isdisjoint(node.inputs):
-                    made_of_it.add(node)
+            made_of_it = made_of(self.run.order, {grown.node})
             of_it = [each for each in self.found if each.code in _OF_DIVERGENCE and each.severity != "note"]
             of_it = [each for each in of_it if each.node in made_of_it]
             worst = next((each for each in of_it if each.severity == "error"), None)
@@ -697,6 +710,31 @@ class _Doctor:
             others = [each for each in of_it if each is not first]
             first.leads_to += tuple([each for each in others if each.code != "huge-parameter"])
             self._drop(others)
+        for first in overflows:
+            self._tell_growth_once(first)
+
+    def _tell_growth_once(self, first: Finding) -> None:
+        """Tell numbers that grow from step to step of a loop, or of its gradient, where they first are too large."""
+        if first not in self.found:
+            return
+        made_of_it = made_of(self.run.order, {first.node})
+
+        def goes_with_it(each: Finding) -> bool:
+            alike = (each.node.op.name, each.node.origin) == (first.node.op.name, first.node.origin)
+            if first.node.phase == "backward":
+                return alike or each.node in made_of_it
+            return alike and each.node in made_of_it
+
+        others = [
+            each
+            for each in self.found
+            if each is not first and each.code in _OF_DIVERGENCE and each.node.phase == first.node.phase
+            if goes_with_it(each)
+        ]
+        if any(each.severity == "error" for each in others):
+            first.severity = "error"
+        first.leads_to += tuple(others)
+        self._drop(others)
 
     def _drop(self, told: Sequence[Finding]) -> None:
         gone = set(told)
@@ -708,6 +746,15 @@ _OF_DIVERGENCE = frozenset(
     | {"exploding-gradient", "huge-parameter"}
 )
 """What becomes of parameters that grow without bound."""
+
+
+def made_of(order: Sequence[Node], nodes: Collection[Node]) -> set[Node]:
+    """Return some nodes of a schedule, and those that depend on them."""
+    found = set(nodes)
+    for node in order:
+        if not found.isdisjoint(node.inputs):
+            found.add(node)
+    return found
 
 
 def _is_hidden(run: Evaluation, culprit: Culprit) -> bool:
