@@ -427,6 +427,10 @@ WITH_NAN = np.where(NUMBERS > 1, np.nan, NUMBERS)
         (NUMBERS, NUMBERS + 1, "theirs = ours + 1"),
         (NUMBERS, NUMBERS - 1 / 3, "theirs = ours - 0.3333"),
         (np.arange(4), np.arange(4) + 1, "theirs = ours + 1"),
+        (1e6 + NUMBERS, 1e6 + NUMBERS + 0.5, "theirs = ours + 0.5"),
+        (WITH_NAN, WITH_NAN + 1, "theirs = ours + 1"),
+        (np.array([np.inf, 1.0, 2.0, 3.0]), np.array([np.inf, 2.0, 3.0, 4.0]), "theirs = ours + 1"),
+        (np.array([0.0, 0.0, 5.0, 2.0]), np.array([0.0, 0.0, 7.5, 3.0]), "theirs = 1.5 × ours"),
         (np.array(0.02), np.array(1.2), "theirs = 60 × ours, and batch = 60"),
         (np.array(0.5), np.array(-0.5), "ours = -1 × theirs"),
     ],
@@ -457,6 +461,18 @@ def one_off(array: Any) -> Any:
         (np.full(5, 2.0), np.full(5, 3.0)),  # of constants, any number does it
         (np.array(0.5), np.array(0.7)),
         (np.array([1.0]), np.array([2.0])),
+        (np.array([np.nan, 2.0, 2.0]), np.array([np.nan, 3.0, 3.0])),
+        (np.array([0.0, 0.0, 5.0]), np.array([0.0, 0.0, 7.0])),  # nor of a single one
+        (np.array([1.0, 1e7]), np.array([2.0, 1e7])),  # what is small counts beside what is large
+        (np.array([1e9, 1.0, 2.0, 3.0]), np.array([2e9, 7.0, -8.0, 30.0])),
+        (np.float32([1e7, 1, 2, 3]), np.float32([2e7, 7, -8, 9])),
+        (np.float32([[2, -1e9], [1, 3], [0.5, 0.25]]), np.float32([[0.5, -1e9], [0.1, 9], [-0.5, 0.25]])),
+        (np.where(NUMBERS > 0, -1e9, NUMBERS), np.where(NUMBERS > 0, -2e9, NUMBERS**2)),
+        (NUMBERS, NUMBERS * 1.00001),  # a step of a training
+        (NUMBERS.astype(np.float16), (NUMBERS * 1.003).astype(np.float16)),
+        (np.array([2**60 + 1, 5]), np.array([-(2**60), -5])),
+        (np.array([-(2**63), 1]), np.array([2**63 - 1, -1])),
+        (WITH_NAN, np.where(np.isnan(WITH_NAN), 0.0, WITH_NAN * 2)),
         (np.arange(4), np.arange(4) * 3 + 1),
         (np.arange(4) > 1, np.arange(4) > 2),
     ],

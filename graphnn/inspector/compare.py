@@ -22,9 +22,8 @@ from .gap import (
     digits_of,
     gap_of,
     largest_of,
-    multiple_of,
+    made_by_a_number,
     rearranged,
-    shift_of,
     ulps_of,
 )
 from .sides import Side, are_arrays, arrays_of, fed_to, feed_for, graph_of, read_trace, results_of, run_of, told_apart
@@ -310,14 +309,15 @@ class _Lockstep:
         (x, more), (y, less) = (p, self.a.name), (q, self.b.name)
         if largest_of(x) < largest_of(y):
             (x, more), (y, less) = (y, less), (x, more)
-        factor = multiple_of(x, y)
-        sizes = [f"{name} = {size}" for name, size in self.a.sizes.items() if size == factor]
-        several = p.size > 1 and (p.ravel()[0] != p).any()
-        if factor is not None and (several or sizes or factor == -1):
-            return f"{more} = {number(factor)} × {less}" + (f", and {sizes[0]}" if sizes else "")
-        if several and (shift := shift_of(q, p)) is not None:
-            return f"{self.b.name} = {self.a.name} {'-' if shift < 0 else '+'} {number(abs(shift))}"
-        return ""
+        made = made_by_a_number(x, y, [*self.a.sizes.values()])
+        if made is None:
+            return ""
+        if made.multiplied:
+            sizes = [f", and {name} = {size}" for name, size in self.a.sizes.items() if size == made.number]
+            return f"{more} = {number(made.number)} × {less}{''.join(sizes[:1])}"
+        if more == self.a.name:  # what was done to the first is told
+            more, less, made = less, more, made._replace(number=-made.number)
+        return f"{more} = {less} {'-' if made.number < 0 else '+'} {number(abs(made.number))}"
 
     def _usual_tolerance(self, a: np.dtype[Any], b: np.dtype[Any]) -> tuple[float, float] | None:
         return closeness(a, b) if self.foreign or a != b else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 TOLERANCES = {2: (1e-3, 1e-5), 4: (1.3e-6, 1e-5), 8: (1e-7, 1e-7)}
 """Relative and absolute, by the bytes of the narrower float: those of ``torch.testing.assert_close``."""
+
+_FIT = {2: 4e-3, 4: 1e-5, 8: 1e-9}
+"""How closely one number must make each element of the other, by the bytes of the narrower float."""
+_NOTABLE = 1.01  # the least factor, of those above 0, that is told
+_MOST_FITTED = 1 << 22  # elements of which such a number is sought
+_EXACT = 2.0**53  # below which integers are themselves as float64
 
 _BLOCK = 1 << 14  # elements looked at together: what is needed besides the two values stays small
 _MOST_AXES = 4  # up to which every order of the axes is tried
@@ -127,39 +133,50 @@ def rearranged(x: Array, y: Array, tolerance: tuple[float, float]) -> str:
     return ""
 
 
-def multiple_of(x: Array, y: Array) -> float | None:
-    """Return the number that the second array is multiplied by to give the first, if there is one."""
-    largest, factor = 0.0, math.nan
-    for p, q in _wide_blocks(x, y):
-        sizes = np.where(np.isfinite(q), np.abs(q), 0.0)
-        at = int(sizes.argmax())
-        if sizes[at] > largest:
-            largest, factor = float(sizes[at]), float(p[at] / q[at])
-    rtol, _ = closeness(x.dtype, y.dtype)
-    if not math.isfinite(factor):
+class Made(NamedTuple):
+    """The one number by which an array is made of another: it is multiplied by it, or it is added."""
+
+    number: float
+    multiplied: bool
+
+
+def made_by_a_number(x: Array, y: Array, expected: Collection[float] = ()) -> Made | None:
+    """Return what each element of the second is multiplied by, or what is added to it, to give the first.
+
+    Two different numbers at least must bear it out, unless it is a sign or an `expected` factor. What is hardly a
+    difference is none that a number explains: any step of a training would be one.
+    """
+    exact = "f" not in (x.dtype.kind, y.dtype.kind)
+    if x.size > _MOST_FITTED or (exact and max(largest_of(x), largest_of(y)) >= _EXACT):
         return None
-    factor = round(factor) if abs(factor - round(factor)) <= rtol * abs(factor) else factor
-    tolerance = rtol, rtol * largest_of(x)
-    fits = factor != 1 and not any(gap_of(p, factor * q, tolerance).outside for p, q in _wide_blocks(x, y))
-    return factor if fits else None
-
-
-def shift_of(x: Array, y: Array) -> float | None:
-    """Return the number that is added to each element of the second array to give the first, if there is one."""
-    p, q = next(iter(_wide_blocks(x, y)))
-    shift = float(p[0] - q[0])
-    rtol, _ = closeness(x.dtype, y.dtype)
-    tolerance = rtol, rtol * max(largest_of(x), largest_of(y))
-    if not math.isfinite(shift):
+    rtol = 0.0 if exact else _FIT[min(dtype.itemsize for dtype in (x.dtype, y.dtype))]
+    p, q = x.astype(np.float64).ravel(), y.astype(np.float64).ravel()
+    finite = np.isfinite(p) & np.isfinite(q)
+    if not finite.any() or not np.array_equal(p[~finite], q[~finite], equal_nan=True):
         return None
-    shift = round(shift) if abs(shift - round(shift)) <= tolerance[1] else shift
-    fits = shift and not any(gap_of(p, q + shift, tolerance).outside for p, q in _wide_blocks(x, y))
-    return shift if fits else None
+    p, q = p[finite], q[finite]
+
+    def gives(made: Array) -> bool:
+        return bool((np.abs(p - made) <= rtol * np.fmax(np.abs(p), np.abs(made))).all())
+
+    def several(numbers: Array) -> bool:
+        return bool((numbers != numbers[0]).any())
+
+    most = int(np.abs(q).argmax())
+    if q[most]:
+        factor = _whole(float(p[most] / q[most]), rtol)
+        told = factor == -1 or factor in expected or several(q[q != 0])
+        if told and not 0 <= factor < _NOTABLE and gives(factor * q):
+            return Made(factor, multiplied=True)
+    least = int(np.fmax(np.abs(p), np.abs(q)).argmin())
+    shift = _whole(float(p[least] - q[least]), rtol)
+    if several(q) and abs(shift) > 100 * rtol * np.abs([p, q]).max() and gives(q + shift):
+        return Made(shift, multiplied=False)
+    return None
 
 
-def _wide_blocks(x: Array, y: Array) -> Iterator[tuple[Array, Array]]:
-    for p, q in _blocks(x, y):
-        yield p.astype(np.float64), q.astype(np.float64)
+def _whole(number: float, rtol: float) -> float:
+    return round(number) if abs(number - round(number)) <= rtol * abs(number) else number
 
 
 def closeness(a: np.dtype[Any], b: np.dtype[Any]) -> tuple[float, float]:
