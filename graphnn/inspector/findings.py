@@ -304,8 +304,13 @@ def at_line(node: Node) -> str:
 
 def names_of(found: Sequence[Finding]) -> str:
     """Return the names of the nodes of some findings, the first of them if they are many."""
-    names = ", ".join(each.node.name for each in found[:_NAMED])
-    return names if len(found) <= _NAMED else f"{names} and {len(found) - _NAMED:,} more"
+    return listed([each.node for each in found])
+
+
+def listed(nodes: Sequence[Node]) -> str:
+    """Return the names of some nodes, the first of them if they are many."""
+    names = ", ".join(node.name for node in nodes[:_NAMED])
+    return names if len(nodes) <= _NAMED else f"{names} and {len(nodes) - _NAMED:,} more"
 
 
 def finding_at(run: Evaluation, place: int, which: Array, **about: Any) -> Finding:

@@ -282,6 +282,8 @@ def too_large(case: Case) -> str:
         return fitted("keep x away from 0: gn.maximum(x, {divisor}) ** y", dtype)
     if op == "cast":
         return f"leave it in {case.node.inputs[0].dtype}, or scale the numbers down first"
+    if any(operand.trainable for operand in case.node.inputs):
+        return "smaller weights to begin with, as nn.init.he_normal draws them, or inputs that are scaled to about 1"
     if dtype.itemsize < 8:
         wider = "float32" if dtype.itemsize == 2 else "float64"
         return f'compute it in {wider}, gn.cast(x, "{wider}"), or scale the numbers down first'
@@ -404,7 +406,7 @@ class Hazard(NamedTuple):
     slope: str = ""
 
 
-_OVERFLOW = Rule("overflow", lambda c: math.isinf(c.value) and c.finite, too_large)
+_OVERFLOW = Rule("overflow", lambda c: not math.isfinite(c.value) and c.finite, too_large)
 _OPPOSED = Rule("inf-minus-inf", lambda c: _both(c.numbers), _OVERLAP)
 _NOTHING = Rule("empty-reduction", lambda c: c.empty, _too_few)
 _ZERO_INF = Rule("zero-times-inf", lambda c: bool(np.any(c.numbers == 0) and np.isinf(c.numbers).any()), _MASK)
@@ -412,7 +414,7 @@ _AT_INF = Rule("undefined-at-inf", lambda c: bool(np.isinf(c.numbers).any()), "k
 _PRODUCTS = Hazard(
     (
         Rule("zero-times-inf", lambda c: bool(np.isnan(c.products).any()), _MASK),
-        Rule("inf-minus-inf", lambda c: _both(c.products), _OVERLAP),
+        Rule("inf-minus-inf", lambda c: _both(c.products) and not c.finite, _OVERLAP),
         _OVERFLOW,
     )
 )

@@ -30,6 +30,7 @@ from .findings import (
     at_line,
     finding_at,
     first_of,
+    listed,
     lying,
     names_of,
     of_many,
@@ -573,8 +574,10 @@ class _Doctor:
                 largest[layer] = norm, gradient, parameter
         if exploding:
             _, norm, gradient, parameter = max(exploding, key=lambda each: each[0])
-            others = f"; so it is with {counted(len(exploding) - 1, 'more parameter')}" if len(exploding) > 1 else ""
-            self._of_gradient("exploding-gradient", gradient, parameter, f"has norm {said(norm)}{others}")
+            others = [other for _, _, _, other in exploding if other is not parameter]
+            so_too = f"; so it is with {listed(others)}" if others else ""
+            self._of_gradient("exploding-gradient", gradient, parameter, f"has norm {said(norm)}{so_too}")
+            return
         if len(layers) < LAYERS:
             return
         found = self._out_of_proportion(layers)
@@ -710,41 +713,37 @@ class _Doctor:
             others = [each for each in of_it if each is not first]
             first.leads_to += tuple([each for each in others if each.code != "huge-parameter"])
             self._drop(others)
-        for first in overflows:
-            self._tell_growth_once(first)
+        self._tell_growth_once()
 
-    def _tell_growth_once(self, first: Finding) -> None:
-        """Tell numbers that grow from step to step of a loop, or of its gradient, where they first are too large."""
-        if first not in self.found:
-            return
-        made_of_it = made_of(self.run.order, {first.node})
-
-        def goes_with_it(each: Finding) -> bool:
-            alike = (each.node.op.name, each.node.origin) == (first.node.op.name, first.node.origin)
-            if first.node.phase == "backward":
-                return alike or each.node in made_of_it
-            return alike and each.node in made_of_it
-
-        others = [
-            each
-            for each in self.found
-            if each is not first and each.code in _OF_DIVERGENCE and each.node.phase == first.node.phase
-            if goes_with_it(each)
-        ]
-        if any(each.severity == "error" for each in others):
-            first.severity = "error"
-        first.leads_to += tuple(others)
-        self._drop(others)
+    def _tell_growth_once(self) -> None:
+        """Tell of gradients that are too large on the way to one parameter, step by step of a loop, only once."""
+        groups: list[tuple[set[Node], list[Finding]]] = []
+        for each in self.found:
+            twin = each.node.twin
+            if each.code not in _TOO_LARGE or each.node.phase != "backward" or twin is None:
+                continue
+            tied = {node for node in (twin, *twin.inputs) if node.trainable} | {element.node for element in each.chain}
+            known, found = next((group for group in groups if not tied.isdisjoint(group[0])), (set[Node](), []))
+            if not found:
+                groups.append((known, found))
+            known |= {each.node, *(node for node in tied if node.trainable)}
+            found.append(each)
+        for _, found in groups:
+            first = min(found, key=lambda each: each.severity != "error")
+            others = [each for each in found if each is not first]
+            if others:
+                first.cause += f"; too large are numbers in {names_of(others)}, too"
+                self._drop(others)
 
     def _drop(self, told: Sequence[Finding]) -> None:
         gone = set(told)
         self.found = [each for each in self.found if each not in gone]
 
 
-_OF_DIVERGENCE = frozenset(
+_TOO_LARGE = frozenset(
     {"overflow", "near-overflow", "inf-minus-inf", "inf-over-inf", "zero-times-inf", "undefined-at-inf"}
-    | {"exploding-gradient", "huge-parameter"}
 )
+_OF_DIVERGENCE = _TOO_LARGE | {"exploding-gradient", "huge-parameter"}
 """What becomes of parameters that grow without bound."""
 
 
