@@ -395,6 +395,185 @@ def test_layers_written_by_hand_are_layers(scale: float, act: Any, told: Any) ->
         assert re.search(end, finding.cause)
 
 
+def _trained(loss: gn.Node, feed: Any, rate: float = 0.1) -> Health:
+    return check_health(gn.compile(loss, updates=nn.SGD(rate).updates(loss)), feed)
+
+
+def _rows(*shape: int) -> Any:
+    return np.random.default_rng(1).normal(size=shape)
+
+
+def _dense(units: int, seed: int = 0, **how: Any) -> nn.Dense:
+    return nn.Dense(units, rng=np.random.default_rng(seed), **how)
+
+
+@pytest.mark.parametrize("how", ["scope", "layer of matrices", "large inputs"])
+def test_gradients_that_vanish_in_matrices_of_one_scope_or_behind_large_inputs(how: str) -> None:
+    rng = np.random.default_rng(3)
+    g = gn.Graph()
+    h = x = g.placeholder("x", shape=("batch", 8))
+
+    def deep(h: gn.Node) -> gn.Node:
+        for number in range(12):
+            scale = 1e-6 if how == "large inputs" and not number else 0.1
+            w = g.parameter(f"w{number}", rng.normal(size=(8, 8)) * scale)
+            h = gn.sigmoid(h @ w + g.parameter(f"b{number}", np.zeros(8)))
+        return h
+
+    if how == "large inputs":
+        h = deep(h)
+    else:
+        with g.scope("net"):
+            h = deep(h)
+    loss = gn.mean(gn.square(h))
+    health = check_health(
+        [loss, *gn.grad(loss, g.parameters)], {x: _rows(16, 8) * (1e6 if how == "large inputs" else 1)}
+    )
+    assert [each.code for each in health] == ["vanishing-gradient"], str(health)
+
+
+@pytest.mark.parametrize("network", ["scaled branches", "attention", "small head", "at rest"])
+def test_a_small_gradient_that_another_way_leads_around_has_not_vanished(network: str) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch", 8))
+    h: gn.Node = x
+    if network == "scaled branches":
+        for number in range(4):
+            h = h + g.parameter(f"scale{number}", np.full(8, 1e-7)) * _dense(8)(gn.relu(_dense(8)(h)))
+        loss = gn.mean(gn.square(_dense(1)(h) - 1.0))
+    elif network == "attention":
+        q, k, v, out = (g.parameter(name, 0.001 * _rows(8, 8)) for name in ("q", "k", "v", "out"))
+        loss = gn.mean(gn.square(gn.softmax((x @ q) @ (x @ k).T) @ (x @ v) @ out - 1.0))
+    elif network == "small head":
+        h = gn.tanh(_dense(8)(gn.tanh(_dense(8)(x))))
+        loss = gn.mean(gn.square(_dense(1)(h) - 1.0)) + 1e-8 * gn.mean(gn.square(_dense(1, 5)(h) - 1.0))
+    else:
+        h = gn.tanh(_dense(8)(gn.tanh(_dense(8)(x))))
+        last = _dense(1)
+        y = last(h)
+        features = np.c_[gn.run(h, {x: _rows(40, 8)}), np.ones(40)]
+        best = np.linalg.lstsq(features, _rows(40, 1), rcond=None)[0]
+        last.weight.value, last.bias.value = best[:-1], best[-1]
+        loss = gn.mean(gn.square(y - _rows(40, 1)))
+    health = check_health([loss, *gn.grad(loss, g.parameters)], {x: _rows(40, 8)})
+    assert health.ok, str(health)
+
+
+def _of_spirals(make: Callable[[gn.Node, gn.Node], gn.Node], weights: Any = None, rate: float = 0.1) -> Health:
+    points, classes = gn.datasets.spiral(20, classes=3, seed=0)
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=("batch", 2)), g.placeholder("y", shape=("batch",), dtype=np.int64)
+    how = {"weight_init": weights or nn.init.glorot_uniform()}
+    hidden = gn.tanh(_dense(8, **how)(x))
+    return _trained(make(_dense(3, **how)(hidden), y), {x: points, y: classes}, rate)
+
+
+def test_parameters_that_no_gradient_comes_to() -> None:
+    health = _of_spirals(nn.softmax_crossentropy, nn.init.zeros())
+    assert health.ok
+    assert {note.code for note in health.notes} == {"no-gradient"}
+    assert [re.sub(r" \(.*?\)", "", note.cause) for note in health.notes] == [
+        "no gradient comes to dense_1/weight, nor to dense_1/bias: "
+        "it is lost in dense_2/matmul, where dense_2/weight is 0",
+        "no gradient comes to dense_2/weight: it is lost in dense_2/matmul, where tanh is 0",
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gn.GraphnnWarning)
+        (finding,) = _of_spirals(lambda logits, labels: nn.softmax_crossentropy(gn.round(logits), labels))
+    assert (finding.code, finding.severity) == ("no-gradient", "warning")
+    assert finding.cause.endswith("no operation passes it on that far")
+    (finding,) = _of_spirals(lambda logits, labels: nn.softmax_crossentropy(logits * 0.0, labels))
+    assert (finding.code, finding.severity) == ("no-gradient", "warning")
+
+
+def test_a_step_that_moves_nothing() -> None:
+    health = _of_spirals(nn.softmax_crossentropy, rate=0.0)
+    assert health.ok
+    assert [note.code for note in health.notes] == ["not-moved"]
+
+
+def test_units_that_begin_alike() -> None:
+    (finding,) = _of_spirals(nn.softmax_crossentropy, nn.init.constant(0.1))
+    assert finding.code == "units-alike"
+    x = gn.Graph().placeholder("x", shape=("batch", 4))
+    loss = gn.mean(gn.square(_dense(3, weight_init=nn.init.ones())(x) - [1.0, 2.0, 3.0]))
+    assert _trained(loss, {x: _rows(10, 4)}, 0.01).ok  # each with a target of its own
+
+
+def test_a_loss_whose_sign_is_wrong() -> None:
+    found = _of_spirals(lambda logits, labels: -nn.softmax_crossentropy(logits * 1e16, labels))
+    assert found.first is not None
+    assert found.first.code == "unbounded-loss"
+    x = gn.Graph().placeholder("x", shape=("batch", 2))
+    layer = _dense(1)
+    step = gn.compile(loss := -gn.mean(gn.square(layer(x) - 1.0)), updates=nn.SGD(0.1).updates(loss))
+    layer.weight.value = [[1e20], [1e20]]
+    finding = _first(check_health(step, {x: _rows(10, 2)}))
+    assert "look at its sign" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("made", "bounds"), [(gn.sigmoid, "0 to 1"), (gn.tanh, "-1 to 1"), (lambda h: gn.softmax(h), "0 to 1")]
+)
+def test_targets_out_of_reach(made: Any, bounds: str) -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=("batch", 4)), g.placeholder("y", shape=("batch", 2))
+    loss = gn.mean(gn.square(made(_dense(2)(x)) - y))
+    finding = _first(_trained(loss, {x: _rows(10, 4), y: np.full((10, 2), 50.0)}))
+    assert finding.code == "out-of-reach"
+    assert finding.cause.endswith(bounds)
+    assert _trained(loss, {x: _rows(10, 4), y: np.eye(2)[[0, 1] * 5] * 0.9 + 0.05}).ok
+
+
+@pytest.mark.parametrize(
+    ("loss", "code"),
+    [
+        (lambda o, y: -gn.mean(gn.pick(gn.log_softmax(gn.softmax(o)), y)), "probabilities-as-logits"),
+        (lambda o, y: -gn.mean(gn.log(gn.pick(gn.softmax(gn.softmax(o)), y))), "probabilities-as-logits"),
+        (lambda o, y: -gn.mean(gn.log(gn.pick(gn.softmax(o, axis=0), y))), "not-probabilities"),
+        (lambda o, y: -gn.mean(gn.log(gn.pick(gn.exp(o) / gn.sum(gn.exp(o), axis=0), y))), "not-probabilities"),
+        (lambda o, y: -gn.mean(gn.log(gn.pick(gn.softmax(o), y))), None),
+        (lambda o, y: -gn.mean(gn.pick(gn.log_softmax(o), y)), None),
+        (lambda o, y: -gn.mean(gn.log(gn.sigmoid(gn.sigmoid(o)))), "probabilities-as-logits"),
+    ],
+)
+def test_losses_written_by_hand(loss: Any, code: str | None) -> None:
+    assert [each.code for each in _of_spirals(loss)] == ([code] if code else [])
+
+
+def test_a_step_that_is_vast_is_warned_of_and_one_that_is_large_is_told_as_before() -> None:
+    (finding,) = _of_spirals(nn.softmax_crossentropy, rate=1e6)
+    assert (finding.code, finding.severity) == ("large-update", "warning")
+    x = gn.Graph().placeholder("x", shape=("batch", 4))
+    loss = gn.mean(gn.square(_dense(1)(gn.relu(_dense(8)(x))) - 1.0))
+    step = gn.compile(loss, updates=nn.SGD(300.0).updates(loss))
+    with gn.recording(step) as film:
+        for _ in range(2):
+            step({x: _rows(40, 4)})
+    health = check_health(film)
+    assert health.call == 1
+    assert "before it, at call 0: large-update" in str(health)
+
+
+def test_large_inputs_are_to_blame_for_a_gradient_that_explodes() -> None:
+    x = gn.Graph().placeholder("x", shape=("batch", 4))
+    loss = gn.mean(gn.square(_dense(1)(gn.relu(_dense(8)(x)))))
+    finding = _first(_trained(loss, {x: _rows(40, 4) * 1e7}))
+    assert finding.code == "exploding-gradient"
+    assert re.match(r"scale x to about 1: x\[\d+, \d\] = -?\d", finding.remedy)
+
+
+def test_what_saturates_in_each_step_of_a_loop_is_told_once() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", shape=("batch", 4)), g.parameter("w", 1e3 * _rows(4, 4))
+    h = x
+    for _ in range(30):
+        h = gn.tanh(h @ w + x)
+    (finding,) = check_health(h, {x: _rows(40, 4)})
+    assert finding.code == "saturated"
+    assert re.search(r"; the same in tanh_2, tanh_3, tanh_4 and \d+ more$", finding.cause)
+
+
 @pytest.mark.parametrize("shortcut", [False, True])
 def test_a_branch_that_begins_small_has_lost_no_gradient(shortcut: bool) -> None:
     rng = np.random.default_rng(3)
@@ -1363,7 +1542,7 @@ def test_predictions_as_a_column_and_labels_as_a_row_are_told_whatever_made_the_
         g.placeholder("y", shape=("n",)),
     )
     w, b, v = g.parameter("w", 1.0), g.parameter("b", 0.5), g.parameter("v", [1.0, 2.0, 3.0])
-    feed = {x: np.arange(4.0), y: np.arange(4.0), features: np.ones((4, 3))}
+    feed = {x: np.arange(4.0), y: np.arange(4.0) / 4, features: np.ones((4, 3))}
     for column in (
         x[:, None] * w + b,
         gn.sum(features * v, axis=1, keepdims=True) + 0.5,

@@ -288,18 +288,14 @@ class Evaluation:
                 return False  # it has no derivative
         return any(np.isnan(slope).any() for slope in slopes)
 
-    @cached_property
-    def largest_parameter(self) -> Element | None:
-        """The largest number in any trained parameter, by size, of those that are finite."""
-        largest: Element | None = None
-        for i, node in enumerate(self.order):
-            value = self.values[i]
-            if node.trainable and value is not None and value.size and value.dtype.kind == "f":
-                sizes = np.where(np.isfinite(value), np.abs(value), 0)
-                at = tuple(map(int, np.unravel_index(int(np.argmax(sizes)), value.shape)))
-                if largest is None or float(sizes[at]) > abs(largest.value):
-                    largest = self.element(i, at)
-        return largest
+    def largest_in(self, node: Node) -> Element | None:
+        """Return the largest number of a value, by size, of those that are finite; None of what are no floats."""
+        place = self.places[node]
+        value: Array | None = self.values[place]
+        if value is None or not value.size or value.dtype.kind != "f":
+            return None
+        sizes = np.where(np.isfinite(value), np.abs(value), 0)
+        return self.element(place, tuple(map(int, np.unravel_index(int(np.argmax(sizes)), value.shape))))
 
 
 def _like(numbers: Array, value: Number) -> Array:

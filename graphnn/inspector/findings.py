@@ -22,7 +22,7 @@ SHOWN = 12
 
 
 _LONGEST = 60  # characters of a name in a report
-_NAMED = 3  # nodes in one sentence
+FEW = 3  # nodes in one sentence
 _RANK = {"error": 0, "warning": 1, "note": 2}
 
 
@@ -184,7 +184,7 @@ class Health(Shown):
     calls : int or None
         How many recorded calls were looked at, where all is well with them.
     before : Health or None
-        Of the first call with a warning, if that came before this one, which has an error.
+        Of the first call with a warning, or with a step that is noted as large, if it came before this one.
     """
 
     before: Health | None = None
@@ -270,7 +270,7 @@ class Health(Shown):
         if len(self.findings) > SHOWN:
             lines += ["", f"and {counted(len(self.findings) - SHOWN, 'finding')} more"]
         if self.before is not None:
-            codes = ", ".join(dict.fromkeys(each.code for each in self.before))
+            codes = ", ".join(dict.fromkeys(each.code for each in self.before.findings or self.before.notes))
             lines += ["", *_wrapped(f"before it, at call {self.before.call:,}: {codes}")]
         if self.notes:
             lines.append("")
@@ -309,8 +309,8 @@ def names_of(found: Sequence[Finding]) -> str:
 
 def listed(nodes: Sequence[Node]) -> str:
     """Return the names of some nodes, the first of them if they are many."""
-    names = ", ".join(node.name for node in nodes[:_NAMED])
-    return names if len(nodes) <= _NAMED else f"{names} and {len(nodes) - _NAMED:,} more"
+    names = ", ".join(node.name for node in nodes[:FEW])
+    return names if len(nodes) <= FEW else f"{names} and {len(nodes) - FEW:,} more"
 
 
 def finding_at(run: Evaluation, place: int, which: Array, **about: Any) -> Finding:

@@ -21,7 +21,6 @@ from .findings import Finding, said
 if TYPE_CHECKING:
     from ..graph import Array, Node, Op
     from .evaluation import Evaluation
-    from .findings import Element
     from .why import Index
 
 CODES: dict[str, str] = {
@@ -53,6 +52,7 @@ CODES: dict[str, str] = {
     "not-probabilities": "a cross-entropy of probabilities is given numbers that are none",
     "probabilities-as-logits": "a cross-entropy with a softmax or sigmoid of its own is given what comes out of one; "
     "or two softmaxes, or sigmoids, stand one after the other before a loss",
+    "out-of-reach": "targets lie outside of what the last function of a network can give",
     "every-pair": "a batch as a column meets one as a row: every sample is paired with every other",
     "other-axis": "an axis meets one that it was not made for, and that is as long by chance",
     "dead-units": "units of a relu that are 0 for the whole batch, of 32 rows or more",
@@ -60,6 +60,10 @@ CODES: dict[str, str] = {
     "exploding-gradient": "a layer's gradient is out of all proportion",
     "huge-parameter": "a parameter has grown beyond reason",
     "large-update": "a step moves the numbers of a parameter by more than 1, and by more than ten times their size",
+    "no-gradient": "the gradient of a trained parameter is 0 in every element",
+    "not-moved": "a step leaves a trained parameter as it is, and its gradient is not 0",
+    "units-alike": "units have the same weights and the same gradients, so that they stay alike",
+    "unbounded-loss": "a loss has fallen so far below 0 that it has no least value",
 }
 """Every code that a finding can have, and what it says."""
 
@@ -87,16 +91,22 @@ LAYERS = 3
 """How many layers there must be before their gradients are compared."""
 LAYER_RATIO = 1e-6
 """How small a layer's gradient may be beside the largest."""
-SHORTCUT = 1e-3
-"""How small the gradients before it must be, too: else a shortcut leads around it, and nothing has vanished."""
 ABOUT_TARGETS = 0.1
 """How far from 1 the probabilities of labels may sum up to."""
 ABOUT_ONE = 1e-2
 """How far from 1 probabilities may sum up to."""
 HUGE_GRADIENT = 1e8
 """How large a gradient may be beside its parameter, or beside 1."""
+LARGE_GRADIENT = 1e3
+"""How large it is beside those where it is out of proportion to other layers'."""
 LARGE_UPDATE = 10.0
 """How far a step may move a parameter beside its size, where that is by more than 1."""
+VAST_UPDATE = 1e3
+"""How far beside its size, or beside 1, so that it is no note any more."""
+HUGE_LOSS = 1e12
+"""How far below 0 a loss may be."""
+LARGE_DATA = 100.0
+"""How large what is fed may be before it is to blame for a gradient that explodes."""
 MASKED = 1e4
 """How large what is added is where it masks."""
 HUGE_PARAMETER = 1e8
@@ -257,11 +267,6 @@ def _too_few(case: Case) -> str:
     )
 
 
-def diverged(grown: Element) -> str:
-    """Return what to do where an element of a parameter has grown beyond reason."""
-    return f"{grown.node.name} has grown to {said(grown.value)}, training diverges: {REMEDIES['huge-parameter']}"
-
-
 def too_large(case: Case) -> str:
     """Return what to do where a result is beyond the largest number of its dtype, or close to it."""
     op, dtype = case.op.name, case.node.dtype
@@ -332,6 +337,10 @@ REMEDIES: dict[str, str] = {
     "rate, or inputs that are scaled to about 1",
     "huge-parameter": "lower the learning rate, or clip the gradients",
     "large-update": "a lower learning rate, unless so large a step is meant; or scale the inputs to about 1",
+    "no-gradient": "nothing, if it is meant to begin so; else weights that are not all 0, and operations with a slope",
+    "not-moved": "look at the learning rate, which is 0 or is lost beside the numbers",
+    "units-alike": "draw the weights at random, as nn.init.glorot_uniform does: what begins alike learns alike",
+    "unbounded-loss": "a loss is made smaller, and this one has no end: look at its sign",
 }
 """What to do about it, where that is always the same."""
 
@@ -352,11 +361,13 @@ TAKES_ANOTHER = {
     "binary_crossentropy": "nn.sigmoid_crossentropy(logits, labels) takes what is before a sigmoid",
     "softmax_crossentropy": "hand it what is before the {}, or use nn.categorical_crossentropy",
     "sigmoid_crossentropy": "hand it what is before the {}, or use nn.binary_crossentropy",
+    "log_softmax": "hand it what is before the {}: it has a softmax of its own",
     "softmax": "one {} is enough: of probabilities it makes others that are nearly even, and hardly learns",
     "sigmoid": "one {} is enough: of probabilities it makes others above a half, and hardly learns",
 }
 TARGETS = "look at the labels: classes that are counted from 1, or are -1 and 1, are no probabilities"
 ONE_CLASS = "several classes at once are for nn.sigmoid_crossentropy(logits, labels); those of one class sum to 1"
+OUT_OF_REACH = "scale the targets into that range, or leave out the last {}"
 SUM_TO_ONE = "gn.softmax(logits) is over the last axis, that of the classes"
 LOST_PRODUCT = "add up logarithms instead of multiplying"
 LOST_GRADIENT = "scale the loss up before the gradient is taken, and the gradient down again"
@@ -604,11 +615,19 @@ FADING = frozenset({"exp", "sigmoid", "softplus"})
 UNDERFLOWS = FADING | {"multiply", "divide", "divide_by", "square", "power", "cast", "prod", "reciprocal"}
 """What can round a result to 0; the fading ones also where an operand is 0."""
 SATURATES: dict[str, tuple[float, ...]] = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+RANGES: dict[str, tuple[float, float]] = {"sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1)}
+"""What comes out of what may stand last in a network."""
+FAR_TARGETS, MANY_TARGETS = 0.1, 0.1
+"""How far outside of that targets may lie, and what share of them."""
 WRAPS = frozenset(
     {"add", "subtract", "multiply", "negative", "absolute", "square", "power", "sum", "sum_to", "cumsum", "prod"}
     | {"matmul", "einsum", "outer", "cast", "index_add", "add_along_axis", "floor_divide"}
 )
 """What gives integers that may be too large for their dtype."""
+CHOOSES = frozenset({"pick", "getitem", "take_along_axis", "clip", "maximum", "minimum"})
+"""What may stand between probabilities and the logarithm of some of them."""
+REPEATED = frozenset({"saturated", "dead-units", "underflow", "near-overflow"})
+"""What is told once of a line that makes many nodes, as a loop does."""
 MOVES = frozenset({"pick", "take_along_axis", "getitem", "reshape", "expand_dims", "squeeze", "cast", "subtract"})
 """What may stand between a clip and its logarithm."""
 

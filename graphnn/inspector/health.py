@@ -8,7 +8,7 @@ in `hazards`.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,10 @@ from ..errors import AxisError, DivisionError, GraphnnError, LabelError, UsageEr
 from ..execute.interpreter import Feed, Prepared, Stop
 from ..graph import Array, Graph, Node, Parameter, Placeholder, told_where
 from ..ops.elementwise import Elementwise
-from ..text import counted
 from .blame import because, chain_of, culprit_of, stopper_of, told_once
 from .evaluation import LISTED, Evaluation, cells_of, only_passes_on
 from .findings import (
+    FEW,
     Culprit,
     Element,
     Finding,
@@ -30,7 +30,6 @@ from .findings import (
     at_line,
     finding_at,
     first_of,
-    listed,
     lying,
     names_of,
     of_many,
@@ -45,11 +44,6 @@ from .hazards import (
     FADING,
     GIVEN,
     HALF_OPTIMIZER,
-    HUGE_GRADIENT,
-    HUGE_PARAMETER,
-    LARGE_UPDATE,
-    LAYER_RATIO,
-    LAYERS,
     LIMITS,
     LOST_GRADIENT,
     LOST_PRODUCT,
@@ -58,18 +52,16 @@ from .hazards import (
     NEAR_OVERFLOW,
     RAISED,
     REMEDIES,
+    REPEATED,
     SATURATED_SHARE,
     SATURATED_SIZE,
     SATURATES,
-    SHORTCUT,
     SLOPE_OF_EXPONENT,
     UNDERFLOW_SHARE,
     UNDERFLOWS,
     WRAPS,
     Case,
     Rule,
-    diverged,
-    finding_of,
     fitted,
     hazard_of,
     mask_the_input,
@@ -79,6 +71,7 @@ from .hazards import (
 )
 from .mistaken import Mistaken, before_numbers
 from .trace import Film, prepared_for
+from .training import Training, made_of
 
 if TYPE_CHECKING:
     from .why import Index, Number
@@ -91,9 +84,9 @@ class _Doctor:
 
     def __init__(self, run: Evaluation, updates: Mapping[Node, Node]) -> None:
         self.run = run
-        self.updates = updates
         self.found: list[Finding] = []
         self.mistaken = Mistaken(run, self.found)
+        self.training = Training(run, updates, self.found)
         self.masks: set[Node] = set()
         """What is fed with infinities of which all are -inf, as they keep a softmax from looking."""
 
@@ -115,15 +108,15 @@ class _Doctor:
                         arising += self._of_bad(place, value)
                     self._of_sizes(place, value)
                     self.mistaken.of_loss(place)
+                    self.mistaken.of_loss_by_hand(place)
+                    self.mistaken.of_reach(place)
             masks = [each for each in arising if each.code == "fed-inf" and each.node in self.masks]
             self.found += told_once(run, [each for each in arising if each not in masks])
             if not any(each.severity == "error" for each in self.found):
                 self.found += masks  # nothing else is to blame
             if run.failure is not None:
                 self.found += self._of_failure(run.failure)
-            self._of_gradients()
-            self._of_parameters()
-            self._of_updates()
+            self.training.look()
         self.found.sort(key=lambda each: run.places.get(each.node, 0))
         self._put_together()
         return self.found
@@ -552,141 +545,6 @@ class _Doctor:
         )
         return matters
 
-    # --- gradients and parameters
-
-    def _of_gradients(self) -> None:
-        layers: dict[str, float] = {}
-        largest: dict[str, tuple[float, Node, Node]] = {}
-        exploding: list[tuple[float, float, Node, Node]] = []
-        for parameter, gradient in gradients_in(self.run.order):
-            value = self.run.values[self.run.places[gradient]]
-            if value is None or not np.isfinite(value).all() or not value.size:
-                continue
-            norm, size = _norm(value), _norm(self.run.values[self.run.places[parameter]])
-            if norm > HUGE_GRADIENT * max(size, 1.0):
-                exploding.append((norm / max(size, 1.0), norm, gradient, parameter))
-            # Outside of any scope, a matrix stands for the layer that it is the weight of.
-            layer = parameter.scope or (parameter.name if parameter.ndim > 1 else "")
-            if not norm or not layer:
-                continue  # no gradient comes there at all, which is something else; or it is of no layer
-            layers[layer] = math.hypot(layers.get(layer, 0.0), norm)
-            if norm >= largest.get(layer, (-1.0,))[0]:
-                largest[layer] = norm, gradient, parameter
-        if exploding:
-            _, norm, gradient, parameter = max(exploding, key=lambda each: each[0])
-            others = [other for _, _, _, other in exploding if other is not parameter]
-            so_too = f"; so it is with {listed(others)}" if others else ""
-            self._of_gradient("exploding-gradient", gradient, parameter, f"has norm {said(norm)}{so_too}")
-            return
-        if len(layers) < LAYERS:
-            return
-        found = self._out_of_proportion(layers)
-        if found is not None:
-            least, most, vanishing = found
-            _, gradient, parameter = largest[least if vanishing else most]
-            told = [f"{said(layers[layer])} in {layer}" for layer in (least, most)]
-            sizes = f"is out of proportion: the layers' gradients have norms from {told[0]} to {told[1]}"
-            self._of_gradient("vanishing-gradient" if vanishing else "exploding-gradient", gradient, parameter, sizes)
-
-    def _out_of_proportion(self, layers: Mapping[str, float]) -> tuple[str, str, bool] | None:
-        """Return two layers, one after the other, whose gradients are so; and whether they get smaller on their way."""
-        forward = [node for node in self.run.order if node.phase == "forward"]
-        nodes: dict[str, set[Node]] = {layer: set() for layer in layers}
-        for node in forward:
-            for layer in (node.scope, *[operand.name for operand in node.inputs if not operand.scope]):
-                if layer in nodes:
-                    nodes[layer].add(node)
-
-        def later_than(start: str) -> set[str]:
-            made_of_it = made_of(forward, nodes[start])
-            return {layer for layer in layers if layer != start and not made_of_it.isdisjoint(nodes[layer])}
-
-        def earlier_than(start: str) -> set[str]:
-            makes_it = set(nodes[start])
-            for node in reversed(forward):
-                if node in makes_it:
-                    makes_it.update(node.inputs)
-            return {layer for layer in layers if layer != start and not makes_it.isdisjoint(nodes[layer])}
-
-        for near, far in ((min, max), (max, min)):
-            start = near(layers, key=layers.__getitem__)
-            others = later_than(start) | earlier_than(start)
-            if not others:
-                continue
-            end = far([layer for layer in layers if layer in others], key=layers.__getitem__)
-            least, most = (start, end) if near is min else (end, start)
-            if layers[least] >= LAYER_RATIO * layers[most]:
-                continue
-            before = earlier_than(least)
-            if most not in later_than(least):
-                return least, most, False
-            if all(layers[layer] < SHORTCUT * layers[most] for layer in before):
-                return least, most, True
-        return None
-
-    def _of_gradient(self, code: str, gradient: Node, parameter: Node, sizes: str) -> None:
-        cause = f"the gradient of {parameter.name}{at_line(parameter)} {sizes}"
-        self.found.append(finding_of(code, gradient, cause))
-
-    @cached_property
-    def _grown(self) -> Element | None:
-        """The largest number of a parameter, where that is beyond reason, also beside what is fed."""
-        largest = self.run.largest_parameter
-        if largest is None:
-            return None
-        size = abs(float(largest.value))
-        if size <= HUGE_PARAMETER:
-            return None
-        fed = [self.run.values[self.run.places[node]] for node in self.run.prepared.program.placeholders]
-        data = [float(np.abs(x[np.isfinite(x)]).max(initial=1.0)) for x in fed if x.dtype.kind == "f"]
-        return largest if size > HUGE_PARAMETER * max(data, default=1.0) else None
-
-    def _of_parameters(self) -> None:
-        largest = self._grown
-        if largest is not None:
-            self.found.append(
-                Finding(
-                    code="huge-parameter",
-                    severity="warning",
-                    node=largest.node,
-                    index=largest.index,
-                    value=largest.value,
-                    cause=f"{largest}: training diverges",
-                    remedy=REMEDIES["huge-parameter"],
-                    size=self.run.values[self.run.places[largest.node]].size,
-                )
-            )
-
-    def _of_updates(self) -> None:
-        """Look whether a parameter is moved much further than it is large."""
-        if self._grown is not None:
-            return
-        moves: list[tuple[float, float, Node, Node]] = []
-        for parameter, following in self.updates.items():
-            if not parameter.trainable or not self.run.places.keys() >= {parameter, following}:
-                continue
-            before, after = (self.run.values[self.run.places[node]] for node in (parameter, following))
-            if before is None or after is None or before.dtype.kind != "f" or not np.isfinite(after).all():
-                continue
-            change = after.astype(np.float64) - before
-            size, moved = (_norm(each) / math.sqrt(max(before.size, 1)) for each in (before, change))
-            if size and moved > LARGE_UPDATE * max(size, 1 / LARGE_UPDATE):
-                moves.append((moved, size, parameter, following))
-        if not moves:
-            return
-        moved, size, parameter, following = max(moves, key=lambda move: move[0] / move[1])
-        where = f"{parameter.name}{at_line(parameter)}"
-        others = f"; so it is with {counted(len(moves) - 1, 'more parameter')}" if len(moves) > 1 else ""
-        self.found.append(
-            finding_of(
-                "large-update",
-                following,
-                f"a step moves the numbers of {where} by {said(moved)}, and they are {said(size)} large, as the "
-                f"root of their mean square{others}",
-                severity="note",
-            )
-        )
-
     # --- what is one and the same
 
     def _put_together(self) -> None:
@@ -702,18 +560,29 @@ class _Doctor:
         overflows = [each for each in self.found if each.code == "overflow"]
         sources = {source for each in overflows for source in each.node.inputs}
         self._drop([each for each in self.found if each.code == "near-overflow" and each.node in sources])
-        grown = self._grown
+        grown = self.training.grown
         if grown is not None:
             made_of_it = made_of(self.run.order, {grown.node})
             of_it = [each for each in self.found if each.code in _OF_DIVERGENCE and each.severity != "note"]
             of_it = [each for each in of_it if each.node in made_of_it]
             worst = next((each for each in of_it if each.severity == "error"), None)
             first = worst or next(each for each in of_it if each.code == "huge-parameter")
-            first.remedy = diverged(grown)
+            first.remedy = self.training.against_divergence
+            if first.code != "huge-parameter":
+                first.remedy = f"{grown.node.name} has grown to {said(grown.value)}, training diverges: {first.remedy}"
             others = [each for each in of_it if each is not first]
             first.leads_to += tuple([each for each in others if each.code != "huge-parameter"])
             self._drop(others)
         self._tell_growth_once()
+        lines: dict[Any, list[Finding]] = {}
+        for each in self.found:
+            if each.code in REPEATED:
+                of_line = each.code, each.severity, each.node.op.name, each.node.origin
+                lines.setdefault(of_line, []).append(each)
+        for first, *others in lines.values():
+            if len(others) > FEW:
+                first.cause += f"; the same in {names_of(others)}"
+                self._drop(others)
 
     def _tell_growth_once(self) -> None:
         """Tell of gradients that are too large on the way to one parameter, step by step of a loop, only once."""
@@ -747,15 +616,6 @@ _OF_DIVERGENCE = _TOO_LARGE | {"exploding-gradient", "huge-parameter"}
 """What becomes of parameters that grow without bound."""
 
 
-def made_of(order: Sequence[Node], nodes: Collection[Node]) -> set[Node]:
-    """Return some nodes of a schedule, and those that depend on them."""
-    found = set(nodes)
-    for node in order:
-        if not found.isdisjoint(node.inputs):
-            found.add(node)
-    return found
-
-
 def _is_hidden(run: Evaluation, culprit: Culprit) -> bool:
     """Return whether the culprit's own value is not finite, which the forward pass does not show."""
     place = run.places.get(culprit.node)
@@ -764,37 +624,12 @@ def _is_hidden(run: Evaluation, culprit: Culprit) -> bool:
     return culprit.index is None or not math.isfinite(run.values[place][culprit.index])
 
 
-def _norm(value: Array) -> float:
-    """Return the norm of a value in float64, whose squares do not overflow."""
-    wide = value.astype(np.float64, copy=False)
-    largest = float(np.abs(wide).max(initial=0.0))
-    return largest * float(np.linalg.norm(wide / largest)) if largest and math.isfinite(largest) else largest
-
-
 def _near(dtype: np.dtype[Any]) -> float:
     return math.pow(float(np.finfo(dtype).max), NEAR_OVERFLOW)
 
 
 def _largest(dtype: np.dtype[Any]) -> str:
     return f"{float(np.finfo(dtype).max):.5g}"
-
-
-def gradients_in(order: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
-    """Yield the trained parameters of a schedule with the nodes of their gradients, in order of making."""
-    known: dict[Node, Node] = {}
-    scheduled = set(order)
-    for derived in order[0].graph.cotangents.values() if order else ():
-        known.update({node: slope for node, slope in derived.of.items() if node.trainable and slope in scheduled})
-    for node in order:
-        # What an optimizer makes for a parameter starts from its gradient.
-        parameter = node.twin
-        if parameter is not None and parameter.trainable and node.phase == "update" and parameter not in known:
-            for operand in node.inputs:
-                if operand.phase == "backward" and operand.shape == parameter.shape:
-                    known[parameter] = operand
-    for parameter in sorted(known, key=lambda node: node.index):
-        if parameter in scheduled and known[parameter].op.name != "zeros":
-            yield parameter, known[parameter]
 
 
 @told_where
@@ -853,15 +688,19 @@ def check_health(
         raise UsageError("a film holds the feed of every call: it takes no other, and no sizes= and graph=")
     if not target:
         raise UsageError("the film holds no trace: call the step while gn.recording(step) lasts")
+    early: Health | None = None
     warned: Health | None = None
     notes: dict[tuple[str, Node], Finding] = {}
     for call, trace in zip(target.calls, target, strict=True):
         health = _examined(trace.prepared, trace.updates, call)
         if health.errors:
-            health.before = warned
+            health.before = early
             return health
         if warned is None and not health.ok:
             warned = health
+            warned.before = early
+        if early is None and (not health.ok or any(note.code == "large-update" for note in health.notes)):
+            early = health
         for note in health.notes:
             if (note.code, note.node) not in notes:
                 note.cause += f"; at call {call} first"

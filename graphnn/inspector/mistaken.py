@@ -15,7 +15,20 @@ from ..ops.base import Rearranging
 from ..ops.elementwise import Elementwise
 from .evaluation import only_passes_on
 from .findings import Finding, at_line, finding_at, first_of, of_many, said
-from .hazards import ABOUT_ONE, ABOUT_TARGETS, ONE_CLASS, SUM_TO_ONE, TAKES_ANOTHER, TARGETS, finding_of
+from .hazards import (
+    ABOUT_ONE,
+    ABOUT_TARGETS,
+    CHOOSES,
+    FAR_TARGETS,
+    MANY_TARGETS,
+    ONE_CLASS,
+    OUT_OF_REACH,
+    RANGES,
+    SUM_TO_ONE,
+    TAKES_ANOTHER,
+    TARGETS,
+    finding_of,
+)
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
@@ -26,11 +39,14 @@ _READS_FIRST = {
     "binary_crossentropy": "clip",
     "softmax_crossentropy": "max",
     "sigmoid_crossentropy": "softplus",
+    "log_softmax": "max",
 }
-"""The operation by which a cross-entropy reads what it is given first."""
+"""The operation by which a cross-entropy, or a log_softmax, reads what it is given first."""
 _MISTAKEN = frozenset({"not-probabilities", "probabilities-as-logits"})
 _MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
 """What makes a column of a row, where someone writes it."""
+_MISSES = frozenset({"square", "absolute"})
+"""What makes a loss of a difference."""
 _BY_NUMBERS = frozenset({"add", "subtract", "multiply", "divide", "negative", "cast"})
 
 
@@ -104,10 +120,52 @@ class Mistaken:
             return
         if any(each.code in _MISTAKEN and each.node is run.order[source] for each in self.found):
             return  # such as a sigmoid's, which is read in two places
-        if kind in ("softmax_crossentropy", "sigmoid_crossentropy"):
+        if kind in ("softmax_crossentropy", "sigmoid_crossentropy", "log_softmax"):
             self._of_logits(source, x, kind)
         else:
             self._of_probabilities(source, x, kind)
+
+    def of_loss_by_hand(self, place: int) -> None:
+        """Look whether the logarithm of probabilities is taken that are squashed twice, or along the wrong axis."""
+        run, node = self.run, self.run.order[place]
+        scope = run.graph.scopes.get(node.scope)
+        if node.phase != "forward" or (scope is not None and scope.kind in _READS_FIRST):
+            return
+        source = run.inputs[place][0] if node.op.name in ("log", "pick") else place
+        if node.op.name == "log":
+            while run.order[source].op.name in CHOOSES:
+                source = run.inputs[source][0]
+            self._of_squashed_twice(source)
+        elif node.op.name == "pick":
+            chosen, x = run.order[source], run.values[source]
+            if x.dtype.kind != "f" or x.ndim != 2 or isinstance(chosen.shape[1], str) or x.shape[0] < 2:
+                return
+            down, across = (np.abs(x.sum(axis=axis, dtype=np.float64) - 1) for axis in (0, 1))
+            if (x >= 0).all() and (down <= ABOUT_ONE).all() and (across > ABOUT_ONE).any() and x.shape[1] > 1:
+                off = across > ABOUT_ONE
+                cause = f"{_sum_of(chosen, off, x.sum(axis=1))}, and each column to 1; {node.name} picks one of a row"
+                which = np.broadcast_to(off[:, None], x.shape)
+                self._add(source, which, code="not-probabilities", severity="warning", cause=cause, remedy=SUM_TO_ONE)
+
+    def of_reach(self, place: int) -> None:
+        """Look whether targets lie where what they are compared with never comes."""
+        run, node = self.run, self.run.order[place]
+        users = [user.op.name for user in node.users if user.phase == "forward"]
+        if node.phase != "forward" or node.op.name != "subtract" or not users or not {*users} <= _MISSES:
+            return
+        for targets, made in permutations(map(self._source, run.inputs[place])):
+            last = self._squashed_by(made) or run.order[made].op.name
+            value = run.values[targets]
+            if not isinstance(run.order[targets].op, Placeholder) or last not in RANGES or not value.size:
+                continue
+            low, high = RANGES[last]
+            outside = np.isfinite(value) & ((value < low - FAR_TARGETS) | (value > high + FAR_TARGETS))
+            if np.count_nonzero(outside) > MANY_TARGETS * value.size:
+                what = f"{run.element(targets, first_of(outside))}{of_many(outside)}"
+                cause = f"{what}, and {last}{at_line(run.order[made])} gives {low:g} to {high:g}"
+                remedy = OUT_OF_REACH.format(last)
+                self._add(targets, outside, code="out-of-reach", severity="warning", cause=cause, remedy=remedy)
+                return
 
     @cached_property
     def _read_by_scope(self) -> dict[str, dict[int, None]]:

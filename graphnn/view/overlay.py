@@ -18,9 +18,9 @@ from ..execute.explain import Explanation
 from ..graph import Constant, Graph, Node
 from ..inspector.differences import Comparison
 from ..inspector.findings import Health
-from ..inspector.health import gradients_in
 from ..inspector.profile import Profile, flops_of
 from ..inspector.trace import Record, Trace
+from ..inspector.training import gradients_in
 from .fold import local_name
 from .heatmap import Scale, in_hex, ink_on, thumbnail
 from .looks import HIGHLIGHTS, MOST_BELOW, MOST_SAID

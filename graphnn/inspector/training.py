@@ -1,0 +1,345 @@
+"""How training goes in a run: gradients that vanish, explode or never come, parameters that run off or stand still."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..graph import Placeholder
+from .findings import Finding, at_line, listed, said
+from .hazards import (
+    HUGE_GRADIENT,
+    HUGE_LOSS,
+    HUGE_PARAMETER,
+    LARGE_DATA,
+    LARGE_GRADIENT,
+    LARGE_UPDATE,
+    LAYER_RATIO,
+    LAYERS,
+    REMEDIES,
+    VAST_UPDATE,
+    finding_of,
+)
+
+if TYPE_CHECKING:
+    from ..graph import Array, Node
+    from .evaluation import Evaluation
+    from .findings import Element
+
+
+class Layer(NamedTuple):
+    """What is compared with other layers: a scope, or a matrix that has none to itself."""
+
+    name: str
+    nodes: set[Node]
+    """Of the forward pass."""
+    norm: float
+    """Of its gradients together."""
+    parameter: Node
+    """The one with the largest gradient."""
+
+
+class Training:
+    """Looks for it in a run, and adds to what was found."""
+
+    def __init__(self, run: Evaluation, updates: Mapping[Node, Node], found: list[Finding]) -> None:
+        self.run = run
+        self.updates = updates
+        self.found = found
+
+    def look(self) -> None:
+        """Look at the gradients, the parameters and the updates."""
+        self._of_gradients()
+        self._of_no_gradients()
+        self._of_units()
+        if self.grown is not None:
+            self.found.append(
+                Finding(
+                    code="huge-parameter",
+                    severity="warning",
+                    node=self.grown.node,
+                    index=self.grown.index,
+                    value=self.grown.value,
+                    cause=f"{self.grown}: training diverges",
+                    remedy=self.against_divergence,
+                    size=self._value_of(self.grown.node).size,
+                )
+            )
+        else:
+            self._of_updates()
+            if self._falling is not None:
+                node, value = self._falling
+                cause = f"{node.name}{at_line(node)} is {said(value)}, and training makes it smaller still"
+                self.found.append(finding_of("unbounded-loss", node, cause))
+
+    def _value_of(self, node: Node) -> Array:
+        value: Array = self.run.values[self.run.places[node]]
+        return value
+
+    # --- gradients
+
+    @cached_property
+    def _gradients(self) -> dict[Node, Node]:
+        """By parameter, the nodes of gradients that are finite."""
+        found = {}
+        for parameter, gradient in gradients_in(self.run.order):
+            value = self._value_of(gradient)
+            if value is not None and value.size and np.isfinite(value).all():
+                found[parameter] = gradient
+        return found
+
+    def _of_gradients(self) -> None:
+        norms = {parameter: norm_of(self._value_of(gradient)) for parameter, gradient in self._gradients.items()}
+        norms = {parameter: norm for parameter, norm in norms.items() if norm}
+        beside = {parameter: norm / max(norm_of(self._value_of(parameter)), 1.0) for parameter, norm in norms.items()}
+        exploding = [parameter for parameter in norms if beside[parameter] > HUGE_GRADIENT]
+        if exploding:
+            parameter = max(exploding, key=beside.__getitem__)
+            others = [other for other in exploding if other is not parameter]
+            so_too = f"; so it is with {listed(others)}" if others else ""
+            self._add("exploding-gradient", parameter, f"has norm {said(norms[parameter])}{so_too}")
+            return
+        layers = self._layers_of(norms)
+        found = self._out_of_proportion(layers) if len(layers) >= LAYERS else None
+        if found is not None:
+            least, most, vanishing = found
+            if not vanishing and beside[most.parameter] < LARGE_GRADIENT:
+                return  # it is the other that is at rest, or counts for little
+            told = " to ".join(f"{said(layer.norm)} in {layer.name}" for layer in (least, most))
+            self._add(
+                "vanishing-gradient" if vanishing else "exploding-gradient",
+                (least if vanishing else most).parameter,
+                f"is out of proportion: the layers' gradients have norms from {told}",
+            )
+
+    def _add(self, code: str, parameter: Node, sizes: str) -> None:
+        cause = f"the gradient of {parameter.name}{at_line(parameter)} {sizes}"
+        finding = finding_of(code, self._gradients[parameter], cause)
+        large = self._large_data
+        if code == "exploding-gradient" and large is not None:
+            finding.remedy = f"scale {large.node.name} to about 1: {large}"
+        self.found.append(finding)
+
+    @cached_property
+    def _large_data(self) -> Element | None:
+        """The largest number that is fed, where that is far above 1."""
+        elements = [self.run.largest_in(node) for node in self.run.prepared.program.placeholders]
+        large = [each for each in elements if each is not None and abs(each.value) > LARGE_DATA]
+        return max(large, key=lambda each: abs(each.value), default=None)
+
+    def _layers_of(self, norms: Mapping[Node, float]) -> list[Layer]:
+        scopes: dict[str, list[Node]] = {}
+        for parameter in norms:
+            scopes.setdefault(parameter.scope, []).append(parameter)
+        forward = [node for node in self.run.order if node.phase == "forward"]
+        layers = []
+        for scope, parameters in scopes.items():
+            matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+            if scope and len(matrices) <= 1:
+                nodes = {node for node in forward if node.scope == scope}
+                largest = max(parameters, key=norms.__getitem__)
+                layers.append(Layer(scope, nodes, math.hypot(*[norms[each] for each in parameters]), largest))
+                continue
+            for matrix in matrices:
+                nodes = {user for user in matrix.users if user.phase == "forward" and user in self.run.places}
+                layers.append(Layer(matrix.name, nodes, norms[matrix], matrix))
+        return layers
+
+    def _out_of_proportion(self, layers: Sequence[Layer]) -> tuple[Layer, Layer, bool] | None:
+        """Return two layers, one after the other, whose gradients are so; and whether they get smaller on their way."""
+        forward = [node for node in self.run.order if node.phase == "forward"]
+        fed = [node for node in forward if isinstance(node.op, Placeholder)]
+
+        def later_than(start: Layer) -> list[Layer]:
+            made = made_of(forward, start.nodes)
+            return [layer for layer in layers if layer is not start and not made.isdisjoint(layer.nodes)]
+
+        def leads_around(least: Layer, most: Layer) -> bool:
+            made = made_of([node for node in forward if node not in least.nodes], fed)
+            return not made.isdisjoint(most.nodes)
+
+        later = {layer.name: later_than(layer) for layer in layers}
+        for near, far in ((min, max), (max, min)):
+            start = near(layers, key=lambda layer: layer.norm)
+            others = [layer for layer in layers if layer in later[start.name] or start in later[layer.name]]
+            if not others:
+                continue
+            end = far(others, key=lambda layer: layer.norm)
+            least, most = (start, end) if near is min else (end, start)
+            vanishing = most in later[least.name]
+            # A shortcut brings the gradient to what comes before.
+            if least.norm < LAYER_RATIO * most.norm and not (vanishing and leads_around(least, most)):
+                return least, most, vanishing
+        return None
+
+    def _of_no_gradients(self) -> None:
+        """Look for trained parameters that no gradient comes to, unless what is found already says why."""
+        told = {each.node for each in self.found}
+        trained = {node for node in self.updates if node.trainable}
+        lost: dict[str, list[Node]] = {}
+        for parameter, gradient in _slopes_in(self.run.order).items():
+            if parameter not in trained:
+                continue
+            if gradient.op.name == "zeros":
+                lost.setdefault("no operation passes it on that far", []).append(parameter)
+            elif parameter in self._gradients and not self._value_of(gradient).any():
+                twin, zeros = self._lost_in(gradient)
+                if told.isdisjoint({twin, *zeros}):
+                    where = f", where {zeros[0].name} is 0" if zeros else ""
+                    lost.setdefault(f"it is lost in {twin.name}{at_line(twin)}{where}", []).append(parameter)
+        for where, parameters in lost.items():
+            first, *others = parameters
+            nor = f", nor to {listed(others)}" if others else ""
+            cause = f"no gradient comes to {first.name}{at_line(first)}{nor}: {where}"
+            severity = "warning" if trained == {*parameters} else "note"
+            self.found.append(finding_of("no-gradient", first, cause, severity=severity))
+
+    def _lost_in(self, gradient: Node) -> tuple[Node, list[Node]]:
+        """Return the forward node that lets nothing through of a gradient, and what is 0 of what its rule reads."""
+        cotangents = {slope for derived in self.run.graph.cotangents.values() for slope in derived.of.values()}
+        node = gradient
+        while True:
+            came: list[Node] = []
+            read: list[Node] = []
+            ahead = [*node.inputs]
+            while ahead:
+                each = ahead.pop()
+                if each in self.run.places:
+                    (came if each in cotangents else read).append(each)
+                    if each.phase == "backward" and each not in cotangents:
+                        ahead += each.inputs
+            zero = [each for each in came if not self._value_of(each).any()]
+            if not zero:
+                twin = node.twin if node.twin is not None else node
+                return twin, [each for each in read if each.phase == "forward" and not self._value_of(each).any()]
+            node = zero[0]
+
+    def _of_units(self) -> None:
+        """Look for units that are the same, and stay so."""
+        alike = []
+        for parameter, gradient in self._gradients.items():
+            value, slope = self._value_of(parameter), self._value_of(gradient)
+            if value.ndim == 2 and slope.any():
+                for axis, which in ((1, "columns"), (0, "rows")):
+                    if value.shape[axis] > 1 and _alike(value, axis, 0.0) and _alike(slope, axis, 1e-6):
+                        alike.append((parameter, f"all {value.shape[axis]:,} {which}"))
+                        break
+        if alike:
+            (parameter, what), *others = alike
+            cause = f"{what} of {parameter.name}{at_line(parameter)} are the same, and so are their gradients"
+            so_too = f"; so it is with {listed([other for other, _ in others])}" if others else ""
+            self.found.append(finding_of("units-alike", parameter, cause + so_too))
+
+    # --- parameters
+
+    @cached_property
+    def grown(self) -> Element | None:
+        """The largest number of a parameter, where that is beyond reason, also beside what is fed."""
+        trained = [node for node in self.run.order if node.trainable]
+        elements = [each for node in trained if (each := self.run.largest_in(node)) is not None]
+        largest = max(elements, key=lambda each: abs(each.value), default=None)
+        if largest is None or abs(largest.value) <= HUGE_PARAMETER:
+            return None
+        data = [self.run.largest_in(node) for node in self.run.prepared.program.placeholders]
+        size = max([abs(each.value) for each in data if each is not None], default=1.0)
+        return largest if abs(largest.value) > HUGE_PARAMETER * max(size, 1.0) else None
+
+    @cached_property
+    def _falling(self) -> tuple[Node, float] | None:
+        """What is made smaller by training, where it is so far below 0 that it has no end."""
+        if not self.updates:
+            return None
+        given = [node for each in self.run.graph.cotangents for node, _ in each]
+        for node in dict.fromkeys(given):
+            if node.phase == "forward" and not node.shape and node in self.run.places:
+                value = float(self._value_of(node))
+                if value < -HUGE_LOSS:
+                    return node, value
+        return None
+
+    @property
+    def against_divergence(self) -> str:
+        """What to do where a parameter has grown beyond reason."""
+        if self._falling is None:
+            return REMEDIES["huge-parameter"]
+        node, value = self._falling
+        return f"{REMEDIES['unbounded-loss']}: {node.name} is {said(value)}"
+
+    def _of_updates(self) -> None:
+        """Look whether a parameter is moved much further than it is large, or not at all."""
+        moves: list[tuple[float, float, Node, Node]] = []
+        still = []
+        for parameter, following in self.updates.items():
+            if not parameter.trainable or not self.run.places.keys() >= {parameter, following}:
+                continue
+            before, after = self._value_of(parameter), self._value_of(following)
+            if before is None or after is None or before.dtype.kind != "f" or not np.isfinite(after).all():
+                continue
+            gradient = self._gradients.get(parameter)
+            if np.array_equal(before, after) and gradient is not None and self._value_of(gradient).any():
+                still.append(parameter)
+            change = after.astype(np.float64) - before
+            size, moved = (norm_of(each) / math.sqrt(max(before.size, 1)) for each in (before, change))
+            if size and moved > LARGE_UPDATE * max(size, 1 / LARGE_UPDATE):
+                moves.append((moved, size, parameter, following))
+        if still:
+            cause = f"the step moves nothing in {listed(still)}, though gradients come there"
+            self.found.append(finding_of("not-moved", self.updates[still[0]], cause, severity="note"))
+        if not moves:
+            return
+        moved, size, parameter, following = max(moves, key=lambda move: move[0] / move[1])
+        others = [other for _, _, other, _ in moves if other is not parameter]
+        so_too = f"; so it is with {listed(others)}" if others else ""
+        cause = (
+            f"a step moves the numbers of {parameter.name}{at_line(parameter)} by {said(moved)}, and they are "
+            f"{said(size)} large, as the root of their mean square{so_too}"
+        )
+        explained = any(each.code == "exploding-gradient" for each in self.found)
+        severity = "warning" if moved > VAST_UPDATE * max(size, 1.0) and not explained else "note"
+        self.found.append(finding_of("large-update", following, cause, severity=severity))
+
+
+def _alike(value: Array, axis: int, rtol: float) -> bool:
+    apart = np.abs(value - value.take([0], axis))
+    return bool((apart <= rtol * np.abs(value).max()).all())
+
+
+def made_of(order: Sequence[Node], nodes: Collection[Node]) -> set[Node]:
+    """Return some nodes of a schedule, and those that depend on them."""
+    found = set(nodes)
+    for node in order:
+        if not found.isdisjoint(node.inputs):
+            found.add(node)
+    return found
+
+
+def norm_of(value: Array) -> float:
+    """Return the norm of a value in float64, whose squares do not overflow."""
+    wide: np.ndarray[Any, Any] = value.astype(np.float64, copy=False)
+    largest = float(np.abs(wide).max(initial=0.0))
+    return largest * float(np.linalg.norm(wide / largest)) if largest and math.isfinite(largest) else largest
+
+
+def gradients_in(order: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
+    """Yield the trained parameters of a schedule with the nodes of their gradients, in order of making."""
+    return ((parameter, slope) for parameter, slope in _slopes_in(order).items() if slope.op.name != "zeros")
+
+
+def _slopes_in(order: Sequence[Node]) -> dict[Node, Node]:
+    """Return the same with those that are 0 because no operation passes a gradient on."""
+    known: dict[Node, Node] = {}
+    scheduled = set(order)
+    for derived in order[0].graph.cotangents.values() if order else ():
+        known.update({node: slope for node, slope in derived.of.items() if node.trainable and slope in scheduled})
+    for node in order:
+        # What an optimizer makes for a parameter starts from its gradient.
+        parameter = node.twin
+        if parameter is not None and parameter.trainable and node.phase == "update" and parameter not in known:
+            for operand in node.inputs:
+                if operand.phase == "backward" and operand.shape == parameter.shape:
+                    known[parameter] = operand
+    return {node: known[node] for node in sorted(known, key=lambda node: node.index) if node in scheduled}
