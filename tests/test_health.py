@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -405,6 +407,55 @@ def _rows(*shape: int) -> Any:
 
 def _dense(units: int, seed: int = 0, **how: Any) -> nn.Dense:
     return nn.Dense(units, rng=np.random.default_rng(seed), **how)
+
+
+def test_nan_and_inf_in_one_parameter_are_both_told_and_what_comes_of_them_is_not() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", shape=(2, 3)), g.parameter("w", [np.nan, np.inf, 1.0])
+    (finding,) = check_health(gn.mean(x * w), {x: [[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]]})
+    assert (finding.code, finding.cause) == ("fed-nan", "w[0] = nan, a parameter; w[1] = inf")
+    assert [each.code for each in finding.leads_to] == ["zero-times-inf"]
+    y = g.placeholder("y", shape=(2, 2))
+    fed = check_health(gn.sum(y @ np.eye(2)), {y: [[np.nan, 1.0], [np.inf, 1.0]]})
+    assert [(each.code, each.place) for each in fed] == [("fed-nan", "y[0, 0]"), ("fed-inf", "y[1, 0]")]
+
+
+def test_a_value_that_was_set_by_hand_is_not_laid_to_training() -> None:
+    g = gn.Graph()
+    w = g.parameter("w", [1.0, 2.0])
+    dbg = gn.debug(w * 2.0, echo=None)
+    dbg["w"] = [np.nan, 1.0]
+    dbg.resume()
+    assert "learning rate" not in _first(check_health(dbg.trace())).remedy
+
+
+@pytest.mark.parametrize("spread", [gn.std, gn.var])
+def test_what_is_all_alike_has_no_spread_whatever_its_numbers(spread: Any) -> None:
+    a = gn.Graph().placeholder("a", shape=("n", 2))
+    for number in (0.0, 21.5):
+        finding = _first(check_health(1.0 / spread(a, axis=1), {a: [[number, number], [1.0, 2.0]]}))
+        assert f"0 because a[0, :] = {number:g}, {number:g} in {spread.__name__}" in finding.cause
+
+
+def test_a_trace_is_looked_at_where_an_operation_of_it_is_not_defined(tmp_path: Any) -> None:
+    path = tmp_path / "own.trace"
+    code = f"""
+import numpy as np
+import graphnn as gn
+from graphnn.ops.elementwise import Elementwise
+
+class SnakeOfElsewhere(Elementwise):
+    like = np.exp
+
+    def forward(self, x, out=None):
+        return np.add(x, np.sin(x) ** 2, out=out)
+
+x = gn.Graph().placeholder("x", shape=(3,))
+gn.trace(gn.log(SnakeOfElsewhere()(x)), {{x: [0.0, 1.0, 2.0]}}).save({str(path)!r})
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    (finding,) = check_health(gn.load(path))
+    assert (finding.code, finding.place) == ("log-of-zero", "log[0]")
 
 
 @pytest.mark.parametrize("how", ["scope", "layer of matrices", "large inputs"])

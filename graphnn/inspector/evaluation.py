@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import compress
 from typing import TYPE_CHECKING, Any
@@ -31,29 +31,38 @@ ONE_WILL_DO = frozenset({"max", "min", "prod", "prod_others"})
 """A number of theirs may come of one of many; of the others, only of all alike."""
 HIDES = frozenset({"where", "relu", "leaky_relu", "elu", "maximum", "minimum", "clip", "max", "min", "pick", "getitem"})
 
+SPREADS = frozenset({"std", "var"})
 ADDS_UP = frozenset({"sum", "mean", "sum_to"})
 PASSES_ON = HIDES | ADDS_UP | {"negative", "absolute", "cast", "stop_gradient"}
 """What comes out of these may be what went in, but for its sign; of what adds up, if that is one number."""
 
 
 class Evaluation:
-    """An evaluation with every value kept, and what can be asked of it."""
+    """An evaluation with every value kept, and what can be asked of it.
 
-    def __init__(self, prepared: Prepared) -> None:
+    Parameters
+    ----------
+    prepared : Prepared
+    recorded : mapping of int to array
+        Values that are not computed, by place: of operations that are not defined here.
+    """
+
+    def __init__(self, prepared: Prepared, recorded: Mapping[int, Array]) -> None:
         program = prepared.program
         self.prepared = prepared
         self.graph = program.graph
         self.order, self.inputs = program.order, program.operands
         self.places = {node: i for i, node in enumerate(self.order)}
         self.fetches = set(program.fetches)
-        self.values: list[Any] = [None] * len(self.order)
+        self.values: list[Any] = [recorded.get(place) for place in range(len(self.order))]
         self.failure: GraphnnError | None = None
-        self.count = 0
+        self.count = len(recorded)
         warned = set(self.graph.caches.get("overflowed", ()))
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", GraphnnWarning)
             try:
-                for _ in evaluate(prepared, values=self.values):
+                computed = [place for place in range(len(self.order)) if place not in recorded]
+                for _ in evaluate(prepared, computed, self.values):
                     self.count += 1
             except GraphnnError as error:
                 self.failure = error
@@ -152,6 +161,8 @@ class Evaluation:
             return None  # an answer is no copy of what was asked about
         if value and math.isfinite(value) and not (only_passes_on(op) or op.name in PASSES_ON):
             return None  # that an operand is as large is chance
+        if math.isfinite(value) and op.name in SPREADS:
+            return None  # 0 of what is all alike, not of zeros
         every = math.isfinite(value) and op.name not in ONE_WILL_DO
         for i, (source, entry) in enumerate(zip(self.inputs[place], self.reads(place, index), strict=True)):
             if entry is None or not op.flows(i):

@@ -348,6 +348,7 @@ BAD_PARAMETER = (
     "an earlier step made it so: gn.compile(…, guard='finite') stops before that, and check_health at the state before "
     "tells why; a lower learning rate is the usual remedy"
 )
+SET_BY_HAND = "it was set so by hand: set another value, or return to the run before, as dbg.use does"
 SLOPE_OF_EXPONENT = (
     "x ** y has no slope in y where x is not above 0: keep it above, gn.maximum(x, {divisor}) ** y, or let no gradient "
     "through, x ** gn.stop_gradient(y)"

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import AxisError, DivisionError, GraphnnError, LabelError, UsageError
 from ..execute.interpreter import Feed, Prepared, Stop
-from ..graph import Array, Graph, Node, Parameter, Placeholder, told_where
+from ..graph import Array, Graph, Node, Parameter, Placeholder, Unknown, told_where
 from ..ops.elementwise import Elementwise
 from .blame import because, chain_of, culprit_of, stopper_of, told_once
 from .evaluation import LISTED, Evaluation, cells_of, only_passes_on
@@ -30,6 +30,7 @@ from .findings import (
     at_line,
     finding_at,
     first_of,
+    listed,
     lying,
     names_of,
     of_many,
@@ -56,6 +57,7 @@ from .hazards import (
     SATURATED_SHARE,
     SATURATED_SIZE,
     SATURATES,
+    SET_BY_HAND,
     SLOPE_OF_EXPONENT,
     UNDERFLOW_SHARE,
     UNDERFLOWS,
@@ -70,7 +72,7 @@ from .hazards import (
     too_large_an_integer,
 )
 from .mistaken import Mistaken, before_numbers
-from .trace import Film, prepared_for
+from .trace import Film, Trace, prepared_for
 from .training import Training, made_of
 
 if TYPE_CHECKING:
@@ -127,38 +129,40 @@ class _Doctor:
         run, node = self.run, self.run.order[place]
         if not run.bad[place]:
             return
-        nan, parameter = np.isnan(value), isinstance(node.op, Parameter)
-        severity = "warning" if run.vanishes[place] else "error"
+        nan, inf = np.isnan(value), np.isinf(value)
+        parameter, severity = isinstance(node.op, Parameter), "warning" if run.vanishes[place] else "error"
         if nan.any():
-            bad, code = nan, "fed-nan"
             readers = [user for user in node.users if user in run.places and user.phase == "forward"]
             asks = all(
                 user.op.name in ("isnan", "isfinite", "where")
                 or (user.op.name in ("equal", "not_equal") and set(user.inputs) == {node})
                 for user in readers
             )
-            if severity == "warning" and not parameter and asks:
-                severity = "note"  # a value that is missing, and known to be
-        elif parameter or (isinstance(node.op, Placeholder) and any(run.bad[i] for i in run.fetches)):
-            # A constant of inf is meant, and so is one that is fed and does no harm: masks are made of them.
-            bad, code = np.isinf(value), "fed-inf"
-            if not parameter and not (value > 0)[bad].any():
+            known = severity == "warning" and not parameter and asks  # a value that is missing, and is meant to be
+            yield self._given("fed-nan", "note" if known else severity, place, nan)
+        # A constant of inf is meant, and so is one that is fed and does no harm: masks are made of them.
+        spoils = isinstance(node.op, Placeholder) and any(run.bad[i] for i in run.fetches)
+        if inf.any() and (parameter or spoils):
+            if not parameter and not (value > 0)[inf].any():
                 self.masks.add(node)
-            if run.vanishes[place] and not parameter:
-                return
-        else:
-            return
-        index = first_of(bad)
-        yield Finding(
+            if parameter or not run.vanishes[place]:
+                yield self._given("fed-inf", severity, place, inf)
+
+    def _given(self, code: str, severity: str, place: int, bad: Array) -> Finding:
+        run, node, index = self.run, self.run.order[place], first_of(bad)
+        remedy = REMEDIES[code]
+        if isinstance(node.op, Parameter):
+            remedy = SET_BY_HAND if run.prepared.is_set(node) else BAD_PARAMETER
+        return Finding(
             code=code,
             severity=severity,
             node=node,
             index=index,
-            value=value[index].item(),
+            value=run.values[place][index].item(),
             cause=f"{run.element(place, index)}, {run.given_as(node)}{of_many(bad)}",
-            remedy=BAD_PARAMETER if parameter else REMEDIES[code],
+            remedy=remedy,
             count=int(np.count_nonzero(bad)),
-            size=value.size,
+            size=bad.size,
         )
 
     def _of_bad(self, place: int, value: Array) -> Iterator[Finding]:
@@ -552,7 +556,11 @@ class _Doctor:
         bad = [each for each in self.found if isinstance(each.node.op, Parameter) and each.code in GIVEN]
         if len(bad) > 1:
             first, *others = bad
-            first.cause += f"; and so are elements of {names_of(others)}"
+            elsewhere = list(dict.fromkeys(each.node for each in others if each.node is not first.node))
+            own = [f"; {each.place} = {said(each.value or 0)}" for each in others if each.node is first.node]
+            first.cause += "".join(own)
+            first.cause += f"; and so are elements of {listed(elsewhere)}" if elsewhere else ""
+            first.leads_to += tuple(after for each in others for after in each.leads_to)
             self._drop(others)
         meant = {each.node for each in self.found if each.code == "not-probabilities"}
         clipped = [each for each in self.found if each.code == "clipped-probability"]
@@ -683,7 +691,9 @@ def check_health(
     gradient of 0 becomes NaN in the hidden one
     """
     if not isinstance(target, Film):
-        return _examined(*prepared_for(target, feed, sizes, graph))
+        seen = target if isinstance(target, Trace) else ()
+        recorded = {record.index: record.value for record in seen if isinstance(record.op, Unknown) and record.kept}
+        return _examined(*prepared_for(target, feed, sizes, graph), recorded=recorded)
     if feed is not None or sizes is not None or graph is not None:
         raise UsageError("a film holds the feed of every call: it takes no other, and no sizes= and graph=")
     if not target:
@@ -710,6 +720,8 @@ def check_health(
     return Health(health.graph, health.count, list(notes.values()), calls=len(target))
 
 
-def _examined(prepared: Prepared, updates: Mapping[Node, Node], call: int | None = None) -> Health:
-    run = Evaluation(prepared)
+def _examined(
+    prepared: Prepared, updates: Mapping[Node, Node], call: int | None = None, recorded: Mapping[int, Array] = {}
+) -> Health:
+    run = Evaluation(prepared, recorded)
     return Health(run.graph, run.count, _Doctor(run, updates).examine(), call)
