@@ -148,17 +148,19 @@ def test_step_and_back_and_goto() -> None:
     assert where(dbg) == (4, "sum")
     assert dbg.finished
     assert dbg.next is None
-    step = dbg.step()
-    assert step is not None
-    assert where(dbg) == (4, "sum")  # at the end it stays
+    assert dbg.step() is None  # so that `while dbg.step()` ends
+    assert where(dbg) == (4, "sum")
     dbg.back()
     assert where(dbg) == (3, "multiply")
     dbg.back(99)
     assert where(dbg) == (0, None)
     assert dbg.back() is None
-    for target, position in ((2, 2), ("loss", 4), ("head", 2), (dbg.graph["multiply"], 3), ("x", 0), (0, 0), (4, 4)):
+    for target, position in ((2, 2), ("loss", 4), ("head", 2), (dbg.graph["multiply"], 3), (0, 0), (4, 4)):
         dbg.goto(target)
         assert dbg.position == position
+    with pytest.raises(UsageError, match='"x" is known before the run: it is at no position'):
+        dbg.goto("x")
+    assert dbg.position == 4
     assert dbg.goto(np.int64(1)).node.name == "head/matmul"  # type: ignore[union-attr, arg-type]
 
 

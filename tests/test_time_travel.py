@@ -6,6 +6,7 @@
 import dataclasses
 import functools
 import gc
+import sys
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +20,7 @@ from random_graphs import Recipe, build, random_graphs
 
 import graphnn as gn
 from graphnn import datasets, demo, nn
+from graphnn.inspector import tape as tapes
 from graphnn.inspector.debugger import Debugger
 from graphnn.inspector.tape import Memory, Tape
 
@@ -611,3 +613,65 @@ def test_without_any_room_the_way_back_is_replayed_in_one_go(monkeypatch: pytest
     by_hand = functools.reduce(lambda value, _: np.sin(value), range(389), dbg["x"].value)
     assert bits(dbg.step_now.value) == bits(by_hand)
     assert len(looked) < 10  # each goes through all that is missing
+
+
+# --- Ctrl-C -----------------------------------------------------------------------------------------------------
+
+
+class Interrupted:
+    """Raises KeyboardInterrupt at the line of so many that is run in the module of tapes."""
+
+    def __init__(self, line: int) -> None:
+        self.left = line
+
+    def __call__(self, frame: Any, event: str, arg: Any) -> Any:
+        if frame.f_code.co_filename != tapes.__file__:
+            return None
+        return self._line
+
+    def _line(self, frame: Any, event: str, arg: Any) -> Any:
+        self.left -= event == "line"
+        if not self.left:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return self._line
+
+
+@pytest.mark.parametrize("budget", [2000, None])
+def test_after_an_interrupt_at_any_line_values_and_the_count_of_bytes_are_right(budget: float | None) -> None:
+    fetches, feed = with_gradients(next(iter(random_graphs(5, 1))), 1)
+    plain = [bits(record.value) for record in gn.trace(fetches, feed)]
+    before, at = sys.gettrace(), 1
+    while True:
+        dbg = gn.debug(fetches, feed, budget=budget, echo=None)
+        what = next(iter(feed))
+        sys.settrace(Interrupted(at))
+        try:
+            dbg.resume()
+            dbg[what] = feed[what]
+            dbg.drop("run")
+            done = True
+        except KeyboardInterrupt:
+            done = False
+        finally:
+            sys.settrace(before)
+        if done:
+            break
+        dbg.goto(0)
+        dbg.resume()
+        assert [bits(dbg[node].value) for node in dbg.order] == plain, at
+        dbg._memory.settle()
+        assert dbg._memory.bytes == held_in(dbg._memory), at
+        assert len(dbg._memory.tapes) == len(dbg.runs), at
+        at += 13
+
+
+def held_in(memory: Memory) -> int:
+    """Return the bytes that the tapes hold, each array once."""
+    owners = {
+        id(tapes._owner(tape._values[place])): tapes._owner(tape._values[place]).nbytes
+        for tape in memory.tapes
+        for place in tape._held
+        if id(tapes._owner(tape._values[place])) not in tape._free
+    }
+    return sum(owners.values())

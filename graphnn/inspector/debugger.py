@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,9 +20,22 @@ from .compare import compare
 from .conditions import Breakpoint, Context, condition_of, holds
 from .select import asked_for, many, one
 from .sources import Lines, line_of, sources_of
-from .tape import Memory, Tape
-from .trace import Beside, Stats, Trace, in_short, page_of, prepared_for, stats_of, stopped_trace, tell_updates
-from .why import Why, ancestry, explain, first_strange, given_as, influence, sample
+from .tape import Memory, Recalled, Tape
+from .trace import (
+    KEEP,
+    Beside,
+    Condensed,
+    Stats,
+    Trace,
+    checked_keep,
+    in_short,
+    page_of,
+    prepared_for,
+    stats_of,
+    stopped_trace,
+    tell_updates,
+)
+from .why import LIMIT, Why, ancestry, explain, first_strange, given_as, influence, sample
 
 if TYPE_CHECKING:
     from ..container import StrPath
@@ -151,7 +164,7 @@ class Debugger(Shown):
         The message of what could not be evaluated: the debugger stands before it. Or of what a guard refused: it
         stands after that. Else "".
     guard : {None, "nan", "finite"}
-        That of the compiled step, which `commit` keeps to.
+        That of the compiled step, which `commit` keeps to; what it would have stopped at is said on the way.
     """
 
     def __init__(
@@ -162,6 +175,7 @@ class Debugger(Shown):
         budget: float | None = None,
         echo: Callable[[str], Any] | None = print,
         known: Mapping[int, Array] | None = None,
+        times: Mapping[int, float] | None = None,
         sources: Lines | None = None,
         guard: str | None = None,
     ) -> None:
@@ -172,13 +186,14 @@ class Debugger(Shown):
         self.error = ""
         self.guard = guard
         self._refused: int | None = None  # the place of the value that a guard has refused
+        self._warned: int | None = None  # the first place at which that was said
         self.echo = echo
         self._memory = Memory(memory_budget(self.graph) if budget is None else float(budget))
         self._places = {node: place for place, node in enumerate(self.order)}
         own = prepared.without(*prepared.overridden)  # a trace may be that of a what-if
         self._operations = [i for i, forward in enumerate(own.binding.forwards) if forward is not None]
         self._ranks = {place: rank for rank, place in enumerate(self._operations)}
-        tape = Tape(prepared, self._memory, known or {})
+        tape = Tape(prepared, self._memory, known or {}, times or {})
         self._runs = {_FIRST_RUN: _Run(_FIRST_RUN, tape)}
         self._run = self._runs[_FIRST_RUN]
         self._position = 0
@@ -355,9 +370,20 @@ class Debugger(Shown):
             stopping = next((each for each in self.breakpoints if each.stops(step, self._context)), None)
             if stopping is not None:
                 self._say(f"stopped by {stopping}")
+            self._heed_guard(step)
             if stopping is not None or ends(step):
                 break
         return step if step is not None else self.step_now
+
+    def _heed_guard(self, step: Step) -> None:
+        """Say what the guard of a compiled step would have stopped at; not once more of what comes of it."""
+        if self.guard is None or (self._warned is not None and step.index > self._warned):
+            return
+        refused = refused_by(self.guard, step, self._tape.prepared)
+        if refused is not None:
+            self._warned = step.index
+            what = str(refused).partition("; ")[0]
+            self._say(f"the guard stops a call of the step here: {what}")
 
     @told_where
     def step(self, n: int = 1) -> Step | None:
@@ -366,7 +392,7 @@ class Debugger(Shown):
         Returns
         -------
         Step or None
-            Of the operation that it stands after now.
+            Of the operation that it stands after now; None where none is left to run.
 
         Raises
         ------
@@ -374,7 +400,7 @@ class Debugger(Shown):
             When an operation fails; the debugger stands before it then, and ``dbg[node].operands`` shows why.
         """
         target = self._position + _count(n)
-        return self._go_on(lambda step: self._position >= target)
+        return None if self.finished else self._go_on(lambda step: self._position >= target)
 
     @told_where
     def back(self, n: int = 1) -> Step | None:
@@ -400,7 +426,10 @@ class Debugger(Shown):
                 raise ValueRangeError(f"there are positions 0 to {len(self._operations)}, and not {target}")
             position = int(target)
         else:
-            position = bisect_left(self._operations, self._places[self.node(target)] + 1)
+            node = self.node(target)
+            if not self._is_operation(node):
+                raise UsageError(f'"{node.name}" is known before the run: it is at no position')
+            position = self._ranks[self._places[node]] + 1
         if position < self._position:
             self.error = ""
             self._position = position
@@ -621,9 +650,19 @@ class Debugger(Shown):
 
     @told_where
     def path(self, node: Node | str | None = None) -> list[Node]:
-        """Return a shortest way from a node, the current one unless given, to what was asked for."""
+        """Return a shortest way from a node, the current one unless given, to what was asked for.
+
+        Of a compiled step, to its results; from what has no part in those, to the next value of a parameter.
+        """
         here = self.here(node)
-        ends = set(self.fetches)
+        results = set(self.fetches).difference(self.updates.values())
+        for ends in (results, set(self.updates.values())):
+            way = self._way(here, ends)
+            if way:
+                return way
+        raise LookupFailure(f'no way leads from "{here.name}" to what was asked for')
+
+    def _way(self, here: Node, ends: Collection[Node]) -> list[Node]:
         towards: dict[Node, Node | None] = {here: None}
         waiting = [here]
         for at in waiting:
@@ -636,7 +675,7 @@ class Debugger(Shown):
                 if user in self._places and user not in towards:
                     towards[user] = at
                     waiting.append(user)
-        raise LookupFailure(f'no way leads from "{here.name}" to what was asked for')
+        return []
 
     # --- why ------------------------------------------------------------------------------------------------
 
@@ -670,18 +709,26 @@ class Debugger(Shown):
         return explain(here, index, step.value, step.operands, op=op, source=source, given=given)
 
     @told_where
-    def ancestry(self, node: Node | str | None = None, index: Any = None) -> dict[Node, Array]:
+    def ancestry(self, node: Node | str | None = None, index: Any = None, *, limit: int = LIMIT) -> dict[Node, Array]:
         """Return all that one element was made of, through forward and backward nodes alike.
 
         Parameters
         ----------
         node, index
             As `why` takes them.
+        limit : int
+            How many elements may be asked one by one what they read.
 
         Returns
         -------
         dict of Node to array
-            The flat indices of the elements, of each node that has a part; the node itself comes first.
+            The flat indices of the elements (`numpy.unravel_index` turns them), of each node that has a part; the node
+            itself comes first.
+
+        Raises
+        ------
+        ValueRangeError
+            When there are more to ask than `limit`.
         """
         here, index = self._element(node, index)
         prepared = self._tape.prepared
@@ -692,16 +739,17 @@ class Debugger(Shown):
             sizes=prepared.sizes,
             op_of=prepared.op_of,
             given=self._set_by_hand(),
+            limit=limit,
         )
 
     @told_where
-    def influence(self, node: Node | str | None = None, index: Any = None) -> dict[Node, Array]:
+    def influence(self, node: Node | str | None = None, index: Any = None, *, limit: int = LIMIT) -> dict[Node, Array]:
         """Return all of what has run that one element had a part in, directly or through others.
 
         Parameters
         ----------
-        node, index
-            As `why` takes them.
+        node, index, limit
+            As `ancestry` takes them.
 
         Returns
         -------
@@ -720,6 +768,7 @@ class Debugger(Shown):
             sizes=prepared.sizes,
             op_of=prepared.op_of,
             given=self._set_by_hand(),
+            limit=limit,
         )
 
     @told_where
@@ -738,7 +787,8 @@ class Debugger(Shown):
         Returns
         -------
         dict of Node to array
-            Views, without that dimension; found by the name of a node, too: ``dbg.sample(6)["loss"]``.
+            Views, without that dimension; found by the name of node, scope or output, too:
+            ``dbg.sample(6)["dense_1"]``. What is of all samples together, as a mean loss is, is not among them.
         """
         known = [other for other in self.order if self._is_known(other)]
         return sample(known, row, dim, lambda other: self._known(other).value)
@@ -903,11 +953,11 @@ class Debugger(Shown):
         run = self._kept(name)
         if run is self._run:
             raise UsageError(f'"{name}" is the run that the debugger is in: go to another one first, dbg.use(…)')
-        del self._runs[name]
         for other in self._runs.values():
             if other.before is run:
                 other.before = run.before
         run.tape.close()
+        del self._runs[name]
 
     @told_where
     def compare(self, run: str, **tolerances: Any) -> Comparison:
@@ -924,30 +974,45 @@ class Debugger(Shown):
         Comparison
         """
         names = None if run == self.run else (run, self.run)
-        return compare(self.trace(run), self.trace(), **{"names": names} | tolerances)
+        return compare(self._trace(run, Recalled), self._trace(None, Recalled), **{"names": names} | tolerances)
 
     # --- handing on -----------------------------------------------------------------------------------------
 
     @told_where
-    def trace(self, run: str | None = None) -> Trace:
-        """Return the trace of what has run, in this run or another."""
+    def trace(self, run: str | None = None, *, keep: int = KEEP) -> Trace:
+        """Return the trace of what has run, in this run or another.
+
+        Parameters
+        ----------
+        run : str, optional
+            The name of a run that is kept; this one unless given.
+        keep : int
+            As `graphnn.trace` takes it.
+
+        Returns
+        -------
+        Trace
+        """
+        most = checked_keep(keep)
+        return self._trace(run, lambda tape, count: [tape.kept(place, most) for place in range(count)])
+
+    def _trace(self, run: str | None, values_of: Callable[[Tape, int], Sequence[Array | Condensed]]) -> Trace:
         tape = self._tape if run is None else self._kept(run).tape
         until = self._operations[self._position] if not self.finished else len(self.order)
         error = self.error if tape is self._tape else ""
         stopped = None if self.finished else until
         if error and self._refused is not None:
             stopped = self._refused
-        values: list[Array] = []
-        try:
-            values.extend(tape.at(place).value for place in range(until))
-        except GraphnnError as failed:
-            if tape is self._tape:
-                raise
-            stopped, error = len(values), str(failed)  # which ended that run
-        times = [tape.times.get(place, 0.0) for place in range(len(values))]
+        for place in range(until if tape is not self._tape else 0):
+            try:
+                tape.at(place)
+            except GraphnnError as failed:
+                until, stopped, error = place, place, str(failed)  # which ended that run
+                break
+        times = [tape.times.get(place, 0.0) for place in range(until)]
         return Trace(
             tape.prepared,
-            values,
+            values_of(tape, until),
             times,
             self.updates,
             stopped=stopped,
@@ -1089,8 +1154,16 @@ def debug(
     guard = target.guard if isinstance(target, (Compiled, Trace)) else None
     if not isinstance(target, Trace):
         return Debugger(prepared, updates, budget=budget, echo=echo, guard=guard)
-    known, sources = target.as_computed, target.sources
-    dbg = Debugger(prepared, updates, budget=budget, echo=echo, known=known, sources=sources, guard=guard)
+    dbg = Debugger(
+        prepared,
+        updates,
+        budget=budget,
+        echo=echo,
+        known=target.as_computed,
+        times={record.index: record.time for record in target},
+        sources=target.sources,
+        guard=guard,
+    )
     if target.stopped is not None:
         dbg.goto(bisect_left(dbg._operations, min(target.stopped + 1, len(target))))
         dbg.error = target.error

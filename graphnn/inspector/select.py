@@ -86,8 +86,11 @@ def many(
         inside = _inside(graph, scope)
         found = [node for node in found if node.scope in inside]
     if not found:
-        known = _names(order, graph) if target is not None else {node.op.name for node in order} if op else graph.scopes
-        hint = near(target if isinstance(target, str) else op or scope, known)
+        known = {node.op.name for node in order} if op and target is None else set(_names(order, graph))
+        called = target if isinstance(target, str) else op or scope
+        if called in graph.scopes and called not in known:
+            raise LookupFailure(f'no node of the scope "{called}" is in {where}')
+        hint = near(called, known)
         raise LookupFailure(f"nothing in {where} is {asked_for(target, op, scope)}.{hint}")
     return found
 
@@ -137,4 +140,13 @@ def _inside(graph: Graph, path: str) -> set[str]:
 
 
 def _names(order: Iterable[Node], graph: Graph) -> list[str]:
-    return [*(node.name for node in order), *graph.scopes, *graph.outputs]
+    """Return the names by which nodes of a run can be meant."""
+    nodes = list(order)
+    scopes: dict[str, None] = {}
+    for node in nodes:
+        scope = graph.scopes.get(node.scope)
+        while scope is not None and scope.path not in scopes:
+            scopes[scope.path] = None
+            scope = scope.parent
+    here = set(nodes)
+    return [*(node.name for node in nodes), *scopes, *(name for name, node in graph.outputs.items() if node in here)]

@@ -85,17 +85,30 @@ def read_trace(trace: Trace, exact: bool) -> Side:
     known = trace.stopped is None and not any(isinstance(node.op, Unknown) for node in trace.order)
     if not exact and known and not all(record.kept for record in trace):
         return run_of(trace, None, None, None, None)._replace(name="the trace")
-    values: list[Any] = [record.value if record.kept else record for record in trace]
     program = trace.prepared.program
     stopped = None if trace.stopped is None else program.order[trace.stopped]
-    return Side(
-        "the trace", program, _steps(program, values), trace.prepared.sizes, len(trace), stopped, trace.prepared
-    )
+    steps, prepared = _steps(program, _Recorded(trace)), trace.prepared
+    return Side("the trace", program, steps, prepared.sizes, len(trace), stopped, prepared)
+
+
+class _Recorded(Sequence[Any]):
+    """The values of a trace, each asked for when it is its turn; of what was not kept whole, the record."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._records = trace.records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, place: Any) -> Any:
+        record = self._records[place]
+        return record.value if record.kept else record
 
 
 def _steps(program: Program, values: Sequence[Any]) -> Iterator[Step]:
-    for place, value in enumerate(values):
-        yield Step(place, program.order[place], tuple([values[i] for i in program.operands[place]]), value)
+    for place in range(len(values)):
+        operands = tuple([values[i] for i in program.operands[place]])
+        yield Step(place, program.order[place], operands, values[place])
 
 
 def arrays_of(arrays: Mapping[Any, Any], beside: Side) -> Side:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..execute.interpreter import Prepared, Step, evaluate, quietly
+from .trace import Condensed
 
 if TYPE_CHECKING:
     from ..graph import Array
@@ -28,13 +29,25 @@ class Memory:
     bytes : int
         Bytes that they take.
     tapes : list of Tape
+    settled : bool
+        Whether the count is right; not while it changes, or after that was interrupted.
     """
 
     def __init__(self, budget: float) -> None:
         self.budget = budget
         self.bytes = 0
         self.tapes: list[Tape] = []
+        self.settled = True
         self._holders: dict[int, int] = {}
+
+    def settle(self) -> None:
+        """Count anew if Ctrl-C came amid the counting."""
+        if not self.settled:
+            self.bytes = 0
+            self._holders.clear()
+            for tape in self.tapes:
+                tape.hold_anew()
+            self.settled = True
 
     def add(self, value: Array) -> None:
         """Count a value in."""
@@ -59,6 +72,19 @@ def _owner(value: Array) -> Array:
     return value
 
 
+class Recalled(Sequence[Any]):
+    """The values of a run up to a place, each had from its tape when it is asked for."""
+
+    def __init__(self, tape: Tape, count: int) -> None:
+        self._tape, self._count = tape, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._tape.at(range(self._count)[place]).value
+
+
 class Tape:
     """The values of one run, by the places of its schedule.
 
@@ -72,14 +98,18 @@ class Tape:
     memory : Memory
     known : mapping of int to array
         Values by place that are there anyway, and cost nothing.
+    times : mapping of int to float
+        Seconds that places took in a run before.
     """
 
-    def __init__(self, prepared: Prepared, memory: Memory, known: Mapping[int, Array] = {}) -> None:
+    def __init__(
+        self, prepared: Prepared, memory: Memory, known: Mapping[int, Array] = {}, times: Mapping[int, float] = {}
+    ) -> None:
         program = prepared.program
         self.prepared = prepared
         self.memory = memory
         self.known = known
-        self.times: dict[int, float] = {}
+        self.times = dict(times)
         """Seconds that each place took when it was last evaluated."""
         self._order, self._operands = program.order, program.operands
         self._last = [len(program.order)] * len(program.order)
@@ -87,6 +117,7 @@ class Tape:
             for dead in dying:
                 self._last[dead] = place
         self._values: list[Any] = [None] * len(program.order)
+        self._given: set[int] = set()
         self._held: dict[int, None] = {}
         self._roots = list(range(len(program.order)))
         self._views: dict[int, set[int]] = {}
@@ -96,6 +127,7 @@ class Tape:
                 self._values[place] = prepared.given[node] if node in prepared.given else node.graph._stored(node)
         for place, value in known.items():
             self._values[place] = value
+        self._given.update(place for place, value in enumerate(self._values) if value is not None)
         self._free = {id(_owner(value)) for value in self._values if value is not None}
         self._stride = 1
         self._evaluation = quietly(iter(()))
@@ -114,12 +146,19 @@ class Tape:
         operands = tuple([self._values[i] for i in self._operands[place]])
         return Step(place, self._order[place], operands, self._values[place])
 
+    def kept(self, place: int, most: int) -> Array | Condensed:
+        """Return a value, or what is left of it if it is computed, and of more bytes."""
+        value = self.at(place).value
+        given = self.prepared.binding.forwards[place] is None
+        return value if given or value.nbytes <= most else Condensed.of(value)
+
     def operands(self, place: int) -> tuple[Array, ...]:
         """Return the operands of a place, whose own value need not be had."""
         self._have(set(self._operands[place]))
         return tuple([self._values[i] for i in self._operands[place]])
 
     def _have(self, wanted: set[int]) -> None:
+        self.memory.settle()
         while missing := self._missing(wanted):
             needed = wanted.union(*[self._operands[i] for i in missing])
             for i in missing:
@@ -151,6 +190,11 @@ class Tape:
         self._hold(place, value)
 
     def _hold(self, place: int, value: Array) -> None:
+        self.memory.settled = False
+        self._put_down(place, value)
+        self.memory.settled = True
+
+    def _put_down(self, place: int, value: Array) -> None:
         self._values[place] = value
         self._held[place] = None
         owner = _owner(value)
@@ -164,14 +208,27 @@ class Tape:
             self.memory.add(value)
 
     def _drop(self, place: int) -> None:
+        self.memory.settled = False
         value = self._values[place]
         self._values[place] = None
         del self._held[place]
         if id(_owner(value)) not in self._free:
             self.memory.drop(value)
+        self.memory.settled = True
+
+    def hold_anew(self) -> None:
+        """Put down anew what is held, from the values that are there."""
+        self._held.clear()
+        self._views.clear()
+        self._roots = list(range(len(self._order)))
+        self._evaluation, self._next = quietly(iter(())), -1
+        for place, value in enumerate(self._values):
+            if value is not None and place not in self._given:
+                self._put_down(place, value)
 
     def forget(self) -> None:
         """Let go of all that can be computed again."""
+        self.memory.settle()
         for place in list(self._held):
             self._drop(place)
         self._evaluation, self._next = quietly(iter(())), -1  # which holds the last step
@@ -214,11 +271,18 @@ class Tape:
 
     def branch(self, prepared: Prepared, changed: set[int]) -> Tape:
         """Return the tape of a run that differs in `prepared`, with the values of all places but those changed."""
+        self.memory.settle()
         known = {place: value for place, value in self.known.items() if place not in changed}
-        tape = Tape(prepared, self.memory, known)
-        for place in self._held:
-            if place not in changed and tape._values[place] is None:
-                tape._hold(place, self._values[place])
+        times = {place: time for place, time in self.times.items() if place not in changed}
+        tape = Tape(prepared, self.memory, known, times)
+        try:
+            for place in self._held:
+                if place not in changed and tape._values[place] is None:
+                    tape._hold(place, self._values[place])
+        except BaseException:
+            self.memory.tapes.remove(tape)  # nobody will have it
+            self.memory.settled = False
+            raise
         tape._roots, tape._views = self._roots.copy(), {root: views.copy() for root, views in self._views.items()}
         tape._stride = self._stride
         return tape

@@ -798,7 +798,7 @@ def trace(
     """
     prepared, updates = prepared_for(target, feed, sizes, graph)
     guard = target.guard if isinstance(target, (Compiled, Trace)) else None
-    return record(prepared, updates, keep=_checked_keep(keep), guard=guard)
+    return record(prepared, updates, keep=checked_keep(keep), guard=guard)
 
 
 def record(
@@ -840,7 +840,13 @@ def stopped_trace(error: GraphnnError) -> Trace | None:
     return trace
 
 
-def _checked_keep(keep: Any) -> int:
+def checked_keep(keep: Any) -> int:
+    """Return a number of bytes up to which a value is kept.
+
+    Raises
+    ------
+    ValueRangeError
+    """
     if isinstance(keep, bool) or not isinstance(keep, (int, np.integer)) or keep < 0:
         raise ValueRangeError(f"keep= is a number of bytes from 0 up, not {keep!r}")
     return int(keep)
@@ -966,7 +972,7 @@ def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[F
         raise UsageError(f"recording takes a compiled step (gn.compile(…)), not {type(step).__name__}")
     if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
         raise ValueRangeError(f"every= is a number of calls from 1 up, not {every!r}")
-    film = Film(step, int(every), _checked_keep(keep))
+    film = Film(step, int(every), checked_keep(keep))
     step.observers.append(film._asked)
     try:
         yield film

@@ -427,14 +427,16 @@ def _list(cells: Array | None) -> str:
 
 
 class ByNode(dict[Node, Array]):
-    """A dict whose keys are nodes, and which gives what belongs to a node by its name, too."""
+    """A dict whose keys are nodes, and which gives what belongs to a node by name of node, scope or output, too."""
 
     def __missing__(self, name: object) -> Array:
-        called = name.name if isinstance(name, Node) else name
-        for node, found in self.items():
-            if isinstance(name, str) and node.name == name:
-                return found
-        raise LookupFailure(f'there is nothing of "{called}".{near(called, [node.name for node in self])}')
+        graph = next(iter(self)).graph
+        meant = graph[name] if isinstance(name, str) and name in graph else name
+        if isinstance(meant, Node) and meant in self:
+            return self[meant]
+        if isinstance(meant, Node):
+            raise LookupFailure(f'there is nothing of "{meant.name}": it is not of one sample, or has not run')
+        raise LookupFailure(f'there is nothing of "{name}".{near(name, [node.name for node in self])}')
 
 
 def ancestry(
