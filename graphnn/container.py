@@ -244,12 +244,34 @@ def peek(path: StrPath) -> str:
         return _Reader(file, path).preamble().kind
 
 
+def path_of(path: Any) -> Path:
+    """Return a path that the system can be asked about.
+
+    Raises
+    ------
+    UsageError
+        When it is no text, or holds what no name of a file can.
+    """
+    try:
+        text = os.fsdecode(path)
+    except TypeError:
+        raise UsageError(f"a path is text or a pathlib.Path, not {type(path).__name__}") from None
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise UsageError(f"no file can be called {text!a}") from None
+    if "\0" in text:
+        raise UsageError(f"no file can be called {text!a}")
+    return Path(text)
+
+
 def _opened(path: StrPath) -> BufferedReader:
+    path = path_of(path)
     # Opening a pipe that nobody writes to would wait for ever.
-    mode = Path(path).stat().st_mode
+    mode = path.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise FileFormatError(f"{os.fspath(path)!r} is no regular file")
-    return Path(path).open("rb")
+    return path.open("rb")
 
 
 # What goes into a file
@@ -518,7 +540,7 @@ def _is_shallow(text: bytearray, depth: int) -> bool:
 @contextmanager
 def _replacing(path: StrPath) -> Iterator[BinaryIO]:
     """Give a file to write to that takes the place of `path` once the block has ended without an error."""
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path_of(path)))
     replaced = _replaceable(target)
     prefix = f".graphnn-{blake2b(os.fsencode(target.name), digest_size=8).hexdigest()}-"
     _remove_litter(target.parent, prefix)

@@ -3,6 +3,8 @@
 import itertools
 import math
 import re
+import tracemalloc
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -1101,3 +1103,166 @@ def test_what_is_looked_at_does_not_say_how_to_look_at_it(tmp_path: Path) -> Non
     for told in (caught.value.debug(), gn.load(tmp_path / "stopped.trace")):
         assert "error.debug" not in str(told)
         assert "so the state is the one that led here" in " ".join(str(told).split())
+
+
+def test_times_of_a_trace_and_of_the_run_before_a_what_if_are_kept(tmp_path: Path) -> None:
+    step, feed = spiral_step(nn.SGD(0.5))
+    seen = gn.trace(step, feed)
+    seen.save(tmp_path / "spiral.trace")
+    loaded = gn.load(tmp_path / "spiral.trace")
+    dbg = gn.debug(loaded, echo=None)
+    dbg.resume()
+    known = loaded.as_computed  # the others are computed once more
+    assert len(known) > 30
+    for place in known:
+        assert dbg.trace().records[place].time == seen.records[place].time
+    anew = set(dbg.what_if("dense_2/bias", np.ones(3)).recomputed)
+    for record in dbg.trace():
+        if record.index in known and record.node not in anew:
+            assert record.time == seen.records[record.index].time
+
+
+def test_a_trace_of_the_debugger_keeps_values_up_to_a_size() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    dbg = gn.debug(gn.sum(gn.exp(x)), {x: np.zeros(1000)}, echo=None)
+    dbg.resume()
+    assert [record.kept for record in dbg.trace(keep=800)] == [True, False, True]
+    assert all(record.kept for record in dbg.trace())
+    with pytest.raises(ValueRangeError, match="keep= is a number of bytes"):
+        dbg.trace(keep=-1)
+
+
+def test_two_runs_are_compared_within_the_budget() -> None:
+    g = gn.Graph()
+    h = x = g.placeholder("x", shape=("n",))
+    for _ in range(100):
+        h = gn.tanh(h * 1.5)
+    values = np.linspace(-1, 1, 20_000)
+    dbg = gn.debug(gn.mean(h), {x: values}, budget=12 * values.nbytes, echo=None)
+    dbg.resume()
+    dbg["tanh_10"] = np.zeros_like(values)
+    tracemalloc.start()
+    try:
+        found = dbg.compare("run")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.first is not None
+    assert found.first.name == "tanh_10"
+    assert found.counts.differing == 1 + 2 * 90
+    assert peak < 40 * values.nbytes  # each run has 201 values
+
+
+def test_what_a_guard_would_stop_at_is_said_once_on_the_way() -> None:
+    g = gn.Graph()
+    w = g.parameter("w", -1.0)
+    loss = gn.log(w) * 2.0 + 1.0
+    said: list[str] = []
+    dbg = gn.debug(gn.compile(loss, updates={w: w - loss}, guard="nan"), echo=said.append)
+    for _ in range(2):
+        dbg.resume()
+        assert dbg.finished
+        (line,) = said
+        assert line.startswith('the guard stops a call of the step here: "log" (log, made at test_debugger.py:')
+        assert line.endswith("is NaN")
+        dbg.goto(0)
+        dbg._warned = None
+        said.clear()
+
+
+def test_a_path_leads_to_the_loss_of_a_step_and_else_to_an_update() -> None:
+    step, feed = spiral_step(nn.SGD(0.5))
+    dbg = gn.debug(step, feed, echo=None)
+    loss = step.graph.outputs.get("loss", dbg.fetches[0])
+    for name in ("x", "relu_1", "dense_1/weight"):
+        assert dbg.path(name)[-1] is loss
+    gradient = next(node for node in dbg.order if node.phase == "backward" and node.inputs)
+    assert dbg.path(gradient)[-1] in dbg.updates.values()
+
+
+def test_a_sample_is_found_by_scope_and_output_too() -> None:
+    step, feed = spiral_step(nn.SGD(0.5))
+    dbg = gn.debug(step, feed, echo=None)
+    dbg.resume()
+    row = dbg.sample(6)
+    assert row["dense_1"] is row["dense_1/add"]
+    assert row["labels"].shape == ()
+    assert np.shares_memory(row["labels"], dbg["labels"].value)
+    with pytest.raises(LookupFailure, match='there is nothing of "dense_1/weight": it is not of one sample'):
+        row["dense_1/weight"]
+
+
+def test_more_may_be_asked_for_an_ancestry() -> None:
+    x = gn.Graph().placeholder("x", shape=(40, 40))
+    dbg = gn.debug(gn.matmul(x, x) @ x, {x: np.eye(40)}, echo=None)
+    dbg.resume()
+    for ask in (dbg.ancestry, dbg.influence):
+        with pytest.raises(ValueRangeError, match="limit=1 allows fewer"):
+            ask("x" if ask == dbg.influence else "matmul_2", (0, 0), limit=1)
+        assert ask("x" if ask == dbg.influence else "matmul_2", (0, 0), limit=10**7)
+
+
+def test_a_scope_that_has_no_part_in_the_run_is_not_offered_for_itself() -> None:
+    step, feed = spiral_step(nn.SGD(0.5))
+    loss = gn.debug(step, feed, echo=None).fetches[0]
+    with pytest.raises(LookupFailure, match='no node of the scope "sgd_1" is in this run'):
+        gn.debug(loss, feed, echo=None).until("sgd_1")
+
+
+def test_a_condition_that_takes_no_step_is_refused_in_words() -> None:
+    dbg = small()
+    dbg.break_at("sum", when=lambda: True)
+    with pytest.raises(UsageError, match=r"when= is a function of a step: .* takes 0 positional arguments"):
+        dbg.resume()
+
+
+def test_hostile_names_are_made_visible_wherever_they_are_said() -> None:
+    g = gn.Graph("a\x1b[31mb")
+    x = g.placeholder("x\x1b]0;owned\x07", shape=("n", 2))
+    y = gn.sum(gn.exp(x), name="y\u202e" + "z" * 10_000)
+    said: list[str] = []
+    dbg = gn.debug(y, {x: np.ones((3, 2))}, echo=said.append)
+    dbg.watch("*")
+
+    def f(step: Any) -> bool:
+        return True
+
+    f.__name__ = "f\x1b[31m"
+    dbg.break_at(when=f)
+    said.append(repr(dbg.breakpoints))
+    dbg.resume()
+    dbg.clear()
+    dbg.resume()
+    dbg[x] = np.zeros((3, 2))
+    found = dbg.compare("run")
+    profile = gn.profile(y, {x: np.ones((3, 2))})
+    said += [repr(found.first), str(found), repr(profile), repr(profile.by_scope), repr(profile.by_op), repr(dbg)]
+    for text in said:
+        assert not any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in text.replace("\n", "")), (
+            text
+        )
+        assert len(text) < 2000
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda dbg: dbg.compare(np.array([1, 2])), "a run is named by text"),
+        (lambda dbg: dbg.trace().to_html(beside=dbg["x"].node), "beside= is another trace, not Node"),
+        (lambda dbg: dbg.trace().to_html(beside=[]), "beside= is another trace, not list"),
+        (lambda dbg: gn.run("loss", {"x": np.ones((2, 2))}, graph=dbg.graph, guard=np.array([0, 0])), "unknown guard"),  # type: ignore[arg-type]
+        (lambda dbg: gn.compare("loss", feed={"x": 1.0}, graph=np.array([0, 0])), "graph="),  # type: ignore[arg-type]
+        (lambda dbg: dbg.trace().save("a\0b"), "no file can be called 'a\\x00b'"),
+        (lambda dbg: dbg.trace().save("a\ud800"), "no file can be called"),
+        (lambda dbg: dbg.trace().save(None), "a path is text or a pathlib.Path, not NoneType"),
+        (lambda dbg: gn.load(3), "a path is text or a pathlib.Path, not int"),  # type: ignore[arg-type]
+        (lambda dbg: gn.draw(dbg.graph).save("a\0.svg"), "no file can be called"),
+        (lambda dbg: dbg.trace().to_html("a\0.html"), "no file can be called"),
+    ],
+)
+def test_odd_arguments_are_refused_in_words(ask: Callable[[gn.Debugger], Any], words: str) -> None:
+    dbg = small()
+    dbg.resume()
+    with pytest.raises(gn.GraphnnError) as caught:
+        ask(dbg)
+    assert words in str(caught.value)

@@ -24,6 +24,7 @@ from graphnn.errors import (
 from graphnn.execute.interpreter import LOOK
 from graphnn.graph import Op, Spec, registry
 from graphnn.inspector.debugger import Debugger
+from graphnn.ops.elementwise import Elementwise
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -54,6 +55,21 @@ def log_step(guard: str | None = "nan") -> tuple[gn.Compiled, gn.Node]:
 
 
 # --- under a guard ----------------------------------------------------------------------------------------------
+
+
+def test_an_error_that_cannot_say_what_it_is_is_told_of_its_node() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("in str")
+
+    def fail(self: Any, x: Any, out: Any = None) -> Any:
+        raise Mute
+
+    x = gn.Graph().placeholder("x", shape=(2,))
+    node = type("Mutes", (Elementwise,), {"like": np.exp, "forward": fail})()(x)
+    error = raised(lambda: gn.run(node, {x: [1.0, 2.0]}))
+    assert str(error).partition("\n")[0].endswith(": Mute")
+    assert opened(error).failed is node
 
 
 def test_a_guard_stops_before_any_update_and_the_debugger_stands_where_it_was() -> None:

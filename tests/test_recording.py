@@ -106,6 +106,24 @@ def test_values_stay_though_parameters_move_on_and_the_feed_is_overwritten() -> 
         assert [bits(dbg[node].value) for node in seen.order] == [bits(record.value) for record in seen]
 
 
+def test_a_part_of_a_film_is_a_film() -> None:
+    step, _ = halving()
+    with gn.recording(step, every=2) as film:
+        for _ in range(7):
+            step()
+    part = film[1:3]
+    assert isinstance(part, gn.Film)
+    assert (len(part), part.calls, weights(part)) == (2, [2, 4], weights(film)[1:3])
+    assert gn.check_health(part).ok
+    for index, words in (
+        (99, "there is no trace 99"),
+        (-5, "there is no trace -5"),
+        (1.5, "by number or slice"),
+    ):
+        with pytest.raises(gn.GraphnnError, match=words):
+            film[index]
+
+
 def test_recordings_within_each_other() -> None:
     step, _ = halving()
     with gn.recording(step, every=2) as outer:

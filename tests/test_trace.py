@@ -674,6 +674,7 @@ def lively() -> Trace:
 
 
 SOUND, SOUND_ARRAYS = lively()._encoded()
+CONDENSED = SOUND["condensed"].items()
 
 
 def test_the_trace_that_is_forged_has_everything(path: Path) -> None:
@@ -751,11 +752,32 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "value-missing": (of_arrays(lambda a: a.pop(of_name("value/"))), "the data describe no trace: KeyError"),
     "preview-missing": (of_arrays(lambda a: a.pop(of_name("preview/"))), "the data describe no trace: KeyError"),
     "preview-axes": (of_arrays(lambda a: a.update({of_name("preview/"): np.ones(3)})), "what is left of the value"),
+    "preview-shape": (
+        of_arrays(lambda a: a.update({of_name("preview/"): a[of_name("preview/")][:-1]})),
+        "what is left of the value",
+    ),
+    "preview-large": (
+        of_arrays(lambda a: a.update({of_name("preview/"): np.ones((400, 400))})),
+        "what is left of the value",
+    ),
+    "stats-turned": (
+        lie(condensed={key: [[5.0, 1.0, 3.0, 0.0, *stats[4:]], digest] for key, (stats, digest) in CONDENSED}),
+        "what is left of the value",
+    ),
+    "stats-negative": (
+        lie(condensed={key: [[*stats[:3], -1.0, *stats[4:]], digest] for key, (stats, digest) in CONDENSED}),
+        "what is left of the value",
+    ),
+    "stats-of-more": (
+        lie(condensed={key: [[*stats[:4], 7, *stats[5:8], 2], digest] for key, (stats, digest) in CONDENSED}),
+        "what is left of the value",
+    ),
     "digest-number": (lie(condensed={key: [[0.0] * 9, 3] for key in SOUND["condensed"]}), "what is left of the value"),
     "stats-short": (lie(condensed={key: [[0.0], ""] for key in SOUND["condensed"]}), "the data describe no trace"),
     "times-too-many": (lie(times=[0.5] * 99), "its times are not one a node"),
     "times-negative": (lie(times=[-0.5]), "its times are not one a node"),
     "times-nan": (lie(times=[math.nan]), "its times are not one a node"),
+    "times-inf": (lie(times=[math.inf]), "its times are not one a node"),
     "times-int": (lie(times=[1]), "its times are not one a node"),
     "stopped-beyond": (lie(stopped=99), "it does not say soundly where it was stopped"),
     "stopped-bool": (lie(stopped=True), "it does not say soundly where it was stopped"),

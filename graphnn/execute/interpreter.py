@@ -637,7 +637,7 @@ def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop)
     if not isinstance(error, GraphnnError) and not node.op.names:
         # What could have been refused when the line was written is told in the same words.
         error = _refusal(node.op, [Spec(value.shape, value.dtype) for value in operands]) or error
-    text = str(error) or type(error).__name__
+    text = _said(error) or type(error).__name__
     lines = [f'while evaluating "{node.name}" ({node.op.name} {node.spec}), made at {node.origin}: {text}']
     for position, (operand, value) in enumerate(zip(node.inputs, operands, strict=True)):
         lines.append(f'  operand {position}: "{operand.name}" {shown(value.shape)} {value.dtype}')
@@ -645,6 +645,13 @@ def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop)
     told.origin = node.origin
     told.stopped = stop._replace(prepared=stop.prepared.of_its_own())
     return told
+
+
+def _said(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - one of the user's own, which may do anything
+        return ""
 
 
 GUARDS = (None, "nan", "finite")
@@ -733,7 +740,7 @@ def checked_guard(guard: str | None) -> str | None:
     ------
     ValueRangeError
     """
-    if guard not in GUARDS:
+    if not isinstance(guard, (str, type(None))) or guard not in GUARDS:
         raise ValueRangeError(f'unknown guard {guard!r} (must be "nan", "finite", or None)')
     return guard
 

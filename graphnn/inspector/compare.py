@@ -108,6 +108,8 @@ def compare(
     [('x', 0), ('multiply_3', 0), ('subtract', 3)]
     """
     tolerance, called = _checked_tolerance(rtol, atol), _checked_names(names)
+    if graph is not None and not isinstance(graph, Graph):
+        raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
     by_feed = feed is not None and feed_b is not None
     dtype_a, dtype_b = _checked_dtypes(dtypes)
     if are_arrays(a):
@@ -128,7 +130,7 @@ def compare(
         raise UsageError("sizes= is for what is run, and both are recorded or given")
     graph_a = graph_of(a) or graph or (None if arrays else graph_of(b))
     graph_b = graph_a if arrays else graph_of(b) or graph or graph_a
-    if graph is not None and graph not in (graph_a, graph_b):
+    if graph is not None and graph is not graph_a and graph is not graph_b:
         raise UsageError("graph= is for fetches by name; what is compared has its graph")
     # What is run beside a trace is fed as that was; a trace that is run again, as it was itself.
     recorded = isinstance(a, Trace), isinstance(b, Trace)

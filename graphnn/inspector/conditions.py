@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import UsageError, ValueRangeError
 from ..execute.interpreter import Step
 from ..graph import as_array
-from ..text import counted
+from ..text import counted, visible
 from .trace import stats_of
 
 if TYPE_CHECKING:
@@ -263,7 +263,12 @@ def holds(when: Any, step: Step, context: Context) -> bool:
     """Tell whether a condition, or a function, says yes to a step."""
     if isinstance(when, Condition):
         return when(step, context)
-    told = when(step)
+    try:
+        told = when(step)
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            raise  # from within it
+        raise UsageError(f"when= is a function of a step: {error}") from None
     try:
         return bool(told)
     except Exception as error:
@@ -306,7 +311,7 @@ class Breakpoint:
         return stops
 
     def __str__(self) -> str:
-        condition = f" if {self.condition}" if self.condition else ""
+        condition = f" if {visible(self.condition)}" if self.condition else ""
         return f"breakpoint {self.number}: after {self.target}{condition}"
 
     def __repr__(self) -> str:

@@ -591,7 +591,8 @@ class Debugger(Shown):
             if value is before or (value is not None and before is not None and value.tobytes() == before.tobytes()):
                 continue
             self._watched[node] = _Watch(name, value)
-            self._say(f"watch {name}: not yet known" if value is None else f"watch {name} = {in_short(value)}")
+            said = "" if value is None else f" = {in_short(value)}"
+            self._say(f"watch {short_name(name, 80)}{said or ': not yet known'}")
 
     def _say(self, text: str) -> None:
         if self.echo is not None:
@@ -973,7 +974,7 @@ class Debugger(Shown):
         -------
         Comparison
         """
-        names = None if run == self.run else (run, self.run)
+        names = None if _run_name(run) == self.run else (run, self.run)
         return compare(self._trace(run, Recalled), self._trace(None, Recalled), **{"names": names} | tolerances)
 
     # --- handing on -----------------------------------------------------------------------------------------

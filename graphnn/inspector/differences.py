@@ -148,7 +148,7 @@ class Difference:
         }
 
     def __repr__(self) -> str:
-        return f'<Difference at "{self.name}": {self.cause}>'
+        return f"<Difference at {quoted(self.node)}: {visible(self.cause)}>"
 
 
 class Comparison(Shown):

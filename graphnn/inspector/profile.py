@@ -19,7 +19,7 @@ from ..graph import Array, Graph, Node, Spec, told_where
 from ..graph.dimensions import evaluate as size_of
 from ..order import critical_path
 from ..show import Shown
-from ..text import counted, in_bytes, short_name
+from ..text import counted, in_bytes, quoted, short_name
 from .trace import prepared_for
 
 _WIDTH = 80
@@ -79,7 +79,8 @@ class Cost:
         }
 
     def __repr__(self) -> str:
-        return f'<Cost of "{self.name}": {_seconds(self.time)}, {self.flops:,} FLOP in {self.calls:,} calls>'
+        calls = counted(self.calls, "call")
+        return f"<Cost of {quoted(self.name)}: {_seconds(self.time)}, {self.flops:,} FLOP in {calls}>"
 
 
 class Holder(NamedTuple):
@@ -191,7 +192,8 @@ class Profile(Shown):
         }
 
     def __repr__(self) -> str:
-        return f'<Profile of "{self.graph.name}": {_seconds(self.time)} in {counted(self.total.calls, "operation")}>'
+        what = counted(self.total.calls, "operation")
+        return f"<Profile of {quoted(self.graph.name)}: {_seconds(self.time)} in {what}>"
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..container import StrPath, write
-from ..errors import FileFormatError, GraphnnError, LookupFailure, UsageError, ValueRangeError
+from ..errors import AxisError, FileFormatError, GraphnnError, LookupFailure, UsageError, ValueRangeError
 from ..execute.compiled import Compiled
 from ..execute.interpreter import LOOK, Feed, Observer, Prepared, Step, Stop, checked_guard, evaluate, prepare
 from ..files import from_data, from_settings, loads, settings_of, to_data
@@ -172,13 +172,18 @@ def preview_of(value: Array, most: int = _PREVIEW) -> Array:
     array([[ 0,  5],
            [50, 55]])
     """
-    steps = [1] * value.ndim
-    sizes = list(value.shape)
-    while math.prod(sizes) > most:
-        axis = max(range(value.ndim), key=sizes.__getitem__)
-        steps[axis] += 1
-        sizes[axis] = -(-value.shape[axis] // steps[axis])
+    steps, _ = _strides(value.shape, most)
     return value[tuple(slice(None, None, step) for step in steps)] if steps else value
+
+
+def _strides(shape: tuple[int, ...], most: int = _PREVIEW) -> tuple[list[int], list[int]]:
+    """Return the stride of each axis of a preview, and how many elements it takes."""
+    steps, sizes = [1] * len(shape), list(shape)
+    while math.prod(sizes) > most:
+        axis = max(range(len(shape)), key=sizes.__getitem__)
+        steps[axis] += 1 + steps[axis] // 16  # in few rounds, however large it is
+        sizes[axis] = -(-shape[axis] // steps[axis])
+    return steps, sizes
 
 
 class Condensed(NamedTuple):
@@ -557,6 +562,8 @@ class Trace(Shown):
         OSError
             When the folder or the disk refuses.
         """
+        if beside is not None and not isinstance(beside, Trace):
+            raise UsageError(f"beside= is another trace, not {type(beside).__name__}")
         return page_of(self if beside is None else Beside(self, beside, ("this run", "the other run")), path)
 
     def _encoded(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -657,7 +664,7 @@ def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
         node = order[place]
         if not isinstance(node.op, Unknown):
             prepared = prepared.with_op(node, from_settings(type(node.op), attributes))
-    if not all(type(time) is float and time >= 0 for time in times) or len(times) > len(order):
+    if not all(type(time) is float and 0 <= time < math.inf for time in times) or len(times) > len(order):
         raise FileFormatError("its times are not one a node")
     if type(data["error"]) is not str or not (stopped is None or (type(stopped) is int and 0 <= stopped < len(order))):
         raise FileFormatError("it does not say soundly where it was stopped")
@@ -695,10 +702,19 @@ def _kept(
         return value
     stats, digest = condensed[key]
     preview = arrays["preview"][key]
-    if type(digest) is not str or preview.dtype != node.dtype or preview.ndim != len(shape):
-        raise FileFormatError(f"what is left of the value of node {place} is not sound")
     minimum, maximum, mean, std = map(float, stats[:4])
-    return Condensed(Stats(minimum, maximum, mean, std, *map(int, stats[4:])), preview, digest)
+    known = Stats(minimum, maximum, mean, std, *map(int, stats[4:]))
+    fits = preview.dtype == node.dtype and list(preview.shape) == _strides(shape)[1]
+    if type(digest) is not str or not fits or not _is_sound(known, shape):
+        raise FileFormatError(f"what is left of the value of node {place} is not sound")
+    return Condensed(known, preview, digest)
+
+
+def _is_sound(stats: Stats, shape: tuple[int, ...]) -> bool:
+    counts = stats[4:]
+    counted = all(count >= 0 for count in counts) and sum(counts[:4]) <= stats.size == math.prod(shape)
+    none = all(map(math.isnan, stats[:4]))
+    return counted and (none or (stats.min <= stats.max and stats.std >= 0))
 
 
 def prepared_for(
@@ -905,6 +921,14 @@ class Film(Sequence[Trace], Shown):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, (Node, str)):
             raise UsageError("a film holds many traces: film[0][…] is of one of them")
+        if isinstance(index, slice):
+            film = Film(self._step, self._every, self._keep)
+            film.calls, film._traces, film._seen = self.calls[index], self._traces[index], self._seen
+            return film
+        if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
+            raise UsageError(f"a film is indexed by number or slice, not {type(index).__name__}")
+        if not -len(self) <= index < len(self):
+            raise AxisError(f"there is no trace {index}: the film has {counted(len(self), 'trace')}")
         return self._traces[index]
 
     @told_where

@@ -12,6 +12,7 @@ from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
+from ..container import path_of
 from ..errors import DrawingError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
 from ..execute.interpreter import Stop
 from ..graph import Graph, Node, Spec, Unbuilt, told_where, user_origin
@@ -464,7 +465,7 @@ class Diagram(Shown):
         UsageError, DrawingError
             As `render`; nothing is written then.
         """
-        path = Path(path)
+        path = path_of(path)
         if not path.suffix:
             raise UsageError(f'"{path}" has no suffix to say what to draw: .{", .".join(_FORMATS)}')
         if animate and path.suffix.lower() != ".svg":

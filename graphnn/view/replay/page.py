@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...container import path_of
 from ...errors import GraphnnError
 from ...execute.interpreter import evaluate, prepare
 from ...graph import Array, Node, Op, Placeholder
@@ -97,7 +98,7 @@ class Page(Shown):
         -------
         Path
         """
-        path = Path(path)
+        path = path_of(path)
         path.write_text(self.html, encoding="utf-8", newline="\n")
         return path
 
