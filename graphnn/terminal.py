@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .errors import AxisError, DtypeError, GraphnnError, LookupFailure, ShapeError, UsageError, ValueRangeError, near
-from .execute.interpreter import Stop
+from .execute.interpreter import LOOK, Stop
 from .files import save
 from .graph import Array, Node, as_array
 from .graph.dimensions import shown
@@ -24,10 +24,11 @@ from .inspector.profile import profile
 from .inspector.select import many
 from .inspector.sources import AROUND
 from .inspector.trace import in_short
+from .inspector.training import beside_guessing
 from .inspector.why import first_strange
 from .text import number, short_name
 from .view.heatmap import matrix
-from .view.inspect import cut, listing, neighbourhood, screen, trace_table, where
+from .view.inspect import cut, letter, listing, neighbourhood, screen, trace_table, where
 from .view.table import columns
 from .view.text import by_times, counted, elided, visible
 
@@ -40,6 +41,7 @@ _COLOUR = re.compile(r"(\x1b\[[\d;]*m)")
 _NAME, _NAMED, _PROMPTED, _WORD = 30, 48, 18, 160
 """Characters of a name, of one that has a line for itself, of one in the prompt, of one in an error."""
 _LINES, _CELLS, _ALIKE = 12, 8, 3
+_NUMBERS = 40  # of a row, that are printed as such
 """Nodes in a list; numbers that `why` lists of an operand, and from how many equal ones on it lists one of them."""
 _LONG = re.compile(rf"\S{{{_WORD + 1},}}")
 
@@ -300,7 +302,7 @@ class Session(cmd.Cmd):
         count = counted(len(self.dbg.operations), "operation")
         self.say(f'"{visible(self.dbg.graph.name)}": {count}; help lists the verbs')
         if self.dbg.error:
-            self.say(f"stopped: {self.dbg.error}")
+            self.say(_wrapped(f"stopped: {self.dbg.error}", self.width))
         self._stand()
 
     def _prompt(self) -> str:
@@ -356,6 +358,8 @@ class Session(cmd.Cmd):
                 return True
             if verb.moves:
                 self._repeated = line.strip() or self._repeated
+            if argument.strip() and " " not in verb.usage:
+                raise UsageError(f"{verb.name} takes nothing after it, and there is {argument.strip()[:40]}")
             verb.action(self, argument.strip())
         except BrokenPipeError:
             raise
@@ -390,7 +394,7 @@ class Session(cmd.Cmd):
         said = str(error)
         # What is said to a program is turned to who types.
         said = re.sub(r'\bdbg\.(\w+)\(("?)(.*?)\2\)', lambda found: f"{found[1]} {found[3]}".rstrip(), said)
-        said = said.replace(" (dim=…)", " after the row")
+        said = said.replace(" (dim=…)", " after the row").replace(LOOK, "")
         self.say(_wrapped(f"error: {said}", self.width))
         failed, stop = self.dbg.next, error.stopped
         if not isinstance(stop, Stop) or stop.prepared.program.order[stop.place] is not failed:
@@ -505,7 +509,8 @@ class Session(cmd.Cmd):
             value = f" = {in_short(spot.value)}" if self._is_known(node) else f": {spot.state}"
             own = short_name(node.name, _NAMED)
             name = f"{short_name(names[node], _NAME)} ({own})" if names.get(node, node.name) != node.name else own
-            self.say(cut(f"  {name}{value}", self.width))
+            mark = "-->" if spot.state == "current" else "   "
+            self.say(cut(f"{mark} {letter(self.dbg, node)} {name}{value}", self.width))
         if len(nodes) > _LINES:
             self.say(f"  … and {len(nodes) - _LINES:,} more")
         if not nodes:
@@ -750,7 +755,7 @@ class Session(cmd.Cmd):
             self.say(f"{short_name(node.name, _NAME)}  {by_times(value.shape)} {value.dtype}, {self.dbg.state(node)}")
         else:
             value = _at(node, value, index)
-        if value.ndim > 1 or value.size > _CELLS:
+        if value.ndim > 1 or value.size > _NUMBERS:
             self.say(matrix(value, self.width, colour=self.colour), coloured=True)
         else:
             self.say(np.array2string(value, self.width, precision=6))
@@ -816,8 +821,19 @@ class Session(cmd.Cmd):
         if _INTEGER.fullmatch(argument) and self._asked:
             self._up(argument)
             return
+        failed = self.dbg.failed
+        if failed is not None and argument in ("", failed.name):
+            self._say_failure(failed)
+            return
         self._asked = [self.dbg.why(*self._element(argument))]
         self._say_why()
+
+    def _say_failure(self, node: Node) -> None:
+        """Say why a node has no value."""
+        told = check_health(self.dbg.trace()).errors
+        cause = next((each.cause for each in told if each.node is node), self.dbg.error.partition("\n")[0])
+        self.say(_wrapped(cause, self.width))
+        self._list(node.inputs, f"{node.name} reads nothing")
 
     def _element(self, text: str) -> tuple[Node, Index | None]:
         """Return the node that is meant, and which one of its numbers."""
@@ -882,9 +898,25 @@ class Session(cmd.Cmd):
         if why.origin.file:
             source = f": {why.source.strip()}" if why.source else ""
             lines.append(f"  at {why.origin}{source}")
+        lines += self._remark(why)
         if count:
             lines.append("  why N, or up N, goes on to one of them" if count > 1 else "  why 1, or up, goes on to it")
         self.say("\n".join(cut(line, self.width) for line in lines))
+
+    def _remark(self, why: Why) -> list[str]:
+        """Return what else there is to say of a number: how what is bad in it arose, or a loss beside guessing."""
+        value = self.dbg[why.node].value
+        if value.dtype.kind == "f" and not np.isfinite(value[why.index]):
+            health = check_health(self.dbg.trace())
+            found = [each for first in health.findings for each in (first, *first.leads_to)]
+            causes = [each.cause for each in found if each.node is why.node and each.index == tuple(why.index)]
+            said = "".join(causes[:1]).partition("; ")[2]
+            return _wrapped(f"  {said}", self.width).split("\n") if said else []
+        if value.ndim:
+            return []
+        known = {node: self.dbg[node].value for node in self.dbg.order if self._is_known(node)}
+        said = beside_guessing(why.node, self.dbg.order, known.get)
+        return [f"  {said}"] if said else []
 
     @_said("ancestry [NODE[INDEX]]", "ancestors", example="ancestry softmax_1/divide[17, 2]", group=_ASK, takes="node")
     def _ancestry(self, argument: str) -> None:
@@ -943,7 +975,7 @@ class Session(cmd.Cmd):
         part of one, dense_1/bias[0], or a setting of its operation, clip_1.lo.
         """
         name, equals, text = argument.rpartition("=")
-        if not equals or not text.strip():
+        if not equals or not text.strip() or not name.strip():
             raise UsageError("set needs a node and a value: set NODE = VALUE")
         node, index, attribute = self._part(name.strip())
         if attribute:
@@ -1014,7 +1046,7 @@ class Session(cmd.Cmd):
         name = argument or next(iter(self.dbg.runs))
         if name == self.dbg.run:
             raise UsageError(f'"{name}" is the run that this is: name another one; runs lists them')
-        self.say(self.dbg.compare(name))
+        self.say(str(self.dbg.compare(name)).replace("gn.check_health", "check"))
 
     @_said("commit", example="commit", group=_CHANGE)
     def _commit(self, argument: str) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn import nn
+from graphnn.errors import UsageError
 from graphnn.graph import Op, Spec
 from graphnn.terminal import VERBS, Session, index_of, literal_of, printable
 
@@ -369,20 +371,25 @@ def test_a_condition_is_parsed_and_never_evaluated(talk, condition):
 
 
 def test_a_watch_prints_what_changes(talk):
-    assert talk("watch total") == "  total (sum): waiting"
+    assert talk("watch total") == "    W total (sum): waiting"
     assert "watch total = -inf" in talk("continue")
     assert "watch total = 2.48" in talk("set head/clip[1] = 1")
-    assert talk("info watches") == "  total (sum) = 2.485"
+    assert talk("info watches") == "--> C total (sum) = 2.485"
     assert talk("unwatch total") == "0 nodes still watched"
     assert talk("info w") == "nothing is watched"
     assert "watch" not in talk("restart", "continue")
 
 
+def names_in(listed: str) -> list[str]:
+    """Return the names in a list of nodes, each after its mark and the letter of its state."""
+    return [line[6:].split()[0].strip(":") for line in listed.split("\n")]
+
+
 def test_recheck_lists_what_a_condition_holds_of(talk):
     assert talk("recheck inf") == "of nothing that has run, inf holds"
     talk("continue")
-    assert [line.split()[0] for line in talk("recheck inf").split("\n")] == ["head/log", "sum"]
-    assert [line.split()[0] for line in talk("recheck head/* if max >= 12").split("\n")] == ["head/matmul", "head/clip"]
+    assert names_in(talk("recheck inf")) == ["head/log", "sum"]
+    assert names_in(talk("recheck head/* if max >= 12")) == ["head/matmul", "head/clip"]
 
 
 # --- looking --------------------------------------------------------------------------------------------------
@@ -516,11 +523,13 @@ def test_screen_shows_all_of_it(talk):
 
 def test_the_neighbourhood(talk):
     talk("step 2")
-    assert talk("inputs") == "  head/matmul = [[1], [0], [12]]"
-    assert talk("users") == "  head/log: waiting"
+    assert talk("inputs") == "    D head/matmul = [[1], [0], [12]]"
+    assert talk("users") == "    W head/log: waiting"
+    assert talk("users head/matmul") == "--> C head/clip = [[1], [0], [12]]"
+    assert talk("inputs head/matmul").split("\n")[0].startswith("    F ")
     assert talk("users total") == "nothing in this run reads sum"
     assert talk("inputs x") == "x reads nothing"
-    assert [line.split()[0].strip(":") for line in talk("path w").split("\n")] == ["w", *ORDER]
+    assert names_in(talk("path w")) == ["w", *ORDER]
     assert talk("twin") == "head/clip has no twin in this run"
     assert "head/matmul" in talk("neighbours")
     assert "head/log" in talk("nb")
@@ -532,8 +541,77 @@ def test_twins_of_a_gradient():
     y = gn.exp(gn.sin(x))
     talk = Talk(gn.debug([y, gn.grad(y, x)], {x: 0.5}, echo=None))
     back = [node.name for node in talk.dbg.order if node.twin is not None and node.twin.name == "sin"]
-    assert [line.split()[0].strip(":") for line in talk("twin sin").split("\n")] == back
-    assert talk(f"twin {back[0]}").split()[0].strip(":") == "sin"
+    assert names_in(talk("twin sin")) == back
+    assert names_in(talk(f"twin {back[0]}")) == ["sin"]
+
+
+def test_what_was_set_by_hand_is_marked_in_lists(talk):
+    talk("continue", "set head/clip[1] = 1")
+    assert names_in(talk("inputs head/log")) == ["head/clip"]
+    assert talk("inputs head/log").startswith("    O head/clip")
+
+
+def test_why_says_how_what_is_bad_came_about():
+    x = gn.Graph().placeholder("x", shape=(2,))
+    y = gn.where(x > 0, gn.log(x), 0.0)
+    talk = Talk(gn.debug([y, gn.grad(gn.sum(y), x)], {x: [0.0, 2.0]}, echo=None))
+    talk("continue")
+    said = " ".join(talk("why grad/divide[0]").split())
+    assert said.startswith("grad/divide[0] = nan = 0 / 0")
+    assert "x[0] = 0 in log" in said
+    assert re.search(r"the where \S+ hid it", said), said
+    assert "hid it" not in talk("why grad/divide[1]")
+
+
+def test_why_of_a_loss_says_what_guessing_gives():
+    g = gn.Graph()
+    x, labels = g.placeholder("x", shape=("batch", 4)), g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    loss = nn.softmax_crossentropy(x @ g.parameter("w", np.zeros((4, 3))), labels)
+    talk = Talk(gn.debug(loss, {x: np.ones((5, 4)), labels: [0, 1, 2, 0, 1]}, echo=None))
+    assert "  1.0986 ≈ ln 3: the network is guessing" in talk("continue", "why")
+    assert "guessing" not in talk("set w = 7.0", "set x[0, 0] = 100", "why softmax_crossentropy_1/subtract_2[0]")
+
+
+def test_why_after_a_failure_is_about_what_failed():
+    g = gn.Graph()
+    x, labels = g.placeholder("x", shape=("n", 3)), g.placeholder("labels", shape=("n",), dtype=np.int64)
+    dbg = gn.debug(gn.pick(gn.exp(x), labels), {x: np.zeros((4, 3)), labels: [0, 1, 3, 0]}, echo=None)
+    talk = Talk(dbg)
+    talk("continue")
+    for ask in ("why", "why pick"):
+        said = talk(ask)
+        assert said.startswith("pick (test_terminal.py:")
+        assert "labels[2] = 3" in said
+        assert names_in("\n".join(said.split("\n")[-2:])) == ["exp", "labels"]
+    with pytest.raises(UsageError, match='"pick" has not run: while evaluating "pick"'):
+        dbg.why()
+
+
+def test_verbs_that_take_nothing_refuse_something(talk):
+    for verb in ("commit", "profile", "check", "restart", "continue", "trace"):
+        assert talk(f"{verb} junk") == f"error: {verb} takes nothing after it, and there is junk"
+    assert talk("set = 3").startswith("error: set needs a node and a value")
+
+
+def test_a_row_is_printed_in_numbers():
+    x = gn.Graph().placeholder("x", shape=(2, 10))
+    talk = Talk(gn.debug(gn.exp(x), {x: np.arange(20.0).reshape(2, 10) / 10}, echo=None))
+    said = talk("print x[0]")
+    assert [float(word) for word in said.strip("[]").split()] == [k / 10 for k in range(10)]
+
+
+def test_a_message_to_a_program_is_turned_to_who_types():
+    g = gn.Graph()
+    a = g.parameter("a", 0.0)
+    loss = gn.log(a * 0.0 - 1.0)
+    talk = Talk(gn.debug(gn.compile(loss, updates={a: a + loss}, guard="nan"), echo=None))
+    talk("continue")
+    said = " ".join(talk("commit", "set a = 1.0", "continue", "diff run", "trace").split())
+    assert "is NaN; no update was made" in said
+    assert "check says why" in said
+    assert "hold NaN or infinities: a check of their health says where they arise" in said
+    assert "error.debug()" not in said
+    assert "gn." not in said
 
 
 def test_source_shows_the_line_that_made_a_node(talk):

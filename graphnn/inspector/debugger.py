@@ -687,7 +687,7 @@ class Debugger(Shown):
         Parameters
         ----------
         node : Node or str, optional
-            The current node unless given.
+            The current node unless given, or that which failed.
         index : tuple of int or int, optional
             Which element, where there are several; the first that is NaN, or infinite, unless given.
 
@@ -702,7 +702,7 @@ class Debugger(Shown):
         UsageError
             When the node has not run yet.
         """
-        here = self.here(node)
+        here = self.failed if node is None and self.failed is not None else self.here(node)
         step = self._known(here)
         prepared = self._tape.prepared
         given = partial(given_as, prepared=prepared, where=f"in {self._run.name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -343,3 +343,35 @@ def _slopes_in(order: Sequence[Node]) -> dict[Node, Node]:
                 if operand.phase == "backward" and operand.shape == parameter.shape:
                     known[parameter] = operand
     return {node: known[node] for node in sorted(known, key=lambda node: node.index) if node in scheduled}
+
+
+_OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
+
+
+def beside_guessing(loss: Node, order: Sequence[Node], value_of: Callable[[Node], Array | None]) -> str:
+    """Return a loss beside that of a network which guesses, if it is a mean cross-entropy of some classes; else "".
+
+    Parameters
+    ----------
+    loss : Node
+    order : sequence of Node
+        The schedule.
+    value_of : callable
+        What a node of it was; None where that is not known.
+    """
+    value, scope = value_of(loss), loss.graph.scopes.get(loss.scope)
+    if value is None or scope is None or scope.kind not in _OF_CLASSES or loss.op.name != "mean":
+        return ""
+    inside = [node for node in order if node.scope == loss.scope and node.phase == "forward"]
+    read = [operand for node in inside for operand in node.inputs if operand not in inside and operand.ndim > 1]
+    given = next((given for node in read if node.inputs and (given := value_of(node)) is not None), None)
+    if given is None or given.dtype.kind != "f" or given.shape[-1] < 2 or not given.size or not np.isfinite(value):
+        return ""
+    classes = given.shape[-1]
+    guess = math.log(classes)
+    # Chances or logits: those of a network that guesses are alike in every row.
+    apart = np.ptp(given, axis=-1).max()
+    alike = apart <= (0.1 if scope.kind == "softmax_crossentropy" else 0.1 / classes)
+    if alike and abs(value - guess) <= 0.01 * guess:
+        return f"{float(value):.5g} ≈ ln {classes}: the network is guessing"
+    return f"{float(value):.4g}; that of guessing among {classes} classes is ln {classes} = {guess:.4g}"

@@ -86,8 +86,7 @@ def trace_table(trace: Trace, width: int = 80) -> str:
     strange = sum(bool(record.stats.nans or record.stats.posinfs or record.stats.neginfs) for record in trace)
     if strange:
         hold = "node holds" if strange == 1 else "nodes hold"
-        where_from = "gn.check_health, or graphnn check, says where they arise"
-        lines += _wrapped(f"{strange:,} {hold} NaN or infinities: {where_from}", width)
+        lines += _wrapped(f"{strange:,} {hold} NaN or infinities: a check of their health says where they arise", width)
     if trace.stopped is not None:
         at = elided(visible(trace.order[trace.stopped].name), _MOST_NAME)
         lines.append(f'stopped at "{at}":' if trace.error else f'"{at}" has not run')
@@ -351,19 +350,19 @@ def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80
     """
     here = dbg.node(node) if node is not None else _here(dbg)
     width = at_least(_NARROWEST, width, "width=")
-    inside = [f"{_letter(dbg, here)}  {_named(here)}, {here.op.name} {_shape(dbg, here)}", _short(dbg, here)]
+    inside = [f"{letter(dbg, here)}  {_named(here)}, {here.op.name} {_shape(dbg, here)}", _short(dbg, here)]
     inside += ["could not be evaluated"] * (here is dbg.failed)
     inside += [f"at {here.origin}"] * bool(here.origin.file)
     inside = [cut(line, width - 4) for line in inside if line]
     room = max(map(cells_of, inside))
-    above = [(str(i), _letter(dbg, operand), *_row(dbg, operand)) for i, operand in _first(list(here.inputs))]
+    above = [(str(i), letter(dbg, operand), *_row(dbg, operand)) for i, operand in _first(list(here.inputs))]
     lines = _aligned(above, width - 3, named=2) + _more(len(here.inputs))
     lines = [f"{'├' if i else '┌'}─ {line}" for i, line in enumerate(lines)] + ["▼"] * bool(lines)
     users = list(dbg.users(here))
     lines.append(f"┌{'─' * (room + 2)}┐")
     lines += [f"│ {in_cells(line, room)} │" for line in inside]
     lines.append(f"└{'┬' if users else '─'}{'─' * (room + 1)}┘")
-    below = [(_letter(dbg, user), *_row(dbg, user)) for _, user in _first(users)]
+    below = [(letter(dbg, user), *_row(dbg, user)) for _, user in _first(users)]
     reads = _aligned(below, width - 6, named=1) + _more(len(users))
     return "\n".join(
         [*lines, *[f" {'├' if i < len(reads) else '└'}─►  {line}" for i, line in enumerate(reads, start=1)]]
@@ -394,7 +393,8 @@ def _value(dbg: Debugger, node: Node) -> Array | None:
         return None  # overridden, and yet to come; or not to be computed again
 
 
-def _letter(dbg: Debugger, node: Node) -> str:
+def letter(dbg: Debugger, node: Node) -> str:
+    """Return what a node's state is called in a list: see `LEGEND`."""
     return dbg.state(node)[0].upper()
 
 

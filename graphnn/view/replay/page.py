@@ -23,6 +23,7 @@ from ...graph import Array, Node, Op, Placeholder
 from ...inspector.compare import compare
 from ...inspector.health import check_health
 from ...inspector.trace import Beside, Film, Trace
+from ...inspector.training import beside_guessing
 from ...inspector.why import given_as
 from ...show import Shown, show_as
 from ..fold import Detail, Picture, picture
@@ -49,7 +50,6 @@ _FEW_BOXES = 60  # fewer need not be folded further
 _MOST_OPENED = 40  # layers, each of which can be opened in the picture of the others
 _MOST_FINDINGS = 200
 _MOST_ROWS = 8  # samples that are kept since something was found in them
-_OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
 _FRAME = "width:100%;height:760px;border:1px solid #80868b;border-radius:4px"
 _GRID, _MOST_CLASSES, _MOST_POINTS = 32, 12, 600
 
@@ -495,28 +495,10 @@ def _of_outputs(maker: _Maker) -> dict[str, Any]:
         first, end = maker.labels[0], maker.labels[-1]
         says = f"{name} = {number(record.value.item())} at {first}, {number(last[record.node].value.item())} at {end}."
     else:
-        says = f"{name} = {_beside_guessing(trace, record.node) or number(record.value.item())}."
+        kept = {each.node: each.value for each in trace if each.kept}
+        guessed = beside_guessing(record.node, trace.order, kept.get)
+        says = f"{name} = {guessed or number(record.value.item())}."
     return {"run": 0, "place": place, "cell": -1, "says": says}
-
-
-def _beside_guessing(trace: Trace, loss: Node) -> str:
-    """Return a loss beside that of a network which guesses, if it is a mean cross-entropy of some classes."""
-    value, scope = float(trace[loss].value), trace.graph.scopes.get(loss.scope)
-    if scope is None or scope.kind not in _OF_CLASSES or loss.op.name != "mean" or not math.isfinite(value):
-        return ""
-    inside = [node for node in trace.order if node.scope == loss.scope and node.phase == "forward"]
-    read = [operand for node in inside for operand in node.inputs if operand not in inside and operand.ndim > 1]
-    given = next((trace[operand] for operand in read if operand.inputs and trace[operand].kept), None)
-    if given is None or given.dtype.kind != "f" or given.shape[-1] < 2 or not given.value.size:
-        return ""
-    classes = given.shape[-1]
-    guess = math.log(classes)
-    # Chances or logits: those of a network that guesses are alike in every row.
-    apart = np.ptp(given.value, axis=-1).max()
-    alike = apart <= (0.1 if scope.kind == "softmax_crossentropy" else 0.1 / classes)
-    if alike and abs(value - guess) <= 0.01 * guess:
-        return f"{value:.5g} ≈ ln {classes}: the network is guessing"
-    return f"{number(value)}; that of guessing among {classes} classes is ln {classes} = {number(guess)}"
 
 
 # --- two runs -----------------------------------------------------------------------------------------------------
