@@ -11,7 +11,9 @@ from random_graphs import Fixed, Recipe, Use, build, random_graph
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.errors import UsageError
 from graphnn.graph import registry
+from graphnn.inspector import sides
 from graphnn.inspector.compare import compare
 from graphnn.inspector.differences import Comparison, Difference
 from graphnn.inspector.trace import stopped_trace
@@ -537,7 +539,7 @@ def test_counters_move_nothing_and_random_numbers_are_the_same() -> None:
         (lambda t, n: compare(t, {"summ": np.ones(3)}), gn.LookupFailure, 'Did you mean "sum"'),
         (lambda t, n: compare(t, {"sum": 1.0, n: 1.0}), gn.LookupFailure, "given twice"),
         (lambda t, n: compare(t, {"sum": np.ones(3, complex)}), gn.DtypeError, 'the array for "sum"'),
-        (lambda t, n: compare(t, {"sum": 1.0}, feed_b={}), gn.UsageError, "no feed and no dtype"),
+        (lambda t, n: compare(t, {"sum": 1.0}, feed_b={}), gn.UsageError, "no feed, no dtype and no backend"),
         (lambda t, n: compare(t, t, FEED), gn.UsageError, "holds its feed"),
         (lambda t, n: compare(t, t, FEED, FEED), gn.UsageError, "holds its feed"),
         (lambda t, n: compare(t, t, rtol=-1.0), gn.ValueRangeError, "rtol= is a finite number from 0 up"),
@@ -1199,3 +1201,70 @@ def test_zeros_of_two_signs_and_names_of_any_length_are_told_whole() -> None:
     told = " ".join(str(compare(h, h, {"x": 1.0}, {"x": 2.0})).split())
     listed = told.partition("differing after it: ")[2].partition(", and ")[0]
     assert all(re.fullmatch(r'"[^"]+"', name) for name in listed.split(", ")), listed
+
+
+# --- executors --------------------------------------------------------------------------------------------------
+
+
+def test_the_plan_beside_the_interpreter(data: Any) -> None:
+    x, labels, loss = network()
+    feed = {x: data[0], labels: data[1]}
+    step = gn.compile(loss, updates=nn.Adam(0.1).updates(loss))
+    state = dict(loss.graph.state)
+    for target in (loss, step, gn.trace(step, feed)):
+        found = compare(target, None, None if isinstance(target, gn.Trace) else feed, backends=("interpreter", "numpy"))
+        assert found
+        assert repr(found).endswith("the interpreter and the plan are equal to the bit>")
+        assert found.counts.equal == len(found.pairs) > 20
+    assert all(loss.graph.state[node] is value for node, value in state.items())
+    kinds = ("float32", "float64")
+    by_plan, plain = (compare(loss, None, feed, dtypes=kinds, backends=how) for how in (("numpy", "numpy"), None))
+    assert by_plan.digits == plain.digits
+
+
+def test_where_a_plan_goes_wrong_is_found(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, labels, loss = network()
+    lowered = sides.Plan.__call__
+
+    def wrong(plan: Any, *given: Any) -> Any:
+        results = list(lowered(plan, *given))
+        if len(results) > 1:  # that of every node
+            place = gn.schedule(loss).index(loss.graph["relu_1"])
+            results[place] = results[place] + 1e-9
+        return results
+
+    monkeypatch.setattr(sides.Plan, "__call__", wrong)
+    found = compare(loss, None, {x: data[0], labels: data[1]}, backends=("interpreter", "numpy"))
+    assert [each.name for each in found.differences] == ["relu_1"]
+    assert first_of(found).cause == "its operands are equal; what computes it differs: code, library, machine"
+
+
+def test_backends_are_checked(data: Any) -> None:
+    x, labels, loss = network()
+    for backends in (("numpy",), "numpy", ("numpy", "torch"), (None, "numpy"), np.array([1, 2])):
+        with pytest.raises(UsageError, match="backends= is a pair of numpy and interpreter, not"):
+            compare(loss, None, {x: data[0], labels: data[1]}, backends=backends)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="arrays are compared as they are"):
+        compare(loss, {"relu_1": data[0]}, {x: data[0], labels: data[1]}, backends=("numpy", "numpy"))
+    dbg = gn.debug(loss, {x: data[0], labels: data[1]}, echo=None)
+    dbg["dense_1/bias"] = np.ones(8)
+    with pytest.raises(UsageError, match="a plan knows nothing of what was set by hand"):
+        compare(dbg.trace(), backends=("interpreter", "numpy"))
+
+
+# --- what computes it -------------------------------------------------------------------------------------------
+
+
+def test_an_operation_that_computes_something_else_is_told_though_its_operands_differ_a_little() -> None:
+    g = gn.Graph()
+    a, w = g.placeholder("a", shape=("n", 2)), g.parameter("w", [1 / 3, 1 / 3])
+    trace = gn.trace(a * w, {a: [[2.0, 3.0]]})
+    about = {"a": np.array([[2.0, 3.0]]), "w": np.full(2, 1 / 3 + 1e-16)}
+    first = first_of(compare(trace, about | {"multiply": np.array([[5.0, 1.0]])}))
+    assert first.cause == "multiply of the operands of the arrays is 0.6667 there, and not 5: what computes it differs"
+    follows = {"a": np.array([[20.0, 3.0]]), "w": np.full(2, 1 / 3), "multiply": np.array([[20 / 3, 1.0]])}
+    found = compare(trace, follows)
+    assert [each.name for each in found.differences] == ["a", "multiply"]
+    assert found.differences[1].cause == "its operands differ"
+    loose = compare(trace, about | {"multiply": np.array([[2 / 3, 1.0]])}, rtol=1e-12)
+    assert loose

@@ -17,7 +17,7 @@ from ..text import quoted, short_name
 from .interpreter import Feed, Observer, Prepared, checked_guard, collect, handed_out, prepare
 from .plan import Plan
 
-_BACKENDS = ("numpy", "interpreter")
+BACKENDS = ("numpy", "interpreter")
 _MOST_PLANS = 16
 
 
@@ -37,8 +37,8 @@ class Compiled:
     def __init__(
         self, fetches: Any, updates: Any, backend: str, guard: str | None, graph: Graph | None, threads: int = 1
     ) -> None:
-        if backend not in _BACKENDS:
-            raise ValueRangeError(f'unknown backend "{backend}" (must be one of {", ".join(_BACKENDS)})')
+        if backend not in BACKENDS:
+            raise ValueRangeError(f'unknown backend "{backend}" (must be one of {", ".join(BACKENDS)})')
         if updates is not None and not isinstance(updates, Mapping):
             hint = "; an optimizer's are optimizer.updates(loss)" if hasattr(updates, "updates") else ""
             raise UsageError(f"updates are {{parameter: node of its next value}}, not {type(updates).__name__}{hint}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DtypeError, UsageError, ValueRangeError
+from ..execute.compiled import BACKENDS
 from ..graph import Array, Constant, Graph, Node, told_where
 from ..graph.dimensions import shown
 from ..text import number
@@ -44,6 +45,7 @@ def compare(
     feed_b: Feed | None = None,
     *,
     dtypes: tuple[Any, Any] | None = None,
+    backends: tuple[str, str] | None = None,
     rtol: float | None = None,
     atol: float | None = None,
     names: tuple[str, str] | None = None,
@@ -71,6 +73,10 @@ def compare(
         Another one for `b`.
     dtypes : pair of dtype, optional
         Run each in a copy of the graph whose floats are all of this dtype; None leaves one as it is.
+    backends : pair of str, optional
+        Run each by this executor, as `graphnn.compile` takes it: ``("interpreter", "numpy")``, the one beside the plan
+        of straight-line NumPy. Of a plan all values are held at once; those that were not asked for are of a plan
+        that hands out every node.
     rtol, atol : float, optional
         Values agree where ``abs(a - b) <= atol + rtol * abs(b)``. If only one is given, the other is 0. Unless given,
         values of the same dtype must be equal to the bit (zeros in sign, too; NaN equals NaN), and floats of two
@@ -106,24 +112,31 @@ def compare(
     >>> found = compare(x * x - x, feed={x: [1.0001]}, dtypes=("float32", "float64"))
     >>> [(name, round(digits.lost)) for name, digits in found.digits.items()]
     [('x', 0), ('multiply_3', 0), ('subtract', 3)]
+
+    One executor beside the other:
+
+    >>> compare(abs(x) * 2.0, feed={x: [-1.0, 3.0]}, backends=("interpreter", "numpy"))
+    <Comparison of "graph": the interpreter and the plan are equal to the bit>
     """
     tolerance, called = _checked_tolerance(rtol, atol), _checked_names(names)
     if graph is not None and not isinstance(graph, Graph):
         raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
     by_feed = feed is not None and feed_b is not None
     dtype_a, dtype_b = _checked_dtypes(dtypes)
+    backend_a, backend_b = _checked_backends(backends)
     if are_arrays(a):
         raise UsageError("arrays are compared with a run, and the run comes first: compare(trace, {name: array})")
     arrays = are_arrays(b)
     if isinstance(b, np.ndarray) or (isinstance(b, (list, tuple)) and any(isinstance(part, np.ndarray) for part in b)):
         raise UsageError('arrays are compared by the names of nodes: compare(trace, {"dense_1/add": array})')
-    if arrays and (feed_b is not None or dtype_b is not None):
-        raise UsageError("arrays are compared as they are: they take no feed and no dtype")
+    if arrays and (feed_b is not None or dtype_b is not None or backends is not None):
+        raise UsageError("arrays are compared as they are: they take no feed, no dtype and no backend")
     again = b is None
     if again:
         b = a
-    reads_a = isinstance(a, Trace) and dtype_a is None
-    reads_b = arrays or (isinstance(b, Trace) and dtype_b is None and feed_b is None and not again)
+    reads_a = isinstance(a, Trace) and dtype_a is None and backends is None
+    anew = again or feed_b is not None or dtype_b is not None or backends is not None
+    reads_b = arrays or (isinstance(b, Trace) and not anew)
     if feed is not None and reads_a and (reads_b or feed_b is not None):
         raise UsageError("a trace holds its feed: it takes no other")
     if sizes is not None and reads_a and reads_b:
@@ -140,11 +153,11 @@ def compare(
     feed_a = feed_for(feed_a, graph_a, graph_b)
     alike = graph_a is graph_b or (graph_a is not None and graph_b is not None and graph_a.dtype == graph_b.dtype)
     exact = alike and not arrays and tolerance is None and dtype_a is dtype_b is None
-    first = read_trace(a, exact) if reads_a else run_of(a, feed_a, sizes, graph_a, dtype_a)
+    first = read_trace(a, exact) if reads_a else run_of(a, feed_a, sizes, graph_a, dtype_a, backend_a)
     if arrays:
         second = arrays_of(b, first)
     else:
-        second = read_trace(b, exact) if reads_b else run_of(b, feed_b, sizes, graph_b, dtype_b)
+        second = read_trace(b, exact) if reads_b else run_of(b, feed_b, sizes, graph_b, dtype_b, backend_b)
     called = called or told_apart(first, second, (dtype_a, dtype_b), by_feed)
     first, second = first._replace(name=called[0]), second._replace(name=called[1])
     results = [(i, i) for i in range(len(first.program.fetches))] if arrays else results_of(a, b, first, second)
@@ -177,6 +190,15 @@ def _checked_dtypes(dtypes: Any) -> tuple[np.dtype[Any] | None, np.dtype[Any] | 
         raise UsageError(f'dtypes= is a pair, such as ("float32", "float64"), not {dtypes!r}')
     a, b = dtypes
     return _checked_float(a), _checked_float(b)
+
+
+def _checked_backends(backends: Any) -> tuple[str | None, str | None]:
+    if backends is None:
+        return None, None
+    pair = isinstance(backends, (tuple, list)) and len(backends) == 2
+    if not pair or not all(isinstance(backend, str) and backend in BACKENDS for backend in backends):
+        raise UsageError(f"backends= is a pair of {' and '.join(BACKENDS)}, not {backends!r}")
+    return backends[0], backends[1]
 
 
 def _checked_float(kind: Any) -> np.dtype[Any] | None:
@@ -363,6 +385,8 @@ class _Lockstep:
         edits = [] if counterpart is None else self._edits(i, j)
         operands_equal = self._operands_equal(i, j)
         cause = "; ".join(edits or misfits)
+        if not cause and first and element is not None and operands_equal is False:
+            cause = self._miscomputed(step, other, element)
         if not cause:
             cause = self._cause(i, operands_equal, pair, p.dtype, q.dtype)
             if moved:
@@ -419,6 +443,28 @@ class _Lockstep:
         if _DIFFERING not in states and None in states:
             return None
         return all(state == _EQUAL for state in states)
+
+    def _miscomputed(self, step: Step, other: Step, element: tuple[int, ...]) -> str:
+        """Return that the second value does not come of the second's own operands, if it does not; else ""."""
+        mine, its = step.operands, other.operands
+        if len(mine) != len(its) or not mine or step.value.dtype != other.value.dtype:
+            return ""
+        pairs = zip(mine, its, strict=True)
+        if not all(isinstance(y, np.ndarray) and x.shape == y.shape and x.dtype == y.dtype for x, y in pairs):
+            return ""
+        op = self.a.op(step.index).bound(self.a.sizes)
+        try:
+            value = np.asarray(op.forward(*its))
+        except Exception:  # noqa: BLE001 - what is not known to fit may fail in any way
+            return ""
+        kind = value.dtype
+        if (
+            value.shape != other.value.shape
+            or not gap_of(value, other.value, self.tolerance or closeness(kind, kind)).outside
+        ):
+            return ""
+        made = f"{op.name} of the operands of {self.b.name} is {number(value[element])} there, and not"
+        return f"{made} {number(other.value[element])}: what computes it differs"
 
     def _cause(
         self, i: int, operands_equal: bool | None, pair: tuple[Any, Any], a: np.dtype[Any], b: np.dtype[Any]

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import LookupFailure, UsageError
 from ..execute.compiled import Compiled
 from ..execute.interpreter import Feed, Prepared, Program, Step, evaluate, prepare
+from ..execute.plan import Plan
 from ..graph import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
 from ..graph.fetches import resolve
 from .select import one
@@ -62,6 +63,7 @@ def run_of(
     sizes: Mapping[str, int] | None,
     graph: Graph | None,
     dtype: np.dtype[Any] | None,
+    backend: str | None = None,
 ) -> Side:
     """Return the side of what is run, or of a trace that is run again."""
     if isinstance(target, Trace) and feed is None and sizes is not None:
@@ -74,10 +76,24 @@ def run_of(
     else:
         prepared, _ = prepared_for(target, feed, sizes, None if isinstance(target, Compiled) else graph)
     program = prepared.program
-    if dtype is None:
-        return Side("the run", program, evaluate(prepared), prepared.sizes, len(program.order), None, prepared)
-    steps = evaluate(_retyped(prepared, dtype))
-    return Side("the run", program, steps, prepared.sizes, len(program.order), None, prepared)
+    retyped = prepared if dtype is None else _retyped(prepared, dtype)
+    name = {None: "the run", "numpy": "the plan", "interpreter": "the interpreter"}[backend]
+    steps = _planned(retyped) if backend == "numpy" else evaluate(retyped)
+    return Side(name, program, steps, prepared.sizes, len(program.order), None, prepared)
+
+
+def _planned(prepared: Prepared) -> Iterator[Step]:
+    """Return the steps of a run by its plan: the results are its own, all else is of a plan of every node."""
+    if prepared.overridden:
+        raise UsageError("a plan knows nothing of what was set by hand: compare it as it was before")
+    program = prepared.program
+    every = Program(program.graph, program.order)
+    whole = prepared._replace(program=every, binding=every.bound(prepared.sizes))
+    values: dict[Node, Array] = {}
+    for each, nodes in ((whole, program.order), (prepared, [program.order[place] for place in program.fetches])):
+        plan = Plan(each)
+        values.update(zip(nodes, plan(*[prepared.given[node] for node in plan.given]), strict=True))
+    return _steps(program, [values[node] for node in program.order])
 
 
 def read_trace(trace: Trace, exact: bool) -> Side:
