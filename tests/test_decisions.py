@@ -102,10 +102,12 @@ def test_a_missing_feed() -> None:
     g = gn.Graph()
     x, y, z = g.placeholder("x", shape=("batch", 2)), g.placeholder("y", dtype=np.int32), g.placeholder("z")
     node = gn.sum(x) * y + z
-    words = (r'the feed lacks "x" \(batch, 2\) float64, "z" \(\) float64; it is needed for "add"', f"at {LINE}")
+    words = (r'the feed lacks "x" \(batch, 2\) float64, "z" \(\) float64; they are needed for "add"', f"at {LINE}")
     with refused(KeyError, *words):
         gn.run(node, {y: 1})
     with refused(KeyError, 'the feed lacks "x"', '"y"', '"z"'):
+    with refused(KeyError, r'the feed lacks "z" \(\) float64; it is needed for "add"'):
+        gn.run(node, {x: np.ones((1, 2)), y: 1})
         gn.run(node)
 
 

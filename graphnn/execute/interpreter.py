@@ -401,7 +401,8 @@ def prepare(
     missing = [node for node in program.placeholders if node not in given]
     if missing:
         listed = ", ".join(f'"{node.name}" {node.spec}' for node in missing)
-        raise LookupFailure(f"the feed lacks {listed}; it is needed for {_fetch_names(program)}")
+        needed = "it is" if len(missing) == 1 else "they are"
+        raise LookupFailure(f"the feed lacks {listed}; {needed} needed for {_fetch_names(program)}")
     for name in sizes or ():
         if name not in program.names:
             known = {*program.names}.union(*(names_in(node.shape) for node in graph.placeholders))
