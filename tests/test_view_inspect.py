@@ -410,6 +410,15 @@ def test_a_misfit_in_a_scope_is_drawn_in_it() -> None:
     assert re.search(r"subgraph cluster_\d+ \{[^}]*could not be made", body, re.DOTALL)
 
 
+def test_of_what_could_not_be_made_neither_shape_nor_dtype_are_told() -> None:
+    g = Graph("model")
+    x, w = g.placeholder("x", shape=("batch", 4)), g.parameter("w", np.ones((3, 5)))
+    diagram = error_of(lambda: gn.where(x > 0, x, w)).draw()
+    assert 'tooltip="where&#10;Where() ?&#10;made at' in box(diagram.source, "could not be made")
+    (row,) = [line for line in diagram.text().split("\n") if "could not be made" in line]
+    assert row.endswith("  ?")
+
+
 def test_what_a_composition_refuses_is_drawn_too() -> None:
     _, w = network()
     for make, name, words in (

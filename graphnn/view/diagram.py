@@ -540,12 +540,20 @@ def _unbuilt(error: GraphnnError, refused: Unbuilt) -> Diagram:
     return Diagram(seen, None, detail == "layer", 2000, 60.0, highlight)
 
 
+class _NoSpec(Spec):
+    """The spec of what could not be made: neither shape nor dtype are known."""
+
+    def __str__(self) -> str:
+        return "?"
+
+
 def _never_made(graph: Graph, refused: Unbuilt) -> Node:
     """Return a node like the one that could not be made; the graph does not know it."""
     node = Node()
     node.graph, node.index, node.twin = graph, len(graph), None
     node.name, node.op, node.inputs = refused.op.name, refused.op, refused.operands
-    node.spec = Spec(("?",), refused.operands[0].dtype)
+    # Of the graph's dtype, no picture says any.
+    node.spec = _NoSpec(("?",), graph.dtype)
     node.scope, node.origin = refused.scope, user_origin()
     return node
 
