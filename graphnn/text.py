@@ -50,6 +50,17 @@ def message(text: str) -> str:
     return "\n".join(_ENDLESS.sub(lambda word: f"{word[0][:160]}…{word[0][-80:]}", line) for line in lines)
 
 
+def with_article(name: str) -> str:
+    """Return an operation's name as one of its kind.
+
+    Examples
+    --------
+    >>> with_article("add"), with_article("relu"), with_article("one_hot")
+    ('an add', 'a relu', 'a one_hot')
+    """
+    return f"{'an' if name.startswith(('a', 'e', 'i')) else 'a'} {name}"
+
+
 def short_name(name: str, most: int) -> str:
     r"""Return a name made visible, with its middle left out where it has more than `most` characters.
 

@@ -25,7 +25,7 @@ from ..errors import (
     restated,
 )
 from ..show import Shown
-from ..text import quoted, short_name, visible
+from ..text import quoted, short_name, visible, with_article
 from .dag import Dag, NodeData
 from .dimensions import Shape, shape_of, shown
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, fn, misfit, operation, told_where
@@ -162,7 +162,8 @@ class Node(Shown):
         """
         if not self.has_value:
             raise UsageError(
-                f'"{self.name}" is a {self.op.name}: its value is known only in a run; gn.run(node, feed) gives it'
+                f'"{self.name}" is {with_article(self.op.name)}: its value is known only in a run; '
+                "gn.run(node, feed) gives it"
             )
         copy: Array = self.graph._stored(self).copy()
         copy.flags.writeable = False
@@ -172,7 +173,7 @@ class Node(Shown):
     @told_where
     def value(self, value: Any) -> None:
         if not isinstance(self.op, Parameter):
-            raise UsageError(f'only a parameter\'s value can be set; "{self.name}" is a {self.op.name}')
+            raise UsageError(f'only a parameter\'s value can be set; "{self.name}" is {with_article(self.op.name)}')
         self.graph.state[self] = self.graph._checked_value(self, value)
 
     @property
@@ -1025,7 +1026,7 @@ def check_update(parameter: Node, node: Node) -> None:
         When the shape or dtype is another.
     """
     if not isinstance(parameter.op, Parameter):
-        raise UsageError(f'only parameters are updated; "{parameter.name}" is a {parameter.op.name}')
+        raise UsageError(f'only parameters are updated; "{parameter.name}" is {with_article(parameter.op.name)}')
     if node.shape != parameter.shape:
         raise ShapeError(
             f'"{parameter.name}" has shape {shown(parameter.shape)}; its update "{node.name}" has {shown(node.shape)}'

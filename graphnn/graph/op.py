@@ -24,6 +24,7 @@ from ..errors import (
     placed,
     restated,
 )
+from ..text import with_article
 from .dimensions import Constraint, Dim, Shape, dimension, evaluate, names_in, product, shown
 from .forms import flatten
 from .origin import user_origin
@@ -465,7 +466,7 @@ def misfit(op: Op, operands: Sequence[Node], error: GraphnnError) -> GraphnnErro
     """Return an error of building with the operands in its message, and in `stopped` what could not be built."""
     lines = [str(error) if str(error).startswith(op.name) else f"{op.name}: {error}"]
     for position, node in enumerate(operands):
-        lines.append(f'  operand {position}: "{node.name}" {node.spec}, a {node.op.name} made at {node.origin}')
+        lines.append(f'  operand {position}: "{node.name}" {node.spec}, {with_article(node.op.name)} made at {node.origin}')
     told = restated(error, "\n".join(lines))
     if operands:
         scope = operands[0].graph._scope

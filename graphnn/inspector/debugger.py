@@ -15,7 +15,7 @@ from ..execute.compiled import Compiled, updating
 from ..execute.interpreter import Feed, Prepared, Step, memory_budget, refused_by
 from ..graph import Array, Graph, Node, Op, Parameter, Scope, Unknown, told_where
 from ..show import Shown, rendered, show_as
-from ..text import quoted, short_name
+from ..text import quoted, short_name, with_article
 from .compare import compare
 from .conditions import Breakpoint, Context, condition_of, holds
 from .select import asked_for, many, one
@@ -848,9 +848,11 @@ class Debugger(Shown):
 
     def _altered(self, node: Node, attributes: Mapping[str, Any]) -> Op:
         if not self._is_operation(node):
-            raise UsageError(f'"{node.name}" is a {node.op.name}: give it a value')
+            raise UsageError(f'"{node.name}" is {with_article(node.op.name)}: give it a value')
         if isinstance(node.op, Unknown):
-            raise UsageError(f'"{node.name}" is a {node.op.name}, which is not defined here: give it a value')
+            raise UsageError(
+                f'"{node.name}" is {with_article(node.op.name)}, which is not defined here: give it a value'
+            )
         unknown = [name for name in attributes if name not in node.op.settings]
         if unknown:
             hint = near(unknown[0], node.op.settings)

@@ -14,6 +14,7 @@ from ..execute.interpreter import Feed, Prepared, Program, Step, evaluate, prepa
 from ..execute.plan import Plan
 from ..graph import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
 from ..graph.fetches import resolve
+from ..text import with_article
 from .select import one
 from .trace import Trace, prepared_for
 
@@ -146,7 +147,9 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     source = prepared.program
     for node in source.order:
         if isinstance(node.op, Unknown):
-            raise UsageError(f'"{node.name}" is a {node.op.name}, which is not defined here: it is of one dtype alone')
+            raise UsageError(
+                f'"{node.name}" is {with_article(node.op.name)}, which is not defined here: it is of one dtype alone'
+            )
     graph = Graph(source.graph.name, dtype)
     graph.memory_budget = source.graph.memory_budget
     copies: dict[Node, Node] = {}

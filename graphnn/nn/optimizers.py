@@ -14,6 +14,7 @@ from ..errors import GraphError, NoRuleError, ShapeError, UsageError, ValueRange
 from ..graph import Graph, Node, Parameter, Scope, fn, told_where
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
+from ..text import with_article
 from .checks import checked_flag, checked_number
 
 Rate = float | Node | Callable[[Node], Any]
@@ -191,7 +192,7 @@ class Optimizer:
         chosen = list(dict.fromkeys(resolve(given, graph)[1])) if given else []
         for node in chosen:
             if not node.trainable:
-                why = "is not trainable" if isinstance(node.op, Parameter) else f"is a {node.op.name}"
+                why = "is not trainable" if isinstance(node.op, Parameter) else f"is {with_article(node.op.name)}"
                 raise UsageError(f'parameters= takes trainable parameters; "{node.name}" {why}')
         if not chosen:
             raise UsageError("parameters= is empty: there is nothing to update")
