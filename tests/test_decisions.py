@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn import nn
 from graphnn.graph import Op, Spec, registry
 from graphnn.graph import op as op_module
 
@@ -105,9 +106,9 @@ def test_a_missing_feed() -> None:
     words = (r'the feed lacks "x" \(batch, 2\) float64, "z" \(\) float64; they are needed for "add"', f"at {LINE}")
     with refused(KeyError, *words):
         gn.run(node, {y: 1})
-    with refused(KeyError, 'the feed lacks "x"', '"y"', '"z"'):
     with refused(KeyError, r'the feed lacks "z" \(\) float64; it is needed for "add"'):
         gn.run(node, {x: np.ones((1, 2)), y: 1})
+    with refused(KeyError, 'the feed lacks "x"', '"y"', '"z"'):
         gn.run(node)
 
 
@@ -356,6 +357,113 @@ def test_a_misfit_shows_each_operand_and_where_it_was_made() -> None:
         f'  operand 1: "w" (2, 4) float64, a parameter made at test_decisions.py:{line}\n'
         f"  at test_decisions.py:{line + 3}"
     )
+
+
+CLASHES: dict[str, tuple[Callable[[gn.Node, gn.Node, gn.Node], Any], str, tuple[str, str]]] = {
+    "an elementwise loss": (
+        lambda x, y, _: nn.mean_squared_error(x, y),
+        "mean_squared_error compares element by element and broadcasts nothing, got predicted (batch, 4) and true "
+        "(batch, 3): axis 1 of operand 0 is 4, axis 1 of operand 1 is 3",
+        ("x", "y"),
+    ),
+    "by keyword, the other way round": (
+        lambda x, y, _: nn.binary_crossentropy(labels=y, probabilities=x),
+        "binary_crossentropy compares element by element and broadcasts nothing, got probabilities (batch, 4) and "
+        "labels (batch, 3): axis 1 of operand 0 is 4, axis 1 of operand 1 is 3",
+        ("x", "y"),
+    ),
+    "other numbers of axes": (
+        lambda x, y, n: nn.sigmoid_crossentropy(x, n),
+        "sigmoid_crossentropy compares element by element and broadcasts nothing, got logits (batch, 4) and labels "
+        "(batch,): the numbers of axes differ",
+        ("x", "n"),
+    ),
+    "a loss of classes": (
+        lambda x, y, _: nn.softmax_crossentropy(x, y),
+        "softmax_crossentropy: labels for (batch, 4) are class numbers of shape (batch,) or one-hot rows of shape "
+        "(batch, 4); got shape (batch, 3): axis 1 of operand 0 is 4, axis 1 of operand 1 is 3",
+        ("x", "y"),
+    ),
+    "a dtype": (
+        lambda x, y, n: nn.categorical_crossentropy(x, gn.cast(n, "float64", name="f")),
+        "categorical_crossentropy: labels of shape (batch,) are class numbers, and so integers, not float64; "
+        "gn.cast(labels, 'int64') makes them so",
+        ("x", "f"),
+    ),
+    "a metric": (
+        lambda x, y, _: nn.accuracy(x, y),
+        "accuracy: labels for predictions of shape (batch, 4) are class numbers of shape (batch,) or one-hot rows of "
+        "shape (batch, 4); got shape (batch, 3): axis 1 of operand 0 is 4, axis 1 of operand 1 is 3",
+        ("x", "y"),
+    ),
+    "a metric's number of classes": (
+        lambda x, y, n: nn.confusion_matrix(x, n, classes=5),
+        "confusion_matrix: classes=5, but the operands are of 4 classes",
+        ("x", "n"),
+    ),
+    "a layer": (lambda x, y, _: nn.Flatten()(gn.sum(x)), 'Flatten keeps the first axis, and "sum" has none', ("sum",)),
+    "an optimizer": (
+        lambda x, y, _: nn.SGD(x).updates(gn.sum(x.graph.parameter("w", [1.0]))),
+        'SGD: a learning rate is a scalar, and "x" has shape (batch, 4)',
+        ("x",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "words", "names"), CLASHES.values(), ids=CLASHES.keys())
+def test_what_losses_metrics_and_layers_refuse_shows_each_operand(
+    make: Callable[..., Any], words: str, names: tuple[str, ...]
+) -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=("batch", 4)), g.placeholder("y", shape=("batch", 3))
+    n = g.placeholder("n", shape=("batch",), dtype=np.int64)
+    with refused(Exception, "") as caught:
+        make(x, y, n)
+    first, *operands, at = str(caught.value).split("\n")
+    assert first == words
+    assert [line.partition(" made at ")[0] for line in operands] == [
+        f'  operand {i}: "{name}" {g[name].spec}, a {g[name].op.name}' for i, name in enumerate(names)
+    ]
+    assert [line.partition(" made at ")[2] for line in operands] == [str(g[name].origin) for name in names]
+    assert re.fullmatch(f"  at {LINE}", at)
+    assert caught.value.stopped.operands == tuple(g[name] for name in names)
+    assert set(g.scopes) <= {"grad"}  # a name that was refused is free again
+
+
+def test_an_array_that_is_refused_is_shown_at_its_place() -> None:
+    x = gn.Graph().placeholder("x", shape=("batch", 4))
+    for operands in ((np.ones((2, 3)), x), (x, np.ones((2, 3)))):
+        with refused(ValueError, "axis 1 of operand 0 is [34], axis 1 of operand 1 is [34]") as caught:
+            nn.mean_absolute_error(*operands)
+        lines = str(caught.value).split("\n")[1:3]
+        place = 0 if operands[1] is x else 1
+        assert lines[place] == f"  operand {place}: an array (2, 3) float64"
+        assert lines[1 - place].startswith(f'  operand {1 - place}: "x" (batch, 4) float64, a placeholder made at')
+
+
+def test_a_weight_that_does_not_fit_tells_where_it_was_given() -> None:
+    x = gn.Graph().placeholder("x", shape=("batch", 4))
+    layer = nn.Dense(3, weight=np.ones((5, 3), np.float32))
+    with refused(ValueError, "") as caught:
+        nn.Sequential(nn.ReLU(), layer)(x)
+    line = x.origin.line
+    assert str(caught.value) == (
+        f"Dense was given a weight (5, 3) float32 at test_decisions.py:{line + 1}, and so takes 5 inputs: "
+        "axis 1 of operand 0 is 4, axis 0 of the weight is 5\n"
+        f'  operand 0: "relu_1" (batch, 4) float64, a relu made at test_decisions.py:{line + 3}\n'
+        f"  at test_decisions.py:{line + 3}"
+    )
+
+
+def test_a_layer_of_the_users_own_refuses_as_ours_do() -> None:
+    class Rows(nn.Layer):
+        def call(self, x: gn.Node) -> gn.Node:
+            raise gn.ShapeError("the rows are of 3")
+
+    x = gn.Graph().placeholder("x", shape=("batch", 4))
+    with refused(ValueError, "^Rows: the rows are of 3\n", r'operand 0: "x" \(batch, 4\) float64') as caught:
+        nn.Sequential(Rows())(x)
+    assert str(caught.value).count("operand") == 1
 
 
 def test_a_feed_against_its_declared_shape() -> None:

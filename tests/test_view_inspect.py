@@ -410,6 +410,39 @@ def test_a_misfit_in_a_scope_is_drawn_in_it() -> None:
     assert re.search(r"subgraph cluster_\d+ \{[^}]*could not be made", body, re.DOTALL)
 
 
+def test_what_a_loss_a_metric_or_a_layer_refuses_is_drawn_too() -> None:
+    h, _ = network()
+    y = h.graph.placeholder("y", shape=("batch", 3))
+    for make, name, words, places in (
+        (lambda: nn.mean_squared_error(h, y), "mean_squared_error", "axis 1 of operand 1 is 3", ["0", "1"]),
+        (lambda: nn.accuracy(h, y), "accuracy", "axis 1 of operand 1 is 3", ["0", "1"]),
+        (lambda: nn.mean_squared_error(np.ones((2, 3)), h), "mean_squared_error", "axis 1 of operand 1 is 64", ["1"]),
+        (lambda: nn.Dense(3, weight=np.ones((5, 3)))(h), "Dense", "axis 0 of the weight is 5", ["0"]),
+        (lambda: nn.accuracy(h, [[1], [2]]), "accuracy", "gn.squeeze(labels, -1) takes the last axis", ["0"]),
+    ):
+        diagram = error_of(make).draw()
+        line = box(diagram.source, f"<b>{name}</b>")
+        assert "shape=octagon" in line
+        assert words in line
+        assert len(re.findall(rf"-> {line.split()[0]} ", diagram.source)) == len(places)
+        (failed,) = {edge.head for edge in diagram._picture.edges if edge.head.node.op.name == name}
+        assert [str(edge.position) for edge in diagram._picture.edges if edge.head is failed] == places
+        assert "relu" in diagram.text()
+        assert f" {name}(" in diagram.text()
+    assert len(h.graph) == 8  # nothing was made
+
+
+def test_what_a_layer_in_a_layer_refuses_is_drawn_in_its_scope() -> None:
+    class Twice(nn.Layer):
+        def call(self, x: Node) -> Any:
+            return nn.Dense(3, weight=np.ones((5, 3)))(gn.exp(x))
+
+    h, _ = network()
+    error = error_of(lambda: Twice()(h))
+    assert (error.stopped.scope, error.stopped.op.name) == ("twice_1", "Dense")
+    assert re.search(r"subgraph cluster_\d+ \{[^}]*could not be made", error.draw().source, re.DOTALL)
+
+
 def test_of_what_could_not_be_made_neither_shape_nor_dtype_are_told() -> None:
     g = Graph("model")
     x, w = g.placeholder("x", shape=("batch", 4)), g.parameter("w", np.ones((3, 5)))

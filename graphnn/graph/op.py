@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast, dataclass_transform
@@ -452,26 +453,53 @@ class Unbuilt(NamedTuple):
     Attributes
     ----------
     op : Op
-    operands : tuple of Node
+    operands : tuple of Node or ndarray
+        An array is one that was to become a constant.
     scope : str
         The path of the scope in which it was to be.
     """
 
     op: Op
-    operands: tuple[Node, ...]
+    operands: tuple[Node | Array, ...]
     scope: str
 
 
-def misfit(op: Op, operands: Sequence[Node], error: GraphnnError) -> GraphnnError:
+def misfit(op: Op, operands: Sequence[Node | Array], error: GraphnnError) -> GraphnnError:
     """Return an error of building with the operands in its message, and in `stopped` what could not be built."""
     lines = [str(error) if str(error).startswith(op.name) else f"{op.name}: {error}"]
-    for position, node in enumerate(operands):
-        lines.append(f'  operand {position}: "{node.name}" {node.spec}, {with_article(node.op.name)} made at {node.origin}')
+    for position, operand in enumerate(operands):
+        if isinstance(operand, np.ndarray):
+            what = f"an array {shown(operand.shape)} {operand.dtype}"
+        else:
+            what = f'"{operand.name}" {operand.spec}, {with_article(operand.op.name)} made at {operand.origin}'
+        lines.append(f"  operand {position}: {what}")
     told = restated(error, "\n".join(lines))
-    if operands:
-        scope = operands[0].graph._scope
+    graph = next((operand.graph for operand in operands if not isinstance(operand, np.ndarray)), None)
+    if graph is not None:
+        scope = graph._scope
         told.stopped = Unbuilt(op, tuple(operands), scope.path if scope is not None else "")
     return told
+
+
+@contextmanager
+def fitting(kind: str, given: Iterable[Any]) -> Iterator[None]:
+    """Let what is refused inside name its operands, and be drawn: of a function or layer that makes several nodes.
+
+    Parameters
+    ----------
+    kind : str
+        What was called.
+    given : iterable
+        What it was called with; the nodes and arrays among them are the operands.
+    """
+    try:
+        yield
+    except (ShapeError, AxisError, DtypeError) as error:
+        # What an operation refused names its operands already.
+        operands = [value for value in given if isinstance(value, np.ndarray) or hasattr(value, "spec")]
+        if error.stopped is not None or error.origin is not None or not operands:
+            raise
+        raise misfit(Unknown(kind), operands, error) from None
 
 
 class Functions:
@@ -526,15 +554,8 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def with_operands(*args: Any, **kwargs: Any) -> Any:
-        try:
+        with fitting(name, flatten([*args, *kwargs.values()])[0]):
             return function(*args, **kwargs)
-        except (ShapeError, AxisError) as error:
-            # What an operation refused names its operands already.
-            given, _ = flatten([*args, *kwargs.values()])
-            operands = [value for value in given if hasattr(value, "spec")]
-            if error.stopped is not None or error.origin is not None or not operands:
-                raise
-            raise misfit(Unknown(name), operands, error) from None
 
     _compositions[name] = told = told_where(with_operands)
     return told

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ..errors import DtypeError, GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
-from ..graph import Array, Graph, Node, Origin, as_array, flatten, fn, told_where, user_origin
+from ..graph import Array, Graph, Node, Origin, as_array, fitting, flatten, fn, told_where, user_origin
 from ..graph.dimensions import product, shape_of, shown
 from ..ops.compose import softmax_nodes
 from .checks import checked_flag
@@ -107,7 +107,8 @@ class Layer:
             training = _training.get()
         token = _training.set(checked_flag(f"{type(self).__name__}: training", training))
         try:
-            result = self._make_nodes(graph, inputs)
+            with fitting(type(self).__name__, flatten(list(inputs))[0]):
+                result = self._make_nodes(graph, inputs)
         finally:
             _training.reset(token)
         leaves, _ = flatten(result)
@@ -412,25 +413,28 @@ class Dense(Layer):
                 f'Dense needs the size of the last axis to make its weight, and that of "{x.name}" {shown(x.shape)} '
                 f'is the name "{inputs}": make it a number where "{x.name}" is made, at {x.origin}'
             )
-        given = inputs if self._given_weight is None else self._given_weight.array.shape[0]
-        if given != inputs:
+        given = self._given_weight
+        if given is not None and given.array.shape[0] != inputs:
+            takes = given.array.shape[0]
             raise ShapeError(
-                f"Dense was given a weight of shape {shown((given, self.units))}, for {given} inputs; "
-                f'the last axis of "{x.name}" {shown(x.shape)} has {inputs}'
+                f"Dense was given a weight {shown(given.array.shape)} {given.array.dtype} at {given.origin}, and so "
+                f"takes {takes} inputs: axis {x.ndim - 1} of operand 0 is {inputs}, axis 0 of the weight is {takes}"
             )
         return inputs
 
 
 class _Given(NamedTuple):
-    """A parameter's first value as the user gave it, and its dtype, if it has one to keep."""
+    """A parameter's first value as the user gave it, its dtype, if it has one to keep, and the line that gave it."""
 
     array: Array
     dtype: np.dtype[Any] | None
+    origin: Origin
 
     @classmethod
     def of(cls, value: Any, what: str) -> Self:
         array = as_array(value, what).copy()
-        return cls(array, array.dtype if hasattr(value, "dtype") and array.dtype.kind == "f" else None)
+        kept = array.dtype if hasattr(value, "dtype") and array.dtype.kind == "f" else None
+        return cls(array, kept, user_origin())
 
     def cast(self, dtype: np.dtype[Any] | None, graph: Graph) -> Array:
         return self.array.astype(dtype or self.dtype or graph.dtype)

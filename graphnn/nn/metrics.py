@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
-from ..graph import Dim, Graph, Node, fn, told_where
+from ..graph import Dim, Graph, Node, fitting, fn, told_where
 from ..graph.dimensions import shown
 from .checks import check_choice
-from .operands import Operand, as_nodes, opened, operands, reshaping, shape_in, unbroadcast
+from .operands import Operand, as_nodes, opened, operands, shape_in, unbroadcast, why_no_labels
 
 _AVERAGES = ("macro", "micro", "weighted", "binary", None)
 
@@ -244,22 +244,23 @@ class _Judged(NamedTuple):
         probable = given[0].dtype.kind == "f"
         rows = said[:-1] if probable else said
         one_hot = len(true) == len(rows) + 1
-        if probable and (not said or said[-1] == 1 or (len(said) == 1 and one_hot)):
-            raise ShapeError(
-                f"{kind}: probabilities are rows (…, classes) of two classes or more, and these have shape "
-                f"{shown(said)}: of one yes-or-no question, give the answers, probabilities > 0.5"
-            )
-        hot = said if probable else (*rows, true[-1] if one_hot and true[-1] != 1 else "classes")
-        if not unbroadcast(hot if one_hot else rows, true):
-            raise ShapeError(
-                f"{kind}: labels for predictions of shape {shown(said)} are class numbers of shape {shown(rows)} or "
-                f"one-hot rows of shape {shown(hot)}; got shape {shown(true)}{reshaping(rows, true)}"
-            )
-        if not one_hot and given[1].dtype.kind == "f":
-            raise DtypeError(
-                f"{kind}: labels of shape {shown(true)} are class numbers, and so integers or bools, "
-                f"not {given[1].dtype}; gn.cast(labels, 'int64') makes them so"
-            )
+        with fitting(kind, given):
+            if probable and (not said or said[-1] == 1 or (len(said) == 1 and one_hot)):
+                raise ShapeError(
+                    f"{kind}: probabilities are rows (…, classes) of two classes or more, and these have shape "
+                    f"{shown(said)}: of one yes-or-no question, give the answers, probabilities > 0.5"
+                )
+            hot = said if probable else (*rows, true[-1] if one_hot and true[-1] != 1 else "classes")
+            if not unbroadcast(hot if one_hot else rows, true):
+                raise ShapeError(
+                    f"{kind}: labels for predictions of shape {shown(said)} are class numbers of shape {shown(rows)} "
+                    f"or one-hot rows of shape {shown(hot)}; got shape {shown(true)}{why_no_labels(said, rows, true)}"
+                )
+            if not one_hot and given[1].dtype.kind == "f":
+                raise DtypeError(
+                    f"{kind}: labels of shape {shown(true)} are class numbers, and so integers or bools, "
+                    f"not {given[1].dtype}; gn.cast(labels, 'int64') makes them so"
+                )
         return cls(kind, graph, given, probable, one_hot)
 
     def class_numbers(self) -> list[Node]:
@@ -290,7 +291,8 @@ class _Judged(NamedTuple):
         if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
             raise ValueRangeError(f"{self.kind}: classes is an int of 1 or more, not {classes!r}")
         if isinstance(found, int) and found != classes:
-            raise ShapeError(f"{self.kind}: classes={classes}, but the operands are of {found} classes")
+            with fitting(self.kind, self.given):
+                raise ShapeError(f"{self.kind}: classes={classes}, but the operands are of {found} classes")
         return classes
 
 

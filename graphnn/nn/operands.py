@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import DtypeError, ShapeError, UsageError
-from ..graph import Array, Graph, Node, Shape, as_array, fn
+from ..graph import Array, Graph, Node, Shape, as_array, fitting, fn
 from ..graph.dimensions import same, shown
+from ..ops.base import clash
 
 Operand = Node | Array
 
@@ -73,28 +74,46 @@ def are_one_hot(kind: str, scores: Operand, labels: Operand) -> bool:
         When class numbers are no integers.
     """
     rows, given = shape_in(scores), shape_in(labels)
-    if not rows:
-        raise ShapeError(f"{kind}: the last axis has one element a class, and a number has none")
-    if unbroadcast(rows, given):
-        return True
-    if not alike(rows[:-1], given):
-        raise ShapeError(
-            f"{kind}: labels for {shown(rows)} are class numbers of shape {shown(rows[:-1])} or one-hot rows of shape "
-            f"{shown(rows)}; got shape {shown(given)}" + reshaping(rows[:-1], given)
-        )
-    if labels.dtype.kind not in "iu":
-        raise DtypeError(
-            f"{kind}: labels of shape {shown(given)} are class numbers, and so integers, not {labels.dtype}; "
-            "gn.cast(labels, 'int64') makes them so"
-        )
+    with fitting(kind, [scores, labels]):
+        if not rows:
+            raise ShapeError(f"{kind}: the last axis has one element a class, and a number has none")
+        if unbroadcast(rows, given):
+            return True
+        if not alike(rows[:-1], given):
+            raise ShapeError(
+                f"{kind}: labels for {shown(rows)} are class numbers of shape {shown(rows[:-1])} or one-hot rows of "
+                f"shape {shown(rows)}; got shape {shown(given)}{why_no_labels(rows, rows[:-1], given)}"
+            )
+        if labels.dtype.kind not in "iu":
+            raise DtypeError(
+                f"{kind}: labels of shape {shown(given)} are class numbers, and so integers, not {labels.dtype}; "
+                "gn.cast(labels, 'int64') makes them so"
+            )
     return False
 
 
-def reshaping(wanted: Shape, given: Shape) -> str:
-    """Return a hint, where the given shape is the wanted one with an axis of 1 behind."""
+def _clash(a: Shape, b: Shape) -> str:
+    """Return the first axis at which two operands cannot be one, in words; "" where only their number differs."""
+    ends = enumerate(zip(a, b, strict=False))
+    return next((clash((0, axis, p), (1, axis, q)) for axis, (p, q) in ends if not unbroadcast((p,), (q,))), "")
+
+
+def why_no_labels(scores: Shape, wanted: Shape, given: Shape) -> str:
+    """Return what is wrong with the shape of labels, and a remedy where it is the wanted one with an axis of 1 behind.
+
+    Parameters
+    ----------
+    scores : tuple
+        The shape of what they are labels for.
+    wanted : tuple
+        The shape of class numbers.
+    given : tuple
+    """
+    said = [_clash(scores, given)]
     if len(given) == len(wanted) + 1 and given[-1] == 1 and alike(wanted, given[:-1]):
-        return ": gn.squeeze(labels, -1) takes the last axis away"
-    return ""
+        said.append("gn.squeeze(labels, -1) takes the last axis away")
+    said = [clause for clause in said if clause]
+    return f": {'; '.join(said)}" if said else ""
 
 
 def check_same_shape(kind: str, **values: Operand) -> None:
@@ -105,8 +124,11 @@ def check_same_shape(kind: str, **values: Operand) -> None:
     ShapeError
     """
     (first, a), (second, b) = values.items()
-    if not unbroadcast(shape_in(a), shape_in(b)):
-        raise ShapeError(
-            f"{kind} compares element by element and broadcasts nothing: {first} has shape {shown(shape_in(a))}, "
-            f"{second} {shown(shape_in(b))}"
-        )
+    p, q = shape_in(a), shape_in(b)
+    if not unbroadcast(p, q):
+        why = _clash(p, q) if len(p) == len(q) else "the numbers of axes differ"
+        with fitting(kind, [a, b]):
+            raise ShapeError(
+                f"{kind} compares element by element and broadcasts nothing, got {first} {shown(p)} and "
+                f"{second} {shown(q)}: {why}"
+            )

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd import grad
 from ..errors import GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
-from ..graph import Graph, Node, Parameter, Scope, fn, told_where
+from ..graph import Graph, Node, Parameter, Scope, fitting, fn, told_where
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
 from ..text import with_article
@@ -238,7 +238,8 @@ class Optimizer:
         if made.graph is not graph:
             raise GraphError(f'the learning rate "{made.name}" is a node of "{made.graph.name}", not of "{graph.name}"')
         if made.shape != ():
-            raise ShapeError(f'a learning rate is a scalar, and "{made.name}" has shape {shown(made.shape)}')
+            with fitting(type(self).__name__, [made]):
+                raise ShapeError(f'a learning rate is a scalar, and "{made.name}" has shape {shown(made.shape)}')
         return _as(np.dtype("float64"), made)
 
     def _keep(self, graph: Graph, made: dict[Node, Node], chosen: list[Node]) -> None:

@@ -43,7 +43,7 @@ _MOST_SEEN_WHOLE = 60  # nodes of a run that ended early
 _MOST_AT_A_GLANCE = 20_000
 # Of a larger graph, layers are drawn rather than operations, unless told otherwise.
 _MOST_OPERATIONS = 400
-_NOTE_WIDTH, _MOST_NOTES = 44, 6
+_NOTE_WIDTH, _MOST_NOTES = 44, 8
 _RADIUS = 2
 _LONGEST = 86_400.0  # seconds
 _ALIASES = {"gv": "dot", "jpeg": "jpg"}
@@ -524,18 +524,19 @@ def _unfinished(error: GraphnnError, stop: Stop) -> Diagram:
 
 def _unbuilt(error: GraphnnError, refused: Unbuilt) -> Diagram:
     """Return what was built of the operands of an operation, with the operation that could not be."""
-    graph = refused.operands[0].graph
-    seen = picture(list(refused.operands))
+    operands = {position: x for position, x in enumerate(refused.operands) if isinstance(x, Node)}
+    graph = next(iter(operands.values())).graph
+    seen = picture(list(operands.values()))
     detail = _detail(node for box in seen.boxes for node in box.nodes)
     if detail != "op":
-        seen = picture(list(refused.operands), detail)
+        seen = picture(list(operands.values()), detail)
     seen.fetched.clear()
-    node = _never_made(graph, refused)
+    node = _never_made(graph, refused, tuple(operands.values()))
     _, around = folding(graph, detail)(node)
     box_of = {inside: box for box in seen.boxes for inside in box.nodes}
     box = Box(len(seen.boxes), None, around, [node])
     seen.boxes.append(box)
-    seen.edges += [Edge(box_of[x], box, x, position) for position, x in enumerate(refused.operands)]
+    seen.edges += [Edge(box_of[x], box, x, position) for position, x in operands.items()]
     highlight: dict[Node, Highlight] = {node: ("failed", "could not be made", *_reason(error, node))}
     return Diagram(seen, None, detail == "layer", 2000, 60.0, highlight)
 
@@ -547,11 +548,11 @@ class _NoSpec(Spec):
         return "?"
 
 
-def _never_made(graph: Graph, refused: Unbuilt) -> Node:
+def _never_made(graph: Graph, refused: Unbuilt, inputs: tuple[Node, ...]) -> Node:
     """Return a node like the one that could not be made; the graph does not know it."""
     node = Node()
     node.graph, node.index, node.twin = graph, len(graph), None
-    node.name, node.op, node.inputs = refused.op.name, refused.op, refused.operands
+    node.name, node.op, node.inputs = refused.op.name, refused.op, inputs
     # Of the graph's dtype, no picture says any.
     node.spec = _NoSpec(("?",), graph.dtype)
     node.scope, node.origin = refused.scope, user_origin()
@@ -567,6 +568,6 @@ def _reason(error: BaseException | None, node: Node) -> list[str]:
     said = str(error or "").partition("\n")[0].removeprefix(node.op.name).lstrip(": ")
     return [
         line
-        for part in re.split(r"(?<=:) |(?<=,) (?=axis )", visible(said) if said else "")
-        for line in textwrap.wrap(part, _NOTE_WIDTH)
+        for part in re.split(r"(?<=[:;]) |(?<=,) (?=axis )", visible(said) if said else "")
+        for line in textwrap.wrap(part, _NOTE_WIDTH, break_on_hyphens=False)
     ][:_MOST_NOTES]

@@ -144,7 +144,7 @@ def _call(box: Box, operands: Sequence[str]) -> str:
         name, what, operands = own_name(node), node.op.name, [*operands, *map(_shown, settings(node.op))]
     call = f"({', '.join(operands)})"
     # relu_1(…) says as much as relu_1 = relu(…)
-    alike = re.sub(r"_\d+$", "", name).replace("_", "") == what.replace("_", "").lower()
+    alike = re.sub(r"_\d+$", "", name).replace("_", "").lower() == what.replace("_", "").lower()
     return f"{_shown(name)}{call}" if alike else f"{_shown(name)} = {_shown(what)}{call}"
 
 
