@@ -271,6 +271,13 @@ def test_labels_of_other_shapes(loss: Any, p: Any, true: Any, words: str) -> Non
 
 
 @pytest.mark.parametrize("loss", CATEGORICAL)
+def test_labels_that_come_first(loss: Any) -> None:
+    g = gn.Graph()
+    with pytest.raises(gn.ShapeError, match=r"got shape \(batch, 3\): the labels come second"):
+        loss(g.placeholder("labels", ("batch",), np.int64), g.placeholder("logits", ("batch", 3)))
+
+
+@pytest.mark.parametrize("loss", CATEGORICAL)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, bool])
 def test_class_numbers_are_integers(loss: Any, dtype: Any) -> None:
     with pytest.raises(TypeError, match=r"class numbers, and so integers, not (float|bool).*gn\.cast") as caught:

@@ -202,6 +202,32 @@ def test_shapes(metric: Any, said: Any, true: Any, words: str) -> None:
         refused(metric, said, true)
 
 
+@pytest.mark.parametrize("metric", ALL)
+def test_swapped_arguments(metric: Any) -> None:
+    g = gn.Graph()
+    x, labels = g.placeholder("x", ("batch", 4)), g.placeholder("labels", ("batch",), np.int64)
+    logits = nn.Dense(3)(x)
+    words = (
+        rf'{metric.__name__} takes predictions first, then labels; "dense_1/add" \(batch, 3\) float64, given as labels'
+    )
+    for first in (labels, [0, 1]):
+        with pytest.warns(gn.GraphnnWarning, match=words) as caught:
+            metric(first, logits)
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("metric", ALL)
+@pytest.mark.filterwarnings("error")
+def test_what_may_be_meant_is_not_called_swapped(metric: Any) -> None:
+    g = gn.Graph()
+    x, labels = g.placeholder("x", ("batch", 4)), g.placeholder("labels", ("batch",), np.int64)
+    logits = nn.Dense(3)(x)
+    metric(logits, labels)
+    metric(gn.argmax(logits, axis=-1), g.placeholder("hot", ("batch", 3)))
+    metric(gn.argmax(logits, axis=-1), gn.softmax(nn.Dense(3)(x)))  # how often two networks agree
+    metric(labels, gn.one_hot(g.placeholder("true", ("batch",), np.int64), 3, "float64"))
+
+
 def test_one_hot_rows_of_one_class() -> None:
     with pytest.raises(gn.ShapeError, match=r"one-hot rows of shape \(batch, classes\); got shape \(batch, 1\)"):
         refused(nn.accuracy, ("batch",), ("batch", 1), np.int64)

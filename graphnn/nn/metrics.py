@@ -10,12 +10,14 @@ Predictions are probabilities (…, classes), of which the largest counts, or cl
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
-from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
-from ..graph import Dim, Graph, Node, fitting, fn, told_where
+from ..errors import DtypeError, GraphnnWarning, ShapeError, UsageError, ValueRangeError
+from ..graph import Dim, Graph, Node, fitting, fn, told_where, user_origin
 from ..graph.dimensions import shown
+from ..graph.fetches import ancestors
 from .checks import check_choice
 from .operands import Operand, as_nodes, opened, operands, shape_in, unbroadcast, why_no_labels
 
@@ -261,6 +263,8 @@ class _Judged(NamedTuple):
                     f"{kind}: labels of shape {shown(true)} are class numbers, and so integers or bools, "
                     f"not {given[1].dtype}; gn.cast(labels, 'int64') makes them so"
                 )
+        if one_hot and not probable and given[1].dtype.kind == "f":
+            _warn_if_swapped(kind, *given)
         return cls(kind, graph, given, probable, one_hot)
 
     def class_numbers(self) -> list[Node]:
@@ -294,6 +298,24 @@ class _Judged(NamedTuple):
             with fitting(self.kind, self.given):
                 raise ShapeError(f"{self.kind}: classes={classes}, but the operands are of {found} classes")
         return classes
+
+
+def _warn_if_swapped(kind: str, predictions: Operand, labels: Operand) -> None:
+    """Warn of labels that depend on what is trained, where the predictions do not.
+
+    By their specs, class numbers with probabilities may as well be predictions with one-hot labels.
+    """
+    if _is_trained(labels) and not _is_trained(predictions):
+        origin = user_origin()
+        message = (
+            f'{kind} takes predictions first, then labels; "{labels.name}" {labels.spec}, given as labels, depends on '
+            f"trainable parameters, and the predictions on none (asked at {origin})"
+        )
+        warnings.warn_explicit(message, GraphnnWarning, *origin)
+
+
+def _is_trained(value: Operand) -> TypeGuard[Node]:
+    return isinstance(value, Node) and any(node.trainable for node in ancestors([value]))
 
 
 def _integers(x: Node) -> Node:

@@ -80,9 +80,11 @@ def are_one_hot(kind: str, scores: Operand, labels: Operand) -> bool:
         if unbroadcast(rows, given):
             return True
         if not alike(rows[:-1], given):
+            swapped = scores.dtype.kind in "iu" and labels.dtype.kind == "f" and alike(rows, given[:-1])
+            why = ": the labels come second" if swapped else why_no_labels(rows, rows[:-1], given)
             raise ShapeError(
                 f"{kind}: labels for {shown(rows)} are class numbers of shape {shown(rows[:-1])} or one-hot rows of "
-                f"shape {shown(rows)}; got shape {shown(given)}{why_no_labels(rows, rows[:-1], given)}"
+                f"shape {shown(rows)}; got shape {shown(given)}{why}"
             )
         if labels.dtype.kind not in "iu":
             raise DtypeError(
