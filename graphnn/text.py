@@ -76,17 +76,39 @@ def short_name(name: str, most: int) -> str:
 
 
 def short_names(names: Sequence[str], most: int) -> list[str]:
-    """Return names as `short_name` gives them; of those that would be alike, the ends.
+    """Return names as `short_name` gives them; of those that would be alike, what tells them apart, and their ends.
 
     Examples
     --------
     >>> short_names(["relu", "sgd/dense_1/weight/add", "sgd/dense_2/weight/add"], 16)
-    ['relu', '…se_1/weight/add', '…se_2/weight/add']
+    ['relu', '…nse_1…eight/add', '…nse_2…eight/add']
     """
     short = [short_name(name, most) for name in names]
-    alike = Counter(short)
-    ends = (f"…{visible(name)[1 - most :]}" for name in names)
-    return [end if alike[text] > 1 and "…" in text else text for text, end in zip(short, ends, strict=True)]
+    count = Counter(short)
+    alike = [place for place, text in enumerate(short) if "…" in text and count[text] > 1]
+    if alike:
+        _tell_apart(names, alike, most, short)
+    return short
+
+
+def _tell_apart(names: Sequence[str], places: Sequence[int], most: int, short: list[str], lead: str = "…") -> None:
+    """Shorten names that are all too long so that they hold the parts of their paths in which they differ."""
+    paths = {place: names[place].split("/") for place in places}
+    levels = zip(*paths.values(), strict=False)
+    depth = next((i for i, level in enumerate(levels) if len(set(level)) > 1), min(map(len, paths.values())))
+    by_part: dict[str, list[int]] = {}
+    for place, path in paths.items():
+        by_part.setdefault("".join(path[depth : depth + 1]), []).append(place)
+    for part, found in by_part.items():
+        head = visible(part)[-(most // 3) :]
+        if len(found) > 1 and len(by_part) > 1:
+            _tell_apart(names, found, most, short, f"{lead}{head}…")
+            continue
+        for place in found:
+            rest, room = visible("/".join(paths[place][depth:])), most - len(lead)
+            tail = rest[1 + len(head) - room :] if room > len(head) + 1 else ""
+            told = lead + (rest if len(rest) <= room else f"{head}…{tail}")
+            short[place] = told if len(told) <= most else f"…{told[1 - most :]}"
 
 
 def quoted(name: str) -> str:

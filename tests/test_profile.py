@@ -295,3 +295,40 @@ def test_names_are_safe_in_a_terminal() -> None:
     text = str(profile(gn.exp(x, name="y\x1b[2J" * 20), {x: 1.0}, repeat=1))
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_scope_with_all_that_is_in_it() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n", 4))
+    rng = np.random.default_rng(0)
+    h = x
+    for part in ("encoder", "decoder"):
+        with g.scope(part):
+            h = nn.Dense(4, rng=rng)(gn.tanh(nn.Dense(4, rng=rng)(h)))
+    loss = gn.mean(gn.square(h - x))
+    step = gn.compile(loss, updates=nn.Adam(0.1).updates(loss))
+    found = gn.profile(step, {x: np.ones((8, 4))}, repeat=3)
+    whole = by_name(found.by_outer_scope)
+    assert {"encoder", "decoder", "grad", "adam_1"} <= set(whole)
+    assert not {"encoder/dense_1", "decoder/dense_1"} & set(whole)  # which hold no others
+    for path, cost in whole.items():
+        inside = {node for node in found.total.nodes if f"{node.scope}/".startswith(f"{path}/")}
+        assert set(cost.nodes) == inside
+        assert cost.time == pytest.approx(sum(each.time for each in found.by_node if each.nodes[0] in inside))
+    printed = str(found)
+    assert "  scope, without those in it\n" in printed
+    assert "  scope, with those in it\n" in printed
+    plain = gn.profile(gn.tanh(x), {x: np.ones((8, 4))}, repeat=3)
+    assert plain.by_outer_scope == []
+    assert "  scope\n" in str(plain)
+
+
+def test_rows_of_a_table_can_be_told_apart() -> None:
+    g = gn.Graph()
+    h = g.placeholder("x", shape=("n", 4))
+    for part in ("encoder", "decoder"):
+        with g.scope("a_network_with_a_long_name"), g.scope(part), g.scope("block"), g.scope("attention_of_one_head"):
+            h = gn.tanh(h)
+    rows = [line.split("  ")[-1] for line in str(gn.profile(h, {"x": np.ones((2, 4))}, repeat=3)).split("\n")]
+    heads = [row for row in rows if row.endswith("head/tanh") and "→" not in row]
+    assert len(set(heads)) == len(heads) == 4, heads  # of operations, and of what holds memory

@@ -19,7 +19,7 @@ from ..graph import Array, Graph, Node, Spec, told_where
 from ..graph.dimensions import evaluate as size_of
 from ..order import critical_path
 from ..show import Shown
-from ..text import counted, in_bytes, quoted, short_name
+from ..text import counted, in_bytes, quoted, short_name, short_names
 from .trace import prepared_for
 
 _WIDTH = 80
@@ -131,6 +131,8 @@ class Profile(Shown):
     total : Cost
     by_node, by_op, by_scope, by_phase : list of Cost
         The same whole in parts, the slowest first; a scope's are the nodes made in it, not those in scopes inside.
+    by_outer_scope : list of Cost
+        Of the scopes that hold others, all that is in them, the slowest first.
     critical_path : list of Node
         The slowest chain of nodes that each wait for the one before.
     critical_time : float
@@ -145,11 +147,23 @@ class Profile(Shown):
         self.by_node = _slowest_first(nodes)
         self.by_op = self._by(lambda node: node.op.name)
         self.by_scope = self._by(lambda node: node.scope)
+        self.by_outer_scope = self._by_outer_scope()
         self.by_phase = self._by(lambda node: node.phase)
         time_of = {cost.nodes[0]: cost.time for cost in nodes}
         self.critical_path = [node for node in path if node in time_of]
         self.critical_time = math.fsum(time_of[node] for node in self.critical_path)
         self.peak = peak
+
+    def _by_outer_scope(self) -> list[Cost]:
+        groups: dict[str, list[Cost]] = {}
+        for cost in self.by_scope:
+            scope = self.graph.scopes.get(cost.name)
+            while scope is not None:
+                groups.setdefault(scope.path, []).append(cost)
+                scope = scope.parent
+        own = {cost.name for cost in self.by_scope}
+        outer = {path: costs for path, costs in groups.items() if len(costs) > 1 or path not in own}
+        return _slowest_first([_sum(name, costs, self.total.time) for name, costs in outer.items()])
 
     def _by(self, key: Callable[[Node], str]) -> list[Cost]:
         groups: dict[str, list[Cost]] = {}
@@ -175,6 +189,7 @@ class Profile(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
         tables = {"node": self.by_node, "op": self.by_op, "scope": self.by_scope, "phase": self.by_phase}
+        tables["outer_scope"] = self.by_outer_scope
         return {
             "graph": self.graph.name,
             "repeat": self.repeat,
@@ -384,15 +399,19 @@ def _lines(found: Profile) -> Iterator[str]:
     for title, costs in (
         ("operation", found.by_node),
         ("kind", found.by_op),
-        ("scope", found.by_scope),
+        ("scope, without those in it" if found.by_outer_scope else "scope", found.by_scope),
+        ("scope, with those in it", found.by_outer_scope),
         ("phase", found.by_phase),
     ):
+        if not costs:
+            continue
         yield f"{'time':>9} {'share':>7} {'work':>11} {'GFLOP/s':>8} {'written':>10}  {title}"
-        for cost in costs[:_MOST_ROWS]:
-            times = "" if title == "operation" else f" ×{cost.calls:,}"
+        counts = ["" if title == "operation" else f" ×{cost.calls:,}" for cost in costs[:_MOST_ROWS]]
+        names = short_names([cost.name or "(top)" for cost in costs[:_MOST_ROWS]], _LONGEST - max(map(len, counts)))
+        for cost, name, count in zip(costs, names, counts, strict=False):
             yield (
                 f"{_seconds(cost.time):>9} {cost.share:7.1%} {_scaled(cost.flops, _FLOP):>11} {_rate(cost):>8} "
-                f"{in_bytes(cost.written):>10}  {short_name(cost.name or '(top)', _LONGEST - len(times))}{times}"
+                f"{in_bytes(cost.written):>10}  {name}{count}"
             )
         if len(costs) > _MOST_ROWS:
             rest = math.fsum(cost.time for cost in costs[_MOST_ROWS:])
@@ -408,8 +427,9 @@ def _lines(found: Profile) -> Iterator[str]:
     yield from textwrap.wrap(" → ".join(told), _WIDTH, initial_indent="    ", subsequent_indent="    ")
     at = f'"{short_name(peak.node.name, _LONGEST)}"'
     yield f"peak memory: {in_bytes(peak.bytes)} at {at}, {in_bytes(peak.given)} of it given"
-    for node, size in peak.holders[:_MOST_ROWS]:
-        yield f"{in_bytes(size):>14}  {short_name(node.name, 50)}"
+    held = peak.holders[:_MOST_ROWS]
+    for (_, size), name in zip(held, short_names([node.name for node, _ in held], 50), strict=True):
+        yield f"{in_bytes(size):>14}  {name}"
     if len(peak.holders) > _MOST_ROWS:
         rest_of_it = sum(size for _, size in peak.holders[_MOST_ROWS:])
         yield f"{in_bytes(rest_of_it):>14}  in {len(peak.holders) - _MOST_ROWS:,} more"
