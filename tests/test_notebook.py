@@ -224,3 +224,17 @@ def test_names_in_a_text_are_harmless_too() -> None:
         trace = gn.trace(gn.log(x), {x: [0.0, 1.0]})
         for thing in (gn.check_health(trace), gn.compare(trace, {name: [0.0, 2.0]}), gn.profile(trace, repeat=1)):
             parsed(html_of(thing))
+
+
+def test_the_picture_of_a_whole_trace_begins_at_its_first_box() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch", 2))
+    loss = gn.mean(gn.square(nn.Sequential(nn.Dense(4), nn.ReLU(), nn.Dense(3))(x)))
+    step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+    shown = html_of(gn.trace(step, {x: np.ones((3, 2))}))
+    left, top = map(float, re.findall(r"position:absolute;left:([\d.]+)%;top:([\d.]+)%", shown)[0])
+    width, height = map(float, re.findall(r'viewBox="-?[\d.]+ -?[\d.]+ ([\d.]+) ([\d.]+)"', shown)[0])
+    moved = [float(part) for part in re.findall(r"translate\((-?[\d.]+) (-?[\d.]+)\)", shown)[0]]
+    box = next(found for found in re.finditer(r'<text [^>]*x="(-?[\d.]+)" y="(-?[\d.]+)"[^>]*>x</text>', shown))
+    assert left == pytest.approx(100 * (float(box[1]) + moved[0]) / width, abs=2)
+    assert top == pytest.approx(100 * (float(box[2]) + moved[1]) / height, abs=2)

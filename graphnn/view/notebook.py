@@ -28,10 +28,10 @@ _MOST_OPERATIONS, _MOST_BOXES, _PATIENCE = 60, 150, 10.0
 _FIRST_ROWS, _LAST_ROWS = 60, 20
 _MOST_NAME = 60
 
-# In an SVG of Graphviz: its extent, by how much all in it is moved, and what is said on the box that is set apart.
+# In an SVG of Graphviz: its extent, by how much all in it is moved, and what is said in it.
 _NUMBERS = re.compile(r'viewBox="(-?[\d.]+) (-?[\d.]+) ([\d.]+) ([\d.]+)"')
 _MOVED = re.compile(r"translate\((-?[\d.]+) (-?[\d.]+)\)")
-_NOTE = re.compile(r'<text [^>]*x="(-?[\d.]+)" y="(-?[\d.]+)"[^>]*>(?:current|failed)</text>')
+_TEXT = re.compile(r'<text [^>]*x="(-?[\d.]+)" y="(-?[\d.]+)"[^>]*>([^<]*)</text>')
 
 _PAGE = "font:13px/1.5 system-ui,sans-serif;max-width:100%"
 _CODE = "font:12px/1.5 ui-monospace,Menlo,Consolas,monospace;margin:4px 0;white-space:pre;overflow-x:auto"
@@ -50,7 +50,7 @@ def debugger_as_html(dbg: Debugger) -> str:
         marks[failed] = "failed"
     drawn = _diagram(dbg.fetches, dbg.order, here, marks)
     if drawn:
-        note = "The current node has a double line; what is yet to run is dotted."
+        note = "The current node says so, in a double line; what is yet to run is dotted."
         parts = [_lines(where(dbg, 10_000)), f"{drawn}{_faint(note)}"]
     else:
         parts = [_lines(where(dbg, 10_000)), _code(listing(dbg, width=120)), _faint(LEGEND)]
@@ -116,14 +116,16 @@ def _diagram(fetches: list[Node], order: list[Node], here: Node, marks: dict[Nod
 
 
 def _scrolled_to(svg: str) -> str:
-    """Return what has a browser begin at the box that is set apart, if it knows how to."""
+    """Return what has a browser begin at the box that is set apart, or else at the topmost, if it knows how to."""
     box = _NUMBERS.search(svg)
     moved = _MOVED.search(svg)
-    note = _NOTE.search(svg)
-    if box is None or note is None:
+    notes = [(float(x), float(y), said) for x, y, said in _TEXT.findall(svg)]
+    if box is None or not notes:
         return ""
+    x, y, _ = min(notes, key=lambda note: (note[2] not in ("current", "failed"), note[1]))
     left, top, width, height = map(float, box.groups())
-    x, y = (float(note[i]) + (float(moved[i]) if moved is not None else 0.0) for i in (1, 2))
+    if moved is not None:
+        x, y = x + float(moved[1]), y + float(moved[2])
     place = f"left:{100 * (x - left) / width:.1f}%;top:{100 * (y - top) / height:.1f}%"
     return f'<div style="position:absolute;{place};{_TARGET}"></div>'
 
