@@ -226,6 +226,7 @@ def test_names_in_a_text_are_harmless_too() -> None:
             parsed(html_of(thing))
 
 
+@needs_engine
 def test_the_picture_of_a_whole_trace_begins_at_its_first_box() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=("batch", 2))
