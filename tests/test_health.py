@@ -20,6 +20,7 @@ from graphnn.inspector import evaluation, findings, hazards
 from graphnn.inspector.findings import Finding, Health
 from graphnn.inspector.hazards import CODES, HAZARDS
 from graphnn.inspector.health import check_health
+from graphnn.ops.elementwise import Elementwise
 
 COUNT = 200
 
@@ -1668,3 +1669,15 @@ def test_rows_that_meet_a_column_of_numbers_by_chance_are_told() -> None:
         x * np.ones((4, 4)),
     ):
         assert check_health(sound, feed).ok
+
+
+def test_an_operation_of_ones_own_that_raises_is_told_with_its_line() -> None:
+    def fail(self: Any, x: Any, out: Any = None) -> Any:
+        raise RuntimeError("kaputt")
+
+    x = gn.Graph().placeholder("x", shape=(2,))
+    node = type("Booms", (Elementwise,), {"like": np.exp, "forward": fail})()(x)
+    (finding,) = check_health(node, {x: [1.0, 2.0]})
+    line = fail.__code__.co_firstlineno + 1
+    assert finding.code == "raised"
+    assert finding.cause.endswith(f" raised RuntimeError in fail (test_health.py:{line}): kaputt")

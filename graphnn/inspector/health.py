@@ -8,9 +8,11 @@ in `hazards`.
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -296,13 +298,18 @@ class _Doctor:
             if isinstance(error, kind):
                 code, remedy = named, way
                 break
+        cause = error.__cause__
+        said = "raised"
+        if code == "raised" and cause is not None and not isinstance(cause, GraphnnError):
+            last = traceback.extract_tb(cause.__traceback__)[-1]
+            said = f"raised {type(cause).__name__} in {last.name} ({Path(last.filename).name}:{last.lineno})"
         yield Finding(
             code=code,
             severity="error",
             node=node,
             value=value,
             operands=read,
-            cause=f"{node.name}{at_line(node)} raised: {text}",
+            cause=f"{node.name}{at_line(node)} {said}: {text}",
             remedy=remedy,
             count=count,
             size=operands[0].size if operands else 1,
