@@ -538,6 +538,19 @@ def test_parameters_that_no_gradient_comes_to() -> None:
     assert (finding.code, finding.severity) == ("no-gradient", "warning")
 
 
+def test_no_gradient_is_missed_where_nothing_is_left_to_learn_or_an_error_says_why() -> None:
+    x = gn.Graph().placeholder("x", shape=("batch", 2))
+    layer = _dense(1)
+    loss = gn.mean(gn.relu(1.0 - layer(x)))  # a hinge
+    step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+    layer.bias.value = [100.0]
+    satisfied = check_health(step, {x: _rows(40, 2)})
+    assert not [each for each in (*satisfied, *satisfied.notes) if each.code == "no-gradient"], str(satisfied)
+    layer.bias.value = [np.nan]
+    broken = check_health(step, {x: _rows(40, 2)})
+    assert [each.code for each in (*broken, *broken.notes)] == ["fed-nan"]
+
+
 def test_a_step_that_moves_nothing() -> None:
     health = _of_spirals(nn.softmax_crossentropy, rate=0.0)
     assert health.ok
@@ -561,7 +574,7 @@ def test_a_loss_whose_sign_is_wrong() -> None:
     step = gn.compile(loss := -gn.mean(gn.square(layer(x) - 1.0)), updates=nn.SGD(0.1).updates(loss))
     layer.weight.value = [[1e20], [1e20]]
     finding = _first(check_health(step, {x: _rows(10, 2)}))
-    assert "look at its sign" in finding.remedy
+    assert "look at the sign of negative, which is -" in finding.remedy
 
 
 @pytest.mark.parametrize(

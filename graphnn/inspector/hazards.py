@@ -340,7 +340,7 @@ REMEDIES: dict[str, str] = {
     "no-gradient": "nothing, if it is meant to begin so; else weights that are not all 0, and operations with a slope",
     "not-moved": "look at the learning rate, which is 0 or is lost beside the numbers",
     "units-alike": "draw the weights at random, as nn.init.glorot_uniform does: what begins alike learns alike",
-    "unbounded-loss": "a loss is made smaller, and this one has no end: look at its sign",
+    "unbounded-loss": "look at its sign: a loss is made smaller, and this one has no end",
 }
 """What to do about it, where that is always the same."""
 

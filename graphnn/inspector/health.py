@@ -24,7 +24,6 @@ from ..ops.elementwise import Elementwise
 from .blame import because, chain_of, culprit_of, stopper_of, told_once
 from .evaluation import LISTED, Evaluation, cells_of, only_passes_on
 from .findings import (
-    FEW,
     Culprit,
     Element,
     Finding,
@@ -595,7 +594,7 @@ class _Doctor:
                 of_line = each.code, each.severity, each.node.op.name, each.node.origin
                 lines.setdefault(of_line, []).append(each)
         for first, *others in lines.values():
-            if len(others) > FEW:
+            if len(others) > 1:
                 first.cause += f"; the same in {names_of(others)}"
                 self._drop(others)
 

@@ -178,6 +178,8 @@ class Training:
 
     def _of_no_gradients(self) -> None:
         """Look for trained parameters that no gradient comes to, unless what is found already says why."""
+        if any(each.severity == "error" for each in self.found) or self._is_zero:
+            return  # which is why; or there is nothing left to learn
         told = {each.node for each in self.found}
         trained = {node for node in self.updates if node.trainable}
         lost: dict[str, list[Node]] = {}
@@ -251,15 +253,18 @@ class Training:
     @cached_property
     def _falling(self) -> tuple[Node, float] | None:
         """What is made smaller by training, where it is so far below 0 that it has no end."""
-        if not self.updates:
-            return None
-        given = [node for each in self.run.graph.cotangents for node, _ in each]
-        for node in dict.fromkeys(given):
-            if node.phase == "forward" and not node.shape and node in self.run.places:
-                value = float(self._value_of(node))
-                if value < -HUGE_LOSS:
-                    return node, value
-        return None
+        return next(((node, value) for node, value in self._losses.items() if value < -HUGE_LOSS), None)
+
+    @cached_property
+    def _losses(self) -> dict[Node, float]:
+        """What training makes smaller: the scalars whose gradients were asked for."""
+        given = [node for each in self.run.graph.cotangents for node, _ in each] if self.updates else []
+        known = {node: self._value_of(node) for node in given if node in self.run.places and not node.shape}
+        return {node: float(value) for node, value in known.items() if node.phase == "forward" and value is not None}
+
+    @property
+    def _is_zero(self) -> bool:
+        return bool(self._losses) and not any(self._losses.values())
 
     @property
     def against_divergence(self) -> str:
@@ -267,7 +272,7 @@ class Training:
         if self._falling is None:
             return REMEDIES["huge-parameter"]
         node, value = self._falling
-        return f"{REMEDIES['unbounded-loss']}: {node.name} is {said(value)}"
+        return REMEDIES["unbounded-loss"].replace("its sign", f"the sign of {node.name}, which is {said(value)}")
 
     def _of_updates(self) -> None:
         """Look whether a parameter is moved much further than it is large, or not at all."""
