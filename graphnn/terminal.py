@@ -614,9 +614,9 @@ class Session(cmd.Cmd):
     def _break(self, argument: str) -> None:
         """Stop after a node, if a condition holds.
 
-        The node is named by itself, by a scope, an output, a pattern (dense_*/add) or an operation (exp); any node is
-        meant if only a condition is given. op=exp and scope=dense_1 mean the operation and the scope where a node has
-        that name, too. Alone it lists the breakpoints.
+        The node is named by itself, by a scope, an output, a pattern (dense_*/add), an operation (exp) or the line that
+        made it (model.py:18); any node is meant if only a condition is given. op=exp and scope=dense_1 mean the
+        operation and the scope where a node has that name, too. Alone it lists the breakpoints.
 
         A condition is nan, inf, zero, saturated, unchanged, above 3, below -3, or a comparison: max > 1e3,
         value[0, 2] == 1, value > 3 of some element; joined by and, or, not.

@@ -302,6 +302,19 @@ def test_breakpoints_on_nodes_scopes_outputs_patterns_and_operations() -> None:
     assert where(dbg) == (3, "multiply")
 
 
+def test_a_breakpoint_on_a_line() -> None:
+    dbg = small()
+    line = dbg.graph["head/tanh"].origin.line
+    dbg.break_at(f"test_debugger.py:{line}")
+    assert dbg.resume().node.name == "head/matmul"  # type: ignore[union-attr]
+    assert dbg.resume().node.name == "head/tanh"  # type: ignore[union-attr]
+    dbg.resume()
+    assert dbg.finished
+    for nowhere in (f"test_debugger.py:{line + 400}", f"other.py:{line}", f":{line}", "test_debugger.py:"):
+        with pytest.raises(LookupFailure, match="nothing in this run is"):
+            dbg.break_at(nowhere)
+
+
 def test_breakpoints_on_conditions() -> None:
     assert stops(when="max > 2") == ["head/matmul"]
     assert stops("tanh", when="max > 2") == []

@@ -520,7 +520,7 @@ class Debugger(Shown):
         ----------
         target : Node, str, or list of them, optional
             A node or its name; a scope (its first operation; with `when`, any in it); an output; a pattern
-            (``"dense_*/add"``); an operation (``"exp"``). Any node unless given.
+            (``"dense_*/add"``); an operation (``"exp"``); a line (``"model.py:18"``). Any node unless given.
         when : str or callable, optional
             A `Condition` in words (``"nan"``, ``"max > 1e3"``), or a function of a step.
         op, scope : str, optional

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from ..errors import LookupFailure, UsageError, near
@@ -51,7 +52,7 @@ def many(
     graph : Graph
     target : Node, str, or list of them, optional
         A node or its name; else a scope: all in it; else an output; else a pattern, as file names have them
-        (``dense_*/add``); else an operation: all its nodes.
+        (``dense_*/add``); else an operation: all its nodes; else a line, ``model.py:18``: those that were made there.
     op : str, optional
         Only nodes of this operation.
     scope : str, optional
@@ -127,7 +128,14 @@ def _meant(order: Sequence[Node], graph: Graph, target: Any, where: str) -> list
         named
         or [node for node in order if fnmatchcase(node.name, target)]
         or [node for node in order if node.op.name == target]
+        or [node for node in order if _is_made_at(node, target)]
     )
+
+
+def _is_made_at(node: Node, place: str) -> bool:
+    """Return whether a node was made at a line of the user's: ``model.py:18``."""
+    file, _, line = place.rpartition(":")
+    return bool(file) and line == str(node.origin.line) and Path(node.origin.file).name == Path(file).name
 
 
 def _inside(graph: Graph, path: str) -> set[str]:
