@@ -90,7 +90,7 @@ def trace_table(trace: Trace, width: int = 80) -> str:
     if trace.stopped is not None:
         at = elided(visible(trace.order[trace.stopped].name), _MOST_NAME)
         lines.append(f'stopped at "{at}":' if trace.error else f'"{at}" has not run')
-        lines += [piece for line in _told(trace.error) for piece in _wrapped(line, width)]
+        lines += [piece for line in _told(trace.error) if line for piece in _wrapped(line, width)]
     return "\n".join(lines)
 
 
