@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .findings import Element
 
 
+_OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
+
+
 class Layer(NamedTuple):
     """What is compared with other layers: a scope, or a matrix that has none to itself."""
 
@@ -154,23 +157,24 @@ class Training:
         forward = [node for node in self.run.order if node.phase == "forward"]
         fed = [node for node in forward if isinstance(node.op, Placeholder)]
 
-        def later_than(start: Layer) -> list[Layer]:
-            made = made_of(forward, start.nodes)
-            return [layer for layer in layers if layer is not start and not made.isdisjoint(layer.nodes)]
-
         def leads_around(least: Layer, most: Layer) -> bool:
             made = made_of([node for node in forward if node not in least.nodes], fed)
             return not made.isdisjoint(most.nodes)
 
-        later = {layer.name: later_than(layer) for layer in layers}
         for near, far in ((min, max), (max, min)):
             start = near(layers, key=lambda layer: layer.norm)
-            others = [layer for layer in layers if layer in later[start.name] or start in later[layer.name]]
-            if not others:
+            made_of_it, makes_it = made_of(forward, start.nodes), set(start.nodes)
+            for node in reversed(forward):
+                if node in makes_it:
+                    makes_it.update(node.inputs)
+            others = [layer for layer in layers if layer is not start]
+            later = [layer for layer in others if not made_of_it.isdisjoint(layer.nodes)]
+            earlier = [layer for layer in others if not makes_it.isdisjoint(layer.nodes)]
+            if not later and not earlier:
                 continue
-            end = far(others, key=lambda layer: layer.norm)
+            end = far([*later, *earlier], key=lambda layer: layer.norm)
             least, most = (start, end) if near is min else (end, start)
-            vanishing = most in later[least.name]
+            vanishing = end in (later if start is least else earlier)
             # A shortcut brings the gradient to what comes before.
             if least.norm < LAYER_RATIO * most.norm and not (vanishing and leads_around(least, most)):
                 return least, most, vanishing
@@ -202,23 +206,24 @@ class Training:
 
     def _lost_in(self, gradient: Node) -> tuple[Node, list[Node]]:
         """Return the forward node that lets nothing through of a gradient, and what is 0 of what its rule reads."""
-        cotangents = {slope for derived in self.run.graph.cotangents.values() for slope in derived.of.values()}
         node = gradient
         while True:
-            came: list[Node] = []
-            read: list[Node] = []
-            ahead = [*node.inputs]
-            while ahead:
-                each = ahead.pop()
-                if each in self.run.places:
-                    (came if each in cotangents else read).append(each)
-                    if each.phase == "backward" and each not in cotangents:
-                        ahead += each.inputs
-            zero = [each for each in came if not self._value_of(each).any()]
-            if not zero:
+            # Between the cotangents of two nodes may stand several nodes of one rule.
+            read = dict.fromkeys(node.inputs)
+            for each in (ahead := [*read]):
+                if each.phase == "backward" and each not in self._cotangents:
+                    ahead += [operand for operand in each.inputs if operand not in read]
+                    read.update(dict.fromkeys(each.inputs))
+            zeros = [each for each in read if each in self.run.places and not self._value_of(each).any()]
+            came = [each for each in zeros if each in self._cotangents]
+            if not came:
                 twin = node.twin if node.twin is not None else node
-                return twin, [each for each in read if each.phase == "forward" and not self._value_of(each).any()]
-            node = zero[0]
+                return twin, [each for each in zeros if each.phase == "forward"]
+            node = came[0]
+
+    @cached_property
+    def _cotangents(self) -> set[Node]:
+        return {slope for derived in self.run.graph.cotangents.values() for slope in derived.of.values()}
 
     def _of_units(self) -> None:
         """Look for units that are the same, and stay so."""
@@ -348,9 +353,6 @@ def _slopes_in(order: Sequence[Node]) -> dict[Node, Node]:
                 if operand.phase == "backward" and operand.shape == parameter.shape:
                     known[parameter] = operand
     return {node: known[node] for node in sorted(known, key=lambda node: node.index) if node in scheduled}
-
-
-_OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
 
 
 def beside_guessing(loss: Node, order: Sequence[Node], value_of: Callable[[Node], Array | None]) -> str:
