@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +57,9 @@ def compare(
     No more is held in memory than the values that each run still needs, and those of the first difference.
 
     A node's counterpart is the one that computes the same of the same; else the one that stands in the same place as
-    seen from the fetches; so what was edited, added, removed or renamed does not hide what is alike behind it. Results
-    belong together by their keys, next values by their parameters; those of traces, and what is left, by their order.
+    seen from the fetches; so what was edited, added, removed or renamed does not hide what is alike behind it.
+    Parameters are known by name and by value, gradients and updates by what they are made for. Results belong together
+    by their keys, next values by their parameters; those of traces, and what is left, by their order.
 
     Parameters
     ----------
@@ -160,8 +161,12 @@ def compare(
         second = read_trace(b, exact) if reads_b else run_of(b, feed_b, sizes, graph_b, dtype_b, backend_b)
     called = called or told_apart(first, second, (dtype_a, dtype_b), by_feed)
     first, second = first._replace(name=called[0]), second._replace(name=called[1])
-    results = [(i, i) for i in range(len(first.program.fetches))] if arrays else results_of(a, b, first, second)
-    return _Lockstep(first, second, results, tolerance, arrays).compared()
+
+    def results(known: Mapping[Node, Node]) -> list[tuple[int, int]]:
+        count = len(first.program.fetches)
+        return [(i, i) for i in range(count)] if arrays else results_of(a, b, first, second, known)
+
+    return _Lockstep(first, second, Alignment(first, second, results), tolerance, arrays).compared()
 
 
 def _checked_tolerance(rtol: Any, atol: Any) -> tuple[float, float] | None:
@@ -225,14 +230,14 @@ class _Lockstep:
         self,
         a: Side,
         b: Side,
-        results: Sequence[tuple[int, int]],
+        alignment: Alignment,
         tolerance: tuple[float, float] | None,
         foreign: bool = False,
     ) -> None:
         self.a, self.b = a, b
         self.tolerance = tolerance
         self.foreign = foreign
-        self.partner = Alignment(a.program, b.program, results).found()
+        self.partner = alignment.found()
         self.states: dict[int, int] = {}
         self.digits: dict[int, Digits] = {}
         self.differences: list[Difference] = []
@@ -241,7 +246,7 @@ class _Lockstep:
         self._at = -1
         self._ahead: dict[int, Step] = {}
         """Steps of `b` that are compared later: none, unless the schedules are in different order."""
-        pairs = dict.fromkeys((a.program.fetches[i], b.program.fetches[j]) for i, j in results)
+        pairs = dict.fromkeys((a.program.fetches[i], b.program.fetches[j]) for i, j in alignment.results)
         self._results = [(i, j) for i, j in pairs if self.partner.get(i) != j]
         """What was asked for and is made otherwise: compared in the end, though they are no counterparts."""
         self._kept, self._last = {i for i, _ in self._results}, {j for _, j in self._results}

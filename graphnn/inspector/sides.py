@@ -177,36 +177,44 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     return found
 
 
-def results_of(a: Any, b: Any, first: Side, second: Side) -> list[tuple[int, int]]:
+def results_of(a: Any, b: Any, first: Side, second: Side, known: Mapping[Node, Node]) -> list[tuple[int, int]]:
     """Return which of the fetches of one belongs to which of the other: by name, else by their order.
 
-    A trace knows the order of its fetches alone, and the parameters of its updates.
+    A trace knows the order of its fetches alone, and the parameters of its updates; `known` are the counterparts of
+    those in `b`.
     """
-    mine, its = _paths(a, first.program.graph), _paths(b, second.program.graph)
+    mine, its = _paths(a, first.program.graph, {}), _paths(b, second.program.graph, known)
     found = [(mine.pop(path), its.pop(path)) for path in list(mine) if path in its]
     if len(mine) == len(its):
         found += zip(mine.values(), its.values(), strict=True)
     return found
 
 
-def _paths(target: Any, graph: Graph) -> dict[tuple[Any, ...], int]:
+def _paths(target: Any, graph: Graph, known: Mapping[Node, Node]) -> dict[tuple[Any, ...], int]:
     """Return where each result stands in the fetches, by the keys that lead to it."""
     if isinstance(target, (Trace, Compiled)):
-        count = len(target.fetches) - len(target.updates) * isinstance(target, Trace)
+        nodes: Sequence[Node] = target.fetches
+        count = len(nodes) - len(target.updates) * isinstance(target, Trace)
         form = target.rebuild(range(count)) if isinstance(target, Compiled) else list(range(count))
-        following = {("updates", parameter.name): count + i for i, parameter in enumerate(target.updates)}
+        following = {
+            ("updates", known.get(parameter, parameter)): count + i for i, parameter in enumerate(target.updates)
+        }
     else:
         _, nodes, rebuild = resolve(target, graph)
         form, following = rebuild(range(len(nodes))), {}
-    return dict(_leaves(form)) | following
+    return dict(_leaves(form, nodes)) | following
 
 
-def _leaves(form: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], int]]:
+def _leaves(
+    form: Any, nodes: Sequence[Node], path: tuple[Any, ...] = (), lengths: tuple[int, ...] = ()
+) -> Iterator[tuple[tuple[Any, ...], int]]:
     if isinstance(form, int):
-        yield path, form
+        # In a list of more gradients, those of other parameters have its place.
+        yield path + (lengths if nodes[form].twin is not None else ()), form
         return
-    for key, part in form.items() if isinstance(form, Mapping) else enumerate(form):
-        yield from _leaves(part, (*path, key))
+    by_key = isinstance(form, Mapping)
+    for key, part in form.items() if by_key else enumerate(form):
+        yield from _leaves(part, nodes, (*path, key), lengths if by_key else (*lengths, len(form)))
 
 
 def are_arrays(target: Any) -> bool:

@@ -1,0 +1,224 @@
+"""A whole layer removed or added: what stands for what is known from the construction."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.inspector.compare import compare
+from graphnn.inspector.differences import Comparison
+
+ACTIVATIONS: dict[str, Callable[[gn.Node], gn.Node]] = {
+    "tanh": gn.tanh,
+    "sigmoid": gn.sigmoid,
+    "softplus": gn.softplus,
+    "halved": lambda h: h * 0.5,  # of which the constants are all alike
+    "none": lambda h: h,
+}
+
+
+class Shape(NamedTuple):
+    """What a net is made of."""
+
+    seed: int = 0
+    width: int = 4
+    depth: int = 5
+    activation: str = "tanh"
+    bias: str = "zeros"
+    named: bool = True
+    """By hand; else by `nn.Dense`, whose names shift where a layer is missing."""
+
+
+class Net(NamedTuple):
+    """A net, of which some layer may be left out."""
+
+    target: Any
+    nodes: dict[Any, list[gn.Node]]
+    """What each layer is made of, and "x" and "loss"."""
+    results: dict[Any, gn.Node]
+    """What comes out of each layer; of -1, what goes into the first."""
+
+    def order(self) -> list[gn.Node]:
+        compiled = isinstance(self.target, gn.Compiled)
+        return gn.schedule([*self.target.fetches, *self.target.updates.values()] if compiled else self.target)
+
+    def whose(self) -> dict[gn.Node, Any]:
+        """Return for each node that is made for one by itself: of which layer it is, and which one there."""
+        return {node: (layer, i) for layer, nodes in self.nodes.items() for i, node in enumerate(nodes)}
+
+    def of_layer(self, layer: int) -> set[gn.Node]:
+        """Return all that is there for a layer alone, with its gradients and updates."""
+        order, whose, found = self.order(), self.whose(), set[gn.Node]()
+        for node in order:
+            root = made_for(node)
+            read = {whose.get(made_for(operand), (None,))[0] for operand in node.inputs}
+            if whose.get(root, (layer if layer in read and root.phase == "update" else None,))[0] == layer:
+                found.add(node)
+        if layer == 0:  # nothing asks for the gradient by the input of what is the first layer then
+            product = next(node for node in self.nodes[1] if node.op.name == "matmul")
+            turned = {node for node in order if node.twin is product and node.inputs == (product.inputs[1],)}
+            found |= turned | {node for node in order if not turned.isdisjoint(node.inputs)}
+        return found
+
+
+def made_for(node: gn.Node) -> gn.Node:
+    while node.twin is not None:
+        node = node.twin
+    return node
+
+
+def built(shape: Shape, form: str, without: int | None = None) -> Net:
+    rng = np.random.default_rng(shape.seed)
+    g = gn.Graph("net")
+    size = (shape.width, shape.width)
+    x, y = g.placeholder("x", ("n", shape.width)), g.placeholder("y", ("n", shape.width))
+    nodes: dict[Any, list[gn.Node]] = {"x": [x, y]}
+    results, parameters = {-1: x}, dict[str, gn.Node]()
+    h = x
+    for i in range(shape.depth):
+        weight = rng.normal(size=size)
+        bias = rng.normal(size=size[:1]) if shape.bias == "drawn" else np.zeros(size[:1])
+        if i == without:
+            continue
+        before = len(g)
+        if shape.named:
+            made = [g.parameter(f"w{i}", weight)]
+            h = gn.matmul(h, made[0])
+            if shape.bias != "none":
+                made.append(g.parameter(f"b{i}", bias))
+                h = h + made[1]
+        else:
+            layer = nn.Dense(
+                shape.width, weight=weight, **({"use_bias": False} if shape.bias == "none" else {"bias": bias})
+            )
+            h = layer(h)
+            made = layer.parameters
+        parameters |= {f"{i}.{k}": parameter for k, parameter in enumerate(made)}
+        h = results[i] = ACTIVATIONS[shape.activation](h)
+        nodes[i] = [*g][before:]
+    before = len(g)
+    loss = nn.mean_squared_error(h, y)
+    nodes["loss"] = [*g][before:]
+    return Net(FORMS[form](loss, parameters), nodes, results)
+
+
+def gradients(loss: gn.Node, parameters: dict[str, gn.Node]) -> dict[str, gn.Node]:
+    return {name: gn.grad(loss, parameter) for name, parameter in parameters.items()}
+
+
+FORMS: dict[str, Callable[[gn.Node, dict[str, gn.Node]], Any]] = {
+    "loss": lambda loss, parameters: loss,
+    "list": lambda loss, parameters: [loss, *gradients(loss, parameters).values()],
+    "dict": lambda loss, parameters: {"loss": loss, **gradients(loss, parameters)},
+    "gradients": lambda loss, parameters: gradients(loss, parameters),
+    "by hand": lambda loss, parameters: gn.compile(loss, {p: p - 0.1 * gn.grad(loss, p) for p in parameters.values()}),
+    "SGD": lambda loss, parameters: gn.compile(loss, nn.SGD(0.1, momentum=0.5).updates(loss)),
+    "Adam": lambda loss, parameters: gn.compile(loss, nn.Adam(0.1).updates(loss)),
+}
+
+
+def check(shape: Shape, form: str, layer: int, added: bool) -> Comparison:
+    """Compare a net with the one that has a layer less, and hold what is found to what is known."""
+    whole, less = built(shape, form), built(shape, form, layer)
+    rng = np.random.default_rng([shape.seed, 1])
+    feed = {name: rng.normal(size=(3, shape.width)) for name in ("x", "y")}
+    a, b = (less, whole) if added else (whole, less)
+    found = compare(a.target, b.target, feed)
+    more, fewer = (found.only_b, found.only_a) if added else (found.only_a, found.only_b)
+    own = whole.of_layer(layer)
+    if form != "by hand":  # of its updates, the constants are made for no node
+        assert {*more} == own & {*whole.order()}
+    assert fewer == []
+    pairs = {(its if added else mine): (mine if added else its) for mine, its in found.pairs}
+    whose, others = whole.whose(), less.whose()
+    for mine, its in pairs.items():
+        assert its is not None
+        assert mine.op.name == its.op.name
+        assert whose.get(mine) == others.get(its)
+        if mine.twin in pairs:
+            assert pairs[mine.twin] is its.twin
+    before, after = (
+        next(k for k in reversed(whole.results) if k < layer),
+        layer + 1 if layer < shape.depth - 1 else "loss",
+    )
+    first = found.first
+    assert first is not None
+    assert first.node in a.nodes[after]
+    assert first.other in b.nodes[after]
+    gone, left = whole.results[layer], less.results[before]
+    told = f'"{gone.name}" ({gone.op.name}, {"added" if added else "removed"})', f'"{left.name}"'
+    assert first.edits == ("operand 0 changed: {} → {}".format(*(reversed(told) if added else told)),)
+    return found
+
+
+@pytest.mark.parametrize("added", [False, True], ids=["removed", "added"])
+@pytest.mark.parametrize("layer", [0, 2, 4], ids=["start", "middle", "end"])
+@pytest.mark.parametrize("named", [True, False], ids=["by hand", "Dense"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_layer_that_only_one_has_hides_no_counterpart(form: str, named: bool, layer: int, added: bool) -> None:
+    check(Shape(named=named), form, layer, added)
+
+
+def test_a_layer_that_only_one_has_is_found_in_any_net() -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(100):
+        shape = Shape(
+            seed,
+            width=int(rng.integers(2, 6)),
+            depth=int(rng.integers(2, 8)),
+            activation=str(rng.choice([*ACTIVATIONS])),
+            bias=str(rng.choice(["none", "zeros", "drawn"])),
+            named=bool(rng.integers(2)),
+        )
+        check(shape, str(rng.choice([*FORMS])), int(rng.integers(shape.depth)), bool(rng.integers(2)))
+
+
+def changes(found: Comparison) -> list[str]:
+    return [edit for difference in found.differences for edit in difference.edits]
+
+
+def test_gradients_of_a_list_are_not_told_apart_by_their_number() -> None:
+    feed = {"x": np.ones((3, 4)), "y": np.zeros((3, 4))}
+    found = compare(built(Shape(), "list").target, built(Shape(), "list", 2).target, feed)
+    assert not any("parameter" in edit for edit in changes(found))
+    named = {mine.name: None if its is None else its.name for mine, its in found.pairs}
+    assert (named["w3"], named["w4"]) == ("w3", "w4")
+    assert {difference.node for difference in found.differences}.isdisjoint(found.only_a)
+
+
+def test_gradients_in_another_order_are_told() -> None:
+    g = gn.Graph()
+    v, w = g.parameter("v", [1.0, 2.0]), g.parameter("w", [3.0, 4.0])
+    loss = gn.sum(v * w)
+    p, q = gn.grad(loss, v), gn.grad(loss, w)
+    assert compare([loss, p, q], [loss, p, q])
+    assert not compare([loss, p, q], [loss, q, p])
+
+
+def test_parameters_are_found_by_value_where_no_name_is_left() -> None:
+    def net(prefix: str, without: int | None = None) -> gn.Node:
+        rng = np.random.default_rng(0)
+        g = gn.Graph()
+        h = x = g.placeholder("x", ("n", 3))
+        for i in range(4):
+            weight = rng.normal(size=(3, 3))
+            if i != without:
+                h = gn.tanh(h @ g.parameter(f"{prefix}{i}", weight))
+        return gn.mean(h * x)
+
+    found = compare(net("v"), net("w", 1), {"x": np.ones((2, 3))})
+    assert [node.name for node in found.only_a] == ["v1", "matmul_2", "tanh_2"]
+    named = {mine.name: None if its is None else its.name for mine, its in found.pairs}
+    assert [named[f"v{i}"] for i in (0, 2, 3)] == ["w0", "w2", "w3"]
+
+
+def test_updates_in_another_order_belong_together() -> None:
+    def step(turned: bool) -> gn.Compiled:
+        loss = built(Shape(named=False), "loss").target
+        updates = nn.Adam(0.1).updates(loss)
+        return gn.compile(loss, dict(reversed(updates.items())) if turned else updates)
+
+    assert compare(step(False), step(True), {"x": np.ones((3, 4)), "y": np.zeros((3, 4))})
