@@ -180,6 +180,45 @@ def changes(found: Comparison) -> list[str]:
     return [edit for difference in found.differences for edit in difference.edits]
 
 
+def test_the_norm_of_all_gradients_is_that_of_fewer() -> None:
+    def clipped(without: int | None = None) -> gn.Compiled:
+        loss = built(Shape(named=False), "loss", without).target
+        return gn.compile(loss, nn.Adam(0.1, clip_norm=1.0).updates(loss))
+
+    feed = {"x": np.ones((3, 4)), "y": np.zeros((3, 4))}
+    for layer in range(5):
+        found = compare(clipped(), clipped(layer), feed)
+        assert not any("op changed" in edit for edit in changes(found))
+        assert sorted(node.op.name for node in found.only_a if "clip_norm" in node.scope and node.twin is None) == [
+            "add",
+            "add",
+        ]
+        assert found.only_b == []
+
+
+def test_a_layer_that_only_one_has_is_found_where_the_loss_is_another() -> None:
+    def step(without: int | None, loss_of: Callable[[gn.Node, gn.Node], gn.Node]) -> gn.Compiled:
+        net = built(Shape(named=False), "loss", without)
+        (_, target), h = net.nodes["x"], [*net.results.values()][-1]
+        loss = loss_of(h, target)
+        return gn.compile(loss, nn.SGD(0.1).updates(loss))
+
+    a = step(None, lambda h, y: gn.mean(gn.square(h - y)))
+    b = step(2, lambda h, y: gn.mean(gn.absolute(h - y)) * 2.0)
+    found = compare(a, b, {"x": np.ones((3, 4)), "y": np.zeros((3, 4))})
+    assert changes(found)[:2] == [
+        'operand 0 changed: "tanh_3" (tanh, removed) → "tanh_2"',
+        "op changed: square → absolute",
+    ]
+    assert [node.name for node in found.only_a][:5] == [
+        "dense_3/weight",
+        "dense_3/bias",
+        "dense_3/matmul",
+        "dense_3/add",
+        "tanh_3",
+    ]
+
+
 def test_gradients_of_a_list_are_not_told_apart_by_their_number() -> None:
     feed = {"x": np.ones((3, 4)), "y": np.zeros((3, 4))}
     found = compare(built(Shape(), "list").target, built(Shape(), "list", 2).target, feed)

@@ -82,6 +82,7 @@ class Alignment:
                 ([place_a, ops_a], [place_b, ops_b]),
             )
         ]
+        keys.append((_of_parameters(a, ops_a, same_a), _of_parameters(b, ops_b, same_b)))
         reads_a, reads_b = ([len(sources) or None for sources in side.operands] for side in (a, b))
 
         def pair() -> None:
@@ -90,6 +91,8 @@ class Alignment:
             self._pair_constants(same_a, same_b)
             for keys_a, keys_b in keys:
                 self._pair(keys_a, keys_b)
+            self._between_edits(ops_a, ops_b, least=3.0, op=True, operand=True)
+            self._between_edits(ops_a, ops_b, least=3.0, op=True)
             self._between_edits(ops_a, ops_b, least=3.0)
             self._pair(place_a, place_b)
             self._between_edits(ops_a, ops_b, least=1.0)
@@ -190,8 +193,13 @@ class Alignment:
         self.partner[i] = j
         self._taken.add(j)
 
-    def _between_edits(self, ops_a: list[int], ops_b: list[int], least: float) -> None:
-        """Pair what is alike in operation, operands, readers and name, as far as `least` asks for."""
+    def _between_edits(
+        self, ops_a: list[int], ops_b: list[int], least: float, op: bool = False, operand: bool = False
+    ) -> None:
+        """Pair what is alike in operation, operands, readers and name, as far as `least` asks for.
+
+        With `op`, the operation must be the same; with `operand`, one of the operands, too.
+        """
         a, b = self.a, self.b
         read_by_a, read_by_b = _read_by(a, ops_a), _read_by(b, ops_b)
         named = {node.name: place for place, node in enumerate(b.order) if place not in self._later[1]}
@@ -232,6 +240,10 @@ class Alignment:
             namesake = named.get(a.order[i].name, -1)
             if namesake >= 0 and namesake not in self._taken and b.operands[namesake]:
                 offers.append(namesake)
+            if op:
+                offers = [j for j in offers if ops_a[i] == ops_b[j]]
+            if operand:
+                offers = [j for j in offers if any(map(fits, sources, b.operands[j]))]
             best = max(offers, key=partial(likeness, i), default=-1)
             if best < 0 or likeness(i, best) < least:
                 continue
@@ -327,6 +339,16 @@ def _values(side: Side, paired: Container[int]) -> list[Any]:
             if array.size > 1 and (array != array.flat[0]).any():
                 known = array.dtype.str, array.shape, digest_of(array)
         found.append(known)
+    return found
+
+
+def _of_parameters(program: Program, ops: list[int], same: list[int]) -> list[Any]:
+    """Return for each node that reads parameters its operation and which they are."""
+    known = [same[i] if isinstance(node.op, Parameter) else -1 for i, node in enumerate(program.order)]
+    found: list[Any] = []
+    for op, sources in zip(ops, program.operands, strict=True):
+        read = tuple([known[source] for source in sources])
+        found.append((op, read) if max(read, default=-1) >= 0 else None)
     return found
 
 
