@@ -228,7 +228,7 @@ def path(tmp_path: Path) -> Path:
 # Round trips
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(graphs())
 def test_a_graph_comes_back_as_it_was(graph: Graph) -> None:
     back = through_a_file(graph)
@@ -242,7 +242,7 @@ def test_a_graph_comes_back_as_it_was(graph: Graph) -> None:
         assert_same(graph, back)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(graphs())
 def test_building_goes_on_with_the_same_names(graph: Graph) -> None:
     back = through_a_file(graph)
@@ -290,7 +290,7 @@ attributes = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(attributes, min_size=1, max_size=8))
 def test_attributes_come_back_exactly(setting: type[Op], values: list[Any]) -> None:
     graph = Graph()
@@ -1063,13 +1063,13 @@ def check_forgery(make: Callable[[], Graph]) -> None:
     assert_same(graph, from_data(*to_data(graph)))
 
 
-@settings(deadline=None, max_examples=1200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1200, suppress_health_check=[HealthCheck.too_slow])
 @given(forgeries())
 def test_any_change_of_the_data_is_refused_or_gives_a_sound_graph(forgery: tuple[Any, dict[str, Any]]) -> None:
     check_forgery(lambda: from_data(*forgery))
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(forgeries())
 def test_any_change_of_a_file_is_refused_or_gives_a_sound_graph(forgery: tuple[Any, dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -59,7 +59,6 @@ def softmax(z: np.ndarray) -> np.ndarray:
 # --- against scikit-learn -------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(classified())
 def test_categorical_losses_are_scikit_learns_log_loss(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     logits, labels = drawn
@@ -73,7 +72,6 @@ def test_categorical_losses_are_scikit_learns_log_loss(drawn: tuple[np.ndarray, 
         np.testing.assert_allclose(value(nn.softmax_crossentropy, logits, given_labels), expected, rtol=1e-6)
 
 
-@settings(deadline=None)
 @given(classified())
 def test_binary_losses_are_scikit_learns_log_loss(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     logits, labels = drawn[0][:, 0], (drawn[1] % 2).astype(drawn[1].dtype)
@@ -84,7 +82,6 @@ def test_binary_losses_are_scikit_learns_log_loss(drawn: tuple[np.ndarray, np.nd
         np.testing.assert_allclose(value(nn.sigmoid_crossentropy, logits, true), expected, rtol=1e-6)
 
 
-@settings(deadline=None)
 @given(regressed())
 def test_errors_are_scikit_learns(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     predicted, true = drawn

@@ -43,7 +43,6 @@ def value(metric: Any, predictions: np.ndarray, labels: np.ndarray, **settings: 
 # --- against scikit-learn -------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(predicted())
 def test_accuracy_and_confusion_matrix(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     p, labels = drawn
@@ -59,7 +58,7 @@ def test_accuracy_and_confusion_matrix(drawn: tuple[np.ndarray, np.ndarray]) -> 
         np.testing.assert_array_equal(matrix, expected)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(predicted())
 def test_precision_recall_and_f1(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     p, labels = drawn
@@ -75,7 +74,6 @@ def test_precision_recall_and_f1(drawn: tuple[np.ndarray, np.ndarray]) -> None:
                 np.testing.assert_allclose(result, expected[place], rtol=1e-14, err_msg=f"{metric.__name__} {average}")
 
 
-@settings(deadline=None)
 @given(predicted())
 def test_binary_figures(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     p, labels = drawn[0][:, 0], drawn[1] % 2

@@ -38,7 +38,7 @@ def exact_product(x: Array, y: Array) -> tuple[Array, Array]:
     return np.array(total).reshape(shape), np.array(most).reshape(shape)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 6)),
     st.sampled_from(["float32", "float64"]),

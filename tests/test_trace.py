@@ -279,7 +279,7 @@ def test_the_statistics_of_small_values_are_taken_together_and_are_true(first: i
     assert 1 <= len(near) < len(MANY) * 2  # and not those of the whole run
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     hnp.arrays(
         st.sampled_from(["float16", "float32", "float64", "int16", "bool"]), hnp.array_shapes(min_dims=0, min_side=0)
@@ -304,7 +304,7 @@ def test_a_trace_that_is_let_go_is_gone_at_once() -> None:
         gc.enable()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(hnp.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=40), st.integers(1, 300))
 def test_a_preview_is_taken_at_even_strides(shape: tuple[int, ...], most: int) -> None:
     assume(math.prod(shape) < 10**6)
@@ -855,7 +855,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("forged")
 
 
-@settings(deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 @given(forgeries())
 def test_any_change_of_a_file_is_refused_or_gives_a_sound_trace(
     folder: Path, forgery: tuple[Any, dict[str, Any]]
