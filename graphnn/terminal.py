@@ -41,6 +41,7 @@ _COLOUR = re.compile(r"(\x1b\[[\d;]*m)")
 _NAME, _NAMED, _PROMPTED, _WORD = 30, 48, 18, 160
 """Characters of a name, of one that has a line for itself, of one in the prompt, of one in an error."""
 _LINES, _CELLS, _ALIKE = 12, 8, 3
+_FURTHEST = 10_000  # nodes that a number is followed through
 _NUMBERS = 40  # of a row, that are printed as such
 """Nodes in a list; numbers that `why` lists of an operand, and from how many equal ones on it lists one of them."""
 _LONG = re.compile(rf"\S{{{_WORD + 1},}}")
@@ -483,7 +484,7 @@ class Session(cmd.Cmd):
             raise
 
     def _is_known(self, node: Node) -> bool:
-        return self.dbg.state(node) not in ("waiting", "stale")
+        return self.dbg[node].known
 
     # --- showing --------------------------------------------------------------------------------------------
 
@@ -696,7 +697,8 @@ class Session(cmd.Cmd):
             target, condition = "", target
         _needed(condition, "recheck which condition? For instance: recheck nan")
         found = self.dbg.recheck(condition, self._named(target) if target else None)
-        self._list(found, f"of nothing that has run, {condition} holds")
+        none = f"of nothing that has run, {condition} holds"
+        self._list(found, f"{condition} does not hold of {target}, as far as that has run" if target else none)
 
     # --- looking --------------------------------------------------------------------------------------------
 
@@ -706,7 +708,9 @@ class Session(cmd.Cmd):
         self.say(where(self.dbg, self.width))
         for depth, scope in enumerate(self.dbg.frames(), start=1):
             kind = f" ({scope.kind})" if scope.kind else ""
-            self.say(cut(f"{'  ' * depth}in {scope.path}{kind}, made at {scope.origin}", self.width))
+            place = f"{kind}, made at {scope.origin}"
+            room = max(self.width - len(place) - 2 * depth - 3, _NAME)
+            self.say(cut(f"{'  ' * depth}in {short_name(scope.path, room)}{place}", self.width))
 
     @_said("list [N]", "l", example="list 10", group=_LOOK)
     def _list_around(self, argument: str) -> None:
@@ -716,7 +720,7 @@ class Session(cmd.Cmd):
         S stale: was done, from values that hold no longer; O overridden by set.
         """
         around = _whole(argument, "the number of nodes to list") if argument else 5
-        self.say(listing(self.dbg, max(around, 0), self.width, bool(self.colour)), coloured=True)
+        self.say(listing(self.dbg, around, self.width, bool(self.colour)), coloured=True)
 
     @_said("screen", example="screen", group=_LOOK)
     def _screen(self, argument: str) -> None:
@@ -818,7 +822,7 @@ class Session(cmd.Cmd):
         Of the current node, if none is named; of its first NaN or infinity, if no index is given. Then why N, or up N,
         goes on to the N-th of the numbers that it was made of, up to what was fed; down goes back.
         """
-        if _INTEGER.fullmatch(argument) and self._asked:
+        if _INTEGER.fullmatch(argument) and argument not in self.dbg.graph:
             self._up(argument)
             return
         failed = self.dbg.failed
@@ -907,16 +911,29 @@ class Session(cmd.Cmd):
         """Return what else there is to say of a number: how what is bad in it arose, or a loss beside guessing."""
         value = self.dbg[why.node].value
         if value.dtype.kind == "f" and not np.isfinite(value[why.index]):
-            health = check_health(self.dbg.trace())
-            found = [each for first in health.findings for each in (first, *first.leads_to)]
-            causes = [each.cause for each in found if each.node is why.node and each.index == tuple(why.index)]
-            said = "".join(causes[:1]).partition("; ")[2]
+            said = self._since(why)
             return _wrapped(f"  {said}", self.width).split("\n") if said else []
         if value.ndim:
             return []
         known = {node: self.dbg[node].value for node in self.dbg.order if self._is_known(node)}
         said = beside_guessing(why.node, self.dbg.order, known.get)
         return [f"  {said}"] if said else []
+
+    def _since(self, why: Why) -> str:
+        """Return where what is bad in a number arose, and how."""
+        origin = why
+        for _ in range(_FURTHEST):
+            bad = next((cell for cell in _cells(origin) if not np.isfinite(self.dbg[cell[0]].value[cell[1]])), None)
+            if bad is None:
+                break
+            origin = self.dbg.why(*bad)
+        found = check_health(self.dbg.trace()).findings
+        told = [each for first in found for each in (first, *first.leads_to) if each.node is origin.node]
+        told.sort(key=lambda each: each.index != tuple(origin.index))
+        if origin is not why:
+            return f"since {told[0].cause if told else origin.equation}"
+        _, _, said = (told[0].cause if told else "").partition("; ")
+        return said if not said or told[0].index == tuple(why.index) else f"as with {told[0].place}: {said}"
 
     @_said("ancestry [NODE[INDEX]]", "ancestors", example="ancestry softmax_1/divide[17, 2]", group=_ASK, takes="node")
     def _ancestry(self, argument: str) -> None:

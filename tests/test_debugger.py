@@ -1183,6 +1183,22 @@ def test_what_a_guard_would_stop_at_is_said_once_on_the_way() -> None:
         said.clear()
 
 
+def test_a_guard_is_not_said_to_stop_at_what_comes_of_another(tmp_path: Path) -> None:
+    x = gn.Graph().placeholder("x", shape=(2,))
+    step = gn.compile(gn.sum(gn.exp(gn.log(x))), guard="nan")
+    with pytest.raises(ValueRangeError) as caught:
+        step({x: [-1.0, 2.0]})
+    caught.value.save(tmp_path / "stopped.trace")  # type: ignore[attr-defined]
+    said: list[str] = []
+    dbg = gn.debug(gn.load(tmp_path / "stopped.trace"), echo=said.append)
+    assert dbg.error.startswith('"log"')
+    dbg.resume()
+    assert said == []
+    dbg.goto(0)
+    dbg.resume()
+    assert [line.partition(" (")[0] for line in said] == ['the guard stops a call of the step here: "log"']
+
+
 def test_a_path_leads_to_the_loss_of_a_step_and_else_to_an_update() -> None:
     step, feed = spiral_step(nn.SGD(0.5))
     dbg = gn.debug(step, feed, echo=None)

@@ -590,6 +590,43 @@ def test_targets_out_of_reach(made: Any, bounds: str) -> None:
     assert _trained(loss, {x: _rows(10, 4), y: np.eye(2)[[0, 1] * 5] * 0.9 + 0.05}).ok
 
 
+@pytest.mark.parametrize("last", [gn.relu, gn.softplus, gn.exp, gn.square])
+def test_targets_below_what_is_never_negative(last: Any) -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=("batch", 4)), g.placeholder("y", shape=("batch", 2))
+    loss = gn.mean(gn.square(last(_dense(2)(x)) - y))
+    finding = _first(_trained(loss, {x: _rows(10, 4), y: np.full((10, 2), -5.0)}))
+    assert finding.code == "out-of-reach"
+    assert re.search(rf", and {last.__name__} \(test_health.py:\d+\) gives nothing below 0$", finding.cause)
+    assert _trained(loss, {x: _rows(10, 4), y: np.where(_rows(10, 2) > 1, -0.5, 0.5)}).ok
+
+
+def test_gradients_that_cancel_are_not_lost() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=("batch", 2)), g.placeholder("y", shape=("batch", 1))
+    layer = _dense(1)
+    step = gn.compile(loss := gn.mean(gn.absolute(layer(x) - y)), updates=nn.SGD(0.1).updates(loss))
+    layer.weight.value = [[1.0], [1.0]]
+    rows = _rows(4, 2)
+    feed = {x: rows, y: rows.sum(axis=1, keepdims=True) + np.array([[1], [-1], [1], [-1]])}
+    health = check_health(step, feed)
+    assert gn.run(gn.grad(loss, layer.bias), feed) == 0
+    assert health.ok
+    assert "no-gradient" not in {note.code for note in health.notes}
+
+
+def test_rows_of_a_softmax_that_are_one_hot_are_counted_but_for_those_that_see_one_number() -> None:
+    x = gn.Graph().placeholder("x", shape=("n", 6))
+    scores = np.random.default_rng(0).normal(size=(96, 6)) * 2500
+    (note,) = [each for each in check_health(gn.softmax(x), {x: scores}).notes if each.code == "saturated"]
+    ones = int((np.sort(scores, axis=1)[:, -1] - np.sort(scores, axis=1)[:, -2] > 40).sum())
+    assert note.cause.startswith(f"{ones} of 96 rows of softmax_1/divide are exactly 0 and 1")
+    causal = np.where(np.tri(6, dtype=bool), 0.0, -1e9)
+    masked = gn.Graph().placeholder("x", shape=(6, 6))
+    health = check_health(gn.softmax(masked + causal), {masked: np.zeros((6, 6))})
+    assert "saturated" not in {each.code for each in health.notes}
+
+
 @pytest.mark.parametrize(
     ("loss", "code"),
     [
@@ -636,7 +673,7 @@ def test_what_saturates_in_each_step_of_a_loop_is_told_once() -> None:
         h = gn.tanh(h @ w + x)
     (finding,) = check_health(h, {x: _rows(40, 4)})
     assert finding.code == "saturated"
-    assert re.search(r"; the same in tanh_2, tanh_3, tanh_4 and \d+ more$", finding.cause)
+    assert re.search(r"; more of the kind in tanh_2, tanh_3, tanh_4 and \d+ more$", finding.cause)
 
 
 @pytest.mark.parametrize("shortcut", [False, True])

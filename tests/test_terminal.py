@@ -563,6 +563,34 @@ def test_why_says_how_what_is_bad_came_about():
     assert "hid it" not in talk("why grad/divide[1]")
 
 
+def test_why_of_what_only_passes_on_says_where_it_arose():
+    x = gn.Graph().placeholder("x", shape=(4, 3))
+    y = gn.sum(gn.exp(x / gn.std(x, axis=1, keepdims=True)) * 2.0)
+    talk = Talk(gn.debug(y, {x: np.r_[np.ones((1, 3)) * 0, np.eye(3)]}, echo=None))
+    talk("continue")
+    told = " ".join(talk("why").split())
+    assert "since divide[0, 0] = nan = 0 / 0; so is all of [0, :]" in told
+    assert "in std (" in told
+    assert "as with divide[0, 0]: so is all of [0, :]" in " ".join(talk("why divide[0, 2]").split())
+    assert "since" not in talk("why divide[1, 2]")
+
+
+def test_lists_hold_what_was_set_and_has_not_run(talk):
+    talk("continue", "set head/clip = 3.0", "goto 1")
+    assert talk("inputs head/log") == "    O head/clip: overridden"
+    assert names_in(talk("path w")) == ["w", *ORDER]
+    assert talk("watch head/clip") == "    O head/clip: overridden"
+    assert talk("info watches") == "    O head/clip: overridden"
+
+
+def test_recheck_of_a_node_says_what_it_does_not_hold_of(talk):
+    assert talk("recheck sum if nan") == "nan does not hold of sum, as far as that has run"
+
+
+def test_why_of_a_number_asks_why_first(talk):
+    assert talk("why 1") == "error: ask why first"
+
+
 def test_why_of_a_loss_says_what_guessing_gives():
     g = gn.Graph()
     x, labels = g.placeholder("x", shape=("batch", 4)), g.placeholder("labels", shape=("batch",), dtype=np.int64)

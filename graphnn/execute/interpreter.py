@@ -714,12 +714,17 @@ def collect(
     return [values[place] for place in prepared.program.fetches]
 
 
+def looked_for(guard: str, value: Array) -> Array:
+    """Return which elements of a value hold what a guard looks for."""
+    if value.dtype.kind != "f":
+        return np.zeros(value.shape, bool)
+    return np.isnan(value) if guard == "nan" else ~np.isfinite(value)
+
+
 def refused_by(guard: str, step: Step, prepared: Prepared) -> GraphnnError | None:
     """Return the error that a guard has for a step, if it has one."""
     node, value = step.node, step.value
-    if value.dtype.kind != "f":
-        return None
-    bad = np.isnan(value) if guard == "nan" else ~np.isfinite(value)
+    bad = looked_for(guard, value)
     if not bad.any():
         return None
     index = tuple(int(i) for i in np.argwhere(bad)[0])

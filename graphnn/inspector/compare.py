@@ -324,7 +324,7 @@ class _Lockstep:
             if self.nan is None and p.dtype.kind == "f" and p.size and np.isnan(np.minimum.reduce(p, None)):
                 self.nan = step.node
             return _EQUAL if gap.equal else _WITHIN
-        if p.ndim and whole and (self.foreign or not alike or not step.node.inputs):
+        if (p.ndim or q.ndim) and whole and (self.foreign or not alike or not step.node.inputs):
             turned = rearranged(p, q, self.tolerance or closeness(p.dtype, q.dtype))
             misfits += [turned] if turned else []
         tells = whole and alike and not misfits and (self.foreign or not step.node.inputs)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import GraphnnError, LookupFailure, UsageError, ValueRangeError, near
 from ..execute.compiled import Compiled, updating
-from ..execute.interpreter import Feed, Prepared, Step, memory_budget, refused_by
+from ..execute.interpreter import Feed, Prepared, Step, looked_for, memory_budget, refused_by
 from ..graph import Array, Graph, Node, Op, Parameter, Scope, Unknown, told_where
 from ..show import Shown, rendered, show_as
 from ..text import quoted, short_name, with_article
@@ -62,6 +62,11 @@ class Spot:
     def state(self) -> str:
         """Whether its value is known, and from where."""
         return self._debugger.state(self.node)
+
+    @property
+    def known(self) -> bool:
+        """Whether it has a value now: it was given, or has run."""
+        return self._debugger._is_known(self.node)
 
     @property
     def value(self) -> Array:
@@ -376,12 +381,15 @@ class Debugger(Shown):
         return step if step is not None else self.step_now
 
     def _heed_guard(self, step: Step) -> None:
-        """Say what the guard of a compiled step would have stopped at; not once more of what comes of it."""
+        """Say what the guard of a compiled step would have stopped at; not of what comes of it, or of another."""
         if self.guard is None or (self._warned is not None and step.index > self._warned):
             return
         refused = refused_by(self.guard, step, self._tape.prepared)
-        if refused is not None:
-            self._warned = step.index
+        if refused is None:
+            return
+        self._warned = step.index
+        computed = [x for node, x in zip(step.node.inputs, step.operands, strict=True) if self._is_operation(node)]
+        if not any(looked_for(self.guard, x).any() for x in computed):
             what = str(refused).partition("; ")[0]
             self._say(f"the guard stops a call of the step here: {what}")
 

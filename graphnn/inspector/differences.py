@@ -326,7 +326,7 @@ def _first(found: Comparison, first: Difference) -> Iterator[str]:
             yield "  they differ in the sign of zero alone"
         elif numbers and first.absolute is not None and math.isfinite(first.absolute):
             steps = "" if first.ulps is None or first.ulps > _MOST_ULPS else f", {first.ulps:.3g} ulps there"
-            yield f"  largest difference {first.absolute:.3g}, {first.relative:.3g} of the larger number{steps}"
+            yield f"  largest difference {first.absolute:.3g}, largest relative one {first.relative:.3g}{steps}"
     yield from (f"  {line}" for line in first.reads)
 
 

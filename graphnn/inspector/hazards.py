@@ -21,6 +21,7 @@ from .findings import Finding, said
 if TYPE_CHECKING:
     from ..graph import Array, Node, Op
     from .evaluation import Evaluation
+    from .findings import Element
     from .why import Index
 
 CODES: dict[str, str] = {
@@ -303,6 +304,11 @@ def too_large_an_integer(op: str, dtype: np.dtype[Any]) -> str:
     return f'compute it in {wider}: gn.cast(x, "{wider}")'
 
 
+def scaled_down(large: Element) -> str:
+    """Return what to do where what is fed is large."""
+    return f"scale {large.node.name} to about 1: {large}"
+
+
 def mask_the_input(node: Node) -> str:
     """Return what to do where a `where` keeps a node's bad values out of the result only."""
     name = node.op.name
@@ -349,6 +355,7 @@ BAD_PARAMETER = (
     "tells why; a lower learning rate is the usual remedy"
 )
 SET_BY_HAND = "it was set so by hand: set another value, or return to the run before, as dbg.use does"
+NO_WAY = "let the loss depend on it, without argmax, round or gn.stop_gradient on the way; or do not train it"
 SLOPE_OF_EXPONENT = (
     "x ** y has no slope in y where x is not above 0: keep it above, gn.maximum(x, {divisor}) ** y, or let no gradient "
     "through, x ** gn.stop_gradient(y)"
@@ -616,10 +623,12 @@ FADING = frozenset({"exp", "sigmoid", "softplus"})
 UNDERFLOWS = FADING | {"multiply", "divide", "divide_by", "square", "power", "cast", "prod", "reciprocal"}
 """What can round a result to 0; the fading ones also where an operand is 0."""
 SATURATES: dict[str, tuple[float, ...]] = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
-RANGES: dict[str, tuple[float, float]] = {"sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1)}
+RANGES: dict[str, tuple[float, float]] = {"sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1)} | dict.fromkeys(
+    ("relu", "softplus", "exp", "square"), (0, math.inf)
+)
 """What comes out of what may stand last in a network."""
-FAR_TARGETS, MANY_TARGETS = 0.1, 0.1
-"""How far outside of that targets may lie, and what share of them."""
+FAR_TARGETS, MANY_TARGETS, MOST_TARGETS = 0.1, 0.1, 0.5
+"""How far outside of that targets may lie, and what share of them; of a range without end, which is often a guess."""
 WRAPS = frozenset(
     {"add", "subtract", "multiply", "negative", "absolute", "square", "power", "sum", "sum_to", "cumsum", "prod"}
     | {"matmul", "einsum", "outer", "cast", "index_add", "add_along_axis", "floor_divide"}

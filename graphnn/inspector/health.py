@@ -359,7 +359,7 @@ class _Doctor:
             self._of_saturation(place, value, flat)
         elif name == "divide" and (scope := run.graph.scopes.get(node.scope)) and scope.kind.lower() == "softmax":
             if node.phase == "forward" and value.ndim and value.shape[-1] > 1:
-                self._of_saturation(place, value, value == 1, least="note")
+                self._of_rows(place, value)
         elif name == "log" and node.phase == "forward":
             self._of_clip(place)
         elif name == "relu" and value.ndim > 1 and node.phase == "forward":
@@ -410,12 +410,25 @@ class _Doctor:
             remedy=remedy,
         )
 
-    def _of_saturation(self, place: int, value: Array, flat: Array, least: str = "warning") -> None:
+    def _of_rows(self, place: int, value: Array) -> None:
+        """Look for rows of a softmax that are exactly 0 and 1, where that is not since all else is masked."""
+        run, ones = self.run, value == 1
+        shifted = run.inputs[run.inputs[place][0]][0] if run.inputs[run.inputs[place][0]] else place
+        if run.order[shifted].op.name == "subtract":
+            masked = self._masked(shifted)
+            if masked.shape == value.shape:
+                ones &= np.count_nonzero(~masked, axis=-1, keepdims=True) > 1
+        if ones.any():
+            rows = f"{np.count_nonzero(ones):,} of {value.size // value.shape[-1]:,} rows of {run.order[place].name}"
+            cause = f"{rows} are exactly 0 and 1, where no gradient passes"
+            self._add(place, ones, code="saturated", severity="note", cause=cause, remedy=REMEDIES["saturated"])
+
+    def _of_saturation(self, place: int, value: Array, flat: Array) -> None:
         count = int(np.count_nonzero(flat))
         if not count:
             return
         node = self.run.order[place]
-        serious = least == "warning" and value.size >= SATURATED_SIZE and count >= SATURATED_SHARE * value.size
+        serious = value.size >= SATURATED_SIZE and count >= SATURATED_SHARE * value.size
         self._add(
             place,
             flat,
@@ -595,7 +608,7 @@ class _Doctor:
                 lines.setdefault(of_line, []).append(each)
         for first, *others in lines.values():
             if len(others) > 1:
-                first.cause += f"; the same in {names_of(others)}"
+                first.cause += f"; more of the kind in {names_of(others)}"
                 self._drop(others)
 
     def _tell_growth_once(self) -> None:

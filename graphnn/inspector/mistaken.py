@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import permutations
@@ -21,6 +22,7 @@ from .hazards import (
     CHOOSES,
     FAR_TARGETS,
     MANY_TARGETS,
+    MOST_TARGETS,
     ONE_CLASS,
     OUT_OF_REACH,
     RANGES,
@@ -160,9 +162,11 @@ class Mistaken:
                 continue
             low, high = RANGES[last]
             outside = np.isfinite(value) & ((value < low - FAR_TARGETS) | (value > high + FAR_TARGETS))
-            if np.count_nonzero(outside) > MANY_TARGETS * value.size:
+            share = MANY_TARGETS if math.isfinite(high) else MOST_TARGETS
+            if np.count_nonzero(outside) > share * value.size:
                 what = f"{run.element(targets, first_of(outside))}{of_many(outside)}"
-                cause = f"{what}, and {last}{at_line(run.order[made])} gives {low:g} to {high:g}"
+                gives = f"{low:g} to {high:g}" if math.isfinite(high) else f"nothing below {low:g}"
+                cause = f"{what}, and {last}{at_line(run.order[made])} gives {gives}"
                 remedy = OUT_OF_REACH.format(last)
                 self._add(targets, outside, code="out-of-reach", severity="warning", cause=cause, remedy=remedy)
                 return

@@ -22,7 +22,11 @@ def one(order: Collection[Node], graph: Graph, target: Any, where: str = "this r
     """
     if isinstance(target, str):
         if target not in graph:
-            raise LookupFailure(f'{where} has no node, scope or output "{target}".{near(target, _names(order, graph))}')
+            of_op = [quoted(node.name) for node in order if node.op.name == target]
+            hint = (
+                f" Of that operation there is {', '.join(of_op[:3])}." if of_op else near(target, _names(order, graph))
+            )
+            raise LookupFailure(f'{where} has no node, scope or output "{target}".{hint}')
         target = graph[target]
     if not isinstance(target, Node):
         raise UsageError(f"a node or its name is asked for, not {type(target).__name__}")
@@ -88,6 +92,8 @@ def many(
         found = [node for node in found if node.scope in inside]
     if not found:
         known = {node.op.name for node in order} if op and target is None else set(_names(order, graph))
+        if isinstance(target, str) and target.rpartition(":")[2].isdigit():
+            known = {f"{Path(node.origin.file).name}:{node.origin.line}" for node in order if node.origin.file}
         called = target if isinstance(target, str) else op or scope
         if called in graph.scopes and called not in known:
             raise LookupFailure(f'no node of the scope "{called}" is in {where}')

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..graph import Placeholder
+from .evaluation import ADDS_UP
 from .findings import Finding, at_line, listed, said
 from .hazards import (
     HUGE_GRADIENT,
@@ -20,9 +21,11 @@ from .hazards import (
     LARGE_UPDATE,
     LAYER_RATIO,
     LAYERS,
+    NO_WAY,
     REMEDIES,
     VAST_UPDATE,
     finding_of,
+    scaled_down,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from .findings import Element
 
 
+_NO_WAY = "no operation passes it on that far"
+_SUMS = ADDS_UP | {"add", "subtract", "matmul"}
+"""Of these, a gradient may be a sum, whose terms come to 0."""
 _OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
 
 
@@ -124,7 +130,7 @@ class Training:
         finding = finding_of(code, self._gradients[parameter], cause)
         large = self._large_data
         if code == "exploding-gradient" and large is not None:
-            finding.remedy = f"scale {large.node.name} to about 1: {large}"
+            finding.remedy = scaled_down(large)
         self.found.append(finding)
 
     @cached_property
@@ -191,18 +197,21 @@ class Training:
             if parameter not in trained:
                 continue
             if gradient.op.name == "zeros":
-                lost.setdefault("no operation passes it on that far", []).append(parameter)
+                lost.setdefault(_NO_WAY, []).append(parameter)
             elif parameter in self._gradients and not self._value_of(gradient).any():
                 twin, zeros = self._lost_in(gradient)
-                if told.isdisjoint({twin, *zeros}):
+                if told.isdisjoint({twin, *zeros}) and (zeros or twin.op.name not in _SUMS):
                     where = f", where {zeros[0].name} is 0" if zeros else ""
                     lost.setdefault(f"it is lost in {twin.name}{at_line(twin)}{where}", []).append(parameter)
         for where, parameters in lost.items():
             first, *others = parameters
             nor = f", nor to {listed(others)}" if others else ""
             cause = f"no gradient comes to {first.name}{at_line(first)}{nor}: {where}"
-            severity = "warning" if trained == {*parameters} else "note"
-            self.found.append(finding_of("no-gradient", first, cause, severity=severity))
+            finding = finding_of("no-gradient", first, cause)
+            finding.severity = "warning" if trained == {*parameters} else "note"
+            if where == _NO_WAY:
+                finding.remedy = NO_WAY
+            self.found.append(finding)
 
     def _lost_in(self, gradient: Node) -> tuple[Node, list[Node]]:
         """Return the forward node that lets nothing through of a gradient, and what is 0 of what its rule reads."""
@@ -310,7 +319,10 @@ class Training:
         )
         explained = any(each.code == "exploding-gradient" for each in self.found)
         severity = "warning" if moved > VAST_UPDATE * max(size, 1.0) and not explained else "note"
-        self.found.append(finding_of("large-update", following, cause, severity=severity))
+        finding = finding_of("large-update", following, cause, severity=severity)
+        if self._large_data is not None:
+            finding.remedy = f"{scaled_down(self._large_data)}; or a lower learning rate"
+        self.found.append(finding)
 
 
 def _alike(value: Array, axis: int, rtol: float) -> bool:
