@@ -663,7 +663,7 @@ def test_after_an_interrupt_at_any_line_values_and_the_count_of_bytes_are_right(
         dbg._memory.settle()
         assert dbg._memory.bytes == held_in(dbg._memory), at
         assert len(dbg._memory.tapes) == len(dbg.runs), at
-        at += 13
+        at += 1
 
 
 def held_in(memory: Memory) -> int:

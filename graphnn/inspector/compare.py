@@ -119,7 +119,7 @@ def compare(
     >>> compare(abs(x) * 2.0, feed={x: [-1.0, 3.0]}, backends=("interpreter", "numpy"))
     <Comparison of "graph": the interpreter and the plan are equal to the bit>
     """
-    tolerance, called = _checked_tolerance(rtol, atol), _checked_names(names)
+    tolerance, called = _checked_tolerance(rtol, atol), checked_names(names)
     if graph is not None and not isinstance(graph, Graph):
         raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
     by_feed = feed is not None and feed_b is not None
@@ -169,6 +169,28 @@ def compare(
     return _Lockstep(first, second, Alignment(first, second, results), tolerance, arrays).compared()
 
 
+def compare_runs(a: Side, b: Side, rtol: float | None = None, atol: float | None = None) -> Comparison:
+    """Compare two runs of the same fetches, each as its steps."""
+    results = [(i, i) for i in range(len(a.program.fetches))]
+    return _Lockstep(a, b, Alignment(a, b, lambda known: results), _checked_tolerance(rtol, atol)).compared()
+
+
+def checked_names(names: Any) -> tuple[str, str] | None:
+    """Return what two runs are to be called.
+
+    Raises
+    ------
+    UsageError
+        When these are not two different texts.
+    """
+    if names is None:
+        return None
+    pair = isinstance(names, (tuple, list)) and len(names) == 2 and all(isinstance(name, str) for name in names)
+    if not pair or names[0] == names[1]:
+        raise UsageError(f'names= are two different texts, such as ("before", "after"), not {names!r}')
+    return names[0], names[1]
+
+
 def _checked_tolerance(rtol: Any, atol: Any) -> tuple[float, float] | None:
     if rtol is None and atol is None:
         return None
@@ -177,15 +199,6 @@ def _checked_tolerance(rtol: Any, atol: Any) -> tuple[float, float] | None:
         if value is not None and not (number and 0 <= value < math.inf):
             raise ValueRangeError(f"{name}= is a finite number from 0 up, not {value!r}")
     return float(rtol or 0), float(atol or 0)
-
-
-def _checked_names(names: Any) -> tuple[str, str] | None:
-    if names is None:
-        return None
-    pair = isinstance(names, (tuple, list)) and len(names) == 2 and all(isinstance(name, str) for name in names)
-    if not pair or names[0] == names[1]:
-        raise UsageError(f'names= are two different texts, such as ("before", "after"), not {names!r}')
-    return names[0], names[1]
 
 
 def _checked_dtypes(dtypes: Any) -> tuple[np.dtype[Any] | None, np.dtype[Any] | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,19 +16,20 @@ from ..execute.interpreter import Feed, Prepared, Step, looked_for, memory_budge
 from ..graph import Array, Graph, Node, Op, Parameter, Scope, Unknown, told_where
 from ..show import Shown, rendered, show_as
 from ..text import quoted, short_name, with_article
-from .compare import compare
+from .compare import checked_names, compare_runs
 from .conditions import Breakpoint, Context, condition_of, holds
 from .select import asked_for, many, one
+from .sides import Side
 from .sources import Lines, line_of, sources_of
-from .tape import Memory, Recalled, Tape
+from .tape import Memory, Tape
 from .trace import (
     KEEP,
     Beside,
-    Condensed,
     Stats,
     Trace,
     checked_keep,
     in_short,
+    kept_of,
     page_of,
     prepared_for,
     stats_of,
@@ -368,7 +369,7 @@ class Debugger(Shown):
             return None  # it failed there
 
     def _go_on(self, ends: Callable[[Step], bool]) -> Step | None:
-        """Run until `ends` of a step, a breakpoint, or the end."""
+        """Run until `ends` of a step, a breakpoint, or the end; return the last step, or None if none was left."""
         step = None
         while not self.finished:
             step = self._advance()
@@ -378,11 +379,11 @@ class Debugger(Shown):
             self._heed_guard(step)
             if stopping is not None or ends(step):
                 break
-        return step if step is not None else self.step_now
+        return step
 
     def _heed_guard(self, step: Step) -> None:
-        """Say what the guard of a compiled step would have stopped at; not of what comes of it, or of another."""
-        if self.guard is None or (self._warned is not None and step.index > self._warned):
+        """Say what the guard of a compiled step would have stopped at, the first time that something arises."""
+        if self.guard is None or self._warned is not None:
             return
         refused = refused_by(self.guard, step, self._tape.prepared)
         if refused is None:
@@ -408,7 +409,7 @@ class Debugger(Shown):
             When an operation fails; the debugger stands before it then, and ``dbg[node].operands`` shows why.
         """
         target = self._position + _count(n)
-        return None if self.finished else self._go_on(lambda step: self._position >= target)
+        return self._go_on(lambda step: self._position >= target)
 
     @told_where
     def back(self, n: int = 1) -> Step | None:
@@ -427,7 +428,14 @@ class Debugger(Shown):
         Returns
         -------
         Step or None
-            Of the operation that it stands after now.
+            Of the operation that it stands after now; None before all.
+
+        Raises
+        ------
+        ValueRangeError
+            When there is no such position.
+        UsageError
+            When the node is known before the run.
         """
         if isinstance(target, (int, np.integer)):
             if isinstance(target, bool) or not 0 <= target <= len(self._operations):
@@ -441,6 +449,8 @@ class Debugger(Shown):
         if position < self._position:
             self.error = ""
             self._position = position
+            if self._warned is not None and position <= self._ranks[self._warned]:
+                self._warned = None
             self._report_watches()
         while self._position < position:
             self._advance()
@@ -463,16 +473,22 @@ class Debugger(Shown):
 
     @told_where
     def resume(self) -> Step | None:
-        """Run until a breakpoint, or to the end."""
+        """Run until a breakpoint, or to the end; return as `step` does."""
         return self._go_on(lambda step: False)
 
     def into(self) -> Step | None:
-        """Run the next operation, into the scope that it opens, if it does."""
+        """Run the next operation, into the scope that it opens, if it does; return as `step` does."""
         return self.step()
 
     @told_where
     def over(self) -> Step | None:
-        """Run the next operation, or the whole of the scope that it opens: a layer, a softmax, the backward pass."""
+        """Run the next operation, or the whole of the scope that it opens: a layer, a softmax, the backward pass.
+
+        Returns
+        -------
+        Step or None
+            As `step`.
+        """
         opened = self._opened()
         if opened is None:
             return self.step()
@@ -480,7 +496,7 @@ class Debugger(Shown):
 
     @told_where
     def out(self) -> Step | None:
-        """Run until the current node's scope is left; at the top, to the end."""
+        """Run until the current node's scope is left; at the top, to the end; return as `step` does."""
         scope = self.current.scope if self.current is not None else ""
         return self._go_on(lambda step: not self._next_within(scope))
 
@@ -494,7 +510,7 @@ class Debugger(Shown):
             self._enter(_Run(self._new_name(_FIRST_RUN), Tape(anew, self._memory), before=self._run))
         self._position = self._furthest = 0
         self._stale.clear()
-        self.error = ""
+        self.error, self._warned = "", None
         self._report_watches()
 
     def _around(self, scope: str) -> list[str]:
@@ -662,6 +678,20 @@ class Debugger(Shown):
         """Return a shortest way from a node, the current one unless given, to what was asked for.
 
         Of a compiled step, to its results; from what has no part in those, to the next value of a parameter.
+
+        Parameters
+        ----------
+        node : Node or str, optional
+
+        Returns
+        -------
+        list of Node
+            From the node itself on.
+
+        Raises
+        ------
+        LookupFailure
+            When no way leads there.
         """
         here = self.here(node)
         results = set(self.fetches).difference(self.updates.values())
@@ -708,7 +738,7 @@ class Debugger(Shown):
         AxisError, ShapeError
             When there is no such element; or several, all of them finite, and none is named.
         UsageError
-            When the node has not run yet.
+            When the node has not run, or could not be evaluated.
         """
         here = self.failed if node is None and self.failed is not None else self.here(node)
         step = self._known(here)
@@ -764,6 +794,11 @@ class Debugger(Shown):
         -------
         dict of Node to array
             As `ancestry`.
+
+        Raises
+        ------
+        ValueRangeError
+            When there are more to ask than `limit`.
         """
         here, index = self._element(node, index)
         prepared = self._tape.prepared
@@ -937,6 +972,7 @@ class Debugger(Shown):
     def _enter(self, run: _Run) -> None:
         self._runs[run.name] = run
         self._run = run
+        self._warned = None
 
     def _kept(self, name: str) -> _Run:
         if _run_name(name) not in self._runs:
@@ -948,7 +984,7 @@ class Debugger(Shown):
         """Go to a run that was kept, at the same position."""
         self._run = self._kept(name)
         self._stale.clear()
-        self.error = ""
+        self.error, self._warned = "", None
         self._recompute(self._operations[: self._position])
         self._report_watches()
 
@@ -967,27 +1003,56 @@ class Debugger(Shown):
         for other in self._runs.values():
             if other.before is run:
                 other.before = run.before
-        run.tape.close()
+        run.tape.forget()
         del self._runs[name]
+        run.tape.close()
 
     @told_where
-    def compare(self, run: str, **tolerances: Any) -> Comparison:
-        """Compare a kept run with this one, as far as this one has come.
+    def compare(
+        self, run: str, *, rtol: float | None = None, atol: float | None = None, names: tuple[str, str] | None = None
+    ) -> Comparison:
+        """Compare a kept run with this one, as far as this one has come; both are run again for it, side by side.
 
         Parameters
         ----------
         run : str
-        **tolerances
+        rtol, atol, names
             As `graphnn.compare` takes them.
 
         Returns
         -------
         Comparison
+
+        Raises
+        ------
+        LookupFailure
+            When there is no such run.
         """
-        names = None if _run_name(run) == self.run else (run, self.run)
-        return compare(self._trace(run, Recalled), self._trace(None, Recalled), **{"names": names} | tolerances)
+        called = checked_names(names) or ((run, self.run) if _run_name(run) != self.run else ("a", "b"))
+        one, other = self._side(self._kept(run).tape, called[0]), self._side(self._tape, called[1])
+        return compare_runs(one, other, rtol, atol)
+
+    def _side(self, tape: Tape, name: str) -> Side:
+        prepared = tape.prepared
+        ran, stopped, _ = self._reached(tape)
+        where = None if stopped is None else self.order[stopped]
+        return Side(name, prepared.program, map(tape.anew().at, range(ran)), prepared.sizes, ran, where, prepared)
 
     # --- handing on -----------------------------------------------------------------------------------------
+
+    def _reached(self, tape: Tape) -> tuple[int, int | None, str]:
+        """Return how many places of the schedule a run has values of; where it was stopped, and why, if it was."""
+        until = len(self.order) if self.finished else self._operations[self._position]
+        stopped = None if self.finished else until
+        if tape is self._tape:
+            return until, self._refused if self.error and self._refused is not None else stopped, self.error
+        again = tape.anew()
+        for place in range(until):
+            try:
+                again.at(place)
+            except GraphnnError as failed:
+                return place, place, str(failed)
+        return until, stopped, ""
 
     @told_where
     def trace(self, run: str | None = None, *, keep: int = KEEP) -> Trace:
@@ -1003,28 +1068,21 @@ class Debugger(Shown):
         Returns
         -------
         Trace
+
+        Raises
+        ------
+        LookupFailure
+            When there is no such run.
+        ValueRangeError
+            When `keep` is no number of bytes.
         """
         most = checked_keep(keep)
-        return self._trace(run, lambda tape, count: [tape.kept(place, most) for place in range(count)])
-
-    def _trace(self, run: str | None, values_of: Callable[[Tape, int], Sequence[Array | Condensed]]) -> Trace:
         tape = self._tape if run is None else self._kept(run).tape
-        until = self._operations[self._position] if not self.finished else len(self.order)
-        error = self.error if tape is self._tape else ""
-        stopped = None if self.finished else until
-        if error and self._refused is not None:
-            stopped = self._refused
-        for place in range(until if tape is not self._tape else 0):
-            try:
-                tape.at(place)
-            except GraphnnError as failed:
-                until, stopped, error = place, place, str(failed)  # which ended that run
-                break
-        times = [tape.times.get(place, 0.0) for place in range(until)]
+        ran, stopped, error = self._reached(tape)
         return Trace(
             tape.prepared,
-            values_of(tape, until),
-            times,
+            [kept_of(tape.at(place), most) for place in range(ran)],
+            [tape.times.get(place, 0.0) for place in range(ran)],
             self.updates,
             stopped=stopped,
             error=error,

@@ -176,6 +176,8 @@ def made_by_a_number(x: Array, y: Array, expected: Collection[float] = ()) -> Ma
 
 
 def _whole(number: float, rtol: float) -> float:
+    if not math.isfinite(number):
+        return math.nan  # which gives nothing
     return round(number) if abs(number - round(number)) <= rtol * abs(number) else number
 
 

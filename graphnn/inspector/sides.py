@@ -104,28 +104,14 @@ def read_trace(trace: Trace, exact: bool) -> Side:
         return run_of(trace, None, None, None, None)._replace(name="the trace")
     program = trace.prepared.program
     stopped = None if trace.stopped is None else program.order[trace.stopped]
-    steps, prepared = _steps(program, _Recorded(trace)), trace.prepared
+    values = [record.value if record.kept else record for record in trace]
+    steps, prepared = _steps(program, values), trace.prepared
     return Side("the trace", program, steps, prepared.sizes, len(trace), stopped, prepared)
 
 
-class _Recorded(Sequence[Any]):
-    """The values of a trace, each asked for when it is its turn; of what was not kept whole, the record."""
-
-    def __init__(self, trace: Trace) -> None:
-        self._records = trace.records
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __getitem__(self, place: Any) -> Any:
-        record = self._records[place]
-        return record.value if record.kept else record
-
-
 def _steps(program: Program, values: Sequence[Any]) -> Iterator[Step]:
-    for place in range(len(values)):
-        operands = tuple([values[i] for i in program.operands[place]])
-        yield Step(place, program.order[place], operands, values[place])
+    for place, value in enumerate(values):
+        yield Step(place, program.order[place], tuple([values[i] for i in program.operands[place]]), value)
 
 
 def arrays_of(arrays: Mapping[Any, Any], beside: Side) -> Side:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
 from ..execute.interpreter import Prepared, Step, evaluate, quietly
-from .trace import Condensed
 
 if TYPE_CHECKING:
     from ..graph import Array
@@ -30,24 +30,27 @@ class Memory:
         Bytes that they take.
     tapes : list of Tape
     settled : bool
-        Whether the count is right; not while it changes, or after that was interrupted.
+        Whether the bytes are counted right; not while that changes, or after it was interrupted.
+    count : int
+        How many tapes were counted in: what was held by one that is gone, dropped or lost by Ctrl-C, is free again.
     """
 
     def __init__(self, budget: float) -> None:
         self.budget = budget
         self.bytes = 0
-        self.tapes: list[Tape] = []
+        self.tapes: WeakSet[Tape] = WeakSet()
+        self.count = 0
         self.settled = True
         self._holders: dict[int, int] = {}
 
     def settle(self) -> None:
         """Count anew if Ctrl-C came amid the counting."""
-        if not self.settled:
+        if not self.settled or len(self.tapes) != self.count:
             self.bytes = 0
             self._holders.clear()
             for tape in self.tapes:
                 tape.hold_anew()
-            self.settled = True
+            self.settled, self.count = True, len(self.tapes)
 
     def add(self, value: Array) -> None:
         """Count a value in."""
@@ -70,19 +73,6 @@ def _owner(value: Array) -> Array:
     while isinstance(value.base, np.ndarray):
         value = value.base
     return value
-
-
-class Recalled(Sequence[Any]):
-    """The values of a run up to a place, each had from its tape when it is asked for."""
-
-    def __init__(self, tape: Tape, count: int) -> None:
-        self._tape, self._count = tape, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, place: Any) -> Any:
-        return self._tape.at(range(self._count)[place]).value
 
 
 class Tape:
@@ -132,7 +122,8 @@ class Tape:
         self._stride = 1
         self._evaluation = quietly(iter(()))
         self._next = -1
-        memory.tapes.append(self)
+        memory.tapes.add(self)
+        memory.count += 1
 
     def at(self, place: int) -> Step:
         """Return the step of a place, with its operands and its value.
@@ -146,11 +137,9 @@ class Tape:
         operands = tuple([self._values[i] for i in self._operands[place]])
         return Step(place, self._order[place], operands, self._values[place])
 
-    def kept(self, place: int, most: int) -> Array | Condensed:
-        """Return a value, or what is left of it if it is computed, and of more bytes."""
-        value = self.at(place).value
-        given = self.prepared.binding.forwards[place] is None
-        return value if given or value.nbytes <= most else Condensed.of(value)
+    def anew(self) -> Tape:
+        """Return a tape of the same run that holds no more than it needs."""
+        return Tape(self.prepared, Memory(0.0), self.known)
 
     def operands(self, place: int) -> tuple[Array, ...]:
         """Return the operands of a place, whose own value need not be had."""
@@ -275,19 +264,14 @@ class Tape:
         known = {place: value for place, value in self.known.items() if place not in changed}
         times = {place: time for place, time in self.times.items() if place not in changed}
         tape = Tape(prepared, self.memory, known, times)
-        try:
-            for place in self._held:
-                if place not in changed and tape._values[place] is None:
-                    tape._hold(place, self._values[place])
-        except BaseException:
-            self.memory.tapes.remove(tape)  # nobody will have it
-            self.memory.settled = False
-            raise
+        for place in self._held:
+            if place not in changed and tape._values[place] is None:
+                tape._hold(place, self._values[place])
         tape._roots, tape._views = self._roots.copy(), {root: views.copy() for root, views in self._views.items()}
         tape._stride = self._stride
         return tape
 
     def close(self) -> None:
-        """Let go of all, for good."""
-        self.forget()
-        self.memory.tapes.remove(self)
+        """Be no more counted among those that hold something, once all is let go."""
+        self.memory.tapes.discard(self)
+        self.memory.count -= 1

@@ -748,6 +748,12 @@ def prepared_for(
 # --- recording ------------------------------------------------------------------------------------------------
 
 
+def kept_of(step: Step, keep: int) -> Array | Condensed:
+    """Return the value of a step, or what is left of one that was computed and has more bytes than that."""
+    value = step.value
+    return value if value.nbytes <= keep or not step.operands else Condensed.of(value)
+
+
 class _Recorder:
     """Hands on the steps of an evaluation, and keeps what they gave."""
 
@@ -763,7 +769,7 @@ class _Recorder:
             times.append(clock() - before)
             value = step.value
             value.setflags(write=False)
-            kept.append(value if value.nbytes <= keep or not step.operands else Condensed.of(value))
+            kept.append(kept_of(step, keep))
             try:
                 yield step
             except GraphnnError as refused:

@@ -40,8 +40,8 @@ _SUMS = ADDS_UP | {"add", "subtract", "matmul"}
 _OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
 
 
-class Layer(NamedTuple):
-    """What is compared with other layers: a scope, or a matrix that has none to itself."""
+class Stage(NamedTuple):
+    """A layer, as its gradients are compared with those of others: a scope, or a matrix that has none to itself."""
 
     name: str
     nodes: set[Node]
@@ -59,6 +59,8 @@ class Training:
         self.run = run
         self.updates = updates
         self.found = found
+        self._lost: dict[Node, tuple[Node, list[Node]]] = {}
+        self._zero: dict[Node, bool] = {}
 
     def look(self) -> None:
         """Look at the gradients, the parameters and the updates."""
@@ -140,7 +142,7 @@ class Training:
         large = [each for each in elements if each is not None and abs(each.value) > LARGE_DATA]
         return max(large, key=lambda each: abs(each.value), default=None)
 
-    def _layers_of(self, norms: Mapping[Node, float]) -> list[Layer]:
+    def _layers_of(self, norms: Mapping[Node, float]) -> list[Stage]:
         scopes: dict[str, list[Node]] = {}
         for parameter in norms:
             scopes.setdefault(parameter.scope, []).append(parameter)
@@ -151,19 +153,19 @@ class Training:
             if scope and len(matrices) <= 1:
                 nodes = {node for node in forward if node.scope == scope}
                 largest = max(parameters, key=norms.__getitem__)
-                layers.append(Layer(scope, nodes, math.hypot(*[norms[each] for each in parameters]), largest))
+                layers.append(Stage(scope, nodes, math.hypot(*[norms[each] for each in parameters]), largest))
                 continue
             for matrix in matrices:
                 nodes = {user for user in matrix.users if user.phase == "forward" and user in self.run.places}
-                layers.append(Layer(matrix.name, nodes, norms[matrix], matrix))
+                layers.append(Stage(matrix.name, nodes, norms[matrix], matrix))
         return layers
 
-    def _out_of_proportion(self, layers: Sequence[Layer]) -> tuple[Layer, Layer, bool] | None:
+    def _out_of_proportion(self, layers: Sequence[Stage]) -> tuple[Stage, Stage, bool] | None:
         """Return two layers, one after the other, whose gradients are so; and whether they get smaller on their way."""
         forward = [node for node in self.run.order if node.phase == "forward"]
         fed = [node for node in forward if isinstance(node.op, Placeholder)]
 
-        def leads_around(least: Layer, most: Layer) -> bool:
+        def leads_around(least: Stage, most: Stage) -> bool:
             made = made_of([node for node in forward if node not in least.nodes], fed)
             return not made.isdisjoint(most.nodes)
 
@@ -188,7 +190,7 @@ class Training:
 
     def _of_no_gradients(self) -> None:
         """Look for trained parameters that no gradient comes to, unless what is found already says why."""
-        if any(each.severity == "error" for each in self.found) or self._is_zero:
+        if any(each.severity == "error" for each in self.found) or self._has_learnt:
             return  # which is why; or there is nothing left to learn
         told = {each.node for each in self.found}
         trained = {node for node in self.updates if node.trainable}
@@ -215,20 +217,29 @@ class Training:
 
     def _lost_in(self, gradient: Node) -> tuple[Node, list[Node]]:
         """Return the forward node that lets nothing through of a gradient, and what is 0 of what its rule reads."""
-        node = gradient
-        while True:
+        way = [gradient]
+        while way[-1] not in self._lost:
+            node = way[-1]
             # Between the cotangents of two nodes may stand several nodes of one rule.
             read = dict.fromkeys(node.inputs)
             for each in (ahead := [*read]):
                 if each.phase == "backward" and each not in self._cotangents:
                     ahead += [operand for operand in each.inputs if operand not in read]
                     read.update(dict.fromkeys(each.inputs))
-            zeros = [each for each in read if each in self.run.places and not self._value_of(each).any()]
-            came = [each for each in zeros if each in self._cotangents]
-            if not came:
+            zeros = [each for each in read if self._is_zero(each)]
+            came = next((each for each in zeros if each in self._cotangents), None)
+            if came is None:
                 twin = node.twin if node.twin is not None else node
-                return twin, [each for each in zeros if each.phase == "forward"]
-            node = came[0]
+                self._lost[node] = twin, [each for each in zeros if each.phase == "forward"]
+            else:
+                way.append(came)
+        self._lost.update(dict.fromkeys(way, self._lost[way[-1]]))
+        return self._lost[gradient]
+
+    def _is_zero(self, node: Node) -> bool:
+        if node not in self._zero:
+            self._zero[node] = node in self.run.places and not self._value_of(node).any()
+        return self._zero[node]
 
     @cached_property
     def _cotangents(self) -> set[Node]:
@@ -240,10 +251,8 @@ class Training:
         for parameter, gradient in self._gradients.items():
             value, slope = self._value_of(parameter), self._value_of(gradient)
             if value.ndim == 2 and slope.any():
-                for axis, which in ((1, "columns"), (0, "rows")):
-                    if value.shape[axis] > 1 and _alike(value, axis, 0.0) and _alike(slope, axis, 1e-6):
-                        alike.append((parameter, f"all {value.shape[axis]:,} {which}"))
-                        break
+                axes = [k for k in (1, 0) if value.shape[k] > 1 and _alike(value, k, 0.0) and _alike(slope, k, 1e-6)]
+                alike += [(parameter, f"all {value.shape[k]:,} {'columns' if k else 'rows'}") for k in axes[:1]]
         if alike:
             (parameter, what), *others = alike
             cause = f"{what} of {parameter.name}{at_line(parameter)} are the same, and so are their gradients"
@@ -271,13 +280,20 @@ class Training:
 
     @cached_property
     def _losses(self) -> dict[Node, float]:
-        """What training makes smaller: the scalars whose gradients were asked for."""
-        given = [node for each in self.run.graph.cotangents for node, _ in each] if self.updates else []
-        known = {node: self._value_of(node) for node in given if node in self.run.places and not node.shape}
-        return {node: float(value) for node, value in known.items() if node.phase == "forward" and value is not None}
+        """What an optimizer makes smaller: the scalars whose gradients its updates depend on."""
+        needed = {node for node in self.updates.values() if node.phase == "update"}
+        for node in reversed(self.run.order):
+            if node in needed:
+                needed.update(node.inputs)
+        found = {}
+        for given, derived in self.run.graph.cotangents.items():
+            if not needed.isdisjoint(derived.of.values()):
+                found.update({node: self._value_of(node) for node, _ in given if node in self.run.places})
+        return {node: float(value) for node, value in found.items() if value is not None and not value.ndim}
 
     @property
-    def _is_zero(self) -> bool:
+    def _has_learnt(self) -> bool:
+        """Whether every loss is 0."""
         return bool(self._losses) and not any(self._losses.values())
 
     @property
