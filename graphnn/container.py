@@ -245,7 +245,7 @@ def peek(path: StrPath) -> str:
 
 
 def path_of(path: Any) -> Path:
-    """Return a path that the system can be asked about.
+    """Return what was given for a path as one.
 
     Raises
     ------

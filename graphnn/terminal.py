@@ -34,6 +34,7 @@ from .view.text import by_times, counted, elided, visible
 
 if TYPE_CHECKING:
     from .inspector.debugger import Debugger
+    from .inspector.findings import Finding
     from .inspector.why import Read, Why
 
 _END, _IDLE = "the end: all operations have run", "there is nothing to compute: all of it is given"
@@ -282,6 +283,7 @@ class Session(cmd.Cmd):
         self._load = load
         self._repeated = ""
         self._asked: list[Why] = []
+        self._looked_at: tuple[tuple[str, int], Sequence[Finding]] | None = None
         self._by_word = {word: verb for verb in VERBS for word in (verb.name, *verb.aliases)}
         # Names that cannot be typed are meant by what is printed in their place.
         self._spelled = {visible(name): name for name in self._names() if visible(name) != name}
@@ -915,8 +917,9 @@ class Session(cmd.Cmd):
             return _wrapped(f"  {said}", self.width).split("\n") if said else []
         if value.ndim:
             return []
-        known = {node: self.dbg[node].value for node in self.dbg.order if self._is_known(node)}
-        said = beside_guessing(why.node, self.dbg.order, known.get)
+        said = beside_guessing(
+            why.node, self.dbg.order, lambda node: self.dbg[node].value if self._is_known(node) else None
+        )
         return [f"  {said}"] if said else []
 
     def _since(self, why: Why) -> str:
@@ -927,13 +930,21 @@ class Session(cmd.Cmd):
             if bad is None:
                 break
             origin = self.dbg.why(*bad)
-        found = check_health(self.dbg.trace()).findings
+        found = self._findings()
         told = [each for first in found for each in (first, *first.leads_to) if each.node is origin.node]
         told.sort(key=lambda each: each.index != tuple(origin.index))
         if origin is not why:
             return f"since {told[0].cause if told else origin.equation}"
-        _, _, said = (told[0].cause if told else "").partition("; ")
+        said = told[0].reasons if told else ""
         return said if not said or told[0].index == tuple(why.index) else f"as with {told[0].place}: {said}"
+
+    def _findings(self) -> Sequence[Finding]:
+        """Return what is found of the run as it is now; nothing, if its values do not all fit into the budget."""
+        now = self.dbg.run, self.dbg.position
+        if self._looked_at is None or self._looked_at[0] != now:
+            fits = self.dbg.fits_memory
+            self._looked_at = now, check_health(self.dbg.trace()).findings if fits else ()
+        return self._looked_at[1]
 
     @_said("ancestry [NODE[INDEX]]", "ancestors", example="ancestry softmax_1/divide[17, 2]", group=_ASK, takes="node")
     def _ancestry(self, argument: str) -> None:
@@ -1063,7 +1074,7 @@ class Session(cmd.Cmd):
         name = argument or next(iter(self.dbg.runs))
         if name == self.dbg.run:
             raise UsageError(f'"{name}" is the run that this is: name another one; runs lists them')
-        self.say(str(self.dbg.compare(name)).replace("gn.check_health", "check"))
+        self.say(self.dbg.compare(name))
 
     @_said("commit", example="commit", group=_CHANGE)
     def _commit(self, argument: str) -> None:

@@ -55,10 +55,11 @@ def with_article(name: str) -> str:
 
     Examples
     --------
-    >>> with_article("add"), with_article("relu"), with_article("one_hot")
-    ('an add', 'a relu', 'a one_hot')
+    >>> with_article("add"), with_article("relu"), with_article("one_hot"), with_article("outer")
+    ('an add', 'a relu', 'a one_hot', 'an outer')
     """
-    return f"{'an' if name.startswith(('a', 'e', 'i')) else 'a'} {name}"
+    vowel = name.startswith(("a", "e", "i", "o", "u")) and not name.startswith(("one", "uni"))
+    return f"{'an' if vowel else 'a'} {name}"
 
 
 def short_name(name: str, most: int) -> str:
@@ -91,24 +92,28 @@ def short_names(names: Sequence[str], most: int) -> list[str]:
     return short
 
 
-def _tell_apart(names: Sequence[str], places: Sequence[int], most: int, short: list[str], lead: str = "…") -> None:
+def _tell_apart(names: Sequence[str], places: Sequence[int], most: int, short: list[str]) -> None:
     """Shorten names that are all too long so that they hold the parts of their paths in which they differ."""
     paths = {place: names[place].split("/") for place in places}
-    levels = zip(*paths.values(), strict=False)
-    depth = next((i for i, level in enumerate(levels) if len(set(level)) > 1), min(map(len, paths.values())))
-    by_part: dict[str, list[int]] = {}
-    for place, path in paths.items():
-        by_part.setdefault("".join(path[depth : depth + 1]), []).append(place)
-    for part, found in by_part.items():
-        head = visible(part)[-(most // 3) :]
-        if len(found) > 1 and len(by_part) > 1:
-            _tell_apart(names, found, most, short, f"{lead}{head}…")
-            continue
-        for place in found:
-            rest, room = visible("/".join(paths[place][depth:])), most - len(lead)
-            tail = rest[1 + len(head) - room :] if room > len(head) + 1 else ""
-            told = lead + (rest if len(rest) <= room else f"{head}…{tail}")
-            short[place] = told if len(told) <= most else f"…{told[1 - most :]}"
+    waiting = [(list(places), 0, "…")]
+    while waiting:
+        group, depth, lead = waiting.pop()
+        by_part: dict[str, list[int]] = {}
+        while len(by_part) <= 1 and any(len(paths[place]) > depth for place in group):
+            by_part = {}
+            for place in group:
+                by_part.setdefault("".join(paths[place][depth : depth + 1]), []).append(place)
+            depth += 1
+        for part, found in by_part.items():
+            head = visible(part)[-max(most // 3, 1) :]
+            if len(found) > 1 and len(by_part) > 1:
+                waiting.append((found, depth, f"{lead}{head}…"[-most:]))
+                continue
+            for place in found:
+                rest, room = visible("/".join(paths[place][depth - 1 :])), most - len(lead)
+                tail = rest[1 + len(head) - room :] if room > len(head) + 1 else ""
+                told = lead + (rest if len(rest) <= room else f"{head}…{tail}")
+                short[place] = told if len(told) <= most else f"…{told[1 - most :]}"[:most]
 
 
 def quoted(name: str) -> str:

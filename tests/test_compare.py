@@ -475,6 +475,8 @@ def one_off(array: Any) -> Any:
         (np.array([2**60 + 1, 5]), np.array([-(2**60), -5])),
         (np.array([-(2**63), 1]), np.array([2**63 - 1, -1])),
         (WITH_NAN, np.where(np.isnan(WITH_NAN), 0.0, WITH_NAN * 2)),
+        (np.array([1.0, 2.0]), np.array([5e-324, 1e-323])),  # a factor beyond all numbers
+        (np.array([1.7e308, -1.7e308]), np.array([-1.7e308, 1.6e308])),
         (np.arange(4), np.arange(4) * 3 + 1),
         (np.arange(4) > 1, np.arange(4) > 2),
     ],
@@ -1004,7 +1006,7 @@ def test_runs_that_are_nan_alike_are_equal_and_it_is_said() -> None:
     trace = gn.trace(gn.sum(gn.log(x) * 2.0), {x: [-1.0, 2.0]})
     found = compare(trace)
     assert found
-    assert str(found).split("\n")[2] == '"log" holds NaN in both: gn.check_health says why'
+    assert str(found).split("\n")[2] == '"log" holds NaN in both: a check of its health says why'
     assert found.to_dict()["nan"] == "log"
     assert compare(gn.trace(gn.sum(x), {x: [1.0, np.inf]})).nan is None
 

@@ -2,7 +2,10 @@
 
 import itertools
 import math
+import os
 import re
+import subprocess
+import sys
 import tracemalloc
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -26,6 +29,7 @@ from graphnn.errors import (
 )
 from graphnn.graph import Op, Spec, registry
 from graphnn.inspector.debugger import Change, Debugger, Spot
+from graphnn.inspector.tape import Tape
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -1166,21 +1170,77 @@ def test_two_runs_are_compared_within_the_budget() -> None:
     assert peak < 40 * values.nbytes  # each run has 201 values
 
 
+def test_runs_are_compared_in_a_few_evaluations_of_each_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = gn.Graph()
+    h = x = g.placeholder("x", shape=("n",))
+    for _ in range(300):
+        h = gn.tanh(h)
+    dbg = gn.debug(gn.mean(h), {x: np.linspace(-1, 1, 100)}, budget=12 * 800, echo=None)
+    dbg.resume()
+    dbg["tanh_10"] = np.zeros(100)
+    evaluated: list[int] = []
+    plain = Tape._evaluate
+    monkeypatch.setattr(Tape, "_evaluate", lambda tape, place: evaluated.append(place) or plain(tape, place))
+    assert not dbg.compare("run")
+    assert len(evaluated) <= 3 * len(dbg.order)
+
+
+def test_what_is_offered_for_a_wrong_name_is_always_the_same_and_of_its_kind() -> None:
+    code = """
+import graphnn as gn
+g = gn.Graph(); x = g.placeholder("x")
+with g.scope("net"):
+    y = gn.tanh(gn.exp(x))
+dbg = gn.debug(y, {x: 1.0})
+for ask in (lambda: dbg.until("qqqq"), lambda: dbg.break_at(op="qqqq"), lambda: dbg.break_at(scope="qqqq")):
+    try: ask()
+    except gn.LookupFailure as error: print(error)
+"""
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    (said,) = told
+    by_name, by_op, by_scope = [line for line in said.split("\n") if "There is" in line]
+    assert by_name.partition("There is: ")[2].startswith('"x", "net/exp"')
+    assert '"exp"' in by_op
+    assert by_scope.partition("There is: ")[2].startswith('"net"')
+
+
 def test_what_a_guard_would_stop_at_is_said_once_on_the_way() -> None:
     g = gn.Graph()
     w = g.parameter("w", -1.0)
     loss = gn.log(w) * 2.0 + 1.0
     said: list[str] = []
     dbg = gn.debug(gn.compile(loss, updates={w: w - loss}, guard="nan"), echo=said.append)
-    for _ in range(2):
+    for go_back in (lambda: dbg.goto(0), dbg.restart, lambda: None):
         dbg.resume()
         assert dbg.finished
         (line,) = said
         assert line.startswith('the guard stops a call of the step here: "log" (log, made at test_debugger.py:')
         assert line.endswith("is NaN")
-        dbg.goto(0)
-        dbg._warned = None
+        go_back()
         said.clear()
+
+
+def test_after_a_what_if_the_guard_is_heeded_anew() -> None:
+    g = gn.Graph()
+    a, b = g.parameter("a", -1.0), g.parameter("b", -1.0)
+    step = gn.compile(gn.log(a) + gn.sqrt(b), updates={a: a * 1.0}, guard="nan")
+    said: list[str] = []
+    dbg = gn.debug(step, echo=said.append)
+    dbg.resume()
+    dbg.goto(0)
+    dbg["a"] = 1.0
+    dbg.resume()
+    told = [line.partition(" (")[0] for line in said if line.startswith("the guard")]
+    assert told == [f'the guard stops a call of the step here: "{name}"' for name in ("log", "sqrt")]
 
 
 def test_a_guard_is_not_said_to_stop_at_what_comes_of_another(tmp_path: Path) -> None:
@@ -1202,7 +1262,7 @@ def test_a_guard_is_not_said_to_stop_at_what_comes_of_another(tmp_path: Path) ->
 def test_a_path_leads_to_the_loss_of_a_step_and_else_to_an_update() -> None:
     step, feed = spiral_step(nn.SGD(0.5))
     dbg = gn.debug(step, feed, echo=None)
-    loss = step.graph.outputs.get("loss", dbg.fetches[0])
+    loss = step.graph["categorical_crossentropy_1"]
     for name in ("x", "relu_1", "dense_1/weight"):
         assert dbg.path(name)[-1] is loss
     gradient = next(node for node in dbg.order if node.phase == "backward" and node.inputs)
@@ -1228,7 +1288,11 @@ def test_more_may_be_asked_for_an_ancestry() -> None:
     for ask in (dbg.ancestry, dbg.influence):
         with pytest.raises(ValueRangeError, match="limit=1 allows fewer"):
             ask("x" if ask == dbg.influence else "matmul_2", (0, 0), limit=1)
-        assert ask("x" if ask == dbg.influence else "matmul_2", (0, 0), limit=10**7)
+        what = "x" if ask == dbg.influence else "matmul_2"
+        found, plain = ask(what, (0, 0), limit=10**7), ask(what, (0, 0))
+        assert {node.name: places.tolist() for node, places in found.items()} == {
+            node.name: places.tolist() for node, places in plain.items()
+        }
 
 
 def test_a_scope_that_has_no_part_in_the_run_is_not_offered_for_itself() -> None:

@@ -883,3 +883,24 @@ def test_a_loop_over_a_graph_may_make_nodes() -> None:
     g = gn.Graph()
     g.placeholder("x")
     assert [(-node).name for node in g] == ["negative"]
+
+
+def test_an_error_class_of_the_users_own_comes_through_a_layer() -> None:
+    class Mine(gn.ShapeError):
+        def __init__(self, shape: tuple[int, ...], why: str) -> None:
+            super().__init__(f"{why}: {shape}")
+
+    class Picky(nn.Layer):
+        def call(self, x: gn.Node) -> gn.Node:
+            raise Mine((1, 2), "no")
+
+    with pytest.raises(Mine, match=r"no: \(1, 2\)"):
+        Picky()(gn.Graph().placeholder("x", shape=(2,)))
+
+
+def test_what_is_nested_very_deep_is_refused_in_words() -> None:
+    deep: list[Any] = []
+    for _ in range(3000):
+        deep = [deep]
+    with pytest.raises(gn.GraphnnError, match="softmax needs a node"):
+        gn.softmax(deep)  # type: ignore[arg-type]

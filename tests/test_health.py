@@ -16,7 +16,7 @@ from random_graphs import build, random_graphs
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector import evaluation, findings, hazards
+from graphnn.inspector import evaluation, findings, hazards, training
 from graphnn.inspector.findings import Finding, Health
 from graphnn.inspector.hazards import CODES, HAZARDS
 from graphnn.inspector.health import check_health
@@ -663,6 +663,41 @@ def test_large_inputs_are_to_blame_for_a_gradient_that_explodes() -> None:
     finding = _first(_trained(loss, {x: _rows(40, 4) * 1e7}))
     assert finding.code == "exploding-gradient"
     assert re.match(r"scale x to about 1: x\[\d+, \d\] = -?\d", finding.remedy)
+
+
+def test_what_is_compared_with_no_network_is_no_target() -> None:
+    g = gn.Graph()
+    x, y, w = g.placeholder("x", shape=("n", 2)), g.placeholder("y", shape=("n", 2)), g.parameter("w", np.ones((2, 2)))
+    feed = {x: _rows(10, 2) * 50, y: _rows(10, 2) * 50}
+    assert "out-of-reach" not in _codes(gn.mean(gn.square(y - gn.tanh(x))), feed)
+    features = gn.square(x - gn.sigmoid(gn.mean(x @ w, axis=1, keepdims=True)))
+    assert "out-of-reach" not in _codes(gn.mean(features), feed)
+
+
+def test_only_a_loss_is_one_whose_sign_is_wrong() -> None:
+    g = gn.Graph()
+    a = g.parameter("a", [1e13, 1.0])
+    score = -gn.sum(gn.square(a))
+    ascent = gn.compile(score, updates={a: a + 0.1 * gn.grad(score, a)})
+    assert "unbounded-loss" not in {each.code for each in check_health(ascent)}
+    b = g.parameter("b", [1.0, 1.0])
+    loss = gn.sum(gn.square(b - 3.0))
+    step = gn.compile([loss, gn.grad(score, a)], updates=nn.SGD(0.1).updates(loss, parameters=[b]))
+    assert "unbounded-loss" not in {each.code for each in check_health(step)}
+
+
+def test_a_lost_gradient_is_looked_for_once_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = gn.Graph().placeholder("x", shape=("n", 4))
+    h = x
+    for _ in range(60):
+        h = gn.tanh(_dense(4, weight_init=nn.init.zeros())(h))
+    loss = gn.mean(gn.square(h - 1.0))
+    step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+    asked: list[gn.Node] = []
+    plain = training.Training._value_of
+    monkeypatch.setattr(training.Training, "_value_of", lambda seen, node: asked.append(node) or plain(seen, node))
+    assert "no-gradient" in {each.code for each in check_health(step, {x: _rows(8, 4)}).notes}
+    assert len(asked) < 4 * len(gn.schedule([*step.fetches, *step.updates.values()]))
 
 
 def test_what_saturates_in_each_step_of_a_loop_is_told_once() -> None:

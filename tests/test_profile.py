@@ -10,6 +10,7 @@ from random_graphs import build, random_graphs
 import graphnn as gn
 from graphnn import nn
 from graphnn.inspector.profile import Cost, Profile, profile
+from graphnn.text import short_names
 
 
 def network() -> tuple[gn.Node, dict[str, Any]]:
@@ -332,3 +333,11 @@ def test_rows_of_a_table_can_be_told_apart() -> None:
     rows = [line.split("  ")[-1] for line in str(gn.profile(h, {"x": np.ones((2, 4))}, repeat=3)).split("\n")]
     heads = [row for row in rows if row.endswith("head/tanh") and "→" not in row]
     assert len(set(heads)) == len(heads) == 4, heads  # of operations, and of what holds memory
+
+
+@pytest.mark.parametrize("most", [1, 2, 16, 40])
+def test_names_of_scopes_nested_very_deep_are_shortened(most: int) -> None:
+    names = ["/".join(["block"] * depth + ["add"]) for depth in range(1, 1500, 5)]
+    short = short_names(names, most)
+    assert max(map(len, short)) <= most
+    assert short_names(["a/b/c"], 40) == ["a/b/c"]

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tracemalloc
 from typing import ClassVar
 
 import numpy as np
@@ -575,6 +576,23 @@ def test_why_of_what_only_passes_on_says_where_it_arose():
     assert "since" not in talk("why divide[1, 2]")
 
 
+def test_why_keeps_to_the_memory_budget():
+    h = x = gn.Graph().placeholder("x", shape=("n",))
+    for _ in range(100):
+        h = gn.tanh(h)
+    values = np.linspace(-1, 1, 10_000)
+    talk = Talk(gn.debug(gn.sum(gn.log(h)), {x: values}, budget=12 * values.nbytes, echo=None))
+    talk("continue")
+    tracemalloc.start()
+    try:
+        assert "nan" in talk("why")
+        assert "nan = log(-" in talk("why log[3]")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 30 * values.nbytes  # a run has 103 values
+
+
 def test_lists_hold_what_was_set_and_has_not_run(talk):
     talk("continue", "set head/clip = 3.0", "goto 1")
     assert talk("inputs head/log") == "    O head/clip: overridden"
@@ -636,7 +654,7 @@ def test_a_message_to_a_program_is_turned_to_who_types():
     talk("continue")
     said = " ".join(talk("commit", "set a = 1.0", "continue", "diff run", "trace").split())
     assert "is NaN; no update was made" in said
-    assert "check says why" in said
+    assert "holds NaN in both: a check of its health says why" in said
     assert "hold NaN or infinities: a check of their health says where they arise" in said
     assert "error.debug()" not in said
     assert "gn." not in said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import wraps
@@ -482,22 +482,29 @@ def misfit(op: Op, operands: Sequence[Node | Array], error: GraphnnError) -> Gra
 
 
 @contextmanager
-def fitting(kind: str, given: Iterable[Any]) -> Iterator[None]:
-    """Let what is refused inside name its operands, and be drawn: of a function or layer that makes several nodes.
+def fitting(kind: str, given: Any) -> Iterator[None]:
+    """Have an error of shapes or dtypes name the operands of the layer or function that it comes of.
 
     Parameters
     ----------
     kind : str
         What was called.
-    given : iterable
-        What it was called with; the nodes and arrays among them are the operands.
+    given : list, tuple or dict
+        What it was called with, nested or not; the nodes and arrays in it are the operands.
+
+    Raises
+    ------
+    ShapeError, AxisError, DtypeError
+        That which was raised inside, with the operands in its message, and drawn by ``error.draw()``.
     """
     try:
         yield
     except (ShapeError, AxisError, DtypeError) as error:
-        # What an operation refused names its operands already.
-        operands = [value for value in given if isinstance(value, np.ndarray) or hasattr(value, "spec")]
-        if error.stopped is not None or error.origin is not None or not operands:
+        # An operation names its own operands, and a class of the user's may be made in any way.
+        if error.stopped is not None or error.origin is not None or type(error).__module__ != GraphnnError.__module__:
+            raise
+        operands = [value for value in flatten(given)[0] if isinstance(value, np.ndarray) or hasattr(value, "spec")]
+        if not operands:
             raise
         raise misfit(Unknown(kind), operands, error) from None
 
@@ -554,7 +561,7 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def with_operands(*args: Any, **kwargs: Any) -> Any:
-        with fitting(name, flatten([*args, *kwargs.values()])[0]):
+        with fitting(name, [*args, *kwargs.values()]):
             return function(*args, **kwargs)
 
     _compositions[name] = told = told_where(with_operands)

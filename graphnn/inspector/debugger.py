@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -316,6 +317,12 @@ class Debugger(Shown):
                 f'{len(self._operations)}, and {self._position} have run; dbg.until("{node.name}") runs it'
             )
         return self._tape.at(self._places[node])
+
+    @property
+    def fits_memory(self) -> bool:
+        """Whether all values of the run fit into the memory budget together."""
+        shape_of = self._tape.prepared.shape_of
+        return sum(math.prod(shape_of(node)) * node.dtype.itemsize for node in self.order) <= self._memory.budget
 
     def frames(self) -> list[Scope]:
         """Return the scopes that the current node is in, from the outermost."""

@@ -278,7 +278,7 @@ def _text(found: Comparison) -> Iterator[str]:
         ends = {"each": found.stopped[0]}
     yield from (f"{name} was stopped at {quoted(node)}" for name, node in ends.items() if node is not None)
     if found.nan is not None:
-        yield f"{quoted(found.nan)} holds NaN in both: gn.check_health says why"
+        yield f"{quoted(found.nan)} holds NaN in both: a check of its health says why"
     if first is not None:
         yield ""
         yield from _first(found, first)

@@ -130,6 +130,11 @@ class Finding:
         return self.node.origin
 
     @property
+    def reasons(self) -> str:
+        """What the cause says after the equation; "" if that is all."""
+        return self.cause.partition("; ")[2]
+
+    @property
     def place(self) -> str:
         """The node, with the index of the element."""
         return self.node.name if self.index is None else placed(self.node, self.index)

@@ -99,7 +99,7 @@ ABOUT_ONE = 1e-2
 HUGE_GRADIENT = 1e8
 """How large a gradient may be beside its parameter, or beside 1."""
 LARGE_GRADIENT = 1e3
-"""How large it is beside those where it is out of proportion to other layers'."""
+"""How large it must be beside them, or beside 1, to be called so for being out of proportion to other layers'."""
 LARGE_UPDATE = 10.0
 """How far a step may move a parameter beside its size, where that is by more than 1."""
 VAST_UPDATE = 1e3

@@ -31,6 +31,7 @@ from .hazards import (
     TARGETS,
     finding_of,
 )
+from .training import made_of
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
@@ -58,6 +59,7 @@ class Mistaken:
     def __init__(self, run: Evaluation, found: list[Finding]) -> None:
         self.run = run
         self.found = found
+        self._chosen_from: dict[int, int] = {}
 
     def _add(self, place: int, which: Array, **about: Any) -> None:
         self.found.append(finding_at(self.run, place, which, **about))
@@ -135,9 +137,12 @@ class Mistaken:
             return
         source = run.inputs[place][0] if node.op.name in ("log", "pick") else place
         if node.op.name == "log":
-            while run.order[source].op.name in CHOOSES:
-                source = run.inputs[source][0]
-            self._of_squashed_twice(source)
+            way = [source]
+            while run.order[way[-1]].op.name in CHOOSES and way[-1] not in self._chosen_from:
+                way.append(run.inputs[way[-1]][0])
+            chosen_from = self._chosen_from.get(way[-1], way[-1])
+            self._chosen_from.update(dict.fromkeys(way, chosen_from))
+            self._of_squashed_twice(chosen_from)
         elif node.op.name == "pick":
             chosen, x = run.order[source], run.values[source]
             if x.dtype.kind != "f" or x.ndim != 2 or isinstance(chosen.shape[1], str) or x.shape[0] < 2:
@@ -160,6 +165,8 @@ class Mistaken:
             value = run.values[targets]
             if not isinstance(run.order[targets].op, Placeholder) or last not in RANGES or not value.size:
                 continue
+            if run.order[made] not in self._trained or run.order[made] in made_of(run.order, {run.order[targets]}):
+                continue  # it is no output of a network; or the network is given them
             low, high = RANGES[last]
             outside = np.isfinite(value) & ((value < low - FAR_TARGETS) | (value > high + FAR_TARGETS))
             share = MANY_TARGETS if math.isfinite(high) else MOST_TARGETS
@@ -170,6 +177,11 @@ class Mistaken:
                 remedy = OUT_OF_REACH.format(last)
                 self._add(targets, outside, code="out-of-reach", severity="warning", cause=cause, remedy=remedy)
                 return
+
+    @cached_property
+    def _trained(self) -> set[Node]:
+        """What depends on trained parameters."""
+        return made_of(self.run.order, {node for node in self.run.order if node.trainable})
 
     @cached_property
     def _read_by_scope(self) -> dict[str, dict[int, None]]:

@@ -91,13 +91,16 @@ def many(
         inside = _inside(graph, scope)
         found = [node for node in found if node.scope in inside]
     if not found:
-        known = {node.op.name for node in order} if op and target is None else set(_names(order, graph))
-        if isinstance(target, str) and target.rpartition(":")[2].isdigit():
-            known = {f"{Path(node.origin.file).name}:{node.origin.line}" for node in order if node.origin.file}
         called = target if isinstance(target, str) else op or scope
-        if called in graph.scopes and called not in known:
+        scopes = _scopes(order, graph)
+        if called in graph.scopes and called not in scopes:
             raise LookupFailure(f'no node of the scope "{called}" is in {where}')
-        hint = near(called, known)
+        known: Iterable[str] = _names(order, graph)
+        if isinstance(target, str) and target.rpartition(":")[2].isdigit():
+            known = [f"{Path(node.origin.file).name}:{node.origin.line}" for node in order if node.origin.file]
+        elif target is None:
+            known = [node.op.name for node in order] if op else scopes
+        hint = near(called, dict.fromkeys(known))
         raise LookupFailure(f"nothing in {where} is {asked_for(target, op, scope)}.{hint}")
     return found
 
@@ -155,12 +158,17 @@ def _inside(graph: Graph, path: str) -> set[str]:
 
 def _names(order: Iterable[Node], graph: Graph) -> list[str]:
     """Return the names by which nodes of a run can be meant."""
-    nodes = list(order)
-    scopes: dict[str, None] = {}
-    for node in nodes:
+    nodes = dict.fromkeys(order)
+    outputs = [name for name, node in graph.outputs.items() if node in nodes]
+    return [*(node.name for node in nodes), *_scopes(nodes, graph), *outputs]
+
+
+def _scopes(order: Iterable[Node], graph: Graph) -> dict[str, None]:
+    """Return the paths of the scopes that hold nodes of a run, or hold such scopes."""
+    found: dict[str, None] = {}
+    for node in order:
         scope = graph.scopes.get(node.scope)
-        while scope is not None and scope.path not in scopes:
-            scopes[scope.path] = None
+        while scope is not None and scope.path not in found:
+            found[scope.path] = None
             scope = scope.parent
-    here = set(nodes)
-    return [*(node.name for node in nodes), *scopes, *(name for name, node in graph.outputs.items() if node in here)]
+    return found

@@ -426,8 +426,22 @@ def _list(cells: Array | None) -> str:
 # --- upstream and downstream ------------------------------------------------------------------------------------
 
 
+_NO_PART = "it has no part in it"
+
+
 class ByNode(dict[Node, Array]):
-    """A dict whose keys are nodes, and which gives what belongs to a node by name of node, scope or output, too."""
+    """A dict whose keys are nodes, and which gives what belongs to a node by name of node, scope or output, too.
+
+    Parameters
+    ----------
+    found : dict of Node to array
+    lacks : str
+        Why a node is not among them.
+    """
+
+    def __init__(self, found: Mapping[Node, Array], lacks: str) -> None:
+        super().__init__(found)
+        self._lacks = lacks
 
     def __missing__(self, name: object) -> Array:
         graph = next(iter(self)).graph
@@ -435,7 +449,7 @@ class ByNode(dict[Node, Array]):
         if isinstance(meant, Node) and meant in self:
             return self[meant]
         if isinstance(meant, Node):
-            raise LookupFailure(f'there is nothing of "{meant.name}": it is not of one sample, or has not run')
+            raise LookupFailure(f'there is nothing of "{meant.name}": {self._lacks}')
         raise LookupFailure(f'there is nothing of "{name}".{near(name, [node.name for node in self])}')
 
 
@@ -489,7 +503,7 @@ def ancestry(
     asking = _Asking(node, sizes, op_of, limit)
     shape = concrete(node.shape, sizes or {})
     marks = {node: _marked(element_of(node, index, shape), shape)}
-    found = ByNode()
+    found = ByNode({}, _NO_PART)
     waiting = [(-node.index, node)]
     while waiting:
         _, at = heapq.heappop(waiting)
@@ -565,7 +579,7 @@ def influence(
         reached = asking.reading(at, shape, operands, [marks.get(operand) for operand in at.inputs])
         if reached.any():
             marks[at] = reached
-    return ByNode({at: np.flatnonzero(mark) for at, mark in marks.items()})
+    return ByNode({at: np.flatnonzero(mark) for at, mark in marks.items()}, _NO_PART)
 
 
 def _marked(index: Index, shape: Index) -> Array:
@@ -701,7 +715,7 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
         dim = _first_dimension(order)
     if not isinstance(dim, str):
         raise UsageError(f"dim= is the name of a dimension, not {type(dim).__name__}")
-    found = ByNode()
+    found = ByNode({}, "it is not of one sample, or has not run")
     for node in order:
         if dim in node.shape:
             value, axis = value_of(node), node.shape.index(dim)

@@ -107,7 +107,7 @@ class Layer:
             training = _training.get()
         token = _training.set(checked_flag(f"{type(self).__name__}: training", training))
         try:
-            with fitting(type(self).__name__, flatten(list(inputs))[0]):
+            with fitting(type(self).__name__, list(inputs)):
                 result = self._make_nodes(graph, inputs)
         finally:
             _training.reset(token)

@@ -101,7 +101,7 @@ def _clash(a: Shape, b: Shape) -> str:
 
 
 def why_no_labels(scores: Shape, wanted: Shape, given: Shape) -> str:
-    """Return what is wrong with the shape of labels, and a remedy where it is the wanted one with an axis of 1 behind.
+    """Return what is wrong with the shape of labels, or the remedy where it is the wanted one with an axis of 1 behind.
 
     Parameters
     ----------
@@ -110,12 +110,16 @@ def why_no_labels(scores: Shape, wanted: Shape, given: Shape) -> str:
     wanted : tuple
         The shape of class numbers.
     given : tuple
+
+    Returns
+    -------
+    str
+        A clause after a colon, or "".
     """
-    said = [_clash(scores, given)]
     if len(given) == len(wanted) + 1 and given[-1] == 1 and alike(wanted, given[:-1]):
-        said.append("gn.squeeze(labels, -1) takes the last axis away")
-    said = [clause for clause in said if clause]
-    return f": {'; '.join(said)}" if said else ""
+        return ": gn.squeeze(labels, -1) takes the last axis away"
+    clash = _clash(scores, given)
+    return f": {clash}" if clash else ""
 
 
 def check_same_shape(kind: str, **values: Operand) -> None:

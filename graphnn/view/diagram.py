@@ -553,7 +553,7 @@ def _never_made(graph: Graph, refused: Unbuilt, inputs: tuple[Node, ...]) -> Nod
     node = Node()
     node.graph, node.index, node.twin = graph, len(graph), None
     node.name, node.op, node.inputs = refused.op.name, refused.op, inputs
-    # Of the graph's dtype, no picture says any.
+    # A picture leaves out the graph's own dtype, and so says none of what has none.
     node.spec = _NoSpec(("?",), graph.dtype)
     node.scope, node.origin = refused.scope, user_origin()
     return node
