@@ -494,7 +494,10 @@ def _fed(graph: Graph, key: Any) -> Node:
     if not isinstance(node, Node):
         raise UsageError(f"a feed's keys are placeholders or their names, not {type(key).__name__}")
     if node.graph is not graph:
-        raise GraphError(f'the feed gives "{node.name}" of the graph "{node.graph.name}", not of "{graph.name}"')
+        whose = f'of the graph "{node.graph.name}", not of "{graph.name}"'
+        if node.graph.name == graph.name:
+            whose = f'of another graph that is called "{graph.name}", too'
+        raise GraphError(f'the feed gives "{node.name}" {whose}')
     if not isinstance(node.op, Placeholder):
         raise LookupFailure(
             f'"{node.name}" ({node.op.name}) is no placeholder, and only placeholders are fed; '

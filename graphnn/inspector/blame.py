@@ -147,6 +147,8 @@ def _follows(run: Evaluation, finding: Finding, source: Finding) -> bool:
     """
     if source.code in GIVEN or source.code == "overflow":
         return True
+    if source.code == "division-by-zero" and finding.code == "inf-minus-inf":
+        return not isinstance(finding.node.op, Elementwise)  # such as a product of matrices, which adds up
     if run.hidden[run.places[source.node]] and run.hidden[run.places[finding.node]]:
         return True
     # x * log(x): the infinity comes of the 0 that it is multiplied with.

@@ -54,8 +54,10 @@ CODES: dict[str, str] = {
     "probabilities-as-logits": "a cross-entropy with a softmax or sigmoid of its own is given what comes out of one; "
     "or two softmaxes, or sigmoids, stand one after the other before a loss",
     "out-of-reach": "targets lie outside of what the last function of a network can give",
-    "every-pair": "a batch as a column meets one as a row: every sample is paired with every other",
-    "other-axis": "an axis meets one that it was not made for, and that is as long by chance",
+    "every-pair": "a batch as a column meets one as a row: every sample is paired with every other; told of dimensions "
+    "that have a name",
+    "other-axis": "an axis meets one that it was not made for, and that is as long by chance; so told, too",
+    "softmax-of-one": "a softmax over a single number, which is always 1",
     "dead-units": "units of a relu that are 0 for the whole batch, of 32 rows or more",
     "vanishing-gradient": "a layer's gradient is lost beside those of later layers",
     "exploding-gradient": "a layer's gradient is out of all proportion",
@@ -104,8 +106,10 @@ LARGE_UPDATE = 10.0
 """How far a step may move a parameter beside its size, where that is by more than 1."""
 VAST_UPDATE = 1e3
 """How far beside its size, or beside 1, so that it is no note any more."""
-HUGE_LOSS = 1e12
-"""How far below 0 a loss may be."""
+HUGE_LOSS, NEGATED_LOSS = 1e12, 1e3
+"""How far below 0 a loss may be; one that negates what is never below 0."""
+LEARNT = 1e-6
+"""How small a loss is that has nothing left to teach: a cross-entropy that clips is never 0."""
 LARGE_DATA = 100.0
 """How large what is fed may be before it is to blame for a gradient that explodes."""
 MASKED = 1e4
@@ -197,6 +201,15 @@ class Case:
         root = path[-1].node
         scope = root.graph.scopes.get(root.scope)
         return "softmax" if scope is not None and scope.kind.lower() == "softmax" else root.op.name
+
+    def cancels(self, i: int) -> bool:
+        """Return whether operand `i` is the difference of a mean of squares and the square of a mean, or its like."""
+        path = self.run.path_of(self.place, self.index, i)
+        root = path[-1].node if path else None
+        if root is None or root.op.name != "subtract" or self.run.is_given(root):
+            return False
+        made = {operand.op.name for operand in root.inputs}
+        return bool(made & {"mean", "sum"}) and bool(made & {"square", "multiply", "power"})
 
     def counts(self, i: int) -> bool:
         """Return whether operand `i` is a count: a sum of bools, of integers, or of a given mask."""
@@ -330,7 +343,7 @@ REMEDIES: dict[str, str] = {
     "label-out-of-range": "labels run from 0 to below the number of classes: renumber them, or give the network as "
     "many outputs as there are classes",
     "index-out-of-range": "look where the index comes from; a table needs a row for each of them",
-    "raised": "error.debug() of gn.run steps up to it",
+    "raised": "error.debug(), where it is raised, opens the debugger before it",
     "underflow": "nothing, unless its logarithm, its inverse or its gradient is wanted",
     "saturated": "smaller weights, or inputs scaled to about 1, keep it off its bounds",
     "every-pair": "give both the same shape, as gn.reshape(y, (-1, 1)) does; where pairs are meant, y[None, :] says so",
@@ -345,6 +358,7 @@ REMEDIES: dict[str, str] = {
     "large-update": "a lower learning rate, unless so large a step is meant; or scale the inputs to about 1",
     "no-gradient": "nothing, if it is meant to begin so; else weights that are not all 0, and operations with a slope",
     "not-moved": "look at the learning rate, which is 0 or is lost beside the numbers",
+    "softmax-of-one": "a layer with one output for each class; or nn.sigmoid_crossentropy of a single one",
     "units-alike": "draw the weights at random, as nn.init.glorot_uniform does: what begins alike learns alike",
     "unbounded-loss": "look at its sign: a loss is made smaller, and this one has no end",
 }
@@ -353,6 +367,12 @@ REMEDIES: dict[str, str] = {
 BAD_PARAMETER = (
     "an earlier step made it so: gn.compile(…, guard='finite') stops before that, and check_health at the state before "
     "tells why; a lower learning rate is the usual remedy"
+)
+OF_SQUARES = "its gradients are too large to be squared: scale the data, or the loss, down to about 1"
+ZEROS = "weights that are not all 0 to begin with, as nn.init.he_normal draws them"
+CANCELLED = (
+    "two large numbers that are nearly equal were subtracted, and their digits are lost: gn.var, or subtracting the "
+    "mean before the squares are taken, keeps them"
 )
 SET_BY_HAND = "it was set so by hand: set another value, or return to the run before, as dbg.use does"
 NO_WAY = "let the loss depend on it, without argmax, round or gn.stop_gradient on the way; or do not train it"
@@ -506,7 +526,9 @@ HAZARDS: dict[str, Hazard] = {
     "divide": Hazard(
         (
             Rule("empty-count", lambda c: c.y == 0 and c.counts(1), _COUNT),
+            Rule("zero-over-zero", lambda c: c.x == 0 == c.y and c.cancels(1), CANCELLED),
             Rule("zero-over-zero", lambda c: c.x == 0 == c.y, _DIVIDE),
+            Rule("division-by-zero", lambda c: c.y == 0 and c.cancels(1), CANCELLED),
             Rule("division-by-zero", lambda c: c.y == 0, _DIVIDE),
             Rule(
                 "inf-over-inf",

@@ -52,6 +52,7 @@ from .hazards import (
     MASKED,
     MOVES,
     NEAR_OVERFLOW,
+    OF_SQUARES,
     RAISED,
     REMEDIES,
     REPEATED,
@@ -63,6 +64,7 @@ from .hazards import (
     UNDERFLOW_SHARE,
     UNDERFLOWS,
     WRAPS,
+    ZEROS,
     Case,
     Rule,
     fitted,
@@ -72,7 +74,7 @@ from .hazards import (
     too_large,
     too_large_an_integer,
 )
-from .mistaken import Mistaken, before_numbers
+from .mistaken import BY_NUMBERS, Mistaken, before_numbers
 from .trace import Film, Trace, prepared_for
 from .training import Training, made_of
 
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
     from .why import Index, Number
 
 _SORTED_OUT = 256  # elements whose causes are told apart
+_FEW_SUMMED = 64  # nodes of one sum
 
 
 class _Doctor:
@@ -154,6 +157,8 @@ class _Doctor:
         remedy = REMEDIES[code]
         if isinstance(node.op, Parameter):
             remedy = SET_BY_HAND if run.prepared.is_set(node) else BAD_PARAMETER
+            if node.twin is not None and code == "fed-inf":
+                remedy = OF_SQUARES  # an optimizer keeps it
         return Finding(
             code=code,
             severity=severity,
@@ -461,7 +466,14 @@ class _Doctor:
             return
         # Of several axes, as of time and features, the units are along the last: the others may be padded.
         last = value.ndim - 1 if samples != value.ndim - 1 else 0
-        dead = np.all(value == 0, axis=tuple(axis for axis in range(value.ndim) if axis != last))
+        others = tuple(axis for axis in range(value.ndim) if axis != last)
+        dead = np.all(value == 0, axis=others)
+        uses = self._uses[self._made_by(node)] if dead.any() else []
+        if uses and uses[0] != place:
+            return  # units that are used more than once are told of at their first use
+        for again in uses[1:]:
+            if self.run.values[again] is not None and self.run.values[again].shape == value.shape:
+                dead &= np.all(self.run.values[again] == 0, axis=others)
         count = int(np.count_nonzero(dead))
         if not count:
             return
@@ -475,11 +487,34 @@ class _Doctor:
                 value=0.0,
                 cause=f"{count:,} of {dead.size:,} units of {node.name} are 0 for all {rows:,} rows of the batch, and "
                 "get no gradient",
-                remedy=REMEDIES["dead-units"],
+                remedy=REMEDIES["dead-units"] if any(map(self._has_numbers, self._made_by(node))) else ZEROS,
                 count=count,
                 size=dead.size,
             )
         )
+
+    def _made_by(self, node: Node) -> frozenset[Node]:
+        """Return the trained parameters that make what a relu reads, without another function between."""
+        found: set[Node] = set()
+        ahead = list(node.inputs)
+        for each in ahead:
+            product = each.op.name in ("matmul", "einsum")
+            if each.op.name in BY_NUMBERS and len(ahead) < _FEW_SUMMED:
+                ahead += each.inputs
+            found.update(node for node in (each.inputs if product else (each,)) if node.trainable)
+        return frozenset(found)
+
+    def _has_numbers(self, parameter: Node) -> bool:
+        return parameter.ndim > 1 and bool(self.run.values[self.run.places[parameter]].any())
+
+    @cached_property
+    def _uses(self) -> dict[frozenset[Node], list[int]]:
+        """The places of the relus of the same units, by the parameters that make them."""
+        found: dict[frozenset[Node], list[int]] = {frozenset(): []}
+        for place, node in enumerate(self.run.order):
+            if node.op.name == "relu" and node.phase == "forward" and (made_by := self._made_by(node)):
+                found.setdefault(made_by, []).append(place)
+        return found
 
     def _is_of_a_layer(self, node: Node) -> bool:
         """Return whether a trained parameter makes what a node reads, or meets it later: else it is part of a loss."""
@@ -544,7 +579,7 @@ class _Doctor:
                 value=run.values[way[-1]][index].item(),
                 operands=(run.element(raw_place, index),),
                 cause=f"{run.element(raw_place, index)} lies {bound}, where {clip.name}{at_line(clip)} cuts it off: "
-                f"for {len(lost):,} of {argument.size:,} the loss has no gradient",
+                f"{len(lost):,} of {argument.size:,} are so far off, and get no gradient",
                 remedy=f"{fused}(logits, labels) takes the logits and keeps it",
                 count=len(lost),
                 size=argument.size,
@@ -576,9 +611,12 @@ class _Doctor:
         if len(bad) > 1:
             first, *others = bad
             elsewhere = list(dict.fromkeys(each.node for each in others if each.node is not first.node))
+            infinite = [each.node for each in others if each.code == "fed-inf" and each.node is not first.node]
             own = [f"; {each.place} = {said(each.value or 0)}" for each in others if each.node is first.node]
             first.cause += "".join(own)
             first.cause += f"; and so are elements of {listed(elsewhere)}" if elsewhere else ""
+            if infinite and first.code == "fed-nan":
+                first.cause += f"; infinite are some of {listed(infinite)}"
             first.leads_to += tuple(after for each in others for after in each.leads_to)
             self._drop(others)
         meant = {each.node for each in self.found if each.code == "not-probabilities"}

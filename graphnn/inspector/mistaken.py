@@ -50,7 +50,7 @@ _MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
 """What makes a column of a row, where someone writes it."""
 _MISSES = frozenset({"square", "absolute"})
 """What makes a loss of a difference."""
-_BY_NUMBERS = frozenset({"add", "subtract", "multiply", "divide", "negative", "cast"})
+BY_NUMBERS = frozenset({"add", "subtract", "multiply", "divide", "negative", "cast"})
 
 
 class Mistaken:
@@ -157,16 +157,15 @@ class Mistaken:
     def of_reach(self, place: int) -> None:
         """Look whether targets lie where what they are compared with never comes."""
         run, node = self.run, self.run.order[place]
-        users = [user.op.name for user in node.users if user.phase == "forward"]
-        if node.phase != "forward" or node.op.name != "subtract" or not users or not {*users} <= _MISSES:
+        if node.phase != "forward" or node.op.name != "subtract" or not self._is_a_loss(node):
             return
         for targets, made in permutations(map(self._source, run.inputs[place])):
             last = self._squashed_by(made) or run.order[made].op.name
             value = run.values[targets]
-            if not isinstance(run.order[targets].op, Placeholder) or last not in RANGES or not value.size:
+            if run.order[made] not in self._trained or last not in RANGES or value.dtype.kind not in "iuf":
                 continue
-            if run.order[made] not in self._trained or run.order[made] in made_of(run.order, {run.order[targets]}):
-                continue  # it is no output of a network; or the network is given them
+            if run.order[targets] in self._trained or isinstance(run.order[targets].op, Constant) or not value.size:
+                continue
             low, high = RANGES[last]
             outside = np.isfinite(value) & ((value < low - FAR_TARGETS) | (value > high + FAR_TARGETS))
             share = MANY_TARGETS if math.isfinite(high) else MOST_TARGETS
@@ -177,6 +176,13 @@ class Mistaken:
                 remedy = OUT_OF_REACH.format(last)
                 self._add(targets, outside, code="out-of-reach", severity="warning", cause=cause, remedy=remedy)
                 return
+
+    def _is_a_loss(self, difference: Node) -> bool:
+        """Return whether a difference is squared, or taken without its sign, and all of that is added up."""
+        misses = [user for user in difference.users if user.phase == "forward" and user in self.run.places]
+        squares = [miss for miss in misses if miss.op.name in _MISSES or set(miss.inputs) == {difference}]
+        users = [user for miss in squares for user in miss.users if user.phase == "forward"]
+        return bool(users) and len(squares) == len(misses) and all(not user.shape for user in users)
 
     @cached_property
     def _trained(self) -> set[Node]:
@@ -227,6 +233,12 @@ class Mistaken:
             )
 
     def _of_probabilities(self, place: int, x: Array, kind: str) -> None:
+        made = self.run.order[self._source(place)]
+        scope = self.run.graph.scopes.get(made.scope)
+        if made.op.name == "divide" and scope is not None and scope.kind.lower() == "softmax" and made.shape[-1] == 1:
+            cause = f"{made.name}{at_line(made)} is a softmax over a single number, which is 1 whatever that is"
+            self.found.append(finding_of("softmax-of-one", made, cause))
+            return
         node, remedy = self.run.order[place], TAKES_ANOTHER[kind]
         most = 1 + ABOUT_ONE if kind == "binary_crossentropy" else np.inf
         wrong = np.isfinite(x) & ((x < -ABOUT_ONE) | (x > most))
@@ -293,7 +305,7 @@ def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
 
 def before_numbers(node: Node) -> Node:
     """Return what a node was before it was multiplied by plain numbers, or moved by them."""
-    while node.op.name in _BY_NUMBERS:
+    while node.op.name in BY_NUMBERS:
         others = [operand for operand in node.inputs if not isinstance(operand.op, Constant)]
         if len(others) != 1 or (node.op.name == "subtract" and node.inputs[0] is not others[0]):
             break

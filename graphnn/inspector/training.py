@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..graph import Placeholder
+from ..graph import Constant, Placeholder
+from ..text import with_article
 from .evaluation import ADDS_UP
 from .findings import Finding, at_line, listed, said
 from .hazards import (
@@ -21,6 +22,8 @@ from .hazards import (
     LARGE_UPDATE,
     LAYER_RATIO,
     LAYERS,
+    LEARNT,
+    NEGATED_LOSS,
     NO_WAY,
     REMEDIES,
     VAST_UPDATE,
@@ -34,10 +37,11 @@ if TYPE_CHECKING:
     from .findings import Element
 
 
-_NO_WAY = "no operation passes it on that far"
+_NO_WAY = "none is made, since"
 _SUMS = ADDS_UP | {"add", "subtract", "matmul"}
 """Of these, a gradient may be a sum, whose terms come to 0."""
 _OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
+_LOSSES = (*_OF_CLASSES, "binary_crossentropy", "sigmoid_crossentropy", "mean_squared_error", "mean_absolute_error")
 
 
 class Stage(NamedTuple):
@@ -199,21 +203,34 @@ class Training:
             if parameter not in trained:
                 continue
             if gradient.op.name == "zeros":
-                lost.setdefault(_NO_WAY, []).append(parameter)
+                lost.setdefault(self._no_way_from(parameter), []).append(parameter)
             elif parameter in self._gradients and not self._value_of(gradient).any():
                 twin, zeros = self._lost_in(gradient)
-                if told.isdisjoint({twin, *zeros}) and (zeros or twin.op.name not in _SUMS):
+                cancels = not zeros and (twin.op.name in _SUMS or twin.trainable)
+                if told.isdisjoint({twin, *zeros}) and not cancels:
                     where = f", where {zeros[0].name} is 0" if zeros else ""
                     lost.setdefault(f"it is lost in {twin.name}{at_line(twin)}{where}", []).append(parameter)
+        # A bias alone that learns makes no network.
+        weights = {parameter for parameter in trained if parameter.ndim > 1} or trained
+        serious = bool(weights) and weights <= {parameter for parameters in lost.values() for parameter in parameters}
         for where, parameters in lost.items():
             first, *others = parameters
             nor = f", nor to {listed(others)}" if others else ""
             cause = f"no gradient comes to {first.name}{at_line(first)}{nor}: {where}"
-            finding = finding_of("no-gradient", first, cause)
-            finding.severity = "warning" if trained == {*parameters} else "note"
-            if where == _NO_WAY:
+            finding = finding_of("no-gradient", first, cause, severity="warning" if serious else "note")
+            if where.startswith(_NO_WAY):
                 finding.remedy = NO_WAY
             self.found.append(finding)
+
+    def _no_way_from(self, parameter: Node) -> str:
+        """Return where the way from a parameter to the loss ends, for gradients."""
+        reached = {parameter}
+        for node in self.run.order:
+            if node.phase == "forward" and not reached.isdisjoint(node.inputs):
+                if not node.op.differentiable:
+                    return f"{_NO_WAY} {node.name}{at_line(node)}, {with_article(node.op.name)}, passes none on"
+                reached.add(node)
+        return f"{_NO_WAY} the loss does not depend on it"
 
     def _lost_in(self, gradient: Node) -> tuple[Node, list[Node]]:
         """Return the forward node that lets nothing through of a gradient, and what is 0 of what its rule reads."""
@@ -276,7 +293,10 @@ class Training:
     @cached_property
     def _falling(self) -> tuple[Node, float] | None:
         """What is made smaller by training, where it is so far below 0 that it has no end."""
-        return next(((node, value) for node, value in self._losses.items() if value < -HUGE_LOSS), None)
+        for node, value in self._losses.items():
+            if value < -(NEGATED_LOSS if _is_negated(node) else HUGE_LOSS):
+                return node, value
+        return None
 
     @cached_property
     def _losses(self) -> dict[Node, float]:
@@ -293,8 +313,8 @@ class Training:
 
     @property
     def _has_learnt(self) -> bool:
-        """Whether every loss is 0."""
-        return bool(self._losses) and not any(self._losses.values())
+        """Whether every loss is 0, or as good as that."""
+        return bool(self._losses) and all(abs(value) <= LEARNT for value in self._losses.values())
 
     @property
     def against_divergence(self) -> str:
@@ -339,6 +359,26 @@ class Training:
         if self._large_data is not None:
             finding.remedy = f"{scaled_down(self._large_data)}; or a lower learning rate"
         self.found.append(finding)
+
+
+def _is_negated(node: Node) -> bool:
+    """Return whether a loss is what takes away something that is never below 0."""
+    taken = node.inputs[-1:] if node.op.name in ("negative", "subtract") else ()
+    return any(map(_is_never_negative, taken))
+
+
+def _is_never_negative(node: Node) -> bool:
+    scope = node.graph.scopes.get(node.scope)
+    if scope is not None and scope.kind in _LOSSES:
+        return True
+    if node.op.name in ("mean", "sum", "divide_by"):
+        return _is_never_negative(node.inputs[0])
+    if node.op.name in ("multiply", "divide", "add"):
+        return all(
+            bool((node.value >= 0).all()) if isinstance(node.op, Constant) else _is_never_negative(node)
+            for node in node.inputs
+        )
+    return node.op.name in ("square", "absolute")
 
 
 def _alike(value: Array, axis: int, rtol: float) -> bool:

@@ -73,7 +73,8 @@ function aboutNode(place) {
   const bad = (text) => parts.push(make("strong", { className: "finding" }, text));
   const found = findings.filter((finding) => finding.place === place);
   // What the heading says need not be said twice.
-  for (const { severity, code, says } of found) bad(` ${severity}, ${code}${heading.includes(says) ? "" : `: ${says}`}`);
+  const told = found.map(({ severity, code, says }) => `${severity}, ${code}${heading.includes(says) ? "" : `: ${says}`}`);
+  if (told.length) bad(` ${told.join("; and ")}`);
   if (stopped === place && error && !found.length && !heading.includes(error)) bad(` ${error}`);
   return parts;
 }

@@ -90,7 +90,7 @@ function drawLine(canvas, place, cell, wide, high, name, labelled = false) {
   if (labelled) {
     pen.fillStyle = ink.color;
     pen.font = "11px sans-serif";
-    pen.fillText(`over the steps: ${general(low, 3)} to ${general(high_, 3)}`, 5, 11);
+    pen.fillText(`over the steps: ${general(low, 3)} to ${general(high_, 3)}`, 5, 11, wide - 10);
   }
   return true;
 }
