@@ -33,6 +33,7 @@ from .view.table import columns
 from .view.text import by_times, counted, elided, visible
 
 if TYPE_CHECKING:
+    from .execute.interpreter import Prepared
     from .inspector.debugger import Debugger
     from .inspector.findings import Finding
     from .inspector.why import Read, Why
@@ -283,7 +284,7 @@ class Session(cmd.Cmd):
         self._load = load
         self._repeated = ""
         self._asked: list[Why] = []
-        self._looked_at: tuple[tuple[str, int], Sequence[Finding]] | None = None
+        self._looked_at: tuple[Prepared, int, Sequence[Finding]] | None = None
         self._by_word = {word: verb for verb in VERBS for word in (verb.name, *verb.aliases)}
         # Names that cannot be typed are meant by what is printed in their place.
         self._spelled = {visible(name): name for name in self._names() if visible(name) != name}
@@ -940,11 +941,11 @@ class Session(cmd.Cmd):
 
     def _findings(self) -> Sequence[Finding]:
         """Return what is found of the run as it is now; nothing, if its values do not all fit into the budget."""
-        now = self.dbg.run, self.dbg.position
-        if self._looked_at is None or self._looked_at[0] != now:
+        prepared, position = self.dbg.prepared, self.dbg.position
+        if self._looked_at is None or self._looked_at[0] is not prepared or self._looked_at[1] != position:
             fits = self.dbg.fits_memory
-            self._looked_at = now, check_health(self.dbg.trace()).findings if fits else ()
-        return self._looked_at[1]
+            self._looked_at = prepared, position, check_health(self.dbg.trace()).findings if fits else ()
+        return self._looked_at[2]
 
     @_said("ancestry [NODE[INDEX]]", "ancestors", example="ancestry softmax_1/divide[17, 2]", group=_ASK, takes="node")
     def _ancestry(self, argument: str) -> None:

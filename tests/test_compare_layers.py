@@ -261,3 +261,38 @@ def test_updates_in_another_order_belong_together() -> None:
         return gn.compile(loss, dict(reversed(updates.items())) if turned else updates)
 
     assert compare(step(False), step(True), {"x": np.ones((3, 4)), "y": np.zeros((3, 4))})
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_sum_that_was_added_is_not_taken_for_that_of_the_bias(turned: bool) -> None:
+    def net(residual: bool) -> gn.Node:
+        rng = np.random.default_rng(0)
+        g = gn.Graph("net")
+        h = g.placeholder("x", shape=("n", 4))
+        w, b = g.parameter("w0", rng.normal(size=(4, 4))), g.parameter("b0", rng.normal(size=4))
+        h = h * 1.0 if residual else h
+        z = h @ w + b
+        return gn.tanh(z + h if residual else z)
+
+    found = gn.compare(*[net(turned), net(not turned)], {"x": np.random.default_rng(1).normal(size=(3, 4))})
+    assert found.first is not None
+    assert found.first.node.name == "tanh"
+    assert [edit.partition(":")[0] for edit in found.first.edits] == ["operand 0 changed"]
+    matched = {a.name: b.name for a, b in found.pairs if b is not None}
+    assert "b0" in matched
+    bias_sums = [next(user for user in g["b0"].users) for g in (found.pairs[0][0].graph, found.pairs[0][1].graph)]
+    assert matched[bias_sums[0].name] == bias_sums[1].name
+
+
+def test_a_constant_is_no_counterpart_of_an_operation() -> None:
+    def step(by_hand: bool) -> gn.Node:
+        g = gn.Graph("net")
+        x, w = g.placeholder("x", shape=("n", 2)), g.parameter("w", [[1.0], [2.0]])
+        loss = gn.mean(gn.square(x @ w - 1.0))
+        updates = {w: w - 0.1 * gn.grad(loss, w)} if by_hand else nn.Adam(0.1).updates(loss)
+        return gn.compile(loss, updates=updates)
+
+    found = gn.compare(step(True), step(False), {"x": np.eye(2)})
+    for each in found.differences:
+        assert each.other is not None
+        assert bool(each.node.inputs) is bool(each.other.inputs), each

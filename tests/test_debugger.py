@@ -1259,6 +1259,35 @@ def test_a_guard_is_not_said_to_stop_at_what_comes_of_another(tmp_path: Path) ->
     assert [line.partition(" (")[0] for line in said] == ['the guard stops a call of the step here: "log"']
 
 
+def test_the_guard_is_heeded_on_every_way_through_a_run_and_after_a_what_if() -> None:
+    g = gn.Graph()
+    a, b, c = (g.parameter(name, value) for name, value in (("a", -1.0), ("b", -1.0), ("c", 0.0)))
+    step = gn.compile(gn.log(a) + gn.sqrt(b) + c, updates={c: c * 1.0}, guard="nan")
+
+    def told(move: Callable[[gn.Debugger], Any]) -> list[str]:
+        said: list[str] = []
+        dbg = gn.debug(step, echo=said.append)
+        move(dbg)
+        return [line.rpartition(': "')[2].partition('"')[0] for line in said if line.startswith("the guard")]
+
+    def back_and_forth(dbg: gn.Debugger) -> None:
+        dbg.step()
+        dbg["c"] = 2.0
+        dbg.use("run")
+        dbg.resume()
+
+    def made_bad(dbg: gn.Debugger) -> None:
+        dbg["a"] = 1.0
+        dbg["b"] = 1.0
+        dbg.step(1)
+        dbg["a"] = -3.0
+        dbg.resume()
+
+    assert told(lambda dbg: (dbg.goto(1), dbg.resume())) == ["log"]
+    assert told(back_and_forth) == ["log"]
+    assert told(made_bad) == ["log"]
+
+
 def test_a_path_leads_to_the_loss_of_a_step_and_else_to_an_update() -> None:
     step, feed = spiral_step(nn.SGD(0.5))
     dbg = gn.debug(step, feed, echo=None)

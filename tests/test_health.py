@@ -793,6 +793,22 @@ def test_only_a_loss_is_one_whose_sign_is_wrong() -> None:
     assert "unbounded-loss" not in {each.code for each in check_health(step)}
 
 
+def test_a_step_by_hand_that_has_nothing_left_to_learn_and_one_whose_loss_holds_a_gradient() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", shape=("n", 2)), g.parameter("w", [[1.0], [1.0]])
+    loss = gn.mean(gn.square(x @ w - gn.sum(x, axis=1, keepdims=True)))
+    by_hand = gn.compile(loss, updates={w: w - 0.1 * gn.grad(loss, w)})
+    health = check_health(by_hand, {x: np.eye(2)})
+    assert not [*health, *health.notes], str(health)
+    h = gn.Graph()
+    y, u = h.placeholder("y", shape=("n", 2)), h.parameter("u", [[-1e13], [1.0]])
+    inner = gn.sum(gn.tanh(y) @ u)
+    outer = gn.mean(gn.square(gn.grad(inner, y) - 2.0))
+    step = gn.compile([outer, inner], updates=nn.SGD(1e-30).updates(outer))
+    told = check_health(step, {y: np.ones((3, 2))})
+    assert not any("sign" in each.remedy or each.code == "unbounded-loss" for each in told), str(told)
+
+
 def test_a_lost_gradient_is_looked_for_once_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
     x = gn.Graph().placeholder("x", shape=("n", 4))
     h = x

@@ -340,4 +340,6 @@ def test_names_of_scopes_nested_very_deep_are_shortened(most: int) -> None:
     names = ["/".join(["block"] * depth + ["add"]) for depth in range(1, 1500, 5)]
     short = short_names(names, most)
     assert max(map(len, short)) <= most
+    few = names[:6]
+    assert most < 40 or len(set(short_names(few, 24))) == len(few)
     assert short_names(["a/b/c"], 40) == ["a/b/c"]

@@ -593,6 +593,16 @@ def test_why_keeps_to_the_memory_budget():
     assert peak < 30 * values.nbytes  # a run has 103 values
 
 
+def test_why_is_of_the_run_that_it_is_asked_in_though_another_had_its_name():
+    g = gn.Graph()
+    a = g.parameter("a", 1.0)
+    talk = Talk(gn.debug(gn.exp(gn.log(a)), echo=None))
+    talk("continue", "set a = -1.0")
+    assert "a = -1, set by hand" in talk("why exp")
+    talk("use run", "drop what-if 1", "set a = 0.0")
+    assert "a = 0, set by hand" in talk("why log")
+
+
 def test_lists_hold_what_was_set_and_has_not_run(talk):
     talk("continue", "set head/clip = 3.0", "goto 1")
     assert talk("inputs head/log") == "    O head/clip: overridden"

@@ -667,11 +667,31 @@ def test_after_an_interrupt_at_any_line_values_and_the_count_of_bytes_are_right(
 
 
 def held_in(memory: Memory) -> int:
-    """Return the bytes that the tapes hold, each array once."""
+    """Return the bytes of all values that are there and were not given, each array once."""
     owners = {
-        id(tapes._owner(tape._values[place])): tapes._owner(tape._values[place]).nbytes
+        id(tapes._owner(value)): tapes._owner(value).nbytes
         for tape in memory.tapes
-        for place in tape._held
-        if id(tapes._owner(tape._values[place])) not in tape._free
+        for place, value in enumerate(tape._values)
+        if value is not None and place not in tape._given and id(tapes._owner(value)) not in tape._free
     }
     return sum(owners.values())
+
+
+def test_an_interrupt_before_a_value_is_held_loses_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = x = gn.Graph().placeholder("x", shape=(100,))
+    for _ in range(40):
+        h = gn.tanh(h)
+    dbg = gn.debug(h, {x: np.ones(100)}, budget=8000, echo=None)
+    plain = Tape._hold
+
+    def interrupted(tape: Tape, place: int, value: Array) -> None:
+        monkeypatch.setattr(Tape, "_hold", plain)
+        raise KeyboardInterrupt
+
+    while not dbg.finished:
+        monkeypatch.setattr(Tape, "_hold", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            dbg.step()
+        dbg.step()
+    dbg._memory.settle()
+    assert dbg._memory.bytes == held_in(dbg._memory) <= 8000

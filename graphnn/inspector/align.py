@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -82,19 +82,23 @@ class Alignment:
                 ([place_a, ops_a], [place_b, ops_b]),
             )
         ]
-        keys.append((_of_parameters(a, ops_a, same_a), _of_parameters(b, ops_b, same_b)))
-        reads_a, reads_b = ([len(sources) or None for sources in side.operands] for side in (a, b))
+        by_parameters = _of_parameters(a, ops_a, same_a), _of_parameters(b, ops_b, same_b)
+        # What alone reads a parameter is that whatever else has come into its place.
+        keys.insert(3, _alone(*by_parameters))
+        keys.append(by_parameters)
+        counts_a, counts_b = ([len(sources) or None for sources in side.operands] for side in (a, b))
+        reads_a, reads_b = ([bool(sources) for sources in side.operands] for side in (a, b))
 
         def pair() -> None:
             for keys_a, keys_b in keys:
-                self._pair(_both(reads_a, keys_a), _both(reads_b, keys_b))
+                self._pair(_both(counts_a, keys_a), _both(counts_b, keys_b))
             self._pair_constants(same_a, same_b)
             for keys_a, keys_b in keys:
                 self._pair(keys_a, keys_b)
             self._between_edits(ops_a, ops_b, least=3.0, op=True, operand=True)
             self._between_edits(ops_a, ops_b, least=3.0, op=True)
             self._between_edits(ops_a, ops_b, least=3.0)
-            self._pair(place_a, place_b)
+            self._pair([*zip(reads_a, place_a, strict=True)], [*zip(reads_b, place_b, strict=True)])
             self._between_edits(ops_a, ops_b, least=1.0)
 
         pair()
@@ -322,6 +326,13 @@ def _given(program: Program, scopes: Mapping[str, str] = {}) -> list[Any]:
         given = isinstance(node.op, (Placeholder, Parameter)) and scope is not None
         found.append((node.op, scope, _own_name(node)) if given else None)
     return found
+
+
+def _alone(keys_a: Sequence[Any], keys_b: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the keys that stand once on each side."""
+    counts_a, counts_b = Counter(keys_a), Counter(keys_b)
+    once = {key for key, count in counts_a.items() if count == 1 == counts_b[key]}
+    return [key if key in once else None for key in keys_a], [key if key in once else None for key in keys_b]
 
 
 def _both(keys: Sequence[Any], others: Sequence[Any]) -> list[Any]:

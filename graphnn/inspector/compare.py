@@ -119,7 +119,7 @@ def compare(
     >>> compare(abs(x) * 2.0, feed={x: [-1.0, 3.0]}, backends=("interpreter", "numpy"))
     <Comparison of "graph": the interpreter and the plan are equal to the bit>
     """
-    tolerance, called = _checked_tolerance(rtol, atol), checked_names(names)
+    tolerance, called = checked_tolerance(rtol, atol), checked_names(names)
     if graph is not None and not isinstance(graph, Graph):
         raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
     by_feed = feed is not None and feed_b is not None
@@ -169,10 +169,10 @@ def compare(
     return _Lockstep(first, second, Alignment(first, second, results), tolerance, arrays).compared()
 
 
-def compare_runs(a: Side, b: Side, rtol: float | None = None, atol: float | None = None) -> Comparison:
+def compare_runs(a: Side, b: Side, tolerance: tuple[float, float] | None) -> Comparison:
     """Compare two runs of the same fetches, each as its steps."""
     results = [(i, i) for i in range(len(a.program.fetches))]
-    return _Lockstep(a, b, Alignment(a, b, lambda known: results), _checked_tolerance(rtol, atol)).compared()
+    return _Lockstep(a, b, Alignment(a, b, lambda known: results), tolerance).compared()
 
 
 def checked_names(names: Any) -> tuple[str, str] | None:
@@ -191,7 +191,14 @@ def checked_names(names: Any) -> tuple[str, str] | None:
     return names[0], names[1]
 
 
-def _checked_tolerance(rtol: Any, atol: Any) -> tuple[float, float] | None:
+def checked_tolerance(rtol: Any, atol: Any) -> tuple[float, float] | None:
+    """Return the tolerances, relative and absolute; None if neither is given.
+
+    Raises
+    ------
+    ValueRangeError
+        When one is no finite number from 0 up.
+    """
     if rtol is None and atol is None:
         return None
     for name, value in (("rtol", rtol), ("atol", atol)):

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..execute.interpreter import Feed, Prepared, Step, looked_for, memory_budge
 from ..graph import Array, Graph, Node, Op, Parameter, Scope, Unknown, told_where
 from ..show import Shown, rendered, show_as
 from ..text import quoted, short_name, with_article
-from .compare import checked_names, compare_runs
+from .compare import checked_names, checked_tolerance, compare_runs
 from .conditions import Breakpoint, Context, condition_of, holds
 from .select import asked_for, many, one
 from .sides import Side
@@ -150,6 +151,8 @@ class _Run:
         self.name = name
         self.tape = tape
         self.before = before
+        self.warned: int | None = None
+        """The first place at which it was said that a guard would have stopped there."""
 
 
 class Debugger(Shown):
@@ -193,7 +196,6 @@ class Debugger(Shown):
         self.error = ""
         self.guard = guard
         self._refused: int | None = None  # the place of the value that a guard has refused
-        self._warned: int | None = None  # the first place at which that was said
         self.echo = echo
         self._memory = Memory(memory_budget(self.graph) if budget is None else float(budget))
         self._places = {node: place for place, node in enumerate(self.order)}
@@ -319,6 +321,11 @@ class Debugger(Shown):
         return self._tape.at(self._places[node])
 
     @property
+    def prepared(self) -> Prepared:
+        """What is evaluated in the run that it is in: schedule, feed, state and what was set by hand."""
+        return self._tape.prepared
+
+    @property
     def fits_memory(self) -> bool:
         """Whether all values of the run fit into the memory budget together."""
         shape_of = self._tape.prepared.shape_of
@@ -355,6 +362,7 @@ class Debugger(Shown):
         self._stale.discard(step.node)
         if step.node in self._watched:
             self._report_watches()
+        self._heed_guard(step)
         return step
 
     def _failed(self, error: GraphnnError) -> None:
@@ -383,19 +391,19 @@ class Debugger(Shown):
             stopping = next((each for each in self.breakpoints if each.stops(step, self._context)), None)
             if stopping is not None:
                 self._say(f"stopped by {stopping}")
-            self._heed_guard(step)
             if stopping is not None or ends(step):
                 break
         return step
 
     def _heed_guard(self, step: Step) -> None:
-        """Say what the guard of a compiled step would have stopped at, the first time that something arises."""
-        if self.guard is None or self._warned is not None:
+        """Say what the guard of a compiled step would have stopped at; not what comes of that, or after it."""
+        run = self._run
+        if self.guard is None or (run.warned is not None and step.index > run.warned):
             return
-        refused = refused_by(self.guard, step, self._tape.prepared)
+        refused = refused_by(self.guard, step, run.tape.prepared)
         if refused is None:
             return
-        self._warned = step.index
+        run.warned = step.index
         computed = [x for node, x in zip(step.node.inputs, step.operands, strict=True) if self._is_operation(node)]
         if not any(looked_for(self.guard, x).any() for x in computed):
             what = str(refused).partition("; ")[0]
@@ -456,8 +464,6 @@ class Debugger(Shown):
         if position < self._position:
             self.error = ""
             self._position = position
-            if self._warned is not None and position <= self._ranks[self._warned]:
-                self._warned = None
             self._report_watches()
         while self._position < position:
             self._advance()
@@ -517,7 +523,7 @@ class Debugger(Shown):
             self._enter(_Run(self._new_name(_FIRST_RUN), Tape(anew, self._memory), before=self._run))
         self._position = self._furthest = 0
         self._stale.clear()
-        self.error, self._warned = "", None
+        self.error = ""
         self._report_watches()
 
     def _around(self, scope: str) -> list[str]:
@@ -925,7 +931,9 @@ class Debugger(Shown):
         dependent = self._dependent(place, prepared)
         tape = self._tape.branch(prepared, {place, *dependent})
         before = self._run
-        self._enter(_Run(name or self._new_name("what-if"), tape, before))
+        run = _Run(name or self._new_name("what-if"), tape, before)
+        run.warned = None if before.warned in {place, *dependent} else before.warned
+        self._enter(run)
         computed = prepared.binding.forwards[place] is not None
         anew = [place] * computed + dependent
         done = [i for i in anew if self._ranks[i] < self._position]
@@ -933,6 +941,8 @@ class Debugger(Shown):
         self._stale |= {waiting for waiting in later if self._ranks[self._places[waiting]] < self._furthest}
         self.error = ""
         self._recompute(done)
+        for i in done:
+            self._heed_guard(self._tape.at(i))
         change = Change(self._run.name, node, [self.order[i] for i in done], later, len(self._operations))
         self._say(str(change))
         self._report_watches()
@@ -979,7 +989,6 @@ class Debugger(Shown):
     def _enter(self, run: _Run) -> None:
         self._runs[run.name] = run
         self._run = run
-        self._warned = None
 
     def _kept(self, name: str) -> _Run:
         if _run_name(name) not in self._runs:
@@ -991,7 +1000,7 @@ class Debugger(Shown):
         """Go to a run that was kept, at the same position."""
         self._run = self._kept(name)
         self._stale.clear()
-        self.error, self._warned = "", None
+        self.error = ""
         self._recompute(self._operations[: self._position])
         self._report_watches()
 
@@ -1034,16 +1043,19 @@ class Debugger(Shown):
         ------
         LookupFailure
             When there is no such run.
+        UsageError, ValueRangeError
+            When a name or a tolerance is none.
         """
+        tolerance = checked_tolerance(rtol, atol)
         called = checked_names(names) or ((run, self.run) if _run_name(run) != self.run else ("a", "b"))
         one, other = self._side(self._kept(run).tape, called[0]), self._side(self._tape, called[1])
-        return compare_runs(one, other, rtol, atol)
+        return compare_runs(one, other, tolerance)
 
     def _side(self, tape: Tape, name: str) -> Side:
         prepared = tape.prepared
         ran, stopped, _ = self._reached(tape)
         where = None if stopped is None else self.order[stopped]
-        return Side(name, prepared.program, map(tape.anew().at, range(ran)), prepared.sizes, ran, where, prepared)
+        return Side(name, prepared.program, islice(tape.anew(), ran), prepared.sizes, ran, where, prepared)
 
     # --- handing on -----------------------------------------------------------------------------------------
 
@@ -1053,12 +1065,12 @@ class Debugger(Shown):
         stopped = None if self.finished else until
         if tape is self._tape:
             return until, self._refused if self.error and self._refused is not None else stopped, self.error
-        again = tape.anew()
-        for place in range(until):
-            try:
-                again.at(place)
-            except GraphnnError as failed:
-                return place, place, str(failed)
+        ran = 0
+        try:
+            for step in islice(tape.anew(), until):
+                ran = step.index + 1
+        except GraphnnError as failed:
+            return ran, ran, str(failed)
         return until, stopped, ""
 
     @told_where
@@ -1234,7 +1246,7 @@ def debug(
         prepared,
         updates,
         budget=budget,
-        echo=echo,
+        echo=None,  # until it stands where the trace ended, which says why itself
         known=target.as_computed,
         times={record.index: record.time for record in target},
         sources=target.sources,
@@ -1244,6 +1256,7 @@ def debug(
         dbg.goto(bisect_left(dbg._operations, min(target.stopped + 1, len(target))))
         dbg.error = target.error
         dbg._refused = target.stopped if target.stopped < len(target) else None  # a guard has seen its value
+    dbg.echo = echo
     return dbg
 
 

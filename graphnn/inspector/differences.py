@@ -171,7 +171,7 @@ class Comparison(Shown):
     only_a, only_b : list of Node
         Those without a counterpart, or whose counterpart was not run, where a run was stopped.
     stopped : pair of Node or None
-        Where each run was stopped, if it is a trace of one that was.
+        Where each run was stopped, if it was.
     nan : Node or None
         The first that agrees in both runs and holds NaN.
     """

@@ -11,6 +11,7 @@ from weakref import WeakSet
 import numpy as np
 
 from ..execute.interpreter import Prepared, Step, evaluate, quietly
+from ..graph import Unknown
 
 if TYPE_CHECKING:
     from ..graph import Array
@@ -28,7 +29,8 @@ class Memory:
         Bytes that values may take. One live set, what a run of the schedule needs at once, is held at any budget.
     bytes : int
         Bytes that they take.
-    tapes : list of Tape
+    tapes : set of Tape
+        Those that somebody has.
     settled : bool
         Whether the bytes are counted right; not while that changes, or after it was interrupted.
     count : int
@@ -137,9 +139,15 @@ class Tape:
         operands = tuple([self._values[i] for i in self._operands[place]])
         return Step(place, self._order[place], operands, self._values[place])
 
-    def anew(self) -> Tape:
-        """Return a tape of the same run that holds no more than it needs."""
-        return Tape(self.prepared, Memory(0.0), self.known)
+    def anew(self) -> Iterator[Step]:
+        """Return the steps of the run once more, which hold no more than they need."""
+        prepared = self.prepared
+        known = {place: value for place, value in self.known.items() if isinstance(self._order[place].op, Unknown)}
+        if known:  # and cannot be computed
+            forwards = [None if place in known else f for place, f in enumerate(prepared.binding.forwards)]
+            given = prepared.given | {self._order[place]: value for place, value in known.items()}
+            prepared = prepared._replace(binding=prepared.binding._replace(forwards=forwards), given=given)
+        return quietly(evaluate(prepared))
 
     def operands(self, place: int) -> tuple[Array, ...]:
         """Return the operands of a place, whose own value need not be had."""
@@ -172,6 +180,7 @@ class Tape:
             rest = range(place, len(self._order))
             self._evaluation = quietly(evaluate(self.prepared, rest, self._values))
         self._next = -1  # should it fail
+        self.memory.settled = False  # the evaluation puts the value among the others
         before = perf_counter()
         value = next(self._evaluation).value
         self.times[place] = perf_counter() - before

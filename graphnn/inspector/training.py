@@ -293,28 +293,30 @@ class Training:
     @cached_property
     def _falling(self) -> tuple[Node, float] | None:
         """What is made smaller by training, where it is so far below 0 that it has no end."""
-        for node, value in self._losses.items():
+        # By hand, one may go up a slope as well as down.
+        descent = {parameter: node for parameter, node in self.updates.items() if node.phase == "update"}
+        for node, value in self._losses_of(descent).items():
             if value < -(NEGATED_LOSS if _is_negated(node) else HUGE_LOSS):
                 return node, value
         return None
 
-    @cached_property
-    def _losses(self) -> dict[Node, float]:
-        """What an optimizer makes smaller: the scalars whose gradients its updates depend on."""
-        needed = {node for node in self.updates.values() if node.phase == "update"}
+    def _losses_of(self, updates: Mapping[Node, Node]) -> dict[Node, float]:
+        """Return the scalars from whose gradients some updates are made."""
+        needed = set(updates.values())
         for node in reversed(self.run.order):
             if node in needed:
                 needed.update(node.inputs)
         found = {}
         for given, derived in self.run.graph.cotangents.items():
-            if not needed.isdisjoint(derived.of.values()):
+            if any(derived.of.get(parameter) in needed for parameter in updates):
                 found.update({node: self._value_of(node) for node, _ in given if node in self.run.places})
         return {node: float(value) for node, value in found.items() if value is not None and not value.ndim}
 
     @property
     def _has_learnt(self) -> bool:
         """Whether every loss is 0, or as good as that."""
-        return bool(self._losses) and all(abs(value) <= LEARNT for value in self._losses.values())
+        losses = self._losses_of(self.updates).values()
+        return bool(losses) and all(abs(value) <= LEARNT for value in losses)
 
     @property
     def against_divergence(self) -> str:
