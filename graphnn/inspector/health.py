@@ -623,7 +623,7 @@ class _Doctor:
         clipped = [each for each in self.found if each.code == "clipped-probability"]
         self._drop([each for each in clipped if each.operands[0].node in meant])
         overflows = [each for each in self.found if each.code == "overflow"]
-        sources = {source for each in overflows for source in each.node.inputs}
+        sources = {source for each in overflows for source in (each.node, *each.node.inputs)}
         self._drop([each for each in self.found if each.code == "near-overflow" and each.node in sources])
         grown = self.training.grown
         if grown is not None:
