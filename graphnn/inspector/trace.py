@@ -750,8 +750,8 @@ def prepared_for(
 
 def kept_of(step: Step, keep: int) -> Array | Condensed:
     """Return the value of a step, or what is left of one that was computed and has more bytes than that."""
-    value = step.value
-    return value if value.nbytes <= keep or not step.operands else Condensed.of(value)
+    large = step.operands and step.value.nbytes > keep
+    return Condensed.of(step.value) if large else step.value
 
 
 class _Recorder:
@@ -769,7 +769,7 @@ class _Recorder:
             times.append(clock() - before)
             value = step.value
             value.setflags(write=False)
-            kept.append(kept_of(step, keep))
+            kept.append(value if value.nbytes <= keep else kept_of(step, keep))
             try:
                 yield step
             except GraphnnError as refused:
