@@ -43,9 +43,9 @@ _COLOUR = re.compile(r"(\x1b\[[\d;]*m)")
 _NAME, _NAMED, _PROMPTED, _WORD = 30, 48, 18, 160
 """Characters of a name, of one that has a line for itself, of one in the prompt, of one in an error."""
 _LINES, _CELLS, _ALIKE = 12, 8, 3
+"""Nodes in a list; numbers that `why` lists of an operand, and from how many equal ones on it lists one of them."""
 _FURTHEST = 10_000  # nodes that a number is followed through
 _NUMBERS = 40  # of a row, that are printed as such
-"""Nodes in a list; numbers that `why` lists of an operand, and from how many equal ones on it lists one of them."""
 _LONG = re.compile(rf"\S{{{_WORD + 1},}}")
 
 

@@ -22,7 +22,7 @@ SHOWN = 12
 
 
 _LONGEST = 60  # characters of a name in a report
-FEW = 3  # nodes in one sentence
+_NAMED = 3  # nodes in one sentence
 _RANK = {"error": 0, "warning": 1, "note": 2}
 
 
@@ -314,8 +314,8 @@ def names_of(found: Sequence[Finding]) -> str:
 
 def listed(nodes: Sequence[Node]) -> str:
     """Return the names of some nodes, the first of them if they are many."""
-    names = ", ".join(node.name for node in nodes[:FEW])
-    return names if len(nodes) <= FEW else f"{names} and {len(nodes) - FEW:,} more"
+    names = ", ".join(node.name for node in nodes[:_NAMED])
+    return names if len(nodes) <= _NAMED else f"{names} and {len(nodes) - _NAMED:,} more"
 
 
 def finding_at(run: Evaluation, place: int, which: Array, **about: Any) -> Finding:

@@ -303,17 +303,17 @@ class _Doctor:
                 code, remedy = named, way
                 break
         cause = error.__cause__
-        said = "raised"
+        how = "raised"
         if code == "raised" and cause is not None and not isinstance(cause, GraphnnError):
             last = traceback.extract_tb(cause.__traceback__)[-1]
-            said = f"raised {type(cause).__name__} in {last.name} ({Path(last.filename).name}:{last.lineno})"
+            how = f"raised {type(cause).__name__} in {last.name} ({Path(last.filename).name}:{last.lineno})"
         yield Finding(
             code=code,
             severity="error",
             node=node,
             value=value,
             operands=read,
-            cause=f"{node.name}{at_line(node)} {said}: {text}",
+            cause=f"{node.name}{at_line(node)} {how}: {text}",
             remedy=remedy,
             count=count,
             size=operands[0].size if operands else 1,

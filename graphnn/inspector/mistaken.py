@@ -51,6 +51,7 @@ _MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
 _MISSES = frozenset({"square", "absolute"})
 """What makes a loss of a difference."""
 BY_NUMBERS = frozenset({"add", "subtract", "multiply", "divide", "negative", "cast"})
+"""What scales or moves a value by plain numbers, where all other operands are constants."""
 
 
 class Mistaken:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .findings import Element
 
 
-_NO_WAY = "none is made, since"
+_NONE_MADE = "none is made, since"
 _SUMS = ADDS_UP | {"add", "subtract", "matmul"}
 """Of these, a gradient may be a sum, whose terms come to 0."""
 _OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
@@ -218,7 +218,7 @@ class Training:
             nor = f", nor to {listed(others)}" if others else ""
             cause = f"no gradient comes to {first.name}{at_line(first)}{nor}: {where}"
             finding = finding_of("no-gradient", first, cause, severity="warning" if serious else "note")
-            if where.startswith(_NO_WAY):
+            if where.startswith(_NONE_MADE):
                 finding.remedy = NO_WAY
             self.found.append(finding)
 
@@ -228,9 +228,9 @@ class Training:
         for node in self.run.order:
             if node.phase == "forward" and not reached.isdisjoint(node.inputs):
                 if not node.op.differentiable:
-                    return f"{_NO_WAY} {node.name}{at_line(node)}, {with_article(node.op.name)}, passes none on"
+                    return f"{_NONE_MADE} {node.name}{at_line(node)}, {with_article(node.op.name)}, passes none on"
                 reached.add(node)
-        return f"{_NO_WAY} the loss does not depend on it"
+        return f"{_NONE_MADE} the loss does not depend on it"
 
     def _lost_in(self, gradient: Node) -> tuple[Node, list[Node]]:
         """Return the forward node that lets nothing through of a gradient, and what is 0 of what its rule reads."""
