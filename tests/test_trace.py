@@ -240,6 +240,13 @@ MANY = [
 ]
 
 
+def test_what_is_constant_does_not_deviate() -> None:
+    for size in (3, 10, SMALL, SMALL + 1, 10**5):
+        tenths = np.full(size, 0.1)
+        for stats in (stats_of(tenths), Statistics([tenths])[0]):
+            assert stats[:5] == (0.1, 0.1, 0.1, 0.0, 0)
+
+
 def assert_true(stats: Stats, value: Array) -> None:
     wide = value.astype(np.float64)
     finite = wide[np.isfinite(wide)]

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from hashlib import blake2b
-from itertools import repeat
+from itertools import accumulate, repeat
 from threading import Lock
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -34,8 +34,10 @@ KEEP = 2**24
 _PREVIEW = 256  # elements
 SMALL, _TOGETHER = 2**12, 32  # elements, values
 _FEW = 6  # numbers that are written out
-_TINY = 1e-140
-"""Between this and its inverse, squares and their sums are neither rounded to 0 nor infinite."""
+_TINY = 1e-280
+"""A sum of squares between this and its inverse tells that all is finite, and that no square was lost that counts."""
+_LOST = 1e-3
+"""A variance that is a smaller share of the mean square has lost too many digits, if it is the difference of two."""
 
 
 class Stats(NamedTuple):
@@ -62,7 +64,7 @@ class Stats(NamedTuple):
     size: int
 
 
-@np.errstate(all="ignore")  # squares of large numbers may be infinite
+@np.errstate(all="ignore")  # squares may be infinite, or rounded to 0
 def stats_of(value: Array) -> Stats:
     """Return the statistics of an array.
 
@@ -72,46 +74,65 @@ def stats_of(value: Array) -> Stats:
     Stats(min=0.0, max=2.0, mean=1.0, std=0.816496580927726, zeros=1, nans=1, posinfs=0, neginfs=1, size=5)
     """
     wide = value.ravel().astype(np.float64, copy=False)  # a mean of float16 would overflow
-    if not wide.size:
-        return Stats(math.nan, math.nan, math.nan, math.nan, 0, 0, 0, 0, 0)
-    least, most = float(np.minimum.reduce(wide)), float(np.maximum.reduce(wide))
-    if not math.isfinite(least + most) and wide.size > (finite := np.isfinite(wide)).sum():
-        nans, posinfs = int(np.count_nonzero(np.isnan(wide))), int(np.count_nonzero(wide == np.inf))
-        rest = stats_of(wide[finite])
-        neginfs = wide.size - rest.size - nans - posinfs
-        return rest._replace(nans=nans, posinfs=posinfs, neginfs=neginfs, size=wide.size)
+    size, squares = wide.size, float(wide.dot(wide))
+    if not _TINY < squares < 1 / _TINY:
+        return _stats_of_extreme(wide)
+    least, most = float(np.fmin.reduce(wide)), float(np.fmax.reduce(wide))  # no NaN is left, and these are faster
     zeros = int(np.count_nonzero(wide == 0.0)) if least <= 0 <= most else 0
-    largest = max(-least, most)
-    if not (largest == 0 or _TINY < largest < 1 / _TINY):
-        scaled = stats_of(wide / largest)
-        return scaled._replace(min=least, max=most, mean=scaled.mean * largest, std=scaled.std * largest, zeros=zeros)
-    mean = float(np.add.reduce(wide)) / wide.size
-    square = float(wide.dot(wide)) / wide.size
+    mean = min(max(least, float(np.einsum("i->", wide)) / size), most)  # rounded, it may be beside what is constant
+    square = squares / size
     variance = square - mean * mean
-    if not variance > square / 10:  # that difference would have lost digits
+    if variance < square * _LOST:
         spread = wide - mean
-        variance = float(spread.dot(spread)) / wide.size
-    return Stats(least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, wide.size)
+        variance = float(spread.dot(spread)) / size
+    return Stats(least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, size)
+
+
+def _stats_of_extreme(wide: Array) -> Stats:
+    """Return the same of a vector that has NaN or infinities, squares out of range, zeros alone, or no elements."""
+    finite = wide[np.isfinite(wide)]
+    if finite.size < wide.size:
+        nans, posinfs = int(np.count_nonzero(np.isnan(wide))), int(np.count_nonzero(wide == np.inf))
+        neginfs = wide.size - finite.size - nans - posinfs
+        return stats_of(finite)._replace(nans=nans, posinfs=posinfs, neginfs=neginfs, size=wide.size)
+    if not wide.any():
+        every = 0.0 if wide.size else math.nan
+        return Stats(every, every, every, every, wide.size, 0, 0, 0, wide.size)
+    largest = float(abs(wide).max())
+    scaled = stats_of(wide / largest)
+    return scaled._replace(
+        min=float(wide.min()),
+        max=float(wide.max()),
+        mean=scaled.mean * largest,
+        std=scaled.std * largest,
+        zeros=int(np.count_nonzero(wide == 0.0)),
+    )
 
 
 @np.errstate(all="ignore")
 def _stats_of_small(values: Sequence[Array]) -> list[Stats]:
-    """Return the statistics of several arrays of 1 to `SMALL` elements, taken of all at once."""
-    joined = np.concatenate(values, axis=None, dtype=np.float64)
-    sizes = np.array([value.size for value in values])
-    starts = sizes.cumsum() - sizes
-    least, most = np.minimum.reduceat(joined, starts), np.maximum.reduceat(joined, starts)
-    zeros = np.add.reduceat(joined == 0.0, starts, dtype=np.uint16)
-    mean = np.add.reduceat(joined, starts) / sizes
-    joined -= mean.repeat(sizes)
-    joined *= joined
-    std = np.sqrt(np.add.reduceat(joined, starts) / sizes)
-    none = [0] * len(values)
-    columns = [column.tolist() for column in (least, most, mean, std, zeros)]
-    found = list(map(Stats._make, zip(*columns, none, none, none, sizes.tolist(), strict=True)))
-    largest = np.maximum(-least, most).tolist()
-    for place in [place for place, size in enumerate(largest) if not (size == 0 or _TINY < size < 1 / _TINY)]:
-        found[place] = stats_of(values[place])
+    """Return the same of several vectors of 1 to `SMALL` elements, taken of all at once."""
+    sizes = list(map(len, values))
+    starts = np.array([0, *accumulate(sizes[:-1])])
+    joined = np.concatenate(values, dtype=np.float64)
+    columns = [
+        np.minimum.reduceat(joined, starts),
+        np.maximum.reduceat(joined, starts),
+        np.add.reduceat(joined == 0.0, starts, dtype=np.uint16),
+        np.add.reduceat(joined, starts),
+        np.add.reduceat(np.square(joined, joined), starts),
+    ]
+    rows = zip(values, sizes, *[column.tolist() for column in columns], strict=True)
+    found, make = [], tuple.__new__
+    for value, size, least, most, zeros, total, squares in rows:
+        mean, square = total / size, squares / size
+        variance = square - mean * mean
+        if _TINY < squares < 1 / _TINY and variance > square * _LOST:
+            found.append(make(Stats, (least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, size)))
+        elif least == most and math.isfinite(least):
+            found.append(make(Stats, (least, most, least, 0.0, zeros, 0, 0, 0, size)))
+        else:
+            found.append(stats_of(value))
     return found
 
 
@@ -130,7 +151,7 @@ class Statistics(dict[int, Stats]):
             return value.stats
         if 0 < value.size <= SMALL:
             after = enumerate(self._kept[place : place + _TOGETHER], place)
-            small = {i: v for i, v in after if not isinstance(v, Condensed) and 0 < v.size <= SMALL}
+            small = {i: v.ravel() for i, v in after if isinstance(v, np.ndarray) and 0 < v.size <= SMALL}
             self.update(zip(small, _stats_of_small(list(small.values())), strict=True))
         else:
             self[place] = stats_of(value)
