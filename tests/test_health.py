@@ -849,6 +849,15 @@ def test_a_branch_that_begins_small_has_lost_no_gradient(shortcut: bool) -> None
     assert [each.code for each in health] == ([] if shortcut else ["vanishing-gradient"])
 
 
+def test_an_overflow_on_the_way_to_one_parameter_is_told_with_what_it_does_to_another() -> None:
+    g = gn.Graph()
+    x, w, u = g.placeholder("x", shape=("batch", 2)), g.parameter("w", [[1e120]]), g.parameter("u", [[1.0], [1.0]])
+    loss = gn.sum(x @ u @ w * 1e-60 * [[1e260], [-1e260]])
+    (finding,) = check_health(gn.grad(loss, [w, u]), {x: [[1e150, 1.0], [-1e150, 1.0]]})
+    assert (finding.code, finding.node.twin) == ("overflow", w.users[0])
+    assert "too large are numbers in grad/matmul_3, too" in finding.cause
+
+
 @pytest.mark.parametrize(("scale", "codes"), [(2.0, ["exploding-gradient"]), (1e5, ["overflow", "overflow"])])
 def test_numbers_that_grow_in_a_loop_are_told_once(scale: float, codes: list[str]) -> None:
     rng = np.random.default_rng(0)

@@ -653,14 +653,16 @@ class _Doctor:
         """Tell of gradients that are too large on the way to one parameter, step by step of a loop, only once."""
         groups: list[tuple[set[Node], list[Finding]]] = []
         for each in self.found:
-            twin = each.node.twin
-            if each.code not in _TOO_LARGE or each.node.phase != "backward" or twin is None:
+            if each.code not in _TOO_LARGE or each.node.phase != "backward" or each.node.twin is None:
                 continue
-            tied = {node for node in (twin, *twin.inputs) if node.trainable} | {element.node for element in each.chain}
+            way = {each.node, *(element.node for element in each.chain)}
+            twins = [node.twin for node in way if node.twin is not None]
+            trained = {node for twin in twins for node in (twin, *twin.inputs) if node.trainable}
+            tied = trained | way
             known, found = next((group for group in groups if not tied.isdisjoint(group[0])), (set[Node](), []))
             if not found:
                 groups.append((known, found))
-            known |= {each.node, *(node for node in tied if node.trainable)}
+            known |= {each.node, *trained}
             found.append(each)
         for _, found in groups:
             first = min(found, key=lambda each: each.severity != "error")
