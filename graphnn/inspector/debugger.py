@@ -160,7 +160,7 @@ class Debugger(Shown):
 
     It stands *after* an operation, whose value is known; at position 0 before all of them. Fed nodes, parameters and
     constants are known from the start, and do not count as operations. Values are kept within a memory budget; what
-    was let go is computed again when asked for, the same to the bit.
+    was let go is computed again when asked for, the same to the bit. One thread at a time may use it.
 
     Attributes
     ----------

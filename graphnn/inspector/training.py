@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from .findings import Element
 
 
-_NONE_MADE = "none is made, since"
 _SUMS = ADDS_UP | {"add", "subtract", "matmul"}
 """Of these, a gradient may be a sum, whose terms come to 0."""
 _OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
@@ -198,39 +197,40 @@ class Training:
             return  # which is why; or there is nothing left to learn
         told = {each.node for each in self.found}
         trained = {node for node in self.updates if node.trainable}
-        lost: dict[str, list[Node]] = {}
+        lost: dict[tuple[str, str], list[Node]] = {}
         for parameter, gradient in _slopes_in(self.run.order).items():
             if parameter not in trained:
                 continue
             if gradient.op.name == "zeros":
-                lost.setdefault(self._no_way_from(parameter), []).append(parameter)
+                where = f"none is made, since {self._end_of_the_way_from(parameter)}"
+                lost.setdefault((where, NO_WAY), []).append(parameter)
             elif parameter in self._gradients and not self._value_of(gradient).any():
                 twin, zeros = self._lost_in(gradient)
                 cancels = not zeros and (twin.op.name in _SUMS or twin.trainable)
                 if told.isdisjoint({twin, *zeros}) and not cancels:
-                    where = f", where {zeros[0].name} is 0" if zeros else ""
-                    lost.setdefault(f"it is lost in {twin.name}{at_line(twin)}{where}", []).append(parameter)
+                    where = f"it is lost in {twin.name}{at_line(twin)}"
+                    where += f", where {zeros[0].name} is 0" if zeros else ""
+                    lost.setdefault((where, REMEDIES["no-gradient"]), []).append(parameter)
         # A bias alone that learns makes no network.
         weights = {parameter for parameter in trained if parameter.ndim > 1} or trained
         serious = bool(weights) and weights <= {parameter for parameters in lost.values() for parameter in parameters}
-        for where, parameters in lost.items():
+        for (where, remedy), parameters in lost.items():
             first, *others = parameters
             nor = f", nor to {listed(others)}" if others else ""
             cause = f"no gradient comes to {first.name}{at_line(first)}{nor}: {where}"
             finding = finding_of("no-gradient", first, cause, severity="warning" if serious else "note")
-            if where.startswith(_NONE_MADE):
-                finding.remedy = NO_WAY
+            finding.remedy = remedy
             self.found.append(finding)
 
-    def _no_way_from(self, parameter: Node) -> str:
-        """Return where the way from a parameter to the loss ends, for gradients."""
+    def _end_of_the_way_from(self, parameter: Node) -> str:
+        """Return why no gradient is made for a parameter: where the way from it to the loss ends."""
         reached = {parameter}
         for node in self.run.order:
             if node.phase == "forward" and not reached.isdisjoint(node.inputs):
                 if not node.op.differentiable:
-                    return f"{_NONE_MADE} {node.name}{at_line(node)}, {with_article(node.op.name)}, passes none on"
+                    return f"{node.name}{at_line(node)}, {with_article(node.op.name)}, passes none on"
                 reached.add(node)
-        return f"{_NONE_MADE} the loss does not depend on it"
+        return "the loss does not depend on it"
 
     def _lost_in(self, gradient: Node) -> tuple[Node, list[Node]]:
         """Return the forward node that lets nothing through of a gradient, and what is 0 of what its rule reads."""

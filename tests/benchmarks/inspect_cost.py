@@ -2,13 +2,15 @@
 
     python tests/benchmarks/inspect_cost.py [--repeats 200] [--operations 10000] [--graphs 0] [--seed 11]
 
-Every figure is a median in one process pinned to one thread; ``--graphs 1000`` also travels through as many graphs with
-their gradients as tests/test_time_travel.py does, with room for all and within a budget, and tells what went wrong.
+Every figure is a median in one process with one core and one thread, and with the kernels that NumPy chooses for
+itself. ``--graphs 1000`` also travels through as many graphs with their gradients as tests/test_time_travel.py does,
+with room for all and within a budget, and tells what went wrong.
 """
 
 import argparse
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -17,8 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is loaded
-
+import measure
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -154,9 +155,12 @@ def main() -> int:
     parser.add_argument("--operations", type=int, default=10_000)
     parser.add_argument("--graphs", type=int, default=0)
     parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     settings = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if not settings.work:
+        again = [sys.executable, __file__, "--work", *sys.argv[1:]]
+        return subprocess.run(again, env=measure.environment(1), check=False).returncode
+    measure.pin(1)
     tracing(settings.repeats)
     stepping(settings.operations, 5)
     return int(bool(settings.graphs and travelling(settings.graphs, settings.seed)))
