@@ -296,3 +296,20 @@ def test_a_constant_is_no_counterpart_of_an_operation() -> None:
     for each in found.differences:
         assert each.other is not None
         assert bool(each.node.inputs) is bool(each.other.inputs), each
+
+
+def test_what_stops_a_gradient_is_no_counterpart_of_what_made_it() -> None:
+    def step(stopped: bool) -> gn.Compiled:
+        g = gn.Graph()
+        x, w, v = g.placeholder("x", ("n", 3)), g.parameter("w", np.eye(3) * 0.5), g.parameter("v", np.eye(3) * 0.4)
+        h = gn.tanh(x @ w)
+        loss = gn.mean(gn.square((gn.stop_gradient(h) if stopped else h) @ v - x))
+        return gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+
+    with pytest.warns(gn.GraphnnWarning, match="do not depend on each other"):
+        cut = step(True)
+    told = compare(step(False), cut, {"x": np.random.default_rng(0).normal(size=(4, 3))})
+    assert [node.name for node in told.only_b] == ["stop_gradient", "grad/zeros"]
+    assert {node.phase for node in told.only_a} == {"backward"}
+    assert told.first is not None
+    assert told.first.node.name == "sgd_1/w/multiply"

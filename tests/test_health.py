@@ -619,7 +619,7 @@ def test_rows_of_a_softmax_that_are_one_hot_are_counted_but_for_those_that_see_o
     scores = np.random.default_rng(0).normal(size=(96, 6)) * 2500
     (note,) = [each for each in check_health(gn.softmax(x), {x: scores}).notes if each.code == "saturated"]
     ones = int((np.sort(scores, axis=1)[:, -1] - np.sort(scores, axis=1)[:, -2] > 40).sum())
-    assert note.cause.startswith(f"{ones} of 96 rows of softmax_1/divide are exactly 0 and 1")
+    assert note.cause.startswith(f"{ones} of 96 rows of softmax_1/divide are 0 and 1 but for rounding")
     causal = np.where(np.tri(6, dtype=bool), 0.0, -1e9)
     masked = gn.Graph().placeholder("x", shape=(6, 6))
     health = check_health(gn.softmax(masked + causal), {masked: np.zeros((6, 6))})
@@ -854,8 +854,45 @@ def test_an_overflow_on_the_way_to_one_parameter_is_told_with_what_it_does_to_an
     x, w, u = g.placeholder("x", shape=("batch", 2)), g.parameter("w", [[1e120]]), g.parameter("u", [[1.0], [1.0]])
     loss = gn.sum(x @ u @ w * 1e-60 * [[1e260], [-1e260]])
     (finding,) = check_health(gn.grad(loss, [w, u]), {x: [[1e150, 1.0], [-1e150, 1.0]]})
-    assert (finding.code, finding.node.twin) == ("overflow", w.users[0])
-    assert "too large are numbers in grad/matmul_3, too" in finding.cause
+    assert (finding.code, finding.place, finding.leads_to[0].code) == ("overflow", "grad/matmul[0, 0]", "inf-minus-inf")
+    assert "too large are numbers in grad/matmul_2, too" in finding.cause
+
+
+def test_a_loss_that_is_scaled_too_far_up_overflows_where_its_gradient_becomes_half() -> None:
+    g = gn.Graph(dtype=np.float32)
+    x, w = g.placeholder("x", shape=("batch", 2)), g.parameter("w", [[0.5, -1.0], [1.0, 2.0]])
+    h = gn.relu(gn.cast(x, "float16") @ gn.cast(w, "float16"))
+    loss = gn.sum(gn.square(gn.cast(h, "float32"))) * 1e6
+    health = check_health(gn.grad(loss, w), {x: [[1.0, 2.0], [-2.0, 1.0]]})
+    finding = _first(health)
+    assert (finding.code, finding.node.op.name, finding.node.phase) == ("overflow", "cast", "backward")
+    assert finding.remedy.startswith("scale the loss down before the gradient is taken")
+    assert "float16 ends at 65504; in cast_3 (test_health.py:" in finding.cause  # and no number that has no part in it
+
+
+def test_what_no_scale_of_the_loss_would_keep_is_only_noted() -> None:
+    g = gn.Graph(dtype=np.float16)
+    z, y = g.placeholder("z", ("n", 6)), g.placeholder("y", ("n",), np.int64)
+    w = g.parameter("w", np.eye(6, dtype="f2"))
+    logits, classes = z @ w, np.arange(40) % 6
+    loss = gn.mean(gn.logsumexp(logits, axis=1) - gn.pick(logits, y))
+    sure = 30 * np.eye(6, dtype=np.float16)[classes]
+    health = check_health([loss, gn.grad(loss, w)], {z: sure, y: classes})  # its gradient has a softmax, exp(-30)
+    assert health.ok, str(health)
+    assert "underflow" in {note.code for note in health.notes}
+
+
+def test_one_element_that_is_rounded_to_0_is_only_noted() -> None:
+    g = gn.Graph(dtype=np.float16)
+    x, t, w = g.placeholder("x", ("n", 6)), g.placeholder("t", ("n", 6)), g.parameter("w", np.eye(6, dtype="f2"))
+    p = gn.softmax(x @ w)
+    loss = gn.mean(gn.square(p - t))
+    rows = np.arange(40) % 6
+    given, aims = 40.0 * np.eye(6)[rows], np.eye(6)[rows]
+    given[0], aims[0, 1] = [16, 0, -30, -30, -30, -30], 0.01
+    health = check_health([loss, gn.grad(loss, w)], {x: given.astype(np.float16), t: aims.astype(np.float16)})
+    assert health.ok, str(health)
+    assert "underflow" in {note.code for note in health.notes}
 
 
 @pytest.mark.parametrize(("scale", "codes"), [(2.0, ["exploding-gradient"]), (1e5, ["overflow", "overflow"])])

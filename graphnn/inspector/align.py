@@ -40,6 +40,8 @@ class Alignment:
         self._taken: set[int] = set()
         self._later: tuple[set[int], set[int]] = set(), set()
         """The places in `a` and in `b` that are not paired yet."""
+        self._derived: tuple[set[int], set[int]] = set(), set()
+        """Those that derivatives are made of, where both sides have such; one may be written by hand in the other."""
         self._numbers: dict[Any, int] = {}
 
     def found(self) -> dict[int, int]:
@@ -56,7 +58,9 @@ class Alignment:
         ops_a, ops_b = self._ops(a), self._ops(b)
         twins_a, twins_b = _twins(a), _twins(b)
         levels_a, levels_b = _levels(a, twins_a), _levels(b, twins_b)
-        self._later = _made(levels_a), _made(levels_b)
+        self._later = made = _made(levels_a), _made(levels_b)
+        if all(made):
+            self._derived = made
 
         def seen() -> tuple[list[int], list[int]]:
             numbers_a, numbers_b = list(range(len(fetched_a))), [-1 - j for j in range(len(fetched_b))]
@@ -87,7 +91,10 @@ class Alignment:
         keys.insert(3, _alone(*by_parameters))
         keys.append(by_parameters)
         counts_a, counts_b = ([len(sources) or None for sources in side.operands] for side in (a, b))
-        reads_a, reads_b = ([bool(sources) for sources in side.operands] for side in (a, b))
+        reads_a, reads_b = (
+            [(bool(sources), place in derived) for place, sources in enumerate(side.operands)]
+            for side, derived in zip((a, b), self._derived, strict=True)
+        )
 
         def pair() -> None:
             for keys_a, keys_b in keys:
@@ -213,11 +220,14 @@ class Alignment:
                 for source in dict.fromkeys(sources):
                     readers[source].append(j)
 
+        def in_one_pass(i: int, j: int) -> bool:
+            return (i in self._derived[0]) == (j in self._derived[1])
+
         def fits(source: int, other: int) -> bool:
             # A leaf without a counterpart, such as a constant of another value, follows its reader.
             if source in self.partner or other in self._taken:
                 return self.partner.get(source) == other
-            return not a.operands[source] and ops_a[source] == ops_b[other]
+            return not a.operands[source] and ops_a[source] == ops_b[other] and in_one_pass(source, other)
 
         def likeness(i: int, j: int) -> float:
             mine, its = a.operands[i], b.operands[j]
@@ -244,6 +254,7 @@ class Alignment:
             namesake = named.get(a.order[i].name, -1)
             if namesake >= 0 and namesake not in self._taken and b.operands[namesake]:
                 offers.append(namesake)
+            offers = [j for j in offers if in_one_pass(i, j)]
             if op:
                 offers = [j for j in offers if ops_a[i] == ops_b[j]]
             if operand:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ..graph import Node
     from .why import Index
 
+_STEADY = frozenset({"add", "subtract", "negative", "cast"})
+"""The slope of these does not depend on their operands."""
+
 
 def because(run: Evaluation, path: Sequence[Element]) -> str:
     """Return why an operand's element has its value."""
@@ -87,9 +90,10 @@ def _at_twin(run: Evaluation, shape: Index, index: Index, twin: Node) -> Culprit
     inputs = [run.places.get(operand) for operand in twin.inputs]
     there = [i for i in inputs if i is not None]
     own = run.prepared.shape_of(twin)
-    alike = tuple(run.element(i, index) for i in dict.fromkeys(there) if run.values[i].shape == shape)
+    steady = twin.op.name in _STEADY
+    alike = tuple(run.element(i, index) for i in dict.fromkeys(there) if run.values[i].shape == shape and not steady)
     if isinstance(twin.op, Elementwise) and own == shape:
-        if len(there) < len(inputs):
+        if steady or len(there) < len(inputs):
             return Culprit(twin, index, alike)
         operands = [run.values[i] for i in there]
         entries = run.prepared.op_of(twin).reads(index, operands)
@@ -201,7 +205,8 @@ def told_once(run: Evaluation, arising: Sequence[Finding]) -> list[Finding]:
             place = run.places[source.node]
             takes_over &= run.hidden[place] or (finding.hidden_by is not None and not run.seen[place])
         else:
-            takes_over &= math.isnan(finding.value or 0) and not math.isnan(source.value or 0)
+            takes_over &= source.code != "overflow" and math.isnan(finding.value or 0)
+            takes_over &= not math.isnan(source.value or 0)
         if takes_over:
             del kept[source]
             stands_for[source] = finding

@@ -86,8 +86,8 @@ SATURATED_SHARE = 0.5
 """Which share of a sigmoid's or tanh's elements must be exactly flat for a warning; fewer are a note."""
 SATURATED_SIZE = 8
 """Of how many elements a share says something."""
-UNDERFLOW_SHARE = 0.5
-"""Which share of a float16 gradient must be rounded to 0 for a warning; less is a note."""
+UNDERFLOW_SHARE, UNDERFLOW_LEAST = 0.5, 0.05
+"""Which share of what is not 0 in a float16 gradient must be rounded to 0 for a warning, and of all; less is a note."""
 CLIP = 1e-3
 """A clip whose lower bound is above 0 and at most this guards a logarithm."""
 LAYERS = 3
@@ -284,6 +284,8 @@ def _too_few(case: Case) -> str:
 def too_large(case: Case) -> str:
     """Return what to do where a result is beyond the largest number of its dtype, or close to it."""
     op, dtype = case.op.name, case.node.dtype
+    if dtype == np.float16 and case.node.phase == "backward":
+        return OVERFLOWN_GRADIENT
     if op in EXPONENTIAL:
         return fitted(
             "subtract the largest first, as gn.softmax and gn.logsumexp do, or bound what goes in, "
@@ -398,6 +400,7 @@ ONE_CLASS = "several classes at once are for nn.sigmoid_crossentropy(logits, lab
 OUT_OF_REACH = "scale the targets into that range, or leave out the last {}"
 SUM_TO_ONE = "gn.softmax(logits) is over the last axis, that of the classes"
 LOST_PRODUCT = "add up logarithms instead of multiplying"
+OVERFLOWN_GRADIENT = "scale the loss down before the gradient is taken, and the gradient up again"
 LOST_GRADIENT = "scale the loss up before the gradient is taken, and the gradient down again"
 
 

@@ -61,6 +61,7 @@ from .hazards import (
     SATURATES,
     SET_BY_HAND,
     SLOPE_OF_EXPONENT,
+    UNDERFLOW_LEAST,
     UNDERFLOW_SHARE,
     UNDERFLOWS,
     WRAPS,
@@ -403,7 +404,9 @@ class _Doctor:
         count = int(np.count_nonzero(lost))
         of = value.size - int(np.count_nonzero((value == 0) & ~lost))
         serious = name == "prod" or (
-            value.dtype == np.float16 and node.phase == "backward" and count >= UNDERFLOW_SHARE * of
+            value.dtype == np.float16
+            and node in self._scaled_by_the_loss
+            and count >= max(UNDERFLOW_SHARE * of, UNDERFLOW_LEAST * value.size)
         )
         remedy = LOST_PRODUCT if name == "prod" else LOST_GRADIENT if serious else REMEDIES["underflow"]
         self._add(
@@ -415,8 +418,17 @@ class _Doctor:
             remedy=remedy,
         )
 
+    @cached_property
+    def _scaled_by_the_loss(self) -> set[Node]:
+        """The cotangents, and what is made of them in the backward pass."""
+        found = {slope for derived in self.run.graph.cotangents.values() for slope in derived.of.values()}
+        for node in self.run.order:
+            if node.phase == "backward" and not found.isdisjoint(node.inputs):
+                found.add(node)
+        return found
+
     def _of_rows(self, place: int, value: Array) -> None:
-        """Look for rows of a softmax that are exactly 0 and 1, where that is not since all else is masked."""
+        """Look for rows of a softmax that are 0 and 1 but for rounding, where that is not since all else is masked."""
         run, ones = self.run, value == 1
         shifted = run.inputs[run.inputs[place][0]][0] if run.inputs[run.inputs[place][0]] else place
         if run.order[shifted].op.name == "subtract":
@@ -425,7 +437,7 @@ class _Doctor:
                 ones &= np.count_nonzero(~masked, axis=-1, keepdims=True) > 1
         if ones.any():
             rows = f"{np.count_nonzero(ones):,} of {value.size // value.shape[-1]:,} rows of {run.order[place].name}"
-            cause = f"{rows} are exactly 0 and 1, where no gradient passes"
+            cause = f"{rows} are 0 and 1 but for rounding, where hardly a gradient passes"
             self._add(place, ones, code="saturated", severity="note", cause=cause, remedy=REMEDIES["saturated"])
 
     def _of_saturation(self, place: int, value: Array, flat: Array) -> None:
@@ -653,16 +665,14 @@ class _Doctor:
         """Tell of gradients that are too large on the way to one parameter, step by step of a loop, only once."""
         groups: list[tuple[set[Node], list[Finding]]] = []
         for each in self.found:
-            if each.code not in _TOO_LARGE or each.node.phase != "backward" or each.node.twin is None:
+            twin = each.node.twin
+            if each.code not in _TOO_LARGE or each.node.phase != "backward" or twin is None:
                 continue
-            way = {each.node, *(element.node for element in each.chain)}
-            twins = [node.twin for node in way if node.twin is not None]
-            trained = {node for twin in twins for node in (twin, *twin.inputs) if node.trainable}
-            tied = trained | way
+            tied = {node for node in (twin, *twin.inputs) if node.trainable} | {element.node for element in each.chain}
             known, found = next((group for group in groups if not tied.isdisjoint(group[0])), (set[Node](), []))
             if not found:
                 groups.append((known, found))
-            known |= {each.node, *trained}
+            known |= {each.node, *(node for node in tied if node.trainable)}
             found.append(each)
         for _, found in groups:
             first = min(found, key=lambda each: each.severity != "error")
