@@ -749,6 +749,38 @@ def test_a_variance_that_cancels_is_told_as_such() -> None:
     assert check_health((x - mean) / gn.sqrt(gn.var(x, axis=0)), feed).ok
 
 
+@pytest.mark.parametrize("f", [gn.sqrt, gn.log, lambda v: v**0.5, lambda v: v**0.3])
+def test_so_is_one_that_comes_to_less_than_0(f: Callable[[gn.Node], gn.Node]) -> None:
+    x = gn.Graph().placeholder("x", shape=("n", 3))
+    rows = np.random.default_rng(0).normal(size=(40, 3)) * 1e-3 + 1e5
+    health = check_health(f(gn.mean(gn.square(x), axis=0) - gn.square(gn.mean(x, axis=0))), {x: rows})
+    assert list(health)
+    assert all("their digits are lost: gn.var" in finding.remedy for finding in health), str(health)
+    assert check_health(f(gn.var(x, axis=0)), {x: rows}).ok
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda w: (w.T, gn.transpose),  # as PyTorch has them
+        lambda w: (np.stack([w, w]), lambda kernel: kernel[1]),
+        lambda w: (w.astype(np.float32), lambda narrow: gn.cast(narrow, "float64")),
+    ],
+)
+def test_weights_that_are_turned_or_cut_are_known_not_to_be_0(given: Any) -> None:
+    rng = np.random.default_rng(0)
+    g = gn.Graph()
+    x, price = g.placeholder("x", ("n", 3)), g.placeholder("price", ("n", 1))
+    weights, taken = given(rng.normal(size=(3, 16)) * 0.3)
+    w, b, v = g.parameter("w", weights), g.parameter("b", np.zeros(16)), g.parameter("v", rng.normal(size=(16, 1)))
+    loss = gn.mean(gn.square(gn.relu(x @ taken(w) + b) @ v - price))
+    rows = rng.uniform([40.0, 1.0, 0.0], [200.0, 6.0, 60.0], size=(64, 3))
+    b.value = np.full(16, -1e4)  # as a step that is far too large leaves it
+    health = check_health([loss, *gn.grad(loss, [w, b, v])], {x: rows, price: rows[:, :1]})
+    (finding,) = [each for each in health if each.code == "dead-units"]
+    assert finding.remedy.startswith("a lower learning rate")
+
+
 def test_what_an_optimizer_keeps_is_infinite_of_gradients_that_are_too_large() -> None:
     x = gn.Graph(dtype="float32").placeholder("x", shape=("n", 2))
     loss = gn.mean(gn.square(_dense(1)(x) - 1e17))

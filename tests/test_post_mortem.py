@@ -124,6 +124,15 @@ def test_values_in_the_debugger_are_those_of_the_run_to_the_bit() -> None:
     assert [bits(dbg[node].value) for node in dbg.order] == [bits(record.value) for record in expected]
 
 
+def test_an_infinite_constant_is_meant_and_what_is_made_of_it_is_not() -> None:
+    g = gn.Graph()
+    x, seen = g.placeholder("x", ("n",)), g.placeholder("seen", ("n",), dtype=bool)
+    step = gn.compile(gn.max(gn.where(seen, x, -np.inf)), guard="finite")
+    assert step({x: [1.0, 2.0], seen: [True, True]}) == 2.0
+    error = raised(lambda: step({x: [1.0, 2.0], seen: [True, False]}))
+    assert str(error).startswith('"where" (where, made at')
+
+
 def test_which_guard_looks_for_what() -> None:
     step, x = log_step("nan")
     step({x: [1.0, 0.0]})  # -inf is no NaN

@@ -24,7 +24,7 @@ from ..errors import (
     near,
     restated,
 )
-from ..graph import Array, Graph, Node, Op, Placeholder, Spec, as_array, in_range, told_where
+from ..graph import Array, Constant, Graph, Node, Op, Placeholder, Spec, as_array, in_range, told_where
 from ..graph.collector import collector_paused
 from ..graph.dimensions import concrete, dimension, names_in, shown
 from ..graph.dimensions import evaluate as size_of
@@ -728,7 +728,7 @@ def refused_by(guard: str, step: Step, prepared: Prepared) -> GraphnnError | Non
     """Return the error that a guard has for a step, if it has one."""
     node, value = step.node, step.value
     bad = looked_for(guard, value)
-    if not bad.any():
+    if not bad.any() or isinstance(node.op, Constant):  # as an infinite constant is meant
         return None
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     at = f" at {index}" if index else ""

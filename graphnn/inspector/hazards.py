@@ -202,6 +202,10 @@ class Case:
         scope = root.graph.scopes.get(root.scope)
         return "softmax" if scope is not None and scope.kind.lower() == "softmax" else root.op.name
 
+    def comes_through(self, name: str, i: int) -> bool:
+        """Return whether the number of operand `i` came, as it is, through an operation of that name."""
+        return any(each.node.op.name == name for each in self.run.path_of(self.place, self.index, i))
+
     def cancels(self, i: int) -> bool:
         """Return whether operand `i` is the difference of a mean of squares and the square of a mean, or its like."""
         path = self.run.path_of(self.place, self.index, i)
@@ -255,6 +259,10 @@ _LOG = (
 _DIVIDE = (
     "keep the denominator away from 0: x / gn.maximum(y, {divisor}) if it is never negative, else "
     "x / gn.where(gn.equal(y, 0), 1, y)"
+)
+_UNDER_A_ROOT = (
+    "add a small number under the root, x / gn.sqrt(y + {least}): what bounds it from without leaves its slope "
+    "infinite at 0, and a gradient NaN"
 )
 _MASKED = "mask the denominator: x {} gn.where(gn.equal(y, 0), 1, y)"
 _INVERSE = "keep x away from 0: gn.reciprocal(gn.where(gn.equal(x, 0), 1, x))"
@@ -367,8 +375,8 @@ REMEDIES: dict[str, str] = {
 """What to do about it, where that is always the same."""
 
 BAD_PARAMETER = (
-    "an earlier step made it so: gn.compile(…, guard='finite') stops before that, and check_health at the state before "
-    "tells why; a lower learning rate is the usual remedy"
+    "an earlier step made it so: gn.compile(…, guard='{guard}') stops before that, and check_health at the state "
+    "before tells why; a lower learning rate is the usual remedy"
 )
 OF_SQUARES = "its gradients are too large to be squared: scale the data, or the loss, down to about 1"
 ZEROS = "weights that are not all 0 to begin with, as nn.init.he_normal draws them"
@@ -488,6 +496,7 @@ HAZARDS: dict[str, Hazard] = {
                 "-gn.softplus(-x) is log(sigmoid(x)) without the rounding; as a loss, "
                 "nn.sigmoid_crossentropy(logits, labels)",
             ),
+            Rule("log-of-zero", lambda c: c.x == 0 and c.cancels(0), CANCELLED),
             Rule(
                 "log-of-zero",
                 lambda c: c.x == 0 and c.source(0) == "subtract",
@@ -496,6 +505,7 @@ HAZARDS: dict[str, Hazard] = {
                 "gn.log(gn.where(x > 0, x, 1))",
             ),
             Rule("log-of-zero", lambda c: c.x == 0, _LOG),
+            Rule("log-of-negative", lambda c: c.x < 0 and c.cancels(0), CANCELLED),
             Rule("log-of-negative", lambda c: c.x < 0, _LOG),
         ),
         "the slope of log is infinite at 0: " + _LOG,
@@ -517,6 +527,7 @@ HAZARDS: dict[str, Hazard] = {
     ),
     "sqrt": Hazard(
         (
+            Rule("sqrt-of-negative", lambda c: c.x < 0 and c.cancels(0), CANCELLED),
             Rule(
                 "sqrt-of-negative",
                 lambda c: c.x < 0,
@@ -530,8 +541,10 @@ HAZARDS: dict[str, Hazard] = {
         (
             Rule("empty-count", lambda c: c.y == 0 and c.counts(1), _COUNT),
             Rule("zero-over-zero", lambda c: c.x == 0 == c.y and c.cancels(1), CANCELLED),
+            Rule("zero-over-zero", lambda c: c.x == 0 == c.y and c.comes_through("sqrt", 1), _UNDER_A_ROOT),
             Rule("zero-over-zero", lambda c: c.x == 0 == c.y, _DIVIDE),
             Rule("division-by-zero", lambda c: c.y == 0 and c.cancels(1), CANCELLED),
+            Rule("division-by-zero", lambda c: c.y == 0 and c.comes_through("sqrt", 1), _UNDER_A_ROOT),
             Rule("division-by-zero", lambda c: c.y == 0, _DIVIDE),
             Rule(
                 "inf-over-inf",
@@ -577,6 +590,7 @@ HAZARDS: dict[str, Hazard] = {
     ),
     "power": Hazard(
         (
+            Rule("power-domain", lambda c: c.x < 0 and not float(c.y).is_integer() and c.cancels(0), CANCELLED),
             Rule(
                 "power-domain",
                 lambda c: c.x < 0 and not float(c.y).is_integer(),

@@ -157,7 +157,8 @@ class _Doctor:
         run, node, index = self.run, self.run.order[place], first_of(bad)
         remedy = REMEDIES[code]
         if isinstance(node.op, Parameter):
-            remedy = SET_BY_HAND if run.prepared.is_set(node) else BAD_PARAMETER
+            guard = "nan" if code == "fed-nan" else "finite"
+            remedy = SET_BY_HAND if run.prepared.is_set(node) else BAD_PARAMETER.format(guard=guard)
             if node.twin is not None and code == "fed-inf":
                 remedy = OF_SQUARES  # an optimizer keeps it
         return Finding(
@@ -513,7 +514,8 @@ class _Doctor:
             product = each.op.name in ("matmul", "einsum")
             if each.op.name in BY_NUMBERS and len(ahead) < _FEW_SUMMED:
                 ahead += each.inputs
-            found.update(node for node in (each.inputs if product else (each,)) if node.trainable)
+            factors = map(_as_it_lies, each.inputs if product else (each,))
+            found.update(node for node in factors if node.trainable)
         return frozenset(found)
 
     def _has_numbers(self, parameter: Node) -> bool:
@@ -686,6 +688,14 @@ class _Doctor:
         self.found = [each for each in self.found if each not in gone]
 
 
+def _as_it_lies(node: Node) -> Node:
+    """Return what a node only turns, cuts or casts."""
+    while node.op.name in _TURNS:
+        node = node.inputs[0]
+    return node
+
+
+_TURNS = frozenset({"transpose", "reshape", "expand_dims", "squeeze", "getitem", "flip", "cast"})
 _TOO_LARGE = frozenset(
     {"overflow", "near-overflow", "inf-minus-inf", "inf-over-inf", "zero-times-inf", "undefined-at-inf"}
 )
