@@ -1270,3 +1270,25 @@ def test_an_operation_that_computes_something_else_is_told_though_its_operands_d
     assert found.differences[1].cause == "its operands differ"
     loose = compare(trace, about | {"multiply": np.array([[2 / 3, 1.0]])}, rtol=1e-12)
     assert loose
+
+
+@pytest.mark.parametrize(
+    ("theirs", "told"),
+    [
+        (lambda each: each.sum(), "the arrays = 24 × the trace, and mean is of 24 numbers"),
+        (lambda each: each.sum(axis=1).mean(), "the arrays = 6 × the trace, and mean is over an axis of 6"),
+        (lambda each: each.sum(axis=0).mean(), "the arrays = 4 × the trace, and batch = 4"),
+        (lambda each: each.sum() * 7, None),
+    ],
+)
+def test_a_sum_where_there_is_a_mean_is_told_over_several_axes(theirs: Any, told: str | None) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("batch", 6))
+    square = gn.square(x)
+    seen = gn.trace(gn.mean(square), {x: np.random.default_rng(0).normal(size=(4, 6))})
+    each = seen[square].value
+    said = str(compare(seen, {square: each, "mean": theirs(each)}))
+    if told is None:
+        assert " × " not in said
+    else:
+        assert told in said

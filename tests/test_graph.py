@@ -471,6 +471,22 @@ def test_a_python_number_never_widens_and_a_numpy_scalar_does() -> None:
         i + 300
 
 
+def test_a_number_that_a_dtype_has_not_is_warned_of_on_the_line_that_writes_it() -> None:
+    g = gn.Graph(dtype=np.float16)
+    x = g.placeholder("x", shape=2)
+    for write, what in (
+        (lambda: gn.where(x > 0, x, -1e9), "an operand of where holds -1e+09, which is -inf in float16"),
+        (lambda: x + 10**6, "an operand of add holds 1e+06, which is inf in float16"),
+        (lambda: g.constant([1.0, 1e5]), "a constant holds 100000, which is inf in float16"),
+        (lambda: g.parameter("w", 1e5), 'parameter "w" holds 100000, which is inf in float16'),
+        (lambda: gn.cast(x, "float32") * 1e39, "1e+39, which is inf in float32: that ends at 3.4028e+38"),
+    ):
+        with pytest.warns(gn.GraphnnWarning, match=rf"{re.escape(what)}.*\(at test_graph.py:\d+\)") as told:
+            write()
+        assert told[0].filename == __file__
+    assert np.isinf((x * np.inf).inputs[1].value)  # which says what it is
+
+
 def test_what_an_operator_makes() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=2)

@@ -759,6 +759,19 @@ def test_so_is_one_that_comes_to_less_than_0(f: Callable[[gn.Node], gn.Node]) ->
     assert check_health(f(gn.var(x, axis=0)), {x: rows}).ok
 
 
+def test_what_half_precision_does_to_an_optimizer_is_told_once() -> None:
+    rng = np.random.default_rng(0)
+    g = gn.Graph(dtype=np.float16)
+    x = h = g.placeholder("x", ("n", 4))
+    for name in "uvw":
+        h = h @ g.parameter(name, (rng.normal(size=(4, 4)) * 0.3).astype(np.float16))
+    step = gn.compile(loss := gn.mean(gn.square(h)) * 1e-3, updates=nn.Adam(0.01).updates(loss))
+    (error,) = check_health(step, {x: rng.normal(size=(16, 4)).astype(np.float16)}).errors
+    assert "so it is in adam_1/u/" in error.cause
+    number = error.operands[0].said
+    assert f"{number} / 0; {number} because" in error.cause  # and not in two ways
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ..errors import (
     DtypeError,
     GraphError,
     GraphnnError,
+    GraphnnWarning,
     LookupFailure,
     ShapeError,
     UsageError,
@@ -619,8 +621,10 @@ class Graph(Shown):
                 nodes.append(value)
             elif op.weak and known and type(value) in (bool, int, float):
                 try:
-                    dtype = np.result_type(*known, value)
-                    nodes.append(self.constant(np.asarray(value, dtype)))
+                    with np.errstate(over="ignore"):
+                        number = np.asarray(value, np.result_type(*known, value))
+                    _warn_of_overflow(np.asarray(float(value)), number, f"an operand of {op.name}")
+                    nodes.append(self.constant(number))
                 except OverflowError:
                     raise ValueRangeError(
                         f"{op.name}: the number {value} does not fit into {known[0]}; cast the other operand first"
@@ -816,8 +820,10 @@ class Graph(Shown):
             kind_kept = np.can_cast(given.dtype, target, "same_kind")
             if not kind_kept and (hasattr(value, "dtype") or not np.array_equal(given, array)):
                 raise DtypeError(f"{what} is {given.dtype}; {target} would change what it says: cast it yourself first")
+            _warn_of_overflow(given, array, what)
         elif not hasattr(value, "dtype") and array.dtype == np.float64:
-            array = array.astype(self.dtype)
+            given, array = array, in_range(array, self.dtype, what)
+            _warn_of_overflow(given, array, what)
         return sealed(np.array(array, order="C"))
 
     def _checked_value(self, node: Node, value: Any) -> Array:
@@ -1087,6 +1093,21 @@ def in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
             at = f" at {index}" if index else ""
             raise ValueRangeError(f"{what} holds {array[index]}{at}, which does not fit into {dtype}")
     return cast
+
+
+def _warn_of_overflow(given: Array, cast: Array, what: str) -> None:
+    """Warn, on the user's line, of the first number that became infinite in another dtype."""
+    if cast.dtype.kind == "f" and cast.dtype != given.dtype:
+        lost = np.isinf(cast) & np.isfinite(given)
+        if lost.any():
+            index = tuple(int(i) for i in np.argwhere(lost)[0])
+            origin = user_origin()
+            warnings.warn_explicit(
+                f"{what} holds {given[index]:.6g}, which is {cast[index]} in {cast.dtype}: that ends at "
+                f"{np.finfo(cast.dtype).max:.5g} (at {origin})",
+                GraphnnWarning,
+                *origin,
+            )
 
 
 def sealed(array: Array) -> Array:

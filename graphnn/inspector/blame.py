@@ -10,7 +10,7 @@ import numpy as np
 
 from ..ops.elementwise import Elementwise
 from .evaluation import Evaluation, cells_of
-from .findings import Culprit, Element, Finding, at_line, names_of, said
+from .findings import Culprit, Element, Finding, at_line, names_of
 from .hazards import FADING, GIVEN, UNDERFLOWS
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def because(run: Evaluation, path: Sequence[Element]) -> str:
         if kind == "a constant":
             kind = ""  # it stands in the line
         if not kind:
-            return "" if len(path) == 1 else f"{said(first.value)} because {root}"
-        return f"{root}, {kind}" if len(path) == 1 else f"{said(first.value)} because {root}, {kind}"
+            return "" if len(path) == 1 else f"{first.said} because {root}"
+        return f"{root}, {kind}" if len(path) == 1 else f"{first.said} because {root}, {kind}"
     place = run.places[root.node]
     read = run.read_elements(place, root.index)
     of = ", ".join(dict.fromkeys(str(each) for each in read if not isinstance(each.value, bool)))
@@ -45,7 +45,7 @@ def because(run: Evaluation, path: Sequence[Element]) -> str:
     lost = root.value == 0 and root.node.op.name in UNDERFLOWS and all(math.isfinite(each.value) for each in read)
     if lost and (root.node.op.name in FADING or all(each.value != 0 for each in read)):
         return f"0 because {of} in {root.node.name}{at_line(root.node)}, an underflow"
-    return f"{said(first.value)} because {of} in {root.node.name}{at_line(root.node)}"
+    return f"{first.said} because {of} in {root.node.name}{at_line(root.node)}"
 
 
 def chain_of(run: Evaluation, paths: Sequence[tuple[Element, ...]]) -> tuple[Element, ...]:

@@ -13,6 +13,7 @@ from ..errors import DtypeError, UsageError, ValueRangeError
 from ..execute.compiled import BACKENDS
 from ..graph import Array, Constant, Graph, Node, told_where
 from ..graph.dimensions import shown
+from ..ops.reduce import Mean
 from ..text import number
 from .align import Alignment
 from .differences import NOTHING, Comparison, Counts, Difference, Digits, beside, in_short, part_of, quoted
@@ -348,22 +349,23 @@ class _Lockstep:
             turned = rearranged(p, q, self.tolerance or closeness(p.dtype, q.dtype))
             misfits += [turned] if turned else []
         tells = whole and alike and not misfits and (self.foreign or not step.node.inputs)
-        self._note(step, other, p, q, gap if alike else None, whole, misfits, self._moved(p, q) if tells else "")
+        self._note(step, other, p, q, gap if alike else None, whole, misfits, self._moved(step, p, q) if tells else "")
         return _DIFFERING
 
-    def _moved(self, p: Array, q: Array) -> str:
+    def _moved(self, step: Step, p: Array, q: Array) -> str:
         """Return by what number one value is made of the other: a sign, the size of a batch, one class; else ""."""
         if p.dtype.kind not in "iuf" or not p.size:
             return ""
         (x, more), (y, less) = (p, self.a.name), (q, self.b.name)
         if largest_of(x) < largest_of(y):
             (x, more), (y, less) = (y, less), (x, more)
-        made = made_by_a_number(x, y, [*self.a.sizes.values()])
+        known = _averaged(step) | {size: f"{name} = {size}" for name, size in self.a.sizes.items()}
+        made = made_by_a_number(x, y, known)
         if made is None:
             return ""
         if made.multiplied:
-            sizes = [f", and {name} = {size}" for name, size in self.a.sizes.items() if size == made.number]
-            return f"{more} = {number(made.number)} × {less}{''.join(sizes[:1])}"
+            since = f", and {known[made.number]}" if made.number in known else ""
+            return f"{more} = {number(made.number)} × {less}{since}"
         if more == self.a.name:  # what was done to the first is told
             more, less, made = less, more, made._replace(number=-made.number)
         return f"{more} = {less} {'-' if made.number < 0 else '+'} {number(abs(made.number))}"
@@ -551,3 +553,14 @@ def _digest(value: Any) -> str:
 
 def _kind(dtype: np.dtype[Any]) -> str:
     return "i" if dtype.kind == "u" else dtype.kind
+
+
+def _averaged(step: Step) -> dict[float, str]:
+    """Return of how many numbers a mean is, in all and along each axis, in words by their count."""
+    node = step.node
+    if not isinstance(node.op, Mean):
+        return {}
+    (x,) = step.operands
+    sizes = [x.shape[axis] for axis in node.op.over(x.ndim)]
+    along = {size: f"{node.name} is over an axis of {size}" for size in sizes}
+    return along | {math.prod(sizes): f"{node.name} is of {math.prod(sizes)} numbers"}

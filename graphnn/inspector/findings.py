@@ -40,8 +40,13 @@ class Element(NamedTuple):
     index: Index  # type: ignore[assignment]
     value: Number
 
+    @property
+    def said(self) -> str:
+        """Its number in four digits, fewer where they are exact in its dtype."""
+        return said(self.node.dtype.type(self.value) if self.node.dtype.kind == "f" else self.value)
+
     def __str__(self) -> str:
-        return f"{placed(self.node, self.index)} = {said(self.value)}"
+        return f"{placed(self.node, self.index)} = {self.said}"
 
     def __repr__(self) -> str:
         return visible(str(self))

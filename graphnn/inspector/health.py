@@ -270,7 +270,7 @@ class _Doctor:
             bad = next((path[0] for path in paths if path and not math.isfinite(path[0].value)), None)
             of = ", ".join(dict.fromkeys(map(str, culprit.operands)))
             where = f"{of} in {culprit.node.name}{at_line(culprit.node)}".lstrip()
-            parts.append(where if bad is None else f"{said(bad.value)} because {where}")
+            parts.append(where if bad is None else f"{bad.said} because {where}")
         if hidden_by is not None:
             verb = "hid" if culprit is not None else "hides"
             what = "the where" if hidden_by.op.name == "where" else f"the {hidden_by.op.name}"
@@ -653,6 +653,10 @@ class _Doctor:
             first.leads_to += tuple([each for each in others if each.code != "huge-parameter"])
             self._drop(others)
         self._tell_growth_once()
+        halves = [each for each in self.found if each.remedy == HALF_OPTIMIZER]
+        if len(halves) > 1:
+            halves[0].cause += f"; so it is in {names_of(halves[1:])}"
+            self._drop(halves[1:])
         lines: dict[Any, list[Finding]] = {}
         for each in self.found:
             if each.code in REPEATED:
