@@ -224,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = verb("debug", _debug, "step through a run: forwards, back, why, what if", target=True)
     _feed_option(sub)
     _updates_option(sub)
-    sub.add_argument("-x", "--commands", metavar="FILE", help="do what the lines of a file say first")
+    sub.add_argument("-x", "--commands", metavar="FILE", help="do what its lines say, then what is typed in a terminal")
     sub.add_argument("--budget", type=_from_1, metavar="BYTES", help="memory that the values of the run may take")
 
     sub = verb("trace", _trace, "evaluate and print every node: shape, statistics, time", target=True)
@@ -393,7 +393,7 @@ def _users_own(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
             return function(*arguments)
     except GraphnnError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frame = error.__traceback__
         while frame is not None and _is_ours(frame.tb_frame.f_code.co_filename):
             frame = frame.tb_next
@@ -758,16 +758,17 @@ def _debug(options: argparse.Namespace) -> int | None:
 
     if options.json:
         return _debug_in_json(dbg, load, _lines(sys.stdin) if script is None else script)
-    session = Session(dbg, _print, load, width=_width(), colour=_colours())
+    session = Session(dbg, _print, load, width=_width, colour=_colours())
     session.greet()
     typed = _is_terminal(sys.stdin)
     if script is None and not typed:
         script = _lines(sys.stdin)
     if script is not None and session.perform(script):
         return _FAILED if session.failures else None
+    failed = session.failures
     if typed:
         session.converse()
-        return None
+        return _FAILED if failed else None
     return _INTERRUPTED if session.interrupted else _FAILED if session.failures else None
 
 
@@ -828,7 +829,7 @@ def _debug_in_json(dbg: gn.Debugger, load: Callable[[str], Array], script: Itera
     return _INTERRUPTED if session.interrupted else _FAILED if session.failures else None
 
 
-def _trace(options: argparse.Namespace) -> None:
+def _trace(options: argparse.Namespace) -> int | None:
     if options.output and options.output.lower().endswith(_PICTURES):
         raise _Misuse(
             f"a run is kept for graphnn (-o run.trace), or as a page (-o run.html); a picture of it is drawn by "
@@ -852,14 +853,16 @@ def _trace(options: argparse.Namespace) -> None:
         trace.to_html(options.output)
     elif options.output:
         trace.save(options.output)
+    failed = None if trace.stopped is None else _FAILED
     if options.json:
         told = {"graph": trace.graph.name, "time": trace.time, "stopped": trace.stopped, "error": trace.error}
         told["records"] = [record.to_dict() for record in records]
         _print_json(_plain(told | ({"files": [options.output]} if options.output else {})))
-        return
+        return failed
     _print(records_table(records, _width()) if options.select else trace_table(trace, _width()))
     if options.output:
         _print_files([Path(options.output)], [])
+    return failed
 
 
 def _is_page(file: str) -> bool:
@@ -887,7 +890,7 @@ def _compare(options: argparse.Namespace) -> int | None:
         second, feed_b = _inspected(options.other, [*options.feed, *options.feed_b], options.updates)
         # Fed by the function of one of them, they are fed alike; a trace holds its feed.
         fed = feed if feed is None else feed or feed_b
-        names = (options.target, options.other) if options.target != options.other else None
+        names = options.target, options.other + ", again" * (options.target == options.other)
         found = compare(target.run, second.run, fed, feed_b or None, names=names)
     _show(found, options.json)
     return None if found.equal else _FAILED

@@ -16,7 +16,7 @@ import numpy as np
 from .errors import AxisError, DtypeError, GraphnnError, LookupFailure, ShapeError, UsageError, ValueRangeError, near
 from .execute.interpreter import LOOK, Stop
 from .files import save
-from .graph import Array, Node, as_array
+from .graph import Array, Node, as_array, in_range
 from .graph.dimensions import shown
 from .inspector.conditions import Condition
 from .inspector.health import check_health
@@ -252,8 +252,8 @@ class Session(cmd.Cmd):
         Takes what is to be printed, and whether it sets colours.
     load : callable
         Takes the name of a file, returns the array in it.
-    width : int
-        Columns of the terminal.
+    width : int or callable
+        Columns of the terminal; or what returns them, asked each time, since a window may be made wider.
     colour : bool or 256
         Whether it shows colours, with 24 bits each; 256: it has so many.
 
@@ -271,12 +271,12 @@ class Session(cmd.Cmd):
         write: Callable[[str, bool], None],
         load: Callable[[str], Array],
         *,
-        width: int = 80,
+        width: int | Callable[[], int] = 80,
         colour: bool | int = False,
     ) -> None:
         super().__init__()
         self.dbg = dbg
-        self.width = width
+        self._columns = width
         self.colour = colour
         self.failures = 0
         self.interrupted = False
@@ -290,6 +290,11 @@ class Session(cmd.Cmd):
         self._spelled = {visible(name): name for name in self._names() if visible(name) != name}
         dbg.echo = self._heard
         self.prompt = self._prompt()
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal, as it is now."""
+        return self._columns if isinstance(self._columns, int) else self._columns()
 
     # --- the loop -------------------------------------------------------------------------------------------
 
@@ -346,14 +351,14 @@ class Session(cmd.Cmd):
     def onecmd(self, line: str) -> bool:
         """Do what a line says; return whether it says to quit."""
         self.interrupted = False
-        word, _, argument = line.strip().partition(" ")
+        word, argument = _parted(line)
         if word == "EOF" and not argument:
             self.say("")
             return True
         if not word:
             if not self._repeated:
                 return False
-            word, _, argument = self._repeated.partition(" ")
+            word, argument = _parted(self._repeated)
         if word.startswith("?"):
             word, argument = "help", f"{word[1:]} {argument}"
         try:
@@ -420,19 +425,20 @@ class Session(cmd.Cmd):
 
     def completedefault(self, text: str, line: str, begidx: int, endidx: int) -> list[str]:
         """Return how the argument may go on."""
-        word, _, typed = line[:endidx].partition(" ")
+        word, _, typed = line[:endidx].lstrip().partition(" ")
         typed = typed.lstrip()
         verb = self._by_word.get(word)
         takes = verb.takes if verb is not None else ""
         if takes == "many" and (typed.startswith("if ") or " if " in typed):
-            typed, takes = typed.rpartition(" ")[2], "condition"
+            typed, takes = typed.rpartition(" ")[2].lstrip("("), "condition"
         done = len(typed) - len(text)  # what stands before the part that readline asks for
         names: dict[str, Callable[[], Iterable[str]]] = {
             "node": self._names,
-            "many": lambda: [*self._names(), *sorted({node.op.name for node in self.dbg.order})],
+            "many": self._several,
+            "list": lambda: self._lists,
             "run": lambda: self.dbg.runs,
             "verb": lambda: sorted(self._by_word),
-            "condition": lambda: [*Condition.FLAGS, *_CONDITION],
+            "condition": lambda: [*Condition.FLAGS, *_CONDITION, "and", "or"],
         }
         known = names[takes]() if takes else ()
         return [name[done:] for name in known if name.startswith(typed) and name.isprintable()]
@@ -442,6 +448,13 @@ class Session(cmd.Cmd):
     def _names(self) -> list[str]:
         dbg = self.dbg
         return list(dict.fromkeys([*(node.name for node in dbg.order), *dbg.graph.scopes, *dbg.graph.outputs]))
+
+    def _several(self) -> list[str]:
+        """Return what may be typed where several nodes may be meant."""
+        dbg = self.dbg
+        ops = sorted({node.op.name for node in dbg.order})
+        only = [*(f"op={op}" for op in ops), *(f"scope={scope}" for scope in dbg.graph.scopes)]
+        return [*self._names(), *ops, *only]
 
     def _named(self, text: str) -> str:
         """Return the name that is meant: as it is typed, in quotes, or as it is printed where it cannot be typed."""
@@ -455,7 +468,7 @@ class Session(cmd.Cmd):
         """Return what stands before ``if``, and the condition after it, if there is one."""
         if text.startswith("if "):
             return "", text[3:].strip()
-        if text.endswith(" if"):
+        if text == "if" or text.endswith(" if"):
             raise UsageError(f"if which condition? {text} nan, say, or {text} max > 10")
         target, found, condition = text.rpartition(" if ")
         if not found or self._named(text) in self.dbg.graph:
@@ -467,6 +480,14 @@ class Session(cmd.Cmd):
         if bracket and text not in self.dbg.graph and self._named(name) in self.dbg.graph:
             how = f"break {name} if value[…] > 0, say, looks at an element"
             raise UsageError(f"it is a whole node that is meant here, {name}; {how}")
+
+    def _meant(self, text: str) -> dict[str, str | None]:
+        """Return which nodes are meant: by name, or as the operation or the scope that is said to be one."""
+        kind, _, name = text.partition("=")
+        if kind in ("op", "scope") and name and text not in self.dbg.graph:
+            return {kind: name}
+        self._refuse_part(text)
+        return {"target": self._named(text) if text else None}
 
     def _node(self, text: str) -> Node:
         if text:
@@ -629,12 +650,7 @@ class Session(cmd.Cmd):
             self._info("breakpoints")
             return
         target, condition = self._conditional(argument)
-        kind, _, name = target.partition("=")
-        if kind in ("op", "scope") and name and target not in self.dbg.graph:
-            made = self.dbg.break_at(when=condition, **{kind: name})
-        else:
-            self._refuse_part(target)
-            made = self.dbg.break_at(self._named(target) if target else None, condition)
+        made = self.dbg.break_at(when=condition, **self._meant(target))
         self.say(_wrapped(f"{made}, {counted(len(made.nodes), 'operation')}", self.width))
 
     @_said("clear [N]", "delete", "d", "cl", example="clear 1", group=_STOP)
@@ -661,18 +677,22 @@ class Session(cmd.Cmd):
         self.dbg.unwatch(self._named(argument) if argument else None)
         self.say(f"{counted(len(self.dbg.watches), 'node')} still watched")
 
-    @_said("info [breakpoints | watches | runs]", "i", example="info breakpoints", group=_STOP)
+    @_said("info [breakpoints | watches | runs]", "i", example="info breakpoints", group=_STOP, takes="list")
     def _info(self, argument: str) -> None:
         """List breakpoints, watches, runs.
 
         All of them, unless one is named.
         """
-        kinds = {"breakpoints": self._say_breakpoints, "watches": self._say_watches, "runs": self._say_runs}
+        kinds = self._lists
         chosen = [kind for kind in kinds if kind.startswith(argument)]
         if not chosen:
             raise LookupFailure(f'there is no list of "{argument}".{near(argument, kinds)}')
         for kind in chosen:
             kinds[kind]()
+
+    @property
+    def _lists(self) -> dict[str, Callable[[], None]]:
+        return {"breakpoints": self._say_breakpoints, "watches": self._say_watches, "runs": self._say_runs}
 
     def _say_breakpoints(self) -> None:
         rows = [(b.number, b.target, b.condition, len(b.nodes), b.hits) for b in self.dbg.breakpoints]
@@ -689,7 +709,7 @@ class Session(cmd.Cmd):
         ]
         self.say(columns(rows, ("  run", "changed in it"), width=self.width))
 
-    @_said("recheck [NODE if] CONDITION", example="recheck nan", group=_STOP, takes="condition")
+    @_said("recheck [NODE if] CONDITION", example="recheck dense_*/add if nan", group=_STOP, takes="many")
     def _recheck(self, argument: str) -> None:
         """List what has run that a condition holds of.
 
@@ -699,7 +719,7 @@ class Session(cmd.Cmd):
         if condition is None:
             target, condition = "", target
         _needed(condition, "recheck which condition? For instance: recheck nan")
-        found = self.dbg.recheck(condition, self._named(target) if target else None)
+        found = self.dbg.recheck(condition, **self._meant(target))
         none = f"of nothing that has run, {condition} holds"
         self._list(found, f"{condition} does not hold of {target}, as far as that has run" if target else none)
 
@@ -762,6 +782,9 @@ class Session(cmd.Cmd):
             self.say(f"{short_name(node.name, _NAME)}  {by_times(value.shape)} {value.dtype}, {self.dbg.state(node)}")
         else:
             value = _at(node, value, index)
+            if value.ndim > 1 or value.size > _NUMBERS:
+                part = f"{short_name(node.name, _NAME)}{_index(index)}"
+                self.say(f"{part}  {by_times(value.shape)} {value.dtype}, counted from its own beginning")
         if value.ndim > 1 or value.size > _NUMBERS:
             self.say(matrix(value, self.width, colour=self.colour), coloured=True)
         else:
@@ -867,7 +890,7 @@ class Session(cmd.Cmd):
     def _up(self, argument: str) -> None:
         """Ask why of the N-th number that the last one was made of.
 
-        Unless N is given, of the first that is not finite; else of the first.
+        Unless N is given, of the first that is NaN, or else infinite; else of the first.
         """
         if not self._asked:
             raise UsageError("ask why first")
@@ -927,10 +950,11 @@ class Session(cmd.Cmd):
         """Return where what is bad in a number arose, and how."""
         origin = why
         for _ in range(_FURTHEST):
-            bad = next((cell for cell in _cells(origin) if not np.isfinite(self.dbg[cell[0]].value[cell[1]])), None)
-            if bad is None:
+            cells = _cells(origin)
+            node, index = cells[_likeliest(origin) - 1] if cells else (origin.node, origin.index)
+            if not cells or np.isfinite(self.dbg[node].value[index]):
                 break
-            origin = self.dbg.why(*bad)
+            origin = self.dbg.why(node, index)
         found = self._findings()
         told = [each for first in found for each in (first, *first.leads_to) if each.node is origin.node]
         told.sort(key=lambda each: each.index != tuple(origin.index))
@@ -1025,7 +1049,7 @@ class Session(cmd.Cmd):
             literal = literal_of(text)
             if literal is None:
                 raise UsageError("None is for a setting of an operation, as in clip_1.lo: a node has numbers")
-            part = as_array(literal, "the value")
+            part = _typed(node, literal, text)
         if index is None:
             return np.broadcast_to(part, shape) if part.ndim == 0 else part
         value = self.dbg[node].value.copy()
@@ -1189,6 +1213,12 @@ def _wrapped(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
+def _parted(line: str) -> tuple[str, str]:
+    """Return the verb of a line, and what is typed after it."""
+    word, *rest = line.strip().split(None, 1) or [""]
+    return word, rest[0] if rest else ""
+
+
 def _needed(argument: str, otherwise: str) -> str:
     if not argument:
         raise UsageError(otherwise)
@@ -1203,6 +1233,18 @@ def _whole(text: str, what: str) -> int:
 
 def _count(text: str) -> int:
     return _whole(text, "the number of operations") if text else 1
+
+
+def _typed(node: Node, literal: Any, text: str) -> Array:
+    """Return numbers as they are typed in a node's dtype: they have none of their own."""
+    array = as_array(literal, "the value")
+    if array.dtype.kind not in "iuf" or node.dtype.kind not in ("f" if array.dtype.kind == "f" else "iuf"):
+        return array
+    own = in_range(array, node.dtype, f'the value of "{node.name}"')
+    if node.dtype.kind == "f" and (np.isinf(own) & np.isfinite(array)).any():
+        most = f"{np.finfo(node.dtype).max:.5g}"
+        raise ValueRangeError(f'{text[:40]} does not fit into {node.dtype}, that of "{node.name}": it ends at {most}')
+    return own
 
 
 def _at(node: Node, value: Array, index: Index) -> Array:

@@ -239,6 +239,22 @@ def test_an_error_that_was_saved_opens_where_it_was_stopped(model, capsys):
     assert "-inf" in out
 
 
+def test_the_trace_of_a_run_that_failed_fails_too(model, capsys):
+    with pytest.raises(gn.ValueRangeError) as caught:
+        gn.compile(gn.exp(gn.log(gn.Graph("guarded").parameter("w", 0.0))), guard="finite")()
+    caught.value.save("error.trace")
+    assert "stopped at" in said(capsys, "trace", "error.trace", code=1).out
+    assert json.loads(said(capsys, "trace", "error.trace", "--json", code=1).out)["stopped"] == 1
+
+
+def test_what_a_script_could_not_do_fails_though_more_is_typed(model, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_is_terminal", lambda stream: stream is sys.stdin)
+    monkeypatch.setattr("sys.stdin", io.StringIO("q\n"))
+    monkeypatch.setattr("builtins.input", lambda prompt: "q")
+    said(capsys, "debug", "model.py:fed", *script("print nothing"), code=1)
+    said(capsys, "debug", "model.py:fed", *script("step"))
+
+
 def test_debug_as_json_is_an_object_a_command(model, capsys):
     told = said(
         capsys,
@@ -484,6 +500,14 @@ def test_what_a_target_prints_is_no_part_of_what_was_asked_for(tmp_path, monkeyp
     told = capsys.readouterr()
     assert json.loads(told.out)["ok"]
     assert told.err == "made\nbuilt\n"
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_target_that_exits_has_not_been_looked_at(tmp_path, monkeypatch, capsys, status):
+    monkeypatch.chdir(tmp_path)
+    Path("exits.py").write_text(f"import sys\ndef net():\n    pass\nsys.exit({status})\n")
+    assert cli.main(["check", "exits.py:net"]) == 1
+    assert "exits.py raised SystemExit" in capsys.readouterr().err
 
 
 def test_a_traceback_is_of_the_lines_of_the_user(tmp_path, monkeypatch, capsys):

@@ -250,6 +250,21 @@ def test_over_goes_over_a_scope_in_the_backward_pass_once_inside() -> None:
     assert 1 < len(seen) < sum(count for count, _ in seen)  # by layers
 
 
+def test_out_again_leaves_the_scope_around() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n",))
+    with g.scope("outer"):
+        with g.scope("inner"):
+            y = gn.square(gn.negative(gn.exp(x)))
+        for _ in range(4):
+            y = gn.tanh(y)
+    dbg = gn.debug(gn.exp(y), {x: np.ones(2)}, echo=None)
+    dbg.step()
+    for name in ("outer/inner/square", "outer/tanh_4", "exp"):
+        assert dbg.out().node.name == name  # type: ignore[union-attr]
+    assert dbg.finished
+
+
 def test_out_at_the_top_runs_to_the_end() -> None:
     dbg = small()
     dbg.goto("multiply")

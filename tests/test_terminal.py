@@ -1157,6 +1157,131 @@ def test_in_a_terminal_it_prompts_completes_and_repeats(tmp_path):
     assert "= 0.1353" in seen.decode()
 
 
+def odd_nodes():
+    g = gn.Graph("odd")
+    a, u = g.placeholder("a", ("n",), np.int8), g.placeholder("u", ("n",), np.uint8)
+    f, h = g.placeholder("f", ("n",), np.float32), g.placeholder("h", ("n",), np.float16)
+    feed = {"a": np.array([1, 2], "i1"), "u": np.array([1, 2], "u1"), "f": np.ones(2, "f4"), "h": np.ones(2, "f2")}
+    return [a + a, u + u, f * 2.0, h * 2.0], feed
+
+
+@pytest.mark.parametrize("part", ["", "[0]"])
+def test_a_number_that_is_typed_takes_the_dtype_of_the_node_or_is_refused(part):
+    dbg = gn.debug(*odd_nodes(), echo=None)
+    talk = Talk(dbg)
+    for line, error in (
+        ("a{} = 300", 'the value of "a" holds 300, which does not fit into int8'),
+        ("u{} = -1", 'the value of "u" holds -1, which does not fit into uint8'),
+        ("f{} = 1e300", '1e300 does not fit into float32, that of "f": it ends at 3.4028e+38'),
+        ("h{} = 100000", '100000 does not fit into float16, that of "h": it ends at 65504'),
+        ("a{} = 2.5", 'the value given for "a" is float64, and the node is int8'),
+    ):
+        assert talk(f"set {line.format(part)}").replace("\n  ", " ").startswith(f"error: {error}"), line
+        assert len(dbg.runs) == 1
+    for line, name, value in (("u{} = 3", "u", 3), ("f{} = inf", "f", np.inf), ("h{} = 2", "h", 2)):
+        talk(f"set {line.format(part)}")
+        assert dbg[name].value[0] == value
+        assert dbg[name].value.dtype == dbg.graph[name].dtype
+
+
+def test_nan_is_led_back_to_nan_and_not_to_an_infinity_beside_it():
+    g = gn.Graph()
+    a, b = g.placeholder("a", ("n",)), g.placeholder("b", ("n",))
+    talk = Talk(gn.debug(gn.sum(a * b), {a: [np.inf, np.nan], b: [1.0, 1.0]}, echo=None))
+    talk("c")
+    assert "since a[1] = nan, fed" in talk("why")
+    assert talk("up").startswith("multiply[1] = nan")
+
+
+def test_recheck_takes_an_operation_or_a_scope_as_break_does():
+    g = gn.Graph()
+    x = g.placeholder("x", ("n",))
+    with g.scope("add"):
+        y = gn.log(x)
+    dbg = gn.debug([x + 1.0, y], {x: [-1.0, 1.0]}, echo=None)
+    talk = Talk(dbg)
+    talk("c")
+    assert "add/log" in talk("recheck scope=add if nan")
+    assert "does not hold of op=add" in talk("recheck op=add if nan")
+    assert dbg.recheck("nan", op="log") == [y]
+
+
+def test_a_part_that_is_printed_says_that_it_is_counted_by_itself():
+    g = gn.Graph()
+    x = g.placeholder("x", ("n", 3))
+    talk = Talk(gn.debug(x * 1.0, {x: [[1.0, 2.0, np.nan], [np.inf, -np.inf, 0.1]]}, echo=None))
+    told = talk("p x[1:]")
+    assert told.startswith("x[1:]  1 × 3 float64, counted from its own beginning\n")
+    assert "all finite ones 0.1; 1 inf, at [0, 0]" in told
+
+
+def test_a_window_may_be_made_wider_or_narrower():
+    g = gn.Graph()
+    widths = [80]
+    lines = []
+    dbg = gn.debug(gn.exp(g.placeholder("x", ("n",))), {"x": [1.0]}, echo=None)
+    session = Session(dbg, lambda text, coloured: lines.append(text), None, width=lambda: widths[0])
+    for widths[0] in (80, 30):
+        lines.clear()
+        session.onecmd("print nothing of that name, which is a long one")
+        assert widths[0] - 15 < max(map(len, "\n".join(lines).split("\n"))) <= widths[0]
+
+
+def test_a_tab_parts_a_verb_from_what_follows_it():
+    g = gn.Graph()
+    x = g.placeholder("x")
+    dbg = gn.debug(gn.exp(gn.exp(gn.exp(x))), {x: -1.0}, echo=None)
+    Talk(dbg)("s\t2")
+    assert dbg.position == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("recheck dense_1 if na", "nan"),
+        ("recheck den", "dense_1"),
+        ("b if (na", "nan"),
+        ("b dense_1 if max > 1 o", "or"),
+        ("b op=ad", "op=add"),
+        ("b scope=den", "scope=dense_1"),
+        ("info br", "breakpoints"),
+        ("  p den", "dense_1"),
+    ],
+)
+def test_what_is_typed_is_completed(line, found):
+    g = gn.Graph()
+    x = g.placeholder("x", ("n", 2))
+    session = Talk(gn.debug(nn.Dense(2)(x), {x: [[1.0, 2.0]]}, echo=None)).session
+    begins = max(map(line.rfind, " =(")) + 1  # where readline cuts
+    offers = session.completedefault(line[begins:], line, begins, len(line))
+    assert found.rpartition("=")[2] in offers
+
+
+def test_ctrl_c_in_a_what_if_leaves_what_was_computed(monkeypatch):
+    g = gn.Graph()
+    x = h = g.placeholder("x", ("n",))
+    for _ in range(5):
+        h = gn.tanh(h)
+    dbg = gn.debug(h, {x: [1.0, 2.0]}, echo=None)
+    talk = Talk(dbg)
+    talk("c")
+    at, calls = type(dbg._tape).at, []
+
+    def interrupted(tape, place):
+        calls.append(place)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return at(tape, place)
+
+    monkeypatch.setattr(type(dbg._tape), "at", interrupted)
+    told = talk("set x = 0")
+    assert told.startswith("interrupted\n")
+    assert dbg.run == "what-if 1"
+    assert 0 < dbg.position < 5
+    talk("c")
+    assert not dbg[h].value.any()
+
+
 def test_of_what_a_guard_refused_why_and_inputs_speak():
     g = gn.Graph()
     x = g.placeholder("x", shape=(2,))

@@ -727,8 +727,8 @@ def looked_for(guard: str, value: Array) -> Array:
 def refused_by(guard: str, step: Step, prepared: Prepared) -> GraphnnError | None:
     """Return the error that a guard has for a step, if it has one."""
     node, value = step.node, step.value
-    bad = looked_for(guard, value)
-    if not bad.any() or isinstance(node.op, Constant):  # as an infinite constant is meant
+    bad = looked_for("nan" if isinstance(node.op, Constant) else guard, value)  # an infinite constant is meant
+    if not bad.any():
         return None
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     at = f" at {index}" if index else ""

@@ -44,9 +44,10 @@ _MOST = 200  # characters, so that nothing is nested too deeply
 _SATURATED = 0.9
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf(?![A-Za-z_])))"
-    r"|(?P<word>[A-Za-z_]+)|(?P<sign><=|>=|==|!=|[<>()\[\],]))",
+    r"|(?P<word>[A-Za-z_]\w*)|(?P<sign><=|>=|==|!=|[<>()\[\],]))",
     re.ASCII,
 )
+_MEANT = {"=": "==", "=<": "<=", "=>": ">=", "<>": "!="}
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -137,8 +138,10 @@ class Condition:
         while at < len(text):
             match = _TOKEN.match(text, at)
             if match is None:
-                sign = text[at:].strip()[:1]
-                self._refuse(f'has "{sign}", {"where == is meant" if sign == "=" else "which means nothing here"}')
+                sign = text[at:].strip()[:2]
+                sign = sign if sign in _MEANT else sign[:1]
+                meant = f"where {_MEANT[sign]} is meant" if sign in _MEANT else "which means nothing here"
+                self._refuse(f'has "{sign}", {meant}')
             tokens.append((str(match.lastgroup), match[str(match.lastgroup)]))
             at = match.end()
         return tokens

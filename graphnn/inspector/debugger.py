@@ -509,8 +509,13 @@ class Debugger(Shown):
 
     @told_where
     def out(self) -> Step | None:
-        """Run until the current node's scope is left; at the top, to the end; return as `step` does."""
-        scope = self.current.scope if self.current is not None else ""
+        """Run until the scope is left that the next operation is in, with the current one; return as `step` does.
+
+        Where the current one is the last of its scope, that is left already, and it is the one around it; at the top it
+        runs to the end.
+        """
+        around = self._around(self.current.scope if self.current is not None else "")
+        scope = next((path for path in reversed(around) if self._next_within(path)), "")
         return self._go_on(lambda step: not self._next_within(scope))
 
     def restart(self) -> None:
@@ -636,18 +641,25 @@ class Debugger(Shown):
             self.echo(text)
 
     @told_where
-    def recheck(self, when: Any, target: Any = None) -> list[Node]:
+    def recheck(self, when: Any, target: Any = None, *, op: str | None = None, scope: str | None = None) -> list[Node]:
         """Return which of the nodes that have run a condition holds of, in their order.
 
         Parameters
         ----------
         when : str or callable
             As `break_at` takes it.
-        target : optional
+        target, op, scope : optional
             Only these nodes, as `break_at` takes them.
+
+        Raises
+        ------
+        LookupFailure
+            When nothing in the run is meant.
+        ValueRangeError
+            When the condition means nothing.
         """
         condition = condition_of(when)
-        asked = many(self.order, self.graph, target)
+        asked = many(self.order, self.graph, target, op=op, scope=scope)
         known = [node for node in asked if self._is_known(node)]
         return [node for node in known if holds(condition, self._known(node), self._context)]
 
@@ -952,8 +964,9 @@ class Debugger(Shown):
         for i, place in enumerate(places):
             try:
                 self._tape.at(place)
-            except GraphnnError as error:
-                self._failed(error)
+            except (GraphnnError, KeyboardInterrupt) as error:
+                if isinstance(error, GraphnnError):
+                    self._failed(error)
                 self._position = self._ranks[place]
                 self._stale |= {self.order[later] for later in places[i:]}
                 raise

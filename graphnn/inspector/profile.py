@@ -389,8 +389,8 @@ def _root(value: Array) -> Any:
 
 def _lines(found: Profile) -> Iterator[str]:
     total, peak = found.total, found.peak
-    runs = f"median of {found.repeat:,} run{'s' if found.repeat > 1 else ''}"
-    yield f'"{short_name(found.graph.name, _LONGEST)}": {total.calls:,} operations in {_seconds(total.time)}, {runs}'
+    calls, runs = counted(total.calls, "operation"), f"median of {counted(found.repeat, 'run')}"
+    yield f'"{short_name(found.graph.name, _LONGEST)}": {calls} in {_seconds(total.time)}, {runs}'
     yield (
         f"{_scaled(total.flops, _FLOP)}, {_rate(total)} GFLOP/s; "
         f"{in_bytes(total.written)} written, {in_bytes(total.read)} read"

@@ -120,7 +120,9 @@ class _Value:
         if not self.finite.size:
             return "no finite number"
         low, high = number(self.finite.min().item()), number(self.finite.max().item())
-        return f"all {low}" if low == high else f"from {low} to {high}"
+        if low == high:
+            return f"all {low}" if self.finite.size == self.array.size else f"all finite ones {low}"
+        return f"from {low} to {high}"
 
     def masks(self) -> dict[str, Array]:
         """Return which elements are not finite, by what they are."""
