@@ -1292,3 +1292,49 @@ def test_a_sum_where_there_is_a_mean_is_told_over_several_axes(theirs: Any, told
         assert " × " not in said
     else:
         assert told in said
+
+
+def test_what_was_recorded_counts_and_not_what_it_would_be_here() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("n",))
+    total = gn.sum(x * 2.0)
+    here = gn.trace(total * 3.0, {x: np.arange(500.0)}, keep=100)
+    there = gn.trace(total * 3.0, {x: np.arange(500.0)}, keep=100)
+    recorded = np.asarray(there[total].value * 1.5)  # as by another library
+    there._run.kept[there[total].index] = recorded
+    for tolerance in (None, 1e-6):
+        found = compare(here, there, rtol=tolerance)
+        assert found.first is not None
+        assert found.first.node is total
+    assert compare(here, gn.trace(total * 3.0, {x: np.arange(500.0)}, keep=100), rtol=1e-6).equal
+
+
+def test_values_that_were_not_kept_are_compared_like_those_that_were() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("n", 3))
+    y = gn.sum(x * 2.0, axis=0)
+    for keep in (0, 2**24):
+        a, b = (gn.trace(y, {x: np.ones((n, 3))}, keep=keep) for n in (4, 5))
+        assert "shape (4, 3) against (5, 3)" in str(compare(a, b))
+        assert a.to_html(beside=b)
+        nans = [gn.trace(y, {x: np.array([[nan, 1.0, 2.0]])}, keep=keep) for nan in (np.nan, -np.nan)]
+        assert compare(*nans).equal
+        dbg = gn.debug(y, {x: np.ones((1, 3))}, echo=None)
+        dbg.step()
+        assert compare(dbg.trace(keep=keep), {"multiply": np.full((1, 3), 2.0, np.float32)}).equal
+
+
+def test_an_error_of_a_plan_is_told_as_that_of_a_run() -> None:
+    g = gn.Graph()
+    x, labels = g.placeholder("x", ("n", 3)), g.placeholder("labels", ("n",), np.int64)
+    picked = gn.pick(x, labels)
+    with pytest.raises(gn.GraphnnError, match='while evaluating "pick"') as told:
+        compare(picked, feed={x: np.ones((4, 3)), labels: [0, 1, 2, 3]}, backends=("interpreter", "numpy"))
+    assert told.value.debug().failed is picked
+
+
+def test_an_original_is_called_so_beside_a_copy_in_float64() -> None:
+    g = gn.Graph(dtype=np.float32)
+    x = g.placeholder("x", ("n",))
+    found = compare(gn.sum(x * 0.1), feed={x: [0.1, 0.2]}, dtypes=(None, "float64"))
+    assert (found.a, found.b) == ("the original", "float64")

@@ -815,3 +815,23 @@ def test_a_feed_that_fits_in_no_form_gets_no_such_hint() -> None:
         with pytest.raises(gn.errors.ShapeError) as caught:
             gn.run(node, {node: fed})
         assert str(caught.value).partition("declared at ")[2].count(";") == 0
+
+
+def test_what_an_operation_keeps_for_itself_stays_its_own(probe: Any) -> None:
+    table = np.arange(3.0)
+    g = gn.Graph()
+    x = g.placeholder("x", shape=3)
+    feed = {"x": np.zeros(3)}
+    for kept in (lambda x: table, lambda x: table[::1]):
+        y = probe(x, kept)
+        for run in (lambda y=y: gn.run(y, feed), lambda y=y: gn.compile(y, guard="nan")(feed)):
+            result = run()
+            result += 100.0
+            assert table.tolist() == [0.0, 1.0, 2.0]
+        seen = gn.trace(y, feed)
+        assert table.flags.writeable
+        table += 1.0
+        assert seen[y].value.tolist() == [0.0, 1.0, 2.0]
+        table -= 1.0
+    seen = gn.trace(probe(x, lambda x: x[:]), feed)
+    assert np.shares_memory(*[record.value for record in seen])  # what is the operand's needs no copy

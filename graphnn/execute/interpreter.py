@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from sys import getrefcount
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,15 @@ from ..text import quoted
 Feed = Mapping[Any, Any]
 Forward = Callable[..., Any]
 
+
+
+def _counted_here() -> int:
+    mine = object()
+    return getrefcount(mine)
+
+
+_ONLY_HERE = _counted_here()
+"""What `getrefcount` says of an object that one local name alone holds: not the same in every Python."""
 _PACKAGE = __name__.partition(".")[0] + "."
 _MOST_PROGRAMS, _MOST_BINDINGS = 32, 64
 # Below this no machine is short of memory, and asking how much is free would cost more than the run.
@@ -208,6 +218,10 @@ def _held_to_its_word(node: Node, forward: Forward, shape: tuple[int, ...]) -> F
             view.flags.writeable = False
             views.append(view)
         value = np.asarray(forward(*views), order="C")
+        if (value.base is not None or getrefcount(value) > _ONLY_HERE) and not any(
+            np.may_share_memory(value, view) for view in views
+        ):
+            value = value.copy()  # what else holds it may change it, or return it again
         if value.shape != shape or value.dtype != node.dtype:
             raise ShapeError(
                 f"{type(node.op).__name__}.forward gave {shown(value.shape)} {value.dtype}, "
@@ -711,10 +725,15 @@ def collect(
                     values[step.index] = step.value
                 del step  # or what it holds would live for one more node
         except GraphnnError as error:
-            if isinstance(error.stopped, Stop):
-                error.stopped = error.stopped._replace(updates=updates or {}, guarded_by=guard)
+            tell_of_step(error, updates or {}, guard)
             raise
     return [values[place] for place in prepared.program.fetches]
+
+
+def tell_of_step(error: GraphnnError, updates: Mapping[Node, Node], guard: str | None) -> None:
+    """Have an error of a run know the updates that would have been made, and the guard of the step."""
+    if isinstance(error.stopped, Stop):
+        error.stopped = error.stopped._replace(updates=updates, guarded_by=guard)
 
 
 def looked_for(guard: str, value: Array) -> Array:

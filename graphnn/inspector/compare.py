@@ -331,13 +331,13 @@ class _Lockstep:
         p, q = (x, y) if whole else (_preview(x), _preview(y))
         tolerance = self.tolerance or self._usual_tolerance(x.dtype, y.dtype)
         alike = x.shape == y.shape
-        gap = gap_of(p, q, tolerance) if alike else Gap(equal=False, outside=x.size)
+        gap = gap_of(p, q, tolerance) if alike else Gap(equal=False, outside=max(1, math.prod(x.shape)))
         misfits = []
         if not alike:
             misfits.append(f"shape {shown(x.shape)} against {shown(y.shape)}")
         if _kind(x.dtype) != _kind(y.dtype):
             misfits.append(f"dtype {x.dtype} against {y.dtype}")
-        if not whole and not gap.outside and _digest(x) != _digest(y):
+        if not whole and not gap.outside and _digest(x, y.dtype) != _digest(y, x.dtype):
             gap = gap._replace(equal=False)
             misfits.append("their hashes differ" + ", and by how much is not known" * (tolerance is not None))
         self._count_digits(step.index, other.index, p, q, gap if alike else None)
@@ -547,8 +547,9 @@ def _preview(value: Any) -> Array:
     return preview_of(value) if isinstance(value, np.ndarray) else np.asarray(value.preview)
 
 
-def _digest(value: Any) -> str:
-    return digest_of(value) if isinstance(value, np.ndarray) else str(value.digest)
+def _digest(value: Any, other: np.dtype[Any]) -> str:
+    """Return the hash of a value as it is beside one of another dtype, of which only the hash is known."""
+    return digest_of(value.astype(other)) if isinstance(value, np.ndarray) else str(value.digest)
 
 
 def _kind(dtype: np.dtype[Any]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import GraphnnError, LookupFailure, UsageError, ValueRangeError, near
 from ..execute.compiled import Compiled, updating
-from ..execute.interpreter import Feed, Prepared, Step, looked_for, memory_budget, refused_by
+from ..execute.interpreter import Feed, Prepared, Step, looked_for, memory_budget, refused_by, tell_of_step
 from ..graph import Array, Graph, Node, Op, Parameter, Scope, Unknown, told_where
 from ..show import Shown, rendered, show_as
 from ..text import quoted, short_name, with_article
@@ -36,7 +36,6 @@ from .trace import (
     prepared_for,
     stats_of,
     stopped_trace,
-    tell_updates,
 )
 from .why import LIMIT, Why, ancestry, explain, first_strange, given_as, influence, sample
 
@@ -368,7 +367,7 @@ class Debugger(Shown):
     def _failed(self, error: GraphnnError) -> None:
         self.error = str(error)
         self._refused = None
-        tell_updates(error, self.updates)
+        tell_of_step(error, self.updates, self.guard)
 
     @property
     def _context(self) -> Context:
@@ -519,12 +518,20 @@ class Debugger(Shown):
         return self._go_on(lambda step: not self._next_within(scope))
 
     def restart(self) -> None:
-        """Go back before all; in a new run, if the graph's state has moved on. Breakpoints and watches stay."""
+        """Go back before all; in a new run, if the graph's state has moved on.
+
+        Breakpoints and watches stay; what was set by hand does where the state is as it was, and in a new run it is
+        left out.
+        """
         prepared, state = self._tape.prepared, self.graph.state
         given = prepared.given_before
         moved = {node: value for node, value in state.items() if given.get(node, value) is not value}
         if not moved.keys().isdisjoint([*self.order, *self.updates]):
             anew = prepared.without(*prepared.overridden)._replace(given=given | moved)
+            left_out = sorted(prepared.overridden, key=self._places.__getitem__)
+            if left_out:
+                names = ", ".join(short_name(node.name, 80) for node in left_out)
+                self._say(f"a new run, from the state as it is now, without what was set by hand: {names}")
             self._enter(_Run(self._new_name(_FIRST_RUN), Tape(anew, self._memory), before=self._run))
         self._position = self._furthest = 0
         self._stale.clear()
@@ -952,18 +959,18 @@ class Debugger(Shown):
         later = [self.order[i] for i in anew[len(done) :]]
         self._stale |= {waiting for waiting in later if self._ranks[self._places[waiting]] < self._furthest}
         self.error = ""
-        self._recompute(done)
-        for i in done:
-            self._heed_guard(self._tape.at(i))
+        self._recompute(done, heed=True)
         change = Change(self._run.name, node, [self.order[i] for i in done], later, len(self._operations))
         self._say(str(change))
         self._report_watches()
         return change
 
-    def _recompute(self, places: list[int]) -> None:
+    def _recompute(self, places: list[int], heed: bool = False) -> None:
         for i, place in enumerate(places):
             try:
-                self._tape.at(place)
+                step = self._tape.at(place)
+                if heed:
+                    self._heed_guard(step)
             except (GraphnnError, KeyboardInterrupt) as error:
                 if isinstance(error, GraphnnError):
                     self._failed(error)
@@ -1177,7 +1184,7 @@ class Debugger(Shown):
         if self.guard is not None:
             for place in range(len(self.order)):
                 if (refused := refused_by(self.guard, self._tape.at(place), self._tape.prepared)) is not None:
-                    tell_updates(refused, self.updates)
+                    tell_of_step(refused, self.updates, self.guard)
                     raise refused
         with updating(self.graph):
             for parameter in dict.fromkeys([*self.updates, *self.order]):

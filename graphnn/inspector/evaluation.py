@@ -125,7 +125,7 @@ class Evaluation:
             return found
         read = _reading(op, operands, marks, found.shape)
         if read is None:
-            read = np.zeros(found.shape, bool)
+            read = np.ones(found.shape, bool)  # of what is not asked it is not said that it is fresh
             for index in map(tuple, np.argwhere(found)[:LISTED].tolist()):
                 entries = op.reads(index, operands)
                 read[index] = any(e is not None and np.any(m[e]) for e, m in zip(entries, marks, strict=True))

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ValueRangeError
-from ..execute.interpreter import Feed, Prepared, evaluate
+from ..errors import GraphnnError, ValueRangeError
+from ..execute.interpreter import Feed, Prepared, evaluate, tell_of_step
 from ..graph import Array, Graph, Node, Spec, told_where
 from ..graph.dimensions import evaluate as size_of
 from ..order import critical_path
 from ..show import Shown
 from ..text import counted, in_bytes, quoted, short_name, short_names
-from .trace import prepared_for
+from .trace import guard_of, prepared_for
 
 _WIDTH = 80
 _MOST_ROWS = 10
@@ -256,11 +256,15 @@ def profile(
     """
     if isinstance(repeat, bool) or not isinstance(repeat, (int, np.integer)) or repeat < 1:
         raise ValueRangeError(f"repeat= is a number of runs from 1 up, not {repeat!r}")
-    prepared, _ = prepared_for(target, feed, sizes, graph)
+    prepared, updates = prepared_for(target, feed, sizes, graph)
     program, computed = prepared.program, _computed(prepared)
     with np.errstate(all="ignore"):
-        memory = _Memory.of(prepared)
-        runs = [_times(prepared) for _ in range(repeat)]
+        try:
+            memory = _Memory.of(prepared)
+            runs = [_times(prepared) for _ in range(repeat)]
+        except GraphnnError as failed:
+            tell_of_step(failed, updates, guard_of(target))
+            raise
     times = {place: median([run[place] for run in runs]) for place in computed}
     total = math.fsum(times.values())
     costs = []

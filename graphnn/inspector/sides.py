@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import LookupFailure, UsageError
+from ..errors import GraphnnError, LookupFailure, UsageError
 from ..execute.compiled import Compiled
-from ..execute.interpreter import Feed, Prepared, Program, Step, evaluate, prepare
+from ..execute.interpreter import Feed, Prepared, Program, Step, collect, evaluate, prepare, tell_of_step
 from ..execute.plan import Plan
 from ..graph import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
 from ..graph.fetches import resolve
 from ..text import with_article
 from .select import one
-from .trace import Trace, prepared_for
+from .trace import Trace, digest_of, guard_of, prepared_for
 
 
 class Side(NamedTuple):
@@ -69,44 +69,75 @@ def run_of(
     """Return the side of what is run, or of a trace that is run again."""
     if isinstance(target, Trace) and feed is None and sizes is not None:
         raise UsageError("a trace holds its sizes: it takes no others without a feed")
+    updates: Mapping[Node, Node] = {}
     if isinstance(target, Trace) and feed is None:
-        prepared = target.prepared
+        prepared, updates = target.prepared, target.updates
     elif isinstance(target, Trace):
         # In the state of the trace, which the graph may have left since.
         prepared = prepare(target.graph, target.fetches, feed, sizes).of_its_own().in_state_of(target.prepared)
+        updates = target.updates
     else:
-        prepared, _ = prepared_for(target, feed, sizes, None if isinstance(target, Compiled) else graph)
+        prepared, updates = prepared_for(target, feed, sizes, None if isinstance(target, Compiled) else graph)
     program = prepared.program
     retyped = prepared if dtype is None else _retyped(prepared, dtype)
     name = {None: "the run", "numpy": "the plan", "interpreter": "the interpreter"}[backend]
-    steps = _planned(retyped) if backend == "numpy" else evaluate(retyped)
+    steps = _told(_planned(retyped) if backend == "numpy" else evaluate(retyped), updates, guard_of(target))
     return Side(name, program, steps, prepared.sizes, len(program.order), None, prepared)
 
 
+def _told(steps: Iterator[Step], updates: Mapping[Node, Node], guard: str | None) -> Iterator[Step]:
+    try:
+        yield from steps
+    except GraphnnError as error:
+        tell_of_step(error, updates, guard)
+        raise
+
+
 def _planned(prepared: Prepared) -> Iterator[Step]:
-    """Return the steps of a run by its plan: the results are its own, all else is of a plan of every node."""
+    """Yield the steps of a run by its plan: the results are its own, all else is of a plan of every node."""
     if prepared.overridden:
         raise UsageError("a plan knows nothing of what was set by hand: compare it as it was before")
     program = prepared.program
+    undefined = next((node for node in program.order if isinstance(node.op, Unknown)), None)
+    if undefined is not None:
+        op = with_article(undefined.op.name)
+        raise UsageError(f'"{undefined.name}" is {op}, which is not defined here: no plan can run it')
     every = Program(program.graph, program.order)
     whole = prepared._replace(program=every, binding=every.bound(prepared.sizes))
     values: dict[Node, Array] = {}
     for each, nodes in ((whole, program.order), (prepared, [program.order[place] for place in program.fetches])):
         plan = Plan(each)
-        values.update(zip(nodes, plan(*[prepared.given[node] for node in plan.given]), strict=True))
-    return _steps(program, [values[node] for node in program.order])
+        try:
+            values.update(zip(nodes, plan(*[prepared.given[node] for node in plan.given]), strict=True))
+        except Exception:
+            collect(prepared)  # which tells it with its node and operands
+            raise
+    yield from _steps(program, [values[node] for node in program.order])
 
 
 def read_trace(trace: Trace, exact: bool) -> Side:
     """Return the side of a recorded run; of running it again, where a tolerance asks for values that were not kept."""
     known = trace.stopped is None and not any(isinstance(node.op, Unknown) for node in trace.order)
-    if not exact and known and not all(record.kept for record in trace):
-        return run_of(trace, None, None, None, None)._replace(name="the trace")
-    program = trace.prepared.program
+    program, prepared = trace.prepared.program, trace.prepared
     stopped = None if trace.stopped is None else program.order[trace.stopped]
-    values = [record.value if record.kept else record for record in trace]
-    steps, prepared = _steps(program, values), trace.prepared
+    if not exact and known and not all(record.kept for record in trace):
+        steps = _recorded_again(trace)
+    else:
+        steps = _steps(program, [record.value if record.kept else record for record in trace])
     return Side("the trace", program, steps, prepared.sizes, len(trace), stopped, prepared)
+
+
+def _recorded_again(trace: Trace) -> Iterator[Step]:
+    """Yield the steps of a trace, what was not kept computed again: where that comes to the bits that were recorded."""
+    program = trace.prepared.program
+    values: list[Any] = [None] * len(program.order)
+    for step, record, dying in zip(evaluate(trace.prepared), trace, program.dying, strict=True):
+        again = step.value
+        value: Any = record.value if record.kept else again if digest_of(again) == record.digest else record
+        values[step.index] = value
+        yield step._replace(operands=tuple([values[i] for i in program.operands[step.index]]), value=value)
+        for place in dying:
+            values[place] = None
 
 
 def _steps(program: Program, values: Sequence[Any]) -> Iterator[Step]:
@@ -235,7 +266,7 @@ def told_apart(a: Side, b: Side, dtypes: tuple[Any, Any], by_feed: bool) -> tupl
     if graphs[0] != graphs[1]:
         ways = [f" in {kind}" if dtype else "" for kind, dtype in zip(kinds, dtypes, strict=True)]
         return f'"{graphs[0]}"{ways[0]}', f'"{graphs[1]}"{ways[1]}'
-    if a.name == b.name and dtypes[0] != dtypes[1]:
+    if a.name == b.name and kinds[0] != kinds[1]:
         return kinds[0], kinds[1]
     if by_feed:
         return "feed", "feed_b"

@@ -18,7 +18,18 @@ import numpy as np
 from ..container import StrPath, write
 from ..errors import AxisError, FileFormatError, GraphnnError, LookupFailure, UsageError, ValueRangeError
 from ..execute.compiled import Compiled
-from ..execute.interpreter import LOOK, Feed, Observer, Prepared, Step, Stop, checked_guard, evaluate, prepare
+from ..execute.interpreter import (
+    LOOK,
+    Feed,
+    Observer,
+    Prepared,
+    Step,
+    Stop,
+    checked_guard,
+    evaluate,
+    prepare,
+    tell_of_step,
+)
 from ..files import from_data, from_settings, loads, settings_of, to_data
 from ..graph import Array, Graph, Node, Op, Origin, Unknown, told_where
 from ..graph.fetches import resolve
@@ -230,7 +241,9 @@ class Condensed(NamedTuple):
 
 
 def digest_of(value: Array) -> str:
-    """Return a hash of the bytes of an array, in C order."""
+    """Return a hash of the bytes of an array, in C order; NaN is NaN, whatever its sign and its payload."""
+    if value.dtype.kind == "f" and (nan := np.isnan(value)).any():
+        value = np.where(nan, value.dtype.type(math.nan), value)
     return blake2b(np.ascontiguousarray(value).view(np.uint8).data, digest_size=16).hexdigest()
 
 
@@ -840,8 +853,7 @@ def trace(
     (array([ 2.,  4., 12.]), 6.0)
     """
     prepared, updates = prepared_for(target, feed, sizes, graph)
-    guard = target.guard if isinstance(target, (Compiled, Trace)) else None
-    return record(prepared, updates, keep=checked_keep(keep), guard=guard)
+    return record(prepared, updates, keep=checked_keep(keep), guard=guard_of(target))
 
 
 def record(
@@ -860,15 +872,19 @@ def record(
             for _ in recorder.watch(evaluate(prepared, None if until is None else range(until))):
                 pass
         except GraphnnError as failed:
-            tell_updates(failed, updates)
+            tell_of_step(failed, updates, guard)
             raise
     return Trace(prepared, recorder.kept, recorder.times, updates, stopped=until, error=error, guard=guard)
 
 
-def tell_updates(error: GraphnnError, updates: Mapping[Node, Node]) -> None:
-    """Have an error know the updates that would have been made."""
-    if isinstance(error.stopped, Stop):
-        error.stopped = error.stopped._replace(updates=updates)
+def guard_of(target: Any) -> str | None:
+    """Return the guard of a step, or of the step that a trace is of."""
+    return target.guard if isinstance(target, (Compiled, Trace)) else None
+
+
+def _told(error: GraphnnError) -> str:
+    """Return the message of an error without the advice that is for where it is raised."""
+    return str(error).replace(LOOK, "")
 
 
 def stopped_trace(error: GraphnnError) -> Trace | None:
@@ -878,7 +894,7 @@ def stopped_trace(error: GraphnnError) -> Trace | None:
         return None
     # What a guard refused is a value like any other: it can be looked at.
     until = stop.place + (stop.guard is not None)
-    trace = record(stop.prepared, stop.updates, until=until, error=str(error).replace(LOOK, ""), guard=stop.guarded_by)
+    trace = record(stop.prepared, stop.updates, until=until, error=_told(error), guard=stop.guarded_by)
     trace.stopped = stop.place
     return trace
 
@@ -937,7 +953,7 @@ class Film(Sequence[Trace], Shown):
             yield from recorder.watch(evaluation)
         except GraphnnError as error:
             if isinstance(error.stopped, Stop):
-                add(error.stopped.place, str(error))
+                add(error.stopped.place, _told(error))
             raise
         add()
 

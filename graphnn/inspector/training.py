@@ -370,17 +370,21 @@ def _is_negated(node: Node) -> bool:
 
 
 def _is_never_negative(node: Node) -> bool:
-    scope = node.graph.scopes.get(node.scope)
-    if scope is not None and scope.kind in _LOSSES:
-        return True
-    if node.op.name in ("mean", "sum", "divide_by"):
-        return _is_never_negative(node.inputs[0])
-    if node.op.name in ("multiply", "divide", "add"):
-        return all(
-            bool((node.value >= 0).all()) if isinstance(node.op, Constant) else _is_never_negative(node)
-            for node in node.inputs
-        )
-    return node.op.name in ("square", "absolute")
+    made = {node: None}
+    for each in (ahead := [node]):
+        scope = each.graph.scopes.get(each.scope)
+        if (scope is not None and scope.kind in _LOSSES) or each.op.name in ("square", "absolute"):
+            continue
+        if isinstance(each.op, Constant) and each is not node:
+            if not (each.value >= 0).all():
+                return False
+        elif each.op.name in ("mean", "sum", "divide_by", "multiply", "divide", "add"):
+            fresh = dict.fromkeys(operand for operand in each.inputs if operand not in made)
+            made.update(fresh)
+            ahead += fresh
+        else:
+            return False
+    return True
 
 
 def _alike(value: Array, axis: int, rtol: float) -> bool:
