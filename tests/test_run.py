@@ -830,8 +830,8 @@ def test_what_an_operation_keeps_for_itself_stays_its_own(probe: Any) -> None:
             assert table.tolist() == [0.0, 1.0, 2.0]
         seen = gn.trace(y, feed)
         assert table.flags.writeable
-        table += 1.0
+        np.add(table, 1.0, out=table)
         assert seen[y].value.tolist() == [0.0, 1.0, 2.0]
-        table -= 1.0
+        np.subtract(table, 1.0, out=table)
     seen = gn.trace(probe(x, lambda x: x[:]), feed)
     assert np.shares_memory(*[record.value for record in seen])  # what is the operand's needs no copy
