@@ -32,6 +32,7 @@ from .execute.interpreter import memory_budget
 from .graph import Array, Graph, Node, flatten
 from .graph.fetches import resolve
 from .inspector.compare import compare
+from .inspector.findings import listed
 from .inspector.health import check_health
 from .inspector.profile import profile
 from .inspector.trace import Trace
@@ -489,6 +490,8 @@ def _inspected(text: str, feeds: Sequence[str], updates: bool) -> tuple[_Target,
         if not target.graph.updates:
             raise _Misuse(f"{text} has no updates: it is no graph of a training step")
         target = target._replace(run=gn.compile(target.fetches, updates=target.graph.updates))
+    elif updates and not target.run.updates:
+        raise _Misuse(f"{text} makes no updates: it is no step of training")
     if isinstance(target.run, list) and not target.run:
         raise GraphnnError(f"{text} holds no node to evaluate")
     return target, target.feed
@@ -638,7 +641,10 @@ def _print_files(written: Sequence[Path], missing: Sequence[str]) -> None:
 def _run(options: argparse.Namespace) -> None:
     if options.output and not options.output.endswith(".npz"):
         raise _Misuse(f'the values are written to an .npz, and "{options.output}" is not called one')
-    graph, fetches, feed, _ = _given(options)
+    graph, fetches, feed, trace = _given(options)
+    if isinstance(trace, Trace) and trace.prepared.overridden:
+        names = listed(list(trace.prepared.overridden))
+        raise _Misuse(f"{options.target} has what was set by hand ({names}): graphnn trace, or debug, shows that run")
     named = {name: graph[name] for name in options.fetch} if options.fetch else _named(fetches)
     if not named:
         raise GraphnnError(f"{options.target} holds no node to evaluate")
@@ -884,6 +890,8 @@ def _profile(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> int | None:
     target, feed = _inspected(options.target, options.feed, options.updates)
     if options.other.endswith(".npz"):
+        if options.feed_b:
+            raise _Misuse("--feed-b is for a second run: the arrays of a file are compared as they are")
         other: Any = _loaded(_existing(options.other), memory_budget(target.graph))
         found = compare(target.run, other, feed)
     else:

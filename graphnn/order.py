@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .errors import UsageError
@@ -140,10 +140,17 @@ def critical_path(
         if not isinstance(cost, Mapping) and not callable(cost):
             raise UsageError(f"a cost is a function of a node, or a dict by node, not {type(cost).__name__}")
         price = cost if callable(cost) else lambda node: cost.get(node, 0.0)
+    return longest_chain(schedule(fetches, graph), price, lambda node: node.inputs)
+
+
+def longest_chain(
+    order: Iterable[Node], price: Callable[[Node], float], waits_for: Callable[[Node], Iterable[Node]]
+) -> list[Node]:
+    """Return the costliest chain of nodes of a schedule that each wait for the one before."""
     total: dict[Node, float] = {}
     before: dict[Node, Node | None] = {}
-    for node in schedule(fetches, graph):
-        before[node] = max(node.inputs, key=total.__getitem__, default=None)
+    for node in order:
+        before[node] = max(waits_for(node), key=total.__getitem__, default=None)
         last = before[node]
         total[node] = price(node) + (total[last] if last is not None else 0.0)
     at = max(total, key=total.__getitem__, default=None)

@@ -433,6 +433,29 @@ def test_compare_takes_traces_and_anyones_arrays(model, capsys):
     assert told["first"]["node"] == "log"
 
 
+def test_no_option_is_ignored(model, capsys):
+    np.savez("arrays.npz", log=np.ones((3, 1)))
+    assert (
+        "--feed-b is for a second run"
+        in said(capsys, "compare", "model.py:fed", "arrays.npz", "--feed-b", "x=nothing.npy", code=2).err
+    )
+    Path("plain.py").write_text(
+        "import graphnn as gn\ndef net():\n    return gn.compile(gn.exp(gn.Graph().parameter('w', 1.0)))\n"
+    )
+    assert "makes no updates" in said(capsys, "trace", "plain.py:net", "--updates", code=2).err
+
+
+def test_a_run_that_was_changed_by_hand_is_not_evaluated_as_another(model, capsys):
+    g = gn.Graph("changed")
+    x = g.placeholder("x", ("n",))
+    dbg = gn.debug(gn.sum(x * 1.0), {x: [1.0, 1.0]}, echo=None)
+    dbg.resume()
+    dbg["multiply"] = [10.0, 10.0]
+    dbg.trace().save("changed.trace")
+    assert "20" in said(capsys, "trace", "changed.trace").out
+    assert "set by hand (multiply)" in said(capsys, "run", "changed.trace", code=2).err
+
+
 def test_compare_calls_the_runs_by_what_was_typed(model, capsys):
     assert cli.main(["compare", f"{model}:sound", f"{model}:other"]) == 1
     assert f'"model": {model}:sound and {model}:other part at' in capsys.readouterr().out

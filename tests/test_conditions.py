@@ -356,3 +356,8 @@ def test_saturated_takes_bounds_that_the_dtype_has_not() -> None:
     x = g.placeholder("x", shape=(2,), dtype=np.int64)
     (*_, step) = gn.steps(gn.clip(x, 0, 2**70), {x: [-1, -2]})
     assert Condition("saturated")(step)
+
+
+@pytest.mark.parametrize("value", [[1e-200], [1e200, 1e200]])
+def test_a_norm_is_no_more_rounded_than_what_it_is_of(value: list[float]) -> None:
+    assert Condition("norm > 0 and norm < inf").holds_of(value)

@@ -1094,7 +1094,54 @@ def test_every_way_into_the_debugger_keeps_the_guard(way: str, tmp_path: Path) -
     assert dbg.guard == "nan"
     with pytest.raises(gn.errors.ValueRangeError, match=r'"x" .* is NaN') as refused:
         dbg.commit()
-    assert [node.name for node in refused.value.debug().updates] == ["w"]
+    again = refused.value.debug()
+    assert [node.name for node in again.updates] == ["w"]
+    assert again.guard == "nan"
+
+
+@pytest.mark.parametrize("look", [gn.trace, gn.profile, lambda *what: gn.debug(*what, echo=None).resume(), gn.compare])
+def test_an_error_knows_whose_step_it_is_of_whoever_ran_it(look: Any) -> None:
+    g = gn.Graph()
+    x, i, w = g.placeholder("x", ("n",)), g.placeholder("i", (), "int64"), g.parameter("w", 1.0)
+    step = gn.compile(gn.take(x * w, i), updates={w: w + gn.sum(x)}, guard="finite")
+    feed = {x: [1.0, 2.0], i: 5}
+    with pytest.raises(IndexError) as caught:
+        look(step, step, feed) if look is gn.compare else look(step, feed)
+    dbg = caught.value.debug()  # type: ignore[attr-defined]
+    assert (dbg.guard, [*dbg.updates]) == ("finite", [w])
+
+
+def test_a_what_if_computes_what_depends_on_it_once_within_a_budget_too() -> None:
+    g = gn.Graph()
+    x = h = g.placeholder("x", ("n",))
+    for _ in range(60):
+        h = gn.tanh(h)
+    dbg = gn.debug(h, {x: np.ones(1000)}, budget=64_000, echo=None)
+    calls: list[gn.Node] = []
+    forwards = dbg.prepared.binding.forwards
+    for place, forward in enumerate(forwards):
+        if forward is not None:
+            forwards[place] = lambda *xs, node=dbg.order[place], forward=forward: calls.append(node) or forward(*xs)
+    dbg.resume()
+    assert len(calls) == 60
+    dbg["x"] = np.zeros(1000)
+    assert len(calls) == 120
+
+
+def test_restart_says_what_it_leaves_out() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", ("n",)), g.parameter("w", 1.0)
+    said: list[str] = []
+    dbg = gn.debug(gn.compile(gn.sum(x * w), updates={w: w + 1.0}), {x: [1.0, 2.0]}, echo=said.append)
+    dbg["x"] = [5.0, 5.0]
+    dbg.restart()
+    assert dbg["x"].value.tolist() == [5.0, 5.0]
+    dbg.resume()
+    dbg.commit()
+    said.clear()
+    dbg.restart()
+    assert dbg["x"].value.tolist() == [1.0, 2.0]
+    assert said == ["a new run, from the state as it is now, without what was set by hand: x"]
 
 
 def test_restart_and_commit_agree_on_a_parameter_that_is_updated_and_not_read() -> None:

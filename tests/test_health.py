@@ -1981,3 +1981,39 @@ def test_an_operation_of_ones_own_that_raises_is_told_with_its_line() -> None:
     line = fail.__code__.co_firstlineno + 1
     assert finding.code == "raised"
     assert finding.cause.endswith(f" raised RuntimeError in fail (test_health.py:{line}): kaputt")
+
+
+def test_what_only_passes_on_many_bad_numbers_is_not_blamed() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("n", 3))
+    y = gn.sum(gn.norm(gn.log(x), axis=1))
+    for n in (5, 5000):
+        assert [(each.code, each.node.op.name) for each in check_health(y, {x: -np.ones((n, 3))})] == [
+            ("log-of-negative", "log")
+        ]
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_loss_of_a_very_deep_sum_is_looked_at(sign: float) -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", ("n",)), g.parameter("w", 1e7)
+    total = gn.mean(gn.square(x * w))
+    for _ in range(2000):
+        total = total + total  # of which there are 2 ** 2000 ways down
+        total = total / 2.0
+    loss = -(sign * total)
+    health = check_health(gn.compile(loss, updates=nn.SGD(1e-9).updates(loss)), {x: [1.0, 2.0]})
+    assert ("unbounded-loss" in {each.code for each in health}) is (sign > 0), str(health)
+
+
+@pytest.mark.parametrize("node", ["log", "matmul", "w", "x"])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_what_was_set_by_hand_is_told_as_such_whatever_it_is(node: str, value: float) -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", ("n", 3)), g.parameter("w", np.ones((3, 3)))
+    dbg = gn.debug(gn.mean(gn.log(x @ w)), {x: np.ones((4, 3))}, echo=None)
+    dbg.resume()
+    dbg[node] = np.full(dbg[node].value.shape, value)
+    finding = _first(check_health(dbg.trace()))
+    assert (finding.node.name, finding.severity) == (node, "error")
+    assert finding.remedy.startswith("it was set so by hand")

@@ -323,3 +323,26 @@ def test_what_a_guard_or_an_operation_stops_is_evaluated_once() -> None:
         assert [trace.stopped for trace in film] == [trace.stopped for trace in inner] == [None, 2, 1]
     finally:
         registry.pop("counting", None)
+
+
+def test_a_film_says_what_stopped_a_call_without_the_advice_that_is_for_where_it_was_raised() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("n",))
+    step = gn.compile(gn.mean(gn.log(x)), guard="nan")
+    with gn.recording(step) as film, pytest.raises(gn.ValueRangeError) as caught:
+        step({x: [-1.0]})
+    assert "error.debug()" in str(caught.value)
+    assert film[0].error == caught.value.debug().error
+    assert "error.debug()" not in film[0].error
+
+
+def test_a_film_is_cut_by_whole_numbers() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x")
+    step = gn.compile(x * 2.0)
+    with gn.recording(step) as film:
+        step({x: 1.0})
+    with pytest.raises(gn.UsageError, match="whole numbers"):
+        film["a":]  # type: ignore[misc]
+    with pytest.raises(gn.ValueRangeError, match="a step other than 0"):
+        film[::0]

@@ -669,10 +669,10 @@ def test_after_an_interrupt_at_any_line_values_and_the_count_of_bytes_are_right(
 def held_in(memory: Memory) -> int:
     """Return the bytes of all values that are there and were not given, each array once."""
     owners = {
-        id(tapes._owner(value)): tapes._owner(value).nbytes
+        id(tapes.owner_of(value)): tapes.owner_of(value).nbytes
         for tape in memory.tapes
         for place, value in enumerate(tape._values)
-        if value is not None and place not in tape._given and id(tapes._owner(value)) not in tape._free
+        if value is not None and place not in tape._given and id(tapes.owner_of(value)) not in tape._free
     }
     return sum(owners.values())
 

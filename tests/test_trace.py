@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tokenize
+import tracemalloc
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -907,3 +908,40 @@ def test_a_parameter_that_is_updated_and_read_by_nobody_is_kept_in_the_file(tmp_
     loaded = gn.load(tmp_path / "a.trace")
     assert [(parameter.name, node.name) for parameter, node in loaded.updates.items()] == [("c", "sum")]
     assert float(loaded.graph["c"].value) == 1.0
+
+
+def test_a_part_of_a_large_value_does_not_keep_all_of_it() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("n",))
+    parts = [(x * float(i))[0:2] for i in range(5)]
+    tracemalloc.start()
+    try:
+        seen = gn.trace(parts, {x: np.ones(100_000)}, keep=1000)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 3 * 800_000  # what is fed, and no product
+    assert [seen[part].value.tolist() for part in parts] == [[float(i)] * 2 for i in range(5)]
+
+
+def test_what_has_no_operands_and_is_computed_is_an_operation() -> None:
+    z = gn.zeros((100, 100), graph=gn.Graph()) * 1.0
+    seen = gn.trace(z, keep=100)
+    assert not seen["zeros"].kept
+    assert "2 operations in 3 nodes" in str(seen)
+
+
+@pytest.mark.parametrize("look", [gn.trace, gn.debug, gn.profile, gn.check_health])
+def test_nothing_is_nothing_to_look_at(look: Any) -> None:
+    with pytest.raises(gn.UsageError, match="no node is asked for"):
+        look([], graph=gn.Graph())
+
+
+def test_a_node_of_another_graph_of_that_name_is_told_apart(tmp_path: Path) -> None:
+    x = gn.Graph("twice").placeholder("x", ("n",))
+    y = gn.sum(x)
+    gn.trace(y, {x: [1.0]}).save(tmp_path / "a.trace")
+    again = gn.load(tmp_path / "a.trace")
+    with pytest.raises(gn.LookupFailure, match=r'another graph that is called "twice", too.*"sum", that of this one'):
+        again[y]
+    assert again["sum"].value == 1.0

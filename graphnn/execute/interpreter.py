@@ -37,7 +37,6 @@ Feed = Mapping[Any, Any]
 Forward = Callable[..., Any]
 
 
-
 def _counted_here() -> int:
     mine = object()
     return getrefcount(mine)

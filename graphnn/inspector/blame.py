@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..ops.elementwise import Elementwise
-from .evaluation import Evaluation, cells_of
+from .evaluation import Evaluation, cell_of, count_of
 from .findings import Culprit, Element, Finding, at_line, names_of
 from .hazards import FADING, GIVEN, UNDERFLOWS
 
@@ -97,8 +97,11 @@ def _at_twin(run: Evaluation, shape: Index, index: Index, twin: Node) -> Culprit
             return Culprit(twin, index, alike)
         operands = [run.values[i] for i in there]
         entries = run.prepared.op_of(twin).reads(index, operands)
-        cells = [None if e is None else cells_of(e, x.shape) for e, x in zip(entries, operands, strict=True)]
-        read = [run.element(i, cell[0]) for i, cell in zip(there, cells, strict=True) if cell]
+        read = [
+            run.element(i, cell_of(entry, x.shape))
+            for i, entry, x in zip(there, entries, operands, strict=True)
+            if entry is not None and count_of(entry, x.shape)
+        ]
         return Culprit(twin, index, tuple(read))
     if alike:
         return Culprit(twin, None, alike)

@@ -16,7 +16,7 @@ from ..errors import UsageError, ValueRangeError
 from ..execute.interpreter import Step
 from ..graph import as_array
 from ..text import counted, visible
-from .trace import stats_of
+from .trace import norm_of, stats_of
 
 if TYPE_CHECKING:
     from ..graph import Array, Node, Op
@@ -61,7 +61,7 @@ _QUANTITIES: dict[str, Callable[[Array], float]] = {
     "max": lambda value: float(np.fmax.reduce(value, None)) if value.size else np.nan,
     "mean": lambda value: stats_of(value).mean,
     "std": lambda value: stats_of(value).std,
-    "norm": lambda value: float(np.linalg.norm(value.astype(np.float64).ravel())),
+    "norm": norm_of,
     "zeros": lambda value: stats_of(value).zeros,
     "nans": lambda value: stats_of(value).nans,
     "infs": lambda value: stats_of(value).posinfs + stats_of(value).neginfs,

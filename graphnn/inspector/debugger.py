@@ -1199,6 +1199,8 @@ class Debugger(Shown):
 def _run_name(name: Any) -> str:
     if not isinstance(name, str):
         raise UsageError(f"a run is named by text, not by {type(name).__name__}")
+    if not name:
+        raise UsageError('a run is named by some text, and not by ""')
     return name
 
 

@@ -74,6 +74,7 @@ class Evaluation:
         self._behind: dict[Node, set[Node]] = {}
         self._spoilt: dict[int, bool] = {}
         self._paths: dict[tuple[int, Index, int], tuple[Element, ...]] = {}
+        self._steps_upstream: dict[tuple[int, Index], tuple[int, Index] | None] = {}
 
     # --- asking
 
@@ -107,10 +108,9 @@ class Evaluation:
         """Return the operands' elements that made an element, of those that gave one each."""
         found = []
         for source, entry in zip(self.inputs[place], self.reads(place, index), strict=True):
-            if entry is not None:
-                cells = cells_of(entry, self.values[source].shape)
-                if len(cells) == 1:
-                    found.append(self.element(source, cells[0]))
+            shape = self.values[source].shape
+            if entry is not None and count_of(entry, shape) == 1:
+                found.append(self.element(source, cell_of(entry, shape)))
         return tuple(found)
 
     def why(self, place: int, index: Index) -> Why:
@@ -136,19 +136,24 @@ class Evaluation:
         key = place, index, i
         if key not in self._paths:
             source, entry = self.inputs[place][i], self.reads(place, index)[i]
-            cells = [] if entry is None else cells_of(entry, self.values[source].shape)
-            array = self.values[source]
-            if len(cells) != 1:
+            array, cell = self.values[source], None
+            if entry is not None and count_of(entry, array.shape) == 1:
+                cell = cell_of(entry, array.shape)
+            elif entry is not None:
                 # Of many, the one to follow is that which is not like a number.
-                cells = [cell for cell in cells if not math.isfinite(array[cell])][:1]
-            self._paths[key] = self.path(source, cells[0]) if cells else ()
+                strange = ~np.isfinite(np.asarray(array[entry]).reshape(-1))
+                cell = cell_of(entry, array.shape, int(strange.argmax())) if strange.any() else None
+            self._paths[key] = () if cell is None else self.path(source, cell)
         return self._paths[key]
 
     def path(self, place: int, index: Index) -> tuple[Element, ...]:
         """Return an element and those upstream that have the same value, or the same kind of bad one."""
         found = [self.element(place, index)]
         while not self.is_given(self.order[place]):
-            step = self._upstream(place, index, found[-1].value)
+            key = place, index
+            if key not in self._steps_upstream:
+                self._steps_upstream[key] = self._upstream(place, index, found[-1].value)
+            step = self._steps_upstream[key]
             if step is None:
                 break
             place, index = step
@@ -172,7 +177,7 @@ class Evaluation:
             if value and every and op.name in ADDS_UP and same.size > 1:
                 continue
             if same.size and (same.all() if every else same.any()):
-                return source, cells_of(entry, array.shape)[int(np.argmax(same.reshape(-1)))]
+                return source, cell_of(entry, array.shape, int(np.argmax(same.reshape(-1))))
         return None
 
     # --- where a bad value goes
@@ -317,12 +322,18 @@ def _like(numbers: Array, value: Number) -> Array:
     return np.asarray(np.abs(numbers) == abs(value)) if numbers.dtype.kind != "b" else np.asarray(numbers == value)
 
 
-def cells_of(entry: Any, shape: Index) -> list[Index]:
-    """Return the indices that an entry of an operation's `reads` names, in its order."""
+def count_of(entry: Any, shape: Index) -> int:
+    """Return how many elements an entry of an operation's `reads` names."""
+    return int(np.broadcast_to(np.False_, shape)[entry].size)
+
+
+def cell_of(entry: Any, shape: Index, k: int = 0) -> Index:
+    """Return the index of the k-th element that an entry of an operation's `reads` names, in its order."""
     if isinstance(entry, tuple) and len(entry) == len(shape) and all(isinstance(i, (int, np.integer)) for i in entry):
-        return [tuple(int(i) for i in entry)]
-    places = np.arange(math.prod(shape)).reshape(shape)[entry].reshape(-1)
-    return [tuple(map(int, index)) for index in zip(*np.unravel_index(places, shape), strict=True)] if shape else [()]
+        return tuple(map(int, entry))
+    # An axis at a time, of stride 0 along the others: no array as large as the operand.
+    axes = np.ogrid[tuple(map(slice, shape))] if shape else ()
+    return tuple(int(np.asarray(np.broadcast_to(axis, shape)[entry]).flat[k]) for axis in axes)
 
 
 def only_passes_on(op: Op) -> bool:

@@ -22,7 +22,7 @@ from ..execute.interpreter import Feed, Prepared, Stop
 from ..graph import Array, Graph, Node, Parameter, Placeholder, Unknown, told_where
 from ..ops.elementwise import Elementwise
 from .blame import because, chain_of, culprit_of, stopper_of, told_once
-from .evaluation import LISTED, Evaluation, cells_of, only_passes_on
+from .evaluation import LISTED, Evaluation, cell_of, only_passes_on
 from .findings import (
     Culprit,
     Element,
@@ -146,19 +146,19 @@ class _Doctor:
             known = severity == "warning" and not parameter and asks  # a value that is missing, and is meant to be
             yield self._given("fed-nan", "note" if known else severity, place, nan)
         # A constant of inf is meant, and so is one that is fed and does no harm: masks are made of them.
-        spoils = isinstance(node.op, Placeholder) and any(run.bad[i] for i in run.fetches)
+        by_hand = run.prepared.is_set(node)
+        spoils = (isinstance(node.op, Placeholder) or by_hand) and any(run.bad[i] for i in run.fetches)
         if inf.any() and (parameter or spoils):
-            if not parameter and not (value > 0)[inf].any():
+            if not parameter and not by_hand and not (value > 0)[inf].any():
                 self.masks.add(node)
             if parameter or not run.vanishes[place]:
                 yield self._given("fed-inf", severity, place, inf)
 
     def _given(self, code: str, severity: str, place: int, bad: Array) -> Finding:
         run, node, index = self.run, self.run.order[place], first_of(bad)
-        remedy = REMEDIES[code]
-        if isinstance(node.op, Parameter):
-            guard = "nan" if code == "fed-nan" else "finite"
-            remedy = SET_BY_HAND if run.prepared.is_set(node) else BAD_PARAMETER.format(guard=guard)
+        remedy = SET_BY_HAND if run.prepared.is_set(node) else REMEDIES[code]
+        if isinstance(node.op, Parameter) and not run.prepared.is_set(node):
+            remedy = BAD_PARAMETER.format(guard="nan" if code == "fed-nan" else "finite")
             if node.twin is not None and code == "fed-inf":
                 remedy = OF_SQUARES  # an optimizer keeps it
         return Finding(
@@ -574,7 +574,7 @@ class _Doctor:
             index: Index = start
             for here, there in pairwise(way):
                 entry = run.reads(here, index)[run.inputs[here].index(there)]
-                index = cells_of(entry, run.values[there].shape)[0]
+                index = cell_of(entry, run.values[there].shape)
             if (raw[index] > hi) if turned else (raw[index] < lo):
                 lost[index] = None
         if not lost:

@@ -17,7 +17,7 @@ from ..errors import GraphnnError, ValueRangeError
 from ..execute.interpreter import Feed, Prepared, evaluate, tell_of_step
 from ..graph import Array, Graph, Node, Spec, told_where
 from ..graph.dimensions import evaluate as size_of
-from ..order import critical_path
+from ..order import longest_chain
 from ..show import Shown
 from ..text import counted, in_bytes, quoted, short_name, short_names
 from .trace import guard_of, prepared_for
@@ -274,8 +274,11 @@ def profile(
         read = sum(memory.sizes[source] for source in {*program.operands[place]}) if written else 0
         share = time / total if total else 0.0
         costs.append(Cost(node.name, (node,), time, share, flops_of(prepared, node), written, read))
-    fetches = [program.order[place] for place in program.fetches]
-    path = critical_path(fetches, {program.order[place]: time for place, time in times.items()})
+    cost = {program.order[place]: time for place, time in times.items()}
+    # What was set by hand waits for nothing.
+    path = longest_chain(
+        program.order, lambda node: cost.get(node, 0.0), lambda node: node.inputs if node in cost else ()
+    )
     return Profile(program.graph, int(repeat), costs, path, memory.peak())
 
 

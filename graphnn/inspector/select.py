@@ -31,7 +31,13 @@ def one(order: Collection[Node], graph: Graph, target: Any, where: str = "this r
     if not isinstance(target, Node):
         raise UsageError(f"a node or its name is asked for, not {type(target).__name__}")
     if target.graph is not graph:
-        raise LookupFailure(f'"{target.name}" is a node of "{target.graph.name}", and {where} is of "{graph.name}"')
+        if target.graph.name != graph.name:
+            raise LookupFailure(f'"{target.name}" is a node of "{target.graph.name}", and {where} is of "{graph.name}"')
+        by_name = f'; by its name, "{target.name}", that of this one is found' if target.name in graph.dag else ""
+        raise LookupFailure(
+            f'"{target.name}" is a node of another graph that is called "{graph.name}", too, and not of that of '
+            f"{where}{by_name}"
+        )
     if target not in (order if isinstance(order, dict) else set(order)):
         hint = near(target.name, _names(order, graph))
         raise LookupFailure(f'"{target.name}" has no part in {where}: its fetches do not need it.{hint}')
@@ -119,15 +125,18 @@ def asked_for(target: Any = None, op: str | None = None, scope: str | None = Non
     return ", ".join(words) or ("nothing" if target is not None else "any node")
 
 
-def _meant(order: Sequence[Node], graph: Graph, target: Any, where: str) -> list[Node]:
+def _meant(order: Collection[Node], graph: Graph, target: Any, where: str) -> list[Node]:
     if isinstance(target, (list, tuple)):
-        wanted = {node for part in target for node in _meant(order, graph, part, where)}
+        known = dict.fromkeys(order)
+        wanted = {node for part in target for node in _meant(known, graph, part, where)}
         return [node for node in order if node in wanted]
     if isinstance(target, Node):
         return [one(order, graph, target, where)]
     if not isinstance(target, str):
         raise UsageError(f"nodes are meant by node, name, pattern or operation, not by {type(target).__name__}")
-    named = [node for node in order if node.name == target]
+    named = [graph[target]] if target in graph.dag else []
+    if named and named[0] not in (order if isinstance(order, dict) else set(order)):
+        named = []
     if not named and target in graph.scopes:
         inside = _inside(graph, target)
         named = [node for node in order if node.scope in inside]

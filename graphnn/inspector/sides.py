@@ -148,8 +148,9 @@ def _steps(program: Program, values: Sequence[Any]) -> Iterator[Step]:
 def arrays_of(arrays: Mapping[Any, Any], beside: Side) -> Side:
     """Return anyone's arrays as a run of what they are named after."""
     program, known = beside.program, dict[Node, Array]()
+    order = dict.fromkeys(program.order)
     for key, value in arrays.items():
-        node = one(program.order, program.graph, key)
+        node = one(order, program.graph, key)
         if node in known:
             raise LookupFailure(f'"{node.name}" is given twice')
         known[node] = as_array(value, f'the array for "{node.name}"')

@@ -8,10 +8,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-import numpy as np
-
 from ..execute.interpreter import Prepared, Step, evaluate, quietly
 from ..graph import Unknown
+from .trace import owner_of
 
 if TYPE_CHECKING:
     from ..graph import Array
@@ -56,25 +55,18 @@ class Memory:
 
     def add(self, value: Array) -> None:
         """Count a value in."""
-        owner = _owner(value)
+        owner = owner_of(value)
         holders = self._holders[id(owner)] = self._holders.get(id(owner), 0) + 1
         if holders == 1:
             self.bytes += owner.nbytes
 
     def drop(self, value: Array) -> None:
         """Count a value out."""
-        owner = _owner(value)
+        owner = owner_of(value)
         self._holders[id(owner)] -= 1
         if not self._holders[id(owner)]:
             del self._holders[id(owner)]
             self.bytes -= owner.nbytes
-
-
-def _owner(value: Array) -> Array:
-    """Return the array whose memory a view is of."""
-    while isinstance(value.base, np.ndarray):
-        value = value.base
-    return value
 
 
 class Tape:
@@ -120,7 +112,7 @@ class Tape:
         for place, value in known.items():
             self._values[place] = value
         self._given.update(place for place, value in enumerate(self._values) if value is not None)
-        self._free = {id(_owner(value)) for value in self._values if value is not None}
+        self._free = {id(owner_of(value)) for value in self._values if value is not None}
         self._stride = 1
         self._evaluation = quietly(iter(()))
         self._next = -1
@@ -195,11 +187,11 @@ class Tape:
     def _put_down(self, place: int, value: Array) -> None:
         self._values[place] = value
         self._held[place] = None
-        owner = _owner(value)
+        owner = owner_of(value)
         self._roots[place] = place
         for operand in self._operands[place]:
             other = self._values[operand]
-            if other is not None and _owner(other) is owner:
+            if other is not None and owner_of(other) is owner:
                 root = self._roots[place] = self._roots[operand]
                 self._views.setdefault(root, set()).add(place)
         if id(owner) not in self._free:
@@ -210,7 +202,7 @@ class Tape:
         value = self._values[place]
         self._values[place] = None
         del self._held[place]
-        if id(_owner(value)) not in self._free:
+        if id(owner_of(value)) not in self._free:
             self.memory.drop(value)
         self.memory.settled = True
 

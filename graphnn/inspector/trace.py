@@ -31,7 +31,7 @@ from ..execute.interpreter import (
     tell_of_step,
 )
 from ..files import from_data, from_settings, loads, settings_of, to_data
-from ..graph import Array, Graph, Node, Op, Origin, Unknown, told_where
+from ..graph import Array, Graph, Node, Op, Origin, Placeholder, Unknown, told_where
 from ..graph.fetches import resolve
 from ..show import Shown, rendered
 from ..text import counted, number, quoted
@@ -145,6 +145,13 @@ def _stats_of_small(values: Sequence[Array]) -> list[Stats]:
         else:
             found.append(stats_of(value))
     return found
+
+
+def norm_of(value: Array) -> float:
+    """Return the norm of a value in float64, whose squares do not overflow."""
+    wide: np.ndarray[Any, Any] = value.astype(np.float64, copy=False)
+    largest = float(np.abs(wide).max(initial=0.0))
+    return largest * float(np.linalg.norm(wide / largest)) if largest and math.isfinite(largest) else largest
 
 
 class Statistics(dict[int, Stats]):
@@ -763,6 +770,15 @@ def prepared_for(
     feed, sizes, graph
         As `graphnn.run` takes them.
     """
+    prepared, updates = _prepared_for(target, feed, sizes, graph)
+    if not prepared.program.order:
+        raise UsageError("no node is asked for: there is nothing to look at")
+    return prepared, updates
+
+
+def _prepared_for(
+    target: Any, feed: Feed | None, sizes: Mapping[str, int] | None, graph: Graph | None
+) -> tuple[Prepared, Mapping[Node, Node]]:
     if isinstance(target, Trace):
         if feed is not None or sizes is not None:
             raise UsageError("a trace holds its feed: it takes no other")
@@ -782,10 +798,27 @@ def prepared_for(
 # --- recording ------------------------------------------------------------------------------------------------
 
 
+def owner_of(value: Array) -> Array:
+    """Return the array whose memory a view is of."""
+    while isinstance(value.base, np.ndarray):
+        value = value.base
+    return value
+
+
 def kept_of(step: Step, keep: int) -> Array | Condensed:
-    """Return the value of a step, or what is left of one that was computed and has more bytes than that."""
-    large = step.operands and step.value.nbytes > keep
-    return Condensed.of(step.value) if large else step.value
+    """Return the value of a step, or what is left of one that was computed and has more bytes than that.
+
+    Of a part of something larger, a copy: the view would keep all of it.
+    """
+    node, value = step.node, step.value
+    if node.has_value or isinstance(node.op, Placeholder):
+        return value
+    if value.nbytes > keep:
+        return Condensed.of(value)
+    if owner_of(value).nbytes > keep and value.flags.c_contiguous:  # else its layout would be another
+        value = value.copy()
+        value.setflags(write=False)
+    return value
 
 
 class _Recorder:
@@ -803,7 +836,7 @@ class _Recorder:
             times.append(clock() - before)
             value = step.value
             value.setflags(write=False)
-            kept.append(value if value.nbytes <= keep else kept_of(step, keep))
+            kept.append(value if value.base is None and value.nbytes <= keep else kept_of(step, keep))
             try:
                 yield step
             except GraphnnError as refused:
@@ -965,6 +998,11 @@ class Film(Sequence[Trace], Shown):
         if isinstance(index, (Node, str)):
             raise UsageError("a film holds many traces: film[0][…] is of one of them")
         if isinstance(index, slice):
+            parts = index.start, index.stop, index.step
+            if not all(part is None or isinstance(part, (int, np.integer)) for part in parts):
+                raise UsageError("a slice of a film is of whole numbers, film[2:5]")
+            if index.step == 0:
+                raise ValueRangeError("a slice of a film has a step other than 0")
             film = Film(self._step, self._every, self._keep)
             film.calls, film._traces, film._seen = self.calls[index], self._traces[index], self._seen
             return film

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from .hazards import (
     finding_of,
     scaled_down,
 )
+from .trace import norm_of
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
@@ -399,13 +400,6 @@ def made_of(order: Sequence[Node], nodes: Collection[Node]) -> set[Node]:
         if not found.isdisjoint(node.inputs):
             found.add(node)
     return found
-
-
-def norm_of(value: Array) -> float:
-    """Return the norm of a value in float64, whose squares do not overflow."""
-    wide: np.ndarray[Any, Any] = value.astype(np.float64, copy=False)
-    largest = float(np.abs(wide).max(initial=0.0))
-    return largest * float(np.linalg.norm(wide / largest)) if largest and math.isfinite(largest) else largest
 
 
 def gradients_in(order: Sequence[Node]) -> Iterator[tuple[Node, Node]]:

@@ -123,7 +123,7 @@ def records_table(records: Sequence[Record], width: int = 80) -> str:
 
 def totals(trace: Trace) -> str:
     """Return how much ran, how long that took, and how large the values are together."""
-    operations = sum(bool(record.node.inputs) for record in trace)
+    operations = sum(trace.prepared.binding.forwards[record.index] is not None for record in trace)
     size = in_bytes(sum(record.bytes for record in trace))
     return f"{counted(operations, 'operation')} in {counted(len(trace), 'node')}, {in_seconds(trace.time)}, {size}"
 
