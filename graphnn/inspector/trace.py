@@ -45,8 +45,8 @@ KEEP = 2**24
 _PREVIEW = 256  # elements
 SMALL, _TOGETHER = 2**12, 32  # elements, values
 _FEW = 6  # numbers that are written out
-_TINY = 1e-280
-"""A sum of squares between this and its inverse tells that all is finite, and that no square was lost that counts."""
+_TINY, _HUGE = 1e-280, 1e280
+"""A sum of squares between these tells that all is finite, and that no square was lost that counts."""
 _LOST = 1e-3
 """A variance that is a smaller share of the mean square has lost too many digits, if it is the difference of two."""
 
@@ -86,7 +86,7 @@ def stats_of(value: Array) -> Stats:
     """
     wide = value.ravel().astype(np.float64, copy=False)  # a mean of float16 would overflow
     size, squares = wide.size, float(wide.dot(wide))
-    if not _TINY < squares < 1 / _TINY:
+    if not _TINY < squares < _HUGE:
         return _stats_of_extreme(wide)
     least, most = float(np.fmin.reduce(wide)), float(np.fmax.reduce(wide))  # no NaN is left, and these are faster
     zeros = int(np.count_nonzero(wide == 0.0)) if least <= 0 <= most else 0
@@ -134,12 +134,12 @@ def _stats_of_small(values: Sequence[Array]) -> list[Stats]:
         np.add.reduceat(np.square(joined, joined), starts),
     ]
     rows = zip(values, sizes, *[column.tolist() for column in columns], strict=True)
-    found, make = [], tuple.__new__
+    found, make, sqrt = [], tuple.__new__, math.sqrt
     for value, size, least, most, zeros, total, squares in rows:
         mean, square = total / size, squares / size
         variance = square - mean * mean
-        if _TINY < squares < 1 / _TINY and variance > square * _LOST:
-            found.append(make(Stats, (least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, size)))
+        if _TINY < squares < _HUGE and variance > square * _LOST:
+            found.append(make(Stats, (least, most, mean, sqrt(variance), zeros, 0, 0, 0, size)))
         elif least == most and math.isfinite(least):
             found.append(make(Stats, (least, most, least, 0.0, zeros, 0, 0, 0, size)))
         else:
@@ -824,19 +824,20 @@ def kept_of(step: Step, keep: int) -> Array | Condensed:
 class _Recorder:
     """Hands on the steps of an evaluation, and keeps what they gave."""
 
-    def __init__(self, keep: int) -> None:
+    def __init__(self, prepared: Prepared, keep: int) -> None:
         self.keep = keep
+        self.keeps_all = prepared.binding.largest <= keep
         self.kept: list[Array | Condensed] = []
         self.times: list[float] = []
 
     def watch(self, evaluation: Generator[Step, None, None]) -> Generator[Step, None, None]:
-        kept, times, keep, clock = self.kept, self.times, self.keep, perf_counter
+        kept, times, keep, keeps_all, clock = self.kept, self.times, self.keep, self.keeps_all, perf_counter
         before = clock()
         for step in evaluation:
             times.append(clock() - before)
             value = step.value
-            value.setflags(write=False)
-            kept.append(value if value.base is None and value.nbytes <= keep else kept_of(step, keep))
+            value.setflags(False)  # type: ignore[call-arg] # a keyword costs as much as the call
+            kept.append(value if keeps_all else kept_of(step, keep))
             try:
                 yield step
             except GraphnnError as refused:
@@ -899,7 +900,7 @@ def record(
     guard: str | None = None,
 ) -> Trace:
     """Return the trace of an evaluation, up to and without the place `until`."""
-    recorder = _Recorder(keep)
+    recorder = _Recorder(prepared, keep)
     with np.errstate(all="ignore"):
         try:
             for _ in recorder.watch(evaluate(prepared, None if until is None else range(until))):
@@ -971,7 +972,7 @@ class Film(Sequence[Trace], Shown):
     def _recorded(
         self, call: int, prepared: Prepared, evaluation: Generator[Step, None, None]
     ) -> Generator[Step, None, None]:
-        recorder = _Recorder(self._keep)
+        recorder = _Recorder(prepared, self._keep)
 
         def add(stopped: int | None = None, error: str = "") -> None:
             step = self._step
