@@ -74,7 +74,8 @@ def compare(
     feed_b : mapping of Node or str to array_like, optional
         Another one for `b`.
     dtypes : pair of dtype, optional
-        Run each in a copy of the graph whose floats are all of this dtype; None leaves one as it is.
+        Run each in a copy of the graph whose floats are of this dtype; None leaves one as it is. Floats that come of
+        integers (``count / 3``) stay of the dtype that NumPy gives them.
     backends : pair of str, optional
         Run each by this executor, as `graphnn.compile` takes it: ``("interpreter", "numpy")``, the one beside the plan
         of straight-line NumPy. Of a plan all values are held at once; those that were not asked for are of a plan

@@ -427,7 +427,13 @@ class Debugger(Shown):
 
     @told_where
     def back(self, n: int = 1) -> Step | None:
-        """Go back by one operation, or by `n`: what they gave counts as not computed."""
+        """Go back by one operation, or by `n`: what they gave counts as not computed.
+
+        Raises
+        ------
+        ValueRangeError
+            When `n` is no number from 1 up.
+        """
         return self.goto(max(self._position - _count(n), 0))
 
     @told_where
@@ -470,7 +476,17 @@ class Debugger(Shown):
 
     @told_where
     def until(self, target: Any) -> Step | None:
-        """Run until a node has been computed that is meant by `target`, as `break_at` takes it."""
+        """Run until a node has been computed that is meant by `target`, as `break_at` takes it.
+
+        Raises
+        ------
+        LookupFailure
+            When nothing in the run is meant.
+        UsageError
+            When what is meant is known from the start, or has run.
+        GraphnnError
+            When an operation fails; the debugger stands before it then.
+        """
         nodes = set(many(self.order, self.graph, target))
         operations = self.operations
         if nodes.isdisjoint(operations):
@@ -485,21 +501,18 @@ class Debugger(Shown):
 
     @told_where
     def resume(self) -> Step | None:
-        """Run until a breakpoint, or to the end; return as `step` does."""
+        """Run until a breakpoint, or to the end; return and raise as `step` does."""
         return self._go_on(lambda step: False)
 
     def into(self) -> Step | None:
-        """Run the next operation, into the scope that it opens, if it does; return as `step` does."""
+        """Run the next operation, into the scope that it opens, if it does; return and raise as `step` does."""
         return self.step()
 
     @told_where
     def over(self) -> Step | None:
         """Run the next operation, or the whole of the scope that it opens: a layer, a softmax, the backward pass.
 
-        Returns
-        -------
-        Step or None
-            As `step`.
+        It returns and raises as `step` does.
         """
         opened = self._opened()
         if opened is None:
@@ -508,7 +521,7 @@ class Debugger(Shown):
 
     @told_where
     def out(self) -> Step | None:
-        """Run until the scope is left that the next operation is in, with the current one; return as `step` does.
+        """Run until the scope is left that the next operation is in, with the current one; return and raise as `step`.
 
         Where the current one is the last of its scope, that is left already, and it is the one around it; at the top it
         runs to the end.
@@ -602,7 +615,13 @@ class Debugger(Shown):
 
     @told_where
     def clear(self, number: int | None = None) -> None:
-        """Take away a breakpoint by its number, or all of them."""
+        """Take away a breakpoint by its number, or all of them.
+
+        Raises
+        ------
+        LookupFailure
+            When there is none of that number.
+        """
         numbers = [breakpoint.number for breakpoint in self.breakpoints]
         if number is not None and number not in numbers:
             hint = f" {number}.{near(number, map(str, numbers))}" if numbers else f" {number}: none is set"
@@ -614,7 +633,13 @@ class Debugger(Shown):
 
     @told_where
     def watch(self, target: Any) -> None:
-        """Print the value of some nodes whenever it changes, or becomes known; an output under its own name."""
+        """Print the value of some nodes whenever it changes, or becomes known; an output under its own name.
+
+        Raises
+        ------
+        LookupFailure
+            When nothing in the run is meant.
+        """
         outputs = self.graph.outputs
         for node in many(self.order, self.graph, target):
             name = target if isinstance(target, str) and outputs.get(target) is node else node.name
@@ -622,7 +647,13 @@ class Debugger(Shown):
 
     @told_where
     def unwatch(self, target: Any = None) -> None:
-        """Print them no longer; none at all unless some are named."""
+        """Print them no longer; none at all unless some are named.
+
+        Raises
+        ------
+        LookupFailure
+            When nothing in the run is meant.
+        """
         for node in self.watches if target is None else many(self.order, self.graph, target):
             self._watched.pop(node, None)
 
@@ -673,7 +704,15 @@ class Debugger(Shown):
     # --- the neighbourhood ----------------------------------------------------------------------------------
 
     def here(self, node: Node | str | None = None) -> Node:
-        """Return the node that is meant; unless named, the current one, or the given one that a guard has refused."""
+        """Return the node that is meant; unless named, the current one, or the given one that a guard has refused.
+
+        Raises
+        ------
+        LookupFailure
+            When there is no such node in the run.
+        UsageError
+            When none is named, and nothing has run yet.
+        """
         if node is not None:
             return self.node(node)
         if self.error and self._refused is not None:
@@ -684,12 +723,12 @@ class Debugger(Shown):
 
     @told_where
     def inputs(self, node: Node | str | None = None) -> tuple[Node, ...]:
-        """Return the operands of a node, of the current one unless given."""
+        """Return the operands of a node, of the current one unless given; raise as `here` does."""
         return self.here(node).inputs
 
     @told_where
     def users(self, node: Node | str | None = None) -> tuple[Node, ...]:
-        """Return the nodes of this run that read a node, the current one unless given."""
+        """Return the nodes of this run that read a node, the current one unless given; raise as `here` does."""
         return tuple(user for user in self.here(node).users if user in self._places)
 
     @told_where
@@ -700,6 +739,13 @@ class Debugger(Shown):
         -------
         tuple of Node
             Of this run; empty where there is none.
+
+        Raises
+        ------
+        LookupFailure
+            When there is no such node in the run.
+        UsageError
+            When none is named, and nothing has run yet.
         """
         here = self.here(node)
         twins = [here.twin] if here.twin is not None else [other for other in self.order if other.twin is here]
@@ -865,6 +911,15 @@ class Debugger(Shown):
         dict of Node to array
             Views, without that dimension; found by the name of node, scope or output, too:
             ``dbg.sample(6)["dense_1"]``. What is of all samples together, as a mean loss is, is not among them.
+
+        Raises
+        ------
+        AxisError
+            When there is no such row.
+        LookupFailure
+            When there is no such dimension.
+        UsageError
+            When none is given, and that of the first placeholder has no name.
         """
         known = [other for other in self.order if self._is_known(other)]
         return sample(known, row, dim, lambda other: self._known(other).value)
@@ -936,7 +991,15 @@ class Debugger(Shown):
 
     @told_where
     def __delitem__(self, node: Node | str) -> None:
-        """Take a what-if back: begin a run in which the node has again what it computes, or what it was fed."""
+        """Take a what-if back: begin a run in which the node has again what it computes, or what it was fed.
+
+        Raises
+        ------
+        LookupFailure
+            When there is no such node in the run, or it was not set by hand.
+        GraphnnError
+            When an operation fails of what is recomputed; the debugger stands before it then.
+        """
         node = self.node(node)
         prepared = self._tape.prepared
         if node not in prepared.overridden:
@@ -1017,7 +1080,15 @@ class Debugger(Shown):
 
     @told_where
     def use(self, name: str) -> None:
-        """Go to a run that was kept, at the same position."""
+        """Go to a run that was kept, at the same position.
+
+        Raises
+        ------
+        LookupFailure
+            When there is none of that name.
+        GraphnnError
+            When an operation fails of what is computed again; the debugger stands before it then.
+        """
         self._run = self._kept(name)
         self._stale.clear()
         self.error = ""
@@ -1030,6 +1101,8 @@ class Debugger(Shown):
 
         Raises
         ------
+        LookupFailure
+            When there is none of that name.
         UsageError
             When it is the one that the debugger is in.
         """

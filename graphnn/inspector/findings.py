@@ -247,6 +247,7 @@ class Health(Shown):
         return {
             "graph": self.graph.name,
             "call": self.call,
+            "calls": self.calls,
             "before": None if self.before is None else self.before.to_dict(),
             "nodes": self.count,
             "ok": self.ok,

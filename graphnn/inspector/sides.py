@@ -161,7 +161,10 @@ def arrays_of(arrays: Mapping[Any, Any], beside: Side) -> Side:
 
 
 def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
-    """Return the same in a copy of the graph whose floats are of another dtype, operations' attributes included."""
+    """Return the same in a copy of the graph whose floats are of another dtype, operations' attributes included.
+
+    But for floats that come of integers: their operations say of which dtype they are.
+    """
     source = prepared.program
     for node in source.order:
         if isinstance(node.op, Unknown):

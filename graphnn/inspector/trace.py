@@ -600,6 +600,8 @@ class Trace(Shown):
 
         Raises
         ------
+        UsageError
+            When `beside` is no trace.
         OSError
             When the folder or the disk refuses.
         """
@@ -948,6 +950,8 @@ def checked_keep(keep: Any) -> int:
 class Film(Sequence[Trace], Shown):
     """The traces of every so many calls of a compiled step. Made by `recording`.
 
+    ``film[0]`` is a trace, and raises AxisError where there is none; ``film[2:5]`` is a film.
+
     Attributes
     ----------
     calls : list of int
@@ -1061,6 +1065,13 @@ def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[F
     ------
     Film
         A sequence of traces, that grows.
+
+    Raises
+    ------
+    UsageError
+        When `step` is no compiled step.
+    ValueRangeError
+        When `every` or `keep` is no number that will do.
 
     Examples
     --------
