@@ -16,6 +16,7 @@ from graphnn.graph import registry
 from graphnn.inspector import sides
 from graphnn.inspector.compare import compare
 from graphnn.inspector.differences import Comparison, Difference
+from graphnn.inspector.gap import gap_of
 from graphnn.inspector.trace import stopped_trace
 from graphnn.order import last_uses
 
@@ -1338,3 +1339,13 @@ def test_an_original_is_called_so_beside_a_copy_in_float64() -> None:
     x = g.placeholder("x", ("n",))
     found = compare(gn.sum(x * 0.1), feed={x: [0.1, 0.2]}, dtypes=(None, "float64"))
     assert (found.a, found.b) == ("the original", "float64")
+
+
+def test_the_farthest_element_is_found_in_whatever_block_it_is() -> None:
+    x = np.zeros(3 * 2**14)
+    y = x.copy()
+    y[[10, 2**14 + 10, 2**15 + 10]] = 5.0, 1.0, 3.0
+    for tolerance in (None, (0.0, 0.5)):
+        with np.errstate(all="ignore"):
+            gap = gap_of(x, y, tolerance)
+        assert (gap.place, gap.outside, gap.absolute) == (10, 3, 5.0)

@@ -381,3 +381,17 @@ def test_what_comes_from_no_run_says_so(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=f"this {kind.__name__} comes from no run: there is nothing to save"):
             error.save(tmp_path / "error.trace")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_fails_after_a_guard_has_refused_is_what_has_failed() -> None:
+    g = gn.Graph()
+    x, i = g.placeholder("x", ("n",)), g.placeholder("i", (), "int64")
+    picked = gn.take(gn.log(x), i)
+    error = raised(lambda: gn.compile(picked, guard="nan")({x: [-1.0, 1.0], i: 7}))
+    dbg = error.debug()
+    dbg.echo = None
+    assert dbg.failed is None
+    assert dbg.here() is g["log"]
+    with pytest.raises(IndexError):
+        dbg.resume()
+    assert dbg.failed is picked
