@@ -30,7 +30,7 @@ from .text import number, short_name
 from .view.heatmap import matrix
 from .view.inspect import cut, letter, listing, neighbourhood, screen, trace_table, where
 from .view.table import columns
-from .view.text import by_times, counted, elided, visible
+from .view.text import by_times, counted, elided, visible, wrapped
 
 if TYPE_CHECKING:
     from .execute.interpreter import Prepared
@@ -1209,7 +1209,7 @@ def _wrapped(text: str, width: int) -> str:
     """Return lines that go into the terminal's width, of a length that can be read."""
     lines: list[str] = []
     for line in _LONG.sub(lambda word: elided(word[0], _WORD), text).split("\n"):
-        lines += textwrap.wrap(visible(line) if line else "", width, subsequent_indent="  ", break_on_hyphens=False)
+        lines += wrapped(visible(line) if line else "", width, "  ")
     return "\n".join(lines)
 
 

@@ -1294,3 +1294,13 @@ def test_of_what_a_guard_refused_why_and_inputs_speak():
     assert talk("why").startswith("c[1] = nan, a constant")
     assert dbg.why().equation == "c[1] = nan, a constant"
     assert dbg.here() is g["c"]
+
+
+def test_wide_characters_wrap_by_the_cells_that_they_take():
+    g = gn.Graph()
+    x = g.placeholder("x")
+    for k in range(4):
+        g.placeholder("重" * 12 + str(k))
+    talk = Talk(gn.debug(x * 2.0, {x: 1.0}, echo=None))
+    told = talk("p " + " ".join(["重" * 12] * 8))
+    assert max(len(line) + line.count("重") for line in told.split("\n")) <= 80

@@ -514,3 +514,13 @@ def test_the_equation_names_the_settings_that_make_the_number() -> None:
         "0.7071 = std of (3, 4) with ddof=1",
         "0.25 = var of 3, 4",
     ]
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 2.5, "a"])
+def test_a_limit_is_a_number_of_elements(limit: Any) -> None:
+    x = gn.Graph().placeholder("x", ("n",))
+    dbg = gn.debug(gn.sum(x), {x: [1.0, 2.0]}, echo=None)
+    dbg.resume()
+    for follow in (dbg.ancestry, dbg.influence):
+        with pytest.raises(gn.ValueRangeError, match="limit= is a number of elements from 1 up"):
+            follow(x, 0, limit=limit)

@@ -845,7 +845,7 @@ class Debugger(Shown):
         Raises
         ------
         ValueRangeError
-            When there are more to ask than `limit`.
+            When there are more to ask than `limit`, or that is no number from 1 up.
         """
         here, index = self._element(node, index)
         prepared = self._tape.prepared
@@ -876,7 +876,7 @@ class Debugger(Shown):
         Raises
         ------
         ValueRangeError
-            When there are more to ask than `limit`.
+            When there are more to ask than `limit`, or that is no number from 1 up.
         """
         here, index = self._element(node, index)
         prepared = self._tape.prepared

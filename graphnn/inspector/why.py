@@ -489,7 +489,7 @@ def ancestry(
     Raises
     ------
     ValueRangeError
-        When there are more to ask than `limit`.
+        When there are more to ask than `limit`, or that is no number from 1 up.
 
     Examples
     --------
@@ -557,7 +557,7 @@ def influence(
     Raises
     ------
     ValueRangeError
-        When there are more to ask than `limit`.
+        When there are more to ask than `limit`, or that is no number from 1 up.
 
     Examples
     --------
@@ -598,6 +598,8 @@ class _Asking:
         op_of: Callable[[Node], Op] | None,
         limit: int,
     ) -> None:
+        if isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 1:
+            raise ValueRangeError(f"limit= is a number of elements from 1 up, not {limit!r}")
         self.about, self.limit, self.asked = about, limit, 0
         self.op_of = op_of or (lambda node: node.op.bound(sizes or {}))
 

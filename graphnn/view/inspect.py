@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from .text import (
     number,
     preview,
     visible,
+    wrapped,
 )
 
 if TYPE_CHECKING:
@@ -471,9 +471,7 @@ def cut(text: str, width: int) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    if cells_of(text) <= width:
-        return [text]
-    return textwrap.wrap(text, width if cells_of(text) == len(text) else width // 2)
+    return [text] if cells_of(text) <= width else wrapped(text, width)
 
 
 def _told(error: str) -> list[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..graph import Constant, Parameter, Placeholder
 from .fold import Box, Edge, Picture, chain, local_name, numbers_in, own_name, title_of
 from .looks import USUAL, drawing, frame_words, paragraphs, settings, words
-from .text import by_times, cells_of, counted, elided, in_cells, visible
+from .text import by_times, cells_of, counted, elided, in_cells, visible, wrapped
 
 if TYPE_CHECKING:
     from ..graph import Node, Scope
@@ -117,9 +116,7 @@ def outline(
 
 
 def _wrapped(text: str, width: int | None) -> list[str]:
-    if width is None:
-        return [text]
-    return textwrap.wrap(text, width if cells_of(text) == len(text) else width // 2)
+    return [text] if width is None else wrapped(text, width)
 
 
 # --- what is said of a box --------------------------------------------------------------------------------------

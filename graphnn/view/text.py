@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import unicodedata
 from collections.abc import Iterable
 from typing import Any
@@ -58,6 +59,19 @@ def in_cells(text: str, width: int, right: bool = False) -> str:
         text = f"{_beginning(text, width - 1)}…"
     blank = " " * (width - cells_of(text))
     return blank + text if right else text + blank
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Return lines that go into so many cells of a terminal, all but the first indented.
+
+    Examples
+    --------
+    >>> wrapped("dense_1 reads x", 11, "  "), wrapped("層 層 層", 5)
+    (['dense_1', '  reads x'], ['層', '層', '層'])
+    """
+    # Of what is wide, no character takes more than two cells.
+    columns = width if cells_of(text) == len(text) else width // 2
+    return textwrap.wrap(text, columns, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _beginning(text: str, width: int) -> str:
