@@ -4,7 +4,8 @@ Every operation is a node of a NetworkX DAG; a scheduler evaluates it in topolog
 of the same DAG.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from typing import Any as _Any
 
 from . import datasets, errors, functions, nn, ops, testing, view
 from .autograd import grad, jvp, vjp
@@ -110,7 +111,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     """Hand on the operations and compositions, also those a user defines: ``gn.exp``, ``gn.softsign``."""
     return getattr(functions, name)
 

@@ -42,7 +42,7 @@ from .view import plots
 from .view.crop import PHASES
 from .view.inspect import records_table, trace_table
 from .view.table import columns, ops_table, preview, statistics
-from .view.text import visible
+from .view.text import visible, wrapped
 
 _USAGE, _FAILED, _INTERRUPTED = 2, 1, 130
 
@@ -134,7 +134,11 @@ def _mute() -> None:
 
 
 def _complain(error: object) -> None:
-    _note(f"graphnn: {error}")
+    text = f"graphnn: {error}"
+    if _is_terminal(sys.stderr):
+        columns = shutil.get_terminal_size().columns
+        text = "\n".join(part for line in text.split("\n") for part in wrapped(line, columns, "  ") or [""])
+    _note(text)
 
 
 def _show_warning(
@@ -354,12 +358,15 @@ def _made(path: Path, function: str, text: str) -> Any:
         _users_own(str(path), spec.loader.exec_module, module)
         made = getattr(module, function, None)
         if not callable(made):
-            functions = [name for name, thing in vars(module).items() if callable(thing) and not name.startswith("_")]
+            known = [name for name, thing in vars(module).items() if callable(thing) and not name.startswith("_")]
+            functions = [name for name in known if getattr(vars(module)[name], "__module__", "") == module.__name__]
             raise _Misuse(f'{path} has no function "{function}".{near(function, functions)}')
         try:
             inspect.signature(made).bind()
         except TypeError as error:
-            raise _Misuse(f"{text} cannot be called without arguments, as a target is: {error}") from None
+            raise _Misuse(
+                f"{text} cannot be called without arguments, as a target is ({error}): write a function that calls it"
+            ) from None
         except ValueError:
             pass  # nothing is known of its arguments
         return _users_own(text, made)
@@ -388,8 +395,10 @@ def _is_ours(file: str) -> bool:
 
 
 def _users_own(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    arguments_of_ours = sys.argv
     try:
-        # What it prints is no part of what is asked for, which may be JSON.
+        # What it prints is no part of what is asked for, which may be JSON; and what we were given is not for it.
+        sys.argv = [what if what.endswith(".py") else what.rpartition(":")[0]]
         with contextlib.redirect_stdout(sys.stderr):
             return function(*arguments)
     except GraphnnError:
@@ -400,6 +409,8 @@ def _users_own(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
             frame = frame.tb_next
         _note("".join(traceback.format_exception(type(error), error, frame)).rstrip("\n"))
         raise GraphnnError(f"{what} raised {type(error).__name__}") from error
+    finally:
+        sys.argv = arguments_of_ours
 
 
 def _arrays(feeds: Sequence[str], most: float) -> dict[str, Array]:
@@ -898,7 +909,8 @@ def _compare(options: argparse.Namespace) -> int | None:
         second, feed_b = _inspected(options.other, [*options.feed, *options.feed_b], options.updates)
         # Fed by the function of one of them, they are fed alike; a trace holds its feed.
         fed = feed if feed is None else feed or feed_b
-        names = options.target, options.other + ", again" * (options.target == options.other)
+        alike = options.target == options.other
+        names = None if alike and options.feed_b else (options.target, options.other + ", again" * alike)
         found = compare(target.run, second.run, fed, feed_b or None, names=names)
     _show(found, options.json)
     return None if found.equal else _FAILED

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from .show import Shown, rendered
 from .text import message
@@ -23,6 +23,8 @@ class GraphnnError(Shown, Exception):
     origin : object
         The user's line, once the message names it.
     """
+
+    instead_of_fetch: ClassVar[str] = "error.debug() opens the run that led to it, error.draw() draws it"
 
     origin: object = None
     stopped: Any = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .errors import AxisError, DtypeError, GraphnnError, LookupFailure, ShapeError, UsageError, ValueRangeError, near
+from .errors import AxisError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
 from .execute.interpreter import LOOK, Stop
 from .files import save
 from .graph import Array, Node, as_array, in_range
@@ -193,7 +193,8 @@ class Verb(NamedTuple):
     group : str
         Under which `help` lists it.
     takes : str
-        What its argument is, for completion: ``"node"``, ``"many"``, ``"condition"``, ``"run"``, ``"verb"``, or "".
+        What its argument is, for completion: ``"node"``, ``"many"``, ``"where"`` (and a condition), ``"where or
+        condition"``, ``"list"``, ``"run"``, ``"verb"``, or "".
     moves : bool
         Whether an empty line repeats it.
     action : callable
@@ -429,12 +430,14 @@ class Session(cmd.Cmd):
         typed = typed.lstrip()
         verb = self._by_word.get(word)
         takes = verb.takes if verb is not None else ""
-        if takes == "many" and (typed.startswith("if ") or " if " in typed):
+        if takes.startswith("where") and (typed.startswith("if ") or " if " in typed):
             typed, takes = typed.rpartition(" ")[2].lstrip("("), "condition"
         done = len(typed) - len(text)  # what stands before the part that readline asks for
         names: dict[str, Callable[[], Iterable[str]]] = {
             "node": self._names,
             "many": self._several,
+            "where": lambda: [*self._several(), *self._said_to_be()],
+            "where or condition": lambda: [*self._several(), *self._said_to_be(), *Condition.FLAGS, *_CONDITION],
             "list": lambda: self._lists,
             "run": lambda: self.dbg.runs,
             "verb": lambda: sorted(self._by_word),
@@ -451,10 +454,12 @@ class Session(cmd.Cmd):
 
     def _several(self) -> list[str]:
         """Return what may be typed where several nodes may be meant."""
-        dbg = self.dbg
-        ops = sorted({node.op.name for node in dbg.order})
-        only = [*(f"op={op}" for op in ops), *(f"scope={scope}" for scope in dbg.graph.scopes)]
-        return [*self._names(), *ops, *only]
+        return [*self._names(), *sorted({node.op.name for node in self.dbg.order})]
+
+    def _said_to_be(self) -> list[str]:
+        """Return what may be typed where it is said what the name is of."""
+        ops = sorted({node.op.name for node in self.dbg.order})
+        return [*(f"op={op}" for op in ops), *(f"scope={scope}" for scope in self.dbg.graph.scopes)]
 
     def _named(self, text: str) -> str:
         """Return the name that is meant: as it is typed, in quotes, or as it is printed where it cannot be typed."""
@@ -635,7 +640,7 @@ class Session(cmd.Cmd):
 
     # --- stopping -------------------------------------------------------------------------------------------
 
-    @_said("break [NODE] [if CONDITION]", "b", example="break dense_*/add if nan", group=_STOP, takes="many")
+    @_said("break [NODE] [if CONDITION]", "b", example="break dense_*/add if nan", group=_STOP, takes="where")
     def _break(self, argument: str) -> None:
         """Stop after a node, if a condition holds.
 
@@ -709,7 +714,7 @@ class Session(cmd.Cmd):
         ]
         self.say(columns(rows, ("  run", "changed in it"), width=self.width))
 
-    @_said("recheck [NODE if] CONDITION", example="recheck dense_*/add if nan", group=_STOP, takes="many")
+    @_said("recheck [NODE if] CONDITION", example="recheck dense_*/add if nan", group=_STOP, takes="where or condition")
     def _recheck(self, argument: str) -> None:
         """List what has run that a condition holds of.
 
@@ -1034,35 +1039,24 @@ class Session(cmd.Cmd):
         if attribute:
             value = literal_of(text)
             self.dbg.what_if(node, **{attribute: _tupled(value)})
+        elif index is not None:
+            _at(node, self.dbg[node].value, index)
+            self.dbg[node][index] = self._numbers(node, text.strip())
         else:
-            self.dbg.what_if(node, self._value(node, index, text.strip()))
+            numbers, shape = self._numbers(node, text.strip()), self.dbg.prepared.shape_of(node)
+            self.dbg.what_if(node, np.broadcast_to(numbers, shape) if numbers.ndim == 0 else numbers)
         self._stand()
 
-    def _value(self, node: Node, index: Index | None, text: str) -> Array:
-        """Return the value that a node is to have."""
-        shape = self.dbg[node].value.shape if self._is_known(node) else self.dbg.trace().prepared.shape_of(node)
+    def _numbers(self, node: Node, text: str) -> Array:
+        """Return the numbers that are typed for a node."""
         if text in ("ones", "zeros"):
-            part = np.asarray(text == "ones", node.dtype)
-        elif text.endswith(".npy"):
-            part = self._load(text)
-        else:
-            literal = literal_of(text)
-            if literal is None:
-                raise UsageError("None is for a setting of an operation, as in clip_1.lo: a node has numbers")
-            part = _typed(node, literal, text)
-        if index is None:
-            return np.broadcast_to(part, shape) if part.ndim == 0 else part
-        value = self.dbg[node].value.copy()
-        place = _at(node, value, index)
-        if not np.can_cast(part.dtype, value.dtype, "same_kind"):
-            raise DtypeError(f'the value given for "{node.name}" is {part.dtype}, and the node is {value.dtype}')
-        try:
-            value[index] = part
-        except ValueError as error:
-            raise ShapeError(
-                f'{text} has shape {shown(part.shape)}, and that part of "{node.name}" {shown(place.shape)}'
-            ) from error
-        return value
+            return np.asarray(text == "ones", node.dtype)
+        if text.endswith(".npy"):
+            return self._load(text)
+        literal = literal_of(text)
+        if literal is None:
+            raise UsageError("None is for a setting of an operation, as in clip_1.lo: a node has numbers")
+        return _typed(node, literal, text)
 
     @_said("unset NODE", example="unset dense_1/bias", group=_CHANGE, takes="node")
     def _unset(self, argument: str) -> None:
@@ -1165,7 +1159,7 @@ class Session(cmd.Cmd):
         """Return what one might type, of a node and an element that are in this run."""
         word, _, rest = verb.example.partition(" ")
         named = re.match(r"([^\s\[\d][^\s\[]*)(\[[^\]]*\])?", rest)
-        if verb.takes not in ("node", "many") or named is None:
+        if not verb.takes.startswith(("node", "many", "where")) or named is None:
             return verb.example
         name, part = named.groups()
         try:

@@ -497,7 +497,7 @@ def fails():
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["check", "wrong.py:needs"], 2, "cannot be called without arguments, as a target is: missing a required"),
+        (["check", "wrong.py:needs"], 2, "cannot be called without arguments, as a target is (missing a required"),
         (
             ["check", "wrong.py:amid"],
             1,
@@ -569,3 +569,25 @@ def test_each_verb_has_help_and_json(capsys, verb):
     out = capsys.readouterr().out
     for word in ("TARGET", "--json", "--feed", "--updates"):
         assert word in out
+
+
+def test_a_target_is_not_given_what_we_were_given(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("parses.py").write_text(
+        "import argparse\nfrom pathlib import Path\nimport graphnn as gn\n"
+        "options = argparse.ArgumentParser()\noptions.add_argument('--steps', default=3, type=int)\n"
+        "steps = options.parse_args().steps\n"
+        "def net():\n    return gn.exp(gn.Graph().parameter('w', float(steps)))\n"
+    )
+    assert "exp" in said(capsys, "trace", "parses.py:net").out
+    told = said(capsys, "trace", "parses.py:nat", code=2).err
+    assert 'has no function "nat". Did you mean "net"' in told
+    assert 'There is: "net"' in said(capsys, "trace", "parses.py:zzzzzz", code=2).err
+
+
+def test_a_complaint_goes_into_the_terminal_word_by_word(model, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_is_terminal", lambda stream: stream is sys.stderr)
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = said(capsys, "trace", "model.py:there_is_no_such_function_in_it", code=2).err.rstrip().split("\n")
+    assert len(lines) > 1
+    assert all(len(line) <= 40 for line in lines[1:])

@@ -3,6 +3,7 @@ import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -1349,3 +1350,31 @@ def test_the_farthest_element_is_found_in_whatever_block_it_is() -> None:
         with np.errstate(all="ignore"):
             gap = gap_of(x, y, tolerance)
         assert (gap.place, gap.outside, gap.absolute) == (10, 3, 5.0)
+
+
+def test_of_two_dimensions_of_one_size_the_first_is_named() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("n", "k"))
+    value = np.random.default_rng(0).normal(size=(3, 3))
+    assert "and n = 3" in str(compare(gn.mean(x, axis=0), {"mean": value.sum(axis=0)}, {x: value}))
+
+
+def test_a_mean_of_what_was_not_kept_is_compared() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("n",))
+    mean = gn.mean(gn.exp(x))
+    step = gn.compile(gn.log(mean - mean), guard="finite")
+    with gn.recording(step, keep=16) as film, pytest.raises(gn.GraphnnError):
+        step({x: np.arange(10.0)})
+    assert not compare(film[0], {"mean": film[0][mean].value * 10.0}).equal
+
+
+def test_an_error_in_a_copy_of_another_dtype_makes_no_updates_of_the_original(tmp_path: Path) -> None:
+    g = gn.Graph()
+    a, b, w = g.placeholder("a", ("n",), "int64"), g.placeholder("b", ("n",), "int64"), g.parameter("w", 2.0)
+    loss = gn.sum(gn.cast(a // b, "float64") * w)
+    step = gn.compile(loss, updates={w: w - 0.1 * loss})
+    with pytest.raises(gn.GraphnnError) as caught:
+        compare(step, feed={a: [1], b: [0]}, dtypes=("float32", None))
+    caught.value.save(tmp_path / "x.trace")
+    assert not caught.value.debug().updates

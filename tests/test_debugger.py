@@ -1450,3 +1450,75 @@ def test_odd_arguments_are_refused_in_words(ask: Callable[[gn.Debugger], Any], w
     with pytest.raises(gn.GraphnnError) as caught:
         ask(dbg)
     assert words in str(caught.value)
+
+
+def test_a_part_of_a_value_is_set_by_its_index() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("n", 3))
+    dbg = gn.debug(gn.sum(x * 2.0, axis=1), {x: np.ones((2, 3))}, echo=None)
+    dbg.resume()
+    dbg["x"][0, 1:] = 5.0
+    assert (dbg.run, dbg["sum"].value.tolist()) == ("what-if 1", [22.0, 6.0])
+    dbg["multiply"][1] = [0.0, 0.0, 1.0]
+    assert dbg["sum"].value.tolist() == [22.0, 1.0]
+    for index, value, error, words in (
+        ((0, 3), 1.0, gn.AxisError, r'"x" has shape \(2, 3\), and so no such part'),
+        (0, [1.0, 2.0], gn.ShapeError, r'shape \(2,\), and that part of "x" \(3,\)'),
+        (0, 1j, gn.DtypeError, "complex"),
+    ):
+        with pytest.raises(error, match=words):
+            dbg["x"][index] = value
+    with pytest.raises(gn.ShapeError, match=r"np.full\(\(2, 3\), 1.0\) has that"):
+        dbg["x"] = 1.0
+    assert len(dbg.runs) == 3
+
+
+def test_what_a_change_says_is_not_said_again_by_its_repr() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x")
+    said: list[str] = []
+    dbg = gn.debug(x * 2.0, {x: 1.0}, echo=said.append)
+    change = dbg.what_if("x", 3.0)
+    assert said == [str(change)] == ["what-if 1: x changed, recomputed 0 of 1; 1 more depends on it and is yet to run"]
+    assert repr(change) == '<Change "what-if 1": "x", recomputed 0 of 1>'
+    del dbg["x"]
+    assert said[-1].startswith("what-if 2: x is as it was, recomputed 0 of 1")
+
+
+def test_names_are_completed_in_brackets() -> None:
+    g = gn.Graph()
+    with g.scope("head"):
+        y = abs(g.placeholder("x"))
+    g.outputs["result"] = y
+    g.placeholder("apart")
+    known = ["x", "head/absolute", "head", "result"]
+    dbg = gn.debug(y, {"head/x": 1.0}, echo=None)
+    for thing in (dbg, dbg.trace()):
+        assert sorted(thing._ipython_key_completions_()) == sorted(["head/x", *known[1:]])
+    assert {"head/x", *known[1:], "apart"} == {*g._ipython_key_completions_()}
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda dbg, layer: gn.check_health(dbg), "not Debugger; its run is dbg.trace()|got Debugger; its run is"),
+        (lambda dbg, layer: gn.draw(gn.check_health(dbg.trace())), "draw.fetches, trace=health. draws it"),
+        (lambda dbg, layer: gn.trace(layer, {}), "got Dense; call it on a node, layer.x."),
+        (lambda dbg, layer: gn.debug(dbg.graph, {}), "got Graph; its results are g.outputs"),
+        (lambda dbg, layer: gn.draw(gn.UsageError("no")), "got UsageError; error.debug"),
+    ],
+)
+def test_what_is_no_fetch_says_what_is(ask: Any, words: str) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x")
+    with pytest.raises(gn.UsageError, match=words):
+        ask(gn.debug(x * 2.0, {x: 1.0}, echo=None), nn.Dense(2))
+
+
+def test_a_trace_says_who_can_do_what_it_cannot() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x")
+    seen = gn.trace(x * 2.0, {x: 1.0})
+    with pytest.raises(AttributeError, match=r"gn.debug\(trace\).sample is that of its run"):
+        seen.sample  # noqa: B018
+    assert not hasattr(seen, "nothing")

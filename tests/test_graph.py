@@ -485,6 +485,8 @@ def test_a_number_that_a_dtype_has_not_is_warned_of_on_the_line_that_writes_it()
             write()
         assert told[0].filename == __file__
     assert np.isinf((x * np.inf).inputs[1].value)  # which says what it is
+    with pytest.warns(gn.GraphnnWarning, match=r'the value of "w" holds 100000, which is inf in float16'):
+        g["w"].value = 1e5
 
 
 def test_what_an_operator_makes() -> None:

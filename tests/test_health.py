@@ -2017,3 +2017,12 @@ def test_what_was_set_by_hand_is_told_as_such_whatever_it_is(node: str, value: f
     finding = _first(check_health(dbg.trace()))
     assert (finding.node.name, finding.severity) == (node, "error")
     assert finding.remedy.startswith("it was set so by hand")
+
+
+def test_of_very_many_bad_numbers_each_is_asked_where_it_comes_from() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("n", 2))
+    rows = np.full((6000, 2), 1e200)
+    rows[0] = np.inf
+    (finding,) = [each for each in check_health(gn.norm(x, axis=1), {x: rows}) if each.code == "overflow"]
+    assert (finding.index, finding.count, finding.size) == ((1,), 5999, 6000)

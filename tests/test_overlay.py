@@ -70,12 +70,15 @@ def test_of_many_numbers_the_range_is_told_and_the_heatmap_shows_the_cells() -> 
     assert len(box.cells) == 8
     assert (box.cells[0], box.cells[-1]) == (COLD, HOT)
     assert "each heatmap has a scale of its own" in picture.headings[1]
+    assert "dark red" not in picture.headings[1]
 
 
 def test_what_is_not_finite_is_counted_before_the_range() -> None:
     x = Graph().placeholder("x", shape=(6,))
     trace = gn.trace(x * 1.0, {x: [1.0, math.nan, math.inf, math.inf, -math.inf, 3.0]})
-    assert on(told(draw(x * 1.0, trace=trace).source), "x") == ["6", "1 NaN, 2 inf, 1 -inf", "1 to 3"]
+    picture = told(draw(x * 1.0, trace=trace).source)
+    assert on(picture, "x") == ["6", "1 NaN, 2 inf, 1 -inf", "1 to 3"]
+    assert "dark red is NaN or infinite" in picture.headings[1]
     nothing = gn.trace(x * 1.0, {x: [math.nan] * 6})
     assert on(told(draw(x * 1.0, overlay="statistics", trace=nothing).source), "x") == ["6", "6 NaN"]
 

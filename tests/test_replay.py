@@ -348,7 +348,7 @@ def test_of_classes_that_are_not_exclusive_it_says_nothing_about_guessing() -> N
 def test_without_a_number_to_look_at_it_tells_the_range() -> None:
     x = gn.Graph().placeholder("x", shape=("batch",))
     says = gn.trace(x * 2.0, {x: [1.0, -3.0]}).to_html().data["opening"]["says"]
-    assert says == "multiply is 2, from -6 to 2."
+    assert says == "multiply has 2 numbers, from -6 to 2."
 
 
 def test_a_run_that_was_stopped_opens_where_it_was() -> None:

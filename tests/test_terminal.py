@@ -1240,6 +1240,7 @@ def test_a_tab_parts_a_verb_from_what_follows_it():
     [
         ("recheck dense_1 if na", "nan"),
         ("recheck den", "dense_1"),
+        ("recheck na", "nan"),
         ("b if (na", "nan"),
         ("b dense_1 if max > 1 o", "or"),
         ("b op=ad", "op=add"),
@@ -1255,6 +1256,13 @@ def test_what_is_typed_is_completed(line, found):
     begins = max(map(line.rfind, " =(")) + 1  # where readline cuts
     offers = session.completedefault(line[begins:], line, begins, len(line))
     assert found.rpartition("=")[2] in offers
+
+
+def test_only_what_would_be_taken_is_completed():
+    g = gn.Graph()
+    session = Talk(gn.debug(nn.Dense(2)(g.placeholder("x", ("n", 2))), {"x": [[1.0, 2.0]]}, echo=None)).session
+    for line in ("until op=ma", "watch scope=de"):
+        assert not session.completedefault(line.rpartition("=")[2], line, line.index("=") + 1, len(line))
 
 
 def test_ctrl_c_in_a_what_if_leaves_what_was_computed(monkeypatch):

@@ -306,6 +306,8 @@ class Prepared(NamedTuple):
             raise ShapeError(
                 f'the value given for "{node.name}" has shape {shown(array.shape)}; '
                 f"in this run it has {shown(self.shape_of(node))}"
+                + f"; np.full({self.shape_of(node)}, {array}) has that"
+                * (array.ndim == 0)
             )
         if not np.can_cast(array.dtype, node.dtype, "same_kind"):
             raise DtypeError(f'the value given for "{node.name}" is {array.dtype}, and the node is {node.dtype}')

@@ -49,20 +49,26 @@ def resolve(
     if graph is None:
         if any(isinstance(leaf, str) for leaf in leaves):
             raise UsageError(f"{leaves[0]!r} is a name, and nothing says of which graph: give a node, or graph=")
-        what = type(leaves[0]).__name__ if leaves else "an empty form"
+        what = _no_fetch(leaves[0]) if leaves else "an empty form"
         raise UsageError(f"a fetch is a node or its name, in any form of lists, tuples and dicts; got {what}")
     nodes = []
     for leaf in leaves:
         if isinstance(leaf, str):
             leaf = graph[leaf]
         if not isinstance(leaf, Node):
-            raise UsageError(f"a fetch is a node or its name, not {type(leaf).__name__}")
+            raise UsageError(f"a fetch is a node or its name, not {_no_fetch(leaf)}")
         if leaf.graph is not graph:
             raise GraphError(
                 f'the fetches are of two graphs: "{leaf.name}" is in "{leaf.graph.name}", not in "{graph.name}"'
             )
         nodes.append(leaf)
     return graph, nodes, rebuild
+
+
+def _no_fetch(thing: Any) -> str:
+    """Return what a thing is that is asked for by mistake, and what its class says is to be asked instead."""
+    instead = getattr(type(thing), "instead_of_fetch", "")
+    return f"{type(thing).__name__}{'; ' * bool(instead)}{instead}"
 
 
 def ancestors(nodes: Iterable[Node]) -> set[Node]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple, NoReturn, Self
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 import networkx as nx
 import numpy as np
@@ -376,6 +376,8 @@ class Graph(Shown):
     (('batch', 1), 'add', ['matmul', 'constant'])
     """
 
+    instead_of_fetch: ClassVar[str] = "its results are g.outputs, or a list of its nodes"
+
     def __init__(self, name: str = "graph", dtype: Any = np.float64) -> None:
         self.name = _checked_name(name)
         self.dtype: np.dtype[Any] = _supported(dtype, "the graph's dtype")
@@ -421,6 +423,9 @@ class Graph(Shown):
     def __iter__(self) -> Iterator[Node]:
         # Of the nodes there are now: the loop may make more.
         return iter([data.node for data in self._dag._node.values()])
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [*self.dag, *self.scopes, *self.outputs]
 
     def __contains__(self, item: object) -> bool:
         if isinstance(item, Node):
@@ -836,7 +841,10 @@ class Graph(Shown):
                 f'"{node.name}" is {node.dtype}; the value given is {array.dtype}: '
                 f"write value.astype({str(node.dtype)!r})"
             )
-        return sealed(in_range(array, node.dtype, f'the value of "{node.name}"'))
+        what = f'the value of "{node.name}"'
+        fitted = in_range(array, node.dtype, what)
+        _warn_of_overflow(array, fitted, what)
+        return sealed(fitted)
 
     def _own(self, node: Any, what: str) -> Node:
         if isinstance(node, str):

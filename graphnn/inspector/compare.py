@@ -360,7 +360,8 @@ class _Lockstep:
         (x, more), (y, less) = (p, self.a.name), (q, self.b.name)
         if largest_of(x) < largest_of(y):
             (x, more), (y, less) = (y, less), (x, more)
-        known = _averaged(step) | {size: f"{name} = {size}" for name, size in self.a.sizes.items()}
+        # Of sizes that are alike, the first.
+        known = _averaged(step) | {size: f"{name} = {size}" for name, size in reversed([*self.a.sizes.items()])}
         made = made_by_a_number(x, y, known)
         if made is None:
             return ""
@@ -563,6 +564,6 @@ def _averaged(step: Step) -> dict[float, str]:
     if not isinstance(node.op, Mean):
         return {}
     (x,) = step.operands
-    sizes = [x.shape[axis] for axis in node.op.over(x.ndim)]
+    sizes = [x.shape[axis] for axis in node.op.over(len(x.shape))]
     along = {size: f"{node.name} is over an axis of {size}" for size in sizes}
     return along | {math.prod(sizes): f"{node.name} is of {math.prod(sizes)} numbers"}

@@ -44,7 +44,7 @@ _MOST = 200  # characters, so that nothing is nested too deeply
 _SATURATED = 0.9
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf(?![A-Za-z_])))"
-    r"|(?P<word>[A-Za-z_]\w*)|(?P<sign><=|>=|==|!=|[<>()\[\],]))",
+    r"|(?P<word>[A-Za-z_]\w*)|(?P<sign><=|>=|==|!=|<(?!>)|[>()\[\],]))",
     re.ASCII,
 )
 _MEANT = {"=": "==", "=<": "<=", "=>": ">=", "<>": "!="}

@@ -8,19 +8,29 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..errors import GraphnnError, LookupFailure, UsageError, ValueRangeError, near
+from ..errors import (
+    AxisError,
+    DtypeError,
+    GraphnnError,
+    LookupFailure,
+    ShapeError,
+    UsageError,
+    ValueRangeError,
+    near,
+)
 from ..execute.compiled import Compiled, updating
 from ..execute.interpreter import Feed, Prepared, Step, looked_for, memory_budget, refused_by, tell_of_step
-from ..graph import Array, Graph, Node, Op, Parameter, Scope, Unknown, told_where
+from ..graph import Array, Graph, Node, Op, Parameter, Scope, Unknown, as_array, in_range, told_where
+from ..graph.dimensions import shown
 from ..show import Shown, rendered, show_as
 from ..text import quoted, short_name, with_article
 from .compare import checked_names, checked_tolerance, compare_runs
 from .conditions import Breakpoint, Context, condition_of, holds
-from .select import asked_for, many, one
+from .select import asked_for, many, names_in, one
 from .sides import Side
 from .sources import Lines, line_of, sources_of
 from .tape import Memory, Tape
@@ -81,6 +91,33 @@ class Spot:
         """
         return self._debugger._known(self.node).value
 
+    @told_where
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Give a part of the value other numbers, in a run that this begins, as `Debugger.what_if` does.
+
+        Raises
+        ------
+        AxisError
+            When there is no such part.
+        ShapeError, DtypeError, ValueRangeError
+            When the numbers do not fit into it.
+        """
+        name, whole = self.node.name, self.value.copy()
+        part = as_array(value, f'the value of "{name}"')
+        try:
+            room = np.asarray(whole[index]).shape
+        except IndexError:
+            raise AxisError(f'"{name}" has shape {shown(whole.shape)}, and so no such part') from None
+        if not np.can_cast(part.dtype, whole.dtype, "same_kind"):
+            raise DtypeError(f'the value given for "{name}" is {part.dtype}, and the node is {whole.dtype}')
+        try:
+            whole[index] = in_range(part, whole.dtype, f'the value of "{name}"')
+        except ValueError as error:
+            raise ShapeError(
+                f'the value given has shape {shown(part.shape)}, and that part of "{name}" {shown(room)}'
+            ) from error
+        self._debugger[self.node] = whole
+
     @property
     def operands(self) -> tuple[Array, ...]:
         """The values that it is computed from, read-only.
@@ -117,6 +154,8 @@ class Change(NamedTuple):
         What depends on it and is yet to run.
     operations : int
         How many operations the run has.
+    taken_back : bool
+        Whether the node has again what it computes, or was fed.
     """
 
     run: str
@@ -124,16 +163,19 @@ class Change(NamedTuple):
     recomputed: list[Node]
     later: list[Node]
     operations: int
+    taken_back: bool = False
 
     def __str__(self) -> str:
         count = len(self.later)
         later = f"; {count} more {'depends on it and is' if count == 1 else 'depend on it and are'} yet to run"
         later *= bool(count)
         run, name = short_name(self.run, 80), short_name(self.node.name, 80)
-        return f"{run}: {name} changed, recomputed {len(self.recomputed)} of {self.operations}{later}"
+        what = "is as it was" if self.taken_back else "changed"
+        return f"{run}: {name} {what}, recomputed {len(self.recomputed)} of {self.operations}{later}"
 
     def __repr__(self) -> str:
-        return str(self)
+        run, name = quoted(short_name(self.run, 80)), quoted(short_name(self.node.name, 80))
+        return f"<Change {run}: {name}, recomputed {len(self.recomputed)} of {self.operations}>"
 
 
 class _Watch(NamedTuple):
@@ -175,6 +217,8 @@ class Debugger(Shown):
     guard : {None, "nan", "finite"}
         That of the compiled step, which `commit` keeps to; what it would have stopped at is said on the way.
     """
+
+    instead_of_fetch: ClassVar[str] = "its run is dbg.trace()"
 
     def __init__(
         self,
@@ -341,6 +385,9 @@ class Debugger(Shown):
 
     def __str__(self) -> str:
         return rendered(self, "text") or repr(self)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return names_in(self.order, self.graph)
 
     def __repr__(self) -> str:
         at = "before all" if self.current is None else f"after {quoted(self.current.name)}"
@@ -1004,9 +1051,9 @@ class Debugger(Shown):
         prepared = self._tape.prepared
         if node not in prepared.overridden:
             raise LookupFailure(f'"{node.name}" is not overridden in the run "{self._run.name}"')
-        self._begin(prepared.without(node), node, None)
+        self._begin(prepared.without(node), node, None, taken_back=True)
 
-    def _begin(self, prepared: Prepared, node: Node, name: str | None) -> Change:
+    def _begin(self, prepared: Prepared, node: Node, name: str | None, taken_back: bool = False) -> Change:
         if name is not None and _run_name(name) in self._runs:
             raise LookupFailure(f'there is already a run "{name}"')
         place = self._places[node]
@@ -1023,7 +1070,8 @@ class Debugger(Shown):
         self._stale |= {waiting for waiting in later if self._ranks[self._places[waiting]] < self._furthest}
         self.error = ""
         self._recompute(done, heed=True)
-        change = Change(self._run.name, node, [self.order[i] for i in done], later, len(self._operations))
+        anew_now, count = [self.order[i] for i in done], len(self._operations)
+        change = Change(self._run.name, node, anew_now, later, count, taken_back)
         self._say(str(change))
         self._report_watches()
         return change
@@ -1293,7 +1341,7 @@ def debug(
     budget: float | None = None,
     echo: Callable[[str], Any] | None = print,
 ) -> Debugger:
-    """Open a debugger before the first operation, or where a trace ended.
+    """Open a debugger before the first operation, or where a stopped trace ended.
 
     Parameters
     ----------

@@ -17,6 +17,7 @@ from ..execute.interpreter import Prepared, evaluate, run
 from ..graph import Graph, Parameter, Placeholder
 from ..ops.base import Linear, Multilinear, Rearranging
 from ..ops.elementwise import Elementwise, Where
+from ..ops.linalg import Norm
 from ..ops.reduce import Reduction
 from .findings import Element
 from .why import explain, given_as
@@ -348,7 +349,7 @@ def _reading(op: Op, operands: Sequence[Array], marks: Sequence[Array], shape: I
         for mark in marks:
             read |= mark
         return read
-    if isinstance(op, Reduction):
+    if isinstance(op, (Reduction, Norm)):
         return np.asarray(np.any(marks[0], axis=op.over(marks[0].ndim), keepdims=op.keepdims))
     if isinstance(op, Multilinear):
         read = np.zeros(shape, bool)

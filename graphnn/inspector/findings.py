@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -196,6 +196,8 @@ class Health(Shown):
     before : Health or None
         Of the first call with a warning, or with a step that is noted as large, if it came before this one.
     """
+
+    instead_of_fetch: ClassVar[str] = "gn.draw(fetches, trace=health) draws it"
 
     before: Health | None = None
 

@@ -23,9 +23,8 @@ def one(order: Collection[Node], graph: Graph, target: Any, where: str = "this r
     if isinstance(target, str):
         if target not in graph:
             of_op = [quoted(node.name) for node in order if node.op.name == target]
-            hint = (
-                f" Of that operation there is {', '.join(of_op[:3])}." if of_op else near(target, _names(order, graph))
-            )
+            of_that = f" Of that operation there is {', '.join(of_op[:3])}."
+            hint = of_that if of_op else near(target, names_in(order, graph))
             raise LookupFailure(f'{where} has no node, scope or output "{target}".{hint}')
         target = graph[target]
     if not isinstance(target, Node):
@@ -39,7 +38,7 @@ def one(order: Collection[Node], graph: Graph, target: Any, where: str = "this r
             f"{where}{by_name}"
         )
     if target not in (order if isinstance(order, dict) else set(order)):
-        hint = near(target.name, _names(order, graph))
+        hint = near(target.name, names_in(order, graph))
         raise LookupFailure(f'"{target.name}" has no part in {where}: its fetches do not need it.{hint}')
     return target
 
@@ -101,7 +100,7 @@ def many(
         scopes = _scopes(order, graph)
         if called in graph.scopes and called not in scopes:
             raise LookupFailure(f'no node of the scope "{called}" is in {where}')
-        known: Iterable[str] = _names(order, graph)
+        known: Iterable[str] = names_in(order, graph)
         if isinstance(target, str) and target.rpartition(":")[2].isdigit():
             known = [f"{Path(node.origin.file).name}:{node.origin.line}" for node in order if node.origin.file]
         elif target is None:
@@ -165,7 +164,7 @@ def _inside(graph: Graph, path: str) -> set[str]:
     return found
 
 
-def _names(order: Iterable[Node], graph: Graph) -> list[str]:
+def names_in(order: Iterable[Node], graph: Graph) -> list[str]:
     """Return the names by which nodes of a run can be meant."""
     nodes = dict.fromkeys(order)
     outputs = [name for name, node in graph.outputs.items() if node in nodes]

@@ -80,6 +80,8 @@ def run_of(
         prepared, updates = prepared_for(target, feed, sizes, None if isinstance(target, Compiled) else graph)
     program = prepared.program
     retyped = prepared if dtype is None else _retyped(prepared, dtype)
+    if dtype is not None:
+        updates = {}  # which are of the graph that this is a copy of
     name = {None: "the run", "numpy": "the plan", "interpreter": "the interpreter"}[backend]
     steps = _told(_planned(retyped) if backend == "numpy" else evaluate(retyped), updates, guard_of(target))
     return Side(name, program, steps, prepared.sizes, len(program.order), None, prepared)

@@ -35,7 +35,7 @@ from ..graph import Array, Graph, Node, Op, Origin, Placeholder, Unknown, told_w
 from ..graph.fetches import resolve
 from ..show import Shown, rendered
 from ..text import counted, number, quoted
-from .select import many, one
+from .select import many, names_in, one
 from .sources import Lines, line_of, sources_of
 from .why import Why, explain, given_as
 
@@ -101,19 +101,22 @@ def stats_of(value: Array) -> Stats:
 
 def _stats_of_extreme(wide: Array) -> Stats:
     """Return the same of a vector that has NaN or infinities, squares out of range, zeros alone, or no elements."""
-    finite = wide[np.isfinite(wide)]
-    if finite.size < wide.size:
+    if not wide.size:
+        return Stats(math.nan, math.nan, math.nan, math.nan, 0, 0, 0, 0, 0)
+    finite = np.isfinite(wide)
+    if not finite.all():
+        rest = wide[finite]
         nans, posinfs = int(np.count_nonzero(np.isnan(wide))), int(np.count_nonzero(wide == np.inf))
-        neginfs = wide.size - finite.size - nans - posinfs
-        return stats_of(finite)._replace(nans=nans, posinfs=posinfs, neginfs=neginfs, size=wide.size)
-    if not wide.any():
-        every = 0.0 if wide.size else math.nan
-        return Stats(every, every, every, every, wide.size, 0, 0, 0, wide.size)
-    largest = float(abs(wide).max())
+        neginfs = wide.size - rest.size - nans - posinfs
+        return stats_of(rest)._replace(nans=nans, posinfs=posinfs, neginfs=neginfs, size=wide.size)
+    least, most = float(wide.min()), float(wide.max())
+    largest = max(-least, most)
+    if not largest:
+        return Stats(0.0, 0.0, 0.0, 0.0, wide.size, 0, 0, 0, wide.size)
     scaled = stats_of(wide / largest)
     return scaled._replace(
-        min=float(wide.min()),
-        max=float(wide.max()),
+        min=least,
+        max=most,
         mean=scaled.mean * largest,
         std=scaled.std * largest,
         zeros=int(np.count_nonzero(wide == 0.0)),
@@ -391,6 +394,9 @@ class Record:
         return f"<Record {self.index}: {quoted(self.name)}, {self.op.name} {shape} {self.dtype}>"
 
 
+_OF_A_DEBUGGER = frozenset({"ancestry", "influence", "sample", "recheck", "inputs", "users", "twin", "path", "compare"})
+
+
 class Trace(Shown):
     """A recorded run: for each node its value or what is left of it, statistics, time and memory. Made by `trace`.
 
@@ -496,6 +502,14 @@ class Trace(Shown):
         except GraphnnError:
             return False
         return True
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return names_in(self.order, self.graph)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_A_DEBUGGER:
+            raise AttributeError(f"a trace has no {name}: gn.debug(trace).{name} is that of its run")
+        raise AttributeError(f"a trace has no attribute {name!r}")
 
     @told_where
     def select(self, target: Any = None, *, op: str | None = None, scope: str | None = None) -> list[Record]:

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -48,6 +48,8 @@ class Layer:
     >>> [node.name for node in block.parameters]
     ['residual_1/dense_1/weight', 'residual_1/dense_1/bias']
     """
+
+    instead_of_fetch: ClassVar[str] = "call it on a node, layer(x), and that is one"
 
     __origin: Origin
     __graph: Graph | None

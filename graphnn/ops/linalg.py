@@ -425,7 +425,7 @@ class Norm(Op):
     def template(self) -> str:
         return self.formula if self.ord is None else f"{self.formula} of order {{ord}}"
 
-    def _over(self, ndim: int) -> tuple[int, ...]:
+    def over(self, ndim: int) -> tuple[int, ...]:
         """Return the axes that it runs over; refuse what is no norm here."""
         axes = axes_of(self.name, self.axis, ndim)
         order = self.ord
@@ -441,7 +441,7 @@ class Norm(Op):
         raise ShapeError(f"norm runs over one axis or two, not {len(axes)}; reshape joins axes")
 
     def infer(self, x: Spec) -> Spec:
-        axes = self._over(len(x.shape))
+        axes = self.over(len(x.shape))
         dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
         if self.keepdims:
             return Spec(tuple(1 if i in axes else dim for i, dim in enumerate(x.shape)), dtype)
@@ -452,7 +452,7 @@ class Norm(Op):
 
     def _slope(self, x: Node, output: Node) -> Node:
         """Return the derivative in each element of x."""
-        axes = self._over(x.ndim)
+        axes = self.over(x.ndim)
         if self.ord == 1:
             return fn.sign(x)
         norm = output if self.keepdims or self.axis is None else fn.expand_dims(output, axes)
@@ -470,16 +470,16 @@ class Norm(Op):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x = inputs[0]
         if not (self.keepdims or self.axis is None):
-            cotangent = fn.expand_dims(cotangent, self._over(x.ndim))
+            cotangent = fn.expand_dims(cotangent, self.over(x.ndim))
         return cotangent * self._slope(x, output)
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         x = inputs[0]
-        return fn.sum(tangents[0] * self._slope(x, output), self._over(x.ndim), keepdims=self.keepdims)
+        return fn.sum(tangents[0] * self._slope(x, output), self.over(x.ndim), keepdims=self.keepdims)
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         (x,) = operands
-        return (line_of(index, self._over(x.ndim), x.ndim, self.keepdims),)
+        return (line_of(index, self.over(x.ndim), x.ndim, self.keepdims),)
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         return multiply(2, product(inputs[0].shape))

@@ -27,7 +27,7 @@ _SHADES = " ░▒▓█"
 _BARS = "▁▂▃▄▅▆▇█"
 _MAGNITUDES = "#00224E #1A386F #434E6C #61656F #7D7C78 #9B9476 #BCAE6C #DEC958 #FEE838"
 _SIGNED = "#08306B #2171B5 #6BAED6 #BDD7E7 #F7F7F7 #FDD0A2 #FD8D3C #D94801 #7F2704"
-_NOT_FINITE: _Colour = (179, 38, 30)
+NOT_FINITE: _Colour = (179, 38, 30)
 _WHITE: _Colour = (255, 255, 255)
 _BLACK: _Colour = (0, 0, 0)
 _NARROWEST, _LOWEST = 20, 3
@@ -103,7 +103,7 @@ class _Value:
         """Return the colours of a part, as red, green and blue along a new last axis."""
         finite = np.isfinite(_wide(part))
         colours = self.scale.colours(np.where(finite, self.fractions(part), 0))
-        return np.where(finite[..., None], colours, _NOT_FINITE)
+        return np.where(finite[..., None], colours, NOT_FINITE)
 
     def shades(self, part: Array) -> list[list[str]]:
         """Return the shades of a part, with a sign for what is not finite."""
@@ -479,7 +479,7 @@ def _svg(seen: _Value, plane: Array) -> str:
         for start, end in zip([0, *ends], [*ends, columns], strict=True):
             paths.setdefault(row[start], []).append(f"M{start} {y}h{end - start}v1h{start - end}z")
     fills = {level: seen.scale.colours(np.array(level / _LEVELS)) for level in paths if level >= 0}
-    fills |= {-1: np.array(_NOT_FINITE)}
+    fills |= {-1: np.array(NOT_FINITE)}
     drawn = [f'<path fill="{in_hex(fills[level])}" d="{"".join(parts)}"/>' for level, parts in sorted(paths.items())]
     strokes = [_STROKES[_sign(plane[y, x])].format(x=x, y=y) for y, x in np.argwhere(levels < 0).tolist()]
     if strokes:

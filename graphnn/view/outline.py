@@ -106,8 +106,10 @@ def outline(
             f"… {_shown(own_name(edge.node))}" if edge in cut else _operand(edge, edge in by_rail)
             for edge in sorted([*edges_to[box.place], *cut], key=lambda edge: edge.position or 0)
         ]
-        notes = [visible(note) for note in shape.notes]
-        said = f"{_STEP * len(scopes)}{_call(box, operands)}" + (f"  [{', '.join(notes)}]" if notes else "")
+        notes = ", ".join(visible(note) for note in shape.notes)
+        # A value that is written out has brackets of its own.
+        noted = f"  {notes}" if notes.startswith("[") else f"  [{notes}]" if notes else ""
+        said = f"{_STEP * len(scopes)}{_call(box, operands)}{noted}"
         leads = [*_fetched(seen, box), *cut_below.get(shape.name, ())]
         rows.append(_Row(line, said, _more(box), " ".join([_shape(box.node), *leads])))
     headings = [line for said in paragraphs(drawn.headings) for line in _wrapped(said, width)]

@@ -22,7 +22,7 @@ from ..inspector.profile import Profile, flops_of
 from ..inspector.trace import Record, Trace
 from ..inspector.training import gradients_in
 from .fold import local_name
-from .heatmap import Scale, in_hex, ink_on, thumbnail
+from .heatmap import NOT_FINITE, Scale, in_hex, ink_on, thumbnail
 from .looks import HIGHLIGHTS, MOST_BELOW, MOST_SAID
 from .text import counted, in_bytes, in_seconds, number, preview
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _Said = TypeVar("_Said")
 _SHADES = 12  # of the scale in the legend
 _LOGARITHMIC = 1e3  # from which ratio of the largest to the smallest on
-_FEW = 4  # numbers that are written out
+_FEW, _WRITTEN = 4, 40  # numbers that are written out, and characters that they may take
 _MOST_WITH_CELLS = 200  # boxes
 _MOST_LINES = 6  # of what a user says of a node
 
@@ -168,7 +168,9 @@ def _value(record: Record) -> Mark | None:
         return None  # its value is what is written on it
     size = math.prod(record.shape)
     if size <= _FEW and record.kept:
-        return Mark(preview(record.value, _FEW))
+        written = preview(record.value, _FEW)
+        if len(written) <= _WRITTEN:
+            return Mark(written)
     return Mark(_range(record), value=record.value if record.kept else record.preview)
 
 
@@ -598,8 +600,9 @@ def _legend(
         total = math.fsum(mark.number or 0.0 for mark in marks if mark is not None)
         what = f"{what}, {row.told(total)} in all"
     key = [text for level, text in row.key.items() if any(patch.level == level for patch in patches)]
-    if any(patch.cells for patch in patches):
-        key.append(_OF_CELLS)
+    colours = {cell for patch in patches for line in patch.cells for cell in line}
+    if colours:
+        key.append(_OF_CELLS + "; dark red is NaN or infinite" * (in_hex(NOT_FINITE) in colours))
     if row.together in _TOGETHER and any(len(box.nodes) > 1 for box in patch_of):
         key.append(_TOGETHER["one" if row.together == "largest" and scale is None else row.together])
     if any(patch.notes == [row.missing] for patch in patches):

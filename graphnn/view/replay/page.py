@@ -168,7 +168,7 @@ def page_of_film(film: Film) -> Page:
 @show_as(Beside, "replay")
 def page_of_pair(pair: Beside) -> Page:
     """Return the page of two runs, side by side."""
-    found = compare(pair.a, pair.b)
+    found = compare(pair.a, pair.b, names=pair.names)
     partner = {node: other for node, other in found.pairs if other is not None}
     names = [f"{letter} ({name})" for letter, name in zip("ab", pair.names, strict=True)]  # as `compare` calls them
     maker = _Maker(pair.a, [pair.a, pair.b], names, partner)
@@ -489,8 +489,10 @@ def _of_outputs(maker: _Maker) -> dict[str, Any]:
     record, last = trace.records[place], maker.traces[-1]
     stats = record.stats
     if record.shape or not record.kept:
-        spread = f"from {number(stats.min)} to {number(stats.max)}" if math.isfinite(stats.min) else "no finite number"
-        says = f"{name} is {by_times(record.shape)}, {spread}."
+        ends = f"from {number(stats.min)} to {number(stats.max)}"
+        spread = ends if math.isfinite(stats.min) else "none of them finite"
+        shape = by_times(record.shape)
+        says = f"{name} has {shape} numbers, {spread}." if stats.size else f"{name} is empty, {shape}."
     elif maker.data["kind"] == "film" and len(maker.traces) > 1:
         first, end = maker.labels[0], maker.labels[-1]
         says = f"{name} = {number(record.value.item())} at {first}, {number(last[record.node].value.item())} at {end}."

@@ -99,7 +99,7 @@ function detailsOf(run, place, { size, told, range, raw }, labelled) {
   if (size > 1 || zeros) rows.push(["zeros", grouped(zeros)]);
   for (const [key, count] of [["NaN", nans], ["+inf", above], ["−inf", below]]) if (count) rows.push([key, grouped(count)]);
   const stats = rows.map(([key, text]) => make("div", null, make("dt", null, key), make("dd", null, text)));
-  const name = labelled ? make("p", { className: "run" }, runs[run].label) : null;
+  const name = labelled ? make("p", { className: "whose" }, runs[run].label) : null;
   const list = rows.length ? make("dl", { className: "stats", "aria-label": "Statistics" }, ...stats) : null;
   return make("div", { className: "details" }, name, list, histogram(told.bins ?? binned(raw, range), range), largest(run, place, (cell) => choose(cell, true)));
 }
@@ -185,7 +185,7 @@ function equationLines(told, run, place) {
     const value = valueOf(run, place);
     return [make("p", { className: "faint" }, value === null ? "It has not run." : value.size ? "This element is not kept." : "It has no element.")];
   }
-  const name = data.kind === "pair" ? make("span", { className: "run" }, `${runs[run].label}: `) : null;
+  const name = data.kind === "pair" ? make("span", { className: "whose" }, `${runs[run].label}: `) : null;
   const lines = [make("p", { className: "equation" }, name, told.equation)];
   if (told.missing) lines.push(make("p", { className: "faint" }, "Of an operand a part is kept, and not all numbers of this equation are in it."));
   const texts = new Set();
