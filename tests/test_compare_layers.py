@@ -313,3 +313,41 @@ def test_what_stops_a_gradient_is_no_counterpart_of_what_made_it() -> None:
     assert {node.phase for node in told.only_a} == {"backward"}
     assert told.first is not None
     assert told.first.node.name == "sgd_1/w/multiply"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "first"),
+    [
+        ((nn.Tanh, nn.Sigmoid), (nn.Sigmoid, nn.Tanh), "tanh → sigmoid"),
+        ((nn.Tanh, nn.ReLU), (nn.Sigmoid, nn.Tanh), "tanh → sigmoid"),
+    ],
+)
+def test_what_has_changed_places_is_no_counterpart(before: Any, after: Any, first: str) -> None:
+    def net(one: Any, other: Any) -> gn.Node:
+        rng = np.random.default_rng(0)
+        g = gn.Graph()
+        layers = (nn.Dense(5, rng=rng), one(), nn.Dense(4, rng=rng), other(), nn.Dense(2, rng=rng))
+        return gn.mean(gn.square(nn.Sequential(*layers)(g.placeholder("x", ("n", 3)))))
+
+    found = compare(net(*before), net(*after), {"x": np.random.default_rng(0).normal(size=(4, 3))})
+    assert not found.only_a
+    assert not found.only_b
+    assert found.first is not None
+    assert f"op changed: {first}" in str(found.first)
+
+
+def test_operations_that_have_changed_places_are_told_where_the_first_stands() -> None:
+    def two(inner: Any, outer: Any) -> gn.Node:
+        return outer(gn.sum(inner(gn.Graph().placeholder("x", (4, 3))), axis=1))
+
+    found = compare(two(gn.sin, gn.cos), two(gn.cos, gn.sin), {"x": np.ones((4, 3))})
+    assert "op changed: sin → cos" in str(found.first)
+
+
+def test_a_constant_that_was_changed_is_told_whatever_else_was() -> None:
+    def net(number: float, f: Any) -> gn.Node:
+        return gn.mean(f(gn.Graph().parameter("w", np.arange(3.0)) * number))
+
+    found = compare(net(2.0, gn.sin), net(3.0, gn.cos), {})
+    assert found.first is not None
+    assert (found.first.node.name, found.only_a, found.only_b) == ("constant", [], [])

@@ -1522,3 +1522,22 @@ def test_a_trace_says_who_can_do_what_it_cannot() -> None:
     with pytest.raises(AttributeError, match=r"gn.debug\(trace\).sample is that of its run"):
         seen.sample  # noqa: B018
     assert not hasattr(seen, "nothing")
+
+
+def test_watches_are_told_where_a_what_if_fails() -> None:
+    g = gn.Graph()
+    i = g.placeholder("i", (), np.int64)
+    j = i + 1
+    y = gn.take(g.constant([10.0, 20.0, 30.0]), j, axis=0)
+    said: list[str] = []
+    dbg = gn.debug(y, {i: 0}, echo=said.append)
+    dbg.watch(j)
+    dbg.watch(y)
+    dbg.resume()
+    for change in (lambda: dbg.what_if("i", 6), lambda: dbg.use("what-if 1")):
+        said.clear()
+        with pytest.raises(IndexError):
+            change()
+        assert said == ["watch add = 7", "watch take: not yet known"]
+        dbg.use("run")
+        dbg.resume()

@@ -1105,7 +1105,7 @@ def test_of_a_name_of_any_length_the_numbers_are_still_seen():
     talk = Talk(hostile())
     talk(r"set n\x1b[2J = 6", f"set {LONG} = [1, 3, 2]", "step")
     told = talk("why [1]").split("\n")
-    assert told[0].endswith("[1] = 2 = floor(6 / 3)")
+    assert told[0].endswith("[1] = 2 = 6 // 3")
     assert re.fullmatch(r" +2  d+…d+\[1\] = 3, set in what-if \d", told[2])
     assert talk("inputs").split("\n")[1].endswith("d = [1, 3, 2]")
     g = gn.Graph()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Container, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .sides import Side
 
 _MOST_OFFERS = 16  # candidates that are weighed for a counterpart
+_NEAR = 64  # places around a node at which it is seen whether a pair crosses others
 
 
 class Alignment:
@@ -107,6 +108,7 @@ class Alignment:
             self._between_edits(ops_a, ops_b, least=3.0)
             self._pair([*zip(reads_a, place_a, strict=True)], [*zip(reads_b, place_b, strict=True)])
             self._between_edits(ops_a, ops_b, least=1.0)
+            self._pair_leaves(ops_a, ops_b)
 
         pair()
         if any(self._later):
@@ -179,6 +181,16 @@ class Alignment:
                 if same_a[source] == same_b[other] and source not in self.partner and other not in self._taken:
                     self._join(source, other)
 
+    def _pair_leaves(self, ops_a: list[int], ops_b: list[int]) -> None:
+        """Pair what counterparts read and nothing else has paired: constants whose value was changed."""
+        for i, j in [*self.partner.items()]:
+            for source, other in zip(self.a.operands[i], self.b.operands[j], strict=False):
+                free = source not in self.partner and other not in self._taken
+                later = source in self._later[0] or other in self._later[1]
+                leaves = not self.a.operands[source] and not self.b.operands[other]
+                if free and leaves and not later and ops_a[source] == ops_b[other]:
+                    self._join(source, other)
+
     def _pair_made(self, keys_a: Sequence[tuple[int, Any]], keys_b: Sequence[tuple[int, Any]]) -> None:
         """Pair what is made in the same way of those that are counterparts."""
         waiting: dict[tuple[int, Any], list[int]] = {}
@@ -199,6 +211,20 @@ class Alignment:
         for place, key in enumerate(keys_a):
             if place not in self.partner and place not in self._later[0] and waiting.get(key):
                 self._join(place, waiting[key].pop())
+
+    def _crosses(self, i: int, j: int) -> bool:
+        """Return whether what comes after the one has its counterpart before the other, or the reverse."""
+        after_a, after_b = self._after
+        for one, other in ((after_a, self.b.operands), (self.a.operands, after_b)):
+            mine, its = _reached(i, one), _reached(j, other)
+            if any(self.partner.get(place, -1) in its for place in mine):
+                return True
+        return False
+
+    @cached_property
+    def _after(self) -> tuple[list[list[int]], list[list[int]]]:
+        """By place, the places of what reads a node, in `a` and in `b`."""
+        return _readers(self.a), _readers(self.b)
 
     def _join(self, i: int, j: int) -> None:
         self.partner[i] = j
@@ -234,6 +260,8 @@ class Alignment:
             operands = sum(map(fits, mine, its)) / max(len(mine), len(its))
             either = read_by_a[i] | read_by_b[j]
             read_alike = len(read_by_a[i] & read_by_b[j]) / len(either) if either else 1.0
+            if not operands and (not _of_one_shape(a.order[i], b.order[j]) or self._crosses(i, j)):
+                return 0.0
             alike = operands + read_alike + 0.5 * (a.order[i].name == b.order[j].name)
             return alike + (2.5 if ops_a[i] == ops_b[j] else 2.0 if operands and read_alike else 0.0)
 
@@ -267,6 +295,33 @@ class Alignment:
             for source, other in leaves:
                 if source not in self.partner and other not in self._taken:
                     self._join(source, other)
+
+
+def _of_one_shape(a: Node, b: Node) -> bool:
+    """Return whether two nodes have as many axes, and as long, as far as these are numbers on both sides."""
+    pairs = zip(a.shape, b.shape, strict=False)
+    return a.ndim == b.ndim and all(m == n for m, n in pairs if isinstance(m, int) and isinstance(n, int))
+
+
+def _readers(program: Program) -> list[list[int]]:
+    found: list[list[int]] = [[] for _ in program.order]
+    for place, sources in enumerate(program.operands):
+        for source in sources:
+            found[source].append(place)
+    return found
+
+
+def _reached(start: int, onward: Sequence[Sequence[int]]) -> Collection[int]:
+    """Return the places that one leads to, without itself: the nearest, where they are many."""
+    found: dict[int, None] = {}
+    ahead = [start]
+    for place in ahead:
+        fresh = [each for each in onward[place] if each not in found]
+        found.update(dict.fromkeys(fresh))
+        ahead += fresh
+        if len(found) >= _NEAR:
+            break
+    return found
 
 
 def _read_by(program: Program, ops: list[int]) -> list[set[int]]:

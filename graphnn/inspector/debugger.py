@@ -1087,6 +1087,7 @@ class Debugger(Shown):
                     self._failed(error)
                 self._position = self._ranks[place]
                 self._stale |= {self.order[later] for later in places[i:]}
+                self._report_watches()
                 raise
 
     def _dependent(self, place: int, prepared: Prepared) -> list[int]:

@@ -153,7 +153,7 @@ class FloorDivide(Elementwise):
 
     like = np.floor_divide
     differentiable = False
-    formula = "floor({0} / {1})"
+    formula = "{0} // {1}"
     domain = ((-9.0, 9.0), (0.4, 3.0))
 
     def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
