@@ -2026,3 +2026,67 @@ def test_of_very_many_bad_numbers_each_is_asked_where_it_comes_from() -> None:
     rows[0] = np.inf
     (finding,) = [each for each in check_health(gn.norm(x, axis=1), {x: rows}) if each.code == "overflow"]
     assert (finding.index, finding.count, finding.size) == ((1,), 5999, 6000)
+
+
+def test_a_softmax_of_one_logit_is_told_in_the_loss_that_has_it() -> None:
+    g = gn.Graph()
+    x, t = g.placeholder("x", ("n", 5)), g.placeholder("t", ("n", 1))
+    loss = nn.softmax_crossentropy(_dense(1)(x), t)
+    assert [each.code for each in _trained(loss, {x: _rows(20, 5), t: _rows(20, 1) > 0})] == ["softmax-of-one"]
+
+
+@pytest.mark.parametrize(
+    "picked",
+    [
+        lambda z, t: gn.pick(gn.log_softmax(z, axis=0), t),
+        lambda z, t: gn.pick(gn.log(gn.softmax(z, axis=0)), t),
+        lambda z, t: gn.log(gn.pick(gn.softmax(z, axis=0), t)),
+    ],
+)
+def test_a_softmax_along_the_batch_is_told_however_its_logarithm_is_taken(picked: Any) -> None:
+    g = gn.Graph()
+    x, t = g.placeholder("x", ("n", 5)), g.placeholder("t", ("n",), np.int64)
+    loss = -gn.mean(picked(_dense(3)(x), t))
+    health = _trained(loss, {x: _rows(20, 5), t: np.arange(20) % 3})
+    assert [each.code for each in health] == ["not-probabilities"], str(health)
+    assert "sums to" in _first(health).cause
+    sound = -gn.mean(gn.pick(gn.log_softmax(_dense(3)(x)), t))
+    assert _trained(sound, {x: _rows(20, 5), t: np.arange(20) % 3}).ok
+
+
+def test_a_bound_that_holds_has_no_dead_units() -> None:
+    g = gn.Graph()
+    x, t, w = g.placeholder("x", ("n", 5)), g.placeholder("t", ("n", 3)), g.parameter("w", _rows(5, 3) * 0.1)
+    z = x @ w
+    feed = {x: _rows(64, 5), t: _rows(64, 3)}
+    for penalty in (gn.mean(gn.relu(z - 9.0)), gn.sum(gn.relu(gn.absolute(w) - 9.0))):
+        assert _trained(nn.mean_squared_error(z, t) + penalty, feed).ok
+    last = _trained(nn.mean_squared_error(gn.relu(z - 99.0), t), feed)  # of which nothing goes on without it
+    assert "dead-units" in {each.code for each in last}
+
+
+def test_a_negated_loss_that_has_a_least_value_is_none_without_end() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(128, 5)) * [60.0, 40.0, 10.0, 5.0, 1.0]
+    rows -= rows.mean(axis=0)
+    g = gn.Graph()
+    x, w = g.placeholder("x", ("n", 5)), g.parameter("w", rng.normal(size=5))
+    component = -gn.mean(gn.square(x @ (w / gn.norm(w))))
+    w.value = np.linalg.eigh(rows.T @ rows)[1][:, -1].copy()
+    assert "unbounded-loss" not in {each.code for each in _trained(component, {x: rows})}
+    w.value = rng.normal(size=5)
+    assert "unbounded-loss" in {each.code for each in _trained(-gn.mean(gn.square(x @ w)), {x: rows})}
+    t = g.placeholder("t", ("n",))
+    explained = gn.mean(gn.square(x @ w - t)) - gn.mean(gn.square(t * 1e3))
+    assert "unbounded-loss" not in {each.code for each in _trained(explained, {x: rows, t: rows[:, 0]})}
+
+
+def test_weights_that_are_a_vector_of_zeros_at_the_end_are_noted_as_a_matrix_is() -> None:
+    for shape in ((16,), (16, 1)):
+        g = gn.Graph()
+        x, t = g.placeholder("x", ("n", 5)), g.placeholder("t", ("n", *shape[1:]))
+        w, v = g.parameter("w", _rows(5, 16) * 0.5), g.parameter("v", np.zeros(shape))
+        loss = gn.mean(gn.square(gn.tanh(x @ w) @ v - t))
+        health = _trained(loss, {x: _rows(40, 5), t: _rows(40, 1).reshape(-1, *shape[1:])})
+        assert health.ok, str(health)
+        assert "no-gradient" in {each.code for each in health.notes}

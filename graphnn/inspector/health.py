@@ -531,9 +531,19 @@ class _Doctor:
         return found
 
     def _is_of_a_layer(self, node: Node) -> bool:
-        """Return whether a trained parameter makes what a node reads, or meets it later: else it is part of a loss."""
-        made = any(operand.trainable for operand in before_numbers(node.inputs[0]).inputs)
-        return made or node in self._met_by_parameters
+        """Return whether a trained parameter meets a node later, or makes what it alone reads of what is fed.
+
+        Else it is part of a loss: as a penalty is, of outputs that go on without it, or of the parameters themselves.
+        """
+        read = before_numbers(node.inputs[0])
+        made = read in self._fed and any(operand.trainable for operand in read.inputs)
+        users = [user for user in read.users if user.phase == "forward" and user in self.run.places]
+        return (made and len(users) == 1) or node in self._met_by_parameters
+
+    @cached_property
+    def _fed(self) -> set[Node]:
+        """What depends on what is fed."""
+        return made_of(self.run.order, self.run.prepared.program.placeholders)
 
     @cached_property
     def _met_by_parameters(self) -> set[Node]:

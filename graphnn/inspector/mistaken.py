@@ -148,10 +148,14 @@ class Mistaken:
             chosen, x = run.order[source], run.values[source]
             if x.dtype.kind != "f" or x.ndim != 2 or isinstance(chosen.shape[1], str) or x.shape[0] < 2:
                 return
+            if (x <= 0).all():
+                x = np.exp(x)  # of log_softmax, or a log
             down, across = (np.abs(x.sum(axis=axis, dtype=np.float64) - 1) for axis in (0, 1))
             if (x >= 0).all() and (down <= ABOUT_ONE).all() and (across > ABOUT_ONE).any() and x.shape[1] > 1:
                 off = across > ABOUT_ONE
-                cause = f"{_sum_of(chosen, off, x.sum(axis=1))}, and each column to 1; {node.name} picks one of a row"
+                exp = "" if x is run.values[source] else "exp of "
+                told = f"{exp}{_sum_of(chosen, off, x.sum(axis=1))}"
+                cause = f"{told}, and each column to 1; {node.name} picks one of a row"
                 which = np.broadcast_to(off[:, None], x.shape)
                 self._add(source, which, code="not-probabilities", severity="warning", cause=cause, remedy=SUM_TO_ONE)
 
@@ -223,7 +227,10 @@ class Mistaken:
 
     def _of_logits(self, place: int, x: Array, kind: str) -> None:
         made, node = self._squashed_by(place), self.run.order[place]
-        if made:
+        if kind == "softmax_crossentropy" and node.shape[-1] == 1:
+            cause = f"{node.name}{at_line(node)} has a single number a row, whose softmax is 1 whatever that is"
+            self.found.append(finding_of("softmax-of-one", node, cause))
+        elif made:
             self._add(
                 place,
                 np.ones(x.shape, bool),

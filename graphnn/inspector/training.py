@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -213,7 +213,7 @@ class Training:
                     where += f", where {zeros[0].name} is 0" if zeros else ""
                     lost.setdefault((where, REMEDIES["no-gradient"]), []).append(parameter)
         # A bias alone that learns makes no network.
-        weights = {parameter for parameter in trained if parameter.ndim > 1} or trained
+        weights = {parameter for parameter in trained if parameter.ndim > 1 or _is_a_factor(parameter)} or trained
         serious = bool(weights) and weights <= {parameter for parameters in lost.values() for parameter in parameters}
         for (where, remedy), parameters in lost.items():
             first, *others = parameters
@@ -296,10 +296,21 @@ class Training:
         """What is made smaller by training, where it is so far below 0 that it has no end."""
         # By hand, one may go up a slope as well as down.
         descent = {parameter: node for parameter, node in self.updates.items() if node.phase == "update"}
+        trained = [parameter for parameter in descent if parameter.trainable]
         for node, value in self._losses_of(descent).items():
-            if value < -(NEGATED_LOSS if _is_negated(node) else HUGE_LOSS):
+            negated = _is_negated(node) and not made_of(self.run.order, trained).isdisjoint(node.inputs[-1:])
+            if value < -(NEGATED_LOSS if negated else HUGE_LOSS) and self._steepness(trained) > LEARNT * -value:
                 return node, value
         return None
+
+    def _steepness(self, parameters: Iterable[Node]) -> float:
+        """Return how far a loss would move if each number moved as far as it is large: not at all at its least."""
+        steepness = 0.0
+        for parameter in parameters:
+            if parameter in self._gradients:
+                slope = self._value_of(self._gradients[parameter]).astype(np.float64)
+                steepness += float(np.abs(slope * self._value_of(parameter)).sum())
+        return steepness
 
     def _losses_of(self, updates: Mapping[Node, Node]) -> dict[Node, float]:
         """Return the scalars from whose gradients some updates are made."""
@@ -362,6 +373,11 @@ class Training:
         if self._large_data is not None:
             finding.remedy = f"{scaled_down(self._large_data)}; or a lower learning rate"
         self.found.append(finding)
+
+
+def _is_a_factor(parameter: Node) -> bool:
+    """Return whether something is multiplied by a parameter: else it is a bias, or the like."""
+    return any(user.op.name in ("matmul", "einsum") for user in parameter.users)
 
 
 def _is_negated(node: Node) -> bool:
