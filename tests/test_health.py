@@ -2090,3 +2090,29 @@ def test_weights_that_are_a_vector_of_zeros_at_the_end_are_noted_as_a_matrix_is(
         health = _trained(loss, {x: _rows(40, 5), t: _rows(40, 1).reshape(-1, *shape[1:])})
         assert health.ok, str(health)
         assert "no-gradient" in {each.code for each in health.notes}
+
+
+@pytest.mark.parametrize("rate", [None, 1e-3, 0.0])
+@pytest.mark.parametrize(("stops", "name"), [(gn.stop_gradient, "stop_gradient"), (gn.round, "round")])
+def test_a_penalty_hides_no_network_that_gets_no_gradient(stops: Any, name: str, rate: float | None) -> None:
+    g = gn.Graph()
+    x, t = g.placeholder("x", ("n", 5)), g.placeholder("t", ("n", 1))
+    net = nn.Sequential(_dense(8), nn.ReLU(), _dense(1))
+    feed = {x: _rows(64, 5), t: _rows(64, 1)}
+    for output, code in ((stops(net(x)), "no-gradient"), (net(x), None)):
+        loss = nn.mean_squared_error(output, t)
+        if rate is not None:
+            loss = loss + nn.l2(net.parameters, rate)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", gn.GraphnnWarning)
+            health = _trained(loss, feed)
+        assert [each.code for each in health] == ([code] if code else []), str(health)
+        if code:
+            assert f"none is made, since {name}" in _first(health).cause
+
+
+def test_a_parameter_that_meets_nothing_fed_is_not_asked_for_it() -> None:
+    g = gn.Graph()
+    x, w, v = g.placeholder("x", ("n", 5)), g.parameter("w", _rows(5, 2)), g.parameter("v", _rows(3, 3))
+    loss = gn.mean(gn.square(x @ w)) + gn.mean(gn.square(v))
+    assert _trained(loss, {x: _rows(64, 5)}).ok

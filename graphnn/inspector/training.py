@@ -202,7 +202,7 @@ class Training:
         for parameter, gradient in _slopes_in(self.run.order).items():
             if parameter not in trained:
                 continue
-            if gradient.op.name == "zeros":
+            if gradient.op.name == "zeros" or not self._learns_of_data(parameter):
                 where = f"none is made, since {self._end_of_the_way_from(parameter)}"
                 lost.setdefault((where, NO_WAY), []).append(parameter)
             elif parameter in self._gradients and not self._value_of(gradient).any():
@@ -222,6 +222,36 @@ class Training:
             finding = finding_of("no-gradient", first, cause, severity="warning" if serious else "note")
             finding.remedy = remedy
             self.found.append(finding)
+
+    def _learns_of_data(self, parameter: Node) -> bool:
+        """Return whether a gradient comes from a loss by way of what is fed, and not of a penalty alone.
+
+        Of a parameter that meets nothing that is fed, that is not asked.
+        """
+        losses = self._losses_of(self.updates)
+        if not losses:
+            return True
+        met = False
+        ahead = {parameter: None}
+        for node in (waiting := [parameter]):
+            for user in node.users:
+                if user in ahead or user not in self.run.places or user.phase != "forward":
+                    continue
+                joins = user in self._fed and node not in self._fed
+                if joins and not user.shape and user.op.name in ("add", "subtract"):
+                    continue  # where a penalty is added to the loss
+                met = met or joins
+                if user.op.differentiable and any(
+                    operand is node and user.op.flows(i) for i, operand in enumerate(user.inputs)
+                ):
+                    ahead[user] = None
+                    waiting.append(user)
+        return not met or not ahead.keys().isdisjoint(losses)
+
+    @cached_property
+    def _fed(self) -> set[Node]:
+        """What depends on what is fed."""
+        return made_of(self.run.order, self.run.prepared.program.placeholders)
 
     def _end_of_the_way_from(self, parameter: Node) -> str:
         """Return why no gradient is made for a parameter: where the way from it to the loss ends."""
