@@ -1721,7 +1721,7 @@ def test_units_are_counted_by_features_and_samples_by_the_named_axis() -> None:
     g = gn.Graph()
     x, w = g.placeholder("x", shape=(3, "m")), g.parameter("w", -np.ones((6, 3)))
     (finding,) = check_health(gn.relu(w @ x), {x: np.ones((3, 50))})
-    assert "6 of 6 units of relu are 0 for all 50 rows of the batch" in finding.cause
+    assert "6 of 6 units of relu are 0 for all 50 columns of the batch" in finding.cause
 
 
 def test_a_parameter_is_huge_beside_what_is_fed() -> None:
@@ -2116,3 +2116,33 @@ def test_a_parameter_that_meets_nothing_fed_is_not_asked_for_it() -> None:
     x, w, v = g.placeholder("x", ("n", 5)), g.parameter("w", _rows(5, 2)), g.parameter("v", _rows(3, 3))
     loss = gn.mean(gn.square(x @ w)) + gn.mean(gn.square(v))
     assert _trained(loss, {x: _rows(64, 5)}).ok
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda d: gn.mean(gn.square(d)),
+        lambda d: gn.mean(0.5 * gn.square(d)),
+        lambda d: gn.mean(gn.sum(gn.square(d), axis=1)),
+        lambda d: gn.mean(gn.sqrt(gn.square(d) + 1e-6)),
+    ],
+)
+def test_targets_out_of_reach_are_told_in_any_mean_of_squares(loss: Any) -> None:
+    g = gn.Graph()
+    x, t = g.placeholder("x", ("n", 5)), g.placeholder("t", ("n", 1))
+    difference = gn.sigmoid(_dense(1)(x)) - t
+    told = [each.code for each in _trained(loss(difference), {x: _rows(40, 5), t: _rows(40, 1) + 30.0})]
+    assert told == (["out-of-reach"] if "sqrt" not in {node.op.name for node in g} else [])
+    assert _trained(loss(difference), {x: _rows(40, 5), t: np.full((40, 1), 0.5)}).ok
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("dead", [64, 60])
+def test_units_are_counted_where_each_column_is_a_sample(dead: int, named: bool) -> None:
+    g = gn.Graph()
+    a, t = g.placeholder("a", (5, "n" if named else 100)), g.placeholder("t", (1, "n" if named else 100))
+    w, v = g.parameter("w", _rows(64, 5)), g.parameter("v", _rows(1, 64))
+    b = g.parameter("b", np.where(np.arange(64) < dead, -100.0, 0.0)[:, None])
+    loss = nn.mean_squared_error(v @ gn.relu(w @ a + b), t)
+    (finding,) = [each for each in _trained(loss, {a: _rows(5, 100), t: _rows(1, 100)}) if each.code == "dead-units"]
+    assert finding.cause.startswith(f"{dead} of 64 units of relu are 0 for all 100 columns of the batch")

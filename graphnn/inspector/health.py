@@ -472,8 +472,7 @@ class _Doctor:
 
     def _of_dead_units(self, place: int, value: Array) -> None:
         node = self.run.order[place]
-        named = [axis for axis, dim in enumerate(node.shape) if isinstance(dim, str)]
-        samples = named[0] if value.ndim == 2 and len(named) == 1 else 0
+        samples = self._axis_of_samples(node)
         rows = value.shape[samples]
         if rows < DEAD_BATCH or not self._is_of_a_layer(node):
             return
@@ -498,24 +497,30 @@ class _Doctor:
                 node=node,
                 index=index,
                 value=0.0,
-                cause=f"{count:,} of {dead.size:,} units of {node.name} are 0 for all {rows:,} rows of the batch, and "
-                "get no gradient",
+                cause=f"{count:,} of {dead.size:,} units of {node.name} are 0 for all {rows:,} "
+                f"{'columns' if samples else 'rows'} of the batch, and get no gradient",
                 remedy=REMEDIES["dead-units"] if any(map(self._has_numbers, self._made_by(node))) else ZEROS,
                 count=count,
                 size=dead.size,
             )
         )
 
+    def _axis_of_samples(self, node: Node) -> int:
+        """Return along which axis of what a relu gives the samples lie: the named one, or that of no weights."""
+        named = [axis for axis, dim in enumerate(node.shape) if isinstance(dim, str)]
+        if node.ndim != 2 or len(named) > 1:
+            return 0
+        if named:
+            return named[0]
+        product = next((each for each in _summands(node) if each.op.name == "matmul"), None)
+        return int(product is not None and [_as_it_lies(x).trainable for x in product.inputs] == [True, False])
+
     def _made_by(self, node: Node) -> frozenset[Node]:
         """Return the trained parameters that make what a relu reads, without another function between."""
         found: set[Node] = set()
-        ahead = list(node.inputs)
-        for each in ahead:
-            product = each.op.name in ("matmul", "einsum")
-            if each.op.name in BY_NUMBERS and len(ahead) < _FEW_SUMMED:
-                ahead += each.inputs
-            factors = map(_as_it_lies, each.inputs if product else (each,))
-            found.update(node for node in factors if node.trainable)
+        for each in _summands(node):
+            factors = map(_as_it_lies, each.inputs if each.op.name in ("matmul", "einsum") else (each,))
+            found.update(factor for factor in factors if factor.trainable)
         return frozenset(found)
 
     def _has_numbers(self, parameter: Node) -> bool:
@@ -700,6 +705,15 @@ class _Doctor:
     def _drop(self, told: Sequence[Finding]) -> None:
         gone = set(told)
         self.found = [each for each in self.found if each not in gone]
+
+
+def _summands(node: Node) -> list[Node]:
+    """Return what a node reads, and what that is a sum of, or of numbers."""
+    ahead = list(node.inputs)
+    for each in ahead:
+        if each.op.name in BY_NUMBERS and len(ahead) < _FEW_SUMMED:
+            ahead += each.inputs
+    return ahead
 
 
 def _as_it_lies(node: Node) -> Node:

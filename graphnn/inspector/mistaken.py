@@ -14,7 +14,7 @@ from ..graph import Constant, Placeholder
 from ..graph.dimensions import shown
 from ..ops.base import Rearranging
 from ..ops.elementwise import Elementwise
-from .evaluation import only_passes_on
+from .evaluation import ADDS_UP, only_passes_on
 from .findings import Finding, at_line, finding_at, first_of, of_many, said
 from .hazards import (
     ABOUT_ONE,
@@ -186,8 +186,18 @@ class Mistaken:
         """Return whether a difference is squared, or taken without its sign, and all of that is added up."""
         misses = [user for user in difference.users if user.phase == "forward" and user in self.run.places]
         squares = [miss for miss in misses if miss.op.name in _MISSES or set(miss.inputs) == {difference}]
-        users = [user for miss in squares for user in miss.users if user.phase == "forward"]
-        return bool(users) and len(squares) == len(misses) and all(not user.shape for user in users)
+        return bool(squares) and len(squares) == len(misses) and all(map(self._is_added_up, squares))
+
+    def _is_added_up(self, node: Node) -> bool:
+        """Return whether all of a value is added up to one number, multiplied by others perhaps."""
+        while node.shape:
+            users = [user for user in node.users if user.phase == "forward" and user in self.run.places]
+            if users and all(not user.shape for user in users):
+                return True
+            if len(users) != 1 or users[0].op.name not in ADDS_UP | BY_NUMBERS:
+                return False
+            node = users[0]
+        return True
 
     @cached_property
     def _trained(self) -> set[Node]:

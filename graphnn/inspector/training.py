@@ -329,7 +329,8 @@ class Training:
         trained = [parameter for parameter in descent if parameter.trainable]
         for node, value in self._losses_of(descent).items():
             negated = _is_negated(node) and not made_of(self.run.order, trained).isdisjoint(node.inputs[-1:])
-            if value < -(NEGATED_LOSS if negated else HUGE_LOSS) and self._steepness(trained) > LEARNT * -value:
+            falls = math.isinf(value) or self._steepness(trained) > LEARNT * abs(value)
+            if value < -(NEGATED_LOSS if negated else HUGE_LOSS) and falls:
                 return node, value
         return None
 
