@@ -596,7 +596,7 @@ class Session(cmd.Cmd):
     def _out(self, argument: str) -> None:
         """Run until the current node's scope is left.
 
-        At the top it runs to the end.
+        Where it is left already, that is the one around it; at the top it runs to the end.
         """
         self._unless_finished()
         self.dbg.out()
