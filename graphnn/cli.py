@@ -36,13 +36,13 @@ from .inspector.findings import listed
 from .inspector.health import check_health
 from .inspector.profile import profile
 from .inspector.trace import Trace
-from .terminal import Session, commands, printable
+from .terminal import Session, commands, folded, printable
 from .text import counted
 from .view import plots
 from .view.crop import PHASES
 from .view.inspect import records_table, trace_table
 from .view.table import columns, ops_table, preview, statistics
-from .view.text import visible, wrapped
+from .view.text import visible
 
 _USAGE, _FAILED, _INTERRUPTED = 2, 1, 130
 
@@ -136,8 +136,7 @@ def _mute() -> None:
 def _complain(error: object) -> None:
     text = f"graphnn: {error}"
     if _is_terminal(sys.stderr):
-        columns = shutil.get_terminal_size().columns
-        text = "\n".join(part for line in text.split("\n") for part in wrapped(line, columns, "  ") or [""])
+        text = folded(text, shutil.get_terminal_size().columns)
     _note(text)
 
 
@@ -652,9 +651,9 @@ def _print_files(written: Sequence[Path], missing: Sequence[str]) -> None:
 def _run(options: argparse.Namespace) -> None:
     if options.output and not options.output.endswith(".npz"):
         raise _Misuse(f'the values are written to an .npz, and "{options.output}" is not called one')
-    graph, fetches, feed, trace = _given(options)
-    if isinstance(trace, Trace) and trace.prepared.overridden:
-        names = listed(list(trace.prepared.overridden))
+    graph, fetches, feed, run = _given(options)
+    if isinstance(run, Trace) and run.prepared.overridden:
+        names = listed(list(run.prepared.overridden))
         raise _Misuse(f"{options.target} has what was set by hand ({names}): graphnn trace, or debug, shows that run")
     named = {name: graph[name] for name in options.fetch} if options.fetch else _named(fetches)
     if not named:

@@ -305,14 +305,14 @@ class Session(cmd.Cmd):
 
     def _heard(self, text: str) -> None:
         """Print what the debugger says."""
-        self.say(_wrapped(text, self.width))
+        self.say(folded(text, self.width))
 
     def greet(self) -> None:
         """Say what is debugged, and where it stands."""
         count = counted(len(self.dbg.operations), "operation")
         self.say(f'"{visible(self.dbg.graph.name)}": {count}; help lists the verbs')
         if self.dbg.error:
-            self.say(_wrapped(f"stopped: {self.dbg.error}", self.width))
+            self.say(folded(f"stopped: {self.dbg.error}", self.width))
         self._stand()
 
     def _prompt(self) -> str:
@@ -405,7 +405,7 @@ class Session(cmd.Cmd):
         # What is said to a program is turned to who types.
         said = re.sub(r'\bdbg\.(\w+)\(("?)(.*?)\2\)', lambda found: f"{found[1]} {found[3]}".rstrip(), said)
         said = said.replace(" (dim=…)", " after the row").replace(LOOK, "")
-        self.say(_wrapped(f"error: {said}", self.width))
+        self.say(folded(f"error: {said}", self.width))
         failed, stop = self.dbg.next, error.stopped
         if not isinstance(stop, Stop) or stop.prepared.program.order[stop.place] is not failed:
             return
@@ -656,7 +656,7 @@ class Session(cmd.Cmd):
             return
         target, condition = self._conditional(argument)
         made = self.dbg.break_at(when=condition, **self._meant(target))
-        self.say(_wrapped(f"{made}, {counted(len(made.nodes), 'operation')}", self.width))
+        self.say(folded(f"{made}, {counted(len(made.nodes), 'operation')}", self.width))
 
     @_said("clear [N]", "delete", "d", "cl", example="clear 1", group=_STOP)
     def _clear(self, argument: str) -> None:
@@ -867,7 +867,7 @@ class Session(cmd.Cmd):
         """Say why a node has no value."""
         told = check_health(self.dbg.trace()).errors
         cause = next((each.cause for each in told if each.node is node), self.dbg.error.partition("\n")[0])
-        self.say(_wrapped(cause, self.width))
+        self.say(folded(cause, self.width))
         self._list(node.inputs, f"{node.name} reads nothing")
 
     def _element(self, text: str) -> tuple[Node, Index | None]:
@@ -943,7 +943,7 @@ class Session(cmd.Cmd):
         value = self.dbg[why.node].value
         if value.dtype.kind == "f" and not np.isfinite(value[why.index]):
             said = self._since(why)
-            return _wrapped(f"  {said}", self.width).split("\n") if said else []
+            return folded(f"  {said}", self.width).split("\n") if said else []
         if value.ndim:
             return []
         said = beside_guessing(
@@ -1199,7 +1199,7 @@ def _placed(node: Node, before: str, width: int) -> str:
     return f"{before}{elided(made, room)}{place}"
 
 
-def _wrapped(text: str, width: int) -> str:
+def folded(text: str, width: int) -> str:
     """Return lines that go into the terminal's width, of a length that can be read."""
     lines: list[str] = []
     for line in _LONG.sub(lambda word: elided(word[0], _WORD), text).split("\n"):

@@ -12,6 +12,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -627,21 +628,49 @@ def test_a_new_file_has_the_permissions_that_open_gives(tmp_path: Path, umask: i
     assert (tmp_path / "write").stat().st_mode == (tmp_path / "open").stat().st_mode
 
 
-@posix
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write to any file")
-def test_a_write_protected_file_or_folder_is_respected(path: Path, small: bytes) -> None:
-    path.chmod(0o444)
-    with pytest.raises(PermissionError, match=r"model\.gnn"):
-        write(path, "graph", "new", {})
-    path.chmod(0o644)
-    path.parent.chmod(0o555)
+NOBODY = 65534
+
+
+@contextmanager
+def plain_user(folder: Path) -> Iterator[None]:
+    """Act as a user who owns a folder and may not do everything, as root may."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for owned in (folder, *folder.iterdir()):
+        os.chown(owned, NOBODY, NOBODY)
     try:
-        with pytest.raises(PermissionError) as caught:
-            write(path, "graph", "new", {})
+        os.seteuid(NOBODY)
+    except OSError:
+        pytest.skip("root may write to any file, and this one may not become another user")
+    try:
+        yield
     finally:
-        path.parent.chmod(0o755)
-    assert caught.value.filename == str(path.parent)
-    assert path.read_bytes() == small
+        os.seteuid(0)
+
+
+@posix
+def test_a_write_protected_file_or_folder_is_respected() -> None:
+    # Not below the folders that pytest makes, which nobody else may enter.
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "model.gnn")
+        write(path, "graph", "old", {})
+        before = path.read_bytes()
+        with plain_user(path.parent):
+            path.chmod(0o444)
+            with pytest.raises(PermissionError, match=r"model\.gnn"):
+                write(path, "graph", "new", {})
+            path.chmod(0o644)
+            path.parent.chmod(0o555)
+            try:
+                with pytest.raises(PermissionError) as caught:
+                    write(path, "graph", "new", {})
+            finally:
+                path.parent.chmod(0o755)
+            assert caught.value.filename == str(path.parent)
+            assert path.read_bytes() == before
+            write(path, "graph", "new", {})
+            assert read(path, "graph") == ("new", {})
 
 
 @posix

@@ -1471,6 +1471,10 @@ def test_a_part_of_a_value_is_set_by_its_index() -> None:
     with pytest.raises(gn.ShapeError, match=r"np.full\(\(2, 3\), 1.0\) has that"):
         dbg["x"] = 1.0
     assert len(dbg.runs) == 3
+    small = g.placeholder("small", ("n",), np.int8)
+    few = gn.debug(small * 2, {small: [1, 2]}, echo=None)
+    with pytest.raises(gn.ValueRangeError, match='the value of "small" holds 300, which does not fit into int8'):
+        few["small"][0] = 300
 
 
 def test_what_a_change_says_is_not_said_again_by_its_repr() -> None:
@@ -1501,7 +1505,7 @@ def test_names_are_completed_in_brackets() -> None:
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        (lambda dbg, layer: gn.check_health(dbg), "not Debugger; its run is dbg.trace()|got Debugger; its run is"),
+        (lambda dbg, layer: gn.check_health(dbg), r"got Debugger; its run is dbg.trace\(\)"),
         (lambda dbg, layer: gn.draw(gn.check_health(dbg.trace())), "draw.fetches, trace=health. draws it"),
         (lambda dbg, layer: gn.trace(layer, {}), "got Dense; call it on a node, layer.x."),
         (lambda dbg, layer: gn.debug(dbg.graph, {}), "got Graph; its results are g.outputs"),

@@ -110,8 +110,9 @@ class Spot:
             raise AxisError(f'"{name}" has shape {shown(whole.shape)}, and so no such part') from None
         if not np.can_cast(part.dtype, whole.dtype, "same_kind"):
             raise DtypeError(f'the value given for "{name}" is {part.dtype}, and the node is {whole.dtype}')
+        own = in_range(part, whole.dtype, f'the value of "{name}"')
         try:
-            whole[index] = in_range(part, whole.dtype, f'the value of "{name}"')
+            whole[index] = own
         except ValueError as error:
             raise ShapeError(
                 f'the value given has shape {shown(part.shape)}, and that part of "{name}" {shown(room)}'

@@ -422,7 +422,7 @@ class _Doctor:
     @cached_property
     def _scaled_by_the_loss(self) -> set[Node]:
         """The cotangents, and what is made of them in the backward pass."""
-        found = {slope for derived in self.run.graph.cotangents.values() for slope in derived.of.values()}
+        found = set(self.training.cotangents)
         for node in self.run.order:
             if node.phase == "backward" and not found.isdisjoint(node.inputs):
                 found.add(node)
@@ -541,14 +541,9 @@ class _Doctor:
         Else it is part of a loss: as a penalty is, of outputs that go on without it, or of the parameters themselves.
         """
         read = before_numbers(node.inputs[0])
-        made = read in self._fed and any(operand.trainable for operand in read.inputs)
+        made = read in self.training.fed and any(operand.trainable for operand in read.inputs)
         users = [user for user in read.users if user.phase == "forward" and user in self.run.places]
         return (made and len(users) == 1) or node in self._met_by_parameters
-
-    @cached_property
-    def _fed(self) -> set[Node]:
-        """What depends on what is fed."""
-        return made_of(self.run.order, self.run.prepared.program.placeholders)
 
     @cached_property
     def _met_by_parameters(self) -> set[Node]:

@@ -224,32 +224,32 @@ class Training:
             self.found.append(finding)
 
     def _learns_of_data(self, parameter: Node) -> bool:
-        """Return whether a gradient comes from a loss by way of what is fed, and not of a penalty alone.
-
-        Of a parameter that meets nothing that is fed, that is not asked.
-        """
-        losses = self._losses_of(self.updates)
-        if not losses:
-            return True
-        met = False
-        ahead = {parameter: None}
-        for node in (waiting := [parameter]):
-            for user in node.users:
-                if user in ahead or user not in self.run.places or user.phase != "forward":
-                    continue
-                joins = user in self._fed and node not in self._fed
-                if joins and not user.shape and user.op.name in ("add", "subtract"):
-                    continue  # where a penalty is added to the loss
-                met = met or joins
-                if user.op.differentiable and any(
-                    operand is node and user.op.flows(i) for i, operand in enumerate(user.inputs)
-                ):
-                    ahead[user] = None
-                    waiting.append(user)
-        return not met or not ahead.keys().isdisjoint(losses)
+        """Return whether a gradient comes to a parameter by way of what is fed, if it meets that: not by a penalty."""
+        learns, meets = self._ways
+        return parameter in learns or parameter not in meets
 
     @cached_property
-    def _fed(self) -> set[Node]:
+    def _ways(self) -> tuple[set[Node], set[Node]]:
+        """What a loss passes a gradient to, and what meets anything that is fed; neither by way of an added penalty."""
+        learns = set(self._losses_of(self.updates))
+        meets: set[Node] = set()
+        if not learns:
+            return learns, meets
+        for node in reversed(self.run.order):
+            if node.phase != "forward":
+                continue
+            for i, operand in enumerate(node.inputs):
+                joins = node in self.fed and operand not in self.fed
+                if joins and not node.shape and node.op.name in ("add", "subtract"):
+                    continue  # where a penalty is added to the loss
+                if joins or node in meets:
+                    meets.add(operand)
+                if node in learns and node.op.differentiable and node.op.flows(i):
+                    learns.add(operand)
+        return learns, meets
+
+    @cached_property
+    def fed(self) -> set[Node]:
         """What depends on what is fed."""
         return made_of(self.run.order, self.run.prepared.program.placeholders)
 
@@ -271,11 +271,11 @@ class Training:
             # Between the cotangents of two nodes may stand several nodes of one rule.
             read = dict.fromkeys(node.inputs)
             for each in (ahead := [*read]):
-                if each.phase == "backward" and each not in self._cotangents:
+                if each.phase == "backward" and each not in self.cotangents:
                     ahead += [operand for operand in each.inputs if operand not in read]
                     read.update(dict.fromkeys(each.inputs))
             zeros = [each for each in read if self._is_zero(each)]
-            came = next((each for each in zeros if each in self._cotangents), None)
+            came = next((each for each in zeros if each in self.cotangents), None)
             if came is None:
                 twin = node.twin if node.twin is not None else node
                 self._lost[node] = twin, [each for each in zeros if each.phase == "forward"]
@@ -290,7 +290,8 @@ class Training:
         return self._zero[node]
 
     @cached_property
-    def _cotangents(self) -> set[Node]:
+    def cotangents(self) -> set[Node]:
+        """The nodes of the gradients that were asked for, and of those on their way."""
         return {slope for derived in self.run.graph.cotangents.values() for slope in derived.of.values()}
 
     def _of_units(self) -> None:
