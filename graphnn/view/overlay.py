@@ -158,7 +158,7 @@ class Overlay(NamedTuple):
 def _of_records(mark: Callable[[Record], Mark | None]) -> _Reader:
     def read(trace: Trace) -> dict[Node, Mark]:
         marks = ((record.node, mark(record)) for record in trace)
-        return {node: mark for node, mark in marks if mark is not None}
+        return {node: made for node, made in marks if made is not None}
 
     return read
 
