@@ -1,10 +1,12 @@
 """Diagrams: what is drawn, how each kind looks, that names are literal, and what happens without an engine."""
 
+import contextlib
 import importlib.metadata
 import os
 import re
 import sys
 import time
+import tracemalloc
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -672,3 +674,71 @@ def test_notebook_shows_svg() -> None:
     shown = g._repr_mimebundle_()["image/svg+xml"]
     assert "Dense" in shown
     assert "matmul" not in shown
+
+
+# --- scopes within scopes ----------------------------------------------------------------------------------------
+
+
+def within_scopes(depth: int) -> tuple[Node, Node]:
+    g = Graph()
+    with contextlib.ExitStack() as stack:
+        for _ in range(depth):
+            stack.enter_context(g.scope("s"))
+        x = g.placeholder("x", (2,))
+        return x, gn.exp(x)
+
+
+SHOWN: dict[str, Callable[[Node, Node], Any]] = {
+    "dot": lambda x, y: draw(y).source,
+    "layers": lambda x, y: draw(y, detail="layer").source,
+    "some open": lambda x, y: draw(y, detail=500).source,
+    "values": lambda x, y: draw(y, trace=gn.trace(y, {x: [1, 2]})).source,
+    "plain": lambda x, y: draw(y, engine="plain").svg(),
+    "plain layers": lambda x, y: draw(y, detail="layer", engine="plain").svg(),
+    "mermaid": lambda x, y: draw(y).mermaid(),
+    "outline": lambda x, y: draw(y).text(None),
+    "summary": lambda x, y: str(gn.summary(y)),
+    "table": lambda x, y: str(gn.trace(y, {x: [1, 2]})),
+    "page": lambda x, y: str(gn.trace(y, {x: [1, 2]}).to_html()),
+}
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_a_thousand_scopes_within_each_other_cost_little_memory(shown: str) -> None:
+    """Text that each level copied took 1.7 GB."""
+    x, y = within_scopes(1000)
+    tracemalloc.start()
+    try:
+        SHOWN[shown](x, y)
+        assert tracemalloc.get_traced_memory()[1] < 40e6
+    finally:
+        tracemalloc.stop()
+
+
+@needs_engine
+def test_graphviz_lays_out_a_thousand_scopes_within_each_other() -> None:
+    drawn = draw(within_scopes(1000)[1], engine="dot").svg()
+    assert drawn.count('class="cluster"') == 1000
+
+
+def test_frames_stand_in_the_frames_around_them() -> None:
+    g = Graph()
+    with g.scope("a"):
+        x = g.placeholder("x")
+        with g.scope("b"):
+            y = gn.exp(x)
+        with g.scope("c"):
+            y = gn.sin(y)
+    with g.scope("d"):
+        y = gn.cos(y)
+    source = draw(y).source
+    found = re.findall(r"^(\t*)(?:(subgraph cluster)|.*<b>(\w+)</b>|(})$)", source, re.MULTILINE)
+    told = [(len(tabs), "{" if opened else title or closed) for tabs, opened, title, closed in found]
+    assert told == [
+        *[(1, "{"), (2, "a"), (2, "x")],
+        *[(2, "{"), (3, "b"), (3, "exp"), (2, "}")],
+        *[(2, "{"), (3, "c"), (3, "sin"), (2, "}")],
+        (1, "}"),
+        *[(1, "{"), (2, "d"), (2, "cos"), (1, "}")],
+        (0, "}"),
+    ]

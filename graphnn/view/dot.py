@@ -52,6 +52,9 @@ _ROOM = 2
 # What `dot` reads between quotes.
 _LONGEST_STRING = 16_000
 
+# How many tabs a line of a frame within frames begins with at most.
+_MOST_INDENTED = 40
+
 # Above so many boxes, `dot` is told to be content with less than the best.
 _LARGE = 600
 _HASTE = {"nslimit": "0.1", "nslimit1": "0.1", "mclimit": "0.1"}
@@ -210,14 +213,35 @@ class _Writer:
             with self._within(beside[0].around).subgraph(name=pair, graph_attr=_PAIR) as same:
                 for box in beside:
                     same.node(f"n{box.place}")
-        for scope in sorted(self._seen.open_scopes(), key=lambda scope: -len(chain(scope))):
-            self._within(scope.parent).subgraph(self._frames[scope.path])
+        self._dot.body += self._framed()
         # Behind the frames: an edge inside one would take its ends into it.
         for arrow in self._drawn.arrows:
             self._write_arrow(arrow)
         for tail, head in self._held():
             self._dot.edge(tail, head, style="invis", weight="0")
         return str(self._dot.source)
+
+    def _framed(self) -> Iterator[str]:
+        """Yield the lines of all frames, each in the one around it.
+
+        By one walk: to hand each frame to the one around it copies what is inside once for each level.
+        """
+        inside: dict[str, list[Scope]] = {}
+        for open_scope in self._seen.open_scopes():
+            around = open_scope.parent.path if open_scope.parent is not None else ""
+            inside.setdefault(around, []).append(open_scope)
+        waiting: list[tuple[Scope | None, str]] = [(each, "") for each in reversed(inside.get("", []))]
+        depth = 1
+        while waiting:
+            scope, end = waiting.pop()
+            if scope is None:
+                depth -= 1
+                yield "\t" * min(depth, _MOST_INDENTED) + end
+                continue
+            *lines, end = self._frames[scope.path].__iter__(subgraph=True)
+            yield from ("\t" * min(depth, _MOST_INDENTED) + line for line in lines)
+            depth += 1
+            waiting += [(None, end), *((inner, "") for inner in reversed(inside.get(scope.path, [])))]
 
     def _held(self) -> Iterator[tuple[str, str]]:
         """Yield what is to be ranked below what, though no line leads there: see `set_below`."""

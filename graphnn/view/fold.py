@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,8 +111,8 @@ class Picture:
         """Return the scopes that are open and have a box in them: outer before inner, in order of making."""
         found: dict[str, Scope] = {}
         for box in self.boxes:
-            for scope in chain(box.around):
-                found.setdefault(scope.path, scope)
+            new = list(takewhile(lambda scope: scope.path not in found, _outwards(box.around)))
+            found.update((scope.path, scope) for scope in reversed(new))
         return list(found.values())
 
     def nodes_in(self) -> dict[str, list[Node]]:
