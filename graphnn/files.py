@@ -32,7 +32,7 @@ from .graph import (
     sealed,
 )
 from .graph.collector import collector_paused
-from .graph.fetches import ancestors, resolve, with_advances
+from .graph.fetches import ancestors, resolve, with_partners
 
 __all__ = ["from_data", "load", "loads", "save", "to_data"]
 
@@ -60,6 +60,9 @@ _TABLES: dict[str, dict[str, type | str]] = {
     "outputs": {"name": str, "node": "nodes"},
     "updates": {"parameter": "nodes", "node": "nodes"},
     "advances": {"parameter": "nodes", "node": "nodes"},
+    # What a layer made for training alone, and what takes its place in evaluation; the layers that do nothing there.
+    "evaluating": {"training": "nodes", "node": "nodes"},
+    "idle": {"path": str, "node": "nodes"},
     # What has been differentiated: in which scope, backwards or forwards; the results and their cotangents, or what
     # moves and its tangents; and what each node that was reached has come to.
     "derivatives": {"scope": "scopes", "backwards": bool},
@@ -309,6 +312,8 @@ def _encoded(
         "outputs": [(str(name), node_row[node]) for name, node in graph.outputs.items() if node in node_row],
         "updates": pairs(graph.updates),
         "advances": pairs(graph.advances),
+        "evaluating": pairs(graph.evaluating),
+        "idle": [(str(path), node_row[node]) for path, node in graph.idle.items() if node in node_row],
         "derivatives": [(scope_row[root.path], backwards) for backwards, _, (root, _) in derivatives],
         "given": [
             (i, node_row[node], -1 if value is None else node_row[value])
@@ -347,7 +352,7 @@ def _chosen(fetches: Any) -> tuple[Graph, list[Node], list[Scope]]:
                 f"{hint}, and that holds all its parameters"
             )
     graph, wanted, _ = resolve(fetches)
-    nodes = sorted(with_advances(ancestors(wanted)), key=lambda node: node.index)
+    nodes = sorted(with_partners(ancestors(wanted)), key=lambda node: node.index)
     paths: set[str] = set()
     for node in nodes:
         scope = graph.scopes.get(node.scope)
@@ -398,6 +403,8 @@ def _decoded(data: Any, arrays: dict[str, Array], unknown: bool) -> Graph:
     graph.outputs.update(_unique("outputs", [(name, nodes[i]) for name, i in tables["outputs"]]))
     graph.updates.update(_unique("updates", [(nodes[i], nodes[j]) for i, j in tables["updates"]]))
     graph.advances.update(_unique("advances", [(nodes[i], nodes[j]) for i, j in tables["advances"]]))
+    graph.evaluating.update(_unique("evaluating", [(nodes[i], nodes[j]) for i, j in tables["evaluating"]]))
+    graph.idle.update(_unique("idle", [(path, nodes[i]) for path, i in tables["idle"]]))
     graph.scopes.update(_unique("scopes", [(scope.path, scope) for scope in scopes]))
     _restore_derivatives(graph, nodes, scopes, tables)
     graph._counters.update(_unique("counters", list(tables["counters"])))

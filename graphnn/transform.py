@@ -92,10 +92,15 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
     target = Graph(source.name, source.dtype)
     target.memory_budget = source.memory_budget
     order = _in_order(wanted, operand)
-    # A counter comes with what moves it on, or every step of the copy would draw the same numbers.
-    moving = [operand(None, following) for counter, following in source.advances.items() if counter in set(order)]
-    if not set(order).issuperset(moving):
-        order = _in_order([*wanted, *moving], operand)
+    # A counter comes with what moves it on, or every step of the copy would draw the same numbers; and what is for
+    # training with what takes its place in evaluation.
+    while True:
+        here = set(order)
+        tables = (source.advances, source.evaluating)
+        partners = [operand(None, other) for table in tables for node, other in table.items() if node in here]
+        if here.issuperset(partners):
+            break
+        order = _in_order([*wanted, *partners], operand)
     copies: dict[Node, Node] = {}
     for node in order:
         target._scope = target.mirrored(source.scopes.get(node.scope))
@@ -113,7 +118,12 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
             copy.twin = copies.get(node.twin)  # only now: the exchange may have put it behind
     outputs = {name: operand(None, node) for name, node in source.outputs.items()}
     target.outputs.update({name: copies[node] for name, node in outputs.items() if node in copies})
-    for table, entries in ((target.updates, source.updates), (target.advances, source.advances)):
+    target.idle.update({path: copies[node] for path, node in source.idle.items() if node in copies})
+    for table, entries in (
+        (target.updates, source.updates),
+        (target.advances, source.advances),
+        (target.evaluating, source.evaluating),
+    ):
         following = {p: operand(None, n) for p, n in entries.items()}
         table.update({copies[p]: copies[n] for p, n in following.items() if p in copies and n in copies})
     if not exchanged:  # else what is differentiated may be another function

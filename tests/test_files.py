@@ -91,6 +91,8 @@ def whole(graph: Graph) -> dict[str, Any]:
         "outputs": [(name, node.name) for name, node in graph.outputs.items()],
         "updates": [(parameter.name, node.name) for parameter, node in graph.updates.items()],
         "advances": [(parameter.name, node.name) for parameter, node in graph.advances.items()],
+        "evaluating": [(trained.name, node.name) for trained, node in graph.evaluating.items()],
+        "idle": [(path, node.name) for path, node in graph.idle.items()],
         "counters": dict(graph._counters),
         "derivatives": [
             (
@@ -927,6 +929,12 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
         lie(advances__parameter=[2, 2], advances__node=[4, 4]),
         "the table advances names something twice",
     ),
+    "evaluating-misfit": (
+        lie(evaluating__training=[0], evaluating__node=[1]),
+        "in evaluation .* cannot take the place of|needs the same shape",
+    ),
+    "evaluating-nowhere": (lie(evaluating__training=[0], evaluating__node=[-1]), "the column evaluating.node holds -1"),
+    "idle-twice": (lie(idle__path=["a", "a"], idle__node=[0, 0]), "the table idle names something twice"),
     "derivative-misfit": (
         lie(derived__derivative={0: 0}),
         "node 0 is no derivative of node [0-9]+: its shape or dtype is another",

@@ -53,6 +53,7 @@ def test_summary_is_plain_data_too() -> None:
         "trainable": 387,
         "bytes": 3096,
         "trainable_bytes": 3096,
+        "notes": [],
     }
     assert data["rows"][2] == {
         "name": "dense_1",

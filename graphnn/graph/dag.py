@@ -169,6 +169,8 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
             "outputs": {name: node.name for name, node in graph.outputs.items()},
             "updates": {parameter.name: node.name for parameter, node in graph.updates.items()},
             "advances": {parameter.name: node.name for parameter, node in graph.advances.items()},
+            "evaluating": {trained.name: node.name for trained, node in graph.evaluating.items()},
+            "idle": {path: node.name for path, node in graph.idle.items()},
             "scopes": {path: _scope_data(scope) for path, scope in graph.scopes.items()},
         }
         return _sealed(data)  # type: ignore[no-any-return]

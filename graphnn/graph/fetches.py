@@ -83,7 +83,12 @@ def ancestors(nodes: Iterable[Node]) -> set[Node]:
     return found
 
 
-def with_advances(nodes: set[Node]) -> set[Node]:
-    """Return `nodes` and what moves on the counters among them: without, every step would draw the same numbers."""
+def with_partners(nodes: set[Node]) -> set[Node]:
+    """Return `nodes` and what goes with them: what moves on their counters, and takes their place in evaluation."""
     graph = next(iter(nodes)).graph
-    return nodes | ancestors(following for counter, following in graph.advances.items() if counter in nodes)
+    while True:
+        tables = (graph.advances, graph.evaluating)
+        partners = {other for table in tables for node, other in table.items() if node in nodes}
+        if partners <= nodes:
+            return nodes
+        nodes = nodes | ancestors(partners)

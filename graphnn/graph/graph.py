@@ -360,6 +360,11 @@ class Graph(Shown):
         The values of the parameters.
     advances : dict of Node to Node
         The next value of what moves on with every compiled step that reads it: the counters of random nodes.
+    evaluating : dict of Node to Node
+        Of what a layer made for training alone, the node that takes its place in evaluation: of dropout, its input.
+        What is random and has no entry here is not evaluated by `nn.fit`; one that is its own entry stays random.
+    idle : dict of str to Node
+        The layers that do nothing in evaluation and were called for it, by path: what they handed on.
     cotangents, tangents : dict
         What has been differentiated, backwards and forwards: by what was given, the derivatives of all nodes reached.
     placeholders : list of Node
@@ -390,6 +395,8 @@ class Graph(Shown):
         self.memory_budget: int | None = None
         """The largest value in bytes that a run may make, or None for 80 % of what is free."""
         self.advances: dict[Node, Node] = _CheckedDict(self._checked_update)
+        self.evaluating: dict[Node, Node] = _CheckedDict(self._checked_evaluating)
+        self.idle: dict[str, Node] = {}
         self.placeholders: list[Node] = []
         self.cotangents: dict[Given, Derivatives] = {}
         self.tangents: dict[Given, Derivatives] = {}
@@ -870,6 +877,18 @@ class Graph(Shown):
         check_update(parameter, node)
         return parameter, node
 
+    @told_where
+    def _checked_evaluating(self, trained: Any, node: Any) -> tuple[Node, Node]:
+        trained = self._own(trained, "what is made for training")
+        node = self._own(node, f'what takes the place of "{trained.name}" in evaluation')
+        if node.spec != trained.spec:
+            error = DtypeError if node.shape == trained.shape else ShapeError
+            raise error(
+                f'in evaluation "{node.name}" {node.spec} cannot take the place of "{trained.name}" {trained.spec}: '
+                "it needs the same shape and dtype"
+            )
+        return trained, self.evaluating.get(node, node)  # where that has one, too, it is the end of the chain
+
     # --- the way back ----------------------------------------------------------------------------------------
 
     @classmethod
@@ -935,8 +954,9 @@ class Graph(Shown):
             if about.get("result") in nodes:
                 graph.scopes[path].result = nodes[about["result"]].node
         graph.outputs.update({k: graph[v] for k, v in whole.get("outputs", {}).items()})
-        for table, entries in ((graph.updates, "updates"), (graph.advances, "advances")):
-            table.update({graph[k]: graph[v] for k, v in whole.get(entries, {}).items()})
+        for entries in ("updates", "advances", "evaluating"):
+            getattr(graph, entries).update({graph[k]: graph[v] for k, v in whole.get(entries, {}).items()})
+        graph.idle.update({path: graph[name] for path, name in whole.get("idle", {}).items()})
         return graph
 
     def _restore(self, name: Any, data: Mapping[str, Any], operands: list[Any]) -> Node:

@@ -21,6 +21,9 @@ class Dropout(Layer):
     calls share one, and of the counter: a parameter that is not trained, ``dropout_1/counter``. A compiled step with
     updates moves the counter on by itself, so every step has another mask; `run` uses the counter as it stands.
 
+    What it makes in training has its input as its entry in ``graph.evaluating``: so `fit` and `evaluate` take their
+    figures without dropout, and ``gn.replace(fetches, graph.evaluating)`` makes a network to evaluate of one to train.
+
     Parameters
     ----------
     rate : float
@@ -69,6 +72,7 @@ class Dropout(Layer):
         self.seed = int(seed)
         self.counter: Node | None = None
         self._next: Node | None = None
+        self._idle_at: tuple[Graph, str] | None = None  # where it was called for evaluation, before any training
 
     def call(self, x: Node) -> Node:
         """Return x with some elements 0 and the others scaled up."""
@@ -81,14 +85,23 @@ class Dropout(Layer):
             self._next = graph.advances[self.counter] = fn.add(self.counter, 1, name="next")
         chance = fn.random_uniform(self._next, x.shape, seed=self.seed, stream=len(graph))
         mask = fn.greater_equal(chance, self.rate, name="mask")
-        return x * mask / (1.0 - self.rate)
+        dropped = x * mask / (1.0 - self.rate)
+        graph.evaluating[dropped] = x
+        if self._idle_at is not None and self._idle_at[0] is graph:
+            graph.idle[self.counter.scope] = graph.idle.pop(self._idle_at[1], x)
+            self._idle_at = None
+        return dropped
 
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
         x = _only_node(self, inputs[0] if len(inputs) == 1 else inputs)
         if _training.get():
             return super()._make_nodes(graph, inputs)
-        if self.counter is None:
-            self._free_path(graph)  # its number is taken now, so that it does not depend on when training begins
+        if self.counter is not None:
+            graph.idle.setdefault(self.counter.scope, x)
+        elif self._idle_at is None or self._idle_at[0] is not graph:
+            # Its number is taken now, so that it does not depend on when training begins.
+            self._idle_at = graph, self._free_path(graph)
+            graph.idle[self._idle_at[1]] = x
         return x
 
     def __repr__(self) -> str:

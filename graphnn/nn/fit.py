@@ -8,18 +8,19 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..container import StrPath, read, write
 from ..errors import FileFormatError, GraphnnError, LookupFailure, ShapeError, UsageError, ValueRangeError, near
-from ..execute.compiled import Compiled, compile
+from ..execute.compiled import Compiled, compile, updating
 from ..execute.interpreter import Feed, checked_feed, prepare
 from ..files import to_data
 from ..graph import Array, Graph, Node, Parameter, Placeholder, flatten, sealed, told_where
 from ..graph.dimensions import names_in, shown
-from ..graph.fetches import resolve
+from ..graph.fetches import ancestors, resolve
+from ..text import with_article
 from ..transform import extract, replace
 from .checks import check_count, checked_flag, checked_number
 from .history import History
@@ -123,7 +124,8 @@ def fit(
         Whether to leave out a last batch that is smaller than `batch_size`.
     validation : mapping of Node or str to array_like, optional
         Another set, evaluated after each epoch, without updates: the loss as ``val_loss``, metrics as
-        ``val_accuracy`` and so on. A loss that is a sum over the batch adds up to that of the whole set.
+        ``val_accuracy`` and so on, in the evaluating form (see the notes). A loss that is a sum over the batch adds up
+        to that of the whole set.
     metrics : mapping of str to Node or str, optional
         Evaluated after each epoch on the whole training set, as `evaluate` does.
     callbacks : callable or iterable of them
@@ -149,7 +151,8 @@ def fit(
     Raises
     ------
     UsageError
-        When the step makes no updates, its loss is no scalar, or a metric is a sum over the batch or the like.
+        When the step makes no updates, its loss is no scalar, or a metric is a sum over the batch or the like; when
+        a figure depends on random numbers for which nothing says what takes their place in evaluation.
     ValueRangeError
         When the training set is empty, or nothing is left of it because of `drop_last`.
     ShapeError
@@ -165,8 +168,10 @@ def fit(
 
     Notes
     -----
-    Of a network called with ``training=True``, the validation loss is reckoned with dropout, too. Metrics made from
-    ``network(x)`` are not.
+    The validation loss and all metrics are taken with the evaluating form of the network, without dropout, even
+    where they are made of what ``network(x, training=True)`` returned: each node that is for training alone is
+    exchanged for its entry in ``graph.evaluating``, in a copy of the graph that reads the state of the moment. The
+    ``loss`` of the history is that of the steps, with dropout.
 
     Examples
     --------
@@ -212,7 +217,8 @@ def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Gr
     fetches : Node, str, or list, tuple or dict of them
         Losses and metrics. What is made from counts that add up (`gn.tally`), as the metrics of `nn` are, is made
         from the sum of the counts of all batches, and so exact however the set is divided. All else is the mean over
-        the batches weighted by their size: exact for means over rows.
+        the batches weighted by their size: exact for means over rows. What is for training alone, such as dropout, is
+        left out, as in `fit`.
     feed : mapping of Node or str to array_like
         Every feed whose first dimension is a name is cut into batches, the others are passed whole.
     batch_size : int or None
@@ -232,7 +238,8 @@ def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Gr
     ValueRangeError
         When the set is empty.
     UsageError
-        When there are several batches, and a fetch is the sum, the largest or the like of each.
+        When there are several batches, and a fetch is the sum, the largest or the like of each; when one depends on
+        random numbers for which nothing says what takes their place in evaluation.
 
     Examples
     --------
@@ -302,6 +309,80 @@ def _is_named(node: Node) -> bool:
 # --- evaluation -----------------------------------------------------------------------------------------------
 
 
+class _Form(NamedTuple):
+    """Nodes in their evaluating form: in a copy of the graph, which is to read the state of the moment."""
+
+    graph: Graph
+    nodes: list[Node]
+    given: dict[Node, Node]
+    """The copy of each placeholder that is fed."""
+    state: dict[Node, Node]
+    """The copy of each parameter."""
+
+    def fed(self, batch: Feed) -> Feed:
+        """Return a feed of the graph as one of the copy."""
+        return {self.given[node]: array for node, array in batch.items()}
+
+    def take_over_state(self) -> None:
+        """Give the parameters of the copy the values of the moment; arrays are shared, since they never change."""
+        source = next(iter(self.given)).graph if self.given else next(iter(self.state)).graph
+        with updating(source):
+            self.graph.state.update({copy: source.state[node] for node, copy in self.state.items()})
+
+
+def _evaluating_form(graph: Graph, nodes: Sequence[Node], rows: _Rows) -> _Form | None:
+    """Return the nodes with what is for training alone exchanged; None where there is nothing of the kind."""
+    needed = ancestors(nodes)
+    exchanged = {trained: node for trained, node in graph.evaluating.items() if trained in needed}
+    found: Sequence[Node] = nodes
+    if exchanged:
+        fed = [*rows.whole, *rows.cut]
+        found = replace([*nodes, *fed], exchanged)[: len(nodes)]
+    _check_settled(nodes, found)
+    if not exchanged:
+        return None
+    copy = found[0].graph
+    given = {node: copy[node.name] for node in fed}
+    state = {graph[node.name]: node for node in copy.state}
+    return _Form(copy, list(found), given, state)
+
+
+def _unsettled(node: Node, counter: Node) -> str:
+    needed = ancestors([node])
+    readers = [each for each in needed if each.op.name.startswith("random_") and counter.name in _names([each])]
+    noisy = min(readers, key=lambda each: each.index, default=None)
+    depends = f'the counter "{counter.name}"'
+    if noisy is not None:
+        depends = f'"{noisy.name}", {with_article(noisy.op.name)} made at {noisy.origin}'
+    return (
+        f'"{node.name}" would be random in evaluation: it depends on {depends}, and nothing says what takes its place. '
+        "Take a figure made of network(x), without training=True; or say it of the node in question: "
+        "graph.evaluating[node] = other reads the other node instead, graph.evaluating[node] = node keeps it random"
+    )
+
+
+def _names(nodes: Sequence[Node]) -> set[str]:
+    return {node.name for node in ancestors(nodes)}
+
+
+def _check_settled(nodes: Sequence[Node], found: Sequence[Node]) -> None:
+    """Refuse what is random in evaluation, too, unless it is said to be meant."""
+    for node, form in zip(nodes, found, strict=True):
+        advances, meant = form.graph.advances, form.graph.evaluating
+        if not advances:
+            continue
+        seen, waiting = {form}, [form]
+        while waiting:
+            at = waiting.pop()
+            if meant.get(at) is at:
+                continue
+            if at in advances:
+                raise UsageError(_unsettled(node, at))
+            fresh = [operand for operand in at.inputs if operand not in seen]
+            seen.update(fresh)
+            waiting += fresh
+
+
 class _Evaluation:
     """Nodes evaluated on a whole set: from counts where they are made of such, else as means.
 
@@ -310,8 +391,14 @@ class _Evaluation:
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], rows: _Rows, added: Sequence[Node] = ()) -> None:
         self._rows = rows
+        adds_up = [node in added for node in nodes]
+        self._form = _evaluating_form(graph, nodes, rows) if nodes else None
+        if self._form is not None:
+            graph, nodes = self._form.graph, self._form.nodes
         self._counts = [_counts_of(node) for node in nodes]
-        self._added = [node in added and node.op.name == "sum" and rows.folded_by(node) for node in nodes]
+        self._added = [
+            adds and node.op.name == "sum" and rows.folded_by(node) for node, adds in zip(nodes, adds_up, strict=True)
+        ]
         self._wholes: list[Callable[[list[Any]], Any] | None] = []
         for node, counts in zip(nodes, self._counts, strict=True):
             if not counts and names_in(node.shape):
@@ -334,15 +421,22 @@ class _Evaluation:
     def check(self) -> None:
         """Find out now whether the feed will do."""
         if self._step is not None:
-            prepare(self._graph, self._step.fetches, next(self._rows.batches())[1])
+            prepare(self._graph, self._step.fetches, self._fed(next(self._rows.batches())[1]))
+
+    def _fed(self, batch: Feed) -> Feed:
+        return batch if self._form is None else self._form.fed(batch)
 
     def __call__(self) -> list[Array]:
         """Return the value of each node on all rows."""
         if self._step is None:
             return []
+        if self._form is not None:
+            self._form.take_over_state()
         totals: list[list[Any]] = [[0] * len(parts) for parts in self._parts]
         for size, batch in self._rows.batches():
-            for values, total, counts, adds in zip(self._step(batch), totals, self._counts, self._added, strict=True):
+            for values, total, counts, adds in zip(
+                self._step(self._fed(batch)), totals, self._counts, self._added, strict=True
+            ):
                 if counts:
                     total[:] = [t + v for t, v in zip(total, values, strict=True)]
                 else:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
 
-from ..graph import Constant, Graph, Op, fn, registry, told_where
+from ..graph import Constant, Graph, Node, Op, Parameter, fn, registry, told_where
 from ..graph.dimensions import shown
+from ..graph.fetches import ancestors
 from ..show import Shown
+from ..text import short_name
 from .fold import Box, Detail, numbers_in, picture
 from .text import cells_of, in_bytes, in_cells, number, preview, statistics, visible
 
@@ -19,6 +22,7 @@ __all__ = ["Row", "Summary", "columns", "ops_table", "preview", "statistics", "s
 _NARROWEST = 12
 _GAP = "  "
 _FIRST_ROWS, _LAST_ROWS = 300, 100
+_MOST_NOTED, _MOST_NAME, _WIDTH = 8, 60, 80
 
 
 # --- any table ------------------------------------------------------------------------------------------------
@@ -144,6 +148,8 @@ class Summary(Shown):
         How many numbers the parameters hold, and how many of them are trained.
     size, trainable_size : int
         The same in bytes.
+    notes : list of str
+        What is built for training alone, or for evaluation alone, in sentences.
     """
 
     def __init__(self, fetches: Any, detail: Detail, graph: Graph | None) -> None:
@@ -163,6 +169,7 @@ class Summary(Shown):
         self.trainable = numbers_in(nodes, trainable=True)
         self.size = sum(numbers_in([node]) * node.dtype.itemsize for node in nodes)
         self.trainable_size = sum(numbers_in([node], trainable=True) * node.dtype.itemsize for node in nodes)
+        self.notes = _one_sided(seen.graph, nodes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -173,6 +180,7 @@ class Summary(Shown):
             "trainable": self.trainable,
             "bytes": self.size,
             "trainable_bytes": self.trainable_size,
+            "notes": self.notes,
         }
 
     def __str__(self) -> str:
@@ -186,7 +194,8 @@ class Summary(Shown):
             ("not trainable", self.parameters - self.trainable, in_bytes(self.size - self.trainable_size)),
         )
         table = columns(lines, ("layer", "output shape", "parameters", "connected to"))
-        return f"{table}\n\n{columns(totals, right=(2,))}"
+        notes = "".join(f"\n\n{textwrap.fill(note, _WIDTH)}" for note in self.notes)
+        return f"{table}\n\n{columns(totals, right=(2,))}{notes}"
 
     __repr__ = __str__
 
@@ -226,6 +235,49 @@ def summary(fetches: Any, detail: Detail = "layer", *, graph: Graph | None = Non
     not trainable  0   0 B
     """
     return Summary(fetches, detail, graph)
+
+
+def _one_sided(graph: Graph, nodes: Sequence[Node]) -> list[str]:
+    """Return which layers among the nodes are built for training alone, and which for evaluation alone."""
+    needed = ancestors(nodes)
+    trained: dict[str, bool] = {}
+    for node, other in graph.evaluating.items():
+        if node is not other:
+            path = _layer_of(node, other)
+            trained[path] = trained.get(path, False) or node in needed
+    only_training = [path for path, seen in trained.items() if seen and path not in graph.idle]
+    only_evaluating = [path for path, node in graph.idle.items() if path not in trained and node in needed]
+    notes = []
+    if only_training:
+        notes.append(
+            f"{_listed(only_training)} built for training only. network(x), without training=True, is the form to "
+            "predict with; nn.fit validates without it by itself."
+        )
+    if only_evaluating:
+        notes.append(
+            f"{_listed(only_evaluating)} built for evaluating only, and does nothing here. A loss to train is made of "
+            "network(x, training=True)."
+        )
+    return notes
+
+
+def _layer_of(trained: Node, evaluating: Node) -> str:
+    """Return the path of the layer that made a node for training: of its first call, which made its parameters."""
+    seen, waiting = {trained}, [trained]
+    while waiting:
+        others = {evaluating, *trained.graph.evaluating, *seen}
+        fresh = [node for node in waiting.pop().inputs if node not in others]
+        seen.update(fresh)
+        waiting += fresh
+    own = [node for node in seen if isinstance(node.op, Parameter)]
+    return min(own, key=lambda node: node.index).scope if own else trained.scope
+
+
+def _listed(paths: Sequence[str]) -> str:
+    named = [f'"{short_name(path, _MOST_NAME)}"' for path in paths[:_MOST_NOTED]]
+    if len(paths) > _MOST_NOTED:
+        named.append(f"{len(paths) - _MOST_NOTED:,} more")
+    return f"{', '.join(named[:-1])} and {named[-1]} are" if len(named) > 1 else f"{named[0]} is"
 
 
 def _name(box: Box) -> str:
