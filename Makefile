@@ -13,11 +13,13 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test page lint format types docs bench bench-quick bench-scale clean distclean
+.PHONY: help demo test lowest dist page lint format types docs bench bench-quick bench-scale clean distclean
 
 help:
 	@echo "make demo         run the demo: build, evaluate and draw a network"
 	@echo "make test         run the tests            (ARGS=... is handed to pytest)"
+	@echo "make lowest       run the tests with the oldest versions of what graphnn depends on; give it a VENV of its own"
+	@echo "make dist         build wheel and sdist into dist/, check them, and try the wheel in an empty environment"
 	@echo "make page         try the replay page in a browser: Chromium must be here"
 	@echo "make bench        time a training step in graphnn and in other engines; rewrites docs/benchmarks.md"
 	@echo "make bench-quick  the same with NumPy and HIPS autograd only; writes nothing"
@@ -29,6 +31,7 @@ help:
 	@echo "make clean        remove what the above have made; distclean removes .venv too"
 	@echo
 	@echo "PYTHON=...        the interpreter .venv is made with (3.11 or later; default: python3)"
+	@echo "VENV=...          another environment than .venv: make test PYTHON=python3.13 VENV=.venv/3.13"
 	@echo "BENCH=...         the environment that the other engines are installed into (default: .venv/bench)"
 
 demo: $(VENV)/demo.stamp
@@ -36,6 +39,17 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+
+lowest: $(VENV)/lowest.stamp
+	@$(BIN)/python -c 'import graphviz, networkx, numpy; \
+	  print("numpy", numpy.__version__, "networkx", networkx.__version__, "graphviz", graphviz.__version__)'
+	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+
+dist: $(VENV)/dist.stamp
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist >/dev/null
+	@$(BIN)/twine check --strict dist/*
+	@$(BIN)/python tests/built/check.py dist
 
 page: $(VENV)/page.stamp
 	@$(BIN)/python -m pytest tests/page --override-ini "norecursedirs=.*" $(ARGS)
@@ -90,6 +104,20 @@ $(VENV)/demo.stamp: pyproject.toml $(VENV)/made.stamp
 $(VENV)/test.stamp: pyproject.toml $(VENV)/made.stamp
 	@echo "Installing graphnn and what its tests need ..."
 	@$(PIP) install --editable ".[all]" --group test
+	@touch $@
+
+# Pins what `dependencies` of pyproject.toml says at least.
+$(VENV)/lowest.stamp: pyproject.toml $(VENV)/made.stamp
+	@echo "Installing graphnn with the oldest versions of what it depends on ..."
+	@$(BIN)/python -c 'import tomllib; from pathlib import Path; \
+	  needs = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]["dependencies"]; \
+	  print(*[each.replace(">=", "==") for each in needs], sep="\n")' >$(VENV)/lowest.txt
+	@$(PIP) install --editable ".[all]" --group test --constraint $(VENV)/lowest.txt
+	@touch $@
+
+$(VENV)/dist.stamp: pyproject.toml $(VENV)/made.stamp
+	@echo "Installing what builds and checks wheels ..."
+	@$(PIP) install --group dist
 	@touch $@
 
 $(VENV)/page.stamp: pyproject.toml $(VENV)/made.stamp

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
+import shutil
+import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,3 +113,80 @@ def test_no_comprehension_rebinds_a_name_of_a_function_around_its_own() -> None:
 )
 def test_such_a_comprehension_is_found(body: str, expected: list[tuple[int, str]]) -> None:
     assert rebound(f"def outer(mark):\n    def read(t):\n        {body}\n    return read") == expected
+
+
+# --- which Pythons CI runs ----------------------------------------------------------------------------------------
+
+NAMED = [
+    line.rsplit(" ", 1)[1]
+    for line in tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["classifiers"]
+    if re.fullmatch(r"Programming Language :: Python :: 3\.\d+", line)
+]
+
+
+def pythons(folder: Path, *versions: str) -> subprocess.CompletedProcess[str]:
+    """Run .ci/pythons where there are only Pythons of these versions, made up."""
+    for i, version in enumerate(versions):
+        (folder / str(i)).mkdir()
+        python = folder / str(i) / "python3"
+        python.write_text(f'#!/bin/sh\necho "{version} $0"\n', "utf-8")
+        python.chmod(0o755)
+    script = (ROOT / ".ci/pythons").read_text("utf-8")
+    script = re.sub(r"^candidates=\(.*\)$", "candidates=()", script, count=1, flags=re.MULTILINE)
+    script = script.replace('"$(dirname "${BASH_SOURCE[0]}")/.."', f'"{ROOT}"')
+    tools = folder / "tools"
+    tools.mkdir()
+    for name in ("sed", "sort", "basename"):
+        where = shutil.which(name)
+        assert where is not None
+        (tools / name).symlink_to(where)
+    path = ":".join([*(str(folder / str(i)) for i in range(len(versions))), str(tools)])
+    bash = shutil.which("bash")
+    assert bash is not None
+    return subprocess.run(
+        [bash, "-c", script],
+        env={"PATH": path, "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def told(folder: Path, *versions: str) -> list[str]:
+    done = pythons(folder, *versions)
+    assert done.returncode == 0, done.stderr
+    return [line.replace(f"{folder}/", "") for line in done.stdout.splitlines()]
+
+
+def test_the_oldest_python_is_named_and_at_least_one_more() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["requires-python"] == f">={NAMED[0]}"
+    assert len(NAMED) >= 2
+    assert sorted(NAMED, key=lambda name: int(name[2:])) == NAMED
+
+
+def test_ci_runs_every_python_that_the_classifiers_name(tmp_path: Path) -> None:
+    assert told(tmp_path, *(f"{name} 1" for name in NAMED)) == [f"{name} {i}/python3" for i, name in enumerate(NAMED)]
+
+
+def test_ci_runs_the_newest_python_too(tmp_path: Path) -> None:
+    oldest, newest = NAMED[0], NAMED[-1]
+    assert told(tmp_path, "3.99 0", "3.98 4", "3.2 1", f"{newest} 2", f"{newest} 5", f"{oldest} 0", "3.10 9") == [
+        f"{oldest} 5/python3",
+        f"{newest} 4/python3",
+        "3.99 0/python3",
+    ]
+
+
+def test_ci_fails_where_a_python_is_missing(tmp_path: Path) -> None:
+    done = pythons(tmp_path, f"{NAMED[-1]} 2")
+    assert done.returncode == 1
+    assert f"names Python {NAMED[0]}, and there is none here" in done.stderr
+    assert f"{NAMED[-1]} ({tmp_path}/0/python3)" in done.stderr
+
+
+def test_ci_runs_what_it_finds() -> None:
+    script = (ROOT / ".ci/run").read_text("utf-8")
+    assert re.search(r"found=\$\(pythons\)\n", script)
+    assert re.search(r"while read -r version path; do\n  for check in test demo; do\n", script)
+    assert 'done <<<"$found"' in script
