@@ -71,7 +71,8 @@ def _slice_add(op: Any, x: Array) -> Array:
 def _sum_to(op: Any, x: Array) -> Any:
     whole = (1,) * (x.ndim - len(op.shape)) + op.shape
     axes = tuple(i for i, side in enumerate(whole) if side != x.shape[i] or i < x.ndim - len(op.shape))
-    return np.sum(x, axis=axes, dtype=x.dtype, keepdims=True).reshape(op.shape) if axes else x
+    total = np.sum(x, axis=axes, keepdims=True)
+    return total.reshape(op.shape) if axes else x.astype(total.dtype)
 
 
 def _index_add(op: Any, x: Array, indices: Array) -> Array:

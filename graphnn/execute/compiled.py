@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from threading import RLock
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ..graph import Array, Graph, Node, told_where
 from ..graph.collector import collector_paused
 from ..graph.fetches import ancestors, resolve
 from ..text import quoted, short_name
-from .interpreter import Feed, Observer, Prepared, checked_guard, collect, handed_out, prepare
+from .interpreter import Feed, Observer, Prepared, checked_guard, collect, handed_out, prepare, retell
 from .plan import Plan
 
 BACKENDS = ("numpy", "interpreter")
@@ -126,7 +126,7 @@ class Compiled:
             # The state is read at once: no update of another thread's comes in between.
             return latest.of(fed + latest.read(self.graph.state))
         except Exception as error:  # noqa: BLE001 - told anew
-            self._told(self.prepared(feed), error)
+            retell(error, self.prepared(feed), self.updates)
 
     def _prepared_results(
         self, feed: Feed | None, sizes: Mapping[str, int] | None, observers: Sequence[Observer]
@@ -137,17 +137,12 @@ class Compiled:
             try:
                 return plan(*[prepared.given[node] for node in plan.given])
             except Exception as error:  # noqa: BLE001 - told anew
-                self._told(prepared, error)
+                retell(error, prepared, self.updates)
         if observers:
             prepared = prepared.of_its_own()
         results = handed_out(collect(prepared, self.guard, self.updates, observers))
         count = len(self.fetches)
         return [*results[:count], *[np.asarray(following, order="C") for following in results[count:]]]
-
-    def _told(self, prepared: Prepared, error: Exception) -> NoReturn:
-        """Raise the error of a plan as the interpreter tells it, with node and operands."""
-        collect(prepared, None, self.updates)
-        raise error
 
     def _plan_of(self, prepared: Prepared) -> Plan:
         key = tuple([prepared.sizes.get(name) for name in prepared.program.names])
@@ -155,8 +150,11 @@ class Compiled:
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
-            with collector_paused():
-                plan = self._plans[key] = Plan(prepared, self.threads)
+            try:
+                with collector_paused():
+                    plan = self._plans[key] = Plan(prepared, self.threads)
+            except Exception as error:  # noqa: BLE001 - told anew
+                retell(error, prepared, self.updates)
         return plan
 
     def plan(self, feed: Feed | None = None, sizes: Mapping[str, int] | None = None) -> Plan:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import suppress
 from pathlib import Path
 from sys import getrefcount
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -729,6 +729,24 @@ def collect(
             tell_of_step(error, updates or {}, guard)
             raise
     return [values[place] for place in prepared.program.fetches]
+
+
+def retell(error: Exception, prepared: Prepared, updates: Mapping[Node, Node] | None = None) -> NoReturn:
+    """Raise what a plan has raised as the interpreter tells it: with its node, operands and origin.
+
+    Raises
+    ------
+    GraphnnError
+    """
+    collect(prepared, None, updates)
+    if isinstance(error, (GraphnnError, Warning)):
+        raise error
+    name = prepared.program.graph.name
+    raise restated(
+        error,
+        f'the plan of "{name}" fails, and node by node it does not: {type(error).__name__}: {_said(error)}; '
+        'gn.compile(…, backend="interpreter") does without a plan',
+    ) from error
 
 
 def tell_of_step(error: GraphnnError, updates: Mapping[Node, Node], guard: str | None) -> None:

@@ -145,6 +145,11 @@ class Value:
         return bool(small.array == number) and not bool(np.signbit(small.array))
 
     @property
+    def lies_small(self) -> bool:
+        """Whether what it repeats is all that lies in memory: it is broadcast, and not an array of one number."""
+        return self.repeats is not None and (self.kind == "view" or self.code == "=")
+
+    @property
     def root(self) -> Value:
         """The value whose memory it is a view of."""
         value = self
@@ -345,9 +350,19 @@ class Lowering:
             return self.constant(np.full(shape[-1:], number.array))
         return number
 
+    def filled(self, number: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Value:
+        """Return an array of one number."""
+        small = self.number(number, dtype)
+        if not shape:
+            return small
+        if math.prod(shape) <= _FOLDED:
+            array = np.full(shape, small.array)
+            return self._add(Value("constant", self._node, shape, dtype, "in full", (small,), array, small))
+        return self._add(Value("each", self._node, shape, dtype, "{out}.fill({0})", (small,), repeats=small))
+
     def broadcast(self, value: Value, shape: tuple[int, ...]) -> Value:
         """Return a value repeated to a shape."""
-        if value.kind != "constant" or value.code != "in full":
+        if value.lies_small:
             value = value.repeats or value
         if value.shape == shape:
             return value
@@ -365,7 +380,7 @@ class Lowering:
         if shape == value.shape and code.startswith("{0}.reshape("):
             return value
         small = value.repeats or value
-        if small.size == 1 and value.repeats:
+        if small.size == 1 and value.lies_small:
             return self.broadcast(self._bare(small), shape)
         strides = None
         if value.strides is not None:

@@ -633,8 +633,7 @@ class Graph(Shown):
                 nodes.append(value)
             elif op.weak and known and type(value) in (bool, int, float):
                 try:
-                    with np.errstate(over="ignore"):
-                        number = np.asarray(value, np.result_type(*known, value))
+                    number = op.number(value, known)
                     _warn_of_overflow(np.asarray(float(value)), number, f"an operand of {op.name}")
                     nodes.append(self.constant(number))
                 except OverflowError:

@@ -192,6 +192,17 @@ class Op:
         numbers = {a: _over_dimensions(getattr(self, a), lambda dim: evaluate(dim, sizes)) for a in self.sized}
         return replace(self, **numbers)  # type: ignore[type-var]
 
+    def number(self, value: bool | float, dtypes: Sequence[np.dtype[Any]]) -> Array:
+        """Return a Python number as an operand beside others of these dtypes, if the operation is `weak`.
+
+        Raises
+        ------
+        OverflowError
+            When the dtype that it has to take does not hold it.
+        """
+        with np.errstate(over="ignore"):
+            return np.asarray(value, np.result_type(*dtypes, value))
+
     def flows(self, i: int) -> bool:
         """Whether operand `i` passes a gradient at all."""
         return True
@@ -248,14 +259,14 @@ class Op:
         Value
             To the bit what `forward` gives.
         """
-        slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
+        slots = [f"{{{i}}}" for i in range(len(operands))]
         forward = type(self).forward
         if isinstance(forward, np.ufunc):
             # NumPy deprecates a third argument by position for these two.
             out = "out=" if forward in (np.maximum, np.minimum) else ""
-            code = f"{forward.__name__}({slots}, {out}{{out}})"
+            code = f"{forward.__name__}({', '.join([*slots, f'{out}{{out}}'])})"
         else:
-            code = f"{write.function(self.forward, self.name)}({slots}, out={{out}})"
+            code = f"{write.function(self.forward, self.name)}({', '.join([*slots, 'out={out}'])})"
         if not self.elementwise:
             return write.call(code, *operands, shape=spot.shape, dtype=spot.dtype)
         own = not isinstance(forward, np.ufunc)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import GraphnnError, LookupFailure, UsageError
 from ..execute.compiled import Compiled
-from ..execute.interpreter import Feed, Prepared, Program, Step, collect, evaluate, prepare, tell_of_step
+from ..execute.interpreter import Feed, Prepared, Program, Step, evaluate, prepare, retell, tell_of_step
 from ..execute.plan import Plan
 from ..graph import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
 from ..graph.fetches import resolve
@@ -108,12 +108,11 @@ def _planned(prepared: Prepared) -> Iterator[Step]:
     whole = prepared._replace(program=every, binding=every.bound(prepared.sizes))
     values: dict[Node, Array] = {}
     for each, nodes in ((whole, program.order), (prepared, [program.order[place] for place in program.fetches])):
-        plan = Plan(each)
         try:
+            plan = Plan(each)
             values.update(zip(nodes, plan(*[prepared.given[node] for node in plan.given]), strict=True))
-        except Exception:
-            collect(prepared)  # which tells it with its node and operands
-            raise
+        except Exception as error:  # noqa: BLE001 - told anew
+            retell(error, prepared)
     yield from _steps(program, [values[node] for node in program.order])
 
 

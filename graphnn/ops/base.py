@@ -201,6 +201,19 @@ def dtype_of(name: str, dtype: Any) -> np.dtype[Any]:
     return kind
 
 
+def accumulated(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype in which numbers of a dtype add up: that of small integers and bools has 64 bits.
+
+    Examples
+    --------
+    >>> accumulated(np.dtype("int8")), accumulated(np.dtype("float16"))
+    (dtype('int64'), dtype('float16'))
+    """
+    if dtype.kind == "f" or dtype.itemsize == 8:
+        return dtype
+    return np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
+
+
 def into(out: Array | None, value: Any) -> Any:
     """Return `value`, written into `out` if there is one."""
     if out is None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import DivisionError, DtypeError, ShapeError, ValueRangeError
-from ..graph import Array, Dim, Node, Op, Spec, fn
+from ..graph import Array, Dim, Node, Op, Spec, composition, fn
 from ..graph.dimensions import broadcast, shown
 from .base import clash_in_broadcasting, into, unbroadcast
 
@@ -40,6 +40,16 @@ class Elementwise(Op, abstract=True):
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype that comes out."""
         return promoted(self.like or self.forward, self.name, dtypes)
+
+    def number(self, value: bool | float, dtypes: Sequence[np.dtype[Any]]) -> Array:
+        """Return a Python number as an operand; where integers do not hold it, as the dtype that NumPy computes in."""
+        try:
+            return super().number(value, dtypes)
+        except OverflowError:
+            ufunc = self.like or self.forward
+            if not isinstance(ufunc, np.ufunc) or ufunc.nin != 2 or dtypes[0].kind not in "biu":
+                raise
+            return np.asarray(value, ufunc.resolve_dtypes((dtypes[0], type(value), *[None] * ufunc.nout))[1])
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         """Return, of each operand, the element that broadcasting puts there."""
@@ -226,7 +236,8 @@ class Power(Elementwise):
     domain = ((0.3, 3.0), (-2.0, 2.0))
 
     def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
-        if y.dtype.kind == "i" and x.dtype.kind in "biu" and np.any(y < 0):
+        whole = self.result_dtype(x.dtype, y.dtype).kind in "iu"
+        if whole and y.dtype.kind == "i" and np.any(y < 0):
             raise ValueRangeError("power: an integer to a negative integer power is no integer; cast one to a float")
         return np.power(x, y, out=out)
 
@@ -532,6 +543,28 @@ class Clip(Elementwise):
         return cls(lo, hi), draw.broadcastable(1, cls.domain)
 
 
+@composition
+def clip(x: Any, lo: float | None = None, hi: float | None = None, *, name: str | None = None) -> Node:
+    """Return x held between lo and hi; None leaves a side open. The gradient is 1 up to the bounds, 0 outside.
+
+    Parameters
+    ----------
+    x : Node
+    lo, hi : number, optional
+        A Python number takes the dtype of x, one of NumPy's has its own: float32 between bounds of float64 is float64.
+
+    Raises
+    ------
+    DtypeError
+        When a bound is not a number.
+    """
+    given: tuple[Any, ...] = (lo, hi)
+    bounds = [bound.dtype for bound in given if isinstance(bound, np.generic) and bound.dtype.kind in "biuf"]
+    if isinstance(x, Node) and np.result_type(x.dtype, *bounds) != x.dtype:
+        x = fn.cast(x, np.result_type(x.dtype, *bounds))
+    return Clip(lo, hi)(x, name=name)
+
+
 _BITS = {2: "int16", 4: "int32", 8: "int64"}
 _FEW = 2048
 """Elements up to which masked copies cost less than the calls that do without."""
@@ -574,7 +607,7 @@ class Where(Elementwise):
                 code = f"multiply({{0}}.view({bits!r}), {{1}}, {{out}}.view({bits!r}))"
                 parts.append(write.each(code, part, mask, **spot.as_keywords()))
         if len(parts) < 2:
-            return parts[0] if parts else write.broadcast(x, spot.shape)
+            return parts[0] if parts else write.filled(0, **spot.as_keywords())
         code = f"bitwise_or({{0}}.view({bits!r}), {{1}}.view({bits!r}), {{out}}.view({bits!r}))"
         return write.each(code, *parts, **spot.as_keywords())
 
@@ -654,7 +687,7 @@ class Cast(Elementwise):
 
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
         (x,) = operands
-        if x.dtype == spot.dtype and (x.whole or (x.repeats is not None and x.repeats.size == 1)):
+        if x.dtype == spot.dtype and x.whole:
             return x
         code = "copyto({out}, {0}, 'unsafe')" if spot.shape else "{out}[()] = {0}"
         return write.each(code, x, **spot.as_keywords())
@@ -718,7 +751,22 @@ class Predicate(Elementwise, abstract=True):
     differentiable = False
 
 
-class Equal(Predicate):
+class Comparison(Predicate, abstract=True):
+    """Base of what compares two operands: integers with any whole number, also one that their dtype does not hold."""
+
+    def number(self, value: bool | float, dtypes: Sequence[np.dtype[Any]]) -> Array:
+        """Return a Python number as an operand; as another dtype where that of the integers does not hold it."""
+        try:
+            return super().number(value, dtypes)
+        except OverflowError:
+            if dtypes[0].kind not in "biu":
+                raise
+            if -(2**63) <= value < 2**64:
+                return np.asarray(value, np.int64 if value < 2**63 else np.uint64)
+            return np.asarray(math.inf if value > 0 else -math.inf)  # all integers lie on the same side of both
+
+
+class Equal(Comparison):
     """x == y."""
 
     forward = np.equal
@@ -726,35 +774,35 @@ class Equal(Predicate):
     equation = "{0} == {1}"
 
 
-class NotEqual(Predicate):
+class NotEqual(Comparison):
     """x != y."""
 
     forward = np.not_equal
     formula = "{0} ≠ {1}"
 
 
-class Less(Predicate):
+class Less(Comparison):
     """x < y."""
 
     forward = np.less
     formula = "{0} < {1}"
 
 
-class LessEqual(Predicate):
+class LessEqual(Comparison):
     """x <= y."""
 
     forward = np.less_equal
     formula = "{0} ≤ {1}"
 
 
-class Greater(Predicate):
+class Greater(Comparison):
     """x > y."""
 
     forward = np.greater
     formula = "{0} > {1}"
 
 
-class GreaterEqual(Predicate):
+class GreaterEqual(Comparison):
     """x >= y."""
 
     forward = np.greater_equal

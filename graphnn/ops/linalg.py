@@ -464,8 +464,9 @@ class Norm(Op):
         safe = fn.where(zero, 1.0, norm)
         if self.ord is None or self.ord == 2:
             return fn.where(zero, 0.0, x / safe)
-        part = fn.absolute(x) / safe
-        return fn.sign(x) * fn.power(fn.where(fn.equal(part, 0), 1.0, part), self.ord - 1)
+        # Of the roots, since |x| / norm may be too small for a float where its power is not.
+        part = fn.sqrt(fn.where(fn.equal(x, 0), 1.0, fn.absolute(x))) / fn.sqrt(safe)
+        return fn.sign(x) * fn.power(part, 2 * (self.ord - 1))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x = inputs[0]

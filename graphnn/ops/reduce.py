@@ -13,7 +13,7 @@ from ..errors import GraphnnWarning, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
 from ..graph.dimensions import concrete, multiply, product, shown, subtract
 from . import rows
-from .base import Linear, axes_of, axis_of, into, line_of, reduced
+from .base import Linear, accumulated, axes_of, axis_of, into, line_of, reduced
 
 Axis = int | tuple[int, ...] | None
 
@@ -111,7 +111,7 @@ class Sum(Folding, Linear):
     equation = "[{0}] + …"
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return _accumulated(dtype)
+        return accumulated(dtype)
 
     ufunc = np.add
 
@@ -132,12 +132,6 @@ class Sum(Folding, Linear):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
         return fn.broadcast_to(self.restored(cotangent, x), x.shape)
-
-
-def _accumulated(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    if dtype.kind == "f" or dtype.itemsize == 8:
-        return dtype
-    return np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
 
 
 _COUNTED = 2**24
@@ -186,10 +180,16 @@ class Extremum(Folding, abstract=True):
 
     def infer(self, x: Spec) -> Spec:
         """Refuse to look for the extremum of nothing."""
-        axes = self.over(len(x.shape))
-        if any(x.shape[axis] == 0 for axis in axes):
-            raise ShapeError(f"{self.name} of nothing has no value: the operand has shape {shown(x.shape)}")
-        return super().infer(x)
+        result = super().infer(x)
+        _refuse_nothing(self.name, x.shape, self.over(len(x.shape)), result.shape)
+        return result
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        """Reduce by the ufunc; where no element comes out, there is nothing to look for."""
+        if x.size:
+            return super().forward(x, out)
+        result = np.empty(concrete(self.infer(Spec(x.shape, x.dtype)).shape, {}), x.dtype)
+        return into(out, result)
 
     def _chosen(self, output: Node, x: Node) -> Node:
         return fn.cast(fn.equal(x, self.restored(output, x)), x.dtype)
@@ -206,6 +206,11 @@ class Extremum(Folding, abstract=True):
         axes = self.over(x.ndim)
         total = fn.sum(chosen * tangent, axis=axes, keepdims=self.keepdims)
         return total / fn.sum(chosen, axis=axes, keepdims=self.keepdims)
+
+
+def _refuse_nothing(name: str, shape: Shape, axes: tuple[int, ...], result: Shape) -> None:
+    if any(shape[axis] == 0 for axis in axes) and 0 not in result:
+        raise ShapeError(f"{name} of nothing has no value: the operand has shape {shown(shape)}")
 
 
 class Max(Extremum):
@@ -231,7 +236,7 @@ class Prod(Folding):
     equation = "[{0}] * …"
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return _accumulated(dtype)
+        return accumulated(dtype)
 
     ufunc = np.multiply
 
@@ -267,11 +272,11 @@ class ProdOthers(Op):
     def infer(self, x: Spec) -> Spec:
         """Keep the shape."""
         axis_of(self.name, self.axis, len(x.shape))
-        return Spec(x.shape, _accumulated(x.dtype))
+        return Spec(x.shape, accumulated(x.dtype))
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         x = np.moveaxis(x, self.axis, -1)
-        before, after = np.ones(x.shape, _accumulated(x.dtype)), np.ones(x.shape, _accumulated(x.dtype))
+        before, after = np.ones(x.shape, accumulated(x.dtype)), np.ones(x.shape, accumulated(x.dtype))
         np.multiply.accumulate(x[..., :-1], axis=-1, out=before[..., 1:])
         np.multiply.accumulate(x[..., :0:-1], axis=-1, out=after[..., -2::-1] if x.shape[-1] > 1 else after[..., :0])
         result = np.moveaxis(before * after, -1, self.axis)
@@ -474,15 +479,24 @@ class Position(Op, abstract=True):
     axis: int | None = None
     keepdims: bool = False
     differentiable = False
+    found: ClassVar[Any]
+    """NumPy's function."""
 
     def infer(self, x: Spec) -> Spec:
         """Drop the axis, or leave a 1."""
         if isinstance(self.axis, tuple):
             raise ValueRangeError(f"{self.name} goes over one axis or all, not over {self.axis}")
         axes = axes_of(self.name, self.axis, len(x.shape))
-        if any(x.shape[axis] == 0 for axis in axes):
-            raise ShapeError(f"{self.name} of nothing has no value: the operand has shape {shown(x.shape)}")
-        return Spec(_reduced(x.shape, axes, self.keepdims), np.dtype(np.intp))
+        shape = _reduced(x.shape, axes, self.keepdims)
+        _refuse_nothing(self.name, x.shape, axes, shape)
+        return Spec(shape, np.dtype(np.intp))
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        """Find the place; where no element comes out, there is nothing to look for."""
+        if x.size:
+            return self.found(x, axis=self.axis, keepdims=self.keepdims, out=out)
+        result = np.empty(concrete(self.infer(Spec(x.shape, x.dtype)).shape, {}), np.intp)
+        return into(out, result)
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         """Return what it is chosen from."""
@@ -506,8 +520,7 @@ class Argmax(Position):
 
     formula = "argmax of {0}"
 
-    def forward(self, x: Array, out: Array | None = None) -> Any:
-        return np.argmax(x, axis=self.axis, keepdims=self.keepdims, out=out)
+    found = staticmethod(np.argmax)
 
 
 class Argmin(Position):
@@ -515,8 +528,7 @@ class Argmin(Position):
 
     formula = "argmin of {0}"
 
-    def forward(self, x: Array, out: Array | None = None) -> Any:
-        return np.argmin(x, axis=self.axis, keepdims=self.keepdims, out=out)
+    found = staticmethod(np.argmin)
 
 
 class Cumsum(Linear):
@@ -529,9 +541,9 @@ class Cumsum(Linear):
     def infer(self, x: Spec) -> Spec:
         """Keep the shape, or flatten it."""
         if self.axis is None:
-            return Spec((product(x.shape),), _accumulated(x.dtype))
+            return Spec((product(x.shape),), accumulated(x.dtype))
         axis_of(self.name, self.axis, len(x.shape))
-        return Spec(x.shape, _accumulated(x.dtype))
+        return Spec(x.shape, accumulated(x.dtype))
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return np.cumsum(x, axis=self.axis, out=out)

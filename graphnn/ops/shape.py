@@ -11,7 +11,17 @@ from ..errors import ShapeError, UsageError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, composition, fn
 from ..graph.dimensions import Constraint, add, floor_divide, multiply, product, same, shape_of, shown
 from . import rows
-from .base import Linear, Rearranging, axes_of, axis_of, clash_in_broadcasting, dtype_of, into, reduced
+from .base import (
+    Linear,
+    Rearranging,
+    accumulated,
+    axes_of,
+    axis_of,
+    clash_in_broadcasting,
+    dtype_of,
+    into,
+    reduced,
+)
 
 
 def _shaped(op: Any) -> None:
@@ -237,7 +247,7 @@ class SumTo(Linear):
     """Undo a broadcast: sum over what was repeated to make x out of this shape.
 
     Summed are the leading axes that the shape lacks, and those where it says 1; a size that has a name was
-    never repeated.
+    never repeated. Small integers and bools add up in 64 bits.
     """
 
     shape: Any
@@ -256,14 +266,13 @@ class SumTo(Linear):
                 f"sum_to: {shown(self.shape)} does not broadcast to {shown(x.shape)}: "
                 f"{_unstretched(self.shape, x.shape)}"
             )
-        return Spec(self.shape, x.dtype, constraints)
+        return Spec(self.shape, accumulated(x.dtype), constraints)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         axes = self._over(x.shape)
         if not axes:
-            return into(out, x)
-        by_product = rows.is_product(x, axes)
-        total = rows.sums(x, axes[0]) if by_product else np.sum(x, axis=axes, dtype=x.dtype, keepdims=True)
+            return into(out, x.astype(accumulated(x.dtype), copy=False))
+        total = rows.sums(x, axes[0]) if rows.is_product(x, axes) else np.sum(x, axis=axes, keepdims=True)
         return into(out, total.reshape(self.shape))
 
     def _over(self, shape: Sequence[int]) -> tuple[int, ...]:
@@ -273,9 +282,9 @@ class SumTo(Linear):
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
         (x,) = operands
         axes = self._over(x.shape)
-        if not axes:
+        if not axes and x.dtype == spot.dtype:
             return x
-        if rows.is_product(x, axes) is None:
+        if not axes or rows.is_product(x, axes) is None:
             return super().plan(write, spot, x)
         kept = tuple(1 if i in axes else size for i, size in enumerate(x.shape))
         total = reduced(write, type(spot)(kept, spot.dtype), "add", x, axes, keepdims=True)
@@ -668,7 +677,7 @@ class Zeros(Op):
     folds = False
 
     def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        return write.broadcast(write.number(0, spot.dtype), spot.shape)
+        return write.filled(0, **spot.as_keywords())
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         return 0
