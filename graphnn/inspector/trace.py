@@ -43,6 +43,7 @@ VERSION = 1
 KEEP = 2**24
 """Bytes up to which a value is kept whole, unless told otherwise."""
 _PREVIEW = 256  # elements
+_LONGEST = 1e9  # seconds that a file may say of a node: some thirty years
 SMALL, _TOGETHER = 2**12, 32  # elements, values
 _FEW = 6  # numbers that are written out
 _TINY, _HUGE = 1e-280, 1e280
@@ -721,7 +722,7 @@ def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
         node = order[place]
         if not isinstance(node.op, Unknown):
             prepared = prepared.with_op(node, from_settings(type(node.op), attributes))
-    if not all(type(time) is float and 0 <= time < math.inf for time in times) or len(times) > len(order):
+    if not all(type(time) is float and 0 <= time < _LONGEST for time in times) or len(times) > len(order):
         raise FileFormatError("its times are not one a node")
     if type(data["error"]) is not str or not (stopped is None or (type(stopped) is int and 0 <= stopped < len(order))):
         raise FileFormatError("it does not say soundly where it was stopped")
