@@ -287,7 +287,7 @@ def _encoded(
             (
                 node.name,
                 operations[node.op, len(node.inputs)],
-                specs[node.dtype, node.shape],
+                specs[node.dtype, node.spec.shape],
                 scope_row.get(node.scope, -1),
                 lines[node.origin],
                 -1 if node.twin is None else node_row.get(node.twin, -1),

@@ -20,6 +20,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGEST, MOST_ELEMENTS, MOST_AXES = 1e3, 96, 4
 """What a value may be like: larger ones would only measure rounding, bigger ones only take time."""
+FEWEST_OF_LARGE, MOST_OF_LARGE, LONGEST_SIDE = 2**16, 200_000, 5000
+"""How many elements inputs of large graphs have, up to how many other values, and how long a side of several may be."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Recipe:
                 settings = [f"{k}={v!r}" for k, v in line.attributes.items()]
                 rows.append(f"v{place} = {line.op}({', '.join([*operands, *settings])})")
             else:
-                rows.append(f"v{place} = {type(line).__name__} {line.value.dtype} {line.value.tolist()}")
+                told = line.value.tolist() if line.value.size <= MOST_ELEMENTS else line.value.shape
+                rows.append(f"v{place} = {type(line).__name__} {line.value.dtype} {told}")
         return "\n".join(rows)
 
 
@@ -153,8 +156,11 @@ class _RefusedError(Exception):
 class _Writer:
     """A recipe on its way: its lines, their values, how often each is read, and which inputs it has a gradient in."""
 
-    def __init__(self, rng: np.random.Generator, dtype: Any) -> None:
+    def __init__(self, rng: np.random.Generator, dtype: Any, large: bool = False) -> None:
         self.rng, self.dtype, self.draw = rng, np.dtype(dtype), Draw(rng, dtype)
+        self.large = large
+        self.most = MOST_OF_LARGE if large else MOST_ELEMENTS
+        self.largest = LARGEST**2 if large else LARGEST
         self.lines: list[Input | Fixed | Use] = []
         self.values: list[Array] = []
         self.reads: list[int] = []
@@ -193,11 +199,15 @@ class _Writer:
     def use(self, op: str, *operands: int | float, **attributes: Any) -> int:
         line = Use(op, operands, attributes)
         read = [o for o in operands if isinstance(o, int)]
+        if self.large and not self.closing and op in registry:  # before it takes the memory
+            specs = [gn.graph.Spec(np.shape(self.values[o]), self.values[o].dtype) for o in read]
+            if len(read) == len(operands) and math.prod(operation(op)(**attributes).infer(*specs).shape) > self.most:
+                raise _RefusedError
         with np.errstate(all="ignore"):
             value = _value(line, [self.values[o] if isinstance(o, int) else o for o in operands])
-        if not self.closing and (value.size > MOST_ELEMENTS or value.ndim > MOST_AXES or not value.size):
+        if not self.closing and (value.size > self.most or value.ndim > MOST_AXES or not value.size):
             raise _RefusedError
-        if not self.closing and value.dtype.kind == "f" and not np.all(np.abs(value) <= LARGEST):
+        if not self.closing and value.dtype.kind == "f" and not np.all(np.abs(value) <= self.largest):
             raise _RefusedError
         for place in read:
             self.reads[place] += 1
@@ -255,7 +265,17 @@ class _Writer:
         return self.new(small[self.draw.integer(0, len(small)) :] if self.chance(0.5) else small)
 
     def shape(self) -> tuple[int, ...]:
-        return self.draw.shape(max_ndim=3, min_side=1, max_side=4)
+        if not self.large or self.chance(0.1):
+            return self.draw.shape(max_ndim=3, min_side=1, max_side=4)
+        size = int(self.rng.integers(FEWEST_OF_LARGE, MOST_OF_LARGE))
+        sides: list[int] = []
+        for _ in range(self.draw.integer(0, 2)):
+            longest = min(LONGEST_SIDE, size)
+            sides.append(int(longest ** self.rng.uniform(0.2, 1.0)))
+            size //= sides[-1]
+        if not sides or (self.chance(0.1) and size <= LONGEST_SIDE):
+            return (*sides, size)
+        return tuple(self.rng.permutation([*sides, min(size, LONGEST_SIDE)]).tolist())
 
     def condition(self) -> int:
         """Return the place of a bool."""
@@ -421,6 +441,8 @@ def _reduction(w: _Writer, op: str) -> int:
     value = w.values[x]
     axis = w.draw.axes(value.ndim)
     keepdims = w.chance(0.4)
+    if op == "prod" and value.size > MOST_ELEMENTS:  # of many factors that are not close to 1, none is left
+        x = w.use("add", w.use("divide_by", x, count=value.size), 1.0)
     if not spread:
         return w.use(op, x, axis=axis, keepdims=keepdims)
     ddof = w.draw.integer(0, 1)
@@ -722,6 +744,7 @@ def random_graph(
     sizes: tuple[int, int] = (2, 30),
     ops: Iterable[str] = NAMES,
     dtype: Any = np.float64,
+    large: bool = False,
 ) -> Recipe:
     """Draw a recipe of a scalar.
 
@@ -734,9 +757,11 @@ def random_graph(
         What may be used; what closes the graph may be used in any case.
     dtype : dtype
         Of the floats.
+    large : bool
+        Whether most inputs have more than 65,536 elements, and sides up to 5,000.
     """
     names = list(ops)
-    w = _Writer(rng, dtype)
+    w = _Writer(rng, dtype, large)
     size = int(rng.integers(*sizes, endpoint=True))
     for _ in range(w.draw.integer(1, 3) if size > 8 else 1):
         w.new(w.shape())
@@ -748,7 +773,7 @@ def random_graph(
         try:
             _CHOOSERS.get(op, _sampled)(w, op)
             fits = len(w.lines) + _cost(w) <= size
-        except _RefusedError:
+        except (_RefusedError, gn.errors.ShapeError):
             fits = False
         if not fits:
             w.back_to(length, reads)
@@ -800,3 +825,15 @@ def random_graphs(seed: int, count: int, **options: Any) -> Iterator[Recipe]:
     """Yield so many recipes; the n-th is the same however many are asked for."""
     for number in range(count):
         yield random_graph(np.random.default_rng([seed, number]), **options)
+
+
+_QUADRATIC = ("prod_others",)
+"""What has a gradient of as many elements as pairs of its operand's."""
+
+
+def large_graph(seed: int, number: int, ops: Iterable[str] = NAMES) -> Recipe:
+    """Draw a recipe of large arrays; every other one is likely to have a product or a norm."""
+    rng = np.random.default_rng([seed, number, 16])
+    names = [name for name in ops if name not in _QUADRATIC]
+    names += ["prod", "norm"] * (20 if number % 2 else 1)
+    return random_graph(rng, (2, 14), names, large=True)

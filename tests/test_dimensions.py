@@ -1,5 +1,9 @@
 """Dimensions: sizes by name, in one canonical form, against Python's ints and NumPy's broadcasting."""
 
+import copy
+import json
+import math
+import pickle
 import random
 from collections import Counter
 from typing import Any
@@ -243,3 +247,81 @@ def test_a_shape_as_messages_show_it() -> None:
     assert dims.shown(("batch", 64)) == "(batch, 64)"
     assert dims.shown(("batch",)) == "(batch,)"
     assert dims.shown(()) == "()"
+
+
+# --- what the shape of a node gives -----------------------------------------------------------------------------
+
+
+@given(expressions, sizes_of)
+def test_what_a_shape_gives_is_reckoned_with_as_dimensions_are(expression: Expr, sizes: dict[str, int]) -> None:
+    shape = dict(zip(NAMES, gn.Graph().placeholder("x", NAMES).shape, strict=True))
+
+    def reckoned(part: Expr) -> Any:
+        if not isinstance(part, tuple):
+            return shape.get(part, part)
+        operation, left, right = part
+        if operation in ("min", "max0"):
+            return dims.opened((OPERATIONS[operation][0](reckoned(left), reckoned(right)),))[0]
+        return OPERATIONS[operation][1](reckoned(left), reckoned(right))
+
+    try:
+        wanted = built(expression)
+    except gn.errors.ShapeError:  # a division by 0
+        with pytest.raises((gn.errors.ShapeError, ZeroDivisionError)):
+            reckoned(expression)
+        return
+    except ZeroDivisionError:
+        assume(False)
+    found = reckoned(expression)
+    assert found == wanted
+    assert dims.evaluate(found, sizes) == dims.evaluate(wanted, sizes)
+
+
+def test_reshaping_by_what_a_shape_gives() -> None:
+    x = gn.Graph().placeholder("x", ("batch", 3, "time", 4))
+    n, three, t, d = x.shape
+    given_values = np.arange(2 * 3 * 5 * 4.0).reshape(2, 3, 5, 4)
+    for shape, numbers in [
+        ((n * three, t * d), (6, 20)),
+        ((three * n * t, d), (30, 4)),
+        ((n * t, three * 4), (10, 12)),
+        ((d * n * t // 2, 6), (20, 6)),
+        ((np.int64(3) * n, t + t + 2 * t), (6, 20)),
+        ((n, -1), (2, 60)),
+    ]:
+        np.testing.assert_array_equal(gn.run(gn.reshape(x, shape), {x: given_values}), given_values.reshape(numbers))
+    assert gn.run(x[: n - 1], {x: given_values}).shape == (1, 3, 5, 4)
+    assert math.prod(x.shape) == "12*batch*time"
+    assert sum(x.shape) == "batch+time+7"
+
+
+def test_a_dimension_of_a_shape_is_its_text() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("batch", 64))
+    assert x.shape == ("batch", 64)
+    assert repr(x.shape) == "('batch', 64)"
+    assert {x.shape: 1}["batch", 64] == 1
+    assert json.dumps(x.shape) == '["batch", 64]'
+    n = x.shape[0]
+    assert (f"{n}", hash(n), ["batch"].index(n), sorted([n, "a"])) == ("batch", hash("batch"), 0, ["a", "batch"])
+    assert copy.deepcopy(n) == pickle.loads(pickle.dumps(n)) == "batch"  # noqa: S301 - made here
+    y = gn.reshape(x, (n * 2, 32))
+    # What others read is plain text, however it was reckoned.
+    for held in (y.spec.shape, y.op.attributes["shape"], g.dag.nodes[y.name]["shape"]):
+        assert held == ("2*batch", 32)
+        assert [type(dim) for dim in held] == [str, int]
+    assert gn.reshape(x, ("2*batch", 32)).op == y.op
+
+
+def test_what_cannot_be_reckoned_with_says_so() -> None:
+    n, t = gn.Graph().placeholder("x", ("batch", "time")).shape
+    for wrong in (lambda: n / 2, lambda: 2 / n, lambda: n / t):
+        with pytest.raises(gn.errors.UsageError, match="//"):
+            wrong()
+    for wrong in (lambda: n * 2.0, lambda: 0.5 * n, lambda: n - None, lambda: n * True):
+        with pytest.raises(TypeError, match="Dimension"):
+            wrong()
+    with pytest.raises(gn.errors.ShapeError, match="divides by zero"):
+        n // 0
+    with pytest.raises(gn.errors.ShapeError, match="is no dimension"):
+        "n = " + n

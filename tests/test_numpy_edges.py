@@ -288,3 +288,35 @@ def test_zeros_lie_in_memory_as_in_a_run(shape: tuple[int, int]) -> None:
     for node in made:
         fetches += [gn.sum(node, axis=0), gn.sum(node, axis=-1), gn.einsum(f"{'ijk'[: node.ndim]}->", node)]
     assert not differences(fetches, [{x: _drawn(*shape[::-1])}, {x: _drawn(*shape[::-1]) * 3}])
+
+
+# --- what goes in as settings -----------------------------------------------------------------------------------
+
+
+def test_a_shape_may_be_an_array() -> None:
+    x = gn.Graph().placeholder("x", (3, 2))
+    values = np.arange(6.0).reshape(3, 2)
+    for shape in (np.array([2, 3]), np.array([-1, 3]), np.array(6), np.array([6], np.uint8)):
+        wanted = values.reshape(shape)
+        np.testing.assert_array_equal(gn.run(gn.reshape(x, shape), {x: values}), wanted)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: gn.reshape(x, np.array([2.0, 3.0])),
+        lambda x: gn.reshape(x, np.array([[2], [3]])),
+        lambda x: gn.split(x, 2.0),
+        lambda x: gn.split(x, None),
+        lambda x: gn.split(x, "a"),
+        lambda x: gn.split(x, True),
+        lambda x: gn.split(x, [1.5]),
+        lambda x: gn.pad(x, ((1, [2]), (0, 0))),
+        lambda x: gn.pad(x, ((1, 2), (3,))),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_refused_by_name(make: Callable[[gn.Node], Any]) -> None:
+    x = gn.Graph().placeholder("x", (3, 2))
+    with pytest.raises(gn.errors.UsageError, match=r"test_numpy_edges\.py") as caught:
+        make(x)
+    assert isinstance(caught.value, TypeError)

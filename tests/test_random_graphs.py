@@ -1,11 +1,12 @@
-"""Random graphs against HIPS autograd; `benchmarks/fuzz_autograd.py` compares many more of them."""
+"""Random graphs against HIPS autograd; `benchmarks/fuzz_autograd.py` and `fuzz_large.py` compare many more of them."""
 
 from collections import Counter
+from typing import Any
 
 import hips
 import numpy as np
 import pytest
-from random_graphs import NAMES, Recipe, build, random_graph, random_graphs
+from random_graphs import NAMES, Recipe, build, large_graph, random_graph, random_graphs
 
 import graphnn as gn
 
@@ -41,6 +42,24 @@ def test_a_wrong_gradient_would_be_found(recipes: list[Recipe], monkeypatch: pyt
     monkeypatch.setattr(gn.ops.elementwise.Sin, "vjp", wrong)
     found = [hips.compared(recipe) for recipe in recipes if "sin" in recipe.ops]
     assert sum(bool(comparison.told) for comparison in found) > 0.5 * len(found) > 20
+
+
+def test_large_graphs_are_those_of_autograd_and_their_plans_the_interpreter_to_the_bit() -> None:
+    recipes = [large_graph(1, number, KNOWN) for number in range(24)]
+    for number, recipe in enumerate(recipes):
+        found = hips.compared(recipe, plan=True)
+        assert not found.told, f"graph {number}:\n{recipe}\n{found.told}"
+    assert sum(max(x.size for x in recipe.inputs) > 2**16 for recipe in recipes) > 12
+    assert {"prod", "norm"} < {op for recipe in recipes for op in recipe.ops}
+
+
+def test_a_plan_that_differs_would_be_found(recipes: list[Recipe], monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(self: gn.Op, write: Any, spot: Any, *operands: Any) -> Any:
+        return write.each("cos({0}, {out})", *operands, **spot.as_keywords())
+
+    monkeypatch.setattr(gn.ops.elementwise.Sin, "plan", wrong)
+    found = [hips.compared(recipe, plan=True).told for recipe in recipes[:100] if "sin" in recipe.ops]
+    assert sum("is not the interpreter's" in told for told in found) > 0.5 * len(found) > 4
 
 
 # --- the generator ----------------------------------------------------------------------------------------------

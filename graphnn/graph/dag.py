@@ -67,7 +67,7 @@ class NodeData(Mapping[str, Any]):
         data: dict[str, Any] = {
             "op": node.op.name,
             "attributes": node.op.attributes,
-            "shape": node.shape,
+            "shape": node.spec.shape,
             "dtype": node.dtype.name,
             "scope": node.scope,
             "origin": str(node.origin),

@@ -8,9 +8,9 @@ stands for any size from 0 up, bound once a run by the feed.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import numpy as np
 
@@ -258,6 +258,80 @@ def product(shape: Iterable[Dim]) -> Dim:
     for dim in shape:
         total = multiply(total, dim)
     return total
+
+
+class Dimension(str):
+    """A dimension that has a name, as the shape of a node gives it: equal to its text, and to be reckoned with.
+
+    Examples
+    --------
+    >>> n, t = Dimension("batch"), Dimension("time")
+    >>> n == "batch", n * t, 2 * n + 1, (4 * n) // n
+    (True, 'batch*time', '2*batch+1', 4)
+    """
+
+    __slots__ = ()
+    __array_ufunc__ = None  # or a number of NumPy's would repeat the text
+
+    def __add__(self, other: Any) -> int | Dimension:  # type: ignore[override]
+        return _reckoned(add, self, other)
+
+    def __radd__(self, other: Any) -> int | Dimension:
+        return _reckoned(add, other, self)
+
+    def __sub__(self, other: Any) -> int | Dimension:
+        return _reckoned(subtract, self, other)
+
+    def __rsub__(self, other: Any) -> int | Dimension:
+        return _reckoned(subtract, other, self)
+
+    def __mul__(self, other: Any) -> int | Dimension:  # type: ignore[override]
+        return _reckoned(multiply, self, other)
+
+    def __rmul__(self, other: Any) -> int | Dimension:  # type: ignore[override]
+        return _reckoned(multiply, other, self)
+
+    def __floordiv__(self, other: Any) -> int | Dimension:
+        return _reckoned(floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Any) -> int | Dimension:
+        return _reckoned(floor_divide, other, self)
+
+    def __truediv__(self, other: Any) -> NoReturn:
+        raise UsageError(f"a dimension is divided by //, which rounds down: {self!r} // {other!r}")
+
+    def __rtruediv__(self, other: Any) -> NoReturn:
+        raise UsageError(f"a dimension divides by //, which rounds down: {other!r} // {self!r}")
+
+
+def _reckoned(function: Callable[[Dim, Dim], Dim], *operands: Any) -> int | Dimension:
+    """Return what a function makes of ints and of texts that are dimensions; other operands have their own say."""
+    known: list[Dim] = []
+    for operand in operands:
+        if isinstance(operand, str):
+            known.append(str.__str__(operand))
+        elif isinstance(operand, (int, np.integer)) and not isinstance(operand, bool):
+            known.append(int(operand))
+        else:
+            return cast("Dimension", NotImplemented)
+    return _opened(function(*known))
+
+
+def _opened(dim: Dim) -> int | Dimension:
+    return Dimension(dim) if isinstance(dim, str) else dim
+
+
+@lru_cache(maxsize=4096)
+def opened(shape: Shape) -> tuple[int | Dimension, ...]:
+    """Return a shape whose dimensions can be reckoned with.
+
+    Examples
+    --------
+    >>> batch, width = opened(("batch", 4))
+    >>> batch * width
+    '4*batch'
+    """
+    return tuple(_opened(dim) for dim in shape)
 
 
 def names_in(shape: Iterable[Dim]) -> frozenset[str]:

@@ -29,7 +29,7 @@ from ..errors import (
 from ..show import Shown
 from ..text import quoted, short_name, visible, with_article
 from .dag import Dag, NodeData
-from .dimensions import Shape, shape_of, shown
+from .dimensions import Dimension, Shape, opened, shape_of, shown
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, fn, misfit, operation, told_where
 from .origin import Origin, origin_of, user_origin
 
@@ -115,9 +115,9 @@ class Node(Shown):
     twin: Node | None
 
     @property
-    def shape(self) -> Shape:
-        """The shape: ints, and names for what the feed decides."""
-        return self.spec.shape
+    def shape(self) -> tuple[int | Dimension, ...]:
+        """The shape: ints, and names for what the feed decides, which add, multiply and divide by //."""
+        return opened(self.spec.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:

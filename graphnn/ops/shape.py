@@ -92,6 +92,8 @@ def reshape(x: Any, shape: Any, *, name: str | None = None) -> Node:
     ShapeError
         When the numbers of elements differ, or more than one dimension is -1.
     """
+    if isinstance(shape, np.ndarray):
+        shape = shape.tolist()
     dims = list(shape) if isinstance(shape, (tuple, list)) else [shape]
     unknown = [i for i, dim in enumerate(dims) if not isinstance(dim, str) and dim == -1]
     if len(unknown) > 1:
@@ -486,6 +488,10 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Node]:
             x = fn.reshape(x, (*x.shape[:axis], multiply(part, sections), *x.shape[axis + 1 :]))
         cuts = [multiply(part, i) for i in range(1, sections)]
     else:
+        if not isinstance(indices_or_sections, (tuple, list, np.ndarray)):
+            raise UsageError(
+                f"split takes a number of parts, or a list of places to cut at, not {indices_or_sections!r}"
+            )
         cuts = [int(cut) if isinstance(cut, np.integer) else cut for cut in indices_or_sections]
     ahead = (slice(None),) * axis
     bounds = zip([0, *cuts], [*cuts, None], strict=True)
@@ -504,7 +510,10 @@ class Pad(Op):
     equation = ""
 
     def _pairs(self, ndim: int) -> list[tuple[int, int]]:
-        widths = np.asarray(self.pad_width)
+        try:
+            widths = np.asarray(self.pad_width)
+        except ValueError:  # of pairs that are not all alike
+            widths = np.asarray(None)
         if widths.dtype.kind not in "iu":
             raise UsageError(f"pad: the widths are ints, not {self.pad_width!r}")
         if np.any(widths < 0):
