@@ -12,7 +12,7 @@ from dot_text import told
 import graphnn as gn
 from graphnn import nn
 from graphnn.graph import Graph, Node
-from graphnn.view import draw
+from graphnn.view import draw, repeats
 from graphnn.view.fold import picture
 from graphnn.view.repeats import repeated
 
@@ -218,6 +218,28 @@ def test_a_long_chain_that_reads_one_value_everywhere_is_folded_quickly() -> Non
     for _ in range(10_000):
         h = h + x
     assert folds(h) == ["add ×10000"]
+
+
+@pytest.mark.parametrize("adds_up", [True, False], ids=["one after the other", "side by side"])
+def test_what_is_alike_and_does_not_repeat_is_hardly_looked_into(
+    adds_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of these was held against the next some 150 times, and a page of 100,000 took minutes."""
+    x = total = Graph().placeholder("x")
+    values = [gn.sin(x * 2.0) for _ in range(500)]
+    for value in values:
+        total = total + value
+    looked = 0
+    chain_from = repeats._Folder._chain_from
+
+    def counting(*arguments: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return chain_from(*arguments)
+
+    monkeypatch.setattr(repeats._Folder, "_chain_from", counting)
+    assert folds(total) == []
+    assert looked < 10 * len(values)
 
 
 @pytest.mark.parametrize("seed", range(20))

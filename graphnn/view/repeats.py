@@ -9,7 +9,7 @@ in the same phase but the next.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -71,6 +71,40 @@ class _Spot(NamedTuple):
     place: int
 
 
+class _Reads:
+    """What each of several units reads from outside, and how far back among them that is made.
+
+    Tells at little cost which blocks cannot follow one another: in most pictures, nearly all.
+    """
+
+    def __init__(self, units: Sequence[_Unit], spots: Mapping[Node, _Spot]) -> None:
+        self._spots = spots
+        made_at = {node: at for at, unit in enumerate(units) for box in unit.boxes for node in box.nodes}
+        # Of each operand that is made elsewhere: how far back, 0 if in none of these units.
+        self._of: list[list[tuple[Node, int]]] = []
+        for at, unit in enumerate(units):
+            nodes = _Block.of([unit]).nodes
+            places = [(operand, made_at.get(operand, at)) for node in nodes for operand in node.inputs]
+            inside = set(nodes)
+            self._of.append([(operand, at - place) for operand, place in places if operand not in inside])
+
+    def may_follow(self, start: int, length: int) -> bool:
+        """Return False if the block of so many units after the one that begins at `start` reads what it cannot.
+
+        Whatever a unit of it reads is made in the same place of its own block or in the block before, or it is what
+        its counterpart reads; and something is made in the block before.
+        """
+        goes_on = False
+        for k in range(length):
+            for (one, back), (other, other_back) in zip(self._of[start + k], self._of[start + length + k], strict=True):
+                within = back == other_back and k - length < back <= k and back
+                if k < other_back <= k + length:
+                    goes_on = True
+                elif not (one is other or within or (one in self._spots and other in self._spots)):
+                    return False
+        return goes_on
+
+
 def repeated(seen: Picture) -> Picture:
     """Return a picture in which each chain of blocks that are the same is one box, which holds the nodes of all.
 
@@ -115,30 +149,37 @@ class _Folder:
 
     def _look_among(self, units: list[_Unit], around: Scope | None) -> list[_Unit]:
         """Fold what there is to fold, and return what is left."""
+        if len(units) < 2:
+            return units
         numbers: dict[Hashable, int] = {}  # of kinds, which are slow to compare
-        known = {unit: numbers.setdefault(_kind(unit), len(numbers)) for unit in units} if len(units) > 1 else {}
+        known = {unit: numbers.setdefault(_kind(unit), len(numbers)) for unit in units}
+        reads = _Reads(units, self._spots)
         for length in range(1, min(_LONGEST, len(units) // 2) + 1):
             kinds = [known[unit] for unit in units]
             again = [kinds[i : i + length] == kinds[i + length : i + 2 * length] for i in range(len(units))]
             left: list[_Unit] = []
+            found: dict[int, list[_Block]] = {}  # as long as nothing is folded
             at = 0
             while at < len(units):
-                chains = (
-                    (start, self._chain_from(units, kinds, start, length))
-                    for start, is_promising in enumerate(again[at : at + length], at)
-                    if is_promising
-                )
-                start, blocks = max(
-                    chains, key=lambda found: (len(found[1]), _begins_well(found[1]), -found[0]), default=(at, [])
-                )
-                if len(blocks) > 1:
+                starts = [start for start in range(at, min(at + length, len(units))) if again[start]]
+                for start in starts:
+                    if start not in found:
+                        follows = reads.may_follow(start, length)
+                        found[start] = self._chain_from(units, kinds, start, length) if follows else []
+                several = [start for start in starts if len(found[start]) > 1]
+                if several:
+                    start = max(several, key=lambda at: (len(found[at]), _begins_well(found[at]), -at))
+                    blocks = found[start]
                     self._fold(blocks, around)
                     left += units[at:start]
                     at = start + length * len(blocks)
+                    found.clear()
                 else:
                     left.append(units[at])
                     at += 1
-            units = left
+            if len(left) < len(units):
+                units = left
+                reads = _Reads(units, self._spots)
         return units
 
     def _chain_from(self, units: list[_Unit], kinds: list[int], start: int, length: int) -> list[_Block]:

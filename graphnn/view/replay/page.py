@@ -7,7 +7,7 @@ import html
 import json
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cache, cached_property
 from hashlib import sha256
 from importlib.resources import files
@@ -20,6 +20,7 @@ from ...container import path_of
 from ...errors import GraphnnError
 from ...execute.interpreter import evaluate, prepare
 from ...graph import Array, Node, Op, Placeholder
+from ...graph.collector import collector_paused
 from ...inspector.compare import compare
 from ...inspector.health import check_health
 from ...inspector.trace import Beside, Film, Trace
@@ -31,7 +32,7 @@ from ..plain import plain_svg
 from ..repeats import repeated
 from ..text import by_times, counted, in_bytes, number, visible
 from .keeping import ROOM, ROOM_A_NODE, Values, axes_kept, chosen, tier_for
-from .reading import Reader, Rule
+from .reading import Reader, Rule, by_shapes
 
 if TYPE_CHECKING:
     from ...inspector.differences import Comparison
@@ -190,9 +191,14 @@ class _Maker:
         self.dim = _batch_dimension(first)
         self.data: dict[str, Any] = {}
         self._rules: dict[str, int] = {}
+        self._rules_by_shapes: dict[Hashable, int] = {}
         self._rule_texts: list[list[Rule]] = []
 
     def page(self, kind: str) -> Page:
+        with collector_paused():
+            return self._page(kind)
+
+    def _page(self, kind: str) -> Page:
         first = self.first
         self.data |= {
             "kind": kind,
@@ -367,6 +373,9 @@ class _Maker:
         if not all(operand.kept for operand in operands):
             return -1
         op = trace.prepared.op_of(record.node)
+        key = (op, record.shape, tuple([operand.shape for operand in operands])) if by_shapes(op) else None
+        if key in self._rules_by_shapes:
+            return self._rules_by_shapes[key]
         rules = self.reader.rules(
             op, record.shape, [operand.value for operand in operands], lambda: self.values.places(value)
         )
@@ -374,6 +383,8 @@ class _Maker:
         if text not in self._rules:
             self._rules[text] = len(self._rule_texts)
             self._rule_texts.append(rules)
+        if key is not None:
+            self._rules_by_shapes[key] = self._rules[text]
         return self._rules[text]
 
 
@@ -430,6 +441,8 @@ def _views(trace: Trace, place_of: Mapping[Node, int]) -> list[dict[str, Any]]:
     for label, detail, repeats in _VIEWS:
         if fewest <= _FEW_BOXES and layers is not None:
             break
+        if detail == "op" and len(place_of) >= fewest:
+            continue  # a box a node
         seen = picture(trace.fetches, detail)
         seen = repeated(seen) if repeats else seen
         if len(seen.boxes) < fewest:

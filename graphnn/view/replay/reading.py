@@ -37,6 +37,12 @@ _LEAST_LISTED = 4  # so many numbers an equation writes out
 _BY_INDEX = {cls.reads for cls in (Reduction, Position, SumTo, Matmul, Outer, Einsum, Norm, OneHot)}
 
 
+def by_shapes(op: Op) -> bool:
+    """Return whether the rules of an operation follow from it and from the shapes of its operands alone."""
+    reads = type(op).reads
+    return reads in _BY_INDEX or (reads is Elementwise.reads and not isinstance(op, (Where, Prelu)))
+
+
 class Reader:
     """Makes the rules of one page.
 
