@@ -1378,3 +1378,25 @@ def test_an_error_in_a_copy_of_another_dtype_makes_no_updates_of_the_original(tm
         compare(step, feed={a: [1], b: [0]}, dtypes=("float32", None))
     caught.value.save(tmp_path / "x.trace")
     assert not caught.value.debug().updates
+
+
+def test_runs_of_batches_of_different_sizes_say_so() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("batch", 4))
+    w = g.parameter("w", np.ones(4))
+    gradient = gn.grad(gn.mean(gn.square(x * w)), w)
+    feeds = {x: np.ones((2, 4))}, {x: np.ones((6, 4))}
+    found = gn.compare(gradient, feed=feeds[0], feed_b=feeds[1])
+    assert found.sizes == {"batch": (2, 6)}
+    assert found.to_dict()["sizes"] == {"batch": [2, 6]}
+    assert 'the sizes differ: "batch" is 2 in feed and 6 in feed_b' in str(found)
+    assert "what computes it differs" not in str(found)
+    # A count that comes of the size alone, and has no operand that differs.
+    for run in (lambda feed: feed, lambda feed: gn.trace(g["grad/divide_by"], feed)):
+        given = {} if run(feeds[0]) is feeds[0] else {"a": run(feeds[0]), "b": run(feeds[1])}
+        count = gn.compare(given.get("a", g["grad/divide_by"]), given.get("b"), *(() if given else feeds))
+        assert count.first is not None
+        assert count.first.cause == 'the size of "batch" differs, which it is computed with: 2 against 6'
+        assert "what computes it differs" not in str(count)
+    # The same size, and nothing is said of it.
+    assert gn.compare(gradient, feed=feeds[0], feed_b={x: np.zeros((2, 4))}).sizes == {}

@@ -308,8 +308,9 @@ class _Lockstep:
         graphs = {side.program.graph.name for side in (a, b)}
         graph = graphs.pop() if len(graphs) == 1 else None
         stopped = a.stopped, b.stopped
+        sizes = {name: (size, b.sizes[name]) for name, size in a.sizes.items() if b.sizes.get(name, size) != size}
         return Comparison(
-            a.name, b.name, graph, counts, self.differences, digits, pairs, only_a, only_b, stopped, self.nan
+            a.name, b.name, graph, counts, self.differences, digits, pairs, only_a, only_b, stopped, self.nan, sizes
         )
 
     def _until(self, j: int, place: int) -> Step | None:
@@ -413,7 +414,7 @@ class _Lockstep:
         first = not self.differences
         edits = [] if counterpart is None else self._edits(i, j)
         operands_equal = self._operands_equal(i, j)
-        cause = "; ".join(edits or misfits)
+        cause = "; ".join(edits or misfits or self._resized(i))
         if not cause and first and element is not None and operands_equal is False:
             cause = self._miscomputed(step, other, element)
         if not cause:
@@ -513,6 +514,14 @@ class _Lockstep:
         if any(self.states.get(source) == _DIFFERING for source in self.a.operands[i]):
             return "its operands differ"
         return "its operands agree only within the tolerance, and here the difference is larger"
+
+    def _resized(self, i: int) -> list[str]:
+        """Return which sizes that an operation's attributes speak of differ, such as the count of a mean."""
+        a, b = self.a.sizes, self.b.sizes
+        names = sorted(name for name in self.a.op(i).names if name in a and b.get(name, a[name]) != a[name])
+        return [
+            f'the size of "{name}" differs, which it is computed with: {a[name]} against {b[name]}' for name in names
+        ]
 
     def _edits(self, i: int, j: int) -> list[str]:
         """Return how two nodes differ themselves."""

@@ -174,6 +174,8 @@ class Comparison(Shown):
         Where each run was stopped, if it was.
     nan : Node or None
         The first that agrees in both runs and holds NaN.
+    sizes : dict of str to (int, int)
+        The dimensions whose sizes differ, such as that of the batch.
     """
 
     def __init__(
@@ -189,6 +191,7 @@ class Comparison(Shown):
         only_b: list[Node],
         stopped: tuple[Node | None, Node | None] = (None, None),
         nan: Node | None = None,
+        sizes: Mapping[str, tuple[int, int]] = {},
     ) -> None:
         self.a = a
         self.b = b
@@ -201,6 +204,7 @@ class Comparison(Shown):
         self.only_b = only_b
         self.stopped = stopped
         self.nan = nan
+        self.sizes = dict(sizes)
 
     @property
     def equal(self) -> bool:
@@ -230,6 +234,7 @@ class Comparison(Shown):
             "only_b": [node.name for node in self.only_b],
             "stopped": [None if node is None else node.name for node in self.stopped],
             "nan": None if self.nan is None else self.nan.name,
+            "sizes": {name: list(pair) for name, pair in self.sizes.items()},
         }
 
     def __repr__(self) -> str:
@@ -273,6 +278,8 @@ def _text(found: Comparison) -> Iterator[str]:
     results = len(found.differences) - counts.differing
     otherwise = f"; and {counted(results, 'result')} made otherwise, differing" if results else ""
     yield f"{counted(compared, 'node')} compared{': ' * bool(told)}{told}{otherwise}"
+    for name, (size, other) in found.sizes.items():
+        yield f'the sizes differ: "{short_name(name, _LONGEST)}" is {size:,} in {found.a} and {other:,} in {found.b}'
     ends = {found.a: found.stopped[0], found.b: found.stopped[1]}
     if found.stopped[0] is found.stopped[1]:
         ends = {"each": found.stopped[0]}
