@@ -113,6 +113,8 @@ __all__ = [
 
 def __getattr__(name: str) -> _Any:
     """Hand on the operations and compositions, also those a user defines: ``gn.exp``, ``gn.softsign``."""
+    if name in nn.__all__:
+        raise AttributeError(f'there is no "gn.{name}". Write nn.{name}, after "from graphnn import nn".')
     return getattr(functions, name)
 
 

@@ -68,8 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code: 0 if all went well, 1 if something failed, 2 if it was misused.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    parser, verbs = _parser()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given and not given[0].startswith("-") and given[0] not in verbs:
+        _complain(f'there is no verb "{given[0]}".{near(given[0], verbs)} graphnn --help tells what each does')
+        return _USAGE
+    options, unknown = parser.parse_known_args(given)
+    if unknown:
+        verb_parser = verbs[given[0]]
+        hint = near(unknown[0], verb_parser._option_string_actions) if unknown[0].startswith("-") else ""
+        verb_parser.error(f"{given[0]} takes no {' '.join(unknown)}.{hint}")
     verb: _Verb = options.verb
     folders = sys.path[:]
     code = None
@@ -164,7 +172,8 @@ _TARGET = (
 )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    """Return the parser, and the verbs."""
     parser = argparse.ArgumentParser(prog="graphnn", description="A computational-graph engine one can see through.")
     parser.add_argument("--version", action="version", version=f"graphnn {gn.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
@@ -259,7 +268,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("summary", _summary, "print layers, shapes and parameters", target=True)
     verb("ops", _ops, "print the table of operations", target=False)
-    return parser
+    return parser, verbs.choices
 
 
 def _from_1(text: str) -> int:

@@ -427,10 +427,18 @@ def test_folders_are_checked_before_the_work(tmp_path, monkeypatch, capsys):
 
 
 def test_usage_errors_exit_with_2(capsys):
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(["paint"])
-    assert exit_.value.code == 2
-    assert "invalid choice" in capsys.readouterr().err
+    assert cli.main(["paint"]) == 2
+    assert 'there is no verb "paint". Did you mean "train"' in capsys.readouterr().err
+
+
+def test_what_is_misspelt_leads_to_what_there_is(capsys):
+    assert cli.main(["drwa", "model.py:build"]) == 2
+    assert 'there is no verb "drwa". Did you mean "draw"?' in capsys.readouterr().err
+    for wrong, right in (("--overlya", "--overlay"), ("--tite=a", "--title")):
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(["draw", "model.py:build", wrong])
+        assert exit_.value.code == 2
+        assert f'draw takes no {wrong}. Did you mean "{right}"' in capsys.readouterr().err
 
 
 def test_a_reader_that_stops_early_is_no_error():

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import habits, nn
 from graphnn.testing import check_grads, check_op
 
 G = gn.Graph()
@@ -117,19 +118,93 @@ def test_the_last_line_of_the_message_is_the_users(case: Callable[[], Any]) -> N
     assert "\n  at " not in before
 
 
+def _things() -> dict[str, Any]:
+    g = gn.Graph()
+    loss = gn.sum(g.parameter("w", [1.0, 2.0]))
+    optimizer = nn.SGD(0.1)
+    layer = nn.Dense(2)
+    layer(g.placeholder("x", ("batch", 3)))
+    step = gn.compile(loss, optimizer.updates(loss))
+    return {"node": loss, "gn": gn, "nn": nn, "layer": layer, "optimizer": optimizer, "graph": g, "compiled": step}
+
+
+HABITS = [(kind, name) for kind, names in habits.ELSEWHERE.items() for name in names]
+
+
 def test_names_that_others_use_lead_to_what_there_is() -> None:
-    for module, names in ((gn, gn.graph.fn._ELSEWHERE), (nn, nn._ELSEWHERE)):
-        for name in names:
-            with pytest.raises(AttributeError) as refused:
-                getattr(module, name)
-            hint = str(refused.value).partition(". There is ")[2]
-            named = re.findall(r"\b(gn|nn|graph)\.(\w+)", hint)
-            assert named, hint
-            for where, there in named:
-                assert hasattr({"gn": gn, "nn": nn, "graph": gn.Graph}[where], there), hint
+    things = _things()
+    assert {*things} == {*habits.ELSEWHERE}
+    called = {**things, "step": things["compiled"]}
+    for kind, name in HABITS:
+        with pytest.raises(AttributeError) as refused:
+            getattr(things[kind], name)
+        hint = habits.ELSEWHERE[kind][name]
+        assert hint in str(refused.value) or name in dir(gn.functions), (kind, name)
+        assert not hasattr(things[kind], name)
+        # Whatever a hint tells to write is there.
+        for where, there in re.findall(r"\b(gn|nn|graph|node|layer|optimizer|step)\.(\w+)", hint):
+            if there != "md":
+                assert there in dir(called[where]), hint
+        for path in re.findall(r"docs/[\w-]+\.md", hint):
+            assert (Path(__file__).parent.parent / path).exists()
     with pytest.raises(AttributeError, match=r'there is no "nn.Denze". Did you mean "Dense"'):
         _ = nn.Denze
+    with pytest.raises(AttributeError, match=r'there is no "nn.relu". Write gn.relu'):
+        _ = nn.relu
+    with pytest.raises(AttributeError, match=r'there is no "gn.Dense". Write nn.Dense'):
+        _ = gn.Dense
+    with pytest.raises(AttributeError, match=r"a node has no attribute \"reshape\": write gn.reshape\(node, shape\)"):
+        things["node"].reshape(-1)
     assert not hasattr(nn, "nothing")
+
+
+def test_arguments_that_others_use_lead_to_those_there_are() -> None:
+    x = gn.Graph().placeholder("x", ("batch", 3))
+    loss = gn.mean(nn.Dense(1)(x))
+    cases: list[tuple[Callable[[], Any], str]] = [
+        (lambda: nn.Adam(lr=0.1), r'Adam takes no argument "lr"\. Here it is learning_rate=\. The call is Adam\('),
+        (lambda: nn.SGD(0.1, momentun=0.9), r'SGD takes no argument "momentun"\. Did you mean "momentum"\?'),
+        (lambda: nn.SGD(0.1, clipnorm=1.0), r"Here it is clip_norm=\. The call is SGD\(.*\*, clip_norm=None"),
+        (lambda: nn.Dense(4, activaton="relu"), 'Did you mean "activation"'),
+        (lambda: nn.Dense(4, kernel_initializer="zeros"), "Here it is weight_init="),
+        (lambda: nn.Dense(in_features=2, out_features=3), "leave it out"),
+        (lambda: nn.Dense(4, bias=False), "is use_bias=False"),
+        (lambda: nn.Dense(), r"Dense: missing a required argument: 'units'\. The call is Dense\(units, "),
+        (lambda: nn.ReLU(inplace=True), r"leave it out\. The call is ReLU\(\)"),
+        (lambda: nn.Softmax(dim=1), r"Here it is axis=\. The call is Softmax\(axis=-1\)"),
+        (lambda: nn.LeakyReLU(alpha=0.1), "Here it is negative_slope="),
+        (lambda: nn.Dropout(p=0.5), r"Here it is rate=\. The call is Dropout\(rate, seed=0\)"),
+        (lambda: nn.Dense(2)(x, train=True), r'Dense takes no argument "train"\. Here it is training='),
+        (lambda: gn.softmax(x, dim=1), r"Here it is axis=\. The call is softmax\(x, axis=-1\)"),
+        (lambda: gn.sum(x, keepdim=True), "Here it is keepdims="),
+        (lambda: gn.relu(x, inplace=True), "leave it out"),
+        (lambda: nn.SGD(0.1).updates(loss, params=[]), "updates takes no argument"),
+        (lambda: nn.Adam([loss.graph["dense_1/weight"]], 0.1), r"not a list; the parameters are .*updates\(loss\)"),
+    ]
+    for case, words in cases:
+        with pytest.raises(gn.UsageError, match=words) as refused:
+            case()
+        assert "test_nn_errors.py" in str(refused.value)
+    for name, meant in habits.ARGUMENTS.items():
+        assert habits.argument(name, meant if isinstance(meant, tuple) else ()).startswith(" "), name
+
+
+def test_an_error_inside_a_function_is_not_taken_for_one_of_its_arguments() -> None:
+    class Broken(nn.Layer):
+        def call(self, x):  # type: ignore[no-untyped-def]
+            return len(3)  # type: ignore[arg-type]
+
+    with pytest.raises(TypeError, match=r"object of type 'int' has no len\(\)") as raised:
+        Broken()(gn.Graph().placeholder("x"))
+    assert not isinstance(raised.value, gn.GraphnnError)
+
+
+def test_parameters_are_a_list_and_no_method() -> None:
+    layer = nn.Dense(2)
+    layer(gn.Graph().placeholder("x", ("batch", 3)))
+    assert layer.parameters == [layer.weight, layer.bias]
+    with pytest.raises(gn.UsageError, match=r"write layer\.parameters, without brackets"):
+        layer.parameters()
 
 
 def test_a_film_is_no_trace() -> None:

@@ -655,3 +655,40 @@ def test_reprs() -> None:
     assert repr(layer) == "<Dense, not called yet>"
     layer(inputs())
     assert repr(nn.Sequential(layer, gn.tanh))[:31] == 'Sequential(<Dense, "dense_1">, '
+
+
+ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "gelu", "elu", "silu", "swish", "softplus", "leaky_relu")
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_is_what_the_layer_behind_would_be(name: str) -> None:
+    X = np.random.default_rng(0).normal(size=(5, 3))
+    x = gn.Graph().placeholder("x", ("batch", 3))
+    made = nn.Dense(4, activation=name)(x)
+    plain = gn.Graph().placeholder("x", ("batch", 3))
+    function = getattr(gn, "silu" if name == "swish" else name)
+    assert np.array_equal(gn.run(made, {x: X}), gn.run(function(nn.Dense(4)(plain)), {plain: X}))
+    assert not made.scope.startswith("dense_1")
+    rows = [row.name for row in gn.summary(made).rows]
+    assert rows[:2] == ["x", "dense_1"]
+    assert len(rows) == 3
+
+
+def test_an_activation_is_a_name_a_layer_or_a_function() -> None:
+    x = gn.Graph().placeholder("x", ("batch", 3))
+    assert nn.Dense(4, "relu")(x).name == "relu_1"
+    assert nn.Dense(4, None)(x).name == "dense_2/add"
+    assert nn.Dense(4, "linear")(x).name == "dense_3/add"
+    assert nn.Dense(4, gn.tanh)(x).name == "tanh"
+    layer = nn.Dense(4, nn.PReLU())
+    assert layer(x).name == "prelu_1/prelu"
+    assert [node.name for node in layer.parameters] == ["dense_5/weight", "dense_5/bias", "prelu_1/slope"]
+    assert layer(x).name == "prelu_1_2/prelu"
+    assert [node.name for node in layer.parameters][2:] == ["prelu_1/slope"]
+    for wrong, error, words in (
+        ("rleu", KeyError, 'Dense: activation: there is no activation "rleu".* Did you mean "relu"'),
+        (nn.ReLU, TypeError, r"ReLU is a class: write ReLU\(…\)"),
+        (3, TypeError, "is a name, a layer or a function of a node, not int"),
+    ):
+        with pytest.raises(error, match=words):
+            nn.Dense(4, wrong)

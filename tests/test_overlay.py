@@ -597,3 +597,34 @@ def test_an_overlay_of_other_nodes_is_refused() -> None:
     with pytest.raises(LookupFailure, match="nothing of the overlay is in the picture"):
         draw(c, overlay={Graph().placeholder("other"): 1.0})
     assert on(told(draw(a, overlay={x: 2.0, c: 1.0}).source), "x") == ["2", "2"]
+
+
+def test_what_is_fed_is_run_and_drawn_with_its_values() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("batch", 2))
+    y = gn.sum(x * 2.0)
+    g.outputs["y"] = y
+    X = np.array([[1.0, 2.0]])
+    with_values = gn.draw(y, trace=gn.trace(y, {x: X})).source
+    nodes = len(g)
+    for drawn in (
+        gn.draw(y, {x: X}),
+        gn.draw(y, {"x": X}),
+        gn.draw(y, {"x": X.tolist()}),
+        gn.draw(y, feed={x: X}),
+        gn.draw(gn.compile(y), {x: X}),
+    ):
+        assert drawn.source == with_values
+    assert "6" in gn.draw(g, {"x": X}).text().splitlines()[-1]
+    assert "6" not in gn.draw(y, {"": "op"}).text().splitlines()[-1]
+    assert len(g) == nodes
+    assert "µs" in gn.draw(y, {x: X}, overlay="time").text() or "ms" in gn.draw(y, {x: X}, overlay="time").text()
+    assert len(gn.draw(y, feed={x: X}, detail="layer").source) < len(with_values) * 2
+    with pytest.raises(LookupError, match='"X"'):
+        gn.draw(y, {"X": X})
+    with pytest.raises(ValueError, match=r'the feed of "x" has shape \(3,\)'):
+        gn.draw(y, {x: X[0, 0] * np.ones(3)})
+    with pytest.raises(TypeError, match="give one of the two"):
+        gn.draw(y, {x: X}, trace=gn.trace(y, {x: X}))
+    with pytest.raises(TypeError, match="a detail is"):
+        gn.draw(y, {"head": 1})

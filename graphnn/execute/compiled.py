@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..errors import UsageError, ValueRangeError
 from ..graph import Array, Graph, Node, told_where
 from ..graph.collector import collector_paused
 from ..graph.fetches import ancestors, resolve
+from ..habits import missing
 from ..text import quoted, short_name
 from .interpreter import Feed, Observer, Prepared, checked_guard, collect, handed_out, prepare, retell
 from .plan import Plan
@@ -57,6 +58,11 @@ class Compiled:
         self._latest: Plan | None = None
         self._trains = any(parameter.trainable for parameter in self.updates)
         self._alone = updating(self.graph)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise missing("compiled", self, name, "a compiled step")
 
     def _with_advances(self, updates: Mapping[Any, Any]) -> dict[Node, Node]:
         checked = dict(self.graph._checked_update(parameter, node) for parameter, node in updates.items())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import warnings
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 
 import networkx as nx
 import numpy as np
@@ -26,11 +27,12 @@ from ..errors import (
     placed,
     restated,
 )
+from ..habits import missing
 from ..show import Shown
 from ..text import quoted, short_name, visible, with_article
 from .dag import Dag, NodeData
 from .dimensions import Dimension, Shape, opened, shape_of, shown
-from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, fn, misfit, operation, told_where
+from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, fn, misfit, operation, told_where, written
 from .origin import Origin, origin_of, user_origin
 
 
@@ -65,6 +67,52 @@ def _check_bool(value: Any, symbol: str, name: str) -> None:
     if dtype != np.dtype(bool):
         what = f'"{value.name}"' if isinstance(value, Node) else "an operand"
         raise DtypeError(f"{symbol} is for bools, and {what} is {dtype}: gn.{name} takes numbers, and 0 for False")
+
+
+# What NumPy calls for an array's operator, and which methods of a node do the same: it first, or second.
+_OPERATORS = {
+    "add": ("__add__", "__radd__"),
+    "subtract": ("__sub__", "__rsub__"),
+    "multiply": ("__mul__", "__rmul__"),
+    "divide": ("__truediv__", "__rtruediv__"),
+    "floor_divide": ("__floordiv__", "__rfloordiv__"),
+    "remainder": ("__mod__", "__rmod__"),
+    "power": ("__pow__", "__rpow__"),
+    "matmul": ("__matmul__", "__rmatmul__"),
+    "less": ("__lt__", "__gt__"),
+    "less_equal": ("__le__", "__ge__"),
+    "greater": ("__gt__", "__lt__"),
+    "greater_equal": ("__ge__", "__le__"),
+    "equal": ("__eq__", "__eq__"),
+    "not_equal": ("__ne__", "__ne__"),
+    "bitwise_and": ("__and__", "__rand__"),
+    "bitwise_or": ("__or__", "__ror__"),
+}
+# What NumPy's functions of arrays are called here, where it is not the same.
+_NUMPYS = {
+    "add.accumulate": "cumsum",
+    "add.reduce": "sum",
+    "amax": "max",
+    "amin": "min",
+    "dot": "matmul",
+    "invert": "logical_not",
+    "logical_and.reduce": "all",
+    "logical_or.reduce": "any",
+    "maximum.reduce": "max",
+    "minimum.reduce": "min",
+    "multiply.reduce": "prod",
+    "ravel": "reshape",
+}
+
+
+def _numpys(name: str, node: Node, module: str = "numpy") -> UsageError:
+    """Return the error of a function of NumPy's that was called on a node."""
+    called = f"np{module.removeprefix('numpy')}.{name}"
+    told = f'{called} computes with arrays, and "{node.name}" is a node'
+    here = _NUMPYS.get(name, name)
+    if here in dir(fn):
+        return UsageError(f"{told}: write gn.{here} instead, which makes a node")
+    return UsageError(f"{told}: use gn's functions on it (gn.exp, gn.sum, …), or gn.run(node, feed) for its value")
 
 
 def _unary(name: str) -> Callable[[Node], Node]:
@@ -223,8 +271,11 @@ class Node(Shown):
 
     def __getattr__(self, name: str) -> NoReturn:
         # Only what is not there comes here. NumPy's arrays have many functions as methods, a node has not.
-        hint = f": write gn.{name}(node)" if name in dir(fn) else ""
-        raise AttributeError(f"a node has no attribute {name!r}{hint}", name=name, obj=self)
+        if name in dir(fn):
+            settings = [p for p in inspect.signature(getattr(fn, name)).parameters.values() if p.name != "name"][1:]
+            call = ", ".join(["node", *filter(None, [written(settings)])])
+            raise AttributeError(f'a node has no attribute "{name}": write gn.{name}({call})', name=name, obj=self)
+        raise missing("node", self, name, "a node")
 
     def __deepcopy__(self, memo: Any) -> NoReturn:
         raise UsageError("a node cannot be copied by itself: gn.extract([node]) copies the graph it needs")
@@ -232,7 +283,43 @@ class Node(Shown):
     def __reduce__(self) -> NoReturn:
         raise UsageError("nodes and graphs are not pickled: gn.save writes a graph to a file that holds no code")
 
-    __array_ufunc__ = None
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Node:
+        # An array's own operators come here, too, and make a node; all else is to be written otherwise.
+        operator = _OPERATORS.get(ufunc.__name__)
+        if operator is not None and method == "__call__" and not settings:
+            x, y = inputs
+            made: Node = getattr(x, operator[0])(y) if isinstance(x, Node) else getattr(y, operator[1])(x)
+            return made
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        raise placed(_numpys(name, self), user_origin())
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function in (np.shape, np.ndim):
+            return self.shape if function is np.shape else self.ndim
+        raise placed(_numpys(function.__name__, self, function.__module__), user_origin())
+
+    @told_where
+    def __float__(self) -> NoReturn:
+        raise UsageError(f'"{self.name}" is not a number before it is run: gn.run(node, feed) gives its value')
+
+    __int__ = __complex__ = __float__
+
+    @told_where
+    def __format__(self, form: str) -> str:
+        if form:
+            raise UsageError(
+                f'"{self.name}" is not a number before it is run, and cannot be written as "{form}": '
+                "gn.run(node, feed) gives its value"
+            )
+        return str(self)
+
+    @told_where
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise UsageError(
+            f'"{self.name}" is a node, and nodes never change: gn.where(condition, a, b) makes one that is another in '
+            "parts; node.value = array sets a parameter's value"
+        )
+
     __iter__ = None
     __reversed__ = None
     __contains__ = None
@@ -420,6 +507,11 @@ class Graph(Shown):
     def parameters(self) -> tuple[Node, ...]:
         """All trainable parameters, in order of making."""
         return tuple(node for node in self.state if node.trainable)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise missing("graph", self, name, "a graph")
 
     def __len__(self) -> int:
         return len(self._dag._node)

@@ -25,6 +25,7 @@ from ..errors import (
     placed,
     restated,
 )
+from ..habits import argument, instead
 from ..text import with_article
 from .dimensions import Constraint, Dim, Shape, dimension, evaluate, names_in, product, shown
 from .forms import flatten
@@ -419,7 +420,7 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
                 raise UsageError(f"{cls.name}{inspect.signature(function)} needs {count} operands; missing: {missing}")
         unknown = [keyword for keyword in kwargs if keyword not in cls.settings]
         if unknown:
-            hint = near(unknown[0], [*cls.operands, *cls.settings, "name"])
+            hint = argument(unknown[0], [*cls.operands, *cls.settings, "name"])
             call = f"{cls.name}{inspect.signature(function)}"
             raise UsageError(f'{cls.name} takes no argument "{unknown[0]}".{hint} The call is {call}')
         try:
@@ -454,8 +455,54 @@ def told_where(function: _Function) -> _Function:
             return function(*args, **kwargs)
         except GraphnnError as error:
             raise placed(error, user_origin()) from None
+        except TypeError:
+            misused = _misused(function, args, kwargs)
+            if misused is None:
+                raise
+            raise placed(misused, user_origin()) from None
 
     return cast("_Function", told)
+
+
+def _misused(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> UsageError | None:
+    """Return the error of a call whose arguments do not fit the signature, and None where they do."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        what = str(error)
+    else:
+        return None
+    name, parameters = function.__name__, [*signature.parameters.values()]
+    if parameters and parameters[0].name == "self" and args:
+        parameters = parameters[1:]
+        if name == "__init__":
+            # Of a subclass's own arguments, and those that it hands on.
+            name = type(args[0]).__name__
+            own = [*inspect.signature(type(args[0]).__init__).parameters.values()][1:]
+            taken = {p.name for p in own}
+            own = [p for p in own if p.kind is not p.VAR_KEYWORD]
+            parameters = [*own, *(p for p in parameters if p.name not in taken)]
+        elif name == "__call__":
+            name = type(args[0]).__name__
+    known = [p.name for p in parameters if p.kind not in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    unknown = [keyword for keyword in kwargs if keyword not in known]
+    told = f'{name} takes no argument "{unknown[0]}".{argument(unknown[0], known)}' if unknown else f"{name}: {what}."
+    return UsageError(f"{told} The call is {name}({written(parameters)})")
+
+
+def written(parameters: Sequence[inspect.Parameter]) -> str:
+    """Return parameters as one writes them in a call: without types, and functions by their names."""
+    parts = []
+    bare = False
+    for p in parameters:
+        if p.kind is p.KEYWORD_ONLY and not bare:
+            parts.append("*")
+        bare = bare or p.kind in (p.KEYWORD_ONLY, p.VAR_POSITIONAL)
+        star = "*" * ((p.kind is p.VAR_POSITIONAL) + 2 * (p.kind is p.VAR_KEYWORD))
+        default = getattr(p.default, "__name__", None) or repr(p.default)
+        parts.append(f"{star}{p.name}" + ("" if p.default is p.empty else f"={default}"))
+    return ", ".join(parts)
 
 
 class Unbuilt(NamedTuple):
@@ -525,15 +572,6 @@ class Functions:
 
     # NumPy's other names for the same.
     _ALIASES: ClassVar = {"abs": "absolute", "concat": "concatenate", "mod": "remainder", "pow": "power"}
-    # What goes by another name elsewhere, and is not quite the same there.
-    _ELSEWHERE: ClassVar = {
-        "array": "graph.constant(…)",
-        "cross_entropy": "nn.softmax_crossentropy(logits, labels)",
-        "dot": "gn.matmul(x, y), or x @ y",
-        "embedding": "gn.take(table, indices, axis=0)",
-        "gather": "gn.take_along_axis(x, indices, axis), or gn.take(x, indices, axis)",
-        "tensor": "graph.constant(…)",
-    }
 
     def __getattr__(self, name: str) -> Callable[..., Node]:
         name = self._ALIASES.get(name, name)
@@ -541,9 +579,7 @@ class Functions:
         if found is None:
             cls = registry.get(name)
             if cls is None:
-                other = self._ELSEWHERE.get(name)
-                hint = near(name, dir(self)) if other is None else f" There is {other}."
-                raise AttributeError(f'there is no operation "{name}".{hint}')
+                raise AttributeError(f'there is no operation "{name}".{instead("gn", name, dir(self))}')
             if cls.__module__ == __name__:
                 raise AttributeError(f"a {name} belongs to a graph: write graph.{name}(…)")
             found = _functions[name] = _function_of(cls)

@@ -2,7 +2,8 @@
 
 from typing import NoReturn
 
-from ..errors import near
+from ..graph import fn
+from ..habits import instead
 from . import init, schedules
 from .dropout import Dropout
 from .fit import EarlyStopping, evaluate, fit
@@ -71,19 +72,7 @@ __all__ = [
     "softmax_crossentropy",
 ]
 
-_ELSEWHERE = {
-    "BCELoss": "nn.binary_crossentropy(probabilities, labels)",
-    "BCEWithLogitsLoss": "nn.sigmoid_crossentropy(logits, labels)",
-    "CrossEntropyLoss": "nn.softmax_crossentropy(logits, labels)",
-    "Embedding": "gn.take(table, indices, axis=0)",
-    "L1Loss": "nn.mean_absolute_error(predicted, true)",
-    "Linear": "nn.Dense(units)",
-    "MSELoss": "nn.mean_squared_error(predicted, true)",
-    "NLLLoss": "nn.categorical_crossentropy(probabilities, labels)",
-}
-
 
 def __getattr__(name: str) -> NoReturn:
-    other = _ELSEWHERE.get(name)
-    hint = near(name, __all__) if other is None else f" There is {other}."
+    hint = f" Write gn.{name}." if name in dir(fn) else instead("nn", name, __all__)
     raise AttributeError(f'there is no "nn.{name}".{hint}')

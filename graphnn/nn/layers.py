@@ -6,19 +6,28 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
 
-from ..errors import DtypeError, GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
+from ..errors import DtypeError, GraphError, LookupFailure, NoRuleError, ShapeError, UsageError, ValueRangeError, near
 from ..graph import Array, Graph, Node, Origin, as_array, fitting, flatten, fn, told_where, user_origin
 from ..graph.dimensions import product, shape_of, shown
+from ..habits import missing
 from ..ops.compose import softmax_nodes
 from .checks import checked_flag
 from .init import Rng, checked_initializer, checked_rng, constant, drawn, glorot_uniform, zeros
 
 # What training= says to the layers that are being called; a layer that is not told goes by it.
 _training: ContextVar[bool] = ContextVar("training", default=False)
+
+
+class _Parameters(list[Node]):
+    """The parameters of a layer: a list, and no method that returns one."""
+
+    @told_where
+    def __call__(self) -> NoReturn:
+        raise UsageError("a layer's parameters are a list: write layer.parameters, without brackets")
 
 
 class Layer:
@@ -63,8 +72,14 @@ class Layer:
         layer.__local = ""
         return layer
 
+    @told_where
     def __init__(self) -> None:
         """Take nothing; a subclass need not call this."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise missing("layer", self, name, f"the layer {type(self).__name__}")
 
     def call(self, *inputs: Any, **settings: Any) -> Any:
         """Return the node that the layer computes; a subclass writes this.
@@ -125,7 +140,7 @@ class Layer:
 
     @property
     @told_where
-    def parameters(self) -> list[Node]:
+    def parameters(self) -> _Parameters:
         """The trainable parameters of the layer and of the layers in it, in order of making.
 
         Raises
@@ -138,7 +153,7 @@ class Layer:
                 f"{type(self).__name__} has no parameters yet: they are made when it is first called on a node, "
                 "since their shapes depend on it"
             )
-        return [node for node in self.__found() if node.trainable]
+        return _Parameters(node for node in self.__found() if node.trainable)
 
     def __found(self) -> list[Node]:
         """Return the parameters that attributes hold, here and in the layers in them, in order of making."""
@@ -258,7 +273,8 @@ class Sequential(Layer):
             raise UsageError(f"Sequential takes layers, and {layer.__name__} is a class: write {layer.__name__}(…)")
         if not callable(layer):
             what = repr(layer) if isinstance(layer, str) else type(layer).__name__
-            raise UsageError(f"Sequential takes layers, or functions of a node, not {what}")
+            hint = f": write gn.{layer}" if isinstance(layer, str) and layer in dir(fn) else ""
+            raise UsageError(f"Sequential takes layers, or functions of a node, not {what}{hint}")
         self.layers.append(layer)
 
     def call(self, x: Any) -> Any:
@@ -297,6 +313,10 @@ class Dense(Layer):
     ----------
     units : int
         The size of the result's last axis.
+    activation : str, Layer or callable, optional
+        What comes behind, as a layer or a node of its own: ``"relu"``, ``"sigmoid"``, ``"tanh"``, ``"softmax"``,
+        ``"gelu"``, ``"elu"``, ``"silu"`` or ``"swish"``, ``"softplus"``, ``"leaky_relu"``; a layer such as
+        ``nn.LeakyReLU(0.1)``; a function of a node. None, or ``"linear"``: nothing.
     use_bias : bool
     weight_init, bias_init : initializer
         From `nn.init`, or any function ``(shape, dtype, rng) -> array``.
@@ -330,6 +350,8 @@ class Dense(Layer):
     >>> layer = nn.Dense(3, rng=np.random.default_rng(0))
     >>> layer(g.placeholder("x", shape=("batch", 2)))
     <Node "dense_1/add": add (batch, 3) float64>
+    >>> nn.Dense(3, "relu")(g["x"])
+    <Node "relu_1": relu (batch, 3) float64>
     >>> g["dense_1/weight"].shape, g["dense_1/bias"].value
     ((2, 3), array([0., 0., 0.]))
     """
@@ -338,6 +360,7 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
+        activation: Any = None,
         *,
         use_bias: bool = True,
         weight_init: Any = glorot_uniform,
@@ -351,7 +374,10 @@ class Dense(Layer):
             raise UsageError(f"Dense: units is an int, not {type(units).__name__}")
         if units < 1:
             raise ValueRangeError(f"Dense: units is 1 or more, not {units}")
+        self.activation = checked_activation(activation, "Dense: activation")
         self.use_bias = checked_flag("Dense: use_bias", use_bias)
+        if isinstance(bias, bool):
+            raise UsageError(f"Dense: bias= is an array to begin with; whether there is one is use_bias={bias}")
         if bias is not None and not use_bias:
             raise UsageError("Dense: a bias is given, and use_bias=False says that there is none")
         self.units = int(units)
@@ -388,6 +414,10 @@ class Dense(Layer):
             self.weight, self.bias = self._made(x)
         result = fn.matmul(x, self.weight)
         return result if self.bias is None else fn.add(result, self.bias)
+
+    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
+        made = super()._make_nodes(graph, inputs)
+        return made if self.activation is None else self.activation(made)
 
     def _made(self, x: Node) -> tuple[Node, Node | None]:
         graph = x.graph
@@ -495,6 +525,7 @@ class Softmax(Layer):
     axis : int
     """
 
+    @told_where
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
 
@@ -529,6 +560,7 @@ class LeakyReLU(_OneOp):
     negative_slope : float
     """
 
+    @told_where
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = negative_slope
 
@@ -545,6 +577,7 @@ class ELU(_OneOp):
     alpha : float
     """
 
+    @told_where
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
@@ -567,6 +600,43 @@ class Tanh(_OneOp):
     def call(self, x: Node, *, name: str | None = None) -> Node:
         """Return tanh(x)."""
         return fn.tanh(x, name=name)
+
+
+# By the names that Keras gives them.
+_ACTIVATIONS: dict[str, Callable[[], Any]] = {
+    "relu": ReLU,
+    "sigmoid": Sigmoid,
+    "tanh": Tanh,
+    "softmax": Softmax,
+    "gelu": lambda: fn.gelu,
+    "elu": ELU,
+    "silu": lambda: fn.silu,
+    "swish": lambda: fn.silu,
+    "softplus": lambda: fn.softplus,
+    "leaky_relu": LeakyReLU,
+    "linear": lambda: None,
+}
+
+
+def checked_activation(given: Any, what: str) -> Any:
+    """Return the layer or the function of a node that is meant; None for nothing.
+
+    Raises
+    ------
+    LookupFailure
+        When there is none of that name.
+    UsageError
+        When it is no layer and no function, or a class.
+    """
+    if isinstance(given, str):
+        if given not in _ACTIVATIONS:
+            raise LookupFailure(f'{what}: there is no activation "{given}".{near(given, _ACTIVATIONS)}')
+        return _ACTIVATIONS[given]()
+    if isinstance(given, type):
+        raise UsageError(f"{what} is a layer, and {given.__name__} is a class: write {given.__name__}(…)")
+    if given is not None and not callable(given):
+        raise UsageError(f"{what} is a name, a layer or a function of a node, not {type(given).__name__}")
+    return given
 
 
 class Flatten(_OneOp):

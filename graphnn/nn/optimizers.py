@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..errors import GraphError, NoRuleError, ShapeError, UsageError, ValueRange
 from ..graph import Graph, Node, Parameter, Scope, fitting, fn, told_where
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
+from ..habits import missing
 from ..text import with_article
 from .checks import checked_flag, checked_number
 
@@ -52,6 +53,12 @@ class Optimizer:
     @told_where
     def __init__(self, learning_rate: Rate, *, clip_norm: float | None = None, clip_value: float | None = None) -> None:
         self._rate: Any = learning_rate if isinstance(learning_rate, Node) or callable(learning_rate) else None
+        if isinstance(learning_rate, (list, tuple)):
+            raise UsageError(
+                f"{type(self).__name__}: the learning rate is a number, a node or a schedule, not a "
+                f"{type(learning_rate).__name__}; the parameters are those of the loss: optimizer.updates(loss), or "
+                "optimizer.updates(loss, parameters) for some of them"
+            )
         self._rates: list[Node] = []
         self._number = math.nan
         if self._rate is None:
@@ -86,6 +93,11 @@ class Optimizer:
         self._number = self._setting("learning_rate", value, 0)
         for node in self._rates:
             node.value = self._number
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise missing("optimizer", self, name, f"the optimizer {type(self).__name__}")
 
     def scalars(self, rate: Node, number: Node | None) -> Mapping[str, Node]:
         """Return the numbers that all parameters share in one step, by name.

@@ -10,19 +10,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise, permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..container import path_of
 from ..errors import DrawingError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
-from ..execute.interpreter import Stop
+from ..execute.interpreter import Feed, Stop
 from ..graph import Graph, Node, Spec, Unbuilt, told_where, user_origin
 from ..inspector.trace import Trace
+from ..inspector.trace import trace as traced
 from ..show import Shown, show_as
 from .animation import animated
 from .crop import PHASES, around, of_phases
 from .dot import dot_source
 from .engine import TookTooLong, find_engine, lay_out
-from .fold import Box, Detail, Edge, Picture, folding, picture
+from .fold import Box, Detail, Edge, Picture, asked, folding, picture
 from .looks import HIGHLIGHTS, THEMES, USUAL, Highlight, Manner, settings
 from .mermaid import mermaid_source
 from .outline import outline
@@ -52,8 +53,9 @@ _ALIASES = {"gv": "dot", "jpeg": "jpg"}
 @told_where
 def draw(
     fetches: Any,
-    detail: Detail | None = None,
+    detail: Detail | Feed | None = None,
     *,
+    feed: Feed | None = None,
     overlay: Any = None,
     trace: Any = None,
     highlight: Any = None,
@@ -81,6 +83,10 @@ def draw(
         ``{path of a scope: "op" or "layer"}`` mixes them: "layer" makes one box of that scope, "op" opens it
         and all in it; what it does not name is drawn as it says for ``""``, the whole graph ("layer" unless given).
         Where none is given and there are more boxes than `limit`, scopes and repeats are folded; the picture says so.
+        A feed is taken for `feed`, as in ``gn.draw(loss, {x: X})``.
+    feed : mapping of Node or str to array_like, optional
+        Run the fetches with it, and draw them with their values, or with what `overlay` says. No node is made, and no
+        update.
     overlay : str, dict, Profile, Health, Comparison or Explanation, optional
         What is told on the nodes, with colours and a legend. ``"values"``, ``"statistics"``, ``"gradients"``,
         ``"time"``, ``"bytes"``, ``"flops"``, ``"health"``, ``"difference"``, ``"digits"`` or ``"plan"``, read from
@@ -142,6 +148,8 @@ def draw(
     <Diagram of "line": 2 boxes, 1 edge>
     >>> draw(y).source.splitlines()[0]
     'digraph graphnn {'
+    >>> draw(y, {x: [[1.0, 2.0]]}).text().splitlines()[-1]
+    'X'
     >>> draw(y, overlay={y: 3.5}, highlight=[x, "head/multiply", y], focus=y, radius=1)
     <Diagram of "line": 3 boxes, 2 edges>
     """
@@ -155,6 +163,14 @@ def draw(
     if focus is None and radius != _RADIUS:
         raise UsageError("radius= says how far focus= goes, and there is no focus=")
     limit, timeout = _boxes(limit), _seconds(timeout)
+    if feed is None and _is_feed(detail, fetches, graph):
+        feed, detail = cast("Feed", detail), None
+    levels = cast("Detail | None", detail)
+    if feed is not None:
+        if trace is not None:
+            raise UsageError("feed= says what to run, and trace= what has been run: give one of the two")
+        target = list(asked(fetches, graph)[1]) if isinstance(fetches, Graph) else fetches
+        trace = traced(target, feed, graph=None if isinstance(fetches, Graph) else graph)
     if isinstance(fetches, Trace) and trace is None:
         trace = fetches
 
@@ -164,17 +180,29 @@ def draw(
         found = found if phases is None else of_phases(found, phases)
         return found if focus is None else around(found, focus, radius)
 
-    seen, remark = seen_at("op" if detail is None else detail, False), ""
+    seen, remark = seen_at("op" if levels is None else levels, False), ""
     most = _MOST_BY_GRAPHVIZ if limit is None else limit
-    if detail is None and len(seen.boxes) > most:
-        seen, detail, remark = _folded(seen, seen_at, most)
+    if levels is None and len(seen.boxes) > most:
+        seen, levels, remark = _folded(seen, seen_at, most)
     marks, way = ({}, []) if highlight is None else _highlighted(highlight, seen)
     shown = overlay if isinstance(overlay, Trace) else trace
     if highlight is None and isinstance(shown, Trace):
         marks = of_graph(set_by_hand(shown), seen.graph)
     layer = None if overlay is None and trace is None else overlaid(seen, overlay, trace)
     manner = Manner(layer, way, theme, remark)
-    return Diagram(seen, title, detail == "layer", limit, timeout, marks, engine, manner)
+    return Diagram(seen, title, levels == "layer", limit, timeout, marks, engine, manner)
+
+
+def _is_feed(detail: Any, fetches: Any, graph: Graph | None) -> bool:
+    """Return whether what stands in the place of the detail is a feed: it names nodes, and no scopes."""
+    if not isinstance(detail, Mapping):
+        return False
+    if any(isinstance(key, Node) for key in detail) or any(not isinstance(v, (str, int)) for v in detail.values()):
+        return True
+    if all(isinstance(level, str) for level in detail.values()):
+        return False
+    names = {node.name for node in asked(fetches, graph)[0].placeholders}
+    return any(key in names for key in detail)
 
 
 def _folded(seen: Picture, seen_at: Callable[[Detail, bool], Picture], most: int) -> tuple[Picture, Detail, str]:

@@ -140,7 +140,7 @@ def picture(fetches: Any, detail: Detail = "op", graph: Graph | None = None) -> 
     -------
     Picture
     """
-    graph, fetched = _asked(fetches, graph)
+    graph, fetched = asked(fetches, graph)
     seen = Picture(graph, fetched)
     folded_at = folding(graph, detail)
     box_of: dict[Node, Box] = {}
@@ -166,7 +166,7 @@ def picture(fetches: Any, detail: Detail = "op", graph: Graph | None = None) -> 
     return seen
 
 
-def _asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str]]]:
+def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str]]]:
     """Return the graph and the fetched nodes with the names they go by: as outputs, and as keys of a dict."""
     if isinstance(fetches, Compiled):
         fetches = [*fetches.fetches, *fetches.updates.values()]

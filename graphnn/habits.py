@@ -1,0 +1,294 @@
+"""What other libraries call otherwise: the names that their users type first, and what to write here.
+
+The errors of unknown names and arguments look here before they look for what is spelt alike. So a habit is one line of
+a table, and no case of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from .errors import near
+
+_RUN = "Write gn.run(node, feed) for its value; that of a parameter is node.value."
+_GRAD = (
+    "Write gn.grad(loss, parameters), which returns the gradients as nodes; an optimizer makes them by itself, in "
+    "optimizer.updates(loss)."
+)
+_STEP = "Write step = gn.compile(loss, optimizer.updates(loss)); each call of it, step(feed), is a step."
+_FIT = "Write nn.fit(step, feed, epochs=…), where step = gn.compile(loss, optimizer.updates(loss))."
+_ZERO = "Gradients are nodes and do not add up from step to step: there is nothing to set to zero, leave it out."
+_DEVICE = "All is computed by NumPy, on the CPU: leave it out."
+_CAST = "Write gn.cast(node, dtype)."
+_CONSTANT = "Write graph.constant(array)."
+_PARAMETER = "Write graph.parameter(name, value)."
+_PLACEHOLDER = 'Write graph.placeholder(name, shape); a size that may vary is a name, as in ("batch", 4).'
+_MATMUL = "Write gn.matmul(x, y), or x @ y."
+_CONVOLUTION = (
+    "There are no convolutions and no pooling yet; docs/adding-an-op.md shows how to define an operation of one's own."
+)
+_RECURRENT = "There are no recurrent layers yet; a subclass of nn.Layer may call its parts once a step."
+_NORM = "There are no layers that normalize yet; a subclass of nn.Layer may, with gn.mean and gn.var."
+_RANDOM = (
+    "Write gn.random_uniform(counter, shape) in the graph, or graph.constant(rng.normal(size=…)) for fixed numbers."
+)
+_SEED = (
+    "Layers take a generator, rng=np.random.default_rng(0), and dropout a seed=0; unless told, they are fixed anyway."
+)
+_MODES = "Write layer(x, training=True) for training, and layer(x) for evaluation: two forms, of the same parameters."
+_PARAMETERS = "Write layer.parameters, the list of its nodes; node.value is the value of one."
+_SAVE = "Write gn.save(graph, path): the parameters are kept in the graph. gn.load(path) reads it."
+_SUBMODULE = "Layers, losses, metrics and optimizers stand in nn themselves, as nn.Dense, nn.accuracy and nn.Adam."
+
+ELSEWHERE: Mapping[str, Mapping[str, str]] = {
+    "node": {
+        **dict.fromkeys(("numpy", "item", "tolist", "eval", "data", "asnumpy", "get_value"), _RUN),
+        **dict.fromkeys(("backward", "grad", "grad_fn", "gradient", "retain_grad"), _GRAD),
+        **dict.fromkeys(("zero_grad", "zero_"), _ZERO),
+        **dict.fromkeys(("cpu", "cuda", "device", "to"), f"{_DEVICE} A dtype is changed by gn.cast(node, dtype)."),
+        **dict.fromkeys(("astype", "bool", "double", "float", "half", "int", "long", "type"), _CAST),
+        **dict.fromkeys(("bmm", "dot", "mm"), _MATMUL),
+        **dict.fromkeys(("clone", "copy"), "A node never changes: use it as it is."),
+        **dict.fromkeys(
+            ("assign", "copy_", "fill_", "set_value"), "Write node.value = array, which sets that of a parameter."
+        ),
+        **dict.fromkeys(
+            ("requires_grad", "requires_grad_"),
+            "A parameter is trained unless it is made with graph.parameter(name, value, trainable=False); "
+            "gn.stop_gradient(node) lets no gradient through.",
+        ),
+        **dict.fromkeys(("dim", "rank"), "Write node.ndim."),
+        **dict.fromkeys(("flatten", "ravel", "view"), "Write gn.reshape(node, shape); a -1 in it is worked out."),
+        "argsort": "There is no sorting of nodes; gn.argmax(node) and gn.argmin(node) there are.",
+        "detach": "Write gn.stop_gradient(node).",
+        "get_shape": "Write node.shape.",
+        "permute": "Write gn.transpose(node, axes).",
+        "register_hook": "Write gn.trace(gn.grad(loss, parameters), feed), which records the gradients, too.",
+        "size": "Write node.shape; a size may be a name before a run, and gn.run(node, feed).size is the number then.",
+        "t": "Write node.T.",
+        "unsqueeze": "Write gn.expand_dims(node, axis).",
+    },
+    "gn": {
+        **dict.fromkeys(
+            ("array", "as_tensor", "asarray", "convert_to_tensor", "from_numpy", "tensor", "Tensor"), _CONSTANT
+        ),
+        **dict.fromkeys(("Variable", "variable", "get_variable"), _PARAMETER),
+        **dict.fromkeys(("Input", "input"), _PLACEHOLDER),
+        **dict.fromkeys(("arange", "full", "linspace", "ones"), _CONSTANT.replace("array", "np.ones(…)")),
+        **dict.fromkeys(("normal", "rand", "randint", "randn", "random", "uniform"), _RANDOM),
+        **dict.fromkeys(("manual_seed", "seed", "set_seed"), _SEED),
+        **dict.fromkeys(("bmm", "dot", "mm"), _MATMUL),
+        **dict.fromkeys(("GradientTape", "backward", "gradient", "gradients", "value_and_grad"), _GRAD),
+        **dict.fromkeys(
+            ("avg_pool2d", "conv", "conv1d", "conv2d", "conv3d", "convolve", "max_pool2d", "maxpool"), _CONVOLUTION
+        ),
+        **dict.fromkeys(("batch_norm", "layer_norm"), _NORM),
+        **dict.fromkeys(("keras", "layers", "losses", "metrics", "optim", "optimizers"), _SUBMODULE),
+        **dict.fromkeys(("function", "jit"), "Write gn.compile(fetches), a function of a feed."),
+        **dict.fromkeys(("flatten", "ravel", "view_as"), "Write gn.reshape(x, shape); a -1 in it is worked out."),
+        "Module": "Write nn.Layer.",
+        "Session": "Write gn.run(fetches, feed).",
+        "cat": "Write gn.concatenate([x, y], axis).",
+        "cross_entropy": "Write nn.softmax_crossentropy(logits, labels).",
+        "detach": "Write gn.stop_gradient(x).",
+        "dropout": "Write nn.Dropout(rate), and call it with training=True.",
+        "embedding": "Write gn.take(table, indices, axis=0).",
+        "functional": "Write gn.relu(x) and the like: functions of nodes stand in gn themselves.",
+        "gather": "Write gn.take_along_axis(x, indices, axis), or gn.take(x, indices, axis).",
+        "linear": "Write nn.Dense(units), or x @ w + b.",
+        "mse_loss": "Write nn.mean_squared_error(predicted, true).",
+        "no_grad": "A gradient is made only where it is asked for; gn.stop_gradient(x) lets none through.",
+        "permute": "Write gn.transpose(x, axes).",
+        "unsqueeze": "Write gn.expand_dims(x, axis).",
+        "vmap": "Make the batch an axis: operations broadcast, and gn.matmul and gn.einsum take stacks of matrices.",
+    },
+    "nn": {
+        **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNormalization", "LayerNorm", "LayerNormalization"), _NORM),
+        **dict.fromkeys(("Conv1D", "Conv1d", "Conv2D", "Conv2d", "Conv3D", "MaxPool2d", "MaxPooling2D"), _CONVOLUTION),
+        **dict.fromkeys(("GRU", "LSTM", "RNN", "SimpleRNN"), _RECURRENT),
+        **dict.fromkeys(("Model", "Module"), "Write nn.Layer for a layer of one's own, or nn.Sequential."),
+        **dict.fromkeys(("callbacks", "optim"), _SUBMODULE),
+        **dict.fromkeys(("GELU", "SiLU", "Swish"), "Write gn.gelu or gn.silu: functions of a node serve as layers."),
+        **dict.fromkeys(
+            ("MSE", "MSELoss", "MeanSquaredError", "mse", "mse_loss"), "Write nn.mean_squared_error(predicted, true)."
+        ),
+        **dict.fromkeys(("L1Loss", "MAE", "mae"), "Write nn.mean_absolute_error(predicted, true)."),
+        **dict.fromkeys(
+            ("CrossEntropyLoss", "SparseCategoricalCrossentropy", "cross_entropy"),
+            "Write nn.softmax_crossentropy(logits, labels).",
+        ),
+        **dict.fromkeys(
+            ("CategoricalCrossentropy", "NLLLoss"), "Write nn.categorical_crossentropy(probabilities, labels)."
+        ),
+        **dict.fromkeys(("BCELoss", "BinaryCrossentropy"), "Write nn.binary_crossentropy(probabilities, labels)."),
+        "Activation": 'Write nn.ReLU() and the like, or nn.Dense(units, activation="relu").',
+        "BCEWithLogitsLoss": "Write nn.sigmoid_crossentropy(logits, labels).",
+        "DataLoader": "Write nn.fit(step, feed, batch_size=32), which cuts a feed into batches and shuffles it.",
+        "Embedding": "Write gn.take(table, indices, axis=0).",
+        "Identity": "Leave it out.",
+        "Input": _PLACEHOLDER,
+        "Linear": "Write nn.Dense(units).",
+        "ModuleList": "Write a list: layers in an attribute that is a list count among a layer's own.",
+        "Parameter": _PARAMETER,
+        "functional": "Write gn.relu(x) and the like: functions of nodes stand in gn themselves.",
+        "l1": "Write gn.sum(gn.abs(w)), to be added to the loss.",
+    },
+    "layer": {
+        **dict.fromkeys(("fit", "fit_generator", "train_on_batch"), _FIT),
+        **dict.fromkeys(("eval", "train"), _MODES),
+        **dict.fromkeys(
+            (
+                *("get_weights", "named_parameters", "state_dict", "trainable_parameters", "trainable_variables"),
+                *("trainable_weights", "variables", "weights"),
+            ),
+            _PARAMETERS,
+        ),
+        **dict.fromkeys(
+            ("load_state_dict", "load_weights", "set_weights"),
+            "Write node.value = array for each of layer.parameters; gn.load(path) reads a whole graph.",
+        ),
+        **dict.fromkeys(("save", "save_weights"), _SAVE),
+        **dict.fromkeys(("cpu", "cuda", "double", "float", "half", "to"), f"{_DEVICE} Graph(dtype=…) says the dtype."),
+        **dict.fromkeys(("predict", "predict_on_batch"), "Write gn.run(layer(x), feed)."),
+        "backward": _GRAD,
+        "bias_": "Write layer.bias.",
+        "compile": "Write gn.compile(loss, optimizer.updates(loss)), where loss is made of layer(x).",
+        "evaluate": "Write nn.evaluate(fetches, feed).",
+        "forward": "Write layer(x); a class of one's own defines call(self, x).",
+        "get_config": "Write gn.save(graph, path): what is kept is the graph that the layer makes.",
+        "kernel": "Write layer.weight.",
+        "summary": "Write gn.summary(layer(x)).",
+        "zero_grad": _ZERO,
+    },
+    "optimizer": {
+        **dict.fromkeys(("apply_gradients", "minimize", "step"), _STEP),
+        **dict.fromkeys(("state_dict", "load_state_dict"), f"What it keeps are parameters of the graph. {_SAVE}"),
+        "lr": "Write optimizer.learning_rate.",
+        "param_groups": "Write optimizer.learning_rate, which can be set between steps.",
+        "zero_grad": _ZERO,
+    },
+    "graph": {
+        **dict.fromkeys(("Variable", "get_variable", "variable", "add_parameter"), _PARAMETER),
+        **dict.fromkeys(("Input", "input", "add_input"), _PLACEHOLDER),
+        **dict.fromkeys(("forward", "evaluate", "eval"), "Write gn.run(fetches, feed)."),
+        **dict.fromkeys(("backward", "grad", "gradients"), _GRAD),
+        **dict.fromkeys(
+            ("add_node", "add_edge"), "Call an operation on nodes, as gn.exp(x) or x + y: that makes a node."
+        ),
+        **dict.fromkeys(("fit", "train"), _FIT),
+        "compile": "Write gn.compile(fetches).",
+        "copy": "Write gn.extract(fetches), a new graph of what they need.",
+        "draw": "Write gn.draw(graph).",
+        "edges": "Write graph.dag.edges.",
+        "inputs": "Write graph.placeholders.",
+        "load": "Write gn.load(path).",
+        "nodes": "Write list(graph), or graph.dag.nodes for their names.",
+        "run": "Write gn.run(fetches, feed).",
+        "save": _SAVE,
+        "summary": "Write gn.summary(graph).",
+        "weights": "Write graph.parameters.",
+    },
+    "compiled": {
+        **dict.fromkeys(("fit", "train"), "Write nn.fit(step, feed, epochs=…)."),
+        **dict.fromkeys(("run", "forward", "train_step"), "Call it: step(feed)."),
+        **dict.fromkeys(
+            ("backward", "zero_grad"), "Call it: step(feed) makes the gradients and the updates, if it has any."
+        ),
+        "evaluate": "Write nn.evaluate(fetches, feed).",
+    },
+}
+"""For each kind of thing the names that it has elsewhere, with a sentence that says what to write here."""
+
+ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
+    **dict.fromkeys(("axes", "dim", "dims"), ("axis",)),
+    **dict.fromkeys(("drop_rate", "p", "prob"), ("rate",)),
+    **dict.fromkeys(("features", "out_channels", "out_features", "output_dim", "size"), ("units", "shape")),
+    **dict.fromkeys(
+        ("in_features", "input_dim", "input_shape"),
+        "The size of the input is that of the node it is called on: leave it out.",
+    ),
+    **dict.fromkeys(("params", "parameters", "var_list"), "Parameters are those of the loss: optimizer.updates(loss)."),
+    **dict.fromkeys(("cuda", "device"), _DEVICE),
+    **dict.fromkeys(("is_training", "train", "mode"), ("training",)),
+    "alpha": ("negative_slope", "learning_rate"),
+    "batch": ("batch_size",),
+    "betas": ("beta1",),
+    "beta_1": ("beta1",),
+    "beta_2": ("beta2",),
+    "bias": ("use_bias",),
+    "bias_initializer": ("bias_init",),
+    "clipnorm": ("clip_norm",),
+    "clipvalue": ("clip_value",),
+    "decay": ("weight_decay",),
+    "eps": ("epsilon",),
+    "feed_dict": ("feed",),
+    "generator": ("rng",),
+    "init": ("weight_init",),
+    "inplace": "Nodes never change, so there is nothing to be done in place: leave it out.",
+    "input": ("x", "feed"),
+    "keep_dims": ("keepdims",),
+    "keepdim": ("keepdims",),
+    "kernel_initializer": ("weight_init",),
+    "kernel_regularizer": "Add nn.l2(layer.weight) to the loss.",
+    "lr": ("learning_rate",),
+    "n_epochs": ("epochs",),
+    "negative_slope": ("alpha",),
+    "random_state": ("rng", "seed"),
+    "requires_grad": ("trainable",),
+    "validation_data": ("validation",),
+    "verbose": ("progress",),
+}
+"""What arguments are called elsewhere: with what they may be called here, or a sentence."""
+
+
+def missing(kind: str, thing: object, name: str, what: str) -> AttributeError:
+    """Return the error of an attribute that a thing has not.
+
+    Parameters
+    ----------
+    kind : str
+        A table of `ELSEWHERE`.
+    thing : object
+    name : str
+        Of the attribute.
+    what : str
+        What the thing is called in a sentence: "a node".
+
+    Returns
+    -------
+    AttributeError
+
+    Examples
+    --------
+    >>> print(missing("node", None, "detach", "a node"))
+    a node has no attribute "detach". Write gn.stop_gradient(node).
+    """
+    hint = ELSEWHERE[kind].get(name)
+    return AttributeError(f'{what} has no attribute "{name}"{f". {hint}" if hint else ""}', name=name, obj=thing)
+
+
+def instead(kind: str, name: str, known: Collection[str]) -> str:
+    """Return a clause that says what to write for a name of elsewhere; else what is spelt alike.
+
+    Examples
+    --------
+    >>> instead("nn", "Linear", ["Dense"]), instead("nn", "Denze", ["Dense"])
+    (' Write nn.Dense(units).', ' Did you mean "Dense"?')
+    """
+    hint = ELSEWHERE[kind].get(name)
+    return f" {hint}" if hint else near(name, known)
+
+
+def argument(name: str, known: Collection[str]) -> str:
+    """Return a clause that says how an argument is called here.
+
+    Examples
+    --------
+    >>> argument("lr", ["learning_rate"]), argument("axos", ["axis"])
+    (' Here it is learning_rate=.', ' Did you mean "axis"?')
+    """
+    meant = ARGUMENTS.get(name, ())
+    if isinstance(meant, str):
+        return f" {meant}"
+    found = next((other for other in meant if other in known), None)
+    return near(name, known) if found is None else f" Here it is {found}=."
