@@ -6,6 +6,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,15 +16,18 @@ from test_ops import OPS
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute import blocks, buffers, lowering
+from graphnn.execute.compiled import Compiled
+from graphnn.execute.settings import Settings
 from graphnn.graph import Op
-from graphnn.ops import base, elementwise, rows
+from graphnn.ops import rows
 from graphnn.testing import Draw
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 FLOATS = ["float64", "float64", "float32", "float32", "float16"]
 DTYPES = [*FLOATS, "int64", "int32", "int8", "uint8", "bool"]
+USUAL = Settings()
+SMALL = Settings(spread_from=2, spread_to=12, masked=3, tall=0, large=16, written_over=16)
 SPECIAL = [0.0, -0.0, -0.0, 1.0, np.nan, np.inf, -np.inf]
 
 
@@ -78,7 +82,7 @@ def differences(
     fetches: Sequence[gn.Node],
     feeds: Sequence[Mapping[Any, Any]],
     updates: Mapping[gn.Node, gn.Node] | None = None,
-    threads: int = 1,
+    settings: Settings = USUAL,
 ) -> list[str]:
     """Return where a plan differs from the interpreter, over calls one after the other."""
     fetches = list(fetches)
@@ -86,7 +90,7 @@ def differences(
     before = dict(graph.state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", gn.errors.GraphnnWarning)
-        one, other = gn.compile(fetches, updates, "interpreter"), gn.compile(fetches, updates, threads=threads)
+        one, other = Compiled(fetches, updates, "interpreter"), Compiled(fetches, updates, settings=settings)
     right = [outcome(one, feed) for feed in feeds]
     graph.state.clear()
     graph.state.update(before)
@@ -100,19 +104,11 @@ def differences(
 
 
 @contextmanager
-def small_is_large() -> Iterator[None]:
-    """Let what a plan does with large arrays happen with small ones."""
+def small_is_large() -> Iterator[Settings]:
+    """Yield settings by which a plan does with small arrays what else it does with large ones; so do products."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(elementwise, "_FEW", 3)
-        patch.setattr(lowering, "_FEW", 2)
-        patch.setattr(lowering, "_SPREAD", 12)
-        patch.setattr(base, "_TALL", 0)
-        patch.setattr(blocks, "LARGE", 16)
-        patch.setattr(buffers, "_LARGE", 16)
-        patch.setattr(rows, "BLOCK", 24)
-        patch.setattr(rows, "_FEW", 3)
-        patch.setattr(rows, "SHORT", 2)
-        yield
+        patch.setattr(rows, "limits", rows.Limits(block=24, few=3, short=2))
+        yield SMALL
 
 
 # --- feeds ------------------------------------------------------------------------------------------------------
@@ -201,8 +197,8 @@ def random_graph_differences(seed: int, number: int) -> list[str]:
     """Return where the plan of a random graph differs from the interpreter."""
     fetches, feeds, updates = drawn_step(seed, number)
     if number % 2:
-        with small_is_large():
-            return differences(fetches, feeds, updates, threads=1 + number % 3)
+        with small_is_large() as settings:
+            return differences(fetches, feeds, updates, replace(settings, threads=1 + number % 3))
     return differences(fetches, feeds, updates)
 
 
@@ -325,8 +321,8 @@ def op_differences(cls: type[Op], rng: np.random.Generator) -> list[str] | None:
         fetches += [gn.equal(node, 1), gn.sum(node)]
     feeds = [{n: laid_out(a, int(rng.integers(0, 9))) for n, a in stage.feed.items()} for _ in range(2)]
     if rng.random() < 0.5:
-        with small_is_large():
-            return differences(fetches, feeds)
+        with small_is_large() as settings:
+            return differences(fetches, feeds, settings=settings)
     return differences(fetches, feeds)
 
 

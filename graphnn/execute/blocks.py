@@ -12,12 +12,8 @@ from typing import TYPE_CHECKING
 from ..ops import rows
 
 if TYPE_CHECKING:
-    from .lowering import Value
-
-LARGE = 2**18
-"""Bytes from which a value is large."""
-_NARROW = 256
-"""Elements of a row that is added to each row up to which it is faster to repeat it to a block beforehand."""
+    from .settings import Settings
+    from .values import Value
 
 
 class Chain:
@@ -46,7 +42,7 @@ class Chain:
         The bytes of those pieces.
     """
 
-    def __init__(self, members: list[Value], inner: set[Value], threads: int) -> None:
+    def __init__(self, members: list[Value], inner: set[Value], settings: Settings) -> None:
         self.members = members
         self.inner = inner
         self.length = length_of(members[0])
@@ -55,11 +51,13 @@ class Chain:
         self.sizes: list[int] = []
         self.blocks = -(-self.length // self.rows)
         products = [member for member in members if member.blocks]
-        self.parts = threads if self.blocks >= 2 * threads and not products else 1
+        self.parts = settings.threads if self.blocks >= 2 * settings.threads and not products else 1
         self.repeated: list[Value] = []
         if self.parts == 1 < self.blocks:
             used = {x for member in products for x in member.operands}  # as they are, and so not repeated
-            narrow = [x for member in members if not member.blocks for x in _rows_read_by(member) if x not in used]
+            narrow = [
+                x for member in members if not member.blocks for x in _rows_read_by(member, settings) if x not in used
+            ]
             self.repeated = list(dict.fromkeys(narrow))
 
     @property
@@ -126,23 +124,18 @@ def reads(member: Value) -> list[tuple[Value, int | None]]:
     x, y = member.operands
     if member.blocks.along == 0:
         return [(x, 0), (y, None)]
-    return [(x.operands[0], 0) if is_turned(x) else (x, 1), (y, 0)]
+    return [(x.operands[0], 0) if x.is_turned else (x, 1), (y, 0)]
 
 
-def _rows_read_by(member: Value) -> list[Value]:
+def _rows_read_by(member: Value, settings: Settings) -> list[Value]:
     """Return the operands of an elementwise member that are one narrow row for all rows of it."""
-    if len(member.shape) != 2 or not 1 < member.shape[1] < _NARROW:
+    if len(member.shape) != 2 or not 1 < member.shape[1] < settings.narrow_row:
         return []
     rows = [x for x, part in reads(member) if part is None and x.dtype == member.dtype]
     return [x for x in rows if x.size == member.shape[1] and x.shape[-1:] == member.shape[1:]]
 
 
-def is_turned(value: Value) -> bool:
-    """Tell whether a value is another matrix transposed."""
-    return value.kind == "view" and value.code == "{0}.T"
-
-
-def chains(values: list[Value], outputs: Collection[Value], threads: int = 1) -> list[Chain]:
+def chains(values: list[Value], outputs: Collection[Value], settings: Settings) -> list[Chain]:
     """Return the chains that are worth computing in blocks.
 
     Parameters
@@ -151,11 +144,11 @@ def chains(values: list[Value], outputs: Collection[Value], threads: int = 1) ->
         In the order in which they are made.
     outputs : collection of Value
         Those that are handed out.
-    threads : int
-        A large value alone is worth it, too, where there are several.
+    settings : Settings
+        A large value alone is worth it, too, where there are several threads.
     """
     found: list[Chain] = []
-    if not any(value.blocks or value.nbytes >= LARGE for value in values):
+    if not any(value.blocks or value.nbytes >= settings.large for value in values):
         return found
     handed_out = {output.root for output in outputs} | set(outputs)
     readers: dict[Value, list[Value]] = {}
@@ -165,24 +158,24 @@ def chains(values: list[Value], outputs: Collection[Value], threads: int = 1) ->
 
     def read_by(member: Value) -> list[Value]:
         direct = readers.get(member, [])
-        return [other for one in direct for other in (readers.get(one, []) if is_turned(one) else [one])]
+        return [other for one in direct for other in (readers.get(one, []) if one.is_turned else [one])]
 
     def close(loop: _Loop) -> None:
-        if len(loop.members) > (threads == 1) or loop.block:
+        if len(loop.members) > (settings.threads == 1) or loop.block:
             inner = {
                 member
                 for member in loop.by_rows - handed_out
                 if all(reader in loop.inside and (member, 0) in reads(reader) for reader in read_by(member))
             }
-            found.append(Chain(loop.members, inner, threads))
+            found.append(Chain(loop.members, inner, settings))
 
-    loop = _Loop()
+    loop = _Loop(settings.large)
     for value in values:
         if value.kind in ("constant", "view"):
             continue
         if not loop.takes(value):
             close(loop)
-            loop = _Loop()
+            loop = _Loop(settings.large)
         if loop.members or loop.takes(value):
             loop.add(value)
     close(loop)
@@ -192,7 +185,8 @@ def chains(values: list[Value], outputs: Collection[Value], threads: int = 1) ->
 class _Loop:
     """Members of a chain to be."""
 
-    def __init__(self) -> None:
+    def __init__(self, large: int) -> None:
+        self._large = large
         self.members: list[Value] = []
         self.inside: set[Value] = set()
         self.by_rows: set[Value] = set()
@@ -206,7 +200,7 @@ class _Loop:
         if not (value.blocks or _in_rows(value)):
             return False
         if not self.members:
-            return value.blocks is not None or value.nbytes >= LARGE
+            return value.blocks is not None or value.nbytes >= self._large
         block = value.blocks.rows if value.blocks else 0
         if length_of(value) != length_of(self.members[0]):
             return False
@@ -216,9 +210,11 @@ class _Loop:
             return False
         # Members that are much wider than the products that settle the block would not stay in the cache.
         shape = self._shape if block else value.shape
-        if shape and math.prod(shape[1:]) * value.dtype.itemsize * (block or self.block) > 2 * rows.BLOCK:
+        if shape and math.prod(shape[1:]) * value.dtype.itemsize * (block or self.block) > 2 * rows.limits.block:
             return False
-        if not (block or self._shape or value.nbytes >= LARGE or value.shape in [one.shape for one in self.by_rows]):
+        if not (
+            block or self._shape or value.nbytes >= self._large or value.shape in [one.shape for one in self.by_rows]
+        ):
             return False
         return all(x.root not in self.inside or (part == 0 and x in self.by_rows) for x, part in reads(value))
 

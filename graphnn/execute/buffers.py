@@ -12,13 +12,10 @@ from .blocks import reads
 
 if TYPE_CHECKING:
     from .blocks import Chain
-    from .lowering import Value
+    from .settings import Settings
+    from .values import Value
 
 _ALIGNED = 64
-_LARGE = 2**15
-"""Bytes from which what is handed out is written over an operand: then less memory passes through the cache."""
-_SORTED = 500
-"""Buffers up to which it is tried to place the largest first, each looked at against all others."""
 
 
 class Buffer:
@@ -75,7 +72,7 @@ class Layout(NamedTuple):
         return self.scratch[chain].offset + part * starts[-1] + starts[chain.slots[value]]
 
 
-def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chain] = ()) -> Layout:
+def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chain], settings: Settings) -> Layout:
     """Return where values lie that are neither given, constant, views, fresh, nor handed out.
 
     Parameters
@@ -86,6 +83,7 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
         Those that are handed out, and so have memory of their own.
     chains : iterable of Chain
         What is computed in blocks: all that a chain reads or makes is there from its first member to its last.
+    settings : Settings
     """
     outputs = list(outputs)
     last = _last_uses(values, outputs)
@@ -122,7 +120,11 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
             if buffer is not None:
                 read.pop(buffer.values[-1], None)
             if value in handed_out:
-                if buffer and value.nbytes >= _LARGE and all(other.shape == value.shape for other in buffer.values):
+                if (
+                    buffer
+                    and value.nbytes >= settings.written_over
+                    and all(other.shape == value.shape for other in buffer.values)
+                ):
                     buffer.values.append(value)
                     buffers.remove(buffer)
                     anew.update(dict.fromkeys(buffer.values, buffer))
@@ -141,7 +143,7 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
             scratch[chain] = Buffer(chain.parts * starts[chain][-1], chain.first, chain.last)
             buffers.append(scratch[chain])
     live = _most_at_once(buffers, len(values))
-    return Layout(buffers, of, anew, scratch, starts, _place(buffers, live), live)
+    return Layout(buffers, of, anew, scratch, starts, _place(buffers, live, settings.sorted_buffers), live)
 
 
 def most_apart(values: list[Value]) -> int:
@@ -165,7 +167,7 @@ def _last_uses(values: list[Value], outputs: Iterable[Value] = ()) -> list[int]:
         if output.index >= 0:
             last[output.index] = len(values) - 1
     for value in reversed(values):  # a view keeps alive what it is of; and an operation may return what it was given
-        if value.kind in ("view", "fresh"):
+        if value.kind in ("view", "check", "fresh"):
             for operand in value.operands:
                 if operand.index >= 0:
                     last[operand.index] = max(last[operand.index], last[value.index])
@@ -206,10 +208,10 @@ def _donor(
     return None
 
 
-def _place(buffers: list[Buffer], least: int) -> int:
+def _place(buffers: list[Buffer], least: int, most_sorted: int) -> int:
     """Give each buffer its offset; return the size of the arena, which cannot be below the `least`."""
     size = _place_in_order(buffers)
-    if size > least and len(buffers) <= _SORTED:
+    if size > least and len(buffers) <= most_sorted:
         found = [buffer.offset for buffer in buffers]
         smaller = _place_by_size(buffers)
         if smaller < size:

@@ -17,9 +17,11 @@ from ..habits import missing
 from ..text import quoted, short_name
 from .interpreter import Feed, Observer, Prepared, checked_guard, collect, handed_out, prepare, retell
 from .plan import Plan
+from .settings import Settings
 
 BACKENDS = ("numpy", "interpreter")
 _MOST_PLANS = 16
+_USUAL = Settings()
 
 
 class Compiled:
@@ -36,7 +38,13 @@ class Compiled:
     """
 
     def __init__(
-        self, fetches: Any, updates: Any, backend: str, guard: str | None, graph: Graph | None, threads: int = 1
+        self,
+        fetches: Any,
+        updates: Any,
+        backend: str = "numpy",
+        guard: str | None = None,
+        graph: Graph | None = None,
+        settings: Settings = _USUAL,
     ) -> None:
         if backend not in BACKENDS:
             raise ValueRangeError(f'unknown backend "{backend}" (must be one of {", ".join(BACKENDS)})')
@@ -46,10 +54,11 @@ class Compiled:
         self.graph: Graph
         self.graph, self.fetches, self.rebuild = resolve(fetches, graph, updates or ())
         self.updates = {} if updates is None else self._with_advances(updates)
+        threads = settings.threads
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise ValueRangeError(f"threads= is a number from 1 up, not {threads!r}")
         self.backend = backend
-        self.threads = threads
+        self.settings = settings
         self.guard = checked_guard(guard)
         self.observers: list[Callable[[], Observer | None]] = []
         """Asked at each call, while they are in this list, for what is to see its evaluation: None, if nothing."""
@@ -158,7 +167,7 @@ class Compiled:
                 self._plans.clear()
             try:
                 with collector_paused():
-                    plan = self._plans[key] = Plan(prepared, self.threads)
+                    plan = self._plans[key] = Plan(prepared, self.settings)
             except Exception as error:  # noqa: BLE001 - told anew
                 retell(error, prepared, self.updates)
         return plan
@@ -252,4 +261,4 @@ def compile(
     >>> float(halve()), float(halve()), float(w.value)
     (8.0, 4.0, 2.0)
     """
-    return Compiled(fetches, updates, backend, guard, graph, threads)
+    return Compiled(fetches, updates, backend, guard, graph, Settings(threads=threads))

@@ -11,7 +11,8 @@ from ..show import Shown, rendered
 if TYPE_CHECKING:
     from .blocks import Chain
     from .buffers import Layout
-    from .lowering import Lowering, Value
+    from .lowering import Lowering
+    from .values import Value
 
 
 class Piece(NamedTuple):

@@ -89,10 +89,6 @@ class Op:
     """Whether a gradient passes; floor, comparisons and integer operations let none through."""
     elementwise: ClassVar[bool] = False
     """Whether it acts on each element by itself."""
-    in_order: ClassVar[bool] = False
-    """Whether its result is in C order, however its operands lie in memory, or `plan` sees to it."""
-    folds: ClassVar[bool] = True
-    """Whether a plan may compute it once and for all where its operands are constants."""
     formula: ClassVar[str] = ""
     equation: ClassVar[str | None] = None
     """The formula of one element, where it is not `formula`; "" where it only stands in another place.
@@ -242,36 +238,6 @@ class Op:
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         """Return the number of floating-point operations: by default one an element of the output."""
         return product(output.shape)
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        """Write how a plan computes it, for sizes that are known; by default one call.
-
-        Parameters
-        ----------
-        write : Lowering
-            Takes NumPy code: ``write.each`` of what is elementwise, ``write.call`` of what has an ``out=``, …
-        spot : Spot
-            The shape and dtype of the result.
-        *operands : Value
-            Their shapes and dtypes.
-
-        Returns
-        -------
-        Value
-            To the bit what `forward` gives.
-        """
-        slots = [f"{{{i}}}" for i in range(len(operands))]
-        forward = type(self).forward
-        if isinstance(forward, np.ufunc):
-            # NumPy deprecates a third argument by position for these two.
-            out = "out=" if forward in (np.maximum, np.minimum) else ""
-            code = f"{forward.__name__}({', '.join([*slots, f'{out}{{out}}'])})"
-        else:
-            code = f"{write.function(self.forward, self.name)}({', '.join([*slots, 'out={out}'])})"
-        if not self.elementwise:
-            return write.call(code, *operands, shape=spot.shape, dtype=spot.dtype)
-        own = not isinstance(forward, np.ufunc)
-        return write.each(code, *operands, shape=spot.shape, dtype=spot.dtype, as_they_lie=own)
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +11,6 @@ import numpy as np
 from ..errors import AxisError, DtypeError, ShapeError, UsageError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
 from ..graph.dimensions import same
-from . import rows
 
 
 class Linear(Op, abstract=True):
@@ -220,58 +217,3 @@ def into(out: Array | None, value: Any) -> Any:
         return value
     np.copyto(out, value)
     return out
-
-
-_TALL = 4
-"""From how many rows a column on a call for each column pays."""
-
-
-@cache
-def _most_columns(ufunc: str, dtype: np.dtype[Any]) -> int:
-    """Return up to how many numbers in a row NumPy takes the maximum or minimum one after the other.
-
-    Of more than fit into one register of the processor, it does so in another order, which shows in the sign of a 0.
-    That is tried here.
-    """
-    function = getattr(np, ufunc)
-    for most in (2, 4, 8):
-        zeros = np.where(np.random.default_rng(0).random((256, most + 1)) < 0.5, 0.0, -0.0).astype(dtype)
-        if functools.reduce(function, zeros.T).tobytes() != function.reduce(zeros, 1).tobytes():
-            return most
-    return 16
-
-
-def reduced(write: Any, spot: Any, ufunc: str, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    """Write a ufunc's reduction into a plan; sums as `rows.sums` takes them.
-
-    Along a short last axis it is one call for each column, which is faster than NumPy's own, and to the bit the same.
-    """
-    if ufunc == "add" and rows.is_product(x, axes):
-        total = rows.planned_sums(write, x, *axes)
-        return total if keepdims else write.view(f"{{0}}.reshape({spot.shape})", total, spot.shape)
-    last = len(x.shape) - 1
-    columns = x.shape[last] if x.shape else 0
-    extremum = ufunc in ("maximum", "minimum")
-    if (
-        axes == (last,)
-        and columns > 1
-        and x.dtype == spot.dtype
-        and x.size // columns >= _TALL * columns
-        and columns <= (_most_columns(ufunc, x.dtype) if extremum else rows.SHORT - 1)
-    ):
-        column = [
-            write.view(f"{{0}}[..., {i}]", x, x.shape[:-1], lambda stand_in, i=i: stand_in[..., i])
-            for i in range(columns)
-        ]
-        total = column[0]
-        out = "out=" if extremum else ""
-        for other in column[1:]:
-            code = f"{ufunc}({{0}}, {{1}}, {out}{{out}})"
-            total = write.each(code, total, other, shape=x.shape[:-1], dtype=spot.dtype)
-        # NumPy begins with 0, and so never gives -0; an exponential is none.
-        if ufunc == "add" and spot.dtype.kind == "f" and not x.code.startswith("exp("):
-            zero = write.number(0, spot.dtype)
-            total = write.each("add({0}, {1}, {out})", total, zero, shape=x.shape[:-1], dtype=spot.dtype)
-        return write.view(f"{{0}}.reshape({spot.shape})", total, spot.shape)
-    over = axes[0] if len(axes) == 1 else axes
-    return write.call(f"{ufunc}.reduce({{0}}, {over}, None, {{out}}, {keepdims})", x, **spot.as_keywords())

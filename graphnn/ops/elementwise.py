@@ -146,10 +146,6 @@ class DivideBy(Elementwise):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return np.divide(x, self.count, out=out)
 
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        count = write.number(self.count, spot.dtype)
-        return write.each("divide({0}, {1}, {out})", *operands, count, **spot.as_keywords())
-
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.divide_by(cotangent, self.count)
 
@@ -525,15 +521,6 @@ class Clip(Elementwise):
             return into(out, x)
         return np.clip(x, self.lo, self.hi, out=out)
 
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        (x,) = operands
-        if self.lo is None and self.hi is None:
-            return x
-        if self.lo is None or self.hi is None or spot.dtype.kind != "f" or x.dtype != spot.dtype:
-            return super().plan(write, spot, x)
-        bounds = [write.number(bound, spot.dtype) for bound in (self.lo, self.hi)]
-        return write.each("{0}.clip({1}, {2}, {out})", x, *bounds, **spot.as_keywords())
-
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.where(fn.equal(inputs[0], output), cotangent, 0.0)
 
@@ -565,11 +552,6 @@ def clip(x: Any, lo: float | None = None, hi: float | None = None, *, name: str 
     return Clip(lo, hi)(x, name=name)
 
 
-_BITS = {2: "int16", 4: "int32", 8: "int64"}
-_FEW = 2048
-"""Elements up to which masked copies cost less than the calls that do without."""
-
-
 class Where(Elementwise):
     """x where the condition holds, else y.
 
@@ -586,30 +568,6 @@ class Where(Elementwise):
 
     def forward(self, condition: Array, x: Array, y: Array, out: Array | None = None) -> Any:
         return into(out, np.where(condition, x, y))
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        condition, x, y = operands
-        if condition.dtype.kind != "b" or x.dtype != y.dtype:
-            return super().plan(write, spot, *operands)
-        # np.where takes no out=, and a masked copy tells the elements apart one by one; bits are many at a time.
-        bits = _BITS.get(spot.dtype.itemsize) if spot.dtype.kind in "iuf" else None
-        if bits is None or condition.shape != spot.shape or math.prod(spot.shape) < _FEW:
-            fill = "{out}.fill({2})" if not y.shape else "copyto({out}, {2})"
-            code = f"{fill}\ncopyto({{out}}, {{1}}, where={{0}})"
-            return write.call(code, *operands, **spot.as_keywords())
-        parts = []
-        for part, chosen in ((x, condition), (y, None)):
-            if not part.is_number(0):
-                if chosen is None:
-                    chosen = write.each("logical_not({0}, {out})", condition, shape=spot.shape, dtype=np.bool_)
-                mask = write.each("copyto({out}, {0})", chosen, shape=spot.shape, dtype=bits)
-                # As integers the bits of a float times 1 or 0 are the float, or 0.
-                code = f"multiply({{0}}.view({bits!r}), {{1}}, {{out}}.view({bits!r}))"
-                parts.append(write.each(code, part, mask, **spot.as_keywords()))
-        if len(parts) < 2:
-            return parts[0] if parts else write.filled(0, **spot.as_keywords())
-        code = f"bitwise_or({{0}}.view({bits!r}), {{1}}.view({bits!r}), {{out}}.view({bits!r}))"
-        return write.each(code, *parts, **spot.as_keywords())
 
     def flows(self, i: int) -> bool:
         return i > 0
@@ -685,13 +643,6 @@ class Cast(Elementwise):
         np.copyto(out, x, casting="unsafe")
         return out
 
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        (x,) = operands
-        if x.dtype == spot.dtype and x.whole:
-            return x
-        code = "copyto({out}, {0}, 'unsafe')" if spot.shape else "{out}[()] = {0}"
-        return write.each(code, x, **spot.as_keywords())
-
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.cast(cotangent, inputs[0].dtype)
 
@@ -712,9 +663,6 @@ class StopGradient(Elementwise):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return x if out is None else into(out, x)
 
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        return operands[0]
-
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         """Return 0."""
         return 0
@@ -734,7 +682,6 @@ class Tally(Elementwise):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, x)
 
-    plan = StopGradient.plan
     flops = StopGradient.flops
 
     @classmethod
@@ -857,10 +804,6 @@ class Relu(Elementwise):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return np.maximum(x, 0, out=out)
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        zero = write.spread(write.number(0, spot.dtype), spot.shape)
-        return write.each("maximum({0}, {1}, out={out})", *operands, zero, **spot.as_keywords())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         # By the output, which is above 0 where the operand is: then nothing else needs the operand any more.

@@ -184,12 +184,6 @@ class Getitem(Rearranging):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, x[_numpy_index(self.index)])
 
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        (x,) = operands
-        index = self.index if "..." in self.index else (*self.index, "...")  # a single element is a view, too
-        parts = [":".join("" if n is None else str(n) for n in p) if isinstance(p, tuple) else str(p) for p in index]
-        return write.view(f"{{0}}[{', '.join(parts)}]", x, spot.shape, lambda stand_in: stand_in[_numpy_index(index)])
-
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.slice_add(cotangent, self.index, inputs[0].shape)
 
@@ -552,7 +546,7 @@ def _drawn_along(draw: Any) -> tuple[tuple[int, ...], int | None, Array, tuple[i
 # --- by labels ----------------------------------------------------------------------------------------------
 
 
-def _codes(name: str, labels: Array, classes: int) -> Array:
+def codes_of(name: str, labels: Array, classes: int) -> Array:
     """Return labels, from 0 to below the number of classes, as NumPy's own integers."""
     wide = labels.astype(np.int64 if labels.dtype.kind == "i" else np.uint64, copy=False)
     # Seen as unsigned, a negative label is larger than any number of classes.
@@ -582,7 +576,7 @@ class OneHot(Op):
 
     def forward(self, labels: Array, out: Array | None = None) -> Any:
         depth = int(self.depth)
-        return into(out, _put(_codes(self.name, labels, depth), 1, depth, np.dtype(self.dtype)))
+        return into(out, _put(codes_of(self.name, labels, depth), 1, depth, np.dtype(self.dtype)))
 
     def flows(self, i: int) -> bool:
         return False
@@ -613,18 +607,6 @@ def _flat(codes: Array, classes: int) -> Array:
     return places
 
 
-def _planned_places(write: Any, name: str, labels: Any, classes: int) -> Any:
-    """Write where the labels' elements lie in rows of classes; nodes of the same labels share it."""
-    starts = write.constant(np.arange(labels.size) * classes, "starts", classes)
-    flat = write.view(f"{{0}}.reshape({(labels.size,)})", labels, (labels.size,))
-    refuse = write.function(_codes, "codes")
-    # Seen as unsigned, a negative label is the largest; and to find its place costs less than to find the maximum.
-    largest = "{0}.item({0}.view('uint64').argmax())"
-    check = f"if not 0 <= {largest} < {classes}: {refuse}('labels', {{0}}, {classes})\n"
-    code = check * bool(labels.size) + "add({0}, {1}, {out})"
-    return write.call(code, flat, starts, shape=(labels.size,), dtype=np.int64)
-
-
 class Pick(Rearranging):
     """One element of each row of x, at the place that the row's label names.
 
@@ -650,17 +632,8 @@ class Pick(Rearranging):
         return Spec(tuple(dim for dim, _ in pairs), x.dtype, sum((found for _, found in pairs), ()))
 
     def forward(self, x: Array, labels: Array, out: Array | None = None) -> Any:
-        codes = _codes(self.name, labels, x.shape[-1])
+        codes = codes_of(self.name, labels, x.shape[-1])
         return into(out, x.reshape(-1).take(_flat(codes, x.shape[-1])).reshape(labels.shape))
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        x, labels = operands
-        if not x.whole or not labels.whole or labels.dtype != np.int64:
-            return super().plan(write, spot, x, labels)
-        places = _planned_places(write, self.name, labels, x.shape[-1])
-        flat = write.view(f"{{0}}.reshape({(x.size,)})", x, (x.size,))
-        picked = write.call("{0}.take({1}, None, {out}, 'clip')", flat, places, shape=places.shape, dtype=spot.dtype)
-        return write.view(f"{{0}}.reshape({spot.shape})", picked, spot.shape)
 
     def flows(self, i: int) -> bool:
         return i == 0
@@ -692,19 +665,7 @@ class Place(Rearranging):
 
     def forward(self, x: Array, labels: Array, out: Array | None = None) -> Any:
         classes = int(self.classes)
-        return into(out, _put(_codes(self.name, labels, classes), x.reshape(-1), classes, x.dtype))
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        x, labels = operands
-        number = x.repeats is not None and x.repeats.size == 1
-        if not (x.whole or number) or not labels.whole or labels.dtype != np.int64:
-            return super().plan(write, spot, x, labels)
-        places = _planned_places(write, self.name, labels, int(self.classes))
-        source = x.repeats if number else x
-        flat = source if not source.shape else write.view(f"{{0}}.reshape({(source.size,)})", source, (source.size,))
-        count = math.prod(spot.shape)
-        placed = write.call("{out}.fill(0)\n{out}[{1}] = {0}", flat, places, shape=(count,), dtype=spot.dtype)
-        return write.view(f"{{0}}.reshape({spot.shape})", placed, spot.shape)
+        return into(out, _put(codes_of(self.name, labels, classes), x.reshape(-1), classes, x.dtype))
 
     def flows(self, i: int) -> bool:
         return i == 0

@@ -39,20 +39,10 @@ class Matmul(Multilinear):
     """The matrix product; of one axis a vector, of more than two a batch of matrices, as numpy.matmul."""
 
     formula = "{0} @ {1}"
-    in_order = True
 
     def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
         """Multiply; long and thin matrices by blocks of rows."""
         return rows.product(x, y, out)
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        x, y = operands
-        if len(x.shape) == len(y.shape) == 2:
-            return rows.planned(write, x, y, spot.dtype)
-        # A product of stacks lies as the stacks do.
-        if all(len(x.shape) < 3 or x.ordered or _has_turned_matrices(x) for x in operands):
-            return write.call("matmul({0}, {1}, {out})", *operands, **spot.as_keywords())
-        return write.fresh("matmul({0}, {1})", *operands, **spot.as_keywords())
 
     def infer(self, x: Spec, y: Spec) -> Spec:
         refused = f"matmul cannot multiply {shown(x.shape)} by {shown(y.shape)}"
@@ -133,7 +123,7 @@ class Transpose(Rearranging):
     axes: Any = None
     formula = "{0}ᵀ"
 
-    def _order(self, ndim: int) -> tuple[int, ...]:
+    def order(self, ndim: int) -> tuple[int, ...]:
         if self.axes is None:
             return tuple(range(ndim))[::-1]
         axes = axes_of(self.name, self.axes, ndim)
@@ -142,19 +132,13 @@ class Transpose(Rearranging):
         return axes
 
     def infer(self, x: Spec) -> Spec:
-        return Spec(tuple(x.shape[axis] for axis in self._order(len(x.shape))), x.dtype)
+        return Spec(tuple(x.shape[axis] for axis in self.order(len(x.shape))), x.dtype)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.transpose(x, self.axes))
 
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        (x,) = operands
-        order = self._order(len(x.shape))
-        code = "{0}.T" if order == (1, 0) else f"{{0}}.transpose({order})"
-        return write.view(code, x, spot.shape, self.forward)
-
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        order = self._order(cotangent.ndim)
+        order = self.order(cotangent.ndim)
         back = tuple(order.index(axis) for axis in range(len(order)))
         return fn.transpose(cotangent, None if self.axes is None else back)
 
@@ -287,17 +271,6 @@ class Einsum(Multilinear):
             dtype = np.result_type(*arrays)
             arrays = tuple(x.astype(dtype, copy=False) for x in arrays)
         return np.einsum(self.subscripts, *arrays, out=out, optimize=several)
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
-        # An out= might change the order in which it adds up, and what comes out may lie otherwise than in C order.
-        strides = None
-        if len(operands) < 3 and all(x.ordered for x in operands):
-            tiny = np.asarray(self.forward(*[x.stand_in(2) for x in operands]))
-            if tiny.flags.c_contiguous:
-                strides = np.empty(spot.shape, spot.dtype).strides
-        code = f"asarray({write.function(self.forward, self.name)}({slots}))"
-        return write.fresh(code, *operands, strides=strides, **spot.as_keywords())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         terms, right = self._terms()

@@ -13,7 +13,7 @@ from ..errors import GraphnnWarning, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
 from ..graph.dimensions import concrete, multiply, product, shown, subtract
 from . import rows
-from .base import Linear, accumulated, axes_of, axis_of, into, line_of, reduced
+from .base import Linear, accumulated, axes_of, axis_of, into, line_of
 
 Axis = int | tuple[int, ...] | None
 
@@ -96,13 +96,6 @@ class Folding(Reduction, abstract=True):
         """Reduce by the ufunc."""
         return self.ufunc.reduce(x, axis=self.axis, keepdims=self.keepdims, out=out)
 
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        """Reduce by the ufunc."""
-        (x,) = operands
-        if x.size == 0:
-            return super().plan(write, spot, x)
-        return reduced(write, spot, self.ufunc.__name__, x, self.over(len(x.shape)), self.keepdims)
-
 
 class Sum(Folding, Linear):
     """The sum over axes; 0 of nothing. Small integers and bools add up in 64 bits."""
@@ -122,19 +115,12 @@ class Sum(Folding, Linear):
             return into(out, rows.sums(x, axes[0], self.keepdims))
         return super().forward(x, out)
 
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        """Add up; as it runs where only a run tells how."""
-        (x,) = operands
-        if rows.is_product(x, self.over(len(x.shape))) is None:
-            return Reduction.plan(self, write, spot, x)
-        return super().plan(write, spot, x)
-
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
         return fn.broadcast_to(self.restored(cotangent, x), x.shape)
 
 
-_COUNTED = 2**24
+COUNTED = 2**24
 """Beyond that, a float32 has no room for a count, by which NumPy divides in float64."""
 
 
@@ -152,20 +138,11 @@ class Mean(Reduction, Linear):
         axes = self.over(x.ndim)
         count = _length(x, axes)
         if count:
-            if rows.is_product(x, axes) and count < _COUNTED:
+            if rows.is_product(x, axes) and count < COUNTED:
                 return into(out, rows.sums(x, axes[0], self.keepdims) / x.dtype.type(count))
             return np.mean(x, axis=self.axis, keepdims=self.keepdims, out=out)
         _warn(f"mean of nothing: the operand has shape {shown(x.shape)}")
         return self._no_number(x, out)
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        (x,) = operands
-        axes = self.over(len(x.shape))
-        count = math.prod(x.shape[axis] for axis in axes)
-        if x.dtype.kind != "f" or not 0 < count < _COUNTED or rows.is_product(x, axes) is None:
-            return super().plan(write, spot, x)
-        total = reduced(write, spot, "add", x, axes, self.keepdims)
-        return write.each("divide({0}, {1}, {out})", total, write.number(count, spot.dtype), **spot.as_keywords())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
@@ -281,12 +258,6 @@ class ProdOthers(Op):
         np.multiply.accumulate(x[..., :0:-1], axis=-1, out=after[..., -2::-1] if x.shape[-1] > 1 else after[..., :0])
         result = np.moveaxis(before * after, -1, self.axis)
         return into(out, result)
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        if axis_of(self.name, self.axis, len(spot.shape)) == len(spot.shape) - 1:
-            return super().plan(write, spot, *operands)
-        # Its result does not lie in C order.
-        return write.fresh(f"{write.function(self.forward, self.name)}({{0}})", *operands, **spot.as_keywords())
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         axis = axis_of(self.name, self.axis, len(index))

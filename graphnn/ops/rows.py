@@ -6,6 +6,7 @@ block by block with it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,20 +15,37 @@ import numpy as np
 if TYPE_CHECKING:
     from ..graph import Array
 
-BLOCK = 2**18
-"""Bytes of a block of rows."""
-_THIN, _FITTING = 16, 2**14
-"""Of the matrix that is not long, a factor or the product: how long its shorter side may be, and all its elements."""
-_FEW = 16
-"""Rows from which BLAS adds up faster than NumPy, over rows and over columns."""
-SHORT, _PAIRWISE = 8, 128
-"""Columns that NumPy adds up in eight partial sums: fewer one after the other, more pairwise, which is more exact."""
-_WIDE = 2**10
-"""Columns up to which NumPy is slower to go from row to row."""
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Which products and sums are computed how.
+
+    Attributes
+    ----------
+    block : int
+        Bytes of a block of rows.
+    thin, fitting : int
+        Of the matrix that is not long, a factor or the product: how long its shorter side may be, and all its elements.
+    few : int
+        Rows from which BLAS adds up faster than NumPy, over rows and over columns.
+    short, pairwise : int
+        Columns that NumPy adds up in eight partial sums: fewer one after the other, more pairwise, which is more exact.
+    wide : int
+        Columns up to which NumPy is slower to go from row to row.
+    """
+
+    block: int = 2**18
+    thin: int = 16
+    fitting: int = 2**14
+    few: int = 16
+    short: int = 8
+    pairwise: int = 128
+    wide: int = 2**10
+
+
+limits = Limits()
 _KNOWN = 2**12
 """Ones up to which they are made but once."""
-_SMALL = 2**12
-"""Elements up to which `dot` is worth it: called in half the time of `matmul`, but it first fills its result with 0."""
 
 
 class Blocks(NamedTuple):
@@ -48,7 +66,7 @@ class Blocks(NamedTuple):
 
 def rows_of(n: int, nbytes: int) -> int:
     """Return how many of n rows of so many bytes make a block, so that all blocks are about as long."""
-    return -(-n // max(1, -(-n * nbytes // BLOCK)))
+    return -(-n // max(1, -(-n * nbytes // limits.block)))
 
 
 def blocks_of(x: Any, y: Any) -> Blocks | None:
@@ -71,7 +89,9 @@ def blocks_of(x: Any, y: Any) -> Blocks | None:
     (m, k), n = x.shape, y.shape[1]
     long, side = (m, k) if m >= k else (k, m)
     wide = max(side, n)
-    if long * wide * x.dtype.itemsize <= BLOCK or not 0 < side * n <= _FITTING or min(side, n) > _THIN:
+    if long * wide * x.dtype.itemsize <= limits.block:
+        return None
+    if not 0 < side * n <= limits.fitting or min(side, n) > limits.thin:
         return None
     # Where rows of a block lie apart, BLAS takes all at once as fast. (Of one row or column, a stride tells nothing.)
     if m < k and (m == 1 or k < 2 * wide or abs(x.strides[0]) > abs(x.strides[1])):
@@ -111,21 +131,24 @@ def is_product(x: Any, axes: tuple[int, ...]) -> bool | None:
     x : array, or what has shape, strides and dtype
     axes : tuple of int
     """
-    if len(x.shape) != 2 or x.dtype.char not in "fd" or x.shape[0] < _FEW:
+    if len(x.shape) != 2 or x.dtype.char not in "fd" or x.shape[0] < limits.few:
         return False
     columns = x.shape[1]
-    if not ((axes == (0,) and 1 < columns <= _WIDE) or (axes == (1,) and SHORT <= columns <= _PAIRWISE)):
+    if axes not in ((0,), (1,)):
+        return False
+    if not (limits.short <= columns <= limits.pairwise if axes[0] else 1 < columns <= limits.wide):
         return False
     return None if x.strides is None else abs(x.strides[0]) >= abs(x.strides[1]) > 0
 
 
 def sums(x: Array, axis: int, keepdims: bool = True) -> Any:
     """Return the sums over an axis: a product with ones, where NumPy would go from row to row."""
-    total = product(x if axis else x.T, _ones(x.shape[axis], x.dtype))
+    total = product(x if axis else x.T, ones(x.shape[axis], x.dtype))
     return total.reshape((-1, 1) if axis else (1, -1)) if keepdims else total.reshape(-1)
 
 
-def _ones(n: int, dtype: np.dtype[Any]) -> Array:
+def ones(n: int, dtype: np.dtype[Any]) -> Array:
+    """Return a column of ones; the short ones are made but once."""
     return _known_ones(n, dtype) if n <= _KNOWN else np.ones((n, 1), dtype)
 
 
@@ -134,32 +157,3 @@ def _known_ones(n: int, dtype: np.dtype[Any]) -> Array:
     ones = np.ones((n, 1), dtype)
     ones.flags.writeable = False
     return ones
-
-
-def planned(write: Any, x: Any, y: Any, dtype: np.dtype[Any]) -> Any:
-    """Write a product of matrices into a plan."""
-    how: dict[str, Any] = {"shape": (x.shape[0], y.shape[1]), "dtype": dtype}
-    if x.strides is None:
-        return write.call(f"{write.function(product, 'matmul')}({{0}}, {{1}}, {{out}})", x, y, **how)
-    blocks = blocks_of(x, y)
-    if blocks is None and _is_plain(x, y):
-        return write.call("{0}.dot({1}, {out})", x, y, **how)
-    return write.call("matmul({0}, {1}, {out})", x, y, blocks=blocks, **how)
-
-
-def planned_sums(write: Any, x: Any, axis: int) -> Any:
-    """Write sums over an axis into a plan."""
-    ones = write.constant(_ones(x.shape[axis], x.dtype), "ones")
-    if axis:
-        return planned(write, x, ones, x.dtype)
-    turned = write.view("{0}.T", x, x.shape[::-1], np.transpose)
-    return write.view(f"{{0}}.reshape((1, {x.shape[1]}))", planned(write, turned, ones, x.dtype), (1, x.shape[1]))
-
-
-def _is_plain(x: Any, y: Any) -> bool:
-    """Tell whether `dot` and `matmul` hand a planned product to BLAS in the same way, and `dot` does so sooner."""
-    if x.dtype.char not in "fd" or y.dtype != x.dtype or x.root is y.root:
-        return False
-    if min(*x.shape, *y.shape) < 2 or x.shape[0] * y.shape[1] > _SMALL:
-        return False
-    return bool(x.contiguous and y.contiguous)

@@ -20,7 +20,6 @@ from .base import (
     clash_in_broadcasting,
     dtype_of,
     into,
-    reduced,
 )
 
 
@@ -37,7 +36,6 @@ class Reshape(Rearranging):
 
     shape: Any
     sized = ("shape",)
-    in_order = True
     formula = "reshape({0}, {shape})"
 
     def __post_init__(self) -> None:
@@ -56,16 +54,6 @@ class Reshape(Rearranging):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.reshape(x, self.shape))
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        (x,) = operands
-        code = f"{{0}}.reshape({spot.shape})"
-        if x.whole:
-            return write.view(code, x, spot.shape)
-        try:  # whether a view can show it in this shape
-            return write.view(code, x, spot.shape, lambda stand_in: np.reshape(stand_in, spot.shape, copy=False))
-        except ValueError:
-            return super().plan(write, spot, x)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.reshape(cotangent, inputs[0].shape)
@@ -116,12 +104,12 @@ class ExpandDims(Rearranging):
     axis: Any
     formula = "expand_dims({0}, {axis})"
 
-    def _axes(self, ndim: int) -> tuple[int, ...]:
+    def axes(self, ndim: int) -> tuple[int, ...]:
         count = len(self.axis) if isinstance(self.axis, tuple) else 1
         return axes_of(self.name, () if self.axis is None else self.axis, ndim + count)
 
     def infer(self, x: Spec) -> Spec:
-        axes = self._axes(len(x.shape))
+        axes = self.axes(len(x.shape))
         rest = iter(x.shape)
         shape = tuple(1 if i in axes else next(rest) for i in range(len(x.shape) + len(axes)))
         return Spec(shape, x.dtype)
@@ -129,14 +117,8 @@ class ExpandDims(Rearranging):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.expand_dims(x, self.axis))
 
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        (x,) = operands
-        if x.whole:
-            return write.view(f"{{0}}.reshape({spot.shape})", x, spot.shape)
-        return write.view(f"expand_dims({{0}}, {self._axes(len(x.shape))})", x, spot.shape, self.forward)
-
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        return fn.squeeze(cotangent, self._axes(inputs[0].ndim))
+        return fn.squeeze(cotangent, self.axes(inputs[0].ndim))
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
@@ -151,7 +133,7 @@ class Squeeze(Rearranging):
     formula = "squeeze({0}, {axis})"
 
     def infer(self, x: Spec) -> Spec:
-        axes = self._axes(len(x.shape))
+        axes = self.axes(len(x.shape))
         constraints: tuple[Constraint, ...] = ()
         for axis in axes:
             met = same(x.shape[axis], 1)
@@ -162,20 +144,14 @@ class Squeeze(Rearranging):
             constraints += met[1]
         return Spec(tuple(dim for i, dim in enumerate(x.shape) if i not in axes), x.dtype, constraints)
 
-    def _axes(self, ndim: int) -> tuple[int, ...]:
+    def axes(self, ndim: int) -> tuple[int, ...]:
         return axes_of(self.name, () if self.axis is None else self.axis, ndim)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return into(out, np.squeeze(x, self._axes(x.ndim)))
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        (x,) = operands
-        if x.whole:
-            return write.view(f"{{0}}.reshape({spot.shape})", x, spot.shape)
-        return write.view(f"{{0}}.squeeze({self._axes(len(x.shape))})", x, spot.shape, self.forward)
+        return into(out, np.squeeze(x, self.axes(x.ndim)))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        return fn.expand_dims(cotangent, self._axes(inputs[0].ndim))
+        return fn.expand_dims(cotangent, self.axes(inputs[0].ndim))
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
@@ -214,7 +190,6 @@ class BroadcastTo(Rearranging):
 
     shape: Any
     sized = ("shape",)
-    folds = False
     formula = "broadcast({0}, {shape})"
 
     def __post_init__(self) -> None:
@@ -232,9 +207,6 @@ class BroadcastTo(Rearranging):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.broadcast_to(x, self.shape))
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        return write.broadcast(operands[0], spot.shape)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return cotangent
@@ -271,26 +243,15 @@ class SumTo(Linear):
         return Spec(self.shape, accumulated(x.dtype), constraints)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        axes = self._over(x.shape)
+        axes = self.over(x.shape)
         if not axes:
             return into(out, x.astype(accumulated(x.dtype), copy=False))
         total = rows.sums(x, axes[0]) if rows.is_product(x, axes) else np.sum(x, axis=axes, keepdims=True)
         return into(out, total.reshape(self.shape))
 
-    def _over(self, shape: Sequence[int]) -> tuple[int, ...]:
+    def over(self, shape: Sequence[int]) -> tuple[int, ...]:
         extra = len(shape) - len(self.shape)
         return (*range(extra), *(i for i, dim in enumerate(self.shape, extra) if dim == 1 and shape[i] != 1))
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        (x,) = operands
-        axes = self._over(x.shape)
-        if not axes and x.dtype == spot.dtype:
-            return x
-        if not axes or rows.is_product(x, axes) is None:
-            return super().plan(write, spot, x)
-        kept = tuple(1 if i in axes else size for i, size in enumerate(x.shape))
-        total = reduced(write, type(spot)(kept, spot.dtype), "add", x, axes, keepdims=True)
-        return total if kept == spot.shape else write.view(f"{{0}}.reshape({spot.shape})", total, spot.shape)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.broadcast_to(cotangent, inputs[0].shape)
@@ -572,12 +533,6 @@ class Flip(Rearranging):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.flip(x, self.axis))
 
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        (x,) = operands
-        axes = axes_of(self.name, self.axis, len(x.shape))
-        index = ", ".join("::-1" if axis in axes else ":" for axis in range(len(x.shape)))
-        return write.view(f"{{0}}[{index}]", x, spot.shape, self.forward) if x.shape else x
-
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.flip(cotangent, self.axis)
 
@@ -682,11 +637,6 @@ class Zeros(Op):
             return np.zeros(self.shape, self.dtype)
         out[...] = 0
         return out
-
-    folds = False
-
-    def plan(self, write: Any, spot: Any, *operands: Any) -> Any:
-        return write.filled(0, **spot.as_keywords())
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         return 0

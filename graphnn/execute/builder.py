@@ -1,0 +1,226 @@
+"""Instructions as they are written: equal values merged, what is exact simplified, each in the form that is fastest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import instructions as do
+from .instructions import DType, Instruction, Result
+from .values import Value, in_c_order
+
+if TYPE_CHECKING:
+    from ..graph import Array, Node
+    from .settings import Settings
+
+_ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide)
+
+
+class Builder:
+    """Takes instructions, and returns the values that they make.
+
+    Attributes
+    ----------
+    settings : Settings
+    values : list of Value
+        In an order in which they can be made.
+    node : Node
+        For which values are made now.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.values: list[Value] = []
+        self.node: Node
+        self._known: dict[object, Value] = {}
+
+    def add(self, value: Value) -> Value:
+        """Add a value, unless there is an equal one; return the one that there is."""
+        key = (value.how, tuple(map(id, value.operands)), value.shape, value.dtype)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = value
+            self.values.append(value)
+        return known
+
+    # --- constants ------------------------------------------------------------------------------------------
+
+    def constant(self, array: Array | np.generic, name: str = "", of: object = None) -> Value:
+        """Return a constant; two of the same bits are one, if they are short, or if both are the `name` of the same."""
+        array = np.asarray(array)
+        bits = (name, of) if name else array.tobytes() if array.nbytes <= 4096 else id(array)
+        key = (array.shape, array.dtype, array.strides, bits)
+        known = self._known.get(key)
+        if known is None:
+            known = Value(do.Constant(name), self.node, array.shape, array.dtype, array=array)
+            self._known[key] = known
+            self.values.append(known)
+        return known
+
+    def number(self, value: float, dtype: DType) -> Value:
+        """Return a constant without axes."""
+        with np.errstate(all="ignore"):  # a bound of 1e300 is inf beside a float32
+            return self.constant(np.asarray(value, dtype))
+
+    def throughout(self, number: Value, array: Array) -> Value:
+        """Return a constant that is one number throughout, with memory for each element."""
+        full = do.Constant(full=True)
+        return self.add(Value(full, self.node, array.shape, array.dtype, (number,), array=array, repeats=number))
+
+    def spread(self, number: Value, shape: tuple[int, ...]) -> Value:
+        """Return a number so repeated that NumPy's maximum and minimum are fast: those with a single number are not."""
+        size = math.prod(shape)
+        if self.settings.spread_from < size <= self.settings.spread_to:
+            return self.constant(np.full(shape, number.array))
+        if size > self.settings.spread_to and shape[-1] >= self.settings.spread_from:
+            return self.constant(np.full(shape[-1:], number.array))
+        return number
+
+    def filled(self, number: float, result: Result) -> Value:
+        """Return an array of one number."""
+        small = self.number(number, result.dtype)
+        if not result.shape:
+            return small
+        if math.prod(result.shape) <= self.settings.folded:
+            return self.throughout(small, np.full(result.shape, small.array))
+        return self.add(Value(do.Fill(), self.node, *result, (small,), repeats=small))
+
+    # --- views ----------------------------------------------------------------------------------------------
+
+    def broadcast(self, value: Value, shape: tuple[int, ...]) -> Value:
+        """Return a value repeated to a shape."""
+        if value.lies_small:
+            value = value.repeats or value
+        if value.shape == shape:
+            return value
+        if value.array is not None:
+            array = np.broadcast_to(value.array, shape)
+            return self.add(Value(do.Constant(), self.node, shape, value.dtype, (value,), array, value))
+        how = do.Broadcast(shape)
+        strides = None if value.strides is None else how.of(value.stand_in()).strides
+        return self.add(Value(how, self.node, shape, value.dtype, (value,), repeats=value, strides=strides))
+
+    def view(self, how: do.View, value: Value, shape: tuple[int, ...]) -> Value:
+        """Return a view of a value, which has this shape.
+
+        Raises
+        ------
+        ValueError
+            When no view shows it so.
+        """
+        reshaped = isinstance(how, do.Reshape)
+        if reshaped and shape == value.shape:
+            return value
+        small = value.repeats or value
+        if small.size == 1 and value.lies_small:
+            return self.broadcast(self._bare(small), shape)
+        strides = None
+        if value.strides is not None:
+            in_order = reshaped and value.whole
+            strides = in_c_order(shape, value.dtype) if in_order else how.of(value.stand_in()).strides
+        return self.add(Value(how, self.node, shape, value.dtype, (value,), strides=strides))
+
+    def reshape(self, value: Value, shape: tuple[int, ...]) -> Value:
+        """Return the same elements in another shape."""
+        return self.view(do.Reshape(shape), value, shape)
+
+    def check(self, how: do.Check, value: Value) -> Value:
+        """Return a value that is one of labels, or an error."""
+        return self.add(Value(how, self.node, value.shape, value.dtype, (value,), strides=value.strides))
+
+    def _bare(self, value: Value) -> Value:
+        """Return a value of one element without axes."""
+        if not value.shape:
+            return value
+        if value.array is not None:
+            return self.constant(value.array.reshape(()))
+        return self.add(Value(do.Reshape(()), self.node, (), value.dtype, (value,), strides=()))
+
+    # --- what is computed -----------------------------------------------------------------------------------
+
+    def ufunc(self, ufunc: np.ufunc, *operands: Value, result: Result) -> Value:
+        """Return what a ufunc makes of operands as they are."""
+        loop = loop_of(ufunc, tuple([operand.dtype for operand in operands]))
+        return self.each(do.Ufunc(ufunc, loop), *operands, result=result)
+
+    def on_bits(self, ufunc: np.ufunc, *operands: Value, bits: DType, result: Result) -> Value:
+        """Return what a ufunc makes of the bits of operands."""
+        return self.each(do.Ufunc(ufunc, (bits,) * (len(operands) + 1), bits=True), *operands, result=result)
+
+    def each(self, how: Instruction, *operands: Value, result: Result) -> Value:
+        """Return what is computed of each element by itself; a broadcast operand goes in small, if that is enough.
+
+        Unless how is not known: what NumPy makes of a power depends on how its operands lie, to the last bit.
+        """
+        if isinstance(how, do.Call):
+            return self._computed(how, operands, result)
+        smaller = [value.repeats or value for value in operands]
+        for i, value in enumerate(operands):
+            others = [smaller[j].shape for j in range(len(operands)) if j != i]
+            if smaller[i] is not value and np.broadcast_shapes(smaller[i].shape, *others) != result.shape:
+                smaller[i] = value
+        if isinstance(how, do.Ufunc) and how.ufunc in _ARITHMETIC and not how.bits:
+            smaller = self._repeated_each(smaller, result)
+        return self._computed(how, smaller, result)
+
+    def call(self, how: Instruction, *operands: Value, result: Result) -> Value:
+        """Return what an instruction writes to memory that is none of its operands'."""
+        rewrite = _REWRITES.get(type(how))
+        found = None if rewrite is None else rewrite(self, how, operands, result)
+        return self._computed(how, operands, result) if found is None else found
+
+    def fresh(self, how: do.Own, *operands: Value, result: Result, strides: tuple[int, ...] | None = None) -> Value:
+        """Return what a call makes itself, or what it returns of its operands."""
+        return self.add(Value(how, self.node, *result, operands, strides=strides))
+
+    def _computed(self, how: Instruction, operands: Sequence[Value], result: Result) -> Value:
+        return self.add(Value(how, self.node, *result, tuple(operands)))
+
+    def _repeated_each(self, operands: list[Value], result: Result) -> list[Value]:
+        """Return the operands of arithmetic, repeated where that is faster."""
+        shape = result.shape
+        narrow = len(shape) > 1 and shape[-1] < self.settings.narrow
+        few = math.prod(shape) <= (self.settings.narrow_repeated if narrow else self.settings.repeated)
+        if len(operands) != 2 or not few or all(value.shape != shape for value in operands):
+            return operands
+        return [self._repeated(value, shape) if value.dtype == result.dtype else value for value in operands]
+
+    def _repeated(self, value: Value, shape: tuple[int, ...]) -> Value:
+        """Return a value as an array of the whole shape, unless it is a number: cheaper than NumPy repeating it.
+
+        What is computed of each element is the same.
+        """
+        if value.shape == shape:
+            return value
+        if value.size == 1:
+            return self._bare(value)
+        result = Result(shape, value.dtype)
+        if math.prod(shape) > self.settings.spread_from and shape[-1] < self.settings.narrow and value.whole:
+            places = np.arange(value.size).reshape(value.shape)
+            taken = self.constant(np.ascontiguousarray(np.broadcast_to(places, shape)), "places", value.shape)
+            return self.call(do.Gather(), value, taken, result=result)
+        return self._computed(do.Repeat(), (value,), result)
+
+
+@lru_cache(4096)
+def loop_of(ufunc: np.ufunc, dtypes: tuple[DType, ...]) -> tuple[DType, ...]:
+    """Return what the loop takes and gives that a ufunc has for operands of these dtypes."""
+    return tuple(ufunc.resolve_dtypes((*dtypes, *[None] * ufunc.nout)))
+
+
+Rewrite = Callable[[Builder, Instruction, Sequence[Value], Result], Value | None]
+_REWRITES: dict[type[Instruction], Rewrite] = {}
+
+
+def rewrite(kind: type[Instruction]) -> Callable[[Rewrite], Rewrite]:
+    """Register how an instruction of a kind is written otherwise, where that is faster; None leaves it."""
+
+    def registered(function: Rewrite) -> Rewrite:
+        _REWRITES[kind] = function
+        return function
+
+    return registered

@@ -1,0 +1,315 @@
+"""What a plan does, one instruction at a time: typed data, which says nothing of the language it is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..graph import Array
+    from ..ops.rows import Blocks
+
+DType = np.dtype[np.generic]
+Kind = Literal["given", "constant", "view", "check", "each", "call", "fresh"]
+Function = Callable[..., object]
+Part = int | tuple[int | None, int | None, int | None] | EllipsisType | None
+"""Of an index; a slice is its three numbers."""
+
+
+class Result(NamedTuple):
+    """What an instruction is to give: an array of this shape and dtype."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """Base of the instructions. Each belongs to a value, which holds its operands and what they and it look like.
+
+    Attributes
+    ----------
+    kind : str
+        ``"given"``, by feed or state; ``"constant"``; ``"view"``, which shows its operand's memory; ``"check"``, which
+        is its operand, or an error; ``"each"``, elementwise, which may be written over an operand; ``"call"``, which
+        writes to memory that is none of its operands'; ``"fresh"``, which makes an array itself.
+    """
+
+    kind: ClassVar[Kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Given(Instruction):
+    """What is fed, or a parameter's value."""
+
+    kind: ClassVar[Kind] = "given"
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Instruction):
+    """An array that is known when the plan is made.
+
+    Attributes
+    ----------
+    name : str
+        What it is called, if not as its node.
+    full : bool
+        Whether it is one number throughout, and yet has memory for each of its elements.
+    """
+
+    name: str = ""
+    full: bool = False
+    kind: ClassVar[Kind] = "constant"
+
+
+# --- views ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class View(Instruction):
+    """Base of the views."""
+
+    kind: ClassVar[Kind] = "view"
+
+    def of(self, x: Array) -> Array:
+        """Return the view of an array.
+
+        Raises
+        ------
+        ValueError
+            When no view of this array shows it so.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape(View):
+    """The same elements in the same order, in another shape."""
+
+    shape: tuple[int, ...]
+
+    def of(self, x: Array) -> Array:
+        """Return the view of an array."""
+        return np.reshape(x, self.shape, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose(View):
+    """The axes in another order."""
+
+    axes: tuple[int, ...]
+
+    def of(self, x: Array) -> Array:
+        """Return the view of an array."""
+        return x.transpose(self.axes)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandDims(View):
+    """New axes of one element, at these places of the result."""
+
+    axes: tuple[int, ...]
+
+    def of(self, x: Array) -> Array:
+        """Return the view of an array."""
+        return np.expand_dims(x, self.axes)
+
+
+@dataclass(frozen=True, slots=True)
+class Squeeze(View):
+    """Without these axes, each of one element."""
+
+    axes: tuple[int, ...]
+
+    def of(self, x: Array) -> Array:
+        """Return the view of an array."""
+        return x.squeeze(self.axes)
+
+
+@dataclass(frozen=True, slots=True)
+class Index(View):
+    """What an index shows; with an ellipsis in it, for one element is a view only then."""
+
+    parts: tuple[Part, ...]
+
+    def of(self, x: Array) -> Array:
+        """Return the view of an array."""
+        view: Array = x[tuple(slice(*part) if isinstance(part, tuple) else part for part in self.parts)]
+        return view
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast(View):
+    """The elements repeated to a larger shape."""
+
+    shape: tuple[int, ...]
+
+    def of(self, x: Array) -> Array:
+        """Return the view of an array."""
+        return np.broadcast_to(x, self.shape)
+
+
+# --- elementwise ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ufunc(Instruction):
+    """One of NumPy's functions of each element.
+
+    Attributes
+    ----------
+    ufunc : numpy.ufunc
+    loop : tuple of dtype
+        What its loop takes and gives; operands of other dtypes are cast to it, as NumPy casts them by itself.
+    bits : bool
+        Whether operands and result of other dtypes are not cast: their bits are taken for those of the loop's.
+    """
+
+    ufunc: np.ufunc
+    loop: tuple[DType, ...]
+    bits: bool = False
+    kind: ClassVar[Kind] = "each"
+
+
+@dataclass(frozen=True, slots=True)
+class Clip(Instruction):
+    """The first operand, held between the two others."""
+
+    kind: ClassVar[Kind] = "each"
+
+
+@dataclass(frozen=True, slots=True)
+class Cast(Instruction):
+    """Each element as another dtype, whatever is lost by it."""
+
+    kind: ClassVar[Kind] = "each"
+
+
+@dataclass(frozen=True, slots=True)
+class Fill(Instruction):
+    """A number throughout."""
+
+    kind: ClassVar[Kind] = "each"
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Instruction):
+    """A copy of what is broadcast to the result's shape."""
+
+    kind: ClassVar[Kind] = "each"
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Instruction):
+    """A function that is not known further, and writes to its ``out=``.
+
+    Attributes
+    ----------
+    function : callable
+    name : str
+        Of the operation.
+    elementwise : bool
+    """
+
+    function: Function
+    name: str
+    elementwise: bool = False
+
+    @property
+    def kind(self) -> Kind:  # type: ignore[override]
+        """Whether it may be written over an operand."""
+        return "each" if self.elementwise else "call"
+
+
+# --- what needs memory of its own -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Select(Instruction):
+    """The second operand where the first, of bools, holds, else the third."""
+
+    kind: ClassVar[Kind] = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(Instruction):
+    """A copy, for a reader that must not meet the operand itself."""
+
+    kind: ClassVar[Kind] = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce(Instruction):
+    """What a ufunc makes of all elements along axes."""
+
+    ufunc: np.ufunc
+    axes: tuple[int, ...]
+    keepdims: bool
+    kind: ClassVar[Kind] = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class Product(Instruction):
+    """A product of matrices, or of stacks of them.
+
+    Attributes
+    ----------
+    blocks : Blocks or None
+        By which blocks of rows it is computed; of those along 1 the results are added up, from 0 on.
+    plain : bool
+        Whether there are no stacks, and both matrices lie without gaps.
+    """
+
+    blocks: Blocks | None = None
+    plain: bool = False
+    kind: ClassVar[Kind] = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class Gather(Instruction):
+    """The elements of the first operand, flattened, at the places that the second holds, none of them outside."""
+
+    kind: ClassVar[Kind] = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter(Instruction):
+    """Zeros, with the first operand's elements at the places that the second holds, none of them outside."""
+
+    kind: ClassVar[Kind] = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Instruction):
+    """Its operand, of int64, if all its elements are from 0 to below the number of classes; else `refuse` raises.
+
+    Attributes
+    ----------
+    classes : int
+    refuse : callable
+        Called with a name, the labels and the number of classes.
+    """
+
+    classes: int
+    refuse: Function
+    kind: ClassVar[Kind] = "check"
+
+
+@dataclass(frozen=True, slots=True)
+class Own(Instruction):
+    """A function that returns an array of its own, or one of its operands, or a view of one.
+
+    Attributes
+    ----------
+    function : callable
+    name : str
+        Of the operation.
+    """
+
+    function: Function
+    name: str
+    kind: ClassVar[Kind] = "fresh"

@@ -1,0 +1,54 @@
+"""Rules of what is picked and put by labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...ops import index as ops
+from .. import instructions as do
+from ..instructions import DType, Result
+from .registry import called, rule
+
+if TYPE_CHECKING:
+    from ..builder import Builder
+    from ..values import Value
+
+_INT64: DType = np.dtype(np.int64)
+
+
+@rule(ops.Pick)
+def pick(op: ops.Pick, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Take the elements at the labels' places."""
+    x, labels = operands
+    if not x.whole or not labels.whole or labels.dtype != _INT64:
+        return called(op, build, result, operands)
+    places = _places(build, labels, x.shape[-1])
+    flat = build.reshape(x, (x.size,))
+    picked = build.call(do.Gather(), flat, places, result=Result(places.shape, result.dtype))
+    return build.reshape(picked, result.shape)
+
+
+@rule(ops.Place)
+def place(op: ops.Place, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Put the elements at the labels' places."""
+    x, labels = operands
+    number = x.repeats is not None and x.repeats.size == 1
+    if not (x.whole or number) or not labels.whole or labels.dtype != _INT64:
+        return called(op, build, result, operands)
+    places = _places(build, labels, int(op.classes))
+    source = x.repeats if number and x.repeats is not None else x
+    flat = build.reshape(source, (source.size,)) if source.shape else source
+    placed = build.call(do.Scatter(), flat, places, result=Result((math.prod(result.shape),), result.dtype))
+    return build.reshape(placed, result.shape)
+
+
+def _places(build: Builder, labels: Value, classes: int) -> Value:
+    """Write where the labels' elements lie in rows of classes; nodes of the same labels share it."""
+    starts = build.constant(np.arange(labels.size) * classes, "starts", classes)
+    flat = build.reshape(labels, (labels.size,))
+    known = build.check(do.Check(classes, ops.codes_of), flat) if labels.size else flat
+    return build.ufunc(np.add, known, starts, result=Result((labels.size,), _INT64))

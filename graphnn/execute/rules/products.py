@@ -1,0 +1,72 @@
+"""Rules of products of matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...ops import linalg as ops
+from ...ops import rows
+from .. import instructions as do
+from ..values import Value, in_c_order
+from .registry import rule
+
+if TYPE_CHECKING:
+    from ..builder import Builder
+    from ..instructions import Result
+
+_SMALL = 2**12
+"""Elements up to which a plain product is worth it: called in half the time, but it first fills its result with 0."""
+
+
+@rule(ops.Matmul, in_order=True)
+def matmul(op: ops.Matmul, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Multiply matrices by blocks of rows where that is faster, and stacks so that they lie as in a run."""
+    x, y = operands
+    if len(x.shape) == len(y.shape) == 2:
+        return product(build, x, y, result)
+    # A product of stacks lies as the stacks do.
+    if all(len(x.shape) < 3 or x.ordered or _has_turned_matrices(x) for x in operands):
+        return build.call(do.Product(), x, y, result=result)
+    return build.fresh(do.Own(np.matmul, op.name), x, y, result=result)
+
+
+def product(build: Builder, x: Value, y: Value, result: Result) -> Value:
+    """Write a product of matrices."""
+    if x.strides is None:
+        return build.call(do.Call(rows.product, "matmul"), x, y, result=result)
+    blocks = rows.blocks_of(x, y)
+    return build.call(do.Product(blocks, blocks is None and _is_plain(x, y)), x, y, result=result)
+
+
+def _is_plain(x: Value, y: Value) -> bool:
+    """Tell whether `dot` and `matmul` hand a planned product to BLAS in the same way, and `dot` does so sooner."""
+    if x.dtype.char not in "fd" or y.dtype != x.dtype or x.root is y.root:
+        return False
+    if min(*x.shape, *y.shape) < 2 or x.shape[0] * y.shape[1] > _SMALL:
+        return False
+    return x.contiguous and y.contiguous
+
+
+def _has_turned_matrices(x: Value) -> bool:
+    """Tell whether a planned stack is in order but for the two axes of its matrices."""
+    if x.strides is None:
+        return False
+    steps = [step for step, n in zip(x.strides[:-2], x.shape[:-2], strict=True) if n > 1]
+    return 0 not in steps and steps == sorted(steps, reverse=True)
+
+
+@rule(ops.Einsum)
+def einsum(op: ops.Einsum, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Call it for an array of its own: an ``out=`` might change the order in which it adds up.
+
+    What comes out may lie otherwise than in C order.
+    """
+    strides = None
+    if len(operands) < 3 and all(x.ordered for x in operands):
+        tiny = np.asarray(op.forward(*[x.stand_in(2) for x in operands]))
+        if tiny.flags.c_contiguous:
+            strides = in_c_order(*result)
+    return build.fresh(do.Own(op.forward, op.name), *operands, result=result, strides=strides)

@@ -1,0 +1,68 @@
+"""The rules by the class of the operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from ...graph import Op
+from .. import instructions as do
+
+if TYPE_CHECKING:
+    from ..builder import Builder
+    from ..instructions import Result
+    from ..values import Value
+
+_Op = TypeVar("_Op", bound=Op)
+Write = Callable[[_Op, "Builder", "Result", Sequence["Value"]], "Value"]
+"""Gives a builder the instructions that make an operation's value of its operands; to the bit what `forward` gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How an operation is computed in a plan.
+
+    Attributes
+    ----------
+    write : callable
+    in_order : bool
+        Whether the value lies in C order in a run, too, however the operands do, or `write` sees to it.
+    folds : bool
+        Whether it may be computed when the plan is made, where its operands are constants.
+    """
+
+    write: Write[Op]
+    in_order: bool = False
+    folds: bool = True
+
+
+_RULES: dict[type[Op], Rule] = {}
+
+
+def rule(*kinds: type[_Op], in_order: bool = False, folds: bool = True) -> Callable[[Write[_Op]], Write[_Op]]:
+    """Register the rule of one or more classes of operations, and of those derived from them."""
+
+    def registered(write: Write[_Op]) -> Write[_Op]:
+        for kind in kinds:
+            _RULES[kind] = Rule(cast("Write[Op]", write), in_order, folds)
+        return write
+
+    return registered
+
+
+def rule_of(op: Op) -> Rule:
+    """Return the rule of an operation; one that has none is a call."""
+    for kind in type(op).__mro__:
+        if kind in _RULES:
+            return _RULES[kind]
+    return _CALLED
+
+
+def called(op: Op, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Write an operation as a call of its `forward`."""
+    how = do.Call(op.forward, op.name, op.elementwise)
+    return build.each(how, *operands, result=result) if op.elementwise else build.call(how, *operands, result=result)
+
+
+_CALLED = Rule(called)

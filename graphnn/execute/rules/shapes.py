@@ -1,0 +1,97 @@
+"""Rules of what moves and repeats elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...ops import index, linalg, rows, shape
+from ...ops.base import axes_of
+from .. import instructions as do
+from ..instructions import Result
+from .reductions import added_up
+from .registry import called, rule
+
+if TYPE_CHECKING:
+    from ..builder import Builder
+    from ..values import Value
+
+
+@rule(shape.Reshape, in_order=True)
+def reshape(op: shape.Reshape, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Show it in another shape, if a view can."""
+    (x,) = operands
+    try:
+        return build.reshape(x, result.shape)
+    except ValueError:
+        return called(op, build, result, operands)
+
+
+@rule(shape.ExpandDims)
+def expand_dims(op: shape.ExpandDims, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Show it with more axes."""
+    (x,) = operands
+    if x.whole:
+        return build.reshape(x, result.shape)
+    return build.view(do.ExpandDims(op.axes(len(x.shape))), x, result.shape)
+
+
+@rule(shape.Squeeze)
+def squeeze(op: shape.Squeeze, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Show it with fewer axes."""
+    (x,) = operands
+    if x.whole:
+        return build.reshape(x, result.shape)
+    return build.view(do.Squeeze(op.axes(len(x.shape))), x, result.shape)
+
+
+@rule(linalg.Transpose)
+def transpose(op: linalg.Transpose, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Show it with its axes in another order."""
+    (x,) = operands
+    return build.view(do.Transpose(op.order(len(x.shape))), x, result.shape)
+
+
+@rule(shape.Flip)
+def flip(op: shape.Flip, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Show it backwards."""
+    (x,) = operands
+    if not x.shape:
+        return x
+    axes = axes_of(op.name, op.axis, len(x.shape))
+    parts = tuple((None, None, -1) if axis in axes else (None, None, None) for axis in range(len(x.shape)))
+    return build.view(do.Index(parts), x, result.shape)
+
+
+@rule(index.Getitem)
+def getitem(op: index.Getitem, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Show what the index shows."""
+    (x,) = operands
+    parts = tuple(Ellipsis if part == "..." else part for part in op.index)
+    parts = parts if Ellipsis in parts else (*parts, Ellipsis)  # a single element is a view, too
+    return build.view(do.Index(parts), x, result.shape)
+
+
+@rule(shape.BroadcastTo, folds=False)
+def broadcast_to(op: shape.BroadcastTo, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Show it repeated."""
+    return build.broadcast(operands[0], result.shape)
+
+
+@rule(shape.Zeros, folds=False)
+def zeros(op: shape.Zeros, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Fill with 0."""
+    return build.filled(0, result)
+
+
+@rule(shape.SumTo)
+def sum_to(op: shape.SumTo, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Add up what was repeated; as it runs where only a run tells how."""
+    (x,) = operands
+    axes = op.over(x.shape)
+    if not axes and x.dtype == result.dtype:
+        return x
+    if not axes or rows.is_product(x, axes) is None:
+        return called(op, build, result, operands)
+    kept = tuple(1 if i in axes else size for i, size in enumerate(x.shape))
+    return build.reshape(added_up(build, x, axes, True, Result(kept, result.dtype)), result.shape)

@@ -1,0 +1,159 @@
+"""The values of a plan: each one array, with the instruction that makes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from .instructions import Check, Constant, DType, Instruction, Product, Reshape, Transpose
+
+if TYPE_CHECKING:
+    from ..graph import Array, Node
+    from ..ops.rows import Blocks
+
+
+class Value:
+    """One array of a plan: how it is made, and of which node it is.
+
+    Attributes
+    ----------
+    how : Instruction
+    kind : str
+        Of the instruction.
+    operands : tuple of Value
+    shape, dtype
+    node : Node
+        The first node whose value it is, or for which it is made.
+    array : array or None
+        Of a constant.
+    repeats : Value or None
+        The smaller value that is broadcast to this one.
+    strides : tuple of int or None
+        As they are both here and in the interpreter: sums depend on it to the last bit. None where only a run tells.
+    index : int
+        Its place among the values of the plan, or -1.
+    """
+
+    __slots__ = ("array", "dtype", "how", "index", "kind", "node", "operands", "repeats", "shape", "strides")
+
+    def __init__(
+        self,
+        how: Instruction,
+        node: Node,
+        shape: tuple[int, ...],
+        dtype: DType,
+        operands: tuple[Value, ...] = (),
+        array: Array | None = None,
+        repeats: Value | None = None,
+        strides: tuple[int, ...] | None = None,
+    ) -> None:
+        self.how = how
+        self.kind = how.kind
+        self.node = node
+        self.shape = shape
+        self.dtype = dtype
+        self.operands = operands
+        self.array = array
+        self.repeats = repeats
+        self.index = -1
+        self.strides = strides
+        if array is not None:
+            self.strides = array.strides
+        elif self.kind in ("given", "each", "call"):
+            self.strides = in_c_order(shape, dtype)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Its bytes."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def blocks(self) -> Blocks | None:
+        """Of a product that is made block by block: by which."""
+        return self.how.blocks if isinstance(self.how, Product) else None
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether it is another matrix transposed."""
+        return isinstance(self.how, Transpose) and self.how.axes == (1, 0)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it lies in C order over all of its memory, or all of what is given."""
+        value = self
+        while isinstance(value.how, (Reshape, Check)):
+            value = value.operands[0]
+        if value.kind == "view":
+            return False
+        return value.repeats is None and (value.array is None or value.array.flags.c_contiguous)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether what NumPy makes of it is in C order: its axes step ever less far, and none stands still."""
+        if self.strides is None:
+            return False
+        steps = [abs(step) for step, n in zip(self.strides, self.shape, strict=True) if n > 1]
+        return 0 not in steps and steps == sorted(steps, reverse=True)
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether it is known to lie in C order or in Fortran's, without gaps."""
+        orders = in_c_order(self.shape, self.dtype), in_c_order(self.shape[::-1], self.dtype)[::-1]
+        return self.strides in orders
+
+    def stand_in(self, most: int | None = None) -> Array:
+        """Return an array laid out as it is; its elements may be looked at only if no axis has more than `most`, 2."""
+        assert self.strides is not None
+        if most is None:
+            return as_strided(np.empty((), self.dtype), self.shape, self.strides)
+        steps = [0] * len(self.shape)
+        step, without_gap = 1, self.dtype.itemsize
+        for stride, axis in sorted((abs(stride), axis) for axis, stride in enumerate(self.strides) if stride):
+            n = self.shape[axis]
+            step *= 1 if n == 1 or stride == without_gap else 2  # some functions ask whether an array has gaps
+            steps[axis] = step if self.strides[axis] > 0 else -step
+            if n > 1:
+                without_gap = stride * n
+                step *= min(n, most)
+        ones = np.ones(1 + 2 * sum(map(abs, steps)), self.dtype)[sum(map(abs, steps)) :]
+        shape = [min(n, most) for n in self.shape]
+        return as_strided(ones, shape, [step * self.dtype.itemsize for step in steps])
+
+    def is_number(self, number: float) -> bool:
+        """Whether it is this number throughout, of positive sign."""
+        small = self.repeats or self
+        if small.kind != "constant" or small.size != 1 or small.array is None:
+            return False
+        return bool(small.array == number) and not bool(np.signbit(small.array))
+
+    @property
+    def lies_small(self) -> bool:
+        """Whether what it repeats is all that lies in memory: it is broadcast, and not an array of one number."""
+        return self.repeats is not None and (
+            self.kind == "view" or (isinstance(self.how, Constant) and not self.how.full)
+        )
+
+    @property
+    def root(self) -> Value:
+        """The value whose memory it shows."""
+        value = self
+        while value.kind in ("view", "check"):
+            value = value.operands[0]
+        return value
+
+
+def in_c_order(shape: Sequence[int], dtype: DType) -> tuple[int, ...]:
+    """Return the strides of an array that lies in C order."""
+    steps = [dtype.itemsize]
+    for n in reversed(shape[1:]):
+        steps.append(steps[-1] * n)
+    return tuple(reversed(steps[: len(shape)]))
