@@ -24,16 +24,18 @@ from typing import Any
 import numpy as np
 import pytest
 from random_graphs import build, random_graph
-from test_plan_conformance import bits, differences, drawn_step, random_graph_differences, small_is_large
+from test_plan_conformance import USUAL, bits, differences, drawn_step, random_graph_differences, small_is_large
 
 import graphnn as gn
 from graphnn import nn
 from graphnn.errors import GraphnnWarning
-from graphnn.execute import blocks, buffers, compiled
+from graphnn.execute import blocks, buffers, compiled, lowering
 from graphnn.execute import plan as planning
-from graphnn.execute.lowering import Lowering, Value
+from graphnn.execute.builder import Builder
+from graphnn.execute.compiled import Compiled
+from graphnn.execute.lowering import Lowering
+from graphnn.execute.values import Value
 from graphnn.graph.op import registry
-from graphnn.ops import base
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -100,7 +102,7 @@ def arrays_within(things: Any) -> list[Array]:
             waiting.append(thing.array)
         elif callable(thing) and getattr(thing, "__closure__", None):
             waiting += [cell.cell_contents for cell in thing.__closure__]
-        elif isinstance(thing, (planning.Plan, Lowering)):
+        elif isinstance(thing, (planning.Plan, Lowering, Builder)):
             waiting += [value for name, value in vars(thing).items() if name not in ("_prepared", "_graph")]
     return found
 
@@ -672,13 +674,13 @@ def in_order_of_appearance(source: str) -> str:
 
 @pytest.mark.parametrize("large", [False, True])
 def test_names_of_nodes_leave_nothing_in_the_code_but_identifiers(large: bool) -> None:
-    with small_is_large() if large else nullcontext():
+    with small_is_large() if large else nullcontext(USUAL) as settings:
         rng = random.Random(0)
         for _ in range(10):
             names = rng.sample(HOSTILE, len(HOSTILE))
             hostile, feed = renamed(names)
             plain, plain_feed = renamed([f"n{i}" for i in range(len(names))])
-            step, other = gn.compile(hostile), gn.compile(plain)
+            step, other = Compiled(hostile, settings=settings), Compiled(plain, settings=settings)
             plan, right = step.plan(feed), other.plan(plain_feed)
             assert_written_by_us(plan.source)
             assert in_order_of_appearance(plan.source) == in_order_of_appearance(right.source)
@@ -720,12 +722,12 @@ PROGRAM = """
 import hashlib, sys, warnings
 sys.path[:0] = sys.argv[1:]
 from test_plan_conformance import drawn_step, small_is_large
-import graphnn as gn
+from graphnn.execute.compiled import Compiled
 warnings.simplefilter("ignore")
 for number in range(20):
     fetches, feeds, updates = drawn_step(3, number)
-    with small_is_large():
-        print(hashlib.sha256(gn.compile(fetches, updates).plan(feeds[0]).source.encode()).hexdigest())
+    with small_is_large() as settings:
+        print(hashlib.sha256(Compiled(fetches, updates, settings=settings).plan(feeds[0]).source.encode()).hexdigest())
 """
 
 
@@ -987,9 +989,9 @@ def test_nothing_is_read_where_something_else_was_written() -> None:
     reads = writes = loops = 0
     for number in range(120):
         fetches, feeds, updates = drawn_step(4, number)
-        with warnings.catch_warnings(), small_is_large() if number % 2 else nullcontext():
+        with warnings.catch_warnings(), small_is_large() if number % 2 else nullcontext(USUAL) as settings:
             warnings.simplefilter("ignore", GraphnnWarning)
-            plan = gn.compile(fetches, updates).plan(feeds[0])
+            plan = Compiled(fetches, updates, settings=settings).plan(feeds[0])
         memory = followed(plan)
         assert not memory.wrong, f"graph {number}: {memory.wrong}\n{plan.source}"
         reads += memory.reads
@@ -1134,9 +1136,9 @@ def clobbered_in(numbers: range) -> int:
     found = 0
     for number in numbers:
         fetches, feeds, updates = drawn_step(5, number)
-        with warnings.catch_warnings(), small_is_large() if number % 2 else nullcontext():
+        with warnings.catch_warnings(), small_is_large() if number % 2 else nullcontext(USUAL) as settings:
             warnings.simplefilter("ignore", GraphnnWarning)
-            found += bool(followed(gn.compile(fetches, updates).plan(feeds[0])).wrong)
+            found += bool(followed(Compiled(fetches, updates, settings=settings).plan(feeds[0])).wrong)
     return found
 
 
@@ -1179,10 +1181,10 @@ def test_writing_over_an_operand_that_is_needed_is_found(monkeypatch: pytest.Mon
     assert clobbered_in(range(60)) > 3
 
 
-@pytest.mark.parametrize("left_out", ["code", "operands"])
+@pytest.mark.parametrize("left_out", ["how", "operands"])
 def test_merging_what_differs_is_found(monkeypatch: pytest.MonkeyPatch, left_out: str) -> None:
-    def wrong(self: Lowering, value: Value) -> Value:
-        told = {"code": value.code, "operands": tuple(map(id, value.operands))}
+    def wrong(self: Builder, value: Value) -> Value:
+        told = {"how": value.how, "operands": tuple(map(id, value.operands))}
         del told[left_out]
         key = (*told.values(), value.shape, value.dtype, value.kind)
         if key not in self._known:
@@ -1190,13 +1192,13 @@ def test_merging_what_differs_is_found(monkeypatch: pytest.MonkeyPatch, left_out
             self.values.append(value)
         return self._known[key]
 
-    monkeypatch.setattr(Lowering, "_add", wrong)
+    monkeypatch.setattr(Builder, "add", wrong)
     assert found_in(range(100)) > 10
 
 
 def test_constants_merged_by_value_and_not_by_bits_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = Lowering.constant
-    monkeypatch.setattr(Lowering, "constant", lambda self, array: right(self, np.asarray(array) + 0))
+    right = Builder.constant
+    monkeypatch.setattr(Builder, "constant", lambda self, array: right(self, np.asarray(array) + 0))
     graph = gn.Graph()
     x = graph.placeholder("x", shape=2)
     node = gn.divide(x, graph.constant(-0.0))
@@ -1224,7 +1226,7 @@ def test_a_sum_in_another_order_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
     right = [[bits(value) for value in gn.run(fetches, feed)] for feed in feeds]
     step = gn.compile(fetches)
     assert [[bits(value) for value in step(feed)] for feed in feeds] == right
-    monkeypatch.setattr(Lowering, "_comes_in_order", lambda *_: True)
+    monkeypatch.setattr(lowering, "_comes_in_order", lambda *_: True)
     step = gn.compile(fetches)
     assert [[bits(value) for value in step(feed)] for feed in feeds] != right
 
@@ -1268,24 +1270,13 @@ def test_a_product_with_itself_that_is_none_in_a_run_is_found(monkeypatch: pytes
 
 
 def test_a_sum_that_is_minus_zero_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = base.reduced
-
-    class Without:
-        def __init__(self, write: Any) -> None:
-            self.write = write
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.write, name)
-
-        def number(self, *_: Any) -> Any:
-            return self.write.number(-0.0, np.float64)
-
+    right = Builder.number
     graph = gn.Graph()
     x = graph.placeholder("x", shape=(20, 3))
     node = gn.sum(x, -1)
     feed = {x: np.full((20, 3), -0.0)}
     assert bits(gn.compile(node)(feed)) == bits(gn.run(node, feed))
-    monkeypatch.setattr(gn.ops.reduce, "reduced", lambda write, *rest: right(Without(write), *rest))
+    monkeypatch.setattr(Builder, "number", lambda self, *_: right(self, -0.0, np.dtype(float)))
     assert bits(gn.compile(node)(feed)) != bits(gn.run(node, feed))
 
 

@@ -13,6 +13,7 @@ from test_plan_conformance import bits, differences
 
 import graphnn as gn
 from graphnn.execute import blocks
+from graphnn.execute.settings import Settings
 from graphnn.ops import rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -55,7 +56,7 @@ def test_a_product_is_as_exact_as_a_sum_can_be(
     expected, most = exact_product(x, y)
     x, y = LAYOUTS[layout](x), LAYOUTS[other](y)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "BLOCK", 64)
+        patch.setattr(rows, "limits", rows.Limits(block=64))
         found = rows.product(x, y)
         out = np.full_like(found, np.nan)
         assert rows.product(x, y, out) is out
@@ -198,7 +199,9 @@ def test_a_node_may_be_called_as_what_threads_call() -> None:
     graph = gn.Graph(dtype="float32")
     x, z = graph.placeholder("x", shape=("n",)), graph.placeholder("z", shape=("n",))
     fetches = [gn.sum(gn.exp(gn.tanh(x))), gn.sum(gn.exp(gn.sin(z, name="part")))]
-    assert not differences(fetches, [{x: np.ones(2**19, "float32"), z: np.ones(2**19, "float32")}], threads=2)
+    assert not differences(
+        fetches, [{x: np.ones(2**19, "float32"), z: np.ones(2**19, "float32")}], settings=Settings(threads=2)
+    )
 
 
 def test_the_stride_of_an_axis_of_one_element_means_nothing() -> None:

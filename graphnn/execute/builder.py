@@ -144,8 +144,7 @@ class Builder:
 
     def ufunc(self, ufunc: np.ufunc, *operands: Value, result: Result) -> Value:
         """Return what a ufunc makes of operands as they are."""
-        loop = loop_of(ufunc, tuple([operand.dtype for operand in operands]))
-        return self.each(do.Ufunc(ufunc, loop), *operands, result=result)
+        return self.each(_of_dtypes(ufunc, tuple([operand.dtype for operand in operands])), *operands, result=result)
 
     def on_bits(self, ufunc: np.ufunc, *operands: Value, bits: DType, result: Result) -> Value:
         """Return what a ufunc makes of the bits of operands."""
@@ -207,9 +206,9 @@ class Builder:
 
 
 @lru_cache(4096)
-def loop_of(ufunc: np.ufunc, dtypes: tuple[DType, ...]) -> tuple[DType, ...]:
-    """Return what the loop takes and gives that a ufunc has for operands of these dtypes."""
-    return tuple(ufunc.resolve_dtypes((*dtypes, *[None] * ufunc.nout)))
+def _of_dtypes(ufunc: np.ufunc, dtypes: tuple[DType, ...]) -> do.Ufunc:
+    """Return what a ufunc does with operands of these dtypes."""
+    return do.Ufunc(ufunc, tuple(ufunc.resolve_dtypes((*dtypes, *[None] * ufunc.nout))))
 
 
 Rewrite = Callable[[Builder, Instruction, Sequence[Value], Result], Value | None]

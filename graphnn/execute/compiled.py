@@ -40,7 +40,7 @@ class Compiled:
     def __init__(
         self,
         fetches: Any,
-        updates: Any,
+        updates: Any = None,
         backend: str = "numpy",
         guard: str | None = None,
         graph: Graph | None = None,

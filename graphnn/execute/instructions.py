@@ -174,6 +174,10 @@ class Ufunc(Instruction):
     bits: bool = False
     kind: ClassVar[Kind] = "each"
 
+    def __hash__(self) -> int:
+        """Return a number that is the same of equal ones, and costs little."""
+        return hash(self.ufunc)
+
 
 @dataclass(frozen=True, slots=True)
 class Clip(Instruction):

@@ -53,10 +53,10 @@ def literal(value: Literal) -> str:
     >>> literal((2, 3)), literal(0.5)
     ('(2, 3)', '0.5')
     """
+    if type(value) is int or value is None or type(value) is bool or (type(value) is float and math.isfinite(value)):
+        return repr(value)
     if type(value) is tuple:
         return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
-    if value is None or type(value) in (bool, int) or (type(value) is float and math.isfinite(value)):
-        return repr(value)
     raise TypeError(f"a literal is a bool, an int, a finite float or a tuple of them, not {type(value).__name__}")
 
 

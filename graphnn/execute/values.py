@@ -90,10 +90,10 @@ class Value:
     def whole(self) -> bool:
         """Whether it lies in C order over all of its memory, or all of what is given."""
         value = self
-        while isinstance(value.how, (Reshape, Check)):
+        while value.kind in ("view", "check"):
+            if not isinstance(value.how, (Reshape, Check)):
+                return False
             value = value.operands[0]
-        if value.kind == "view":
-            return False
         return value.repeats is None and (value.array is None or value.array.flags.c_contiguous)
 
     @property
