@@ -234,7 +234,7 @@ def test_an_error_while_planning_names_the_node(monkeypatch: pytest.MonkeyPatch)
     x = gn.Graph().placeholder("x", (3,))
     y = gn.exp(x)
 
-    def fails(*_: Any) -> Any:
+    def fails(*_: Any, **how: Any) -> Any:
         raise OverflowError("planted")
 
     monkeypatch.setattr(Builder, "ufunc", fails)
