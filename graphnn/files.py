@@ -554,8 +554,6 @@ def _operation(row: tuple[Any, ...], unknown: bool) -> tuple[Op, int]:
         raise FileFormatError(
             f"the operation {_short(name)} does not take its attributes: {_legible(error)}"
         ) from error
-    if isinstance(op, Parameter) and type(op.trainable) is not bool:
-        raise FileFormatError(f"a parameter is trainable or not, and not {_short(op.trainable)}")
     return op, operands
 
 

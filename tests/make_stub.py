@@ -5,6 +5,7 @@
 A test holds the file current.
 """
 
+import ast
 import inspect
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -20,10 +21,10 @@ from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from .graph import Dim, Graph, Node, Shape
+from .graph import AnyShape, Count, Dim, Graph, Index, Int64, Node, Shape
 
 Operand = Node | ArrayLike
-Axis = int | tuple[int, ...] | None
+Axes = int | tuple[int, ...] | None
 '''
 
 
@@ -49,7 +50,7 @@ def _operation(name: str, cls: type) -> str:
         operands = [f"{operand}: Operand" for operand in cls.operands]
     settings = []
     for setting in fields(cls):
-        kind = "DTypeLike" if setting.name == "dtype" else setting.type
+        kind = "DTypeLike" if setting.name == "dtype" else _bare(setting.type)
         default = "" if setting.default is MISSING else f" = {setting.default!r}"
         settings.append(f"{setting.name}: {kind}{default}")
     graph = [] if cls.operands else ["graph: Graph"]
@@ -66,8 +67,16 @@ def _composition(name: str, function: object) -> str:
         prefix = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
         starred = starred or bool(prefix)
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-        parts.append(f"{prefix}{parameter.name}: {parameter.annotation}{default}")
+        parts.append(f"{prefix}{parameter.name}: {_bare(parameter.annotation)}{default}")
     return f"def {name}({', '.join(parts)}) -> {signature.return_annotation}: ...\n"
+
+
+def _bare(annotation: str) -> str:
+    """Return an annotation without what an `Annotated` says besides."""
+    tree = ast.parse(annotation, mode="eval").body
+    if isinstance(tree, ast.Subscript) and isinstance(tree.value, ast.Name) and tree.value.id == "Annotated":
+        return ast.unparse(tree.slice.elts[0])
+    return annotation
 
 
 if __name__ == "__main__":

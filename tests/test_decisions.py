@@ -318,7 +318,11 @@ NEVER: dict[str, tuple[Callable[[gn.Node], Any], type[Exception], str]] = {
     ),
     "an axis twice": (lambda x: gn.sum(x, axis=(0, -2)), ValueError, "sum: an axis is named twice in (0, -2)"),
     "an axis twice to transpose": (lambda x: gn.transpose(x, (0, 0)), ValueError, "an axis is named twice in (0, 0)"),
-    "an axis that is no int": (lambda x: gn.sum(x, axis=1.0), TypeError, "sum: an axis is an int, not 1.0"),
+    "an axis that is no int": (
+        lambda x: gn.sum(x, axis=1.0),
+        TypeError,
+        "sum: axis is an int, a tuple of ints or None",
+    ),
     "concatenation of other axes": (
         lambda x: gn.concatenate([x, x[0]]),
         ValueError,
@@ -823,7 +827,7 @@ def test_a_dtype_attribute_is_native() -> None:
     x = g.placeholder("x", 2)
     assert gn.cast(x, ">f8").op.dtype == "float64"
     assert gn.run(gn.zeros((2,), ">i4", graph=g)).dtype.isnative
-    with refused(TypeError, "'furlong' is no dtype"):
+    with refused(TypeError, "cast: dtype is bool, int8 to int64, .* or float64, not 'furlong'"):
         gn.cast(x, "furlong")
 
 
@@ -863,11 +867,15 @@ def test_a_name_is_free_again_after_a_layer_failed() -> None:
 @pytest.mark.parametrize(
     ("build", "builtin", "words"),
     [
-        (lambda x: gn.random_uniform(x.graph.constant(0), (2,), seed=-1), ValueError, "the seed is an integer from 0"),
-        (lambda x: gn.random_uniform(x.graph.constant(0), (2,), dtype="int64"), TypeError, "gives floats, not int64"),
+        (lambda x: gn.random_uniform(x.graph.constant(0), (2,), seed=-1), ValueError, "seed is an int from 0"),
+        (
+            lambda x: gn.random_uniform(x.graph.constant(0), (2,), dtype="int64"),
+            TypeError,
+            "dtype is float16",
+        ),
         (lambda x: gn.random_uniform(x.graph.constant(0), (-2,)), ValueError, "0 or more, not -2"),
         (lambda x: gn.concatenate(x), TypeError, "takes its operands as one list or tuple, not Node"),
-        (lambda x: gn.clip(x, "a", 1), TypeError, "a bound is a number, or None"),
+        (lambda x: gn.clip(x, "a", 1), TypeError, "clip: lo is a number or None, not 'a'"),
         (lambda x: gn.grad([x, x], x), TypeError, "grad takes one result"),
         (lambda x: gn.critical_path(x, 3), TypeError, "a cost is a function of a node"),
         (lambda x: gn.Graph("a\0"), ValueError, "NUL"),

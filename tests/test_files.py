@@ -910,7 +910,10 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "attribute-self": (operation_of("clip", attributes={"self": 1}), "the operation 'clip' does not take its attr"),
     "attribute-dict": (operation_of("clip", attributes={"lo": {}}), "the operation 'clip' does not take its attr"),
     "attributes-list": (operation_of("clip", attributes=[]), "the column operations.attributes holds other things"),
-    "trainable-is-text": (operation_of("parameter", attributes={"trainable": "no"}), "a parameter is trainable or not"),
+    "trainable-is-text": (
+        operation_of("parameter", attributes={"trainable": "no"}),
+        "trainable is True or",
+    ),
     "array-missing": (of_arrays(lambda a: a.pop("dense/weight")), "'dense/weight', a parameter, has no array"),
     "array-too-many": (of_arrays(lambda a: a.update(more=np.ones(1))), "the array 'more' is the value of no node"),
     "array-dtype": (of_arrays(lambda a: a.update(count=np.zeros((), "int32"))), "is declared .* int64, but"),

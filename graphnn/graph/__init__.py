@@ -1,7 +1,24 @@
 """The ground floor: specs, operations, nodes, and the graph that keeps them as a live NetworkX DAG."""
 
+from .attributes import (
+    AnyShape,
+    Bound,
+    Count,
+    Dim,
+    DType,
+    DtypeName,
+    Either,
+    Flag,
+    Index,
+    Int64,
+    Kind,
+    Real,
+    Row,
+    Several,
+    Shape,
+    Whole,
+)
 from .dag import Dag
-from .dimensions import Dim, Shape
 from .forms import flatten
 from .graph import Derivatives, Given, Graph, Node, Scope, as_array, check_update, in_range, sealed
 from .op import (
@@ -23,23 +40,37 @@ from .op import (
 from .origin import Origin, user_origin
 
 __all__ = [
+    "AnyShape",
     "Array",
+    "Bound",
     "Constant",
+    "Count",
+    "DType",
     "Dag",
     "Derivatives",
     "Dim",
+    "DtypeName",
+    "Either",
+    "Flag",
     "Given",
     "Graph",
+    "Index",
+    "Int64",
+    "Kind",
     "Node",
     "Op",
     "Origin",
     "Parameter",
     "Placeholder",
+    "Real",
+    "Row",
     "Scope",
+    "Several",
     "Shape",
     "Spec",
     "Unbuilt",
     "Unknown",
+    "Whole",
     "as_array",
     "check_update",
     "composition",

@@ -22,7 +22,7 @@ Constraint = tuple[Dim, Dim]
 
 # A polynomial over atoms: {sorted atoms of the product: coefficient}. An atom is a name, a "max(…, 0)" or a "(…//…)".
 _Poly = dict[tuple[str, ...], int]
-_MOST_TERMS, _MOST_FACTORS, _MOST_CHARACTERS = 1000, 100, 4000
+_MOST_TERMS, _MOST_FACTORS, _MOST_CHARACTERS, _MOST_BITS = 1000, 100, 4000, 200
 
 
 def _constant(poly: _Poly) -> int | None:
@@ -129,7 +129,7 @@ def _grouped(poly: _Poly) -> str:
 def _from_tree(tree: ast.AST) -> _Poly:
     match tree:
         case ast.Constant(value=int() as value) if type(value) is int:
-            return _whole(value)
+            return _whole(_fitting(value))
         case ast.Name(id=name) if name != "max":
             return {(name,): 1}
         case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -207,17 +207,24 @@ def dimension(value: Any) -> Dim:
             return value
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         if value < 0:
-            raise ShapeError(f"a dimension is 0 or more, not {value}")
-        return int(value)
+            raise ShapeError(f"a dimension is 0 or more, not {_fitting(int(value))}")
+        return _fitting(int(value))
     hint = "; give an unknown size a name, such as 'batch'" if value is None else ""
     raise UsageError(f"a dimension is an int or a name, not {value!r}{hint}")
+
+
+def _fitting(number: int) -> int:
+    """Return a number, unless it is so large that a product of a shape's sizes could not be written out."""
+    if number.bit_length() > _MOST_BITS:
+        raise ShapeError(f"a dimension is below 2**{_MOST_BITS}, and one of {number.bit_length():,} bits is not")
+    return number
 
 
 def shape_of(value: Any) -> Shape:
     """Return an int, a name or a sequence of them as a shape in canonical form."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         value = (value,)
-    return tuple(d if type(d) is int and d >= 0 else dimension(d) for d in value)
+    return tuple(d if type(d) is int and 0 <= d < 2**62 else dimension(d) for d in value)
 
 
 def add(a: Dim, b: Dim) -> Dim:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, TypeVar, cast, dataclass_transform
 
 import numpy as np
 
@@ -27,7 +27,8 @@ from ..errors import (
 )
 from ..habits import argument, instead
 from ..text import with_article
-from .dimensions import Constraint, Dim, Shape, dimension, evaluate, names_in, product, shown
+from .attributes import Dim, Kind, Name, Row, Several, Shape, checked, kinds_of, kinds_of_arguments
+from .dimensions import Constraint, evaluate, names_in, product, shown
 from .forms import flatten
 from .origin import user_origin
 
@@ -59,8 +60,9 @@ _functions: dict[str, Callable[..., Any]] = {}
 class Op:
     """A kind of computation; an instance of it holds the attributes of one use.
 
-    A subclass is registered by being defined. Its annotated fields are the attributes: hashable, and no
-    arrays. Which operands it takes is read from the signature of `forward`. In order:
+    A subclass is registered by being defined. Its annotated fields are the attributes, and each value is checked
+    against the annotation when an operation is made, typed or loaded: it becomes plain data of exact types. Which
+    operands it takes is read from the signature of `forward`. In order:
 
     - ``infer(*specs) -> Spec``: what comes out, or an error that says why these operands cannot go in.
     - ``forward(*arrays, out=None) -> array``: NumPy, pure.
@@ -81,8 +83,10 @@ class Op:
     """The attributes' names."""
     variadic: ClassVar[bool] = False
     """Whether it takes any number of operands."""
+    _kinds: ClassVar[dict[str, Kind]] = {}
+    """What each attribute may hold, from its annotation."""
     sized: ClassVar[tuple[str, ...]] = ()
-    """The attributes that hold a shape or a dimension, and so may hold names."""
+    """The attributes that hold a shape or a dimension, and so may hold names; from their annotations."""
     weak: ClassVar[bool] = False
     """Whether a Python number as operand takes the dtype of the others, as beside a ufunc."""
     differentiable: ClassVar[bool] = True
@@ -106,12 +110,20 @@ class Op:
     def __init_subclass__(cls, abstract: bool = False) -> None:
         super().__init_subclass__()
         dataclass(frozen=True, eq=False, repr=False)(cls)
-        cls.settings = tuple(attribute.name for attribute in fields(cls))  # type: ignore[arg-type]
+        cls._kinds = kinds_of(cls)
+        cls.settings = tuple(cls._kinds)
+        if "sized" in cls.__dict__:
+            raise GraphError(
+                f"{cls.__name__}: annotate a dimension as graphnn.graph.Dim, and a shape as graphnn.graph.Shape; "
+                "`sized` follows from it"
+            )
+        cls.sized = tuple(attribute for attribute, kind in cls._kinds.items() if kind.names)
         cls.abstract = abstract
         if abstract:
             return
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        cls.name = checked(cls.__qualname__, "name", Name(), cls.name)
         forward = getattr(cls, "forward", None)
         if isinstance(forward, np.ufunc):
             cls.operands = ("x", "y")[: forward.nin]
@@ -136,13 +148,8 @@ class Op:
         _functions.pop(cls.name, None)
 
     def __post_init__(self) -> None:
-        for attribute in self.settings:
-            value = _plain(getattr(self, attribute), self.name, attribute)
-            if attribute == "dtype":
-                value = _dtype_name(value, self.name)
-            if attribute in self.sized:
-                value = _over_dimensions(value, dimension)
-            object.__setattr__(self, attribute, value)
+        for attribute, kind in self._kinds.items():
+            object.__setattr__(self, attribute, checked(self.name, attribute, kind, getattr(self, attribute)))
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -272,11 +279,14 @@ class Constant(Op):
     forward = Placeholder.forward
 
 
+_NAME = Name()
+
+
 class Unknown(Op, abstract=True):
     """An operation that a file names and nothing here defines: its nodes can be looked at, and not computed."""
 
-    called: str
-    given: tuple[tuple[str, Any], ...] = ()
+    called: Annotated[str, _NAME]
+    given: Annotated[tuple[tuple[str, Any], ...], Several(Row((_NAME, Kind())))] = ()
     variadic = True
 
     def __post_init__(self) -> None:
@@ -296,40 +306,6 @@ class Unknown(Op, abstract=True):
         raise NoRuleError(
             f'the operation "{self.name}" is not defined here: import the module that defines it, then load again'
         )
-
-
-_EXACTLY: tuple[tuple[type, Callable[[Any], Any]], ...] = ((int, int), (float, float), (str, str.__str__))
-
-
-def _plain(value: Any, op: str, attribute: str) -> Any:
-    """Return an attribute's value as plain, hashable data: numbers, strings, None and tuples of them."""
-    if value is None or isinstance(value, bool):
-        return value
-    # Of these types exactly: np.float64 is a float, np.str_ a str, an IntEnum an int, and their reprs are not plain.
-    for kind, exactly in _EXACTLY:
-        if isinstance(value, kind):
-            return exactly(value)
-    if value is Ellipsis:
-        return "..."
-    if isinstance(value, slice):
-        value = (value.start, value.stop, value.step)
-    if isinstance(value, (tuple, list)):
-        return tuple(_plain(part, op, attribute) for part in value)
-    if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
-        return _plain(value.item(), op, attribute)
-    if isinstance(value, (np.dtype, type)):
-        return np.dtype(value).name
-    raise UsageError(
-        f"{op}: the attribute {attribute} holds numbers, text or tuples of them, not {type(value).__name__}; "
-        "an array goes in as an operand"
-    )
-
-
-def _dtype_name(value: Any, op: str) -> str:
-    try:
-        return str(np.dtype(value).name)
-    except TypeError:
-        raise DtypeError(f"{op}: {value!r} is no dtype") from None
 
 
 def _over_dimensions(value: Any, function: Callable[[str], Any]) -> Any:
@@ -392,7 +368,7 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
         try:
             op = cls(*args, **kwargs)
         except TypeError as error:
-            if isinstance(error, UsageError):
+            if isinstance(error, GraphnnError):
                 raise
             what = str(error).replace(f"{cls.__name__}.__init__()", cls.name)
             raise UsageError(f"{what}; the call is {cls.name}{inspect.signature(function)}") from None
@@ -568,14 +544,23 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
         When the name is that of an operation or a function of another module.
     """
     name = function.__name__
+    kinds = kinds_of_arguments(function)
+    arguments = list(inspect.signature(function).parameters)
     for taken in (registry.get(name), _compositions.get(name)):
         if taken is not None and taken.__module__ != function.__module__:
             raise GraphError(f'"{name}" is already defined by {taken.__module__}; give the function another name')
 
     @wraps(function)
     def with_operands(*args: Any, **kwargs: Any) -> Any:
+        given = list(args)
+        for argument, kind in kinds.items():
+            place = arguments.index(argument)
+            if place < len(given):
+                given[place] = checked(name, argument, kind, given[place])
+            elif argument in kwargs:
+                kwargs[argument] = checked(name, argument, kind, kwargs[argument])
         with fitting(name, [*args, *kwargs.values()]):
-            return function(*args, **kwargs)
+            return function(*given, **kwargs)
 
     _compositions[name] = told = told_where(with_operands)
     return told

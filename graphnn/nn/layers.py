@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import DtypeError, GraphError, LookupFailure, NoRuleError, ShapeError, UsageError, ValueRangeError, near
 from ..graph import Array, Graph, Node, Origin, as_array, fitting, flatten, fn, told_where, user_origin
+from ..graph.attributes import checked, kind_of
 from ..graph.dimensions import product, shape_of, shown
 from ..habits import missing
 from ..ops.compose import softmax_nodes
@@ -523,11 +524,16 @@ class Softmax(Layer):
     Parameters
     ----------
     axis : int
+
+    Raises
+    ------
+    UsageError
+        When the axis is not an int.
     """
 
     @told_where
     def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
+        self.axis = checked("Softmax", "axis", kind_of(int), axis)
 
     def call(self, x: Node) -> Node:
         """Return exp(x - max) / sum(exp(x - max))."""
@@ -558,11 +564,16 @@ class LeakyReLU(_OneOp):
     Parameters
     ----------
     negative_slope : float
+
+    Raises
+    ------
+    UsageError
+        When the slope is not a number.
     """
 
     @told_where
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope = checked("LeakyReLU", "negative_slope", kind_of(float), negative_slope)
 
     def call(self, x: Node, *, name: str | None = None) -> Node:
         """Return x where x > 0, else negative_slope * x."""
@@ -575,11 +586,16 @@ class ELU(_OneOp):
     Parameters
     ----------
     alpha : float
+
+    Raises
+    ------
+    UsageError
+        When alpha is not a number.
     """
 
     @told_where
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
+        self.alpha = checked("ELU", "alpha", kind_of(float), alpha)
 
     def call(self, x: Node, *, name: str | None = None) -> Node:
         """Return x where x > 0, else alpha * (exp(x) - 1)."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 import string
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
-from ..graph import Array, Dim, Node, Op, Shape, Spec, composition, fn
+from ..graph import Array, Dim, Kind, Node, Op, Shape, Spec, composition, fn
 from ..graph.dimensions import Constraint, broadcast, multiply, product, same, shown
 from . import rows
 from .base import (
+    Axes,
     Multilinear,
     Rearranging,
     axes_of,
@@ -120,7 +122,7 @@ def _turned(x: Node) -> Node:
 class Transpose(Rearranging):
     """x with its axes in this order, or reversed."""
 
-    axes: Any = None
+    axes: Axes = None
     formula = "{0}ᵀ"
 
     def order(self, ndim: int) -> tuple[int, ...]:
@@ -161,7 +163,7 @@ def swapaxes(x: Any, axis1: int, axis2: int, *, name: str | None = None) -> Node
 
 
 @composition
-def moveaxis(x: Any, source: Any, destination: Any, *, name: str | None = None) -> Node:
+def moveaxis(x: Any, source: Axes, destination: Axes, *, name: str | None = None) -> Node:
     """Return x with some axes moved to other places; the others keep their order."""
     come, go = axes_of("moveaxis", source, x.ndim), axes_of("moveaxis", destination, x.ndim)
     if len(come) != len(go):
@@ -203,17 +205,27 @@ def _flat(x: Node) -> Node:
 # --- Einstein's sums ----------------------------------------------------------------------------------------
 
 
+class Subscripts(Kind):
+    """What `Einsum` computes: letters."""
+
+    said = 'text of letters such as "ij,jk->ik"'
+
+    def read(self, value: Any) -> str:
+        """Return the text."""
+        text: str = super().read(value)
+        if type(text) is not str or not re.fullmatch("[A-Za-z,]*->[A-Za-z]*", text):
+            raise UsageError
+        return text
+
+
 class Einsum(Multilinear):
     """The sum of products that the subscripts name, such as "ij,jk->ik"; dimensions of size 1 broadcast."""
 
-    subscripts: str
+    subscripts: Annotated[str, Subscripts()]
     formula = "einsum({subscripts})"
 
     def _terms(self) -> tuple[list[str], str]:
-        left, arrow, right = self.subscripts.partition("->")
-        letters = set(string.ascii_letters)
-        if not arrow or not letters.issuperset(left.replace(",", "")) or not letters.issuperset(right):
-            raise UsageError(f'einsum: the subscripts {self.subscripts!r} are not letters such as "ij,jk->ik"')
+        left, _, right = self.subscripts.partition("->")
         terms = left.split(",")
         for letter in right:
             if letter not in left or right.count(letter) > 1:
@@ -353,8 +365,6 @@ def einsum(subscripts: str, *operands: Any, name: str | None = None) -> Node:
     ShapeError
         When the subscripts do not fit the operands.
     """
-    if not isinstance(subscripts, str):
-        raise UsageError(f"einsum takes the subscripts first, as text, not {type(subscripts).__name__}")
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(operands):
@@ -390,7 +400,7 @@ class Norm(Op):
     """
 
     ord: float | None = None
-    axis: Any = None
+    axis: Axes = None
     keepdims: bool = False
     formula = "‖{0}‖"
 
@@ -402,7 +412,7 @@ class Norm(Op):
         """Return the axes that it runs over; refuse what is no norm here."""
         axes = axes_of(self.name, self.axis, ndim)
         order = self.ord
-        if order is not None and (type(order) not in (int, float) or not (order > 0 or order == -math.inf)):
+        if order is not None and not (order > 0 or order == -math.inf):
             raise ValueRangeError(f"norm: the order is None, inf, -inf or a number above 0, not {order!r}")
         if len(axes) == 1 or (order is None and (self.axis is None or len(axes) == 2)):
             return axes

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from ..errors import DtypeError, ShapeError, ValueRangeError
-from ..graph import Array, Op, Shape, Spec
-from ..graph.dimensions import concrete, shape_of
-from .base import dtype_of, into
+from ..graph import Array, DtypeName, Op, Shape, Spec, Whole
+from ..graph.dimensions import concrete
+from .base import into
 
 
 class RandomUniform(Op):
@@ -22,22 +22,11 @@ class RandomUniform(Op):
     """
 
     shape: Shape
-    seed: int = 0
-    stream: int = 0
-    dtype: str = "float64"
-    sized = ("shape",)
+    seed: Annotated[int, Whole(0, 2**64 - 1)] = 0
+    stream: Annotated[int, Whole(0, 2**64 - 1)] = 0
+    dtype: Annotated[str, DtypeName("f")] = "float64"
     differentiable = False
     formula = "random({0})"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", shape_of(self.shape))
-        super().__post_init__()
-        for name in ("seed", "stream"):
-            number = getattr(self, name)
-            if type(number) is not int or not 0 <= number < 2**64:
-                raise ValueRangeError(f"random_uniform: the {name} is an integer from 0 to 2**64 - 1, not {number!r}")
-        if dtype_of(self.name, self.dtype).kind != "f":
-            raise DtypeError(f"random_uniform gives floats, not {self.dtype}")
 
     def infer(self, counter: Spec) -> Spec:
         """Give the shape that was asked for; the counter is one integer."""

@@ -9,19 +9,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import GraphnnWarning, ShapeError, ValueRangeError
-from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
+from ..errors import GraphnnWarning, ShapeError
+from ..graph import Array, Dim, Int64, Node, Op, Shape, Spec, fn
 from ..graph.dimensions import concrete, multiply, product, shown, subtract
 from . import rows
-from .base import Linear, accumulated, axes_of, axis_of, into, line_of
-
-Axis = int | tuple[int, ...] | None
+from .base import Axes, Linear, accumulated, axes_of, axis_of, into, line_of
 
 
 class Reduction(Op, abstract=True):
     """Base of the reductions: over one axis, several, or all, which stay as 1 if `keepdims`."""
 
-    axis: Axis = None
+    axis: Axes = None
     keepdims: bool = False
     least_side: ClassVar[int] = 0
     """For samples: the shortest axis that gives a number."""
@@ -292,7 +290,7 @@ class ProdOthers(Op):
 class Spread(Reduction, abstract=True):
     """Base of variance and standard deviation; `ddof` is taken from the count, as NumPy does."""
 
-    ddof: int = 0
+    ddof: Int64 = 0
     least_side = 2
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -455,8 +453,6 @@ class Position(Op, abstract=True):
 
     def infer(self, x: Spec) -> Spec:
         """Drop the axis, or leave a 1."""
-        if isinstance(self.axis, tuple):
-            raise ValueRangeError(f"{self.name} goes over one axis or all, not over {self.axis}")
         axes = axes_of(self.name, self.axis, len(x.shape))
         shape = _reduced(x.shape, axes, self.keepdims)
         _refuse_nothing(self.name, x.shape, axes, shape)

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from ..errors import ShapeError, UsageError, ValueRangeError
-from ..graph import Array, Dim, Node, Op, Shape, Spec, composition, fn
+from ..errors import ShapeError, UsageError
+from ..graph import (
+    AnyShape,
+    Array,
+    Bound,
+    Count,
+    Dim,
+    DType,
+    Either,
+    Flag,
+    Node,
+    Op,
+    Real,
+    Several,
+    Shape,
+    Spec,
+    Whole,
+    composition,
+    fn,
+)
 from ..graph.dimensions import Constraint, add, floor_divide, multiply, product, same, shape_of, shown
 from . import rows
-from .base import (
-    Linear,
-    Rearranging,
-    accumulated,
-    axes_of,
-    axis_of,
-    clash_in_broadcasting,
-    dtype_of,
-    into,
-)
+from .base import Axes, Linear, Rearranging, accumulated, axes_of, axis_of, clash_in_broadcasting, into
 
-
-def _shaped(op: Any) -> None:
-    """Bring the attribute `shape` into canonical form."""
-    object.__setattr__(op, "shape", shape_of(op.shape))
-
+_COUNT, _NUMBER, _ONE = Whole(0, 2**63 - 1), Either(Flag(), Real()), Bound()
 
 # --- another shape for the same elements --------------------------------------------------------------------
 
@@ -34,13 +39,8 @@ def _shaped(op: Any) -> None:
 class Reshape(Rearranging):
     """The same elements, in the same (C) order, in another shape."""
 
-    shape: Any
-    sized = ("shape",)
+    shape: AnyShape
     formula = "reshape({0}, {shape})"
-
-    def __post_init__(self) -> None:
-        _shaped(self)
-        super().__post_init__()
 
     def infer(self, x: Spec) -> Spec:
         given, asked = product(x.shape), product(self.shape)
@@ -66,7 +66,7 @@ class Reshape(Rearranging):
 
 
 @composition
-def reshape(x: Any, shape: Any, *, name: str | None = None) -> Node:
+def reshape(x: Any, shape: Annotated[Any, Either(_ONE, Several(_ONE))], *, name: str | None = None) -> Node:
     """Return the same elements, in the same (C) order, in another shape.
 
     Parameters
@@ -80,10 +80,8 @@ def reshape(x: Any, shape: Any, *, name: str | None = None) -> Node:
     ShapeError
         When the numbers of elements differ, or more than one dimension is -1.
     """
-    if isinstance(shape, np.ndarray):
-        shape = shape.tolist()
-    dims = list(shape) if isinstance(shape, (tuple, list)) else [shape]
-    unknown = [i for i, dim in enumerate(dims) if not isinstance(dim, str) and dim == -1]
+    dims = list(shape) if isinstance(shape, tuple) else [shape]
+    unknown = [i for i, dim in enumerate(dims) if dim == -1]
     if len(unknown) > 1:
         raise ShapeError(f"reshape: only one dimension can be -1, not {len(unknown)} as in {shown(dims)}")
     if unknown:
@@ -101,7 +99,7 @@ def reshape(x: Any, shape: Any, *, name: str | None = None) -> Node:
 class ExpandDims(Rearranging):
     """New axes of size 1, at these places of the result."""
 
-    axis: Any
+    axis: Axes
     formula = "expand_dims({0}, {axis})"
 
     def axes(self, ndim: int) -> tuple[int, ...]:
@@ -115,7 +113,7 @@ class ExpandDims(Rearranging):
         return Spec(shape, x.dtype)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return into(out, np.expand_dims(x, self.axis))
+        return into(out, np.expand_dims(x, self.axes(x.ndim)))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.squeeze(cotangent, self.axes(inputs[0].ndim))
@@ -129,7 +127,7 @@ class ExpandDims(Rearranging):
 class Squeeze(Rearranging):
     """x without these axes, which are of size 1; an axis whose size has a name must turn out to be 1."""
 
-    axis: Any
+    axis: Axes
     formula = "squeeze({0}, {axis})"
 
     def infer(self, x: Spec) -> Spec:
@@ -162,7 +160,7 @@ class Squeeze(Rearranging):
 
 
 @composition
-def squeeze(x: Any, axis: Any = None, *, name: str | None = None) -> Node:
+def squeeze(x: Any, axis: Axes = None, *, name: str | None = None) -> Node:
     """Return x without axes of size 1.
 
     Parameters
@@ -188,13 +186,8 @@ def squeeze(x: Any, axis: Any = None, *, name: str | None = None) -> Node:
 class BroadcastTo(Rearranging):
     """x repeated along new leading axes, and along those of size 1, to this shape."""
 
-    shape: Any
-    sized = ("shape",)
+    shape: AnyShape
     formula = "broadcast({0}, {shape})"
-
-    def __post_init__(self) -> None:
-        _shaped(self)
-        super().__post_init__()
 
     def infer(self, x: Spec) -> Spec:
         constraints = _stretched(x.shape, self.shape)
@@ -224,14 +217,9 @@ class SumTo(Linear):
     never repeated. Small integers and bools add up in 64 bits.
     """
 
-    shape: Any
-    sized = ("shape",)
+    shape: AnyShape
     formula = "sum_to({0}, {shape})"
     equation = "[{0}] + …"
-
-    def __post_init__(self) -> None:
-        _shaped(self)
-        super().__post_init__()
 
     def infer(self, x: Spec) -> Spec:
         constraints = _stretched(self.shape, x.shape)
@@ -414,7 +402,7 @@ def _listed(shapes: Sequence[Shape]) -> str:
 
 
 @composition
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Node]:
+def split(x: Any, indices_or_sections: Annotated[Any, Either(Whole(), Several(Bound()))], axis: int = 0) -> list[Node]:
     """Return consecutive parts of x along an axis, as slices.
 
     Parameters
@@ -436,8 +424,8 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Node]:
     axis = axis_of("split", axis, x.ndim)
     length: Dim = x.shape[axis]
     cuts: list[Dim]
-    if isinstance(indices_or_sections, (int, np.integer)) and not isinstance(indices_or_sections, bool):
-        sections = int(indices_or_sections)
+    if isinstance(indices_or_sections, int):
+        sections = indices_or_sections
         if sections < 1:
             raise ShapeError(f"split: the number of parts is 1 or more, not {sections}")
         part = floor_divide(length, sections)
@@ -449,11 +437,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Node]:
             x = fn.reshape(x, (*x.shape[:axis], multiply(part, sections), *x.shape[axis + 1 :]))
         cuts = [multiply(part, i) for i in range(1, sections)]
     else:
-        if not isinstance(indices_or_sections, (tuple, list, np.ndarray)):
-            raise UsageError(
-                f"split takes a number of parts, or a list of places to cut at, not {indices_or_sections!r}"
-            )
-        cuts = [int(cut) if isinstance(cut, np.integer) else cut for cut in indices_or_sections]
+        cuts = list(indices_or_sections)
     ahead = (slice(None),) * axis
     bounds = zip([0, *cuts], [*cuts, None], strict=True)
     return [fn.getitem(x, (*ahead, slice(start, stop))) for start, stop in bounds]
@@ -465,31 +449,27 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Node]:
 class Pad(Op):
     """x with so many elements of a constant before and after it, axis by axis, as numpy.pad takes them."""
 
-    pad_width: Any
-    constant_values: Any = 0
+    pad_width: Annotated[Any, Either(_COUNT, Several(_COUNT), Several(Several(_COUNT)))]
+    constant_values: Annotated[Any, Either(_NUMBER, Several(_NUMBER), Several(Several(_NUMBER)))] = 0
     formula = "pad({0}, {pad_width})"
     equation = ""
 
-    def _pairs(self, ndim: int) -> list[tuple[int, int]]:
-        try:
-            widths = np.asarray(self.pad_width)
-        except ValueError:  # of pairs that are not all alike
-            widths = np.asarray(None)
-        if widths.dtype.kind not in "iu":
-            raise UsageError(f"pad: the widths are ints, not {self.pad_width!r}")
-        if np.any(widths < 0):
-            raise ValueRangeError(f"pad: a width is 0 or more, not as in {self.pad_width}")
-        try:
-            pairs = np.broadcast_to(widths, (ndim, 2)).tolist()
-        except ValueError:
-            raise ShapeError(
-                f"pad: the widths {self.pad_width} are neither one number, nor a pair, "
-                f"nor a pair for each of {ndim} axes"
-            ) from None
-        return [(before, after) for before, after in pairs]
+    def _pairs(self, ndim: int, setting: str = "pad_width") -> list[tuple[Any, Any]]:
+        """Return what a setting says of each axis: before, and after."""
+        value = getattr(self, setting)
+        nested = isinstance(value, tuple) and any(isinstance(row, tuple) for row in value)
+        rows: list[tuple[Any, ...]] = [
+            row if isinstance(row, tuple) else (row,) for row in (value if nested else (value,))
+        ]
+        if len({len(row) for row in rows}) > 1:
+            raise UsageError(f"pad: {setting} holds pairs that are all alike, or numbers, not {value}")
+        if len(rows) not in (1, ndim) or any(len(row) not in (1, 2) for row in rows):
+            raise ShapeError(f"pad: {setting} is one number, a pair, or a pair for each of {ndim} axes, not {value}")
+        return [(row[0], row[-1]) for row in (rows * ndim if len(rows) == 1 else rows)]
 
     def infer(self, x: Spec) -> Spec:
         pairs = zip(x.shape, self._pairs(len(x.shape)), strict=True)
+        self._pairs(len(x.shape), "constant_values")
         return Spec(tuple(add(dim, before + after) for dim, (before, after) in pairs), x.dtype)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
@@ -523,7 +503,7 @@ class Pad(Op):
 class Flip(Rearranging):
     """x in reverse order along these axes, or along all."""
 
-    axis: Any = None
+    axis: Axes = None
     formula = "flip({0}, {axis})"
 
     def infer(self, x: Spec) -> Spec:
@@ -545,12 +525,11 @@ class Flip(Rearranging):
 class Repeat(Rearranging):
     """Each element, or each slice along the axis, so many times in a row; without an axis, of the flattened x."""
 
-    repeats: int
+    repeats: Count
     axis: int | None = None
     formula = "repeat({0}, {repeats})"
 
     def infer(self, x: Spec) -> Spec:
-        _count(self.name, self.repeats)
         if self.axis is None:
             return Spec((multiply(product(x.shape), self.repeats),), x.dtype)
         axis = axis_of(self.name, self.axis, len(x.shape))
@@ -574,12 +553,12 @@ class Repeat(Rearranging):
 class Tile(Rearranging):
     """x laid out so many times along each axis; more numbers than axes make new axes in front."""
 
-    reps: Any
+    reps: Annotated[int | tuple[int, ...], Either(_COUNT, Several(_COUNT))]
     formula = "tile({0}, {reps})"
 
     def _reps(self, ndim: int) -> tuple[int, ...]:
         reps = self.reps if isinstance(self.reps, tuple) else (self.reps,)
-        return (1,) * (ndim - len(reps)) + tuple(_count(self.name, rep) for rep in reps)
+        return (1,) * (ndim - len(reps)) + reps
 
     def infer(self, x: Spec) -> Spec:
         reps = self._reps(len(x.shape))
@@ -606,31 +585,18 @@ class Tile(Rearranging):
         return cls(draw.choice([2, reps])), (x,)
 
 
-def _count(name: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise UsageError(f"{name}: a number of times is one int, not {value!r}")
-    if value < 0:
-        raise ValueRangeError(f"{name}: a number of times is 0 or more, not {value}")
-    return value
-
-
 # --- out of nothing -----------------------------------------------------------------------------------------
 
 
 class Zeros(Op):
     """Zeros of this shape."""
 
-    shape: Any
-    dtype: str = "float64"
-    sized = ("shape",)
+    shape: AnyShape
+    dtype: DType = "float64"
     formula = "0"
 
-    def __post_init__(self) -> None:
-        _shaped(self)
-        super().__post_init__()
-
     def infer(self) -> Spec:
-        return Spec(self.shape, dtype_of(self.name, self.dtype))
+        return Spec(self.shape, np.dtype(self.dtype))
 
     def forward(self, out: Array | None = None) -> Any:
         if out is None:
@@ -650,13 +616,12 @@ class Eye(Op):
     """The identity matrix of n rows."""
 
     n: Dim
-    dtype: str = "float64"
-    sized = ("n",)
+    dtype: DType = "float64"
     formula = "I"
     equation = ""
 
     def infer(self) -> Spec:
-        return Spec(shape_of((self.n, self.n)), dtype_of(self.name, self.dtype))
+        return Spec((self.n, self.n), np.dtype(self.dtype))
 
     def forward(self, out: Array | None = None) -> Any:
         return into(out, np.eye(int(self.n), dtype=self.dtype))

@@ -1,0 +1,485 @@
+"""What the attributes of operations may hold: kinds, read off annotations, by which every value is checked.
+
+A class annotates its attributes, ``axis: int | None``, and a composition its arguments. Plain annotations say enough
+for bools, ints, floats, text, tuples, choices and None; what they do not say stands in an ``Annotated``: `Dim` and
+`Shape`, `DType`, or a `Kind` of one's own. What a kind lets through is plain data of exact types.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import fields
+from operator import index
+from typing import Annotated, Any
+
+import numpy as np
+
+from ..errors import DtypeError, GraphnnError, UsageError, ValueRangeError
+from ..text import visible
+from . import dimensions
+
+_MOST_BITS = 10_000
+"""Of an int whose digits Python still writes out."""
+_LARGEST = 2**63 - 1
+
+
+class Kind:
+    """What an attribute may hold.
+
+    Attributes
+    ----------
+    said, many : str
+        The same in words, which an error finishes its sentence with; and of several.
+    names : bool
+        Whether names of dimensions may stand in it.
+    """
+
+    said: str = "plain data: numbers, text, None, or tuples of them (an array goes in as an operand)"
+    many: str = "plain data"
+    names: bool = False
+
+    def read(self, value: Any) -> Any:
+        """Return a value as plain data of exact types.
+
+        Raises
+        ------
+        GraphnnError
+            When it is something else. The message says what `said` does not, or nothing.
+        """
+        if value is Ellipsis:
+            return "..."
+        if type(value) is slice:
+            value = (value.start, value.stop, value.step)
+        if issubclass(type(value), (tuple, list)):
+            return tuple([self.read(part) for part in value])
+        return _read_by(_PLAIN, value)
+
+
+class Nothing(Kind):
+    """None."""
+
+    said = many = "None"
+
+    def read(self, value: Any) -> None:
+        """Return None."""
+        if value is not None:
+            raise UsageError
+
+
+class Flag(Kind):
+    """True or False."""
+
+    said = "True or False"
+    many = "bools"
+
+    def read(self, value: Any) -> bool:
+        """Return a bool; what merely counts as true or false is refused."""
+        if type(value) is not bool and type(value) is not np.bool_:
+            raise UsageError
+        return bool(value)
+
+
+class Whole(Kind):
+    """An int, from a least to a most; those of NumPy are made Python's."""
+
+    def __init__(self, least: int | None = None, most: int | None = None) -> None:
+        self.least = least
+        self.most = most
+        limits = "" if least is None else f" from {_power(least)} to {_power(most)}"
+        if most == _LARGEST:
+            limits = " of 64 bits" if least else f" of {least} or more"
+        self.said, self.many = f"an int{limits}", f"ints{limits}"
+
+    def read(self, value: Any) -> int:
+        """Return an int."""
+        kind = type(value)
+        if kind is int:
+            number: int = value
+        elif issubclass(kind, int) and kind is not bool:
+            number = int.__int__(value)
+        elif issubclass(kind, (np.integer, np.ndarray)):
+            try:
+                number = int.__int__(index(value))
+            except TypeError:
+                raise UsageError from None
+        else:
+            raise UsageError
+        if (self.least is not None and number < self.least) or (self.most is not None and number > self.most):
+            raise ValueRangeError("it takes more than 64 bits" if number.bit_length() > 64 else "")
+        if number.bit_length() > _MOST_BITS:
+            raise ValueRangeError(f"it has more than {_MOST_BITS:,} bits")
+        return number
+
+
+def _power(bound: int | None) -> str:
+    """Return a bound as one says it."""
+    for shift, more in ((0, ""), (1, " - 1")):
+        number = abs(bound or 0) + shift
+        if number >= 2**16 and number & (number - 1) == 0:
+            return f"{'-' * ((bound or 0) < 0)}2**{number.bit_length() - 1}{more}"
+    return str(bound)
+
+
+class Real(Kind):
+    """A number: an int that a float has room for, or a float."""
+
+    said = "a number"
+    many = "numbers"
+
+    def read(self, value: Any) -> int | float:
+        """Return an int or a float."""
+        kind = type(value)
+        if kind is float:
+            return value  # type: ignore[no-any-return]
+        if issubclass(kind, float):
+            return float.__float__(value)
+        if issubclass(kind, np.floating):
+            return float.__float__(float(value))
+        number = _WHOLE.read(value)
+        try:
+            float(number)
+        except OverflowError:
+            raise ValueRangeError("a float has no room for it") from None
+        return number
+
+
+class Text(Kind):
+    """Text; a dtype gives its name."""
+
+    said = many = "text"
+
+    def read(self, value: Any) -> str:
+        """Return a str."""
+        kind = type(value)
+        if kind is str:
+            return value  # type: ignore[no-any-return]
+        if issubclass(kind, str):
+            return str.__str__(value)
+        if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
+            return str.__str__(np.dtype(value).name)
+        raise UsageError
+
+
+class Name(Text):
+    """The name of an operation or an attribute, which messages and pictures show as it is."""
+
+    said = "text of 1 to 200 characters that can be printed"
+
+    def read(self, value: Any) -> str:
+        """Return a str."""
+        text = super().read(value)
+        if not (0 < len(text) <= 200 and text.isprintable()):
+            raise ValueRangeError
+        return text
+
+
+class Choice(Kind):
+    """One of some values."""
+
+    def __init__(self, choices: Sequence[Any]) -> None:
+        self.choices = [_ANYTHING.read(choice) for choice in choices]
+        self.said = self.many = f"one of {', '.join(map(repr, self.choices))}"
+
+    def read(self, value: Any) -> Any:
+        """Return one of the choices."""
+        value = _ANYTHING.read(value)
+        for choice in self.choices:
+            if type(choice) is type(value) and choice == value:
+                return choice
+        raise ValueRangeError
+
+
+class Either(Kind):
+    """What one of some kinds takes; the first that does reads it."""
+
+    def __init__(self, *kinds: Kind) -> None:
+        self.kinds = kinds
+        self.said = _or([kind.said for kind in kinds])
+        self.many = _or([kind.many for kind in kinds])
+        self.names = any(kind.names for kind in kinds)
+
+    def read(self, value: Any) -> Any:
+        """Return what the first kind makes of it."""
+        return _read_by(self.kinds, value)
+
+
+def _or(words: Sequence[str]) -> str:
+    return ", ".join(words[:-1]) + f" or {words[-1]}"
+
+
+def _read_by(kinds: Sequence[Kind], value: Any) -> Any:
+    refused: GraphnnError = UsageError()
+    for kind in kinds:
+        try:
+            return kind.read(value)
+        except GraphnnError as error:
+            # What is of the right type and cannot be all the same tells more than what is of another type.
+            if type(refused) is UsageError and not (type(error) is UsageError and refused.args):
+                refused = error
+    raise refused
+
+
+class Several(Kind):
+    """Any number of values of one kind, as a tuple, list or array."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.said, self.many = f"a tuple of {kind.many}", f"tuples of {kind.many}"
+        self.names = kind.names
+
+    def read(self, value: Any) -> tuple[Any, ...]:
+        """Return a tuple."""
+        return tuple([self.kind.read(part) for part in _parts(value)])
+
+
+class Row(Kind):
+    """A tuple that holds one value of each of some kinds."""
+
+    def __init__(self, kinds: Sequence[Kind]) -> None:
+        self.kinds = list(kinds)
+        self.said = f"a tuple of {', '.join(kind.said for kind in kinds) or 'nothing'}"
+        self.many = f"tuples of {', '.join(kind.said for kind in kinds) or 'nothing'}"
+        self.names = any(kind.names for kind in kinds)
+
+    def read(self, value: Any) -> tuple[Any, ...]:
+        """Return a tuple."""
+        parts = _parts(value)
+        if len(parts) != len(self.kinds):
+            raise UsageError
+        return tuple([kind.read(part) for kind, part in zip(self.kinds, parts, strict=True)])
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, (str, bytes, Mapping, Set)) or not isinstance(value, Iterable):
+        raise UsageError
+    if _is_one(value):
+        raise UsageError
+    return tuple(value)
+
+
+def _is_one(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 0
+
+
+class DimOf(Kind):
+    """A dimension: an int, a name, or an expression of names."""
+
+    said = "a dimension, which is an int or a name"
+    many = "dimensions"
+    names = True
+
+    def read(self, value: Any) -> dimensions.Dim:
+        """Return it in canonical form."""
+        if type(value) is int and 0 <= value < 2**62:
+            return value
+        return dimensions.dimension(value)
+
+
+class ShapeOf(Several):
+    """A shape: dimensions, or one alone."""
+
+    def __init__(self) -> None:
+        super().__init__(DimOf())
+        self.said = "a shape, which is a tuple of ints and names"
+
+    def read(self, value: Any) -> dimensions.Shape:
+        """Return it in canonical form."""
+        if isinstance(value, str) or not isinstance(value, Iterable) or _is_one(value):
+            return (self.kind.read(value),)
+        return super().read(value)
+
+
+class DtypeName(Kind):
+    """The name of a dtype that values can have, of some of NumPy's kinds: b, i, u and f."""
+
+    def __init__(self, kinds: str = "biuf") -> None:
+        self._kinds = kinds
+        floats = "float16, float32 or float64"
+        self.said = floats if kinds == "f" else f"bool, int8 to int64, uint8 to uint64, {floats}"
+
+    def read(self, value: Any) -> str:
+        """Return the name."""
+        try:
+            # Text that only looks like a name never comes further than this.
+            kind = np.dtype(_TEXT.read(value) if issubclass(type(value), str) else value)
+        except Exception:  # noqa: BLE001 - NumPy has many ways to take a thing for a dtype, and to fail
+            raise DtypeError from None
+        if value is None or kind.kind not in self._kinds or kind.itemsize > 8:
+            raise DtypeError
+        return str.__str__(kind.name)
+
+
+class Bound(Kind):
+    """A place along an axis: an int, from the end if it is negative, or a dimension."""
+
+    said = "an int or a dimension"
+    many = "ints and dimensions"
+    names = True
+
+    def read(self, value: Any) -> dimensions.Dim:
+        """Return an int, or a dimension in canonical form."""
+        return dimensions.dimension(_TEXT.read(value)) if issubclass(type(value), str) else _WHOLE.read(value)
+
+
+class IndexOf(Kind):
+    """An index: ints, dimensions, slices as (start, stop, step), None and "..."."""
+
+    said = "an index, made of ints, slices, ... and None"
+    names = True
+
+    def read(self, value: Any) -> tuple[Any, ...]:
+        """Return a tuple."""
+        parts = value if issubclass(type(value), tuple) else (value,)
+        return tuple([self._part(part) for part in parts])
+
+    def _part(self, part: Any) -> Any:
+        if part is None:
+            return None
+        if part is Ellipsis or (type(part) is str and part == "..."):
+            return "..."
+        if type(part) is slice:
+            part = (part.start, part.stop, part.step)
+        if issubclass(type(part), tuple):
+            if len(part) != 3:
+                raise UsageError(f"a slice is (start, stop, step), not {told(part)}")
+            start, stop, step = part
+            return _END.read(start), _END.read(stop), _STEP.read(step)
+        return _BOUND.read(part)
+
+
+_ANYTHING, _WHOLE, _TEXT = Kind(), Whole(), Text()
+_PLAIN = (Nothing(), Flag(), Real(), Text())
+_BOUND = Bound()
+_END, _STEP = Either(Nothing(), _BOUND), Either(Nothing(), _WHOLE)
+
+INT64 = Whole(-(2**63), _LARGEST)
+Dim = Annotated[dimensions.Dim, DimOf()]
+"""A dimension."""
+Shape = Annotated[dimensions.Shape, ShapeOf()]
+"""The shape of a value."""
+Index = Annotated[Any, IndexOf()]
+"""What stands in brackets behind an array."""
+AnyShape = Annotated[Any, ShapeOf()]
+"""The same, of which a number, a name or any sequence of them is made."""
+DType = Annotated[str, DtypeName()]
+"""The dtype of a value, by its name."""
+Int64 = Annotated[int, INT64]
+"""An int that NumPy has room for."""
+Count = Annotated[int, Whole(0, _LARGEST)]
+"""How many there are of something."""
+
+_BY_CLASS: dict[Any, Kind] = {
+    type(None): Nothing(),
+    None: Nothing(),
+    bool: Flag(),
+    int: _WHOLE,
+    float: Real(),
+    str: _TEXT,
+    tuple: Several(_ANYTHING),
+    list: Several(_ANYTHING),
+    Sequence: Several(_ANYTHING),
+}
+
+
+def kind_of(annotation: Any) -> Kind:
+    """Return the kind that an annotation speaks of; of one that says nothing of use, that of all plain data.
+
+    Examples
+    --------
+    >>> kind_of(int | tuple[int, ...] | None).said
+    'an int, a tuple of ints or None'
+    >>> kind_of(Shape).read([2, "batch*2"])
+    (2, '2*batch')
+    """
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        own = next((part for part in arguments[1:] if isinstance(part, Kind)), None)
+        return kind_of(arguments[0]) if own is None else own
+    if origin in (typing.Union, types.UnionType):
+        return Either(*[kind_of(part) for part in arguments])
+    if origin is typing.Literal:
+        return Choice(arguments)
+    if origin is tuple and arguments[1:] != (Ellipsis,):
+        return Row([] if arguments == ((),) else [kind_of(part) for part in arguments])
+    if origin in (tuple, list, Sequence):
+        return Several(kind_of(arguments[0]))
+    try:
+        return _BY_CLASS.get(annotation, _ANYTHING)
+    except TypeError:  # not hashable
+        return _ANYTHING
+
+
+def kinds_of(cls: Any) -> dict[str, Kind]:
+    """Return the kinds of a dataclass's fields, by name; those of its bases as they are there."""
+    space = getattr(sys.modules.get(cls.__module__), "__dict__", {})
+    kinds = {}
+    for field in fields(cls):
+        for base in cls.__mro__[1:]:
+            known = base.__dict__.get("_kinds", {})
+            if field.name in known and base.__dataclass_fields__.get(field.name) is field:
+                kinds[field.name] = known[field.name]
+                break
+        else:
+            kinds[field.name] = _from(field.type, space)
+    return kinds
+
+
+def kinds_of_arguments(function: Callable[..., Any]) -> dict[str, Kind]:
+    """Return the kinds of a function's arguments that its annotations tell: what may be a node is not among them."""
+    space = getattr(function, "__globals__", {})
+    told = {name: a for name, a in function.__annotations__.items() if name not in ("return", "name")}
+    found = {name: _from(annotation, space) for name, annotation in told.items()}
+    return {name: kind for name, kind in found.items() if not _tells_nothing(kind)}
+
+
+def _tells_nothing(kind: Kind) -> bool:
+    return type(kind) is Kind or any(map(_tells_nothing, getattr(kind, "kinds", ())))
+
+
+def _from(annotation: Any, space: dict[str, Any]) -> Kind:
+    """Return the kind of an annotation, which may be text: then what it is in its module."""
+    if isinstance(annotation, str):
+        try:
+            annotation = eval(annotation, space)  # noqa: S307 - what a class says of itself; nothing of a graph's
+        except Exception:  # noqa: BLE001 - it may name what is there for type checkers only, or inside a function
+            return _ANYTHING
+    return kind_of(annotation)
+
+
+def checked(owner: str, attribute: str, kind: Kind, value: Any) -> Any:
+    """Return the value of an attribute as plain data of exact types.
+
+    Raises
+    ------
+    GraphnnError
+        When the kind does not take it. Names the operation, the attribute, the value and what is allowed.
+    """
+    try:
+        return kind.read(value)
+    except GraphnnError as error:
+        refused: GraphnnError = error
+    except Exception as error:  # noqa: BLE001 - what its own methods raise, or a tuple nested without end
+        refused = UsageError(f"it raises {type(error).__name__}")
+    more = str(refused)
+    message = f"{owner}: {attribute} is {kind.said}, not {told(value)}" + (f": {more}" if more else "")
+    raise type(refused)(message)
+
+
+def told(value: Any) -> str:
+    """Return a value as an error tells it: short, on one line, and whatever its own repr does."""
+    if issubclass(type(value), str):
+        text = repr(str.__str__(value)[:200])
+    elif issubclass(type(value), int) and int.bit_length(value) > _MOST_BITS:
+        text = f"an int of {int.bit_length(value):,} bits"
+    elif isinstance(value, np.ndarray) and value.size > 20:
+        text = f"an array of shape {dimensions.shown(value.shape)}"
+    else:
+        try:
+            text = repr(value)
+        except Exception:  # noqa: BLE001 - anybody's
+            text = f"a {type(value).__name__}"
+    text = visible(text)
+    return text if len(text) <= 80 else f"{text[:79]}…"
