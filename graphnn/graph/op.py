@@ -553,12 +553,12 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def with_operands(*args: Any, **kwargs: Any) -> Any:
         given = list(args)
-        for argument, kind in kinds.items():
-            place = arguments.index(argument)
+        for setting, kind in kinds.items():
+            place = arguments.index(setting)
             if place < len(given):
-                given[place] = checked(name, argument, kind, given[place])
-            elif argument in kwargs:
-                kwargs[argument] = checked(name, argument, kind, kwargs[argument])
+                given[place] = checked(name, setting, kind, given[place])
+            elif setting in kwargs:
+                kwargs[setting] = checked(name, setting, kind, kwargs[setting])
         with fitting(name, [*args, *kwargs.values()]):
             return function(*given, **kwargs)
 
