@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,7 +22,7 @@ from .errors import (
     UsageError,
     ValueRangeError,
 )
-from .execute.interpreter import Feed, checked_feed, run, steps
+from .execute.interpreter import Feed, checked_feed, evaluate, prepare, run, steps
 from .graph import Array, Graph, Node, Op, Spec, told_where
 from .graph.dimensions import shown
 from .graph.fetches import ancestors, resolve
@@ -33,8 +35,13 @@ _Interval = tuple[float, float]
 _STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
 # How many directions may be spent on finding out which elements of one node stand at a kink.
 _MOST_DIRECTIONS = 256
+_EPS = float(np.finfo(np.float64).eps)
 # What a value may be off by, relative to its size, after many operations.
-_ROUNDING = 1000 * float(np.finfo(np.float64).eps)
+_ROUNDING = 1000 * _EPS
+# How often it is measured what the rounding of each node does to a result, and how many times that it may be off by.
+_NUDGES, _TIMES_NUDGED = 4, 16.0
+# By how many last bits each value is changed then: of a single one, much would be rounded away again.
+_LAST_BITS = 1024.0
 
 
 class Draw:
@@ -176,6 +183,10 @@ def check_grads(
     random directions; the finite differences are central ones with a Richardson step. Where they do not settle
     as they do for a smooth function, the direction is halved until the elements that are to blame stand alone.
 
+    How far rounding alone moves the result is measured: every value on the way to it is changed in its last bit. No
+    difference below that counts as a fault. Where it hides what `rtol` asks for, as it does once a loss is small
+    beside the numbers that it is made of, each node's own rule is checked by itself at the values that it has.
+
     Examples
     --------
     >>> g = Graph()
@@ -211,7 +222,13 @@ def check_grads(
 
 
 @told_where
-def check_op(op_class: type[Op], examples: int = 25, order: int = 2, rng: int = 0) -> GradientReport:
+def check_op(
+    op_class: type[Op],
+    examples: int = 25,
+    order: int = 2,
+    modes: Iterable[str] = ("vjp", "jvp"),
+    rng: int = 0,
+) -> GradientReport:
     """Test an operation on operands that its `samples` draw: what comes out against `infer`, and its gradients.
 
     Parameters
@@ -220,7 +237,10 @@ def check_op(op_class: type[Op], examples: int = 25, order: int = 2, rng: int = 
         A subclass of `Op` with `samples`.
     examples : int
     order : int
-        Up to which gradients are compared with finite differences, in both modes.
+        Up to which gradients are compared with finite differences.
+    modes : sequence of str
+        ``"vjp"``, ``"jvp"`` or both, as `check_grads` takes them: of an operation without a rule for the one, the
+        other is checked.
     rng : int
         The seed of the draws.
 
@@ -235,8 +255,10 @@ def check_op(op_class: type[Op], examples: int = 25, order: int = 2, rng: int = 
         When `infer` says another shape or dtype than comes out.
     GradientError
         When a gradient is wrong, or none of a differentiable operation could be checked.
+    NoRuleError
+        When the operation has no rule for one of the modes.
     UsageError, ValueRangeError
-        When it is no class of operations, or no number of examples.
+        When it is no class of operations, no number of examples, or no mode.
 
     Examples
     --------
@@ -249,6 +271,7 @@ def check_op(op_class: type[Op], examples: int = 25, order: int = 2, rng: int = 
         raise UsageError(f"what is checked is a class of operations, such as operation('tanh'), not {op_class!r}")
     if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
         raise ValueRangeError(f"examples= is a number from 1 up, not {examples!r}")
+    modes = _Settings.of(modes, 1e-6, 0).modes
     checked = left_out = tried = 0
     for example in range(examples):
         generator = np.random.default_rng([rng, example])
@@ -260,7 +283,7 @@ def check_op(op_class: type[Op], examples: int = 25, order: int = 2, rng: int = 
         tried += 1
         if generator.integers(2):  # the others are then constants, which have no tangents
             case = case._replace(wrt=[case.wrt[generator.integers(len(flowing))]])
-        report = _checked(case, order, _Settings.of(("vjp", "jvp"), 1e-6, generator))
+        report = _checked(case, order, _Settings.of(modes, 1e-6, generator))
         checked += report.checked
         left_out += report.left_out
     if tried and not checked:
@@ -325,6 +348,8 @@ class _Case(NamedTuple):
     """The mode that made the outputs, where they are derivatives already."""
     source: _Case | None = None
     """Of what they are the derivatives."""
+    alone: bool = False
+    """Whether it is one node with its operands, or derivatives of it."""
 
 
 def _flowing(node: Node) -> list[int]:
@@ -383,7 +408,7 @@ def _case_of(op: Op, arrays: Sequence[Array]) -> tuple[_Case, list[int]]:
     inputs = [graph.placeholder(name, x.shape, x.dtype) for name, x in zip(names, arrays, strict=True)]
     node = graph.add(op, inputs)
     flowing = _flowing(node)
-    return _Case([node], [inputs[i] for i in flowing], dict(zip(inputs, arrays, strict=True))), flowing
+    return _Case([node], [inputs[i] for i in flowing], dict(zip(inputs, arrays, strict=True)), alone=True), flowing
 
 
 # --- checking ---------------------------------------------------------------------------------------------------
@@ -414,6 +439,8 @@ def _examined(case: _Case, first: list[Node], order: int, settings: _Settings) -
     ------
     _Mismatch
         When one is wrong.
+    GradientError
+        When rounding hides whether one is, and the rule of a node is wrong.
     """
     left_out: set[tuple[Node, int]] = set()
     cases = [case._replace(wrt=first)]
@@ -425,34 +452,9 @@ def _examined(case: _Case, first: list[Node], order: int, settings: _Settings) -
 
 def _compared(case: _Case, level: int, settings: _Settings, left_out: set[tuple[Node, int]]) -> list[_Case]:
     """Compare the first derivatives of one case; return them as cases of their own."""
-    outputs, wrt, rng = case.outputs, case.wrt, settings.rng
-    graph, feed = wrt[0].graph, dict(case.feed)
-    values = _values(case, outputs, feed)
-    weights = {node: _signs(rng, value.shape) for node, value in zip(outputs, values, strict=True)}
-    cotangents = {node: graph.placeholder(graph.free_name("cotangent"), node.shape) for node in outputs}
-    tangents = {node: graph.placeholder(graph.free_name("tangent"), node.shape) for node in wrt}
-    feed.update({cotangents[node]: weight for node, weight in weights.items()})
-    feed.update({tangents[node]: _signs(rng, case.feed[node].shape) for node in wrt})
-    still = {tangents[node]: np.zeros_like(case.feed[node]) for node in wrt}
-    pulled: dict[Node, Array] = {}
-    pushed: list[Node] = []
-    derived = []
-    mode = ""
-    try:
-        for mode in settings.modes:
-            nodes = vjp(cotangents, wrt) if mode == "vjp" else jvp(outputs, tangents)
-            derived.append(case._replace(outputs=list(dict.fromkeys(nodes)), feed=feed, kind=mode, source=case))
-            values = _values(case, nodes, feed)
-            if mode == "vjp":
-                pulled = dict(zip(wrt, values, strict=True))
-            else:
-                pushed = nodes
-    except NoRuleError:
-        raise
-    except GraphnnError as error:
-        raise _Mismatch(case, level, mode, None, f"it fails: {error}") from None
-
-    for node in wrt:
+    derivatives = _Derivatives(case, level, settings)
+    hidden = False
+    for node in case.wrt:
         point, found, spent = case.feed[node], "", 0
         pending = [np.array([i for i in range(point.size) if (node, i) not in left_out], int)]
         while pending:
@@ -461,35 +463,166 @@ def _compared(case: _Case, level: int, settings: _Settings, left_out: set[tuple[
                 continue
             spent += 1
             direction = np.zeros(point.shape)
-            direction.flat[support] = _signs(rng, support.shape) * np.maximum(1.0, np.abs(point.flat[support]))
-            slope = _slope(case, weights, node, direction, settings.rtol)
-            if slope is None:
+            direction.flat[support] = _signs(settings.rng, support.shape) * np.maximum(1.0, np.abs(point.flat[support]))
+            judged = derivatives.judged(node, direction)
+            if judged is None:
                 if support.size == 1 or spent > _MOST_DIRECTIONS:
                     left_out.update((node, int(i)) for i in support)
                 else:
                     pending += np.array_split(support, 2)
                 continue
-            expected, tolerance = slope
-            for mode in settings.modes:
-                if mode == "vjp":
-                    got = float(np.sum(pulled[node] * direction))
-                else:
-                    moved = _values(case, pushed, {**feed, **still, tangents[node]: direction})
-                    got = sum(float(np.sum(w * t)) for w, t in zip(weights.values(), moved, strict=True))
-                if not abs(got - expected) <= tolerance:
-                    # On to the halves, for as long as one of them is wrong by itself.
-                    found = _told(point, support, direction, expected, got)
-                    wrong = mode
-                    pending = np.array_split(support, 2) if support.size > 1 else []
-                    break
+            hidden |= judged.hidden
+            if judged.wrong:
+                # On to the halves, for as long as one of them is wrong by itself.
+                found, wrong = _told(point, support, direction, judged.expected, judged.got), judged.wrong
+                pending = np.array_split(support, 2) if support.size > 1 else []
         if found:
             raise _Mismatch(case, level, wrong, node, found)
-    return derived
+    if hidden and not case.alone and (fault := _fault_of_a_node(case, settings)) is not None:
+        raise GradientError(fault)
+    return derivatives.cases
+
+
+class _Judged(NamedTuple):
+    """What a derivative in one direction is found to be."""
+
+    expected: float
+    got: float
+    wrong: str
+    """The mode of it, if it is wrong."""
+    hidden: bool
+    """Whether it is off by more than it may be, and no more than rounding has it be."""
+
+
+class _Derivatives:
+    """The first derivatives of one case, by each mode, and how far from finite differences they are.
+
+    Raises
+    ------
+    _Mismatch
+        When they cannot be made or evaluated.
+    """
+
+    def __init__(self, case: _Case, level: int, settings: _Settings) -> None:
+        graph, rng = case.wrt[0].graph, settings.rng
+        self.case, self.modes, self.rtol = case, settings.modes, settings.rtol
+        values = _values(case, case.outputs, case.feed)
+        self.weights = {node: _signs(rng, value.shape) for node, value in zip(case.outputs, values, strict=True)}
+        self.rounding = _ROUNDING * _total(self.weights.values(), values)
+        cotangents = {node: graph.placeholder(graph.free_name("cotangent"), node.shape) for node in case.outputs}
+        self.tangents = {node: graph.placeholder(graph.free_name("tangent"), node.shape) for node in case.wrt}
+        self.feed = case.feed | {cotangents[node]: weight for node, weight in self.weights.items()}
+        self.feed |= {tangent: _signs(rng, case.feed[node].shape) for node, tangent in self.tangents.items()}
+        self.nodes: dict[str, list[Node]] = {}
+        self.pulled: list[Array] = []
+        self.cases: list[_Case] = []
+        """The derivatives as cases of their own."""
+        mode = ""
+        try:
+            for mode in self.modes:
+                made = vjp(cotangents, case.wrt) if mode == "vjp" else jvp(case.outputs, self.tangents)
+                self.nodes[mode] = made
+                derived = list(dict.fromkeys(made))
+                self.cases.append(case._replace(outputs=derived, feed=self.feed, kind=mode, source=case))
+                values = _values(case, made, self.feed)
+                if mode == "vjp":
+                    self.pulled = values
+        except NoRuleError:
+            raise
+        except GraphnnError as error:
+            raise _Mismatch(case, level, mode, None, f"it fails: {error}") from None
+
+    def judged(self, node: Node, direction: Array) -> _Judged | None:
+        """Return how the derivatives along a direction compare, or None where there is a kink."""
+        slope = _slope(self.case, self.weights, node, direction, self.rtol, 0.0)
+        got: dict[str, float] = {}
+        if slope is not None:
+            expected, tolerance, rounding = slope
+            got = {mode: self._got(mode, node, direction) for mode in self.modes}
+            if rounding <= tolerance and all(abs(each - expected) <= tolerance for each in got.values()):
+                return _Judged(expected, expected, "", False)
+        elif self._noise <= self.rounding:
+            return None
+        # Rounding may do more than one sees from the size of the outputs.
+        slope = _slope(self.case, self.weights, node, direction, self.rtol, self._noise)
+        if slope is None:
+            return None
+        expected, tolerance, rounding = slope
+        hidden = rounding > tolerance
+        for mode in self.modes:
+            each = got[mode] if got else self._got(mode, node, direction)
+            if not abs(each - expected) <= tolerance + rounding:
+                off = self._off(mode, node, direction)
+                hidden |= off > tolerance
+                if not abs(each - expected) <= tolerance + rounding + off:
+                    return _Judged(expected, each, mode, hidden)
+        return _Judged(expected, expected, "", hidden)
+
+    def _got(self, mode: str, node: Node, direction: Array) -> float:
+        if mode == "vjp":
+            return float(np.sum(self.pulled[self.case.wrt.index(node)] * direction))
+        moved = _values(self.case, self.nodes[mode], self._along(node, direction))
+        return sum(float(np.sum(w * t)) for w, t in zip(self.weights.values(), moved, strict=True))
+
+    def _off(self, mode: str, node: Node, direction: Array) -> float:
+        """Return by how much rounding may have a derivative be off."""
+        if mode == "vjp":
+            place = self.case.wrt.index(node)
+            return _TIMES_NUDGED * max(_total([direction], [draw[place]]) for draw in self._pulled_off)
+        draws = _rounded_off(self.case, self.nodes[mode], self._along(node, direction))
+        return _TIMES_NUDGED * max(_total(self.weights.values(), draw) for draw in draws)
+
+    def _along(self, node: Node, direction: Array) -> dict[Node, Array]:
+        still = {tangent: np.zeros_like(self.feed[tangent]) for tangent in self.tangents.values()}
+        return self.feed | still | {self.tangents[node]: direction}
+
+    @cached_property
+    def _noise(self) -> float:
+        """By how much rounding may have the weighted outputs be off."""
+        draws = _rounded_off(self.case, self.case.outputs, self.case.feed)
+        return _TIMES_NUDGED * max(_total(self.weights.values(), draw) for draw in draws)
+
+    @cached_property
+    def _pulled_off(self) -> list[list[Array]]:
+        return _rounded_off(self.case, self.nodes["vjp"], self.feed)
 
 
 def _values(case: _Case, nodes: Sequence[Node], feed: dict[Node, Array]) -> list[Array]:
     values: list[Array] = run(list(nodes), feed, sizes=case.sizes)
     return values
+
+
+def _rounded_off(case: _Case, nodes: Sequence[Node], feed: Mapping[Node, Array]) -> list[list[Array]]:
+    """Return by how much some values move, once a draw, if all that they are made of is off in its last bit.
+
+    Each operation then gives the exact result of operands that are nearly right, which is what rounding does to it.
+    What jumps, as a comparison does, stays as it is.
+    """
+    prepared = prepare(case.wrt[0].graph, list(nodes), feed, case.sizes)
+    order, fetches = prepared.program.order, prepared.program.fetches
+    smooth = {node for node in order if node.dtype.kind == "f" and node.op.differentiable}
+    moving = set(case.wrt)
+    for node in order:
+        if not moving.isdisjoint(node.inputs):
+            moving.add(node)
+    exact: list[Any] = [None] * len(order)
+    found = []
+    with np.errstate(all="ignore"):
+        deque(evaluate(prepared, None, exact), maxlen=0)
+        for draw in range(_NUDGES):
+            rng, nudged = np.random.default_rng(draw), list(exact)
+            for place, node, _, value in evaluate(prepared, [i for i, n in enumerate(order) if n in moving], nudged):
+                nudge = _LAST_BITS * _EPS * rng.uniform(-1, 1, value.shape) if node in smooth else None
+                nudged[place] = exact[place] if nudge is None else np.asarray(value * (1 + nudge))
+            found.append([(nudged[i] - exact[i]) / _LAST_BITS for i in fetches])
+    return found
+
+
+def _total(weights: Iterable[Array], off: Iterable[Array]) -> float:
+    """Return by how much a weighted sum moves at most; what is not finite says nothing."""
+    with np.errstate(all="ignore"):
+        moved = [np.abs(w * d) for w, d in zip(weights, off, strict=True)]
+    return sum(float(np.sum(each, where=np.isfinite(each))) for each in moved)
 
 
 def _signs(rng: np.random.Generator, shape: Sequence[int]) -> Array:
@@ -498,9 +631,12 @@ def _signs(rng: np.random.Generator, shape: Sequence[int]) -> Array:
 
 
 def _slope(
-    case: _Case, weights: Mapping[Node, Array], node: Node, direction: Array, rtol: float
-) -> tuple[float, float] | None:
-    """Return the weighted outputs' slope along a direction and how exact it is, or None where there is a kink."""
+    case: _Case, weights: Mapping[Node, Array], node: Node, direction: Array, rtol: float, noise: float
+) -> tuple[float, float, float] | None:
+    """Return the weighted outputs' slope along a direction, or None where there is a kink.
+
+    With it, how exact it is to be, and what more it is off by for rounding: `noise` is that of the outputs.
+    """
     point = case.feed[node]
 
     def terms(step: float) -> Array:
@@ -517,9 +653,9 @@ def _slope(
             bend, half_bend = (ahead - 2 * here + behind) / step, (soon - 2 * here + lately) / (step / 2)
             doubt = np.sum(np.abs(slope - narrow)) + np.sum(np.abs(bend - 2 * half_bend))
             tolerance = rtol * float(np.sum(np.abs(slope)))
-            rounding = _ROUNDING * float(np.sum(np.abs(here))) / step
+            rounding = (_ROUNDING * float(np.sum(np.abs(here))) + noise) / step
             if doubt <= tolerance / 4 + rounding:
-                return float(np.sum(slope)), tolerance + rounding
+                return float(np.sum(slope)), tolerance, rounding
     return None
 
 
@@ -537,22 +673,30 @@ def _told(point: Array, support: Array, direction: Array, expected: float, got: 
 
 def _blamed(mismatch: _Mismatch, settings: _Settings) -> GradientError:
     """Return the error of a wrong derivative, with the node whose own rule is wrong at the values it had."""
-    case, order, within = mismatch.case, 1, mismatch.case
-    while True:
-        for step in steps(within.outputs, within.feed, sizes=within.sizes):
-            fault = _own_fault(step.node, step.operands, order, within.sizes, settings)
-            if fault is not None:
-                return GradientError(fault)
-        if within.source is None:
-            break
-        # These nodes were made by rules, which may be right by themselves and wrong once more differentiated.
-        within, order = within.source, order + 1
+    case = mismatch.case
+    fault = _fault_of_a_node(case, settings)
+    if fault is not None:
+        return GradientError(fault)
     by = f' with respect to "{mismatch.node.name}"' if mismatch.node is not None else ""
     names = ", ".join(f'"{node.name}"' for node in case.outputs[:4])
     return GradientError(
         f"the {mismatch.mode} of {names}{by} is wrong: {mismatch.found}. Each node's own rule is right at the values "
         "it has here, so they are put together wrongly, or a kink is near"
     )
+
+
+def _fault_of_a_node(case: _Case, settings: _Settings) -> str | None:
+    """Return what is wrong with the own rule of the first node of which something is, at the values it had."""
+    order, within = 1, case
+    while True:
+        for step in steps(within.outputs, within.feed, sizes=within.sizes):
+            fault = _own_fault(step.node, step.operands, order, within.sizes, settings)
+            if fault is not None:
+                return fault
+        if within.source is None:
+            return None
+        # These nodes were made by rules, which may be right by themselves and wrong once more differentiated.
+        within, order = within.source, order + 1
 
 
 def _own_fault(

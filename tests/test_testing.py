@@ -1,7 +1,9 @@
 """The tester of gradients, tested: what is right passes, and every fault that is planted is found and named."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,22 +11,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from test_ops import OPS, Drawn, built, by_hypothesis, quietly, sampled, with_names
+from wrong_rules import Rule, bent, differentiated, flowing, planted, scaled, swapped
 
 import graphnn as gn
+from graphnn import nn
 from graphnn.errors import GradientError
 from graphnn.graph import Node, Op, Spec
 from graphnn.graph.op import registry
 from graphnn.ops.elementwise import Elementwise
 from graphnn.testing import Draw, check_grads, check_op
-
-Rule = Callable[..., Node]
-
-
-def flowing(node: Node) -> list[Node]:
-    """Return the operands from which a derivative passes through a node."""
-    if not node.op.differentiable or node.dtype.kind != "f":
-        return []
-    return [x for i, x in enumerate(node.inputs) if x.dtype.kind == "f" and node.op.flows(i)]
 
 
 def most_flowing(cls: type[Op]) -> int:
@@ -159,11 +154,10 @@ def test_the_first_points_of_the_spiral_with_a_zero_bias() -> None:
     assert (report.checked, report.left_out) == (8, 4)  # the weights count for nothing where x is 0
 
 
-def test_a_fault_beside_a_kink_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, registry["relu"], "vjp", scaled)
+def test_a_fault_beside_a_kink_is_found() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=3)
-    with pytest.raises(GradientError, match=r"at \(2,\) is"):
+    with planted(registry["relu"], "vjp", scaled), pytest.raises(GradientError, match=r"at \(2,\) is"):
         check_grads(gn.relu(x), {x: [0.0, 0.0, 1.0]}, x)
 
 
@@ -177,42 +171,6 @@ def test_where_there_is_nothing_but_kinks_the_search_ends() -> None:
 # --- planted faults -------------------------------------------------------------------------------------------
 
 
-def scaled(self: Op, rule: Rule, first: Any, derivative: Any, output: Node, inputs: tuple[Node, ...]) -> Node:
-    """Return a result that is a thousandth too large."""
-    return rule(self, first, derivative, output, inputs) * 1.001
-
-
-def bent(self: Op, rule: Rule, first: Any, derivative: Any, output: Node, inputs: tuple[Node, ...]) -> Node:
-    """Return the right result, but made so that its own derivative is wrong."""
-    z = gn.sum(gn.square(next(x for i, x in enumerate(inputs) if self.flows(i)))) + 1.0
-    return rule(self, first, derivative, output, inputs) * (gn.stop_gradient(z) / z)
-
-
-def swapped(self: Op, rule: Rule, first: Any, derivative: Any, output: Node, inputs: tuple[Node, ...]) -> Node:
-    """Return the result of the other operand."""
-    places = [i for i in range(len(inputs)) if self.flows(i)]
-    exchanged = dict(zip(places, places[::-1], strict=True))
-    if isinstance(first, int):
-        return rule(self, exchanged[first], derivative, output, inputs)
-    return rule(self, [first[exchanged.get(i, i)] for i in range(len(inputs))], derivative, output, inputs)
-
-
-def plant(monkeypatch: pytest.MonkeyPatch, cls: type[Op], mode: str, fault: Rule) -> None:
-    """Put a fault into one rule of an operation, which leaves the other rule right."""
-    cls_vjp, cls_jvp = cls.vjp, cls.jvp
-
-    def vjp(self: Op, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        return fault(self, cls_vjp, i, cotangent, output, inputs)
-
-    def jvp(self: Op, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
-        def rule(self: Op, tangents: Any, _: Any, output: Node, inputs: tuple[Node, ...]) -> Node:
-            return cls_jvp(self, tangents, output, inputs)
-
-        return fault(self, rule, tangents, None, output, inputs)
-
-    monkeypatch.setattr(cls, mode, vjp if mode == "vjp" else jvp)
-
-
 FAULTS = [(fault, cls) for fault in (scaled, bent) for cls in DIFFERENTIABLE]
 # Of a sum, either operand's is the same.
 FAULTS += [(swapped, cls) for cls in DIFFERENTIABLE if FLOWING[cls] > 1 and cls.name != "add"]
@@ -220,45 +178,46 @@ FAULTS += [(swapped, cls) for cls in DIFFERENTIABLE if FLOWING[cls] > 1 and cls.
 
 @pytest.mark.parametrize("mode", ["vjp", "jvp"])
 @pytest.mark.parametrize(("fault", "cls"), FAULTS, ids=name_of)
-def test_a_planted_fault_is_found_and_named(
-    monkeypatch: pytest.MonkeyPatch, cls: type[Op], mode: str, fault: Rule
-) -> None:
-    plant(monkeypatch, cls, mode, fault)
+def test_a_planted_fault_is_found_and_named(cls: type[Op], mode: str, fault: Rule) -> None:
     # What has no rule of its own for jvp takes that of vjp, and then vjp is told.
     rule = f"{mode}'s own derivative" if fault is bent else mode
-    with pytest.raises(GradientError, match=rf'^the {rule} of "{cls.name}" \({cls.name}, made at test_testing') as told:
+    match = rf'^the {rule} of "{cls.name}" \({cls.name}, made at test_testing'
+    with planted(cls, mode, fault), pytest.raises(GradientError, match=match) as told:
         check_op(cls, examples=40)
     how = r'wrong for operand \d, "\w+" \(.*\): (the derivative .*is \S+ by finite differences, got|it fails: )'
     assert re.search(how, str(told.value))
 
 
-def test_swapping_the_operands_of_a_sum_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, registry["add"], "vjp", swapped)
-    check_op(registry["add"])
+def test_swapping_the_operands_of_a_sum_is_no_fault() -> None:
+    with planted(registry["add"], "vjp", swapped):
+        check_op(registry["add"])
 
 
-def test_the_node_is_named_with_the_users_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, registry["relu"], "vjp", scaled)
+def test_the_node_is_named_with_the_users_line() -> None:
     loss, feed = network()
     line = loss.graph["relu"].origin.line
-    with pytest.raises(
-        GradientError,
-        match=rf'^the vjp of "relu" \(relu, made at test_testing.py:{line}\) is wrong for operand 0, "dense_1/add" '
-        r"\(7, 3\): the derivative at \(\d, \d\) is \S+ by finite differences, got \S+\n  at test_testing.py:\d+$",
-    ) as told:
+    with (
+        pytest.raises(
+            GradientError,
+            match=rf'^the vjp of "relu" \(relu, made at test_testing.py:{line}\) is wrong for operand 0, "dense_1/add" '
+            r"\(7, 3\): the derivative at \(\d, \d\) is \S+ by finite differences, got \S+\n  at test_testing.py:\d+$",
+        ) as told,
+        planted(registry["relu"], "vjp", scaled),
+    ):
         check_grads(loss, feed)
     assert isinstance(told.value, AssertionError)
     assert isinstance(told.value, gn.GraphnnError)
 
 
-def test_a_faulty_rule_of_a_gradients_node_is_told_from_its_twins(monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, registry["cos"], "vjp", scaled)
+def test_a_faulty_rule_of_a_gradients_node_is_told_from_its_twins() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=2)
     y = gn.sin(x)
-    assert check_grads(y, {x: [0.5, 0.7]}, x).checked == 2
-    with pytest.raises(GradientError, match=r'^the vjp of "grad/cos" \(cos, for "sin", made at test_testing.py:\d+\)'):
-        check_grads(y, {x: [0.5, 0.7]}, x, order=2)
+    told = r'^the vjp of "grad/cos" \(cos, for "sin", made at test_testing.py:\d+\)'
+    with planted(registry["cos"], "vjp", scaled):
+        assert check_grads(y, {x: [0.5, 0.7]}, x).checked == 2
+        with pytest.raises(GradientError, match=told):
+            check_grads(y, {x: [0.5, 0.7]}, x, order=2)
 
 
 @pytest.mark.usefixtures("own_operations")
@@ -321,6 +280,90 @@ def test_a_missing_rule_is_told_by_name() -> None:
     assert check_grads(OneWay()(x), {x: 3.0}, x, order=2, modes="vjp").checked == 1
     with pytest.raises(gn.NoRuleError, match="one_way"):
         check_grads(OneWay()(x), {x: 3.0}, x)
+
+
+@pytest.mark.usefixtures("own_operations")
+def test_an_operation_without_a_rule_for_one_mode_is_checked_in_the_other() -> None:
+    class Squared(Op):
+        """x², backwards only."""
+
+        def infer(self, x: Spec) -> Spec:
+            return Spec(x.shape, x.dtype)
+
+        def forward(self, x: Any, out: Any = None) -> Any:
+            return np.square(x)
+
+        def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+            return cotangent * inputs[0] * 2.0
+
+        @classmethod
+        def samples(cls, draw: Any) -> Any:
+            return cls(), (draw.array((2,)),)
+
+    assert check_op(Squared, modes="vjp").checked > 0
+    assert check_op(Squared, modes=("vjp",)) == check_op(Squared, modes=["vjp"])
+    with pytest.raises(gn.NoRuleError, match="squared"):
+        check_op(Squared)
+    with planted(Squared, "vjp", scaled), pytest.raises(GradientError, match='the vjp of "squared"'):
+        check_op(Squared, modes=("vjp",))
+    with pytest.raises(gn.UsageError, match='modes are "vjp" and "jvp"'):
+        check_op(Squared, modes=())
+
+
+def test_a_fault_in_the_mode_that_is_not_asked_for_is_not_told() -> None:
+    with planted(registry["exp"], "jvp", scaled):
+        assert check_op(registry["exp"], modes="vjp").checked > 0
+        with pytest.raises(GradientError, match='the jvp of "exp"'):
+            check_op(registry["exp"], modes="jvp")
+
+
+# --- what rounding hides ------------------------------------------------------------------------------------------
+
+
+def small_loss(kind: str) -> tuple[Node, dict[Node, Any]]:
+    """Return a loss of about 1e-7, the difference of numbers of about 10."""
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(4, 2))
+    w = g.parameter("w", [[8.0, -8.0], [-8.0, 8.0]])
+    labels = g.placeholder("labels", shape=(4,), dtype=np.int64)
+    logits = gn.tanh(x @ w) @ g.parameter("v", [[4.0, -4.0], [-4.0, 4.0]])
+    feed = {x: np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1], [0.1, 1.0]]), labels: [0, 1, 0, 1]}
+    if kind == "softmax":
+        return nn.softmax_crossentropy(logits, labels), feed
+    if kind == "log":
+        return gn.negative(gn.mean(gn.log(gn.pick(gn.softmax(logits), labels)))), feed
+    return gn.mean(gn.square(gn.pick(logits, labels) - 7.9999)), feed
+
+
+@pytest.mark.parametrize("kind", ["softmax", "log", "squares"])
+def test_a_small_loss_of_large_numbers_is_no_fault(kind: str) -> None:
+    loss, feed = small_loss(kind)
+    assert 0 < gn.run(loss, feed) < 1e-6
+    for seed in range(30):
+        assert check_grads(loss, feed, order=1 + (seed == 0), rng=seed).checked == 8
+
+
+@pytest.mark.parametrize("mode", ["vjp", "jvp"])
+@pytest.mark.parametrize("kind", ["softmax", "log", "squares"])
+def test_a_fault_that_rounding_hides_in_the_whole_is_found_in_the_node(kind: str, mode: str) -> None:
+    loss, feed = small_loss(kind)
+    for name in sorted({node.op.name for node in differentiated(loss)}):
+        with planted(registry[name], mode, scaled), pytest.raises(GradientError, match=rf'^the {mode} of "\S*{name}'):
+            check_grads(loss, feed)
+
+
+def test_trained_networks_are_right_and_faults_in_them_are_found() -> None:
+    script = runpy.run_path(str(Path(__file__).parent / "benchmarks" / "small_losses.py"))
+    told: list[str] = []
+    for problem, faults in (
+        (script["xor"](0), (scaled, bent)),
+        (script["xor"](5), (swapped,)),
+        (script["digits"](2), (scaled,)),
+    ):
+        seen = script["examined"](problem, every=400, write=told.append, faults=faults)
+        assert (seen["false alarms"], seen["missed"], seen["not learnt"]) == (0, 0, 0), told
+        assert seen["checks"] >= 2
+        assert seen["faults"] >= 2
 
 
 def test_what_cannot_be_asked() -> None:
