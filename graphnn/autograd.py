@@ -21,6 +21,7 @@ from .graph import (
     Graph,
     Node,
     Op,
+    Place,
     Scope,
     Unknown,
     as_array,
@@ -87,7 +88,8 @@ def grad(result: Any, wrt: Any) -> Any:
             f'grad needs a scalar, and "{node.name}" has shape {shown(node.shape)}: reduce it (gn.sum, gn.mean), '
             "or give its cotangent with gn.vjp({node: cotangent}, wrt)"
         )
-    return rebuild(_pulled_back(graph, {node: None}, nodes))
+    with graph.building:  # what is remembered is whole only if nobody else adds to it meanwhile
+        return rebuild(_pulled_back(graph, {node: None}, nodes))
 
 
 @told_where
@@ -122,7 +124,8 @@ def vjp(cotangents: Mapping[Any, Any], wrt: Any) -> Any:
     """
     graph, given = _given("cotangent", cotangents, wrt)
     _, nodes, rebuild = resolve(wrt, graph)
-    return rebuild(_pulled_back(graph, given, nodes))
+    with graph.building:
+        return rebuild(_pulled_back(graph, given, nodes))
 
 
 @told_where
@@ -158,7 +161,8 @@ def jvp(results: Any, tangents: Mapping[Any, Any]) -> Any:
     """
     graph, given = _given("tangent", tangents, results)
     _, nodes, rebuild = resolve(results, graph)
-    return rebuild(_pushed_forward(graph, given, nodes))
+    with graph.building:
+        return rebuild(_pushed_forward(graph, given, nodes))
 
 
 # --- shared -------------------------------------------------------------------------------------------------
@@ -224,30 +228,30 @@ def _check_rule(node: Node, mode: str) -> None:
 
 
 def _opened(graph: Graph, name: str) -> Scope:
-    path = graph.free_name(name)
-    with graph.entered(path, kind=name, phase="backward"):
-        return graph.scopes[path]
+    with graph.opened(name, kind=name, phase="backward") as place:
+        assert place.scope is not None
+        return place.scope
 
 
 class _MadeFor:
-    """A context that makes nodes for others: in the mirrors of their scopes, with their origins, as their twins."""
+    """Within its place, makes nodes for others: in the mirrors of their scopes, with their origins, as their twins."""
 
-    def __init__(self, graph: Graph, root: Scope) -> None:
-        self.graph, self.root = graph, root
+    def __init__(self, place: Place, root: Scope) -> None:
+        self.place, self.root = place, root
+        self.node: Node | None = None
 
     def __enter__(self) -> Self:
-        self.before = self.graph._scope, self.graph._origin, self.graph._twin
         return self
 
     def __call__(self, node: Node) -> None:
         """Make what follows for `node`."""
-        graph = self.graph
-        graph._scope = graph.mirrored(graph.scopes.get(node.scope), self.root)
-        graph._origin, graph._twin = node.origin, node
+        place, graph = self.place, self.place.graph
+        place.scope = graph.mirrored(graph.scopes.get(node.scope), self.root)
+        place.origin, place.twin = node.origin, node
+        self.node = node
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        node = self.graph._twin
-        self.graph._scope, self.graph._origin, self.graph._twin = self.before
+        node = self.node
         if isinstance(error, Exception) and not isinstance(error, Warning) and node is not None:
             text = str(error) if isinstance(error, GraphnnError) else f"{type(error).__name__}: {error}"
             whose = f'in the gradient of "{node.name}" ({node.op.name}, made at {node.origin})'
@@ -352,7 +356,7 @@ def _pulled_back(graph: Graph, given: Mapping[Node, _Given], wrt: Sequence[Node]
     flow = _flow(given, wrt, "vjp")
     _warn_of_zeros([node for node in wrt if node not in flow], given)
     root, cotangents = _remembered(graph, "grad", graph.cotangents, given)
-    with _MadeFor(graph, root) as made_for:
+    with graph.entered(None) as place, _MadeFor(place, root) as made_for:
         arrived: dict[Node, Node] = {}
         for node, value in given.items():
             if node in flow and node not in cotangents:
@@ -386,7 +390,7 @@ def _pushed_forward(graph: Graph, given: Mapping[Node, _Given], results: Sequenc
     flow = _flow(results, given, "jvp")
     _warn_of_zeros([node for node in results if node not in flow], given)
     root, tangents = _remembered(graph, "jvp", graph.tangents, given)
-    with _MadeFor(graph, root) as made_for:
+    with graph.entered(None) as place, _MadeFor(place, root) as made_for:
         for node, passes in flow.items():
             if node not in tangents:
                 made_for(node)

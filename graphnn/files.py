@@ -123,7 +123,7 @@ def save(fetches: Any, path: StrPath) -> None:
      array([2., 3.]))
     >>> folder.cleanup()
     """
-    write(path, "graph", *_encoded(*_chosen(fetches)), version=VERSION)
+    write(path, "graph", *to_data(fetches), version=VERSION)
 
 
 _Loader = TypeVar("_Loader", bound=Callable[[Any, dict[str, Array]], Any])
@@ -210,7 +210,8 @@ def to_data(fetches: Any, state: Mapping[Node, Array] | None = None) -> tuple[di
     >>> data["nodes"]["name"], arrays
     (['w', 'negative'], {'w': array([1., 2.])})
     """
-    return _encoded(*_chosen(fetches), state)
+    with _graph_of(fetches).building:  # whole, even while another thread builds
+        return _encoded(*_chosen(fetches), state)
 
 
 @collector_paused()
@@ -340,10 +341,16 @@ def _encoded(
     return data, {node.name: _value(node, state) for node in nodes if node.has_value}
 
 
-def _chosen(fetches: Any) -> tuple[Graph, list[Node], list[Scope]]:
-    """Return a graph and all that is in it, or what the fetches need of theirs."""
+def _graph_of(fetches: Any) -> Graph:
+    """Return the graph that is asked for.
+
+    Raises
+    ------
+    UsageError
+        When what is given is neither a graph nor nodes.
+    """
     if isinstance(fetches, Graph):
-        return fetches, list(fetches), list(fetches.scopes.values())
+        return fetches
     for leaf in flatten(fetches)[0]:
         if not isinstance(leaf, Node):
             hint = "its graph is .graph" if hasattr(leaf, "graph") else "node.graph is the graph of a node"
@@ -351,6 +358,13 @@ def _chosen(fetches: Any) -> tuple[Graph, list[Node], list[Scope]]:
                 f"save takes a graph, or nodes of which it saves what they need, not {type(leaf).__name__}: "
                 f"{hint}, and that holds all its parameters"
             )
+    return resolve(fetches)[0]
+
+
+def _chosen(fetches: Any) -> tuple[Graph, list[Node], list[Scope]]:
+    """Return a graph and all that is in it, or what the fetches need of theirs."""
+    if isinstance(fetches, Graph):
+        return fetches, list(fetches), list(fetches.scopes.values())
     graph, wanted, _ = resolve(fetches)
     nodes = sorted(with_partners(ancestors(wanted)), key=lambda node: node.index)
     paths: set[str] = set()
@@ -534,7 +548,7 @@ def _nodes(
         raise FileFormatError(f"the array {_short(next(iter(arrays)))} is the value of no node")
     for node, twin in zip(nodes, twins, strict=True):
         if twin >= 0:
-            node.twin = nodes[twin]
+            graph._made_for(node, nodes[twin])
     return nodes
 
 

@@ -103,19 +103,16 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
         order = _in_order([*wanted, *partners], operand)
     copies: dict[Node, Node] = {}
     for node in order:
-        target._scope = target.mirrored(source.scopes.get(node.scope))
-        target._origin = node.origin
         inputs = tuple(copies[operand(node, given)] for given in node.inputs)
         # Where nothing under it was exchanged, what was inferred once stays true.
         same = all(a.spec == b.spec for a, b in zip(inputs, node.inputs, strict=True))
         spec = node.spec if same else target._inferred(node.op, inputs)
-        copies[node] = copy = target._make(node.op, inputs, spec, node.name)
-        if node.has_value:
-            (target.state if node in source.state else target._constants)[copy] = source._stored(node)
-    target._scope = target._origin = None
+        value = source._stored(node) if node.has_value else None
+        scope = target.mirrored(source.scopes.get(node.scope))
+        copies[node] = target._make(node.op, inputs, spec, node.name, value, (scope, node.origin))
     for node, copy in copies.items():
-        if node.twin is not None:
-            copy.twin = copies.get(node.twin)  # only now: the exchange may have put it behind
+        if node.twin in copies:
+            target._made_for(copy, copies[node.twin])  # only now: the exchange may have put it behind
     outputs = {name: operand(None, node) for name, node in source.outputs.items()}
     target.outputs.update({name: copies[node] for name, node in outputs.items() if node in copies})
     target.idle.update({path: copies[node] for path, node in source.idle.items() if node in copies})

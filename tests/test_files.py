@@ -400,7 +400,7 @@ def test_a_graph_from_networkx_comes_back_and_its_twins_may_come_later() -> None
     dag.add_edge("c", "y", 0)
     dag.add_edge("x", "y", 1)
     graph = Graph.from_networkx(dag)
-    graph["y"].twin = graph["y"]
+    graph._made_for(graph["y"], graph["y"])
     assert graph["c"].twin is graph["x"]
     assert_same(graph, through_a_file(graph))
 

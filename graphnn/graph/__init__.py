@@ -38,6 +38,7 @@ from .op import (
     told_where,
 )
 from .origin import Origin, user_origin
+from .place import Place, place_of
 
 __all__ = [
     "AnyShape",
@@ -61,6 +62,7 @@ __all__ = [
     "Op",
     "Origin",
     "Parameter",
+    "Place",
     "Placeholder",
     "Real",
     "Row",
@@ -79,6 +81,7 @@ __all__ = [
     "fn",
     "in_range",
     "operation",
+    "place_of",
     "registry",
     "sealed",
     "told_where",

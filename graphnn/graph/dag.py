@@ -133,6 +133,9 @@ def _at(positions: tuple[int, ...]) -> Frozen:
     return found
 
 
+_AT_ONE = _at((0,)), _at((1,))
+
+
 class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
     """A `networkx.MultiDiGraph` of node names that only its `Graph` can add to."""
 
@@ -180,6 +183,7 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         """Take no notice of the empty one that NetworkX starts with; `__setattr__` refuses any other."""
 
     def _append(self, node: Node) -> None:
+        # Doing it again changes nothing: an interrupt may come in between.
         name = node.name
         put = dict.__setitem__
         successors: dict[str, dict[str, Any]] = self._adj
@@ -187,8 +191,14 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         put(successors, name, Frozen())
         before = Frozen()
         put(self._pred, name, before)
+        inputs = node.inputs
+        if len(inputs) == 1 or (len(inputs) == 2 and inputs[0] is not inputs[1]):  # most
+            for operand, keys in zip(inputs, _AT_ONE, strict=False):
+                put(before, operand.name, keys)
+                put(successors[operand.name], name, keys)
+            return
         read_at: dict[str, list[int]] = {}
-        for position, operand in enumerate(node.inputs):
+        for position, operand in enumerate(inputs):
             read_at.setdefault(operand.name, []).append(position)
         for read, positions in read_at.items():
             keys = _at(tuple(positions))

@@ -6,9 +6,9 @@ import inspect
 import json
 import warnings
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 
 import networkx as nx
@@ -34,6 +34,7 @@ from .dag import Dag, NodeData
 from .dimensions import Dimension, Shape, opened, shape_of, shown
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, fn, misfit, operation, told_where, written
 from .origin import Origin, origin_of, user_origin
+from .place import Place, ScopePlace, place_of
 
 
 @cache
@@ -151,6 +152,16 @@ class Node(Shown):
     """
 
     __slots__ = ("graph", "index", "inputs", "name", "op", "origin", "scope", "spec", "twin")
+
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name != "value":
+                raise placed(_is_fixed(self, name), user_origin())
+            object.__setattr__(self, name, value)
+
+        def __delattr__(self, name: str) -> None:
+            raise placed(_is_fixed(self, name), user_origin())
 
     graph: Graph
     name: str
@@ -356,6 +367,26 @@ class Node(Shown):
         return fn.getitem(self, index)
 
 
+class _Unmade(Node):
+    """A node whose fields can still be set."""
+
+    __slots__ = ()
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+
+
+_put_twin = vars(Node)["twin"].__set__
+
+
+def _is_fixed(node: Node, name: str) -> GraphnnError:
+    how = {
+        "name": 'gn.name(node, "…") gives it another name besides, and name="…" where it is made gives it its own',
+        "inputs": "gn.replace(fetches, {old: new}) makes a graph with other operands",
+        "op": "gn.replace(fetches, {old: new}) makes a graph with another operation",
+    }.get(name, "what changes in a graph is the value of a parameter: parameter.value = …")
+    return UsageError(f'"{node.name}" is a node, and a node never changes: its {name} cannot be set. {how}')
+
+
 @dataclass(slots=True)
 class Scope:
     """A region of the graph: a layer's, a composition's, a transformation's, or the user's own.
@@ -489,9 +520,10 @@ class Graph(Shown):
         self.tangents: dict[Given, Derivatives] = {}
         self._constants: dict[Node, Array] = {}
         self._counters: dict[str, int] = {}
-        self._scope: Scope | None = None
-        self._origin: Origin | None = None
-        self._twin: Node | None = None
+        self.building = RLock()
+        """Held while a node is made; who holds it makes several, and no other thread's come between them."""
+        # The node that there is, but that may not have been entered everywhere.
+        self._begun: tuple[Node, Array | None, Scope | None] | None = None
         self.caches: dict[str, Any] = {}
         """What higher floors derived from this graph and may forget; nodes are never changed, so it stays true."""
         self._dag = Dag(self)
@@ -501,6 +533,12 @@ class Graph(Shown):
     @property
     def dag(self) -> nx.MultiDiGraph[str]:
         """The live graph, read-only, keyed by node name; an edge's key is the operand's position."""
+        return self._whole
+
+    @property
+    def _whole(self) -> Dag:
+        if self._begun is not None:
+            self._finish()
         return self._dag
 
     @property
@@ -520,8 +558,8 @@ class Graph(Shown):
         return True
 
     def __iter__(self) -> Iterator[Node]:
-        # Of the nodes there are now: the loop may make more.
-        return iter([data.node for data in self._dag._node.values()])
+        # Of the nodes there are now: the loop may make more, and so may another thread.
+        return iter([data.node for data in list(self._whole._node.values())])
 
     def _ipython_key_completions_(self) -> list[str]:
         return [*self.dag, *self.scopes, *self.outputs]
@@ -552,8 +590,8 @@ class Graph(Shown):
         return node
 
     def _users(self, node: Node) -> tuple[Node, ...]:
-        nodes = self._dag._node
-        return tuple(nodes[name].node for name in self._dag._adj[node.name])
+        nodes = self._whole._node
+        return tuple([nodes[name].node for name in list(self._dag._adj[node.name])])
 
     def _stored(self, node: Node) -> Array:
         return self.state[node] if isinstance(node.op, Parameter) else self._constants[node]
@@ -608,7 +646,7 @@ class Graph(Shown):
         Node
         """
         kind = self.dtype if dtype is None else _supported(dtype, f'placeholder "{name}"')
-        return self._make(Placeholder(), (), Spec(shape_of(shape), kind), self._explicit(name))
+        return self._make(Placeholder(), (), Spec(shape_of(shape), kind), _checked_name(name))
 
     @told_where
     def parameter(self, name: str, value: Any, trainable: bool = True) -> Node:
@@ -629,11 +667,8 @@ class Graph(Shown):
             ``node.value`` reads it, ``node.value = a`` sets it.
         """
         array = self._array(value, f'parameter "{name}"')
-        node = self._make(
-            Parameter(trainable=bool(trainable)), (), Spec(array.shape, array.dtype), self._explicit(name)
-        )
-        self.state[node] = array
-        return node
+        op = Parameter(trainable=bool(trainable))
+        return self._make(op, (), Spec(array.shape, array.dtype), _checked_name(name), array)
 
     @told_where
     def constant(self, value: Any, name: str | None = None, dtype: Any = None) -> Node:
@@ -654,14 +689,7 @@ class Graph(Shown):
 
     def _fixed(self, value: Any, what: str, name: str | None = None, dtype: Any = None) -> Node:
         array = self._array(value, what, dtype)
-        node = self._make(
-            Constant(),
-            (),
-            Spec(array.shape, array.dtype),
-            self.free_name("constant") if name is None else self._explicit(name),
-        )
-        self._constants[node] = array
-        return node
+        return self._make(Constant(), (), Spec(array.shape, array.dtype), name, array)
 
     def add(self, op: Op, inputs: Sequence[Any], name: str | None = None) -> Node:
         """Make a node that computes `op` of `inputs`.
@@ -697,7 +725,7 @@ class Graph(Shown):
                     break
             nodes = tuple(inputs)
             spec = self._inferred(op, nodes)
-            return self._make(op, nodes, spec, self.free_name(op.name) if name is None else self._explicit(name))
+            return self._make(op, nodes, spec, name)
         except GraphnnError as error:
             # As told_where has it, which would cost each node a call.
             raise placed(error, user_origin()) from None
@@ -736,30 +764,79 @@ class Graph(Shown):
                 nodes.append(self._fixed(value, f"an operand of {op.name}"))
         return nodes
 
-    def _make(self, op: Op, inputs: tuple[Node, ...], spec: Spec, name: str) -> Node:
-        node = Node()
+    def _make(
+        self,
+        op: Op,
+        inputs: tuple[Node, ...],
+        spec: Spec,
+        name: str | None,
+        value: Array | None = None,
+        restored: tuple[Scope | None, Origin] | None = None,
+    ) -> Node:
+        """Make a node where nodes are being made; or restore one, whose whole name is free, in its scope and line."""
+        node = _Unmade()
         node.graph = self
-        node.name = name
         node.op = op
         node.inputs = inputs
         node.spec = spec
-        node.origin = self._origin or user_origin()
-        node.twin = self._twin
-        node.index = len(self._dag._node)
-        scope = self._scope
+        if restored is None:
+            place = place_of(self)
+            scope = place.scope
+            node.origin = place.origin or user_origin()
+            node.twin = place.twin
+        else:
+            scope, node.origin = restored
+            node.twin = None
         node.scope = scope.path if scope is not None else ""
-        self._dag._append(node)
-        if isinstance(op, Placeholder):
-            self.placeholders.append(node)
+        with self.building:
+            if self._begun is not None:
+                self._finish()
+            if name is None:
+                name = self._free(op.name, scope)
+            elif restored is None:
+                name = self._explicit(name, scope)
+            if scope is not None and scope.result is None and restored is None:
+                self._keep_open(scope)
+            node.name = name
+            node.index = len(self._dag._node)
+            node.__class__ = Node  # type: ignore[assignment]
+            begun = node, value, scope
+            try:
+                # Before this there is no such node; from here on there is, and whatever comes between, it is entered.
+                self._begun = begun
+                self._enter(node, value, scope)
+                self._begun = None
+            except BaseException:
+                if self._begun is begun:
+                    self._finish()
+                raise
+        return node
+
+    def _enter(self, node: Node, value: Array | None, scope: Scope | None) -> None:
+        """Enter a node into the DAG and all tables; doing it again changes nothing."""
         while scope is not None:
             scope.result = node
             scope = scope.parent
-        return node
+        self._dag._append(node)
+        if value is not None:
+            dict.__setitem__(self.state if isinstance(node.op, Parameter) else self._constants, node, value)
+        elif isinstance(node.op, Placeholder) and not (self.placeholders and self.placeholders[-1] is node):
+            self.placeholders.append(node)
+
+    def _made_for(self, node: Node, twin: Node) -> None:
+        """Tell a restored node of its twin, which need not come before it."""
+        _put_twin(node, twin)
+
+    def _finish(self) -> None:
+        """Enter a node everywhere whose entering was interrupted."""
+        with self.building:
+            begun = self._begun
+            if begun is not None:
+                self._keep_open(begun[2])
+                self._enter(*begun)
+                self._begun = None
 
     # --- names and scopes ------------------------------------------------------------------------------------
-
-    def _path(self, base: str) -> str:
-        return base if self._scope is None else f"{self._scope.path}/{base}"
 
     def _taken(self, name: str) -> bool:
         return name in self._dag._node or name in self.scopes or name in self.outputs
@@ -777,8 +854,12 @@ class Graph(Shown):
         -------
         str
         """
-        path = self._path(base)
-        if first == 2 and not self._taken(path):
+        with self.building:
+            return self._free(base, place_of(self).scope, first)
+
+    def _free(self, base: str, scope: Scope | None, first: int = 2) -> str:
+        path = base if scope is None else f"{scope.path}/{base}"
+        if first == 2 and not (path in self._dag._node or path in self.scopes or path in self.outputs):
             return path
         # Nodes and layers count apart: the first ReLU after two relu nodes is relu_1.
         counter = path if first == 2 else f"{path}_"
@@ -788,17 +869,18 @@ class Graph(Shown):
         self._counters[counter] = number + 1
         return f"{path}_{number}"
 
-    def _explicit(self, name: Any) -> str:
-        path = self._path(_checked_name(name))
+    def _explicit(self, name: Any, scope: Scope | None) -> str:
+        path = _checked_name(name) if scope is None else f"{scope.path}/{_checked_name(name)}"
         if self._taken(path):
             other = self._find(path)
             where = f" by the {other.op.name} made at {other.origin}" if other is not None else ""
             raise GraphError(f'the name "{path}" is already taken{where}')
         return path
 
-    @contextmanager
-    def scope(self, name: str, reuse: bool = False) -> Iterator[Scope]:
+    def scope(self, name: str, reuse: bool = False) -> ScopePlace:
         """Open a scope: nodes made inside are named under it, and drawn in one box.
+
+        It is open for the thread, or the asyncio task, that opens it, and for the tasks that are begun inside.
 
         Parameters
         ----------
@@ -807,19 +889,29 @@ class Graph(Shown):
         reuse : bool
             Whether to go on in the scope of that name instead.
 
-        Yields
-        ------
-        Scope
-        """
-        if not _checked_name(name):
-            raise ValueRangeError('a scope needs a name: "" stands for the top of the graph')
-        path = self._path(name)
-        if not (reuse and path in self.scopes):
-            path = self.free_name(name)
-        with self.entered(path):
-            yield self.scopes[path]
+        Returns
+        -------
+        context manager
+            Entered, it gives the `Scope`.
 
-    @contextmanager
+        Examples
+        --------
+        >>> g = Graph()
+        >>> with g.scope("head") as head:
+        ...     x = g.placeholder("x")
+        >>> x.name, head.path
+        ('head/x', 'head')
+        """
+
+        def find(around: Scope | None) -> tuple[Scope, bool]:
+            if not _checked_name(name):
+                raise ValueRangeError('a scope needs a name: "" stands for the top of the graph')
+            with self.building:
+                known = self.scopes.get(name if around is None else f"{around.path}/{name}") if reuse else None
+                return (known, False) if known else (self._opened(self._free(name, around), around), True)
+
+        return ScopePlace(self, find)
+
     def entered(
         self,
         path: str | None,
@@ -828,7 +920,7 @@ class Graph(Shown):
         origin: Origin | None = None,
         twin: Node | None = None,
         inherit_origin: bool = False,
-    ) -> Iterator[None]:
+    ) -> Place:
         """Make nodes in the scope `path`, opened if need be; for layers and transformations.
 
         Parameters
@@ -841,31 +933,78 @@ class Graph(Shown):
             Of the scope, if it is opened here; with `inherit_origin`, of every node made inside too.
         twin : Node, optional
             The node that those inside are made for.
+
+        Returns
+        -------
+        Place
+            A context manager; entered, it gives itself.
         """
-        before = self._scope, self._origin, self._twin
-        opened = path is not None and path not in self.scopes
-        if path is not None:
-            scope = self.scopes.get(path)
-            if scope is None:
-                parent = self._scope
-                phase = phase or (parent.phase if parent else "forward")
-                scope = self.scopes[path] = Scope(path, kind, origin or user_origin(), parent, phase)
-            self._scope = scope
-        if inherit_origin:
-            self._origin = origin
-        if twin is not None:
-            self._twin = twin
-        try:
-            yield
-        except BaseException:
-            if opened and path is not None and self.scopes[path].result is None:
-                # Nothing was made in it, and whoever tries again is to find its name free.
-                del self.scopes[path]
-                self._counters.pop(path.rstrip("0123456789"), None)
-                self._counters.pop(path.rstrip("0123456789")[:-1], None)
-            raise
-        finally:
-            self._scope, self._origin, self._twin = before
+
+        def find(around: Scope | None) -> tuple[Scope | None, bool]:
+            if path is None:
+                return around, False
+            with self.building:
+                known = self.scopes.get(path)
+                return (known, False) if known else (self._opened(path, around, kind, phase, origin), True)
+
+        return Place(self, find, origin if inherit_origin else None, twin)
+
+    def opened(
+        self,
+        base: str,
+        first: int = 2,
+        kind: str = "",
+        phase: str | None = None,
+        origin: Origin | None = None,
+        twin: Node | None = None,
+    ) -> Place:
+        """Make nodes in a new scope, called as `free_name` would call it; for layers and transformations.
+
+        Parameters
+        ----------
+        base, first
+            As `free_name` takes them.
+        kind, phase, origin, twin
+            As `entered` takes them.
+
+        Returns
+        -------
+        Place
+            A context manager; entered, it gives itself, with its ``scope``.
+        """
+
+        def find(around: Scope | None) -> tuple[Scope, bool]:
+            with self.building:
+                return self._opened(self._free(base, around, first), around, kind, phase, origin), True
+
+        return Place(self, find, twin=twin)
+
+    def _opened(
+        self,
+        path: str,
+        parent: Scope | None,
+        kind: str = "",
+        phase: str | None = None,
+        origin: Origin | None = None,
+    ) -> Scope:
+        phase = phase or (parent.phase if parent else "forward")
+        scope = self.scopes[path] = Scope(path, kind, origin or user_origin(), parent, phase)
+        return scope
+
+    def _keep_open(self, scope: Scope | None) -> None:
+        """Enter a scope again, should another thread have abandoned it that was in it, too."""
+        while scope is not None and scope.result is None:
+            self.scopes.setdefault(scope.path, scope)
+            scope = scope.parent
+
+    def _abandoned(self, scope: Scope) -> None:
+        """Forget a scope in which nothing was made: whoever tries again is to find its name free."""
+        with self.building:
+            if scope.result is None and self.scopes.get(scope.path) is scope:
+                del self.scopes[scope.path]
+                base = scope.path.rstrip("0123456789")
+                self._counters.pop(base, None)
+                self._counters.pop(base[:-1], None)
 
     def mirrored(self, scope: Scope | None, root: Scope | None = None) -> Scope | None:
         """Return this graph's counterpart of a scope, made with those around it if need be.
@@ -882,16 +1021,17 @@ class Graph(Shown):
         Scope or None
         """
         missing = []
-        while scope is not None:
-            path = scope.path if root is None else f"{root.path}/{scope.path}"
-            if path in self.scopes:
-                root = self.scopes[path]
-                break
-            missing.append((path, scope))
-            scope = scope.parent
-        for path, like in reversed(missing):
-            phase = like.phase if root is None or root.phase == "forward" else root.phase
-            root = self.scopes[path] = Scope(path, like.kind, like.origin, root, phase)
+        with self.building:
+            while scope is not None:
+                path = scope.path if root is None else f"{root.path}/{scope.path}"
+                if path in self.scopes:
+                    root = self.scopes[path]
+                    break
+                missing.append((path, scope))
+                scope = scope.parent
+            for path, like in reversed(missing):
+                phase = like.phase if root is None or root.phase == "forward" else root.phase
+                root = self._opened(path, root, like.kind, phase, like.origin)
         return root
 
     def derivatives_among(
@@ -1040,7 +1180,8 @@ class Graph(Shown):
         # Only now, since a twin need not come first.
         nodes = graph._dag._node
         for node, twin in twins.items():
-            node.twin = nodes[twin].node if twin in nodes else None
+            if twin in nodes:
+                graph._made_for(node, nodes[twin].node)
         for path, about in scopes.items():
             if about.get("result") in nodes:
                 graph.scopes[path].result = nodes[about["result"]].node
@@ -1116,17 +1257,10 @@ class Graph(Shown):
         if declared != spec:
             error = DtypeError if declared.shape == spec.shape else ShapeError
             raise error(f'node "{name}" is declared {declared}, but {op.name} gives {spec}')
-        if self._taken(name := _checked_name(name)):
-            raise GraphError(f'the name "{name}" is already taken')
-        before = self._scope, self._origin, self._twin
-        self._scope, self._origin, self._twin = scope, origin, None
-        try:
-            node = self._make(op, inputs, spec, name)
-        finally:
-            self._scope, self._origin, self._twin = before
-        if value is not None:
-            (self.state if isinstance(op, Parameter) else self._constants)[node] = value
-        return node
+        with self.building:
+            if self._taken(name := _checked_name(name)):
+                raise GraphError(f'the name "{name}" is already taken')
+            return self._make(op, inputs, spec, name, value, (scope, origin or user_origin()))
 
     def _restored_scope(self, path: str) -> Scope | None:
         """Return the scope of a path that was a field of a node elsewhere, with the scopes around it."""

@@ -31,6 +31,7 @@ from .attributes import Dim, Kind, Name, Row, Several, Shape, checked, kinds_of,
 from .dimensions import Constraint, evaluate, names_in, product, shown
 from .forms import flatten
 from .origin import user_origin
+from .place import place_of
 
 if TYPE_CHECKING:
     from .graph import Graph, Node
@@ -476,7 +477,7 @@ def misfit(op: Op, operands: Sequence[Node | Array], error: GraphnnError) -> Gra
     told = restated(error, "\n".join(lines))
     graph = next((operand.graph for operand in operands if not isinstance(operand, np.ndarray)), None)
     if graph is not None:
-        scope = graph._scope
+        scope = place_of(graph).scope
         told.stopped = Unbuilt(op, tuple(operands), scope.path if scope is not None else "")
     return told
 

@@ -80,9 +80,10 @@ class Dropout(Layer):
             raise DtypeError(f'Dropout scales what it keeps, and so takes floats; "{x.name}" is {x.dtype}')
         graph = x.graph
         if self.counter is None:
-            self.counter = graph.parameter("counter", np.int64(0), trainable=False)
+            counter = graph.parameter("counter", np.int64(0), trainable=False)
             # Read below, so that it comes along wherever a part of the graph is copied to.
-            self._next = graph.advances[self.counter] = fn.add(self.counter, 1, name="next")
+            self._next = graph.advances[counter] = fn.add(counter, 1, name="next")
+            self.counter = counter  # last: it says that all is made
         chance = fn.random_uniform(self._next, x.shape, seed=self.seed, stream=len(graph))
         mask = fn.greater_equal(chance, self.rate, name="mask")
         dropped = x * mask / (1.0 - self.rate)

@@ -125,7 +125,8 @@ class Layer:
             training = _training.get()
         token = _training.set(checked_flag(f"{type(self).__name__}: training", training))
         try:
-            with fitting(type(self).__name__, list(inputs)):
+            # No other thread makes the parameters a second time.
+            with graph.building, fitting(type(self).__name__, list(inputs)):
                 result = self._make_nodes(graph, inputs)
         finally:
             _training.reset(token)
@@ -412,7 +413,8 @@ class Dense(Layer):
         """Return x @ weight + bias."""
         _only_node(self, x)
         if self.weight is None:
-            self.weight, self.bias = self._made(x)
+            weight, self.bias = self._made(x)
+            self.weight = weight  # last: it says that all are made
         result = fn.matmul(x, self.weight)
         return result if self.bias is None else fn.add(result, self.bias)
 

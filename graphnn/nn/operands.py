@@ -34,7 +34,7 @@ def operands(kind: str, **given: Any) -> tuple[Graph, list[Operand]]:
 
 def opened(kind: str, graph: Graph) -> Any:
     """Return the scope that a call works in: ``mean_squared_error_1``, as a context to be entered."""
-    return graph.entered(graph.free_name(kind, first=1), kind=kind)
+    return graph.opened(kind, first=1, kind=kind)
 
 
 def as_nodes(graph: Graph, values: Sequence[Operand]) -> list[Node]:

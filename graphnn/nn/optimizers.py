@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from ..autograd import grad
 from ..errors import GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
-from ..graph import Graph, Node, Parameter, Scope, fitting, fn, told_where
+from ..graph import Graph, Node, Parameter, Place, Scope, fitting, fn, told_where
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
 from ..habits import missing
@@ -171,10 +170,11 @@ class Optimizer:
         chosen = self._chosen(loss, parameters)
         gradients = grad(loss, chosen)
         kind = type(self).__name__
-        path = graph.free_name(kind.strip("_").lower() or "optimizer", first=1)
+        base = kind.strip("_").lower() or "optimizer"
         result: dict[Node, Node] = {}
-        with graph.entered(path, kind=kind, phase="update"):
-            root = graph.scopes[path]
+        with graph.building, graph.opened(base, first=1, kind=kind, phase="update") as place:
+            root = place.scope
+            assert root is not None
             gradients = self._clipped(chosen, gradients)
             count, number = self._counted(graph, result)
             rate = self._rate_node(graph, count)
@@ -185,9 +185,9 @@ class Optimizer:
             }
             for parameter, gradient in zip(chosen, gradients, strict=True):
                 slots = Slots(root, parameter, cast[parameter.dtype], result)
-                with slots.opened():
+                with slots.around(), slots.opened():
                     result[parameter] = self.advance(parameter, gradient, slots.scalars["rate"], slots)
-        self._keep(graph, result, chosen)
+            self._keep(graph, result, chosen)
         return result
 
     def _chosen(self, loss: Node, parameters: Iterable[Node | str] | Node | None) -> list[Node]:
@@ -258,9 +258,10 @@ class Optimizer:
         """Put updates into ``graph.updates``, and take out what another optimizer kept for the same parameters."""
         updates = graph.updates
         replaced = {p for p in chosen if p in updates}
-        for slot in [p for p in updates if p.phase == "update" and p.twin in replaced]:
+        slots = [p for p in updates if p.phase == "update" and p.twin in replaced]
+        updates.update(made)  # all at once: an interrupt leaves at worst slots that nobody reads
+        for slot in slots:
             del updates[slot]
-        updates.update(made)
         if replaced:
             shared = {p for p in updates if p.phase == "update" and p.twin is None}
             read = ancestors(node for parameter, node in updates.items() if parameter not in shared)
@@ -298,15 +299,16 @@ class Slots:
         self._root, self._parameter, self._result = root, parameter, result
         self.scalars = scalars
 
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Make this parameter's nodes, in a scope of its own: ``sgd_1/dense_1/weight``."""
-        parameter, graph = self._parameter, self._parameter.graph
-        around = graph.mirrored(graph.scopes.get(parameter.scope), self._root) or self._root
-        with graph.entered(around.path):
-            path = graph.free_name(parameter.name.removeprefix(f"{parameter.scope}/"))
-            with graph.entered(path, twin=parameter):
-                yield
+    def around(self) -> Place:
+        """Go where the parameter's own scope is mirrored: ``sgd_1/dense_1``."""
+        graph = self._parameter.graph
+        mirror = graph.mirrored(graph.scopes.get(self._parameter.scope), self._root) or self._root
+        return graph.entered(mirror.path)
+
+    def opened(self) -> Place:
+        """Make this parameter's nodes, in a scope of its own in that: ``sgd_1/dense_1/weight``."""
+        parameter = self._parameter
+        return parameter.graph.opened(parameter.name.removeprefix(f"{parameter.scope}/"), twin=parameter)
 
     def kept(self, name: str, next_of: Callable[[Node], Node], start: float = 0.0) -> Node:
         """Make a slot of the parameter's shape and return the node of its next value.

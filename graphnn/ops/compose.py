@@ -25,7 +25,7 @@ def log_softmax_nodes(x: Node, axis: int = -1) -> Node:
 def _scoped(kind: str, make: Callable[[Node, int], Node], x: Any, axis: int) -> Node:
     if not isinstance(x, Node):
         raise UsageError(f"{kind} needs a node, not {type(x).__name__}: make a constant with graph.constant(value)")
-    with x.graph.entered(x.graph.free_name(kind, first=1), kind=kind):
+    with x.graph.opened(kind, first=1, kind=kind):
         return make(x, axis)
 
 
