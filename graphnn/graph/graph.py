@@ -823,6 +823,15 @@ class Graph(Shown):
         elif isinstance(node.op, Placeholder) and not (self.placeholders and self.placeholders[-1] is node):
             self.placeholders.append(node)
 
+    def _imagined(self, op: Op, inputs: tuple[Node, ...], spec: Spec, scope: str, origin: Origin) -> Node:
+        """Return a node, called after its operation, that the graph does not know."""
+        node = _Unmade()
+        node.graph, node.index, node.twin = self, len(self), None
+        node.name, node.op, node.inputs, node.spec = op.name, op, inputs, spec
+        node.scope, node.origin = scope, origin
+        node.__class__ = Node  # type: ignore[assignment]
+        return node
+
     def _made_for(self, node: Node, twin: Node) -> None:
         """Tell a restored node of its twin, which need not come before it."""
         _put_twin(node, twin)

@@ -578,13 +578,8 @@ class _NoSpec(Spec):
 
 def _never_made(graph: Graph, refused: Unbuilt, inputs: tuple[Node, ...]) -> Node:
     """Return a node like the one that could not be made; the graph does not know it."""
-    node = Node()
-    node.graph, node.index, node.twin = graph, len(graph), None
-    node.name, node.op, node.inputs = refused.op.name, refused.op, inputs
     # A picture leaves out the graph's own dtype, and so says none of what has none.
-    node.spec = _NoSpec(("?",), graph.dtype)
-    node.scope, node.origin = refused.scope, user_origin()
-    return node
+    return graph._imagined(refused.op, inputs, _NoSpec(("?",), graph.dtype), refused.scope, user_origin())
 
 
 def _detail(nodes: Iterable[Node]) -> str:
