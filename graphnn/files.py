@@ -33,6 +33,7 @@ from .graph import (
 )
 from .graph.collector import collector_paused
 from .graph.fetches import ancestors, resolve, with_partners
+from .graph.op import fit_to_call
 
 __all__ = ["from_data", "load", "loads", "save", "to_data"]
 
@@ -82,6 +83,7 @@ _DIMS = frozenset({int, str})
 _MOST = 2**63 - 1
 
 
+@fit_to_call
 @collector_paused()
 def save(fetches: Any, path: StrPath) -> None:
     """Write a graph with its state to a file, wholly or not at all.
@@ -140,6 +142,7 @@ def loads(kind: str, version: int) -> Callable[[_Loader], _Loader]:
     return register
 
 
+@fit_to_call
 @collector_paused()
 def load(path: StrPath) -> Any:
     r"""Read back what `save`, or the ``save`` of a trace, wrote: as it was, or an error.

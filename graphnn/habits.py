@@ -86,6 +86,13 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("keras", "layers", "losses", "metrics", "optim", "optimizers"), _SUBMODULE),
         **dict.fromkeys(("function", "jit"), "Write gn.compile(fetches), a function of a feed."),
         **dict.fromkeys(("flatten", "ravel", "view_as"), "Write gn.reshape(x, shape); a -1 in it is worked out."),
+        **dict.fromkeys(
+            ("e", "inf", "nan", "newaxis", "pi"), "NumPy's constants serve as they are: np.pi, np.newaxis."
+        ),
+        **dict.fromkeys(
+            ("bool", "double", "dtype", "float", "float16", "float32", "float64", "int32", "int64", "long"),
+            'NumPy\'s dtypes serve as they are, and so do their names: np.float32, "float32".',
+        ),
         "Module": "Write nn.Layer.",
         "Session": "Write gn.run(fetches, feed).",
         "cat": "Write gn.concatenate([x, y], axis).",
@@ -151,7 +158,8 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("cpu", "cuda", "double", "float", "half", "to"), f"{_DEVICE} Graph(dtype=…) says the dtype."),
         **dict.fromkeys(("predict", "predict_on_batch"), "Write gn.run(layer(x), feed)."),
         "backward": _GRAD,
-        "bias_": "Write layer.bias.",
+        "build": "Call it on a node: layer(x) makes the parameters.",
+        "count_params": "Write gn.summary(layer(x)).parameters.",
         "compile": "Write gn.compile(loss, optimizer.updates(loss)), where loss is made of layer(x).",
         "evaluate": "Write nn.evaluate(fetches, feed).",
         "forward": "Write layer(x); a class of one's own defines call(self, x).",
@@ -187,6 +195,28 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "save": _SAVE,
         "summary": "Write gn.summary(graph).",
         "weights": "Write graph.parameters.",
+    },
+    "init": {
+        **dict.fromkeys(("xavier_uniform", "xavier_uniform_", "GlorotUniform"), "Write nn.init.glorot_uniform."),
+        **dict.fromkeys(("xavier_normal", "xavier_normal_", "GlorotNormal"), "Write nn.init.glorot_normal."),
+        **dict.fromkeys(("kaiming_uniform", "kaiming_uniform_", "HeUniform"), "Write nn.init.he_uniform."),
+        **dict.fromkeys(("kaiming_normal", "kaiming_normal_", "HeNormal"), "Write nn.init.he_normal."),
+        **dict.fromkeys(("uniform_", "RandomUniform"), "Write nn.init.uniform(low, high)."),
+        **dict.fromkeys(("normal_", "RandomNormal"), "Write nn.init.normal(mean, std)."),
+        **dict.fromkeys(("zeros_", "Zeros"), "Write nn.init.zeros."),
+        **dict.fromkeys(("ones_", "Ones"), "Write nn.init.ones."),
+        **dict.fromkeys(("constant_", "Constant"), "Write nn.init.constant(value)."),
+    },
+    "history": {
+        "history": 'It is itself the dict of lists: history["loss"].',
+        **dict.fromkeys(("acc", "accuracy", "loss", "val_loss"), 'Write history["loss"] and the like.'),
+        **dict.fromkeys(("epoch", "params"), "Write history.epochs, the number of them."),
+    },
+    "diagram": {
+        **dict.fromkeys(
+            ("display", "plot", "show", "view", "write"),
+            "Write diagram.save(path); in a notebook it shows itself, and diagram.text() is for a terminal.",
+        ),
     },
     "compiled": {
         **dict.fromkeys(("fit", "train"), "Write nn.fit(step, feed, epochs=…)."),

@@ -375,6 +375,7 @@ def test_what_numpy_asks_of_a_shape_is_answered() -> None:
     x = gn.Graph().placeholder("x", ("batch", 2))
     assert (np.shape(x), np.ndim(x)) == (("batch", 2), 2)
     assert f"{x}" == str(x)
+    assert np.array_equal(gn.run(round(x, 1), {x: [[0.26, 1.0]]}), [[0.3, 1.0]])
 
 
 def test_the_length_is_that_of_the_first_axis_where_it_is_known() -> None:

@@ -125,7 +125,19 @@ def _things() -> dict[str, Any]:
     layer = nn.Dense(2)
     layer(g.placeholder("x", ("batch", 3)))
     step = gn.compile(loss, optimizer.updates(loss))
-    return {"node": loss, "gn": gn, "nn": nn, "layer": layer, "optimizer": optimizer, "graph": g, "compiled": step}
+    history, diagram = nn.fit(step, {}), gn.draw(loss)
+    return {
+        "history": history,
+        "diagram": diagram,
+        "init": nn.init,
+        "node": loss,
+        "gn": gn,
+        "nn": nn,
+        "layer": layer,
+        "optimizer": optimizer,
+        "graph": g,
+        "compiled": step,
+    }
 
 
 HABITS = [(kind, name) for kind, names in habits.ELSEWHERE.items() for name in names]
@@ -134,7 +146,7 @@ HABITS = [(kind, name) for kind, names in habits.ELSEWHERE.items() for name in n
 def test_names_that_others_use_lead_to_what_there_is() -> None:
     things = _things()
     assert {*things} == {*habits.ELSEWHERE}
-    called = {**things, "step": things["compiled"]}
+    called = {**things, "step": things["compiled"], "nn.init": nn.init}
     for kind, name in HABITS:
         with pytest.raises(AttributeError) as refused:
             getattr(things[kind], name)
@@ -142,7 +154,9 @@ def test_names_that_others_use_lead_to_what_there_is() -> None:
         assert hint in str(refused.value) or name in dir(gn.functions), (kind, name)
         assert not hasattr(things[kind], name)
         # Whatever a hint tells to write is there.
-        for where, there in re.findall(r"\b(gn|nn|graph|node|layer|optimizer|step)\.(\w+)", hint):
+        for where, there in re.findall(
+            r"\b(nn\.init|gn|nn|graph|node|layer|optimizer|step|history|diagram)\.(\w+)", hint
+        ):
             if there != "md":
                 assert there in dir(called[where]), hint
         for path in re.findall(r"docs/[\w-]+\.md", hint):
@@ -185,6 +199,16 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
         with pytest.raises(gn.UsageError, match=words) as refused:
             case()
         assert "test_nn_errors.py" in str(refused.value)
+    made = nn.Dense(2)
+    more: list[tuple[Callable[[], Any], str]] = [
+        (lambda: gn.run(loss, feed_dict={}), r'run takes no argument "feed_dict"\. Here it is feed='),
+        (lambda: gn.run(loss, x, x), r"run: too many positional arguments\. The call is run\("),
+        (lambda: made(x, x), r"Dense: too many positional arguments\. The call is Dense\(x\)"),
+        (lambda: nn.Dense(2, weight_init="he_normal"), r"write nn\.init\.he_normal"),
+    ]
+    for case, words in more:
+        with pytest.raises(gn.UsageError, match=words):
+            case()
     for name, meant in habits.ARGUMENTS.items():
         assert habits.argument(name, meant if isinstance(meant, tuple) else ()).startswith(" "), name
 
@@ -215,3 +239,15 @@ def test_a_film_is_no_trace() -> None:
         step()
     with pytest.raises(gn.UsageError, match=r"a film holds many traces: film\[0\]\[…\] is of one"):
         film["w"]
+
+
+def test_a_figure_that_is_not_recorded_leads_to_those_that_are() -> None:
+    history = nn.History({"loss": [0.5], "val_loss": [0.6]})
+    with pytest.raises(KeyError, match=r'"los" is not recorded. Did you mean "loss"'):
+        history["los"]
+    assert history.get("los") is None
+    assert "los" not in history
+    with pytest.raises(AttributeError, match=r'Write history\["loss"\]'):
+        _ = history.loss  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r'there is no "nn.init.he_norml". Did you mean "he_normal"'):
+        _ = nn.init.he_norml

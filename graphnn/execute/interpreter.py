@@ -30,6 +30,7 @@ from ..graph.collector import collector_paused
 from ..graph.dimensions import concrete, dimension, names_in, shown
 from ..graph.dimensions import evaluate as size_of
 from ..graph.fetches import resolve
+from ..graph.op import fit_to_call
 from ..order import last_uses, ordered
 from ..text import quoted
 
@@ -792,6 +793,7 @@ def checked_guard(guard: str | None) -> str | None:
     return guard
 
 
+@fit_to_call
 def run(
     fetches: Any,
     feed: Feed | None = None,
@@ -855,6 +857,7 @@ def handed_out(values: Sequence[Array]) -> list[Array]:
     return result
 
 
+@fit_to_call
 def steps(
     fetches: Any,
     feed: Feed | None = None,

@@ -366,6 +366,9 @@ class Node(Shown):
     def __getitem__(self, index: Any) -> Node:
         return fn.getitem(self, index)
 
+    def __round__(self, decimals: int = 0) -> Node:
+        return fn.round(self, decimals)
+
 
 class _Unmade(Node):
     """A node whose fields can still be set."""

@@ -399,15 +399,33 @@ def told_where(function: _Function) -> _Function:
         except GraphnnError as error:
             raise placed(error, user_origin()) from None
         except TypeError:
-            misused = _misused(function, args, kwargs)
-            if misused is None:
+            wrong = misused(function, args, kwargs)
+            if wrong is None:
                 raise
-            raise placed(misused, user_origin()) from None
+            raise placed(wrong, user_origin()) from None
 
     return cast("_Function", told)
 
 
-def _misused(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> UsageError | None:
+def fit_to_call(function: _Function) -> _Function:
+    """Return a function that tells what it takes when it is called with something else; its own errors stay."""
+
+    @wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            wrong = None if isinstance(error, GraphnnError) else misused(function, args, kwargs)
+            if wrong is None:
+                raise
+            raise placed(wrong, user_origin()) from None
+
+    return cast("_Function", called)
+
+
+def misused(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], called: str = ""
+) -> UsageError | None:
     """Return the error of a call whose arguments do not fit the signature, and None where they do."""
     signature = inspect.signature(function)
     try:
@@ -416,7 +434,7 @@ def _misused(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
         what = str(error)
     else:
         return None
-    name, parameters = function.__name__, [*signature.parameters.values()]
+    name, parameters = called or function.__name__, [*signature.parameters.values()]
     if parameters and parameters[0].name == "self" and args:
         parameters = parameters[1:]
         if name == "__init__":

@@ -819,7 +819,10 @@ def _checked_step(step: Any) -> Compiled:
 
 def _named(graph: Graph, metrics: Any) -> dict[str, Node]:
     if not isinstance(metrics or {}, Mapping) or not all(isinstance(name, str) for name in metrics or {}):
-        raise UsageError(f"metrics are {{name: node}}, not {type(metrics).__name__}")
+        raise UsageError(
+            'metrics are {name: node}, such as {"accuracy": nn.accuracy(scores, labels)}, '
+            f"not {type(metrics).__name__}"
+        )
     if not metrics:
         return {}
     if "loss" in metrics:
@@ -860,5 +863,6 @@ def _callables(given: Any) -> list[Callable[[History], Any]]:
     found = [given] if callable(given) else list(given)
     for callback in found:
         if not callable(callback):
-            raise UsageError(f"a callback is a function of the history, not {type(callback).__name__}")
+            hint = ": it is given as early_stopping=" if isinstance(callback, EarlyStopping) else ""
+            raise UsageError(f"a callback is a function of the history, not {type(callback).__name__}{hint}")
     return found

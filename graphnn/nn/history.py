@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..errors import DrawingError, UsageError
+from ..errors import DrawingError, LookupFailure, UsageError, near
 from ..graph import told_where
+from ..habits import missing
 from ..show import Shown, show_as
 
 if TYPE_CHECKING:
@@ -52,6 +53,15 @@ class History(dict[str, list[Any]], Shown):
         self.epochs: int = lengths.pop() if lengths else 0
         self.interrupted = False
         self.best: int | None = None
+
+    @told_where
+    def __missing__(self, name: Any) -> NoReturn:
+        raise LookupFailure(f'"{name}" is not recorded.{near(name, self)}')
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise missing("history", self, name, "a history")
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add the figures of one more epoch."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
 from ..graph import Array, as_array, told_where
 from ..graph.dimensions import shown
+from ..habits import instead
 from .checks import checked_number
 
 Rng = np.random.Generator | np.random.RandomState
@@ -151,9 +152,11 @@ def checked_initializer(given: Any, what: str) -> Initializer:
         return given()  # type: ignore[no-any-return]
     if not callable(given):
         shown_as = repr(given) if isinstance(given, str) else type(given).__name__
+        named = isinstance(given, str) and given in {plain.__name__ for plain in _PLAIN}
+        hint = f": write nn.init.{given}" if named else ""
         raise UsageError(
             f"{what} is an initializer, such as nn.init.glorot_uniform(), or a function (shape, dtype, rng) -> array, "
-            f"not {shown_as}"
+            f"not {shown_as}{hint}"
         )
     return given  # type: ignore[no-any-return]
 
@@ -177,3 +180,8 @@ def drawn(initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any]
     if not np.can_cast(array.dtype, dtype, "same_kind"):
         raise DtypeError(f"the initializer of {what} gave {array.dtype}; asked for {dtype}")
     return array.astype(dtype)
+
+
+def __getattr__(name: str) -> NoReturn:
+    known = [each for each, thing in globals().items() if getattr(thing, "__module__", "") == __name__]
+    raise AttributeError(f'there is no "nn.init.{name}".{instead("init", name, [k for k in known if k.islower()])}')

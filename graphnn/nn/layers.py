@@ -10,10 +10,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
 
-from ..errors import DtypeError, GraphError, LookupFailure, NoRuleError, ShapeError, UsageError, ValueRangeError, near
+from ..errors import (
+    DtypeError,
+    GraphError,
+    GraphnnError,
+    LookupFailure,
+    NoRuleError,
+    ShapeError,
+    UsageError,
+    ValueRangeError,
+    near,
+)
 from ..graph import Array, Graph, Node, Origin, as_array, fitting, flatten, fn, told_where, user_origin
 from ..graph.attributes import checked, kind_of
 from ..graph.dimensions import product, shape_of, shown
+from ..graph.op import misused
 from ..habits import missing
 from ..ops.compose import softmax_nodes
 from .checks import checked_flag
@@ -128,6 +139,12 @@ class Layer:
             # No other thread makes the parameters a second time.
             with graph.building, fitting(type(self).__name__, list(inputs)):
                 result = self._make_nodes(graph, inputs)
+        except TypeError as error:
+            told = {"training": training} if _takes(self.call, "training") else {}
+            unfit = None if isinstance(error, GraphnnError) else misused(self.call, inputs, told, type(self).__name__)
+            if unfit is None:
+                raise
+            raise unfit from None
         finally:
             _training.reset(token)
         leaves, _ = flatten(result)

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise, permutations
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ..container import path_of
 from ..errors import DrawingError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
 from ..execute.interpreter import Feed, Stop
 from ..graph import Graph, Node, Spec, Unbuilt, told_where, user_origin
+from ..habits import missing
 from ..inspector.trace import Trace
 from ..inspector.trace import trace as traced
 from ..show import Shown, show_as
@@ -323,6 +324,11 @@ class Diagram(Shown):
         self._limit = limit
         self._timeout = timeout
         self._engine = engine
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise missing("diagram", self, name, "a diagram")
 
     def __repr__(self) -> str:
         seen = self._picture
