@@ -224,6 +224,32 @@ def _near(rng: np.random.Generator, value: Any) -> Any:
     return lie(rng)
 
 
+def _renamed(rng: np.random.Generator, graph: Any, arrays: dict[str, Any], kind: str) -> bool:
+    """Give a node, a scope, an output, a file, a dimension or the graph a hostile name; of a node, its array too."""
+    texts = [*CODE, *ODD]
+    text = texts[rng.integers(len(texts))]
+    table, column = [("nodes", "name"), ("scopes", "path"), ("outputs", "name"), ("lines", "file"), ("specs", "shape")][
+        rng.integers(5)
+    ]
+    try:
+        column_of = graph[table][column]
+        place = int(rng.integers(len(column_of)))
+        old = column_of[place]
+        if table == "specs":
+            names = sorted({side for shape in column_of for side in shape if type(side) is str})
+            old = names[rng.integers(len(names))]
+            graph[table][column] = [[text if side == old else side for side in shape] for shape in column_of]
+        else:
+            column_of[place] = text
+        if table == "nodes":
+            for prefix in ("state/", "feed/") if kind == "trace" else ("",):
+                if prefix + old in arrays:
+                    arrays[prefix + text] = arrays.pop(prefix + old)
+    except (KeyError, IndexError, TypeError, ValueError):  # another lie is here already, or there is nothing to name
+        return False
+    return True
+
+
 _TABLES = ["operations", "specs", "nodes", "scopes", "inputs"]
 
 
@@ -254,6 +280,8 @@ def forged(rng: np.random.Generator, of: list[Forgery]) -> Forgery:
             continue
         if draw < 0.14 and arrays:
             del arrays[list(arrays)[rng.integers(len(arrays))]]
+            continue
+        if draw < 0.34 and _renamed(rng, data["graph"] if kind == "trace" else data, arrays, kind):
             continue
         where = data["graph"] if kind == "trace" and isinstance(data.get("graph"), dict) and draw < 0.5 else data
         if where.get("operations") and rng.random() < 0.45:
