@@ -121,7 +121,9 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "to_dict_of_lists": nx.to_dict_of_lists,
     "to_numpy_array": lambda d: nx.to_numpy_array(d).tolist(),
     "generate_edgelist": lambda d: list(nx.generate_edgelist(d, data=False)),
-    "node_link_data": lambda d: [(e["source"], e["target"], e["key"]) for e in nx.node_link_data(d)["edges"]],
+    "node_link_data": lambda d: [
+        (e["source"], e["target"], e["key"]) for e in nx.node_link_data(d, edges="edges")["edges"]
+    ],
     "reverse": lambda d: [list(d.reverse().edges(keys=True)), list(d.reverse(copy=False).edges(keys=True))],
     "to_undirected": lambda d: [sorted(d.to_undirected().edges(keys=True)), len(d.to_undirected(as_view=True).edges)],
     "to_directed": lambda d: list(d.to_directed().edges(keys=True)),
@@ -431,7 +433,7 @@ def test_exporters_take_it(name: str) -> None:
 
 def test_json_takes_it() -> None:
     g = model()
-    data = json.loads(json.dumps(nx.node_link_data(g.dag), default=lambda array: array.tolist()))
+    data = json.loads(json.dumps(nx.node_link_data(g.dag, edges="edges"), default=lambda array: array.tolist()))
     assert data["graph"]["outputs"] == {"loss sum": "loss"}
     assert next(node for node in data["nodes"] if node["id"] == "x")["shape"] == ["batch", 2]
     json.dumps(nx.adjacency_data(g.dag), default=lambda array: array.tolist())
@@ -455,8 +457,8 @@ def with_gradients() -> gn.Graph:
 
 
 def through_json(dag: Any) -> Any:
-    text = json.dumps(nx.node_link_data(dag), default=lambda array: array.tolist())
-    return nx.node_link_graph(json.loads(text))
+    text = json.dumps(nx.node_link_data(dag, edges="edges"), default=lambda array: array.tolist())
+    return nx.node_link_graph(json.loads(text), edges="edges")
 
 
 def with_positions(dag: Any) -> Any:
