@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide)
+_EXTREMA = (np.maximum, np.minimum)
 
 
 class Builder:
@@ -74,11 +75,13 @@ class Builder:
     def spread(self, number: Value, shape: tuple[int, ...]) -> Value:
         """Return a number so repeated that NumPy's maximum and minimum are fast: those with a single number are not."""
         size = math.prod(shape)
-        if self.settings.spread_from < size <= self.settings.spread_to:
-            return self.constant(np.full(shape, number.array))
-        if size > self.settings.spread_to and shape[-1] >= self.settings.spread_from:
-            return self.constant(np.full(shape[-1:], number.array))
-        return number
+        if number.array is None or size <= self.settings.spread_from:
+            return number
+        if size > self.settings.spread_to:
+            shape = shape[-1:]
+        if size > self.settings.spread_to and shape[0] < self.settings.spread_from:
+            return number
+        return self.constant(np.full(shape, number.array), "spread", number.array.tobytes())
 
     def filled(self, number: float, result: Result) -> Value:
         """Return an array of one number."""
@@ -155,15 +158,18 @@ class Builder:
 
         Unless how is not known: what NumPy makes of a power depends on how its operands lie, to the last bit.
         """
-        if isinstance(how, do.Call):
+        ufunc = how.ufunc if isinstance(how, do.Ufunc) and not how.bits else None
+        if isinstance(how, do.Call) or ufunc is np.power:
             return self._computed(how, operands, result)
         smaller = [value.repeats or value for value in operands]
         for i, value in enumerate(operands):
             others = [smaller[j].shape for j in range(len(operands)) if j != i]
             if smaller[i] is not value and np.broadcast_shapes(smaller[i].shape, *others) != result.shape:
                 smaller[i] = value
-        if isinstance(how, do.Ufunc) and how.ufunc in _ARITHMETIC and not how.bits:
+        if ufunc in _ARITHMETIC:
             smaller = self._repeated_each(smaller, result)
+        elif ufunc in _EXTREMA and smaller[1].size == 1 and smaller[0].shape == result.shape:
+            smaller[1] = self.spread(smaller[1], result.shape)
         return self._computed(how, smaller, result)
 
     def call(self, how: Instruction, *operands: Value, result: Result) -> Value:

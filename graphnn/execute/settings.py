@@ -13,6 +13,8 @@ class Settings:
     ----------
     threads : int
         How many compute what is elementwise on large arrays.
+    traced : int
+        Up to how many instructions an operation's `forward` is written as; one of more is called.
     folded : int
         Up to which a value of constants alone is computed when the plan is made.
     spread_from, spread_to : int
@@ -35,6 +37,7 @@ class Settings:
     """
 
     threads: int = 1
+    traced: int = 32
     folded: int = 2**16
     spread_from: int = 256
     spread_to: int = 2**16

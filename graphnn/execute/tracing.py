@@ -1,0 +1,198 @@
+"""What `forward` does of each element, found by running it once on tracers, which note what is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from . import instructions as do
+from .instructions import DType, Function, Result
+
+if TYPE_CHECKING:
+    from ..graph import Op
+    from .builder import Builder
+    from .values import Value
+
+_BOOL: DType = np.dtype(bool)
+
+
+class Untraceable(Exception):
+    """A function does something with its operands that no instruction says."""
+
+
+def traced(op: Op, build: Builder, operands: Sequence[Value], result: Result) -> Value | None:
+    """Return what an elementwise operation makes, as instructions; None where it cannot be traced.
+
+    Only of an operation whose `forward` does the same whatever its operands hold, or asks for what they hold by a
+    function of NumPy: a tracer knows its shape and dtype, and nothing else.
+    """
+    tape = _Tape(build)
+    try:
+        found = op.forward(*[_Tracer(tape, operand) for operand in operands])
+    except Untraceable:
+        return None
+    if not isinstance(found, _Tracer) or found.value.dtype != result.dtype:
+        return None
+    value = found.value
+    return value if value.shape == result.shape else None
+
+
+class _Tape:
+    """Where the tracers of one call write, up to so many instructions."""
+
+    def __init__(self, build: Builder) -> None:
+        self.build = build
+        self._left = build.settings.traced
+
+    def count(self) -> None:
+        """Count an instruction.
+
+        Raises
+        ------
+        Untraceable
+            When there are too many of them.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise Untraceable("too many instructions")
+
+    def ufunc(self, ufunc: np.ufunc, operands: Sequence[object], dtype: DType | None) -> Value:
+        """Return what a ufunc makes of tracers, arrays and numbers."""
+        self.count()
+        signature = (*[None] * ufunc.nin, dtype)
+        loop = tuple(ufunc.resolve_dtypes((*map(_weakly, operands), None), signature=signature))
+        values = [self.value(operand, kind) for operand, kind in zip(operands, loop[:-1], strict=True)]
+        shape = np.broadcast_shapes(*[value.shape for value in values])
+        if tuple(ufunc.resolve_dtypes((*[value.dtype for value in values], None))) != loop:
+            values = [self.cast(value, kind) for value, kind in zip(values, loop[:-1], strict=True)]
+        return self.build.ufunc(ufunc, *values, result=Result(shape, loop[-1]))
+
+    def select(self, condition: object, x: object, y: object) -> Value:
+        """Return what `np.where` makes."""
+        self.count()
+        samples = [part.sample if isinstance(part, _Tracer) else part for part in (x, y)]
+        dtype: DType = np.where(True, *samples).dtype  # type: ignore[call-overload]
+        parts = ((condition, _BOOL), (x, dtype), (y, dtype))
+        values = [self.cast(self.value(part, kind), kind) for part, kind in parts]
+        shape = np.broadcast_shapes(*[value.shape for value in values])
+        return self.build.call(do.Select(), *values, result=Result(shape, dtype))
+
+    def value(self, operand: object, dtype: DType) -> Value:
+        """Return an operand as a value: a Python number of this dtype, anything else of its own."""
+        if isinstance(operand, _Tracer):
+            return operand.value
+        if isinstance(operand, (np.ndarray, np.generic)):
+            return self.build.constant(operand)
+        if not isinstance(operand, (bool, int, float)):
+            raise Untraceable(type(operand).__name__)
+        try:
+            return self.build.number(operand, dtype)
+        except OverflowError as error:
+            raise Untraceable(str(error)) from None
+
+    def cast(self, value: Value, dtype: DType) -> Value:
+        """Return a value as another dtype, in memory of its own unless it has its whole memory."""
+        if value.dtype == dtype:
+            return value
+        self.count()
+        return self.build.each(do.Cast(), value, result=Result(value.shape, dtype))
+
+
+def _weakly(operand: object) -> DType | type:
+    """Return the dtype of an operand as `resolve_dtypes` takes it: Python's numbers take that of the others."""
+    if isinstance(operand, (_Tracer, np.ndarray, np.generic)):
+        return operand.dtype
+    return _BOOL if isinstance(operand, bool) else type(operand)
+
+
+class _Tracer(NDArrayOperatorsMixin):
+    """Stands for an operand, or for what was computed of operands."""
+
+    def __init__(self, tape: _Tape, value: Value) -> None:
+        self._tape = tape
+        self.value = value
+
+    @property
+    def dtype(self) -> DType:
+        """Its dtype."""
+        return self.value.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return self.value.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of its axes."""
+        return len(self.value.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of its elements."""
+        return self.value.size
+
+    @property
+    def sample(self) -> np.ndarray[tuple[int, ...], DType]:
+        """An array of its dtype, without elements."""
+        return np.empty(0, self.dtype)
+
+    def astype(self, dtype: object, copy: bool = True) -> _Tracer:
+        """Return what casts it."""
+        kind: DType = np.dtype(dtype)  # type: ignore[call-overload]
+        if kind == self.dtype and not copy:
+            return self
+        if kind == self.dtype and self.value.whole:
+            return self
+        self._tape.count()
+        return self._made(self._tape.build.each(do.Cast(), self.value, result=Result(self.shape, kind)))
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: object, **how: object) -> _Tracer:
+        """Note what a ufunc is to do."""
+        dtype = how.pop("dtype", None)
+        if method != "__call__" or how or ufunc.nout != 1 or ufunc.signature is not None:
+            raise Untraceable(f"{ufunc.__name__}.{method} with {', '.join(how)}")
+        kind: DType | None = None if dtype is None else np.dtype(dtype)  # type: ignore[call-overload]
+        return self._made(self._tape.ufunc(ufunc, operands, kind))
+
+    def __array_function__(
+        self, function: Function, types: object, operands: Sequence[object], how: Mapping[str, object]
+    ) -> _Tracer:
+        """Note what a function of NumPy is to do, if there is an instruction for it."""
+        known = _KNOWN.get(function)
+        given = {name: value for name, value in how.items() if value is not None}
+        if known is None or given:
+            raise Untraceable(getattr(function, "__name__", "a function"))
+        return self._made(known(self._tape, *operands))
+
+    def _made(self, value: Value) -> _Tracer:
+        return _Tracer(self._tape, value)
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise Untraceable("what an operand holds")
+
+    __array__ = __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = __getitem__ = __getattr__ = _refuse
+
+
+def _clip(tape: _Tape, x: object, lo: object = None, hi: object = None) -> Value:
+    if not isinstance(x, _Tracer) or x.dtype.kind != "f":
+        raise Untraceable("whole numbers may be held between bounds that they do not reach")
+    if lo is None:
+        return tape.ufunc(np.minimum, (x, hi), None)
+    if hi is None:
+        return tape.ufunc(np.maximum, (x, lo), None)
+    tape.count()
+    bounds = [tape.value(bound, x.dtype) for bound in (lo, hi)]
+    return tape.build.each(do.Clip(), x.value, *bounds, result=Result(x.shape, x.dtype))
+
+
+def _round(tape: _Tape, x: object, decimals: object = 0) -> Value:
+    if not isinstance(x, _Tracer) or x.dtype.kind != "f" or decimals != 0:
+        raise Untraceable("decimals")
+    return tape.ufunc(np.rint, (x,), None)
+
+
+_KNOWN: dict[Function, Callable[..., Value]] = {np.where: _Tape.select, np.clip: _clip, np.round: _round}
