@@ -29,17 +29,18 @@ def masked(build: Builder, how: Instruction, operands: Sequence[Value], result: 
     bits = _BITS.get(dtype.itemsize) if dtype.kind in "iuf" else None
     if bits is None or condition.shape != shape or math.prod(shape) < build.settings.masked:
         return None
-    parts = []
-    for part, chosen in ((x, condition), (y, None)):
-        if not part.is_number(0):
-            if chosen is None:
-                chosen = build.ufunc(np.logical_not, condition, result=Result(shape, _BOOL))
-            mask = build.each(do.Cast(), chosen, result=Result(shape, bits))
-            # As integers the bits of a float times 1 or 0 are the float, or 0.
-            parts.append(build.on_bits(np.multiply, part, mask, bits=bits, result=result))
-    if len(parts) < 2:
-        return parts[0] if parts else build.filled(0, result)
-    return build.on_bits(np.bitwise_or, *parts, bits=bits, result=result)
+    if x.is_number(0) and y.is_number(0):
+        return build.filled(0, result)
+    if x.is_number(0):
+        condition, x, y = build.ufunc(np.logical_not, condition, result=Result(shape, _BOOL)), y, x
+    mask = build.each(do.Cast(), condition, result=Result(shape, bits))
+    # As integers the bits of a float times 1 or 0 are the float, or 0.
+    if y.is_number(0):
+        return build.on_bits(np.multiply, x, mask, bits=bits, result=result)
+    # The bits in which the two differ, turned over in one of them where the condition holds, give the other.
+    differing = build.on_bits(np.bitwise_xor, x, y, bits=bits, result=result)
+    turned = build.on_bits(np.multiply, differing, mask, bits=bits, result=result)
+    return build.on_bits(np.bitwise_xor, y, turned, bits=bits, result=result)
 
 
 @rewrite(do.Reduce)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -62,11 +63,10 @@ class _Tape:
     def ufunc(self, ufunc: np.ufunc, operands: Sequence[object], dtype: DType | None) -> Value:
         """Return what a ufunc makes of tracers, arrays and numbers."""
         self.count()
-        signature = (*[None] * ufunc.nin, dtype)
-        loop = tuple(ufunc.resolve_dtypes((*map(_weakly, operands), None), signature=signature))
+        loop = _loop_of(ufunc, tuple(map(_weakly, operands)), dtype)
         values = [self.value(operand, kind) for operand, kind in zip(operands, loop[:-1], strict=True)]
         shape = np.broadcast_shapes(*[value.shape for value in values])
-        if tuple(ufunc.resolve_dtypes((*[value.dtype for value in values], None))) != loop:
+        if _loop_of(ufunc, tuple([value.dtype for value in values]), None) != loop:
             values = [self.cast(value, kind) for value, kind in zip(values, loop[:-1], strict=True)]
         return self.build.ufunc(ufunc, *values, result=Result(shape, loop[-1]))
 
@@ -99,6 +99,12 @@ class _Tape:
             return value
         self.count()
         return self.build.each(do.Cast(), value, result=Result(value.shape, dtype))
+
+
+@lru_cache(1024)
+def _loop_of(ufunc: np.ufunc, operands: tuple[DType | type, ...], dtype: DType | None) -> tuple[DType, ...]:
+    """Return what the loop takes and gives that a ufunc has for operands of these dtypes, or Python's numbers."""
+    return tuple(ufunc.resolve_dtypes((*operands, None), signature=(*[None] * ufunc.nin, dtype)))
 
 
 def _weakly(operand: object) -> DType | type:
