@@ -10,12 +10,24 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from graphnn.execute.kept import Kept
+
 # No test fails for being slow: the machine may be busy.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and some of them press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def plans_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled steps evaluate by a plan from their first call on, for it is plans that the tests are to try.
+
+    Not those marked ``plans_where_it_pays``.
+    """
+    if request.node.get_closest_marker("plans_where_it_pays") is None:
+        monkeypatch.setattr(Kept, "pays", lambda kept, sizes: True)
 
 
 @pytest.fixture

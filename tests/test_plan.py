@@ -29,7 +29,7 @@ from test_plan_conformance import USUAL, bits, differences, drawn_step, random_g
 import graphnn as gn
 from graphnn import nn
 from graphnn.errors import GraphnnWarning
-from graphnn.execute import blocks, buffers, compiled, lowering
+from graphnn.execute import blocks, buffers, kept, lowering
 from graphnn.execute import plan as planning
 from graphnn.execute.builder import Builder
 from graphnn.execute.compiled import Compiled
@@ -266,8 +266,8 @@ def test_sizes_may_change_from_call_to_call_and_plans_are_not_kept_forever(graph
     right = {n: bits(gn.run(node, {x: feed})) for n, feed in feeds.items()}
     for n in [*range(1, 61), *range(60, 0, -1), *rng.integers(1, 61, 100)]:
         assert bits(step({x: feeds[n]})) == right[n]
-    assert len(step._plans) <= compiled._MOST_PLANS
-    assert plans() <= at_first + compiled._MOST_PLANS + 1
+    assert len(step._kept.plans) == kept.MOST_PLANS
+    assert plans() <= at_first + kept.MOST_PLANS + 1
     assert step.plan({x: feeds[7]}) is step.plan({x: feeds[7]})
 
 

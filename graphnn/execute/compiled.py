@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from threading import RLock
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 import numpy as np
 
@@ -16,11 +16,11 @@ from ..graph.fetches import ancestors, resolve
 from ..habits import missing
 from ..text import quoted, short_name
 from .interpreter import Feed, Observer, Prepared, checked_guard, collect, handed_out, prepare, retell
+from .kept import Kept
 from .plan import Plan
 from .settings import Settings
 
 BACKENDS = ("numpy", "interpreter")
-_MOST_PLANS = 16
 _USUAL = Settings()
 
 
@@ -63,7 +63,8 @@ class Compiled:
         self.observers: list[Callable[[], Observer | None]] = []
         """Asked at each call, while they are in this list, for what is to see its evaluation: None, if nothing."""
         self._wanted = [*self.fetches, *self.updates.values()]
-        self._plans: dict[tuple[int | None, ...], Plan] = {}
+        self._kept = Kept()
+        self._planning = RLock()
         self._latest: Plan | None = None
         self._trains = any(parameter.trainable for parameter in self.updates)
         self._alone = updating(self.graph)
@@ -137,6 +138,7 @@ class Compiled:
         fed = latest.fitting({} if feed is None else feed)
         if fed is None:
             return self._prepared_results(feed, sizes, observers)
+        latest.calls += 1
         try:
             # The state is read at once: no update of another thread's comes in between.
             return latest.of(fed + latest.read(self.graph.state))
@@ -147,8 +149,12 @@ class Compiled:
         self, feed: Feed | None, sizes: Mapping[str, int] | None, observers: Sequence[Observer]
     ) -> Sequence[Array]:
         prepared = self.prepared(feed, sizes)
+        plan = None
         if self.backend == "numpy" and self.guard is None and not observers:
-            plan = self._latest = self._plan_of(prepared)
+            plan = self._plan_of(prepared, demanded=False)
+        if plan is not None:
+            self._latest = plan
+            plan.calls += 1
             try:
                 return plan(*[prepared.given[node] for node in plan.given])
             except Exception as error:  # noqa: BLE001 - told anew
@@ -159,21 +165,28 @@ class Compiled:
         count = len(self.fetches)
         return [*results[:count], *[np.asarray(following, order="C") for following in results[count:]]]
 
-    def _plan_of(self, prepared: Prepared) -> Plan:
-        key = tuple([prepared.sizes.get(name) for name in prepared.program.names])
-        plan = self._plans.get(key)
-        if plan is None:
-            if len(self._plans) >= _MOST_PLANS:
-                self._plans.clear()
-            try:
-                with collector_paused():
-                    plan = self._plans[key] = Plan(prepared, self.settings)
-            except Exception as error:  # noqa: BLE001 - told anew
-                retell(error, prepared, self.updates)
+    @overload
+    def _plan_of(self, prepared: Prepared, *, demanded: Literal[True]) -> Plan: ...
+    @overload
+    def _plan_of(self, prepared: Prepared, *, demanded: bool) -> Plan | None: ...
+    def _plan_of(self, prepared: Prepared, *, demanded: bool) -> Plan | None:
+        """Return the plan for the sizes of a call; where none is kept and none demanded, only if it is to pay."""
+        sizes = tuple([prepared.sizes.get(name) for name in prepared.program.names])
+        with self._planning:
+            plan = self._kept.used(sizes)
+            if plan is None and (demanded or self._kept.pays(sizes)):
+                try:
+                    with collector_paused():
+                        plan = Plan(prepared, self.settings)
+                except Exception as error:  # noqa: BLE001 - told anew
+                    retell(error, prepared, self.updates)
+                self._kept.keep(sizes, plan)
         return plan
 
     def plan(self, feed: Feed | None = None, sizes: Mapping[str, int] | None = None) -> Plan:
         """Return the plan for the sizes of a feed: its ``source``, and what it ``explain()``s.
+
+        It is made if need be, and kept: calls with these sizes use it from then on.
 
         Parameters
         ----------
@@ -184,7 +197,7 @@ class Compiled:
         -------
         Plan
         """
-        return self._plan_of(self.prepared(feed, sizes))
+        return self._plan_of(self.prepared(feed, sizes), demanded=True)
 
     def __repr__(self) -> str:
         names = ", ".join(short_name(node.name, 80) for node in self.fetches)
@@ -233,8 +246,10 @@ def compile(
         ``{}``, the counters of random nodes that are read move on by themselves; with None nothing changes, and
         dropout draws the same mask at every call.
     backend : {"numpy", "interpreter"}
-        "numpy": a plan, straight-line NumPy for each set of sizes; "interpreter": node by node, as `run` does. Under a
-        guard evaluation goes node by node, too, and so do the calls that a recording keeps.
+        "numpy": a plan, straight-line NumPy for a set of sizes, from the second call on; "interpreter": node by node,
+        as `run` does. Where sizes vary, those that come often get a plan each, up to 16 at a time, as far as the time
+        that planning takes stays a small share of all; the others go node by node. Under a guard evaluation goes node
+        by node, too, and so do the calls that a recording keeps.
     guard : {None, "nan", "finite"}
         "nan": a NaN anywhere raises before any update is made; "finite": an infinity, too. ``error.debug()`` opens
         the debugger there.

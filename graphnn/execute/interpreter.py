@@ -116,7 +116,8 @@ class Program:
         found = self._bindings.get(key)
         if found is None:
             if len(self._bindings) >= _MOST_BINDINGS:
-                self._bindings.clear()
+                oldest, *_ = list(self._bindings)  # at once: other threads may be here
+                self._bindings.pop(oldest, None)
             found = self._bindings[key] = self._bind(sizes)
         return found
 

@@ -37,9 +37,12 @@ class Plan:
         What the code is given besides: constants, and functions of operations that are not one call of NumPy.
     given : list of Node
         The placeholders, then the parameters that are read.
+    calls : int
+        How often its step has called it.
     """
 
     def __init__(self, prepared: Prepared, settings: Settings = _USUAL) -> None:
+        self.calls = 0
         lowering = Lowering(prepared, settings)
         program = prepared.program
         self.given = [value.node for value in lowering.given]

@@ -1,0 +1,88 @@
+"""Which plans of a compiled step are kept, and for which sizes one is made at all.
+
+To make a plan takes as long as many calls without one, so it is made where it can be expected to pay, by counts and
+not by a clock: the same calls are evaluated in the same way in every process.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+Sizes = tuple[int | None, ...]
+
+MOST_PLANS = 16
+# In calls node by node: what it takes to make a plan, and what a call of it saves. Both as they are for small arrays;
+# for large ones a plan saves a smaller part of a call, and making it is a far smaller part, too.
+_COST, _SAVED = 16.0, 0.5
+_SHARE = 0.125
+"""The share of what all calls would take node by node that may go into plans which have not paid yet."""
+_CALLS = 16
+"""So often must sizes have come, where there are others: half as often as a plan of them needs to pay."""
+_UNUSED = 1024
+"""A plan that was not used for so many calls gives way to another."""
+_MOST_COUNTED = 4096
+
+
+class Kept:
+    """The plans of a step that are kept, and how often which sizes have come.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self) -> None:
+        self.plans: OrderedDict[Sizes, Plan] = OrderedDict()
+        """The one used last at the end."""
+        self._counts: dict[Sizes, int] = {}
+        self._used_at: dict[Sizes, int] = {}
+        self._of_gone = 0
+        self._without = 0
+        self._made = 0
+
+    def used(self, sizes: Sizes) -> Plan | None:
+        """Return the plan for these sizes, if it is kept, and count it as used last."""
+        plan = self.plans.get(sizes)
+        if plan is not None:
+            # The last one's calls are not told one by one: up to now it was in use.
+            self._used_at[next(reversed(self.plans))] = self._used_at[sizes] = self._calls()
+            self.plans.move_to_end(sizes)
+        return plan
+
+    def pays(self, sizes: Sizes) -> bool:
+        """Count a call of sizes for which no plan is kept, and return whether to make one now."""
+        if len(self._counts) >= _MOST_COUNTED:
+            self._counts.clear()
+        count = self._counts[sizes] = self._counts.get(sizes, 0) + 1
+        if len(self._counts) == 1 and not self.plans:
+            pays = count > 1  # a loop over batches of one size, as far as can be seen
+        else:
+            left = _SHARE * self._calls() + _SAVED * self._by_plan() - _COST * self._made
+            pays = count >= _CALLS and left >= _COST and self._has_room()
+        if pays:
+            self._made += 1
+        else:
+            self._without += 1
+        return pays
+
+    def keep(self, sizes: Sizes, plan: Plan) -> None:
+        """Keep a plan; the one that was used least recently goes if there are too many."""
+        while len(self.plans) >= MOST_PLANS:
+            gone, old = self.plans.popitem(last=False)
+            self._of_gone += old.calls
+            del self._used_at[gone]
+        if self.plans:
+            self._used_at[next(reversed(self.plans))] = self._calls()
+        self.plans[sizes] = plan
+        self._used_at[sizes] = self._calls()
+
+    def _has_room(self) -> bool:
+        return len(self.plans) < MOST_PLANS or self._calls() - self._used_at[next(iter(self.plans))] >= _UNUSED
+
+    def _by_plan(self) -> int:
+        return self._of_gone + sum(plan.calls for plan in self.plans.values())
+
+    def _calls(self) -> int:
+        return self._without + self._by_plan()
