@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import compress
@@ -304,6 +305,24 @@ class Evaluation:
             except GraphnnError:
                 return False  # it has no derivative
         return any(np.isnan(slope).any() for slope in slopes)
+
+    def after(self, changed: Mapping[Node, Array], nodes: Sequence[Node]) -> list[Array]:
+        """Return what some nodes would be if others had these values."""
+        values, others = list(self.values), set(changed)
+        for node, value in changed.items():
+            values[self.places[node]] = value
+        for node in self.order:
+            if not others.isdisjoint(node.inputs):
+                others.add(node)
+        needed = set(nodes)
+        for node in reversed(self.order):
+            if node in needed:
+                needed.update(node.inputs)
+        places = [i for i, node in enumerate(self.order) if node in needed and node in others and node not in changed]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", GraphnnWarning)
+            deque(evaluate(self.prepared, places, values), maxlen=0)
+        return [values[self.places[node]] for node in nodes]
 
     def largest_in(self, node: Node) -> Element | None:
         """Return the largest number of a value, by size, of those that are finite; None of what are no floats."""

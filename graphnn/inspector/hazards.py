@@ -54,6 +54,8 @@ CODES: dict[str, str] = {
     "probabilities-as-logits": "a cross-entropy with a softmax or sigmoid of its own is given what comes out of one; "
     "or two softmaxes, or sigmoids, stand one after the other before a loss",
     "out-of-reach": "targets lie outside of what the last function of a network can give",
+    "labels-are-inputs": "the labels of a loss are what the network is fed, or a column of that",
+    "softmax-axis": "a softmax sums to 1 over another axis than the one that it weighs and that is summed next",
     "every-pair": "a batch as a column meets one as a row: every sample is paired with every other; told of dimensions "
     "that have a name",
     "other-axis": "an axis meets one that it was not made for, and that is as long by chance; so told, too",
@@ -62,11 +64,17 @@ CODES: dict[str, str] = {
     "vanishing-gradient": "a layer's gradient is lost beside those of later layers",
     "exploding-gradient": "a layer's gradient is out of all proportion",
     "huge-parameter": "a parameter has grown beyond reason",
-    "large-update": "a step moves the numbers of a parameter by more than 1, and by more than ten times their size",
-    "no-gradient": "the gradient of a trained parameter is 0 in every element",
-    "not-moved": "a step leaves a trained parameter as it is, and its gradient is not 0",
+    "large-update": "a step moves the numbers of a parameter by more than 1, and by more than ten times their size; or "
+    "by more than their size, and has the loss be more than ten times as large",
+    "no-gradient": "the gradient of a trained parameter is 0 in every element, or none is made",
+    "not-moved": "a step leaves a trained parameter as it is, and its gradient is not 0; or moves all of them next to "
+    "nothing",
     "units-alike": "units have the same weights and the same gradients, so that they stay alike",
     "unbounded-loss": "a loss has fallen so far below 0 that it has no least value",
+    "negative-penalty": "what is subtracted from a loss grows with the parameters and has no end: a penalty of the "
+    "wrong sign",
+    "other-parameters": "a metric beside a loss is computed by parameters that are not trained, and that the loss does "
+    "not depend on",
 }
 """Every code that a finding can have, and what it says."""
 
@@ -104,6 +112,13 @@ LARGE_GRADIENT = 1e3
 """How large it must be beside them, or beside 1, to be called so for being out of proportion to other layers'."""
 LARGE_UPDATE = 10.0
 """How far a step may move a parameter beside its size, where that is by more than 1."""
+RISEN, RISEN_FAR = 10.0, 1.5
+"""How many times as large a step may have a loss, where it moves parameters further than they are large; or as far as
+is noted anyway."""
+NO_PROGRESS, STEEP = 1e-9, 1e-2
+"""Which share of a loss a step must promise to take away, where the loss is at least so steep beside its size."""
+MANY_LABELS = 8
+"""How many labels there must be, and not all the same, before it says something that they equal what is fed."""
 VAST_UPDATE = 1e3
 """How far beside its size, or beside 1, so that it is no note any more."""
 HUGE_LOSS, NEGATED_LOSS = 1e12, 1e3
@@ -369,6 +384,11 @@ REMEDIES: dict[str, str] = {
     "no-gradient": "nothing, if it is meant to begin so; else weights that are not all 0, and operations with a slope",
     "not-moved": "look at the learning rate, which is 0 or is lost beside the numbers",
     "softmax-of-one": "a layer with one output for each class; or nn.sigmoid_crossentropy of a single one",
+    "labels-are-inputs": "feed the labels, and take them out of what is fed to the network; where a network is to give "
+    "its input again, one placeholder for both says so",
+    "softmax-axis": "let the softmax go over the axis that is summed next, gn.softmax(scores, axis=…)",
+    "negative-penalty": "add the penalty to the loss, as loss + nn.l2(parameters, 0.01) does: a rate is not negative",
+    "other-parameters": "call one layer for both: a layer that is made anew has parameters of its own",
     "units-alike": "draw the weights at random, as nn.init.glorot_uniform does: what begins alike learns alike",
     "unbounded-loss": "look at its sign: a loss is made smaller, and this one has no end",
 }

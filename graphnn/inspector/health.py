@@ -117,6 +117,7 @@ class _Doctor:
                     self.mistaken.of_loss(place)
                     self.mistaken.of_loss_by_hand(place)
                     self.mistaken.of_reach(place)
+                    self.mistaken.of_weights(place)
             masks = [each for each in arising if each.code == "fed-inf" and each.node in self.masks]
             self.found += told_once(run, [each for each in arising if each not in masks])
             if not any(each.severity == "error" for each in self.found):
@@ -124,6 +125,8 @@ class _Doctor:
             if run.failure is not None:
                 self.found += self._of_failure(run.failure)
             self.training.look()
+            if run.failure is None:
+                self.mistaken.of_labels(self._met_by_parameters)
         self.found.sort(key=lambda each: run.places.get(each.node, 0))
         self._put_together()
         return self.found
@@ -667,6 +670,9 @@ class _Doctor:
         if len(halves) > 1:
             halves[0].cause += f"; so it is in {names_of(halves[1:])}"
             self._drop(halves[1:])
+        if any(each.code == "large-update" and each.severity == "warning" for each in self.found):
+            # What few units do says nothing beside a step that is far too large.
+            self._drop([each for each in self.found if each.code in REPEATED and each.severity == "note"])
         lines: dict[Any, list[Finding]] = {}
         for each in self.found:
             if each.code in REPEATED:

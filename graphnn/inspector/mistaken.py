@@ -21,11 +21,13 @@ from .hazards import (
     ABOUT_TARGETS,
     CHOOSES,
     FAR_TARGETS,
+    MANY_LABELS,
     MANY_TARGETS,
     MOST_TARGETS,
     ONE_CLASS,
     OUT_OF_REACH,
     RANGES,
+    REMEDIES,
     SUM_TO_ONE,
     TAKES_ANOTHER,
     TARGETS,
@@ -181,6 +183,153 @@ class Mistaken:
                 remedy = OUT_OF_REACH.format(last)
                 self._add(targets, outside, code="out-of-reach", severity="warning", cause=cause, remedy=remedy)
                 return
+
+    def of_labels(self, met: set[Node]) -> None:
+        """Look whether labels equal what the network is fed, or a column of that.
+
+        Parameters
+        ----------
+        met : set of Node
+            What is made of these a trained parameter meets.
+        """
+        run, given = self.run, self.run.prepared.program.placeholders
+        fed = [node for node in given if node.ndim and run.values[run.places[node]].dtype.kind != "b"]
+        inputs = [node for node in fed if node in met]
+        for labels in fed:
+            if labels in met or self._trained.isdisjoint(
+                user for each in self._only_moved(labels) for user in each.users
+            ):
+                continue
+            told = next((told for node in inputs if (told := self._equal(labels, node))), "")
+            if told:
+                which = np.ones(run.values[run.places[labels]].shape, bool)
+                cause = f"{labels.name}{at_line(labels)}, which the loss compares with, equals {told}"
+                self._add(
+                    run.places[labels],
+                    which,
+                    code="labels-are-inputs",
+                    severity="warning",
+                    cause=cause,
+                    remedy=REMEDIES["labels-are-inputs"],
+                )
+                return
+
+    def _only_moved(self, node: Node) -> list[Node]:
+        """Return a node and what is made of it and constants alone."""
+        made = made_of(self.run.order, {node})
+        return [each for each in made if each not in self._trained]
+
+    def _equal(self, labels: Node, node: Node) -> str:
+        """Return what of a fed input some labels are the same as; "" if nothing is, or it may be meant."""
+        run = self.run
+        wanted, given = run.values[run.places[labels]], run.values[run.places[node]]
+        if wanted.size < MANY_LABELS or not wanted.size or (wanted == wanted.flat[0]).all():
+            return ""
+        if wanted.shape == given.shape and np.array_equal(wanted, given):
+            single = wanted.size == wanted.shape[0] or wanted.dtype.kind in "iu"
+            return f"{node.name}, all that the network is fed" if single or not self._is_squeezed(node) else ""
+        if given.ndim == 2 and wanted.size == wanted.shape[0] == given.shape[0]:
+            same = (given == wanted.reshape(-1, 1)).all(axis=0)
+            if same.any():
+                return f"{node.name}[:, {int(np.argmax(same))}], a column of what the network is fed"
+        return ""
+
+    def _is_squeezed(self, node: Node) -> bool:
+        """Return whether less of what is fed goes through a network, or something random: to give it again is work."""
+        run = self.run
+        width = run.values[run.places[node]][0].size
+        for each in made_of(run.order, {node}):
+            if each.phase != "forward" or each not in self._trained or not each.shape:
+                continue
+            value = run.values[run.places[each]]
+            if value.ndim and each.op.name in ("matmul", "einsum") and value[..., :1].size and value.shape[-1] < width:
+                return True
+            if any(not operand.inputs and operand.op.name.startswith("random") for operand in each.inputs):
+                return True
+        return False
+
+    def of_weights(self, place: int) -> None:
+        """Look whether a softmax sums to 1 over another axis than the one that is summed of its product."""
+        run, node = self.run, self.run.order[place]
+        if node.phase != "forward" or node.op.name not in ("matmul", "einsum", "sum"):
+            return
+        for i, read in enumerate(run.inputs[place]):
+            soft, summed = self._weights_in(place, i, read)
+            if soft is None or not summed:
+                continue
+            axis = self._softmax_axis(soft)
+            weights = run.order[soft]
+            if axis is None or axis in summed or self._is_renormed(weights, summed, node):
+                continue
+            lengths = [run.values[soft].shape[k] for k in summed]
+            batch = {each.shape[0] for each in run.prepared.program.placeholders if each.shape}
+            named = [
+                weights.shape[k] for k in summed if isinstance(weights.shape[k], str) and weights.shape[k] in batch
+            ]
+            if named or max(lengths, default=1) <= 1:
+                continue
+            cause = (
+                f"{weights.name}{at_line(weights)} sums to 1 over axis {axis}, and {node.name}{at_line(node)} sums "
+                f"over axis {', '.join(map(str, summed))} of it"
+            )
+            finding = finding_of("softmax-axis", weights, cause)
+            finding.remedy = f"gn.softmax(scores, axis={summed[0] - weights.ndim}) sums to 1 where it is summed"
+            self.found.append(finding)
+
+    def _weights_in(self, place: int, i: int, read: int) -> tuple[int | None, tuple[int, ...]]:
+        """Return the place of a softmax that an operation multiplies and sums over, and over which of its axes."""
+        run, node = self.run, self.run.order[place]
+        if node.op.name == "sum":
+            product = run.order[read]
+            if product.op.name != "multiply":
+                return None, ()
+            ndim = run.values[read].ndim
+            over = [k - ndim for k in run.op(place).over(ndim)]  # type: ignore[attr-defined]
+            for source in run.inputs[read]:
+                axes = [
+                    k - run.values[source].ndim for k in range(run.values[source].ndim)
+                ]  # of the product, from its end
+                while run.op(source).name == "expand_dims":
+                    new = run.op(source).axes(run.values[run.inputs[source][0]].ndim)  # type: ignore[attr-defined]
+                    axes = [end for k, end in enumerate(axes) if k not in new]
+                    source = run.inputs[source][0]
+                soft = self._untouched(source)
+                if soft is not None:
+                    sizes = run.values[soft].shape
+                    return soft, tuple(k for k, end in enumerate(axes) if end in over and sizes[k] > 1)
+            return None, ()
+        soft = self._untouched(read)
+        if soft is None or run.values[soft].ndim < 2:
+            return None, ()
+        ndim = run.values[soft].ndim
+        if node.op.name == "matmul":
+            return soft, ((ndim - 1,) if i == 0 else (ndim - 2,))
+        left, _, right = run.op(place).subscripts.partition("->")  # type: ignore[attr-defined]
+        return soft, tuple(k for k, letter in enumerate(left.split(",")[i]) if letter not in right)
+
+    def _untouched(self, place: int) -> int | None:
+        """Return the place of the softmax that a value is, as it lies."""
+        run = self.run
+        while run.op(place).name == "cast":
+            place = run.inputs[place][0]
+        node = run.order[place]
+        if node.op.name != "divide" or node.inputs[0].op.name != "exp" or node.inputs[1].op.name != "sum":
+            return None
+        return place if node.inputs[1].inputs[0] is node.inputs[0] else None
+
+    def _softmax_axis(self, place: int) -> int | None:
+        run = self.run
+        over: tuple[int, ...] = run.op(run.inputs[place][1]).over(run.values[place].ndim)  # type: ignore[attr-defined]
+        return over[0] if len(over) == 1 else None
+
+    def _is_renormed(self, weights: Node, summed: Sequence[int], but: Node) -> bool:
+        """Return whether the weights are added up over those axes by themselves, to be divided by it."""
+        for user in weights.users:
+            if user in self.run.places and user.op.name in ("sum", "mean") and user is not but:
+                over = self.run.op(self.run.places[user]).over(weights.ndim)  # type: ignore[attr-defined]
+                if set(summed) <= set(over):
+                    return True
+        return False
 
     def _is_a_loss(self, difference: Node) -> bool:
         """Return whether a difference is squared, or taken without its sign, and all of that is added up."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..graph import Constant, Placeholder
+from ..errors import GraphnnError
+from ..graph import Constant, Parameter, Placeholder
 from ..text import with_article
 from .evaluation import ADDS_UP
 from .findings import Finding, at_line, listed, said
@@ -24,8 +25,12 @@ from .hazards import (
     LAYERS,
     LEARNT,
     NEGATED_LOSS,
+    NO_PROGRESS,
     NO_WAY,
     REMEDIES,
+    RISEN,
+    RISEN_FAR,
+    STEEP,
     VAST_UPDATE,
     finding_of,
     scaled_down,
@@ -38,6 +43,11 @@ if TYPE_CHECKING:
     from .findings import Element
 
 
+_MOST_TERMS = 256  # of one loss
+_EXPLAIN = frozenset({"exploding-gradient", "out-of-reach"})
+"""What explains a step that is too large."""
+_PENALTIES = ADDS_UP | {"square", "absolute", "add", "multiply", "divide", "divide_by", "norm", "reshape", "getitem"}
+"""Of what a penalty is made: what grows with the parameters without end."""
 _SUMS = ADDS_UP | {"add", "subtract", "matmul"}
 """Of these, a gradient may be a sum, whose terms come to 0."""
 _OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
@@ -86,6 +96,8 @@ class Training:
             )
         else:
             self._of_updates()
+            self._of_penalties()
+            self._of_other_parameters()
             if self._falling is not None:
                 node, value = self._falling
                 cause = f"{node.name}{at_line(node)} is {said(value)}, and training makes it smaller still"
@@ -199,12 +211,15 @@ class Training:
         told = {each.node for each in self.found}
         trained = {node for node in self.updates if node.trainable}
         lost: dict[tuple[str, str], list[Node]] = {}
+        never: set[tuple[str, str]] = set()
+        """Of which no training ever brings one."""
         for parameter, gradient in _slopes_in(self.run.order).items():
             if parameter not in trained:
                 continue
             if gradient.op.name == "zeros" or not self._learns_of_data(parameter):
                 where = f"none is made, since {self._end_of_the_way_from(parameter)}"
                 lost.setdefault((where, NO_WAY), []).append(parameter)
+                never.add((where, NO_WAY))
             elif parameter in self._gradients and not self._value_of(gradient).any():
                 twin, zeros = self._lost_in(gradient)
                 cancels = not zeros and (twin.op.name in _SUMS or twin.trainable)
@@ -212,6 +227,8 @@ class Training:
                     where = f"it is lost in {twin.name}{at_line(twin)}"
                     where += f", where {zeros[0].name} is 0" if zeros else ""
                     lost.setdefault((where, REMEDIES["no-gradient"]), []).append(parameter)
+                    if zeros and self._moving.isdisjoint(zeros):
+                        never.add((where, REMEDIES["no-gradient"]))
         # A bias alone that learns makes no network.
         weights = {parameter for parameter in trained if parameter.ndim > 1 or _is_a_factor(parameter)} or trained
         serious = bool(weights) and weights <= {parameter for parameters in lost.values() for parameter in parameters}
@@ -219,7 +236,8 @@ class Training:
             first, *others = parameters
             nor = f", nor to {listed(others)}" if others else ""
             cause = f"no gradient comes to {first.name}{at_line(first)}{nor}: {where}"
-            finding = finding_of("no-gradient", first, cause, severity="warning" if serious else "note")
+            severity = "warning" if serious or (where, remedy) in never else "note"
+            finding = finding_of("no-gradient", first, cause, severity=severity)
             finding.remedy = remedy
             self.found.append(finding)
 
@@ -247,6 +265,12 @@ class Training:
                 if node in learns and node.op.differentiable and node.op.flows(i):
                     learns.add(operand)
         return learns, meets
+
+    @cached_property
+    def _moving(self) -> set[Node]:
+        """What depends on what is fed, or on what is updated: it may be another one in the next step."""
+        given = [*self.run.prepared.program.placeholders, *self.updates]
+        return made_of(self.run.order, given)
 
     @cached_property
     def fed(self) -> set[Node]:
@@ -385,11 +409,17 @@ class Training:
                 still.append(parameter)
             change = after.astype(np.float64) - before
             size, moved = (norm_of(each) / math.sqrt(max(before.size, 1)) for each in (before, change))
-            if size and moved > LARGE_UPDATE * max(size, 1 / LARGE_UPDATE):
+            if size and _is_large(moved, size):
                 moves.append((moved, size, parameter, following))
-        if still:
+        if self._stands_still:
+            self.found.append(self._stands_still)
+        elif still:
             cause = f"the step moves nothing in {listed(still)}, though gradients come there"
             self.found.append(finding_of("not-moved", self.updates[still[0]], cause, severity="note"))
+        risen = self._risen
+        if risen is not None:
+            self.found.append(risen)
+            return
         if not moves:
             return
         moved, size, parameter, following = max(moves, key=lambda move: move[0] / move[1])
@@ -405,6 +435,177 @@ class Training:
         if self._large_data is not None:
             finding.remedy = f"{scaled_down(self._large_data)}; or a lower learning rate"
         self.found.append(finding)
+
+    @cached_property
+    def _steps(self) -> dict[Node, Array]:
+        """By how much each trained parameter is moved, where all of that is finite."""
+        found = {}
+        for parameter, following in self.updates.items():
+            if parameter.trainable and self.run.places.keys() >= {parameter, following}:
+                before, after = self._value_of(parameter), self._value_of(following)
+                if before is not None and after is not None and before.dtype.kind == "f" and np.isfinite(after).all():
+                    found[parameter] = after.astype(np.float64) - before
+        return found
+
+    @cached_property
+    def _stands_still(self) -> Finding | None:
+        """What is to be said if the rate is so small that the loss would hardly ever fall."""
+        if not self._steps or self._steps.keys() != {node for node in self.updates if node.trainable}:
+            return None
+        if not all(parameter in self._gradients for parameter in self._steps) or self._rate_changes:
+            return None
+        losses = self._losses_of({node: self.updates[node] for node in self._steps})
+        loss = max(map(abs, losses.values()), default=0.0)
+        promised = 0.0
+        for parameter, step in self._steps.items():
+            promised += float(np.abs(step * self._value_of(self._gradients[parameter])).sum())
+        if not loss > LEARNT or self._steepness(self._steps) < STEEP * loss or promised > NO_PROGRESS * loss:
+            return None
+        first, *others = self._steps
+        share = "nothing" if not promised else f"at most {said(promised / loss)} of the loss"
+        rate = self._rate
+        at_rate = "" if rate is None else f"; {rate.name} is {said(float(self._value_of(rate)))}"
+        cause = f"the step moves {listed([first, *others])} by so little that it takes away {share}{at_rate}"
+        return finding_of("not-moved", self.updates[first], cause)
+
+    @cached_property
+    def _behind_updates(self) -> list[Node]:
+        """What the next values of the trained parameters are made of, in the phase of the update."""
+        needed = {self.updates[parameter] for parameter in self._steps}
+        for node in reversed(self.run.order):
+            if node in needed:
+                needed.update(node.inputs)
+        return [node for node in self.run.order if node in needed]
+
+    @cached_property
+    def _rate(self) -> Node | None:
+        """The learning rate, if an optimizer keeps it as a number."""
+        named = [node for node in self._behind_updates if node.name.endswith("learning_rate") and not node.shape]
+        return next((node for node in named if isinstance(node.op, Parameter) and node not in self.updates), None)
+
+    @property
+    def _rate_changes(self) -> bool:
+        """Whether the rate is another one in each step, as that of a schedule is, which may begin or end with 0."""
+        counts = [
+            node for node in self._behind_updates if node in self.updates and not node.trainable and not node.shape
+        ]
+        return bool(counts) and self._rate is None
+
+    @cached_property
+    def _risen(self) -> Finding | None:
+        """What is to be said if a step moves parameters so far that the loss is much larger after it."""
+        far = []
+        for parameter, step in self._steps.items():
+            size, moved = (norm_of(each) / math.sqrt(max(step.size, 1)) for each in (self._value_of(parameter), step))
+            if parameter.ndim > 1 and size and moved > size:
+                far.append((moved / size, moved, size, parameter))
+        losses = self._losses_of({node: self.updates[node] for node in self._steps})
+        losses = {node: value for node, value in losses.items() if value > LEARNT}
+        if not far or not losses or self.run.failure is not None or any(each.code in _EXPLAIN for each in self.found):
+            return None
+        state = {node: self._value_of(following) for node, following in self.updates.items() if node in self.run.places}
+        try:
+            after = self.run.after(state, list(losses))
+        except GraphnnError:
+            return None
+        _, moved, size, parameter = max(far, key=lambda each: each[0])
+        risen = RISEN_FAR if _is_large(moved, size) else RISEN
+        for (node, before), value in zip(losses.items(), map(float, after), strict=True):
+            if not value <= risen * before:
+                rate = self._rate
+                at_rate = "" if rate is None else f" at {rate.name} = {said(float(self._value_of(rate)))}"
+                cause = (
+                    f"a step{at_rate} moves the numbers of {parameter.name}{at_line(parameter)} by {said(moved)}, and "
+                    f"they are {said(size)} large; {node.name} is {said(before)} before it and {said(value)} after it"
+                )
+                finding = finding_of("large-update", self.updates[parameter], cause)
+                if self._large_data is not None:
+                    finding.remedy = f"{scaled_down(self._large_data)}; or a lower learning rate"
+                return finding
+        return None
+
+    def _of_penalties(self) -> None:
+        """Look whether what is never negative and made of parameters alone is subtracted from a loss."""
+        trained = {node for node in self.updates if node.trainable}
+        of_parameters = made_of(self.run.order, trained)
+        for loss, value in self._losses_of({node: self.updates[node] for node in trained}).items():
+            for term, sign in _terms_of(loss):
+                if sign < 0 and term in of_parameters and term not in self.fed and _is_never_negative(term):
+                    if not _grows(term, of_parameters) or not self._value_of(term).any():
+                        continue
+                    what = f"{term.name}{at_line(term)}, which is {said(float(self._value_of(term)))}"
+                    cause = f"{loss.name} = {said(value)} becomes smaller the larger the parameters are, by {what}"
+                    self.found.append(finding_of("negative-penalty", term, cause))
+                    return
+
+    def _of_other_parameters(self) -> None:
+        """Look whether a metric beside a loss is computed by parameters that nothing trains."""
+        trained = {node for node in self.updates if node.trainable}
+        losses = set(self._losses_of({node: self.updates[node] for node in trained}))
+        if not losses or not trained:
+            return
+        behind = self._behind(losses)
+        fetched = [self.run.order[place] for place in self.run.fetches]
+        for metric in fetched:
+            if metric in losses or metric.phase != "forward" or metric in self.updates.values() or metric.shape:
+                continue
+            read = self._behind({metric})
+            own = [node for node in read if node.trainable and node not in behind and node not in self.updates]
+            labels = [node for node in read if isinstance(node.op, Placeholder) and node in behind]
+            if own and labels and trained.isdisjoint(read):
+                cause = (
+                    f"{metric.name}{at_line(metric)} is computed by {listed(own)}, and the step trains "
+                    f"{listed([node for node in self.run.order if node in trained])}"
+                )
+                self.found.append(finding_of("other-parameters", metric, cause))
+                return
+
+    def _behind(self, nodes: Collection[Node]) -> dict[Node, None]:
+        """Return what some nodes are made of, in the order of the schedule."""
+        needed = set(nodes)
+        for node in reversed(self.run.order):
+            if node in needed:
+                needed.update(node.inputs)
+        return dict.fromkeys(node for node in self.run.order if node in needed)
+
+
+def _is_large(moved: float, size: float) -> bool:
+    """Return whether a step moves numbers much further than they are large."""
+    return moved > LARGE_UPDATE * max(size, 1 / LARGE_UPDATE)
+
+
+def _terms_of(loss: Node) -> Iterator[tuple[Node, float]]:
+    """Yield the scalars that a loss adds up, each with the sign of its factor."""
+    ahead = [(loss, 1.0)]
+    for node, factor in ahead:  # which grows
+        name, inputs = node.op.name, node.inputs
+        if node.shape or len(ahead) > _MOST_TERMS:
+            continue
+        numbers = [each for each in inputs if isinstance(each.op, Constant)]
+        others = [each for each in inputs if each not in numbers and not each.shape]
+        if name in ("add", "subtract"):
+            signs = (factor, -factor if name == "subtract" else factor)
+            ahead += [(each, sign) for each, sign in zip(inputs, signs, strict=True) if each in others]
+        elif name == "negative" and others:
+            ahead.append((others[0], -factor))
+        elif len(numbers) == len(others) == 1 and (
+            name == "multiply" or (name == "divide" and numbers[0] is inputs[1])
+        ):
+            ahead.append((others[0], factor * math.copysign(1.0, float(numbers[0].value))))
+        else:
+            yield node, factor
+
+
+def _grows(term: Node, of_parameters: Collection[Node]) -> bool:
+    """Return whether a term is as large as the parameters, and not bounded by something on the way."""
+    ahead = [term]
+    for each in ahead:
+        for operand in each.inputs:
+            if operand in of_parameters and not operand.trainable:
+                if operand.op.name not in _PENALTIES:
+                    return False
+                ahead.append(operand)
+    return True
 
 
 def _is_a_factor(parameter: Node) -> bool:
@@ -422,7 +623,9 @@ def _is_never_negative(node: Node) -> bool:
     made = {node: None}
     for each in (ahead := [node]):
         scope = each.graph.scopes.get(each.scope)
-        if (scope is not None and scope.kind in _LOSSES) or each.op.name in ("square", "absolute"):
+        if (scope is not None and scope.kind in _LOSSES) or each.op.name in ("square", "absolute", "norm"):
+            continue
+        if each.op.name == "multiply" and len(set(each.inputs)) == 1:
             continue
         if isinstance(each.op, Constant) and each is not node:
             if not (each.value >= 0).all():
