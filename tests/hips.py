@@ -74,9 +74,8 @@ def compared(recipe: Recipe, order: int = 1, rtol: float = 1e-9, plan: bool = Fa
     lively = all(np.isfinite(gradient).all() and gradient.any() for gradient in gradients)
     sizes = {name: float(np.max(np.abs(figure))) for name, figure in wanted.items()}
     apart = {name: _apart(figure, wanted[_whose(name)]) for name, figure in got.items()}
-    unlike = [
-        name for name, figure in got.items() if name.endswith(_PLANNED) and _bits(figure) != _bits(got[_whose(name)])
-    ]
+    planned = [name for name in got if name.endswith(_PLANNED)]
+    unlike = [name for name in planned if _bits(got[name]) != _bits(got[name.removesuffix(_PLANNED)])]
     if unlike:
         return Comparison("".join(f"{name} is not the interpreter's\n" for name in unlike), True, lively)
     if all(distance <= rtol * sizes[_whose(name)] for name, distance in apart.items()):

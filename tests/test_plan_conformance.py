@@ -259,7 +259,7 @@ class Stage:
 
     def operand(self, array: Array, plainly: bool) -> gn.Node:
         """Return a node whose value is the array, or a slice of it repeated."""
-        way = int(self.rng.integers(0, 13)) if not plainly else int(self.rng.integers(0, 3))
+        way = int(self.rng.integers(0, 14)) if not plainly else int(self.rng.integers(0, 3))
         source = self.computed if self.rng.random() < 0.6 else self.fed
         if way == 0:
             return self.fed(array)
@@ -289,6 +289,8 @@ class Stage:
             axis = int(self.rng.integers(array.ndim))
             one = np.take(array, [0], axis)
             return gn.broadcast_to(source(one) if way == 10 else self.graph.constant(one), array.shape)
+        if way == 12 and array.size:
+            return gn.broadcast_to(source(array.reshape(-1)[:1].reshape(())), array.shape)
         return self.computed(array)
 
 
