@@ -18,6 +18,7 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.execute.compiled import Compiled
 from graphnn.execute.settings import Settings
+from graphnn.execute.values import lying
 from graphnn.graph import Op
 from graphnn.ops import rows
 from graphnn.testing import Draw
@@ -314,6 +315,10 @@ def op_differences(cls: type[Op], rng: np.random.Generator) -> list[str] | None:
         after = node * 1.5 if rng.random() < 0.5 else gn.sin(node)
         loss = gn.sum(after * gn.cos(after)) if rng.random() < 0.5 else gn.sum(after, axis=0 if after.ndim else None)
         fetches += [loss]
+        if node.ndim and rng.random() < 0.3:  # which goes by how the result itself lies in memory
+            weights = stage.fed(rng.normal(size=node.shape).astype(node.dtype))
+            letters = "ijklmn"[: node.ndim]
+            fetches += [gn.einsum(f"{letters},{letters}->", node, weights)]
         inputs = [p for p in (*stage.feed, *stage.graph.parameters) if p.dtype.kind == "f"]
         if inputs and rng.random() < 0.5:
             with warnings.catch_warnings():
@@ -336,6 +341,49 @@ def test_a_plan_of_each_operation_is_the_interpreter_to_the_bit(cls: type[Op]) -
         assert not found, f"draw {number}: {found}"
         compared += found is not None
     assert compared > 20
+
+
+def layout_differences(cls: type[Op], rng: np.random.Generator) -> list[str] | None:
+    """Return where what a plan takes for the layout of a value is not that of a run; None where it cannot be built."""
+    op, arrays = cls.samples(Mixed(rng))
+    stage = Stage(rng)
+    operands = [stage.operand(np.asarray(array), False) for array in arrays]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gn.errors.GraphnnWarning)
+        try:
+            node = op(*operands, graph=stage.graph)
+            taken = gn.compile(node).plan(stage.feed)._lowering.of
+            values = {step.node: step.value for step in gn.steps(node, stage.feed)}
+        except gn.GraphnnError:
+            return None
+    told = []
+    for one, value in taken.items():
+        run = values.get(one)
+        if value.strides is not None and run is not None:
+            planned, laid = (lying(run.shape, strides) for strides in (value.strides, run.strides))
+            told += [f"{one}: {planned} planned, {laid} in a run"] if planned != laid else []
+    return told
+
+
+@pytest.mark.parametrize("cls", OPS, ids=lambda cls: cls.name)
+def test_what_a_plan_takes_for_a_layout_is_that_of_a_run(cls: type[Op]) -> None:
+    # The last bits of sums and products go by it.
+    compared = 0
+    for number in range(40):
+        found = layout_differences(cls, np.random.default_rng([number, 9]))
+        assert not found, f"draw {number}: {found}"
+        compared += found is not None
+    assert compared > 10
+
+
+def test_a_view_of_half_floats_that_are_repeated_lies_as_in_a_run() -> None:
+    g = gn.Graph()
+    repeated = gn.broadcast_to(g.constant(np.ones((1,), np.float16)), (11,))
+    node = gn.expand_dims(repeated, -1)
+    taken = gn.compile([node]).plan({})._lowering.of
+    values = {step.node: step.value for step in gn.steps([node])}
+    for one, value in taken.items():
+        assert value.strides is None or lying(one.shape, value.strides) == lying(one.shape, values[one].strides)
 
 
 LARGE = [cls for cls in OPS if cls.elementwise or issubclass(cls, gn.ops.reduce.Folding)]

@@ -94,6 +94,8 @@ class Value:
             if not isinstance(value.how, (Reshape, Check)):
                 return False
             value = value.operands[0]
+        if value.kind == "fresh" and value.strides is not None:
+            return lying(value.shape, value.strides) == lying(value.shape, in_c_order(value.shape, value.dtype))
         return value.repeats is None and (value.array is None or value.array.flags.c_contiguous)
 
     @property
@@ -149,6 +151,11 @@ class Value:
         while value.kind in ("view", "check"):
             value = value.operands[0]
         return value
+
+
+def lying(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """Return the strides that tell how an array lies in memory: those of axes longer than 1, if there are elements."""
+    return [] if 0 in shape else [step for step, n in zip(strides, shape, strict=True) if n > 1]
 
 
 def in_c_order(shape: Sequence[int], dtype: DType) -> tuple[int, ...]:
