@@ -31,7 +31,7 @@ from .errors import (
 from .execute.compiled import Compiled, compile
 from .execute.interpreter import Step, run, steps
 from .files import load, save
-from .graph import Graph, Node, Op, Scope, Spec
+from .graph import Graph, Node, Op, Scope, Spec, name
 from .inspector.compare import compare
 from .inspector.debugger import Debugger, debug
 from .inspector.differences import Comparison
@@ -94,6 +94,7 @@ __all__ = [
     "grad",
     "jvp",
     "load",
+    "name",
     "nn",
     "ops",
     "profile",

@@ -59,6 +59,7 @@ _TABLES: dict[str, dict[str, type | str]] = {
     # The operands of all nodes, one after the other: for each node as many as its operation says.
     "inputs": {"node": "nodes"},
     "outputs": {"name": str, "node": "nodes"},
+    "names": {"name": str, "node": "nodes"},
     "updates": {"parameter": "nodes", "node": "nodes"},
     "advances": {"parameter": "nodes", "node": "nodes"},
     # What a layer made for training alone, and what takes its place in evaluation; the layers that do nothing there.
@@ -71,6 +72,10 @@ _TABLES: dict[str, dict[str, type | str]] = {
     "derived": {"in": "derivatives", "node": "nodes", "derivative": "nodes"},
     # Where the numbers in the names of new nodes and scopes go on.
     "counters": {"path": str, "number": int},
+}
+# What files do not hold that were written before there was any.
+_ADDED: dict[str, dict[str, list[Any]]] = {
+    table: {column: [] for column in _TABLES[table]} for table in ("evaluating", "idle", "names")
 }
 _DTYPES = {
     name: np.dtype(name)
@@ -314,6 +319,7 @@ def _encoded(
         "specs": [(dtype.name, list(shape)) for dtype, shape in specs],
         "lines": [(origin.file, origin.line or 0) for origin in lines],
         "outputs": [(str(name), node_row[node]) for name, node in graph.outputs.items() if node in node_row],
+        "names": [(str(name), node_row[node]) for name, node in graph.names.items() if node in node_row],
         "updates": pairs(graph.updates),
         "advances": pairs(graph.advances),
         "evaluating": pairs(graph.evaluating),
@@ -418,6 +424,8 @@ def _decoded(data: Any, arrays: dict[str, Array], unknown: bool) -> Graph:
             scope.result = nodes[result]
     # In this order, since a scope opened late may be called as a node or an output before it.
     graph.outputs.update(_unique("outputs", [(name, nodes[i]) for name, i in tables["outputs"]]))
+    for called, i in _unique("names", list(tables["names"])).items():
+        graph.names[called] = nodes[i]
     graph.updates.update(_unique("updates", [(nodes[i], nodes[j]) for i, j in tables["updates"]]))
     graph.advances.update(_unique("advances", [(nodes[i], nodes[j]) for i, j in tables["advances"]]))
     graph.evaluating.update(_unique("evaluating", [(nodes[i], nodes[j]) for i, j in tables["evaluating"]]))
@@ -459,8 +467,10 @@ def _restore_derivatives(
 
 def _tables(data: Any) -> dict[str, Iterator[tuple[Any, ...]]]:
     """Return the rows of every table, with types and references checked."""
-    if type(data) is not dict or data.keys() != {"name", "dtype", "memory_budget", *_TABLES}:
+    whole = {"name", "dtype", "memory_budget", *_TABLES}
+    if type(data) is not dict or not (whole - _ADDED.keys() <= data.keys() <= whole):
         raise FileFormatError("the data are not those of a graph: its name, dtype, memory budget, and tables")
+    data.update({table: columns for table, columns in _ADDED.items() if table not in data})
     lengths = {}
     for table, kinds in _TABLES.items():
         columns = data[table]

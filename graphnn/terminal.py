@@ -21,7 +21,7 @@ from .graph.dimensions import shown
 from .inspector.conditions import Condition
 from .inspector.health import check_health
 from .inspector.profile import profile
-from .inspector.select import many
+from .inspector.select import many, names_in
 from .inspector.sources import AROUND
 from .inspector.trace import in_short
 from .inspector.training import beside_guessing
@@ -317,8 +317,8 @@ class Session(cmd.Cmd):
 
     def _prompt(self) -> str:
         dbg = self.dbg
-        at = f" {short_name(dbg.current.name, _PROMPTED)}" if dbg.current is not None else ""
-        following = f", next {short_name(dbg.next.name, _PROMPTED)}" if dbg.next is not None else ""
+        at = f" {short_name(dbg.current.title, _PROMPTED)}" if dbg.current is not None else ""
+        following = f", next {short_name(dbg.next.title, _PROMPTED)}" if dbg.next is not None else ""
         run = f"; {short_name(dbg.run, _PROMPTED)}" if len(dbg.runs) > 1 else ""
         return printable(
             f"(graphnn {dbg.position}/{len(dbg.operations)}{at}{following}{run}) ",
@@ -410,7 +410,7 @@ class Session(cmd.Cmd):
         if not isinstance(stop, Stop) or stop.prepared.program.order[stop.place] is not failed:
             return
         for operand, value in dict(zip(failed.inputs, self.dbg[failed].operands, strict=True)).items():
-            self.say(f"  {short_name(operand.name, _NAME)} = {in_short(value)}")
+            self.say(f"  {short_name(operand.title, _NAME)} = {in_short(value)}")
         self._stand()
 
     def emptyline(self) -> bool:
@@ -450,7 +450,7 @@ class Session(cmd.Cmd):
 
     def _names(self) -> list[str]:
         dbg = self.dbg
-        return list(dict.fromkeys([*(node.name for node in dbg.order), *dbg.graph.scopes, *dbg.graph.outputs]))
+        return list(dict.fromkeys([*names_in(dbg.order, dbg.graph), *dbg.graph.scopes, *dbg.graph.outputs]))
 
     def _several(self) -> list[str]:
         """Return what may be typed where several nodes may be meant."""
@@ -537,8 +537,8 @@ class Session(cmd.Cmd):
         for node in [*nodes][:_LINES]:
             spot = self.dbg[node]
             value = f" = {in_short(spot.value)}" if self._is_known(node) else f": {spot.state}"
-            own = short_name(node.name, _NAMED)
-            name = f"{short_name(names[node], _NAME)} ({own})" if names.get(node, node.name) != node.name else own
+            own = short_name(node.title, _NAMED)
+            name = f"{short_name(names[node], _NAME)} ({own})" if names.get(node, node.title) != node.title else own
             mark = "-->" if spot.state == "current" else "   "
             self.say(cut(f"{mark} {letter(self.dbg, node)} {name}{value}", self.width))
         if len(nodes) > _LINES:
@@ -784,11 +784,11 @@ class Session(cmd.Cmd):
             return
         value = self.dbg[node].value
         if index is None:
-            self.say(f"{short_name(node.name, _NAME)}  {by_times(value.shape)} {value.dtype}, {self.dbg.state(node)}")
+            self.say(f"{short_name(node.title, _NAME)}  {by_times(value.shape)} {value.dtype}, {self.dbg.state(node)}")
         else:
             value = _at(node, value, index)
             if value.ndim > 1 or value.size > _NUMBERS:
-                part = f"{short_name(node.name, _NAME)}{_index(index)}"
+                part = f"{short_name(node.title, _NAME)}{_index(index)}"
                 self.say(f"{part}  {by_times(value.shape)} {value.dtype}, counted from its own beginning")
         if value.ndim > 1 or value.size > _NUMBERS:
             self.say(matrix(value, self.width, colour=self.colour), coloured=True)
@@ -830,7 +830,7 @@ class Session(cmd.Cmd):
     def _source(self, argument: str) -> None:
         """Show the lines of the program that made a node."""
         node = self._node(argument)
-        self.say(f"{short_name(node.name, _NAME)}, made at {node.origin}")
+        self.say(f"{short_name(node.title, _NAME)}, made at {node.origin}")
         lines = self.dbg.sources.get(node.origin.file, {})
         for line, text in lines.items():
             if abs(line - node.origin.line) <= AROUND:
@@ -923,7 +923,7 @@ class Session(cmd.Cmd):
             listed = _listed(read)
             if len(listed) < read.count:
                 rest = str(read).removeprefix(visible(read.node.name))
-                lines.append(f"      {short_name(read.node.name, _NAMED)}{rest}; among them")
+                lines.append(f"      {short_name(read.node.title, _NAMED)}{rest}; among them")
             for k, alike in listed.items():
                 count += 1
                 kind = f", {read.given}" if read.given else ""
@@ -1169,7 +1169,7 @@ class Session(cmd.Cmd):
             if not computed:
                 return word
             node = computed[-1]
-            name = short_name(node.name, _NAMED)
+            name = short_name(node.title, _NAMED)
         index = f"[{', '.join('0' * node.ndim)}]" if part and node.ndim else ""
         return f"{word} {name}{index}{rest[named.end() :]}"
 
@@ -1187,8 +1187,8 @@ class Session(cmd.Cmd):
 
 def _made(node: Node, most: int) -> str:
     """Return a node as the equation that it is, ``relu_1 = relu(dense_1/add)``, with names of so many characters."""
-    operands = ", ".join(short_name(operand.name, most) for operand in node.inputs)
-    return f"{short_name(node.name, most)} = {node.op.name}({operands})"
+    operands = ", ".join(short_name(operand.title, most) for operand in node.inputs)
+    return f"{short_name(node.title, most)} = {node.op.name}({operands})"
 
 
 def _placed(node: Node, before: str, width: int) -> str:
@@ -1265,7 +1265,7 @@ def _tupled(value: Any) -> Any:
 
 def _called(node: Node, index: Sequence[int]) -> str:
     """Return one number of a node as it is printed."""
-    return _indexed(short_name(node.name, _NAMED), index)
+    return _indexed(short_name(node.title, _NAMED), index)
 
 
 def _indexed(name: str, index: Sequence[int]) -> str:

@@ -115,6 +115,11 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
             target._made_for(copy, copies[node.twin])  # only now: the exchange may have put it behind
     outputs = {name: operand(None, node) for name, node in source.outputs.items()}
     target.outputs.update({name: copies[node] for name, node in outputs.items() if node in copies})
+    for name, node in source.names.items():
+        # What comes in for a node that stays behind takes over its name, as it does of an output.
+        kept = copies.get(node, copies.get(operand(None, node)))
+        if kept is not None and kept.title == kept.name:
+            target.names[name] = kept
     target.idle.update({path: copies[node] for path, node in source.idle.items() if node in copies})
     for table, entries in (
         (target.updates, source.updates),

@@ -89,6 +89,7 @@ def whole(graph: Graph) -> dict[str, Any]:
         "placeholders": [node.name for node in graph.placeholders],
         "parameters": [node.name for node in graph.parameters],
         "outputs": [(name, node.name) for name, node in graph.outputs.items()],
+        "names": [(name, node.name) for name, node in graph.names.items()],
         "updates": [(parameter.name, node.name) for parameter, node in graph.updates.items()],
         "advances": [(parameter.name, node.name) for parameter, node in graph.advances.items()],
         "evaluating": [(trained.name, node.name) for trained, node in graph.evaluating.items()],

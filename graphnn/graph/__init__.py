@@ -20,7 +20,7 @@ from .attributes import (
 )
 from .dag import Dag
 from .forms import flatten
-from .graph import Derivatives, Given, Graph, Node, Scope, as_array, check_update, in_range, sealed
+from .graph import Derivatives, Given, Graph, Node, Scope, as_array, check_update, in_range, name, sealed
 from .op import (
     Array,
     Constant,
@@ -80,6 +80,7 @@ __all__ = [
     "flatten",
     "fn",
     "in_range",
+    "name",
     "operation",
     "place_of",
     "registry",

@@ -170,6 +170,7 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
             "name": graph.name,
             "dtype": graph.dtype.name,
             "outputs": {name: node.name for name, node in graph.outputs.items()},
+            "names": {name: node.name for name, node in graph.names.items()},
             "updates": {parameter.name: node.name for parameter, node in graph.updates.items()},
             "advances": {parameter.name: node.name for parameter, node in graph.advances.items()},
             "evaluating": {trained.name: node.name for trained, node in graph.evaluating.items()},

@@ -174,6 +174,12 @@ class Node(Shown):
     twin: Node | None
 
     @property
+    def title(self) -> str:
+        """What it is called wherever it is shown: the name that `gn.name` gave it, or else its own."""
+        names = self.graph.names
+        return self.graph._titles().get(self, self.name) if names else self.name
+
+    @property
     def shape(self) -> tuple[int | Dimension, ...]:
         """The shape: ints, and names for what the feed decides, which add, multiply and divide by //."""
         return opened(self.spec.shape)
@@ -461,6 +467,19 @@ class _CheckedDict(dict[Any, Any]):
         return self
 
 
+class _KeptDict(_CheckedDict):
+    """A dict whose entries pass a check on their way in, and stay."""
+
+    def __init__(self, check: Callable[[Any, Any], tuple[Any, Any]], why: str) -> None:
+        super().__init__(check)
+        self._why = why
+
+    def _refused(self, *args: Any) -> NoReturn:
+        raise placed(UsageError(self._why), user_origin())
+
+    __delitem__ = pop = popitem = clear = _refused
+
+
 class Graph(Shown):
     """A network as a DAG: every operation a node, kept as a live `networkx.MultiDiGraph`.
 
@@ -475,6 +494,8 @@ class Graph(Shown):
     ----------
     outputs : dict of str to Node
         Names for what matters.
+    names : dict of str to Node
+        The names that `gn.name` gave nodes besides their own; they stay.
     updates : dict of Node to Node
         The next value of parameters, as an optimizer left them.
     state : dict of Node to array
@@ -512,6 +533,7 @@ class Graph(Shown):
         self.scopes: dict[str, Scope] = {}
         self.state: dict[Node, Array] = {}
         self.outputs: dict[str, Node] = _CheckedDict(self._checked_output)
+        self.names: dict[str, Node] = _KeptDict(self._checked_given, "a name that a node has been given stays")
         self.updates: dict[Node, Node] = _CheckedDict(self._checked_update)
         self.memory_budget: int | None = None
         """The largest value in bytes that a run may make, or None for 80 % of what is free."""
@@ -565,7 +587,7 @@ class Graph(Shown):
         return iter([data.node for data in list(self._whole._node.values())])
 
     def _ipython_key_completions_(self) -> list[str]:
-        return [*self.dag, *self.scopes, *self.outputs]
+        return [*self.dag, *self.scopes, *self.names, *self.outputs]
 
     def __contains__(self, item: object) -> bool:
         if isinstance(item, Node):
@@ -579,15 +601,15 @@ class Graph(Shown):
         scope = self.scopes.get(name)
         if scope is not None and scope.result is not None:
             return scope.result
-        return self.outputs.get(name)
+        return self.names[name] if name in self.names else self.outputs.get(name)
 
     def __getitem__(self, name: str) -> Node:
-        """Return the node of that name, else that scope's result, else that output."""
+        """Return the node of that name, else that scope's result, else what was given that name, else that output."""
         if not isinstance(name, str):
             raise placed(UsageError(f"a node is looked up by its name, not by {type(name).__name__}"), user_origin())
         node = self._find(name)
         if node is None:
-            known = near(name, [*self._dag._node, *self.scopes, *self.outputs])
+            known = near(name, [*self._dag._node, *self.scopes, *self.names, *self.outputs])
             error = LookupFailure(f'the graph "{self.name}" has no node, scope or output "{name}".{known}')
             raise placed(error, user_origin())
         return node
@@ -851,7 +873,13 @@ class Graph(Shown):
     # --- names and scopes ------------------------------------------------------------------------------------
 
     def _taken(self, name: str) -> bool:
-        return name in self._dag._node or name in self.scopes or name in self.outputs
+        return name in self._dag._node or name in self.scopes or name in self.names or name in self.outputs
+
+    def _titles(self) -> dict[Node, str]:
+        titles: dict[Node, str] = self.caches.get("titles", {})
+        if len(titles) != len(self.names):
+            titles = self.caches["titles"] = {node: name for name, node in list(self.names.items())}
+        return titles
 
     def free_name(self, base: str, first: int = 2) -> str:
         """Return a whole name, in the current scope, that is free.
@@ -871,7 +899,7 @@ class Graph(Shown):
 
     def _free(self, base: str, scope: Scope | None, first: int = 2) -> str:
         path = base if scope is None else f"{scope.path}/{base}"
-        if first == 2 and not (path in self._dag._node or path in self.scopes or path in self.outputs):
+        if first == 2 and not self._taken(path):
             return path
         # Nodes and layers count apart: the first ReLU after two relu nodes is relu_1.
         counter = path if first == 2 else f"{path}_"
@@ -1109,9 +1137,26 @@ class Graph(Shown):
     def _checked_output(self, name: Any, node: Any) -> tuple[str, Node]:
         node = self._own(node, f'the output "{name}"')
         other = self._dag._node.get(_checked_name(name))
-        if (other is not None and other.node is not node) or name in self.scopes:
+        if (other is not None and other.node is not node) or name in self.scopes or self.names.get(name, node) != node:
             raise GraphError(f'the output cannot be called "{name}": a node or scope has that name')
         return name, node
+
+    @told_where
+    def _checked_given(self, name: Any, node: Any) -> tuple[str, Node]:
+        node = self._own(node, f'what is to be called "{name}"')
+        if not _checked_name(name):
+            raise ValueRangeError('a name is some text: "" calls nothing')
+        known: Node | None = self.names.get(name)
+        if known is not None and known is node:
+            return str(name), known
+        if known is None and self.outputs.get(name) is not node and self._taken(name):
+            known = self._find(name)
+        if known is not None:
+            what = f"{known.op.name} made at {known.origin}"
+            raise GraphError(f'"{node.name}" cannot be called "{name}": that is the name of the {what}')
+        if node.title != node.name:
+            raise GraphError(f'"{node.name}" cannot be called "{name}": it is "{node.title}" already, and names stay')
+        return str(name), node
 
     @told_where
     def _checked_update(self, parameter: Any, node: Any) -> tuple[Node, Node]:
@@ -1198,6 +1243,8 @@ class Graph(Shown):
             if about.get("result") in nodes:
                 graph.scopes[path].result = nodes[about["result"]].node
         graph.outputs.update({k: graph[v] for k, v in whole.get("outputs", {}).items()})
+        for called, name in whole.get("names", {}).items():
+            graph.names[called] = graph[name]
         for entries in ("updates", "advances", "evaluating"):
             getattr(graph, entries).update({graph[k]: graph[v] for k, v in whole.get(entries, {}).items()})
         graph.idle.update({path: graph[name] for path, name in whole.get("idle", {}).items()})
@@ -1284,6 +1331,49 @@ class Graph(Shown):
                     self.scopes[outer] = Scope(outer, "", user_origin(), scope, "forward")
                 scope = self.scopes.get(outer)
         return scope
+
+
+@told_where
+def name(node: Node, name: str) -> Node:
+    """Give a node another name: the result of an operator, or what a layer returns.
+
+    The graph only grows, and a node's own name stays. The other one is kept beside it in ``graph.names``, saved and
+    copied with the graph, and stands for the node wherever one is asked for by name. Pictures, tables and the debugger
+    show the node under it; ``node.title`` says under which name that is.
+
+    Parameters
+    ----------
+    node : Node
+    name : str
+        Within a scope, or a layer's ``call``, it is in the scope, as all names are.
+
+    Returns
+    -------
+    Node
+        The same.
+
+    Raises
+    ------
+    GraphError
+        When a node, scope or output has that name, or the node was given another. (A ValueError.)
+    UsageError
+        When it is not a node. (A TypeError.)
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x", shape=("batch", 2))
+    >>> z = name(x @ g.parameter("w", [[2.0], [3.0]]) + 1.0, "z")
+    >>> g["z"] is z, z.title, z.name
+    (True, 'z', 'add')
+    """
+    if not isinstance(node, Node):
+        raise UsageError(f"gn.name takes a node and the name it is to have, not {with_article(type(node).__name__)}")
+    graph = node.graph
+    with graph.building:
+        scope = place_of(graph).scope
+        graph.names[_checked_name(name) if scope is None or not name else f"{scope.path}/{_checked_name(name)}"] = node
+    return node
 
 
 def check_update(parameter: Node, node: Node) -> None:

@@ -490,7 +490,7 @@ def misfit(op: Op, operands: Sequence[Node | Array], error: GraphnnError) -> Gra
         if isinstance(operand, np.ndarray):
             what = f"an array {shown(operand.shape)} {operand.dtype}"
         else:
-            what = f'"{operand.name}" {operand.spec}, {with_article(operand.op.name)} made at {operand.origin}'
+            what = f'"{operand.title}" {operand.spec}, {with_article(operand.op.name)} made at {operand.origin}'
         lines.append(f"  operand {position}: {what}")
     told = restated(error, "\n".join(lines))
     graph = next((operand.graph for operand in operands if not isinstance(operand, np.ndarray)), None)

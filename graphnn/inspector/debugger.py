@@ -138,7 +138,7 @@ class Spot:
         return stats_of(self.value)
 
     def __repr__(self) -> str:
-        return f"<Spot {quoted(self.node.name)}: {self.state}>"
+        return f"<Spot {quoted(self.node.title)}: {self.state}>"
 
 
 class Change(NamedTuple):
@@ -391,7 +391,7 @@ class Debugger(Shown):
         return names_in(self.order, self.graph)
 
     def __repr__(self) -> str:
-        at = "before all" if self.current is None else f"after {quoted(self.current.name)}"
+        at = "before all" if self.current is None else f"after {quoted(self.current.title)}"
         return f"<Debugger of {quoted(self.graph.name)}: {self._position} of {len(self._operations)} operations, {at}>"
 
     # --- moving ---------------------------------------------------------------------------------------------

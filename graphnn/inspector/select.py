@@ -139,11 +139,12 @@ def _meant(order: Collection[Node], graph: Graph, target: Any, where: str) -> li
     if not named and target in graph.scopes:
         inside = _inside(graph, target)
         named = [node for node in order if node.scope in inside]
-    if not named and target in graph.outputs:
-        named = [node for node in order if node is graph.outputs[target]]
+    for table in (graph.names, graph.outputs):
+        if not named and target in table:
+            named = [node for node in order if node is table[target]]
     return (
         named
-        or [node for node in order if fnmatchcase(node.name, target)]
+        or [node for node in order if fnmatchcase(node.name, target) or fnmatchcase(node.title, target)]
         or [node for node in order if node.op.name == target]
         or [node for node in order if _is_made_at(node, target)]
     )
@@ -167,7 +168,7 @@ def _inside(graph: Graph, path: str) -> set[str]:
 def names_in(order: Iterable[Node], graph: Graph) -> list[str]:
     """Return the names by which nodes of a run can be meant."""
     nodes = dict.fromkeys(order)
-    outputs = [name for name, node in graph.outputs.items() if node in nodes]
+    outputs = [name for table in (graph.names, graph.outputs) for name, node in table.items() if node in nodes]
     return [*(node.name for node in nodes), *_scopes(nodes, graph), *outputs]
 
 

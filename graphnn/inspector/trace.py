@@ -392,7 +392,7 @@ class Record:
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.shape)) or "scalar"
-        return f"<Record {self.index}: {quoted(self.name)}, {self.op.name} {shape} {self.dtype}>"
+        return f"<Record {self.index}: {quoted(self.node.title)}, {self.op.name} {shape} {self.dtype}>"
 
 
 _OF_A_DEBUGGER = frozenset({"ancestry", "influence", "sample", "recheck", "inputs", "users", "twin", "path", "compare"})

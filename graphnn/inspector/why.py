@@ -298,7 +298,7 @@ def given_as(node: Node, prepared: Prepared | None = None, where: str = "by hand
 
 
 def _called(node: Node, place: str) -> str:
-    return f"{node.name}[{place}]" if place else node.name
+    return f"{node.title}[{place}]" if place else node.title
 
 
 # --- numbers in words -------------------------------------------------------------------------------------------

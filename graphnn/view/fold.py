@@ -276,7 +276,7 @@ def local_name(name: str, scope: Scope | None) -> str:
 
 def own_name(node: Node) -> str:
     """Return the name of a node as it is called in its scope."""
-    return local_name(node.name, node.graph.scopes.get(node.scope))
+    return local_name(node.title, node.graph.scopes.get(node.scope))
 
 
 def title_of(scope: Scope) -> str:

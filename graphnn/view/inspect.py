@@ -88,7 +88,7 @@ def trace_table(trace: Trace, width: int = 80) -> str:
         hold = "node holds" if strange == 1 else "nodes hold"
         lines += _wrapped(f"{strange:,} {hold} NaN or infinities: a check of their health says where they arise", width)
     if trace.stopped is not None:
-        at = elided(visible(trace.order[trace.stopped].name), _MOST_NAME)
+        at = elided(visible(trace.order[trace.stopped].title), _MOST_NAME)
         lines.append(f'stopped at "{at}":' if trace.error else f'"{at}" has not run')
         lines += [piece for line in _told(trace.error) if line for piece in _wrapped(line, width)]
     return "\n".join(lines)
@@ -143,7 +143,7 @@ def _count(name: str) -> Any:
 # The columns of a trace in their order: what each says of a record; and those that are no numbers.
 _TRACE_COLUMNS: dict[str, Any] = {
     "#": lambda record: str(record.index),
-    "node": lambda record: record.name,
+    "node": lambda record: record.node.title,
     "op": lambda record: record.op.name,
     "shape": lambda record: by_times(record.shape),
     "min": _statistic("min"),
@@ -399,7 +399,7 @@ def letter(dbg: Debugger, node: Node) -> str:
 
 
 def _named(node: Node) -> str:
-    return elided(visible(node.name), _MOST_NAME)
+    return elided(visible(node.title), _MOST_NAME)
 
 
 def _shape(dbg: Debugger, node: Node) -> str:
@@ -413,7 +413,7 @@ def _short(dbg: Debugger, node: Node) -> str:
 
 
 def _row(dbg: Debugger, node: Node) -> tuple[str, ...]:
-    return visible(node.name), elided(visible(node.op.name), _MOST_OP), _shape(dbg, node), _range(dbg, node)
+    return visible(node.title), elided(visible(node.op.name), _MOST_OP), _shape(dbg, node), _range(dbg, node)
 
 
 def _range(dbg: Debugger, node: Node) -> str:

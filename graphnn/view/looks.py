@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..graph import Constant, Node, Op, Parameter, Placeholder, Scope
-from .fold import Box, Edge, Picture, data_inputs, numbers_in, own_name, title_of
+from .fold import Box, Edge, Picture, data_inputs, local_name, numbers_in, own_name, title_of
 from .text import by_times, counted, elided, preview, visible
 
 if TYPE_CHECKING:
@@ -194,6 +194,8 @@ def _layer_words(box: Box, scope: Scope, room: int) -> Words:
     numbers = numbers_in(box.nodes)
     kind = _KIND_OF_PHASE.get(box.phase) or ("layer" if numbers else "operation")
     below = [counted(numbers, "parameter")] if numbers else []
+    given = [local_name(node.title, scope) for node in box.nodes if node.title != node.name][-1:]
+    below += [elided(visible(name), _MOST_SIZE) for name in given]
     if scope.kind:
         below.insert(0, elided(visible(title_of(scope)), max(room - len(" · ".join(["", *below])), _LEAST_NAME)))
     return Words(kind, scope.kind or title_of(scope), " · ".join(below))
@@ -272,7 +274,7 @@ def _tip_of(box: Box) -> list[str]:
     if box.scope is not None:
         return _scope_tip(box.scope, box.nodes)
     node = box.node
-    lines = [node.name, f"{node.op!r} {node.spec}", f"made at {node.origin}"]
+    lines = [*dict.fromkeys([node.title, node.name]), f"{node.op!r} {node.spec}", f"made at {node.origin}"]
     if node.twin is not None:
         lines.append(f"for {node.twin.name}")
     return lines

@@ -157,7 +157,7 @@ def _table(trace: Trace) -> str:
 
 
 def _named(node: Node) -> str:
-    return elided(visible(node.name), _MOST_NAME)
+    return elided(visible(node.title), _MOST_NAME)
 
 
 def _escaped(text: str) -> str:

@@ -163,7 +163,7 @@ def _operand(edge: Edge, by_rail: bool) -> str:
     tail, node = edge.tail, edge.node
     if tail.scope is None and isinstance(node.op, Constant):
         return _shown(words(tail).title)
-    name = tail.scope.path if tail.scope is not None and node is tail.node else node.name
+    name = tail.scope.path if tail.scope is not None and node is tail.node else node.title
     if not by_rail and not isinstance(node.op, Parameter):
         return f"↑{_shown(name)}"
     scopes = chain(edge.head.around)

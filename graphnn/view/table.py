@@ -281,7 +281,7 @@ def _listed(paths: Sequence[str]) -> str:
 
 
 def _name(box: Box) -> str:
-    return box.node.name if box.scope is None else box.scope.path
+    return box.node.title if box.scope is None else box.scope.path
 
 
 def _kind(box: Box) -> str:

@@ -243,7 +243,7 @@ class _Maker:
         for node in self.first.order:
             op = self.first.prepared.declared_op_of(node)
             row = {
-                "name": visible(node.name),
+                "name": visible(node.title),
                 "op": visible(node.op.name),
                 "inputs": [place[operand] for operand in node.inputs],
                 "shape": [str(dim) for dim in node.shape],
@@ -272,7 +272,7 @@ class _Maker:
         """Return what was asked for, with its names."""
         named: dict[Node, str] = {node: name for name, node in self.first.graph.outputs.items()}
         asked = dict.fromkeys([*named, *self.first.fetches])
-        return [[visible(named.get(node, node.name)), self.place_of[node]] for node in asked if node in self.place_of]
+        return [[visible(named.get(node, node.title)), self.place_of[node]] for node in asked if node in self.place_of]
 
     # --- the runs ---------------------------------------------------------------------------------------------
 
@@ -427,7 +427,7 @@ def _differentiated(trace: Trace) -> str:
         for node, _ in given
         if node in derived.of and derived.of[node] in order
     }
-    return visible(names.get(node := found.pop(), node.name)) if len(found) == 1 else ""
+    return visible(names.get(node := found.pop(), node.title)) if len(found) == 1 else ""
 
 
 # --- the picture --------------------------------------------------------------------------------------------------
@@ -464,7 +464,7 @@ def _view(label: str, seen: Picture, place_of: Mapping[Node, int]) -> dict[str, 
     return {
         "label": label,
         "boxes": [[place_of[node] for node in box.nodes] for box in seen.boxes],
-        "titles": [visible(box.scope.path if box.scope is not None else box.node.name) for box in seen.boxes],
+        "titles": [visible(box.scope.path if box.scope is not None else box.node.title) for box in seen.boxes],
         "frames": [visible(scope.path) for scope in seen.open_scopes()],
         "svg": svg[svg.index("<svg") :],
     }
