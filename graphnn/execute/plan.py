@@ -15,7 +15,7 @@ from .blocks import chains
 from .buffers import lay_out, most_apart
 from .explain import Explanation
 from .lowering import Lowering
-from .printer import Source
+from .printer import Source, literal
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ def _check_of(given: Sequence[Value]) -> Callable[..., bool]:
     dtypes = {f"dtype{i}": value.dtype for i, value in enumerate(given)}
     tests = [
         # The flags say C order, and aligned.
-        f"type({x}) is ndarray and {x}.dtype is {dtype} and {x}.shape == {value.shape} and {x}.flags.num & 257 == 257"
+        f"type({x}) is ndarray and {x}.dtype is {dtype} and {x}.shape == {literal(value.shape)} "
+        f"and {x}.flags.num & 257 == 257"
         for x, dtype, value in zip(names, dtypes, given, strict=True)
     ]
     code = f"lambda {', '.join(names)}: {' and '.join(tests) or True}"

@@ -202,7 +202,7 @@ def dimension(value: Any) -> Dim:
     '4*batch'
     """
     if isinstance(value, str):
-        value = _dim(_poly_of_text(value))
+        value = _dim(_poly_of_text(str.__str__(value)))
         if isinstance(value, str):
             return value
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):

@@ -944,11 +944,12 @@ class Graph(Shown):
         """
 
         def find(around: Scope | None) -> tuple[Scope, bool]:
-            if not _checked_name(name):
+            own = _checked_name(name)
+            if not own:
                 raise ValueRangeError('a scope needs a name: "" stands for the top of the graph')
             with self.building:
-                known = self.scopes.get(name if around is None else f"{around.path}/{name}") if reuse else None
-                return (known, False) if known else (self._opened(self._free(name, around), around), True)
+                known = self.scopes.get(own if around is None else f"{around.path}/{own}") if reuse else None
+                return (known, False) if known else (self._opened(self._free(own, around), around), True)
 
         return ScopePlace(self, find)
 
@@ -1485,11 +1486,12 @@ def _supported(kind: Any, what: str) -> np.dtype[Any]:
 
 
 def _checked_name(name: Any) -> str:
-    if not isinstance(name, str):
+    if not issubclass(type(name), str):
         raise UsageError(f"a name is text, not {type(name).__name__}")
-    if "\0" in name:
-        raise ValueRangeError(f"a name cannot hold a NUL character: {name!r}")
-    return str(name)
+    text = str.__str__(name)  # of a class that prints otherwise, what it holds
+    if "\0" in text:
+        raise ValueRangeError(f"a name cannot hold a NUL character: {text!r}")
+    return text
 
 
 def _count(number: int, noun: str) -> str:
