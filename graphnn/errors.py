@@ -29,6 +29,12 @@ class GraphnnError(Shown, Exception):
     origin: object = None
     stopped: Any = None
     """Where an evaluation ended, or what could not be built, for `debug`, `save` and `draw`."""
+    unfed: tuple[str, ...] = ()
+    """The names of the placeholders that the feed lacks."""
+
+    def __init__(self, *args: object, **fields: Any) -> None:
+        super().__init__(*args)
+        vars(self).update(fields)
 
     def debug(self) -> Any:
         """Open the debugger where the run was stopped, with its feed and its state.

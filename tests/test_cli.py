@@ -1,8 +1,10 @@
 """The command: what it prints, what it writes, and how it fails."""
 
+import importlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -16,6 +18,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import cli
+from graphnn.cli import registry
 
 MODEL = """
 import numpy as np
@@ -320,7 +323,7 @@ def test_a_forged_feed_is_refused_before_anything_is_allocated(model, capsys, co
 
 
 def test_feeds_keep_to_the_memory_budget_all_together(model, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "memory_budget", lambda graph: 4000.0)
+    monkeypatch.setattr("graphnn.cli.targets.memory_budget", lambda graph: 4000.0)
     np.savez_compressed("two.npz", x=np.zeros((120, 2)), y=np.zeros((120, 2)))
     assert "would take" in said(capsys, "run", f"{model}:build", "--feed", "two.npz", code=1).err
     np.save("x.npy", np.zeros((120, 2)))
@@ -419,8 +422,8 @@ def fails():
 
 
 def test_folders_are_checked_before_the_work(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli.demonstration, "trained", lambda *_, **__: pytest.fail("worked"))
-    monkeypatch.setattr(cli.demonstration, "build", lambda: pytest.fail("worked"))
+    monkeypatch.setattr("graphnn.demo.trained", lambda *_, **__: pytest.fail("worked"))
+    monkeypatch.setattr("graphnn.demo.build", lambda: pytest.fail("worked"))
     (tmp_path / "file").touch()
     for verb in ("train", "demo"):
         assert "file" in said(capsys, verb, "-o", str(tmp_path / "file"), code=1).err
@@ -439,6 +442,88 @@ def test_what_is_misspelt_leads_to_what_there_is(capsys):
             cli.main(["draw", "model.py:build", wrong])
         assert exit_.value.code == 2
         assert f'draw takes no {wrong}. Did you mean "{right}"' in capsys.readouterr().err
+
+
+COMMAND = """
+import graphnn as gn
+from graphnn import cli
+
+@cli.command(cli.TARGET, cli.option("--least", type=int, default=0, help="the fewest operations"))
+def size(options):
+    \"\"\"Count the operations of a graph.\"\"\"
+    target = cli.target_of(options.target)
+    count = len(target.graph)
+    cli.screen.say_json(count) if options.json else cli.screen.say(f"{count} nodes")
+    return cli.FAILED if count < options.least else None
+"""
+
+
+@pytest.fixture
+def other_package(tmp_path, monkeypatch):
+    """A package beside graphnn, installed as pip does it, that adds the command `size`."""
+    (tmp_path / "graph_size.py").write_text(COMMAND)
+    information = tmp_path / "graph_size-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: graph-size\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[graphnn.commands]\nsize = graph_size:size\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield information
+    registry._COMMANDS.pop("size", None)
+    sys.modules.pop("graph_size", None)
+
+
+def test_another_package_adds_a_command_by_an_entry_point(model, capsys, other_package):
+    count = said(capsys, "size", f"{model}:build").out
+    assert count == "4 nodes\n"
+    assert said(capsys, "size", f"{model}:build", "--json").out == "4\n"
+    said(capsys, "size", f"{model}:build", "--least", "9", code=1)
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert re.search(r"^ +size +count the operations of a graph$", capsys.readouterr().out, re.MULTILINE)
+    assert cli.main(["siez"]) == 2
+    assert 'Did you mean "size"?' in capsys.readouterr().err
+
+
+def test_a_command_of_another_package_that_does_not_load_hides_no_other(model, capsys, other_package):
+    (other_package.parent / "graph_size.py").write_text("import no_such_package_at_all\n")
+    told = said(capsys, "size", f"{model}:build", code=1).err
+    assert 'the command "size" (graph_size:size) does not load: ModuleNotFoundError' in told
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["--help"])
+    assert exit_.value.code == 0
+    told = capsys.readouterr()
+    assert "  draw " in told.out
+    assert "does not load" in told.err
+    (other_package / "entry_points.txt").write_text("[graphnn.commands]\nsize = math:pi\n")
+    assert 'math:pi does not declare the command "size"' in said(capsys, "size", f"{model}:build", code=1).err
+
+
+def test_a_command_that_a_program_declares_is_there(model, capsys, tmp_path, monkeypatch):
+    (tmp_path / "graph_size.py").write_text(COMMAND)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        importlib.import_module("graph_size")
+        assert said(capsys, "size", f"{model}:build").out == "4 nodes\n"
+    finally:
+        registry._COMMANDS.pop("size", None)
+        sys.modules.pop("graph_size", None)
+
+
+def test_each_module_of_commands_declares_the_command_of_its_name():
+    folder = Path(cli.__file__).parent / "commands"
+    own = sorted(path.stem for path in folder.glob("[a-z]*.py"))
+    assert len(own) == 11
+    for name in own:
+        found = registry.find(name)
+        assert found is not None
+        assert found.action.__module__ == f"graphnn.cli.commands.{name}"
+
+
+def test_an_option_before_the_command_is_refused_by_name(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["--josn", "ops"])
+    assert exit_.value.code == 2
+    assert 'ops takes no --josn. Did you mean "--json"' in capsys.readouterr().err
 
 
 def test_a_reader_that_stops_early_is_no_error():

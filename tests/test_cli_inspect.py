@@ -248,7 +248,7 @@ def test_the_trace_of_a_run_that_failed_fails_too(model, capsys):
 
 
 def test_what_a_script_could_not_do_fails_though_more_is_typed(model, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "_is_terminal", lambda stream: stream is sys.stdin)
+    monkeypatch.setattr("graphnn.cli.screen.is_terminal", lambda stream: stream is sys.stdin)
     monkeypatch.setattr("sys.stdin", io.StringIO("q\n"))
     monkeypatch.setattr("builtins.input", lambda prompt: "q")
     said(capsys, "debug", "model.py:fed", *script("print nothing"), code=1)
@@ -542,7 +542,7 @@ def test_a_traceback_is_of_the_lines_of_the_user(tmp_path, monkeypatch, capsys):
         told = capsys.readouterr().err
         assert last in told
         assert target.partition(":")[0] in told
-        assert "cli.py" not in told
+        assert "targets.py" not in told
         assert "importlib" not in told
 
 
@@ -586,7 +586,7 @@ def test_a_target_is_not_given_what_we_were_given(tmp_path, monkeypatch, capsys)
 
 
 def test_a_complaint_goes_into_the_terminal_word_by_word(model, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "_is_terminal", lambda stream: stream is sys.stderr)
+    monkeypatch.setattr("graphnn.cli.screen.is_terminal", lambda stream: stream is sys.stderr)
     monkeypatch.setenv("COLUMNS", "40")
     lines = said(capsys, "trace", "model.py:there_is_no_such_function_in_it", code=2).err.rstrip().split("\n")
     assert len(lines) > 1

@@ -419,7 +419,8 @@ def prepare(
     if missing:
         listed = ", ".join(f'"{node.name}" {node.spec}' for node in missing)
         needed = "it is" if len(missing) == 1 else "they are"
-        raise LookupFailure(f"the feed lacks {listed}; {needed} needed for {_fetch_names(program)}")
+        unfed = tuple(node.name for node in missing)
+        raise LookupFailure(f"the feed lacks {listed}; {needed} needed for {_fetch_names(program)}", unfed=unfed)
     for name in sizes or ():
         if name not in program.names:
             known = {*program.names}.union(*(names_in(node.shape) for node in graph.placeholders))

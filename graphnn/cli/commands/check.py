@@ -1,0 +1,15 @@
+"""`graphnn check`."""
+
+import graphnn as gn
+
+from ... import cli
+from .. import screen
+
+
+@cli.command(cli.TARGET, cli.FEED, cli.UPDATES)
+def check(options: cli.Options) -> int | None:
+    """Say where NaN, inf and overflow arise, why, and what to do about it."""
+    target, feed = cli.inspected(options.target, options.feed, options.updates)
+    health = gn.check_health(target.run, feed)
+    screen.show(health, options.json)
+    return cli.FAILED if health.errors else None

@@ -1,0 +1,85 @@
+"""`graphnn debug`."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TextIO
+
+import numpy as np
+
+import graphnn as gn
+
+from ... import cli
+from ...terminal import Session, commands
+from .. import screen
+from ..feeds import existing, loaded_from, memory_budget
+
+
+def _lines(stream: TextIO | None) -> Iterator[str]:
+    try:
+        yield from stream or ()
+    except UnicodeDecodeError as error:
+        raise cli.Misuse(f"the commands are no text: {error}") from None
+
+
+def _debug_in_json(dbg: gn.Debugger, load: Callable[[str], Any], script: Iterable[str]) -> int | None:
+    """Print one object a command: what was said, and where the debugger stands."""
+    said: list[str] = []
+    session = Session(dbg, lambda text, coloured: said.append(text), load)
+    for line in commands(script):
+        said.clear()
+        failures = session.failures
+        ended = session.onecmd(line)
+        screen.say_json(
+            {
+                "command": line,
+                "ok": session.failures == failures,
+                "said": "\n".join(said),
+                "position": dbg.position,
+                "operations": len(dbg.operations),
+                "current": dbg.current.name if dbg.current is not None else None,
+                "next": dbg.next.name if dbg.next is not None else None,
+                "run": dbg.run,
+                "error": dbg.error,
+            }
+        )
+        if ended or session.interrupted:
+            break
+    return cli.INTERRUPTED if session.interrupted else cli.FAILED if session.failures else None
+
+
+@cli.command(
+    cli.TARGET,
+    cli.FEED,
+    cli.UPDATES,
+    cli.option("-x", "--commands", metavar="FILE", help="do what its lines say, then what is typed in a terminal"),
+    cli.option("--budget", type=cli.from_1, metavar="BYTES", help="memory that the values of the run may take"),
+)
+def debug(options: cli.Options) -> int | None:
+    """Step through a run: forwards, back, why, what if."""
+    script: Iterable[str] | None = None
+    if options.commands:
+        file = existing(options.commands)
+        script = file.read_text(encoding="utf-8-sig", errors="backslashreplace").split("\n")
+    target, feed = cli.inspected(options.target, options.feed, options.updates)
+    dbg = gn.debug(target.run, feed, budget=options.budget, echo=None)
+
+    def load(file: str) -> Any:
+        loaded = loaded_from(existing(file), memory_budget(dbg.graph))
+        if not isinstance(loaded, np.ndarray):
+            raise cli.Misuse(f"{file} holds arrays by name: an .npy holds one")
+        return loaded
+
+    if options.json:
+        return _debug_in_json(dbg, load, _lines(sys.stdin) if script is None else script)
+    session = Session(dbg, screen.say, load, width=screen.width, colour=screen.colours())
+    session.greet()
+    typed = screen.is_terminal(sys.stdin)
+    if script is None and not typed:
+        script = _lines(sys.stdin)
+    if script is not None and session.perform(script):
+        return cli.FAILED if session.failures else None
+    failed = session.failures
+    if typed:
+        session.converse()
+        return cli.FAILED if failed else None
+    return cli.INTERRUPTED if session.interrupted else cli.FAILED if session.failures else None

@@ -1,0 +1,92 @@
+"""`graphnn draw`."""
+
+from pathlib import Path
+from typing import Any
+
+import graphnn as gn
+
+from ... import cli
+from ...view.crop import PHASES
+from .. import screen
+
+_OVERLAYS = ("values", "statistics", "gradients", "time", "bytes", "flops", "health")
+
+
+def _detail(text: str) -> Any:
+    return int(text) if text.isdecimal() else text
+
+
+_ARGUMENTS = (
+    cli.TARGET,
+    cli.FEED,
+    cli.output("FILE", "svg, png, pdf, jpg, txt, mmd, json or dot by its ending; otherwise DOT to the screen"),
+    cli.option(
+        "--detail",
+        type=_detail,
+        metavar="LEVEL",
+        help="op, every operation; layer, a box a layer; or how many levels of scopes are open (op, unless that is too "
+        "much for a picture)",
+    ),
+    cli.switch("--repeats", "blocks that differ in their parameters only are one box"),
+    cli.several("--focus", metavar="NAME", help="only what is near a node, scope, pattern or op; may be given again"),
+    cli.option("--radius", type=cli.from_1, default=2, metavar="N", help="how many edges near is (%(default)s)"),
+    cli.several("--phase", choices=PHASES, help="only a part of a training step; may be given again"),
+    cli.option("--overlay", choices=_OVERLAYS, help="evaluate, and tell this on the nodes"),
+    cli.option("--theme", choices=("light", "dark"), default="light", help="the paper (%(default)s)"),
+    cli.option("--title", help="printed above the picture"),
+    cli.switch("--animate", "an SVG in which boxes light up as they are evaluated"),
+    cli.option("--engine", choices=("dot", "plain"), help="Graphviz, or graphnn itself (what there is)"),
+    cli.either(
+        cli.switch("--text", "lines of text for the cli.screen, instead of DOT"),
+        cli.switch("--mermaid", "Mermaid for a Markdown page, instead of DOT"),
+    ),
+)
+
+
+@cli.command(*_ARGUMENTS)
+def draw(options: cli.Options) -> None:
+    """Draw a graph."""
+    source: Any = None
+    if options.overlay is None:
+        if options.feed:
+            raise cli.Misuse("only an overlay evaluates what is fed: --overlay values")
+        target = cli.target_of(options.target)
+    else:
+        target, feed = cli.inspected(options.target, options.feed, updates=False)
+        if options.overlay == "health":
+            source = gn.check_health(target.run, feed)
+        else:
+            source = target.run if isinstance(target.run, gn.Trace) and feed is None else gn.trace(target.run, feed)
+    diagram = gn.draw(
+        target.run if isinstance(target.run, gn.Compiled) else target.fetches,
+        options.detail,
+        overlay=options.overlay,
+        trace=source,
+        repeats=options.repeats,
+        focus=options.focus,
+        radius=options.radius,
+        phases=options.phase,
+        theme=options.theme,
+        title=options.title,
+        graph=target.graph,
+        engine=options.engine,
+    )
+    if options.output is None:
+        if options.animate:
+            raise cli.Misuse("what moves is written to a file: -o FILE.svg")
+        if options.text:
+            said = {"text": diagram.text(screen.width(), ascii=not screen.holds("│●→"))}
+        else:
+            said = {"mermaid": diagram.mermaid()} if options.mermaid else {"source": diagram.source}
+        if options.json:
+            screen.say_json(said)
+        else:
+            screen.say("\n".join(said.values()))
+        return
+    if options.text or options.mermaid:
+        raise cli.Misuse("the ending of the file says its form: -o FILE.txt for text, -o FILE.mmd for Mermaid")
+    diagram.save(options.output, animate=options.animate)
+    if options.json:
+        screen.say_json({"files": [options.output], "note": diagram.note})
+    else:
+        screen.say_files([Path(options.output)], [diagram.note] if diagram.note else [])

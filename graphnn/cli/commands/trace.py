@@ -1,0 +1,59 @@
+"""`graphnn trace`."""
+
+from pathlib import Path
+
+import graphnn as gn
+
+from ... import cli
+from ...view.inspect import records_table, trace_table
+from .. import screen
+
+_PICTURES = (".svg", ".png", ".pdf", ".dot", ".mmd")
+
+
+def _is_page(file: str) -> bool:
+    return file.lower().endswith((".html", ".htm"))
+
+
+@cli.command(
+    cli.TARGET,
+    cli.FEED,
+    cli.UPDATES,
+    cli.option("--select", metavar="PATTERN", help="only a node, a scope, a pattern (dense_*/add), an operation"),
+    cli.output("FILE", "also keep the run: for debug and compare; as .html, a page that replays it"),
+)
+def trace(options: cli.Options) -> int | None:
+    """Evaluate and print every node: shape, statistics, time."""
+    if options.output and options.output.lower().endswith(_PICTURES):
+        raise cli.Misuse(
+            f"a run is kept for graphnn (-o run.trace), or as a page (-o run.html); a picture of it is drawn by "
+            f"graphnn draw {options.target} --overlay values -o {options.output}"
+        )
+    target, feed = cli.inspected(options.target, options.feed, options.updates)
+    try:
+        trace = target.run if isinstance(target.run, gn.Trace) and feed is None else gn.trace(target.run, feed)
+        records = trace.select(options.select)
+    except gn.GraphnnError as error:
+        if options.output and error.stopped is not None:
+            if _is_page(options.output):
+                error.debug().to_html(options.output)
+                opens = "a browser"
+            else:
+                error.save(options.output)
+                opens = f"graphnn debug {options.output}"
+            screen.note(f"wrote {options.output}: what ran before it; {opens} opens it")
+        raise
+    if options.output and _is_page(options.output):
+        trace.to_html(options.output)
+    elif options.output:
+        trace.save(options.output)
+    failed = None if trace.stopped is None else cli.FAILED
+    if options.json:
+        told = {"graph": trace.graph.name, "time": trace.time, "stopped": trace.stopped, "error": trace.error}
+        told["records"] = [record.to_dict() for record in records]
+        screen.say_json(screen.plain(told | ({"files": [options.output]} if options.output else {})))
+        return failed
+    screen.say(records_table(records, screen.width()) if options.select else trace_table(trace, screen.width()))
+    if options.output:
+        screen.say_files([Path(options.output)], [])
+    return failed

@@ -1,0 +1,101 @@
+"""The entry point: finds the command, parses its arguments, runs it, and turns what happens into an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+
+import graphnn as gn
+
+from ..errors import GraphnnError, near
+from . import screen
+from .registry import FAILED, INTERRUPTED, USAGE, Command, Misuse, find, names
+
+_UNFED = "; --feed FILE.npz gives it, or a function that returns (fetches, feed)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        `sys.argv` without the program's name, unless given.
+
+    Returns
+    -------
+    int
+        The exit code: 0 if all went well, 1 if something failed, 2 if it was misused.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    folders = sys.path[:]
+    code: int | None = None
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = screen.show_warning
+            options = _parsed(given)
+            code = options.command.action(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except Misuse as error:
+        screen.complain(error)
+        return USAGE
+    except GraphnnError as error:
+        first, *rest = str(error).split("\n")
+        screen.complain("\n".join([first + _UNFED * bool(error.unfed), *rest]))
+        return FAILED
+    except BrokenPipeError:
+        screen.mute()
+    except OSError as error:
+        screen.complain(f'"{error.filename}": {error.strerror}' if error.filename else error)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        sys.path[:] = folders
+    return code or 0
+
+
+def _parsed(given: list[str]) -> argparse.Namespace:
+    if given and not given[0].startswith("-"):
+        name = given[0]
+        found = find(name)
+        if found is None:
+            raise Misuse(f'there is no verb "{name}".{near(name, names())} graphnn --help tells what each does')
+        parsers = _parsers([found])
+    else:
+        parsers = _parsers(_all())
+    options, unknown = parsers[""].parse_known_args(given)
+    if unknown:
+        parser = parsers[options.command.name]
+        hint = near(unknown[0], parser._option_string_actions) if unknown[0].startswith("-") else ""
+        parser.error(f"{options.command.name} takes no {' '.join(unknown)}.{hint}")
+    return options
+
+
+def _all() -> Iterable[Command]:
+    """Yield every command; of one that does not load, that it does not."""
+    for name in names():
+        try:
+            found = find(name)
+        except GraphnnError as error:
+            screen.note(f"graphnn: {error}")
+        else:
+            if found is not None:
+                yield found
+
+
+def _parsers(chosen: Iterable[Command]) -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of the command line, as "", and those of some commands by name."""
+    parser = argparse.ArgumentParser(prog="graphnn", description="A computational-graph engine one can see through.")
+    parser.add_argument("--version", action="version", version=f"graphnn {gn.__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for each in chosen:
+        sub = verbs.add_parser(each.name, help=each.text, description=each.text)
+        sub.set_defaults(command=each)
+        for argument in each.arguments:
+            argument(sub)
+        sub.add_argument("--json", action="store_true", help="print JSON instead of text")
+    return {"": parser, **verbs.choices}

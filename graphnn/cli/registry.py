@@ -1,0 +1,163 @@
+"""How a command is declared: its name, its help, its arguments and what it does, in one place."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import entry_points
+from typing import Any, NamedTuple
+
+from ..errors import GraphnnError
+from . import commands
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+"""Exit codes."""
+GROUP = "graphnn.commands"
+"""The group of entry points by which other packages add commands."""
+
+
+class Misuse(GraphnnError):
+    """The command line asks for something impossible: exit code 2."""
+
+
+Options = argparse.Namespace
+Action = Callable[[Options], "int | None"]
+"""Takes the options; returns the exit code, if it is not 0."""
+Argument = Callable[[Any], object]
+"""Adds itself to a parser."""
+
+
+class Command(NamedTuple):
+    """What follows ``graphnn`` on the command line.
+
+    Attributes
+    ----------
+    name : str
+    text : str
+        What it does, for ``--help``.
+    arguments : tuple of callable
+        Made by `option` and `either`.
+    action : callable
+    """
+
+    name: str
+    text: str
+    arguments: tuple[Argument, ...]
+    action: Action
+
+
+_COMMANDS: dict[str, Command] = {}
+
+
+def command(*arguments: Argument) -> Callable[[Action], Action]:
+    """Declare the decorated function as the command of its name.
+
+    The first line of its docstring is its help. Each command takes ``--json`` besides its arguments.
+    """
+
+    def register(action: Action) -> Action:
+        text = inspect.getdoc(action) or ""
+        text = text.partition("\n")[0].rstrip(".")
+        _COMMANDS[action.__name__] = Command(action.__name__, text[:1].lower() + text[1:], arguments, action)
+        return action
+
+    return register
+
+
+def option(*flags: str, **settings: Any) -> Argument:
+    """Return an argument of a command, as `argparse.ArgumentParser.add_argument` takes it."""
+    return lambda parser: parser.add_argument(*flags, **settings)
+
+
+several = partial(option, action="append")
+"""An option that may be given again."""
+
+
+def switch(flag: str, text: str) -> Argument:
+    """Return an option that takes no value."""
+    return option(flag, action="store_true", help=text)
+
+
+def output(what: str, text: str, **settings: Any) -> Argument:
+    """Return the option that says where files go."""
+    return option("-o", "--output", metavar=what, help=text, **settings)
+
+
+def either(*options: Argument) -> Argument:
+    """Return options that exclude each other."""
+
+    def add(parser: Any) -> None:
+        group = parser.add_mutually_exclusive_group()
+        for each in options:
+            each(group)
+
+    return add
+
+
+def from_1(text: str) -> int:
+    """Return the positive integer that an option is given."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 up")
+    return number
+
+
+def feed_option(flag: str = "--feed", text: str = "") -> Argument:
+    """Return the option that names files with arrays."""
+    return several(
+        flag,
+        default=[],
+        metavar="[NAME=]FILE",
+        help=f"{text}an .npz of arrays by placeholder name, or NAME=FILE.npy for one; may be given again",
+    )
+
+
+TARGET = option(
+    "target",
+    metavar="TARGET",
+    help="FILE.py:FUNCTION, a function that returns fetches, a compiled step, or either with its feed: "
+    "(fetches, feed); or the file of a graph or a trace",
+)
+FEED = feed_option()
+UPDATES = switch("--updates", "the whole training step, with the updates of the graph")
+
+
+# --- which commands there are ---------------------------------------------------------------------------------
+
+
+def _own() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(commands.__path__)]
+
+
+def names() -> list[str]:
+    """Return the names of all commands: graphnn's own, then those of other packages."""
+    return list(dict.fromkeys([*_own(), *_COMMANDS, *(point.name for point in entry_points(group=GROUP))]))
+
+
+def find(name: str) -> Command | None:
+    """Return the command of a name, if there is one; its module is loaded only now.
+
+    Raises
+    ------
+    GraphnnError
+        When the package that brings the command does not load.
+    """
+    if name not in _COMMANDS:
+        if name in _own():
+            importlib.import_module(f"{commands.__name__}.{name}")
+        else:
+            for point in entry_points(group=GROUP, name=name):
+                try:
+                    point.load()
+                except Exception as error:
+                    raise GraphnnError(f'the command "{name}" ({point.value}) does not load: {error!r}') from error
+                if name not in _COMMANDS:
+                    raise GraphnnError(f'{point.value} does not declare the command "{name}": see graphnn.cli.command')
+    return _COMMANDS.get(name)

@@ -1,0 +1,89 @@
+"""Values that the command evaluates: printed as they come, and written to files."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+
+from ..execute.interpreter import steps
+from ..order import schedule
+from ..view.table import columns, preview, statistics
+from . import screen
+
+if TYPE_CHECKING:
+    from ..graph import Array, Node
+
+_STEP_HEADERS = ("", "node", "op", "shape", "min", "mean", "max")
+_SMALL = 9
+"""The most elements of a value that is printed whole beside its statistics."""
+
+
+def evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[Node, Array], list[dict[str, Any]]]:
+    """Evaluate step by step; return every value and a record a step, printing each as it comes."""
+    order = schedule(fetches)
+    least = (
+        len(str(len(order))),
+        min(max(len(node.name) for node in order), 36),
+        min(max(len(node.op.name) for node in order), 16),
+        *(9, 9, 9, 9),
+    )
+    width = sum(least) + 2 * len(least)
+    values: dict[Node, Array] = {}
+    records = []
+    if echo:
+        screen.say(columns([], _STEP_HEADERS, least=least, right=(4, 5, 6), width=width))
+    for step in steps(fetches, feed):
+        lowest, mean, highest = statistics(step.value)
+        values[step.node] = step.value
+        shape = " × ".join(map(str, step.value.shape)) or "scalar"
+        records.append(
+            {
+                "index": step.index,
+                "node": step.node.name,
+                "op": step.node.op.name,
+                "shape": list(step.value.shape),
+                "min": screen.plain(lowest),
+                "mean": screen.plain(mean),
+                "max": screen.plain(highest),
+            }
+        )
+        if echo:
+            row = (step.index, step.node.name, step.node.op.name, shape, lowest, mean, highest)
+            whole = "  " + preview(step.value, _SMALL) if 1 < step.value.size <= _SMALL else ""
+            screen.say(columns([row], least=least, right=(4, 5, 6), width=width) + whole)
+    return values, records
+
+
+def folder_for(name: str) -> Path:
+    """Return a folder, made where there is none, that may be written to."""
+    folder = Path(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        return folder
+
+
+def member_of(name: str) -> str:
+    """Return the name of a value in an .npz: its own, with %XX, as in a URL, for what is not safe in a file's name.
+
+    The ``/`` of scopes stays, unless the parts around it lead elsewhere; no two names become one.
+    """
+    safe = "".join(
+        c if c.isprintable() and c not in "%\\:" else quote(c, safe="", errors="surrogatepass") for c in name
+    )
+    if safe.endswith(".npy") or not {"", ".", ".."}.isdisjoint(safe.split("/")):
+        safe = safe.replace("/", "%2F").replace(".", "%2E")
+    return safe
+
+
+def write(file: str, arrays: Mapping[str, Array]) -> None:
+    """Write an .npz: as np.savez, which takes some names for its own parameters."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)

@@ -1,0 +1,131 @@
+"""What the command prints, and where to: text, JSON, complaints."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ..errors import GraphnnWarning
+from ..terminal import folded, printable
+
+if TYPE_CHECKING:
+    from ..graph import Array
+
+
+def say(text: object = "", coloured: bool = False) -> None:
+    """Print a text, with its colours if it is our own."""
+    _print_to(sys.stdout, text, coloured)
+
+
+def note(text: object) -> None:
+    """Print a text to the standard error."""
+    with contextlib.suppress(BrokenPipeError):
+        _print_to(sys.stderr, text)
+
+
+def _print_to(stream: TextIO | None, text: object, coloured: bool = False) -> None:
+    """Print lines, with characters written out that would command the terminal or that the stream cannot hold."""
+    if stream is not None:  # it is None where the shell has closed it
+        print(printable(text, getattr(stream, "encoding", None), coloured), file=stream)
+
+
+def say_json(data: Any) -> None:
+    """Print data as one line of JSON."""
+    say(json.dumps(data, allow_nan=False))
+
+
+def say_files(written: Sequence[Path], missing: Sequence[str]) -> None:
+    """Print which files were written, and notes on those that were not."""
+    for path in written:
+        say(f"wrote {path}")
+    for remark in missing:
+        say(f"note: {remark}")
+
+
+def show(found: Any, as_json: bool) -> None:
+    """Print a result. A reader that stops early does not change the exit code."""
+    try:
+        if as_json:
+            say_json(plain(found.to_dict()))
+        else:
+            say(found)
+    except BrokenPipeError:
+        mute()
+
+
+def plain(value: Any) -> Any:
+    """Return numbers as JSON has them, and NaN and infinities, which it lacks, as text."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def array_as_json(value: Array) -> dict[str, Any]:
+    """Return an array as JSON has it."""
+    return {"shape": list(value.shape), "dtype": str(value.dtype), "value": plain(value.tolist())}
+
+
+def mute() -> None:
+    """Drop what is still to be printed, also at Python's own exit: the reader (head, less) has seen enough."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def complain(error: object) -> None:
+    """Print what went wrong to the standard error."""
+    text = f"graphnn: {error}"
+    if is_terminal(sys.stderr):
+        text = folded(text, shutil.get_terminal_size().columns)
+    note(text)
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning; one of graphnn names its node and line itself."""
+    own = issubclass(category, GraphnnWarning)
+    text = f"graphnn: {message}" if own else warnings.formatwarning(message, category, filename, lineno, line)
+    _print_to(file or sys.stderr, text.rstrip("\n"))
+
+
+def holds(text: str) -> bool:
+    """Return whether the screen can show a text."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether somebody reads or types there."""
+    return stream is not None and stream.isatty()
+
+
+def width() -> int:
+    """Return how many columns the screen has."""
+    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else 80
+
+
+def colours() -> bool | int:
+    """Return whether the screen has colours: True with 24 bits each, or 256."""
+    if not is_terminal(sys.stdout) or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return os.environ.get("COLORTERM") in ("truecolor", "24bit") or 256

@@ -1,0 +1,175 @@
+"""What a command is about: a graph, a compiled step or a trace, with its feed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import GraphnnError, near, restated
+from ..execute.compiled import Compiled, compile
+from ..execute.interpreter import memory_budget
+from ..files import load
+from ..graph import Graph, Node, flatten
+from ..graph.fetches import resolve
+from ..inspector.trace import Trace
+from ..text import counted
+from .feeds import arrays_of, existing
+from .registry import Misuse
+from .screen import note
+
+_targets = count()
+
+
+class Target(NamedTuple):
+    """What a target stands for."""
+
+    graph: Graph
+    fetches: Any
+    feed: dict[Any, Any]
+    run: Any
+    """The fetches, a compiled step, or a trace, which holds its feed."""
+
+
+def target_of(text: str) -> Target:
+    """Return what a text stands for: a graph or a trace in a file, or what a function in a file returns."""
+    file, colon, function = text.rpartition(":")
+    if not (colon and file.endswith(".py")):
+        if text.endswith(".py") or not (Path(text).is_file() or text.endswith((".gnn", ".trace"))):
+            raise Misuse(f'"{text}" is no target: say FILE.py:FUNCTION, FILE.gnn, or the file of a trace')
+        return _meant_by(load(existing(text)), {}, text)
+    result, feed = _made(existing(file), function, text), {}
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping) and _is_feed(result[1]):
+        result, feed = result[0], dict(result[1])
+    return _meant_by(result, feed, text)
+
+
+def _meant_by(result: Any, feed: dict[Any, Any], text: str) -> Target:
+    if isinstance(result, Graph):
+        return Target(result, _ends(result), feed, _ends(result))
+    if isinstance(result, Compiled):
+        return Target(result.graph, result.fetches, feed, result)
+    if isinstance(result, Trace):
+        program, given = result.prepared.program, result.prepared.given
+        return Target(result.graph, result.fetches, {node: given[node] for node in program.placeholders}, result)
+    if isinstance(result, tuple) and any(isinstance(part, Mapping) and part and _is_feed(part) for part in result):
+        raise GraphnnError(
+            f"{text} returned a feed amid {counted(len(result), 'thing')}: return (fetches, feed), and "
+            "several fetches as a list, ([loss, accuracy], feed)"
+        )
+    leaves, _ = flatten(result)
+    wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, (Node, str))]
+    if wrong or not leaves:
+        what = type(result).__name__ if leaves == [result] else f"{type(result).__name__} of {(*wrong, 'nothing')[0]}"
+        raise GraphnnError(
+            f"{text} returned {what}, not fetches: nodes, or their names, in lists, tuples, dicts; or a compiled step"
+        )
+    try:
+        graph, nodes, rebuild = resolve(result, others=feed)
+    except GraphnnError as error:
+        raise restated(error, f"what {text} returned: {error}") from None
+    fetches = rebuild(nodes)
+    return Target(graph, fetches, feed, fetches)
+
+
+def _made(path: Path, function: str, text: str) -> Any:
+    """Return what a function of a file returns."""
+    # A target may be called json.py, so it gets a name of its own, which its dataclasses and pickles look up.
+    name = f"_graphnn_target_{next(_targets)}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.resolve().parent))  # for the files beside it; `main` takes it out again
+    sys.modules[name] = module
+    try:
+        _users_own(str(path), spec.loader.exec_module, module)
+        made = getattr(module, function, None)
+        if not callable(made):
+            known = [name for name, thing in vars(module).items() if callable(thing) and not name.startswith("_")]
+            functions = [name for name in known if getattr(vars(module)[name], "__module__", "") == module.__name__]
+            raise Misuse(f'{path} has no function "{function}".{near(function, functions)}')
+        try:
+            inspect.signature(made).bind()
+        except TypeError as error:
+            raise Misuse(
+                f"{text} cannot be called without arguments, as a target is ({error}): write a function that calls it"
+            ) from None
+        except ValueError:
+            pass  # nothing is known of its arguments
+        return _users_own(text, made)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+
+
+def _ends(graph: Graph) -> Any:
+    return dict(graph.outputs) or [node for node in graph if not node.users]
+
+
+def _is_feed(mapping: Mapping[Any, Any]) -> bool:
+    return not any(isinstance(value, (Node, str)) for value in mapping.values())
+
+
+def _is_ours(file: str) -> bool:
+    return file == __file__ or file.startswith("<frozen importlib")
+
+
+def _users_own(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    arguments_of_ours = sys.argv
+    try:
+        # It prints to the standard error, as the result may be JSON; and our arguments are not for it.
+        sys.argv = [what if what.endswith(".py") else what.rpartition(":")[0]]
+        with contextlib.redirect_stdout(sys.stderr):
+            return function(*arguments)
+    except GraphnnError:
+        raise
+    except (Exception, SystemExit) as error:
+        frame = error.__traceback__
+        while frame is not None and _is_ours(frame.tb_frame.f_code.co_filename):
+            frame = frame.tb_next
+        note("".join(traceback.format_exception(type(error), error, frame)).rstrip("\n"))
+        raise GraphnnError(f"{what} raised {type(error).__name__}") from error
+    finally:
+        sys.argv = arguments_of_ours
+
+
+def fed(target: Target, feeds: Sequence[str]) -> Target:
+    """Return a target with what files give it added to its feed."""
+    graph, feed = target.graph, target.feed
+    by_name = {key.name if isinstance(key, Node) and key.graph is graph else key: feed[key] for key in feed}
+    return target._replace(feed=by_name | arrays_of(feeds, memory_budget(graph)))
+
+
+def inspected(text: str, feeds: Sequence[str], updates: bool) -> tuple[Target, dict[Any, Any] | None]:
+    """Return a target whose `run` is to be inspected, and its feed: None for a trace, which holds one."""
+    target = target_of(text)
+    if isinstance(target.run, Trace) and not feeds:
+        return target, None
+    target = fed(target, feeds)
+    if updates and not isinstance(target.run, (Compiled, Trace)):
+        if not target.graph.updates:
+            raise Misuse(f"{text} has no updates: it is no graph of a training step")
+        target = target._replace(run=compile(target.fetches, updates=target.graph.updates))
+    elif updates and not target.run.updates:
+        raise Misuse(f"{text} makes no updates: it is no step of training")
+    if isinstance(target.run, list) and not target.run:
+        raise GraphnnError(f"{text} holds no node to evaluate")
+    return target, target.feed
+
+
+def named(fetches: Any) -> dict[str, Node]:
+    """Return the fetches by name: that in their dict, that of the output, or that of the node."""
+    if isinstance(fetches, Mapping) and all(isinstance(value, Node) for value in fetches.values()):
+        return {str(key): value for key, value in fetches.items()}
+    names = {}
+    for node in flatten(fetches)[0]:
+        outputs = {output: name for name, output in node.graph.outputs.items()}
+        names[outputs.get(node, node.name)] = node
+    return names
