@@ -28,8 +28,8 @@ from .inspector.training import beside_guessing
 from .inspector.why import first_strange
 from .text import number, short_name
 from .view.heatmap import matrix
-from .view.inspect import cut, letter, listing, neighbourhood, screen, trace_table, where
-from .view.table import columns
+from .view.terminal.inspect import cut, letter, listing, neighbourhood, screen, trace_table, where
+from .view.terminal.table import columns
 from .view.text import by_times, counted, elided, visible, wrapped
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
-from graphnn.view.fold import Picture, chain
-from graphnn.view.plain import text_width
+from graphnn.view.diagram.fold import Picture, chain
+from graphnn.view.diagram.plain import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 Point = tuple[float, float]

@@ -114,8 +114,8 @@ def test_the_demo_draws_where_graphviz_fails_and_where_there_is_none(tmp_path, c
     def fails(*arguments):
         raise gn.DrawingError("it fails")
 
-    monkeypatch.setattr("graphnn.view.diagram.find_engine", lambda: "dot" if there_is_one else None)
-    monkeypatch.setattr("graphnn.view.diagram.lay_out", fails)
+    monkeypatch.setattr("graphnn.view.diagram.diagram.find_engine", lambda: "dot" if there_is_one else None)
+    monkeypatch.setattr("graphnn.view.diagram.diagram.lay_out", fails)
     out = said(capsys, "demo", "-o", str(tmp_path)).out
     for name in ("network", "layers"):
         assert f"wrote {tmp_path / name}.svg" in out

@@ -11,7 +11,7 @@ from graphnn import nn
 from graphnn.errors import LookupFailure, UsageError, ValueRangeError
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
-from graphnn.view.looks import HIGHLIGHTS, THEMES
+from graphnn.view.diagram.looks import HIGHLIGHTS, THEMES
 
 
 def line() -> list[Node]:

@@ -20,7 +20,7 @@ from graphnn import nn
 from graphnn.errors import DrawingError, LookupFailure, UsageError
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
-from graphnn.view.engine import find_engine
+from graphnn.view.layout.engine import find_engine
 
 needs_engine = pytest.mark.skipif(find_engine() is None, reason="there is no Graphviz here")
 needs_sh = pytest.mark.skipif(os.name != "posix", reason="the engine is a script here")

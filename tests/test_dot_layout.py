@@ -10,9 +10,9 @@ from svg_geometry import Drawn
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.view.engine import find_engine
-from graphnn.view.fold import picture
-from graphnn.view.ranks import set_below, set_beside
+from graphnn.view.diagram.fold import picture
+from graphnn.view.diagram.ranks import set_below, set_beside
+from graphnn.view.layout.engine import find_engine
 
 needs_graphviz = pytest.mark.skipif(find_engine() is None, reason="there is no Graphviz here")
 

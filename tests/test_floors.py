@@ -1,8 +1,9 @@
 """The house: which room of graphnn may import which.
 
 A floor imports only the floors below it. Rooms on one floor do not import each other; files of one room may,
-one way. There is no cycle, and no import inside a function except of an optional third-party package. What is
-imported only for type checkers does not run, so it makes no cycle; but it points up no more than the rest.
+one way, and so may the folders in a room. There is no cycle, and no import inside a function except of an optional
+third-party package. What is imported only for type checkers does not run, so it makes no cycle but between folders;
+and it points up no more than the rest.
 
 The imports are read from the source, nothing is imported.
 """
@@ -144,19 +145,32 @@ def complaints(folder: Path) -> list[str]:
     """Return a sentence for each breach of the rules by the package in `folder`."""
     modules = modules_under(folder)
     found = [f"{module} belongs to no room: give it a floor" for module in modules if room_of(module) not in FLOORS]
-    runtime = nx.DiGraph()
+    runtime, between = nx.DiGraph(), nx.DiGraph()
     for module, path in modules.items():
         for one in sorted(imports_of(module, path, modules), key=lambda one: one.line):
             found += _breaches(one, modules)
             if one.target in modules and not one.for_types:
                 runtime.add_edge(one.module, one.target)
-    for knot in nx.strongly_connected_components(runtime):
-        inside = runtime.subgraph(knot)
+            here, there = folder_of(module, modules), folder_of(one.target, modules)
+            if here and there and here != there and room_of(here) == room_of(there):
+                between.add_edge(here, there)
+    found += [f"a cycle of imports: {loop}" for loop in _loops(runtime)]
+    return found + [f"a cycle of folders: {loop}" for loop in _loops(between)]
+
+
+def folder_of(module: str, modules: dict[str, Path]) -> str:
+    """Return the folder inside a room in which a module is, such as graphnn.view.layout; nothing, if in none."""
+    folder = ".".join(module.split(".")[:3])
+    return folder if folder in modules and modules[folder].name == "__init__.py" and folder.count(".") == 2 else ""
+
+
+def _loops(imports: "nx.DiGraph[str]") -> Iterator[str]:
+    for knot in nx.strongly_connected_components(imports):
+        inside = imports.subgraph(knot)
         if inside.size():
             loop = [edge[0] for edge in nx.find_cycle(inside, source=min(knot))]
             first = loop.index(min(loop))
-            found.append("a cycle of imports: " + " → ".join([*loop[first:], *loop[:first], loop[first]]))
-    return found
+            yield " → ".join([*loop[first:], *loop[:first], loop[first]])
 
 
 def _breaches(one: Import, modules: dict[str, Path]) -> Iterator[str]:
@@ -281,6 +295,17 @@ def test_a_sound_house_has_no_complaints(tmp_path: Path) -> None:
             {"graph/spec.py": "import graphnn.graph.spec\n"},
             "a cycle of imports: graphnn.graph.spec → graphnn.graph.spec",
             id="imports-itself",
+        ),
+        pytest.param(
+            {
+                "view/a/__init__.py": "",
+                "view/a/one.py": "from ..b import two\n",
+                "view/a/other.py": "",
+                "view/b/__init__.py": "",
+                "view/b/two.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..a import other\n",
+            },
+            "a cycle of folders: graphnn.view.a → graphnn.view.b → graphnn.view.a",
+            id="cycle-of-folders",
         ),
         pytest.param(
             {"order.py": "class A:\n    def f(self):\n        from .graph import Node\n"},

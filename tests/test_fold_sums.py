@@ -17,7 +17,8 @@ from test_plain import scoped
 import graphnn as gn
 from graphnn import nn
 from graphnn.graph import Graph, Node, Parameter
-from graphnn.view import draw, fold, looks, overlay, repeats
+from graphnn.view import draw
+from graphnn.view.diagram import fold, looks, overlay, repeats
 
 DETAILS = ["op", "layer", 0, 1, 2]
 
@@ -225,7 +226,7 @@ def of_one_block(seen: Any) -> Any:
         (looks, "numbers_in", of_the_first_half, "parameters"),
         (looks, "_scope_tip", without_the_last, "operations"),
         (overlay, "_merged", of_the_largest, "flops"),
-        ("graphnn.view.diagram.repeated", "", of_one_block, "parameters 12 instead of 36"),
+        ("graphnn.view.diagram.diagram.repeated", "", of_one_block, "parameters 12 instead of 36"),
     ],
     ids=["parameters", "operations", "flops", "repeats"],
 )

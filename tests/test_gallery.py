@@ -23,7 +23,8 @@ class Bare(MetaPathFinder):
 
 sys.meta_path.insert(0, Bare())
 
-from graphnn.view import diagram, engine
+from graphnn.view.diagram import diagram
+from graphnn.view.layout import engine
 engine.find_engine = diagram.find_engine = lambda: None
 
 import contextlib, io, json, runpy

@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 
 import pytest
 
-from graphnn.view.layered import Arrangement, Frame, Item, Link, apart, arrange, rows
+from graphnn.view.layout.layered import Arrangement, Frame, Item, Link, apart, arrange, rows
 
 Graph = tuple[list[Item], list[Frame], list[Link]]
 

@@ -13,7 +13,7 @@ from graphnn.demo import build
 from graphnn.errors import DrawingError
 from graphnn.graph import Graph
 from graphnn.view import notebook
-from graphnn.view.engine import find_engine
+from graphnn.view.layout.engine import find_engine
 
 needs_engine = pytest.mark.skipif(find_engine() is None, reason="there is no Graphviz here")
 

@@ -14,7 +14,7 @@ from graphnn import nn
 from graphnn.errors import UsageError
 from graphnn.graph import Constant, Graph, Node, Parameter
 from graphnn.view import draw
-from graphnn.view.fold import Picture, picture
+from graphnn.view.diagram.fold import Picture, picture
 from graphnn.view.text import cells_of
 
 

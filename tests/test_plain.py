@@ -18,9 +18,9 @@ from graphnn import demo, nn
 from graphnn.errors import DrawingError, UsageError
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
-from graphnn.view.engine import TookTooLong
-from graphnn.view.fold import picture
-from graphnn.view.plain import plain_svg, text_width
+from graphnn.view.diagram.fold import picture
+from graphnn.view.diagram.plain import plain_svg, text_width
+from graphnn.view.layout.engine import TookTooLong
 
 
 def flawless(fetches: Any, detail: Any = "op", **how: Any) -> None:
@@ -331,7 +331,7 @@ def test_long_names_are_cut_in_the_picture_and_told_in_the_tooltip() -> None:
 
 @pytest.fixture
 def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphnn.view.engine.shutil.which", lambda *names, **where: None)
+    monkeypatch.setattr("graphnn.view.layout.engine.shutil.which", lambda *names, **where: None)
 
 
 @pytest.mark.usefixtures("no_engine")
@@ -379,8 +379,8 @@ def test_where_graphviz_takes_too_long_the_plain_drawing_is_made(monkeypatch: py
     def forever(source: str, form: str, timeout: float) -> bytes:
         raise TookTooLong("took more than")
 
-    monkeypatch.setattr("graphnn.view.diagram.find_engine", lambda: "dot")
-    monkeypatch.setattr("graphnn.view.diagram.lay_out", forever)
+    monkeypatch.setattr("graphnn.view.diagram.diagram.find_engine", lambda: "dot")
+    monkeypatch.setattr("graphnn.view.diagram.diagram.lay_out", forever)
     diagram = draw(spiral()[1], timeout=3.0)
     assert read(diagram.svg()).boxes
     assert diagram.note == "Graphviz took more than 3 s"

@@ -12,9 +12,10 @@ from dot_text import told
 import graphnn as gn
 from graphnn import nn
 from graphnn.graph import Graph, Node
-from graphnn.view import draw, repeats
-from graphnn.view.fold import picture
-from graphnn.view.repeats import repeated
+from graphnn.view import draw
+from graphnn.view.diagram import repeats
+from graphnn.view.diagram.fold import picture
+from graphnn.view.diagram.repeats import repeated
 
 Block = Callable[[Node, int], Node]
 

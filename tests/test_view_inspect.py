@@ -14,7 +14,7 @@ from graphnn.errors import GraphnnError, UsageError
 from graphnn.graph import Graph, Node, Unbuilt
 from graphnn.inspector.trace import stopped_trace
 from graphnn.view import listing, matrix, neighbourhood, screen, trace_table, where
-from graphnn.view.inspect import LEGEND, cut, records_table
+from graphnn.view.terminal.inspect import LEGEND, cut, records_table
 
 BAD_NAMES = [
     "</script>",

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..execute.interpreter import steps
 from ..order import schedule
-from ..view.table import columns, preview, statistics
+from ..view.terminal.table import columns, preview, statistics
 from . import screen
 
 if TYPE_CHECKING:

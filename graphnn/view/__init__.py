@@ -1,13 +1,13 @@
 """What one sees: diagrams, tables, heatmaps, and where a debugger is."""
 
 from . import notebook as notebook  # registers how a notebook shows things
-from . import plan as plan  # registers how an explanation is printed
 from . import plots as plots
 from . import replay as replay  # registers how a run is replayed in a browser
-from .diagram import Diagram, draw
+from .diagram.diagram import Diagram, draw
 from .heatmap import matrix, sparkline
-from .inspect import listing, neighbourhood, screen, trace_table, where
-from .table import Row, Summary, columns, ops_table, preview, statistics, summary
+from .terminal import plan as plan  # registers how an explanation is printed
+from .terminal.inspect import listing, neighbourhood, screen, trace_table, where
+from .terminal.table import Row, Summary, columns, ops_table, preview, statistics, summary
 
 __all__ = [
     "Diagram",

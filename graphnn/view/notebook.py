@@ -14,10 +14,10 @@ from ..inspector.findings import Health
 from ..inspector.profile import Profile
 from ..inspector.trace import Film, Trace
 from ..show import show_as
-from .diagram import draw, set_by_hand
-from .fold import folding
+from .diagram.diagram import draw, set_by_hand
+from .diagram.fold import folding
 from .heatmap import heatmap
-from .inspect import LEGEND, TRACE_WORDS, listing, record_columns, totals, where
+from .terminal.inspect import LEGEND, TRACE_WORDS, listing, record_columns, totals, where
 from .text import by_times, elided, visible
 
 if TYPE_CHECKING:

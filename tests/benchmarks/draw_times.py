@@ -23,7 +23,8 @@ import numpy as np
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.view import diagram, engine
+from graphnn.view.diagram import diagram
+from graphnn.view.layout import engine
 
 told = sys.stdout.write
 

@@ -6,7 +6,7 @@ from typing import Any
 import graphnn as gn
 
 from ... import cli
-from ...view.crop import PHASES
+from ...view.diagram.crop import PHASES
 from .. import screen
 
 _OVERLAYS = ("values", "statistics", "gradients", "time", "bytes", "flops", "health")

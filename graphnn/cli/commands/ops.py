@@ -1,7 +1,7 @@
 """`graphnn ops`."""
 
 from ... import cli
-from ...view.table import columns, ops_table
+from ...view.terminal.table import columns, ops_table
 from .. import screen
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import graphnn as gn
 
 from ... import cli
-from ...view.inspect import records_table, trace_table
+from ...view.terminal.inspect import records_table, trace_table
 from .. import screen
 
 _PICTURES = (".svg", ".png", ".pdf", ".dot", ".mmd")

@@ -27,9 +27,9 @@ from ...inspector.trace import Beside, Film, Trace
 from ...inspector.training import beside_guessing
 from ...inspector.why import given_as
 from ...show import Shown, show_as
-from ..fold import Detail, Picture, picture
-from ..plain import plain_svg
-from ..repeats import repeated
+from ..diagram.fold import Detail, Picture, picture
+from ..diagram.plain import plain_svg
+from ..diagram.repeats import repeated
 from ..text import by_times, counted, in_bytes, number, visible
 from .keeping import ROOM, ROOM_A_NODE, Values, axes_kept, chosen, tier_for
 from .reading import Reader, Rule, by_shapes

@@ -12,18 +12,19 @@ from itertools import pairwise, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from ..container import path_of
-from ..errors import DrawingError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
-from ..execute.interpreter import Feed, Stop
-from ..graph import Graph, Node, Spec, Unbuilt, told_where, user_origin
-from ..habits import missing
-from ..inspector.trace import Trace
-from ..inspector.trace import trace as traced
-from ..show import Shown, show_as
+from ...container import path_of
+from ...errors import DrawingError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
+from ...execute.interpreter import Feed, Stop
+from ...graph import Graph, Node, Spec, Unbuilt, told_where, user_origin
+from ...habits import missing
+from ...inspector.trace import Trace
+from ...inspector.trace import trace as traced
+from ...show import Shown, show_as
+from ..layout.engine import TookTooLong, find_engine, lay_out
+from ..text import counted, elided, visible
 from .animation import animated
 from .crop import PHASES, around, of_phases
 from .dot import dot_source
-from .engine import TookTooLong, find_engine, lay_out
 from .fold import Box, Detail, Edge, Picture, asked, folding, picture
 from .looks import HIGHLIGHTS, THEMES, USUAL, Highlight, Manner, settings
 from .mermaid import mermaid_source
@@ -31,7 +32,6 @@ from .outline import outline
 from .overlay import of_graph, overlaid
 from .plain import plain_svg
 from .repeats import repeated
-from .text import counted, elided, visible
 
 _FORMATS = ("svg", "png", "pdf", "jpg", "json", "dot", "mmd", "txt")
 _ENGINES = ("dot", "plain")

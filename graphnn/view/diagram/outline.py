@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..graph import Constant, Parameter, Placeholder
+from ...graph import Constant, Parameter, Placeholder
+from ..text import by_times, cells_of, counted, elided, in_cells, visible, wrapped
 from .fold import Box, Edge, Picture, chain, local_name, numbers_in, own_name, title_of
 from .looks import USUAL, drawing, frame_words, paragraphs, settings, words
-from .text import by_times, cells_of, counted, elided, in_cells, visible, wrapped
 
 if TYPE_CHECKING:
-    from ..graph import Node, Scope
+    from ...graph import Node, Scope
     from .looks import Highlight, Manner
 
 _GLYPHS = {"placeholder": "○", "parameter": "◇", "frozen": "◇", "constant": "◇", "gradient": "◆", "update": "■"}
@@ -59,7 +59,7 @@ def outline(
     Examples
     --------
     >>> from .fold import picture
-    >>> from ..graph import Graph
+    >>> from ...graph import Graph
     >>> g = Graph()
     >>> x = g.placeholder("x", shape=("batch", 2))
     >>> with g.scope("head"):

@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..graph import Constant, Node, Op, Parameter, Placeholder, Scope
+from ...graph import Constant, Node, Op, Parameter, Placeholder, Scope
+from ..text import by_times, counted, elided, preview, visible
 from .fold import Box, Edge, Picture, data_inputs, local_name, numbers_in, own_name, title_of
-from .text import by_times, counted, elided, preview, visible
 
 if TYPE_CHECKING:
     from .overlay import Layer

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..text import elided, visible
 from .looks import ARROW, INK, MOST_BELOW, MOST_SHOWN, NODE, USUAL, Frame, drawing, paragraphs
-from .text import elided, visible
 
 if TYPE_CHECKING:
-    from ..graph import Node
+    from ...graph import Node
     from .fold import Picture
     from .looks import Arrow, Drawing, Highlight, Manner, Shape
 
@@ -50,7 +50,7 @@ def mermaid_source(
     Examples
     --------
     >>> from .fold import picture
-    >>> from ..graph import Graph
+    >>> from ...graph import Graph
     >>> g = Graph()
     >>> y = g.placeholder("x", shape="batch") * 2.0
     >>> print(mermaid_source(picture(y)))

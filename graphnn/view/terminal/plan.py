@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..execute.explain import Explanation
-from ..show import show_as
+from ...execute.explain import Explanation
+from ...show import show_as
+from ..text import counted, in_bytes, visible
 from .table import columns
-from .text import counted, in_bytes, visible
 
 _MOST = 200  # lines of a table
 

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from ..graph import Constant, Node, Scope
+from ...graph import Constant, Node, Scope
 from .fold import Box, Edge, Picture, chain, own_name, title_of
 
 # The most boxes that a block is looked for to have.
@@ -110,7 +110,7 @@ def repeated(seen: Picture) -> Picture:
 
     Examples
     --------
-    >>> from ..graph import Graph
+    >>> from ...graph import Graph
     >>> from .fold import picture
     >>> g = Graph()
     >>> h = g.placeholder("x", shape=("batch", 2))

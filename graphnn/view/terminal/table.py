@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
 
-from ..graph import Constant, Graph, Node, Op, Parameter, fn, registry, told_where
-from ..graph.dimensions import shown
-from ..graph.fetches import ancestors
-from ..show import Shown
-from ..text import short_name
-from .fold import Box, Detail, numbers_in, picture
-from .text import cells_of, in_bytes, in_cells, number, preview, statistics, visible
+from ...graph import Constant, Graph, Node, Op, Parameter, fn, registry, told_where
+from ...graph.dimensions import shown
+from ...graph.fetches import ancestors
+from ...show import Shown
+from ...text import short_name
+from ..diagram.fold import Box, Detail, numbers_in, picture
+from ..text import cells_of, in_bytes, in_cells, number, preview, statistics, visible
 
 __all__ = ["Row", "Summary", "columns", "ops_table", "preview", "statistics", "summary"]
 

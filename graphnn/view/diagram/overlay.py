@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..errors import LookupFailure, UsageError, near
-from ..execute.explain import Explanation
-from ..graph import Constant, Graph, Node
-from ..inspector.differences import Comparison
-from ..inspector.findings import Health
-from ..inspector.profile import Profile, flops_of
-from ..inspector.trace import Record, Trace
-from ..inspector.training import gradients_in
+from ...errors import LookupFailure, UsageError, near
+from ...execute.explain import Explanation
+from ...graph import Constant, Graph, Node
+from ...inspector.differences import Comparison
+from ...inspector.findings import Health
+from ...inspector.profile import Profile, flops_of
+from ...inspector.trace import Record, Trace
+from ...inspector.training import gradients_in
+from ..heatmap import NOT_FINITE, Scale, in_hex, ink_on, thumbnail
+from ..text import counted, in_bytes, in_seconds, number, preview
 from .fold import local_name
-from .heatmap import NOT_FINITE, Scale, in_hex, ink_on, thumbnail
 from .looks import HIGHLIGHTS, MOST_BELOW, MOST_SAID
-from .text import counted, in_bytes, in_seconds, number, preview
 
 if TYPE_CHECKING:
-    from ..graph import Array
+    from ...graph import Array
     from .fold import Box, Picture
 
 _Said = TypeVar("_Said")

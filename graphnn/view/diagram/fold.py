@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import LookupFailure, UsageError, near
-from ..execute.compiled import Compiled
-from ..graph import Constant, Graph, Node, Parameter, Scope
-from ..graph.fetches import resolve
-from ..inspector.trace import Trace
-from ..order import schedule
+from ...errors import LookupFailure, UsageError, near
+from ...execute.compiled import Compiled
+from ...graph import Constant, Graph, Node, Parameter, Scope
+from ...graph.fetches import resolve
+from ...inspector.trace import Trace
+from ...order import schedule
 
 Detail = str | int | Mapping[str, str]
 

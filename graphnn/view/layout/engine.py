@@ -10,7 +10,7 @@ import subprocess
 import sysconfig
 from typing import NamedTuple
 
-from ..errors import DrawingError
+from ...errors import DrawingError
 
 _BITMAPS = frozenset({"png", "jpg"})
 _BITMAP_DPI = 144

@@ -9,8 +9,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from .layered import Arrangement, Item, Link, Point, arrange, rows
-from .layered import Frame as Around
+from ..layout.layered import Arrangement, Item, Link, Point, arrange, rows
+from ..layout.layered import Frame as Around
+from ..text import elided, visible
 from .looks import (
     ARROW,
     GREY,
@@ -33,10 +34,9 @@ from .looks import (
     drawing,
 )
 from .ranks import set_beside
-from .text import elided, visible
 
 if TYPE_CHECKING:
-    from ..graph import Node
+    from ...graph import Node
     from .fold import Edge, Picture
 
 # A link over more rows is cut.

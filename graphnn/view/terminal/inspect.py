@@ -11,14 +11,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GraphnnError
-from ..inspector.debugger import Debugger
-from ..inspector.trace import Record, Trace, stats_of
-from ..show import show_as
-from ..text import short_names
-from .heatmap import matrix, sparkline
-from .table import columns
-from .text import (
+from ...errors import GraphnnError
+from ...inspector.debugger import Debugger
+from ...inspector.trace import Record, Trace, stats_of
+from ...show import show_as
+from ...text import short_names
+from ..heatmap import matrix, sparkline
+from ..text import (
     at_least,
     by_times,
     cells_of,
@@ -32,9 +31,10 @@ from .text import (
     visible,
     wrapped,
 )
+from .table import columns
 
 if TYPE_CHECKING:
-    from ..graph import Array, Node
+    from ...graph import Array, Node
 
 STATES = ("done", "current", "stale", "overridden", "fed", "waiting")
 LEGEND = ", ".join(f"{state[0].upper()} {state}" for state in STATES)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import graphviz
 
+from ..text import elided, visible
 from .fold import chain
 from .looks import (
     ARROW,
@@ -25,10 +26,9 @@ from .looks import (
     drawing,
 )
 from .ranks import estimated, long_edges, set_below, set_beside
-from .text import elided, visible
 
 if TYPE_CHECKING:
-    from ..graph import Node, Scope
+    from ...graph import Node, Scope
     from .fold import Picture
     from .looks import Arrow, Frame, Heading, Highlight, Manner, Shape
 

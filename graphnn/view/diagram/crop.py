@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import LookupFailure, UsageError, ValueRangeError, near
-from ..graph import Node
-from ..inspector.select import many
+from ...errors import LookupFailure, UsageError, ValueRangeError, near
+from ...graph import Node
+from ...inspector.select import many
 
 if TYPE_CHECKING:
     from .fold import Box, Edge, Picture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..layout.layered import Link, rows
 from .fold import chain
-from .layered import Link, rows
 
 if TYPE_CHECKING:
     from .fold import Box, Edge, Picture

@@ -1,0 +1,5 @@
+"""Diagrams: what is seen of a graph, how it looks, and the forms in which it is written."""
+
+from .diagram import Diagram, draw
+
+__all__ = ["Diagram", "draw"]
