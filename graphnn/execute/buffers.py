@@ -85,65 +85,85 @@ def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chai
         What is computed in blocks: all that a chain reads or makes is there from its first member to its last.
     settings : Settings
     """
-    outputs = list(outputs)
-    last = _last_uses(values, outputs)
-    handed_out = {output.root for output in outputs}
     chain_of = {member: chain for chain in chains for member in chain.members}
-    needed = [max(at, chain_of[values[at]].last) if values[at] in chain_of else at for at in last]
-    of: dict[Value, Buffer] = {}
-    anew: dict[Value, Buffer] = {}
-    scratch: dict[Chain, Buffer] = {}
-    starts: dict[Chain, list[int]] = {}
-    buffers: list[Buffer] = []
+    laid = _Laying(values, list(outputs), chain_of, settings.written_over)
     for first in values:
         chain = chain_of.get(first)
-        if chain is not None and first is not chain.members[0]:
-            continue
-        members = [first] if chain is None else chain.members
+        if chain is None:
+            laid.add([first], None)
+        elif first is chain.members[0]:
+            laid.add(chain.members, chain)
+    live = _most_at_once(laid.buffers, len(values))
+    size = _place(laid.buffers, live, settings.sorted_buffers)
+    return Layout(laid.buffers, laid.of, laid.anew, laid.scratch, laid.starts, size, live)
+
+
+class _Laying:
+    """A layout that comes to be, one value or chain after the other; its attributes are those of the `Layout`."""
+
+    def __init__(
+        self, values: list[Value], outputs: list[Value], chain_of: dict[Value, Chain], written_over: int
+    ) -> None:
+        self.buffers: list[Buffer] = []
+        self.of: dict[Value, Buffer] = {}
+        self.anew: dict[Value, Buffer] = {}
+        self.scratch: dict[Chain, Buffer] = {}
+        self.starts: dict[Chain, list[int]] = {}
+        self._written_over = written_over
+        self._handed_out = {output.root for output in outputs}
+        self._last = last = _last_uses(values, outputs)
+        self._needed = [max(at, chain_of[values[at]].last) if values[at] in chain_of else at for at in last]
+
+    def add(self, members: list[Value], chain: Chain | None) -> None:
+        """Lay out a value, or the members of a chain together."""
+        first, end = members[0].index, members[-1].index
         lasting = -1 if chain is None else chain.lasting
         read: dict[Value, set[tuple[Value, int | None]]] = {}
         for value in members:
             if value.kind not in ("each", "call"):
                 continue
-            parts = [(operand, 0) for operand in value.operands] if chain is None else reads(value)
-            for part in parts:
+            for part in [(operand, 0) for operand in value.operands] if chain is None else reads(value):
                 root = part[0].root
-                if root in of and last[root.index] <= members[-1].index:
+                if root in self.of and self._last[root.index] <= end:
                     read.setdefault(root, set()).add(part)
             inner = chain is not None and value in chain.inner
             # Scratch stays in the cache, and so is better where the operand is not written over in any case.
-            buffer = None if inner and value.index > lasting else _donor(value, first.index, read, of, last)
+            buffer = None if inner and value.index > lasting else _donor(value, first, read, self.of, self._last)
             if chain is not None and inner:
                 if buffer is None:
                     continue
                 chain.inner.remove(value)
             if buffer is not None:
                 read.pop(buffer.values[-1], None)
-            if value in handed_out:
-                if (
-                    buffer
-                    and value.nbytes >= settings.written_over
-                    and all(other.shape == value.shape for other in buffer.values)
-                ):
-                    buffer.values.append(value)
-                    buffers.remove(buffer)
-                    anew.update(dict.fromkeys(buffer.values, buffer))
-                    for other in buffer.values[:-1]:
-                        del of[other]
-                        read.pop(other, None)
-                continue
-            if buffer is None:
-                buffer = Buffer(value.nbytes, first.index, value.index)
-                buffers.append(buffer)
-            buffer.values.append(value)
-            buffer.end = max(buffer.end, needed[value.index])
-            of[value] = buffer
+            if value not in self._handed_out:
+                self._lay(value, buffer, first)
+            elif buffer and self._hand_on(value, buffer):
+                for other in buffer.values[:-1]:
+                    read.pop(other, None)
         if chain is not None and chain.share_scratch():
-            starts[chain] = list(accumulate(map(_rounded, chain.sizes), initial=0))
-            scratch[chain] = Buffer(chain.parts * starts[chain][-1], chain.first, chain.last)
-            buffers.append(scratch[chain])
-    live = _most_at_once(buffers, len(values))
-    return Layout(buffers, of, anew, scratch, starts, _place(buffers, live, settings.sorted_buffers), live)
+            self.starts[chain] = list(accumulate(map(_rounded, chain.sizes), initial=0))
+            self.scratch[chain] = Buffer(chain.parts * self.starts[chain][-1], chain.first, chain.last)
+            self.buffers.append(self.scratch[chain])
+
+    def _lay(self, value: Value, buffer: Buffer | None, first: int) -> None:
+        """Lay a value into a buffer, or into one of its own."""
+        if buffer is None:
+            buffer = Buffer(value.nbytes, first, value.index)
+            self.buffers.append(buffer)
+        buffer.values.append(value)
+        buffer.end = max(buffer.end, self._needed[value.index])
+        self.of[value] = buffer
+
+    def _hand_on(self, value: Value, buffer: Buffer) -> bool:
+        """Have what is handed out, if it is large, written over an operand, and that into its memory made anew."""
+        if value.nbytes < self._written_over or any(other.shape != value.shape for other in buffer.values):
+            return False
+        buffer.values.append(value)
+        self.buffers.remove(buffer)
+        self.anew.update(dict.fromkeys(buffer.values, buffer))
+        for other in buffer.values[:-1]:
+            del self.of[other]
+        return True
 
 
 def most_apart(values: list[Value]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ class Value:
     kind : str
         Of the instruction.
     operands : tuple of Value
-    shape, dtype
+    shape, dtype, size
     node : Node
         The first node whose value it is, or for which it is made.
     array : array or None
@@ -38,7 +39,20 @@ class Value:
         Its place among the values of the plan, or -1.
     """
 
-    __slots__ = ("array", "dtype", "how", "index", "kind", "node", "operands", "repeats", "shape", "strides")
+    __slots__ = (
+        "_shown",
+        "array",
+        "dtype",
+        "how",
+        "index",
+        "kind",
+        "node",
+        "operands",
+        "repeats",
+        "shape",
+        "size",
+        "strides",
+    )
 
     def __init__(
         self,
@@ -60,16 +74,13 @@ class Value:
         self.array = array
         self.repeats = repeats
         self.index = -1
+        self.size = math.prod(shape)
         self.strides = strides
+        self._shown = operands[0].root if self.kind in ("view", "check") else None
         if array is not None:
             self.strides = array.strides
         elif self.kind in ("given", "each", "call"):
             self.strides = in_c_order(shape, dtype)
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -147,10 +158,7 @@ class Value:
     @property
     def root(self) -> Value:
         """The value whose memory it shows."""
-        value = self
-        while value.kind in ("view", "check"):
-            value = value.operands[0]
-        return value
+        return self._shown or self
 
 
 def lying(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
@@ -158,9 +166,14 @@ def lying(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
     return [] if 0 in shape else [step for step, n in zip(strides, shape, strict=True) if n > 1]
 
 
-def in_c_order(shape: Sequence[int], dtype: DType) -> tuple[int, ...]:
+def in_c_order(shape: tuple[int, ...], dtype: DType) -> tuple[int, ...]:
     """Return the strides of an array that lies in C order."""
-    steps = [dtype.itemsize]
+    return _steps(shape, dtype.itemsize)
+
+
+@lru_cache(1024)
+def _steps(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    steps = [itemsize]
     for n in reversed(shape[1:]):
         steps.append(steps[-1] * n)
     return tuple(reversed(steps[: len(shape)]))
