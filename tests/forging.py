@@ -281,7 +281,7 @@ def forged(rng: np.random.Generator, of: list[Forgery]) -> Forgery:
         if draw < 0.14 and arrays:
             del arrays[list(arrays)[rng.integers(len(arrays))]]
             continue
-        if draw < 0.34 and _renamed(rng, data["graph"] if kind == "trace" else data, arrays, kind):
+        if draw < 0.34 and _renamed(rng, data.get("graph") if kind == "trace" else data, arrays, kind):
             continue
         where = data["graph"] if kind == "trace" and isinstance(data.get("graph"), dict) and draw < 0.5 else data
         if where.get("operations") and rng.random() < 0.45:
