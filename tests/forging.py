@@ -285,7 +285,7 @@ def forged(rng: np.random.Generator, of: list[Forgery]) -> Forgery:
             continue
         where = data["graph"] if kind == "trace" and isinstance(data.get("graph"), dict) and draw < 0.5 else data
         if where.get("operations") and rng.random() < 0.45:
-            table = where[_TABLES[rng.integers(5)]] if rng.random() < 0.5 else where["operations"]
+            table = where.get(_TABLES[rng.integers(5)]) if rng.random() < 0.5 else where["operations"]
             if isinstance(table, dict) and isinstance(table.get("attributes"), list) and rng.random() < 0.7:
                 table = table["attributes"]
                 full = [row for row in table if isinstance(row, dict) and row]
