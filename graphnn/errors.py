@@ -29,8 +29,12 @@ class GraphnnError(Shown, Exception):
     origin: object = None
     stopped: Any = None
     """Where an evaluation ended, or what could not be built, for `debug`, `save` and `draw`."""
+    fact: str = ""
+    """What was found, without what follows from it."""
     unfed: tuple[str, ...] = ()
     """The names of the placeholders that the feed lacks."""
+    calls: tuple[Any, ...] = ()
+    """What the message advises a program to call, each with what one types for it in the terminal."""
 
     def __init__(self, *args: object, **fields: Any) -> None:
         super().__init__(*args)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .errors import AxisError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
-from .execute.interpreter import LOOK, Stop
+from .execute.interpreter import Stop
 from .files import save
 from .graph import Array, Node, as_array, in_range
 from .graph.dimensions import shown
@@ -26,7 +26,7 @@ from .inspector.sources import AROUND
 from .inspector.trace import in_short
 from .inspector.training import beside_guessing
 from .inspector.why import first_strange
-from .text import number, short_name
+from .text import message, number, short_name
 from .view.heatmap import matrix
 from .view.terminal.inspect import cut, letter, listing, neighbourhood, screen, trace_table, where
 from .view.terminal.table import columns
@@ -401,11 +401,10 @@ class Session(cmd.Cmd):
         return verb
 
     def _complain(self, error: GraphnnError) -> None:
-        said = str(error)
-        # What is said to a program is turned to who types.
-        said = re.sub(r'\bdbg\.(\w+)\(("?)(.*?)\2\)', lambda found: f"{found[1]} {found[3]}".rstrip(), said)
-        said = said.replace(" (dim=…)", " after the row").replace(LOOK, "")
-        self.say(folded(f"error: {said}", self.width))
+        said = str(error.args[0])
+        for written, typed in error.calls:
+            said = said.replace(written, typed)
+        self.say(folded(f"error: {message(said)}", self.width))
         failed, stop = self.dbg.next, error.stopped
         if not isinstance(stop, Stop) or stop.prepared.program.order[stop.place] is not failed:
             return

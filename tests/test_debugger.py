@@ -952,7 +952,7 @@ def test_a_debugger_of_a_trace_computes_nothing_that_was_kept(monkeypatch: pytes
     step, feed = spiral_step(nn.Adam(0.05))
     seen = gn.trace(step, feed)
     dbg = gn.debug(seen, echo=None)
-    monkeypatch.setattr(dbg._tape, "_evaluate", None)  # whoever calls it fails
+    monkeypatch.setattr(dbg._now.tape, "_evaluate", None)  # whoever calls it fails
     dbg.resume()
     dbg.goto(3)
     dbg.goto(len(dbg.operations))

@@ -117,7 +117,7 @@ def test_values_in_the_debugger_are_those_of_the_run_to_the_bit() -> None:
     error = raised(lambda: guarded(feed))
     dbg = opened(error)
     assert dbg.position == 0 or dbg.current is not None
-    known = [node for node in dbg.order if dbg._is_known(node)]
+    known = [node for node in dbg.order if dbg[node].known]
     assert len(known) > 5
     assert [bits(dbg[node].value) for node in known] == [bits(expected[node].value) for node in known]
     dbg.resume()

@@ -1273,7 +1273,7 @@ def test_ctrl_c_in_a_what_if_leaves_what_was_computed(monkeypatch):
     dbg = gn.debug(h, {x: [1.0, 2.0]}, echo=None)
     talk = Talk(dbg)
     talk("c")
-    at, calls = type(dbg._tape).at, []
+    at, calls = type(dbg._now.tape).at, []
 
     def interrupted(tape, place):
         calls.append(place)
@@ -1281,7 +1281,7 @@ def test_ctrl_c_in_a_what_if_leaves_what_was_computed(monkeypatch):
             raise KeyboardInterrupt
         return at(tape, place)
 
-    monkeypatch.setattr(type(dbg._tape), "at", interrupted)
+    monkeypatch.setattr(type(dbg._now.tape), "at", interrupted)
     told = talk("set x = 0")
     assert told.startswith("interrupted\n")
     assert dbg.run == "what-if 1"
@@ -1312,3 +1312,33 @@ def test_wide_characters_wrap_by_the_cells_that_they_take():
     talk = Talk(gn.debug(x * 2.0, {x: 1.0}, echo=None))
     told = talk("p " + " ".join(["重" * 12] * 8))
     assert max(len(line) + line.count("重") for line in told.split("\n")) <= 80
+
+
+def test_what_an_error_advises_is_what_one_types(talk):
+    said = {
+        "until x": "error: ",
+        "print sum": 'error: "sum" has not run yet: it is operation 4 of 4, and 0 have run; until sum runs it',
+        "commit": "error: there are no updates to make",
+        "drop run": 'error: "run" is the run that the debugger is in: go to another one first, use …',
+    }
+    for line, told in said.items():
+        text = " ".join(talk(line).split())
+        assert text.startswith(told)
+        assert "dbg." not in text
+    talk("continue")
+    assert "goto head/log goes back to it, restart before all" in " ".join(talk("until head/log").split())
+    with pytest.raises(gn.GraphnnError, match=r'dbg\.goto\("head/log"\)') as caught:
+        talk.dbg.until("head/log")
+    assert [call.typed for call in caught.value.calls] == ["goto head/log", "restart"]
+
+
+def test_the_debuggers_verbs_keep_their_signatures_and_their_help():
+    for name in ("step", "goto", "break_at", "what_if", "why", "trace", "commit"):
+        verb = getattr(gn.Debugger, name)
+        assert verb.__doc__
+        assert verb.__name__ == name
+        assert next(iter(inspect.signature(verb).parameters)) == "self"
+    assert str(inspect.signature(step := gn.Debugger.step)).startswith("(self, n: 'int' = 1)")
+    assert inspect.getdoc(step).startswith("Run the next operation")
+    assert isinstance(gn.Debugger.finished, property)
+    assert gn.Debugger.finished.__doc__ == "Whether all operations have run."

@@ -183,7 +183,7 @@ class Traveller:
             assert self.places[step.node] == self.position - 1
             for operand, value in zip(step.node.inputs, step.operands, strict=True):
                 assert bits(value) == bits(self.values[self.run][operand])
-        assert dbg._memory.bytes == held(dbg._memory)
+        assert dbg._now.memory.bytes == held(dbg._now.memory)
 
     # Moves. Each says what it should have come to.
 
@@ -366,7 +366,7 @@ def test_what_is_let_go_is_computed_again_from_the_nearest_that_was_kept() -> No
         for _ in range(999):
             dbg.back()
     assert computed < 10_000  # from the start each time, it would be half a million
-    assert dbg._memory.bytes <= 8000
+    assert dbg._now.memory.bytes <= 8000
 
 
 # --- what if ----------------------------------------------------------------------------------------------------
@@ -403,7 +403,7 @@ def stepped(request: pytest.FixtureRequest) -> Debugger:
 
 
 def changed_value(dbg: Debugger, node: gn.Node) -> Array:
-    shape = dbg._tape.prepared.shape_of(node)
+    shape = dbg.prepared.shape_of(node)
     rng = np.random.default_rng(node.index)
     return rng.normal(size=shape).astype(node.dtype) if node.dtype.kind == "f" else np.zeros(shape, node.dtype)
 
@@ -447,7 +447,7 @@ def test_in_the_middle_of_a_run_it_recomputes_what_had_run(stepped: Debugger) ->
         change = dbg.what_if(node, changed_value(dbg, node))
         assert change.recomputed == [other for other in after(dbg, node) if other in done]
         assert change.later == [other for other in after(dbg, node) if other not in done]
-        furthest = dbg._furthest
+        furthest = dbg._now.furthest
         stale = {other for other in dbg.order if dbg.state(other) == "stale"}
         assert set(change.later) & set(dbg.operations[:furthest]) <= stale
         dbg.use("run")
@@ -463,7 +463,7 @@ def test_a_what_if_on_an_attribute_recomputes_the_node_too(stepped: Debugger) ->
     assert dbg[clip].value.min() == 0.4
     loss = dbg.fetches[0]
     replaced = gn.replace(loss, {clip: gn.clip(clip.inputs[0], 0.4, clip.op.attributes["hi"])})
-    feed = {node.name: value for node, value in dbg._tape.prepared.given.items() if node.op.name == "placeholder"}
+    feed = {node.name: value for node, value in dbg.prepared.given.items() if node.op.name == "placeholder"}
     assert bits(dbg[loss].value) == bits(gn.run(replaced, feed))
     dbg.goto(clip)
     dbg.back()
@@ -480,7 +480,7 @@ def test_values_after_a_what_if_are_those_of_a_graph_built_with_it() -> None:
         node = [n for n in order if n.dtype.kind == "f"][int(rng.integers(4)) % 2]
         dbg = gn.debug(fetches, feed, echo=None)
         dbg.goto(int(rng.integers(len(dbg.operations) + 1)))
-        value = rng.normal(size=dbg._tape.prepared.shape_of(node))
+        value = rng.normal(size=dbg.prepared.shape_of(node))
         if evaluated(order, feed, {node: value}) is None:
             continue
         dbg[node] = value
@@ -592,9 +592,9 @@ def test_it_would_be_found_that_views_are_counted_twice(planted: Callable[..., N
 
 def test_it_would_be_found_that_a_run_is_left_without_its_values(planted: Callable[..., None]) -> None:
     def fault(plain: Any, self: Debugger, name: str) -> None:
-        tape = self._tape
+        tape = self._now.tape
         plain(self, name)
-        self._run.tape = tape
+        self._now.run.tape = tape
 
     planted(Debugger, "use", fault)
     assert is_found(None)
@@ -660,9 +660,9 @@ def test_after_an_interrupt_at_any_line_values_and_the_count_of_bytes_are_right(
         dbg.goto(0)
         dbg.resume()
         assert [bits(dbg[node].value) for node in dbg.order] == plain, at
-        dbg._memory.settle()
-        assert dbg._memory.bytes == held_in(dbg._memory), at
-        assert len(dbg._memory.tapes) == len(dbg.runs), at
+        dbg._now.memory.settle()
+        assert dbg._now.memory.bytes == held_in(dbg._now.memory), at
+        assert len(dbg._now.memory.tapes) == len(dbg.runs), at
         at += 1
 
 
@@ -693,5 +693,5 @@ def test_an_interrupt_before_a_value_is_held_loses_no_room(monkeypatch: pytest.M
         with pytest.raises(KeyboardInterrupt):
             dbg.step()
         dbg.step()
-    dbg._memory.settle()
-    assert dbg._memory.bytes == held_in(dbg._memory) <= 8000
+    dbg._now.memory.settle()
+    assert dbg._now.memory.bytes == held_in(dbg._now.memory) <= 8000

@@ -774,9 +774,9 @@ def refused_by(guard: str, step: Step, prepared: Prepared) -> GraphnnError | Non
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     at = f" at {index}" if index else ""
     what = "NaN" if np.isnan(value[index]) else str(value[index])
+    fact = f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{at}'
     error = ValueRangeError(
-        f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{at}; no update was made, '
-        f"so the state is the one that led here{LOOK}"
+        f"{fact}; no update was made, so the state is the one that led here{LOOK}", fact=fact, calls=((LOOK, ""),)
     )
     error.origin = node.origin
     error.stopped = Stop(prepared.of_its_own(), step.index, guard=guard)

@@ -22,6 +22,7 @@ from ..graph.dimensions import concrete, shown
 from ..ops.base import Rearranging
 from ..ops.elementwise import Elementwise
 from ..text import number, plain, visible
+from .calls import Call
 
 if TYPE_CHECKING:
     from ..execute.interpreter import Prepared
@@ -731,14 +732,21 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
     return found
 
 
+_BY_NAME = Call("(dim=…)", "after the row")
+
+
 def _first_dimension(order: Sequence[Node]) -> str:
     first = next((node for node in order if isinstance(node.op, Placeholder)), None)
     if first is None:
-        raise UsageError("there is no placeholder, and so no dimension along which samples lie: name one (dim=…)")
+        raise UsageError(
+            f"there is no placeholder, and so no dimension along which samples lie: name one {_BY_NAME}",
+            calls=(_BY_NAME,),
+        )
     if not first.shape or not isinstance(first.shape[0], str):
         raise UsageError(
             f'the first axis of "{first.name}" {shown(first.shape)} has no name: name the dimension along which '
-            "samples lie (dim=…), or declare this one with a name, as in "
-            f'graph.placeholder("{first.name}", shape=("batch", …))'
+            f"samples lie {_BY_NAME}, or declare this one with a name, as in "
+            f'graph.placeholder("{first.name}", shape=("batch", …))',
+            calls=(_BY_NAME,),
         )
     return first.shape[0]

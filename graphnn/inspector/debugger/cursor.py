@@ -1,0 +1,240 @@
+"""How the debugger moves: forwards, backwards, and over scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import GraphnnError, UsageError, ValueRangeError
+from ...graph import Node, Scope, told_where
+from ...text import short_name
+from ..calls import RESTART, call
+from ..select import asked_for, many
+from ..tape import Tape
+from .progress import FIRST_RUN, Progress, Run
+
+if TYPE_CHECKING:
+    from ...execute.interpreter import Step
+    from .stops import Stops
+
+
+class Cursor:
+    """The place in a schedule after which the debugger stands."""
+
+    def __init__(self, now: Progress, stops: Stops) -> None:
+        self._now = now
+        self._stops = stops
+
+    @told_where
+    def step(self, n: int = 1) -> Step | None:
+        """Run the next operation, or the next `n`; a breakpoint stops it earlier.
+
+        Returns
+        -------
+        Step or None
+            Of the operation that it stands after now; None where none is left to run.
+
+        Raises
+        ------
+        GraphnnError
+            When an operation fails; the debugger stands before it then, and ``dbg[node].operands`` shows why.
+        """
+        target = self._now.position + _count(n)
+        return self._go_on(lambda step: self._now.position >= target)
+
+    @told_where
+    def back(self, n: int = 1) -> Step | None:
+        """Go back by one operation, or by `n`: what they gave counts as not computed.
+
+        Raises
+        ------
+        ValueRangeError
+            When `n` is no number from 1 up.
+        """
+        return self.goto(max(self._now.position - _count(n), 0))
+
+    @told_where
+    def goto(self, target: int | Node | str) -> Step | None:
+        """Go to where so many operations have run, or to a node, forwards or backwards; no breakpoint stops it.
+
+        Parameters
+        ----------
+        target : int, Node or str
+            0: before all; a node: after it.
+
+        Returns
+        -------
+        Step or None
+            Of the operation that it stands after now; None before all.
+
+        Raises
+        ------
+        ValueRangeError
+            When there is no such position.
+        UsageError
+            When the node is known before the run.
+        """
+        now = self._now
+        if isinstance(target, (int, np.integer)):
+            if isinstance(target, bool) or not 0 <= target <= len(now.computed):
+                raise ValueRangeError(f"there are positions 0 to {len(now.computed)}, and not {target}")
+            position = int(target)
+        else:
+            node = now.node(target)
+            if not now.is_operation(node):
+                raise UsageError(f'"{node.name}" is known before the run: it is at no position')
+            position = now.ranks[now.places[node]] + 1
+        if position < now.position:
+            now.error = ""
+            now.position = position
+            self._stops.report()
+        while now.position < position:
+            self._advance()
+        return now.step_now
+
+    @told_where
+    def until(self, target: Any) -> Step | None:
+        """Run until a node has been computed that is meant by `target`, as `break_at` takes it.
+
+        Raises
+        ------
+        LookupFailure
+            When nothing in the run is meant.
+        UsageError
+            When what is meant is known from the start, or has run.
+        GraphnnError
+            When an operation fails; the debugger stands before it then.
+        """
+        now = self._now
+        nodes = set(many(now.order, now.graph, target))
+        operations = now.operations
+        if nodes.isdisjoint(operations):
+            raise UsageError(f"{asked_for(target)} is known before the run: there is nothing to run")
+        if nodes.isdisjoint(operations[now.position :]):
+            latest = next(node for node in reversed(operations) if node in nodes)
+            goto = call("goto", latest.name)
+            raise UsageError(
+                f"nothing that is yet to run is {asked_for(target)}: {goto} goes back to it, {RESTART} before all",
+                calls=(goto, RESTART),
+            )
+        return self._go_on(lambda step: step.node in nodes)
+
+    @told_where
+    def resume(self) -> Step | None:
+        """Run until a breakpoint, or to the end; return and raise as `step` does."""
+        return self._go_on(lambda step: False)
+
+    def into(self) -> Step | None:
+        """Run the next operation, into the scope that it opens, if it does; return and raise as `step` does."""
+        return self.step()
+
+    @told_where
+    def over(self) -> Step | None:
+        """Run the next operation, or the whole of the scope that it opens: a layer, a softmax, the backward pass.
+
+        It returns and raises as `step` does.
+        """
+        opened = self._opened()
+        if opened is None:
+            return self.step()
+        return self._go_on(lambda step: not self._next_within(opened))
+
+    @told_where
+    def out(self) -> Step | None:
+        """Run until the scope is left that the next operation is in, with the current one; return and raise as `step`.
+
+        Where the current one is the last of its scope, that is left already, and it is the one around it; at the top it
+        runs to the end.
+        """
+        around = self._around(self._now.current.scope if self._now.current is not None else "")
+        scope = next((path for path in reversed(around) if self._next_within(path)), "")
+        return self._go_on(lambda step: not self._next_within(scope))
+
+    def restart(self) -> None:
+        """Go back before all; in a new run, if the graph's state has moved on.
+
+        Breakpoints and watches stay; what was set by hand does where the state is as it was, and in a new run it is
+        left out.
+        """
+        now = self._now
+        prepared, state = now.tape.prepared, now.graph.state
+        given = prepared.given_before
+        moved = {node: value for node, value in state.items() if given.get(node, value) is not value}
+        if not moved.keys().isdisjoint([*now.order, *now.updates]):
+            anew = prepared.without(*prepared.overridden)._replace(given=given | moved)
+            left_out = sorted(prepared.overridden, key=now.places.__getitem__)
+            if left_out:
+                names = ", ".join(short_name(node.name, 80) for node in left_out)
+                now.say(f"a new run, from the state as it is now, without what was set by hand: {names}")
+            now.enter(Run(now.new_name(FIRST_RUN), Tape(anew, now.memory), before=now.run))
+        now.position = now.furthest = 0
+        now.stale.clear()
+        now.error = ""
+        self._stops.report()
+
+    def frames(self) -> list[Scope]:
+        """Return the scopes that the current node is in, from the outermost."""
+        now = self._now
+        found = []
+        scope = now.graph.scopes.get(now.current.scope) if now.current is not None else None
+        while scope is not None:
+            found.append(scope)
+            scope = scope.parent
+        return found[::-1]
+
+    def _advance(self) -> Step:
+        now = self._now
+        place = now.computed[now.position]
+        try:
+            step = now.tape.at(place)
+        except GraphnnError as error:
+            now.fail(error)
+            raise
+        now.error = ""
+        now.position += 1
+        now.furthest = max(now.furthest, now.position)
+        now.stale.discard(step.node)
+        if step.node in self._stops.watches:
+            self._stops.report()
+        self._stops.heed_guard(step)
+        return step
+
+    def _go_on(self, ends: Callable[[Step], bool]) -> Step | None:
+        """Run until `ends` of a step, a breakpoint, or the end; return the last step, or None if none was left."""
+        step = None
+        while not self._now.finished:
+            step = self._advance()
+            stopping = self._stops.stopping(step)
+            if stopping is not None:
+                self._now.say(f"stopped by {stopping}")
+            if stopping is not None or ends(step):
+                break
+        return step
+
+    def _around(self, scope: str) -> list[str]:
+        """Return the paths of a scope and of those around it, from the outermost, from "" at the top."""
+        paths = []
+        at = self._now.graph.scopes.get(scope)
+        while at is not None:
+            paths.append(at.path)
+            at = at.parent
+        return ["", *paths[::-1]]
+
+    def _opened(self) -> str | None:
+        """Return the outermost scope that the next operation is in and the current one is not."""
+        now = self._now
+        if now.next is None:
+            return None
+        here = self._around(now.current.scope) if now.current is not None else [""]
+        return next((path for path in self._around(now.next.scope) if path not in here), None)
+
+    def _next_within(self, scope: str) -> bool:
+        return self._now.next is not None and scope in self._around(self._now.next.scope)
+
+
+def _count(n: Any) -> int:
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ValueRangeError(f"a number of operations is an int from 1 up, not {n!r}")
+    return int(n)

@@ -1,0 +1,253 @@
+"""The debugger itself, whose verbs are those of its parts, and `debug`, which opens it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ...errors import GraphnnError, UsageError, ValueRangeError
+from ...execute.compiled import Compiled
+from ...graph import Graph, Node, told_where
+from ...show import Shown, rendered, show_as
+from ...text import quoted
+from ..select import names_in
+from ..trace import Trace, prepared_for, stopped_trace
+from .cursor import Cursor
+from .delegates import does, knows
+from .progress import Progress
+from .questions import Questions
+from .results import Results
+from .spot import Spot
+from .stops import Stops
+from .what_if import WhatIfs
+
+if TYPE_CHECKING:
+    from ...execute.interpreter import Feed
+    from ..conditions import Breakpoint
+
+
+class Debugger(Shown):
+    """An evaluation that is stepped through, forwards and backwards. Made by `debug`.
+
+    It stands *after* an operation, whose value is known; at position 0 before all of them. Fed nodes, parameters and
+    constants are known from the start, and do not count as operations. Values are kept within a memory budget; what
+    was let go is computed again when asked for, the same to the bit. One thread at a time may use it.
+
+    Attributes
+    ----------
+    graph : Graph
+    order : list of Node
+        The schedule.
+    updates : dict of Node to Node
+        Those that `commit` makes.
+    breakpoints : list of Breakpoint
+    error : str
+        The message of what could not be evaluated: the debugger stands before it. Or of what a guard refused: it
+        stands after that. Else "".
+    guard : {None, "nan", "finite"}
+        That of the compiled step, which `commit` keeps to; what it would have stopped at is said on the way.
+    """
+
+    instead_of_fetch: ClassVar[str] = "its run is dbg.trace()"
+
+    def __init__(self, now: Progress) -> None:
+        self._now = now
+        self._stops = Stops(now)
+        self._cursor = Cursor(now, self._stops)
+        self._what_ifs = WhatIfs(now, self._stops)
+        self._questions = Questions(now)
+        self._results = Results(now)
+        self.graph: Graph = now.graph
+        self.order = now.order
+        self.updates = now.updates
+        self.guard = now.guard
+        self.breakpoints: list[Breakpoint] = self._stops.breakpoints
+
+    @property
+    def echo(self) -> Callable[[str], Any] | None:
+        """What takes the text of watches, breakpoints and what-ifs."""
+        return self._now.echo
+
+    @echo.setter
+    def echo(self, echo: Callable[[str], Any] | None) -> None:
+        self._now.echo = echo
+
+    # --- where it stands ------------------------------------------------------------------------------------
+
+    @property
+    def position(self) -> int:
+        """How many operations have run."""
+        return self._now.position
+
+    @property
+    def error(self) -> str:
+        """Why it cannot go on, or what a guard refused; else ""."""
+        return self._now.error
+
+    operations = knows("_now", Progress.operations)
+    finished = knows("_now", Progress.finished)
+    current = knows("_now", Progress.current)
+    next = knows("_now", Progress.next)
+    failed = knows("_now", Progress.failed)
+    step_now = knows("_now", Progress.step_now)
+    fetches = knows("_now", Progress.fetches)
+    sources = knows("_now", Progress.sources)
+    prepared = knows("_now", Progress.prepared)
+    fits_memory = knows("_now", Progress.fits_memory)
+    source_of = does("_now", Progress.source_of)
+    state = does("_now", Progress.state)
+    node = does("_now", Progress.node)
+    op_of = does("_now", Progress.op_of)
+
+    @told_where
+    def __getitem__(self, node: Node | str) -> Spot:
+        """Return a node as it is now: its state, and once it has run, its value."""
+        return Spot(self._now, self._what_ifs, self.node(node))
+
+    def __str__(self) -> str:
+        return rendered(self, "text") or repr(self)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return names_in(self.order, self.graph)
+
+    def __repr__(self) -> str:
+        at = "before all" if self.current is None else f"after {quoted(self.current.title)}"
+        ran = f"{self.position} of {len(self._now.computed)} operations"
+        return f"<Debugger of {quoted(self.graph.name)}: {ran}, {at}>"
+
+    # --- moving ---------------------------------------------------------------------------------------------
+
+    step = does("_cursor", Cursor.step)
+    back = does("_cursor", Cursor.back)
+    goto = does("_cursor", Cursor.goto)
+    until = does("_cursor", Cursor.until)
+    resume = does("_cursor", Cursor.resume)
+    into = does("_cursor", Cursor.into)
+    over = does("_cursor", Cursor.over)
+    out = does("_cursor", Cursor.out)
+    restart = does("_cursor", Cursor.restart)
+    frames = does("_cursor", Cursor.frames)
+
+    # --- stopping -------------------------------------------------------------------------------------------
+
+    break_at = does("_stops", Stops.break_at)
+    clear = does("_stops", Stops.clear)
+    watch = does("_stops", Stops.watch)
+    unwatch = does("_stops", Stops.unwatch)
+    watches = knows("_stops", Stops.watches)
+    recheck = does("_stops", Stops.recheck)
+
+    # --- asking ---------------------------------------------------------------------------------------------
+
+    here = does("_questions", Questions.here)
+    inputs = does("_questions", Questions.inputs)
+    users = does("_questions", Questions.users)
+    twin = does("_questions", Questions.twin)
+    path = does("_questions", Questions.path)
+    why = does("_questions", Questions.why)
+    ancestry = does("_questions", Questions.ancestry)
+    influence = does("_questions", Questions.influence)
+    sample = does("_questions", Questions.sample)
+
+    # --- what if --------------------------------------------------------------------------------------------
+
+    what_if = does("_what_ifs", WhatIfs.what_if)
+    __delitem__ = does("_what_ifs", WhatIfs.take_back)
+    runs = knows("_what_ifs", WhatIfs.runs)
+    use = does("_what_ifs", WhatIfs.use)
+    drop = does("_what_ifs", WhatIfs.drop)
+
+    def __setitem__(self, node: Node | str, value: Any) -> None:
+        """Ask what if: give a node a value, and recompute what depends on it, and only that."""
+        self.what_if(node, value)
+
+    @property
+    def run(self) -> str:
+        """The name of the run that it is in."""
+        return self._now.run.name
+
+    # --- handing on -----------------------------------------------------------------------------------------
+
+    compare = does("_results", Results.compare)
+    trace = does("_results", Results.trace)
+    to_html = does("_results", Results.to_html)
+    commit = does("_results", Results.commit)
+
+
+@told_where
+def debug(
+    target: Any,
+    feed: Feed | None = None,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    graph: Graph | None = None,
+    budget: float | None = None,
+    echo: Callable[[str], Any] | None = print,
+) -> Debugger:
+    """Open a debugger before the first operation, or where a stopped trace ended.
+
+    Parameters
+    ----------
+    target : Node, str, or list, tuple or dict of them, Compiled, or Trace
+        Fetches; or a compiled step with its updates, on a copy of the state (``dbg.commit()`` makes them); or a trace,
+        which brings its feed, its state and the values that it kept.
+    feed, sizes, graph
+        As `graphnn.run` takes them.
+    budget : float, optional
+        Bytes that the values may take; the graph's memory budget unless given. One live set is held at any budget.
+    echo : callable or None
+        What watches, breakpoints and what-ifs say, goes here; None: nowhere.
+
+    Returns
+    -------
+    Debugger
+
+    Raises
+    ------
+    GraphnnError
+        As `graphnn.run` does, before anything is computed.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x")
+    >>> dbg = debug(abs(-x) + 1.0, {x: 3.0})
+    >>> dbg.step(2)
+    <Step 2: "absolute", absolute () float64>
+    >>> dbg["x"] = 5.0
+    what-if 1: x changed, recomputed 2 of 3; 1 more depends on it and is yet to run
+    >>> dbg["absolute"].value, dbg["add"].state, dbg.runs
+    (array(5.), 'waiting', {'run': [], 'what-if 1': [<Node "x": placeholder () float64>]})
+    """
+    number = isinstance(budget, (int, float, np.integer, np.floating)) and not isinstance(budget, bool)
+    if budget is not None and not (number and budget >= 0):
+        raise ValueRangeError(f"budget= is a number of bytes from 0 up, not {budget!r}")
+    if echo is not None and not callable(echo):
+        raise UsageError(f"echo= takes what is said, as print does, or is None; it is not {type(echo).__name__}")
+    prepared, updates = prepared_for(target, feed, sizes, graph)
+    guard = target.guard if isinstance(target, (Compiled, Trace)) else None
+    traced = target if isinstance(target, Trace) else None
+    known = {} if traced is None else traced.as_computed
+    times = {} if traced is None else {record.index: record.time for record in traced}
+    now = Progress(prepared, updates, budget, known, times, None if traced is None else traced.sources, guard)
+    dbg = Debugger(now)
+    if traced is not None and traced.stopped is not None:
+        dbg.goto(bisect_left(now.computed, min(traced.stopped + 1, len(traced))))
+        now.error = traced.error
+        now.refused = traced.stopped if traced.stopped < len(traced) else None  # a guard has seen its value
+    now.echo = echo  # only now, as the trace says itself why it stopped
+    return dbg
+
+
+@show_as(GraphnnError, "trace")
+def _trace_of(error: GraphnnError) -> Trace | None:
+    return stopped_trace(error)
+
+
+@show_as(GraphnnError, "debugger")
+def _debugger_of(error: GraphnnError) -> Debugger | None:
+    trace = stopped_trace(error)
+    return None if trace is None else debug(trace)

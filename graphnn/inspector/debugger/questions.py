@@ -1,0 +1,254 @@
+"""What can be asked of a run: what is around a node, where a number comes from, what it leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ...errors import LookupFailure, UsageError
+from ...graph import Array, Node, told_where
+from ..why import LIMIT, Why, ancestry, explain, first_strange, given_as, influence, sample
+
+if TYPE_CHECKING:
+    from .progress import Progress
+
+
+class Questions:
+    """What can be asked of the values that are known."""
+
+    def __init__(self, now: Progress) -> None:
+        self._now = now
+
+    def here(self, node: Node | str | None = None) -> Node:
+        """Return the node that is meant; unless named, the current one, or the given one that a guard has refused.
+
+        Raises
+        ------
+        LookupFailure
+            When there is no such node in the run.
+        UsageError
+            When none is named, and nothing has run yet.
+        """
+        now = self._now
+        if node is not None:
+            return now.node(node)
+        if now.error and now.refused is not None:
+            return now.order[now.refused]
+        if now.current is None:
+            raise UsageError("nothing has run yet: name a node, or step first")
+        return now.current
+
+    @told_where
+    def inputs(self, node: Node | str | None = None) -> tuple[Node, ...]:
+        """Return the operands of a node, of the current one unless given; raise as `here` does."""
+        return self.here(node).inputs
+
+    @told_where
+    def users(self, node: Node | str | None = None) -> tuple[Node, ...]:
+        """Return the nodes of this run that read a node, the current one unless given; raise as `here` does."""
+        return tuple(user for user in self.here(node).users if user in self._now.places)
+
+    @told_where
+    def twin(self, node: Node | str | None = None) -> tuple[Node, ...]:
+        """Return, of a gradient's or an update's node, the forward node it was made for; of a forward node, those.
+
+        Returns
+        -------
+        tuple of Node
+            Of this run; empty where there is none.
+
+        Raises
+        ------
+        LookupFailure
+            When there is no such node in the run.
+        UsageError
+            When none is named, and nothing has run yet.
+        """
+        here = self.here(node)
+        twins = [here.twin] if here.twin is not None else [other for other in self._now.order if other.twin is here]
+        return tuple(other for other in twins if other in self._now.places)
+
+    @told_where
+    def path(self, node: Node | str | None = None) -> list[Node]:
+        """Return a shortest way from a node, the current one unless given, to what was asked for.
+
+        Of a compiled step, to its results; from what has no part in those, to the next value of a parameter.
+
+        Parameters
+        ----------
+        node : Node or str, optional
+
+        Returns
+        -------
+        list of Node
+            From the node itself on.
+
+        Raises
+        ------
+        LookupFailure
+            When no way leads there.
+        """
+        now = self._now
+        here = self.here(node)
+        results = set(now.fetches).difference(now.updates.values())
+        for ends in (results, set(now.updates.values())):
+            way = self._way(here, ends)
+            if way:
+                return way
+        raise LookupFailure(f'no way leads from "{here.name}" to what was asked for')
+
+    @told_where
+    def why(self, node: Node | str | None = None, index: Any = None) -> Why:
+        """Say of one element from which numbers it came, by which formula, on which line.
+
+        Parameters
+        ----------
+        node : Node or str, optional
+            The current node unless given, or that which failed.
+        index : tuple of int or int, optional
+            Which element, where there are several; the first that is NaN, or infinite, unless given.
+
+        Returns
+        -------
+        Why
+
+        Raises
+        ------
+        AxisError, ShapeError
+            When there is no such element; or several, all of them finite, and none is named.
+        UsageError
+            When the node has not run, or could not be evaluated.
+        """
+        now = self._now
+        here = now.failed if node is None and now.failed is not None else self.here(node)
+        step = now.known(here)
+        prepared = now.tape.prepared
+        given = partial(given_as, prepared=prepared, where=f"in {now.run.name}")
+        op, source = prepared.op_of(here), now.source_of(here)
+        return explain(here, index, step.value, step.operands, op=op, source=source, given=given)
+
+    @told_where
+    def ancestry(self, node: Node | str | None = None, index: Any = None, *, limit: int = LIMIT) -> dict[Node, Array]:
+        """Return all that one element was made of, through forward and backward nodes alike.
+
+        Parameters
+        ----------
+        node, index
+            As `why` takes them.
+        limit : int
+            How many elements may be asked one by one what they read.
+
+        Returns
+        -------
+        dict of Node to array
+            The flat indices of the elements (`numpy.unravel_index` turns them), of each node that has a part; the node
+            itself comes first.
+
+        Raises
+        ------
+        ValueRangeError
+            When there are more to ask than `limit`, or that is no number from 1 up.
+        """
+        here, index = self._element(node, index)
+        prepared = self._now.tape.prepared
+        return ancestry(
+            here,
+            index,
+            lambda other: self._now.known(other).operands,
+            sizes=prepared.sizes,
+            op_of=prepared.op_of,
+            given=self._set_by_hand(),
+            limit=limit,
+        )
+
+    @told_where
+    def influence(self, node: Node | str | None = None, index: Any = None, *, limit: int = LIMIT) -> dict[Node, Array]:
+        """Return all of what has run that one element had a part in, directly or through others.
+
+        Parameters
+        ----------
+        node, index, limit
+            As `ancestry` takes them.
+
+        Returns
+        -------
+        dict of Node to array
+            As `ancestry`.
+
+        Raises
+        ------
+        ValueRangeError
+            When there are more to ask than `limit`, or that is no number from 1 up.
+        """
+        now = self._now
+        here, index = self._element(node, index)
+        prepared = now.tape.prepared
+        known = [other for other in now.order if now.is_known(other)]
+        return influence(
+            here,
+            index,
+            known,
+            lambda other: now.known(other).operands,
+            lambda other: now.known(other).value,
+            sizes=prepared.sizes,
+            op_of=prepared.op_of,
+            given=self._set_by_hand(),
+            limit=limit,
+        )
+
+    @told_where
+    def sample(self, row: int, dim: str | None = None) -> dict[Node, Array]:
+        """Return one sample alone, from the feed to its cotangents: its row of every value that has run.
+
+        The row is that of the same number everywhere: where rows are turned about or mixed, `ancestry` and `influence`
+        follow an element.
+
+        Parameters
+        ----------
+        row : int
+        dim : str, optional
+            The name of the dimension that the samples are along; the first of the first placeholder unless given.
+
+        Returns
+        -------
+        dict of Node to array
+            Views, without that dimension; found by the name of node, scope or output, too:
+            ``dbg.sample(6)["dense_1"]``. What is of all samples together, as a mean loss is, is not among them.
+
+        Raises
+        ------
+        AxisError
+            When there is no such row.
+        LookupFailure
+            When there is no such dimension.
+        UsageError
+            When none is given, and that of the first placeholder has no name.
+        """
+        now = self._now
+        known = [other for other in now.order if now.is_known(other)]
+        return sample(known, row, dim, lambda other: now.known(other).value)
+
+    def _way(self, here: Node, ends: Collection[Node]) -> list[Node]:
+        towards: dict[Node, Node | None] = {here: None}
+        waiting = [here]
+        for at in waiting:
+            if at in ends:
+                way = [at]
+                while (before := towards[way[-1]]) is not None:
+                    way.append(before)
+                return way[::-1]
+            for user in at.users:
+                if user in self._now.places and user not in towards:
+                    towards[user] = at
+                    waiting.append(user)
+        return []
+
+    def _element(self, node: Node | str | None, index: Any) -> tuple[Node, Any]:
+        here = self.here(node)
+        value = self._now.known(here).value
+        return here, first_strange(value) if index is None else index
+
+    def _set_by_hand(self) -> set[Node]:
+        """Return the nodes that were given a value."""
+        return set(filter(self._now.tape.prepared.is_set, self._now.tape.prepared.overridden))

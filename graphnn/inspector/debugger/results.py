@@ -1,0 +1,170 @@
+"""What a debugger hands on: traces, pages, comparisons, updates."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ...errors import UsageError
+from ...execute.compiled import updating
+from ...execute.interpreter import refused_by, tell_of_step
+from ...graph import Parameter, told_where
+from ..calls import RESTART, call
+from ..compare import checked_names, checked_tolerance, compare_runs
+from ..sides import Side
+from ..trace import KEEP, Beside, Trace, checked_keep, kept_of, page_of
+from .progress import Progress, run_name
+
+if TYPE_CHECKING:
+    from ...container import StrPath
+    from ..differences import Comparison
+    from ..tape import Tape
+
+
+class Results:
+    """What has run, for others."""
+
+    def __init__(self, now: Progress) -> None:
+        self._now = now
+
+    @told_where
+    def compare(
+        self, run: str, *, rtol: float | None = None, atol: float | None = None, names: tuple[str, str] | None = None
+    ) -> Comparison:
+        """Compare a kept run with this one, as far as this one has come; both are run again for it, side by side.
+
+        Parameters
+        ----------
+        run : str
+        rtol, atol, names
+            As `graphnn.compare` takes them.
+
+        Returns
+        -------
+        Comparison
+
+        Raises
+        ------
+        LookupFailure
+            When there is no such run.
+        UsageError, ValueRangeError
+            When a name or a tolerance is none.
+        """
+        now = self._now
+        tolerance = checked_tolerance(rtol, atol)
+        called = checked_names(names) or ((run, now.run.name) if run_name(run) != now.run.name else ("a", "b"))
+        one, other = self._side(now.kept(run).tape, called[0]), self._side(now.tape, called[1])
+        return compare_runs(one, other, tolerance)
+
+    @told_where
+    def trace(self, run: str | None = None, *, keep: int = KEEP) -> Trace:
+        """Return the trace of what has run, in this run or another.
+
+        Parameters
+        ----------
+        run : str, optional
+            The name of a run that is kept; this one unless given.
+        keep : int
+            As `graphnn.trace` takes it.
+
+        Returns
+        -------
+        Trace
+
+        Raises
+        ------
+        LookupFailure
+            When there is no such run.
+        ValueRangeError
+            When `keep` is no number of bytes.
+        """
+        now = self._now
+        most = checked_keep(keep)
+        tape = now.tape if run is None else now.kept(run).tape
+        ran, stopped, error = now.reached(tape)
+        return Trace(
+            tape.prepared,
+            [kept_of(tape.at(place), most) for place in range(ran)],
+            [tape.times.get(place, 0.0) for place in range(ran)],
+            now.updates,
+            stopped=stopped,
+            error=error,
+            sources=now.sources,
+            guard=now.guard,
+        )
+
+    @told_where
+    def to_html(self, path: StrPath | None = None) -> Any:
+        """Return what has run as a page that replays it in a browser; a what-if beside the run it began from.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            Where to write the page.
+
+        Returns
+        -------
+        Page
+            A notebook shows it in a frame; ``.save(path)`` writes it.
+
+        Raises
+        ------
+        OSError
+            When the folder or the disk refuses.
+        """
+        now = self._now
+        before = now.run.before
+        if before is None:
+            return page_of(self.trace(), path)
+        here, then = now.tape.prepared, before.tape.prepared
+        changed = [
+            place
+            for node, place in now.places.items()
+            if here.given.get(node) is not then.given.get(node)
+            or here.declared_op_of(node) is not then.declared_op_of(node)
+        ]
+        places = {*changed, *[later for place in changed for later in now.dependent(place, here)]}
+        anew = [now.order[place] for place in sorted(places) if here.binding.forwards[place] is not None]
+        recomputed = [node for node in anew if now.is_known(node)]
+        return page_of(Beside(self.trace(before.name), self.trace(), (before.name, now.run.name), recomputed), path)
+
+    @told_where
+    def commit(self) -> None:
+        """Make the updates, as the compiled step would have: with the values of this run.
+
+        Raises
+        ------
+        UsageError
+            When there are none, not all operations have run, or the state has moved on since the debugger was opened.
+        ValueRangeError
+            When the guard of the compiled step refuses a value.
+        """
+        now = self._now
+        if not now.updates:
+            raise UsageError("there are no updates to make: gn.debug(step, feed) of a compiled step has some")
+        if not now.finished:
+            resume = call("resume")
+            left = len(now.computed) - now.position
+            raise UsageError(f"{left} operations are yet to run: {resume} first", calls=(resume,))
+        following = {parameter: now.known(node).value.copy() for parameter, node in now.updates.items()}
+        checked = {node: now.graph._checked_value(node, value) for node, value in following.items()}
+        given = now.tape.prepared.given_before
+        if now.guard is not None:
+            for place in range(len(now.order)):
+                if (refused := refused_by(now.guard, now.tape.at(place), now.tape.prepared)) is not None:
+                    tell_of_step(refused, now.updates, now.guard)
+                    raise refused
+        with updating(now.graph):
+            for parameter in dict.fromkeys([*now.updates, *now.order]):
+                if isinstance(parameter.op, Parameter) and now.graph.state[parameter] is not given.get(parameter):
+                    has = f'"{parameter.name}" has another value'
+                    raise UsageError(
+                        f"the state has moved on since this run began ({has}): {RESTART}", calls=(RESTART,)
+                    )
+            now.graph.state.update(checked)
+
+    def _side(self, tape: Tape, name: str) -> Side:
+        prepared = tape.prepared
+        ran, stopped, _ = self._now.reached(tape)
+        where = None if stopped is None else self._now.order[stopped]
+        return Side(name, prepared.program, islice(tape.anew(), ran), prepared.sizes, ran, where, prepared)
