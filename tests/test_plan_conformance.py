@@ -93,7 +93,6 @@ def differences(
         warnings.simplefilter("ignore", gn.errors.GraphnnWarning)
         one, other = Compiled(fetches, updates, "interpreter"), Compiled(fetches, updates, settings=settings)
     right = [outcome(one, feed) for feed in feeds]
-    graph.state.clear()
     graph.state.update(before)
     names = [node.name for node in fetches]
     told = []

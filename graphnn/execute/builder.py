@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..graph.quiet import quietly
 from . import instructions as do
 from .instructions import DType, Instruction, Result
 from .values import Value, in_c_order
@@ -64,8 +65,7 @@ class Builder:
 
     def number(self, value: float, dtype: DType) -> Value:
         """Return a constant without axes."""
-        with np.errstate(all="ignore"):  # a bound of 1e300 is inf beside a float32
-            return self.constant(np.asarray(value, dtype))
+        return self.constant(quietly(np.asarray, value, dtype))  # a bound of 1e300 is inf beside a float32
 
     def throughout(self, number: Value, array: Array) -> Value:
         """Return a constant that is one number throughout, with memory for each element."""

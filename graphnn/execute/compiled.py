@@ -126,7 +126,7 @@ class Compiled:
             results = self._results(feed, sizes)
             following = _sealed(results[count:])
             # At once: no other thread sees a part of it.
-            self.graph.state.update(zip(self.updates, following, strict=True))
+            dict.update(self.graph.state, zip(self.updates, following, strict=True))  # checked when they were compiled
         return self.rebuild(results[:count])
 
     def _results(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Sequence[Array]:

@@ -31,6 +31,7 @@ from ..graph.dimensions import concrete, dimension, names_in, shown
 from ..graph.dimensions import evaluate as size_of
 from ..graph.fetches import resolve
 from ..graph.op import fit_to_call
+from ..graph.quiet import quietly
 from ..order import last_uses, ordered
 from ..text import quoted
 
@@ -718,19 +719,22 @@ def collect(
     evaluation = evaluate(prepared)
     for observer in observers:
         evaluation = observer(prepared, evaluation)
-    with np.errstate(all="ignore"):
-        try:
-            for step in evaluation:
-                if guard is not None and (refused := refused_by(guard, step, prepared)) is not None:
-                    with suppress(StopIteration):
-                        evaluation.throw(refused)
-                    raise refused  # those who watch see it, and cannot let it pass
-                if step.index in wanted:
-                    values[step.index] = step.value
-                del step  # or what it holds would live for one more node
-        except GraphnnError as error:
-            tell_of_step(error, updates or {}, guard)
-            raise
+
+    def consume() -> None:
+        for step in evaluation:
+            if guard is not None and (refused := refused_by(guard, step, prepared)) is not None:
+                with suppress(StopIteration):
+                    evaluation.throw(refused)
+                raise refused  # those who watch see it, and cannot let it pass
+            if step.index in wanted:
+                values[step.index] = step.value
+            del step  # or what it holds would live for one more node
+
+    try:
+        quietly(consume)
+    except GraphnnError as error:
+        tell_of_step(error, updates or {}, guard)
+        raise
     return [values[place] for place in prepared.program.fetches]
 
 
@@ -892,15 +896,14 @@ def steps(
     """
     graph, nodes, _ = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
     prepared = prepare(graph, nodes, feed, sizes)
-    return quietly(evaluate(prepared.of_its_own()))
+    return quiet_steps(evaluate(prepared.of_its_own()))
 
 
-def quietly(evaluation: Iterator[Step]) -> Iterator[Step]:
+def quiet_steps(evaluation: Iterator[Step]) -> Iterator[Step]:
     """Yield the steps of an evaluation with NumPy's warnings off meanwhile, their values read-only."""
     while True:
-        # Entered anew for each step: what a generator sets would hold in its consumer's code too.
-        with np.errstate(all="ignore"):
-            step = next(evaluation, None)
+        # Anew for each step: what a generator sets would hold in its consumer's code too.
+        step = quietly(next, evaluation, None)
         if step is None:
             return
         step.value.flags.writeable = False

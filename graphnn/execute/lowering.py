@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..graph import Array, Constant, Node, Op, Parameter
+from ..graph.quiet import quietly
 from ..ops.elementwise import Cast
 from ..ops.linalg import Matmul
 from . import instructions as do
@@ -131,8 +132,7 @@ class Lowering:
         if forward is None or math.prod(result.shape) > build.settings.folded:
             return None
         try:
-            with np.errstate(all="ignore"):
-                array: Array = np.asarray(forward(*[value.array for value in operands]))
+            array: Array = np.asarray(quietly(forward, *[value.array for value in operands]))
         except Exception:  # noqa: BLE001 - told when it runs
             return None
         number = all((value.repeats or value).size == 1 for value in operands)
@@ -153,8 +153,7 @@ def _comes_in_order(op: Op, rule: Rule, operands: Sequence[Value], value: Value)
         return True
     if not op.elementwise or any(operand.strides is None for operand in operands):
         return False
-    with np.errstate(all="ignore"):
-        tiny = op.forward(*[operand.stand_in(2) for operand in operands])
+    tiny = quietly(op.forward, *[operand.stand_in(2) for operand in operands])
     return bool(np.asarray(tiny).flags.c_contiguous)
 
 

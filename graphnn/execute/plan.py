@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..graph.quiet import quietly
 from .blocks import chains
 from .buffers import lay_out, most_apart
 from .explain import Explanation
@@ -68,7 +69,7 @@ class Plan:
         space: dict[str, Any] = {}
         exec(compile(self.source, file, "exec"), space)  # noqa: S102 - written here, and of nothing but numbers and names
         self._make = space["plan"]
-        self._quietly = _quietly if lowering.foreign else None
+        self._quietly = quietly if lowering.foreign else None
         self._idle: list[tuple[Callable[..., Any], Callable[..., tuple[Array, ...]]]] = []
 
     def __call__(self, *given: Array) -> tuple[Array, ...]:
@@ -84,8 +85,8 @@ class Plan:
             idle = self._idle.pop()
         except IndexError:
             idle = self._quietly or _quiet_context(), self._make(**self.arguments)
-        quietly, step = idle
-        results: tuple[Array, ...] = quietly(step, *given)
+        call, step = idle
+        results: tuple[Array, ...] = call(step, *given)
         self._idle.append(idle)
         return results
 
@@ -147,9 +148,3 @@ def _quiet_context() -> Callable[..., Any]:
     context = Context()
     context.run(np.seterr, all="ignore")
     return context.run
-
-
-def _quietly(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function with NumPy's warnings off, and all else as its caller has set it."""
-    with np.errstate(all="ignore"):
-        return function(*arguments)

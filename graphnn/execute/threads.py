@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
 
-import numpy as np
+from ..graph.quiet import quietly
 
 
 @cache
@@ -21,15 +21,10 @@ def together(part: Callable[..., None], pieces: Sequence[Any], *arrays: Any) -> 
     Which thread computes which rows is settled beforehand, and no two write to the same: the result does not depend on
     how many there are. Nothing in them calls BLAS, whose own threads stay out of the way.
     """
-    rest = [_pool(len(pieces) - 1).submit(_quietly, part, piece, *arrays) for piece in pieces[1:]]
+    rest = [_pool(len(pieces) - 1).submit(quietly, part, piece, *arrays) for piece in pieces[1:]]
     try:
         part(pieces[0], *arrays)
     finally:
         wait(rest)  # also after Ctrl-C: they write to memory that the next call may use
     for done in rest:
         done.result()
-
-
-def _quietly(part: Callable[..., None], *arguments: Any) -> None:
-    with np.errstate(all="ignore"):  # a thread has a state of its own
-        part(*arguments)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..errors import UsageError
+
 
 def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     """Take a form of lists, tuples and dicts apart.
@@ -21,28 +23,58 @@ def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     rebuild : callable
         Takes as many things and returns them in the same form.
 
+    Raises
+    ------
+    UsageError
+        When a list, tuple or mapping contains itself.
+
     Examples
     --------
     >>> leaves, rebuild = flatten({"a": 1, "b": [2, 3]})
     >>> leaves, rebuild([10, 20, 30])
     ([1, 2, 3], {'a': 10, 'b': [20, 30]})
     """
+    leaves: list[Any] = []
+    steps: list[tuple[Callable[[list[Any]], Any], int] | None] = []  # None: a leaf; else what puts so many together
+    around: set[int] = set()
+    waiting: list[tuple[Any, tuple[Callable[[list[Any]], Any], int] | None]] = [(form, None)]
+    while waiting:
+        part, step = waiting.pop()
+        if step is not None:
+            around.discard(id(part))
+            steps.append(step)
+            continue
+        if not isinstance(part, (Mapping, list, tuple)):
+            leaves.append(part)
+            steps.append(None)
+            continue
+        if id(part) in around:
+            raise UsageError(f"a {type(part).__name__} that contains itself has no end: give each node or value once")
+        around.add(id(part))
+        inside = list(part.values() if isinstance(part, Mapping) else part)
+        waiting.append((part, (_maker(part), len(inside))))
+        waiting.extend([(each, None) for each in reversed(inside)])
+
+    def rebuild(things: Sequence[Any]) -> Any:
+        made: list[Any] = []
+        given = iter(things)
+        for step in steps:
+            if step is None:
+                made.append(next(given))
+            else:
+                make, count = step
+                start = len(made) - count
+                made[start:] = [make(made[start:])]
+        return made[0]
+
+    return leaves, rebuild
+
+
+def _maker(form: Any) -> Callable[[list[Any]], Any]:
+    """Return what makes a form like this of as many things."""
     if isinstance(form, Mapping):
-        values, rebuild = flatten(list(form.values()))
         keys = list(form)
-        return values, lambda things: dict(zip(keys, rebuild(things), strict=True))
-    if not isinstance(form, (list, tuple)):
-        return [form], lambda things: things[0]
-    parts = [flatten(part) for part in form]
-    leaves = [leaf for part, _ in parts for leaf in part]
-
-    def rebuild_sequence(things: Sequence[Any]) -> Any:
-        result, start = [], 0
-        for part, rebuild_part in parts:
-            result.append(rebuild_part(things[start : start + len(part)]))
-            start += len(part)
-        if isinstance(form, tuple):
-            return type(form)(*result) if hasattr(form, "_fields") else tuple(result)
-        return result
-
-    return leaves, rebuild_sequence
+        return lambda things: dict(zip(keys, things, strict=True))
+    if isinstance(form, tuple):
+        return (lambda things: type(form)(*things)) if hasattr(form, "_fields") else tuple
+    return list

@@ -35,6 +35,7 @@ from .dimensions import Dimension, Shape, opened, shape_of, shown
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, fn, misfit, operation, told_where, written
 from .origin import Origin, origin_of, user_origin
 from .place import Place, ScopePlace, place_of
+from .quiet import quietly
 
 
 @cache
@@ -531,12 +532,11 @@ class Graph(Shown):
         if self.dtype.kind != "f":
             raise DtypeError(f"a graph's dtype is a float, not {self.dtype}: integers say so one by one")
         self.scopes: dict[str, Scope] = {}
-        self.state: dict[Node, Array] = {}
+        self.state: dict[Node, Array] = _KeptDict(self._checked_state, "each parameter has a value, and keeps one")
         self.outputs: dict[str, Node] = _CheckedDict(self._checked_output)
         self.names: dict[str, Node] = _KeptDict(self._checked_given, "a name that a node has been given stays")
         self.updates: dict[Node, Node] = _CheckedDict(self._checked_update)
-        self.memory_budget: int | None = None
-        """The largest value in bytes that a run may make, or None for 80 % of what is free."""
+        self._memory_budget: float | None = None
         self.advances: dict[Node, Node] = _CheckedDict(self._checked_update)
         self.evaluating: dict[Node, Node] = _CheckedDict(self._checked_evaluating)
         self.idle: dict[str, Node] = {}
@@ -554,6 +554,33 @@ class Graph(Shown):
         self._dag = Dag(self)
 
     # --- looking ---------------------------------------------------------------------------------------------
+
+    @property
+    @told_where
+    def memory_budget(self) -> float | None:
+        """The largest value in bytes that a run may make, or None for 80 % of what is free.
+
+        Raises
+        ------
+        UsageError
+            When what is assigned is not a number of bytes.
+        ValueRangeError
+            When it is below 0.
+        """
+        return self._memory_budget
+
+    @memory_budget.setter
+    @told_where
+    def memory_budget(self, budget: Any) -> None:
+        if isinstance(budget, np.generic):
+            budget = budget.item()
+        if budget is not None and type(budget) not in (int, float):
+            raise UsageError(
+                f"memory_budget is a number of bytes, such as 2e9, or None for 80 % of what is free, not {budget!r}"
+            )
+        if budget is not None and not budget >= 0:
+            raise ValueRangeError(f"memory_budget is 0 bytes or more, not {budget}")
+        self._memory_budget = budget
 
     @property
     def dag(self) -> nx.MultiDiGraph[str]:
@@ -1125,6 +1152,14 @@ class Graph(Shown):
         _warn_of_overflow(array, fitted, what)
         return sealed(fitted)
 
+    @told_where
+    def _checked_state(self, parameter: Any, value: Any) -> tuple[Node, Array]:
+        parameter = self._own(parameter, "what has a value in the state")
+        if not isinstance(parameter.op, Parameter):
+            what = with_article(parameter.op.name)
+            raise UsageError(f'the state holds the values of parameters; "{parameter.name}" is {what}')
+        return parameter, self._checked_value(parameter, value)
+
     def _own(self, node: Any, what: str) -> Node:
         if isinstance(node, str):
             node = self[node]
@@ -1439,8 +1474,7 @@ def in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
     ------
     ValueRangeError
     """
-    with np.errstate(all="ignore"):
-        cast = array.astype(dtype)
+    cast: Array = quietly(array.astype, dtype)
     if array.dtype.kind in "iu" and dtype.kind in "iu" and not np.can_cast(array.dtype, dtype, "safe"):
         # Wrapped around, it differs in value, or in sign where the bits are the same.
         lost = (cast != array) | ((cast < 0) != (array < 0))

@@ -32,6 +32,7 @@ from .dimensions import Constraint, evaluate, names_in, product, shown
 from .forms import flatten
 from .origin import user_origin
 from .place import place_of
+from .quiet import quietly
 
 if TYPE_CHECKING:
     from .graph import Graph, Node
@@ -205,8 +206,7 @@ class Op:
         OverflowError
             When the dtype that it has to take does not hold it.
         """
-        with np.errstate(over="ignore"):
-            return np.asarray(value, np.result_type(*dtypes, value))
+        return quietly(np.asarray, value, np.result_type(*dtypes, value))
 
     def flows(self, i: int) -> bool:
         """Whether operand `i` passes a gradient at all."""

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import UsageError, ValueRangeError
 from ..execute.interpreter import Step
 from ..graph import as_array
+from ..graph.quiet import quietly
 from ..text import counted, visible
 from .trace import norm_of, stats_of
 
@@ -118,8 +119,7 @@ class Condition:
 
     def __call__(self, step: Step, context: Context = _ALONE) -> bool:
         """Tell whether it holds of a step."""
-        with np.errstate(all="ignore"):
-            return self._test(step, context)
+        return quietly(self._test, step, context)
 
     def holds_of(self, value: Any) -> bool:
         """Tell whether it holds of an array, which is no node's."""

@@ -16,6 +16,7 @@ from ..autograd import vjp
 from ..errors import GraphnnError, GraphnnWarning
 from ..execute.interpreter import Prepared, evaluate, run
 from ..graph import Graph, Parameter, Placeholder
+from ..graph.quiet import quietly
 from ..ops.base import Linear, Multilinear, Rearranging
 from ..ops.elementwise import Elementwise, Where
 from ..ops.linalg import Norm
@@ -60,12 +61,11 @@ class Evaluation:
         self.failure: GraphnnError | None = None
         self.count = len(recorded)
         warned = set(self.graph.caches.get("overflowed", ()))
-        with np.errstate(all="ignore"), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", GraphnnWarning)
             try:
                 computed = [place for place in range(len(self.order)) if place not in recorded]
-                for _ in evaluate(prepared, computed, self.values):
-                    self.count += 1
+                quietly(self._compute, computed)
             except GraphnnError as error:
                 self.failure = error
         self.graph.caches["overflowed"] = warned  # nobody has been warned: the report tells it
@@ -77,6 +77,10 @@ class Evaluation:
         self._spoilt: dict[int, bool] = {}
         self._paths: dict[tuple[int, Index, int], tuple[Element, ...]] = {}
         self._steps_upstream: dict[tuple[int, Index], tuple[int, Index] | None] = {}
+
+    def _compute(self, places: Sequence[int]) -> None:
+        for _ in evaluate(self.prepared, places, self.values):
+            self.count += 1
 
     # --- asking
 

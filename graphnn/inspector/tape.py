@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from ..execute.interpreter import Prepared, Step, evaluate, quietly
+from ..execute.interpreter import Prepared, Step, evaluate, quiet_steps
 from ..graph import Unknown
 from .trace import owner_of
 
@@ -114,7 +114,7 @@ class Tape:
         self._given.update(place for place, value in enumerate(self._values) if value is not None)
         self._free = {id(owner_of(value)) for value in self._values if value is not None}
         self._stride = 1
-        self._evaluation = quietly(iter(()))
+        self._evaluation = quiet_steps(iter(()))
         self._next = -1
         memory.tapes.add(self)
         memory.count += 1
@@ -139,7 +139,7 @@ class Tape:
             forwards = [None if place in known else f for place, f in enumerate(prepared.binding.forwards)]
             given = prepared.given | {self._order[place]: value for place, value in known.items()}
             prepared = prepared._replace(binding=prepared.binding._replace(forwards=forwards), given=given)
-        return quietly(evaluate(prepared))
+        return quiet_steps(evaluate(prepared))
 
     def operands(self, place: int) -> tuple[Array, ...]:
         """Return the operands of a place, whose own value need not be had."""
@@ -170,7 +170,7 @@ class Tape:
     def _evaluate(self, place: int) -> None:
         if place != self._next:
             rest = range(place, len(self._order))
-            self._evaluation = quietly(evaluate(self.prepared, rest, self._values))
+            self._evaluation = quiet_steps(evaluate(self.prepared, rest, self._values))
         self._next = -1  # should it fail
         self.memory.settled = False  # the evaluation puts the value among the others
         before = perf_counter()
@@ -211,7 +211,7 @@ class Tape:
         self._held.clear()
         self._views.clear()
         self._roots = list(range(len(self._order)))
-        self._evaluation, self._next = quietly(iter(())), -1
+        self._evaluation, self._next = quiet_steps(iter(())), -1
         for place, value in enumerate(self._values):
             if value is not None and place not in self._given:
                 self._put_down(place, value)
@@ -221,7 +221,7 @@ class Tape:
         self.memory.settle()
         for place in list(self._held):
             self._drop(place)
-        self._evaluation, self._next = quietly(iter(())), -1  # which holds the last step
+        self._evaluation, self._next = quiet_steps(iter(())), -1  # which holds the last step
 
     def _make_room(self, place: int, needed: set[int]) -> bool:
         """Let go of values until that of a place fits; return whether none is needed from there on."""

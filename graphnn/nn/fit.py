@@ -327,7 +327,7 @@ class _Form(NamedTuple):
         """Give the parameters of the copy the values of the moment; arrays are shared, since they never change."""
         source = next(iter(self.given)).graph if self.given else next(iter(self.state)).graph
         with updating(source):
-            self.graph.state.update({copy: source.state[node] for node, copy in self.state.items()})
+            dict.update(self.graph.state, {copy: source.state[node] for node, copy in self.state.items()})
 
 
 def _evaluating_form(graph: Graph, nodes: Sequence[Node], rows: _Rows) -> _Form | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
@@ -134,19 +134,16 @@ class Layer:
         graph = self.__graph_of(inputs)
         if training is None:
             training = _training.get()
-        token = _training.set(checked_flag(f"{type(self).__name__}: training", training))
+        training = checked_flag(f"{type(self).__name__}: training", training)
         try:
-            # No other thread makes the parameters a second time.
-            with graph.building, fitting(type(self).__name__, list(inputs)):
-                result = self._make_nodes(graph, inputs)
+            # In a context of its own, of which nothing is left, whatever comes between.
+            result = copy_context().run(self.__made, graph, inputs, training)
         except TypeError as error:
             told = {"training": training} if _takes(self.call, "training") else {}
             unfit = None if isinstance(error, GraphnnError) else misused(self.call, inputs, told, type(self).__name__)
             if unfit is None:
                 raise
             raise unfit from None
-        finally:
-            _training.reset(token)
         leaves, _ = flatten(result)
         wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, Node)]
         if wrong or not leaves:
@@ -154,8 +151,17 @@ class Layer:
                 f"{type(self).__name__}.call returned {wrong[0] if wrong else 'nothing'}; "
                 "it returns the node that the layer computes, or a list, tuple or dict of nodes"
             )
-        self.__graph = graph
+        self._called_in(graph)
         return result
+
+    def _called_in(self, graph: Graph) -> None:
+        self.__graph = graph
+
+    def __made(self, graph: Graph, inputs: tuple[Any, ...], training: bool) -> Any:
+        _training.set(training)
+        # No other thread makes the parameters a second time.
+        with graph.building, fitting(type(self).__name__, list(inputs)):
+            return self._make_nodes(graph, inputs)
 
     @property
     @told_where
@@ -254,6 +260,16 @@ def _only_node(layer: Layer, x: Any) -> Node:
     return x
 
 
+class _Between(NamedTuple):
+    """In what is being written: between two layers."""
+
+
+class _End(NamedTuple):
+    """In what is being written: the end of a `Sequential`."""
+
+    whose: int
+
+
 class Sequential(Layer):
     """Layers one after the other; it opens no scope of its own.
 
@@ -298,9 +314,21 @@ class Sequential(Layer):
 
     def call(self, x: Any) -> Any:
         """Return what the last layer returns."""
-        for layer in self.layers:
-            told = not isinstance(layer, Layer) and _takes(layer, "training")
-            x = layer(x, training=_training.get()) if told else layer(x)
+        around: dict[Sequential, Iterator[Any]] = {self: iter(self.layers)}
+        while around:  # not by recursion: they may lie in each other as deep as one likes
+            network = next(reversed(around))
+            layer = next(around[network], None)
+            if layer is None:
+                del around[network]
+                if network is not self and isinstance(x, Node):
+                    network._called_in(x.graph)
+            elif type(layer) is Sequential and isinstance(x, Node):
+                if layer in around:
+                    raise UsageError("a Sequential that contains itself has no end: put each layer in once")
+                around[layer] = iter(layer.layers)
+            else:
+                told = not isinstance(layer, Layer) and _takes(layer, "training")
+                x = layer(x, training=_training.get()) if told else layer(x)
         return x
 
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
@@ -319,7 +347,26 @@ class Sequential(Layer):
         return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self.layers))})"
+        parts: list[str] = []
+        around: set[int] = set()
+        waiting: list[Any] = [self]
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, _End):
+                around.discard(part.whose)
+                parts.append(")")
+            elif isinstance(part, _Between):
+                parts.append(", ")
+            elif id(part) in around:
+                parts.append("Sequential(…)")
+            elif isinstance(part, Sequential) and type(part).__repr__ is Sequential.__repr__:
+                around.add(id(part))
+                parts.append("Sequential(")
+                inside = [each for layer in part.layers for each in (_Between(), layer)][1:]
+                waiting += [_End(id(part)), *reversed(inside)]
+            else:
+                parts.append(repr(part))
+        return "".join(parts)
 
 
 class Dense(Layer):

@@ -1,0 +1,133 @@
+"""What is refused where it is written, and what a run leaves as it was."""
+
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn import nn
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+
+from interrupts import PACKAGE, Interrupter
+
+
+@pytest.mark.parametrize("budget", ["x", True, [1], 1j, object()])
+def test_a_memory_budget_is_a_number_of_bytes(budget: Any) -> None:
+    g = gn.Graph()
+    with pytest.raises(gn.UsageError, match=r"memory_budget is a number of bytes(.|\n)*at test_refusals\.py"):
+        g.memory_budget = budget
+    for below in -1, float("nan"):
+        with pytest.raises(gn.ValueRangeError, match="0 bytes or more"):
+            g.memory_budget = below
+    assert g.memory_budget is None
+    g.memory_budget = np.float32(8e6)
+    assert (g.memory_budget, type(g.memory_budget)) == (8e6, float)
+
+
+def test_the_state_takes_values_that_fit_and_keeps_one_of_each_parameter() -> None:
+    g = gn.Graph()
+    w, x = g.parameter("w", [1.0, 2.0]), g.placeholder("x", shape=2)
+    other = gn.Graph().parameter("w", [1.0, 2.0])
+    for error, key, value in (
+        (gn.ShapeError, w, [1.0]),
+        (gn.DtypeError, w, np.ones(2, np.float32)),
+        (gn.DtypeError, "w", ["a", "b"]),
+        (gn.UsageError, x, [1.0, 2.0]),
+        (gn.GraphError, other, [1.0, 2.0]),
+        (gn.LookupFailure, "v", [1.0, 2.0]),
+    ):
+        for write in (g.state.__setitem__, lambda key, value: g.state.update({key: value})):
+            with pytest.raises(error, match=r"at test_refusals\.py"):
+                write(key, value)
+    for remove in (lambda: g.state.pop(w), g.state.popitem, g.state.clear, lambda: g.state.__delitem__(w)):
+        with pytest.raises(gn.UsageError, match="keeps one"):
+            remove()
+    np.testing.assert_array_equal(g.state[w], [1.0, 2.0])
+    given = np.array([3.0, 4.0])
+    g.state["w"] = given  # type: ignore[index]
+    given[0] = 5.0
+    np.testing.assert_array_equal(gn.run(w), [3.0, 4.0])
+
+
+def test_fetches_that_contain_themselves_are_refused() -> None:
+    x = gn.Graph().placeholder("x")
+    form: list[Any] = [x]
+    form.append(form)
+    named: dict[str, Any] = {"x": (x,)}
+    named["y"] = [named]
+    for each in form, named:
+        with pytest.raises(gn.UsageError, match="contains itself has no end"):
+            gn.run(each, {x: 1.0})
+        with pytest.raises(gn.UsageError, match="contains itself has no end"):
+            gn.grad(x, each)
+    twice = [x]
+    assert gn.run([twice, twice], {x: 1.0}) == [[1.0], [1.0]]  # a second time is not within itself
+    deep: Any = x
+    for _ in range(5000):
+        deep = [deep]
+    value = gn.run(deep, {x: 1.0})
+    for _ in range(5000):
+        (value,) = value
+    assert value == 1.0
+
+
+def test_sequential_lies_in_sequential_as_deep_as_one_likes() -> None:
+    network = nn.Sequential(nn.Dense(2), gn.tanh)
+    inner = network
+    for _ in range(3000):
+        network = nn.Sequential(network)
+    x = gn.Graph().placeholder("x", shape=("batch", 3))
+    assert network(x).shape == ("batch", 2)
+    assert [node.name for node in network.parameters] == ["dense_1/weight", "dense_1/bias"]
+    assert inner.parameters == network.parameters
+    assert repr(network).startswith("Sequential(Sequential(")
+    assert repr(nn.Sequential(nn.Sequential(nn.ReLU()), nn.ReLU())) == (
+        "Sequential(Sequential(<ReLU, not called yet>), <ReLU, not called yet>)"
+    )
+    round_ = nn.Sequential(nn.ReLU())
+    round_.add(nn.Sequential(round_))
+    with pytest.raises(gn.UsageError, match="contains itself has no end"):
+        round_(x)
+    assert repr(round_) == 'Sequential(<ReLU, "relu_1">, Sequential(Sequential(…)))'
+
+
+def test_an_interrupt_leaves_the_settings_of_numpy_as_they_were() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=3)
+    y = gn.log(x) * g.constant(np.full(3, 2, np.float16)) + gn.exp(x)
+    feed = {x: [0.0, 1.0, 1000.0]}
+    step = gn.compile(y)
+    rng = random.Random(5)
+    kept = {"over": "raise", "divide": "warn", "invalid": "print", "under": "ignore"}
+    for call in (
+        lambda: gn.run(y, feed),
+        lambda: step(feed),
+        lambda: gn.compile(y)(feed),
+        lambda: list(gn.steps(y, feed)),
+        lambda: gn.debug(y, feed).until(y),
+        lambda: g.constant([1e10], dtype="float32"),
+    ):
+        with np.errstate(**kept):  # type: ignore[arg-type]
+            call()
+            files = PACKAGE, np.__path__[0]
+            counter = Interrupter(None, files)
+            _traced(call, counter)
+            for _ in range(60):
+                _traced(call, Interrupter(rng.randint(1, counter.seen), files))
+                assert np.geterr() == kept
+
+
+def _traced(call: Any, interrupter: Interrupter) -> None:
+    before = sys.gettrace()
+    sys.settrace(interrupter)
+    try:
+        call()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
