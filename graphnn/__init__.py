@@ -4,11 +4,11 @@ Every operation is a node of a NetworkX DAG; a scheduler evaluates it in topolog
 of the same DAG.
 """
 
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
-from . import datasets, errors, functions, nn, ops, testing, view
-from .autograd import grad, jvp, vjp
+from . import errors, functions, ops
 from .errors import (
     AxisError,
     DivisionError,
@@ -28,23 +28,45 @@ from .errors import (
     UsageError,
     ValueRangeError,
 )
-from .execute.compiled import Compiled, compile
-from .execute.interpreter import Step, run, steps
-from .files import load, save
 from .graph import Graph, Node, Op, Scope, Spec, name
-from .inspector.compare import compare
-from .inspector.debugger import Debugger, debug
-from .inspector.differences import Comparison
-from .inspector.findings import Finding, Health
-from .inspector.health import check_health
-from .inspector.profile import Profile, profile
-from .inspector.trace import Film, Trace, recording, trace
-from .order import critical_path, generations, schedule
-from .transform import extract, replace
-from .view import draw, summary
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # at run time, by the table below
+    from . import datasets, nn, testing, view
+    from .autograd import grad, jvp, vjp
+    from .execute.compiled import Compiled, compile
+    from .execute.interpreter import Step, run, steps
+    from .files import load, save
     from .functions import *  # noqa: F403 - the stub beside it names every operation
+    from .inspector.compare import compare
+    from .inspector.debugger import Debugger, debug
+    from .inspector.differences import Comparison
+    from .inspector.findings import Finding, Health
+    from .inspector.health import check_health
+    from .inspector.profile import Profile, profile
+    from .inspector.trace import Film, Trace, recording, trace
+    from .order import critical_path, generations, schedule
+    from .transform import extract, replace
+    from .view import draw, summary
+
+# What loads when it is first asked for: names by the module that has them, and modules.
+_LATER = {
+    "autograd": "grad jvp vjp",
+    "execute.compiled": "Compiled compile",
+    "execute.interpreter": "Step run steps",
+    "files": "load save",
+    "inspector.compare": "compare",
+    "inspector.debugger": "Debugger debug",
+    "inspector.differences": "Comparison",
+    "inspector.findings": "Finding Health",
+    "inspector.health": "check_health",
+    "inspector.profile": "Profile profile",
+    "inspector.trace": "Film Trace recording trace",
+    "order": "critical_path generations schedule",
+    "transform": "extract replace",
+    "view": "draw summary",
+}
+_MODULES = ("autograd", "datasets", "execute", "files", "inspector", "nn", "order", "testing", "transform", "view")
+_MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
 
 __version__ = "0.1.0"
 
@@ -113,11 +135,19 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _Any:
-    """Hand on the operations and compositions, also those a user defines: ``gn.exp``, ``gn.softsign``."""
-    if name in nn.__all__:
-        raise AttributeError(f'there is no "gn.{name}". Write nn.{name}, after "from graphnn import nn".')
-    return getattr(functions, name)
+    """Load what is not loaded yet; hand on the operations, also those a user defines: ``gn.exp``, ``gn.softsign``."""
+    if name in _MODULES:
+        return _import_module(f"{__name__}.{name}")
+    if name in _MODULE_OF:
+        found = globals()[name] = getattr(_import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        return found
+    try:
+        return getattr(functions, name)
+    except AttributeError:
+        if name.startswith("_") or name not in _import_module(f"{__name__}.nn").__all__:
+            raise
+    raise AttributeError(f'there is no "gn.{name}". Write nn.{name}, after "from graphnn import nn".')
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *dir(functions)})
+    return sorted({*globals(), *_MODULE_OF, *_MODULES, *dir(functions)})

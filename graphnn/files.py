@@ -34,6 +34,7 @@ from .graph import (
 from .graph.collector import collector_paused
 from .graph.fetches import ancestors, resolve, with_partners
 from .graph.op import fit_to_call
+from .later import load_registrars
 
 __all__ = ["from_data", "load", "loads", "save", "to_data"]
 
@@ -183,6 +184,7 @@ def load(path: StrPath) -> Any:
     b'\x89gnn\r\n\x1a\n'
     """
     kind = peek(path)
+    load_registrars(f"a file of a {kind}")
     version, loader = _loaders.get(kind, _loaders["graph"])
     data, arrays = read(path, kind if kind in _loaders else "graph", version=version)
     try:

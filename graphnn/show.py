@@ -1,9 +1,14 @@
-"""The one hook by which higher floors register how a thing of a lower floor shows itself."""
+"""The one hook by which higher floors register how a thing of a lower floor shows itself.
+
+Their modules load when something is first to be shown; `later` says which they are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+from .later import load_registrars
 
 _renderers: dict[tuple[type, str], Callable[[Any], Any]] = {}
 
@@ -25,6 +30,7 @@ def show_as(kind: type, mime: str) -> Callable[[Callable[[Any], Any]], Callable[
 
 def rendered(thing: object, mime: str) -> Any:
     """Return `thing` in the form `mime` as registered for its class or a base of it, else None."""
+    load_registrars(mime)
     for kind in type(thing).__mro__:
         render = _renderers.get((kind, mime))
         if render is not None:
@@ -38,6 +44,7 @@ class Shown:
     __slots__ = ()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        load_registrars("text/html", "image/svg+xml")
         bundle = {"text/plain": repr(self)}
         for kind in reversed(type(self).__mro__):
             for registered, mime in _renderers:

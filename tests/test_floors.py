@@ -24,6 +24,7 @@ PACKAGE = "graphnn"
 FLOORS: dict[str, int] = {
     "errors": 0,
     "habits": 0,
+    "later": 0,
     "show": 0,
     "text": 0,
     "container": 0,
@@ -54,6 +55,7 @@ NEIGHBOURS: dict[tuple[str, str], str] = {
     ("container", "errors"): "a damaged file is an error like any other",
     ("datasets", "errors"): "so is an unknown data set",
     ("habits", "errors"): "and so is a name that others use: what is spelt alike is found in one place",
+    ("show", "later"): "the hook loads what registers itself with it",
     ("errors", "show"): "an error shows itself through the hook, too",
     ("errors", "text"): "and what it says may hold anybody's names",
     ("__main__", "cli"): "`python -m graphnn` is the command",
