@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from graphnn.inspector.hazards import CODES
+from graphnn.inspector.health.hazards import CODES
 from graphnn.terminal import VERBS
 
 HERE = Path(__file__).parent

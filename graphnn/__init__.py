@@ -37,11 +37,9 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .execute.interpreter import Step, run, steps
     from .files import load, save
     from .functions import *  # noqa: F403 - the stub beside it names every operation
-    from .inspector.compare import compare
+    from .inspector.compare import Comparison, compare
     from .inspector.debugger import Debugger, debug
-    from .inspector.differences import Comparison
-    from .inspector.findings import Finding, Health
-    from .inspector.health import check_health
+    from .inspector.health import Finding, Health, check_health
     from .inspector.profile import Profile, profile
     from .inspector.trace import Film, Trace, recording, trace
     from .order import critical_path, generations, schedule
@@ -54,11 +52,9 @@ _LATER = {
     "execute.compiled": "Compiled compile",
     "execute.interpreter": "Step run steps",
     "files": "load save",
-    "inspector.compare": "compare",
+    "inspector.compare": "Comparison compare",
     "inspector.debugger": "Debugger debug",
-    "inspector.differences": "Comparison",
-    "inspector.findings": "Finding Health",
-    "inspector.health": "check_health",
+    "inspector.health": "Finding Health check_health",
     "inspector.profile": "Profile profile",
     "inspector.trace": "Film Trace recording trace",
     "order": "critical_path generations schedule",

@@ -20,11 +20,11 @@ from .graph import Array, Node, as_array, in_range
 from .graph.dimensions import shown
 from .inspector.conditions import Condition
 from .inspector.health import check_health
+from .inspector.health.training import beside_guessing
 from .inspector.profile import profile
 from .inspector.select import many, names_in
 from .inspector.sources import AROUND
 from .inspector.trace import in_short
-from .inspector.training import beside_guessing
 from .inspector.why import first_strange
 from .text import message, number, short_name
 from .view.heatmap import matrix
@@ -35,7 +35,7 @@ from .view.text import by_times, counted, elided, visible, wrapped
 if TYPE_CHECKING:
     from .execute.interpreter import Prepared
     from .inspector.debugger import Debugger
-    from .inspector.findings import Finding
+    from .inspector.health.findings import Finding
     from .inspector.why import Read, Why
 
 _END, _IDLE = "the end: all operations have run", "there is nothing to compute: all of it is given"

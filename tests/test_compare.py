@@ -14,10 +14,9 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.errors import UsageError
 from graphnn.graph import registry
-from graphnn.inspector import sides
-from graphnn.inspector.compare import compare
-from graphnn.inspector.differences import Comparison, Difference
-from graphnn.inspector.gap import gap_of
+from graphnn.inspector.compare import compare, sides
+from graphnn.inspector.compare.differences import Comparison, Difference
+from graphnn.inspector.compare.gap import gap_of
 from graphnn.inspector.trace import stopped_trace
 from graphnn.order import last_uses
 

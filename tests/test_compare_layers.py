@@ -9,7 +9,7 @@ import pytest
 import graphnn as gn
 from graphnn import nn
 from graphnn.inspector.compare import compare
-from graphnn.inspector.differences import Comparison
+from graphnn.inspector.compare.differences import Comparison
 
 ACTIVATIONS: dict[str, Callable[[gn.Node], gn.Node]] = {
     "tanh": gn.tanh,

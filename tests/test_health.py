@@ -16,10 +16,9 @@ from random_graphs import build, random_graphs
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector import evaluation, findings, hazards, training
-from graphnn.inspector.findings import Finding, Health
-from graphnn.inspector.hazards import CODES, HAZARDS
-from graphnn.inspector.health import check_health
+from graphnn.inspector.health import check_health, evaluation, findings, hazards, training
+from graphnn.inspector.health.findings import Finding, Health
+from graphnn.inspector.health.hazards import CODES, HAZARDS
 from graphnn.ops.elementwise import Elementwise
 
 COUNT = 200

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DrawingError
 from ..execute.explain import Explanation
+from ..inspector.compare.differences import Comparison
 from ..inspector.debugger import Debugger
-from ..inspector.differences import Comparison
-from ..inspector.findings import Health
+from ..inspector.health.findings import Health
 from ..inspector.profile import Profile
 from ..inspector.trace import Film, Trace
 from ..show import show_as

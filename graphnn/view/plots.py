@@ -16,8 +16,8 @@ import numpy as np
 from ..errors import DrawingError, ShapeError, UsageError
 from ..execute.interpreter import run
 from ..graph import Array, Node, Placeholder, told_where
+from ..inspector.health.training import gradients_in
 from ..inspector.trace import Record, Trace
-from ..inspector.training import gradients_in
 from ..order import schedule
 from .text import counted, visible
 

@@ -8,7 +8,7 @@ import numpy as np
 import graphnn as gn
 
 from ... import cli
-from ...inspector.findings import listed
+from ...inspector.health.findings import listed
 from ...view.text import visible
 from .. import screen
 from ..results import evaluated, member_of, write

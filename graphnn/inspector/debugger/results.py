@@ -10,14 +10,14 @@ from ...execute.compiled import updating
 from ...execute.interpreter import refused_by, tell_of_step
 from ...graph import Parameter, told_where
 from ..calls import RESTART, call
-from ..compare import checked_names, checked_tolerance, compare_runs
-from ..sides import Side
+from ..compare.lockstep import checked_names, checked_tolerance, compare_runs
+from ..compare.sides import Side
 from ..trace import KEEP, Beside, Trace, checked_keep, kept_of, page_of
 from .progress import Progress, run_name
 
 if TYPE_CHECKING:
     from ...container import StrPath
-    from ..differences import Comparison
+    from ..compare.differences import Comparison
     from ..tape import Tape
 
 

@@ -16,11 +16,11 @@ import numpy as np
 from ...errors import LookupFailure, UsageError, near
 from ...execute.explain import Explanation
 from ...graph import Constant, Graph, Node
-from ...inspector.differences import Comparison
-from ...inspector.findings import Health
+from ...inspector.compare.differences import Comparison
+from ...inspector.health.findings import Health
+from ...inspector.health.training import gradients_in
 from ...inspector.profile import Profile, flops_of
 from ...inspector.trace import Record, Trace
-from ...inspector.training import gradients_in
 from ..heatmap import NOT_FINITE, Scale, in_hex, ink_on, thumbnail
 from ..text import counted, in_bytes, in_seconds, number, preview
 from .fold import local_name

@@ -23,8 +23,8 @@ from ...graph import Array, Node, Op, Placeholder
 from ...graph.collector import collector_paused
 from ...inspector.compare import compare
 from ...inspector.health import check_health
+from ...inspector.health.training import beside_guessing
 from ...inspector.trace import Beside, Film, Trace
-from ...inspector.training import beside_guessing
 from ...inspector.why import given_as
 from ...show import Shown, show_as
 from ..diagram.fold import Detail, Picture, picture
@@ -35,7 +35,7 @@ from .keeping import ROOM, ROOM_A_NODE, Values, axes_kept, chosen, tier_for
 from .reading import Reader, Rule, by_shapes
 
 if TYPE_CHECKING:
-    from ...inspector.differences import Comparison
+    from ...inspector.compare.differences import Comparison
 
 _PHASES = ("forward", "backward", "update")
 _SCRIPT = ("data", "words", "heatmap", "operation", "diagram", "overlays", "timeline", "page")

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import AxisError, DivisionError, GraphnnError, LabelError, UsageError
-from ..execute.interpreter import Feed, Prepared, Stop
-from ..graph import Array, Graph, Node, Parameter, Placeholder, Unknown, told_where
-from ..ops.elementwise import Elementwise
+from ...errors import AxisError, DivisionError, GraphnnError, LabelError, UsageError
+from ...execute.interpreter import Feed, Prepared, Stop
+from ...graph import Array, Graph, Node, Parameter, Placeholder, Unknown, told_where
+from ...ops.elementwise import Elementwise
+from ..trace import Film, Trace, prepared_for
 from .blame import because, chain_of, culprit_of, stopper_of, told_once
 from .evaluation import LISTED, Evaluation, cell_of, only_passes_on
 from .findings import (
@@ -76,11 +77,10 @@ from .hazards import (
     too_large_an_integer,
 )
 from .mistaken import BY_NUMBERS, Mistaken, before_numbers
-from .trace import Film, Trace, prepared_for
 from .training import Training, made_of
 
 if TYPE_CHECKING:
-    from .why import Index, Number
+    from ..why import Index, Number
 
 _SORTED_OUT = 256  # elements whose causes are told apart
 _FEW_SUMMED = 64  # nodes of one sum
@@ -778,8 +778,8 @@ def check_health(
 
     Notes
     -----
-    A constant of inf is meant so, and one that is fed as long as it spoils no result: masks are made of them. What
-    `graphnn.inspector.hazards` says of operations, and its thresholds, decide the rest. All values are kept until it
+    A constant of inf is meant so, and one that is fed as long as it spoils no result: masks are made of them.
+    The rest is decided by the checks and their thresholds in `graphnn.inspector.health`. All values are kept until it
     returns.
 
     Examples

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..graph import Array
+    from ...graph import Array
 
 TOLERANCES = {2: (1e-3, 1e-5), 4: (1.3e-6, 1e-5), 8: (1e-7, 1e-7)}
 """Relative and absolute, by the bytes of the narrower float: those of ``torch.testing.assert_close``."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..graph.dimensions import shown
-from ..show import Shown
-from ..text import counted, plain, short_name, visible
+from ...graph.dimensions import shown
+from ...show import Shown
+from ...text import counted, plain, short_name, visible
 
 if TYPE_CHECKING:
-    from ..graph import Node
-    from .why import Read
+    from ...graph import Node
+    from ..why import Read
 
 _MOST_NAMES, _LONGEST = 8, 60
 _MOST_ULPS = 10_000  # that say more than a relative difference

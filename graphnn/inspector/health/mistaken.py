@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import Constant, Placeholder
-from ..graph.dimensions import shown
-from ..ops.base import Rearranging
-from ..ops.elementwise import Elementwise
+from ...graph import Constant, Placeholder
+from ...graph.dimensions import shown
+from ...ops.base import Rearranging
+from ...ops.elementwise import Elementwise
 from .evaluation import ADDS_UP, only_passes_on
 from .findings import Finding, at_line, finding_at, first_of, of_many, said
 from .hazards import (
@@ -36,7 +36,7 @@ from .hazards import (
 from .training import made_of
 
 if TYPE_CHECKING:
-    from ..graph import Array, Node
+    from ...graph import Array, Node
     from .evaluation import Evaluation
 
 _READS_FIRST = {

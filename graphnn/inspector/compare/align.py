@@ -8,11 +8,11 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ..graph import Constant, Node, Parameter, Placeholder
-from .trace import digest_of
+from ...graph import Constant, Node, Parameter, Placeholder
+from ..trace import digest_of
 
 if TYPE_CHECKING:
-    from ..execute.interpreter import Program
+    from ...execute.interpreter import Program
     from .sides import Side
 
 _MOST_OFFERS = 16  # candidates that are weighed for a counterpart

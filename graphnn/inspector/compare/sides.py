@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import GraphnnError, LookupFailure, UsageError
-from ..execute.compiled import Compiled
-from ..execute.interpreter import Feed, Prepared, Program, Step, evaluate, prepare, retell, tell_of_step
-from ..execute.plan import Plan
-from ..graph import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
-from ..graph.fetches import resolve
-from ..text import with_article
-from .select import one
-from .trace import Trace, digest_of, guard_of, prepared_for
+from ...errors import GraphnnError, LookupFailure, UsageError
+from ...execute.compiled import Compiled
+from ...execute.interpreter import Feed, Prepared, Program, Step, evaluate, prepare, retell, tell_of_step
+from ...execute.plan import Plan
+from ...graph import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
+from ...graph.fetches import resolve
+from ...text import with_article
+from ..select import one
+from ..trace import Trace, digest_of, guard_of, prepared_for
 
 
 class Side(NamedTuple):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..show import Shown
-from ..text import counted, number, plain, short_name, visible
+from ...show import Shown
+from ...text import counted, number, plain, short_name, visible
 
 if TYPE_CHECKING:
-    from ..graph import Array, Graph, Node, Origin
+    from ...graph import Array, Graph, Node, Origin
+    from ..why import Index, Number
     from .evaluation import Evaluation
-    from .why import Index, Number
 
 SHOWN = 12
 """How many findings are printed in full."""

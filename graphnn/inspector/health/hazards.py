@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import AxisError, DivisionError, GraphnnError, LabelError, ShapeError
-from ..ops.base import Linear, Multilinear
-from ..ops.reduce import Reduction
+from ...errors import AxisError, DivisionError, GraphnnError, LabelError, ShapeError
+from ...ops.base import Linear, Multilinear
+from ...ops.reduce import Reduction
 from .findings import Finding, said
 
 if TYPE_CHECKING:
-    from ..graph import Array, Node, Op
+    from ...graph import Array, Node, Op
+    from ..why import Index
     from .evaluation import Evaluation
     from .findings import Element
-    from .why import Index
 
 CODES: dict[str, str] = {
     "fed-nan": "a fed value, a parameter or a constant holds NaN",

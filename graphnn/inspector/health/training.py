@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..errors import GraphnnError
-from ..graph import Constant, Parameter, Placeholder
-from ..text import with_article
+from ...errors import GraphnnError
+from ...graph import Constant, Parameter, Placeholder
+from ...text import with_article
+from ..trace import norm_of
 from .evaluation import ADDS_UP
 from .findings import Finding, at_line, listed, said
 from .hazards import (
@@ -35,10 +36,9 @@ from .hazards import (
     finding_of,
     scaled_down,
 )
-from .trace import norm_of
 
 if TYPE_CHECKING:
-    from ..graph import Array, Node
+    from ...graph import Array, Node
     from .evaluation import Evaluation
     from .findings import Element
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..ops.elementwise import Elementwise
+from ...ops.elementwise import Elementwise
 from .evaluation import Evaluation, cell_of, count_of
 from .findings import Culprit, Element, Finding, at_line, names_of
 from .hazards import FADING, GIVEN, UNDERFLOWS
 
 if TYPE_CHECKING:
-    from ..graph import Node
-    from .why import Index
+    from ...graph import Node
+    from ..why import Index
 
 _STEADY = frozenset({"add", "subtract", "negative", "cast"})
 """The slope of these does not depend on their operands."""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DtypeError, UsageError, ValueRangeError
-from ..execute.compiled import BACKENDS
-from ..graph import Array, Constant, Graph, Node, told_where
-from ..graph.dimensions import shown
-from ..ops.reduce import Mean
-from ..text import number
+from ...errors import DtypeError, UsageError, ValueRangeError
+from ...execute.compiled import BACKENDS
+from ...graph import Array, Constant, Graph, Node, told_where
+from ...graph.dimensions import shown
+from ...ops.reduce import Mean
+from ...text import number
+from ..trace import Trace, digest_of, preview_of
+from ..why import read_of
 from .align import Alignment
 from .differences import NOTHING, Comparison, Counts, Difference, Digits, beside, in_short, part_of, quoted
 from .gap import (
@@ -29,11 +31,9 @@ from .gap import (
     ulps_of,
 )
 from .sides import Side, are_arrays, arrays_of, fed_to, feed_for, graph_of, read_trace, results_of, run_of, told_apart
-from .trace import Trace, digest_of, preview_of
-from .why import read_of
 
 if TYPE_CHECKING:
-    from ..execute.interpreter import Feed, Step
+    from ...execute.interpreter import Feed, Step
 
 _MOST_READ = 4096  # elements of an operand that are told as those that made one element
 

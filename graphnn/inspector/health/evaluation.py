@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autograd import vjp
-from ..errors import GraphnnError, GraphnnWarning
-from ..execute.interpreter import Prepared, evaluate, run
-from ..graph import Graph, Parameter, Placeholder
-from ..graph.quiet import quietly
-from ..ops.base import Linear, Multilinear, Rearranging
-from ..ops.elementwise import Elementwise, Where
-from ..ops.linalg import Norm
-from ..ops.reduce import Reduction
+from ...autograd import vjp
+from ...errors import GraphnnError, GraphnnWarning
+from ...execute.interpreter import Prepared, evaluate, run
+from ...graph import Graph, Parameter, Placeholder
+from ...graph.quiet import quietly
+from ...ops.base import Linear, Multilinear, Rearranging
+from ...ops.elementwise import Elementwise, Where
+from ...ops.linalg import Norm
+from ...ops.reduce import Reduction
+from ..why import explain, given_as
 from .findings import Element
-from .why import explain, given_as
 
 if TYPE_CHECKING:
-    from ..graph import Array, Node, Op
-    from .why import Index, Number, Why
+    from ...graph import Array, Node, Op
+    from ..why import Index, Number, Why
 
 LISTED = 4096
 """How many elements of one value are asked one by one what they read."""
