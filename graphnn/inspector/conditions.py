@@ -6,7 +6,6 @@ A condition is written in a small language, which is parsed and never evaluated 
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
@@ -17,6 +16,7 @@ from ..execute.interpreter import Step
 from ..graph import as_array
 from ..graph.quiet import quietly
 from ..text import counted, visible
+from .tokens import Tokens
 from .trace import norm_of, stats_of
 
 if TYPE_CHECKING:
@@ -43,12 +43,6 @@ _Test = Callable[[Step, Context], bool]
 
 _MOST = 200  # characters, so that nothing is nested too deeply
 _SATURATED = 0.9
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf(?![A-Za-z_])))"
-    r"|(?P<word>[A-Za-z_]\w*)|(?P<sign><=|>=|==|!=|<(?!>)|[>()\[\],]))",
-    re.ASCII,
-)
-_MEANT = {"=": "==", "=<": "<=", "=>": ">=", "<>": "!="}
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -111,11 +105,11 @@ class Condition:
         if not isinstance(text, str):
             raise UsageError(f"a condition is written as text, not as {type(text).__name__}")
         self.text = text
-        self._tokens = self._split(text)
-        self._at = 0
+        if len(text) > _MOST:
+            raise ValueRangeError(f"a condition has up to {_MOST} characters, not {len(text):,}")
+        self._tokens = Tokens(text, self._refuse)
         self._test = self._either()
-        if self._at < len(self._tokens):
-            self._refuse(f'has "{self._tokens[self._at][1]}" where it should end')
+        self._tokens.end()
 
     def __call__(self, step: Step, context: Context = _ALONE) -> bool:
         """Tell whether it holds of a step."""
@@ -131,57 +125,30 @@ class Condition:
     def _refuse(self, what: str) -> NoReturn:
         raise ValueRangeError(f'the condition "{self.text}" {what}')
 
-    def _split(self, text: str) -> list[tuple[str, str]]:
-        if len(text) > _MOST:
-            raise ValueRangeError(f"a condition has up to {_MOST} characters, not {len(text):,}")
-        tokens, at, text = [], 0, text.rstrip()
-        while at < len(text):
-            match = _TOKEN.match(text, at)
-            if match is None:
-                sign = text[at:].strip()[:2]
-                sign = sign if sign in _MEANT else sign[:1]
-                meant = f"where {_MEANT[sign]} is meant" if sign in _MEANT else "which means nothing here"
-                self._refuse(f'has "{sign}", {meant}')
-            tokens.append((str(match.lastgroup), match[str(match.lastgroup)]))
-            at = match.end()
-        return tokens
-
-    def _next(self, wanted: str) -> tuple[str, str]:
-        if self._at == len(self._tokens):
-            self._refuse(f"ends where {wanted} should come")
-        self._at += 1
-        return self._tokens[self._at - 1]
-
-    def _is_next(self, text: str) -> bool:
-        if self._at < len(self._tokens) and self._tokens[self._at][1] == text:
-            self._at += 1
-            return True
-        return False
-
     def _either(self) -> _Test:
         tests = [self._both()]
-        while self._is_next("or"):
+        while self._tokens.skips("or"):
             tests.append(self._both())
         return tests[0] if len(tests) == 1 else lambda step, context: any(test(step, context) for test in tests)
 
     def _both(self) -> _Test:
         tests = [self._single()]
-        while self._is_next("and"):
+        while self._tokens.skips("and"):
             tests.append(self._single())
         return tests[0] if len(tests) == 1 else lambda step, context: all(test(step, context) for test in tests)
 
     def _single(self) -> _Test:
-        kind, word = self._next("a condition")
+        kind, word = self._tokens.next("a condition")
         if word == "not":
             denied = self._single()
             return lambda step, context: not denied(step, context)
         if word == "(":
             inner = self._either()
-            if self._next('")"')[1] != ")":
+            if self._tokens.next('")"')[1] != ")":
                 self._refuse('lacks a ")"')
             return inner
         if word in ("above", "below"):
-            bound = self._number()
+            bound = self._tokens.number()
             over = word == "above"
             compare = operator.gt if over else operator.lt
             return lambda step, context: bool(compare(np.asarray(step.value, np.float64), bound).any())
@@ -194,29 +161,23 @@ class Condition:
         else:
             known = ", ".join([*self.FLAGS, "above", "below", *_QUANTITIES, "value", "value[…]"])
             self._refuse(f'has "{word}" where one of these should come: {known}')
-        sign = self._next("a comparison")[1]
+        sign = self._tokens.next("a comparison")[1]
         if sign not in _COMPARISONS:
             self._refuse(f'has "{sign}" where one of {" ".join(_COMPARISONS)} should come')
-        compare, number = _COMPARISONS[sign], self._number()
+        compare, number = _COMPARISONS[sign], self._tokens.number()
         return lambda step, context: bool(np.any(compare(quantity(step.value), number)))
-
-    def _number(self) -> float:
-        kind, text = self._next("a number")
-        if kind != "number":
-            self._refuse(f'has "{text}" where a number should come')
-        return float(text)
 
     def _part(self) -> Callable[[Array], Any]:
         index: list[int] = []
-        if self._is_next("["):
-            while not self._is_next("]"):
-                number = self._number()
+        tokens = self._tokens
+        if tokens.skips("["):
+            closed = tokens.skips("]")
+            while not closed:
+                number = tokens.number()
                 if not number.is_integer():
-                    self._refuse(f"has {number} where an index should come")
+                    tokens.refuse(f"has {number} where an index should come")
                 index.append(int(number))
-                if not self._is_next(",") and self._tokens[self._at : self._at + 1] != [("sign", "]")]:
-                    self._next('"," or "]"')
-                    self._refuse(f'has "{self._tokens[self._at - 1][1]}" where "," or "]" should come')
+                closed = tokens.expect(",", "]") == "]" or tokens.skips("]")
 
         def part(value: Array) -> Any:
             inside = len(index) <= value.ndim and all(-n <= i < n for i, n in zip(index, value.shape, strict=False))

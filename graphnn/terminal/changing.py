@@ -1,0 +1,109 @@
+"""Verbs that ask what if."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import UsageError
+from ..view.text import counted
+from .arguments import part_of_node
+from .stopping import say_runs
+from .typed import literal_of, numbers_of, part_of, tupled
+from .verbs import CHANGE, verb
+
+if TYPE_CHECKING:
+    from ..graph import Array, Node
+    from .session import Session
+
+declared = partial(verb, group=CHANGE)
+
+
+@declared("set NODE = VALUE", example="set dense_1/bias[0] = 0.5", takes="text of node", stands=True)
+def set_value(session: Session, argument: str) -> None:
+    """Give a node another value, and see what becomes of it.
+
+    What depends on it is recomputed, and only that. It begins a run; the one before is kept, and use goes back.
+
+    VALUE is a number, which fills it; a list of lists of numbers; ones, zeros; or a file FILE.npy. NODE may be a
+    part of one, dense_1/bias[0], or a setting of its operation, clip_1.lo.
+    """
+    name, equals, text = argument.rpartition("=")
+    if not equals or not text.strip() or not name.strip():
+        raise UsageError("set needs a node and a value: set NODE = VALUE")
+    node, index, attribute = part_of_node(session, name.strip())
+    if attribute:
+        value = literal_of(text)
+        session.dbg.what_if(node, **{attribute: tupled(value)})
+    elif index is not None:
+        part_of(node, session.dbg[node].value, index)
+        session.dbg[node][index] = _numbers(session, node, text.strip())
+    else:
+        numbers, shape = _numbers(session, node, text.strip()), session.dbg.prepared.shape_of(node)
+        session.dbg.what_if(node, np.broadcast_to(numbers, shape) if numbers.ndim == 0 else numbers)
+
+
+def _numbers(session: Session, node: Node, text: str) -> Array:
+    """Return the numbers that are typed for a node."""
+    if text in ("ones", "zeros"):
+        return np.asarray(text == "ones", node.dtype)
+    if text.endswith(".npy"):
+        return session.load(text)
+    literal = literal_of(text)
+    if literal is None:
+        raise UsageError("None is for a setting of an operation, as in clip_1.lo: a node has numbers")
+    return numbers_of(node, literal, text)
+
+
+@declared("unset NODE", example="unset dense_1/bias", takes="node", needs="unset which node?", stands=True)
+def unset(session: Session, node: Node) -> None:
+    """Take a change back.
+
+    It begins a run in which the node has again what it computes, or what it was fed.
+    """
+    del session.dbg[node]
+
+
+@declared("runs")
+def runs(session: Session, _: str) -> None:
+    """List the runs that are kept, with what was changed."""
+    say_runs(session)
+
+
+@declared("use RUN", example="use run", takes="run", needs="use which run? runs lists them", stands=True)
+def use(session: Session, run: str) -> None:
+    """Go to a run that was kept, at the same position."""
+    session.dbg.use(run)
+
+
+@declared("drop RUN", example="drop what-if 1", takes="run", needs="drop which run? runs lists them")
+def drop(session: Session, run: str) -> None:
+    """Let a kept run go."""
+    session.dbg.drop(run)
+    say_runs(session)
+
+
+@declared("diff [RUN]", example="diff run", takes="run")
+def diff(session: Session, run: str) -> None:
+    """Compare what has run with another run.
+
+    With the first one, unless one is named.
+    """
+    name = run or next(iter(session.dbg.runs))
+    if name == session.dbg.run:
+        raise UsageError(f'"{name}" is the run that this is: name another one; runs lists them')
+    session.say(session.dbg.compare(name))
+
+
+@declared("commit")
+def commit(session: Session, _: str) -> None:
+    """Make the updates of this training step.
+
+    restart then begins the next step with them; save FILE.gnn keeps them.
+    """
+    if not session.dbg.updates:
+        raise UsageError("there are no updates to make: a compiled step has some, or a graph with --updates")
+    session.dbg.commit()
+    session.say(f"{counted(len(session.dbg.updates), 'update')} made; restart begins the next step with them")

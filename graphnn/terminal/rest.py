@@ -1,0 +1,100 @@
+"""The rest of the verbs."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..errors import LookupFailure
+from ..files import save as save_graph
+from ..inspector.profile import profile as profile_of
+from ..inspector.select import many
+from ..text import short_name
+from ..view.terminal.table import columns
+from .arguments import KINDS
+from .lines import NAMED
+from .verbs import GROUPS, REST, VERBS, Verb, verb
+
+if TYPE_CHECKING:
+    from .session import Session
+
+declared = partial(verb, group=REST)
+
+
+@declared("save FILE", example="save run.trace", needs="save to which file?")
+def save(session: Session, file: str) -> None:
+    """Write what has run to a file.
+
+    graphnn debug FILE opens it. Of a file that ends in .gnn, the graph with its parameters.
+    """
+    if file.endswith(".gnn"):
+        save_graph(session.dbg.graph, file)
+    else:
+        session.dbg.trace().save(file)
+    session.say(f"wrote {file}")
+
+
+@declared("profile")
+def profile(session: Session, _: str) -> None:
+    """Say which operations take the time and the memory.
+
+    It times runs of its own; the debugger stays where it is.
+    """
+    session.say(profile_of(session.dbg.trace()))
+
+
+@declared("echo TEXT", example="echo now the backward pass")
+def echo(session: Session, text: str) -> None:
+    """Print a text."""
+    session.say(text)
+
+
+@declared("help [VERB]", "h", example="help break", takes="verb")
+def help_on(session: Session, word: str) -> None:
+    """List the verbs, or say more of one of them."""
+    if word:
+        found = session.verb_of(word.split()[0])
+        aliases = f"\nAlso: {', '.join(found.aliases)}" if found.aliases else ""
+        again = "An empty line repeats it.\n" if found.moves else ""
+        session.say(f"{found.usage}\n")
+        for paragraph in found.paragraphs:
+            session.say(textwrap.fill(paragraph, session.width))
+        session.say(f"{again}\nFor instance: {_example(session, found)}{aliases}")
+        return
+    for group in GROUPS:
+        rows = [
+            (f"  {', '.join((each.name, *each.short))}", each.paragraphs[0].rstrip("."))
+            for each in VERBS
+            if each.group == group
+        ]
+        session.say(f"{group}\n{columns(rows, least=(18,), width=session.width)}")
+    session.say("help VERB says more; Tab completes; an empty line repeats the last movement")
+
+
+def _example(session: Session, verb: Verb) -> str:
+    """Return what one might type, of a node and an element that are in this run."""
+    word, _, rest = verb.example.partition(" ")
+    named = re.match(r"([^\s\[\d][^\s\[]*)(\[[^\]]*\])?", rest)
+    if not KINDS[verb.takes].of_nodes or named is None:
+        return verb.example
+    name, part = named.groups()
+    try:
+        node = many(session.dbg.order, session.dbg.graph, name)[0]
+    except LookupFailure:
+        computed = [node for node in session.dbg.operations if verb.name != "twin" or node.twin is not None]
+        if not computed:
+            return word
+        node = computed[-1]
+        name = short_name(node.title, NAMED)
+    index = f"[{', '.join('0' * node.ndim)}]" if part and node.ndim else ""
+    return f"{word} {name}{index}{rest[named.end() :]}"
+
+
+@declared("quit", "q", "exit", "EOF")
+def leave(session: Session, _: str) -> None:
+    """Leave.
+
+    Nothing is kept but what was saved.
+    """
