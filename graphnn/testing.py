@@ -37,7 +37,9 @@ _STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
 _MOST_DIRECTIONS = 256
 _EPS = float(np.finfo(np.float64).eps)
 # What a value may be off by, relative to its size, after many operations.
-_ROUNDING = 1000 * _EPS
+_ROUNDING = 250 * _EPS
+# How many times as much a slope may be off by: what is not smooth may be hidden where rounding is all that is seen.
+_UNSEEN = 4
 # How often it is measured what the rounding of each node does to a result, and how many times that it may be off by.
 _NUDGES, _TIMES_NUDGED = 4, 16.0
 # By how many last bits each value is changed then: of a single one, much would be rounded away again.
@@ -655,7 +657,7 @@ def _slope(
             tolerance = rtol * float(np.sum(np.abs(slope)))
             rounding = (_ROUNDING * float(np.sum(np.abs(here))) + noise) / step
             if doubt <= tolerance / 4 + rounding:
-                return float(np.sum(slope)), tolerance, rounding
+                return float(np.sum(slope)), tolerance, _UNSEEN * rounding
     return None
 
 

@@ -352,6 +352,18 @@ def test_a_fault_that_rounding_hides_in_the_whole_is_found_in_the_node(kind: str
             check_grads(loss, feed)
 
 
+def test_a_kink_that_rounding_hides_is_no_fault() -> None:
+    for place in (2.5e-7, 3e-7):
+        for number, kink in enumerate(np.geomspace(1e-8, 1e-6, 60)):
+            g = gn.Graph()
+            x = g.placeholder("x", shape=1)
+            y = gn.sum((x * 1e-7 + kink * gn.relu(x - place) + 7.3) - 7.3)
+            try:
+                check_grads(y, {x: [0.0]}, x, rng=number)
+            except gn.ValueRangeError as error:
+                assert "stand at kinks" in str(error)  # noqa: PT017 - which is as good
+
+
 def test_trained_networks_are_right_and_faults_in_them_are_found() -> None:
     script = runpy.run_path(str(Path(__file__).parent / "benchmarks" / "small_losses.py"))
     told: list[str] = []
