@@ -77,10 +77,13 @@ def interrupted(
     build: Callable[[gn.Graph], None], g: gn.Graph, at: int | None, files: tuple[str, ...] = ANYWHERE
 ) -> tuple[int, BaseException | None]:
     """Build, with an interrupt at a bytecode; return how many there were, and what came out."""
-    interrupter = Interrupter(at, files)
+    interrupter = Interrupter(None, files)
     before = sys.gettrace()
     sys.settrace(interrupter)
     try:
+        if sys.version_info >= (3, 12):
+            build(gn.Graph())  # code tells of its bytecodes only once it has been entered under this trace function
+        interrupter.at, interrupter.seen = at, 0
         build(g)
     except KeyboardInterrupt as error:
         return interrupter.seen, error  # kept, as an interactive session keeps it: it holds all the frames
