@@ -1,5 +1,4 @@
 """What a node can compute. Importing this registers every operation."""
 
-from . import base, compose, elementwise, index, linalg, random, reduce, shape
-
-__all__ = ["base", "compose", "elementwise", "index", "linalg", "random", "reduce", "shape"]
+# ruff: noqa: F401
+from . import activations, base, choosing, compose, elementwise, index, joining, labels, linalg, random, reduce, shape

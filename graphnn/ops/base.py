@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from ..errors import AxisError, ShapeError
+from ..errors import AxisError, DtypeError, ShapeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
-from ..graph.dimensions import same
+from ..graph.dimensions import Constraint, product, same
 
 Axes = int | tuple[int, ...] | None
 """One axis, several, or all."""
+
+
+def no_flops(self: Op, output: Spec, *inputs: Spec) -> Dim:
+    """Return 0: the `flops` of operations that compute nothing."""
+    return 0
+
+
+def flops_of_operand(self: Op, output: Spec, *inputs: Spec) -> Dim:
+    """Return one for each element of the first operand: the `flops` of operations that add up or compare."""
+    return product(inputs[0].shape)
+
+
+def flows_through_first(self: Op, i: int) -> bool:
+    """Whether the operand is the first one: the `flows` of operations whose other operands are indices."""
+    return i == 0
 
 
 class Linear(Op, abstract=True):
@@ -51,9 +67,7 @@ class Rearranging(Linear, abstract=True):
         places = [source[index] for source in self.sources(operands)]
         return [None if at < 0 else np.unravel_index(at, x.shape) for at, x in zip(places, operands, strict=True)]
 
-    def flops(self, output: Spec, *inputs: Spec) -> Dim:
-        """Return 0."""
-        return 0
+    flops = no_flops
 
 
 class Multilinear(Op, abstract=True):
@@ -70,6 +84,56 @@ class Multilinear(Op, abstract=True):
                 total = part if total is None else total + part
         assert total is not None, "at least one tangent is not zero"
         return total
+
+
+@lru_cache(maxsize=4096)
+def promoted(ufunc: np.ufunc, name: str, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
+    """Return the dtype that a ufunc gives for operands of these dtypes.
+
+    Raises
+    ------
+    DtypeError
+        When the ufunc does not take them.
+    """
+    operands = dtypes if len(dtypes) == ufunc.nin else dtypes * ufunc.nin
+    try:
+        result: np.dtype[Any] = ufunc.resolve_dtypes((*operands, *[None] * ufunc.nout))[-1]
+    except TypeError:
+        raise DtypeError(f"{name} does not take {' and '.join(map(str, dtypes))}") from None
+    return result
+
+
+def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a float dtype as it is, and float64 for any other.
+
+    Examples
+    --------
+    >>> floating(np.dtype("float32")), floating(np.dtype("int8"))
+    (dtype('float32'), dtype('float64'))
+    """
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def agreed(*shapes: Shape) -> tuple[Shape, tuple[Constraint, ...]] | None:
+    """Return the one shape that all of these are, and what must hold for that; None where they differ.
+
+    Examples
+    --------
+    >>> agreed((2, "n"), (2, 3)), agreed((2, 3), (2, 4))
+    (((2, 3), (('n', 3),)), None)
+    """
+    if len(set(map(len, shapes))) > 1:
+        return None
+    result = list(shapes[0])
+    constraints: tuple[Constraint, ...] = ()
+    for shape in shapes[1:]:
+        for i, dim in enumerate(shape):
+            met = same(result[i], dim)
+            if met is None:
+                return None
+            result[i] = met[0]
+            constraints += met[1]
+    return tuple(result), constraints
 
 
 def axis_of(name: str, axis: int, ndim: int) -> int:
@@ -178,6 +242,19 @@ def line_of(index: tuple[int, ...], axes: tuple[int, ...], ndim: int, keepdims: 
     """
     rest = iter([i for axis, i in enumerate(index) if not (keepdims and axis in axes)])
     return tuple(slice(None) if axis in axes else next(rest) for axis in range(ndim))
+
+
+def reduced(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
+    """Return a shape without some axes; with `keepdims`, they stay as 1.
+
+    Examples
+    --------
+    >>> reduced((2, 3, 4), (0, 2), keepdims=False), reduced((2, 3, 4), (0, 2), keepdims=True)
+    ((3,), (1, 3, 1))
+    """
+    if keepdims:
+        return tuple(1 if i in axes else dim for i, dim in enumerate(shape))
+    return tuple(dim for i, dim in enumerate(shape) if i not in axes)
 
 
 def accumulated(dtype: np.dtype[Any]) -> np.dtype[Any]:

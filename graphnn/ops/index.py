@@ -8,22 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import AxisError, DtypeError, LabelError, ShapeError, UsageError, ValueRangeError
-from ..graph import AnyShape, Array, Dim, DType, Index, Node, Op, Shape, Spec, composition, fn
-from ..graph.dimensions import (
-    Constraint,
-    add,
-    broadcast,
-    clamp,
-    floor_divide,
-    minimum,
-    multiply,
-    product,
-    same,
-    shown,
-    subtract,
-)
-from .base import Linear, Rearranging, axis_of, into, unbroadcast
+from ..errors import AxisError, DtypeError, ShapeError, UsageError, ValueRangeError
+from ..graph import AnyShape, Array, Dim, Index, Node, Op, Shape, Spec, composition, fn
+from ..graph.dimensions import Constraint, add, broadcast, clamp, floor_divide, minimum, multiply, shown, subtract
+from .base import Linear, Rearranging, agreed, axis_of, flops_of_operand, flows_through_first, into, unbroadcast
 
 # --- slices -------------------------------------------------------------------------------------------------
 
@@ -190,7 +178,7 @@ class SliceAdd(Rearranging):
     formula = "zeros with {0} at [{index}]"
 
     def infer(self, x: Spec) -> Spec:
-        return Spec(self.shape, x.dtype, _equal(self.name, x.shape, _indexed(self.index, self.shape)))
+        return Spec(self.shape, x.dtype, check_shape(self.name, x.shape, _indexed(self.index, self.shape)))
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         result = _cleared(out, self.shape, x.dtype)
@@ -227,24 +215,19 @@ def _cleared(out: Array | None, shape: Any, dtype: np.dtype[Any]) -> Array:
     return out
 
 
-def _equal(name: str, given: Shape, wanted: Shape) -> tuple[Constraint, ...]:
+def check_shape(name: str, given: Shape, wanted: Shape) -> tuple[Constraint, ...]:
     """Return what must hold for two shapes to be one."""
-    constraints: tuple[Constraint, ...] = ()
-    met = [same(a, b) for a, b in zip(given, wanted, strict=False)]
-    for pair in met:
-        if pair is None or len(given) != len(wanted):
-            break
-        constraints += pair[1]
-    else:
-        if len(given) == len(wanted):
-            return constraints
-    raise ShapeError(f"{name} takes values of shape {shown(wanted)} here, got {shown(given)}")
+    met = agreed(given, wanted)
+    if met is None:
+        raise ShapeError(f"{name} takes values of shape {shown(wanted)} here, got {shown(given)}")
+    return met[1]
 
 
 # --- by indices ---------------------------------------------------------------------------------------------
 
 
-def _integers(name: str, spec: Spec, what: str = "indices") -> None:
+def check_integers(name: str, spec: Spec, what: str = "indices") -> None:
+    """Raise an error unless an operand is of integers."""
     if spec.dtype.kind not in "iu":
         raise DtypeError(f"{name}: {what} are integers, not {spec.dtype}; gn.cast(x, 'int64') makes them so")
 
@@ -266,6 +249,53 @@ def _pointing(indices: Array, place: int, n: int) -> Array:
     return np.asarray(indices.astype(np.intp) % n == place)
 
 
+def _taken(name: str, shape: Shape, indices: Spec, axis: int | None) -> Shape:
+    """Return the shape of what `take` gives."""
+    check_integers(name, indices)
+    if axis is None:
+        return indices.shape
+    axis = axis_of(name, axis, len(shape))
+    return (*shape[:axis], *indices.shape, *shape[axis + 1 :])
+
+
+class _Adding(Linear, abstract=True):
+    """Base of the adjoints of what takes elements by indices: zeros of a shape, to which x is added at the indices."""
+
+    shape: AnyShape
+    axis: int | None = None
+    equation = "[{0}] + …"
+
+    def places(self, shape: tuple[int, ...], indices: Array) -> Any:
+        """Return NumPy's index into an array of this shape."""
+        raise NotImplementedError
+
+    def forward(self, x: Array, indices: Array, out: Array | None = None) -> Any:
+        """Add; without an axis, to the flattened zeros."""
+        result = np.zeros(self.shape, x.dtype)
+        if self.axis is None:
+            np.add.at(result.reshape(-1), _places(self.name, indices, result.size), x)
+        else:
+            np.add.at(result, self.places(result.shape, indices), x)
+        return into(out, result)
+
+    flows = flows_through_first
+    flops = flops_of_operand
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        """Return what is added to the element: what the indices that mean it stand for."""
+        if self.axis is None:
+            place = int(np.ravel_multi_index(index, self.shape))
+            return (_pointing(operands[1], place, math.prod(self.shape)),), ...
+        axis = axis_of(self.name, self.axis, len(self.shape))
+        line = self.line(index, operands[1].shape, axis)
+        pointing = _pointing(operands[1][line], index[axis], self.shape[axis])
+        return (*index[:axis], pointing, *index[axis + 1 :]), line
+
+    def line(self, index: tuple[int, ...], shape: tuple[int, ...], axis: int) -> Any:
+        """Return which of the indices may mean the element: by default all."""
+        return ...
+
+
 class Take(Rearranging):
     """The elements, or the slices along the axis, at these indices; without an axis, of the flattened x.
 
@@ -276,18 +306,13 @@ class Take(Rearranging):
     formula = "{0}[{1}]"
 
     def infer(self, x: Spec, indices: Spec) -> Spec:
-        _integers(self.name, indices)
-        if self.axis is None:
-            return Spec(indices.shape, x.dtype)
-        axis = axis_of(self.name, self.axis, len(x.shape))
-        return Spec((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)
+        return Spec(_taken(self.name, x.shape, indices, self.axis), x.dtype)
 
     def forward(self, x: Array, indices: Array, out: Array | None = None) -> Any:
         places = _places(self.name, indices, x.size if self.axis is None else x.shape[self.axis])
         return into(out, np.take(x, places, self.axis))
 
-    def flows(self, i: int) -> bool:
-        return i == 0
+    flows = flows_through_first
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.index_add(cotangent, inputs[1], inputs[0].shape, self.axis)
@@ -306,49 +331,21 @@ class Take(Rearranging):
         return cls(axis), (draw.array(shape), draw.integers(draw.shape(max_ndim=2), -n, n - 1))
 
 
-class IndexAdd(Linear):
+class IndexAdd(_Adding):
     """Zeros of this shape, with x added at these indices, as often as they occur: the adjoint of take."""
 
-    shape: AnyShape
-    axis: int | None = None
     formula = "zeros with {0} added at {1}"
-    equation = "[{0}] + …"
 
     def infer(self, x: Spec, indices: Spec) -> Spec:
-        _integers(self.name, indices)
-        wanted = indices.shape
-        if self.axis is not None:
-            axis = axis_of(self.name, self.axis, len(self.shape))
-            wanted = (*self.shape[:axis], *wanted, *self.shape[axis + 1 :])
-        return Spec(self.shape, x.dtype, _equal(self.name, x.shape, wanted))
+        wanted = _taken(self.name, self.shape, indices, self.axis)
+        return Spec(self.shape, x.dtype, check_shape(self.name, x.shape, wanted))
 
-    def forward(self, x: Array, indices: Array, out: Array | None = None) -> Any:
-        result = np.zeros(self.shape, x.dtype)
-        if self.axis is None:
-            np.add.at(result.reshape(-1), _places(self.name, indices, result.size), x)
-        else:
-            axis = self.axis % result.ndim
-            places = _places(self.name, indices, result.shape[axis])
-            where: Any = (slice(None),) * axis + (places,)
-            np.add.at(result, where, x)
-        return into(out, result)
-
-    def flows(self, i: int) -> bool:
-        return i == 0
+    def places(self, shape: tuple[int, ...], indices: Array) -> Any:
+        axis = axis_of(self.name, self.axis or 0, len(shape))
+        return (*(slice(None),) * axis, _places(self.name, indices, shape[axis]))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.take(cotangent, inputs[1], self.axis)
-
-    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
-        indices = operands[1]
-        if self.axis is None:
-            place = int(np.ravel_multi_index(index, self.shape))
-            return (_pointing(indices, place, math.prod(self.shape)),), ...
-        axis = axis_of(self.name, self.axis, len(self.shape))
-        return (*index[:axis], _pointing(indices, index[axis], self.shape[axis]), *index[axis + 1 :]), ...
-
-    def flops(self, output: Spec, *inputs: Spec) -> Dim:
-        return product(inputs[0].shape)
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
@@ -377,7 +374,7 @@ def _along(name: str, shape: tuple[int, ...], indices: Array, axis: int) -> tupl
 
 def _along_shape(name: str, shape: Shape, indices: Spec, axis: int | None) -> tuple[Shape, tuple[Constraint, ...]]:
     """Return the shape of what lies along the axis at the indices, and what must hold for it."""
-    _integers(name, indices)
+    check_integers(name, indices)
     if axis is None:
         if len(indices.shape) != 1:
             raise ShapeError(f"{name} without an axis takes indices of one axis, got {shown(indices.shape)}")
@@ -413,8 +410,7 @@ class TakeAlongAxis(Rearranging):
             return into(out, x.reshape(-1)[_places(self.name, indices, x.size)])
         return into(out, x[_along(self.name, x.shape, indices, self.axis % x.ndim)])
 
-    def flows(self, i: int) -> bool:
-        return i == 0
+    flows = flows_through_first
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.add_along_axis(cotangent, inputs[1], inputs[0].shape, self.axis)
@@ -434,44 +430,26 @@ class TakeAlongAxis(Rearranging):
         return cls(axis), (draw.array(shape), indices)
 
 
-class AddAlongAxis(Linear):
+class AddAlongAxis(_Adding):
     """Zeros of this shape, with x added at these indices along the axis: the adjoint of take_along_axis."""
 
-    shape: AnyShape
     axis: int | None = -1
     formula = "zeros with {0} added at {1} along {axis}"
-    equation = "[{0}] + …"
 
     def infer(self, x: Spec, indices: Spec) -> Spec:
         wanted, constraints = _along_shape(self.name, self.shape, indices, self.axis)
-        return Spec(self.shape, x.dtype, constraints + _equal(self.name, x.shape, wanted))
+        return Spec(self.shape, x.dtype, constraints + check_shape(self.name, x.shape, wanted))
 
-    def forward(self, x: Array, indices: Array, out: Array | None = None) -> Any:
-        result = np.zeros(self.shape, x.dtype)
-        if self.axis is None:
-            np.add.at(result.reshape(-1), _places(self.name, indices, result.size), x)
-        else:
-            np.add.at(result, _along(self.name, result.shape, indices, self.axis % result.ndim), x)
-        return into(out, result)
-
-    def flows(self, i: int) -> bool:
-        return i == 0
+    def places(self, shape: tuple[int, ...], indices: Array) -> Any:
+        return _along(self.name, shape, indices, axis_of(self.name, self.axis or 0, len(shape)))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.take_along_axis(cotangent, inputs[1], self.axis)
 
-    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
-        indices = operands[1]
-        if self.axis is None:
-            place = int(np.ravel_multi_index(index, self.shape))
-            return (_pointing(indices, place, math.prod(self.shape)),), ...
-        axis = axis_of(self.name, self.axis, len(self.shape))
-        beside = unbroadcast(index[:axis] + index[axis + 1 :], indices.shape[:axis] + indices.shape[axis + 1 :])
-        line: Any = (*beside[:axis], slice(None), *beside[axis:])
-        return (*index[:axis], _pointing(indices[line], index[axis], self.shape[axis]), *index[axis + 1 :]), line
-
-    def flops(self, output: Spec, *inputs: Spec) -> Dim:
-        return product(inputs[0].shape)
+    def line(self, index: tuple[int, ...], shape: tuple[int, ...], axis: int) -> Any:
+        """Return the indices along the axis, beside the element."""
+        beside = unbroadcast(index[:axis] + index[axis + 1 :], shape[:axis] + shape[axis + 1 :])
+        return (*beside[:axis], slice(None), *beside[axis:])
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
@@ -491,142 +469,3 @@ def _drawn_along(draw: Any) -> tuple[tuple[int, ...], int | None, Array, tuple[i
     index = tuple(count if i == place else draw.choice([n, 1]) for i, n in enumerate(shape))
     indices = draw.integers(index, -shape[axis], shape[axis] - 1)
     return shape, axis, indices, (*shape[:place], count, *shape[place + 1 :])
-
-
-# --- by labels ----------------------------------------------------------------------------------------------
-
-
-def codes_of(name: str, labels: Array, classes: int) -> Array:
-    """Return labels, from 0 to below the number of classes, as NumPy's own integers."""
-    wide = labels.astype(np.int64 if labels.dtype.kind == "i" else np.uint64, copy=False)
-    # Seen as unsigned, a negative label is larger than any number of classes.
-    if wide.size and int(wide.view(np.uint64).max()) >= classes:
-        where = np.argwhere(wide.view(np.uint64) >= classes)[0]
-        value, at = labels[tuple(where)], shown(where.tolist())
-        wrong = "is below 0" if value < 0 else f"is not below the number of classes, {classes}"
-        raise LabelError(f"{name}: label {value} at index {at} {wrong}")
-    return wide.view(np.int64).astype(np.intp, copy=False)
-
-
-class OneHot(Op):
-    """A row for each label, with 1 at its place and 0 elsewhere; passes no gradient.
-
-    A label below 0, or not below the depth, is an IndexError.
-    """
-
-    depth: Dim
-    dtype: DType = "float64"
-    differentiable = False
-    formula = "one_hot({0}, {depth})"
-
-    def infer(self, labels: Spec) -> Spec:
-        _integers(self.name, labels, "labels")
-        return Spec((*labels.shape, self.depth), np.dtype(self.dtype))
-
-    def forward(self, labels: Array, out: Array | None = None) -> Any:
-        depth = int(self.depth)
-        return into(out, _put(codes_of(self.name, labels, depth), 1, depth, np.dtype(self.dtype)))
-
-    def flows(self, i: int) -> bool:
-        return False
-
-    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
-        return (index[:-1],)
-
-    def flops(self, output: Spec, *inputs: Spec) -> Dim:
-        return 0
-
-    @classmethod
-    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        depth = draw.integer(1, 4)
-        labels = draw.integers(draw.shape(), 0, depth - 1)
-        return cls(depth, draw.choice(["float64", "float32", "int64"])), (labels,)
-
-
-def _put(codes: Array, values: Any, classes: int, dtype: np.dtype[Any]) -> Array:
-    """Return rows of zeros, one for each code, with the value at its place."""
-    result = np.zeros((*codes.shape, classes), dtype)
-    result.reshape(-1)[_flat(codes, classes)] = values
-    return result
-
-
-def _flat(codes: Array, classes: int) -> Array:
-    places: Array = np.arange(codes.size) * classes
-    places += codes.reshape(-1)
-    return places
-
-
-class Pick(Rearranging):
-    """One element of each row of x, at the place that the row's label names.
-
-    The labels are integers, of the shape of x without its last axis; one below 0, or not below the number of
-    classes, is an IndexError.
-    """
-
-    formula = "{0}[…, {1}]"
-    equation = "element {1} of {row}"
-
-    def infer(self, x: Spec, labels: Spec) -> Spec:
-        _integers(self.name, labels, "labels")
-        if not x.shape:
-            raise ShapeError("pick takes rows of classes, got a number without axes")
-        shape = x.shape[:-1]
-        met = [same(a, b) for a, b in zip(shape, labels.shape, strict=False)]
-        if len(shape) != len(labels.shape) or None in met:
-            raise ShapeError(
-                f"pick takes labels of shape {shown(shape)}, one axis fewer than {shown(x.shape)}, "
-                f"got {shown(labels.shape)}"
-            )
-        pairs = [pair for pair in met if pair is not None]
-        return Spec(tuple(dim for dim, _ in pairs), x.dtype, sum((found for _, found in pairs), ()))
-
-    def forward(self, x: Array, labels: Array, out: Array | None = None) -> Any:
-        codes = codes_of(self.name, labels, x.shape[-1])
-        return into(out, x.reshape(-1).take(_flat(codes, x.shape[-1])).reshape(labels.shape))
-
-    def flows(self, i: int) -> bool:
-        return i == 0
-
-    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        return fn.place(cotangent, inputs[1], inputs[0].shape[-1])
-
-    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
-        return (*index, int(operands[1][index])), index
-
-    @classmethod
-    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        shape = draw.shape(max_ndim=2)
-        classes = draw.integer(1, 4)
-        return cls(), (draw.array((*shape, classes)), draw.integers(shape, 0, classes - 1))
-
-
-class Place(Rearranging):
-    """A row of zeros for each element of x, which stands at the place of its label: the adjoint of pick."""
-
-    classes: Dim
-    formula = "zeros with {0} at {1}"
-
-    def infer(self, x: Spec, labels: Spec) -> Spec:
-        _integers(self.name, labels, "labels")
-        constraints = _equal(self.name, x.shape, labels.shape)
-        return Spec((*x.shape, self.classes), x.dtype, constraints)
-
-    def forward(self, x: Array, labels: Array, out: Array | None = None) -> Any:
-        classes = int(self.classes)
-        return into(out, _put(codes_of(self.name, labels, classes), x.reshape(-1), classes, x.dtype))
-
-    def flows(self, i: int) -> bool:
-        return i == 0
-
-    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        return fn.pick(cotangent, inputs[1])
-
-    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
-        row = index[:-1]
-        return row if operands[1][row] == index[-1] else None, row
-
-    @classmethod
-    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        shape = draw.shape()
-        classes = draw.integer(1, 4)
-        return cls(classes), (draw.array(shape), draw.integers(shape, 0, classes - 1))

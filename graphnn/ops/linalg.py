@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
+from ..errors import ShapeError, UsageError, ValueRangeError
 from ..graph import Array, Dim, Kind, Node, Op, Shape, Spec, composition, fn
 from ..graph.dimensions import Constraint, broadcast, multiply, product, same, shown
 from . import rows
@@ -23,18 +23,13 @@ from .base import (
     axis_of,
     clash,
     clash_in_broadcasting,
+    floating,
     into,
     line_of,
+    promoted,
+    reduced,
     unbroadcast,
 )
-
-
-def _promoted(ufunc: np.ufunc, name: str, x: Spec, y: Spec) -> np.dtype[Any]:
-    try:
-        result: np.dtype[Any] = ufunc.resolve_dtypes((x.dtype, y.dtype, None))[-1]
-    except TypeError:
-        raise DtypeError(f"{name} does not take {x.dtype} and {y.dtype}") from None
-    return result
 
 
 class Matmul(Multilinear):
@@ -59,7 +54,7 @@ class Matmul(Multilinear):
         if batch is None:
             raise ShapeError(f"{refused}: {clash_in_broadcasting([x.shape, y.shape], axes=2)}")
         shape = (*batch[0], *x.shape[-2:-1], *(y.shape[-1:] if len(y.shape) > 1 else ()))
-        return Spec(shape, _promoted(np.matmul, self.name, x, y), met[1] + batch[1])
+        return Spec(shape, promoted(np.matmul, self.name, (x.dtype, y.dtype)), met[1] + batch[1])
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x, y = inputs
@@ -105,14 +100,6 @@ class Matmul(Multilinear):
             ]
         )
         return cls(), (draw.array(x), draw.array(y))
-
-
-def _has_turned_matrices(x: Any) -> bool:
-    """Tell whether a planned stack is in order but for the two axes of its matrices."""
-    if x.strides is None:
-        return False
-    steps = [step for step, n in zip(x.strides[:-2], x.shape[:-2], strict=True) if n > 1]
-    return 0 not in steps and steps == sorted(steps, reverse=True)
 
 
 def _turned(x: Node) -> Node:
@@ -180,7 +167,7 @@ class Outer(Multilinear):
     formula = "{0} ⊗ {1}"
 
     def infer(self, x: Spec, y: Spec) -> Spec:
-        return Spec((product(x.shape), product(y.shape)), _promoted(np.multiply, self.name, x, y))
+        return Spec((product(x.shape), product(y.shape)), promoted(np.multiply, self.name, (x.dtype, y.dtype)))
 
     def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
         return np.outer(x, y, out=out)
@@ -424,11 +411,7 @@ class Norm(Op):
         raise ShapeError(f"norm runs over one axis or two, not {len(axes)}; reshape joins axes")
 
     def infer(self, x: Spec) -> Spec:
-        axes = self.over(len(x.shape))
-        dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
-        if self.keepdims:
-            return Spec(tuple(1 if i in axes else dim for i, dim in enumerate(x.shape)), dtype)
-        return Spec(tuple(dim for i, dim in enumerate(x.shape) if i not in axes), dtype)
+        return Spec(reduced(x.shape, self.over(len(x.shape)), self.keepdims), floating(x.dtype))
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.linalg.norm(x, self.ord, self.axis, self.keepdims))

@@ -13,7 +13,7 @@ from ..errors import GraphnnWarning, ShapeError
 from ..graph import Array, Dim, Int64, Node, Op, Shape, Spec, fn
 from ..graph.dimensions import concrete, multiply, product, shown, subtract
 from . import rows
-from .base import Axes, Linear, accumulated, axes_of, axis_of, into, line_of
+from .base import Axes, Linear, accumulated, axes_of, axis_of, floating, flops_of_operand, into, line_of, reduced
 
 
 class Reduction(Op, abstract=True):
@@ -26,7 +26,7 @@ class Reduction(Op, abstract=True):
 
     def infer(self, x: Spec) -> Spec:
         """Drop the axes, or leave a 1."""
-        return Spec(_reduced(x.shape, self.over(len(x.shape)), self.keepdims), self.result_dtype(x.dtype))
+        return Spec(reduced(x.shape, self.over(len(x.shape)), self.keepdims), self.result_dtype(x.dtype))
 
     def over(self, ndim: int) -> tuple[int, ...]:
         """Return the axes reduced over, from 0 up."""
@@ -36,9 +36,7 @@ class Reduction(Op, abstract=True):
         """Return the dtype that comes out: by default that of the operand."""
         return dtype
 
-    def flops(self, output: Spec, *inputs: Spec) -> Dim:
-        """Return one an element of the operand."""
-        return product(inputs[0].shape)
+    flops = flops_of_operand
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         """Return what is reduced to it."""
@@ -53,7 +51,7 @@ class Reduction(Op, abstract=True):
 
     def _no_number(self, x: Array, out: Array | None) -> Array:
         """Return NaN throughout."""
-        shape = concrete(_reduced(x.shape, self.over(x.ndim), self.keepdims), {})
+        shape = concrete(reduced(x.shape, self.over(x.ndim), self.keepdims), {})
         return into(out, np.full(shape, np.nan, self.result_dtype(x.dtype)))  # type: ignore[no-any-return]
 
     @classmethod
@@ -63,18 +61,8 @@ class Reduction(Op, abstract=True):
         return cls(axis=draw.axes(x.ndim), keepdims=draw.choice([False, True])), (x,)
 
 
-def _reduced(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
-    if keepdims:
-        return tuple(1 if i in axes else dim for i, dim in enumerate(shape))
-    return tuple(dim for i, dim in enumerate(shape) if i not in axes)
-
-
 def _count(x: Node | Spec, axes: tuple[int, ...]) -> Dim:
     return product(x.shape[axis] for axis in axes)
-
-
-def _float_result(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return dtype if dtype.kind == "f" else np.dtype(np.float64)
 
 
 def _length(x: Array, axes: tuple[int, ...]) -> int:
@@ -130,7 +118,7 @@ class Mean(Reduction, Linear):
     least_side = 1
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return _float_result(dtype)
+        return floating(dtype)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         axes = self.over(x.ndim)
@@ -294,7 +282,7 @@ class Spread(Reduction, abstract=True):
     least_side = 2
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return _float_result(dtype)
+        return floating(dtype)
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         """Return four an element: it is added up, the mean subtracted, the rest squared and added up."""
@@ -381,10 +369,10 @@ class Logsumexp(Reduction):
     least_side = 1
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return _float_result(dtype)
+        return floating(dtype)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        x = x.astype(_float_result(x.dtype), copy=False)
+        x = x.astype(floating(x.dtype), copy=False)
         largest = np.max(x, axis=self.axis, keepdims=True, initial=-np.inf)
         shift = np.where(np.isfinite(largest), largest, 0)
         total = np.sum(np.exp(x - shift), axis=self.axis, keepdims=True)
@@ -417,6 +405,12 @@ class Verdict(Reduction, abstract=True):
     """Base of any and all, which pass no gradient."""
 
     differentiable = False
+    found: ClassVar[Any]
+    """NumPy's function."""
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        """Find out by NumPy's function."""
+        return self.found(x, axis=self.axis, keepdims=self.keepdims, out=out)
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         return np.dtype(bool)
@@ -427,9 +421,7 @@ class AnyOf(Verdict):
 
     name = "any"
     formula = "any of {0}"
-
-    def forward(self, x: Array, out: Array | None = None) -> Any:
-        return np.any(x, axis=self.axis, keepdims=self.keepdims, out=out)
+    found = staticmethod(np.any)
 
 
 class AllOf(Verdict):
@@ -437,9 +429,7 @@ class AllOf(Verdict):
 
     name = "all"
     formula = "all of {0}"
-
-    def forward(self, x: Array, out: Array | None = None) -> Any:
-        return np.all(x, axis=self.axis, keepdims=self.keepdims, out=out)
+    found = staticmethod(np.all)
 
 
 class Position(Op, abstract=True):
@@ -454,7 +444,7 @@ class Position(Op, abstract=True):
     def infer(self, x: Spec) -> Spec:
         """Drop the axis, or leave a 1."""
         axes = axes_of(self.name, self.axis, len(x.shape))
-        shape = _reduced(x.shape, axes, self.keepdims)
+        shape = reduced(x.shape, axes, self.keepdims)
         _refuse_nothing(self.name, x.shape, axes, shape)
         return Spec(shape, np.dtype(np.intp))
 
@@ -470,9 +460,7 @@ class Position(Op, abstract=True):
         (x,) = operands
         return (line_of(index, axes_of(self.name, self.axis, x.ndim), x.ndim, self.keepdims),)
 
-    def flops(self, output: Spec, *inputs: Spec) -> Dim:
-        """Return a comparison an element of the operand."""
-        return product(inputs[0].shape)
+    flops = flops_of_operand
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:

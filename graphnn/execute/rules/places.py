@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...ops import index as ops
+from ...ops import labels as ops
 from .. import instructions as do
 from ..instructions import DType, Result
 from .registry import called, rule

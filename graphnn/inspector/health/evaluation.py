@@ -18,7 +18,8 @@ from ...execute.interpreter import Prepared, evaluate, run
 from ...graph import Graph, Parameter, Placeholder
 from ...graph.quiet import quietly
 from ...ops.base import Linear, Multilinear, Rearranging
-from ...ops.elementwise import Elementwise, Where
+from ...ops.choosing import Where
+from ...ops.elementwise import Elementwise
 from ...ops.linalg import Norm
 from ...ops.reduce import Reduction
 from ..why import explain, given_as

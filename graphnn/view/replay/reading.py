@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 
 from ...graph import Array, Op
+from ...ops.activations import Prelu
 from ...ops.base import Rearranging
-from ...ops.elementwise import Elementwise, Prelu, Where
-from ...ops.index import OneHot
+from ...ops.choosing import Where
+from ...ops.elementwise import Elementwise
+from ...ops.labels import OneHot
 from ...ops.linalg import Einsum, Matmul, Norm, Outer
 from ...ops.reduce import Position, Reduction
 from ...ops.shape import SumTo

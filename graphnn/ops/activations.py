@@ -1,0 +1,144 @@
+"""The activations of networks, as one operation each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..graph import Array, Node, fn
+from .base import into
+from .elementwise import Elementwise, floats
+from .erf import erfc
+
+
+class Sigmoid(Elementwise):
+    """1 / (1 + exp(-x)), without overflow on either side."""
+
+    like = np.exp
+    formula = "sigmoid({0})"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        x = floats(x)
+        e = np.exp(-np.abs(x))
+        return np.divide(np.where(x >= 0, 1, e), 1 + e, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent * (output * (1 - output))
+
+
+class Softplus(Elementwise):
+    """log(1 + exp(x)), without overflow."""
+
+    like = np.exp
+    formula = "softplus({0})"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return np.logaddexp(floats(x), 0, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent * fn.sigmoid(inputs[0])
+
+
+class Relu(Elementwise):
+    """max(x, 0); the gradient at 0 is 0."""
+
+    like = np.negative
+    formula = "max({0}, 0)"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return np.maximum(x, 0, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        # By the output, which is above 0 where the operand is: then nothing else needs the operand any more.
+        return fn.where(fn.greater(output, 0), cotangent, 0.0)
+
+
+class LeakyRelu(Elementwise):
+    """x where x > 0, else negative_slope * x, which is also the gradient at 0."""
+
+    negative_slope: float = 0.01
+    like = np.exp
+    formula = "leaky_relu({0}, {negative_slope})"
+    trials = ((0.01,), (0.3,))
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        x = floats(x)
+        return into(out, np.where(x > 0, x, x * self.negative_slope))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return fn.where(fn.greater(inputs[0], 0), cotangent, cotangent * self.negative_slope)
+
+
+class Elu(Elementwise):
+    """x where x > 0, else alpha * (exp(x) - 1)."""
+
+    alpha: float = 1.0
+    like = np.exp
+    formula = "elu({0}, {alpha})"
+    trials = ((1.0,), (0.5,))
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        x = floats(x)
+        return into(out, np.where(x > 0, x, np.expm1(np.minimum(x, 0)) * self.alpha))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        x = inputs[0]
+        return cotangent * fn.where(fn.greater(x, 0), 1.0, fn.exp(fn.minimum(x, 0.0)) * self.alpha)
+
+
+class Prelu(Elementwise):
+    """x where x > 0, else slope * x, with a slope that can be learned."""
+
+    like = np.divide
+    formula = "prelu({0}, {1})"
+
+    def forward(self, x: Array, slope: Array, out: Array | None = None) -> Any:
+        return into(out, np.where(x > 0, x, np.multiply(x, slope, dtype=self.result_dtype(x.dtype, slope.dtype))))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        x, slope = inputs
+        positive = fn.greater(x, 0)
+        if i == 0:
+            return fn.where(positive, cotangent, cotangent * slope)
+        return fn.where(positive, 0.0, cotangent * x)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        x, slope = super().reads(index, operands)
+        return (x, None) if operands[0][x] > 0 else (x, slope)
+
+
+class Gelu(Elementwise):
+    """x Φ(x), where Φ is the distribution function of the standard normal (the exact form, by erf)."""
+
+    like = np.exp
+    formula = "gelu({0})"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        x = floats(x)
+        below = 0.5 * erfc(np.asarray(x, np.float64) * -math.sqrt(0.5))
+        return into(out, (x * below).astype(x.dtype))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        x = inputs[0]
+        distribution = (fn.erf(x * math.sqrt(0.5)) + 1) * 0.5
+        density = fn.exp(fn.square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))
+        return cotangent * (distribution + x * density)
+
+
+class Silu(Elementwise):
+    """x sigmoid(x)."""
+
+    like = np.exp
+    formula = "silu({0})"
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        x = floats(x)
+        e = np.exp(-np.abs(x))
+        return np.multiply(x, np.where(x >= 0, 1, e) / (1 + e), out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        gate = fn.sigmoid(inputs[0])
+        return cotangent * (gate + output * (1 - gate))

@@ -1,0 +1,232 @@
+"""Comparisons, logic, and the choice between values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+
+from ..errors import DtypeError, ValueRangeError
+from ..graph import Array, Kind, Node, Op, composition, fn
+from .base import into
+from .elementwise import Elementwise
+
+
+class Maximum(Elementwise):
+    """The larger of x and y; NaN passes through. A tie gives each half of the gradient."""
+
+    forward = np.maximum
+    formula = "max({0}, {1})"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        mine, other = inputs[i], inputs[1 - i]
+        lone = fn.where(fn.greater(mine, other), cotangent, 0.0)
+        return fn.where(fn.equal(mine, other), cotangent * 0.5, lone)
+
+
+class Minimum(Elementwise):
+    """The smaller of x and y; NaN passes through. A tie gives each half of the gradient."""
+
+    forward = np.minimum
+    formula = "min({0}, {1})"
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        mine, other = inputs[i], inputs[1 - i]
+        lone = fn.where(fn.less(mine, other), cotangent, 0.0)
+        return fn.where(fn.equal(mine, other), cotangent * 0.5, lone)
+
+
+class Clip(Elementwise):
+    """x held between lo and hi; None leaves a side open. The gradient is 1 up to the bounds, 0 outside."""
+
+    lo: float | None = None
+    hi: float | None = None
+    formula = "clip({0}, {lo}, {hi})"
+    trials = ((-1.0, 1.5), (None, 0.5), (-0.5, None), (-1, 2), (None, None))
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        """As NumPy: a float bound makes integers floats; an int beyond theirs leaves its side open."""
+        (dtype,) = dtypes
+        bounds = [bound for bound in (self.lo, self.hi) if bound is not None]
+        if dtype.kind == "b" and not bounds:
+            raise DtypeError("clip without bounds does not take bool")
+        if dtype.kind in "iu" and all(isinstance(bound, int) for bound in bounds):
+            limits = np.iinfo(dtype)
+            if (self.lo is not None and self.lo > limits.max) or (self.hi is not None and self.hi < limits.min):
+                raise ValueRangeError(f"clip: no {dtype} lies between {self.lo} and {self.hi}")
+            return dtype
+        return np.dtype(np.result_type(dtype, *bounds))
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        if self.lo is None and self.hi is None:
+            return into(out, x)
+        return np.clip(x, self.lo, self.hi, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return fn.where(fn.equal(inputs[0], output), cotangent, 0.0)
+
+
+# The bounds are looked at as they are given; the attributes' own kinds check them.
+@composition
+def clip(
+    x: Any,
+    lo: Annotated[float | None, Kind()] = None,
+    hi: Annotated[float | None, Kind()] = None,
+    *,
+    name: str | None = None,
+) -> Node:
+    """Return x held between lo and hi; None leaves a side open. The gradient is 1 up to the bounds, 0 outside.
+
+    Parameters
+    ----------
+    x : Node
+    lo, hi : number, optional
+        A Python number takes the dtype of x, one of NumPy's has its own: float32 between bounds of float64 is float64.
+
+    Raises
+    ------
+    DtypeError
+        When a bound is not a number.
+    """
+    given: tuple[Any, ...] = (lo, hi)
+    bounds = [bound.dtype for bound in given if isinstance(bound, np.generic) and bound.dtype.kind in "biuf"]
+    if isinstance(x, Node) and np.result_type(x.dtype, *bounds) != x.dtype:
+        x = fn.cast(x, np.result_type(x.dtype, *bounds))
+    return Clip(lo, hi)(x, name=name)
+
+
+class Where(Elementwise):
+    """x where the condition holds, else y.
+
+    The gradient goes to the branch that was taken. The other branch is computed all the same: in
+    ``where(x > 0, log(x), 0)`` the gradient at 0 is 0 * inf = NaN. Guard what goes in as well:
+    ``where(x > 0, log(where(x > 0, x, 1)), 0)``.
+    """
+
+    formula = "{1} if {0} else {2}"
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        """Promote the two branches; the condition is a bool, or a number that is not 0."""
+        return np.result_type(*dtypes[1:])
+
+    def forward(self, condition: Array, x: Array, y: Array, out: Array | None = None) -> Any:
+        return into(out, np.where(condition, x, y))
+
+    def flows(self, i: int) -> bool:
+        return i > 0
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        condition = inputs[0]
+        return fn.where(condition, cotangent, 0.0) if i == 1 else fn.where(condition, 0.0, cotangent)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        condition, x, y = super().reads(index, operands)
+        return (condition, x, None) if operands[0][condition] else (condition, None, y)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        condition, x, y = draw.broadcastable(3, cls.domain)
+        return cls(), (condition > 0, x, y)
+
+
+class Predicate(Elementwise, abstract=True):
+    """Base of what answers with bools, through which no gradient passes."""
+
+    differentiable = False
+
+
+class Comparison(Predicate, abstract=True):
+    """Base of what compares two operands: integers with any whole number, also one that their dtype does not hold."""
+
+    def number(self, value: bool | float, dtypes: Sequence[np.dtype[Any]]) -> Array:
+        """Return a Python number as an operand; as another dtype where that of the integers does not hold it."""
+        try:
+            return super().number(value, dtypes)
+        except OverflowError:
+            if dtypes[0].kind not in "biu":
+                raise
+            if -(2**63) <= value < 2**64:
+                return np.asarray(value, np.int64 if value < 2**63 else np.uint64)
+            return np.asarray(math.inf if value > 0 else -math.inf)  # all integers lie on the same side of both
+
+
+class Equal(Comparison):
+    """x == y."""
+
+    forward = np.equal
+    formula = "{0} = {1}"
+    equation = "{0} == {1}"
+
+
+class NotEqual(Comparison):
+    """x != y."""
+
+    forward = np.not_equal
+    formula = "{0} ≠ {1}"
+
+
+class Less(Comparison):
+    """x < y."""
+
+    forward = np.less
+    formula = "{0} < {1}"
+
+
+class LessEqual(Comparison):
+    """x <= y."""
+
+    forward = np.less_equal
+    formula = "{0} ≤ {1}"
+
+
+class Greater(Comparison):
+    """x > y."""
+
+    forward = np.greater
+    formula = "{0} > {1}"
+
+
+class GreaterEqual(Comparison):
+    """x >= y."""
+
+    forward = np.greater_equal
+    formula = "{0} ≥ {1}"
+
+
+class LogicalAnd(Predicate):
+    """Whether both x and y hold."""
+
+    forward = np.logical_and
+    formula = "{0} and {1}"
+
+
+class LogicalOr(Predicate):
+    """Whether x or y holds."""
+
+    forward = np.logical_or
+    formula = "{0} or {1}"
+
+
+class LogicalNot(Predicate):
+    """Whether x does not hold."""
+
+    forward = np.logical_not
+    formula = "not {0}"
+
+
+class IsNan(Predicate):
+    """Whether x is NaN."""
+
+    name = "isnan"
+    forward = np.isnan
+    formula = "isnan({0})"
+
+
+class IsFinite(Predicate):
+    """Whether x is neither infinite nor NaN."""
+
+    name = "isfinite"
+    forward = np.isfinite
+    formula = "isfinite({0})"

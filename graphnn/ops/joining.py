@@ -1,0 +1,267 @@
+"""Operations that join, cut, pad and repeat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+
+from ..errors import ShapeError, UsageError
+from ..graph import Array, Bound, Count, Dim, Either, Flag, Node, Op, Real, Several, Shape, Spec, Whole, composition, fn
+from ..graph.dimensions import add, floor_divide, multiply, product, same, shown
+from .base import Rearranging, agreed, axis_of, clash_in_broadcasting, into, no_flops
+
+_COUNT, _NUMBER = Whole(0, 2**63 - 1), Either(Flag(), Real())
+
+
+class Concatenate(Rearranging):
+    """The operands one after the other along an axis that they have; None flattens them first."""
+
+    axis: int | None = 0
+    formula = "concatenate(…, {axis})"
+
+    def infer(self, *inputs: Spec) -> Spec:
+        if not inputs:
+            raise ShapeError("concatenate needs at least one operand")
+        dtype = np.result_type(*[spec.dtype for spec in inputs])
+        if self.axis is None:
+            total: Dim = 0
+            for spec in inputs:
+                total = add(total, product(spec.shape))
+            return Spec((total,), dtype)
+        shapes = [spec.shape for spec in inputs]
+        if len(set(map(len, shapes))) > 1:
+            raise ShapeError(f"concatenate cannot join {_listed(shapes)}: the numbers of axes differ")
+        if not shapes[0]:
+            raise ShapeError("concatenate cannot join arrays without axes; stack does")
+        axis = axis_of(self.name, self.axis, len(shapes[0]))
+        beside: list[Shape] = [(*shape[:axis], 1, *shape[axis + 1 :]) for shape in shapes]
+        met = agreed(*beside)
+        if met is None:
+            raise ShapeError(
+                f"concatenate along axis {axis} cannot join {_listed(shapes)}: "
+                f"{clash_in_broadcasting(beside, stretches=False)}"
+            )
+        joined: Dim = 0
+        for shape in shapes:
+            joined = add(joined, shape[axis])
+        return Spec((*met[0][:axis], joined, *met[0][axis + 1 :]), dtype, met[1])
+
+    def forward(self, *arrays: Array, out: Array | None = None) -> Any:
+        return np.concatenate(arrays, self.axis, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        mine = inputs[i].shape
+        axis = None if self.axis is None else axis_of(self.name, self.axis, len(mine))
+        lengths = [product(x.shape) if axis is None else x.shape[axis] for x in inputs[: i + 1]]
+        start: Dim = 0
+        for length in lengths[:-1]:
+            start = add(start, length)
+        part = fn.getitem(cotangent, (slice(None),) * (axis or 0) + (slice(start, add(start, lengths[-1])),))
+        return fn.reshape(part, mine) if axis is None and len(mine) != 1 else part
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        if draw.integer(0, 4) == 0:
+            return cls(None), (draw.array(draw.shape()), draw.array(draw.shape()))
+        shape = draw.shape(min_ndim=1)
+        axis = draw.axis(len(shape))
+        parts = []
+        for _ in range(draw.integer(1, 3)):
+            dims = list(shape)
+            dims[axis] = draw.integer(0, 3)
+            parts.append(draw.array(tuple(dims)))
+        return cls(axis), tuple(parts)
+
+
+class Stack(Rearranging):
+    """The operands, which are of one shape, side by side along a new axis."""
+
+    axis: int = 0
+    formula = "stack(…, {axis})"
+
+    def infer(self, *inputs: Spec) -> Spec:
+        if not inputs:
+            raise ShapeError("stack needs at least one operand")
+        shapes = [spec.shape for spec in inputs]
+        met = agreed(*shapes)
+        if met is None:
+            why = clash_in_broadcasting(shapes, stretches=False)
+            raise ShapeError(f"stack takes operands of one shape, got {_listed(shapes)}: {why}")
+        place = axis_of(self.name, self.axis, len(met[0]) + 1)
+        shape = (*met[0][:place], len(inputs), *met[0][place:])
+        return Spec(shape, np.result_type(*[spec.dtype for spec in inputs]), met[1])
+
+    def forward(self, *arrays: Array, out: Array | None = None) -> Any:
+        return np.stack(arrays, self.axis, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return fn.getitem(cotangent, (slice(None),) * axis_of(self.name, self.axis, output.ndim) + (i,))
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        shape = draw.shape()
+        return cls(draw.axis(len(shape) + 1)), tuple(draw.array(shape) for _ in range(draw.integer(1, 3)))
+
+
+def _listed(shapes: Sequence[Shape]) -> str:
+    return " and ".join(shown(shape) for shape in shapes)
+
+
+@composition
+def split(x: Any, indices_or_sections: Annotated[Any, Either(Whole(), Several(Bound()))], axis: int = 0) -> list[Node]:
+    """Return consecutive parts of x along an axis, as slices.
+
+    Parameters
+    ----------
+    x : Node
+    indices_or_sections : int or sequence of int
+        A number of equal parts, or the places to cut at.
+    axis : int
+
+    Returns
+    -------
+    list of Node
+
+    Raises
+    ------
+    ShapeError
+        When the axis does not divide into so many equal parts.
+    """
+    axis = axis_of("split", axis, x.ndim)
+    length: Dim = x.shape[axis]
+    cuts: list[Dim]
+    if isinstance(indices_or_sections, int):
+        sections = indices_or_sections
+        if sections < 1:
+            raise ShapeError(f"split: the number of parts is 1 or more, not {sections}")
+        part = floor_divide(length, sections)
+        met = same(length, multiply(part, sections))
+        if met is None:
+            raise ShapeError(f"split: axis {axis} of {shown(x.shape)} does not divide into {sections} equal parts")
+        if met[1]:
+            # Of the same shape if the axis divides; its constraint is what checks that.
+            x = fn.reshape(x, (*x.shape[:axis], multiply(part, sections), *x.shape[axis + 1 :]))
+        cuts = [multiply(part, i) for i in range(1, sections)]
+    else:
+        cuts = list(indices_or_sections)
+    ahead = (slice(None),) * axis
+    bounds = zip([0, *cuts], [*cuts, None], strict=True)
+    return [fn.getitem(x, (*ahead, slice(start, stop))) for start, stop in bounds]
+
+
+class Pad(Op):
+    """x with so many elements of a constant before and after it, axis by axis, as numpy.pad takes them."""
+
+    pad_width: Annotated[Any, Either(_COUNT, Several(_COUNT), Several(Several(_COUNT)))]
+    constant_values: Annotated[Any, Either(_NUMBER, Several(_NUMBER), Several(Several(_NUMBER)))] = 0
+    formula = "pad({0}, {pad_width})"
+    equation = ""
+
+    def _pairs(self, ndim: int, setting: str = "pad_width") -> list[tuple[Any, Any]]:
+        """Return what a setting says of each axis: before, and after."""
+        value = getattr(self, setting)
+        nested = isinstance(value, tuple) and any(isinstance(row, tuple) for row in value)
+        rows: list[tuple[Any, ...]] = [
+            row if isinstance(row, tuple) else (row,) for row in (value if nested else (value,))
+        ]
+        if len({len(row) for row in rows}) > 1:
+            raise UsageError(f"pad: {setting} holds pairs that are all alike, or numbers, not {value}")
+        if len(rows) not in (1, ndim) or any(len(row) not in (1, 2) for row in rows):
+            raise ShapeError(f"pad: {setting} is one number, a pair, or a pair for each of {ndim} axes, not {value}")
+        return [(row[0], row[-1]) for row in (rows * ndim if len(rows) == 1 else rows)]
+
+    def infer(self, x: Spec) -> Spec:
+        pairs = zip(x.shape, self._pairs(len(x.shape)), strict=True)
+        self._pairs(len(x.shape), "constant_values")
+        return Spec(tuple(add(dim, before + after) for dim, (before, after) in pairs), x.dtype)
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        if not x.ndim:
+            return into(out, x)  # nothing to pad; NumPy stumbles over it
+        return into(out, np.pad(x, self._pairs(x.ndim), constant_values=self.constant_values))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        shape = inputs[0].shape
+        pairs = zip(shape, self._pairs(len(shape)), strict=True)
+        return fn.getitem(cotangent, tuple(slice(before, add(before, dim)) for dim, (before, _) in pairs))
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        return fn.pad(tangents[0], self.pad_width)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        (x,) = operands
+        place = tuple(i - before for i, (before, _) in zip(index, self._pairs(x.ndim), strict=True))
+        return (place if all(0 <= i < n for i, n in zip(place, x.shape, strict=True)) else None,)
+
+    flops = no_flops
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        x = draw.array(draw.shape(max_side=3))
+        each = tuple((draw.integer(0, 2), draw.integer(0, 2)) for _ in range(x.ndim))
+        return cls(draw.choice([1, (0, 2), each or 0]), draw.choice([0, 1.5])), (x,)
+
+
+class Repeat(Rearranging):
+    """Each element, or each slice along the axis, so many times in a row; without an axis, of the flattened x."""
+
+    repeats: Count
+    axis: int | None = None
+    formula = "repeat({0}, {repeats})"
+
+    def infer(self, x: Spec) -> Spec:
+        if self.axis is None:
+            return Spec((multiply(product(x.shape), self.repeats),), x.dtype)
+        axis = axis_of(self.name, self.axis, len(x.shape))
+        longer = multiply(x.shape[axis], self.repeats)
+        return Spec((*x.shape[:axis], longer, *x.shape[axis + 1 :]), x.dtype)
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return into(out, np.repeat(x, self.repeats, self.axis))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        shape = inputs[0].shape
+        after = len(shape) if self.axis is None else axis_of(self.name, self.axis, len(shape)) + 1
+        return fn.sum(fn.reshape(cotangent, (*shape[:after], self.repeats, *shape[after:])), after)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        x = draw.array(draw.shape(max_side=3))
+        return cls(draw.integer(0, 3), draw.axis(x.ndim) if x.ndim and draw.integer(0, 1) else None), (x,)
+
+
+class Tile(Rearranging):
+    """x laid out so many times along each axis; more numbers than axes make new axes in front."""
+
+    reps: Annotated[int | tuple[int, ...], Either(_COUNT, Several(_COUNT))]
+    formula = "tile({0}, {reps})"
+
+    def _reps(self, ndim: int) -> tuple[int, ...]:
+        reps = self.reps if isinstance(self.reps, tuple) else (self.reps,)
+        return (1,) * (ndim - len(reps)) + reps
+
+    def infer(self, x: Spec) -> Spec:
+        reps = self._reps(len(x.shape))
+        shape: Shape = (1,) * (len(reps) - len(x.shape)) + x.shape
+        return Spec(tuple(multiply(dim, rep) for dim, rep in zip(shape, reps, strict=True)), x.dtype)
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return into(out, np.tile(x, self.reps))
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        shape = inputs[0].shape
+        reps = self._reps(len(shape))
+        new = len(reps) - len(shape)
+        # Each axis as (times, size); the sum over the times is what is left.
+        pairs: list[Dim] = list(reps[:new])
+        for rep, dim in zip(reps[new:], shape, strict=True):
+            pairs += [rep, dim]
+        return fn.sum(fn.reshape(cotangent, tuple(pairs)), (*range(new), *range(new, len(pairs), 2)))
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        x = draw.array(draw.shape(max_side=3))
+        reps = tuple(draw.integer(0, 2) for _ in range(draw.integer(0, 3)))
+        return cls(draw.choice([2, reps])), (x,)
