@@ -6,7 +6,10 @@ from itertools import combinations, pairwise
 
 import pytest
 
-from graphnn.view.layout.layered import Arrangement, Frame, Item, Link, apart, arrange, rows
+from graphnn.view.layout.across import apart
+from graphnn.view.layout.layered import arrange
+from graphnn.view.layout.parts import Arrangement, Frame, Item, Link
+from graphnn.view.layout.rows import rows
 
 Graph = tuple[list[Item], list[Frame], list[Link]]
 

@@ -9,8 +9,10 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..layout.layered import Arrangement, Item, Link, Point, arrange, rows
-from ..layout.layered import Frame as Around
+from ..layout.layered import arrange
+from ..layout.parts import Arrangement, Item, Link, Point
+from ..layout.parts import Frame as Around
+from ..layout.rows import rows
 from ..text import elided, visible
 from .looks import (
     ARROW,

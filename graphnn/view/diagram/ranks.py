@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..layout.layered import Link, rows
+from ..layout.parts import Link
+from ..layout.rows import rows
 from .fold import chain
 
 if TYPE_CHECKING:

@@ -1,0 +1,121 @@
+"""What is arranged and what comes of it: boxes, frames, links; sizes that several steps share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+Point = tuple[float, float]
+OUTSIDE = -1
+# Between boxes and bends in a row, from a box to the one beside it, around what is in a frame.
+SPACE, BEND_SPACE, BESIDE_SPACE, FRAME_PAD = 18.0, 8.0, 24.0, 11.0
+# How strongly a link pulls its ends in line: the one on the longest way through both, at least; another; at the ends of
+# one that passes other rows, and between its bends; times this if it is light.
+STRAIGHT, PLAIN, LED, BENDS, LIGHT = 1e6, 10.0, 1.0, 4.0, 1e-3
+
+
+class Item(NamedTuple):
+    """A box to be placed.
+
+    Attributes
+    ----------
+    width, height : float
+    frame : int
+        The innermost frame around it; -1: none.
+    beside : int
+        The box that it stands beside, in one row, and that is the first to read it; -1: none. It reads nothing.
+    round : (float, float)
+        The half axes of its corners: half of width and height of an ellipse, (0, 0) of a rectangle.
+    """
+
+    width: float
+    height: float
+    frame: int = OUTSIDE
+    beside: int = OUTSIDE
+    round: tuple[float, float] = (0.0, 0.0)
+
+
+class Frame(NamedTuple):
+    """A rectangle around boxes and other frames; it has at least one box in it.
+
+    Attributes
+    ----------
+    parent : int
+        The frame around it, which stands before it; -1: none.
+    width, height : float
+        Of its title.
+    """
+
+    parent: int = OUTSIDE
+    width: float = 0.0
+    height: float = 0.0
+
+
+class Link(NamedTuple):
+    """A line from one box to another; from a later to an earlier one, it goes up.
+
+    Attributes
+    ----------
+    tail, head : int
+    light : bool
+        Whether it pulls less than others.
+    width, height : float
+        Of the label beside its beginning.
+    """
+
+    tail: int
+    head: int
+    light: bool = False
+    width: float = 0.0
+    height: float = 0.0
+
+
+class Arrangement(NamedTuple):
+    """Where everything is.
+
+    Attributes
+    ----------
+    width, height : float
+    centres : list of (float, float)
+        Of the boxes.
+    frames : list of (float, float, float, float)
+        Left, top, width and height.
+    routes : list of list of (float, float)
+        Of each link: points at which it runs along the flow, the first and the last on the sides of its boxes. Between
+        two points that differ across, it is bent.
+    labels : list of (float, float)
+        Of each link: left and top of its label.
+    """
+
+    width: float
+    height: float
+    centres: list[Point]
+    frames: list[tuple[float, float, float, float]]
+    routes: list[list[Point]]
+    labels: list[Point]
+
+
+class Tree:
+    """Which frame is in which; -1 is what is around them all."""
+
+    def __init__(self, parents: Sequence[int]) -> None:
+        self._parents = [*parents, OUTSIDE]
+        self._depths = [0] * len(self._parents)
+        for frame, parent in enumerate(parents):
+            self._depths[frame] = self._depths[parent] + 1
+
+    def between(self, frame: int, outer: int) -> Iterator[int]:
+        """Yield a frame and those around it, innermost first, that are in `outer`."""
+        while frame != outer:
+            yield frame
+            frame = self._parents[frame]
+
+    def meeting(self, one: int, other: int) -> tuple[int, int, int]:
+        """Return the innermost frame around both, and the outermost ones in it around each; -1 where there is none."""
+        below_one = below_other = OUTSIDE
+        while one != other:
+            if self._depths[one] >= self._depths[other]:
+                below_one, one = one, self._parents[one]
+            else:
+                below_other, other = other, self._parents[other]
+        return one, below_one, below_other
