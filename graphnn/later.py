@@ -14,12 +14,12 @@ _DIAGRAM, _INSPECT = "graphnn.view.diagram.diagram", "graphnn.view.terminal.insp
 REGISTRARS: dict[str, tuple[str, ...]] = {
     "image/svg+xml": (_DIAGRAM,),
     "text/html": ("graphnn.view.notebook",),
-    "diagram": (_DIAGRAM,),
+    "diagram": ("graphnn.view.diagram.failure",),
     "debugger": (_DEBUGGER,),
     "trace": (_DEBUGGER,),
     "table": (_INSPECT,),
     "text": (_INSPECT, "graphnn.view.terminal.plan"),
-    "replay": ("graphnn.view.replay.page",),
+    "replay": ("graphnn.view.replay.pages",),
     "a file of a trace": (_TRACE,),
 }
 """By a form in which things are shown, or a kind of file: the modules that register it for classes of other modules."""

@@ -18,7 +18,7 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.graph import Graph, Node, Parameter
 from graphnn.view import draw
-from graphnn.view.diagram import fold, looks, overlay, repeats
+from graphnn.view.diagram import fold, overlay, repeats, words
 
 DETAILS = ["op", "layer", 0, 1, 2]
 
@@ -205,7 +205,7 @@ def without_the_last(scope: Any, nodes: list[Node]) -> list[str]:
     return true_tip(scope, nodes[:-1])
 
 
-true_tip, true_merged, true_repeated = looks._scope_tip, overlay._merged, repeats.repeated
+true_tip, true_merged, true_repeated = words.scope_tip, overlay._merged, repeats.repeated
 
 
 def of_the_largest(row: Any, box: Any, found: Any) -> Any:
@@ -223,8 +223,8 @@ def of_one_block(seen: Any) -> Any:
 @pytest.mark.parametrize(
     ("where", "name", "planted", "said"),
     [
-        (looks, "numbers_in", of_the_first_half, "parameters"),
-        (looks, "_scope_tip", without_the_last, "operations"),
+        (words, "numbers_in", of_the_first_half, "parameters"),
+        (words, "scope_tip", without_the_last, "operations"),
         (overlay, "_merged", of_the_largest, "flops"),
         ("graphnn.view.diagram.diagram.repeated", "", of_one_block, "parameters 12 instead of 36"),
     ],

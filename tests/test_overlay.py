@@ -15,7 +15,7 @@ from graphnn import nn
 from graphnn.errors import LookupFailure, UsageError
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
-from graphnn.view.diagram.overlay import OVERLAYS
+from graphnn.view.diagram.marks import OVERLAYS
 
 COLD, HOT, WHITE = "#00224E", "#FEE838", "#FFFFFF"  # the ends of cividis, and paper
 

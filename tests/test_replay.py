@@ -25,7 +25,7 @@ from test_reads import drawn, named
 import graphnn as gn
 from graphnn import cli, nn
 from graphnn.graph import Op
-from graphnn.view.replay import Page
+from graphnn.view.replay import Page, views
 from graphnn.view.replay import page as made
 from graphnn.view.replay.keeping import TIERS, axes_kept, tier_for
 from graphnn.view.replay.reading import Reader
@@ -447,7 +447,7 @@ def test_each_folded_layer_can_be_opened() -> None:
 
 
 def test_of_very_many_operations_the_layers_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(made, "MOST_BOXES", 20)
+    monkeypatch.setattr(views, "MOST_BOXES", 20)
     page = unpacked(spiral_step().to_html())
     assert page.data["views"]
     assert all(len(view["boxes"]) <= 20 for view in page.data["views"] if "opens" not in view)

@@ -14,7 +14,8 @@ from ..inspector.health.findings import Health
 from ..inspector.profile import Profile
 from ..inspector.trace import Film, Trace
 from ..show import show_as
-from .diagram.diagram import draw, set_by_hand
+from .diagram.asked import set_by_hand
+from .diagram.diagram import draw
 from .diagram.fold import folding
 from .heatmap import heatmap
 from .terminal.inspect import LEGEND, TRACE_WORDS, listing, record_columns, totals, where

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import operator
-import re
-import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from itertools import pairwise, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ...container import path_of
-from ...errors import DrawingError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
-from ...execute.interpreter import Feed, Stop
-from ...graph import Graph, Node, Spec, Unbuilt, told_where, user_origin
+from ...errors import DrawingError, UsageError, near
+from ...graph import Graph, Node, told_where
 from ...habits import missing
 from ...inspector.trace import Trace
 from ...inspector.trace import trace as traced
@@ -23,15 +17,20 @@ from ...show import Shown, show_as
 from ..layout.engine import TookTooLong, find_engine, lay_out
 from ..text import counted, elided, visible
 from .animation import animated
-from .crop import PHASES, around, of_phases
+from .asked import boxes_asked, highlighted, seconds_asked, set_by_hand
+from .crop import around, of_phases
 from .dot import dot_source
-from .fold import Box, Detail, Edge, Picture, asked, folding, picture
-from .looks import HIGHLIGHTS, THEMES, USUAL, Highlight, Manner, settings
+from .drawing import USUAL, Manner
+from .fold import Detail, Picture, asked, picture
+from .looks import THEMES, Highlight
 from .mermaid import mermaid_source
 from .outline import outline
 from .overlay import of_graph, overlaid
 from .plain import plain_svg
 from .repeats import repeated
+
+if TYPE_CHECKING:
+    from ...execute.interpreter import Feed
 
 _FORMATS = ("svg", "png", "pdf", "jpg", "json", "dot", "mmd", "txt")
 _ENGINES = ("dot", "plain")
@@ -40,14 +39,10 @@ _MOST_BY_GRAPHVIZ, _MOST_BOXES = 2000, 20_000
 # What there is to fold, if nobody says what is to be: to so few boxes, or as few as it goes.
 _FOLDS: tuple[tuple[Detail, bool], ...] = (("op", True), ("layer", False), ("layer", True), (1, True), (0, True))
 _FEW_BOXES = 400
-_MOST_SEEN_WHOLE = 60  # nodes of a run that ended early
+
 # A graph in a notebook is shown if that is quick.
 _MOST_AT_A_GLANCE = 20_000
-# Of a larger graph, layers are drawn rather than operations, unless told otherwise.
-_MOST_OPERATIONS = 400
-_NOTE_WIDTH, _MOST_NOTES = 44, 8
 _RADIUS = 2
-_LONGEST = 86_400.0  # seconds
 _ALIASES = {"gv": "dot", "jpeg": "jpg"}
 
 
@@ -163,7 +158,7 @@ def draw(
         raise UsageError(f"title= is a text, not {type(title).__name__}")
     if focus is None and radius != _RADIUS:
         raise UsageError("radius= says how far focus= goes, and there is no focus=")
-    limit, timeout = _boxes(limit), _seconds(timeout)
+    limit, timeout = boxes_asked(limit), seconds_asked(timeout)
     if feed is None and _is_feed(detail, fetches, graph):
         feed, detail = cast("Feed", detail), None
     levels = cast("Detail | None", detail)
@@ -185,7 +180,7 @@ def draw(
     most = _MOST_BY_GRAPHVIZ if limit is None else limit
     if levels is None and len(seen.boxes) > most:
         seen, levels, remark = _folded(seen, seen_at, most)
-    marks, way = ({}, []) if highlight is None else _highlighted(highlight, seen)
+    marks, way = ({}, []) if highlight is None else highlighted(highlight, seen)
     shown = overlay if isinstance(overlay, Trace) else trace
     if highlight is None and isinstance(shown, Trace):
         marks = of_graph(set_by_hand(shown), seen.graph)
@@ -224,73 +219,6 @@ def _folded(seen: Picture, seen_at: Callable[[Detail, bool], Picture], most: int
     if max(most, len(seen.boxes) // 2) < len(best.boxes) and len(seen.boxes) <= _MOST_BOXES:
         return seen, "op", ""
     return best, chosen, how
-
-
-def _boxes(limit: Any) -> int | None:
-    if limit is None:
-        return None
-    try:
-        most = operator.index(limit)
-    except TypeError:
-        most = 0
-    if most < 1 or isinstance(limit, bool):
-        raise ValueRangeError(f"limit= is a number of boxes from 1 up, not {limit!r}")
-    return most
-
-
-def _seconds(timeout: Any) -> float:
-    try:
-        seconds = float(timeout)
-    except (TypeError, ValueError, OverflowError):
-        seconds = math.nan
-    if not 0.0 < seconds <= _LONGEST or isinstance(timeout, (bool, str)):
-        raise ValueRangeError(f"timeout= is a number of seconds, more than 0 and at most a day, not {timeout!r}")
-    return seconds
-
-
-def set_by_hand(trace: Trace) -> dict[Node, Highlight]:
-    """Return the marks of what a what-if changed: a value, or the settings of an operation."""
-    return {
-        node: ("overridden", "set by hand" if op is None else f"now {', '.join(settings(op)) or 'as by default'}")
-        for node, op in trace.prepared.overridden.items()
-    }
-
-
-def _highlighted(highlight: Any, seen: Picture) -> tuple[dict[Node, Highlight], list[tuple[Node, Node]]]:
-    """Return the mark of each node; and of a way, each value with what reads it."""
-    if isinstance(highlight, Mapping):
-        marks = {_meant(key, seen.graph): _mark(mark) for key, mark in highlight.items()}
-        way: list[tuple[Node, Node]] = []
-    else:
-        given = [highlight] if isinstance(highlight, (Node, str)) else highlight
-        if not isinstance(given, Iterable):
-            raise UsageError(f"highlight= is a dict of nodes or a list of them, not {type(given).__name__}")
-        nodes = [_meant(key, seen.graph) for key in given]
-        # Of what has no order, all edges.
-        pairs = pairwise(nodes) if isinstance(given, Sequence) else permutations(nodes, 2)
-        both = [pair if pair[0] in pair[1].inputs else pair[::-1] for pair in pairs]
-        marks, way = dict.fromkeys(nodes, "way"), [pair for pair in both if pair[0] in pair[1].inputs]
-    if marks and not any(node in marks for box in seen.boxes for node in box.nodes):
-        raise LookupFailure("nothing that is highlighted is in the picture")
-    return marks, way
-
-
-def _meant(key: Any, graph: Graph) -> Node:
-    node = graph[key] if isinstance(key, str) else key
-    if not isinstance(node, Node):
-        raise UsageError(f"what is highlighted is a node or its name, not {type(key).__name__}")
-    if node.graph is not graph:
-        raise LookupFailure(f'"{node.name}" is a node of "{node.graph.name}", and this picture is of "{graph.name}"')
-    return node
-
-
-def _mark(given: Any) -> Highlight:
-    kind, *lines = given if isinstance(given, (tuple, list)) and given else [given]
-    if not isinstance(kind, str) or kind not in HIGHLIGHTS:
-        raise UsageError(f"no node can be highlighted as {kind!r}.{near(kind, HIGHLIGHTS)}")
-    if not all(isinstance(line, str) for line in lines):
-        raise UsageError(f'what is said on a box is text, as in ("{kind}", "0 / 0"); got {given!r}')
-    return kind if isinstance(given, str) else (kind, *lines)
 
 
 class Diagram(Shown):
@@ -525,78 +453,3 @@ def _graph_as_svg(graph: Graph) -> str | None:
         return draw(graph, detail="layer", limit=300, timeout=10.0).svg()
     except DrawingError:
         return None
-
-
-# --- where an error arose -------------------------------------------------------------------------------------
-
-
-@show_as(GraphnnError, "diagram")
-def _where_it_failed(error: GraphnnError) -> Diagram | None:
-    if isinstance(error.stopped, Stop):
-        return _unfinished(error, error.stopped)
-    return _unbuilt(error, error.stopped) if isinstance(error.stopped, Unbuilt) else None
-
-
-def _unfinished(error: GraphnnError, stop: Stop) -> Diagram:
-    """Return what a run would have computed, with the node at which it ended."""
-    program = stop.prepared.program
-    highlight: dict[Node, Highlight] = dict.fromkeys(program.order, "done")
-    for place in range(stop.place + 1, len(program.order)):
-        if stop.prepared.binding.forwards[place] is not None:
-            highlight[program.order[place]] = "waiting"
-    failed = program.order[stop.place]
-    said = f"refused by guard={stop.guard}" if stop.guard is not None else "failed"
-    highlight[failed] = ("failed", said, *_reason(error.__cause__, failed))
-    detail = {"": _detail(program.order)}
-    if len(program.order) > _MOST_SEEN_WHOLE:
-        # What comes later, the backward pass of a forward node or the updates, is a box each.
-        later = PHASES[PHASES.index(failed.phase) + 1 :]
-        tops = [scope for scope in program.graph.scopes.values() if scope.parent is None and scope.phase in later]
-        detail |= {scope.path: "layer" for scope in tops}
-    return draw([program.order[place] for place in program.fetches], detail, highlight=highlight)
-
-
-def _unbuilt(error: GraphnnError, refused: Unbuilt) -> Diagram:
-    """Return what was built of the operands of an operation, with the operation that could not be."""
-    operands = {position: x for position, x in enumerate(refused.operands) if isinstance(x, Node)}
-    graph = next(iter(operands.values())).graph
-    seen = picture(list(operands.values()))
-    detail = _detail(node for box in seen.boxes for node in box.nodes)
-    if detail != "op":
-        seen = picture(list(operands.values()), detail)
-    seen.fetched.clear()
-    node = _never_made(graph, refused, tuple(operands.values()))
-    _, around = folding(graph, detail)(node)
-    box_of = {inside: box for box in seen.boxes for inside in box.nodes}
-    box = Box(len(seen.boxes), None, around, [node])
-    seen.boxes.append(box)
-    seen.edges += [Edge(box_of[x], box, x, position) for position, x in operands.items()]
-    highlight: dict[Node, Highlight] = {node: ("failed", "could not be made", *_reason(error, node))}
-    return Diagram(seen, None, detail == "layer", 2000, 60.0, highlight)
-
-
-class _NoSpec(Spec):
-    """The spec of what could not be made: neither shape nor dtype are known."""
-
-    def __str__(self) -> str:
-        return "?"
-
-
-def _never_made(graph: Graph, refused: Unbuilt, inputs: tuple[Node, ...]) -> Node:
-    """Return a node like the one that could not be made; the graph does not know it."""
-    # A picture leaves out the graph's own dtype, and so says none of what has none.
-    return graph._imagined(refused.op, inputs, _NoSpec(("?",), graph.dtype), refused.scope, user_origin())
-
-
-def _detail(nodes: Iterable[Node]) -> str:
-    return "op" if len(list(nodes)) <= _MOST_OPERATIONS else "layer"
-
-
-def _reason(error: BaseException | None, node: Node) -> list[str]:
-    """Return what an error says first, in lines that a box can hold."""
-    said = str(error or "").partition("\n")[0].removeprefix(node.op.name).lstrip(": ")
-    return [
-        line
-        for part in re.split(r"(?<=[:;]) |(?<=,) (?=axis )", visible(said) if said else "")
-        for line in textwrap.wrap(part, _NOTE_WIDTH, break_on_hyphens=False)
-    ][:_MOST_NOTES]

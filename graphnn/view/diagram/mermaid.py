@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..text import elided, visible
-from .looks import ARROW, INK, MOST_BELOW, MOST_SHOWN, NODE, USUAL, Frame, drawing, paragraphs
+from .drawing import USUAL, Frame, drawing, paragraphs
+from .looks import ARROW, INK, MOST_BELOW, MOST_SHOWN, NODE
 
 if TYPE_CHECKING:
     from ...graph import Node
+    from .drawing import Arrow, Drawing, Manner, Shape
     from .fold import Picture
-    from .looks import Arrow, Drawing, Highlight, Manner, Shape
+    from .looks import Highlight
 
 _BRACKETS = {"ellipse": ("([", "])"), "cylinder": ("[(", ")]"), "plaintext": ("[", "]"), "octagon": ("{{", "}}")}
 _BOX, _DOUBLE = ("(", ")"), ("[[", "]]")

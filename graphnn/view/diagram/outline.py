@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...graph import Constant, Parameter, Placeholder
 from ..text import by_times, cells_of, counted, elided, in_cells, visible, wrapped
+from .drawing import USUAL, drawing, paragraphs
 from .fold import Box, Edge, Picture, chain, local_name, numbers_in, own_name, title_of
-from .looks import USUAL, drawing, frame_words, paragraphs, settings, words
+from .words import frame_words, settings, words
 
 if TYPE_CHECKING:
     from ...graph import Node, Scope
-    from .looks import Highlight, Manner
+    from .drawing import Manner
+    from .looks import Highlight
 
 _GLYPHS = {"placeholder": "○", "parameter": "◇", "frozen": "◇", "constant": "◇", "gradient": "◆", "update": "■"}
 _GLYPH, _GLYPH_OF_FAILED = "●", "✗"

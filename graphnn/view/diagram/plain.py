@@ -14,6 +14,7 @@ from ..layout.parts import Arrangement, Item, Link, Point
 from ..layout.parts import Frame as Around
 from ..layout.rows import rows
 from ..text import elided, visible
+from .drawing import USUAL, Arrow, Drawing, Frame, Heading, Manner, Shape, drawing
 from .looks import (
     ARROW,
     GREY,
@@ -23,17 +24,9 @@ from .looks import (
     MOST_SHOWN,
     NODE,
     PAPER,
-    USUAL,
     WIDTH_OF_SHADE,
-    Arrow,
-    Drawing,
-    Frame,
-    Heading,
     Highlight,
-    Manner,
-    Shape,
     cell_size,
-    drawing,
 )
 from .ranks import set_beside
 

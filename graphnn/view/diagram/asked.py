@@ -1,0 +1,89 @@
+"""What `draw` was asked for, checked."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise, permutations
+from typing import TYPE_CHECKING, Any
+
+from ...errors import LookupFailure, UsageError, ValueRangeError, near
+from ...graph import Graph, Node
+from .looks import HIGHLIGHTS, Highlight
+from .words import settings
+
+if TYPE_CHECKING:
+    from ...inspector.trace import Trace
+    from .fold import Picture
+
+_LONGEST = 86_400.0  # seconds
+
+
+def boxes_asked(limit: Any) -> int | None:
+    """Return how many boxes are drawn at most; None: nobody says."""
+    if limit is None:
+        return None
+    try:
+        most = operator.index(limit)
+    except TypeError:
+        most = 0
+    if most < 1 or isinstance(limit, bool):
+        raise ValueRangeError(f"limit= is a number of boxes from 1 up, not {limit!r}")
+    return most
+
+
+def seconds_asked(timeout: Any) -> float:
+    """Return how long Graphviz may take."""
+    try:
+        seconds = float(timeout)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    if not 0.0 < seconds <= _LONGEST or isinstance(timeout, (bool, str)):
+        raise ValueRangeError(f"timeout= is a number of seconds, more than 0 and at most a day, not {timeout!r}")
+    return seconds
+
+
+def set_by_hand(trace: Trace) -> dict[Node, Highlight]:
+    """Return the marks of what a what-if changed: a value, or the settings of an operation."""
+    return {
+        node: ("overridden", "set by hand" if op is None else f"now {', '.join(settings(op)) or 'as by default'}")
+        for node, op in trace.prepared.overridden.items()
+    }
+
+
+def highlighted(highlight: Any, seen: Picture) -> tuple[dict[Node, Highlight], list[tuple[Node, Node]]]:
+    """Return the mark of each node; and of a way, each value with what reads it."""
+    if isinstance(highlight, Mapping):
+        marks = {_meant(key, seen.graph): _mark(mark) for key, mark in highlight.items()}
+        way: list[tuple[Node, Node]] = []
+    else:
+        given = [highlight] if isinstance(highlight, (Node, str)) else highlight
+        if not isinstance(given, Iterable):
+            raise UsageError(f"highlight= is a dict of nodes or a list of them, not {type(given).__name__}")
+        nodes = [_meant(key, seen.graph) for key in given]
+        # Of what has no order, all edges.
+        pairs = pairwise(nodes) if isinstance(given, Sequence) else permutations(nodes, 2)
+        both = [pair if pair[0] in pair[1].inputs else pair[::-1] for pair in pairs]
+        marks, way = dict.fromkeys(nodes, "way"), [pair for pair in both if pair[0] in pair[1].inputs]
+    if marks and not any(node in marks for box in seen.boxes for node in box.nodes):
+        raise LookupFailure("nothing that is highlighted is in the picture")
+    return marks, way
+
+
+def _meant(key: Any, graph: Graph) -> Node:
+    node = graph[key] if isinstance(key, str) else key
+    if not isinstance(node, Node):
+        raise UsageError(f"what is highlighted is a node or its name, not {type(key).__name__}")
+    if node.graph is not graph:
+        raise LookupFailure(f'"{node.name}" is a node of "{node.graph.name}", and this picture is of "{graph.name}"')
+    return node
+
+
+def _mark(given: Any) -> Highlight:
+    kind, *lines = given if isinstance(given, (tuple, list)) and given else [given]
+    if not isinstance(kind, str) or kind not in HIGHLIGHTS:
+        raise UsageError(f"no node can be highlighted as {kind!r}.{near(kind, HIGHLIGHTS)}")
+    if not all(isinstance(line, str) for line in lines):
+        raise UsageError(f'what is said on a box is text, as in ("{kind}", "0 / 0"); got {given!r}')
+    return kind if isinstance(given, str) else (kind, *lines)

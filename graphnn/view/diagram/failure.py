@@ -1,0 +1,97 @@
+"""Where an error arose, drawn: what had run, or what was built, and the node that could not be."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ...errors import GraphnnError
+from ...execute.interpreter import Stop
+from ...graph import Graph, Node, Spec, Unbuilt, user_origin
+from ...show import show_as
+from ..text import visible
+from .crop import PHASES
+from .diagram import Diagram, draw
+from .fold import Box, Edge, folding, picture
+
+if TYPE_CHECKING:
+    from .looks import Highlight
+
+_MOST_SEEN_WHOLE = 60  # nodes of a run that ended early
+# Of a larger graph, layers are drawn rather than operations, unless told otherwise.
+_MOST_OPERATIONS = 400
+_NOTE_WIDTH, _MOST_NOTES = 44, 8
+
+
+@show_as(GraphnnError, "diagram")
+def _where_it_failed(error: GraphnnError) -> Diagram | None:
+    if isinstance(error.stopped, Stop):
+        return _unfinished(error, error.stopped)
+    return _unbuilt(error, error.stopped) if isinstance(error.stopped, Unbuilt) else None
+
+
+def _unfinished(error: GraphnnError, stop: Stop) -> Diagram:
+    """Return what a run would have computed, with the node at which it ended."""
+    program = stop.prepared.program
+    highlight: dict[Node, Highlight] = dict.fromkeys(program.order, "done")
+    for place in range(stop.place + 1, len(program.order)):
+        if stop.prepared.binding.forwards[place] is not None:
+            highlight[program.order[place]] = "waiting"
+    failed = program.order[stop.place]
+    said = f"refused by guard={stop.guard}" if stop.guard is not None else "failed"
+    highlight[failed] = ("failed", said, *_reason(error.__cause__, failed))
+    detail = {"": _detail(program.order)}
+    if len(program.order) > _MOST_SEEN_WHOLE:
+        # What comes later, the backward pass of a forward node or the updates, is a box each.
+        later = PHASES[PHASES.index(failed.phase) + 1 :]
+        tops = [scope for scope in program.graph.scopes.values() if scope.parent is None and scope.phase in later]
+        detail |= {scope.path: "layer" for scope in tops}
+    return draw([program.order[place] for place in program.fetches], detail, highlight=highlight)
+
+
+def _unbuilt(error: GraphnnError, refused: Unbuilt) -> Diagram:
+    """Return what was built of the operands of an operation, with the operation that could not be."""
+    operands = {position: x for position, x in enumerate(refused.operands) if isinstance(x, Node)}
+    graph = next(iter(operands.values())).graph
+    seen = picture(list(operands.values()))
+    detail = _detail(node for box in seen.boxes for node in box.nodes)
+    if detail != "op":
+        seen = picture(list(operands.values()), detail)
+    seen.fetched.clear()
+    node = _never_made(graph, refused, tuple(operands.values()))
+    _, around = folding(graph, detail)(node)
+    box_of = {inside: box for box in seen.boxes for inside in box.nodes}
+    box = Box(len(seen.boxes), None, around, [node])
+    seen.boxes.append(box)
+    seen.edges += [Edge(box_of[x], box, x, position) for position, x in operands.items()]
+    highlight: dict[Node, Highlight] = {node: ("failed", "could not be made", *_reason(error, node))}
+    return Diagram(seen, None, detail == "layer", 2000, 60.0, highlight)
+
+
+class _NoSpec(Spec):
+    """The spec of what could not be made: neither shape nor dtype are known."""
+
+    def __str__(self) -> str:
+        return "?"
+
+
+def _never_made(graph: Graph, refused: Unbuilt, inputs: tuple[Node, ...]) -> Node:
+    """Return a node like the one that could not be made; the graph does not know it."""
+    # A picture leaves out the graph's own dtype, and so says none of what has none.
+    return graph._imagined(refused.op, inputs, _NoSpec(("?",), graph.dtype), refused.scope, user_origin())
+
+
+def _detail(nodes: Iterable[Node]) -> str:
+    return "op" if len(list(nodes)) <= _MOST_OPERATIONS else "layer"
+
+
+def _reason(error: BaseException | None, node: Node) -> list[str]:
+    """Return what an error says first, in lines that a box can hold."""
+    said = str(error or "").partition("\n")[0].removeprefix(node.op.name).lstrip(": ")
+    return [
+        line
+        for part in re.split(r"(?<=[:;]) |(?<=,) (?=axis )", visible(said) if said else "")
+        for line in textwrap.wrap(part, _NOTE_WIDTH, break_on_hyphens=False)
+    ][:_MOST_NOTES]

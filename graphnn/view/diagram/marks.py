@@ -1,0 +1,310 @@
+"""What is known of each node of a run, as marks: one table says how each overlay is read and coloured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...errors import LookupFailure
+from ...execute.explain import Explanation
+from ...graph import Constant, Node
+from ...inspector.compare.differences import Comparison
+from ...inspector.health.findings import Health
+from ...inspector.health.training import gradients_in
+from ...inspector.profile import Profile, flops_of
+from ...inspector.trace import Record, Trace
+from ..text import in_bytes, in_seconds, number, preview
+
+if TYPE_CHECKING:
+    from ...graph import Array
+
+_FEW, _WRITTEN = 4, 40  # numbers that are written out, and characters that they may take
+
+
+class Mark(NamedTuple):
+    """What an overlay says of one node.
+
+    Attributes
+    ----------
+    text : str
+        What is printed on its box; of several lines, the first in bold.
+    number : float or None
+        What colours it; None: nothing does.
+    level : str
+        A key of the table of highlights, which sets it apart.
+    tip : str
+        More, for the tooltip.
+    value : array or None
+        What is shown as a heatmap.
+    """
+
+    text: str
+    number: float | None = None
+    level: str = "fed"
+    tip: str = ""
+    value: Array | None = None
+
+
+_Reader = Callable[[Any], dict[Node, Mark]]
+
+
+class Overlay(NamedTuple):
+    """One row of the table.
+
+    Attributes
+    ----------
+    readers : dict
+        By the kind of thing that it is read from: what it is, and the function that reads it.
+    told : callable
+        Writes a number of it.
+    together : str
+        What a box says of several nodes: their ``"sum"``; the mark that is ``"largest"``; that of its ``"result"``,
+        the last one made; or ``"count"``, how many of each there are.
+    scale : str
+        ``"magnitude"``, ``"logarithm"``, ``"signed"``, or ``""``: no colours.
+    missing : str
+        What is said of an operation that has no mark; may be empty.
+    key : dict of str to str
+        For the legend: what a level means, if there is a box of it.
+    unit : str
+        What its numbers count, for the tooltip, which has them in full; may be empty.
+    """
+
+    readers: dict[type, tuple[str, _Reader]]
+    told: Callable[[float], str]
+    together: str
+    scale: str = ""
+    missing: str = ""
+    key: Mapping[str, str] = {}
+    unit: str = ""
+
+
+def _of_records(mark: Callable[[Record], Mark | None]) -> _Reader:
+    def read(trace: Trace) -> dict[Node, Mark]:
+        marks = ((record.node, mark(record)) for record in trace)
+        return {node: made for node, made in marks if made is not None}
+
+    return read
+
+
+def _value(record: Record) -> Mark | None:
+    if isinstance(record.op, Constant):
+        return None  # its value is what is written on it
+    size = math.prod(record.shape)
+    if size <= _FEW and record.kept:
+        written = preview(record.value, _FEW)
+        if len(written) <= _WRITTEN:
+            return Mark(written)
+    return Mark(_range(record), value=record.value if record.kept else record.preview)
+
+
+def _range(record: Record) -> str:
+    stats = record.stats
+    lines = [] if math.isnan(stats.min) else [f"{number(stats.min)} to {number(stats.max)}"]
+    strange = [f"{n:,} {what}" for n, what in zip(stats[5:8], ("NaN", "inf", "-inf"), strict=True) if n]
+    return "\n".join([*([", ".join(strange)] if strange else []), *lines]) or "no element"
+
+
+def _statistics(record: Record) -> Mark | None:
+    stats = record.stats
+    if isinstance(record.op, Constant) or not stats.size:
+        return None
+    if math.isnan(stats.mean):
+        return Mark(_range(record))
+    zeros = [f"{_share(stats.zeros, stats.size)} zeros"] * bool(stats.zeros)
+    lines = [f"mean {number(stats.mean)}", ", ".join([f"std {number(stats.std)}", *zeros]), *_range(record).split("\n")]
+    return Mark("\n".join(lines if stats.size > 1 else lines[:1]), stats.mean)
+
+
+def _share(count: int, size: int) -> str:
+    """Return a part in per cent; neither nothing nor all, if it is not."""
+    percent = round(100 * count / size)
+    if percent in (0, 100) and count not in (0, size):
+        return "under 1%" if not percent else "over 99%"
+    return f"{percent}%"
+
+
+def _computed(record: Record) -> bool:
+    return bool(record.node.inputs)
+
+
+def _time(record: Record) -> Mark | None:
+    return Mark(in_seconds(record.time), record.time) if _computed(record) else None
+
+
+def _bytes(record: Record) -> Mark:
+    return Mark(in_bytes(record.bytes), record.bytes)
+
+
+def _flops(trace: Trace) -> dict[Node, Mark]:
+    counts = {record.node: flops_of(trace.prepared, record.node) for record in trace if _computed(record)}
+    return {node: Mark(_in_flops(count), count) for node, count in counts.items()}
+
+
+def _of_costs(of: str, told: Callable[[float], str]) -> _Reader:
+    def read(profile: Profile) -> dict[Node, Mark]:
+        return {cost.nodes[0]: Mark(told(getattr(cost, of)), getattr(cost, of)) for cost in profile.by_node}
+
+    return read
+
+
+def _in_flops(count: float) -> str:
+    for unit, size in (("GFLOP", 1e9), ("MFLOP", 1e6), ("kFLOP", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} FLOP"
+
+
+def _gradients(trace: Trace) -> dict[Node, Mark]:
+    """Return the norm of each node's gradient, and of what is one."""
+    found: dict[Node, Mark] = {}
+    record_of = {record.node: record for record in trace}
+    fetches = set(trace.fetches)
+    pairs = list(gradients_in(trace.order))
+    known = [
+        (any(node in fetches for node, _ in given), derived.of) for given, derived in trace.graph.cotangents.items()
+    ]
+    for _, of in sorted(known, key=lambda each: each[0]):
+        pairs += of.items()  # those of what is asked for last, so they win
+    for node, slope in pairs:
+        if slope in record_of and node.phase == "forward":
+            norm = _norm(record_of[slope])
+            found[node] = Mark(f"gradient {number(norm)}", norm)
+    for slope in [*(slope for _, slope in pairs), *fetches]:
+        if slope in record_of and slope.phase == "backward" and slope.inputs:
+            norm = _norm(record_of[slope])
+            found[slope] = Mark(f"norm {number(norm)}", norm)
+    if not found:
+        raise LookupFailure(
+            "there are no gradients in this trace: have them evaluated, too, as in gn.trace([loss, *grads], feed)"
+        )
+    return found
+
+
+def _norm(record: Record) -> float:
+    stats = record.stats
+    if stats.nans or stats.posinfs or stats.neginfs:
+        return math.nan if stats.nans else math.inf
+    return math.hypot(stats.mean, stats.std) * math.sqrt(stats.size) if stats.size else 0.0
+
+
+_LEVEL_OF = {"error": "failed", "warning": "warning", "note": "fed"}
+
+
+def _health(health: Health) -> dict[Node, Mark]:
+    found: dict[Node, Mark] = {}
+    for finding in [*health.findings, *health.notes]:  # the worst first
+        lines = [f"{finding.severity}: {finding.code}"]
+        if finding.index is not None and finding.size > 1:
+            lines.append(f"{finding.count:,} of {finding.size:,}, first at {list(finding.index)}")
+        mark = Mark("\n".join(lines), None, _LEVEL_OF[finding.severity], finding.sentence)
+        before = found.setdefault(finding.node, mark)
+        if before is not mark:
+            told = before.text.removesuffix(" …").split("\n")[0] + " …"
+            found[finding.node] = before._replace(text=told, tip=f"{before.tip}\n{mark.tip}")
+    return found
+
+
+def _difference(comparison: Comparison) -> dict[Node, Mark]:
+    same = Mark("agrees", None) if comparison.counts.within else Mark("equal", 0.0)
+    marks: dict[Node, Mark] = {pair[0]: same for pair in comparison.pairs}
+    for place, difference in enumerate(comparison.differences):
+        gap = difference.absolute
+        text = f"{number(gap)} apart" if gap else difference.misfit or "; ".join(difference.edits) or difference.cause
+        if not place:
+            text = f"they part here\n{text}"
+        marks[difference.node] = Mark(text, gap, "fed" if place else "current", difference.cause)
+    others = {other: marks[node] for node, other in comparison.pairs if other is not None}
+    alone = dict.fromkeys([*comparison.only_a, *comparison.only_b], Mark("only here"))
+    return {**others, **alone, **marks}
+
+
+def _digits(comparison: Comparison) -> dict[Node, Mark]:
+    marks: dict[Node, Mark] = {}
+    for node, other in comparison.pairs:
+        digits = comparison.digits.get(node.name)
+        if digits is not None:
+            mark = Mark(f"{digits.lost:.1f} digits lost\n{digits.left:.1f} left", digits.lost)
+            marks[node] = mark
+            if other is not None and other is not node:
+                marks[other] = mark
+    return marks
+
+
+NOTHING_DONE = ("constant", "a view of", "the same as")
+
+
+def _fates(explanation: Explanation) -> dict[Node, Mark]:
+    return {
+        node: Mark(fate, level="waiting" if fate.startswith(NOTHING_DONE) else "fed")
+        for node, fate in explanation.fates.items()
+    }
+
+
+OVERLAYS: dict[str, Overlay] = {
+    "values": Overlay(
+        {Trace: ("values", _of_records(_value))},
+        number,
+        "result",
+        missing="not run",
+    ),
+    "statistics": Overlay(
+        {Trace: ("means of the values", _of_records(_statistics))}, number, "result", "signed", "not run"
+    ),
+    "gradients": Overlay(
+        {Trace: ("norms of the gradients", _gradients)}, lambda norm: f"norm {number(norm)}", "largest", "logarithm"
+    ),
+    "time": Overlay(
+        {Trace: ("time", _of_records(_time)), Profile: ("time", _of_costs("time", in_seconds))},
+        in_seconds,
+        "sum",
+        "magnitude",
+        "not run",
+    ),
+    "bytes": Overlay(
+        {
+            Trace: ("bytes of the values", _of_records(_bytes)),
+            Profile: ("bytes written", _of_costs("written", lambda size: in_bytes(int(size)))),
+        },
+        lambda size: in_bytes(int(size)),
+        "sum",
+        "magnitude",
+        "not run",
+        unit="bytes",
+    ),
+    "flops": Overlay(
+        {
+            Trace: ("floating-point operations", _flops),
+            Profile: ("floating-point operations", _of_costs("flops", _in_flops)),
+        },
+        _in_flops,
+        "sum",
+        "magnitude",
+        "not run",
+        unit="floating-point operations",
+    ),
+    "health": Overlay({Health: ("health", _health)}, number, "largest"),
+    "difference": Overlay(
+        {Comparison: ("largest difference of an element", _difference)},
+        lambda gap: f"{number(gap)} apart",
+        "largest",
+        "logarithm",
+        "not compared",
+        {"current": "a double line is where the runs part"},
+    ),
+    "digits": Overlay(
+        {Comparison: ("decimal digits lost at each node", _digits)},
+        lambda lost: f"{lost:.1f} digits lost",
+        "largest",
+        "magnitude",
+    ),
+    "plan": Overlay(
+        {Explanation: ("what the plan does", _fates)},
+        number,
+        "count",
+        key={"waiting": "dotted: nothing is computed for it"},
+    ),
+}
+"""What can be laid over a picture, by name."""
+USUAL_OF = {Trace: "values", Profile: "time", Health: "health", Comparison: "difference", Explanation: "plan"}

@@ -1,0 +1,139 @@
+"""What is written on boxes, frames and arrows."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, NamedTuple
+
+from ...graph import Constant, Node, Op, Parameter, Placeholder, Scope
+from ..text import by_times, counted, elided, preview, visible
+from .fold import Box, data_inputs, local_name, numbers_in, own_name, title_of
+from .looks import HIGHLIGHTS, KIND_OF_PHASE, MOST_BELOW, MOST_INLINE, Highlight
+
+_LEAST_NAME, _MOST_SIZE, MOST_MARKS = 8, 12, 20
+# Where the order of the operands does not matter, their positions need not be told.
+_COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or"})
+
+
+class Words(NamedTuple):
+    """The kind of a box, and what is written on it."""
+
+    kind: str
+    title: str
+    below: str = ""
+
+
+def words(box: Box, room: int = MOST_BELOW) -> Words:
+    """Return the kind of a box, a key of the table of looks, and what is written on it.
+
+    Of a name that is too long for the `room` below the title, something is left out; never of a count.
+    """
+    return _node_words(box) if box.scope is None else _layer_words(box, box.scope, room)
+
+
+def _layer_words(box: Box, scope: Scope, room: int) -> Words:
+    numbers = numbers_in(box.nodes)
+    kind = KIND_OF_PHASE.get(box.phase) or ("layer" if numbers else "operation")
+    below = [counted(numbers, "parameter")] if numbers else []
+    given = [local_name(node.title, scope) for node in box.nodes if node.title != node.name][-1:]
+    below += [elided(visible(name), _MOST_SIZE) for name in given]
+    if scope.kind:
+        below.insert(0, elided(visible(title_of(scope)), max(room - len(" · ".join(["", *below])), _LEAST_NAME)))
+    return Words(kind, scope.kind or title_of(scope), " · ".join(below))
+
+
+def _node_words(box: Box) -> Words:
+    node, name = box.node, own_name(box.node)
+    shape = by_times(node.shape) + (f" · {node.dtype}" if node.dtype != node.graph.dtype else "")
+    if isinstance(node.op, Placeholder):
+        return Words("placeholder", name, shape)
+    if isinstance(node.op, Parameter):
+        return Words("parameter", name, shape) if node.trainable else Words("frozen", name, f"{shape} · not trained")
+    if isinstance(node.op, Constant):
+        # A constant that the user named says so.
+        value = preview(node.value) if math.prod(map(int, node.shape)) <= MOST_INLINE else shape
+        return Words("constant", value if re.fullmatch(r"constant(_\d+)?", name) else f"{name} = {value}")
+    below = [name] if name != node.op.name else []
+    below += settings(node.op)
+    if node.twin is not None and node.twin.phase != node.phase:
+        below.append(f"of {own_name(node.twin)}")
+    return Words(KIND_OF_PHASE.get(node.phase, "operation"), node.op.name, " · ".join(below))
+
+
+def mark_of(box: Box, highlight: Mapping[Node, Highlight]) -> tuple[str, Sequence[str]]:
+    """Return the strongest mark of the nodes in a box, with its notes."""
+    found: dict[str, Sequence[str]] = {}
+    for node in box.nodes:
+        mark = highlight.get(node, "fed")
+        kind, *notes = [mark, HIGHLIGHTS[mark][1]] if isinstance(mark, str) else mark
+        found.setdefault(kind, [note for note in notes if note])
+    strongest = min(found, key=list(HIGHLIGHTS).index)
+    return strongest, found[strongest]
+
+
+def settings(op: Op) -> list[str]:
+    """Return the attributes that are not as they are by default: ``axis=1``, ``keepdims``."""
+    defaults = {attribute.name: attribute.default for attribute in fields(op)}  # type: ignore[arg-type]
+    told = op.attributes.items()  # of an operation that is not defined here, what the file says
+    return [_setting(name, value) for name, value in told if value != defaults.get(name, MISSING)]
+
+
+def _setting(name: str, value: Any) -> str:
+    if name == "index":
+        return f"[{', '.join(map(_index, value if isinstance(value, tuple) else (value,)))}]"
+    return name if value is True else f"{name}={_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    return f"({', '.join(map(_plain, value))})" if isinstance(value, tuple) else str(value)
+
+
+def _index(part: Any) -> str:
+    """Return a part of an index as it was written: a slice is kept as its start, stop and step."""
+    if not isinstance(part, tuple):
+        return str(part)
+    start, stop, step = ("" if end is None else str(end) for end in part)
+    return f"{start}:{stop}" + (f":{step}" if step else "")
+
+
+def frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
+    """Return the name of an open scope, and ``2 → 64, 192 parameters`` of one that has parameters."""
+    numbers = numbers_in(nodes)
+    if not numbers:
+        return title_of(scope), ""
+    note = counted(numbers, "parameter")
+    # A scope of the user's own may hold a backward pass and an update, too.
+    forward = [node for node in nodes if node.phase == "forward"]
+    given, result = next(iter(data_inputs(forward)), None), forward[-1] if forward else nodes[-1]
+    if scope.phase == "forward" and given is not None and len(given.shape) == len(result.shape) > 0:
+        sizes = [elided(str(node.shape[-1]), _MOST_SIZE) for node in (given, result)]
+        note = f"{' → '.join(sizes)}, {note}"
+    return title_of(scope), note
+
+
+def tip_of(box: Box) -> list[str]:
+    """Return the lines of the tooltip of a box."""
+    if box.scope is not None:
+        return scope_tip(box.scope, box.nodes)
+    node = box.node
+    lines = [*dict.fromkeys([node.title, node.name]), f"{node.op!r} {node.spec}", f"made at {node.origin}"]
+    if node.twin is not None:
+        lines.append(f"for {node.twin.name}")
+    return lines
+
+
+def scope_tip(scope: Scope, nodes: list[Node]) -> list[str]:
+    """Return the lines of the tooltip of a scope, open or folded."""
+    operations = sum(bool(node.inputs) for node in nodes)
+    what = [scope.kind] * bool(scope.kind) + [counted(operations, "operation")]
+    if numbers := numbers_in(nodes):
+        what.append(counted(numbers, "parameter"))
+    return [scope.path, ", ".join(what), f"made at {scope.origin}"]
+
+
+def positions_matter(node: Node) -> bool:
+    """Return whether the order of the operands changes the value."""
+    return len(node.inputs) > 1 and node.op.name not in _COMMUTATIVE
