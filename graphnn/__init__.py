@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 from . import errors, functions, ops
+from .calls import offer as _offer
 from .errors import (
     AxisError,
     DivisionError,
@@ -128,6 +129,7 @@ __all__ = [
     "view",
     "vjp",
 ]
+_offer(globals(), ["Graph", "Node", "Op", "Scope", "name"])
 
 
 def __getattr__(name: str) -> _Any:
@@ -135,8 +137,11 @@ def __getattr__(name: str) -> _Any:
     if name in _MODULES:
         return _import_module(f"{__name__}.{name}")
     if name in _MODULE_OF:
-        found = globals()[name] = getattr(_import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-        return found
+        names = _LATER[_MODULE_OF[name]].split()
+        module = _import_module(f"{__name__}.{_MODULE_OF[name]}")
+        globals().update({each: getattr(module, each) for each in names})
+        _offer(globals(), names)
+        return globals()[name]
     try:
         return getattr(functions, name)
     except AttributeError:

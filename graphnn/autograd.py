@@ -27,7 +27,6 @@ from .graph import (
     as_array,
     flatten,
     fn,
-    told_where,
     user_origin,
 )
 from .graph.dimensions import same, shown
@@ -35,7 +34,6 @@ from .graph.fetches import ancestors, resolve
 from .ops.elementwise import Elementwise
 
 
-@told_where
 def grad(result: Any, wrt: Any) -> Any:
     """Return the gradient of a scalar, as nodes of its graph.
 
@@ -92,7 +90,6 @@ def grad(result: Any, wrt: Any) -> Any:
         return rebuild(_pulled_back(graph, {node: None}, nodes))
 
 
-@told_where
 def vjp(cotangents: Mapping[Any, Any], wrt: Any) -> Any:
     """Return the product of given cotangents with the Jacobian: reverse mode.
 
@@ -128,7 +125,6 @@ def vjp(cotangents: Mapping[Any, Any], wrt: Any) -> Any:
         return rebuild(_pulled_back(graph, given, nodes))
 
 
-@told_where
 def jvp(results: Any, tangents: Mapping[Any, Any]) -> Any:
     """Return the product of the Jacobian with given tangents: forward mode.
 
@@ -253,11 +249,9 @@ class _MadeFor:
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         node = self.node
         if isinstance(error, Exception) and not isinstance(error, Warning) and node is not None:
-            text = str(error) if isinstance(error, GraphnnError) else f"{type(error).__name__}: {error}"
-            whose = f'in the gradient of "{node.name}" ({node.op.name}, made at {node.origin})'
-            told = restated(error, f"{text}\n  {whose}")
-            told.origin = node.origin
-            raise told from error
+            kind = "" if isinstance(error, GraphnnError) else f"{type(error).__name__}: "
+            whose = f'  in the gradient of "{node.name}" ({node.op.name}, made at {node.origin})'
+            raise restated(error, kind, whose, node=node, op=node.op.name, origin=node.origin) from error
 
 
 def _narrowed(derivative: Any, node: Node) -> Node:

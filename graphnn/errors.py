@@ -8,25 +8,57 @@ its operation and shapes, the user's line, and what would work.
 from __future__ import annotations
 
 import difflib
+import pickle
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, TypeVar
 
+from .origin import NOWHERE, Origin, user_origin
 from .show import Shown, rendered
 from .text import message
+
+_Error = TypeVar("_Error", bound="GraphnnError")
 
 
 class GraphnnError(Shown, Exception):
     """The base of every error that graphnn raises on purpose.
 
+    Its text is made of its parts: a context, the reason, advice, a line for each operand, and the user's line. Where a
+    part does not apply it is empty.
+
+    Parameters
+    ----------
+    *args : object
+        The reason: a sentence.
+    **fields : object
+        Attributes to set. With ``origin``, the text is taken to name that line already.
+
     Attributes
     ----------
-    origin : object
-        The user's line, once the message names it.
+    origin : Origin
+        The user's line that was refused; of a run, the line that made the node.
+    node : Node or None
+        The node that failed, or that does not fit.
+    op : str or None
+        The name of the operation.
+    operands : tuple of Node or ndarray
+    shapes : tuple of tuple
+        The shapes of the operands, as they met.
+    attribute : str or None
+        The name of the attribute or argument that was refused.
+    given, expected : object
+        What was given, and what would have been taken.
     """
 
     instead_of_fetch: ClassVar[str] = "error.debug() opens the run that led to it, error.draw() draws it"
 
-    origin: object = None
+    origin: Origin = NOWHERE
+    node: Any = None
+    op: str | None = None
+    operands: tuple[Any, ...] = ()
+    shapes: tuple[Any, ...] = ()
+    attribute: str | None = None
+    given: Any = None
+    expected: Any = None
     stopped: Any = None
     """Where an evaluation ended, or what could not be built, for `debug`, `save` and `draw`."""
     fact: str = ""
@@ -35,10 +67,65 @@ class GraphnnError(Shown, Exception):
     """The names of the placeholders that the feed lacks."""
     calls: tuple[Any, ...] = ()
     """What the message advises a program to call, each with what one types for it in the terminal."""
+    context: str = ""
+    """What comes before the reason: what was being done."""
+    details: tuple[str, ...] = ()
+    """What comes after it, a line each."""
+    advice: str = ""
+    """What is said where it is raised, and not where it is looked at."""
+    _names_line = False
 
     def __init__(self, *args: object, **fields: Any) -> None:
         super().__init__(*args)
-        vars(self).update(fields)
+        self._names_line = "origin" in fields
+        vars(self).update({"origin": fields.get("origin") or user_origin()} | fields)
+
+    @property
+    def reason(self) -> str:
+        """The cause alone, as one sentence: without its context, operands and line."""
+        return message(str(self.args[0])) if self.args else ""
+
+    def within(self, context: str, *details: str, **fields: Any) -> Self:
+        """Return an error like this one that says more.
+
+        Parameters
+        ----------
+        context : str
+            What comes before all that it says.
+        *details : str
+            Lines that come after it.
+        **fields : object
+            Attributes to set, as of the class.
+
+        Returns
+        -------
+        GraphnnError
+            Of the same class; to be raised ``from`` this one, or from None.
+        """
+        error = _made(type(self), self.args, vars(self) | fields)
+        error.context = context + self.context
+        error.details = self.details + details
+        error._names_line = self._names_line or "origin" in fields
+        if not error._names_line:
+            error.origin = user_origin()  # of what was called; the reason may be raised in a rule of the user's own
+        return error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process has other nodes: what cannot be sent there is told by name. A run stays where it is.
+        fields = {k: _sent(v) for k, v in vars(self).items() if k != "stopped"}
+        return _made, (type(self), tuple(map(_sent, self.args)), fields)
+
+    @property
+    def account(self) -> str:
+        """All that it says but for the advice and the line, which are for where it is raised."""
+        reason = str(self.args[0]) if self.args else ""
+        return message("\n".join([f"{self.context}{reason}", *self.details]))
+
+    def __str__(self) -> str:
+        # KeyError prints the repr of its argument, which would show newlines as \n.
+        reason = str(self.args[0]) if self.args else ""
+        line = (f"  at {self.origin}",) if self.origin.file and not self._names_line else ()
+        return message("\n".join([f"{self.context}{reason}{self.advice}", *self.details, *line]))
 
     def debug(self) -> Any:
         """Open the debugger where the run was stopped, with its feed and its state.
@@ -88,9 +175,23 @@ class GraphnnError(Shown, Exception):
             raise UsageError(f"this {type(self).__name__} {otherwise}")
         return made
 
-    def __str__(self) -> str:
-        # KeyError prints the repr of its argument, which would show newlines as \n.
-        return message(str(self.args[0])) if self.args else ""
+
+def _made(kind: type[_Error], args: tuple[Any, ...], fields: dict[str, Any]) -> _Error:
+    # Past __init__, which a class of the user's may define in any way.
+    error: _Error = Exception.__new__(kind, *args)
+    vars(error).update(fields)
+    return error
+
+
+def _sent(value: Any) -> Any:
+    """Return a value as it can be sent to another process: itself, or the names of what cannot."""
+    try:
+        pickle.dumps(value)
+    except Exception:  # noqa: BLE001 - whatever a class of the user's raises
+        if isinstance(value, (tuple, list)):
+            return tuple(map(_sent, value))
+        return str(getattr(value, "name", value))
+    return value
 
 
 class GraphError(GraphnnError, ValueError):
@@ -171,15 +272,15 @@ _BY_BUILTIN: tuple[tuple[type[Exception], type[GraphnnError]], ...] = (
 )
 
 
-def restated(error: Exception, message: str) -> GraphnnError:
-    """Return an error of graphnn that stands for the same builtin as `error`, with a fuller message.
+def restated(error: Exception, context: str = "", *details: str, **fields: Any) -> GraphnnError:
+    """Return an error of graphnn that stands for the same builtin as `error`, and says more.
 
     Parameters
     ----------
     error : Exception
         What was raised; one of graphnn's own keeps its class.
-    message : str
-        The whole new message.
+    context, *details, **fields
+        As `GraphnnError.within` takes them.
 
     Returns
     -------
@@ -188,26 +289,20 @@ def restated(error: Exception, message: str) -> GraphnnError:
 
     Examples
     --------
-    >>> restated(ValueError("no"), "matmul: no, at model.py:3")
-    ValueRangeError('matmul: no, at model.py:3')
+    >>> restated(ValueError("no"), "matmul: ", "  at model.py:3", origin=NOWHERE).args
+    ('no',)
     """
-    if isinstance(error, GraphnnError):
-        told = type(error)(message)
-        told.stopped = error.stopped
-        return told
-    for builtin, ours in _BY_BUILTIN:
-        if isinstance(error, builtin):
-            return ours(message)
-    return EvaluationError(message)
+    if not isinstance(error, GraphnnError):
+        ours = next((ours for builtin, ours in _BY_BUILTIN if isinstance(error, builtin)), EvaluationError)
+        error = ours(_said(error) or type(error).__name__)
+    return error.within(context, *details, **fields)
 
 
-def placed(error: GraphnnError, origin: object) -> GraphnnError:
-    """Return `error` with the user's line in its message, unless it names one already."""
-    if error.origin is None:
-        if getattr(origin, "file", True):
-            error.args = (f"{error}\n  at {origin}", *error.args[1:])
-        error.origin = origin
-    return error
+def _said(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - one of the user's own, which may do anything
+        return ""
 
 
 def near(name: object, known: Iterable[str]) -> str:

@@ -33,7 +33,6 @@ from .graph import (
 )
 from .graph.collector import collector_paused
 from .graph.fetches import ancestors, resolve, with_partners
-from .graph.op import fit_to_call
 from .later import load_registrars
 
 __all__ = ["from_data", "load", "loads", "save", "to_data"]
@@ -89,7 +88,6 @@ _DIMS = frozenset({int, str})
 _MOST = 2**63 - 1
 
 
-@fit_to_call
 @collector_paused()
 def save(fetches: Any, path: StrPath) -> None:
     """Write a graph with its state to a file, wholly or not at all.
@@ -148,7 +146,6 @@ def loads(kind: str, version: int) -> Callable[[_Loader], _Loader]:
     return register
 
 
-@fit_to_call
 @collector_paused()
 def load(path: StrPath) -> Any:
     r"""Read back what `save`, or the ``save`` of a trace, wrote: as it was, or an error.
@@ -190,7 +187,7 @@ def load(path: StrPath) -> Any:
     try:
         return loader(data, arrays)
     except FileFormatError as error:
-        raise FileFormatError(f"{os.fspath(path)!r}: {error}") from error
+        raise error.within(f"{os.fspath(path)!r}: ") from error
 
 
 @collector_paused()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
-from .graph import Graph, Node, told_where
 from .graph.fetches import ancestors, resolve
 
+if TYPE_CHECKING:
+    from .graph import Graph, Node
 
-@told_where
+
 def schedule(fetches: Any, graph: Graph | None = None) -> list[Node]:
     """Return the nodes that will run, in the order they will run.
 
@@ -78,7 +79,6 @@ def last_uses(order: Sequence[Node], fetches: Sequence[Node]) -> list[tuple[int,
     return [tuple(places) for places in dying]
 
 
-@told_where
 def generations(fetches: Any, graph: Graph | None = None) -> list[list[Node]]:
     """Return the schedule in parallel waves: each node in the first wave after all its operands.
 
@@ -108,7 +108,6 @@ def generations(fetches: Any, graph: Graph | None = None) -> list[list[Node]]:
     return waves
 
 
-@told_where
 def critical_path(
     fetches: Any,
     cost: Mapping[Node, float] | Callable[[Node], float] | None = None,

@@ -7,12 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 from .errors import GraphError, UsageError
-from .graph import Derivatives, Graph, Node, told_where
+from .graph import Derivatives, Graph, Node
 from .graph.collector import collector_paused
 from .graph.fetches import ancestors, resolve
 
 
-@told_where
 def extract(fetches: Any, graph: Graph | None = None) -> Graph:
     """Return a new graph, with a copy of the state, of what the fetches need.
 
@@ -39,7 +38,6 @@ def extract(fetches: Any, graph: Graph | None = None) -> Graph:
     return _copied(source, nodes, {})[0]
 
 
-@told_where
 def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = None) -> Any:
     """Return the fetches with parts exchanged, in a new graph with a copy of the state.
 

@@ -22,7 +22,9 @@ PACKAGE = "graphnn"
 
 # A room is a file or a folder directly under graphnn/. A new one is given its floor here.
 FLOORS: dict[str, int] = {
+    "origin": 0,
     "errors": 0,
+    "calls": 0,
     "habits": 0,
     "later": 0,
     "show": 0,
@@ -57,6 +59,9 @@ NEIGHBOURS: dict[tuple[str, str], str] = {
     ("habits", "errors"): "and so is a name that others use: what is spelt alike is found in one place",
     ("show", "later"): "the hook loads what registers itself with it",
     ("errors", "show"): "an error shows itself through the hook, too",
+    ("errors", "origin"): "and knows the line of the user's that it is of",
+    ("calls", "errors"): "a call that does not fit is an error",
+    ("calls", "habits"): "and says how an argument is called here",
     ("errors", "text"): "and what it says may hold anybody's names",
     ("__main__", "cli"): "`python -m graphnn` is the command",
     ("cli", "demo"): "`graphnn demo` is a verb of the command",

@@ -16,7 +16,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph.origin import origin_of
+from graphnn.origin import origin_of
 
 ROOT = Path(__file__).parent.parent
 

@@ -67,7 +67,7 @@ def loaded_from(path: Path, most: float) -> Array | dict[str, Array]:
                         arrays[member.filename.removesuffix(".npy")] = _array(stream, member.file_size, most)
                 return arrays
         except MemoryBudgetError as error:
-            raise MemoryBudgetError(f"{path} {error}") from None
+            raise error.within(f"{path} ") from None
         except Exception as error:
             # A forged header or archive may raise SyntaxError, zlib.error, RuntimeError, …
             raise GraphnnError(f"{path} is no .npy or .npz of plain arrays: {error}") from error

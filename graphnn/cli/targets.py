@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import GraphnnError, near, restated
+from ..errors import GraphnnError, near
 from ..execute.compiled import Compiled, compile
 from ..execute.interpreter import memory_budget
 from ..files import load
@@ -73,7 +73,7 @@ def _meant_by(result: Any, feed: dict[Any, Any], text: str) -> Target:
     try:
         graph, nodes, rebuild = resolve(result, others=feed)
     except GraphnnError as error:
-        raise restated(error, f"what {text} returned: {error}") from None
+        raise error.within(f"what {text} returned: ") from None
     fetches = rebuild(nodes)
     return Target(graph, fetches, feed, fetches)
 

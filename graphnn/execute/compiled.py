@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 import numpy as np
 
 from ..errors import UsageError, ValueRangeError
-from ..graph import Array, Graph, Node, told_where
 from ..graph.collector import collector_paused
 from ..graph.fetches import ancestors, resolve
 from ..habits import missing
@@ -19,6 +18,9 @@ from .interpreter import Feed, Observer, Prepared, checked_guard, collect, hande
 from .kept import Kept
 from .plan import Plan
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..graph import Array, Graph, Node
 
 BACKENDS = ("numpy", "interpreter")
 _USUAL = Settings()
@@ -226,7 +228,6 @@ def _check_rows(prepared: Prepared) -> None:
             )
 
 
-@told_where
 def compile(
     fetches: Any,
     updates: Mapping[Any, Any] | None = None,

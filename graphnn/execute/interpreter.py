@@ -25,12 +25,11 @@ from ..errors import (
     near,
     restated,
 )
-from ..graph import Array, Constant, Graph, Node, Op, Placeholder, Spec, as_array, in_range, told_where
+from ..graph import Array, Constant, Graph, Node, Op, Placeholder, Spec, as_array, in_range
 from ..graph.collector import collector_paused
 from ..graph.dimensions import concrete, dimension, names_in, shown
 from ..graph.dimensions import evaluate as size_of
 from ..graph.fetches import resolve
-from ..graph.op import fit_to_call
 from ..graph.quiet import quietly
 from ..order import last_uses, ordered
 from ..text import quoted
@@ -158,7 +157,7 @@ def _unequal(node: Node, a: Any, b: Any, sizes: Mapping[str, int]) -> GraphnnErr
     specs = [Spec(concrete(operand.shape, sizes), operand.dtype) for operand in node.inputs]
     met = f"{_valued(a, sizes)} meets {_valued(b, sizes)}, and they must be equal"
     known = _refusal(node.op.bound(sizes), specs)
-    lines = [f"{node.op.name}: {met}"] if known is None else [str(known), f"  {met}"]
+    lines = [] if known is None else [f"  {met}"]
     for position, operand in enumerate(node.inputs):
         shape = shown(concrete(operand.shape, sizes))
         declared = "" if shape == shown(operand.shape) else f" = {shape} in this run"
@@ -166,7 +165,9 @@ def _unequal(node: Node, a: Any, b: Any, sizes: Mapping[str, int]) -> GraphnnErr
             f'  operand {position}: "{operand.name}" {shown(operand.shape)}{declared}, made at {operand.origin}'
         )
     lines.append(f'  in "{node.name}", made at {node.origin}; nothing was computed')
-    return restated(known or ShapeError(), "\n".join(lines))
+    shapes = tuple(spec.shape for spec in specs)
+    error = known or ShapeError(f"{node.op.name}: {met}")
+    return error.within("", *lines, node=node, op=node.op.name, operands=node.inputs, shapes=shapes)
 
 
 def _refusal(op: Op, specs: Sequence[Spec]) -> GraphnnError | None:
@@ -399,7 +400,6 @@ class Stop(NamedTuple):
     guarded_by: str | None = None
 
 
-@told_where
 def prepare(
     graph: Graph, fetches: Sequence[Node], feed: Feed | None = None, sizes: Mapping[str, int] | None = None
 ) -> Prepared:
@@ -482,12 +482,12 @@ def checked_feed(
         declared = node.spec.shape
         if array.shape != declared:
             if len(array.shape) != len(declared):
-                raise ShapeError(_misshapen(node, array))
+                raise _misshapen(node, array)
             for dim, size in zip(declared, array.shape, strict=True):
                 if dim == size:
                     continue
                 if isinstance(dim, int):
-                    raise ShapeError(_misshapen(node, array))
+                    raise _misshapen(node, array)
                 if bound.setdefault(dim, size) != size:
                     raise ShapeError(
                         f'the feed of "{node.name}" has {dim} = {size} (shape {shown(array.shape)} for '
@@ -536,25 +536,34 @@ def _fitting(node: Node, value: Any) -> Array:
         )
         raise DtypeError(
             f'the feed of "{node.name}" is {array.dtype}, and the placeholder is {node.dtype} '
-            f"(declared at {node.origin}): {remedy}"
+            f"(declared at {node.origin}): {remedy}",
+            node=node,
+            given=array.dtype,
+            expected=node.dtype,
         )
     return array
 
 
-def _misshapen(node: Node, array: Array) -> str:
-    said = (
+def _misshapen(node: Node, array: Array) -> ShapeError:
+    return ShapeError(
         f'the feed of "{node.name}" has shape {shown(array.shape)}; expected {shown(node.shape)}, '
-        f"as declared at {node.origin}"
+        f"as declared at {node.origin}{_remedy(node, array)}",
+        node=node,
+        given=array.shape,
+        expected=node.shape,
     )
+
+
+def _remedy(node: Node, array: Array) -> str:
     if array.ndim == node.ndim > 1 and _fits(array.shape[::-1], node.shape):
-        return f"{said}; its transpose would fit, array.T"
+        return "; its transpose would fit, array.T"
     if _is_one_hot(array, node):
-        return f"{said}; of rows that are one-hot, array.argmax(axis=-1) is the classes"
+        return "; of rows that are one-hot, array.argmax(axis=-1) is the classes"
     classes = node.shape[-1] if node.ndim > 1 and node.dtype.kind == "f" else None
     whole = array.dtype.kind in "iu" and array.size and _fits(array.shape, node.shape[:-1])
     if isinstance(classes, int) and classes > 1 and whole and array.min() >= 0 and array.max() < classes:
-        return f"{said}; if these are classes, np.eye({classes})[array] is one-hot"
-    return said
+        return f"; if these are classes, np.eye({classes})[array] is one-hot"
+    return ""
 
 
 def _is_one_hot(array: Array, node: Node) -> bool:
@@ -660,21 +669,21 @@ def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop)
     if not isinstance(error, GraphnnError) and not node.op.names:
         # What could have been refused when the line was written is told in the same words.
         error = _refusal(node.op, [Spec(value.shape, value.dtype) for value in operands]) or error
-    text = _said(error) or type(error).__name__
-    lines = [f'while evaluating "{node.name}" ({node.op.name} {node.spec}), made at {node.origin}: {text}']
-    for position, (operand, value) in enumerate(zip(node.inputs, operands, strict=True)):
-        lines.append(f'  operand {position}: "{operand.name}" {shown(value.shape)} {value.dtype}')
-    told = restated(error, "\n".join(lines))
-    told.origin = node.origin
-    told.stopped = stop._replace(prepared=stop.prepared.of_its_own())
-    return told
-
-
-def _said(error: Exception) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - one of the user's own, which may do anything
-        return ""
+    lines = [
+        f'  operand {position}: "{operand.name}" {shown(value.shape)} {value.dtype}'
+        for position, (operand, value) in enumerate(zip(node.inputs, operands, strict=True))
+    ]
+    return restated(
+        error,
+        f'while evaluating "{node.name}" ({node.op.name} {node.spec}), made at {node.origin}: ',
+        *lines,
+        node=node,
+        op=node.op.name,
+        operands=node.inputs,
+        shapes=tuple(value.shape for value in operands),
+        origin=node.origin,
+        stopped=stop._replace(prepared=stop.prepared.of_its_own()),
+    )
 
 
 GUARDS = (None, "nan", "finite")
@@ -751,8 +760,8 @@ def retell(error: Exception, prepared: Prepared, updates: Mapping[Node, Node] | 
     name = prepared.program.graph.name
     raise restated(
         error,
-        f'the plan of "{name}" fails, and node by node it does not: {type(error).__name__}: {_said(error)}; '
-        'gn.compile(…, backend="interpreter") does without a plan',
+        f'the plan of "{name}" fails, and node by node it does not: {type(error).__name__}: ',
+        advice='; gn.compile(…, backend="interpreter") does without a plan',
     ) from error
 
 
@@ -779,12 +788,17 @@ def refused_by(guard: str, step: Step, prepared: Prepared) -> GraphnnError | Non
     at = f" at {index}" if index else ""
     what = "NaN" if np.isnan(value[index]) else str(value[index])
     fact = f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{at}'
-    error = ValueRangeError(
-        f"{fact}; no update was made, so the state is the one that led here{LOOK}", fact=fact, calls=((LOOK, ""),)
+    return ValueRangeError(
+        f"{fact}; no update was made, so the state is the one that led here",
+        fact=fact,
+        advice=LOOK,
+        calls=((LOOK, ""),),
+        node=node,
+        op=node.op.name,
+        given=value[index],
+        origin=node.origin,
+        stopped=Stop(prepared.of_its_own(), step.index, guard=guard),
     )
-    error.origin = node.origin
-    error.stopped = Stop(prepared.of_its_own(), step.index, guard=guard)
-    return error
 
 
 def checked_guard(guard: str | None) -> str | None:
@@ -799,7 +813,6 @@ def checked_guard(guard: str | None) -> str | None:
     return guard
 
 
-@fit_to_call
 def run(
     fetches: Any,
     feed: Feed | None = None,
@@ -863,7 +876,6 @@ def handed_out(values: Sequence[Array]) -> list[Array]:
     return result
 
 
-@fit_to_call
 def steps(
     fetches: Any,
     feed: Feed | None = None,

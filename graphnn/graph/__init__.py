@@ -1,5 +1,7 @@
 """The ground floor: specs, operations, nodes, and the graph that keeps them as a live NetworkX DAG."""
 
+from ..calls import told_where
+from ..origin import Origin, user_origin
 from .attributes import (
     AnyShape,
     Bound,
@@ -35,9 +37,7 @@ from .op import (
     fn,
     operation,
     registry,
-    told_where,
 )
-from .origin import Origin, user_origin
 from .place import Place, place_of
 
 __all__ = [

@@ -463,9 +463,9 @@ def checked(owner: str, attribute: str, kind: Kind, value: Any) -> Any:
         refused: GraphnnError = error
     except Exception as error:  # noqa: BLE001 - what its own methods raise, or a tuple nested without end
         refused = UsageError(f"it raises {type(error).__name__}")
-    more = str(refused)
-    message = f"{owner}: {attribute} is {kind.said}, not {told(value)}" + (f": {more}" if more else "")
-    raise type(refused)(message)
+    more = f": {refused.reason}" if refused.args else ""
+    message = f"{owner}: {attribute} is {kind.said}, not {told(value)}{more}"
+    raise type(refused)(message, op=owner, attribute=attribute, given=value, expected=kind.said)
 
 
 def told(value: Any) -> str:

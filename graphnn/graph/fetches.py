@@ -8,10 +8,8 @@ from typing import Any
 from ..errors import GraphError, UsageError
 from .forms import flatten
 from .graph import Graph, Node
-from .op import told_where
 
 
-@told_where
 def resolve(
     fetches: Any, graph: Graph | None = None, others: Iterable[Any] = ()
 ) -> tuple[Graph, list[Node], Callable[[Sequence[Any]], Any]]:

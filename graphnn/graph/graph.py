@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 import networkx as nx
 import numpy as np
 
+from ..calls import written
 from ..errors import (
     DtypeError,
     GraphError,
@@ -24,16 +25,15 @@ from ..errors import (
     UsageError,
     ValueRangeError,
     near,
-    placed,
     restated,
 )
 from ..habits import missing
+from ..origin import Origin, origin_of, user_origin
 from ..show import Shown
 from ..text import quoted, short_name, visible, with_article
 from .dag import Dag, NodeData
 from .dimensions import Dimension, Shape, opened, shape_of, shown
-from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, fn, misfit, operation, told_where, written
-from .origin import Origin, origin_of, user_origin
+from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, fn, misfit, operation
 from .place import Place, ScopePlace, place_of
 from .quiet import quietly
 
@@ -45,7 +45,7 @@ def _bare(name: str) -> Op:
 
 def _binary(name: str, swapped: bool = False) -> Callable[[Node, Any], Node]:
     def method(self: Node, other: Any) -> Node:
-        return self.graph.add(_bare(name), (other, self) if swapped else (self, other))
+        return self.graph._add(_bare(name), (other, self) if swapped else (self, other))
 
     method.__doc__ = f"Make a `{name}` node."
     return method
@@ -119,7 +119,7 @@ def _numpys(name: str, node: Node, module: str = "numpy") -> UsageError:
 
 def _unary(name: str) -> Callable[[Node], Node]:
     def method(self: Node) -> Node:
-        return self.graph.add(_bare(name), (self,))
+        return self.graph._add(_bare(name), (self,))
 
     method.__doc__ = f"Make a `{name}` node."
     return method
@@ -158,11 +158,11 @@ class Node(Shown):
 
         def __setattr__(self, name: str, value: Any) -> None:
             if name != "value":
-                raise placed(_is_fixed(self, name), user_origin())
+                raise _is_fixed(self, name)
             object.__setattr__(self, name, value)
 
         def __delattr__(self, name: str) -> None:
-            raise placed(_is_fixed(self, name), user_origin())
+            raise _is_fixed(self, name)
 
     graph: Graph
     name: str
@@ -217,7 +217,6 @@ class Node(Shown):
         return isinstance(self.op, (Parameter, Constant))
 
     @property
-    @told_where
     def value(self) -> Array:
         """The value of a parameter or a constant, as a read-only copy; assigning sets a parameter's.
 
@@ -238,7 +237,6 @@ class Node(Shown):
         return copy
 
     @value.setter
-    @told_where
     def value(self, value: Any) -> None:
         if not isinstance(self.op, Parameter):
             raise UsageError(f'only a parameter\'s value can be set; "{self.name}" is {with_article(self.op.name)}')
@@ -255,7 +253,6 @@ class Node(Shown):
 
     __hash__ = object.__hash__
 
-    @told_where
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Node):
             raise UsageError(
@@ -267,21 +264,18 @@ class Node(Shown):
     def __ne__(self, other: object) -> bool:
         return not self.__eq__(other)
 
-    @told_where
     def __bool__(self) -> NoReturn:
         raise UsageError(
             f'"{self.name}" has no truth value before it is run: use gn.where(condition, a, b) inside the graph, '
             "gn.run(node, feed) for its value, or `node is not None` to ask whether there is one"
         )
 
-    @told_where
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         raise UsageError(
             f'"{self.name}" is a node, not an array: use gn\'s functions on it (gn.exp, gn.sum, …), '
             "or gn.run(node, feed) for its value"
         )
 
-    @told_where
     def __len__(self) -> int:
         if not self.shape or not isinstance(self.shape[0], int):
             raise UsageError(f'"{self.name}" has shape {shown(self.shape)}: its length is not known before a run')
@@ -309,20 +303,18 @@ class Node(Shown):
             made: Node = getattr(x, operator[0])(y) if isinstance(x, Node) else getattr(y, operator[1])(x)
             return made
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        raise placed(_numpys(name, self), user_origin())
+        raise _numpys(name, self)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function in (np.shape, np.ndim):
             return self.shape if function is np.shape else self.ndim
-        raise placed(_numpys(function.__name__, self, function.__module__), user_origin())
+        raise _numpys(function.__name__, self, function.__module__)
 
-    @told_where
     def __float__(self) -> NoReturn:
         raise UsageError(f'"{self.name}" is not a number before it is run: gn.run(node, feed) gives its value')
 
     __int__ = __complex__ = __float__
 
-    @told_where
     def __format__(self, form: str) -> str:
         if form:
             raise UsageError(
@@ -331,7 +323,6 @@ class Node(Shown):
             )
         return str(self)
 
-    @told_where
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise UsageError(
             f'"{self.name}" is a node, and nodes never change: gn.where(condition, a, b) makes one that is another in '
@@ -476,7 +467,7 @@ class _KeptDict(_CheckedDict):
         self._why = why
 
     def _refused(self, *args: Any) -> NoReturn:
-        raise placed(UsageError(self._why), user_origin())
+        raise UsageError(self._why)
 
     __delitem__ = pop = popitem = clear = _refused
 
@@ -556,7 +547,6 @@ class Graph(Shown):
     # --- looking ---------------------------------------------------------------------------------------------
 
     @property
-    @told_where
     def memory_budget(self) -> float | None:
         """The largest value in bytes that a run may make, or None for 80 % of what is free.
 
@@ -570,7 +560,6 @@ class Graph(Shown):
         return self._memory_budget
 
     @memory_budget.setter
-    @told_where
     def memory_budget(self, budget: Any) -> None:
         if isinstance(budget, np.generic):
             budget = budget.item()
@@ -633,12 +622,11 @@ class Graph(Shown):
     def __getitem__(self, name: str) -> Node:
         """Return the node of that name, else that scope's result, else what was given that name, else that output."""
         if not isinstance(name, str):
-            raise placed(UsageError(f"a node is looked up by its name, not by {type(name).__name__}"), user_origin())
+            raise UsageError(f"a node is looked up by its name, not by {type(name).__name__}")
         node = self._find(name)
         if node is None:
             known = near(name, [*self._dag._node, *self.scopes, *self.names, *self.outputs])
-            error = LookupFailure(f'the graph "{self.name}" has no node, scope or output "{name}".{known}')
-            raise placed(error, user_origin())
+            raise LookupFailure(f'the graph "{self.name}" has no node, scope or output "{name}".{known}')
         return node
 
     def _users(self, node: Node) -> tuple[Node, ...]:
@@ -681,7 +669,6 @@ class Graph(Shown):
 
     # --- making ----------------------------------------------------------------------------------------------
 
-    @told_where
     def placeholder(self, name: str, shape: Any = (), dtype: Any = None) -> Node:
         """Declare a value that each run is fed.
 
@@ -700,7 +687,6 @@ class Graph(Shown):
         kind = self.dtype if dtype is None else _supported(dtype, f'placeholder "{name}"')
         return self._make(Placeholder(), (), Spec(shape_of(shape), kind), _checked_name(name))
 
-    @told_where
     def parameter(self, name: str, value: Any, trainable: bool = True) -> Node:
         """Make a value that the graph keeps and that training changes.
 
@@ -722,7 +708,6 @@ class Graph(Shown):
         op = Parameter(trainable=bool(trainable))
         return self._make(op, (), Spec(array.shape, array.dtype), _checked_name(name), array)
 
-    @told_where
     def constant(self, value: Any, name: str | None = None, dtype: Any = None) -> Node:
         """Make a fixed value.
 
@@ -765,22 +750,18 @@ class Graph(Shown):
         GraphError
             When one is of another graph, the name is taken, or the number of operands is wrong.
         """
-        try:
-            if not op.variadic and len(inputs) != len(op.operands):
-                raise GraphError(
-                    f"{op.name} takes {_count(len(op.operands), 'operand')} ({', '.join(op.operands)}), "
-                    f"got {len(inputs)}"
-                )
-            for value in inputs:
-                if not isinstance(value, Node) or value.graph is not self:
-                    inputs = self._as_nodes(op, inputs)
-                    break
-            nodes = tuple(inputs)
-            spec = self._inferred(op, nodes)
-            return self._make(op, nodes, spec, name)
-        except GraphnnError as error:
-            # As told_where has it, which would cost each node a call.
-            raise placed(error, user_origin()) from None
+        if not op.variadic and len(inputs) != len(op.operands):
+            raise GraphError(
+                f"{op.name} takes {_count(len(op.operands), 'operand')} ({', '.join(op.operands)}), got {len(inputs)}"
+            )
+        for value in inputs:
+            if not isinstance(value, Node) or value.graph is not self:
+                inputs = self._as_nodes(op, inputs)
+                break
+        nodes = tuple(inputs)
+        return self._make(op, nodes, self._inferred(op, nodes), name)
+
+    _add = add  # the same for nodes and operations, whose calls fit: what is public is wrapped to check that
 
     def _inferred(self, op: Op, nodes: tuple[Node, ...]) -> Spec:
         try:
@@ -1152,7 +1133,6 @@ class Graph(Shown):
         _warn_of_overflow(array, fitted, what)
         return sealed(fitted)
 
-    @told_where
     def _checked_state(self, parameter: Any, value: Any) -> tuple[Node, Array]:
         parameter = self._own(parameter, "what has a value in the state")
         if not isinstance(parameter.op, Parameter):
@@ -1169,7 +1149,6 @@ class Graph(Shown):
             raise GraphError(f'{what}: "{node.name}" is a node of "{node.graph.name}", not of "{self.name}"')
         return node
 
-    @told_where
     def _checked_output(self, name: Any, node: Any) -> tuple[str, Node]:
         node = self._own(node, f'the output "{name}"')
         other = self._dag._node.get(_checked_name(name))
@@ -1177,7 +1156,6 @@ class Graph(Shown):
             raise GraphError(f'the output cannot be called "{name}": a node or scope has that name')
         return name, node
 
-    @told_where
     def _checked_given(self, name: Any, node: Any) -> tuple[str, Node]:
         node = self._own(node, f'what is to be called "{name}"')
         if not _checked_name(name):
@@ -1194,14 +1172,12 @@ class Graph(Shown):
             raise GraphError(f'"{node.name}" cannot be called "{name}": it is "{node.title}" already, and names stay')
         return str(name), node
 
-    @told_where
     def _checked_update(self, parameter: Any, node: Any) -> tuple[Node, Node]:
         parameter = self._own(parameter, "what is updated")
         node = self._own(node, f'the update of "{parameter.name}"')
         check_update(parameter, node)
         return parameter, node
 
-    @told_where
     def _checked_evaluating(self, trained: Any, node: Any) -> tuple[Node, Node]:
         trained = self._own(trained, "what is made for training")
         node = self._own(node, f'what takes the place of "{trained.name}" in evaluation')
@@ -1216,7 +1192,6 @@ class Graph(Shown):
     # --- the way back ----------------------------------------------------------------------------------------
 
     @classmethod
-    @told_where
     def from_networkx(cls, dag: nx.DiGraph[Any]) -> Graph:
         """Build a graph from a NetworkX graph, checked node by node, with the errors of building by hand.
 
@@ -1265,9 +1240,9 @@ class Graph(Shown):
             try:
                 node = graph._restore(name, data, _operands(dag, name))
             except GraphnnError as error:
-                if not str(error).startswith(f'node "{name}"'):
-                    error.args = (f'node "{name}": {error}',)
-                raise
+                if str(error).startswith(f'node "{name}"'):
+                    raise
+                raise error.within(f'node "{name}": ') from None
             if "twin" in data:
                 twins[node] = data["twin"]
         # Only now, since a twin need not come first.
@@ -1303,7 +1278,9 @@ class Graph(Shown):
         try:
             op = cls(**attributes)
         except TypeError as error:
-            raise restated(UsageError() if type(error) is TypeError else error, str(error)) from None
+            if isinstance(error, GraphnnError):
+                raise
+            raise UsageError(str(error)) from None
         shape = shape_of(data["shape"]) if "shape" in data else None
         dtype = _supported(data["dtype"], "the node") if "dtype" in data else None
         value = None
@@ -1369,7 +1346,6 @@ class Graph(Shown):
         return scope
 
 
-@told_where
 def name(node: Node, name: str) -> Node:
     """Give a node another name: the result of an operator, or what a layer returns.
 
@@ -1454,7 +1430,7 @@ def as_array(value: Any, what: str) -> Array:
     except ValueError as error:
         if "inhomogeneous" in str(error):
             raise ShapeError(f"{what}: the list is ragged, its rows differ in length") from None
-        raise restated(error, f"{what}: {error}") from None
+        raise restated(error, f"{what}: ") from None
     kind = _supported(array.dtype, what)
     if _holds_mask(value):
         raise DtypeError(lost)

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, TypeVar, cast, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, dataclass_transform
 
 import numpy as np
 
+from ..calls import fit_to_call
 from ..errors import (
     AxisError,
     DtypeError,
@@ -22,15 +23,12 @@ from ..errors import (
     ShapeError,
     UsageError,
     near,
-    placed,
-    restated,
 )
 from ..habits import argument, instead
 from ..text import with_article
 from .attributes import Dim, Kind, Name, Row, Several, Shape, checked, kinds_of, kinds_of_arguments
 from .dimensions import Constraint, evaluate, names_in, product, shown
 from .forms import flatten
-from .origin import user_origin
 from .place import place_of
 from .quiet import quietly
 
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     from .graph import Graph, Node
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +178,7 @@ class Op:
                 f"{self.name} needs at least one node among its operands, got {given}: "
                 "make a constant with graph.constant(value) first, or say graph="
             )
-        return graph.add(self, inputs, name)
+        return graph._add(self, inputs, name)
 
     @property
     def names(self) -> frozenset[str]:
@@ -386,84 +383,7 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     function.__name__ = function.__qualname__ = cls.name
     function.__doc__ = cls.__doc__
-    return told_where(function)
-
-
-def told_where(function: _Function) -> _Function:
-    """Return a function whose errors name the user's line."""
-
-    @wraps(function)
-    def told(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except GraphnnError as error:
-            raise placed(error, user_origin()) from None
-        except TypeError:
-            wrong = misused(function, args, kwargs)
-            if wrong is None:
-                raise
-            raise placed(wrong, user_origin()) from None
-
-    return cast("_Function", told)
-
-
-def fit_to_call(function: _Function) -> _Function:
-    """Return a function that tells what it takes when it is called with something else; its own errors stay."""
-
-    @wraps(function)
-    def called(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except TypeError as error:
-            wrong = None if isinstance(error, GraphnnError) else misused(function, args, kwargs)
-            if wrong is None:
-                raise
-            raise placed(wrong, user_origin()) from None
-
-    return cast("_Function", called)
-
-
-def misused(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], called: str = ""
-) -> UsageError | None:
-    """Return the error of a call whose arguments do not fit the signature, and None where they do."""
-    signature = inspect.signature(function)
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        what = str(error)
-    else:
-        return None
-    name, parameters = called or function.__name__, [*signature.parameters.values()]
-    if parameters and parameters[0].name == "self" and args:
-        parameters = parameters[1:]
-        if name == "__init__":
-            # Of a subclass's own arguments, and those that it hands on.
-            name = type(args[0]).__name__
-            own = [*inspect.signature(type(args[0]).__init__).parameters.values()][1:]
-            taken = {p.name for p in own}
-            own = [p for p in own if p.kind is not p.VAR_KEYWORD]
-            parameters = [*own, *(p for p in parameters if p.name not in taken)]
-        elif name == "__call__":
-            name = type(args[0]).__name__
-    known = [p.name for p in parameters if p.kind not in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    unknown = [keyword for keyword in kwargs if keyword not in known]
-    told = f'{name} takes no argument "{unknown[0]}".{argument(unknown[0], known)}' if unknown else f"{name}: {what}."
-    return UsageError(f"{told} The call is {name}({written(parameters)})")
-
-
-def written(parameters: Sequence[inspect.Parameter]) -> str:
-    """Return parameters as one writes them in a call: without types, and functions by their names."""
-    parts = []
-    bare = False
-    for p in parameters:
-        if p.kind is p.KEYWORD_ONLY and not bare:
-            parts.append("*")
-        bare = bare or p.kind in (p.KEYWORD_ONLY, p.VAR_POSITIONAL)
-        star = "*" * ((p.kind is p.VAR_POSITIONAL) + 2 * (p.kind is p.VAR_KEYWORD))
-        default = getattr(p.default, "__name__", None) or repr(p.default)
-        parts.append(f"{star}{p.name}" + ("" if p.default is p.empty else f"={default}"))
-    return ", ".join(parts)
+    return function
 
 
 class Unbuilt(NamedTuple):
@@ -484,20 +404,24 @@ class Unbuilt(NamedTuple):
 
 
 def misfit(op: Op, operands: Sequence[Node | Array], error: GraphnnError) -> GraphnnError:
-    """Return an error of building with the operands in its message, and in `stopped` what could not be built."""
-    lines = [str(error) if str(error).startswith(op.name) else f"{op.name}: {error}"]
+    """Return an error of building that knows its operands, and in `stopped` what could not be built."""
+    lines = []
     for position, operand in enumerate(operands):
         if isinstance(operand, np.ndarray):
             what = f"an array {shown(operand.shape)} {operand.dtype}"
         else:
             what = f'"{operand.title}" {operand.spec}, {with_article(operand.op.name)} made at {operand.origin}'
         lines.append(f"  operand {position}: {what}")
-    told = restated(error, "\n".join(lines))
     graph = next((operand.graph for operand in operands if not isinstance(operand, np.ndarray)), None)
-    if graph is not None:
-        scope = place_of(graph).scope
-        told.stopped = Unbuilt(op, tuple(operands), scope.path if scope is not None else "")
-    return told
+    scope = place_of(graph).scope if graph is not None else None
+    return error.within(
+        "" if error.reason.startswith(op.name) else f"{op.name}: ",
+        *lines,
+        op=op.name,
+        operands=tuple(operands),
+        shapes=tuple(operand.shape for operand in operands),
+        stopped=None if graph is None else Unbuilt(op, tuple(operands), "" if scope is None else scope.path),
+    )
 
 
 @contextmanager
@@ -519,8 +443,7 @@ def fitting(kind: str, given: Any) -> Iterator[None]:
     try:
         yield
     except (ShapeError, AxisError, DtypeError) as error:
-        # An operation names its own operands, and a class of the user's may be made in any way.
-        if error.stopped is not None or error.origin is not None or type(error).__module__ != GraphnnError.__module__:
+        if error.op is not None:  # an operation inside has named its own operands
             raise
         operands = [value for value in flatten(given)[0] if isinstance(value, np.ndarray) or hasattr(value, "spec")]
         if not operands:
@@ -581,5 +504,5 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
         with fitting(name, [*args, *kwargs.values()]):
             return function(*given, **kwargs)
 
-    _compositions[name] = told = told_where(with_operands)
-    return told
+    _compositions[name] = offered = fit_to_call(with_operands)
+    return offered

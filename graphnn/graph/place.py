@@ -14,8 +14,8 @@ from weakref import ref
 from ..errors import UsageError
 
 if TYPE_CHECKING:
+    from ..origin import Origin
     from .graph import Graph, Node, Scope
-    from .origin import Origin
 
 
 class _Leaving:

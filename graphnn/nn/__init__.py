@@ -2,6 +2,7 @@
 
 from typing import NoReturn
 
+from ..calls import offer as _offer
 from ..graph import fn
 from ..habits import instead
 from . import init, schedules
@@ -71,6 +72,9 @@ __all__ = [
     "sigmoid_crossentropy",
     "softmax_crossentropy",
 ]
+_offer(globals(), __all__)
+_offer(vars(init))
+_offer(vars(schedules))
 
 
 def __getattr__(name: str) -> NoReturn:

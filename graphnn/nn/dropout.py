@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError, UsageError, ValueRangeError
-from ..graph import Graph, Node, fn, told_where
+from ..graph import Graph, Node, fn
 from .layers import Layer, _only_node, _training
 
 _MOST = 2**64 - 1
@@ -58,7 +58,6 @@ class Dropout(Layer):
     array([0.   , 1.333, 0.   , 1.333, 1.333, 0.   , 1.333, 1.333])
     """
 
-    @told_where
     def __init__(self, rate: float, seed: int = 0) -> None:
         if not isinstance(rate, (int, float, np.number)):
             raise UsageError(f"Dropout: the rate is a number, not {type(rate).__name__}")

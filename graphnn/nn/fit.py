@@ -17,7 +17,7 @@ from ..errors import FileFormatError, GraphnnError, LookupFailure, ShapeError, U
 from ..execute.compiled import Compiled, compile, updating
 from ..execute.interpreter import Feed, checked_feed, prepare
 from ..files import to_data
-from ..graph import Array, Graph, Node, Parameter, Placeholder, flatten, sealed, told_where
+from ..graph import Array, Graph, Node, Parameter, Placeholder, flatten, sealed
 from ..graph.dimensions import names_in, shown
 from ..graph.fetches import ancestors, resolve
 from ..text import with_article
@@ -76,11 +76,6 @@ class EarlyStopping:
         checked_flag("EarlyStopping: restore_best", self.restore_best)
 
 
-# Around the whole of it: the dataclass's own part is in no file that tells it from the user's.
-EarlyStopping.__init__ = told_where(EarlyStopping.__init__)  # type: ignore[method-assign]
-
-
-@told_where
 def fit(
     step: Compiled,
     feed: Feed,
@@ -208,7 +203,6 @@ def fit(
     return training.run(epochs, called, checkpoint, checkpoint_every, progress)
 
 
-@told_where
 def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Graph | None = None) -> Any:
     """Evaluate on a whole set, batch by batch, without updates.
 
@@ -664,7 +658,7 @@ class _Training:
         try:
             self._take_over(data, arrays)
         except FileFormatError as error:
-            raise FileFormatError(f"{str(path)!r}: {error}") from None
+            raise error.within(f"{str(path)!r}: ") from None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, GraphnnError):
                 raise

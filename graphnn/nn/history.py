@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import DrawingError, LookupFailure, UsageError, near
-from ..graph import told_where
 from ..habits import missing
 from ..show import Shown, show_as
 
@@ -44,7 +43,6 @@ class History(dict[str, list[Any]], Shown):
         2  0.35         1
     """
 
-    @told_where
     def __init__(self, columns: Mapping[str, list[Any]] | None = None) -> None:
         super().__init__({name: list(values) for name, values in (columns or {}).items()})
         lengths = {len(values) for values in self.values()}
@@ -54,7 +52,6 @@ class History(dict[str, list[Any]], Shown):
         self.interrupted = False
         self.best: int | None = None
 
-    @told_where
     def __missing__(self, name: Any) -> NoReturn:
         raise LookupFailure(f'"{name}" is not recorded.{near(name, self)}')
 
@@ -87,7 +84,6 @@ class History(dict[str, list[Any]], Shown):
         lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
         return "\n".join([*lines, *(["interrupted"] if self.interrupted else [])])
 
-    @told_where
     def plot(self) -> Figure:
         """Return a picture of the figures that are numbers, over the epochs: losses, and beside them the others.
 

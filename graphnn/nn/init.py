@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
-from ..graph import Array, as_array, told_where
+from ..graph import Array, as_array
 from ..graph.dimensions import shown
 from ..habits import instead
 from .checks import checked_number
@@ -25,7 +25,6 @@ Rng = np.random.Generator | np.random.RandomState
 Initializer = Callable[[tuple[int, ...], np.dtype[Any], Rng], Array]
 
 
-@told_where
 def constant(value: float) -> Initializer:
     """Return an initializer of this number everywhere.
 
@@ -54,7 +53,6 @@ def ones() -> Initializer:
     return constant(1.0)
 
 
-@told_where
 def uniform(lo: float = -0.05, hi: float = 0.05) -> Initializer:
     """Return an initializer that draws evenly from [lo, hi), by ``rng.uniform``.
 
@@ -69,7 +67,6 @@ def uniform(lo: float = -0.05, hi: float = 0.05) -> Initializer:
     return _drawing(lambda shape, rng: rng.uniform(lo, hi, shape))
 
 
-@told_where
 def normal(mean: float = 0.0, std: float = 0.05) -> Initializer:
     """Return an initializer that draws from the normal distribution, by ``rng.normal``."""
     checked_number("normal: the mean", mean)

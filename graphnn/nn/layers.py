@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
 
+from ..calls import misused
 from ..errors import (
     DtypeError,
     GraphError,
@@ -21,10 +22,9 @@ from ..errors import (
     ValueRangeError,
     near,
 )
-from ..graph import Array, Graph, Node, Origin, as_array, fitting, flatten, fn, told_where, user_origin
+from ..graph import Array, Graph, Node, Origin, as_array, fitting, flatten, fn, user_origin
 from ..graph.attributes import checked, kind_of
 from ..graph.dimensions import product, shape_of, shown
-from ..graph.op import misused
 from ..habits import missing
 from ..ops.compose import softmax_nodes
 from .checks import checked_flag
@@ -37,7 +37,6 @@ _training: ContextVar[bool] = ContextVar("training", default=False)
 class _Parameters(list[Node]):
     """The parameters of a layer: a list, and no method that returns one."""
 
-    @told_where
     def __call__(self) -> NoReturn:
         raise UsageError("a layer's parameters are a list: write layer.parameters, without brackets")
 
@@ -84,7 +83,6 @@ class Layer:
         layer.__local = ""
         return layer
 
-    @told_where
     def __init__(self) -> None:
         """Take nothing; a subclass need not call this."""
 
@@ -109,7 +107,6 @@ class Layer:
         """
         raise NoRuleError(f"{type(self).__name__} does not say what it computes: define call(self, x)")
 
-    @told_where
     def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
         """Add the layer's nodes to the graph of its inputs.
 
@@ -164,7 +161,6 @@ class Layer:
             return self._make_nodes(graph, inputs)
 
     @property
-    @told_where
     def parameters(self) -> _Parameters:
         """The trainable parameters of the layer and of the layers in it, in order of making.
 
@@ -289,13 +285,11 @@ class Sequential(Layer):
     (4, <ReLU, "relu_1">)
     """
 
-    @told_where
     def __init__(self, *layers: Any) -> None:
         self.layers: list[Any] = []
         for layer in layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers:
             self.add(layer)
 
-    @told_where
     def add(self, layer: Any) -> None:
         """Put another layer behind the last.
 
@@ -422,7 +416,6 @@ class Dense(Layer):
     ((2, 3), array([0., 0., 0.]))
     """
 
-    @told_where
     def __init__(
         self,
         units: int,
@@ -563,7 +556,6 @@ class PReLU(Layer):
     K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015.
     """
 
-    @told_where
     def __init__(self, shape: Any = (), *, slope_init: Any = None, rng: Rng | None = None) -> None:
         sizes = shape_of(shape)
         if not all(isinstance(size, int) for size in sizes):
@@ -597,7 +589,6 @@ class Softmax(Layer):
         When the axis is not an int.
     """
 
-    @told_where
     def __init__(self, axis: int = -1) -> None:
         self.axis = checked("Softmax", "axis", kind_of(int), axis)
 
@@ -637,7 +628,6 @@ class LeakyReLU(_OneOp):
         When the slope is not a number.
     """
 
-    @told_where
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = checked("LeakyReLU", "negative_slope", kind_of(float), negative_slope)
 
@@ -659,7 +649,6 @@ class ELU(_OneOp):
         When alpha is not a number.
     """
 
-    @told_where
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = checked("ELU", "alpha", kind_of(float), alpha)
 

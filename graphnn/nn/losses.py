@@ -10,14 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UsageError, ValueRangeError
-from ..graph import Node, flatten, fn, told_where
+from ..graph import Node, flatten, fn
 from .checks import check_choice, checked_number
 from .operands import are_one_hot, as_float, as_nodes, check_same_shape, opened, operands
 
 _REDUCTIONS = ("mean", "sum", "none")
 
 
-@told_where
 def categorical_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7, reduction: str = "mean") -> Node:
     """Return -log of the probability of the right class, clipped.
 
@@ -78,7 +77,6 @@ def categorical_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7
         return _reduced(-likelihood, reduction)
 
 
-@told_where
 def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> Node:
     """Return -log of the softmax at the right class, fused with the softmax and stable.
 
@@ -133,7 +131,6 @@ def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
         return _reduced(total - fn.pick(z, y), reduction)
 
 
-@told_where
 def binary_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7, reduction: str = "mean") -> Node:
     """Return -log of the probability of the right answer to yes-or-no questions, clipped.
 
@@ -173,7 +170,6 @@ def binary_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7, red
         return _reduced(-(y * fn.log(p) + (1 - y) * fn.log(1 - p)), reduction)
 
 
-@told_where
 def sigmoid_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> Node:
     """Return -log of the sigmoid at the right answer, fused with the sigmoid and stable.
 
@@ -210,7 +206,6 @@ def sigmoid_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
         return _reduced(y * fn.softplus(-z) + (1 - y) * fn.softplus(z), reduction)
 
 
-@told_where
 def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> Node:
     """Return the square of the difference, of the mean over all elements.
 
@@ -241,7 +236,6 @@ def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> No
     return _difference("mean_squared_error", predicted, true, "square", reduction)
 
 
-@told_where
 def mean_absolute_error(predicted: Any, true: Any, reduction: str = "mean") -> Node:
     """Return the size of the difference, of the mean over all elements.
 
@@ -264,7 +258,6 @@ def mean_absolute_error(predicted: Any, true: Any, reduction: str = "mean") -> N
     return _difference("mean_absolute_error", predicted, true, "absolute", reduction)
 
 
-@told_where
 def l2(parameters: Any, rate: float | Node = 0.01) -> Node:
     """Return rate · ½ Σ w², to be added to a loss.
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeGuard
 
 from ..errors import DtypeError, GraphnnWarning, ShapeError, UsageError, ValueRangeError
-from ..graph import Dim, Graph, Node, fitting, fn, told_where, user_origin
+from ..graph import Dim, Graph, Node, fitting, fn, user_origin
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors
 from .checks import check_choice
@@ -24,7 +24,6 @@ from .operands import Operand, as_nodes, opened, operands, shape_in, unbroadcast
 _AVERAGES = ("macro", "micro", "weighted", "binary", None)
 
 
-@told_where
 def accuracy(predictions: Any, labels: Any) -> Node:
     """Return the share of predictions that are right.
 
@@ -70,7 +69,6 @@ def accuracy(predictions: Any, labels: Any) -> Node:
         return counts[1] / fn.sum(counts)
 
 
-@told_where
 def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) -> Node:
     """Return how often each class was predicted as each.
 
@@ -110,7 +108,6 @@ def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) 
         return _counted(judged, size)
 
 
-@told_where
 def precision(predictions: Any, labels: Any, classes: int | None = None, average: str | None = "macro") -> Node:
     """Return the share of the predictions of a class that are right.
 
@@ -147,7 +144,6 @@ def precision(predictions: Any, labels: Any, classes: int | None = None, average
     return _metric("precision", predictions, labels, classes, average, lambda right, said, true: (right, said))
 
 
-@told_where
 def recall(predictions: Any, labels: Any, classes: int | None = None, average: str | None = "macro") -> Node:
     """Return the share of a class that was predicted as such.
 
@@ -169,7 +165,6 @@ def recall(predictions: Any, labels: Any, classes: int | None = None, average: s
     return _metric("recall", predictions, labels, classes, average, lambda right, said, true: (right, true))
 
 
-@told_where
 def f1(predictions: Any, labels: Any, classes: int | None = None, average: str | None = "macro") -> Node:
     """Return the harmonic mean of precision and recall, class by class.
 

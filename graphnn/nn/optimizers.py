@@ -10,7 +10,7 @@ import numpy as np
 
 from ..autograd import grad
 from ..errors import GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
-from ..graph import Graph, Node, Parameter, Place, Scope, fitting, fn, told_where
+from ..graph import Graph, Node, Parameter, Place, Scope, fitting, fn
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
 from ..habits import missing
@@ -49,7 +49,6 @@ class Optimizer:
     counts = False
     """Whether `scalars` or `advance` needs the number of the step."""
 
-    @told_where
     def __init__(self, learning_rate: Rate, *, clip_norm: float | None = None, clip_value: float | None = None) -> None:
         self._rate: Any = learning_rate if isinstance(learning_rate, Node) or callable(learning_rate) else None
         if isinstance(learning_rate, (list, tuple)):
@@ -82,7 +81,6 @@ class Optimizer:
         return float(self._rates[-1].value) if self._rates else self._number
 
     @learning_rate.setter
-    @told_where
     def learning_rate(self, value: float) -> None:
         if self._rate is not None:
             raise UsageError(
@@ -128,7 +126,6 @@ class Optimizer:
         """
         raise NoRuleError(f"{type(self).__name__} does not say how a parameter goes on: define advance")
 
-    @told_where
     def updates(self, loss: Node, parameters: Iterable[Node | str] | Node | None = None) -> dict[Node, Node]:
         """Return the node of the next value of every parameter that the loss depends on.
 
@@ -353,7 +350,6 @@ class SGD(Optimizer):
     `nesterov` p ← p - rate · (d + momentum · v): PyTorch's form, in which the rate is outside the velocity.
     """
 
-    @told_where
     def __init__(
         self,
         learning_rate: Rate = 0.01,
@@ -404,7 +400,6 @@ class Adam(Optimizer):
 
     counts = True
 
-    @told_where
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -451,7 +446,6 @@ class AdamW(Adam):
     I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
 
-    @told_where
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -494,7 +488,6 @@ class RMSProp(Optimizer):
     is added, as PyTorch does.
     """
 
-    @told_where
     def __init__(
         self,
         learning_rate: Rate = 0.01,
@@ -546,7 +539,6 @@ class Adagrad(Optimizer):
     JMLR 12 (2011), 2121-2159.
     """
 
-    @told_where
     def __init__(
         self,
         learning_rate: Rate = 0.01,

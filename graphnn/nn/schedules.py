@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError, ValueRangeError
-from ..graph import Node, fn, told_where
+from ..graph import Node, fn
 from .checks import checked_number
 
 Schedule = Callable[[Node], Any]
 
 
-@told_where
 def constant(learning_rate: float) -> Schedule:
     """Return the schedule that never changes.
 
@@ -34,7 +33,6 @@ def constant(learning_rate: float) -> Schedule:
     return lambda step: learning_rate
 
 
-@told_where
 def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
     """Return the schedule that falls by a factor after every so many steps.
 
@@ -66,7 +64,6 @@ def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedul
     return lambda step: learning_rate * fn.power(factor, fn.floor(step / every))
 
 
-@told_where
 def cosine(learning_rate: float, steps: int, final: float = 0.0) -> Schedule:
     """Return the schedule that falls along half a cosine, and stays at its end.
 
@@ -97,7 +94,6 @@ def cosine(learning_rate: float, steps: int, final: float = 0.0) -> Schedule:
     return rate
 
 
-@told_where
 def warmup(steps: int, then: Schedule | float) -> Schedule:
     """Return the schedule that rises linearly for so many steps, then goes on with another from its start.
 

@@ -1,4 +1,4 @@
-"""Where a node was made: the user's own file and line."""
+"""The user's own file and line: where a node was made, and where an error arose."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import networkx as nx
 import numpy as np
 
 _OWN = "graphnn", "graphnn.exe", "<frozen runpy>"  # the console script, and what `python -m` runs through
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 # The demo stands in the package, but is written as a user writes.
 _LIBRARIES = (_PACKAGE, *(os.path.dirname(str(library.__file__)) + os.sep for library in (np, nx)))
 _USERS_OWN = frozenset({_PACKAGE + "demo.py"})
@@ -32,11 +32,14 @@ class Origin(NamedTuple):
         return f"{_label(self.file)}:{self.line}"
 
 
+_OF_DATACLASS = "__create_fn__"
+"""What holds the ``__init__`` that a dataclass is given: it is in no file."""
+
 NOWHERE = Origin("", 0)
 """Where there is no user's line: the command was asked, not a program."""
 
 _labels: dict[str, str] = {}
-# By file, whether it is none of the user's: ours, or one through which we are called: a `with` enters a scope by the
+# By file, whether it is not the user's: ours, or one through which we are called: a `with` enters a scope by the
 # first, what is typed in the terminal comes through the second.
 _within: dict[str, bool] = {
     function.__code__.co_filename: True for function in (contextlib.contextmanager, cmd.Cmd.cmdloop)
@@ -82,7 +85,7 @@ def user_origin() -> Origin:
         within = _within.get(file)
         if within is None:
             within = _within[file] = _is_within(file)
-        if not within:
+        if not within and not (file == "<string>" and frame.f_code.co_qualname.startswith(_OF_DATACLASS)):
             key = (file, frame.f_lineno)
             origin = _known.get(key)
             if origin is None:

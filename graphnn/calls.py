@@ -1,0 +1,102 @@
+"""What a public function says when it is called with arguments that it does not take."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from types import FunctionType
+from typing import Any, TypeVar, cast
+
+from .errors import GraphnnError, UsageError
+from .habits import argument
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def fit_to_call(function: _Function) -> _Function:
+    """Return a function that says what it takes when it is called with something else; its own errors stay."""
+
+    @wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            wrong = None if isinstance(error, GraphnnError) else misused(function, args, kwargs)
+            if wrong is None:
+                raise
+            raise wrong from None
+
+    return cast("_Function", called)
+
+
+def told_where(function: _Function) -> _Function:
+    """Return the function: errors know their line by themselves."""
+    return function
+
+
+def offer(namespace: dict[str, Any], names: Iterable[str] | None = None) -> None:
+    """Have public functions, and the methods of public classes, say what they take; this is the one place.
+
+    Parameters
+    ----------
+    namespace : dict
+        Of the module that offers them; a function is exchanged here and where it is defined.
+    names : iterable of str, optional
+        Those in it that are public; by default what is defined there. Errors stay, and what is not a function.
+    """
+    own = [n for n, thing in namespace.items() if getattr(thing, "__module__", "") == namespace["__name__"]]
+    for name in [n for n in own if n[0] != "_"] if names is None else names:
+        thing = namespace.get(name)
+        if isinstance(thing, FunctionType) and not hasattr(thing, "__wrapped__"):
+            namespace[name] = told = fit_to_call(thing)
+            setattr(sys.modules[thing.__module__], thing.__name__, told)
+        elif isinstance(thing, type) and not issubclass(thing, Exception):
+            for method, member in list(vars(thing).items()):
+                public = method in ("__init__", "__call__") or not method.startswith("_")
+                if public and isinstance(member, FunctionType) and not hasattr(member, "__wrapped__"):
+                    setattr(thing, method, fit_to_call(member))
+
+
+def misused(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], called: str = ""
+) -> UsageError | None:
+    """Return the error of a call whose arguments do not fit the signature, and None where they do."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        what = str(error)
+    else:
+        return None
+    name, parameters = called or function.__name__, [*signature.parameters.values()]
+    if parameters and parameters[0].name == "self" and args:
+        parameters = parameters[1:]
+        if name == "__init__":
+            # Of a subclass's own arguments, and those that it hands on.
+            name = type(args[0]).__name__
+            own = [*inspect.signature(type(args[0]).__init__).parameters.values()][1:]
+            taken = {p.name for p in own}
+            own = [p for p in own if p.kind is not p.VAR_KEYWORD]
+            parameters = [*own, *(p for p in parameters if p.name not in taken)]
+        elif name in ("__call__", "call"):
+            name = type(args[0]).__name__
+    known = [p.name for p in parameters if p.kind not in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    unknown = [keyword for keyword in kwargs if keyword not in known]
+    said = f'{name} takes no argument "{unknown[0]}".{argument(unknown[0], known)}' if unknown else f"{name}: {what}."
+    return UsageError(f"{said} The call is {name}({written(parameters)})")
+
+
+def written(parameters: Sequence[inspect.Parameter]) -> str:
+    """Return parameters as one writes them in a call: without types, and functions by their names."""
+    parts = []
+    bare = False
+    for p in parameters:
+        if p.kind is p.KEYWORD_ONLY and not bare:
+            parts.append("*")
+        bare = bare or p.kind in (p.KEYWORD_ONLY, p.VAR_POSITIONAL)
+        star = "*" * ((p.kind is p.VAR_POSITIONAL) + 2 * (p.kind is p.VAR_KEYWORD))
+        default = getattr(p.default, "__name__", None) or repr(p.default)
+        parts.append(f"{star}{p.name}" + ("" if p.default is p.empty else f"={default}"))
+    return ", ".join(parts)
