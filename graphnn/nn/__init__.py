@@ -73,7 +73,6 @@ __all__ = [
     "softmax_crossentropy",
 ]
 _offer(globals(), __all__)
-_offer(vars(init))
 _offer(vars(schedules))
 
 
