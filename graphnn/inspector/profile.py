@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import GraphnnError, ValueRangeError
 from ..execute.interpreter import Feed, Prepared, evaluate, tell_of_step
-from ..graph import Array, Graph, Node, Spec, told_where
+from ..graph import Array, Graph, Node, Spec
 from ..graph.dimensions import evaluate as size_of
 from ..order import longest_chain
 from ..show import Shown
@@ -214,7 +214,6 @@ class Profile(Shown):
         return "\n".join(_lines(self))
 
 
-@told_where
 def profile(
     target: Any,
     feed: Feed | None = None,

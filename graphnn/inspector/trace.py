@@ -19,7 +19,6 @@ from ..container import StrPath, write
 from ..errors import AxisError, FileFormatError, GraphnnError, LookupFailure, UsageError, ValueRangeError
 from ..execute.compiled import Compiled
 from ..execute.interpreter import (
-    LOOK,
     Feed,
     Observer,
     Prepared,
@@ -31,7 +30,7 @@ from ..execute.interpreter import (
     tell_of_step,
 )
 from ..files import from_data, from_settings, loads, settings_of, to_data
-from ..graph import Array, Graph, Node, Op, Origin, Placeholder, Unknown, told_where
+from ..graph import Array, Graph, Node, Op, Origin, Placeholder, Unknown
 from ..graph.fetches import resolve
 from ..show import Shown, rendered
 from ..text import counted, number, quoted
@@ -489,7 +488,6 @@ class Trace(Shown):
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
 
-    @told_where
     def __getitem__(self, node: Node | str) -> Record:
         """Return the record of a node, or of the node of that name, of the scope's result, or of the output."""
         place = self._places[one(self._places, self.graph, node)]
@@ -512,7 +510,6 @@ class Trace(Shown):
             raise AttributeError(f"a trace has no {name}: gn.debug(trace).{name} is that of its run")
         raise AttributeError(f"a trace has no attribute {name!r}")
 
-    @told_where
     def select(self, target: Any = None, *, op: str | None = None, scope: str | None = None) -> list[Record]:
         """Return the records of the nodes that are meant.
 
@@ -545,7 +542,6 @@ class Trace(Shown):
         meant = many(self.order, self.graph, target, op=op, scope=scope)
         return [self.records[place] for place in map(self._places.__getitem__, meant) if place < len(self)]
 
-    @told_where
     def why(self, node: Node | str, index: Any = None) -> Why:
         """Say of one element from which numbers it came, by which formula, on which line.
 
@@ -597,7 +593,6 @@ class Trace(Shown):
         """
         write(path, "trace", *self._encoded(), version=VERSION)
 
-    @told_where
     def to_html(self, path: StrPath | None = None, *, beside: Trace | None = None) -> Any:
         """Return it as a page that replays it in a browser: one file, no server, no network.
 
@@ -863,7 +858,6 @@ class _Recorder:
             before = clock()
 
 
-@told_where
 def trace(
     target: Any,
     feed: Feed | None = None,
@@ -933,11 +927,6 @@ def guard_of(target: Any) -> str | None:
     return target.guard if isinstance(target, (Compiled, Trace)) else None
 
 
-def _told(error: GraphnnError) -> str:
-    """Return the message of an error without the advice that is for where it is raised."""
-    return str(error).replace(LOOK, "")
-
-
 def stopped_trace(error: GraphnnError) -> Trace | None:
     """Return the trace of what led to an error, or None where it comes from no run."""
     stop = error.stopped
@@ -945,7 +934,7 @@ def stopped_trace(error: GraphnnError) -> Trace | None:
         return None
     # What a guard refused is a value like any other: it can be looked at.
     until = stop.place + (stop.guard is not None)
-    trace = record(stop.prepared, stop.updates, until=until, error=_told(error), guard=stop.guarded_by)
+    trace = record(stop.prepared, stop.updates, until=until, error=error.account, guard=stop.guarded_by)
     trace.stopped = stop.place
     return trace
 
@@ -1006,14 +995,13 @@ class Film(Sequence[Trace], Shown):
             yield from recorder.watch(evaluation)
         except GraphnnError as error:
             if isinstance(error.stopped, Stop):
-                add(error.stopped.place, _told(error))
+                add(error.stopped.place, error.account)
             raise
         add()
 
     def __len__(self) -> int:
         return len(self._traces)
 
-    @told_where
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, (Node, str)):
             raise UsageError("a film holds many traces: film[0][…] is of one of them")
@@ -1032,7 +1020,6 @@ class Film(Sequence[Trace], Shown):
             raise AxisError(f"there is no trace {index}: the film has {counted(len(self), 'trace')}")
         return self._traces[index]
 
-    @told_where
     def to_html(self, path: StrPath | None = None) -> Any:
         """Return it as a page that replays each step in a browser: one file, no server, no network.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import DrawingError, ShapeError, UsageError
 from ..execute.interpreter import run
-from ..graph import Array, Node, Placeholder, told_where
+from ..graph import Array, Node, Placeholder
 from ..inspector.health.training import gradients_in
 from ..inspector.trace import Record, Trace
 from ..order import schedule
@@ -37,7 +37,6 @@ _CLASSES_IN_ROW = 4
 _DPI = 100
 
 
-@told_where
 def scatter(points: Any, labels: Any, *, title: str = "The data") -> Figure:
     """Return a picture of points in the plane, each class with a colour and a marker of its own.
 
@@ -74,7 +73,6 @@ def scatter(points: Any, labels: Any, *, title: str = "The data") -> Figure:
     return figure
 
 
-@told_where
 def boundary(
     probabilities: Node,
     points: Any,
@@ -142,7 +140,6 @@ def boundary(
     return figure
 
 
-@told_where
 def gradient_norms(traces: Trace | Sequence[Trace], *, title: str = "Gradients by layer") -> Figure:
     """Return a picture of how large the gradient is in each layer, over training.
 
@@ -202,7 +199,6 @@ def gradient_norms(traces: Trace | Sequence[Trace], *, title: str = "Gradients b
     return figure
 
 
-@told_where
 def histograms(
     traces: Trace | Sequence[Trace], target: Any = None, *, bins: int | None = None, title: str | None = None
 ) -> Figure:

@@ -21,7 +21,7 @@ def _pictures(loss: gn.Node, feed: Mapping[Any, Any], folder: Path) -> tuple[lis
     try:
         plots.scatter(*feed.values(), title="The spiral data").savefig(folder / "spiral.svg")
     except gn.DrawingError as error:
-        missing.append(f"no scatter plot of the data: {error}")
+        missing.append(f"no scatter plot of the data: {error.reason}")
         return written, missing
     return [*written, folder / "spiral.svg"], missing
 

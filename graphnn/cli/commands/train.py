@@ -27,7 +27,7 @@ def train(options: cli.Options) -> None:
         plots.boundary(probabilities, *feed.values()).savefig(folder / "boundary.svg")
         written += [folder / "history.svg", folder / "boundary.svg"]
     except gn.DrawingError as error:
-        missing.append(f"no plots: {error}")
+        missing.append(f"no plots: {error.reason}")
     loss, accuracy = history["loss"][-1], history["accuracy"][-1]
     if options.json:
         files = [str(path) for path in written]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import DtypeError, UsageError, ValueRangeError
 from ...execute.compiled import BACKENDS
-from ...graph import Array, Constant, Graph, Node, told_where
+from ...graph import Array, Constant, Graph, Node
 from ...graph.dimensions import shown
 from ...ops.reduce import Mean
 from ...text import number
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 _MOST_READ = 4096  # elements of an operand that are told as those that made one element
 
 
-@told_where
 def compare(
     a: Any,
     b: Any = None,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import GraphnnError, UsageError, ValueRangeError
-from ...graph import Node, Scope, told_where
 from ...text import short_name
 from ..calls import RESTART, call
 from ..select import asked_for, many
@@ -17,6 +16,7 @@ from .progress import FIRST_RUN, Progress, Run
 
 if TYPE_CHECKING:
     from ...execute.interpreter import Step
+    from ...graph import Node, Scope
     from .stops import Stops
 
 
@@ -27,7 +27,6 @@ class Cursor:
         self._now = now
         self._stops = stops
 
-    @told_where
     def step(self, n: int = 1) -> Step | None:
         """Run the next operation, or the next `n`; a breakpoint stops it earlier.
 
@@ -44,7 +43,6 @@ class Cursor:
         target = self._now.position + _count(n)
         return self._go_on(lambda step: self._now.position >= target)
 
-    @told_where
     def back(self, n: int = 1) -> Step | None:
         """Go back by one operation, or by `n`: what they gave counts as not computed.
 
@@ -55,7 +53,6 @@ class Cursor:
         """
         return self.goto(max(self._now.position - _count(n), 0))
 
-    @told_where
     def goto(self, target: int | Node | str) -> Step | None:
         """Go to where so many operations have run, or to a node, forwards or backwards; no breakpoint stops it.
 
@@ -94,7 +91,6 @@ class Cursor:
             self._advance()
         return now.step_now
 
-    @told_where
     def until(self, target: Any) -> Step | None:
         """Run until a node has been computed that is meant by `target`, as `break_at` takes it.
 
@@ -121,7 +117,6 @@ class Cursor:
             )
         return self._go_on(lambda step: step.node in nodes)
 
-    @told_where
     def resume(self) -> Step | None:
         """Run until a breakpoint, or to the end; return and raise as `step` does."""
         return self._go_on(lambda step: False)
@@ -130,7 +125,6 @@ class Cursor:
         """Run the next operation, into the scope that it opens, if it does; return and raise as `step` does."""
         return self.step()
 
-    @told_where
     def over(self) -> Step | None:
         """Run the next operation, or the whole of the scope that it opens: a layer, a softmax, the backward pass.
 
@@ -141,7 +135,6 @@ class Cursor:
             return self.step()
         return self._go_on(lambda step: not self._next_within(opened))
 
-    @told_where
     def out(self) -> Step | None:
         """Run until the scope is left that the next operation is in, with the current one; return and raise as `step`.
 

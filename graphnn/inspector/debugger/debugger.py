@@ -10,7 +10,6 @@ import numpy as np
 
 from ...errors import GraphnnError, UsageError, ValueRangeError
 from ...execute.compiled import Compiled
-from ...graph import Graph, Node, told_where
 from ...show import Shown, rendered, show_as
 from ...text import quoted
 from ..select import names_in
@@ -26,6 +25,7 @@ from .what_if import WhatIfs
 
 if TYPE_CHECKING:
     from ...execute.interpreter import Feed
+    from ...graph import Graph, Node
     from ..conditions import Breakpoint
 
 
@@ -102,7 +102,6 @@ class Debugger(Shown):
     node = does("_now", Progress.node)
     op_of = does("_now", Progress.op_of)
 
-    @told_where
     def __getitem__(self, node: Node | str) -> Spot:
         """Return a node as it is now: its state, and once it has run, its value."""
         return Spot(self._now, self._what_ifs, self.node(node))
@@ -177,7 +176,6 @@ class Debugger(Shown):
     commit = does("_results", Results.commit)
 
 
-@told_where
 def debug(
     target: Any,
     feed: Feed | None = None,

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...errors import LookupFailure, UsageError
-from ...graph import Array, Node, told_where
 from ..why import LIMIT, Why, ancestry, explain, first_strange, given_as, influence, sample
 
 if TYPE_CHECKING:
+    from ...graph import Array, Node
     from .progress import Progress
 
 
@@ -39,17 +39,14 @@ class Questions:
             raise UsageError("nothing has run yet: name a node, or step first")
         return now.current
 
-    @told_where
     def inputs(self, node: Node | str | None = None) -> tuple[Node, ...]:
         """Return the operands of a node, of the current one unless given; raise as `here` does."""
         return self.here(node).inputs
 
-    @told_where
     def users(self, node: Node | str | None = None) -> tuple[Node, ...]:
         """Return the nodes of this run that read a node, the current one unless given; raise as `here` does."""
         return tuple(user for user in self.here(node).users if user in self._now.places)
 
-    @told_where
     def twin(self, node: Node | str | None = None) -> tuple[Node, ...]:
         """Return, of a gradient's or an update's node, the forward node it was made for; of a forward node, those.
 
@@ -69,7 +66,6 @@ class Questions:
         twins = [here.twin] if here.twin is not None else [other for other in self._now.order if other.twin is here]
         return tuple(other for other in twins if other in self._now.places)
 
-    @told_where
     def path(self, node: Node | str | None = None) -> list[Node]:
         """Return a shortest way from a node, the current one unless given, to what was asked for.
 
@@ -98,7 +94,6 @@ class Questions:
                 return way
         raise LookupFailure(f'no way leads from "{here.name}" to what was asked for')
 
-    @told_where
     def why(self, node: Node | str | None = None, index: Any = None) -> Why:
         """Say of one element from which numbers it came, by which formula, on which line.
 
@@ -128,7 +123,6 @@ class Questions:
         op, source = prepared.op_of(here), now.source_of(here)
         return explain(here, index, step.value, step.operands, op=op, source=source, given=given)
 
-    @told_where
     def ancestry(self, node: Node | str | None = None, index: Any = None, *, limit: int = LIMIT) -> dict[Node, Array]:
         """Return all that one element was made of, through forward and backward nodes alike.
 
@@ -162,7 +156,6 @@ class Questions:
             limit=limit,
         )
 
-    @told_where
     def influence(self, node: Node | str | None = None, index: Any = None, *, limit: int = LIMIT) -> dict[Node, Array]:
         """Return all of what has run that one element had a part in, directly or through others.
 
@@ -197,7 +190,6 @@ class Questions:
             limit=limit,
         )
 
-    @told_where
     def sample(self, row: int, dim: str | None = None) -> dict[Node, Array]:
         """Return one sample alone, from the feed to its cotangents: its row of every value that has run.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import UsageError
 from ...execute.compiled import updating
 from ...execute.interpreter import refused_by, tell_of_step
-from ...graph import Parameter, told_where
+from ...graph import Parameter
 from ..calls import RESTART, call
 from ..compare.lockstep import checked_names, checked_tolerance, compare_runs
 from ..compare.sides import Side
@@ -27,7 +27,6 @@ class Results:
     def __init__(self, now: Progress) -> None:
         self._now = now
 
-    @told_where
     def compare(
         self, run: str, *, rtol: float | None = None, atol: float | None = None, names: tuple[str, str] | None = None
     ) -> Comparison:
@@ -56,7 +55,6 @@ class Results:
         one, other = self._side(now.kept(run).tape, called[0]), self._side(now.tape, called[1])
         return compare_runs(one, other, tolerance)
 
-    @told_where
     def trace(self, run: str | None = None, *, keep: int = KEEP) -> Trace:
         """Return the trace of what has run, in this run or another.
 
@@ -93,7 +91,6 @@ class Results:
             guard=now.guard,
         )
 
-    @told_where
     def to_html(self, path: StrPath | None = None) -> Any:
         """Return what has run as a page that replays it in a browser; a what-if beside the run it began from.
 
@@ -128,7 +125,6 @@ class Results:
         recomputed = [node for node in anew if now.is_known(node)]
         return page_of(Beside(self.trace(before.name), self.trace(), (before.name, now.run.name), recomputed), path)
 
-    @told_where
     def commit(self) -> None:
         """Make the updates, as the compiled step would have: with the values of this run.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import AxisError, DtypeError, ShapeError
-from ...graph import Array, Node, as_array, in_range, told_where
+from ...graph import Array, Node, as_array, in_range
 from ...graph.dimensions import shown
 from ...text import quoted
 from ..trace import Stats, stats_of
@@ -53,7 +53,6 @@ class Spot:
         """
         return self._now.known(self.node).value
 
-    @told_where
     def __setitem__(self, index: Any, value: Any) -> None:
         """Give a part of the value other numbers, in a run that this begins, as `Debugger.what_if` does.
 

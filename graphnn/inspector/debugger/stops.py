@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import GraphnnError, LookupFailure, UsageError, near
 from ...execute.interpreter import Step, looked_for, refused_by
-from ...graph import Array, Node, told_where
 from ...text import short_name
 from ..conditions import Breakpoint, Context, condition_of, holds
 from ..select import asked_for, many
 from ..trace import in_short
 
 if TYPE_CHECKING:
+    from ...graph import Array, Node
     from .progress import Progress
 
 
@@ -32,7 +32,6 @@ class Stops:
         self._numbers = 0
         self._watched: dict[Node, _Watch] = {}
 
-    @told_where
     def break_at(
         self, target: Any = None, when: Any = None, *, op: str | None = None, scope: str | None = None
     ) -> Breakpoint:
@@ -74,7 +73,6 @@ class Stops:
         self.breakpoints.append(breakpoint)
         return breakpoint
 
-    @told_where
     def clear(self, number: int | None = None) -> None:
         """Take away a breakpoint by its number, or all of them.
 
@@ -89,7 +87,6 @@ class Stops:
             raise LookupFailure(f"there is no breakpoint{hint}")
         self.breakpoints[:] = [b for b in self.breakpoints if number is not None and b.number != number]
 
-    @told_where
     def watch(self, target: Any) -> None:
         """Print the value of some nodes whenever it changes, or becomes known; an output under its own name.
 
@@ -104,7 +101,6 @@ class Stops:
             name = target if isinstance(target, str) and outputs.get(target) is node else node.name
             self._watched[node] = _Watch(name, now.value_if_known(node))
 
-    @told_where
     def unwatch(self, target: Any = None) -> None:
         """Print them no longer; none at all unless some are named.
 
@@ -121,7 +117,6 @@ class Stops:
         """The nodes that are watched, with the names under which they are printed."""
         return {node: watch.name for node, watch in self._watched.items()}
 
-    @told_where
     def recheck(self, when: Any, target: Any = None, *, op: str | None = None, scope: str | None = None) -> list[Node]:
         """Return which of the nodes that have run a condition holds of, in their order.
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import GraphnnError, LookupFailure, UsageError, near
-from ...graph import Node, Op, Unknown, told_where
+from ...graph import Node, Op, Unknown
 from ...text import quoted, short_name, with_article
 from ..calls import call
 from .progress import Progress, Run, run_name
@@ -62,7 +62,6 @@ class WhatIfs:
         self._now = now
         self._stops = stops
 
-    @told_where
     def what_if(self, /, node: Node | str, value: Any = None, *, name: str | None = None, **attributes: Any) -> Change:
         """Begin a run in which a node has another value, or its operation another attribute.
 
@@ -99,7 +98,6 @@ class WhatIfs:
         prepared = prepared.with_value(node, value) if op is None else prepared.with_op(node, op)
         return self._begin(prepared, node, name)
 
-    @told_where
     def take_back(self, node: Node | str) -> None:
         """Take a what-if back: begin a run in which the node has again what it computes, or what it was fed.
 
@@ -117,7 +115,6 @@ class WhatIfs:
             raise LookupFailure(f'"{node.name}" is not overridden in the run "{now.run.name}"')
         self._begin(prepared.without(node), node, None, taken_back=True)
 
-    @told_where
     def use(self, name: str) -> None:
         """Go to a run that was kept, at the same position.
 
@@ -135,7 +132,6 @@ class WhatIfs:
         self._recompute(now.computed[: now.position])
         self._stops.report()
 
-    @told_where
     def drop(self, name: str) -> None:
         """Let a kept run go.
 

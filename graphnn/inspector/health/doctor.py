@@ -19,7 +19,7 @@ import numpy as np
 
 from ...errors import AxisError, DivisionError, GraphnnError, LabelError, UsageError
 from ...execute.interpreter import Feed, Prepared, Stop
-from ...graph import Array, Graph, Node, Parameter, Placeholder, Unknown, told_where
+from ...graph import Array, Graph, Node, Parameter, Placeholder, Unknown
 from ...ops.elementwise import Elementwise
 from ..trace import Film, Trace, prepared_for
 from .blame import because, chain_of, culprit_of, stopper_of, told_once
@@ -288,7 +288,7 @@ class _Doctor:
             raise error
         node, op = run.order[stop.place], run.op(stop.place)
         operands = run.operands_of(stop.place)
-        text = str(error).partition("\n")[0].partition(": ")[2]
+        text = error.reason.partition("\n")[0]
         value: Number | None = None
         read: tuple[Element, ...] = ()
         count = 1
@@ -748,7 +748,6 @@ def _largest(dtype: np.dtype[Any]) -> str:
     return f"{float(np.finfo(dtype).max):.5g}"
 
 
-@told_where
 def check_health(
     target: Any,
     feed: Feed | None = None,

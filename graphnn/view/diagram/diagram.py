@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ...container import path_of
 from ...errors import DrawingError, UsageError, near
-from ...graph import Graph, Node, told_where
+from ...graph import Graph, Node
 from ...habits import missing
 from ...inspector.trace import Trace
 from ...inspector.trace import trace as traced
@@ -46,7 +46,6 @@ _RADIUS = 2
 _ALIASES = {"gv": "dot", "jpeg": "jpg"}
 
 
-@told_where
 def draw(
     fetches: Any,
     detail: Detail | Feed | None = None,

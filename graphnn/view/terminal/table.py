@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
 
-from ...graph import Constant, Graph, Node, Op, Parameter, fn, registry, told_where
+from ...graph import Constant, Graph, Node, Op, Parameter, fn, registry
 from ...graph.dimensions import shown
 from ...graph.fetches import ancestors
 from ...show import Shown
@@ -200,7 +200,6 @@ class Summary(Shown):
     __repr__ = __str__
 
 
-@told_where
 def summary(fetches: Any, detail: Detail = "layer", *, graph: Graph | None = None) -> Summary:
     """Return the layers that the fetches need, with shapes and parameters; print it to see it.
 
