@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from graphnn.inspector.health.hazards import CODES
+from graphnn.inspector.health import CHECKS
 from graphnn.terminal import VERBS
 
 HERE = Path(__file__).parent
@@ -41,7 +41,7 @@ def session() -> str:
 
 def codes() -> str:
     """Return the table of what the health check finds."""
-    return _table(("code", "what it says"), [(f"`{name}`", text) for name, text in CODES.items()])
+    return _table(("code", "what it says"), [(f"`{code}`", each.says) for code, each in CHECKS.items()])
 
 
 def verbs() -> str:

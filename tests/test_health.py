@@ -16,9 +16,9 @@ from random_graphs import build, random_graphs
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector.health import check_health, evaluation, findings, hazards, training
+from graphnn.inspector.health import CHECKS, arising, check_health, evaluation, findings, hazards, sizes, training
 from graphnn.inspector.health.findings import Finding, Health
-from graphnn.inspector.health.hazards import CODES, HAZARDS
+from graphnn.inspector.health.hazards import HAZARDS
 from graphnn.ops.elementwise import Elementwise
 
 COUNT = 200
@@ -66,7 +66,7 @@ def test_what_nothing_hides_is_told_where_it_arises(looked_at: list[tuple[Plante
 def test_the_gardens_are_of_many_kinds(looked_at: list[tuple[Planted, Health]]) -> None:
     gardens = [garden for garden, _ in looked_at]
     assert {garden.code for garden in gardens} == {code for code, _ in FAULTS}
-    assert {code for code, _ in FAULTS} <= set(CODES)
+    assert {code for code, _ in FAULTS} <= set(CHECKS)
     for kind in ("hidden", "gradients"):
         assert 0.2 * COUNT < sum(getattr(garden, kind) for garden in gardens) < 0.8 * COUNT
     assert len({garden.node.shape for garden in gardens if garden.node is not None}) > 20
@@ -870,8 +870,8 @@ def test_a_lost_gradient_is_looked_for_once_a_node(monkeypatch: pytest.MonkeyPat
     loss = gn.mean(gn.square(h - 1.0))
     step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
     asked: list[gn.Node] = []
-    plain = training.Training._value_of
-    monkeypatch.setattr(training.Training, "_value_of", lambda seen, node: asked.append(node) or plain(seen, node))
+    plain = training.Training.value_of
+    monkeypatch.setattr(training.Training, "value_of", lambda seen, node: asked.append(node) or plain(seen, node))
     assert "no-gradient" in {each.code for each in check_health(step, {x: _rows(8, 4)})}
     assert len(asked) < 4 * len(gn.schedule([*step.fetches, *step.updates.values()]))
 
@@ -1544,12 +1544,11 @@ def test_what_can_be_looked_at() -> None:
 def test_the_table_is_of_operations_and_codes_that_there_are() -> None:
     assert set(HAZARDS) <= set(gn.graph.registry)
     for hazard in HAZARDS.values():
-        assert {rule.code for rule in hazard.rules} <= set(CODES)
-    for names in (hazards.EXPONENTIAL, hazards.FADING, hazards.UNDERFLOWS, hazards.SATURATES, hazards.WRAPS):
+        assert {rule.code for rule in hazard.rules} <= set(CHECKS)
+    for names in (hazards.EXPONENTIAL, hazards.FADING, hazards.UNDERFLOWS, sizes.SATURATES, hazards.WRAPS):
         assert set(names) <= set(gn.graph.registry)
-    for names in (hazards.MOVES, hazards.LIMITS, evaluation.ONE_WILL_DO, evaluation.HIDES):
+    for names in (hazards.MOVES, arising.LIMITS, evaluation.ONE_WILL_DO, evaluation.HIDES):
         assert set(names) <= set(gn.graph.registry)
-    assert set(hazards.REMEDIES) <= set(CODES)
 
 
 def test_a_deep_graph_takes_a_moment() -> None:

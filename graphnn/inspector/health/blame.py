@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +10,16 @@ import numpy as np
 from ...ops.elementwise import Elementwise
 from .evaluation import Evaluation, cell_of, count_of
 from .findings import Culprit, Element, Finding, at_line, names_of
-from .hazards import FADING, GIVEN, UNDERFLOWS
+from .hazards import FADING, UNDERFLOWS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...graph import Node
     from ..why import Index
 
+GIVEN = ("fed-nan", "fed-inf")
+"""The codes of what no operation is to blame for."""
 _STEADY = frozenset({"add", "subtract", "negative", "cast"})
 """The slope of these does not depend on their operands."""
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
-from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ...autograd import vjp
 from ...errors import GraphnnError, GraphnnWarning
 from ...execute.interpreter import Prepared, evaluate, run
-from ...graph import Graph, Parameter, Placeholder
+from ...graph import Constant, Graph, Parameter, Placeholder
 from ...graph.quiet import quietly
 from ...ops.base import Linear, Multilinear, Rearranging
 from ...ops.choosing import Where
@@ -23,11 +22,15 @@ from ...ops.elementwise import Elementwise
 from ...ops.linalg import Norm
 from ...ops.reduce import Reduction
 from ..why import explain, given_as
-from .findings import Element
+from .findings import Element, Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
     from ...graph import Array, Node, Op
     from ..why import Index, Number, Why
+
+_Part = TypeVar("_Part")
 
 LISTED = 4096
 """How many elements of one value are asked one by one what they read."""
@@ -41,6 +44,10 @@ PASSES_ON = HIDES | ADDS_UP | {"negative", "absolute", "cast", "stop_gradient"}
 """What comes out of these may be what went in, but for its sign; of what adds up, if that is one number."""
 
 
+BY_NUMBERS = frozenset({"add", "subtract", "multiply", "divide", "negative", "cast"})
+"""What scales or moves a value by plain numbers, where all other operands are constants."""
+
+
 class Evaluation:
     """An evaluation with every value kept, and what can be asked of it.
 
@@ -49,10 +56,34 @@ class Evaluation:
     prepared : Prepared
     recorded : mapping of int to array
         Values that are not computed, by place: of operations that are not defined here.
+    updates : mapping of Node to Node
+        What a step makes of parameters.
+
+    Attributes
+    ----------
+    graph : Graph
+    order : list of Node
+        The schedule. The place of a node in it is what the methods take.
+    places : dict of Node to int
+    values : list of array or None
+        By place; None of what was not reached, as an operation failed.
+    inputs : sequence of sequence of int
+        The places of a node's operands.
+    fetches : set of int
+    updates : mapping of Node to Node
+    failure : GraphnnError or None
+        What an operation raised.
+    found : list of Finding
+        What other checks have found so far.
     """
 
-    def __init__(self, prepared: Prepared, recorded: Mapping[int, Array]) -> None:
+    def __init__(
+        self, prepared: Prepared, recorded: Mapping[int, Array] = {}, updates: Mapping[Node, Node] = {}
+    ) -> None:
         program = prepared.program
+        self.updates = updates
+        self.found: list[Finding] = []
+        self._parts: dict[Any, Any] = {}
         self.prepared = prepared
         self.graph = program.graph
         self.order, self.inputs = program.order, program.operands
@@ -83,7 +114,79 @@ class Evaluation:
         for _ in evaluate(self.prepared, places, self.values):
             self.count += 1
 
+    def part(self, kind: Callable[[Evaluation], _Part]) -> _Part:
+        """Return what several checks share: `kind` of this run, made once."""
+        if kind not in self._parts:
+            self._parts[kind] = kind(self)
+        found: _Part = self._parts[kind]
+        return found
+
     # --- asking
+
+    @cached_property
+    def computed(self) -> list[tuple[int, Array]]:
+        """The places and values of the floats that were computed, empty ones aside."""
+        pairs = enumerate(zip(self.order, self.values, strict=True))
+        return [
+            (place, value)
+            for place, (node, value) in pairs
+            if value is not None and value.size and value.dtype.kind == "f" and not self.is_given(node)
+        ]
+
+    @cached_property
+    def elementwise(self) -> list[Node]:
+        """The elementwise operations of the forward pass, those with an empty value aside."""
+        pairs = zip(self.order, self.values, strict=True)
+        nodes = [node for node, value in pairs if value is not None and value.size and node.phase == "forward"]
+        return [node for node in nodes if isinstance(node.op, Elementwise)]
+
+    @cached_property
+    def cotangents(self) -> set[Node]:
+        """The nodes of the gradients that were asked for, and of those on their way."""
+        return {slope for derived in self.graph.cotangents.values() for slope in derived.of.values()}
+
+    @cached_property
+    def scaled_by_the_loss(self) -> set[Node]:
+        """The cotangents, and what is made of them in the backward pass."""
+        found = set(self.cotangents)
+        for node in self.order:
+            if node.phase == "backward" and not found.isdisjoint(node.inputs):
+                found.add(node)
+        return found
+
+    @cached_property
+    def fed(self) -> set[Node]:
+        """What depends on what is fed."""
+        return made_of(self.order, self.prepared.program.placeholders)
+
+    @cached_property
+    def met_by_parameters(self) -> set[Node]:
+        """What is made of these a trained parameter meets, in the forward pass."""
+        found: set[Node] = set()
+        for node in reversed(self.order):
+            if node.phase == "forward" and (node in found or any(operand.trainable for operand in node.inputs)):
+                found.update(node.inputs)
+        return found
+
+    def behind(self, nodes: Iterable[Node]) -> dict[Node, None]:
+        """Return some nodes and what they are made of, in the order of the schedule."""
+        needed = set(nodes)
+        for node in reversed(self.order):
+            if node in needed:
+                needed.update(node.inputs)
+        return dict.fromkeys(node for node in self.order if node in needed)
+
+    def is_softmax(self, node: Node) -> bool:
+        """Return whether a node is what comes out of a softmax."""
+        scope = self.graph.scopes.get(node.scope)
+        return node.op.name == "divide" and scope is not None and scope.kind.lower() == "softmax"
+
+    def computed_of(self, place: int, operands: Sequence[Array]) -> Array:
+        """Return what an operation makes of other operands, such as wider ones.
+
+        It is asked by itself, and not by the loop that makes runs: that holds results to their shape and dtype.
+        """
+        return np.asarray(self.op(place).forward(*operands))
 
     def op(self, place: int) -> Op:
         """Return the operation of a node, with numbers for its dimensions."""
@@ -313,16 +416,10 @@ class Evaluation:
 
     def after(self, changed: Mapping[Node, Array], nodes: Sequence[Node]) -> list[Array]:
         """Return what some nodes would be if others had these values."""
-        values, others = list(self.values), set(changed)
+        values = list(self.values)
         for node, value in changed.items():
             values[self.places[node]] = value
-        for node in self.order:
-            if not others.isdisjoint(node.inputs):
-                others.add(node)
-        needed = set(nodes)
-        for node in reversed(self.order):
-            if node in needed:
-                needed.update(node.inputs)
+        others, needed = made_of(self.order, changed), self.behind(nodes)
         places = [i for i, node in enumerate(self.order) if node in needed and node in others and node not in changed]
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", GraphnnWarning)
@@ -386,3 +483,22 @@ def _reading(op: Op, operands: Sequence[Array], marks: Sequence[Array], shape: I
         parts = [mark.astype(float) if op.flows(i) else operands[i] for i, mark in enumerate(marks)]
         return np.asarray(op.forward(*parts)) > 0
     return None
+
+
+def made_of(order: Sequence[Node], nodes: Iterable[Node]) -> set[Node]:
+    """Return some nodes of a schedule, and those that depend on them."""
+    found = set(nodes)
+    for node in order:
+        if not found.isdisjoint(node.inputs):
+            found.add(node)
+    return found
+
+
+def before_numbers(node: Node) -> Node:
+    """Return what a node was before it was multiplied by plain numbers, or moved by them."""
+    while node.op.name in BY_NUMBERS:
+        others = [operand for operand in node.inputs if not isinstance(operand.op, Constant)]
+        if len(others) != 1 or (node.op.name == "subtract" and node.inputs[0] is not others[0]):
+            break
+        node = others[0]
+    return node

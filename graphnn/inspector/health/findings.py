@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -13,9 +12,10 @@ from ...show import Shown
 from ...text import counted, number, plain, short_name, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from ...graph import Array, Graph, Node, Origin
     from ..why import Index, Number
-    from .evaluation import Evaluation
 
 SHOWN = 12
 """How many findings are printed in full."""
@@ -324,18 +324,6 @@ def listed(nodes: Sequence[Node]) -> str:
     """Return the names of some nodes, the first of them if they are many."""
     names = ", ".join(node.name for node in nodes[:_NAMED])
     return names if len(nodes) <= _NAMED else f"{names} and {len(nodes) - _NAMED:,} more"
-
-
-def finding_at(run: Evaluation, place: int, which: Array, **about: Any) -> Finding:
-    """Return a finding about elements of a value, told of the first of them."""
-    value, index = run.values[place], first_of(which)
-    about = {
-        "value": value[index].item(),
-        "operands": run.read_elements(place, index),
-        "count": int(np.count_nonzero(which)),
-        "size": value.size,
-    } | about
-    return Finding(node=run.order[place], index=index, **about)
 
 
 def first_of(which: Array) -> Index:

@@ -7,26 +7,24 @@ refused or merely large.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...errors import AxisError, DivisionError, GraphnnError, LabelError, ShapeError
 from ...ops.base import Linear, Multilinear
 from ...ops.reduce import Reduction
-from .findings import Finding, said
+from .checks import declare
+from .findings import said
 
 if TYPE_CHECKING:
-    from ...graph import Array, Node, Op
+    from collections.abc import Callable
+
+    from ...graph import Array, Op
     from ..why import Index
     from .evaluation import Evaluation
-    from .findings import Element
 
-CODES: dict[str, str] = {
-    "fed-nan": "a fed value, a parameter or a constant holds NaN",
-    "fed-inf": "a parameter is infinite, or a fed infinity spoils a result",
+_CODES = {
     "log-of-zero": "log(0), or log1p(-1)",
     "log-of-negative": "the logarithm of a negative number",
     "sqrt-of-negative": "the square root of a negative number",
@@ -40,97 +38,14 @@ CODES: dict[str, str] = {
     "power-domain": "a negative number to a power that is no integer",
     "undefined-at-inf": "a function that has no limit there, at inf",
     "overflow": "a result beyond the largest number of its dtype",
-    "integer-overflow": "a result beyond the integers of its dtype, which wraps around",
     "not-a-number": "NaN of numbers that are none, in an operation that nothing is known of",
     "infinite": "inf of finite numbers, in an operation that nothing is known of",
-    "label-out-of-range": "a label below 0, or not below the number of classes",
-    "index-out-of-range": "an index beyond its axis",
-    "raised": "an operation raised an error",
-    "near-overflow": "a number close to the largest of its dtype",
-    "underflow": "a result that is not 0 is rounded to 0",
-    "saturated": "a sigmoid, tanh or softmax is rounded to its bound, where it passes no gradient",
-    "clipped-probability": "a probability lies below the clip of its cross-entropy, which loses its gradient",
-    "not-probabilities": "a cross-entropy of probabilities is given numbers that are none",
-    "probabilities-as-logits": "a cross-entropy with a softmax or sigmoid of its own is given what comes out of one; "
-    "or two softmaxes, or sigmoids, stand one after the other before a loss",
-    "out-of-reach": "targets lie outside of what the last function of a network can give",
-    "labels-are-inputs": "the labels of a loss are what the network is fed, or a column of that",
-    "softmax-axis": "a softmax sums to 1 over another axis than the one that it weighs and that is summed next",
-    "every-pair": "a batch as a column meets one as a row: every sample is paired with every other; told of dimensions "
-    "that have a name",
-    "other-axis": "an axis meets one that it was not made for, and that is as long by chance; so told, too",
-    "softmax-of-one": "a softmax over a single number, which is always 1",
-    "dead-units": "units of a relu that are 0 for the whole batch, of 32 rows or more",
-    "vanishing-gradient": "a layer's gradient is lost beside those of later layers",
-    "exploding-gradient": "a layer's gradient is out of all proportion",
-    "huge-parameter": "a parameter has grown beyond reason",
-    "large-update": "a step moves the numbers of a parameter by more than 1, and by more than ten times their size; or "
-    "by more than their size, and has the loss be more than ten times as large",
-    "no-gradient": "the gradient of a trained parameter is 0 in every element, or none is made",
-    "not-moved": "a step leaves a trained parameter as it is, and its gradient is not 0; or moves all of them next to "
-    "nothing",
-    "units-alike": "units have the same weights and the same gradients, so that they stay alike",
-    "unbounded-loss": "a loss has fallen so far below 0 that it has no least value",
-    "negative-penalty": "what is subtracted from a loss grows with the parameters and has no end: a penalty of the "
-    "wrong sign",
-    "other-parameters": "a metric beside a loss is computed by parameters that are not trained, and that the loss does "
-    "not depend on",
 }
-"""Every code that a finding can have, and what it says."""
+for _code, _says in _CODES.items():
+    declare(_code, _says)
 
-
-GIVEN = ("fed-nan", "fed-inf")
-"""The codes of what no operation is to blame for."""
-
-# --- thresholds -------------------------------------------------------------------------------------------------
-
-NEAR_OVERFLOW = 0.9
-"""A number is near overflow from the largest of its dtype to this power: 1e277, 5e34 and 2e4 for 64, 32 and 16 bits."""
-DEAD_BATCH = 32
-"""A unit that is 0 for a whole batch says something only from so many rows on."""
-DEAD_SHARE = 0.5
-"""Which share of a layer's units must be dead for a warning; fewer are a note."""
-SATURATED_SHARE = 0.5
-"""Which share of a sigmoid's or tanh's elements must be exactly flat for a warning; fewer are a note."""
-SATURATED_SIZE = 8
-"""Of how many elements a share says something."""
-UNDERFLOW_SHARE, UNDERFLOW_LEAST = 0.5, 0.05
-"""Which share of what is not 0 in a float16 gradient must be rounded to 0 for a warning, and of all; less is a note."""
-CLIP = 1e-3
-"""A clip whose lower bound is above 0 and at most this guards a logarithm."""
-LAYERS = 3
-"""How many layers there must be before their gradients are compared."""
-LAYER_RATIO = 1e-6
-"""How small a layer's gradient may be beside the largest."""
-ABOUT_TARGETS = 0.1
-"""How far from 1 the probabilities of labels may sum up to."""
 ABOUT_ONE = 1e-2
 """How far from 1 probabilities may sum up to."""
-HUGE_GRADIENT = 1e8
-"""How large a gradient may be beside its parameter, or beside 1."""
-LARGE_GRADIENT = 1e3
-"""How large it must be beside them, or beside 1, to be called so for being out of proportion to other layers'."""
-LARGE_UPDATE = 10.0
-"""How far a step may move a parameter beside its size, where that is by more than 1."""
-RISEN, RISEN_FAR = 10.0, 1.5
-"""How many times as large a step may have a loss, where it moves parameters further than they are large; or as far as
-is noted anyway."""
-NO_PROGRESS, STEEP = 1e-9, 1e-2
-"""Which share of a loss a step must promise to take away, where the loss is at least so steep beside its size."""
-MANY_LABELS = 8
-"""How many labels there must be, and not all the same, before it says something that they equal what is fed."""
-VAST_UPDATE = 1e3
-"""How far beside its size, or beside 1, so that it is no note any more."""
-HUGE_LOSS, NEGATED_LOSS = 1e12, 1e3
-"""How far below 0 a loss may be; one that negates what is never below 0."""
-LEARNT = 1e-6
-"""How small a loss is that has nothing left to teach: a cross-entropy that clips is never 0."""
-LARGE_DATA = 100.0
-"""How large what is fed may be before it is to blame for a gradient that explodes."""
-MASKED = 1e4
-"""How large what is added is where it masks."""
-HUGE_PARAMETER = 1e8
-"""How large a trained number may be, beside 1 and beside what is fed."""
 
 # --- one element that is bad ------------------------------------------------------------------------------------
 
@@ -291,13 +206,13 @@ _OVERLAP = (
     "keep one of the infinities out of the sum; where a whole row is masked by -inf, leave one element of it or use "
     "a large finite number such as {low}"
 )
-_EMPTY = "it got no elements to reduce: look at the shape of what goes in, and skip an empty batch"
+EMPTY = "it got no elements to reduce: look at the shape of what goes in, and skip an empty batch"
 
 
 def _too_few(case: Case) -> str:
     ddof = getattr(case.op, "ddof", 0)
     if not case.numbers.size or not ddof:
-        return _EMPTY
+        return EMPTY
     return (
         f"with ddof={ddof} it takes at least {ddof + 1} elements, and got {case.numbers.size}: leave ddof out, or give "
         "it more of them"
@@ -308,7 +223,7 @@ def too_large(case: Case) -> str:
     """Return what to do where a result is beyond the largest number of its dtype, or close to it."""
     op, dtype = case.op.name, case.node.dtype
     if dtype == np.float16 and case.node.phase == "backward":
-        return OVERFLOWN_GRADIENT
+        return "scale the loss down before the gradient is taken, and the gradient up again"
     if op in EXPONENTIAL:
         return fitted(
             "subtract the largest first, as gn.softmax and gn.logsumexp do, or bound what goes in, "
@@ -334,107 +249,15 @@ def too_large(case: Case) -> str:
     return "scale the numbers down first, or work with their logarithms"
 
 
-def too_large_an_integer(op: str, dtype: np.dtype[Any]) -> str:
-    """Return what to do where integers wrap around."""
-    if op == "cast":
-        return "leave it a float, or bound it with gn.clip first"
-    wider = "int64" if dtype.itemsize < 8 else "float64"
-    return f'compute it in {wider}: gn.cast(x, "{wider}")'
-
-
-def scaled_down(large: Element) -> str:
-    """Return what to do where what is fed is large."""
-    return f"scale {large.node.name} to about 1: {large}"
-
-
-def mask_the_input(node: Node) -> str:
-    """Return what to do where a `where` keeps a node's bad values out of the result only."""
-    name = node.op.name
-    both = "both branches of a where are computed, and a gradient of 0 becomes NaN in the hidden one"
-    # The name of a node of a layer, dense_1/add, is none that one could write here.
-    plain = all(operand.name.isidentifier() for operand in node.inputs)
-    x, *others = [operand.name for operand in node.inputs] if plain else ["x", "y"][: len(node.inputs)]
-    if name in _QUOTIENTS:
-        return f"mask the denominator instead, {x} {_QUOTIENTS[name]} gn.where(condition, {others[0]}, 1): {both}"
-    rest = "".join(f", {other}" for other in others)
-    return f"mask the input of {name} instead, gn.{name}(gn.where(condition, {x}, 1){rest}): {both}"
-
-
-_QUOTIENTS = {"divide": "/", "floor_divide": "//", "remainder": "%"}
-
-REMEDIES: dict[str, str] = {
-    "fed-nan": "clean the data first: np.nan_to_num, or leave such rows out",
-    "fed-inf": "clean the data first: np.nan_to_num, or leave such rows out",
-    "label-out-of-range": "labels run from 0 to below the number of classes: renumber them, or give the network as "
-    "many outputs as there are classes",
-    "index-out-of-range": "look where the index comes from; a table needs a row for each of them",
-    "raised": "error.debug(), where it is raised, opens the debugger before it",
-    "underflow": "nothing, unless its logarithm, its inverse or its gradient is wanted",
-    "saturated": "smaller weights, or inputs scaled to about 1, keep it off its bounds",
-    "every-pair": "give both the same shape, as gn.reshape(y, (-1, 1)) does; where pairs are meant, y[None, :] says so",
-    "other-axis": "keepdims=True keeps the axis that was reduced, so that each row meets its own; or write y[:, None]",
-    "dead-units": "a lower learning rate, nn.init.he_normal and inputs scaled to about 1 keep them alive; "
-    "gn.leaky_relu revives them",
-    "vanishing-gradient": "relu in place of a saturating function, nn.init.he_normal, and shortcuts around layers keep "
-    "it up",
-    "exploding-gradient": "smaller weights to begin with (nn.init.he_normal), clipped gradients, a lower learning "
-    "rate, or inputs that are scaled to about 1",
-    "huge-parameter": "lower the learning rate, or clip the gradients",
-    "large-update": "a lower learning rate, unless so large a step is meant; or scale the inputs to about 1",
-    "no-gradient": "nothing, if it is meant to begin so; else weights that are not all 0, and operations with a slope",
-    "not-moved": "look at the learning rate, which is 0 or is lost beside the numbers",
-    "softmax-of-one": "a layer with one output for each class; or nn.sigmoid_crossentropy of a single one",
-    "labels-are-inputs": "feed the labels, and take them out of what is fed to the network; where a network is to give "
-    "its input again, one placeholder for both says so",
-    "softmax-axis": "let the softmax go over the axis that is summed next, gn.softmax(scores, axis=…)",
-    "negative-penalty": "add the penalty to the loss, as loss + nn.l2(parameters, 0.01) does: a rate is not negative",
-    "other-parameters": "call one layer for both: a layer that is made anew has parameters of its own",
-    "units-alike": "draw the weights at random, as nn.init.glorot_uniform does: what begins alike learns alike",
-    "unbounded-loss": "look at its sign: a loss is made smaller, and this one has no end",
-}
-"""What to do about it, where that is always the same."""
-
-BAD_PARAMETER = (
-    "an earlier step made it so: gn.compile(…, guard='{guard}') stops before that, and check_health at the state "
-    "before tells why; a lower learning rate is the usual remedy"
-)
-OF_SQUARES = "its gradients are too large to be squared: scale the data, or the loss, down to about 1"
-ZEROS = "weights that are not all 0 to begin with, as nn.init.he_normal draws them"
 CANCELLED = (
     "two large numbers that are nearly equal were subtracted, and their digits are lost: gn.var, or subtracting the "
     "mean before the squares are taken, keeps them"
 )
-SET_BY_HAND = "it was set so by hand: set another value, or return to the run before, as dbg.use does"
-NO_WAY = "let the loss depend on it, without argmax, round or gn.stop_gradient on the way; or do not train it"
-SLOPE_OF_EXPONENT = (
-    "x ** y has no slope in y where x is not above 0: keep it above, gn.maximum(x, {divisor}) ** y, or let no gradient "
-    "through, x ** gn.stop_gradient(y)"
-)
-HALF_OPTIMIZER = (
-    'train in float32, gn.Graph(dtype="float32"): what an optimizer squares, and its epsilon, are rounded to 0 in '
-    "float16"
-)
-TAKES_ANOTHER = {
-    "categorical_crossentropy": "nn.softmax_crossentropy(logits, labels) takes what is before a softmax",
-    "binary_crossentropy": "nn.sigmoid_crossentropy(logits, labels) takes what is before a sigmoid",
-    "softmax_crossentropy": "hand it what is before the {}, or use nn.categorical_crossentropy",
-    "sigmoid_crossentropy": "hand it what is before the {}, or use nn.binary_crossentropy",
-    "log_softmax": "hand it what is before the {}: it has a softmax of its own",
-    "softmax": "one {} is enough: of probabilities it makes others that are nearly even, and hardly learns",
-    "sigmoid": "one {} is enough: of probabilities it makes others above a half, and hardly learns",
-}
-TARGETS = "look at the labels: classes that are counted from 1, or are -1 and 1, are no probabilities"
-ONE_CLASS = "several classes at once are for nn.sigmoid_crossentropy(logits, labels); those of one class sum to 1"
-OUT_OF_REACH = "scale the targets into that range, or leave out the last {}"
-SUM_TO_ONE = "gn.softmax(logits) is over the last axis, that of the classes"
-LOST_PRODUCT = "add up logarithms instead of multiplying"
-OVERFLOWN_GRADIENT = "scale the loss down before the gradient is taken, and the gradient up again"
-LOST_GRADIENT = "scale the loss up before the gradient is taken, and the gradient down again"
 
 
-def finding_of(code: str, node: Node, cause: str, *, severity: str = "warning") -> Finding:
-    """Return a finding about a value as a whole, with the remedy of its code."""
-    return Finding(code=code, severity=severity, node=node, cause=cause, remedy=REMEDIES[code])
+def largest(dtype: np.dtype[Any]) -> str:
+    """Return the largest number of a dtype, in words."""
+    return f"{float(np.finfo(dtype).max):.5g}"
 
 
 # --- NaN and inf, by operation ----------------------------------------------------------------------------------
@@ -576,7 +399,7 @@ HAZARDS: dict[str, Hazard] = {
         ),
         _DIVIDE,
     ),
-    "divide_by": Hazard((Rule("empty-reduction", lambda c: getattr(c.op, "count", 1) == 0, _EMPTY), _OVERFLOW)),
+    "divide_by": Hazard((Rule("empty-reduction", lambda c: getattr(c.op, "count", 1) == 0, EMPTY), _OVERFLOW)),
     "reciprocal": Hazard(
         (
             Rule("division-by-zero", lambda c: c.x == 0, _INVERSE),
@@ -675,48 +498,16 @@ def rule_of(case: Case) -> Rule:
     return next(rule for rule in (*hazard_of(case.op).rules, *_OF_OTHERS.rules) if rule.holds(case))
 
 
-# --- what is rounded, wraps around, saturates or refuses --------------------------------------------------------
+# --- what is rounded, and what wraps around ---------------------------------------------------------------------
 
 EXPONENTIAL = frozenset({"exp", "expm1"})
 FADING = frozenset({"exp", "sigmoid", "softplus"})
 UNDERFLOWS = FADING | {"multiply", "divide", "divide_by", "square", "power", "cast", "prod", "reciprocal"}
 """What can round a result to 0; the fading ones also where an operand is 0."""
-SATURATES: dict[str, tuple[float, ...]] = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
-RANGES: dict[str, tuple[float, float]] = {"sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1)} | dict.fromkeys(
-    ("relu", "softplus", "exp", "square"), (0, math.inf)
-)
-"""What comes out of what may stand last in a network."""
-FAR_TARGETS, MANY_TARGETS, MOST_TARGETS = 0.1, 0.1, 0.5
-"""How far outside of that targets may lie, and what share of them; of a range without end, which is often a guess."""
 WRAPS = frozenset(
     {"add", "subtract", "multiply", "negative", "absolute", "square", "power", "sum", "sum_to", "cumsum", "prod"}
     | {"matmul", "einsum", "outer", "cast", "index_add", "add_along_axis", "floor_divide"}
 )
 """What gives integers that may be too large for their dtype."""
-CHOOSES = frozenset({"pick", "getitem", "take_along_axis", "clip", "maximum", "minimum"})
-"""What may stand between probabilities and the logarithm of some of them."""
-REPEATED = frozenset({"saturated", "dead-units", "underflow", "near-overflow"})
-"""What is told once of a line that makes many nodes, as a loop does."""
 MOVES = frozenset({"pick", "take_along_axis", "getitem", "reshape", "expand_dims", "squeeze", "cast", "subtract"})
 """What may stand between a clip and its logarithm."""
-
-LIMITS: dict[str, tuple[int, bool, Callable[[Any, Sequence[Array]], int]]] = {
-    "pick": (1, False, lambda op, xs: xs[0].shape[-1]),
-    "place": (1, False, lambda op, xs: int(op.classes)),
-    "one_hot": (0, False, lambda op, xs: int(op.depth)),
-    "take": (1, True, lambda op, xs: xs[0].size if op.axis is None else xs[0].shape[op.axis]),
-    "take_along_axis": (1, True, lambda op, xs: xs[0].size if op.axis is None else xs[0].shape[op.axis]),
-    "index_add": (1, True, lambda op, xs: math.prod(op.shape) if op.axis is None else op.shape[op.axis]),
-    "add_along_axis": (1, True, lambda op, xs: math.prod(op.shape) if op.axis is None else op.shape[op.axis]),
-    "floor_divide": (1, False, lambda op, xs: 0),
-    "remainder": (1, False, lambda op, xs: 0),
-}
-"""Of what refuses an element: which operand holds it, whether negative ones count from the end, and the limit."""
-
-RAISED: tuple[tuple[type[GraphnnError], str, str], ...] = (
-    (LabelError, "label-out-of-range", REMEDIES["label-out-of-range"]),
-    (DivisionError, "division-by-zero", "integers have no inf: cast to a float, or keep 0 out of the denominator"),
-    (AxisError, "index-out-of-range", REMEDIES["index-out-of-range"]),
-    (ShapeError, "empty-reduction", _EMPTY),
-)
-"""What an operation's error means: the code, and what to do."""

@@ -1,44 +1,51 @@
-"""Sound numbers that are not what reads them takes them for: logits, probabilities, labels, a batch as a column."""
+"""Sound numbers that are not what a loss takes them for: logits, probabilities, labels, targets out of reach."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import cached_property
 from itertools import permutations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...graph import Constant, Placeholder
-from ...graph.dimensions import shown
-from ...ops.base import Rearranging
-from ...ops.elementwise import Elementwise
-from .evaluation import ADDS_UP, only_passes_on
-from .findings import Finding, at_line, finding_at, first_of, of_many, said
-from .hazards import (
-    ABOUT_ONE,
-    ABOUT_TARGETS,
-    CHOOSES,
-    FAR_TARGETS,
-    MANY_LABELS,
-    MANY_TARGETS,
-    MOST_TARGETS,
-    ONE_CLASS,
-    OUT_OF_REACH,
-    RANGES,
-    REMEDIES,
-    SUM_TO_ONE,
-    TAKES_ANOTHER,
-    TARGETS,
-    finding_of,
-)
-from .training import made_of
+from .checks import check, declare
+from .evaluation import ADDS_UP, BY_NUMBERS, made_of, only_passes_on
+from .findings import at_line, first_of, of_many, said
+from .hazards import ABOUT_ONE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ...graph import Array, Node
     from .evaluation import Evaluation
+    from .findings import Finding
 
+ABOUT_TARGETS = 0.1
+"""How far from 1 the probabilities of labels may sum up to."""
+MANY_LABELS = 8
+"""How many labels there must be, and not all the same, before it says something that they equal what is fed."""
+RANGES: dict[str, tuple[float, float]] = {"sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1)} | dict.fromkeys(
+    ("relu", "softplus", "exp", "square"), (0, math.inf)
+)
+"""What comes out of what may stand last in a network."""
+FAR_TARGETS, MANY_TARGETS, MOST_TARGETS = 0.1, 0.1, 0.5
+"""How far outside of that targets may lie, and what share of them; of a range without end, which is often a guess."""
+CHOOSES = frozenset({"pick", "getitem", "take_along_axis", "clip", "maximum", "minimum"})
+"""What may stand between probabilities and the logarithm of some of them."""
+TAKES_ANOTHER = {
+    "categorical_crossentropy": "nn.softmax_crossentropy(logits, labels) takes what is before a softmax",
+    "binary_crossentropy": "nn.sigmoid_crossentropy(logits, labels) takes what is before a sigmoid",
+    "softmax_crossentropy": "hand it what is before the {}, or use nn.categorical_crossentropy",
+    "sigmoid_crossentropy": "hand it what is before the {}, or use nn.binary_crossentropy",
+    "log_softmax": "hand it what is before the {}: it has a softmax of its own",
+    "softmax": "one {} is enough: of probabilities it makes others that are nearly even, and hardly learns",
+    "sigmoid": "one {} is enough: of probabilities it makes others above a half, and hardly learns",
+}
+TARGETS = "look at the labels: classes that are counted from 1, or are -1 and 1, are no probabilities"
+ONE_CLASS = "several classes at once are for nn.sigmoid_crossentropy(logits, labels); those of one class sum to 1"
+SUM_TO_ONE = "gn.softmax(logits) is over the last axis, that of the classes"
 _READS_FIRST = {
     "categorical_crossentropy": "clip",
     "binary_crossentropy": "clip",
@@ -47,69 +54,65 @@ _READS_FIRST = {
     "log_softmax": "max",
 }
 """The operation by which a cross-entropy, or a log_softmax, reads what it is given first."""
-_MISTAKEN = frozenset({"not-probabilities", "probabilities-as-logits"})
-_MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
-"""What makes a column of a row, where someone writes it."""
 _MISSES = frozenset({"square", "absolute"})
 """What makes a loss of a difference."""
-BY_NUMBERS = frozenset({"add", "subtract", "multiply", "divide", "negative", "cast"})
-"""What scales or moves a value by plain numbers, where all other operands are constants."""
 
 
-class Mistaken:
-    """Looks for them in a run, and adds to what was found."""
+@check(
+    "not-probabilities",
+    "a cross-entropy of probabilities is given numbers that are none",
+)
+def not_probabilities(run: Evaluation) -> Iterator[Finding]:
+    """Look at what each cross-entropy, and each logarithm, is given."""
+    losses = run.part(Losses)
+    for place, _ in run.computed:
+        losses.of_loss(place)
+        losses.of_loss_by_hand(place)
+    yield from losses.found
 
-    def __init__(self, run: Evaluation, found: list[Finding]) -> None:
+
+@check(
+    "out-of-reach",
+    "targets lie outside of what the last function of a network can give",
+)
+def out_of_reach(run: Evaluation) -> Iterator[Finding]:
+    """Look whether targets lie where what they are compared with never comes."""
+    for place, _ in run.computed:
+        if run.order[place].phase == "forward" and run.order[place].op.name == "subtract":
+            yield from run.part(Losses).of_reach(place)
+
+
+@check(
+    "labels-are-inputs",
+    "the labels of a loss are what the network is fed, or a column of that",
+    "feed the labels, and take them out of what is fed to the network; where a network is to give its input "
+    "again, one placeholder for both says so",
+)
+def labels_are_inputs(run: Evaluation) -> Iterator[Finding]:
+    """Look whether labels equal what the network is fed, or a column of that."""
+    if run.failure is None:
+        yield from run.part(Losses).of_labels()
+
+
+logits_expected = declare(
+    "probabilities-as-logits",
+    "a cross-entropy with a softmax or sigmoid of its own is given what comes out of one; or two softmaxes, or "
+    "sigmoids, stand one after the other before a loss",
+)
+softmax_of_one = declare(
+    "softmax-of-one",
+    "a softmax over a single number, which is always 1",
+    "a layer with one output for each class; or nn.sigmoid_crossentropy of a single one",
+)
+
+
+class Losses:
+    """The cross-entropies of a run, and what was found of them."""
+
+    def __init__(self, run: Evaluation) -> None:
         self.run = run
-        self.found = found
+        self.found: list[Finding] = []
         self._chosen_from: dict[int, int] = {}
-
-    def _add(self, place: int, which: Array, **about: Any) -> None:
-        self.found.append(finding_at(self.run, place, which, **about))
-
-    def of_pairs(self, place: int) -> None:
-        """Look whether a batch that lies along one axis has been paired with itself, without being asked to."""
-        node = self.run.order[place]
-        if node.phase != "forward" or not isinstance(node.op, Elementwise):
-            return
-        crossed = next((dim for dim in node.shape if isinstance(dim, str) and node.shape.count(dim) > 1), None)
-        met = [operand for operand in node.inputs if crossed in operand.shape]
-        short = [operand for operand in met if len(operand.shape) < len(node.shape)]
-        if not short or any(operand.shape.count(crossed) > 1 for operand in met):
-            return
-        columns = [operand for operand in met if len(operand.shape) == len(node.shape)]
-        if any(_is_asked_for(column, short) for column in columns):
-            return
-        if any(each.code == "every-pair" and set(each.node.inputs) == set(node.inputs) for each in self.found):
-            return
-        shapes = " and ".join(f"{each.name} {shown(each.shape)}" for each in met)
-        self.found.append(
-            finding_of(
-                "every-pair",
-                node,
-                f"{shapes} make {node.name} {shown(node.shape)}: each element along {crossed} meets every other",
-            )
-        )
-
-    def of_axes(self, place: int) -> None:
-        """Look whether two axes met that are as long as each other by chance: the one also stands elsewhere."""
-        node = self.run.order[place]
-        if node.phase != "forward" or not isinstance(node.op, Elementwise) or not node.spec.constraints:
-            return
-        for long, short in permutations(node.inputs, 2):
-            if len(long.shape) <= len(short.shape):
-                continue
-            for other, dim in zip(reversed(long.shape), reversed(short.shape), strict=False):
-                if isinstance(dim, str) and dim != other != 1 and dim in long.shape:
-                    self.found.append(
-                        finding_of(
-                            "other-axis",
-                            node,
-                            f"in {node.name} {shown(node.shape)}, {dim} of {short.name} {shown(short.shape)} "
-                            f"meets {other} of {long.name} {shown(long.shape)}, which is as long by chance",
-                        )
-                    )
-                    return
 
     def of_loss(self, place: int) -> None:
         """Look whether a cross-entropy is given probabilities where it takes logits, or the other way round."""
@@ -125,7 +128,7 @@ class Mistaken:
         self._of_targets(source, node.scope, kind)
         if x is None or x.dtype.kind != "f" or not x.ndim or not x.size:
             return
-        if any(each.code in _MISTAKEN and each.node is run.order[source] for each in self.found):
+        if any(each.code != softmax_of_one.code and each.node is run.order[source] for each in self.found):
             return  # such as a sigmoid's, which is read in two places
         if kind in ("softmax_crossentropy", "sigmoid_crossentropy", "log_softmax"):
             self._of_logits(source, x, kind)
@@ -159,12 +162,12 @@ class Mistaken:
                 told = f"{exp}{_sum_of(chosen, off, x.sum(axis=1))}"
                 cause = f"{told}, and each column to 1; {node.name} picks one of a row"
                 which = np.broadcast_to(off[:, None], x.shape)
-                self._add(source, which, code="not-probabilities", severity="warning", cause=cause, remedy=SUM_TO_ONE)
+                self.found.append(not_probabilities.at(run, source, which, cause, remedy=SUM_TO_ONE))
 
-    def of_reach(self, place: int) -> None:
-        """Look whether targets lie where what they are compared with never comes."""
+    def of_reach(self, place: int) -> Iterator[Finding]:
+        """Look whether one difference is of targets that what they are compared with never comes to."""
         run, node = self.run, self.run.order[place]
-        if node.phase != "forward" or node.op.name != "subtract" or not self._is_a_loss(node):
+        if not self._is_a_loss(node):
             return
         for targets, made in permutations(map(self._source, run.inputs[place])):
             last = self._squashed_by(made) or run.order[made].op.name
@@ -180,18 +183,13 @@ class Mistaken:
                 what = f"{run.element(targets, first_of(outside))}{of_many(outside)}"
                 gives = f"{low:g} to {high:g}" if math.isfinite(high) else f"nothing below {low:g}"
                 cause = f"{what}, and {last}{at_line(run.order[made])} gives {gives}"
-                remedy = OUT_OF_REACH.format(last)
-                self._add(targets, outside, code="out-of-reach", severity="warning", cause=cause, remedy=remedy)
+                remedy = f"scale the targets into that range, or leave out the last {last}"
+                yield out_of_reach.at(run, targets, outside, cause, remedy=remedy)
                 return
 
-    def of_labels(self, met: set[Node]) -> None:
-        """Look whether labels equal what the network is fed, or a column of that.
-
-        Parameters
-        ----------
-        met : set of Node
-            What is made of these a trained parameter meets.
-        """
+    def of_labels(self) -> Iterator[Finding]:
+        """Look for the first labels that are so."""
+        met = self.run.met_by_parameters
         run, given = self.run, self.run.prepared.program.placeholders
         fed = [node for node in given if node.ndim and run.values[run.places[node]].dtype.kind != "b"]
         inputs = [node for node in fed if node in met]
@@ -204,14 +202,7 @@ class Mistaken:
             if told:
                 which = np.ones(run.values[run.places[labels]].shape, bool)
                 cause = f"{labels.name}{at_line(labels)}, which the loss compares with, equals {told}"
-                self._add(
-                    run.places[labels],
-                    which,
-                    code="labels-are-inputs",
-                    severity="warning",
-                    cause=cause,
-                    remedy=REMEDIES["labels-are-inputs"],
-                )
+                yield labels_are_inputs.at(run, run.places[labels], which, cause)
                 return
 
     def _only_moved(self, node: Node) -> list[Node]:
@@ -246,89 +237,6 @@ class Mistaken:
                 return True
             if any(not operand.inputs and operand.op.name.startswith("random") for operand in each.inputs):
                 return True
-        return False
-
-    def of_weights(self, place: int) -> None:
-        """Look whether a softmax sums to 1 over another axis than the one that is summed of its product."""
-        run, node = self.run, self.run.order[place]
-        if node.phase != "forward" or node.op.name not in ("matmul", "einsum", "sum"):
-            return
-        for i, read in enumerate(run.inputs[place]):
-            soft, summed = self._weights_in(place, i, read)
-            if soft is None or not summed:
-                continue
-            axis = self._softmax_axis(soft)
-            weights = run.order[soft]
-            if axis is None or axis in summed or self._is_renormed(weights, summed, node):
-                continue
-            lengths = [run.values[soft].shape[k] for k in summed]
-            batch = {each.shape[0] for each in run.prepared.program.placeholders if each.shape}
-            named = [
-                weights.shape[k] for k in summed if isinstance(weights.shape[k], str) and weights.shape[k] in batch
-            ]
-            if named or max(lengths, default=1) <= 1:
-                continue
-            cause = (
-                f"{weights.name}{at_line(weights)} sums to 1 over axis {axis}, and {node.name}{at_line(node)} sums "
-                f"over axis {', '.join(map(str, summed))} of it"
-            )
-            finding = finding_of("softmax-axis", weights, cause)
-            finding.remedy = f"gn.softmax(scores, axis={summed[0] - weights.ndim}) sums to 1 where it is summed"
-            self.found.append(finding)
-
-    def _weights_in(self, place: int, i: int, read: int) -> tuple[int | None, tuple[int, ...]]:
-        """Return the place of a softmax that an operation multiplies and sums over, and over which of its axes."""
-        run, node = self.run, self.run.order[place]
-        if node.op.name == "sum":
-            product = run.order[read]
-            if product.op.name != "multiply":
-                return None, ()
-            ndim = run.values[read].ndim
-            over = [k - ndim for k in run.op(place).over(ndim)]  # type: ignore[attr-defined]
-            for source in run.inputs[read]:
-                axes = [
-                    k - run.values[source].ndim for k in range(run.values[source].ndim)
-                ]  # of the product, from its end
-                while run.op(source).name == "expand_dims":
-                    new = run.op(source).axes(run.values[run.inputs[source][0]].ndim)  # type: ignore[attr-defined]
-                    axes = [end for k, end in enumerate(axes) if k not in new]
-                    source = run.inputs[source][0]
-                soft = self._untouched(source)
-                if soft is not None:
-                    sizes = run.values[soft].shape
-                    return soft, tuple(k for k, end in enumerate(axes) if end in over and sizes[k] > 1)
-            return None, ()
-        soft = self._untouched(read)
-        if soft is None or run.values[soft].ndim < 2:
-            return None, ()
-        ndim = run.values[soft].ndim
-        if node.op.name == "matmul":
-            return soft, ((ndim - 1,) if i == 0 else (ndim - 2,))
-        left, _, right = run.op(place).subscripts.partition("->")  # type: ignore[attr-defined]
-        return soft, tuple(k for k, letter in enumerate(left.split(",")[i]) if letter not in right)
-
-    def _untouched(self, place: int) -> int | None:
-        """Return the place of the softmax that a value is, as it lies."""
-        run = self.run
-        while run.op(place).name == "cast":
-            place = run.inputs[place][0]
-        node = run.order[place]
-        if node.op.name != "divide" or node.inputs[0].op.name != "exp" or node.inputs[1].op.name != "sum":
-            return None
-        return place if node.inputs[1].inputs[0] is node.inputs[0] else None
-
-    def _softmax_axis(self, place: int) -> int | None:
-        run = self.run
-        over: tuple[int, ...] = run.op(run.inputs[place][1]).over(run.values[place].ndim)  # type: ignore[attr-defined]
-        return over[0] if len(over) == 1 else None
-
-    def _is_renormed(self, weights: Node, summed: Sequence[int], but: Node) -> bool:
-        """Return whether the weights are added up over those axes by themselves, to be divided by it."""
-        for user in weights.users:
-            if user in self.run.places and user.op.name in ("sum", "mean") and user is not but:
-                over = self.run.op(self.run.places[user]).over(weights.ndim)  # type: ignore[attr-defined]
-                if set(summed) <= set(over):
-                    return True
         return False
 
     def _is_a_loss(self, difference: Node) -> bool:
@@ -370,7 +278,7 @@ class Mistaken:
             node, targets = run.order[place], run.values[place]
             if place == source or not isinstance(node.op, Placeholder) or node.shape != shape or not shape:
                 continue
-            if any(each.code == "not-probabilities" and each.node is node for each in self.found):
+            if any(each.code == not_probabilities.code and each.node is node for each in self.found):
                 continue
             wide = targets.astype(np.float64)
             wrong = np.isfinite(wide) & ((wide < -ABOUT_ONE) | (wide > 1 + ABOUT_ONE))
@@ -382,29 +290,24 @@ class Mistaken:
                 wrong, remedy = np.broadcast_to(off[..., None], wide.shape), ONE_CLASS
             if told:
                 cause = f"{told}, and the targets of {kind} are probabilities"
-                self._add(place, wrong, code="not-probabilities", severity="warning", cause=cause, remedy=remedy)
+                self.found.append(not_probabilities.at(run, place, wrong, cause, remedy=remedy))
 
     def _of_logits(self, place: int, x: Array, kind: str) -> None:
         made, node = self._squashed_by(place), self.run.order[place]
         if kind == "softmax_crossentropy" and node.shape[-1] == 1:
             cause = f"{node.name}{at_line(node)} has a single number a row, whose softmax is 1 whatever that is"
-            self.found.append(finding_of("softmax-of-one", node, cause))
+            self.found.append(softmax_of_one.of(node, cause))
         elif made:
-            self._add(
-                place,
-                np.ones(x.shape, bool),
-                code="probabilities-as-logits",
-                severity="warning",
-                cause=f"{node.name}{at_line(node)} holds probabilities, which a {made} gave, and {kind} takes logits",
-                remedy=TAKES_ANOTHER[kind].format(made),
-            )
+            cause = f"{node.name}{at_line(node)} holds probabilities, which a {made} gave, and {kind} takes logits"
+            remedy = TAKES_ANOTHER[kind].format(made)
+            every = np.ones(x.shape, bool)
+            self.found.append(logits_expected.at(self.run, place, every, cause, remedy=remedy))
 
     def _of_probabilities(self, place: int, x: Array, kind: str) -> None:
         made = self.run.order[self._source(place)]
-        scope = self.run.graph.scopes.get(made.scope)
-        if made.op.name == "divide" and scope is not None and scope.kind.lower() == "softmax" and made.shape[-1] == 1:
+        if self.run.is_softmax(made) and made.shape[-1] == 1:
             cause = f"{made.name}{at_line(made)} is a softmax over a single number, which is 1 whatever that is"
-            self.found.append(finding_of("softmax-of-one", made, cause))
+            self.found.append(softmax_of_one.of(made, cause))
             return
         node, remedy = self.run.order[place], TAKES_ANOTHER[kind]
         most = 1 + ABOUT_ONE if kind == "binary_crossentropy" else np.inf
@@ -420,7 +323,7 @@ class Mistaken:
             self._of_squashed_twice(place)
             return
         cause = f"{what}, and {kind} takes probabilities{more}"
-        self._add(place, wrong, code="not-probabilities", severity="warning", cause=cause, remedy=remedy)
+        self.found.append(not_probabilities.at(self.run, place, wrong, cause, remedy=remedy))
 
     def _of_squashed_twice(self, place: int) -> None:
         """Look whether the probabilities of a loss are the softmax, or sigmoid, of probabilities."""
@@ -456,25 +359,3 @@ def _sum_of(node: Node, which: Array, sums: Array) -> str:
     """Return what the first row that is meant sums to."""
     index = first_of(which)
     return f"{node.name}[{', '.join([*map(str, index), ':'])}]{at_line(node)} sums to {said(float(sums[index]))}"
-
-
-def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
-    """Return whether someone made a column to have pairs: y[:, None], keepdims=True, or of what it meets as a row."""
-    if column.op.attributes.get("keepdims"):
-        return True
-    for row in rows:
-        while row is not column and isinstance(row.op, Rearranging) and len(row.inputs) == 1:
-            row = row.inputs[0]
-        if row is column:
-            return True
-    return before_numbers(column).op.name in _MAKES_AXES
-
-
-def before_numbers(node: Node) -> Node:
-    """Return what a node was before it was multiplied by plain numbers, or moved by them."""
-    while node.op.name in BY_NUMBERS:
-        others = [operand for operand in node.inputs if not isinstance(operand.op, Constant)]
-        if len(others) != 1 or (node.op.name == "subtract" and node.inputs[0] is not others[0]):
-            break
-        node = others[0]
-    return node
