@@ -1,77 +1,44 @@
-"""Networks out of the graph's operations, and how they learn: layers, losses, metrics, optimizers, and `fit`."""
+"""Networks out of the graph's operations, and how they learn: layers, losses, metrics, optimizers, and `fit`.
 
-from typing import NoReturn
+What `layers`, `losses`, `metrics` and `optimizers` define under a public name is public here: there is no list of it.
+"""
+
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..calls import offer as _offer
 from ..graph import fn
 from ..habits import instead
 from . import init, schedules
 from .dropout import Dropout
-from .fit import EarlyStopping, evaluate, fit
+from .evaluating import evaluate
+from .fit import EarlyStopping, fit
 from .history import History
-from .layers import (
-    ELU,
-    Dense,
-    Flatten,
-    Layer,
-    LeakyReLU,
-    PReLU,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Softmax,
-    Tanh,
-)
-from .losses import (
-    binary_crossentropy,
-    categorical_crossentropy,
-    l2,
-    mean_absolute_error,
-    mean_squared_error,
-    sigmoid_crossentropy,
-    softmax_crossentropy,
-)
-from .metrics import accuracy, confusion_matrix, f1, precision, recall
-from .optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from .layer import Layer
+from .sequential import Sequential
 
-__all__ = [
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Dense",
-    "Dropout",
-    "ELU",
-    "EarlyStopping",
-    "Flatten",
-    "History",
-    "Layer",
-    "LeakyReLU",
-    "Optimizer",
-    "PReLU",
-    "RMSProp",
-    "ReLU",
-    "SGD",
-    "Sequential",
-    "Sigmoid",
-    "Softmax",
-    "Tanh",
-    "accuracy",
-    "binary_crossentropy",
-    "categorical_crossentropy",
-    "confusion_matrix",
-    "evaluate",
-    "f1",
-    "fit",
-    "init",
-    "l2",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "precision",
-    "recall",
-    "schedules",
-    "sigmoid_crossentropy",
-    "softmax_crossentropy",
-]
+if TYPE_CHECKING:  # at run time, by `_defined`
+    from .layers import *  # noqa: F403
+    from .losses import *  # noqa: F403
+    from .metrics import *  # noqa: F403
+    from .optimizers import *  # noqa: F403
+
+
+def _defined(module: ModuleType) -> dict[str, Any]:
+    """Return the public classes and functions that a module defines itself."""
+    names = [name for name in vars(module) if not name.startswith("_")]
+    found = {name: getattr(module, name) for name in names}
+    return {name: value for name, value in found.items() if getattr(value, "__module__", "") == module.__name__}
+
+
+_FOUND: dict[str, Any] = {}
+for _module in ("layers", "losses", "metrics", "optimizers"):
+    _FOUND.update(_defined(import_module(f"{__name__}.{_module}")))
+globals().update(_FOUND)
+
+__all__ = ["Dropout", "EarlyStopping", "History", "Layer", "Sequential", "evaluate", "fit", "init", "schedules"]
+__all__.extend(sorted(_FOUND))
 _offer(globals(), __all__)
 _offer(vars(schedules))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import DtypeError, UsageError, ValueRangeError
 from ..graph import Graph, Node, fn
-from .layers import Layer, _only_node, _training
+from .layer import Layer, only_node, training_now
 
 _MOST = 2**64 - 1
 
@@ -93,8 +93,8 @@ class Dropout(Layer):
         return dropped
 
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
-        x = _only_node(self, inputs[0] if len(inputs) == 1 else inputs)
-        if _training.get():
+        x = only_node(self, inputs[0] if len(inputs) == 1 else inputs)
+        if training_now.get():
             return super()._make_nodes(graph, inputs)
         if self.counter is not None:
             graph.idle.setdefault(self.counter.scope, x)

@@ -1,4 +1,4 @@
-"""`fit`: a compiled step, fed in batches, epoch after epoch; and `evaluate`, the same without updates."""
+"""`fit`: a compiled step, fed in batches, epoch after epoch."""
 
 from __future__ import annotations
 
@@ -8,30 +8,27 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..container import StrPath, read, write
 from ..errors import FileFormatError, GraphnnError, LookupFailure, ShapeError, UsageError, ValueRangeError, near
-from ..execute.compiled import Compiled, compile, updating
-from ..execute.interpreter import Feed, checked_feed, prepare
+from ..execute.compiled import Compiled
+from ..execute.interpreter import Feed, prepare
 from ..files import to_data
-from ..graph import Array, Graph, Node, Parameter, Placeholder, flatten, sealed
-from ..graph.dimensions import names_in, shown
-from ..graph.fetches import ancestors, resolve
-from ..text import with_article
-from ..transform import extract, replace
+from ..graph import Array, Graph, Node, flatten
+from ..graph.dimensions import shown
+from ..graph.fetches import resolve
+from .batches import Rows
+from .checkpoint import as_plain, check_figures, field, fitting, listed, set_state, state_of
 from .checks import check_count, checked_flag, checked_number
+from .evaluating import Evaluation
 from .history import History
 from .init import Rng, checked_rng
 from .progress import Reporter, reporter
 
 _KIND, _VERSION = "checkpoint", 1
-# Of a batch each, these do not make that of the whole set by a mean.
-_NO_MEANS = {"sum", "prod", "max", "min", "argmax", "argmin", "any", "all", "var", "std", "logsumexp"}
-# Where in its buffer a generator stands, which NumPy takes unchecked.
-_BUFFERS = {"pos": 624, "buffer_pos": 4}
 _LISTED = 64  # rows of a batch in a message
 
 
@@ -192,8 +189,8 @@ def fit(
         _check_writable(checkpoint)  # an error now, and not after the first epoch
     shuffle, drop_last = checked_flag("shuffle", shuffle), checked_flag("drop_last", drop_last)
     given = checked_rng(rng, "fit")
-    rows = _Rows(graph, feed, batch_size, "the training set")
-    checked = None if validation is None else _Rows(graph, validation, batch_size, "the validation set")
+    rows = Rows(graph, feed, batch_size, "the training set")
+    checked = None if validation is None else Rows(graph, validation, batch_size, "the validation set")
     order = (given or np.random.default_rng(0)) if shuffle else None
     training = _Training(step, rows, checked, metrics, order, drop_last, early_stopping)
     called = _callables(callbacks)
@@ -201,272 +198,6 @@ def fit(
         _check_path("resume", resume)
         training.resume(resume)
     return training.run(epochs, called, checkpoint, checkpoint_every, progress)
-
-
-def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Graph | None = None) -> Any:
-    """Evaluate on a whole set, batch by batch, without updates.
-
-    Parameters
-    ----------
-    fetches : Node, str, or list, tuple or dict of them
-        Losses and metrics. What is made from counts that add up (`gn.tally`), as the metrics of `nn` are, is made
-        from the sum of the counts of all batches, and so exact however the set is divided. All else is the mean over
-        the batches weighted by their size: exact for means over rows. What is for training alone, such as dropout, is
-        left out, as in `fit`.
-    feed : mapping of Node or str to array_like
-        Every feed whose first dimension is a name is cut into batches, the others are passed whole.
-    batch_size : int or None
-        None: everything at once.
-    graph : Graph, optional
-        Where names are looked up, if neither fetches nor feed hold a node.
-
-    Returns
-    -------
-    array, or list, tuple or dict of arrays
-        In the form of `fetches`; means are float64.
-
-    Raises
-    ------
-    ShapeError
-        When the size of a fetch depends on that of the batch, or feeds that are to be cut have different lengths.
-    ValueRangeError
-        When the set is empty.
-    UsageError
-        When there are several batches, and a fetch is the sum, the largest or the like of each; when one depends on
-        random numbers for which nothing says what takes their place in evaluation.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> from graphnn import nn
-    >>> p = gn.Graph().placeholder("p", ("batch", 2))
-    >>> labels = p.graph.placeholder("labels", ("batch",), np.int64)
-    >>> feed = {p: np.eye(2)[[0, 1, 1, 0, 1]], labels: [0, 1, 0, 0, 1]}
-    >>> float(nn.evaluate(nn.f1(p, labels), feed, batch_size=2).round(4))
-    0.8
-    """
-    graph, nodes, rebuild = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
-    rows = _Rows(graph, feed, batch_size, "the set")
-    return rebuild(_Evaluation(graph, nodes, rows)())
-
-
-# --- batches --------------------------------------------------------------------------------------------------
-
-
-class _Rows:
-    """A feed that is cut into batches."""
-
-    def __init__(self, graph: Graph, feed: Feed, batch_size: int | None, what: str) -> None:
-        if batch_size is not None:
-            check_count("batch_size", batch_size)
-        given = checked_feed(graph, feed)[0]
-        self.whole = {node: array for node, array in given.items() if not _is_named(node)}
-        self.cut = {node: array for node, array in given.items() if _is_named(node)}
-        lengths = {node: len(array) for node, array in self.cut.items()}
-        if len(set(lengths.values())) > 1:
-            listed = ", ".join(f'"{node.name}" {node.spec} has {length:,}' for node, length in lengths.items())
-            raise ShapeError(
-                f"what is cut into batches has one length, and {what} has several: {listed}; a feed is passed whole "
-                "if its first dimension is declared as a number"
-            )
-        self.count: int = next(iter(lengths.values()), 1)
-        if not self.count:
-            names = ", ".join(f'"{node.name}"' for node in self.cut)
-            raise ValueRangeError(f"{what} is empty: {names} has no rows")
-        self.size: int = batch_size or self.count
-
-    def batches(
-        self, order: Array | None = None, drop_last: bool = False, start: int = 0
-    ) -> Iterator[tuple[int, Feed]]:
-        """Yield the size and the feed of each batch from the `start`-th on, in an order of the rows."""
-        for first in range(start * self.size, self.used(drop_last), self.size):
-            rows: Any = slice(first, first + self.size)
-            size = min(self.size, self.count - first)
-            if order is not None:
-                rows = order[rows]
-            yield size, {**self.whole, **{node: array[rows] for node, array in self.cut.items()}}
-
-    def folded_by(self, node: Node) -> bool:
-        """Return whether a node makes something of all rows of a batch."""
-        named = {name for fed in self.cut for name in names_in(fed.shape[:1])}
-        return any(not named.isdisjoint(names_in(operand.shape)) for operand in node.inputs)
-
-    def used(self, drop_last: bool = False) -> int:
-        """Return how many rows are in batches."""
-        return self.count - self.count % self.size if drop_last else self.count
-
-
-def _is_named(node: Node) -> bool:
-    return bool(node.shape) and isinstance(node.shape[0], str)
-
-
-# --- evaluation -----------------------------------------------------------------------------------------------
-
-
-class _Form(NamedTuple):
-    """Nodes in their evaluating form: in a copy of the graph, which is to read the state of the moment."""
-
-    graph: Graph
-    nodes: list[Node]
-    given: dict[Node, Node]
-    """The copy of each placeholder that is fed."""
-    state: dict[Node, Node]
-    """The copy of each parameter."""
-
-    def fed(self, batch: Feed) -> Feed:
-        """Return a feed of the graph as one of the copy."""
-        return {self.given[node]: array for node, array in batch.items()}
-
-    def take_over_state(self) -> None:
-        """Give the parameters of the copy the values of the moment; arrays are shared, since they never change."""
-        source = next(iter(self.given)).graph if self.given else next(iter(self.state)).graph
-        with updating(source):
-            dict.update(self.graph.state, {copy: source.state[node] for node, copy in self.state.items()})
-
-
-def _evaluating_form(graph: Graph, nodes: Sequence[Node], rows: _Rows) -> _Form | None:
-    """Return the nodes with what is for training alone exchanged; None where there is nothing of the kind."""
-    needed = ancestors(nodes)
-    exchanged = {trained: node for trained, node in graph.evaluating.items() if trained in needed}
-    found: Sequence[Node] = nodes
-    if exchanged:
-        fed = [*rows.whole, *rows.cut]
-        found = replace([*nodes, *fed], exchanged)[: len(nodes)]
-    _check_settled(nodes, found)
-    if not exchanged:
-        return None
-    copy = found[0].graph
-    given = {node: copy[node.name] for node in fed}
-    state = {graph[node.name]: node for node in copy.state}
-    return _Form(copy, list(found), given, state)
-
-
-def _unsettled(node: Node, counter: Node) -> str:
-    needed = ancestors([node])
-    readers = [each for each in needed if each.op.name.startswith("random_") and counter.name in _names([each])]
-    noisy = min(readers, key=lambda each: each.index, default=None)
-    depends = f'the counter "{counter.name}"'
-    if noisy is not None:
-        depends = f'"{noisy.name}", {with_article(noisy.op.name)} made at {noisy.origin}'
-    return (
-        f'"{node.name}" would be random in evaluation: it depends on {depends}, and nothing says what takes its place. '
-        "Take a figure made of network(x), without training=True; or say it of the node in question: "
-        "graph.evaluating[node] = other reads the other node instead, graph.evaluating[node] = node keeps it random"
-    )
-
-
-def _names(nodes: Sequence[Node]) -> set[str]:
-    return {node.name for node in ancestors(nodes)}
-
-
-def _check_settled(nodes: Sequence[Node], found: Sequence[Node]) -> None:
-    """Refuse what is random in evaluation, too, unless it is said to be meant."""
-    for node, form in zip(nodes, found, strict=True):
-        advances, meant = form.graph.advances, form.graph.evaluating
-        if not advances:
-            continue
-        seen, waiting = {form}, [form]
-        while waiting:
-            at = waiting.pop()
-            if meant.get(at) is at:
-                continue
-            if at in advances:
-                raise UsageError(_unsettled(node, at))
-            fresh = [operand for operand in at.inputs if operand not in seen]
-            seen.update(fresh)
-            waiting += fresh
-
-
-class _Evaluation:
-    """Nodes evaluated on a whole set: from counts where they are made of such, else as means.
-
-    Of `added`, sums over the batch add up.
-    """
-
-    def __init__(self, graph: Graph, nodes: Sequence[Node], rows: _Rows, added: Sequence[Node] = ()) -> None:
-        self._rows = rows
-        adds_up = [node in added for node in nodes]
-        self._form = _evaluating_form(graph, nodes, rows) if nodes else None
-        if self._form is not None:
-            graph, nodes = self._form.graph, self._form.nodes
-        self._counts = [_counts_of(node) for node in nodes]
-        self._added = [
-            adds and node.op.name == "sum" and rows.folded_by(node) for node, adds in zip(nodes, adds_up, strict=True)
-        ]
-        self._wholes: list[Callable[[list[Any]], Any] | None] = []
-        for node, counts in zip(nodes, self._counts, strict=True):
-            if not counts and names_in(node.shape):
-                raise ShapeError(
-                    f'"{node.name}" has shape {shown(node.shape)}, which depends on the batch: a figure of a whole set '
-                    "has a shape of numbers; reduce it (gn.mean)"
-                )
-            self._wholes.append(_of_counts(node, counts) if counts else None)
-        if rows.size < rows.count:
-            for node, adds in zip(nodes, self._added, strict=True):
-                if not adds and node.op.name in _NO_MEANS and rows.folded_by(node):
-                    raise UsageError(
-                        f'"{node.name}" is the {node.op.name} over a batch, and the mean of those is not that of the '
-                        "whole set: take the mean over the rows (gn.mean), or all of them at once (batch_size=None)"
-                    )
-        self._parts = [counts or [node] for node, counts in zip(nodes, self._counts, strict=True)]
-        self._step = compile(self._parts, None) if nodes else None
-        self._graph = graph
-
-    def check(self) -> None:
-        """Find out now whether the feed will do."""
-        if self._step is not None:
-            prepare(self._graph, self._step.fetches, self._fed(next(self._rows.batches())[1]))
-
-    def _fed(self, batch: Feed) -> Feed:
-        return batch if self._form is None else self._form.fed(batch)
-
-    def __call__(self) -> list[Array]:
-        """Return the value of each node on all rows."""
-        if self._step is None:
-            return []
-        if self._form is not None:
-            self._form.take_over_state()
-        totals: list[list[Any]] = [[0] * len(parts) for parts in self._parts]
-        for size, batch in self._rows.batches():
-            for values, total, counts, adds in zip(
-                self._step(self._fed(batch)), totals, self._counts, self._added, strict=True
-            ):
-                if counts:
-                    total[:] = [t + v for t, v in zip(total, values, strict=True)]
-                else:
-                    total[0] += values[0].astype(np.float64) * (1.0 if adds else size / self._rows.count)
-        found = []
-        for total, whole in zip(totals, self._wholes, strict=True):
-            found.append(np.asarray(whole(total) if whole else total[0]))
-        return found
-
-
-def _counts_of(node: Node) -> list[Node]:
-    """Return the counts that a node is made of, if it is made of nothing else that a run decides."""
-    found: list[Node] = []
-    seen = {node}
-    waiting = [node]
-    while waiting:
-        at = waiting.pop()
-        if at.op.name == "tally" and not names_in(at.shape):
-            found.append(at)
-        elif isinstance(at.op, (Placeholder, Parameter)) or names_in(at.shape) or at.op.names:
-            return []
-        else:
-            fresh = [operand for operand in at.inputs if operand not in seen]
-            seen.update(fresh)
-            waiting += fresh
-    return found
-
-
-def _of_counts(node: Node, counts: Sequence[Node]) -> Callable[[list[Any]], Any]:
-    """Return the function from the values of the counts to the node's, made in a graph apart."""
-    apart = extract(node)
-    given = {}
-    for count in counts:
-        given[apart[count.name]] = apart.placeholder(apart.free_name("given"), count.shape, count.dtype)
-    whole = compile(replace(apart[node.name], given))
-    return lambda values: whole({fed.name: value for fed, value in zip(given.values(), values, strict=True)})
 
 
 # --- training -------------------------------------------------------------------------------------------------
@@ -503,8 +234,8 @@ class _Training:
     def __init__(
         self,
         step: Compiled,
-        rows: _Rows,
-        validation: _Rows | None,
+        rows: Rows,
+        validation: Rows | None,
         metrics: Mapping[str, Any] | None,
         rng: Rng | None,
         drop_last: bool,
@@ -526,7 +257,7 @@ class _Training:
         if len(self.columns) < 1 + sum(len(nodes) for _, _, nodes in self.after):
             raise UsageError(f"two figures have one name among {', '.join(self.columns)}: call the metrics otherwise")
         self.evaluations = [
-            _Evaluation(self.graph, list(nodes.values()), on, added=step.fetches[:1]) for _, on, nodes in self.after
+            Evaluation(self.graph, list(nodes.values()), on, added=step.fetches[:1]) for _, on, nodes in self.after
         ]
         prepare(self.graph, step.fetches, next(rows.batches())[1])
         for evaluation in self.evaluations:
@@ -633,7 +364,7 @@ class _Training:
 
     def _drawn_from(self) -> Any:
         """Return the state of the generator that shuffles, as plain data."""
-        return None if self.rng is None else _plain(_state_of(self.rng))
+        return None if self.rng is None else as_plain(state_of(self.rng))
 
     def _plan(self) -> dict[str, int]:
         return {"rows": self.rows.count, "batch_size": self.rows.size, "rows in batches": self.used}
@@ -666,25 +397,25 @@ class _Training:
 
     def _take_over(self, data: Any, arrays: Mapping[str, Array]) -> None:
         graph, watch = self.graph, self.watch
-        described = _field(data, "graph", dict)["nodes"]["name"]
-        state, shuffling = _field(data, "state", list), _field(data, "shuffling", dict, type(None))
-        columns, position = _field(data, "history", dict), _field(data, "position", dict)
-        steps, batch = _field(position, "steps", int), _field(position, "batch", int)
-        loss = _field(position, "loss", float)
-        plan = {name: _field(position, name, int) for name in self._plan()}
-        watched = _field(data, "watch", dict, type(None))
+        described = field(data, "graph", dict)["nodes"]["name"]
+        state, shuffling = field(data, "state", list), field(data, "shuffling", dict, type(None))
+        columns, position = field(data, "history", dict), field(data, "position", dict)
+        steps, batch = field(position, "steps", int), field(position, "batch", int)
+        loss = field(position, "loss", float)
+        plan = {name: field(position, name, int) for name in self._plan()}
+        watched = field(data, "watch", dict, type(None))
         if watched is not None:
-            best = _field(watched, "best", float)
-            epoch, waited = _field(watched, "epoch", int), _field(watched, "waited", int)
+            best = field(watched, "best", float)
+            epoch, waited = field(watched, "epoch", int), field(watched, "waited", int)
 
         names = {node.name: node for node in graph.state}
         for name in sorted(names.keys() ^ set(state)):
             where = "only in the graph" if name in names else "not in the graph"
             raise FileFormatError(f'it is a checkpoint of another graph: the parameter "{name}" is {where}')
-        values = {node: _fitting(node, arrays[f"graph/{name}"]) for name, node in names.items()}
+        values = {node: fitting(node, arrays[f"graph/{name}"]) for name, node in names.items()}
         bests = {}
         if watch and watched is not None and epoch and watch.stopping.restore_best:
-            bests = {node: _fitting(node, arrays[f"best/{node.name}"]) for node in self.step.updates}
+            bests = {node: fitting(node, arrays[f"best/{node.name}"]) for node in self.step.updates}
         known = {*(f"graph/{name}" for name in described), *(f"best/{name}" for name in names)}
         unknown = [name for name in arrays if name not in known]
         if unknown:
@@ -694,15 +425,15 @@ class _Training:
                 f"the checkpoint records {', '.join(columns)}, and this call {', '.join(self.columns)}: "
                 "resume with the same metrics and validation"
             )
-        epochs = len(_field(columns, "loss", list)) if columns else 0
+        epochs = len(field(columns, "loss", list)) if columns else 0
         for name in columns:
-            _check_figures(name, _field(columns, name, list), (epochs, *self.columns[name].shape))
+            check_figures(name, field(columns, name, list), (epochs, *self.columns[name].shape))
         history = History(columns)
         if steps < batch + epochs or (watched is not None and max(epoch, waited) > epochs):
             raise FileFormatError("it stands where no training can")
         if batch and plan != self._plan():
             raise ValueRangeError(
-                f"the checkpoint stands amid an epoch with {_told(plan)}, and this call has {_told(self._plan())}: "
+                f"the checkpoint stands amid an epoch with {listed(plan)}, and this call has {listed(self._plan())}: "
                 "resume with the same feed, batch_size and drop_last"
             )
         if batch > self._each():
@@ -711,86 +442,13 @@ class _Training:
             raise ValueRangeError(f"the checkpoint was made with shuffle={shuffling is not None}")
 
         if self.rng is not None:
-            _set_state(self.rng, shuffling)
+            set_state(self.rng, shuffling)
         graph.state.update(values)
         self.history, self.shuffling = history, shuffling
         self.steps, self.batch, self.loss = steps, batch, loss
         if watch and watched is not None:
             watch.best, watch.epoch, watch.waited, watch.values = best, epoch, waited, bests
             history.best = epoch or None
-
-
-def _told(plan: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} = {number:,}" for name, number in plan.items())
-
-
-def _field(data: Any, name: str, *kinds: type) -> Any:
-    """Return an entry of what was read; ints are not negative."""
-    value = data[name]
-    if type(value) not in kinds or (type(value) is int and value < 0):
-        raise FileFormatError(f'what it says of "{name}" cannot be')
-    return value
-
-
-def _check_figures(name: str, values: list[Any], shape: tuple[Any, ...]) -> None:
-    """Refuse what are not the numbers of as many epochs, each of the figure's shape."""
-    found = np.asarray(values)
-    if found.shape != shape or found.dtype.kind not in "biuf":
-        raise FileFormatError(f'its figures of "{name}" cannot be')
-
-
-def _fitting(node: Node, array: Array) -> Array:
-    if array.shape != node.shape or array.dtype != node.dtype:
-        raise FileFormatError(
-            f'it is a checkpoint of another graph: there, "{node.name}" is {shown(array.shape)} {array.dtype}, '
-            f"and here {node.spec}"
-        )
-    return sealed(array)
-
-
-def _state_of(rng: Rng) -> Any:
-    return rng.bit_generator.state if isinstance(rng, np.random.Generator) else rng.get_state(legacy=False)
-
-
-def _set_state(rng: Rng, plain: Any) -> None:
-    """Give a generator a state that `_plain` made, or leave it as it was."""
-    before = _state_of(rng)
-    if plain["bit_generator"] != before["bit_generator"]:
-        raise ValueRangeError(
-            f"the checkpoint was shuffled by {plain['bit_generator']}, and rng is {before['bit_generator']}: "
-            "resume with a generator of the same kind"
-        )
-    try:
-        _give(rng, _like(before, plain))
-    except BaseException:
-        _give(rng, before)
-        raise
-
-
-def _give(rng: Rng, state: Any) -> None:
-    if isinstance(rng, np.random.Generator):
-        rng.bit_generator.state = state
-    else:
-        rng.set_state(state)
-
-
-def _plain(value: Any) -> Any:
-    """Return a generator's state as plain data."""
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
-
-
-def _like(template: Any, plain: Any, most: int | None = None) -> Any:
-    """Return plain data in the form of another state."""
-    if isinstance(template, Mapping):
-        return {key: _like(part, plain[key], _BUFFERS.get(key)) for key, part in template.items()}
-    if type(plain) is not type(_plain(template)):
-        raise FileFormatError("its state of the generator that shuffles cannot be")
-    made = np.array(plain, template.dtype) if isinstance(template, np.ndarray) else type(template)(plain)
-    if np.shape(made) != np.shape(template) or (most is not None and not 0 <= made <= most):
-        raise FileFormatError("its state of the generator that shuffles cannot be")
-    return made
 
 
 # --- checks ---------------------------------------------------------------------------------------------------

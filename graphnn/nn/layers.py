@@ -1,366 +1,27 @@
-"""Layers: their parts are made once, and every call adds nodes that share them."""
+"""The layers."""
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar, copy_context
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ..calls import misused
 from ..errors import (
     DtypeError,
-    GraphError,
-    GraphnnError,
     LookupFailure,
-    NoRuleError,
     ShapeError,
     UsageError,
     ValueRangeError,
     near,
 )
-from ..graph import Array, Graph, Node, Origin, as_array, fitting, flatten, fn, user_origin
+from ..graph import Array, Graph, Node, Origin, as_array, fn, user_origin
 from ..graph.attributes import checked, kind_of
 from ..graph.dimensions import product, shape_of, shown
-from ..habits import missing
 from ..ops.compose import softmax_nodes
 from .checks import checked_flag
 from .init import Rng, checked_initializer, checked_rng, constant, drawn, glorot_uniform, zeros
-
-# What training= says to the layers that are being called; a layer that is not told goes by it.
-_training: ContextVar[bool] = ContextVar("training", default=False)
-
-
-class _Parameters(list[Node]):
-    """The parameters of a layer: a list, and no method that returns one."""
-
-    def __call__(self) -> NoReturn:
-        raise UsageError("a layer's parameters are a list: write layer.parameters, without brackets")
-
-
-class Layer:
-    """Base of the layers: write ``call``, and make its parts once, as attributes.
-
-    Every call opens a scope, called after the class with a running number: ``dense_1``. A second call shares
-    the parameters and works in ``dense_1_2``.
-
-    Attributes
-    ----------
-    parameters : list of Node
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> from graphnn import nn
-    >>> class Residual(nn.Layer):
-    ...     def __init__(self, units):
-    ...         self.inner = nn.Dense(units)
-    ...
-    ...     def call(self, h, training=False):
-    ...         return h + self.inner(gn.relu(h))
-    >>> block = Residual(4)
-    >>> x = gn.Graph().placeholder("x", shape=("batch", 4))
-    >>> block(block(x)).name
-    'residual_1_2/add'
-    >>> [node.name for node in block.parameters]
-    ['residual_1/dense_1/weight', 'residual_1/dense_1/bias']
-    """
-
-    instead_of_fetch: ClassVar[str] = "call it on a node, layer(x), and that is one"
-
-    __origin: Origin
-    __graph: Graph | None
-    __local: str
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        # Here and not in __init__, which a subclass need not call.
-        layer = super().__new__(cls)
-        layer.__origin = user_origin()
-        layer.__graph = None
-        layer.__local = ""
-        return layer
-
-    def __init__(self) -> None:
-        """Take nothing; a subclass need not call this."""
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> NoReturn:
-            raise missing("layer", self, name, f"the layer {type(self).__name__}")
-
-    def call(self, *inputs: Any, **settings: Any) -> Any:
-        """Return the node that the layer computes; a subclass writes this.
-
-        Parameters
-        ----------
-        *inputs : Node
-            What the layer was called with.
-        training : bool
-            Given if the signature has it.
-
-        Returns
-        -------
-        Node, or list, tuple or dict of them
-        """
-        raise NoRuleError(f"{type(self).__name__} does not say what it computes: define call(self, x)")
-
-    def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
-        """Add the layer's nodes to the graph of its inputs.
-
-        Parameters
-        ----------
-        *inputs : Node
-        training : bool, optional
-            Whether dropout and its like are to work: False, unless told otherwise here or to the layer
-            around this one.
-
-        Returns
-        -------
-        Node, or whatever form of nodes `call` returns
-
-        Raises
-        ------
-        UsageError
-            When no input is a node, `call` does not return one, or `training` is no bool.
-        GraphError
-            When the layer's parameters are in another graph.
-        """
-        graph = self.__graph_of(inputs)
-        if training is None:
-            training = _training.get()
-        training = checked_flag(f"{type(self).__name__}: training", training)
-        try:
-            # In a context of its own, of which nothing is left, whatever comes between.
-            result = copy_context().run(self.__made, graph, inputs, training)
-        except TypeError as error:
-            told = {"training": training} if _takes(self.call, "training") else {}
-            unfit = None if isinstance(error, GraphnnError) else misused(self.call, inputs, told, type(self).__name__)
-            if unfit is None:
-                raise
-            raise unfit from None
-        leaves, _ = flatten(result)
-        wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, Node)]
-        if wrong or not leaves:
-            raise UsageError(
-                f"{type(self).__name__}.call returned {wrong[0] if wrong else 'nothing'}; "
-                "it returns the node that the layer computes, or a list, tuple or dict of nodes"
-            )
-        self._called_in(graph)
-        return result
-
-    def _called_in(self, graph: Graph) -> None:
-        self.__graph = graph
-
-    def __made(self, graph: Graph, inputs: tuple[Any, ...], training: bool) -> Any:
-        _training.set(training)
-        # No other thread makes the parameters a second time.
-        with graph.building, fitting(type(self).__name__, list(inputs)):
-            return self._make_nodes(graph, inputs)
-
-    @property
-    def parameters(self) -> _Parameters:
-        """The trainable parameters of the layer and of the layers in it, in order of making.
-
-        Raises
-        ------
-        UsageError
-            Before the first call, which makes them.
-        """
-        if self.__graph is None:
-            raise UsageError(
-                f"{type(self).__name__} has no parameters yet: they are made when it is first called on a node, "
-                "since their shapes depend on it"
-            )
-        return _Parameters(node for node in self.__found() if node.trainable)
-
-    def __found(self) -> list[Node]:
-        """Return the parameters that attributes hold, here and in the layers in them, in order of making."""
-        found: dict[Node, None] = {}
-        seen: set[int] = set()
-        waiting: list[Any] = [self]
-        while waiting:
-            thing = waiting.pop()
-            if isinstance(thing, Node):
-                if thing in thing.graph.state:
-                    found[thing] = None
-            elif id(thing) not in seen and isinstance(thing, (Layer, list, tuple, Mapping)):
-                seen.add(id(thing))
-                parts = vars(thing) if isinstance(thing, Layer) else thing
-                waiting.extend(parts.values() if isinstance(parts, Mapping) else parts)
-        return sorted(found, key=lambda node: node.index)
-
-    def __graph_of(self, inputs: tuple[Any, ...]) -> Graph:
-        leaves, _ = flatten(list(inputs))
-        graph = next((leaf.graph for leaf in leaves if isinstance(leaf, Node)), None)
-        if graph is None:
-            given = ", ".join(type(value).__name__ for value in inputs) or "nothing"
-            raise UsageError(
-                f"{type(self).__name__} is called on a node, not on {given}: declare a placeholder and feed it, "
-                "or make a constant with graph.constant(value)"
-            )
-        for node in self.__found():
-            if node.graph is not graph:
-                raise GraphError(
-                    f'{type(self).__name__} has its parameters in the graph "{node.graph.name}" ("{node.name}" is one, '
-                    f'made at {node.origin}) and cannot be called in "{graph.name}": make another layer for that, with '
-                    "weight=node.value and the like to begin with the same numbers"
-                )
-        return graph
-
-    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
-        with graph.entered(self._free_path(graph), kind=type(self).__name__, origin=self.__origin):
-            if _takes(self.call, "training"):
-                return self.call(*inputs, training=_training.get())
-            return self.call(*inputs)
-
-    def _free_path(self, graph: Graph) -> str:
-        """Return the whole name for this call: ``dense_1`` at first, later ``dense_1_2``."""
-        if self.__graph is graph:
-            return graph.free_name(self.__local)
-        path = graph.free_name(_snake(type(self).__name__), first=1)
-        self.__local = path.rpartition("/")[2]
-        return path
-
-    def __repr__(self) -> str:
-        state = f'"{self.__local}"' if self.__graph is not None else "not called yet"
-        return f"<{type(self).__name__}, {state}>"
-
-
-def _snake(name: str) -> str:
-    """Return a class's name in snake case.
-
-    Examples
-    --------
-    >>> [_snake(name) for name in ("LeakyReLU", "PReLU", "Conv2D", "LSTMCell", "ResidualBlock")]
-    ['leaky_relu', 'prelu', 'conv2d', 'lstm_cell', 'residual_block']
-    """
-    name = re.sub(r"P?ReLU|SiLU", lambda word: word[0].capitalize(), name.strip("_"))
-    starts = r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])"
-    return re.sub(starts, "_", name).lower() or "layer"
-
-
-def _takes(function: Callable[..., Any], keyword: str) -> bool:
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return False
-    return keyword in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-
-
-def _only_node(layer: Layer, x: Any) -> Node:
-    if not isinstance(x, Node):
-        raise UsageError(f"{type(layer).__name__} is called on one node, not on {type(x).__name__}")
-    return x
-
-
-class _Between(NamedTuple):
-    """In what is being written: between two layers."""
-
-
-class _End(NamedTuple):
-    """In what is being written: the end of a `Sequential`."""
-
-    whose: int
-
-
-class Sequential(Layer):
-    """Layers one after the other; it opens no scope of its own.
-
-    Parameters
-    ----------
-    *layers : Layer or callable
-        Or one list of them. A function of a node, such as ``gn.tanh``, serves too.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> from graphnn import nn
-    >>> network = nn.Sequential(nn.Dense(8), nn.ReLU(), nn.Dense(3), nn.Softmax())
-    >>> network(gn.Graph().placeholder("x", shape=("batch", 2)))
-    <Node "softmax_1/divide": divide (batch, 3) float64>
-    >>> len(network), network[1]
-    (4, <ReLU, "relu_1">)
-    """
-
-    def __init__(self, *layers: Any) -> None:
-        self.layers: list[Any] = []
-        for layer in layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers:
-            self.add(layer)
-
-    def add(self, layer: Any) -> None:
-        """Put another layer behind the last.
-
-        Raises
-        ------
-        UsageError
-            When it cannot be called, or is a class and no layer.
-        """
-        if isinstance(layer, type):
-            raise UsageError(f"Sequential takes layers, and {layer.__name__} is a class: write {layer.__name__}(…)")
-        if not callable(layer):
-            what = repr(layer) if isinstance(layer, str) else type(layer).__name__
-            hint = f": write gn.{layer}" if isinstance(layer, str) and layer in dir(fn) else ""
-            raise UsageError(f"Sequential takes layers, or functions of a node, not {what}{hint}")
-        self.layers.append(layer)
-
-    def call(self, x: Any) -> Any:
-        """Return what the last layer returns."""
-        around: dict[Sequential, Iterator[Any]] = {self: iter(self.layers)}
-        while around:  # not by recursion: they may lie in each other as deep as one likes
-            network = next(reversed(around))
-            layer = next(around[network], None)
-            if layer is None:
-                del around[network]
-                if network is not self and isinstance(x, Node):
-                    network._called_in(x.graph)
-            elif type(layer) is Sequential and isinstance(x, Node):
-                if layer in around:
-                    raise UsageError("a Sequential that contains itself has no end: put each layer in once")
-                around[layer] = iter(layer.layers)
-            else:
-                told = not isinstance(layer, Layer) and _takes(layer, "training")
-                x = layer(x, training=_training.get()) if told else layer(x)
-        return x
-
-    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
-        return self.call(*inputs)
-
-    def __len__(self) -> int:
-        return len(self.layers)
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.layers)
-
-    def __getitem__(self, index: int | slice) -> Any:
-        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
-
-    def __repr__(self) -> str:
-        parts: list[str] = []
-        around: set[int] = set()
-        waiting: list[Any] = [self]
-        while waiting:
-            part = waiting.pop()
-            if isinstance(part, _End):
-                around.discard(part.whose)
-                parts.append(")")
-            elif isinstance(part, _Between):
-                parts.append(", ")
-            elif id(part) in around:
-                parts.append("Sequential(…)")
-            elif isinstance(part, Sequential) and type(part).__repr__ is Sequential.__repr__:
-                around.add(id(part))
-                parts.append("Sequential(")
-                inside = [each for layer in part.layers for each in (_Between(), layer)][1:]
-                waiting += [_End(id(part)), *reversed(inside)]
-            else:
-                parts.append(repr(part))
-        return "".join(parts)
+from .layer import Layer, only_node, takes
 
 
 class Dense(Layer):
@@ -433,7 +94,7 @@ class Dense(Layer):
             raise UsageError(f"Dense: units is an int, not {type(units).__name__}")
         if units < 1:
             raise ValueRangeError(f"Dense: units is 1 or more, not {units}")
-        self.activation = checked_activation(activation, "Dense: activation")
+        self.activation = _checked_activation(activation, "Dense: activation")
         self.use_bias = checked_flag("Dense: use_bias", use_bias)
         if isinstance(bias, bool):
             raise UsageError(f"Dense: bias= is an array to begin with; whether there is one is use_bias={bias}")
@@ -468,7 +129,7 @@ class Dense(Layer):
 
     def call(self, x: Node) -> Node:
         """Return x @ weight + bias."""
-        _only_node(self, x)
+        only_node(self, x)
         if self.weight is None:
             weight, self.bias = self._made(x)
             self.weight = weight  # last: it says that all are made
@@ -567,7 +228,7 @@ class PReLU(Layer):
 
     def call(self, x: Node) -> Node:
         """Return x where x > 0, else slope * x."""
-        _only_node(self, x)
+        only_node(self, x)
         if self.slope is None:
             graph = x.graph
             rng = np.random.default_rng([0, len(graph.state)]) if self.rng is None else self.rng
@@ -594,16 +255,16 @@ class Softmax(Layer):
 
     def call(self, x: Node) -> Node:
         """Return exp(x - max) / sum(exp(x - max))."""
-        return softmax_nodes(_only_node(self, x), self.axis)
+        return softmax_nodes(only_node(self, x), self.axis)
 
 
 class _OneOp(Layer):
     """Base of the layers that are one node, which has the layer's name itself: ``relu_1``."""
 
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
-        if not _takes(self.call, "name"):  # a subclass makes something else of it
+        if not takes(self.call, "name"):  # a subclass makes something else of it
             return super()._make_nodes(graph, inputs)
-        x = _only_node(self, inputs[0] if len(inputs) == 1 else inputs)
+        x = only_node(self, inputs[0] if len(inputs) == 1 else inputs)
         return self.call(x, name=self._free_path(graph).rpartition("/")[2])
 
 
@@ -673,6 +334,24 @@ class Tanh(_OneOp):
         return fn.tanh(x, name=name)
 
 
+class Flatten(_OneOp):
+    """All axes but the first as one, as one node: ``flatten_1``.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> nn.Flatten()(gn.Graph().placeholder("images", shape=("batch", 8, 8)))
+    <Node "flatten_1": reshape (batch, 64) float64>
+    """
+
+    def call(self, x: Node, *, name: str | None = None) -> Node:
+        """Return x with the shape (first, product of the others)."""
+        if not x.shape:
+            raise ShapeError(f'Flatten keeps the first axis, and "{x.name}" has none')
+        return fn.reshape(x, (x.shape[0], product(x.shape[1:])), name=name)
+
+
 # By the names that Keras gives them.
 _ACTIVATIONS: dict[str, Callable[[], Any]] = {
     "relu": ReLU,
@@ -689,7 +368,7 @@ _ACTIVATIONS: dict[str, Callable[[], Any]] = {
 }
 
 
-def checked_activation(given: Any, what: str) -> Any:
+def _checked_activation(given: Any, what: str) -> Any:
     """Return the layer or the function of a node that is meant; None for nothing.
 
     Raises
@@ -708,21 +387,3 @@ def checked_activation(given: Any, what: str) -> Any:
     if given is not None and not callable(given):
         raise UsageError(f"{what} is a name, a layer or a function of a node, not {type(given).__name__}")
     return given
-
-
-class Flatten(_OneOp):
-    """All axes but the first as one, as one node: ``flatten_1``.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> from graphnn import nn
-    >>> nn.Flatten()(gn.Graph().placeholder("images", shape=("batch", 8, 8)))
-    <Node "flatten_1": reshape (batch, 64) float64>
-    """
-
-    def call(self, x: Node, *, name: str | None = None) -> Node:
-        """Return x with the shape (first, product of the others)."""
-        if not x.shape:
-            raise ShapeError(f'Flatten keeps the first axis, and "{x.name}" has none')
-        return fn.reshape(x, (x.shape[0], product(x.shape[1:])), name=name)

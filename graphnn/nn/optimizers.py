@@ -10,12 +10,13 @@ import numpy as np
 
 from ..autograd import grad
 from ..errors import GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
-from ..graph import Graph, Node, Parameter, Place, Scope, fitting, fn
+from ..graph import Graph, Node, Parameter, fitting, fn
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
 from ..habits import missing
 from ..text import with_article
 from .checks import checked_flag, checked_number
+from .slots import Slots
 
 Rate = float | Node | Callable[[Node], Any]
 
@@ -281,53 +282,6 @@ def _each(chosen: list[Node], gradients: list[Node], function: Callable[[Node], 
         with parameter.graph.entered(None, twin=parameter):
             made.append(function(gradient))
     return made
-
-
-class Slots:
-    """What an optimizer keeps for one parameter, as parameters that are not trained.
-
-    Attributes
-    ----------
-    scalars : mapping of str to Node
-        What `Optimizer.scalars` returned, of the parameter's dtype.
-    """
-
-    def __init__(self, root: Scope, parameter: Node, scalars: Mapping[str, Node], result: dict[Node, Node]) -> None:
-        self._root, self._parameter, self._result = root, parameter, result
-        self.scalars = scalars
-
-    def around(self) -> Place:
-        """Go where the parameter's own scope is mirrored: ``sgd_1/dense_1``."""
-        graph = self._parameter.graph
-        mirror = graph.mirrored(graph.scopes.get(self._parameter.scope), self._root) or self._root
-        return graph.entered(mirror.path)
-
-    def opened(self) -> Place:
-        """Make this parameter's nodes, in a scope of its own in that: ``sgd_1/dense_1/weight``."""
-        parameter = self._parameter
-        return parameter.graph.opened(parameter.name.removeprefix(f"{parameter.scope}/"), twin=parameter)
-
-    def kept(self, name: str, next_of: Callable[[Node], Node], start: float = 0.0) -> Node:
-        """Make a slot of the parameter's shape and return the node of its next value.
-
-        Parameters
-        ----------
-        name : str
-            The slot is called so, in the parameter's scope: ``sgd_1/dense_1/weight/velocity``.
-        next_of : callable
-            From the node of the slot to that of its next value.
-        start : float
-            What it is filled with at first.
-
-        Returns
-        -------
-        Node
-        """
-        parameter = self._parameter
-        slot = parameter.graph.parameter(name, np.full(parameter.shape, start, parameter.dtype), trainable=False)
-        following = next_of(slot)
-        self._result[slot] = following
-        return following
 
 
 class SGD(Optimizer):

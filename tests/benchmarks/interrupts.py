@@ -22,7 +22,7 @@ import numpy as np
 import graphnn as gn
 from graphnn import nn
 from graphnn.graph import place_of
-from graphnn.nn.layers import _training
+from graphnn.nn.layer import training_now
 
 PACKAGE = str(Path(gn.__file__).parent)
 ANYWHERE = (PACKAGE,)
@@ -96,7 +96,7 @@ def check(build: Callable[[gn.Graph], None], g: gn.Graph, folder: str | None) ->
     """Raise an AssertionError, or what a graph raises that is not whole; without a folder, look and build only."""
     place = place_of(g)
     assert (place.scope, place.origin, place.twin) == (None, None, None), f"{place.scope} is still open"
-    assert not _training.get()
+    assert not training_now.get()
     runs(g, folder)
     # It goes on: what was begun is built a second time, beside what there is, under names of its own.
     with g.scope("again"):

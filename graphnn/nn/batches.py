@@ -1,0 +1,61 @@
+"""The rows of a feed, cut into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ShapeError, ValueRangeError
+from ..execute.interpreter import Feed, checked_feed
+from ..graph.dimensions import names_in
+from .checks import check_count
+
+if TYPE_CHECKING:
+    from ..graph import Array, Graph, Node
+
+
+class Rows:
+    """A feed that is cut into batches."""
+
+    def __init__(self, graph: Graph, feed: Feed, batch_size: int | None, what: str) -> None:
+        if batch_size is not None:
+            check_count("batch_size", batch_size)
+        given = checked_feed(graph, feed)[0]
+        self.whole = {node: array for node, array in given.items() if not _is_named(node)}
+        self.cut = {node: array for node, array in given.items() if _is_named(node)}
+        lengths = {node: len(array) for node, array in self.cut.items()}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f'"{node.name}" {node.spec} has {length:,}' for node, length in lengths.items())
+            raise ShapeError(
+                f"what is cut into batches has one length, and {what} has several: {listed}; a feed is passed whole "
+                "if its first dimension is declared as a number"
+            )
+        self.count: int = next(iter(lengths.values()), 1)
+        if not self.count:
+            names = ", ".join(f'"{node.name}"' for node in self.cut)
+            raise ValueRangeError(f"{what} is empty: {names} has no rows")
+        self.size: int = batch_size or self.count
+
+    def batches(
+        self, order: Array | None = None, drop_last: bool = False, start: int = 0
+    ) -> Iterator[tuple[int, Feed]]:
+        """Yield the size and the feed of each batch from the `start`-th on, in an order of the rows."""
+        for first in range(start * self.size, self.used(drop_last), self.size):
+            rows: Any = slice(first, first + self.size)
+            size = min(self.size, self.count - first)
+            if order is not None:
+                rows = order[rows]
+            yield size, {**self.whole, **{node: array[rows] for node, array in self.cut.items()}}
+
+    def folded_by(self, node: Node) -> bool:
+        """Return whether a node makes something of all rows of a batch."""
+        named = {name for fed in self.cut for name in names_in(fed.shape[:1])}
+        return any(not named.isdisjoint(names_in(operand.shape)) for operand in node.inputs)
+
+    def used(self, drop_last: bool = False) -> int:
+        """Return how many rows are in batches."""
+        return self.count - self.count % self.size if drop_last else self.count
+
+
+def _is_named(node: Node) -> bool:
+    return bool(node.shape) and isinstance(node.shape[0], str)

@@ -1,0 +1,247 @@
+"""The base of the layers: their parts are made once, and every call adds nodes that share them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, copy_context
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+
+from ..calls import misused
+from ..errors import (
+    GraphError,
+    GraphnnError,
+    NoRuleError,
+    UsageError,
+)
+from ..graph import Graph, Node, Origin, fitting, flatten, user_origin
+from ..habits import missing
+from .checks import checked_flag
+
+training_now: ContextVar[bool] = ContextVar("training", default=False)
+"""The value of ``training=`` for the layers that are being called; the default of the layers inside them."""
+
+
+class _Parameters(list[Node]):
+    """The parameters of a layer: a list, and no method that returns one."""
+
+    def __call__(self) -> NoReturn:
+        raise UsageError("a layer's parameters are a list: write layer.parameters, without brackets")
+
+
+class Layer:
+    """Base of the layers: write ``call``, and make its parts once, as attributes.
+
+    Every call opens a scope, called after the class with a running number: ``dense_1``. A second call shares
+    the parameters and works in ``dense_1_2``.
+
+    Attributes
+    ----------
+    parameters : list of Node
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> class Residual(nn.Layer):
+    ...     def __init__(self, units):
+    ...         self.inner = nn.Dense(units)
+    ...
+    ...     def call(self, h, training=False):
+    ...         return h + self.inner(gn.relu(h))
+    >>> block = Residual(4)
+    >>> x = gn.Graph().placeholder("x", shape=("batch", 4))
+    >>> block(block(x)).name
+    'residual_1_2/add'
+    >>> [node.name for node in block.parameters]
+    ['residual_1/dense_1/weight', 'residual_1/dense_1/bias']
+    """
+
+    instead_of_fetch: ClassVar[str] = "call it on a node, layer(x), and that is one"
+
+    __origin: Origin
+    __graph: Graph | None
+    __local: str
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # Here and not in __init__, which a subclass need not call.
+        layer = super().__new__(cls)
+        layer.__origin = user_origin()
+        layer.__graph = None
+        layer.__local = ""
+        return layer
+
+    def __init__(self) -> None:
+        """Take nothing; a subclass need not call this."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise missing("layer", self, name, f"the layer {type(self).__name__}")
+
+    def call(self, *inputs: Any, **settings: Any) -> Any:
+        """Return the node that the layer computes; a subclass writes this.
+
+        Parameters
+        ----------
+        *inputs : Node
+            What the layer was called with.
+        training : bool
+            Given if the signature has it.
+
+        Returns
+        -------
+        Node, or list, tuple or dict of them
+        """
+        raise NoRuleError(f"{type(self).__name__} does not say what it computes: define call(self, x)")
+
+    def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
+        """Add the layer's nodes to the graph of its inputs.
+
+        Parameters
+        ----------
+        *inputs : Node
+        training : bool, optional
+            Whether dropout and its like are to work: False, unless told otherwise here or to the layer
+            around this one.
+
+        Returns
+        -------
+        Node, or whatever form of nodes `call` returns
+
+        Raises
+        ------
+        UsageError
+            When no input is a node, `call` does not return one, or `training` is no bool.
+        GraphError
+            When the layer's parameters are in another graph.
+        """
+        graph = self.__graph_of(inputs)
+        if training is None:
+            training = training_now.get()
+        training = checked_flag(f"{type(self).__name__}: training", training)
+        try:
+            # In a context of its own, of which nothing is left, whatever comes between.
+            result = copy_context().run(self.__made, graph, inputs, training)
+        except TypeError as error:
+            told = {"training": training} if takes(self.call, "training") else {}
+            unfit = None if isinstance(error, GraphnnError) else misused(self.call, inputs, told, type(self).__name__)
+            if unfit is None:
+                raise
+            raise unfit from None
+        leaves, _ = flatten(result)
+        wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, Node)]
+        if wrong or not leaves:
+            raise UsageError(
+                f"{type(self).__name__}.call returned {wrong[0] if wrong else 'nothing'}; "
+                "it returns the node that the layer computes, or a list, tuple or dict of nodes"
+            )
+        self._called_in(graph)
+        return result
+
+    def _called_in(self, graph: Graph) -> None:
+        self.__graph = graph
+
+    def __made(self, graph: Graph, inputs: tuple[Any, ...], training: bool) -> Any:
+        training_now.set(training)
+        # No other thread makes the parameters a second time.
+        with graph.building, fitting(type(self).__name__, list(inputs)):
+            return self._make_nodes(graph, inputs)
+
+    @property
+    def parameters(self) -> _Parameters:
+        """The trainable parameters of the layer and of the layers in it, in order of making.
+
+        Raises
+        ------
+        UsageError
+            Before the first call, which makes them.
+        """
+        if self.__graph is None:
+            raise UsageError(
+                f"{type(self).__name__} has no parameters yet: they are made when it is first called on a node, "
+                "since their shapes depend on it"
+            )
+        return _Parameters(node for node in self.__found() if node.trainable)
+
+    def __found(self) -> list[Node]:
+        """Return the parameters that attributes hold, here and in the layers in them, in order of making."""
+        found: dict[Node, None] = {}
+        seen: set[int] = set()
+        waiting: list[Any] = [self]
+        while waiting:
+            thing = waiting.pop()
+            if isinstance(thing, Node):
+                if thing in thing.graph.state:
+                    found[thing] = None
+            elif id(thing) not in seen and isinstance(thing, (Layer, list, tuple, Mapping)):
+                seen.add(id(thing))
+                parts = vars(thing) if isinstance(thing, Layer) else thing
+                waiting.extend(parts.values() if isinstance(parts, Mapping) else parts)
+        return sorted(found, key=lambda node: node.index)
+
+    def __graph_of(self, inputs: tuple[Any, ...]) -> Graph:
+        leaves, _ = flatten(list(inputs))
+        graph = next((leaf.graph for leaf in leaves if isinstance(leaf, Node)), None)
+        if graph is None:
+            given = ", ".join(type(value).__name__ for value in inputs) or "nothing"
+            raise UsageError(
+                f"{type(self).__name__} is called on a node, not on {given}: declare a placeholder and feed it, "
+                "or make a constant with graph.constant(value)"
+            )
+        for node in self.__found():
+            if node.graph is not graph:
+                raise GraphError(
+                    f'{type(self).__name__} has its parameters in the graph "{node.graph.name}" ("{node.name}" is one, '
+                    f'made at {node.origin}) and cannot be called in "{graph.name}": make another layer for that, with '
+                    "weight=node.value and the like to begin with the same numbers"
+                )
+        return graph
+
+    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
+        with graph.entered(self._free_path(graph), kind=type(self).__name__, origin=self.__origin):
+            if takes(self.call, "training"):
+                return self.call(*inputs, training=training_now.get())
+            return self.call(*inputs)
+
+    def _free_path(self, graph: Graph) -> str:
+        """Return the whole name for this call: ``dense_1`` at first, later ``dense_1_2``."""
+        if self.__graph is graph:
+            return graph.free_name(self.__local)
+        path = graph.free_name(_snake(type(self).__name__), first=1)
+        self.__local = path.rpartition("/")[2]
+        return path
+
+    def __repr__(self) -> str:
+        state = f'"{self.__local}"' if self.__graph is not None else "not called yet"
+        return f"<{type(self).__name__}, {state}>"
+
+
+def _snake(name: str) -> str:
+    """Return a class's name in snake case.
+
+    Examples
+    --------
+    >>> [_snake(name) for name in ("LeakyReLU", "PReLU", "Conv2D", "LSTMCell", "ResidualBlock")]
+    ['leaky_relu', 'prelu', 'conv2d', 'lstm_cell', 'residual_block']
+    """
+    name = re.sub(r"P?ReLU|SiLU", lambda word: word[0].capitalize(), name.strip("_"))
+    starts = r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])"
+    return re.sub(starts, "_", name).lower() or "layer"
+
+
+def takes(function: Callable[..., Any], keyword: str) -> bool:
+    """Return whether a function has an argument of this name."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+    return keyword in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def only_node(layer: Layer, x: Any) -> Node:
+    """Return the input of a layer that takes one node."""
+    if not isinstance(x, Node):
+        raise UsageError(f"{type(layer).__name__} is called on one node, not on {type(x).__name__}")
+    return x

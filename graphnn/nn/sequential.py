@@ -1,0 +1,117 @@
+"""Layers one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ..errors import UsageError
+from ..graph import Graph, Node, fn
+from .layer import Layer, takes, training_now
+
+
+class _Between(NamedTuple):
+    """In what is being written: between two layers."""
+
+
+class _End(NamedTuple):
+    """In what is being written: the end of a `Sequential`."""
+
+    whose: int
+
+
+class Sequential(Layer):
+    """Layers one after the other; it opens no scope of its own.
+
+    Parameters
+    ----------
+    *layers : Layer or callable
+        Or one list of them. A function of a node, such as ``gn.tanh``, serves too.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> network = nn.Sequential(nn.Dense(8), nn.ReLU(), nn.Dense(3), nn.Softmax())
+    >>> network(gn.Graph().placeholder("x", shape=("batch", 2)))
+    <Node "softmax_1/divide": divide (batch, 3) float64>
+    >>> len(network), network[1]
+    (4, <ReLU, "relu_1">)
+    """
+
+    def __init__(self, *layers: Any) -> None:
+        self.layers: list[Any] = []
+        for layer in layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers:
+            self.add(layer)
+
+    def add(self, layer: Any) -> None:
+        """Put another layer behind the last.
+
+        Raises
+        ------
+        UsageError
+            When it cannot be called, or is a class and no layer.
+        """
+        if isinstance(layer, type):
+            raise UsageError(f"Sequential takes layers, and {layer.__name__} is a class: write {layer.__name__}(…)")
+        if not callable(layer):
+            what = repr(layer) if isinstance(layer, str) else type(layer).__name__
+            hint = f": write gn.{layer}" if isinstance(layer, str) and layer in dir(fn) else ""
+            raise UsageError(f"Sequential takes layers, or functions of a node, not {what}{hint}")
+        self.layers.append(layer)
+
+    def call(self, x: Any) -> Any:
+        """Return what the last layer returns."""
+        around: dict[Sequential, Iterator[Any]] = {self: iter(self.layers)}
+        while around:  # not by recursion: they may lie in each other as deep as one likes
+            network = next(reversed(around))
+            layer = next(around[network], None)
+            if layer is None:
+                del around[network]
+                if network is not self and isinstance(x, Node):
+                    network._called_in(x.graph)
+            elif type(layer) is Sequential and isinstance(x, Node):
+                if layer in around:
+                    raise UsageError("a Sequential that contains itself has no end: put each layer in once")
+                around[layer] = iter(layer.layers)
+            else:
+                told = not isinstance(layer, Layer) and takes(layer, "training")
+                x = layer(x, training=training_now.get()) if told else layer(x)
+        return x
+
+    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
+        return self.call(*inputs)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.layers)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+    def __repr__(self) -> str:
+        parts: list[str] = []
+        around: set[int] = set()
+        waiting: list[Any] = [self]
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, _End):
+                around.discard(part.whose)
+                parts.append(")")
+            elif isinstance(part, _Between):
+                parts.append(", ")
+            elif id(part) in around:
+                parts.append("Sequential(…)")
+            elif isinstance(part, Sequential) and type(part).__repr__ is Sequential.__repr__:
+                around.add(id(part))
+                parts.append("Sequential(")
+                inside = [each for layer in part.layers for each in (_Between(), layer)][1:]
+                waiting += [_End(id(part)), *reversed(inside)]
+            else:
+                parts.append(repr(part))
+        return "".join(parts)
