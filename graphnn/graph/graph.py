@@ -1069,6 +1069,11 @@ class Graph(Shown):
         -------
         Scope or None
         """
+        if scope is None:
+            return root
+        known = self.scopes.get(scope.path if root is None else f"{root.path}/{scope.path}")
+        if known is not None:
+            return known
         missing = []
         with self.building:
             while scope is not None:

@@ -132,6 +132,10 @@ _TOP = Place(cast("Graph", None), lambda around: (None, False))
 def place_of(graph: Graph) -> Place:
     """Return the innermost place of a graph that is open here: in this thread, or in this asyncio task."""
     place = _innermost.get()
+    if place is None:
+        return _TOP
+    if place.graph is graph and (end := place._end) is not None and end() is not None:
+        return place  # as nearly always
     while place is not None and not place._is_open():
         place = place._outer
         _innermost.set(place)
