@@ -198,7 +198,7 @@ def test_many_magnitudes_are_on_a_logarithmic_scale() -> None:
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock on which everything takes a millisecond."""
     clock = count()
-    monkeypatch.setattr("graphnn.inspector.trace.perf_counter", lambda: next(clock) / 1000)
+    monkeypatch.setattr("graphnn.inspector.trace.recording.perf_counter", lambda: next(clock) / 1000)
 
 
 @pytest.mark.usefixtures("ticking")

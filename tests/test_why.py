@@ -15,7 +15,8 @@ from test_reads import named
 
 import graphnn as gn
 from graphnn import demo, nn
-from graphnn.inspector.why import LISTED, Why, ancestry, element_of, explain, influence, number, sample
+from graphnn.inspector.ancestry import ancestry, influence, sample
+from graphnn.inspector.why import LISTED, Why, element_of, explain, number
 from graphnn.testing import Draw
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ...execute.interpreter import Program
     from .sides import Side
 
+    _Told = tuple[Program, list[int], list[int], list[str], list[int]]
+
 _MOST_OFFERS = 16  # candidates that are weighed for a counterpart
 _NEAR = 64  # places around a node at which it is seen whether a pair crosses others
 
@@ -78,19 +80,7 @@ class Alignment:
         for i, j in self.partner.items():
             leaves_a[i] = leaves_b[j] = i
         same_a, same_b = self._from_operands(a, ops_a, leaves_a), self._from_operands(b, ops_b, leaves_b)
-        keys = [
-            ([*zip(*mine, strict=True)], [*zip(*its, strict=True)])
-            for mine, its in (
-                ([same_a, place_a], [same_b, place_b]),
-                ([same_a, names_a], [same_b, names_b]),
-                ([same_a], [same_b]),
-                ([place_a, ops_a], [place_b, ops_b]),
-            )
-        ]
-        by_parameters = _of_parameters(a, ops_a, same_a), _of_parameters(b, ops_b, same_b)
-        # What alone reads a parameter is that whatever else has come into its place.
-        keys.insert(3, _alone(*by_parameters))
-        keys.append(by_parameters)
+        keys = _keys((a, same_a, place_a, names_a, ops_a), (b, same_b, place_b, names_b, ops_b))
         counts_a, counts_b = ([len(sources) or None for sources in side.operands] for side in (a, b))
         reads_a, reads_b = (
             [(bool(sources), place in derived) for place, sources in enumerate(side.operands)]
@@ -295,6 +285,24 @@ class Alignment:
             for source, other in leaves:
                 if source not in self.partner and other not in self._taken:
                     self._join(source, other)
+
+
+def _keys(mine: _Told, its: _Told) -> list[tuple[list[Any], list[Any]]]:
+    """Return by what nodes are paired, the surest first: for each, the keys of both sides."""
+    (a, same_a, place_a, names_a, ops_a), (b, same_b, place_b, names_b, ops_b) = mine, its
+    keys = [
+        ([*zip(*one, strict=True)], [*zip(*other, strict=True)])
+        for one, other in (
+            ([same_a, place_a], [same_b, place_b]),
+            ([same_a, names_a], [same_b, names_b]),
+            ([same_a], [same_b]),
+            ([place_a, ops_a], [place_b, ops_b]),
+        )
+    ]
+    by_parameters = _of_parameters(a, ops_a, same_a), _of_parameters(b, ops_b, same_b)
+    # What alone reads a parameter is that whatever else has come into its place.
+    keys.insert(3, _alone(*by_parameters))
+    return [*keys, by_parameters]
 
 
 def _of_one_shape(a: Node, b: Node) -> bool:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import DtypeError, UsageError, ValueRangeError
-from ...execute.compiled import BACKENDS
+from ...errors import UsageError
 from ...graph import Array, Constant, Graph, Node
 from ...graph.dimensions import shown
 from ...ops.reduce import Mean
@@ -18,9 +17,9 @@ from ...text import number
 from ..trace import Trace, digest_of, preview_of
 from ..why import read_of
 from .align import Alignment
+from .arguments import checked_backends, checked_dtypes, checked_names, checked_tolerance
 from .differences import NOTHING, Comparison, Counts, Difference, Digits, beside, in_short, part_of, quoted
 from .gap import (
-    TOLERANCES,
     Gap,
     closeness,
     digits_of,
@@ -124,8 +123,8 @@ def compare(
     if graph is not None and not isinstance(graph, Graph):
         raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
     by_feed = feed is not None and feed_b is not None
-    dtype_a, dtype_b = _checked_dtypes(dtypes)
-    backend_a, backend_b = _checked_backends(backends)
+    dtype_a, dtype_b = checked_dtypes(dtypes)
+    backend_a, backend_b = checked_backends(backends)
     if are_arrays(a):
         raise UsageError("arrays are compared with a run, and the run comes first: compare(trace, {name: array})")
     arrays = are_arrays(b)
@@ -174,69 +173,6 @@ def compare_runs(a: Side, b: Side, tolerance: tuple[float, float] | None) -> Com
     """Compare two runs of the same fetches, each as its steps."""
     results = [(i, i) for i in range(len(a.program.fetches))]
     return _Lockstep(a, b, Alignment(a, b, lambda known: results), tolerance).compared()
-
-
-def checked_names(names: Any) -> tuple[str, str] | None:
-    """Return what two runs are to be called.
-
-    Raises
-    ------
-    UsageError
-        When these are not two different texts.
-    """
-    if names is None:
-        return None
-    pair = isinstance(names, (tuple, list)) and len(names) == 2 and all(isinstance(name, str) for name in names)
-    if not pair or names[0] == names[1]:
-        raise UsageError(f'names= are two different texts, such as ("before", "after"), not {names!r}')
-    return names[0], names[1]
-
-
-def checked_tolerance(rtol: Any, atol: Any) -> tuple[float, float] | None:
-    """Return the tolerances, relative and absolute; None if neither is given.
-
-    Raises
-    ------
-    ValueRangeError
-        When one is no finite number from 0 up.
-    """
-    if rtol is None and atol is None:
-        return None
-    for name, value in (("rtol", rtol), ("atol", atol)):
-        number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-        if value is not None and not (number and 0 <= value < math.inf):
-            raise ValueRangeError(f"{name}= is a finite number from 0 up, not {value!r}")
-    return float(rtol or 0), float(atol or 0)
-
-
-def _checked_dtypes(dtypes: Any) -> tuple[np.dtype[Any] | None, np.dtype[Any] | None]:
-    if dtypes is None:
-        return None, None
-    if not isinstance(dtypes, (tuple, list)) or len(dtypes) != 2:
-        raise UsageError(f'dtypes= is a pair, such as ("float32", "float64"), not {dtypes!r}')
-    a, b = dtypes
-    return _checked_float(a), _checked_float(b)
-
-
-def _checked_backends(backends: Any) -> tuple[str | None, str | None]:
-    if backends is None:
-        return None, None
-    pair = isinstance(backends, (tuple, list)) and len(backends) == 2
-    if not pair or not all(isinstance(backend, str) and backend in BACKENDS for backend in backends):
-        raise UsageError(f"backends= is a pair of {' and '.join(BACKENDS)}, not {backends!r}")
-    return backends[0], backends[1]
-
-
-def _checked_float(kind: Any) -> np.dtype[Any] | None:
-    if kind is None:
-        return None
-    try:
-        dtype: np.dtype[Any] = np.dtype(kind)
-    except TypeError:
-        raise DtypeError(f"dtypes=: {kind!r} is no dtype") from None
-    if dtype.kind != "f" or dtype.itemsize not in TOLERANCES:
-        raise DtypeError(f"dtypes= are floats of 16, 32 or 64 bits, not {dtype}")
-    return dtype.newbyteorder("=")
 
 
 # --- in lock step ---------------------------------------------------------------------------------------------

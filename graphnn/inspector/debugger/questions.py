@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...errors import LookupFailure, UsageError
-from ..why import LIMIT, Why, ancestry, explain, first_strange, given_as, influence, sample
+from ..ancestry import LIMIT, ancestry, influence, sample
+from ..why import Why, explain, first_strange, given_as
 
 if TYPE_CHECKING:
     from ...graph import Array, Node

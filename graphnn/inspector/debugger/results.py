@@ -10,7 +10,8 @@ from ...execute.compiled import updating
 from ...execute.interpreter import refused_by, tell_of_step
 from ...graph import Parameter
 from ..calls import RESTART, call
-from ..compare.lockstep import checked_names, checked_tolerance, compare_runs
+from ..compare.arguments import checked_names, checked_tolerance
+from ..compare.lockstep import compare_runs
 from ..compare.sides import Side
 from ..trace import KEEP, Beside, Trace, checked_keep, kept_of, page_of
 from .progress import Progress, run_name

@@ -1,0 +1,103 @@
+"""A trace as it is read from a file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ...errors import FileFormatError
+from ...execute.interpreter import (
+    Prepared,
+    checked_guard,
+    prepare,
+)
+from ...files import from_data, from_settings, loads
+from ...graph import Array, Graph, Node, Unknown
+from .recorded import VERSION, Trace
+from .values import Condensed, Stats, strides
+
+_LONGEST = 1e9  # seconds that a file may say of a node: some thirty years
+
+
+@loads("trace", VERSION)
+def _from_data(data: Any, arrays: dict[str, Array]) -> Trace:
+    try:
+        return _decoded(data, arrays)
+    except FileFormatError:
+        raise
+    except Exception as error:
+        # What is forged may fail anywhere.
+        raise FileFormatError(f"the data describe no trace: {type(error).__name__}: {error}") from error
+
+
+def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
+    by_kind: dict[str, dict[str, Array]] = {"state": {}, "feed": {}, "given": {}, "value": {}, "preview": {}}
+    for name, array in arrays.items():
+        array.flags.writeable = False
+        kind, _, rest = name.partition("/")
+        by_kind[kind][rest] = array
+    graph = from_data(data["graph"], by_kind["state"], unknown=True)
+    fetches = [_node(graph, name) for name in data["fetches"]]
+    updates = dict(graph._checked_update(_node(graph, a), _node(graph, b)) for a, b in data["updates"])
+    if not set(fetches).issuperset(updates.values()):
+        raise FileFormatError("it has updates of which it has not computed the next values")
+    prepared = prepare(graph, fetches, by_kind["feed"], data["sizes"])
+    times, stopped, order = data["times"], data["stopped"], prepared.program.order
+    for key, array in by_kind["given"].items():
+        prepared = prepared.with_value(order[int(key)], array)
+    for place, attributes in data["altered"]:
+        node = order[place]
+        if not isinstance(node.op, Unknown):
+            prepared = prepared.with_op(node, from_settings(type(node.op), attributes))
+    if not all(type(time) is float and 0 <= time < _LONGEST for time in times) or len(times) > len(order):
+        raise FileFormatError("its times are not one a node")
+    if type(data["error"]) is not str or not (stopped is None or (type(stopped) is int and 0 <= stopped < len(order))):
+        raise FileFormatError("it does not say soundly where it was stopped")
+    kept = [_kept(place, prepared, by_kind, data["condensed"]) for place in range(len(times))]
+    sources = {
+        file: {number: text for number, text in lines if type(number) is int and type(text) is str}
+        for file, lines in data["sources"].items()
+    }
+    error, guard = data["error"], checked_guard(data.get("guard"))
+    trace = Trace(prepared, kept, times, updates, stopped=stopped, error=error, sources=sources, guard=guard)
+    trace._laid_out_anew = frozenset(data["strided"])
+    if not all(type(place) is int for place in trace._laid_out_anew):
+        raise FileFormatError("it does not say soundly which values lay otherwise in memory")
+    return trace
+
+
+def _node(graph: Graph, name: Any) -> Node:
+    if type(name) is not str or name not in graph.dag:
+        raise FileFormatError("it names a node that is not in its graph")
+    return graph[name]
+
+
+def _kept(
+    place: int, prepared: Prepared, arrays: Mapping[str, Mapping[str, Array]], condensed: Mapping[str, Any]
+) -> Array | Condensed:
+    node, key = prepared.program.order[place], str(place)
+    if node in prepared.given:
+        return prepared.given[node]
+    if node.has_value:
+        return node.value
+    value, shape = arrays["value"].get(key), prepared.shape_of(node)
+    if value is not None:
+        if value.shape != shape or value.dtype != node.dtype:
+            raise FileFormatError(f"the value of node {place} is not of its shape and dtype")
+        return value
+    stats, digest = condensed[key]
+    preview = arrays["preview"][key]
+    minimum, maximum, mean, std = map(float, stats[:4])
+    known = Stats(minimum, maximum, mean, std, *map(int, stats[4:]))
+    fits = preview.dtype == node.dtype and list(preview.shape) == strides(shape)[1]
+    if type(digest) is not str or not fits or not _is_sound(known, shape):
+        raise FileFormatError(f"what is left of the value of node {place} is not sound")
+    return Condensed(known, preview, digest)
+
+
+def _is_sound(stats: Stats, shape: tuple[int, ...]) -> bool:
+    counts = stats[4:]
+    counted = all(count >= 0 for count in counts) and sum(counts[:4]) <= stats.size == math.prod(shape)
+    none = all(map(math.isnan, stats[:4]))
+    return counted and (none or (stats.min <= stats.max and stats.std >= 0))

@@ -1,0 +1,459 @@
+"""A recorded run, and what it knows of each node: `Trace` and `Record`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...container import StrPath, write
+from ...errors import GraphnnError, LookupFailure, UsageError
+from ...files import settings_of, to_data
+from ...graph import Array, Graph, Node, Op, Origin, Unknown
+from ...show import Shown, rendered
+from ...text import quoted
+from ..select import many, names_in, one
+from ..sources import Lines, line_of, sources_of
+from ..why import Why, explain, given_as
+from .values import Condensed, Statistics, Stats, digest_of, preview_of
+
+if TYPE_CHECKING:
+    from ...execute.interpreter import (
+        Prepared,
+    )
+
+VERSION = 1
+
+
+class _Recorded:
+    """What a trace and its records share: neither holds the other, so that a trace that is let go is gone at once."""
+
+    def __init__(self, prepared: Prepared, kept: Sequence[Array | Condensed], times: Sequence[float]) -> None:
+        self.prepared = prepared
+        self.order = prepared.program.order
+        self.kept = kept
+        self.times = times
+        self.stats = Statistics(kept)
+
+    @cached_property
+    def sources(self) -> Lines:
+        return sources_of(self.order)
+
+
+class Record:
+    """One recorded node of a trace.
+
+    Attributes
+    ----------
+    index : int
+        Its place in the schedule.
+    """
+
+    __slots__ = ("_run", "index")
+
+    def __init__(self, run: _Recorded, index: int) -> None:
+        self._run = run
+        self.index = index
+
+    @property
+    def node(self) -> Node:
+        """The node."""
+        return self._run.order[self.index]
+
+    @property
+    def time(self) -> float:
+        """Seconds that it took."""
+        return self._run.times[self.index]
+
+    @property
+    def _kept(self) -> Array | Condensed:
+        return self._run.kept[self.index]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the whole value."""
+        kept = self._kept
+        return kept.shape if isinstance(kept, np.ndarray) else self._run.prepared.shape_of(self.node)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the value."""
+        return self.node.dtype
+
+    @property
+    def bytes(self) -> int:
+        """The size of the whole value."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def name(self) -> str:
+        """The name of the node."""
+        return self.node.name
+
+    @property
+    def op(self) -> Op:
+        """The operation that the node had in the run: its own, or that of a what-if."""
+        return self._run.prepared.declared_op_of(self.node)
+
+    @property
+    def origin(self) -> Origin:
+        """The user's line that made the node."""
+        return self.node.origin
+
+    @property
+    def source(self) -> str | None:
+        """The text of that line, if it is known."""
+        return line_of(self._run.sources, self.node.origin)
+
+    @property
+    def kept(self) -> bool:
+        """Whether the whole value was kept."""
+        return not isinstance(self._kept, Condensed)
+
+    @property
+    def value(self) -> Array:
+        """The value, read-only.
+
+        Raises
+        ------
+        LookupFailure
+            When it was too large to be kept.
+        """
+        if isinstance(self._kept, Condensed):
+            raise LookupFailure(
+                f'the value of "{self.name}" ({self.bytes:,} bytes) was too large to be kept; its stats, preview and '
+                "digest were. keep= says up to how many bytes are kept; gn.debug(trace) computes it anew"
+            )
+        return self._kept
+
+    @property
+    def stats(self) -> Stats:
+        """Least, largest, mean, standard deviation; how many are zero, NaN, infinite."""
+        return self._run.stats[self.index]
+
+    @property
+    def preview(self) -> Array:
+        """At most 256 elements, at even strides of each axis."""
+        return self._kept.preview if isinstance(self._kept, Condensed) else preview_of(self._kept)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the bytes: values that are equal to the bit have the same."""
+        return self._kept.digest if isinstance(self._kept, Condensed) else digest_of(self._kept)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data; of the value, shape and statistics."""
+        return {
+            "index": self.index,
+            "node": self.name,
+            "op": self.op.name,
+            "scope": self.node.scope,
+            "phase": self.node.phase,
+            "shape": self.shape,
+            "dtype": self.dtype.name,
+            **self.stats._asdict(),
+            "time": self.time,
+            "bytes": self.bytes,
+            "origin": str(self.origin),
+        }
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.shape)) or "scalar"
+        return f"<Record {self.index}: {quoted(self.node.title)}, {self.op.name} {shape} {self.dtype}>"
+
+
+_OF_A_DEBUGGER = frozenset({"ancestry", "influence", "sample", "recheck", "inputs", "users", "twin", "path", "compare"})
+
+
+class Trace(Shown):
+    """A recorded run: for each node its value or what is left of it, statistics, time and memory. Made by `trace`.
+
+    Iterating gives the records in the order of the schedule; ``trace["relu_1"]`` gives one by the name of a node, a
+    scope or an output. Printed, it is a table.
+
+    Attributes
+    ----------
+    graph : Graph
+    prepared : Prepared
+        What was evaluated: schedule, feed and state.
+    updates : dict of Node to Node
+        Those that the run would have made.
+    order : list of Node
+        The schedule.
+    stopped : int or None
+        Where the run ended early: the place in the schedule of the node that failed or was refused.
+    error : str
+        The message of what ended it.
+    guard : {None, "nan", "finite"}
+        That of the compiled step whose run it is.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        kept: Sequence[Array | Condensed],
+        times: Sequence[float],
+        updates: Mapping[Node, Node],
+        *,
+        stopped: int | None = None,
+        error: str = "",
+        sources: Lines | None = None,
+        guard: str | None = None,
+    ) -> None:
+        self.prepared = prepared
+        self.graph: Graph = prepared.program.graph
+        self.order = prepared.program.order
+        self.updates = updates
+        self.stopped = stopped
+        self.error = error
+        self.guard = guard
+        self._run = _Recorded(prepared, kept, times)
+        self._laid_out_anew: frozenset[int] = frozenset()
+        if sources is not None:
+            self._run.sources = sources
+
+    @property
+    def fetches(self) -> list[Node]:
+        """What was asked for; of a compiled step the next values of its updates, too."""
+        return [self.order[place] for place in self.prepared.program.fetches]
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """The records, in the order of the schedule; of a run that was stopped, of what had run."""
+        return list(map(Record, repeat(self._run), range(len(self))))
+
+    @property
+    def sources(self) -> Lines:
+        """The source lines that the nodes name, with those around them, by file and number."""
+        return self._run.sources
+
+    @cached_property
+    def _places(self) -> dict[Node, int]:
+        return {node: i for i, node in enumerate(self.order)}
+
+    @property
+    def as_computed(self) -> dict[int, Array]:
+        """Of what was computed and kept, the values by place, from which others come to the same bits as in the run.
+
+        Not those that a file has laid out otherwise in memory: sums of them may differ in the last bits.
+        """
+        given, anew = self.prepared.given, self._laid_out_anew
+        return {
+            record.index: record.value
+            for record in self
+            if record.kept and record.node not in given
+            if record.index not in anew or isinstance(record.op, Unknown)
+        }
+
+    @property
+    def time(self) -> float:
+        """Seconds that all nodes took together."""
+        return math.fsum(self._run.times)
+
+    def __len__(self) -> int:
+        return len(self._run.times)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def __getitem__(self, node: Node | str) -> Record:
+        """Return the record of a node, or of the node of that name, of the scope's result, or of the output."""
+        place = self._places[one(self._places, self.graph, node)]
+        if place >= len(self):
+            raise LookupFailure(f'"{self.order[place].name}" has no record: the run was stopped before it')
+        return self.records[place]
+
+    def __contains__(self, node: object) -> bool:
+        try:
+            self[node]  # type: ignore[index]
+        except GraphnnError:
+            return False
+        return True
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return names_in(self.order, self.graph)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_A_DEBUGGER:
+            raise AttributeError(f"a trace has no {name}: gn.debug(trace).{name} is that of its run")
+        raise AttributeError(f"a trace has no attribute {name!r}")
+
+    def select(self, target: Any = None, *, op: str | None = None, scope: str | None = None) -> list[Record]:
+        """Return the records of the nodes that are meant.
+
+        Parameters
+        ----------
+        target : Node, str, or list of them, optional
+            A node or its name; a scope, an output, a pattern (``"dense_*/add"``) or an operation.
+        op : str, optional
+            Only of this operation.
+        scope : str, optional
+            Only in this scope, or in those in it.
+
+        Returns
+        -------
+        list of Record
+
+        Raises
+        ------
+        LookupFailure
+            When nothing is meant.
+
+        Examples
+        --------
+        >>> g = Graph()
+        >>> x = g.placeholder("x")
+        >>> seen = trace(abs(-x), {x: 3.0})
+        >>> seen.select("neg*"), [record.name for record in seen.select(op="absolute")]
+        ([<Record 1: "negative", negative scalar float64>], ['absolute'])
+        """
+        meant = many(self.order, self.graph, target, op=op, scope=scope)
+        return [self.records[place] for place in map(self._places.__getitem__, meant) if place < len(self)]
+
+    def why(self, node: Node | str, index: Any = None) -> Why:
+        """Say of one element from which numbers it came, by which formula, on which line.
+
+        Parameters
+        ----------
+        node : Node or str
+        index : tuple of int or int, optional
+            Which element, where there are several; the first that is NaN, or infinite, unless given.
+
+        Returns
+        -------
+        Why
+
+        Raises
+        ------
+        AxisError, ShapeError
+            When there is no such element; or several, all of them finite, and none is named.
+        LookupFailure
+            When the value, or that of an operand, was too large to be kept.
+        """
+        record = self[node]
+        operands = [self[operand].value for operand in record.node.inputs]
+        op, given = self.prepared.op_of(record.node), partial(given_as, prepared=self.prepared)
+        return explain(record.node, index, record.value, operands, op=op, source=record.source, given=given)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return the records as plain dicts, as ``pandas.DataFrame`` takes them."""
+        return [record.to_dict() for record in self]
+
+    def __str__(self) -> str:
+        return rendered(self, "table") or repr(self)
+
+    def __repr__(self) -> str:
+        stopped = f", stopped at {self.stopped}" if self.stopped is not None else ""
+        return f"<Trace of {quoted(self.graph.name)}: {len(self)} of {len(self.order)} nodes{stopped}>"
+
+    def save(self, path: StrPath) -> None:
+        """Write it to a file, wholly or not at all, with all that is needed to step through it elsewhere.
+
+        Parameters
+        ----------
+        path : str or path-like
+            ``gn.load(path)`` reads it.
+
+        Raises
+        ------
+        OSError
+            When the folder or the disk refuses.
+        """
+        write(path, "trace", *self._encoded(), version=VERSION)
+
+    def to_html(self, path: StrPath | None = None, *, beside: Trace | None = None) -> Any:
+        """Return it as a page that replays it in a browser: one file, no server, no network.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            Where to write the page.
+        beside : Trace, optional
+            Another run, to be shown side by side with this one, with the first difference marked.
+
+        Returns
+        -------
+        Page
+            A notebook shows it in a frame; ``.save(path)`` writes it.
+
+        Raises
+        ------
+        UsageError
+            When `beside` is no trace.
+        OSError
+            When the folder or the disk refuses.
+        """
+        if beside is not None and not isinstance(beside, Trace):
+            raise UsageError(f"beside= is another trace, not {type(beside).__name__}")
+        return page_of(self if beside is None else Beside(self, beside, ("this run", "the other run")), path)
+
+    def _encoded(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        given, before = self.prepared.given, self.prepared.given_before
+        graph, state = to_data([*self.fetches, *self.updates], before)
+        arrays = {f"state/{name}": array for name, array in state.items()}
+        condensed: dict[str, Any] = {}
+        laid_out_anew = set(self._laid_out_anew)
+        for record in self:
+            if record.node in given:
+                continue
+            kept = record._kept
+            if isinstance(kept, Condensed):
+                condensed[str(record.index)] = [list(kept.stats), kept.digest]
+                arrays[f"preview/{record.index}"] = kept.preview
+            elif not record.node.has_value:
+                arrays[f"value/{record.index}"] = kept
+                if not kept.flags.c_contiguous:
+                    laid_out_anew.add(record.index)
+        for node in self.prepared.program.placeholders:
+            arrays[f"feed/{node.name}"] = before[node]
+        altered = []
+        for node, op in self.prepared.overridden.items():
+            if op is None:
+                arrays[f"given/{self._places[node]}"] = given[node]
+            else:
+                altered.append([self._places[node], settings_of(op)])
+        return {
+            "graph": graph,
+            "fetches": [node.name for node in self.fetches],
+            "updates": [[parameter.name, node.name] for parameter, node in self.updates.items()],
+            # What else was fed may have sizes, too, and is not kept.
+            "sizes": {name: size for name, size in self.prepared.sizes.items() if name in self.prepared.program.names},
+            "altered": altered,
+            "times": list(self._run.times),
+            "condensed": condensed,
+            "strided": sorted(laid_out_anew),
+            "stopped": self.stopped,
+            "error": self.error,
+            "guard": self.guard,
+            "sources": {file: [[n, text] for n, text in lines.items()] for file, lines in self.sources.items()},
+        }, arrays
+
+
+class Beside(NamedTuple):
+    """Two runs that are to be seen side by side.
+
+    Attributes
+    ----------
+    a, b : Trace
+    names : (str, str)
+        What they are called.
+    recomputed : list of Node or None
+        What was computed anew in the second run, if that began as the first.
+    """
+
+    a: Trace
+    b: Trace
+    names: tuple[str, str]
+    recomputed: list[Node] | None = None
+
+
+def page_of(thing: object, path: StrPath | None) -> Any:
+    """Return the page of what can be replayed, and write it to a file if there is a path."""
+    page = rendered(thing, "replay")
+    if path is not None:
+        page.save(path)
+    return page

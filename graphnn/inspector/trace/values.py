@@ -1,0 +1,230 @@
+"""What is known of a value: its statistics, its digest, and what is left of one that is too large to keep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...text import number
+
+if TYPE_CHECKING:
+    from ...graph import Array
+
+_PREVIEW = 256  # elements
+SMALL, _TOGETHER = 2**12, 32  # elements, values
+_FEW = 6  # numbers that are written out
+_TINY, _HUGE = 1e-280, 1e280
+"""A sum of squares between these tells that all is finite, and that no square was lost that counts."""
+_LOST = 1e-3
+"""A variance that is a smaller share of the mean square has lost too many digits, if it is the difference of two."""
+
+
+class Stats(NamedTuple):
+    """What the elements of a value are like.
+
+    Attributes
+    ----------
+    min, max, mean, std : float
+        Of the finite elements; NaN if there are none.
+    zeros, nans, posinfs, neginfs : int
+        How many elements are zero, NaN, +inf and -inf.
+    size : int
+        How many there are.
+    """
+
+    min: float
+    max: float
+    mean: float
+    std: float
+    zeros: int
+    nans: int
+    posinfs: int
+    neginfs: int
+    size: int
+
+
+@np.errstate(all="ignore")  # squares may be infinite, or rounded to 0
+def stats_of(value: Array) -> Stats:
+    """Return the statistics of an array.
+
+    Examples
+    --------
+    >>> stats_of(np.array([0.0, 1.0, 2.0, np.nan, -np.inf]))
+    Stats(min=0.0, max=2.0, mean=1.0, std=0.816496580927726, zeros=1, nans=1, posinfs=0, neginfs=1, size=5)
+    """
+    wide = value.ravel().astype(np.float64, copy=False)  # a mean of float16 would overflow
+    size, squares = wide.size, float(wide.dot(wide))
+    if not _TINY < squares < _HUGE:
+        return _stats_of_extreme(wide)
+    least, most = float(np.fmin.reduce(wide)), float(np.fmax.reduce(wide))  # no NaN is left, and these are faster
+    zeros = int(np.count_nonzero(wide == 0.0)) if least <= 0 <= most else 0
+    mean = min(max(least, float(np.einsum("i->", wide)) / size), most)  # rounded, it may be beside what is constant
+    square = squares / size
+    variance = square - mean * mean
+    if variance < square * _LOST:
+        spread = wide - mean
+        variance = float(spread.dot(spread)) / size
+    return Stats(least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, size)
+
+
+def _stats_of_extreme(wide: Array) -> Stats:
+    """Return the same of a vector that has NaN or infinities, squares out of range, zeros alone, or no elements."""
+    if not wide.size:
+        return Stats(math.nan, math.nan, math.nan, math.nan, 0, 0, 0, 0, 0)
+    finite = np.isfinite(wide)
+    if not finite.all():
+        rest = wide[finite]
+        nans, posinfs = int(np.count_nonzero(np.isnan(wide))), int(np.count_nonzero(wide == np.inf))
+        neginfs = wide.size - rest.size - nans - posinfs
+        return stats_of(rest)._replace(nans=nans, posinfs=posinfs, neginfs=neginfs, size=wide.size)
+    least, most = float(wide.min()), float(wide.max())
+    largest = max(-least, most)
+    if not largest:
+        return Stats(0.0, 0.0, 0.0, 0.0, wide.size, 0, 0, 0, wide.size)
+    scaled = stats_of(wide / largest)
+    return scaled._replace(
+        min=least,
+        max=most,
+        mean=scaled.mean * largest,
+        std=scaled.std * largest,
+        zeros=int(np.count_nonzero(wide == 0.0)),
+    )
+
+
+@np.errstate(all="ignore")
+def _stats_of_small(values: Sequence[Array]) -> list[Stats]:
+    """Return the same of several vectors of 1 to `SMALL` elements, taken of all at once."""
+    sizes = list(map(len, values))
+    starts = np.array([0, *accumulate(sizes[:-1])])
+    joined = np.concatenate(values, dtype=np.float64)
+    columns = [
+        np.minimum.reduceat(joined, starts),
+        np.maximum.reduceat(joined, starts),
+        np.add.reduceat(joined == 0.0, starts, dtype=np.uint16),
+        np.add.reduceat(joined, starts),
+        np.add.reduceat(np.square(joined, joined), starts),
+    ]
+    rows = zip(values, sizes, *[column.tolist() for column in columns], strict=True)
+    found, make, sqrt = [], tuple.__new__, math.sqrt
+    for value, size, least, most, zeros, total, squares in rows:
+        mean, square = total / size, squares / size
+        variance = square - mean * mean
+        if _TINY < squares < _HUGE and variance > square * _LOST:
+            found.append(make(Stats, (least, most, mean, sqrt(variance), zeros, 0, 0, 0, size)))
+        elif least == most and math.isfinite(least):
+            found.append(make(Stats, (least, most, least, 0.0, zeros, 0, 0, 0, size)))
+        else:
+            found.append(stats_of(value))
+    return found
+
+
+def norm_of(value: Array) -> float:
+    """Return the norm of a value in float64, whose squares do not overflow."""
+    wide: np.ndarray[Any, Any] = value.astype(np.float64, copy=False)
+    largest = float(np.abs(wide).max(initial=0.0))
+    return largest * float(np.linalg.norm(wide / largest)) if largest and math.isfinite(largest) else largest
+
+
+class Statistics(dict[int, Stats]):
+    """Those of kept values by place, taken when first asked for: of a small value with those that come after it.
+
+    Each by itself would pay several times as much for the calls as for the elements.
+    """
+
+    def __init__(self, kept: Sequence[Array | Condensed]) -> None:
+        self._kept = kept
+
+    def __missing__(self, place: int) -> Stats:
+        value = self._kept[place]
+        if isinstance(value, Condensed):
+            return value.stats
+        if 0 < value.size <= SMALL:
+            after = enumerate(self._kept[place : place + _TOGETHER], place)
+            small = {i: v.ravel() for i, v in after if isinstance(v, np.ndarray) and 0 < v.size <= SMALL}
+            self.update(zip(small, _stats_of_small(list(small.values())), strict=True))
+        else:
+            self[place] = stats_of(value)
+        return self[place]
+
+
+def in_short(value: Array) -> str:
+    """Return a value on one line: its numbers if they are few, else how they are spread.
+
+    Examples
+    --------
+    >>> print(in_short(np.array([[1.0, 0.25], [1 / 3, np.nan]])))
+    [[1, 0.25], [0.3333, nan]]
+    >>> print(in_short(np.array([*range(300), np.nan, -np.inf])))
+    min 0, mean 149.5, max 299; 1 NaN, 1 -inf
+    """
+    if value.size <= _FEW:
+        return _written(value)
+    if value.dtype.kind == "b":
+        return f"true {np.count_nonzero(value):,} of {value.size:,}"
+    stats = stats_of(value)
+    kind = value.dtype.type if value.dtype.kind == "f" else float  # a float32 tells that its 0.1 is exact
+    spread = f"min {number(kind(stats.min))}, mean {number(stats.mean)}, max {number(kind(stats.max))}"
+    counts = (("NaN", stats.nans), ("inf", stats.posinfs), ("-inf", stats.neginfs))
+    strange = ", ".join(f"{count:,} {what}" for what, count in counts if count)
+    return "; ".join([spread] * (not math.isnan(stats.min)) + [strange] * bool(strange))
+
+
+def _written(value: Array) -> str:
+    return f"[{', '.join(map(_written, value))}]" if value.ndim else number(value[()])
+
+
+def preview_of(value: Array, most: int = _PREVIEW) -> Array:
+    """Return at most `most` elements, taken at even strides of each axis; the whole of what is no larger.
+
+    Examples
+    --------
+    >>> preview_of(np.arange(100).reshape(10, 10), 4)
+    array([[ 0,  5],
+           [50, 55]])
+    """
+    steps, _ = strides(value.shape, most)
+    return value[tuple(slice(None, None, step) for step in steps)] if steps else value
+
+
+def strides(shape: tuple[int, ...], most: int = _PREVIEW) -> tuple[list[int], list[int]]:
+    """Return the stride of each axis of a preview, and how many elements it takes."""
+    steps, sizes = [1] * len(shape), list(shape)
+    while math.prod(sizes) > most:
+        axis = max(range(len(shape)), key=sizes.__getitem__)
+        steps[axis] += 1 + steps[axis] // 16  # in few rounds, however large it is
+        sizes[axis] = -(-shape[axis] // steps[axis])
+    return steps, sizes
+
+
+class Condensed(NamedTuple):
+    """What is left of a value that was too large to be kept.
+
+    Attributes
+    ----------
+    stats : Stats
+    preview : array
+        Some elements, at even strides.
+    digest : str
+        A hash of all its bytes.
+    """
+
+    stats: Stats
+    preview: Array
+    digest: str
+
+    @classmethod
+    def of(cls, value: Array) -> Condensed:
+        """Condense a value."""
+        return cls(stats_of(value), preview_of(value).copy(), digest_of(value))
+
+
+def digest_of(value: Array) -> str:
+    """Return a hash of the bytes of an array, in C order; NaN is NaN, whatever its sign and its payload."""
+    if value.dtype.kind == "f" and (nan := np.isnan(value)).any():
+        value = np.where(nan, value.dtype.type(math.nan), value)
+    return blake2b(np.ascontiguousarray(value).view(np.uint8).data, digest_size=16).hexdigest()
