@@ -47,7 +47,7 @@ class Shown:
         load_registrars("text/html", "image/svg+xml")
         bundle = {"text/plain": repr(self)}
         for kind in reversed(type(self).__mro__):
-            for registered, mime in _renderers:
+            for registered, mime in [*_renderers]:  # to show one may load more
                 if registered is kind and "/" in mime and (value := rendered(self, mime)) is not None:
                     bundle[mime] = value
         return bundle

@@ -444,69 +444,62 @@ def test_what_is_misspelt_leads_to_what_there_is(capsys):
         assert f'draw takes no {wrong}. Did you mean "{right}"' in capsys.readouterr().err
 
 
-COMMAND = """
-import graphnn as gn
-from graphnn import cli
-
-@cli.command(cli.TARGET, cli.option("--least", type=int, default=0, help="the fewest operations"))
-def size(options):
-    \"\"\"Count the operations of a graph.\"\"\"
-    target = cli.target_of(options.target)
-    count = len(target.graph)
-    cli.screen.say_json(count) if options.json else cli.screen.say(f"{count} nodes")
-    return cli.FAILED if count < options.least else None
-"""
+PAGE = (Path(__file__).parent.parent / "docs" / "adding-a-command.md").read_text(encoding="utf-8")
+COMMAND = re.search("^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[1]
+ENTRY = re.search("^census = .*$", PAGE, re.MULTILINE)[0].replace('"', "")
 
 
 @pytest.fixture
 def other_package(tmp_path, monkeypatch):
-    """A package beside graphnn, installed as pip does it, that adds the command `size`."""
-    (tmp_path / "graph_size.py").write_text(COMMAND)
-    information = tmp_path / "graph_size-1.0.dist-info"
+    """A package beside graphnn, installed as pip does it, that adds the command of the page."""
+    (tmp_path / "graph_census.py").write_text(COMMAND)
+    information = tmp_path / "graph_census-1.0.dist-info"
     information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: graph-size\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text("[graphnn.commands]\nsize = graph_size:size\n")
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: graph-census\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[graphnn.commands]\n{ENTRY}\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield information
-    registry._COMMANDS.pop("size", None)
-    sys.modules.pop("graph_size", None)
+    registry._COMMANDS.pop("census", None)
+    sys.modules.pop("graph_census", None)
 
 
 def test_another_package_adds_a_command_by_an_entry_point(model, capsys, other_package):
-    count = said(capsys, "size", f"{model}:build").out
-    assert count == "4 nodes\n"
-    assert said(capsys, "size", f"{model}:build", "--json").out == "4\n"
-    said(capsys, "size", f"{model}:build", "--least", "9", code=1)
+    counts = json.loads(said(capsys, "census", f"{model}:build", "--json").out)
+    assert sum(counts.values()) == 4
+    assert "   1  matmul\n" in said(capsys, "census", f"{model}:build").out
+    assert said(capsys, "census", f"{model}:build", "--least", "9").out == ""
     with pytest.raises(SystemExit):
         cli.main(["--help"])
-    assert re.search(r"^ +size +count the operations of a graph$", capsys.readouterr().out, re.MULTILINE)
-    assert cli.main(["siez"]) == 2
-    assert 'Did you mean "size"?' in capsys.readouterr().err
+    assert re.search(
+        r"^ +census +count the nodes of a graph by their operations$", capsys.readouterr().out, re.MULTILINE
+    )
+    assert cli.main(["cenus"]) == 2
+    assert 'Did you mean "census"?' in capsys.readouterr().err
 
 
 def test_a_command_of_another_package_that_does_not_load_hides_no_other(model, capsys, other_package):
-    (other_package.parent / "graph_size.py").write_text("import no_such_package_at_all\n")
-    told = said(capsys, "size", f"{model}:build", code=1).err
-    assert 'the command "size" (graph_size:size) does not load: ModuleNotFoundError' in told
+    (other_package.parent / "graph_census.py").write_text("import no_such_package_at_all\n")
+    told = said(capsys, "census", f"{model}:build", code=1).err
+    assert 'the command "census" (graph_census:census) does not load: ModuleNotFoundError' in told
     with pytest.raises(SystemExit) as exit_:
         cli.main(["--help"])
     assert exit_.value.code == 0
     told = capsys.readouterr()
     assert "  draw " in told.out
     assert "does not load" in told.err
-    (other_package / "entry_points.txt").write_text("[graphnn.commands]\nsize = math:pi\n")
-    assert 'math:pi does not declare the command "size"' in said(capsys, "size", f"{model}:build", code=1).err
+    (other_package / "entry_points.txt").write_text("[graphnn.commands]\ncensus = math:pi\n")
+    assert 'math:pi does not declare the command "census"' in said(capsys, "census", f"{model}:build", code=1).err
 
 
 def test_a_command_that_a_program_declares_is_there(model, capsys, tmp_path, monkeypatch):
-    (tmp_path / "graph_size.py").write_text(COMMAND)
+    (tmp_path / "graph_census.py").write_text(COMMAND)
     monkeypatch.syspath_prepend(tmp_path)
     try:
-        importlib.import_module("graph_size")
-        assert said(capsys, "size", f"{model}:build").out == "4 nodes\n"
+        importlib.import_module("graph_census")
+        assert "   1  matmul\n" in said(capsys, "census", f"{model}:build").out
     finally:
-        registry._COMMANDS.pop("size", None)
-        sys.modules.pop("graph_size", None)
+        registry._COMMANDS.pop("census", None)
+        sys.modules.pop("graph_census", None)
 
 
 def test_each_module_of_commands_declares_the_command_of_its_name():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import GraphnnWarning
-from ..terminal import folded, printable
+from ..view.text import folded, printable
 
 if TYPE_CHECKING:
     from ..graph import Array

@@ -12,15 +12,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import graphnn as gn
+
 from ..errors import GraphnnError, near
-from ..execute.compiled import Compiled, compile
-from ..execute.interpreter import memory_budget
-from ..files import load
 from ..graph import Graph, Node, flatten
 from ..graph.fetches import resolve
-from ..inspector.trace import Trace
 from ..text import counted
-from .feeds import arrays_of, existing
+from .feeds import arrays_of, existing, memory_budget
 from .registry import Misuse
 from .screen import note
 
@@ -43,7 +41,7 @@ def target_of(text: str) -> Target:
     if not (colon and file.endswith(".py")):
         if text.endswith(".py") or not (Path(text).is_file() or text.endswith((".gnn", ".trace"))):
             raise Misuse(f'"{text}" is no target: say FILE.py:FUNCTION, FILE.gnn, or the file of a trace')
-        return _meant_by(load(existing(text)), {}, text)
+        return _meant_by(gn.load(existing(text)), {}, text)
     result, feed = _made(existing(file), function, text), {}
     if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping) and _is_feed(result[1]):
         result, feed = result[0], dict(result[1])
@@ -53,9 +51,9 @@ def target_of(text: str) -> Target:
 def _meant_by(result: Any, feed: dict[Any, Any], text: str) -> Target:
     if isinstance(result, Graph):
         return Target(result, _ends(result), feed, _ends(result))
-    if isinstance(result, Compiled):
+    if isinstance(result, gn.Compiled):
         return Target(result.graph, result.fetches, feed, result)
-    if isinstance(result, Trace):
+    if isinstance(result, gn.Trace):
         program, given = result.prepared.program, result.prepared.given
         return Target(result.graph, result.fetches, {node: given[node] for node in program.placeholders}, result)
     if isinstance(result, tuple) and any(isinstance(part, Mapping) and part and _is_feed(part) for part in result):
@@ -150,13 +148,13 @@ def fed(target: Target, feeds: Sequence[str]) -> Target:
 def inspected(text: str, feeds: Sequence[str], updates: bool) -> tuple[Target, dict[Any, Any] | None]:
     """Return a target whose `run` is to be inspected, and its feed: None for a trace, which holds one."""
     target = target_of(text)
-    if isinstance(target.run, Trace) and not feeds:
+    if isinstance(target.run, gn.Trace) and not feeds:
         return target, None
     target = fed(target, feeds)
-    if updates and not isinstance(target.run, (Compiled, Trace)):
+    if updates and not isinstance(target.run, (gn.Compiled, gn.Trace)):
         if not target.graph.updates:
             raise Misuse(f"{text} has no updates: it is no graph of a training step")
-        target = target._replace(run=compile(target.fetches, updates=target.graph.updates))
+        target = target._replace(run=gn.compile(target.fetches, updates=target.graph.updates))
     elif updates and not target.run.updates:
         raise Misuse(f"{text} makes no updates: it is no step of training")
     if isinstance(target.run, list) and not target.run:

@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..text import short_name
-from ..view.text import elided, visible, wrapped
+from ..view.text import elided, visible
+from ..view.text import folded as folded
+from ..view.text import printable as printable
 
 if TYPE_CHECKING:
     from ..graph import Node
 
-_COLOUR = re.compile(r"(\x1b\[[\d;]*m)")
-NAME, NAMED, PROMPTED, _WORD = 30, 48, 18, 160
-"""Characters of a name, of one that has a line for itself, of one in the prompt, of one in an error."""
-_LONG = re.compile(rf"\S{{{_WORD + 1},}}")
-
-
-def printable(text: object, encoding: str | None = None, coloured: bool = False) -> str:
-    r"""Return text with what would command the terminal, or what it cannot hold, written out; lines stay lines.
-
-    Parameters
-    ----------
-    text : object
-    encoding : str, optional
-        Of the terminal.
-    coloured : bool
-        Whether colours that the text sets are kept.
-
-    Examples
-    --------
-    >>> print(printable("a\x1b[31m, θ\nb", "ascii"))
-    a\x1b[31m, \u03b8
-    b
-    """
-    encoding = encoding or "utf-8"
-    lines = []
-    for line in str(text).split("\n"):
-        parts = _COLOUR.split(line) if coloured else [line]
-        # Every second part is a colour.
-        lines.append("".join(part if i % 2 or not part else visible(part) for i, part in enumerate(parts)))
-    return "\n".join(lines).encode(encoding, "backslashreplace").decode(encoding)
+NAME, NAMED, PROMPTED = 30, 48, 18
+"""Characters of a name, of one that has a line for itself, of one in the prompt."""
 
 
 def commands(lines: Iterable[str]) -> Iterator[str]:
@@ -50,14 +23,6 @@ def commands(lines: Iterable[str]) -> Iterator[str]:
         line = line.strip()
         if line and not line.startswith("#"):
             yield line
-
-
-def folded(text: str, width: int) -> str:
-    """Return lines that go into the terminal's width, of a length that can be read."""
-    lines: list[str] = []
-    for line in _LONG.sub(lambda word: elided(word[0], _WORD), text).split("\n"):
-        lines += wrapped(visible(line) if line else "", width, "  ")
-    return "\n".join(lines)
 
 
 def _made(node: Node, most: int) -> str:

@@ -1,13 +1,15 @@
 """What one sees: diagrams, tables, heatmaps, and where a debugger is."""
 
-from . import notebook as notebook  # registers how a notebook shows things
-from . import plots as plots
-from . import replay as replay  # registers how a run is replayed in a browser
-from .diagram.diagram import Diagram, draw
-from .heatmap import matrix, sparkline
-from .terminal import plan as plan  # registers how an explanation is printed
-from .terminal.inspect import listing, neighbourhood, screen, trace_table, where
-from .terminal.table import Row, Summary, columns, ops_table, preview, statistics, summary
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+from typing import Any as _Any
+
+if TYPE_CHECKING:  # at run time, by the table below
+    from . import plots
+    from .diagram.diagram import Diagram, draw
+    from .heatmap import matrix, sparkline
+    from .terminal.inspect import listing, neighbourhood, screen, trace_table, where
+    from .terminal.table import Row, Summary, columns, ops_table, preview, statistics, summary
 
 __all__ = [
     "Diagram",
@@ -28,3 +30,33 @@ __all__ = [
     "trace_table",
     "where",
 ]
+
+# A command that draws nothing loads no room of this floor.
+_MODULE_OF = {
+    name: module
+    for module, names in {
+        "diagram.diagram": ("Diagram", "draw"),
+        "heatmap": ("matrix", "sparkline"),
+        "terminal.inspect": ("listing", "neighbourhood", "screen", "trace_table", "where"),
+        "terminal.table": ("Row", "Summary", "columns", "ops_table", "preview", "statistics", "summary"),
+    }.items()
+    for name in names
+}
+
+
+def __getattr__(name: str) -> _Any:
+    """Load what is first used now."""
+    if name in _MODULE_OF:
+        found = globals()[name] = getattr(_import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        return found
+    if not name.startswith("_"):
+        try:
+            return _import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 import unicodedata
 from collections.abc import Iterable
@@ -17,6 +18,9 @@ from ..text import visible as visible
 
 # Accents take no room, however many there are on a letter.
 _MOST_MARKS = 4
+_COLOUR = re.compile(r"(\x1b\[[\d;]*m)")
+_WORD = 160  # characters of a word in an error
+_LONG = re.compile(rf"\S{{{_WORD + 1},}}")
 
 
 def elided(text: str, most: int) -> str:
@@ -195,3 +199,37 @@ def _written(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_written, value))}]"
     return number(value)
+
+
+def printable(text: object, encoding: str | None = None, coloured: bool = False) -> str:
+    r"""Return text with what would command the terminal, or what it cannot hold, written out; lines stay lines.
+
+    Parameters
+    ----------
+    text : object
+    encoding : str, optional
+        Of the terminal.
+    coloured : bool
+        Whether colours that the text sets are kept.
+
+    Examples
+    --------
+    >>> print(printable("a\x1b[31m, θ\nb", "ascii"))
+    a\x1b[31m, \u03b8
+    b
+    """
+    encoding = encoding or "utf-8"
+    lines = []
+    for line in str(text).split("\n"):
+        parts = _COLOUR.split(line) if coloured else [line]
+        # Every second part is a colour.
+        lines.append("".join(part if i % 2 or not part else visible(part) for i, part in enumerate(parts)))
+    return "\n".join(lines).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def folded(text: str, width: int) -> str:
+    """Return lines that go into the terminal's width, of a length that can be read."""
+    lines: list[str] = []
+    for line in _LONG.sub(lambda word: elided(word[0], _WORD), text).split("\n"):
+        lines += wrapped(visible(line) if line else "", width, "  ")
+    return "\n".join(lines)
