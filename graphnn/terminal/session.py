@@ -195,10 +195,10 @@ class Session(cmd.Cmd):
         return verb
 
     def _complain(self, error: GraphnnError) -> None:
-        said = str(error.args[0]) if error.args else ""
+        said = error.account
         for written, typed in error.calls:
-            said = said.replace(written, typed)
-        self.say(folded(f"error: {message(said)}", self.width))
+            said = said.replace(message(written), typed)
+        self.say(folded(f"error: {said}", self.width))
         failed, stop = self.dbg.next, error.stopped
         if not isinstance(stop, Stop) or stop.prepared.program.order[stop.place] is not failed:
             return
