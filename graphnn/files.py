@@ -37,7 +37,7 @@ from .later import load_registrars
 
 __all__ = ["from_data", "load", "loads", "save", "to_data"]
 
-VERSION = 1
+VERSION = 2
 MAX_NESTING = 1000  # of scopes within each other
 
 # What a column holds: text, integers from 0 up, lists, dicts; or rows of the table named, with "?" also none.

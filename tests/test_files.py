@@ -1108,3 +1108,18 @@ def test_every_operation_with_strange_attributes_is_refused_or_sound(cls: type[O
             data = copy.deepcopy(sound)
             data["operations"]["attributes"][-1][attribute] = value
             check_forgery(lambda data=data: from_data(data, arrays))  # type: ignore[misc]
+
+
+def test_files_of_the_first_version_still_load() -> None:
+    folder = Path(__file__).parent / "data" / "files"
+    for name in ("spiral.gnn", "spiral.trace"):
+        version = int.from_bytes((folder / name).read_bytes()[8:16], "little") >> 32
+        assert version == 1, name
+    X, y = gn.datasets.spiral(5, classes=3, seed=0)
+    graph = load(folder / "spiral.gnn")
+    step = gn.compile(graph.outputs["loss"], updates=graph.updates)
+    # Printed by the program that wrote the file; the products of another processor may differ in the last digits.
+    losses = [1.019165725021377, 1.0290552773867643, 1.0693619589809737]
+    assert [float(step({"x": X, "labels": y})) for _ in range(3)] == pytest.approx(losses, rel=1e-12)
+    trace = load(folder / "spiral.trace")
+    assert float(trace["loss"].value) == pytest.approx(losses[0], rel=1e-12)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         Prepared,
     )
 
-VERSION = 1
+VERSION = 2
 
 
 class _Recorded:
