@@ -35,7 +35,8 @@ if TYPE_CHECKING:  # at run time, by the table below
     from . import datasets, nn, testing, view
     from .autograd import grad, jvp, vjp
     from .execute.compiled import Compiled, compile
-    from .execute.interpreter import Step, run, steps
+    from .execute.interpreter import run, steps
+    from .execute.loop import Step
     from .files import load, save
     from .functions import *  # noqa: F403 - the stub beside it names every operation
     from .inspector.compare import Comparison, compare
@@ -51,7 +52,8 @@ if TYPE_CHECKING:  # at run time, by the table below
 _LATER = {
     "autograd": "grad jvp vjp",
     "execute.compiled": "Compiled compile",
-    "execute.interpreter": "Step run steps",
+    "execute.interpreter": "run steps",
+    "execute.loop": "Step",
     "files": "load save",
     "inspector.compare": "Comparison compare",
     "inspector.debugger": "Debugger debug",

@@ -23,7 +23,9 @@ from .errors import (
     UsageError,
     ValueRangeError,
 )
-from .execute.interpreter import Feed, checked_feed, evaluate, prepare, run, steps
+from .execute.feed import Feed, checked_feed, prepare
+from .execute.interpreter import run, steps
+from .execute.loop import evaluate
 from .graph import Array, Graph, Node, Op, Spec
 from .graph.dimensions import shown
 from .graph.fetches import ancestors, resolve

@@ -21,7 +21,7 @@ from graphnn.errors import (
     UsageError,
     ValueRangeError,
 )
-from graphnn.execute.interpreter import LOOK
+from graphnn.execute.guard import LOOK
 from graphnn.graph import Op, Spec, registry
 from graphnn.inspector.debugger import Debugger
 from graphnn.ops.elementwise import Elementwise

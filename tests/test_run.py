@@ -19,6 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
+from graphnn.execute.feed import prepare
+from graphnn.execute.loop import evaluate
+from graphnn.execute.program import program_of
 from graphnn.graph import Op, Spec, registry
 from graphnn.graph import op as op_module
 from graphnn.order import last_uses
@@ -835,3 +838,35 @@ def test_what_an_operation_keeps_for_itself_stays_its_own(probe: Any) -> None:
         np.subtract(table, 1.0, out=table)
     seen = gn.trace(probe(x, lambda x: x[:]), feed)
     assert np.shares_memory(*[record.value for record in seen])  # what is the operand's needs no copy
+
+
+# --- how a node is computed ----------------------------------------------------------------------------------------
+
+
+def test_how_a_node_is_computed_may_be_replaced() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=2)
+    y = gn.exp(x) * 2.0
+    ran: list[str] = []
+
+    def in_single(node: gn.Node, forward: Callable[..., Any], *operands: Any) -> Any:
+        ran.append(node.name)
+        return forward(*[a.astype(np.float32) for a in operands])
+
+    prepared = prepare(g, [y], {x: [1.0, 2.0]})
+    *_, last = evaluate(prepared, run_node=in_single)
+    assert ran == ["exp", "multiply"]
+    assert last.value.dtype == np.float32
+    assert np.allclose(last.value, gn.run(y, {x: [1.0, 2.0]}))
+    with pytest.raises(gn.DivisionError, match='while evaluating "exp"'):
+        list(evaluate(prepared, run_node=lambda node, forward, *operands: 1 // 0))
+
+
+def test_of_many_programs_only_the_oldest_is_forgotten() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x")
+    nodes = [x + float(i) for i in range(40)]
+    programs = [program_of(g, [node]) for node in nodes]
+    assert program_of(g, [nodes[-2]]) is programs[-2]
+    assert program_of(g, [nodes[10]]) is programs[10]
+    assert program_of(g, [nodes[0]]) is not programs[0]

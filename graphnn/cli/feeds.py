@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from ..errors import GraphnnError, MemoryBudgetError
-from ..execute.interpreter import memory_budget as memory_budget
+from ..execute.feed import memory_budget as memory_budget
 from .registry import Misuse
 
 if TYPE_CHECKING:

@@ -14,8 +14,10 @@ from ..graph.collector import collector_paused
 from ..graph.fetches import ancestors, resolve
 from ..habits import missing
 from ..text import quoted, short_name
-from .interpreter import Feed, Observer, Prepared, checked_guard, collect, handed_out, prepare, retell
+from .feed import Feed, prepare
+from .guard import checked_guard
 from .kept import Kept
+from .loop import Observer, Prepared, collect, handed_out, retell
 from .plan import Plan
 from .settings import Settings
 

@@ -20,7 +20,7 @@ from .rules import Rule, rule_of
 from .values import Value, in_c_order
 
 if TYPE_CHECKING:
-    from .interpreter import Prepared
+    from .loop import Prepared
     from .settings import Settings
 
 _OURS = __package__.partition(".")[0] + "."

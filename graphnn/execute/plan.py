@@ -21,7 +21,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from ..graph import Array
-    from .interpreter import Prepared
+    from .loop import Prepared
     from .values import Value
 
 _USUAL = Settings()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 import numpy as np
 
 from ..errors import UsageError, ValueRangeError
-from ..execute.interpreter import Step
+from ..execute.loop import Step
 from ..graph import as_array
 from ..graph.quiet import quietly
 from ..text import counted, visible

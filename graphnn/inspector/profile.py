@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import GraphnnError, ValueRangeError
-from ..execute.interpreter import Feed, Prepared, evaluate, tell_of_step
+from ..execute.loop import Prepared, evaluate, tell_of_step
 from ..graph import Array, Graph, Node, Spec
 from ..graph.dimensions import evaluate as size_of
 from ..order import longest_chain
 from ..show import Shown
 from ..text import counted, in_bytes, quoted, short_name, short_names
 from .trace import guard_of, prepared_for
+
+if TYPE_CHECKING:
+    from ..execute.feed import Feed
 
 _WIDTH = 80
 _MOST_ROWS = 10

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from ..execute.interpreter import Prepared, Step, evaluate, quiet_steps
+from ..execute.loop import Prepared, Step, evaluate, quiet_steps
 from ..graph import Unknown
 from .trace import owner_of
 

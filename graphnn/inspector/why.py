@@ -21,7 +21,7 @@ from ..graph.dimensions import shown
 from ..text import number, plain, visible
 
 if TYPE_CHECKING:
-    from ..execute.interpreter import Prepared
+    from ..execute.loop import Prepared
 
 Number = bool | int | float
 Index = tuple[int, ...]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ShapeError, ValueRangeError
-from ..execute.interpreter import Feed, checked_feed
+from ..execute.feed import Feed, checked_feed
 from ..graph.dimensions import names_in
 from .checks import check_count
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ShapeError, UsageError
 from ..execute.compiled import compile, updating
-from ..execute.interpreter import Feed, prepare
+from ..execute.feed import Feed, prepare
 from ..graph import Array, Graph, Node, Parameter, Placeholder
 from ..graph.dimensions import names_in, shown
 from ..graph.fetches import ancestors, resolve

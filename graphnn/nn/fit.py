@@ -15,7 +15,7 @@ import numpy as np
 from ..container import StrPath, read, write
 from ..errors import FileFormatError, GraphnnError, LookupFailure, ShapeError, UsageError, ValueRangeError, near
 from ..execute.compiled import Compiled
-from ..execute.interpreter import Feed, prepare
+from ..execute.feed import Feed, prepare
 from ..files import to_data
 from ..graph import Array, Graph, Node, flatten
 from ..graph.dimensions import shown

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GraphnnError, LookupFailure, UsageError
-from ..execute.interpreter import Stop
+from ..execute.loop import Stop
 from ..inspector.trace import in_short
 from ..text import message, short_name
 from ..view.terminal.inspect import cut, letter
@@ -18,7 +18,7 @@ from .lines import NAME, NAMED, PROMPTED, commands, folded, placed, printable
 from .verbs import VERBS, Verb
 
 if TYPE_CHECKING:
-    from ..execute.interpreter import Prepared
+    from ..execute.loop import Prepared
     from ..graph import Array, Node
     from ..inspector.debugger import Debugger
     from ..inspector.health.findings import Finding

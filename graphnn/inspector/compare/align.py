@@ -12,7 +12,7 @@ from ...graph import Constant, Node, Parameter, Placeholder
 from ..trace import digest_of
 
 if TYPE_CHECKING:
-    from ...execute.interpreter import Program
+    from ...execute.program import Program
     from .sides import Side
 
     _Told = tuple[Program, list[int], list[int], list[str], list[int]]

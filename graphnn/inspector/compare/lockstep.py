@@ -32,7 +32,8 @@ from .gap import (
 from .sides import Side, are_arrays, arrays_of, fed_to, feed_for, graph_of, read_trace, results_of, run_of, told_apart
 
 if TYPE_CHECKING:
-    from ...execute.interpreter import Feed, Step
+    from ...execute.feed import Feed
+    from ...execute.loop import Step
 
 _MOST_READ = 4096  # elements of an operand that are told as those that made one element
 

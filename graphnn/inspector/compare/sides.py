@@ -10,11 +10,14 @@ import numpy as np
 
 from ...errors import GraphnnError, LookupFailure, UsageError
 from ...execute.compiled import Compiled
-from ...execute.interpreter import Feed, Prepared, Program, Step, evaluate, prepare, retell, tell_of_step
+from ...execute.feed import Feed, prepare
+from ...execute.loop import Prepared, Step, evaluate, retell, tell_of_step
 from ...execute.plan import Plan
+from ...execute.program import Program
 from ...graph import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
 from ...graph.fetches import resolve
 from ...text import with_article
+from ..altered import in_state_of, with_value
 from ..select import one
 from ..trace import Trace, digest_of, guard_of, prepared_for
 
@@ -74,7 +77,7 @@ def run_of(
         prepared, updates = target.prepared, target.updates
     elif isinstance(target, Trace):
         # In the state of the trace, which the graph may have left since.
-        prepared = prepare(target.graph, target.fetches, feed, sizes).of_its_own().in_state_of(target.prepared)
+        prepared = in_state_of(prepare(target.graph, target.fetches, feed, sizes).of_its_own(), target.prepared)
         updates = target.updates
     else:
         prepared, updates = prepared_for(target, feed, sizes, None if isinstance(target, Compiled) else graph)
@@ -195,7 +198,7 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     for node in filter(prepared.is_set, prepared.overridden):
         if not (node.has_value or isinstance(node.op, Placeholder)):
             with np.errstate(all="ignore"):
-                found = found.with_value(copies[node], prepared.given[node].astype(copies[node].dtype))
+                found = with_value(found, copies[node], prepared.given[node].astype(copies[node].dtype))
     return found
 
 

@@ -9,13 +9,14 @@ import numpy as np
 
 from ...errors import GraphnnError, UsageError, ValueRangeError
 from ...text import short_name
+from ..altered import given_before, without
 from ..calls import RESTART, call
 from ..select import asked_for, many
 from ..tape import Tape
 from .progress import FIRST_RUN, Progress, Run
 
 if TYPE_CHECKING:
-    from ...execute.interpreter import Step
+    from ...execute.loop import Step
     from ...graph import Node, Scope
     from .stops import Stops
 
@@ -153,10 +154,10 @@ class Cursor:
         """
         now = self._now
         prepared, state = now.tape.prepared, now.graph.state
-        given = prepared.given_before
+        given = given_before(prepared)
         moved = {node: value for node, value in state.items() if given.get(node, value) is not value}
         if not moved.keys().isdisjoint([*now.order, *now.updates]):
-            anew = prepared.without(*prepared.overridden)._replace(given=given | moved)
+            anew = without(prepared, *prepared.overridden)._replace(given=given | moved)
             left_out = sorted(prepared.overridden, key=now.places.__getitem__)
             if left_out:
                 names = ", ".join(short_name(node.name, 80) for node in left_out)

@@ -24,7 +24,7 @@ from .stops import Stops
 from .what_if import WhatIfs
 
 if TYPE_CHECKING:
-    from ...execute.interpreter import Feed
+    from ...execute.feed import Feed
     from ...graph import Graph, Node
     from ..conditions import Breakpoint
 

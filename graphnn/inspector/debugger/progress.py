@@ -8,7 +8,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...errors import GraphnnError, LookupFailure, UsageError, near
-from ...execute.interpreter import Prepared, Step, memory_budget, tell_of_step
+from ...execute.feed import memory_budget
+from ...execute.loop import Prepared, Step, tell_of_step
+from ..altered import without
 from ..calls import call
 from ..select import one
 from ..sources import Lines, line_of, sources_of
@@ -73,7 +75,7 @@ class Progress:
         self.echo: Callable[[str], Any] | None = None
         self.memory = Memory(memory_budget(self.graph) if budget is None else float(budget))
         self.places = {node: place for place, node in enumerate(self.order)}
-        own = prepared.without(*prepared.overridden)  # a trace may be that of a what-if
+        own = without(prepared, *prepared.overridden)  # a trace may be that of a what-if
         self.computed = [i for i, forward in enumerate(own.binding.forwards) if forward is not None]
         self.ranks = {place: rank for rank, place in enumerate(self.computed)}
         tape = Tape(prepared, self.memory, known, times)

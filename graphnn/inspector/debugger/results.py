@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
 from ...execute.compiled import updating
-from ...execute.interpreter import refused_by, tell_of_step
+from ...execute.loop import refused_by, tell_of_step
 from ...graph import Parameter
+from ..altered import given_before
 from ..calls import RESTART, call
 from ..compare.arguments import checked_names, checked_tolerance
 from ..compare.lockstep import compare_runs
@@ -145,7 +146,7 @@ class Results:
             raise UsageError(f"{left} operations are yet to run: {resume} first", calls=(resume,))
         following = {parameter: now.known(node).value.copy() for parameter, node in now.updates.items()}
         checked = {node: now.graph._checked_value(node, value) for node, value in following.items()}
-        given = now.tape.prepared.given_before
+        given = given_before(now.tape.prepared)
         if now.guard is not None:
             for place in range(len(now.order)):
                 if (refused := refused_by(now.guard, now.tape.at(place), now.tape.prepared)) is not None:

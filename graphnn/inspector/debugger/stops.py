@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import GraphnnError, LookupFailure, UsageError, near
-from ...execute.interpreter import Step, looked_for, refused_by
+from ...execute.guard import looked_for
+from ...execute.loop import Step, refused_by
 from ...text import short_name
 from ..conditions import Breakpoint, Context, condition_of, holds
 from ..select import asked_for, many

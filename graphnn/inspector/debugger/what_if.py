@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...errors import GraphnnError, LookupFailure, UsageError, near
 from ...graph import Node, Op, Unknown
 from ...text import quoted, short_name, with_article
+from ..altered import with_op, with_value, without
 from ..calls import call
 from .progress import Progress, Run, run_name
 
 if TYPE_CHECKING:
-    from ...execute.interpreter import Prepared
+    from ...execute.loop import Prepared
     from .stops import Stops
 
 
@@ -95,7 +96,7 @@ class WhatIfs:
             raise UsageError("a what-if gives a node a value, or its operation attributes: one of the two")
         op = self._altered(node, attributes) if attributes else None
         prepared = self._now.tape.prepared
-        prepared = prepared.with_value(node, value) if op is None else prepared.with_op(node, op)
+        prepared = with_value(prepared, node, value) if op is None else with_op(prepared, node, op)
         return self._begin(prepared, node, name)
 
     def take_back(self, node: Node | str) -> None:
@@ -113,7 +114,7 @@ class WhatIfs:
         prepared = now.tape.prepared
         if node not in prepared.overridden:
             raise LookupFailure(f'"{node.name}" is not overridden in the run "{now.run.name}"')
-        self._begin(prepared.without(node), node, None, taken_back=True)
+        self._begin(without(prepared, node), node, None, taken_back=True)
 
     def use(self, name: str) -> None:
         """Go to a run that was kept, at the same position.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import AxisError, DivisionError, GraphnnError, LabelError, ShapeError
-from ...execute.interpreter import Stop
+from ...execute.loop import Stop
 from ...graph import Parameter, Placeholder
 from ...ops.elementwise import Elementwise
 from .blame import because, chain_of, culprit_of, stopper_of, told_once

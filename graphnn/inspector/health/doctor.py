@@ -22,7 +22,8 @@ from .findings import Finding, Health, listed, names_of, said
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ...execute.interpreter import Feed, Prepared
+    from ...execute.feed import Feed
+    from ...execute.loop import Prepared
 
 _IN_ORDER = [module.__name__ for module in (axes, sizes, units, losses, arising, gradients, updates)]
 """The families in the order in which they look: later ones ask what earlier ones found. All others come after them."""

@@ -13,7 +13,8 @@ import numpy as np
 
 from ...autograd import vjp
 from ...errors import GraphnnError, GraphnnWarning
-from ...execute.interpreter import Prepared, evaluate, run
+from ...execute.interpreter import run
+from ...execute.loop import Prepared, evaluate
 from ...graph import Constant, Graph, Parameter, Placeholder
 from ...graph.quiet import quietly
 from ...ops.base import Linear, Multilinear, Rearranging

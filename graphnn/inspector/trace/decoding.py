@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import FileFormatError
-from ...execute.interpreter import (
-    Prepared,
-    checked_guard,
-    prepare,
-)
+from ...execute.feed import prepare
+from ...execute.guard import checked_guard
 from ...files import from_data, from_settings, loads
 from ...graph import Array, Graph, Node, Unknown
+from ..altered import with_op, with_value
 from .recorded import VERSION, Trace
 from .values import Condensed, Stats, strides
+
+if TYPE_CHECKING:
+    from ...execute.loop import Prepared
 
 _LONGEST = 1e9  # seconds that a file may say of a node: some thirty years
 
@@ -45,11 +46,11 @@ def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
     prepared = prepare(graph, fetches, by_kind["feed"], data["sizes"])
     times, stopped, order = data["times"], data["stopped"], prepared.program.order
     for key, array in by_kind["given"].items():
-        prepared = prepared.with_value(order[int(key)], array)
+        prepared = with_value(prepared, order[int(key)], array)
     for place, attributes in data["altered"]:
         node = order[place]
         if not isinstance(node.op, Unknown):
-            prepared = prepared.with_op(node, from_settings(type(node.op), attributes))
+            prepared = with_op(prepared, node, from_settings(type(node.op), attributes))
     if not all(type(time) is float and 0 <= time < _LONGEST for time in times) or len(times) > len(order):
         raise FileFormatError("its times are not one a node")
     if type(data["error"]) is not str or not (stopped is None or (type(stopped) is int and 0 <= stopped < len(order))):

@@ -16,15 +16,14 @@ from ...files import settings_of, to_data
 from ...graph import Array, Graph, Node, Op, Origin, Unknown
 from ...show import Shown, rendered
 from ...text import quoted
+from ..altered import given_before
 from ..select import many, names_in, one
 from ..sources import Lines, line_of, sources_of
 from ..why import Why, explain, given_as
 from .values import Condensed, Statistics, Stats, digest_of, preview_of
 
 if TYPE_CHECKING:
-    from ...execute.interpreter import (
-        Prepared,
-    )
+    from ...execute.loop import Prepared
 
 VERSION = 2
 
@@ -392,7 +391,7 @@ class Trace(Shown):
         return page_of(self if beside is None else Beside(self, beside, ("this run", "the other run")), path)
 
     def _encoded(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        given, before = self.prepared.given, self.prepared.given_before
+        given, before = self.prepared.given, given_before(self.prepared)
         graph, state = to_data([*self.fetches, *self.updates], before)
         arrays = {f"state/{name}": array for name, array in state.items()}
         condensed: dict[str, Any] = {}

@@ -14,16 +14,8 @@ import numpy as np
 
 from ...errors import AxisError, GraphnnError, UsageError, ValueRangeError
 from ...execute.compiled import Compiled
-from ...execute.interpreter import (
-    Feed,
-    Observer,
-    Prepared,
-    Step,
-    Stop,
-    evaluate,
-    prepare,
-    tell_of_step,
-)
+from ...execute.feed import Feed, prepare
+from ...execute.loop import Observer, Prepared, Step, Stop, evaluate, tell_of_step
 from ...graph import Array, Graph, Node, Placeholder
 from ...graph.fetches import resolve
 from ...show import Shown

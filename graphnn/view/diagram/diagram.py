@@ -30,7 +30,7 @@ from .plain import plain_svg
 from .repeats import repeated
 
 if TYPE_CHECKING:
-    from ...execute.interpreter import Feed
+    from ...execute.feed import Feed
 
 _FORMATS = ("svg", "png", "pdf", "jpg", "json", "dot", "mmd", "txt")
 _ENGINES = ("dot", "plain")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ...errors import GraphnnError
-from ...execute.interpreter import Stop
+from ...execute.loop import Stop
 from ...graph import Graph, Node, Spec, Unbuilt, user_origin
 from ...show import show_as
 from ..text import visible

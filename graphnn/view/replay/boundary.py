@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import GraphnnError
-from ...execute.interpreter import evaluate, prepare
+from ...execute.feed import prepare
+from ...execute.loop import evaluate
 from ...graph import Array, Node, Placeholder
+from ...inspector.altered import in_state_of
 from ..text import visible
 from .keeping import chosen
 
@@ -79,6 +81,6 @@ def _classifier(trace: Trace) -> tuple[Node, Node] | None:
 
 
 def _classes(trace: Trace, x: Node, scores: Node, grid: Array) -> Array:
-    prepared = prepare(trace.graph, [scores], {x: grid}).in_state_of(trace.prepared)
+    prepared = in_state_of(prepare(trace.graph, [scores], {x: grid}), trace.prepared)
     *_, last = evaluate(prepared)
     return np.asarray(np.argmax(last.value, axis=-1))
