@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 
 from graphnn.graph import Op, fn, registry
 
@@ -18,6 +19,18 @@ def reference() -> str:
             sections.setdefault(cls.__module__, []).append(cls)
     parts = [text for module, ops in sections.items() for text in _section(module, ops)]
     return "\n".join([*parts, *_compositions(), *_aliases()])
+
+
+def classes(module: str) -> str:
+    """Return the public classes that a module of `graphnn.nn` defines, as directives; a base of all is left out."""
+    package = module.rpartition(".")[0]
+    offered = vars(import_module(package))
+    names = [
+        name
+        for name, thing in vars(import_module(module)).items()
+        if isinstance(thing, type) and thing.__module__ == module and thing.__bases__ != (object,) and name in offered
+    ]
+    return "\n".join(["```{eval-rst}", *(f".. autoclass:: {package}.{name}" for name in names), "```"])
 
 
 def _section(module: str, ops: list[type[Op]]) -> Iterator[str]:
