@@ -26,6 +26,7 @@ from .errors import (
 from .execute.feed import Feed, checked_feed, prepare
 from .execute.interpreter import run, steps
 from .execute.loop import evaluate
+from .given import whole
 from .graph import Array, Graph, Node, Op, Spec
 from .graph.dimensions import shown
 from .graph.fetches import ancestors, resolve
@@ -200,7 +201,7 @@ def check_grads(
     >>> check_grads(abs(x), {x: [1.0, 0.0, 3.0]}, wrt=x)
     GradientReport(checked=2, left_out=1)
     """
-    _check_order(order)
+    order = whole("order=", order, 1)
     graph, results, _ = resolve(fetch, others=feed or ())
     if wrt is None:
         needed = ancestors(results)
@@ -269,11 +270,10 @@ def check_op(
     >>> check_op(operation("tanh"), examples=5).left_out
     0
     """
-    _check_order(order)
+    order = whole("order=", order, 1)
     if not (isinstance(op_class, type) and issubclass(op_class, Op)):
         raise UsageError(f"what is checked is a class of operations, such as operation('tanh'), not {op_class!r}")
-    if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
-        raise ValueRangeError(f"examples= is a number from 1 up, not {examples!r}")
+    examples = whole("examples=", examples, 1)
     modes = _Settings.of(modes, 1e-6, 0).modes
     checked = left_out = tried = 0
     for example in range(examples):
@@ -294,13 +294,6 @@ def check_op(
             f'nothing of "{op_class.name}" could be checked: in {examples} examples all operands are empty or at kinks'
         )
     return GradientReport(checked, left_out)
-
-
-def _check_order(order: Any) -> None:
-    if isinstance(order, bool) or not isinstance(order, (int, np.integer)):
-        raise UsageError(f"the order is an int, not {type(order).__name__}")
-    if order < 1:
-        raise ValueRangeError(f"nothing could be checked: the order is 1 or more, not {order}")
 
 
 def _why_nothing(case: _Case, left_out: int) -> str:

@@ -948,10 +948,10 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, stra
 @pytest.mark.parametrize(
     ("more", "kind", "words"),
     [
-        ({"epochs": 0}, ValueError, "epochs is 1 or more, not 0"),
-        ({"epochs": 1.5}, TypeError, "epochs is an int, not float"),
-        ({"batch_size": 0}, ValueError, "batch_size is 1 or more, not 0"),
-        ({"batch_size": True}, TypeError, "batch_size is an int, not bool"),
+        ({"epochs": 0}, ValueError, "epochs is an int of 1 or more, not 0"),
+        ({"epochs": 1.5}, TypeError, "epochs is an int of 1 or more, not 1.5"),
+        ({"batch_size": 0}, ValueError, "batch_size is an int of 1 or more, not 0"),
+        ({"batch_size": True}, TypeError, "batch_size is an int of 1 or more, not True"),
         ({"rng": 3}, TypeError, "np.random.default_rng(3) makes one"),
         ({"rng": 3, "shuffle": False}, TypeError, "np.random.default_rng(3) makes one"),
         ({"shuffle": 1}, TypeError, "shuffle is True or False, not 1"),
@@ -981,7 +981,7 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, stra
             'a number, and "f" has shape (8,)',
         ),
         ({"checkpoint_every": 3}, TypeError, "checkpoint_every says how often, and checkpoint= where to"),
-        ({"checkpoint": "c", "checkpoint_every": 0}, ValueError, "checkpoint_every is 1 or more, not 0"),
+        ({"checkpoint": "c", "checkpoint_every": 0}, ValueError, "checkpoint_every is an int of 1 or more, not 0"),
         ({"validation": [1]}, TypeError, "a feed is a dict {placeholder: array}, not list"),
         ({"resume": 3}, TypeError, "resume is the path of a file, not int"),
         ({"resume": "/nowhere/at/all"}, FileNotFoundError, "No such file"),
@@ -1014,7 +1014,7 @@ def test_bad_steps() -> None:
     [
         ({"monitor": "val_accuracy"}, TypeError, 'say mode="min" or mode="max", whichever is better of "val_accuracy"'),
         ({"mode": "auto"}, ValueError, 'mode is "min" or "max", not \'auto\''),
-        ({"patience": 0}, ValueError, "EarlyStopping: patience is 1 or more, not 0"),
+        ({"patience": 0}, ValueError, "EarlyStopping: patience is an int of 1 or more, not 0"),
         ({"min_delta": -1}, ValueError, "EarlyStopping: min_delta is 0 or more, not -1"),
         ({"min_delta": "a"}, TypeError, "EarlyStopping: min_delta is a number, not 'a'"),
         ({"restore_best": 1}, TypeError, "EarlyStopping: restore_best is True or False, not 1"),

@@ -25,6 +25,7 @@ FLOORS: dict[str, int] = {
     "origin": 0,
     "errors": 0,
     "calls": 0,
+    "given": 0,
     "habits": 0,
     "later": 0,
     "show": 0,
@@ -56,6 +57,7 @@ FLOORS[PACKAGE] = 7
 NEIGHBOURS: dict[tuple[str, str], str] = {
     ("container", "errors"): "a damaged file is an error like any other",
     ("datasets", "errors"): "so is an unknown data set",
+    ("given", "errors"): "an argument that will not do is refused",
     ("habits", "errors"): "and so is a name that others use: what is spelt alike is found in one place",
     ("show", "later"): "the hook loads what registers itself with it",
     ("errors", "show"): "an error shows itself through the hook, too",

@@ -18,7 +18,7 @@ from graphnn import later, show
 ROOT = Path(__file__).parent.parent
 
 # All that a graph and its operations are made of. What else is to load at once is a decision: it costs every user.
-AT_ONCE = {"errors", "functions", "graph", "habits", "later", "ops", "show", "text"}
+AT_ONCE = {"calls", "errors", "functions", "graph", "habits", "later", "ops", "origin", "show", "text"}
 
 
 def in_a_process(code: str, *arguments: str) -> Any:

@@ -530,8 +530,8 @@ def test_dense_works_on_the_last_axis(shape: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda x: nn.Dense("64"), TypeError, "units is an int, not str"),
-        (lambda x: nn.Dense(True), TypeError, "not bool"),
+        (lambda x: nn.Dense("64"), TypeError, "units is an int of 1 or more, not '64'"),
+        (lambda x: nn.Dense(True), TypeError, "not True"),
         (lambda x: nn.Dense(0), ValueError, "1 or more, not 0"),
         (lambda x: nn.Dense(3, weight=np.ones((3, 2))), ValueError, r"shape \(inputs, 3\).*has \(3, 2\)"),
         (lambda x: nn.Dense(3, weight=np.ones(3)), ValueError, r"has \(3,\)"),

@@ -408,8 +408,8 @@ def test_an_optimizer_of_ones_own() -> None:
         (lambda: nn.Adam(epsilon=-1), ValueError, "Adam: epsilon is 0 or more, not -1"),
         (lambda: nn.RMSProp(rho=2), ValueError, "RMSProp: rho is 0 or more, and less than 1, not 2"),
         (lambda: nn.Adagrad(initial=-1), ValueError, "Adagrad: initial is 0 or more, not -1"),
-        (lambda: nn.schedules.step_decay(0.1, every=0), ValueError, "every is a number of steps from 1 up, not 0"),
-        (lambda: nn.schedules.cosine(0.1, steps=1.5), TypeError, "steps is a number of steps, an int, not 1.5"),
+        (lambda: nn.schedules.step_decay(0.1, every=0), ValueError, "every is an int of 1 or more, not 0"),
+        (lambda: nn.schedules.cosine(0.1, steps=1.5), TypeError, "steps is an int of 1 or more, not 1.5"),
     ],
 )
 def test_bad_settings(make: Callable[[], Any], kind: type[Exception], words: str) -> None:

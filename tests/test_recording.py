@@ -277,10 +277,10 @@ def test_what_cannot_be_recorded_is_refused() -> None:
         with pytest.raises(UsageError, match=r"recording takes a compiled step \(gn.compile\(…\)\), not "):
             gn.recording(thing).__enter__()  # type: ignore[arg-type]
     for every in (0, -1, 1.5, True, None, "2"):
-        with pytest.raises(ValueRangeError, match="every= is a number of calls from 1 up, not"):
+        with pytest.raises((ValueRangeError, UsageError), match="every= is an int of 1 or more, not"):
             gn.recording(step, every=every).__enter__()  # type: ignore[arg-type]
     for keep in (-1, None, 0.5):
-        with pytest.raises(ValueRangeError, match="keep= is a number of bytes from 0 up"):
+        with pytest.raises((ValueRangeError, UsageError), match="keep= is an int of 0 or more, not"):
             gn.recording(step, keep=keep).__enter__()  # type: ignore[arg-type]
     assert step.observers == []
 

@@ -404,14 +404,12 @@ def test_a_check_of_nothing_is_an_error() -> None:
         (y, [], w, 1, "all that is fed is empty"),
         (y, [1.0], [], 1, "wrt= is empty"),
         (gn.sum(gn.sqrt(x)), [0.0], x, 1, "all elements, 1, are left out"),
-        (y, [1.0], x, 0, "the order is 1 or more, not 0"),
-        (y, [1.0], x, -1, "the order is 1 or more, not -1"),
     ]:
         with pytest.raises(gn.ValueRangeError, match=f"^nothing could be checked: {words}"):
             check_grads(fetch, {x: value}, wrt, order=order)
-    with pytest.raises(gn.ValueRangeError, match="the order is 1 or more, not 0"):
+    with pytest.raises(gn.ValueRangeError, match="order= is an int of 1 or more, not 0"):
         check_op(registry["exp"], order=0)
-    with pytest.raises(gn.UsageError, match="the order is an int, not float"):
+    with pytest.raises(gn.UsageError, match=r"order= is an int of 1 or more, not 1\.0"):
         check_grads(y, {x: [1.0]}, x, order=1.0)  # type: ignore[arg-type]
 
 

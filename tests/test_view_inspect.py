@@ -565,7 +565,7 @@ def test_a_width_that_is_no_whole_number_is_refused(width: Any) -> None:
     trace = dbg.trace()
     for show in (where, screen, trace_table, matrix, listing):
         of = {trace_table: trace, matrix: [1.0]}.get(show, dbg)
-        with pytest.raises(UsageError, match="width= is a whole number, not "):
+        with pytest.raises(UsageError, match="width= is an int, not "):
             show(of, width=width)
 
 

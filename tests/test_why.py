@@ -523,5 +523,5 @@ def test_a_limit_is_a_number_of_elements(limit: Any) -> None:
     dbg = gn.debug(gn.sum(x), {x: [1.0, 2.0]}, echo=None)
     dbg.resume()
     for follow in (dbg.ancestry, dbg.influence):
-        with pytest.raises(gn.ValueRangeError, match="limit= is a number of elements from 1 up"):
+        with pytest.raises((gn.ValueRangeError, gn.UsageError), match="limit= is an int of 1 or more, not"):
             follow(x, 0, limit=limit)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 import numpy as np
 
 from ..errors import UsageError, ValueRangeError
+from ..given import whole
 from ..graph.collector import collector_paused
 from ..graph.fetches import ancestors, resolve
 from ..habits import missing
@@ -58,11 +60,8 @@ class Compiled:
         self.graph: Graph
         self.graph, self.fetches, self.rebuild = resolve(fetches, graph, updates or ())
         self.updates = {} if updates is None else self._with_advances(updates)
-        threads = settings.threads
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise ValueRangeError(f"threads= is a number from 1 up, not {threads!r}")
         self.backend = backend
-        self.settings = settings
+        self.settings = replace(settings, threads=whole("threads=", settings.threads, 1))
         self.guard = checked_guard(guard)
         self.observers: list[Callable[[], Observer | None]] = []
         """Asked at each call, while they are in this list, for what is to see its evaluation: None, if nothing."""

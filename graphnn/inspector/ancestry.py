@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AxisError, LookupFailure, UsageError, ValueRangeError, near
+from ..given import whole
 from ..graph import Array, Node, Op, Placeholder
 from ..graph.dimensions import concrete, shown
 from ..ops.base import Rearranging
@@ -190,9 +191,7 @@ class _Asking:
         op_of: Callable[[Node], Op] | None,
         limit: int,
     ) -> None:
-        if isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 1:
-            raise ValueRangeError(f"limit= is a number of elements from 1 up, not {limit!r}")
-        self.about, self.limit, self.asked = about, limit, 0
+        self.about, self.limit, self.asked = about, whole("limit=", limit, 1), 0
         self.op_of = op_of or (lambda node: node.op.bound(sizes or {}))
 
     def read_by(self, node: Node, cells: Array, shape: Index, operands: Sequence[Array]) -> list[Array]:
@@ -303,8 +302,7 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
     >>> one["x"]
     array([3., 4.])
     """
-    if isinstance(row, bool) or not isinstance(row, (int, np.integer)):
-        raise UsageError(f"a sample is named by its number, an int, not by {row!r}")
+    row = whole("the number of a sample", row)
     if dim is None:
         dim = _first_dimension(order)
     if not isinstance(dim, str):

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import GraphnnError, ValueRangeError
+from ..errors import GraphnnError
 from ..execute.loop import Prepared, evaluate, tell_of_step
+from ..given import whole
 from ..graph import Array, Graph, Node, Spec
 from ..graph.dimensions import evaluate as size_of
 from ..order import longest_chain
@@ -256,8 +257,7 @@ def profile(
     >>> found.peak.bytes, found.peak.given, found.peak.node.name
     (584, 328, 'add')
     """
-    if isinstance(repeat, bool) or not isinstance(repeat, (int, np.integer)) or repeat < 1:
-        raise ValueRangeError(f"repeat= is a number of runs from 1 up, not {repeat!r}")
+    repeat = whole("repeat=", repeat, 1)
     prepared, updates = prepared_for(target, feed, sizes, graph)
     program, computed = prepared.program, _computed(prepared)
     with np.errstate(all="ignore"):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ShapeError, ValueRangeError
 from ..execute.feed import Feed, checked_feed
+from ..given import whole
 from ..graph.dimensions import names_in
-from .checks import check_count
 
 if TYPE_CHECKING:
     from ..graph import Array, Graph, Node
@@ -19,7 +19,7 @@ class Rows:
 
     def __init__(self, graph: Graph, feed: Feed, batch_size: int | None, what: str) -> None:
         if batch_size is not None:
-            check_count("batch_size", batch_size)
+            whole("batch_size", batch_size, 1)
         given = checked_feed(graph, feed)[0]
         self.whole = {node: array for node, array in given.items() if not _is_named(node)}
         self.cut = {node: array for node, array in given.items() if _is_named(node)}

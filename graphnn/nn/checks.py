@@ -17,14 +17,6 @@ def check_choice(kind: str, setting: str, given: Any, known: Any) -> None:
         raise ValueRangeError(f"{kind}: {setting} is one of {', '.join(map(repr, known))}, not {given!r}")
 
 
-def check_count(what: str, value: Any) -> None:
-    """Refuse what is no int of 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise UsageError(f"{what} is an int, not {type(value).__name__}")
-    if value < 1:
-        raise ValueRangeError(f"{what} is 1 or more, not {value}")
-
-
 def checked_flag(what: str, value: Any) -> bool:
     """Return a bool; what merely counts as true or false is refused."""
     if not isinstance(value, (bool, np.bool_)):

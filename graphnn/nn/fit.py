@@ -17,12 +17,13 @@ from ..errors import FileFormatError, GraphnnError, LookupFailure, ShapeError, U
 from ..execute.compiled import Compiled
 from ..execute.feed import Feed, prepare
 from ..files import to_data
+from ..given import whole
 from ..graph import Array, Graph, Node, flatten
 from ..graph.dimensions import shown
 from ..graph.fetches import resolve
 from .batches import Rows
 from .checkpoint import as_plain, check_figures, field, fitting, listed, set_state, state_of
-from .checks import check_count, checked_flag, checked_number
+from .checks import checked_flag, checked_number
 from .evaluating import Evaluation
 from .history import History
 from .init import Rng, checked_rng
@@ -68,7 +69,7 @@ class EarlyStopping:
             raise UsageError(f'EarlyStopping: say mode="min" or mode="max", whichever is better of "{self.monitor}"')
         if self.mode not in (None, "min", "max"):
             raise ValueRangeError(f'EarlyStopping: mode is "min" or "max", not {self.mode!r}')
-        check_count("EarlyStopping: patience", self.patience)
+        whole("EarlyStopping: patience", self.patience, 1)
         checked_number("EarlyStopping: min_delta", self.min_delta, 0)
         checked_flag("EarlyStopping: restore_best", self.restore_best)
 
@@ -180,9 +181,9 @@ def fit(
     (50, 1.0)
     """
     graph = _checked_step(step).graph
-    check_count("epochs", epochs)
+    whole("epochs", epochs, 1)
     if checkpoint_every is not None:
-        check_count("checkpoint_every", checkpoint_every)
+        whole("checkpoint_every", checkpoint_every, 1)
         if checkpoint is None:
             raise UsageError("checkpoint_every says how often, and checkpoint= where to, which is missing")
     if checkpoint is not None:

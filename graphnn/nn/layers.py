@@ -12,9 +12,9 @@ from ..errors import (
     LookupFailure,
     ShapeError,
     UsageError,
-    ValueRangeError,
     near,
 )
+from ..given import whole
 from ..graph import Array, Graph, Node, Origin, as_array, fn, user_origin
 from ..graph.attributes import checked, kind_of
 from ..graph.dimensions import product, shape_of, shown
@@ -90,10 +90,7 @@ class Dense(Layer):
         rng: Rng | None = None,
         dtype: Any = None,
     ) -> None:
-        if not isinstance(units, (int, np.integer)) or isinstance(units, bool):
-            raise UsageError(f"Dense: units is an int, not {type(units).__name__}")
-        if units < 1:
-            raise ValueRangeError(f"Dense: units is 1 or more, not {units}")
+        units = whole("Dense: units", units, 1)
         self.activation = _checked_activation(activation, "Dense: activation")
         self.use_bias = checked_flag("Dense: use_bias", use_bias)
         if isinstance(bias, bool):

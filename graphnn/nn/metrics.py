@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeGuard
 
 from ..errors import DtypeError, GraphnnWarning, ShapeError, UsageError, ValueRangeError
+from ..given import whole
 from ..graph import Dim, Graph, Node, fitting, fn, user_origin
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors
@@ -287,8 +288,7 @@ class _Judged(NamedTuple):
         if classes is None:
             where = "" if found is None else f'; the axis of classes has the name "{found}"'
             raise UsageError(f"{self.kind}: nothing says how many classes there are{where}: say classes=…")
-        if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
-            raise ValueRangeError(f"{self.kind}: classes is an int of 1 or more, not {classes!r}")
+        classes = whole(f"{self.kind}: classes", classes, 1)
         if isinstance(found, int) and found != classes:
             with fitting(self.kind, self.given):
                 raise ShapeError(f"{self.kind}: classes={classes}, but the operands are of {found} classes")

@@ -9,9 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from ..errors import UsageError, ValueRangeError
+from ..given import whole
 from ..graph import Node, fn
 from .checks import checked_number
 
@@ -60,7 +58,7 @@ def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedul
     [0.0, 0.1, 0.2, 0.25, 0.3, 0.325]
     """
     _check_rates(learning_rate=learning_rate, factor=factor)
-    _check_steps("every", every)
+    whole("every", every, 1)
     return lambda step: learning_rate * fn.power(factor, fn.floor(step / every))
 
 
@@ -85,7 +83,7 @@ def cosine(learning_rate: float, steps: int, final: float = 0.0) -> Schedule:
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017; without restarts.
     """
     _check_rates(learning_rate=learning_rate, final=final)
-    _check_steps("steps", steps)
+    whole("steps", steps, 1)
 
     def rate(step: Node) -> Node:
         angle = fn.minimum(step, steps) * (math.pi / steps)
@@ -108,7 +106,7 @@ def warmup(steps: int, then: Schedule | float) -> Schedule:
     callable
         ``then(0) * (step + 1) / steps`` for ``step < steps``, afterwards ``then(step - steps)``.
     """
-    _check_steps("steps", steps)
+    whole("steps", steps, 1)
     following = then if callable(then) else constant(then)
     return lambda step: following(fn.maximum(step - steps, 0)) * fn.minimum((step + 1) / steps, 1.0)
 
@@ -117,10 +115,3 @@ def _check_rates(**rates: Any) -> None:
     for name, rate in rates.items():
         if not isinstance(rate, Node):
             checked_number(name, rate)
-
-
-def _check_steps(name: str, steps: int) -> None:
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
-        raise UsageError(f"{name} is a number of steps, an int, not {steps!r}")
-    if steps < 1:
-        raise ValueRangeError(f"{name} is a number of steps from 1 up, not {steps}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ValueRangeError
+from ..given import whole
 from ..graph import as_array
 from .text import at_least, by_times, number
 
@@ -369,8 +369,7 @@ def sparkline(value: Any, bins: int = 32) -> str:
     >>> sparkline([2.5, 2.5]), sparkline([True, False, True]), sparkline([])
     ('all 2.5 (2)', 'true 2 of 3', 'no element')
     """
-    if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
-        raise ValueRangeError(f"bins= is a number of parts from 1 up, not {bins!r}")
+    bins = whole("bins=", bins, 1)
     array = as_array(value, "the value")
     if not array.size:
         return "no element"

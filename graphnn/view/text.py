@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..given import whole
 from ..text import counted as counted
 from ..text import in_bytes as in_bytes
 from ..text import visible as visible
@@ -103,9 +103,7 @@ def at_least(least: int, value: Any, what: str) -> int:
     >>> at_least(40, 80, "width="), at_least(40, -1, "width=")
     (80, 40)
     """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise UsageError(f"{what} is a whole number, not {value!r}")
-    return max(int(value), least)
+    return max(whole(what, value), least)
 
 
 def by_times(shape: Iterable[Any]) -> str:

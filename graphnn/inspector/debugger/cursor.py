@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import GraphnnError, UsageError, ValueRangeError
+from ...given import whole
 from ...text import short_name
 from ..altered import given_before, without
 from ..calls import RESTART, call
@@ -41,7 +42,7 @@ class Cursor:
         GraphnnError
             When an operation fails; the debugger stands before it then, and ``dbg[node].operands`` shows why.
         """
-        target = self._now.position + _count(n)
+        target = self._now.position + whole("a number of operations", n, 1)
         return self._go_on(lambda step: self._now.position >= target)
 
     def back(self, n: int = 1) -> Step | None:
@@ -52,7 +53,7 @@ class Cursor:
         ValueRangeError
             When `n` is no number from 1 up.
         """
-        return self.goto(max(self._now.position - _count(n), 0))
+        return self.goto(max(self._now.position - whole("a number of operations", n, 1), 0))
 
     def goto(self, target: int | Node | str) -> Step | None:
         """Go to where so many operations have run, or to a node, forwards or backwards; no breakpoint stops it.
@@ -226,9 +227,3 @@ class Cursor:
 
     def _next_within(self, scope: str) -> bool:
         return self._now.next is not None and scope in self._around(self._now.next.scope)
-
-
-def _count(n: Any) -> int:
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ValueRangeError(f"a number of operations is an int from 1 up, not {n!r}")
-    return int(n)

@@ -16,6 +16,7 @@ from ...errors import AxisError, GraphnnError, UsageError, ValueRangeError
 from ...execute.compiled import Compiled
 from ...execute.feed import Feed, prepare
 from ...execute.loop import Observer, Prepared, Step, Stop, evaluate, tell_of_step
+from ...given import whole
 from ...graph import Array, Graph, Node, Placeholder
 from ...graph.fetches import resolve
 from ...show import Shown
@@ -207,9 +208,7 @@ def checked_keep(keep: Any) -> int:
     ------
     ValueRangeError
     """
-    if isinstance(keep, bool) or not isinstance(keep, (int, np.integer)) or keep < 0:
-        raise ValueRangeError(f"keep= is a number of bytes from 0 up, not {keep!r}")
-    return int(keep)
+    return whole("keep=", keep, 0)
 
 
 class Film(Sequence[Trace], Shown):
@@ -350,8 +349,7 @@ def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[F
     """
     if not isinstance(step, Compiled):
         raise UsageError(f"recording takes a compiled step (gn.compile(…)), not {type(step).__name__}")
-    if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
-        raise ValueRangeError(f"every= is a number of calls from 1 up, not {every!r}")
+    every = whole("every=", every, 1)
     film = Film(step, int(every), checked_keep(keep))
     step.observers.append(film._asked)
     try:

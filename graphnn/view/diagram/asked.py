@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise, permutations
 from typing import TYPE_CHECKING, Any
 
 from ...errors import LookupFailure, UsageError, ValueRangeError, near
+from ...given import whole
 from ...graph import Graph, Node
 from .looks import HIGHLIGHTS, Highlight
 from .words import settings
@@ -22,15 +22,7 @@ _LONGEST = 86_400.0  # seconds
 
 def boxes_asked(limit: Any) -> int | None:
     """Return how many boxes are drawn at most; None: nobody says."""
-    if limit is None:
-        return None
-    try:
-        most = operator.index(limit)
-    except TypeError:
-        most = 0
-    if most < 1 or isinstance(limit, bool):
-        raise ValueRangeError(f"limit= is a number of boxes from 1 up, not {limit!r}")
-    return most
+    return None if limit is None else whole("limit=", limit, 1)
 
 
 def seconds_asked(timeout: Any) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ...errors import LookupFailure, UsageError, ValueRangeError, near
+from ...errors import LookupFailure, UsageError, near
+from ...given import whole
 from ...graph import Node
 from ...inspector.select import many
 
@@ -63,12 +63,7 @@ def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
     ValueRangeError
         When the radius is no number from 0 up.
     """
-    try:
-        far = -1 if isinstance(radius, bool) else operator.index(radius)
-    except TypeError:
-        far = -1
-    if far < 0:
-        raise ValueRangeError(f"radius= is a number of edges from 0 up, not {radius!r}")
+    far = whole("radius=", radius, 0)
     order = sorted((node for box in seen.boxes for node in box.nodes), key=lambda node: node.index)
     if isinstance(focus, (list, tuple)) and not focus:
         raise UsageError("focus= names nothing")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ...container import path_of
 from ...errors import DrawingError, UsageError, near
+from ...given import whole
 from ...graph import Graph, Node
 from ...habits import missing
 from ...inspector.trace import Trace
@@ -303,8 +304,7 @@ class Diagram(Shown):
         ├─●    multiply(x, 2)    batch × 2
         ●─╯    add(multiply, x)  batch × 2 → y
         """
-        if width is not None and (isinstance(width, bool) or not isinstance(width, int)):
-            raise UsageError(f"width= is a number of characters, or None, not {width!r}")
+        width = None if width is None else whole("width=", width)
         return outline(self._picture, self._title, self._highlight, self._manner, width=width, ascii=ascii)
 
     def mermaid(self) -> str:
