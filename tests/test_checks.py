@@ -11,8 +11,10 @@ import pytest
 
 import graphnn as gn
 from graphnn import cli
+from graphnn.graph import Array, Trait
 from graphnn.inspector.health import CHECKS, Evaluation, Finding, check, check_health
 from graphnn.inspector.health.checks import declare
+from graphnn.ops.elementwise import Elementwise
 
 ROOT = Path(__file__).parent.parent
 CHECK = """
@@ -164,3 +166,64 @@ def test_the_place_of_a_finding_is_that_of_its_first_element() -> None:
     which = np.array([[False, True], [True, False]])
     finding = CHECKS["saturated"].at(run, 2, which, "a cause", severity="note")
     assert (finding.index, finding.value, finding.count, finding.size) == ((0, 1), 0.0, 2, 4)
+
+
+# --- what an operation says of itself ---------------------------------------------------------------------------
+
+
+class HardSign(Elementwise):
+    """x held between -1 and 1, as a function that a check cannot know."""
+
+    traits = Trait.SATURATES
+    bounds = (-1.0, 1.0)
+    like = np.exp
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        return np.clip(x, -1.0, 1.0, out=out)
+
+
+class Fourth(Elementwise):
+    """x to the 4."""
+
+    traits = Trait.OVERFLOWS | Trait.WRAPS | Trait.UNDERFLOWS
+    like = np.square
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        return np.multiply(x * x, x * x, out=out)
+
+
+class UnknownFourth(Elementwise):
+    """The same, and says nothing of itself."""
+
+    like = np.square
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        return np.multiply(x * x, x * x, out=out)
+
+
+@pytest.mark.parametrize(
+    ("op", "dtype", "number", "code", "severity"),
+    [
+        (HardSign, "float64", 3.0, "saturated", "note"),
+        (Fourth, "float64", 1e100, "overflow", "error"),
+        (Fourth, "float64", 1e-100, "underflow", "note"),
+        (Fourth, "int8", 5, "integer-overflow", "error"),
+        (UnknownFourth, "float64", 1e100, "infinite", "error"),
+        (UnknownFourth, "float64", 1e-100, "", ""),
+        (UnknownFourth, "int8", 5, "", ""),
+    ],
+)
+def test_the_traits_of_an_operation_are_all_that_a_check_asks(op, dtype, number, code, severity) -> None:
+    x = gn.Graph().placeholder("x", shape=("n",), dtype=dtype)
+    health = check_health(op()(x), {x: np.array([number, 0], dtype)})
+    found = [(each.code, each.severity) for each in (*health, *health.notes)]
+    assert found == ([(code, severity)] if code else [])
+
+
+def test_targets_are_out_of_reach_of_an_operation_with_bounds() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=("n",)), g.placeholder("y", shape=("n",))
+    loss = gn.mean(gn.square(HardSign()(x * g.parameter("w", 1.0)) - y))
+    health = check_health(loss, {x: np.linspace(-0.5, 0.5, 9), y: np.full(9, 4.0)})
+    assert [each.code for each in health] == ["out-of-reach"]
+    assert "hard_sign" in str(health)

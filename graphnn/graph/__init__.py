@@ -39,6 +39,7 @@ from .op import (
     registry,
 )
 from .place import Place, place_of
+from .traits import Trait
 
 __all__ = [
     "AnyShape",
@@ -70,6 +71,7 @@ __all__ = [
     "Several",
     "Shape",
     "Spec",
+    "Trait",
     "Unbuilt",
     "Unknown",
     "Whole",

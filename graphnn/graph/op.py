@@ -31,6 +31,7 @@ from .dimensions import Constraint, evaluate, names_in, product, shown
 from .forms import flatten
 from .place import place_of
 from .quiet import quietly
+from .traits import Trait
 
 if TYPE_CHECKING:
     from .graph import Graph, Node
@@ -92,6 +93,10 @@ class Op:
     """Whether a gradient passes; floor, comparisons and integer operations let none through."""
     elementwise: ClassVar[bool] = False
     """Whether it acts on each element by itself."""
+    traits: ClassVar[Trait] = Trait(0)
+    """What holds of its numbers, for the health check."""
+    bounds: ClassVar[tuple[float, float] | None] = None
+    """Between which its results lie."""
     formula: ClassVar[str] = ""
     equation: ClassVar[str | None] = None
     """The formula of one element, where it is not `formula`; "" where it only stands in another place.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Array, Node, fn
+from ..graph import Array, Node, Trait, fn
 from .base import into
 from .elementwise import Elementwise, floats
 from .erf import erfc
@@ -17,6 +17,8 @@ from .erf import erfc
 class Sigmoid(Elementwise):
     """1 / (1 + exp(-x)), without overflow on either side."""
 
+    traits = Trait.UNDERFLOWS | Trait.FADES | Trait.SATURATES
+    bounds = (0, 1)
     like = np.exp
     formula = "sigmoid({0})"
 
@@ -32,6 +34,8 @@ class Sigmoid(Elementwise):
 class Softplus(Elementwise):
     """log(1 + exp(x)), without overflow."""
 
+    traits = Trait.UNDERFLOWS | Trait.FADES
+    bounds = (0, math.inf)
     like = np.exp
     formula = "softplus({0})"
 
@@ -45,6 +49,8 @@ class Softplus(Elementwise):
 class Relu(Elementwise):
     """max(x, 0); the gradient at 0 is 0."""
 
+    traits = Trait.HIDES
+    bounds = (0, math.inf)
     like = np.negative
     formula = "max({0}, 0)"
 
@@ -59,6 +65,7 @@ class Relu(Elementwise):
 class LeakyRelu(Elementwise):
     """x where x > 0, else negative_slope * x, which is also the gradient at 0."""
 
+    traits = Trait.OVERFLOWS | Trait.HIDES
     negative_slope: float = 0.01
     like = np.exp
     formula = "leaky_relu({0}, {negative_slope})"
@@ -75,6 +82,7 @@ class LeakyRelu(Elementwise):
 class Elu(Elementwise):
     """x where x > 0, else alpha * (exp(x) - 1)."""
 
+    traits = Trait.HIDES
     alpha: float = 1.0
     like = np.exp
     formula = "elu({0}, {alpha})"

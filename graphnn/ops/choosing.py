@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from ..errors import DtypeError, ValueRangeError
-from ..graph import Array, Kind, Node, Op, composition, fn
+from ..graph import Array, Kind, Node, Op, Trait, composition, fn
 from .base import into
 from .elementwise import Elementwise
 
@@ -17,6 +17,7 @@ from .elementwise import Elementwise
 class Maximum(Elementwise):
     """The larger of x and y; NaN passes through. A tie gives each half of the gradient."""
 
+    traits = Trait.CHOOSES | Trait.HIDES
     forward = np.maximum
     formula = "max({0}, {1})"
 
@@ -29,6 +30,7 @@ class Maximum(Elementwise):
 class Minimum(Elementwise):
     """The smaller of x and y; NaN passes through. A tie gives each half of the gradient."""
 
+    traits = Trait.CHOOSES | Trait.HIDES
     forward = np.minimum
     formula = "min({0}, {1})"
 
@@ -41,6 +43,7 @@ class Minimum(Elementwise):
 class Clip(Elementwise):
     """x held between lo and hi; None leaves a side open. The gradient is 1 up to the bounds, 0 outside."""
 
+    traits = Trait.CHOOSES | Trait.HIDES
     lo: float | None = None
     hi: float | None = None
     formula = "clip({0}, {lo}, {hi})"
@@ -105,6 +108,7 @@ class Where(Elementwise):
     ``where(x > 0, log(where(x > 0, x, 1)), 0)``.
     """
 
+    traits = Trait.HIDES
     formula = "{1} if {0} else {2}"
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from ..errors import DivisionError, DtypeError, ShapeError, ValueRangeError
-from ..graph import Array, Dim, DType, Node, Op, Spec, Whole, fn
+from ..graph import Array, Dim, DType, Node, Op, Spec, Trait, Whole, fn
 from ..graph.dimensions import broadcast, shown
 from .base import clash_in_broadcasting, into, no_flops, promoted, unbroadcast
 from .erf import erf
@@ -83,6 +83,7 @@ def floats(x: Array) -> Array:
 class Add(Elementwise):
     """x + y."""
 
+    traits = Trait.WRAPS | Trait.STEADY | Trait.SCALES
     forward = np.add
     formula = "{0} + {1}"
 
@@ -93,6 +94,7 @@ class Add(Elementwise):
 class Subtract(Elementwise):
     """x - y."""
 
+    traits = Trait.WRAPS | Trait.STEADY | Trait.SCALES
     forward = np.subtract
     formula = "{0} - {1}"
 
@@ -103,6 +105,7 @@ class Subtract(Elementwise):
 class Multiply(Elementwise):
     """x * y."""
 
+    traits = Trait.WRAPS | Trait.UNDERFLOWS | Trait.SCALES
     forward = np.multiply
     formula = "{0} * {1}"
 
@@ -113,6 +116,7 @@ class Multiply(Elementwise):
 class Divide(Elementwise):
     """x / y; integers give floats."""
 
+    traits = Trait.UNDERFLOWS | Trait.SCALES
     forward = np.divide
     formula = "{0} / {1}"
     domain = ((-3.0, 3.0), (0.4, 3.0))
@@ -124,6 +128,8 @@ class Divide(Elementwise):
 
 class DivideBy(Elementwise):
     """x / count, where the count is a dimension: the 1/n of a mean."""
+
+    traits = Trait.UNDERFLOWS
 
     count: Dim
     like = np.divide
@@ -140,6 +146,7 @@ class DivideBy(Elementwise):
 class FloorDivide(Elementwise):
     """The floor of x / y; passes no gradient. Integers divided by zero raise ZeroDivisionError."""
 
+    traits = Trait.WRAPS
     like = np.floor_divide
     differentiable = False
     formula = "{0} // {1}"
@@ -178,6 +185,7 @@ def _refuse_zero(name: str, x: Array, y: Array) -> None:
 class Negative(Elementwise):
     """-x."""
 
+    traits = Trait.WRAPS | Trait.STEADY | Trait.SCALES | Trait.KEEPS_SIZE
     forward = np.negative
     formula = "-{0}"
 
@@ -188,6 +196,7 @@ class Negative(Elementwise):
 class Absolute(Elementwise):
     """|x|; the gradient at 0 is 0."""
 
+    traits = Trait.WRAPS | Trait.KEEPS_SIZE
     forward = np.absolute
     formula = "|{0}|"
 
@@ -210,6 +219,7 @@ class Power(Elementwise):
     y >= 0; of a negative x it is NaN. An integer to a negative integer power is a ValueError.
     """
 
+    traits = Trait.WRAPS | Trait.UNDERFLOWS
     like = np.power
     formula = "{0} ^ {1}"
     domain = ((0.3, 3.0), (-2.0, 2.0))
@@ -233,6 +243,8 @@ class Power(Elementwise):
 class Square(Elementwise):
     """x²."""
 
+    traits = Trait.OVERFLOWS | Trait.WRAPS | Trait.UNDERFLOWS
+    bounds = (0, math.inf)
     forward = np.square
     formula = "{0}²"
 
@@ -254,6 +266,7 @@ class Sqrt(Elementwise):
 class Reciprocal(Elementwise):
     """1 / x."""
 
+    traits = Trait.UNDERFLOWS
     forward = np.reciprocal
     formula = "1 / {0}"
     domain = ((0.4, 3.0),)
@@ -265,6 +278,8 @@ class Reciprocal(Elementwise):
 class Exp(Elementwise):
     """exp(x)."""
 
+    traits = Trait.OVERFLOWS | Trait.UNDERFLOWS | Trait.FADES
+    bounds = (0, math.inf)
     forward = np.exp
     formula = "exp({0})"
 
@@ -275,6 +290,7 @@ class Exp(Elementwise):
 class Expm1(Elementwise):
     """exp(x) - 1, exact near 0."""
 
+    traits = Trait.OVERFLOWS
     forward = np.expm1
     formula = "exp({0}) - 1"
 
@@ -327,6 +343,8 @@ class Cos(Elementwise):
 class Tanh(Elementwise):
     """tanh(x)."""
 
+    traits = Trait.SATURATES
+    bounds = (-1, 1)
     forward = np.tanh
     formula = "tanh({0})"
 
@@ -391,6 +409,8 @@ class Round(Elementwise):
 class Cast(Elementwise):
     """x as another dtype; a gradient comes back in x's own."""
 
+    traits = Trait.OVERFLOWS | Trait.WRAPS | Trait.UNDERFLOWS | Trait.STEADY | Trait.SCALES | Trait.KEEPS_SIZE
+
     dtype: DType
     formula = "{dtype}({0})"
     trials = (("float64",), ("float32",), ("int64",), ("bool",))
@@ -411,6 +431,7 @@ class Cast(Elementwise):
 class StopGradient(Elementwise):
     """x, through which no gradient passes."""
 
+    traits = Trait.KEEPS_SIZE
     differentiable = False
     formula = "{0}"
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError, UsageError, ValueRangeError
-from ..graph import AnyShape, Array, Dim, Index, Node, Op, Shape, Spec, composition, fn
+from ..graph import AnyShape, Array, Dim, Index, Node, Op, Shape, Spec, Trait, composition, fn
 from ..graph.dimensions import Constraint, add, broadcast, clamp, floor_divide, minimum, multiply, shown, subtract
 from .base import Linear, Rearranging, agreed, axis_of, flops_of_operand, flows_through_first, into, unbroadcast
 
@@ -128,6 +128,8 @@ class Getitem(Rearranging):
 
     An int out of range is an IndexError: when the line is written if the size is known then, else in a run.
     """
+
+    traits = Trait.CHOOSES | Trait.HIDES
 
     index: Index
     formula = "{0}[{index}]"
@@ -334,6 +336,7 @@ class Take(Rearranging):
 class IndexAdd(_Adding):
     """Zeros of this shape, with x added at these indices, as often as they occur: the adjoint of take."""
 
+    traits = Trait.WRAPS
     formula = "zeros with {0} added at {1}"
 
     def infer(self, x: Spec, indices: Spec) -> Spec:
@@ -398,6 +401,7 @@ class TakeAlongAxis(Rearranging):
     Negative indices count from the end; one out of range is an IndexError.
     """
 
+    traits = Trait.CHOOSES
     axis: int | None = -1
     formula = "{0}[{1}] along {axis}"
 
@@ -433,6 +437,7 @@ class TakeAlongAxis(Rearranging):
 class AddAlongAxis(_Adding):
     """Zeros of this shape, with x added at these indices along the axis: the adjoint of take_along_axis."""
 
+    traits = Trait.WRAPS
     axis: int | None = -1
     formula = "zeros with {0} added at {1} along {axis}"
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import LabelError, ShapeError
-from ..graph import Array, Dim, DType, Node, Op, Spec, fn
+from ..graph import Array, Dim, DType, Node, Op, Spec, Trait, fn
 from ..graph.dimensions import shown
 from .base import Rearranging, agreed, flows_through_first, into, no_flops
 from .index import check_integers, check_shape
@@ -80,6 +80,7 @@ class Pick(Rearranging):
     classes, is an IndexError.
     """
 
+    traits = Trait.CHOOSES | Trait.HIDES
     formula = "{0}[…, {1}]"
     equation = "element {1} of {row}"
 

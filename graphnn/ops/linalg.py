@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from ..errors import ShapeError, UsageError, ValueRangeError
-from ..graph import Array, Dim, Kind, Node, Op, Shape, Spec, composition, fn
+from ..graph import Array, Dim, Kind, Node, Op, Shape, Spec, Trait, composition, fn
 from ..graph.dimensions import Constraint, broadcast, multiply, product, same, shown
 from . import rows
 from .base import (
@@ -35,6 +35,7 @@ from .base import (
 class Matmul(Multilinear):
     """The matrix product; of one axis a vector, of more than two a batch of matrices, as numpy.matmul."""
 
+    traits = Trait.WRAPS
     formula = "{0} @ {1}"
 
     def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
@@ -164,6 +165,7 @@ def moveaxis(x: Any, source: Axes, destination: Axes, *, name: str | None = None
 class Outer(Multilinear):
     """The products of each element of x with each of y; both are flattened."""
 
+    traits = Trait.WRAPS
     formula = "{0} ⊗ {1}"
 
     def infer(self, x: Spec, y: Spec) -> Spec:
@@ -207,6 +209,8 @@ class Subscripts(Kind):
 
 class Einsum(Multilinear):
     """The sum of products that the subscripts name, such as "ij,jk->ik"; dimensions of size 1 broadcast."""
+
+    traits = Trait.WRAPS
 
     subscripts: Annotated[str, Subscripts()]
     formula = "einsum({subscripts})"
@@ -386,6 +390,7 @@ class Norm(Op):
     gradient of a norm that is 0 is 0; elements that tie for the largest share it evenly.
     """
 
+    traits = Trait.OVERFLOWS
     ord: float | None = None
     axis: Axes = None
     keepdims: bool = False

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import GraphnnWarning, ShapeError
-from ..graph import Array, Dim, Int64, Node, Op, Shape, Spec, fn
+from ..graph import Array, Dim, Int64, Node, Op, Shape, Spec, Trait, fn
 from ..graph.dimensions import concrete, multiply, product, shown, subtract
 from . import rows
 from .base import Axes, Linear, accumulated, axes_of, axis_of, floating, flops_of_operand, into, line_of, reduced
@@ -86,6 +86,7 @@ class Folding(Reduction, abstract=True):
 class Sum(Folding, Linear):
     """The sum over axes; 0 of nothing. Small integers and bools add up in 64 bits."""
 
+    traits = Trait.WRAPS | Trait.ADDS_UP
     formula = "Σ {0}"
     equation = "[{0}] + …"
 
@@ -113,6 +114,7 @@ COUNTED = 2**24
 class Mean(Reduction, Linear):
     """The mean over axes; NaN of nothing, with a warning. Integers give floats."""
 
+    traits = Trait.ADDS_UP
     formula = "mean {0}"
     equation = "([{0}] + …) / {count}"
     least_side = 1
@@ -179,6 +181,7 @@ def _refuse_nothing(name: str, shape: Shape, axes: tuple[int, ...], result: Shap
 class Max(Extremum):
     """The largest over axes; NaN passes through; of nothing a ValueError. Ties share the gradient evenly."""
 
+    traits = Trait.DECIDED_BY_ONE | Trait.HIDES
     formula = "max of {0}"
 
     ufunc = np.maximum
@@ -187,6 +190,7 @@ class Max(Extremum):
 class Min(Extremum):
     """The smallest over axes; NaN passes through; of nothing a ValueError. Ties share the gradient evenly."""
 
+    traits = Trait.DECIDED_BY_ONE | Trait.HIDES
     formula = "min of {0}"
 
     ufunc = np.minimum
@@ -195,6 +199,7 @@ class Min(Extremum):
 class Prod(Folding):
     """The product over axes; 1 of nothing. The gradient is exact where factors are zero."""
 
+    traits = Trait.WRAPS | Trait.UNDERFLOWS | Trait.DECIDED_BY_ONE
     formula = "Π {0}"
     equation = "[{0}] * …"
 
@@ -227,6 +232,8 @@ class Prod(Folding):
 
 class ProdOthers(Op):
     """For each element, the product of the others along an axis; without dividing, so exact at zeros."""
+
+    traits = Trait.DECIDED_BY_ONE
 
     axis: int
     formula = "Π others of {0}"
@@ -489,6 +496,7 @@ class Argmin(Position):
 class Cumsum(Linear):
     """The running sum along an axis, or of the flattened operand."""
 
+    traits = Trait.WRAPS
     axis: int | None = None
     formula = "running Σ {0}"
     equation = "[{0}] + …"

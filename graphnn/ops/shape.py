@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from ..errors import ShapeError
-from ..graph import AnyShape, Array, Bound, Dim, DType, Either, Node, Op, Several, Shape, Spec, composition, fn
+from ..graph import AnyShape, Array, Bound, Dim, DType, Either, Node, Op, Several, Shape, Spec, Trait, composition, fn
 from ..graph.dimensions import Constraint, floor_divide, product, same, shape_of, shown
 from . import rows
 from .base import Axes, Linear, Rearranging, accumulated, agreed, axes_of, flops_of_operand, into, no_flops, reduced
@@ -220,6 +220,8 @@ class SumTo(Linear):
     Summed are the leading axes that the shape lacks, and those where it says 1; a size that has a name was
     never repeated. Small integers and bools add up in 64 bits.
     """
+
+    traits = Trait.WRAPS | Trait.ADDS_UP
 
     shape: AnyShape
     formula = "sum_to({0}, {shape})"

@@ -420,6 +420,7 @@ class _Lockstep:
             return ""
         op = self.a.op(step.index).bound(self.a.sizes)
         try:
+            # These operands are of another run, or of none: no loop has them.
             value = np.asarray(op.forward(*its))
         except Exception:  # noqa: BLE001 - what is not known to fit may fail in any way
             return ""

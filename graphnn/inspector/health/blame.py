@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...graph import Trait
 from ...ops.elementwise import Elementwise
 from .evaluation import Evaluation, cell_of, count_of
 from .findings import Culprit, Element, Finding, at_line, names_of
-from .hazards import FADING, UNDERFLOWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 GIVEN = ("fed-nan", "fed-inf")
 """The codes of what no operation is to blame for."""
-_STEADY = frozenset({"add", "subtract", "negative", "cast"})
-"""The slope of these does not depend on their operands."""
 
 
 def because(run: Evaluation, path: Sequence[Element]) -> str:
@@ -45,8 +43,10 @@ def because(run: Evaluation, path: Sequence[Element]) -> str:
         of = ", ".join(f"{each.node.name}[{each.place}] = {each.said}" for each in several if len(several) == 1)
     if not of:
         return f"{root}{at_line(root.node)}" if len(path) > 1 else ""
-    lost = root.value == 0 and root.node.op.name in UNDERFLOWS and all(math.isfinite(each.value) for each in read)
-    if lost and (root.node.op.name in FADING or all(each.value != 0 for each in read)):
+    lost = (
+        root.value == 0 and Trait.UNDERFLOWS in root.node.op.traits and all(math.isfinite(each.value) for each in read)
+    )
+    if lost and (Trait.FADES in root.node.op.traits or all(each.value != 0 for each in read)):
         return f"0 because {of} in {root.node.name}{at_line(root.node)}, an underflow"
     return f"{first.said} because {of} in {root.node.name}{at_line(root.node)}"
 
@@ -93,7 +93,7 @@ def _at_twin(run: Evaluation, shape: Index, index: Index, twin: Node) -> Culprit
     inputs = [run.places.get(operand) for operand in twin.inputs]
     there = [i for i in inputs if i is not None]
     own = run.prepared.shape_of(twin)
-    steady = twin.op.name in _STEADY
+    steady = Trait.STEADY in twin.op.traits
     alike = tuple(run.element(i, index) for i in dict.fromkeys(there) if run.values[i].shape == shape and not steady)
     if isinstance(twin.op, Elementwise) and own == shape:
         if steady or len(there) < len(inputs):

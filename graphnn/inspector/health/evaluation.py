@@ -15,13 +15,13 @@ from ...autograd import vjp
 from ...errors import GraphnnError, GraphnnWarning
 from ...execute.interpreter import run
 from ...execute.loop import Prepared, evaluate
-from ...graph import Constant, Graph, Parameter, Placeholder
+from ...graph import Constant, Graph, Parameter, Placeholder, Trait
 from ...graph.quiet import quietly
 from ...ops.base import Linear, Multilinear, Rearranging
 from ...ops.choosing import Where
 from ...ops.elementwise import Elementwise
 from ...ops.linalg import Norm
-from ...ops.reduce import Reduction
+from ...ops.reduce import Reduction, Std, Var
 from ..why import explain, given_as
 from .findings import Element, Finding
 
@@ -32,21 +32,11 @@ if TYPE_CHECKING:
     from ..why import Index, Number, Why
 
 _Part = TypeVar("_Part")
+_PASSES_ON = Trait.HIDES | Trait.ADDS_UP | Trait.KEEPS_SIZE
+"""What comes out of these may be what went in, but for its sign; of what adds up, if that is one number."""
 
 LISTED = 4096
 """How many elements of one value are asked one by one what they read."""
-ONE_WILL_DO = frozenset({"max", "min", "prod", "prod_others"})
-"""A number of theirs may come of one of many; of the others, only of all alike."""
-HIDES = frozenset({"where", "relu", "leaky_relu", "elu", "maximum", "minimum", "clip", "max", "min", "pick", "getitem"})
-
-SPREADS = frozenset({"std", "var"})
-ADDS_UP = frozenset({"sum", "mean", "sum_to"})
-PASSES_ON = HIDES | ADDS_UP | {"negative", "absolute", "cast", "stop_gradient"}
-"""What comes out of these may be what went in, but for its sign; of what adds up, if that is one number."""
-
-
-BY_NUMBERS = frozenset({"add", "subtract", "multiply", "divide", "negative", "cast"})
-"""What scales or moves a value by plain numbers, where all other operands are constants."""
 
 
 class Evaluation:
@@ -185,7 +175,8 @@ class Evaluation:
     def computed_of(self, place: int, operands: Sequence[Array]) -> Array:
         """Return what an operation makes of other operands, such as wider ones.
 
-        It is asked by itself, and not by the loop that makes runs: that holds results to their shape and dtype.
+        It is asked by itself, and not by the loop that makes runs: that holds a result to its declared shape and
+        dtype, and this one has others.
         """
         return np.asarray(self.op(place).forward(*operands))
 
@@ -275,17 +266,17 @@ class Evaluation:
         op = self.op(place)
         if self.order[place].dtype.kind == "b":
             return None  # an answer is no copy of what was asked about
-        if value and math.isfinite(value) and not (only_passes_on(op) or op.name in PASSES_ON):
+        if value and math.isfinite(value) and not (only_passes_on(op) or op.traits & _PASSES_ON):
             return None  # that an operand is as large is chance
-        if math.isfinite(value) and op.name in SPREADS:
+        if math.isfinite(value) and isinstance(op, (Std, Var)):
             return None  # 0 of what is all alike, not of zeros
-        every = math.isfinite(value) and op.name not in ONE_WILL_DO
+        every = math.isfinite(value) and Trait.DECIDED_BY_ONE not in op.traits
         for i, (source, entry) in enumerate(zip(self.inputs[place], self.reads(place, index), strict=True)):
             if entry is None or not op.flows(i):
                 continue
             array = self.values[source]
             same = _like(np.asarray(array[entry]), value)
-            if value and every and op.name in ADDS_UP and same.size > 1:
+            if value and every and Trait.ADDS_UP in op.traits and same.size > 1:
                 continue
             if same.size and (same.all() if every else same.any()):
                 return source, cell_of(entry, array.shape, int(np.argmax(same.reshape(-1))))
@@ -339,7 +330,7 @@ class Evaluation:
                 seen.add(user)
                 if self.bad[place]:
                     waiting.append(user)
-                elif user.op.name in HIDES:
+                elif Trait.HIDES in user.op.traits:
                     return user
         return None
 
@@ -402,6 +393,7 @@ class Evaluation:
         return self._spoilt[place]
 
     def _makes_nan_of_0(self, place: int) -> bool:
+        # A derivative is made of nodes. In a graph of its own, it leaves the graph of the run as it is.
         op, operands, graph = self.op(place), self.operands_of(place), Graph()
         inputs = [graph.placeholder(f"x{i}", x.shape, x.dtype) for i, x in enumerate(operands)]
         asked = [self._has_gradient[source] and op.flows(i) for i, source in enumerate(self.inputs[place])]
@@ -497,7 +489,7 @@ def made_of(order: Sequence[Node], nodes: Iterable[Node]) -> set[Node]:
 
 def before_numbers(node: Node) -> Node:
     """Return what a node was before it was multiplied by plain numbers, or moved by them."""
-    while node.op.name in BY_NUMBERS:
+    while Trait.SCALES in node.op.traits:
         others = [operand for operand in node.inputs if not isinstance(operand.op, Constant)]
         if len(others) != 1 or (node.op.name == "subtract" and node.inputs[0] is not others[0]):
             break

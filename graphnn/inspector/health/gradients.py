@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...graph import Placeholder
+from ...graph import Placeholder, Trait
 from ...text import with_article
 from ..trace import norm_of
 from .checks import check, declare
-from .evaluation import ADDS_UP, made_of
+from .evaluation import made_of
 from .findings import Finding, at_line, listed, said
 from .training import Training, slopes_in
 
@@ -31,8 +31,6 @@ HUGE_GRADIENT = 1e8
 LARGE_GRADIENT = 1e3
 """How large it must be beside them, or beside 1, to be called so for being out of proportion to other layers'."""
 NO_WAY = "let the loss depend on it, without argmax, round or gn.stop_gradient on the way; or do not train it"
-_SUMS = ADDS_UP | {"add", "subtract", "matmul"}
-"""Of these, a gradient may be a sum, whose terms come to 0."""
 
 
 @check(
@@ -214,7 +212,7 @@ class Gradients:
                 never.add((where, NO_WAY))
             elif parameter in self.training.gradients and not self.training.value_of(gradient).any():
                 twin, zeros = self._lost_in(gradient)
-                cancels = not zeros and (twin.op.name in _SUMS or twin.trainable)
+                cancels = not zeros and (twin.trainable or _is_a_sum(twin))
                 if told.isdisjoint({twin, *zeros}) and not cancels:
                     where = f"it is lost in {twin.name}{at_line(twin)}"
                     where += f", where {zeros[0].name} is 0" if zeros else ""
@@ -289,6 +287,11 @@ class Gradients:
         if node not in self._zero:
             self._zero[node] = node in self.run.places and not self.training.value_of(node).any()
         return self._zero[node]
+
+
+def _is_a_sum(node: Node) -> bool:
+    """Return whether a gradient that passes a node may be a sum, whose terms come to 0."""
+    return Trait.ADDS_UP in node.op.traits or node.op.name in ("add", "subtract", "matmul")
 
 
 def _is_a_factor(parameter: Node) -> bool:

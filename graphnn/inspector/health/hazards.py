@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...ops.base import Linear, Multilinear
+from ...graph import Trait
+from ...ops.base import Linear, Multilinear, Rearranging
 from ...ops.reduce import Reduction
 from .checks import declare
 from .findings import said
@@ -156,12 +157,17 @@ class Case:
             return True
         if self.node.phase == "backward" or not self.run.is_given(root):
             return False
-        if not set(names[names.index("sum") + 1 : -1]) <= MOVES:
+        if not all(moves(each.node.op) for each in path[names.index("sum") + 1 : -1]):
             return False
         # A mask is of zeros and ones, and something is multiplied by it; what is divided by its own sum is none.
         other = self.run.path_of(self.place, self.index, 1 - i)
         of_itself = bool(other) and other[-1].node is root and all(e.node.op.name != "multiply" for e in other)
         return not of_itself and bool(np.isin(self.run.values[self.run.places[root]], (0, 1)).all())
+
+
+def moves(op: Op) -> bool:
+    """Return whether an operation may stand between a number and a logarithm, or quotient, of it."""
+    return isinstance(op, Rearranging) or op.name in ("pick", "cast", "subtract")
 
 
 def _both(numbers: Array) -> bool:
@@ -224,7 +230,7 @@ def too_large(case: Case) -> str:
     op, dtype = case.op.name, case.node.dtype
     if dtype == np.float16 and case.node.phase == "backward":
         return "scale the loss down before the gradient is taken, and the gradient up again"
-    if op in EXPONENTIAL:
+    if op in ("exp", "expm1"):
         return fitted(
             "subtract the largest first, as gn.softmax and gn.logsumexp do, or bound what goes in, "
             f"gn.{op}(gn.minimum(x, {{most}}))",
@@ -449,12 +455,6 @@ HAZARDS: dict[str, Hazard] = {
         ),
         "the slope of x ** y is infinite at 0 for a y below 1: (x + {least}) ** y",
     ),
-    "exp": _GROWS,
-    "expm1": _GROWS,
-    "square": _GROWS,
-    "cast": _GROWS,
-    "leaky_relu": _GROWS,
-    "norm": _GROWS,
     "sin": _WAVE,
     "cos": _WAVE,
     "silu": Hazard((_AT_INF, _OVERFLOW)),
@@ -473,7 +473,7 @@ HAZARDS: dict[str, Hazard] = {
     "max": _EXTREMUM,
     "min": _EXTREMUM,
 }
-"""What can go wrong, by operation."""
+"""What can go wrong, by operation; of others, their base and their traits say it."""
 
 _OF_OTHERS = Hazard(
     (
@@ -489,25 +489,11 @@ def hazard_of(op: Op) -> Hazard:
     """Return what can go wrong in an operation."""
     known = HAZARDS.get(op.name)
     if known is None:
-        known = _PRODUCTS if isinstance(op, Multilinear) else _SUM if isinstance(op, Linear) else _OF_OTHERS
+        grows = _GROWS if Trait.OVERFLOWS in op.traits else _OF_OTHERS
+        known = _PRODUCTS if isinstance(op, Multilinear) else _SUM if isinstance(op, Linear) else grows
     return known
 
 
 def rule_of(case: Case) -> Rule:
     """Return the rule that says what went wrong."""
     return next(rule for rule in (*hazard_of(case.op).rules, *_OF_OTHERS.rules) if rule.holds(case))
-
-
-# --- what is rounded, and what wraps around ---------------------------------------------------------------------
-
-EXPONENTIAL = frozenset({"exp", "expm1"})
-FADING = frozenset({"exp", "sigmoid", "softplus"})
-UNDERFLOWS = FADING | {"multiply", "divide", "divide_by", "square", "power", "cast", "prod", "reciprocal"}
-"""What can round a result to 0; the fading ones also where an operand is 0."""
-WRAPS = frozenset(
-    {"add", "subtract", "multiply", "negative", "absolute", "square", "power", "sum", "sum_to", "cumsum", "prod"}
-    | {"matmul", "einsum", "outer", "cast", "index_add", "add_along_axis", "floor_divide"}
-)
-"""What gives integers that may be too large for their dtype."""
-MOVES = frozenset({"pick", "take_along_axis", "getitem", "reshape", "expand_dims", "squeeze", "cast", "subtract"})
-"""What may stand between a clip and its logarithm."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...graph import Constant, Placeholder
+from ...graph import Constant, Placeholder, Trait
 from .checks import check, declare
-from .evaluation import ADDS_UP, BY_NUMBERS, made_of, only_passes_on
+from .evaluation import made_of, only_passes_on
 from .findings import at_line, first_of, of_many, said
 from .hazards import ABOUT_ONE
 
@@ -26,14 +26,8 @@ ABOUT_TARGETS = 0.1
 """How far from 1 the probabilities of labels may sum up to."""
 MANY_LABELS = 8
 """How many labels there must be, and not all the same, before it says something that they equal what is fed."""
-RANGES: dict[str, tuple[float, float]] = {"sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1)} | dict.fromkeys(
-    ("relu", "softplus", "exp", "square"), (0, math.inf)
-)
-"""What comes out of what may stand last in a network."""
 FAR_TARGETS, MANY_TARGETS, MOST_TARGETS = 0.1, 0.1, 0.5
 """How far outside of that targets may lie, and what share of them; of a range without end, which is often a guess."""
-CHOOSES = frozenset({"pick", "getitem", "take_along_axis", "clip", "maximum", "minimum"})
-"""What may stand between probabilities and the logarithm of some of them."""
 TAKES_ANOTHER = {
     "categorical_crossentropy": "nn.softmax_crossentropy(logits, labels) takes what is before a softmax",
     "binary_crossentropy": "nn.sigmoid_crossentropy(logits, labels) takes what is before a sigmoid",
@@ -54,8 +48,6 @@ _READS_FIRST = {
     "log_softmax": "max",
 }
 """The operation by which a cross-entropy, or a log_softmax, reads what it is given first."""
-_MISSES = frozenset({"square", "absolute"})
-"""What makes a loss of a difference."""
 
 
 @check(
@@ -144,7 +136,7 @@ class Losses:
         source = run.inputs[place][0] if node.op.name in ("log", "pick") else place
         if node.op.name == "log":
             way = [source]
-            while run.order[way[-1]].op.name in CHOOSES and way[-1] not in self._chosen_from:
+            while Trait.CHOOSES in run.order[way[-1]].op.traits and way[-1] not in self._chosen_from:
                 way.append(run.inputs[way[-1]][0])
             chosen_from = self._chosen_from.get(way[-1], way[-1])
             self._chosen_from.update(dict.fromkeys(way, chosen_from))
@@ -170,13 +162,13 @@ class Losses:
         if not self._is_a_loss(node):
             return
         for targets, made in permutations(map(self._source, run.inputs[place])):
-            last = self._squashed_by(made) or run.order[made].op.name
-            value = run.values[targets]
-            if run.order[made] not in self._trained or last not in RANGES or value.dtype.kind not in "iuf":
+            last, value = self._squashed_by(made) or run.order[made].op.name, run.values[targets]
+            bounds = (0, 1) if last == "softmax" else run.order[made].op.bounds
+            if run.order[made] not in self._trained or bounds is None or value.dtype.kind not in "iuf":
                 continue
             if run.order[targets] in self._trained or isinstance(run.order[targets].op, Constant) or not value.size:
                 continue
-            low, high = RANGES[last]
+            low, high = bounds
             outside = np.isfinite(value) & ((value < low - FAR_TARGETS) | (value > high + FAR_TARGETS))
             share = MANY_TARGETS if math.isfinite(high) else MOST_TARGETS
             if np.count_nonzero(outside) > share * value.size:
@@ -242,7 +234,9 @@ class Losses:
     def _is_a_loss(self, difference: Node) -> bool:
         """Return whether a difference is squared, or taken without its sign, and all of that is added up."""
         misses = [user for user in difference.users if user.phase == "forward" and user in self.run.places]
-        squares = [miss for miss in misses if miss.op.name in _MISSES or set(miss.inputs) == {difference}]
+        squares = [
+            miss for miss in misses if miss.op.name in ("square", "absolute") or set(miss.inputs) == {difference}
+        ]
         return bool(squares) and len(squares) == len(misses) and all(map(self._is_added_up, squares))
 
     def _is_added_up(self, node: Node) -> bool:
@@ -251,7 +245,7 @@ class Losses:
             users = [user for user in node.users if user.phase == "forward" and user in self.run.places]
             if users and all(not user.shape for user in users):
                 return True
-            if len(users) != 1 or users[0].op.name not in ADDS_UP | BY_NUMBERS:
+            if len(users) != 1 or not users[0].op.traits & (Trait.ADDS_UP | Trait.SCALES):
                 return False
             node = users[0]
         return True

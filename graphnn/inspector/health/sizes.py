@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...graph import Trait
 from .checks import check
 from .evaluation import LISTED, cell_of, only_passes_on
 from .findings import at_line, first_of, of_many, said
-from .hazards import ABOUT_ONE, FADING, MOVES, UNDERFLOWS, WRAPS, Case, largest, too_large
+from .hazards import ABOUT_ONE, Case, largest, moves, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,6 @@ SATURATED_SHARE = 0.5
 """Which share of a sigmoid's or tanh's elements must be exactly flat for a warning; fewer are a note."""
 SATURATED_SIZE = 8
 """Of how many elements a share says something."""
-SATURATES: dict[str, tuple[float, ...]] = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 MASKED = 1e4
 """How large what is added is where it masks."""
 CLIP = 1e-3
@@ -42,7 +42,7 @@ LOST_GRADIENT = "scale the loss up before the gradient is taken, and the gradien
 def wrapped(run: Evaluation) -> Iterator[Finding]:
     """Look whether integers were too large for their dtype: the same in float64 is far off then."""
     for place, (node, value) in enumerate(zip(run.order, run.values, strict=True)):
-        if value is None or value.dtype.kind not in "iu" or node.op.name not in WRAPS or run.is_given(node):
+        if value is None or value.dtype.kind not in "iu" or Trait.WRAPS not in node.op.traits or run.is_given(node):
             continue
         operands, limits = run.operands_of(place), np.iinfo(value.dtype)
         operands = [x.astype(np.float64) if run.op(place).flows(i) else x for i, x in enumerate(operands)]
@@ -102,10 +102,10 @@ def underflow(run: Evaluation) -> Iterator[Finding]:
     """Look for zeros of numbers that are not."""
     for place, value in run.computed:
         node, operands = run.order[place], run.operands_of(place)
-        name = node.op.name
-        if name not in UNDERFLOWS or operands[0].dtype.kind != "f" or np.count_nonzero(value) == value.size:
+        name, traits = node.op.name, node.op.traits
+        if Trait.UNDERFLOWS not in traits or operands[0].dtype.kind != "f" or np.count_nonzero(value) == value.size:
             continue
-        zeros = [~np.isfinite(x) if name in FADING else ~np.isfinite(x) | (x == 0) for x in operands]
+        zeros = [~np.isfinite(x) if Trait.FADES in traits else ~np.isfinite(x) | (x == 0) for x in operands]
         lost = (value == 0) & run.fresh(place, value == 0, zeros)
         if not lost.any():
             continue
@@ -130,8 +130,8 @@ def saturated(run: Evaluation) -> Iterator[Finding]:
         node = run.order[place]
         if node.phase != "forward":
             continue
-        if node.op.name in SATURATES:
-            flat = np.isin(value, SATURATES[node.op.name]) & np.isfinite(run.operands_of(place)[0])
+        if Trait.SATURATES in node.op.traits and node.op.bounds is not None:
+            flat = np.isin(value, node.op.bounds) & np.isfinite(run.operands_of(place)[0])
             flat &= ~_masked(run, place)
             count = int(np.count_nonzero(flat))
             if count:
@@ -184,7 +184,7 @@ def _to_clip(run: Evaluation, place: int) -> list[int]:
     """Return the way from a logarithm upstream to a clip, if only what moves elements is between."""
     way = [place]
     while (name := run.order[way[-1]].op.name) != "clip":
-        if way[-1] != place and name not in MOVES:
+        if way[-1] != place and not moves(run.order[way[-1]].op):
             return []
         sources = [s for s in run.inputs[way[-1]] if not run.is_given(run.order[s])]
         if not sources or (name == "subtract" and len(sources) > 1):
@@ -211,9 +211,12 @@ def _clipped(run: Evaluation, way: list[int]) -> Iterator[Finding]:
         index: Index = start
         for here, there in pairwise(way):
             entry = run.reads(here, index)[run.inputs[here].index(there)]
+            if entry is None:
+                break  # it comes from elsewhere
             index = cell_of(entry, run.values[there].shape)
-        if (raw[index] > hi) if turned else (raw[index] < lo):
-            lost[index] = None
+        else:
+            if (raw[index] > hi) if turned else (raw[index] < lo):
+                lost[index] = None
     if not lost:
         return
     index = next(iter(lost))

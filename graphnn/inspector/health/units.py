@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...graph import Trait
+from ...ops.base import Rearranging
 from .checks import check
-from .evaluation import BY_NUMBERS, before_numbers
+from .evaluation import before_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +25,6 @@ DEAD_SHARE = 0.5
 """Which share of a layer's units must be dead for a warning; fewer are a note."""
 ZEROS = "weights that are not all 0 to begin with, as nn.init.he_normal draws them"
 _FEW_SUMMED = 64  # nodes of one sum
-_TURNS = frozenset({"transpose", "reshape", "expand_dims", "squeeze", "getitem", "flip", "cast"})
 
 
 @check(
@@ -124,13 +125,13 @@ def _summands(node: Node) -> list[Node]:
     """Return what a node reads, and what that is a sum of, or of numbers."""
     ahead = list(node.inputs)
     for each in ahead:
-        if each.op.name in BY_NUMBERS and len(ahead) < _FEW_SUMMED:
+        if Trait.SCALES in each.op.traits and len(ahead) < _FEW_SUMMED:
             ahead += each.inputs
     return ahead
 
 
 def _as_it_lies(node: Node) -> Node:
     """Return what a node only turns, cuts or casts."""
-    while node.op.name in _TURNS:
+    while len(node.inputs) == 1 and (isinstance(node.op, Rearranging) or node.op.name == "cast"):
         node = node.inputs[0]
     return node

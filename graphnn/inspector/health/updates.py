@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import GraphnnError
-from ...graph import Constant, Parameter, Placeholder
+from ...graph import Constant, Parameter, Placeholder, Trait
 from ..trace import norm_of
 from .checks import check
-from .evaluation import ADDS_UP, made_of
+from .evaluation import made_of
 from .findings import Finding, at_line, listed, said
 from .training import LEARNT, LOSSES, Training
 
@@ -39,8 +39,8 @@ HUGE_LOSS, NEGATED_LOSS = 1e12, 1e3
 _MOST_TERMS = 256  # of one loss
 _EXPLAIN = frozenset({"exploding-gradient", "out-of-reach"})
 """What explains a step that is too large."""
-_PENALTIES = ADDS_UP | {"square", "absolute", "add", "multiply", "divide", "divide_by", "norm", "reshape", "getitem"}
-"""Of what a penalty is made: what grows with the parameters without end."""
+_PENALTIES = frozenset({"square", "absolute", "add", "multiply", "divide", "divide_by", "norm", "reshape", "getitem"})
+"""Of what a penalty is made besides sums: what grows with the parameters without end."""
 
 
 @check(
@@ -362,7 +362,7 @@ def _grows(term: Node, of_parameters: Collection[Node]) -> bool:
     for each in ahead:
         for operand in each.inputs:
             if operand in of_parameters and not operand.trainable:
-                if operand.op.name not in _PENALTIES:
+                if Trait.ADDS_UP not in operand.op.traits and operand.op.name not in _PENALTIES:
                     return False
                 ahead.append(operand)
     return True
