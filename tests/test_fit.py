@@ -453,17 +453,17 @@ def test_early_stopping_restores_slots_and_counters_too_but_nothing_else() -> No
 
 def test_ctrl_c_in_a_step_ends_with_what_was_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     p, q = Problem(), Problem()
-    plain = operation("tanh").forward
-    left = [10]
+    plain = operation("random_uniform").forward
+    left = [6]
 
-    def forward(x: Any, out: Any = None) -> Any:
+    def forward(self: Any, counter: Any, out: Any = None) -> Any:
         left[0] -= 1
         if left[0] == 0:
             _thread.interrupt_main()
-        return plain(x, out=out)
+        return plain(self, counter, out=out)
 
-    monkeypatch.setattr(operation("tanh"), "forward", staticmethod(forward))
-    # Four steps an epoch and four batches for the accuracy: the tenth is a step of the second epoch.
+    monkeypatch.setattr(operation("random_uniform"), "forward", forward)
+    # Four steps an epoch, each of which draws once: the sixth is a step of the second epoch.
     kwargs: dict[str, Any] = {"batch_size": 16, "shuffle": False}
     history = nn.fit(p.step, p.feed, epochs=9, metrics={"accuracy": p.accuracy}, **kwargs)
     assert history.interrupted

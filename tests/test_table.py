@@ -150,7 +150,7 @@ def test_row_of_an_operation() -> None:
         "summary": row["summary"],
         "formula": "clip({0}, {lo}, {hi})",
         "differentiable": True,
-        "module": "elementwise",
+        "module": "choosing",
     }
 
 

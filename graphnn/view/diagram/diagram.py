@@ -145,7 +145,7 @@ def draw(
     >>> draw(y).source.splitlines()[0]
     'digraph graphnn {'
     >>> draw(y, {x: [[1.0, 2.0]]}).text().splitlines()[-1]
-    'X'
+    '●    add(multiply, 1)  [[3, 5]]  batch × 2 → fetched'
     >>> draw(y, overlay={y: 3.5}, highlight=[x, "head/multiply", y], focus=y, radius=1)
     <Diagram of "line": 3 boxes, 2 edges>
     """
