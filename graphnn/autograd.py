@@ -31,6 +31,7 @@ from .graph import (
 )
 from .graph.dimensions import same, shown
 from .graph.fetches import ancestors, resolve
+from .graph.scopes import mirrored
 from .ops.elementwise import Elementwise
 
 
@@ -242,7 +243,7 @@ class _MadeFor:
     def __call__(self, node: Node) -> None:
         """Make what follows for `node`."""
         place, graph = self.place, self.place.graph
-        place.scope = graph.mirrored(graph.scopes.get(node.scope), self.root)
+        place.scope = mirrored(graph, graph.scopes.get(node.scope), self.root)
         place.origin, place.twin = node.origin, node
         self.node = node
 

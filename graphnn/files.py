@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .container import StrPath, peek, read, write
-from .errors import FileFormatError, UsageError
+from .errors import FileFormatError, GraphnnError, UsageError
 from .graph import (
     Array,
     Constant,
@@ -31,8 +31,12 @@ from .graph import (
     registry,
     sealed,
 )
+from .graph.arrays import checked_value
 from .graph.collector import collector_paused
 from .graph.fetches import ancestors, resolve, with_partners
+from .graph.interchange import restored
+from .graph.node import put_twin
+from .graph.scopes import derivatives_among
 from .later import load_registrars
 
 __all__ = ["from_data", "load", "loads", "save", "to_data"]
@@ -289,7 +293,7 @@ def _encoded(
     def pairs(table: Mapping[Node, Node]) -> list[tuple[int, int]]:
         return [(node_row[k], node_row[v]) for k, v in table.items() if k in node_row and v in node_row]
 
-    derivatives = list(graph.derivatives_among(node_row, scope_row))
+    derivatives = list(derivatives_among(graph, node_row, scope_row))
     rows: dict[str, Sequence[tuple[Any, ...]]] = {
         "nodes": [
             (
@@ -388,7 +392,7 @@ def _value(node: Node, state: Mapping[Node, Array]) -> Array:
     value = state[node] if isinstance(node.op, Parameter) else node.graph._stored(node)
     if type(value) is np.ndarray and value.shape == node.shape and value.dtype == node.dtype:
         return value
-    return node.graph._checked_value(node, value)  # graph.state takes anything; a file does not
+    return checked_value(node, value)  # graph.state takes anything; a file does not
 
 
 def _foreign_module(op: Op) -> str:
@@ -548,7 +552,7 @@ def _nodes(
                 raise FileFormatError(f"{_called(nodes, name)}, a {op.name}, has no array for its value")
             value = sealed(value)
         try:
-            node = graph._restored(name, op, taken, dtype, shape, value, scope_or_none[scope], lines[line])
+            node = restored(graph, name, op, taken, dtype, shape, value, scope_or_none[scope], lines[line])
         except Exception as error:
             # An operation's own checks may raise anything when given what only a forged file would give.
             raise FileFormatError(f"{_called(nodes, name)}, cannot be: {_legible(error)}") from error
@@ -560,7 +564,7 @@ def _nodes(
         raise FileFormatError(f"the array {_short(next(iter(arrays)))} is the value of no node")
     for node, twin in zip(nodes, twins, strict=True):
         if twin >= 0:
-            graph._made_for(node, nodes[twin])
+            put_twin(node, nodes[twin])
     return nodes
 
 
@@ -618,9 +622,8 @@ def _called(nodes: Sequence[Node], name: str) -> str:
 
 def _legible(error: Exception) -> str:
     """Return an error's message without what would steer a terminal: it may quote the file."""
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in str(error)
-    )
+    said = error.account if isinstance(error, GraphnnError) else str(error)
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in said)
 
 
 def _short(value: Any) -> str:

@@ -10,6 +10,9 @@ from .errors import GraphError, UsageError
 from .graph import Derivatives, Graph, Node
 from .graph.collector import collector_paused
 from .graph.fetches import ancestors, resolve
+from .graph.node import put_twin
+from .graph.scopes import derivatives_among, mirrored
+from .graph.tables import owned
 
 
 def extract(fetches: Any, graph: Graph | None = None) -> Graph:
@@ -73,7 +76,9 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
     source, nodes, rebuild = resolve(fetches, graph)
     if not isinstance(exchanged, Mapping):
         raise UsageError(f"what is exchanged is given as {{old: new}}, not as {type(exchanged).__name__}")
-    pairs = {source._own(old, "what is exchanged"): source._own(new, "what comes in") for old, new in exchanged.items()}
+    pairs = {
+        owned(source, old, "what is exchanged"): owned(source, new, "what comes in") for old, new in exchanged.items()
+    }
     return rebuild(_copied(source, nodes, pairs)[1])
 
 
@@ -106,11 +111,11 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
         same = all(a.spec == b.spec for a, b in zip(inputs, node.inputs, strict=True))
         spec = node.spec if same else target._inferred(node.op, inputs)
         value = source._stored(node) if node.has_value else None
-        scope = target.mirrored(source.scopes.get(node.scope))
+        scope = mirrored(target, source.scopes.get(node.scope))
         copies[node] = target._make(node.op, inputs, spec, node.name, value, (scope, node.origin))
     for node, copy in copies.items():
         if node.twin in copies:
-            target._made_for(copy, copies[node.twin])  # only now: the exchange may have put it behind
+            put_twin(copy, copies[node.twin])  # only now: the exchange may have put it behind
     outputs = {name: operand(None, node) for name, node in source.outputs.items()}
     target.outputs.update({name: copies[node] for name, node in outputs.items() if node in copies})
     for name, node in source.names.items():
@@ -127,7 +132,7 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
         following = {p: operand(None, n) for p, n in entries.items()}
         table.update({copies[p]: copies[n] for p, n in following.items() if p in copies and n in copies})
     if not exchanged:  # else what is differentiated may be another function
-        for backwards, given, (root, of) in source.derivatives_among(copies, target.scopes):
+        for backwards, given, (root, of) in derivatives_among(source, copies, target.scopes):
             known = target.cotangents if backwards else target.tangents
             known[tuple([(copies[a], None if b is None else copies[b]) for a, b in given])] = Derivatives(
                 target.scopes[root.path], {copies[node]: copies[derivative] for node, derivative in of.items()}

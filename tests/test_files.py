@@ -31,6 +31,8 @@ from graphnn import container
 from graphnn.errors import FileFormatError, GraphError, ShapeError, UsageError
 from graphnn.files import MAX_NESTING, VERSION, from_data, load, save, to_data
 from graphnn.graph import Graph, Node, Op, Scope, Spec, registry
+from graphnn.graph.node import put_twin
+from graphnn.graph.scopes import derivatives_among
 from graphnn.nn.optimizers import SGD, Adam
 from graphnn.testing import Draw
 
@@ -102,7 +104,7 @@ def whole(graph: Graph) -> dict[str, Any]:
                 derived.root.path,
                 [(node.name, derivative.name) for node, derivative in derived.of.items()],
             )
-            for backwards, given, derived in graph.derivatives_among(graph, graph.scopes)
+            for backwards, given, derived in derivatives_among(graph, graph, graph.scopes)
         ],
     }
 
@@ -401,7 +403,7 @@ def test_a_graph_from_networkx_comes_back_and_its_twins_may_come_later() -> None
     dag.add_edge("c", "y", 0)
     dag.add_edge("x", "y", 1)
     graph = Graph.from_networkx(dag)
-    graph._made_for(graph["y"], graph["y"])
+    put_twin(graph["y"], graph["y"])
     assert graph["c"].twin is graph["x"]
     assert_same(graph, through_a_file(graph))
 

@@ -14,6 +14,7 @@ from ..errors import UsageError, ValueRangeError
 from ..given import whole
 from ..graph.collector import collector_paused
 from ..graph.fetches import ancestors, resolve
+from ..graph.tables import checked_update
 from ..habits import missing
 from ..text import quoted, short_name
 from .feed import Feed, prepare
@@ -78,7 +79,7 @@ class Compiled:
             raise missing("compiled", self, name, "a compiled step")
 
     def _with_advances(self, updates: Mapping[Any, Any]) -> dict[Node, Node]:
-        checked = dict(self.graph._checked_update(parameter, node) for parameter, node in updates.items())
+        checked = dict(checked_update(self.graph, parameter, node) for parameter, node in updates.items())
         read = ancestors([*self.fetches, *checked.values()])
         for counter, following in self.graph.advances.items():
             if counter in read:

@@ -2,6 +2,7 @@
 
 from ..calls import told_where
 from ..origin import Origin, user_origin
+from .arrays import as_array, in_range, sealed
 from .attributes import (
     AnyShape,
     Bound,
@@ -22,7 +23,8 @@ from .attributes import (
 )
 from .dag import Dag
 from .forms import flatten
-from .graph import Derivatives, Given, Graph, Node, Scope, as_array, check_update, in_range, name, sealed
+from .graph import Graph
+from .node import Node
 from .op import (
     Array,
     Constant,
@@ -39,6 +41,8 @@ from .op import (
     registry,
 )
 from .place import Place, place_of
+from .scopes import Derivatives, Given, Scope
+from .tables import check_update, name
 from .traits import Trait
 
 __all__ = [

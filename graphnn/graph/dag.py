@@ -16,7 +16,9 @@ import networkx as nx
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from .graph import Graph, Node, Scope
+    from .graph import Graph
+    from .node import Node
+    from .scopes import Scope
 
 _REFUSAL = (
     "graph.dag is the live graph and read-only: add nodes by calling operations, "

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..errors import GraphError, UsageError
 from .forms import flatten
-from .graph import Graph, Node
+from .graph import Graph
+from .node import Node
 
 
 def resolve(

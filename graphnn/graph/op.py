@@ -34,7 +34,8 @@ from .quiet import quietly
 from .traits import Trait
 
 if TYPE_CHECKING:
-    from .graph import Graph, Node
+    from .graph import Graph
+    from .node import Node
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

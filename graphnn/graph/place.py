@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from weakref import ref
 
 from ..errors import UsageError
+from .scopes import abandoned
 
 if TYPE_CHECKING:
     from ..origin import Origin
-    from .graph import Graph, Node, Scope
+    from .graph import Graph
+    from .node import Node
+    from .scopes import Scope
 
 
 class _Leaving:
@@ -100,7 +103,7 @@ class Place:
             _innermost.set(inner[0] if inner else self._outer)
         self._left = True
         if error is not None and self._new and self.scope is not None:
-            self.graph._abandoned(self.scope)
+            abandoned(self.graph, self.scope)
 
     def _lie_in(self, outer: Place | None) -> None:
         self._outer = outer

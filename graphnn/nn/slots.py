@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..graph.scopes import mirrored
+
 if TYPE_CHECKING:
     from ..graph import Node, Place, Scope
 
@@ -27,7 +29,7 @@ class Slots:
     def around(self) -> Place:
         """Go where the parameter's own scope is mirrored: ``sgd_1/dense_1``."""
         graph = self._parameter.graph
-        mirror = graph.mirrored(graph.scopes.get(self._parameter.scope), self._root) or self._root
+        mirror = mirrored(graph, graph.scopes.get(self._parameter.scope), self._root) or self._root
         return graph.entered(mirror.path)
 
     def opened(self) -> Place:

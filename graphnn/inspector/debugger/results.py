@@ -9,6 +9,7 @@ from ...errors import UsageError
 from ...execute.compiled import updating
 from ...execute.loop import refused_by, tell_of_step
 from ...graph import Parameter
+from ...graph.arrays import checked_value
 from ..altered import given_before
 from ..calls import RESTART, call
 from ..compare.arguments import checked_names, checked_tolerance
@@ -145,7 +146,7 @@ class Results:
             left = len(now.computed) - now.position
             raise UsageError(f"{left} operations are yet to run: {resume} first", calls=(resume,))
         following = {parameter: now.known(node).value.copy() for parameter, node in now.updates.items()}
-        checked = {node: now.graph._checked_value(node, value) for node, value in following.items()}
+        checked = {node: checked_value(node, value) for node, value in following.items()}
         given = given_before(now.tape.prepared)
         if now.guard is not None:
             for place in range(len(now.order)):

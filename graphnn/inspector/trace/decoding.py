@@ -11,6 +11,7 @@ from ...execute.feed import prepare
 from ...execute.guard import checked_guard
 from ...files import from_data, from_settings, loads
 from ...graph import Array, Graph, Node, Unknown
+from ...graph.tables import checked_update
 from ..altered import with_op, with_value
 from .recorded import VERSION, Trace
 from .values import Condensed, Stats, strides
@@ -40,7 +41,7 @@ def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
         by_kind[kind][rest] = array
     graph = from_data(data["graph"], by_kind["state"], unknown=True)
     fetches = [_node(graph, name) for name in data["fetches"]]
-    updates = dict(graph._checked_update(_node(graph, a), _node(graph, b)) for a, b in data["updates"])
+    updates = dict(checked_update(graph, _node(graph, a), _node(graph, b)) for a, b in data["updates"])
     if not set(fetches).issuperset(updates.values()):
         raise FileFormatError("it has updates of which it has not computed the next values")
     prepared = prepare(graph, fetches, by_kind["feed"], data["sizes"])

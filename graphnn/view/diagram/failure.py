@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...errors import GraphnnError
 from ...execute.loop import Stop
 from ...graph import Graph, Node, Spec, Unbuilt, user_origin
+from ...graph.node import imagined
 from ...show import show_as
 from ..text import visible
 from .crop import PHASES
@@ -80,7 +81,7 @@ class _NoSpec(Spec):
 def _never_made(graph: Graph, refused: Unbuilt, inputs: tuple[Node, ...]) -> Node:
     """Return a node like the one that could not be made; the graph does not know it."""
     # A picture leaves out the graph's own dtype, and so says none of what has none.
-    return graph._imagined(refused.op, inputs, _NoSpec(("?",), graph.dtype), refused.scope, user_origin())
+    return imagined(graph, refused.op, inputs, _NoSpec(("?",), graph.dtype), refused.scope, user_origin())
 
 
 def _detail(nodes: Iterable[Node]) -> str:

@@ -1,0 +1,137 @@
+"""Arrays as a graph takes them: of a supported dtype, in range, one's own and read-only."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DtypeError, GraphnnWarning, ShapeError, UsageError, ValueRangeError, restated
+from ..origin import user_origin
+from .dimensions import shown
+from .quiet import quietly
+
+if TYPE_CHECKING:
+    from .node import Node
+    from .op import Array
+
+
+def as_array(value: Any, what: str) -> Array:
+    """Return `value` as an array of a supported dtype, in native byte order; a view where that serves.
+
+    Raises
+    ------
+    DtypeError
+        When it holds objects, text, dates or complex numbers, or is masked.
+    ShapeError
+        When it is a ragged list.
+    """
+    if hasattr(value, "spec"):  # a node
+        raise UsageError(f'{what}: "{value.name}" is a node, not an array')
+    lost = f"{what}: a masked array's mask would be lost; fill it first (array.filled(…))"
+    if isinstance(value, np.ma.MaskedArray):
+        raise DtypeError(lost)
+    try:
+        array = np.asarray(value)
+    except np.ma.MaskError:
+        raise DtypeError(lost) from None
+    except ValueError as error:
+        if "inhomogeneous" in str(error):
+            raise ShapeError(f"{what}: the list is ragged, its rows differ in length") from None
+        raise restated(error, f"{what}: ") from None
+    kind = supported(array.dtype, what)
+    if _holds_mask(value):
+        raise DtypeError(lost)
+    return array if kind is array.dtype else array.astype(kind)
+
+
+def _holds_mask(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_mask, value))
+    return isinstance(value, np.ma.MaskedArray)
+
+
+def in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
+    """Return a copy as another dtype; an integer that does not fit is an error, where NumPy would wrap it around.
+
+    Raises
+    ------
+    ValueRangeError
+    """
+    cast: Array = quietly(array.astype, dtype)
+    if array.dtype.kind in "iu" and dtype.kind in "iu" and not np.can_cast(array.dtype, dtype, "safe"):
+        # Wrapped around, it differs in value, or in sign where the bits are the same.
+        lost = (cast != array) | ((cast < 0) != (array < 0))
+        if lost.any():
+            index = tuple(int(i) for i in np.argwhere(lost)[0])
+            at = f" at {index}" if index else ""
+            raise ValueRangeError(f"{what} holds {array[index]}{at}, which does not fit into {dtype}")
+    return cast
+
+
+def warn_of_overflow(given: Array, cast: Array, what: str) -> None:
+    """Warn, on the user's line, of the first number that became infinite in another dtype."""
+    if cast.dtype.kind == "f" and cast.dtype != given.dtype:
+        lost = np.isinf(cast) & np.isfinite(given)
+        if lost.any():
+            index = tuple(int(i) for i in np.argwhere(lost)[0])
+            origin = user_origin()
+            warnings.warn_explicit(
+                f"{what} holds {given[index]:.6g}, which is {cast[index]} in {cast.dtype}: that ends at "
+                f"{np.finfo(cast.dtype).max:.5g} (at {origin})",
+                GraphnnWarning,
+                *origin,
+            )
+
+
+def sealed(array: Array) -> Array:
+    """Return an array of one's own, in C order, so that nobody can write to it again: not even by setting its flag."""
+    own = array if array.flags.c_contiguous else np.asarray(array, order="C")
+    if own.base is not None and not (isinstance(own.base, np.ndarray) and not own.base.flags.writeable):
+        own = own.copy()
+    own.setflags(write=False)
+    return own.view()
+
+
+def own_array(value: Any, what: str, floats: np.dtype[Any], dtype: Any = None) -> Array:
+    """Return `value` as a private, read-only array of a supported dtype; a list of floats is of the dtype `floats`."""
+    array = as_array(value, what)
+    if dtype is not None:
+        target = supported(dtype, what)
+        given, array = array, in_range(array, target, what)
+        kind_kept = np.can_cast(given.dtype, target, "same_kind")
+        if not kind_kept and (hasattr(value, "dtype") or not np.array_equal(given, array)):
+            raise DtypeError(f"{what} is {given.dtype}; {target} would change what it says: cast it yourself first")
+        warn_of_overflow(given, array, what)
+    elif not hasattr(value, "dtype") and array.dtype == np.float64:
+        given, array = array, in_range(array, floats, what)
+        warn_of_overflow(given, array, what)
+    return sealed(np.array(array, order="C"))
+
+
+def checked_value(node: Node, value: Any) -> Array:
+    """Return a value as a parameter keeps it, if it has the shape and dtype."""
+    array = as_array(value, f'the value of "{node.name}"')
+    if array.shape != node.shape:
+        raise ShapeError(f'"{node.name}" has shape {shown(node.shape)}; the value given has {shown(array.shape)}')
+    fits = not hasattr(value, "dtype") and np.can_cast(array.dtype, node.dtype, "same_kind")
+    if array.dtype != node.dtype and not fits:
+        raise DtypeError(
+            f'"{node.name}" is {node.dtype}; the value given is {array.dtype}: write value.astype({str(node.dtype)!r})'
+        )
+    what = f'the value of "{node.name}"'
+    fitted = in_range(array, node.dtype, what)
+    warn_of_overflow(array, fitted, what)
+    return sealed(fitted)
+
+
+def supported(kind: Any, what: str) -> np.dtype[Any]:
+    """Return a dtype that values may have, in native byte order."""
+    try:
+        dtype: np.dtype[Any] = np.dtype(kind)
+    except TypeError:
+        raise DtypeError(f"{what}: {kind!r} is no dtype") from None
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise DtypeError(f"{what} is of dtype {dtype}; values are bool, integers, and floats of 16, 32 or 64 bits")
+    return dtype if dtype.isnative else dtype.newbyteorder("=")

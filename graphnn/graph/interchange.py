@@ -1,0 +1,206 @@
+"""From NetworkX and to it: a graph read from a DAG, checked node by node; a DAG of text and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+import numpy as np
+
+from ..errors import DtypeError, GraphError, GraphnnError, ShapeError, UsageError, near
+from ..origin import Origin, origin_of, user_origin
+from .arrays import own_array, supported
+from .dimensions import Shape, shape_of, shown
+from .node import Node, put_twin
+from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, operation
+from .scopes import Scope
+from .tables import checked_name, count
+
+if TYPE_CHECKING:
+    from .graph import Graph
+
+
+def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
+    """Make the nodes, scopes and tables of a new graph, as a NetworkX graph has them."""
+    whole = dag.graph
+    scopes: Mapping[str, Mapping[str, Any]] = whole.get("scopes", {})
+    for path, about in scopes.items():
+        parent, origin = graph.scopes.get(about.get("parent", "")), origin_of(about.get("origin"))
+        kind, phase = about.get("kind", ""), about.get("phase", "forward")
+        graph.scopes[path] = Scope(path, kind, origin or user_origin(), parent, phase)
+    twins = {}
+    for name in _topological(dag):
+        data = dag.nodes[name].copy()
+        try:
+            node = _restore(graph, name, data, _operands(dag, name))
+        except GraphnnError as error:
+            if str(error).startswith(f'node "{name}"'):
+                raise
+            raise error.within(f'node "{name}": ') from None
+        if "twin" in data:
+            twins[node] = data["twin"]
+    # Only now, since a twin need not come first.
+    nodes = graph._dag._node
+    for node, twin in twins.items():
+        if twin in nodes:
+            put_twin(node, nodes[twin].node)
+    for path, about in scopes.items():
+        if about.get("result") in nodes:
+            graph.scopes[path].result = nodes[about["result"]].node
+    graph.outputs.update({k: graph[v] for k, v in whole.get("outputs", {}).items()})
+    for called, name in whole.get("names", {}).items():
+        graph.names[called] = graph[name]
+    for entries in ("updates", "advances", "evaluating"):
+        getattr(graph, entries).update({graph[k]: graph[v] for k, v in whole.get(entries, {}).items()})
+    graph.idle.update({path: graph[name] for path, name in whole.get("idle", {}).items()})
+
+
+def flat_of(graph: Graph) -> nx.MultiDiGraph[str]:
+    """Return a copy whose data are strings and numbers only."""
+    flat: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=graph.name, dtype=graph.dtype.name)
+    for name, data in graph._dag.nodes(data=True):
+        plain = {k: v for k, v in data.items() if k != "value"}
+        plain["attributes"] = ", ".join(f"{k}={v!r}" for k, v in data["attributes"].items())
+        plain["shape"] = shown(data["shape"])
+        flat.add_node(name, **plain)
+    for u, v, position in graph._dag.edges(keys=True):
+        flat.add_edge(u, v, position, position=position)
+    return flat
+
+
+def _restore(graph: Graph, name: Any, data: Mapping[str, Any], operands: list[Any]) -> Node:
+    op_name = data.get("op")
+    if not isinstance(op_name, str):
+        raise GraphError("its data lack op, the name of an operation")
+    needed = {"placeholder": "shape", "parameter": "value", "constant": "value"}.get(op_name)
+    if needed is not None and needed not in data:
+        raise GraphError(f"its data lack {needed}, which a {op_name} needs")
+    cls = operation(op_name)
+    attributes = data.get("attributes", {})
+    if not isinstance(attributes, Mapping):
+        raise UsageError(f"its attributes are {{name: value}}, not {type(attributes).__name__}")
+    unknown = [name for name in attributes if name not in cls.settings]
+    if unknown:
+        raise UsageError(f'{op_name} has no attribute "{unknown[0]}".{near(unknown[0], cls.settings)}')
+    try:
+        op = cls(**attributes)
+    except TypeError as error:
+        if isinstance(error, GraphnnError):
+            raise
+        raise UsageError(str(error)) from None
+    shape = shape_of(data["shape"]) if "shape" in data else None
+    dtype = supported(data["dtype"], "the node") if "dtype" in data else None
+    value = None
+    if isinstance(op, (Parameter, Constant)):
+        value = data["value"]
+        # Lists, as JSON has them, tell their dtype only roughly, and no shape where there is nothing in them.
+        listed = not hasattr(value, "dtype")
+        value = own_array(value, "its value", graph.dtype, dtype if listed else None)
+        if listed and not value.size and shape is not None and 0 in shape:
+            value = own_array(np.empty(shape, value.dtype), "its value", graph.dtype)
+    return restored(
+        graph,
+        name,
+        op,
+        tuple(graph._dag._node[operand].node for operand in operands),
+        graph.dtype if dtype is None and isinstance(op, Placeholder) else dtype,
+        shape,
+        value,
+        scope=_restored_scope(graph, data.get("scope", "")),
+        origin=origin_of(data.get("origin")),
+    )
+
+
+def restored(
+    graph: Graph,
+    name: Any,
+    op: Op,
+    inputs: tuple[Node, ...],
+    dtype: np.dtype[Any] | None,
+    shape: Shape | None,
+    value: Array | None,
+    scope: Scope | None,
+    origin: Origin | None,
+) -> Node:
+    """Make a node that was one elsewhere, by its whole name, checked as if it were made by hand.
+
+    A dtype and a shape that are given must be what comes out; of a placeholder they are what it declares.
+    """
+    if not op.variadic and len(inputs) != len(op.operands):
+        raise GraphError(f'node "{name}": {op.name} takes {count(len(op.operands), "operand")}, got {len(inputs)}')
+    if value is not None:
+        spec = Spec(value.shape, value.dtype)
+    elif dtype is not None and shape is not None and isinstance(op, (Placeholder, Unknown)):
+        spec = Spec(shape_of(shape), dtype)
+    else:
+        spec = graph._inferred(op, inputs)
+    declared = Spec(spec.shape if shape is None else shape, spec.dtype if dtype is None else dtype)
+    if declared != spec:
+        error = DtypeError if declared.shape == spec.shape else ShapeError
+        raise error(f'node "{name}" is declared {declared}, but {op.name} gives {spec}')
+    with graph.building:
+        if graph._taken(name := checked_name(name)):
+            raise GraphError(f'the name "{name}" is already taken')
+        return graph._make(op, inputs, spec, name, value, (scope, origin or user_origin()))
+
+
+def _restored_scope(graph: Graph, path: str) -> Scope | None:
+    """Return the scope of a path that was a field of a node elsewhere, with the scopes around it."""
+    scope = graph.scopes.get(path)
+    if scope is None and path:
+        for end in (*(i for i, character in enumerate(path) if character == "/"), len(path)):
+            outer = path[:end]
+            if outer and outer not in graph.scopes:
+                graph.scopes[outer] = Scope(outer, "", user_origin(), scope, "forward")
+            scope = graph.scopes.get(outer)
+    return scope
+
+
+def _topological(dag: nx.DiGraph[Any]) -> list[Any]:
+    """Return the names in the given order where that is topological, else as NetworkX sorts them."""
+    place = {name: i for i, name in enumerate(dag)}
+    if all(place[u] < place[v] for u, v in dag.edges()):
+        return list(place)
+    try:
+        return list(nx.lexicographical_topological_sort(dag, key=place.__getitem__))
+    except nx.NetworkXUnfeasible:
+        raise GraphError(f"the graph has a cycle: {' → '.join(map(str, _short_cycle(dag)))}") from None
+
+
+def _short_cycle(dag: nx.DiGraph[Any]) -> list[Any]:
+    """Return a cycle, found in linear time: walk back among the nodes that never become ready, until one repeats."""
+    waiting = {name: dag.in_degree(name) for name in dag}
+    ready = [name for name, degree in waiting.items() if not degree]
+    while ready:
+        name = ready.pop()
+        del waiting[name]
+        for follower, keys in dag.adj[name].items():
+            waiting[follower] -= len(keys) if dag.is_multigraph() else 1
+            if not waiting[follower]:
+                ready.append(follower)
+    at, seen = next(iter(waiting)), dict[Any, int]()
+    path: list[Any] = []
+    while at not in seen:
+        seen[at] = len(path)
+        path.append(at)
+        at = next(p for p in dag.pred[at] if p in waiting)
+    cycle = [*path[seen[at] :], at][::-1]
+    return cycle if len(cycle) <= 12 else [*cycle[:6], f"… {len(cycle) - 11} more …", *cycle[-5:]]
+
+
+def _operands(dag: nx.DiGraph[Any], name: Any) -> list[Any]:
+    by_position: dict[Any, Any] = {}
+    for operand, data in dag.pred[name].items():
+        keys = data if dag.is_multigraph() else [data.get("position", 0 if len(dag.pred[name]) == 1 else None)]
+        for key in keys:
+            if key in by_position:
+                raise GraphError(
+                    f'"{by_position[key]}" and "{operand}" are both its operand {key}; '
+                    "an edge's key is the operand's position"
+                )
+            by_position[key] = operand
+    if set(by_position) != set(range(len(by_position))):
+        positions = ", ".join(sorted(map(str, by_position)))
+        raise GraphError(f"its operands stand at {positions}, not at 0 to {len(by_position) - 1}")
+    return [by_position[i] for i in range(len(by_position))]

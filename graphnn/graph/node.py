@@ -1,0 +1,419 @@
+"""`Node`: one use of an operation, with all that may be written of it in Python."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from ..calls import written
+from ..errors import DtypeError, GraphError, GraphnnError, UsageError, ValueRangeError
+from ..habits import missing
+from ..show import Shown
+from ..text import visible, with_article
+from .arrays import as_array, checked_value, warn_of_overflow
+from .dimensions import Dimension, opened, shown
+from .op import Array, Constant, Op, Parameter, Spec, fn, operation
+
+if TYPE_CHECKING:
+    from ..origin import Origin
+    from .graph import Graph
+
+
+@cache
+def _bare(name: str) -> Op:
+    return operation(name)()
+
+
+def _binary(name: str, swapped: bool = False) -> Callable[[Node, Any], Node]:
+    def method(self: Node, other: Any) -> Node:
+        return self.graph._add(_bare(name), (other, self) if swapped else (self, other))
+
+    method.__doc__ = f"Make a `{name}` node."
+    return method
+
+
+def _logical(name: str, symbol: str, swapped: bool = False) -> Callable[[Node, Any], Node]:
+    make = _binary(name, swapped)
+
+    def method(self: Node, other: Any) -> Node:
+        for value in (self, other):
+            _check_bool(value, symbol, name)
+        return make(self, other)
+
+    method.__doc__ = make.__doc__
+    return method
+
+
+def _check_bool(value: Any, symbol: str, name: str) -> None:
+    # NumPy's operator works on the bits of integers, which would silently be something else.
+    dtype = value.dtype if hasattr(value, "dtype") else as_array(value, f"an operand of {symbol}").dtype
+    if dtype != np.dtype(bool):
+        what = f'"{value.name}"' if isinstance(value, Node) else "an operand"
+        raise DtypeError(f"{symbol} is for bools, and {what} is {dtype}: gn.{name} takes numbers, and 0 for False")
+
+
+# What NumPy calls for an array's operator, and which methods of a node do the same: it first, or second.
+_OPERATORS = {
+    "add": ("__add__", "__radd__"),
+    "subtract": ("__sub__", "__rsub__"),
+    "multiply": ("__mul__", "__rmul__"),
+    "divide": ("__truediv__", "__rtruediv__"),
+    "floor_divide": ("__floordiv__", "__rfloordiv__"),
+    "remainder": ("__mod__", "__rmod__"),
+    "power": ("__pow__", "__rpow__"),
+    "matmul": ("__matmul__", "__rmatmul__"),
+    "less": ("__lt__", "__gt__"),
+    "less_equal": ("__le__", "__ge__"),
+    "greater": ("__gt__", "__lt__"),
+    "greater_equal": ("__ge__", "__le__"),
+    "equal": ("__eq__", "__eq__"),
+    "not_equal": ("__ne__", "__ne__"),
+    "bitwise_and": ("__and__", "__rand__"),
+    "bitwise_or": ("__or__", "__ror__"),
+}
+# What NumPy's functions of arrays are called here, where it is not the same.
+_NUMPYS = {
+    "add.accumulate": "cumsum",
+    "add.reduce": "sum",
+    "amax": "max",
+    "amin": "min",
+    "dot": "matmul",
+    "invert": "logical_not",
+    "logical_and.reduce": "all",
+    "logical_or.reduce": "any",
+    "maximum.reduce": "max",
+    "minimum.reduce": "min",
+    "multiply.reduce": "prod",
+    "ravel": "reshape",
+}
+
+
+def _numpys(name: str, node: Node, module: str = "numpy") -> UsageError:
+    """Return the error of a function of NumPy's that was called on a node."""
+    called = f"np{module.removeprefix('numpy')}.{name}"
+    told = f'{called} computes with arrays, and "{node.name}" is a node'
+    here = _NUMPYS.get(name, name)
+    if here in dir(fn):
+        return UsageError(f"{told}: write gn.{here} instead, which makes a node")
+    return UsageError(f"{told}: use gn's functions on it (gn.exp, gn.sum, …), or gn.run(node, feed) for its value")
+
+
+def _unary(name: str) -> Callable[[Node], Node]:
+    def method(self: Node) -> Node:
+        return self.graph._add(_bare(name), (self,))
+
+    method.__doc__ = f"Make a `{name}` node."
+    return method
+
+
+class Node(Shown):
+    """One use of an operation: its inputs, and the spec of the value that it will have at run time.
+
+    Nodes are made by calling operations, never by hand. They compare by identity, so they serve in lists,
+    sets and dicts; elementwise comparison is ``gn.equal``.
+
+    Attributes
+    ----------
+    graph : Graph
+    name : str
+        Unique in the graph.
+    op : Op
+        The kind of computation with its attributes.
+    inputs : tuple of Node
+        The operands, in order.
+    shape : tuple of int or str
+    dtype : numpy.dtype
+    scope : str
+        The path of the scope that it was made in, "" at the top.
+    origin : Origin
+        The user's line that made it.
+    index : int
+        Its place in the order of making.
+    twin : Node or None
+        The node that a transformation made this one for: of a gradient node, its forward node.
+    """
+
+    __slots__ = ("graph", "index", "inputs", "name", "op", "origin", "scope", "spec", "twin")
+
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name != "value":
+                raise _is_fixed(self, name)
+            object.__setattr__(self, name, value)
+
+        def __delattr__(self, name: str) -> None:
+            raise _is_fixed(self, name)
+
+    graph: Graph
+    name: str
+    op: Op
+    inputs: tuple[Node, ...]
+    spec: Spec
+    scope: str
+    origin: Origin
+    index: int
+    twin: Node | None
+
+    @property
+    def title(self) -> str:
+        """What it is called wherever it is shown: the name that `gn.name` gave it, or else its own."""
+        names = self.graph.names
+        return titles_of(self.graph).get(self, self.name) if names else self.name
+
+    @property
+    def shape(self) -> tuple[int | Dimension, ...]:
+        """The shape: ints, and names for what the feed decides, which add, multiply and divide by //."""
+        return opened(self.spec.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the value."""
+        return self.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.spec.shape)
+
+    @property
+    def users(self) -> tuple[Node, ...]:
+        """The nodes that read this one, in order of making."""
+        return self.graph._users(self)
+
+    @property
+    def phase(self) -> str:
+        """``"forward"``, ``"backward"`` or ``"update"``: the part of a training step it belongs to."""
+        scope = self.graph.scopes.get(self.scope)
+        return scope.phase if scope else "forward"
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it is a parameter that optimizers change."""
+        return isinstance(self.op, Parameter) and self.op.trainable
+
+    @property
+    def has_value(self) -> bool:
+        """Whether its value is known without a run: of parameters and constants."""
+        return isinstance(self.op, (Parameter, Constant))
+
+    @property
+    def value(self) -> Array:
+        """The value of a parameter or a constant, as a read-only copy; assigning sets a parameter's.
+
+        Raises
+        ------
+        UsageError
+            When the node is neither (its value is known only in a run), or a constant is assigned to.
+        ShapeError, DtypeError
+            When what is assigned has another shape or dtype.
+        """
+        if not self.has_value:
+            raise UsageError(
+                f'"{self.name}" is {with_article(self.op.name)}: its value is known only in a run; '
+                "gn.run(node, feed) gives it"
+            )
+        copy: Array = self.graph._stored(self).copy()
+        copy.flags.writeable = False
+        return copy
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        if not isinstance(self.op, Parameter):
+            raise UsageError(f'only a parameter\'s value can be set; "{self.name}" is {with_article(self.op.name)}')
+        self.graph.state[self] = checked_value(self, value)
+
+    @property
+    def T(self) -> Node:  # noqa: N802 - NumPy's name
+        """The value with its axes reversed."""
+        return fn.transpose(self)
+
+    def __repr__(self) -> str:
+        name = self.name if len(self.name) <= 80 else self.name[:77] + "..."
+        return f"<Node {visible(json.dumps(name, ensure_ascii=False))}: {self.op.name} {self.spec}>"
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Node):
+            raise UsageError(
+                f'nodes compare by identity, and "{self.name}" was compared with {type(other).__name__}: '
+                "write gn.equal(a, b) to compare values elementwise"
+            )
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return not self.__eq__(other)
+
+    def __bool__(self) -> NoReturn:
+        raise UsageError(
+            f'"{self.name}" has no truth value before it is run: use gn.where(condition, a, b) inside the graph, '
+            "gn.run(node, feed) for its value, or `node is not None` to ask whether there is one"
+        )
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        raise UsageError(
+            f'"{self.name}" is a node, not an array: use gn\'s functions on it (gn.exp, gn.sum, …), '
+            "or gn.run(node, feed) for its value"
+        )
+
+    def __len__(self) -> int:
+        if not self.shape or not isinstance(self.shape[0], int):
+            raise UsageError(f'"{self.name}" has shape {shown(self.shape)}: its length is not known before a run')
+        return self.shape[0]
+
+    def __getattr__(self, name: str) -> NoReturn:
+        # Only what is not there comes here. NumPy's arrays have many functions as methods, a node has not.
+        if name in dir(fn):
+            settings = [p for p in inspect.signature(getattr(fn, name)).parameters.values() if p.name != "name"][1:]
+            call = ", ".join(["node", *filter(None, [written(settings)])])
+            raise AttributeError(f'a node has no attribute "{name}": write gn.{name}({call})', name=name, obj=self)
+        raise missing("node", self, name, "a node")
+
+    def __deepcopy__(self, memo: Any) -> NoReturn:
+        raise UsageError("a node cannot be copied by itself: gn.extract([node]) copies the graph it needs")
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError("nodes and graphs are not pickled: gn.save writes a graph to a file that holds no code")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Node:
+        # An array's own operators come here, too, and make a node; all else is to be written otherwise.
+        operator = _OPERATORS.get(ufunc.__name__)
+        if operator is not None and method == "__call__" and not settings:
+            x, y = inputs
+            made: Node = getattr(x, operator[0])(y) if isinstance(x, Node) else getattr(y, operator[1])(x)
+            return made
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        raise _numpys(name, self)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function in (np.shape, np.ndim):
+            return self.shape if function is np.shape else self.ndim
+        raise _numpys(function.__name__, self, function.__module__)
+
+    def __float__(self) -> NoReturn:
+        raise UsageError(f'"{self.name}" is not a number before it is run: gn.run(node, feed) gives its value')
+
+    __int__ = __complex__ = __float__
+
+    def __format__(self, form: str) -> str:
+        if form:
+            raise UsageError(
+                f'"{self.name}" is not a number before it is run, and cannot be written as "{form}": '
+                "gn.run(node, feed) gives its value"
+            )
+        return str(self)
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise UsageError(
+            f'"{self.name}" is a node, and nodes never change: gn.where(condition, a, b) makes one that is another in '
+            "parts; node.value = array sets a parameter's value"
+        )
+
+    __iter__ = None
+    __reversed__ = None
+    __contains__ = None
+
+    __add__, __radd__ = _binary("add"), _binary("add", swapped=True)
+    __sub__, __rsub__ = _binary("subtract"), _binary("subtract", swapped=True)
+    __mul__, __rmul__ = _binary("multiply"), _binary("multiply", swapped=True)
+    __truediv__, __rtruediv__ = _binary("divide"), _binary("divide", swapped=True)
+    __floordiv__, __rfloordiv__ = _binary("floor_divide"), _binary("floor_divide", swapped=True)
+    __mod__, __rmod__ = _binary("remainder"), _binary("remainder", swapped=True)
+    __matmul__, __rmatmul__ = _binary("matmul"), _binary("matmul", swapped=True)
+    __lt__, __le__ = _binary("less"), _binary("less_equal")
+    __gt__, __ge__ = _binary("greater"), _binary("greater_equal")
+    __and__, __rand__ = _logical("logical_and", "&"), _logical("logical_and", "&", swapped=True)
+    __or__, __ror__ = _logical("logical_or", "|"), _logical("logical_or", "|", swapped=True)
+    __neg__, __abs__ = _unary("negative"), _unary("absolute")
+    __rpow__ = _binary("power", swapped=True)
+
+    def __invert__(self) -> Node:
+        _check_bool(self, "~", "logical_not")
+        return self.graph.add(_bare("logical_not"), (self,))
+
+    def __pow__(self, exponent: Any) -> Node:
+        # As NumPy's own operator: a literal 2 is a square; 0.5 and -1 of a float are a root and a reciprocal.
+        if type(exponent) in (int, float) and self.dtype.kind == "f":
+            short = {2: "square", 0.5: "sqrt", -1: "reciprocal"}.get(exponent)
+            if short is not None:
+                return self.graph.add(_bare(short), (self,))
+        elif type(exponent) is int and exponent == 2:
+            return self.graph.add(_bare("square"), (self,))
+        return self.graph.add(_bare("power"), (self, exponent))
+
+    def __getitem__(self, index: Any) -> Node:
+        return fn.getitem(self, index)
+
+    def __round__(self, decimals: int = 0) -> Node:
+        return fn.round(self, decimals)
+
+
+class Unmade(Node):
+    """A node whose fields can still be set: once they all are, its class becomes `Node`."""
+
+    __slots__ = ()
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+
+
+put_twin = vars(Node)["twin"].__set__
+"""Tells a restored node of its twin, which need not come before it."""
+
+
+def _is_fixed(node: Node, name: str) -> GraphnnError:
+    how = {
+        "name": 'gn.name(node, "…") gives it another name besides, and name="…" where it is made gives it its own',
+        "inputs": "gn.replace(fetches, {old: new}) makes a graph with other operands",
+        "op": "gn.replace(fetches, {old: new}) makes a graph with another operation",
+    }.get(name, "what changes in a graph is the value of a parameter: parameter.value = …")
+    return UsageError(f'"{node.name}" is a node, and a node never changes: its {name} cannot be set. {how}')
+
+
+def imagined(graph: Graph, op: Op, inputs: tuple[Node, ...], spec: Spec, scope: str, origin: Origin) -> Node:
+    """Return a node, called after its operation, that the graph does not know."""
+    node = Unmade()
+    node.graph, node.index, node.twin = graph, len(graph), None
+    node.name, node.op, node.inputs, node.spec = op.name, op, inputs, spec
+    node.scope, node.origin = scope, origin
+    node.__class__ = Node  # type: ignore[assignment]
+    return node
+
+
+def titles_of(graph: Graph) -> dict[Node, str]:
+    """Return the names that nodes have besides their own."""
+    titles: dict[Node, str] = graph.caches.get("titles", {})
+    if len(titles) != len(graph.names):
+        titles = graph.caches["titles"] = {node: name for name, node in list(graph.names.items())}
+    return titles
+
+
+def as_nodes(graph: Graph, op: Op, values: Sequence[Any]) -> list[Node]:
+    """Return the operands of an operation as nodes of the graph: what is not a node becomes a constant."""
+    known = [value.dtype for value in values if isinstance(value, Node)]
+    nodes = []
+    for value in values:
+        if isinstance(value, Node):
+            if value.graph is not graph:
+                raise GraphError(
+                    f'{op.name} was given nodes of two graphs: "{value.name}" is in "{value.graph.name}" '
+                    f'(made at {value.origin}), the others in "{graph.name}"; gn.extract and gn.replace copy nodes'
+                )
+            nodes.append(value)
+        elif op.weak and known and type(value) in (bool, int, float):
+            try:
+                number = op.number(value, known)
+                warn_of_overflow(np.asarray(float(value)), number, f"an operand of {op.name}")
+                nodes.append(graph.constant(number))
+            except OverflowError:
+                raise ValueRangeError(
+                    f"{op.name}: the number {value} does not fit into {known[0]}; cast the other operand first"
+                ) from None
+        else:
+            nodes.append(graph._fixed(value, f"an operand of {op.name}"))
+    return nodes

@@ -1,0 +1,128 @@
+"""Scopes, their counterparts in other graphs, and what has been differentiated in them."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from ..origin import Origin
+    from .graph import Graph
+    from .node import Node
+
+
+@dataclass(slots=True)
+class Scope:
+    """A region of the graph: a layer's, a composition's, a transformation's, or the user's own.
+
+    Attributes
+    ----------
+    path : str
+        Its whole name, unique among nodes and scopes.
+    kind : str
+        What opened it: a layer's class ("Dense"), a composition ("softmax"), or "" for the user's own.
+    origin : Origin
+        The line that opened it; of a layer, the line that constructed the layer.
+    parent : Scope or None
+    phase : str
+        ``"forward"``, ``"backward"`` or ``"update"``.
+    result : Node or None
+        The last node made in it.
+    """
+
+    path: str
+    kind: str
+    origin: Origin
+    parent: Scope | None
+    phase: str
+    result: Node | None = None
+
+
+class Derivatives(NamedTuple):
+    """What the same cotangents, or tangents, have led to so far; kept, so that no node is made twice.
+
+    Attributes
+    ----------
+    root : Scope
+        In which the nodes are made.
+    of : dict of Node to Node
+        The cotangent, or the tangent, of each node that has been reached.
+    """
+
+    root: Scope
+    of: dict[Node, Node]
+
+
+Given: TypeAlias = "tuple[tuple[Node, Node | None], ...]"
+"""What is differentiated, each with its cotangent (None: ones); or what moves, each with its tangent."""
+
+
+def mirrored(graph: Graph, scope: Scope | None, root: Scope | None = None) -> Scope | None:
+    """Return this graph's counterpart of a scope, made with those around it if need be.
+
+    Parameters
+    ----------
+    scope : Scope or None
+        Of this graph or another; None is the top.
+    root : Scope, optional
+        Of this graph: the scope that takes the place of the top.
+
+    Returns
+    -------
+    Scope or None
+    """
+    if scope is None:
+        return root
+    known = graph.scopes.get(scope.path if root is None else f"{root.path}/{scope.path}")
+    if known is not None:
+        return known
+    missing = []
+    with graph.building:
+        while scope is not None:
+            path = scope.path if root is None else f"{root.path}/{scope.path}"
+            if path in graph.scopes:
+                root = graph.scopes[path]
+                break
+            missing.append((path, scope))
+            scope = scope.parent
+        for path, like in reversed(missing):
+            phase = like.phase if root is None or root.phase == "forward" else root.phase
+            root = graph._opened(path, root, like.kind, phase, like.origin)
+    return root
+
+
+def derivatives_among(
+    graph: Graph, nodes: Container[Node], scopes: Container[str]
+) -> Iterator[tuple[bool, Given, Derivatives]]:
+    """Yield what has been differentiated, as far as it stands among these nodes and scopes.
+
+    Yields
+    ------
+    backwards : bool
+        Whether it is of `cotangents`; else of `tangents`.
+    given : tuple of (Node, Node or None)
+    derivatives : Derivatives
+    """
+    for backwards, known in ((True, graph.cotangents), (False, graph.tangents)):
+        for given, (root, of) in known.items():
+            if root.path in scopes and all(a in nodes and (b is None or b in nodes) for a, b in given):
+                kept = {node: other for node, other in of.items() if node in nodes and other in nodes}
+                yield backwards, given, Derivatives(root, kept)
+
+
+def keep_open(graph: Graph, scope: Scope | None) -> None:
+    """Enter a scope again, should another thread have abandoned it that was in it, too."""
+    while scope is not None and scope.result is None:
+        graph.scopes.setdefault(scope.path, scope)
+        scope = scope.parent
+
+
+def abandoned(graph: Graph, scope: Scope) -> None:
+    """Forget a scope in which nothing was made: whoever tries again is to find its name free."""
+    with graph.building:
+        if scope.result is None and graph.scopes.get(scope.path) is scope:
+            del graph.scopes[scope.path]
+            base = scope.path.rstrip("0123456789")
+            graph._counters.pop(base, None)
+            graph._counters.pop(base[:-1], None)

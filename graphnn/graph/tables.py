@@ -1,0 +1,216 @@
+"""The tables of a graph: names, outputs, state, updates; what enters them is checked, and some of it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+import numpy as np
+
+from ..errors import DtypeError, GraphError, ShapeError, UsageError, ValueRangeError
+from ..text import with_article
+from .arrays import checked_value
+from .dimensions import shown
+from .node import Node
+from .op import Array, Parameter
+from .place import place_of
+
+if TYPE_CHECKING:
+    from .graph import Graph
+
+
+class CheckedDict(dict[Any, Any]):
+    """A dict whose entries pass a check on their way in."""
+
+    def __init__(self, check: Callable[[Any, Any], tuple[Any, Any]]) -> None:
+        super().__init__()
+        self._check = check
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(*self._check(key, value))
+
+    def update(self, other: Any = (), /, **more: Any) -> None:
+        """Take over every entry, or none."""
+        super().update([self._check(k, v) for k, v in dict(other, **more).items()])
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        """Return the entry, made of `default` if there is none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
+        self.update(other)
+        return self
+
+
+class KeptDict(CheckedDict):
+    """A dict whose entries pass a check on their way in, and stay."""
+
+    def __init__(self, check: Callable[[Any, Any], tuple[Any, Any]], why: str) -> None:
+        super().__init__(check)
+        self._why = why
+
+    def _refused(self, *args: Any) -> NoReturn:
+        raise UsageError(self._why)
+
+    __delitem__ = pop = popitem = clear = _refused
+
+
+def owned(graph: Graph, node: Any, what: str) -> Node:
+    """Return a node of the graph, which may be told by its name."""
+    if isinstance(node, str):
+        node = graph[node]
+    if not isinstance(node, Node):
+        raise UsageError(f"{what} is a node, not {type(node).__name__}")
+    if node.graph is not graph:
+        raise GraphError(f'{what}: "{node.name}" is a node of "{node.graph.name}", not of "{graph.name}"')
+    return node
+
+
+def checked_output(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
+    """Refuse an output that is another's name."""
+    node = owned(graph, node, f'the output "{name}"')
+    other = graph._dag._node.get(checked_name(name))
+    if (other is not None and other.node is not node) or name in graph.scopes or graph.names.get(name, node) != node:
+        raise GraphError(f'the output cannot be called "{name}": a node or scope has that name')
+    return name, node
+
+
+def checked_given(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
+    """Refuse a second name that is taken, or a node that has one."""
+    node = owned(graph, node, f'what is to be called "{name}"')
+    if not checked_name(name):
+        raise ValueRangeError('a name is some text: "" calls nothing')
+    known: Node | None = graph.names.get(name)
+    if known is not None and known is node:
+        return str(name), known
+    if known is None and graph.outputs.get(name) is not node and graph._taken(name):
+        known = graph._find(name)
+    if known is not None:
+        what = f"{known.op.name} made at {known.origin}"
+        raise GraphError(f'"{node.name}" cannot be called "{name}": that is the name of the {what}')
+    if node.title != node.name:
+        raise GraphError(f'"{node.name}" cannot be called "{name}": it is "{node.title}" already, and names stay')
+    return str(name), node
+
+
+def checked_update(graph: Graph, parameter: Any, node: Any) -> tuple[Node, Node]:
+    """Refuse a next value that its parameter could not take."""
+    parameter = owned(graph, parameter, "what is updated")
+    node = owned(graph, node, f'the update of "{parameter.name}"')
+    check_update(parameter, node)
+    return parameter, node
+
+
+def checked_evaluating(graph: Graph, trained: Any, node: Any) -> tuple[Node, Node]:
+    """Refuse what cannot take a node's place in evaluation."""
+    trained = owned(graph, trained, "what is made for training")
+    node = owned(graph, node, f'what takes the place of "{trained.name}" in evaluation')
+    if node.spec != trained.spec:
+        error = DtypeError if node.shape == trained.shape else ShapeError
+        raise error(
+            f'in evaluation "{node.name}" {node.spec} cannot take the place of "{trained.name}" {trained.spec}: '
+            "it needs the same shape and dtype"
+        )
+    return trained, graph.evaluating.get(node, node)  # where that has one, too, it is the end of the chain
+
+
+def checked_state(graph: Graph, parameter: Any, value: Any) -> tuple[Node, Array]:
+    """Refuse a value that is not a parameter's."""
+    parameter = owned(graph, parameter, "what has a value in the state")
+    if not isinstance(parameter.op, Parameter):
+        what = with_article(parameter.op.name)
+        raise UsageError(f'the state holds the values of parameters; "{parameter.name}" is {what}')
+    return parameter, checked_value(parameter, value)
+
+
+def checked_budget(budget: Any) -> float | None:
+    """Return a number of bytes, or None."""
+    if isinstance(budget, np.generic):
+        budget = budget.item()
+    if budget is not None and type(budget) not in (int, float):
+        raise UsageError(
+            f"memory_budget is a number of bytes, such as 2e9, or None for 80 % of what is free, not {budget!r}"
+        )
+    if budget is not None and not budget >= 0:
+        raise ValueRangeError(f"memory_budget is 0 bytes or more, not {budget}")
+    return budget  # type: ignore[no-any-return]
+
+
+def check_update(parameter: Node, node: Node) -> None:
+    """Refuse a next value that its parameter could not take.
+
+    Raises
+    ------
+    UsageError
+        When `parameter` is no parameter.
+    ShapeError, DtypeError
+        When the shape or dtype is another.
+    """
+    if not isinstance(parameter.op, Parameter):
+        raise UsageError(f'only parameters are updated; "{parameter.name}" is {with_article(parameter.op.name)}')
+    if node.shape != parameter.shape:
+        raise ShapeError(
+            f'"{parameter.name}" has shape {shown(parameter.shape)}; its update "{node.name}" has {shown(node.shape)}'
+        )
+    if node.dtype != parameter.dtype:
+        raise DtypeError(f'"{parameter.name}" is {parameter.dtype}; its update "{node.name}" is {node.dtype}')
+
+
+def name(node: Node, name: str) -> Node:
+    """Give a node another name: the result of an operator, or what a layer returns.
+
+    The graph only grows, and a node's own name stays. The other one is kept beside it in ``graph.names``, saved and
+    copied with the graph, and stands for the node wherever one is asked for by name. Pictures, tables and the debugger
+    show the node under it; ``node.title`` says under which name that is.
+
+    Parameters
+    ----------
+    node : Node
+    name : str
+        Within a scope, or a layer's ``call``, it is in the scope, as all names are.
+
+    Returns
+    -------
+    Node
+        The same.
+
+    Raises
+    ------
+    GraphError
+        When a node, scope or output has that name, or the node was given another. (A ValueError.)
+    UsageError
+        When it is not a node. (A TypeError.)
+
+    Examples
+    --------
+    >>> from graphnn.graph import Graph
+    >>> g = Graph()
+    >>> x = g.placeholder("x", shape=("batch", 2))
+    >>> z = name(x @ g.parameter("w", [[2.0], [3.0]]) + 1.0, "z")
+    >>> g["z"] is z, z.title, z.name
+    (True, 'z', 'add')
+    """
+    if not isinstance(node, Node):
+        raise UsageError(f"gn.name takes a node and the name it is to have, not {with_article(type(node).__name__)}")
+    graph = node.graph
+    with graph.building:
+        scope = place_of(graph).scope
+        graph.names[checked_name(name) if scope is None or not name else f"{scope.path}/{checked_name(name)}"] = node
+    return node
+
+
+def checked_name(name: Any) -> str:
+    """Return a name as plain text."""
+    if not issubclass(type(name), str):
+        raise UsageError(f"a name is text, not {type(name).__name__}")
+    text = str.__str__(name)  # of a class that prints otherwise, what it holds
+    if "\0" in text:
+        raise ValueRangeError(f"a name cannot hold a NUL character: {text!r}")
+    return text
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things in words."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
