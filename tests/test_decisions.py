@@ -294,7 +294,7 @@ NEVER: dict[str, tuple[Callable[[gn.Node], Any], type[Exception], str]] = {
     "-1 of no multiple": (
         lambda x: gn.reshape(x, (4, -1)),
         ValueError,
-        "reshape cannot turn (2, 3) into (4, -1): its 6 elements are no multiple of 4",
+        "reshape cannot turn (2, 3) into (4, -1): its 6 elements are not a multiple of 4",
     ),
     "an axis": (
         lambda x: gn.sum(x, axis=2),

@@ -848,7 +848,7 @@ def test_what_does_not_go_on_as_before_is_refused(saved: Path, tmp_path: Path) -
         raise KeyboardInterrupt
 
     nn.fit(p.step, p.feed, batch_size=16, checkpoint=path, checkpoint_every=3, callbacks=stop)
-    words = "stands amid an epoch with rows = 60, batch_size = 16, rows in batches = 60, and this call has rows = 60, "
+    words = "within an epoch with rows = 60, batch_size = 16, rows in batches = 60, and this call has rows = 60, "
     assert words in refused(path, batch_size=20, metrics=None, early_stopping=None)
 
 
@@ -915,7 +915,7 @@ def test_a_generator_is_not_sent_outside_its_buffer(make: Callable[[], Any], key
     for value in (-1, 10**6):
         place[key] = value
         container.write(path, "checkpoint", data, arrays)
-        with pytest.raises(gn.FileFormatError, match="its state of the generator that shuffles cannot be"):
+        with pytest.raises(gn.FileFormatError, match="its state of the generator that shuffles is not valid"):
             nn.fit(p.step, p.feed, epochs=2, rng=make(), resume=path)
 
 

@@ -81,7 +81,7 @@ def test_refusals(make: Any, error: type[Exception], words: str) -> None:
 
 def test_what_an_initializer_gives_is_checked() -> None:
     x = gn.Graph().placeholder("x", shape=("batch", 2))
-    with pytest.raises(gn.ShapeError, match=r"gave shape \(3, 2\); asked for \(2, 3\)"):
+    with pytest.raises(gn.ShapeError, match=r"returned shape \(3, 2\) instead of \(2, 3\)"):
         nn.Dense(3, weight_init=lambda shape, dtype, rng: np.zeros(shape[::-1]))(x)
     with pytest.raises(gn.DtypeError, match="gave is of dtype <U1"):
         nn.Dense(3, weight_init=lambda shape, dtype, rng: np.full(shape, "w"))(x)

@@ -385,7 +385,7 @@ def test_a_view_of_half_floats_that_are_repeated_lies_as_in_a_run() -> None:
         assert value.strides is None or lying(one.shape, value.strides) == lying(one.shape, values[one].strides)
 
 
-LARGE = [cls for cls in OPS if cls.elementwise or issubclass(cls, gn.ops.reduce.Folding)]
+LARGE = [cls for cls in OPS if cls.elementwise or issubclass(cls, gn.ops.reduce.UfuncReduction)]
 
 
 @pytest.mark.parametrize("cls", LARGE, ids=lambda cls: cls.name)

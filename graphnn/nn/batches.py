@@ -47,7 +47,7 @@ class Rows:
                 rows = order[rows]
             yield size, {**self.whole, **{node: array[rows] for node, array in self.cut.items()}}
 
-    def folded_by(self, node: Node) -> bool:
+    def reduced_by(self, node: Node) -> bool:
         """Return whether a node makes something of all rows of a batch."""
         named = {name for fed in self.cut for name in names_in(fed.shape[:1])}
         return any(not named.isdisjoint(names_in(operand.shape)) for operand in node.inputs)

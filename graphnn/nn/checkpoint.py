@@ -27,7 +27,7 @@ def field(data: Any, name: str, *kinds: type) -> Any:
     """Return an entry of what was read; ints are not negative."""
     value = data[name]
     if type(value) not in kinds or (type(value) is int and value < 0):
-        raise FileFormatError(f'what it says of "{name}" cannot be')
+        raise FileFormatError(f'its entry "{name}" is not valid')
     return value
 
 
@@ -35,7 +35,7 @@ def check_figures(name: str, values: list[Any], shape: tuple[Any, ...]) -> None:
     """Refuse what are not the numbers of as many epochs, each of the figure's shape."""
     found = np.asarray(values)
     if found.shape != shape or found.dtype.kind not in "biuf":
-        raise FileFormatError(f'its figures of "{name}" cannot be')
+        raise FileFormatError(f'its figures "{name}" are not valid')
 
 
 def fitting(node: Node, array: Array) -> Array:
@@ -93,8 +93,8 @@ def _like(template: Any, plain: Any, most: int | None = None) -> Any:
     if isinstance(template, Mapping):
         return {key: _like(part, plain[key], _BUFFERS.get(key)) for key, part in template.items()}
     if type(plain) is not type(as_plain(template)):
-        raise FileFormatError("its state of the generator that shuffles cannot be")
+        raise FileFormatError("its state of the generator that shuffles is not valid")
     made = np.array(plain, template.dtype) if isinstance(template, np.ndarray) else type(template)(plain)
     if np.shape(made) != np.shape(template) or (most is not None and not 0 <= made <= most):
-        raise FileFormatError("its state of the generator that shuffles cannot be")
+        raise FileFormatError("its state of the generator that shuffles is not valid")
     return made

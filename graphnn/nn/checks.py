@@ -12,7 +12,7 @@ from ..graph import Node
 
 
 def check_choice(kind: str, setting: str, given: Any, known: Any) -> None:
-    """Refuse a setting that is none of the known ones."""
+    """Raise an error unless a setting is one of the known ones."""
     if not any(given is one or (isinstance(given, str) and given == one) for one in known):
         raise ValueRangeError(f"{kind}: {setting} is one of {', '.join(map(repr, known))}, not {given!r}")
 

@@ -156,7 +156,7 @@ class Evaluation:
             graph, nodes = self._form.graph, self._form.nodes
         self._counts = [_counts_of(node) for node in nodes]
         self._added = [
-            adds and node.op.name == "sum" and rows.folded_by(node) for node, adds in zip(nodes, adds_up, strict=True)
+            adds and node.op.name == "sum" and rows.reduced_by(node) for node, adds in zip(nodes, adds_up, strict=True)
         ]
         self._wholes: list[Callable[[list[Any]], Any] | None] = []
         for node, counts in zip(nodes, self._counts, strict=True):
@@ -168,7 +168,7 @@ class Evaluation:
             self._wholes.append(_of_counts(node, counts) if counts else None)
         if rows.size < rows.count:
             for node, adds in zip(nodes, self._added, strict=True):
-                if not adds and node.op.name in _NO_MEANS and rows.folded_by(node):
+                if not adds and node.op.name in _NO_MEANS and rows.reduced_by(node):
                     raise UsageError(
                         f'"{node.name}" is the {node.op.name} over a batch, and the mean of those is not that of the '
                         "whole set: take the mean over the rows (gn.mean), or all of them at once (batch_size=None)"

@@ -144,7 +144,7 @@ def fit(
     Raises
     ------
     UsageError
-        When the step makes no updates, its loss is no scalar, or a metric is a sum over the batch or the like; when
+        When the step makes no updates, its loss is not a scalar, or a metric is a sum over the batch or the like; when
         a figure depends on random numbers for which nothing says what takes their place in evaluation.
     ValueRangeError
         When the training set is empty, or nothing is left of it because of `drop_last`.
@@ -153,7 +153,7 @@ def fit(
     LookupFailure
         When a feed is missing, or early stopping watches for what is not there.
     FileFormatError
-        When `resume` is no checkpoint of this graph.
+        When `resume` is not a checkpoint of this graph.
     GraphnnError
         When a step fails, as `graphnn.run` does; a note says in which epoch, and which rows of the feed it was given.
     OSError
@@ -431,14 +431,15 @@ class _Training:
             check_figures(name, field(columns, name, list), (epochs, *self.columns[name].shape))
         history = History(columns)
         if steps < batch + epochs or (watched is not None and max(epoch, waited) > epochs):
-            raise FileFormatError("it stands where no training can")
+            raise FileFormatError("its position is not possible")
         if batch and plan != self._plan():
             raise ValueRangeError(
-                f"the checkpoint stands amid an epoch with {listed(plan)}, and this call has {listed(self._plan())}: "
+                f"the checkpoint was written within an epoch with {listed(plan)}, "
+                f"and this call has {listed(self._plan())}: "
                 "resume with the same feed, batch_size and drop_last"
             )
         if batch > self._each():
-            raise FileFormatError(f"it stands behind step {batch:,} of an epoch of {self._each():,}")
+            raise FileFormatError(f"it was written after step {batch:,} of an epoch of {self._each():,}")
         if (shuffling is None) != (self.rng is None):
             raise ValueRangeError(f"the checkpoint was made with shuffle={shuffling is not None}")
 

@@ -176,9 +176,9 @@ def drawn(initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any]
     """Return what an initializer gives, checked."""
     array = as_array(initializer(shape, dtype, rng), f"what the initializer of {what} gave")
     if array.shape != shape:
-        raise ShapeError(f"the initializer of {what} gave shape {shown(array.shape)}; asked for {shown(shape)}")
+        raise ShapeError(f"the initializer of {what} returned shape {shown(array.shape)} instead of {shown(shape)}")
     if not np.can_cast(array.dtype, dtype, "same_kind"):
-        raise DtypeError(f"the initializer of {what} gave {array.dtype}; asked for {dtype}")
+        raise DtypeError(f"the initializer of {what} returned {array.dtype} instead of {dtype}")
     return array.astype(dtype)
 
 

@@ -103,8 +103,8 @@ class Layer:
         ----------
         *inputs : Node
         training : bool, optional
-            Whether dropout and its like are to work: False, unless told otherwise here or to the layer
-            around this one.
+            Whether dropout and its like are to work: by default as in the layer around this one,
+            and False without one.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class Layer:
         Raises
         ------
         UsageError
-            When no input is a node, `call` does not return one, or `training` is no bool.
+            When no input is a node, `call` does not return one, or `training` is not a bool.
         GraphError
             When the layer's parameters are in another graph.
         """
@@ -125,8 +125,8 @@ class Layer:
             # In a context of its own, of which nothing is left, whatever comes between.
             result = copy_context().run(self.__made, graph, inputs, training)
         except TypeError as error:
-            told = {"training": training} if takes(self.call, "training") else {}
-            unfit = None if isinstance(error, GraphnnError) else misused(self.call, inputs, told, type(self).__name__)
+            given = {"training": training} if takes(self.call, "training") else {}
+            unfit = None if isinstance(error, GraphnnError) else misused(self.call, inputs, given, type(self).__name__)
             if unfit is None:
                 raise
             raise unfit from None

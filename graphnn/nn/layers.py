@@ -50,7 +50,7 @@ class Dense(Layer):
         where k is the number of parameters, trainable or not, that the graph holds before this layer's: so the
         same build gives the same numbers, and no two layers the same.
     dtype : dtype, optional
-        Of the parameters. Unless told otherwise, given arrays of floats keep theirs, and all else takes the graph's.
+        Of the parameters. By default, given arrays of floats keep theirs, and all others take the graph's.
 
     Attributes
     ----------
@@ -94,9 +94,9 @@ class Dense(Layer):
         self.activation = _checked_activation(activation, "Dense: activation")
         self.use_bias = checked_flag("Dense: use_bias", use_bias)
         if isinstance(bias, bool):
-            raise UsageError(f"Dense: bias= is an array to begin with; whether there is one is use_bias={bias}")
+            raise UsageError(f"Dense: bias= is the array that the bias starts from, not a bool: write use_bias={bias}")
         if bias is not None and not use_bias:
-            raise UsageError("Dense: a bias is given, and use_bias=False says that there is none")
+            raise UsageError("Dense: bias= and use_bias=False contradict each other")
         self.units = int(units)
         self.weight_init = checked_initializer(weight_init, "Dense: weight_init")
         self.bias_init = checked_initializer(bias_init, "Dense: bias_init")
@@ -205,7 +205,7 @@ class PReLU(Layer):
     shape : int or tuple of int
         Of the slope, which broadcasts with the input: () for one slope in all, (64,) for one a feature.
     slope_init : initializer
-        0.25 everywhere unless told otherwise.
+        By default, 0.25 everywhere.
     rng : numpy.random.Generator or numpy.random.RandomState, optional
         As in `Dense`.
 
@@ -371,9 +371,9 @@ def _checked_activation(given: Any, what: str) -> Any:
     Raises
     ------
     LookupFailure
-        When there is none of that name.
+        When no activation has that name.
     UsageError
-        When it is no layer and no function, or a class.
+        When it is neither a layer nor a function, or is a class.
     """
     if isinstance(given, str):
         if given not in _ACTIVATIONS:

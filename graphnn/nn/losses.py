@@ -41,7 +41,7 @@ def categorical_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7
     ShapeError
         When the labels have another shape: (batch, 1) too.
     DtypeError
-        When class numbers are no integers.
+        When class numbers are not integers.
 
     See Also
     --------

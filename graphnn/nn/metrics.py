@@ -47,7 +47,7 @@ def accuracy(predictions: Any, labels: Any) -> Node:
     DtypeError
         When labels are neither integers nor one-hot rows.
     LabelError
-        When it is run, of a label that is none of the classes, where their number is known.
+        When it is run, of a label that is not one of the classes, where their number is known.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def accuracy(predictions: Any, labels: Any) -> Node:
         classes = judged.classes
         if classes is None:
             right = fn.cast(fn.equal(predicted, true), "int64")
-        else:  # as `equal`, but refusing a label that is none of the classes
+        else:  # as `equal`, but a label that is not one of the classes is an error
             right = fn.pick(fn.one_hot(true, classes, "int64"), predicted)
         found = fn.sum(fn.one_hot(right, 2, "int64"), axis=tuple(range(right.ndim)))
         counts = fn.tally(found, name="counts")
@@ -132,7 +132,7 @@ def precision(predictions: Any, labels: Any, classes: int | None = None, average
     ShapeError, DtypeError, UsageError
         As in `confusion_matrix`.
     ValueRangeError
-        When `average` is none of these, or "binary" and there are not two classes.
+        When `average` is not one of these, or "binary" and there are not two classes.
 
     Examples
     --------
@@ -225,7 +225,7 @@ def _counted(judged: _Judged, size: int) -> Node:
 
 
 class _Judged(NamedTuple):
-    """Predictions with their labels, told apart by shape and dtype."""
+    """Predictions with their labels; shape and dtype say which kind they are."""
 
     kind: str
     graph: Graph

@@ -1,4 +1,4 @@
-"""What losses and metrics are given: nodes or arrays, and labels told apart by their shape."""
+"""The operands of losses and metrics: nodes or arrays, and labels, whose shape says which kind they are."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def are_one_hot(kind: str, scores: Operand, labels: Operand) -> bool:
     ShapeError
         When they are neither.
     DtypeError
-        When class numbers are no integers.
+        When class numbers are not integers.
     """
     rows, given = shape_in(scores), shape_in(labels)
     with fitting(kind, [scores, labels]):

@@ -150,9 +150,9 @@ class Optimizer:
         Raises
         ------
         ShapeError, DtypeError
-            When the loss is no scalar, or no float.
+            When the loss is not a scalar, or not a float.
         UsageError
-            When there is nothing to train, or `parameters` holds what is no trainable parameter.
+            When there is nothing to train, or `parameters` holds something that is not a trainable parameter.
 
         Examples
         --------
@@ -257,7 +257,7 @@ class Optimizer:
         updates = graph.updates
         replaced = {p for p in chosen if p in updates}
         slots = [p for p in updates if p.phase == "update" and p.twin in replaced]
-        updates.update(made)  # all at once: an interrupt leaves at worst slots that nobody reads
+        updates.update(made)  # all at once: an interrupt leaves at worst unused slots
         for slot in slots:
             del updates[slot]
         if replaced:

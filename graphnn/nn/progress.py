@@ -1,4 +1,4 @@
-"""How training tells how far it is: a bar, lines of text, or nothing."""
+"""How training reports its progress: by a bar, by lines of text, or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SILENCE = 10.0  # and one after so many seconds
 
 
 class Reporter:
-    """Base of what tells; says nothing itself."""
+    """Base of the reporters; reports nothing itself."""
 
     def __enter__(self) -> Reporter:
         return self
@@ -32,7 +32,7 @@ class Reporter:
 
 
 def reporter(progress: Any, epochs: int, steps: int, done: int) -> Reporter:
-    """Return what tells of a training.
+    """Return the reporter of a training.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def _writer(stream: Any) -> Callable[[str], Any]:
     return write
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _written(row: Mapping[str, Any]) -> str:
     return "  ".join(f"{name} {figure(value)}" for name, value in row.items())
 
 
@@ -80,13 +80,13 @@ class _Lines(Reporter):
     def __init__(self, write: Callable[[str], Any], epochs: int) -> None:
         self._write, self._epochs = write, epochs
         self._every = -(-epochs // _LINES)
-        self._told = time.monotonic()
+        self._last = time.monotonic()
 
     def epoch(self, epoch: int, row: Mapping[str, Any], last: bool) -> None:
         now = time.monotonic()
-        if last or epoch % self._every == 0 or epoch == 1 or now - self._told > _SILENCE:
-            self._told = now
-            self._write(f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  {_told(row)}")
+        if last or epoch % self._every == 0 or epoch == 1 or now - self._last > _SILENCE:
+            self._last = now
+            self._write(f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  {_written(row)}")
 
 
 def _bar(epochs: int, steps: int, done: int) -> Reporter | None:
@@ -125,7 +125,7 @@ def _bar(epochs: int, steps: int, done: int) -> Reporter | None:
             bar.update(task, advance=1, epoch=epoch, figures=self.figures or f"loss {figure(loss)}")
 
         def epoch(self, epoch: int, row: Mapping[str, Any], last: bool) -> None:
-            self.figures = _told(row)
+            self.figures = _written(row)
             bar.update(task, epoch=epoch, figures=self.figures)
 
     return Bar()

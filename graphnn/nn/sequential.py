@@ -75,8 +75,8 @@ class Sequential(Layer):
                     raise UsageError("a Sequential that contains itself has no end: put each layer in once")
                 around[layer] = iter(layer.layers)
             else:
-                told = not isinstance(layer, Layer) and takes(layer, "training")
-                x = layer(x, training=training_now.get()) if told else layer(x)
+                handed_on = not isinstance(layer, Layer) and takes(layer, "training")
+                x = layer(x, training=training_now.get()) if handed_on else layer(x)
         return x
 
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:

@@ -218,7 +218,7 @@ def clash_in_broadcasting(shapes: Sequence[Shape], stretches: bool = True, axes:
                 if same(other[2], end[2]) is None:
                     return clash(other, end)
             met.append(end)
-    raise AssertionError("there is a clash, or nobody would ask")
+    raise AssertionError("the shapes clash: this is called only where they do")
 
 
 def unbroadcast(index: tuple[int, ...], shape: Sequence[int]) -> tuple[int, ...]:

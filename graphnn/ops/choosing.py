@@ -103,7 +103,7 @@ def clip(
 class Where(Elementwise):
     """x where the condition holds, else y.
 
-    The gradient goes to the branch that was taken. The other branch is computed all the same: in
+    The gradient goes to the branch that was taken. The other branch is computed too: in
     ``where(x > 0, log(x), 0)`` the gradient at 0 is 0 * inf = NaN. Guard what goes in as well:
     ``where(x > 0, log(where(x > 0, x, 1)), 0)``.
     """

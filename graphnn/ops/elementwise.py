@@ -227,7 +227,7 @@ class Power(Elementwise):
     def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
         whole = self.result_dtype(x.dtype, y.dtype).kind in "iu"
         if whole and y.dtype.kind == "i" and np.any(y < 0):
-            raise ValueRangeError("power: an integer to a negative integer power is no integer; cast one to a float")
+            raise ValueRangeError("power: an integer to a negative integer power is not an integer; cast it to a float")
         return np.power(x, y, out=out)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:

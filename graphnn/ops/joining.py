@@ -179,7 +179,7 @@ class Pad(Op):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         if not x.ndim:
-            return into(out, x)  # nothing to pad; NumPy stumbles over it
+            return into(out, x)  # nothing to pad; np.pad fails here
         return into(out, np.pad(x, self._pairs(x.ndim), constant_values=self.constant_values))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:

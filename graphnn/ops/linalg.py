@@ -401,7 +401,7 @@ class Norm(Op):
         return self.formula if self.ord is None else f"{self.formula} of order {{ord}}"
 
     def over(self, ndim: int) -> tuple[int, ...]:
-        """Return the axes that it runs over; refuse what is no norm here."""
+        """Return the axes that the norm is taken over; raise an error where it is not defined."""
         axes = axes_of(self.name, self.axis, ndim)
         order = self.ord
         if order is not None and not (order > 0 or order == -math.inf):

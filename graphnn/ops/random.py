@@ -29,7 +29,7 @@ class RandomUniform(Op):
     formula = "random({0})"
 
     def infer(self, counter: Spec) -> Spec:
-        """Give the shape that was asked for; the counter is one integer."""
+        """Return the given shape; the counter is one integer."""
         if counter.dtype.kind not in "iu":
             raise DtypeError(f"random_uniform: the counter is an integer, not {counter.dtype}")
         if counter.shape != ():

@@ -73,7 +73,7 @@ def _warn(what: str) -> None:
     warnings.warn(f"{what}; the result is NaN", GraphnnWarning, stacklevel=4)
 
 
-class Folding(Reduction, abstract=True):
+class UfuncReduction(Reduction, abstract=True):
     """Base of the reductions that are a ufunc's own."""
 
     ufunc: ClassVar[Any]
@@ -83,7 +83,7 @@ class Folding(Reduction, abstract=True):
         return self.ufunc.reduce(x, axis=self.axis, keepdims=self.keepdims, out=out)
 
 
-class Sum(Folding, Linear):
+class Sum(UfuncReduction, Linear):
     """The sum over axes; 0 of nothing. Small integers and bools add up in 64 bits."""
 
     traits = Trait.WRAPS | Trait.ADDS_UP
@@ -138,7 +138,7 @@ class Mean(Reduction, Linear):
         return fn.broadcast_to(share, x.shape)
 
 
-class Extremum(Folding, abstract=True):
+class Extremum(UfuncReduction, abstract=True):
     """Base of max and min over axes; ties share the gradient evenly."""
 
     least_side = 1
@@ -196,7 +196,7 @@ class Min(Extremum):
     ufunc = np.minimum
 
 
-class Prod(Folding):
+class Prod(UfuncReduction):
     """The product over axes; 1 of nothing. The gradient is exact where factors are zero."""
 
     traits = Trait.WRAPS | Trait.UNDERFLOWS | Trait.DECIDED_BY_ONE

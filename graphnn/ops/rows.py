@@ -45,7 +45,7 @@ class Limits:
 
 limits = Limits()
 _KNOWN = 2**12
-"""Ones up to which they are made but once."""
+"""Columns of ones up to this length are made once and kept."""
 
 
 class Blocks(NamedTuple):
@@ -93,7 +93,7 @@ def blocks_of(x: Any, y: Any) -> Blocks | None:
         return None
     if not 0 < side * n <= limits.fitting or min(side, n) > limits.thin:
         return None
-    # Where rows of a block lie apart, BLAS takes all at once as fast. (Of one row or column, a stride tells nothing.)
+    # Where rows of a block lie apart, BLAS takes all at once as fast. (A single row or column has no stride to go by.)
     if m < k and (m == 1 or k < 2 * wide or abs(x.strides[0]) > abs(x.strides[1])):
         return None
     if m >= k > 1 and abs(x.strides[0]) < abs(x.strides[1]):
@@ -122,7 +122,7 @@ def product(x: Array, y: Array, out: Array | None = None) -> Any:
 
 
 def is_product(x: Any, axes: tuple[int, ...]) -> bool | None:
-    """Tell whether a sum over axes is one over rows or columns of a matrix that `sums` takes; None: its strides tell.
+    """Return whether `sums` takes a sum over these axes; None where it depends on the strides, which are unknown.
 
     Where rows do not lie one after the other, NumPy adds up fast, and pairwise.
 
@@ -148,7 +148,7 @@ def sums(x: Array, axis: int, keepdims: bool = True) -> Any:
 
 
 def ones(n: int, dtype: np.dtype[Any]) -> Array:
-    """Return a column of ones; the short ones are made but once."""
+    """Return a column of ones; short ones are kept."""
     return _known_ones(n, dtype) if n <= _KNOWN else np.ones((n, 1), dtype)
 
 

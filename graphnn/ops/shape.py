@@ -72,7 +72,7 @@ def reshape(x: Any, shape: Annotated[Any, Either(_ONE, Several(_ONE))], *, name:
         if known == 0 or (isinstance(known, int) and isinstance(total, int) and total % known):
             raise ShapeError(
                 f"reshape cannot turn {shown(x.shape)} into {shown(dims)}: "
-                f"its {total} elements are no multiple of {known}"
+                f"its {total} elements are not a multiple of {known}"
             )
         dims[unknown[0]] = floor_divide(total, known)
     return Reshape(dims)(x, name=name)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ..values import Value
 
 
-@rule(ops.Folding)
-def folding(op: ops.Folding, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+@rule(ops.UfuncReduction)
+def folding(op: ops.UfuncReduction, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Reduce by a ufunc."""
     (x,) = operands
     axes = op.over(len(x.shape))
