@@ -54,9 +54,9 @@ def grad(result: Any, wrt: Any) -> Any:
     Raises
     ------
     ShapeError
-        When the result is no scalar.
+        When the result is not a scalar.
     DtypeError
-        When the result or what it is differentiated by is no float.
+        When the result or what it is differentiated by is not a float.
     NoRuleError
         When an operation on the way has no gradient rule.
 
@@ -176,7 +176,7 @@ def _flow(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
     Raises
     ------
     DtypeError
-        When one of them is no float.
+        When one of them is not a float.
     NoRuleError
         When an operation between them has no rule.
     """
@@ -282,7 +282,7 @@ def _given(what: str, given: Any, others: Any) -> tuple[Graph, dict[Node, _Given
     Raises
     ------
     UsageError
-        When they are no mapping, or one node has two.
+        When they are not a mapping, or one node has two.
     ShapeError
         When one has not its node's shape.
     """

@@ -31,11 +31,6 @@ def fit_to_call(function: _Function) -> _Function:
     return cast("_Function", called)
 
 
-def told_where(function: _Function) -> _Function:
-    """Return the function: errors know their line by themselves."""
-    return function
-
-
 def offer(namespace: dict[str, Any], names: Iterable[str] | None = None) -> None:
     """Have public functions, and the methods of public classes, say what they take; this is the one place.
 

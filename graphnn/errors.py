@@ -111,7 +111,7 @@ class GraphnnError(Shown, Exception):
         return error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Another process has other nodes: what cannot be sent there is told by name. A run stays where it is.
+        # Another process has other nodes: what cannot be sent there is sent as its name. A run stays where it is.
         fields = {k: _sent(v) for k, v in vars(self).items() if k != "stopped"}
         return _made, (type(self), tuple(map(_sent, self.args)), fields)
 
@@ -219,7 +219,7 @@ class DtypeError(GraphnnError, TypeError):
 
 
 class UsageError(GraphnnError, TypeError):
-    """A thing of the wrong kind: a fetch that is no node, a node used as a truth value."""
+    """A thing of the wrong kind: a fetch that is not a node, a node used as a truth value."""
 
 
 class LookupFailure(GraphnnError, KeyError):
@@ -239,7 +239,7 @@ class NoRuleError(GraphnnError, NotImplementedError):
 
 
 class FileFormatError(GraphnnError, ValueError):
-    """A file that is no graphnn file, is damaged, or comes from a newer version."""
+    """A file that is not a graphnn file, is damaged, or comes from a newer version."""
 
 
 class DrawingError(GraphnnError, RuntimeError):

@@ -595,7 +595,7 @@ def from_settings(cls: type[Op], attributes: Mapping[str, Any]) -> Op:
 def _dtype(name: Any) -> np.dtype[Any]:
     dtype = _DTYPES.get(name) if type(name) is str else None
     if dtype is None:
-        raise FileFormatError(f"{_short(name)} is no dtype; there are {', '.join(_DTYPES)}")
+        raise FileFormatError(f"{_short(name)} is not a dtype; there are {', '.join(_DTYPES)}")
     return dtype
 
 

@@ -120,10 +120,10 @@ def test_an_unknown_feed() -> None:
     with g.scope("head"):
         gn.exp(x)
     feed = {"x": 1.0, "labels": 2.0}
-    with refused(KeyError, r'the feed names "lables", which is no placeholder of "net"\. Did you mean "labels"\?'):
+    with refused(KeyError, r'the feed names "lables", which is not a placeholder of "net"\. Did you mean "labels"\?'):
         gn.run(y, {"x": 1.0, "lables": 2.0})
     for name, what in (("add", r'"add" \(add\)'), ("loss", r'"add" \(add\)'), ("head", r'"head/exp" \(exp\)')):
-        with refused(KeyError, f"{what} is no placeholder, and only placeholders are fed; gn.replace"):
+        with refused(KeyError, f"{what} is not a placeholder, and only placeholders are fed; gn.replace"):
             gn.run(y, {**feed, name: 1.0})
     with refused(KeyError, '"x" is fed twice, as a node and by name'):
         gn.run(y, {x: 1.0, "x": 1.0, labels: 2.0})
@@ -785,7 +785,7 @@ def test_an_integer_never_wraps_on_its_way_in(dtype: str, value: int) -> None:
 def test_a_misspelt_size_is_named() -> None:
     g = gn.Graph()
     x = g.placeholder("x", ("batch",))
-    with refused(KeyError, 'sizes= speaks of "bacth", which is no dimension of "graph".* Did you mean "batch"'):
+    with refused(KeyError, 'sizes= speaks of "bacth", which is not a dimension of "graph".* Did you mean "batch"'):
         gn.run(x, {x: [1.0]}, sizes={"bacth": 1})
 
 

@@ -150,7 +150,7 @@ def test_canonical_form(text: str, canonical: Any) -> None:
      "(" * 1900 + "a" + ")" * 1900, "-" * 3900 + "a"],
 )  # fmt: skip
 def test_what_is_no_dimension(text: str) -> None:
-    with pytest.raises(gn.ShapeError, match="is no dimension: give an int, a name") as caught:
+    with pytest.raises(gn.ShapeError, match="is not a dimension: give an int, a name") as caught:
         gn.Graph().placeholder("x", shape=(text,))
     assert len(str(caught.value)) < 250
 
@@ -323,5 +323,5 @@ def test_what_cannot_be_reckoned_with_says_so() -> None:
             wrong()
     with pytest.raises(gn.errors.ShapeError, match="divides by zero"):
         n // 0
-    with pytest.raises(gn.errors.ShapeError, match="is no dimension"):
+    with pytest.raises(gn.errors.ShapeError, match="is not a dimension"):
         "n = " + n

@@ -652,7 +652,7 @@ def test_what_is_made_of_lists_and_of_arrays() -> None:
     [
         (lambda g: g.constant([1.5], dtype=int), TypeError, "int64 would change what it says"),
         (lambda g: g.constant(np.ones(2), dtype=int), TypeError, "cast it yourself"),
-        (lambda g: g.placeholder("x", dtype="float99"), TypeError, "'float99' is no dtype"),
+        (lambda g: g.placeholder("x", dtype="float99"), TypeError, "'float99' is not a dtype"),
         (lambda g: g.placeholder("x", dtype=complex), TypeError, "complex128; values are bool, integers, and floats"),
         (lambda g: g.placeholder("x", dtype=object), TypeError, "dtype object"),
         (lambda g: g.placeholder("x", dtype=np.longdouble), TypeError, "floats of 16, 32 or 64 bits"),

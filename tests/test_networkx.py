@@ -664,8 +664,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "a value that is none": (lambda: broken(w={"value": [[1.0], [2.0, 3.0]]}), ValueError, 'node "w": .*ragged'),
     "a value of objects": (lambda: broken(w={"value": [object()]}), TypeError, 'node "w": .*dtype object'),
-    "a dtype that is none": (lambda: broken(x={"dtype": "float99"}), TypeError, "node \"x\": .*'float99' is no dtype"),
-    "a shape that is none": (lambda: broken(x={"shape": ("2 apples",)}), ValueError, 'node "x": .*is no dimension'),
+    "a dtype that is none": (
+        lambda: broken(x={"dtype": "float99"}),
+        TypeError,
+        "node \"x\": .*'float99' is not a dtype",
+    ),
+    "a shape that is none": (lambda: broken(x={"shape": ("2 apples",)}), ValueError, 'node "x": .*is not a dimension'),
     "an undirected graph": (lambda: model().dag.to_undirected(), ValueError, "undirected"),
     "no graph": (lambda: {"x": []}, TypeError, "takes a networkx.MultiDiGraph or DiGraph, not dict"),
     "a cycle": (

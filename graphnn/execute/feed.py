@@ -57,7 +57,7 @@ def prepare(
             known = {*program.names}.union(*(names_in(node.shape) for node in graph.placeholders))
             if name not in known:
                 raise LookupFailure(
-                    f'sizes= speaks of "{name}", which is no dimension of "{graph.name}".{near(name, known)}'
+                    f'sizes= speaks of "{name}", which is not a dimension of "{graph.name}".{near(name, known)}'
                 )
     binding = program.bound(bound)
     if binding.largest > ALWAYS_FITS or graph.memory_budget is not None:
@@ -138,7 +138,9 @@ def _fed(graph: Graph, key: Any) -> Node:
     if isinstance(key, str):
         if key not in graph:
             names = [node.name for node in graph.placeholders]
-            raise LookupFailure(f'the feed names "{key}", which is no placeholder of "{graph.name}".{near(key, names)}')
+            raise LookupFailure(
+                f'the feed names "{key}", which is not a placeholder of "{graph.name}".{near(key, names)}'
+            )
         node = graph[key]
     if not isinstance(node, Node):
         raise UsageError(f"a feed's keys are placeholders or their names, not {type(key).__name__}")
@@ -149,7 +151,7 @@ def _fed(graph: Graph, key: Any) -> Node:
         raise GraphError(f'the feed gives "{node.name}" {whose}')
     if not isinstance(node.op, Placeholder):
         raise LookupFailure(
-            f'"{node.name}" ({node.op.name}) is no placeholder, and only placeholders are fed; '
+            f'"{node.name}" ({node.op.name}) is not a placeholder, and only placeholders are fed; '
             "gn.replace(fetches, {node: placeholder}) puts a placeholder in its place"
         )
     return node

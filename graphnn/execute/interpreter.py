@@ -30,7 +30,7 @@ def run(
     feed : mapping of Node or str to array_like
         A value for each placeholder that is needed; cast to its dtype where NumPy calls it the same kind.
     sizes : mapping of str to int, optional
-        Of dimensions that no feed tells.
+        Of dimensions that no feed gives.
     graph : Graph, optional
         Where names are looked up, if neither fetches nor feed hold a node.
     guard : {None, "nan", "finite"}

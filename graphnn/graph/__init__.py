@@ -1,6 +1,5 @@
 """The ground floor: specs, operations, nodes, and the graph that keeps them as a live NetworkX DAG."""
 
-from ..calls import told_where
 from ..origin import Origin, user_origin
 from .arrays import as_array, in_range, sealed
 from .attributes import (
@@ -91,6 +90,5 @@ __all__ = [
     "place_of",
     "registry",
     "sealed",
-    "told_where",
     "user_origin",
 ]

@@ -131,7 +131,7 @@ def supported(kind: Any, what: str) -> np.dtype[Any]:
     try:
         dtype: np.dtype[Any] = np.dtype(kind)
     except TypeError:
-        raise DtypeError(f"{what}: {kind!r} is no dtype") from None
+        raise DtypeError(f"{what}: {kind!r} is not a dtype") from None
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise DtypeError(f"{what} is of dtype {dtype}; values are bool, integers, and floats of 16, 32 or 64 bits")
     return dtype if dtype.isnative else dtype.newbyteorder("=")

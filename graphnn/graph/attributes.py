@@ -469,7 +469,7 @@ def checked(owner: str, attribute: str, kind: Kind, value: Any) -> Any:
 
 
 def told(value: Any) -> str:
-    """Return a value as an error tells it: short, on one line, and whatever its own repr does."""
+    """Return a value as an error shows it: short, on one line, and whatever its own repr does."""
     if issubclass(type(value), str):
         text = repr(str.__str__(value)[:200])
     elif issubclass(type(value), int) and int.bit_length(value) > _MOST_BITS:

@@ -229,7 +229,7 @@ class Graph(Shown):
         shape : int, str or sequence of them
             A dimension is an int, or a name that any size fits, one size a run.
         dtype : dtype, optional
-            The graph's unless told otherwise.
+            By default the graph's.
 
         Returns
         -------
@@ -286,7 +286,7 @@ class Graph(Shown):
         ----------
         op : Op
         inputs : sequence of Node or array_like
-            What is no node becomes a constant; a Python number takes the dtype of the other operands.
+            What is not a node becomes a constant; a Python number takes the dtype of the other operands.
         name : str, optional
             Called after the operation unless given.
 

@@ -58,7 +58,7 @@ class KeptDict(CheckedDict):
 
 
 def owned(graph: Graph, node: Any, what: str) -> Node:
-    """Return a node of the graph, which may be told by its name."""
+    """Return a node of the graph, which may be given by its name."""
     if isinstance(node, str):
         node = graph[node]
     if not isinstance(node, Node):
@@ -144,7 +144,7 @@ def check_update(parameter: Node, node: Node) -> None:
     Raises
     ------
     UsageError
-        When `parameter` is no parameter.
+        When `parameter` is not a parameter.
     ShapeError, DtypeError
         When the shape or dtype is another.
     """
