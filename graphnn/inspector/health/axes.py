@@ -90,8 +90,8 @@ def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
 )
 def softmax_axis(run: Evaluation) -> Iterator[Finding]:
     """Look whether a softmax sums to 1 over another axis than the one that is summed of its product."""
-    for place, _ in run.computed:
-        if run.order[place].phase == "forward" and run.order[place].op.name in ("matmul", "einsum", "sum"):
+    for place, _ in run.forward:
+        if run.order[place].op.name in ("matmul", "einsum", "sum"):
             yield from _summed_over(run, place)
 
 

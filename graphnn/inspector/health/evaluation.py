@@ -125,6 +125,11 @@ class Evaluation:
         ]
 
     @cached_property
+    def forward(self) -> list[tuple[int, Array]]:
+        """Those of the forward pass."""
+        return [(place, value) for place, value in self.computed if self._forward[place]]
+
+    @cached_property
     def elementwise(self) -> list[Node]:
         """The elementwise operations of the forward pass, those with an empty value aside."""
         pairs = zip(self.order, self.values, strict=True)

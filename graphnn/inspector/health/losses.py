@@ -57,7 +57,7 @@ _READS_FIRST = {
 def not_probabilities(run: Evaluation) -> Iterator[Finding]:
     """Look at what each cross-entropy, and each logarithm, is given."""
     losses = run.part(Losses)
-    for place, _ in run.computed:
+    for place, _ in run.forward:
         losses.of_loss(place)
         losses.of_loss_by_hand(place)
     yield from losses.found
@@ -69,8 +69,8 @@ def not_probabilities(run: Evaluation) -> Iterator[Finding]:
 )
 def out_of_reach(run: Evaluation) -> Iterator[Finding]:
     """Look whether targets lie where what they are compared with never comes."""
-    for place, _ in run.computed:
-        if run.order[place].phase == "forward" and run.order[place].op.name == "subtract":
+    for place, _ in run.forward:
+        if run.order[place].op.name == "subtract":
             yield from run.part(Losses).of_reach(place)
 
 
@@ -110,7 +110,7 @@ class Losses:
         """Look whether a cross-entropy is given probabilities where it takes logits, or the other way round."""
         run, node = self.run, self.run.order[place]
         scope = run.graph.scopes.get(node.scope)
-        kind = scope.kind if scope is not None and node.phase == "forward" else ""
+        kind = scope.kind if scope is not None else ""
         if node.op.name != _READS_FIRST.get(kind):
             return
         source = run.inputs[place][0]
@@ -131,7 +131,7 @@ class Losses:
         """Look whether the logarithm of probabilities is taken that are squashed twice, or along the wrong axis."""
         run, node = self.run, self.run.order[place]
         scope = run.graph.scopes.get(node.scope)
-        if node.phase != "forward" or (scope is not None and scope.kind in _READS_FIRST):
+        if scope is not None and scope.kind in _READS_FIRST:
             return
         source = run.inputs[place][0] if node.op.name in ("log", "pick") else place
         if node.op.name == "log":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -75,11 +76,16 @@ def _too_large_an_integer(op: str, dtype: np.dtype[np.generic]) -> str:
     return f'compute it in {wider}: gn.cast(x, "{wider}")'
 
 
+@cache
+def _near(dtype: np.dtype[Any]) -> float:
+    return math.pow(float(np.finfo(dtype).max), NEAR_OVERFLOW)
+
+
 @check("near-overflow", "a number close to the largest of its dtype")
 def near_overflow(run: Evaluation) -> Iterator[Finding]:
     """Look for numbers that arise from smaller ones."""
     for place, value in run.computed:
-        limit = math.pow(float(np.finfo(value.dtype).max), NEAR_OVERFLOW)
+        limit = _near(value.dtype)
         if np.abs(value).max() <= limit or only_passes_on(run.op(place)):
             continue
         large = np.isfinite(value) & (np.abs(value) > limit)
@@ -101,9 +107,11 @@ def near_overflow(run: Evaluation) -> Iterator[Finding]:
 def underflow(run: Evaluation) -> Iterator[Finding]:
     """Look for zeros of numbers that are not."""
     for place, value in run.computed:
-        node, operands = run.order[place], run.operands_of(place)
-        name, traits = node.op.name, node.op.traits
-        if Trait.UNDERFLOWS not in traits or operands[0].dtype.kind != "f" or np.count_nonzero(value) == value.size:
+        node, traits = run.order[place], run.order[place].op.traits
+        if Trait.UNDERFLOWS not in traits or np.count_nonzero(value) == value.size:
+            continue
+        name, operands = node.op.name, run.operands_of(place)
+        if operands[0].dtype.kind != "f":
             continue
         zeros = [~np.isfinite(x) if Trait.FADES in traits else ~np.isfinite(x) | (x == 0) for x in operands]
         lost = (value == 0) & run.fresh(place, value == 0, zeros)
@@ -126,10 +134,8 @@ def underflow(run: Evaluation) -> Iterator[Finding]:
 )
 def saturated(run: Evaluation) -> Iterator[Finding]:
     """Look for elements that are exactly on a bound; for rows of a softmax that are 0 and 1."""
-    for place, value in run.computed:
+    for place, value in run.forward:
         node = run.order[place]
-        if node.phase != "forward":
-            continue
         if Trait.SATURATES in node.op.traits and node.op.bounds is not None:
             flat = np.isin(value, node.op.bounds) & np.isfinite(run.operands_of(place)[0])
             flat &= ~_masked(run, place)
@@ -175,8 +181,8 @@ def _masked(run: Evaluation, place: int) -> Array:
 @check("clipped-probability", "a probability lies below the clip of its cross-entropy, which loses its gradient")
 def clipped(run: Evaluation) -> Iterator[Finding]:
     """Look whether a logarithm gets a probability that a clip has cut off, and with it the gradient."""
-    for place, _ in run.computed:
-        if run.order[place].op.name == "log" and run.order[place].phase == "forward" and (way := _to_clip(run, place)):
+    for place, _ in run.forward:
+        if run.order[place].op.name == "log" and (way := _to_clip(run, place)):
             yield from _clipped(run, way)
 
 

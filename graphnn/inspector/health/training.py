@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ...graph import Array, Node
     from .evaluation import Evaluation
@@ -28,6 +28,7 @@ class Training:
 
     def __init__(self, run: Evaluation) -> None:
         self.run = run
+        self._losses: dict[frozenset[Node], dict[Node, float]] = {}
 
     def value_of(self, node: Node) -> Array:
         """Return the value of a node."""
@@ -51,14 +52,18 @@ class Training:
         large = [each for each in elements if each is not None and abs(each.value) > LARGE_DATA]
         return max(large, key=lambda each: abs(each.value), default=None)
 
-    def losses_of(self, updates: Mapping[Node, Node]) -> dict[Node, float]:
-        """Return the scalars from whose gradients some updates are made."""
-        needed = self.run.behind(updates.values())
-        found = {}
-        for given, derived in self.run.graph.cotangents.items():
-            if any(derived.of.get(parameter) in needed for parameter in updates):
-                found.update({node: self.value_of(node) for node, _ in given if node in self.run.places})
-        return {node: float(value) for node, value in found.items() if value is not None and not value.ndim}
+    def losses_of(self, parameters: Iterable[Node]) -> dict[Node, float]:
+        """Return the scalars from whose gradients the updates of some parameters are made."""
+        asked = frozenset(parameters)
+        if asked not in self._losses:
+            needed = self.run.behind(self.run.updates[parameter] for parameter in asked)
+            found = {}
+            for given, derived in self.run.graph.cotangents.items():
+                if any(derived.of.get(parameter) in needed for parameter in asked):
+                    found.update({node: self.value_of(node) for node, _ in given if node in self.run.places})
+            scalars = {node: float(value) for node, value in found.items() if value is not None and not value.ndim}
+            self._losses[asked] = scalars
+        return self._losses[asked]
 
     def steepness(self, parameters: Iterable[Node]) -> float:
         """Return how far a loss would move if each number moved as far as it is large: not at all at its least."""

@@ -35,8 +35,8 @@ _FEW_SUMMED = 64  # nodes of one sum
 def dead(run: Evaluation) -> Iterator[Finding]:
     """Look at each layer that ends with a relu."""
     units = run.part(Units)
-    for place, value in run.computed:
-        if run.order[place].op.name == "relu" and value.ndim > 1 and run.order[place].phase == "forward":
+    for place, value in run.forward:
+        if run.order[place].op.name == "relu" and value.ndim > 1:
             yield from units.dead(place, value)
 
 

@@ -223,7 +223,7 @@ class Updates:
             return None
         if not all(parameter in self.training.gradients for parameter in self._steps) or self._rate_changes:
             return None
-        losses = self.training.losses_of({node: self.run.updates[node] for node in self._steps})
+        losses = self.training.losses_of(self._steps)
         loss = max(map(abs, losses.values()), default=0.0)
         promised = 0.0
         for parameter, step in self._steps.items():
@@ -261,7 +261,7 @@ class Updates:
         """Return what is to be said if a step moves parameters so far that the loss is much larger after it."""
         moves = [(moved, size, p) for p, (moved, size) in self._moves.items() if p.ndim > 1]
         far = [(moved / size, moved, size, p) for moved, size, p in moves if size and moved > size]
-        losses = self.training.losses_of({node: self.run.updates[node] for node in self._steps})
+        losses = self.training.losses_of(self._steps)
         losses = {node: value for node, value in losses.items() if value > LEARNT}
         if (
             not far
@@ -296,7 +296,7 @@ class Updates:
         """Look at what a loss subtracts."""
         trained = {node for node in self.run.updates if node.trainable}
         of_parameters = made_of(self.run.order, trained)
-        for loss, value in self.training.losses_of({node: self.run.updates[node] for node in trained}).items():
+        for loss, value in self.training.losses_of(trained).items():
             for term, sign in _terms_of(loss):
                 if sign < 0 and term in of_parameters and term not in self.run.fed and _is_never_negative(term):
                     if not _grows(term, of_parameters) or not self.training.value_of(term).any():
@@ -309,7 +309,7 @@ class Updates:
     def untrained(self) -> Iterator[Finding]:
         """Look at what is fetched beside a loss."""
         trained = {node for node in self.run.updates if node.trainable}
-        losses = set(self.training.losses_of({node: self.run.updates[node] for node in trained}))
+        losses = set(self.training.losses_of(trained))
         if not losses or not trained:
             return
         behind = self.run.behind(losses)
