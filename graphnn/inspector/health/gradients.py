@@ -53,7 +53,7 @@ exploding = declare(
 
 @check(
     "no-gradient",
-    "the gradient of a trained parameter is 0 in every element, or none is made",
+    "the gradient of a trained parameter is 0 in every element, or is never computed",
     "nothing, if it is meant to begin so; else weights that are not all 0, and operations with a slope",
 )
 def none_comes(run: Evaluation) -> Iterator[Finding]:

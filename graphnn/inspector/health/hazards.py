@@ -36,11 +36,11 @@ _CODES = {
     "inf-over-inf": "inf / inf",
     "zero-times-inf": "0 * inf",
     "inf-minus-inf": "inf - inf",
-    "power-domain": "a negative number to a power that is no integer",
+    "power-domain": "a negative number to a power that is not an integer",
     "undefined-at-inf": "a function that has no limit there, at inf",
     "overflow": "a result beyond the largest number of its dtype",
-    "not-a-number": "NaN of numbers that are none, in an operation that nothing is known of",
-    "infinite": "inf of finite numbers, in an operation that nothing is known of",
+    "not-a-number": "NaN where no operand is NaN, in an operation that no rule is known for",
+    "infinite": "inf where all operands are finite, in an operation that no rule is known for",
 }
 for _code, _says in _CODES.items():
     declare(_code, _says)

@@ -52,7 +52,7 @@ _READS_FIRST = {
 
 @check(
     "not-probabilities",
-    "a cross-entropy of probabilities is given numbers that are none",
+    "a cross-entropy of probabilities is given numbers that are not probabilities",
 )
 def not_probabilities(run: Evaluation) -> Iterator[Finding]:
     """Look at what each cross-entropy, and each logarithm, is given."""
