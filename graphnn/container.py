@@ -16,17 +16,14 @@ anything is allocated.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
 import re
-import secrets
 import stat
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from io import BufferedReader
 from pathlib import Path
@@ -35,9 +32,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeAlias
 import numpy as np
 
 from .errors import DtypeError, FileFormatError, UsageError
-
-if sys.platform != "win32":
-    import fcntl
+from .replacing import replacing
 
 __all__ = ["peek", "read", "write"]
 
@@ -65,7 +60,6 @@ _MAX_SIZE = sys.maxsize // 8  # elements, of at most eight bytes each
 _ONE_KIND_OF_BRACKET = bytes.maketrans(b"{}", b"[]")
 _NO_STRUCTURE = bytes(set(range(256)) - set(b'{}[]"'))
 _ANOTHER_COPY = "take another copy of it, or save it again"
-_CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF}
 
 StrPath: TypeAlias = "str | os.PathLike[str]"
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -148,7 +142,7 @@ def write(path: StrPath, kind: str, data: object, arrays: Mapping[str, Array], *
     total = sum(blocks) + _DIGEST_SIZE * len(blocks)
     preamble = _PREAMBLE.pack(MAGIC, LAYOUT, version, kind.encode(), len(header), total)
 
-    with _replacing(path) as file:
+    with replacing(path_of(path)) as file:
         digest = _write_block(file, b"", preamble)
         digest = _write_block(file, digest, header)
         for _, array in named:
@@ -270,7 +264,7 @@ def _opened(path: StrPath) -> BufferedReader:
     # Opening a pipe that nobody writes to would wait for ever.
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise FileFormatError(f"{os.fspath(path)!r} is no regular file")
+        raise FileFormatError(f"{os.fspath(path)!r} is not a regular file")
     return path.open("rb")
 
 
@@ -410,7 +404,7 @@ class _Reader:
         self.digest = b""
         info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):
-            self.refuse("is no regular file, so that its size cannot be checked; copy it to one")
+            self.refuse("is not a regular file, so that its size cannot be checked; copy it to one")
         self.size = info.st_size
 
     def refuse(self, what: str) -> NoReturn:
@@ -532,103 +526,6 @@ def _is_shallow(text: bytearray, depth: int) -> bool:
     for _ in range(depth):
         brackets = brackets.replace(b"[]", b"")
     return not brackets
-
-
-# One file in the place of another
-
-
-@contextmanager
-def _replacing(path: StrPath) -> Iterator[BinaryIO]:
-    """Give a file to write to that takes the place of `path` once the block has ended without an error."""
-    target = Path(os.path.realpath(path_of(path)))
-    replaced = _replaceable(target)
-    prefix = f".graphnn-{blake2b(os.fsencode(target.name), digest_size=8).hexdigest()}-"
-    _remove_litter(target.parent, prefix)
-    file = _temporary_file(target.parent, prefix, 0o666 if replaced is None else 0o600)
-    try:
-        with file:
-            yield file
-            file.flush()
-            if replaced is not None:
-                _hand_on_permissions(replaced, file)
-            os.fsync(file.fileno())
-            if sys.platform == "win32":
-                file.close()  # there, an open file cannot be renamed
-            Path(file.name).replace(target)
-    except BaseException:
-        Path(file.name).unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
-
-
-def _replaceable(target: Path) -> os.stat_result | None:
-    """Return the status of the file to be replaced, if there is one, or raise what writing to it would."""
-    try:
-        status = target.stat()
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-        raise FileFormatError(f"{str(target)!r} is no regular file, and will not be replaced by one")
-    os.close(os.open(target, os.O_WRONLY))
-    return status
-
-
-def _hand_on_permissions(replaced: os.stat_result, file: BinaryIO) -> None:
-    if sys.platform != "win32":
-        for owner, group in (-1, replaced.st_gid), (replaced.st_uid, -1):
-            with suppress(PermissionError):  # only root may give a file to any owner
-                os.fchown(file.fileno(), owner, group)
-        os.fchmod(file.fileno(), stat.S_IMODE(replaced.st_mode) & 0o777)
-
-
-def _temporary_file(folder: Path, prefix: str, mode: int) -> BinaryIO:
-    """Open a new file, locked for as long as it is open: by that, other saves know it from litter."""
-    while True:
-        name = folder / f"{prefix}{secrets.token_hex(8)}.tmp"
-        try:
-            file = open(name, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
-        except OSError as error:
-            error.filename = str(folder)  # the user knows of no temporary file
-            raise
-        if sys.platform != "win32":
-            with suppress(OSError):  # without locks in the file system, no save takes anything for litter
-                fcntl.flock(file, fcntl.LOCK_EX)
-        if os.fstat(file.fileno()).st_nlink:
-            return file
-        file.close()  # another save took it for litter, in the moment before it was locked
-
-
-def _remove_litter(folder: Path, prefix: str) -> None:
-    """Remove the temporary files of dead saves; those of living ones are locked (on Windows: open)."""
-    with suppress(OSError):  # in a folder that cannot be listed, a file can still be saved
-        for path in list(folder.glob(f"{prefix}*.tmp")):
-            with suppress(OSError):
-                _remove_unless_locked(path)
-
-
-def _remove_unless_locked(path: Path) -> None:
-    if sys.platform == "win32":
-        path.unlink()
-    else:
-        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()  # still under the lock, so that a save that has just made it finds out
-        finally:
-            os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform != "win32":
-        try:
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            if error.errno not in _CANNOT_SYNC:
-                raise
 
 
 # What messages are made of

@@ -1,7 +1,7 @@
 """A graph with its state to data and back, and the file that holds it.
 
 The arrays are the values of parameters and constants, by the node's name. The data are plain JSON: the graph's
-``name``, ``dtype`` and ``memory_budget``, and the tables of `_TABLES` by columns. A row is referred to by its number;
+``name``, ``dtype`` and ``memory_budget``, and the tables of `TABLES` by columns. A row is referred to by its number;
 -1 stands for none. Nodes stand in order of making, and so operands before what reads them.
 """
 
@@ -38,56 +38,13 @@ from .graph.interchange import restored
 from .graph.node import put_twin
 from .graph.scopes import derivatives_among
 from .later import load_registrars
+from .tables import ADDED, DTYPES, TABLES
 
 __all__ = ["from_data", "load", "loads", "save", "to_data"]
 
 VERSION = 2
 MAX_NESTING = 1000  # of scopes within each other
 
-# What a column holds: text, integers from 0 up, lists, dicts; or rows of the table named, with "?" also none.
-_TABLES: dict[str, dict[str, type | str]] = {
-    # Attributes as they are, tuples as lists. The module is told in a message, if the operation is not graphnn's own
-    # and missing; nothing is imported by it.
-    "operations": {"name": str, "module": str, "operands": int, "attributes": dict},
-    "specs": {"dtype": str, "shape": list},
-    "lines": {"file": str, "number": int},
-    "scopes": {"path": str, "kind": str, "phase": str, "line": "lines", "parent": "scopes?", "result": "nodes?"},
-    "nodes": {
-        "name": str,
-        "operation": "operations",
-        "spec": "specs",
-        "scope": "scopes?",
-        "line": "lines",
-        "twin": "nodes?",
-    },
-    # The operands of all nodes, one after the other: for each node as many as its operation says.
-    "inputs": {"node": "nodes"},
-    "outputs": {"name": str, "node": "nodes"},
-    "names": {"name": str, "node": "nodes"},
-    "updates": {"parameter": "nodes", "node": "nodes"},
-    "advances": {"parameter": "nodes", "node": "nodes"},
-    # What a layer made for training alone, and what takes its place in evaluation; the layers that do nothing there.
-    "evaluating": {"training": "nodes", "node": "nodes"},
-    "idle": {"path": str, "node": "nodes"},
-    # What has been differentiated: in which scope, backwards or forwards; the results and their cotangents, or what
-    # moves and its tangents; and what each node that was reached has come to.
-    "derivatives": {"scope": "scopes", "backwards": bool},
-    "given": {"in": "derivatives", "node": "nodes", "derivative": "nodes?"},
-    "derived": {"in": "derivatives", "node": "nodes", "derivative": "nodes"},
-    # Where the numbers in the names of new nodes and scopes go on.
-    "counters": {"path": str, "number": int},
-}
-# What files do not hold that were written before there was any.
-_ADDED: dict[str, dict[str, list[Any]]] = {
-    table: {column: [] for column in _TABLES[table]} for table in ("evaluating", "idle", "names")
-}
-_DTYPES = {
-    name: np.dtype(name)
-    for name in (
-        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-        *("float16", "float32", "float64"),
-    )
-}
 _DIMS = frozenset({int, str})
 _MOST = 2**63 - 1
 
@@ -327,6 +284,27 @@ def _encoded(
         "advances": pairs(graph.advances),
         "evaluating": pairs(graph.evaluating),
         "idle": [(str(path), node_row[node]) for path, node in graph.idle.items() if node in node_row],
+        **_derivative_rows(derivatives, node_row, scope_row),
+        "counters": [(str(path), n) for path, n in graph._counters.items()] if len(nodes) == len(graph) else [],
+    }
+    _check_nesting([row[4] for row in rows["scopes"]])
+    data = {
+        "name": str(graph.name),
+        "dtype": graph.dtype.name,
+        "memory_budget": budget.item() if isinstance(budget, np.generic) else budget,
+        **{
+            table: {column: [row[i] for row in rows[table]] for i, column in enumerate(columns)}
+            for table, columns in TABLES.items()
+        },
+    }
+    return data, {node.name: _value(node, state) for node in nodes if node.has_value}
+
+
+def _derivative_rows(
+    derivatives: Sequence[Any], node_row: Mapping[Node, int], scope_row: Mapping[str, int]
+) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows of what has been differentiated."""
+    return {
         "derivatives": [(scope_row[root.path], backwards) for backwards, _, (root, _) in derivatives],
         "given": [
             (i, node_row[node], -1 if value is None else node_row[value])
@@ -338,19 +316,7 @@ def _encoded(
             for i, (_, _, (_, of)) in enumerate(derivatives)
             for node, derivative in of.items()
         ],
-        "counters": [(str(path), n) for path, n in graph._counters.items()] if len(nodes) == len(graph) else [],
     }
-    _check_nesting([row[4] for row in rows["scopes"]])
-    data = {
-        "name": str(graph.name),
-        "dtype": graph.dtype.name,
-        "memory_budget": budget.item() if isinstance(budget, np.generic) else budget,
-        **{
-            table: {column: [row[i] for row in rows[table]] for i, column in enumerate(columns)}
-            for table, columns in _TABLES.items()
-        },
-    }
-    return data, {node.name: _value(node, state) for node in nodes if node.has_value}
 
 
 def _graph_of(fetches: Any) -> Graph:
@@ -470,22 +436,22 @@ def _restore_derivatives(
 
 def _tables(data: Any) -> dict[str, Iterator[tuple[Any, ...]]]:
     """Return the rows of every table, with types and references checked."""
-    whole = {"name", "dtype", "memory_budget", *_TABLES}
-    if type(data) is not dict or not (whole - _ADDED.keys() <= data.keys() <= whole):
+    whole = {"name", "dtype", "memory_budget", *TABLES}
+    if type(data) is not dict or not (whole - ADDED.keys() <= data.keys() <= whole):
         raise FileFormatError("the data are not those of a graph: its name, dtype, memory budget, and tables")
-    data.update({table: columns for table, columns in _ADDED.items() if table not in data})
+    data.update({table: columns for table, columns in ADDED.items() if table not in data})
     lengths = {}
-    for table, kinds in _TABLES.items():
+    for table, kinds in TABLES.items():
         columns = data[table]
         if type(columns) is not dict or columns.keys() != kinds.keys():
             raise FileFormatError(f"the table {table} has not the columns {', '.join(kinds)}")
         if set(map(type, columns.values())) != {list} or len(set(map(len, columns.values()))) != 1:
             raise FileFormatError(f"the columns of the table {table} are not lists of one length")
         lengths[table] = len(next(iter(columns.values())))
-    for table, kinds in _TABLES.items():
+    for table, kinds in TABLES.items():
         for column, kind in kinds.items():
             _check_column(f"{table}.{column}", data[table][column], kind, lengths)
-    return {t: zip(*(data[t][column] for column in kinds), strict=True) for t, kinds in _TABLES.items()}
+    return {t: zip(*(data[t][column] for column in kinds), strict=True) for t, kinds in TABLES.items()}
 
 
 def _check_column(column: str, values: list[Any], kind: type | str, lengths: Mapping[str, int]) -> None:
@@ -593,9 +559,9 @@ def from_settings(cls: type[Op], attributes: Mapping[str, Any]) -> Op:
 
 
 def _dtype(name: Any) -> np.dtype[Any]:
-    dtype = _DTYPES.get(name) if type(name) is str else None
+    dtype = DTYPES.get(name) if type(name) is str else None
     if dtype is None:
-        raise FileFormatError(f"{_short(name)} is not a dtype; there are {', '.join(_DTYPES)}")
+        raise FileFormatError(f"{_short(name)} is not a dtype; there are {', '.join(DTYPES)}")
     return dtype
 
 

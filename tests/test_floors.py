@@ -31,6 +31,7 @@ FLOORS: dict[str, int] = {
     "show": 0,
     "text": 0,
     "container": 0,
+    "replacing": 0,
     "datasets": 0,
     "graph": 1,
     "ops": 2,
@@ -38,6 +39,7 @@ FLOORS: dict[str, int] = {
     "autograd": 3,
     "order": 3,
     "files": 3,
+    "tables": 3,
     "transform": 3,
     "execute": 4,
     "nn": 5,
@@ -55,6 +57,9 @@ FLOORS[PACKAGE] = 7
 
 # Rooms of one floor that may import each other all the same: {(who, whom): why}.
 NEIGHBOURS: dict[tuple[str, str], str] = {
+    ("container", "replacing"): "a file is written beside the one that it replaces",
+    ("replacing", "errors"): "what cannot be replaced is refused",
+    ("files", "tables"): "what a file of a graph holds",
     ("container", "errors"): "a damaged file is an error like any other",
     ("datasets", "errors"): "so is an unknown data set",
     ("given", "errors"): "an argument that will not do is refused",
