@@ -901,7 +901,10 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "spec-wrong": (lie(nodes__spec={"dense/matmul": 0}), 'node "dense/matmul" is declared .* but matmul gives'),
     "spec-of-parameter-wrong": (lie(nodes__spec={"count": 0}), 'node "count" is declared .* but parameter gives'),
     "spec-size-negative": (lie(specs__shape={0: ["batch", -2]}), "node 0, 'x', cannot be"),
-    "spec-size-no-dimension": (lie(specs__shape={0: ["import os"]}), "node 0, 'x', cannot be: 'import os' is no dim"),
+    "spec-size-no-dimension": (
+        lie(specs__shape={0: ["import os"]}),
+        "node 0, 'x', cannot be: 'import os' is not",
+    ),
     "spec-size-not-canonical": (lie(specs__shape={0: ["1*batch", 2]}), "node 0, 'x', cannot be: .* is declared"),
     "spec-size-bool": (lie(specs__shape={0: ["batch", True]}), "a shape is of ints and text"),
     "spec-size-nested": (lie(specs__shape={0: [[2]]}), "a shape is of ints and text"),
