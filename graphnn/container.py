@@ -130,6 +130,7 @@ def write(path: StrPath, kind: str, data: object, arrays: Mapping[str, Array], *
         ...
     graphnn.errors.UsageError: data['lo'] is a numpy.float64; a file holds None, bool, int, float, str, list
     and dict, exactly: convert it, or pass it as an array
+      at <doctest ...>:1
     >>> folder.cleanup()
     """
     if not _KIND.fullmatch(kind):
@@ -190,6 +191,7 @@ def read(path: StrPath, kind: str, *, version: int = 1) -> tuple[Any, dict[str, 
     Traceback (most recent call last):
         ...
     graphnn.errors.FileFormatError: '...small.gnn' holds a trace where a graph was asked for
+      at <doctest ...>:1
     >>> folder.cleanup()
     """
     with _opened(path) as file:

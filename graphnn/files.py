@@ -140,6 +140,7 @@ def load(path: StrPath) -> Any:
         ...
     graphnn.errors.FileFormatError: 'README.md' is no graphnn file: it begins with b'# graphn', and one begins with
     b'\x89gnn\r\n\x1a\n'
+      at <doctest ...>:1
     """
     kind = peek(path)
     load_registrars(f"a file of a {kind}")
@@ -217,6 +218,7 @@ def from_data(data: Any, arrays: Mapping[str, Array], unknown: bool = False) -> 
     Traceback (most recent call last):
         ...
     graphnn.errors.FileFormatError: node 1, 'negative', reads a node that does not come before it
+      at <doctest ...>:1
     """
     try:
         return _decoded(data, dict(arrays), unknown)

@@ -39,6 +39,7 @@ def whole(what: str, value: Any, least: int | None = None) -> int:
     Traceback (most recent call last):
         ...
     graphnn.errors.ValueRangeError: threads= is an int of 1 or more, not 0
+      at <doctest ...>:1
     """
     wanted = f"{what} is an int" if least is None else f"{what} is an int of {least} or more"
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):

@@ -29,6 +29,7 @@ def schedule(fetches: Any, graph: Graph | None = None) -> list[Node]:
 
     Examples
     --------
+    >>> from graphnn.graph import Graph
     >>> g = Graph()
     >>> x = g.placeholder("x")
     >>> y = x * 2.0 + x
@@ -60,6 +61,7 @@ def last_uses(order: Sequence[Node], fetches: Sequence[Node]) -> list[tuple[int,
 
     Examples
     --------
+    >>> from graphnn.graph import Graph
     >>> g = Graph()
     >>> x = g.placeholder("x")
     >>> y = x * x
@@ -93,6 +95,7 @@ def generations(fetches: Any, graph: Graph | None = None) -> list[list[Node]]:
 
     Examples
     --------
+    >>> from graphnn.graph import Graph
     >>> g = Graph()
     >>> x = g.placeholder("x")
     >>> [[node.name for node in wave] for wave in generations(-x + abs(x))]
@@ -128,6 +131,7 @@ def critical_path(
 
     Examples
     --------
+    >>> from graphnn.graph import Graph
     >>> g = Graph()
     >>> x = g.placeholder("x")
     >>> [node.name for node in critical_path(abs(-x) + x)]

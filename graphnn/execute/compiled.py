@@ -273,6 +273,7 @@ def compile(
 
     Examples
     --------
+    >>> from graphnn.graph import Graph
     >>> g = Graph()
     >>> w = g.parameter("w", 8.0)
     >>> halve = compile(w, updates={w: w * 0.5})

@@ -55,6 +55,7 @@ def run(
 
     Examples
     --------
+    >>> from graphnn.graph import Graph
     >>> g = Graph()
     >>> x = g.placeholder("x", shape=("n",))
     >>> run({"twice": x + x}, {x: [1.0, 2.0]})
@@ -86,6 +87,7 @@ def steps(
 
     Examples
     --------
+    >>> from graphnn.graph import Graph
     >>> g = Graph()
     >>> x = g.placeholder("x")
     >>> for step in steps(-x * 2.0, {x: 3.0}):

@@ -97,6 +97,7 @@ class Condition:
     Traceback (most recent call last):
         ...
     graphnn.errors.ValueRangeError: the condition "max >" ends where a number should come
+      at <doctest ...>:1
     """
 
     FLAGS: ClassVar[tuple[str, ...]] = ("nan", "inf", "zero", "saturated", "unchanged")

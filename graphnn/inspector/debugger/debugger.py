@@ -210,6 +210,7 @@ def debug(
 
     Examples
     --------
+    >>> from graphnn.graph import Graph
     >>> g = Graph()
     >>> x = g.placeholder("x")
     >>> dbg = debug(abs(-x) + 1.0, {x: 3.0})

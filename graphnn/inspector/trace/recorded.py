@@ -304,6 +304,7 @@ class Trace(Shown):
 
         Examples
         --------
+        >>> from graphnn.inspector.trace import trace
         >>> g = Graph()
         >>> x = g.placeholder("x")
         >>> seen = trace(abs(-x), {x: 3.0})
