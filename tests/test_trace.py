@@ -610,9 +610,9 @@ def test_sources_hold_the_lines_around_those_that_made_nodes(path: Path) -> None
 def test_no_file_is_read_because_a_file_names_it(path: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     loss, feed = small()
     gn.save(loss, path)
-    data, arrays = container.read(path, "graph")
+    data, arrays = container.read(path, "graph", version=2)
     data["lines"]["file"] = [file] * len(data["lines"]["file"])
-    container.write(path, "graph", data, arrays)
+    container.write(path, "graph", data, arrays, version=2)
     graph = gn.load(path)
     opened: list[Any] = []
 
