@@ -364,6 +364,19 @@ def test_a_kink_that_rounding_hides_is_no_fault() -> None:
                 assert "stand at kinks" in str(error)  # noqa: PT017 - which is as good
 
 
+@pytest.mark.parametrize("seed", [46, 620, 984, 1089, 1247, 1371])
+def test_several_kinks_that_rounding_hides_are_no_fault(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = gn.Graph().placeholder("x", shape=1)
+    places = 10 ** rng.uniform(-7, -6.05, 3) * rng.choice([-1, 1], 3)
+    kinks = 10 ** rng.uniform(-8, -6.5, 3) * rng.choice([-1, 1], 3)
+    y = gn.sum(gn.sum(kinks * gn.relu(x - places)) + x * 1e-7 + 7.3) - 7.3
+    try:
+        check_grads(y, {x: [0.0]}, x, rng=seed)
+    except gn.ValueRangeError as error:
+        assert "stand at kinks" in str(error)  # noqa: PT017 - which is as good
+
+
 def test_trained_networks_are_right_and_faults_in_them_are_found() -> None:
     script = runpy.run_path(str(Path(__file__).parent / "benchmarks" / "small_losses.py"))
     told: list[str] = []
