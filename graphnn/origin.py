@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import cmd
 import contextlib
+import copy
+import dataclasses
 import os
 import re
 import sys
@@ -40,9 +42,10 @@ NOWHERE = Origin("", 0)
 
 _labels: dict[str, str] = {}
 # By file, whether it is not the user's: ours, or one through which we are called: a `with` enters a scope by the
-# first, what is typed in the terminal comes through the second.
+# first, what is typed in the terminal comes through the second; an operation is made again by `replace`, and copied.
 _within: dict[str, bool] = {
-    function.__code__.co_filename: True for function in (contextlib.contextmanager, cmd.Cmd.cmdloop)
+    function.__code__.co_filename: True
+    for function in (contextlib.contextmanager, cmd.Cmd.cmdloop, dataclasses.replace, copy.copy)
 }
 _known: dict[tuple[str, int], Origin] = {}
 

@@ -1,6 +1,7 @@
 """Dimensions: sizes by name, in one canonical form, against Python's ints and NumPy's broadcasting."""
 
 import copy
+import dataclasses
 import json
 import math
 import pickle
@@ -325,3 +326,39 @@ def test_what_cannot_be_reckoned_with_says_so() -> None:
         n // 0
     with pytest.raises(gn.errors.ShapeError, match="is not a dimension"):
         "n = " + n
+
+
+@pytest.mark.parametrize(
+    ("made", "negative"),
+    [
+        (lambda x, n: gn.reshape(x, (n - 5, -1)), "n-5 = -3"),
+        (lambda x, n: gn.reshape(x, (n * -1, 3)), "-n = -2"),
+        (lambda x, n: gn.broadcast_to(x, (n - 7, n, 3)), "n-7 = -5"),
+        (lambda x, n: gn.one_hot(gn.argmax(x, axis=1), n - 3), "n-3 = -1"),
+    ],
+)
+@pytest.mark.parametrize("evaluate", [gn.run, lambda fetches, feed: gn.compile(fetches)(feed)])
+def test_a_dimension_that_is_negative_in_a_run_names_its_node(made: Any, negative: str, evaluate: Any) -> None:
+    x = gn.Graph().placeholder("x", ("n", 3))
+    node = made(x, x.shape[0])
+    with pytest.raises(gn.ShapeError) as caught:
+        evaluate(gn.exp(node), {x: np.ones((2, 3))})
+    error = caught.value
+    text = str(error)
+    assert error.node is node
+    assert error.op == node.op.name
+    assert error.origin == node.origin
+    assert text.startswith(f"{node.op.name}: ")
+    assert negative in text
+    assert "where n = 2" in text
+    assert f'"{node.name}", made at {node.origin}' in text
+    assert "dataclasses" not in text
+    assert error.origin.file == __file__
+
+
+def test_what_makes_an_operation_again_is_not_the_users_line() -> None:
+    x = gn.Graph().placeholder("x", ("n", 3))
+    op = gn.broadcast_to(x, (x.shape[0], 3)).op
+    with pytest.raises(gn.ShapeError) as caught:
+        dataclasses.replace(op, shape=(-1, 3))  # type: ignore[type-var]
+    assert caught.value.origin.file == __file__

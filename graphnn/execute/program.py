@@ -43,9 +43,8 @@ class Program:
         self.operands = [tuple([place[operand] for operand in node.inputs]) for node in self.order]
         self.dying = last_uses(self.order, fetches)
         self.placeholders = [node for node in self.order if isinstance(node.op, Placeholder)]
-        self._constrained = [node for node in self.order if node.spec.constraints]
         dims = {dim for spec in {node.spec for node in self.order} for dim in spec.shape}
-        dims.update(dim for node in self._constrained for pair in node.spec.constraints for dim in pair)
+        dims.update(dim for node in self.order for pair in node.spec.constraints for dim in pair)
         sized = {node.op for node in self.order if node.op.sized}
         self.names = sorted(names_in(dims).union(*(op.names for op in sized)))
         """The dimensions that a run needs the sizes of."""
@@ -71,10 +70,6 @@ class Program:
         return found
 
     def _bind(self, sizes: Mapping[str, int]) -> Binding:
-        for node in self._constrained:
-            for a, b in node.spec.constraints:
-                if size_of(a, sizes) != size_of(b, sizes):
-                    raise _unequal(node, a, b, sizes)
         forwards: list[Forward | None] = []
         bytes_of: dict[Any, int] = {}
         largest, largest_node = 0, None
@@ -82,7 +77,12 @@ class Program:
             size = bytes_of.get(node.spec)
             if size is None:
                 shape = concrete(node.spec.shape, sizes)
+                if min(shape, default=0) < 0:
+                    raise _negative(node, shape, sizes)
                 size = bytes_of[node.spec] = math.prod(shape) * node.spec.dtype.itemsize
+            for a, b in node.spec.constraints:
+                if size_of(a, sizes) != size_of(b, sizes):
+                    raise _unequal(node, a, b, sizes)
             if size > largest:
                 largest, largest_node = size, node
             if isinstance(node.op, Placeholder) or node.has_value:
@@ -121,11 +121,26 @@ An array that `forward` has just made has no more. One that has more is kept by 
 def forward_of(node: Node, op: Op, sizes: Mapping[str, int]) -> Forward:
     """Return what computes a node by an operation, of these sizes."""
     if op.sized:
-        op = op.bound(sizes)
+        try:
+            op = op.bound(sizes)
+        except GraphnnError as error:
+            raise _of_node(node, error) from None
     forward: Forward = op.forward
     if not type(op).__module__.startswith(_PACKAGE):
         forward = _held_to_its_word(node, forward, concrete(node.spec.shape, sizes))
     return forward if node.dtype != np.float16 else _watched(node, forward)
+
+
+def _negative(node: Node, shape: tuple[int, ...], sizes: Mapping[str, int]) -> GraphnnError:
+    dim = node.shape[next(axis for axis, size in enumerate(shape) if size < 0)]
+    given = ", ".join(f"{name} = {sizes[name]}" for name in sorted(names_in((dim,))))
+    asked = f"its shape {shown(node.shape)} has {_valued(dim, sizes)} in this run, where {given}"
+    return _of_node(node, ShapeError(f"{node.op.name}: {asked}, and a dimension is 0 or more"))
+
+
+def _of_node(node: Node, error: GraphnnError) -> GraphnnError:
+    line = f'  in "{node.name}", made at {node.origin}; nothing was computed'
+    return error.within("", line, node=node, op=node.op.name, origin=node.origin)
 
 
 def _unequal(node: Node, a: Any, b: Any, sizes: Mapping[str, int]) -> GraphnnError:
