@@ -98,6 +98,11 @@ def user_origin() -> Origin:
     return NOWHERE
 
 
+def is_from_here(origin: Origin) -> bool:
+    """Say whether this process recorded that line itself: what a file says of a line is no proof that it did."""
+    return origin in _known
+
+
 def _is_within(file: str) -> bool:
     if os.path.basename(file) in _OWN:
         return True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import linecache
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from ..origin import is_from_here
 
 if TYPE_CHECKING:
     from ..graph import Node, Origin
@@ -20,25 +21,23 @@ AROUND = 4
 def sources_of(nodes: Iterable[Node]) -> Lines:
     """Return the lines that made these nodes, with those around them.
 
-    Only of files that run in this process, and of cells and doctests, which are no files: an origin that came in a
-    file from elsewhere could name any file of this machine.
+    Only of lines on which this process itself made something: an origin that came in a file, or in somebody's DAG,
+    may name any line of any file of this machine.
     """
     lines: Lines = {}
-    running = {getattr(module, "__file__", None) for module in [*sys.modules.values()]}
     for file, numbers in _numbers(node.origin for node in nodes).items():
-        if file in running or file in linecache.cache or (file.startswith("<") and file.endswith(">")):
-            text = linecache.getlines(file)
-            wanted = {n for number in numbers for n in range(number - AROUND, number + AROUND + 1)}
-            kept = {n: text[n - 1].rstrip("\r\n") for n in sorted(wanted) if 1 <= n <= len(text)}
-            if kept:
-                lines[file] = kept
+        text = linecache.getlines(file)
+        wanted = {n for number in numbers for n in range(number - AROUND, number + AROUND + 1)}
+        kept = {n: text[n - 1].rstrip("\r\n") for n in sorted(wanted) if 1 <= n <= len(text)}
+        if kept:
+            lines[file] = kept
     return lines
 
 
 def _numbers(origins: Iterable[Origin]) -> dict[str, set[int]]:
     found: dict[str, set[int]] = {}
     for origin in origins:
-        if origin.file:
+        if is_from_here(origin):
             found.setdefault(origin.file, set()).add(origin.line)
     return found
 
