@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+_MOST_BITS = 10_000
+"""Of an int whose digits Python still writes out."""
 _ENDLESS = re.compile(r"\S{300,}")
 
 
@@ -33,6 +35,29 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text or '""'
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def told(value: Any) -> str:
+    """Return a value as an error shows it: short, on one line, and whatever its own repr does.
+
+    Examples
+    --------
+    >>> print(told((1, "a")), told(np.zeros((5, 9))))
+    (1, 'a') an array of shape (5, 9)
+    """
+    if issubclass(type(value), str):
+        text = repr(str.__str__(value)[:200])
+    elif issubclass(type(value), int) and int.bit_length(value) > _MOST_BITS:
+        text = f"an int of {int.bit_length(value):,} bits"
+    elif isinstance(value, np.ndarray) and value.size > 20:
+        text = f"an array of shape {value.shape}"
+    else:
+        try:
+            text = repr(value)
+        except Exception:  # noqa: BLE001 - anybody's
+            text = f"a {type(value).__name__}"
+    text = visible(text)
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def message(text: str) -> str:

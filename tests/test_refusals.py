@@ -131,3 +131,45 @@ def _traced(call: Any, interrupter: Interrupter) -> None:
         pass
     finally:
         sys.settrace(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("relu", (5,)),
+        ("squeeze", (5,)),
+        ("squeeze", (None,)),
+        ("split", ([1, 2], 2)),
+        ("ones_like", (5,)),
+        ("zeros_like", (np.ones(3),)),
+        ("reshape", (np.ones(3), (3, 1))),
+        ("softmax", ([1.0, 2.0],)),
+        ("clip", (5, 0, 1)),
+        ("einsum", ("ij,jk", np.ones((2, 2)), np.ones((2, 2)))),
+    ],
+)
+def test_an_operation_on_no_node_is_refused_in_the_same_words(name: str, args: tuple[Any, ...]) -> None:
+    with pytest.raises(gn.UsageError, match=rf"^{name} needs at least one node among its operands, got .*constant"):
+        getattr(gn, name)(*args)
+
+
+def test_a_composition_takes_a_number_beside_a_node() -> None:
+    x = gn.Graph().constant([1.0, 5.0])
+    assert gn.run(gn.einsum("i,i", np.ones(2), x)) == 6
+
+
+def test_a_shape_nested_without_end_is_refused() -> None:
+    deep: Any = ()
+    for _ in range(5000):
+        deep = (deep,)
+    with pytest.raises(gn.UsageError, match="a dimension is an int or a name, not a tuple"):
+        gn.Graph().placeholder("q", deep)
+
+
+@pytest.mark.parametrize(
+    "show", [lambda loss, feed: gn.summary(loss, feed), lambda loss, feed: gn.draw(loss, feed, feed=feed)]
+)
+def test_a_feed_in_the_place_of_a_detail_is_refused(show: Any) -> None:
+    x = gn.Graph().placeholder("x", ("n", 3))
+    with pytest.raises(gn.UsageError, match=r"a detail is .*, which looks like a feed"):
+        show(gn.sum(x), {x: np.ones((2, 3))})

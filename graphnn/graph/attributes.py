@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from ..errors import DtypeError, GraphnnError, UsageError, ValueRangeError
-from ..text import visible
+from ..text import told
 from . import dimensions
 
 _MOST_BITS = 10_000
@@ -430,8 +430,8 @@ def kinds_of(cls: Any) -> dict[str, Kind]:
 def kinds_of_arguments(function: Callable[..., Any]) -> dict[str, Kind]:
     """Return the kinds of a function's arguments that its annotations tell: what may be a node is not among them."""
     space = getattr(function, "__globals__", {})
-    told = {name: a for name, a in function.__annotations__.items() if name not in ("return", "name")}
-    found = {name: _from(annotation, space) for name, annotation in told.items()}
+    said = {name: a for name, a in function.__annotations__.items() if name not in ("return", "name")}
+    found = {name: _from(annotation, space) for name, annotation in said.items()}
     return {name: kind for name, kind in found.items() if not _tells_nothing(kind)}
 
 
@@ -466,20 +466,3 @@ def checked(owner: str, attribute: str, kind: Kind, value: Any) -> Any:
     more = f": {refused.reason}" if refused.args else ""
     message = f"{owner}: {attribute} is {kind.said}, not {told(value)}{more}"
     raise type(refused)(message, op=owner, attribute=attribute, given=value, expected=kind.said)
-
-
-def told(value: Any) -> str:
-    """Return a value as an error shows it: short, on one line, and whatever its own repr does."""
-    if issubclass(type(value), str):
-        text = repr(str.__str__(value)[:200])
-    elif issubclass(type(value), int) and int.bit_length(value) > _MOST_BITS:
-        text = f"an int of {int.bit_length(value):,} bits"
-    elif isinstance(value, np.ndarray) and value.size > 20:
-        text = f"an array of shape {dimensions.shown(value.shape)}"
-    else:
-        try:
-            text = repr(value)
-        except Exception:  # noqa: BLE001 - anybody's
-            text = f"a {type(value).__name__}"
-    text = visible(text)
-    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, cast
 import numpy as np
 
 from ..errors import LookupFailure, ShapeError, UsageError
+from ..text import told
 
 Dim = int | str
 Shape = tuple[Dim, ...]
@@ -210,7 +211,7 @@ def dimension(value: Any) -> Dim:
             raise ShapeError(f"a dimension is 0 or more, not {_fitting(int(value))}")
         return _fitting(int(value))
     hint = "; give an unknown size a name, such as 'batch'" if value is None else ""
-    raise UsageError(f"a dimension is an int or a name, not {value!r}{hint}")
+    raise UsageError(f"a dimension is an int or a name, not {told(value)}{hint}")
 
 
 def _fitting(number: int) -> int:

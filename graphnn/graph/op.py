@@ -179,11 +179,7 @@ class Op:
         for value in inputs:
             graph = graph or getattr(value, "graph", None)
         if graph is None:
-            given = ", ".join(type(value).__name__ for value in inputs) or "nothing"
-            raise UsageError(
-                f"{self.name} needs at least one node among its operands, got {given}: "
-                "make a constant with graph.constant(value) first, or say graph="
-            )
+            raise _of_no_graph(self.name, inputs, ", or say graph=")
         return graph._add(self, inputs, name)
 
     @property
@@ -310,6 +306,14 @@ class Unknown(Op, abstract=True):
         raise NoRuleError(
             f'the operation "{self.name}" is not defined here: import the module that defines it, then load again'
         )
+
+
+def _of_no_graph(name: str, operands: Sequence[Any], otherwise: str = "") -> UsageError:
+    given = ", ".join(type(value).__name__ for value in operands) or "nothing"
+    return UsageError(
+        f"{name} needs at least one node among its operands, got {given}: "
+        f"make a constant with graph.constant(value) first{otherwise}"
+    )
 
 
 def _over_dimensions(value: Any, function: Callable[[str], Any]) -> Any:
@@ -493,7 +497,9 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     name = function.__name__
     kinds = kinds_of_arguments(function)
-    arguments = list(inspect.signature(function).parameters)
+    parameters = inspect.signature(function).parameters
+    arguments = list(parameters)
+    settings = {*kinds, *(p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY)}
     for taken in (registry.get(name), _compositions.get(name)):
         if taken is not None and taken.__module__ != function.__module__:
             raise GraphError(f'"{name}" is already defined by {taken.__module__}; give the function another name')
@@ -507,6 +513,10 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
                 given[place] = checked(name, setting, kind, given[place])
             elif setting in kwargs:
                 kwargs[setting] = checked(name, setting, kind, kwargs[setting])
+        operands = [v for i, v in enumerate(args) if i >= len(arguments) or arguments[i] not in kinds]
+        operands += [v for keyword, v in kwargs.items() if keyword not in settings]
+        if operands and all(getattr(value, "graph", None) is None for value in operands):
+            raise _of_no_graph(name, operands)
         with fitting(name, [*args, *kwargs.values()]):
             return function(*given, **kwargs)
 

@@ -19,6 +19,7 @@ from ...graph import Constant, Graph, Node, Parameter, Scope
 from ...graph.fetches import resolve
 from ...inspector.trace import Trace
 from ...order import schedule
+from ...text import told
 
 Detail = str | int | Mapping[str, str]
 
@@ -234,8 +235,12 @@ def _rule(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
         depth = int(detail)
         return lambda scopes: min(depth, len(scopes))
     said = {"": detail} if isinstance(detail, str) else detail
-    if not isinstance(said, Mapping) or not all(level in ("op", "layer") for level in said.values()):
-        raise UsageError(f"a detail is {_HOW_TO_SAY}; got {detail!r}")
+    if not isinstance(said, Mapping) or not all(
+        isinstance(level, str) and level in ("op", "layer") for level in said.values()
+    ):
+        fed = isinstance(said, Mapping) and any(isinstance(path, Node) for path in said)
+        hint = ", which looks like a feed: gn.draw takes one as feed=, and a summary takes none" if fed else ""
+        raise UsageError(f"a detail is {_HOW_TO_SAY}; got {told(detail)}{hint}")
     for path in said:
         if path and path not in graph.scopes:
             raise LookupFailure(f'the graph "{graph.name}" has no scope "{path}".{near(path, graph.scopes)}')
