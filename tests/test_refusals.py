@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import files, nn
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
@@ -52,6 +52,85 @@ def test_the_state_takes_values_that_fit_and_keeps_one_of_each_parameter() -> No
     g.state["w"] = given  # type: ignore[index]
     given[0] = 5.0
     np.testing.assert_array_equal(gn.run(w), [3.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "error", "told"),
+    [
+        ("name", 5, gn.UsageError, "a name is text, not int"),
+        ("name", "a\0b", gn.ValueRangeError, "a name cannot hold a NUL character"),
+        ("dtype", "float32", gn.UsageError, r"graph\.dtype cannot be set: Graph\(name, dtype\) says it"),
+        ("state", {}, gn.UsageError, r"graph\.state cannot be set: parameter\.value = array"),
+        ("names", {}, gn.UsageError, r"graph\.names cannot be set: gn\.name\(node"),
+        ("placeholders", [], gn.UsageError, r"cannot be set: graph\.placeholder\(name, shape\) makes one"),
+        ("scopes", {}, gn.UsageError, r"cannot be set: with graph\.scope\(name\): opens one"),
+        ("cotangents", {}, gn.UsageError, r"cannot be set: gn\.grad and gn\.vjp"),
+        ("tangents", {}, gn.UsageError, r"cannot be set: gn\.jvp"),
+        ("caches", None, gn.UsageError, r"cannot be set: graph\.caches\.clear\(\)"),
+        ("building", None, gn.UsageError, r"cannot be set: with graph\.building:"),
+        ("dag", None, gn.UsageError, "cannot be set: it is a part of every graph"),
+        ("parameters", (), gn.UsageError, "cannot be set: it is a part of every graph"),
+        ("placeholder", None, gn.UsageError, "cannot be set: it is a part of every graph"),
+        ("sate", 5, gn.UsageError, 'no attribute "sate" that could be set. Did you mean "state"'),
+        ("weights", 5, gn.UsageError, r"Write graph\.parameters"),
+        *[
+            (table, value, gn.UsageError, rf"graph\.{table} takes a dict, whose entries replace those that it has, not")
+            for table in ("outputs", "updates", "advances", "evaluating", "idle")
+            for value in (5, None, [("w", "w")])
+        ],
+        ("outputs", {"relu": "w"}, gn.GraphError, "a node or scope has that name"),
+        ("outputs", {"y": "relu", 5: "w"}, gn.UsageError, "a name is text, not int"),
+        ("updates", {"w": "relu", "v": "v"}, gn.UsageError, "only parameters are updated"),
+        ("updates", {"w": "v"}, gn.ShapeError, r'"w" has shape \(2,\)'),
+        ("advances", {"w": 5}, gn.UsageError, "is a node, not int"),
+        ("evaluating", {"relu": "v"}, gn.ShapeError, "cannot take the place"),
+        ("evaluating", {3: 4}, gn.UsageError, "is a node, not int"),
+        ("idle", {"a": 5}, gn.UsageError, 'what "a" hands on in evaluation is a node, not int'),
+        ("idle", {5: "w"}, gn.UsageError, "a name is text, not int"),
+    ],
+)
+def test_a_field_of_a_graph_takes_what_fits_or_stays(
+    tmp_path: Path, field: str, value: Any, error: type[Exception], told: str
+) -> None:
+    g = gn.Graph("kept")
+    w = g.parameter("w", [1.0, 2.0])
+    g.placeholder("v", ())
+    y = gn.relu(w)
+    g.outputs["y"], g.updates[w], g.evaluating[y], g.idle["path"] = y, y, w, y
+    before = files.to_data(g)[0]
+    with pytest.raises(error, match=rf"{told}(.|\n)*at test_refusals\.py"):
+        setattr(g, field, value)
+    with pytest.raises(gn.UsageError, match=r"cannot be deleted|that could be deleted"):
+        delattr(g, field)
+    assert files.to_data(g)[0] == before
+    gn.save(g, tmp_path / "kept.gnn")
+    assert files.to_data(gn.load(tmp_path / "kept.gnn"))[0] == before
+
+
+def test_a_dict_that_is_assigned_replaces_the_entries_of_a_table() -> None:
+    g = gn.Graph()
+    w = g.parameter("w", [1.0, 2.0])
+    y, z = gn.relu(w), gn.exp(w)
+    table = g.outputs
+    g.outputs["y"] = y
+    g.outputs = {"z": z}
+    assert g.outputs is table
+    assert dict(table) == {"z": z}
+    with pytest.raises(gn.GraphError):
+        g.outputs["exp"] = y  # it still checks
+    g.outputs |= {"y": y}
+    assert dict(table) == {"z": z, "y": y}
+    g.outputs = g.outputs
+    assert dict(table) == {"z": z, "y": y}
+    g.updates = nn.SGD(0.1).updates(gn.sum(z))
+    g.updates = dict(g.updates)
+    assert [*g.updates] == [w]
+    g.updates = {}
+    assert g.updates == {}
+    with pytest.raises(gn.UsageError, match='what "a" hands on'):
+        g.idle["a"] = 5  # type: ignore[assignment]
+    g.name = "renamed"
+    assert repr(g).startswith('<Graph "renamed"')
 
 
 def test_fetches_that_contain_themselves_are_refused() -> None:

@@ -11,7 +11,7 @@ import networkx as nx
 import numpy as np
 
 from ..errors import DtypeError, GraphError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
-from ..habits import missing
+from ..habits import instead, missing
 from ..origin import Origin, user_origin
 from ..show import Shown
 from ..text import quoted, short_name
@@ -29,12 +29,28 @@ from .tables import (
     checked_budget,
     checked_evaluating,
     checked_given,
+    checked_idle,
     checked_name,
     checked_output,
     checked_state,
     checked_update,
     count,
 )
+
+_put = object.__setattr__  # for a field of every node: no check, and none of its time
+
+_FIXED = {
+    "building": "with graph.building: holds it",
+    "caches": "graph.caches.clear() forgets what is in it",
+    "cotangents": "gn.grad and gn.vjp enter what they make",
+    "dtype": "Graph(name, dtype) says it when the graph is made, and gn.cast(node, dtype) changes that of a node",
+    "names": 'gn.name(node, "…") gives a node another name',
+    "placeholders": "graph.placeholder(name, shape) makes one",
+    "scopes": "with graph.scope(name): opens one",
+    "state": "parameter.value = array sets one value, and graph.state.update({parameter: array}) several",
+    "tangents": "gn.jvp enters what it makes",
+}
+"""The fields that nobody sets, each with what to write instead."""
 
 
 class Graph(Shown):
@@ -50,7 +66,8 @@ class Graph(Shown):
     Attributes
     ----------
     outputs : dict of str to Node
-        Names for what matters.
+        Names for what matters. A dict that is assigned to this, to `updates`, `advances`, `evaluating` or `idle`
+        replaces all entries, and is checked like them. The other tables cannot be assigned.
     names : dict of str to Node
         The names that `gn.name` gave nodes besides their own; they stay.
     updates : dict of Node to Node
@@ -83,7 +100,7 @@ class Graph(Shown):
     instead_of_fetch: ClassVar[str] = "its results are g.outputs, or a list of its nodes"
 
     def __init__(self, name: str = "graph", dtype: Any = np.float64) -> None:
-        self.name = checked_name(name)
+        self.name = name
         self.dtype: np.dtype[Any] = supported(dtype, "the graph's dtype")
         if self.dtype.kind != "f":
             raise DtypeError(f"a graph's dtype is a float, not {self.dtype}: integers say so one by one")
@@ -97,18 +114,18 @@ class Graph(Shown):
         self._memory_budget: float | None = None
         self.advances: dict[Node, Node] = CheckedDict(partial(checked_update, self))
         self.evaluating: dict[Node, Node] = CheckedDict(partial(checked_evaluating, self))
-        self.idle: dict[str, Node] = {}
+        self.idle: dict[str, Node] = CheckedDict(partial(checked_idle, self))
         self.placeholders: list[Node] = []
         self.cotangents: dict[Given, Derivatives] = {}
         self.tangents: dict[Given, Derivatives] = {}
         self._constants: dict[Node, Array] = {}
         self._counters: dict[str, int] = {}
+        self.caches: dict[str, Any] = {}
+        """What higher floors derived from this graph and may forget; nodes are never changed, so it stays true."""
         self.building = RLock()
         """Held while a node is made; who holds it makes several, and no other thread's come between them."""
         # The node that there is, but that may not have been entered everywhere.
         self._begun: tuple[Node, Array | None, Scope | None] | None = None
-        self.caches: dict[str, Any] = {}
-        """What higher floors derived from this graph and may forget; nodes are never changed, so it stays true."""
         self._dag = Dag(self)
 
     # --- looking ---------------------------------------------------------------------------------------------
@@ -150,6 +167,25 @@ class Graph(Shown):
 
         def __getattr__(self, name: str) -> NoReturn:
             raise missing("graph", self, name, "a graph")
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            fields = vars(self)
+            if name.startswith("_") or getattr(getattr(type(self), name, None), "fset", None):
+                _put(self, name, value)
+            elif name == "name":
+                _put(self, name, checked_name(value))
+            elif "building" not in fields:  # the last field that is made
+                _put(self, name, value)
+            elif value is fields.get(name, _put):
+                pass  # as after graph.outputs |= more
+            elif type(fields.get(name)) is CheckedDict:
+                with self.building:
+                    fields[name].replace(f"graph.{name}", value)
+            else:
+                raise _unset(self, name, "set")
+
+        def __delattr__(self, name: str) -> NoReturn:
+            raise _unset(self, name, "deleted")
 
     def __len__(self) -> int:
         return len(self._dag._node)
@@ -363,9 +399,9 @@ class Graph(Shown):
             begun = node, value, scope
             try:
                 # Before this there is no such node; from here on there is, and whatever comes between, it is entered.
-                self._begun = begun
+                _put(self, "_begun", begun)
                 self._enter(node, value, scope)
-                self._begun = None
+                _put(self, "_begun", None)
             except BaseException:
                 if self._begun is begun:
                     self._finish()
@@ -590,3 +626,13 @@ class Graph(Shown):
         graph = cls(str(whole.get("name", "graph")), whole.get("dtype", np.float64))
         filled(graph, dag)
         return graph
+
+
+def _unset(graph: Graph, name: str, how: str) -> UsageError:
+    """Return the error of an attribute that cannot be set or deleted."""
+    if name in _FIXED:
+        return UsageError(f"graph.{name} cannot be {how}: {_FIXED[name]}")
+    if hasattr(graph, name):
+        return UsageError(f"graph.{name} cannot be {how}: it is a part of every graph")
+    known = [other for other in dir(graph) if not other.startswith("_")]
+    return UsageError(f'a graph has no attribute "{name}" that could be {how}.{instead("graph", name, known)}')

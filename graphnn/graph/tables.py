@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
@@ -32,6 +32,25 @@ class CheckedDict(dict[Any, Any]):
     def update(self, other: Any = (), /, **more: Any) -> None:
         """Take over every entry, or none."""
         super().update([self._check(k, v) for k, v in dict(other, **more).items()])
+
+    def replace(self, what: str, entries: Any) -> None:
+        """Take these entries for those there are, or leave all as it is.
+
+        Raises
+        ------
+        UsageError
+            When they are not a dict; whatever the check raises.
+        """
+        if not isinstance(entries, Mapping):
+            raise UsageError(f"{what} takes a dict, whose entries replace those that it has, not {entries!r}")
+        before, after = dict(self), dict(entries)
+        self.clear()
+        try:
+            self.update(after)
+        except BaseException:
+            self.clear()
+            super().update(before)
+            raise
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         """Return the entry, made of `default` if there is none."""
@@ -114,6 +133,11 @@ def checked_evaluating(graph: Graph, trained: Any, node: Any) -> tuple[Node, Nod
             "it needs the same shape and dtype"
         )
     return trained, graph.evaluating.get(node, node)  # where that has one, too, it is the end of the chain
+
+
+def checked_idle(graph: Graph, path: Any, node: Any) -> tuple[str, Node]:
+    """Refuse what cannot be handed on by a layer."""
+    return checked_name(path), owned(graph, node, f'what "{path}" hands on in evaluation')
 
 
 def checked_state(graph: Graph, parameter: Any, value: Any) -> tuple[Node, Array]:
