@@ -910,5 +910,5 @@ def test_what_is_nested_very_deep_is_refused_in_words() -> None:
     deep: list[Any] = []
     for _ in range(3000):
         deep = [deep]
-    with pytest.raises(gn.GraphnnError, match="softmax needs a node"):
+    with pytest.raises(gn.GraphnnError, match="softmax needs at least one node"):
         gn.softmax(deep)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DtypeError, GraphnnWarning, ShapeError, UsageError, ValueRangeError, restated
 from ..origin import user_origin
-from .dimensions import shown
+from .dimensions import Dimension, shown
 from .quiet import quietly
 
 if TYPE_CHECKING:
@@ -29,6 +29,14 @@ def as_array(value: Any, what: str) -> Array:
     """
     if hasattr(value, "spec"):  # a node
         raise UsageError(f'{what}: "{value.name}" is a node, not an array')
+    parts = value if isinstance(value, (list, tuple)) else (value,)
+    dim = next((part for part in parts if isinstance(part, Dimension)), None)
+    if dim is not None:
+        raise UsageError(
+            f'{what} {"is" if value is dim else "holds"} the dimension "{dim}", which is a number only in a run: '
+            "write gn.mean(x, axis) for a mean; "
+            "for the size of an axis as a node, count ones along it, as gn.sum(gn.ones_like(x), axis)"
+        )
     lost = f"{what}: a masked array's mask would be lost; fill it first (array.filled(…))"
     if isinstance(value, np.ma.MaskedArray):
         raise DtypeError(lost)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -305,11 +305,55 @@ class Dimension(str):
     def __rfloordiv__(self, other: Any) -> int | Dimension:
         return _reckoned(floor_divide, other, self)
 
-    def __truediv__(self, other: Any) -> NoReturn:
-        raise UsageError(f"a dimension is divided by //, which rounds down: {self!r} // {other!r}")
 
-    def __rtruediv__(self, other: Any) -> NoReturn:
-        raise UsageError(f"a dimension divides by //, which rounds down: {other!r} // {self!r}")
+_NOT_TAKEN = {
+    "__abs__": "abs({0})",
+    "__divmod__": "divmod({0}, {1})",
+    "__float__": "float({0})",
+    "__ge__": "{0} >= {1}",
+    "__gt__": "{0} > {1}",
+    "__index__": "{0} in the place of an int",
+    "__int__": "int({0})",
+    "__le__": "{0} <= {1}",
+    "__lt__": "{0} < {1}",
+    "__mod__": "{0} % {1}",
+    "__neg__": "-{0}",
+    "__pos__": "+{0}",
+    "__pow__": "{0} ** {1}",
+    "__rdivmod__": "divmod({1}, {0})",
+    "__round__": "round({0})",
+    "__rpow__": "{1} ** {0}",
+    "__rtruediv__": "{1} / {0}",
+    "__truediv__": "{0} / {1}",
+}
+"""What numbers and texts do and a dimension does not: the methods, with how one writes them.
+
+``__rmod__`` is not among them: ``"%s" % n`` makes text.
+"""
+
+
+def _not_taken(written: str) -> Callable[..., Any]:
+    def method(self: Dimension, *others: Any) -> Any:
+        if others and hasattr(others[0], "spec"):  # a node, whose own operator says more
+            return NotImplemented
+        raise _no_number(written, self, *others)
+
+    return method
+
+
+for _name, _written in _NOT_TAKEN.items():
+    setattr(Dimension, _name, _not_taken(_written))
+
+
+def _no_number(written: str, *operands: Any) -> UsageError:
+    asked = written.format(*(str.__str__(each) if isinstance(each, Dimension) else told(each) for each in operands))
+    return UsageError(
+        f"{asked}: a dimension is a number only in a run; before that it takes +, -, * and //, which rounds down, "
+        "with ints and other dimensions"
+    )
+
+
+_SYMBOLS: Mapping[Callable[[Dim, Dim], Dim], str] = {add: "+", subtract: "-", multiply: "*", floor_divide: "//"}
 
 
 def _reckoned(function: Callable[[Dim, Dim], Dim], *operands: Any) -> int | Dimension:
@@ -320,6 +364,8 @@ def _reckoned(function: Callable[[Dim, Dim], Dim], *operands: Any) -> int | Dime
             known.append(str.__str__(operand))
         elif isinstance(operand, (int, np.integer)) and not isinstance(operand, bool):
             known.append(int(operand))
+        elif isinstance(operand, (bool, float, complex, np.generic, np.ndarray)):
+            raise _no_number(f"{{0}} {_SYMBOLS[function]} {{1}}", *operands)
         else:
             return cast("Dimension", NotImplemented)
     return _opened(function(*known))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import UsageError
 from ..graph import Node, composition, fn
 
 
@@ -23,8 +22,6 @@ def log_softmax_nodes(x: Node, axis: int = -1) -> Node:
 
 
 def _scoped(kind: str, make: Callable[[Node, int], Node], x: Any, axis: int) -> Node:
-    if not isinstance(x, Node):
-        raise UsageError(f"{kind} needs a node, not {type(x).__name__}: make a constant with graph.constant(value)")
     with x.graph.opened(kind, first=1, kind=kind):
         return make(x, axis)
 
