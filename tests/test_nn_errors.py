@@ -161,6 +161,12 @@ def test_names_that_others_use_lead_to_what_there_is() -> None:
                 assert there in dir(called[where]), hint
         for path in re.findall(r"docs/[\w-]+\.md", hint):
             assert (Path(__file__).parent.parent / path).exists()
+    for name, written in (("vstack", r"axis=0"), ("hstack", "axis=1"), ("Parameter", "graph.parameter")):
+        with pytest.raises(AttributeError, match=f"{name}.*{written}"):
+            getattr(gn, name)
+    for name, written in (("clamp", r"gn\.clip"), ("expand", r"gn\.broadcast_to")):
+        with pytest.raises(AttributeError, match=f"{name}.*{written}"):
+            getattr(things["node"], name)
     with pytest.raises(AttributeError, match=r'there is no "nn.Denze". Did you mean "Dense"'):
         _ = nn.Denze
     with pytest.raises(AttributeError, match=r'there is no "nn.relu". Write gn.relu'):
@@ -207,6 +213,18 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
         (lambda: nn.Dense(2, weight_init="he_normal"), r"write nn\.init\.he_normal"),
     ]
     for case, words in more:
+        with pytest.raises(gn.UsageError, match=words):
+            case()
+    more_of_others: list[tuple[Callable[[], Any], str]] = [
+        (lambda: gn.clip(x, min=0), r'clip takes no argument "min"\. Here it is lo='),
+        (lambda: gn.clip(x, max=1), r"Here it is hi="),
+        (lambda: gn.one_hot(gn.argmax(x, axis=1), num_classes=3), r"Here it is depth="),
+        (
+            lambda: nn.fit(gn.compile(loss), {}, validation_split=0.1),
+            r"give the feed of those kept back as validation=",
+        ),
+    ]
+    for case, words in more_of_others:
         with pytest.raises(gn.UsageError, match=words):
             case()
     for name, meant in habits.ARGUMENTS.items():

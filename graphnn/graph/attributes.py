@@ -463,6 +463,6 @@ def checked(owner: str, attribute: str, kind: Kind, value: Any) -> Any:
         refused: GraphnnError = error
     except Exception as error:  # noqa: BLE001 - what its own methods raise, or a tuple nested without end
         refused = UsageError(f"it raises {type(error).__name__}")
-    more = f": {refused.reason}" if refused.args else ""
+    more = f": {refused.reason}" if refused.reason else ""
     message = f"{owner}: {attribute} is {kind.said}, not {told(value)}{more}"
     raise type(refused)(message, op=owner, attribute=attribute, given=value, expected=kind.said)

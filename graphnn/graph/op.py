@@ -25,7 +25,7 @@ from ..errors import (
     near,
 )
 from ..habits import argument, instead
-from ..text import with_article
+from ..text import counted, with_article
 from .attributes import Dim, Kind, Name, Row, Several, Shape, checked, kinds_of, kinds_of_arguments
 from .dimensions import Constraint, evaluate, names_in, product, shown
 from .forms import flatten
@@ -373,6 +373,12 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
             hint = argument(unknown[0], [*cls.operands, *cls.settings, "name"])
             call = f"{cls.name}{inspect.signature(function)}"
             raise UsageError(f'{cls.name} takes no argument "{unknown[0]}".{hint} The call is {call}')
+        if not cls.variadic and len(args) > len(cls.settings):
+            taken = f"{counted(count, 'operand')} ({', '.join(cls.operands)})" if count else "no operands"
+            if cls.settings:
+                taken += f" and {counted(len(cls.settings), 'setting')} ({', '.join(cls.settings)})"
+            call = f"{cls.name}{inspect.signature(function)}"
+            raise UsageError(f"{cls.name} takes {taken}, and not {len(operands) + len(args)}; the call is {call}")
         try:
             op = cls(*args, **kwargs)
         except TypeError as error:
