@@ -212,7 +212,7 @@ def test_ops_lists_the_registry(capsys):
         (["run", "nowhere.py:build"], 2, ['no file "nowhere.py"']),
         (["run", "model.py"], 2, ["FILE.py:FUNCTION", "FILE.gnn"]),
         (["run", "model.gnn"], 2, ['no file "model.gnn"']),
-        (["run", "model.py:build", "--feed", "y=a.npy"], 1, ['"y"', "no placeholder", '"x"']),
+        (["run", "model.py:build", "--feed", "y=a.npy"], 1, ['"y"', "not a placeholder", '"x"']),
         (["run", "model.py:biuld"], 2, ['no function "biuld"', '"build"']),
         (["run", "model.py:nonsense"], 1, ["model.py:nonsense returned int, not fetches"]),
         (["run", "model.py:nothing"], 1, ["model.py:nothing returned NoneType, not fetches: "]),

@@ -500,7 +500,7 @@ def test_brackets_in_strings_do_not_nest(path: Path) -> None:
 def test_a_name_in_a_message_is_escaped_and_short(path: Path) -> None:
     name = "\x1b[31m\n" + "x" * 10_000
     message = refusal(path, forged(announcing([name, "int8", [2]]), b"\1"))
-    assert message.isprintable()
+    assert message.partition("\n  at ")[0].isprintable()
     assert len(message) < 500
 
 

@@ -1,6 +1,7 @@
 """What is laid over a diagram: each overlay says on each box what was worked out by hand."""
 
 import math
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,9 @@ def test_many_magnitudes_are_on_a_logarithmic_scale() -> None:
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock on which everything takes a millisecond."""
     clock = count()
-    monkeypatch.setattr("graphnn.inspector.trace.recording.perf_counter", lambda: next(clock) / 1000)
+    # By its path, since the function `recording` stands in the package under the same name.
+    module = import_module("graphnn.inspector.trace.recording")
+    monkeypatch.setattr(module, "perf_counter", lambda: next(clock) / 1000)
 
 
 @pytest.mark.usefixtures("ticking")

@@ -455,7 +455,7 @@ def test_of_what_could_not_be_made_neither_shape_nor_dtype_are_told() -> None:
 def test_what_a_composition_refuses_is_drawn_too() -> None:
     _, w = network()
     for make, name, words in (
-        (lambda: gn.reshape(w, (5, -1)), "reshape", "no multiple of 5"),
+        (lambda: gn.reshape(w, (5, -1)), "reshape", "not a multiple of 5"),
         (lambda: gn.split(w, 3, axis=1), "split", "does not divide into 3 equal"),
     ):
         error = error_of(make)
