@@ -246,9 +246,9 @@ def test_interrupted_networks_save_run_draw_and_go_on() -> None:
     rng = random.Random(16)
     for files in ANYWHERE, INNERMOST:
         total = bytecodes(building, files)
-        made, broken = broken_by(building, [rng.randrange(total * 9 // 10) for _ in range(12)], files)
+        made, broken = broken_by(building, [rng.randrange(total * 9 // 10) for _ in range(6)], files)
         assert broken == []
-        assert made >= 11
+        assert made >= 5
 
 
 def test_a_node_that_is_not_entered_everywhere_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
