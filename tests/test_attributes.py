@@ -76,7 +76,7 @@ def x() -> gn.Node:
         (lambda x: gn.sum(x, Disguised()), TypeError, "sum: axis is an int"),
         (lambda x: gn.sum(x, Raising()), TypeError, "sum: axis is .*, not a Raising"),
         (lambda x: gn.argmax(x, (0, 1)), TypeError, r"argmax: axis is an int or None, not \(0, 1\)"),
-        (lambda x: gn.take(x, np.array([0]), np.timedelta64(1)), TypeError, "take: axis is an int or None, not "),
+        (lambda x: gn.take(x, np.array([0]), np.timedelta64(1, "s")), TypeError, "take: axis is an int or None, not "),
         (lambda x: gn.pad(x, 1, "edge"), TypeError, "pad: constant_values is .* number.*, not 'edge'"),
         (lambda x: gn.pad(x, ((1, [2]), (0, 0))), TypeError, r"pad: pad_width is an int of 0 or more.*, not \(\(1, \["),
         (lambda x: gn.pad(x, ((1, 2), (3, 4), (4, 5))), ValueError, "pad: pad_width is .* for each of 2 axes, not"),

@@ -241,7 +241,7 @@ def test_a_shape_nested_without_end_is_refused() -> None:
     deep: Any = ()
     for _ in range(5000):
         deep = (deep,)
-    with pytest.raises(gn.UsageError, match="a dimension is an int or a name, not a tuple"):
+    with pytest.raises(gn.UsageError, match=r"a dimension is an int or a name, not (a tuple|\({20})"):
         gn.Graph().placeholder("q", deep)
 
 
