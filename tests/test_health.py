@@ -2152,3 +2152,29 @@ def test_units_are_counted_where_each_column_is_a_sample(dead: int, named: bool)
     loss = nn.mean_squared_error(v @ gn.relu(w @ a + b), t)
     (finding,) = [each for each in _trained(loss, {a: _rows(5, 100), t: _rows(1, 100)}) if each.code == "dead-units"]
     assert finding.cause.startswith(f"{dead} of 64 units of relu are 0 for all 100 columns of the batch")
+
+
+def test_a_deeper_network_takes_time_in_proportion() -> None:
+    def lines_run(layers: int) -> int:
+        """Return how many lines of Python an examination of a network of so many layers runs."""
+        x = y = gn.Graph().placeholder("x", ("batch", 4))
+        for _ in range(layers):
+            y = gn.tanh(nn.Dense(4, rng=np.random.default_rng(0))(y))
+        loss = gn.mean(y * y)
+        trace = gn.trace([loss, *gn.grad(loss, list(x.graph.parameters))], {x: np.ones((3, 4), np.float32)})
+        lines = 0
+
+        def count(frame: object, event: str, argument: object) -> Any:
+            nonlocal lines
+            lines += event == "line"
+            return count
+
+        before = sys.gettrace()
+        sys.settrace(count)
+        try:
+            check_health(trace)
+        finally:
+            sys.settrace(before)
+        return lines
+
+    assert lines_run(240) < 3.3 * lines_run(80)  # more than four times as many if each layer looks at all nodes

@@ -140,12 +140,15 @@ class Gradients:
         scopes: dict[str, list[Node]] = {}
         for parameter in norms:
             scopes.setdefault(parameter.scope, []).append(parameter)
-        forward = [node for node in self.run.order if node.phase == "forward"]
+        inside: dict[str, set[Node]] = {}
+        for node in self.run.order:
+            if node.phase == "forward":
+                inside.setdefault(node.scope, set()).add(node)
         layers = []
         for scope, parameters in scopes.items():
             matrices = [parameter for parameter in parameters if parameter.ndim > 1]
             if scope and len(matrices) <= 1:
-                nodes = {node for node in forward if node.scope == scope}
+                nodes = inside.get(scope, set())
                 largest = max(parameters, key=norms.__getitem__)
                 layers.append(Stage(scope, nodes, math.hypot(*[norms[each] for each in parameters]), largest))
                 continue
