@@ -1,4 +1,4 @@
-"""The types of the public functions; made from the registry by tests/make_stub.py."""
+"""The types of the public functions; made from the registry by tests/house/make_stub.py."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -3,8 +3,8 @@
     python tests/benchmarks/inspect_cost.py [--repeats 200] [--operations 10000] [--graphs 0] [--seed 11]
 
 Every figure is a median in one process with one core and one thread, and with the kernels that NumPy chooses for
-itself. ``--graphs 1000`` also travels through as many graphs with their gradients as tests/test_time_travel.py does,
-with room for all and within a budget, and tells what went wrong.
+itself. ``--graphs 1000`` also travels through as many graphs with their gradients, as
+tests/inspector/test_time_travel.py does, with room for all and within a budget, and tells what went wrong.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 import measure
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
 
 from random_graphs import random_graphs
 from test_time_travel import travelled

@@ -1,0 +1,129 @@
+"""The recipes of docs/adding.md, inside the library: each thing is written in one file, and is found everywhere."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pages
+import pytest
+from places import ROOT, SHARED, TESTS
+
+PAGE = ROOT / "docs" / "adding.md"
+
+# Of each recipe: the file of the library that its class or function goes into, and what then holds.
+PLACES = {
+    "Cube": (
+        "ops/elementwise.py",
+        """
+        from graphnn.graph import registry
+        import make_stub, reference
+        assert "cube" in registry and "cube" in dir(gn)
+        assert "def cube(x: Operand" in make_stub.stub()
+        assert "`cube(x)`" in reference.reference()
+        """,
+    ),
+    "Residual": (
+        "nn/layers.py",
+        """
+        import reference
+        assert "Residual" in nn.__all__ and nn.Residual(2)(gn.Graph().constant([[1.0, 2.0]])).name == "residual_1/add"
+        assert ".. autoclass:: graphnn.nn.Residual" in reference.classes("graphnn.nn.layers")
+        """,
+    ),
+    "SignSGD": (
+        "nn/optimizers.py",
+        """
+        import reference
+        assert "SignSGD" in nn.__all__ and nn.SignSGD(0.1).learning_rate == 0.1
+        assert ".. autoclass:: graphnn.nn.SignSGD" in reference.classes("graphnn.nn.optimizers")
+        """,
+    ),
+    "all_alike": (
+        "inspector/health/sizes.py",
+        """
+        import made
+        assert "all-alike" in made.codes()
+        x = gn.Graph().constant([1.0, 1.0])
+        assert "all-alike" in [finding.code for finding in gn.check_health(x * 0.5, {}).findings]
+        """,
+    ),
+    "size": (
+        "cli/commands/size.py",
+        """
+        from graphnn.cli import main
+        gn.save(gn.Graph(), "empty.gnn")
+        assert main(["size", "empty.gnn"]) == 0
+        """,
+    ),
+}
+HEADER = """
+import sys
+sys.path[:0] = sys.argv[1:]
+import numpy as np
+import graphnn as gn
+from graphnn import nn
+"""
+
+
+def recipe(name: str) -> str:
+    """Return the definition of a name on the page, with its decorators."""
+    text = "\n".join(block.text for block in pages.blocks(PAGE.read_text(encoding="utf-8")))
+    found = re.search(rf"^(?:@[^\n]*\n)?(?:class|def) {name}\b.*?(?=^\S)", text, re.MULTILINE | re.DOTALL)
+    assert found, name
+    return found[0]
+
+
+def library_with(name: str, folder: Path) -> Path:
+    """Return a copy of the library with the recipe in it."""
+    shutil.copytree(ROOT / "graphnn", folder / "graphnn", ignore=shutil.ignore_patterns("__pycache__"))
+    path = folder / "graphnn" / PLACES[name][0]
+    before = path.read_text(encoding="utf-8") if path.exists() else "from graphnn import cli\n"
+    # Inside the library, operations are `fn.…`, and bases have no module's name before theirs.
+    code = recipe(name).replace("nn.Layer", "Layer").replace("nn.Optimizer", "Optimizer").replace("nn.Dense", "Dense")
+    path.write_text(f"{before}\n\n{code.replace('gn.', 'fn.')}", encoding="utf-8")
+    return folder
+
+
+def python(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python with that library."""
+    paths = [str(folder), *SHARED, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_what_is_written_in_one_file_of_the_library_is_found(name: str, tmp_path: Path) -> None:
+    folder = library_with(name, tmp_path)
+    lines = PLACES[name][1].strip("\n").splitlines()
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    code = HEADER + "\n".join(line[indent:] for line in lines)
+    done = python(folder, "-c", code, *SHARED, str(ROOT / "docs" / "_ext"), str(ROOT / "docs"))
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_an_operation_of_the_library_without_an_oracle_is_named(tmp_path: Path) -> None:
+    folder = library_with("Cube", tmp_path)
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "compared_with_something and cube",
+        str(TESTS / "ops" / "test_ops.py"),
+    ]
+    done = python(folder, "-m", "pytest", *options)
+    assert done.returncode == 1, f"{done.stdout}\n{done.stderr}"
+    assert (
+        'NumPy has no function "cube": add what it is compared with to ORACLES in tests/support/op_oracles.py'
+        in done.stdout
+    )

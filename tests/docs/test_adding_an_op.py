@@ -1,0 +1,99 @@
+"""The page on adding an operation: what it defines is everywhere at once, with no other line written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pages
+import pytest
+from places import SHARED, TESTS
+
+PAGE = TESTS.parent / "docs" / "adding-an-op.md"
+
+# Each starts after the page has run in the same process, and uses nothing but what the page defined.
+CLAIMS = {
+    "function": """
+        assert gn.softsign(x).op == Softsign() and "softsign" in dir(gn)
+        assert gn.softsign.__doc__ == Softsign.__doc__
+    """,
+    "command": """
+        import contextlib, io, json
+        from graphnn.cli import main
+        with contextlib.redirect_stdout(io.StringIO()) as table:
+            assert main(["ops"]) == 0
+        lines = [line for line in table.getvalue().splitlines() if line.split()[:1] == ["softsign"]]
+        assert len(lines) == 1 and "softsign(x)" in lines[0] and "x / (1 + |x|)" in lines[0], lines
+        with contextlib.redirect_stdout(io.StringIO()) as data:
+            assert main(["ops", "--json"]) == 0
+        assert "softsign" in [row["name"] for row in json.loads(data.getvalue())]
+    """,
+    "diagram": """
+        assert "softsign" in gn.draw(gn.softsign(x)).source
+    """,
+    "networkx": """
+        assert g.dag.nodes["softsign"]["op"] == "softsign"
+        copy = gn.Graph.from_networkx(g.dag.copy())
+        assert gn.run("softsign", {"x": [3.0]}, graph=copy)[0] == 0.75
+    """,
+    "check_op": """
+        report = gn.testing.check_op(Softsign)
+        assert report.checked > 0
+    """,
+    "tests of the operations": """
+        import test_ops
+        assert Softsign in test_ops.OPS
+    """,
+    "tests of the operations, and passes them": """
+        import pytest
+        quiet = "ignore::pytest.PytestAssertRewriteWarning"  # the page's run has imported what it would rewrite
+        options = ["-q", "-W", quiet, "-p", "no:cacheprovider", "-k", "softsign or scaled"]
+        code = pytest.main([*options, sys.argv[2] + "/ops/test_ops.py"])
+        assert code == 0, code
+    """,
+    "reference": """
+        sys.path.insert(0, sys.argv[2] + "/../docs/_ext")
+        import reference
+        assert "softsign(x)" in reference.reference()
+    """,
+}
+
+BEFORE = """
+import sys
+from pathlib import Path
+import pages
+globals().update(pages.run(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_the_new_operation_is_in_the(claim: str, tmp_path: Path) -> None:
+    lines = CLAIMS[claim].strip("\n").splitlines()
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    paths = [*SHARED, *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            BEFORE + "\n".join(line[indent:] for line in lines),
+            str(PAGE),
+            str(TESTS),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_the_definition_is_ten_lines_and_a_docstring() -> None:
+    blocks = pages.blocks(PAGE.read_text(encoding="utf-8"))
+    definition = next(block.text for block in blocks if "class Softsign" in block.text)
+    body = definition[definition.index("class Softsign") :]
+    lines = [line for line in body.splitlines() if line.strip() and '"""' not in line]
+    assert len(lines) <= 10, lines

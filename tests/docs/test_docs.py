@@ -1,0 +1,101 @@
+"""What README.md and the pages of docs/ show runs as it stands, each page in a process and a folder of its own."""
+
+import doctest
+import re
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import pages
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CODE = {page: [b for b in pages.blocks(page.read_text(encoding="utf-8")) if pages.examples(b)] for page in PAGES}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if CODE[page]], ids=lambda page: page.name)
+def test_page_runs(page: Path, runs_clean: Callable[..., None]) -> None:
+    runs_clean(pages.__file__, page)
+
+
+def test_the_pictures_are_what_the_library_draws() -> None:
+    make = runpy.run_path(str(ROOT / "docs" / "images" / "make.py"))
+    for name, diagram in make["diagrams"]().items():
+        kept = (ROOT / "docs" / "images" / f"{name}.dot").read_text(encoding="utf-8")
+        assert diagram.source.rstrip() == kept.rstrip(), "run `python docs/images/make.py`"
+    for name, svg in make["plain"]().items():
+        kept = (ROOT / "docs" / "images" / f"{name}.svg").read_text(encoding="utf-8")
+        assert svg.rstrip() == kept.rstrip(), "run `python docs/images/make.py`"
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").split()
+    missing = [page.stem for page in PAGES if page.parent.name == "docs" and page.stem not in (*index, "index")]
+    assert not missing
+
+
+def test_links_between_files_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+# --- the tester -----------------------------------------------------------------------------------------------
+
+
+def ran(text: str, folder: Path) -> dict[str, object]:
+    page = folder / "page.md"
+    page.write_text(text, encoding="utf-8")
+    return pages.run(page)
+
+
+def test_blocks_share_a_namespace(tmp_path: Path) -> None:
+    namespace = ran("```python\na = 1\n```\nand then\n```python\nb = a + 1\nb  # → 2\n```\n", tmp_path)
+    assert namespace["b"] == 2
+
+
+def test_a_wrong_statement_of_what_is_shown_fails(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"line 4(.|\n)*Expected:\n    3\nGot:\n    2"):
+        ran("words\n\n```python\n1 + 1  # → 3\n```\n", tmp_path)
+
+
+def test_what_is_printed_counts_as_shown(tmp_path: Path) -> None:
+    ran("```python\nprint('a', 1)  # → a 1\n```\n", tmp_path)
+
+
+def test_an_error_fails(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        ran("```python\n1 / 0\n```\n", tmp_path)
+
+
+def test_a_doctest_may_show_an_error(tmp_path: Path) -> None:
+    ran(
+        "```pycon\n>>> 1 / 0\nTraceback (most recent call last):\n    ...\nZeroDivisionError: division by zero\n```\n",
+        tmp_path,
+    )
+    with pytest.raises(AssertionError, match="line 2"):
+        ran("```pycon\n>>> 1 + 1\n3\n```\n", tmp_path)
+
+
+def test_what_a_doctest_shows_may_have_empty_lines(tmp_path: Path) -> None:
+    ran("```pycon\n>>> print('a\\n\\nb')\na\n\nb\n>>> 1\n1\n\n>>> 2\n2\n\n```\n", tmp_path)
+    with pytest.raises(AssertionError, match="line 2"):
+        ran("```pycon\n>>> print('a\\n\\nb')\na\n\nc\n```\n", tmp_path)
+
+
+def test_a_command_must_succeed(tmp_path: Path) -> None:
+    ran("```console\n$ graphnn ops --json\n$ rm -rf nothing-else-runs\n```\n", tmp_path)
+    with pytest.raises(AssertionError, match="line 2"):
+        ran("```console\n$ graphnn draw no-such-file.py:build\n```\n", tmp_path)
+
+
+def test_what_is_no_code_does_not_run(tmp_path: Path) -> None:
+    assert ran("```text\n1 / 0\n```\n", tmp_path).keys() <= {"__name__", "__builtins__"}
+
+
+def test_other_fences_are_not_python() -> None:
+    block = pages.Block("python", "a = 1; b = 2\n@print\ndef f():\n    pass\n", 1)
+    sources = [example.source for example in pages.examples(block)]
+    assert sources == ["a = 1; b = 2\n", "@print\ndef f():\n    pass\n"]
+    assert isinstance(pages.examples(block)[0], doctest.Example)

@@ -1,0 +1,34 @@
+"""The limits that keep the code readable; `house.py` counts."""
+
+import statistics
+from pathlib import Path
+
+import house
+
+PACKAGE = Path(__file__).resolve().parents[2] / "graphnn"
+
+
+def test_no_file_class_or_function_is_too_large_to_read() -> None:
+    assert list(house.too_large(PACKAGE)) == []
+
+
+def test_what_is_too_large_is_named(tmp_path: Path) -> None:
+    room = tmp_path / "graphnn"
+    room.mkdir()
+    methods = "\n".join(f"    def m{i}(self): ..." for i in range(41))
+    (room / "large.py").write_text(f"class C:\n{methods}\ndef f():\n" + "    x = 1\n" * 400, encoding="utf-8")
+    (room / "sound.py").write_text('"""Of one line."""\n# and a comment\nx = """a\nb"""\n', encoding="utf-8")
+    assert list(house.too_large(room)) == [
+        "graphnn/large.py: 443 lines of code, 443 in all",
+        "graphnn/large.py: C has 41 methods",
+        "graphnn/large.py: f has 401 lines of code",
+    ]
+    assert house.rooms(room)["sound.py"] == 2
+
+
+def test_operations_stay_short_and_the_ground_does_not_grow() -> None:
+    lines = house.operations(PACKAGE)
+    assert len(lines) > 80
+    assert statistics.median(lines.values()) <= house.MOST_OPERATION
+    assert house.rooms(PACKAGE)["ops"] <= house.MOST_OPS
+    assert house.ground(PACKAGE) <= house.MOST_GROUND

@@ -1,0 +1,133 @@
+"""What `import graphnn` loads, what loads later, and that nobody notices."""
+
+import ast
+import inspect
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import graphnn as gn
+from graphnn import later, show
+
+ROOT = Path(__file__).parents[2]
+
+# All that a graph and its operations are made of. What else is to load at once is a decision: it costs every user.
+AT_ONCE = {"calls", "errors", "functions", "graph", "habits", "later", "ops", "origin", "show", "text"}
+
+
+def in_a_process(code: str, *arguments: str) -> Any:
+    """Return what the code, run by a Python that has loaded nothing, prints as JSON."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=env, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+LOADED = "print(json.dumps(sorted(m for m in sys.modules if m.startswith('graphnn.'))))"
+
+
+def test_import_loads_the_ground_and_no_more() -> None:
+    loaded = in_a_process(f"import json, sys, graphnn; {LOADED}")
+    assert {module.split(".")[1] for module in loaded} == AT_ONCE
+
+
+def test_import_loads_only_numpy_and_networkx_of_other_packages() -> None:
+    code = "import json, sys, numpy, networkx; before = set(sys.modules); import graphnn; "
+    code += "print(json.dumps(sorted({m.split('.')[0] for m in set(sys.modules) - before})))"
+    others = set(in_a_process(code)) - sys.stdlib_module_names
+    assert others == {"graphnn"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from graphnn import nn; nn.Dense",
+        "import graphnn as gn; gn.nn.Dense; gn.datasets.spiral",
+        "import graphnn as gn; gn.inspector, gn.execute, gn.view.plots, gn.testing, gn.files, gn.order, gn.transform",
+        "import graphnn.view.plots",
+        "from graphnn import *; check_health; datasets.spiral; view.matrix; name",
+        "import graphnn as gn; assert {'draw', 'nn', 'exp', 'Graph', 'check_health'} <= set(dir(gn))",
+        "import graphnn as gn; assert all(getattr(gn, name) is not None for name in gn.__all__)",
+    ],
+)
+def test_every_way_to_a_name_works_in_a_fresh_process(code: str) -> None:
+    in_a_process(f"{code}\nprint(0)")
+
+
+def test_what_type_checkers_see_is_what_loads() -> None:
+    tree = ast.parse(inspect.getsource(gn))
+    found = dict(gn._MODULE_OF)
+    block = next(node for node in tree.body if isinstance(node, ast.If)).body
+    for statement in block:
+        assert isinstance(statement, ast.ImportFrom)
+        for alias in statement.names:
+            if statement.module is None:
+                assert alias.name in gn._MODULES
+            elif alias.name != "*":
+                assert found.pop(alias.name) == statement.module
+    assert not found
+    assert all(hasattr(gn, name) for name in gn.__all__)
+
+
+def test_an_unknown_name_is_refused_as_before() -> None:
+    with pytest.raises(AttributeError, match=r'Write nn\.Dense, after "from graphnn import nn"'):
+        _ = gn.Dense  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match='no operation "sofmax"'):
+        _ = gn.sofmax  # type: ignore[attr-defined]
+
+
+# --- what registers itself ----------------------------------------------------------------------------------------
+
+
+def test_all_that_shows_a_thing_of_another_module_is_found_when_it_is_asked_for() -> None:
+    for modules in later.REGISTRARS.values():
+        for module in modules:
+            import_module(module)
+    for (kind, form), render in show._renderers.items():
+        home = inspect.getmodule(render).__name__  # type: ignore[union-attr]
+        assert home == kind.__module__ or home in later.REGISTRARS[form] or not home.startswith("graphnn."), (
+            kind,
+            form,
+        )
+
+
+SHOWN = {
+    "print(trace)": "t = gn.trace(y, feed); shown = str(t)",
+    "print(debugger)": "shown = str(gn.debug(y, feed))",
+    "a graph in a notebook": "shown = y.graph._repr_mimebundle_()['image/svg+xml']",
+    "a trace in a notebook": "shown = gn.trace(y, feed)._repr_mimebundle_()['text/html']",
+    "error.draw()": "shown = failed(lambda: g.constant([1, 2, 3]) @ g.constant([1, 2])).draw().source",
+    "error.debug()": "shown = str(failed(lambda: gn.run(z, {'x': [0]})).debug())",
+    "to_html": "shown = gn.trace(y, feed).to_html().data['nodes']['op']",
+    "load": "gn.trace(y, feed).save(file); shown = in_another(file)",
+}
+BEGIN = """
+import json, subprocess, sys
+import graphnn as gn
+def failed(what):
+    try:
+        what()
+    except gn.GraphnnError as error:
+        return error
+def in_another(file):
+    code = f"import graphnn as gn; print(gn.load({file!r}))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+file = sys.argv[1]
+g = gn.Graph("small")
+x = g.placeholder("x", shape=("batch",), dtype="int64")
+y, z, feed = x * 2, 7 // x, {"x": [1, 2]}
+"""
+
+
+@pytest.mark.parametrize("how", SHOWN)
+def test_a_thing_shows_itself_though_nothing_was_loaded_for_it(how: str, tmp_path: Path) -> None:
+    shown = in_a_process(f"{BEGIN}{SHOWN[how]}\nprint(json.dumps(shown))", str(tmp_path / "run.gnn"))
+    assert "multiply" in shown or "matmul" in shown or "floor_divide" in shown, shown

@@ -1,0 +1,145 @@
+"""Faults of a training that no number shows as NaN: each is told by its code, and nothing is told of sound ones."""
+
+import re
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from faulty_trainings import FAULTY
+
+import graphnn as gn
+from graphnn import nn
+
+LOOK = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "health_trainings.py"))
+
+
+@pytest.mark.parametrize("what", FAULTY)
+def test_a_faulty_training_is_told_by_its_code_and_by_nothing_else(what: str) -> None:
+    code, make = FAULTY[what]
+    assert not [told for seed in range(6) if (told := LOOK["missed"](make, code, seed))]
+
+
+@pytest.mark.parametrize("seed", range(17))
+def test_a_sound_training_has_no_finding(seed: int) -> None:
+    assert not LOOK["false_alarms"](seed, steps=4)
+
+
+def told(what: str, seed: int) -> str:
+    setting = FAULTY[what][1](seed)
+    finding = gn.check_health(setting.step, setting.feed).first
+    assert finding is not None
+    assert finding.remedy
+    return re.sub(r" \(\S+:\d+\)", "", finding.cause)
+
+
+def test_how_they_are_told() -> None:
+    assert re.match(
+        r"subtract\S* = \S+ becomes smaller the larger the parameters are, by \S+, which is \S+$",
+        told("weight decay of the wrong sign", 0),
+    )
+    assert re.match(
+        r"the step moves dense_\S+ .*by so little that it takes away nothing; \w+/learning_rate is 0$",
+        told("a rate that moves nothing", 0),
+    )
+    assert re.match(
+        r"a step at \w+/learning_rate = \S+ moves the numbers of dense_\S+ by \S+, and they are \S+ large; "
+        r"\S+ is \S+ before it and \S+ after it$",
+        told("a rate far too large", 0),
+    )
+    assert re.match(
+        r"labels, which the loss compares with, equals x, all that the network is fed$",
+        told("labels that equal their inputs", 1),
+    )
+    assert re.match(
+        r"labels, which the loss compares with, equals x\[:, \d+\], a column of what the network is fed$",
+        told("labels that equal their inputs", 2),
+    )
+    assert re.match(
+        r"softmax_1/divide sums to 1 over axis \d, and \w+ sums over axis \d of it$",
+        told("a softmax over another axis than the sum", 0),
+    )
+    assert re.match(
+        r"\S+ is computed by dense_\d+/weight, .*, and the step trains dense_1/weight, ",
+        told("a metric of other parameters", 1),
+    )
+
+
+def test_a_learning_rate_far_off_is_one_finding_and_no_note() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=("batch", 4)), g.placeholder("y", shape=("batch", 1))
+    rng = np.random.default_rng(0)
+    h = x
+    for _ in range(6):
+        h = gn.tanh(nn.Dense(16, rng=rng)(h))
+    loss = nn.mean_squared_error(nn.Dense(1, rng=rng)(h), y)
+    step = gn.compile(loss, nn.Adam(100.0).updates(loss))
+    feed = {x: rng.normal(size=(40, 4)), y: rng.normal(size=(40, 1))}
+    with gn.recording(step) as film:
+        for _ in range(5):
+            step(feed)
+    health = gn.check_health(film)
+    assert [each.code for each in health] == ["large-update"]
+    assert (health.call, health.notes) == (0, ())
+
+
+def test_a_rate_of_0_that_a_schedule_gives_is_no_more_than_a_note() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", shape=("batch", 4)), g.placeholder("y", shape=("batch", 1))
+    rng = np.random.default_rng(0)
+    loss = nn.mean_squared_error(nn.Dense(1, rng=rng)(x), y)
+    feed = {x: rng.normal(size=(40, 4)), y: rng.normal(size=(40, 1))}
+    step = gn.compile(loss, nn.SGD(nn.schedules.cosine(0.05, 2)).updates(loss))
+    with gn.recording(step) as film:
+        for _ in range(6):
+            step(feed)
+    health = gn.check_health(film)
+    assert health.ok, str(health)
+    assert [note.code for note in health.notes] == ["not-moved"]
+
+
+def test_a_penalty_with_a_least_value_may_be_subtracted() -> None:
+    g = gn.Graph()
+    x, y, w = g.placeholder("x", ("n", 2)), g.placeholder("y", ("n", 2)), g.parameter("w", [[1.0, 0.5], [0.3, 2.0]])
+    feed = {x: np.eye(2).repeat(5, axis=0), y: np.ones((10, 2))}
+    terms: list[tuple[gn.Node, bool]] = [
+        (gn.mean(gn.square(gn.tanh(w))), False),
+        (gn.sum(gn.log(gn.softplus(w))), False),
+        (gn.mean(gn.square(x @ w)), False),
+        (gn.sum(w * w), True),
+        (gn.norm(w), True),
+    ]
+    for term, wrong in terms:
+        loss = nn.mean_squared_error(x @ w, y) - 0.01 * term
+        health = gn.check_health(gn.compile(loss, nn.SGD(0.01).updates(loss)), feed)
+        assert [each.code for each in health] == ["negative-penalty"] * wrong, str(health)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda soft, v: soft @ v,
+        lambda soft, v: gn.einsum("ij,jk->ik", soft, v),
+        lambda soft, v: gn.sum(gn.expand_dims(soft, 2) * gn.expand_dims(v, 0), axis=1),
+        lambda soft, v: gn.transpose(v) @ gn.transpose(soft),
+    ],
+)
+def test_the_axis_of_a_softmax(make: Callable[..., gn.Node]) -> None:
+    rng = np.random.default_rng(0)
+    for axis, wrong in ((1, False), (0, True)):
+        g = gn.Graph()
+        s, v = g.placeholder("s", (4, 4)), g.placeholder("v", (4, 3))
+        health = gn.check_health(make(gn.softmax(s, axis=axis), v), {s: rng.normal(size=(4, 4)), v: np.ones((4, 3))})
+        turned = make(s, v).inputs[0].op.name == "transpose"  # it is not followed there
+        assert [each.code for each in health] == ["softmax-axis"] * (wrong and not turned), str(health)
+
+
+def test_few_labels_or_all_alike_equal_what_is_fed_by_chance() -> None:
+    for points in (np.eye(4)[:, :2], np.ones((20, 2))):
+        g = gn.Graph()
+        x, y = g.placeholder("x", ("n", 2)), g.placeholder("y", ("n", 1))
+        loss = nn.mean_squared_error(nn.Dense(1, rng=np.random.default_rng(0))(x), y)
+        feed: dict[gn.Node, Any] = {x: points, y: points[:, :1]}
+        assert gn.check_health(gn.compile(loss, nn.SGD(0.01).updates(loss)), feed).ok

@@ -1,0 +1,271 @@
+"""Every error of nn and testing names the line of the user's that asked."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn import habits, nn
+from graphnn.testing import check_grads, check_op
+
+G = gn.Graph()
+X, Y = G.placeholder("x", ("batch", 3)), G.placeholder("y", ("batch",), np.int64)
+W = G.parameter("w", [1.0, 2.0])
+LOSS = gn.sum(W * W) + gn.mean(X)
+STEP = gn.compile(LOSS, {W: W * 0.5})
+FEED = {X: np.ones((2, 3))}
+
+
+def rated(schedule: Any) -> Any:
+    return nn.SGD(schedule).updates(LOSS)
+
+
+class Dataless(nn.Layer):
+    """Says nothing."""
+
+
+def asked_late() -> None:
+    optimizer = nn.SGD(lambda step: step)
+    optimizer.learning_rate = 3.0
+
+
+CASES: list[Callable[[], Any]] = [
+    lambda: nn.categorical_crossentropy(X, [[1]]),
+    lambda: nn.categorical_crossentropy(X, Y, clip="a"),
+    lambda: nn.softmax_crossentropy(X, X, reduction="avg"),
+    lambda: nn.binary_crossentropy(X, Y),
+    lambda: nn.binary_crossentropy(X, X, clip="a"),
+    lambda: nn.sigmoid_crossentropy(X, Y),
+    lambda: nn.mean_squared_error(X, Y),
+    lambda: nn.mean_absolute_error(X, Y),
+    lambda: nn.l2([]),
+    lambda: nn.l2(W, "a"),
+    lambda: nn.accuracy(X, [[1]]),
+    lambda: nn.confusion_matrix(Y, Y),
+    lambda: nn.precision(X, Y, average="all"),
+    lambda: nn.recall(X, Y, classes=4),
+    lambda: nn.f1(X, [0.5]),
+    lambda: nn.Dense(0),
+    lambda: nn.Dense(2, use_bias="no"),
+    lambda: nn.Dense(2)(3),
+    lambda: nn.Dense(2)(X, training="yes"),
+    lambda: nn.Dense(2)(G.constant(1.0)),
+    lambda: nn.Dense(2).parameters,
+    lambda: nn.Dropout(1.0),
+    lambda: nn.Dropout(0.5)(Y, training=True),
+    lambda: nn.PReLU("k"),
+    lambda: nn.Sequential(3),
+    lambda: nn.Sequential().add(3),
+    lambda: nn.Softmax(axis=7)(X),
+    lambda: nn.Flatten()(G.constant(1.0)),
+    lambda: Dataless()(X),
+    lambda: nn.SGD(-1),
+    lambda: nn.SGD(nesterov=True),
+    lambda: nn.SGD(nesterov=1),
+    lambda: nn.Adam(beta1=2),
+    lambda: nn.AdamW(weight_decay="a"),
+    lambda: nn.RMSProp(centered=0),
+    lambda: nn.Adagrad(clip_norm=0),
+    lambda: nn.SGD().updates(3),
+    lambda: nn.SGD().updates(LOSS, 5),
+    lambda: nn.SGD().updates(LOSS, [X]),
+    lambda: nn.Optimizer(0.1).updates(LOSS),
+    asked_late,
+    lambda: nn.schedules.step_decay(0.1, 0),
+    lambda: nn.schedules.cosine(0.1, 1.5),
+    lambda: nn.schedules.warmup(0, 0.1),
+    lambda: rated(nn.schedules.constant("a")),
+    lambda: rated(nn.schedules.step_decay("a", 2)),
+    lambda: rated(nn.schedules.cosine("a", 2)),
+    lambda: nn.init.constant("a"),
+    lambda: nn.init.constant([1.0]),
+    lambda: nn.init.uniform(1, 0),
+    lambda: nn.init.uniform("a", "b"),
+    lambda: nn.init.normal(0.0, -1),
+    lambda: nn.init.normal("a"),
+    lambda: nn.EarlyStopping("accuracy"),
+    lambda: nn.EarlyStopping(min_delta="a"),
+    lambda: nn.History({"a": [1], "b": []}),
+    lambda: nn.History().plot(),
+    lambda: nn.fit(LOSS, FEED),
+    lambda: nn.fit(STEP, {}),
+    lambda: nn.fit(STEP, FEED, shuffle="no"),
+    lambda: nn.fit(STEP, FEED, progress=3),
+    lambda: nn.fit(STEP, FEED, metrics={"loss": W}),
+    lambda: nn.fit(STEP, FEED, early_stopping=nn.EarlyStopping()),
+    lambda: nn.evaluate(3, FEED),
+    lambda: nn.evaluate(X, FEED),
+    lambda: nn.evaluate(gn.sum(X), FEED, batch_size=1),
+    lambda: check_grads(LOSS, FEED, order=0),
+    lambda: check_grads(LOSS, FEED, [Y]),
+    lambda: check_op(gn.graph.operation("exp"), order=0),
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_last_line_of_the_message_is_the_users(case: Callable[[], Any]) -> None:
+    with pytest.raises(gn.GraphnnError) as raised:
+        case()
+    code = case.__code__  # type: ignore[attr-defined]
+    lines = {line for _, _, line in code.co_lines() if line}
+    before, _, at = str(raised.value).rpartition("\n  at test_nn_errors.py:")
+    assert before, str(raised.value)
+    assert int(at) in lines or "rated" in code.co_names
+    assert "\n  at " not in before
+
+
+def _things() -> dict[str, Any]:
+    g = gn.Graph()
+    loss = gn.sum(g.parameter("w", [1.0, 2.0]))
+    optimizer = nn.SGD(0.1)
+    layer = nn.Dense(2)
+    layer(g.placeholder("x", ("batch", 3)))
+    step = gn.compile(loss, optimizer.updates(loss))
+    history, diagram = nn.fit(step, {}), gn.draw(loss)
+    return {
+        "history": history,
+        "diagram": diagram,
+        "init": nn.init,
+        "node": loss,
+        "gn": gn,
+        "nn": nn,
+        "layer": layer,
+        "optimizer": optimizer,
+        "graph": g,
+        "compiled": step,
+    }
+
+
+HABITS = [(kind, name) for kind, names in habits.ELSEWHERE.items() for name in names]
+
+
+def test_names_that_others_use_lead_to_what_there_is() -> None:
+    things = _things()
+    assert {*things} == {*habits.ELSEWHERE}
+    called = {**things, "step": things["compiled"], "nn.init": nn.init}
+    for kind, name in HABITS:
+        with pytest.raises(AttributeError) as refused:
+            getattr(things[kind], name)
+        hint = habits.ELSEWHERE[kind][name]
+        assert hint in str(refused.value) or name in dir(gn.functions), (kind, name)
+        assert not hasattr(things[kind], name)
+        # Whatever a hint tells to write is there.
+        for where, there in re.findall(
+            r"\b(nn\.init|gn|nn|graph|node|layer|optimizer|step|history|diagram)\.(\w+)", hint
+        ):
+            if there != "md":
+                assert there in dir(called[where]), hint
+        for path in re.findall(r"docs/[\w-]+\.md", hint):
+            assert (Path(__file__).parents[2] / path).exists()
+    for name, written in (("vstack", r"axis=0"), ("hstack", "axis=1"), ("Parameter", "graph.parameter")):
+        with pytest.raises(AttributeError, match=f"{name}.*{written}"):
+            getattr(gn, name)
+    for name, written in (("clamp", r"gn\.clip"), ("expand", r"gn\.broadcast_to")):
+        with pytest.raises(AttributeError, match=f"{name}.*{written}"):
+            getattr(things["node"], name)
+    with pytest.raises(AttributeError, match=r'there is no "nn.Denze". Did you mean "Dense"'):
+        _ = nn.Denze
+    with pytest.raises(AttributeError, match=r'there is no "nn.relu". Write gn.relu'):
+        _ = nn.relu
+    with pytest.raises(AttributeError, match=r'there is no "gn.Dense". Write nn.Dense'):
+        _ = gn.Dense
+    with pytest.raises(AttributeError, match=r"a node has no attribute \"reshape\": write gn.reshape\(node, shape\)"):
+        things["node"].reshape(-1)
+    assert not hasattr(nn, "nothing")
+
+
+def test_arguments_that_others_use_lead_to_those_there_are() -> None:
+    x = gn.Graph().placeholder("x", ("batch", 3))
+    loss = gn.mean(nn.Dense(1)(x))
+    cases: list[tuple[Callable[[], Any], str]] = [
+        (lambda: nn.Adam(lr=0.1), r'Adam takes no argument "lr"\. Here it is learning_rate=\. The call is Adam\('),
+        (lambda: nn.SGD(0.1, momentun=0.9), r'SGD takes no argument "momentun"\. Did you mean "momentum"\?'),
+        (lambda: nn.SGD(0.1, clipnorm=1.0), r"Here it is clip_norm=\. The call is SGD\(.*\*, clip_norm=None"),
+        (lambda: nn.Dense(4, activaton="relu"), 'Did you mean "activation"'),
+        (lambda: nn.Dense(4, kernel_initializer="zeros"), "Here it is weight_init="),
+        (lambda: nn.Dense(in_features=2, out_features=3), "leave it out"),
+        (lambda: nn.Dense(4, bias=False), "write use_bias=False"),
+        (lambda: nn.Dense(), r"Dense: missing a required argument: 'units'\. The call is Dense\(units, "),
+        (lambda: nn.ReLU(inplace=True), r"leave it out\. The call is ReLU\(\)"),
+        (lambda: nn.Softmax(dim=1), r"Here it is axis=\. The call is Softmax\(axis=-1\)"),
+        (lambda: nn.LeakyReLU(alpha=0.1), "Here it is negative_slope="),
+        (lambda: nn.Dropout(p=0.5), r"Here it is rate=\. The call is Dropout\(rate, seed=0\)"),
+        (lambda: nn.Dense(2)(x, train=True), r'Dense takes no argument "train"\. Here it is training='),
+        (lambda: gn.softmax(x, dim=1), r"Here it is axis=\. The call is softmax\(x, axis=-1\)"),
+        (lambda: gn.sum(x, keepdim=True), "Here it is keepdims="),
+        (lambda: gn.relu(x, inplace=True), "leave it out"),
+        (lambda: nn.SGD(0.1).updates(loss, params=[]), "updates takes no argument"),
+        (lambda: nn.Adam([loss.graph["dense_1/weight"]], 0.1), r"not a list; the parameters are .*updates\(loss\)"),
+    ]
+    for case, words in cases:
+        with pytest.raises(gn.UsageError, match=words) as refused:
+            case()
+        assert "test_nn_errors.py" in str(refused.value)
+    made = nn.Dense(2)
+    more: list[tuple[Callable[[], Any], str]] = [
+        (lambda: gn.run(loss, feed_dict={}), r'run takes no argument "feed_dict"\. Here it is feed='),
+        (lambda: gn.run(loss, x, x), r"run: too many positional arguments\. The call is run\("),
+        (lambda: made(x, x), r"Dense: too many positional arguments\. The call is Dense\(x\)"),
+        (lambda: nn.Dense(2, weight_init="he_normal"), r"write nn\.init\.he_normal"),
+    ]
+    for case, words in more:
+        with pytest.raises(gn.UsageError, match=words):
+            case()
+    more_of_others: list[tuple[Callable[[], Any], str]] = [
+        (lambda: gn.clip(x, min=0), r'clip takes no argument "min"\. Here it is lo='),
+        (lambda: gn.clip(x, max=1), r"Here it is hi="),
+        (lambda: gn.one_hot(gn.argmax(x, axis=1), num_classes=3), r"Here it is depth="),
+        (
+            lambda: nn.fit(gn.compile(loss), {}, validation_split=0.1),
+            r"give the feed of those kept back as validation=",
+        ),
+    ]
+    for case, words in more_of_others:
+        with pytest.raises(gn.UsageError, match=words):
+            case()
+    for name, meant in habits.ARGUMENTS.items():
+        assert habits.argument(name, meant if isinstance(meant, tuple) else ()).startswith(" "), name
+
+
+def test_an_error_inside_a_function_is_not_taken_for_one_of_its_arguments() -> None:
+    class Broken(nn.Layer):
+        def call(self, x):  # type: ignore[no-untyped-def]
+            return len(3)  # type: ignore[arg-type]
+
+    with pytest.raises(TypeError, match=r"object of type 'int' has no len\(\)") as raised:
+        Broken()(gn.Graph().placeholder("x"))
+    assert not isinstance(raised.value, gn.GraphnnError)
+
+
+def test_parameters_are_a_list_and_no_method() -> None:
+    layer = nn.Dense(2)
+    layer(gn.Graph().placeholder("x", ("batch", 3)))
+    assert layer.parameters == [layer.weight, layer.bias]
+    with pytest.raises(gn.UsageError, match=r"write layer\.parameters, without brackets"):
+        layer.parameters()
+
+
+def test_a_film_is_no_trace() -> None:
+    g = gn.Graph()
+    w = g.parameter("w", 1.0)
+    step = gn.compile(w * 2.0, updates={w: w * 0.5})
+    with gn.recording(step) as film:
+        step()
+    with pytest.raises(gn.UsageError, match=r"a film holds many traces: film\[0\]\[…\] is of one"):
+        film["w"]
+
+
+def test_a_figure_that_is_not_recorded_leads_to_those_that_are() -> None:
+    history = nn.History({"loss": [0.5], "val_loss": [0.6]})
+    with pytest.raises(KeyError, match=r'"los" is not recorded. Did you mean "loss"'):
+        history["los"]
+    assert history.get("los") is None
+    assert "los" not in history
+    with pytest.raises(AttributeError, match=r'Write history\["loss"\]'):
+        _ = history.loss  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r'there is no "nn.init.he_norml". Did you mean "he_normal"'):
+        _ = nn.init.he_norml

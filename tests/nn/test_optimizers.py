@@ -1,0 +1,452 @@
+"""Optimizers and schedules: PyTorch's numbers step for step, and their nodes like any others."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.files import load, save
+
+TORCH = json.loads((Path(__file__).parents[1] / "data" / "torch_optimizers.json").read_text(encoding="utf-8"))
+PROBLEM = TORCH["problem"]
+
+# The same as in data/make_torch_optimizers.py.
+SAME: dict[str, Callable[[], nn.Optimizer]] = {
+    "sgd": lambda: nn.SGD(0.1),
+    "sgd_decay": lambda: nn.SGD(0.1, weight_decay=0.01),
+    "sgd_momentum": lambda: nn.SGD(0.05, momentum=0.9),
+    "sgd_momentum_decay": lambda: nn.SGD(0.05, momentum=0.8, weight_decay=0.05),
+    "sgd_nesterov": lambda: nn.SGD(0.05, momentum=0.9, nesterov=True),
+    "sgd_nesterov_decay": lambda: nn.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.02),
+    "adam": lambda: nn.Adam(0.02),
+    "adam_settings": lambda: nn.Adam(0.05, beta1=0.8, beta2=0.95, epsilon=1e-3),
+    "adam_decay": lambda: nn.Adam(0.02, weight_decay=0.1),
+    "adamw": lambda: nn.AdamW(0.02),
+    "adamw_decay": lambda: nn.AdamW(0.02, weight_decay=0.2),
+    "rmsprop": lambda: nn.RMSProp(0.01),
+    "rmsprop_settings": lambda: nn.RMSProp(0.01, rho=0.9, epsilon=1e-4, weight_decay=0.01),
+    "rmsprop_momentum": lambda: nn.RMSProp(0.005, momentum=0.7),
+    "rmsprop_centered": lambda: nn.RMSProp(0.005, centered=True),
+    "rmsprop_all": lambda: nn.RMSProp(0.002, rho=0.95, momentum=0.5, centered=True, weight_decay=0.01),
+    "adagrad": lambda: nn.Adagrad(0.1),
+    "adagrad_settings": lambda: nn.Adagrad(0.1, initial=0.1, epsilon=1e-6, weight_decay=0.01),
+    "clip_norm": lambda: nn.SGD(0.2, momentum=0.5, clip_norm=0.5),
+    "clip_value": lambda: nn.Adam(0.02, clip_value=0.1),
+    "clip_both": lambda: nn.SGD(0.2, clip_value=0.3, clip_norm=0.4),
+    "step_decay": lambda: nn.SGD(nn.schedules.step_decay(0.2, every=12, factor=0.5)),
+    "cosine": lambda: nn.SGD(nn.schedules.cosine(0.2, steps=50, final=0.02), momentum=0.5),
+    "warmup": lambda: nn.Adam(nn.schedules.warmup(10, 0.05)),
+    "warmup_cosine": lambda: nn.AdamW(nn.schedules.warmup(8, nn.schedules.cosine(0.05, steps=42, final=0.01))),
+}
+
+
+def problem(dtype: Any = np.float64) -> tuple[gn.Graph, gn.Node]:
+    g = gn.Graph("problem", dtype=dtype)
+    x, y = g.placeholder("x", shape=("batch", 2)), g.placeholder("y", shape=("batch",))
+    w, b, v, s = (g.parameter(name, PROBLEM[name]) for name in "wbvs")
+    return g, gn.mean(gn.square(gn.tanh(x @ w + b) @ v * s + gn.sin(s) - y))
+
+
+def batch(i: int) -> dict[str, Any]:
+    return {"x": PROBLEM["x"][i % 4], "y": PROBLEM["y"][i % 4]}
+
+
+def quadratic(name: str = "w") -> tuple[gn.Graph, gn.Node, gn.Node]:
+    g = gn.Graph("quadratic")
+    w = g.parameter(name, [1.0, -2.0])
+    return g, w, gn.sum(w * w)
+
+
+# --- PyTorch's numbers ----------------------------------------------------------------------------------------
+
+
+def test_every_case_of_the_data_is_tested() -> None:
+    assert SAME.keys() == TORCH["cases"].keys()
+    paths = [np.concatenate([np.ravel(steps) for steps in case.values()]) for case in TORCH["cases"].values()]
+    assert all(path.shape == (50 * 9,) for path in paths)
+    assert all(not np.allclose(a, b) for i, a in enumerate(paths) for b in paths[:i])
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_fifty_steps_equal_pytorchs(name: str) -> None:
+    g, loss = problem()
+    step = gn.compile(loss, SAME[name]().updates(loss))
+    for i in range(50):
+        step(batch(i))
+        for parameter in "wbvs":
+            expected = np.array(TORCH["cases"][name][parameter][i])
+            np.testing.assert_allclose(g[parameter].value, expected, rtol=1e-10, atol=0, err_msg=f"step {i + 1}")
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_in_float32_they_stay_close_and_float32(name: str) -> None:
+    g, loss = problem(np.float32)
+    updates = SAME[name]().updates(loss)
+    step = gn.compile(loss, updates)
+    for i in range(50):
+        step(batch(i))
+    for parameter in "wbvs":
+        assert g.state[g[parameter]].dtype == np.float32
+        np.testing.assert_allclose(g[parameter].value, TORCH["cases"][name][parameter][-1], rtol=2e-3, atol=2e-4)
+    assert all(node.dtype == np.float32 for node in updates if node.shape)
+
+
+def test_adams_corrections_keep_their_digits_in_float32() -> None:
+    g = gn.Graph(dtype=np.float32)
+    w = g.parameter("w", 0.0)
+    step = gn.compile(w, nn.Adam(0.5).updates(-w * 3.0))
+    step()
+    np.testing.assert_allclose(w.value, 0.5, rtol=1e-7)
+
+
+# --- the nodes ------------------------------------------------------------------------------------------------
+
+
+def test_updates_are_nodes_in_a_scope_of_their_own() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch", 2))
+    loss = nn.l2([nn.Dense(3)(x)], 1.0) / 3.0
+    before = len(g)
+    updates = nn.SGD(0.1, momentum=0.9).updates(loss)
+    assert {p.name: n.name for p, n in updates.items()} == {
+        "sgd_1/dense_1/weight/velocity": "sgd_1/dense_1/weight/add",
+        "dense_1/weight": "sgd_1/dense_1/weight/subtract",
+        "sgd_1/dense_1/bias/velocity": "sgd_1/dense_1/bias/add",
+        "dense_1/bias": "sgd_1/dense_1/bias/subtract",
+    }
+    assert g.updates == updates
+    made = list(g)[before:]
+    assert {node.phase for node in made} == {"backward", "update"}
+    for node in made:
+        assert (node.phase == "update") == node.name.startswith("sgd_1/")
+        assert str(node.origin).startswith("test_optimizers.py:") or node.phase == "backward"
+        if node.name.startswith("sgd_1/dense_1/"):
+            assert node.twin is g[re.sub(r"sgd_1/(dense_1/\w+)/.*", r"\1", node.name)]
+    assert g["sgd_1/learning_rate"].twin is None
+    assert g.scopes["sgd_1"].kind == "SGD"
+
+
+def test_slots_are_parameters_that_are_not_trained() -> None:
+    g, w, loss = quadratic()
+    updates = nn.Adam(0.1).updates(loss)
+    slots = [node for node in updates if node is not w]
+    assert [slot.name for slot in slots] == ["adam_1/step", "adam_1/w/mean", "adam_1/w/square"]
+    assert [slot.trainable for slot in slots] == [False, False, False]
+    assert g.parameters == (w,)
+    assert [slot.dtype.name for slot in slots] == ["int64", "float64", "float64"]
+    gn.compile(loss, updates)()
+    assert g["adam_1/step"].value == 1
+    np.testing.assert_allclose(g["adam_1/w/mean"].value, [0.2, -0.4])
+
+
+def test_an_update_is_stepped_and_run_like_anything_else() -> None:
+    g, w, loss = quadratic()
+    updates = nn.SGD(0.25, momentum=0.5).updates(loss)
+    seen = {step.node.name: step.value for step in gn.steps(list(updates.values()))}
+    assert np.array_equal(seen["sgd_1/w/subtract"], [0.5, -1.0])
+    assert np.array_equal(seen["sgd_1/w/add"], [2.0, -4.0])
+    assert np.array_equal(gn.run(updates[w]), [0.5, -1.0])
+    assert np.array_equal(w.value, [1.0, -2.0])
+    assert "sgd_1/w/subtract" in g.dag.successors("sgd_1/w/multiply_2")
+    source = gn.draw(list(updates.values())).source
+    assert all(word in source for word in ("sgd_1", "velocity", "learning_rate"))
+
+
+def test_numbers_that_parameters_share_are_made_once() -> None:
+    g = gn.Graph()
+    parameters = [g.parameter(f"w{i}", [1.0]) for i in range(5)]
+    loss = gn.sum(gn.concatenate(parameters))
+    nn.AdamW(nn.schedules.cosine(0.1, 9), clip_norm=1.0).updates(loss)
+    ops = [node.op.name for node in g if node.phase == "update"]
+    assert ops.count("power") == 2
+    assert ops.count("cos") == 1
+    assert ops.count("minimum") == 2  # the schedule's end, and the clipping
+
+
+def test_names_that_are_taken_do_no_harm() -> None:
+    g = gn.Graph()
+    with g.scope("adam_1"):
+        step, rate = g.parameter("step", 1.0), g.parameter("learning_rate", 1.0)
+    other, empty = g.parameter("learning_rate", 1.0), g.parameter("", 1.0)
+    with g.scope("learning_rate_scope"):
+        mean = g.parameter("mean", 1.0)
+    loss = step + rate + other + empty + mean
+    before = dict(g.state)
+    gn.compile(loss, nn.Adam(0.5).updates(loss))()
+    assert all(math.isclose(node.value, before[node] - 0.5, rel_tol=1e-6) for node in (step, rate, other, empty, mean))
+
+
+def test_the_same_build_gives_the_same_names() -> None:
+    first, second = problem(), problem()
+    for _, loss in (first, second):
+        nn.AdamW(nn.schedules.warmup(3, 0.1), clip_value=1.0, clip_norm=1.0).updates(loss)
+    assert [node.name for node in first[0]] == [node.name for node in second[0]]
+
+
+# --- which parameters -----------------------------------------------------------------------------------------
+
+
+def test_only_what_the_loss_depends_on_is_updated() -> None:
+    g, w, loss = quadratic()
+    g.parameter("unused", 1.0)
+    frozen = g.parameter("frozen", 2.0, trainable=False)
+    updates = nn.SGD(0.1).updates(loss * frozen)
+    assert list(updates) == [w]
+
+
+@pytest.mark.parametrize("by", [lambda node: node, lambda node: [node.name], lambda node: iter([node, node])])
+def test_only_the_parameters_asked_for(by: Callable[[gn.Node], Any]) -> None:
+    g, loss = problem()
+    updates = nn.SGD(0.1).updates(loss, parameters=by(g["v"]))
+    assert list(updates) == [g["v"]]
+    before = dict(g.state)
+    gn.compile(loss, updates)(batch(0))
+    assert [node.name for node in before if not np.array_equal(before[node], g.state[node])] == ["v"]
+
+
+def test_two_optimizers_for_different_parameters() -> None:
+    g, loss = problem()
+    fast = nn.SGD(0.5).updates(loss, parameters=[g["w"], g["b"]])
+    slow = nn.Adam(0.1).updates(loss, parameters=[g["v"], g["s"]])
+    assert g.updates == {**fast, **slow}
+    gradients = {node.name for node in g if node.phase == "backward"}
+    nn.SGD(0.1).updates(loss)
+    assert {node.name for node in g if node.phase == "backward"} == gradients, "a gradient was made again"
+
+
+def test_asked_again_the_last_one_holds_and_the_first_leaves_nothing_behind() -> None:
+    g, w, loss = quadratic()
+    other = g.parameter("other", 3.0)
+    mine = g.parameter("mine", 0.0, trainable=False)
+    g.updates[mine] = mine + 1.0
+    first = nn.Adam(0.1).updates(loss)
+    apart = nn.Adam(0.1).updates(loss + other, parameters=[other])
+    second = nn.SGD(0.1, momentum=0.9).updates(loss)
+    assert g.updates == {mine: g.updates[mine], **apart, **second}
+    assert w in first
+    assert w in second
+    assert first[w] is not second[w]
+    gn.compile(loss, g.updates)()
+    np.testing.assert_allclose(w.value, [0.8, -1.6])
+    assert (g["adam_1/step"].value, g["adam_2/step"].value, mine.value) == (0, 1, 1.0)
+
+
+def test_so_it_is_in_a_graph_from_a_file(tmp_path: Path) -> None:
+    g, _, loss = quadratic()
+    g.outputs["loss"] = loss
+    nn.Adam(0.1).updates(loss)
+    save(g, tmp_path / "g.gnn")
+    loaded = load(tmp_path / "g.gnn")
+    assert len(loaded.updates) == 4
+    second = nn.SGD(0.1, momentum=0.9).updates(loaded.outputs["loss"])
+    assert loaded.updates == second
+
+
+def test_both_updates_of_one_optimizer_can_be_used() -> None:
+    _, w, loss = quadratic()
+    optimizer = nn.SGD(0.25, momentum=0.5)
+    one, two = optimizer.updates(loss), optimizer.updates(loss)
+    gn.compile(loss, one)()
+    assert np.array_equal(w.value, [0.5, -1.0])
+    gn.compile(loss, two)()
+    assert np.array_equal(w.value, [0.25, -0.5]), "they do not share their velocity"
+
+
+# --- the learning rate ----------------------------------------------------------------------------------------
+
+
+def test_the_learning_rate_can_be_set_between_steps() -> None:
+    g, w, loss = quadratic()
+    optimizer = nn.SGD(0.25)
+    step = gn.compile(loss, optimizer.updates(loss))
+    step()
+    assert np.array_equal(w.value, [0.5, -1.0])
+    g["sgd_1/learning_rate"].value = 0.5
+    assert optimizer.learning_rate == 0.5
+    step()
+    assert np.array_equal(w.value, [0.0, 0.0])
+    w.value = [1.0, 1.0]
+    optimizer.learning_rate = 0.125
+    step()
+    assert np.array_equal(w.value, [0.75, 0.75])
+    assert g["sgd_1/learning_rate"].value == 0.125
+    optimizer.updates(loss)
+    assert g["sgd_2/learning_rate"].value == 0.125
+    with pytest.raises(gn.ValueRangeError, match="SGD: learning_rate is 0 or more, not -1"):
+        optimizer.learning_rate = -1
+
+
+def test_a_learning_rate_may_be_a_node() -> None:
+    g, w, loss = quadratic()
+    rate = g.placeholder("rate", dtype=np.float32)
+    optimizer = nn.SGD(rate)
+    step = gn.compile(loss, optimizer.updates(loss))
+    step({rate: 0.25})
+    assert np.array_equal(w.value, [0.5, -1.0])
+    step({rate: 0.5})
+    assert np.array_equal(w.value, [0.0, 0.0])
+    assert optimizer.learning_rate is rate
+    with pytest.raises(gn.UsageError, match="is a node or a schedule"):
+        optimizer.learning_rate = 0.1
+
+
+def rates(schedule: Any, steps: int) -> list[float]:
+    """Return what a schedule gives, step by step."""
+    g = gn.Graph()
+    w = g.parameter("w", 0.0)
+    step = gn.compile(w, nn.SGD(schedule).updates(-w))
+    walked = [float(step()) for _ in range(steps + 1)]
+    return np.diff(walked).tolist()
+
+
+def test_schedules() -> None:
+    s = nn.schedules
+    cases = [
+        (s.constant(0.5), [0.5] * 6),
+        (s.step_decay(1.0, 2), [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]),
+        (s.step_decay(1.0, 3, factor=0.5), [1.0, 1.0, 1.0, 0.5, 0.5, 0.5]),
+        (s.cosine(1.0, 4), [1.0, 0.5 + math.sqrt(0.125), 0.5, 0.5 - math.sqrt(0.125), 0.0, 0.0]),
+        (s.cosine(1.0, 2, final=0.5), [1.0, 0.75, 0.5, 0.5, 0.5, 0.5]),
+        (s.warmup(4, 1.0), [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]),
+        (s.warmup(1, s.cosine(1.0, 2)), [1.0, 1.0, 0.5, 0.0, 0.0, 0.0]),
+        (s.warmup(2, s.step_decay(1.0, 2, 0.5)), [0.5, 1.0, 1.0, 1.0, 0.5, 0.5]),
+        (lambda step: 1.0 / (1.0 + step), [1.0, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 6]),
+        (lambda step: 0.25, [0.25] * 6),
+    ]
+    for schedule, expected in cases:
+        np.testing.assert_allclose(rates(schedule, 6), expected, rtol=1e-12, atol=1e-15)
+
+
+def test_a_schedules_rate_is_a_node_one_can_look_at() -> None:
+    g, _, loss = quadratic()
+    step = gn.compile(loss, nn.SGD(nn.schedules.step_decay(0.5, 1, 0.5)).updates(loss))
+    rate = g["sgd_1/learning_rate"]
+    assert gn.run(rate) == 0.5
+    step()
+    assert gn.run(rate) == 0.25
+
+
+# --- clipping -------------------------------------------------------------------------------------------------
+
+
+def test_clipping_by_norm_keeps_the_direction_and_leaves_small_gradients_alone() -> None:
+    g, loss = problem()
+    updates = nn.SGD(1.0, clip_norm=0.01).updates(loss)
+    before = {name: g[name].value for name in "wbvs"}
+    gradients = gn.run(gn.grad(loss, [g[name] for name in "wbvs"]), batch(1))
+    after = gn.run([updates[g[name]] for name in "wbvs"], batch(1))
+    moved = [before[name] - new for name, new in zip("wbvs", after, strict=True)]
+    norm = math.sqrt(sum(float(np.sum(m**2)) for m in moved))
+    assert math.isclose(norm, 0.01, rel_tol=1e-3)
+    for move, gradient in zip(moved, gradients, strict=True):
+        np.testing.assert_allclose(move * np.linalg.norm(gradients[3]), gradient * np.linalg.norm(moved[3]), atol=1e-15)
+    plain = nn.SGD(1.0).updates(loss)
+    large = nn.SGD(1.0, clip_norm=1e6).updates(loss)
+    for name in "wbvs":
+        assert np.array_equal(*gn.run([plain[g[name]], large[g[name]]], batch(1)))
+
+
+def test_clipping_of_zero_gradients() -> None:
+    g, w, _ = quadratic()
+    step = gn.compile(w, nn.SGD(1.0, clip_norm=1.0, clip_value=1.0).updates(gn.sum(w * 0.0)), guard="nan")
+    step()
+    assert np.array_equal(g["w"].value, [1.0, -2.0])
+
+
+# --- one's own ------------------------------------------------------------------------------------------------
+
+
+def test_an_optimizer_of_ones_own() -> None:
+    class Averaged(nn.Optimizer):
+        """Gradient descent that keeps an average of the parameter."""
+
+        counts = True
+
+        def scalars(self, rate: gn.Node, number: gn.Node | None) -> dict[str, gn.Node]:
+            assert number is not None
+            return {"share": 1.0 / number}
+
+        def advance(self, parameter: gn.Node, gradient: gn.Node, rate: gn.Node, slots: Any) -> gn.Node:
+            following = parameter - gradient * rate
+            slots.kept("average", lambda a: a + (following - a) * slots.scalars["share"])
+            return following
+
+    g, w, loss = quadratic()
+    step = gn.compile(w, Averaged(0.25).updates(loss))
+    seen = [step() for _ in range(5)]
+    np.testing.assert_allclose(g["averaged_1/w/average"].value, np.mean([*seen[1:], w.value], axis=0))
+    nn.SGD(0.1).updates(loss)
+    assert list(g.updates) == [w]
+
+
+# --- errors ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "words"),
+    [
+        (lambda: nn.SGD(-0.1), ValueError, "SGD: learning_rate is 0 or more, not -0.1"),
+        (lambda: nn.SGD(math.inf), ValueError, "SGD: learning_rate is 0 or more, not inf"),
+        (lambda: nn.SGD(math.nan), TypeError, "SGD: learning_rate is a number, not nan"),
+        (lambda: nn.SGD("fast"), TypeError, "SGD: learning_rate is a number, not 'fast'"),
+        (lambda: nn.SGD(None), TypeError, "SGD: learning_rate is a number, not NoneType"),
+        (lambda: nn.SGD(0.1, momentum=-1), ValueError, "SGD: momentum is 0 or more, not -1"),
+        (lambda: nn.SGD(0.1, nesterov=True), ValueError, "give a momentum above 0"),
+        (lambda: nn.SGD(0.1, weight_decay=[1]), TypeError, "SGD: weight_decay is a number, not list"),
+        (lambda: nn.SGD(0.1, clip_norm=0), ValueError, "SGD: clip_norm is more than 0, not 0"),
+        (lambda: nn.SGD(0.1, clip_value=-2), ValueError, "SGD: clip_value is more than 0, not -2"),
+        (lambda: nn.SGD(0.1, clip_nrom=1), TypeError, "clip_nrom"),
+        (lambda: nn.Adam(beta1=1.0), ValueError, "Adam: beta1 is 0 or more, and less than 1, not 1"),
+        (lambda: nn.AdamW(beta2=-0.1), ValueError, "AdamW: beta2 is 0 or more, and less than 1, not -0.1"),
+        (lambda: nn.Adam(epsilon=-1), ValueError, "Adam: epsilon is 0 or more, not -1"),
+        (lambda: nn.RMSProp(rho=2), ValueError, "RMSProp: rho is 0 or more, and less than 1, not 2"),
+        (lambda: nn.Adagrad(initial=-1), ValueError, "Adagrad: initial is 0 or more, not -1"),
+        (lambda: nn.schedules.step_decay(0.1, every=0), ValueError, "every is an int of 1 or more, not 0"),
+        (lambda: nn.schedules.cosine(0.1, steps=1.5), TypeError, "steps is an int of 1 or more, not 1.5"),
+    ],
+)
+def test_bad_settings(make: Callable[[], Any], kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=re.escape(words)):
+        make()
+
+
+def test_bad_losses_and_parameters() -> None:
+    g, w, loss = quadratic()
+    frozen = g.parameter("frozen", 1.0, trainable=False)
+    other, _, other_loss = quadratic("u")
+    optimizer = nn.SGD(0.1)
+    with pytest.raises(gn.UsageError, match="a loss, which is a node, not str"):
+        optimizer.updates("loss")  # type: ignore[arg-type]
+    with pytest.raises(gn.ShapeError, match="grad needs a scalar"):
+        optimizer.updates(w * w)
+    with pytest.raises(gn.DtypeError, match="only floats have gradients"):
+        optimizer.updates(gn.cast(loss, "int64"))
+    with pytest.raises(gn.UsageError, match="depends on no trainable parameter"):
+        optimizer.updates(frozen * 2.0)
+    with pytest.raises(gn.UsageError, match=r"parameters= is empty"):
+        optimizer.updates(loss, parameters=[])
+    with pytest.raises(gn.UsageError, match='"frozen" is not trainable'):
+        optimizer.updates(loss, parameters=[frozen])
+    with pytest.raises(gn.UsageError, match='"sum" is a sum'):
+        optimizer.updates(loss, parameters=[loss])
+    with pytest.raises(gn.LookupFailure, match='no node, scope or output "ww"'):
+        optimizer.updates(loss, parameters=["ww"])
+    with pytest.raises(gn.GraphError, match='"u" is in "quadratic"'):
+        optimizer.updates(loss, parameters=[other["u"]])
+    with pytest.raises(gn.GraphError, match="learning rate"):
+        nn.SGD(other_loss).updates(loss)
+    with pytest.raises(gn.ShapeError, match=r'a learning rate is a scalar, and "w" has shape \(2,\)'):
+        nn.SGD(w).updates(loss)
+    with pytest.raises(gn.UsageError, match="SGD: learning_rate is a number, not 'slow'"):
+        nn.SGD(lambda step: "slow").updates(loss)
+    with pytest.raises(gn.NoRuleError, match="Optimizer does not say how a parameter goes on: define advance"):
+        nn.Optimizer(0.1).updates(loss)
+    with pytest.warns(gn.GraphnnWarning, match="do not depend on each other"):
+        optimizer.updates(loss, parameters=[g.parameter("unused", 1.0)])

@@ -1,0 +1,329 @@
+"""Every operation of the registry against NumPy: a new one is tested without a line written here."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from op_oracles import ORACLES, STRICTER, Array, Oracle, oracle_of, refused
+
+import graphnn as gn
+from graphnn.graph import Op, Shape, Spec
+from graphnn.graph.dimensions import concrete
+from graphnn.graph.op import registry
+from graphnn.testing import Draw
+
+OPS = [cls for cls in registry.values() if cls.samples.__func__ is not Op.samples.__func__]  # type: ignore[attr-defined]
+OURS = [cls for cls in registry.values() if cls.__module__.startswith("graphnn.") and cls.__module__ != Op.__module__]
+
+FLOATS = ["float64", "float64", "float64", "float32", "float32", "float16"]
+DTYPES = [*FLOATS, "int64", "int32", "int8", "uint8", "bool"]
+SPECIAL = [0.0, -0.0, 1.0, -1.0, math.nan, math.inf, -math.inf]
+
+
+class Drawn(Draw):
+    """Draws by Hypothesis, of many dtypes, with special values, laid out in memory in many ways."""
+
+    def __init__(self, data: st.DataObject, dtypes: Sequence[str] = DTYPES, wild: bool = True, ways: int = 6) -> None:
+        self.data = data
+        self.dtypes = dtypes
+        self.wild = wild
+        self.ways = ways
+        super().__init__(np.random.default_rng(data.draw(st.integers(0, 2**32 - 1))))
+        self.main = np.dtype(self.choice(dtypes))
+
+    def integer(self, lo: int, hi: int) -> int:
+        return self.data.draw(st.integers(lo, hi))
+
+    def array(self, shape: Sequence[int], lo: float = -3.0, hi: float = 3.0) -> Array:
+        self.dtype = self.main if self.integer(0, 3) else np.dtype(self.choice(self.dtypes))
+        array = super().array(shape, lo, hi)
+        if self.wild and array.size and self.integer(0, 3) == 0:
+            limits = np.iinfo if self.dtype.kind in "iu" else np.finfo
+            ends = [] if self.dtype.kind == "b" else [limits(self.dtype).min, limits(self.dtype).max]
+            plain = [0, 1] if self.dtype.kind in "biu" else SPECIAL
+            for place in range(min(array.size, 3)):
+                array.flat[place] = self.choice([*plain, *ends])
+        return laid_out(array, self.integer(0, self.ways))
+
+    def integers(self, shape: Sequence[int], lo: int, hi: int) -> Array:
+        dtype = self.choice(["int64", "int32", "int8", *(["uint8", "uint64"] if lo >= 0 else [])])
+        return laid_out(super().integers(shape, lo, hi).astype(dtype), self.integer(0, self.ways))
+
+
+def laid_out(array: Array, way: int) -> Array:
+    """Return the same numbers in another layout; in the last way, the first of them everywhere."""
+    if way == 1:
+        return np.array(array, order="F")
+    if way == 2 and array.ndim:
+        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+        wide[..., ::2] = array
+        return wide[..., ::2]
+    if way == 3:
+        return np.flip(np.flip(array).copy())
+    if way == 4:
+        array.flags.writeable = False
+    if way == 5 and array.ndim > 1:
+        return np.moveaxis(np.moveaxis(array, -1, 0).copy(), 0, -1)
+    if way == 6 and array.size:
+        return np.broadcast_to(array.flat[0], array.shape)
+    return array
+
+
+def sampled(cls: type[Op], draw: Draw) -> tuple[Any, tuple[Array, ...]]:
+    op, operands = cls.samples(draw)
+    return op, tuple(np.asarray(operand) for operand in operands)
+
+
+def specs(operands: Sequence[Array]) -> list[Spec]:
+    return [Spec(operand.shape, operand.dtype) for operand in operands]
+
+
+def built(op: Op, operands: Sequence[Array], shapes: Sequence[Any] = ()) -> tuple[gn.Node, dict[gn.Node, Array]]:
+    g = gn.Graph()
+    shapes = shapes or [operand.shape for operand in operands]
+    nodes = [g.placeholder(f"p{i}", s, x.dtype) for i, (s, x) in enumerate(zip(shapes, operands, strict=True))]
+    return op(*nodes, graph=g), dict(zip(nodes, operands, strict=True))
+
+
+def quietly(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call without the warnings of special values: overflow, division by zero, the mean of nothing."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=gn.errors.GraphnnWarning)
+        warnings.filterwarnings("ignore", category=RuntimeWarning)
+        return function(*args, **kwargs)
+
+
+def bits(array: Array) -> tuple[Any, ...]:
+    """Return all of an array that counts; every NaN is one."""
+    plain = np.where(np.isnan(array), np.asarray(np.nan, array.dtype), array) if array.dtype.kind == "f" else array
+    return array.shape, array.dtype, np.ascontiguousarray(plain).tobytes()
+
+
+def check_value(oracle: Oracle, op: Op, operands: Sequence[Array], value: Array) -> None:
+    expected = np.asarray(quietly(oracle.value, op, *operands))
+    assert expected.shape == value.shape
+    if oracle.ulp == 0:
+        assert expected.dtype == value.dtype
+        assert bits(expected) == bits(value), f"{expected!r} != {value!r}"
+        return
+    if value.dtype.kind != "f":
+        assert np.array_equal(value, expected)
+        return
+    with np.errstate(all="ignore"):
+        scale = np.abs(expected) if oracle.scale is None else np.asarray(quietly(oracle.scale, op, *operands))
+        unit = np.spacing(np.abs(scale.astype(value.dtype)))
+        rounded = expected.astype(value.dtype)
+        near = np.abs(value.astype(np.longdouble) - expected) <= oracle.ulp * unit.astype(np.longdouble)
+        right = near | (value == rounded) | (np.isnan(value) & np.isnan(rounded))
+        units = np.max(np.abs(value - expected) / unit, where=~right, initial=0)
+    assert np.all(right), f"{expected!r} != {value!r}, by {units} units"
+
+
+def accepted(op: Op, operands: Sequence[Array]) -> Spec | None:
+    """Return what infer says, or None where it refuses, as NumPy must then too."""
+    try:
+        return op.infer(*specs(operands))
+    except gn.GraphnnError:
+        oracle = oracle_of(type(op))
+        if oracle is not None and op.name not in STRICTER:
+            with pytest.raises((TypeError, ValueError)):
+                quietly(oracle.value, op, *operands)
+        return None
+
+
+def by_hypothesis(examples: int) -> settings:
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    return settings(max_examples=examples, database=None, derandomize=True, suppress_health_check=checks)
+
+
+over_ops = pytest.mark.parametrize("cls", OPS, ids=lambda cls: cls.name)
+
+
+def legal(cls: type[Op], draw: Draw) -> tuple[Op, tuple[Array, ...]]:
+    """Draw operands that neither `infer` nor their values forbid."""
+    op, operands = sampled(cls, draw)
+    assume(accepted(op, operands) is not None and refused(op, *operands) is None)
+    return op, operands
+
+
+@over_ops
+@by_hypothesis(50)
+@given(data=st.data())
+def test_what_comes_out_is_numpys(cls: type[Op], data: st.DataObject) -> None:
+    oracle = oracle_of(cls)
+    op, operands = sampled(cls, Drawn(data, wild=oracle is None or not oracle.tame))
+    spec = accepted(op, operands)
+    if spec is None:
+        return
+    node, feed = built(op, operands)
+    error = refused(op, *operands)
+    if error is not None:
+        with pytest.raises(error, match=node.name):
+            quietly(gn.run, node, feed)
+        return
+    value = quietly(gn.run, node, feed)
+    inner = np.asarray(quietly(op.forward, *operands))  # inside a graph operands have any layout, a feed has one
+    assert type(value) is np.ndarray
+    assert (value.shape, value.dtype) == (inner.shape, inner.dtype) == (spec.shape, spec.dtype)
+    if oracle is not None:
+        check_value(oracle, op, [np.asarray(operand, order="C") for operand in operands], value)
+        check_value(oracle, op, operands, inner)
+
+
+@over_ops
+@by_hypothesis(20)
+@given(data=st.data())
+def test_operands_are_left_alone(cls: type[Op], data: st.DataObject) -> None:
+    op, operands = legal(cls, Drawn(data))
+    before = [operand.tobytes() for operand in operands]
+    node, feed = built(op, operands)
+    value = quietly(gn.run, node, feed)
+    assert [operand.tobytes() for operand in operands] == before
+    assert value.flags.writeable
+    assert not any(np.shares_memory(value, operand) for operand in operands)
+    assert bits(quietly(gn.run, node, feed)) == bits(value)
+
+
+@over_ops
+@by_hypothesis(20)
+@given(data=st.data())
+def test_what_is_written_into_out_is_the_same(cls: type[Op], data: st.DataObject) -> None:
+    op, operands = legal(cls, Drawn(data))
+    before = [operand.tobytes() for operand in operands]
+    value = np.asarray(quietly(op.forward, *operands))
+    out = np.full(value.shape, 77, value.dtype)
+    assert quietly(op.forward, *operands, out=out) is out
+    assert bits(out) == bits(value)
+    assert [operand.tobytes() for operand in operands] == before
+
+
+@over_ops
+@by_hypothesis(20)
+@given(data=st.data())
+def test_sizes_may_have_names(cls: type[Op], data: st.DataObject) -> None:
+    op, operands = legal(cls, Drawn(data, wild=False))
+    named, shapes, sizes = with_names(op, operands, alike=data.draw(st.booleans()))
+    node, feed = built(named, operands, shapes)
+    value = quietly(gn.run, node, feed, sizes=sizes)
+    assert concrete(node.shape, sizes) == value.shape
+    assert bits(value) == bits(quietly(gn.run, *built(op, operands)))
+
+    # The same graph, at another size.
+    larger = {name: size + 1 for name, size in sizes.items()}
+    others = [np.resize(x, concrete(s, larger)) for x, s in zip(operands, shapes, strict=True)]
+    at_larger = named.bound(larger)
+    assume(refused(at_larger, *others) is None)
+    try:
+        value = quietly(gn.run, node, dict(zip(feed, others, strict=True)), sizes=larger)
+    except gn.ShapeError:
+        assert cls.sized  # a number stayed in the attributes
+        return
+    assert concrete(node.shape, larger) == value.shape
+    assert bits(value) == bits(quietly(gn.run, *built(at_larger, others)))
+
+
+def with_names(op: Op, operands: Sequence[Array], alike: bool) -> tuple[Op, list[Shape], dict[str, int]]:
+    """Return an operation and the shapes of its operands with names for sizes, and the sizes.
+
+    A 1 stays, since only a 1 broadcasts. If `alike`, equal sizes have one name, else every axis has its own.
+    """
+    sizes: dict[str, int] = {}
+
+    def name_of(size: int, known: bool) -> int | str:
+        if size == 1:
+            return 1
+        same = [name for name, other in sizes.items() if other == size]
+        if known and same:
+            return same[0]
+        name = f"n{len(sizes)}"
+        sizes[name] = size
+        return name
+
+    shapes = [tuple(name_of(side, alike) for side in operand.shape) for operand in operands]
+    totals = {x.size: "*".join(map(str, s)) for x, s in zip(operands, shapes, strict=True) if x.size > 1}
+
+    def renamed(value: Any, places: bool) -> Any:
+        if isinstance(value, tuple):
+            if places and len(value) == 3 and value is not op.attributes["index"]:
+                return (*(renamed(bound, True) for bound in value[:2]), value[2])
+            return tuple(renamed(part, places) for part in value)
+        if not isinstance(value, int) or value < 2:
+            return value
+        if value in sizes.values():
+            return name_of(value, True)
+        return totals.get(value) or (value if places else name_of(value, True))
+
+    settings = {a: renamed(op.attributes[a], a == "index") for a in op.sized}
+    return replace(op, **settings) if settings else op, shapes, sizes  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("cls", OURS, ids=lambda cls: cls.name)
+def test_every_operation_is_compared_with_something(cls: type[Op]) -> None:
+    assert cls in OPS, "it gives no samples"
+    assert oracle_of(cls) is not None, (
+        f'NumPy has no function "{cls.name}": add what it is compared with to ORACLES in tests/support/op_oracles.py'
+    )
+
+
+def test_the_tables_speak_of_operations_that_are() -> None:
+    assert {*ORACLES, *STRICTER} <= {cls.name for cls in OURS}
+
+
+@over_ops
+def test_every_operation_says_what_it_does(cls: type[Op]) -> None:
+    op, operands = sampled(cls, Draw(np.random.default_rng(0)))
+    node, _ = built(op, operands)
+    assert cls.__doc__ is not None
+    assert not cls.__doc__.startswith(f"{cls.__name__}("), "the docstring is the dataclass's own"
+    formula = op.formula.format(*(f"x{i}" for i in range(len(operands))), **op.attributes)
+    assert formula
+    assert op.flops(node.spec, *specs(operands)) >= 0
+
+
+@given(st.floats(-7, 7) | st.floats(-0.01, 0.01))
+@by_hypothesis(1000)
+def test_erf_is_exact(x: float) -> None:
+    ours = float(gn.ops.elementwise.Erf().forward(np.asarray(x)))
+    assert abs(ours - math.erf(x)) <= 2 * math.ulp(math.erf(x))
+
+
+def shares(x: Array, axis: int) -> Any:
+    return np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True)
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "function"),
+    [
+        ((6, 2), lambda m, x: m.split(x, 3)),
+        ((2, 7), lambda m, x: m.split(x, [1, 1, 4], axis=-1)),
+        ((2, 3, 4), lambda m, x: m.reshape(x, (-1, 3))),
+        ((2, 3, 4), lambda m, x: m.reshape(x, -1)),
+        ((2, 0), lambda m, x: m.reshape(x, -1)),
+        ((2, 1, 3, 1), lambda m, x: m.squeeze(x)),
+        ((2, 3, 4), lambda m, x: m.swapaxes(x, 0, -1)),
+        ((2, 3, 4), lambda m, x: m.moveaxis(x, (0, 1), (-1, 0))),
+        ((2, 3, 3), lambda m, x: m.einsum("...ij, ...jk", x, x)),
+        ((3, 3), lambda m, x: m.einsum("ii", x)),
+        ((2, 3), lambda m, x: m.zeros_like(x)),
+        ((2, 3), lambda m, x: m.ones_like(x)),
+        ((4, 3, 5), lambda m, x: x[1:, None, ..., ::-2]),
+        ((4, 3, 5), lambda m, x: x[-1, :2]),
+        ((4, 3, 5), lambda m, x: m.softmax(x) if m is gn else shares(x, -1)),
+        ((4, 3, 5), lambda m, x: m.log_softmax(x, axis=1) if m is gn else np.log(shares(x, 1))),
+    ],
+)
+def test_functions_of_several_nodes(shape: tuple[int, ...], function: Any, named: bool) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", [side if side == 1 or not named else f"n{i}" for i, side in enumerate(shape)])
+    value = np.random.default_rng(0).normal(size=shape)
+    ours, theirs = gn.run(function(gn, x), {x: value}), function(np, value)
+    for mine, other in zip(ours, theirs, strict=True) if isinstance(ours, list) else [(ours, theirs)]:
+        assert mine.shape == np.shape(other)
+        np.testing.assert_allclose(mine, other, rtol=1e-14, atol=0)

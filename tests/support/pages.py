@@ -1,0 +1,108 @@
+"""Run the Python of a Markdown page, block after block, in one namespace.
+
+    python -W error tests/support/pages.py docs/tour.md
+
+A block marked ``python`` runs statement by statement; a statement that ends with ``# → text`` must show that text,
+as at a prompt; whatever else is shown is not looked at. A block marked ``pycon`` is a doctest, in which what is shown
+may have empty lines. In a block marked ``console``, the lines that start with ``$ graphnn`` run, and must succeed.
+``...`` stands for anything, and any ``model.py:7`` for the line of the page that is meant.
+"""
+
+import ast
+import doctest
+import linecache
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+_FENCE = re.compile(r"^ *(?P<ticks>```+)(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *(?P=ticks)", re.MULTILINE | re.DOTALL)
+_BLANK = re.compile(r"\n\n(?=[^>\n])")
+_LINE = re.compile(r"(<doctest\s[^>]*>|\w+\.py):\d+")
+_STATED = re.compile(r"# → (.*)$")
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: `line` is that of its first line, counted from 1."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: str) -> Iterator[Block]:
+    """Yield the fenced blocks of a page's text, in order."""
+    for found in _FENCE.finditer(page):
+        yield Block(found["language"], found["text"], page.count("\n", 0, found.start("text")) + 1)
+
+
+def examples(block: Block) -> list[doctest.Example]:
+    """Return what a block has to run, and what it must show; "" where that does not matter."""
+    if block.language == "pycon":
+        made = doctest.DocTestParser().get_examples(_BLANK.sub("\n<BLANKLINE>\n", block.text))
+        for example in made:
+            example.lineno += block.line - 1
+            example.options[doctest.REPORT_NDIFF] = False
+        return made
+    if block.language == "console":
+        return [_command(line, block.line + i) for i, line in enumerate(block.text.splitlines()) if "$ graphnn" in line]
+    return list(_statements(block)) if block.language == "python" else []
+
+
+def _statements(block: Block) -> Iterator[doctest.Example]:
+    lines = block.text.splitlines()
+    spans: list[list[int]] = []
+    for statement in ast.parse(block.text).body:
+        first = min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", []))])
+        if spans and first <= spans[-1][1]:  # a; b
+            spans[-1][1] = statement.end_lineno or first
+        else:
+            spans.append([first, statement.end_lineno or first])
+    for first, last in spans:
+        stated = _STATED.search(lines[last - 1])
+        want = stated[1] + "\n" if stated else ""
+        yield doctest.Example("\n".join(lines[first - 1 : last]) + "\n", want, lineno=block.line + first - 2)
+
+
+def _command(line: str, at: int) -> doctest.Example:
+    words = shlex.split(line.partition("$ graphnn")[2], comments=True)
+    source = f"__import__('graphnn.cli', fromlist=['main']).main({words!r})\n"
+    return doctest.Example(source, "...0\n", lineno=at - 1)
+
+
+class _Checker(doctest.OutputChecker):
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        return not want or super().check_output(
+            _LINE.sub("model.py:7", want), _LINE.sub("model.py:7", got), optionflags
+        )
+
+
+def run(path: Path) -> dict[str, Any]:
+    """Run a page; return its namespace, or raise with the report of what went wrong.
+
+    Raises
+    ------
+    AssertionError
+        When a statement raised, or showed something else than the page says.
+    """
+    text = path.read_text(encoding="utf-8")
+    found = [example for block in blocks(text) for example in examples(block)]
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    test = doctest.DocTest(found, namespace, path.name, str(path), 0, text)
+    test.globs = namespace
+    for i, example in enumerate(found):  # so that what speaks of a line can quote it, as of a file's
+        name, lines = f"<doctest {path.name}[{i}]>", example.source.splitlines(keepends=True)
+        linecache.cache[name] = len(example.source), None, lines, name
+    report: list[str] = []
+    runner = doctest.DocTestRunner(_Checker(), verbose=False, optionflags=FLAGS | doctest.REPORT_ONLY_FIRST_FAILURE)
+    failures, _ = runner.run(test, out=report.append, clear_globs=False)
+    assert not failures, "".join(report)
+    return namespace
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]))
