@@ -29,9 +29,10 @@ def as_array(value: Any, what: str) -> Array:
     """
     if hasattr(value, "spec"):  # a node
         raise UsageError(f'{what}: "{value.name}" is a node, not an array')
-    parts = value if isinstance(value, (list, tuple)) else (value,)
-    dim = next((part for part in parts if isinstance(part, Dimension)), None)
-    if dim is not None:
+    dim = value
+    if isinstance(value, (list, tuple)):
+        dim = next((part for part in value if isinstance(part, Dimension)), None)
+    if isinstance(dim, Dimension):
         raise UsageError(
             f'{what} {"is" if value is dim else "holds"} the dimension "{dim}", which is a number only in a run: '
             "write gn.mean(x, axis) for a mean; "
@@ -112,7 +113,7 @@ def own_array(value: Any, what: str, floats: np.dtype[Any], dtype: Any = None) -
         if not kind_kept and (hasattr(value, "dtype") or not np.array_equal(given, array)):
             raise DtypeError(f"{what} is {given.dtype}; {target} would change what it says: cast it yourself first")
         warn_of_overflow(given, array, what)
-    elif not hasattr(value, "dtype") and array.dtype == np.float64:
+    elif array.dtype == np.float64 != floats and not hasattr(value, "dtype"):
         given, array = array, in_range(array, floats, what)
         warn_of_overflow(given, array, what)
     return sealed(np.array(array, order="C"))

@@ -26,6 +26,9 @@ _MOST_BITS = 10_000
 _LARGEST = 2**63 - 1
 
 
+_TYPES = frozenset({type(None), bool, int, float, str, tuple, list, slice})
+
+
 class Kind:
     """What an attribute may hold.
 
@@ -35,11 +38,16 @@ class Kind:
         The same in words, which an error finishes its sentence with; and of several.
     names : bool
         Whether names of dimensions may stand in it.
+    takes, refuses : frozenset of type
+        Types of which it takes every value as it is, and of which it refuses every value and gives no reason: nobody
+        need ask.
     """
 
     said: str = "plain data: numbers, text, None, or tuples of them (an array goes in as an operand)"
     many: str = "plain data"
     names: bool = False
+    takes: frozenset[type] = frozenset()
+    refuses: frozenset[type] = frozenset()
 
     def read(self, value: Any) -> Any:
         """Return a value as plain data of exact types.
@@ -62,6 +70,8 @@ class Nothing(Kind):
     """None."""
 
     said = many = "None"
+    takes = frozenset({type(None)})
+    refuses = _TYPES - takes
 
     def read(self, value: Any) -> None:
         """Return None."""
@@ -74,6 +84,8 @@ class Flag(Kind):
 
     said = "True or False"
     many = "bools"
+    takes = frozenset({bool})
+    refuses = _TYPES - takes
 
     def read(self, value: Any) -> bool:
         """Return a bool; what merely counts as true or false is refused."""
@@ -84,6 +96,8 @@ class Flag(Kind):
 
 class Whole(Kind):
     """An int, from a least to a most; those of NumPy are made Python's."""
+
+    refuses = _TYPES - {int}
 
     def __init__(self, least: int | None = None, most: int | None = None) -> None:
         self.least = least
@@ -128,6 +142,8 @@ class Real(Kind):
 
     said = "a number"
     many = "numbers"
+    takes = frozenset({float})
+    refuses = _TYPES - {int, float}
 
     def read(self, value: Any) -> int | float:
         """Return an int or a float."""
@@ -150,6 +166,7 @@ class Text(Kind):
     """Text; a dtype gives its name."""
 
     said = many = "text"
+    refuses = _TYPES - {str}
 
     def read(self, value: Any) -> str:
         """Return a str."""
@@ -200,6 +217,7 @@ class Either(Kind):
         self.said = _or([kind.said for kind in kinds])
         self.many = _or([kind.many for kind in kinds])
         self.names = any(kind.names for kind in kinds)
+        self.takes = frozenset().union(*[kind.takes for kind in kinds])
 
     def read(self, value: Any) -> Any:
         """Return what the first kind makes of it."""
@@ -211,19 +229,23 @@ def _or(words: Sequence[str]) -> str:
 
 
 def _read_by(kinds: Sequence[Kind], value: Any) -> Any:
-    refused: GraphnnError = UsageError()
+    refused: GraphnnError | None = None
     for kind in kinds:
+        if type(value) in kind.refuses:
+            continue
         try:
             return kind.read(value)
         except GraphnnError as error:
             # What is of the right type and cannot be all the same tells more than what is of another type.
-            if type(refused) is UsageError and not (type(error) is UsageError and refused.args):
+            if refused is None or (type(refused) is UsageError and not (type(error) is UsageError and refused.args)):
                 refused = error
-    raise refused
+    raise refused or UsageError()
 
 
 class Several(Kind):
     """Any number of values of one kind, as a tuple, list or array."""
+
+    refuses = _TYPES - {tuple, list}
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -237,6 +259,8 @@ class Several(Kind):
 
 class Row(Kind):
     """A tuple that holds one value of each of some kinds."""
+
+    refuses = _TYPES - {tuple, list}
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         self.kinds = list(kinds)
@@ -284,6 +308,7 @@ class ShapeOf(Several):
     def __init__(self) -> None:
         super().__init__(DimOf())
         self.said = "a shape, which is a tuple of ints and names"
+        self.refuses = frozenset()
 
     def read(self, value: Any) -> dimensions.Shape:
         """Return it in canonical form."""
@@ -457,6 +482,8 @@ def checked(owner: str, attribute: str, kind: Kind, value: Any) -> Any:
     GraphnnError
         When the kind does not take it. Names the operation, the attribute, the value and what is allowed.
     """
+    if type(value) in kind.takes:
+        return value
     try:
         return kind.read(value)
     except GraphnnError as error:

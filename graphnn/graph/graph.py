@@ -312,7 +312,10 @@ class Graph(Shown):
         return self._fixed(value, f'constant "{name}"' if name else "a constant", name, dtype)
 
     def _fixed(self, value: Any, what: str, name: str | None = None, dtype: Any = None) -> Node:
-        array = own_array(value, what, self.dtype, dtype)
+        return self._holding(own_array(value, what, self.dtype, dtype), name)
+
+    def _holding(self, array: Array, name: str | None = None) -> Node:
+        """Make a constant of an array that nobody else can write to."""
         return self._make(Constant(), (), Spec(array.shape, array.dtype), name, array)
 
     def add(self, op: Op, inputs: Sequence[Any], name: str | None = None) -> Node:
@@ -451,11 +454,13 @@ class Graph(Shown):
 
     def _free(self, base: str, scope: Scope | None, first: int = 2) -> str:
         path = base if scope is None else f"{scope.path}/{base}"
-        if first == 2 and not self._taken(path):
-            return path
         # Nodes and layers count apart: the first ReLU after two relu nodes is relu_1.
         counter = path if first == 2 else f"{path}_"
-        number = self._counters.get(counter, first)
+        number = self._counters.get(counter)
+        if number is None:
+            if first == 2 and not self._taken(path):
+                return path
+            number = first
         while self._taken(f"{path}_{number}"):
             number += 1
         self._counters[counter] = number + 1

@@ -15,7 +15,7 @@ from ..errors import DtypeError, GraphError, GraphnnError, UsageError, ValueRang
 from ..habits import missing
 from ..show import Shown
 from ..text import visible, with_article
-from .arrays import as_array, checked_value, warn_of_overflow
+from .arrays import as_array, checked_value, sealed, warn_of_overflow
 from .dimensions import Dimension, opened, shown
 from .op import Array, Constant, Op, Parameter, Spec, fn, operation
 
@@ -408,8 +408,9 @@ def as_nodes(graph: Graph, op: Op, values: Sequence[Any]) -> list[Node]:
         elif op.weak and known and type(value) in (bool, int, float):
             try:
                 number = op.number(value, known)
-                warn_of_overflow(np.asarray(float(value)), number, f"an operand of {op.name}")
-                nodes.append(graph.constant(number))
+                if number.dtype.kind == "f" and np.isinf(number):
+                    warn_of_overflow(np.asarray(float(value)), number, f"an operand of {op.name}")
+                nodes.append(graph._holding(sealed(number)))
             except OverflowError:
                 raise ValueRangeError(
                     f"{op.name}: the number {value} does not fit into {known[0]}; cast the other operand first"

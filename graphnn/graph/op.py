@@ -205,7 +205,10 @@ class Op:
         OverflowError
             When the dtype that it has to take does not hold it.
         """
-        return quietly(np.asarray, value, np.result_type(*dtypes, value))
+        dtype = np.result_type(*dtypes, value)
+        if value == 0 or 1e-4 < abs(value) < 60_000:  # in the range of every float dtype: NumPy has nothing to warn of
+            return np.asarray(value, dtype)
+        return quietly(np.asarray, value, dtype)
 
     def flows(self, i: int) -> bool:
         """Whether operand `i` passes a gradient at all."""
@@ -353,8 +356,11 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
     """Return the public function of an operation: its operands first, then its attributes."""
     count = len(cls.operands)
     settings = fields(cls)  # type: ignore[arg-type]
+    only = None if settings or cls.variadic else cls()
 
     def function(*args: Any, name: str | None = None, graph: Graph | None = None, **kwargs: Any) -> Node:
+        if only is not None and len(args) == count and not kwargs:
+            return only(*args, name=name, graph=graph)
         operands: Sequence[Any]
         if cls.variadic:
             # np.concatenate takes its arrays as one sequence, and so do we.
@@ -459,12 +465,13 @@ def fitting(kind: str, given: Any) -> Iterator[None]:
     try:
         yield
     except (ShapeError, AxisError, DtypeError) as error:
-        if error.op is not None:  # an operation inside has named its own operands
-            raise
-        operands = [value for value in flatten(given)[0] if isinstance(value, np.ndarray) or hasattr(value, "spec")]
-        if not operands:
-            raise
-        raise misfit(Unknown(kind), operands, error) from None
+        raise _of_operands(kind, given, error) from error.__cause__
+
+
+def _of_operands(kind: str, given: Any, error: GraphnnError) -> GraphnnError:
+    """Return the error with the operands that are in `given`; as it is, if an operation inside has named its own."""
+    operands = [value for value in flatten(given)[0] if isinstance(value, np.ndarray) or hasattr(value, "spec")]
+    return misfit(Unknown(kind), operands, error) if operands and error.op is None else error
 
 
 class Functions:
@@ -506,6 +513,7 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
     parameters = inspect.signature(function).parameters
     arguments = list(parameters)
     settings = {*kinds, *(p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY)}
+    places = [(arguments.index(setting), setting, kind) for setting, kind in kinds.items()]
     for taken in (registry.get(name), _compositions.get(name)):
         if taken is not None and taken.__module__ != function.__module__:
             raise GraphError(f'"{name}" is already defined by {taken.__module__}; give the function another name')
@@ -513,8 +521,7 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def with_operands(*args: Any, **kwargs: Any) -> Any:
         given = list(args)
-        for setting, kind in kinds.items():
-            place = arguments.index(setting)
+        for place, setting, kind in places:
             if place < len(given):
                 given[place] = checked(name, setting, kind, given[place])
             elif setting in kwargs:
@@ -523,8 +530,10 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
         operands += [v for keyword, v in kwargs.items() if keyword not in settings]
         if operands and all(getattr(value, "graph", None) is None for value in operands):
             raise _of_no_graph(name, operands)
-        with fitting(name, [*args, *kwargs.values()]):
+        try:
             return function(*given, **kwargs)
+        except (ShapeError, AxisError, DtypeError) as error:
+            raise _of_operands(name, [*args, *kwargs.values()], error) from error.__cause__
 
     _compositions[name] = offered = fit_to_call(with_operands)
     return offered
