@@ -39,6 +39,7 @@ from .graph.node import put_twin
 from .graph.scopes import derivatives_among
 from .later import load_registrars
 from .tables import ADDED, DTYPES, TABLES
+from .text import short_repr
 
 __all__ = ["from_data", "load", "loads", "save", "to_data"]
 
@@ -474,9 +475,9 @@ def _scopes(rows: Iterable[tuple[Any, ...]], lines: Sequence[Origin]) -> list[Sc
     scopes: list[Scope] = []
     for path, kind, phase, line, parent, _ in rows:
         if not path or "\0" in path:
-            raise FileFormatError(f"scope {len(scopes)} has the name {_short(path)}; it takes text without NUL")
+            raise FileFormatError(f"scope {len(scopes)} has the name {short_repr(path)}; it takes text without NUL")
         if phase not in ("forward", "backward", "update"):
-            raise FileFormatError(f"scope {_short(path)} is of the phase {_short(phase)}, which there is not")
+            raise FileFormatError(f"scope {short_repr(path)} is of the phase {short_repr(phase)}, which there is not")
         scopes.append(Scope(path, kind, lines[line], None if parent < 0 else scopes[parent], phase))
     return scopes
 
@@ -529,7 +530,7 @@ def _nodes(
     if read != len(inputs):
         raise FileFormatError(f"the nodes take {read:,} operands, and there are {len(inputs):,}")
     if arrays:
-        raise FileFormatError(f"the array {_short(next(iter(arrays)))} is the value of no node")
+        raise FileFormatError(f"the array {short_repr(next(iter(arrays)))} is the value of no node")
     for node, twin in zip(nodes, twins, strict=True):
         if twin >= 0:
             put_twin(node, nodes[twin])
@@ -542,15 +543,15 @@ def _operation(row: tuple[Any, ...], unknown: bool) -> tuple[Op, int]:
     if cls is None and unknown:
         return Unknown(name, tuple((key, _tupled(value)) for key, value in attributes.items())), operands
     if cls is None:
-        told = f" ({_short(module)} when this was saved)" if module else ""
+        told = f" ({short_repr(module)} when this was saved)" if module else ""
         raise FileFormatError(
-            f"the operation {_short(name)} is not defined: import the module that defines it{told}, then load again"
+            f"the operation {short_repr(name)} is not defined: import the module that defines it{told}, then load again"
         )
     try:
         op = from_settings(cls, attributes)
     except Exception as error:
         raise FileFormatError(
-            f"the operation {_short(name)} does not take its attributes: {_legible(error)}"
+            f"the operation {short_repr(name)} does not take its attributes: {_legible(error)}"
         ) from error
     return op, operands
 
@@ -563,13 +564,13 @@ def from_settings(cls: type[Op], attributes: Mapping[str, Any]) -> Op:
 def _dtype(name: Any) -> np.dtype[Any]:
     dtype = DTYPES.get(name) if type(name) is str else None
     if dtype is None:
-        raise FileFormatError(f"{_short(name)} is not a dtype; there are {', '.join(DTYPES)}")
+        raise FileFormatError(f"{short_repr(name)} is not a dtype; there are {', '.join(DTYPES)}")
     return dtype
 
 
 def _shape(dims: list[Any]) -> Shape:
     if not _DIMS.issuperset(map(type, dims)):
-        raise FileFormatError(f"a shape is of ints and text, not {_short(dims)}")
+        raise FileFormatError(f"a shape is of ints and text, not {short_repr(dims)}")
     return tuple(dims)
 
 
@@ -585,15 +586,10 @@ def _unique(table: str, rows: list[Any]) -> dict[Any, Any]:
 
 
 def _called(nodes: Sequence[Node], name: str) -> str:
-    return f"node {len(nodes)}, {_short(name)}"
+    return f"node {len(nodes)}, {short_repr(name)}"
 
 
 def _legible(error: Exception) -> str:
     """Return an error's message without what would steer a terminal: it may quote the file."""
     said = error.account if isinstance(error, GraphnnError) else str(error)
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in said)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"

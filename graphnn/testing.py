@@ -26,8 +26,8 @@ from .errors import (
 from .execute.feed import Feed, checked_feed, prepare
 from .execute.interpreter import run, steps
 from .execute.loop import evaluate
-from .given import whole
 from .graph import Array, Graph, Node, Op, Spec
+from .graph.attributes import whole
 from .graph.dimensions import shown
 from .graph.fetches import ancestors, resolve
 

@@ -37,12 +37,12 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def told(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """Return a value as an error shows it: short, on one line, and whatever its own repr does.
 
     Examples
     --------
-    >>> print(told((1, "a")), told(np.zeros((5, 9))))
+    >>> print(short_repr((1, "a")), short_repr(np.zeros((5, 9))))
     (1, 'a') an array of shape (5, 9)
     """
     if issubclass(type(value), str):
@@ -53,7 +53,7 @@ def told(value: Any) -> str:
         text = f"an array of shape {value.shape}"
     else:
         try:
-            text = repr(value)
+            text = str(value) if isinstance(value, np.integer) else repr(value)
         except Exception:  # noqa: BLE001 - anybody's
             text = f"a {type(value).__name__}"
     text = visible(text)

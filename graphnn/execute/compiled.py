@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 import numpy as np
 
 from ..errors import UsageError, ValueRangeError
-from ..given import whole
+from ..graph.attributes import whole
 from ..graph.collector import collector_paused
 from ..graph.fetches import ancestors, resolve
 from ..graph.tables import checked_update

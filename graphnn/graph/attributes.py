@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from ..errors import DtypeError, GraphnnError, UsageError, ValueRangeError
-from ..text import told
+from ..text import short_repr
 from . import dimensions
 
 _MOST_BITS = 10_000
@@ -102,9 +102,12 @@ class Whole(Kind):
     def __init__(self, least: int | None = None, most: int | None = None) -> None:
         self.least = least
         self.most = most
-        limits = "" if least is None else f" from {_power(least)} to {_power(most)}"
-        if most == _LARGEST:
-            limits = " of 64 bits" if least else f" of {least} or more"
+        if (least, most) == (-_LARGEST - 1, _LARGEST):
+            limits = " of 64 bits"
+        elif most is None or most == _LARGEST:
+            limits = "" if least is None else f" of {_power(least)} or more"
+        else:
+            limits = f" of {_power(most)} or less" if least is None else f" from {_power(least)} to {_power(most)}"
         self.said, self.many = f"an int{limits}", f"ints{limits}"
 
     def read(self, value: Any) -> int:
@@ -369,7 +372,7 @@ class IndexOf(Kind):
             part = (part.start, part.stop, part.step)
         if issubclass(type(part), tuple):
             if len(part) != 3:
-                raise UsageError(f"a slice is (start, stop, step), not {told(part)}")
+                raise UsageError(f"a slice is (start, stop, step), not {short_repr(part)}")
             start, stop, step = part
             return _END.read(start), _END.read(stop), _STEP.read(step)
         return _BOUND.read(part)
@@ -484,6 +487,10 @@ def checked(owner: str, attribute: str, kind: Kind, value: Any) -> Any:
     """
     if type(value) in kind.takes:
         return value
+    return _read(f"{owner}: {attribute}", kind, value, op=owner, attribute=attribute)
+
+
+def _read(what: str, kind: Kind, value: Any, **fields: Any) -> Any:
     try:
         return kind.read(value)
     except GraphnnError as error:
@@ -491,5 +498,36 @@ def checked(owner: str, attribute: str, kind: Kind, value: Any) -> Any:
     except Exception as error:  # noqa: BLE001 - what its own methods raise, or a tuple nested without end
         refused = UsageError(f"it raises {type(error).__name__}")
     more = f": {refused.reason}" if refused.reason else ""
-    message = f"{owner}: {attribute} is {kind.said}, not {told(value)}{more}"
-    raise type(refused)(message, op=owner, attribute=attribute, given=value, expected=kind.said)
+    message = f"{what} is {kind.said}, not {short_repr(value)}{more}"
+    raise type(refused)(message, given=value, expected=kind.said, **fields)
+
+
+def whole(what: str, value: Any, least: int | None = None) -> int:
+    """Return an integer that a caller gave; an integer of NumPy is one, a bool is not.
+
+    Parameters
+    ----------
+    what : str
+        What the message calls it: ``"threads="``.
+    value : object
+    least : int, optional
+        The smallest that it may be.
+
+    Raises
+    ------
+    UsageError
+        When it is not an integer. (A TypeError.)
+    ValueRangeError
+        When it is less than `least`. (A ValueError.)
+
+    Examples
+    --------
+    >>> whole("threads=", np.int64(2), 1)
+    2
+    >>> whole("threads=", 0, 1)
+    Traceback (most recent call last):
+        ...
+    graphnn.errors.ValueRangeError: threads= is an int of 1 or more, not 0
+      at <doctest ...>:1
+    """
+    return _read(what, Whole(least), value, attribute=what)  # type: ignore[no-any-return]

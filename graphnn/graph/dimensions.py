@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..errors import LookupFailure, ShapeError, UsageError
-from ..text import told
+from ..text import short_repr
 
 Dim = int | str
 Shape = tuple[Dim, ...]
@@ -211,7 +211,7 @@ def dimension(value: Any) -> Dim:
             raise ShapeError(f"a dimension is 0 or more, not {_fitting(int(value))}")
         return _fitting(int(value))
     hint = "; give an unknown size a name, such as 'batch'" if value is None else ""
-    raise UsageError(f"a dimension is an int or a name, not {told(value)}{hint}")
+    raise UsageError(f"a dimension is an int or a name, not {short_repr(value)}{hint}")
 
 
 def _fitting(number: int) -> int:
@@ -346,7 +346,9 @@ for _name, _written in _NOT_TAKEN.items():
 
 
 def _no_number(written: str, *operands: Any) -> UsageError:
-    asked = written.format(*(str.__str__(each) if isinstance(each, Dimension) else told(each) for each in operands))
+    asked = written.format(
+        *(str.__str__(each) if isinstance(each, Dimension) else short_repr(each) for each in operands)
+    )
     return UsageError(
         f"{asked}: a dimension is a number only in a run; before that it takes +, -, * and //, which rounds down, "
         "with ints and other dimensions"

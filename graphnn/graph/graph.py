@@ -14,7 +14,7 @@ from ..errors import DtypeError, GraphError, GraphnnError, LookupFailure, UsageE
 from ..habits import instead, missing
 from ..origin import Origin, user_origin
 from ..show import Shown
-from ..text import quoted, short_name
+from ..text import counted, quoted, short_name
 from .arrays import own_array, supported
 from .dag import Dag, NodeData
 from .dimensions import shape_of
@@ -34,7 +34,6 @@ from .tables import (
     checked_output,
     checked_state,
     checked_update,
-    count,
 )
 
 _put = object.__setattr__  # for a field of every node: no check, and none of its time
@@ -233,7 +232,7 @@ class Graph(Shown):
 
     def __repr__(self) -> str:
         size = sum(value.size for value in self.state.values())
-        parts = [count(len(self), "node"), f"{count(len(self.state), 'parameter')} ({count(size, 'number')})"]
+        parts = [counted(len(self), "node"), f"{counted(len(self.state), 'parameter')} ({counted(size, 'number')})"]
         if self.outputs:
             parts.append("outputs " + ", ".join(short_name(name, 80) for name in self.outputs))
         return f"<Graph {quoted(self.name)}: {', '.join(parts)}>"
@@ -342,7 +341,7 @@ class Graph(Shown):
         """
         if not op.variadic and len(inputs) != len(op.operands):
             raise GraphError(
-                f"{op.name} takes {count(len(op.operands), 'operand')} ({', '.join(op.operands)}), got {len(inputs)}"
+                f"{op.name} takes {counted(len(op.operands), 'operand')} ({', '.join(op.operands)}), got {len(inputs)}"
             )
         for value in inputs:
             if not isinstance(value, Node) or value.graph is not self:

@@ -10,12 +10,13 @@ import numpy as np
 
 from ..errors import DtypeError, GraphError, GraphnnError, ShapeError, UsageError, near
 from ..origin import Origin, origin_of, user_origin
+from ..text import counted
 from .arrays import own_array, supported
 from .dimensions import Shape, shape_of, shown
 from .node import Node, put_twin
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, operation
 from .scopes import Scope
-from .tables import checked_name, count
+from .tables import checked_name
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -128,7 +129,7 @@ def restored(
     A dtype and a shape that are given must be what comes out; of a placeholder they are what it declares.
     """
     if not op.variadic and len(inputs) != len(op.operands):
-        raise GraphError(f'node "{name}": {op.name} takes {count(len(op.operands), "operand")}, got {len(inputs)}')
+        raise GraphError(f'node "{name}": {op.name} takes {counted(len(op.operands), "operand")}, got {len(inputs)}')
     if value is not None:
         spec = Spec(value.shape, value.dtype)
     elif dtype is not None and shape is not None and isinstance(op, (Placeholder, Unknown)):

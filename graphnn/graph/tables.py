@@ -233,8 +233,3 @@ def checked_name(name: Any) -> str:
     if "\0" in text:
         raise ValueRangeError(f"a name cannot hold a NUL character: {text!r}")
     return text
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number of things in words."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

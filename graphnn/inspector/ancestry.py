@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import AxisError, LookupFailure, UsageError, ValueRangeError, near
-from ..given import whole
 from ..graph import Array, Node, Op, Placeholder
+from ..graph.attributes import whole
 from ..graph.dimensions import concrete, shown
 from ..ops.base import Rearranging
 from ..ops.elementwise import Elementwise

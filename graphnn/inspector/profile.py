@@ -15,8 +15,8 @@ import numpy as np
 
 from ..errors import GraphnnError
 from ..execute.loop import Prepared, evaluate, tell_of_step
-from ..given import whole
 from ..graph import Array, Graph, Node, Spec
+from ..graph.attributes import whole
 from ..graph.dimensions import evaluate as size_of
 from ..order import longest_chain
 from ..show import Shown

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ShapeError, ValueRangeError
 from ..execute.feed import Feed, checked_feed
-from ..given import whole
+from ..graph.attributes import whole
 from ..graph.dimensions import names_in
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from ..errors import FileFormatError, GraphnnError, LookupFailure, ShapeError, U
 from ..execute.compiled import Compiled
 from ..execute.feed import Feed, prepare
 from ..files import to_data
-from ..given import whole
 from ..graph import Array, Graph, Node, flatten
+from ..graph.attributes import whole
 from ..graph.dimensions import shown
 from ..graph.fetches import resolve
 from .batches import Rows

@@ -14,9 +14,8 @@ from ..errors import (
     UsageError,
     near,
 )
-from ..given import whole
 from ..graph import Array, Graph, Node, Origin, as_array, fn, user_origin
-from ..graph.attributes import checked, kind_of
+from ..graph.attributes import checked, kind_of, whole
 from ..graph.dimensions import product, shape_of, shown
 from ..ops.compose import softmax_nodes
 from .checks import checked_flag

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeGuard
 
 from ..errors import DtypeError, GraphnnWarning, ShapeError, UsageError, ValueRangeError
-from ..given import whole
 from ..graph import Dim, Graph, Node, fitting, fn, user_origin
+from ..graph.attributes import whole
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors
 from .checks import check_choice

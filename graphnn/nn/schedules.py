@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..given import whole
 from ..graph import Node, fn
+from ..graph.attributes import whole
 from .checks import checked_number
 
 Schedule = Callable[[Node], Any]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..given import whole
 from ..graph import as_array
+from ..graph.attributes import whole
 from .text import at_least, by_times, number
 
 if TYPE_CHECKING:

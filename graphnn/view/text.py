@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..given import whole
+from ..graph.attributes import whole
 from ..text import counted as counted
 from ..text import in_bytes as in_bytes
 from ..text import visible as visible

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import GraphnnError, UsageError, ValueRangeError
-from ...given import whole
+from ...graph.attributes import whole
 from ...text import short_name
 from ..altered import given_before, without
 from ..calls import RESTART, call

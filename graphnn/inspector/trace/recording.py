@@ -16,8 +16,8 @@ from ...errors import AxisError, GraphnnError, UsageError, ValueRangeError
 from ...execute.compiled import Compiled
 from ...execute.feed import Feed, prepare
 from ...execute.loop import Observer, Prepared, Step, Stop, evaluate, tell_of_step
-from ...given import whole
 from ...graph import Array, Graph, Node, Placeholder
+from ...graph.attributes import whole
 from ...graph.fetches import resolve
 from ...show import Shown
 from ...text import counted

@@ -8,8 +8,8 @@ from itertools import pairwise, permutations
 from typing import TYPE_CHECKING, Any
 
 from ...errors import LookupFailure, UsageError, ValueRangeError, near
-from ...given import whole
 from ...graph import Graph, Node
+from ...graph.attributes import whole
 from .looks import HIGHLIGHTS, Highlight
 from .words import settings
 

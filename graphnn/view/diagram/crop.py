@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...errors import LookupFailure, UsageError, near
-from ...given import whole
 from ...graph import Node
+from ...graph.attributes import whole
 from ...inspector.select import many
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ...container import path_of
 from ...errors import DrawingError, UsageError, near
-from ...given import whole
 from ...graph import Graph, Node
+from ...graph.attributes import whole
 from ...habits import missing
 from ...inspector.trace import Trace
 from ...inspector.trace import trace as traced

@@ -19,7 +19,7 @@ from ...graph import Constant, Graph, Node, Parameter, Scope
 from ...graph.fetches import resolve
 from ...inspector.trace import Trace
 from ...order import schedule
-from ...text import told
+from ...text import short_repr
 
 Detail = str | int | Mapping[str, str]
 
@@ -240,7 +240,7 @@ def _rule(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
     ):
         fed = isinstance(said, Mapping) and any(isinstance(path, Node) for path in said)
         hint = ", which looks like a feed: gn.draw takes one as feed=, and a summary takes none" if fed else ""
-        raise UsageError(f"a detail is {_HOW_TO_SAY}; got {told(detail)}{hint}")
+        raise UsageError(f"a detail is {_HOW_TO_SAY}; got {short_repr(detail)}{hint}")
     for path in said:
         if path and path not in graph.scopes:
             raise LookupFailure(f'the graph "{graph.name}" has no scope "{path}".{near(path, graph.scopes)}')

@@ -37,6 +37,6 @@ def test_every_taker_of_an_integer_takes_those_of_numpy_and_refuses_in_the_same_
     take(np.int64(max(least, 1)))
     with pytest.raises(gn.ValueRangeError, match=f"{what} is an int of {least} or more, not {least - 1}"):
         take(np.int32(least - 1))
-    for wrong, shown in ((True, "True"), (1.0, "1.0"), ("2", "'2'"), ([1], "list")):
+    for wrong, shown in ((True, "True"), (1.0, "1.0"), ("2", "'2'"), ([1], r"\[1\]")):
         with pytest.raises(gn.UsageError, match=f"{what} is an int of {least} or more, not {shown}"):
             take(wrong)
