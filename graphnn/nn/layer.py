@@ -6,6 +6,8 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, copy_context
+from functools import lru_cache
+from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from ..calls import misused
@@ -234,10 +236,17 @@ def _snake(name: str) -> str:
 def takes(function: Callable[..., Any], keyword: str) -> bool:
     """Return whether a function has an argument of this name."""
     try:
-        parameters = inspect.signature(function).parameters
+        names = _keywords(function.__func__) if isinstance(function, MethodType) else _keywords.__wrapped__(function)
     except (TypeError, ValueError):
         return False
-    return keyword in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return keyword in names or "**" in names
+
+
+@lru_cache(maxsize=256)
+def _keywords(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of a function's arguments, and ``"**"`` where it takes any others."""
+    parameters = inspect.signature(function).parameters.values()
+    return frozenset("**" if p.kind is p.VAR_KEYWORD else p.name for p in parameters)
 
 
 def only_node(layer: Layer, x: Any) -> Node:
