@@ -17,19 +17,19 @@ from .errors import DtypeError, GraphnnError, GraphnnWarning, NoRuleError, Shape
 from .graph import (
     Array,
     Derivatives,
-    Given,
     Graph,
     Node,
     Op,
-    Place,
+    Provenance,
     Scope,
+    Seeds,
     Unknown,
     as_array,
     flatten,
     fn,
     user_origin,
 )
-from .graph.dimensions import same, shown
+from .graph.dimensions import shown, unify
 from .graph.fetches import ancestors, resolve
 from .graph.scopes import mirrored
 from .ops.elementwise import Elementwise
@@ -164,7 +164,7 @@ def jvp(results: Any, tangents: Mapping[Any, Any]) -> Any:
 
 # --- shared -------------------------------------------------------------------------------------------------
 
-_Given = Node | Array | None
+_Seed = Node | Array | None
 """A cotangent or a tangent as the user gave it; None: ones."""
 _Flow = dict[Node, list[int]]
 """The nodes that a derivative passes through, in order of making, with the operands that it passes to or from."""
@@ -225,7 +225,7 @@ def _check_rule(node: Node, mode: str) -> None:
 
 
 def _opened(graph: Graph, name: str) -> Scope:
-    with graph.opened(name, kind=name, phase="backward") as place:
+    with graph.new_scope(name, kind=name, phase="backward") as place:
         assert place.scope is not None
         return place.scope
 
@@ -233,7 +233,7 @@ def _opened(graph: Graph, name: str) -> Scope:
 class _MadeFor:
     """Within its place, makes nodes for others: in the mirrors of their scopes, with their origins, as their twins."""
 
-    def __init__(self, place: Place, root: Scope) -> None:
+    def __init__(self, place: Provenance, root: Scope) -> None:
         self.place, self.root = place, root
         self.node: Node | None = None
 
@@ -276,7 +276,7 @@ def _like(derivative: Node, node: Node) -> Node:
     return derivative if derivative.dtype == node.dtype else fn.cast(derivative, node.dtype)
 
 
-def _given(what: str, given: Any, others: Any) -> tuple[Graph, dict[Node, _Given]]:
+def _given(what: str, given: Any, others: Any) -> tuple[Graph, dict[Node, _Seed]]:
     """Return the cotangents or tangents that the user gave, checked before anything is made.
 
     Raises
@@ -289,7 +289,7 @@ def _given(what: str, given: Any, others: Any) -> tuple[Graph, dict[Node, _Given
     if not (isinstance(given, Mapping) and given):
         raise UsageError(f"{'vjp' if what == 'cotangent' else 'jvp'} needs its {what}s as {{node: {what}}}")
     graph, nodes, _ = resolve(list(given), others=flatten(others)[0])
-    checked: dict[Node, _Given] = {}
+    checked: dict[Node, _Seed] = {}
     for node, value in zip(nodes, given.values(), strict=True):
         if node in checked:
             raise UsageError(f'the {what} of "{node.name}" is given twice, by the node and by its name')
@@ -298,7 +298,7 @@ def _given(what: str, given: Any, others: Any) -> tuple[Graph, dict[Node, _Given
         else:
             value = as_array(value, f'the {what} of "{node.name}"')
         fits = len(value.shape) == len(node.shape) and all(
-            same(d, n) is not None for d, n in zip(value.shape, node.shape, strict=True)
+            unify(d, n) is not None for d, n in zip(value.shape, node.shape, strict=True)
         )
         if not fits:
             raise ShapeError(
@@ -308,7 +308,7 @@ def _given(what: str, given: Any, others: Any) -> tuple[Graph, dict[Node, _Given
     return graph, checked
 
 
-def _made_of(value: _Given, node: Node) -> Node:
+def _made_of(value: _Seed, node: Node) -> Node:
     """Return what was given for a node as a node of its shape and dtype."""
     if value is None:
         value = np.ones((), node.dtype)
@@ -326,7 +326,7 @@ def _warn_of_zeros(nodes: Iterable[Node], others: Iterable[Node]) -> None:
         warnings.warn_explicit(message, GraphnnWarning, *origin)
 
 
-def _remembered(graph: Graph, name: str, known: dict[Given, Derivatives], given: Mapping[Node, _Given]) -> Derivatives:
+def _remembered(graph: Graph, name: str, known: dict[Seeds, Derivatives], given: Mapping[Node, _Seed]) -> Derivatives:
     key: Any = tuple(sorted(given.items(), key=lambda pair: pair[0].index))
     if any(isinstance(value, np.ndarray) for value in given.values()):
         return Derivatives(_opened(graph, name), {})
@@ -347,11 +347,11 @@ def _found(known: dict[Node, Node], made_for: _MadeFor, nodes: Iterable[Node]) -
 # --- reverse mode -------------------------------------------------------------------------------------------
 
 
-def _pulled_back(graph: Graph, given: Mapping[Node, _Given], wrt: Sequence[Node]) -> list[Node]:
+def _pulled_back(graph: Graph, given: Mapping[Node, _Seed], wrt: Sequence[Node]) -> list[Node]:
     flow = _flow(given, wrt, "vjp")
     _warn_of_zeros([node for node in wrt if node not in flow], given)
     root, cotangents = _remembered(graph, "grad", graph.cotangents, given)
-    with graph.entered(None) as place, _MadeFor(place, root) as made_for:
+    with graph.in_scope(None) as place, _MadeFor(place, root) as made_for:
         arrived: dict[Node, Node] = {}
         for node, value in given.items():
             if node in flow and node not in cotangents:
@@ -381,11 +381,11 @@ def _pull(node: Node, cotangent: Node, passes: list[int], arrived: dict[Node, No
 # --- forward mode -------------------------------------------------------------------------------------------
 
 
-def _pushed_forward(graph: Graph, given: Mapping[Node, _Given], results: Sequence[Node]) -> list[Node]:
+def _pushed_forward(graph: Graph, given: Mapping[Node, _Seed], results: Sequence[Node]) -> list[Node]:
     flow = _flow(results, given, "jvp")
     _warn_of_zeros([node for node in results if node not in flow], given)
     root, tangents = _remembered(graph, "jvp", graph.tangents, given)
-    with graph.entered(None) as place, _MadeFor(place, root) as made_for:
+    with graph.in_scope(None) as place, _MadeFor(place, root) as made_for:
         for node, passes in flow.items():
             if node not in tangents:
                 made_for(node)
@@ -393,7 +393,7 @@ def _pushed_forward(graph: Graph, given: Mapping[Node, _Given], results: Sequenc
         return _found(tangents, made_for, results)
 
 
-def _pushed(node: Node, passes: list[int], given: Mapping[Node, _Given], tangents: Mapping[Node, Node]) -> Node:
+def _pushed(node: Node, passes: list[int], given: Mapping[Node, _Seed], tangents: Mapping[Node, Node]) -> Node:
     """Return the tangent of a node: what it was given, and what comes from its operands."""
     tangent = _made_of(given[node], node) if node in given else None
     if not passes:

@@ -33,10 +33,10 @@ from .graph import (
 )
 from .graph.arrays import checked_value
 from .graph.collector import collector_paused
+from .graph.derivatives import derivatives_among
 from .graph.fetches import ancestors, resolve, with_partners
 from .graph.interchange import restored
 from .graph.node import put_twin
-from .graph.scopes import derivatives_among
 from .later import load_registrars
 from .tables import ADDED, DTYPES, TABLES
 from .text import short_repr

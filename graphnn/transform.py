@@ -9,9 +9,10 @@ from typing import Any
 from .errors import GraphError, UsageError
 from .graph import Derivatives, Graph, Node
 from .graph.collector import collector_paused
+from .graph.derivatives import derivatives_among
 from .graph.fetches import ancestors, resolve
 from .graph.node import put_twin
-from .graph.scopes import derivatives_among, mirrored
+from .graph.scopes import mirrored
 from .graph.tables import owned
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Op, Spec, place_of, registry
+from graphnn.graph import Op, Spec, current_provenance, registry
 from graphnn.graph.fetches import ancestors
 from graphnn.order import last_uses
 from graphnn.testing import Draw
@@ -486,9 +486,9 @@ def test_a_warning_that_is_an_error_leaves_nothing_behind() -> None:
 @contextmanager
 def unchanged(graph: gn.Graph) -> Iterator[None]:
     """Hold a call to leave a graph as it was."""
-    before = list(graph), list(graph.scopes), place_of(graph)
+    before = list(graph), list(graph.scopes), current_provenance(graph)
     yield
-    assert (list(graph), list(graph.scopes), place_of(graph)) == before
+    assert (list(graph), list(graph.scopes), current_provenance(graph)) == before
 
 
 class Cube(Op):
@@ -588,8 +588,8 @@ def test_refusals(error: type[Exception], words: str, ask: Callable[[gn.Graph], 
     assert isinstance(raised.value, gn.GraphnnError)
     assert [node for node in made(g, before) if node.phase == "backward"] == []
     assert {"grad", "jvp"}.isdisjoint(g.scopes)
-    assert place_of(g).scope is None
-    assert place_of(g).twin is None
+    assert current_provenance(g).scope is None
+    assert current_provenance(g).twin is None
 
 
 def test_a_node_without_a_rule_may_be_around_if_no_gradient_has_to_pass() -> None:
@@ -622,8 +622,8 @@ def test_a_rule_that_fails_says_whose_it_is_and_what_was_made_is_used_next(
         gn.grad(total, x)
     assert isinstance(raised.value, gn.GraphnnError)
     # The graph only grows: what was made up to there stays, nodes made next are as if nothing had been.
-    assert place_of(g).scope is None
-    assert place_of(g).twin is None
+    assert current_provenance(g).scope is None
+    assert current_provenance(g).twin is None
     assert gn.cos(x).scope == ""
     stayed = Counter(node.op.name for node in g if node.phase == "backward")
     monkeypatch.setattr(Halfway, "fault", "")

@@ -31,8 +31,8 @@ from graphnn import container
 from graphnn.errors import FileFormatError, GraphError, ShapeError, UsageError
 from graphnn.files import MAX_NESTING, VERSION, from_data, load, save, to_data
 from graphnn.graph import Graph, Node, Op, Scope, Spec, registry
+from graphnn.graph.derivatives import derivatives_among
 from graphnn.graph.node import put_twin
-from graphnn.graph.scopes import derivatives_among
 from graphnn.nn.optimizers import SGD, Adam
 from graphnn.testing import Draw
 

@@ -19,8 +19,7 @@ from ..errors import (
     near,
 )
 from ..graph import Array, Graph, Node, Placeholder, as_array, in_range
-from ..graph.dimensions import dimension, names_in, shown
-from ..graph.dimensions import evaluate as size_of
+from ..graph.dimensions import dimension, names_in, shown, size_of
 from .loop import Prepared
 from .program import ALWAYS_FITS, Binding, Program, program_of, warn_of_overflow
 

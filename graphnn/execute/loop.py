@@ -179,7 +179,7 @@ def evaluate(
 
 def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop) -> GraphnnError:
     """Return the error of an operation, with its node, operands and origin."""
-    if not isinstance(error, GraphnnError) and not node.op.names:
+    if not isinstance(error, GraphnnError) and not node.op.dimension_names:
         # What could have been refused when the line was written is told in the same words.
         error = refused_when_written(node.op, [Spec(value.shape, value.dtype) for value in operands]) or error
     lines = [

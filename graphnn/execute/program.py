@@ -13,8 +13,7 @@ import numpy as np
 from ..errors import GraphnnError, GraphnnWarning, ShapeError
 from ..graph import Array, Graph, Node, Op, Placeholder, Spec
 from ..graph.collector import collector_paused
-from ..graph.dimensions import concrete, names_in, shown
-from ..graph.dimensions import evaluate as size_of
+from ..graph.dimensions import concrete, names_in, shown, size_of
 from ..order import last_uses, ordered
 
 Forward = Callable[..., Any]
@@ -46,7 +45,7 @@ class Program:
         dims = {dim for spec in {node.spec for node in self.order} for dim in spec.shape}
         dims.update(dim for node in self.order for pair in node.spec.constraints for dim in pair)
         sized = {node.op for node in self.order if node.op.sized}
-        self.names = sorted(names_in(dims).union(*(op.names for op in sized)))
+        self.names = sorted(names_in(dims).union(*(op.dimension_names for op in sized)))
         """The dimensions that a run needs the sizes of."""
         self._bindings: dict[tuple[int | None, ...], Binding] = {}
 

@@ -21,6 +21,7 @@ from .attributes import (
     Whole,
 )
 from .dag import Dag
+from .derivatives import Derivatives, Seeds
 from .forms import flatten
 from .graph import Graph
 from .node import Node
@@ -39,8 +40,8 @@ from .op import (
     operation,
     registry,
 )
-from .place import Place, place_of
-from .scopes import Derivatives, Given, Scope
+from .provenance import Provenance, current_provenance
+from .scopes import Scope
 from .tables import check_update, name
 from .traits import Trait
 
@@ -57,7 +58,7 @@ __all__ = [
     "DtypeName",
     "Either",
     "Flag",
-    "Given",
+    "Seeds",
     "Graph",
     "Index",
     "Int64",
@@ -66,7 +67,7 @@ __all__ = [
     "Op",
     "Origin",
     "Parameter",
-    "Place",
+    "Provenance",
     "Placeholder",
     "Real",
     "Row",
@@ -87,7 +88,7 @@ __all__ = [
     "in_range",
     "name",
     "operation",
-    "place_of",
+    "current_provenance",
     "registry",
     "sealed",
     "user_origin",

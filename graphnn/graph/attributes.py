@@ -36,7 +36,7 @@ class Kind:
     ----------
     said, many : str
         The same in words, which an error finishes its sentence with; and of several.
-    names : bool
+    may_name_dimensions : bool
         Whether names of dimensions may stand in it.
     takes, refuses : frozenset of type
         Types of which it takes every value as it is, and of which it refuses every value and gives no reason: nobody
@@ -45,7 +45,7 @@ class Kind:
 
     said: str = "plain data: numbers, text, None, or tuples of them (an array goes in as an operand)"
     many: str = "plain data"
-    names: bool = False
+    may_name_dimensions: bool = False
     takes: frozenset[type] = frozenset()
     refuses: frozenset[type] = frozenset()
 
@@ -219,7 +219,7 @@ class Either(Kind):
         self.kinds = kinds
         self.said = _or([kind.said for kind in kinds])
         self.many = _or([kind.many for kind in kinds])
-        self.names = any(kind.names for kind in kinds)
+        self.may_name_dimensions = any(kind.may_name_dimensions for kind in kinds)
         self.takes = frozenset().union(*[kind.takes for kind in kinds])
 
     def read(self, value: Any) -> Any:
@@ -253,7 +253,7 @@ class Several(Kind):
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.said, self.many = f"a tuple of {kind.many}", f"tuples of {kind.many}"
-        self.names = kind.names
+        self.may_name_dimensions = kind.may_name_dimensions
 
     def read(self, value: Any) -> tuple[Any, ...]:
         """Return a tuple."""
@@ -269,7 +269,7 @@ class Row(Kind):
         self.kinds = list(kinds)
         self.said = f"a tuple of {', '.join(kind.said for kind in kinds) or 'nothing'}"
         self.many = f"tuples of {', '.join(kind.said for kind in kinds) or 'nothing'}"
-        self.names = any(kind.names for kind in kinds)
+        self.may_name_dimensions = any(kind.may_name_dimensions for kind in kinds)
 
     def read(self, value: Any) -> tuple[Any, ...]:
         """Return a tuple."""
@@ -296,7 +296,7 @@ class DimOf(Kind):
 
     said = "a dimension, which is an int or a name"
     many = "dimensions"
-    names = True
+    may_name_dimensions = True
 
     def read(self, value: Any) -> dimensions.Dim:
         """Return it in canonical form."""
@@ -345,7 +345,7 @@ class Bound(Kind):
 
     said = "an int or a dimension"
     many = "ints and dimensions"
-    names = True
+    may_name_dimensions = True
 
     def read(self, value: Any) -> dimensions.Dim:
         """Return an int, or a dimension in canonical form."""
@@ -356,7 +356,7 @@ class IndexOf(Kind):
     """An index: ints, dimensions, slices as (start, stop, step), None and "..."."""
 
     said = "an index, made of ints, slices, ... and None"
-    names = True
+    may_name_dimensions = True
 
     def read(self, value: Any) -> tuple[Any, ...]:
         """Return a tuple."""

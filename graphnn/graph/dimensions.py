@@ -370,24 +370,24 @@ def _reckoned(function: Callable[[Dim, Dim], Dim], *operands: Any) -> int | Dime
             raise _no_number(f"{{0}} {_SYMBOLS[function]} {{1}}", *operands)
         else:
             return cast("Dimension", NotImplemented)
-    return _opened(function(*known))
+    return _as_dimension(function(*known))
 
 
-def _opened(dim: Dim) -> int | Dimension:
+def _as_dimension(dim: Dim) -> int | Dimension:
     return Dimension(dim) if isinstance(dim, str) else dim
 
 
 @lru_cache(maxsize=4096)
-def opened(shape: Shape) -> tuple[int | Dimension, ...]:
+def as_dimensions(shape: Shape) -> tuple[int | Dimension, ...]:
     """Return a shape whose dimensions can be reckoned with.
 
     Examples
     --------
-    >>> batch, width = opened(("batch", 4))
+    >>> batch, width = as_dimensions(("batch", 4))
     >>> batch * width
     '4*batch'
     """
-    return tuple(_opened(dim) for dim in shape)
+    return tuple(_as_dimension(dim) for dim in shape)
 
 
 def names_in(shape: Iterable[Dim]) -> frozenset[str]:
@@ -401,7 +401,7 @@ def _names_of_text(text: str) -> frozenset[str]:
     return frozenset(names - {"max"})
 
 
-def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
+def size_of(dim: Dim, sizes: Mapping[str, int]) -> int:
     """Return the size that `dim` has where its names have the given sizes.
 
     Parameters
@@ -420,7 +420,7 @@ def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
 
     Examples
     --------
-    >>> evaluate("max(batch-1, 0)", {"batch": 5})
+    >>> size_of("max(batch-1, 0)", {"batch": 5})
     4
     """
     if isinstance(dim, int):
@@ -441,7 +441,7 @@ def _atom_value(atom: str, sizes: Mapping[str, int]) -> int:
     tree = _atom_tree(atom)
     if isinstance(tree, tuple):
         kind, *parts = tree
-        values = [evaluate(part, sizes) for part in parts]
+        values = [size_of(part, sizes) for part in parts]
         return max(values[0], 0) if kind == "max" else (values[0] // values[1] if values[1] else 0)
     raise LookupFailure(
         f'nothing gives the dimension "{atom}" a size: feed a placeholder that has it, or say sizes={{"{atom}": …}}'
@@ -460,10 +460,10 @@ def _atom_tree(atom: str) -> str | tuple[Any, ...]:
 
 def concrete(shape: Iterable[Dim], sizes: Mapping[str, int]) -> tuple[int, ...]:
     """Return the shape in numbers."""
-    return tuple(d if isinstance(d, int) else evaluate(d, sizes) for d in shape)
+    return tuple(d if isinstance(d, int) else size_of(d, sizes) for d in shape)
 
 
-def same(a: Dim, b: Dim) -> tuple[Dim, tuple[Constraint, ...]] | None:
+def unify(a: Dim, b: Dim) -> tuple[Dim, tuple[Constraint, ...]] | None:
     """Return what a and b are if they are equal, with the constraint that says so, or None if they cannot be."""
     if a == b:
         return a, ()
@@ -509,7 +509,7 @@ def broadcast(shapes: Sequence[Shape]) -> tuple[Shape, tuple[Constraint, ...]] |
             if dim == 1:
                 dim = other
                 continue
-            met = same(dim, other)
+            met = unify(dim, other)
             if met is None:
                 return None
             dim = met[0]

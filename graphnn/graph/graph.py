@@ -21,20 +21,23 @@ from .dimensions import shape_of
 from .interchange import filled, flat_of
 from .node import Node, Unmade, as_nodes
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, misfit
-from .place import Place, ScopePlace, place_of
-from .scopes import Derivatives, Given, Scope, keep_open
+from .provenance import Provenance, ScopeProvenance, current_provenance
+from .scopes import Scope, keep_open
 from .tables import (
     CheckedDict,
     KeptDict,
     checked_budget,
     checked_evaluating,
-    checked_given,
     checked_idle,
     checked_name,
     checked_output,
     checked_state,
+    checked_title,
     checked_update,
 )
+
+if TYPE_CHECKING:
+    from .derivatives import Derivatives, Seeds
 
 _put = object.__setattr__  # for a field of every node: no check, and none of its time
 
@@ -108,15 +111,15 @@ class Graph(Shown):
             partial(checked_state, self), "each parameter has a value, and keeps one"
         )
         self.outputs: dict[str, Node] = CheckedDict(partial(checked_output, self))
-        self.names: dict[str, Node] = KeptDict(partial(checked_given, self), "a name that a node has been given stays")
+        self.names: dict[str, Node] = KeptDict(partial(checked_title, self), "a name that a node has been given stays")
         self.updates: dict[Node, Node] = CheckedDict(partial(checked_update, self))
         self._memory_budget: float | None = None
         self.advances: dict[Node, Node] = CheckedDict(partial(checked_update, self))
         self.evaluating: dict[Node, Node] = CheckedDict(partial(checked_evaluating, self))
         self.idle: dict[str, Node] = CheckedDict(partial(checked_idle, self))
         self.placeholders: list[Node] = []
-        self.cotangents: dict[Given, Derivatives] = {}
-        self.tangents: dict[Given, Derivatives] = {}
+        self.cotangents: dict[Seeds, Derivatives] = {}
+        self.tangents: dict[Seeds, Derivatives] = {}
         self._constants: dict[Node, Array] = {}
         self._counters: dict[str, int] = {}
         self.caches: dict[str, Any] = {}
@@ -378,7 +381,7 @@ class Graph(Shown):
         node.inputs = inputs
         node.spec = spec
         if restored is None:
-            place = place_of(self)
+            place = current_provenance(self)
             scope = place.scope
             node.origin = place.origin or user_origin()
             node.twin = place.twin
@@ -435,31 +438,31 @@ class Graph(Shown):
     def _taken(self, name: str) -> bool:
         return name in self._dag._node or name in self.scopes or name in self.names or name in self.outputs
 
-    def free_name(self, base: str, first: int = 2) -> str:
+    def free_name(self, base: str, numbered: bool = False) -> str:
         """Return a whole name, in the current scope, that is free.
 
         Parameters
         ----------
         base : str
-        first : int
-            2: `base` itself, then ``base_2``, …; 1: ``base_1``, ``base_2``, …
+        numbered : bool
+            Whether the first has a number, too: ``base_1``, ``base_2``, …; else `base` itself, then ``base_2``, …
 
         Returns
         -------
         str
         """
         with self.building:
-            return self._free(base, place_of(self).scope, first)
+            return self._free(base, current_provenance(self).scope, numbered)
 
-    def _free(self, base: str, scope: Scope | None, first: int = 2) -> str:
+    def _free(self, base: str, scope: Scope | None, numbered: bool = False) -> str:
         path = base if scope is None else f"{scope.path}/{base}"
         # Nodes and layers count apart: the first ReLU after two relu nodes is relu_1.
-        counter = path if first == 2 else f"{path}_"
+        counter = f"{path}_" if numbered else path
         number = self._counters.get(counter)
         if number is None:
-            if first == 2 and not self._taken(path):
+            if not numbered and not self._taken(path):
                 return path
-            number = first
+            number = 1 if numbered else 2
         while self._taken(f"{path}_{number}"):
             number += 1
         self._counters[counter] = number + 1
@@ -473,7 +476,7 @@ class Graph(Shown):
             raise GraphError(f'the name "{path}" is already taken{where}')
         return path
 
-    def scope(self, name: str, reuse: bool = False) -> ScopePlace:
+    def scope(self, name: str, reuse: bool = False) -> ScopeProvenance:
         """Open a scope: nodes made inside are named under it, and drawn in one box.
 
         It is open for the thread, or the asyncio task, that opens it, and for the tasks that are begun inside.
@@ -505,11 +508,11 @@ class Graph(Shown):
                 raise ValueRangeError('a scope needs a name: "" stands for the top of the graph')
             with self.building:
                 known = self.scopes.get(own if around is None else f"{around.path}/{own}") if reuse else None
-                return (known, False) if known else (self._opened(self._free(own, around), around), True)
+                return (known, False) if known else (self._add_scope(self._free(own, around), around), True)
 
-        return ScopePlace(self, find)
+        return ScopeProvenance(self, find)
 
-    def entered(
+    def in_scope(
         self,
         path: str | None,
         kind: str = "",
@@ -517,7 +520,7 @@ class Graph(Shown):
         origin: Origin | None = None,
         twin: Node | None = None,
         inherit_origin: bool = False,
-    ) -> Place:
+    ) -> Provenance:
         """Make nodes in the scope `path`, opened if need be; for layers and transformations.
 
         Parameters
@@ -533,7 +536,7 @@ class Graph(Shown):
 
         Returns
         -------
-        Place
+        Provenance
             A context manager; entered, it gives itself.
         """
 
@@ -542,41 +545,41 @@ class Graph(Shown):
                 return around, False
             with self.building:
                 known = self.scopes.get(path)
-                return (known, False) if known else (self._opened(path, around, kind, phase, origin), True)
+                return (known, False) if known else (self._add_scope(path, around, kind, phase, origin), True)
 
-        return Place(self, find, origin if inherit_origin else None, twin)
+        return Provenance(self, find, origin if inherit_origin else None, twin)
 
-    def opened(
+    def new_scope(
         self,
         base: str,
-        first: int = 2,
+        numbered: bool = False,
         kind: str = "",
         phase: str | None = None,
         origin: Origin | None = None,
         twin: Node | None = None,
-    ) -> Place:
+    ) -> Provenance:
         """Make nodes in a new scope, called as `free_name` would call it; for layers and transformations.
 
         Parameters
         ----------
-        base, first
+        base, numbered
             As `free_name` takes them.
         kind, phase, origin, twin
-            As `entered` takes them.
+            As `in_scope` takes them.
 
         Returns
         -------
-        Place
+        Provenance
             A context manager; entered, it gives itself, with its ``scope``.
         """
 
         def find(around: Scope | None) -> tuple[Scope, bool]:
             with self.building:
-                return self._opened(self._free(base, around, first), around, kind, phase, origin), True
+                return self._add_scope(self._free(base, around, numbered), around, kind, phase, origin), True
 
-        return Place(self, find, twin=twin)
+        return Provenance(self, find, twin=twin)
 
-    def _opened(
+    def _add_scope(
         self,
         path: str,
         parent: Scope | None,

@@ -81,9 +81,9 @@ def _restore(graph: Graph, name: Any, data: Mapping[str, Any], operands: list[An
     attributes = data.get("attributes", {})
     if not isinstance(attributes, Mapping):
         raise UsageError(f"its attributes are {{name: value}}, not {type(attributes).__name__}")
-    unknown = [name for name in attributes if name not in cls.settings]
+    unknown = [name for name in attributes if name not in cls.attribute_names]
     if unknown:
-        raise UsageError(f'{op_name} has no attribute "{unknown[0]}".{near(unknown[0], cls.settings)}')
+        raise UsageError(f'{op_name} has no attribute "{unknown[0]}".{near(unknown[0], cls.attribute_names)}')
     try:
         op = cls(**attributes)
     except TypeError as error:

@@ -16,7 +16,7 @@ from ..habits import missing
 from ..show import Shown
 from ..text import visible, with_article
 from .arrays import as_array, checked_value, sealed, warn_of_overflow
-from .dimensions import Dimension, opened, shown
+from .dimensions import Dimension, as_dimensions, shown
 from .op import Array, Constant, Op, Parameter, Spec, fn, operation
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Node(Shown):
     @property
     def shape(self) -> tuple[int | Dimension, ...]:
         """The shape: ints, and names for what the feed decides, which add, multiply and divide by //."""
-        return opened(self.spec.shape)
+        return as_dimensions(self.spec.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:

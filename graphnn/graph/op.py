@@ -27,9 +27,9 @@ from ..errors import (
 from ..habits import argument, instead
 from ..text import counted, with_article
 from .attributes import Dim, Kind, Name, Row, Several, Shape, checked, kinds_of, kinds_of_arguments
-from .dimensions import Constraint, evaluate, names_in, product, shown
+from .dimensions import Constraint, names_in, product, shown, size_of
 from .forms import flatten
-from .place import place_of
+from .provenance import current_provenance
 from .quiet import quietly
 from .traits import Trait
 
@@ -80,7 +80,7 @@ class Op:
     """NumPy's word for it; from the class's name unless given."""
     operands: ClassVar[tuple[str, ...]] = ()
     """The operands' names, from the signature of `forward`."""
-    settings: ClassVar[tuple[str, ...]] = ()
+    attribute_names: ClassVar[tuple[str, ...]] = ()
     """The attributes' names."""
     variadic: ClassVar[bool] = False
     """Whether it takes any number of operands."""
@@ -116,13 +116,13 @@ class Op:
         super().__init_subclass__()
         dataclass(frozen=True, eq=False, repr=False)(cls)
         cls._kinds = kinds_of(cls)
-        cls.settings = tuple(cls._kinds)
+        cls.attribute_names = tuple(cls._kinds)
         if "sized" in cls.__dict__:
             raise GraphError(
                 f"{cls.__name__}: annotate a dimension as graphnn.graph.Dim, and a shape as graphnn.graph.Shape; "
                 "`sized` follows from it"
             )
-        cls.sized = tuple(attribute for attribute, kind in cls._kinds.items() if kind.names)
+        cls.sized = tuple(attribute for attribute, kind in cls._kinds.items() if kind.may_name_dimensions)
         cls.abstract = abstract
         if abstract:
             return
@@ -159,7 +159,7 @@ class Op:
     @property
     def attributes(self) -> dict[str, Any]:
         """The settings of this use, by name."""
-        return {attribute: getattr(self, attribute) for attribute in self.settings}
+        return {attribute: getattr(self, attribute) for attribute in self.attribute_names}
 
     def _key(self) -> tuple[Any, ...]:
         return (type(self), *(_bits(value) for value in self.attributes.values()))
@@ -183,7 +183,7 @@ class Op:
         return graph._add(self, inputs, name)
 
     @property
-    def names(self) -> frozenset[str]:
+    def dimension_names(self) -> frozenset[str]:
         """The dimension names that its attributes speak of."""
         found: set[str] = set()
         for attribute in self.sized:
@@ -192,9 +192,9 @@ class Op:
 
     def bound(self, sizes: Mapping[str, int]) -> Self:
         """Return the same operation with numbers for the names in its attributes."""
-        if not self.names:
+        if not self.dimension_names:
             return self
-        numbers = {a: _over_dimensions(getattr(self, a), lambda dim: evaluate(dim, sizes)) for a in self.sized}
+        numbers = {a: _over_dimensions(getattr(self, a), lambda dim: size_of(dim, sizes)) for a in self.sized}
         return replace(self, **numbers)  # type: ignore[type-var]
 
     def number(self, value: bool | float, dtypes: Sequence[np.dtype[Any]]) -> Array:
@@ -241,7 +241,7 @@ class Op:
         return (...,) * len(operands)
 
     @property
-    def template(self) -> str:
+    def element_formula(self) -> str:
         """The formula of one element, as these settings have it."""
         return self.formula if self.equation is None else self.equation
 
@@ -289,7 +289,7 @@ class Unknown(Op, abstract=True):
     """An operation that a file names and nothing here defines: its nodes can be looked at, and not computed."""
 
     called: Annotated[str, _NAME]
-    given: Annotated[tuple[tuple[str, Any], ...], Several(Row((_NAME, Kind())))] = ()
+    attributes_in_file: Annotated[tuple[tuple[str, Any], ...], Several(Row((_NAME, Kind())))] = ()
     variadic = True
 
     def __post_init__(self) -> None:
@@ -299,10 +299,10 @@ class Unknown(Op, abstract=True):
     @property
     def attributes(self) -> dict[str, Any]:
         """The settings that the file gives."""
-        return dict(self.given)
+        return dict(self.attributes_in_file)
 
     def _key(self) -> tuple[Any, ...]:
-        return (Unknown, self.called, _bits(self.given))
+        return (Unknown, self.called, _bits(self.attributes_in_file))
 
     def forward(self, *operands: Array) -> Array:
         """Refuse."""
@@ -374,15 +374,15 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
             if len(operands) < count:
                 missing = ", ".join(cls.operands[len(operands) :])
                 raise UsageError(f"{cls.name}{inspect.signature(function)} needs {count} operands; missing: {missing}")
-        unknown = [keyword for keyword in kwargs if keyword not in cls.settings]
+        unknown = [keyword for keyword in kwargs if keyword not in cls.attribute_names]
         if unknown:
-            hint = argument(unknown[0], [*cls.operands, *cls.settings, "name"])
+            hint = argument(unknown[0], [*cls.operands, *cls.attribute_names, "name"])
             call = f"{cls.name}{inspect.signature(function)}"
             raise UsageError(f'{cls.name} takes no argument "{unknown[0]}".{hint} The call is {call}')
-        if not cls.variadic and len(args) > len(cls.settings):
+        if not cls.variadic and len(args) > len(cls.attribute_names):
             taken = f"{counted(count, 'operand')} ({', '.join(cls.operands)})" if count else "no operands"
-            if cls.settings:
-                taken += f" and {counted(len(cls.settings), 'setting')} ({', '.join(cls.settings)})"
+            if cls.attribute_names:
+                taken += f" and {counted(len(cls.attribute_names), 'setting')} ({', '.join(cls.attribute_names)})"
             call = f"{cls.name}{inspect.signature(function)}"
             raise UsageError(f"{cls.name} takes {taken}, and not {len(operands) + len(args)}; the call is {call}")
         try:
@@ -435,7 +435,7 @@ def misfit(op: Op, operands: Sequence[Node | Array], error: GraphnnError) -> Gra
             what = f'"{operand.title}" {operand.spec}, {with_article(operand.op.name)} made at {operand.origin}'
         lines.append(f"  operand {position}: {what}")
     graph = next((operand.graph for operand in operands if not isinstance(operand, np.ndarray)), None)
-    scope = place_of(graph).scope if graph is not None else None
+    scope = current_provenance(graph).scope if graph is not None else None
     return error.within(
         "" if error.reason.startswith(op.name) else f"{op.name}: ",
         *lines,

@@ -1,10 +1,9 @@
-"""Scopes, their counterparts in other graphs, and what has been differentiated in them."""
+"""Scopes, and their counterparts in other graphs."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..origin import Origin
@@ -39,25 +38,6 @@ class Scope:
     result: Node | None = None
 
 
-class Derivatives(NamedTuple):
-    """What the same cotangents, or tangents, have led to so far; kept, so that no node is made twice.
-
-    Attributes
-    ----------
-    root : Scope
-        In which the nodes are made.
-    of : dict of Node to Node
-        The cotangent, or the tangent, of each node that has been reached.
-    """
-
-    root: Scope
-    of: dict[Node, Node]
-
-
-Given: TypeAlias = "tuple[tuple[Node, Node | None], ...]"
-"""What is differentiated, each with its cotangent (None: ones); or what moves, each with its tangent."""
-
-
 def mirrored(graph: Graph, scope: Scope | None, root: Scope | None = None) -> Scope | None:
     """Return this graph's counterpart of a scope, made with those around it if need be.
 
@@ -88,27 +68,8 @@ def mirrored(graph: Graph, scope: Scope | None, root: Scope | None = None) -> Sc
             scope = scope.parent
         for path, like in reversed(missing):
             phase = like.phase if root is None or root.phase == "forward" else root.phase
-            root = graph._opened(path, root, like.kind, phase, like.origin)
+            root = graph._add_scope(path, root, like.kind, phase, like.origin)
     return root
-
-
-def derivatives_among(
-    graph: Graph, nodes: Container[Node], scopes: Container[str]
-) -> Iterator[tuple[bool, Given, Derivatives]]:
-    """Yield what has been differentiated, as far as it stands among these nodes and scopes.
-
-    Yields
-    ------
-    backwards : bool
-        Whether it is of `cotangents`; else of `tangents`.
-    given : tuple of (Node, Node or None)
-    derivatives : Derivatives
-    """
-    for backwards, known in ((True, graph.cotangents), (False, graph.tangents)):
-        for given, (root, of) in known.items():
-            if root.path in scopes and all(a in nodes and (b is None or b in nodes) for a, b in given):
-                kept = {node: other for node, other in of.items() if node in nodes and other in nodes}
-                yield backwards, given, Derivatives(root, kept)
 
 
 def keep_open(graph: Graph, scope: Scope | None) -> None:

@@ -13,7 +13,7 @@ from .arrays import checked_value
 from .dimensions import shown
 from .node import Node
 from .op import Array, Parameter
-from .place import place_of
+from .provenance import current_provenance
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -96,7 +96,7 @@ def checked_output(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
     return name, node
 
 
-def checked_given(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
+def checked_title(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
     """Refuse a second name that is taken, or a node that has one."""
     node = owned(graph, node, f'what is to be called "{name}"')
     if not checked_name(name):
@@ -220,7 +220,7 @@ def name(node: Node, name: str) -> Node:
         raise UsageError(f"gn.name takes a node and the name it is to have, not {with_article(type(node).__name__)}")
     graph = node.graph
     with graph.building:
-        scope = place_of(graph).scope
+        scope = current_provenance(graph).scope
         graph.names[checked_name(name) if scope is None or not name else f"{scope.path}/{checked_name(name)}"] = node
     return node
 

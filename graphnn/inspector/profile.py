@@ -17,7 +17,7 @@ from ..errors import GraphnnError
 from ..execute.loop import Prepared, evaluate, tell_of_step
 from ..graph import Array, Graph, Node, Spec
 from ..graph.attributes import whole
-from ..graph.dimensions import evaluate as size_of
+from ..graph.dimensions import size_of
 from ..order import longest_chain
 from ..show import Shown
 from ..text import counted, in_bytes, quoted, short_name, short_names

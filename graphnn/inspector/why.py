@@ -334,7 +334,7 @@ _GOES_ON = re.compile(r"$|[)|‖⌋⌉,·]| (?!\^)")
 
 def _equation(op: Op, cells: Sequence[Array | None], at: Index) -> str | None:
     """Return an operation's formula with the numbers that an element was made of, or None if there are none."""
-    template = op.template
+    template = op.element_formula
     row = {"row": [f"row {', '.join(map(str, at))}" if at else "the row"]}
     settings = row | {key: [str(value)] for key, value in op.attributes.items()}
     terms = _TERMS.fullmatch(template)

@@ -215,7 +215,7 @@ def _counts_of(node: Node) -> list[Node]:
         at = waiting.pop()
         if at.op.name == "tally" and not names_in(at.shape):
             found.append(at)
-        elif isinstance(at.op, (Placeholder, Parameter)) or names_in(at.shape) or at.op.names:
+        elif isinstance(at.op, (Placeholder, Parameter)) or names_in(at.shape) or at.op.dimension_names:
             return []
         else:
             fresh = [operand for operand in at.inputs if operand not in seen]

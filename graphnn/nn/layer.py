@@ -202,7 +202,7 @@ class Layer:
         return graph
 
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
-        with graph.entered(self._free_path(graph), kind=type(self).__name__, origin=self.__origin):
+        with graph.in_scope(self._free_path(graph), kind=type(self).__name__, origin=self.__origin):
             if takes(self.call, "training"):
                 return self.call(*inputs, training=training_now.get())
             return self.call(*inputs)
@@ -211,7 +211,7 @@ class Layer:
         """Return the whole name for this call: ``dense_1`` at first, later ``dense_1_2``."""
         if self.__graph is graph:
             return graph.free_name(self.__local)
-        path = graph.free_name(_snake(type(self).__name__), first=1)
+        path = graph.free_name(_snake(type(self).__name__), numbered=True)
         self.__local = path.rpartition("/")[2]
         return path
 

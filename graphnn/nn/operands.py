@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import DtypeError, ShapeError, UsageError
 from ..graph import Array, Graph, Node, Shape, as_array, fitting, fn
-from ..graph.dimensions import same, shown
+from ..graph.dimensions import shown, unify
 from ..ops.base import clash
 
 Operand = Node | Array
@@ -34,7 +34,7 @@ def operands(kind: str, **given: Any) -> tuple[Graph, list[Operand]]:
 
 def opened(kind: str, graph: Graph) -> Any:
     """Return the scope that a call works in: ``mean_squared_error_1``, as a context to be entered."""
-    return graph.opened(kind, first=1, kind=kind)
+    return graph.new_scope(kind, numbered=True, kind=kind)
 
 
 def as_nodes(graph: Graph, values: Sequence[Operand]) -> list[Node]:
@@ -50,7 +50,7 @@ def as_float(x: Node, dtype: Any = None) -> Node:
 
 def alike(a: Shape, b: Shape) -> bool:
     """Return whether two shapes can be one."""
-    return len(a) == len(b) and all(same(p, q) is not None for p, q in zip(a, b, strict=True))
+    return len(a) == len(b) and all(unify(p, q) is not None for p, q in zip(a, b, strict=True))
 
 
 def unbroadcast(a: Shape, b: Shape) -> bool:

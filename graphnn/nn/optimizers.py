@@ -170,7 +170,7 @@ class Optimizer:
         kind = type(self).__name__
         base = kind.strip("_").lower() or "optimizer"
         result: dict[Node, Node] = {}
-        with graph.building, graph.opened(base, first=1, kind=kind, phase="update") as place:
+        with graph.building, graph.new_scope(base, numbered=True, kind=kind, phase="update") as place:
             root = place.scope
             assert root is not None
             gradients = self._clipped(chosen, gradients)
@@ -279,7 +279,7 @@ def _each(chosen: list[Node], gradients: list[Node], function: Callable[[Node], 
     """Return what a function makes of the gradient of each parameter, as the parameter's twins."""
     made = []
     for parameter, gradient in zip(chosen, gradients, strict=True):
-        with parameter.graph.entered(None, twin=parameter):
+        with parameter.graph.in_scope(None, twin=parameter):
             made.append(function(gradient))
     return made
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..graph.scopes import mirrored
 
 if TYPE_CHECKING:
-    from ..graph import Node, Place, Scope
+    from ..graph import Node, Provenance, Scope
 
 
 class Slots:
@@ -26,16 +26,16 @@ class Slots:
         self._root, self._parameter, self._result = root, parameter, result
         self.scalars = scalars
 
-    def around(self) -> Place:
+    def around(self) -> Provenance:
         """Go where the parameter's own scope is mirrored: ``sgd_1/dense_1``."""
         graph = self._parameter.graph
         mirror = mirrored(graph, graph.scopes.get(self._parameter.scope), self._root) or self._root
-        return graph.entered(mirror.path)
+        return graph.in_scope(mirror.path)
 
-    def opened(self) -> Place:
+    def opened(self) -> Provenance:
         """Make this parameter's nodes, in a scope of its own in that: ``sgd_1/dense_1/weight``."""
         parameter = self._parameter
-        return parameter.graph.opened(parameter.name.removeprefix(f"{parameter.scope}/"), twin=parameter)
+        return parameter.graph.new_scope(parameter.name.removeprefix(f"{parameter.scope}/"), twin=parameter)
 
     def kept(self, name: str, next_of: Callable[[Node], Node], start: float = 0.0) -> Node:
         """Make a slot of the parameter's shape and return the node of its next value.

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
-from ..graph.dimensions import Constraint, product, same
+from ..graph.dimensions import Constraint, product, unify
 
 Axes = int | tuple[int, ...] | None
 """One axis, several, or all."""
@@ -128,7 +128,7 @@ def agreed(*shapes: Shape) -> tuple[Shape, tuple[Constraint, ...]] | None:
     constraints: tuple[Constraint, ...] = ()
     for shape in shapes[1:]:
         for i, dim in enumerate(shape):
-            met = same(result[i], dim)
+            met = unify(result[i], dim)
             if met is None:
                 return None
             result[i] = met[0]
@@ -215,7 +215,7 @@ def clash_in_broadcasting(shapes: Sequence[Shape], stretches: bool = True, axes:
                 continue
             end = (operand, len(shape) + place, shape[place])
             for other in met:
-                if same(other[2], end[2]) is None:
+                if unify(other[2], end[2]) is None:
                     return clash(other, end)
             met.append(end)
     raise AssertionError("the shapes clash: this is called only where they do")

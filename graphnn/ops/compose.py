@@ -22,7 +22,7 @@ def log_softmax_nodes(x: Node, axis: int = -1) -> Node:
 
 
 def _scoped(kind: str, make: Callable[[Node, int], Node], x: Any, axis: int) -> Node:
-    with x.graph.opened(kind, first=1, kind=kind):
+    with x.graph.new_scope(kind, numbered=True, kind=kind):
         return make(x, axis)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ShapeError, UsageError
 from ..graph import Array, Bound, Count, Dim, Either, Flag, Node, Op, Real, Several, Shape, Spec, Whole, composition, fn
-from ..graph.dimensions import add, floor_divide, multiply, product, same, shown
+from ..graph.dimensions import add, floor_divide, multiply, product, shown, unify
 from .base import Rearranging, agreed, axis_of, clash_in_broadcasting, into, no_flops
 
 _COUNT, _NUMBER = Whole(0, 2**63 - 1), Either(Flag(), Real())
@@ -137,7 +137,7 @@ def split(x: Any, indices_or_sections: Annotated[Any, Either(Whole(), Several(Bo
         if sections < 1:
             raise ShapeError(f"split: the number of parts is 1 or more, not {sections}")
         part = floor_divide(length, sections)
-        met = same(length, multiply(part, sections))
+        met = unify(length, multiply(part, sections))
         if met is None:
             raise ShapeError(f"split: axis {axis} of {shown(x.shape)} does not divide into {sections} equal parts")
         if met[1]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ShapeError, UsageError, ValueRangeError
 from ..graph import Array, Dim, Kind, Node, Op, Shape, Spec, Trait, composition, fn
-from ..graph.dimensions import Constraint, broadcast, multiply, product, same, shown
+from ..graph.dimensions import Constraint, broadcast, multiply, product, shown, unify
 from . import rows
 from .base import (
     Axes,
@@ -47,7 +47,7 @@ class Matmul(Multilinear):
         if not x.shape or not y.shape:
             raise ShapeError(f"{refused}: for a number there is multiply")
         last, first = len(x.shape) - 1, max(len(y.shape) - 2, 0)
-        met = same(x.shape[last], y.shape[first])
+        met = unify(x.shape[last], y.shape[first])
         if met is None:
             raise ShapeError(f"{refused}: {clash((0, last, x.shape[last]), (1, first, y.shape[first]))}")
         stacks = x.shape[:-2], y.shape[:-2]
@@ -236,7 +236,7 @@ class Einsum(Multilinear):
             own: dict[str, Dim] = {}
             for letter, dim in zip(term, spec.shape, strict=True):
                 # Within one operand nothing broadcasts: "ii" takes a diagonal.
-                met = same(own.get(letter, dim), dim)
+                met = unify(own.get(letter, dim), dim)
                 if met is None:
                     raise self._misfit(terms[: i + 1], letter, inputs)
                 own[letter] = met[0]
@@ -246,7 +246,7 @@ class Einsum(Multilinear):
                 if dim == 1 or known == 1:
                     sizes[letter] = known if dim == 1 else dim
                     continue
-                met = same(known, dim)
+                met = unify(known, dim)
                 if met is None:
                     raise self._misfit(terms[: i + 1], letter, inputs)
                 sizes[letter] = met[0]
@@ -264,7 +264,7 @@ class Einsum(Multilinear):
         one, other = next(
             (one, other)
             for one, other in combinations(ends, 2)
-            if same(one[2], other[2]) is None and (one[0] == other[0] or 1 not in (one[2], other[2]))
+            if unify(one[2], other[2]) is None and (one[0] == other[0] or 1 not in (one[2], other[2]))
         )
         return ShapeError(f'einsum: "{letter}" of "{self.subscripts}" has two sizes: {clash(one, other)}')
 
@@ -397,7 +397,7 @@ class Norm(Op):
     formula = "‖{0}‖"
 
     @property
-    def template(self) -> str:
+    def element_formula(self) -> str:
         return self.formula if self.ord is None else f"{self.formula} of order {{ord}}"
 
     def over(self, ndim: int) -> tuple[int, ...]:

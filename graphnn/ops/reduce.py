@@ -296,7 +296,7 @@ class Spread(Reduction, abstract=True):
         return multiply(4, product(inputs[0].shape))
 
     @property
-    def template(self) -> str:
+    def element_formula(self) -> str:
         return f"{self.formula} with ddof={{ddof}}" if self.ddof else self.formula
 
     def _moment(self, x: Array) -> Any:

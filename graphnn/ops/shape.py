@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..graph import AnyShape, Array, Bound, Dim, DType, Either, Node, Op, Several, Shape, Spec, Trait, composition, fn
-from ..graph.dimensions import Constraint, floor_divide, product, same, shape_of, shown
+from ..graph.dimensions import Constraint, floor_divide, product, shape_of, shown, unify
 from . import rows
 from .base import Axes, Linear, Rearranging, accumulated, agreed, axes_of, flops_of_operand, into, no_flops, reduced
 
@@ -26,7 +26,7 @@ class Reshape(Rearranging):
 
     def infer(self, x: Spec) -> Spec:
         given, asked = product(x.shape), product(self.shape)
-        met = same(given, asked)
+        met = unify(given, asked)
         if met is None:
             raise ShapeError(
                 f"reshape cannot turn {shown(x.shape)}, which has {given} elements, "
@@ -116,7 +116,7 @@ class Squeeze(Rearranging):
         axes = self.axes(len(x.shape))
         constraints: tuple[Constraint, ...] = ()
         for axis in axes:
-            met = same(x.shape[axis], 1)
+            met = unify(x.shape[axis], 1)
             if met is None:
                 raise ShapeError(
                     f"squeeze cannot take axis {axis} out of {shown(x.shape)}: its size is {x.shape[axis]}, not 1"
@@ -276,7 +276,7 @@ def _unstretched(small: Shape, large: Shape) -> str:
     if extra < 0:
         return f"it has {len(small)} axes, which are more than {len(large)}"
     ends = zip(small, large[extra:], strict=True)
-    axis = next(i for i, (mine, other) in enumerate(ends) if mine != 1 and same(mine, other) is None)
+    axis = next(i for i, (mine, other) in enumerate(ends) if mine != 1 and unify(mine, other) is None)
     return f"axis {axis} is {small[axis]}, and axis {axis + extra} is to be {large[axis + extra]}"
 
 

@@ -73,8 +73,8 @@ def print_value(session: Session, part: tuple[Node, Index | None, str]) -> None:
         )
         return
     if attribute:
-        if attribute not in node.op.settings:
-            known = ("stats", *node.op.settings)
+        if attribute not in node.op.attribute_names:
+            known = ("stats", *node.op.attribute_names)
             raise LookupFailure(f'"{node.name}" ({node.op.name}) has no "{attribute}".{near(attribute, known)}')
         session.say(f"{name}.{attribute} = {session.dbg.op_of(node).attributes[attribute]!r}")
         return

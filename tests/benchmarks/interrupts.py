@@ -21,7 +21,7 @@ import numpy as np
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import place_of
+from graphnn.graph import current_provenance
 from graphnn.nn.layer import training_now
 
 PACKAGE = str(Path(gn.__file__).parent)
@@ -94,7 +94,7 @@ def interrupted(
 
 def check(build: Callable[[gn.Graph], None], g: gn.Graph, folder: str | None) -> None:
     """Raise an AssertionError, or what a graph raises that is not whole; without a folder, look and build only."""
-    place = place_of(g)
+    place = current_provenance(g)
     assert (place.scope, place.origin, place.twin) == (None, None, None), f"{place.scope} is still open"
     assert not training_now.get()
     runs(g, folder)

@@ -198,7 +198,7 @@ def planned(graph: gn.Graph, made: gn.Node, feed: Any, seen: Counter[str]) -> li
     found = []
     for fetches in wanted:
         try:
-            made_plan = gn.compile(fetches).plan(feed, dict.fromkeys(made.op.names, 2))
+            made_plan = gn.compile(fetches).plan(feed, dict.fromkeys(made.op.dimension_names, 2))
         except Exception as error:  # noqa: BLE001 - planted: what is not checked fails anywhere
             seen[type(error).__name__] += 1
             continue
@@ -275,7 +275,7 @@ def test_names_never_reach_a_source() -> None:
                 small = graph.placeholder("small", (1,))
                 stretched = gn.broadcast_to(small, (text,) if not isinstance(text, tuple) else text)
                 step = gn.compile(stretched)
-                sizes = {dim: LoudInt(3) for dim in stretched.op.names}
+                sizes = {dim: LoudInt(3) for dim in stretched.op.dimension_names}
                 made_plan = step.plan({small: np.ones(1)}, sizes)
                 found += foreign(made_plan.source, made_plan.arguments)
             except gn.GraphnnError:
@@ -295,7 +295,7 @@ def _fresh(graph: gn.Graph, name: str) -> str:
 def recorded(cls: type[Op]) -> tuple[forging.Forgery, forging.Forgery, Op]:
     """Return a graph and a run of an operation, as files hold them; of the run, with the operation altered."""
     made, operands = sample(cls, 1)
-    if "keepdims" in made.settings:
+    if "keepdims" in made.attribute_names:
         made = replace(made, keepdims=True)  # type: ignore[type-var]  # text is true, and so the shape is as it says
     graph = gn.Graph()
     nodes = [graph.placeholder(f"p{i}", x.shape, x.dtype) for i, x in enumerate(operands)]

@@ -261,7 +261,7 @@ def test_the_annotations_of_ones_own_operation_are_held_to(x: gn.Node) -> None:
     assert Odd.sized == Odder.sized == ("size",)
     node = Odder(True, size=LoudText("k + k"), row=[Loud(1)], elsewhere=[Loud(2)])(x)  # type: ignore[call-arg]
     assert repr(node.op) == ("Odder(flag=True, count=1, size='2*k', way='up', elsewhere=(2,), row=(1,), more=0)")
-    assert node.op.names == {"k"}
+    assert node.op.dimension_names == {"k"}
     assert node.op.bound({"k": 3}).attributes["size"] == 6
     for wrong, words in [
         ({"flag": 1}, "odder: flag is True or False, not 1"),

@@ -15,7 +15,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import place_of
+from graphnn.graph import current_provenance
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -175,7 +175,7 @@ def test_scopes_of_fifty_tasks_do_not_mix() -> None:
     made = asyncio.run(all_of_them())
     whole(g)
     assert [{node.scope.partition("/")[0] for node in nodes} for nodes in made] == [{f"task{i}"} for i in range(50)]
-    assert place_of(g).scope is None
+    assert current_provenance(g).scope is None
 
 
 def test_a_task_works_in_the_scope_that_it_was_begun_in() -> None:

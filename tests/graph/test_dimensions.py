@@ -65,7 +65,7 @@ def divisors(expression: Expr, sizes: dict[str, int]) -> list[int]:
 @given(expressions, sizes_of)
 def test_arithmetic_is_that_of_pythons_ints(expression: Expr, sizes: dict[str, int]) -> None:
     assume(0 not in divisors(expression, sizes))
-    assert dims.evaluate(built(expression), sizes) == counted(expression, sizes)
+    assert dims.size_of(built(expression), sizes) == counted(expression, sizes)
 
 
 @given(expressions)
@@ -88,7 +88,7 @@ def test_a_text_means_what_python_reads_in_it(expression: Expr, sizes: dict[str,
         meant = eval(dim, {"max": max}, dict(sizes))  # noqa: S307 - our own text, and Python is the oracle
     except ZeroDivisionError:
         assume(False)
-    assert dims.evaluate(dim, sizes) == meant
+    assert dims.size_of(dim, sizes) == meant
 
 
 terms = st.lists(st.tuples(st.integers(-4, 4), st.lists(st.sampled_from(NAMES), max_size=3)), max_size=5)
@@ -186,7 +186,7 @@ def test_a_shape_is_an_int_a_name_or_a_sequence() -> None:
 
 def test_a_size_that_nothing_gives() -> None:
     with pytest.raises(KeyError, match='nothing gives the dimension "batch" a size') as caught:
-        dims.evaluate("max(batch-1, 0)", {"n": 1})
+        dims.size_of("max(batch-1, 0)", {"n": 1})
     assert isinstance(caught.value, gn.LookupFailure)
 
 
@@ -224,11 +224,11 @@ def test_names_broadcast_where_the_sizes_do(shapes: list[tuple[Any, ...]], sizes
     try:
         expected = np.broadcast_shapes(*[dims.concrete(shape, sizes) for shape in shapes])
     except ValueError:
-        holds = met is not None and all(dims.evaluate(a, sizes) == dims.evaluate(b, sizes) for a, b in met[1])
+        holds = met is not None and all(dims.size_of(a, sizes) == dims.size_of(b, sizes) for a, b in met[1])
         assert not holds
     else:
         assert met is not None
-        assert all(dims.evaluate(a, sizes) == dims.evaluate(b, sizes) for a, b in met[1])
+        assert all(dims.size_of(a, sizes) == dims.size_of(b, sizes) for a, b in met[1])
         assert dims.concrete(met[0], sizes) == expected
 
 
@@ -239,10 +239,10 @@ def test_a_name_that_turns_out_to_be_1_is_not_stretched() -> None:
 
 
 def test_sizes_that_can_never_be_equal() -> None:
-    assert dims.same("batch", "batch+1") is None
-    assert dims.same(2, 3) is None
-    assert dims.same("batch", "batch") == ("batch", ())
-    assert dims.same("batch", 3) == (3, (("batch", 3),))
+    assert dims.unify("batch", "batch+1") is None
+    assert dims.unify(2, 3) is None
+    assert dims.unify("batch", "batch") == ("batch", ())
+    assert dims.unify("batch", 3) == (3, (("batch", 3),))
 
 
 def test_a_shape_as_messages_show_it() -> None:
@@ -263,7 +263,7 @@ def test_what_a_shape_gives_is_reckoned_with_as_dimensions_are(expression: Expr,
             return shape.get(part, part)
         operation, left, right = part
         if operation in ("min", "max0"):
-            return dims.opened((OPERATIONS[operation][0](reckoned(left), reckoned(right)),))[0]
+            return dims.as_dimensions((OPERATIONS[operation][0](reckoned(left), reckoned(right)),))[0]
         return OPERATIONS[operation][1](reckoned(left), reckoned(right))
 
     try:
@@ -276,7 +276,7 @@ def test_what_a_shape_gives_is_reckoned_with_as_dimensions_are(expression: Expr,
         assume(False)
     found = reckoned(expression)
     assert found == wanted
-    assert dims.evaluate(found, sizes) == dims.evaluate(wanted, sizes)
+    assert dims.size_of(found, sizes) == dims.size_of(wanted, sizes)
 
 
 def test_reshaping_by_what_a_shape_gives() -> None:

@@ -88,9 +88,9 @@ def all_kinds() -> list[Node]:
     x = g.placeholder("x", shape=("batch", 3))
     weight, frozen = g.parameter("weight", np.ones((3, 2))), g.parameter("frozen", np.zeros(2), trainable=False)
     g.outputs["answer"] = y = gn.exp(x @ weight + frozen)
-    with g.entered("grad", kind="grad", phase="backward"), g.entered(None, twin=y):
+    with g.in_scope("grad", kind="grad", phase="backward"), g.in_scope(None, twin=y):
         dy = gn.square(y)
-    with g.entered("sgd_1", kind="SGD", phase="update"):
+    with g.in_scope("sgd_1", kind="SGD", phase="update"):
         new = gn.negative(weight)
     return [y, dy, new]
 
@@ -258,9 +258,9 @@ def test_layer_detail_has_a_box_a_layer() -> None:
 def nested() -> tuple[Graph, Node]:
     g = Graph("nested")
     x = g.placeholder("x", shape=("batch", 4))
-    with g.scope("head"), g.entered("head/block_1", kind="Block"):
+    with g.scope("head"), g.in_scope("head/block_1", kind="Block"):
         h = gn.exp(x)
-        with g.entered("head/block_1/softmax_1", kind="softmax"):
+        with g.in_scope("head/block_1/softmax_1", kind="softmax"):
             h = gn.sin(h)
     return g, gn.cos(h)
 
@@ -347,11 +347,11 @@ def test_scopes_nested_deep() -> None:
     g = Graph()
     x = g.placeholder("x")
     path = "s"
-    with g.entered("s"):
+    with g.in_scope("s"):
         pass
     for _ in range(400):
         parent, path = path, f"{path}/s"
-        with g.entered(parent), g.entered(path):
+        with g.in_scope(parent), g.in_scope(path):
             x = gn.exp(x)
     assert draw(x).source.count("subgraph cluster_") == 401
     assert draw(x, "layer").source.count("subgraph cluster_") == 401
@@ -429,7 +429,7 @@ def named(names: list[str]) -> Node:
     total = None
     for number, name in enumerate(names):
         x = g.placeholder(name)
-        with g.scope(f"{name}{number}"), g.entered(f"{name}{number}/{name}", kind=name):
+        with g.scope(f"{name}{number}"), g.in_scope(f"{name}{number}/{name}", kind=name):
             total = gn.exp(x) if total is None else total + x
     assert total is not None
     for name in names:

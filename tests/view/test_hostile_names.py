@@ -116,7 +116,7 @@ def diagram(setting: type[Op], text: str, engine: str | None = None, detail: str
     """Return a picture in which everything that can be named is named so, and everything that is said is said so."""
     g = Graph(text)
     x = g.placeholder(text)
-    with g.scope(f"{text}0"), g.entered(f"{text}0/{text}", kind=text):
+    with g.scope(f"{text}0"), g.in_scope(f"{text}0/{text}", kind=text):
         y: Node = setting(text)(gn.exp(x))  # type: ignore[call-arg]
         z = gn.exp(y, name=text)
     total = gn.exp(z)

@@ -526,7 +526,7 @@ def test_each_overlay_at_each_detail_says_the_same_in_each_form(name: str, detai
     g = Graph()
     x = g.placeholder("x", shape=(2,))
     w = g.parameter("w", [1.0, 2.0])
-    with g.scope("s"), g.entered("s/layer_1", kind="Layer"):
+    with g.scope("s"), g.in_scope("s/layer_1", kind="Layer"):
         y = gn.log(x * w)
     loss = gn.sum(y)
     fetches, feed = [loss, gn.grad(loss, w)], {x: [1.0, 0.0]}

@@ -70,7 +70,7 @@ def scoped(seed: int) -> list[Node]:
         if rng.random() < 0.7:
             path = f"{path}/scope {'long ' * rng.randrange(6)}{number}".removeprefix("/")
             paths.append(path)
-        with g.entered(path or None, kind=rng.choice(["", "Layer"])):
+        with g.in_scope(path or None, kind=rng.choice(["", "Layer"])):
             for _ in range(rng.randrange(1, 6)):
                 nodes.append(used(rng, rng.choice(nodes[-5:]), rng.choice(nodes)))
     ends = [node for node in nodes if not node.users]
@@ -393,11 +393,11 @@ def test_deep_graphs_and_scopes() -> None:
     g = Graph()
     x = g.placeholder("x")
     path = "s"
-    with g.entered("s"):
+    with g.in_scope("s"):
         pass
     for _ in range(400):
         parent, path = path, f"{path}/s"
-        with g.entered(parent), g.entered(path):
+        with g.in_scope(parent), g.in_scope(path):
             x = gn.exp(x)
     assert len(read(svg_of(x)).frames) == 401
 

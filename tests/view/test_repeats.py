@@ -94,7 +94,7 @@ def varied(kind: str) -> Block:
                 case "outside":
                     return gn.tanh((h @ weight) * kept["shared"])
                 case "kind":
-                    with g.entered("block_2/inner", kind="Inner"):
+                    with g.in_scope("block_2/inner", kind="Inner"):
                         return gn.tanh((h @ weight) * 2.0)
             if kind == "attribute":
                 return gn.tanh(gn.clip(h @ weight, -1.0, 1.0))
@@ -172,10 +172,10 @@ def test_values_of_other_blocks_must_be_read_in_turn() -> None:
         for number in range(4):
             h = plain_block(h, number)
             made.append(h)
-        with h.graph.entered("grad", kind="grad", phase="backward"):
+        with h.graph.in_scope("grad", kind="grad", phase="backward"):
             pass
         for number in order:
-            with h.graph.entered("grad"):
+            with h.graph.in_scope("grad"):
                 h = gn.sin(h * made[number])
         return [title for title in folds(h) if not title.startswith("block")]
 

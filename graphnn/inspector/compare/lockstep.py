@@ -455,7 +455,7 @@ class _Lockstep:
     def _resized(self, i: int) -> list[str]:
         """Return which sizes that an operation's attributes speak of differ, such as the count of a mean."""
         a, b = self.a.sizes, self.b.sizes
-        names = sorted(name for name in self.a.op(i).names if name in a and b.get(name, a[name]) != a[name])
+        names = sorted(name for name in self.a.op(i).dimension_names if name in a and b.get(name, a[name]) != a[name])
         return [
             f'the size of "{name}" differs, which it is computed with: {a[name]} against {b[name]}' for name in names
         ]

@@ -180,12 +180,12 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     copies: dict[Node, Node] = {}
     for node in source.order:
         kind = dtype if node.dtype.kind == "f" else node.dtype
-        with graph.entered(None, origin=node.origin, inherit_origin=True), np.errstate(all="ignore"):
+        with graph.in_scope(None, origin=node.origin, inherit_origin=True), np.errstate(all="ignore"):
             if isinstance(node.op, Placeholder):
                 copies[node] = graph.placeholder(node.name, node.shape, kind)
             elif not node.has_value:
                 op = prepared.declared_op_of(node)
-                if "dtype" in op.settings and np.dtype(op.attributes["dtype"]).kind == "f":
+                if "dtype" in op.attribute_names and np.dtype(op.attributes["dtype"]).kind == "f":
                     op = replace(op, dtype=dtype.name)  # type: ignore[type-var]
                 copies[node] = graph.add(op, [copies[operand] for operand in node.inputs], node.name)
             else:

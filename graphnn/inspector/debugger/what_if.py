@@ -170,9 +170,9 @@ class WhatIfs:
             raise UsageError(
                 f'"{node.name}" is {with_article(node.op.name)}, which is not defined here: give it a value'
             )
-        unknown = [name for name in attributes if name not in node.op.settings]
+        unknown = [name for name in attributes if name not in node.op.attribute_names]
         if unknown:
-            hint = near(unknown[0], node.op.settings)
+            hint = near(unknown[0], node.op.attribute_names)
             raise UsageError(f'"{node.name}" ({node.op.name}) has no attribute "{unknown[0]}".{hint}')
         return replace(self._now.tape.prepared.declared_op_of(node), **attributes)  # type: ignore[type-var]
 

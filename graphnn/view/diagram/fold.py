@@ -209,7 +209,7 @@ def folding(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | None
     Examples
     --------
     >>> g = Graph()
-    >>> with g.scope("head"), g.entered("head/dense_1", kind="Dense"):
+    >>> with g.scope("head"), g.in_scope("head/dense_1", kind="Dense"):
     ...     y = g.placeholder("x") * 2.0
     >>> [scope.path for scope in folding(g, "layer")(y)]
     ['head/dense_1', 'head']

@@ -103,7 +103,7 @@ class Maker:
                 "phase": _PHASES.index(node.phase),
                 "kind": given_as(node),
                 "settings": _settings(op, sizes),
-                "formula": op.template,
+                "formula": op.element_formula,
                 "file": files.get(node.origin.file, -1),
                 "line": node.origin.line,
                 "where": visible(str(node.origin)) if node.origin.file else "",
@@ -190,7 +190,7 @@ class Maker:
                 label = self.labels[i]
                 found[str(place)] = {"given": visible(f"set in {label}") if label else "set by hand"}
             else:
-                found[str(place)] = {"settings": _settings(op, trace.prepared.sizes), "formula": op.template}
+                found[str(place)] = {"settings": _settings(op, trace.prepared.sizes), "formula": op.element_formula}
         return found
 
     def _findings(self, trace: Trace, i: int) -> list[dict[str, Any]]:

@@ -187,5 +187,5 @@ def _probed(op: Op, shape: Shape, operands: Sequence[Array]) -> list[Rule] | Non
 
 def _grids(op: Op, index: tuple[int, ...], operands: Sequence[Array]) -> list[Array]:
     grids = [places_of(entry, x.shape) for entry, x in zip(op.reads(index, operands), operands, strict=True)]
-    products = "{factors}" in op.template
+    products = "{factors}" in op.element_formula
     return list(np.broadcast_arrays(*grids)) if products else grids

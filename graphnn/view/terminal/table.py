@@ -220,7 +220,7 @@ def summary(fetches: Any, detail: Detail = "layer", *, graph: Graph | None = Non
     --------
     >>> g = Graph()
     >>> x = g.placeholder("x", shape=("batch", 2))
-    >>> with g.entered("dense_1", kind="Dense"):
+    >>> with g.in_scope("dense_1", kind="Dense"):
     ...     h = x @ g.parameter("weight", [[1.0] * 3] * 2)
     >>> print(summary(abs(h)))
     layer            output shape  parameters  connected to

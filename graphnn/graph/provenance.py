@@ -28,7 +28,7 @@ class _Leaving:
     the entering and the block, or between the block and the leaving: then the end was never told, but it is gone.
     """
 
-    def __get__(self, place: Place | None, kind: type[Place]) -> Callable[..., None]:
+    def __get__(self, place: Provenance | None, kind: type[Provenance]) -> Callable[..., None]:
         if place is None:
             return kind._leave  # an ExitStack asks the class
         end = partial(place._leave)
@@ -36,7 +36,7 @@ class _Leaving:
         return end
 
 
-class Place:
+class Provenance:
     """A context in which the nodes of one graph are made; entered once.
 
     Attributes
@@ -62,19 +62,19 @@ class Place:
         self.graph = graph
         self.scope: Scope | None = None
         self.origin, self.twin = origin, twin
-        # Given the scope around, returns the scope, and whether it is new.
+        # Seeds the scope around, returns the scope, and whether it is new.
         self._find: Callable[[Scope | None], tuple[Scope | None, bool]] | None = find
         self._new = False
         self._end: ref[Any] | None = None
         self._left = False
-        self._outer: Place | None = None  # the one that was open before
-        self._others: Place | None = None  # the innermost of those that are of another graph
+        self._outer: Provenance | None = None  # the one that was open before
+        self._others: Provenance | None = None  # the innermost of those that are of another graph
 
     def __enter__(self) -> Self:
         find, self._find = self._find, None
         if find is None:
             raise UsageError("a scope is opened by a with statement of its own: ask the graph for another")
-        around = place_of(self.graph)
+        around = current_provenance(self.graph)
         self.origin = self.origin or around.origin
         if self.twin is None:
             self.twin = around.twin
@@ -91,7 +91,7 @@ class Place:
 
     def _leave(self, kind: object, error: object, traceback: object) -> None:
         # A generator may be closed late, where others are open: those stay so. What is no longer there goes as well.
-        inner: list[Place] = []
+        inner: list[Provenance] = []
         place = _innermost.get()
         while place is not None and place is not self:
             if place._is_open():
@@ -105,7 +105,7 @@ class Place:
         if error is not None and self._new and self.scope is not None:
             abandoned(self.graph, self.scope)
 
-    def _lie_in(self, outer: Place | None) -> None:
+    def _lie_in(self, outer: Provenance | None) -> None:
         self._outer = outer
         self._others = outer if outer is None or outer.graph is not self.graph else outer._others
 
@@ -114,7 +114,7 @@ class Place:
         return self._left or (end := self._end) is None or end() is not None
 
 
-class ScopePlace(Place):
+class ScopeProvenance(Provenance):
     """A place that is entered for its scope."""
 
     __slots__ = ()
@@ -126,13 +126,13 @@ class ScopePlace(Place):
 
 
 _SOME_ERROR = None, True, None
-_innermost: ContextVar[Place | None] = ContextVar("graphnn_place", default=None)
+_innermost: ContextVar[Provenance | None] = ContextVar("graphnn_provenance", default=None)
 
 
-_TOP = Place(cast("Graph", None), lambda around: (None, False))
+_TOP = Provenance(cast("Graph", None), lambda around: (None, False))
 
 
-def place_of(graph: Graph) -> Place:
+def current_provenance(graph: Graph) -> Provenance:
     """Return the innermost place of a graph that is open here: in this thread, or in this asyncio task."""
     place = _innermost.get()
     if place is None:
