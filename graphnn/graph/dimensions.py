@@ -268,6 +268,13 @@ def product(shape: Iterable[Dim]) -> Dim:
     return total
 
 
+def _operator(function: Callable[[Dim, Dim], Dim], swapped: bool = False) -> Callable[[Any, Any], int | Dimension]:
+    def method(self: Dimension, other: Any) -> int | Dimension:
+        return _reckoned(function, *((other, self) if swapped else (self, other)))
+
+    return method
+
+
 class Dimension(str):
     """A dimension that has a name, as the shape of a node gives it: equal to its text, and to be reckoned with.
 
@@ -281,29 +288,10 @@ class Dimension(str):
     __slots__ = ()
     __array_ufunc__ = None  # or a number of NumPy's would repeat the text
 
-    def __add__(self, other: Any) -> int | Dimension:  # type: ignore[override]
-        return _reckoned(add, self, other)
-
-    def __radd__(self, other: Any) -> int | Dimension:
-        return _reckoned(add, other, self)
-
-    def __sub__(self, other: Any) -> int | Dimension:
-        return _reckoned(subtract, self, other)
-
-    def __rsub__(self, other: Any) -> int | Dimension:
-        return _reckoned(subtract, other, self)
-
-    def __mul__(self, other: Any) -> int | Dimension:  # type: ignore[override]
-        return _reckoned(multiply, self, other)
-
-    def __rmul__(self, other: Any) -> int | Dimension:  # type: ignore[override]
-        return _reckoned(multiply, other, self)
-
-    def __floordiv__(self, other: Any) -> int | Dimension:
-        return _reckoned(floor_divide, self, other)
-
-    def __rfloordiv__(self, other: Any) -> int | Dimension:
-        return _reckoned(floor_divide, other, self)
+    __add__, __radd__ = _operator(add), _operator(add, swapped=True)  # type: ignore[assignment]
+    __sub__, __rsub__ = _operator(subtract), _operator(subtract, swapped=True)
+    __mul__, __rmul__ = _operator(multiply), _operator(multiply, swapped=True)  # type: ignore[assignment]
+    __floordiv__, __rfloordiv__ = _operator(floor_divide), _operator(floor_divide, swapped=True)
 
 
 _NOT_TAKEN = {
