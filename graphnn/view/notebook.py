@@ -16,7 +16,7 @@ from ..inspector.trace import Film, Trace
 from ..show import show_as
 from .diagram.asked import set_by_hand
 from .diagram.diagram import draw
-from .diagram.fold import folding
+from .diagram.picture import collapsing
 from .heatmap import heatmap
 from .terminal.inspect import LEGEND, TRACE_WORDS, listing, record_columns, totals, where
 from .text import by_times, elided, visible
@@ -100,11 +100,11 @@ def film_as_html(film: Film) -> str:
 
 
 def _diagram(fetches: list[Node], order: list[Node], here: Node, marks: dict[Node, Any]) -> str:
-    """Return the picture with what is at `here` unfolded; nothing, where it is not quickly made."""
+    """Return the picture with the scope of `here` open; nothing, where it is not quickly made."""
     detail: Any = "op"
     if len(order) > _MOST_OPERATIONS:
-        folded, _ = folding(here.graph, "layer")(here)
-        detail = {"": "layer"} | ({} if folded is None else {folded.path: "op"})
+        collapsed, _ = collapsing(here.graph, "layer")(here)
+        detail = {"": "layer"} | ({} if collapsed is None else {collapsed.path: "op"})
     try:
         svg = draw(fetches, detail, highlight=marks, limit=_MOST_BOXES, timeout=_PATIENCE).svg()
     except DrawingError:

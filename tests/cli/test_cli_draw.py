@@ -97,7 +97,7 @@ def test_what_moves_and_what_graphnn_lays_out(model: str, capsys: pytest.Capture
     assert 'data-name="n0"' in Path("plain.svg").read_text(encoding="utf-8")
 
 
-def test_a_note_says_what_was_folded(tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_note_says_what_was_collapsed(tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     Path("long.py").write_text(
         "import graphnn as gn\n\ndef build():\n    h = gn.Graph().placeholder('x')\n"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
-from graphnn.view.diagram.fold import Picture, chain
+from graphnn.view.diagram.picture import Picture, chain
 from graphnn.view.diagram.plain import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"

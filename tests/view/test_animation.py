@@ -120,7 +120,7 @@ def test_it_is_the_plain_drawing_in_all_else() -> None:
 
 
 @pytest.mark.parametrize("how", [{"focus": "sin", "radius": 0}, {"repeats": True}, {"phases": "forward"}], ids=str)
-def test_parts_and_folds_move_too(how: dict[str, Any]) -> None:
+def test_parts_and_collapsed_scopes_move_too(how: dict[str, Any]) -> None:
     moving = Moving(draw(gn.exp(line()[-1]), **how).animation())
     assert moving.lit
     assert moving.beats.keys().isdisjoint(moving.still)

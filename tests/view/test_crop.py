@@ -92,7 +92,7 @@ def test_it_is_meant_by_name_scope_pattern_operation_or_output(focus: Any, seen:
     assert titles(told(draw(nodes[-1], focus=focus, radius=0).source)) == seen
 
 
-def test_a_folded_scope_is_in_focus_with_what_is_in_it() -> None:
+def test_a_collapsed_scope_is_in_focus_with_what_is_in_it() -> None:
     nodes = line()
     picture = told(draw(nodes[-1], 0, focus="s/cos", radius=1).source)
     assert titles(picture) == ["exp", "s", "tanh"]
@@ -203,7 +203,7 @@ def test_a_set_is_all_edges_between_its_nodes() -> None:
     assert sin.name == "s/sin"
 
 
-def test_a_way_through_a_folded_scope_takes_the_edges_of_its_box() -> None:
+def test_a_way_through_a_collapsed_scope_takes_the_edges_of_its_box() -> None:
     nodes = line()
     assert way(told(draw(nodes[-1], 0, highlight=nodes).source)) == {("x", "exp"), ("exp", "s"), ("s", "tanh")}
 

@@ -287,7 +287,7 @@ def nested() -> tuple[Graph, Node]:
     ],
     ids=str,
 )
-def test_folding(detail: Any, titles: list[str], framed: list[str]) -> None:
+def test_detail_says_which_scopes_are_collapsed(detail: Any, titles: list[str], framed: list[str]) -> None:
     _, y = nested()
     source = draw(y, detail).source
     boxes = [line for line in source.splitlines() if re.match(r"\s*n\d+ \[", line)]
@@ -302,7 +302,7 @@ def test_other_details_are_refused(detail: Any) -> None:
         draw(nested()[1], detail)
 
 
-def test_folding_an_unknown_scope_is_refused() -> None:
+def test_collapsing_an_unknown_scope_is_refused() -> None:
     with pytest.raises(LookupFailure, match=r'no scope "haed".*"head"'):
         draw(nested()[1], {"haed": "op"})
 
@@ -329,7 +329,7 @@ def test_shared_parameters_are_shown_as_lent_by_the_first_call() -> None:
     assert all("constraint=false" in edge for edge in dotted)
 
 
-def test_fold_that_makes_a_cycle_is_drawn_all_the_same() -> None:
+def test_collapsing_that_makes_a_cycle_is_drawn_all_the_same() -> None:
     g = Graph()
     x = g.placeholder("x")
     with g.scope("s"):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from svg_geometry import NEAR, NEAR_BY_GRAPHVIZ, crossed, faults, read, scopes_of
-from test_fold_sums import stack
+from test_collapsed_sums import stack
 from test_plain import scoped
 
 import graphnn as gn

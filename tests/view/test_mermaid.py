@@ -131,8 +131,8 @@ def test_parts_repeats_and_dark_paper() -> None:
     text = draw(y, focus=y, radius=0, theme="dark").mermaid()
     assert '["<i>… 2 more</i>"]' in text
     assert "#202226" in text
-    folded = draw(chained(plain_block), repeats=True).mermaid()
-    assert "<b>block ×3</b><br/>block … block_3 · 12 parameters" in folded
+    collapsed = draw(chained(plain_block), repeats=True).mermaid()
+    assert "<b>block ×3</b><br/>block … block_3 · 12 parameters" in collapsed
 
 
 def test_shared_parameters_are_named_on_the_edge() -> None:

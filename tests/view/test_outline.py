@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_fold_sums import stack, with_gradients
+from test_collapsed_sums import stack, with_gradients
 from test_plain import deep
 from test_repeats import chained, plain_block
 
@@ -14,7 +14,7 @@ from graphnn import nn
 from graphnn.errors import UsageError
 from graphnn.graph import Constant, Graph, Node, Parameter
 from graphnn.view import draw
-from graphnn.view.diagram.fold import Picture, picture
+from graphnn.view.diagram.picture import Picture, picture
 from graphnn.view.text import cells_of
 
 

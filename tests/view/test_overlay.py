@@ -234,9 +234,9 @@ def test_flops_are_two_a_product_and_summed_in_a_box(source: str) -> None:
     picture = told(draw(fetches[0], overlay="flops", trace=read_from).source)
     assert on(picture, "matmul") == ["16 FLOP"]  # 2 · 2 · 2 · 2
     assert on(picture, "relu") == ["4 FLOP"]
-    folded = told(draw(fetches[0], 0, overlay="flops", trace=read_from).source)
-    assert on(folded, "head") == ["20 FLOP"]
-    assert "20 floating-point operations" in folded.titled("head").tip
+    collapsed = told(draw(fetches[0], 0, overlay="flops", trace=read_from).source)
+    assert on(collapsed, "head") == ["20 FLOP"]
+    assert "20 floating-point operations" in collapsed.titled("head").tip
 
 
 def test_a_profile_tells_time_and_bytes() -> None:
@@ -264,8 +264,8 @@ def test_what_did_not_run_is_dotted_and_says_so(tmp_path: Path) -> None:
     assert "dotted" in picture.titled("sin").look["style"]
     assert "dotted: not run" in picture.headings[-1]
     # The first of two ran; what it gave is not the result of the box.
-    folded = told(draw(z, 0, overlay="values", trace=trace).source)
-    assert on(folded, "s") == ["1 of 2 not run"]
+    collapsed = told(draw(z, 0, overlay="values", trace=trace).source)
+    assert on(collapsed, "s") == ["1 of 2 not run"]
     assert on(told(draw(z, 0, overlay="flops", trace=trace).source), "s") == ["2 FLOP", "1 of 2 not run"]
 
 
@@ -286,9 +286,9 @@ def test_health_marks_where_it_arises_and_says_why_in_the_tooltip() -> None:
     assert "1 of 3, first at [1]" in box.lines[2]
     assert any("log" in line for line in box.tip[3:])
     assert picture.headings[0].startswith("health of 5 nodes: 1 error")
-    folded = told(draw(loss, 0, overlay=health).source).titled("s")
-    assert folded.look["shape"] == "octagon"
-    assert "in log" in folded.lines
+    collapsed = told(draw(loss, 0, overlay=health).source).titled("s")
+    assert collapsed.look["shape"] == "octagon"
+    assert "in log" in collapsed.lines
     well = told(draw(loss, overlay=gn.check_health(loss, {x: [1.0, 2.0]})).source)
     assert well.headings == ["health of 5 nodes: 0 errors, 0 warnings, 0 notes"]
 
@@ -374,10 +374,10 @@ def test_what_the_plan_does_is_told_and_counted_in_a_box() -> None:
     for box in picture.boxes.values():
         if box.tip[0] in said:
             assert said[box.tip[0]] in box.lines
-    folded = told(draw(gn.sum(y), 0, overlay=explanation).source).titled("s").lines[1]
-    counted = [int(part.split()[0]) for part in folded.split(", ")]
+    collapsed = told(draw(gn.sum(y), 0, overlay=explanation).source).titled("s").lines[1]
+    counted = [int(part.split()[0]) for part in collapsed.split(", ")]
     assert sum(counted) == sum(name.startswith("s/") for name in said)
-    assert "1 constant" in folded
+    assert "1 constant" in collapsed
 
 
 # --- the user's own -------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from graphnn import demo, nn
 from graphnn.errors import DrawingError, UsageError
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
-from graphnn.view.diagram.fold import picture
+from graphnn.view.diagram.picture import picture
 from graphnn.view.diagram.plain import plain_svg, text_width
 from graphnn.view.layout.engine import TookTooLong
 
@@ -106,7 +106,7 @@ def test_graphs_of_all_operations_by_chance(recipe: Recipe) -> None:
     flawless([built.result, *gn.grad(built.result, built.inputs)])
 
 
-def test_a_fold_that_makes_a_cycle() -> None:
+def test_collapsing_that_makes_a_cycle() -> None:
     g = Graph()
     x = g.placeholder("x")
     with g.scope("s"):

@@ -14,7 +14,7 @@ from graphnn import nn
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
 from graphnn.view.diagram import repeats
-from graphnn.view.diagram.fold import picture
+from graphnn.view.diagram.picture import picture
 from graphnn.view.diagram.repeats import repeated
 
 Block = Callable[[Node, int], Node]
@@ -33,7 +33,7 @@ def chained(block: Block, count: int = 3) -> Node:
     return h
 
 
-def folds(fetches: Any, detail: Any = "op") -> list[str]:
+def merged(fetches: Any, detail: Any = "op") -> list[str]:
     """Return what is told of each box that stands for several blocks."""
     seen = told(draw(fetches, detail, repeats=True).source)
     return [box.title for box in seen.boxes.values() if "×" in box.title]
@@ -49,7 +49,7 @@ def test_blocks_that_differ_in_their_numbers_are_one_box() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 40])
 def test_the_number_of_blocks_is_told(count: int) -> None:
-    assert folds(chained(plain_block, count)) == ([f"block ×{count}"] if count > 1 else [])
+    assert merged(chained(plain_block, count)) == ([f"block ×{count}"] if count > 1 else [])
 
 
 def test_layers_without_a_scope_of_their_own_are_a_block_of_several() -> None:
@@ -64,7 +64,7 @@ def test_layers_without_a_scope_of_their_own_are_a_block_of_several() -> None:
 
 def test_a_chain_of_single_operations_is_a_block_of_one() -> None:
     x = Graph().placeholder("x")
-    assert folds(gn.exp(gn.exp(gn.exp(x)))) == ["exp ×3"]
+    assert merged(gn.exp(gn.exp(gn.exp(x)))) == ["exp ×3"]
 
 
 # --- what is not the same -----------------------------------------------------------------------------------------
@@ -111,9 +111,9 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_that_differs_is_not_folded_with_the_others(kind: str) -> None:
-    assert folds(chained(varied(kind))) == []
-    assert folds(chained(varied(""))) == ["block ×3"]
+def test_one_that_differs_is_not_merged_with_the_others(kind: str) -> None:
+    assert merged(chained(varied(kind))) == []
+    assert merged(chained(varied(""))) == ["block ×3"]
 
 
 def test_sizes_that_differ_are_not_the_same() -> None:
@@ -121,13 +121,13 @@ def test_sizes_that_differ_are_not_the_same() -> None:
     h = g.placeholder("x", shape=("batch", 4))
     for units in (4, 4, 3, 3, 3):
         h = nn.Dense(units)(h)
-    assert folds(h, "layer") == ["Dense ×2", "Dense ×2"]  # 4 → 4 twice, 4 → 3, and 3 → 3 twice
+    assert merged(h, "layer") == ["Dense ×2", "Dense ×2"]  # 4 → 4 twice, 4 → 3, and 3 → 3 twice
 
 
 def test_dtypes_that_differ_are_not_the_same() -> None:
     x = Graph().placeholder("x", shape=(2,), dtype=np.float32)
     y = gn.exp(gn.cast(gn.exp(x), "float64"))
-    assert folds(y) == []
+    assert merged(y) == []
 
 
 def test_what_is_read_by_others_or_has_a_name_ends_a_chain() -> None:
@@ -136,15 +136,15 @@ def test_what_is_read_by_others_or_has_a_name_ends_a_chain() -> None:
     for number in range(4):
         h = plain_block(h, number)
         made.append(h)
-    assert folds(h) == ["block ×4"]
-    assert folds(h + made[0]) == ["block_2 ×3"]
-    assert folds({"first": made[1], "last": h}) == ["block ×2", "block_3 ×2"]
-    assert folds([made[2], h]) == ["block ×3"]
+    assert merged(h) == ["block ×4"]
+    assert merged(h + made[0]) == ["block_2 ×3"]
+    assert merged({"first": made[1], "last": h}) == ["block ×2", "block_3 ×2"]
+    assert merged([made[2], h]) == ["block ×3"]
 
 
 def test_blocks_side_by_side_are_no_chain() -> None:
     x = Graph().placeholder("x", shape=(4, 2))
-    assert folds(gn.concatenate([plain_block(x, number) for number in range(3)])) == []
+    assert merged(gn.concatenate([plain_block(x, number) for number in range(3)])) == []
 
 
 def test_a_skip_over_two_blocks_keeps_them_apart() -> None:
@@ -153,7 +153,7 @@ def test_a_skip_over_two_blocks_keeps_them_apart() -> None:
     for _number in range(1, 4):
         with x.graph.scope("skip"):
             before, h = h, gn.tanh(h) + before
-    assert not [title for title in folds(h) if title.startswith("skip")]
+    assert not [title for title in merged(h) if title.startswith("skip")]
 
 
 def test_what_blocks_read_from_outside_must_be_the_same() -> None:
@@ -162,7 +162,7 @@ def test_what_blocks_read_from_outside_must_be_the_same() -> None:
     for shared in (one, one, one, other, other):
         with x.graph.scope("block"):
             h = gn.tanh(h * shared)
-    assert folds(h) == ["block ×3", "block_4 ×2"]
+    assert merged(h) == ["block ×3", "block_4 ×2"]
 
 
 def test_values_of_other_blocks_must_be_read_in_turn() -> None:
@@ -177,7 +177,7 @@ def test_values_of_other_blocks_must_be_read_in_turn() -> None:
         for number in order:
             with h.graph.in_scope("grad"):
                 h = gn.sin(h * made[number])
-        return [title for title in folds(h) if not title.startswith("block")]
+        return [title for title in merged(h) if not title.startswith("block")]
 
     assert backwards((3, 2, 1, 0)) == ["multiply → sin ×4"]
     assert backwards((0, 1, 2, 3)) == ["multiply → sin ×4"]
@@ -198,10 +198,10 @@ def test_what_all_blocks_read_may_be_shared() -> None:
 # --- with all else -------------------------------------------------------------------------------------------------
 
 
-def test_the_backward_pass_folds_with_the_forward_one() -> None:
+def test_the_backward_pass_is_merged_with_the_forward_one() -> None:
     y = chained(plain_block, 5)
     loss = gn.sum(y)
-    assert folds([loss, *gn.grad(loss, list(y.graph.parameters))], 1) != []
+    assert merged([loss, *gn.grad(loss, list(y.graph.parameters))], 1) != []
     seen = told(draw([loss, *gn.grad(loss, list(y.graph.parameters))], repeats=True).source)
     forward, backward = (box for box in seen.boxes.values() if "×" in box.title)
     assert forward.title == "block ×5"
@@ -209,16 +209,16 @@ def test_the_backward_pass_folds_with_the_forward_one() -> None:
     assert backward.inside == ("grad",)
 
 
-def test_folding_twice_is_folding_once() -> None:
+def test_merging_twice_is_merging_once() -> None:
     once = repeated(picture(chained(plain_block)))
     assert [box.nodes for box in repeated(once).boxes] == [box.nodes for box in once.boxes]
 
 
-def test_a_long_chain_that_reads_one_value_everywhere_is_folded_quickly() -> None:
+def test_a_long_chain_that_reads_one_value_everywhere_is_merged_quickly() -> None:
     x = h = Graph().placeholder("x")
     for _ in range(10_000):
         h = h + x
-    assert folds(h) == ["add ×10000"]
+    assert merged(h) == ["add ×10000"]
 
 
 @pytest.mark.parametrize("adds_up", [True, False], ids=["one after the other", "side by side"])
@@ -231,15 +231,15 @@ def test_what_is_alike_and_does_not_repeat_is_hardly_looked_into(
     for value in values:
         total = total + value
     looked = 0
-    chain_from = repeats._Folder._chain_from
+    chain_from = repeats._Merger._chain_from
 
     def counting(*arguments: Any) -> Any:
         nonlocal looked
         looked += 1
         return chain_from(*arguments)
 
-    monkeypatch.setattr(repeats._Folder, "_chain_from", counting)
-    assert folds(total) == []
+    monkeypatch.setattr(repeats._Merger, "_chain_from", counting)
+    assert merged(total) == []
     assert looked < 10 * len(values)
 
 

@@ -432,12 +432,12 @@ def test_every_picture_holds_every_node_once() -> None:
         assert len(view["titles"]) == len(view["boxes"])
 
 
-def test_each_folded_layer_can_be_opened() -> None:
+def test_each_collapsed_layer_can_be_opened() -> None:
     page = unpacked(spiral_step().to_html())
     layers = next(view for view in page.data["views"] if view["label"] == "layers")
-    folded = {title for title, box in zip(layers["titles"], layers["boxes"], strict=True) if len(box) > 1}
+    collapsed = {title for title, box in zip(layers["titles"], layers["boxes"], strict=True) if len(box) > 1}
     opened = {view["opens"]: view for view in page.data["views"] if "opens" in view}
-    assert folded <= set(opened)
+    assert collapsed <= set(opened)
     dense = opened["dense_1"]
     assert dense["frames"].count("dense_1") == 1
     inside = [i for i, title in enumerate(dense["titles"]) if title.startswith("dense_1/")]

@@ -493,8 +493,8 @@ def test_of_a_training_step_what_comes_later_is_a_box_each() -> None:
     step = gn.compile(loss, updates=nn.Adam(0.01).updates(loss), guard="nan")
     diagram = error_of(lambda: step({x: [[-1.0, 1.0]]})).draw()
     assert "refused by guard=nan" in box(diagram.source, "<b>log</b>")
-    folded = {each.scope.path for each in diagram._picture.boxes if each.scope is not None}
-    assert folded == {"grad", "adam_1"}
+    collapsed = {each.scope.path for each in diagram._picture.boxes if each.scope is not None}
+    assert collapsed == {"grad", "adam_1"}
 
 
 def test_of_a_large_graph_the_layers_are_drawn() -> None:
@@ -541,7 +541,7 @@ def test_highlights_are_said_and_not_by_colour_alone() -> None:
     assert "0 / 0" in box(gn.draw(y, highlight={y: ("failed", "0 / 0")}).source, "<b>exp</b>")
 
 
-def test_a_folded_scope_bears_the_strongest_mark_in_it() -> None:
+def test_a_collapsed_scope_bears_the_strongest_mark_in_it() -> None:
     g = Graph()
     x = g.placeholder("x", shape=("batch", 2))
     y = nn.Softmax()(x)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .fold import Picture
+    from .picture import Picture
 
 # Seconds: before the first box, from one to the next, for all of them at most, and after the last.
 _LEAD, _BEAT, _MOST, _REST = 0.6, 0.45, 24.0, 3.0

@@ -15,7 +15,7 @@ from .words import settings
 
 if TYPE_CHECKING:
     from ...inspector.trace import Trace
-    from .fold import Picture
+    from .picture import Picture
 
 _LONGEST = 86_400.0  # seconds
 

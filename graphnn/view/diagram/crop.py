@@ -12,7 +12,7 @@ from ...graph.attributes import whole
 from ...inspector.select import many
 
 if TYPE_CHECKING:
-    from .fold import Box, Edge, Picture
+    from .picture import Box, Edge, Picture
 
 PHASES = ("forward", "backward", "update")
 
@@ -37,7 +37,7 @@ def of_phases(seen: Picture, phases: Any) -> Picture:
     for phase in wanted or [None]:
         if not isinstance(phase, str) or phase not in PHASES:
             raise UsageError(f"{phase!r} is no phase.{near(phase, PHASES)}")
-    # A folded scope may hold nodes of several.
+    # A collapsed scope may hold nodes of several.
     phases_of = {box: {box.phase, *(node.phase for node in box.nodes)} for box in seen.boxes}
     kept = {box for box, found in phases_of.items() if not found.isdisjoint(wanted)}
     if not kept:

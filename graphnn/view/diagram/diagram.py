@@ -22,11 +22,11 @@ from .asked import boxes_asked, highlighted, seconds_asked, set_by_hand
 from .crop import around, of_phases
 from .dot import dot_source
 from .drawing import USUAL, Manner
-from .fold import Detail, Picture, asked, picture
 from .looks import THEMES, Highlight
 from .mermaid import mermaid_source
 from .outline import outline
 from .overlay import of_graph, overlaid
+from .picture import Detail, Picture, asked, picture
 from .plain import plain_svg
 from .repeats import repeated
 
@@ -37,8 +37,8 @@ _FORMATS = ("svg", "png", "pdf", "jpg", "json", "dot", "mmd", "txt")
 _ENGINES = ("dot", "plain")
 # How many boxes are laid out by Graphviz, and how many at all, unless told otherwise.
 _MOST_BY_GRAPHVIZ, _MOST_BOXES = 2000, 20_000
-# What there is to fold, if nobody says what is to be: to so few boxes, or as few as it goes.
-_FOLDS: tuple[tuple[Detail, bool], ...] = (("op", True), ("layer", False), ("layer", True), (1, True), (0, True))
+# What is collapsed if nobody says: step by step, until there are few boxes.
+_STEPS: tuple[tuple[Detail, bool], ...] = (("op", True), ("layer", False), ("layer", True), (1, True), (0, True))
 _FEW_BOXES = 400
 
 # A graph in a notebook is shown if that is quick.
@@ -78,7 +78,8 @@ def draw(
         user's own scopes stay frames. A number: scopes are open to so many levels, 0 for none. A dict
         ``{path of a scope: "op" or "layer"}`` mixes them: "layer" makes one box of that scope, "op" opens it
         and all in it; what it does not name is drawn as it says for ``""``, the whole graph ("layer" unless given).
-        Where none is given and there are more boxes than `limit`, scopes and repeats are folded; the picture says so.
+        Where none is given and there are more boxes than `limit`, scopes and repeats are collapsed, and the picture
+        says so.
         A feed is taken for `feed`, as in ``gn.draw(loss, {x: X})``.
     feed : mapping of Node or str to array_like, optional
         Run the fetches with it, and draw them with their values, or with what `overlay` says. No node is made, and no
@@ -114,7 +115,7 @@ def draw(
         or fails.
     limit : int, optional
         The largest number of boxes that is laid out, from 1 up. By default 2,000 by Graphviz and 20,000 plainly; of
-        more than 2,000, something is folded if `detail` does not say what.
+        more than 2,000, something is collapsed if `detail` does not say what.
     timeout : float
         Seconds that Graphviz may take, more than none.
 
@@ -170,16 +171,16 @@ def draw(
     if isinstance(fetches, Trace) and trace is None:
         trace = fetches
 
-    def seen_at(detail: Detail, folds: bool) -> Picture:
+    def seen_at(detail: Detail, merges: bool) -> Picture:
         found = picture(fetches, detail, graph)
-        found = repeated(found) if folds or repeats else found
+        found = repeated(found) if merges or repeats else found
         found = found if phases is None else of_phases(found, phases)
         return found if focus is None else around(found, focus, radius)
 
     seen, remark = seen_at("op" if levels is None else levels, False), ""
     most = _MOST_BY_GRAPHVIZ if limit is None else limit
     if levels is None and len(seen.boxes) > most:
-        seen, levels, remark = _folded(seen, seen_at, most)
+        seen, levels, remark = _collapsed(seen, seen_at, most)
     marks, way = ({}, []) if highlight is None else highlighted(highlight, seen)
     shown = overlay if isinstance(overlay, Trace) else trace
     if highlight is None and isinstance(shown, Trace):
@@ -201,11 +202,11 @@ def _is_feed(detail: Any, fetches: Any, graph: Graph | None) -> bool:
     return any(key in names for key in detail)
 
 
-def _folded(seen: Picture, seen_at: Callable[[Detail, bool], Picture], most: int) -> tuple[Picture, Detail, str]:
-    """Return a picture with fewer boxes, at which detail that is, and what was folded."""
+def _collapsed(seen: Picture, seen_at: Callable[[Detail, bool], Picture], most: int) -> tuple[Picture, Detail, str]:
+    """Return a picture with fewer boxes, at which detail that is, and what was collapsed."""
     best, how = seen, ""
     chosen: Detail = "op"
-    for detail, repeats in _FOLDS:
+    for detail, repeats in _STEPS:
         found = seen_at(detail, repeats)
         if len(found.boxes) < len(best.boxes):
             best, chosen = found, detail
@@ -229,7 +230,7 @@ class Diagram(Shown):
     Attributes
     ----------
     note : str
-        What was folded, and why it was laid out by graphnn itself, where nobody said so.
+        What was collapsed, and why it was laid out by graphnn itself, where nobody said so.
     """
 
     def __init__(
@@ -397,7 +398,7 @@ class Diagram(Shown):
     def _too_large(self, most: int) -> DrawingError:
         boxes = len(self._picture.boxes)
         return DrawingError(
-            f'{boxes:,} boxes are more than the {most:,} that are laid out: fold layers (detail="layer", or '
+            f'{boxes:,} boxes are more than the {most:,} that are laid out: collapse layers (detail="layer", or '
             f"detail=1 for one level of scopes), draw fewer fetches, or insist (limit={boxes}, timeout=…); "
             ".source is the DOT text"
         )

@@ -11,15 +11,15 @@ import graphviz
 
 from ..text import elided, visible
 from .drawing import USUAL, drawing
-from .fold import chain
 from .looks import ARROW, GREY, INK, MOST_BELOW, MOST_SAID, MOST_SHOWN, NODE, PAPER, WIDTH_OF_SHADE, cell_size
+from .picture import chain
 from .ranks import estimated, long_edges, set_below, set_beside
 
 if TYPE_CHECKING:
     from ...graph import Node, Scope
     from .drawing import Arrow, Frame, Heading, Manner, Shape
-    from .fold import Picture
     from .looks import Highlight
+    from .picture import Picture
 
 _GRAPH = {
     "fontname": "Helvetica",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...graph import Constant, Node, Parameter, Placeholder, Scope
 from ..text import by_times, elided, visible
-from .fold import Box, Edge, Picture, data_inputs, own_name
 from .looks import (
     ARROW_OF_PHASE,
     CUT,
@@ -32,6 +31,7 @@ from .looks import (
     WAY,
     Highlight,
 )
+from .picture import Box, Edge, Picture, data_inputs, own_name
 from .words import MOST_MARKS, frame_words, mark_of, positions_matter, scope_tip, tip_of, words
 
 if TYPE_CHECKING:
@@ -384,7 +384,7 @@ def _cut_off(names: Iterable[str]) -> str:
 
 
 def _edges_of(seen: Picture, way: Collection[tuple[Node, Node]]) -> set[Edge]:
-    """Return the edges that a way takes; between folded boxes, all of two if none is of its very value."""
+    """Return the edges that a way takes; between collapsed boxes, all of two if none is of its very value."""
     box_of = {node: box for box in seen.boxes for node in box.nodes} if way else {}
     between: dict[tuple[Box | None, Box | None], list[Edge]] = {}
     for edge in seen.edges if way else ():

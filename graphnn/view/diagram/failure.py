@@ -15,7 +15,7 @@ from ...show import show_as
 from ..text import visible
 from .crop import PHASES
 from .diagram import Diagram, draw
-from .fold import Box, Edge, folding, picture
+from .picture import Box, Edge, collapsing, picture
 
 if TYPE_CHECKING:
     from .looks import Highlight
@@ -62,7 +62,7 @@ def _unbuilt(error: GraphnnError, refused: Unbuilt) -> Diagram:
         seen = picture(list(operands.values()), detail)
     seen.fetched.clear()
     node = _never_made(graph, refused, tuple(operands.values()))
-    _, around = folding(graph, detail)(node)
+    _, around = collapsing(graph, detail)(node)
     box_of = {inside: box for box in seen.boxes for inside in box.nodes}
     box = Box(len(seen.boxes), None, around, [node])
     seen.boxes.append(box)

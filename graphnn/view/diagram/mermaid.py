@@ -14,8 +14,8 @@ from .looks import ARROW, INK, MOST_BELOW, MOST_SHOWN, NODE
 if TYPE_CHECKING:
     from ...graph import Node
     from .drawing import Arrow, Drawing, Manner, Shape
-    from .fold import Picture
     from .looks import Highlight
+    from .picture import Picture
 
 _BRACKETS = {"ellipse": ("([", "])"), "cylinder": ("[(", ")]"), "plaintext": ("[", "]"), "octagon": ("{{", "}}")}
 _BOX, _DOUBLE = ("(", ")"), ("[[", "]]")
@@ -51,7 +51,7 @@ def mermaid_source(
 
     Examples
     --------
-    >>> from .fold import picture
+    >>> from .picture import picture
     >>> from ...graph import Graph
     >>> g = Graph()
     >>> y = g.placeholder("x", shape="batch") * 2.0

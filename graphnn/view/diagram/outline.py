@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...graph import Constant, Parameter, Placeholder
 from ..text import by_times, cells_of, counted, elided, in_cells, visible, wrapped
 from .drawing import USUAL, drawing, paragraphs
-from .fold import Box, Edge, Picture, chain, local_name, numbers_in, own_name, title_of
+from .picture import Box, Edge, Picture, chain, local_name, numbers_in, own_name, title_of
 from .words import frame_words, settings, words
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def outline(
 
     Examples
     --------
-    >>> from .fold import picture
+    >>> from .picture import picture
     >>> from ...graph import Graph
     >>> g = Graph()
     >>> x = g.placeholder("x", shape=("batch", 2))

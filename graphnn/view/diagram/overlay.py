@@ -1,7 +1,7 @@
 """What is known of a run, laid over a picture: ``{node: Mark}``.
 
 One table, `OVERLAYS` of `marks`, says what each overlay is read from and how, how it is coloured, and how the marks in
-a folded box come together. What a user gives as ``{node: number or text}`` goes the same way.
+a collapsed box come together. What a user gives as ``{node: number or text}`` goes the same way.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ...graph import Graph, Node
 from ...inspector.health.findings import Health
 from ..heatmap import NOT_FINITE, Scale, in_hex, ink_on, thumbnail
 from ..text import counted, number
-from .fold import local_name
 from .looks import HIGHLIGHTS, MOST_BELOW, MOST_SAID
 from .marks import OVERLAYS, USUAL_OF, Mark, Overlay
+from .picture import local_name
 
 if TYPE_CHECKING:
     from ...graph import Array
-    from .fold import Box, Picture
+    from .picture import Box, Picture
 
 _Said = TypeVar("_Said")
 _SHADES = 12  # of the scale in the legend

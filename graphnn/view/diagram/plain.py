@@ -32,7 +32,7 @@ from .ranks import set_beside
 
 if TYPE_CHECKING:
     from ...graph import Node
-    from .fold import Edge, Picture
+    from .picture import Edge, Picture
 
 # A link over more rows is cut.
 _MOST_ROWS = 12

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from ..layout.parts import Link
 from ..layout.rows import rows
-from .fold import chain
+from .picture import chain
 
 if TYPE_CHECKING:
-    from .fold import Box, Edge, Picture
+    from .picture import Box, Edge, Picture
 
 # `dot` leads an edge through every rank between its ends, at a price that grows with them.
 _MOST_RANKS = 12
@@ -24,7 +24,7 @@ def long_edges(seen: Picture) -> set[Edge]:
 def estimated(seen: Picture) -> list[int]:
     """Return about which rank `dot` will give each box, by place.
 
-    An edge back to an earlier box, which folding can make, is left out.
+    An edge back to an earlier box, which collapsing can make, is left out.
     """
     forward = [edge for edge in seen.edges if edge.tail.place < edge.head.place]
     return rows(len(seen.boxes), [Link(edge.tail.place, edge.head.place, edge.lent) for edge in forward])

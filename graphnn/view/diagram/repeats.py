@@ -1,9 +1,9 @@
 """Repeated blocks as one box: ``Res ×4``.
 
-A fold must not lie. Blocks are the same where all of this is: operations with their attributes, shapes and dtypes,
-scopes, constants, what reads what within, and what is read from outside. Only the numbers of parameters may differ.
-They stand in a chain, each reading the one before it; what is made in one that is not the last, nothing outside reads
-in the same phase but the next.
+Merging must hide nothing. Blocks are the same where all of this is: operations with their attributes, shapes and
+dtypes, scopes, constants, what reads what within, and what is read from outside. Only the numbers of parameters may
+differ. They stand in a chain, each reading the one before it. Outside a block that is not the last, only the next block
+reads what is made in it, within the same phase.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ...graph import Constant, Node, Scope
-from .fold import Box, Edge, Picture, chain, own_name, title_of
+from .picture import Box, Edge, Picture, chain, own_name, title_of
 
 # The most boxes that a block is looked for to have.
 _LONGEST = 12
@@ -64,9 +64,9 @@ class _Block(NamedTuple):
 
 
 class _Spot(NamedTuple):
-    """Where a node is among blocks that are folded: which of several, and which node of it."""
+    """Where a node is among blocks that are merged: in which run of them, and which node of it."""
 
-    fold: int
+    run: int
     block: int
     place: int
 
@@ -111,7 +111,7 @@ def repeated(seen: Picture) -> Picture:
     Examples
     --------
     >>> from ...graph import Graph
-    >>> from .fold import picture
+    >>> from .picture import picture
     >>> g = Graph()
     >>> h = g.placeholder("x", shape=("batch", 2))
     >>> for _ in range(3):
@@ -120,17 +120,17 @@ def repeated(seen: Picture) -> Picture:
     >>> [box.scope.kind for box in repeated(picture(h)).boxes if box.scope]
     ['block ×3']
     """
-    return _Folder(seen).folded()
+    return _Merger(seen).merged()
 
 
-class _Folder:
+class _Merger:
     def __init__(self, seen: Picture) -> None:
         self._seen = seen
         self._spots: dict[Node, _Spot] = {}
-        self._folds: list[tuple[Scope | None, list[_Block]]] = []
+        self._runs: list[tuple[Scope | None, list[_Block]]] = []
         self._drawn = {node for box in seen.boxes for node in box.nodes}
 
-    def folded(self) -> Picture:
+    def merged(self) -> Picture:
         """Return the picture: outer scopes are looked at before inner ones."""
         children: dict[str, dict[int, _Unit]] = {"": {}}
         for box in self._seen.boxes:
@@ -145,10 +145,10 @@ class _Folder:
             units = list(children["" if outer is None else outer.path].values())
             left = self._look_among(units, outer)
             waiting += [unit.scope for unit in left if unit.scope is not None]
-        return self._merged() if self._folds else self._seen
+        return self._merged() if self._runs else self._seen
 
     def _look_among(self, units: list[_Unit], around: Scope | None) -> list[_Unit]:
-        """Fold what there is to fold, and return what is left."""
+        """Merge what repeats, and return what is left."""
         if len(units) < 2:
             return units
         numbers: dict[Hashable, int] = {}  # of kinds, which are slow to compare
@@ -158,7 +158,7 @@ class _Folder:
             kinds = [known[unit] for unit in units]
             again = [kinds[i : i + length] == kinds[i + length : i + 2 * length] for i in range(len(units))]
             left: list[_Unit] = []
-            found: dict[int, list[_Block]] = {}  # as long as nothing is folded
+            found: dict[int, list[_Block]] = {}  # as long as nothing is merged
             at = 0
             while at < len(units):
                 starts = [start for start in range(at, min(at + length, len(units))) if again[start]]
@@ -170,7 +170,7 @@ class _Folder:
                 if several:
                     start = max(several, key=lambda at: (len(found[at]), _begins_well(found[at]), -at))
                     blocks = found[start]
-                    self._fold(blocks, around)
+                    self._merge(blocks, around)
                     left += units[at:start]
                     at = start + length * len(blocks)
                     found.clear()
@@ -204,7 +204,7 @@ class _Folder:
         return blocks
 
     def _wiring(self, block: _Block, before: _Block) -> list[tuple[Hashable, ...]]:
-        """Return what a block reads from outside: of the block before, of blocks that are folded, or elsewhere."""
+        """Return what a block reads from outside: of the block before, of blocks that are merged, or elsewhere."""
         return [
             ("before", before.place_of[operand]) if operand in before.place_of else self._outside(operand)
             for operand in _read(block)
@@ -212,12 +212,12 @@ class _Folder:
 
     def _outside(self, operand: Node) -> tuple[Hashable, ...]:
         spot = self._spots.get(operand)
-        return ("outside", operand) if spot is None else ("fold", spot.fold, spot.place)
+        return ("outside", operand) if spot is None else ("run", spot.run, spot.place)
 
     def _steps(self, block: _Block, after: _Block, keys: list[tuple[Hashable, ...]]) -> set[int]:
-        """Return by how many blocks of a fold it goes on from what one block reads to what the next does."""
+        """Return by how many blocks of a run it goes on from what one block reads to what the next does."""
         read = zip(_read(block), _read(after), keys, strict=True)
-        spots = [(self._spots.get(one), self._spots[other]) for one, other, key in read if key[0] == "fold"]
+        spots = [(self._spots.get(one), self._spots[other]) for one, other, key in read if key[0] == "run"]
         return {other.block - one.block for one, other in spots if one is not None}
 
     def _begins(self, first: _Block, keys: list[tuple[Hashable, ...]]) -> bool:
@@ -242,16 +242,16 @@ class _Folder:
                 return False
         return True
 
-    def _fold(self, blocks: list[_Block], around: Scope | None) -> None:
+    def _merge(self, blocks: list[_Block], around: Scope | None) -> None:
         for number, block in enumerate(blocks):
             for node, place in block.place_of.items():
-                self._spots[node] = _Spot(len(self._folds), number, place)
-        self._folds.append((around, blocks))
+                self._spots[node] = _Spot(len(self._runs), number, place)
+        self._runs.append((around, blocks))
 
     def _merged(self) -> Picture:
         seen = self._seen
         box_of: dict[Box, Box] = {}
-        for around, blocks in self._folds:
+        for around, blocks in self._runs:
             inside = [box for block in blocks for unit in block.units for box in unit.boxes]
             nodes = [node for block in blocks for node in block.nodes]
             box = Box(0, _scope_of(blocks, around), around, sorted(nodes, key=lambda node: node.index))
@@ -267,7 +267,7 @@ class _Folder:
             spot = self._spots.get(edge.node)
             if tail is head and head.scope is not None:
                 continue
-            value: Hashable = edge.node if spot is None else (spot.fold, spot.place)
+            value: Hashable = edge.node if spot is None else (spot.run, spot.place)
             single = head.scope is None
             key = (number,) if single else (value, head)
             edges.setdefault(key, Edge(tail, head, edge.node, edge.position if single else None))
@@ -311,7 +311,7 @@ def _begins_well(blocks: list[_Block]) -> bool:
 
 
 def _scope_of(blocks: list[_Block], around: Scope | None) -> Scope:
-    """Return a scope that says what is folded: ``Dense → relu ×3``, ``dense_1 … relu_3``."""
+    """Return a scope that says what is merged: ``Dense → relu ×3``, ``dense_1 … relu_3``."""
     first, last = blocks[0].units[0], blocks[-1].units[-1]
     titles = [unit.title for unit in blocks[0].units if unit.scope or unit.boxes[0].scope or unit.boxes[0].node.inputs]
     names = [first.name, last.name]

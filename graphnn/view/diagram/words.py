@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from ...graph import Constant, Node, Op, Parameter, Placeholder, Scope
 from ..text import by_times, counted, elided, preview, visible
-from .fold import Box, data_inputs, local_name, numbers_in, own_name, title_of
 from .looks import HIGHLIGHTS, KIND_OF_PHASE, MOST_BELOW, MOST_INLINE, Highlight
+from .picture import Box, data_inputs, local_name, numbers_in, own_name, title_of
 
 _LEAST_NAME, _MOST_SIZE, MOST_MARKS = 8, 12, 20
 # Where the order of the operands does not matter, their positions need not be told.
@@ -126,7 +126,7 @@ def tip_of(box: Box) -> list[str]:
 
 
 def scope_tip(scope: Scope, nodes: list[Node]) -> list[str]:
-    """Return the lines of the tooltip of a scope, open or folded."""
+    """Return the lines of the tooltip of a scope, open or collapsed."""
     operations = sum(bool(node.inputs) for node in nodes)
     what = [scope.kind] * bool(scope.kind) + [counted(operations, "operation")]
     if numbers := numbers_in(nodes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..diagram.fold import Detail, Picture, picture
+from ..diagram.picture import Detail, Picture, picture
 from ..diagram.plain import plain_svg
 from ..diagram.repeats import repeated
 from ..text import visible
@@ -22,7 +22,7 @@ _VIEWS: list[tuple[str, Detail, bool]] = [
     ("repeats as one", "layer", True),
     ("outer scopes", 0, True),
 ]
-_FEW_BOXES = 60  # fewer need not be folded further
+_FEW_BOXES = 60  # fewer need not be collapsed further
 _MOST_OPENED = 40  # layers, each of which can be opened in the picture of the others
 
 
@@ -44,9 +44,9 @@ def views_of(trace: Trace, place_of: Mapping[Node, int]) -> list[dict[str, Any]]
             layers = seen if label == "layers" else layers
     if layers is None:
         return views
-    folded = [box.scope.path for box in layers.boxes if box.scope is not None]
-    if len(folded) <= _MOST_OPENED:
-        for path in folded:
+    collapsed = [box.scope.path for box in layers.boxes if box.scope is not None]
+    if len(collapsed) <= _MOST_OPENED:
+        for path in collapsed:
             opened = picture(trace.fetches, {"": "layer", path: "op"})
             views.append(_view("", opened, place_of) | {"opens": visible(path)})
     return views

@@ -14,7 +14,7 @@ from ...graph.dimensions import shown
 from ...graph.fetches import ancestors
 from ...show import Shown
 from ...text import short_name
-from ..diagram.fold import Box, Detail, numbers_in, picture
+from ..diagram.picture import Box, Detail, numbers_in, picture
 from ..text import cells_of, in_bytes, in_cells, number, preview, statistics, visible
 
 __all__ = ["Row", "Summary", "columns", "ops_table", "preview", "statistics", "summary"]

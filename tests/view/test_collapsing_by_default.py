@@ -1,4 +1,4 @@
-"""Large graphs are folded unless told otherwise, and the picture says what was folded."""
+"""Large graphs are collapsed unless asked otherwise, and the picture says what was collapsed."""
 
 from typing import Any
 
@@ -25,14 +25,14 @@ def alternating(h: Node, number: int) -> Node:
         return gn.tanh(h * float(number))
 
 
-def test_what_is_small_enough_is_not_folded() -> None:
+def test_what_is_small_enough_is_not_collapsed() -> None:
     diagram = draw(chain(30, alternating), limit=91)
     assert repr(diagram) == '<Diagram of "chain": 91 boxes, 90 edges>'
     assert diagram.note == ""
 
 
 @pytest.mark.parametrize("engine", [None, "plain"])
-def test_what_is_folded_is_told_in_the_picture_and_in_the_note(engine: str | None) -> None:
+def test_the_picture_and_the_note_say_what_was_collapsed(engine: str | None) -> None:
     diagram = draw(chain(30, alternating), limit=90, engine=engine, title="Title")
     said = "91 boxes folded to 31 (detail=0, repeats=True)"
     assert diagram.note == said
@@ -57,11 +57,11 @@ def test_what_a_user_says_is_not_overruled() -> None:
     assert "×40" in draw(y, repeats=True, limit=1).source
     assert draw(y, "op", limit=10).note == ""
     assert repr(draw(y, "op", limit=10)).startswith('<Diagram of "chain": 121 boxes')
-    folded = draw(chain(30, alternating), repeats=True, limit=20)
-    assert folded.note.startswith("91 boxes folded to 31")
+    collapsed = draw(chain(30, alternating), repeats=True, limit=20)
+    assert collapsed.note.startswith("91 boxes folded to 31")
 
 
-def test_focus_and_phases_are_of_the_folded_picture_too() -> None:
+def test_focus_and_phases_are_of_the_collapsed_picture_too() -> None:
     loss = deep(60)
     fetches = [loss, *gn.grad(loss, list(loss.graph.parameters))]
     diagram = draw(fetches, limit=100, phases="backward")
@@ -70,7 +70,7 @@ def test_focus_and_phases_are_of_the_folded_picture_too() -> None:
     assert draw(fetches, limit=100, focus="relu_30", radius=2).note == ""  # few enough as it is
 
 
-def test_an_overlay_is_laid_over_what_is_folded() -> None:
+def test_an_overlay_is_laid_over_what_is_collapsed() -> None:
     y = chain(30, alternating)
     diagram = draw(y, limit=90, overlay=dict.fromkeys(gn.schedule(y), 1.0))
     assert {tuple(box.lines[1:]) for box in told(diagram.source).boxes.values() if box.title in ("part", "piece")}
@@ -87,7 +87,7 @@ def test_ten_thousand_nodes_end_in_a_picture() -> None:
     assert draw(loss, focus=loss).svg().count("<svg") == 1
 
 
-def test_what_cannot_be_folded_is_drawn_plainly() -> None:
+def test_what_cannot_be_collapsed_is_drawn_plainly() -> None:
     h = Graph("odd").placeholder("x", shape=(2,))
     for number in range(2100):
         h = h * float(number) if number % 2 else gn.tanh(h)

@@ -1,4 +1,4 @@
-"""A fold never lies: what the boxes of a picture say adds up to the graph's parameters, operations and FLOPs.
+"""Collapsing hides nothing: what the boxes of a picture say adds up to the graph's parameters, operations and FLOPs.
 
 The figures are read from the DOT text, as a reader has them, and compared with those of the nodes themselves.
 """
@@ -18,7 +18,8 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.graph import Graph, Node, Parameter
 from graphnn.view import draw
-from graphnn.view.diagram import fold, overlay, repeats, words
+from graphnn.view.diagram import overlay, repeats, words
+from graphnn.view.diagram.picture import numbers_in
 
 DETAILS = ["op", "layer", 0, 1, 2]
 
@@ -63,8 +64,8 @@ GRAPHS: dict[str, Callable[[], list[Node]]] = {
 }
 
 
-def folds(fetches: list[Node], seed: int) -> Iterator[tuple[Any, bool]]:
-    """Yield details, with and without folding repeats; among them dicts by chance."""
+def details_of(fetches: list[Node], seed: int) -> Iterator[tuple[Any, bool]]:
+    """Yield details, with and without collapsing repeats; among them dicts by chance."""
     rng = random.Random(seed)
     paths = list(fetches[0].graph.scopes)
     chosen: list[Any] = list(DETAILS)
@@ -148,7 +149,7 @@ def test_all_boxes_add_up(name: str) -> None:
     trace = gn.trace(fetches, feed_of(fetches), graph=fetches[0].graph)
     wanted = of_the_graph(trace)
     assert wanted["operations"] > 3
-    for detail, repeated in folds(fetches, len(name)):
+    for detail, repeated in details_of(fetches, len(name)):
         assert lies(trace, wanted, detail, repeated) == [], (detail, repeated)
 
 
@@ -198,7 +199,7 @@ def planted_stack() -> gn.Trace:
 
 
 def of_the_first_half(nodes: list[Node], *how: Any) -> int:
-    return fold.numbers_in(nodes[: len(nodes) // 2], *how)
+    return numbers_in(nodes[: len(nodes) // 2], *how)
 
 
 def without_the_last(scope: Any, nodes: list[Node]) -> list[str]:
@@ -213,11 +214,11 @@ def of_the_largest(row: Any, box: Any, found: Any) -> Any:
 
 
 def of_one_block(seen: Any) -> Any:
-    folded = true_repeated(seen)
-    for box in folded.boxes:
+    collapsed = true_repeated(seen)
+    for box in collapsed.boxes:
         if box.scope is not None and "×" in box.scope.kind:
             box.nodes = box.nodes[: len(box.nodes) // 3]
-    return folded
+    return collapsed
 
 
 @pytest.mark.parametrize(

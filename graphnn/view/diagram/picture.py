@@ -1,6 +1,6 @@
-"""What of a graph is seen: the nodes that the fetches need, with scopes folded into boxes.
+"""What of a graph is seen: the nodes that the fetches need, with scopes collapsed into boxes.
 
-The diagram draws the boxes, the summary lists them. What is folded is decided in one place, `folding`.
+The diagram draws the boxes, the summary lists them. `collapsing` alone decides what is collapsed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _HOW_TO_SAY = (
 
 @dataclass(eq=False, slots=True)
 class Box:
-    """What is drawn as one thing: a node, or a scope folded with all that is made in it.
+    """What is drawn as one thing: a node, or a scope collapsed with all that is made in it.
 
     Attributes
     ----------
     place : int
         Among the boxes, which stand in order of making.
     scope : Scope or None
-        What is folded here; None: a single node.
+        The scope that is collapsed; None: a single node.
     around : Scope or None
         The innermost open scope around it.
     nodes : list of Node
@@ -117,7 +117,7 @@ class Picture:
         return list(found.values())
 
     def nodes_in(self) -> dict[str, list[Node]]:
-        """Return the nodes of each scope, open or folded, and of those in it, by path; of a part, the whole scope's."""
+        """Return the nodes in each scope, open or collapsed, by its path; in a part of a picture, those cut off too."""
         found: dict[str, list[Node]] = {}
         for node in self.whole or [node for box in self.boxes for node in box.nodes]:
             for scope in chain(self.graph.scopes.get(node.scope)):
@@ -143,18 +143,18 @@ def picture(fetches: Any, detail: Detail = "op", graph: Graph | None = None) -> 
     """
     graph, fetched = asked(fetches, graph)
     seen = Picture(graph, fetched)
-    folded_at = folding(graph, detail)
+    collapsed_at = collapsing(graph, detail)
     box_of: dict[Node, Box] = {}
-    folded: dict[str, Box] = {}
+    collapsed: dict[str, Box] = {}
     merged: set[tuple[Node, int]] = set()
     for node in schedule(list(fetched)) if fetched else []:
-        scope, around = folded_at(node)
-        box = folded.get(scope.path) if scope is not None else None
+        scope, around = collapsed_at(node)
+        box = collapsed.get(scope.path) if scope is not None else None
         if box is None:
             box = Box(len(seen.boxes), scope, around, [])
             seen.boxes.append(box)
             if scope is not None:
-                folded[scope.path] = box
+                collapsed[scope.path] = box
         box.nodes.append(node)
         box_of[node] = box
         for position, operand in enumerate(node.inputs):
@@ -190,8 +190,8 @@ def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str
     return graph, fetched
 
 
-def folding(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | None, Scope | None]]:
-    """Return the function that says, of a node, which scope it is folded into, and which open scope is around that.
+def collapsing(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | None, Scope | None]]:
+    """Return the function that says, of a node, which scope it is collapsed into, and which open scope is around that.
 
     Parameters
     ----------
@@ -211,22 +211,22 @@ def folding(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | None
     >>> g = Graph()
     >>> with g.scope("head"), g.in_scope("head/dense_1", kind="Dense"):
     ...     y = g.placeholder("x") * 2.0
-    >>> [scope.path for scope in folding(g, "layer")(y)]
+    >>> [scope.path for scope in collapsing(g, "layer")(y)]
     ['head/dense_1', 'head']
     """
-    folds = _rule(graph, detail)
+    depth_of = _rule(graph, detail)
     known: dict[str, tuple[Scope | None, Scope | None]] = {}
 
-    def folded_at(node: Node) -> tuple[Scope | None, Scope | None]:
+    def collapsed_at(node: Node) -> tuple[Scope | None, Scope | None]:
         found = known.get(node.scope)
         if found is None:
             scopes = chain(graph.scopes.get(node.scope))
-            depth = folds(scopes)
+            depth = depth_of(scopes)
             scope = scopes[depth] if depth < len(scopes) else None
             found = known[node.scope] = scope, scopes[depth - 1] if depth else None
         return found
 
-    return folded_at
+    return collapsed_at
 
 
 def _rule(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
@@ -245,7 +245,7 @@ def _rule(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
         if path and path not in graph.scopes:
             raise LookupFailure(f'the graph "{graph.name}" has no scope "{path}".{near(path, graph.scopes)}')
 
-    def folds(scopes: list[Scope]) -> int:
+    def depth_of(scopes: list[Scope]) -> int:
         level = said.get("", "layer")
         for depth, scope in enumerate(scopes):
             own = said.get(scope.path)
@@ -254,7 +254,7 @@ def _rule(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
             level = own or level
         return len(scopes)
 
-    return folds
+    return depth_of
 
 
 def is_layer(scope: Scope) -> bool:
