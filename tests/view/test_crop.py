@@ -263,7 +263,7 @@ def test_dark_paper_is_dark_in_both_engines() -> None:
         ({"focus": "x", "radius": -1}, ValueRangeError, "radius= is an int of 0 or more, not -1"),
         ({"focus": "x", "radius": 1.5}, UsageError, "not 1.5"),
         ({"focus": "x", "radius": True}, UsageError, "not True"),
-        ({"focus": "x", "radius": None}, UsageError, "not NoneType"),
+        ({"focus": "x", "radius": None}, UsageError, "not None"),
         ({"radius": 3}, UsageError, "radius= says how far focus= goes, and there is no focus="),
         ({"phases": "bakward"}, UsageError, """'bakward' is no phase. Did you mean "backward"?"""),
         ({"phases": ()}, UsageError, "None is no phase"),
