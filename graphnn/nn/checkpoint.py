@@ -14,7 +14,7 @@ from ..graph.dimensions import shown
 if TYPE_CHECKING:
     from .init import Rng
 
-# Where in its buffer a generator stands, which NumPy takes unchecked.
+# Positions in a generator's buffer, with the largest each may have: NumPy does not check them.
 _BUFFERS = {"pos": 624, "buffer_pos": 4}
 
 
@@ -23,18 +23,19 @@ def listed(plan: Mapping[str, int]) -> str:
     return ", ".join(f"{name} = {number:,}" for name, number in plan.items())
 
 
-def field(data: Any, name: str, *kinds: type) -> Any:
-    """Return an entry of what was read; ints are not negative."""
-    value = data[name]
-    if type(value) not in kinds or (type(value) is int and value < 0):
-        raise FileFormatError(f'its entry "{name}" is not valid')
-    return value
+def fields(data: Any, **kinds: type | tuple[type, ...]) -> list[Any]:
+    """Return entries of what was read, by the types they must have; an int must not be negative."""
+    values = [data[name] for name in kinds]
+    for (name, kind), value in zip(kinds.items(), values, strict=True):
+        if type(value) not in (kind if isinstance(kind, tuple) else (kind,)) or (type(value) is int and value < 0):
+            raise FileFormatError(f'its entry "{name}" is not valid')
+    return values
 
 
-def check_figures(name: str, values: list[Any], shape: tuple[Any, ...]) -> None:
-    """Refuse what are not the numbers of as many epochs, each of the figure's shape."""
+def check_figures(name: str, values: Any, shape: tuple[Any, ...]) -> None:
+    """Raise an error unless these are the figures of as many epochs, each of the right shape."""
     found = np.asarray(values)
-    if found.shape != shape or found.dtype.kind not in "biuf":
+    if type(values) is not list or found.shape != shape or found.dtype.kind not in "biuf":
         raise FileFormatError(f'its figures "{name}" are not valid')
 
 
@@ -54,14 +55,14 @@ def fitting(node: Node, array: Array) -> Array:
     return sealed(array)
 
 
-def state_of(rng: Rng) -> Any:
-    """Return the state of a generator."""
-    return rng.bit_generator.state if isinstance(rng, np.random.Generator) else rng.get_state(legacy=False)
+def plain_state(rng: Rng | None) -> Any:
+    """Return the state of a generator as plain data; None without one."""
+    return None if rng is None else _plain(_state(rng))
 
 
 def set_state(rng: Rng, plain: Any) -> None:
-    """Give a generator a state that `as_plain` made, or leave it as it was."""
-    before = state_of(rng)
+    """Give a generator a state that `plain_state` returned. If that fails, the generator stays as it was."""
+    before = _state(rng)
     if plain["bit_generator"] != before["bit_generator"]:
         raise ValueRangeError(
             f"the checkpoint was shuffled by {plain['bit_generator']}, and rng is {before['bit_generator']}: "
@@ -74,6 +75,10 @@ def set_state(rng: Rng, plain: Any) -> None:
         raise
 
 
+def _state(rng: Rng) -> Any:
+    return rng.bit_generator.state if isinstance(rng, np.random.Generator) else rng.get_state(legacy=False)
+
+
 def _give(rng: Rng, state: Any) -> None:
     if isinstance(rng, np.random.Generator):
         rng.bit_generator.state = state
@@ -81,18 +86,17 @@ def _give(rng: Rng, state: Any) -> None:
         rng.set_state(state)
 
 
-def as_plain(value: Any) -> Any:
-    """Return a generator's state as plain data."""
+def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: as_plain(part) for key, part in value.items()}
+        return {key: _plain(part) for key, part in value.items()}
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
 def _like(template: Any, plain: Any, most: int | None = None) -> Any:
-    """Return plain data in the form of another state."""
+    """Return plain data with the types and shapes of a template; an int is at most `most`."""
     if isinstance(template, Mapping):
         return {key: _like(part, plain[key], _BUFFERS.get(key)) for key, part in template.items()}
-    if type(plain) is not type(as_plain(template)):
+    if type(plain) is not type(_plain(template)):
         raise FileFormatError("its state of the generator that shuffles is not valid")
     made = np.array(plain, template.dtype) if isinstance(template, np.ndarray) else type(template)(plain)
     if np.shape(made) != np.shape(template) or (most is not None and not 0 <= made <= most):

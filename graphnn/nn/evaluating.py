@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..text import with_article
 from ..transform import extract, replace
 from .batches import Rows
 
-# Of a batch each, these do not make that of the whole set by a mean.
+# The mean of these over the batches is not their value on the whole set.
 _NO_MEANS = {"sum", "prod", "max", "min", "argmax", "argmin", "any", "all", "var", "std", "logsumexp"}
 
 
@@ -65,54 +65,77 @@ def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Gr
     """
     graph, nodes, rebuild = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
     rows = Rows(graph, feed, batch_size, "the set")
-    return rebuild(Evaluation(graph, nodes, rows)())
+    return rebuild(Evaluation(graph, nodes, rows)() if nodes else [])
 
 
 class _Form(NamedTuple):
-    """Nodes in their evaluating form: in a copy of the graph, which is to read the state of the moment."""
+    """Nodes in their evaluating form: without what is for training alone.
 
+    If anything had to be replaced, `graph` is a copy of the `source`, else it is the source itself.
+    """
+
+    source: Graph
     graph: Graph
     nodes: list[Node]
-    given: dict[Node, Node]
-    """The copy of each placeholder that is fed."""
+    fed: dict[Node, Node]
+    """{placeholder of the source: its copy}, of those that are fed."""
     state: dict[Node, Node]
-    """The copy of each parameter."""
+    """{parameter of the source: its copy}; empty if nothing was copied."""
 
-    def fed(self, batch: Feed) -> Feed:
-        """Return a feed of the graph as one of the copy."""
-        return {self.given[node]: array for node, array in batch.items()}
+    def feed(self, batch: Feed) -> Feed:
+        """Return a feed of the source as a feed of the copy."""
+        return {self.fed[node]: array for node, array in batch.items()}
 
     def take_over_state(self) -> None:
-        """Give the parameters of the copy the values of the moment; arrays are shared, since they never change."""
-        source = next(iter(self.given)).graph if self.given else next(iter(self.state)).graph
-        with updating(source):
-            dict.update(self.graph.state, {copy: source.state[node] for node, copy in self.state.items()})
+        """Give the parameters of the copy the present values of the source."""
+        with updating(self.source):
+            # Past the checks of the table, which would copy each array: stored arrays never change, and can be shared.
+            dict.update(self.graph.state, {copy: self.source.state[node] for node, copy in self.state.items()})
 
 
-def _evaluating_form(graph: Graph, nodes: Sequence[Node], rows: Rows) -> _Form | None:
-    """Return the nodes with what is for training alone exchanged; None where there is nothing of the kind."""
+def _evaluating_form(source: Graph, nodes: Sequence[Node], rows: Rows) -> _Form:
     needed = ancestors(nodes)
-    exchanged = {trained: node for trained, node in graph.evaluating.items() if trained in needed}
-    found: Sequence[Node] = nodes
-    if exchanged:
-        fed = [*rows.whole, *rows.cut]
-        found = replace([*nodes, *fed], exchanged)[: len(nodes)]
-    _check_settled(nodes, found)
-    if not exchanged:
-        return None
-    copy = found[0].graph
-    given = {node: copy[node.name] for node in fed}
-    state = {graph[node.name]: node for node in copy.state}
-    return _Form(copy, list(found), given, state)
+    replacements = {trained: node for trained, node in source.evaluating.items() if trained in needed}
+    fed = [*rows.whole, *rows.cut]
+    form = _Form(source, source, list(nodes), {node: node for node in fed}, {})
+    if replacements:
+        copies = replace([*nodes, *fed], replacements)
+        graph = copies[0].graph
+        state = {source[copy.name]: copy for copy in graph.state}
+        form = _Form(source, graph, copies[: len(nodes)], dict(zip(fed, copies[len(nodes) :], strict=True)), state)
+    _check_not_random(nodes, form)
+    return form
 
 
-def _unsettled(node: Node, counter: Node) -> str:
-    needed = ancestors([node])
-    readers = [each for each in needed if each.op.name.startswith("random_") and counter.name in _names([each])]
-    noisy = min(readers, key=lambda each: each.index, default=None)
+def _reached(node: Node, ends: Callable[[Node], bool]) -> Iterator[Node]:
+    """Yield a node and what it depends on; the operands of a node at which the walk `ends` are left out."""
+    seen, waiting = {node}, [node]
+    while waiting:
+        at = waiting.pop()
+        yield at
+        if not ends(at):
+            fresh = [operand for operand in at.inputs if operand not in seen]
+            seen.update(fresh)
+            waiting += fresh
+
+
+def _check_not_random(nodes: Sequence[Node], form: _Form) -> None:
+    """Refuse what would be random in evaluation, unless `Graph.evaluating` says that this is meant."""
+    counters, meant = form.graph.advances, form.graph.evaluating
+    if not counters:
+        return
+    for node, evaluated in zip(nodes, form.nodes, strict=True):
+        for at in _reached(evaluated, lambda at: meant.get(at) is at):
+            if at in counters and meant.get(at) is not at:
+                raise UsageError(_why_random(node, node.graph[at.name]))
+
+
+def _why_random(node: Node, counter: Node) -> str:
+    readers = [each for each in ancestors([node]) if each.op.name.startswith("random_")]
+    random = min((each for each in readers if counter in ancestors([each])), key=lambda each: each.index, default=None)
     depends = f'the counter "{counter.name}"'
-    if noisy is not None:
-        depends = f'"{noisy.name}", {with_article(noisy.op.name)} made at {noisy.origin}'
+    if random is not None:
+        depends = f'"{random.name}", {with_article(random.op.name)} made at {random.origin}'
     return (
         f'"{node.name}" would be random in evaluation: it depends on {depends}, and nothing says what takes its place. '
         "Take a figure made of network(x), without training=True; or say it of the node in question: "
@@ -120,115 +143,90 @@ def _unsettled(node: Node, counter: Node) -> str:
     )
 
 
-def _names(nodes: Sequence[Node]) -> set[str]:
-    return {node.name for node in ancestors(nodes)}
+class _Figure(NamedTuple):
+    """How a node's value on the whole set comes from its batches."""
 
+    parts: list[Node]
+    """What is computed of each batch: the counts that the node is made of, or the node itself."""
+    of_counts: Callable[[list[Any]], Any] | None
+    """The node's value from the sums of its counts; None if it is not made of counts."""
+    adds_up: bool
+    """Whether the values of the batches are added, and not averaged."""
 
-def _check_settled(nodes: Sequence[Node], found: Sequence[Node]) -> None:
-    """Refuse what is random in evaluation, too, unless it is said to be meant."""
-    for node, form in zip(nodes, found, strict=True):
-        advances, meant = form.graph.advances, form.graph.evaluating
-        if not advances:
-            continue
-        seen, waiting = {form}, [form]
-        while waiting:
-            at = waiting.pop()
-            if meant.get(at) is at:
-                continue
-            if at in advances:
-                raise UsageError(_unsettled(node, at))
-            fresh = [operand for operand in at.inputs if operand not in seen]
-            seen.update(fresh)
-            waiting += fresh
+    @classmethod
+    def of(cls, node: Node, rows: Rows, may_add_up: bool) -> _Figure:
+        counts = _counts_of(node)
+        if counts:
+            return cls(counts, _of_counts(node, counts), True)
+        if names_in(node.shape):
+            raise ShapeError(
+                f'"{node.name}" has shape {shown(node.shape)}, which depends on the batch: a figure of a whole set '
+                "has a shape of numbers; reduce it (gn.mean)"
+            )
+        adds_up = may_add_up and node.op.name == "sum" and rows.reduced_by(node)
+        if rows.size < rows.count and not adds_up and node.op.name in _NO_MEANS and rows.reduced_by(node):
+            raise UsageError(
+                f'"{node.name}" is the {node.op.name} over a batch, and the mean of those is not that of the '
+                "whole set: take the mean over the rows (gn.mean), or all of them at once (batch_size=None)"
+            )
+        return cls([node], None, adds_up)
+
+    def add(self, total: list[Any], values: Sequence[Array], share: float) -> None:
+        """Add the values of a batch, which holds this share of the rows."""
+        if self.of_counts is None:
+            values = [values[0].astype(np.float64) * (1.0 if self.adds_up else share)]
+        total[:] = [before + value for before, value in zip(total, values, strict=True)]
 
 
 class Evaluation:
     """Nodes evaluated on a whole set: from counts where they are made of such, else as means.
 
-    Of `added`, sums over the batch add up.
+    Nodes in `added` that are sums over the batch are added up instead.
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], rows: Rows, added: Sequence[Node] = ()) -> None:
         self._rows = rows
-        adds_up = [node in added for node in nodes]
-        self._form = _evaluating_form(graph, nodes, rows) if nodes else None
-        if self._form is not None:
-            graph, nodes = self._form.graph, self._form.nodes
-        self._counts = [_counts_of(node) for node in nodes]
-        self._added = [
-            adds and node.op.name == "sum" and rows.reduced_by(node) for node, adds in zip(nodes, adds_up, strict=True)
-        ]
-        self._wholes: list[Callable[[list[Any]], Any] | None] = []
-        for node, counts in zip(nodes, self._counts, strict=True):
-            if not counts and names_in(node.shape):
-                raise ShapeError(
-                    f'"{node.name}" has shape {shown(node.shape)}, which depends on the batch: a figure of a whole set '
-                    "has a shape of numbers; reduce it (gn.mean)"
-                )
-            self._wholes.append(_of_counts(node, counts) if counts else None)
-        if rows.size < rows.count:
-            for node, adds in zip(nodes, self._added, strict=True):
-                if not adds and node.op.name in _NO_MEANS and rows.reduced_by(node):
-                    raise UsageError(
-                        f'"{node.name}" is the {node.op.name} over a batch, and the mean of those is not that of the '
-                        "whole set: take the mean over the rows (gn.mean), or all of them at once (batch_size=None)"
-                    )
-        self._parts = [counts or [node] for node, counts in zip(nodes, self._counts, strict=True)]
-        self._step = compile(self._parts, None) if nodes else None
-        self._graph = graph
+        self._form = _evaluating_form(graph, nodes, rows)
+        pairs = zip(nodes, self._form.nodes, strict=True)
+        self._figures = [_Figure.of(evaluated, rows, node in added) for node, evaluated in pairs]
+        self._step = compile([figure.parts for figure in self._figures], None)
 
     def check(self) -> None:
-        """Find out now whether the feed will do."""
-        if self._step is not None:
-            prepare(self._graph, self._step.fetches, self._fed(next(self._rows.batches())[1]))
-
-    def _fed(self, batch: Feed) -> Feed:
-        return batch if self._form is None else self._form.fed(batch)
+        """Raise what a run on the first batch would refuse about the feed."""
+        prepare(self._form.graph, self._step.fetches, self._form.feed(next(self._rows.batches())[1]))
 
     def __call__(self) -> list[Array]:
         """Return the value of each node on all rows."""
-        if self._step is None:
-            return []
-        if self._form is not None:
-            self._form.take_over_state()
-        totals: list[list[Any]] = [[0] * len(parts) for parts in self._parts]
+        self._form.take_over_state()
+        totals: list[list[Any]] = [[0] * len(figure.parts) for figure in self._figures]
         for size, batch in self._rows.batches():
-            for values, total, counts, adds in zip(
-                self._step(self._fed(batch)), totals, self._counts, self._added, strict=True
-            ):
-                if counts:
-                    total[:] = [t + v for t, v in zip(total, values, strict=True)]
-                else:
-                    total[0] += values[0].astype(np.float64) * (1.0 if adds else size / self._rows.count)
-        found = []
-        for total, whole in zip(totals, self._wholes, strict=True):
-            found.append(np.asarray(whole(total) if whole else total[0]))
-        return found
+            found = self._step(self._form.feed(batch))
+            for figure, total, values in zip(self._figures, totals, found, strict=True):
+                figure.add(total, values, size / self._rows.count)
+        return [
+            np.asarray(figure.of_counts(total) if figure.of_counts else total[0])
+            for figure, total in zip(self._figures, totals, strict=True)
+        ]
+
+
+def _is_count(node: Node) -> bool:
+    return node.op.name == "tally" and not names_in(node.shape)
 
 
 def _counts_of(node: Node) -> list[Node]:
-    """Return the counts that a node is made of, if it is made of nothing else that a run decides."""
-    found: list[Node] = []
-    seen = {node}
-    waiting = [node]
-    while waiting:
-        at = waiting.pop()
-        if at.op.name == "tally" and not names_in(at.shape):
+    """Return the counts that a node is made of; none, if it also depends on anything else that a run decides."""
+    found = []
+    for at in _reached(node, _is_count):
+        if _is_count(at):
             found.append(at)
         elif isinstance(at.op, (Placeholder, Parameter)) or names_in(at.shape) or at.op.dimension_names:
             return []
-        else:
-            fresh = [operand for operand in at.inputs if operand not in seen]
-            seen.update(fresh)
-            waiting += fresh
     return found
 
 
 def _of_counts(node: Node, counts: Sequence[Node]) -> Callable[[list[Any]], Any]:
-    """Return the function from the values of the counts to the node's, made in a graph apart."""
+    """Return a function from the values of the counts to the value of the node, computed in a graph of its own."""
     apart = extract(node)
-    given = {}
-    for count in counts:
-        given[apart[count.name]] = apart.placeholder(apart.free_name("given"), count.shape, count.dtype)
-    whole = compile(replace(apart[node.name], given))
-    return lambda values: whole({fed.name: value for fed, value in zip(given.values(), values, strict=True)})
+    fed = {apart[count.name]: apart.placeholder(apart.free_name("given"), count.shape, count.dtype) for count in counts}
+    whole = compile(replace(apart[node.name], fed))
+    return lambda values: whole({given.name: value for given, value in zip(fed.values(), values, strict=True)})

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..container import StrPath, read, write
+from ..container import StrPath, path_of, read, write
 from ..errors import FileFormatError, GraphnnError, LookupFailure, ShapeError, UsageError, ValueRangeError, near
 from ..execute.compiled import Compiled
 from ..execute.feed import Feed, prepare
@@ -21,8 +19,9 @@ from ..graph import Array, Graph, Node, flatten
 from ..graph.attributes import whole
 from ..graph.dimensions import shown
 from ..graph.fetches import resolve
+from ..replacing import replacing
 from .batches import Rows
-from .checkpoint import as_plain, check_figures, field, fitting, listed, set_state, state_of
+from .checkpoint import check_figures, fields, fitting, listed, plain_state, set_state
 from .checks import checked_flag, checked_number
 from .evaluating import Evaluation
 from .history import History
@@ -30,6 +29,7 @@ from .init import Rng, checked_rng
 from .progress import Reporter, reporter
 
 _KIND, _VERSION = "checkpoint", 1
+_OPTIONAL = (dict, type(None))
 _LISTED = 64  # rows of a batch in a message
 
 
@@ -196,7 +196,6 @@ def fit(
     training = _Training(step, rows, checked, metrics, order, drop_last, early_stopping)
     called = _callables(callbacks)
     if resume is not None:
-        _check_path("resume", resume)
         training.resume(resume)
     return training.run(epochs, called, checkpoint, checkpoint_every, progress)
 
@@ -247,28 +246,29 @@ class _Training:
         self.used = rows.used(drop_last)
         if not self.used:
             raise ValueRangeError(f"drop_last leaves nothing of {rows.count:,} rows in batches of {rows.size:,}")
-        figures = {"loss": step.fetches[0], **_named(self.graph, metrics)}
-        # The loss on the training set is known from the steps.
-        self.after = [("", rows, {name: node for name, node in figures.items() if name != "loss"})]
+        self.columns = {"loss": step.fetches[0], **_named(self.graph, metrics)}  # the figures of the history
+        evaluated = [(rows, list(self.columns)[1:])]  # the loss on the training set is known from the steps
         if validation is not None:
-            self.after.append(("val_", validation, figures))
-        self.columns = {"loss": step.fetches[0]}
-        for prefix, _, nodes in self.after:
-            self.columns.update({prefix + name: node for name, node in nodes.items()})
-        if len(self.columns) < 1 + sum(len(nodes) for _, _, nodes in self.after):
-            raise UsageError(f"two figures have one name among {', '.join(self.columns)}: call the metrics otherwise")
+            validated = {f"val_{name}": node for name, node in self.columns.items()}
+            if not validated.keys().isdisjoint(self.columns):
+                names = ", ".join([*self.columns, *validated])
+                raise UsageError(f"two figures have one name among {names}: call the metrics otherwise")
+            self.columns |= validated
+            evaluated.append((validation, list(validated)))
         self.evaluations = [
-            Evaluation(self.graph, list(nodes.values()), on, added=step.fetches[:1]) for _, on, nodes in self.after
+            (names, Evaluation(self.graph, [self.columns[name] for name in names], on, added=step.fetches[:1]))
+            for on, names in evaluated
+            if names
         ]
         prepare(self.graph, step.fetches, next(rows.batches())[1])
-        for evaluation in self.evaluations:
+        for _, evaluation in self.evaluations:
             evaluation.check()
         self.watch = self._watching(stopping)
         self.history = History()
         self.batch = 0  # steps made in this epoch
         self.steps = 0  # steps made in all
         self.loss = 0.0  # of this epoch's steps, weighted
-        self.shuffling = self._drawn_from()  # the generator's state before this epoch's permutation
+        self.shuffling = plain_state(self.rng)  # before this epoch's permutation is drawn
 
     def _watching(self, stopping: EarlyStopping | None) -> _Watch | None:
         if stopping is None:
@@ -277,7 +277,7 @@ class _Training:
             raise UsageError(f"early_stopping is an nn.EarlyStopping, not {type(stopping).__name__}")
         node = self.columns.get(stopping.monitor)
         if node is None:
-            hint = "; figures called val_… need validation=" if len(self.after) == 1 else ""
+            hint = "" if "val_loss" in self.columns else "; figures called val_… need validation="
             raise LookupFailure(
                 f'early stopping watches "{stopping.monitor}", which is not recorded{hint}.'
                 f"{near(stopping.monitor, self.columns)}"
@@ -306,7 +306,7 @@ class _Training:
                     row = self._ended()
                     answers = [callback(self.history) for callback in callbacks]
                     over = any(map(_is_true, answers)) or self._over(epochs)
-                    self.shuffling = self._drawn_from()
+                    self.shuffling = plain_state(self.rng)
                     if checkpoint is not None and (every is None or over):
                         self._save(checkpoint)
                     tell.epoch(self.history.epochs, row, over)
@@ -351,8 +351,8 @@ class _Training:
     def _ended(self) -> dict[str, Any]:
         """Record the figures of the epoch whose steps have been made, and begin the next."""
         row: dict[str, Any] = {"loss": self.loss}
-        for evaluation, (prefix, _, nodes) in zip(self.evaluations, self.after, strict=True):
-            row.update({prefix + name: value.tolist() for name, value in zip(nodes, evaluation(), strict=True)})
+        for names, evaluation in self.evaluations:
+            row |= zip(names, [value.tolist() for value in evaluation()], strict=True)
         self.history.append(row)
         self.batch, self.loss = 0, 0.0
         if self.watch:
@@ -362,10 +362,6 @@ class _Training:
         return row
 
     # --- checkpoints
-
-    def _drawn_from(self) -> Any:
-        """Return the state of the generator that shuffles, as plain data."""
-        return None if self.rng is None else as_plain(state_of(self.rng))
 
     def _plan(self) -> dict[str, int]:
         return {"rows": self.rows.count, "batch_size": self.rows.size, "rows in batches": self.used}
@@ -398,16 +394,14 @@ class _Training:
 
     def _take_over(self, data: Any, arrays: Mapping[str, Array]) -> None:
         graph, watch = self.graph, self.watch
-        described = field(data, "graph", dict)["nodes"]["name"]
-        state, shuffling = field(data, "state", list), field(data, "shuffling", dict, type(None))
-        columns, position = field(data, "history", dict), field(data, "position", dict)
-        steps, batch = field(position, "steps", int), field(position, "batch", int)
-        loss = field(position, "loss", float)
-        plan = {name: field(position, name, int) for name in self._plan()}
-        watched = field(data, "watch", dict, type(None))
+        described, state, shuffling, columns, position, watched = fields(
+            data, graph=dict, state=list, shuffling=_OPTIONAL, history=dict, position=dict, watch=_OPTIONAL
+        )
+        steps, batch, loss = fields(position, steps=int, batch=int, loss=float)
+        plan = dict(zip(self._plan(), fields(position, **dict.fromkeys(self._plan(), int)), strict=True))
+        best, epoch, waited = math.nan, 0, 0
         if watched is not None:
-            best = field(watched, "best", float)
-            epoch, waited = field(watched, "epoch", int), field(watched, "waited", int)
+            best, epoch, waited = fields(watched, best=float, epoch=int, waited=int)
 
         names = {node.name: node for node in graph.state}
         for name in sorted(names.keys() ^ set(state)):
@@ -415,9 +409,9 @@ class _Training:
             raise FileFormatError(f'it is a checkpoint of another graph: the parameter "{name}" is {where}')
         values = {node: fitting(node, arrays[f"graph/{name}"]) for name, node in names.items()}
         bests = {}
-        if watch and watched is not None and epoch and watch.stopping.restore_best:
+        if watch and epoch and watch.stopping.restore_best:
             bests = {node: fitting(node, arrays[f"best/{node.name}"]) for node in self.step.updates}
-        known = {*(f"graph/{name}" for name in described), *(f"best/{name}" for name in names)}
+        known = {*(f"graph/{name}" for name in described["nodes"]["name"]), *(f"best/{name}" for name in names)}
         unknown = [name for name in arrays if name not in known]
         if unknown:
             raise FileFormatError(f"its array {unknown[0][:80]!r} belongs to nothing")
@@ -426,11 +420,12 @@ class _Training:
                 f"the checkpoint records {', '.join(columns)}, and this call {', '.join(self.columns)}: "
                 "resume with the same metrics and validation"
             )
-        epochs = len(field(columns, "loss", list)) if columns else 0
-        for name in columns:
-            check_figures(name, field(columns, name, list), (epochs, *self.columns[name].shape))
+        epochs = 0
+        for name, figures in columns.items():
+            epochs = epochs or len(columns["loss"])
+            check_figures(name, figures, (epochs, *self.columns[name].shape))
         history = History(columns)
-        if steps < batch + epochs or (watched is not None and max(epoch, waited) > epochs):
+        if steps < batch + epochs or max(epoch, waited) > epochs:
             raise FileFormatError("its position is not possible")
         if batch and plan != self._plan():
             raise ValueRangeError(
@@ -484,24 +479,14 @@ def _named(graph: Graph, metrics: Any) -> dict[str, Node]:
     return dict(zip(metrics, resolve(list(metrics.values()), graph)[1], strict=True))
 
 
-def _check_path(what: str, path: Any) -> None:
-    if not isinstance(path, (str, os.PathLike)):
-        raise UsageError(f"{what} is the path of a file, not {type(path).__name__}")
+class _OnlyTried(Exception):
+    """Ends the trial below before it writes anything."""
 
 
 def _check_writable(path: Any) -> None:
     """Raise what writing a checkpoint there would."""
-    _check_path("checkpoint", path)
-    target = Path(os.path.realpath(path))
-    folder = target.parent
-    folder.stat()
-    for wrong, code in (
-        (not folder.is_dir(), errno.ENOTDIR),
-        (target.is_dir(), errno.EISDIR),
-        (not os.access(target if target.exists() else folder, os.W_OK), errno.EACCES),
-    ):
-        if wrong:
-            raise OSError(code, os.strerror(code), str(path))
+    with suppress(_OnlyTried), replacing(path_of(path)):
+        raise _OnlyTried
 
 
 def _is_true(answer: Any) -> bool:

@@ -7,6 +7,7 @@ integers, [0, 5] - [1, 1] would be [255, 4].
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import UsageError, ValueRangeError
@@ -62,19 +63,13 @@ def categorical_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7
     >>> loss.name, float(gn.run(loss).round(4))
     ('categorical_crossentropy_1/mean', 0.6931)
     """
-    kind = "categorical_crossentropy"
-    graph, given = operands(kind, probabilities=probabilities, labels=labels)
-    one_hot = are_one_hot(kind, *given)
-    _check_clip(kind, clip)
-    check_choice(kind, "reduction", reduction, _REDUCTIONS)
-    with opened(kind, graph):
-        p, y = as_nodes(graph, given)
-        clipped = fn.clip(as_float(p), clip, 1 - clip)
-        if one_hot:
-            likelihood = fn.sum(as_float(y, clipped.dtype) * fn.log(clipped), axis=-1)
-        else:
-            likelihood = fn.log(fn.pick(clipped, y))
-        return _reduced(-likelihood, reduction)
+    _check_clip("categorical_crossentropy", clip)
+
+    def losses(p: Node, labels: Node, one_hot: bool) -> Node:
+        p = fn.clip(p, clip, 1 - clip)
+        return -(fn.sum(as_float(labels, p.dtype) * fn.log(p), axis=-1) if one_hot else fn.log(fn.pick(p, labels)))
+
+    return _of_classes("categorical_crossentropy", losses, reduction, probabilities=probabilities, labels=labels)
 
 
 def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> Node:
@@ -115,20 +110,17 @@ def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
     >>> float(gn.run(nn.softmax_crossentropy(logits, [0])))
     200.0
     """
-    kind = "softmax_crossentropy"
-    graph, given = operands(kind, logits=logits, labels=labels)
-    one_hot = are_one_hot(kind, *given)
-    check_choice(kind, "reduction", reduction, _REDUCTIONS)
-    with opened(kind, graph):
-        z, y = as_nodes(graph, given)
-        z = as_float(z)
-        # Shifted first: of logits around 1e4 in float32, the two terms would cancel to three digits.
+
+    def losses(z: Node, labels: Node, one_hot: bool) -> Node:
+        # Subtract the maximum first: with logits around 1e4 in float32, the two terms would cancel to three digits.
         z = z - fn.stop_gradient(fn.max(z, axis=-1, keepdims=True))
-        # Written out, so that the gradient goes on with these exponentials: exp(z) / sum is the softmax.
+        # Written out, so that the gradient uses the same exponentials: exp(z) / sum is the softmax.
         total = fn.log(fn.sum(fn.exp(z), axis=-1, keepdims=one_hot))
         if one_hot:
-            return _reduced(-fn.sum(as_float(y, z.dtype) * (z - total), axis=-1), reduction)
-        return _reduced(total - fn.pick(z, y), reduction)
+            return -fn.sum(as_float(labels, z.dtype) * (z - total), axis=-1)
+        return total - fn.pick(z, labels)
+
+    return _of_classes("softmax_crossentropy", losses, reduction, logits=logits, labels=labels)
 
 
 def binary_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7, reduction: str = "mean") -> Node:
@@ -158,16 +150,13 @@ def binary_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7, red
     --------
     sigmoid_crossentropy : the fused and stable one, which takes logits.
     """
-    kind = "binary_crossentropy"
-    graph, given = operands(kind, probabilities=probabilities, labels=labels)
-    check_same_shape(kind, probabilities=given[0], labels=given[1])
-    _check_clip(kind, clip)
-    check_choice(kind, "reduction", reduction, _REDUCTIONS)
-    with opened(kind, graph):
-        p, y = as_nodes(graph, given)
-        p = fn.clip(as_float(p), clip, 1 - clip)
-        y = as_float(y, p.dtype)
-        return _reduced(-(y * fn.log(p) + (1 - y) * fn.log(1 - p)), reduction)
+    _check_clip("binary_crossentropy", clip)
+
+    def losses(p: Node, y: Node) -> Node:
+        p = fn.clip(p, clip, 1 - clip)
+        return -(y * fn.log(p) + (1 - y) * fn.log(1 - p))
+
+    return _of_elements("binary_crossentropy", losses, reduction, probabilities=probabilities, labels=labels)
 
 
 def sigmoid_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> Node:
@@ -195,15 +184,11 @@ def sigmoid_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
     --------
     binary_crossentropy : takes probabilities, and saturates.
     """
-    kind = "sigmoid_crossentropy"
-    graph, given = operands(kind, logits=logits, labels=labels)
-    check_same_shape(kind, logits=given[0], labels=given[1])
-    check_choice(kind, "reduction", reduction, _REDUCTIONS)
-    with opened(kind, graph):
-        z, y = as_nodes(graph, given)
-        z = as_float(z)
-        y = as_float(y, z.dtype)
-        return _reduced(y * fn.softplus(-z) + (1 - y) * fn.softplus(z), reduction)
+
+    def losses(z: Node, y: Node) -> Node:
+        return y * fn.softplus(-z) + (1 - y) * fn.softplus(z)
+
+    return _of_elements("sigmoid_crossentropy", losses, reduction, logits=logits, labels=labels)
 
 
 def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> Node:
@@ -233,7 +218,7 @@ def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> No
     >>> float(gn.run(nn.mean_squared_error(predicted, [[1], [1]])))
     8.5
     """
-    return _difference("mean_squared_error", predicted, true, "square", reduction)
+    return _of_elements("mean_squared_error", lambda p, y: fn.square(p - y), reduction, predicted=predicted, true=true)
 
 
 def mean_absolute_error(predicted: Any, true: Any, reduction: str = "mean") -> Node:
@@ -255,7 +240,7 @@ def mean_absolute_error(predicted: Any, true: Any, reduction: str = "mean") -> N
     ShapeError
         When the shapes differ: (batch, 1) and (batch,) too, which would broadcast to (batch, batch).
     """
-    return _difference("mean_absolute_error", predicted, true, "absolute", reduction)
+    return _of_elements("mean_absolute_error", lambda p, y: abs(p - y), reduction, predicted=predicted, true=true)
 
 
 def l2(parameters: Any, rate: float | Node = 0.01) -> Node:
@@ -297,14 +282,25 @@ def l2(parameters: Any, rate: float | Node = 0.01) -> Node:
         return total * factor
 
 
-def _difference(kind: str, predicted: Any, true: Any, measure: str, reduction: str) -> Node:
-    graph, given = operands(kind, predicted=predicted, true=true)
-    check_same_shape(kind, predicted=given[0], true=given[1])
+def _of_classes(kind: str, losses: Callable[[Node, Node, bool], Node], reduction: str, **given: Any) -> Node:
+    """Return a loss of rows of scores: `losses` takes them as floats, the labels, and whether these are one-hot."""
+    graph, values = operands(kind, **given)
+    one_hot = are_one_hot(kind, *values)
     check_choice(kind, "reduction", reduction, _REDUCTIONS)
     with opened(kind, graph):
-        p, y = as_nodes(graph, given)
-        p = as_float(p)
-        return _reduced(getattr(fn, measure)(p - as_float(y, p.dtype)), reduction)
+        scores, labels = as_nodes(graph, values)
+        return _reduced(losses(as_float(scores), labels, one_hot), reduction)
+
+
+def _of_elements(kind: str, losses: Callable[[Node, Node], Node], reduction: str, **given: Any) -> Node:
+    """Return a loss that compares two values of one shape element by element, both as floats of one dtype."""
+    graph, values = operands(kind, **given)
+    check_same_shape(kind, **dict(zip(given, values, strict=True)))
+    check_choice(kind, "reduction", reduction, _REDUCTIONS)
+    with opened(kind, graph):
+        first, second = as_nodes(graph, values)
+        first = as_float(first)
+        return _reduced(losses(first, as_float(second, first.dtype)), reduction)
 
 
 def _reduced(losses: Node, reduction: str) -> Node:

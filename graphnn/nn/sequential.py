@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import UsageError
 from ..graph import Graph, Node, fn
 from .layer import Layer, takes, training_now
-
-
-class _Between(NamedTuple):
-    """In what is being written: between two layers."""
-
-
-class _End(NamedTuple):
-    """In what is being written: the end of a `Sequential`."""
-
-    whose: int
 
 
 class Sequential(Layer):
@@ -95,23 +85,21 @@ class Sequential(Layer):
         return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
     def __repr__(self) -> str:
-        parts: list[str] = []
-        around: set[int] = set()
-        waiting: list[Any] = [self]
-        while waiting:
-            part = waiting.pop()
-            if isinstance(part, _End):
-                around.discard(part.whose)
+        parts = ["Sequential("]
+        open_now: dict[Sequential, Iterator[Any]] = {self: iter(self.layers)}
+        while open_now:  # not by recursion, as in `call`
+            layer = next(open_now[next(reversed(open_now))], None)
+            if layer is None:
+                open_now.popitem()
                 parts.append(")")
-            elif isinstance(part, _Between):
+                continue
+            if parts[-1] != "Sequential(":
                 parts.append(", ")
-            elif id(part) in around:
+            if not isinstance(layer, Sequential) or type(layer).__repr__ is not Sequential.__repr__:
+                parts.append(repr(layer))
+            elif layer in open_now:
                 parts.append("Sequential(…)")
-            elif isinstance(part, Sequential) and type(part).__repr__ is Sequential.__repr__:
-                around.add(id(part))
-                parts.append("Sequential(")
-                inside = [each for layer in part.layers for each in (_Between(), layer)][1:]
-                waiting += [_End(id(part)), *reversed(inside)]
             else:
-                parts.append(repr(part))
+                open_now[layer] = iter(layer.layers)
+                parts.append("Sequential(")
         return "".join(parts)

@@ -983,7 +983,7 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, stra
         ({"checkpoint_every": 3}, TypeError, "checkpoint_every says how often, and checkpoint= where to"),
         ({"checkpoint": "c", "checkpoint_every": 0}, ValueError, "checkpoint_every is an int of 1 or more, not 0"),
         ({"validation": [1]}, TypeError, "a feed is a dict {placeholder: array}, not list"),
-        ({"resume": 3}, TypeError, "resume is the path of a file, not int"),
+        ({"resume": 3}, TypeError, "a path is text or a pathlib.Path, not int"),
         ({"resume": "/nowhere/at/all"}, FileNotFoundError, "No such file"),
         ({"checkpoint": "/nowhere/at/all"}, FileNotFoundError, "No such file"),
     ],
