@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import DtypeError, UsageError, ValueRangeError
 from ..graph import Graph, Node, fn
+from ..graph.attributes import whole
 from .layer import Layer, only_node, training_now
 
 _MOST = 2**64 - 1
@@ -63,12 +64,10 @@ class Dropout(Layer):
             raise UsageError(f"Dropout: the rate is a number, not {type(rate).__name__}")
         if not 0 <= rate < 1:
             raise ValueRangeError(f"Dropout: the rate is from 0 up to but not including 1, not {rate}")
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-            raise UsageError(f"Dropout: the seed is an int, not {type(seed).__name__}")
-        if not 0 <= seed <= _MOST:
+        self.seed = whole("Dropout: the seed", seed)
+        if not 0 <= self.seed <= _MOST:
             raise ValueRangeError(f"Dropout: the seed is from 0 to 2**64 - 1, not {seed}")
         self.rate = float(rate)
-        self.seed = int(seed)
         self.counter: Node | None = None
         self._next: Node | None = None
         self._idle_at: tuple[Graph, str] | None = None  # where it was called for evaluation, before any training
@@ -93,7 +92,7 @@ class Dropout(Layer):
         return dropped
 
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
-        x = only_node(self, inputs[0] if len(inputs) == 1 else inputs)
+        x = only_node(self, *inputs)
         if training_now.get():
             return super()._make_nodes(graph, inputs)
         if self.counter is not None:

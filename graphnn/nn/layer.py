@@ -11,12 +11,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from ..calls import misused
-from ..errors import (
-    GraphError,
-    GraphnnError,
-    NoRuleError,
-    UsageError,
-)
+from ..errors import GraphError, GraphnnError, NoRuleError, UsageError
 from ..graph import Graph, Node, Origin, fitting, flatten, user_origin
 from ..habits import missing
 from .checks import checked_flag
@@ -63,15 +58,13 @@ class Layer:
     instead_of_fetch: ClassVar[str] = "call it on a node, layer(x), and that is one"
 
     __origin: Origin
-    __graph: Graph | None
-    __local: str
+    __graph: Graph | None = None  # of the last call
+    __local = ""  # the last part of its first scope's path: dense_1
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Here and not in __init__, which a subclass need not call.
         layer = super().__new__(cls)
         layer.__origin = user_origin()
-        layer.__graph = None
-        layer.__local = ""
         return layer
 
     def __init__(self) -> None:
@@ -249,8 +242,9 @@ def _keywords(function: Callable[..., Any]) -> frozenset[str]:
     return frozenset("**" if p.kind is p.VAR_KEYWORD else p.name for p in parameters)
 
 
-def only_node(layer: Layer, x: Any) -> Node:
+def only_node(layer: Layer, *inputs: Any) -> Node:
     """Return the input of a layer that takes one node."""
+    x = inputs[0] if len(inputs) == 1 else inputs
     if not isinstance(x, Node):
         raise UsageError(f"{type(layer).__name__} is called on one node, not on {type(x).__name__}")
     return x

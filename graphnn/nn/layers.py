@@ -7,13 +7,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ..errors import (
-    DtypeError,
-    LookupFailure,
-    ShapeError,
-    UsageError,
-    near,
-)
+from ..errors import DtypeError, LookupFailure, ShapeError, UsageError, near
 from ..graph import Array, Graph, Node, Origin, as_array, fn, user_origin
 from ..graph.attributes import checked, kind_of, whole
 from ..graph.dimensions import product, shape_of, shown
@@ -89,58 +83,40 @@ class Dense(Layer):
         rng: Rng | None = None,
         dtype: Any = None,
     ) -> None:
-        units = whole("Dense: units", units, 1)
+        self.units = whole("Dense: units", units, 1)
         self.activation = _checked_activation(activation, "Dense: activation")
         self.use_bias = checked_flag("Dense: use_bias", use_bias)
         if isinstance(bias, bool):
             raise UsageError(f"Dense: bias= is the array that the bias starts from, not a bool: write use_bias={bias}")
         if bias is not None and not use_bias:
             raise UsageError("Dense: bias= and use_bias=False contradict each other")
-        self.units = int(units)
         self.weight_init = checked_initializer(weight_init, "Dense: weight_init")
         self.bias_init = checked_initializer(bias_init, "Dense: bias_init")
         self.rng = checked_rng(rng, "Dense")
         self.dtype = None if dtype is None else _float_dtype(dtype)
-        self._given_weight = None if weight is None else _Given.of(weight, "Dense: weight")
-        self._given_bias = None if bias is None else _Given.of(bias, "Dense: bias")
-        self._check_given()
+        self._given_weight = _Given.of("weight", weight, self.units, f"(inputs, {self.units})")
+        self._given_bias = _Given.of("bias", bias, self.units, f"({self.units},) or (1, {self.units})")
         self.weight: Node | None = None
         self.bias: Node | None = None
-
-    def _check_given(self) -> None:
-        if self._given_weight is not None:
-            shape = self._given_weight.array.shape
-            if len(shape) != 2 or shape[1] != self.units:
-                raise ShapeError(
-                    f"Dense: the weight of {self.units} units has shape (inputs, {self.units}); "
-                    f"the one given has {shown(shape)}"
-                )
-        if self._given_bias is not None:
-            shape = self._given_bias.array.shape
-            if shape not in ((self.units,), (1, self.units)):
-                raise ShapeError(
-                    f"Dense: the bias of {self.units} units has shape ({self.units},) or (1, {self.units}); "
-                    f"the one given has {shown(shape)}"
-                )
 
     def call(self, x: Node) -> Node:
         """Return x @ weight + bias."""
         only_node(self, x)
         if self.weight is None:
-            weight, self.bias = self._made(x)
-            self.weight = weight  # last: it says that all are made
+            weight, self.bias = self._make_parameters(x)
+            self.weight = weight  # last: when it is set, both are made
         result = fn.matmul(x, self.weight)
         return result if self.bias is None else fn.add(result, self.bias)
 
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
-        made = super()._make_nodes(graph, inputs)
-        return made if self.activation is None else self.activation(made)
+        result = super()._make_nodes(graph, inputs)
+        return result if self.activation is None else self.activation(result)
 
-    def _made(self, x: Node) -> tuple[Node, Node | None]:
+    def _make_parameters(self, x: Node) -> tuple[Node, Node | None]:
         graph = x.graph
         shape = (self._inputs(x), self.units)
         dtype = self.dtype or graph.dtype
-        rng = np.random.default_rng([0, len(graph.state)]) if self.rng is None else self.rng
+        rng = _rng_of(graph) if self.rng is None else self.rng
         bias = None
         if self._given_weight is not None:
             weight = self._given_weight.cast(self.dtype, graph)
@@ -164,29 +140,41 @@ class Dense(Layer):
             )
         given = self._given_weight
         if given is not None and given.array.shape[0] != inputs:
-            takes = given.array.shape[0]
+            rows = given.array.shape[0]
             raise ShapeError(
                 f"Dense was given a weight {shown(given.array.shape)} {given.array.dtype} at {given.origin}, and so "
-                f"takes {takes} inputs: axis {x.ndim - 1} of operand 0 is {inputs}, axis 0 of the weight is {takes}"
+                f"takes {rows} inputs: axis {x.ndim - 1} of operand 0 is {inputs}, axis 0 of the weight is {rows}"
             )
         return inputs
 
 
 class _Given(NamedTuple):
-    """A parameter's first value as the user gave it, its dtype, if it has one to keep, and the line that gave it."""
+    """The first value of a parameter as the user gave it, the dtype that it keeps, if any, and the user's line."""
 
     array: Array
     dtype: np.dtype[Any] | None
     origin: Origin
 
     @classmethod
-    def of(cls, value: Any, what: str) -> Self:
-        array = as_array(value, what).copy()
+    def of(cls, what: str, value: Any, units: int, shape: str) -> Self | None:
+        """Return a weight or bias of a `Dense`, checked; None if it was not given."""
+        if value is None:
+            return None
+        array = as_array(value, f"Dense: {what}").copy()
+        if array.shape not in ((units,), (1, units)) if what == "bias" else array.shape[1:] != (units,):
+            raise ShapeError(
+                f"Dense: the {what} of {units} units has shape {shape}; the one given has {shown(array.shape)}"
+            )
         kept = array.dtype if hasattr(value, "dtype") and array.dtype.kind == "f" else None
         return cls(array, kept, user_origin())
 
     def cast(self, dtype: np.dtype[Any] | None, graph: Graph) -> Array:
         return self.array.astype(dtype or self.dtype or graph.dtype)
+
+
+def _rng_of(graph: Graph) -> np.random.Generator:
+    """Return the generator of a layer that was given none: another one for each layer, the same in every process."""
+    return np.random.default_rng([0, len(graph.state)])
 
 
 def _float_dtype(dtype: Any) -> np.dtype[Any]:
@@ -227,7 +215,7 @@ class PReLU(Layer):
         only_node(self, x)
         if self.slope is None:
             graph = x.graph
-            rng = np.random.default_rng([0, len(graph.state)]) if self.rng is None else self.rng
+            rng = _rng_of(graph) if self.rng is None else self.rng
             slope = drawn(self.slope_init, self.shape, graph.dtype, rng, "a PReLU slope")
             self.slope = graph.parameter("slope", slope)
         return fn.prelu(x, self.slope)
@@ -260,7 +248,7 @@ class _OneOp(Layer):
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
         if not takes(self.call, "name"):  # a subclass makes something else of it
             return super()._make_nodes(graph, inputs)
-        x = only_node(self, inputs[0] if len(inputs) == 1 else inputs)
+        x = only_node(self, *inputs)
         return self.call(x, name=self._free_path(graph).rpartition("/")[2])
 
 

@@ -7,7 +7,9 @@ integers, [0, 5] - [1, 1] would be [255, 4].
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from ..errors import UsageError, ValueRangeError
@@ -276,10 +278,7 @@ def l2(parameters: Any, rate: float | Node = 0.01) -> Node:
         raise UsageError("l2 was given no parameters")
     factor = 0.5 * (rate if isinstance(rate, Node) else checked_number("l2: the rate", rate))
     with opened("l2", nodes[0].graph):
-        total = fn.sum(fn.square(nodes[0]))
-        for node in nodes[1:]:
-            total = total + fn.sum(fn.square(node))
-        return total * factor
+        return reduce(operator.add, (fn.sum(fn.square(node)) for node in nodes)) * factor
 
 
 def _of_classes(kind: str, losses: Callable[[Node, Node, bool], Node], reduction: str, **given: Any) -> Node:

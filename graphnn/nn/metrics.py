@@ -20,7 +20,7 @@ from ..graph.attributes import whole
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors
 from .checks import check_choice
-from .operands import Operand, as_nodes, opened, operands, shape_in, unbroadcast, why_no_labels
+from .operands import Operand, as_nodes, opened, operands, unbroadcast, why_no_labels
 
 _AVERAGES = ("macro", "micro", "weighted", "binary", None)
 
@@ -238,7 +238,7 @@ class _Judged(NamedTuple):
     @classmethod
     def of(cls, kind: str, predictions: Any, labels: Any) -> _Judged:
         graph, given = operands(kind, predictions=predictions, labels=labels)
-        said, true = shape_in(given[0]), shape_in(given[1])
+        said, true = given[0].shape, given[1].shape
         probable = given[0].dtype.kind == "f"
         rows = said[:-1] if probable else said
         one_hot = len(true) == len(rows) + 1
@@ -275,9 +275,9 @@ class _Judged(NamedTuple):
     def classes(self) -> Dim | None:
         """The number of classes, where shapes or dtypes say it."""
         if self.probable:
-            return shape_in(self.given[0])[-1]
+            return self.given[0].shape[-1]
         if self.one_hot:
-            return shape_in(self.given[1])[-1]
+            return self.given[1].shape[-1]
         return 2 if self.given[0].dtype.kind == "b" else None
 
     def size(self, classes: int | None) -> int:

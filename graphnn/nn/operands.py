@@ -58,11 +58,6 @@ def unbroadcast(a: Shape, b: Shape) -> bool:
     return alike(a, b) and all((p == 1) == (q == 1) for p, q in zip(a, b, strict=True))
 
 
-def shape_in(value: Operand) -> Shape:
-    """Return a shape, of nodes and arrays alike."""
-    return tuple(value.shape)
-
-
 def are_one_hot(kind: str, scores: Operand, labels: Operand) -> bool:
     """Tell labels apart: of one axis fewer than the scores they are class numbers, of as many they are one-hot.
 
@@ -73,7 +68,7 @@ def are_one_hot(kind: str, scores: Operand, labels: Operand) -> bool:
     DtypeError
         When class numbers are not integers.
     """
-    rows, given = shape_in(scores), shape_in(labels)
+    rows, given = scores.shape, labels.shape
     with fitting(kind, [scores, labels]):
         if not rows:
             raise ShapeError(f"{kind}: the last axis has one element a class, and a number has none")
@@ -130,7 +125,7 @@ def check_same_shape(kind: str, **values: Operand) -> None:
     ShapeError
     """
     (first, a), (second, b) = values.items()
-    p, q = shape_in(a), shape_in(b)
+    p, q = a.shape, b.shape
     if not unbroadcast(p, q):
         why = _clash(p, q) if len(p) == len(q) else "the numbers of axes differ"
         with fitting(kind, [a, b]):

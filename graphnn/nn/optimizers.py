@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -13,9 +15,11 @@ from ..errors import GraphError, NoRuleError, ShapeError, UsageError, ValueRange
 from ..graph import Graph, Node, Parameter, fitting, fn
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
+from ..graph.scopes import mirrored
 from ..habits import missing
 from ..text import with_article
 from .checks import checked_flag, checked_number
+from .operands import as_float
 from .slots import Slots
 
 Rate = float | Node | Callable[[Node], Any]
@@ -178,12 +182,15 @@ class Optimizer:
             rate = self._rate_node(graph, count)
             scalars = {"rate": rate, **self.scalars(rate, number)}
             cast = {
-                dtype: {name: _as(dtype, scalar) for name, scalar in scalars.items()}
+                dtype: {name: as_float(scalar, dtype) for name, scalar in scalars.items()}
                 for dtype in dict.fromkeys(parameter.dtype for parameter in chosen)
             }
             for parameter, gradient in zip(chosen, gradients, strict=True):
-                slots = Slots(root, parameter, cast[parameter.dtype], result)
-                with slots.around(), slots.opened():
+                slots = Slots(parameter, cast[parameter.dtype], result)
+                # sgd_1/dense_1/weight: the parameter's scope is repeated inside the optimizer's.
+                around = mirrored(graph, graph.scopes.get(parameter.scope), root) or root
+                own = parameter.name.removeprefix(f"{parameter.scope}/")
+                with graph.in_scope(around.path), graph.new_scope(own, twin=parameter):
                     result[parameter] = self.advance(parameter, gradient, slots.scalars["rate"], slots)
             self._keep(graph, result, chosen)
         return result
@@ -216,13 +223,10 @@ class Optimizer:
                 gradients = _each(chosen, gradients, lambda gradient: fn.clip(gradient, lo, hi))
         if self.clip_norm is not None:
             with graph.scope("clip_norm"):
-                squares = _each(chosen, gradients, lambda gradient: fn.sum(fn.square(gradient)))
-                total = squares[0]
-                for square in squares[1:]:
-                    total = total + square
+                total = reduce(operator.add, _each(chosen, gradients, lambda gradient: fn.sum(fn.square(gradient))))
                 # The 1e-6 is PyTorch's: a gradient of zeros is left as it is.
                 factor = fn.minimum(self.clip_norm / (fn.sqrt(total) + 1e-6), 1.0)
-                gradients = _each(chosen, gradients, lambda gradient: gradient * _as(gradient.dtype, factor))
+                gradients = _each(chosen, gradients, lambda gradient: gradient * as_float(factor, gradient.dtype))
         return gradients
 
     def _counted(self, graph: Graph, result: dict[Node, Node]) -> tuple[Node | None, Node | None]:
@@ -250,7 +254,7 @@ class Optimizer:
         if made.shape != ():
             with fitting(type(self).__name__, [made]):
                 raise ShapeError(f'a learning rate is a scalar, and "{made.name}" has shape {shown(made.shape)}')
-        return _as(np.dtype("float64"), made)
+        return as_float(made, "float64")
 
     def _keep(self, graph: Graph, made: dict[Node, Node], chosen: list[Node]) -> None:
         """Put updates into ``graph.updates``, and take out what another optimizer kept for the same parameters."""
@@ -269,10 +273,6 @@ class Optimizer:
     def _setting(self, name: str, value: Any, lo: float, hi: float = math.inf, strictly: bool = False) -> float:
         """Return a setting as a float from `lo` up to, but not including, `hi`; strictly: not `lo` either."""
         return checked_number(f"{type(self).__name__}: {name}", value, lo, hi, strictly)
-
-
-def _as(dtype: np.dtype[Any], node: Node) -> Node:
-    return node if node.dtype == dtype else fn.cast(node, dtype)
 
 
 def _each(chosen: list[Node], gradients: list[Node], function: Callable[[Node], Node]) -> list[Node]:

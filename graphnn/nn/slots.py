@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..graph.scopes import mirrored
-
 if TYPE_CHECKING:
-    from ..graph import Node, Provenance, Scope
+    from ..graph import Node
 
 
 class Slots:
@@ -22,20 +20,9 @@ class Slots:
         What `Optimizer.scalars` returned, of the parameter's dtype.
     """
 
-    def __init__(self, root: Scope, parameter: Node, scalars: Mapping[str, Node], result: dict[Node, Node]) -> None:
-        self._root, self._parameter, self._result = root, parameter, result
+    def __init__(self, parameter: Node, scalars: Mapping[str, Node], result: dict[Node, Node]) -> None:
+        self._parameter, self._result = parameter, result
         self.scalars = scalars
-
-    def around(self) -> Provenance:
-        """Go where the parameter's own scope is mirrored: ``sgd_1/dense_1``."""
-        graph = self._parameter.graph
-        mirror = mirrored(graph, graph.scopes.get(self._parameter.scope), self._root) or self._root
-        return graph.in_scope(mirror.path)
-
-    def opened(self) -> Provenance:
-        """Make this parameter's nodes, in a scope of its own in that: ``sgd_1/dense_1/weight``."""
-        parameter = self._parameter
-        return parameter.graph.new_scope(parameter.name.removeprefix(f"{parameter.scope}/"), twin=parameter)
 
     def kept(self, name: str, next_of: Callable[[Node], Node], start: float = 0.0) -> Node:
         """Make a slot of the parameter's shape and return the node of its next value.
@@ -55,6 +42,5 @@ class Slots:
         """
         parameter = self._parameter
         slot = parameter.graph.parameter(name, np.full(parameter.shape, start, parameter.dtype), trainable=False)
-        following = next_of(slot)
-        self._result[slot] = following
-        return following
+        self._result[slot] = next_of(slot)
+        return self._result[slot]

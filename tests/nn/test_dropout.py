@@ -211,7 +211,7 @@ def test_a_copy_of_the_graph_has_the_same_masks() -> None:
         (lambda: nn.Dropout(math.nan), ValueError, "the rate is from 0 up to but not including 1, not nan"),
         (lambda: nn.Dropout("half"), TypeError, "Dropout: the rate is a number, not str"),
         (lambda: nn.Dropout(0.5, seed=-1), ValueError, "the seed is from 0 to 2**64 - 1, not -1"),
-        (lambda: nn.Dropout(0.5, seed=1.5), TypeError, "Dropout: the seed is an int, not float"),
+        (lambda: nn.Dropout(0.5, seed=1.5), TypeError, "Dropout: the seed is an int, not 1.5"),
         (lambda: nn.Dropout(0.5)(np.ones(3)), TypeError, "Dropout is called on a node, not on ndarray"),
         (lambda: nn.Dropout(0.5)(ones(), ones()), TypeError, "Dropout is called on one node"),
         (
