@@ -134,7 +134,7 @@ def test_other_verbs_take_steps_and_traces_too(model, capsys):
         (["trace", "model.py:build"], 1, ["feed lacks", '"x"']),
         (["trace", "model.py:fed", "--select", "nothing"], 1, ['nothing in this run is "nothing"']),
         (["trace", "model.py:fed", "-o", "no/run.trace"], 1, ["No such file"]),
-        (["trace", "run.trace", "--feed", "feed.npz"], 1, ["a trace holds its feed"]),
+        (["trace", "run.trace", "--feed", "feed.npz"], 1, ["a trace has its own feed"]),
         (["profile", "model.py:build"], 1, ["feed lacks"]),
         (["check", "model.py:build"], 1, ["feed lacks"]),
         (["compare", "model.py:build", "model.py:build"], 1, ["feed lacks"]),
@@ -404,7 +404,7 @@ def test_compare_finds_where_two_targets_part(model, capsys):
     told = json.loads(said(capsys, "compare", "model.py:sound", "model.py:other", "--json", code=1).out)
     assert told["first"]["node"] in ("constant", "multiply")
     out = said(capsys, "compare", "model.py:sound", "model.py:other", code=1).out
-    assert 'part at "constant"' in out
+    assert 'first differ at "constant"' in out
     # Of two that differ in their feeds only, it is the first that reads it.
     told = json.loads(said(capsys, "compare", "model.py:sound", "model.py:fed", "--json", code=1).out)
     assert told["first"]["node"] == "x"
@@ -458,7 +458,7 @@ def test_a_run_that_was_changed_by_hand_is_not_evaluated_as_another(model, capsy
 
 def test_compare_calls_the_runs_by_what_was_typed(model, capsys):
     assert cli.main(["compare", f"{model}:sound", f"{model}:other"]) == 1
-    assert f'"model": {model}:sound and {model}:other part at' in capsys.readouterr().out
+    assert f'"model": {model}:sound and {model}:other first differ at' in capsys.readouterr().out
     cli.main(["trace", f"{model}:sound", "-o", "kept.trace"])
     capsys.readouterr()
     assert cli.main(["compare", "kept.trace", f"{model}:sound"]) == 0

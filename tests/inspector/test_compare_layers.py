@@ -219,7 +219,7 @@ def test_a_layer_that_only_one_has_is_found_where_the_loss_is_another() -> None:
     ]
 
 
-def test_gradients_of_a_list_are_not_told_apart_by_their_number() -> None:
+def test_gradients_of_a_list_are_not_reported_apart_by_their_number() -> None:
     feed = {"x": np.ones((3, 4)), "y": np.zeros((3, 4))}
     found = compare(built(Shape(), "list").target, built(Shape(), "list", 2).target, feed)
     assert not any("parameter" in edit for edit in changes(found))
@@ -228,7 +228,7 @@ def test_gradients_of_a_list_are_not_told_apart_by_their_number() -> None:
     assert {difference.node for difference in found.differences}.isdisjoint(found.only_a)
 
 
-def test_gradients_in_another_order_are_told() -> None:
+def test_gradients_in_another_order_are_reported() -> None:
     g = gn.Graph()
     v, w = g.parameter("v", [1.0, 2.0]), g.parameter("w", [3.0, 4.0])
     loss = gn.sum(v * w)
@@ -336,7 +336,7 @@ def test_what_has_changed_places_is_no_counterpart(before: Any, after: Any, firs
     assert f"op changed: {first}" in str(found.first)
 
 
-def test_operations_that_have_changed_places_are_told_where_the_first_stands() -> None:
+def test_operations_that_have_changed_places_are_reported_where_the_first_stands() -> None:
     def two(inner: Any, outer: Any) -> gn.Node:
         return outer(gn.sum(inner(gn.Graph().placeholder("x", (4, 3))), axis=1))
 
@@ -344,7 +344,7 @@ def test_operations_that_have_changed_places_are_told_where_the_first_stands() -
     assert "op changed: sin → cos" in str(found.first)
 
 
-def test_a_constant_that_was_changed_is_told_whatever_else_was() -> None:
+def test_a_constant_that_was_changed_is_reported_whatever_else_was() -> None:
     def net(number: float, f: Any) -> gn.Node:
         return gn.mean(f(gn.Graph().parameter("w", np.arange(3.0)) * number))
 

@@ -385,7 +385,7 @@ def test_unchanged_is_since_the_run_before() -> None:
     assert found == ["head/matmul", "head/tanh"]
 
 
-def test_a_breakpoint_is_told_counted_and_cleared() -> None:
+def test_a_breakpoint_is_reported_counted_and_cleared() -> None:
     said: list[str] = []
     dbg = small(said.append)
     first = dbg.break_at("tanh")
@@ -443,7 +443,7 @@ def test_a_breakpoint_that_can_never_stop_is_refused() -> None:
     assert dbg.breakpoints == []
 
 
-def test_a_condition_that_fails_is_told_and_the_run_can_go_on() -> None:
+def test_a_condition_that_fails_is_reported_and_the_run_can_go_on() -> None:
     dbg = small()
     dbg.break_at("tanh", when=lambda step: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -599,7 +599,7 @@ def test_the_source_of_a_node() -> None:
 # --- what if ----------------------------------------------------------------------------------------------------
 
 
-def test_a_what_if_is_told_named_and_taken_back() -> None:
+def test_a_what_if_is_reported_named_and_taken_back() -> None:
     said: list[str] = []
     dbg = small(said.append)
     dbg.step(3)
@@ -668,7 +668,7 @@ def _overridden() -> gn.Debugger:
     return dbg
 
 
-def test_what_is_told_of_a_what_if_is_told_of_its_trace(tmp_path: Path) -> None:
+def test_a_trace_of_a_what_if_explains_elements_as_the_debugger_does(tmp_path: Path) -> None:
     dbg = _overridden()
     dbg.trace().save(tmp_path / "what-if.trace")
     loaded = gn.load(tmp_path / "what-if.trace")
@@ -962,7 +962,7 @@ def test_a_debugger_of_a_trace_computes_nothing_that_was_kept(monkeypatch: pytes
 def test_arguments_of_debug() -> None:
     step, feed = spiral_step(nn.Adam(0.05))
     seen = gn.trace(step, feed)
-    with pytest.raises(UsageError, match="a trace holds its feed: it takes no other"):
+    with pytest.raises(UsageError, match="a trace has its own feed and takes no other"):
         gn.debug(seen, feed)
     with pytest.raises(LookupFailure, match="the feed lacks"):
         gn.debug(step)
@@ -1528,7 +1528,7 @@ def test_a_trace_says_who_can_do_what_it_cannot() -> None:
     assert not hasattr(seen, "nothing")
 
 
-def test_watches_are_told_where_a_what_if_fails() -> None:
+def test_watches_are_reported_where_a_what_if_fails() -> None:
     g = gn.Graph()
     i = g.placeholder("i", (), np.int64)
     j = i + 1

@@ -278,7 +278,7 @@ def test_a_feed_that_does_not_fit_raises() -> None:
         (lambda look, y, x: look(y, {x: [[1.0]]}), gn.ShapeError, "expected \\(n,\\)"),
         (lambda look, y, x: look(y, {x: [[1.0], []]}), gn.ShapeError, "ragged"),
         (lambda look, y, x: look(y, {gn.Graph("other").placeholder("x"): 1.0}), gn.GraphError, 'of the graph "other"'),
-        (lambda look, y, x: look(gn.trace(y, {x: [1.0]}), {x: [1.0]}), gn.UsageError, "a trace holds its feed"),
+        (lambda look, y, x: look(gn.trace(y, {x: [1.0]}), {x: [1.0]}), gn.UsageError, "a trace has its own feed"),
         (lambda look, y, x: look(gn.trace(y, {x: [1.0]}), graph=gn.Graph()), gn.UsageError, "a trace has its graph"),
     ],
 )
@@ -1537,7 +1537,7 @@ def test_what_can_be_looked_at() -> None:
     assert check_health("categorical_crossentropy_1", feed).ok
     for node, value in before.items():
         assert np.array_equal(node.value, value), "no update is made"
-    with pytest.raises(gn.UsageError, match="holds its feed"):
+    with pytest.raises(gn.UsageError, match="has its own feed"):
         check_health(trace, feed)
 
 

@@ -57,7 +57,7 @@ def log_step(guard: str | None = "nan") -> tuple[gn.Compiled, gn.Node]:
 # --- under a guard ----------------------------------------------------------------------------------------------
 
 
-def test_an_error_that_cannot_say_what_it_is_is_told_of_its_node() -> None:
+def test_an_error_that_cannot_say_what_it_is_is_reported_of_its_node() -> None:
     class Mute(Exception):
         def __str__(self) -> str:
             raise RuntimeError("in str")

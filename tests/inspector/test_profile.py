@@ -324,7 +324,7 @@ def test_a_scope_with_all_that_is_in_it() -> None:
     assert "  scope\n" in str(plain)
 
 
-def test_rows_of_a_table_can_be_told_apart() -> None:
+def test_rows_of_a_table_can_be_reported_apart() -> None:
     g = gn.Graph()
     h = g.placeholder("x", shape=("n", 4))
     for part in ("encoder", "decoder"):

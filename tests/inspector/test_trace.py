@@ -145,7 +145,7 @@ def test_select() -> None:
         names(3)
 
 
-def test_a_scope_is_told_from_a_name_with_a_slash() -> None:
+def test_a_scope_is_reported_from_a_name_with_a_slash() -> None:
     g = gn.Graph()
     x = g.placeholder("x")
     with g.scope("a"):
@@ -182,7 +182,7 @@ def test_a_trace_is_traced_anew_with_its_own_feed_and_state() -> None:
     again = gn.trace(seen)
     assert [bits(record.value) for record in again] == [bits(record.value) for record in seen]
     assert again.updates == seen.updates
-    with pytest.raises(UsageError, match="a trace holds its feed: it takes no other"):
+    with pytest.raises(UsageError, match="a trace has its own feed and takes no other"):
         gn.trace(seen, feed)
 
 
@@ -937,7 +937,7 @@ def test_nothing_is_nothing_to_look_at(look: Any) -> None:
         look([], graph=gn.Graph())
 
 
-def test_a_node_of_another_graph_of_that_name_is_told_apart(tmp_path: Path) -> None:
+def test_a_node_of_another_graph_of_that_name_is_reported_apart(tmp_path: Path) -> None:
     x = gn.Graph("twice").placeholder("x", ("n",))
     y = gn.sum(x)
     gn.trace(y, {x: [1.0]}).save(tmp_path / "a.trace")

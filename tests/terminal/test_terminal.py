@@ -656,7 +656,7 @@ def test_a_message_to_a_program_is_turned_to_who_types():
     talk("continue")
     said = " ".join(talk("commit", "set a = 1.0", "continue", "diff run", "trace").split())
     assert "is NaN; no update was made" in said
-    assert "holds NaN in both: a check of its health says why" in said
+    assert "holds NaN in both: a health check says why" in said
     assert "hold NaN or infinities: a check of their health says where they arise" in said
     assert "error.debug()" not in said
     assert "gn." not in said
@@ -824,7 +824,7 @@ def test_set_recomputes_what_numpy_computes(change, w):
 def test_a_setting_of_an_operation_is_set(talk):
     talk("continue", "set head/clip.lo = 1e-7")
     assert talk.dbg["total"].value == pytest.approx(np.log([1, 1e-7, 12]).sum())
-    assert 'run and what-if 1 part at "head/clip"' in talk("diff")
+    assert 'run and what-if 1 first differ at "head/clip"' in talk("diff")
     assert talk("diff run") == talk("diff")
     talk("unset head/clip")
     assert talk.dbg["total"].value == -np.inf

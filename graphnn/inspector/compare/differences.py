@@ -1,11 +1,11 @@
-"""What a comparison of two runs finds, and how it is told."""
+"""What a comparison of two runs finds, and its text."""
 
 from __future__ import annotations
 
 import math
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_NAMES, _LONGEST = 8, 60
 _MOST_ULPS = 10_000  # that say more than a relative difference
-_LEAST_LOST = 0.05  # digits that are told
+_LEAST_LOST = 0.05  # digits that are worth a line
 _WIDTH = 80
 
 
@@ -151,6 +151,7 @@ class Difference:
         return f"<Difference at {quoted(self.node)}: {visible(self.cause)}>"
 
 
+@dataclass(eq=False, repr=False)
 class Comparison(Shown):
     """What `compare` found; true if the runs are equal within the tolerance.
 
@@ -178,33 +179,18 @@ class Comparison(Shown):
         The dimensions whose sizes differ, such as that of the batch.
     """
 
-    def __init__(
-        self,
-        a: str,
-        b: str,
-        graph: str | None,
-        counts: Counts,
-        differences: list[Difference],
-        digits: dict[str, Digits],
-        pairs: list[tuple[Node, Node | None]],
-        only_a: list[Node],
-        only_b: list[Node],
-        stopped: tuple[Node | None, Node | None] = (None, None),
-        nan: Node | None = None,
-        sizes: Mapping[str, tuple[int, int]] = {},
-    ) -> None:
-        self.a = a
-        self.b = b
-        self.graph = graph
-        self.counts = counts
-        self.differences = differences
-        self.digits = digits
-        self.pairs = pairs
-        self.only_a = only_a
-        self.only_b = only_b
-        self.stopped = stopped
-        self.nan = nan
-        self.sizes = dict(sizes)
+    a: str
+    b: str
+    graph: str | None
+    counts: Counts
+    differences: list[Difference]
+    digits: dict[str, Digits]
+    pairs: list[tuple[Node, Node | None]]
+    only_a: list[Node]
+    only_b: list[Node]
+    stopped: tuple[Node | None, Node | None] = (None, None)
+    nan: Node | None = None
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def equal(self) -> bool:
@@ -255,7 +241,7 @@ def _verdict(found: Comparison) -> str:
     subject = f'"{found.graph}": ' if found.graph is not None else ""
     both = f"{subject}{found.a} and {found.b}"
     if found.first is not None:
-        return f"{both} part at {quoted(found.first.node)}"
+        return f"{both} first differ at {quoted(found.first.node)}"
     if not found.pairs:
         return f"{both} have no node in common"
     if not found.counts.within:
@@ -274,10 +260,10 @@ def _text(found: Comparison) -> Iterator[str]:
     yield _verdict(found)
     compared = counts.equal + counts.within + counts.differing
     kinds = ((counts.equal, "equal"), (counts.within, "within the tolerance"), (counts.differing, "differing"))
-    told = ", ".join(f"{count:,} {kind}" for count, kind in kinds if count)
+    agreeing = ", ".join(f"{count:,} {kind}" for count, kind in kinds if count)
     results = len(found.differences) - counts.differing
-    otherwise = f"; and {counted(results, 'result')} made otherwise, differing" if results else ""
-    yield f"{counted(compared, 'node')} compared{': ' * bool(told)}{told}{otherwise}"
+    otherwise = f"; {counted(results, 'result')} of other nodes, differing" if results else ""
+    yield f"{counted(compared, 'node')} compared{': ' * bool(agreeing)}{agreeing}{otherwise}"
     for name, (size, other) in found.sizes.items():
         yield f'the sizes differ: "{short_name(name, _LONGEST)}" is {size:,} in {found.a} and {other:,} in {found.b}'
     ends = {found.a: found.stopped[0], found.b: found.stopped[1]}
@@ -285,7 +271,7 @@ def _text(found: Comparison) -> Iterator[str]:
         ends = {"each": found.stopped[0]}
     yield from (f"{name} was stopped at {quoted(node)}" for name, node in ends.items() if node is not None)
     if found.nan is not None:
-        yield f"{quoted(found.nan)} holds NaN in both: a check of its health says why"
+        yield f"{quoted(found.nan)} holds NaN in both: a health check says why"
     if first is not None:
         yield ""
         yield from _first(found, first)
@@ -330,7 +316,7 @@ def _first(found: Comparison, first: Difference) -> Iterator[str]:
         yield f"  {at}{first.a!s} against {first.b!s}{count}"
         numbers = "b" not in first.a.dtype.kind + first.b.dtype.kind
         if first.absolute == 0:
-            yield "  they differ in the sign of zero alone"
+            yield "  they differ only in the sign of zero"
         elif numbers and first.absolute is not None and math.isfinite(first.absolute):
             steps = "" if first.ulps is None or first.ulps > _MOST_ULPS else f", {first.ulps:.3g} ulps there"
             yield f"  largest difference {first.absolute:.3g}, largest relative one {first.relative:.3g}{steps}"
@@ -364,12 +350,12 @@ def beside(a: Read, b: Read) -> list[str]:
     """Return what an operand gave in one run, and what in the other if that differs."""
     if a.place == b.place and np.array_equal(a.values, b.values, equal_nan=True):
         return [a.said or "not read"]
-    told = [read.said or "not read" for read in (a, b)]
+    x, y = (read.said or "not read" for read in (a, b))
     if a.place != b.place:
-        return [told[0], f"[{b.place}]: {told[1]}"]
+        return [x, f"[{b.place}]: {y}"]
     if a.count == b.count == 1 and len({f"{float(read.values[0]):.4g}" for read in (a, b)}) == 1:
         return [str(read.values[0]) for read in (a, b)]  # in four digits they are the same
-    return told if told[0] != told[1] else [f"{told[0]}, and almost the same"]
+    return [x, y] if x != y else [f"{x}, and almost the same"]
 
 
 def quoted(node: Node) -> str:

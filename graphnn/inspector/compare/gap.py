@@ -17,8 +17,8 @@ TOLERANCES = {2: (1e-3, 1e-5), 4: (1.3e-6, 1e-5), 8: (1e-7, 1e-7)}
 
 _FIT = {2: 4e-3, 4: 1e-5, 8: 1e-9}
 """How closely one number must make each element of the other, by the bytes of the narrower float."""
-_NOTABLE = 1.01  # the least factor, of those above 0, that is told
-_MOST_FITTED = 1 << 22  # elements of which such a number is sought
+_NOTABLE = 1.01  # the least positive factor that is reported
+_MOST_FITTED = 1 << 22  # elements for which such a number is looked for
 _EXACT = 2.0**53  # below which integers are themselves as float64
 
 _BLOCK = 1 << 14  # elements looked at together: what is needed besides the two values stays small
@@ -37,7 +37,7 @@ class Gap(NamedTuple):
 
 
 def gap_of(x: Array, y: Array, tolerance: tuple[float, float] | None) -> Gap:
-    """Compare block by block, lest temporary arrays be larger than the two; without a tolerance, to the bit."""
+    """Compare block by block, so that temporary arrays stay small; without a tolerance, to the bit."""
     found, farthest, start = Gap(), -1.0, 0
     for p, q in _blocks(x, y):
         gap, excess = _gap_of_block(p, q, tolerance)
@@ -134,7 +134,7 @@ def rearranged(x: Array, y: Array, tolerance: tuple[float, float]) -> str:
 
 
 class Made(NamedTuple):
-    """The one number by which an array is made of another: it is multiplied by it, or it is added."""
+    """The one number that makes an array from another: a factor, or a number that is added."""
 
     number: float
     multiplied: bool
@@ -143,8 +143,8 @@ class Made(NamedTuple):
 def made_by_a_number(x: Array, y: Array, expected: Collection[float] = ()) -> Made | None:
     """Return what each element of the second is multiplied by, or what is added to it, to give the first.
 
-    Two different numbers at least must bear it out, unless it is a sign or an `expected` factor. What is hardly a
-    difference is none that a number explains: any step of a training would be one.
+    At least two different numbers must agree on it, unless it is a sign or an `expected` factor. A difference near
+    the rounding error is not explained in this way: any step of a training would be one.
     """
     exact = "f" not in (x.dtype.kind, y.dtype.kind)
     if x.size > _MOST_FITTED or (exact and max(largest_of(x), largest_of(y)) >= _EXACT):
@@ -165,8 +165,8 @@ def made_by_a_number(x: Array, y: Array, expected: Collection[float] = ()) -> Ma
     most = int(np.abs(q).argmax())
     if q[most]:
         factor = _whole(float(p[most] / q[most]), rtol)
-        told = factor == -1 or factor in expected or several(q[q != 0])
-        if told and not 0 <= factor < _NOTABLE and gives(factor * q):
+        credible = factor == -1 or factor in expected or several(q[q != 0])
+        if credible and not 0 <= factor < _NOTABLE and gives(factor * q):
             return Made(factor, multiplied=True)
     least = int(np.fmax(np.abs(p), np.abs(q)).argmin())
     shift = _whole(float(p[least] - q[least]), rtol)

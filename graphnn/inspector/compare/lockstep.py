@@ -1,9 +1,9 @@
-"""Where two runs part: `compare`."""
+"""Where two runs first differ: `compare`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -16,26 +16,17 @@ from ...ops.reduce import Mean
 from ...text import number
 from ..trace import Trace, digest_of, preview_of
 from ..why import read_of
-from .align import Alignment
+from .align import Pairs, align
 from .arguments import checked_backends, checked_dtypes, checked_names, checked_tolerance
 from .differences import NOTHING, Comparison, Counts, Difference, Digits, beside, in_short, part_of, quoted
-from .gap import (
-    Gap,
-    closeness,
-    digits_of,
-    gap_of,
-    largest_of,
-    made_by_a_number,
-    rearranged,
-    ulps_of,
-)
-from .sides import Side, are_arrays, arrays_of, fed_to, feed_for, graph_of, read_trace, results_of, run_of, told_apart
+from .gap import Gap, closeness, digits_of, gap_of, largest_of, made_by_a_number, rearranged, ulps_of
+from .sides import Side, are_arrays, arrays_of, fed_to, feed_for, graph_of, names_of, read_trace, results_of, run_of
 
 if TYPE_CHECKING:
     from ...execute.feed import Feed
     from ...execute.loop import Step
 
-_MOST_READ = 4096  # elements of an operand that are told as those that made one element
+_MOST_READ = 4096  # elements of an operand that are listed as those that made one element
 
 
 def compare(
@@ -52,7 +43,7 @@ def compare(
     sizes: Mapping[str, int] | None = None,
     graph: Graph | None = None,
 ) -> Comparison:
-    """Compare two runs node by node, in lock step, and find the first node at which they part.
+    """Compare two runs node by node, in lock step, and find the first node at which they differ.
 
     No more is held in memory than the values that each run still needs, and those of the first difference.
 
@@ -123,57 +114,62 @@ def compare(
     tolerance, called = checked_tolerance(rtol, atol), checked_names(names)
     if graph is not None and not isinstance(graph, Graph):
         raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
-    by_feed = feed is not None and feed_b is not None
     dtype_a, dtype_b = checked_dtypes(dtypes)
     backend_a, backend_b = checked_backends(backends)
-    if are_arrays(a):
-        raise UsageError("arrays are compared with a run, and the run comes first: compare(trace, {name: array})")
+    by_feed = feed is not None and feed_b is not None
     arrays = are_arrays(b)
-    if isinstance(b, np.ndarray) or (isinstance(b, (list, tuple)) and any(isinstance(part, np.ndarray) for part in b)):
-        raise UsageError('arrays are compared by the names of nodes: compare(trace, {"dense_1/add": array})')
-    if arrays and (feed_b is not None or dtype_b is not None or backends is not None):
+    _check_arrays(a, b)
+    run_again = b is None or feed_b is not None or dtype_b is not None or backends is not None
+    if arrays and run_again:
         raise UsageError("arrays are compared as they are: they take no feed, no dtype and no backend")
-    again = b is None
-    if again:
-        b = a
+    b = a if b is None else b
     reads_a = isinstance(a, Trace) and dtype_a is None and backends is None
-    anew = again or feed_b is not None or dtype_b is not None or backends is not None
-    reads_b = arrays or (isinstance(b, Trace) and not anew)
+    reads_b = arrays or (isinstance(b, Trace) and not run_again)
     if feed is not None and reads_a and (reads_b or feed_b is not None):
-        raise UsageError("a trace holds its feed: it takes no other")
+        raise UsageError("a trace has its own feed and takes no other")
     if sizes is not None and reads_a and reads_b:
-        raise UsageError("sizes= is for what is run, and both are recorded or given")
+        raise UsageError("sizes= is for what is run, and both sides are recorded or given")
     graph_a = graph_of(a) or graph or (None if arrays else graph_of(b))
     graph_b = graph_a if arrays else graph_of(b) or graph or graph_a
     if graph is not None and graph is not graph_a and graph is not graph_b:
-        raise UsageError("graph= is for fetches by name; what is compared has its graph")
+        raise UsageError("graph= is for fetches by name; what is compared has its own graph")
     # What is run beside a trace is fed as that was; a trace that is run again, as it was itself.
-    recorded = isinstance(a, Trace), isinstance(b, Trace)
-    feed_a = fed_to(b) if feed is None and recorded == (False, True) else feed
+    one_trace = feed is None and isinstance(a, Trace) != isinstance(b, Trace)
+    feed_a = fed_to(b) if one_trace and isinstance(b, Trace) else feed
     if feed_b is None:
-        feed_b = feed_for(fed_to(a) if feed is None and recorded == (True, False) else feed, graph_b, graph_a)
-    feed_a = feed_for(feed_a, graph_a, graph_b)
+        feed_b = fed_to(a) if one_trace and isinstance(a, Trace) else feed
+        feed_b = feed_for(feed_b, graph_b, graph_a)
     alike = graph_a is graph_b or (graph_a is not None and graph_b is not None and graph_a.dtype == graph_b.dtype)
     exact = alike and not arrays and tolerance is None and dtype_a is dtype_b is None
-    first = read_trace(a, exact) if reads_a else run_of(a, feed_a, sizes, graph_a, dtype_a, backend_a)
-    if arrays:
-        second = arrays_of(b, first)
-    else:
-        second = read_trace(b, exact) if reads_b else run_of(b, feed_b, sizes, graph_b, dtype_b, backend_b)
-    called = called or told_apart(first, second, (dtype_a, dtype_b), by_feed)
+
+    def side(target: Any, reads: bool, *how: Any) -> Side:
+        return read_trace(target, exact) if reads else run_of(target, *how)
+
+    first = side(a, reads_a, feed_for(feed_a, graph_a, graph_b), sizes, graph_a, dtype_a, backend_a)
+    second = arrays_of(b, first) if arrays else side(b, reads_b, feed_b, sizes, graph_b, dtype_b, backend_b)
+    called = called or names_of(first, second, (dtype_a, dtype_b), by_feed)
     first, second = first._replace(name=called[0]), second._replace(name=called[1])
 
-    def results(known: Mapping[Node, Node]) -> list[tuple[int, int]]:
-        count = len(first.program.fetches)
-        return [(i, i) for i in range(count)] if arrays else results_of(a, b, first, second, known)
+    def match_results(known: Mapping[Node, Node]) -> Pairs:
+        return _same_results(first) if arrays else results_of(a, b, first, second, known)
 
-    return _Lockstep(first, second, Alignment(first, second, results), tolerance, arrays).compared()
+    return _Lockstep(first, second, align(first, second, match_results), tolerance, arrays).compare()
+
+
+def _check_arrays(a: Any, b: Any) -> None:
+    if are_arrays(a):
+        raise UsageError("arrays are compared with a run, and the run comes first: compare(trace, {name: array})")
+    if isinstance(b, np.ndarray) or (isinstance(b, (list, tuple)) and any(isinstance(part, np.ndarray) for part in b)):
+        raise UsageError('arrays are compared by the names of nodes: compare(trace, {"dense_1/add": array})')
 
 
 def compare_runs(a: Side, b: Side, tolerance: tuple[float, float] | None) -> Comparison:
     """Compare two runs of the same fetches, each as its steps."""
-    results = [(i, i) for i in range(len(a.program.fetches))]
-    return _Lockstep(a, b, Alignment(a, b, lambda known: results), tolerance).compared()
+    return _Lockstep(a, b, align(a, b, lambda known: _same_results(a)), tolerance).compare()
+
+
+def _same_results(side: Side) -> Pairs:
+    return [(i, i) for i in range(len(side.program.fetches))]
 
 
 # --- in lock step ---------------------------------------------------------------------------------------------
@@ -182,116 +178,133 @@ _EQUAL, _WITHIN, _DIFFERING = range(3)
 
 
 class _Lockstep:
-    """Two runs that go on together."""
+    """Two runs that are evaluated together, one node of each at a time."""
 
     def __init__(
         self,
         a: Side,
         b: Side,
-        alignment: Alignment,
+        alignment: tuple[dict[int, int], Pairs],
         tolerance: tuple[float, float] | None,
         foreign: bool = False,
     ) -> None:
         self.a, self.b = a, b
         self.tolerance = tolerance
         self.foreign = foreign
-        self.partner = alignment.found()
+        """Whether `b` is arrays that were given, and not a run."""
+        self.counterparts, pairs = alignment
         self.states: dict[int, int] = {}
         self.digits: dict[int, Digits] = {}
         self.differences: list[Difference] = []
         self.nan: Node | None = None
-        self._back = {j: i for i, j in self.partner.items()}
-        self._at = -1
+        self._back = {j: i for i, j in self.counterparts.items()}
+        self._position_b = -1
         self._ahead: dict[int, Step] = {}
         """Steps of `b` that are compared later: none, unless the schedules are in different order."""
-        pairs = dict.fromkeys((a.program.fetches[i], b.program.fetches[j]) for i, j in alignment.results)
-        self._results = [(i, j) for i, j in pairs if self.partner.get(i) != j]
-        """What was asked for and is made otherwise: compared in the end, though they are no counterparts."""
-        self._kept, self._last = {i for i, _ in self._results}, {j for _, j in self._results}
+        results = dict.fromkeys((a.program.fetches[i], b.program.fetches[j]) for i, j in pairs)
+        self._results = [(i, j) for i, j in results if self.counterparts.get(i) != j]
+        """Results that belong together and are no counterparts: compared at the end."""
+        self._results_b = {j for _, j in self._results}
 
-    def compared(self) -> Comparison:
-        """Go through both."""
+    def compare(self) -> Comparison:
+        """Evaluate both, and compare the values of counterparts."""
         a, b = self.a, self.b
-        seen: set[int] = set()
         pairs: list[tuple[Node, Node | None]] = []
-        results: dict[int, Step] = {}
+        results: dict[int, Step | None] = {i: None for i, _ in self._results}
+        seen: set[int] = set()
         with np.errstate(all="ignore"):
             for step in a.steps:
-                place = step.index
-                if place in self._kept:
-                    results[place] = step
-                j = self.partner.get(place)
-                other = None if j is None else self._until(j, place)
+                i = step.index
+                if i in results:
+                    results[i] = step
+                j = self.counterparts.get(i)
+                other = None if j is None else self._run_b_until(j, i)
                 if other is not None and other.value is not None:
-                    self.states[place] = self._look(step, other)
+                    self.states[i] = self._compare_values(step, other)
                     seen.add(other.index)
-                    pairs.append((a.order[place], None if self.foreign else b.order[other.index]))
+                    pairs.append((a.order[i], None if self.foreign else b.order[other.index]))
                 del step, other  # or what they hold would live for one more node
-            for place, j in self._results:
-                result = self._until(j, len(a.order))
-                if place in results and result is not None:
-                    self._look(results[place], result)
-                    if place not in self.partner and result.index not in self._back:
-                        pairs.append((a.order[place], b.order[result.index]))
-        only_a = [] if self.foreign else [node for i, node in enumerate(a.order[: a.ran]) if i not in self.states]
-        # Where `a` was stopped, `b` has not been run any further.
-        ran = b.ran if a.stopped is None or b.stopped is not None else self._at + 1
-        only_b = [] if self.foreign else [node for j, node in enumerate(b.order[:ran]) if j not in seen]
+            for i, j in self._results:
+                other = self._run_b_until(j, len(a.order))
+                result = results[i]
+                if result is not None and other is not None:
+                    self._compare_values(result, other)
+                    if i not in self.counterparts and j not in self._back:
+                        pairs.append((a.order[i], b.order[j]))
+        only_a, only_b = [], []
+        if not self.foreign:
+            # Where `a` was stopped, `b` has not been run any further.
+            ran = b.ran if a.stopped is None or b.stopped is not None else self._position_b + 1
+            only_a = [node for i, node in enumerate(a.order[: a.ran]) if i not in self.states]
+            only_b = [node for j, node in enumerate(b.order[:ran]) if j not in seen]
         states = [*self.states.values()]
         equal, within, differing = map(states.count, (_EQUAL, _WITHIN, _DIFFERING))
-        counts = Counts(equal, within, differing, len(only_a), len(only_b))
-        digits = {a.order[place].name: digits for place, digits in self.digits.items()}
-        graphs = {side.program.graph.name for side in (a, b)}
-        graph = graphs.pop() if len(graphs) == 1 else None
-        stopped = a.stopped, b.stopped
-        sizes = {name: (size, b.sizes[name]) for name, size in a.sizes.items() if b.sizes.get(name, size) != size}
+        name_a, name_b = a.program.graph.name, b.program.graph.name
         return Comparison(
-            a.name, b.name, graph, counts, self.differences, digits, pairs, only_a, only_b, stopped, self.nan, sizes
+            a.name,
+            b.name,
+            name_a if name_a == name_b else None,
+            Counts(equal, within, differing, len(only_a), len(only_b)),
+            self.differences,
+            {a.order[i].name: digits for i, digits in self.digits.items()},
+            pairs,
+            only_a,
+            only_b,
+            (a.stopped, b.stopped),
+            self.nan,
+            {name: (size, b.sizes[name]) for name, size in a.sizes.items() if b.sizes.get(name, size) != size},
         )
 
-    def _until(self, j: int, place: int) -> Step | None:
-        """Let `b` go on until the step `j`, and return it; None where its run was stopped before."""
-        while self._at < j:
+    def _run_b_until(self, j: int, i: int) -> Step | None:
+        """Let `b` go on until the step `j`, and return it; None where its run was stopped before.
+
+        Steps whose counterparts come after `i` in `a` are kept until then.
+        """
+        while self._position_b < j:
             step = next(self.b.steps, None)
             if step is None:
                 return None
-            self._at = step.index
-            if self._back.get(self._at, -1) >= place or self._at in self._last:
-                self._ahead[self._at] = step
+            self._position_b = step.index
+            if self._back.get(step.index, -1) >= i or step.index in self._results_b:
+                self._ahead[step.index] = step
             del step
-        return self._ahead.get(j) if j in self._last else self._ahead.pop(j, None)
+        return self._ahead.get(j) if j in self._results_b else self._ahead.pop(j, None)
 
-    def _look(self, step: Step, other: Step) -> int:
-        """Compare two values, note what there is to tell, and return how they agree."""
+    def _closeness(self, a: np.dtype[Any], b: np.dtype[Any]) -> tuple[float, float]:
+        return self.tolerance or closeness(a, b)
+
+    def _compare_values(self, step: Step, other: Step) -> int:
+        """Compare two values, note a difference, and return how they agree."""
         x: Any = step.value
         y: Any = other.value
         whole = isinstance(x, np.ndarray) and isinstance(y, np.ndarray)
         p, q = (x, y) if whole else (_preview(x), _preview(y))
-        tolerance = self.tolerance or self._usual_tolerance(x.dtype, y.dtype)
-        alike = x.shape == y.shape
-        gap = gap_of(p, q, tolerance) if alike else Gap(equal=False, outside=max(1, math.prod(x.shape)))
+        same_shape = x.shape == y.shape
+        usual = self.foreign or x.dtype != y.dtype
+        tolerance = self._closeness(x.dtype, y.dtype) if usual else self.tolerance
+        gap = gap_of(p, q, tolerance) if same_shape else None
         misfits = []
-        if not alike:
+        if not same_shape:
             misfits.append(f"shape {shown(x.shape)} against {shown(y.shape)}")
         if _kind(x.dtype) != _kind(y.dtype):
             misfits.append(f"dtype {x.dtype} against {y.dtype}")
-        if not whole and not gap.outside and _digest(x, y.dtype) != _digest(y, x.dtype):
+        if gap is not None and not whole and not gap.outside and _digest(x, y.dtype) != _digest(y, x.dtype):
             gap = gap._replace(equal=False)
-            misfits.append("their hashes differ" + ", and by how much is not known" * (tolerance is not None))
-        self._count_digits(step.index, other.index, p, q, gap if alike else None)
-        if not gap.outside and not misfits:
+            misfits.append("their hashes differ" + "; by how much is not known" * (tolerance is not None))
+        self._count_digits(step.index, p, q, gap)
+        if gap is not None and not gap.outside and not misfits:
             if self.nan is None and p.dtype.kind == "f" and p.size and np.isnan(np.minimum.reduce(p, None)):
                 self.nan = step.node
             return _EQUAL if gap.equal else _WITHIN
-        if (p.ndim or q.ndim) and whole and (self.foreign or not alike or not step.node.inputs):
-            turned = rearranged(p, q, self.tolerance or closeness(p.dtype, q.dtype))
-            misfits += [turned] if turned else []
-        tells = whole and alike and not misfits and (self.foreign or not step.node.inputs)
-        self._note(step, other, p, q, gap if alike else None, whole, misfits, self._moved(step, p, q) if tells else "")
+        explains = whole and (self.foreign or not step.node.inputs)
+        made = self._made_by_a_number(step, p, q) if explains and same_shape and not misfits else ""
+        if whole and (p.ndim or q.ndim) and (explains or not same_shape):
+            misfits += filter(None, [rearranged(p, q, self._closeness(p.dtype, q.dtype))])
+        self._note(step, other, p, q, gap, whole, misfits, made)
         return _DIFFERING
 
-    def _moved(self, step: Step, p: Array, q: Array) -> str:
-        """Return by what number one value is made of the other: a sign, the size of a batch, one class; else ""."""
+    def _made_by_a_number(self, step: Step, p: Array, q: Array) -> str:
+        """Return by what number one value is made from the other: a sign, the size of a batch, one class; else ""."""
         if p.dtype.kind not in "iuf" or not p.size:
             return ""
         (x, more), (y, less) = (p, self.a.name), (q, self.b.name)
@@ -303,74 +316,67 @@ class _Lockstep:
         if made is None:
             return ""
         if made.multiplied:
-            since = f", and {known[made.number]}" if made.number in known else ""
-            return f"{more} = {number(made.number)} × {less}{since}"
-        if more == self.a.name:  # what was done to the first is told
+            reason = f", and {known[made.number]}" if made.number in known else ""
+            return f"{more} = {number(made.number)} × {less}{reason}"
+        if more == self.a.name:  # what was done to the first is said
             more, less, made = less, more, made._replace(number=-made.number)
         return f"{more} = {less} {'-' if made.number < 0 else '+'} {number(abs(made.number))}"
 
-    def _usual_tolerance(self, a: np.dtype[Any], b: np.dtype[Any]) -> tuple[float, float] | None:
-        return closeness(a, b) if self.foreign or a != b else None
-
-    def _count_digits(self, i: int, j: int, p: Array, q: Array, gap: Gap | None) -> None:
+    def _count_digits(self, i: int, p: Array, q: Array, gap: Gap | None) -> None:
+        """Note how many digits a value has left, if its dtypes differ or those of what it is computed from."""
+        operands = self.a.operands[i]
         if p.dtype.kind != "f" or q.dtype.kind != "f":
             return
-        if p.dtype == q.dtype and not any(source in self.digits for source in self.a.operands[i]):
+        if p.dtype == q.dtype and not any(source in self.digits for source in operands):
             return
-        most = min(map(digits_of, (p.dtype, q.dtype)))
-        left = most
+        left = most = min(map(digits_of, (p.dtype, q.dtype)))
         if gap is None:
             left = 0.0
         elif gap.absolute:
             largest = largest_of(p if p.dtype.itemsize > q.dtype.itemsize else q)
             error = gap.absolute / largest if largest else math.inf
             left = min(max(0.0, -math.log10(error)), most)
-        given = [most]
-        for source in self.a.operands[i]:
-            if source in self.digits:
-                given.append(self.digits[source].left)
-            elif self.states.get(source) == _DIFFERING:
-                given.append(0.0)  # a label, a condition: right or wrong
-        self.digits[i] = Digits(left, max(0.0, min(given) - left))
+        # Other operands that differ, such as labels and conditions, are right or wrong.
+        before = [0.0 for source in operands if source not in self.digits and self.states.get(source) == _DIFFERING]
+        before += [self.digits[source].left for source in operands if source in self.digits]
+        self.digits[i] = Digits(left, max(0.0, min([most, *before]) - left))
 
     def _note(
-        self, step: Step, other: Step, p: Array, q: Array, gap: Gap | None, whole: bool, misfits: list[str], moved: str
+        self, step: Step, other: Step, p: Array, q: Array, gap: Gap | None, whole: bool, misfits: list[str], made: str
     ) -> None:
         i, j = step.index, other.index
-        node, counterpart = self.a.order[i], None if self.foreign else self.b.order[j]
-        element, pair, ulps = None, (None, None), None
+        element, pair = None, (None, None)
         if gap is not None and gap.outside:
             index = tuple(map(int, np.unravel_index(gap.place, p.shape)))
             pair = p[index], q[index]
-            ulps = ulps_of(*pair)
             if whole:
                 element = index
             else:
                 misfits.append("seen in a preview; the whole value was not kept")
         first = not self.differences
-        edits = [] if counterpart is None else self._edits(i, j)
+        edits = [] if self.foreign else self._edits(i, j)
         operands_equal = self._operands_equal(i, j)
         cause = "; ".join(edits or misfits or self._resized(i))
         if not cause and first and element is not None and operands_equal is False:
             cause = self._miscomputed(step, other, element)
         if not cause:
-            cause = self._cause(i, operands_equal, pair, p.dtype, q.dtype)
-            if moved:
-                cause = moved if self.foreign else f"{cause}: {moved}"
+            cause = made if made and self.foreign else self._cause(i, operands_equal, pair, p.dtype, q.dtype)
+            if made and not self.foreign:
+                cause = f"{cause}: {made}"
         self.differences.append(
             Difference(
-                node=node,
-                other=counterpart,
+                node=self.a.order[i],
+                other=None if self.foreign else self.b.order[j],
                 index=i,
                 element=element,
                 a=pair[0],
                 b=pair[1],
                 absolute=None if gap is None else gap.absolute,
                 relative=None if gap is None else gap.relative,
-                ulps=ulps,
+                ulps=None if pair[0] is None else ulps_of(*pair),
                 outside=p.size if gap is None else gap.outside,
                 size=p.size,
-                misfit="; ".join(misfits) or moved,
+                misfit="; ".join(misfits) or made,
                 edits=tuple(edits),
                 operands_equal=operands_equal,
                 cause=cause,
@@ -390,20 +396,21 @@ class _Lockstep:
             fits = isinstance(y, np.ndarray) and x.shape == y.shape
             # Of very many, their places would take more memory than they do.
             many = mine is not None and mine[position] is not None and np.size(x[mine[position]]) > _MOST_READ
+            place = ""
             if mine is None or many or (fits and its is None):
-                told = ["", *dict.fromkeys((in_short(x), in_short(y)))]
+                values = [*dict.fromkeys((in_short(x), in_short(y)))]
             else:
                 a = read_of(operand, position, mine[position], x)
-                b = read_of(operand, position, its[position], y) if fits and its is not None else None
-                told = [
-                    f"[{a.place}]" if a.place else "",
-                    *(beside(a, b) if b else [a.said or "not read", in_short(y)]),
-                ]
-            yield f"operand {position}, {quoted(operand)}{told[0]}: {' against '.join(told[1:])}"
+                place = f"[{a.place}]" if a.place else ""
+                if fits and its is not None:
+                    values = beside(a, read_of(operand, position, its[position], y))
+                else:
+                    values = [a.said or "not read", in_short(y)]
+            yield f"operand {position}, {quoted(operand)}{place}: {' against '.join(values)}"
 
     def _operands_equal(self, i: int, j: int) -> bool | None:
-        mine, its = self.a.operands[i], self.b.operands[j]
-        if [self.partner.get(source) for source in mine] != [*its]:
+        mine = self.a.operands[i]
+        if [self.counterparts.get(source) for source in mine] != [*self.b.operands[j]]:
             return False
         states = [self.states.get(source) for source in mine]
         if _DIFFERING not in states and None in states:
@@ -411,7 +418,7 @@ class _Lockstep:
         return all(state == _EQUAL for state in states)
 
     def _miscomputed(self, step: Step, other: Step, element: tuple[int, ...]) -> str:
-        """Return that the second value does not come of the second's own operands, if it does not; else ""."""
+        """Return that the operands of the second do not give its value, if so; else ""."""
         mine, its = step.operands, other.operands
         if len(mine) != len(its) or not mine or step.value.dtype != other.value.dtype:
             return ""
@@ -420,26 +427,25 @@ class _Lockstep:
             return ""
         op = self.a.op(step.index).bound(self.a.sizes)
         try:
-            # These operands are of another run, or of none: no loop has them.
+            # These operands are from another run, or from none: the one loop does not have them.
             value = np.asarray(op.forward(*its))
         except Exception:  # noqa: BLE001 - what is not known to fit may fail in any way
             return ""
-        kind = value.dtype
-        if (
-            value.shape != other.value.shape
-            or not gap_of(value, other.value, self.tolerance or closeness(kind, kind)).outside
-        ):
+        same_shape = value.shape == other.value.shape
+        if not same_shape or not gap_of(value, other.value, self._closeness(value.dtype, value.dtype)).outside:
             return ""
-        made = f"{op.name} of the operands of {self.b.name} is {number(value[element])} there, and not"
-        return f"{made} {number(other.value[element])}: what computes it differs"
+        return (
+            f"{op.name} of the operands of {self.b.name} gives {number(value[element])}, not "
+            f"{number(other.value[element])}: what computes it differs"
+        )
 
     def _cause(
         self, i: int, operands_equal: bool | None, pair: tuple[Any, Any], a: np.dtype[Any], b: np.dtype[Any]
     ) -> str:
-        node = self.a.order[i]
-        if not self.a.operands[i]:
-            what = {"placeholder": "the feed", "parameter": "the parameter's value"}.get(node.op.name, "its value")
-            return f"{what} differs"
+        operands = self.a.operands[i]
+        if not operands:
+            what = {"placeholder": "the feed", "parameter": "the parameter's value"}
+            return f"{what.get(self.a.order[i].op.name, 'its value')} differs"
         if operands_equal:
             why = f"it is computed in {a} and in {b}" if a != b else "what computes it differs: code, library, machine"
             for x, y in (pair, pair[::-1]):
@@ -447,29 +453,26 @@ class _Lockstep:
                     why = f"it overflows {x.dtype}"
             return f"its operands are equal; {why}"
         if operands_equal is None:
-            return "not all of its operands are given: name those, too"
-        if any(self.states.get(source) == _DIFFERING for source in self.a.operands[i]):
+            return "not all of its operands are given: give those, too"
+        if any(self.states.get(source) == _DIFFERING for source in operands):
             return "its operands differ"
         return "its operands agree only within the tolerance, and here the difference is larger"
 
     def _resized(self, i: int) -> list[str]:
-        """Return which sizes that an operation's attributes speak of differ, such as the count of a mean."""
+        """Return which sizes differ that the operation's attributes contain, such as the count of a mean."""
         a, b = self.a.sizes, self.b.sizes
         names = sorted(name for name in self.a.op(i).dimension_names if name in a and b.get(name, a[name]) != a[name])
         return [
-            f'the size of "{name}" differs, which it is computed with: {a[name]} against {b[name]}' for name in names
+            f'it is computed with the size of "{name}", which differs: {a[name]} against {b[name]}' for name in names
         ]
 
     def _edits(self, i: int, j: int) -> list[str]:
         """Return how two nodes differ themselves."""
-        a, b = self.a.order[i], self.b.order[j]
-        op, other_op = self.a.op(i), self.b.op(j)
-        edits = [
-            f"its value was set by hand in {side}"
-            for side, is_set in ((self.a.name, self.a.is_set(i)), (self.b.name, self.b.is_set(j)))
-            if is_set
-        ]
-        if a is b and op == other_op:
+        a, b = self.a, self.b
+        op, other_op = a.op(i), b.op(j)
+        set_in = [side.name for side, position in ((a, i), (b, j)) if side.is_set(position)]
+        edits = [f"its value was set by hand in {name}" for name in set_in]
+        if a.order[i] is b.order[j] and op == other_op:
             return edits
         if isinstance(op, Constant) and isinstance(other_op, Constant):
             return ["the constant's value changed"]
@@ -479,16 +482,19 @@ class _Lockstep:
             given, other = op.attributes, other_op.attributes
             changed = [name for name in {**given, **other} if repr(given.get(name)) != repr(other.get(name))]
             edits += [f"{name} changed: {given.get(name)!r} → {other.get(name)!r}" for name in changed]
-        for position, (mine, its) in enumerate(zip_longest(self.a.operands[i], self.b.operands[j])):
-            if mine is None or its is None or self.partner.get(mine) != its:
-                before = "nothing" if mine is None else self._named(self.a, mine, mine in self.partner, "removed")
-                after = "nothing" if its is None else self._named(self.b, its, its in self._back, "added")
-                edits.append(f"operand {position} changed: {before} → {after}")
+        for position, (mine, its) in enumerate(zip_longest(a.operands[i], b.operands[j])):
+            if mine is None or its is None or self.counterparts.get(mine) != its:
+                before = _described(a, mine, self.counterparts, "removed")
+                edits.append(f"operand {position} changed: {before} → {_described(b, its, self._back, 'added')}")
         return edits
 
-    def _named(self, side: Side, place: int, has_counterpart: bool, otherwise: str) -> str:
-        node = side.order[place]
-        return f'"{node.name}"' + ("" if has_counterpart else f" ({node.op.name}, {otherwise})")
+
+def _described(side: Side, position: int | None, paired: Container[int], otherwise: str) -> str:
+    """Return the name of an operand, and its operation if it is only on this side."""
+    if position is None:
+        return "nothing"
+    node = side.order[position]
+    return f'"{node.name}"' + ("" if position in paired else f" ({node.op.name}, {otherwise})")
 
 
 def _preview(value: Any) -> Array:

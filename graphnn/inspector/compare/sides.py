@@ -71,7 +71,7 @@ def run_of(
 ) -> Side:
     """Return the side of what is run, or of a trace that is run again."""
     if isinstance(target, Trace) and feed is None and sizes is not None:
-        raise UsageError("a trace holds its sizes: it takes no others without a feed")
+        raise UsageError("a trace has its own sizes and takes no others without a feed")
     updates: Mapping[Node, Node] = {}
     if isinstance(target, Trace) and feed is None:
         prepared, updates = target.prepared, target.updates
@@ -86,11 +86,12 @@ def run_of(
     if dtype is not None:
         updates = {}  # which are of the graph that this is a copy of
     name = {None: "the run", "numpy": "the plan", "interpreter": "the interpreter"}[backend]
-    steps = _told(_planned(retyped) if backend == "numpy" else evaluate(retyped), updates, guard_of(target))
+    steps = _with_updates(_planned(retyped) if backend == "numpy" else evaluate(retyped), updates, guard_of(target))
     return Side(name, program, steps, prepared.sizes, len(program.order), None, prepared)
 
 
-def _told(steps: Iterator[Step], updates: Mapping[Node, Node], guard: str | None) -> Iterator[Step]:
+def _with_updates(steps: Iterator[Step], updates: Mapping[Node, Node], guard: str | None) -> Iterator[Step]:
+    """Yield steps; an error of one gets to know the updates and the guard of the run."""
     try:
         yield from steps
     except GraphnnError as error:
@@ -101,7 +102,7 @@ def _told(steps: Iterator[Step], updates: Mapping[Node, Node], guard: str | None
 def _planned(prepared: Prepared) -> Iterator[Step]:
     """Yield the steps of a run by its plan: the results are its own, all else is of a plan of every node."""
     if prepared.overridden:
-        raise UsageError("a plan knows nothing of what was set by hand: compare it as it was before")
+        raise UsageError("a plan cannot run with values or operations set by hand: compare the run before that")
     program = prepared.program
     undefined = next((node for node in program.order if isinstance(node.op, Unknown)), None)
     if undefined is not None:
@@ -114,7 +115,7 @@ def _planned(prepared: Prepared) -> Iterator[Step]:
         try:
             plan = Plan(each)
             values.update(zip(nodes, plan(*[prepared.given[node] for node in plan.given]), strict=True))
-        except Exception as error:  # noqa: BLE001 - told anew
+        except Exception as error:  # noqa: BLE001 - raised anew
             retell(error, prepared)
     yield from _steps(program, [values[node] for node in program.order])
 
@@ -159,7 +160,7 @@ def arrays_of(arrays: Mapping[Any, Any], beside: Side) -> Side:
             raise LookupFailure(f'"{node.name}" is given twice')
         known[node] = as_array(value, f'the array for "{node.name}"')
     if not known:
-        raise UsageError("no arrays are given: they are named after nodes, {name: array}")
+        raise UsageError("no arrays are given: give them by the names of nodes, {name: array}")
     steps = _steps(program, [known.get(node) for node in program.order])
     return Side("the arrays", program, steps, beside.sizes, len(program.order))
 
@@ -173,7 +174,7 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     for node in source.order:
         if isinstance(node.op, Unknown):
             raise UsageError(
-                f'"{node.name}" is {with_article(node.op.name)}, which is not defined here: it is of one dtype alone'
+                f'"{node.name}" is {with_article(node.op.name)}, which is not defined here: its dtype cannot be changed'
             )
     graph = Graph(source.graph.name, dtype)
     graph.memory_budget = source.graph.memory_budget
@@ -267,7 +268,7 @@ def feed_for(feed: Feed | None, graph: Graph | None, other: Graph | None) -> Fee
     return {name: value for name, value in named.items() if name in graph or name not in other}
 
 
-def told_apart(a: Side, b: Side, dtypes: tuple[Any, Any], by_feed: bool) -> tuple[str, str]:
+def names_of(a: Side, b: Side, dtypes: tuple[Any, Any], by_feed: bool) -> tuple[str, str]:
     """Return what two runs are called: by what they differ in."""
     graphs = [side.program.graph.name for side in (a, b)]
     kinds = [str(dtype or "the original") for dtype in dtypes]

@@ -55,15 +55,15 @@ def _prepared_for(
 ) -> tuple[Prepared, Mapping[Node, Node]]:
     if isinstance(target, Trace):
         if feed is not None or sizes is not None:
-            raise UsageError("a trace holds its feed: it takes no other")
+            raise UsageError("a trace has its own feed and takes no other")
         if graph is not None and graph is not target.graph:
-            raise UsageError("graph= is for fetches by name; a trace has its graph")
+            raise UsageError("graph= is for fetches by name; a trace has its own graph")
         return target.prepared, target.updates
     if isinstance(target, Film):
         raise UsageError("a film holds many traces, and one is asked for, such as film[0]")
     if isinstance(target, Compiled):
         if graph is not None and graph is not target.graph:
-            raise UsageError("graph= is for fetches by name; a compiled step has its graph")
+            raise UsageError("graph= is for fetches by name; a compiled step has its own graph")
         return target.prepared(feed, sizes).of_its_own(), target.updates
     graph, nodes, _ = resolve(target, graph, feed if isinstance(feed, Mapping) else ())
     return prepare(graph, nodes, feed, sizes).of_its_own(), {}
