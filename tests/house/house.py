@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 MOST_CODE, MOST_LINES = 400, 600  # of a file
-STILL_OVER = ("graphnn/graph/graph.py", "graphnn/testing.py")  # to be split
+STILL_OVER = ("graphnn/graph/graph.py",)  # to be split
 MOST_METHODS = 40  # of a class
 MOST_FUNCTION = 60  # lines of code of a function
 MOST_OPERATION = 10  # lines of code of the median operation, `samples` aside
