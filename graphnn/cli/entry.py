@@ -13,7 +13,7 @@ from ..errors import GraphnnError, near
 from . import screen
 from .registry import FAILED, INTERRUPTED, USAGE, Command, Misuse, find, names
 
-_UNFED = "; --feed FILE.npz gives it, or a function that returns (fetches, feed)"
+_FEED_ADVICE = "; --feed FILE.npz gives it, or a function that returns (fetches, feed)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         screen.complain(error)
         return USAGE
     except GraphnnError as error:
-        first, *rest = str(error).split("\n")
-        screen.complain("\n".join([first + _UNFED * bool(error.unfed), *rest]))
+        if error.unfed:
+            error.advice += _FEED_ADVICE
+        screen.complain(error)
         return FAILED
     except BrokenPipeError:
         screen.mute()

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forging import lively
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -657,28 +658,6 @@ def test_sources_hold_the_lines_of_a_doctest_while_it_runs() -> None:
 
 
 # --- files that are damaged, and files that lie -----------------------------------------------------------------
-
-
-def lively() -> Trace:
-    """Return a trace with something of everything, small."""
-    g = gn.Graph("forged")
-    x = g.placeholder("x", shape=("n", 2))
-    w = g.parameter("w", np.ones((2, 3)))
-    count = g.parameter("count", np.int64(0), trainable=False)
-    h = gn.clip(x @ w, 0.0, 1.0) + g.constant(0.5, name="c")
-    loss = gn.sum(gn.exp(h))
-    step = gn.compile(loss, updates={w: w - 0.1 * gn.grad(loss, w), count: count + 1})
-    dbg = gn.debug(gn.trace(step, {x: np.ones((40, 2))}, keep=400), echo=None)
-    dbg.resume()
-    dbg.what_if("clip", hi=0.75)
-    dbg["exp"] = np.full((40, 3), 2.0)
-    seen = dbg.trace()
-    kept = [
-        Condensed.of(record.value) if record.bytes > 400 and record.node.inputs else record.value for record in seen
-    ]
-    return Trace(
-        seen.prepared, kept, [0.5] * len(kept), seen.updates, stopped=3, error="it was so", sources=seen.sources
-    )
 
 
 SOUND, SOUND_ARRAYS = lively()._encoded()

@@ -48,27 +48,8 @@ CODE += [f"\n{_CODE}\n", f"x\n    {_CODE}", f"{{{_CODE}}}", f"{{0.__class__}}{_C
 ODD = ["\0", "\n", "'", '"', '"""', "\\", "{", "}", "{}", "{0}", "{out}", "%s", "\x1b[31m", "\ud83d", "é" * 40, "a/b/c"]
 ODD += ["(" * 300, "-" * 300 + "n", "a*" * 200 + "a", "n//0", "-n", "n*n", "9" * 300, "n**9**9**9", "__class__", "nan"]
 ODD += ["U9", "O", "object", "i4,(9,9)f8", "datetime64[s]", "builtins.eval", "os.system", "../../x", "a" * 10_000]
-NUMBERS = [
-    -2,
-    -1,
-    0,
-    1,
-    2,
-    3,
-    5,
-    64,
-    100,
-    2**31,
-    2**32,
-    2**62,
-    2**63 - 1,
-    2**63,
-    -(2**63),
-    2**64,
-    10**12,
-    10**40,
-    10**400,
-]
+NUMBERS = [-2, -1, 0, 1, 2, 3, 5, 64, 100, 2**31, 2**32, 2**62, 2**63 - 1, 2**63, -(2**63), 2**64]
+NUMBERS += [10**12, 10**40, 10**400]
 NUMBERS += [0.5, -0.0, 1e-320, 1e308, math.inf, -math.inf, math.nan]  # type: ignore[list-item]
 LISTS = [
     [],
@@ -112,7 +93,7 @@ def _training() -> tuple[gn.Node, dict[gn.Node, gn.Node], dict[gn.Node, Any]]:
     return loss, updates, {x: np.ones((4, 2)), labels: np.array([0, 1, 2, 0])}
 
 
-def _lively() -> Trace:
+def lively() -> Trace:
     """Return a trace with something of everything, small."""
     g = gn.Graph("forged")
     x = g.placeholder("x", shape=("n", 2))
@@ -155,7 +136,7 @@ def sound() -> list[Forgery]:
     ]
     return [
         Forgery("graph", *to_data(loss.graph)),
-        Forgery("trace", *_lively()._encoded()),
+        Forgery("trace", *lively()._encoded()),
         Forgery("trace", *gn.trace(step, feed)._encoded()),
         *map(_of, ops),
     ]

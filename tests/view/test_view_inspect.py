@@ -382,6 +382,11 @@ def network() -> tuple[Node, Node]:
     return h, g.parameter("w", np.ones((3, 4)))
 
 
+def in_one_line(box: str) -> str:
+    """Return the DOT of a box with the lines of its label joined."""
+    return box.replace('</font><br/><font point-size="8">', " ")
+
+
 def test_a_misfit_is_drawn_with_what_was_built() -> None:
     h, w = network()
     error = error_of(lambda: h @ w)
@@ -391,8 +396,9 @@ def test_a_misfit_is_drawn_with_what_was_built() -> None:
     line = box(diagram.source, "could not be made")
     assert "shape=octagon" in line
     assert "penwidth=2.5" in line
-    for words in ("cannot multiply (batch, 64) by (3, 4):", "axis 1 of operand 0 is 64,", "axis 0 of operand 1 is 3"):
-        assert words in line
+    assert "matmul cannot multiply (batch, 64) by (3, 4): axis 1 of operand 0 is 64, axis 0 of operand 1 is 3" in (
+        in_one_line(line)
+    )
     number = line.split()[0]
     assert len(re.findall(rf"-> {number} ", diagram.source)) == 2
     assert "penwidth=2.2" not in diagram.source  # the operands are no fetches
@@ -423,7 +429,7 @@ def test_what_a_loss_a_metric_or_a_layer_refuses_is_drawn_too() -> None:
         diagram = error_of(make).draw()
         line = box(diagram.source, f"<b>{name}</b>")
         assert "shape=octagon" in line
-        assert words in line
+        assert words in in_one_line(line)
         assert len(re.findall(rf"-> {line.split()[0]} ", diagram.source)) == len(places)
         (failed,) = {edge.head for edge in diagram._picture.edges if edge.head.node.op.name == name}
         assert [str(edge.position) for edge in diagram._picture.edges if edge.head is failed] == places
@@ -462,7 +468,7 @@ def test_what_a_composition_refuses_is_drawn_too() -> None:
         assert 'operand 0: "w" (3, 4) float64, a parameter made at' in str(error)
         assert str(error).count("operand 0") == 1
         source = error.draw().source
-        assert words in box(source, f"<b>{name}</b>").replace('</font><br/><font point-size="8">', " ")
+        assert words in in_one_line(box(source, f"<b>{name}</b>"))
 
 
 def test_the_error_of_a_run_is_drawn_with_the_node_that_failed() -> None:
@@ -472,7 +478,7 @@ def test_the_error_of_a_run_is_drawn_with_the_node_that_failed() -> None:
     source = error.draw().source
     line = box(source, "<b>failed</b>")
     assert "<b>pick</b>" in line
-    assert "label 3 at index" in line
+    assert "label 3 at index" in in_one_line(line)
     assert "dotted" in box(source, "<b>log</b>")
     assert "dotted" not in box(source, "<b>clip</b>")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from ...execute.loop import Stop
 from ...graph import Graph, Node, Spec, Unbuilt, user_origin
 from ...graph.node import imagined
 from ...show import show_as
-from ..text import visible
+from ...text import message
 from .crop import PHASES
 from .diagram import Diagram, draw
 from .picture import Box, Edge, collapsing, picture
@@ -42,7 +41,7 @@ def _unfinished(error: GraphnnError, stop: Stop) -> Diagram:
             highlight[program.order[place]] = "waiting"
     failed = program.order[stop.place]
     said = f"refused by guard={stop.guard}" if stop.guard is not None else "failed"
-    highlight[failed] = ("failed", said, *_reason(error.__cause__, failed))
+    highlight[failed] = ("failed", said, *_reason(error.__cause__))
     detail = {"": _detail(program.order)}
     if len(program.order) > _MOST_SEEN_WHOLE:
         # What comes later, the backward pass of a forward node or the updates, is a box each.
@@ -67,7 +66,7 @@ def _unbuilt(error: GraphnnError, refused: Unbuilt) -> Diagram:
     box = Box(len(seen.boxes), None, around, [node])
     seen.boxes.append(box)
     seen.edges += [Edge(box_of[x], box, x, position) for position, x in operands.items()]
-    highlight: dict[Node, Highlight] = {node: ("failed", "could not be made", *_reason(error, node))}
+    highlight: dict[Node, Highlight] = {node: ("failed", "could not be made", *_reason(error))}
     return Diagram(seen, None, detail == "layer", 2000, 60.0, highlight)
 
 
@@ -88,11 +87,7 @@ def _detail(nodes: Iterable[Node]) -> str:
     return "op" if len(list(nodes)) <= _MOST_OPERATIONS else "layer"
 
 
-def _reason(error: BaseException | None, node: Node) -> list[str]:
-    """Return what an error says first, in lines that a box can hold."""
-    said = str(error or "").partition("\n")[0].removeprefix(node.op.name).lstrip(": ")
-    return [
-        line
-        for part in re.split(r"(?<=[:;]) |(?<=,) (?=axis )", visible(said) if said else "")
-        for line in textwrap.wrap(part, _NOTE_WIDTH, break_on_hyphens=False)
-    ][:_MOST_NOTES]
+def _reason(error: BaseException | None) -> list[str]:
+    """Return why it failed, in lines that a box can hold."""
+    reason = error.reason if isinstance(error, GraphnnError) else message(str(error or ""))
+    return textwrap.wrap(reason, _NOTE_WIDTH, break_on_hyphens=False)[:_MOST_NOTES]
