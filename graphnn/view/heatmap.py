@@ -16,7 +16,7 @@ import numpy as np
 
 from ..graph import as_array
 from ..graph.attributes import whole
-from .text import at_least, by_times, number
+from .text import at_least, by_times, compact
 
 if TYPE_CHECKING:
     from ..graph import Array
@@ -119,7 +119,7 @@ class _Value:
         """Return the least number and the greatest."""
         if not self.finite.size:
             return "no finite number"
-        low, high = number(self.finite.min().item()), number(self.finite.max().item())
+        low, high = compact(self.finite.min().item()), compact(self.finite.max().item())
         if low == high:
             return f"all {low}" if self.finite.size == self.array.size else f"all finite ones {low}"
         return f"from {low} to {high}"
@@ -212,7 +212,7 @@ def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = F
     width, height = at_least(_NARROWEST, width, "width="), at_least(_LOWEST, height, "height=")
     seen = _Value(value, signed=bool(colour))
     if not seen.array.ndim:
-        return number(seen.array.item())
+        return compact(seen.array.item())
     if not seen.array.size:
         return textwrap.fill(f"no element: {by_times(seen.array.shape)}", width)
     rows = seen.planes.shape[1]
@@ -240,7 +240,7 @@ def _as_numbers(seen: _Value, count: int, width: int, room: int, colour: bool | 
     if 3 * columns > width:
         return None
     places = _every(rows, room - 1)
-    slices = [[list(map(number, row)) for row in plane[places].tolist()] for plane in seen.planes[:count]]
+    slices = [[list(map(compact, row)) for row in plane[places].tolist()] for plane in seen.planes[:count]]
     heads = list(map(str, range(columns)))
     labels = [f"{i:>{len(str(rows - 1))}}" for i in range(rows)[places]] if seen.array.ndim > 1 else [""]
     cell = max(len(text) for texts in ([heads], *slices) for row in texts for text in row) + 2
@@ -291,8 +291,8 @@ def _thresholds(seen: _Value) -> str:
     """Return which number each shade begins with."""
     if not seen.finite.size or seen.scale.low == seen.scale.high:
         return seen.range()
-    starts = [number(seen.scale.at(i / len(_SHADES))) for i in range(len(_SHADES))]
-    starts[0], last = number(seen.finite.min().item()), number(seen.finite.max().item())
+    starts = [compact(seen.scale.at(i / len(_SHADES))) for i in range(len(_SHADES))]
+    starts[0], last = compact(seen.finite.min().item()), compact(seen.finite.max().item())
     named = ["' '", *_SHADES[1:]]
     return f"{', '.join(f'{shade} from {n}' for shade, n in zip(named, starts, strict=True))} to {last}"
 
@@ -310,7 +310,7 @@ def _half_blocks(pair: Array, colour: bool | int) -> str:
 
 def _bar(seen: _Value, width: int, colour: bool | int) -> list[str]:
     """Return the scale as a bar of colours between its ends."""
-    low, high = number(seen.scale.low), number(seen.scale.high)
+    low, high = compact(seen.scale.low), compact(seen.scale.high)
     cells = min(_BAR_CELLS, width - len(low) - len(high) - 2)
     if not seen.finite.size or seen.scale.low == seen.scale.high or cells < 1:
         return []
@@ -386,7 +386,7 @@ def sparkline(value: Any, bins: int = 32) -> str:
     counts = np.bincount(np.minimum(places, bins - 1), minlength=bins)
     heights = -(-counts * len(_BARS) // counts.max())
     bars = "".join(_BARS[h - 1] if h else " " for h in heights)
-    low, high = number(seen.finite.min().item()), number(seen.finite.max().item())
+    low, high = compact(seen.finite.min().item()), compact(seen.finite.max().item())
     return "; ".join([f"{low} {bars} {high}", *strange])
 
 
@@ -432,7 +432,7 @@ def heatmap(value: Any) -> str:
     """
     seen = _Value(value)
     if not seen.array.ndim:
-        return f'<code style="{_PAGE}">{html.escape(number(seen.array.item()))}</code>'
+        return f'<code style="{_PAGE}">{html.escape(compact(seen.array.item()))}</code>'
     if not seen.array.size:
         return f'<span style="{_PAGE}">no element: {by_times(seen.array.shape)}</span>'
     _, rows, columns = seen.planes.shape
@@ -457,7 +457,7 @@ def _table(seen: _Value, plane: Array, rows: range) -> str:
             red, green, blue = map(int, rgb)
             look = f"background:rgb({red},{green},{blue});color:{'#000' if ink_on(rgb) == _BLACK else '#fff'}"
             look = look if math.isfinite(shown) else _HATCH
-            cells.append(f'<td style="padding:1px 6px;text-align:right;border:0;{look}">{number(shown)}</td>')
+            cells.append(f'<td style="padding:1px 6px;text-align:right;border:0;{look}">{compact(shown)}</td>')
         head = f'<th style="{faint}">{name}</th>' if seen.array.ndim > 1 else ""
         body.append(f"<tr>{head}{''.join(cells)}</tr>")
     heads = "".join(f'<th style="{faint}">{i}</th>' for i in range(plane.shape[1]))
@@ -496,7 +496,7 @@ def _gradient(seen: _Value) -> str:
         return f'<div style="opacity:.75">{seen.range()}</div>'
     colours = ",".join((_SIGNED if seen.scale.signed else _MAGNITUDES).split())
     bar = f"display:inline-block;width:8em;height:.8em;background:linear-gradient(to right,{colours})"
-    low, high = number(seen.scale.low), number(seen.scale.high)
+    low, high = compact(seen.scale.low), compact(seen.scale.high)
     note = f", white is 0; {seen.range()}" if seen.scale.signed else ""
     return f'<div style="opacity:.9">{low} <span style="{bar}"></span> {high}{note}</div>'
 

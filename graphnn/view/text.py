@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..graph.attributes import whole
+from ..inspector.trace.values import in_short
 from ..text import counted as counted
 from ..text import in_bytes as in_bytes
 from ..text import visible as visible
@@ -149,21 +150,21 @@ def preview(value: Any, limit: int = 6) -> str:
     --------
     >>> preview([[1.0, 0.25], [1 / 3, 2.0]])
     '[[1, 0.25], [0.3333, 2]]'
-    >>> preview(np.arange(300.0))
-    'min 0, mean 149.5, max 299'
     >>> preview([0.0, np.nan, 1.0], limit=2)
-    'min 0, mean 0.5, max 1; 1 of 3 not finite'
+    'min 0, mean 0.5, max 1; 1 NaN'
     """
-    array = np.asarray(value)
-    if array.size <= limit:
-        return _written(array.tolist())
-    if array.dtype.kind == "b":
-        return f"true {np.count_nonzero(array):,} of {array.size:,}"
-    finite = array[np.isfinite(array)]
-    least, mean, most = statistics(finite)
-    text = f"min {number(least)}, mean {number(mean)}, max {number(most)}" if finite.size else "no number"
-    strange = array.size - finite.size
-    return f"{text}; {strange:,} of {array.size:,} not finite" if strange else text
+    return in_short(np.asarray(value), limit, compact)
+
+
+def compact(value: Any) -> str:
+    """Return a number in four digits, without zeros at its end: columns and boxes have no room to say what is exact.
+
+    Examples
+    --------
+    >>> compact(1 / 3), compact(3), compact(1e-07), compact(0.20001), compact(True)
+    ('0.3333', '3', '1e-07', '0.2', 'True')
+    """
+    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 def statistics(value: Any) -> tuple[float, float, float]:
@@ -180,23 +181,6 @@ def statistics(value: Any) -> tuple[float, float, float]:
     # In float64: a mean of float16 would overflow. Infinities of both signs have no mean, and nobody need be warned.
     with np.errstate(all="ignore"):
         return float(array.min()), float(array.mean(dtype=np.float64)), float(array.max())
-
-
-def number(value: float) -> str:
-    """Return a number in four digits.
-
-    Examples
-    --------
-    >>> number(1 / 3), number(3), number(1e-07), number(True)
-    ('0.3333', '3', '1e-07', 'True')
-    """
-    return str(value) if isinstance(value, (bool, int)) else f"{value:.4g}"
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_written, value))}]"
-    return number(value)
 
 
 def printable(text: object, encoding: str | None = None, coloured: bool = False) -> str:

@@ -246,17 +246,17 @@ def test_visible(text: str, shown: str) -> None:
         ([np.nan, np.inf, -np.inf], "[nan, inf, -inf]"),
         (np.arange(7), "min 0, mean 3, max 6"),
         (np.arange(8) > 2, "true 5 of 8"),
-        ([np.nan] * 7, "no number; 7 of 7 not finite"),
-        ([np.nan, np.inf, *range(6)], "min 0, mean 2.5, max 5; 2 of 8 not finite"),
+        ([np.nan] * 7, "7 NaN"),
+        ([np.nan, np.inf, *range(6)], "min 0, mean 2.5, max 5; 1 NaN, 1 inf"),
         (np.full(9, 60000, np.float16), "min 6e+04, mean 6e+04, max 6e+04"),
         (np.full(9, 2**63 - 1), "min 9.223e+18, mean 9.223e+18, max 9.223e+18"),
     ],
 )
-def test_preview(value: Any, text: str) -> None:
+def test_a_value_in_short_is_its_numbers_if_they_are_few_else_how_they_are_spread(value: Any, text: str) -> None:
     assert preview(value) == text
 
 
-def test_preview_of_more_or_fewer() -> None:
+def test_a_value_in_short_has_as_many_numbers_as_are_asked_for() -> None:
     assert preview(np.arange(7), limit=7) == "[0, 1, 2, 3, 4, 5, 6]"
     assert preview([1, 2], limit=1) == "min 1, mean 1.5, max 2"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _PREVIEW = 256  # elements
 SMALL, _TOGETHER = 2**12, 32  # elements, values
-_FEW = 6  # numbers that are written out
 _TINY, _HUGE = 1e-280, 1e280
 """A sum of squares between these tells that all is finite, and that no square was lost that counts."""
 _LOST = 1e-3
@@ -152,8 +151,8 @@ class Statistics(dict[int, Stats]):
         return self[place]
 
 
-def in_short(value: Array) -> str:
-    """Return a value on one line: its numbers if they are few, else how they are spread.
+def in_short(value: Array, most: int = 6, write: Callable[[Any], str] = number) -> str:
+    """Return a value on one line: its numbers if there are at most `most`, else how they are spread.
 
     Examples
     --------
@@ -162,20 +161,20 @@ def in_short(value: Array) -> str:
     >>> print(in_short(np.array([*range(300), np.nan, -np.inf])))
     min 0, mean 149.5, max 299; 1 NaN, 1 -inf
     """
-    if value.size <= _FEW:
-        return _written(value)
+    if value.size <= most:
+        return _written(value, write)
     if value.dtype.kind == "b":
         return f"true {np.count_nonzero(value):,} of {value.size:,}"
     stats = stats_of(value)
     kind = value.dtype.type if value.dtype.kind == "f" else float  # a float32 tells that its 0.1 is exact
-    spread = f"min {number(kind(stats.min))}, mean {number(stats.mean)}, max {number(kind(stats.max))}"
+    spread = f"min {write(kind(stats.min))}, mean {write(stats.mean)}, max {write(kind(stats.max))}"
     counts = (("NaN", stats.nans), ("inf", stats.posinfs), ("-inf", stats.neginfs))
     strange = ", ".join(f"{count:,} {what}" for what, count in counts if count)
     return "; ".join([spread] * (not math.isnan(stats.min)) + [strange] * bool(strange))
 
 
-def _written(value: Array) -> str:
-    return f"[{', '.join(map(_written, value))}]" if value.ndim else number(value[()])
+def _written(value: Array, write: Callable[[Any], str]) -> str:
+    return f"[{', '.join([_written(part, write) for part in value])}]" if value.ndim else write(value[()])
 
 
 def preview_of(value: Array, most: int = _PREVIEW) -> Array:

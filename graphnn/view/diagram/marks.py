@@ -14,7 +14,7 @@ from ...inspector.health.findings import Health
 from ...inspector.health.training import gradients_in
 from ...inspector.profile import Profile, flops_of
 from ...inspector.trace import Record, Trace
-from ..text import in_bytes, in_seconds, number, preview
+from ..text import compact, in_bytes, in_seconds, preview
 
 if TYPE_CHECKING:
     from ...graph import Array
@@ -101,7 +101,7 @@ def _value(record: Record) -> Mark | None:
 
 def _range(record: Record) -> str:
     stats = record.stats
-    lines = [] if math.isnan(stats.min) else [f"{number(stats.min)} to {number(stats.max)}"]
+    lines = [] if math.isnan(stats.min) else [f"{compact(stats.min)} to {compact(stats.max)}"]
     strange = [f"{n:,} {what}" for n, what in zip(stats[5:8], ("NaN", "inf", "-inf"), strict=True) if n]
     return "\n".join([*([", ".join(strange)] if strange else []), *lines]) or "no element"
 
@@ -113,7 +113,11 @@ def _statistics(record: Record) -> Mark | None:
     if math.isnan(stats.mean):
         return Mark(_range(record))
     zeros = [f"{_share(stats.zeros, stats.size)} zeros"] * bool(stats.zeros)
-    lines = [f"mean {number(stats.mean)}", ", ".join([f"std {number(stats.std)}", *zeros]), *_range(record).split("\n")]
+    lines = [
+        f"mean {compact(stats.mean)}",
+        ", ".join([f"std {compact(stats.std)}", *zeros]),
+        *_range(record).split("\n"),
+    ]
     return Mark("\n".join(lines if stats.size > 1 else lines[:1]), stats.mean)
 
 
@@ -170,11 +174,11 @@ def _gradients(trace: Trace) -> dict[Node, Mark]:
     for node, slope in pairs:
         if slope in record_of and node.phase == "forward":
             norm = _norm(record_of[slope])
-            found[node] = Mark(f"gradient {number(norm)}", norm)
+            found[node] = Mark(f"gradient {compact(norm)}", norm)
     for slope in [*(slope for _, slope in pairs), *fetches]:
         if slope in record_of and slope.phase == "backward" and slope.inputs:
             norm = _norm(record_of[slope])
-            found[slope] = Mark(f"norm {number(norm)}", norm)
+            found[slope] = Mark(f"norm {compact(norm)}", norm)
     if not found:
         raise LookupFailure(
             "there are no gradients in this trace: have them evaluated, too, as in gn.trace([loss, *grads], feed)"
@@ -211,7 +215,7 @@ def _difference(comparison: Comparison) -> dict[Node, Mark]:
     marks: dict[Node, Mark] = {pair[0]: same for pair in comparison.pairs}
     for place, difference in enumerate(comparison.differences):
         gap = difference.absolute
-        text = f"{number(gap)} apart" if gap else difference.misfit or "; ".join(difference.edits) or difference.cause
+        text = f"{compact(gap)} apart" if gap else difference.misfit or "; ".join(difference.edits) or difference.cause
         if not place:
             text = f"they part here\n{text}"
         marks[difference.node] = Mark(text, gap, "fed" if place else "current", difference.cause)
@@ -245,15 +249,15 @@ def _fates(explanation: Explanation) -> dict[Node, Mark]:
 OVERLAYS: dict[str, Overlay] = {
     "values": Overlay(
         {Trace: ("values", _of_records(_value))},
-        number,
+        compact,
         "result",
         missing="not run",
     ),
     "statistics": Overlay(
-        {Trace: ("means of the values", _of_records(_statistics))}, number, "result", "signed", "not run"
+        {Trace: ("means of the values", _of_records(_statistics))}, compact, "result", "signed", "not run"
     ),
     "gradients": Overlay(
-        {Trace: ("norms of the gradients", _gradients)}, lambda norm: f"norm {number(norm)}", "largest", "logarithm"
+        {Trace: ("norms of the gradients", _gradients)}, lambda norm: f"norm {compact(norm)}", "largest", "logarithm"
     ),
     "time": Overlay(
         {Trace: ("time", _of_records(_time)), Profile: ("time", _of_costs("time", in_seconds))},
@@ -284,10 +288,10 @@ OVERLAYS: dict[str, Overlay] = {
         "not run",
         unit="floating-point operations",
     ),
-    "health": Overlay({Health: ("health", _health)}, number, "largest"),
+    "health": Overlay({Health: ("health", _health)}, compact, "largest"),
     "difference": Overlay(
         {Comparison: ("largest difference of an element", _difference)},
-        lambda gap: f"{number(gap)} apart",
+        lambda gap: f"{compact(gap)} apart",
         "largest",
         "logarithm",
         "not compared",
@@ -301,7 +305,7 @@ OVERLAYS: dict[str, Overlay] = {
     ),
     "plan": Overlay(
         {Explanation: ("what the plan does", _fates)},
-        number,
+        compact,
         "count",
         key={"waiting": "dotted: nothing is computed for it"},
     ),

@@ -17,7 +17,7 @@ from ...errors import LookupFailure, UsageError, near
 from ...graph import Graph, Node
 from ...inspector.health.findings import Health
 from ..heatmap import NOT_FINITE, Scale, in_hex, ink_on, thumbnail
-from ..text import counted, number
+from ..text import compact, counted
 from .looks import HIGHLIGHTS, MOST_BELOW, MOST_SAID
 from .marks import OVERLAYS, USUAL_OF, Mark, Overlay
 from .picture import local_name
@@ -152,7 +152,7 @@ def _chosen(overlay: Any, source: Any) -> tuple[Overlay, str, dict[Any, Mark]]:
             raise UsageError("an overlay of your own is read from nothing else: leave out trace=")
         marks = {node: _own(mark) for node, mark in overlay.items()}
         signed = any(mark.number is not None and mark.number < 0 for mark in marks.values())
-        return Overlay({}, number, "largest", "signed" if signed else "magnitude"), "", marks
+        return Overlay({}, compact, "largest", "signed" if signed else "magnitude"), "", marks
     if overlay is None or type(overlay) in USUAL_OF:
         if overlay is not None and source is not None:
             raise UsageError('an overlay is read from one thing: overlay="time", trace=profile; or overlay=profile')
@@ -193,7 +193,7 @@ def _own(given: Any) -> Mark:
     except (TypeError, ValueError, OverflowError):
         what = "a number as large as that" if isinstance(given, int) else type(given).__name__
         raise UsageError(f"an overlay gives each node a number or a text, not {what}") from None
-    return Mark(number(given if isinstance(given, (bool, int)) else value), value)
+    return Mark(compact(given if isinstance(given, (bool, int)) else value), value)
 
 
 def of_graph(marks: Mapping[Any, _Said], graph: Graph) -> dict[Node, _Said]:

@@ -15,7 +15,7 @@ from ...graph.collector import collector_paused
 from ...inspector.health import check_health
 from ...inspector.health.training import beside_guessing
 from ...inspector.why import given_as
-from ..text import by_times, counted, number, visible
+from ..text import by_times, compact, counted, visible
 from .keeping import ROOM, ROOM_A_NODE, Values, axes_kept, tier_for
 from .page import Page
 from .reading import Reader, Rule, by_shapes
@@ -311,15 +311,17 @@ def _of_outputs(maker: Maker) -> dict[str, Any]:
     record, last = trace.records[place], maker.traces[-1]
     stats = record.stats
     if record.shape or not record.kept:
-        ends = f"from {number(stats.min)} to {number(stats.max)}"
+        ends = f"from {compact(stats.min)} to {compact(stats.max)}"
         spread = ends if math.isfinite(stats.min) else "none of them finite"
         shape = by_times(record.shape)
         says = f"{name} has {shape} numbers, {spread}." if stats.size else f"{name} is empty, {shape}."
     elif maker.data["kind"] == "film" and len(maker.traces) > 1:
         first, end = maker.labels[0], maker.labels[-1]
-        says = f"{name} = {number(record.value.item())} at {first}, {number(last[record.node].value.item())} at {end}."
+        says = (
+            f"{name} = {compact(record.value.item())} at {first}, {compact(last[record.node].value.item())} at {end}."
+        )
     else:
         kept = {each.node: each.value for each in trace if each.kept}
         guessed = beside_guessing(record.node, trace.order, kept.get)
-        says = f"{name} = {guessed or number(record.value.item())}."
+        says = f"{name} = {guessed or compact(record.value.item())}."
     return {"run": 0, "place": place, "cell": -1, "says": says}

@@ -10,7 +10,7 @@ import numpy as np
 from ...inspector.compare import compare
 from ...inspector.trace import Beside, Film, Trace
 from ...show import show_as
-from ..text import number, visible
+from ..text import compact, visible
 from .boundary import boundary
 from .making import Maker
 
@@ -87,7 +87,7 @@ def _at(found: Comparison, pair: Beside, maker: Maker) -> str:
     if not (a.kept and b.kept and a.shape == b.shape):
         return ""
     where = f"[{', '.join(map(str, first.element))}]: " if first.element else ""
-    return f" ({where}{number(a.value[first.element].item())} → {number(b.value[first.element].item())})"
+    return f" ({where}{compact(a.value[first.element].item())} → {compact(b.value[first.element].item())})"
 
 
 def _both(name: str, place: int, pair: Beside, maker: Maker) -> str:
@@ -96,7 +96,7 @@ def _both(name: str, place: int, pair: Beside, maker: Maker) -> str:
     other = maker.partner.get(node) if maker.partner is not None else None
     if node.shape or other is None or node not in pair.a or other not in pair.b:
         return ""
-    one, two = (number(trace[each].value.item()) for trace, each in ((pair.a, node), (pair.b, other)))
+    one, two = (compact(trace[each].value.item()) for trace, each in ((pair.a, node), (pair.b, other)))
     return f"{name}: {one}, then {two}." if one != two else f"{name} is {one} in both."
 
 

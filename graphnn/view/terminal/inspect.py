@@ -21,12 +21,12 @@ from ..text import (
     at_least,
     by_times,
     cells_of,
+    compact,
     counted,
     elided,
     in_bytes,
     in_cells,
     in_seconds,
-    number,
     preview,
     visible,
     wrapped,
@@ -131,7 +131,7 @@ def totals(trace: Trace) -> str:
 def _statistic(name: str) -> Any:
     def of(record: Record) -> str:
         value = getattr(record.stats, name)
-        return "" if math.isnan(value) else number(value)
+        return "" if math.isnan(value) else compact(value)
 
     return of
 
@@ -427,7 +427,7 @@ def _range(dbg: Debugger, node: Node) -> str:
         return f"true {value.sum():,} of {value.size:,}"
     stats = stats_of(value)
     strange = [f"{n:,} {what}" for n, what in zip(stats[5:8], ("NaN", "inf", "-inf"), strict=True) if n]
-    between = "" if math.isnan(stats.min) else f"{number(stats.min)} to {number(stats.max)}"
+    between = "" if math.isnan(stats.min) else f"{compact(stats.min)} to {compact(stats.max)}"
     return "; ".join([between] * bool(between) + strange)
 
 

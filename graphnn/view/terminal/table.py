@@ -15,7 +15,7 @@ from ...graph.fetches import ancestors
 from ...show import Shown
 from ...text import short_name
 from ..diagram.picture import Box, Detail, numbers_in, picture
-from ..text import cells_of, in_bytes, in_cells, number, preview, statistics, visible
+from ..text import cells_of, compact, in_bytes, in_cells, preview, statistics, visible
 
 __all__ = ["Row", "Summary", "columns", "ops_table", "preview", "statistics", "summary"]
 
@@ -103,7 +103,7 @@ def _cell(value: Any) -> str:
     if value is None or value == "":
         return ""
     if _is_number(value):
-        return f"{value:,}" if isinstance(value, int) else number(value)
+        return f"{value:,}" if isinstance(value, int) else compact(value)
     return visible(str(value))
 
 
