@@ -39,6 +39,17 @@ def elided(text: str, most: int) -> str:
     return f"{_beginning(text, most - 1 - tail)}…{end}"
 
 
+def shortened(text: str, most: int) -> str:
+    r"""Return a user's text, safe to show and cut in the middle to `most` cells of a terminal.
+
+    Examples
+    --------
+    >>> print(shortened("a\\nb", 12), shortened("categorical_crossentropy", 12))
+    a\\nb categori…opy
+    """
+    return elided(visible(text), most)
+
+
 def cells_of(text: str) -> int:
     """Return how many cells of a terminal the text takes.
 

@@ -18,6 +18,7 @@ from graphnn import demo, nn
 from graphnn.errors import DrawingError, UsageError
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
+from graphnn.view.diagram.drawing import Manner
 from graphnn.view.diagram.picture import picture
 from graphnn.view.diagram.plain import plain_svg, text_width
 from graphnn.view.layout.engine import TookTooLong
@@ -26,7 +27,7 @@ from graphnn.view.layout.engine import TookTooLong
 def flawless(fetches: Any, detail: Any = "op", **how: Any) -> None:
     """Claim that all is where it must be."""
     seen = picture(fetches, detail)
-    drawn = read(plain_svg(seen, sideways=detail == "layer", **how))
+    drawn = read(plain_svg(seen, Manner(sideways=detail == "layer", **how)))
     assert len(drawn.boxes) >= len(seen.boxes)
     assert len(drawn.edges) >= len(seen.edges)
     assert faults(drawn, scopes_of(seen)) == []

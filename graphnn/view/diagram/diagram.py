@@ -16,16 +16,16 @@ from ...inspector.trace import Trace
 from ...inspector.trace import trace as traced
 from ...show import Shown, show_as
 from ..layout.engine import TookTooLong, find_engine, lay_out
-from ..text import counted, elided, visible
+from ..text import counted, shortened
 from .animation import animated
 from .asked import boxes_asked, highlighted, seconds_asked, set_by_hand
 from .crop import around, of_phases
 from .dot import dot_source
-from .drawing import USUAL, Manner
-from .looks import THEMES, Highlight
+from .drawing import Manner
+from .looks import THEMES
 from .mermaid import mermaid_source
 from .outline import outline
-from .overlay import of_graph, overlaid
+from .overlay import NO_OVERLAY, of_graph, overlaid
 from .picture import Detail, Picture, asked, picture
 from .plain import plain_svg
 from .repeats import repeated
@@ -185,9 +185,8 @@ def draw(
     shown = overlay if isinstance(overlay, Trace) else trace
     if highlight is None and isinstance(shown, Trace):
         marks = of_graph(set_by_hand(shown), seen.graph)
-    layer = None if overlay is None and trace is None else overlaid(seen, overlay, trace)
-    manner = Manner(layer, way, theme, remark)
-    return Diagram(seen, title, levels == "layer", limit, timeout, marks, engine, manner)
+    layer = NO_OVERLAY if overlay is None and trace is None else overlaid(seen, overlay, trace)
+    return Diagram(seen, Manner(title, levels == "layer", marks, layer, way, theme, remark), limit, timeout, engine)
 
 
 def _is_feed(detail: Any, fetches: Any, graph: Graph | None) -> bool:
@@ -210,10 +209,9 @@ def _collapsed(seen: Picture, seen_at: Callable[[Detail, bool], Picture], most: 
         found = seen_at(detail, repeats)
         if len(found.boxes) < len(best.boxes):
             best, chosen = found, detail
-            said = [f"detail={detail!r}"] * (detail != "op") + ["repeats=True"] * repeats
-            how = (
-                f"{len(seen.boxes):,} boxes folded to {len(best.boxes):,} ({', '.join(said).replace(chr(39), chr(34))})"
-            )
+            level = f'"{detail}"' if isinstance(detail, str) else detail
+            said = [f"detail={level}"] * (detail != "op") + ["repeats=True"] * repeats
+            how = f"{len(seen.boxes):,} boxes folded to {len(best.boxes):,} ({', '.join(said)})"
         if len(best.boxes) <= min(most, _FEW_BOXES) or not seen.open_scopes():
             break
     # A little less is not worth what it hides.
@@ -236,23 +234,14 @@ class Diagram(Shown):
     def __init__(
         self,
         seen: Picture,
-        title: str | None,
-        sideways: bool,
+        manner: Manner,
         limit: int | None,
         timeout: float,
-        highlight: Mapping[Node, Highlight],
         engine: str | None = None,
-        manner: Manner = USUAL,
     ) -> None:
         self.note = manner.remark
-        self._manner = manner
-        self._picture = seen
-        self._highlight = highlight
-        self._title = title
-        self._sideways = sideways
-        self._limit = limit
-        self._timeout = timeout
-        self._engine = engine
+        self._picture, self._manner = seen, manner
+        self._limit, self._timeout, self._engine = limit, timeout, engine
 
     if not TYPE_CHECKING:
 
@@ -262,12 +251,12 @@ class Diagram(Shown):
     def __repr__(self) -> str:
         seen = self._picture
         boxes, edges = counted(len(seen.boxes), "box"), counted(len(seen.edges), "edge")
-        return f'<Diagram of "{elided(visible(seen.graph.name), 32)}": {boxes}, {edges}>'
+        return f'<Diagram of "{shortened(seen.graph.name, 32)}": {boxes}, {edges}>'
 
     @cached_property
     def source(self) -> str:
         """The DOT text; there at any size, and without Graphviz."""
-        return dot_source(self._picture, self._title, self._sideways, self._highlight, self._manner)
+        return dot_source(self._picture, self._manner)
 
     def text(self, width: int | None = 80, *, ascii: bool = False) -> str:
         """Return the picture as text for a terminal or a log: a box a line, with rails for the values.
@@ -306,7 +295,7 @@ class Diagram(Shown):
         ●─╯    add(multiply, x)  batch × 2 → y
         """
         width = None if width is None else whole("width=", width)
-        return outline(self._picture, self._title, self._highlight, self._manner, width=width, ascii=ascii)
+        return outline(self._picture, self._manner, width=width, ascii=ascii)
 
     def mermaid(self) -> str:
         """Return the picture as Mermaid text, which Markdown shows in many places; at any size, without Graphviz.
@@ -316,7 +305,7 @@ class Diagram(Shown):
         str
             For a block that is marked ``mermaid``.
         """
-        return mermaid_source(self._picture, self._title, self._sideways, self._highlight, self._manner)
+        return mermaid_source(self._picture, self._manner)
 
     def animation(self) -> str:
         """Return the evaluation as a moving SVG, without any script: boxes light up in the order of the schedule.
@@ -393,7 +382,7 @@ class Diagram(Shown):
         if len(self._picture.boxes) > most:
             raise self._too_large(most)
         self.note = "; ".join(filter(None, (self._manner.remark, note)))
-        return plain_svg(self._picture, self._title, self._sideways, self._highlight, self._manner).encode()
+        return plain_svg(self._picture, self._manner).encode()
 
     def _too_large(self, most: int) -> DrawingError:
         boxes = len(self._picture.boxes)

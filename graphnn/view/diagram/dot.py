@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import graphviz
 
-from ..text import elided, visible
-from .drawing import USUAL, drawing
+from ..text import shortened
+from .drawing import USUAL, Drawing
 from .looks import ARROW, GREY, INK, MOST_BELOW, MOST_SAID, MOST_SHOWN, NODE, PAPER, WIDTH_OF_SHADE, cell_size
 from .picture import chain
 from .ranks import estimated, long_edges, set_below, set_beside
 
 if TYPE_CHECKING:
-    from ...graph import Node, Scope
+    from ...graph import Scope
     from .drawing import Arrow, Frame, Heading, Manner, Shape
-    from .looks import Highlight
     from .picture import Picture
 
 _GRAPH = {
@@ -43,6 +42,7 @@ _LONGEST_STRING = 16_000
 
 # How many tabs a line of a frame within frames begins with at most.
 _MOST_INDENTED = 40
+_END = "}\n"
 
 # Above so many boxes, `dot` is told to be content with less than the best.
 _LARGE = 600
@@ -54,7 +54,7 @@ _HASTE = {"nslimit": "0.1", "nslimit1": "0.1", "mclimit": "0.1"}
 
 def _escaped(text: str, most: int) -> str:
     # `&` begins an entity wherever Graphviz reads text, and `\\` an escape.
-    return html.escape(elided(visible(text), most), quote=False).replace("\\", "\\\\")
+    return html.escape(shortened(text, most), quote=False).replace("\\", "\\\\")
 
 
 def _label(
@@ -108,7 +108,7 @@ def _small(text: str, size: float, colour: str) -> str:
 
 def _tip(lines: Sequence[str], most: int = MOST_SAID) -> str:
     # Tooltips are unescaped twice. Backslashes stand by their number: to quote thousands of them takes seconds.
-    shown = (html.escape(elided(visible(line), most), quote=False) for line in lines)
+    shown = (html.escape(shortened(line, most), quote=False) for line in lines)
     tip: str = graphviz.nohtml("&#10;".join(shown).replace("\\", 4 * "&#92;"))
     return tip if len(tip) < _LONGEST_STRING or most < 2 else _tip(lines, most // 2)
 
@@ -140,52 +140,23 @@ def _heading(heading: Heading) -> str:
 # --- the picture as DOT --------------------------------------------------------------------------------------
 
 
-def dot_source(
-    seen: Picture,
-    title: str | None = None,
-    sideways: bool = False,
-    highlight: Mapping[Node, Highlight] | None = None,
-    manner: Manner = USUAL,
-) -> str:
-    """Return a picture as DOT text, everything in order of making.
-
-    Parameters
-    ----------
-    seen : Picture
-    title : str, optional
-    sideways : bool
-        Whether values go from left to right instead of from top to bottom.
-    highlight : dict of Node to str or sequence of str, optional
-        What sets nodes apart: a key of `HIGHLIGHTS`, or that and the lines that are said on the box.
-    manner : Manner
-        What else there is to how it is drawn: an overlay, a way, dark paper.
-
-    Returns
-    -------
-    str
-    """
-    return _Writer(seen, title, sideways, highlight or {}, manner).text()
+def dot_source(seen: Picture, manner: Manner = USUAL) -> str:
+    """Return a picture as DOT text, everything in order of making."""
+    return _Writer(seen, manner).text()
 
 
 class _Writer:
     """Writes one picture."""
 
-    def __init__(
-        self,
-        seen: Picture,
-        title: str | None,
-        sideways: bool,
-        highlight: Mapping[Node, Highlight],
-        manner: Manner = USUAL,
-    ) -> None:
+    def __init__(self, seen: Picture, manner: Manner) -> None:
         self._seen = seen
-        self._drawn = drawn = drawing(seen, long_edges(seen), highlight, title, manner)
+        self._drawn = drawn = Drawing(seen, manner, long_edges(seen))
         self._dot = graphviz.Digraph(
             "graphnn", graph_attr=drawn.look(_GRAPH), node_attr=drawn.look(NODE), edge_attr=drawn.look(ARROW)
         )
         if manner.theme != "light":
             self._dot.graph_attr["bgcolor"] = drawn.colour(PAPER)
-        self._dot.graph_attr["rankdir"] = "LR" if sideways else "TB"
+        self._dot.graph_attr["rankdir"] = "LR" if manner.sideways else "TB"
         if len(seen.boxes) > _LARGE:
             self._dot.graph_attr.update(_HASTE)
         if drawn.headings:
@@ -215,22 +186,12 @@ class _Writer:
 
         By one walk: to hand each frame to the one around it copies what is inside once for each level.
         """
-        inside: dict[str, list[Scope]] = {}
-        for open_scope in self._seen.open_scopes():
-            around = open_scope.parent.path if open_scope.parent is not None else ""
-            inside.setdefault(around, []).append(open_scope)
-        waiting: list[tuple[Scope | None, str]] = [(each, "") for each in reversed(inside.get("", []))]
         depth = 1
-        while waiting:
-            scope, end = waiting.pop()
-            if scope is None:
-                depth -= 1
-                yield "\t" * min(depth, _MOST_INDENTED) + end
-                continue
-            *lines, end = self._frames[scope.path].__iter__(subgraph=True)
+        for frame, begins in self._drawn.nested():
+            depth -= not begins
+            lines = list(self._frames[frame.scope.path].__iter__(subgraph=True))[:-1] if begins else [_END]
             yield from ("\t" * min(depth, _MOST_INDENTED) + line for line in lines)
-            depth += 1
-            waiting += [(None, end), *((inner, "") for inner in reversed(inside.get(scope.path, [])))]
+            depth += begins
 
     def _held(self) -> Iterator[tuple[str, str]]:
         """Yield what is to be ranked below what, though no line leads there: see `set_below`."""

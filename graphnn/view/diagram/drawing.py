@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from ...graph import Constant, Node, Parameter, Placeholder, Scope
-from ..text import by_times, elided, visible
+from ..text import by_times, elided, shortened
 from .looks import (
     ARROW_OF_PHASE,
-    CUT,
     FETCHED,
     FRAME_OF_PHASE,
     GREY,
@@ -31,11 +29,9 @@ from .looks import (
     WAY,
     Highlight,
 )
-from .picture import Box, Edge, Picture, data_inputs, own_name
+from .overlay import NO_OVERLAY, Layer, Patch
+from .picture import Box, Edge, Picture, data_inputs, own_name, scope_path
 from .words import MOST_MARKS, frame_words, mark_of, positions_matter, scope_tip, tip_of, words
-
-if TYPE_CHECKING:
-    from .overlay import Layer
 
 
 class Shape(NamedTuple):
@@ -148,21 +144,30 @@ class Heading(NamedTuple):
 
 
 class Manner(NamedTuple):
-    """What else there is to how a picture is drawn.
+    """How a picture is drawn, whatever writes it down.
 
     Attributes
     ----------
-    layer : Layer or None
+    title : str or None
+        Above the picture.
+    sideways : bool
+        Whether values go from left to right instead of from top to bottom. Text always goes down.
+    highlight : mapping of Node to str or tuple of str
+        What sets nodes apart: a key of `HIGHLIGHTS`; or that and the lines to write on the box.
+    layer : Layer
         An overlay.
     way : collection of (Node, Node)
-        What is to be drawn as a way: each value, and what reads it.
+        Edges to draw as a way: each value and its reader.
     theme : str
         A key of `THEMES`.
     remark : str
-        Said above the picture; may be empty.
+        A line above the picture; may be empty.
     """
 
-    layer: Layer | None = None
+    title: str | None = None
+    sideways: bool = False
+    highlight: Mapping[Node, Highlight] = {}
+    layer: Layer = NO_OVERLAY
     way: Collection[tuple[Node, Node]] = ()
     theme: str = "light"
     remark: str = ""
@@ -172,7 +177,7 @@ USUAL = Manner()
 
 
 def paragraphs(headings: Iterable[Heading]) -> list[str]:
-    """Return what is said above a picture, however many lines each has."""
+    """Return the texts above a picture, each on one line however many lines it takes there."""
     said: list[str] = []
     for heading in headings:
         if heading.joint is None:
@@ -182,99 +187,78 @@ def paragraphs(headings: Iterable[Heading]) -> list[str]:
     return said
 
 
-@dataclass
 class Drawing:
-    """A picture in shapes: boxes in order of making, then references, then names of what was fetched."""
+    """A picture as shapes, arrows and frames.
 
-    shapes: list[Shape] = field(default_factory=list)
-    arrows: list[Arrow] = field(default_factory=list)
-    frames: list[Frame] = field(default_factory=list)
-    headings: list[Heading] = field(default_factory=list)
-    theme: str = "light"
+    Parameters
+    ----------
+    seen : Picture
+    manner : Manner
+    long : set of Edge
+        Edges to cut: the value gets a mark, and the reader a reference to it.
+
+    Attributes
+    ----------
+    shapes : list of Shape
+        Boxes in order of making, then references, then the names of what was fetched.
+    arrows : list of Arrow
+    frames : list of Frame
+    headings : list of Heading
+    """
+
+    def __init__(self, seen: Picture, manner: Manner = USUAL, long: Collection[Edge] = ()) -> None:
+        self._seen, self._manner, self._long = seen, manner, long
+        self._way = _edges_of(seen, manner.way)
+        # A value at the far end of a long edge has a mark, which its box and the references to it bear.
+        far = dict.fromkeys(edge.node for edge in seen.edges if edge in long)
+        self._marks = {node: str(mark) for mark, node in enumerate(far, start=1)}
+        self._with_shape: set[Node] = set()  # values whose shape is written on an arrow
+        self._references: set[str] = set()
+        self._number = 0  # of names of what was fetched, and of what is cut off below
+        nodes_in = seen.nodes_in()
+        self.headings = list(self._all_headings())
+        self.frames = [self._frame(scope, nodes_in[scope.path]) for scope in seen.open_scopes()]
+        self.shapes = [self._box(box) for box in seen.boxes]
+        self.arrows: list[Arrow] = []
+        for edge in seen.edges:
+            self._draw_edge(edge)
+        self._draw_names()
+        self._draw_cuts()
 
     def colour(self, usual: str) -> str:
         """Return a colour of the visual language as it is on this paper."""
-        return THEMES[self.theme].get(usual, usual)
+        return THEMES[self._manner.theme].get(usual, usual)
 
     def look(self, usual: Mapping[str, str]) -> dict[str, str]:
         """Return a look with such colours."""
         return {name: self.colour(value) for name, value in usual.items()}
 
+    def nested(self) -> Iterator[tuple[Frame, bool]]:
+        """Yield each frame twice, where it begins (True) and where it ends (False), those in it in between."""
+        inside: dict[str, list[Frame]] = {}
+        for frame in self.frames:
+            inside.setdefault(scope_path(frame.scope.parent), []).append(frame)
+        waiting = [(frame, True) for frame in reversed(inside.get("", []))]
+        while waiting:
+            frame, begins = waiting.pop()
+            yield frame, begins
+            if begins:
+                waiting.append((frame, False))
+                waiting += [(inner, True) for inner in reversed(inside.get(frame.scope.path, []))]
 
-def drawing(
-    seen: Picture,
-    long: set[Edge],
-    highlight: Mapping[Node, Highlight],
-    title: str | None = None,
-    manner: Manner = USUAL,
-) -> Drawing:
-    """Return a picture in shapes.
+    def _all_headings(self) -> Iterator[Heading]:
+        ink, grey = self.colour(INK), self.colour(GREY)
+        legend = self._manner.layer.legend
+        yield from _heading_lines(self._manner.title or "", 14.0, False, ink)
+        yield from _heading_lines(legend.what, 9.5, True, ink)
+        if legend.colours:
+            yield Heading(legend.low, 8.0, False, ink, legend.colours, legend.high)
+        for text in (legend.key, self._manner.remark):
+            yield from _heading_lines(text, 8.0, False, grey)
 
-    Parameters
-    ----------
-    seen : Picture
-    long : set of Edge
-        Those that are to be cut, into a mark and a reference.
-    highlight : dict of Node to str or sequence of str
-        What sets nodes apart: a key of `HIGHLIGHTS`, or that and the lines that are said on the box.
-    title : str, optional
-    manner : Manner
-
-    Returns
-    -------
-    Drawing
-    """
-    return _Drawer(seen, long, highlight, manner).drawing(title)
-
-
-class _Drawer:
-    def __init__(
-        self, seen: Picture, long: set[Edge], highlight: Mapping[Node, Highlight], manner: Manner = USUAL
-    ) -> None:
-        self._seen, self._long, self._highlight, self._layer = seen, long, highlight, manner.layer
-        self._remark = manner.remark
-        self._way = _edges_of(seen, manner.way)
-        # A value at the far end of a long edge has a mark, which its box and the references to it bear.
-        far = dict.fromkeys(edge.node for edge in seen.edges if edge in long)
-        self._marks = {node: str(mark) for mark, node in enumerate(far, start=1)}
-        self._told: set[Node] = set()
-        self._references: set[str] = set()
-        self._done = Drawing(theme=manner.theme)
-        self._number = 0  # of names of what was fetched, and of what is cut off below
-
-    def drawing(self, title: str | None) -> Drawing:
-        self._write_headings(title)
-        nodes_in = self._seen.nodes_in()
-        for scope in self._seen.open_scopes():
-            nodes = nodes_in[scope.path]
-            look = self._done.look(FRAME_OF_PHASE[scope.phase])
-            self._done.frames.append(Frame(scope, look, scope_tip(scope, nodes), *frame_words(scope, nodes)))
-        for box in self._seen.boxes:
-            self._done.shapes.append(self._box(box))
-        for edge in self._seen.edges:
-            self._draw_edge(edge)
-        self._draw_names()
-        self._draw_cuts()
-        return self._done
-
-    def _write_headings(self, title: str | None) -> None:
-        ink, grey = self._done.colour(INK), self._done.colour(GREY)
-
-        def say(text: str, size: float, bold: bool, colour: str) -> None:
-            shown, at = elided(visible(text), MOST_SAID) if text else "", 0
-            for line in textwrap.wrap(shown, MOST_ABOVE, expand_tabs=False) or [shown] * bool(text):
-                start = shown.index(line, at)
-                self._done.headings.append(Heading(line, size, bold, colour, joint=shown[at:start] if at else None))
-                at = start + len(line)
-
-        say(title or "", 14.0, False, ink)
-        if self._layer is not None:
-            legend = self._layer.legend
-            say(legend.what, 9.5, True, ink)
-            if legend.colours:
-                self._done.headings.append(Heading(legend.low, 8.0, False, ink, legend.colours, legend.high))
-            say(legend.key, 8.0, False, grey)
-        say(self._remark, 8.0, False, grey)
+    def _frame(self, scope: Scope, nodes: list[Node]) -> Frame:
+        look = self.look(FRAME_OF_PHASE[scope.phase])
+        return Frame(scope, look, scope_tip(scope, nodes), *frame_words(scope, nodes))
 
     def _box(self, box: Box) -> Shape:
         marks = ", ".join([self._marks[node] for node in box.nodes if node in self._marks])
@@ -284,24 +268,21 @@ class _Drawer:
         look = dict(LOOK[kind])
         if any(node in self._seen.fetched for node in box.nodes):
             look |= FETCHED
-        kind_of_mark, notes = mark_of(box, self._highlight)
-        patch = self._layer.patches.get(box) if self._layer is not None else None
-        if patch is not None:
-            kind_of_mark = min(kind_of_mark, patch.level, key=list(HIGHLIGHTS).index)
-        look = self._done.look(look | HIGHLIGHTS[kind_of_mark][0])
-        soft = self._done.colour(GREY)
-        name, tip = f"n{box.place}", tip_of(box)
-        if self._layer is not None and self._layer.legend.colours and "filled" in look.get("style", NODE["style"]):
-            # What colours mean is the overlay's.
-            look["fillcolor"] = (patch.fill if patch is not None else "") or self._done.colour(PAPER)
-            if patch is not None and patch.fill:
+        kind_of_mark, notes = mark_of(box, self._manner.highlight)
+        layer = self._manner.layer
+        patch = layer.patches.get(box, Patch())
+        kind_of_mark = min(kind_of_mark, patch.level, key=list(HIGHLIGHTS).index)
+        look = self.look(look | HIGHLIGHTS[kind_of_mark][0])
+        soft = self.colour(GREY)
+        if layer.legend.colours and "filled" in look.get("style", NODE["style"]):
+            # Only the overlay gives colours a meaning.
+            look["fillcolor"] = patch.fill or self.colour(PAPER)
+            if patch.fill:
                 look["fontcolor"] = soft = patch.ink
-        if patch is not None:
-            notes, tip = [*notes, *patch.notes], [*tip, *patch.tip]
+        name, notes, tip = f"n{box.place}", [*notes, *patch.notes], [*tip_of(box), *patch.tip]
         if kind == "constant" and not notes:
             return Shape(name, box.around, look, tip, f"{title} {below}".strip(), small=9.0, kind=kind, soft=soft)
-        cells = patch.cells if patch is not None else ()
-        return Shape(name, box.around, look, tip, title, below, notes, kind=kind, soft=soft, cells=cells)
+        return Shape(name, box.around, look, tip, title, below, notes, kind=kind, soft=soft, cells=patch.cells)
 
     def _draw_edge(self, edge: Edge) -> None:
         node, head = edge.node, edge.head
@@ -313,7 +294,7 @@ class _Drawer:
             look |= LENT | {"constraint": "false"}
             label = own_name(node)
         else:
-            label = self._shape_to_tell(edge.tail, node)
+            label = self._new_shape(edge.tail, node)
         position = edge.position if positions_matter(head.node) else None
         tail = f"n{edge.tail.place}"
         if edge in self._long:
@@ -321,31 +302,29 @@ class _Drawer:
             tail = f"r{number}_{head.place}"
             if tail not in self._references:  # the same operand twice
                 self._references.add(tail)
-                label_of_mark = f"{number}  {own_name(node)}"
-                self._add_small(tail, head.around, REFERENCE, tip, label_of_mark, "reference")
+                self._add_small(tail, head.around, REFERENCE, tip, f"{number}  {own_name(node)}", "reference")
             look |= {"style": "dotted", "weight": "1"}
         if edge in self._way:
             look |= WAY
-        self._done.arrows.append(Arrow(tail, f"n{head.place}", self._done.look(look), tip, label, position))
+        self.arrows.append(Arrow(tail, f"n{head.place}", self.look(look), tip, label, position))
 
-    def _shape_to_tell(self, box: Box, node: Node) -> str:
-        """Return the shape of a value, where it is another than that of what it was made from; once."""
-        if node in self._told or isinstance(node.op, (Placeholder, Parameter, Constant)):
+    def _new_shape(self, box: Box, node: Node) -> str:
+        """Return the shape of a value where it is not that of what it was made from; only once."""
+        if node in self._with_shape or isinstance(node.op, (Placeholder, Parameter, Constant)):
             return ""
-        self._told.add(node)
-        given = node.inputs if box.scope is None else data_inputs(box.nodes)
-        return "" if any(node.shape == operand.shape for operand in given) else by_times(node.shape)
+        self._with_shape.add(node)
+        operands = node.inputs if box.scope is None else data_inputs(box.nodes)
+        return "" if any(node.shape == operand.shape for operand in operands) else by_times(node.shape)
 
     def _draw_names(self) -> None:
         """Draw the names of what was fetched."""
         box_of = {node: box for box in self._seen.boxes for node in box.nodes if node in self._seen.fetched}
-        for node, names in self._seen.fetched.items():
-            for name in names if node in box_of else []:
-                tip, head = [f"{name}: {node.name} {node.spec}"], f"t{self._number}"
-                look, label = self._done.look(FETCHED | {"penwidth": "1.4"}), self._shape_to_tell(box_of[node], node)
-                self._done.shapes.append(Shape(head, None, self._done.look(NAME), tip, name))
-                self._done.arrows.append(Arrow(f"n{box_of[node].place}", head, look, tip, label))
-                self._number += 1
+        look = self.look(FETCHED | {"penwidth": "1.4"})
+        for node, box in ((node, box_of[node]) for node in self._seen.fetched if node in box_of):
+            for name in self._seen.fetched[node]:
+                tip, head = [f"{name}: {node.name} {node.spec}"], self._next_name()
+                self.shapes.append(Shape(head, None, self.look(NAME), tip, name))
+                self.arrows.append(Arrow(f"n{box.place}", head, look, tip, self._new_shape(box, node)))
 
     def _draw_cuts(self) -> None:
         """Draw a stub where a box reads what is cut off, and one where it is read by that."""
@@ -357,37 +336,49 @@ class _Drawer:
                 above.setdefault(edge.head, {})[edge.node] = None
             else:
                 below.setdefault(edge.tail, {})[edge.head] = None
-        look = self._done.look(TO_CUT)
+        look = self.look(TO_CUT)
         for box, nodes in above.items():
             tail, tip = f"r0_{box.place}", [f"{node.name} {node.spec}" for node in nodes]
-            self._add_small(tail, box.around, CUT, tip, _cut_off(map(own_name, nodes)), "cut")
-            self._done.arrows.append(Arrow(tail, f"n{box.place}", look, tip))
+            self._add_small(tail, box.around, NAME, tip, _cut_off(map(own_name, nodes)), "cut")
+            self.arrows.append(Arrow(tail, f"n{box.place}", look, tip))
         for box, readers in below.items():
-            head, tip = f"t{self._number}", [tip_of(reader)[0] for reader in readers]
-            self._number += 1
-            self._add_small(head, box.around, CUT, tip, _cut_off(words(reader).title for reader in readers), "cut")
-            self._done.arrows.append(Arrow(f"n{box.place}", head, look, tip))
+            head, tip = self._next_name(), [tip_of(reader)[0] for reader in readers]
+            self._add_small(head, box.around, NAME, tip, _cut_off(words(reader).title for reader in readers), "cut")
+            self.arrows.append(Arrow(f"n{box.place}", head, look, tip))
+
+    def _next_name(self) -> str:
+        self._number += 1
+        return f"t{self._number - 1}"
 
     def _add_small(
         self, name: str, around: Scope | None, look: dict[str, str], tip: list[str], title: str, kind: str
     ) -> None:
-        soft = self._done.colour(GREY)
-        self._done.shapes.append(
-            Shape(name, around, self._done.look(look), tip, title, small=8.0, kind=kind, soft=soft)
-        )
+        soft = self.colour(GREY)
+        self.shapes.append(Shape(name, around, self.look(look), tip, title, small=8.0, kind=kind, soft=soft))
+
+
+def _heading_lines(text: str, size: float, bold: bool, colour: str) -> Iterator[Heading]:
+    """Yield the lines of a text above a picture."""
+    said, at = shortened(text, MOST_SAID) if text else "", 0
+    for line in textwrap.wrap(said, MOST_ABOVE, expand_tabs=False) or [said] * bool(text):
+        start = said.index(line, at)
+        yield Heading(line, size, bold, colour, joint=said[at:start] if at else None)
+        at = start + len(line)
 
 
 def _cut_off(names: Iterable[str]) -> str:
-    """Return what is said of what is cut off: ``… relu``, ``… 3 more``."""
+    """Return the text for what is cut off: ``… relu``, ``… 3 more``."""
     first, *rest = names
     return f"… {first}" if not rest else f"… {len(rest) + 1} more"
 
 
 def _edges_of(seen: Picture, way: Collection[tuple[Node, Node]]) -> set[Edge]:
-    """Return the edges that a way takes; between collapsed boxes, all of two if none is of its very value."""
-    box_of = {node: box for box in seen.boxes for node in box.nodes} if way else {}
+    """Return the edges that a way takes; between collapsed boxes, all of two if none has exactly its value."""
+    if not way:
+        return set()
+    box_of = {node: box for box in seen.boxes for node in box.nodes}
     between: dict[tuple[Box | None, Box | None], list[Edge]] = {}
-    for edge in seen.edges if way else ():
+    for edge in seen.edges:
         between.setdefault((edge.tail, edge.head), []).append(edge)
     found: set[Edge] = set()
     for node, reader in way:

@@ -14,6 +14,7 @@ from ...show import show_as
 from ...text import message
 from .crop import PHASES
 from .diagram import Diagram, draw
+from .drawing import Manner
 from .picture import Box, Edge, collapsing, picture
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _unbuilt(error: GraphnnError, refused: Unbuilt) -> Diagram:
     seen.boxes.append(box)
     seen.edges += [Edge(box_of[x], box, x, position) for position, x in operands.items()]
     highlight: dict[Node, Highlight] = {node: ("failed", "could not be made", *_reason(error))}
-    return Diagram(seen, None, detail == "layer", 2000, 60.0, highlight)
+    return Diagram(seen, Manner(sideways=detail == "layer", highlight=highlight), 2000, 60.0)
 
 
 class _NoSpec(Spec):

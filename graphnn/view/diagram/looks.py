@@ -34,58 +34,28 @@ ARROW = {
     "labelfontsize": "7",
     "labeldistance": "1.1",
 }
+NAME = {"shape": "plaintext", "style": "", "margin": "0.03,0.02", "height": "0.2", "width": "0.2"}
+_STATE = {"shape": "cylinder", "style": "filled", "margin": "0.10,0.02", "color": "#9C5B00"}
 LOOK: dict[str, dict[str, str]] = {
     "placeholder": {"shape": "ellipse", "fillcolor": "#D6E8F5", "color": "#0072B2", "margin": "0.04,0.02"},
-    "parameter": {
-        "shape": "cylinder",
-        "style": "filled",
-        "margin": "0.10,0.02",
-        "fillcolor": "#FBE3C0",
-        "color": "#9C5B00",
-    },
-    "frozen": {"shape": "cylinder", "style": "filled", "margin": "0.10,0.02", "color": "#9C5B00"},
-    "constant": {"shape": "plaintext", "style": "", "margin": "0.03,0.02", "height": "0.2", "width": "0.2"},
+    "parameter": _STATE | {"fillcolor": "#FBE3C0"},
+    "frozen": _STATE,
+    "constant": NAME,
     "operation": {},
     "layer": {"fillcolor": "#FBE3C0", "color": "#9C5B00"},
     "gradient": {"style": "rounded,filled,dashed", "fillcolor": "#F6E4EE", "color": _PLUM},
     "update": {"fillcolor": "#D5EFE3", "color": _GREEN, "peripheries": "2"},
 }
 FETCHED = {"color": "#000000", "penwidth": "2.2"}
-NAME = {"shape": "plaintext", "style": "", "margin": "0.03,0.02", "height": "0.2", "width": "0.2"}
-REFERENCE = {
-    "style": "rounded,dotted",
-    "color": "#80868B",
-    "margin": "0.05,0.02",
-    "height": "0.2",
-    "width": "0.2",
-}
+REFERENCE = {"style": "rounded,dotted", "color": "#80868B", "margin": "0.05,0.02", "height": "0.2", "width": "0.2"}
+_ALARM = {"shape": "octagon", "style": "filled", "margin": "0,0"}
 _NOT_RUN = {"style": "rounded,filled,dotted", "fillcolor": "#FFFFFF", "color": "#80868B", "fontcolor": "#80868B"}
 # What sets a box apart from others of its kind, the strongest first; and what is said on it, unless more is known.
 HIGHLIGHTS: dict[str, tuple[dict[str, str], str]] = {
-    "failed": (
-        {
-            "shape": "octagon",
-            "style": "filled",
-            "fillcolor": "#FCE8E6",
-            "color": "#B3261E",
-            "penwidth": "2.5",
-            "margin": "0,0",
-        },
-        "failed",
-    ),
+    "failed": (_ALARM | {"fillcolor": "#FCE8E6", "color": "#B3261E", "penwidth": "2.5"}, "failed"),
     "current": ({"peripheries": "2", "color": "#D55E00", "penwidth": "2.5"}, "current"),
     "overridden": ({"color": "#D55E00", "penwidth": "1.8"}, "overridden"),
-    "warning": (
-        {
-            "shape": "octagon",
-            "style": "filled",
-            "fillcolor": "#FEF3CD",
-            "color": "#9C5B00",
-            "penwidth": "1.8",
-            "margin": "0,0",
-        },
-        "warning",
-    ),
+    "warning": (_ALARM | {"fillcolor": "#FEF3CD", "color": "#9C5B00", "penwidth": "1.8"}, "warning"),
     "way": ({"color": "#D55E00", "penwidth": "3"}, ""),
     "stale": (_NOT_RUN, "stale"),
     "done": ({}, ""),
@@ -101,7 +71,6 @@ ARROW_OF_PHASE = {"forward": {}, "backward": {"color": _PLUM}, "update": {"color
 LENT = {"style": "dotted", "color": "#80868B", "weight": "0", "arrowsize": "0.45"}
 
 WAY = {"color": "#D55E00", "penwidth": "2.6", "arrowsize": "0.7"}
-CUT = {"shape": "plaintext", "style": "", "margin": "0.03,0.02", "height": "0.2", "width": "0.2"}
 TO_CUT = {"style": "dotted", "color": "#80868B", "arrowsize": "0.45"}
 
 # On dark paper: another colour for each.

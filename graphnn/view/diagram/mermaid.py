@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..text import elided, visible
-from .drawing import USUAL, Frame, drawing, paragraphs
+from ..text import shortened, visible
+from .drawing import USUAL, Drawing, paragraphs
 from .looks import ARROW, INK, MOST_BELOW, MOST_SHOWN, NODE
+from .picture import scope_path
 
 if TYPE_CHECKING:
-    from ...graph import Node
-    from .drawing import Arrow, Drawing, Manner, Shape
-    from .looks import Highlight
+    from .drawing import Arrow, Manner, Shape
     from .picture import Picture
 
 _BRACKETS = {"ellipse": ("([", "])"), "cylinder": ("[(", ")]"), "plaintext": ("[", "]"), "octagon": ("{{", "}}")}
@@ -25,29 +25,10 @@ _DASHES = {"dashed": "5 3", "dotted": "1 3"}
 _ACTING = re.compile(r"[^\w ,.()\[\]=+/?×·→−∂…-]|(?<![^\W_])_|_(?![^\W_])|\](?=\()")
 
 
-def mermaid_source(
-    seen: Picture,
-    title: str | None = None,
-    sideways: bool = False,
-    highlight: Mapping[Node, Highlight] | None = None,
-    manner: Manner = USUAL,
-) -> str:
-    """Return a picture as Mermaid text.
+def mermaid_source(seen: Picture, manner: Manner = USUAL) -> str:
+    """Return a picture as Mermaid text, in order of making; what is in a frame stands together.
 
-    Parameters
-    ----------
-    seen : Picture
-    title : str, optional
-    sideways : bool
-        Whether values go from left to right instead of from top to bottom.
-    highlight : dict of Node to str or sequence of str, optional
-    manner : Manner, optional
-        As `dot_source` takes them. Of an overlay there are colours and texts, no heatmaps.
-
-    Returns
-    -------
-    str
-        Everything in order of making, but what is in a frame stands with it.
+    Of an overlay there are colours and texts, no heatmaps.
 
     Examples
     --------
@@ -70,36 +51,30 @@ def mermaid_source(
     class n2 operation
     <BLANKLINE>
     """
-    drawn = drawing(seen, set(), highlight or {}, title, manner)
+    drawn = Drawing(seen, manner)
     head = []
     if drawn.headings:
-        told = visible(" · ".join(paragraphs(drawn.headings)))
-        # Of a title, Mermaid leaves out what it takes for markup, and it knows no way to write that.
-        head = ["---", f"title: {json.dumps(told.replace('<', '‹'), ensure_ascii=False)}", "---"]
-    head.append(f"flowchart {'LR' if sideways else 'TB'}")
+        title = visible(" · ".join(paragraphs(drawn.headings)))
+        # Mermaid leaves out of a title what it takes for markup, and has no way to write that.
+        head = ["---", f"title: {json.dumps(title.replace('<', '‹'), ensure_ascii=False)}", "---"]
+    head.append(f"flowchart {'LR' if manner.sideways else 'TB'}")
     return "\n".join([*head, *_in_frames(drawn), *map(_arrow, drawn.arrows), *_looks(drawn), ""])
 
 
 def _in_frames(drawn: Drawing) -> Iterator[str]:
     """Yield the shapes, those in a frame between its begin and its end."""
-    inside: dict[str, list[Shape | Frame]] = {"": [], **{frame.scope.path: [] for frame in drawn.frames}}
+    inside: dict[str, list[str]] = {}
     for shape in drawn.shapes:
-        inside[shape.around.path if shape.around is not None else ""].append(shape)
-    for frame in drawn.frames:
-        inside[frame.scope.parent.path if frame.scope.parent is not None else ""].append(frame)
+        inside.setdefault(scope_path(shape.around), []).append(_shape(shape))
     number_of = {frame.scope.path: number for number, frame in enumerate(drawn.frames)}
-    stack: list[Shape | Frame | str] = [*reversed(inside[""])]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, str):
-            yield part
-        elif isinstance(part, Frame):
-            scope = part.scope
-            note = f" · {_literal(part.note, MOST_BELOW)}" if part.note else ""
-            yield f'subgraph c{number_of[scope.path]}["{_label(part.title)}{note}"]'
-            stack += ["end", *reversed(inside[scope.path])]
+    yield from inside.get("", [])
+    for frame, begins in drawn.nested():
+        if begins:
+            note = f" · {_literal(frame.note, MOST_BELOW)}" if frame.note else ""
+            yield f'subgraph c{number_of[frame.scope.path]}["{_label(frame.title)}{note}"]'
+            yield from inside.get(frame.scope.path, [])
         else:
-            yield _shape(part)
+            yield "end"
 
 
 def _shape(shape: Shape) -> str:
@@ -130,11 +105,11 @@ def _looks(drawn: Drawing) -> Iterator[str]:
     for number, frame in enumerate(drawn.frames):
         look = f"fill:{frame.look['fillcolor']},stroke:{frame.look['color']},color:{drawn.colour(INK)}"
         looks.setdefault((frame.scope.phase, look), []).append(f"c{number}")
-    for (kind, dress), names in looks.items():
-        kinds = [each for each in looks if each[0] == kind]
-        place = kinds.index((kind, dress))
-        called = kind if place == 0 else f"{kind}{place + 1}"
-        yield f"classDef {called} {dress}"
+    counts: Counter[str] = Counter()
+    for (kind, look), names in looks.items():
+        counts[kind] += 1
+        called = kind if counts[kind] == 1 else f"{kind}{counts[kind]}"
+        yield f"classDef {called} {look}"
         yield f"class {','.join(names)} {called}"
     numbers_of: dict[str, list[str]] = {}
     for number, arrow in enumerate(drawn.arrows):
@@ -159,5 +134,5 @@ def _look_of_shape(shape: Shape, drawn: Drawing) -> str:
 
 def _literal(text: str, most: int) -> str:
     # $$ would begin a formula, and :fa- name a symbol, however they are written: a blank of no width parts them.
-    shown = re.sub(r"(?<=\$)(?=\$)|(?<=:)(?=fa-)", "\u200b", elided(visible(text), most))
+    shown = re.sub(r"(?<=\$)(?=\$)|(?<=:)(?=fa-)", "\u200b", shortened(text, most))
     return _ACTING.sub(lambda found: f"#{ord(found[0])};", shown)

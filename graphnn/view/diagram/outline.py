@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...graph import Constant, Parameter, Placeholder
-from ..text import by_times, cells_of, counted, elided, in_cells, visible, wrapped
-from .drawing import USUAL, drawing, paragraphs
+from ..text import by_times, cells_of, counted, elided, in_cells, shortened, visible, wrapped
+from .drawing import USUAL, Drawing, paragraphs
 from .picture import Box, Edge, Picture, chain, local_name, numbers_in, own_name, title_of
 from .words import frame_words, settings, words
 
 if TYPE_CHECKING:
     from ...graph import Node, Scope
     from .drawing import Manner
-    from .looks import Highlight
 
 _GLYPHS = {"placeholder": "○", "parameter": "◇", "frozen": "◇", "constant": "◇", "gradient": "◆", "update": "■"}
 _GLYPH, _GLYPH_OF_FAILED = "●", "✗"
@@ -30,24 +29,13 @@ _LEAST_WIDTH = 40
 _FAR = 24
 
 
-def outline(
-    seen: Picture,
-    title: str | None = None,
-    highlight: Mapping[Node, Highlight] | None = None,
-    manner: Manner = USUAL,
-    *,
-    width: int | None = 80,
-    ascii: bool = False,
-) -> str:
+def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, ascii: bool = False) -> str:
     """Return a picture as text.
 
     Parameters
     ----------
     seen : Picture
-    title : str, optional
-    highlight : dict of Node to str or sequence of str, optional
-    manner : Manner, optional
-        As `dot_source` takes them.
+    manner : Manner
     width : int, optional
         Lines are cut so that they keep to it, or to 40 if it is less; None: not at all.
     ascii : bool
@@ -74,7 +62,7 @@ def outline(
     """
     if width is not None:
         width = max(width, _LEAST_WIDTH)
-    drawn = drawing(seen, set(), highlight or {}, title, manner)
+    drawn = Drawing(seen, manner)
     shapes = {shape.name: shape for shape in drawn.shapes}
     stubs = {shape.name: f"→ {_shown(shape.title)}" for shape in drawn.shapes if shape.kind == "cut"}
     cut_below = {arrow.tail: [stubs[arrow.head]] for arrow in drawn.arrows if arrow.head in stubs}
@@ -131,7 +119,7 @@ def _stored(box: Box) -> bool:
 
 
 def _shown(name: str) -> str:
-    return elided(visible(name), _MOST_NAME)
+    return shortened(name, _MOST_NAME)
 
 
 def _call(box: Box, operands: Sequence[str]) -> str:

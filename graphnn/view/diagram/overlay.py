@@ -60,7 +60,7 @@ class Patch(NamedTuple):
 
     Attributes
     ----------
-    notes : list of str
+    notes : sequence of str
     level : str
     fill, ink : str
         Colours, of the box and of what is written on it; may be empty.
@@ -69,7 +69,7 @@ class Patch(NamedTuple):
         The colours of a heatmap; may be empty.
     """
 
-    notes: list[str]
+    notes: Sequence[str] = ()
     level: str = "fed"
     fill: str = ""
     ink: str = ""
@@ -86,9 +86,11 @@ class Layer(NamedTuple):
     legend : Legend
     """
 
-    patches: dict[Box, Patch]
+    patches: Mapping[Box, Patch]
     legend: Legend
 
+
+NO_OVERLAY = Layer({}, Legend(""))
 
 _NOUNS = ("constant", "view", "call")
 _FATES = {"a view of": "view", "the same as": "the same as another", "over ": "over another"}

@@ -274,6 +274,11 @@ def _outwards(scope: Scope | None) -> Iterator[Scope]:
         scope = scope.parent
 
 
+def scope_path(scope: Scope | None) -> str:
+    """Return the path of a scope; of none, the empty text."""
+    return "" if scope is None else scope.path
+
+
 def local_name(name: str, scope: Scope | None) -> str:
     """Return the name of a node or scope as it is called in the scope around it."""
     return name if scope is None else name.removeprefix(f"{scope.path}/")

@@ -13,8 +13,8 @@ from ..layout.layered import arrange
 from ..layout.parts import Arrangement, Item, Link, Point
 from ..layout.parts import Frame as Around
 from ..layout.rows import rows
-from ..text import elided, visible
-from .drawing import USUAL, Arrow, Drawing, Frame, Heading, Manner, Shape, drawing
+from ..text import shortened
+from .drawing import USUAL, Arrow, Drawing, Frame, Heading, Manner, Shape
 from .looks import (
     ARROW,
     GREY,
@@ -25,13 +25,11 @@ from .looks import (
     NODE,
     PAPER,
     WIDTH_OF_SHADE,
-    Highlight,
     cell_size,
 )
 from .ranks import set_beside
 
 if TYPE_CHECKING:
-    from ...graph import Node
     from .picture import Edge, Picture
 
 # A link over more rows is cut.
@@ -86,30 +84,9 @@ def _unusual(character: str) -> int:
     return 0 if unicodedata.combining(character) else 1000
 
 
-def plain_svg(
-    seen: Picture,
-    title: str | None = None,
-    sideways: bool = False,
-    highlight: Mapping[Node, Highlight] | None = None,
-    manner: Manner = USUAL,
-) -> str:
-    """Return a picture as SVG.
-
-    Parameters
-    ----------
-    seen : Picture
-    title : str, optional
-    sideways : bool
-        Whether values go from left to right instead of from top to bottom.
-    highlight, manner
-        As `dot_source` takes them.
-
-    Returns
-    -------
-    str
-        The same in every process.
-    """
-    return _Writer(drawing(seen, _far(seen), highlight or {}, title, manner), _beside(seen), sideways).text()
+def plain_svg(seen: Picture, manner: Manner = USUAL) -> str:
+    """Return a picture as SVG, the same in every process."""
+    return _Writer(Drawing(seen, manner, _far(seen)), _beside(seen), manner.sideways).text()
 
 
 def _far(seen: Picture) -> set[Edge]:
@@ -218,11 +195,11 @@ class _Box:
 
 def _lines(shape: Shape, colour: str) -> list[_Line]:
     if shape.small:
-        return [_Line(_shown(shape.title, MOST_SHOWN), shape.small, False, shape.soft)]
-    lines = [_Line(_shown(shape.title, MOST_SHOWN), _TITLE, True, colour)]
+        return [_Line(shortened(shape.title, MOST_SHOWN), shape.small, False, shape.soft)]
+    lines = [_Line(shortened(shape.title, MOST_SHOWN), _TITLE, True, colour)]
     if shape.below:
-        lines.append(_Line(_shown(shape.below, MOST_BELOW), _SMALL, False, shape.soft))
-    lines += [_Line(_shown(note, MOST_BELOW), _SMALL, not i, colour) for i, note in enumerate(shape.notes)]
+        lines.append(_Line(shortened(shape.below, MOST_BELOW), _SMALL, False, shape.soft))
+    lines += [_Line(shortened(note, MOST_BELOW), _SMALL, not i, colour) for i, note in enumerate(shape.notes)]
     return lines
 
 
@@ -285,8 +262,8 @@ class _Writer:
         return "\n".join([*parts, "</g>", "</svg>", ""])
 
     def _frame_lines(self, frame: Frame) -> list[_Line]:
-        lines = [_Line(_shown(frame.title, MOST_SHOWN), _FRAME_TITLE, True, self._drawn.colour(INK))]
-        return lines + [_Line(_shown(frame.note, MOST_BELOW), _SMALL, False, self._grey)] * bool(frame.note)
+        lines = [_Line(shortened(frame.title, MOST_SHOWN), _FRAME_TITLE, True, self._drawn.colour(INK))]
+        return lines + [_Line(shortened(frame.note, MOST_BELOW), _SMALL, False, self._grey)] * bool(frame.note)
 
     def _frame_title(self, frame: Frame, x: float, y: float, *_: float) -> str:
         parts, top = [], y + _FRAME_INSET / 2
@@ -330,7 +307,7 @@ class _Heading:
     def __init__(self, heading: Heading) -> None:
         self._shades = heading.shades
         self._lines = [
-            _Line(_shown(text, MOST_SAID), heading.size, heading.bold, heading.colour)
+            _Line(shortened(text, MOST_SAID), heading.size, heading.bold, heading.colour)
             for text in ([heading.text, heading.end] if heading.shades else [heading.text])
         ]
         self._scale = len(heading.shades) * WIDTH_OF_SHADE + 2 * _SHADE_SPACE * bool(heading.shades)
@@ -353,18 +330,12 @@ class _Heading:
 def _in_order(drawn: Drawing) -> list[Shape]:
     """Return the shapes, each reference just before the box that it is for."""
     before: dict[str, list[Shape]] = {}
-    for arrow, shape in _references(drawn):
-        before.setdefault(arrow.head, []).append(shape)
-    found: list[Shape] = []
+    head_of = {arrow.tail: arrow.head for arrow in drawn.arrows}
     for shape in drawn.shapes:
-        if not shape.name.startswith("r"):
-            found += [*before.get(shape.name, ()), shape]
-    return found
-
-
-def _references(drawn: Drawing) -> Iterable[tuple[Arrow, Shape]]:
-    arrow_of = {arrow.tail: arrow for arrow in drawn.arrows}
-    return ((arrow_of[shape.name], shape) for shape in drawn.shapes if shape.name.startswith("r"))
+        if shape.name.startswith("r"):
+            before.setdefault(head_of[shape.name], []).append(shape)
+    boxes = (shape for shape in drawn.shapes if not shape.name.startswith("r"))
+    return [shape for box in boxes for shape in (*before.get(box.name, ()), box)]
 
 
 def _labels(arrows: Iterable[Arrow], grey: str) -> list[_Line]:
@@ -374,15 +345,11 @@ def _labels(arrows: Iterable[Arrow], grey: str) -> list[_Line]:
     for number, arrow in enumerate(arrows):
         said.append([])
         if arrow.label:
-            said[first.setdefault(arrow.tail, number)].append(_shown(arrow.label, MOST_SHOWN))
-    return [_Line(_shown(", ".join(words), MOST_BELOW) if words else "", _SMALL, False, grey) for words in said]
+            said[first.setdefault(arrow.tail, number)].append(shortened(arrow.label, MOST_SHOWN))
+    return [_Line(shortened(", ".join(words), MOST_BELOW) if words else "", _SMALL, False, grey) for words in said]
 
 
 # --- elements -----------------------------------------------------------------------------------------------------
-
-
-def _shown(text: str, most: int) -> str:
-    return elided(visible(text), most)
 
 
 def _n(number: float) -> str:
@@ -390,7 +357,7 @@ def _n(number: float) -> str:
 
 
 def _group(name: str, tip: Iterable[str], inside: str) -> str:
-    told = html.escape("\n".join(_shown(line, MOST_SAID) for line in tip), quote=False)
+    told = html.escape("\n".join(shortened(line, MOST_SAID) for line in tip), quote=False)
     return f'<g data-name="{html.escape(name)}"><title>{told}</title>{inside}</g>'
 
 

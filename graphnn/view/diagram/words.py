@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
 
 from ...graph import Constant, Node, Op, Parameter, Placeholder, Scope
-from ..text import by_times, counted, elided, preview, visible
+from ..text import by_times, counted, elided, preview, shortened
 from .looks import HIGHLIGHTS, KIND_OF_PHASE, MOST_BELOW, MOST_INLINE, Highlight
 from .picture import Box, data_inputs, local_name, numbers_in, own_name, title_of
 
@@ -39,9 +39,9 @@ def _layer_words(box: Box, scope: Scope, room: int) -> Words:
     kind = KIND_OF_PHASE.get(box.phase) or ("layer" if numbers else "operation")
     below = [counted(numbers, "parameter")] if numbers else []
     given = [local_name(node.title, scope) for node in box.nodes if node.title != node.name][-1:]
-    below += [elided(visible(name), _MOST_SIZE) for name in given]
+    below += [shortened(name, _MOST_SIZE) for name in given]
     if scope.kind:
-        below.insert(0, elided(visible(title_of(scope)), max(room - len(" · ".join(["", *below])), _LEAST_NAME)))
+        below.insert(0, shortened(title_of(scope), max(room - len(" · ".join(["", *below])), _LEAST_NAME)))
     return Words(kind, scope.kind or title_of(scope), " · ".join(below))
 
 
