@@ -842,7 +842,7 @@ def test_no_warning_filter_is_left_behind_and_too_few_numbers_warn() -> None:
 
 
 def test_a_function_of_several_nodes_is_not_replaced_by_an_operation_of_the_same_name() -> None:
-    with refused(ValueError, '"softmax" is already a function of graphnn.ops.compose; give .*Softmax another'):
+    with refused(ValueError, '"softmax" is already defined by graphnn.ops.compose.softmax; give .*Softmax another'):
 
         class Softmax(gn.Op):
             """Not the softmax."""

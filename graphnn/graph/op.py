@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, da
 
 import numpy as np
 
-from ..calls import fit_to_call
+from ..calls import fit_to_call, misused
 from ..errors import (
     AxisError,
     DtypeError,
@@ -24,8 +24,8 @@ from ..errors import (
     UsageError,
     near,
 )
-from ..habits import argument, instead
-from ..text import counted, with_article
+from ..habits import instead
+from ..text import with_article
 from .attributes import Dim, Kind, Name, Row, Several, Shape, checked, kinds_of, kinds_of_arguments
 from .dimensions import Constraint, names_in, product, shown, size_of
 from .forms import flatten
@@ -57,23 +57,49 @@ _compositions: dict[str, Callable[..., Any]] = {}
 _functions: dict[str, Callable[..., Any]] = {}
 
 
+def _refuse_taken(name: str, new: Any) -> None:
+    """Refuse the name of an operation or a function that is defined elsewhere; what is defined again, replaces."""
+    known: tuple[Any, ...] = registry.get(name), _compositions.get(name)
+    for taken in filter(None, known):
+        two_classes = isinstance(taken, type) and isinstance(new, type)
+        if taken.__module__ != new.__module__ or (two_classes and taken.__qualname__ != new.__qualname__):
+            raise GraphError(
+                f'"{name}" is already defined by {taken.__module__}.{taken.__qualname__}; '
+                f"give {new.__qualname__} another name"
+            )
+
+
 @dataclass_transform(frozen_default=True, eq_default=False)
 class Op:
     """A kind of computation; an instance of it holds the attributes of one use.
 
     A subclass is registered by being defined. Its annotated fields are the attributes, and each value is checked
     against the annotation when an operation is made, typed or loaded: it becomes plain data of exact types. Which
-    operands it takes is read from the signature of `forward`. In order:
+    operands it takes is read from the signature of `forward`. Operands are never changed.
+
+    Required:
 
     - ``infer(*specs) -> Spec``: what comes out, or an error that says why these operands cannot go in.
-    - ``forward(*arrays, out=None) -> array``: NumPy, pure.
+    - ``forward(*arrays, out=None) -> array``: NumPy, pure. ``out``, where a forward takes it, is an array to write the
+      result into and to return; compiled plans pass it.
+
+    For gradients, unless it has ``differentiable = False``:
+
     - ``vjp(i, cotangent, output, inputs) -> node``: the cotangent of operand i, in nodes.
-    - ``flows(i) -> bool``: whether operand i passes a gradient at all.
-    - ``jvp(tangents, output, inputs) -> node``: the tangent of the output; None stands for a zero tangent.
-    - ``reads(index, operands) -> entries``: which elements of each operand made one element of the output.
-    - ``formula``: a template for the equation; ``{0}`` is the first operand, ``{axis}`` an attribute.
+    - ``jvp(tangents, output, inputs) -> node``: the tangent of the output; None stands for a zero tangent. Elementwise
+      and linear operations have it from their base.
+    - ``flows(i) -> bool``: whether operand i passes a gradient at all; by default each does.
+
+    For explanations:
+
+    - ``formula``: the equation; ``{0}`` is the first operand, ``{axis}`` an attribute.
     - ``equation``: the same for one element, where that reads otherwise.
-    - ``samples(draw)``: an instance with operands, for the tests that come by themselves.
+    - ``reads(index, operands) -> entries``: which elements of each operand made one element of the output.
+    - ``flops``, ``traits``, ``bounds``: what profiles and the health check need to know.
+
+    For the tests that every registered operation gets:
+
+    - ``samples(draw)``: an instance with operands; `draw` is a `graphnn.testing.Draw`.
     """
 
     name: ClassVar[str] = ""
@@ -81,13 +107,13 @@ class Op:
     operands: ClassVar[tuple[str, ...]] = ()
     """The operands' names, from the signature of `forward`."""
     attribute_names: ClassVar[tuple[str, ...]] = ()
-    """The attributes' names."""
+    """Names of the attributes, in order."""
     variadic: ClassVar[bool] = False
     """Whether it takes any number of operands."""
     _kinds: ClassVar[dict[str, Kind]] = {}
     """What each attribute may hold, from its annotation."""
     sized: ClassVar[tuple[str, ...]] = ()
-    """The attributes that hold a shape or a dimension, and so may hold names; from their annotations."""
+    """Names of the attributes that hold a shape or a dimension, and so may name dimensions; from their annotations."""
     weak: ClassVar[bool] = False
     """Whether a Python number as operand takes the dtype of the others, as beside a ufunc."""
     differentiable: ClassVar[bool] = True
@@ -100,11 +126,11 @@ class Op:
     """Between which its results lie."""
     formula: ClassVar[str] = ""
     equation: ClassVar[str | None] = None
-    """The formula of one element, where it is not `formula`; "" where it only stands in another place.
+    """The formula of one element: None where it is as `formula`, "" where the element is a copy of one of an operand.
 
-    What stands in brackets is one term of many, with what joins them before the ``…``: ``([{0}] + …) / {count}``.
-    ``{count}`` is their number, and ``{factors}`` all operands with a ``·`` between them. ``{row}`` is where the
-    element stands: ``row 7``.
+    ``[…]`` marks a term that is repeated, and what stands between ``]`` and ``…`` joins the repetitions:
+    ``([{0}] + …) / {count}``. ``{count}`` is their number, ``{factors}`` all operands with a ``·`` between them, and
+    ``{row}`` the place of the element, as ``row 7``.
     """
     abstract: ClassVar[bool] = True
 
@@ -137,18 +163,7 @@ class Op:
             parameters = [p for p in parameters if p.name not in ("self", "out")]
             cls.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
             cls.operands = tuple(p.name for p in parameters)
-        taken = registry.get(cls.name)
-        if taken is not None and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise GraphError(
-                f'the operation "{cls.name}" is already defined by {taken.__module__}.{taken.__qualname__}; '
-                f"give {cls.__qualname__} another class name or a `name`"
-            )
-        composed = _compositions.get(cls.name)
-        if composed is not None and composed.__module__ != cls.__module__:
-            raise GraphError(
-                f'"{cls.name}" is already a function of {composed.__module__}; '
-                f"give {cls.__qualname__} another class name or a `name`"
-            )
+        _refuse_taken(cls.name, cls)
         registry[cls.name] = cls
         _functions.pop(cls.name, None)
 
@@ -158,7 +173,7 @@ class Op:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The settings of this use, by name."""
+        """The attributes of this instance, ``{name: value}``."""
         return {attribute: getattr(self, attribute) for attribute in self.attribute_names}
 
     def _key(self) -> tuple[Any, ...]:
@@ -184,14 +199,14 @@ class Op:
 
     @property
     def dimension_names(self) -> frozenset[str]:
-        """The dimension names that its attributes speak of."""
+        """The names of dimensions in its attributes."""
         found: set[str] = set()
         for attribute in self.sized:
             _over_dimensions(getattr(self, attribute), lambda dim: found.update(names_in((dim,))))
         return frozenset(found)
 
     def bound(self, sizes: Mapping[str, int]) -> Self:
-        """Return the same operation with numbers for the names in its attributes."""
+        """Return the same operation with sizes for the names of dimensions in its attributes."""
         if not self.dimension_names:
             return self
         numbers = {a: _over_dimensions(getattr(self, a), lambda dim: size_of(dim, sizes)) for a in self.sized}
@@ -234,19 +249,19 @@ class Op:
         Returns
         -------
         sequence
-            An entry an operand: an index of NumPy's, such that ``operand[entry]`` is what is read: a tuple of ints,
-            slices, and arrays of integers or bools, or ``...`` for all of it; None for nothing. Of a sum of products,
-            these broadcast with each other to the factors.
+            One entry per operand: a NumPy index, so that ``operand[entry]`` is what is read. It is a tuple of ints,
+            slices, and arrays of integers or bools; ``...`` for all of the operand, None for none of it. Of a sum of
+            products, the entries broadcast with each other to the factors.
         """
         return (...,) * len(operands)
 
     @property
     def element_formula(self) -> str:
-        """The formula of one element, as these settings have it."""
+        """The formula of one element, for these attributes."""
         return self.formula if self.equation is None else self.equation
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
-        """Return the number of floating-point operations: by default one an element of the output."""
+        """Return the number of floating-point operations: by default one per element of the output."""
         return product(output.shape)
 
     @classmethod
@@ -255,38 +270,37 @@ class Op:
         raise NoRuleError(f'the operation "{cls.name}" gives no samples: define {cls.__name__}.samples')
 
 
-class Placeholder(Op):
-    """A value given at each run, by the feed."""
+class _Leaf(Op, abstract=True):
+    """What has no operands, and is made by a method of the graph."""
 
     def infer(self) -> Spec:
-        """Refuse: a placeholder is made by ``graph.placeholder``, which says its shape."""
-        raise UsageError("make a placeholder with graph.placeholder(name, shape)")
+        """Refuse: the graph's method says the shape."""
+        raise UsageError(f"make a {self.name} with graph.{self.name}(…)")
 
     def forward(self) -> Array:
-        """Refuse: its value is fed."""
-        raise UsageError("a placeholder's value is fed")
+        """Refuse: there is nothing to compute."""
+        raise UsageError(f"the value of a {self.name} is not computed")
 
 
-class Parameter(Op):
+class Placeholder(_Leaf):
+    """A value given at each run, by the feed."""
+
+
+class Parameter(_Leaf):
     """A value kept in the graph's state, trained unless it is frozen."""
 
     trainable: bool = True
-    infer = Placeholder.infer
-    forward = Placeholder.forward
 
 
-class Constant(Op):
+class Constant(_Leaf):
     """A value fixed when the graph is built."""
-
-    infer = Placeholder.infer
-    forward = Placeholder.forward
 
 
 _NAME = Name()
 
 
 class Unknown(Op, abstract=True):
-    """An operation that a file names and nothing here defines: its nodes can be looked at, and not computed."""
+    """An operation that a file names and nothing here defines. Its nodes can be looked at, but not computed."""
 
     called: Annotated[str, _NAME]
     attributes_in_file: Annotated[tuple[tuple[str, Any], ...], Several(Row((_NAME, Kind())))] = ()
@@ -298,7 +312,7 @@ class Unknown(Op, abstract=True):
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The settings that the file gives."""
+        """The attributes that the file gives."""
         return dict(self.attributes_in_file)
 
     def _key(self) -> tuple[Any, ...]:
@@ -355,50 +369,25 @@ def operation(name: str) -> type[Op]:
 def _function_of(cls: type[Op]) -> Callable[..., Any]:
     """Return the public function of an operation: its operands first, then its attributes."""
     count = len(cls.operands)
-    settings = fields(cls)  # type: ignore[arg-type]
-    only = None if settings or cls.variadic else cls()
+    only = None if cls.attribute_names or cls.variadic else cls()
 
     def function(*args: Any, name: str | None = None, graph: Graph | None = None, **kwargs: Any) -> Node:
         if only is not None and len(args) == count and not kwargs:
             return only(*args, name=name, graph=graph)
-        operands: Sequence[Any]
-        if cls.variadic:
-            # np.concatenate takes its arrays as one sequence, and so do we.
-            if not args or not isinstance(args[0], (list, tuple)):
-                given = type(args[0]).__name__ if args else "nothing"
-                raise UsageError(f"{cls.name} takes its operands as one list or tuple, not {given}")
-            operands, args = list(args[0]), args[1:]
-        else:
-            operands, args = args[:count], args[count:]
-            operands += tuple(kwargs.pop(o) for o in cls.operands[len(operands) :] if o in kwargs)
-            if len(operands) < count:
-                missing = ", ".join(cls.operands[len(operands) :])
-                raise UsageError(f"{cls.name}{inspect.signature(function)} needs {count} operands; missing: {missing}")
-        unknown = [keyword for keyword in kwargs if keyword not in cls.attribute_names]
-        if unknown:
-            hint = argument(unknown[0], [*cls.operands, *cls.attribute_names, "name"])
-            call = f"{cls.name}{inspect.signature(function)}"
-            raise UsageError(f'{cls.name} takes no argument "{unknown[0]}".{hint} The call is {call}')
-        if not cls.variadic and len(args) > len(cls.attribute_names):
-            taken = f"{counted(count, 'operand')} ({', '.join(cls.operands)})" if count else "no operands"
-            if cls.attribute_names:
-                taken += f" and {counted(len(cls.attribute_names), 'setting')} ({', '.join(cls.attribute_names)})"
-            call = f"{cls.name}{inspect.signature(function)}"
-            raise UsageError(f"{cls.name} takes {taken}, and not {len(operands) + len(args)}; the call is {call}")
         try:
-            op = cls(*args, **kwargs)
+            operands, op = _parted(cls, args, dict(kwargs))
         except TypeError as error:
-            if isinstance(error, GraphnnError):
+            given = kwargs if cls.operands else {**kwargs, "graph": graph}
+            wrong = None if isinstance(error, GraphnnError) else misused(function, args, given)
+            if wrong is None:
                 raise
-            what = str(error).replace(f"{cls.__name__}.__init__()", cls.name)
-            raise UsageError(f"{what}; the call is {cls.name}{inspect.signature(function)}") from None
+            raise wrong from None
         return op(*operands, name=name, graph=graph)
 
     parameters = [inspect.Parameter(o, inspect.Parameter.POSITIONAL_OR_KEYWORD) for o in cls.operands]
-    for setting in settings:
-        default = inspect.Parameter.empty if setting.default is MISSING else setting.default
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        parameters.append(inspect.Parameter(setting.name, kind, default=default))
+    for attribute in fields(cls):  # type: ignore[arg-type]
+        default = inspect.Parameter.empty if attribute.default is MISSING else attribute.default
+        parameters.append(inspect.Parameter(attribute.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default))
     parameters.append(inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default=None))
     if not cls.operands:
         parameters.append(inspect.Parameter("graph", inspect.Parameter.KEYWORD_ONLY))
@@ -406,6 +395,27 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
     function.__name__ = function.__qualname__ = cls.name
     function.__doc__ = cls.__doc__
     return function
+
+
+def _parted(cls: type[Op], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Op]:
+    """Return the operands among the arguments of a call, and the operation that the others make.
+
+    Raises
+    ------
+    TypeError
+        When the arguments do not fit.
+    """
+    if cls.variadic:
+        # np.concatenate takes its arrays as one sequence, and so do we.
+        if not args or not isinstance(args[0], (list, tuple)):
+            given = type(args[0]).__name__ if args else "nothing"
+            raise UsageError(f"{cls.name} takes its operands as one list or tuple, not {given}")
+        return args[0], cls(*args[1:], **kwargs)
+    count = len(cls.operands)
+    operands = (*args[:count], *[kwargs.pop(o) for o in cls.operands[len(args) :] if o in kwargs])
+    if len(operands) < count:
+        raise TypeError
+    return operands, cls(*args[count:], **kwargs)
 
 
 class Unbuilt(NamedTuple):
@@ -482,6 +492,8 @@ class Functions:
 
     def __getattr__(self, name: str) -> Callable[..., Node]:
         name = self._ALIASES.get(name, name)
+        # A composition may share the name of an operation of its own module: it takes what people write (-1, lists) and
+        # calls the operation with what is stored.
         found = _compositions.get(name) or _functions.get(name)
         if found is None:
             cls = registry.get(name)
@@ -514,9 +526,7 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
     arguments = list(parameters)
     settings = {*kinds, *(p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY)}
     places = [(arguments.index(setting), setting, kind) for setting, kind in kinds.items()]
-    for taken in (registry.get(name), _compositions.get(name)):
-        if taken is not None and taken.__module__ != function.__module__:
-            raise GraphError(f'"{name}" is already defined by {taken.__module__}; give the function another name')
+    _refuse_taken(name, function)
 
     @wraps(function)
     def with_operands(*args: Any, **kwargs: Any) -> Any:

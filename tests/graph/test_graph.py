@@ -601,15 +601,15 @@ def test_functions_take_operands_then_attributes_as_numpys_do() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda x: gn.exp(), TypeError, r"exp\(x, \*, name=None\) needs 1 operand.*missing: x"),
-        (lambda x: gn.add(x), TypeError, "missing: y"),
+        (lambda x: gn.exp(), TypeError, r"exp: missing a required argument: 'x'\. The call is exp\(x, \*, name=None\)"),
+        (lambda x: gn.add(x), TypeError, "add: missing a required argument: 'y'"),
         (lambda x: gn.sum(x, axes=1), TypeError, r'takes no argument "axes"\. Here it is axis=\. The call is sum\('),
-        (lambda x: gn.exp(x, 3), TypeError, r"exp takes 1 operand \(x\), and not 2; the call is exp"),
-        (lambda x: gn.matmul(x, x, x), TypeError, r"matmul takes 2 operands \(x, y\), and not 3; the call is matmul"),
+        (lambda x: gn.exp(x, 3), TypeError, r"exp: too many positional arguments\. The call is exp\(x,"),
+        (lambda x: gn.matmul(x, x, x), TypeError, r"matmul: too many positional arguments\. The call is matmul\(x, y,"),
         (
             lambda x: gn.cumsum(x, 0, 1, 2),
             TypeError,
-            r"cumsum takes 1 operand \(x\) and 1 setting \(axis\), and not 4; the call is cumsum",
+            r"cumsum: too many positional arguments\. The call is cumsum\(x, axis=",
         ),
         (lambda x: gn.pad(x, -1), ValueError, r"pad: pad_width is .*, not -1\n  at "),
         (lambda x: gn.exp(3.0), TypeError, "exp needs at least one node among its operands, got float"),
