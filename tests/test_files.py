@@ -898,8 +898,14 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "name-twice": (lie(nodes__name={"labels": "x"}), "node 1, 'x', cannot be: the name \"x\" is already taken"),
     "name-with-nul": (lie(nodes__name={"labels": "a\0"}), "a name cannot hold a NUL"),
     "name-is-none": (lie(nodes__name={"labels": None}), "the column nodes.name holds other things than str"),
-    "spec-wrong": (lie(nodes__spec={"dense/matmul": 0}), 'node "dense/matmul" is declared .* but matmul gives'),
-    "spec-of-parameter-wrong": (lie(nodes__spec={"count": 0}), 'node "count" is declared .* but parameter gives'),
+    "spec-wrong": (
+        lie(nodes__spec={"dense/matmul": 0}),
+        "'dense/matmul'.*: it is declared .* but matmul gives",
+    ),
+    "spec-of-parameter-wrong": (
+        lie(nodes__spec={"count": 0}),
+        "'count'.*: it is declared .* but parameter gives",
+    ),
     "spec-size-negative": (lie(specs__shape={0: ["batch", -2]}), "node 0, 'x', cannot be"),
     "spec-size-no-dimension": (
         lie(specs__shape={0: ["import os"]}),

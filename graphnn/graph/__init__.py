@@ -20,7 +20,6 @@ from .attributes import (
     Shape,
     Whole,
 )
-from .dag import Dag
 from .derivatives import Derivatives, Seeds
 from .forms import flatten
 from .graph import Graph
@@ -42,7 +41,7 @@ from .op import (
 )
 from .provenance import Provenance, current_provenance
 from .scopes import Scope
-from .tables import check_update, name
+from .tables import name
 from .traits import Trait
 
 __all__ = [
@@ -52,7 +51,6 @@ __all__ = [
     "Constant",
     "Count",
     "DType",
-    "Dag",
     "Derivatives",
     "Dim",
     "DtypeName",
@@ -80,7 +78,6 @@ __all__ = [
     "Unknown",
     "Whole",
     "as_array",
-    "check_update",
     "composition",
     "fitting",
     "flatten",

@@ -7,6 +7,7 @@ for bools, ints, floats, text, tuples, choices and None; what they do not say st
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 import typing
@@ -113,9 +114,7 @@ class Whole(Kind):
     def read(self, value: Any) -> int:
         """Return an int."""
         kind = type(value)
-        if kind is int:
-            number: int = value
-        elif issubclass(kind, int) and kind is not bool:
+        if issubclass(kind, int) and kind is not bool:
             number = int.__int__(value)
         elif issubclass(kind, (np.integer, np.ndarray)):
             try:
@@ -151,12 +150,10 @@ class Real(Kind):
     def read(self, value: Any) -> int | float:
         """Return an int or a float."""
         kind = type(value)
-        if kind is float:
-            return value  # type: ignore[no-any-return]
         if issubclass(kind, float):
             return float.__float__(value)
         if issubclass(kind, np.floating):
-            return float.__float__(float(value))
+            return float(value)
         number = _WHOLE.read(value)
         try:
             float(number)
@@ -173,10 +170,7 @@ class Text(Kind):
 
     def read(self, value: Any) -> str:
         """Return a str."""
-        kind = type(value)
-        if kind is str:
-            return value  # type: ignore[no-any-return]
-        if issubclass(kind, str):
+        if issubclass(type(value), str):
             return str.__str__(value)
         if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
             return str.__str__(np.dtype(value).name)
@@ -257,7 +251,10 @@ class Several(Kind):
 
     def read(self, value: Any) -> tuple[Any, ...]:
         """Return a tuple."""
-        return tuple([self.kind.read(part) for part in _parts(value)])
+        parts = _parts(value)
+        if parts is None:
+            raise UsageError
+        return tuple([self.kind.read(part) for part in parts])
 
 
 class Row(Kind):
@@ -274,21 +271,15 @@ class Row(Kind):
     def read(self, value: Any) -> tuple[Any, ...]:
         """Return a tuple."""
         parts = _parts(value)
-        if len(parts) != len(self.kinds):
+        if parts is None or len(parts) != len(self.kinds):
             raise UsageError
         return tuple([kind.read(part) for kind, part in zip(self.kinds, parts, strict=True)])
 
 
-def _parts(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, (str, bytes, Mapping, Set)) or not isinstance(value, Iterable):
-        raise UsageError
-    if _is_one(value):
-        raise UsageError
-    return tuple(value)
-
-
-def _is_one(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.ndim == 0
+def _parts(value: Any) -> tuple[Any, ...] | None:
+    """Return the parts of a sequence or an array; None for what has none, or no order."""
+    one = isinstance(value, (str, bytes, Mapping, Set)) or (isinstance(value, np.ndarray) and value.ndim == 0)
+    return None if one or not isinstance(value, Iterable) else tuple(value)
 
 
 class DimOf(Kind):
@@ -315,9 +306,8 @@ class ShapeOf(Several):
 
     def read(self, value: Any) -> dimensions.Shape:
         """Return it in canonical form."""
-        if isinstance(value, str) or not isinstance(value, Iterable) or _is_one(value):
-            return (self.kind.read(value),)
-        return super().read(value)
+        parts = _parts(value)
+        return tuple([self.kind.read(part) for part in ((value,) if parts is None else parts)])
 
 
 class DtypeName(Kind):
@@ -443,16 +433,14 @@ def kind_of(annotation: Any) -> Kind:
 def kinds_of(cls: Any) -> dict[str, Kind]:
     """Return the kinds of a dataclass's fields, by name; those of its bases as they are there."""
     space = getattr(sys.modules.get(cls.__module__), "__dict__", {})
-    kinds = {}
-    for field in fields(cls):
-        for base in cls.__mro__[1:]:
-            known = base.__dict__.get("_kinds", {})
-            if field.name in known and base.__dataclass_fields__.get(field.name) is field:
-                kinds[field.name] = known[field.name]
-                break
-        else:
-            kinds[field.name] = _from(field.type, space)
-    return kinds
+    own = inspect.get_annotations(cls)
+    known: dict[str, Kind] = {}
+    for base in reversed(cls.__mro__[1:]):
+        known |= base.__dict__.get("_kinds", {})
+    return {
+        field.name: _from(field.type, space) if field.name in own or field.name not in known else known[field.name]
+        for field in fields(cls)
+    }
 
 
 def kinds_of_arguments(function: Callable[..., Any]) -> dict[str, Kind]:

@@ -26,13 +26,17 @@ _REFUSAL = (
     "Graph.from_networkx; what writes to files takes graph.flat(), a copy in text and numbers"
 )
 
+NODES_BY_NAME = "outputs", "names", "idle"
+NODES_BY_NODE = "updates", "advances", "evaluating"
+"""The tables of a graph whose values are nodes."""
+
 
 def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
     raise UsageError(_REFUSAL)
 
 
-class Frozen(dict[Any, Any]):
-    """A dictionary that refuses writes and copies to a plain one."""
+class _ReadOnly:
+    """A dictionary that refuses writes and whose copies are plain ones."""
 
     __slots__ = ()
     __setitem__ = __delitem__ = __ior__ = _refuse
@@ -40,19 +44,25 @@ class Frozen(dict[Any, Any]):
 
     def copy(self) -> dict[Any, Any]:
         """Return a plain dictionary."""
-        return dict(self)
+        return dict(self)  # type: ignore[call-overload, no-any-return]
 
     def __copy__(self) -> dict[Any, Any]:
-        return dict(self)
+        return self.copy()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[Any, Any]:
-        return {copy.deepcopy(k, memo): copy.deepcopy(v, memo) for k, v in self.items()}
+        return copy.deepcopy(self.copy(), memo)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (dict, (dict(self),))
+        return (dict, (self.copy(),))
 
 
-class NodeData(Mapping[str, Any]):
+class Frozen(_ReadOnly, dict[Any, Any]):
+    """A dictionary that refuses writes and copies to a plain one."""
+
+    __slots__ = ()
+
+
+class NodeData(_ReadOnly, Mapping[str, Any]):
     """What NetworkX sees of a node: plain data, arrays only under ``value``.
 
     A read-only mapping that is made when it is looked at, and copies to a plain dictionary.
@@ -97,23 +107,12 @@ class NodeData(Mapping[str, Any]):
     def __repr__(self) -> str:
         return repr(self.copy())
 
-    __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
-
     def copy(self) -> dict[str, Any]:
         """Return a plain dictionary."""
         data = self._plain()
         if self.node.has_value:
             data["value"] = self.node.value.copy()
         return data
-
-    def __copy__(self) -> dict[str, Any]:
-        return self.copy()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
-        return copy.deepcopy(self.copy(), memo)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (dict, (self.copy(),))
 
 
 def _sealed(value: Any) -> Any:
@@ -168,17 +167,12 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         graph: Graph | None = self.__dict__.get("_source")
         if graph is None:
             return {}  # while NetworkX makes it
-        data: dict[str, Any] = {
-            "name": graph.name,
-            "dtype": graph.dtype.name,
-            "outputs": {name: node.name for name, node in graph.outputs.items()},
-            "names": {name: node.name for name, node in graph.names.items()},
-            "updates": {parameter.name: node.name for parameter, node in graph.updates.items()},
-            "advances": {parameter.name: node.name for parameter, node in graph.advances.items()},
-            "evaluating": {trained.name: node.name for trained, node in graph.evaluating.items()},
-            "idle": {path: node.name for path, node in graph.idle.items()},
-            "scopes": {path: _scope_data(scope) for path, scope in graph.scopes.items()},
-        }
+        data: dict[str, Any] = {"name": graph.name, "dtype": graph.dtype.name}
+        for table in NODES_BY_NAME:
+            data[table] = {name: node.name for name, node in getattr(graph, table).items()}
+        for table in NODES_BY_NODE:
+            data[table] = {key.name: node.name for key, node in getattr(graph, table).items()}
+        data["scopes"] = {path: _scope_data(scope) for path, scope in graph.scopes.items()}
         return _sealed(data)  # type: ignore[no-any-return]
 
     @graph.setter

@@ -11,10 +11,11 @@ import networkx as nx
 import numpy as np
 
 from ..errors import DtypeError, GraphError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
-from ..habits import instead, missing
+from ..habits import missing
 from ..origin import Origin, user_origin
 from ..show import Shown
 from ..text import counted, quoted, short_name
+from . import tables
 from .arrays import own_array, supported
 from .dag import Dag, NodeData
 from .dimensions import shape_of
@@ -23,36 +24,15 @@ from .node import Node, Unmade, as_nodes
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, misfit
 from .provenance import Provenance, ScopeProvenance, current_provenance
 from .scopes import Scope, keep_open
-from .tables import (
-    CheckedDict,
-    KeptDict,
-    checked_budget,
-    checked_evaluating,
-    checked_idle,
-    checked_name,
-    checked_output,
-    checked_state,
-    checked_title,
-    checked_update,
-)
+from .tables import CheckedDict, KeptDict, checked_name
 
 if TYPE_CHECKING:
     from .derivatives import Derivatives, Seeds
 
-_put = object.__setattr__  # for a field of every node: no check, and none of its time
+_put = object.__setattr__  # bypasses the checks of __setattr__, for the speed of making nodes
 
-_FIXED = {
-    "building": "with graph.building: holds it",
-    "caches": "graph.caches.clear() forgets what is in it",
-    "cotangents": "gn.grad and gn.vjp enter what they make",
-    "dtype": "Graph(name, dtype) says it when the graph is made, and gn.cast(node, dtype) changes that of a node",
-    "names": 'gn.name(node, "…") gives a node another name',
-    "placeholders": "graph.placeholder(name, shape) makes one",
-    "scopes": "with graph.scope(name): opens one",
-    "state": "parameter.value = array sets one value, and graph.state.update({parameter: array}) several",
-    "tangents": "gn.jvp enters what it makes",
-}
-"""The fields that nobody sets, each with what to write instead."""
+_CHECKS = {"name": checked_name, "memory_budget": tables.checked_budget}
+"""The fields that anybody may set, each with its check."""
 
 
 class Graph(Shown):
@@ -77,18 +57,19 @@ class Graph(Shown):
     state : dict of Node to array
         The values of the parameters.
     advances : dict of Node to Node
-        The next value of what moves on with every compiled step that reads it: the counters of random nodes.
+        {counter parameter: its next value}, applied after each compiled step that reads the counter.
     evaluating : dict of Node to Node
-        Of what a layer made for training alone, the node that takes its place in evaluation: of dropout, its input.
-        What is random and has no entry here is not evaluated by `nn.fit`; one that is its own entry stays random.
+        {training-only node: its replacement in evaluation}; for the output of dropout, the input of dropout. `nn.fit`
+        refuses to evaluate a random node without an entry; a node mapped to itself stays random.
     idle : dict of str to Node
-        The layers that do nothing in evaluation and were called for it, by path: what they handed on.
+        {layer path: output} of the layers that are the identity in evaluation and were called for it.
     cotangents, tangents : dict
         What has been differentiated, backwards and forwards: by what was given, the derivatives of all nodes reached.
     placeholders : list of Node
     scopes : dict of str to Scope
     memory_budget : float or None
-        Bytes that one value may take, and those that a debugger keeps; None: 80 % of the memory that is free.
+        Bytes that one value may take, and those that a debugger keeps; None: 80 % of the memory that is free. What
+        is not a number of bytes raises UsageError, and a negative one ValueRangeError.
 
     Examples
     --------
@@ -108,15 +89,15 @@ class Graph(Shown):
             raise DtypeError(f"a graph's dtype is a float, not {self.dtype}: integers say so one by one")
         self.scopes: dict[str, Scope] = {}
         self.state: dict[Node, Array] = KeptDict(
-            partial(checked_state, self), "each parameter has a value, and keeps one"
+            self, tables.checked_state, "each parameter has a value, and keeps one"
         )
-        self.outputs: dict[str, Node] = CheckedDict(partial(checked_output, self))
-        self.names: dict[str, Node] = KeptDict(partial(checked_title, self), "a name that a node has been given stays")
-        self.updates: dict[Node, Node] = CheckedDict(partial(checked_update, self))
-        self._memory_budget: float | None = None
-        self.advances: dict[Node, Node] = CheckedDict(partial(checked_update, self))
-        self.evaluating: dict[Node, Node] = CheckedDict(partial(checked_evaluating, self))
-        self.idle: dict[str, Node] = CheckedDict(partial(checked_idle, self))
+        self.outputs: dict[str, Node] = CheckedDict(self, tables.checked_output)
+        self.names: dict[str, Node] = KeptDict(self, tables.checked_title, "a name that a node has been given stays")
+        self.updates: dict[Node, Node] = CheckedDict(self, tables.checked_update)
+        self.advances: dict[Node, Node] = CheckedDict(self, tables.checked_update)
+        self.evaluating: dict[Node, Node] = CheckedDict(self, tables.checked_evaluating)
+        self.idle: dict[str, Node] = CheckedDict(self, tables.checked_idle)
+        self.memory_budget: float | None = None
         self.placeholders: list[Node] = []
         self.cotangents: dict[Seeds, Derivatives] = {}
         self.tangents: dict[Seeds, Derivatives] = {}
@@ -126,28 +107,11 @@ class Graph(Shown):
         """What higher floors derived from this graph and may forget; nodes are never changed, so it stays true."""
         self.building = RLock()
         """Held while a node is made; who holds it makes several, and no other thread's come between them."""
-        # The node that there is, but that may not have been entered everywhere.
+        # The node being entered; if an interrupt cut that short, `_finish` redoes it.
         self._begun: tuple[Node, Array | None, Scope | None] | None = None
         self._dag = Dag(self)
 
     # --- looking ---------------------------------------------------------------------------------------------
-
-    @property
-    def memory_budget(self) -> float | None:
-        """The largest value in bytes that a run may make, or None for 80 % of what is free.
-
-        Raises
-        ------
-        UsageError
-            When what is assigned is not a number of bytes.
-        ValueRangeError
-            When it is below 0.
-        """
-        return self._memory_budget
-
-    @memory_budget.setter
-    def memory_budget(self, budget: Any) -> None:
-        self._memory_budget = checked_budget(budget)
 
     @property
     def dag(self) -> nx.MultiDiGraph[str]:
@@ -156,6 +120,7 @@ class Graph(Shown):
 
     @property
     def _whole(self) -> Dag:
+        """The DAG, after redoing an interrupted entry; `_dag` serves where a half-entered node does no harm."""
         if self._begun is not None:
             self._finish()
         return self._dag
@@ -172,22 +137,19 @@ class Graph(Shown):
 
         def __setattr__(self, name: str, value: Any) -> None:
             fields = vars(self)
-            if name.startswith("_") or getattr(getattr(type(self), name, None), "fset", None):
-                _put(self, name, value)
-            elif name == "name":
-                _put(self, name, checked_name(value))
-            elif "building" not in fields:  # the last field that is made
-                _put(self, name, value)
-            elif value is fields.get(name, _put):
-                pass  # as after graph.outputs |= more
-            elif type(fields.get(name)) is CheckedDict:
+            if name in _CHECKS:
+                value = _CHECKS[name](value)
+            elif not name.startswith("_") and "building" in fields:  # the last public field that __init__ sets
+                if name in fields and value is fields[name]:
+                    return  # as after graph.outputs |= more
+                if type(fields.get(name)) is not CheckedDict:
+                    raise tables.not_assignable(self, name, "set")
                 with self.building:
-                    fields[name].replace(f"graph.{name}", value)
-            else:
-                raise _unset(self, name, "set")
+                    return fields[name].replace(f"graph.{name}", value)
+            _put(self, name, value)
 
         def __delattr__(self, name: str) -> NoReturn:
-            raise _unset(self, name, "deleted")
+            raise tables.not_assignable(self, name, "deleted")
 
     def __len__(self) -> int:
         return len(self._dag._node)
@@ -353,7 +315,8 @@ class Graph(Shown):
         nodes = tuple(inputs)
         return self._make(op, nodes, self._inferred(op, nodes), name)
 
-    _add = add  # the same for nodes and operations, whose calls fit: what is public is wrapped to check that
+    # For internal callers: the public method is replaced by a wrapper that checks its call, and this skips it.
+    _add = add
 
     def _inferred(self, op: Op, nodes: tuple[Node, ...]) -> Spec:
         try:
@@ -403,7 +366,8 @@ class Graph(Shown):
             node.__class__ = Node  # type: ignore[assignment]
             begun = node, value, scope
             try:
-                # Before this there is no such node; from here on there is, and whatever comes between, it is entered.
+                # The node exists from the next line on. An interrupt after it must not lose the node, so whoever comes
+                # next calls `_finish`.
                 _put(self, "_begun", begun)
                 self._enter(node, value, scope)
                 _put(self, "_begun", None)
@@ -501,16 +465,9 @@ class Graph(Shown):
         >>> x.name, head.path
         ('head/x', 'head')
         """
-
-        def find(around: Scope | None) -> tuple[Scope, bool]:
-            own = checked_name(name)
-            if not own:
-                raise ValueRangeError('a scope needs a name: "" stands for the top of the graph')
-            with self.building:
-                known = self.scopes.get(own if around is None else f"{around.path}/{own}") if reuse else None
-                return (known, False) if known else (self._add_scope(self._free(own, around), around), True)
-
-        return ScopeProvenance(self, find)
+        if not checked_name(name):
+            raise ValueRangeError('a scope needs a name: "" stands for the top of the graph')
+        return ScopeProvenance(self, partial(self._scope_within, checked_name(name), reuse=reuse))
 
     def in_scope(
         self,
@@ -539,14 +496,7 @@ class Graph(Shown):
         Provenance
             A context manager; entered, it gives itself.
         """
-
-        def find(around: Scope | None) -> tuple[Scope | None, bool]:
-            if path is None:
-                return around, False
-            with self.building:
-                known = self.scopes.get(path)
-                return (known, False) if known else (self._add_scope(path, around, kind, phase, origin), True)
-
+        find = partial(self._scope_at, path, kind=kind, phase=phase, origin=origin)
         return Provenance(self, find, origin if inherit_origin else None, twin)
 
     def new_scope(
@@ -572,24 +522,36 @@ class Graph(Shown):
         Provenance
             A context manager; entered, it gives itself, with its ``scope``.
         """
-
-        def find(around: Scope | None) -> tuple[Scope, bool]:
-            with self.building:
-                return self._add_scope(self._free(base, around, numbered), around, kind, phase, origin), True
-
+        find = partial(self._scope_within, base, numbered=numbered, kind=kind, phase=phase, origin=origin)
         return Provenance(self, find, twin=twin)
 
-    def _add_scope(
+    def _scope_within(
+        self, base: str, around: Scope | None, reuse: bool = False, numbered: bool = False, **fields: Any
+    ) -> tuple[Scope | None, bool]:
+        with self.building:
+            path = base if around is None else f"{around.path}/{base}"
+            if not (reuse and path in self.scopes):
+                path = self._free(base, around, numbered)
+            return self._scope_at(path, around, **fields)
+
+    def _scope_at(
         self,
-        path: str,
-        parent: Scope | None,
+        path: str | None,
+        around: Scope | None,
         kind: str = "",
         phase: str | None = None,
         origin: Origin | None = None,
-    ) -> Scope:
-        phase = phase or (parent.phase if parent else "forward")
-        scope = self.scopes[path] = Scope(path, kind, origin or user_origin(), parent, phase)
-        return scope
+    ) -> tuple[Scope | None, bool]:
+        """Return the scope of a path, by default the one around, and whether it is new."""
+        if path is None:
+            return around, False
+        with self.building:
+            known = self.scopes.get(path)
+            if known is not None:
+                return known, False
+            phase = phase or (around.phase if around else "forward")
+            scope = self.scopes[path] = Scope(path, kind, origin or user_origin(), around, phase)
+            return scope, True
 
     # --- the way back ----------------------------------------------------------------------------------------
 
@@ -633,13 +595,3 @@ class Graph(Shown):
         graph = cls(str(whole.get("name", "graph")), whole.get("dtype", np.float64))
         filled(graph, dag)
         return graph
-
-
-def _unset(graph: Graph, name: str, how: str) -> UsageError:
-    """Return the error of an attribute that cannot be set or deleted."""
-    if name in _FIXED:
-        return UsageError(f"graph.{name} cannot be {how}: {_FIXED[name]}")
-    if hasattr(graph, name):
-        return UsageError(f"graph.{name} cannot be {how}: it is a part of every graph")
-    known = [other for other in dir(graph) if not other.startswith("_")]
-    return UsageError(f'a graph has no attribute "{name}" that could be {how}.{instead("graph", name, known)}')

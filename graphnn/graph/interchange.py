@@ -12,6 +12,7 @@ from ..errors import DtypeError, GraphError, GraphnnError, ShapeError, UsageErro
 from ..origin import Origin, origin_of, user_origin
 from ..text import counted
 from .arrays import own_array, supported
+from .dag import NODES_BY_NAME, NODES_BY_NODE
 from .dimensions import Shape, shape_of, shown
 from .node import Node, put_twin
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, operation
@@ -36,8 +37,6 @@ def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
         try:
             node = _restore(graph, name, data, _operands(dag, name))
         except GraphnnError as error:
-            if str(error).startswith(f'node "{name}"'):
-                raise
             raise error.within(f'node "{name}": ') from None
         if "twin" in data:
             twins[node] = data["twin"]
@@ -49,12 +48,11 @@ def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
     for path, about in scopes.items():
         if about.get("result") in nodes:
             graph.scopes[path].result = nodes[about["result"]].node
-    graph.outputs.update({k: graph[v] for k, v in whole.get("outputs", {}).items()})
-    for called, name in whole.get("names", {}).items():
-        graph.names[called] = graph[name]
-    for entries in ("updates", "advances", "evaluating"):
-        getattr(graph, entries).update({graph[k]: graph[v] for k, v in whole.get(entries, {}).items()})
-    graph.idle.update({path: graph[name] for path, name in whole.get("idle", {}).items()})
+    for table in NODES_BY_NAME:
+        for key, name in whole.get(table, {}).items():
+            getattr(graph, table)[key] = graph[name]
+    for table in NODES_BY_NODE:
+        getattr(graph, table).update({graph[k]: graph[v] for k, v in whole.get(table, {}).items()})
 
 
 def flat_of(graph: Graph) -> nx.MultiDiGraph[str]:
@@ -129,7 +127,7 @@ def restored(
     A dtype and a shape that are given must be what comes out; of a placeholder they are what it declares.
     """
     if not op.variadic and len(inputs) != len(op.operands):
-        raise GraphError(f'node "{name}": {op.name} takes {counted(len(op.operands), "operand")}, got {len(inputs)}')
+        raise GraphError(f"{op.name} takes {counted(len(op.operands), 'operand')}, got {len(inputs)}")
     if value is not None:
         spec = Spec(value.shape, value.dtype)
     elif dtype is not None and shape is not None and isinstance(op, (Placeholder, Unknown)):
@@ -139,7 +137,7 @@ def restored(
     declared = Spec(spec.shape if shape is None else shape, spec.dtype if dtype is None else dtype)
     if declared != spec:
         error = DtypeError if declared.shape == spec.shape else ShapeError
-        raise error(f'node "{name}" is declared {declared}, but {op.name} gives {spec}')
+        raise error(f"it is declared {declared}, but {op.name} gives {spec}")
     with graph.building:
         if graph._taken(name := checked_name(name)):
             raise GraphError(f'the name "{name}" is already taken')

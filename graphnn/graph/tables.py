@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
 from ..errors import DtypeError, GraphError, ShapeError, UsageError, ValueRangeError
+from ..habits import instead
 from ..text import with_article
 from .arrays import checked_value
 from .dimensions import shown
@@ -18,13 +20,16 @@ from .provenance import current_provenance
 if TYPE_CHECKING:
     from .graph import Graph
 
+_Check = Callable[["Graph", Any, Any], tuple[Any, Any]]
+"""Returns the key and the value of an entry as the table keeps them, or raises."""
+
 
 class CheckedDict(dict[Any, Any]):
     """A dict whose entries pass a check on their way in."""
 
-    def __init__(self, check: Callable[[Any, Any], tuple[Any, Any]]) -> None:
+    def __init__(self, graph: Graph, check: _Check) -> None:
         super().__init__()
-        self._check = check
+        self._check = partial(check, graph)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         super().__setitem__(*self._check(key, value))
@@ -66,8 +71,8 @@ class CheckedDict(dict[Any, Any]):
 class KeptDict(CheckedDict):
     """A dict whose entries pass a check on their way in, and stay."""
 
-    def __init__(self, check: Callable[[Any, Any], tuple[Any, Any]], why: str) -> None:
-        super().__init__(check)
+    def __init__(self, graph: Graph, check: _Check, why: str) -> None:
+        super().__init__(graph, check)
         self._why = why
 
     def _refused(self, *args: Any) -> NoReturn:
@@ -118,7 +123,14 @@ def checked_update(graph: Graph, parameter: Any, node: Any) -> tuple[Node, Node]
     """Refuse a next value that its parameter could not take."""
     parameter = owned(graph, parameter, "what is updated")
     node = owned(graph, node, f'the update of "{parameter.name}"')
-    check_update(parameter, node)
+    if not isinstance(parameter.op, Parameter):
+        raise UsageError(f'only parameters are updated; "{parameter.name}" is {with_article(parameter.op.name)}')
+    if node.shape != parameter.shape:
+        raise ShapeError(
+            f'"{parameter.name}" has shape {shown(parameter.shape)}; its update "{node.name}" has {shown(node.shape)}'
+        )
+    if node.dtype != parameter.dtype:
+        raise DtypeError(f'"{parameter.name}" is {parameter.dtype}; its update "{node.name}" is {node.dtype}')
     return parameter, node
 
 
@@ -160,26 +172,6 @@ def checked_budget(budget: Any) -> float | None:
     if budget is not None and not budget >= 0:
         raise ValueRangeError(f"memory_budget is 0 bytes or more, not {budget}")
     return budget  # type: ignore[no-any-return]
-
-
-def check_update(parameter: Node, node: Node) -> None:
-    """Refuse a next value that its parameter could not take.
-
-    Raises
-    ------
-    UsageError
-        When `parameter` is not a parameter.
-    ShapeError, DtypeError
-        When the shape or dtype is another.
-    """
-    if not isinstance(parameter.op, Parameter):
-        raise UsageError(f'only parameters are updated; "{parameter.name}" is {with_article(parameter.op.name)}')
-    if node.shape != parameter.shape:
-        raise ShapeError(
-            f'"{parameter.name}" has shape {shown(parameter.shape)}; its update "{node.name}" has {shown(node.shape)}'
-        )
-    if node.dtype != parameter.dtype:
-        raise DtypeError(f'"{parameter.name}" is {parameter.dtype}; its update "{node.name}" is {node.dtype}')
 
 
 def name(node: Node, name: str) -> Node:
@@ -233,3 +225,27 @@ def checked_name(name: Any) -> str:
     if "\0" in text:
         raise ValueRangeError(f"a name cannot hold a NUL character: {text!r}")
     return text
+
+
+_FIXED = {
+    "building": "with graph.building: holds it",
+    "caches": "graph.caches.clear() forgets what is in it",
+    "cotangents": "gn.grad and gn.vjp enter what they make",
+    "dtype": "Graph(name, dtype) says it when the graph is made, and gn.cast(node, dtype) changes that of a node",
+    "names": 'gn.name(node, "…") gives a node another name',
+    "placeholders": "graph.placeholder(name, shape) makes one",
+    "scopes": "with graph.scope(name): opens one",
+    "state": "parameter.value = array sets one value, and graph.state.update({parameter: array}) several",
+    "tangents": "gn.jvp enters what it makes",
+}
+"""The fields that nobody sets, each with what to write instead."""
+
+
+def not_assignable(graph: Graph, name: str, how: str) -> UsageError:
+    """Return the error of an attribute that cannot be set or deleted."""
+    if name in _FIXED:
+        return UsageError(f"graph.{name} cannot be {how}: {_FIXED[name]}")
+    if hasattr(graph, name):
+        return UsageError(f"graph.{name} cannot be {how}: it is a part of every graph")
+    known = [other for other in dir(graph) if not other.startswith("_")]
+    return UsageError(f'a graph has no attribute "{name}" that could be {how}.{instead("graph", name, known)}')

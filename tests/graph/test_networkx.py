@@ -645,22 +645,22 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a shape that does not come out": (
         lambda: broken(add={"shape": ("batch", 4)}),
         ValueError,
-        r'node "add" is declared \(batch, 4\) float64, but add gives \(batch, 3\) float64',
+        r'node "add": it is declared \(batch, 4\) float64, but add gives \(batch, 3\) float64',
     ),
     "a dtype that does not come out": (
         lambda: broken(add={"dtype": "float32"}),
         TypeError,
-        r'node "add" is declared \(batch, 3\) float32, but add gives \(batch, 3\) float64',
+        r'node "add": it is declared \(batch, 3\) float32, but add gives \(batch, 3\) float64',
     ),
     "a value of another shape": (
         lambda: broken(w={"value": np.ones((3, 3))}),
         ValueError,
-        r'node "w" is declared \(2, 3\) float64, but parameter gives \(3, 3\)',
+        r'node "w": it is declared \(2, 3\) float64, but parameter gives \(3, 3\)',
     ),
     "a value of another dtype": (
         lambda: broken(w={"value": np.ones((2, 3), np.float32)}),
         TypeError,
-        'node "w" is declared .* float64, but parameter gives .* float32',
+        'node "w": it is declared .* float64, but parameter gives .* float32',
     ),
     "a value that is none": (lambda: broken(w={"value": [[1.0], [2.0, 3.0]]}), ValueError, 'node "w": .*ragged'),
     "a value of objects": (lambda: broken(w={"value": [object()]}), TypeError, 'node "w": .*dtype object'),
