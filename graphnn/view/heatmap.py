@@ -65,9 +65,10 @@ class Scale(NamedTuple):
             low, high = self.low / most, self.high / most
             return np.clip((values / most - low) / (high - low), 0, 1)
 
-    def at(self, fraction: float) -> float:
-        """Return the number that lies there."""
-        return self.low * (1 - fraction) + self.high * fraction
+    @property
+    def is_flat(self) -> bool:
+        """Whether there is nothing between its ends: no finite number, or always the same."""
+        return not self.low < self.high
 
     def colours(self, fractions: Array) -> Array:
         """Return the colours, as red, green and blue along a new last axis."""
@@ -115,11 +116,15 @@ class _Value:
             for row in zip(levels.tolist(), wide.tolist(), strict=True)
         ]
 
+    def ends(self) -> tuple[str, str]:
+        """Return the least finite number and the greatest."""
+        return compact(self.finite.min().item()), compact(self.finite.max().item())
+
     def range(self) -> str:
-        """Return the least number and the greatest."""
+        """Return the least number and the greatest, in words."""
         if not self.finite.size:
             return "no finite number"
-        low, high = compact(self.finite.min().item()), compact(self.finite.max().item())
+        low, high = self.ends()
         if low == high:
             return f"all {low}" if self.finite.size == self.array.size else f"all finite ones {low}"
         return f"from {low} to {high}"
@@ -252,12 +257,11 @@ def _as_numbers(seen: _Value, count: int, width: int, room: int, colour: bool | 
     for texts, plane in zip(slices, seen.planes, strict=False):
         lines = []
         for name, row, line in zip(labels, texts, plane[places], strict=True):
-            cells = [f"{text:>{cell}}" for text in row]
             if colour:
-                cells = [f"{text:>{cell - 1}} " for text in row]
-                backs = seen.colours(line)
-                cells = _painted(cells, [ink_on(back) for back in backs], backs, colour)
-            lines.append(f"{name:<{label}}{''.join(cells)}")
+                cells = _on_colours([f"{text:>{cell - 1}} " for text in row], seen.colours(line), colour)
+            else:
+                cells = "".join(f"{text:>{cell}}" for text in row)
+            lines.append(f"{name:<{label}}{cells}")
         drawn.append([header, *lines])
     return _Drawing(drawn, seen.range(), _left_out(places, "row"))
 
@@ -278,7 +282,8 @@ def _as_cells(seen: _Value, count: int, width: int, room: int, colour: bool | in
         elif halves:
             lines = [_half_blocks(seen.colours(cells[i : i + 2]), colour) for i in range(0, len(cells), 2)]
         else:
-            lines = [_signed_cells(row, seen.colours(row), colour) for row in cells]
+            texts = [[" " if np.isfinite(value) else _sign(value) for value in row] for row in cells]
+            lines = [_on_colours(row, seen.colours(line), colour) for row, line in zip(texts, cells, strict=True)]
         beside = labels[::2] if halves else labels
         drawn.append([f"{name}│{line}│" for name, line in zip(beside, lines, strict=True)])
     scale = seen.range() if colour else _thresholds(seen)
@@ -289,44 +294,43 @@ def _as_cells(seen: _Value, count: int, width: int, room: int, colour: bool | in
 
 def _thresholds(seen: _Value) -> str:
     """Return which number each shade begins with."""
-    if not seen.finite.size or seen.scale.low == seen.scale.high:
+    if seen.scale.is_flat:
         return seen.range()
-    starts = [compact(seen.scale.at(i / len(_SHADES))) for i in range(len(_SHADES))]
-    starts[0], last = compact(seen.finite.min().item()), compact(seen.finite.max().item())
+    low, high, (first, last) = seen.scale.low, seen.scale.high, seen.ends()
+    fractions = [i / len(_SHADES) for i in range(1, len(_SHADES))]
+    starts = [first, *(compact(low * (1 - part) + high * part) for part in fractions)]
     named = ["' '", *_SHADES[1:]]
     return f"{', '.join(f'{shade} from {n}' for shade, n in zip(named, starts, strict=True))} to {last}"
 
 
-def _signed_cells(row: Array, backs: Array, colour: bool | int) -> str:
-    texts = [" " if np.isfinite(value) else _sign(value) for value in row]
-    return "".join(_painted(texts, [ink_on(back) for back in backs], backs, colour))
+def _on_colours(texts: Sequence[str], backs: Array, colour: bool | int) -> str:
+    return _painted(texts, [ink_on(back) for back in backs], backs, colour)
 
 
 def _half_blocks(pair: Array, colour: bool | int) -> str:
     """Return one or two rows of colours as one line, the upper row in the upper halves."""
     backs = pair[1] if len(pair) > 1 else [None] * len(pair[0])
-    return "".join(_painted(["▀"] * len(pair[0]), pair[0], backs, colour))
+    return _painted(["▀"] * len(pair[0]), pair[0], backs, colour)
 
 
 def _bar(seen: _Value, width: int, colour: bool | int) -> list[str]:
     """Return the scale as a bar of colours between its ends."""
     low, high = compact(seen.scale.low), compact(seen.scale.high)
     cells = min(_BAR_CELLS, width - len(low) - len(high) - 2)
-    if not seen.finite.size or seen.scale.low == seen.scale.high or cells < 1:
+    if seen.scale.is_flat or cells < 1:
         return []
     backs = seen.scale.colours(np.linspace(0, 1, cells))
-    return [f"{low} {''.join(_painted([' '] * cells, backs, backs, colour))} {high}"]
+    return [f"{low} {_painted([' '] * cells, backs, backs, colour)} {high}"]
 
 
-def _painted(texts: Sequence[str], inks: Iterable[Any], backs: Iterable[Any], colour: bool | int) -> list[str]:
-    """Return texts in their colours; the last one ends them."""
-    painted = []
-    before = ""
+def _painted(texts: Sequence[str], inks: Iterable[Any], backs: Iterable[Any], colour: bool | int) -> str:
+    """Return texts side by side in their colours; a code where those change, and one at the end."""
+    painted, before = "", ""
     for text, ink, back in zip(texts, inks, backs, strict=True):
         code = f"\x1b[38;{_code(ink, colour)};{'49' if back is None else f'48;{_code(back, colour)}'}m"
-        painted.append(text if code == before else code + text)
+        painted += text if code == before else code + text
         before = code
-    return [*painted[:-1], f"{painted[-1]}\x1b[0m"]
+    return f"{painted}\x1b[0m"
 
 
 def _code(rgb: Sequence[int], colour: bool | int) -> str:
@@ -375,18 +379,16 @@ def sparkline(value: Any, bins: int = 32) -> str:
         return "no element"
     if array.dtype.kind == "b":
         return f"true {np.count_nonzero(array):,} of {array.size:,}"
-    seen = _Value(array)
+    seen = _Value(array, signed=False)
     strange = [f"{count:,} {what}" for what, mask in seen.masks().items() if (count := np.count_nonzero(mask))]
-    if not seen.finite.size or seen.scale.low == seen.scale.high:
-        said = f"{seen.range()} ({seen.finite.size:,})" if seen.finite.size else "no finite number"
+    if seen.scale.is_flat:
+        said = f"{seen.range()} ({seen.finite.size:,})" if seen.finite.size else seen.range()
         return "; ".join([said, *strange])
-    # Not the scale of the colours: that one may go further to one side.
-    scale = Scale.of(seen.wide[np.isfinite(seen.wide)], signed=False)
-    places = (scale.fractions(seen.wide[np.isfinite(seen.wide)]) * bins).astype(int)
+    places = (seen.fractions(seen.finite) * bins).astype(int)
     counts = np.bincount(np.minimum(places, bins - 1), minlength=bins)
     heights = -(-counts * len(_BARS) // counts.max())
     bars = "".join(_BARS[h - 1] if h else " " for h in heights)
-    low, high = compact(seen.finite.min().item()), compact(seen.finite.max().item())
+    low, high = seen.ends()
     return "; ".join([f"{low} {bars} {high}", *strange])
 
 
@@ -492,7 +494,7 @@ def _svg(seen: _Value, plane: Array) -> str:
 
 def _gradient(seen: _Value) -> str:
     """Return the scale as a bar between its ends."""
-    if not seen.finite.size or seen.scale.low == seen.scale.high:
+    if seen.scale.is_flat:
         return f'<div style="opacity:.75">{seen.range()}</div>'
     colours = ",".join((_SIGNED if seen.scale.signed else _MAGNITUDES).split())
     bar = f"display:inline-block;width:8em;height:.8em;background:linear-gradient(to right,{colours})"

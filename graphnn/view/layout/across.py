@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 
 from .parts import BEND_SPACE, LED, LIGHT, OUTSIDE, SPACE
@@ -109,12 +109,16 @@ class Level:
             turns.setdefault(number_of[things.found(thing)[0]], []).append(place)
         self._turn = {number: sum(places) / len(places) for number, places in turns.items()}
         first = min(self._first, default=0)
-        self._rows: list[list[int]] = [[] for _ in range(first, 1 + max(self._last, default=-1))]
-        for number in range(len(members)):
-            for row in range(self._first[number], self._last[number] + 1):
-                self._rows[row - first].append(number)
         self._first = [row - first for row in self._first]
         self._last = [row - first for row in self._last]
+        self._fill_rows(range(len(members)))
+
+    def _fill_rows(self, order: Iterable[int]) -> None:
+        """Say which things are in each row, from left to right."""
+        self._rows: list[list[int]] = [[] for _ in range(1 + max(self._last, default=-1))]
+        for number in order:
+            for row in range(self._first[number], self._last[number] + 1):
+                self._rows[row].append(number)
 
     def place(self) -> tuple[float, float]:
         """Place them, and return how far they reach to the left and right."""
@@ -159,7 +163,7 @@ class Level:
                 pulls.append((round(side / SPACE), turn.get(number, 0.0), at[number], number, wanted, weight))
             pulls.sort()
             members = [pull[3] for pull in pulls]
-            places = self._apart(members, [pull[4] for pull in pulls], [pull[5] for pull in pulls])
+            places = apart([pull[4] for pull in pulls], [pull[5] for pull in pulls], self._spaces(members))
             for number, place in zip(members, places, strict=True):
                 at[number] = place
 
@@ -177,10 +181,7 @@ class Level:
             self._at[number] = at
             for row in span:
                 ends[row] = at + self._right[number]
-        self._rows = [[] for _ in self._rows]
-        for number in order:
-            for row in range(self._first[number], self._last[number] + 1):
-                self._rows[row].append(number)
+        self._fill_rows(order)
         # Whom those in several rows have beside them.
         self._lefts: list[set[int]] = [set() for _ in order]
         self._rights: list[set[int]] = [set() for _ in order]
@@ -197,7 +198,7 @@ class Level:
         at = self._at
         for row in sorted(set(begin), reverse=not down):
             members = self._rows[row]
-            wanted, weights, least, most = [], [], [], []
+            pulls = []
             for number in members:
                 aim, weight = at[number], LIGHT
                 low, high = -math.inf, math.inf
@@ -210,11 +211,9 @@ class Level:
                         aim, _ = self._aim(number, others[number], not down)
                     if self._first[number] != self._last[number]:
                         low, high = self._limits(number, row)
-                wanted.append(aim)
-                weights.append(weight)
-                least.append(low)
-                most.append(high)
-            for number, place in zip(members, self._apart(members, wanted, weights, least, most), strict=True):
+                pulls.append((aim, weight, low, high))
+            wanted, weights, least, most = zip(*pulls, strict=True)
+            for number, place in zip(members, apart(wanted, weights, self._spaces(members), least, most), strict=True):
                 at[number] = place
 
     def _straighten(self) -> None:
@@ -243,15 +242,13 @@ class Level:
 
     def _limits(self, number: int, row: int) -> tuple[float, float]:
         """Return how far something in several rows may go, for those that are beside it in other rows than this."""
-        at, left, right = self._at, self._left, self._right
-        low, high = -math.inf, math.inf
-        for other in self._lefts[number]:
-            if not self._first[other] == self._last[other] == row:
-                low = max(low, at[other] + right[other] + left[number])
-        for other in self._rights[number]:
-            if not self._first[other] == self._last[other] == row:
-                high = min(high, at[other] - left[other] - right[number])
-        return low, high
+        at, left, right, first, last = self._at, self._left, self._right, self._first, self._last
+        lefts, rights = (
+            [other for other in others[number] if not first[other] == last[other] == row]
+            for others in (self._lefts, self._rights)
+        )
+        low = max((at[other] + right[other] + left[number] for other in lefts), default=-math.inf)
+        return low, min((at[other] - left[other] - right[number] for other in rights), default=math.inf)
 
     def _aim(self, number: int, neighbours: Pulls, down: bool) -> tuple[float, float]:
         """Return where neighbours would have something, and how strongly.
@@ -286,19 +283,9 @@ class Level:
         ends = [self._at[other] + end for other, end, _, _ in neighbours]
         return sum([end * share for end, share in zip(ends, shares, strict=True)]) / sum(shares)
 
-    def _apart(
-        self,
-        members: list[int],
-        wanted: list[float],
-        weights: list[float],
-        least: Sequence[float] = (),
-        most: Sequence[float] = (),
-    ) -> list[float]:
-        if len(members) <= 1 and not least:
-            return wanted
-        left, right = self._left, self._right
-        spaces = [right[one] + left[other] for one, other in pairwise(members)]
-        return apart(wanted, weights, spaces, least, most)
+    def _spaces(self, members: Sequence[int]) -> list[float]:
+        """Return how far apart neighbours must be at least."""
+        return [self._right[one] + self._left[other] for one, other in pairwise(members)]
 
 
 def apart(
@@ -331,7 +318,9 @@ def apart(
     >>> apart([0.0, 0.0], [1.0, 3.0], [4.0])
     [-3.0, 1.0]
     """
-    offsets = [0.0, *accumulate(spaces)]
+    if len(wanted) <= 1 and not least:
+        return list(wanted)
+    offsets = list(accumulate(spaces, initial=0.0))
     blocks: list[tuple[float, float, int]] = []
     for aim, weight, offset in zip(wanted, weights, offsets, strict=True):
         pull, size = (aim - offset) * weight, 1

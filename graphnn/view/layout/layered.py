@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, compress, pairwise
 
 from .across import Level, Things, apart
 from .parts import (
@@ -106,9 +106,8 @@ class _Arranger:
         ]
         frame_of = [item.frame for item in self._items]
         found = rows(len(self._items), links, frame_of, [frame.parent for frame in self._frames])
-        found = [found[number] for number in stand]
-        number_of = {row: number for number, row in enumerate(sorted(set(found)))}
-        return [number_of[row] for row in found]
+        number_of = {row: number for number, row in enumerate(sorted({found[number] for number in stand}))}
+        return [number_of[found[number]] for number in stand]
 
     def _set_things(self) -> None:
         things, base = self._things, len(self._items)
@@ -125,9 +124,9 @@ class _Arranger:
             elif link.width:  # or on the right of it
                 reach = _PORT_REACH + _LABEL_SPACE + link.width + SPACE / 2
                 things.right[link.tail] = max(things.right[link.tail], reach)
-        for frame in range(len(self._frames)):
-            things.first[base + frame], things.last[base + frame] = self._count, -1
-            things.holder[base + frame] = self._frames[frame].parent
+        for thing, frame in enumerate(self._frames, start=base):
+            things.first[thing], things.last[thing] = self._count, -1
+            things.holder[thing] = frame.parent
         for thing in [*range(base), *reversed(range(base, base + len(self._frames)))]:
             if (holder := things.holder[thing]) != OUTSIDE:
                 things.first[base + holder] = min(things.first[base + holder], things.first[thing])
@@ -160,28 +159,24 @@ class _Arranger:
         row_of = self._row_of
         depths, heights = [0] * len(self._items), [0] * len(self._items)
         flow = [
-            number
+            (link.tail, link.head, number)
             for number, link in enumerate(self._links)
             if not link.light and not self._beside_links[number] and row_of[link.tail] < row_of[link.head]
         ]
-        for number in sorted(flow, key=lambda number: row_of[self._links[number].tail]):
-            link = self._links[number]
-            depths[link.head] = max(depths[link.head], depths[link.tail] + 1)
-        for number in sorted(flow, key=lambda number: -row_of[self._links[number].head]):
-            link = self._links[number]
-            heights[link.tail] = max(heights[link.tail], heights[link.head] + 1)
-        above: dict[int, int] = {}
-        below: dict[int, int] = {}
-        for number in flow:
-            tail, head = self._links[number].tail, self._links[number].head
-            if head not in above or depths[tail] > depths[self._links[above[head]].tail]:
-                above[head] = number
-            if tail not in below or heights[head] > heights[self._links[below[tail]].head]:
-                below[tail] = number
-        straight = [number for number in above.values() if below[self._links[number].tail] == number]
+        for tail, head, _ in sorted(flow, key=lambda each: row_of[each[0]]):
+            depths[head] = max(depths[head], depths[tail] + 1)
+        for tail, head, _ in sorted(flow, key=lambda each: -row_of[each[1]]):
+            heights[tail] = max(heights[tail], heights[head] + 1)
+        above: dict[int, tuple[int, int, int]] = {}
+        below: dict[int, tuple[int, int, int]] = {}
+        for each in flow:
+            tail, head, _ = each
+            above[head] = max(above.get(head, each), each, key=lambda link: depths[link[0]])
+            below[tail] = max(below.get(tail, each), each, key=lambda link: heights[link[1]])
         return {
-            number: STRAIGHT * max(depths[self._links[number].tail] * heights[self._links[number].head], 0.1) ** 2
-            for number in straight
+            number: STRAIGHT * max(depths[tail] * heights[head], 0.1) ** 2
+            for tail, head, number in above.values()
+            if below[tail][2] == number
         }
 
     def _place(self) -> tuple[float, float]:
@@ -264,20 +259,19 @@ class _Arranger:
         centres = [(across[number], lines.middle[self._row_of[number]]) for number in range(len(items))]
         routes, labels = [], []
         leftmost, rightmost = list(across), list(across)
-        for number, link in enumerate(self._links):
-            leftmost[link.tail] = min(leftmost[link.tail], leaving[number])
-            rightmost[link.tail] = max(rightmost[link.tail], leaving[number])
+        for link, port in zip(self._links, leaving, strict=True):
+            leftmost[link.tail] = min(leftmost[link.tail], port)
+            rightmost[link.tail] = max(rightmost[link.tail], port)
         for number, link in enumerate(self._links):
             routes.append(self._route(number, across, lines, leaving[number], arriving[number]))
             end = centres[link.tail][1] + items[link.tail].height / 2 + _LABEL_SPACE
             above = (end, leftmost[link.tail] - link.height)
             labels.append(above if self._sideways else (rightmost[link.tail] + _LABEL_SPACE, end))
         boxes = []
-        for frame in range(len(self._frames)):
-            thing = len(items) + frame
+        for thing, (top, bottom) in enumerate(zip(lines.begin, lines.end, strict=True), start=len(items)):
             begin = across[thing] - things.left[thing] + SPACE / 2
             end = across[thing] + things.right[thing] - SPACE / 2
-            boxes.append((begin, lines.begin[frame], end - begin, lines.end[frame] - lines.begin[frame]))
+            boxes.append((begin, top, end - begin, bottom - top))
         width, height = (self._right - self._left if items else 0.0), lines.length
         if not self._sideways:
             return Arrangement(width, height, centres, boxes, routes, labels)
@@ -301,22 +295,20 @@ class _Arranger:
                 arriving[way[-1]].append((across[way[-2]], number))
                 if link.width:
                     labelled.add(link.tail)
-        found: tuple[list[float], list[float]] = ([0.0] * len(self._links), [0.0] * len(self._links))
-        for side, ends in enumerate((leaving, arriving)):
+        found = [0.0] * len(self._links), [0.0] * len(self._links)
+        for ends, places in zip((leaving, arriving), found, strict=True):
             for box, others in enumerate(ends):
-                if not others:
-                    continue
                 others.sort()
-                labels_here = side == 0 and box in labelled
-                places = self._port_places(
-                    box, [(other - across[box], number) for other, number in others], side == 0, labels_here
-                )
-                for (_, number), place in zip(others, places, strict=True):
-                    found[side][number] = across[box] + place
+                aims = [(other - across[box], number) for other, number in others]
+                ports = self._port_places(box, aims, ends is leaving, ends is leaving and box in labelled)
+                for (_, number), port in zip(others, ports, strict=True):
+                    places[number] = across[box] + port
         return found
 
     def _port_places(self, box: int, others: list[tuple[float, int]], leaving: bool, labelled: bool) -> list[float]:
         """Return where links touch one side of a box, from its middle; the straight one in the middle if it can."""
+        if not others:
+            return []
         item = self._items[box]
         high = item.width * (_PORT_SHARE / 2 if item.round[0] == item.width / 2 else _PORT_SHARE)
         low = -high
@@ -325,27 +317,18 @@ class _Arranger:
         elif labelled:
             high = min(high, _PORT_REACH)
         light = [leaving and self._links[number].light for _, number in others]
-        offsets = [
-            0.0,
-            *accumulate(_LIGHT_PORT_SPACE if one or other else _PORT_SPACE for one, other in pairwise(light)),
-        ]
-        straight = [place for place, (_, number) in enumerate(others) if number in self._straight]
+        spaces = [_LIGHT_PORT_SPACE if one or other else _PORT_SPACE for one, other in pairwise(light)]
+        offsets = list(accumulate(spaces, initial=0.0))
+        straight = [number in self._straight for _, number in others]
         total = offsets[-1]
         share = min(1.0, (high - low) / total if total else 1.0)
-        for place in straight:
-            share = min(
-                share,
-                -low / offsets[place] if place else 1.0,
-                high / (total - offsets[place]) if offsets[place] < total else 1.0,
-            )
+        for offset in compress(offsets, straight):
+            share = min(share, -low / offset if offset else 1.0, high / (total - offset) if offset < total else 1.0)
         offsets = [offset * share for offset in offsets]
-        aims = [other * _PORT_SHARE for other, _ in others]
-        weights = [STRAIGHT if place in straight else 1.0 for place in range(len(others))]
-        spaces = [after - before for before, after in pairwise(offsets)]
         return apart(
-            aims,
-            weights,
-            spaces,
+            [other * _PORT_SHARE for other, _ in others],
+            [STRAIGHT if one else 1.0 for one in straight],
+            [after - before for before, after in pairwise(offsets)],
             [low + offset for offset in offsets],
             [high - offsets[-1] + offset for offset in offsets],
         )
@@ -362,11 +345,9 @@ class _Arranger:
                 length = (link.width if self._sideways else link.height) + _LABEL_SPACE
                 labels[row] = max(labels[row], length + (self._items[link.tail].height - heights[row]) / 2)
             if not self._beside_links[number]:
-                row = self._row_of[way[0]]
                 passed = [leaving[number], *(across[bend] for bend in way[1:-1]), arriving[number]]
-                for one, other in pairwise(passed):
+                for row, (one, other) in enumerate(pairwise(passed), start=self._row_of[way[0]]):
                     spreads[row] = max(spreads[row], abs(other - one))
-                    row += 1
         heads, feet = [0.0] * len(self._frames), [0.0] * len(self._frames)
         before, after = [_ARROW_SPACE] * count, [0.0] * count
         ending: list[list[int]] = [[] for _ in range(count)]
@@ -378,7 +359,7 @@ class _Arranger:
             if parent != OUTSIDE and things.first[base + parent] == row:
                 heads[parent] = max(heads[parent], heads[frame])
             ending[things.last[thing]].append(frame)
-        lines = _Lines([], [], [], [], [0.0] * len(self._frames), [0.0] * len(self._frames), 0.0)
+        lines = _Lines([], [], [], [], [0.0] * len(self._frames), [0.0] * len(self._frames))
         tops: list[float] = []
         at = 0.0
         for row in range(count):
@@ -446,7 +427,7 @@ class _Lines:
     pass_on: list[float]
     begin: list[float]
     end: list[float]
-    length: float
+    length: float = 0.0
 
 
 def _turned(item: Item) -> Item:

@@ -161,12 +161,12 @@ class Values:
         """
         if not record.kept:
             axes = _axes_of_preview(record.shape)
-        array = record.value if record.kept else record.preview
+        array = array_of(record)
         key = (id(array), record.shape)
         if key not in self._known:
             part = array[np.ix_(*axes)] if axes is not None and record.kept else array
             stats = record.stats
-            told: dict[str, Any] = {
+            known: dict[str, Any] = {
                 "data": self.store(part),
                 "shape": list(record.shape),
                 "axes": axes,
@@ -174,13 +174,13 @@ class Values:
                 "counts": list(stats[4:8]),
             }
             if record.kept and array.size > 1:
-                told["peak"] = _peak(array)
+                known["peak"] = _peak(array)
                 if batch is not None and array.ndim > 1 and array.shape[batch] > 1:
-                    told["row"] = _largest_row(array, batch)
+                    known["row"] = _largest_row(array, batch)
             if axes is not None:
-                told["bins"] = _bins(array, stats.min, stats.max)
+                known["bins"] = _bins(array, stats.min, stats.max)
             self._known[key] = len(self.told)
-            self.told.append(told)
+            self.told.append(known)
         return self._known[key]
 
     def places(self, number: int) -> Array:
@@ -190,6 +190,11 @@ class Values:
         if told["axes"] is None:
             return np.arange(math.prod(shape))
         return np.ravel_multi_index(np.ix_(*told["axes"]), shape).reshape(-1)
+
+
+def array_of(record: Record) -> Array:
+    """Return what is there of a value: all of it, or else its preview."""
+    return record.value if record.kept else record.preview
 
 
 def _finite(value: float) -> float | None:

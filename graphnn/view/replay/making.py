@@ -16,14 +16,14 @@ from ...inspector.health import check_health
 from ...inspector.health.training import beside_guessing
 from ...inspector.why import given_as
 from ..text import by_times, compact, counted, visible
-from .keeping import ROOM, ROOM_A_NODE, Values, axes_kept, tier_for
+from .keeping import ROOM, ROOM_A_NODE, Values, array_of, axes_kept, tier_for
 from .page import Page
 from .reading import Reader, Rule, by_shapes
 from .views import views_of
 
 if TYPE_CHECKING:
     from ...graph import Node, Op
-    from ...inspector.trace import Trace
+    from ...inspector.trace import Record, Trace
 
 _PHASES = ("forward", "backward", "update")
 _MOST_FINDINGS = 200
@@ -38,6 +38,12 @@ class Maker:
     ) -> None:
         self.first, self.traces, self.labels, self.partner = first, traces, labels, partner
         self.place_of = {node: place for place, node in enumerate(first.order)}
+        # In all runs but the first, the partners of its nodes.
+        others = first.order if partner is None else [partner.get(node) for node in first.order]
+        self.runs = [
+            _Run(trace, label, others if i else first.order)
+            for i, (trace, label) in enumerate(zip(traces, labels, strict=True))
+        ]
         self.values = Values()
         self.reader = Reader(self.values.store)
         self.dim = _batch_dimension(first)
@@ -46,11 +52,9 @@ class Maker:
         self._rules_by_shapes: dict[Hashable, int] = {}
         self._rule_texts: list[list[Rule]] = []
 
+    @collector_paused()
     def page(self, kind: str) -> Page:
-        with collector_paused():
-            return self._page(kind)
-
-    def _page(self, kind: str) -> Page:
+        """Return the page, with all that is known of the runs."""
         first = self.first
         self.data |= {
             "kind": kind,
@@ -70,49 +74,31 @@ class Maker:
     # --- the graph --------------------------------------------------------------------------------------------
 
     def _nodes(self) -> dict[str, list[Any]]:
+        """Return a column for each thing that the page knows of a node."""
+        order, prepared = self.first.order, self.first.prepared
         files = {file: number for number, file in enumerate(self._files())}
-        place, sizes = self.place_of, self.first.prepared.sizes
         gradients = _gradients(self.first)
-        columns: dict[str, list[Any]] = {
-            key: []
-            for key in (
-                "name",
-                "op",
-                "inputs",
-                "shape",
-                "dtype",
-                "phase",
-                "kind",
-                "settings",
-                "formula",
-                "file",
-                "line",
-                "where",
-                "twin",
-                "gradient",
-            )
+        ops = [prepared.declared_op_of(node) for node in order]
+
+        def place(node: Node | None) -> int:
+            return -1 if node is None else self.place_of.get(node, -1)
+
+        return {
+            "name": [visible(node.title) for node in order],
+            "op": [visible(node.op.name) for node in order],
+            "inputs": [[place(operand) for operand in node.inputs] for node in order],
+            "shape": [list(map(str, node.shape)) for node in order],
+            "dtype": [node.dtype.name for node in order],
+            "phase": [_PHASES.index(node.phase) for node in order],
+            "kind": [given_as(node) for node in order],
+            "settings": [_settings(op, prepared.sizes) for op in ops],
+            "formula": [op.element_formula for op in ops],
+            "file": [files.get(node.origin.file, -1) for node in order],
+            "line": [node.origin.line for node in order],
+            "where": [visible(str(node.origin)) if node.origin.file else "" for node in order],
+            "twin": [place(node.twin) for node in order],
+            "gradient": [place(gradients.get(node)) for node in order],
         }
-        for node in self.first.order:
-            op = self.first.prepared.declared_op_of(node)
-            row = {
-                "name": visible(node.title),
-                "op": visible(node.op.name),
-                "inputs": [place[operand] for operand in node.inputs],
-                "shape": [str(dim) for dim in node.shape],
-                "dtype": node.dtype.name,
-                "phase": _PHASES.index(node.phase),
-                "kind": given_as(node),
-                "settings": _settings(op, sizes),
-                "formula": op.element_formula,
-                "file": files.get(node.origin.file, -1),
-                "line": node.origin.line,
-                "where": visible(str(node.origin)) if node.origin.file else "",
-                "twin": place.get(node.twin, -1) if node.twin is not None else -1,
-                "gradient": place.get(gradients[node], -1) if node in gradients else -1,
-            }
-            for key, column in columns.items():
-                column.append(row[key])
-        return columns
 
     def _files(self) -> dict[str, dict[int, str]]:
         return {
@@ -129,115 +115,114 @@ class Maker:
     # --- the runs ---------------------------------------------------------------------------------------------
 
     def _runs(self) -> list[dict[str, Any]]:
-        findings = [self._findings(trace, i) for i, trace in enumerate(self.traces)]
+        findings = [self._findings(run) for run in self.runs]
         self.rows = self._rows_of(findings)
-        matched = [[self._record(trace, node, i) for node in self.first.order] for i, trace in enumerate(self.traces)]
-        distinct = {id(record._kept): record for records in matched for record in records if record is not None}
+        distinct = {id(array_of(record)): record for run in self.runs for record in run.records if record is not None}
         sizes = [(record.shape, self._batch(record), record.dtype.itemsize) for record in distinct.values()]
         self.tier = tier_for(sizes, max(ROOM, ROOM_A_NODE * len(self.first.order)))
-        return [
-            self._run(i, trace, records) | {"findings": found}
-            for i, (trace, records, found) in enumerate(zip(self.traces, matched, findings, strict=True))
-        ]
+        return [self._run(run) | {"findings": found} for run, found in zip(self.runs, findings, strict=True)]
 
     def _rows_of(self, findings: Sequence[Sequence[Mapping[str, Any]]]) -> list[int]:
         """Return the samples that the first findings of each run are of."""
         rows = dict.fromkeys(finding["row"] for found in findings for finding in found[:_MOST_ROWS])
         return [row for row in rows if row >= 0][:_MOST_ROWS]
 
-    def _own(self, node: Node, i: int) -> Node | None:
-        """Return what a node of the first run is in another one."""
-        return node if not i or self.partner is None else self.partner.get(node)
-
-    def _record(self, trace: Trace, node: Node, i: int) -> Any:
-        own = self._own(node, i)
-        place = len(trace) if own is None else trace._places[own]
-        return trace.records[place] if place < len(trace) else None
-
-    def _run(self, i: int, trace: Trace, records: Sequence[Any]) -> dict[str, Any]:
-        values = [-1 if record is None else self._value(record) for record in records]
-        rules = [self._rules_of(trace, record, value) for record, value in zip(records, values, strict=True)]
-        failed = trace.order[trace.stopped] if trace.stopped is not None else None
-        stopped = next((place for node, place in self.place_of.items() if self._own(node, i) is failed), -1)
+    def _run(self, run: _Run) -> dict[str, Any]:
+        trace = run.trace
+        values = [-1 if record is None else self._value(record) for record in run.records]
         return {
-            "label": _visible(self.labels[i]),
+            "label": _visible(run.label),
             "values": values,
-            "rules": rules,
-            "times": [0 if record is None else round(record.time * 1e9) for record in records],
-            "stopped": -1 if failed is None else stopped,
+            "rules": [self._rules_of(run, record, value) for record, value in zip(run.records, values, strict=True)],
+            "times": [0 if record is None else round(record.time * 1e9) for record in run.records],
+            "stopped": -1 if trace.stopped is None else run.place_of.get(trace.order[trace.stopped], -1),
             "error": _visible(trace.error),
-            "set": self._set(trace, i),
+            "set": _set_by_hand(run),
         }
 
-    def _value(self, record: Any) -> int:
+    def _value(self, record: Record) -> int:
         batch = self._batch(record)
         return self.values.add(record, axes_kept(record.shape, batch, self.tier, self.rows), batch)
 
-    def _batch(self, record: Any) -> int | None:
+    def _batch(self, record: Record) -> int | None:
         """Return the axis of a value along which samples lie."""
         shape = record.node.shape
         return shape.index(self.dim) if self.dim is not None and self.dim in shape else None
 
-    def _set(self, trace: Trace, i: int) -> dict[str, Any]:
-        """Return what was set by hand in a run: nodes with a value not their own, or with other settings."""
-        found: dict[str, Any] = {}
-        overridden = trace.prepared.overridden
-        for place, node in enumerate(self.first.order):
-            own = self._own(node, i)
-            if own is None or own not in overridden:
-                continue
-            if (op := overridden[own]) is None:
-                label = self.labels[i]
-                found[str(place)] = {"given": visible(f"set in {label}") if label else "set by hand"}
-            else:
-                found[str(place)] = {"settings": _settings(op, trace.prepared.sizes), "formula": op.element_formula}
-        return found
-
-    def _findings(self, trace: Trace, i: int) -> list[dict[str, Any]]:
+    def _findings(self, run: _Run) -> list[dict[str, Any]]:
         """Return what the health check finds in a run."""
         try:
-            health = check_health(trace)
+            health = check_health(run.trace)
         except GraphnnError:
             return []  # an operation that is not defined here: it can be looked at, and not computed
-        place_of = {self._own(node, i): place for node, place in self.place_of.items()}
         found = []
         for finding in list(health)[:_MOST_FINDINGS]:
-            node, index = finding.node, finding.index
-            if node not in place_of:
+            node, cell, row = finding.node, -1, -1
+            if node not in run.place_of:
                 continue
-            sampled = index is not None and self.dim in node.shape
-            found.append(
-                {
-                    "place": place_of[node],
-                    "cell": -1 if index is None else int(np.ravel_multi_index(index, trace.prepared.shape_of(node))),
-                    "row": index[node.shape.index(self.dim)] if index is not None and sampled else -1,
-                    "severity": finding.severity,
-                    "code": finding.code,
-                    "says": visible(finding.sentence),
-                }
-            )
+            if finding.index is not None:
+                cell = int(np.ravel_multi_index(finding.index, run.trace.prepared.shape_of(node)))
+                row = finding.index[node.shape.index(self.dim)] if self.dim in node.shape else -1
+            known = {"severity": finding.severity, "code": finding.code, "says": visible(finding.sentence)}
+            found.append({"place": run.place_of[node], "cell": cell, "row": row, **known})
         return found
 
-    def _rules_of(self, trace: Trace, record: Any, value: int) -> int:
-        if record is None or given_as(record.node) or record.node in trace.prepared.given:
+    def _rules_of(self, run: _Run, record: Record | None, value: int) -> int:
+        """Return the number of the rules that say what each element of a value was made of; -1 if there are none."""
+        if record is None or given_as(record.node) or record.node in run.trace.prepared.given:
             return -1
-        operands = [trace.records[trace._places[operand]] for operand in record.node.inputs]
+        operands = [run.record_of[operand] for operand in record.node.inputs]
         if not all(operand.kept for operand in operands):
             return -1
-        op = trace.prepared.op_of(record.node)
+        op = run.trace.prepared.op_of(record.node)
         key = (op, record.shape, tuple([operand.shape for operand in operands])) if by_shapes(op) else None
         if key in self._rules_by_shapes:
             return self._rules_by_shapes[key]
         rules = self.reader.rules(
             op, record.shape, [operand.value for operand in operands], lambda: self.values.places(value)
         )
-        text = json.dumps(rules)
-        if text not in self._rules:
-            self._rules[text] = len(self._rule_texts)
+        number = self._rules.setdefault(json.dumps(rules), len(self._rules))
+        if number == len(self._rule_texts):
             self._rule_texts.append(rules)
         if key is not None:
-            self._rules_by_shapes[key] = self._rules[text]
-        return self._rules[text]
+            self._rules_by_shapes[key] = number
+        return number
+
+
+class _Run:
+    """One of the runs of a page.
+
+    Attributes
+    ----------
+    trace : Trace
+    label : str
+    place_of : dict of Node to int
+        The place of each node that has a partner in the first run: that of the partner.
+    record_of : dict of Node to Record
+    records : list of Record or None
+        Of the partner of each node of the first run.
+    """
+
+    def __init__(self, trace: Trace, label: str, partners: Sequence[Node | None]) -> None:
+        self.trace, self.label = trace, label
+        self.place_of = {node: place for place, node in enumerate(partners) if node is not None}
+        self.record_of = {record.node: record for record in trace}
+        self.records = [None if node is None else self.record_of.get(node) for node in partners]
+
+
+def _set_by_hand(run: _Run) -> dict[str, Any]:
+    """Return the nodes whose value or attributes were set by hand in a run."""
+    found: dict[str, Any] = {}
+    prepared = run.trace.prepared
+    for node, place in run.place_of.items():
+        if node not in prepared.overridden:
+            continue
+        op = prepared.overridden[node]
+        if op is None:
+            found[str(place)] = {"given": visible(f"set in {run.label}") if run.label else "set by hand"}
+        else:
+            found[str(place)] = {"settings": _settings(op, prepared.sizes), "formula": op.element_formula}
+    return found
 
 
 def _visible(text: str) -> str:
