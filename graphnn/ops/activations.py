@@ -23,12 +23,15 @@ class Sigmoid(Elementwise):
     formula = "sigmoid({0})"
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        x = floats(x)
-        e = np.exp(-np.abs(x))
-        return np.divide(np.where(x >= 0, 1, e), 1 + e, out=out)
+        return _sigmoid(floats(x), out)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return cotangent * (output * (1 - output))
+
+
+def _sigmoid(x: Array, out: Array | None = None) -> Any:
+    e = np.exp(-np.abs(x))
+    return np.divide(np.where(x >= 0, 1, e), 1 + e, out=out)
 
 
 class Softplus(Elementwise):
@@ -144,8 +147,7 @@ class Silu(Elementwise):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         x = floats(x)
-        e = np.exp(-np.abs(x))
-        return np.multiply(x, np.where(x >= 0, 1, e) / (1 + e), out=out)
+        return np.multiply(x, _sigmoid(x), out=out)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         gate = fn.sigmoid(inputs[0])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import pairwise
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -77,13 +78,8 @@ class Multilinear(Op, abstract=True):
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         """Return the sum of the products in which one operand gives way to its tangent."""
-        total: Node | None = None
-        for i, tangent in enumerate(tangents):
-            if tangent is not None:
-                part = self(*inputs[:i], tangent, *inputs[i + 1 :])
-                total = part if total is None else total + part
-        assert total is not None, "at least one tangent is not zero"
-        return total
+        parts = (self(*inputs[:i], t, *inputs[i + 1 :]) for i, t in enumerate(tangents) if t is not None)
+        return reduce(add, parts)
 
 
 @lru_cache(maxsize=4096)
@@ -151,9 +147,19 @@ def axis_of(name: str, axis: int, ndim: int) -> int:
     """
     if not -ndim <= axis < ndim:
         axes = "1 axis" if ndim == 1 else f"{ndim} axes"
-        valid = f"valid are {-ndim} to {ndim - 1}" if ndim else "it has none"
-        raise AxisError(f"{name}: axis {axis} is out of range for an array of {axes}: {valid}")
+        raise AxisError(f"{name}: axis {axis} is out of range for an array of {axes}: {valid_for(ndim, 'it has none')}")
     return axis % ndim
+
+
+def valid_for(n: int, otherwise: str = "it has no elements") -> str:
+    """Return which indices are valid for n places, or what is said of none.
+
+    Examples
+    --------
+    >>> valid_for(3)
+    'valid are -3 to 2'
+    """
+    return f"valid are {-n} to {n - 1}" if n else otherwise
 
 
 def axes_of(name: str, axis: Axes, ndim: int) -> tuple[int, ...]:
@@ -268,6 +274,14 @@ def accumulated(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.kind == "f" or dtype.itemsize == 8:
         return dtype
     return np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
+
+
+def cleared(out: Array | None, shape: Any, dtype: Any) -> Array:
+    """Return zeros: `out` if there is one."""
+    if out is None:
+        return np.zeros(shape, dtype)
+    out[...] = 0
+    return out
 
 
 def into(out: Array | None, value: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -60,10 +62,7 @@ class Elementwise(Op, abstract=True):
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         """Return the sum of each operand's own: the derivative is diagonal, and so its own transpose."""
         parts = [self.vjp(i, t, output, inputs) for i, t in enumerate(tangents) if t is not None]
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
+        return reduce(add, parts)
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
@@ -439,7 +438,7 @@ class StopGradient(Elementwise):
         return dtypes[0]
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return x if out is None else into(out, x)
+        return into(out, x)
 
     flops = no_flops
 

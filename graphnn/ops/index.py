@@ -11,7 +11,18 @@ import numpy as np
 from ..errors import AxisError, DtypeError, ShapeError, UsageError, ValueRangeError
 from ..graph import AnyShape, Array, Dim, Index, Node, Op, Shape, Spec, Trait, composition, fn
 from ..graph.dimensions import Constraint, add, broadcast, clamp, floor_divide, minimum, multiply, shown, subtract
-from .base import Linear, Rearranging, agreed, axis_of, flops_of_operand, flows_through_first, into, unbroadcast
+from .base import (
+    Linear,
+    Rearranging,
+    agreed,
+    axis_of,
+    cleared,
+    flops_of_operand,
+    flows_through_first,
+    into,
+    unbroadcast,
+    valid_for,
+)
 
 # --- slices -------------------------------------------------------------------------------------------------
 
@@ -75,15 +86,6 @@ def slice_length(start: Dim | None, stop: Dim | None, step: int | None, n: Dim) 
     return floor_divide(add(count, abs(step) - 1), abs(step))
 
 
-def _no_index(part: Any) -> UsageError:
-    kind = "a node" if isinstance(part, Node) else type(part).__name__
-    return UsageError(
-        f"getitem: an index is made of ints, slices, ... and None, not of {kind}: gn.take(x, indices, axis) "
-        "takes whole rows, gn.take_along_axis(x, indices, axis) one element each, "
-        "gn.where(condition, a, b) chooses by a mask"
-    )
-
-
 def _numpy_index(index: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(slice(*p) if isinstance(p, tuple) else Ellipsis if p == "..." else p for p in index)
 
@@ -108,19 +110,14 @@ def _indexed(index: tuple[Any, ...], shape: Shape) -> Shape:
         else:
             n = shape[axis]
             if isinstance(part, tuple):
-                result.append(_checked_length(part, n))
+                start, stop, step = part
+                if step == 0:
+                    raise ValueRangeError("getitem: the step of a slice cannot be 0")
+                result.append(slice_length(start, stop, step, n))
             elif isinstance(part, int) and isinstance(n, int) and not -n <= part < n:
-                valid = f"valid are {-n} to {n - 1}" if n else "it has no elements"
-                raise AxisError(f"getitem: index {part} is out of range for axis {axis} of size {n}: {valid}")
+                raise AxisError(f"getitem: index {part} is out of range for axis {axis} of size {n}: {valid_for(n)}")
             axis += 1
     return tuple(result)
-
-
-def _checked_length(part: tuple[Any, ...], n: Dim) -> Dim:
-    start, stop, step = part
-    if step == 0:
-        raise ValueRangeError("getitem: the step of a slice cannot be 0")
-    return slice_length(start, stop, step, n)
 
 
 class Getitem(Rearranging):
@@ -168,7 +165,11 @@ def getitem(x: Any, index: Any, *, name: str | None = None) -> Node:
     """
     for part in index if isinstance(index, tuple) else (index,):
         if isinstance(part, (tuple, list, np.ndarray)):
-            raise _no_index(part)
+            raise UsageError(
+                f"getitem: an index is made of ints, slices, ... and None, not of {type(part).__name__}: "
+                "gn.take(x, indices, axis) takes whole rows, gn.take_along_axis(x, indices, axis) one element each, "
+                "gn.where(condition, a, b) chooses by a mask"
+            )
     return Getitem(index)(x, name=name)
 
 
@@ -183,7 +184,7 @@ class SliceAdd(Rearranging):
         return Spec(self.shape, x.dtype, check_shape(self.name, x.shape, _indexed(self.index, self.shape)))
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        result = _cleared(out, self.shape, x.dtype)
+        result = cleared(out, self.shape, x.dtype)
         result[_numpy_index(self.index)] = x
         return result
 
@@ -210,13 +211,6 @@ def _drawn_index(draw: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
     return (*parts, ...) if draw.integer(0, 1) else tuple(parts)
 
 
-def _cleared(out: Array | None, shape: Any, dtype: np.dtype[Any]) -> Array:
-    if out is None:
-        return np.zeros(shape, dtype)
-    out[...] = 0
-    return out
-
-
 def check_shape(name: str, given: Shape, wanted: Shape) -> tuple[Constraint, ...]:
     """Return what must hold for two shapes to be one."""
     met = agreed(given, wanted)
@@ -239,9 +233,8 @@ def _places(name: str, indices: Array, n: int) -> Array:
     if indices.size and (int(indices.min()) < -n or int(indices.max()) >= n):
         where = np.argwhere((indices < -n) | (indices >= n))[0]
         value, at = indices[tuple(where)], shown(where.tolist())
-        valid = f"valid are {-n} to {n - 1}" if n else "it has no elements"
         raise AxisError(
-            f"{name}: index {value}, at {at} of the indices, is out of range for an axis of size {n}: {valid}"
+            f"{name}: index {value}, at {at} of the indices, is out of range for an axis of size {n}: {valid_for(n)}"
         )
     return indices.astype(np.intp, copy=False)
 
@@ -274,10 +267,8 @@ class _Adding(Linear, abstract=True):
     def forward(self, x: Array, indices: Array, out: Array | None = None) -> Any:
         """Add; without an axis, to the flattened zeros."""
         result = np.zeros(self.shape, x.dtype)
-        if self.axis is None:
-            np.add.at(result.reshape(-1), _places(self.name, indices, result.size), x)
-        else:
-            np.add.at(result, self.places(result.shape, indices), x)
+        target = result.reshape(-1) if self.axis is None else result
+        np.add.at(target, self.places(target.shape, indices), x)
         return into(out, result)
 
     flows = flows_through_first

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from functools import reduce
+from typing import Annotated, Any, cast
 
 import numpy as np
 
@@ -26,10 +27,7 @@ class Concatenate(Rearranging):
             raise ShapeError("concatenate needs at least one operand")
         dtype = np.result_type(*[spec.dtype for spec in inputs])
         if self.axis is None:
-            total: Dim = 0
-            for spec in inputs:
-                total = add(total, product(spec.shape))
-            return Spec((total,), dtype)
+            return Spec((reduce(add, [product(spec.shape) for spec in inputs]),), dtype)
         shapes = [spec.shape for spec in inputs]
         if len(set(map(len, shapes))) > 1:
             raise ShapeError(f"concatenate cannot join {_listed(shapes)}: the numbers of axes differ")
@@ -43,9 +41,7 @@ class Concatenate(Rearranging):
                 f"concatenate along axis {axis} cannot join {_listed(shapes)}: "
                 f"{clash_in_broadcasting(beside, stretches=False)}"
             )
-        joined: Dim = 0
-        for shape in shapes:
-            joined = add(joined, shape[axis])
+        joined = reduce(add, [shape[axis] for shape in shapes])
         return Spec((*met[0][:axis], joined, *met[0][axis + 1 :]), dtype, met[1])
 
     def forward(self, *arrays: Array, out: Array | None = None) -> Any:
@@ -55,9 +51,7 @@ class Concatenate(Rearranging):
         mine = inputs[i].shape
         axis = None if self.axis is None else axis_of(self.name, self.axis, len(mine))
         lengths = [product(x.shape) if axis is None else x.shape[axis] for x in inputs[: i + 1]]
-        start: Dim = 0
-        for length in lengths[:-1]:
-            start = add(start, length)
+        start: Dim = reduce(add, lengths[:-1], cast("Dim", 0))
         part = fn.getitem(cotangent, (slice(None),) * (axis or 0) + (slice(start, add(start, lengths[-1])),))
         return fn.reshape(part, mine) if axis is None and len(mine) != 1 else part
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import re
 import string
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -228,45 +227,45 @@ class Einsum(Multilinear):
         terms, right = self._terms()
         if len(terms) != len(inputs):
             raise ShapeError(f'einsum: "{self.subscripts}" is of {len(terms)} operands, and not of {len(inputs)}')
-        sizes: dict[str, Dim] = {}
+        sizes: dict[str, tuple[int, int, Dim]] = {}
         constraints: tuple[Constraint, ...] = ()
-        for i, (term, spec) in enumerate(zip(terms, inputs, strict=True)):
+        for operand, (term, spec) in enumerate(zip(terms, inputs, strict=True)):
             if len(term) != len(spec.shape):
-                raise ShapeError(f'einsum: "{term}" does not fit operand {i}, of shape {shown(spec.shape)}')
-            own: dict[str, Dim] = {}
-            for letter, dim in zip(term, spec.shape, strict=True):
+                raise ShapeError(f'einsum: "{term}" does not fit operand {operand}, of shape {shown(spec.shape)}')
+            own: dict[str, tuple[int, int, Dim]] = {}
+            for axis, (letter, dim) in enumerate(zip(term, spec.shape, strict=True)):
                 # Within one operand nothing broadcasts: "ii" takes a diagonal.
-                met = unify(own.get(letter, dim), dim)
-                if met is None:
-                    raise self._misfit(terms[: i + 1], letter, inputs)
-                own[letter] = met[0]
-                constraints += met[1]
-            for letter, dim in own.items():
-                known = sizes.get(letter, 1)
-                if dim == 1 or known == 1:
-                    sizes[letter] = known if dim == 1 else dim
-                    continue
-                met = unify(known, dim)
-                if met is None:
-                    raise self._misfit(terms[: i + 1], letter, inputs)
-                sizes[letter] = met[0]
-                constraints += met[1]
-        shape = tuple(sizes[letter] for letter in right)
+                own[letter], more = self._unified(letter, own.get(letter), (operand, axis, dim))
+                constraints += more
+            for letter, end in own.items():
+                known = sizes.get(letter)
+                if known is None or known[2] == 1:
+                    sizes[letter] = end
+                elif end[2] != 1:
+                    sizes[letter], more = self._unified(letter, known, end)
+                    constraints += more
+        shape = tuple(sizes[letter][2] for letter in right)
         return Spec(shape, np.result_type(*[spec.dtype for spec in inputs]), constraints)
 
-    def _misfit(self, terms: Sequence[str], letter: str, inputs: Sequence[Spec]) -> ShapeError:
-        ends = [
-            (operand, axis, inputs[operand].shape[axis])
-            for operand, term in enumerate(terms)
-            for axis, found in enumerate(term)
-            if found == letter
-        ]
-        one, other = next(
-            (one, other)
-            for one, other in combinations(ends, 2)
-            if unify(one[2], other[2]) is None and (one[0] == other[0] or 1 not in (one[2], other[2]))
-        )
-        return ShapeError(f'einsum: "{letter}" of "{self.subscripts}" has two sizes: {clash(one, other)}')
+    def _unified(
+        self, letter: str, known: tuple[int, int, Dim] | None, end: tuple[int, int, Dim]
+    ) -> tuple[tuple[int, int, Dim], tuple[Constraint, ...]]:
+        """Return of two axes (operand, axis, size) of one letter the one whose size holds, and what it rests on."""
+        if known is None:
+            return end, ()
+        met = unify(known[2], end[2])
+        if met is None:
+            raise ShapeError(f'einsum: "{letter}" of "{self.subscripts}" has two sizes: {clash(known, end)}')
+        return known if met[0] == known[2] else end, met[1]
+
+    def _sizes(self, shapes: Iterable[Sequence[Any]]) -> dict[str, Any]:
+        """Return the size of each letter, which is 1 only where all its axes are of size 1."""
+        sizes: dict[str, Any] = {}
+        for term, shape in zip(self._terms()[0], shapes, strict=True):
+            for letter, dim in zip(term, shape, strict=True):
+                if sizes.get(letter, 1) == 1:
+                    sizes[letter] = dim
+        return sizes
 
     def forward(self, *arrays: Array, out: Array | None = None) -> Any:
         several = len(arrays) > 2
@@ -301,10 +300,7 @@ class Einsum(Multilinear):
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         terms, right = self._terms()
-        sizes: dict[str, int] = {}
-        for term, x in zip(terms, operands, strict=True):
-            for letter, n in zip(term, x.shape, strict=True):
-                sizes[letter] = n if sizes.get(letter, 1) == 1 else sizes[letter]
+        sizes = self._sizes(x.shape for x in operands)
         summed = [letter for letter in sizes if letter not in right]
         if any(sizes[letter] == 0 for letter in summed):
             return (None,) * len(operands)
@@ -317,14 +313,9 @@ class Einsum(Multilinear):
         ]
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
-        terms, _ = self._terms()
-        sizes: dict[str, Dim] = {}
-        for term, spec in zip(terms, inputs, strict=True):
-            for letter, dim in zip(term, spec.shape, strict=True):
-                if sizes.get(letter, 1) == 1:
-                    sizes[letter] = dim
+        sizes = self._sizes(spec.shape for spec in inputs)
         # A product of n factors takes n - 1 multiplications, and where something is summed over, one addition.
-        summed = set().union(*terms).difference(self._terms()[1])
+        summed = sizes.keys() - set(self._terms()[1])
         return multiply(len(inputs) - (not summed), product(sizes.values()))
 
     @classmethod

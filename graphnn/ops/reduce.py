@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import GraphnnWarning, ShapeError
-from ..graph import Array, Dim, Int64, Node, Op, Shape, Spec, Trait, fn
+from ..graph import Array, Dim, Int64, Node, Op, Spec, Trait, fn
 from ..graph.dimensions import concrete, multiply, product, shown, subtract
 from . import rows
 from .base import Axes, Linear, accumulated, axes_of, axis_of, floating, flops_of_operand, into, line_of, reduced
@@ -49,6 +49,10 @@ class Reduction(Op, abstract=True):
         # One number broadcasts as it is.
         return reduced if self.keepdims or len(axes) in (0, x.ndim) else fn.expand_dims(reduced, axes)
 
+    def summed(self, x: Node) -> Node:
+        """Return the sum of a node of the operand's shape over the same axes."""
+        return fn.sum(x, axis=self.over(x.ndim), keepdims=self.keepdims)
+
     def _no_number(self, x: Array, out: Array | None) -> Array:
         """Return NaN throughout."""
         shape = concrete(reduced(x.shape, self.over(x.ndim), self.keepdims), {})
@@ -81,6 +85,37 @@ class UfuncReduction(Reduction, abstract=True):
     def forward(self, x: Array, out: Array | None = None) -> Any:
         """Reduce by the ufunc."""
         return self.ufunc.reduce(x, axis=self.axis, keepdims=self.keepdims, out=out)
+
+
+class NumpyReduction(Reduction, abstract=True):
+    """Base of the reductions that another function of NumPy computes; no gradient passes."""
+
+    differentiable = False
+    function: ClassVar[Any]
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        """Call the function."""
+        return self.function(x, axis=self.axis, keepdims=self.keepdims, out=out)
+
+
+class NonEmpty(Reduction, abstract=True):
+    """Base of the reductions of one element or more: none have no largest."""
+
+    least_side = 1
+
+    def infer(self, x: Spec) -> Spec:
+        """Refuse to reduce no elements."""
+        result = super().infer(x)
+        if any(x.shape[axis] == 0 for axis in self.over(len(x.shape))) and 0 not in result.shape:
+            raise ShapeError(f"{self.name} of nothing has no value: the operand has shape {shown(x.shape)}")
+        return result
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        """Reduce; an empty operand is refused, unless the result is empty, too."""
+        if x.size:
+            return super().forward(x, out)
+        result = self.infer(Spec(x.shape, x.dtype))
+        return into(out, np.empty(concrete(result.shape, {}), result.dtype))
 
 
 class Sum(UfuncReduction, Linear):
@@ -138,23 +173,8 @@ class Mean(Reduction, Linear):
         return fn.broadcast_to(share, x.shape)
 
 
-class Extremum(UfuncReduction, abstract=True):
+class Extremum(NonEmpty, UfuncReduction, abstract=True):
     """Base of max and min over axes; ties share the gradient evenly."""
-
-    least_side = 1
-
-    def infer(self, x: Spec) -> Spec:
-        """Refuse to look for the extremum of nothing."""
-        result = super().infer(x)
-        _refuse_nothing(self.name, x.shape, self.over(len(x.shape)), result.shape)
-        return result
-
-    def forward(self, x: Array, out: Array | None = None) -> Any:
-        """Reduce by the ufunc; where no element comes out, there is nothing to look for."""
-        if x.size:
-            return super().forward(x, out)
-        result = np.empty(concrete(self.infer(Spec(x.shape, x.dtype)).shape, {}), x.dtype)
-        return into(out, result)
 
     def _chosen(self, output: Node, x: Node) -> Node:
         return fn.cast(fn.equal(x, self.restored(output, x)), x.dtype)
@@ -168,14 +188,7 @@ class Extremum(UfuncReduction, abstract=True):
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,), (tangent,) = inputs, tangents
         chosen = self._chosen(output, x)
-        axes = self.over(x.ndim)
-        total = fn.sum(chosen * tangent, axis=axes, keepdims=self.keepdims)
-        return total / fn.sum(chosen, axis=axes, keepdims=self.keepdims)
-
-
-def _refuse_nothing(name: str, shape: Shape, axes: tuple[int, ...], result: Shape) -> None:
-    if any(shape[axis] == 0 for axis in axes) and 0 not in result:
-        raise ShapeError(f"{name} of nothing has no value: the operand has shape {shown(shape)}")
+        return self.summed(chosen * tangent) / self.summed(chosen)
 
 
 class Max(Extremum):
@@ -227,7 +240,7 @@ class Prod(UfuncReduction):
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,), (tangent,) = inputs, tangents
-        return fn.sum(self._others(x) * tangent, axis=self.over(x.ndim), keepdims=self.keepdims)
+        return self.summed(self._others(x) * tangent)
 
 
 class ProdOthers(Op):
@@ -335,8 +348,7 @@ class Var(Spread):
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,), (tangent,) = inputs, tangents
         deviation, count = self._deviation(x)
-        total = fn.sum(deviation * tangent, axis=self.over(x.ndim), keepdims=self.keepdims)
-        return fn.divide_by(total, count) * 2
+        return fn.divide_by(self.summed(deviation * tangent), count) * 2
 
 
 class Std(Spread):
@@ -357,7 +369,7 @@ class Std(Spread):
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,), (tangent,) = inputs, tangents
         deviation, count = self._deviation(x)
-        total = fn.divide_by(fn.sum(deviation * tangent, axis=self.over(x.ndim), keepdims=self.keepdims), count)
+        total = fn.divide_by(self.summed(deviation * tangent), count)
         flat, safe = _guarded(output)
         return fn.where(flat, 0.0, total / safe)
 
@@ -405,19 +417,11 @@ class Logsumexp(Reduction):
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,), (tangent,) = inputs, tangents
-        return fn.sum(self._share(output, x) * tangent, axis=self.over(x.ndim), keepdims=self.keepdims)
+        return self.summed(self._share(output, x) * tangent)
 
 
-class Verdict(Reduction, abstract=True):
-    """Base of any and all, which pass no gradient."""
-
-    differentiable = False
-    found: ClassVar[Any]
-    """NumPy's function."""
-
-    def forward(self, x: Array, out: Array | None = None) -> Any:
-        """Find out by NumPy's function."""
-        return self.found(x, axis=self.axis, keepdims=self.keepdims, out=out)
+class Verdict(NumpyReduction, abstract=True):
+    """Base of any and all."""
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         return np.dtype(bool)
@@ -428,7 +432,7 @@ class AnyOf(Verdict):
 
     name = "any"
     formula = "any of {0}"
-    found = staticmethod(np.any)
+    function = staticmethod(np.any)
 
 
 class AllOf(Verdict):
@@ -436,43 +440,21 @@ class AllOf(Verdict):
 
     name = "all"
     formula = "all of {0}"
-    found = staticmethod(np.all)
+    function = staticmethod(np.all)
 
 
-class Position(Op, abstract=True):
+class Position(NonEmpty, NumpyReduction, abstract=True):
     """Base of argmax and argmin: over one axis, or of the flattened operand."""
 
     axis: int | None = None
-    keepdims: bool = False
-    differentiable = False
-    found: ClassVar[Any]
-    """NumPy's function."""
 
-    def infer(self, x: Spec) -> Spec:
-        """Drop the axis, or leave a 1."""
-        axes = axes_of(self.name, self.axis, len(x.shape))
-        shape = reduced(x.shape, axes, self.keepdims)
-        _refuse_nothing(self.name, x.shape, axes, shape)
-        return Spec(shape, np.dtype(np.intp))
-
-    def forward(self, x: Array, out: Array | None = None) -> Any:
-        """Find the place; where no element comes out, there is nothing to look for."""
-        if x.size:
-            return self.found(x, axis=self.axis, keepdims=self.keepdims, out=out)
-        result = np.empty(concrete(self.infer(Spec(x.shape, x.dtype)).shape, {}), np.intp)
-        return into(out, result)
-
-    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
-        """Return what it is chosen from."""
-        (x,) = operands
-        return (line_of(index, axes_of(self.name, self.axis, x.ndim), x.ndim, self.keepdims),)
-
-    flops = flops_of_operand
+    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return np.dtype(np.intp)
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        """Draw an operand that is not empty and an axis."""
-        x = draw.array(draw.shape(min_side=1))
+        """Draw an operand and an axis."""
+        x = draw.array(draw.shape(min_side=cls.least_side))
         axis = draw.choice([None, draw.axis(x.ndim)]) if x.ndim else None
         return cls(axis=axis, keepdims=draw.choice([False, True])), (x,)
 
@@ -481,16 +463,14 @@ class Argmax(Position):
     """The index of the first largest element; of nothing a ValueError."""
 
     formula = "argmax of {0}"
-
-    found = staticmethod(np.argmax)
+    function = staticmethod(np.argmax)
 
 
 class Argmin(Position):
     """The index of the first smallest element; of nothing a ValueError."""
 
     formula = "argmin of {0}"
-
-    found = staticmethod(np.argmin)
+    function = staticmethod(np.argmin)
 
 
 class Cumsum(Linear):

@@ -11,7 +11,18 @@ from ..errors import ShapeError
 from ..graph import AnyShape, Array, Bound, Dim, DType, Either, Node, Op, Several, Shape, Spec, Trait, composition, fn
 from ..graph.dimensions import Constraint, floor_divide, product, shape_of, shown, unify
 from . import rows
-from .base import Axes, Linear, Rearranging, accumulated, agreed, axes_of, flops_of_operand, into, no_flops, reduced
+from .base import (
+    Axes,
+    Linear,
+    Rearranging,
+    accumulated,
+    axes_of,
+    cleared,
+    flops_of_operand,
+    into,
+    no_flops,
+    reduced,
+)
 
 _ONE = Bound()
 
@@ -194,13 +205,8 @@ class BroadcastTo(Rearranging):
     formula = "broadcast({0}, {shape})"
 
     def infer(self, x: Spec) -> Spec:
-        constraints = _stretched(x.shape, self.shape)
-        if constraints is None:
-            raise ShapeError(
-                f"broadcast_to cannot stretch {shown(x.shape)} to {shown(self.shape)}: "
-                f"{_unstretched(x.shape, self.shape)}"
-            )
-        return Spec(self.shape, x.dtype, constraints)
+        refused = f"broadcast_to cannot stretch {shown(x.shape)} to {shown(self.shape)}"
+        return Spec(self.shape, x.dtype, _stretched(x.shape, self.shape, refused))
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.broadcast_to(x, self.shape))
@@ -228,13 +234,8 @@ class SumTo(Linear):
     equation = "[{0}] + …"
 
     def infer(self, x: Spec) -> Spec:
-        constraints = _stretched(self.shape, x.shape)
-        if constraints is None:
-            raise ShapeError(
-                f"sum_to: {shown(self.shape)} does not broadcast to {shown(x.shape)}: "
-                f"{_unstretched(self.shape, x.shape)}"
-            )
-        return Spec(self.shape, accumulated(x.dtype), constraints)
+        refused = f"sum_to: {shown(self.shape)} does not broadcast to {shown(x.shape)}"
+        return Spec(self.shape, accumulated(x.dtype), _stretched(self.shape, x.shape, refused))
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         axes = self.over(x.shape)
@@ -263,21 +264,24 @@ class SumTo(Linear):
         return cls(small), (draw.array(shape),)
 
 
-def _stretched(small: Shape, large: Shape) -> tuple[Constraint, ...] | None:
-    """Return what must hold for `small` to broadcast to `large`, or None if it does not."""
-    beside = large[len(large) - len(small) :] if len(small) <= len(large) else ()
-    met = agreed(tuple(other if mine == 1 else mine for mine, other in zip(small, beside, strict=False)), beside)
-    return None if met is None or len(small) > len(large) else met[1]
+def _stretched(small: Shape, large: Shape, refused: str) -> tuple[Constraint, ...]:
+    """Return what must hold for `small` to broadcast to `large`.
 
-
-def _unstretched(small: Shape, large: Shape) -> str:
-    """Return why `small` does not broadcast to `large`."""
+    Raises
+    ------
+    ShapeError
+        When it cannot; the message begins with `refused`.
+    """
     extra = len(large) - len(small)
     if extra < 0:
-        return f"it has {len(small)} axes, which are more than {len(large)}"
-    ends = zip(small, large[extra:], strict=True)
-    axis = next(i for i, (mine, other) in enumerate(ends) if mine != 1 and unify(mine, other) is None)
-    return f"axis {axis} is {small[axis]}, and axis {axis + extra} is to be {large[axis + extra]}"
+        raise ShapeError(f"{refused}: it has {len(small)} axes, which are more than {len(large)}")
+    constraints: tuple[Constraint, ...] = ()
+    for axis, (mine, other) in enumerate(zip(small, large[extra:], strict=True)):
+        met = unify(other if mine == 1 else mine, other)
+        if met is None:
+            raise ShapeError(f"{refused}: axis {axis} is {mine}, and axis {axis + extra} is to be {other}")
+        constraints += met[1]
+    return constraints
 
 
 def _broadcast_pair(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -301,10 +305,7 @@ class Zeros(Op):
         return Spec(self.shape, np.dtype(self.dtype))
 
     def forward(self, out: Array | None = None) -> Any:
-        if out is None:
-            return np.zeros(self.shape, self.dtype)
-        out[...] = 0
-        return out
+        return cleared(out, self.shape, self.dtype)
 
     flops = no_flops
 
