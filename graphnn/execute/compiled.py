@@ -71,7 +71,8 @@ class Compiled:
         self._planning = RLock()
         self._latest: Plan | None = None
         self._trains = any(parameter.trainable for parameter in self.updates)
-        self._alone = updating(self.graph)
+        # What each call needs, read at once: `__getattr__` makes every look-up on a step slow.
+        self._for_calls = self.updates, self.rebuild, self.graph.state, updating(self.graph)
 
     if not TYPE_CHECKING:
 
@@ -123,17 +124,19 @@ class Compiled:
         GraphnnError
             As in `run`.
         """
-        if not self.updates:
-            return self.rebuild(self._results(feed, sizes))
-        count = len(self.fetches)
-        with self._alone:
-            results = self._results(feed, sizes)
-            following = _sealed(results[count:])
-            # At once: no other thread sees a part of it.
-            dict.update(self.graph.state, zip(self.updates, following, strict=True))  # checked when they were compiled
-        return self.rebuild(results[:count])
+        updates, rebuild, state, alone = self._for_calls
+        if not updates:
+            return rebuild(self._results(feed, sizes, state))
+        with alone:
+            results = self._results(feed, sizes, state)
+            following = _sealed(results[-len(updates) :])
+            # At once, so that no other thread sees a part of it; the nodes were checked when the step was compiled.
+            dict.update(state, zip(updates, following))  # noqa: B905 - strict= costs as much as a small operation
+        return rebuild(results[: -len(updates)])
 
-    def _results(self, feed: Feed | None, sizes: Mapping[str, int] | None) -> Sequence[Array]:
+    def _results(
+        self, feed: Feed | None, sizes: Mapping[str, int] | None, state: Mapping[Node, Array]
+    ) -> Sequence[Array]:
         """Return the values of the fetches and of the updates."""
         observers = [found for ask in self.observers if (found := ask()) is not None] if self.observers else []
         latest = self._latest
@@ -145,7 +148,7 @@ class Compiled:
         latest.calls += 1
         try:
             # The state is read at once: no update of another thread's comes in between.
-            return latest.of(fed + latest.read(self.graph.state))
+            return latest.of(fed + latest.read(state))
         except Exception as error:  # noqa: BLE001 - told anew
             retell(error, self.prepared(feed), self.updates)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from ..errors import UsageError
@@ -67,7 +68,7 @@ def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
                 made[start:] = [make(made[start:])]
         return made[0]
 
-    return leaves, rebuild
+    return leaves, rebuild if steps != [None] else itemgetter(0)
 
 
 def _maker(form: Any) -> Callable[[list[Any]], Any]:
