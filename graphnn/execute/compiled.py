@@ -20,7 +20,7 @@ from ..text import quoted, short_name
 from .feed import Feed, prepare
 from .guard import checked_guard
 from .kept import Kept
-from .loop import Observer, Prepared, collect, handed_out, retell
+from .loop import Observer, Prepared, collect, own_arrays, raise_as_interpreter
 from .plan import Plan
 from .settings import Settings
 
@@ -150,7 +150,7 @@ class Compiled:
             # The state is read at once: no update of another thread's comes in between.
             return latest.of(fed + latest.read(state))
         except Exception as error:  # noqa: BLE001 - told anew
-            retell(error, self.prepared(feed), self.updates)
+            raise_as_interpreter(error, self.prepared(feed), self.updates)
 
     def _prepared_results(
         self, feed: Feed | None, sizes: Mapping[str, int] | None, observers: Sequence[Observer]
@@ -165,10 +165,10 @@ class Compiled:
             try:
                 return plan(*[prepared.given[node] for node in plan.given])
             except Exception as error:  # noqa: BLE001 - told anew
-                retell(error, prepared, self.updates)
+                raise_as_interpreter(error, prepared, self.updates)
         if observers:
-            prepared = prepared.of_its_own()
-        results = handed_out(collect(prepared, self.guard, self.updates, observers))
+            prepared = prepared.with_own_feed()
+        results = own_arrays(collect(prepared, self.guard, self.updates, observers))
         count = len(self.fetches)
         return [*results[:count], *[np.asarray(following, order="C") for following in results[count:]]]
 
@@ -178,7 +178,7 @@ class Compiled:
     def _plan_of(self, prepared: Prepared, *, demanded: bool) -> Plan | None: ...
     def _plan_of(self, prepared: Prepared, *, demanded: bool) -> Plan | None:
         """Return the plan for the sizes of a call; where none is kept and none demanded, only if it is to pay."""
-        sizes = tuple([prepared.sizes.get(name) for name in prepared.program.names])
+        sizes = tuple([prepared.sizes.get(name) for name in prepared.program.dimension_names])
         with self._planning:
             plan = self._kept.used(sizes)
             if plan is None and (demanded or self._kept.pays(sizes)):
@@ -186,7 +186,7 @@ class Compiled:
                     with collector_paused():
                         plan = Plan(prepared, self.settings)
                 except Exception as error:  # noqa: BLE001 - told anew
-                    retell(error, prepared, self.updates)
+                    raise_as_interpreter(error, prepared, self.updates)
                 self._kept.keep(sizes, plan)
         return plan
 

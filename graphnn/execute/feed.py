@@ -21,7 +21,7 @@ from ..errors import (
 from ..graph import Array, Graph, Node, Placeholder, as_array, in_range
 from ..graph.dimensions import dimension, names_in, shown, size_of
 from .loop import Prepared
-from .program import ALWAYS_FITS, Binding, Program, program_of, warn_of_overflow
+from .program import Binding, Program, program_of, warn_of_float16
 
 Feed = Mapping[Any, Any]
 
@@ -52,14 +52,14 @@ def prepare(
         unfed = tuple(node.name for node in missing)
         raise LookupFailure(f"the feed lacks {listed}; {needed} needed for {_fetch_names(program)}", unfed=unfed)
     for name in sizes or ():
-        if name not in program.names:
-            known = {*program.names}.union(*(names_in(node.shape) for node in graph.placeholders))
+        if name not in program.dimension_names:
+            known = {*program.dimension_names}.union(*(names_in(node.shape) for node in graph.placeholders))
             if name not in known:
                 raise LookupFailure(
                     f'sizes= speaks of "{name}", which is not a dimension of "{graph.name}".{near(name, known)}'
                 )
     binding = program.bound(bound)
-    if binding.largest > ALWAYS_FITS or graph.memory_budget is not None:
+    if not binding.fits_any_memory(graph):
         _check_memory(graph, binding)
     fed = {node: _settled(node, given[node]) for node in program.placeholders}
     return Prepared(program, binding, graph.state | fed, bound)
@@ -75,8 +75,8 @@ def _settled(node: Node, given: Array) -> Array:
         array = in_range(given, node.dtype, f'the feed of "{node.name}"')
     array = np.asarray(array, order="C")
     array = array.view() if array.flags.aligned else array.copy()
-    if node.dtype == np.float16 and given.dtype != np.float16:
-        warn_of_overflow(node, array, [given])
+    if node.dtype == np.float16:
+        warn_of_float16(node, array, [given])
     array.flags.writeable = False
     return array
 

@@ -1,4 +1,4 @@
-"""Guards: what ends a run at the first NaN, or the first infinity."""
+"""Guards: stop a run at the first NaN, or the first infinity."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from ..errors import ValueRangeError
 from ..graph import Array, Constant, Node
 
 GUARDS = (None, "nan", "finite")
-
-
 LOOK = ": error.debug() looks at it (except gn.GraphnnError as error)"
-"""What is said of an error where it is raised, and not where it is looked at."""
+"""The advice of an error that is raised. The debugger, which is open already, leaves it out."""
 
 
-def looked_for(guard: str, value: Array) -> Array:
-    """Return which elements of a value hold what a guard looks for."""
+def violating(guard: str, value: Array) -> Array:
+    """Return a mask of the elements that a guard refuses."""
     if value.dtype.kind != "f":
         return np.zeros(value.shape, bool)
     return np.isnan(value) if guard == "nan" else ~np.isfinite(value)
 
 
-def refusal_of(guard: str, node: Node, value: Array) -> ValueRangeError | None:
-    """Return the error that a guard has for the value of a node, if it has one."""
-    bad = looked_for("nan" if isinstance(node.op, Constant) else guard, value)  # an infinite constant is meant
+def violation(guard: str, node: Node, value: Array) -> ValueRangeError | None:
+    """Return the error of a guard that refuses the value of a node, else None."""
+    bad = violating("nan" if isinstance(node.op, Constant) else guard, value)  # an infinite constant is intended
     if not bad.any():
         return None
     index = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -43,7 +41,7 @@ def refusal_of(guard: str, node: Node, value: Array) -> ValueRangeError | None:
 
 
 def checked_guard(guard: str | None) -> str | None:
-    """Return a guard that there is.
+    """Return the name of a guard, or None for no guard.
 
     Raises
     ------

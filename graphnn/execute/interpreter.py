@@ -1,4 +1,4 @@
-"""Runs as they are asked for: `run`, and `steps`, one node at a time."""
+"""Evaluation without compiling: `run`, and `steps`, which yields one node at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..graph.fetches import resolve
 from .feed import Feed, prepare
 from .guard import checked_guard
-from .loop import Step, collect, evaluate, handed_out, quiet_steps
+from .loop import Step, collect, evaluate, own_arrays, quiet_steps
 
 if TYPE_CHECKING:
     from ..graph import Graph
@@ -22,36 +22,36 @@ def run(
     graph: Graph | None = None,
     guard: str | None = None,
 ) -> Any:
-    """Evaluate what is asked, and return its values.
+    """Evaluate the fetches and return their values.
 
     Parameters
     ----------
     fetches : Node, str, or list, tuple or dict of them
     feed : mapping of Node or str to array_like
-        A value for each placeholder that is needed; cast to its dtype where NumPy calls it the same kind.
+        A value for each placeholder that the fetches need; cast to its dtype where NumPy's "same_kind" rule allows.
     sizes : mapping of str to int, optional
-        Of dimensions that no feed gives.
+        The sizes of dimensions that no feed determines.
     graph : Graph, optional
-        Where names are looked up, if neither fetches nor feed hold a node.
+        Where names are looked up, if neither fetches nor feed contain a node.
     guard : {None, "nan", "finite"}
-        "nan": a NaN anywhere raises; "finite": an infinity, too.
+        "nan": a NaN in any value raises; "finite": an infinity, too.
 
     Returns
     -------
     array, or list, tuple or dict of arrays
-        In the form of `fetches`; the caller's own.
+        In the form of `fetches`. The caller may change them.
 
     Raises
     ------
     LookupFailure
-        When a feed is missing or unknown, or nothing gives a dimension a size.
+        When a feed is missing or unknown, or the size of a dimension is unknown.
     ShapeError, DtypeError
-        When a feed is not as declared, or sizes that must be equal are not; nothing is computed then.
+        When a feed is not as declared, or sizes that must be equal differ. Nothing is computed then.
     ValueRangeError
-        When a value holds what the guard looks for; ``error.debug()`` opens the debugger there.
+        When a guard refuses a value; ``error.debug()`` opens the debugger there.
     GraphnnError
-        When an operation fails: of the same builtin class, with the node, its operands and its origin;
-        ``error.debug()`` opens the debugger before it.
+        When an operation fails: of the same builtin class, with the node, its operands and its origin.
+        ``error.debug()`` opens the debugger before that node.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def run(
     """
     graph, nodes, rebuild = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
     prepared = prepare(graph, nodes, feed, sizes)
-    return rebuild(handed_out(collect(prepared, checked_guard(guard))))
+    return rebuild(own_arrays(collect(prepared, checked_guard(guard))))
 
 
 def steps(
@@ -73,12 +73,12 @@ def steps(
     sizes: Mapping[str, int] | None = None,
     graph: Graph | None = None,
 ) -> Iterator[Step]:
-    """Evaluate what is asked one node at a time.
+    """Evaluate the fetches one node at a time.
 
     Parameters
     ----------
     fetches, feed, sizes, graph
-        As in `run`; checked at once, before the first step.
+        As in `run`. They are checked at once, before the first step.
 
     Yields
     ------
@@ -99,4 +99,4 @@ def steps(
     """
     graph, nodes, _ = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
     prepared = prepare(graph, nodes, feed, sizes)
-    return quiet_steps(evaluate(prepared.of_its_own()))
+    return quiet_steps(evaluate(prepared.with_own_feed()))

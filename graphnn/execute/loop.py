@@ -1,4 +1,4 @@
-"""The one loop: a generator that evaluates one node at a time. All that watches a run is a client of `evaluate`."""
+"""The one loop: a generator that evaluates one node at a time. Whatever watches a run consumes `evaluate`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..graph import Array, Node, Op, Spec
 from ..graph.dimensions import concrete, shown
 from ..graph.quiet import quietly
 from ..text import quoted
-from .guard import refusal_of
-from .program import ALWAYS_FITS, Binding, Forward, Program, refused_when_written
+from .guard import violation
+from .program import Binding, Program, infer_error
 
 RunNode = Callable[..., Any]
-"""What computes a node in the place of its operation."""
+"""Called with a node, its operation's ``forward`` and the operands; returns the value."""
 
 
 class Step(NamedTuple):
@@ -27,10 +27,10 @@ class Step(NamedTuple):
     Attributes
     ----------
     index : int
-        Its place in the schedule.
+        The position of the node in the schedule.
     node : Node
     operands : tuple of array
-        The values that it was computed from.
+        The values it was computed from.
     value : array
     """
 
@@ -45,9 +45,20 @@ class Step(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A program with what it is given: the state as it is now, and the checked feed, read-only and of one layout.
+    """Everything `evaluate` needs. Updates that another thread makes during the run do not change it.
 
-    All that `evaluate` takes; another thread may make an update before the run ends, and changes nothing in it.
+    Attributes
+    ----------
+    program : Program
+    binding : Binding
+    given : dict of Node to array
+        The state at the time of preparing, the checked feed (read-only, aligned and in C order), and values set by
+        hand in the debugger.
+    sizes : mapping of str to int
+    overridden : mapping of Node to Op or None
+        Changes made in the debugger: the operation used instead, or None if the node's value was set.
+    before : mapping of Node to array
+        The original values of overridden placeholders and parameters.
     """
 
     program: Program
@@ -55,14 +66,7 @@ class Prepared(NamedTuple):
     given: dict[Node, Array]
     sizes: Mapping[str, int]
     overridden: Mapping[Node, Op | None] = {}
-    """What was set by hand: nodes with the operation in the place of theirs, or None where that is a value."""
     before: Mapping[Node, Array] = {}
-    """Of those that are given anyway, as placeholders and parameters are, what they were given before."""
-
-    @property
-    def fits_any_memory(self) -> bool:
-        """Whether no value is so large that its size is held against the memory that is free."""
-        return self.binding.largest <= ALWAYS_FITS and self.program.graph.memory_budget is None
 
     def shape_of(self, node: Node) -> tuple[int, ...]:
         """Return the shape that a node's value has in this run."""
@@ -73,15 +77,15 @@ class Prepared(NamedTuple):
         return self.declared_op_of(node).bound(self.sizes)
 
     def declared_op_of(self, node: Node) -> Op:
-        """Return the same as it was declared, with the names of its dimensions."""
+        """Return the operation that a node has in this run, with its dimensions by name."""
         return self.overridden.get(node) or node.op
 
     def is_set(self, node: Node) -> bool:
-        """Whether a node was given a value by hand."""
+        """Whether the node's value was set in the debugger."""
         return self.overridden.get(node, node.op) is None
 
-    def of_its_own(self) -> Prepared:
-        """Return the same with copies of what was fed, which the caller may go on to change."""
+    def with_own_feed(self) -> Prepared:
+        """Return a copy that later changes to the caller's fed arrays do not affect."""
         fed = {node: self.given[node].copy() for node in self.program.placeholders}
         for array in fed.values():
             array.flags.writeable = False
@@ -89,48 +93,48 @@ class Prepared(NamedTuple):
 
 
 class Stop(NamedTuple):
-    """Where an evaluation ended early, with all that is needed to come there again.
+    """Where an evaluation ended early, with everything needed to get there again.
 
     Attributes
     ----------
     prepared : Prepared
-    place : int
-        In the schedule, of the node that could not be evaluated or whose value a guard refused.
+    position : int
+        The position in the schedule of the node that failed, or whose value a guard refused.
     updates : dict of Node to Node
-        Those that would have been made.
-    guard : str or None
-        The guard that stopped it; the node's value is known then.
-    guarded_by : str or None
-        The guard that there was, whatever stopped it.
+        The updates that were not made.
+    stopped_by_guard : str or None
+        The guard that refused the node's value, which is known then; None if the node failed.
+    active_guard : str or None
+        The guard of the run, whatever stopped it.
     """
 
     prepared: Prepared
-    place: int
+    position: int
     updates: Mapping[Node, Node] = {}
-    guard: str | None = None
-    guarded_by: str | None = None
+    stopped_by_guard: str | None = None
+    active_guard: str | None = None
 
 
 def evaluate(
     prepared: Prepared,
-    places: Sequence[int] | None = None,
+    positions: Iterable[int] | None = None,
     values: list[Any] | None = None,
     run_node: RunNode | None = None,
 ) -> Generator[Step, None, None]:
-    """Evaluate node by node: one step an iteration, nothing ahead of it. Values go when nothing reads them again.
+    """Evaluate one node per iteration, never ahead. A value is released when no later node reads it.
 
-    NumPy's floating-point warnings are to be off around each iteration; `run` and `steps` see to it.
+    The caller turns NumPy's floating-point warnings off around each iteration, as `run` and `steps` do.
 
     Parameters
     ----------
     prepared : Prepared
-    places : sequence of int, optional
-        Evaluate only these places of the schedule, in rising order.
+    positions : iterable of int, optional
+        Evaluate only these positions of the schedule, in increasing order.
     values : list, optional
-        By place, with what the operands at `places` need; each value is put there, and then none is let go.
+        The values by position, already holding the operands that `positions` read and do not compute. Filled in place,
+        and nothing is released.
     run_node : callable, optional
-        Called as ``run_node(node, forward, *operands)`` wherever a node computes, and returns its value: by
-        ``forward(*operands)``, or otherwise.
+        Called as ``run_node(node, forward, *operands)`` for each node that computes; returns its value.
 
     Yields
     ------
@@ -139,27 +143,22 @@ def evaluate(
     Raises
     ------
     GraphnnError
-        Where an operation fails; its ``stopped`` says where.
+        When an operation fails; its ``stopped`` says where.
     """
-    program, binding, given = prepared.program, prepared.binding, prepared.given
-    order, dying = program.order, program.dying
+    program, given = prepared.program, prepared.given
+    order, operands_of, dying = program.order, program.operands, program.dying
     constants = program.graph._constants
-    forwards = binding.forwards
+    forwards = prepared.binding.forwards
     if run_node is not None:
         forwards = [f and partial(run_node, node, f) for node, f in zip(order, forwards, strict=True)]
-    ndarray = np.ndarray
     if values is None:
         values = [None] * len(order)
     else:
         dying = [()] * len(order)
-    make = tuple.__new__
-    rows: Iterable[tuple[int, Node, Forward | None, tuple[int, ...], tuple[int, ...]]] = zip(
-        range(len(order)), order, forwards, program.operands, dying, strict=True
-    )
-    if places is not None:
-        rows = ((i, order[i], forwards[i], program.operands[i], dying[i]) for i in places)
-    for i, node, forward, sources, dead in rows:
-        operands = tuple([values[source] for source in sources])
+    ndarray, make = np.ndarray, tuple.__new__  # of local variables, and past the slower Step(…): this loop is hot
+    for i in range(len(order)) if positions is None else positions:
+        node, forward = order[i], forwards[i]
+        operands = tuple([values[source] for source in operands_of[i]])
         if forward is None:
             value = given[node] if node in given else constants[node]
         else:
@@ -173,18 +172,18 @@ def evaluate(
                 value = np.asarray(value)
         values[i] = value
         yield make(Step, (i, node, operands, value))
-        for source in dead:
+        for source in dying[i]:
             values[source] = None
 
 
 def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop) -> GraphnnError:
     """Return the error of an operation, with its node, operands and origin."""
+    specs = [Spec(value.shape, value.dtype) for value in operands]
     if not isinstance(error, GraphnnError) and not node.op.dimension_names:
-        # What could have been refused when the line was written is told in the same words.
-        error = refused_when_written(node.op, [Spec(value.shape, value.dtype) for value in operands]) or error
+        error = infer_error(node.op, specs) or error  # better worded, where `infer` refuses such operands
     lines = [
-        f'  operand {position}: "{operand.name}" {shown(value.shape)} {value.dtype}'
-        for position, (operand, value) in enumerate(zip(node.inputs, operands, strict=True))
+        f'  operand {position}: "{operand.name}" {spec}'
+        for position, (operand, spec) in enumerate(zip(node.inputs, specs, strict=True))
     ]
     return restated(
         error,
@@ -193,14 +192,22 @@ def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop)
         node=node,
         op=node.op.name,
         operands=node.inputs,
-        shapes=tuple(value.shape for value in operands),
+        shapes=tuple(spec.shape for spec in specs),
         origin=node.origin,
-        stopped=stop._replace(prepared=stop.prepared.of_its_own()),
+        stopped=stop._replace(prepared=stop.prepared.with_own_feed()),
     )
 
 
+def compute(op: Op, *operands: Array) -> Array:
+    """Return the value of an operation for operands of no run, such as wider ones; shape and dtype are not checked."""
+    return np.asarray(quietly(op.forward, *operands))
+
+
 Observer = Callable[[Prepared, Generator[Step, None, None]], Generator[Step, None, None]]
-"""Hands on the steps of an evaluation, and sees them; also what is thrown into it, which a guard refuses."""
+"""Wraps an evaluation and yields the same steps.
+
+If a guard refuses a step, its error is thrown in at that yield. The observer sees the error and cannot suppress it.
+"""
 
 
 def collect(
@@ -216,13 +223,13 @@ def collect(
     prepared : Prepared
     guard : {None, "nan", "finite"}
     updates : dict of Node to Node, optional
-        Those that are to be made afterwards, for the error that tells that they were not.
+        The updates to be made afterwards. An error holds them.
     observers : iterable of callable, optional
 
     Returns
     -------
     list of array
-        Not yet the caller's own: see `handed_out`.
+        They may share memory with the state or each other: see `own_arrays`.
 
     Raises
     ------
@@ -239,28 +246,29 @@ def collect(
 
     def consume() -> None:
         for step in evaluation:
-            if guard is not None and (refused := refused_by(guard, step, prepared)) is not None:
+            if guard is not None and (refused := guard_error(guard, step, prepared)) is not None:
                 with suppress(StopIteration):
                     evaluation.throw(refused)
-                raise refused  # those who watch see it, and cannot let it pass
+                raise refused
             if step.index in wanted:
                 values[step.index] = step.value
-            del step  # or what it holds would live for one more node
+            del step  # else its arrays would stay in memory for one more node
 
     try:
         quietly(consume)
     except GraphnnError as error:
-        tell_of_step(error, updates or {}, guard)
+        complete_stop(error, updates or {}, guard)
         raise
-    return [values[place] for place in prepared.program.fetches]
+    return [values[position] for position in prepared.program.fetches]
 
 
-def retell(error: Exception, prepared: Prepared, updates: Mapping[Node, Node] | None = None) -> NoReturn:
-    """Raise what a plan has raised as the interpreter tells it: with its node, operands and origin.
+def raise_as_interpreter(error: Exception, prepared: Prepared, updates: Mapping[Node, Node] | None = None) -> NoReturn:
+    """Handle the error of a plan: evaluate again with the interpreter, whose errors have node, operands and origin.
 
     Raises
     ------
     GraphnnError
+        The interpreter's error; if it succeeds, the plan's own.
     """
     collect(prepared, None, updates)
     if isinstance(error, (GraphnnError, Warning)):
@@ -273,22 +281,22 @@ def retell(error: Exception, prepared: Prepared, updates: Mapping[Node, Node] | 
     ) from error
 
 
-def refused_by(guard: str, step: Step, prepared: Prepared) -> GraphnnError | None:
-    """Return the error that a guard has for a step, if it has one."""
-    error = refusal_of(guard, step.node, step.value)
+def guard_error(guard: str, step: Step, prepared: Prepared) -> GraphnnError | None:
+    """Return the error of a guard that refuses a step's value, else None."""
+    error = violation(guard, step.node, step.value)
     if error is not None:
-        error.stopped = Stop(prepared.of_its_own(), step.index, guard=guard)
+        error.stopped = Stop(prepared.with_own_feed(), step.index, stopped_by_guard=guard)
     return error
 
 
-def tell_of_step(error: GraphnnError, updates: Mapping[Node, Node], guard: str | None) -> None:
-    """Have an error of a run know the updates that would have been made, and the guard of the step."""
+def complete_stop(error: GraphnnError, updates: Mapping[Node, Node], guard: str | None) -> None:
+    """Add to an error of a run the updates that were not made, and the guard of the run."""
     if isinstance(error.stopped, Stop):
-        error.stopped = error.stopped._replace(updates=updates, guarded_by=guard)
+        error.stopped = error.stopped._replace(updates=updates, active_guard=guard)
 
 
-def handed_out(values: Sequence[Array]) -> list[Array]:
-    """Return arrays that are the caller's own: a view, a read-only array or a second of the same is copied."""
+def own_arrays(values: Sequence[Array]) -> list[Array]:
+    """Return arrays that the caller may change: views, read-only arrays and repeated arrays are copied."""
     seen: set[int] = set()
     result = []
     for value in values:
@@ -300,12 +308,12 @@ def handed_out(values: Sequence[Array]) -> list[Array]:
 
 
 def quiet_steps(evaluation: Iterator[Step]) -> Iterator[Step]:
-    """Yield the steps of an evaluation with NumPy's warnings off meanwhile, their values read-only."""
+    """Yield the steps of an evaluation, with read-only values. NumPy's warnings are off only while it computes."""
     while True:
-        # Anew for each step: what a generator sets would hold in its consumer's code too.
+        # Once per step: a setting made around the whole loop would also hold in the consumer's code.
         step = quietly(next, evaluation, None)
         if step is None:
             return
         step.value.flags.writeable = False
         yield step
-        del step  # or what it holds would live for one more node
+        del step  # else its arrays would stay in memory for one more node

@@ -57,7 +57,7 @@ class Plan:
         self._graph = program.graph
         told = {dim for node in program.placeholders for dim in node.shape}
         # Sizes that no feed tells are told at each call anew, and what needs much memory is held against what is free.
-        self._settled = prepared.fits_any_memory and told.issuperset(program.names)
+        self._settled = prepared.binding.fits_any_memory(program.graph) and told.issuperset(program.dimension_names)
         self._lowering = lowering
         self._chains = found = chains(lowering.values, lowering.fetches, settings)
         self._layout = lay_out(lowering.values, lowering.fetches, found, settings)

@@ -1,4 +1,4 @@
-"""A schedule made ready to be evaluated: every constraint checked, every attribute a number."""
+"""A schedule ready to be evaluated: constraints on dimensions checked, dimensions in attributes replaced by sizes."""
 
 from __future__ import annotations
 
@@ -19,34 +19,62 @@ from ..order import last_uses, ordered
 Forward = Callable[..., Any]
 _PACKAGE = __name__.partition(".")[0] + "."
 _MOST_PROGRAMS, _MOST_BINDINGS = 32, 64
-ALWAYS_FITS = 64 * 2**20
-"""Below this no machine is short of memory, and asking how much is free would cost more than the run."""
+_ALWAYS_FITS = 64 * 2**20
+"""Bytes of a value that always fit: asking how much memory is free would cost more than a small run."""
 
 
 class Binding(NamedTuple):
-    """A program for one set of sizes: every constraint checked, every attribute a number."""
+    """A program for one set of sizes.
+
+    Attributes
+    ----------
+    forwards : list of callable or None
+        What computes each node; None for placeholders, parameters and constants.
+    largest : int
+        The bytes of the largest value.
+    largest_node : Node or None
+    """
 
     forwards: list[Forward | None]
     largest: int
     largest_node: Node | None
 
+    def fits_any_memory(self, graph: Graph) -> bool:
+        """Return whether every value is too small to be checked against the memory budget."""
+        return self.largest <= _ALWAYS_FITS and graph.memory_budget is None
+
 
 class Program:
-    """A schedule made ready to be evaluated; kept with its graph, since nodes never change."""
+    """A schedule ready to be evaluated. It is kept with its graph, since nodes never change.
+
+    Attributes
+    ----------
+    graph : Graph
+    order : list of Node
+        The schedule. Everywhere below, a position is an index into it.
+    fetches : list of int
+        The positions of the fetches.
+    operands : list of tuple of int
+        The positions of each node's operands.
+    dying : list of tuple of int
+        For each node, the positions of the values that no later node reads.
+    placeholders : list of Node
+    dimension_names : list of str
+        The dimensions whose sizes a run needs.
+    """
 
     def __init__(self, graph: Graph, fetches: Sequence[Node]) -> None:
         self.graph = graph
         self.order = ordered(fetches)
-        place = {node: i for i, node in enumerate(self.order)}
-        self.fetches = [place[node] for node in fetches]
-        self.operands = [tuple([place[operand] for operand in node.inputs]) for node in self.order]
+        position = {node: i for i, node in enumerate(self.order)}
+        self.fetches = [position[node] for node in fetches]
+        self.operands = [tuple([position[operand] for operand in node.inputs]) for node in self.order]
         self.dying = last_uses(self.order, fetches)
         self.placeholders = [node for node in self.order if isinstance(node.op, Placeholder)]
         dims = {dim for spec in {node.spec for node in self.order} for dim in spec.shape}
         dims.update(dim for node in self.order for pair in node.spec.constraints for dim in pair)
         sized = {node.op for node in self.order if node.op.sized}
-        self.names = sorted(names_in(dims).union(*(op.dimension_names for op in sized)))
-        """The dimensions that a run needs the sizes of."""
+        self.dimension_names = sorted(names_in(dims).union(*(op.dimension_names for op in sized)))
         self._bindings: dict[tuple[int | None, ...], Binding] = {}
 
     def bound(self, sizes: Mapping[str, int]) -> Binding:
@@ -59,12 +87,10 @@ class Program:
         LookupFailure
             When nothing gives a dimension a size.
         """
-        key = tuple([sizes.get(name) for name in self.names])
+        key = tuple([sizes.get(name) for name in self.dimension_names])
         found = self._bindings.get(key)
         if found is None:
-            if len(self._bindings) >= _MOST_BINDINGS:
-                oldest, *_ = list(self._bindings)  # at once: other threads may be here
-                self._bindings.pop(oldest, None)
+            _make_room(self._bindings, _MOST_BINDINGS)
             found = self._bindings[key] = self._bind(sizes)
         return found
 
@@ -97,28 +123,33 @@ def program_of(graph: Graph, fetches: Sequence[Node]) -> Program:
     key = tuple(fetches)
     program = programs.get(key)
     if program is None:
-        if len(programs) >= _MOST_PROGRAMS:
-            oldest, *_ = list(programs)  # at once: other threads may be here
-            programs.pop(oldest, None)
+        _make_room(programs, _MOST_PROGRAMS)
         with collector_paused():
             program = programs[key] = Program(graph, fetches)
     return program
 
 
-def _counted_here() -> int:
+def _make_room(cache: dict[Any, Any], most: int) -> None:
+    """Drop the oldest entry of a full cache."""
+    if len(cache) >= most:
+        oldest, *_ = list(cache)  # in one go, since other threads may change it meanwhile
+        cache.pop(oldest, None)
+
+
+def _references_of_a_local() -> int:
     mine = object()
     return getrefcount(mine)
 
 
-_ONLY_HERE = _counted_here()
-"""How many references an object has that one local name holds: asking adds some, not as many in every Python.
+_ONE_REFERENCE = _references_of_a_local()
+"""The `getrefcount` of an object that only one local variable holds (the call itself adds a few, by Python version).
 
-An array that `forward` has just made has no more. One that has more is kept by somebody, as in a cache.
+If an array that a user's `forward` returns has more, someone else still holds it, and we must copy it.
 """
 
 
 def forward_of(node: Node, op: Op, sizes: Mapping[str, int]) -> Forward:
-    """Return what computes a node by an operation, of these sizes."""
+    """Return what computes a node with an operation, for these sizes."""
     if op.sized:
         try:
             op = op.bound(sizes)
@@ -126,8 +157,8 @@ def forward_of(node: Node, op: Op, sizes: Mapping[str, int]) -> Forward:
             raise _of_node(node, error) from None
     forward: Forward = op.forward
     if not type(op).__module__.startswith(_PACKAGE):
-        forward = _held_to_its_word(node, forward, concrete(node.spec.shape, sizes))
-    return forward if node.dtype != np.float16 else _watched(node, forward)
+        forward = _checked(node, forward, concrete(node.spec.shape, sizes))
+    return forward if node.dtype != np.float16 else _warning(node, forward)
 
 
 def _negative(node: Node, shape: tuple[int, ...], sizes: Mapping[str, int]) -> GraphnnError:
@@ -138,29 +169,31 @@ def _negative(node: Node, shape: tuple[int, ...], sizes: Mapping[str, int]) -> G
 
 
 def _of_node(node: Node, error: GraphnnError) -> GraphnnError:
-    line = f'  in "{node.name}", made at {node.origin}; nothing was computed'
-    return error.within("", line, node=node, op=node.op.name, origin=node.origin)
+    return error.within("", _line_of(node), node=node, op=node.op.name, origin=node.origin)
+
+
+def _line_of(node: Node) -> str:
+    return f'  in "{node.name}", made at {node.origin}; nothing was computed'
 
 
 def _unequal(node: Node, a: Any, b: Any, sizes: Mapping[str, int]) -> GraphnnError:
     specs = [Spec(concrete(operand.shape, sizes), operand.dtype) for operand in node.inputs]
     met = f"{_valued(a, sizes)} meets {_valued(b, sizes)}, and they must be equal"
-    known = refused_when_written(node.op.bound(sizes), specs)
+    known = infer_error(node.op.bound(sizes), specs)
     lines = [] if known is None else [f"  {met}"]
-    for position, operand in enumerate(node.inputs):
-        shape = shown(concrete(operand.shape, sizes))
-        declared = "" if shape == shown(operand.shape) else f" = {shape} in this run"
-        lines.append(
-            f'  operand {position}: "{operand.name}" {shown(operand.shape)}{declared}, made at {operand.origin}'
-        )
-    lines.append(f'  in "{node.name}", made at {node.origin}; nothing was computed')
-    shapes = tuple(spec.shape for spec in specs)
+    for position, (operand, spec) in enumerate(zip(node.inputs, specs, strict=True)):
+        declared, shape = shown(operand.shape), shown(spec.shape)
+        if shape != declared:
+            declared += f" = {shape} in this run"
+        lines.append(f'  operand {position}: "{operand.name}" {declared}, made at {operand.origin}')
     error = known or ShapeError(f"{node.op.name}: {met}")
-    return error.within("", *lines, node=node, op=node.op.name, operands=node.inputs, shapes=shapes)
+    shapes = tuple(spec.shape for spec in specs)
+    # Without `origin`, the line that ran the graph is appended, too: its feed has brought these sizes together.
+    return error.within("", *lines, _line_of(node), node=node, op=node.op.name, operands=node.inputs, shapes=shapes)
 
 
-def refused_when_written(op: Op, specs: Sequence[Spec]) -> GraphnnError | None:
-    """Return the error that the operation has for such operands when the line is written, if it has one."""
+def infer_error(op: Op, specs: Sequence[Spec]) -> GraphnnError | None:
+    """Return the error with which an operation's `infer` refuses such operands, else None."""
     try:
         op.infer(*specs)
     except GraphnnError as error:
@@ -172,23 +205,23 @@ def _valued(dim: Any, sizes: Mapping[str, int]) -> str:
     return str(dim) if isinstance(dim, int) else f"{dim} = {size_of(dim, sizes)}"
 
 
-def _watched(node: Node, forward: Forward) -> Forward:
-    """Return `forward`, with a warning the first time that this float16 node overflows."""
+def _warning(node: Node, forward: Forward) -> Forward:
+    """Return `forward` with a warning the first time that this float16 node overflows."""
 
     def watched(*operands: Array) -> Any:
         raised: set[str] = set()
         with np.errstate(over="call", divide="call", call=lambda kind, _: raised.add(kind)):
             value = forward(*operands)
-        # Dividing by 0 gives inf too, and in any dtype. (einsum raises nothing at all.)
+        # A division by 0 gives inf in any dtype. Without either flag we look, too: einsum sets none.
         if "overflow" in raised or "divide by zero" not in raised:
-            warn_of_overflow(node, value, operands)
+            warn_of_float16(node, value, operands)
         return value
 
     return watched
 
 
-def warn_of_overflow(node: Node, value: Any, operands: Sequence[Array]) -> None:
-    """Warn once of a float16 node whose value is infinite where its operands were not."""
+def warn_of_float16(node: Node, value: Any, operands: Sequence[Array]) -> None:
+    """Warn once about a float16 node whose value is infinite although its operands are finite."""
     if np.isinf(value).any() and all(np.isfinite(operand).all() for operand in operands):
         warned: set[Node] = node.graph.caches.setdefault("overflowed", set())
         if node not in warned:
@@ -201,20 +234,20 @@ def warn_of_overflow(node: Node, value: Any, operands: Sequence[Array]) -> None:
             )
 
 
-def _held_to_its_word(node: Node, forward: Forward, shape: tuple[int, ...]) -> Forward:
-    """Return the `forward` of an operation that is not ours, kept from writing to its operands and checked."""
+def _checked(node: Node, forward: Forward, shape: tuple[int, ...]) -> Forward:
+    """Return the `forward` of a user's operation: it cannot write to its operands, and its result is checked."""
 
-    def held(*operands: Array) -> Any:
+    def checked(*operands: Array) -> Any:
         views = []
         for operand in operands:
             view = operand.view()
             view.flags.writeable = False
             views.append(view)
         value = np.asarray(forward(*views), order="C")
-        if (value.base is not None or getrefcount(value) > _ONLY_HERE) and not any(
+        if (value.base is not None or getrefcount(value) > _ONE_REFERENCE) and not any(
             np.may_share_memory(value, view) for view in views
         ):
-            value = value.copy()  # what else holds it may change it, or return it again
+            value = value.copy()  # whoever else holds it may change it, or return it again
         if value.shape != shape or value.dtype != node.dtype:
             raise ShapeError(
                 f"{type(node.op).__name__}.forward gave {shown(value.shape)} {value.dtype}, "
@@ -222,4 +255,4 @@ def _held_to_its_word(node: Node, forward: Forward, shape: tuple[int, ...]) -> F
             )
         return value
 
-    return held
+    return checked

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DtypeError, ShapeError
-from ..execute.program import Forward, forward_of, warn_of_overflow
+from ..execute.program import Forward, forward_of, warn_of_float16
 from ..graph import Array, Node, Op, Placeholder, as_array, in_range
 from ..graph.dimensions import shown
 
@@ -41,8 +41,8 @@ def with_value(prepared: Prepared, node: Node, value: Any) -> Prepared:
         raise DtypeError(f'the value given for "{node.name}" is {array.dtype}, and the node is {node.dtype}')
     own = np.array(in_range(array, node.dtype, f'the value of "{node.name}"'), order="C")
     own.flags.writeable = False
-    if node.dtype == np.float16 and array.dtype != np.float16:
-        warn_of_overflow(node, own, [array])
+    if node.dtype == np.float16:
+        warn_of_float16(node, own, [array])
     return _with(prepared, node, None, own)._replace(overridden={**prepared.overridden, node: None})
 
 

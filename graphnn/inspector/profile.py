@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import GraphnnError
-from ..execute.loop import Prepared, evaluate, tell_of_step
+from ..execute.loop import Prepared, complete_stop, evaluate
 from ..graph import Array, Graph, Node, Spec
 from ..graph.attributes import whole
 from ..graph.dimensions import size_of
@@ -265,7 +265,7 @@ def profile(
             memory = _Memory.of(prepared)
             runs = [_times(prepared) for _ in range(repeat)]
         except GraphnnError as failed:
-            tell_of_step(failed, updates, guard_of(target))
+            complete_stop(failed, updates, guard_of(target))
             raise
     times = {place: median([run[place] for run in runs]) for place in computed}
     total = math.fsum(times.values())

@@ -200,7 +200,7 @@ class Session(cmd.Cmd):
             said = said.replace(message(written), typed)
         self.say(folded(f"error: {said}", self.width))
         failed, stop = self.dbg.next, error.stopped
-        if not isinstance(stop, Stop) or stop.prepared.program.order[stop.place] is not failed:
+        if not isinstance(stop, Stop) or stop.prepared.program.order[stop.position] is not failed:
             return
         for operand, value in dict(zip(failed.inputs, self.dbg[failed].operands, strict=True)).items():
             self.say(f"  {short_name(operand.title, NAME)} = {in_short(value)}")

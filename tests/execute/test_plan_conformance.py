@@ -73,7 +73,7 @@ def outcome(step: gn.execute.compiled.Compiled, feed: Mapping[Any, Any]) -> Outc
             results = tuple(bits(result) for result in step(feed))
         except gn.GraphnnError as raised:
             stopped = raised.stopped
-            place = stopped.prepared.program.order[stopped.place].name if hasattr(stopped, "place") else None
+            place = stopped.prepared.program.order[stopped.position].name if hasattr(stopped, "position") else None
             error = type(raised), str(raised), place
     state = tuple((node.name, *bits(value)) for node, value in step.graph.state.items())
     return Outcome(results, state, error)

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import GraphnnError, LookupFailure, UsageError
 from ...execute.compiled import Compiled
 from ...execute.feed import Feed, prepare
-from ...execute.loop import Prepared, Step, evaluate, retell, tell_of_step
+from ...execute.loop import Prepared, Step, complete_stop, evaluate, raise_as_interpreter
 from ...execute.plan import Plan
 from ...execute.program import Program
 from ...graph import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
@@ -77,7 +77,7 @@ def run_of(
         prepared, updates = target.prepared, target.updates
     elif isinstance(target, Trace):
         # In the state of the trace, which the graph may have left since.
-        prepared = in_state_of(prepare(target.graph, target.fetches, feed, sizes).of_its_own(), target.prepared)
+        prepared = in_state_of(prepare(target.graph, target.fetches, feed, sizes).with_own_feed(), target.prepared)
         updates = target.updates
     else:
         prepared, updates = prepared_for(target, feed, sizes, None if isinstance(target, Compiled) else graph)
@@ -95,7 +95,7 @@ def _with_updates(steps: Iterator[Step], updates: Mapping[Node, Node], guard: st
     try:
         yield from steps
     except GraphnnError as error:
-        tell_of_step(error, updates, guard)
+        complete_stop(error, updates, guard)
         raise
 
 
@@ -116,7 +116,7 @@ def _planned(prepared: Prepared) -> Iterator[Step]:
             plan = Plan(each)
             values.update(zip(nodes, plan(*[prepared.given[node] for node in plan.given]), strict=True))
         except Exception as error:  # noqa: BLE001 - raised anew
-            retell(error, prepared)
+            raise_as_interpreter(error, prepared)
     yield from _steps(program, [values[node] for node in program.order])
 
 
@@ -194,7 +194,7 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
                 copies[node] = graph.constant(value.astype(kind), node.name)
     fetches = [copies[source.order[place]] for place in source.fetches]
     feed = {node.name: prepared.given[node] for node in source.placeholders}
-    sizes = {name: prepared.sizes[name] for name in source.names if name in prepared.sizes}
+    sizes = {name: prepared.sizes[name] for name in source.dimension_names if name in prepared.sizes}
     found = prepare(graph, fetches, feed, sizes)
     for node in filter(prepared.is_set, prepared.overridden):
         if not (node.has_value or isinstance(node.op, Placeholder)):

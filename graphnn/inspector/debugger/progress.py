@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import GraphnnError, LookupFailure, UsageError, near
 from ...execute.feed import memory_budget
-from ...execute.loop import Prepared, Step, tell_of_step
+from ...execute.loop import Prepared, Step, complete_stop
 from ..altered import without
 from ..calls import call
 from ..select import one
@@ -210,7 +210,7 @@ class Progress:
         """Note that an operation failed, and let the error know of the updates."""
         self.error = str(error)
         self.refused = None
-        tell_of_step(error, self.updates, self.guard)
+        complete_stop(error, self.updates, self.guard)
 
     def say(self, text: str) -> None:
         """Hand a text to `echo`."""

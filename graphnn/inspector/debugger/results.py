@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
 from ...execute.compiled import updating
-from ...execute.loop import refused_by, tell_of_step
+from ...execute.loop import complete_stop, guard_error
 from ...graph import Parameter
 from ...graph.arrays import checked_value
 from ..altered import given_before
@@ -150,8 +150,8 @@ class Results:
         given = given_before(now.tape.prepared)
         if now.guard is not None:
             for place in range(len(now.order)):
-                if (refused := refused_by(now.guard, now.tape.at(place), now.tape.prepared)) is not None:
-                    tell_of_step(refused, now.updates, now.guard)
+                if (refused := guard_error(now.guard, now.tape.at(place), now.tape.prepared)) is not None:
+                    complete_stop(refused, now.updates, now.guard)
                     raise refused
         with updating(now.graph):
             for parameter in dict.fromkeys([*now.updates, *now.order]):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import GraphnnError, LookupFailure, UsageError, near
-from ...execute.guard import looked_for
-from ...execute.loop import Step, refused_by
+from ...execute.guard import violating
+from ...execute.loop import Step, guard_error
 from ...text import short_name
 from ..conditions import Breakpoint, Context, condition_of, holds
 from ..select import asked_for, many
@@ -161,12 +161,12 @@ class Stops:
         run = now.run
         if now.guard is None or (run.warned is not None and step.index > run.warned):
             return
-        refused = refused_by(now.guard, step, run.tape.prepared)
+        refused = guard_error(now.guard, step, run.tape.prepared)
         if refused is None:
             return
         run.warned = step.index
         computed = [x for node, x in zip(step.node.inputs, step.operands, strict=True) if now.is_operation(node)]
-        if not any(looked_for(now.guard, x).any() for x in computed):
+        if not any(violating(now.guard, x).any() for x in computed):
             now.say(f"the guard stops a call of the step here: {refused.fact}")
 
     @property

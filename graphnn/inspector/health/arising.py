@@ -299,8 +299,8 @@ def _of_failure(run: Evaluation, error: GraphnnError) -> Finding:
     stop = error.stopped
     if not isinstance(stop, Stop):
         raise error
-    node, op = run.order[stop.place], run.op(stop.place)
-    operands = run.operands_of(stop.place)
+    node, op = run.order[stop.position], run.op(stop.position)
+    operands = run.operands_of(stop.position)
     text = error.reason.partition("\n")[0]
     value: Number | None = None
     read: tuple[Element, ...] = ()
@@ -312,7 +312,7 @@ def _of_failure(run: Evaluation, error: GraphnnError) -> Finding:
         wrong = (numbers < (-n if wraps else 0)) | (numbers >= n) if n or wraps else numbers == 0
         if wrong.any():
             count = int(np.count_nonzero(wrong))
-            wrong_one = run.element(run.inputs[stop.place][at], first_of(wrong))
+            wrong_one = run.element(run.inputs[stop.position][at], first_of(wrong))
             read, value = (wrong_one,), wrong_one.value
             text += f"; {wrong_one}"
     code, remedy = next((code, way) for kind, code, way in _RAISED if isinstance(error, kind))

@@ -421,7 +421,11 @@ class Trace(Shown):
             "fetches": [node.name for node in self.fetches],
             "updates": [[parameter.name, node.name] for parameter, node in self.updates.items()],
             # What else was fed may have sizes, too, and is not kept.
-            "sizes": {name: size for name, size in self.prepared.sizes.items() if name in self.prepared.program.names},
+            "sizes": {
+                name: size
+                for name, size in self.prepared.sizes.items()
+                if name in self.prepared.program.dimension_names
+            },
             "altered": altered,
             "times": list(self._run.times),
             "condensed": condensed,

@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import AxisError, GraphnnError, UsageError, ValueRangeError
 from ...execute.compiled import Compiled
 from ...execute.feed import Feed, prepare
-from ...execute.loop import Observer, Prepared, Step, Stop, evaluate, tell_of_step
+from ...execute.loop import Observer, Prepared, Step, Stop, complete_stop, evaluate
 from ...graph import Array, Graph, Node, Placeholder
 from ...graph.attributes import whole
 from ...graph.fetches import resolve
@@ -64,9 +64,9 @@ def _prepared_for(
     if isinstance(target, Compiled):
         if graph is not None and graph is not target.graph:
             raise UsageError("graph= is for fetches by name; a compiled step has its own graph")
-        return target.prepared(feed, sizes).of_its_own(), target.updates
+        return target.prepared(feed, sizes).with_own_feed(), target.updates
     graph, nodes, _ = resolve(target, graph, feed if isinstance(feed, Mapping) else ())
-    return prepare(graph, nodes, feed, sizes).of_its_own(), {}
+    return prepare(graph, nodes, feed, sizes).with_own_feed(), {}
 
 
 # --- recording ------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def record(
             for _ in recorder.watch(evaluate(prepared, None if until is None else range(until))):
                 pass
         except GraphnnError as failed:
-            tell_of_step(failed, updates, guard)
+            complete_stop(failed, updates, guard)
             raise
     return Trace(prepared, recorder.kept, recorder.times, updates, stopped=until, error=error, guard=guard)
 
@@ -195,9 +195,9 @@ def stopped_trace(error: GraphnnError) -> Trace | None:
     if not isinstance(stop, Stop):
         return None
     # What a guard refused is a value like any other: it can be looked at.
-    until = stop.place + (stop.guard is not None)
-    trace = record(stop.prepared, stop.updates, until=until, error=error.account, guard=stop.guarded_by)
-    trace.stopped = stop.place
+    until = stop.position + (stop.stopped_by_guard is not None)
+    trace = record(stop.prepared, stop.updates, until=until, error=error.account, guard=stop.active_guard)
+    trace.stopped = stop.position
     return trace
 
 
@@ -255,7 +255,7 @@ class Film(Sequence[Trace], Shown):
             yield from recorder.watch(evaluation)
         except GraphnnError as error:
             if isinstance(error.stopped, Stop):
-                add(error.stopped.place, error.account)
+                add(error.stopped.position, error.account)
             raise
         add()
 

@@ -37,11 +37,11 @@ def _unfinished(error: GraphnnError, stop: Stop) -> Diagram:
     """Return what a run would have computed, with the node at which it ended."""
     program = stop.prepared.program
     highlight: dict[Node, Highlight] = dict.fromkeys(program.order, "done")
-    for place in range(stop.place + 1, len(program.order)):
+    for place in range(stop.position + 1, len(program.order)):
         if stop.prepared.binding.forwards[place] is not None:
             highlight[program.order[place]] = "waiting"
-    failed = program.order[stop.place]
-    said = f"refused by guard={stop.guard}" if stop.guard is not None else "failed"
+    failed = program.order[stop.position]
+    said = f"refused by guard={stop.stopped_by_guard}" if stop.stopped_by_guard is not None else "failed"
     highlight[failed] = ("failed", said, *_reason(error.__cause__))
     detail = {"": _detail(program.order)}
     if len(program.order) > _MOST_SEEN_WHOLE:
