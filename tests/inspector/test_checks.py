@@ -91,7 +91,7 @@ def test_a_check_sees_what_others_found() -> None:
 
 
 def test_a_code_is_given_once() -> None:
-    with pytest.raises(gn.UsageError, match='there is a check "overflow" already: it says "a result beyond'):
+    with pytest.raises(gn.UsageError, match='the check "overflow" exists already: "a result beyond'):
         check("overflow", "something else")(lambda run: ())
     with pytest.raises(gn.UsageError, match="Choose another code"):
         declare("dead-units", "something else")
@@ -113,7 +113,7 @@ def test_a_check_may_be_declared_again_by_the_same_cell() -> None:
     ("look", "message"),
     [
         (lambda run: 1 / 0, r'the check "faulty" \(.*<lambda>\) failed: ZeroDivisionError'),
-        (lambda run: ["text"], r"yields 'text', which is not a finding"),
+        (lambda run: ["text"], r"yielded 'text', which is not a finding"),
     ],
 )
 def test_a_check_that_fails_is_named(look, message) -> None:
@@ -143,10 +143,12 @@ def test_another_package_adds_a_check_by_an_entry_point(other_package: Path, cap
     assert "| `narrow` | the elements of a value are all the same |" in made["codes"]()
 
 
-def test_a_package_that_does_not_load_is_named_and_hides_no_finding(other_package: Path) -> None:
+def test_a_package_that_cannot_be_loaded_is_named_and_hides_no_finding(other_package: Path) -> None:
     (other_package / "narrow_values.py").write_text("import no_such_package_at_all\n")
     x = gn.Graph().placeholder("x", shape=("n",))
-    with pytest.warns(gn.GraphnnWarning, match=r'check "narrow" \(narrow_values:narrow\) does not load: ModuleNot'):
+    with pytest.warns(
+        gn.GraphnnWarning, match=r'check "narrow" \(narrow_values:narrow\) could not be loaded: ModuleNot'
+    ):
         health = check_health(gn.log(x), {x: [0.0]})
     assert [each.code for each in health] == ["log-of-zero"]
 

@@ -100,7 +100,7 @@ def _binary_crossentropy_written_out(fixed: bool) -> Health:
 @_story(
     "overflow",
     "mean_squared_error_1/square",
-    ("inf", "float64 ends at 1.7977e+308"),
+    ("inf", "the largest float64 is 1.7977e+308"),
     ("training diverges", "lower the learning rate"),
 )
 def _exploding_learning_rate(fixed: bool) -> Health:
@@ -151,7 +151,7 @@ def _zero_times_inf_in_a_mask(fixed: bool) -> Health:
     return _with_gradient(gn.sum(masked), x, {x: [0.0, 2.0], mask: [0.0, 1.0]})
 
 
-@_story("overflow", "matmul", ("float16 ends at 65504", "inf"), ("float32",))
+@_story("overflow", "matmul", ("the largest float16 is 65504", "inf"), ("float32",))
 def _float16_overflow(fixed: bool) -> Health:
     """Scores of an attention in half precision are larger than its largest number.
 

@@ -37,32 +37,32 @@ def told(what: str, seed: int) -> str:
 
 def test_how_they_are_told() -> None:
     assert re.match(
-        r"subtract\S* = \S+ becomes smaller the larger the parameters are, by \S+, which is \S+$",
+        r"the loss subtract\S* = \S+ decreases as the parameters grow, because it subtracts \S+ = \S+$",
         told("weight decay of the wrong sign", 0),
     )
     assert re.match(
-        r"the step moves dense_\S+ .*by so little that it takes away nothing; \w+/learning_rate is 0$",
+        r"the step changes dense_\S+ .* so little that the loss does not decrease; \w+/learning_rate = 0$",
         told("a rate that moves nothing", 0),
     )
     assert re.match(
-        r"a step at \w+/learning_rate = \S+ moves the numbers of dense_\S+ by \S+, and they are \S+ large; "
+        r"the step at \w+/learning_rate = \S+ changes dense_\S+ by \S+, but its values are about \S+ \(RMS\); "
         r"\S+ is \S+ before it and \S+ after it$",
         told("a rate far too large", 0),
     )
     assert re.match(
-        r"labels, which the loss compares with, equals x, all that the network is fed$",
+        r"labels, the labels of a loss, equal x, the network's input$",
         told("labels that equal their inputs", 1),
     )
     assert re.match(
-        r"labels, which the loss compares with, equals x\[:, \d+\], a column of what the network is fed$",
+        r"labels, the labels of a loss, equal x\[:, \d+\], a column of the network's input$",
         told("labels that equal their inputs", 2),
     )
     assert re.match(
-        r"softmax_1/divide sums to 1 over axis \d, and \w+ sums over axis \d of it$",
+        r"softmax_1/divide sums to 1 over axis \d, but \w+ sums it over axis \d$",
         told("a softmax over another axis than the sum", 0),
     )
     assert re.match(
-        r"\S+ is computed by dense_\d+/weight, .*, and the step trains dense_1/weight, ",
+        r"\S+ is computed from dense_\d+/weight, .*, but the step trains dense_1/weight, ",
         told("a metric of other parameters", 1),
     )
 

@@ -1,6 +1,6 @@
 """Where NaN and inf arise, and operations that fail.
 
-A node is named where it makes them of operands that have none. What only passes them on is not.
+A finding names the node that makes a NaN or inf of operands without one, not the nodes that pass it on.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ...errors import AxisError, DivisionError, GraphnnError, LabelError, ShapeE
 from ...execute.loop import Stop
 from ...graph import Parameter, Placeholder
 from ...ops.elementwise import Elementwise
-from .blame import because, chain_of, culprit_of, stopper_of, told_once
+from .blame import because, chain_of, culprit_of, stopper_of, without_consequences
 from .checks import CHECKS, check, declare
-from .evaluation import only_passes_on
-from .findings import at_line, first_of, lying, of_many
+from .evaluation import only_moves
+from .findings import and_more, at_line, first_of, row_or_column
 from .hazards import EMPTY, Case, Rule, fitted, hazard_of, largest, rule_of
 
 if TYPE_CHECKING:
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
     from ...graph import Array, Node
     from ..why import Number
+    from .checks import Check
     from .evaluation import Evaluation
     from .findings import Culprit, Element, Finding
 
-_SORTED_OUT = 256  # elements whose causes are told apart
+_SORTED_OUT = 256  # elements of one value whose causes are distinguished
 BAD_PARAMETER = (
-    "an earlier step made it so: gn.compile(…, guard='{guard}') stops before that, and check_health at the state "
-    "before tells why; a lower learning rate is the usual remedy"
+    "an earlier step caused it: with gn.compile(…, guard='{guard}') training stops before that step, and check_health "
+    "can say why; usually a lower learning rate helps"
 )
-OF_SQUARES = "its gradients are too large to be squared: scale the data, or the loss, down to about 1"
-SET_BY_HAND = "it was set so by hand: set another value, or return to the run before, as dbg.use does"
+OF_SQUARES = "the gradients are too large to be squared: scale the data, or the loss, down to about 1"
+SET_BY_HAND = "it was set by hand: set another value, or return to an earlier run with dbg.use"
 SLOPE_OF_EXPONENT = (
-    "x ** y has no slope in y where x is not above 0: keep it above, gn.maximum(x, {divisor}) ** y, or let no gradient "
-    "through, x ** gn.stop_gradient(y)"
+    "x ** y has no slope in y where x is not positive: keep x positive, gn.maximum(x, {divisor}) ** y; or stop the "
+    "gradient of y, x ** gn.stop_gradient(y)"
 )
 HALF_OPTIMIZER = (
-    'train in float32, gn.Graph(dtype="float32"): what an optimizer squares, and its epsilon, are rounded to 0 in '
-    "float16"
+    'train in float32, gn.Graph(dtype="float32"): in float16 the squares and the epsilon of an optimizer round to 0'
 )
 LIMITS: dict[str, tuple[int, bool, Callable[[Any, Sequence[Array]], int]]] = {
     "pick": (1, False, lambda op, xs: xs[0].shape[-1]),
@@ -56,29 +56,26 @@ LIMITS: dict[str, tuple[int, bool, Callable[[Any, Sequence[Array]], int]]] = {
     "floor_divide": (1, False, lambda op, xs: 0),
     "remainder": (1, False, lambda op, xs: 0),
 }
-"""Of what refuses an element: which operand holds it, whether negative ones count from the end, and the limit."""
+"""For operations that refuse an element: the operand that holds it, whether negative ones count from the end, and the
+limit."""
 
 
 @check(
     "fed-nan",
     "a fed value, a parameter or a constant holds NaN",
-    "clean the data first: np.nan_to_num, or leave such rows out",
+    "clean the data first: use np.nan_to_num, or drop such rows",
 )
 def bad(run: Evaluation) -> Iterator[Finding]:
-    """Look at all that is given, and at what is made of that."""
+    """Look at NaN and inf in what is given, and at where others arise."""
     arising: list[Finding] = []
     masks: list[Finding] = []
     for place, node in enumerate(run.order):
         if not run.bad[place]:
             continue
-        if run.is_given(node):
-            found = list(_of_given(run, place))
-            arising += found
-            if _is_a_mask(run, place):
-                masks += [each for each in found if each.code == fed_inf.code]
-        else:
-            arising += _of_bad(run, place)
-    found = told_once(run, [each for each in arising if each not in masks])
+        mask = _is_a_mask(run, place)
+        for each in _of_given(run, place) if run.is_given(node) else _of_bad(run, place):
+            (masks if mask and each.code == fed_inf.code else arising).append(each)
+    found = without_consequences(run, arising)
     yield from found
     if not any(each.severity == "error" for each in (*run.found, *found)):
         yield from masks  # nothing else is to blame
@@ -87,74 +84,69 @@ def bad(run: Evaluation) -> Iterator[Finding]:
 fed_inf = declare(
     "fed-inf",
     "a parameter is infinite, or a fed infinity spoils a result",
-    "clean the data first: np.nan_to_num, or leave such rows out",
+    "clean the data first: use np.nan_to_num, or drop such rows",
 )
-_GIVEN = {"nan": bad, "finite": fed_inf}
-"""By the guard that stops a step before it."""
 
 
 def _of_given(run: Evaluation, place: int) -> Iterator[Finding]:
     node, value = run.order[place], run.values[place]
     nan, inf = np.isnan(value), np.isinf(value)
-    parameter, severity = isinstance(node.op, Parameter), "warning" if run.vanishes[place] else "error"
+    parameter, by_hand = isinstance(node.op, Parameter), run.prepared.is_set(node)
+    vanishes = run.vanishes[place]
     if nan.any():
-        readers = [user for user in node.users if user in run.places and user.phase == "forward"]
         asks = all(
             user.op.name in ("isnan", "isfinite", "where")
             or (user.op.name in ("equal", "not_equal") and set(user.inputs) == {node})
-            for user in readers
+            for user in run.readers(node)
         )
-        known = severity == "warning" and not parameter and asks  # a value that is missing, and is meant to be
-        yield _given(run, place, nan, "nan", "note" if known else severity)
-    # A constant of inf is meant, and so is one that is fed and does no harm: masks are made of them.
-    spoils = (isinstance(node.op, Placeholder) or run.prepared.is_set(node)) and any(run.bad[i] for i in run.fetches)
-    if inf.any() and (parameter or (spoils and not run.vanishes[place])):
-        yield _given(run, place, inf, "finite", severity)
+        missing = vanishes and not parameter and asks  # a missing value, which the graph replaces
+        yield _given(run, place, nan, bad, "note" if missing else "warning" if vanishes else "error")
+    # An infinite constant is intended, and so is a fed inf that does no harm: masks are made of them.
+    spoils = (isinstance(node.op, Placeholder) or by_hand) and any(run.bad[i] for i in run.fetches)
+    if inf.any() and (parameter or (spoils and not vanishes)):
+        yield _given(run, place, inf, fed_inf, "warning" if vanishes else "error")
 
 
 def _is_a_mask(run: Evaluation, place: int) -> bool:
-    """Return whether what is fed has infinities of which all are -inf, as they keep a softmax from looking."""
+    """Return whether a fed value has no infinities but -inf, as the mask of a softmax does."""
     node, value = run.order[place], run.values[place]
     by_hand = run.prepared.is_set(node)
     return isinstance(node.op, Placeholder) and not by_hand and not np.isposinf(value).any()
 
 
-def _given(run: Evaluation, place: int, bad: Array, guard: str, severity: str) -> Finding:
-    node, each = run.order[place], _GIVEN[guard]
-    remedy = SET_BY_HAND if run.prepared.is_set(node) else each.remedy
-    if isinstance(node.op, Parameter) and not run.prepared.is_set(node):
-        remedy = BAD_PARAMETER.format(guard=guard)
-        if node.twin is not None and guard == "finite":
-            remedy = OF_SQUARES  # an optimizer keeps it
-    cause = f"{run.element(place, first_of(bad))}, {run.given_as(node)}{of_many(bad)}"
-    return each.at(run, place, bad, cause, severity=severity, remedy=remedy, operands=())
+def _given(run: Evaluation, place: int, which: Array, each: Check, severity: str) -> Finding:
+    node, remedy, guard = run.order[place], each.remedy, "nan" if each is bad else "finite"
+    if run.prepared.is_set(node):
+        remedy = SET_BY_HAND
+    elif isinstance(node.op, Parameter):
+        of_optimizer = node.twin is not None and each is fed_inf
+        remedy = OF_SQUARES if of_optimizer else BAD_PARAMETER.format(guard=guard)
+    cause = f"{run.element(place, first_of(which))}, {run.given_as(node)}{and_more(which)}"
+    return each.at(run, place, which, cause, severity=severity, remedy=remedy, operands=())
 
 
 def _of_bad(run: Evaluation, place: int) -> Iterator[Finding]:
-    value = run.values[place]
-    if only_passes_on(run.op(place)):
+    value, operands = run.values[place], run.operands_of(place)
+    if only_moves(run.op(place)):
         return
-    operands = run.operands_of(place)
-    nan = np.isnan(value)
-    floats = [x.dtype.kind == "f" for x in operands]
-    arises = nan
-    if nan.any():
-        marks = [np.isnan(x) if f else np.zeros(x.shape, bool) for f, x in zip(floats, operands, strict=True)]
-        arises = run.fresh(place, nan, marks)
-    inf = np.isinf(value)
-    if inf.any():
-        marks = [~np.isfinite(x) if f else np.zeros(x.shape, bool) for f, x in zip(floats, operands, strict=True)]
-        arises = arises | run.fresh(place, inf, marks)
+    nan, inf = np.isnan(value), np.isinf(value)
+    arises = np.zeros(value.shape, bool)
+    for found, strange in ((nan, np.isnan), (inf, _is_not_finite)):
+        if found.any():
+            marks = [strange(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool) for x in operands]
+            arises |= run.fresh(place, found, marks)
     kinds = [each for kind in (arises & nan, arises & inf) if kind.any() for each in _by_cause(run, place, kind)]
     yield from (_arisen(run, place, kind) for kind in sorted(kinds, key=first_of))
 
 
+def _is_not_finite(x: Array) -> Array:
+    return ~np.isfinite(x)
+
+
 def _by_cause(run: Evaluation, place: int, arises: Array) -> list[Array]:
-    """Return which elements have one cause each; what is not looked at goes with the first."""
-    if not isinstance(run.op(place), Elementwise):
-        return [arises]  # of many operands, several causes are often one
-    if not arises.ndim:
-        return [arises]
+    """Split elements by cause; those beyond the limit go with the first."""
+    if not isinstance(run.op(place), Elementwise) or not arises.ndim:
+        return [arises]  # an element of many operands often has several causes
     cells = np.unravel_index(np.flatnonzero(arises)[:_SORTED_OUT], arises.shape)
     found: dict[str, Array] = {}
     for index in zip(*[axis.tolist() for axis in cells], strict=True):
@@ -193,7 +185,7 @@ def _arisen(run: Evaluation, place: int, arises: Array) -> Finding:
 
 
 def _remedy(case: Case, rule: Rule, culprit: Culprit | None, hidden_by: Node | None) -> str:
-    """Return what to do about it, where `hidden_by` hides it from the result and not from a gradient."""
+    """Return what to do about it; `hidden_by` is what hides it from the result but not from a gradient."""
     node, blamed = case.node, case.node if culprit is None else culprit.node
     if hidden_by is not None and hidden_by.op.name == "where" and isinstance(blamed.op, Elementwise):
         return _mask_the_input(blamed)
@@ -202,7 +194,7 @@ def _remedy(case: Case, rule: Rule, culprit: Culprit | None, hidden_by: Node | N
     if culprit is not None and hazard_of(blamed.op).slope:
         return fitted(hazard_of(blamed.op).slope, node.dtype)
     if node.phase == "update" and node.dtype == np.float16:
-        return HALF_OPTIMIZER  # the operation is not the user's
+        return HALF_OPTIMIZER  # the user cannot change the operation
     return rule.remedy_for(case)
 
 
@@ -218,8 +210,8 @@ def _cause(
     run, value = case.run, case.run.values[case.place]
     parts = [run.why(case.place, case.index).equation + case.among(rule.code)]
     if rule.code == "overflow":
-        parts[0] += f", and {case.node.dtype} ends at {largest(case.node.dtype)}"
-    line = lying(arises & ((value == case.value) | np.isnan(value)))
+        parts[0] += f", and the largest {case.node.dtype} is {largest(case.node.dtype)}"
+    line = row_or_column(arises & ((value == case.value) | np.isnan(value)))
     if line:
         parts.append(f"so is {line}")
     if culprit is None:
@@ -230,16 +222,14 @@ def _cause(
         where = f"{of} in {culprit.node.name}{at_line(culprit.node)}".lstrip()
         parts.append(where if bad is None else f"{bad.said} because {where}")
     if hidden_by is not None:
-        verb = "hid" if culprit is not None else "hides"
-        what = "the where" if hidden_by.op.name == "where" else f"the {hidden_by.op.name}"
-        parts.append(f"{what}{at_line(hidden_by)} {verb} it")
-        if culprit is None and spoils:
-            parts[-1] += ", but not from a gradient"
+        hides = "hides" if culprit is None else "hid"
+        but = ", but its gradient is NaN" if culprit is None and spoils else ""
+        parts.append(f"the {hidden_by.op.name}{at_line(hidden_by)} {hides} it in the forward pass{but}")
     return "; ".join(parts)
 
 
 def _is_hidden(run: Evaluation, culprit: Culprit) -> bool:
-    """Return whether the culprit's own value is not finite, which the forward pass does not show."""
+    """Return whether the culprit's own value is NaN or inf, and the forward pass hides it."""
     place = run.places.get(culprit.node)
     if place is None or not run.hidden[place]:
         return False
@@ -250,10 +240,10 @@ _QUOTIENTS = {"divide": "/", "floor_divide": "//", "remainder": "%"}
 
 
 def _mask_the_input(node: Node) -> str:
-    """Return what to do where a `where` keeps a node's bad values out of the result only."""
+    """Return what to do if a `where` keeps a node's bad values out of the result, but not out of gradients."""
     name = node.op.name
     both = "both branches of a where are computed, and a gradient of 0 becomes NaN in the hidden one"
-    # The name of a node of a layer, dense_1/add, is none that one could write here.
+    # The name of a node in a layer, such as dense_1/add, cannot be a variable's.
     plain = all(operand.name.isidentifier() for operand in node.inputs)
     x, *others = [operand.name for operand in node.inputs] if plain else ["x", "y"][: len(node.inputs)]
     if name in _QUOTIENTS:
@@ -265,7 +255,7 @@ def _mask_the_input(node: Node) -> str:
 @check(
     "raised",
     "an operation raised an error",
-    "error.debug(), where it is raised, opens the debugger before it",
+    "call error.debug() where you catch the error: it opens the debugger before this operation",
 )
 def raised(run: Evaluation) -> Iterator[Finding]:
     """Look at the operation that failed."""
@@ -276,13 +266,13 @@ def raised(run: Evaluation) -> Iterator[Finding]:
 label_out_of_range = declare(
     "label-out-of-range",
     "a label below 0, or not below the number of classes",
-    "labels run from 0 to below the number of classes: renumber them, or give the network as many outputs as "
-    "there are classes",
+    "labels must be integers from 0 to below the number of classes: renumber them, or give the network one output per "
+    "class",
 )
 index_out_of_range = declare(
     "index-out-of-range",
     "an index beyond its axis",
-    "look where the index comes from; a table needs a row for each of them",
+    "check where the index comes from; an embedding table needs one row for each index",
 )
 _INTEGERS = "integers have no inf: cast to a float, or keep 0 out of the denominator"
 _RAISED = (
@@ -292,7 +282,7 @@ _RAISED = (
     (ShapeError, "empty-reduction", EMPTY),
     (GraphnnError, raised.code, raised.remedy),
 )
-"""What an operation's error means: the code, and what to do."""
+"""The code and the remedy for each error of an operation."""
 
 
 def _of_failure(run: Evaluation, error: GraphnnError) -> Finding:

@@ -1,4 +1,4 @@
-"""Axes that meet and were not made for each other: a batch paired with itself, a softmax over another axis."""
+"""Axes that are combined by mistake: a batch paired with itself, a softmax over the wrong axis."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ...graph.dimensions import shown
 from ...ops.base import Rearranging
+from ...ops.elementwise import Elementwise
 from .checks import check
-from .evaluation import before_numbers
+from .evaluation import before_constants
 from .findings import Finding, at_line
 
 if TYPE_CHECKING:
@@ -18,44 +19,49 @@ if TYPE_CHECKING:
     from .evaluation import Evaluation
 
 _MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
-"""What makes a column of a row, where someone writes it."""
+"""Operations that make a column of a row on purpose."""
 
 
 @check(
     "every-pair",
-    "a batch as a column meets one as a row: every sample is paired with every other; told of dimensions that "
-    "have a name",
-    "give both the same shape, as gn.reshape(y, (-1, 1)) does; where pairs are meant, y[None, :] says so",
+    "a batch as a column meets one as a row, so every sample is paired with every other; found for named dimensions",
+    "give both the same shape, as gn.reshape(y, (-1, 1)) does; if you want pairs, write y[None, :]",
 )
 def every_pair(run: Evaluation) -> Iterator[Finding]:
-    """Look whether a batch that lies along one axis has been paired with itself, without being asked to."""
-    told: set[frozenset[Node]] = set()
-    for node in run.elementwise:
+    """Look whether a batch is paired with itself, without being asked to."""
+    reported: set[frozenset[Node]] = set()
+    for node in run.part(_elementwise):
         crossed = next((dim for dim in node.shape if isinstance(dim, str) and node.shape.count(dim) > 1), None)
         met = [operand for operand in node.inputs if crossed in operand.shape]
         short = [operand for operand in met if len(operand.shape) < len(node.shape)]
         if not short or any(operand.shape.count(crossed) > 1 for operand in met):
             continue
-        columns = [operand for operand in met if len(operand.shape) == len(node.shape)]
-        if any(_is_asked_for(column, short) for column in columns) or frozenset(node.inputs) in told:
+        columns = [operand for operand in met if operand not in short]
+        if frozenset(node.inputs) in reported or any(_is_asked_for(column, short) for column in columns):
             continue
-        told.add(frozenset(node.inputs))
+        reported.add(frozenset(node.inputs))
         shapes = " and ".join(f"{each.name} {shown(each.shape)}" for each in met)
-        cause = f"{shapes} make {node.name} {shown(node.shape)}: each element along {crossed} meets every other"
+        result = f"{node.name} {shown(node.shape)}"
+        cause = f"{shapes} broadcast to {result}: each element along {crossed} is paired with every other"
         yield every_pair.of(node, cause)
 
 
 @check(
     "other-axis",
-    "an axis meets one that it was not made for, and that is as long by chance; so told, too",
-    "keepdims=True keeps the axis that was reduced, so that each row meets its own; or write y[:, None]",
+    "two unrelated axes are broadcast together because they happen to have the same length; found for named dimensions",
+    "use keepdims=True to keep the axis that was reduced, so that each row meets its own result; or write y[:, None]",
 )
 def other_axis(run: Evaluation) -> Iterator[Finding]:
-    """Look whether two axes met that are as long as each other by chance: the one also stands elsewhere."""
-    for node in run.elementwise:
-        cause = _met_by_chance(node) if node.spec.constraints else ""
-        if cause:
+    """Look for axes that happen to have the same length, where one belongs to another axis of the operand."""
+    for node in run.part(_elementwise):
+        if node.spec.constraints and (cause := _met_by_chance(node)):
             yield other_axis.of(node, cause)
+
+
+def _elementwise(run: Evaluation) -> list[Node]:
+    """Return the elementwise operations of the forward pass whose values are not empty."""
+    nodes = [(node, run.values[i]) for node, i in run.forward_nodes.items() if isinstance(node.op, Elementwise)]
+    return [node for node, value in nodes if value is not None and value.size]
 
 
 def _met_by_chance(node: Node) -> str:
@@ -66,13 +72,13 @@ def _met_by_chance(node: Node) -> str:
             if isinstance(dim, str) and dim != other != 1 and dim in long.shape:
                 return (
                     f"in {node.name} {shown(node.shape)}, {dim} of {short.name} {shown(short.shape)} "
-                    f"meets {other} of {long.name} {shown(long.shape)}, which is as long by chance"
+                    f"meets {other} of {long.name} {shown(long.shape)}, which has the same length by chance"
                 )
     return ""
 
 
 def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
-    """Return whether someone made a column to have pairs: y[:, None], keepdims=True, or of what it meets as a row."""
+    """Return whether a column was made to get pairs: by y[:, None], by keepdims=True, or from the row it meets."""
     if column.op.attributes.get("keepdims"):
         return True
     for row in rows:
@@ -80,46 +86,39 @@ def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
             row = row.inputs[0]
         if row is column:
             return True
-    return before_numbers(column).op.name in _MAKES_AXES
+    return before_constants(column).op.name in _MAKES_AXES
 
 
 @check(
     "softmax-axis",
-    "a softmax sums to 1 over another axis than the one that it weighs and that is summed next",
-    "let the softmax go over the axis that is summed next, gn.softmax(scores, axis=…)",
+    "a softmax runs over another axis than the one over which its weighted result is summed",
+    "use the axis that is summed next: gn.softmax(scores, axis=…)",
 )
 def softmax_axis(run: Evaluation) -> Iterator[Finding]:
-    """Look whether a softmax sums to 1 over another axis than the one that is summed of its product."""
+    """Look at sums that a softmax weighs, and at its axis."""
+    batch = {each.shape[0] for each in run.prepared.program.placeholders if each.shape}
     for place, _ in run.forward:
-        if run.order[place].op.name in ("matmul", "einsum", "sum"):
-            yield from _summed_over(run, place)
-
-
-def _summed_over(run: Evaluation, place: int) -> Iterator[Finding]:
-    node = run.order[place]
-    for i, read in enumerate(run.inputs[place]):
-        soft, summed = _weights_in(run, place, i, read)
-        if soft is None or not summed:
-            continue
-        axis = _softmax_axis(run, soft)
-        weights = run.order[soft]
-        if axis is None or axis in summed or _is_renormed(run, weights, summed, node):
-            continue
-        lengths = [run.values[soft].shape[k] for k in summed]
-        batch = {each.shape[0] for each in run.prepared.program.placeholders if each.shape}
-        named = [weights.shape[k] for k in summed if isinstance(weights.shape[k], str) and weights.shape[k] in batch]
-        if named or max(lengths, default=1) <= 1:
-            continue
-        cause = (
-            f"{weights.name}{at_line(weights)} sums to 1 over axis {axis}, and {node.name}{at_line(node)} sums "
-            f"over axis {', '.join(map(str, summed))} of it"
-        )
-        remedy = f"gn.softmax(scores, axis={summed[0] - weights.ndim}) sums to 1 where it is summed"
-        yield softmax_axis.of(weights, cause, remedy=remedy)
+        node = run.order[place]
+        for i, read in enumerate(run.inputs[place] if node.op.name in ("matmul", "einsum", "sum") else ()):
+            soft, summed = _weights_in(run, place, i, read)
+            axis = None if soft is None else _softmax_axis(run, soft)
+            if soft is None or axis is None or not summed or axis in summed:
+                continue
+            weights, sizes = run.order[soft], run.values[soft].shape
+            over_batch = any(isinstance(weights.shape[k], str) and weights.shape[k] in batch for k in summed)
+            if over_batch or max(sizes[k] for k in summed) <= 1 or _is_renormed(run, weights, summed, node):
+                continue
+            axes = ", ".join(map(str, summed))
+            yield softmax_axis.of(
+                weights,
+                f"{weights.name}{at_line(weights)} sums to 1 over axis {axis}, but {node.name}{at_line(node)} sums it "
+                f"over axis {axes}",
+                remedy=f"use gn.softmax(scores, axis={summed[0] - weights.ndim}), the axis that is summed",
+            )
 
 
 def _weights_in(run: Evaluation, place: int, i: int, read: int) -> tuple[int | None, tuple[int, ...]]:
-    """Return the place of a softmax that an operation multiplies and sums over, and over which of its axes."""
+    """Return the place of a softmax that an operation multiplies and sums, and the axes that it sums over."""
     node = run.order[place]
     if node.op.name == "sum":
         product = run.order[read]
@@ -149,7 +148,7 @@ def _weights_in(run: Evaluation, place: int, i: int, read: int) -> tuple[int | N
 
 
 def _untouched(run: Evaluation, place: int) -> int | None:
-    """Return the place of the softmax that a value is, as it lies."""
+    """Return the place of a softmax if a value is its result, perhaps cast; else None."""
     while run.op(place).name == "cast":
         place = run.inputs[place][0]
     node = run.order[place]
@@ -159,12 +158,13 @@ def _untouched(run: Evaluation, place: int) -> int | None:
 
 
 def _softmax_axis(run: Evaluation, place: int) -> int | None:
+    """Return the axis of a softmax, if it has one only."""
     over: tuple[int, ...] = run.op(run.inputs[place][1]).over(run.values[place].ndim)  # type: ignore[attr-defined]
     return over[0] if len(over) == 1 else None
 
 
 def _is_renormed(run: Evaluation, weights: Node, summed: Sequence[int], but: Node) -> bool:
-    """Return whether the weights are added up over those axes by themselves, to be divided by it."""
+    """Return whether the weights are also summed by themselves over these axes, to be divided by that."""
     for user in weights.users:
         if user in run.places and user.op.name in ("sum", "mean") and user is not but:
             over = run.op(run.places[user]).over(weights.ndim)  # type: ignore[attr-defined]

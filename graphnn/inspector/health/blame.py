@@ -1,8 +1,9 @@
-"""Whom a bad value goes back to: why an operand has it, and which forward node a gradient's comes of."""
+"""The cause of a bad value: why an operand has it, and which forward node makes a gradient bad."""
 
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from ...graph import Trait
 from ...ops.elementwise import Elementwise
 from .evaluation import Evaluation, cell_of, count_of
-from .findings import Culprit, Element, Finding, at_line, names_of
+from .findings import Culprit, Element, Finding, at_line, same_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ..why import Index
 
 GIVEN = ("fed-nan", "fed-inf")
-"""The codes of what no operation is to blame for."""
+"""The codes of findings that no operation causes."""
 
 
 def because(run: Evaluation, path: Sequence[Element]) -> str:
@@ -29,38 +30,37 @@ def because(run: Evaluation, path: Sequence[Element]) -> str:
     first, root = path[0], path[-1]
     if run.is_given(root.node):
         kind = run.given_as(root.node)
-        if kind == "a constant":
-            kind = ""  # it stands in the line
-        if not kind:
-            return "" if len(path) == 1 else f"{first.said} because {root}"
-        return f"{root}, {kind}" if len(path) == 1 else f"{first.said} because {root}, {kind}"
+        kind = "" if kind == "a constant" else f", {kind}"  # the user's line shows it
+        if len(path) == 1:
+            return f"{root}{kind}" if kind else ""
+        return f"{first.said} because {root}{kind}"
     place = run.places[root.node]
     read = run.read_elements(place, root.index)
     of = ", ".join(dict.fromkeys(str(each) for each in read if not isinstance(each.value, bool)))
     if not read and not (root.value and math.isfinite(root.value)):
-        # Of one operand's many: those that add up to 0, or that hold what is bad.
+        # One operand gave many elements: those add up to 0, or some are bad.
         several = run.why(place, root.index).reads
         of = ", ".join(f"{each.node.name}[{each.place}] = {each.said}" for each in several if len(several) == 1)
     if not of:
         return f"{root}{at_line(root.node)}" if len(path) > 1 else ""
-    lost = (
-        root.value == 0 and Trait.UNDERFLOWS in root.node.op.traits and all(math.isfinite(each.value) for each in read)
-    )
-    if lost and (Trait.FADES in root.node.op.traits or all(each.value != 0 for each in read)):
-        return f"0 because {of} in {root.node.name}{at_line(root.node)}, an underflow"
-    return f"{first.said} because {of} in {root.node.name}{at_line(root.node)}"
+    made = f"{of} in {root.node.name}{at_line(root.node)}"
+    traits = root.node.op.traits
+    lost = root.value == 0 and Trait.UNDERFLOWS in traits and all(math.isfinite(each.value) for each in read)
+    if lost and (Trait.FADES in traits or all(each.value != 0 for each in read)):
+        return f"0 because {made}, an underflow"
+    return f"{first.said} because {made}"
 
 
 def chain_of(run: Evaluation, paths: Sequence[tuple[Element, ...]]) -> tuple[Element, ...]:
-    """Return the way to the worst operand, and what that was made of."""
-    told = max(paths, key=lambda path: (bool(path) and not math.isfinite(path[0].value), len(path)), default=())
-    if not told or run.is_given(told[-1].node):
-        return told
-    return (*told, *run.read_elements(run.places[told[-1].node], told[-1].index))
+    """Return the path to the worst operand, and what that was made of."""
+    way = max(paths, key=lambda path: (bool(path) and not math.isfinite(path[0].value), len(path)), default=())
+    if not way or run.is_given(way[-1].node):
+        return way
+    return (*way, *run.read_elements(run.places[way[-1].node], way[-1].index))
 
 
 def culprit_of(run: Evaluation, place: int, index: Index, paths: Sequence[tuple[Element, ...]]) -> Culprit:
-    """Return the forward node that a gradient's bad value goes back to."""
+    """Return the forward node that causes a gradient's bad value."""
     node = run.order[place]
     for path in paths:
         if path and not math.isfinite(path[0].value):
@@ -69,18 +69,18 @@ def culprit_of(run: Evaluation, place: int, index: Index, paths: Sequence[tuple[
             if not run.is_given(root.node):
                 if root.node.phase == "forward":
                     return Culprit(root.node, root.index, run.read_elements(run.places[root.node], root.index))
-            elif made:  # what is given is not to blame, but what brought it in
+            elif made:  # a given value is not to blame, but the node that used it
                 root = made[-1]
             if root.node.phase == "backward" and root.node.twin is not None:
                 node, index = root.node, root.index
             break
-    assert node.twin is not None, "only what a derivative made is asked"
+    assert node.twin is not None, "only nodes of derivatives have a culprit"
     found = _at_twin(run, run.prepared.shape_of(node), index, node.twin)
     own = [] if found.index is None or found.node not in run.places else [found.index]
     bad = [run.element(run.places[found.node], i) for i in own]
     for each in (*bad, *found.operands):
         if not math.isfinite(each.value):
-            # Bad in the forward pass already: it is to blame where it arose there.
+            # It is bad in the forward pass already: blame the node where it arose.
             first = run.path(run.places[each.node], each.index)[-1]
             if not run.is_given(first.node):
                 return Culprit(first.node, first.index, run.read_elements(run.places[first.node], first.index))
@@ -89,7 +89,7 @@ def culprit_of(run: Evaluation, place: int, index: Index, paths: Sequence[tuple[
 
 
 def _at_twin(run: Evaluation, shape: Index, index: Index, twin: Node) -> Culprit:
-    """Return the element of a forward node that an element of its gradient, of this shape, belongs to."""
+    """Return the element of a forward node that belongs to an element of its gradient, of this shape."""
     inputs = [run.places.get(operand) for operand in twin.inputs]
     there = [i for i in inputs if i is not None]
     own = run.prepared.shape_of(twin)
@@ -115,24 +115,17 @@ def _at_twin(run: Evaluation, shape: Index, index: Index, twin: Node) -> Culprit
 
 
 def stopper_of(node: Node, paths: Sequence[tuple[Element, ...]]) -> Node | None:
-    """Return the forward node that let no gradient through, so that it is 0 where it meets an inf."""
-    for path in paths:
-        for each in path:
-            twin = each.node.twin
-            if (
-                each.value == 0
-                and each.node.op.name == "where"
-                and each.node.phase == "backward"
-                and twin is not None
-                and twin.phase == "forward"
-                and twin is not node.twin
-            ):
-                return twin
+    """Return the `where` of the forward pass that made a gradient 0, which then met an inf."""
+    for each in chain.from_iterable(paths):
+        slope, twin = each.node, each.node.twin
+        made = each.value == 0 and slope.op.name == "where" and slope.phase == "backward"
+        if made and twin is not None and twin.phase == "forward" and twin is not node.twin:
+            return twin
     return None
 
 
 def _of_the_culprit(run: Evaluation, culprit: Culprit, found: Sequence[Finding]) -> list[Finding]:
-    """Return what was found of the culprit's element, or of those of its kind."""
+    """Return the findings about the culprit's element, or about elements like it."""
     if culprit.index is None or not found:
         return list(found[:1])
     element = run.element(run.places[culprit.node], culprit.index)
@@ -141,7 +134,7 @@ def _of_the_culprit(run: Evaluation, culprit: Culprit, found: Sequence[Finding])
 
 
 def _is_another(each: Element, source: Finding) -> bool:
-    """Return whether an element has no part in what was found of other elements of its node."""
+    """Return whether a finding about its node does not concern an element."""
     found = source.value
     return (
         found is not None
@@ -151,26 +144,26 @@ def _is_another(each: Element, source: Finding) -> bool:
 
 
 def _follows(run: Evaluation, finding: Finding, source: Finding) -> bool:
-    """Return whether a forward finding is mended with an earlier one that it comes of.
+    """Return whether mending an earlier finding also mends a forward one that comes of it.
 
-    Not where an infinity may be meant, such as that of a mask, and what is done with it is the fault.
+    Not if the infinity may be intended, such as that of a mask, and the mistake is what is done with it.
     """
     if source.code in GIVEN or source.code == "overflow":
         return True
     if source.code == "division-by-zero" and finding.code == "inf-minus-inf":
-        return not isinstance(finding.node.op, Elementwise)  # such as a product of matrices, which adds up
+        return not isinstance(finding.node.op, Elementwise)  # such as a matrix product, which adds up
     if run.hidden[run.places[source.node]] and run.hidden[run.places[finding.node]]:
         return True
-    # x * log(x): the infinity comes of the 0 that it is multiplied with.
+    # x * log(x): the infinity comes of the same 0 that it is multiplied with.
     read, its = ({(each.node, each.index) for each in found.operands} for found in (finding, source))
     return finding.code == "zero-times-inf" and not read.isdisjoint(its)
 
 
-def told_once(run: Evaluation, arising: Sequence[Finding]) -> list[Finding]:
-    """Return the findings without those that only follow from another one.
+def without_consequences(run: Evaluation, arising: Sequence[Finding]) -> list[Finding]:
+    """Return the findings without those that only follow from another one; that one leads to them.
 
-    A gradient's goes with the forward one that it comes of; but where a `where` hides that one, it is the gradient
-    that is in trouble, and the forward one is told as its cause.
+    A gradient's finding goes with the forward one that it comes of. But if a `where` hides the forward one, the
+    gradient is what is wrong, and the forward one is its culprit.
     """
     kept: dict[Finding, None] = {}
     at: dict[Node, list[Finding]] = {}
@@ -229,6 +222,5 @@ def told_once(run: Evaluation, arising: Sequence[Finding]) -> list[Finding]:
             if finding.severity == "error":
                 root.severity = "error"
     for first, *others in alike.values():
-        if others:
-            first.cause += f"; the same in {names_of(others)}"
+        first.cause += same_in(each.node for each in others)
     return list(kept)

@@ -1,7 +1,7 @@
-"""What the health check looks for. A check declares its code, what that means, what to do about it, and how to look.
+"""The registry of health checks. A check has a code, what it means, what to do about it, and a function that looks.
 
-Own checks stand in the modules of this folder, one a family. Others are declared with `check`, by the program itself
-or by a package that names them by entry points of the group ``graphnn.checks``.
+graphnn's own checks are in the modules of this folder, one per family. A program adds others with `check`; a package
+adds them by entry points of the group ``graphnn.checks``.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Check(NamedTuple):
     says : str
         What it means, for the table in the documentation.
     remedy : str
-        What to do about it, where that is always the same.
+        What to do about it, if that is always the same.
     look : callable or None
-        Takes an `Evaluation` and yields findings; None of what another check finds along with its own.
+        Takes an `Evaluation` and yields findings; None if another check finds it along with its own.
     """
 
     code: str
@@ -60,18 +60,18 @@ class Check(NamedTuple):
         return Finding(code=self.code, node=node, cause=cause, severity=severity, **{"remedy": self.remedy} | about)
 
     def at(self, run: Evaluation, place: int, which: Array, cause: str, **about: Any) -> Finding:
-        """Return a finding about elements of a value; its index and its operands are those of the first.
+        """Return a finding about elements of a value, with the index and operands of the first.
 
         Parameters
         ----------
         run : Evaluation
         place : int
-            Of the node, in `run.order`.
+            The node's place in `run.order`.
         which : array of bool
-            Of which elements it is true. At least one is.
+            Which elements are concerned; at least one is True.
         cause : str
         **about
-            As `of` takes it.
+            As in `of`.
         """
         value, index = run.values[place], first_of(which)
         of_it = {
@@ -85,11 +85,11 @@ class Check(NamedTuple):
 
 
 CHECKS: dict[str, Check] = {}
-"""Every check there is, by its code."""
+"""All checks, by code."""
 
 
 def check(code: str, says: str, remedy: str = "") -> Callable[[Callable[[Evaluation], Iterable[Finding]]], Check]:
-    """Declare the decorated function as a check. `check_health` calls it with the run, after its own checks.
+    """Declare the decorated function as a check. `check_health` calls it with the run, after graphnn's own checks.
 
     Parameters
     ----------
@@ -131,15 +131,15 @@ def check(code: str, says: str, remedy: str = "") -> Callable[[Callable[[Evaluat
 
 
 def declare(code: str, says: str, remedy: str = "") -> Check:
-    """Declare a code that other checks find along with their own; return its check."""
+    """Declare a code that another check finds along with its own."""
     return _registered(Check(code, says, remedy))
 
 
 def _registered(new: Check) -> Check:
     known = CHECKS.get(new.code)
-    # A cell of a notebook may run again.
+    # The same function may be declared again, as when a notebook cell runs twice.
     if known is not None and (new.look is None or _name_of(known) != _name_of(new)):
-        raise UsageError(f'there is a check "{new.code}" already: it says "{known.says}". Choose another code.')
+        raise UsageError(f'the check "{new.code}" exists already: "{known.says}". Choose another code.')
     CHECKS[new.code] = new
     return new
 
@@ -150,16 +150,16 @@ def _name_of(each: Check) -> str:
 
 @lru_cache
 def _loaded(path: tuple[str, ...]) -> None:
-    """Load the checks of other packages, once for what is on the path."""
+    """Load the checks of other packages, once per path."""
     for point in entry_points(group=GROUP):
         try:
             point.load()
-        except Exception as error:  # noqa: BLE001 - whatever another package does wrong
-            warnings.warn(f'the check "{point.name}" ({point.value}) does not load: {error!r}', GraphnnWarning, 2)
+        except Exception as error:  # noqa: BLE001 - another package may raise anything
+            warnings.warn(f'the check "{point.name}" ({point.value}) could not be loaded: {error!r}', GraphnnWarning, 2)
 
 
 def all_checks() -> Mapping[str, Check]:
-    """Return every check by its code, with those of other packages."""
+    """Return all checks by code, including those of other packages."""
     _loaded(tuple(sys.path))
     return CHECKS
 
@@ -170,7 +170,7 @@ def findings_of(each: Check, run: Evaluation) -> list[Finding]:
     Raises
     ------
     GraphnnError
-        When a check from outside fails, or yields what is not a finding.
+        When a check from outside fails, or yields something other than a finding.
     """
     if each.look is None:
         return []
@@ -183,5 +183,7 @@ def findings_of(each: Check, run: Evaluation) -> list[Finding]:
         raise GraphnnError(f"{by} failed: {error!r}") from error
     for one in found:
         if not isinstance(one, Finding):
-            raise GraphnnError(f"{by} yields {one!r}, which is not a finding: make one with its methods of and at")
+            raise GraphnnError(
+                f"{by} yielded {one!r}, which is not a finding: make findings with {each.look.__name__}.of or .at"
+            )
     return found

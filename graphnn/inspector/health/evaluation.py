@@ -1,4 +1,4 @@
-"""A whole run, every value kept, and what can be asked of it: what made an element, and where a bad one goes."""
+"""One run with all its values, and questions about it: what made an element, and where a NaN or inf goes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ...ops.elementwise import Elementwise
 from ...ops.linalg import Norm
 from ...ops.reduce import Reduction, Std, Var
 from ..why import explain, given_as
-from .findings import Element, Finding
+from .findings import Element, Finding, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,81 +32,82 @@ if TYPE_CHECKING:
     from ..why import Index, Number, Why
 
 _Part = TypeVar("_Part")
-_PASSES_ON = Trait.HIDES | Trait.ADDS_UP | Trait.KEEPS_SIZE
-"""What comes out of these may be what went in, but for its sign; of what adds up, if that is one number."""
+_MAY_COPY = Trait.HIDES | Trait.ADDS_UP | Trait.KEEPS_SIZE
+"""A result may equal an operand, up to its sign; a sum does if it has one term."""
 
-LISTED = 4096
-"""How many elements of one value are asked one by one what they read."""
+MOST_ASKED = 4096
+"""The largest number of elements of one value for which `reads` is called one by one."""
 
 
 class Evaluation:
-    """An evaluation with every value kept, and what can be asked of it.
+    """A run with all its values, and questions about it.
 
     Parameters
     ----------
     prepared : Prepared
     recorded : mapping of int to array
-        Values that are not computed, by place: of operations that are not defined here.
+        Values that are not computed, by place: those of operations that are not defined in this process.
     updates : mapping of Node to Node
-        What a step makes of parameters.
+        The parameters that the step updates, each with the node of its next value.
 
     Attributes
     ----------
     graph : Graph
     order : list of Node
-        The schedule. The place of a node in it is what the methods take.
+        The schedule. Methods take a node's place in it.
     places : dict of Node to int
     values : list of array or None
-        By place; None of what was not reached, as an operation failed.
+        By place; None where an operation failed before.
+    bad : list of bool
+        By place: whether the value has a NaN or inf.
     inputs : sequence of sequence of int
-        The places of a node's operands.
+        The places of each node's operands.
     fetches : set of int
     updates : mapping of Node to Node
     failure : GraphnnError or None
-        What an operation raised.
+        The error that an operation raised.
+    magnitudes : list of float
+        By place: the largest absolute value of a value of floats, else 0.
+    count : int
+        The number of values.
     found : list of Finding
-        What other checks have found so far.
+        What the checks so far have found.
     """
 
     def __init__(
         self, prepared: Prepared, recorded: Mapping[int, Array] = {}, updates: Mapping[Node, Node] = {}
     ) -> None:
         program = prepared.program
-        self.updates = updates
-        self.found: list[Finding] = []
-        self._parts: dict[Any, Any] = {}
-        self.prepared = prepared
-        self.graph = program.graph
-        self.order, self.inputs = program.order, program.operands
-        self.places = {node: i for i, node in enumerate(self.order)}
-        self.fetches = set(program.fetches)
+        self.prepared, self.updates, self.graph = prepared, updates, program.graph
+        self.order, self.inputs, self.fetches = program.order, program.operands, set(program.fetches)
+        self.places = {node: place for place, node in enumerate(self.order)}
         self.values: list[Any] = [recorded.get(place) for place in range(len(self.order))]
         self.failure: GraphnnError | None = None
-        self.count = len(recorded)
+        self.found: list[Finding] = []
         warned = set(self.graph.caches.get("overflowed", ()))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GraphnnWarning)
             try:
                 computed = [place for place in range(len(self.order)) if place not in recorded]
-                quietly(self._compute, computed)
+                quietly(deque, evaluate(prepared, computed, self.values), maxlen=0)
             except GraphnnError as error:
                 self.failure = error
-        self.graph.caches["overflowed"] = warned  # nobody has been warned: the report tells it
-        self.bad = [
-            value is not None and value.dtype.kind == "f" and not np.isfinite(value).all() for value in self.values
+        self.graph.caches["overflowed"] = warned  # this run warned nobody, so a later one still may
+        self.count = sum(value is not None for value in self.values)
+        self.magnitudes = [
+            np.abs(value).max(initial=0.0) if value is not None and value.dtype.kind == "f" else 0.0
+            for value in self.values
         ]
+        self.bad = [not math.isfinite(size) for size in self.magnitudes]
+        self._parts: dict[Any, Any] = {}
         self._ops: dict[int, Op] = {}
-        self._behind: dict[Node, set[Node]] = {}
-        self._spoilt: dict[int, bool] = {}
+        self._bad_before: dict[Node, set[Node]] = {}
+        self._gives_nan: dict[int, bool] = {}
         self._paths: dict[tuple[int, Index, int], tuple[Element, ...]] = {}
         self._steps_upstream: dict[tuple[int, Index], tuple[int, Index] | None] = {}
 
-    def _compute(self, places: Sequence[int]) -> None:
-        for _ in evaluate(self.prepared, places, self.values):
-            self.count += 1
-
     def part(self, kind: Callable[[Evaluation], _Part]) -> _Part:
-        """Return what several checks share: `kind` of this run, made once."""
+        """Return ``kind(run)``, computed once: facts that several checks share."""
         if kind not in self._parts:
             self._parts[kind] = kind(self)
         found: _Part = self._parts[kind]
@@ -114,105 +115,98 @@ class Evaluation:
 
     # --- asking
 
+    def value_of(self, node: Node) -> Array:
+        """Return the value of a node."""
+        value: Array = self.values[self.places[node]]
+        return value
+
     @cached_property
     def computed(self) -> list[tuple[int, Array]]:
-        """The places and values of the floats that were computed, empty ones aside."""
-        pairs = enumerate(zip(self.order, self.values, strict=True))
+        """The places and values of all floats that were computed and are not empty."""
         return [
             (place, value)
-            for place, (node, value) in pairs
-            if value is not None and value.size and value.dtype.kind == "f" and not self.is_given(node)
+            for place, (value, forward) in enumerate(zip(self.values, self.prepared.binding.forwards, strict=True))
+            if forward is not None and value is not None and value.size and value.dtype.kind == "f"
         ]
 
     @cached_property
-    def forward(self) -> list[tuple[int, Array]]:
-        """Those of the forward pass."""
-        return [(place, value) for place, value in self.computed if self._forward[place]]
+    def forward_nodes(self) -> dict[Node, int]:
+        """The nodes of the forward pass, with their places."""
+        return {node: place for node, place in self.places.items() if node.phase == "forward"}
 
     @cached_property
-    def elementwise(self) -> list[Node]:
-        """The elementwise operations of the forward pass, those with an empty value aside."""
-        pairs = zip(self.order, self.values, strict=True)
-        nodes = [node for node, value in pairs if value is not None and value.size and node.phase == "forward"]
-        return [node for node in nodes if isinstance(node.op, Elementwise)]
+    def forward(self) -> list[tuple[int, Array]]:
+        """Those of `computed` that are in the forward pass."""
+        return [(place, value) for place, value in self.computed if self.order[place] in self.forward_nodes]
 
     @cached_property
     def cotangents(self) -> set[Node]:
-        """The nodes of the gradients that were asked for, and of those on their way."""
+        """The gradients that were asked for, and those computed on the way to them."""
         return {slope for derived in self.graph.cotangents.values() for slope in derived.of.values()}
 
     @cached_property
-    def scaled_by_the_loss(self) -> set[Node]:
-        """The cotangents, and what is made of them in the backward pass."""
-        found = set(self.cotangents)
-        for node in self.order:
-            if node.phase == "backward" and not found.isdisjoint(node.inputs):
-                found.add(node)
-        return found
-
-    @cached_property
     def fed(self) -> set[Node]:
-        """What depends on what is fed."""
-        return made_of(self.order, self.prepared.program.placeholders)
+        """What depends on the feed."""
+        return dependents(self.order, self.prepared.program.placeholders)
 
     @cached_property
     def met_by_parameters(self) -> set[Node]:
-        """What is made of these a trained parameter meets, in the forward pass."""
+        """The nodes of the forward pass that are later combined with a trained parameter."""
         found: set[Node] = set()
-        for node in reversed(self.order):
-            if node.phase == "forward" and (node in found or any(operand.trainable for operand in node.inputs)):
+        for node in reversed(self.forward_nodes):
+            if node in found or any(operand.trainable for operand in node.inputs):
                 found.update(node.inputs)
         return found
 
-    def behind(self, nodes: Iterable[Node]) -> dict[Node, None]:
-        """Return some nodes and what they are made of, in the order of the schedule."""
+    def readers(self, node: Node) -> list[Node]:
+        """Return the users of a node in the forward pass of this run."""
+        return [user for user in node.users if user in self.forward_nodes]
+
+    def ancestors(self, nodes: Iterable[Node]) -> dict[Node, None]:
+        """Return some nodes and all that they depend on, in the order of the schedule."""
         needed = set(nodes)
         for node in reversed(self.order):
             if node in needed:
                 needed.update(node.inputs)
         return dict.fromkeys(node for node in self.order if node in needed)
 
-    def is_softmax(self, node: Node) -> bool:
-        """Return whether a node is what comes out of a softmax."""
+    def kind_of_scope(self, node: Node) -> str:
+        """Return which layer or function made the scope of a node; "" if none did."""
         scope = self.graph.scopes.get(node.scope)
-        return node.op.name == "divide" and scope is not None and scope.kind.lower() == "softmax"
+        return "" if scope is None else scope.kind
 
-    def computed_of(self, place: int, operands: Sequence[Array]) -> Array:
-        """Return what an operation makes of other operands, such as wider ones.
-
-        It is asked by itself, and not by the loop that makes runs: that holds a result to its declared shape and
-        dtype, and this one has others.
-        """
-        return np.asarray(self.op(place).forward(*operands))
+    def is_softmax(self, node: Node) -> bool:
+        """Return whether a node is the result of a softmax."""
+        return node.op.name == "divide" and self.kind_of_scope(node).lower() == "softmax"
 
     def op(self, place: int) -> Op:
-        """Return the operation of a node, with numbers for its dimensions."""
-        found = self._ops.get(place)
-        if found is None:
-            found = self._ops[place] = self.prepared.op_of(self.order[place])
-        return found
+        """Return the operation at a place, with numbers for its dimensions."""
+        if place not in self._ops:
+            self._ops[place] = self.prepared.op_of(self.order[place])
+        return self._ops[place]
 
     def is_given(self, node: Node) -> bool:
-        """Return whether a node's value is not computed."""
+        """Return whether a node's value was given, not computed."""
         return self.prepared.binding.forwards[self.places[node]] is None
 
     def given_as(self, node: Node) -> str:
-        """Return who gave a value that is not computed, in words."""
+        """Return in words where a value comes from that was not computed."""
         return given_as(node, self.prepared)
 
     def operands_of(self, place: int) -> list[Array]:
-        """Return what a node is computed from."""
+        """Return the values of a node's operands."""
         return [self.values[source] for source in self.inputs[place]]
 
     def reads(self, place: int, index: Index) -> Sequence[Any]:
-        """Return what of each operand made an element."""
+        """Return which elements of each operand made an element."""
         return self.op(place).reads(index, self.operands_of(place))
 
     def element(self, place: int, index: Index) -> Element:
+        """Return an element with its value."""
         return Element(self.order[place], index, self.values[place][index].item())
 
     def read_elements(self, place: int, index: Index) -> tuple[Element, ...]:
-        """Return the operands' elements that made an element, of those that gave one each."""
+        """Return the elements that made an element, one for each operand that gave exactly one."""
         found = []
         for source, entry in zip(self.inputs[place], self.reads(place, index), strict=True):
             shape = self.values[source].shape
@@ -226,20 +220,20 @@ class Evaluation:
         return explain(node, index, self.values[place], self.operands_of(place), op=op, given=self.given_as)
 
     def fresh(self, place: int, found: Array, marks: Sequence[Array]) -> Array:
-        """Return which of the elements found read no marked one."""
+        """Return which of the elements found read no marked one: where a value arises and is not passed on."""
         op, operands = self.op(place), self.operands_of(place)
         if not any(mark.any() for mark in marks):
             return found
         read = _reading(op, operands, marks, found.shape)
         if read is None:
-            read = np.ones(found.shape, bool)  # of what is not asked it is not said that it is fresh
-            for index in map(tuple, np.argwhere(found)[:LISTED].tolist()):
+            read = np.ones(found.shape, bool)  # elements beyond the limit count as passed on
+            for index in map(tuple, np.argwhere(found)[:MOST_ASKED].tolist()):
                 entries = op.reads(index, operands)
                 read[index] = any(e is not None and np.any(m[e]) for e, m in zip(entries, marks, strict=True))
         return found & ~read
 
     def path_of(self, place: int, index: Index, i: int) -> tuple[Element, ...]:
-        """Return the way upstream from the element of operand `i` that made an element; () if that read several."""
+        """Return the path upstream from the element of operand `i` that made an element; () if several did."""
         key = place, index, i
         if key not in self._paths:
             source, entry = self.inputs[place][i], self.reads(place, index)[i]
@@ -247,14 +241,14 @@ class Evaluation:
             if entry is not None and count_of(entry, array.shape) == 1:
                 cell = cell_of(entry, array.shape)
             elif entry is not None:
-                # Of many, the one to follow is that which is not like a number.
+                # Of several, follow the first NaN or inf.
                 strange = ~np.isfinite(np.asarray(array[entry]).reshape(-1))
                 cell = cell_of(entry, array.shape, int(strange.argmax())) if strange.any() else None
             self._paths[key] = () if cell is None else self.path(source, cell)
         return self._paths[key]
 
     def path(self, place: int, index: Index) -> tuple[Element, ...]:
-        """Return an element and those upstream that have the same value, or the same kind of bad one."""
+        """Return an element and those upstream with the same magnitude, or NaN or inf as it is."""
         found = [self.element(place, index)]
         while not self.is_given(self.order[place]):
             key = place, index
@@ -270,11 +264,11 @@ class Evaluation:
     def _upstream(self, place: int, index: Index, value: Number) -> tuple[int, Index] | None:
         op = self.op(place)
         if self.order[place].dtype.kind == "b":
-            return None  # an answer is no copy of what was asked about
-        if value and math.isfinite(value) and not (only_passes_on(op) or op.traits & _PASSES_ON):
-            return None  # that an operand is as large is chance
+            return None  # a comparison does not pass on what it compares
+        if value and math.isfinite(value) and not (only_moves(op) or op.traits & _MAY_COPY):
+            return None  # an operand of the same magnitude is a coincidence
         if math.isfinite(value) and isinstance(op, (Std, Var)):
-            return None  # 0 of what is all alike, not of zeros
+            return None  # equal numbers have a deviation of 0; they need not be 0
         every = math.isfinite(value) and Trait.DECIDED_BY_ONE not in op.traits
         for i, (source, entry) in enumerate(zip(self.inputs[place], self.reads(place, index), strict=True)):
             if entry is None or not op.flows(i):
@@ -287,20 +281,20 @@ class Evaluation:
                 return source, cell_of(entry, array.shape, int(np.argmax(same.reshape(-1))))
         return None
 
-    # --- where a bad value goes
-
-    @cached_property
-    def _forward(self) -> list[bool]:
-        return [node.phase == "forward" for node in self.order]
+    # --- where a NaN or inf goes
 
     def _followed(self, through: Sequence[bool]) -> tuple[list[bool], list[bool]]:
-        """Return for each node whether nodes of these read it, and whether its bad values reach one or a fetch."""
+        """Follow bad values through some nodes.
+
+        Return for each node whether one of these reads it, and whether its bad values reach a fetch or the last of
+        these.
+        """
         count = len(self.order)
         read, goes_on = [False] * count, [False] * count
         for i in reversed(range(count)):
             goes_on[i] = self.bad[i] and (goes_on[i] or i in self.fetches)
             if through[i]:
-                # What was not evaluated could have been as bad.
+                # A node that was not evaluated might have been bad.
                 bad = self.values[i] is None or (self.bad[i] and (goes_on[i] or not read[i]))
                 for source in self.inputs[i]:
                     read[source] = True
@@ -309,78 +303,74 @@ class Evaluation:
 
     @cached_property
     def vanishes(self) -> list[bool]:
-        """For each node whether its bad values come to nothing."""
+        """For each node, whether its bad values affect no result."""
         read, goes_on = self._followed([True] * len(self.order))
         return [r and not g for r, g in zip(read, goes_on, strict=True)]
 
     @cached_property
+    def _followed_forward(self) -> tuple[list[bool], list[bool]]:
+        return self._followed([node in self.forward_nodes for node in self.order])
+
+    @property
     def seen(self) -> list[bool]:
-        """For each node whether its bad values go on in the forward pass."""
-        return self._followed(self._forward)[1]
+        """For each node, whether its bad values affect a result of the forward pass."""
+        return self._followed_forward[1]
 
     @cached_property
     def hidden(self) -> list[bool]:
-        """For each node whether it is read in the forward pass, and its bad values come to nothing there."""
-        read, goes_on = self._followed(self._forward)
-        return [self.bad[i] and read[i] and not goes_on[i] for i in range(len(self.order))]
+        """For each node, whether it has bad values and the forward pass reads but hides them."""
+        return [bad and r and not g for bad, r, g in zip(self.bad, *self._followed_forward, strict=True)]
 
     def hider(self, node: Node) -> Node | None:
         """Return the first node that keeps a node's bad values from going further."""
         seen, waiting = {node}, [node]
         while waiting:
-            for user in waiting.pop(0).users:
-                place = self.places.get(user)
-                if place is None or user in seen or user.phase != "forward":
-                    continue
-                seen.add(user)
-                if self.bad[place]:
-                    waiting.append(user)
-                elif Trait.HIDES in user.op.traits:
-                    return user
+            for user in self.readers(waiting.pop(0)):
+                if user not in seen:
+                    seen.add(user)
+                    if self.bad[self.places[user]]:
+                        waiting.append(user)
+                    elif Trait.HIDES in user.op.traits:
+                        return user
         return None
 
     def spoils_gradients(self, node: Node, hider: Node) -> bool:
-        """Return whether a gradient of 0, as what hides a node's bad values gives it, becomes NaN on its way there.
+        """Return whether the gradient of 0 that `hider` passes to a hidden bad value becomes NaN on its way to `node`.
 
-        Where the run has gradients of what is between, these tell.
+        False where the run has gradients between the two: findings of their own say it then.
         """
-        reached = self._bad_behind(hider)
+        reached = self._reached_by_gradient(hider)
         if node not in reached:
             return False
-        on_the_way, waiting = {node}, [node]
+        between, waiting = {node}, [node]
         while waiting:
-            onward = [user for user in waiting.pop().users if user in reached and user not in on_the_way]
-            on_the_way.update(onward)
+            onward = [user for user in waiting.pop().users if user in reached and user not in between]
+            between.update(onward)
             waiting += onward
-        if not self._differentiated.isdisjoint(on_the_way):
-            return False
-        return any(self._spoils(self.places[each]) for each in on_the_way)
+        return self._differentiated.isdisjoint(between) and any(self._spoils(self.places[each]) for each in between)
 
     @cached_property
     def _differentiated(self) -> set[Node | None]:
-        """The nodes of which the run has gradients."""
+        """The nodes whose gradients the run computes."""
         return {node.twin for node in self.order if node.phase == "backward"}
 
-    def _bad_behind(self, hider: Node) -> set[Node]:
-        """Return the nodes with bad values that a gradient comes to from what hides them."""
-        found = self._behind.get(hider)
-        if found is None:
-            found = self._behind[hider] = set()
-            waiting = [hider]
+    def _reached_by_gradient(self, hider: Node) -> set[Node]:
+        """Return the nodes with bad values that a gradient reaches from the node that hides them."""
+        if hider not in self._bad_before:
+            found = self._bad_before[hider] = set()
+            waiting = [self.places[hider]]
             while waiting:
-                user = waiting.pop()
-                place = self.places[user]
+                place = waiting.pop()
                 for i, source in enumerate(self.inputs[place]):
-                    operand = self.order[source]
-                    passes = user.op.differentiable and self.op(place).flows(i)
-                    if passes and self.bad[source] and operand not in found:
-                        found.add(operand)
-                        waiting.append(operand)
-        return found
+                    passes = self.order[place].op.differentiable and self.op(place).flows(i)
+                    if passes and self.bad[source] and self.order[source] not in found:
+                        found.add(self.order[source])
+                        waiting.append(source)
+        return self._bad_before[hider]
 
     @cached_property
     def _has_gradient(self) -> list[bool]:
-        """For each node whether gradients pass through it, to what is trained; or fed, where nothing is trained."""
+        """For each node, whether a gradient passes it to a trained parameter, or to the feed if nothing is trained."""
         found: list[bool] = []
         trained = any(node.trainable for node in self.order)
         for place, node in enumerate(self.order):
@@ -392,13 +382,13 @@ class Evaluation:
         return found
 
     def _spoils(self, place: int) -> bool:
-        """Return whether a cotangent of 0 gives an operand's NaN."""
-        if place not in self._spoilt:
-            self._spoilt[place] = self._makes_nan_of_0(place)
-        return self._spoilt[place]
+        """Return whether a gradient of 0 becomes NaN in the derivative of an operation."""
+        if place not in self._gives_nan:
+            self._gives_nan[place] = self._makes_nan_of_0(place)
+        return self._gives_nan[place]
 
     def _makes_nan_of_0(self, place: int) -> bool:
-        # A derivative is made of nodes. In a graph of its own, it leaves the graph of the run as it is.
+        # A derivative is made of nodes: make them in another graph, to leave this one as it is.
         op, operands, graph = self.op(place), self.operands_of(place), Graph()
         inputs = [graph.placeholder(f"x{i}", x.shape, x.dtype) for i, x in enumerate(operands)]
         asked = [self._has_gradient[source] and op.flows(i) for i, source in enumerate(self.inputs[place])]
@@ -413,28 +403,30 @@ class Evaluation:
         return any(np.isnan(slope).any() for slope in slopes)
 
     def after(self, changed: Mapping[Node, Array], nodes: Sequence[Node]) -> list[Array]:
-        """Return what some nodes would be if others had these values."""
+        """Return the values that some nodes would have if others had these."""
         values = list(self.values)
         for node, value in changed.items():
             values[self.places[node]] = value
-        others, needed = made_of(self.order, changed), self.behind(nodes)
-        places = [i for i, node in enumerate(self.order) if node in needed and node in others and node not in changed]
-        with np.errstate(all="ignore"), warnings.catch_warnings():
+        needed = self.ancestors(nodes).keys() & dependents(self.order, changed).difference(changed)
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", GraphnnWarning)
-            deque(evaluate(self.prepared, places, values), maxlen=0)
+            places = sorted(self.places[node] for node in needed)
+            quietly(deque, evaluate(self.prepared, places, values), maxlen=0)
         return [values[self.places[node]] for node in nodes]
 
     def largest_in(self, node: Node) -> Element | None:
-        """Return the largest number of a value, by size, of those that are finite; None of what are no floats."""
+        """Return the finite element of largest magnitude; None if the value is empty or not of floats."""
         place = self.places[node]
         value: Array | None = self.values[place]
         if value is None or not value.size or value.dtype.kind != "f":
             return None
-        sizes = np.where(np.isfinite(value), np.abs(value), 0)
-        return self.element(place, tuple(map(int, np.unravel_index(int(np.argmax(sizes)), value.shape))))
+        sizes = np.abs(value)
+        sizes = np.where(np.isfinite(sizes), sizes, 0) if self.bad[place] else sizes
+        return self.element(place, first_of(sizes))
 
 
 def _like(numbers: Array, value: Number) -> Array:
+    """Return which numbers have the magnitude of a value, or are NaN or inf as it is."""
     if math.isnan(value):
         return np.asarray(np.isnan(numbers))
     if math.isinf(value):
@@ -456,13 +448,13 @@ def cell_of(entry: Any, shape: Index, k: int = 0) -> Index:
     return tuple(int(np.asarray(np.broadcast_to(axis, shape)[entry]).flat[k]) for axis in axes)
 
 
-def only_passes_on(op: Op) -> bool:
-    """Return whether an operation computes nothing, but chooses and moves elements, or fills in what was meant."""
+def only_moves(op: Op) -> bool:
+    """Return whether an operation computes nothing: it moves, chooses or pads elements."""
     return isinstance(op, (Rearranging, Where)) or op.name == "pad"
 
 
 def _reading(op: Op, operands: Sequence[Array], marks: Sequence[Array], shape: Index) -> Array | None:
-    """Return which elements of an operation's result read a marked one; None where they must be asked one by one."""
+    """Return which elements of a result read a marked one; None if only `reads` can tell, one by one."""
     if isinstance(op, Elementwise):
         read = np.zeros(shape, bool)
         for mark in marks:
@@ -483,8 +475,8 @@ def _reading(op: Op, operands: Sequence[Array], marks: Sequence[Array], shape: I
     return None
 
 
-def made_of(order: Sequence[Node], nodes: Iterable[Node]) -> set[Node]:
-    """Return some nodes of a schedule, and those that depend on them."""
+def dependents(order: Sequence[Node], nodes: Iterable[Node]) -> set[Node]:
+    """Return some nodes of a schedule, and all that depend on them."""
     found = set(nodes)
     for node in order:
         if not found.isdisjoint(node.inputs):
@@ -492,8 +484,8 @@ def made_of(order: Sequence[Node], nodes: Iterable[Node]) -> set[Node]:
     return found
 
 
-def before_numbers(node: Node) -> Node:
-    """Return what a node was before it was multiplied by plain numbers, or moved by them."""
+def before_constants(node: Node) -> Node:
+    """Return the node before constants scaled or shifted it."""
     while Trait.SCALES in node.op.traits:
         others = [operand for operand in node.inputs if not isinstance(operand.op, Constant)]
         if len(others) != 1 or (node.op.name == "subtract" and node.inputs[0] is not others[0]):

@@ -1,4 +1,4 @@
-"""What the health check finds, and how it is told."""
+"""What the health check finds, and how its report reads."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from ...show import Shown
 from ...text import counted, number, plain, short_name, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from ...graph import Array, Graph, Node, Origin
     from ..why import Index, Number
 
 SHOWN = 12
 """How many findings are printed in full."""
-
-
 _LONGEST = 60  # characters of a name in a report
-_NAMED = 3  # nodes in one sentence
+_NAMED = 3  # nodes that one sentence names
 _RANK = {"error": 0, "warning": 1, "note": 2}
 
 
@@ -42,11 +40,11 @@ class Element(NamedTuple):
 
     @property
     def said(self) -> str:
-        """Its number in four digits, fewer where they are exact in its dtype."""
-        return said(self.node.dtype.type(self.value) if self.node.dtype.kind == "f" else self.value)
+        """Its value in four digits, or fewer if they are exact in its dtype."""
+        return rounded(self.node.dtype.type(self.value) if self.node.dtype.kind == "f" else self.value)
 
     def __str__(self) -> str:
-        return f"{placed(self.node, self.index)} = {self.said}"
+        return f"{indexed(self.node, self.index)} = {self.said}"
 
     def __repr__(self) -> str:
         return visible(str(self))
@@ -57,17 +55,17 @@ class Element(NamedTuple):
 
 
 class Culprit(NamedTuple):
-    """The forward node that a bad gradient goes back to.
+    """The forward node that causes a bad gradient.
 
     Attributes
     ----------
     node : Node
     index : tuple of int or None
-        Which element; None where the gradient is of several.
+        The element; None where several share the gradient.
     operands : tuple of Element
-        What it was computed from there.
+        The elements it was computed from.
     code : str
-        What went wrong there, one of `CODES`; "" where its value is sound and only its slope is not.
+        The code of what is wrong with its value; "" where only its derivative is bad.
     """
 
     node: Node
@@ -89,29 +87,29 @@ class Finding:
     Attributes
     ----------
     code : str
-        One of `CODES`.
+        The code of a check.
     severity : {"error", "warning", "note"}
     node : Node
     index : tuple of int or None
-        The first element that it is true of, in C order; None where it is of the whole value.
+        The first element concerned, in C order; None if it is about the whole value.
     value : bool, int, float or None
-        That element.
+        The value of that element.
     operands : tuple of Element
-        What it was computed from.
+        The elements it was computed from.
     cause : str
         How it came about, in one sentence.
     remedy : str
         What to do about it.
     count, size : int
-        Of how many elements of the value it is true, and how many there are.
+        The number of elements concerned, and of all elements of the value.
     chain : tuple of Element
-        The way upstream, from an operand to where its own bad value arose.
+        The path upstream, from an operand to where its bad value arose.
     culprit : Culprit or None
-        Of a gradient's bad value: the forward node that causes it.
+        For a bad gradient: the forward node that causes it.
     hidden_by : Node or None
-        The node, a `where` for the most part, that keeps it out of the result.
+        The node, usually a `where`, that keeps the bad value out of the result.
     leads_to : tuple of Finding
-        What else comes of it further down, and is not listed by itself.
+        What follows from it further down; these are not listed by themselves.
     """
 
     code: str
@@ -136,13 +134,13 @@ class Finding:
 
     @property
     def reasons(self) -> str:
-        """What the cause says after the equation; "" if that is all."""
+        """The cause without its equation; "" if there is no more to it."""
         return self.cause.partition("; ")[2]
 
     @property
     def place(self) -> str:
         """The node, with the index of the element."""
-        return self.node.name if self.index is None else placed(self.node, self.index)
+        return self.node.name if self.index is None else indexed(self.node, self.index)
 
     @property
     def sentence(self) -> str:
@@ -178,23 +176,23 @@ class Finding:
 
 
 class Health(Shown):
-    """What `check_health` found. True if that is nothing; iterating gives the findings, the worst first.
+    """The report of `check_health`. It is true if nothing is wrong; iterating gives the findings, worst first.
 
     Attributes
     ----------
     graph : Graph
     count : int
-        How many nodes were looked at.
+        The number of nodes examined.
     findings : tuple of Finding
         Errors, then warnings; each in the order of the schedule.
     notes : tuple of Finding
-        What may be meant so: a rounding to 0, a saturated unit. They are no findings.
+        What may be intended, such as rounding to 0 or a saturated unit. Notes are not findings.
     call : int or None
-        Which call of a recorded step it is of, from 0.
+        The call of a recorded step that the report is about, counted from 0.
     calls : int or None
-        How many recorded calls were looked at, where all is well with them.
+        The number of recorded calls, if nothing is wrong with any of them.
     before : Health or None
-        Of the first call with a warning, or with a step that is noted as large, if it came before this one.
+        The report of an earlier call: the first with a warning or a large step.
     """
 
     instead_of_fetch: ClassVar[str] = "gn.draw(fetches, trace=health) draws it"
@@ -214,7 +212,7 @@ class Health(Shown):
 
     @property
     def ok(self) -> bool:
-        """Whether there is neither error nor warning."""
+        """Whether there are neither errors nor warnings."""
         return not self.findings
 
     @property
@@ -224,12 +222,12 @@ class Health(Shown):
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """What is about to, or does without being seen."""
+        """What may go wrong, or goes wrong unnoticed."""
         return tuple([each for each in self.findings if each.severity == "warning"])
 
     @property
     def first(self) -> Finding | None:
-        """The worst of the findings, and of those the first in the schedule."""
+        """The worst finding; of several, the first in the schedule."""
         return self.findings[0] if self.findings else None
 
     def __bool__(self) -> bool:
@@ -284,7 +282,7 @@ class Health(Shown):
             lines += ["", f"and {counted(len(self.findings) - SHOWN, 'finding')} more"]
         if self.before is not None:
             codes = ", ".join(dict.fromkeys(each.code for each in self.before.findings or self.before.notes))
-            lines += ["", *_wrapped(f"before it, at call {self.before.call:,}: {codes}")]
+            lines += ["", *_wrapped(f"earlier, at call {self.before.call:,}: {codes}")]
         if self.notes:
             lines.append("")
             for each in self.notes[:SHOWN]:
@@ -295,17 +293,17 @@ class Health(Shown):
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
-    """Return a text in lines of a terminal's width, names that are too long for one cut."""
+    """Return a text in lines of a terminal's width, with long names shortened."""
     short = " ".join([short_name(word, _LONGEST) if word else word for word in text.split(" ")])
     return textwrap.wrap(short, 80, initial_indent=indent, subsequent_indent=indent + "  ")
 
 
-def placed(node: Node, index: Index) -> str:
+def indexed(node: Node, index: Index) -> str:
     """Return an element as one would index it."""
     return f"{node.name}[{', '.join(map(str, index))}]" if index else node.name
 
 
-def said(value: Number) -> str:
+def rounded(value: Number) -> str:
     """Return a number in four digits, and 0 without a sign."""
     return "0" if value == 0 and not isinstance(value, bool) else number(value)
 
@@ -315,34 +313,35 @@ def at_line(node: Node) -> str:
     return f" ({node.origin})" if node.origin.file else ""
 
 
-def names_of(found: Sequence[Finding]) -> str:
-    """Return the names of the nodes of some findings, the first of them if they are many."""
-    return listed([each.node for each in found])
+def listed(nodes: Iterable[Node]) -> str:
+    """Return the names of some nodes: of many, the first, and how many more."""
+    names = [node.name for node in nodes]
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
-def listed(nodes: Sequence[Node]) -> str:
-    """Return the names of some nodes, the first of them if they are many."""
-    names = ", ".join(node.name for node in nodes[:_NAMED])
-    return names if len(nodes) <= _NAMED else f"{names} and {len(nodes) - _NAMED:,} more"
+def same_in(nodes: Iterable[Node]) -> str:
+    """Return a clause that says that the same is true of other nodes; "" if there are none."""
+    return f"; the same is true of {found}" if (found := listed(nodes)) else ""
 
 
 def first_of(which: Array) -> Index:
-    """Return the index of the first element that is meant."""
+    """Return the index of the first True element, or of the largest of numbers."""
     return tuple(map(int, np.unravel_index(int(np.argmax(which)), which.shape)))
 
 
-def of_many(which: Array) -> str:
-    """Return how many more than one are meant, and where, if they lie in one line."""
+def and_more(which: Array) -> str:
+    """Return how many elements are True beyond the first, and whether they are a whole row or column."""
     count = int(np.count_nonzero(which))
-    line = f": {found}" if (found := lying(which)) else ""
+    line = f": {found}" if (found := row_or_column(which)) else ""
     return "" if count <= 1 else f" (and {count - 1:,} more of {which.size:,} elements{line})"
 
 
-def lying(which: Array) -> str:
-    """Return where elements lie, if they are all of one row or one column, and no others."""
+def row_or_column(which: Array) -> str:
+    """Return which row or column the True elements are, if they are all of one and no others."""
     if which.ndim == 2 and min(which.shape) > 1:
-        for axis, place in ((0, "[:, {}]"), (1, "[{}, :]")):
-            lines = which.all(axis=axis)
-            if np.count_nonzero(lines) == 1 and np.count_nonzero(which) == which.shape[axis]:
-                return f"all of {place.format(int(lines.argmax()))}"
+        for axis, line in ((0, "[:, {}]"), (1, "[{}, :]")):
+            full = which.all(axis=axis)
+            if np.count_nonzero(full) == 1 and np.count_nonzero(which) == which.shape[axis]:
+                return f"all of {line.format(int(full.argmax()))}"
     return ""

@@ -1,8 +1,4 @@
-"""What can go wrong in which operation, how one tells, and what to do about it.
-
-`HAZARDS` says it of NaN and inf, by operation; the sets and thresholds below say it of what is rounded, saturated,
-refused or merely large.
-"""
+"""How NaN and inf arise, by operation, and what to do about it: `HAZARDS`."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from ...graph import Trait
 from ...ops.base import Linear, Multilinear, Rearranging
 from ...ops.reduce import Reduction
 from .checks import declare
-from .findings import said
+from .findings import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,29 +26,29 @@ _CODES = {
     "log-of-negative": "the logarithm of a negative number",
     "sqrt-of-negative": "the square root of a negative number",
     "zero-over-zero": "0 / 0",
-    "division-by-zero": "a number that is not 0 is divided by 0, or 0 has a negative exponent",
-    "empty-count": "what was counted to divide by it is 0",
-    "empty-reduction": "a mean, a deviation or an extremum of nothing, or of too few",
+    "division-by-zero": "a number other than 0 is divided by 0, or 0 has a negative exponent",
+    "empty-count": "a sum is divided by a count of 0",
+    "empty-reduction": "a mean, deviation or extremum of no elements, or of too few",
     "inf-over-inf": "inf / inf",
     "zero-times-inf": "0 * inf",
     "inf-minus-inf": "inf - inf",
     "power-domain": "a negative number to a power that is not an integer",
-    "undefined-at-inf": "a function that has no limit there, at inf",
+    "undefined-at-inf": "a function of inf that has no limit there",
     "overflow": "a result beyond the largest number of its dtype",
-    "not-a-number": "NaN where no operand is NaN, in an operation that no rule is known for",
-    "infinite": "inf where all operands are finite, in an operation that no rule is known for",
+    "not-a-number": "NaN although no operand is NaN, in an operation without rules of its own",
+    "infinite": "inf although all operands are finite, in an operation without rules of its own",
 }
 for _code, _says in _CODES.items():
     declare(_code, _says)
 
 ABOUT_ONE = 1e-2
-"""How far from 1 probabilities may sum up to."""
+"""Probabilities may sum to 1 within this."""
 
-# --- one element that is bad ------------------------------------------------------------------------------------
+# --- one element ------------------------------------------------------------------------------------------------
 
 
 class Case:
-    """One element at which something bad arose, as the rules see it.
+    """One element where a NaN or inf arose.
 
     Attributes
     ----------
@@ -60,9 +56,9 @@ class Case:
     op : Op
         With numbers for its dimensions.
     value : float
-        What came out.
+        The element.
     parts : list of array or None
-        What was read of each operand, as float64.
+        What it read of each operand, as float64.
     """
 
     def __init__(self, run: Evaluation, place: int, index: Index) -> None:
@@ -76,12 +72,12 @@ class Case:
 
     @property
     def x(self) -> float:
-        """The number that was read of the first operand; NaN of several."""
+        """The number that was read of the first operand; NaN if there were several."""
         return self._single(0)
 
     @property
     def y(self) -> float:
-        """The number that was read of the second operand; NaN of several."""
+        """The number that was read of the second operand; NaN if there were several."""
         return self._single(1)
 
     def _single(self, i: int) -> float:
@@ -96,7 +92,7 @@ class Case:
 
     @cached_property
     def products(self) -> Array:
-        """The products that are added up, of a sum of products."""
+        """The terms of a sum of products."""
         product: Array = np.ones(())
         for factor in self.parts:
             product = product * (np.ones(()) if factor is None else factor)
@@ -104,41 +100,39 @@ class Case:
 
     @property
     def finite(self) -> bool:
-        """Whether all that was read is."""
+        """Whether all numbers that were read are finite."""
         return bool(np.isfinite(self.numbers).all())
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was read, or too little for a deviation."""
+        """Whether nothing was read, or too few numbers for a deviation."""
         return self.numbers.size <= getattr(self.op, "ddof", 0)
 
     def among(self, code: str) -> str:
-        """Return a clause that names what is to blame, where an equation would leave it out among many terms."""
-        if code == "inf-minus-inf" and self.products.size > 4:
+        """Return a clause that names the terms to blame, if the equation may leave them out because there are many."""
+        of_products = code in ("zero-times-inf", "overflow") and isinstance(self.op, Multilinear)
+        if not (of_products or code == "inf-minus-inf") or self.products.size <= 4:
+            return ""
+        if code == "inf-minus-inf":
             return ", with inf and -inf among them"
-        if code not in ("zero-times-inf", "overflow") or not isinstance(self.op, Multilinear):
-            return ""
-        if self.products.size <= 4:
-            return ""
         worst = int(np.argmax(np.isnan(self.products) if code == "zero-times-inf" else np.abs(self.products)))
         factors = [np.broadcast_to(part, self.products.shape).flat[worst] for part in self.parts if part is not None]
-        return f", with {' * '.join(said(float(factor)) for factor in factors)} among them"
+        return f", with {' * '.join(rounded(float(factor)) for factor in factors)} among them"
 
     def source(self, i: int) -> str:
-        """Return where operand `i` has its number from: "softmax", or the name of an operation."""
+        """Return what made the number of operand `i`: "softmax", or the name of an operation."""
         path = self.run.path_of(self.place, self.index, i)
         if not path:
             return ""
         root = path[-1].node
-        scope = root.graph.scopes.get(root.scope)
-        return "softmax" if scope is not None and scope.kind.lower() == "softmax" else root.op.name
+        return "softmax" if self.run.kind_of_scope(root).lower() == "softmax" else root.op.name
 
     def comes_through(self, name: str, i: int) -> bool:
-        """Return whether the number of operand `i` came, as it is, through an operation of that name."""
+        """Return whether the number of operand `i` was passed on by an operation of that name."""
         return any(each.node.op.name == name for each in self.run.path_of(self.place, self.index, i))
 
     def cancels(self, i: int) -> bool:
-        """Return whether operand `i` is the difference of a mean of squares and the square of a mean, or its like."""
+        """Return whether operand `i` is a difference like that of a mean of squares and the square of a mean."""
         path = self.run.path_of(self.place, self.index, i)
         root = path[-1].node if path else None
         if root is None or root.op.name != "subtract" or self.run.is_given(root):
@@ -147,7 +141,7 @@ class Case:
         return bool(made & {"mean", "sum"}) and bool(made & {"square", "multiply", "power"})
 
     def counts(self, i: int) -> bool:
-        """Return whether operand `i` is a count: a sum of bools, of integers, or of a given mask."""
+        """Return whether operand `i` is a count: a sum of bools, of integers or of a mask that is given."""
         path = self.run.path_of(self.place, self.index, i)
         names = [each.node.op.name for each in path]
         if "sum" not in names:
@@ -159,14 +153,14 @@ class Case:
             return False
         if not all(moves(each.node.op) for each in path[names.index("sum") + 1 : -1]):
             return False
-        # A mask is of zeros and ones, and something is multiplied by it; what is divided by its own sum is none.
+        # A mask holds zeros and ones, and something is multiplied by it; a value divided by its own sum is not a mask.
         other = self.run.path_of(self.place, self.index, 1 - i)
         of_itself = bool(other) and other[-1].node is root and all(e.node.op.name != "multiply" for e in other)
         return not of_itself and bool(np.isin(self.run.values[self.run.places[root]], (0, 1)).all())
 
 
 def moves(op: Op) -> bool:
-    """Return whether an operation may stand between a number and a logarithm, or quotient, of it."""
+    """Return whether an operation may come between a probability and its logarithm, or between a mask and its sum."""
     return isinstance(op, Rearranging) or op.name in ("pick", "cast", "subtract")
 
 
@@ -174,71 +168,97 @@ def _both(numbers: Array) -> bool:
     return bool(np.any(numbers == np.inf) and np.any(numbers == -np.inf))
 
 
-# --- what to do about it ----------------------------------------------------------------------------------------
+# --- remedies ---------------------------------------------------------------------------------------------------
 
 _SMALL = {
     2: {"least": "1e-4", "divisor": "1e-2", "step": "1e-3", "low": "-1e4", "most": "9"},
     4: {"least": "1e-12", "divisor": "1e-12", "step": "1e-6", "low": "-1e9", "most": "75"},
     8: {"least": "1e-12", "divisor": "1e-12", "step": "1e-12", "low": "-1e9", "most": "600"},
 }
-"""What is small, and large, enough for a dtype and its gradients, by the bytes of it."""
+"""Numbers that are small, or large, enough for a dtype and its gradients, by its bytes."""
 
 
 def fitted(text: str, dtype: np.dtype[Any]) -> str:
-    """Return a remedy with the numbers that suit a dtype: 1e-12 is 0 in float16."""
+    """Return a remedy with numbers that suit a dtype: 1e-12 is 0 in float16."""
     return text.format_map(_SMALL.get(dtype.itemsize, _SMALL[8]))
 
 
-_LOG = (
-    "give log what is above 0: gn.log(gn.maximum(x, {least})); or mask the input of log, gn.log(gn.where(x > 0, x, 1))"
+CANCELLED = (
+    "subtracting two large, nearly equal numbers lost their digits: use gn.var, or subtract the mean before you square"
 )
+_LOG = (
+    "keep the input of log above 0: gn.log(gn.maximum(x, {least})); or mask the input of log: gn.log(gn.where(x > 0, "
+    "x, 1))"
+)
+_LOG_OF = {
+    "softmax": "use gn.log_softmax(logits), which does not round to 0; as a loss, nn.softmax_crossentropy(logits, "
+    "labels)",
+    "exp": "do not take exp and then log: log(exp(x)) is x, and the log of a sum of exponentials is gn.logsumexp(x)",
+    "sigmoid": "use -gn.softplus(-x), which is log(sigmoid(x)) without rounding; as a loss, "
+    "nn.sigmoid_crossentropy(logits, labels)",
+    "subtract": "if this is log(1 - p) with p rounded to 1, use nn.sigmoid_crossentropy(logits, labels), or "
+    "nn.binary_crossentropy, which clips p; otherwise mask the input of log: gn.log(gn.where(x > 0, x, 1))",
+}
+"""What to do about the logarithm of a result that was rounded to 0, by the operation that made it."""
+_LOG1P = "keep the input of log1p above -1: gn.log1p(gn.maximum(x, -1 + {step}))"
+_SQRT = "find out why it is negative; if only by rounding, use gn.sqrt(gn.maximum(x, {least}))"
 _DIVIDE = (
-    "keep the denominator away from 0: x / gn.maximum(y, {divisor}) if it is never negative, else "
+    "keep the denominator away from 0: x / gn.maximum(y, {divisor}) if it is never negative, otherwise "
     "x / gn.where(gn.equal(y, 0), 1, y)"
 )
 _UNDER_A_ROOT = (
-    "add a small number under the root, x / gn.sqrt(y + {least}): what bounds it from without leaves its slope "
-    "infinite at 0, and a gradient NaN"
+    "add a small number inside the square root: x / gn.sqrt(y + {least}); a bound outside of it would leave its slope "
+    "infinite at 0, and the gradient NaN"
 )
-_MASKED = "mask the denominator: x {} gn.where(gn.equal(y, 0), 1, y)"
 _INVERSE = "keep x away from 0: gn.reciprocal(gn.where(gn.equal(x, 0), 1, x))"
-_TINY = "keep the denominator away from 0, gn.maximum(y, {divisor}) if it is never negative, or scale it up"
-_COUNT = "there was nothing to count: divide by gn.maximum(count, 1)"
+_POWER = (
+    "a negative number has no fractional power: use gn.absolute(x) ** y, or keep x above 0: "
+    "gn.maximum(x, {divisor}) ** y"
+)
+_TINY = "keep the denominator away from 0: gn.maximum(y, {divisor}) if it is never negative; or scale it up"
 _MASK = (
-    "choose with gn.where(mask, x, 0) instead of multiplying by a mask, since 0 * inf is NaN; and mask the input "
-    "of what made the inf, or its gradient is NaN, too"
+    "use gn.where(mask, x, 0) instead of multiplying by a mask, because 0 * inf is NaN; and mask the input of the "
+    "operation that made the inf, or its gradient is NaN, too"
 )
 _OVERLAP = (
-    "keep one of the infinities out of the sum; where a whole row is masked by -inf, leave one element of it or use "
-    "a large finite number such as {low}"
+    "keep one of the infinities out of the sum; if a whole row is masked with -inf, keep one element of it, or mask "
+    "with a large finite number such as {low}"
 )
-EMPTY = "it got no elements to reduce: look at the shape of what goes in, and skip an empty batch"
+EMPTY = "there are no elements to reduce: check the shape of the operand, and skip empty batches"
 
 
 def _too_few(case: Case) -> str:
     ddof = getattr(case.op, "ddof", 0)
     if not case.numbers.size or not ddof:
         return EMPTY
-    return (
-        f"with ddof={ddof} it takes at least {ddof + 1} elements, and got {case.numbers.size}: leave ddof out, or give "
-        "it more of them"
-    )
+    return f"ddof={ddof} needs at least {ddof + 1} elements, not {case.numbers.size}: leave ddof out, or add elements"
+
+
+def _of_log(case: Case) -> str:
+    remedy = CANCELLED if case.cancels(0) else _LOG if case.x else _LOG_OF.get(case.source(0), _LOG)
+    return fitted(remedy, case.node.dtype)
+
+
+def _of_denominator(case: Case) -> str:
+    remedy = CANCELLED if case.cancels(1) else _UNDER_A_ROOT if case.comes_through("sqrt", 1) else _DIVIDE
+    return fitted(remedy, case.node.dtype)
+
+
+def _unless_cancelled(remedy: str) -> Callable[[Case], str]:
+    return lambda case: CANCELLED if case.cancels(0) else fitted(remedy, case.node.dtype)
 
 
 def too_large(case: Case) -> str:
-    """Return what to do where a result is beyond the largest number of its dtype, or close to it."""
+    """Return what to do about a result that overflows, or nearly does."""
     op, dtype = case.op.name, case.node.dtype
     if dtype == np.float16 and case.node.phase == "backward":
         return "scale the loss down before the gradient is taken, and the gradient up again"
     if op in ("exp", "expm1"):
-        return fitted(
-            "subtract the largest first, as gn.softmax and gn.logsumexp do, or bound what goes in, "
-            f"gn.{op}(gn.minimum(x, {{most}}))",
-            dtype,
-        )
+        bounded = f"gn.{op}(gn.minimum(x, {{most}}))"
+        return fitted(f"subtract the maximum first, as gn.softmax and gn.logsumexp do; or bound x: {bounded}", dtype)
     if op == "norm" and case.finite:
         return (
-            "its squares overflow before the root is taken: divide by the largest first, "
+            "the squares overflow before the root is taken: divide by the largest element first, "
             "m * gn.norm(x / m) with m = gn.max(gn.absolute(x))"
         )
     if (op == "divide" and abs(case.x * case.y) < 1) or (op == "reciprocal" and abs(case.x) < 1):
@@ -246,19 +266,13 @@ def too_large(case: Case) -> str:
     if op == "power" and abs(case.x) < 1:
         return fitted("keep x away from 0: gn.maximum(x, {divisor}) ** y", dtype)
     if op == "cast":
-        return f"leave it in {case.node.inputs[0].dtype}, or scale the numbers down first"
+        return f"keep it in {case.node.inputs[0].dtype}, or scale the numbers down first"
     if any(operand.trainable for operand in case.node.inputs):
-        return "smaller weights to begin with, as nn.init.he_normal draws them, or inputs that are scaled to about 1"
+        return "use smaller initial weights, such as those of nn.init.he_normal, or scale the inputs to about 1"
     if dtype.itemsize < 8:
         wider = "float32" if dtype.itemsize == 2 else "float64"
-        return f'compute it in {wider}, gn.cast(x, "{wider}"), or scale the numbers down first'
+        return f'compute it in {wider}: gn.cast(x, "{wider}"); or scale the numbers down first'
     return "scale the numbers down first, or work with their logarithms"
-
-
-CANCELLED = (
-    "two large numbers that are nearly equal were subtracted, and their digits are lost: gn.var, or subtracting the "
-    "mean before the squares are taken, keeps them"
-)
 
 
 def largest(dtype: np.dtype[Any]) -> str:
@@ -270,15 +284,15 @@ def largest(dtype: np.dtype[Any]) -> str:
 
 
 class Rule(NamedTuple):
-    """One thing that can go wrong in an operation.
+    """One way in which a NaN or inf arises in an operation.
 
     Attributes
     ----------
     code : str
     holds : callable
-        Whether it is what went wrong in a `Case`.
+        Takes a `Case`; returns whether this is what happened.
     remedy : str or callable
-        What to do about it, or what tells that of a `Case`.
+        What to do about it, or a function of a `Case` that returns that.
     """
 
     code: str
@@ -291,14 +305,14 @@ class Rule(NamedTuple):
 
 
 class Hazard(NamedTuple):
-    """What can go wrong in an operation.
+    """The ways in which NaN and inf arise in an operation.
 
     Attributes
     ----------
     rules : tuple of Rule
-        The first that holds is told.
+        The first that holds counts.
     slope : str
-        What to do where its gradient is what goes wrong; "" where that is no fault of its own.
+        What to do if its derivative is what is bad; "" if the derivative cannot be.
     """
 
     rules: tuple[Rule, ...]
@@ -309,7 +323,8 @@ _OVERFLOW = Rule("overflow", lambda c: not math.isfinite(c.value) and c.finite, 
 _OPPOSED = Rule("inf-minus-inf", lambda c: _both(c.numbers), _OVERLAP)
 _NOTHING = Rule("empty-reduction", lambda c: c.empty, _too_few)
 _ZERO_INF = Rule("zero-times-inf", lambda c: bool(np.any(c.numbers == 0) and np.isinf(c.numbers).any()), _MASK)
-_AT_INF = Rule("undefined-at-inf", lambda c: bool(np.isinf(c.numbers).any()), "keep inf out of what goes in")
+_AT_INF = Rule("undefined-at-inf", lambda c: bool(np.isinf(c.numbers).any()), "keep inf out of the operands")
+_SUM = Hazard((_OPPOSED, _OVERFLOW))
 _PRODUCTS = Hazard(
     (
         Rule("zero-times-inf", lambda c: bool(np.isnan(c.products).any()), _MASK),
@@ -317,135 +332,59 @@ _PRODUCTS = Hazard(
         _OVERFLOW,
     )
 )
-_SUM = Hazard((_OPPOSED, _OVERFLOW))
-_MEAN = Hazard((_NOTHING, _OPPOSED, _OVERFLOW))
-_SPREAD = Hazard((_NOTHING, _AT_INF, _OVERFLOW))
-_PRODUCT = Hazard((_ZERO_INF, _OVERFLOW))
-_EXTREMUM = Hazard((_NOTHING,))
-_WAVE = Hazard((_AT_INF,))
-_GROWS = Hazard((_OVERFLOW,))
+
+
+def _by_zero(sign: str) -> tuple[Rule, ...]:
+    """Return the rules of // or %."""
+    masked = f"mask the denominator: x {sign} gn.where(gn.equal(y, 0), 1, y)"
+    zero = Rule("zero-over-zero", lambda c: sign == "//" and c.x == 0 == c.y, masked)
+    return zero, Rule("division-by-zero", lambda c: c.y == 0, masked), _AT_INF, _OVERFLOW
+
 
 HAZARDS: dict[str, Hazard] = {
     "log": Hazard(
-        (
-            Rule(
-                "log-of-zero",
-                lambda c: c.x == 0 and c.source(0) == "softmax",
-                "gn.log_softmax(logits) is the same without the rounding; as a loss, "
-                "nn.softmax_crossentropy(logits, labels)",
-            ),
-            Rule(
-                "log-of-zero",
-                lambda c: c.x == 0 and c.source(0) == "exp",
-                "do not go through the rounded number: log(exp(x)) is x, and gn.logsumexp(x) the log of a sum of them",
-            ),
-            Rule(
-                "log-of-zero",
-                lambda c: c.x == 0 and c.source(0) == "sigmoid",
-                "-gn.softplus(-x) is log(sigmoid(x)) without the rounding; as a loss, "
-                "nn.sigmoid_crossentropy(logits, labels)",
-            ),
-            Rule("log-of-zero", lambda c: c.x == 0 and c.cancels(0), CANCELLED),
-            Rule(
-                "log-of-zero",
-                lambda c: c.x == 0 and c.source(0) == "subtract",
-                "if this is log(1 - p) with a p that is rounded to 1, nn.sigmoid_crossentropy(logits, labels) does "
-                "without p, and nn.binary_crossentropy clips it; else mask the input of log, "
-                "gn.log(gn.where(x > 0, x, 1))",
-            ),
-            Rule("log-of-zero", lambda c: c.x == 0, _LOG),
-            Rule("log-of-negative", lambda c: c.x < 0 and c.cancels(0), CANCELLED),
-            Rule("log-of-negative", lambda c: c.x < 0, _LOG),
-        ),
-        "the slope of log is infinite at 0: " + _LOG,
+        (Rule("log-of-zero", lambda c: c.x == 0, _of_log), Rule("log-of-negative", lambda c: c.x < 0, _of_log)),
+        f"the slope of log is infinite at 0: {_LOG}",
     ),
     "log1p": Hazard(
-        (
-            Rule(
-                "log-of-zero",
-                lambda c: c.x == -1,
-                "give log1p what is above -1: gn.log1p(gn.maximum(x, -1 + {step}))",
-            ),
-            Rule(
-                "log-of-negative",
-                lambda c: c.x < -1,
-                "give log1p what is above -1: gn.log1p(gn.maximum(x, -1 + {step}))",
-            ),
-        ),
+        (Rule("log-of-zero", lambda c: c.x == -1, _LOG1P), Rule("log-of-negative", lambda c: c.x < -1, _LOG1P)),
         "the slope of log1p is infinite at -1: gn.log1p(gn.maximum(x, -1 + {step}))",
     ),
     "sqrt": Hazard(
-        (
-            Rule("sqrt-of-negative", lambda c: c.x < 0 and c.cancels(0), CANCELLED),
-            Rule(
-                "sqrt-of-negative",
-                lambda c: c.x < 0,
-                "look why it is negative; gn.sqrt(gn.maximum(x, {least})) keeps off what is only rounding",
-            ),
-        ),
-        "the slope of sqrt is infinite at 0, and times 0 it is NaN: gn.norm and gn.std take it as 0 there; else add "
-        "a small number inside, gn.sqrt(x + {least})",
+        (Rule("sqrt-of-negative", lambda c: c.x < 0, _unless_cancelled(_SQRT)),),
+        "the slope of sqrt is infinite at 0, and times 0 it is NaN: use gn.norm or gn.std, whose gradient is 0 there; "
+        "or add a small number inside the root, gn.sqrt(x + {least})",
     ),
     "divide": Hazard(
         (
-            Rule("empty-count", lambda c: c.y == 0 and c.counts(1), _COUNT),
-            Rule("zero-over-zero", lambda c: c.x == 0 == c.y and c.cancels(1), CANCELLED),
-            Rule("zero-over-zero", lambda c: c.x == 0 == c.y and c.comes_through("sqrt", 1), _UNDER_A_ROOT),
-            Rule("zero-over-zero", lambda c: c.x == 0 == c.y, _DIVIDE),
-            Rule("division-by-zero", lambda c: c.y == 0 and c.cancels(1), CANCELLED),
-            Rule("division-by-zero", lambda c: c.y == 0 and c.comes_through("sqrt", 1), _UNDER_A_ROOT),
-            Rule("division-by-zero", lambda c: c.y == 0, _DIVIDE),
+            Rule(
+                "empty-count",
+                lambda c: c.y == 0 and c.counts(1),
+                "there was nothing to count: divide by gn.maximum(count, 1)",
+            ),
+            Rule("zero-over-zero", lambda c: c.x == 0 == c.y, _of_denominator),
+            Rule("division-by-zero", lambda c: c.y == 0, _of_denominator),
             Rule(
                 "inf-over-inf",
-                lambda c: math.isinf(c.x) and math.isinf(c.y) and c.source(0) == "exp",
-                "subtract the largest before exp is taken; gn.softmax(x) does",
+                lambda c: math.isinf(c.x) and math.isinf(c.y),
+                lambda c: (
+                    "subtract the maximum before exp is taken, as gn.softmax(x) does"
+                    if c.source(0) == "exp"
+                    else "keep inf out of both operands, for example by scaling them down"
+                ),
             ),
-            Rule("inf-over-inf", lambda c: math.isinf(c.x) and math.isinf(c.y), "keep inf out of both: scale first"),
             _OVERFLOW,
         ),
         _DIVIDE,
     ),
     "divide_by": Hazard((Rule("empty-reduction", lambda c: getattr(c.op, "count", 1) == 0, EMPTY), _OVERFLOW)),
-    "reciprocal": Hazard(
-        (
-            Rule("division-by-zero", lambda c: c.x == 0, _INVERSE),
-            _OVERFLOW,
-        ),
-        _INVERSE,
-    ),
-    "floor_divide": Hazard(
-        (
-            Rule("zero-over-zero", lambda c: c.x == 0 == c.y, _MASKED.format("//")),
-            Rule("division-by-zero", lambda c: c.y == 0, _MASKED.format("//")),
-            _AT_INF,
-            _OVERFLOW,
-        )
-    ),
-    "remainder": Hazard(
-        (
-            Rule("division-by-zero", lambda c: c.y == 0, _MASKED.format("%")),
-            _AT_INF,
-            _OVERFLOW,
-        )
-    ),
-    "multiply": _PRODUCTS,
-    "matmul": _PRODUCTS,
-    "einsum": _PRODUCTS,
-    "outer": _PRODUCTS,
-    "prelu": _PRODUCTS,
-    "add": _SUM,
-    "subtract": Hazard(
-        (Rule("inf-minus-inf", lambda c: math.isinf(c.x) and math.isinf(c.y), _OVERLAP), _OVERFLOW),
-    ),
+    "reciprocal": Hazard((Rule("division-by-zero", lambda c: c.x == 0, _INVERSE), _OVERFLOW), _INVERSE),
+    "floor_divide": Hazard(_by_zero("//")),
+    "remainder": Hazard(_by_zero("%")),
+    "subtract": Hazard((Rule("inf-minus-inf", lambda c: math.isinf(c.x) and math.isinf(c.y), _OVERLAP), _OVERFLOW)),
     "power": Hazard(
         (
-            Rule("power-domain", lambda c: c.x < 0 and not float(c.y).is_integer() and c.cancels(0), CANCELLED),
-            Rule(
-                "power-domain",
-                lambda c: c.x < 0 and not float(c.y).is_integer(),
-                "a root of a negative number is none: gn.absolute(x) ** y, or keep x above 0, "
-                "gn.maximum(x, {divisor}) ** y",
-            ),
+            Rule("power-domain", lambda c: c.x < 0 and not float(c.y).is_integer(), _unless_cancelled(_POWER)),
             Rule(
                 "division-by-zero",
                 lambda c: c.x == 0 and c.y < 0,
@@ -453,47 +392,41 @@ HAZARDS: dict[str, Hazard] = {
             ),
             _OVERFLOW,
         ),
-        "the slope of x ** y is infinite at 0 for a y below 1: (x + {least}) ** y",
+        "the slope of x ** y is infinite at 0 if y is below 1: use (x + {least}) ** y",
     ),
-    "sin": _WAVE,
-    "cos": _WAVE,
-    "silu": Hazard((_AT_INF, _OVERFLOW)),
-    "gelu": Hazard((_AT_INF, _OVERFLOW)),
-    "sum": _SUM,
-    "sum_to": _SUM,
-    "cumsum": _SUM,
-    "index_add": _SUM,
-    "add_along_axis": _SUM,
-    "mean": _MEAN,
-    "var": _SPREAD,
-    "std": _SPREAD,
-    "prod": _PRODUCT,
-    "prod_others": _PRODUCT,
     "logsumexp": Hazard((_NOTHING, _OVERFLOW)),
-    "max": _EXTREMUM,
-    "min": _EXTREMUM,
+    "mean": Hazard((_NOTHING, _OPPOSED, _OVERFLOW)),
+    **dict.fromkeys(("multiply", "matmul", "einsum", "outer", "prelu"), _PRODUCTS),
+    **dict.fromkeys(("add", "sum", "sum_to", "cumsum", "index_add", "add_along_axis"), _SUM),
+    **dict.fromkeys(("sin", "cos"), Hazard((_AT_INF,))),
+    **dict.fromkeys(("silu", "gelu"), Hazard((_AT_INF, _OVERFLOW))),
+    **dict.fromkeys(("var", "std"), Hazard((_NOTHING, _AT_INF, _OVERFLOW))),
+    **dict.fromkeys(("prod", "prod_others"), Hazard((_ZERO_INF, _OVERFLOW))),
+    **dict.fromkeys(("max", "min"), Hazard((_NOTHING,))),
 }
-"""What can go wrong, by operation; of others, their base and their traits say it."""
+"""How NaN and inf arise, by operation; for others, `hazard_of` goes by their base and traits."""
 
 _OF_OTHERS = Hazard(
     (
-        # What is added up, or multiplied, is finite, and on the way there it was not.
+        # The terms and the result are finite; a partial sum was not.
         Rule("overflow", lambda c: c.finite and isinstance(c.op, (Reduction, Multilinear, Linear)), too_large),
-        Rule("not-a-number", lambda c: math.isnan(c.value), "look at what goes in"),
-        Rule("infinite", lambda c: True, "look at what goes in"),
+        Rule("not-a-number", lambda c: math.isnan(c.value), "check the operands"),
+        Rule("infinite", lambda c: True, "check the operands"),
     )
 )
 
 
 def hazard_of(op: Op) -> Hazard:
-    """Return what can go wrong in an operation."""
-    known = HAZARDS.get(op.name)
-    if known is None:
-        grows = _GROWS if Trait.OVERFLOWS in op.traits else _OF_OTHERS
-        known = _PRODUCTS if isinstance(op, Multilinear) else _SUM if isinstance(op, Linear) else grows
-    return known
+    """Return how NaN and inf arise in an operation."""
+    if op.name in HAZARDS:
+        return HAZARDS[op.name]
+    if isinstance(op, Multilinear):
+        return _PRODUCTS
+    if isinstance(op, Linear):
+        return _SUM
+    return Hazard((_OVERFLOW,)) if Trait.OVERFLOWS in op.traits else _OF_OTHERS
 
 
 def rule_of(case: Case) -> Rule:
-    """Return the rule that says what went wrong."""
+    """Return the rule that says what happened."""
     return next(rule for rule in (*hazard_of(case.op).rules, *_OF_OTHERS.rules) if rule.holds(case))

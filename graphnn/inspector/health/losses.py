@@ -1,4 +1,4 @@
-"""Sound numbers that are not what a loss takes them for: logits, probabilities, labels, targets out of reach."""
+"""Values that a loss takes for something else: logits, probabilities, labels, or targets that are out of reach."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from ...graph import Constant, Placeholder, Trait
 from .checks import check, declare
-from .evaluation import made_of, only_passes_on
-from .findings import at_line, first_of, of_many, said
+from .evaluation import dependents, only_moves
+from .findings import and_more, at_line, first_of, rounded
 from .hazards import ABOUT_ONE
 
 if TYPE_CHECKING:
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from .findings import Finding
 
 ABOUT_TARGETS = 0.1
-"""How far from 1 the probabilities of labels may sum up to."""
+"""The probabilities of labels may sum to 1 within this."""
 MANY_LABELS = 8
-"""How many labels there must be, and not all the same, before it says something that they equal what is fed."""
+"""Labels that equal the input are reported if there are at least this many, and not all equal."""
 FAR_TARGETS, MANY_TARGETS, MOST_TARGETS = 0.1, 0.1, 0.5
-"""How far outside of that targets may lie, and what share of them; of a range without end, which is often a guess."""
-TAKES_ANOTHER = {
-    "categorical_crossentropy": "nn.softmax_crossentropy(logits, labels) takes what is before a softmax",
-    "binary_crossentropy": "nn.sigmoid_crossentropy(logits, labels) takes what is before a sigmoid",
-    "softmax_crossentropy": "hand it what is before the {}, or use nn.categorical_crossentropy",
-    "sigmoid_crossentropy": "hand it what is before the {}, or use nn.binary_crossentropy",
-    "log_softmax": "hand it what is before the {}: it has a softmax of its own",
-    "softmax": "one {} is enough: of probabilities it makes others that are nearly even, and hardly learns",
-    "sigmoid": "one {} is enough: of probabilities it makes others above a half, and hardly learns",
+"""Targets may lie this far outside a range, and this share of them may; the last is the share for a half-open range."""
+REMEDIES = {
+    "categorical_crossentropy": "use nn.softmax_crossentropy(logits, labels), which takes logits",
+    "binary_crossentropy": "use nn.sigmoid_crossentropy(logits, labels), which takes logits",
+    "softmax_crossentropy": "pass the logits, the input of the {}, or use nn.categorical_crossentropy",
+    "sigmoid_crossentropy": "pass the logits, the input of the {}, or use nn.binary_crossentropy",
+    "log_softmax": "pass the logits, the input of the {}: log_softmax includes a softmax",
+    "softmax": "use one {} only: a second makes all probabilities nearly equal, and the network hardly learns",
+    "sigmoid": "use one {} only: a second makes all probabilities at least 0.5, and the network hardly learns",
 }
-TARGETS = "look at the labels: classes that are counted from 1, or are -1 and 1, are no probabilities"
-ONE_CLASS = "several classes at once are for nn.sigmoid_crossentropy(logits, labels); those of one class sum to 1"
-SUM_TO_ONE = "gn.softmax(logits) is over the last axis, that of the classes"
+TARGETS = "check the labels: classes that count from 1, or -1 and 1, are not probabilities"
+ONE_CLASS = "use nn.sigmoid_crossentropy(logits, labels) for several classes at once; else make each row sum to 1"
+SUM_TO_ONE = "use gn.softmax(logits), which runs over the last axis: that of the classes"
 _READS_FIRST = {
     "categorical_crossentropy": "clip",
     "binary_crossentropy": "clip",
@@ -47,217 +47,147 @@ _READS_FIRST = {
     "sigmoid_crossentropy": "softplus",
     "log_softmax": "max",
 }
-"""The operation by which a cross-entropy, or a log_softmax, reads what it is given first."""
+"""The first operation that each cross-entropy, and log_softmax, applies to its input."""
 
 
-@check(
-    "not-probabilities",
-    "a cross-entropy of probabilities is given numbers that are not probabilities",
-)
+@check("not-probabilities", "a cross-entropy of probabilities is given numbers that are not probabilities")
 def not_probabilities(run: Evaluation) -> Iterator[Finding]:
-    """Look at what each cross-entropy, and each logarithm, is given."""
+    """Look at the input of each cross-entropy, and of each logarithm."""
     losses = run.part(Losses)
     for place, _ in run.forward:
-        losses.of_loss(place)
-        losses.of_loss_by_hand(place)
+        losses.look_at(place)
     yield from losses.found
-
-
-@check(
-    "out-of-reach",
-    "targets lie outside of what the last function of a network can give",
-)
-def out_of_reach(run: Evaluation) -> Iterator[Finding]:
-    """Look whether targets lie where what they are compared with never comes."""
-    for place, _ in run.forward:
-        if run.order[place].op.name == "subtract":
-            yield from run.part(Losses).of_reach(place)
-
-
-@check(
-    "labels-are-inputs",
-    "the labels of a loss are what the network is fed, or a column of that",
-    "feed the labels, and take them out of what is fed to the network; where a network is to give its input "
-    "again, one placeholder for both says so",
-)
-def labels_are_inputs(run: Evaluation) -> Iterator[Finding]:
-    """Look whether labels equal what the network is fed, or a column of that."""
-    if run.failure is None:
-        yield from run.part(Losses).of_labels()
 
 
 logits_expected = declare(
     "probabilities-as-logits",
-    "a cross-entropy with a softmax or sigmoid of its own is given what comes out of one; or two softmaxes, or "
-    "sigmoids, stand one after the other before a loss",
+    "a cross-entropy that includes a softmax or sigmoid is given the output of one; or two softmaxes or sigmoids "
+    "follow each other before a loss",
 )
 softmax_of_one = declare(
     "softmax-of-one",
     "a softmax over a single number, which is always 1",
-    "a layer with one output for each class; or nn.sigmoid_crossentropy of a single one",
+    "use one output for each class, or nn.sigmoid_crossentropy with a single output",
 )
 
 
+@check("out-of-reach", "targets lie outside the range of the network's last function")
+def out_of_reach(run: Evaluation) -> Iterator[Finding]:
+    """Look for targets that the values they are compared with can never reach."""
+    losses = run.part(Losses)
+    for place, _ in run.forward:
+        node = run.order[place]
+        if node.op.name != "subtract" or not _is_a_loss(run, node):
+            continue
+        for targets, made in permutations(map(losses.source, run.inputs[place])):
+            op, value = run.order[made].op, run.values[targets]
+            last = losses.squashed_by(made) or op.name
+            bounds = (0, 1) if last == "softmax" else op.bounds
+            if run.order[made] not in losses.trained or bounds is None or value.dtype.kind not in "iuf":
+                continue
+            if run.order[targets] in losses.trained or isinstance(run.order[targets].op, Constant) or not value.size:
+                continue
+            low, high = bounds
+            outside = np.isfinite(value) & ((value < low - FAR_TARGETS) | (value > high + FAR_TARGETS))
+            share = MANY_TARGETS if math.isfinite(high) else MOST_TARGETS
+            if np.count_nonzero(outside) > share * value.size:
+                what = f"{run.element(targets, first_of(outside))}{and_more(outside)}"
+                gives = f"values from {low:g} to {high:g}" if math.isfinite(high) else f"values of at least {low:g}"
+                cause = f"the target {what} is out of reach: {last}{at_line(run.order[made])} only gives {gives}"
+                remedy = f"scale the targets into that range, or leave out the last {last}"
+                yield out_of_reach.at(run, targets, outside, cause, remedy=remedy)
+                break
+
+
+@check(
+    "labels-are-inputs",
+    "the labels of a loss equal the network's input, or a column of it",
+    "feed the labels, and keep them out of the network's input; for a network that reproduces its input, use one "
+    "placeholder for both",
+)
+def labels_are_inputs(run: Evaluation) -> Iterator[Finding]:
+    """Look whether labels equal the network's input, or a column of it."""
+    if run.failure is not None:
+        return
+    met, trained = run.met_by_parameters, run.part(Losses).trained
+    given = run.prepared.program.placeholders
+    fed = [node for node in given if node.ndim and run.value_of(node).dtype.kind != "b"]
+    for labels in fed:
+        untrained = [each for each in dependents(run.order, {labels}) if each not in trained]
+        if labels in met or trained.isdisjoint(user for each in untrained for user in each.users):
+            continue
+        equal = next(filter(None, (_equal(run, labels, node) for node in fed if node in met)), "")
+        if equal:
+            which = np.ones(run.value_of(labels).shape, bool)
+            cause = f"{labels.name}{at_line(labels)}, the labels of a loss, equal {equal}"
+            yield labels_are_inputs.at(run, run.places[labels], which, cause)
+            return
+
+
+def _equal(run: Evaluation, labels: Node, node: Node) -> str:
+    """Return which part of a fed input some labels equal; "" if none, or if it may be intended."""
+    wanted, given = run.value_of(labels), run.value_of(node)
+    if wanted.size < MANY_LABELS or (wanted == wanted.flat[0]).all():
+        return ""
+    if wanted.shape == given.shape and np.array_equal(wanted, given):
+        single = wanted.size == wanted.shape[0] or wanted.dtype.kind in "iu"
+        return f"{node.name}, the network's input" if single or not _is_squeezed(run, node) else ""
+    if given.ndim == 2 and wanted.size == wanted.shape[0] == given.shape[0]:
+        same = (given == wanted.reshape(-1, 1)).all(axis=0)
+        if same.any():
+            return f"{node.name}[:, {int(np.argmax(same))}], a column of the network's input"
+    return ""
+
+
+def _is_squeezed(run: Evaluation, node: Node) -> bool:
+    """Return whether a network makes its input narrower or random on the way: then to reproduce it is a real task."""
+    width = run.value_of(node)[0].size
+    trained = run.part(Losses).trained
+    for each in dependents(run.order, {node}):
+        if each in run.forward_nodes and each in trained and each.shape:
+            value = run.value_of(each)
+            if value.ndim and each.op.name in ("matmul", "einsum") and value[..., :1].size and value.shape[-1] < width:
+                return True
+            if any(not operand.inputs and operand.op.name.startswith("random") for operand in each.inputs):
+                return True
+    return False
+
+
+def _is_a_loss(run: Evaluation, difference: Node) -> bool:
+    """Return whether a difference is squared, or its absolute value taken, and all of that is added up."""
+    misses = run.readers(difference)
+    squares = [each for each in misses if each.op.name in ("square", "absolute") or set(each.inputs) == {difference}]
+    return bool(squares) and len(squares) == len(misses) and all(_is_added_up(run, each) for each in squares)
+
+
+def _is_added_up(run: Evaluation, node: Node) -> bool:
+    """Return whether all of a value is added up to one number, perhaps with weights."""
+    while node.shape:
+        users = run.readers(node)
+        if users and all(not user.shape for user in users):
+            return True
+        if len(users) != 1 or not users[0].op.traits & (Trait.ADDS_UP | Trait.SCALES):
+            return False
+        node = users[0]
+    return True
+
+
 class Losses:
-    """The cross-entropies of a run, and what was found of them."""
+    """The cross-entropies of a run, and what was found about them."""
 
     def __init__(self, run: Evaluation) -> None:
         self.run = run
         self.found: list[Finding] = []
         self._chosen_from: dict[int, int] = {}
 
-    def of_loss(self, place: int) -> None:
-        """Look whether a cross-entropy is given probabilities where it takes logits, or the other way round."""
-        run, node = self.run, self.run.order[place]
-        scope = run.graph.scopes.get(node.scope)
-        kind = scope.kind if scope is not None else ""
-        if node.op.name != _READS_FIRST.get(kind):
-            return
-        source = run.inputs[place][0]
-        while run.order[source].scope == node.scope and run.order[source].op.name in ("cast", "negative"):
-            source = run.inputs[source][0]
-        x = run.values[source]
-        self._of_targets(source, node.scope, kind)
-        if x is None or x.dtype.kind != "f" or not x.ndim or not x.size:
-            return
-        if any(each.code != softmax_of_one.code and each.node is run.order[source] for each in self.found):
-            return  # such as a sigmoid's, which is read in two places
-        if kind in ("softmax_crossentropy", "sigmoid_crossentropy", "log_softmax"):
-            self._of_logits(source, x, kind)
-        else:
-            self._of_probabilities(source, x, kind)
-
-    def of_loss_by_hand(self, place: int) -> None:
-        """Look whether the logarithm of probabilities is taken that are squashed twice, or along the wrong axis."""
-        run, node = self.run, self.run.order[place]
-        scope = run.graph.scopes.get(node.scope)
-        if scope is not None and scope.kind in _READS_FIRST:
-            return
-        source = run.inputs[place][0] if node.op.name in ("log", "pick") else place
-        if node.op.name == "log":
-            way = [source]
-            while Trait.CHOOSES in run.order[way[-1]].op.traits and way[-1] not in self._chosen_from:
-                way.append(run.inputs[way[-1]][0])
-            chosen_from = self._chosen_from.get(way[-1], way[-1])
-            self._chosen_from.update(dict.fromkeys(way, chosen_from))
-            self._of_squashed_twice(chosen_from)
-        elif node.op.name == "pick":
-            chosen, x = run.order[source], run.values[source]
-            if x.dtype.kind != "f" or x.ndim != 2 or isinstance(chosen.shape[1], str) or x.shape[0] < 2:
-                return
-            if (x <= 0).all():
-                x = np.exp(x)  # of log_softmax, or a log
-            down, across = (np.abs(x.sum(axis=axis, dtype=np.float64) - 1) for axis in (0, 1))
-            if (x >= 0).all() and (down <= ABOUT_ONE).all() and (across > ABOUT_ONE).any() and x.shape[1] > 1:
-                off = across > ABOUT_ONE
-                exp = "" if x is run.values[source] else "exp of "
-                told = f"{exp}{_sum_of(chosen, off, x.sum(axis=1))}"
-                cause = f"{told}, and each column to 1; {node.name} picks one of a row"
-                which = np.broadcast_to(off[:, None], x.shape)
-                self.found.append(not_probabilities.at(run, source, which, cause, remedy=SUM_TO_ONE))
-
-    def of_reach(self, place: int) -> Iterator[Finding]:
-        """Look whether one difference is of targets that what they are compared with never comes to."""
-        run, node = self.run, self.run.order[place]
-        if not self._is_a_loss(node):
-            return
-        for targets, made in permutations(map(self._source, run.inputs[place])):
-            last, value = self._squashed_by(made) or run.order[made].op.name, run.values[targets]
-            bounds = (0, 1) if last == "softmax" else run.order[made].op.bounds
-            if run.order[made] not in self._trained or bounds is None or value.dtype.kind not in "iuf":
-                continue
-            if run.order[targets] in self._trained or isinstance(run.order[targets].op, Constant) or not value.size:
-                continue
-            low, high = bounds
-            outside = np.isfinite(value) & ((value < low - FAR_TARGETS) | (value > high + FAR_TARGETS))
-            share = MANY_TARGETS if math.isfinite(high) else MOST_TARGETS
-            if np.count_nonzero(outside) > share * value.size:
-                what = f"{run.element(targets, first_of(outside))}{of_many(outside)}"
-                gives = f"{low:g} to {high:g}" if math.isfinite(high) else f"nothing below {low:g}"
-                cause = f"{what}, and {last}{at_line(run.order[made])} gives {gives}"
-                remedy = f"scale the targets into that range, or leave out the last {last}"
-                yield out_of_reach.at(run, targets, outside, cause, remedy=remedy)
-                return
-
-    def of_labels(self) -> Iterator[Finding]:
-        """Look for the first labels that are so."""
-        met = self.run.met_by_parameters
-        run, given = self.run, self.run.prepared.program.placeholders
-        fed = [node for node in given if node.ndim and run.values[run.places[node]].dtype.kind != "b"]
-        inputs = [node for node in fed if node in met]
-        for labels in fed:
-            if labels in met or self._trained.isdisjoint(
-                user for each in self._only_moved(labels) for user in each.users
-            ):
-                continue
-            told = next((told for node in inputs if (told := self._equal(labels, node))), "")
-            if told:
-                which = np.ones(run.values[run.places[labels]].shape, bool)
-                cause = f"{labels.name}{at_line(labels)}, which the loss compares with, equals {told}"
-                yield labels_are_inputs.at(run, run.places[labels], which, cause)
-                return
-
-    def _only_moved(self, node: Node) -> list[Node]:
-        """Return a node and what is made of it and constants alone."""
-        made = made_of(self.run.order, {node})
-        return [each for each in made if each not in self._trained]
-
-    def _equal(self, labels: Node, node: Node) -> str:
-        """Return what of a fed input some labels are the same as; "" if nothing is, or it may be meant."""
-        run = self.run
-        wanted, given = run.values[run.places[labels]], run.values[run.places[node]]
-        if wanted.size < MANY_LABELS or not wanted.size or (wanted == wanted.flat[0]).all():
-            return ""
-        if wanted.shape == given.shape and np.array_equal(wanted, given):
-            single = wanted.size == wanted.shape[0] or wanted.dtype.kind in "iu"
-            return f"{node.name}, all that the network is fed" if single or not self._is_squeezed(node) else ""
-        if given.ndim == 2 and wanted.size == wanted.shape[0] == given.shape[0]:
-            same = (given == wanted.reshape(-1, 1)).all(axis=0)
-            if same.any():
-                return f"{node.name}[:, {int(np.argmax(same))}], a column of what the network is fed"
-        return ""
-
-    def _is_squeezed(self, node: Node) -> bool:
-        """Return whether less of what is fed goes through a network, or something random: to give it again is work."""
-        run = self.run
-        width = run.values[run.places[node]][0].size
-        for each in made_of(run.order, {node}):
-            if each.phase != "forward" or each not in self._trained or not each.shape:
-                continue
-            value = run.values[run.places[each]]
-            if value.ndim and each.op.name in ("matmul", "einsum") and value[..., :1].size and value.shape[-1] < width:
-                return True
-            if any(not operand.inputs and operand.op.name.startswith("random") for operand in each.inputs):
-                return True
-        return False
-
-    def _is_a_loss(self, difference: Node) -> bool:
-        """Return whether a difference is squared, or taken without its sign, and all of that is added up."""
-        misses = [user for user in difference.users if user.phase == "forward" and user in self.run.places]
-        squares = [
-            miss for miss in misses if miss.op.name in ("square", "absolute") or set(miss.inputs) == {difference}
-        ]
-        return bool(squares) and len(squares) == len(misses) and all(map(self._is_added_up, squares))
-
-    def _is_added_up(self, node: Node) -> bool:
-        """Return whether all of a value is added up to one number, multiplied by others perhaps."""
-        while node.shape:
-            users = [user for user in node.users if user.phase == "forward" and user in self.run.places]
-            if users and all(not user.shape for user in users):
-                return True
-            if len(users) != 1 or not users[0].op.traits & (Trait.ADDS_UP | Trait.SCALES):
-                return False
-            node = users[0]
-        return True
-
     @cached_property
-    def _trained(self) -> set[Node]:
+    def trained(self) -> set[Node]:
         """What depends on trained parameters."""
-        return made_of(self.run.order, {node for node in self.run.order if node.trainable})
+        return dependents(self.run.order, [node for node in self.run.order if node.trainable])
 
     @cached_property
     def _read_by_scope(self) -> dict[str, dict[int, None]]:
-        """The places outside of each scope that it reads."""
+        """The places outside of each scope that its nodes read."""
         found: dict[str, dict[int, None]] = {}
         for place, node in enumerate(self.run.order):
             for source in self.run.inputs[place]:
@@ -265,8 +195,54 @@ class Losses:
                     found.setdefault(node.scope, {})[source] = None
         return found
 
+    def look_at(self, place: int) -> None:
+        """Look whether a node reads the input of a cross-entropy, or takes a logarithm of probabilities."""
+        run, node = self.run, self.run.order[place]
+        name, kind = node.op.name, run.kind_of_scope(node)
+        if kind not in _READS_FIRST:
+            if name == "log":
+                self._of_squashed_twice(self._choice_of(run.inputs[place][0]))
+            elif name == "pick":
+                self._of_picked(place)
+        elif name == _READS_FIRST[kind]:
+            source = run.inputs[place][0]
+            while run.order[source].scope == node.scope and run.order[source].op.name in ("cast", "negative"):
+                source = run.inputs[source][0]
+            self._of_targets(source, node.scope, kind)
+            x = run.values[source]
+            # The sigmoid of a loss is read in two places.
+            known = any(each.code != softmax_of_one.code and each.node is run.order[source] for each in self.found)
+            if x is not None and x.dtype.kind == "f" and x.ndim and x.size and not known:
+                look = self._of_probabilities if _READS_FIRST[kind] == "clip" else self._of_logits
+                look(source, x, kind)
+
+    def _choice_of(self, place: int) -> int:
+        """Return where a value comes from of which elements were only chosen."""
+        way = [place]
+        while Trait.CHOOSES in self.run.order[way[-1]].op.traits and way[-1] not in self._chosen_from:
+            way.append(self.run.inputs[way[-1]][0])
+        chosen_from = self._chosen_from.get(way[-1], way[-1])
+        self._chosen_from.update(dict.fromkeys(way, chosen_from))
+        return chosen_from
+
+    def _of_picked(self, place: int) -> None:
+        """Look whether one of each row is picked where the columns sum to 1."""
+        run, source = self.run, self.run.inputs[place][0]
+        chosen, x = run.order[source], run.values[source]
+        if x.dtype.kind != "f" or x.ndim != 2 or isinstance(chosen.shape[1], str) or min(x.shape) < 2:
+            return
+        exp = "exp of " if (x <= 0).all() else ""
+        x = np.exp(x) if exp else x  # of log_softmax, or a log
+        down, across = (np.abs(x.sum(axis=axis, dtype=np.float64) - 1) for axis in (0, 1))
+        off = across > ABOUT_ONE
+        if (x >= 0).all() and (down <= ABOUT_ONE).all() and off.any():
+            row = _sum_of(chosen, off, x.sum(axis=1))
+            cause = f"{exp}{row} and each column to 1, but {run.order[place].name} picks one element of each row"
+            which = np.broadcast_to(off[:, None], x.shape)
+            self.found.append(not_probabilities.at(run, source, which, cause, remedy=SUM_TO_ONE))
+
     def _of_targets(self, source: int, scope: str, kind: str) -> None:
-        """Look whether the labels that a cross-entropy is fed are probabilities."""
+        """Look whether the labels that are fed to a cross-entropy are probabilities."""
         run, shape = self.run, self.run.order[source].shape
         for place in self._read_by_scope.get(scope, ()):
             node, targets = run.order[place], run.values[place]
@@ -277,79 +253,88 @@ class Losses:
             wide = targets.astype(np.float64)
             wrong = np.isfinite(wide) & ((wide < -ABOUT_ONE) | (wide > 1 + ABOUT_ONE))
             sums = wide.sum(axis=-1)
-            off = np.isfinite(sums) & (np.abs(sums - 1) > ABOUT_TARGETS) & (sums != 0)  # of a row of padding it is 0
-            told, remedy = f"{run.element(place, first_of(wrong))}" if wrong.any() else "", TARGETS
-            if not told and kind in ("categorical_crossentropy", "softmax_crossentropy") and off.any():
-                told = _sum_of(node, off, sums)
+            off = _off(sums, ABOUT_TARGETS)
+            what, remedy = f"{run.element(place, first_of(wrong))}" if wrong.any() else "", TARGETS
+            if not what and kind in ("categorical_crossentropy", "softmax_crossentropy") and off.any():
+                what = _sum_of(node, off, sums)
                 wrong, remedy = np.broadcast_to(off[..., None], wide.shape), ONE_CLASS
-            if told:
-                cause = f"{told}, and the targets of {kind} are probabilities"
+            if what:
+                cause = f"{what}, but the targets of {kind} are probabilities"
                 self.found.append(not_probabilities.at(run, place, wrong, cause, remedy=remedy))
 
     def _of_logits(self, place: int, x: Array, kind: str) -> None:
-        made, node = self._squashed_by(place), self.run.order[place]
+        """Look whether what takes logits is given probabilities."""
+        made, node = self.squashed_by(place), self.run.order[place]
         if kind == "softmax_crossentropy" and node.shape[-1] == 1:
-            cause = f"{node.name}{at_line(node)} has a single number a row, whose softmax is 1 whatever that is"
+            cause = f"{node.name}{at_line(node)} has one number per row, and the softmax of one number is always 1"
             self.found.append(softmax_of_one.of(node, cause))
         elif made:
-            cause = f"{node.name}{at_line(node)} holds probabilities, which a {made} gave, and {kind} takes logits"
-            remedy = TAKES_ANOTHER[kind].format(made)
+            cause = f"{node.name}{at_line(node)} holds probabilities, the output of a {made}, but {kind} takes logits"
             every = np.ones(x.shape, bool)
+            remedy = REMEDIES[kind].format(made)
             self.found.append(logits_expected.at(self.run, place, every, cause, remedy=remedy))
 
     def _of_probabilities(self, place: int, x: Array, kind: str) -> None:
-        made = self.run.order[self._source(place)]
+        """Look whether what takes probabilities is given others numbers."""
+        made = self.run.order[self.source(place)]
         if self.run.is_softmax(made) and made.shape[-1] == 1:
-            cause = f"{made.name}{at_line(made)} is a softmax over a single number, which is 1 whatever that is"
+            cause = f"{made.name}{at_line(made)} is the softmax of a single number, which is always 1"
             self.found.append(softmax_of_one.of(made, cause))
             return
-        node, remedy = self.run.order[place], TAKES_ANOTHER[kind]
+        remedy, takes = REMEDIES[kind], "probabilities"
         most = 1 + ABOUT_ONE if kind == "binary_crossentropy" else np.inf
         wrong = np.isfinite(x) & ((x < -ABOUT_ONE) | (x > most))
         sums = np.asarray(x.sum(axis=-1, dtype=np.float64))
-        off = np.isfinite(sums) & (np.abs(sums - 1) > ABOUT_ONE) & (sums != 0)  # of a row of padding it is 0
+        off = _off(sums, ABOUT_ONE)
         if wrong.any():
-            what, more = str(self.run.element(place, first_of(wrong))), of_many(wrong)
+            what = f"{self.run.element(place, first_of(wrong))}{and_more(wrong)}"
         elif kind == "categorical_crossentropy" and off.any():
-            what, more = _sum_of(node, off, sums), ", which sum to 1"
+            what, takes = _sum_of(self.run.order[place], off, sums), "probabilities, which sum to 1"
             wrong, remedy = np.broadcast_to(off[..., None], x.shape), SUM_TO_ONE
         else:
             self._of_squashed_twice(place)
             return
-        cause = f"{what}, and {kind} takes probabilities{more}"
+        cause = f"{what}, but {kind} takes {takes}"
         self.found.append(not_probabilities.at(self.run, place, wrong, cause, remedy=remedy))
 
     def _of_squashed_twice(self, place: int) -> None:
-        """Look whether the probabilities of a loss are the softmax, or sigmoid, of probabilities."""
-        made, inputs = self._squashed_by(place), self.run.inputs
-        logits = inputs[self._source(place)][0] if made else place
+        """Look whether probabilities are the softmax, or sigmoid, of probabilities."""
+        made, inputs = self.squashed_by(place), self.run.inputs
+        if not made:
+            return
+        logits = inputs[self.source(place)][0]
         if made == "softmax":
             shifted = inputs[logits][0]
             logits = inputs[shifted][0] if self.run.order[shifted].op.name == "subtract" else shifted
-        if made and self._squashed_by(logits) == made:
+        if self.squashed_by(logits) == made:
             self._of_logits(logits, self.run.values[logits], made)
 
-    def _source(self, place: int) -> int:
-        """Return where a value was computed that is only passed on."""
+    def source(self, place: int) -> int:
+        """Return where a value was computed that was only moved or cast since."""
         run = self.run
-        while (only_passes_on(run.op(place)) or run.op(place).name == "cast") and len(run.inputs[place]) == 1:
+        while (only_moves(run.op(place)) or run.op(place).name == "cast") and len(run.inputs[place]) == 1:
             place = run.inputs[place][0]
         return place
 
-    def _squashed_by(self, place: int) -> str:
-        """Return whether a value is what comes out of a "softmax" or "sigmoid"; "" if it is not known to be."""
-        run, place = self.run, self._source(place)
-        node, value = run.order[place], run.values[place]
+    def squashed_by(self, place: int) -> str:
+        """Return "softmax" or "sigmoid" if a value is known to be the result of one, else ""."""
+        place = self.source(place)
+        node, value = self.run.order[place], self.run.values[place]
         if node.op.name == "sigmoid":
             return "sigmoid"
         if node.op.name != "divide" or node.inputs[0].op.name != "exp":
             return ""
         if not value.size or not value.ndim or value.shape[-1] == 1:
-            return ""  # which are no probabilities of several classes
+            return ""  # not probabilities of several classes
         return "softmax" if (np.abs(value.sum(axis=-1, dtype=np.float64) - 1) <= ABOUT_ONE).all() else ""
 
 
+def _off(sums: Array, most: float) -> Array:
+    """Return which sums of probabilities are not 1. A row of padding sums to 0."""
+    return np.asarray(np.isfinite(sums) & (np.abs(sums - 1) > most) & (sums != 0))
+
+
 def _sum_of(node: Node, which: Array, sums: Array) -> str:
-    """Return what the first row that is meant sums to."""
+    """Return what the first of some rows sums to."""
     index = first_of(which)
-    return f"{node.name}[{', '.join([*map(str, index), ':'])}]{at_line(node)} sums to {said(float(sums[index]))}"
+    return f"{node.name}[{', '.join([*map(str, index), ':'])}]{at_line(node)} sums to {rounded(float(sums[index]))}"

@@ -1,4 +1,4 @@
-"""How training goes in a run: what several checks of gradients and updates ask; and a loss beside guessing."""
+"""Facts about training that several checks need: gradients, losses, and how close a loss is to guessing."""
 
 from __future__ import annotations
 
@@ -13,78 +13,79 @@ if TYPE_CHECKING:
 
     from ...graph import Array, Node
     from .evaluation import Evaluation
-    from .findings import Element
 
 LEARNT = 1e-6
-"""How small a loss is that has nothing left to teach: a cross-entropy that clips is never 0."""
+"""A loss of at most this has nothing left to teach: a cross-entropy that clips never reaches 0."""
 LARGE_DATA = 100.0
-"""How large what is fed may be before it is to blame for a gradient that explodes."""
+"""Fed numbers above this are blamed for a gradient that explodes."""
 _OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
 LOSSES = (*_OF_CLASSES, "binary_crossentropy", "sigmoid_crossentropy", "mean_squared_error", "mean_absolute_error")
 
 
 class Training:
-    """What a run says of the parameters that it trains."""
+    """What a run says about the parameters that it trains."""
 
     def __init__(self, run: Evaluation) -> None:
         self.run = run
         self._losses: dict[frozenset[Node], dict[Node, float]] = {}
 
-    def value_of(self, node: Node) -> Array:
-        """Return the value of a node."""
-        value: Array = self.run.values[self.run.places[node]]
-        return value
+    @cached_property
+    def slopes(self) -> dict[Node, Node]:
+        """The trained parameters with the nodes of their gradients."""
+        return slopes_in(self.run.order)
 
     @cached_property
     def gradients(self) -> dict[Node, Node]:
-        """By parameter, the nodes of gradients that are finite."""
-        found = {}
-        for parameter, gradient in gradients_in(self.run.order):
-            value = self.value_of(gradient)
-            if value is not None and value.size and np.isfinite(value).all():
-                found[parameter] = gradient
-        return found
-
-    @cached_property
-    def large_data(self) -> Element | None:
-        """The largest number that is fed, where that is far above 1."""
-        elements = [self.run.largest_in(node) for node in self.run.prepared.program.placeholders]
-        large = [each for each in elements if each is not None and abs(each.value) > LARGE_DATA]
-        return max(large, key=lambda each: abs(each.value), default=None)
+        """Those of `slopes` that are computed, finite and not empty."""
+        return {
+            parameter: slope
+            for parameter, slope in self.slopes.items()
+            if slope.op.name != "zeros"
+            and (value := self.run.value_of(slope)) is not None
+            and value.size
+            and np.isfinite(value).all()
+        }
 
     def losses_of(self, parameters: Iterable[Node]) -> dict[Node, float]:
-        """Return the scalars from whose gradients the updates of some parameters are made."""
+        """Return the scalars whose gradients update some parameters, with their values."""
         asked = frozenset(parameters)
         if asked not in self._losses:
-            needed = self.run.behind(self.run.updates[parameter] for parameter in asked)
-            found = {}
-            for given, derived in self.run.graph.cotangents.items():
-                if any(derived.of.get(parameter) in needed for parameter in asked):
-                    found.update({node: self.value_of(node) for node, _ in given if node in self.run.places})
-            scalars = {node: float(value) for node, value in found.items() if value is not None and not value.ndim}
-            self._losses[asked] = scalars
+            run = self.run
+            needed = run.ancestors(run.updates[parameter] for parameter in asked)
+            losses = [
+                node
+                for given, derived in run.graph.cotangents.items()
+                if any(derived.of.get(parameter) in needed for parameter in asked)
+                for node, _ in given
+                if node in run.places
+            ]
+            values = {node: run.value_of(node) for node in losses}
+            self._losses[asked] = {
+                node: float(value) for node, value in values.items() if value is not None and not value.ndim
+            }
         return self._losses[asked]
 
     def steepness(self, parameters: Iterable[Node]) -> float:
-        """Return how far a loss would move if each number moved as far as it is large: not at all at its least."""
+        """Return how much a loss would change if each number changed by its own size: 0 at a minimum."""
         steepness = 0.0
         for parameter in parameters:
             if parameter in self.gradients:
-                slope = self.value_of(self.gradients[parameter]).astype(np.float64)
-                steepness += float(np.abs(slope * self.value_of(parameter)).sum())
+                slope = self.run.value_of(self.gradients[parameter]).astype(np.float64)
+                steepness += float(np.abs(slope * self.run.value_of(parameter)).sum())
         return steepness
 
     @property
     def has_learnt(self) -> bool:
-        """Whether every loss is 0, or as good as that."""
+        """Whether every loss is 0, or nearly so."""
         losses = self.losses_of(self.run.updates).values()
         return bool(losses) and all(abs(value) <= LEARNT for value in losses)
 
     @property
     def scaled_down(self) -> str:
-        """What to do where what is fed is large; "" where it is not."""
-        large = self.large_data
-        return "" if large is None else f"scale {large.node.name} to about 1: {large}"
+        """The advice to scale fed numbers, if some are large; else ""."""
+        elements = filter(None, map(self.run.largest_in, self.run.prepared.program.placeholders))
+        large = max(elements, key=lambda each: abs(each.value), default=None)
+        return "" if large is None or abs(large.value) <= LARGE_DATA else f"scale {large.node.name} to about 1: {large}"
 
 
 def gradients_in(order: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
@@ -93,13 +94,13 @@ def gradients_in(order: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
 
 
 def slopes_in(order: Sequence[Node]) -> dict[Node, Node]:
-    """Return the same with those that are 0 because no operation passes a gradient on."""
+    """Return the same, with the gradients that are constant zeros because no operation passes one on."""
     known: dict[Node, Node] = {}
     scheduled = set(order)
     for derived in order[0].graph.cotangents.values() if order else ():
         known.update({node: slope for node, slope in derived.of.items() if node.trainable and slope in scheduled})
     for node in order:
-        # What an optimizer makes for a parameter starts from its gradient.
+        # The nodes that an optimizer makes for a parameter start from its gradient.
         parameter = node.twin
         if parameter is not None and parameter.trainable and node.phase == "update" and parameter not in known:
             for operand in node.inputs:
@@ -109,7 +110,7 @@ def slopes_in(order: Sequence[Node]) -> dict[Node, Node]:
 
 
 def beside_guessing(loss: Node, order: Sequence[Node], value_of: Callable[[Node], Array | None]) -> str:
-    """Return a loss beside that of a network which guesses, if it is a mean cross-entropy of some classes; else "".
+    """Return a loss beside that of a network which guesses, if it is a mean cross-entropy over classes; else "".
 
     Parameters
     ----------
@@ -117,7 +118,7 @@ def beside_guessing(loss: Node, order: Sequence[Node], value_of: Callable[[Node]
     order : sequence of Node
         The schedule.
     value_of : callable
-        What a node of it was; None where that is not known.
+        Returns the value of a node, or None if it is not known.
     """
     value, scope = value_of(loss), loss.graph.scopes.get(loss.scope)
     if value is None or scope is None or scope.kind not in _OF_CLASSES or loss.op.name != "mean":
@@ -129,7 +130,7 @@ def beside_guessing(loss: Node, order: Sequence[Node], value_of: Callable[[Node]
         return ""
     classes = given.shape[-1]
     guess = math.log(classes)
-    # Chances or logits: those of a network that guesses are alike in every row.
+    # A network that guesses gives the same probabilities or logits for all classes of a row.
     apart = np.ptp(given, axis=-1).max()
     alike = apart <= (0.1 if scope.kind == "softmax_crossentropy" else 0.1 / classes)
     if alike and abs(value - guess) <= 0.01 * guess:
