@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import GraphnnError
-from ..execute.loop import Prepared, complete_stop, evaluate
+from ..execute.loop import Prepared, Step, complete_stop, evaluate
 from ..graph import Array, Graph, Node, Spec
 from ..graph.attributes import whole
 from ..graph.dimensions import size_of
@@ -148,32 +148,30 @@ class Profile(Shown):
         self.graph = graph
         self.repeat = repeat
         self.total = _sum(graph.name, nodes, math.fsum(cost.time for cost in nodes))
-        self.by_node = _slowest_first(nodes)
-        self.by_op = self._by(lambda node: node.op.name)
-        self.by_scope = self._by(lambda node: node.scope)
-        self.by_outer_scope = self._by_outer_scope()
-        self.by_phase = self._by(lambda node: node.phase)
+        self.by_node = sorted(nodes, key=_slowest_first)
+        self.by_op = self._by(lambda node: [node.op.name])
+        self.by_scope = self._by(lambda node: [node.scope])
+        outer = self._by(self._scopes_around)
+        self.by_outer_scope = [cost for cost in outer if any(node.scope != cost.name for node in cost.nodes)]
+        self.by_phase = self._by(lambda node: [node.phase])
         time_of = {cost.nodes[0]: cost.time for cost in nodes}
         self.critical_path = [node for node in path if node in time_of]
         self.critical_time = math.fsum(time_of[node] for node in self.critical_path)
         self.peak = peak
 
-    def _by_outer_scope(self) -> list[Cost]:
-        groups: dict[str, list[Cost]] = {}
-        for cost in self.by_scope:
-            scope = self.graph.scopes.get(cost.name)
-            while scope is not None:
-                groups.setdefault(scope.path, []).append(cost)
-                scope = scope.parent
-        own = {cost.name for cost in self.by_scope}
-        outer = {path: costs for path, costs in groups.items() if len(costs) > 1 or path not in own}
-        return _slowest_first([_sum(name, costs, self.total.time) for name, costs in outer.items()])
-
-    def _by(self, key: Callable[[Node], str]) -> list[Cost]:
+    def _by(self, groups_of: Callable[[Node], Iterable[str]]) -> list[Cost]:
+        """Return the costs of groups of nodes, the slowest first; a node may be in several."""
         groups: dict[str, list[Cost]] = {}
         for cost in self.by_node:
-            groups.setdefault(key(cost.nodes[0]), []).append(cost)
-        return _slowest_first([_sum(name, costs, self.total.time) for name, costs in groups.items()])
+            for name in groups_of(cost.nodes[0]):
+                groups.setdefault(name, []).append(cost)
+        return sorted([_sum(name, costs, self.total.time) for name, costs in groups.items()], key=_slowest_first)
+
+    def _scopes_around(self, node: Node) -> Iterator[str]:
+        scope = self.graph.scopes.get(node.scope)
+        while scope is not None:
+            yield scope.path
+            scope = scope.parent
 
     @property
     def time(self) -> float:
@@ -192,13 +190,12 @@ class Profile(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
-        tables = {"node": self.by_node, "op": self.by_op, "scope": self.by_scope, "phase": self.by_phase}
-        tables["outer_scope"] = self.by_outer_scope
+        tables = ("by_node", "by_op", "by_scope", "by_phase", "by_outer_scope")
         return {
             "graph": self.graph.name,
             "repeat": self.repeat,
             "total": self.total.to_dict(),
-            **{f"by_{name}": [cost.to_dict() for cost in table] for name, table in tables.items()},
+            **{table: [cost.to_dict() for cost in getattr(self, table)] for table in tables},
             "critical_path": [node.name for node in self.critical_path],
             "critical_time": self.critical_time,
             "parallelism": self.parallelism,
@@ -259,33 +256,29 @@ def profile(
     """
     repeat = whole("repeat=", repeat, 1)
     prepared, updates = prepared_for(target, feed, sizes, graph)
-    program, computed = prepared.program, _computed(prepared)
+    order, operands = prepared.program.order, prepared.program.operands
     with np.errstate(all="ignore"):
         try:
-            memory = _Memory.of(prepared)
+            memory = _memory_of(prepared)
             runs = [_times(prepared) for _ in range(repeat)]
         except GraphnnError as failed:
             complete_stop(failed, updates, guard_of(target))
             raise
-    times = {place: median([run[place] for run in runs]) for place in computed}
+    forwards = prepared.binding.forwards
+    times = {i: median([run[i] for run in runs]) for i, forward in enumerate(forwards) if forward is not None}
     total = math.fsum(times.values())
     costs = []
-    for place in computed:
-        node, time = program.order[place], times[place]
-        written = memory.written[place]
-        read = sum(memory.sizes[source] for source in {*program.operands[place]}) if written else 0
+    for i, time in times.items():
+        written = memory[i].written
+        read = sum(memory[source].size for source in {*operands[i]}) if written else 0
         share = time / total if total else 0.0
-        costs.append(Cost(node.name, (node,), time, share, flops_of(prepared, node), written, read))
-    cost = {program.order[place]: time for place, time in times.items()}
+        costs.append(Cost(order[i].name, (order[i],), time, share, flops_of(prepared, order[i]), written, read))
+    time_of = {order[i]: time for i, time in times.items()}
     # What was set by hand waits for nothing.
     path = longest_chain(
-        program.order, lambda node: cost.get(node, 0.0), lambda node: node.inputs if node in cost else ()
+        order, lambda node: time_of.get(node, 0.0), lambda node: node.inputs if node in time_of else ()
     )
-    return Profile(program.graph, int(repeat), costs, path, memory.peak())
-
-
-def _computed(prepared: Prepared) -> list[int]:
-    return [place for place, forward in enumerate(prepared.binding.forwards) if forward is not None]
+    return Profile(prepared.program.graph, repeat, costs, path, _peak_of(prepared, memory))
 
 
 def _times(prepared: Prepared) -> list[float]:
@@ -305,8 +298,8 @@ def flops_of(prepared: Prepared, node: Node) -> int:
     return size_of(flops, prepared.sizes)
 
 
-def _slowest_first(costs: Iterable[Cost]) -> list[Cost]:
-    return sorted(costs, key=lambda cost: -cost.time)
+def _slowest_first(cost: Cost) -> float:
+    return -cost.time
 
 
 def _sum(name: str, costs: Sequence[Cost], whole: float) -> Cost:
@@ -325,64 +318,60 @@ def _sum(name: str, costs: Sequence[Cost], whole: float) -> Cost:
 # --- memory ---------------------------------------------------------------------------------------------------
 
 
-class _Memory:
-    """Whose memory each value of a run is, and how large it is."""
+class _Held(NamedTuple):
+    """The memory of one value of a run."""
 
-    def __init__(self, prepared: Prepared) -> None:
-        self.prepared = prepared
-        self.owner: list[int] = []
-        """The place of the node in whose memory a value is: its own, unless it is a view."""
-        self.held: list[int] = []
-        """How many bytes a value keeps from being freed: those of all it is a view of."""
-        self.sizes: list[int] = []
-        self.written: list[int] = []
+    owner: int
+    """The position of the node in whose memory it is: its own, unless it is a view."""
+    held: int
+    """How many bytes it keeps from being freed: those of all it is a view of."""
+    size: int
+    written: int
 
-    @classmethod
-    def of(cls, prepared: Prepared) -> _Memory:
-        """Evaluate, and see."""
-        memory = cls(prepared)
-        for step in evaluate(prepared):
-            memory._add(step.index, step.operands, step.value)
-            del step  # or what it holds would live for one more node
-        return memory
 
-    def _add(self, place: int, operands: Sequence[Array], value: Array) -> None:
-        root = _root(value)
-        owner = place
-        for source, operand in zip(self.prepared.program.operands[place], operands, strict=True):
-            if _root(operand) is root:
-                owner = self.owner[source]
-        self.owner.append(owner)
-        self.held.append(getattr(root, "nbytes", value.nbytes))
-        self.sizes.append(value.nbytes)
-        self.written.append(value.nbytes if owner == place and operands else 0)
+def _memory_of(prepared: Prepared) -> list[_Held]:
+    """Evaluate, and return the memory of each value."""
+    found: list[_Held] = []
+    for step in evaluate(prepared):
+        found.append(_held(step, prepared.program.operands[step.index], found))
+        del step  # or what it holds would live for one more node
+    return found
 
-    def peak(self) -> Peak:
-        """Return where most is held at once."""
-        order, last = self.prepared.program.order, len(self.owner) - 1
-        given = {place for place, forward in enumerate(self.prepared.binding.forwards) if forward is None}
-        until = [last] * len(order)
-        for place, dying in enumerate(self.prepared.program.dying):
-            for source in dying:
-                until[source] = place
-        members: dict[int, list[int]] = {}
-        for place, owner in enumerate(self.owner):
-            members.setdefault(owner, []).append(place)
-        gained = [0] * (len(order) + 1)
-        for owner, places in members.items():
-            if owner not in given:
-                gained[owner] += self.held[owner]
-                gained[max(until[place] for place in places) + 1] -= self.held[owner]
-        computed = list(accumulate(gained[:-1]))
-        at = computed.index(max(computed))
-        holders = []
-        for owner, places in members.items():
-            alive = places if owner in given else [place for place in places if place <= at <= until[place]]
-            if alive:
-                holders.append(Holder(order[alive[0]], self.held[owner]))
-        throughout = sum(self.held[place] for place in given)
-        holders.sort(key=lambda holder: -holder.bytes)
-        return Peak(throughout + computed[at], throughout, order[at], holders)
+
+def _held(step: Step, sources: Sequence[int], before: Sequence[_Held]) -> _Held:
+    value, root, owner = step.value, _root(step.value), step.index
+    for source, operand in zip(sources, step.operands, strict=True):
+        if _root(operand) is root:
+            owner = before[source].owner
+    written = value.nbytes if owner == step.index and sources else 0
+    return _Held(owner, getattr(root, "nbytes", value.nbytes), value.nbytes, written)
+
+
+def _peak_of(prepared: Prepared, memory: Sequence[_Held]) -> Peak:
+    """Return where most is held at once."""
+    order = prepared.program.order
+    given = {i for i, forward in enumerate(prepared.binding.forwards) if forward is None}
+    until = [len(order) - 1] * len(order)
+    for i, dying in enumerate(prepared.program.dying):
+        for source in dying:
+            until[source] = i
+    members: dict[int, list[int]] = {}
+    for i, value in enumerate(memory):
+        members.setdefault(value.owner, []).append(i)
+    gained = [0] * (len(order) + 1)
+    for owner in members.keys() - given:
+        gained[owner] += memory[owner].held
+        gained[max(until[i] for i in members[owner]) + 1] -= memory[owner].held
+    computed = list(accumulate(gained[:-1]))
+    at = computed.index(max(computed))
+    holders = []
+    for owner, views in members.items():
+        alive = views if owner in given else [i for i in views if i <= at <= until[i]]
+        if alive:
+            holders.append(Holder(order[alive[0]], memory[owner].held))
+    throughout = sum(memory[i].held for i in given)
+    holders.sort(key=lambda holder: -holder.bytes)
+    return Peak(throughout + computed[at], throughout, order[at], holders)
 
 
 def _root(value: Array) -> Any:
@@ -400,10 +389,7 @@ def _lines(found: Profile) -> Iterator[str]:
     total, peak = found.total, found.peak
     calls, runs = counted(total.calls, "operation"), f"median of {counted(found.repeat, 'run')}"
     yield f'"{short_name(found.graph.name, _LONGEST)}": {calls} in {_seconds(total.time)}, {runs}'
-    yield (
-        f"{_scaled(total.flops, _FLOP)}, {_rate(total)} GFLOP/s; "
-        f"{in_bytes(total.written)} written, {in_bytes(total.read)} read"
-    )
+    yield (f"{_flops(total)}, {_rate(total)} GFLOP/s; {in_bytes(total.written)} written, {in_bytes(total.read)} read")
     yield ""
     for title, costs in (
         ("operation", found.by_node),
@@ -419,7 +405,7 @@ def _lines(found: Profile) -> Iterator[str]:
         names = short_names([cost.name or "(top)" for cost in costs[:_MOST_ROWS]], _LONGEST - max(map(len, counts)))
         for cost, name, count in zip(costs, names, counts, strict=False):
             yield (
-                f"{_seconds(cost.time):>9} {cost.share:7.1%} {_scaled(cost.flops, _FLOP):>11} {_rate(cost):>8} "
+                f"{_seconds(cost.time):>9} {cost.share:7.1%} {_flops(cost):>11} {_rate(cost):>8} "
                 f"{in_bytes(cost.written):>10}  {name}{count}"
             )
         if len(costs) > _MOST_ROWS:
@@ -432,10 +418,10 @@ def _lines(found: Profile) -> Iterator[str]:
     )
     slowest = {cost.nodes[0] for cost in found.by_node[:_MOST_ROWS]}
     names = ["…" if node not in slowest else short_name(node.name, _LONGEST) for node in found.critical_path]
-    told = [name for name, before in zip(names, ["", *names], strict=False) if name != "…" or before != "…"]
-    yield from textwrap.wrap(" → ".join(told), _WIDTH, initial_indent="    ", subsequent_indent="    ")
-    at = f'"{short_name(peak.node.name, _LONGEST)}"'
-    yield f"peak memory: {in_bytes(peak.bytes)} at {at}, {in_bytes(peak.given)} of it given"
+    path = [name for name, before in zip(names, ["", *names], strict=False) if name != "…" or before != "…"]
+    yield from textwrap.wrap(" → ".join(path), _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    at = short_name(peak.node.name, _LONGEST)
+    yield f'peak memory: {in_bytes(peak.bytes)} at "{at}", {in_bytes(peak.given)} of it given'
     held = peak.holders[:_MOST_ROWS]
     for (_, size), name in zip(held, short_names([node.name for node, _ in held], 50), strict=True):
         yield f"{in_bytes(size):>14}  {name}"
@@ -444,14 +430,15 @@ def _lines(found: Profile) -> Iterator[str]:
         yield f"{in_bytes(rest_of_it):>14}  in {len(peak.holders) - _MOST_ROWS:,} more"
 
 
-_FLOP = ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP")
-
-
 def _scaled(value: float, units: Sequence[str]) -> str:
     place = 0
     while value >= 1000 and place < len(units) - 1:
         value, place = value / 1000, place + 1
     return f"{value:.0f} {units[place]}" if isinstance(value, int) else f"{value:.2f} {units[place]}"
+
+
+def _flops(cost: Cost) -> str:
+    return _scaled(cost.flops, ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP"))
 
 
 def _seconds(time: float) -> str:
