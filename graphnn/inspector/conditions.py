@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Context(NamedTuple):
-    """What a condition may know of a run beyond a step of it.
+    """What a condition may know of a run besides the step.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ _QUANTITIES: dict[str, Callable[[Array], float]] = {
     "infs": lambda value: stats_of(value).posinfs + stats_of(value).neginfs,
     "size": lambda value: value.size,
 }
-# The bounds at which an operation has nothing left to tell apart.
+# The bounds at which the result of an operation no longer changes.
 _BOUNDS: dict[str, tuple[float, ...]] = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0,), "erf": (-1.0, 1.0)}
 
 
@@ -84,7 +84,7 @@ class Condition:
     ValueRangeError
         When the text is none of these.
     UsageError
-        When it is no text.
+        When `text` is not a str.
 
     Examples
     --------
@@ -113,11 +113,11 @@ class Condition:
         self._tokens.end()
 
     def __call__(self, step: Step, context: Context = _ALONE) -> bool:
-        """Tell whether it holds of a step."""
+        """Return whether it holds for a step."""
         return quietly(self._test, step, context)
 
     def holds_of(self, value: Any) -> bool:
-        """Tell whether it holds of an array, which is no node's."""
+        """Return whether it holds for an array that is not the value of a node."""
         return self(Step(0, None, (), as_array(value, "the value")))  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
@@ -192,7 +192,7 @@ def _saturated(step: Step, context: Context) -> bool:
     bounds: tuple[float, ...] = (0.0, 1.0)
     if step.node is not None:
         if not step.node.inputs:
-            return False  # what is given is no result
+            return False  # placeholders, parameters and constants are not results
         op = context.op_of(step.node)
         attributes = op.attributes
         limits = tuple(attributes[side] for side in ("lo", "hi") if attributes.get(side) is not None)
@@ -225,19 +225,19 @@ def condition_of(when: Any) -> Any:
 
 
 def holds(when: Any, step: Step, context: Context) -> bool:
-    """Tell whether a condition, or a function, says yes to a step."""
+    """Return whether a condition or a function holds for a step."""
     if isinstance(when, Condition):
         return when(step, context)
     try:
-        told = when(step)
+        answer = when(step)
     except TypeError as error:
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
             raise  # from within it
         raise UsageError(f"when= is a function of a step: {error}") from None
     try:
-        return bool(told)
+        return bool(answer)
     except Exception as error:
-        raise UsageError(f"when= is to tell yes or no of a step, and gave {type(told).__name__}: {error}") from error
+        raise UsageError(f"when= must return True or False, not {type(answer).__name__}: {error}") from error
 
 
 class Breakpoint:
@@ -270,7 +270,7 @@ class Breakpoint:
         return str(getattr(self.when, "text", None) or getattr(self.when, "__name__", None) or self.when)
 
     def stops(self, step: Step, context: Context) -> bool:
-        """Tell whether a run stops here, and count it."""
+        """Return whether a run stops here, and count it."""
         stops = step.node in self.nodes and (self.when is None or holds(self.when, step, context))
         self.hits += stops
         return stops

@@ -21,6 +21,7 @@ from ..graph.dimensions import size_of
 from ..order import longest_chain
 from ..show import Shown
 from ..text import counted, in_bytes, quoted, short_name, short_names
+from .select import scopes_around
 from .trace import guard_of, prepared_for
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class Profile(Shown):
         self.by_node = sorted(nodes, key=_slowest_first)
         self.by_op = self._by(lambda node: [node.op.name])
         self.by_scope = self._by(lambda node: [node.scope])
-        outer = self._by(self._scopes_around)
+        outer = self._by(lambda node: [scope.path for scope in scopes_around(graph, node.scope)])
         self.by_outer_scope = [cost for cost in outer if any(node.scope != cost.name for node in cost.nodes)]
         self.by_phase = self._by(lambda node: [node.phase])
         time_of = {cost.nodes[0]: cost.time for cost in nodes}
@@ -166,12 +167,6 @@ class Profile(Shown):
             for name in groups_of(cost.nodes[0]):
                 groups.setdefault(name, []).append(cost)
         return sorted([_sum(name, costs, self.total.time) for name, costs in groups.items()], key=_slowest_first)
-
-    def _scopes_around(self, node: Node) -> Iterator[str]:
-        scope = self.graph.scopes.get(node.scope)
-        while scope is not None:
-            yield scope.path
-            scope = scope.parent
 
     @property
     def time(self) -> float:

@@ -1,14 +1,14 @@
-"""Which nodes of a run a user means."""
+"""Which nodes of a run a user asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from ..errors import LookupFailure, UsageError, near
-from ..graph import Graph, Node
+from ..graph import Graph, Node, Scope
 from ..text import quoted
 
 
@@ -23,20 +23,18 @@ def one(order: Collection[Node], graph: Graph, target: Any, where: str = "this r
     if isinstance(target, str):
         if target not in graph:
             of_op = [quoted(node.name) for node in order if node.op.name == target]
-            of_that = f" Of that operation there is {', '.join(of_op[:3])}."
-            hint = of_that if of_op else near(target, names_in(order, graph))
+            hint = (
+                f" Nodes of that operation: {', '.join(of_op[:3])}." if of_op else near(target, names_in(order, graph))
+            )
             raise LookupFailure(f'{where} has no node, scope or output "{target}".{hint}')
         target = graph[target]
     if not isinstance(target, Node):
-        raise UsageError(f"a node or its name is asked for, not {type(target).__name__}")
+        raise UsageError(f"expected a node or its name, not {type(target).__name__}")
     if target.graph is not graph:
         if target.graph.name != graph.name:
             raise LookupFailure(f'"{target.name}" is a node of "{target.graph.name}", and {where} is of "{graph.name}"')
-        by_name = f'; by its name, "{target.name}", that of this one is found' if target.name in graph.dag else ""
-        raise LookupFailure(
-            f'"{target.name}" is a node of another graph that is called "{graph.name}", too, and not of that of '
-            f"{where}{by_name}"
-        )
+        by_name = f"; give its name to get the node of {where}" if target.name in graph.dag else ""
+        raise LookupFailure(f'"{target.name}" is a node of another graph called "{graph.name}"{by_name}')
     if target not in (order if isinstance(order, dict) else set(order)):
         hint = near(target.name, names_in(order, graph))
         raise LookupFailure(f'"{target.name}" has no part in {where}: its fetches do not need it.{hint}')
@@ -52,7 +50,7 @@ def many(
     scope: str | None = None,
     where: str = "this run",
 ) -> list[Node]:
-    """Return the nodes of a run that a user means, in the order of the schedule.
+    """Return the nodes of a run that a user asks for, in the order of the schedule.
 
     Parameters
     ----------
@@ -72,7 +70,7 @@ def many(
     Raises
     ------
     LookupFailure
-        When nothing in the run is meant.
+        When there is none.
 
     Examples
     --------
@@ -106,7 +104,7 @@ def many(
         elif target is None:
             known = [node.op.name for node in order] if op else scopes
         hint = near(called, dict.fromkeys(known))
-        raise LookupFailure(f"nothing in {where} is {asked_for(target, op, scope)}.{hint}")
+        raise LookupFailure(f"nothing in {where} matches {asked_for(target, op, scope)}.{hint}")
     return found
 
 
@@ -132,22 +130,18 @@ def _meant(order: Collection[Node], graph: Graph, target: Any, where: str) -> li
     if isinstance(target, Node):
         return [one(order, graph, target, where)]
     if not isinstance(target, str):
-        raise UsageError(f"nodes are meant by node, name, pattern or operation, not by {type(target).__name__}")
-    named = [graph[target]] if target in graph.dag else []
-    if named and named[0] not in (order if isinstance(order, dict) else set(order)):
-        named = []
-    if not named and target in graph.scopes:
-        inside = _inside(graph, target)
-        named = [node for node in order if node.scope in inside]
-    for table in (graph.names, graph.outputs):
-        if not named and target in table:
-            named = [node for node in order if node is table[target]]
-    return (
-        named
-        or [node for node in order if fnmatchcase(node.name, target) or fnmatchcase(node.title, target)]
-        or [node for node in order if node.op.name == target]
-        or [node for node in order if _is_made_at(node, target)]
-    )
+        raise UsageError(f"nodes are given by node, name, pattern or operation, not by {type(target).__name__}")
+    inside = _inside(graph, target) if target in graph.scopes else set()
+    ways: list[Callable[[Node], bool]] = [
+        lambda node: node.name == target,
+        lambda node: node.scope in inside,
+        lambda node: node is graph.names.get(target),
+        lambda node: node is graph.outputs.get(target),
+        lambda node: fnmatchcase(node.name, target) or fnmatchcase(node.title, target),
+        lambda node: node.op.name == target,
+        lambda node: _is_made_at(node, target),
+    ]
+    return next(filter(None, ([node for node in order if means(node)] for means in ways)), [])
 
 
 def _is_made_at(node: Node, place: str) -> bool:
@@ -165,8 +159,18 @@ def _inside(graph: Graph, path: str) -> set[str]:
     return found
 
 
+def scopes_around(graph: Graph, path: str) -> list[Scope]:
+    """Return a scope and those that it is in, from the outermost; none for "", the top."""
+    found = []
+    scope = graph.scopes.get(path)
+    while scope is not None:
+        found.append(scope)
+        scope = scope.parent
+    return found[::-1]
+
+
 def names_in(order: Iterable[Node], graph: Graph) -> list[str]:
-    """Return the names by which nodes of a run can be meant."""
+    """Return the names by which nodes of a run can be given."""
     nodes = dict.fromkeys(order)
     outputs = [name for table in (graph.names, graph.outputs) for name, node in table.items() if node in nodes]
     return [*(node.name for node in nodes), *_scopes(nodes, graph), *outputs]

@@ -202,7 +202,7 @@ def explain(
     else:
         cells = [None if entry is None else np.asarray(x[entry]) for entry, x in zip(entries, arrays, strict=True)]
         formula = _equation(op, cells, at)
-        made = ", of nothing" if formula is None else f" = {formula}" if formula not in ("", said) else ""
+        made = ", from no numbers" if formula is None else f" = {formula}" if formula not in ("", said) else ""
     return Why(
         node,
         at,
@@ -232,7 +232,7 @@ def element_of(node: Node, index: Any, shape: Sequence[int]) -> Index:
     ShapeError
         When it has several and `index` is None.
     UsageError
-        When it is no index.
+        When `index` is not made of ints.
     """
     if index is None:
         if math.prod(shape) == 1:
@@ -241,9 +241,9 @@ def element_of(node: Node, index: Any, shape: Sequence[int]) -> Index:
         raise ShapeError(f'"{node.name}" has shape {shown(shape)}: {which}')
     parts = index if isinstance(index, (tuple, list)) else (index,)
     if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in parts):
-        raise UsageError(f'an element of "{node.name}" is named by one int an axis, not by {index!r}')
+        raise UsageError(f'an element of "{node.name}" is given by one int per axis, not by {index!r}')
     if len(parts) != len(shape) or not all(-n <= i < n for i, n in zip(parts, shape, strict=True)):
-        raise AxisError(f'"{node.name}" has shape {shown(shape)}, and so no element [{", ".join(map(str, parts))}]')
+        raise AxisError(f'"{node.name}" has shape {shown(shape)}, so it has no element [{", ".join(map(str, parts))}]')
     return tuple(int(i) % n for i, n in zip(parts, shape, strict=True))
 
 
@@ -340,7 +340,7 @@ def _equation(op: Op, cells: Sequence[Array | None], at: Index) -> str | None:
     terms = _TERMS.fullmatch(template)
     if terms is None:
         lists = {str(i): [_list(each)] for i, each in enumerate(cells)}
-        return _written(list(_pieces(template, lists | settings)))
+        return _joined(list(_pieces(template, lists | settings)))
     before, term, joint, after = terms.groups()
     products = "{factors}" in term
     meant = [i for i in range(len(cells)) if products or f"{{{i}}}" in term]
@@ -351,22 +351,20 @@ def _equation(op: Op, cells: Sequence[Array | None], at: Index) -> str | None:
     settings = {"count": [f"{count:,}"]} | settings
     pieces = list(_pieces(before, settings))
     with np.errstate(all="ignore"):
-        told = _told(reduce(np.multiply, [each.astype(np.result_type(*met)) for each in met]))
-    for k, before_it in zip(told, [-1, *told], strict=False):
-        numbers = [number(each.flat[k]) for each in met]
-        fields = {str(i): [text] for i, text in zip(meant, numbers, strict=True)} | {"factors": numbers}
-        if k > before_it + 1:
-            pieces.append((f"{joint}…" if before_it >= 0 else "…", None))
-        pieces += [(joint if k else "", None), *_pieces(term, fields | settings)]
-    if told[-1] < count - 1:
-        pieces.append((f"{joint}…", None))
+        chosen = _chosen(reduce(np.multiply, [each.astype(np.result_type(*met)) for each in met]))
+    for n, k in enumerate(chosen):
+        pieces.append((joint * (n > 0) + "…" * (k is None), None))
+        if k is not None:
+            numbers = [number(each.flat[k]) for each in met]
+            fields = {str(i): [text] for i, text in zip(meant, numbers, strict=True)} | {"factors": numbers}
+            pieces += _pieces(term, fields | settings)
     if count > _FEW and "{count}" not in template:
         pieces.append((f" ({count:,} {'products' if len(meant) > 1 else 'numbers'})", None))
-    return _written([*pieces, *_pieces(after, settings)])
+    return _joined([*pieces, *_pieces(after, settings)])
 
 
-def _told(terms: Array) -> list[int]:
-    """Return which of some numbers are written out: all if they are few.
+def _chosen(terms: Array) -> list[int | None]:
+    """Return which of some numbers are written out, with None where others are left out: all if they are few.
 
     Else the first of them, but rather those that are not finite: one of each kind.
     """
@@ -375,7 +373,11 @@ def _told(terms: Array) -> list[int]:
     terms = terms.reshape(-1)
     kinds = np.isnan(terms), terms == np.inf, terms == -np.inf
     strange = [int(found.argmax()) for found in kinds if found.any()]
-    return sorted(list(dict.fromkeys([*strange, *range(_FIRST)]))[:_FIRST])
+    chosen = sorted(list(dict.fromkeys([*strange, *range(_FIRST)]))[:_FIRST])
+    found: list[int | None] = []
+    for before, k in zip([-1, *chosen], [*chosen, terms.size], strict=True):
+        found += [None, k] if k > before + 1 else [k]
+    return found[:-1]
 
 
 def _pieces(template: str, fields: Mapping[str, Sequence[str]]) -> Iterator[_Piece]:
@@ -386,7 +388,7 @@ def _pieces(template: str, fields: Mapping[str, Sequence[str]]) -> Iterator[_Pie
             yield "·", text
 
 
-def _written(pieces: Sequence[_Piece]) -> str:
+def _joined(pieces: Sequence[_Piece]) -> str:
     text = ""
     for i, (literal, filled) in enumerate(pieces):
         after = pieces[i + 1][0] if i + 1 < len(pieces) else ""
@@ -413,6 +415,5 @@ def _list(cells: Array | None) -> str:
         return ", ".join(map(number, cells.flat))
     if np.all(cells == cells.flat[0]):
         return f"{number(cells.flat[0])}, … ({cells.size:,} numbers, all equal)"
-    told = _told(cells)
-    texts = [f"{'…, ' * (k > before + 1)}{number(cells.flat[k])}" for k, before in zip(told, [-1, *told], strict=False)]
-    return f"{', '.join(texts)}{', …' * (told[-1] < cells.size - 1)} ({cells.size:,} numbers)"
+    texts = ["…" if k is None else number(cells.flat[k]) for k in _chosen(cells)]
+    return f"{', '.join(texts)} ({cells.size:,} numbers)"

@@ -132,7 +132,7 @@ def test_other_verbs_take_steps_and_traces_too(model, capsys):
         (["debug", "model.py:fed", "-x", "nowhere"], 2, ['no file "nowhere"']),
         (["debug", "model.py:build", "-x", "script"], 1, ["feed lacks", '"x"']),
         (["trace", "model.py:build"], 1, ["feed lacks", '"x"']),
-        (["trace", "model.py:fed", "--select", "nothing"], 1, ['nothing in this run is "nothing"']),
+        (["trace", "model.py:fed", "--select", "nothing"], 1, ['nothing in this run matches "nothing"']),
         (["trace", "model.py:fed", "-o", "no/run.trace"], 1, ["No such file"]),
         (["trace", "run.trace", "--feed", "feed.npz"], 1, ["a trace has its own feed"]),
         (["profile", "model.py:build"], 1, ["feed lacks"]),

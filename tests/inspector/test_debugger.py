@@ -136,7 +136,7 @@ def test_what_is_asked_for_must_be_in_the_run() -> None:
     dbg = small()
     with pytest.raises(LookupFailure, match=r'no node, scope or output "los"\. Did you mean "loss"'):
         dbg["los"]
-    with pytest.raises(UsageError, match="a node or its name is asked for, not int"):
+    with pytest.raises(UsageError, match="expected a node or its name, not int"):
         dbg[3]  # type: ignore[index]
     other = gn.exp(dbg.graph["loss"])
     with pytest.raises(LookupFailure, match='"exp" has no part in this run: its fetches do not need it'):
@@ -164,7 +164,7 @@ def test_step_and_back_and_goto() -> None:
     for target, position in ((2, 2), ("loss", 4), ("head", 2), (dbg.graph["multiply"], 3), (0, 0), (4, 4)):
         dbg.goto(target)
         assert dbg.position == position
-    with pytest.raises(UsageError, match='"x" is known before the run: it is at no position'):
+    with pytest.raises(UsageError, match='"x" is known before the run, so it has no position'):
         dbg.goto("x")
     assert dbg.position == 4
     assert dbg.goto(np.int64(1)).node.name == "head/matmul"  # type: ignore[union-attr, arg-type]
@@ -178,9 +178,9 @@ def test_counts_and_positions_are_checked() -> None:
         with pytest.raises((ValueRangeError, UsageError), match="a number of operations is an int of 1 or more, not"):
             dbg.back(n)  # type: ignore[arg-type]
     for position in (-1, 5, True):
-        with pytest.raises(ValueRangeError, match=f"there are positions 0 to 4, and not {position}"):
+        with pytest.raises(ValueRangeError, match=f"positions are 0 to 4, not {position}"):
             dbg.goto(position)
-    with pytest.raises(UsageError, match="a node or its name is asked for, not float"):
+    with pytest.raises(UsageError, match="expected a node or its name, not float"):
         dbg.goto(1.0)  # type: ignore[arg-type]
     assert dbg.position == 0
 
@@ -195,12 +195,12 @@ def test_until() -> None:
     assert dbg.until(["sum", "multiply"]).node.name == "multiply"  # type: ignore[union-attr]
     with pytest.raises(
         UsageError,
-        match=r'nothing that is yet to run is "head": dbg.goto\("head/tanh"\) goes back to it, dbg.restart\(\) before',
+        match=r'"head" has run already: dbg.goto\("head/tanh"\) goes back to it, dbg.restart\(\) to the beginning',
     ):
         dbg.until("head")
     with pytest.raises(UsageError, match='"x" is known before the run: there is nothing to run'):
         dbg.until("x")
-    with pytest.raises(LookupFailure, match='nothing in this run is "nowhere"'):
+    with pytest.raises(LookupFailure, match='nothing in this run matches "nowhere"'):
         dbg.until("nowhere")
 
 
@@ -330,7 +330,7 @@ def test_a_breakpoint_on_a_line() -> None:
     dbg.resume()
     assert dbg.finished
     for nowhere in (f"test_debugger.py:{line + 400}", f"other.py:{line}", f":{line}", "test_debugger.py:"):
-        with pytest.raises(LookupFailure, match="nothing in this run is"):
+        with pytest.raises(LookupFailure, match="nothing in this run matches"):
             dbg.break_at(nowhere)
 
 
@@ -434,7 +434,7 @@ def test_a_breakpoint_that_can_never_stop_is_refused() -> None:
         gn.debug(dbg.graph["w"], echo=None).break_at()
     with pytest.raises(UsageError, match="op placeholder is known before the run: there is nothing to stop at"):
         dbg.break_at(op="placeholder")
-    with pytest.raises(LookupFailure, match='nothing in this run is "expp"'):
+    with pytest.raises(LookupFailure, match='nothing in this run matches "expp"'):
         dbg.break_at("expp")
     with pytest.raises(ValueRangeError, match='the condition "maxx > 3" has "maxx" where one of these should come'):
         dbg.break_at("tanh", "maxx > 3")
@@ -479,9 +479,12 @@ def test_recheck_looks_at_what_has_run() -> None:
         (lambda dbg: dbg.what_if("w", np.zeros((2, 3)), name=[]), "a run is named by text, not by list"),
         (lambda dbg: dbg.break_at(op=["exp"]), "op= is the name of an operation or a scope, not list"),
         (lambda dbg: dbg.break_at(scope={}), "scope= is the name of an operation or a scope, not dict"),
-        (lambda dbg: dbg.source_of(3), "a node or its name is asked for, not int"),
-        (lambda dbg: dbg.recheck(lambda step: step.value), "when= is to tell yes or no of a step, and gave ndarray"),
-        (lambda dbg: gn.debug(dbg.trace(), echo="print"), "echo= takes what is said, as print does, or is None"),
+        (lambda dbg: dbg.source_of(3), "expected a node or its name, not int"),
+        (lambda dbg: dbg.recheck(lambda step: step.value), "when= must return True or False, not ndarray"),
+        (
+            lambda dbg: gn.debug(dbg.trace(), echo="print"),
+            "echo= is a function that takes a text, as print does, or None",
+        ),
     ],
 )
 def test_what_is_of_the_wrong_kind_is_refused_in_words(ask: Callable[[gn.Debugger], Any], words: str) -> None:
@@ -1141,7 +1144,7 @@ def test_restart_says_what_it_leaves_out() -> None:
     said.clear()
     dbg.restart()
     assert dbg["x"].value.tolist() == [1.0, 2.0]
-    assert said == ["a new run, from the state as it is now, without what was set by hand: x"]
+    assert said == ["a new run from the current state, without what was set by hand: x"]
 
 
 def test_restart_and_commit_agree_on_a_parameter_that_is_updated_and_not_read() -> None:

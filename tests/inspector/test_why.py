@@ -80,7 +80,7 @@ EQUATIONS: list[tuple[Callable[[Any, Any], gn.Node], Any, Any, Any, str]] = [
     (lambda x, y: gn.stop_gradient(x), A, B, 1, "stop_gradient[1] = -1.5"),
     (lambda x, y: gn.sum(x), A, B, None, "sum = 1 = 0.5 - 1.5 + 2"),
     (lambda x, y: gn.sum(x), C, B, None, "sum = 21 = 1 + 2 + … (6 numbers)"),
-    (lambda x, y: gn.sum(x), [], B, None, "sum = 0, of nothing"),
+    (lambda x, y: gn.sum(x), [], B, None, "sum = 0, from no numbers"),
     (lambda x, y: gn.mean(x), A, B, None, "mean = 0.3333 = (0.5 - 1.5 + 2) / 3"),
     (lambda x, y: gn.mean(x), C, B, None, "mean = 3.5 = (1 + 2 + …) / 6"),
     (lambda x, y: gn.max(x), A, B, None, "max = 2 = max of 0.5, -1.5, 2"),
@@ -311,7 +311,7 @@ def test_which_element() -> None:
     assert element_of(matrix, (-1, -3), (2, 3)) == (1, 0)
     assert element_of(matrix, None, (1, 1)) == (0, 0)
     for index in [2, (2, 0), (-3, 0), (0, 0, 0), ()]:
-        with pytest.raises(gn.AxisError, match=r'"m" has shape \(2, 3\), and so no element'):
+        with pytest.raises(gn.AxisError, match=r'"m" has shape \(2, 3\), so it has no element'):
             element_of(matrix, index, (2, 3))
     with pytest.raises(gn.ShapeError, match=r'"m" has shape \(2, 3\): say which element, as in index=\(1, 2\)'):
         element_of(matrix, None, (2, 3))

@@ -289,7 +289,7 @@ def test_a_script_shows_prompts_and_commands_and_skips_comments(talk):
 def test_what_is_typed_is_no_line_of_a_program(monkeypatch, talk):
     typed(monkeypatch, talk, "print totl", "goto 99")
     assert talk.lines[0].startswith('error: this run has no node, scope or output "totl"')
-    assert talk.lines[1].endswith("and not 99")
+    assert talk.lines[1].endswith("0 to 4, not 99")
 
 
 # --- completion -----------------------------------------------------------------------------------------------
@@ -429,10 +429,10 @@ def test_print_shows_statistics_and_settings(talk):
         ("step -1", "of 1 or more"),
         ("back -1", "of 1 or more"),
         ("goto", "goto which node"),
-        ("goto 5", "there are positions 0 to 4, and not 5"),
+        ("goto 5", "positions are 0 to 4, not 5"),
         ("until", "until which node"),
         ("until x", '"x" is known before the run: there is nothing to run'),
-        ("until matmul", "goto head/matmul goes back to it, restart before all"),
+        ("until matmul", "goto head/matmul goes back to it, restart to the beginning"),
         ("break x", "known before the run"),
         ("break nothing", "nothing in this run"),
         ("clear 4", "no breakpoint 4"),
@@ -1318,7 +1318,7 @@ def test_what_an_error_advises_is_what_one_types(talk):
         assert text.startswith(told)
         assert "dbg." not in text
     talk("continue")
-    assert "goto head/log goes back to it, restart before all" in " ".join(talk("until head/log").split())
+    assert "goto head/log goes back to it, restart to the beginning" in " ".join(talk("until head/log").split())
     with pytest.raises(gn.GraphnnError, match=r'dbg\.goto\("head/log"\)') as caught:
         talk.dbg.until("head/log")
     assert [call.typed for call in caught.value.calls] == ["goto head/log", "restart"]

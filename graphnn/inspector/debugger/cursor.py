@@ -12,7 +12,7 @@ from ...graph.attributes import whole
 from ...text import short_name
 from ..altered import given_before, without
 from ..calls import RESTART, call
-from ..select import asked_for, many
+from ..select import asked_for, many, scopes_around
 from ..tape import Tape
 from .progress import FIRST_RUN, Progress, Run
 
@@ -78,12 +78,12 @@ class Cursor:
         now = self._now
         if isinstance(target, (int, np.integer)):
             if isinstance(target, bool) or not 0 <= target <= len(now.computed):
-                raise ValueRangeError(f"there are positions 0 to {len(now.computed)}, and not {target}")
+                raise ValueRangeError(f"positions are 0 to {len(now.computed)}, not {target}")
             position = int(target)
         else:
             node = now.node(target)
             if not now.is_operation(node):
-                raise UsageError(f'"{node.name}" is known before the run: it is at no position')
+                raise UsageError(f'"{node.name}" is known before the run, so it has no position')
             position = now.ranks[now.places[node]] + 1
         if position < now.position:
             now.error = ""
@@ -114,7 +114,7 @@ class Cursor:
             latest = next(node for node in reversed(operations) if node in nodes)
             goto = call("goto", latest.name)
             raise UsageError(
-                f"nothing that is yet to run is {asked_for(target)}: {goto} goes back to it, {RESTART} before all",
+                f"{asked_for(target)} has run already: {goto} goes back to it, {RESTART} to the beginning",
                 calls=(goto, RESTART),
             )
         return self._go_on(lambda step: step.node in nodes)
@@ -162,7 +162,7 @@ class Cursor:
             left_out = sorted(prepared.overridden, key=now.places.__getitem__)
             if left_out:
                 names = ", ".join(short_name(node.name, 80) for node in left_out)
-                now.say(f"a new run, from the state as it is now, without what was set by hand: {names}")
+                now.say(f"a new run from the current state, without what was set by hand: {names}")
             now.enter(Run(now.new_name(FIRST_RUN), Tape(anew, now.memory), before=now.run))
         now.position = now.furthest = 0
         now.stale.clear()
@@ -172,12 +172,7 @@ class Cursor:
     def frames(self) -> list[Scope]:
         """Return the scopes that the current node is in, from the outermost."""
         now = self._now
-        found = []
-        scope = now.graph.scopes.get(now.current.scope) if now.current is not None else None
-        while scope is not None:
-            found.append(scope)
-            scope = scope.parent
-        return found[::-1]
+        return [] if now.current is None else scopes_around(now.graph, now.current.scope)
 
     def _advance(self) -> Step:
         now = self._now
@@ -210,12 +205,7 @@ class Cursor:
 
     def _around(self, scope: str) -> list[str]:
         """Return the paths of a scope and of those around it, from the outermost, from "" at the top."""
-        paths = []
-        at = self._now.graph.scopes.get(scope)
-        while at is not None:
-            paths.append(at.path)
-            at = at.parent
-        return ["", *paths[::-1]]
+        return ["", *[around.path for around in scopes_around(self._now.graph, scope)]]
 
     def _opened(self) -> str | None:
         """Return the outermost scope that the next operation is in and the current one is not."""

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...errors import GraphnnError, UsageError, ValueRangeError
-from ...execute.compiled import Compiled
 from ...show import Shown, rendered, show_as
 from ...text import quoted
 from ..select import names_in
-from ..trace import Trace, prepared_for, stopped_trace
+from ..trace import Trace, guard_of, prepared_for, stopped_trace
 from .cursor import Cursor
 from .delegates import does, knows
 from .progress import Progress
@@ -225,13 +224,14 @@ def debug(
     if budget is not None and not (number and budget >= 0):
         raise ValueRangeError(f"budget= is a number of bytes from 0 up, not {budget!r}")
     if echo is not None and not callable(echo):
-        raise UsageError(f"echo= takes what is said, as print does, or is None; it is not {type(echo).__name__}")
+        raise UsageError(f"echo= is a function that takes a text, as print does, or None, not {type(echo).__name__}")
     prepared, updates = prepared_for(target, feed, sizes, graph)
-    guard = target.guard if isinstance(target, (Compiled, Trace)) else None
     traced = target if isinstance(target, Trace) else None
     known = {} if traced is None else traced.as_computed
     times = {} if traced is None else {record.index: record.time for record in traced}
-    now = Progress(prepared, updates, budget, known, times, None if traced is None else traced.sources, guard)
+    now = Progress(
+        prepared, updates, budget, known, times, None if traced is None else traced.sources, guard_of(target)
+    )
     dbg = Debugger(now)
     if traced is not None and traced.stopped is not None:
         dbg.goto(bisect_left(now.computed, min(traced.stopped + 1, len(traced))))

@@ -10,12 +10,13 @@ from ...execute.compiled import updating
 from ...execute.loop import complete_stop, guard_error
 from ...graph import Parameter
 from ...graph.arrays import checked_value
+from ...graph.attributes import whole
 from ..altered import given_before
 from ..calls import RESTART, call
 from ..compare.arguments import checked_names, checked_tolerance
 from ..compare.lockstep import compare_runs
 from ..compare.sides import Side
-from ..trace import KEEP, Beside, Trace, checked_keep, kept_of, page_of
+from ..trace import KEEP, Beside, Trace, kept_of, page_of
 from .progress import Progress, run_name
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Results:
         LookupFailure
             When there is no such run.
         UsageError, ValueRangeError
-            When a name or a tolerance is none.
+            When a name is not text, or a tolerance is negative.
         """
         now = self._now
         tolerance = checked_tolerance(rtol, atol)
@@ -77,10 +78,10 @@ class Results:
         LookupFailure
             When there is no such run.
         ValueRangeError
-            When `keep` is no number of bytes.
+            When `keep` is negative.
         """
         now = self._now
-        most = checked_keep(keep)
+        most = whole("keep=", keep, 0)
         tape = now.tape if run is None else now.kept(run).tape
         ran, stopped, error = now.reached(tape)
         return Trace(

@@ -8,7 +8,6 @@ from .recorded import Trace as Trace
 from .recorded import page_of as page_of
 from .recording import KEEP as KEEP
 from .recording import Film as Film
-from .recording import checked_keep as checked_keep
 from .recording import guard_of as guard_of
 from .recording import kept_of as kept_of
 from .recording import owner_of as owner_of

@@ -44,29 +44,24 @@ def prepared_for(
     feed, sizes, graph
         As `graphnn.run` takes them.
     """
-    prepared, updates = _prepared_for(target, feed, sizes, graph)
-    if not prepared.program.order:
-        raise UsageError("no node is asked for: there is nothing to look at")
-    return prepared, updates
-
-
-def _prepared_for(
-    target: Any, feed: Feed | None, sizes: Mapping[str, int] | None, graph: Graph | None
-) -> tuple[Prepared, Mapping[Node, Node]]:
+    if isinstance(target, Film):
+        raise UsageError("a film holds many traces: give one of them, such as film[0]")
+    if isinstance(target, (Trace, Compiled)) and graph is not None and graph is not target.graph:
+        kind = "trace" if isinstance(target, Trace) else "compiled step"
+        raise UsageError(f"graph= is for fetches by name; a {kind} has its own graph")
+    updates: Mapping[Node, Node] = {}
     if isinstance(target, Trace):
         if feed is not None or sizes is not None:
             raise UsageError("a trace has its own feed and takes no other")
-        if graph is not None and graph is not target.graph:
-            raise UsageError("graph= is for fetches by name; a trace has its own graph")
-        return target.prepared, target.updates
-    if isinstance(target, Film):
-        raise UsageError("a film holds many traces, and one is asked for, such as film[0]")
-    if isinstance(target, Compiled):
-        if graph is not None and graph is not target.graph:
-            raise UsageError("graph= is for fetches by name; a compiled step has its own graph")
-        return target.prepared(feed, sizes).with_own_feed(), target.updates
-    graph, nodes, _ = resolve(target, graph, feed if isinstance(feed, Mapping) else ())
-    return prepare(graph, nodes, feed, sizes).with_own_feed(), {}
+        prepared, updates = target.prepared, target.updates
+    elif isinstance(target, Compiled):
+        prepared, updates = target.prepared(feed, sizes).with_own_feed(), target.updates
+    else:
+        graph, nodes, _ = resolve(target, graph, feed if isinstance(feed, Mapping) else ())
+        prepared = prepare(graph, nodes, feed, sizes).with_own_feed()
+    if not prepared.program.order:
+        raise UsageError("no node is asked for: there is nothing to look at")
+    return prepared, updates
 
 
 # --- recording ------------------------------------------------------------------------------------------------
@@ -160,7 +155,7 @@ def trace(
     (array([ 2.,  4., 12.]), 6.0)
     """
     prepared, updates = prepared_for(target, feed, sizes, graph)
-    return record(prepared, updates, keep=checked_keep(keep), guard=guard_of(target))
+    return record(prepared, updates, keep=whole("keep=", keep, 0), guard=guard_of(target))
 
 
 def record(
@@ -199,16 +194,6 @@ def stopped_trace(error: GraphnnError) -> Trace | None:
     trace = record(stop.prepared, stop.updates, until=until, error=error.account, guard=stop.active_guard)
     trace.stopped = stop.position
     return trace
-
-
-def checked_keep(keep: Any) -> int:
-    """Return a number of bytes up to which a value is kept.
-
-    Raises
-    ------
-    ValueRangeError
-    """
-    return whole("keep=", keep, 0)
 
 
 class Film(Sequence[Trace], Shown):
@@ -264,13 +249,13 @@ class Film(Sequence[Trace], Shown):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, (Node, str)):
-            raise UsageError("a film holds many traces: film[0][…] is of one of them")
+            raise UsageError("a film holds many traces: ask one of them, film[0][…]")
         if isinstance(index, slice):
             parts = index.start, index.stop, index.step
             if not all(part is None or isinstance(part, (int, np.integer)) for part in parts):
-                raise UsageError("a slice of a film is of whole numbers, film[2:5]")
+                raise UsageError("a slice of a film takes integers, as in film[2:5]")
             if index.step == 0:
-                raise ValueRangeError("a slice of a film has a step other than 0")
+                raise ValueRangeError("the step of a slice of a film cannot be 0")
             film = Film(self._step, self._every, self._keep)
             film.calls, film._traces, film._seen = self.calls[index], self._traces[index], self._seen
             return film
@@ -331,9 +316,9 @@ def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[F
     Raises
     ------
     UsageError
-        When `step` is no compiled step.
+        When `step` is not a compiled step.
     ValueRangeError
-        When `every` or `keep` is no number that will do.
+        When `every` or `keep` is too small.
 
     Examples
     --------
@@ -349,8 +334,7 @@ def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[F
     """
     if not isinstance(step, Compiled):
         raise UsageError(f"recording takes a compiled step (gn.compile(…)), not {type(step).__name__}")
-    every = whole("every=", every, 1)
-    film = Film(step, int(every), checked_keep(keep))
+    film = Film(step, whole("every=", every, 1), whole("keep=", keep, 0))
     step.observers.append(film._asked)
     try:
         yield film
