@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-_MOST_BITS = 10_000
-"""Of an int whose digits Python still writes out."""
+MOST_BITS = 10_000
+"""Of an int that a message shows. Python refuses to write out much longer ones."""
 _ENDLESS = re.compile(r"\S{300,}")
 
 
@@ -47,7 +47,7 @@ def short_repr(value: Any) -> str:
     """
     if issubclass(type(value), str):
         text = repr(str.__str__(value)[:200])
-    elif issubclass(type(value), int) and int.bit_length(value) > _MOST_BITS:
+    elif issubclass(type(value), int) and int.bit_length(value) > MOST_BITS:
         text = f"an int of {int.bit_length(value):,} bits"
     elif isinstance(value, np.ndarray) and value.size > 20:
         text = f"an array of shape {value.shape}"

@@ -1,8 +1,9 @@
-"""What the attributes of operations may hold: kinds, read off annotations, by which every value is checked.
+"""Kinds: what an attribute of an operation may hold.
 
-A class annotates its attributes, ``axis: int | None``, and a composition its arguments. Plain annotations say enough
-for bools, ints, floats, text, tuples, choices and None; what they do not say stands in an ``Annotated``: `Dim` and
-`Shape`, `DType`, or a `Kind` of one's own. What a kind lets through is plain data of exact types.
+A class annotates its attributes, ``axis: int | None``, and a composition its arguments. Each annotation gives a kind,
+and the kind checks every value. Plain annotations suffice for bools, ints, floats, text, tuples, choices and None. For
+the rest there is ``Annotated``: `Dim`, `Shape`, `DType`, or a `Kind` of one's own. A kind returns plain data of exact
+types: no subclass of int, and nothing of NumPy's.
 """
 
 from __future__ import annotations
@@ -19,14 +20,10 @@ from typing import Annotated, Any
 import numpy as np
 
 from ..errors import DtypeError, GraphnnError, UsageError, ValueRangeError
-from ..text import short_repr
+from ..text import MOST_BITS, short_repr
 from . import dimensions
 
-_MOST_BITS = 10_000
-"""Of an int whose digits Python still writes out."""
 _LARGEST = 2**63 - 1
-
-
 _TYPES = frozenset({type(None), bool, int, float, str, tuple, list, slice})
 
 
@@ -36,12 +33,11 @@ class Kind:
     Attributes
     ----------
     said, many : str
-        The same in words, which an error finishes its sentence with; and of several.
+        The kind in words, for the end of an error: "an int"; and the plural: "ints".
     may_name_dimensions : bool
-        Whether names of dimensions may stand in it.
+        Whether a value may contain names of dimensions.
     takes, refuses : frozenset of type
-        Types of which it takes every value as it is, and of which it refuses every value and gives no reason: nobody
-        need ask.
+        Types whose values need no call of `read`: all are taken as they are, or all are refused without a reason.
     """
 
     said: str = "plain data: numbers, text, None, or tuples of them (an array goes in as an operand)"
@@ -56,7 +52,7 @@ class Kind:
         Raises
         ------
         GraphnnError
-            When it is something else. The message says what `said` does not, or nothing.
+            When it is something else. The message adds a reason to `said`, or is empty.
         """
         if value is Ellipsis:
             return "..."
@@ -96,7 +92,7 @@ class Flag(Kind):
 
 
 class Whole(Kind):
-    """An int, from a least to a most; those of NumPy are made Python's."""
+    """An int between two bounds. An integer of NumPy becomes a Python int."""
 
     refuses = _TYPES - {int}
 
@@ -125,13 +121,13 @@ class Whole(Kind):
             raise UsageError
         if (self.least is not None and number < self.least) or (self.most is not None and number > self.most):
             raise ValueRangeError("it takes more than 64 bits" if number.bit_length() > 64 else "")
-        if number.bit_length() > _MOST_BITS:
-            raise ValueRangeError(f"it has more than {_MOST_BITS:,} bits")
+        if number.bit_length() > MOST_BITS:
+            raise ValueRangeError(f"it has more than {MOST_BITS:,} bits")
         return number
 
 
 def _power(bound: int | None) -> str:
-    """Return a bound as one says it."""
+    """Return a bound in short: a large power of 2 as 2**n."""
     for shift, more in ((0, ""), (1, " - 1")):
         number = abs(bound or 0) + shift
         if number >= 2**16 and number & (number - 1) == 0:
@@ -140,7 +136,7 @@ def _power(bound: int | None) -> str:
 
 
 class Real(Kind):
-    """A number: an int that a float has room for, or a float."""
+    """A number: a float, or an int that fits into a float."""
 
     said = "a number"
     many = "numbers"
@@ -158,12 +154,12 @@ class Real(Kind):
         try:
             float(number)
         except OverflowError:
-            raise ValueRangeError("a float has no room for it") from None
+            raise ValueRangeError("it does not fit into a float") from None
         return number
 
 
 class Text(Kind):
-    """Text; a dtype gives its name."""
+    """Text. A dtype is taken as its name."""
 
     said = many = "text"
     refuses = _TYPES - {str}
@@ -178,7 +174,7 @@ class Text(Kind):
 
 
 class Name(Text):
-    """The name of an operation or an attribute, which messages and pictures show as it is."""
+    """The name of an operation or an attribute. Messages and pictures show it unchanged."""
 
     said = "text of 1 to 200 characters that can be printed"
 
@@ -207,7 +203,7 @@ class Choice(Kind):
 
 
 class Either(Kind):
-    """What one of some kinds takes; the first that does reads it."""
+    """A value of one of several kinds. The first kind that takes it reads it."""
 
     def __init__(self, *kinds: Kind) -> None:
         self.kinds = kinds
@@ -233,7 +229,7 @@ def _read_by(kinds: Sequence[Kind], value: Any) -> Any:
         try:
             return kind.read(value)
         except GraphnnError as error:
-            # What is of the right type and cannot be all the same tells more than what is of another type.
+            # A value of the right type but out of range gives a better message than one of the wrong type.
             if refused is None or (type(refused) is UsageError and not (type(error) is UsageError and refused.args)):
                 refused = error
     raise refused or UsageError()
@@ -258,7 +254,7 @@ class Several(Kind):
 
 
 class Row(Kind):
-    """A tuple that holds one value of each of some kinds."""
+    """A tuple with one value for each of several kinds."""
 
     refuses = _TYPES - {tuple, list}
 
@@ -277,7 +273,7 @@ class Row(Kind):
 
 
 def _parts(value: Any) -> tuple[Any, ...] | None:
-    """Return the parts of a sequence or an array; None for what has none, or no order."""
+    """Return the parts of a sequence or an array; None for anything else."""
     one = isinstance(value, (str, bytes, Mapping, Set)) or (isinstance(value, np.ndarray) and value.ndim == 0)
     return None if one or not isinstance(value, Iterable) else tuple(value)
 
@@ -311,7 +307,7 @@ class ShapeOf(Several):
 
 
 class DtypeName(Kind):
-    """The name of a dtype that values can have, of some of NumPy's kinds: b, i, u and f."""
+    """The name of a dtype of some of NumPy's kinds: b, i, u and f."""
 
     def __init__(self, kinds: str = "biuf") -> None:
         self._kinds = kinds
@@ -321,9 +317,8 @@ class DtypeName(Kind):
     def read(self, value: Any) -> str:
         """Return the name."""
         try:
-            # Text that only looks like a name never comes further than this.
             kind = np.dtype(_TEXT.read(value) if issubclass(type(value), str) else value)
-        except Exception:  # noqa: BLE001 - NumPy has many ways to take a thing for a dtype, and to fail
+        except Exception:  # noqa: BLE001 - NumPy raises errors of many classes here
             raise DtypeError from None
         if value is None or kind.kind not in self._kinds or kind.itemsize > 8:
             raise DtypeError
@@ -331,7 +326,7 @@ class DtypeName(Kind):
 
 
 class Bound(Kind):
-    """A place along an axis: an int, from the end if it is negative, or a dimension."""
+    """A position along an axis: an int, counted from the end if negative, or a dimension."""
 
     said = "an int or a dimension"
     many = "ints and dimensions"
@@ -375,19 +370,19 @@ _END, _STEP = Either(Nothing(), _BOUND), Either(Nothing(), _WHOLE)
 
 INT64 = Whole(-(2**63), _LARGEST)
 Dim = Annotated[dimensions.Dim, DimOf()]
-"""A dimension."""
+"""`dimensions.Dim`, for attributes: the value is checked and brought into canonical form."""
 Shape = Annotated[dimensions.Shape, ShapeOf()]
-"""The shape of a value."""
+"""`dimensions.Shape`, for attributes."""
 Index = Annotated[Any, IndexOf()]
-"""What stands in brackets behind an array."""
+"""An index, as in ``array[index]``."""
 AnyShape = Annotated[Any, ShapeOf()]
-"""The same, of which a number, a name or any sequence of them is made."""
+"""Like `Shape`, but for the type checker anything may be assigned: a sequence, a single int or a name."""
 DType = Annotated[str, DtypeName()]
-"""The dtype of a value, by its name."""
+"""The name of a dtype."""
 Int64 = Annotated[int, INT64]
-"""An int that NumPy has room for."""
+"""An int of 64 bits."""
 Count = Annotated[int, Whole(0, _LARGEST)]
-"""How many there are of something."""
+"""A count: 0 or more."""
 
 _BY_CLASS: dict[Any, Kind] = {
     type(None): Nothing(),
@@ -403,7 +398,7 @@ _BY_CLASS: dict[Any, Kind] = {
 
 
 def kind_of(annotation: Any) -> Kind:
-    """Return the kind that an annotation speaks of; of one that says nothing of use, that of all plain data.
+    """Return the kind of an annotation; for one that says nothing of use, that of all plain data.
 
     Examples
     --------
@@ -431,7 +426,7 @@ def kind_of(annotation: Any) -> Kind:
 
 
 def kinds_of(cls: Any) -> dict[str, Kind]:
-    """Return the kinds of a dataclass's fields, by name; those of its bases as they are there."""
+    """Return the kinds of a dataclass's fields, by name. An inherited field keeps the kind it has in its base."""
     space = getattr(sys.modules.get(cls.__module__), "__dict__", {})
     own = inspect.get_annotations(cls)
     known: dict[str, Kind] = {}
@@ -444,7 +439,10 @@ def kinds_of(cls: Any) -> dict[str, Kind]:
 
 
 def kinds_of_arguments(function: Callable[..., Any]) -> dict[str, Kind]:
-    """Return the kinds of a function's arguments that its annotations tell: what may be a node is not among them."""
+    """Return the kinds of a function's arguments, by name, without those that may be a node.
+
+    An argument is taken for an operand where its annotation says nothing of use, as ``Any`` and ``Kind()`` do.
+    """
     space = getattr(function, "__globals__", {})
     said = {name: a for name, a in function.__annotations__.items() if name not in ("return", "name")}
     found = {name: _from(annotation, space) for name, annotation in said.items()}
@@ -456,11 +454,11 @@ def _tells_nothing(kind: Kind) -> bool:
 
 
 def _from(annotation: Any, space: dict[str, Any]) -> Kind:
-    """Return the kind of an annotation, which may be text: then what it is in its module."""
+    """Return the kind of an annotation. One that is text is evaluated in its module."""
     if isinstance(annotation, str):
         try:
-            annotation = eval(annotation, space)  # noqa: S307 - what a class says of itself; nothing of a graph's
-        except Exception:  # noqa: BLE001 - it may name what is there for type checkers only, or inside a function
+            annotation = eval(annotation, space)  # noqa: S307 - source code, never a graph's data
+        except Exception:  # noqa: BLE001 - some names exist for type checkers only, or in a function
             return _ANYTHING
     return kind_of(annotation)
 
@@ -471,7 +469,7 @@ def checked(owner: str, attribute: str, kind: Kind, value: Any) -> Any:
     Raises
     ------
     GraphnnError
-        When the kind does not take it. Names the operation, the attribute, the value and what is allowed.
+        When the kind refuses it. The message names the operation, the attribute, the value and what is allowed.
     """
     if type(value) in kind.takes:
         return value
@@ -491,12 +489,12 @@ def _read(what: str, kind: Kind, value: Any, **fields: Any) -> Any:
 
 
 def whole(what: str, value: Any, least: int | None = None) -> int:
-    """Return an integer that a caller gave; an integer of NumPy is one, a bool is not.
+    """Return an integer argument as a Python int. An integer of NumPy is taken, a bool is not.
 
     Parameters
     ----------
     what : str
-        What the message calls it: ``"threads="``.
+        Its name in the message: ``"threads="``.
     value : object
     least : int, optional
         The smallest that it may be.

@@ -1,15 +1,15 @@
-"""Dimensions: an int, a name, or an expression of names, kept as text in one canonical form.
+"""Dimensions: an int, a name, or an expression of names, as text in one canonical form.
 
-``"batch"``, ``"4*batch"``, ``"max(batch-1, 0)"``, ``"(batch+1)//2"``. Because the form is canonical, two
-dimensions are equal exactly if their texts are; because it is text, a shape is plain data anywhere. A name
-stands for any size from 0 up, bound once a run by the feed.
+``"batch"``, ``"4*batch"``, ``"max(batch-1, 0)"``, ``"(batch+1)//2"``. Two dimensions are equal exactly if their texts
+are. A name stands for any size from 0 up; the feed gives it one size per run.
 """
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any, cast
 
 import numpy as np
@@ -59,7 +59,7 @@ def _times(a: _Poly, b: _Poly) -> _Poly:
 
 
 def _divided(a: _Poly, b: _Poly) -> _Poly:
-    """Return the floor of a / b: what divides exactly leaves the quotient, the rest stays an atom."""
+    """Return a // b. The terms that b divides exactly give terms; the quotient of the others is an atom."""
     if not b:
         raise ShapeError(f"the dimension ({_text(a)})//0 divides by zero")
     whole: _Poly = {}
@@ -67,9 +67,8 @@ def _divided(a: _Poly, b: _Poly) -> _Poly:
     if len(b) == 1:
         ((divisor, by),) = b.items()
         for product, coefficient in a.items():
-            remaining = list(product)
-            if coefficient % by == 0 and all(_take(remaining, atom) for atom in divisor):
-                whole[tuple(remaining)] = coefficient // by
+            if coefficient % by == 0 and Counter(divisor) <= Counter(product):
+                whole[tuple((Counter(product) - Counter(divisor)).elements())] = coefficient // by
                 del rest[product]
     else:
         ratio = next(iter(a.values()), 0) // next(iter(b.values()))
@@ -83,14 +82,8 @@ def _divided(a: _Poly, b: _Poly) -> _Poly:
     return _combine(whole, {(f"({_grouped(rest)}//{_grouped(b)})",): 1})
 
 
-def _take(remaining: list[str], atom: str) -> bool:
-    if atom in remaining:
-        remaining.remove(atom)
-        return True
-    return False
-
-
 def _never_negative(poly: _Poly) -> bool:
+    # Names and max(…, 0) are never negative. A quotient, "(a//b)", may be if there is a minus in it.
     return all(c > 0 and all(not p.startswith("(") or "-" not in p for p in product) for product, c in poly.items())
 
 
@@ -154,7 +147,7 @@ def _parsed_tree(text: str) -> ast.AST:
     return ast.parse(text, mode="eval").body
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)  # nothing ever writes to a polynomial
 def _poly_of_text(text: str) -> _Poly:
     try:
         return _from_tree(_parsed_tree(text))
@@ -215,7 +208,7 @@ def dimension(value: Any) -> Dim:
 
 
 def _fitting(number: int) -> int:
-    """Return a number, unless it is so large that a product of a shape's sizes could not be written out."""
+    """Return a number, unless it is so large that Python could not write out the product of a shape."""
     if number.bit_length() > _MOST_BITS:
         raise ShapeError(f"a dimension is below 2**{_MOST_BITS}, and one of {number.bit_length():,} bits is not")
     return number
@@ -262,21 +255,18 @@ def minimum(a: Dim, b: Dim) -> Dim:
 
 def product(shape: Iterable[Dim]) -> Dim:
     """Return the number of elements of a shape."""
-    total: Dim = 1
-    for dim in shape:
-        total = multiply(total, dim)
-    return total
+    return reduce(multiply, shape, cast("Dim", 1))
 
 
 def _operator(function: Callable[[Dim, Dim], Dim], swapped: bool = False) -> Callable[[Any, Any], int | Dimension]:
     def method(self: Dimension, other: Any) -> int | Dimension:
-        return _reckoned(function, *((other, self) if swapped else (self, other)))
+        return _computed(function, *((other, self) if swapped else (self, other)))
 
     return method
 
 
 class Dimension(str):
-    """A dimension that has a name, as the shape of a node gives it: equal to its text, and to be reckoned with.
+    """A dimension that is not an int, as in ``node.shape``: text that can be added, multiplied and so on.
 
     Examples
     --------
@@ -286,7 +276,7 @@ class Dimension(str):
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # or a number of NumPy's would repeat the text
+    __array_ufunc__ = None  # else np.int64(2) * n would repeat the text
 
     __add__, __radd__ = _operator(add), _operator(add, swapped=True)  # type: ignore[assignment]
     __sub__, __rsub__ = _operator(subtract), _operator(subtract, swapped=True)
@@ -314,10 +304,7 @@ _NOT_TAKEN = {
     "__rtruediv__": "{1} / {0}",
     "__truediv__": "{0} / {1}",
 }
-"""What numbers and texts do and a dimension does not: the methods, with how one writes them.
-
-``__rmod__`` is not among them: ``"%s" % n`` makes text.
-"""
+"""The operators that a dimension refuses, with how they are written. ``"%s" % n`` still makes text."""
 
 
 def _not_taken(written: str) -> Callable[..., Any]:
@@ -346,8 +333,8 @@ def _no_number(written: str, *operands: Any) -> UsageError:
 _SYMBOLS: Mapping[Callable[[Dim, Dim], Dim], str] = {add: "+", subtract: "-", multiply: "*", floor_divide: "//"}
 
 
-def _reckoned(function: Callable[[Dim, Dim], Dim], *operands: Any) -> int | Dimension:
-    """Return what a function makes of ints and of texts that are dimensions; other operands have their own say."""
+def _computed(function: Callable[[Dim, Dim], Dim], *operands: Any) -> int | Dimension:
+    """Return a function of ints and dimensions, or NotImplemented where an operand has operators of its own."""
     known: list[Dim] = []
     for operand in operands:
         if isinstance(operand, str):
@@ -367,7 +354,7 @@ def _as_dimension(dim: Dim) -> int | Dimension:
 
 @lru_cache(maxsize=4096)
 def as_dimensions(shape: Shape) -> tuple[int | Dimension, ...]:
-    """Return a shape whose dimensions can be reckoned with.
+    """Return a shape whose dimensions can be added, multiplied and so on.
 
     Examples
     --------
@@ -379,7 +366,7 @@ def as_dimensions(shape: Shape) -> tuple[int | Dimension, ...]:
 
 
 def names_in(shape: Iterable[Dim]) -> frozenset[str]:
-    """Return the names that a shape speaks of."""
+    """Return the names in a shape."""
     return frozenset[str]().union(*(_names_of_text(d) for d in shape if isinstance(d, str)))
 
 
@@ -432,7 +419,7 @@ def _atom_value(atom: str, sizes: Mapping[str, int]) -> int:
         values = [size_of(part, sizes) for part in parts]
         return max(values[0], 0) if kind == "max" else (values[0] // values[1] if values[1] else 0)
     raise LookupFailure(
-        f'nothing gives the dimension "{atom}" a size: feed a placeholder that has it, or say sizes={{"{atom}": …}}'
+        f'nothing gives the dimension "{atom}" a size: feed a placeholder that has it, or pass sizes={{"{atom}": …}}'
     )
 
 
@@ -447,12 +434,12 @@ def _atom_tree(atom: str) -> str | tuple[Any, ...]:
 
 
 def concrete(shape: Iterable[Dim], sizes: Mapping[str, int]) -> tuple[int, ...]:
-    """Return the shape in numbers."""
+    """Return the shape as ints."""
     return tuple(d if isinstance(d, int) else size_of(d, sizes) for d in shape)
 
 
 def unify(a: Dim, b: Dim) -> tuple[Dim, tuple[Constraint, ...]] | None:
-    """Return what a and b are if they are equal, with the constraint that says so, or None if they cannot be."""
+    """Return the common size and the constraints it rests on, or None if the two can never be equal."""
     if a == b:
         return a, ()
     if isinstance(a, int) and isinstance(b, int):
@@ -463,7 +450,7 @@ def unify(a: Dim, b: Dim) -> tuple[Dim, tuple[Constraint, ...]] | None:
 
 
 def broadcast(shapes: Sequence[Shape]) -> tuple[Shape, tuple[Constraint, ...]] | None:
-    """Return the shape that the given ones broadcast to, with what must hold for it, or None if they do not.
+    """Return the shape that the given ones broadcast to, with its constraints, or None if they never do.
 
     Parameters
     ----------
@@ -488,10 +475,10 @@ def broadcast(shapes: Sequence[Shape]) -> tuple[Shape, tuple[Constraint, ...]] |
         return first, ()
     result: list[Dim] = []
     constraints: tuple[Constraint, ...] = ()
-    for place in range(-max(map(len, shapes)), 0):
+    for axis in range(-max(map(len, shapes)), 0):
         dim: Dim = 1
         for shape in shapes:
-            other = shape[place] if -place <= len(shape) else 1
+            other = shape[axis] if -axis <= len(shape) else 1
             if other == 1:
                 continue
             if dim == 1:

@@ -23,7 +23,7 @@ from .interchange import filled, flat_of
 from .node import Node, Unmade, as_nodes
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, misfit
 from .provenance import Provenance, ScopeProvenance, current_provenance
-from .scopes import Scope, keep_open
+from .scopes import Scope, bring_back
 from .tables import CheckedDict, KeptDict, checked_name
 
 if TYPE_CHECKING:
@@ -344,10 +344,10 @@ class Graph(Shown):
         node.inputs = inputs
         node.spec = spec
         if restored is None:
-            place = current_provenance(self)
-            scope = place.scope
-            node.origin = place.origin or user_origin()
-            node.twin = place.twin
+            provenance = current_provenance(self)
+            scope = provenance.scope
+            node.origin = provenance.origin or user_origin()
+            node.twin = provenance.twin
         else:
             scope, node.origin = restored
             node.twin = None
@@ -360,7 +360,7 @@ class Graph(Shown):
             elif restored is None:
                 name = self._explicit(name, scope)
             if scope is not None and scope.result is None and restored is None:
-                keep_open(self, scope)
+                bring_back(self, scope)
             node.name = name
             node.index = len(self._dag._node)
             node.__class__ = Node  # type: ignore[assignment]
@@ -393,7 +393,7 @@ class Graph(Shown):
         with self.building:
             begun = self._begun
             if begun is not None:
-                keep_open(self, begun[2])
+                bring_back(self, begun[2])
                 self._enter(*begun)
                 self._begun = None
 

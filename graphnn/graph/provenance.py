@@ -1,6 +1,15 @@
-"""Where nodes are being made: the scope, the user's line and the node that they are made for.
+"""Provenance: the scope, the user's line and the twin that new nodes get.
 
-Places lie in a context variable, so no thread and no asyncio task makes nodes in the scope that another one opened.
+The open provenances are a linked list in a context variable, so no thread and no asyncio task makes nodes in a scope
+that another one opened.
+
+An interrupt (Ctrl-C) may fall between any two bytecodes. Four mechanisms exist only for that. A node exists once it is
+in ``Graph._begun``; if its entry into the tables is cut short, whoever looks next redoes it (`Graph._finish`). A
+``with`` block that is cut short before or after its body never calls its exit; `_Exit` lets us see that, and the
+provenance no longer counts (`Provenance._is_open`). A new scope is forgotten if its block fails before a node was made
+in it, so that its name is free for the next try; a thread that was inside brings it back (`scopes.forget`,
+`scopes.bring_back`). NumPy's warnings are switched off in a copy of the context, so nothing needs to be switched back
+on (`quiet.quietly`).
 """
 
 from __future__ import annotations
@@ -12,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from weakref import ref
 
 from ..errors import UsageError
-from .scopes import abandoned
+from .scopes import forget
 
 if TYPE_CHECKING:
     from ..origin import Origin
@@ -21,31 +30,32 @@ if TYPE_CHECKING:
     from .scopes import Scope
 
 
-class _Leaving:
-    """The ``__exit__`` of a place, which lets the place see whether its ``with`` block is still there.
+class _Exit:
+    """The ``__exit__`` of a provenance, which shows whether its ``with`` block still exists.
 
-    A ``with`` statement holds what it is to call at its end, and nothing else holds that. An interrupt may come between
-    the entering and the block, or between the block and the leaving: then the end was never told, but it is gone.
+    ``with`` evaluates ``provenance.__exit__`` once and holds the result until the block ends. We hand out a fresh
+    object and keep only a weak reference to it: if that is dead and `_leave` never ran, an interrupt fell between
+    entering and leaving, and this provenance no longer counts.
     """
 
-    def __get__(self, place: Provenance | None, kind: type[Provenance]) -> Callable[..., None]:
-        if place is None:
+    def __get__(self, provenance: Provenance | None, kind: type[Provenance]) -> Callable[..., None]:
+        if provenance is None:
             return kind._leave  # an ExitStack asks the class
-        end = partial(place._leave)
-        place._end = ref(end)
+        end = partial(provenance._leave)
+        provenance._end = ref(end)
         return end
 
 
 class Provenance:
-    """A context in which the nodes of one graph are made; entered once.
+    """A context manager: what the nodes of one graph get that are made inside. It is entered once.
 
     Attributes
     ----------
     graph : Graph
     scope : Scope or None
-        That nodes are made in; None at the top of the graph.
+        The scope of the nodes; None at the top of the graph.
     origin : Origin or None
-        The line that is said to make them; None: the user's innermost.
+        The line that made them; None for the user's innermost line.
     twin : Node or None
         The node that they are made for.
     """
@@ -62,23 +72,23 @@ class Provenance:
         self.graph = graph
         self.scope: Scope | None = None
         self.origin, self.twin = origin, twin
-        # Seeds the scope around, returns the scope, and whether it is new.
+        # Takes the scope around, returns the scope and whether it is new.
         self._find: Callable[[Scope | None], tuple[Scope | None, bool]] | None = find
         self._new = False
         self._end: ref[Any] | None = None
         self._left = False
-        self._outer: Provenance | None = None  # the one that was open before
-        self._others: Provenance | None = None  # the innermost of those that are of another graph
+        self._outer: Provenance | None = None  # the one open before
+        self._others: Provenance | None = None  # the innermost of another graph
 
     def __enter__(self) -> Self:
         find, self._find = self._find, None
         if find is None:
-            raise UsageError("a scope is opened by a with statement of its own: ask the graph for another")
+            raise UsageError("each with statement needs a scope of its own: ask the graph for another")
         around = current_provenance(self.graph)
         self.origin = self.origin or around.origin
         if self.twin is None:
             self.twin = around.twin
-        self._lie_in(_innermost.get())
+        self._link(_innermost.get())
         try:
             self.scope, self._new = find(around.scope)
             _innermost.set(self)
@@ -87,35 +97,36 @@ class Provenance:
             raise
         return self
 
-    __exit__ = _Leaving()
+    __exit__ = _Exit()
 
     def _leave(self, kind: object, error: object, traceback: object) -> None:
-        # A generator may be closed late, where others are open: those stay so. What is no longer there goes as well.
+        # Provenances entered later may still be open when this one is left (a generator closed late). Keep those, drop
+        # the dead ones, unlink this one.
         inner: list[Provenance] = []
-        place = _innermost.get()
-        while place is not None and place is not self:
-            if place._is_open():
-                inner.append(place)
-            place = place._outer
-        if place is self:
+        provenance = _innermost.get()
+        while provenance is not None and provenance is not self:
+            if provenance._is_open():
+                inner.append(provenance)
+            provenance = provenance._outer
+        if provenance is self:
             for around, other in zip([self._outer, *reversed(inner)], reversed(inner), strict=False):
-                other._lie_in(around)
+                other._link(around)
             _innermost.set(inner[0] if inner else self._outer)
         self._left = True
         if error is not None and self._new and self.scope is not None:
-            abandoned(self.graph, self.scope)
+            forget(self.graph, self.scope)
 
-    def _lie_in(self, outer: Provenance | None) -> None:
+    def _link(self, outer: Provenance | None) -> None:
         self._outer = outer
         self._others = outer if outer is None or outer.graph is not self.graph else outer._others
 
     def _is_open(self) -> bool:
-        # What was left is open all the same for a task that was begun inside.
+        # `_left` counts as open: an asyncio task begun inside the block has copied the context and goes on there.
         return self._left or (end := self._end) is None or end() is not None
 
 
 class ScopeProvenance(Provenance):
-    """A place that is entered for its scope."""
+    """A provenance whose ``with`` statement gives the scope."""
 
     __slots__ = ()
 
@@ -133,15 +144,15 @@ _TOP = Provenance(cast("Graph", None), lambda around: (None, False))
 
 
 def current_provenance(graph: Graph) -> Provenance:
-    """Return the innermost place of a graph that is open here: in this thread, or in this asyncio task."""
-    place = _innermost.get()
-    if place is None:
+    """Return the innermost open provenance of a graph in this thread or asyncio task."""
+    provenance = _innermost.get()
+    if provenance is None:
         return _TOP
-    if place.graph is graph and (end := place._end) is not None and end() is not None:
-        return place  # as nearly always
-    while place is not None and not place._is_open():
-        place = place._outer
-        _innermost.set(place)
-    while place is not None and not (place.graph is graph and place._is_open()):
-        place = place._outer if place.graph is graph else place._others
-    return _TOP if place is None else place
+    if provenance.graph is graph and (end := provenance._end) is not None and end() is not None:
+        return provenance  # nearly always
+    while provenance is not None and not provenance._is_open():
+        provenance = provenance._outer
+        _innermost.set(provenance)
+    while provenance is not None and not (provenance.graph is graph and provenance._is_open()):
+        provenance = provenance._outer if provenance.graph is graph else provenance._others
+    return _TOP if provenance is None else provenance

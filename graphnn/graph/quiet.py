@@ -12,10 +12,10 @@ _Result = TypeVar("_Result")
 
 
 def quietly(function: Callable[..., _Result], *args: Any, **kwargs: Any) -> _Result:
-    """Call a function with NumPy's warnings off, and all else as its caller has set it.
+    """Call a function with NumPy's warnings off.
 
-    It is called in a copy of the context, which is let go with all that is set in it: so no interrupt comes too early
-    for the caller's settings to be restored, as it may with ``np.errstate``.
+    It runs in a copy of the context (NumPy 2 keeps errstate in a context variable), and the copy is dropped afterwards.
+    So there is nothing to restore, and no interrupt can prevent it, as it can with ``np.errstate``.
 
     Examples
     --------

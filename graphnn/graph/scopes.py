@@ -20,9 +20,9 @@ class Scope:
     path : str
         Its whole name, unique among nodes and scopes.
     kind : str
-        What opened it: a layer's class ("Dense"), a composition ("softmax"), or "" for the user's own.
+        What opened it: the class of a layer ("Dense"), a composition ("softmax"), or "" for the user.
     origin : Origin
-        The line that opened it; of a layer, the line that constructed the layer.
+        The line that opened it; for a layer, the line that constructed the layer.
     parent : Scope or None
     phase : str
         ``"forward"``, ``"backward"`` or ``"update"``.
@@ -39,14 +39,14 @@ class Scope:
 
 
 def mirrored(graph: Graph, scope: Scope | None, root: Scope | None = None) -> Scope | None:
-    """Return this graph's counterpart of a scope, made with those around it if need be.
+    """Return this graph's counterpart of a scope. It is made if need be, and so are those around it.
 
     Parameters
     ----------
     scope : Scope or None
-        Of this graph or another; None is the top.
+        Of this graph or another; None is the top of the graph.
     root : Scope, optional
-        Of this graph: the scope that takes the place of the top.
+        The scope of this graph that stands for the top of the other.
 
     Returns
     -------
@@ -72,18 +72,19 @@ def mirrored(graph: Graph, scope: Scope | None, root: Scope | None = None) -> Sc
     return root
 
 
-def keep_open(graph: Graph, scope: Scope | None) -> None:
-    """Enter a scope again, should another thread have abandoned it that was in it, too."""
+def bring_back(graph: Graph, scope: Scope | None) -> None:
+    """Register a scope again that another thread forgot while this one was in it."""
     while scope is not None and scope.result is None:
         graph.scopes.setdefault(scope.path, scope)
         scope = scope.parent
 
 
-def abandoned(graph: Graph, scope: Scope) -> None:
-    """Forget a scope in which nothing was made: whoever tries again is to find its name free."""
+def forget(graph: Graph, scope: Scope) -> None:
+    """Forget a scope in which no node was made, so that its name is free for the next try."""
     with graph.building:
         if scope.result is None and graph.scopes.get(scope.path) is scope:
             del graph.scopes[scope.path]
+            # Both counters of `Graph._free`: "dense_" (numbered) and "dense". Without a counter it searches anew.
             base = scope.path.rstrip("0123456789")
             graph._counters.pop(base, None)
             graph._counters.pop(base[:-1], None)
