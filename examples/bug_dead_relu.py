@@ -1,4 +1,4 @@
-"""A bug to find: the loss falls to the variance of what is to be learned, and no further. The hidden layer is dead."""
+"""A bug to find: the loss falls to the variance of the target, and no further. The hidden layer is dead."""
 
 import numpy as np
 

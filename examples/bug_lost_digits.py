@@ -1,4 +1,4 @@
-"""A bug to find: in float32 a loss comes out a little wrong, since some of its logarithms have hardly a digit right."""
+"""A bug to find: in float32, a loss is slightly wrong, because some of its logarithms have almost no correct digit."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def by_hand(logits):
     return gn.log(gn.softmax(logits))
 
 
-margins = np.linspace(99.0, 103.0, 50)  # by so much the network is sure of the wrong class
+margins = np.linspace(99.0, 103.0, 50)  # how sure the network is of the wrong class
 feed = {"logits": np.stack([np.zeros(50), margins], axis=1), "labels": np.zeros(50, int)}
 
 

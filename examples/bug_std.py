@@ -2,7 +2,7 @@
 
     graphnn debug bug_std.py:build -x bug_std.txt
 
-Run as a program, this file does just that.
+Run as a program, this file does the same.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ def build(least=0.0):
     g.outputs["loss"] = loss = nn.mean_squared_error(predicted, y)
     step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
     X = rng.normal(20.0, 2.0, size=(8, 3))
-    X[:, 1] = 21.5  # a sensor that always says the same
+    X[:, 1] = 21.5  # a sensor that always gives the same value
     return step, {x: X, y: X[:, :1] - X[:, 2:]}
 
 

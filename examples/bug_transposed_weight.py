@@ -1,4 +1,4 @@
-"""A bug to find: the weights of another engine are loaded, each of them transposed, and no shape objects."""
+"""A bug to find: the weights of another engine are loaded transposed, and all shapes still fit."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def build(weights, transposed=True):
     return nn.Sequential(dense[0], nn.ReLU(), dense[1])(x)
 
 
-# What came from the other engine: its weights, and what it computes from X.
+# Data of the other engine: its weights, and its results for X.
 rng = np.random.default_rng(0)
 X = rng.normal(size=(5, 4))
 weights = {"hidden/kernel": rng.normal(size=(4, 4)), "hidden/bias": rng.normal(size=4)}

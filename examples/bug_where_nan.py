@@ -1,4 +1,4 @@
-"""A bug to find: a `where` chooses the right values, and the gradient is NaN all the same."""
+"""A bug to find: a `where` chooses the right values, but the gradient is NaN."""
 
 import numpy as np
 

@@ -1,6 +1,6 @@
-"""Read handwritten digits: scikit-learn's 1,797 bundled images of 8 × 8 pixels, to 96 % and more on unseen ones.
+"""Read handwritten digits: scikit-learn's 1,797 bundled images of 8 × 8 pixels, with 96 % or more of unseen ones right.
 
-Needs scikit-learn, for the images only.
+This needs scikit-learn, for the images only.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ print(gn.summary(probabilities), "\n")
 print(nn.fit(step, seen, epochs=20, batch_size=64, rng=rng, validation=unseen, metrics={"accuracy": accuracy}))
 print(f"\naccuracy on unseen images: {gn.run(accuracy, unseen):.1%}")
 
-# What is it unsure of?
+# Which images is the network unsure of?
 p = gn.run(probabilities, unseen)
 worst = int(np.argmin(p[np.arange(len(p)), digits[test]]))
 print(f"\nits worst: a {digits[test][worst]}, which it takes for a {p[worst].argmax()} ({p[worst].max():.0%})")

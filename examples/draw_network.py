@@ -1,7 +1,7 @@
 """Draw a residual network at both levels of detail, and with one block opened.
 
-Graphviz lays them out, where it is: the system's `dot`, or the one that `pip install 'graphnn[dot]'` brings. Without
-either, graphnn does so itself.
+Graphviz lays them out if it is installed: the system's `dot`, or the one that `pip install 'graphnn[dot]'` installs.
+Without either, graphnn lays them out itself.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ class Residual(nn.Layer):
         self.inner = nn.Dense(units)
 
     def call(self, h: gn.Node) -> gn.Node:
-        """Return h, moved a little."""
+        """Return h + Dense(relu(h))."""
         return h + self.inner(gn.relu(h))
 
 

@@ -7,7 +7,7 @@ from graphnn import nn
 
 
 def learned(gate: str, hidden: int = 0, steps: int = 2000) -> tuple[float, np.ndarray]:
-    """Return the loss and the probabilities of a network that was taught a gate."""
+    """Return the loss and the probabilities of a network trained on a gate."""
     X, y = gn.datasets.gates(gate)
     g = gn.Graph(gate)
     x = g.placeholder("x", shape=("batch", 2))

@@ -1,4 +1,4 @@
-"""Gradients are nodes of the same graph: run them, look into them, differentiate them again."""
+"""Gradients are nodes of the same graph: run them, inspect them, differentiate them again."""
 
 import numpy as np
 

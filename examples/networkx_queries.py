@@ -1,4 +1,4 @@
-"""A network as data: what NetworkX can tell about it, and how a changed graph comes back as a network."""
+"""A network as data: query it with NetworkX, and read a changed graph back as a network."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ network = nn.Sequential(nn.Dense(8), nn.ReLU(), nn.Dense(8), nn.Tanh(), nn.Dense
 loss = nn.categorical_crossentropy(network(x), labels)
 gradients = gn.grad(loss, network.parameters)
 
-dag = g.dag  # the graph itself, live and read-only, keyed by node name
+dag = g.dag  # the graph itself, live and read-only; its nodes are the names
 print(f"{dag.number_of_nodes()} nodes, {dag.number_of_edges()} edges, acyclic: {nx.is_directed_acyclic_graph(dag)}")
 print("most frequent operations:", Counter(op for _, op in dag.nodes(data="op")).most_common(4))
 
@@ -41,7 +41,7 @@ while (at := above[at]) != "x":
     bottleneck.append(at)
 print("every way from x to the probabilities passes", ", ".join(reversed(bottleneck)))
 
-# A copy is an ordinary graph. Change it, and read it back: each node is checked as if made by hand.
+# A copy is an ordinary graph. Change it, and read it back: each node is checked as if you had made it.
 copy = gn.extract([loss]).dag.copy()
 for name, op in list(copy.nodes(data="op")):
     if op == "relu":

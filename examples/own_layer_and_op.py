@@ -1,4 +1,4 @@
-"""An operation and a layer of one's own: defined in one place, they are drawn, listed, differentiated and tested."""
+"""Your own operation and layer: defined in one place, they are drawn, listed, differentiated and tested."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Snake(Elementwise):
 
 
 class Periodic(nn.Layer):
-    """A dense layer with Snake behind it; its parts are made once, and every call shares them."""
+    """A dense layer followed by Snake; its parts are made once, and every call shares them."""
 
     def __init__(self, units, frequency=1.0, rng=None):
         self.dense = nn.Dense(units, rng=rng)
@@ -50,7 +50,7 @@ loss = nn.mean_squared_error(prediction, y)
 print("\nthe layer is a scope:", prediction.name, "from", [node.name for node in network.parameters])
 print("drawn as:", next(line.strip()[:60] for line in gn.draw(loss).source.splitlines() if "snake" in line), "…")
 
-# Taught the sine on [-6, 6].
+# Train it on the sine on [-6, 6].
 points = np.linspace(-6, 6, 200)[:, None]
 feed = {x: points, y: np.sin(points)}
 step = gn.compile(loss, updates=nn.Adam(0.02).updates(loss))

@@ -1,4 +1,4 @@
-"""Teach a network the spiral data: 2 → 100 → 3, full-batch gradient descent, L2 on the weights.
+"""Train a network on the spiral data: 2 → 100 → 3, full-batch gradient descent, L2 on the weights.
 
 python examples/spiral_training.py --steps 10000
 """
@@ -11,7 +11,7 @@ import graphnn as gn
 from graphnn import nn
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--steps", type=int, default=1000, help="%(default)s unless given; 10,000 for the last percent")
+parser.add_argument("--steps", type=int, default=1000, help="default %(default)s; 10,000 for the last percent")
 steps = parser.parse_args().steps
 
 X, y = gn.datasets.spiral(100, classes=3, seed=0)
@@ -41,7 +41,7 @@ print(f"\nafter {steps} steps: loss {gn.run(loss, feed):.4f}, accuracy {gn.run(a
 print("\nconfusion matrix, a row for each true class:")
 print(gn.run(nn.confusion_matrix(gn.softmax(logits), labels), feed))
 
-# Which class the network sees where: the same graph, fed a grid of points instead.
+# Which class the network predicts where: the same graph, fed with a grid of points.
 ticks = np.linspace(-1.2, 1.2, 241)
 grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
 seen = gn.run(gn.argmax(logits, axis=1), {x: grid}).reshape(len(ticks), len(ticks))

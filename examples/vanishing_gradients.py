@@ -1,4 +1,4 @@
-"""Why deep sigmoid networks are hard to train: gradient norms layer by layer. And how a ReLU dies."""
+"""Why deep sigmoid networks are hard to train: gradient norms layer by layer. Also, how a ReLU dies."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ DEPTH, WIDTH = 10, 32
 
 
 def norms(activation: type[nn.Layer], weight_init: object) -> list[float]:
-    """Return the norm of the loss's gradient by each layer's weight, from the first layer on."""
+    """Return the norm of the gradient for the weight of each layer, from the first layer on."""
     rng = np.random.default_rng(0)
     g = gn.Graph(activation.__name__)
     x = g.placeholder("x", shape=("batch", WIDTH))
@@ -35,7 +35,7 @@ for name, activation, weight_init in (
     print(f"{name:16}", " ".join(f"{norm:7.1e}" for norm in found))
     print(f"{'':16} the last is {found[-1] / found[0]:,.0f} times the first\n")
 
-# --- a ReLU that is below zero everywhere passes no gradient, and so never comes back --------------------------------
+# --- a ReLU that is below zero everywhere passes no gradient, and so never recovers ---------------------------------
 
 print("64 units pushed below zero by a bias of -8, then trained for 200 steps:")
 for activation in (nn.ReLU(), nn.LeakyReLU(0.1)):
