@@ -120,10 +120,10 @@ def vjp(cotangents: Mapping[Any, Any], wrt: Any) -> Any:
     >>> run(vjp({x * x: [1.0, 10.0]}, x), {x: [3.0, 4.0]})
     array([ 6., 80.])
     """
-    graph, given = _given("cotangent", cotangents, wrt)
+    graph, seeds = _checked_seeds("cotangent", cotangents, wrt)
     _, nodes, rebuild = resolve(wrt, graph)
     with graph.building:
-        return rebuild(_pulled_back(graph, given, nodes))
+        return rebuild(_pulled_back(graph, seeds, nodes))
 
 
 def jvp(results: Any, tangents: Mapping[Any, Any]) -> Any:
@@ -156,16 +156,16 @@ def jvp(results: Any, tangents: Mapping[Any, Any]) -> Any:
     >>> run(jvp(x * x, {x: [1.0, 10.0]}), {x: [3.0, 4.0]})
     array([ 6., 80.])
     """
-    graph, given = _given("tangent", tangents, results)
+    graph, seeds = _checked_seeds("tangent", tangents, results)
     _, nodes, rebuild = resolve(results, graph)
     with graph.building:
-        return rebuild(_pushed_forward(graph, given, nodes))
+        return rebuild(_pushed_forward(graph, seeds, nodes))
 
 
 # --- shared -------------------------------------------------------------------------------------------------
 
 _Seed = Node | Array | None
-"""A cotangent or a tangent as the user gave it; None: ones."""
+"""A cotangent of a result, or a tangent of what moves, as the user gave it; None stands for ones."""
 _Flow = dict[Node, list[int]]
 """The nodes that a derivative passes through, in order of making, with the operands that it passes to or from."""
 
@@ -224,59 +224,59 @@ def _check_rule(node: Node, mode: str) -> None:
         )
 
 
-def _opened(graph: Graph, name: str) -> Scope:
-    with graph.new_scope(name, kind=name, phase="backward") as place:
-        assert place.scope is not None
-        return place.scope
+def _new_root(graph: Graph, name: str) -> Scope:
+    """Return a new scope, in which the nodes of a derivative are made."""
+    with graph.new_scope(name, kind=name, phase="backward") as provenance:
+        assert provenance.scope is not None
+        return provenance.scope
 
 
-class _MadeFor:
-    """Within its place, makes nodes for others: in the mirrors of their scopes, with their origins, as their twins."""
+class _Attribution:
+    """Says for which node others are made: in the mirror of its scope, with its origin, and with it as their twin."""
 
-    def __init__(self, place: Provenance, root: Scope) -> None:
-        self.place, self.root = place, root
-        self.node: Node | None = None
+    def __init__(self, provenance: Provenance, root: Scope) -> None:
+        self._provenance, self._root = provenance, root
+        self._mirrors: dict[str, Scope | None] = {}
+
+    def to(self, node: Node) -> None:
+        """Attribute to `node` what is made from now on."""
+        provenance, path = self._provenance, node.scope
+        if path not in self._mirrors:
+            graph = provenance.graph
+            self._mirrors[path] = mirrored(graph, graph.scopes.get(path), self._root)
+        provenance.scope, provenance.origin, provenance.twin = self._mirrors[path], node.origin, node
 
     def __enter__(self) -> Self:
         return self
 
-    def __call__(self, node: Node) -> None:
-        """Make what follows for `node`."""
-        place, graph = self.place, self.place.graph
-        place.scope = mirrored(graph, graph.scopes.get(node.scope), self.root)
-        place.origin, place.twin = node.origin, node
-        self.node = node
-
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        node = self.node
+        node = self._provenance.twin
         if isinstance(error, Exception) and not isinstance(error, Warning) and node is not None:
             kind = "" if isinstance(error, GraphnnError) else f"{type(error).__name__}: "
             whose = f'  in the gradient of "{node.name}" ({node.op.name}, made at {node.origin})'
             raise restated(error, kind, whose, node=node, op=node.op.name, origin=node.origin) from error
 
 
-def _narrowed(derivative: Any, node: Node) -> Node:
-    """Return a cotangent with the shape and dtype of the node it belongs to: this undoes broadcasts."""
-    _check_made(derivative)
-    return _like(derivative if derivative.shape == node.shape else fn.sum_to(derivative, node.shape), node)
+def _fitted(derivative: Any, node: Node, resize: str) -> Node:
+    """Return a derivative with the shape and dtype of its node.
 
-
-def _widened(derivative: Any, node: Node) -> Node:
-    """Return a tangent with the shape and dtype of the node it belongs to: an operand's tangent broadcasts too."""
-    _check_made(derivative)
-    return _like(derivative if derivative.shape == node.shape else fn.broadcast_to(derivative, node.shape), node)
-
-
-def _check_made(derivative: Any) -> None:
+    Parameters
+    ----------
+    derivative : object
+        What a rule gives.
+    node : Node
+    resize : str
+        The operation that gives it the shape: "sum_to" undoes a broadcast, for a cotangent; a tangent takes part in
+        one, by "broadcast_to".
+    """
     if not isinstance(derivative, Node):
         raise UsageError(f"the rule gives a {type(derivative).__name__}, not a node")
-
-
-def _like(derivative: Node, node: Node) -> Node:
+    if derivative.spec.shape != node.spec.shape:
+        derivative = getattr(fn, resize)(derivative, node.shape)
     return derivative if derivative.dtype == node.dtype else fn.cast(derivative, node.dtype)
 
 
-def _given(what: str, given: Any, others: Any) -> tuple[Graph, dict[Node, _Seed]]:
+def _checked_seeds(kind: str, seeds: Any, others: Any) -> tuple[Graph, dict[Node, _Seed]]:
     """Return the cotangents or tangents that the user gave, checked before anything is made.
 
     Raises
@@ -286,36 +286,36 @@ def _given(what: str, given: Any, others: Any) -> tuple[Graph, dict[Node, _Seed]
     ShapeError
         When one has not its node's shape.
     """
-    if not (isinstance(given, Mapping) and given):
-        raise UsageError(f"{'vjp' if what == 'cotangent' else 'jvp'} needs its {what}s as {{node: {what}}}")
-    graph, nodes, _ = resolve(list(given), others=flatten(others)[0])
+    if not (isinstance(seeds, Mapping) and seeds):
+        raise UsageError(f"{'vjp' if kind == 'cotangent' else 'jvp'} needs its {kind}s as {{node: {kind}}}")
+    graph, nodes, _ = resolve(list(seeds), others=flatten(others)[0])
     checked: dict[Node, _Seed] = {}
-    for node, value in zip(nodes, given.values(), strict=True):
+    for node, value in zip(nodes, seeds.values(), strict=True):
         if node in checked:
-            raise UsageError(f'the {what} of "{node.name}" is given twice, by the node and by its name')
+            raise UsageError(f'the {kind} of "{node.name}" is given twice, by the node and by its name')
         if isinstance(value, Node):
             (value,) = resolve([value], graph)[1]
         else:
-            value = as_array(value, f'the {what} of "{node.name}"')
+            value = as_array(value, f'the {kind} of "{node.name}"')
         fits = len(value.shape) == len(node.shape) and all(
             unify(d, n) is not None for d, n in zip(value.shape, node.shape, strict=True)
         )
         if not fits:
             raise ShapeError(
-                f'the {what} of "{node.name}" has shape {shown(value.shape)}; expected {shown(node.shape)}'
+                f'the {kind} of "{node.name}" has shape {shown(value.shape)}; expected {shown(node.shape)}'
             )
         checked[node] = value
     return graph, checked
 
 
-def _made_of(value: _Seed, node: Node) -> Node:
+def _seed_of(value: _Seed, node: Node) -> Node:
     """Return what was given for a node as a node of its shape and dtype."""
     if value is None:
         value = np.ones((), node.dtype)
     derivative = value if isinstance(value, Node) else node.graph.constant(value.astype(node.dtype))
     # A 1 where the node has a name is no broadcast: the reshape holds the run to it.
     pinned = tuple(n if d == 1 else d for d, n in zip(derivative.shape, node.shape, strict=True))
-    return _widened(derivative if pinned == derivative.shape else fn.reshape(derivative, pinned), node)
+    return _fitted(derivative if pinned == derivative.shape else fn.reshape(derivative, pinned), node, "broadcast_to")
 
 
 def _warn_of_zeros(nodes: Iterable[Node], others: Iterable[Node]) -> None:
@@ -326,19 +326,19 @@ def _warn_of_zeros(nodes: Iterable[Node], others: Iterable[Node]) -> None:
         warnings.warn_explicit(message, GraphnnWarning, *origin)
 
 
-def _remembered(graph: Graph, name: str, known: dict[Seeds, Derivatives], given: Mapping[Node, _Seed]) -> Derivatives:
-    key: Any = tuple(sorted(given.items(), key=lambda pair: pair[0].index))
-    if any(isinstance(value, np.ndarray) for value in given.values()):
-        return Derivatives(_opened(graph, name), {})
-    return known.get(key) or known.setdefault(key, Derivatives(_opened(graph, name), {}))
+def _remembered(graph: Graph, name: str, known: dict[Seeds, Derivatives], seeds: Mapping[Node, _Seed]) -> Derivatives:
+    key: Any = tuple(sorted(seeds.items(), key=lambda pair: pair[0].index))
+    if any(isinstance(value, np.ndarray) for value in seeds.values()):
+        return Derivatives(_new_root(graph, name), {})
+    return known.get(key) or known.setdefault(key, Derivatives(_new_root(graph, name), {}))
 
 
-def _found(known: dict[Node, Node], made_for: _MadeFor, nodes: Iterable[Node]) -> list[Node]:
+def _found(known: dict[Node, Node], attribution: _Attribution, nodes: Iterable[Node]) -> list[Node]:
     """Return the derivative of each, which is zeros where none has been reached."""
     found = []
     for node in nodes:
         if node not in known:
-            made_for(node)
+            attribution.to(node)
             known[node] = fn.zeros(node.shape, node.dtype, graph=node.graph)
         found.append(known[node])
     return found
@@ -347,33 +347,35 @@ def _found(known: dict[Node, Node], made_for: _MadeFor, nodes: Iterable[Node]) -
 # --- reverse mode -------------------------------------------------------------------------------------------
 
 
-def _pulled_back(graph: Graph, given: Mapping[Node, _Seed], wrt: Sequence[Node]) -> list[Node]:
-    flow = _flow(given, wrt, "vjp")
-    _warn_of_zeros([node for node in wrt if node not in flow], given)
-    root, cotangents = _remembered(graph, "grad", graph.cotangents, given)
-    with graph.in_scope(None) as place, _MadeFor(place, root) as made_for:
+def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node]) -> list[Node]:
+    flow = _flow(seeds, wrt, "vjp")
+    _warn_of_zeros([node for node in wrt if node not in flow], seeds)
+    root, cotangents = _remembered(graph, "grad", graph.cotangents, seeds)
+    # A provenance of our own in the scope open now; `attribution` moves it from node to node.
+    with graph.in_scope(None) as provenance, _Attribution(provenance, root) as attribution:
         arrived: dict[Node, Node] = {}
-        for node, value in given.items():
+        for node, value in seeds.items():
             if node in flow and node not in cotangents:
-                made_for(node)
-                arrived[node] = _made_of(value, node)
+                attribution.to(node)
+                arrived[node] = _seed_of(value, node)
         for node in reversed(flow):
             if node in arrived:  # from all its readers
                 cotangents[node] = arrived.pop(node)
+            # A remembered cotangent is complete: every path to the results counts, whatever was asked for.
             passes = [i for i in flow[node] if node.inputs[i] not in cotangents]
-            _pull(node, cotangents[node], passes, arrived, made_for)
-        return _found(cotangents, made_for, wrt)
+            _pull(node, cotangents[node], passes, arrived, attribution)
+        return _found(cotangents, attribution, wrt)
 
 
-def _pull(node: Node, cotangent: Node, passes: list[int], arrived: dict[Node, Node], made_for: _MadeFor) -> None:
+def _pull(node: Node, cotangent: Node, passes: list[int], arrived: dict[Node, Node], attribution: _Attribution) -> None:
     """Hand the cotangent of a node on to its operands."""
     for i in passes:
         operand = node.inputs[i]
-        made_for(node)
-        part = _narrowed(node.op.vjp(i, cotangent, node, node.inputs), operand)
+        attribution.to(node)
+        part = _fitted(node.op.vjp(i, cotangent, node, node.inputs), operand, "sum_to")
         if operand in arrived:
             # As they arrive: in a run, the parts need not all wait for the last.
-            made_for(operand)
+            attribution.to(operand)
             part = arrived[operand] + part
         arrived[operand] = part
 
@@ -381,24 +383,24 @@ def _pull(node: Node, cotangent: Node, passes: list[int], arrived: dict[Node, No
 # --- forward mode -------------------------------------------------------------------------------------------
 
 
-def _pushed_forward(graph: Graph, given: Mapping[Node, _Seed], results: Sequence[Node]) -> list[Node]:
-    flow = _flow(results, given, "jvp")
-    _warn_of_zeros([node for node in results if node not in flow], given)
-    root, tangents = _remembered(graph, "jvp", graph.tangents, given)
-    with graph.in_scope(None) as place, _MadeFor(place, root) as made_for:
+def _pushed_forward(graph: Graph, seeds: Mapping[Node, _Seed], results: Sequence[Node]) -> list[Node]:
+    flow = _flow(results, seeds, "jvp")
+    _warn_of_zeros([node for node in results if node not in flow], seeds)
+    root, tangents = _remembered(graph, "jvp", graph.tangents, seeds)
+    with graph.in_scope(None) as provenance, _Attribution(provenance, root) as attribution:
         for node, passes in flow.items():
             if node not in tangents:
-                made_for(node)
-                tangents[node] = _pushed(node, passes, given, tangents)
-        return _found(tangents, made_for, results)
+                attribution.to(node)
+                tangents[node] = _pushed(node, passes, seeds, tangents)
+        return _found(tangents, attribution, results)
 
 
-def _pushed(node: Node, passes: list[int], given: Mapping[Node, _Seed], tangents: Mapping[Node, Node]) -> Node:
-    """Return the tangent of a node: what it was given, and what comes from its operands."""
-    tangent = _made_of(given[node], node) if node in given else None
+def _pushed(node: Node, passes: list[int], seeds: Mapping[Node, _Seed], tangents: Mapping[Node, Node]) -> Node:
+    """Return the tangent of a node: its seed, and what comes from its operands."""
+    tangent = _seed_of(seeds[node], node) if node in seeds else None
     if not passes:
         assert tangent is not None, "a node in the flow moves by itself or with an operand"
         return tangent
     parts = [tangents[operand] if i in passes else None for i, operand in enumerate(node.inputs)]
-    moved = _widened(node.op.jvp(parts, node, node.inputs), node)
+    moved = _fitted(node.op.jvp(parts, node, node.inputs), node, "broadcast_to")
     return moved if tangent is None else tangent + moved

@@ -471,7 +471,7 @@ def broadcast(shapes: Sequence[Shape]) -> tuple[Shape, tuple[Constraint, ...]] |
     True
     """
     first = shapes[0]
-    if all(shape == first for shape in shapes):
+    if shapes.count(first) == len(shapes):
         return first, ()
     result: list[Dim] = []
     constraints: tuple[Constraint, ...] = ()

@@ -33,9 +33,9 @@ class Elementwise(Op, abstract=True):
 
     def infer(self, *inputs: Spec) -> Spec:
         """Broadcast the shapes; promote the dtypes as NumPy does."""
-        met = broadcast([spec.shape for spec in inputs])
+        shapes = [spec.shape for spec in inputs]
+        met = broadcast(shapes)
         if met is None:
-            shapes = [spec.shape for spec in inputs]
             raise ShapeError(
                 f"{self.name} cannot broadcast {' with '.join(map(shown, shapes))}: {clash_in_broadcasting(shapes)}"
             )
