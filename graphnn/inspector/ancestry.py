@@ -82,7 +82,7 @@ def ancestry(
     Raises
     ------
     ValueRangeError
-        When there are more to ask than `limit`, or that is no number from 1 up.
+        When more elements than `limit` have to be asked, or `limit` is less than 1.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def influence(
     Raises
     ------
     ValueRangeError
-        When there are more to ask than `limit`, or that is no number from 1 up.
+        When more elements than `limit` have to be asked, or `limit` is less than 1.
 
     Examples
     --------

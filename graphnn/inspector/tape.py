@@ -1,4 +1,4 @@
-"""The values of a run, within a memory budget: what was let go is computed again, the same to the bit."""
+"""The values of a run, within a memory budget: values that were freed are computed again, the same to the bit."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from ..graph import Array
 
 _SLACK = 1 / 8
-"""The share of the budget that is made free when it is used up, so as not to look for room at every step."""
+"""The share of the budget that is freed when it is used up, so that not every step has to free something."""
 
 
 class Memory:
-    """What the tapes of one debugger hold together; memory that two values share counts once.
+    """What the tapes of one debugger hold together; memory that two values share is counted once.
 
     Attributes
     ----------
     budget : float
-        Bytes that values may take. One live set, what a run of the schedule needs at once, is held at any budget.
+        Bytes that values may take. What a run of the schedule needs at one time is held whatever the budget is.
     bytes : int
         Bytes that they take.
     tapes : set of Tape
-        Those that somebody has.
+        The tapes that are still in use.
     settled : bool
-        Whether the bytes are counted right; not while that changes, or after it was interrupted.
+        Whether `bytes` is right: False while it is changed, and so after Ctrl-C interrupted a change.
     count : int
-        How many tapes were counted in: what was held by one that is gone, dropped or lost by Ctrl-C, is free again.
+        How many tapes were counted. If there are fewer now, what the others held is free again.
     """
 
     def __init__(self, budget: float) -> None:
@@ -45,12 +45,12 @@ class Memory:
         self._holders: dict[int, int] = {}
 
     def settle(self) -> None:
-        """Count anew if Ctrl-C came amid the counting."""
+        """Count again if Ctrl-C interrupted the counting."""
         if not self.settled or len(self.tapes) != self.count:
             self.bytes = 0
             self._holders.clear()
             for tape in self.tapes:
-                tape.hold_anew()
+                tape.recount()
             self.settled, self.count = True, len(self.tapes)
 
     def add(self, value: Array) -> None:
@@ -72,16 +72,17 @@ class Memory:
 class Tape:
     """The values of one run, by the places of its schedule.
 
-    Asked for a place, it evaluates what that needs and has not kept. A value that is still needed where the run stands
-    is kept; of the others the oldest go first when the budget is used up, and those last that a checkpoint needs: the
-    live set of every so many places, ever fewer of them.
+    Asked for a position, it evaluates what is needed for it and was not kept. A value that is still needed at the
+    current position is kept. When the budget is used up, the oldest of the others are freed first, and checkpoints
+    last. A checkpoint is what is needed at one position; there is one every `_stride` positions, and the stride doubles
+    when even the checkpoints do not fit.
 
     Parameters
     ----------
     prepared : Prepared
     memory : Memory
     known : mapping of int to array
-        Values by place that are there anyway, and cost nothing.
+        Values by position that are held elsewhere anyway, and are not counted.
     times : mapping of int to float
         Seconds that places took in a run before.
     """
@@ -131,11 +132,11 @@ class Tape:
         operands = tuple([self._values[i] for i in self._operands[place]])
         return Step(place, self._order[place], operands, self._values[place])
 
-    def anew(self) -> Iterator[Step]:
-        """Return the steps of the run once more, which hold no more than they need."""
+    def steps(self) -> Iterator[Step]:
+        """Evaluate the run once more, and return its steps; no more is held than they need."""
         prepared = self.prepared
         known = {place: value for place, value in self.known.items() if isinstance(self._order[place].op, Unknown)}
-        if known:  # and cannot be computed
+        if known:  # cannot be computed
             forwards = [None if place in known else f for place, f in enumerate(prepared.binding.forwards)]
             given = prepared.given | {self._order[place]: value for place, value in known.items()}
             prepared = prepared._replace(binding=prepared.binding._replace(forwards=forwards), given=given)
@@ -152,7 +153,7 @@ class Tape:
             needed = wanted.union(*[self._operands[i] for i in missing])
             for i in missing:
                 if not self._make_room(i, needed):
-                    break  # and see what is missing now; what is live here stays, so this comes to an end
+                    break  # look again what is missing; what is needed here is never freed, so this ends
                 self._evaluate(i)
 
     def _missing(self, wanted: set[int]) -> list[int]:
@@ -181,10 +182,10 @@ class Tape:
 
     def _hold(self, place: int, value: Array) -> None:
         self.memory.settled = False
-        self._put_down(place, value)
+        self._count_in(place, value)
         self.memory.settled = True
 
-    def _put_down(self, place: int, value: Array) -> None:
+    def _count_in(self, place: int, value: Array) -> None:
         self._values[place] = value
         self._held[place] = None
         owner = owner_of(value)
@@ -206,40 +207,40 @@ class Tape:
             self.memory.drop(value)
         self.memory.settled = True
 
-    def hold_anew(self) -> None:
-        """Put down anew what is held, from the values that are there."""
+    def recount(self) -> None:
+        """Count again what is held, from the values that are there."""
         self._held.clear()
         self._views.clear()
         self._roots = list(range(len(self._order)))
         self._evaluation, self._next = quiet_steps(iter(())), -1
         for place, value in enumerate(self._values):
             if value is not None and place not in self._given:
-                self._put_down(place, value)
+                self._count_in(place, value)
 
     def forget(self) -> None:
-        """Let go of all that can be computed again."""
+        """Free all values that can be computed again."""
         self.memory.settle()
         for place in list(self._held):
             self._drop(place)
         self._evaluation, self._next = quiet_steps(iter(())), -1  # which holds the last step
 
     def _make_room(self, place: int, needed: set[int]) -> bool:
-        """Let go of values until that of a place fits; return whether none is needed from there on."""
+        """Free values until that of a position fits; return whether none of them is needed from there on."""
         memory, last = self.memory, self._last
         dropped = []
         for i in self._views.get(place, ()):
             if i in self._held:
-                # Views of what is to be made anew: the old and the new memory would both be held.
+                # A view of a value that is computed again would keep the old memory besides the new.
                 self._drop(i)
                 dropped.append(i)
         node = self._order[place]
         size = prod(self.prepared.shape_of(node)) * node.dtype.itemsize
         if memory.bytes + size > memory.budget:
-            dropped += self._let_go(place, size)
+            dropped += self._free_bytes(place, size)
         return not any(i in needed and place <= last[i] for i in dropped)
 
-    def _let_go(self, place: int, size: int) -> Iterator[int]:
-        """Let go of values until so many bytes are free, and yield the places."""
+    def _free_bytes(self, place: int, size: int) -> Iterator[int]:
+        """Free values until there is room for `size` bytes, and yield their positions."""
         memory, last = self.memory, self._last
         for tape in memory.tapes:
             if tape is not self:
@@ -273,6 +274,6 @@ class Tape:
         return tape
 
     def close(self) -> None:
-        """Be no more counted among those that hold something, once all is let go."""
+        """Leave the tapes that are counted, once all values are freed."""
         self.memory.tapes.discard(self)
         self.memory.count -= 1

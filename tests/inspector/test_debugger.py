@@ -1294,7 +1294,7 @@ def test_what_a_guard_would_stop_at_is_said_once_on_the_way() -> None:
         said.clear()
 
 
-def test_after_a_what_if_the_guard_is_heeded_anew() -> None:
+def test_after_a_what_if_the_guard_is_heeded_again() -> None:
     g = gn.Graph()
     a, b = g.parameter("a", -1.0), g.parameter("b", -1.0)
     step = gn.compile(gn.log(a) + gn.sqrt(b), updates={a: a * 1.0}, guard="nan")

@@ -346,7 +346,7 @@ def test_the_budget_is_kept_in_the_memory_of_the_process() -> None:
     assert peak < 11 * value
 
 
-def test_what_is_let_go_is_computed_again_from_the_nearest_that_was_kept() -> None:
+def test_what_is_freed_is_computed_again_from_the_nearest_that_was_kept() -> None:
     g = gn.Graph()
     h = x = g.placeholder("x", shape=(10,))
     for _ in range(1000):
@@ -567,7 +567,7 @@ def test_it_would_be_found_that_no_room_is_made(planted: Callable[..., None]) ->
     assert is_found(0.1)
 
 
-def test_it_would_be_found_that_views_of_what_is_made_anew_are_kept(planted: Callable[..., None]) -> None:
+def test_it_would_be_found_that_views_of_what_is_computed_again_are_kept(planted: Callable[..., None]) -> None:
     def fault(plain: Any, self: Tape, *arguments: Any) -> Any:
         self._views.clear()
         return plain(self, *arguments)

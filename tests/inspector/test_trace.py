@@ -176,7 +176,7 @@ def test_a_compiled_step_is_traced_and_the_state_does_not_move() -> None:
     assert following == {parameter: bits(step.graph.state[parameter]) for parameter in step.updates}
 
 
-def test_a_trace_is_traced_anew_with_its_own_feed_and_state() -> None:
+def test_a_trace_is_traced_again_with_its_own_feed_and_state() -> None:
     step, feed = spiral_step(nn.SGD(0.1))
     seen = gn.trace(step, feed)
     step(feed)
@@ -299,7 +299,7 @@ def test_statistics_of_any_value(value: Array) -> None:
     assert_true(Statistics([np.ones(3), value, np.full(2, np.nan)])[1], value)
 
 
-def test_a_trace_that_is_let_go_is_gone_at_once() -> None:
+def test_a_trace_that_is_freed_is_gone_at_once() -> None:
     seen = seen_small()
     assert [record.stats for record in seen]
     assert str(seen)
@@ -440,7 +440,7 @@ def test_values_come_back_to_the_bit(path: Path) -> None:
     assert back["x"].value.tobytes() == payload.tobytes()
 
 
-def test_what_a_file_lays_out_anew_in_memory_is_not_computed_with(path: Path) -> None:
+def test_what_a_file_lays_out_otherwise_in_memory_is_not_computed_with(path: Path) -> None:
     rng = np.random.default_rng(0)
     g = gn.Graph()
     x = g.placeholder("x", shape=(37, 53))
@@ -450,19 +450,19 @@ def test_what_a_file_lays_out_anew_in_memory_is_not_computed_with(path: Path) ->
     assert not seen["exp"].value.flags.c_contiguous
     back = through_a_file(seen, path)
     assert_same(seen, back)
-    assert back._laid_out_anew
+    assert back._relaid
 
     def gone_on_from(anew: frozenset[int]) -> list[tuple[Any, ...]]:
         count = h.index + 1
         stopped = Trace(back.prepared, back._run.kept[:count], back._run.times[:count], {}, stopped=count)
-        stopped._laid_out_anew = anew
+        stopped._relaid = anew
         dbg = gn.debug(stopped, echo=None)
         assert dbg.current is back.order[h.index]
         dbg.resume()
         return [bits(dbg[node.name].value) for node in y]
 
     expected = [bits(seen[node].value) for node in y]
-    assert gone_on_from(back._laid_out_anew) == expected
+    assert gone_on_from(back._relaid) == expected
     assert gone_on_from(frozenset()) != expected  # so it matters
 
 
@@ -718,17 +718,20 @@ def of_name(kind: str) -> str:
 LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "fetch-unknown": (lie(fetches=["q"]), "it names a node that is not in its graph"),
     "fetch-number": (lie(fetches=[3]), "it names a node that is not in its graph"),
-    "fetches-none": (lie(fetches=None), "the data describe no trace"),
+    "fetches-none": (lie(fetches=None), "the data do not describe a trace"),
     "update-of-no-parameter": (lie(updates=[["x", "x"]]), "only parameters are updated"),
-    "update-not-computed": (lie(updates=[["w", "w"]]), "it has updates of which it has not computed the next values"),
+    "update-not-computed": (lie(updates=[["w", "w"]]), "it has updates whose next values it has not computed"),
     "feed-missing": (of_arrays(lambda a: a.pop("feed/x")), 'the feed lacks "x"'),
     "feed-misfit": (of_arrays(lambda a: a.update({"feed/x": np.ones(3)})), "has shape"),
     "feed-of-parameter": (of_arrays(lambda a: a.update({"feed/w": np.ones((2, 3))})), "only placeholders are fed"),
     "state-missing": (of_arrays(lambda a: a.pop("state/w")), "'w', a parameter, has no array"),
-    "array-of-no-kind": (of_arrays(lambda a: a.update({"more/w": np.ones(1)})), "the data describe no trace: KeyError"),
+    "array-of-no-kind": (
+        of_arrays(lambda a: a.update({"more/w": np.ones(1)})),
+        "the data do not describe a trace: KeyError",
+    ),
     "given-nowhere": (
         of_arrays(lambda a: a.update({"given/999": np.ones(1)})),
-        "the data describe no trace: IndexError",
+        "the data do not describe a trace: IndexError",
     ),
     "given-misfit": (of_arrays(lambda a: a.update({"given/3": np.ones(1)})), "the value given for"),
     "value-misfit": (of_arrays(lambda a: a.update({of_name("value/"): np.ones(77)})), "is not of its shape and dtype"),
@@ -736,46 +739,49 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
         of_arrays(lambda a: a.update({of_name("value/"): a[of_name("value/")].astype("float32")})),
         "is not of its shape and dtype",
     ),
-    "value-missing": (of_arrays(lambda a: a.pop(of_name("value/"))), "the data describe no trace: KeyError"),
-    "preview-missing": (of_arrays(lambda a: a.pop(of_name("preview/"))), "the data describe no trace: KeyError"),
-    "preview-axes": (of_arrays(lambda a: a.update({of_name("preview/"): np.ones(3)})), "what is left of the value"),
+    "value-missing": (of_arrays(lambda a: a.pop(of_name("value/"))), "the data do not describe a trace: KeyError"),
+    "preview-missing": (of_arrays(lambda a: a.pop(of_name("preview/"))), "the data do not describe a trace: KeyError"),
+    "preview-axes": (of_arrays(lambda a: a.update({of_name("preview/"): np.ones(3)})), "what was kept of the value"),
     "preview-shape": (
         of_arrays(lambda a: a.update({of_name("preview/"): a[of_name("preview/")][:-1]})),
-        "what is left of the value",
+        "what was kept of the value",
     ),
     "preview-large": (
         of_arrays(lambda a: a.update({of_name("preview/"): np.ones((400, 400))})),
-        "what is left of the value",
+        "what was kept of the value",
     ),
     "stats-turned": (
         lie(condensed={key: [[5.0, 1.0, 3.0, 0.0, *stats[4:]], digest] for key, (stats, digest) in CONDENSED}),
-        "what is left of the value",
+        "what was kept of the value",
     ),
     "stats-negative": (
         lie(condensed={key: [[*stats[:3], -1.0, *stats[4:]], digest] for key, (stats, digest) in CONDENSED}),
-        "what is left of the value",
+        "what was kept of the value",
     ),
     "stats-of-more": (
         lie(condensed={key: [[*stats[:4], 7, *stats[5:8], 2], digest] for key, (stats, digest) in CONDENSED}),
-        "what is left of the value",
+        "what was kept of the value",
     ),
-    "digest-number": (lie(condensed={key: [[0.0] * 9, 3] for key in SOUND["condensed"]}), "what is left of the value"),
-    "stats-short": (lie(condensed={key: [[0.0], ""] for key in SOUND["condensed"]}), "the data describe no trace"),
-    "times-too-many": (lie(times=[0.5] * 99), "its times are not one a node"),
-    "times-negative": (lie(times=[-0.5]), "its times are not one a node"),
-    "times-nan": (lie(times=[math.nan]), "its times are not one a node"),
-    "times-inf": (lie(times=[math.inf]), "its times are not one a node"),
-    "times-int": (lie(times=[1]), "its times are not one a node"),
-    "stopped-beyond": (lie(stopped=99), "it does not say soundly where it was stopped"),
-    "stopped-bool": (lie(stopped=True), "it does not say soundly where it was stopped"),
-    "error-none": (lie(error=None), "it does not say soundly where it was stopped"),
-    "altered-nowhere": (lie(altered=[[99, {}]]), "the data describe no trace: IndexError"),
-    "altered-attribute": (lie(altered=[[SOUND["altered"][0][0], {"q": 1}]]), "the data describe no trace"),
+    "digest-number": (lie(condensed={key: [[0.0] * 9, 3] for key in SOUND["condensed"]}), "what was kept of the value"),
+    "stats-short": (
+        lie(condensed={key: [[0.0], ""] for key in SOUND["condensed"]}),
+        "the data do not describe a trace",
+    ),
+    "times-too-many": (lie(times=[0.5] * 99), "its times are not one per node"),
+    "times-negative": (lie(times=[-0.5]), "its times are not one per node"),
+    "times-nan": (lie(times=[math.nan]), "its times are not one per node"),
+    "times-inf": (lie(times=[math.inf]), "its times are not one per node"),
+    "times-int": (lie(times=[1]), "its times are not one per node"),
+    "stopped-beyond": (lie(stopped=99), "the position at which it was stopped is not valid"),
+    "stopped-bool": (lie(stopped=True), "the position at which it was stopped is not valid"),
+    "error-none": (lie(error=None), "the position at which it was stopped is not valid"),
+    "altered-nowhere": (lie(altered=[[99, {}]]), "the data do not describe a trace: IndexError"),
+    "altered-attribute": (lie(altered=[[SOUND["altered"][0][0], {"q": 1}]]), "the data do not describe a trace"),
     "altered-to-another-shape": (lie(altered=[[len(SOUND["times"]) - 1, {}]]), ""),
     "sizes-unknown": (lie(sizes={"q": 3}), 'sizes= speaks of "q"'),
     "sizes-misfit": (lie(sizes={"n": 3}), "n = 40"),
-    "strided-text": (lie(strided=["3"]), "it does not say soundly which values lay otherwise in memory"),
-    "sources-text": (lie(sources="/etc/passwd"), "the data describe no trace"),
+    "strided-text": (lie(strided=["3"]), "the positions of values with another memory layout are not valid"),
+    "sources-text": (lie(sources="/etc/passwd"), "the data do not describe a trace"),
     "no-graph": (lie(graph=None), "the data are not those of a graph"),
 }
 
@@ -870,7 +876,7 @@ def own() -> Iterator[type[Op]]:
     registry.pop("halve", None)
 
 
-def test_a_trace_with_an_operation_of_ones_own_is_computed_anew_where_it_is_defined(own: type[Op], path: Path) -> None:
+def test_a_trace_with_an_operation_of_ones_own_is_computed_again_where_it_is_defined(own: type[Op], path: Path) -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=(2,))
     seen = gn.trace(own()(gn.exp(x)), {x: [0.0, 1.0]})

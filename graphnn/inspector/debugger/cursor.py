@@ -35,12 +35,12 @@ class Cursor:
         Returns
         -------
         Step or None
-            Of the operation that it stands after now; None where none is left to run.
+            Of the operation that it now stands after; None where none is left to run.
 
         Raises
         ------
         GraphnnError
-            When an operation fails; the debugger stands before it then, and ``dbg[node].operands`` shows why.
+            When an operation fails; the debugger then stands before it, and ``dbg[node].operands`` shows why.
         """
         target = self._now.position + whole("a number of operations", n, 1)
         return self._go_on(lambda step: self._now.position >= target)
@@ -51,7 +51,7 @@ class Cursor:
         Raises
         ------
         ValueRangeError
-            When `n` is no number from 1 up.
+            When `n` is less than 1.
         """
         return self.goto(max(self._now.position - whole("a number of operations", n, 1), 0))
 
@@ -66,7 +66,7 @@ class Cursor:
         Returns
         -------
         Step or None
-            Of the operation that it stands after now; None before all.
+            Of the operation that it now stands after; None before all of them.
 
         Raises
         ------
@@ -99,11 +99,11 @@ class Cursor:
         Raises
         ------
         LookupFailure
-            When nothing in the run is meant.
+            When nothing in the run matches.
         UsageError
             When what is meant is known from the start, or has run.
         GraphnnError
-            When an operation fails; the debugger stands before it then.
+            When an operation fails; the debugger then stands before it.
         """
         now = self._now
         nodes = set(many(now.order, now.graph, target))

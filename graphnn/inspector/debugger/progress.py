@@ -252,7 +252,7 @@ class Progress:
             return until, self.refused if self.error and self.refused is not None else stopped, self.error
         ran = 0
         try:
-            for step in islice(tape.anew(), until):
+            for step in islice(tape.steps(), until):
                 ran = step.index + 1
         except GraphnnError as failed:
             return ran, ran, str(failed)

@@ -1,4 +1,4 @@
-"""What can be asked of a run: what is around a node, where a number comes from, what it leads to."""
+"""Questions about a run: what is around a node, where a number comes from, where it goes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Questions:
-    """What can be asked of the values that are known."""
+    """Answers questions about the values that are known."""
 
     def __init__(self, now: Progress) -> None:
         self._now = now
 
     def here(self, node: Node | str | None = None) -> Node:
-        """Return the node that is meant; unless named, the current one, or the given one that a guard has refused.
+        """Return a node by its name; by default the current one, or the fed or stored one that a guard has refused.
 
         Raises
         ------
@@ -49,7 +49,7 @@ class Questions:
         return tuple(user for user in self.here(node).users if user in self._now.places)
 
     def twin(self, node: Node | str | None = None) -> tuple[Node, ...]:
-        """Return, of a gradient's or an update's node, the forward node it was made for; of a forward node, those.
+        """Return the forward node of a gradient's or an update's node; of a forward node, the nodes made for it.
 
         Returns
         -------
@@ -68,9 +68,9 @@ class Questions:
         return tuple(other for other in twins if other in self._now.places)
 
     def path(self, node: Node | str | None = None) -> list[Node]:
-        """Return a shortest way from a node, the current one unless given, to what was asked for.
+        """Return a shortest path from a node, the current one unless given, to a fetch.
 
-        Of a compiled step, to its results; from what has no part in those, to the next value of a parameter.
+        In a compiled step it leads to a result, or if there is none, to the next value of a parameter.
 
         Parameters
         ----------
@@ -84,19 +84,19 @@ class Questions:
         Raises
         ------
         LookupFailure
-            When no way leads there.
+            When there is no such path.
         """
         now = self._now
         here = self.here(node)
         results = set(now.fetches).difference(now.updates.values())
         for ends in (results, set(now.updates.values())):
-            way = self._way(here, ends)
-            if way:
-                return way
-        raise LookupFailure(f'no way leads from "{here.name}" to what was asked for')
+            path = self._shortest(here, ends)
+            if path:
+                return path
+        raise LookupFailure(f'no path leads from "{here.name}" to what was asked for')
 
     def why(self, node: Node | str | None = None, index: Any = None) -> Why:
-        """Say of one element from which numbers it came, by which formula, on which line.
+        """Explain one element: the numbers it was computed from, the formula, and the line.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Questions:
         return explain(here, index, step.value, step.operands, op=op, source=source, given=given)
 
     def ancestry(self, node: Node | str | None = None, index: Any = None, *, limit: int = LIMIT) -> dict[Node, Array]:
-        """Return all that one element was made of, through forward and backward nodes alike.
+        """Return all elements that one was computed from, through forward and backward nodes alike.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class Questions:
         Raises
         ------
         ValueRangeError
-            When there are more to ask than `limit`, or that is no number from 1 up.
+            When more elements than `limit` have to be asked, or `limit` is less than 1.
         """
         here, index = self._element(node, index)
         prepared = self._now.tape.prepared
@@ -158,7 +158,7 @@ class Questions:
         )
 
     def influence(self, node: Node | str | None = None, index: Any = None, *, limit: int = LIMIT) -> dict[Node, Array]:
-        """Return all of what has run that one element had a part in, directly or through others.
+        """Return all elements that have run and were computed from one, directly or through others.
 
         Parameters
         ----------
@@ -173,7 +173,7 @@ class Questions:
         Raises
         ------
         ValueRangeError
-            When there are more to ask than `limit`, or that is no number from 1 up.
+            When more elements than `limit` have to be asked, or `limit` is less than 1.
         """
         now = self._now
         here, index = self._element(node, index)
@@ -192,10 +192,9 @@ class Questions:
         )
 
     def sample(self, row: int, dim: str | None = None) -> dict[Node, Array]:
-        """Return one sample alone, from the feed to its cotangents: its row of every value that has run.
+        """Return one sample: its row of every value that has run, from the feed to the cotangents.
 
-        The row is that of the same number everywhere: where rows are turned about or mixed, `ancestry` and `influence`
-        follow an element.
+        The row has the same number everywhere: where rows are reordered or mixed, use `ancestry` and `influence`.
 
         Parameters
         ----------
@@ -222,18 +221,18 @@ class Questions:
         known = [other for other in now.order if now.is_known(other)]
         return sample(known, row, dim, lambda other: now.known(other).value)
 
-    def _way(self, here: Node, ends: Collection[Node]) -> list[Node]:
-        towards: dict[Node, Node | None] = {here: None}
+    def _shortest(self, here: Node, ends: Collection[Node]) -> list[Node]:
+        before: dict[Node, Node | None] = {here: None}
         waiting = [here]
         for at in waiting:
             if at in ends:
-                way = [at]
-                while (before := towards[way[-1]]) is not None:
-                    way.append(before)
-                return way[::-1]
+                path = [at]
+                while (previous := before[path[-1]]) is not None:
+                    path.append(previous)
+                return path[::-1]
             for user in at.users:
-                if user in self._now.places and user not in towards:
-                    towards[user] = at
+                if user in self._now.places and user not in before:
+                    before[user] = at
                     waiting.append(user)
         return []
 

@@ -167,4 +167,4 @@ class Results:
         prepared = tape.prepared
         ran, stopped, _ = self._now.reached(tape)
         where = None if stopped is None else self._now.order[stopped]
-        return Side(name, prepared.program, islice(tape.anew(), ran), prepared.sizes, ran, where, prepared)
+        return Side(name, prepared.program, islice(tape.steps(), ran), prepared.sizes, ran, where, prepared)

@@ -55,9 +55,9 @@ class Stops:
         Raises
         ------
         LookupFailure
-            When nothing in the run is meant.
+            When nothing in the run matches.
         ValueRangeError
-            When the condition means nothing.
+            When the condition cannot be read.
         """
         now = self._now
         when = None if when is None else condition_of(when)
@@ -94,7 +94,7 @@ class Stops:
         Raises
         ------
         LookupFailure
-            When nothing in the run is meant.
+            When nothing in the run matches.
         """
         now = self._now
         outputs = now.graph.outputs
@@ -108,7 +108,7 @@ class Stops:
         Raises
         ------
         LookupFailure
-            When nothing in the run is meant.
+            When nothing in the run matches.
         """
         for node in self.watches if target is None else many(self._now.order, self._now.graph, target):
             self._watched.pop(node, None)
@@ -131,9 +131,9 @@ class Stops:
         Raises
         ------
         LookupFailure
-            When nothing in the run is meant.
+            When nothing in the run matches.
         ValueRangeError
-            When the condition means nothing.
+            When the condition cannot be read.
         """
         now = self._now
         condition = condition_of(when)

@@ -89,7 +89,7 @@ class WhatIfs:
         ShapeError, DtypeError
             When the value or the attribute does not fit.
         GraphnnError
-            When an operation fails of what is recomputed; the debugger stands before it then.
+            When an operation that is recomputed fails; the debugger then stands before it.
         """
         node = self._now.node(node)
         if (value is None) == (not attributes):
@@ -107,7 +107,7 @@ class WhatIfs:
         LookupFailure
             When there is no such node in the run, or it was not set by hand.
         GraphnnError
-            When an operation fails of what is recomputed; the debugger stands before it then.
+            When an operation that is recomputed fails; the debugger then stands before it.
         """
         now = self._now
         node = now.node(node)
@@ -124,7 +124,7 @@ class WhatIfs:
         LookupFailure
             When there is none of that name.
         GraphnnError
-            When an operation fails of what is computed again; the debugger stands before it then.
+            When an operation that is computed again fails; the debugger then stands before it.
         """
         now = self._now
         now.run = now.kept(name)

@@ -19,7 +19,7 @@ from .values import Condensed, Stats, strides
 if TYPE_CHECKING:
     from ...execute.loop import Prepared
 
-_LONGEST = 1e9  # seconds that a file may say of a node: some thirty years
+_LONGEST = 1e9  # seconds that a file may give for one node: some thirty years
 
 
 @loads("trace", VERSION)
@@ -29,8 +29,8 @@ def _from_data(data: Any, arrays: dict[str, Array]) -> Trace:
     except FileFormatError:
         raise
     except Exception as error:
-        # What is forged may fail anywhere.
-        raise FileFormatError(f"the data describe no trace: {type(error).__name__}: {error}") from error
+        # Forged data may fail anywhere.
+        raise FileFormatError(f"the data do not describe a trace: {type(error).__name__}: {error}") from error
 
 
 def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
@@ -43,7 +43,7 @@ def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
     fetches = [_node(graph, name) for name in data["fetches"]]
     updates = dict(checked_update(graph, _node(graph, a), _node(graph, b)) for a, b in data["updates"])
     if not set(fetches).issuperset(updates.values()):
-        raise FileFormatError("it has updates of which it has not computed the next values")
+        raise FileFormatError("it has updates whose next values it has not computed")
     prepared = prepare(graph, fetches, by_kind["feed"], data["sizes"])
     times, stopped, order = data["times"], data["stopped"], prepared.program.order
     for key, array in by_kind["given"].items():
@@ -53,9 +53,9 @@ def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
         if not isinstance(node.op, Unknown):
             prepared = with_op(prepared, node, from_settings(type(node.op), attributes))
     if not all(type(time) is float and 0 <= time < _LONGEST for time in times) or len(times) > len(order):
-        raise FileFormatError("its times are not one a node")
+        raise FileFormatError("its times are not one per node")
     if type(data["error"]) is not str or not (stopped is None or (type(stopped) is int and 0 <= stopped < len(order))):
-        raise FileFormatError("it does not say soundly where it was stopped")
+        raise FileFormatError("the position at which it was stopped is not valid")
     kept = [_kept(place, prepared, by_kind, data["condensed"]) for place in range(len(times))]
     sources = {
         file: {number: text for number, text in lines if type(number) is int and type(text) is str}
@@ -63,9 +63,9 @@ def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
     }
     error, guard = data["error"], checked_guard(data.get("guard"))
     trace = Trace(prepared, kept, times, updates, stopped=stopped, error=error, sources=sources, guard=guard)
-    trace._laid_out_anew = frozenset(data["strided"])
-    if not all(type(place) is int for place in trace._laid_out_anew):
-        raise FileFormatError("it does not say soundly which values lay otherwise in memory")
+    trace._relaid = frozenset(data["strided"])
+    if not all(type(place) is int for place in trace._relaid):
+        raise FileFormatError("the positions of values with another memory layout are not valid")
     return trace
 
 
@@ -93,12 +93,12 @@ def _kept(
     minimum, maximum, mean, std = map(float, stats[:4])
     known = Stats(minimum, maximum, mean, std, *map(int, stats[4:]))
     fits = preview.dtype == node.dtype and list(preview.shape) == strides(shape)[1]
-    if type(digest) is not str or not fits or not _is_sound(known, shape):
-        raise FileFormatError(f"what is left of the value of node {place} is not sound")
+    if type(digest) is not str or not fits or not _is_valid(known, shape):
+        raise FileFormatError(f"what was kept of the value of node {place} is not valid")
     return Condensed(known, preview, digest)
 
 
-def _is_sound(stats: Stats, shape: tuple[int, ...]) -> bool:
+def _is_valid(stats: Stats, shape: tuple[int, ...]) -> bool:
     counts = stats[4:]
     counted = all(count >= 0 for count in counts) and sum(counts[:4]) <= stats.size == math.prod(shape)
     none = all(map(math.isnan, stats[:4]))

@@ -125,7 +125,7 @@ class Record:
         if isinstance(self._kept, Condensed):
             raise LookupFailure(
                 f'the value of "{self.name}" ({self.bytes:,} bytes) was too large to be kept; its stats, preview and '
-                "digest were. keep= says up to how many bytes are kept; gn.debug(trace) computes it anew"
+                "digest were. keep= sets how many bytes are kept; gn.debug(trace) computes it again"
             )
         return self._kept
 
@@ -211,7 +211,7 @@ class Trace(Shown):
         self.error = error
         self.guard = guard
         self._run = _Recorded(prepared, kept, times)
-        self._laid_out_anew: frozenset[int] = frozenset()
+        self._relaid: frozenset[int] = frozenset()
         if sources is not None:
             self._run.sources = sources
 
@@ -236,11 +236,11 @@ class Trace(Shown):
 
     @property
     def as_computed(self) -> dict[int, Array]:
-        """Of what was computed and kept, the values by place, from which others come to the same bits as in the run.
+        """The kept values of operations, by position, from which others are computed to the same bits as in the run.
 
-        Not those that a file has laid out otherwise in memory: sums of them may differ in the last bits.
+        Values whose memory layout a file has changed are left out: sums of them may differ in the last bits.
         """
-        given, anew = self.prepared.given, self._laid_out_anew
+        given, anew = self.prepared.given, self._relaid
         return {
             record.index: record.value
             for record in self
@@ -282,7 +282,7 @@ class Trace(Shown):
         raise AttributeError(f"a trace has no attribute {name!r}")
 
     def select(self, target: Any = None, *, op: str | None = None, scope: str | None = None) -> list[Record]:
-        """Return the records of the nodes that are meant.
+        """Return the records of some nodes.
 
         Parameters
         ----------
@@ -300,7 +300,7 @@ class Trace(Shown):
         Raises
         ------
         LookupFailure
-            When nothing is meant.
+            When nothing in the run matches.
 
         Examples
         --------
@@ -311,11 +311,11 @@ class Trace(Shown):
         >>> seen.select("neg*"), [record.name for record in seen.select(op="absolute")]
         ([<Record 1: "negative", negative scalar float64>], ['absolute'])
         """
-        meant = many(self.order, self.graph, target, op=op, scope=scope)
-        return [self.records[place] for place in map(self._places.__getitem__, meant) if place < len(self)]
+        nodes = many(self.order, self.graph, target, op=op, scope=scope)
+        return [self.records[place] for place in map(self._places.__getitem__, nodes) if place < len(self)]
 
     def why(self, node: Node | str, index: Any = None) -> Why:
-        """Say of one element from which numbers it came, by which formula, on which line.
+        """Explain one element: the numbers it was computed from, the formula, and the line.
 
         Parameters
         ----------
@@ -383,7 +383,7 @@ class Trace(Shown):
         Raises
         ------
         UsageError
-            When `beside` is no trace.
+            When `beside` is not a trace.
         OSError
             When the folder or the disk refuses.
         """
@@ -396,7 +396,7 @@ class Trace(Shown):
         graph, state = to_data([*self.fetches, *self.updates], before)
         arrays = {f"state/{name}": array for name, array in state.items()}
         condensed: dict[str, Any] = {}
-        laid_out_anew = set(self._laid_out_anew)
+        relaid = set(self._relaid)
         for record in self:
             if record.node in given:
                 continue
@@ -407,7 +407,7 @@ class Trace(Shown):
             elif not record.node.has_value:
                 arrays[f"value/{record.index}"] = kept
                 if not kept.flags.c_contiguous:
-                    laid_out_anew.add(record.index)
+                    relaid.add(record.index)
         for node in self.prepared.program.placeholders:
             arrays[f"feed/{node.name}"] = before[node]
         altered = []
@@ -429,7 +429,7 @@ class Trace(Shown):
             "altered": altered,
             "times": list(self._run.times),
             "condensed": condensed,
-            "strided": sorted(laid_out_anew),
+            "strided": sorted(relaid),
             "stopped": self.stopped,
             "error": self.error,
             "guard": self.guard,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ...container import StrPath
 
 KEEP = 2**24
-"""Bytes up to which a value is kept whole, unless told otherwise."""
+"""Bytes up to which a value is kept whole by default."""
 
 
 def prepared_for(

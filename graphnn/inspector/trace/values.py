@@ -1,4 +1,4 @@
-"""What is known of a value: its statistics, its digest, and what is left of one that is too large to keep."""
+"""What is known about a value: its statistics, its digest, and what is kept of one that is too large."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _PREVIEW = 256  # elements
 SMALL, _TOGETHER = 2**12, 32  # elements, values
 _TINY, _HUGE = 1e-280, 1e280
-"""A sum of squares between these tells that all is finite, and that no square was lost that counts."""
+"""A sum of squares between these shows that all is finite, and that no square that matters was rounded to 0."""
 _LOST = 1e-3
-"""A variance that is a smaller share of the mean square has lost too many digits, if it is the difference of two."""
+"""A variance below this share of the mean square has too few digits left, if computed as a difference of the two."""
 
 
 class Stats(NamedTuple):
@@ -166,7 +166,7 @@ def in_short(value: Array, most: int = 6, write: Callable[[Any], str] = number) 
     if value.dtype.kind == "b":
         return f"true {np.count_nonzero(value):,} of {value.size:,}"
     stats = stats_of(value)
-    kind = value.dtype.type if value.dtype.kind == "f" else float  # a float32 tells that its 0.1 is exact
+    kind = value.dtype.type if value.dtype.kind == "f" else float  # as a float32, 0.1 is written "0.1"
     spread = f"min {write(kind(stats.min))}, mean {write(stats.mean)}, max {write(kind(stats.max))}"
     counts = (("NaN", stats.nans), ("inf", stats.posinfs), ("-inf", stats.neginfs))
     strange = ", ".join(f"{count:,} {what}" for what, count in counts if count)
