@@ -1,4 +1,4 @@
-"""Checks that others add to the health check: in a program, and from a package beside graphnn."""
+"""Checks that a program or another package adds to the health check, and the traits of operations."""
 
 import json
 import runpy
@@ -62,7 +62,7 @@ def _fed() -> tuple[gn.Node, dict[gn.Node, list[float]]]:
     return x * 2.0, {x: [1.0, 50.0, 60.0]}
 
 
-def test_a_check_that_a_program_declares_finds() -> None:
+def test_a_check_declared_by_a_program_is_used() -> None:
     @check("large-result", "a result is above 100", "scale it down")
     def large_result(run: Evaluation) -> Iterator[Finding]:
         for place, value in run.computed:
@@ -77,7 +77,7 @@ def test_a_check_that_a_program_declares_finds() -> None:
     assert "warning: large-result  multiply[2]" in str(check_health(y, feed))
 
 
-def test_a_check_sees_what_others_found() -> None:
+def test_a_check_can_read_earlier_findings() -> None:
     @check("seen", "what came before")
     def seen(run: Evaluation) -> Iterator[Finding]:
         codes = ", ".join(each.code for each in run.found)
@@ -90,7 +90,7 @@ def test_a_check_sees_what_others_found() -> None:
     assert note.cause == "log-of-zero"
 
 
-def test_a_code_is_given_once() -> None:
+def test_a_code_cannot_be_declared_twice() -> None:
     with pytest.raises(gn.UsageError, match='the check "overflow" exists already: "a result beyond'):
         check("overflow", "something else")(lambda run: ())
     with pytest.raises(gn.UsageError, match="Choose another code"):
@@ -153,7 +153,7 @@ def test_a_package_that_cannot_be_loaded_is_named_and_hides_no_finding(other_pac
     assert [each.code for each in health] == ["log-of-zero"]
 
 
-def test_every_own_check_says_what_it_means() -> None:
+def test_every_check_has_a_meaning_and_a_docstring() -> None:
     for code, each in CHECKS.items():
         assert code == each.code
         assert each.says
@@ -162,7 +162,7 @@ def test_every_own_check_says_what_it_means() -> None:
             assert each.look.__doc__, code
 
 
-def test_the_place_of_a_finding_is_that_of_its_first_element() -> None:
+def test_a_finding_about_elements_has_the_index_of_the_first() -> None:
     x = gn.Graph().placeholder("x", shape=(2, 2))
     run = Evaluation(gn.trace(x * 1.0, {x: np.eye(2)}).prepared)
     which = np.array([[False, True], [True, False]])
@@ -170,7 +170,7 @@ def test_the_place_of_a_finding_is_that_of_its_first_element() -> None:
     assert (finding.index, finding.value, finding.count, finding.size) == ((0, 1), 0.0, 2, 4)
 
 
-# --- what an operation says of itself ---------------------------------------------------------------------------
+# --- traits of operations --------------------------------------------------------------------------------------
 
 
 class HardSign(Elementwise):
@@ -219,14 +219,14 @@ for _op in (HardSign, Fourth, UnknownFourth):
         (UnknownFourth, "int8", 5, "", ""),
     ],
 )
-def test_the_traits_of_an_operation_are_all_that_a_check_asks(op, dtype, number, code, severity) -> None:
+def test_checks_use_the_traits_of_a_users_operation(op, dtype, number, code, severity) -> None:
     x = gn.Graph().placeholder("x", shape=("n",), dtype=dtype)
     health = check_health(op()(x), {x: np.array([number, 0], dtype)})
     found = [(each.code, each.severity) for each in (*health, *health.notes)]
     assert found == ([(code, severity)] if code else [])
 
 
-def test_targets_are_out_of_reach_of_an_operation_with_bounds() -> None:
+def test_targets_are_out_of_reach_of_a_users_operation_with_bounds() -> None:
     g = gn.Graph()
     x, y = g.placeholder("x", shape=("n",)), g.placeholder("y", shape=("n",))
     loss = gn.mean(gn.square(HardSign()(x * g.parameter("w", 1.0)) - y))

@@ -1,4 +1,4 @@
-"""What the health check advises, taken at its word: the code in a remedy is put in the place of what went wrong."""
+"""Remedies of the health check work: the code in each one replaces the expression that went wrong."""
 
 import re
 from typing import Any, NamedTuple
@@ -17,8 +17,8 @@ WIDE = ("f4", "f8")
 class Bug(NamedTuple):
     """An expression that goes wrong.
 
-    `advised` is what its remedy must hold, and what a user writes who follows it; "" is the same. A # stands for any
-    number, in the second for that of the first.
+    `advised` maps what the remedy must contain to what a user then writes; "" is the same. A # is any number, in the
+    second that of the first.
     """
 
     written: str
@@ -134,7 +134,7 @@ BUGS = (
 )
 
 
-def looked_at(written: str, bug: Bug, dtype: str) -> Health:
+def health_of(written: str, bug: Bug, dtype: str) -> Health:
     """Return the health of an expression with its gradients, as far as it has any."""
     g = gn.Graph(dtype=dtype)
     feed: dict[gn.Node, Any] = {}
@@ -156,12 +156,12 @@ def looked_at(written: str, bug: Bug, dtype: str) -> Health:
 )
 @pytest.mark.filterwarnings("ignore:.*do not depend on each other:graphnn.GraphnnWarning")
 def test_the_code_in_a_remedy_mends_it(bug: Bug, dtype: str) -> None:
-    sick = looked_at(bug.written, bug, dtype)
+    sick = health_of(bug.written, bug, dtype)
     told = [each for each in sick if each.code == bug.code]
     assert told, str(sick)
     for advised, cure in bug.advised.items():
         found = re.search(re.escape(advised).replace(r"\#", r"(-?[\d.]+(?:e-?\d+)?)"), told[0].remedy)
         assert found is not None, f"{advised} is not in: {told[0].remedy}"
         written = (cure or advised).replace("#", found[1] if found.groups() else "")
-        healthy = looked_at(written, bug, dtype)
+        healthy = health_of(written, bug, dtype)
         assert healthy.ok, f"{written}\n{healthy}"

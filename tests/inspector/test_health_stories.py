@@ -1,7 +1,4 @@
-"""Ten bugs that people met elsewhere, each rebuilt here: the health check says what it is, and its remedy works.
-
-The words that a sentence must hold were chosen before it was written: what is the cause, and what is the way out.
-"""
+"""Ten bugs reported for other engines, rebuilt here: the health check names the cause, and its remedy works."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,7 +13,7 @@ from graphnn.inspector.health.findings import Finding, Health
 
 
 class Story(NamedTuple):
-    """A bug, and the words by which its report is known."""
+    """A bug, and words that its finding must contain."""
 
     check: Callable[[bool], Health]
     code: str
@@ -200,23 +197,23 @@ def _labels_out_of_range(fixed: bool) -> Health:
     return _with_gradient(loss, logits, {logits: np.ones((3, 3)), labels: given - 1 if fixed else given})
 
 
-def _told(health: Health, story: Story) -> Finding:
+def _finding_of(health: Health, story: Story) -> Finding:
     found = [each for each in health.errors if each.code == story.code and each.node.name == story.node]
     assert found, str(health)
     return found[0]
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_the_sentence_names_the_cause_and_holds_the_remedy(story: Story) -> None:
+def test_the_finding_names_the_cause_and_the_remedy(story: Story) -> None:
     health = story.check(False)
     assert not health.ok
-    finding = _told(health, story)
+    finding = _finding_of(health, story)
     for word in story.cause:
         assert word in finding.cause
     for word in story.remedy:
         assert word in finding.remedy
     assert finding.origin.file == __file__
-    # What is told first is it, or what it comes of.
+    # The first finding is this one, or its cause.
     assert health.first is not None
     assert health.first.node in {finding.node, *[each.node for each in finding.chain]}
 

@@ -1,4 +1,4 @@
-"""Faults of a training that no number shows as NaN: each is told by its code, and nothing is told of sound ones."""
+"""Faults of trainings that make no NaN: each is found by its code, and sound trainings have no finding."""
 
 import re
 import runpy
@@ -17,9 +17,9 @@ LOOK = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "health_tra
 
 
 @pytest.mark.parametrize("what", FAULTY)
-def test_a_faulty_training_is_told_by_its_code_and_by_nothing_else(what: str) -> None:
+def test_a_faulty_training_has_findings_of_its_code_only(what: str) -> None:
     code, make = FAULTY[what]
-    assert not [told for seed in range(6) if (told := LOOK["missed"](make, code, seed))]
+    assert not [missed for seed in range(6) if (missed := LOOK["missed"](make, code, seed))]
 
 
 @pytest.mark.parametrize("seed", range(17))
@@ -27,7 +27,7 @@ def test_a_sound_training_has_no_finding(seed: int) -> None:
     assert not LOOK["false_alarms"](seed, steps=4)
 
 
-def told(what: str, seed: int) -> str:
+def cause_of(what: str, seed: int) -> str:
     setting = FAULTY[what][1](seed)
     finding = gn.check_health(setting.step, setting.feed).first
     assert finding is not None
@@ -35,39 +35,39 @@ def told(what: str, seed: int) -> str:
     return re.sub(r" \(\S+:\d+\)", "", finding.cause)
 
 
-def test_how_they_are_told() -> None:
+def test_the_causes_of_faulty_trainings() -> None:
     assert re.match(
         r"the loss subtract\S* = \S+ decreases as the parameters grow, because it subtracts \S+ = \S+$",
-        told("weight decay of the wrong sign", 0),
+        cause_of("weight decay of the wrong sign", 0),
     )
     assert re.match(
         r"the step changes dense_\S+ .* so little that the loss does not decrease; \w+/learning_rate = 0$",
-        told("a rate that moves nothing", 0),
+        cause_of("a rate that moves nothing", 0),
     )
     assert re.match(
         r"the step at \w+/learning_rate = \S+ changes dense_\S+ by \S+, but its values are about \S+ \(RMS\); "
         r"\S+ is \S+ before it and \S+ after it$",
-        told("a rate far too large", 0),
+        cause_of("a rate far too large", 0),
     )
     assert re.match(
         r"labels, the labels of a loss, equal x, the network's input$",
-        told("labels that equal their inputs", 1),
+        cause_of("labels that equal their inputs", 1),
     )
     assert re.match(
         r"labels, the labels of a loss, equal x\[:, \d+\], a column of the network's input$",
-        told("labels that equal their inputs", 2),
+        cause_of("labels that equal their inputs", 2),
     )
     assert re.match(
         r"softmax_1/divide sums to 1 over axis \d, but \w+ sums it over axis \d$",
-        told("a softmax over another axis than the sum", 0),
+        cause_of("a softmax over another axis than the sum", 0),
     )
     assert re.match(
         r"\S+ is computed from dense_\d+/weight, .*, but the step trains dense_1/weight, ",
-        told("a metric of other parameters", 1),
+        cause_of("a metric of other parameters", 1),
     )
 
 
-def test_a_learning_rate_far_off_is_one_finding_and_no_note() -> None:
+def test_a_learning_rate_far_too_high_is_one_finding_without_notes() -> None:
     g = gn.Graph()
     x, y = g.placeholder("x", shape=("batch", 4)), g.placeholder("y", shape=("batch", 1))
     rng = np.random.default_rng(0)
@@ -85,7 +85,7 @@ def test_a_learning_rate_far_off_is_one_finding_and_no_note() -> None:
     assert (health.call, health.notes) == (0, ())
 
 
-def test_a_rate_of_0_that_a_schedule_gives_is_no_more_than_a_note() -> None:
+def test_a_rate_of_0_from_a_schedule_is_only_a_note() -> None:
     g = gn.Graph()
     x, y = g.placeholder("x", shape=("batch", 4)), g.placeholder("y", shape=("batch", 1))
     rng = np.random.default_rng(0)
@@ -100,7 +100,7 @@ def test_a_rate_of_0_that_a_schedule_gives_is_no_more_than_a_note() -> None:
     assert [note.code for note in health.notes] == ["not-moved"]
 
 
-def test_a_penalty_with_a_least_value_may_be_subtracted() -> None:
+def test_a_bounded_penalty_may_be_subtracted() -> None:
     g = gn.Graph()
     x, y, w = g.placeholder("x", ("n", 2)), g.placeholder("y", ("n", 2)), g.parameter("w", [[1.0, 0.5], [0.3, 2.0]])
     feed = {x: np.eye(2).repeat(5, axis=0), y: np.ones((10, 2))}
@@ -126,7 +126,7 @@ def test_a_penalty_with_a_least_value_may_be_subtracted() -> None:
         lambda soft, v: gn.transpose(v) @ gn.transpose(soft),
     ],
 )
-def test_the_axis_of_a_softmax(make: Callable[..., gn.Node]) -> None:
+def test_a_softmax_over_another_axis_than_the_sum(make: Callable[..., gn.Node]) -> None:
     rng = np.random.default_rng(0)
     for axis, wrong in ((1, False), (0, True)):
         g = gn.Graph()
@@ -136,7 +136,7 @@ def test_the_axis_of_a_softmax(make: Callable[..., gn.Node]) -> None:
         assert [each.code for each in health] == ["softmax-axis"] * (wrong and not turned), str(health)
 
 
-def test_few_labels_or_all_alike_equal_what_is_fed_by_chance() -> None:
+def test_few_or_equal_labels_match_the_input_by_chance() -> None:
     for points in (np.eye(4)[:, :2], np.ones((20, 2))):
         g = gn.Graph()
         x, y = g.placeholder("x", ("n", 2)), g.placeholder("y", ("n", 1))

@@ -1,4 +1,4 @@
-"""Trainings that are sound, and trainings with one fault each that no number shows as NaN: for the health check."""
+"""Sound trainings, and trainings with one fault each that makes no NaN, for the health check."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,14 +12,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Setting(NamedTuple):
-    """A training step, and what to feed it."""
+    """A training step and its feed."""
 
     step: Any
     feed: dict[gn.Node, Any]
 
 
 class Network(NamedTuple):
-    """What trainings are made of: drawn at random, sound."""
+    """A random, sound network with its loss and data."""
 
     graph: gn.Graph
     rng: np.random.Generator
@@ -347,4 +347,4 @@ FAULTY: dict[str, tuple[str, Callable[[int], Setting]]] = {
     "a metric of other parameters": ("other-parameters", other_parameters),
     "a part without a gradient": ("no-gradient", no_gradient),
 }
-"""What is wrong, with the code that it must be told by and what makes such a training of a seed."""
+"""Each fault, with the code that must be found and a function that makes such a training from a seed."""

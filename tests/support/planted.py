@@ -1,10 +1,10 @@
-"""Random graphs with one fault planted in each, and the place where it must be found, known from NumPy alone.
+"""Random graphs with one planted fault each, and the element where it must be found, known from NumPy alone.
 
-Beside every node its value is reckoned with NumPy, without graphnn: where that first is no finite number, the fault
-stands. What is made before the fault is tame, what is made of it passes it on, hides it in a `where`, or flattens it.
+The value of every node is also computed with NumPy, without graphnn: the fault is where that is first NaN or infinite.
+All numbers before the fault are of moderate size; later nodes pass it on, hide it in a `where`, or drop it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,12 +28,12 @@ class Value:
 
 @dataclass
 class Planted:
-    """A graph to look at.
+    """A graph to check.
 
     Attributes
     ----------
     node, index, code
-        Where the fault is and what it is called; None in a clean graph.
+        Where the fault is and its code; None in a graph without one.
     hidden : bool
         Whether a `where` keeps it out of the result.
     gradients : bool
@@ -55,8 +55,8 @@ class Planted:
 
 
 @dataclass
-class Gardener:
-    """A graph on its way."""
+class Builder:
+    """A random graph that grows node by node."""
 
     rng: np.random.Generator
     dtype: Any
@@ -99,20 +99,20 @@ class Gardener:
         self.values.append(value)
         return value
 
-    # --- what is tame
+    # --- moderate numbers
 
     def grow(self) -> Value:
         """Make one more value out of those there are, with numbers of moderate size."""
         if len(self.values) < 2 or self.chance(0.15):
             return self.keep(self.given(self.array(self.shape())))
         v = self.pick(self.values)
-        way = self.pick(TAME)
+        way = self.pick(MODERATE)
         if self.chance(0.3):
             with self.graph.scope(self.pick(["block", "head", "body"])):
-                return self.keep(self.tamed(way(self, v)))
-        return self.keep(self.tamed(way(self, v)))
+                return self.keep(self.bounded(way(self, v)))
+        return self.keep(self.bounded(way(self, v)))
 
-    def tamed(self, v: Value) -> Value:
+    def bounded(self, v: Value) -> Value:
         if np.max(np.abs(v.array)) <= 4:
             return v
         return Value(gn.tanh(v.node), np.tanh(v.array))
@@ -122,46 +122,46 @@ class Gardener:
         return self.pick(same) if same and self.chance(0.7) else self.keep(self.given(self.array(v.array.shape)))
 
 
-def _matmul(g: Gardener, v: Value) -> Value:
+def _matmul(g: Builder, v: Value) -> Value:
     n = v.array.shape[-1] if v.array.ndim else 1
     w = g.given(g.array((n, 3)) / n)
     x, array = (v.node, v.array) if v.array.ndim else (gn.reshape(v.node, (1,)), v.array.reshape(1))
     return Value(x @ w.node, array @ w.array)
 
 
-def _where(g: Gardener, v: Value) -> Value:
+def _where(g: Builder, v: Value) -> Value:
     condition = g.rng.random(v.array.shape) < 0.5
     other = g.beside(v)
     node = gn.where(g.graph.constant(condition), v.node, other.node)
     return Value(node, np.where(condition, v.array, other.array))
 
 
-def _softmax(g: Gardener, v: Value) -> Value:
+def _softmax(g: Builder, v: Value) -> Value:
     powers = np.exp(v.array) if v.array.ndim else np.ones(1)
     x = v.node if v.array.ndim else gn.reshape(v.node, (1,))
     return Value(gn.softmax(x), powers / powers.sum(-1, keepdims=True))
 
 
-def _sum(g: Gardener, v: Value) -> Value:
+def _sum(g: Builder, v: Value) -> Value:
     axis = int(g.rng.integers(v.array.ndim)) if v.array.ndim else None
     keepdims = g.chance(0.5)
-    op, reckon = g.pick([(gn.sum, np.sum), (gn.mean, np.mean), (gn.max, np.max)])
-    return Value(op(v.node, axis=axis, keepdims=keepdims), np.asarray(reckon(v.array, axis=axis, keepdims=keepdims)))
+    op, expect = g.pick([(gn.sum, np.sum), (gn.mean, np.mean), (gn.max, np.max)])
+    return Value(op(v.node, axis=axis, keepdims=keepdims), np.asarray(expect(v.array, axis=axis, keepdims=keepdims)))
 
 
-def _binary(op: Callable[..., gn.Node], reckon: Callable[..., Array]) -> Callable[[Gardener, Value], Value]:
-    def way(g: Gardener, v: Value) -> Value:
+def _binary(op: Callable[..., gn.Node], expect: Callable[..., Array]) -> Callable[[Builder, Value], Value]:
+    def way(g: Builder, v: Value) -> Value:
         other = g.beside(v)
-        return Value(op(v.node, other.node), reckon(v.array, other.array))
+        return Value(op(v.node, other.node), expect(v.array, other.array))
 
     return way
 
 
-def _unary(op: Callable[..., gn.Node], reckon: Callable[..., Array]) -> Callable[[Gardener, Value], Value]:
-    return lambda g, v: Value(op(v.node), np.asarray(reckon(v.array)))
+def _unary(op: Callable[..., gn.Node], expect: Callable[..., Array]) -> Callable[[Builder, Value], Value]:
+    return lambda g, v: Value(op(v.node), np.asarray(expect(v.array)))
 
 
-def _moved(g: Gardener, v: Value) -> Value:
+def _moved(g: Builder, v: Value) -> Value:
     shapes = [(v.array.size,), (*v.array.shape, 1), (1, *v.array.shape)]
     if g.chance(0.5):
         shape = g.pick(shapes)
@@ -175,7 +175,7 @@ MOVING = [
     _unary(gn.negative, np.negative),
     _unary(gn.absolute, np.abs),
 ]
-TAME = [
+MODERATE = [
     *MOVING,
     _matmul,
     _where,
@@ -192,14 +192,14 @@ TAME = [
     _unary(lambda x: gn.sqrt(gn.square(x) + 0.5), lambda a: np.sqrt(np.square(a) + 0.5)),
     _unary(lambda x: 1.0 / (gn.exp(x) + 1.0), lambda a: 1 / (np.exp(a) + 1)),
 ]
-"""How one value is made of another."""
+"""Ways to make one value of another."""
 PASSING = [*MOVING, _where, _sum, _binary(gn.add, np.add), _matmul, _unary(gn.relu, lambda a: np.maximum(a, 0))]
-"""What a fault is carried on by."""
+"""Those that pass a fault on."""
 
 
 # --- faults -----------------------------------------------------------------------------------------------------
 
-_Fault = Callable[[Gardener, Value, Array], Value]
+_Fault = Callable[[Builder, Value, Array], Value]
 FAULTS: list[tuple[str, _Fault]] = []
 
 
@@ -211,80 +211,80 @@ def _fault(code: str) -> Callable[[_Fault], _Fault]:
     return register
 
 
-def _except(g: Gardener, at: Array, elsewhere: float, there: float) -> Value:
+def _except(g: Builder, at: Array, elsewhere: float, there: float) -> Value:
     """Return a constant that is one number at the chosen places, another elsewhere."""
     return g.fixed(np.where(at, there, elsewhere))
 
 
-def _above(g: Gardener, v: Value, at: Array, there: float) -> Value:
+def _above(g: Builder, v: Value, at: Array, there: float) -> Value:
     """Return numbers above 0.5, times a factor at the chosen places."""
     factor = _except(g, at, 1.0, there)
     return Value((gn.absolute(v.node) + 0.5) * factor.node, (np.abs(v.array) + 0.5) * factor.array)
 
 
-def _with(g: Gardener, v: Value, at: Array, there: float) -> Value:
+def _with(g: Builder, v: Value, at: Array, there: float) -> Value:
     """Return numbers with something added at the chosen places."""
     more = _except(g, at, 0.0, there)
     return Value(v.node + more.node, v.array + more.array)
 
 
-def _of(op: Callable[..., gn.Node], reckon: Callable[..., Array], *values: Value) -> Value:
-    return Value(op(*[v.node for v in values]), np.asarray(reckon(*[v.array for v in values])))
+def _of(op: Callable[..., gn.Node], expect: Callable[..., Array], *values: Value) -> Value:
+    return Value(op(*[v.node for v in values]), np.asarray(expect(*[v.array for v in values])))
 
 
 @_fault("log-of-zero")
-def _log_0(g: Gardener, v: Value, at: Array) -> Value:
+def _log_0(g: Builder, v: Value, at: Array) -> Value:
     return _of(gn.log, np.log, _above(g, v, at, 0.0))
 
 
 @_fault("log-of-zero")
-def _log1p_of_minus_1(g: Gardener, v: Value, at: Array) -> Value:
+def _log1p_of_minus_1(g: Builder, v: Value, at: Array) -> Value:
     x = _above(g, v, at, 0.0)
     return _of(gn.log1p, np.log1p, Value(x.node - 1.0, x.array - 1))
 
 
 @_fault("log-of-negative")
-def _log_of_negative(g: Gardener, v: Value, at: Array) -> Value:
+def _log_of_negative(g: Builder, v: Value, at: Array) -> Value:
     return _of(gn.log, np.log, _above(g, v, at, -1.0))
 
 
 @_fault("sqrt-of-negative")
-def _sqrt_of_negative(g: Gardener, v: Value, at: Array) -> Value:
+def _sqrt_of_negative(g: Builder, v: Value, at: Array) -> Value:
     return _of(gn.sqrt, np.sqrt, _above(g, v, at, -1.0))
 
 
 @_fault("power-domain")
-def _root_of_negative(g: Gardener, v: Value, at: Array) -> Value:
+def _root_of_negative(g: Builder, v: Value, at: Array) -> Value:
     return _of(lambda x: x**0.7, lambda a: a ** np.asarray(0.7, a.dtype), _above(g, v, at, -1.0))
 
 
 @_fault("zero-over-zero")
-def _zero_over_zero(g: Gardener, v: Value, at: Array) -> Value:
+def _zero_over_zero(g: Builder, v: Value, at: Array) -> Value:
     return _of(gn.divide, np.divide, _above(g, v, at, 0.0), _above(g, v, at, 0.0))
 
 
 @_fault("division-by-zero")
-def _division_by_zero(g: Gardener, v: Value, at: Array) -> Value:
+def _division_by_zero(g: Builder, v: Value, at: Array) -> Value:
     return _of(gn.divide, np.divide, _above(g, v, at, 1.0), _above(g, v, at, 0.0))
 
 
 @_fault("division-by-zero")
-def _reciprocal_of_zero(g: Gardener, v: Value, at: Array) -> Value:
+def _reciprocal_of_zero(g: Builder, v: Value, at: Array) -> Value:
     return _of(gn.reciprocal, np.reciprocal, _above(g, v, at, 0.0))
 
 
 @_fault("division-by-zero")
-def _zero_to_a_negative_power(g: Gardener, v: Value, at: Array) -> Value:
+def _zero_to_a_negative_power(g: Builder, v: Value, at: Array) -> Value:
     return _of(lambda x: x**-1.5, lambda a: a ** np.asarray(-1.5, a.dtype), _above(g, v, at, 0.0))
 
 
 @_fault("zero-times-inf")
-def _zero_times_inf(g: Gardener, v: Value, at: Array) -> Value:
+def _zero_times_inf(g: Builder, v: Value, at: Array) -> Value:
     return _of(gn.multiply, np.multiply, _above(g, v, at, 0.0), _except(g, at, 1.0, np.inf))
 
 
 @_fault("zero-times-inf")
-def _zero_times_inf_in_a_matrix(g: Gardener, v: Value, at: Array) -> Value:
+def _zero_times_inf_in_a_matrix(g: Builder, v: Value, at: Array) -> Value:
     rows = np.zeros((3, 2), bool)
     rows[int(g.rng.integers(3)), int(g.rng.integers(2))] = True
     x, w = _above(g, g.given(g.array((3, 2))), rows, 0.0), np.ones((2, 4))
@@ -293,12 +293,12 @@ def _zero_times_inf_in_a_matrix(g: Gardener, v: Value, at: Array) -> Value:
 
 
 @_fault("inf-minus-inf")
-def _inf_minus_inf(g: Gardener, v: Value, at: Array) -> Value:
+def _inf_minus_inf(g: Builder, v: Value, at: Array) -> Value:
     return _of(gn.subtract, np.subtract, _with(g, v, at, np.inf), _except(g, at, 1.0, np.inf))
 
 
 @_fault("inf-minus-inf")
-def _inf_minus_inf_in_a_sum(g: Gardener, v: Value, at: Array) -> Value:
+def _inf_minus_inf_in_a_sum(g: Builder, v: Value, at: Array) -> Value:
     both = np.zeros((3, 4), bool)
     row = int(g.rng.integers(3))
     both[row, 1] = True
@@ -307,33 +307,33 @@ def _inf_minus_inf_in_a_sum(g: Gardener, v: Value, at: Array) -> Value:
 
 
 @_fault("inf-over-inf")
-def _inf_over_inf(g: Gardener, v: Value, at: Array) -> Value:
+def _inf_over_inf(g: Builder, v: Value, at: Array) -> Value:
     return _of(gn.divide, np.divide, _with(g, v, at, np.inf), _except(g, at, 1.0, np.inf))
 
 
 @_fault("undefined-at-inf")
-def _sine_of_inf(g: Gardener, v: Value, at: Array) -> Value:
+def _sine_of_inf(g: Builder, v: Value, at: Array) -> Value:
     return _of(gn.sin, np.sin, _with(g, v, at, np.inf))
 
 
 @_fault("overflow")
-def _exp_of_much(g: Gardener, v: Value, at: Array) -> Value:
+def _exp_of_much(g: Builder, v: Value, at: Array) -> Value:
     return _of(gn.exp, np.exp, _with(g, v, at, 1000.0))
 
 
 @_fault("overflow")
-def _square_of_much(g: Gardener, v: Value, at: Array) -> Value:
+def _square_of_much(g: Builder, v: Value, at: Array) -> Value:
     large = float(np.finfo(g.dtype).max) ** 0.6
     return _of(gn.square, np.square, _above(g, v, at, large))
 
 
 @_fault("overflow")
-def _cast_to_float16(g: Gardener, v: Value, at: Array) -> Value:
+def _cast_to_float16(g: Builder, v: Value, at: Array) -> Value:
     return _of(lambda x: gn.cast(x, "float16"), lambda a: a.astype(np.float16), _above(g, v, at, 1e6))
 
 
 @_fault("overflow")
-def _sum_of_much(g: Gardener, v: Value, at: Array) -> Value:
+def _sum_of_much(g: Builder, v: Value, at: Array) -> Value:
     row = np.zeros((4, 3), bool)
     row[int(g.rng.integers(4))] = True
     large = float(np.finfo(g.dtype).max) * 0.5
@@ -342,7 +342,7 @@ def _sum_of_much(g: Gardener, v: Value, at: Array) -> Value:
 
 
 @_fault("overflow")
-def _matmul_of_much(g: Gardener, v: Value, at: Array) -> Value:
+def _matmul_of_much(g: Builder, v: Value, at: Array) -> Value:
     large = float(np.finfo(g.dtype).max) ** 0.6
     cell = np.zeros((3, 2), bool)
     cell[int(g.rng.integers(3)), 1] = True
@@ -352,12 +352,12 @@ def _matmul_of_much(g: Gardener, v: Value, at: Array) -> Value:
 
 
 @_fault("fed-nan")
-def _fed_nan(g: Gardener, v: Value, at: Array) -> Value:
+def _fed_nan(g: Builder, v: Value, at: Array) -> Value:
     return g.given(np.where(at, np.nan, v.array).astype(g.dtype))
 
 
 @_fault("fed-inf")
-def _infinite_parameter(g: Gardener, v: Value, at: Array) -> Value:
+def _infinite_parameter(g: Builder, v: Value, at: Array) -> Value:
     array = np.where(at, np.inf, v.array).astype(g.dtype)
     node = g.graph.parameter("grown", array)
     g.inputs.append(node)
@@ -365,7 +365,7 @@ def _infinite_parameter(g: Gardener, v: Value, at: Array) -> Value:
 
 
 @_fault("empty-reduction")
-def _mean_of_nothing(g: Gardener, v: Value, at: Array) -> Value:
+def _mean_of_nothing(g: Builder, v: Value, at: Array) -> Value:
     x = g.given(g.array((3, 2)))
     return Value(gn.mean(x.node[:, 2:], axis=1), np.full(3, np.nan, g.dtype))
 
@@ -379,19 +379,13 @@ def clean(number: int, seed: int = 0) -> Planted:
 
 
 def planted(number: int, seed: int = 0) -> Planted:
-    """Return a graph with a fault; the kinds come turn about."""
+    """Return a graph with a fault; the number decides which."""
     return _made(number, seed, FAULTS[number % len(FAULTS)])
-
-
-def gardens(make: Callable[[int, int], Planted], count: int, seed: int = 0) -> Iterator[Planted]:
-    """Yield so many graphs."""
-    for number in range(count):
-        yield make(number, seed)
 
 
 def _made(number: int, seed: int, fault: tuple[str, _Fault] | None) -> Planted:
     rng = np.random.default_rng([seed, number, fault is None])
-    g = Gardener(rng, np.float32 if rng.random() < 0.3 else np.float64)
+    g = Builder(rng, np.float32 if rng.random() < 0.3 else np.float64)
     for _ in range(int(rng.integers(3, 12))):
         g.grow()
     made = Planted(number, [], g.feed)
@@ -417,7 +411,7 @@ def _made(number: int, seed: int, fault: tuple[str, _Fault] | None) -> Planted:
     return made
 
 
-def _plant(g: Gardener, made: Planted, plant: _Fault) -> Value:
+def _plant(g: Builder, made: Planted, plant: _Fault) -> Value:
     v = g.pick(g.values)
     at = np.zeros(v.array.shape, bool)
     at[tuple(int(g.rng.integers(n)) for n in v.array.shape)] = True
@@ -427,11 +421,11 @@ def _plant(g: Gardener, made: Planted, plant: _Fault) -> Value:
     else:
         bad = plant(g, v, at)
     wrong = ~np.isfinite(bad.array)
-    assert wrong.any(), "nothing is wrong here"
-    # Where there is a NaN, an inf beside it was handed on.
+    assert wrong.any(), "the fault makes no NaN or inf"
+    # Beside a NaN, an inf was only passed on.
     first = np.isnan(bad.array) if np.isnan(bad.array).any() else wrong
     made.node, made.index = bad.node, tuple(int(i) for i in np.argwhere(first)[0])
-    if made.code.startswith("fed"):  # which a `where` directly behind it would take for meant
+    if made.code.startswith("fed"):  # a `where` right behind it would make it a missing value, which is intended
         bad = Value(bad.node * 0.5, bad.array * np.asarray(0.5, bad.array.dtype))
     if g.chance(0.35):
         made.hidden = True
