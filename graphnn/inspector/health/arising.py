@@ -14,22 +14,18 @@ import numpy as np
 
 from ...errors import AxisError, DivisionError, GraphnnError, LabelError, ShapeError
 from ...execute.loop import Stop
-from ...graph import Parameter, Placeholder
+from ...graph import Array, Node, Parameter, Placeholder
 from ...ops.elementwise import Elementwise
 from .blame import because, chain_of, culprit_of, stopper_of, without_consequences
-from .checks import CHECKS, check, declare
-from .evaluation import only_moves
-from .findings import and_more, at_line, first_of, row_or_column
+from .checks import CHECKS, Check, check, declare
+from .evaluation import Evaluation, only_moves
+from .findings import Culprit, Element, Finding, and_more, at_line, first_of, row_or_column
 from .hazards import EMPTY, Case, Rule, fitted, hazard_of, largest, rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ...graph import Array, Node
     from ..why import Number
-    from .checks import Check
-    from .evaluation import Evaluation
-    from .findings import Culprit, Element, Finding
 
 _SORTED_OUT = 256  # elements of one value whose causes are distinguished
 BAD_PARAMETER = (
@@ -45,16 +41,19 @@ SLOPE_OF_EXPONENT = (
 HALF_OPTIMIZER = (
     'train in float32, gn.Graph(dtype="float32"): in float16 the squares and the epsilon of an optimizer round to 0'
 )
+
+
+def _length(shape: Sequence[int], axis: int | None) -> int:
+    return math.prod(shape) if axis is None else shape[axis]
+
+
 LIMITS: dict[str, tuple[int, bool, Callable[[Any, Sequence[Array]], int]]] = {
     "pick": (1, False, lambda op, xs: xs[0].shape[-1]),
     "place": (1, False, lambda op, xs: int(op.classes)),
     "one_hot": (0, False, lambda op, xs: int(op.depth)),
-    "take": (1, True, lambda op, xs: xs[0].size if op.axis is None else xs[0].shape[op.axis]),
-    "take_along_axis": (1, True, lambda op, xs: xs[0].size if op.axis is None else xs[0].shape[op.axis]),
-    "index_add": (1, True, lambda op, xs: math.prod(op.shape) if op.axis is None else op.shape[op.axis]),
-    "add_along_axis": (1, True, lambda op, xs: math.prod(op.shape) if op.axis is None else op.shape[op.axis]),
-    "floor_divide": (1, False, lambda op, xs: 0),
-    "remainder": (1, False, lambda op, xs: 0),
+    **dict.fromkeys(("take", "take_along_axis"), (1, True, lambda op, xs: _length(xs[0].shape, op.axis))),
+    **dict.fromkeys(("index_add", "add_along_axis"), (1, True, lambda op, xs: _length(op.shape, op.axis))),
+    **dict.fromkeys(("floor_divide", "remainder"), (1, False, lambda op, xs: 0)),
 }
 """For operations that refuse an element: the operand that holds it, whether negative ones count from the end, and the
 limit."""
@@ -297,14 +296,12 @@ def _of_failure(run: Evaluation, error: GraphnnError) -> Finding:
     count = 1
     if op.name in LIMITS and isinstance(error, (LabelError, AxisError, DivisionError)):
         at, wraps, limit = LIMITS[op.name]
-        n = limit(op, operands)
-        numbers = operands[at]
+        numbers, n = operands[at], limit(op, operands)
         wrong = (numbers < (-n if wraps else 0)) | (numbers >= n) if n or wraps else numbers == 0
         if wrong.any():
-            count = int(np.count_nonzero(wrong))
-            wrong_one = run.element(run.inputs[stop.position][at], first_of(wrong))
-            read, value = (wrong_one,), wrong_one.value
-            text += f"; {wrong_one}"
+            first = run.element(run.inputs[stop.position][at], first_of(wrong))
+            count, value, read = int(np.count_nonzero(wrong)), first.value, (first,)
+            text += f"; {first}"
     code, remedy = next((code, way) for kind, code, way in _RAISED if isinstance(error, kind))
     cause = error.__cause__
     how = "raised"

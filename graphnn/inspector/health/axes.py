@@ -9,14 +9,13 @@ from ...graph.dimensions import shown
 from ...ops.base import Rearranging
 from ...ops.elementwise import Elementwise
 from .checks import check
-from .evaluation import before_constants
+from .evaluation import Evaluation, before_constants
 from .findings import Finding, at_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...graph import Node
-    from .evaluation import Evaluation
 
 _MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
 """Operations that make a column of a row on purpose."""

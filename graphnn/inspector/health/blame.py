@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...graph import Trait
+from ...graph import Node, Trait
 from ...ops.elementwise import Elementwise
 from .evaluation import Evaluation, cell_of, count_of
 from .findings import Culprit, Element, Finding, at_line, same_in
@@ -16,7 +16,6 @@ from .findings import Culprit, Element, Finding, at_line, same_in
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...graph import Node
     from ..why import Index
 
 GIVEN = ("fed-nan", "fed-inf")

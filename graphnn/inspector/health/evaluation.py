@@ -15,21 +15,18 @@ from ...autograd import vjp
 from ...errors import GraphnnError, GraphnnWarning
 from ...execute.interpreter import run
 from ...execute.loop import Prepared, evaluate
-from ...graph import Constant, Graph, Parameter, Placeholder, Trait
+from ...graph import Array, Constant, Graph, Node, Op, Parameter, Placeholder, Trait
 from ...graph.quiet import quietly
 from ...ops.base import Linear, Multilinear, Rearranging
 from ...ops.choosing import Where
 from ...ops.elementwise import Elementwise
 from ...ops.linalg import Norm
 from ...ops.reduce import Reduction, Std, Var
-from ..why import explain, given_as
+from ..why import Index, Number, Why, explain, given_as
 from .findings import Element, Finding, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from ...graph import Array, Node, Op
-    from ..why import Index, Number, Why
 
 _Part = TypeVar("_Part")
 _MAY_COPY = Trait.HIDES | Trait.ADDS_UP | Trait.KEEPS_SIZE

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...graph import Trait
+from ...graph import Array, Node, Trait
 from ..trace import norm_of
 from .checks import Check, check, declare
-from .evaluation import dependents
+from .evaluation import Evaluation, dependents
 from .findings import Finding, at_line, listed, rounded, same_in
 from .training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from ...graph import Array, Node
-    from .evaluation import Evaluation
 
 LAYERS = 3
 """Gradients are compared between layers from this number of layers on."""

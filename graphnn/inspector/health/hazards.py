@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...graph import Trait
+from ...graph import Array, Op, Trait
 from ...ops.base import Linear, Multilinear, Rearranging
 from ...ops.reduce import Reduction
 from .checks import declare
@@ -17,7 +17,6 @@ from .findings import rounded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...graph import Array, Op
     from ..why import Index
     from .evaluation import Evaluation
 

@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...graph import Constant, Placeholder, Trait
+from ...graph import Array, Constant, Node, Placeholder, Trait
 from .checks import check, declare
-from .evaluation import dependents, only_moves
-from .findings import and_more, at_line, first_of, rounded
+from .evaluation import Evaluation, dependents, only_moves
+from .findings import Finding, and_more, at_line, first_of, rounded
 from .hazards import ABOUT_ONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from ...graph import Array, Node
-    from .evaluation import Evaluation
-    from .findings import Finding
 
 ABOUT_TARGETS = 0.1
 """The probabilities of labels may sum to 1 within this."""

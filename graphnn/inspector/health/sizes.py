@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...graph import Trait
+from ...graph import Array, Node, Trait
 from .checks import check
-from .evaluation import MOST_ASKED, cell_of, only_moves
-from .findings import and_more, at_line, first_of, rounded
+from .evaluation import MOST_ASKED, Evaluation, cell_of, only_moves
+from .findings import Finding, and_more, at_line, first_of, rounded
 from .hazards import ABOUT_ONE, Case, largest, moves, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...graph import Array, Node
     from ..why import Index
-    from .evaluation import Evaluation
-    from .findings import Finding
 
 NEAR_OVERFLOW = 0.9
 """A number is near overflow above the largest of its dtype to this power: 1e277, 5e34 or 2e4 for 64, 32 or 16 bits."""
@@ -232,22 +229,19 @@ def _clipped(run: Evaluation, way: list[int]) -> Iterator[Finding]:
         else:
             if (raw[index] > hi) if turned else (raw[index] < lo):
                 lost[index] = None
-    if lost:
-        index = next(iter(lost))
-        clip, element = run.order[way[-1]], run.element(raw_place, index)
-        loss = "nn.sigmoid_crossentropy" if turned or "binary" in clip.scope else "nn.softmax_crossentropy"
-        bound = f"above 1 - {rounded(1 - hi)}" if turned else f"below {rounded(lo)}"
-        yield clipped.of(
-            clip,
-            f"{element} is {bound}, so {clip.name}{at_line(clip)} clips it: {len(lost):,} of {argument.size:,} "
-            "probabilities are clipped and get no gradient",
-            index=index,
-            value=run.values[way[-1]][index].item(),
-            operands=(element,),
-            remedy=f"use {loss}(logits, labels), which takes logits and keeps the gradient",
-            count=len(lost),
-            size=argument.size,
-        )
+    if not lost:
+        return
+    which = np.zeros(raw.shape, bool)
+    which[tuple(np.transpose(list(lost)))] = True
+    clip, element = run.order[way[-1]], run.element(raw_place, first_of(which))
+    loss = "nn.sigmoid_crossentropy" if turned or "binary" in clip.scope else "nn.softmax_crossentropy"
+    bound = f"above 1 - {rounded(1 - hi)}" if turned else f"below {rounded(lo)}"
+    cause = (
+        f"{element} is {bound}, so {clip.name}{at_line(clip)} clips it: {len(lost):,} of {argument.size:,} "
+        "probabilities are clipped and get no gradient"
+    )
+    remedy = f"use {loss}(logits, labels), which takes logits and keeps the gradient"
+    yield clipped.at(run, way[-1], which, cause, remedy=remedy, size=argument.size)
 
 
 def _matters(run: Evaluation, place: int, edge: Array) -> Array:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...graph import Trait
+from ...graph import Node, Trait
 from ...ops.base import Rearranging
 from .checks import check
-from .evaluation import before_constants
+from .evaluation import Evaluation, before_constants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...graph import Node
-    from .evaluation import Evaluation
     from .findings import Finding
 
 DEAD_BATCH = 32
@@ -25,6 +22,7 @@ DEAD_SHARE = 0.5
 """From this share of a layer's units on, dead units are a warning; below, a note."""
 ZEROS = "start with weights that are not all 0, such as those of nn.init.he_normal"
 _FEW_SUMMED = 64  # nodes of one sum
+_MULTIPLY = ("matmul", "einsum")
 
 
 @check(
@@ -34,14 +32,13 @@ _FEW_SUMMED = 64  # nodes of one sum
 )
 def dead(run: Evaluation) -> Iterator[Finding]:
     """Look at each layer that ends with a relu."""
-    units = run.part(Units)
     for place, value in run.forward:
         node = run.order[place]
         if node.op.name != "relu" or value.ndim < 2:
             continue
-        samples = units.axis_of_samples(node)
+        samples = _axis_of_samples(node)
         rows = value.shape[samples]
-        if rows < DEAD_BATCH or not units.is_of_a_layer(node):
+        if rows < DEAD_BATCH or not _is_of_a_layer(run, node):
             continue
         # The units are along the last axis; others, such as time, may be padded.
         last = value.ndim - 1 if samples != value.ndim - 1 else 0
@@ -49,14 +46,15 @@ def dead(run: Evaluation) -> Iterator[Finding]:
         gone = ~value.any(axis=others)
         if not gone.any():
             continue
-        uses = units.uses[units.made_by(node)]
+        made_by = _made_by(node)
+        uses = run.part(_uses).get(made_by, [])
         if uses and uses[0] != place:
             continue  # units that are used several times are reported at their first use
         for again in uses[1:]:
             if run.values[again] is not None and run.values[again].shape == value.shape:
                 gone &= ~run.values[again].any(axis=others)
         if count := int(np.count_nonzero(gone)):
-            weighted = any(each.ndim > 1 and run.value_of(each).any() for each in units.made_by(node))
+            weighted = any(each.ndim > 1 and run.value_of(each).any() for each in made_by)
             yield dead.of(
                 node,
                 f"{count:,} of {gone.size:,} units of {node.name} are 0 for all {rows:,} "
@@ -70,49 +68,41 @@ def dead(run: Evaluation) -> Iterator[Finding]:
             )
 
 
-class Units:
-    """The units of relus, identified by the parameters that make them."""
-
-    def __init__(self, run: Evaluation) -> None:
-        self.run = run
-
-    def axis_of_samples(self, node: Node) -> int:
-        """Return along which axis of a relu's result the samples lie: the named one, or that without weights."""
-        named = [axis for axis, dim in enumerate(node.shape) if isinstance(dim, str)]
-        if node.ndim != 2 or len(named) > 1:
-            return 0
-        if named:
-            return named[0]
-        product = next((each for each in _summands(node) if each.op.name == "matmul"), None)
-        return int(product is not None and [_before_moves(x).trainable for x in product.inputs] == [True, False])
-
-    def made_by(self, node: Node) -> frozenset[Node]:
-        """Return the trained parameters that make a relu's input, with no other function in between."""
-        factors = [x for each in _summands(node) for x in (each.inputs if _multiplies(each) else (each,))]
-        return frozenset(factor for factor in map(_before_moves, factors) if factor.trainable)
-
-    @cached_property
-    def uses(self) -> dict[frozenset[Node], list[int]]:
-        """The places of the relus of the same units, by the parameters that make them."""
-        found: dict[frozenset[Node], list[int]] = {frozenset(): []}
-        for node, place in self.run.forward_nodes.items():
-            if node.op.name == "relu" and (made_by := self.made_by(node)):
-                found.setdefault(made_by, []).append(place)
-        return found
-
-    def is_of_a_layer(self, node: Node) -> bool:
-        """Return whether a relu is part of a network, not of a loss.
-
-        It is if a trained parameter meets it later, or if it alone reads what a parameter makes of the feed. A relu of
-        a loss is a penalty on outputs that are used without it, or on the parameters themselves.
-        """
-        read = before_constants(node.inputs[0])
-        made = read in self.run.fed and any(operand.trainable for operand in read.inputs)
-        return (made and len(self.run.readers(read)) == 1) or node in self.run.met_by_parameters
+def _axis_of_samples(node: Node) -> int:
+    """Return along which axis of a relu's result the samples lie: the named one, or that without weights."""
+    named = [axis for axis, dim in enumerate(node.shape) if isinstance(dim, str)]
+    if node.ndim != 2 or len(named) > 1:
+        return 0
+    if named:
+        return named[0]
+    product = next((each for each in _summands(node) if each.op.name == "matmul"), None)
+    return int(product is not None and [_before_moves(x).trainable for x in product.inputs] == [True, False])
 
 
-def _multiplies(node: Node) -> bool:
-    return node.op.name in ("matmul", "einsum")
+def _made_by(node: Node) -> frozenset[Node]:
+    """Return the trained parameters that make a relu's input, with no other function in between."""
+    factors = [x for each in _summands(node) for x in (each.inputs if each.op.name in _MULTIPLY else (each,))]
+    return frozenset(factor for factor in map(_before_moves, factors) if factor.trainable)
+
+
+def _uses(run: Evaluation) -> dict[frozenset[Node], list[int]]:
+    """Return the places of the relus of the same units, by the parameters that make them."""
+    found: dict[frozenset[Node], list[int]] = {}
+    for node, place in run.forward_nodes.items():
+        if node.op.name == "relu" and (made_by := _made_by(node)):
+            found.setdefault(made_by, []).append(place)
+    return found
+
+
+def _is_of_a_layer(run: Evaluation, node: Node) -> bool:
+    """Return whether a relu is part of a network, not of a loss.
+
+    It is if a trained parameter meets it later, or if it alone reads what a parameter makes of the feed. A relu of a
+    loss is a penalty on outputs that are used without it, or on the parameters themselves.
+    """
+    read = before_constants(node.inputs[0])
+    made = read in run.fed and any(operand.trainable for operand in read.inputs)
+    return (made and len(run.readers(read)) == 1) or node in run.met_by_parameters
 
 
 def _summands(node: Node) -> list[Node]:

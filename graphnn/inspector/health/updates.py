@@ -9,19 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import GraphnnError
-from ...graph import Constant, Parameter, Placeholder, Trait
+from ...graph import Array, Constant, Node, Parameter, Placeholder, Trait
 from ..trace import norm_of
 from .checks import check
-from .evaluation import dependents
-from .findings import Finding, at_line, listed, rounded, same_in
+from .evaluation import Evaluation, dependents
+from .findings import Element, Finding, at_line, listed, rounded, same_in
 from .training import LEARNT, LOSSES, Training
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-
-    from ...graph import Array, Node
-    from .evaluation import Evaluation
-    from .findings import Element
 
 HUGE_PARAMETER = 1e8
 """A trained number is huge above this, times the largest fed number if that exceeds 1."""
