@@ -141,7 +141,7 @@ def test_a_fetch_that_is_no_node() -> None:
         for ask in (gn.run, gn.steps, gn.schedule, gn.extract):
             with refused(TypeError, "a fetch is a node or its name", f"at {LINE}"):
                 ask(fetch, {x: 1.0}) if ask in (gn.run, gn.steps) else ask(fetch)
-    with refused(TypeError, "'x' is a name, and nothing says of which graph: give a node, or graph="):
+    with refused(TypeError, "'x' is a name, and no graph is known: give a node, or graph="):
         gn.run("x", {"x": 1.0})
     with refused(TypeError, "got an empty form"):
         gn.run([])

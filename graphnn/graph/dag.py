@@ -63,9 +63,9 @@ class Frozen(_ReadOnly, dict[Any, Any]):
 
 
 class NodeData(_ReadOnly, Mapping[str, Any]):
-    """What NetworkX sees of a node: plain data, arrays only under ``value``.
+    """The data of a node for NetworkX: plain data, and for parameters and constants an array under ``value``.
 
-    A read-only mapping that is made when it is looked at, and copies to a plain dictionary.
+    A read-only mapping that computes its entries when they are read: a dictionary per node would take more memory.
     """
 
     __slots__ = ("node",)
@@ -74,7 +74,7 @@ class NodeData(_ReadOnly, Mapping[str, Any]):
         self.node = node
 
     def _plain(self) -> dict[str, Any]:
-        """Return everything but the value, which may be large."""
+        """Return everything except the value, which may be large."""
         node = self.node
         data: dict[str, Any] = {
             "op": node.op.name,
@@ -116,12 +116,12 @@ class NodeData(_ReadOnly, Mapping[str, Any]):
 
 
 def _sealed(value: Any) -> Any:
-    """Return a dictionary within the data as one that refuses writes, which would go nowhere."""
+    """Return the data with dictionaries that refuse writes: writes to these copies would be lost."""
     return Frozen({k: _sealed(v) for k, v in value.items()}) if type(value) is dict else value
 
 
 _NO_DATA = Frozen()
-# The operand positions on one edge. Since they are never written to, edges with the same positions share them.
+# The keys of one edge: positions of operands. Edges with the same positions share them, as they are never written to.
 _positions: dict[tuple[int, ...], Frozen] = {}
 
 
@@ -147,11 +147,11 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         self._pred = Frozen()
         self._source = graph
 
-    # NetworkX makes copies with self.__class__(), and those are to be ordinary graphs.
+    # NetworkX makes copies with self.__class__(). This makes those copies ordinary graphs; type(self) stays Dag.
     __class__ = property(lambda self: nx.MultiDiGraph)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # What is public hides the live graph when set; nx.freeze may put its refusals beside ours.
+        # Public names cannot be set, except by nx.freeze, which sets `frozen` and replaces our refusals with its own.
         by_freeze = getattr(value, "__module__", None) == nx.freeze.__module__
         froze = name == "frozen" or (Dag.__dict__.get(name) is _refuse and by_freeze)
         if "_source" in self.__dict__ and not (name.startswith("_") or froze):
@@ -163,10 +163,10 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
 
     @property
     def graph(self) -> dict[str, Any]:
-        """What NetworkX sees of the graph itself: name, dtype, outputs, updates and scopes, by node name."""
+        """The data of the graph for NetworkX: name, dtype, scopes, and the tables with node names for nodes."""
         graph: Graph | None = self.__dict__.get("_source")
         if graph is None:
-            return {}  # while NetworkX makes it
+            return {}  # while NetworkX constructs it
         data: dict[str, Any] = {"name": graph.name, "dtype": graph.dtype.name}
         for table in NODES_BY_NAME:
             data[table] = {name: node.name for name, node in getattr(graph, table).items()}
@@ -177,10 +177,10 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
 
     @graph.setter
     def graph(self, value: dict[str, Any]) -> None:
-        """Take no notice of the empty one that NetworkX starts with; `__setattr__` refuses any other."""
+        """Ignore the empty dict that NetworkX sets first; `__setattr__` refuses any other."""
 
     def _append(self, node: Node) -> None:
-        # Doing it again changes nothing: an interrupt may come in between.
+        # After an interrupt this runs again, and then changes nothing that was done.
         name = node.name
         put = dict.__setitem__
         successors: dict[str, dict[str, Any]] = self._adj
@@ -206,10 +206,10 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         return f"<graph.dag, {self}>"
 
     def copy(self, as_view: bool = False) -> nx.MultiDiGraph[str]:  # type: ignore[override]
-        """Return a plain copy, or a view that refuses writes as this does."""
+        """Return an ordinary graph, or a view that refuses writes as this one does."""
         copied: nx.MultiDiGraph[str] = super().copy(as_view=as_view)
         if not as_view:
-            copied.graph.update(copy.deepcopy(self.graph))  # NetworkX's own copy shares what is within
+            copied.graph.update(copy.deepcopy(self.graph))  # the copy of NetworkX shares nested data
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> nx.MultiDiGraph[str]:

@@ -1,4 +1,4 @@
-"""What a user asks for: nodes and names in any form, led back to one graph."""
+"""Fetches: nodes and names in lists, tuples and dicts, resolved to nodes of one graph."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from .node import Node
 def resolve(
     fetches: Any, graph: Graph | None = None, others: Iterable[Any] = ()
 ) -> tuple[Graph, list[Node], Callable[[Sequence[Any]], Any]]:
-    """Take a form of fetches apart.
+    """Return the graph and the nodes of fetches, and a function that rebuilds their form.
 
     Parameters
     ----------
     fetches : Node, str, or list, tuple or dict of them
-        Names serve as nodes do, where the graph is known.
+        Names need a graph that is known.
     graph : Graph, optional
-        Where names are looked up; else the graph of the first node in `fetches` or `others`.
+        Where names are looked up; by default the graph of the first node in `fetches` or `others`.
     others : iterable
-        What else may tell the graph: the keys of a feed.
+        More nodes that may tell the graph, such as the keys of a feed.
 
     Returns
     -------
     graph : Graph
     nodes : list of Node
     rebuild : callable
-        Puts as many results into the form of `fetches`.
+        Takes one result per node and returns them in the form of `fetches`.
 
     Raises
     ------
     UsageError
-        When a fetch is neither node nor name, or nothing tells which graph a name is of.
+        When a fetch is neither a node nor a name, or a name is given and no graph is known.
     GraphError
-        When the nodes are of two graphs.
+        When the nodes belong to two graphs.
     """
     if graph is not None and not isinstance(graph, Graph):
         raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
@@ -47,15 +47,15 @@ def resolve(
             graph = thing.graph
     if graph is None:
         if any(isinstance(leaf, str) for leaf in leaves):
-            raise UsageError(f"{leaves[0]!r} is a name, and nothing says of which graph: give a node, or graph=")
-        what = _no_fetch(leaves[0]) if leaves else "an empty form"
+            raise UsageError(f"{leaves[0]!r} is a name, and no graph is known: give a node, or graph=")
+        what = _not_a_fetch(leaves[0]) if leaves else "an empty form"
         raise UsageError(f"a fetch is a node or its name, in any form of lists, tuples and dicts; got {what}")
     nodes = []
     for leaf in leaves:
         if isinstance(leaf, str):
             leaf = graph[leaf]
         if not isinstance(leaf, Node):
-            raise UsageError(f"a fetch is a node or its name, not {_no_fetch(leaf)}")
+            raise UsageError(f"a fetch is a node or its name, not {_not_a_fetch(leaf)}")
         if leaf.graph is not graph:
             raise GraphError(
                 f'the fetches are of two graphs: "{leaf.name}" is in "{leaf.graph.name}", not in "{graph.name}"'
@@ -64,14 +64,14 @@ def resolve(
     return graph, nodes, rebuild
 
 
-def _no_fetch(thing: Any) -> str:
-    """Return what a thing is that is asked for by mistake, and what its class says is to be asked instead."""
+def _not_a_fetch(thing: Any) -> str:
+    """Return the class of an object that is not a fetch, and what the class says to fetch instead."""
     instead = getattr(type(thing), "instead_of_fetch", "")
     return f"{type(thing).__name__}{'; ' * bool(instead)}{instead}"
 
 
 def ancestors(nodes: Iterable[Node]) -> set[Node]:
-    """Return `nodes` and all that they depend on."""
+    """Return `nodes` and all nodes that they depend on."""
     found: set[Node] = set(nodes)
     waiting = list(found)
     while waiting:
@@ -83,7 +83,7 @@ def ancestors(nodes: Iterable[Node]) -> set[Node]:
 
 
 def with_partners(nodes: set[Node]) -> set[Node]:
-    """Return `nodes` and what goes with them: what moves on their counters, and takes their place in evaluation."""
+    """Return `nodes`, the next values of their counters, their replacements in evaluation, and all ancestors."""
     graph = next(iter(nodes)).graph
     while True:
         tables = (graph.advances, graph.evaluating)

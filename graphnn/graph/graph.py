@@ -465,9 +465,10 @@ class Graph(Shown):
         >>> x.name, head.path
         ('head/x', 'head')
         """
-        if not checked_name(name):
+        own = checked_name(name)
+        if not own:
             raise ValueRangeError('a scope needs a name: "" stands for the top of the graph')
-        return ScopeProvenance(self, partial(self._scope_within, checked_name(name), reuse=reuse))
+        return ScopeProvenance(self, partial(self._scope_called, own, reuse, False, "", None, None))
 
     def in_scope(
         self,
@@ -496,7 +497,7 @@ class Graph(Shown):
         Provenance
             A context manager; entered, it gives itself.
         """
-        find = partial(self._scope_at, path, kind=kind, phase=phase, origin=origin)
+        find = partial(self._scope_at, path, kind, phase, origin)
         return Provenance(self, find, origin if inherit_origin else None, twin)
 
     def new_scope(
@@ -522,36 +523,32 @@ class Graph(Shown):
         Provenance
             A context manager; entered, it gives itself, with its ``scope``.
         """
-        find = partial(self._scope_within, base, numbered=numbered, kind=kind, phase=phase, origin=origin)
+        find = partial(self._scope_called, base, False, numbered, kind, phase, origin)
         return Provenance(self, find, twin=twin)
 
-    def _scope_within(
-        self, base: str, around: Scope | None, reuse: bool = False, numbered: bool = False, **fields: Any
-    ) -> tuple[Scope | None, bool]:
+    def _scope_called(
+        self, base: str, reuse: bool, numbered: bool, kind: str, phase: str | None, origin: Origin | None, around: Any
+    ) -> tuple[Scope, bool]:
+        """Return a new scope inside the one around, or the one there is, and whether it is new."""
         with self.building:
-            path = base if around is None else f"{around.path}/{base}"
-            if not (reuse and path in self.scopes):
-                path = self._free(base, around, numbered)
-            return self._scope_at(path, around, **fields)
+            if reuse and (known := self.scopes.get(base if around is None else f"{around.path}/{base}")):
+                return known, False
+            return self._add_scope(self._free(base, around, numbered), kind, phase, origin, around), True
 
     def _scope_at(
-        self,
-        path: str | None,
-        around: Scope | None,
-        kind: str = "",
-        phase: str | None = None,
-        origin: Origin | None = None,
+        self, path: str | None, kind: str, phase: str | None, origin: Origin | None, around: Scope | None
     ) -> tuple[Scope | None, bool]:
         """Return the scope of a path, by default the one around, and whether it is new."""
         if path is None:
             return around, False
         with self.building:
             known = self.scopes.get(path)
-            if known is not None:
-                return known, False
-            phase = phase or (around.phase if around else "forward")
-            scope = self.scopes[path] = Scope(path, kind, origin or user_origin(), around, phase)
-            return scope, True
+            return (known, False) if known else (self._add_scope(path, kind, phase, origin, around), True)
+
+    def _add_scope(self, path: str, kind: str, phase: str | None, origin: Origin | None, parent: Scope | None) -> Scope:
+        phase = phase or (parent.phase if parent else "forward")
+        scope = self.scopes[path] = Scope(path, kind, origin or user_origin(), parent, phase)
+        return scope
 
     # --- the way back ----------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""From NetworkX and to it: a graph read from a DAG, checked node by node; a DAG of text and numbers."""
+"""A graph from a NetworkX DAG, checked node by node, and a DAG of text and numbers from a graph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
-    """Make the nodes, scopes and tables of a new graph, as a NetworkX graph has them."""
+    """Make the nodes, scopes and tables of a new graph from those of a NetworkX graph."""
     whole = dag.graph
     scopes: Mapping[str, Mapping[str, Any]] = whole.get("scopes", {})
     for path, about in scopes.items():
@@ -40,7 +40,7 @@ def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
             raise error.within(f'node "{name}": ') from None
         if "twin" in data:
             twins[node] = data["twin"]
-    # Only now, since a twin need not come first.
+    # Only now, because a twin may come after its node.
     nodes = graph._dag._node
     for node, twin in twins.items():
         if twin in nodes:
@@ -93,7 +93,7 @@ def _restore(graph: Graph, name: Any, data: Mapping[str, Any], operands: list[An
     value = None
     if isinstance(op, (Parameter, Constant)):
         value = data["value"]
-        # Lists, as JSON has them, tell their dtype only roughly, and no shape where there is nothing in them.
+        # Lists (from JSON) leave the dtype open, and empty lists the shape.
         listed = not hasattr(value, "dtype")
         value = own_array(value, "its value", graph.dtype, dtype if listed else None)
         if listed and not value.size and shape is not None and 0 in shape:
@@ -122,9 +122,9 @@ def restored(
     scope: Scope | None,
     origin: Origin | None,
 ) -> Node:
-    """Make a node that was one elsewhere, by its whole name, checked as if it were made by hand.
+    """Make a node from the data of another graph or a file, with all checks of making one by hand.
 
-    A dtype and a shape that are given must be what comes out; of a placeholder they are what it declares.
+    A dtype and a shape that are given must be those that the operation gives; a placeholder is given its own by them.
     """
     if not op.variadic and len(inputs) != len(op.operands):
         raise GraphError(f"{op.name} takes {counted(len(op.operands), 'operand')}, got {len(inputs)}")
@@ -145,7 +145,7 @@ def restored(
 
 
 def _restored_scope(graph: Graph, path: str) -> Scope | None:
-    """Return the scope of a path that was a field of a node elsewhere, with the scopes around it."""
+    """Return the scope of a path, made if need be together with the scopes around it."""
     scope = graph.scopes.get(path)
     if scope is None and path:
         for end in (*(i for i, character in enumerate(path) if character == "/"), len(path)):

@@ -1,4 +1,4 @@
-"""`Node`: one use of an operation, with all that may be written of it in Python."""
+"""`Node`: one use of an operation, with its operators and attributes in Python."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _check_bool(value: Any, symbol: str, name: str) -> None:
         raise DtypeError(f"{symbol} is for bools, and {what} is {dtype}: gn.{name} takes numbers, and 0 for False")
 
 
-# What NumPy calls for an array's operator, and which methods of a node do the same: it first, or second.
+# The ufunc that NumPy calls for an operator of an array: the methods of a node that do the same, first or second.
 _OPERATORS = {
     "add": ("__add__", "__radd__"),
     "subtract": ("__sub__", "__rsub__"),
@@ -76,8 +76,8 @@ _OPERATORS = {
     "bitwise_and": ("__and__", "__rand__"),
     "bitwise_or": ("__or__", "__ror__"),
 }
-# What NumPy's functions of arrays are called here, where it is not the same.
-_NUMPYS = {
+# NumPy's functions that have another name here.
+_NAMES_HERE = {
     "add.accumulate": "cumsum",
     "add.reduce": "sum",
     "amax": "max",
@@ -93,14 +93,14 @@ _NUMPYS = {
 }
 
 
-def _numpys(name: str, node: Node, module: str = "numpy") -> UsageError:
-    """Return the error of a function of NumPy's that was called on a node."""
+def _not_an_array(name: str, node: Node, module: str = "numpy") -> UsageError:
+    """Return the error of a NumPy function that was called on a node."""
     called = f"np{module.removeprefix('numpy')}.{name}"
-    told = f'{called} computes with arrays, and "{node.name}" is a node'
-    here = _NUMPYS.get(name, name)
+    problem = f'{called} computes with arrays, and "{node.name}" is a node'
+    here = _NAMES_HERE.get(name, name)
     if here in dir(fn):
-        return UsageError(f"{told}: write gn.{here} instead, which makes a node")
-    return UsageError(f"{told}: use gn's functions on it (gn.exp, gn.sum, …), or gn.run(node, feed) for its value")
+        return UsageError(f"{problem}: write gn.{here} instead, which makes a node")
+    return UsageError(f"{problem}: use gn's functions on it (gn.exp, gn.sum, …), or gn.run(node, feed) for its value")
 
 
 def _unary(name: str) -> Callable[[Node], Node]:
@@ -112,7 +112,7 @@ def _unary(name: str) -> Callable[[Node], Node]:
 
 
 class Node(Shown):
-    """One use of an operation: its inputs, and the spec of the value that it will have at run time.
+    """One use of an operation: its inputs, and the shape and dtype of its value.
 
     Nodes are made by calling operations, never by hand. They compare by identity, so they serve in lists,
     sets and dicts; elementwise comparison is ``gn.equal``.
@@ -129,7 +129,7 @@ class Node(Shown):
     shape : tuple of int or str
     dtype : numpy.dtype
     scope : str
-        The path of the scope that it was made in, "" at the top.
+        The path of its scope, "" at the top of the graph.
     origin : Origin
         The user's line that made it.
     index : int
@@ -162,13 +162,12 @@ class Node(Shown):
 
     @property
     def title(self) -> str:
-        """What it is called wherever it is shown: the name that `gn.name` gave it, or else its own."""
-        names = self.graph.names
-        return titles_of(self.graph).get(self, self.name) if names else self.name
+        """The name under which it is shown: the one that `gn.name` gave it, or else its own."""
+        return titles_of(self.graph).get(self, self.name)
 
     @property
     def shape(self) -> tuple[int | Dimension, ...]:
-        """The shape: ints, and names for what the feed decides, which add, multiply and divide by //."""
+        """The shape: ints, and names for sizes that the feed decides. Names take +, -, * and //."""
         return as_dimensions(self.spec.shape)
 
     @property
@@ -268,7 +267,7 @@ class Node(Shown):
         return self.shape[0]
 
     def __getattr__(self, name: str) -> NoReturn:
-        # Only what is not there comes here. NumPy's arrays have many functions as methods, a node has not.
+        # Called for unknown attributes only. Arrays have many functions as methods, nodes have none.
         if name in dir(fn):
             settings = [p for p in inspect.signature(getattr(fn, name)).parameters.values() if p.name != "name"][1:]
             call = ", ".join(["node", *filter(None, [written(settings)])])
@@ -282,19 +281,19 @@ class Node(Shown):
         raise UsageError("nodes and graphs are not pickled: gn.save writes a graph to a file that holds no code")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Node:
-        # An array's own operators come here, too, and make a node; all else is to be written otherwise.
+        # The operators of an array beside a node come here, too: they make a node. Any other ufunc is an error.
         operator = _OPERATORS.get(ufunc.__name__)
         if operator is not None and method == "__call__" and not settings:
             x, y = inputs
             made: Node = getattr(x, operator[0])(y) if isinstance(x, Node) else getattr(y, operator[1])(x)
             return made
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        raise _numpys(name, self)
+        raise _not_an_array(name, self)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function in (np.shape, np.ndim):
             return self.shape if function is np.shape else self.ndim
-        raise _numpys(function.__name__, self, function.__module__)
+        raise _not_an_array(function.__name__, self, function.__module__)
 
     def __float__(self) -> NoReturn:
         raise UsageError(f'"{self.name}" is not a number before it is run: gn.run(node, feed) gives its value')
@@ -335,17 +334,17 @@ class Node(Shown):
 
     def __invert__(self) -> Node:
         _check_bool(self, "~", "logical_not")
-        return self.graph.add(_bare("logical_not"), (self,))
+        return self.graph._add(_bare("logical_not"), (self,))
 
     def __pow__(self, exponent: Any) -> Node:
         # As NumPy's own operator: a literal 2 is a square; 0.5 and -1 of a float are a root and a reciprocal.
         if type(exponent) in (int, float) and self.dtype.kind == "f":
             short = {2: "square", 0.5: "sqrt", -1: "reciprocal"}.get(exponent)
             if short is not None:
-                return self.graph.add(_bare(short), (self,))
+                return self.graph._add(_bare(short), (self,))
         elif type(exponent) is int and exponent == 2:
-            return self.graph.add(_bare("square"), (self,))
-        return self.graph.add(_bare("power"), (self, exponent))
+            return self.graph._add(_bare("square"), (self,))
+        return self.graph._add(_bare("power"), (self, exponent))
 
     def __getitem__(self, index: Any) -> Node:
         return fn.getitem(self, index)
@@ -355,7 +354,7 @@ class Node(Shown):
 
 
 class Unmade(Node):
-    """A node whose fields can still be set: once they all are, its class becomes `Node`."""
+    """A node whose fields can still be set. Once all are, its class becomes `Node`, and nothing changes it again."""
 
     __slots__ = ()
     __setattr__ = object.__setattr__
@@ -363,7 +362,7 @@ class Unmade(Node):
 
 
 put_twin = vars(Node)["twin"].__set__
-"""Tells a restored node of its twin, which need not come before it."""
+"""Sets the twin of a restored node, past the check: the twin may come after the node."""
 
 
 def _is_fixed(node: Node, name: str) -> GraphnnError:
@@ -376,7 +375,7 @@ def _is_fixed(node: Node, name: str) -> GraphnnError:
 
 
 def imagined(graph: Graph, op: Op, inputs: tuple[Node, ...], spec: Spec, scope: str, origin: Origin) -> Node:
-    """Return a node, called after its operation, that the graph does not know."""
+    """Return a node that is not in the graph, named after its operation."""
     node = Unmade()
     node.graph, node.index, node.twin = graph, len(graph), None
     node.name, node.op, node.inputs, node.spec = op.name, op, inputs, spec
@@ -386,7 +385,7 @@ def imagined(graph: Graph, op: Op, inputs: tuple[Node, ...], spec: Spec, scope: 
 
 
 def titles_of(graph: Graph) -> dict[Node, str]:
-    """Return the names that nodes have besides their own."""
+    """Return the names that `gn.name` gave, ``{node: name}``."""
     titles: dict[Node, str] = graph.caches.get("titles", {})
     if len(titles) != len(graph.names):
         titles = graph.caches["titles"] = {node: name for name, node in list(graph.names.items())}
@@ -394,7 +393,7 @@ def titles_of(graph: Graph) -> dict[Node, str]:
 
 
 def as_nodes(graph: Graph, op: Op, values: Sequence[Any]) -> list[Node]:
-    """Return the operands of an operation as nodes of the graph: what is not a node becomes a constant."""
+    """Return the operands of an operation as nodes of the graph. Numbers and arrays become constants."""
     known = [value.dtype for value in values if isinstance(value, Node)]
     nodes = []
     for value in values:

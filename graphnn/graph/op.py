@@ -375,7 +375,7 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
         if only is not None and len(args) == count and not kwargs:
             return only(*args, name=name, graph=graph)
         try:
-            operands, op = _parted(cls, args, dict(kwargs))
+            operands, op = _parted(cls, args, kwargs)
         except TypeError as error:
             given = kwargs if cls.operands else {**kwargs, "graph": graph}
             wrong = None if isinstance(error, GraphnnError) else misused(function, args, given)
@@ -412,9 +412,12 @@ def _parted(cls: type[Op], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tup
             raise UsageError(f"{cls.name} takes its operands as one list or tuple, not {given}")
         return args[0], cls(*args[1:], **kwargs)
     count = len(cls.operands)
-    operands = (*args[:count], *[kwargs.pop(o) for o in cls.operands[len(args) :] if o in kwargs])
-    if len(operands) < count:
-        raise TypeError
+    operands = args[:count]
+    if named := cls.operands[len(args) :]:
+        if not kwargs.keys() >= {*named}:
+            raise TypeError
+        operands += tuple([kwargs[operand] for operand in named])
+        kwargs = {key: value for key, value in kwargs.items() if key not in named}
     return operands, cls(*args[count:], **kwargs)
 
 

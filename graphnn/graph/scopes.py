@@ -68,7 +68,7 @@ def mirrored(graph: Graph, scope: Scope | None, root: Scope | None = None) -> Sc
             scope = scope.parent
         for path, like in reversed(missing):
             phase = like.phase if root is None or root.phase == "forward" else root.phase
-            root, _ = graph._scope_at(path, root, like.kind, phase, like.origin)
+            root = graph._add_scope(path, like.kind, phase, like.origin, root)
     return root
 
 

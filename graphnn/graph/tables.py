@@ -1,4 +1,4 @@
-"""The tables of a graph: names, outputs, state, updates; what enters them is checked, and some of it stays."""
+"""The tables of a graph (names, outputs, state, updates, …), and the checks of what enters them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Check = Callable[["Graph", Any, Any], tuple[Any, Any]]
 
 
 class CheckedDict(dict[Any, Any]):
-    """A dict whose entries pass a check on their way in."""
+    """A dict that checks every entry it takes."""
 
     def __init__(self, graph: Graph, check: _Check) -> None:
         super().__init__()
@@ -35,16 +35,16 @@ class CheckedDict(dict[Any, Any]):
         super().__setitem__(*self._check(key, value))
 
     def update(self, other: Any = (), /, **more: Any) -> None:
-        """Take over every entry, or none."""
+        """Take every entry, or none."""
         super().update([self._check(k, v) for k, v in dict(other, **more).items()])
 
     def replace(self, what: str, entries: Any) -> None:
-        """Take these entries for those there are, or leave all as it is.
+        """Replace all entries; if one is refused, keep the old ones.
 
         Raises
         ------
         UsageError
-            When they are not a dict; whatever the check raises.
+            When `entries` is not a dict. The check may raise other errors.
         """
         if not isinstance(entries, Mapping):
             raise UsageError(f"{what} takes a dict, whose entries replace those that it has, not {entries!r}")
@@ -58,7 +58,7 @@ class CheckedDict(dict[Any, Any]):
             raise
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
-        """Return the entry, made of `default` if there is none."""
+        """Return the entry; without one, `default` becomes it."""
         if key not in self:
             self[key] = default
         return self[key]
@@ -69,7 +69,7 @@ class CheckedDict(dict[Any, Any]):
 
 
 class KeptDict(CheckedDict):
-    """A dict whose entries pass a check on their way in, and stay."""
+    """A dict that checks every entry it takes, and from which none can be removed."""
 
     def __init__(self, graph: Graph, check: _Check, why: str) -> None:
         super().__init__(graph, check)
@@ -82,7 +82,7 @@ class KeptDict(CheckedDict):
 
 
 def owned(graph: Graph, node: Any, what: str) -> Node:
-    """Return a node of the graph, which may be given by its name."""
+    """Return a node of the graph, given as itself or by its name."""
     if isinstance(node, str):
         node = graph[node]
     if not isinstance(node, Node):
@@ -93,7 +93,7 @@ def owned(graph: Graph, node: Any, what: str) -> Node:
 
 
 def checked_output(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
-    """Refuse an output that is another's name."""
+    """Refuse an output whose name belongs to another node or scope."""
     node = owned(graph, node, f'the output "{name}"')
     other = graph._dag._node.get(checked_name(name))
     if (other is not None and other.node is not node) or name in graph.scopes or graph.names.get(name, node) != node:
@@ -102,10 +102,10 @@ def checked_output(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
 
 
 def checked_title(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
-    """Refuse a second name that is taken, or a node that has one."""
+    """Refuse a second name that is taken, and a node that has one already."""
     node = owned(graph, node, f'what is to be called "{name}"')
     if not checked_name(name):
-        raise ValueRangeError('a name is some text: "" calls nothing')
+        raise ValueRangeError("a name is text, and not empty")
     known: Node | None = graph.names.get(name)
     if known is not None and known is node:
         return str(name), known
@@ -120,7 +120,7 @@ def checked_title(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
 
 
 def checked_update(graph: Graph, parameter: Any, node: Any) -> tuple[Node, Node]:
-    """Refuse a next value that its parameter could not take."""
+    """Refuse a next value of another shape or dtype than its parameter."""
     parameter = owned(graph, parameter, "what is updated")
     node = owned(graph, node, f'the update of "{parameter.name}"')
     if not isinstance(parameter.op, Parameter):
@@ -135,7 +135,7 @@ def checked_update(graph: Graph, parameter: Any, node: Any) -> tuple[Node, Node]
 
 
 def checked_evaluating(graph: Graph, trained: Any, node: Any) -> tuple[Node, Node]:
-    """Refuse what cannot take a node's place in evaluation."""
+    """Refuse a node that cannot replace another in evaluation."""
     trained = owned(graph, trained, "what is made for training")
     node = owned(graph, node, f'what takes the place of "{trained.name}" in evaluation')
     if node.spec != trained.spec:
@@ -144,16 +144,16 @@ def checked_evaluating(graph: Graph, trained: Any, node: Any) -> tuple[Node, Nod
             f'in evaluation "{node.name}" {node.spec} cannot take the place of "{trained.name}" {trained.spec}: '
             "it needs the same shape and dtype"
         )
-    return trained, graph.evaluating.get(node, node)  # where that has one, too, it is the end of the chain
+    return trained, graph.evaluating.get(node, node)  # if it is replaced as well: by the end of the chain
 
 
 def checked_idle(graph: Graph, path: Any, node: Any) -> tuple[str, Node]:
-    """Refuse what cannot be handed on by a layer."""
+    """Refuse an output of a layer that is not a node of the graph."""
     return checked_name(path), owned(graph, node, f'what "{path}" hands on in evaluation')
 
 
 def checked_state(graph: Graph, parameter: Any, value: Any) -> tuple[Node, Array]:
-    """Refuse a value that is not a parameter's."""
+    """Refuse a value of another shape or dtype than its parameter, and the value of any other node."""
     parameter = owned(graph, parameter, "what has a value in the state")
     if not isinstance(parameter.op, Parameter):
         what = with_article(parameter.op.name)
@@ -177,27 +177,27 @@ def checked_budget(budget: Any) -> float | None:
 def name(node: Node, name: str) -> Node:
     """Give a node another name: the result of an operator, or what a layer returns.
 
-    The graph only grows, and a node's own name stays. The other one is kept beside it in ``graph.names``, saved and
-    copied with the graph, and stands for the node wherever one is asked for by name. Pictures, tables and the debugger
-    show the node under it; ``node.title`` says under which name that is.
+    The node keeps its own name as well. The new one is kept in ``graph.names``, saved and copied with the graph, and
+    taken wherever a node is asked for by name. Pictures, tables and the debugger show it; ``node.title`` is the name
+    that they show.
 
     Parameters
     ----------
     node : Node
     name : str
-        Within a scope, or a layer's ``call``, it is in the scope, as all names are.
+        Inside a scope, or the ``call`` of a layer, the path of the scope is put before it.
 
     Returns
     -------
     Node
-        The same.
+        The same node.
 
     Raises
     ------
     GraphError
-        When a node, scope or output has that name, or the node was given another. (A ValueError.)
+        When a node, scope or output has that name, or the node has a second name already. (A ValueError.)
     UsageError
-        When it is not a node. (A TypeError.)
+        When `node` is not a node. (A TypeError.)
 
     Examples
     --------
@@ -221,7 +221,7 @@ def checked_name(name: Any) -> str:
     """Return a name as plain text."""
     if not issubclass(type(name), str):
         raise UsageError(f"a name is text, not {type(name).__name__}")
-    text = str.__str__(name)  # of a class that prints otherwise, what it holds
+    text = str.__str__(name)  # plain, even of a subclass that prints something else
     if "\0" in text:
         raise ValueRangeError(f"a name cannot hold a NUL character: {text!r}")
     return text

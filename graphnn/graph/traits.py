@@ -1,4 +1,4 @@
-"""What is said of an operation's numbers, for those who look into a run."""
+"""Traits: what is known of the numbers of an operation, for the health check."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from enum import Flag, auto
 
 
 class Trait(Flag):
-    """What holds of an operation's numbers. An operation has several: ``traits = Trait.WRAPS | Trait.UNDERFLOWS``.
+    """A property of an operation's numbers. An operation has several: ``traits = Trait.WRAPS | Trait.UNDERFLOWS``.
 
-    The health check asks for them, and finds in the operations of others what it finds in graphnn's own.
+    The health check asks for them, so it finds in the operations of users what it finds in graphnn's own.
     """
 
     OVERFLOWS = auto()
-    """A result may be beyond the largest number where the operands are not."""
+    """A result may be beyond the largest number although no operand is."""
     WRAPS = auto()
-    """Of integers, a result may be too large for their dtype. `forward` is asked with float64, too, to see whether."""
+    """An integer result may be too large for its dtype. To find out, `forward` is also called with float64."""
     UNDERFLOWS = auto()
-    """A result may be rounded to 0 where no operand is 0."""
+    """A result may round to 0 although no operand is 0."""
     FADES = auto()
-    """So it may where an operand is 0, too."""
+    """A result may round to 0, also where an operand is 0."""
     SATURATES = auto()
-    """Close to its `bounds` it is flat, and passes no gradient."""
+    """Near its `bounds` it is flat and passes no gradient."""
     STEADY = auto()
-    """Its slope does not depend on its operands."""
+    """Its derivative does not depend on its operands."""
     SCALES = auto()
-    """With plain numbers as other operands it scales a value, or moves it."""
+    """Beside constants it scales or shifts an operand: a·x + b (a quotient: its numerator)."""
     ADDS_UP = auto()
-    """It adds up what it gets, or takes the mean."""
+    """It adds up its elements, or takes their mean."""
     DECIDED_BY_ONE = auto()
-    """A 0, or an infinity, may come of one of many elements."""
+    """A single one of many elements may make the result 0 or infinite."""
     CHOOSES = auto()
-    """Each element is one of those that it gets, or a bound."""
+    """Each element is one of its operands' elements, or a bound."""
     HIDES = auto()
-    """It may keep a bad value from going further."""
+    """It may stop a bad value from going further."""
     KEEPS_SIZE = auto()
-    """A result may be what went in, but for its sign."""
+    """A result may be an operand's element, up to the sign."""

@@ -58,7 +58,7 @@ def test_a_clash_is_an_error_and_changes_nothing(g: gn.Graph) -> None:
             change()
     with pytest.raises(gn.UsageError, match="takes a node"):
         gn.name(3, "three")  # type: ignore[arg-type]
-    with pytest.raises(gn.GraphnnError, match="calls nothing"):
+    with pytest.raises(gn.GraphnnError, match="a name is text, and not empty"):
         gn.name(y, "")
     with pytest.raises(gn.GraphnnError, match="NUL"):
         gn.name(y, "a\0b")

@@ -266,7 +266,7 @@ def test_a_feed_that_does_not_fit_raises() -> None:
     [
         (lambda look, y, x: look(None), gn.UsageError, "a fetch is a node or its name"),
         (lambda look, y, x: look([]), gn.UsageError, "an empty form"),
-        (lambda look, y, x: look("sum"), gn.UsageError, "nothing says of which graph"),
+        (lambda look, y, x: look("sum"), gn.UsageError, "no graph is known"),
         (lambda look, y, x: look("summ", graph=y.graph), gn.LookupFailure, 'Did you mean "sum"'),
         (lambda look, y, x: look(y), gn.LookupFailure, 'the feed lacks "x"'),
         (lambda look, y, x: look(y, [1.0]), gn.UsageError, "a feed is a dict"),
