@@ -197,7 +197,7 @@ def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = F
     Raises
     ------
     DtypeError
-        When the value is no array of numbers.
+        When the value is not an array of numbers.
 
     Examples
     --------

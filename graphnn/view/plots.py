@@ -19,7 +19,7 @@ from ..graph import Array, Node, Placeholder
 from ..inspector.health.training import gradients_in
 from ..inspector.trace import Record, Trace
 from ..order import schedule
-from .text import counted, visible
+from .text import counted, norm_of, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,6 +121,8 @@ def boundary(
     """
     points, labels = _data(points, labels)
     figure = _empty(5.0, 5.4)
+    from matplotlib.colors import ListedColormap
+
     axes = figure.add_subplot()
     across, along = (_ticks(points[:, axis]) for axis in (0, 1))
     grid = np.stack(np.meshgrid(across, along), axis=-1).reshape(-1, 2)
@@ -128,7 +130,7 @@ def boundary(
     seen = scores.argmax(axis=1).reshape(len(along), len(across))
     for kind in np.unique(seen):
         area = np.ma.masked_not_equal(seen, kind)
-        colour = _colour_map([_COLOURS[kind % len(_COLOURS)]])
+        colour = ListedColormap([_COLOURS[kind % len(_COLOURS)]])
         axes.pcolormesh(across, along, area, cmap=colour, alpha=0.25, zorder=0, rasterized=True)
         # A line, too: in grey the areas are alike. It is where two are equal, and drawn from the side of the first.
         if kind < seen.max():
@@ -183,7 +185,7 @@ def gradient_norms(traces: Trace | Sequence[Trace], *, title: str = "Gradients b
     shades = _shades(len(parts))
     for place, (layer, names) in enumerate(parts.items()):
         norms = [
-            (call, math.hypot(*(_norm(trace[name]) for name in names)))
+            (call, math.hypot(*(norm_of(trace[name].stats) for name in names)))
             for call, trace in zip(calls, given, strict=True)
             if all(name in trace for name in names)  # one that was stopped may not have come so far
         ]
@@ -251,12 +253,15 @@ def histograms(
     across = min(len(shown), _COLUMNS)
     down = math.ceil(len(shown) / across)
     figure = _empty(3.4 * across + 0.6, 2.5 * down + 0.4)
+    from matplotlib.colors import PowerNorm
+    from matplotlib.ticker import MaxNLocator
+
     for place, name in enumerate(shown, start=1):
         axes = figure.add_subplot(down, across, place)
         records = [trace[name] for trace in given if name in trace]
         values = [_numbers(trace[name]) if name in trace else np.empty(0) for trace in given]
         finite = [value[np.isfinite(value)] for value in values]
-        left_out = sum(value.size for value in values) - sum(value.size for value in finite)
+        left_out = sum(value.size - kept.size for value, kept in zip(values, finite, strict=True))
         size = max(value.size for value in finite)
         wanted = min(max(round(2 * math.sqrt(size)), _BINS // 4), _BINS) if bins is None else bins
         edges = np.linspace(*_range(np.concatenate(finite)), wanted + 1)
@@ -264,21 +269,19 @@ def histograms(
         if len(given) == 1:
             axes.stairs(counts[0], edges, fill=True, facecolor="#D6E8F5", edgecolor=_COLOURS[0], linewidth=0.8)
             axes.set(xlabel="value", ylabel="elements")
-            _count(axes)
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             _tidy(axes)
         else:
             shares = 100.0 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
             there = np.ma.masked_equal(shares.T, 0.0)
-            drawn = axes.pcolormesh(
-                _between(calls), edges, there, cmap=f"{_MAP}_r", norm=_faint(shares), rasterized=True
-            )
+            norm = PowerNorm(0.4, vmin=0.0, vmax=max(float(shares.max()), 1.0))
+            drawn = axes.pcolormesh(_between(calls), edges, there, cmap=f"{_MAP}_r", norm=norm, rasterized=True)
             figure.colorbar(drawn, ax=axes, label="% of the elements")
             axes.set(xlabel="call of the step", ylabel="value")
-        told = [f"{left_out:,} not finite"] * bool(left_out)
-        told += [f"{records[0].preview.size:,} of {records[0].stats.size:,} elements"] * any(
-            not r.kept for r in records
-        )
-        axes.set_title("\n".join([_text(name), *told]), fontsize="medium")
+        lines = [_text(name)] + [f"{left_out:,} not finite"] * bool(left_out)
+        if not all(record.kept for record in records):
+            lines.append(f"{records[0].preview.size:,} of {records[0].stats.size:,} elements")
+        axes.set_title("\n".join(lines), fontsize="medium")
     more = f"the first {len(shown)} of {counted(len(names), 'node')}" if len(names) > len(shown) else ""
     if said := " · ".join(filter(None, (title, more))):
         figure.suptitle(said)
@@ -338,13 +341,6 @@ def _numbers(record: Record) -> Array:
     return value.astype(np.float64).ravel()
 
 
-def _norm(record: Record) -> float:
-    stats = record.stats
-    if stats.nans or stats.posinfs or stats.neginfs:
-        return math.nan
-    return math.hypot(stats.mean, stats.std) * math.sqrt(stats.size) if stats.size else 0.0
-
-
 # --- what is drawn ----------------------------------------------------------------------------------------------
 
 
@@ -358,7 +354,7 @@ def _empty(width: float, height: float) -> Figure:
 
 @cache
 def _showing(figure: type[Figure]) -> type[Figure]:
-    """Return the class of figures that a notebook shows, though pyplot has not told it how."""
+    """Return the class of figures that a notebook shows, without the help of pyplot."""
 
     class Plot(figure):  # type: ignore[valid-type, misc]
         def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
@@ -367,18 +363,6 @@ def _showing(figure: type[Figure]) -> type[Figure]:
             return picture.getvalue(), {"width": round(_DPI * width), "height": round(_DPI * height)}
 
     return Plot
-
-
-def _colour_map(colours: Sequence[str]) -> Any:
-    from matplotlib.colors import ListedColormap
-
-    return ListedColormap(colours)
-
-
-def _faint(shares: Array) -> Any:
-    from matplotlib.colors import PowerNorm
-
-    return PowerNorm(0.4, vmin=0.0, vmax=max(float(shares.max()), 1.0))
 
 
 def _shades(count: int) -> list[Any]:
@@ -393,16 +377,9 @@ def _scatter(figure: Figure, axes: Axes, points: Array, labels: Array) -> None:
     for place, kind in enumerate(kinds):
         chosen = points[labels == kind]
         look = int(kind) % len(_COLOURS) if labels.dtype.kind in "iu" else place % len(_COLOURS)
-        axes.scatter(
-            chosen[:, 0],
-            chosen[:, 1],
-            s=14,
-            c=_COLOURS[look],
-            marker=_MARKERS[look],
-            label=f"class {kind}",
-            linewidths=0,
-            zorder=2,
-        )
+        colour, marker = _COLOURS[look], _MARKERS[look]
+        x, y = chosen[:, 0], chosen[:, 1]
+        axes.scatter(x, y, s=14, c=colour, marker=marker, label=f"class {kind}", linewidths=0, zorder=2)
     axes.set(aspect="equal", xlabel="x[:, 0]", ylabel="x[:, 1]")
     if len(kinds):
         figure.legend(loc="outside lower center", ncols=min(len(kinds), _CLASSES_IN_ROW), frameon=False)
@@ -411,13 +388,6 @@ def _scatter(figure: Figure, axes: Axes, points: Array, labels: Array) -> None:
 def _tidy(axes: Axes) -> None:
     axes.grid(visible=True, alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _count(axes: Axes) -> None:
-    """Mark whole numbers only on the axis upwards."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _ticks(values: Array) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..graph.attributes import whole
-from ..inspector.trace.values import in_short
+from ..inspector.trace.values import Stats, in_short
 from ..text import counted as counted
 from ..text import in_bytes as in_bytes
 from ..text import visible as visible
@@ -47,7 +47,8 @@ def shortened(text: str, most: int) -> str:
     >>> print(shortened("a\\nb", 12), shortened("categorical_crossentropy", 12))
     a\\nb categori…opy
     """
-    return elided(visible(text), most)
+    shown = _MOST_MARKS * most  # of either end, no more than so many characters
+    return elided(visible(text if len(text) <= 2 * shown else text[:shown] + text[-shown:]), most)
 
 
 def cells_of(text: str) -> int:
@@ -100,6 +101,20 @@ def _beginning(text: str, width: int) -> str:
         if taken > width or i >= _MOST_MARKS * width:
             return text[:i]
     return text
+
+
+def norm_of(stats: Stats) -> float:
+    """Return the Euclidean norm of a value; NaN or infinite where one of its numbers is.
+
+    Examples
+    --------
+    >>> from ..inspector.trace.values import stats_of
+    >>> norm_of(stats_of(np.array([3.0, 4.0])))
+    5.0
+    """
+    if stats.nans or stats.posinfs or stats.neginfs:
+        return math.nan if stats.nans else math.inf
+    return math.hypot(stats.mean, stats.std) * math.sqrt(stats.size) if stats.size else 0.0
 
 
 def at_least(least: int, value: Any, what: str) -> int:

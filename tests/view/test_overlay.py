@@ -564,7 +564,7 @@ def test_each_overlay_at_each_detail_says_the_same_in_each_form(name: str, detai
 @pytest.mark.parametrize(
     ("how", "error", "said"),
     [
-        ({"overlay": "vlaues"}, UsageError, r"""'vlaues' is no overlay. Did you mean "values"\?"""),
+        ({"overlay": "vlaues"}, UsageError, r"""'vlaues' is not an overlay. Did you mean "values"\?"""),
         ({"overlay": "values"}, UsageError, '"values" is read from a Trace, as trace=…, and none is given'),
         ({"overlay": 3}, UsageError, r"an overlay is one of values, .*, plan; or \{node: number or text\}; not int"),
         ({"overlay": {3: 1.0}}, UsageError, "an overlay is by node or name, not by int"),

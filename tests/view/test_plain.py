@@ -356,7 +356,7 @@ def test_other_formats_need_graphviz(form: str) -> None:
 
 
 def test_other_engines_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"'neato' is no engine. There is: \"dot\", \"plain\"\."):
+    with pytest.raises(UsageError, match=r"'neato' is not an engine. There is: \"dot\", \"plain\"\."):
         draw(spiral()[1], engine="neato")
 
 

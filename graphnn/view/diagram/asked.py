@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise, permutations
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from .picture import Picture
 
 _LONGEST = 86_400.0  # seconds
+
+
+def check_name(what: str, given: Any, known: Collection[str]) -> None:
+    """Raise a UsageError unless a name is one of those known."""
+    if not isinstance(given, str) or given not in known:
+        raise UsageError(f"{given!r} is not {what}.{near(given, known)}")
 
 
 def boxes_asked(limit: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""A part of a picture: the neighbourhood of some nodes, or some phases. What is cut off is told."""
+"""A part of a picture: the neighbourhood of some nodes, or some phases. The picture says what is cut off."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ...errors import LookupFailure, UsageError, near
 from ...graph import Node
 from ...graph.attributes import whole
 from ...inspector.select import many
+from .asked import check_name
 
 if TYPE_CHECKING:
     from .picture import Box, Edge, Picture
@@ -18,7 +19,7 @@ PHASES = ("forward", "backward", "update")
 
 
 def of_phases(seen: Picture, phases: Any) -> Picture:
-    """Return what of a picture belongs to some phases; what is read from others is cut off.
+    """Return the part of a picture that belongs to some phases; what it reads from others is cut off.
 
     Parameters
     ----------
@@ -29,14 +30,13 @@ def of_phases(seen: Picture, phases: Any) -> Picture:
     Raises
     ------
     UsageError
-        When there is no such phase.
+        When a phase is unknown.
     LookupFailure
         When nothing in the picture is of these phases.
     """
     wanted = tuple(phases) if isinstance(phases, (list, tuple, set, frozenset)) else (phases,)
     for phase in wanted or [None]:
-        if not isinstance(phase, str) or phase not in PHASES:
-            raise UsageError(f"{phase!r} is no phase.{near(phase, PHASES)}")
+        check_name("a phase", phase, PHASES)
     # A collapsed scope may hold nodes of several.
     phases_of = {box: {box.phase, *(node.phase for node in box.nodes)} for box in seen.boxes}
     kept = {box for box, found in phases_of.items() if not found.isdisjoint(wanted)}
@@ -47,7 +47,7 @@ def of_phases(seen: Picture, phases: Any) -> Picture:
 
 
 def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
-    """Return what of a picture is no farther than so many edges from some nodes; what is beyond is cut off.
+    """Return the part of a picture within `radius` edges of some nodes; the rest is cut off.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
     Raises
     ------
     LookupFailure
-        When there is no such node in the picture.
+        When the node is not in the picture.
     ValueRangeError
-        When the radius is no number from 0 up.
+        When the radius is negative or not an integer.
     """
     far = whole("radius=", radius, 0)
     order = sorted((node for box in seen.boxes for node in box.nodes), key=lambda node: node.index)
@@ -82,8 +82,8 @@ def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
     return _part(seen, kept, seen.edges)
 
 
-def _part(seen: Picture, kept: set[Box], told: Iterable[Edge]) -> Picture:
-    """Return the picture of some boxes; of the edges that are cut, those that are to be told."""
+def _part(seen: Picture, kept: set[Box], crossing: Iterable[Edge]) -> Picture:
+    """Return the picture of some boxes; of the edges in `crossing`, those with one end outside are its cuts."""
     if len(kept) == len(seen.boxes):
         return seen
     numbered = (box for box in seen.boxes if box in kept)
@@ -96,6 +96,6 @@ def _part(seen: Picture, kept: set[Box], told: Iterable[Edge]) -> Picture:
         seen,
         boxes=list(box_of.values()),
         edges=[with_its(edge) for edge in seen.edges if edge.tail in kept and edge.head in kept],
-        cut=[with_its(edge) for edge in [*seen.cut, *told] if (edge.tail in kept) != (edge.head in kept)],
+        cut=[with_its(edge) for edge in [*seen.cut, *crossing] if (edge.tail in kept) != (edge.head in kept)],
         whole=seen.whole or [node for box in seen.boxes for node in box.nodes],
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ...container import path_of
-from ...errors import DrawingError, UsageError, near
+from ...errors import DrawingError, UsageError
 from ...graph import Graph, Node
 from ...graph.attributes import whole
 from ...habits import missing
@@ -18,7 +18,7 @@ from ...show import Shown, show_as
 from ..layout.engine import TookTooLong, find_engine, lay_out
 from ..text import counted, shortened
 from .animation import animated
-from .asked import boxes_asked, highlighted, seconds_asked, set_by_hand
+from .asked import boxes_asked, check_name, highlighted, seconds_asked, set_by_hand
 from .crop import around, of_phases
 from .dot import dot_source
 from .drawing import Manner
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _FORMATS = ("svg", "png", "pdf", "jpg", "json", "dot", "mmd", "txt")
 _ENGINES = ("dot", "plain")
-# How many boxes are laid out by Graphviz, and how many at all, unless told otherwise.
+# How many boxes are laid out by Graphviz, and how many at all, unless `limit` says otherwise.
 _MOST_BY_GRAPHVIZ, _MOST_BOXES = 2000, 20_000
 # What is collapsed if nobody says: step by step, until there are few boxes.
 _STEPS: tuple[tuple[Detail, bool], ...] = (("op", True), ("layer", False), ("layer", True), (1, True), (0, True))
@@ -85,7 +85,7 @@ def draw(
         Run the fetches with it, and draw them with their values, or with what `overlay` says. No node is made, and no
         update.
     overlay : str, dict, Profile, Health, Comparison or Explanation, optional
-        What is told on the nodes, with colours and a legend. ``"values"``, ``"statistics"``, ``"gradients"``,
+        What to write on the nodes, with colours and a legend. ``"values"``, ``"statistics"``, ``"gradients"``,
         ``"time"``, ``"bytes"``, ``"flops"``, ``"health"``, ``"difference"``, ``"digits"`` or ``"plan"``, read from
         `trace`. Or what one of them is read from. Or your own: ``{node or name: number or text}``.
     trace : Trace, Profile, Health, Comparison or Explanation, optional
@@ -99,7 +99,8 @@ def draw(
         Whether blocks that are the same but for the numbers of their parameters, one after the other, are one box, as
         ``Dense → relu ×3``; it counts the parameters of all.
     focus : Node, str or list of them, optional
-        Draw the neighbourhood of these alone: nodes, names, scopes, patterns or operations. What is cut off is told.
+        Draw the neighbourhood of these alone: nodes, names, scopes, patterns or operations. The picture says
+        what is cut off.
     radius : int
         How many edges that goes; only with `focus`.
     phases : str or tuple of str, optional
@@ -127,7 +128,7 @@ def draw(
     Raises
     ------
     UsageError
-        When an argument is none of these, a fetch is no node, or the overlay is read from something else.
+        When an argument is not one of these, a fetch is not a node, or the overlay is read from something else.
     ValueRangeError
         When a number is out of its range.
     LookupFailure
@@ -150,9 +151,9 @@ def draw(
     >>> draw(y, overlay={y: 3.5}, highlight=[x, "head/multiply", y], focus=y, radius=1)
     <Diagram of "line": 3 boxes, 2 edges>
     """
-    for what, given, known in (("theme", theme, THEMES), ("engine", engine if engine is not None else "dot", _ENGINES)):
-        if not isinstance(given, str) or given not in known:
-            raise UsageError(f"{given!r} is no {what}.{near(given, known)}")
+    check_name("a theme", theme, THEMES)
+    if engine is not None:
+        check_name("an engine", engine, _ENGINES)
     if not isinstance(repeats, bool):
         raise UsageError(f"repeats= is True or False, not {repeats!r}")
     if title is not None and not isinstance(title, str):
@@ -280,7 +281,7 @@ class Diagram(Shown):
         Raises
         ------
         UsageError
-            When the width is no number.
+            When the width is not a number.
 
         Examples
         --------
@@ -339,7 +340,7 @@ class Diagram(Shown):
         Raises
         ------
         UsageError
-            When there is no such format.
+            When the format is unknown.
         DrawingError
             When there are more boxes than `limit`, or when only Graphviz draws it, as all but SVG, and there is none,
             it does not write the format, or it takes longer than `timeout`.

@@ -44,7 +44,7 @@ _LONGEST_STRING = 16_000
 _MOST_INDENTED = 40
 _END = "}\n"
 
-# Above so many boxes, `dot` is told to be content with less than the best.
+# Above so many boxes, `dot` may settle for less than the best layout.
 _LARGE = 600
 _HASTE = {"nslimit": "0.1", "nslimit1": "0.1", "mclimit": "0.1"}
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .looks import Highlight
 
 _MOST_SEEN_WHOLE = 60  # nodes of a run that ended early
-# Of a larger graph, layers are drawn rather than operations, unless told otherwise.
+# Of a larger graph, layers are drawn rather than operations, unless `detail` says otherwise.
 _MOST_OPERATIONS = 400
 _NOTE_WIDTH, _MOST_NOTES = 44, 8
 

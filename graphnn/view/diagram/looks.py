@@ -1,6 +1,6 @@
 """How a picture looks: the visual language.
 
-The visual language stands in one table, `LOOK`: kinds are told apart by shape, dash and double border as well as
+The visual language stands in one table, `LOOK`: kinds differ by shape, dash and double border as well as
 by colour, so that a print in grey says the same. It is written in Graphviz's words; `dot` hands them on, and `plain`
 draws them itself.
 """

@@ -14,7 +14,7 @@ from ...inspector.health.findings import Health
 from ...inspector.health.training import gradients_in
 from ...inspector.profile import Profile, flops_of
 from ...inspector.trace import Record, Trace
-from ..text import compact, in_bytes, in_seconds, preview
+from ..text import compact, in_bytes, in_seconds, norm_of, preview
 
 if TYPE_CHECKING:
     from ...graph import Array
@@ -47,6 +47,7 @@ class Mark(NamedTuple):
 
 
 _Reader = Callable[[Any], dict[Node, Mark]]
+_TextOf = Callable[[float], str]
 
 
 class Overlay(NamedTuple):
@@ -56,7 +57,7 @@ class Overlay(NamedTuple):
     ----------
     readers : dict
         By the kind of thing that it is read from: what it is, and the function that reads it.
-    told : callable
+    text_of : callable
         Writes a number of it.
     together : str
         What a box says of several nodes: their ``"sum"``; the mark that is ``"largest"``; that of its ``"result"``,
@@ -72,7 +73,7 @@ class Overlay(NamedTuple):
     """
 
     readers: dict[type, tuple[str, _Reader]]
-    told: Callable[[float], str]
+    text_of: _TextOf
     together: str
     scale: str = ""
     missing: str = ""
@@ -146,11 +147,15 @@ def _flops(trace: Trace) -> dict[Node, Mark]:
     return {node: Mark(_in_flops(count), count) for node, count in counts.items()}
 
 
-def _of_costs(of: str, told: Callable[[float], str]) -> _Reader:
+def _of_costs(of: str, text_of: _TextOf) -> _Reader:
     def read(profile: Profile) -> dict[Node, Mark]:
-        return {cost.nodes[0]: Mark(told(getattr(cost, of)), getattr(cost, of)) for cost in profile.by_node}
+        return {cost.nodes[0]: Mark(text_of(getattr(cost, of)), getattr(cost, of)) for cost in profile.by_node}
 
     return read
+
+
+def _in_bytes(size: float) -> str:
+    return in_bytes(int(size))
 
 
 def _in_flops(count: float) -> str:
@@ -173,24 +178,17 @@ def _gradients(trace: Trace) -> dict[Node, Mark]:
         pairs += of.items()  # those of what is asked for last, so they win
     for node, slope in pairs:
         if slope in record_of and node.phase == "forward":
-            norm = _norm(record_of[slope])
+            norm = norm_of(record_of[slope].stats)
             found[node] = Mark(f"gradient {compact(norm)}", norm)
     for slope in [*(slope for _, slope in pairs), *fetches]:
         if slope in record_of and slope.phase == "backward" and slope.inputs:
-            norm = _norm(record_of[slope])
+            norm = norm_of(record_of[slope].stats)
             found[slope] = Mark(f"norm {compact(norm)}", norm)
     if not found:
         raise LookupFailure(
             "there are no gradients in this trace: have them evaluated, too, as in gn.trace([loss, *grads], feed)"
         )
     return found
-
-
-def _norm(record: Record) -> float:
-    stats = record.stats
-    if stats.nans or stats.posinfs or stats.neginfs:
-        return math.nan if stats.nans else math.inf
-    return math.hypot(stats.mean, stats.std) * math.sqrt(stats.size) if stats.size else 0.0
 
 
 _LEVEL_OF = {"error": "failed", "warning": "warning", "note": "fed"}
@@ -205,8 +203,8 @@ def _health(health: Health) -> dict[Node, Mark]:
         mark = Mark("\n".join(lines), None, _LEVEL_OF[finding.severity], finding.sentence)
         before = found.setdefault(finding.node, mark)
         if before is not mark:
-            told = before.text.removesuffix(" …").split("\n")[0] + " …"
-            found[finding.node] = before._replace(text=told, tip=f"{before.tip}\n{mark.tip}")
+            text = before.text.removesuffix(" …").split("\n")[0] + " …"
+            found[finding.node] = before._replace(text=text, tip=f"{before.tip}\n{mark.tip}")
     return found
 
 
@@ -229,10 +227,9 @@ def _digits(comparison: Comparison) -> dict[Node, Mark]:
     for node, other in comparison.pairs:
         digits = comparison.digits.get(node.name)
         if digits is not None:
-            mark = Mark(f"{digits.lost:.1f} digits lost\n{digits.left:.1f} left", digits.lost)
-            marks[node] = mark
-            if other is not None and other is not node:
-                marks[other] = mark
+            marks[node] = Mark(f"{digits.lost:.1f} digits lost\n{digits.left:.1f} left", digits.lost)
+            if other is not None:
+                marks[other] = marks[node]
     return marks
 
 
@@ -246,48 +243,25 @@ def _fates(explanation: Explanation) -> dict[Node, Mark]:
     }
 
 
+def _cost(trace: tuple[str, _Reader], profile: tuple[str, str], text_of: _TextOf, unit: str = "") -> Overlay:
+    """Return the row of a cost, which adds up: read from a trace, or from a field of a profile."""
+    what, name = profile
+    readers = {Trace: trace, Profile: (what, _of_costs(name, text_of))}
+    return Overlay(readers, text_of, "sum", "magnitude", "not run", unit=unit)
+
+
+_FLOPS = "floating-point operations"
 OVERLAYS: dict[str, Overlay] = {
-    "values": Overlay(
-        {Trace: ("values", _of_records(_value))},
-        compact,
-        "result",
-        missing="not run",
-    ),
+    "values": Overlay({Trace: ("values", _of_records(_value))}, compact, "result", missing="not run"),
     "statistics": Overlay(
         {Trace: ("means of the values", _of_records(_statistics))}, compact, "result", "signed", "not run"
     ),
     "gradients": Overlay(
         {Trace: ("norms of the gradients", _gradients)}, lambda norm: f"norm {compact(norm)}", "largest", "logarithm"
     ),
-    "time": Overlay(
-        {Trace: ("time", _of_records(_time)), Profile: ("time", _of_costs("time", in_seconds))},
-        in_seconds,
-        "sum",
-        "magnitude",
-        "not run",
-    ),
-    "bytes": Overlay(
-        {
-            Trace: ("bytes of the values", _of_records(_bytes)),
-            Profile: ("bytes written", _of_costs("written", lambda size: in_bytes(int(size)))),
-        },
-        lambda size: in_bytes(int(size)),
-        "sum",
-        "magnitude",
-        "not run",
-        unit="bytes",
-    ),
-    "flops": Overlay(
-        {
-            Trace: ("floating-point operations", _flops),
-            Profile: ("floating-point operations", _of_costs("flops", _in_flops)),
-        },
-        _in_flops,
-        "sum",
-        "magnitude",
-        "not run",
-        unit="floating-point operations",
-    ),
+    "time": _cost(("time", _of_records(_time)), ("time", "time"), in_seconds),
+    "bytes": _cost(("bytes of the values", _of_records(_bytes)), ("bytes written", "written"), _in_bytes, "bytes"),
+    "flops": _cost((_FLOPS, _flops), (_FLOPS, "flops"), _in_flops, _FLOPS),
     "health": Overlay({Health: ("health", _health)}, compact, "largest"),
     "difference": Overlay(
         {Comparison: ("largest difference of an element", _difference)},

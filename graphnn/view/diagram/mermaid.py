@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BRACKETS = {"ellipse": ("([", "])"), "cylinder": ("[(", ")]"), "plaintext": ("[", "]"), "octagon": ("{{", "}}")}
 _BOX, _DOUBLE = ("(", ")"), ("[[", "]]")
 _DASHES = {"dashed": "5 3", "dotted": "1 3"}
-# What is no letter, digit or harmless sign is written by its number: quotes would end a label, markup and Markdown
+# All but letters, digits and harmless signs is written by its number: quotes would end a label, markup and Markdown
 # would act, and a colon begins what Mermaid takes for a style.
 _ACTING = re.compile(r"[^\w ,.()\[\]=+/?×·→−∂…-]|(?<![^\W_])_|_(?![^\W_])|\](?=\()")
 

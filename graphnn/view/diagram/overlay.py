@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ...errors import LookupFailure, UsageError, near
+from ...errors import LookupFailure, UsageError
 from ...graph import Graph, Node
 from ...inspector.health.findings import Health
 from ..heatmap import NOT_FINITE, Scale, in_hex, ink_on, thumbnail
 from ..text import compact, counted
+from .asked import check_name
 from .looks import HIGHLIGHTS, MOST_BELOW, MOST_SAID
 from .marks import OVERLAYS, USUAL_OF, Mark, Overlay
 from .picture import local_name
@@ -167,8 +168,7 @@ def _chosen(overlay: Any, source: Any) -> tuple[Overlay, str, dict[Any, Mark]]:
         raise UsageError(
             f"an overlay is one of {', '.join(OVERLAYS)}; or {{node: number or text}}; not {type(overlay).__name__}"
         )
-    if overlay not in OVERLAYS:
-        raise UsageError(f"{overlay!r} is no overlay.{near(overlay, OVERLAYS)}")
+    check_name("an overlay", overlay, OVERLAYS)
     row = OVERLAYS[overlay]
     if type(source) not in row.readers:
         kinds = " or a ".join(kind.__name__ for kind in row.readers)
@@ -219,7 +219,7 @@ def _merged(row: Overlay, box: Box, found: Mapping[Node, Mark]) -> Mark | None:
         return marks[0][1] if marks else None
     if row.together == "sum":
         total = math.fsum(mark.number or 0.0 for _, mark in marks)
-        return Mark(row.told(total), total)
+        return Mark(row.text_of(total), total)
     if row.together == "count":
         counts = Counter(_fate(mark) for _, mark in marks)
         idle = all(mark.level == "waiting" for _, mark in marks)
@@ -244,7 +244,7 @@ def _size(mark: Mark) -> float:
 
 def _fate(mark: Mark) -> str:
     """Return what a plan makes of a node, without the name of another."""
-    return next((told for begin, told in _FATES.items() if mark.text.startswith(begin)), mark.text)
+    return next((short for begin, short in _FATES.items() if mark.text.startswith(begin)), mark.text)
 
 
 def _patch(
@@ -306,7 +306,7 @@ def _legend(
     patches = patch_of.values()
     if row.together == "sum":
         total = math.fsum(mark.number or 0.0 for mark in marks if mark is not None)
-        what = f"{what}, {row.told(total)} in all"
+        what = f"{what}, {row.text_of(total)} in all"
     key = [text for level, text in row.key.items() if any(patch.level == level for patch in patches)]
     colours = {cell for patch in patches for line in patch.cells for cell in line}
     if colours:
@@ -317,7 +317,7 @@ def _legend(
         key.append(f"dotted: {row.missing}")
     if scale is None:
         return Legend(what, key="; ".join(key))
-    low, high = row.told(scale.low), row.told(scale.high)
+    low, high = row.text_of(scale.low), row.text_of(scale.high)
     if scale.logarithmic:
         key.insert(0, "a logarithmic scale")
     shades = [in_hex(colour) for colour in scale.scale.colours(np.linspace(0, 1, _SHADES))]

@@ -96,9 +96,9 @@ class Picture:
     boxes : list of Box
     edges : list of Edge
     cut : list of Edge
-        Of a part: the edges of which one end is not in it, and which are to be told.
+        Of a part: the edges with one end outside, which the picture marks.
     whole : list of Node
-        Of a part: what the fetches need in all; else empty.
+        Of a part: everything that the fetches need; else empty.
     """
 
     graph: Graph

@@ -357,8 +357,8 @@ def _n(number: float) -> str:
 
 
 def _group(name: str, tip: Iterable[str], inside: str) -> str:
-    told = html.escape("\n".join(shortened(line, MOST_SAID) for line in tip), quote=False)
-    return f'<g data-name="{html.escape(name)}"><title>{told}</title>{inside}</g>'
+    title = html.escape("\n".join(shortened(line, MOST_SAID) for line in tip), quote=False)
+    return f'<g data-name="{html.escape(name)}"><title>{title}</title>{inside}</g>'
 
 
 def _text(line: _Line, x: float, y: float, anchor: str) -> str:

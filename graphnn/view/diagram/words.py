@@ -14,7 +14,7 @@ from .looks import HIGHLIGHTS, KIND_OF_PHASE, MOST_BELOW, MOST_INLINE, Highlight
 from .picture import Box, data_inputs, local_name, numbers_in, own_name, title_of
 
 _LEAST_NAME, _MOST_SIZE, MOST_MARKS = 8, 12, 20
-# Where the order of the operands does not matter, their positions need not be told.
+# Where the order of the operands does not matter, arrows do not show their positions.
 _COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or"})
 
 
@@ -77,8 +77,8 @@ def mark_of(box: Box, highlight: Mapping[Node, Highlight]) -> tuple[str, Sequenc
 def settings(op: Op) -> list[str]:
     """Return the attributes that are not as they are by default: ``axis=1``, ``keepdims``."""
     defaults = {attribute.name: attribute.default for attribute in fields(op)}  # type: ignore[arg-type]
-    told = op.attributes.items()  # of an operation that is not defined here, what the file says
-    return [_setting(name, value) for name, value in told if value != defaults.get(name, MISSING)]
+    attributes = op.attributes.items()  # an operation that is not defined here may have others than its fields
+    return [_setting(name, value) for name, value in attributes if value != defaults.get(name, MISSING)]
 
 
 def _setting(name: str, value: Any) -> str:

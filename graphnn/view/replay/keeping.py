@@ -127,10 +127,10 @@ class Values:
     """The values of a page, each once, and all arrays in one block of bytes."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.entries: list[dict[str, Any]] = []
         self.block = bytearray()
         self.arrays: list[list[Any]] = []
-        self._known: dict[Any, int] = {}
+        self._number_of: dict[Any, int] = {}
         self._alike: dict[bytes, int] = {}
 
     def store(self, array: Array) -> int:
@@ -163,7 +163,7 @@ class Values:
             axes = _axes_of_preview(record.shape)
         array = array_of(record)
         key = (id(array), record.shape)
-        if key not in self._known:
+        if key not in self._number_of:
             part = array[np.ix_(*axes)] if axes is not None and record.kept else array
             stats = record.stats
             known: dict[str, Any] = {
@@ -179,17 +179,17 @@ class Values:
                     known["row"] = _largest_row(array, batch)
             if axes is not None:
                 known["bins"] = _bins(array, stats.min, stats.max)
-            self._known[key] = len(self.told)
-            self.told.append(known)
-        return self._known[key]
+            self._number_of[key] = len(self.entries)
+            self.entries.append(known)
+        return self._number_of[key]
 
     def places(self, number: int) -> Array:
         """Return the places, in C order, of the elements that are kept of a value."""
-        told = self.told[number]
-        shape = told["shape"]
-        if told["axes"] is None:
+        value = self.entries[number]
+        shape = value["shape"]
+        if value["axes"] is None:
             return np.arange(math.prod(shape))
-        return np.ravel_multi_index(np.ix_(*told["axes"]), shape).reshape(-1)
+        return np.ravel_multi_index(np.ix_(*value["axes"]), shape).reshape(-1)
 
 
 def array_of(record: Record) -> Array:

@@ -68,7 +68,7 @@ class Maker:
         }
         self.data["runs"] = self._runs()
         self.data["opening"] = _opening(self)
-        self.data |= {"rules": self._rule_texts, "values": self.values.told, "arrays": self.values.arrays}
+        self.data |= {"rules": self._rule_texts, "values": self.values.entries, "arrays": self.values.arrays}
         return Page(first.graph.name, self.data, bytes(self.values.block))
 
     # --- the graph --------------------------------------------------------------------------------------------

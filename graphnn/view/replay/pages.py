@@ -49,15 +49,15 @@ def page_of_pair(pair: Beside) -> Page:
     names = [f"{letter} ({name})" for letter, name in zip("ab", pair.names, strict=True)]  # as `compare` calls them
     maker = Maker(pair.a, [pair.a, pair.b], names, partner)
     maker.data["outputs"] = maker.outputs()
-    maker.data["pair"] = _told(found, pair, maker)
+    maker.data["pair"] = _comparison_of(found, pair, maker)
     return maker.page("pair")
 
 
-def _told(found: Comparison, pair: Beside, maker: Maker) -> dict[str, Any]:
+def _comparison_of(found: Comparison, pair: Beside, maker: Maker) -> dict[str, Any]:
     """Return where two runs part, and what was not recomputed."""
     first = found.first
     a, b = pair.names
-    told: dict[str, Any] = {
+    known: dict[str, Any] = {
         "first": -1,
         "cell": -1,
         "differences": [[maker.place_of[each.node], _or_none(each.absolute)] for each in found.differences],
@@ -65,17 +65,17 @@ def _told(found: Comparison, pair: Beside, maker: Maker) -> dict[str, Any]:
     }
     says = [f"{a} and {b} are equal."]
     if first is not None:
-        told["first"] = maker.place_of[first.node]
+        known["first"] = maker.place_of[first.node]
         if first.element:
-            told["cell"] = int(np.ravel_multi_index(first.element, pair.a[first.node].shape))
+            known["cell"] = int(np.ravel_multi_index(first.element, pair.a[first.node].shape))
         says = [f"{b} differs from {a} first at {first.node.name}{_at(found, pair, maker)}: {first.cause}."]
     if pair.recomputed is not None:
-        told["recomputed"] = sorted(maker.place_of[node] for node in pair.recomputed)
+        known["recomputed"] = sorted(maker.place_of[node] for node in pair.recomputed)
         operations = sum(forward is not None for forward in pair.a.prepared.binding.forwards)
         says.append(f"{len(pair.recomputed)} of {operations} operations were recomputed.")
     said = next(filter(None, (_both(name, place, pair, maker) for name, place in maker.data["outputs"])), "")
-    told["says"] = visible(" ".join([*says, said])).rstrip()
-    return told
+    known["says"] = visible(" ".join([*says, said])).rstrip()
+    return known
 
 
 def _at(found: Comparison, pair: Beside, maker: Maker) -> str:
