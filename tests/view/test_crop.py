@@ -257,8 +257,8 @@ def test_dark_paper_is_dark_in_both_engines() -> None:
 @pytest.mark.parametrize(
     ("how", "error", "said"),
     [
-        ({"focus": "s/sim"}, LookupFailure, 'nothing in this picture is "s/sim". Did you mean "s/sin"'),
-        ({"focus": 3}, UsageError, "nodes are meant by node, name, pattern or operation, not by int"),
+        ({"focus": "s/sim"}, LookupFailure, 'nothing in this picture matches "s/sim". Did you mean "s/sin"'),
+        ({"focus": 3}, UsageError, "nodes are given by node, name, pattern or operation, not by int"),
         ({"focus": []}, UsageError, "focus= names nothing"),
         ({"focus": "x", "radius": -1}, ValueRangeError, "radius= is an int of 0 or more, not -1"),
         ({"focus": "x", "radius": 1.5}, UsageError, "not 1.5"),
