@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 from . import errors, functions, ops
-from .calls import offer as _offer
+from .calls import explain_public as _explain_public
 from .errors import (
     AxisError,
     DivisionError,
@@ -131,7 +131,7 @@ __all__ = [
     "view",
     "vjp",
 ]
-_offer(globals(), ["Graph", "Node", "Op", "Scope", "name"])
+_explain_public(globals(), ["Graph", "Node", "Op", "Scope", "name"])
 
 
 def __getattr__(name: str) -> _Any:
@@ -142,7 +142,7 @@ def __getattr__(name: str) -> _Any:
         names = _LATER[_MODULE_OF[name]].split()
         module = _import_module(f"{__name__}.{_MODULE_OF[name]}")
         globals().update({each: getattr(module, each) for each in names})
-        _offer(globals(), names)
+        _explain_public(globals(), names)
         return globals()[name]
     try:
         return getattr(functions, name)

@@ -1,4 +1,4 @@
-"""What a public function says when it is called with arguments that it does not take."""
+"""Errors of calls that do not fit a signature: they show which arguments a function takes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from .habits import argument
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def fit_to_call(function: _Function) -> _Function:
-    """Return a function that says what it takes when it is called with something else; its own errors stay."""
+def explain_misuse(function: _Function) -> _Function:
+    """Wrap a function: a call that does not fit its signature raises a UsageError that shows the signature.
+
+    A TypeError from inside the function passes through.
+    """
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
@@ -31,27 +34,27 @@ def fit_to_call(function: _Function) -> _Function:
     return cast("_Function", called)
 
 
-def offer(namespace: dict[str, Any], names: Iterable[str] | None = None) -> None:
-    """Have public functions, and the methods of public classes, say what they take; this is the one place.
+def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None) -> None:
+    """Wrap all public functions of a module, and the public methods of its classes, by `explain_misuse`.
 
     Parameters
     ----------
     namespace : dict
-        Of the module that offers them; a function is exchanged here and where it is defined.
+        Of the module. A function is replaced here and in the module that defines it.
     names : iterable of str, optional
-        Those in it that are public; by default what is defined there. Errors stay, and what is not a function.
+        The public names; by default, what the module defines. Exceptions, and what is not a function, stay as they are.
     """
     own = [n for n, thing in namespace.items() if getattr(thing, "__module__", "") == namespace["__name__"]]
     for name in [n for n in own if n[0] != "_"] if names is None else names:
         thing = namespace.get(name)
         if isinstance(thing, FunctionType) and not hasattr(thing, "__wrapped__"):
-            namespace[name] = told = fit_to_call(thing)
-            setattr(sys.modules[thing.__module__], thing.__name__, told)
+            namespace[name] = wrapped = explain_misuse(thing)
+            setattr(sys.modules[thing.__module__], thing.__name__, wrapped)
         elif isinstance(thing, type) and not issubclass(thing, Exception):
             for method, member in list(vars(thing).items()):
                 public = method in ("__init__", "__call__") or not method.startswith("_")
                 if public and isinstance(member, FunctionType) and not hasattr(member, "__wrapped__"):
-                    setattr(thing, method, fit_to_call(member))
+                    setattr(thing, method, explain_misuse(member))
 
 
 def misused(
@@ -69,7 +72,7 @@ def misused(
     if parameters and parameters[0].name == "self" and args:
         parameters = parameters[1:]
         if name == "__init__":
-            # Of a subclass's own arguments, and those that it hands on.
+            # The arguments of the subclass, then those that it passes on to its base.
             name = type(args[0]).__name__
             own = [*inspect.signature(type(args[0]).__init__).parameters.values()][1:]
             taken = {p.name for p in own}
@@ -79,8 +82,8 @@ def misused(
             name = type(args[0]).__name__
     known = [p.name for p in parameters if p.kind not in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     unknown = [keyword for keyword in kwargs if keyword not in known]
-    said = f'{name} takes no argument "{unknown[0]}".{argument(unknown[0], known)}' if unknown else f"{name}: {what}."
-    return UsageError(f"{said} The call is {name}({written(parameters)})")
+    why = f'{name} takes no argument "{unknown[0]}".{argument(unknown[0], known)}' if unknown else f"{name}: {what}."
+    return UsageError(f"{why} The call is {name}({written(parameters)})")
 
 
 def written(parameters: Sequence[inspect.Parameter]) -> str:

@@ -22,8 +22,9 @@ _Error = TypeVar("_Error", bound="GraphnnError")
 class GraphnnError(Shown, Exception):
     """The base of every error that graphnn raises on purpose.
 
-    Its text is made of its parts: a context, the reason, advice, a line for each operand, and the user's line. Where a
-    part does not apply it is empty.
+    ``str(error)`` is context, reason and advice on one line, then the details, then the user's line. `reason` is the
+    sentence alone, `account` is all but advice and line, `fact` is what was observed. A part that does not apply is
+    empty.
 
     Parameters
     ----------
@@ -62,17 +63,17 @@ class GraphnnError(Shown, Exception):
     stopped: Any = None
     """Where an evaluation ended, or what could not be built, for `debug`, `save` and `draw`."""
     fact: str = ""
-    """What was found, without what follows from it."""
+    """What was observed, without what follows from it."""
     unfed: tuple[str, ...] = ()
     """The names of the placeholders that the feed lacks."""
     calls: tuple[Any, ...] = ()
-    """What the message advises a program to call, each with what one types for it in the terminal."""
+    """The calls that the message advises, each with what one types for it in the terminal."""
     context: str = ""
-    """What comes before the reason: what was being done."""
+    """What was being done; before the reason."""
     details: tuple[str, ...] = ()
-    """What comes after it, a line each."""
+    """Lines after the reason, such as one for each operand."""
     advice: str = ""
-    """What is said where it is raised, and not where it is looked at."""
+    """What to do; after the reason. For the one who raised the error, not for whoever looks into it later."""
     _names_line = False
 
     def __init__(self, *args: object, **fields: Any) -> None:
@@ -83,7 +84,7 @@ class GraphnnError(Shown, Exception):
     @property
     def reason(self) -> str:
         """The cause alone, as one sentence: without its context, operands and line."""
-        return message(str(self.args[0])) if self.args else ""
+        return message(_sentence(self))
 
     def within(self, context: str, *details: str, **fields: Any) -> Self:
         """Return an error like this one that says more.
@@ -111,21 +112,19 @@ class GraphnnError(Shown, Exception):
         return error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Another process has other nodes: what cannot be sent there is sent as its name. A run stays where it is.
+        # What cannot be pickled, such as a node, is sent as its name. A run is not sent.
         fields = {k: _sent(v) for k, v in vars(self).items() if k != "stopped"}
         return _made, (type(self), tuple(map(_sent, self.args)), fields)
 
     @property
     def account(self) -> str:
-        """All that it says but for the advice and the line, which are for where it is raised."""
-        reason = str(self.args[0]) if self.args else ""
-        return message("\n".join([f"{self.context}{reason}", *self.details]))
+        """All that it says but for the advice and the line."""
+        return message("\n".join([f"{self.context}{_sentence(self)}", *self.details]))
 
     def __str__(self) -> str:
-        # KeyError prints the repr of its argument, which would show newlines as \n.
-        reason = str(self.args[0]) if self.args else ""
+        # KeyError would print the repr of its argument, which shows newlines as \n.
         line = (f"  at {self.origin}",) if self.origin.file and not self._names_line else ()
-        return message("\n".join([f"{self.context}{reason}{self.advice}", *self.details, *line]))
+        return message("\n".join([f"{self.context}{_sentence(self)}{self.advice}", *self.details, *line]))
 
     def debug(self) -> Any:
         """Open the debugger where the run was stopped, with its feed and its state.
@@ -176,18 +175,22 @@ class GraphnnError(Shown, Exception):
         return made
 
 
+def _sentence(error: Exception) -> str:
+    return str(error.args[0]) if error.args else ""
+
+
 def _made(kind: type[_Error], args: tuple[Any, ...], fields: dict[str, Any]) -> _Error:
-    # Past __init__, which a class of the user's may define in any way.
+    # Without __init__, which a user's class may define in any way.
     error: _Error = Exception.__new__(kind, *args)
     vars(error).update(fields)
     return error
 
 
 def _sent(value: Any) -> Any:
-    """Return a value as it can be sent to another process: itself, or the names of what cannot."""
+    """Return a value that can be pickled: itself, or the names of what cannot."""
     try:
         pickle.dumps(value)
-    except Exception:  # noqa: BLE001 - whatever a class of the user's raises
+    except Exception:  # noqa: BLE001 - a user's class may raise anything
         if isinstance(value, (tuple, list)):
             return tuple(map(_sent, value))
         return str(getattr(value, "name", value))
@@ -195,7 +198,7 @@ def _sent(value: Any) -> Any:
 
 
 class GraphError(GraphnnError, ValueError):
-    """The graph cannot be so: a name taken, a node of another graph, a cycle, a wrong count of operands."""
+    """Something a graph does not allow: a name taken, a node of another graph, a cycle, a wrong count of operands."""
 
 
 class ShapeError(GraphnnError, ValueError):
@@ -219,11 +222,11 @@ class DtypeError(GraphnnError, TypeError):
 
 
 class UsageError(GraphnnError, TypeError):
-    """A thing of the wrong kind: a fetch that is not a node, a node used as a truth value."""
+    """An object of the wrong kind: a fetch that is not a node, a node used as a truth value."""
 
 
 class LookupFailure(GraphnnError, KeyError):
-    """A name that nothing answers to: of a node, a scope, a feed, a size."""
+    """A name that nothing has: of a node, a scope, a feed, a size."""
 
 
 class DivisionError(GraphnnError, ZeroDivisionError):
@@ -251,14 +254,14 @@ class GradientError(GraphnnError, AssertionError):
 
 
 class EvaluationError(GraphnnError, RuntimeError):
-    """An operation raised something that stands for no other class here."""
+    """An operation raised an error that none of the other classes stands for."""
 
 
 class GraphnnWarning(UserWarning):
     """What graphnn warns of."""
 
     def __str__(self) -> str:
-        return message(str(self.args[0])) if self.args else ""
+        return message(_sentence(self))
 
 
 _BY_BUILTIN: tuple[tuple[type[Exception], type[GraphnnError]], ...] = (
@@ -294,14 +297,14 @@ def restated(error: Exception, context: str = "", *details: str, **fields: Any) 
     """
     if not isinstance(error, GraphnnError):
         ours = next((ours for builtin, ours in _BY_BUILTIN if isinstance(error, builtin)), EvaluationError)
-        error = ours(_said(error) or type(error).__name__)
+        error = ours(_text_of(error) or type(error).__name__)
     return error.within(context, *details, **fields)
 
 
-def _said(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - one of the user's own, which may do anything
+    except Exception:  # noqa: BLE001 - a user's class may raise anything
         return ""
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import os
 import re
 import sys
+from functools import cache
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ import numpy as np
 
 _OWN = "graphnn", "graphnn.exe", "<frozen runpy>"  # the console script, and what `python -m` runs through
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-# The demo stands in the package, but is written as a user writes.
+# The demo is part of the package, but written as a user's program.
 _LIBRARIES = (_PACKAGE, *(os.path.dirname(str(library.__file__)) + os.sep for library in (np, nx)))
 _USERS_OWN = frozenset({_PACKAGE + "demo.py"})
 
@@ -35,26 +36,27 @@ class Origin(NamedTuple):
 
 
 _OF_DATACLASS = "__create_fn__"
-"""What holds the ``__init__`` that a dataclass is given: it is in no file."""
+"""Where `dataclasses` makes ``__init__``: its code is in no file."""
 
 NOWHERE = Origin("", 0)
 """Where there is no user's line: the command was asked, not a program."""
 
-_labels: dict[str, str] = {}
-# By file, whether it is not the user's: ours, or one through which we are called: a `with` enters a scope by the
-# first, what is typed in the terminal comes through the second; an operation is made again by `replace`, and copied.
-_within: dict[str, bool] = {
+# file → whether it is skipped when looking for the user's line: graphnn's own files, and those that call it between.
+_skipped: dict[str, bool] = {
     function.__code__.co_filename: True
-    for function in (contextlib.contextmanager, cmd.Cmd.cmdloop, dataclasses.replace, copy.copy)
+    for function in (
+        contextlib.contextmanager,  # the `with` block of a scope
+        cmd.Cmd.cmdloop,  # the prompt of the debugger
+        dataclasses.replace,  # Op.bound
+        copy.copy,  # of an operation
+    )
 }
 _known: dict[tuple[str, int], Origin] = {}
 
 
+@cache
 def _label(file: str) -> str:
-    label = _labels.get(file)
-    if label is None:
-        label = _labels[file] = _cell(file) or os.path.basename(file) or file
-    return label
+    return _cell(file) or os.path.basename(file) or file
 
 
 def _cell(file: str) -> str | None:
@@ -85,10 +87,10 @@ def user_origin() -> Origin:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        within = _within.get(file)
-        if within is None:
-            within = _within[file] = _is_within(file)
-        if not within and not (file == "<string>" and frame.f_code.co_qualname.startswith(_OF_DATACLASS)):
+        skipped = _skipped.get(file)
+        if skipped is None:
+            skipped = _skipped[file] = _is_skipped(file)
+        if not skipped and not (file == "<string>" and frame.f_code.co_qualname.startswith(_OF_DATACLASS)):
             key = (file, frame.f_lineno)
             origin = _known.get(key)
             if origin is None:
@@ -99,11 +101,11 @@ def user_origin() -> Origin:
 
 
 def is_from_here(origin: Origin) -> bool:
-    """Say whether this process recorded that line itself: what a file says of a line is no proof that it did."""
+    """Return whether this process recorded that line itself, and did not read it from a file."""
     return origin in _known
 
 
-def _is_within(file: str) -> bool:
+def _is_skipped(file: str) -> bool:
     if os.path.basename(file) in _OWN:
         return True
     return file.startswith(_LIBRARIES) and file not in _USERS_OWN

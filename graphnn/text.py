@@ -137,8 +137,8 @@ def _tell_apart(names: Sequence[str], places: Sequence[int], most: int, short: l
             for place in found:
                 rest, room = visible("/".join(paths[place][depth - 1 :])), most - len(lead)
                 tail = rest[1 + len(head) - room :] if room > len(head) + 1 else ""
-                told = lead + (rest if len(rest) <= room else f"{head}…{tail}")
-                short[place] = told if len(told) <= most else f"…{told[1 - most :]}"[:most]
+                name = lead + (rest if len(rest) <= room else f"{head}…{tail}")
+                short[place] = name if len(name) <= most else f"…{name[1 - most :]}"[:most]
 
 
 def quoted(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, da
 
 import numpy as np
 
-from ..calls import fit_to_call, misused
+from ..calls import explain_misuse, misused
 from ..errors import (
     AxisError,
     DtypeError,
@@ -548,5 +548,5 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
         except (ShapeError, AxisError, DtypeError) as error:
             raise _of_operands(name, [*args, *kwargs.values()], error) from error.__cause__
 
-    _compositions[name] = offered = fit_to_call(with_operands)
-    return offered
+    _compositions[name] = public = explain_misuse(with_operands)
+    return public

@@ -7,7 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..calls import offer as _offer
+from ..calls import explain_public as _explain_public
 from ..graph import fn
 from ..habits import instead
 from . import init, schedules
@@ -39,8 +39,8 @@ globals().update(_FOUND)
 
 __all__ = ["Dropout", "EarlyStopping", "History", "Layer", "Sequential", "evaluate", "fit", "init", "schedules"]
 __all__.extend(sorted(_FOUND))
-_offer(globals(), __all__)
-_offer(vars(schedules))
+_explain_public(globals(), __all__)
+_explain_public(vars(schedules))
 
 
 def __getattr__(name: str) -> NoReturn:

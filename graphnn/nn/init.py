@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..calls import offer
+from ..calls import explain_public
 from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
 from ..graph import Array, as_array
 from ..graph.dimensions import shown
@@ -139,7 +139,7 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return max(1, size * fan_in), max(1, size * fan_out)
 
 
-offer(globals())
+explain_public(globals())
 
 _PLAIN: tuple[Any, ...] = (
     zeros, ones, uniform, normal, glorot_uniform, glorot_normal, he_uniform, he_normal,
