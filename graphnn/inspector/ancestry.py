@@ -1,4 +1,4 @@
-"""All that one element was made of, all that it had a part in, and one sample alone."""
+"""What one element was computed from, what was computed from it, and one sample of a batch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .calls import Call
 from .why import Index, element_of
 
 LIMIT = 1_000_000
-"""How many elements are asked one by one what they read, before it is given up."""
-_NO_PART = "it has no part in it"
+"""How many elements are asked one by one what they read, before an error is raised."""
+_NO_PART = "none of its elements has a part in it"
 
 
 class ByNode(dict[Node, Array]):
-    """A dict whose keys are nodes, and which gives what belongs to a node by name of node, scope or output, too.
+    """A dict whose keys are nodes; the name of a node, scope or output will do, too.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ class ByNode(dict[Node, Array]):
         if isinstance(meant, Node) and meant in self:
             return self[meant]
         if isinstance(meant, Node):
-            raise LookupFailure(f'there is nothing of "{meant.name}": {self._lacks}')
-        raise LookupFailure(f'there is nothing of "{name}".{near(name, [node.name for node in self])}')
+            raise LookupFailure(f'there is no entry for "{meant.name}": {self._lacks}')
+        raise LookupFailure(f'there is no entry for "{name}".{near(name, [node.name for node in self])}')
 
 
 def ancestry(
@@ -56,7 +56,7 @@ def ancestry(
     given: Container[Node] = (),
     limit: int = LIMIT,
 ) -> dict[Node, Array]:
-    """Return all that one element was made of, directly or through others.
+    """Return all elements that one was computed from, directly or through others.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def ancestry(
     >>> {node.name: places.tolist() for node, places in ancestry(y, 1, arrays.__getitem__).items()}
     {'sum': [1], 'exp': [2, 3], 'x': [2, 3]}
     """
-    asking = _Asking(node, sizes, op_of, limit)
+    reading = _Reading(node, sizes, op_of, limit)
     shape = concrete(node.shape, sizes or {})
     marks = {node: _marked(element_of(node, index, shape), shape)}
     found = ByNode({}, _NO_PART)
@@ -105,7 +105,7 @@ def ancestry(
         if not at.inputs or at in given:
             continue
         operands = operands_of(at)
-        for operand, read in zip(at.inputs, asking.read_by(at, cells, mark.shape, operands), strict=True):
+        for operand, read in zip(at.inputs, reading.read_by(at, cells, mark.shape, operands), strict=True):
             if not read.any():
                 continue
             if operand in marks:
@@ -128,7 +128,7 @@ def influence(
     given: Container[Node] = (),
     limit: int = LIMIT,
 ) -> dict[Node, Array]:
-    """Return all that one element went into, directly or through others.
+    """Return all elements that were computed from one, directly or through others.
 
     Parameters
     ----------
@@ -162,14 +162,14 @@ def influence(
     >>> {node.name: places.tolist() for node, places in reached.items()}
     {'x': [0], 'cumsum': [0, 1]}
     """
-    asking = _Asking(node, sizes, op_of, limit)
+    reading = _Reading(node, sizes, op_of, limit)
     shape = value_of(node).shape
     marks = {node: _marked(element_of(node, index, shape), shape)}
     for at in order:
         if at is node or at in given or not any(operand in marks for operand in at.inputs):
             continue
         operands, shape = operands_of(at), value_of(at).shape
-        reached = asking.reading(at, shape, operands, [marks.get(operand) for operand in at.inputs])
+        reached = reading.reached_by(at, shape, operands, [marks.get(operand) for operand in at.inputs])
         if reached.any():
             marks[at] = reached
     return ByNode({at: np.flatnonzero(mark) for at, mark in marks.items()}, _NO_PART)
@@ -181,8 +181,8 @@ def _marked(index: Index, shape: Index) -> Array:
     return mark
 
 
-class _Asking:
-    """Asks many elements at once what they read."""
+class _Reading:
+    """Finds what elements of a node read, and counts how many were asked one by one."""
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ class _Asking:
                     mask[entry] = True
         return masks
 
-    def reading(self, node: Node, shape: Index, operands: Sequence[Array], marks: Sequence[Array | None]) -> Array:
+    def reached_by(self, node: Node, shape: Index, operands: Sequence[Array], marks: Sequence[Array | None]) -> Array:
         """Return which elements of a node read a marked one, as a mask."""
         op = self.op_of(node)
         reached = np.zeros(shape, bool)
@@ -268,9 +268,9 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
     order : sequence of Node
         A schedule.
     row : int
-        Which one; a negative one counts from the end.
+        Which one; negative numbers count from the end.
     dim : str or None
-        The name of the dimension along which they lie; None is that of the first placeholder's first axis.
+        The name of their dimension; None is that of the first placeholder's first axis.
     value_of : callable
         What a node was, by the node.
 
@@ -282,11 +282,11 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
     Raises
     ------
     AxisError
-        When there are not so many.
+        When there are fewer samples.
     LookupFailure
         When no node has such a dimension.
     UsageError
-        When the first placeholder's first axis has no name, or the sample is named by no int.
+        When the first placeholder's first axis has no name, or `row` is not an int.
 
     Examples
     --------
@@ -328,7 +328,7 @@ def _first_dimension(order: Sequence[Node]) -> str:
     first = next((node for node in order if isinstance(node.op, Placeholder)), None)
     if first is None:
         raise UsageError(
-            f"there is no placeholder, and so no dimension along which samples lie: name one {_BY_NAME}",
+            f"there is no placeholder whose first axis would be that of the samples: name a dimension {_BY_NAME}",
             calls=(_BY_NAME,),
         )
     if not first.shape or not isinstance(first.shape[0], str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -24,22 +25,16 @@ def sources_of(nodes: Iterable[Node]) -> Lines:
     Only of lines on which this process itself made something: an origin that came in a file, or in somebody's DAG,
     may name any line of any file of this machine.
     """
+    wanted: defaultdict[str, set[int]] = defaultdict(set)
+    for file, line in dict.fromkeys((o.file, o.line) for o in (node.origin for node in nodes) if is_from_here(o)):
+        wanted[file].update(range(line - AROUND, line + AROUND + 1))
     lines: Lines = {}
-    for file, numbers in _numbers(node.origin for node in nodes).items():
+    for file, numbers in wanted.items():
         text = linecache.getlines(file)
-        wanted = {n for number in numbers for n in range(number - AROUND, number + AROUND + 1)}
-        kept = {n: text[n - 1].rstrip("\r\n") for n in sorted(wanted) if 1 <= n <= len(text)}
+        kept = {n: text[n - 1].rstrip("\r\n") for n in sorted(numbers) if 1 <= n <= len(text)}
         if kept:
             lines[file] = kept
     return lines
-
-
-def _numbers(origins: Iterable[Origin]) -> dict[str, set[int]]:
-    found: dict[str, set[int]] = {}
-    for origin in origins:
-        if is_from_here(origin):
-            found.setdefault(origin.file, set()).add(origin.line)
-    return found
 
 
 def line_of(lines: Lines, origin: Origin) -> str | None:

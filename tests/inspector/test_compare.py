@@ -556,7 +556,7 @@ def test_counters_move_nothing_and_random_numbers_are_the_same() -> None:
         (lambda t, n: compare(t, {"x": None}), gn.DtypeError, 'the array for "x"'),
         (lambda t, n: compare(t, {"x": [[1.0], [1.0, 2.0]]}), gn.ShapeError, "ragged"),
         (lambda t, n: compare(t, {3: 1.0}), gn.UsageError, "a node or its name"),
-        (lambda t, n: compare(t, {small(): 1.0}), gn.LookupFailure, "a node of another graph that is called"),
+        (lambda t, n: compare(t, {small(): 1.0}), gn.LookupFailure, "a node of another graph called"),
         (lambda t, n: compare(t, t, rtol=True), gn.ValueRangeError, "rtol= is a finite number"),
         (lambda t, n: compare(t, t, rtol=np.inf), gn.ValueRangeError, "rtol= is a finite number"),
         (lambda t, n: compare(t, t, sizes={"n": 2}), gn.UsageError, "sizes= is for what is run"),

@@ -118,7 +118,7 @@ def test_a_part_of_a_film_is_a_film() -> None:
     for index, words in (
         (99, "there is no trace 99"),
         (-5, "there is no trace -5"),
-        (1.5, "by number or slice"),
+        (1.5, "the index of a film is an int, not"),
     ):
         with pytest.raises(gn.GraphnnError, match=words):
             film[index]

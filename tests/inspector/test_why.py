@@ -498,7 +498,7 @@ def test_what_belongs_to_a_node_is_found_by_its_name() -> None:
     assert dbg.ancestry("sum", 2)["x"].tolist() == [4, 5]
     assert dbg.influence("x", (0, 1))["sum"].tolist() == [0]
     assert "exp" not in dbg.sample(1)  # whose keys are nodes
-    with pytest.raises(gn.LookupFailure, match=r'there is nothing of "exq"\. Did you mean "exp"'):
+    with pytest.raises(gn.LookupFailure, match=r'there is no entry for "exq"\. Did you mean "exp"'):
         _ = dbg.sample(1)["exq"]
     with pytest.raises(KeyError):
         _ = dbg.ancestry("exp", (0, 0))[dbg.node("sum")]

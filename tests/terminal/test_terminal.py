@@ -468,7 +468,7 @@ def test_print_shows_statistics_and_settings(talk):
         ("unset", "unset which node"),
         ("use what-if 1", 'no run "what-if 1"'),
         ("use", "runs lists them"),
-        ("drop run", "the run that the debugger is in"),
+        ("drop run", "is the current run"),
         ("diff", "is the run that this is"),
         ("commit", "no updates to make"),
         ("save", "save to which file"),
@@ -1311,7 +1311,7 @@ def test_what_an_error_advises_is_what_one_types(talk):
         "until x": "error: ",
         "print sum": 'error: "sum" has not run yet: it is operation 4 of 4, and 0 have run; until sum runs it',
         "commit": "error: there are no updates to make",
-        "drop run": 'error: "run" is the run that the debugger is in: go to another one first, use …',
+        "drop run": 'error: "run" is the current run: go to another one first, use …',
     }
     for line, told in said.items():
         text = " ".join(talk(line).split())

@@ -22,8 +22,7 @@ def checked_names(names: Any) -> tuple[str, str] | None:
     """
     if names is None:
         return None
-    pair = isinstance(names, (tuple, list)) and len(names) == 2 and all(isinstance(name, str) for name in names)
-    if not pair or names[0] == names[1]:
+    if not _is_pair(names) or names[0] == names[1] or not all(isinstance(name, str) for name in names):
         raise UsageError(f'names= are two different texts, such as ("before", "after"), not {names!r}')
     return names[0], names[1]
 
@@ -54,10 +53,9 @@ def checked_dtypes(dtypes: Any) -> tuple[np.dtype[Any] | None, np.dtype[Any] | N
     """
     if dtypes is None:
         return None, None
-    if not isinstance(dtypes, (tuple, list)) or len(dtypes) != 2:
+    if not _is_pair(dtypes):
         raise UsageError(f'dtypes= is a pair, such as ("float32", "float64"), not {dtypes!r}')
-    a, b = dtypes
-    return _checked_float(a), _checked_float(b)
+    return _checked_float(dtypes[0]), _checked_float(dtypes[1])
 
 
 def checked_backends(backends: Any) -> tuple[str | None, str | None]:
@@ -69,10 +67,13 @@ def checked_backends(backends: Any) -> tuple[str | None, str | None]:
     """
     if backends is None:
         return None, None
-    pair = isinstance(backends, (tuple, list)) and len(backends) == 2
-    if not pair or not all(isinstance(backend, str) and backend in BACKENDS for backend in backends):
+    if not _is_pair(backends) or not all(isinstance(backend, str) and backend in BACKENDS for backend in backends):
         raise UsageError(f"backends= is a pair of {' and '.join(BACKENDS)}, not {backends!r}")
     return backends[0], backends[1]
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and len(value) == 2
 
 
 def _checked_float(kind: Any) -> np.dtype[Any] | None:

@@ -33,24 +33,20 @@ class Gap(NamedTuple):
     absolute: float = 0.0
     relative: float = 0.0
     place: int = 0
-    """Of the element that is farthest outside of the tolerance, in C order."""
+    """The position, in C order, of the element that is farthest outside of the tolerance."""
+    excess: float = -1.0
+    """By how much that element is outside; negative if none is."""
 
 
 def gap_of(x: Array, y: Array, tolerance: tuple[float, float] | None) -> Gap:
     """Compare block by block, so that temporary arrays stay small; without a tolerance, to the bit."""
-    found, farthest, start = Gap(), -1.0, 0
+    found, start = Gap(), 0
     for p, q in _blocks(x, y):
-        gap, excess = _gap_of_block(p, q, tolerance)
+        gap = _gap_of_block(p, q, tolerance)
         if not gap.equal:
-            place = start + gap.place if excess > farthest else found.place
-            farthest = max(farthest, excess)
-            found = Gap(
-                False,
-                found.outside + gap.outside,
-                max(found.absolute, gap.absolute),
-                max(found.relative, gap.relative),
-                place,
-            )
+            place, excess = (start + gap.place, gap.excess) if gap.excess > found.excess else found[4:]
+            outside, absolute = found.outside + gap.outside, max(found.absolute, gap.absolute)
+            found = Gap(False, outside, absolute, max(found.relative, gap.relative), place, excess)
         start += len(p)
     return found
 
@@ -66,16 +62,15 @@ def _blocks(*arrays: Array) -> Any:
     )
 
 
-def _gap_of_block(p: Array, q: Array, tolerance: tuple[float, float] | None) -> tuple[Gap, float]:
-    """Return the gap, and by how much the farthest element is outside of the tolerance; negative if none is."""
+def _gap_of_block(p: Array, q: Array, tolerance: tuple[float, float] | None) -> Gap:
     same = p == q
     if p.dtype.kind == "f" or q.dtype.kind == "f":
         same &= np.signbit(p) == np.signbit(q)
         if same.all():
-            return Gap(), -1.0
+            return Gap()
         same |= np.isnan(p) & np.isnan(q)
     if same.all():
-        return Gap(), -1.0
+        return Gap()
     distance = np.where(same, 0.0, _distance(p, q))
     sizes = [np.abs(array.astype(np.float64)) for array in (p, q)]
     relative = np.where(np.isinf(distance), np.inf, distance / np.fmax(*sizes))
@@ -86,11 +81,9 @@ def _gap_of_block(p: Array, q: Array, tolerance: tuple[float, float] | None) -> 
     else:
         limit, outside = np.zeros(1), ~same
     excess = np.where(outside, distance - limit, -1.0)
-    place = int(excess.argmax())
-    count = int(np.count_nonzero(outside))
-    return Gap(False, count, float(distance.max()), float(np.nanmax(relative, initial=0.0)), place), float(
-        excess[place]
-    )
+    place, count = int(excess.argmax()), int(np.count_nonzero(outside))
+    largest = float(distance.max()), float(np.nanmax(relative, initial=0.0))
+    return Gap(False, count, *largest, place, float(excess[place]))
 
 
 def _distance(p: Array, q: Array) -> Array:

@@ -104,10 +104,7 @@ def _planned(prepared: Prepared) -> Iterator[Step]:
     if prepared.overridden:
         raise UsageError("a plan cannot run with values or operations set by hand: compare the run before that")
     program = prepared.program
-    undefined = next((node for node in program.order if isinstance(node.op, Unknown)), None)
-    if undefined is not None:
-        op = with_article(undefined.op.name)
-        raise UsageError(f'"{undefined.name}" is {op}, which is not defined here: no plan can run it')
+    _refuse_unknown(program, "no plan can run it")
     every = Program(program.graph, program.order)
     whole = prepared._replace(program=every, binding=every.bound(prepared.sizes))
     values: dict[Node, Array] = {}
@@ -118,6 +115,13 @@ def _planned(prepared: Prepared) -> Iterator[Step]:
         except Exception as error:  # noqa: BLE001 - raised anew
             raise_as_interpreter(error, prepared)
     yield from _steps(program, [values[node] for node in program.order])
+
+
+def _refuse_unknown(program: Program, reason: str) -> None:
+    for node in program.order:
+        if isinstance(node.op, Unknown):
+            op = with_article(node.op.name)
+            raise UsageError(f'"{node.name}" is {op}, which is not defined here: {reason}')
 
 
 def read_trace(trace: Trace, exact: bool) -> Side:
@@ -171,11 +175,7 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     But for floats that come of integers: their operations say of which dtype they are.
     """
     source = prepared.program
-    for node in source.order:
-        if isinstance(node.op, Unknown):
-            raise UsageError(
-                f'"{node.name}" is {with_article(node.op.name)}, which is not defined here: its dtype cannot be changed'
-            )
+    _refuse_unknown(source, "its dtype cannot be changed")
     graph = Graph(source.graph.name, dtype)
     graph.memory_budget = source.graph.memory_budget
     copies: dict[Node, Node] = {}

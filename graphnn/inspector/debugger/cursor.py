@@ -148,7 +148,7 @@ class Cursor:
         return self._go_on(lambda step: not self._next_within(scope))
 
     def restart(self) -> None:
-        """Go back before all; in a new run, if the graph's state has moved on.
+        """Go back before all operations; in a new run, if the graph's state has changed.
 
         Breakpoints and watches stay; what was set by hand does where the state is as it was, and in a new run it is
         left out.

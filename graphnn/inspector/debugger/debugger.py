@@ -227,11 +227,7 @@ def debug(
         raise UsageError(f"echo= is a function that takes a text, as print does, or None, not {type(echo).__name__}")
     prepared, updates = prepared_for(target, feed, sizes, graph)
     traced = target if isinstance(target, Trace) else None
-    known = {} if traced is None else traced.as_computed
-    times = {} if traced is None else {record.index: record.time for record in traced}
-    now = Progress(
-        prepared, updates, budget, known, times, None if traced is None else traced.sources, guard_of(target)
-    )
+    now = Progress(prepared, updates, budget, guard_of(target), traced)
     dbg = Debugger(now)
     if traced is not None and traced.stopped is not None:
         dbg.goto(bisect_left(now.computed, min(traced.stopped + 1, len(traced))))

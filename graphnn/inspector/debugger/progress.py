@@ -1,4 +1,4 @@
-"""How far an evaluation under the debugger has come: what its parts have in common."""
+"""How far an evaluation in the debugger has come: the state that its parts share."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ..tape import Memory, Tape
 
 if TYPE_CHECKING:
     from ...graph import Array, Graph, Node, Op
+    from ..trace import Trace
 
 FIRST_RUN = "run"
 
@@ -61,10 +62,8 @@ class Progress:
         prepared: Prepared,
         updates: Mapping[Node, Node],
         budget: float | None,
-        known: Mapping[int, Array],
-        times: Mapping[int, float],
-        sources: Lines | None,
         guard: str | None,
+        trace: Trace | None,
     ) -> None:
         self.graph: Graph = prepared.program.graph
         self.order = prepared.program.order
@@ -78,13 +77,15 @@ class Progress:
         own = without(prepared, *prepared.overridden)  # a trace may be that of a what-if
         self.computed = [i for i, forward in enumerate(own.binding.forwards) if forward is not None]
         self.ranks = {place: rank for rank, place in enumerate(self.computed)}
+        known = {} if trace is None else trace.as_computed
+        times = {} if trace is None else {record.index: record.time for record in trace}
         tape = Tape(prepared, self.memory, known, times)
         self.runs = {FIRST_RUN: Run(FIRST_RUN, tape)}
         self.run = self.runs[FIRST_RUN]
         self.position = 0
         self.furthest = 0
         self.stale: set[Node] = set()
-        self._sources = sources
+        self._sources = None if trace is None else trace.sources
 
     @property
     def tape(self) -> Tape:
@@ -262,7 +263,7 @@ class Progress:
 def run_name(name: Any) -> str:
     """Return the name that a run is given, or refuse it."""
     if not isinstance(name, str):
-        raise UsageError(f"a run is named by text, not by {type(name).__name__}")
+        raise UsageError(f"the name of a run is text, not {type(name).__name__}")
     if not name:
-        raise UsageError('a run is named by some text, and not by ""')
+        raise UsageError('the name of a run cannot be ""')
     return name

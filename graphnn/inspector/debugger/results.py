@@ -135,7 +135,7 @@ class Results:
         Raises
         ------
         UsageError
-            When there are none, not all operations have run, or the state has moved on since the debugger was opened.
+            When there are none, not all operations have run, or the state has changed since the debugger was opened.
         ValueRangeError
             When the guard of the compiled step refuses a value.
         """
@@ -158,9 +158,7 @@ class Results:
             for parameter in dict.fromkeys([*now.updates, *now.order]):
                 if isinstance(parameter.op, Parameter) and now.graph.state[parameter] is not given.get(parameter):
                     has = f'"{parameter.name}" has another value'
-                    raise UsageError(
-                        f"the state has moved on since this run began ({has}): {RESTART}", calls=(RESTART,)
-                    )
+                    raise UsageError(f"the state has changed since this run began ({has}): {RESTART}", calls=(RESTART,))
             now.graph.state.update(checked)
 
     def _side(self, tape: Tape, name: str) -> Side:

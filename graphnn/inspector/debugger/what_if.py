@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Change(NamedTuple):
-    """What a what-if came to.
+    """What a what-if has changed.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class WhatIfs:
         """
         node = self._now.node(node)
         if (value is None) == (not attributes):
-            raise UsageError("a what-if gives a node a value, or its operation attributes: one of the two")
+            raise UsageError("a what-if takes either a value or attributes of the operation")
         op = self._altered(node, attributes) if attributes else None
         prepared = self._now.tape.prepared
         prepared = with_value(prepared, node, value) if op is None else with_op(prepared, node, op)
@@ -147,9 +147,7 @@ class WhatIfs:
         run = now.kept(name)
         if run is now.run:
             use = call("use", "…", quoted=False)
-            raise UsageError(
-                f'"{name}" is the run that the debugger is in: go to another one first, {use}', calls=(use,)
-            )
+            raise UsageError(f'"{name}" is the current run: go to another one first, {use}', calls=(use,))
         for other in now.runs.values():
             if other.before is run:
                 other.before = run.before
@@ -164,12 +162,9 @@ class WhatIfs:
         return {name: sorted(run.tape.prepared.overridden, key=key) for name, run in self._now.runs.items()}
 
     def _altered(self, node: Node, attributes: Mapping[str, Any]) -> Op:
-        if not self._now.is_operation(node):
-            raise UsageError(f'"{node.name}" is {with_article(node.op.name)}: give it a value')
-        if isinstance(node.op, Unknown):
-            raise UsageError(
-                f'"{node.name}" is {with_article(node.op.name)}, which is not defined here: give it a value'
-            )
+        undefined = ", which is not defined here" * isinstance(node.op, Unknown)
+        if undefined or not self._now.is_operation(node):
+            raise UsageError(f'"{node.name}" is {with_article(node.op.name)}{undefined}: give it a value')
         unknown = [name for name in attributes if name not in node.op.attribute_names]
         if unknown:
             hint = near(unknown[0], node.op.attribute_names)

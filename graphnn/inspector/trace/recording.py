@@ -259,8 +259,7 @@ class Film(Sequence[Trace], Shown):
             film = Film(self._step, self._every, self._keep)
             film.calls, film._traces, film._seen = self.calls[index], self._traces[index], self._seen
             return film
-        if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
-            raise UsageError(f"a film is indexed by number or slice, not {type(index).__name__}")
+        index = whole("the index of a film", index)
         if not -len(self) <= index < len(self):
             raise AxisError(f"there is no trace {index}: the film has {counted(len(self), 'trace')}")
         return self._traces[index]
