@@ -1,4 +1,4 @@
-"""Arrays as a graph takes them: of a supported dtype, in range, one's own and read-only."""
+"""Arrays for a graph: of a supported dtype, in range, copied and read-only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def as_array(value: Any, what: str) -> Array:
-    """Return `value` as an array of a supported dtype, in native byte order; a view where that serves.
+    """Return `value` as an array of a supported dtype, in native byte order. It may be a view.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def _holds_mask(value: Any) -> bool:
 
 
 def in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
-    """Return a copy as another dtype; an integer that does not fit is an error, where NumPy would wrap it around.
+    """Return a copy as another dtype. An integer that does not fit raises, where NumPy would wrap it around.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
     """
     cast: Array = quietly(array.astype, dtype)
     if array.dtype.kind in "iu" and dtype.kind in "iu" and not np.can_cast(array.dtype, dtype, "safe"):
-        # Wrapped around, it differs in value, or in sign where the bits are the same.
+        # An integer that wrapped around differs in value or, where the bits are the same, in sign.
         lost = (cast != array) | ((cast < 0) != (array < 0))
         if lost.any():
             index = tuple(int(i) for i in np.argwhere(lost)[0])
@@ -80,7 +80,7 @@ def in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
 
 
 def warn_of_overflow(given: Array, cast: Array, what: str) -> None:
-    """Warn, on the user's line, of the first number that became infinite in another dtype."""
+    """Warn, on the user's line, about the first number that became infinite in another dtype."""
     if cast.dtype.kind == "f" and cast.dtype != given.dtype:
         lost = np.isinf(cast) & np.isfinite(given)
         if lost.any():
@@ -95,7 +95,7 @@ def warn_of_overflow(given: Array, cast: Array, what: str) -> None:
 
 
 def sealed(array: Array) -> Array:
-    """Return an array of one's own, in C order, so that nobody can write to it again: not even by setting its flag."""
+    """Return a private array, in C order, as a view that nobody can make writable again."""
     own = array if array.flags.c_contiguous else np.asarray(array, order="C")
     if own.base is not None and not (isinstance(own.base, np.ndarray) and not own.base.flags.writeable):
         own = own.copy()
@@ -104,23 +104,22 @@ def sealed(array: Array) -> Array:
 
 
 def own_array(value: Any, what: str, floats: np.dtype[Any], dtype: Any = None) -> Array:
-    """Return `value` as a private, read-only array of a supported dtype; a list of floats is of the dtype `floats`."""
-    array = as_array(value, what)
+    """Return `value` as a private, read-only array of a supported dtype. A list of floats gets the dtype `floats`."""
+    given = array = as_array(value, what)
+    typed = hasattr(value, "dtype")
     if dtype is not None:
-        target = supported(dtype, what)
-        given, array = array, in_range(array, target, what)
-        kind_kept = np.can_cast(given.dtype, target, "same_kind")
-        if not kind_kept and (hasattr(value, "dtype") or not np.array_equal(given, array)):
-            raise DtypeError(f"{what} is {given.dtype}; {target} would change what it says: cast it yourself first")
-        warn_of_overflow(given, array, what)
-    elif array.dtype == np.float64 != floats and not hasattr(value, "dtype"):
-        given, array = array, in_range(array, floats, what)
-        warn_of_overflow(given, array, what)
+        array = in_range(given, supported(dtype, what), what)
+        kind_kept = np.can_cast(given.dtype, array.dtype, "same_kind")
+        if not kind_kept and (typed or not np.array_equal(given, array)):
+            raise DtypeError(f"{what} is {given.dtype}; {array.dtype} would change its values: cast it yourself first")
+    elif given.dtype == np.float64 != floats and not typed:
+        array = in_range(given, floats, what)
+    warn_of_overflow(given, array, what)
     return sealed(np.array(array, order="C"))
 
 
 def checked_value(node: Node, value: Any) -> Array:
-    """Return a value as a parameter keeps it, if it has the shape and dtype."""
+    """Return a value for a parameter, checked to have its shape and dtype."""
     array = as_array(value, f'the value of "{node.name}"')
     if array.shape != node.shape:
         raise ShapeError(f'"{node.name}" has shape {shown(node.shape)}; the value given has {shown(array.shape)}')
@@ -136,7 +135,7 @@ def checked_value(node: Node, value: Any) -> Array:
 
 
 def supported(kind: Any, what: str) -> np.dtype[Any]:
-    """Return a dtype that values may have, in native byte order."""
+    """Return a supported dtype, in native byte order."""
     try:
         dtype: np.dtype[Any] = np.dtype(kind)
     except TypeError:

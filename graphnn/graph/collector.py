@@ -1,4 +1,4 @@
-"""The cyclic garbage collector, kept from looking through a million new objects again and again."""
+"""A pause of the cyclic garbage collector, which would search a million new objects again and again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Pause the collector while much is made and none of it is garbage."""
+    """Pause the collector while many objects are made and none is garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class Derivatives(NamedTuple):
-    """What the same cotangents, or tangents, have led to so far; kept, so that no node is made twice.
+    """The derivatives made so far from the same seeds.
 
     Attributes
     ----------
     root : Scope
-        In which the nodes are made.
+        The scope of their nodes.
     of : dict of Node to Node
         The cotangent, or the tangent, of each node that has been reached.
     """
@@ -27,23 +27,23 @@ class Derivatives(NamedTuple):
 
 
 Seeds: TypeAlias = "tuple[tuple[Node, Node | None], ...]"
-"""What is differentiated, each with its cotangent (None: ones); or what moves, each with its tangent."""
+"""What derivatives start from: pairs of a result and its cotangent (None for ones), or of a node and its tangent."""
 
 
 def derivatives_among(
     graph: Graph, nodes: Container[Node], scopes: Container[str]
 ) -> Iterator[tuple[bool, Seeds, Derivatives]]:
-    """Yield what has been differentiated, as far as it stands among these nodes and scopes.
+    """Yield the derivatives of a graph, restricted to these nodes and scopes.
 
     Yields
     ------
     backwards : bool
-        Whether it is of `cotangents`; else of `tangents`.
-    given : tuple of (Node, Node or None)
+        Whether it comes from ``graph.cotangents``; else from ``graph.tangents``.
+    seeds : Seeds
     derivatives : Derivatives
     """
     for backwards, known in ((True, graph.cotangents), (False, graph.tangents)):
-        for given, (root, of) in known.items():
-            if root.path in scopes and all(a in nodes and (b is None or b in nodes) for a, b in given):
+        for seeds, (root, of) in known.items():
+            if root.path in scopes and all(a in nodes and (b is None or b in nodes) for a, b in seeds):
                 kept = {node: other for node, other in of.items() if node in nodes and other in nodes}
-                yield backwards, given, Derivatives(root, kept)
+                yield backwards, seeds, Derivatives(root, kept)

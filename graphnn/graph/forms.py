@@ -1,4 +1,4 @@
-"""Lists, tuples and dicts of things, taken apart and put together in the same form."""
+"""Forms: nested lists, tuples and dicts, taken apart and rebuilt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     leaves : list
         In order.
     rebuild : callable
-        Takes as many things and returns them in the same form.
+        Takes as many objects and returns them in the same form.
 
     Raises
     ------
@@ -36,7 +36,9 @@ def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     ([1, 2, 3], {'a': 10, 'b': [20, 30]})
     """
     leaves: list[Any] = []
-    steps: list[tuple[Callable[[list[Any]], Any], int] | None] = []  # None: a leaf; else what puts so many together
+    steps: list[
+        tuple[Callable[[list[Any]], Any], int] | None
+    ] = []  # None: a leaf; else a function that puts so many together
     around: set[int] = set()
     waiting: list[tuple[Any, tuple[Callable[[list[Any]], Any], int] | None]] = [(form, None)]
     while waiting:
@@ -72,7 +74,7 @@ def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
 
 
 def _maker(form: Any) -> Callable[[list[Any]], Any]:
-    """Return what makes a form like this of as many things."""
+    """Return a function that makes a list, tuple or dict like this one."""
     if isinstance(form, Mapping):
         keys = list(form)
         return lambda things: dict(zip(keys, things, strict=True))

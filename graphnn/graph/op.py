@@ -1,4 +1,4 @@
-"""What a node can compute: `Spec`, `Op`, the registry, and the functions that follow from it."""
+"""Operations: `Spec`, `Op`, the registry, and a function for each operation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, dataclass_transform
 
@@ -42,7 +42,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """The static shape and dtype of a value, and what must hold of its dimensions for it to be computed."""
+    """The static shape and dtype of a value, and the constraints on its dimensions."""
 
     shape: Shape
     dtype: np.dtype[Any]
@@ -334,7 +334,7 @@ def _of_no_graph(name: str, operands: Sequence[Any], otherwise: str = "") -> Usa
 
 
 def _over_dimensions(value: Any, function: Callable[[str], Any]) -> Any:
-    """Return an attribute with `function` applied to the dimensions in it that are text."""
+    """Return an attribute with `function` applied to each dimension in it that is not an int."""
     if isinstance(value, tuple):
         return tuple(_over_dimensions(part, function) for part in value)
     return function(value) if isinstance(value, str) and value != "..." else value
@@ -375,7 +375,7 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
         if only is not None and len(args) == count and not kwargs:
             return only(*args, name=name, graph=graph)
         try:
-            operands, op = _parted(cls, args, kwargs)
+            operands, op = _operands_and_op(cls, args, kwargs)
         except TypeError as error:
             given = kwargs if cls.operands else {**kwargs, "graph": graph}
             wrong = None if isinstance(error, GraphnnError) else misused(function, args, given)
@@ -385,9 +385,7 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
         return op(*operands, name=name, graph=graph)
 
     parameters = [inspect.Parameter(o, inspect.Parameter.POSITIONAL_OR_KEYWORD) for o in cls.operands]
-    for attribute in fields(cls):  # type: ignore[arg-type]
-        default = inspect.Parameter.empty if attribute.default is MISSING else attribute.default
-        parameters.append(inspect.Parameter(attribute.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default))
+    parameters += [p.replace(annotation=p.empty) for p in inspect.signature(cls).parameters.values()]
     parameters.append(inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default=None))
     if not cls.operands:
         parameters.append(inspect.Parameter("graph", inspect.Parameter.KEYWORD_ONLY))
@@ -397,8 +395,8 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
     return function
 
 
-def _parted(cls: type[Op], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Op]:
-    """Return the operands among the arguments of a call, and the operation that the others make.
+def _operands_and_op(cls: type[Op], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Op]:
+    """Return the operands among the arguments of a call, and the operation with the other arguments as attributes.
 
     Raises
     ------
@@ -422,15 +420,15 @@ def _parted(cls: type[Op], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tup
 
 
 class Unbuilt(NamedTuple):
-    """What could not be built, and of what: where an error of building came from.
+    """A node that could not be made: the operation, its operands and its scope.
 
     Attributes
     ----------
     op : Op
     operands : tuple of Node or ndarray
-        An array is one that was to become a constant.
+        An array would have become a constant.
     scope : str
-        The path of the scope in which it was to be.
+        The path of the scope.
     """
 
     op: Op
@@ -439,7 +437,7 @@ class Unbuilt(NamedTuple):
 
 
 def misfit(op: Op, operands: Sequence[Node | Array], error: GraphnnError) -> GraphnnError:
-    """Return an error of building that knows its operands, and in `stopped` what could not be built."""
+    """Return the error of a node that could not be made, with its operands, and the `Unbuilt` in `stopped`."""
     lines = []
     for position, operand in enumerate(operands):
         if isinstance(operand, np.ndarray):
@@ -461,19 +459,19 @@ def misfit(op: Op, operands: Sequence[Node | Array], error: GraphnnError) -> Gra
 
 @contextmanager
 def fitting(kind: str, given: Any) -> Iterator[None]:
-    """Have an error of shapes or dtypes name the operands of the layer or function that it comes of.
+    """Add the operands of a layer or function to the errors of shapes and dtypes that are raised inside.
 
     Parameters
     ----------
     kind : str
-        What was called.
+        The name of the layer or function.
     given : list, tuple or dict
-        What it was called with, nested or not; the nodes and arrays in it are the operands.
+        Its arguments, nested or not. The nodes and arrays among them are the operands.
 
     Raises
     ------
     ShapeError, AxisError, DtypeError
-        That which was raised inside, with the operands in its message, and drawn by ``error.draw()``.
+        The error raised inside, with the operands in its message and in ``error.draw()``.
     """
     try:
         yield
@@ -482,15 +480,15 @@ def fitting(kind: str, given: Any) -> Iterator[None]:
 
 
 def _of_operands(kind: str, given: Any, error: GraphnnError) -> GraphnnError:
-    """Return the error with the operands that are in `given`; as it is, if an operation inside has named its own."""
+    """Return the error with the operands in `given`, or unchanged if an operation inside has named its own."""
     operands = [value for value in flatten(given)[0] if isinstance(value, np.ndarray) or hasattr(value, "spec")]
     return misfit(Unknown(kind), operands, error) if operands and error.op is None else error
 
 
 class Functions:
-    """Every operation as a function: ``fn.exp(x)``; a rule finds the operations it needs here, by name."""
+    """Every operation as a function: ``fn.exp(x)``. Rules find the operations they need here, by name."""
 
-    # NumPy's other names for the same.
+    # Other names that NumPy has for them.
     _ALIASES: ClassVar = {"abs": "absolute", "concat": "concatenate", "mod": "remainder", "pow": "power"}
 
     def __getattr__(self, name: str) -> Callable[..., Node]:
@@ -516,7 +514,7 @@ fn = Functions()
 
 
 def composition(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Register a function that builds a value out of several nodes, so that it stands beside the operations.
+    """Register a function that makes several nodes, so that it is called like an operation: ``fn.softmax(x)``.
 
     Raises
     ------

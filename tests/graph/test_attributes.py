@@ -128,7 +128,7 @@ def x() -> gn.Node:
         (lambda x: Softmax(1.0), TypeError, "Softmax: axis is an int, not 1.0"),
     ],
 )
-def test_what_an_attribute_cannot_hold_is_told_when_it_is_made(
+def test_a_wrong_attribute_is_refused_where_it_is_written(
     x: gn.Node, call: Callable[[Any], Any], builtin: type[Exception], words: str
 ) -> None:
     before = len(x.graph)
@@ -163,7 +163,7 @@ def test_what_an_attribute_cannot_hold_is_told_when_it_is_made(
         lambda m, x: x[: 10**30, -(10**30) :],
     ],
 )
-def test_what_numpy_takes_is_taken(call: Callable[[Any, Any], Any]) -> None:
+def test_attributes_that_numpy_takes_give_the_values_of_numpy(call: Callable[[Any, Any], Any]) -> None:
     value = np.random.default_rng(0).normal(size=(2, 3))
     x = gn.Graph().placeholder("x", shape=(2, 3))
     np.testing.assert_array_equal(gn.run(call(gn, x), {x: value}), call(np, value))
@@ -230,7 +230,7 @@ def test_values_become_plain_data_of_exact_types(annotation: Any, given: Any, ex
         (Count, -1),
     ],
 )
-def test_what_does_not_fit_is_refused(annotation: Any, given: Any) -> None:
+def test_a_kind_refuses_what_does_not_fit(annotation: Any, given: Any) -> None:
     with pytest.raises(gn.GraphnnError):
         kind_of(annotation).read(given)
 
@@ -244,7 +244,7 @@ def own_ops() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("own_ops")
-def test_the_annotations_of_ones_own_operation_are_held_to(x: gn.Node) -> None:
+def test_the_annotations_of_a_users_operation_are_checked(x: gn.Node) -> None:
     class Odd(Op):
         flag: bool
         count: int = 1
@@ -280,7 +280,7 @@ def test_the_annotations_of_ones_own_operation_are_held_to(x: gn.Node) -> None:
 
 
 @pytest.mark.usefixtures("own_ops")
-def test_a_class_that_says_what_its_annotations_say_is_told_so() -> None:
+def test_an_operation_that_sets_sized_itself_is_refused() -> None:
     with pytest.raises(gn.GraphError, match=r"Sized: annotate a dimension as graphnn\.graph\.Dim"):
 
         class Sized(Op):
@@ -290,12 +290,12 @@ def test_a_class_that_says_what_its_annotations_say_is_told_so() -> None:
 
 @pytest.mark.usefixtures("own_ops")
 @pytest.mark.parametrize("name", ["", "\x1b[31mred", "a\nb", "a" * 201, 3])
-def test_an_operation_is_called_by_what_can_be_printed(name: Any) -> None:
+def test_the_name_of_an_operation_is_printable(name: Any) -> None:
     with pytest.raises(gn.GraphnnError, match="name is text of 1 to 200 characters that can be printed"):
         type("Odd", (Op,), {"name": name})
 
 
-def test_every_attribute_of_the_library_says_what_it_holds() -> None:
+def test_every_attribute_of_the_library_has_a_specific_kind() -> None:
     loose = {
         f"{cls.name}.{attribute}"
         for cls in registry.values()

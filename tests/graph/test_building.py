@@ -126,7 +126,7 @@ def test_threads_that_call_one_layer_share_its_parameters() -> None:
 
 
 @pytest.mark.usefixtures("switching")
-def test_a_graph_is_saved_and_looked_at_while_another_thread_builds_it(tmp_path: Path) -> None:
+def test_a_graph_is_saved_and_read_while_another_thread_builds_it(tmp_path: Path) -> None:
     g = gn.Graph()
     x = g.placeholder("x")
 

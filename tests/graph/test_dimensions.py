@@ -80,7 +80,7 @@ def test_the_canonical_text_is_what_its_parsing_gives(expression: Expr) -> None:
 
 
 @given(expressions, sizes_of)
-def test_a_text_means_what_python_reads_in_it(expression: Expr, sizes: dict[str, int]) -> None:
+def test_an_expression_has_the_value_that_python_gives_it(expression: Expr, sizes: dict[str, int]) -> None:
     assume(0 not in divisors(expression, sizes))
     dim = built(expression)
     assume(isinstance(dim, str))
@@ -151,7 +151,7 @@ def test_canonical_form(text: str, canonical: Any) -> None:
      "lambda: 0", "a[0]", "'a'", "None", "True", "a\nb", "a;b", "__import__('os').system('true')",
      "(" * 1900 + "a" + ")" * 1900, "-" * 3900 + "a"],
 )  # fmt: skip
-def test_what_is_no_dimension(text: str) -> None:
+def test_what_is_not_a_dimension_is_refused(text: str) -> None:
     with pytest.raises(gn.ShapeError, match="is not a dimension: give an int, a name") as caught:
         gn.Graph().placeholder("x", shape=(text,))
     assert len(str(caught.value)) < 250
@@ -169,7 +169,7 @@ def test_what_is_no_dimension(text: str) -> None:
         ("a//0", ValueError, "divides by zero"),
     ],
 )
-def test_what_is_no_size(value: Any, error: type[Exception], words: str) -> None:
+def test_what_is_not_a_size_is_refused(value: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words) as caught:
         gn.Graph().placeholder("x", shape=value)
     assert isinstance(caught.value, gn.GraphnnError)
@@ -184,7 +184,7 @@ def test_a_shape_is_an_int_a_name_or_a_sequence() -> None:
     assert g.placeholder("d").shape == ()
 
 
-def test_a_size_that_nothing_gives() -> None:
+def test_a_name_without_a_size_is_an_error() -> None:
     with pytest.raises(KeyError, match='nothing gives the dimension "batch" a size') as caught:
         dims.size_of("max(batch-1, 0)", {"n": 1})
     assert isinstance(caught.value, gn.LookupFailure)
@@ -203,7 +203,7 @@ shapes = st.lists(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=
 
 
 @given(shapes | hnp.mutually_broadcastable_shapes(num_shapes=3, min_side=0).map(lambda made: list(made.input_shapes)))
-def test_ints_broadcast_as_numpys(shapes: list[tuple[int, ...]]) -> None:
+def test_ints_broadcast_as_in_numpy(shapes: list[tuple[int, ...]]) -> None:
     try:
         expected = np.broadcast_shapes(*shapes)
     except ValueError:
@@ -245,7 +245,7 @@ def test_sizes_that_can_never_be_equal() -> None:
     assert dims.unify("batch", 3) == (3, (("batch", 3),))
 
 
-def test_a_shape_as_messages_show_it() -> None:
+def test_messages_show_shapes_without_quotes() -> None:
     assert dims.shown(("batch", 64)) == "(batch, 64)"
     assert dims.shown(("batch",)) == "(batch,)"
     assert dims.shown(()) == "()"
@@ -255,31 +255,31 @@ def test_a_shape_as_messages_show_it() -> None:
 
 
 @given(expressions, sizes_of)
-def test_what_a_shape_gives_is_reckoned_with_as_dimensions_are(expression: Expr, sizes: dict[str, int]) -> None:
+def test_the_dimensions_of_a_shape_are_computed_with_as_all_dimensions(expression: Expr, sizes: dict[str, int]) -> None:
     shape = dict(zip(NAMES, gn.Graph().placeholder("x", NAMES).shape, strict=True))
 
-    def reckoned(part: Expr) -> Any:
+    def computed(part: Expr) -> Any:
         if not isinstance(part, tuple):
             return shape.get(part, part)
         operation, left, right = part
         if operation in ("min", "max0"):
-            return dims.as_dimensions((OPERATIONS[operation][0](reckoned(left), reckoned(right)),))[0]
-        return OPERATIONS[operation][1](reckoned(left), reckoned(right))
+            return dims.as_dimensions((OPERATIONS[operation][0](computed(left), computed(right)),))[0]
+        return OPERATIONS[operation][1](computed(left), computed(right))
 
     try:
         wanted = built(expression)
     except gn.errors.ShapeError:  # a division by 0
         with pytest.raises((gn.errors.ShapeError, ZeroDivisionError)):
-            reckoned(expression)
+            computed(expression)
         return
     except ZeroDivisionError:
         assume(False)
-    found = reckoned(expression)
+    found = computed(expression)
     assert found == wanted
     assert dims.size_of(found, sizes) == dims.size_of(wanted, sizes)
 
 
-def test_reshaping_by_what_a_shape_gives() -> None:
+def test_reshaping_by_the_dimensions_of_a_shape() -> None:
     x = gn.Graph().placeholder("x", ("batch", 3, "time", 4))
     n, three, t, d = x.shape
     given_values = np.arange(2 * 3 * 5 * 4.0).reshape(2, 3, 5, 4)
@@ -308,14 +308,14 @@ def test_a_dimension_of_a_shape_is_its_text() -> None:
     assert (f"{n}", hash(n), ["batch"].index(n), operator.mod("%s", n)) == ("batch", hash("batch"), 0, "batch")
     assert copy.deepcopy(n) == pickle.loads(pickle.dumps(n)) == "batch"  # noqa: S301 - made here
     y = gn.reshape(x, (n * 2, 32))
-    # What others read is plain text, however it was reckoned.
+    # What others read is plain text, however it was computed.
     for held in (y.spec.shape, y.op.attributes["shape"], g.dag.nodes[y.name]["shape"]):
         assert held == ("2*batch", 32)
         assert [type(dim) for dim in held] == [str, int]
     assert gn.reshape(x, ("2*batch", 32)).op == y.op
 
 
-def test_what_cannot_be_reckoned_with_says_so() -> None:
+def test_what_a_dimension_cannot_be_added_to_or_divided_by_is_an_error() -> None:
     n, t = gn.Graph().placeholder("x", ("batch", "time")).shape
     for wrong in (lambda: n / 2, lambda: 2 / n, lambda: n / t):
         with pytest.raises(gn.errors.UsageError, match="//"):
@@ -356,7 +356,7 @@ def test_a_dimension_that_is_negative_in_a_run_names_its_node(made: Any, negativ
     assert error.origin.file == __file__
 
 
-def test_what_makes_an_operation_again_is_not_the_users_line() -> None:
+def test_dataclasses_replace_is_not_the_users_line() -> None:
     x = gn.Graph().placeholder("x", ("n", 3))
     op = gn.broadcast_to(x, (x.shape[0], 3)).op
     with pytest.raises(gn.ShapeError) as caught:
@@ -393,7 +393,7 @@ def test_what_makes_an_operation_again_is_not_the_users_line() -> None:
         (lambda n, t: range(n), "batch in the place of an int"),
     ],
 )
-def test_what_a_dimension_does_not_do_is_said(asked: Any, said: str) -> None:
+def test_an_operator_that_a_dimension_lacks_is_an_error_that_shows_it(asked: Any, said: str) -> None:
     n, t = gn.Graph().placeholder("x", ("batch", "time")).shape
     with pytest.raises(gn.UsageError, match=r"a dimension is a number only in a run; .* \+, -, \* and //") as caught:
         asked(n, t)

@@ -153,7 +153,7 @@ def test_names_are_kept(name: str) -> None:
 
 @pytest.mark.parametrize("make", ["placeholder", "scope", "output", "operation", "constant"])
 @pytest.mark.parametrize(("name", "error"), [("a\0b", ValueError), (3, TypeError), (b"x", TypeError)])
-def test_names_that_are_none(make: str, name: Any, error: type[Exception]) -> None:
+def test_what_is_not_a_name_is_refused(make: str, name: Any, error: type[Exception]) -> None:
     g = gn.Graph()
     x = g.placeholder("x")
     ways: dict[str, Callable[[], Any]] = {
@@ -263,14 +263,14 @@ def test_reprs() -> None:
     assert repr(big) == '<Graph "big": 1 node, 1 parameter (1,234,000 numbers)>'
 
 
-def test_in_a_notebook_there_is_text_at_least() -> None:
+def test_a_notebook_shows_at_least_text() -> None:
     g = gn.Graph("spiral")
     x = g.placeholder("x")
     for thing in (g, x):
         assert thing._repr_mimebundle_()["text/plain"] == repr(thing)
 
 
-def test_what_a_node_knows() -> None:
+def test_the_attributes_of_a_node() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=("batch", 3))
     line = here(-1)
@@ -346,7 +346,7 @@ NOT_TO_DO: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 @pytest.mark.parametrize(("do", "words"), NOT_TO_DO.values(), ids=NOT_TO_DO.keys())
 @pytest.mark.timeout(20)
-def test_what_a_node_is_not(do: Callable[[Any], Any], words: str) -> None:
+def test_a_node_is_not_an_array_or_a_number(do: Callable[[Any], Any], words: str) -> None:
     x = gn.Graph().placeholder("x", shape=2)
     with pytest.raises(TypeError, match=words):
         do(x)
@@ -371,14 +371,14 @@ def test_an_array_and_a_node_meet_in_an_operator_and_make_a_node(name: str) -> N
             assert np.array_equal(gn.run(made, {x: b}), of(number, b))
 
 
-def test_what_numpy_asks_of_a_shape_is_answered() -> None:
+def test_np_shape_and_np_ndim_take_a_node() -> None:
     x = gn.Graph().placeholder("x", ("batch", 2))
     assert (np.shape(x), np.ndim(x)) == (("batch", 2), 2)
     assert f"{x}" == str(x)
     assert np.array_equal(gn.run(round(x, 1), {x: [[0.26, 1.0]]}), [[0.3, 1.0]])
 
 
-def test_the_length_is_that_of_the_first_axis_where_it_is_known() -> None:
+def test_the_length_is_the_first_size_if_it_is_known() -> None:
     g = gn.Graph()
     assert len(g.placeholder("a", shape=(3, "batch"))) == 3
     for node in (g.placeholder("b", shape=("batch", 3)), g.placeholder("c")):
@@ -432,7 +432,7 @@ numbers = st.one_of(
 
 
 @given(st.sampled_from(sorted(BINARY)), arrays, numbers, st.booleans())
-def test_operators_are_numpys_in_value_and_dtype(symbol: str, array: Any, other: Any, swapped: bool) -> None:
+def test_operators_give_the_values_and_dtypes_of_numpy(symbol: str, array: Any, other: Any, swapped: bool) -> None:
     # Whatever stands beside the node: a Python number is weak, a NumPy scalar is not (NEP 50).
     check_operator(symbol, array, other, swapped)
 
@@ -515,7 +515,7 @@ def test_a_python_number_never_widens_and_a_numpy_scalar_does() -> None:
         i + 300
 
 
-def test_a_number_that_a_dtype_has_not_is_warned_of_on_the_line_that_writes_it() -> None:
+def test_a_number_that_overflows_a_dtype_warns_on_the_line_that_writes_it() -> None:
     g = gn.Graph(dtype=np.float16)
     x = g.placeholder("x", shape=2)
     for write, what in (
@@ -525,15 +525,15 @@ def test_a_number_that_a_dtype_has_not_is_warned_of_on_the_line_that_writes_it()
         (lambda: g.parameter("w", 1e5), 'parameter "w" holds 100000, which is inf in float16'),
         (lambda: gn.cast(x, "float32") * 1e39, "1e+39, which is inf in float32: that ends at 3.4028e+38"),
     ):
-        with pytest.warns(gn.GraphnnWarning, match=rf"{re.escape(what)}.*\(at test_graph.py:\d+\)") as told:
+        with pytest.warns(gn.GraphnnWarning, match=rf"{re.escape(what)}.*\(at test_graph.py:\d+\)") as warned:
             write()
-        assert told[0].filename == __file__
+        assert warned[0].filename == __file__
     assert np.isinf((x * np.inf).inputs[1].value)  # which says what it is
     with pytest.warns(gn.GraphnnWarning, match=r'the value of "w" holds 100000, which is inf in float16'):
         g["w"].value = 1e5
 
 
-def test_what_an_operator_makes() -> None:
+def test_the_operation_that_an_operator_makes() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=2)
     made = [
@@ -565,7 +565,7 @@ def test_and_or_not_are_for_bools() -> None:
         a & 1
 
 
-def test_operands_that_cannot_be() -> None:
+def test_wrong_operands_are_refused() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=2)
     for bad, error, words in (
@@ -588,7 +588,7 @@ def test_operands_that_cannot_be() -> None:
 # --- calling operations --------------------------------------------------------------------------------------------
 
 
-def test_functions_take_operands_then_attributes_as_numpys_do() -> None:
+def test_functions_take_operands_then_attributes_as_in_numpy() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=(2, 3))
     assert gn.sum(x, 1, True).shape == gn.sum(x=x, axis=1, keepdims=True).shape == (2, 1)
@@ -620,7 +620,7 @@ def test_functions_take_operands_then_attributes_as_numpys_do() -> None:
         (lambda x: gn.softmax(np.ones(3)), TypeError, "softmax needs at least one node"),
     ],
 )  # fmt: skip
-def test_calls_that_cannot_be(call: Callable[[Any], Any], error: type[Exception], words: str) -> None:
+def test_wrong_calls_are_refused(call: Callable[[Any], Any], error: type[Exception], words: str) -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=(2, 3))
     before = len(g)
@@ -631,7 +631,7 @@ def test_calls_that_cannot_be(call: Callable[[Any], Any], error: type[Exception]
     assert len(g) == before
 
 
-def test_an_operation_that_is_not_there() -> None:
+def test_an_unknown_operation_is_an_error() -> None:
     with pytest.raises(AttributeError, match=r'there is no operation "sofmax".*"softmax"'):
         operator.attrgetter("sofmax")(gn)
     assert not hasattr(gn, "placeholder")
@@ -640,7 +640,7 @@ def test_an_operation_that_is_not_there() -> None:
 # --- values and dtypes ---------------------------------------------------------------------------------------------
 
 
-def test_what_is_made_of_lists_and_of_arrays() -> None:
+def test_the_dtypes_of_lists_and_of_arrays() -> None:
     g = gn.Graph(dtype=np.float32)
     for make in (lambda value, name: g.constant(value, name=name), lambda value, name: g.parameter(name, value)):
         kind = make.__code__.co_names[0]
@@ -662,7 +662,7 @@ def test_what_is_made_of_lists_and_of_arrays() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda g: g.constant([1.5], dtype=int), TypeError, "int64 would change what it says"),
+        (lambda g: g.constant([1.5], dtype=int), TypeError, "int64 would change its values"),
         (lambda g: g.constant(np.ones(2), dtype=int), TypeError, "cast it yourself"),
         (lambda g: g.placeholder("x", dtype="float99"), TypeError, "'float99' is not a dtype"),
         (lambda g: g.placeholder("x", dtype=complex), TypeError, "complex128; values are bool, integers, and floats"),
@@ -681,7 +681,7 @@ def test_what_is_made_of_lists_and_of_arrays() -> None:
         (lambda g: gn.Graph(dtype=int), TypeError, "a graph's dtype is a float, not int64"),
     ],
 )
-def test_values_that_cannot_be(make: Callable[[gn.Graph], Any], error: type[Exception], words: str) -> None:
+def test_wrong_values_are_refused(make: Callable[[gn.Graph], Any], error: type[Exception], words: str) -> None:
     g = gn.Graph()
     with pytest.raises(error, match=words) as caught:
         make(g)
@@ -711,7 +711,7 @@ def test_a_parameters_value_is_read_and_set() -> None:
     assert (w.value.tolist(), i.value) == ([[5, 6]], 3)
 
 
-def test_values_of_what_has_none() -> None:
+def test_nodes_without_a_value_say_so() -> None:
     g = gn.Graph()
     x, c = g.placeholder("x"), g.constant([1.0], name="c")
     assert c.value.tolist() == [1]
@@ -722,7 +722,7 @@ def test_values_of_what_has_none() -> None:
             node.value = 1.0
 
 
-def test_what_is_given_is_copied() -> None:
+def test_values_are_copied() -> None:
     g = gn.Graph()
     given_ = np.ones(3)
     w, c = g.parameter("w", given_), g.constant(given_, name="c")

@@ -32,7 +32,7 @@ TAKERS: dict[str, tuple[int, Callable[[Any], object]]] = {
 
 
 @pytest.mark.parametrize("what", TAKERS)
-def test_every_taker_of_an_integer_takes_those_of_numpy_and_refuses_in_the_same_words(what: str) -> None:
+def test_integers_of_numpy_are_taken_everywhere_and_others_refused_in_the_same_words(what: str) -> None:
     least, take = TAKERS[what]
     take(np.int64(max(least, 1)))
     with pytest.raises(gn.ValueRangeError, match=f"{what} is an int of {least} or more, not {least - 1}"):

@@ -90,7 +90,7 @@ def test_files_from_before_there_were_names_are_read(g: gn.Graph) -> None:
     assert [node.name for node in from_data(json.loads(json.dumps(data)), arrays)] == ["x"]
 
 
-def test_what_shows_nodes_shows_their_names(g: gn.Graph) -> None:
+def test_pictures_and_tables_show_the_second_names(g: gn.Graph) -> None:
     trace = gn.trace("loss", FEED, graph=g)
     dbg = gn.debug("loss", FEED, graph=g)
     dbg.until("z")

@@ -55,7 +55,7 @@ def test_the_state_takes_values_that_fit_and_keeps_one_of_each_parameter() -> No
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "error", "told"),
+    ("field", "value", "error", "words"),
     [
         ("name", 5, gn.UsageError, "a name is text, not int"),
         ("name", "a\0b", gn.ValueRangeError, "a name cannot hold a NUL character"),
@@ -89,8 +89,8 @@ def test_the_state_takes_values_that_fit_and_keeps_one_of_each_parameter() -> No
         ("idle", {5: "w"}, gn.UsageError, "a name is text, not int"),
     ],
 )
-def test_a_field_of_a_graph_takes_what_fits_or_stays(
-    tmp_path: Path, field: str, value: Any, error: type[Exception], told: str
+def test_a_refused_assignment_to_a_graph_changes_nothing(
+    tmp_path: Path, field: str, value: Any, error: type[Exception], words: str
 ) -> None:
     g = gn.Graph("kept")
     w = g.parameter("w", [1.0, 2.0])
@@ -98,7 +98,7 @@ def test_a_field_of_a_graph_takes_what_fits_or_stays(
     y = gn.relu(w)
     g.outputs["y"], g.updates[w], g.evaluating[y], g.idle["path"] = y, y, w, y
     before = files.to_data(g)[0]
-    with pytest.raises(error, match=rf"{told}(.|\n)*at test_refusals\.py"):
+    with pytest.raises(error, match=rf"{words}(.|\n)*at test_refusals\.py"):
         setattr(g, field, value)
     with pytest.raises(gn.UsageError, match=r"cannot be deleted|that could be deleted"):
         delattr(g, field)
@@ -155,7 +155,7 @@ def test_fetches_that_contain_themselves_are_refused() -> None:
     assert value == 1.0
 
 
-def test_sequential_lies_in_sequential_as_deep_as_one_likes() -> None:
+def test_sequential_nests_to_any_depth() -> None:
     network = nn.Sequential(nn.Dense(2), gn.tanh)
     inner = network
     for _ in range(3000):
@@ -227,7 +227,7 @@ def _traced(call: Any, interrupter: Interrupter) -> None:
         ("einsum", ("ij,jk", np.ones((2, 2)), np.ones((2, 2)))),
     ],
 )
-def test_an_operation_on_no_node_is_refused_in_the_same_words(name: str, args: tuple[Any, ...]) -> None:
+def test_a_call_without_a_node_is_refused_in_the_same_words(name: str, args: tuple[Any, ...]) -> None:
     with pytest.raises(gn.UsageError, match=rf"^{name} needs at least one node among its operands, got .*constant"):
         getattr(gn, name)(*args)
 
@@ -248,7 +248,7 @@ def test_a_shape_nested_without_end_is_refused() -> None:
 @pytest.mark.parametrize(
     "show", [lambda loss, feed: gn.summary(loss, feed), lambda loss, feed: gn.draw(loss, feed, feed=feed)]
 )
-def test_a_feed_in_the_place_of_a_detail_is_refused(show: Any) -> None:
+def test_a_feed_passed_as_the_detail_is_refused(show: Any) -> None:
     x = gn.Graph().placeholder("x", ("n", 3))
     with pytest.raises(gn.UsageError, match=r"a detail is .*, which looks like a feed"):
         show(gn.sum(x), {x: np.ones((2, 3))})
