@@ -1,4 +1,4 @@
-"""What a checkpoint holds: its fields, read with care, and the states of generators as plain data."""
+"""The contents of a checkpoint: checks of its entries, and the state of a random generator as plain data."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _BUFFERS = {"pos": 624, "buffer_pos": 4}
 
 
-def listed(plan: Mapping[str, int]) -> str:
+def listed(numbers: Mapping[str, int]) -> str:
     """Return numbers with their names, for an error."""
-    return ", ".join(f"{name} = {number:,}" for name, number in plan.items())
+    return ", ".join(f"{name} = {number:,}" for name, number in numbers.items())
 
 
 def fields(data: Any, **kinds: type | tuple[type, ...]) -> list[Any]:
@@ -39,13 +39,13 @@ def check_figures(name: str, values: Any, shape: tuple[Any, ...]) -> None:
         raise FileFormatError(f'its figures "{name}" are not valid')
 
 
-def fitting(node: Node, array: Array) -> Array:
-    """Return an array that is to be the value of a node.
+def stored_value(node: Node, array: Array) -> Array:
+    """Return an array of a checkpoint as the value of a node.
 
     Raises
     ------
     FileFormatError
-        When its shape or dtype is another.
+        When it does not have the shape and dtype of the node.
     """
     if array.shape != node.shape or array.dtype != node.dtype:
         raise FileFormatError(
@@ -69,9 +69,9 @@ def set_state(rng: Rng, plain: Any) -> None:
             "resume with a generator of the same kind"
         )
     try:
-        _give(rng, _like(before, plain))
+        _set(rng, _like(before, plain))
     except BaseException:
-        _give(rng, before)
+        _set(rng, before)
         raise
 
 
@@ -79,7 +79,7 @@ def _state(rng: Rng) -> Any:
     return rng.bit_generator.state if isinstance(rng, np.random.Generator) else rng.get_state(legacy=False)
 
 
-def _give(rng: Rng, state: Any) -> None:
+def _set(rng: Rng, state: Any) -> None:
     if isinstance(rng, np.random.Generator):
         rng.bit_generator.state = state
     else:

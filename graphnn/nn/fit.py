@@ -1,4 +1,4 @@
-"""`fit`: a compiled step, fed in batches, epoch after epoch."""
+"""`fit`: trains with a compiled step, in batches, epoch after epoch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..graph.dimensions import shown
 from ..graph.fetches import resolve
 from ..replacing import replacing
 from .batches import Rows
-from .checkpoint import check_figures, fields, fitting, listed, plain_state, set_state
+from .checkpoint import check_figures, fields, listed, plain_state, set_state, stored_value
 from .checks import checked_flag, checked_number
 from .evaluating import Evaluation
 from .history import History
@@ -30,25 +30,25 @@ from .progress import Reporter, reporter
 
 _KIND, _VERSION = "checkpoint", 1
 _OPTIONAL = (dict, type(None))
-_LISTED = 64  # rows of a batch in a message
+_MOST_ROWS_SHOWN = 64  # rows of a batch in a message
 
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """When to end a training before its time: when a figure has not become better for a while.
+    """When to stop a training early: when a figure of the history has not improved for some epochs.
 
     Parameters
     ----------
     monitor : str
         A figure of the history, such as ``"val_loss"`` or ``"val_accuracy"``.
     patience : int
-        How many epochs without a better figure are enough.
+        After how many epochs without an improvement to stop.
     min_delta : float
-        By how much a figure must be better to count as such.
+        The smallest change that counts as an improvement.
     mode : {"min", "max"}, optional
-        Which is better, the smaller or the larger; may be left out of what is called a loss.
+        Whether smaller or larger figures are better. Optional if the name of the figure ends with "loss".
     restore_best : bool
-        Whether all that the step updates gets back the values of the best epoch, when the training ends by itself.
+        Whether to restore the values of the best epoch at the end, unless Ctrl-C ended the training.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class EarlyStopping:
         if not isinstance(self.monitor, str):
             raise UsageError(f"EarlyStopping: monitor is the name of a figure, not {type(self.monitor).__name__}")
         if self.mode is None and not self.monitor.endswith("loss"):
-            raise UsageError(f'EarlyStopping: say mode="min" or mode="max", whichever is better of "{self.monitor}"')
+            raise UsageError(f'EarlyStopping: write mode="min" or mode="max", whichever is better for "{self.monitor}"')
         if self.mode not in (None, "min", "max"):
             raise ValueRangeError(f'EarlyStopping: mode is "min" or "max", not {self.mode!r}')
         whole("EarlyStopping: patience", self.patience, 1)
@@ -92,79 +92,78 @@ def fit(
     resume: StrPath | None = None,
     progress: Any = False,
 ) -> History:
-    """Train: call a compiled step with batch after batch, epoch after epoch.
+    """Train a network: call a compiled step with one batch after another, for some epochs.
 
-    Ctrl-C ends it cleanly: the step that is under way is not made, all that was learned before stays, and the history
-    says so.
+    Ctrl-C ends the training cleanly: the current step is discarded, all earlier steps are kept, and
+    ``history.interrupted`` is True.
 
     Parameters
     ----------
     step : Compiled
         From ``gn.compile(loss, updates)``. Its first fetch is the loss, a scalar.
     feed : mapping of Node or str to array_like
-        The training set. Every feed whose first dimension is a name is cut into batches, all along the same
-        permutation; the others are passed whole.
+        The training set. Arrays whose placeholder has a name as its first dimension are split into batches, all with
+        the same permutation. The others are passed whole.
     epochs : int
-        How many times to go through it; those before a `resume` included.
+        How often to go through the training set, including the epochs before a `resume`.
     batch_size : int or None
-        None: everything at once.
+        Rows per batch. None: all rows in one batch.
     shuffle : bool
-        Whether each epoch goes through in another order.
+        Whether each epoch uses another order of the rows.
     rng : numpy.random.Generator or numpy.random.RandomState, optional
-        Shuffles: one permutation an epoch. Unless given, ``np.random.default_rng(0)``. Without `shuffle` it is not
-        drawn from.
+        Draws one permutation per epoch. By default, ``np.random.default_rng(0)``. Not used without `shuffle`.
     drop_last : bool
-        Whether to leave out a last batch that is smaller than `batch_size`.
+        Whether to leave out the last batch if it is smaller than `batch_size`.
     validation : mapping of Node or str to array_like, optional
-        Another set, evaluated after each epoch, without updates: the loss as ``val_loss``, metrics as
-        ``val_accuracy`` and so on, in the evaluating form (see the notes). A loss that is a sum over the batch adds up
-        to that of the whole set.
+        Another set, which is evaluated after each epoch, without updates. The history has its loss as ``val_loss``, a
+        metric as ``val_accuracy`` and so on, in the evaluating form (see Notes). If the loss is a sum over the batch,
+        the sums of the batches are added.
     metrics : mapping of str to Node or str, optional
-        Evaluated after each epoch on the whole training set, as `evaluate` does.
+        Evaluated on the whole training set after each epoch, as by `evaluate`.
     callbacks : callable or iterable of them
-        Called after each epoch with the history. One that returns True, Python's or NumPy's, ends the training.
+        Called with the history after each epoch. If one returns True (of Python or NumPy), the training ends.
     early_stopping : EarlyStopping, optional
     checkpoint : str or path-like, optional
-        The file to keep all that is needed to go on: graph, state, shuffling, position and history. Written after
-        each epoch, whole or not at all.
+        A file for everything that is needed to resume: graph, state, random generator, position and history. It is
+        written after each epoch, completely or not at all.
     checkpoint_every : int, optional
-        Written after every so many steps instead, and at the end.
+        Write the checkpoint after this many steps instead of after each epoch, and at the end.
     resume : str or path-like, optional
-        A checkpoint from which to go on, with the same arguments: what follows is the same, to the bit, as if there
-        had been no break. It sets the state of the step's graph, and of `rng`.
+        A checkpoint from which to continue, with the same arguments. The results are the same, to the bit, as without
+        the interruption. It sets the state of the graph, and that of `rng`.
     progress : bool, stream or callable
-        True: a bar on a terminal where rich is installed, else a line of text now and then, on the standard error. A
-        stream is written lines to, a callable is called with each.
+        True: a progress bar if standard error is a terminal and rich is installed, else lines of text on standard
+        error. A stream gets the lines written to it. A callable is called with each line.
 
     Returns
     -------
     History
-        A dict of lists. ``loss`` is the mean over the batches of an epoch, weighted by their size, while it learned.
+        A dict of lists. ``loss`` is the mean over the steps of an epoch, weighted by the size of the batches.
 
     Raises
     ------
     UsageError
-        When the step makes no updates, its loss is not a scalar, or a metric is a sum over the batch or the like; when
-        a figure depends on random numbers for which nothing says what takes their place in evaluation.
+        When the step makes no updates, its loss is not a scalar, or a metric is a sum over the batch or similar; when
+        a figure would be random in evaluation.
     ValueRangeError
-        When the training set is empty, or nothing is left of it because of `drop_last`.
+        When the training set is empty, or `drop_last` leaves no batch.
     ShapeError
-        When feeds that are to be cut have different lengths.
+        When the arrays to split have different lengths.
     LookupFailure
-        When a feed is missing, or early stopping watches for what is not there.
+        When a feed is missing, or early stopping monitors an unknown figure.
     FileFormatError
         When `resume` is not a checkpoint of this graph.
     GraphnnError
-        When a step fails, as `graphnn.run` does; a note says in which epoch, and which rows of the feed it was given.
+        When a step fails, as in `graphnn.run`. A note names the epoch and the rows of the batch.
     OSError
-        When `resume` cannot be read; when `checkpoint` cannot be written, which is found before training begins.
+        When `resume` cannot be read, or `checkpoint` cannot be written. Both are found before training begins.
 
     Notes
     -----
-    The validation loss and all metrics are taken with the evaluating form of the network, without dropout, even
-    where they are made of what ``network(x, training=True)`` returned: each node that is for training alone is
-    exchanged for its entry in ``graph.evaluating``, in a copy of the graph that reads the state of the moment. The
-    ``loss`` of the history is that of the steps, with dropout.
+    The validation loss and all metrics are computed with the evaluating form of the network, without dropout, even if
+    they were made from the result of ``network(x, training=True)``. For this, each node that is only for training is
+    replaced by its entry in ``graph.evaluating``, in a copy of the graph that uses the current state. The ``loss`` of
+    the history is that of the training steps, with dropout.
 
     Examples
     --------
@@ -185,7 +184,7 @@ def fit(
     if checkpoint_every is not None:
         whole("checkpoint_every", checkpoint_every, 1)
         if checkpoint is None:
-            raise UsageError("checkpoint_every says how often, and checkpoint= where to, which is missing")
+            raise UsageError("checkpoint_every needs checkpoint=, the file to write")
     if checkpoint is not None:
         _check_writable(checkpoint)  # an error now, and not after the first epoch
     shuffle, drop_last = checked_flag("shuffle", shuffle), checked_flag("drop_last", drop_last)
@@ -194,7 +193,7 @@ def fit(
     checked = None if validation is None else Rows(graph, validation, batch_size, "the validation set")
     order = (given or np.random.default_rng(0)) if shuffle else None
     training = _Training(step, rows, checked, metrics, order, drop_last, early_stopping)
-    called = _callables(callbacks)
+    called = _checked_callbacks(callbacks)
     if resume is not None:
         training.resume(resume)
     return training.run(epochs, called, checkpoint, checkpoint_every, progress)
@@ -204,21 +203,21 @@ def fit(
 
 
 class _Watch:
-    """What early stopping remembers."""
+    """The state of early stopping."""
 
     def __init__(self, stopping: EarlyStopping) -> None:
         self.stopping = stopping
         self.best = math.nan
-        self.epoch = 0  # from 1; 0: there was no figure yet
+        self.epoch = 0  # of the best figure, from 1; 0: there is none yet
         self.waited = 0
         self.values: dict[Node, Array] = {}
 
     @property
-    def enough(self) -> bool:
+    def ran_out(self) -> bool:
         return self.waited >= self.stopping.patience
 
     def see(self, figure: float, epoch: int, state: Mapping[Node, Array], updated: Iterable[Node]) -> None:
-        """Compare the figure of an epoch; of the best, remember the state it was reached in."""
+        """Compare the figure of an epoch with the best one. If it is better, keep the state."""
         gain = figure - self.best if self.stopping.mode == "max" else self.best - figure
         if gain > self.stopping.min_delta or (self.epoch == 0 and not math.isnan(figure)):
             self.best, self.epoch, self.waited = figure, epoch, 0
@@ -229,7 +228,7 @@ class _Watch:
 
 
 class _Training:
-    """A training under way: its parts, and how far it is."""
+    """A training in progress: its parts and its position."""
 
     def __init__(
         self,
@@ -246,13 +245,13 @@ class _Training:
         self.used = rows.used(drop_last)
         if not self.used:
             raise ValueRangeError(f"drop_last leaves nothing of {rows.count:,} rows in batches of {rows.size:,}")
-        self.columns = {"loss": step.fetches[0], **_named(self.graph, metrics)}  # the figures of the history
+        self.columns = {"loss": step.fetches[0], **_checked_metrics(self.graph, metrics)}  # the figures of the history
         evaluated = [(rows, list(self.columns)[1:])]  # the loss on the training set is known from the steps
         if validation is not None:
             validated = {f"val_{name}": node for name, node in self.columns.items()}
             if not validated.keys().isdisjoint(self.columns):
                 names = ", ".join([*self.columns, *validated])
-                raise UsageError(f"two figures have one name among {names}: call the metrics otherwise")
+                raise UsageError(f"two figures have one name among {names}: rename the metrics")
             self.columns |= validated
             evaluated.append((validation, list(validated)))
         self.evaluations = [
@@ -265,9 +264,9 @@ class _Training:
             evaluation.check()
         self.watch = self._watching(stopping)
         self.history = History()
-        self.batch = 0  # steps made in this epoch
-        self.steps = 0  # steps made in all
-        self.loss = 0.0  # of this epoch's steps, weighted
+        self.batch = 0  # number of steps in this epoch
+        self.steps = 0  # number of all steps
+        self.loss = 0.0  # weighted sum over the steps of this epoch
         self.shuffling = plain_state(self.rng)  # before this epoch's permutation is drawn
 
     def _watching(self, stopping: EarlyStopping | None) -> _Watch | None:
@@ -279,11 +278,11 @@ class _Training:
         if node is None:
             hint = "" if "val_loss" in self.columns else "; figures called val_… need validation="
             raise LookupFailure(
-                f'early stopping watches "{stopping.monitor}", which is not recorded{hint}.'
+                f'early stopping monitors "{stopping.monitor}", which is not recorded{hint}.'
                 f"{near(stopping.monitor, self.columns)}"
             )
         if node.shape != ():
-            raise ShapeError(f'early stopping watches a number, and "{stopping.monitor}" has shape {shown(node.shape)}')
+            raise ShapeError(f'early stopping needs a number, but "{stopping.monitor}" has shape {shown(node.shape)}')
         return _Watch(stopping)
 
     def run(
@@ -294,22 +293,22 @@ class _Training:
         every: int | None,
         progress: Any,
     ) -> History:
-        """Train up to so many epochs, and return the history."""
-        each = self._each()
+        """Train until there are this many epochs, and return the history."""
+        per_epoch = self._steps_per_epoch()
         try:
-            with reporter(progress, epochs, each, self.history.epochs * each + self.batch) as tell:
-                over = self._over(epochs)
-                while not over:
-                    for _ in self._epoch(tell):
+            with reporter(progress, epochs, per_epoch, self.history.epochs * per_epoch + self.batch) as report:
+                finished = self._is_finished(epochs)
+                while not finished:
+                    for _ in self._epoch(report):
                         if checkpoint is not None and every is not None and self.steps % every == 0:
                             self._save(checkpoint)
-                    row = self._ended()
+                    row = self._end_epoch()
                     answers = [callback(self.history) for callback in callbacks]
-                    over = any(map(_is_true, answers)) or self._over(epochs)
+                    finished = any(map(_is_true, answers)) or self._is_finished(epochs)
                     self.shuffling = plain_state(self.rng)
-                    if checkpoint is not None and (every is None or over):
+                    if checkpoint is not None and (every is None or finished):
                         self._save(checkpoint)
-                    tell.epoch(self.history.epochs, row, over)
+                    report.epoch(self.history.epochs, row, finished)
             if self.watch:
                 self.graph.state.update(self.watch.values)
         except KeyboardInterrupt:
@@ -317,39 +316,40 @@ class _Training:
             self.history.interrupted = True
         return self.history
 
-    def _each(self) -> int:
+    def _steps_per_epoch(self) -> int:
         """Return the number of steps in an epoch."""
         return -(-self.used // self.rows.size)
 
-    def _over(self, epochs: int) -> bool:
-        return self.history.epochs >= epochs or (self.watch is not None and self.watch.enough)
+    def _is_finished(self, epochs: int) -> bool:
+        return self.history.epochs >= epochs or (self.watch is not None and self.watch.ran_out)
 
-    def _epoch(self, tell: Reporter) -> Iterator[None]:
-        """Make the steps of an epoch, or those that are left of it."""
+    def _epoch(self, report: Reporter) -> Iterator[None]:
+        """Make the remaining steps of an epoch."""
         order = None if self.rng is None else self.rng.permutation(self.rows.count)
         for size, batch in self.rows.batches(order, self.drop_last, start=self.batch):
             try:
                 loss = float(flatten(self.step(batch))[0][0])
             except GraphnnError as error:
-                error.add_note(self._where(order, size))
+                error.add_note(self._step_description(order, size))
                 raise
             self.loss += loss * (size / self.used)
             self.batch += 1
             self.steps += 1
-            tell.step(self.history.epochs + 1, loss)
+            report.step(self.history.epochs + 1, loss)
             yield
 
-    def _where(self, order: Array | None, size: int) -> str:
-        """Return which step it is, and which rows of the feed it is given."""
+    def _step_description(self, order: Array | None, size: int) -> str:
+        """Return the epoch, the batch and the rows of the current step, for an error."""
         first = self.batch * self.rows.size
         rows = f"{first:,} to {first + size - 1:,}"
         if order is not None:
-            taken = order[first : first + min(size, _LISTED)].tolist()
-            rows = f"{', '.join(map(str, taken))}{', …' * (size > _LISTED)}, in this order"
-        return f"in epoch {self.history.epochs + 1:,}, batch {self.batch + 1:,} of {self._each():,}: rows {rows}"
+            taken = order[first : first + min(size, _MOST_ROWS_SHOWN)].tolist()
+            rows = f"{', '.join(map(str, taken))}{', …' * (size > _MOST_ROWS_SHOWN)}, in this order"
+        batch = f"batch {self.batch + 1:,} of {self._steps_per_epoch():,}"
+        return f"in epoch {self.history.epochs + 1:,}, {batch}: rows {rows}"
 
-    def _ended(self) -> dict[str, Any]:
-        """Record the figures of the epoch whose steps have been made, and begin the next."""
+    def _end_epoch(self) -> dict[str, Any]:
+        """Record the figures of an epoch after its last step."""
         row: dict[str, Any] = {"loss": self.loss}
         for names, evaluation in self.evaluations:
             row |= zip(names, [value.tolist() for value in evaluation()], strict=True)
@@ -363,7 +363,7 @@ class _Training:
 
     # --- checkpoints
 
-    def _plan(self) -> dict[str, int]:
+    def _division(self) -> dict[str, int]:
         return {"rows": self.rows.count, "batch_size": self.rows.size, "rows in batches": self.used}
 
     def _save(self, path: StrPath) -> None:
@@ -374,31 +374,31 @@ class _Training:
             "state": [node.name for node in self.graph.state],
             "shuffling": self.shuffling,
             "history": dict(self.history),
-            "position": {"steps": self.steps, "batch": self.batch, "loss": self.loss, **self._plan()},
+            "position": {"steps": self.steps, "batch": self.batch, "loss": self.loss, **self._division()},
             "watch": watch and {"best": float(watch.best), "epoch": watch.epoch, "waited": watch.waited},
         }
         best = {f"best/{node.name}": value for node, value in watch.values.items()} if watch else {}
         write(path, _KIND, data, {**{f"graph/{name}": a for name, a in arrays.items()}, **best}, version=_VERSION)
 
     def resume(self, path: StrPath) -> None:
-        """Go on where a checkpoint stands."""
+        """Continue from a checkpoint."""
         data, arrays = read(path, _KIND, version=_VERSION)
         try:
-            self._take_over(data, arrays)
+            self._restore(data, arrays)
         except FileFormatError as error:
             raise error.within(f"{str(path)!r}: ") from None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, GraphnnError):
                 raise
-            raise FileFormatError(f"{str(path)!r} describes no training: {type(error).__name__}: {error}") from error
+            raise FileFormatError(f"{str(path)!r} is not a checkpoint: {type(error).__name__}: {error}") from error
 
-    def _take_over(self, data: Any, arrays: Mapping[str, Array]) -> None:
+    def _restore(self, data: Any, arrays: Mapping[str, Array]) -> None:
         graph, watch = self.graph, self.watch
         described, state, shuffling, columns, position, watched = fields(
             data, graph=dict, state=list, shuffling=_OPTIONAL, history=dict, position=dict, watch=_OPTIONAL
         )
         steps, batch, loss = fields(position, steps=int, batch=int, loss=float)
-        plan = dict(zip(self._plan(), fields(position, **dict.fromkeys(self._plan(), int)), strict=True))
+        division = dict(zip(self._division(), fields(position, **dict.fromkeys(self._division(), int)), strict=True))
         best, epoch, waited = math.nan, 0, 0
         if watched is not None:
             best, epoch, waited = fields(watched, best=float, epoch=int, waited=int)
@@ -407,17 +407,17 @@ class _Training:
         for name in sorted(names.keys() ^ set(state)):
             where = "only in the graph" if name in names else "not in the graph"
             raise FileFormatError(f'it is a checkpoint of another graph: the parameter "{name}" is {where}')
-        values = {node: fitting(node, arrays[f"graph/{name}"]) for name, node in names.items()}
+        values = {node: stored_value(node, arrays[f"graph/{name}"]) for name, node in names.items()}
         bests = {}
         if watch and epoch and watch.stopping.restore_best:
-            bests = {node: fitting(node, arrays[f"best/{node.name}"]) for node in self.step.updates}
+            bests = {node: stored_value(node, arrays[f"best/{node.name}"]) for node in self.step.updates}
         known = {*(f"graph/{name}" for name in described["nodes"]["name"]), *(f"best/{name}" for name in names)}
         unknown = [name for name in arrays if name not in known]
         if unknown:
-            raise FileFormatError(f"its array {unknown[0][:80]!r} belongs to nothing")
+            raise FileFormatError(f"its array {unknown[0][:80]!r} belongs to no parameter")
         if columns and list(columns) != list(self.columns):
             raise UsageError(
-                f"the checkpoint records {', '.join(columns)}, and this call {', '.join(self.columns)}: "
+                f"the checkpoint records {', '.join(columns)}, but this call {', '.join(self.columns)}: "
                 "resume with the same metrics and validation"
             )
         epochs = 0
@@ -426,15 +426,15 @@ class _Training:
             check_figures(name, figures, (epochs, *self.columns[name].shape))
         history = History(columns)
         if steps < batch + epochs or max(epoch, waited) > epochs:
-            raise FileFormatError("its position is not possible")
-        if batch and plan != self._plan():
+            raise FileFormatError("its position is impossible")
+        if batch and division != self._division():
             raise ValueRangeError(
-                f"the checkpoint was written within an epoch with {listed(plan)}, "
-                f"and this call has {listed(self._plan())}: "
+                f"the checkpoint was written within an epoch with {listed(division)}, "
+                f"but this call has {listed(self._division())}: "
                 "resume with the same feed, batch_size and drop_last"
             )
-        if batch > self._each():
-            raise FileFormatError(f"it was written after step {batch:,} of an epoch of {self._each():,}")
+        if batch > self._steps_per_epoch():
+            raise FileFormatError(f"it was written after step {batch:,} of an epoch of {self._steps_per_epoch():,}")
         if (shuffling is None) != (self.rng is None):
             raise ValueRangeError(f"the checkpoint was made with shuffle={shuffling is not None}")
 
@@ -466,7 +466,7 @@ def _checked_step(step: Any) -> Compiled:
     return step
 
 
-def _named(graph: Graph, metrics: Any) -> dict[str, Node]:
+def _checked_metrics(graph: Graph, metrics: Any) -> dict[str, Node]:
     if not isinstance(metrics or {}, Mapping) or not all(isinstance(name, str) for name in metrics or {}):
         raise UsageError(
             'metrics are {name: node}, such as {"accuracy": nn.accuracy(scores, labels)}, '
@@ -475,28 +475,28 @@ def _named(graph: Graph, metrics: Any) -> dict[str, Node]:
     if not metrics:
         return {}
     if "loss" in metrics:
-        raise UsageError('"loss" is what the step returns: call the metric otherwise')
+        raise UsageError('"loss" is what the step returns: rename the metric')
     return dict(zip(metrics, resolve(list(metrics.values()), graph)[1], strict=True))
 
 
 class _OnlyTried(Exception):
-    """Ends the trial below before it writes anything."""
+    """Raised to stop `_check_writable` before anything is written."""
 
 
 def _check_writable(path: Any) -> None:
-    """Raise what writing a checkpoint there would."""
+    """Raise the error that writing a checkpoint there would raise."""
     with suppress(_OnlyTried), replacing(path_of(path)):
         raise _OnlyTried
 
 
 def _is_true(answer: Any) -> bool:
-    """Return whether a callback's answer is True, Python's or NumPy's."""
+    """Return whether the result of a callback is True, of Python or NumPy."""
     if isinstance(answer, (np.bool_, np.ndarray)):
         return answer.dtype == bool and answer.shape == () and bool(answer)
     return answer is True
 
 
-def _callables(given: Any) -> list[Callable[[History], Any]]:
+def _checked_callbacks(given: Any) -> list[Callable[[History], Any]]:
     if not callable(given) and not isinstance(given, Iterable):
         raise UsageError(f"callbacks are functions of the history, not {type(given).__name__}")
     found = [given] if callable(given) else list(given)

@@ -71,8 +71,7 @@ def uniform(lo: float = -0.05, hi: float = 0.05) -> Initializer:
 def normal(mean: float = 0.0, std: float = 0.05) -> Initializer:
     """Return an initializer that draws from the normal distribution, by ``rng.normal``."""
     checked_number("normal: the mean", mean)
-    if checked_number("normal: std", std) < 0:
-        raise ValueRangeError(f"normal takes a standard deviation of 0 or more, got std = {std}")
+    checked_number("normal: std", std, 0)
     return _drawing(lambda shape, rng: rng.normal(mean, std, shape))
 
 

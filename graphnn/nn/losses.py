@@ -1,8 +1,8 @@
-"""Losses: what training makes small, each as nodes in a scope of its own.
+"""Losses: what training minimizes. Each call makes nodes in a new scope.
 
-`reduction` says what becomes of the losses of the single elements or rows: ``"mean"``, ``"sum"``, or ``"none"``
-to keep them. Labels are cast to the predictions' dtype before they are reckoned with: of small unsigned
-integers, [0, 5] - [1, 1] would be [255, 4].
+`reduction` says how the losses of elements or rows are combined: ``"mean"``, ``"sum"``, or ``"none"`` to keep them.
+Labels are cast to the dtype of the predictions before the computation: for small unsigned integers,
+[0, 5] - [1, 1] would be [255, 4].
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
-from ..errors import UsageError, ValueRangeError
+from ..errors import UsageError
 from ..graph import Node, flatten, fn
 from .checks import check_choice, checked_number
-from .operands import are_one_hot, as_float, as_nodes, check_same_shape, opened, operands
+from .operands import are_one_hot, as_float, as_nodes, call_scope, check_same_shape, operands
 
 _REDUCTIONS = ("mean", "sum", "none")
 
@@ -26,35 +26,35 @@ def categorical_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7
     Parameters
     ----------
     probabilities : Node
-        (…, classes): rows that add up to 1, as a softmax gives them.
+        (…, classes): rows with the sum 1, such as the output of a softmax.
     labels : Node or array_like
-        Told apart by shape: integers of any kind, of one axis fewer; or one-hot rows of the same shape, which
-        may be any distribution.
+        Integers with one axis fewer than the probabilities; or one-hot rows, or any other distributions, with the
+        same shape.
     clip : float
-        The probabilities are held between clip and 1 - clip before the logarithm.
+        The probabilities are clipped to [clip, 1 - clip] before the logarithm.
     reduction : {"mean", "sum", "none"}
 
     Returns
     -------
     Node
-        Of a row, ``-log(clip(p, clip, 1 - clip))`` at the label.
+        For a row, ``-log(clip(p, clip, 1 - clip))`` at the label.
 
     Raises
     ------
     ShapeError
-        When the labels have another shape: (batch, 1) too.
+        When the labels have another shape, also (batch, 1).
     DtypeError
         When class numbers are not integers.
 
     See Also
     --------
-    softmax_crossentropy : the fused and stable one, which takes logits.
+    softmax_crossentropy : the fused, stable loss, which takes logits.
 
     Notes
     -----
-    The clip keeps log(0) away, as the field's tutorials do, and so loses the gradient of a confident mistake:
-    logits [0, 200] with label 0 give the loss 16.118 = -log(1e-7) and the gradient [0, 0], where
-    `softmax_crossentropy` gives 200 and [-1, 1].
+    The clip avoids log(0), as in tutorials, but loses the gradient if the network is sure of a wrong class: logits
+    [0, 200] with label 0 give the loss 16.118 = -log(1e-7) and the gradient [0, 0], while `softmax_crossentropy` gives
+    200 and [-1, 1].
 
     Examples
     --------
@@ -65,7 +65,7 @@ def categorical_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7
     >>> loss.name, float(gn.run(loss).round(4))
     ('categorical_crossentropy_1/mean', 0.6931)
     """
-    _check_clip("categorical_crossentropy", clip)
+    checked_number("categorical_crossentropy: clip", clip, 0, 0.5)
 
     def losses(p: Node, labels: Node, one_hot: bool) -> Node:
         p = fn.clip(p, clip, 1 - clip)
@@ -80,7 +80,7 @@ def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
     Parameters
     ----------
     logits : Node
-        (…, classes): what would go into the softmax.
+        (…, classes): the input of the softmax.
     labels : Node or array_like
         As in `categorical_crossentropy`.
     reduction : {"mean", "sum", "none"}
@@ -88,7 +88,7 @@ def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
     Returns
     -------
     Node
-        Of a row, ``log(sum(exp(z))) - z[label]``, where z is ``logits - max(logits)``.
+        For a row, ``log(sum(exp(z))) - z[label]``, where z is ``logits - max(logits)``.
 
     Raises
     ------
@@ -97,11 +97,11 @@ def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
 
     See Also
     --------
-    categorical_crossentropy : takes probabilities, and saturates.
+    categorical_crossentropy : takes probabilities, and clips them.
 
     Notes
     -----
-    Nothing is clipped: logits [0, 200] with label 0 give the loss 200 and the gradient [-1, 1], where
+    Nothing is clipped: logits [0, 200] with label 0 give the loss 200 and the gradient [-1, 1], while
     `categorical_crossentropy` of their softmax gives 16.118 and [0, 0].
 
     Examples
@@ -126,33 +126,33 @@ def softmax_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
 
 
 def binary_crossentropy(probabilities: Any, labels: Any, clip: float = 1e-7, reduction: str = "mean") -> Node:
-    """Return -log of the probability of the right answer to yes-or-no questions, clipped.
+    """Return -log of the probability of the right answer to a yes-or-no question, clipped.
 
     Parameters
     ----------
     probabilities : Node
-        Of a yes, as a sigmoid gives them.
+        The probabilities of yes, such as the output of a sigmoid.
     labels : Node or array_like
-        1 for yes, 0 for no, of the same shape; any dtype, and any share between.
+        1 for yes, 0 for no, or any number between them; of the same shape, and of any dtype.
     clip : float
-        The probabilities are held between clip and 1 - clip before the logarithm.
+        The probabilities are clipped to [clip, 1 - clip] before the logarithm.
     reduction : {"mean", "sum", "none"}
 
     Returns
     -------
     Node
-        Of an element, ``-(y log(p) + (1 - y) log(1 - p))``.
+        For an element, ``-(y log(p) + (1 - y) log(1 - p))``.
 
     Raises
     ------
     ShapeError
-        When the shapes differ: (batch, 1) and (batch,) too.
+        When the shapes differ, also (batch, 1) and (batch,).
 
     See Also
     --------
-    sigmoid_crossentropy : the fused and stable one, which takes logits.
+    sigmoid_crossentropy : the fused, stable loss, which takes logits.
     """
-    _check_clip("binary_crossentropy", clip)
+    checked_number("binary_crossentropy: clip", clip, 0, 0.5)
 
     def losses(p: Node, y: Node) -> Node:
         p = fn.clip(p, clip, 1 - clip)
@@ -167,7 +167,7 @@ def sigmoid_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
     Parameters
     ----------
     logits : Node
-        What would go into the sigmoid.
+        The input of the sigmoid.
     labels : Node or array_like
         As in `binary_crossentropy`.
     reduction : {"mean", "sum", "none"}
@@ -175,16 +175,16 @@ def sigmoid_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
     Returns
     -------
     Node
-        Of an element, ``y softplus(-z) + (1 - y) softplus(z)``: exact also where the answer is right and sure.
+        For an element, ``y softplus(-z) + (1 - y) softplus(z)``, which is exact for all z.
 
     Raises
     ------
     ShapeError
-        When the shapes differ: (batch, 1) and (batch,) too.
+        When the shapes differ, also (batch, 1) and (batch,).
 
     See Also
     --------
-    binary_crossentropy : takes probabilities, and saturates.
+    binary_crossentropy : takes probabilities, and clips them.
     """
 
     def losses(z: Node, y: Node) -> Node:
@@ -194,7 +194,7 @@ def sigmoid_crossentropy(logits: Any, labels: Any, reduction: str = "mean") -> N
 
 
 def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> Node:
-    """Return the square of the difference, of the mean over all elements.
+    """Return the mean of the squared differences.
 
     Parameters
     ----------
@@ -205,12 +205,12 @@ def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> No
     Returns
     -------
     Node
-        Of an element, ``(predicted - true)²``.
+        For an element, ``(predicted - true)²``.
 
     Raises
     ------
     ShapeError
-        When the shapes differ: (batch, 1) and (batch,) too, which would broadcast to (batch, batch).
+        When the shapes differ, also (batch, 1) and (batch,), which would broadcast to (batch, batch).
 
     Examples
     --------
@@ -224,7 +224,7 @@ def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> No
 
 
 def mean_absolute_error(predicted: Any, true: Any, reduction: str = "mean") -> Node:
-    """Return the size of the difference, of the mean over all elements.
+    """Return the mean of the absolute differences.
 
     Parameters
     ----------
@@ -235,18 +235,18 @@ def mean_absolute_error(predicted: Any, true: Any, reduction: str = "mean") -> N
     Returns
     -------
     Node
-        Of an element, ``|predicted - true|``; its gradient at 0 is 0.
+        For an element, ``|predicted - true|``; its gradient at 0 is 0.
 
     Raises
     ------
     ShapeError
-        When the shapes differ: (batch, 1) and (batch,) too, which would broadcast to (batch, batch).
+        When the shapes differ, also (batch, 1) and (batch,), which would broadcast to (batch, batch).
     """
     return _of_elements("mean_absolute_error", lambda p, y: abs(p - y), reduction, predicted=predicted, true=true)
 
 
 def l2(parameters: Any, rate: float | Node = 0.01) -> Node:
-    """Return rate · ½ Σ w², to be added to a loss.
+    """Return rate · ½ Σ w², a penalty to add to a loss.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def l2(parameters: Any, rate: float | Node = 0.01) -> Node:
 
     Notes
     -----
-    With the ½ the gradient is rate · w. Keras's regularizer is without it, so its rate is half of this one.
+    Because of the ½, the gradient is rate · w. The regularizer of Keras has no ½, so its rate is half of this one.
 
     Examples
     --------
@@ -277,7 +277,7 @@ def l2(parameters: Any, rate: float | Node = 0.01) -> Node:
     if not nodes:
         raise UsageError("l2 was given no parameters")
     factor = 0.5 * (rate if isinstance(rate, Node) else checked_number("l2: the rate", rate))
-    with opened("l2", nodes[0].graph):
+    with call_scope("l2", nodes[0].graph):
         return reduce(operator.add, (fn.sum(fn.square(node)) for node in nodes)) * factor
 
 
@@ -286,7 +286,7 @@ def _of_classes(kind: str, losses: Callable[[Node, Node, bool], Node], reduction
     graph, values = operands(kind, **given)
     one_hot = are_one_hot(kind, *values)
     check_choice(kind, "reduction", reduction, _REDUCTIONS)
-    with opened(kind, graph):
+    with call_scope(kind, graph):
         scores, labels = as_nodes(graph, values)
         return _reduced(losses(as_float(scores), labels, one_hot), reduction)
 
@@ -296,7 +296,7 @@ def _of_elements(kind: str, losses: Callable[[Node, Node], Node], reduction: str
     graph, values = operands(kind, **given)
     check_same_shape(kind, **dict(zip(given, values, strict=True)))
     check_choice(kind, "reduction", reduction, _REDUCTIONS)
-    with opened(kind, graph):
+    with call_scope(kind, graph):
         first, second = as_nodes(graph, values)
         first = as_float(first)
         return _reduced(losses(first, as_float(second, first.dtype)), reduction)
@@ -306,8 +306,3 @@ def _reduced(losses: Node, reduction: str) -> Node:
     if reduction == "none":
         return losses
     return fn.mean(losses) if reduction == "mean" else fn.sum(losses)
-
-
-def _check_clip(kind: str, clip: float) -> None:
-    if not 0 <= checked_number(f"{kind}: clip", clip) < 0.5:
-        raise ValueRangeError(f"{kind}: clip lies between 0 and 0.5, got {clip}")

@@ -1,11 +1,11 @@
-"""Metrics as nodes: how good predictions are, from counts that add up.
+"""Metrics as nodes: how good predictions are, computed from counts.
 
-Each works in a scope of its own, in which one node is a tally, called ``counts``: the counts of a batch, of which
-the rest of the metric is made. The counts of several batches add up to the counts of all, and so what the metric's
-nodes make of the sum is the metric of the whole set, however unevenly it was divided.
+Each metric has its own scope. In it, one node is a tally, called ``counts``: the counts of a batch. The other nodes
+compute the metric from them. The counts of several batches can be added, so the metric of a whole set is exact even if
+the batches have different sizes.
 
-Predictions are probabilities (…, classes), of which the largest counts, or class numbers (…,), such as
-``p > 0.5`` for the answers to one yes-or-no question a row. Labels are class numbers (…,) or one-hot rows.
+Predictions are probabilities (…, classes), of which the largest decides, or class numbers (…,), such as ``p > 0.5`` for
+a yes-or-no question. Labels are class numbers (…,) or one-hot rows.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ..graph.attributes import whole
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors
 from .checks import check_choice
-from .operands import Operand, as_nodes, opened, operands, unbroadcast, why_no_labels
+from .operands import Operand, as_nodes, call_scope, operands, unbroadcast, why_no_labels
 
 _AVERAGES = ("macro", "micro", "weighted", "binary", None)
 
 
 def accuracy(predictions: Any, labels: Any) -> Node:
-    """Return the share of predictions that are right.
+    """Return the fraction of predictions that are right.
 
     Parameters
     ----------
@@ -38,16 +38,16 @@ def accuracy(predictions: Any, labels: Any) -> Node:
     Returns
     -------
     Node
-        A float64 scalar; NaN of nothing. Its ``counts`` are those of the wrong and the right.
+        A float64 scalar; NaN without predictions. Its ``counts`` are the numbers of wrong and right ones.
 
     Raises
     ------
     ShapeError
-        When the shapes do not fit, or probabilities are of one class only.
+        When the shapes do not fit, or there are probabilities of one class only.
     DtypeError
         When labels are neither integers nor one-hot rows.
     LabelError
-        When it is run, of a label that is not one of the classes, where their number is known.
+        In a run, if a label is not one of the classes and their number is known.
 
     Examples
     --------
@@ -57,13 +57,13 @@ def accuracy(predictions: Any, labels: Any) -> Node:
     >>> float(gn.run(nn.accuracy(p, [0, 1, 1, 1])))
     0.75
     """
-    judged = _Judged.of("accuracy", predictions, labels)
-    with opened("accuracy", judged.graph):
-        predicted, true = judged.class_numbers()
-        classes = judged.classes
+    pair = _Predictions.of("accuracy", predictions, labels)
+    with call_scope("accuracy", pair.graph):
+        predicted, true = pair.class_numbers()
+        classes = pair.classes
         if classes is None:
             right = fn.cast(fn.equal(predicted, true), "int64")
-        else:  # as `equal`, but a label that is not one of the classes is an error
+        else:  # like `equal`, but a label that is not one of the classes is an error
             right = fn.pick(fn.one_hot(true, classes, "int64"), predicted)
         found = fn.sum(fn.one_hot(right, 2, "int64"), axis=tuple(range(right.ndim)))
         counts = fn.tally(found, name="counts")
@@ -71,7 +71,7 @@ def accuracy(predictions: Any, labels: Any) -> Node:
 
 
 def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) -> Node:
-    """Return how often each class was predicted as each.
+    """Return how often each true class was predicted as each class.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) 
     labels : Node or array_like
         Class numbers (…,), or one-hot rows (…, classes).
     classes : int, optional
-        How many there are, where neither predictions nor labels have an axis of them.
+        The number of classes; needed if neither predictions nor labels have an axis of classes.
 
     Returns
     -------
@@ -90,9 +90,9 @@ def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) 
     Raises
     ------
     ShapeError, DtypeError
-        As in `accuracy`, or when `classes` is not what the shapes say.
+        As in `accuracy`, or when `classes` disagrees with the shapes.
     UsageError
-        When nothing says how many classes there are.
+        When the number of classes is unknown.
 
     Examples
     --------
@@ -103,23 +103,23 @@ def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) 
     array([[1, 1],
            [0, 2]])
     """
-    judged = _Judged.of("confusion_matrix", predictions, labels)
-    size = judged.size(classes)
-    with opened("confusion_matrix", judged.graph):
-        return _counted(judged, size)
+    pair = _Predictions.of("confusion_matrix", predictions, labels)
+    size = pair.size(classes)
+    with call_scope("confusion_matrix", pair.graph):
+        return _counted(pair, size)
 
 
 def precision(predictions: Any, labels: Any, classes: int | None = None, average: str | None = "macro") -> Node:
-    """Return the share of the predictions of a class that are right.
+    """Return the fraction of the predictions of a class that are right.
 
     Parameters
     ----------
     predictions, labels, classes
         As in `confusion_matrix`.
     average : {"macro", "micro", "weighted", "binary", None}
-        Over the classes: their mean, leaving out those that occur in neither predictions nor labels; all
-        counted together; the mean weighted by how often each is true; only class 1 of two; or no mean, but a
-        figure for each class. As scikit-learn's; there the default is "binary".
+        How to average over the classes. "macro": the mean over the classes that occur in predictions or labels;
+        "micro": all counted together; "weighted": the mean weighted by how often each class is true; "binary": only
+        class 1 of two; None: no average, but a figure for each class. As in scikit-learn, whose default is "binary".
 
     Returns
     -------
@@ -146,7 +146,7 @@ def precision(predictions: Any, labels: Any, classes: int | None = None, average
 
 
 def recall(predictions: Any, labels: Any, classes: int | None = None, average: str | None = "macro") -> Node:
-    """Return the share of a class that was predicted as such.
+    """Return the fraction of the rows of a class that were predicted as this class.
 
     Parameters
     ----------
@@ -192,21 +192,21 @@ _Share = Callable[[Node, Node, Node], tuple[Node, Node]]
 
 def _metric(kind: str, predictions: Any, labels: Any, classes: int | None, average: str | None, share: _Share) -> Node:
     check_choice(kind, "average", average, _AVERAGES)
-    judged = _Judged.of(kind, predictions, labels)
-    size = judged.size(classes)
+    pair = _Predictions.of(kind, predictions, labels)
+    size = pair.size(classes)
     if average == "binary" and size != 2:
         raise ValueRangeError(f'{kind}: average="binary" is for two classes, and there are {size}')
-    with opened(kind, judged.graph):
-        return _averaged(_counted(judged, size), average, share)
+    with call_scope(kind, pair.graph):
+        return _averaged(_counted(pair, size), average, share)
 
 
 def _averaged(counts: Node, average: str | None, share: _Share) -> Node:
-    """Return a metric from a confusion matrix: of a class, `share` of the right, the predicted and the true ones."""
+    """Return a metric from a confusion matrix; `share` gets the numbers of right, predicted and true rows per class."""
     right, said, true = fn.einsum("ii->i", counts), fn.sum(counts, axis=0), fn.sum(counts, axis=1)
     if average == "micro":
         right, said, true = fn.sum(right), fn.sum(said), fn.sum(true)
     part, whole = share(right, said, true)
-    scores = part / fn.maximum(whole, 1)  # of nothing, no part is right: 0
+    scores = part / fn.maximum(whole, 1)  # 0 / 0 counts as 0
     if average == "binary":
         return scores[1]
     if average == "macro":
@@ -217,64 +217,65 @@ def _averaged(counts: Node, average: str | None, share: _Share) -> Node:
     return scores
 
 
-def _counted(judged: _Judged, size: int) -> Node:
-    """Return the confusion matrix, as a product of one-hot rows: exact in float64 up to 2⁵³ of a kind."""
-    rows = [fn.one_hot(fn.reshape(numbers, (-1,)), size, "float64") for numbers in judged.class_numbers()]
+def _counted(pair: _Predictions, size: int) -> Node:
+    """Return the confusion matrix, a product of one-hot rows: exact in float64 for counts up to 2⁵³."""
+    rows = [fn.one_hot(fn.reshape(numbers, (-1,)), size, "float64") for numbers in pair.class_numbers()]
     predicted, true = rows
     return fn.tally(fn.cast(fn.matmul(true.T, predicted), "int64"), name="counts")
 
 
-class _Judged(NamedTuple):
-    """Predictions with their labels; shape and dtype say which kind they are."""
+class _Predictions(NamedTuple):
+    """Predictions with their labels; shapes and dtypes say of which kind they are."""
 
     kind: str
     graph: Graph
     given: list[Operand]
-    probable: bool
+    are_probabilities: bool
     """Whether the predictions are probabilities."""
     one_hot: bool
     """Whether the labels are one-hot rows."""
 
     @classmethod
-    def of(cls, kind: str, predictions: Any, labels: Any) -> _Judged:
+    def of(cls, kind: str, predictions: Any, labels: Any) -> _Predictions:
         graph, given = operands(kind, predictions=predictions, labels=labels)
-        said, true = given[0].shape, given[1].shape
-        probable = given[0].dtype.kind == "f"
-        rows = said[:-1] if probable else said
+        predicted, true = given[0].shape, given[1].shape
+        are_probabilities = given[0].dtype.kind == "f"
+        rows = predicted[:-1] if are_probabilities else predicted
         one_hot = len(true) == len(rows) + 1
         with fitting(kind, given):
-            if probable and (not said or said[-1] == 1 or (len(said) == 1 and one_hot)):
+            if are_probabilities and (not predicted or predicted[-1] == 1 or (len(predicted) == 1 and one_hot)):
                 raise ShapeError(
                     f"{kind}: probabilities are rows (…, classes) of two classes or more, and these have shape "
-                    f"{shown(said)}: of one yes-or-no question, give the answers, probabilities > 0.5"
+                    f"{shown(predicted)}: for a yes-or-no question, give the answers, probabilities > 0.5"
                 )
-            hot = said if probable else (*rows, true[-1] if one_hot and true[-1] != 1 else "classes")
+            hot = predicted if are_probabilities else (*rows, true[-1] if one_hot and true[-1] != 1 else "classes")
             if not unbroadcast(hot if one_hot else rows, true):
+                why = why_no_labels(predicted, rows, true)
                 raise ShapeError(
-                    f"{kind}: labels for predictions of shape {shown(said)} are class numbers of shape {shown(rows)} "
-                    f"or one-hot rows of shape {shown(hot)}; got shape {shown(true)}{why_no_labels(said, rows, true)}"
+                    f"{kind}: labels for predictions of shape {shown(predicted)} are class numbers of shape "
+                    f"{shown(rows)} or one-hot rows of shape {shown(hot)}; got shape {shown(true)}{why}"
                 )
             if not one_hot and given[1].dtype.kind == "f":
                 raise DtypeError(
                     f"{kind}: labels of shape {shown(true)} are class numbers, and so integers or bools, "
                     f"not {given[1].dtype}; gn.cast(labels, 'int64') makes them so"
                 )
-        if one_hot and not probable and given[1].dtype.kind == "f":
+        if one_hot and not are_probabilities and given[1].dtype.kind == "f":
             _warn_if_swapped(kind, *given)
-        return cls(kind, graph, given, probable, one_hot)
+        return cls(kind, graph, given, are_probabilities, one_hot)
 
     def class_numbers(self) -> list[Node]:
         """Return predictions and labels as nodes that hold class numbers."""
         predicted, true = as_nodes(self.graph, self.given)
         return [
-            fn.argmax(predicted, axis=-1) if self.probable else _integers(predicted),
+            fn.argmax(predicted, axis=-1) if self.are_probabilities else _integers(predicted),
             fn.argmax(true, axis=-1) if self.one_hot else _integers(true),
         ]
 
     @property
     def classes(self) -> Dim | None:
-        """The number of classes, where shapes or dtypes say it."""
-        if self.probable:
+        """The number of classes, if shapes or dtypes say it."""
+        if self.are_probabilities:
             return self.given[0].shape[-1]
         if self.one_hot:
             return self.given[1].shape[-1]
@@ -287,7 +288,7 @@ class _Judged(NamedTuple):
             return found
         if classes is None:
             where = "" if found is None else f'; the axis of classes has the name "{found}"'
-            raise UsageError(f"{self.kind}: nothing says how many classes there are{where}: say classes=…")
+            raise UsageError(f"{self.kind}: the number of classes is unknown{where}: write classes=…")
         classes = whole(f"{self.kind}: classes", classes, 1)
         if isinstance(found, int) and found != classes:
             with fitting(self.kind, self.given):
@@ -296,15 +297,15 @@ class _Judged(NamedTuple):
 
 
 def _warn_if_swapped(kind: str, predictions: Operand, labels: Operand) -> None:
-    """Warn of labels that depend on what is trained, where the predictions do not.
+    """Warn if the labels depend on trained parameters and the predictions do not.
 
-    By their specs, class numbers with probabilities may as well be predictions with one-hot labels.
+    Class numbers with rows of probabilities have the same specs as predictions with one-hot labels.
     """
     if _is_trained(labels) and not _is_trained(predictions):
         origin = user_origin()
         message = (
             f'{kind} takes predictions first, then labels; "{labels.name}" {labels.spec}, given as labels, depends on '
-            f"trainable parameters, and the predictions on none (asked at {origin})"
+            f"trainable parameters, but the predictions do not (called at {origin})"
         )
         warnings.warn_explicit(message, GraphnnWarning, *origin)
 

@@ -1,4 +1,4 @@
-"""The operands of losses and metrics: nodes or arrays, and labels, whose shape says which kind they are."""
+"""The operands of losses and metrics: nodes or arrays, checked. The shape of labels says of which kind they are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Operand = Node | Array
 
 
 def operands(kind: str, **given: Any) -> tuple[Graph, list[Operand]]:
-    """Return what was given as nodes and arrays, and the graph; one of them must be a node.
+    """Return the graph, and the arguments as nodes and arrays; at least one must be a node.
 
     Raises
     ------
@@ -32,8 +32,8 @@ def operands(kind: str, **given: Any) -> tuple[Graph, list[Operand]]:
     return graph, values
 
 
-def opened(kind: str, graph: Graph) -> Any:
-    """Return the scope that a call works in: ``mean_squared_error_1``, as a context to be entered."""
+def call_scope(kind: str, graph: Graph) -> Any:
+    """Return a context that opens a new scope for the nodes of a call: ``mean_squared_error_1``."""
     return graph.new_scope(kind, numbered=True, kind=kind)
 
 
@@ -43,23 +43,23 @@ def as_nodes(graph: Graph, values: Sequence[Operand]) -> list[Node]:
 
 
 def as_float(x: Node, dtype: Any = None) -> Node:
-    """Return a node as floats: of this dtype, or else its own or the graph's."""
+    """Return a node as floats: of this dtype; by default its own if that is a float, else the graph's."""
     dtype = dtype or (x.dtype if x.dtype.kind == "f" else x.graph.dtype)
     return x if x.dtype == dtype else fn.cast(x, dtype)
 
 
 def alike(a: Shape, b: Shape) -> bool:
-    """Return whether two shapes can be one."""
+    """Return whether two shapes can be equal."""
     return len(a) == len(b) and all(unify(p, q) is not None for p, q in zip(a, b, strict=True))
 
 
 def unbroadcast(a: Shape, b: Shape) -> bool:
-    """Return whether two shapes can be one, and an operation on both would not take a 1 for a name."""
+    """Return whether two shapes can be equal without a broadcast: a literal 1 does not match a name."""
     return alike(a, b) and all((p == 1) == (q == 1) for p, q in zip(a, b, strict=True))
 
 
 def are_one_hot(kind: str, scores: Operand, labels: Operand) -> bool:
-    """Tell labels apart: of one axis fewer than the scores they are class numbers, of as many they are one-hot.
+    """Return whether labels are one-hot rows, of the shape of the scores; class numbers have one axis fewer.
 
     Raises
     ------
@@ -71,12 +71,12 @@ def are_one_hot(kind: str, scores: Operand, labels: Operand) -> bool:
     rows, given = scores.shape, labels.shape
     with fitting(kind, [scores, labels]):
         if not rows:
-            raise ShapeError(f"{kind}: the last axis has one element a class, and a number has none")
+            raise ShapeError(f"{kind}: the last axis has one element for each class, but a scalar has no axis")
         if unbroadcast(rows, given):
             return True
         if not alike(rows[:-1], given):
             swapped = scores.dtype.kind in "iu" and labels.dtype.kind == "f" and alike(rows, given[:-1])
-            why = ": the labels come second" if swapped else why_no_labels(rows, rows[:-1], given)
+            why = ": the labels are the second argument" if swapped else why_no_labels(rows, rows[:-1], given)
             raise ShapeError(
                 f"{kind}: labels for {shown(rows)} are class numbers of shape {shown(rows[:-1])} or one-hot rows of "
                 f"shape {shown(rows)}; got shape {shown(given)}{why}"
@@ -90,18 +90,18 @@ def are_one_hot(kind: str, scores: Operand, labels: Operand) -> bool:
 
 
 def _clash(a: Shape, b: Shape) -> str:
-    """Return the first axis at which two operands cannot be one, in words; "" where only their number differs."""
+    """Return the first axis at which two shapes differ, in words; "" if only the number of axes differs."""
     ends = enumerate(zip(a, b, strict=False))
     return next((clash((0, axis, p), (1, axis, q)) for axis, (p, q) in ends if not unbroadcast((p,), (q,))), "")
 
 
 def why_no_labels(scores: Shape, wanted: Shape, given: Shape) -> str:
-    """Return what is wrong with the shape of labels, or the remedy where it is the wanted one with an axis of 1 behind.
+    """Return what is wrong with the shape of labels; if only a last axis of 1 is too many, the remedy.
 
     Parameters
     ----------
     scores : tuple
-        The shape of what they are labels for.
+        The shape of the scores.
     wanted : tuple
         The shape of class numbers.
     given : tuple
@@ -112,13 +112,13 @@ def why_no_labels(scores: Shape, wanted: Shape, given: Shape) -> str:
         A clause after a colon, or "".
     """
     if len(given) == len(wanted) + 1 and given[-1] == 1 and alike(wanted, given[:-1]):
-        return ": gn.squeeze(labels, -1) takes the last axis away"
+        return ": gn.squeeze(labels, -1) removes the last axis"
     clash = _clash(scores, given)
     return f": {clash}" if clash else ""
 
 
 def check_same_shape(kind: str, **values: Operand) -> None:
-    """Refuse two values of different shapes: broadcast, they would be compared crosswise.
+    """Raise an error if two values have different shapes: a broadcast would compare each with all others.
 
     Raises
     ------

@@ -838,7 +838,7 @@ def test_what_does_not_go_on_as_before_is_refused(saved: Path, tmp_path: Path) -
     words = "was shuffled by PCG64, and rng is Philox: resume with a generator of the same kind"
     assert words in refused(saved, rng=np.random.Generator(np.random.Philox(0)))
     assert "was made with shuffle=True" in refused(saved, shuffle=False)
-    assert "records loss, accuracy, and this call loss: resume with" in refused(
+    assert "records loss, accuracy, but this call loss: resume with" in refused(
         saved, metrics=None, early_stopping=None
     )
     p = Problem()
@@ -848,7 +848,7 @@ def test_what_does_not_go_on_as_before_is_refused(saved: Path, tmp_path: Path) -
         raise KeyboardInterrupt
 
     nn.fit(p.step, p.feed, batch_size=16, checkpoint=path, checkpoint_every=3, callbacks=stop)
-    words = "within an epoch with rows = 60, batch_size = 16, rows in batches = 60, and this call has rows = 60, "
+    words = "within an epoch with rows = 60, batch_size = 16, rows in batches = 60, but this call has rows = 60, "
     assert words in refused(path, batch_size=20, metrics=None, early_stopping=None)
 
 
@@ -972,15 +972,15 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, stra
         (
             {"early_stopping": nn.EarlyStopping()},
             KeyError,
-            'watches "val_loss", which is not recorded; figures called val_',
+            'monitors "val_loss", which is not recorded; figures called val_',
         ),
         ({"early_stopping": nn.EarlyStopping("accuracy", mode="max")}, KeyError, 'There is: "loss"'),
         (
             {"metrics": {"f": "dense_1/bias"}, "early_stopping": nn.EarlyStopping("f", mode="max")},
             ValueError,
-            'a number, and "f" has shape (8,)',
+            'a number, but "f" has shape (8,)',
         ),
-        ({"checkpoint_every": 3}, TypeError, "checkpoint_every says how often, and checkpoint= where to"),
+        ({"checkpoint_every": 3}, TypeError, "checkpoint_every needs checkpoint=, the file to write"),
         ({"checkpoint": "c", "checkpoint_every": 0}, ValueError, "checkpoint_every is an int of 1 or more, not 0"),
         ({"validation": [1]}, TypeError, "a feed is a dict {placeholder: array}, not list"),
         ({"resume": 3}, TypeError, "a path is text or a pathlib.Path, not int"),
@@ -1012,7 +1012,11 @@ def test_bad_steps() -> None:
 @pytest.mark.parametrize(
     ("settings", "kind", "words"),
     [
-        ({"monitor": "val_accuracy"}, TypeError, 'say mode="min" or mode="max", whichever is better of "val_accuracy"'),
+        (
+            {"monitor": "val_accuracy"},
+            TypeError,
+            'write mode="min" or mode="max", whichever is better for "val_accuracy"',
+        ),
         ({"mode": "auto"}, ValueError, 'mode is "min" or "max", not \'auto\''),
         ({"patience": 0}, ValueError, "EarlyStopping: patience is an int of 1 or more, not 0"),
         ({"min_delta": -1}, ValueError, "EarlyStopping: min_delta is 0 or more, not -1"),

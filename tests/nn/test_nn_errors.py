@@ -255,7 +255,7 @@ def test_a_film_is_no_trace() -> None:
     step = gn.compile(w * 2.0, updates={w: w * 0.5})
     with gn.recording(step) as film:
         step()
-    with pytest.raises(gn.UsageError, match=r"a film holds many traces: film\[0\]\[…\] is of one"):
+    with pytest.raises(gn.UsageError, match=r"a film holds many traces: ask one of them, film\[0\]\[…\]"):
         film["w"]
 
 

@@ -66,7 +66,7 @@ def test_draws_are_float64_before_they_are_cast() -> None:
     ("make", "error", "words"),
     [
         (lambda: nn.init.uniform(1.0, 0.0), ValueError, "lo = 1.0 and hi = 0.0"),
-        (lambda: nn.init.normal(0.0, -1.0), ValueError, "std = -1.0"),
+        (lambda: nn.init.normal(0.0, -1.0), ValueError, "std is 0 or more, not -1"),
         (lambda: nn.Dense(2, weight_init="he_normal"), TypeError, "not 'he_normal'"),
         (lambda: nn.Dense(2, bias_init=np.zeros(2)), TypeError, "bias_init is an initializer.*not ndarray"),
         (lambda: nn.Dense(2, rng=42), TypeError, r"np\.random\.default_rng\(42\)"),

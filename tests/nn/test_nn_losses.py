@@ -259,7 +259,7 @@ def refused(loss: Any, p: Any, true: Any, dtype: Any = np.int64, **settings: Any
         (("batch", 3), (), r"got shape \(\)"),
         (("batch", 3), ("batch", 3, 1), r"got shape \(batch, 3, 1\)"),
         ((5, 3), (4,), r"class numbers of shape \(5,\)"),
-        ((), (), "a number has none"),
+        ((), (), "a scalar has no axis"),
     ],
 )
 def test_labels_of_other_shapes(loss: Any, p: Any, true: Any, words: str) -> None:
@@ -270,7 +270,7 @@ def test_labels_of_other_shapes(loss: Any, p: Any, true: Any, words: str) -> Non
 @pytest.mark.parametrize("loss", CATEGORICAL)
 def test_labels_that_come_first(loss: Any) -> None:
     g = gn.Graph()
-    with pytest.raises(gn.ShapeError, match=r"got shape \(batch, 3\): the labels come second"):
+    with pytest.raises(gn.ShapeError, match=r"got shape \(batch, 3\): the labels are the second argument"):
         loss(g.placeholder("labels", ("batch",), np.int64), g.placeholder("logits", ("batch", 3)))
 
 
@@ -324,7 +324,7 @@ def test_other_refusals(loss: Any) -> None:
         loss(*two)
     if loss in (nn.categorical_crossentropy, nn.binary_crossentropy):
         for clip in (-0.1, 0.5):
-            with pytest.raises(gn.ValueRangeError, match=r"between 0 and 0\.5"):
+            with pytest.raises(gn.ValueRangeError, match=r"clip is 0 or more, and less than 0\.5"):
                 refused(loss, (2, 3), (2, 3), clip=clip)
         for clip in ("a", None, math.nan):
             with pytest.raises(gn.UsageError, match=r"clip is a number, not ('a'|NoneType|nan)"):

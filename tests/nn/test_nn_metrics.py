@@ -243,9 +243,9 @@ def test_dtypes(metric: Any) -> None:
 
 @pytest.mark.parametrize("metric", ALL[1:])
 def test_the_number_of_classes(metric: Any) -> None:
-    with pytest.raises(gn.UsageError, match="nothing says how many classes there are: say classes="):
+    with pytest.raises(gn.UsageError, match="the number of classes is unknown: write classes="):
         refused(metric, ("batch",), ("batch",), np.int64)
-    with pytest.raises(gn.UsageError, match='has the name "k": say classes='):
+    with pytest.raises(gn.UsageError, match='has the name "k": write classes='):
         refused(metric, ("batch", "k"), ("batch",))
     with pytest.raises(gn.ShapeError, match="classes=4, but the operands are of 3"):
         refused(metric, ("batch", 3), ("batch",), classes=4)

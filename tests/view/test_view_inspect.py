@@ -424,7 +424,7 @@ def test_what_a_loss_a_metric_or_a_layer_refuses_is_drawn_too() -> None:
         (lambda: nn.accuracy(h, y), "accuracy", "axis 1 of operand 1 is 3", ["0", "1"]),
         (lambda: nn.mean_squared_error(np.ones((2, 3)), h), "mean_squared_error", "axis 1 of operand 1 is 64", ["1"]),
         (lambda: nn.Dense(3, weight=np.ones((5, 3)))(h), "Dense", "axis 0 of the weight is 5", ["0"]),
-        (lambda: nn.accuracy(h, [[1], [2]]), "accuracy", "gn.squeeze(labels, -1) takes the last axis", ["0"]),
+        (lambda: nn.accuracy(h, [[1], [2]]), "accuracy", "gn.squeeze(labels, -1) removes the last axis", ["0"]),
     ):
         diagram = error_of(make).draw()
         line = box(diagram.source, f"<b>{name}</b>")
