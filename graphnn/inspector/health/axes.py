@@ -31,6 +31,8 @@ def every_pair(run: Evaluation) -> Iterator[Finding]:
     reported: set[frozenset[Node]] = set()
     for node in run.part(_elementwise):
         crossed = next((dim for dim in node.shape if isinstance(dim, str) and node.shape.count(dim) > 1), None)
+        if crossed is None:
+            continue
         met = [operand for operand in node.inputs if crossed in operand.shape]
         short = [operand for operand in met if len(operand.shape) < len(node.shape)]
         if not short or any(operand.shape.count(crossed) > 1 for operand in met):
@@ -148,9 +150,8 @@ def _weights_in(run: Evaluation, place: int, i: int, read: int) -> tuple[int | N
 
 def _untouched(run: Evaluation, place: int) -> int | None:
     """Return the place of a softmax if a value is its result, perhaps cast; else None."""
-    while run.op(place).name == "cast":
+    while (node := run.order[place]).op.name == "cast":
         place = run.inputs[place][0]
-    node = run.order[place]
     if node.op.name != "divide" or node.inputs[0].op.name != "exp" or node.inputs[1].op.name != "sum":
         return None
     return place if node.inputs[1].inputs[0] is node.inputs[0] else None

@@ -216,4 +216,6 @@ def _examined(
     prepared: Prepared, steps: Mapping[Node, Node], call: int | None = None, recorded: Mapping[int, Array] = {}
 ) -> Health:
     run = Evaluation(prepared, recorded, steps)
-    return Health(run.graph, run.count, _examine(run), call)
+    health = Health(run.graph, run.count, _examine(run), call)
+    run.parts.clear()  # they refer to the run: the cycle would keep all values until garbage is collected
+    return health

@@ -69,6 +69,8 @@ class Evaluation:
         The number of values.
     found : list of Finding
         What the checks so far have found.
+    parts : dict
+        What `part` has computed.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class Evaluation:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GraphnnWarning)
             try:
-                computed = [place for place in range(len(self.order)) if place not in recorded]
+                computed = [place for place in range(len(self.order)) if place not in recorded] if recorded else None
                 quietly(deque, evaluate(prepared, computed, self.values), maxlen=0)
             except GraphnnError as error:
                 self.failure = error
@@ -96,7 +98,7 @@ class Evaluation:
             for value in self.values
         ]
         self.bad = [not math.isfinite(size) for size in self.magnitudes]
-        self._parts: dict[Any, Any] = {}
+        self.parts: dict[Any, Any] = {}
         self._ops: dict[int, Op] = {}
         self._bad_before: dict[Node, set[Node]] = {}
         self._gives_nan: dict[int, bool] = {}
@@ -105,9 +107,9 @@ class Evaluation:
 
     def part(self, kind: Callable[[Evaluation], _Part]) -> _Part:
         """Return ``kind(run)``, computed once: facts that several checks share."""
-        if kind not in self._parts:
-            self._parts[kind] = kind(self)
-        found: _Part = self._parts[kind]
+        if kind not in self.parts:
+            self.parts[kind] = kind(self)
+        found: _Part = self.parts[kind]
         return found
 
     # --- asking

@@ -108,11 +108,10 @@ def underflow(run: Evaluation) -> Iterator[Finding]:
         node, traits = run.order[place], run.order[place].op.traits
         if Trait.UNDERFLOWS not in traits or np.count_nonzero(value) == value.size:
             continue
-        operands = run.operands_of(place)
-        if operands[0].dtype.kind != "f":
+        if run.values[run.inputs[place][0]].dtype.kind != "f":
             continue
-        zeros = [~np.isfinite(x) if Trait.FADES in traits else ~np.isfinite(x) | (x == 0) for x in operands]
-        lost = (value == 0) & run.fresh(place, value == 0, zeros)
+        fades = Trait.FADES in traits
+        lost = run.fresh(place, value == 0, [_explains_0(run, source, fades) for source in run.inputs[place]])
         if not lost.any():
             continue
         count = int(np.count_nonzero(lost))
@@ -123,6 +122,13 @@ def underflow(run: Evaluation) -> Iterator[Finding]:
         remedy = LOST_PRODUCT if product else LOST_GRADIENT if serious else underflow.remedy
         cause = f"{run.why(place, first_of(lost)).equation}, rounded to 0{and_more(lost)}"
         yield underflow.at(run, place, lost, cause, severity="warning" if serious else "note", remedy=remedy)
+
+
+def _explains_0(run: Evaluation, place: int, fades: bool) -> Array:
+    """Return which elements of an operand are 0, NaN or inf; if the operation fades, a 0 does not explain its 0."""
+    x = run.values[place]
+    zero = np.zeros(x.shape, bool) if fades else x == 0
+    return np.asarray(zero | ~np.isfinite(x) if run.bad[place] else zero)
 
 
 def _scaled_by_the_loss(run: Evaluation) -> set[Node]:
@@ -213,7 +219,7 @@ def _clipped(run: Evaluation, way: list[int]) -> Iterator[Finding]:
     argument = run.operands_of(way[0])[0]
     raw_place = run.inputs[way[-1]][0]
     raw = run.values[raw_place]
-    if not (turned or np.nanmax(raw, initial=0.0) <= 1 + ABOUT_ONE):
+    if not (turned or np.fmax.reduce(raw, axis=None, initial=0.0) <= 1 + ABOUT_ONE):
         return  # not probabilities
     # 1 - hi is rounded in the argument's dtype.
     edge = argument <= (1 - float(hi) + np.finfo(argument.dtype).eps if turned else lo * (1 + 1e-6))
