@@ -427,19 +427,18 @@ class Diagram(Shown):
         return path
 
 
-@show_as(Diagram, "image/svg+xml")
-def _diagram_as_svg(diagram: Diagram) -> str | None:
+def _svg_if_possible(diagram: Diagram) -> str | None:
     try:
         return diagram.svg()
     except DrawingError:
         return None
 
 
+show_as(Diagram, "image/svg+xml")(_svg_if_possible)
+
+
 @show_as(Graph, "image/svg+xml")
 def _graph_as_svg(graph: Graph) -> str | None:
     if not 0 < len(graph) <= _MOST_AT_A_GLANCE:
         return None
-    try:
-        return draw(graph, detail="layer", limit=300, timeout=10.0).svg()
-    except DrawingError:
-        return None
+    return _svg_if_possible(draw(graph, detail="layer", limit=300, timeout=10.0))

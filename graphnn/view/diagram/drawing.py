@@ -8,27 +8,7 @@ from typing import NamedTuple
 
 from ...graph import Constant, Node, Parameter, Placeholder, Scope
 from ..text import by_times, elided, shortened
-from .looks import (
-    ARROW_OF_PHASE,
-    FETCHED,
-    FRAME_OF_PHASE,
-    GREY,
-    HIGHLIGHTS,
-    INK,
-    LENT,
-    LOOK,
-    MOST_ABOVE,
-    MOST_BELOW,
-    MOST_SAID,
-    NAME,
-    NODE,
-    PAPER,
-    REFERENCE,
-    THEMES,
-    TO_CUT,
-    WAY,
-    Highlight,
-)
+from . import looks
 from .overlay import NO_OVERLAY, Layer, Patch
 from .picture import Box, Edge, Picture, data_inputs, own_name, scope_path
 from .words import MOST_MARKS, frame_words, mark_of, positions_matter, scope_tip, tip_of, words
@@ -71,7 +51,7 @@ class Shape(NamedTuple):
     notes: Sequence[str] = ()
     small: float = 0.0
     kind: str = "name"
-    soft: str = GREY
+    soft: str = looks.GREY
     cells: Sequence[Sequence[str]] = ()
 
 
@@ -166,7 +146,7 @@ class Manner(NamedTuple):
 
     title: str | None = None
     sideways: bool = False
-    highlight: Mapping[Node, Highlight] = {}
+    highlight: Mapping[Node, looks.Highlight] = {}
     layer: Layer = NO_OVERLAY
     way: Collection[tuple[Node, Node]] = ()
     theme: str = "light"
@@ -227,7 +207,7 @@ class Drawing:
 
     def colour(self, usual: str) -> str:
         """Return a colour of the visual language as it is on this paper."""
-        return THEMES[self._manner.theme].get(usual, usual)
+        return looks.THEMES[self._manner.theme].get(usual, usual)
 
     def look(self, usual: Mapping[str, str]) -> dict[str, str]:
         """Return a look with such colours."""
@@ -247,7 +227,7 @@ class Drawing:
                 waiting += [(inner, True) for inner in reversed(inside.get(frame.scope.path, []))]
 
     def _all_headings(self) -> Iterator[Heading]:
-        ink, grey = self.colour(INK), self.colour(GREY)
+        ink, grey = self.colour(looks.INK), self.colour(looks.GREY)
         legend = self._manner.layer.legend
         yield from _heading_lines(self._manner.title or "", 14.0, False, ink)
         yield from _heading_lines(legend.what, 9.5, True, ink)
@@ -257,26 +237,26 @@ class Drawing:
             yield from _heading_lines(text, 8.0, False, grey)
 
     def _frame(self, scope: Scope, nodes: list[Node]) -> Frame:
-        look = self.look(FRAME_OF_PHASE[scope.phase])
+        look = self.look(looks.FRAME_OF_PHASE[scope.phase])
         return Frame(scope, look, scope_tip(scope, nodes), *frame_words(scope, nodes))
 
     def _box(self, box: Box) -> Shape:
         marks = ", ".join([self._marks[node] for node in box.nodes if node in self._marks])
         leads = [f"→ {elided(marks, MOST_MARKS)}"] * bool(marks)
-        kind, title, below = words(box, MOST_BELOW - len(" · ".join(["", *leads])))
+        kind, title, below = words(box, looks.MOST_BELOW - len(" · ".join(["", *leads])))
         below = " · ".join([below] * bool(below) + leads)
-        look = dict(LOOK[kind])
+        look = dict(looks.LOOK[kind])
         if any(node in self._seen.fetched for node in box.nodes):
-            look |= FETCHED
+            look |= looks.FETCHED
         kind_of_mark, notes = mark_of(box, self._manner.highlight)
         layer = self._manner.layer
         patch = layer.patches.get(box, Patch())
-        kind_of_mark = min(kind_of_mark, patch.level, key=list(HIGHLIGHTS).index)
-        look = self.look(look | HIGHLIGHTS[kind_of_mark][0])
-        soft = self.colour(GREY)
-        if layer.legend.colours and "filled" in look.get("style", NODE["style"]):
+        kind_of_mark = min(kind_of_mark, patch.level, key=list(looks.HIGHLIGHTS).index)
+        look = self.look(look | looks.HIGHLIGHTS[kind_of_mark][0])
+        soft = self.colour(looks.GREY)
+        if layer.legend.colours and "filled" in look.get("style", looks.NODE["style"]):
             # Only the overlay gives colours a meaning.
-            look["fillcolor"] = patch.fill or self.colour(PAPER)
+            look["fillcolor"] = patch.fill or self.colour(looks.PAPER)
             if patch.fill:
                 look["fontcolor"] = soft = patch.ink
         name, notes, tip = f"n{box.place}", [*notes, *patch.notes], [*tip_of(box), *patch.tip]
@@ -286,12 +266,12 @@ class Drawing:
 
     def _draw_edge(self, edge: Edge) -> None:
         node, head = edge.node, edge.head
-        look, tip, label = dict(ARROW_OF_PHASE[head.phase]), [f"{node.name} {node.spec}"], ""
+        look, tip, label = dict(looks.ARROW_OF_PHASE[head.phase]), [f"{node.name} {node.spec}"], ""
         if edge.lent:
-            look |= LENT
+            look |= looks.LENT
         elif edge.tail.scope is not None and isinstance(node.op, Parameter):
             # A layer that uses another's parameter.
-            look |= LENT | {"constraint": "false"}
+            look |= looks.LENT | {"constraint": "false"}
             label = own_name(node)
         else:
             label = self._new_shape(edge.tail, node)
@@ -302,10 +282,10 @@ class Drawing:
             tail = f"r{number}_{head.place}"
             if tail not in self._references:  # the same operand twice
                 self._references.add(tail)
-                self._add_small(tail, head.around, REFERENCE, tip, f"{number}  {own_name(node)}", "reference")
+                self._add_small(tail, head.around, looks.REFERENCE, tip, f"{number}  {own_name(node)}", "reference")
             look |= {"style": "dotted", "weight": "1"}
         if edge in self._way:
-            look |= WAY
+            look |= looks.WAY
         self.arrows.append(Arrow(tail, f"n{head.place}", self.look(look), tip, label, position))
 
     def _new_shape(self, box: Box, node: Node) -> str:
@@ -319,11 +299,11 @@ class Drawing:
     def _draw_names(self) -> None:
         """Draw the names of what was fetched."""
         box_of = {node: box for box in self._seen.boxes for node in box.nodes if node in self._seen.fetched}
-        look = self.look(FETCHED | {"penwidth": "1.4"})
+        look = self.look(looks.FETCHED | {"penwidth": "1.4"})
         for node, box in ((node, box_of[node]) for node in self._seen.fetched if node in box_of):
             for name in self._seen.fetched[node]:
                 tip, head = [f"{name}: {node.name} {node.spec}"], self._next_name()
-                self.shapes.append(Shape(head, None, self.look(NAME), tip, name))
+                self.shapes.append(Shape(head, None, self.look(looks.NAME), tip, name))
                 self.arrows.append(Arrow(f"n{box.place}", head, look, tip, self._new_shape(box, node)))
 
     def _draw_cuts(self) -> None:
@@ -336,14 +316,15 @@ class Drawing:
                 above.setdefault(edge.head, {})[edge.node] = None
             else:
                 below.setdefault(edge.tail, {})[edge.head] = None
-        look = self.look(TO_CUT)
+        look = self.look(looks.TO_CUT)
         for box, nodes in above.items():
             tail, tip = f"r0_{box.place}", [f"{node.name} {node.spec}" for node in nodes]
-            self._add_small(tail, box.around, NAME, tip, _cut_off(map(own_name, nodes)), "cut")
+            self._add_small(tail, box.around, looks.NAME, tip, _cut_off(map(own_name, nodes)), "cut")
             self.arrows.append(Arrow(tail, f"n{box.place}", look, tip))
         for box, readers in below.items():
             head, tip = self._next_name(), [tip_of(reader)[0] for reader in readers]
-            self._add_small(head, box.around, NAME, tip, _cut_off(words(reader).title for reader in readers), "cut")
+            title = _cut_off(words(reader).title for reader in readers)
+            self._add_small(head, box.around, looks.NAME, tip, title, "cut")
             self.arrows.append(Arrow(f"n{box.place}", head, look, tip))
 
     def _next_name(self) -> str:
@@ -353,14 +334,14 @@ class Drawing:
     def _add_small(
         self, name: str, around: Scope | None, look: dict[str, str], tip: list[str], title: str, kind: str
     ) -> None:
-        soft = self.colour(GREY)
+        soft = self.colour(looks.GREY)
         self.shapes.append(Shape(name, around, self.look(look), tip, title, small=8.0, kind=kind, soft=soft))
 
 
 def _heading_lines(text: str, size: float, bold: bool, colour: str) -> Iterator[Heading]:
     """Yield the lines of a text above a picture."""
-    said, at = shortened(text, MOST_SAID) if text else "", 0
-    for line in textwrap.wrap(said, MOST_ABOVE, expand_tabs=False) or [said] * bool(text):
+    said, at = shortened(text, looks.MOST_SAID) if text else "", 0
+    for line in textwrap.wrap(said, looks.MOST_ABOVE, expand_tabs=False) or [said] * bool(text):
         start = said.index(line, at)
         yield Heading(line, size, bold, colour, joint=said[at:start] if at else None)
         at = start + len(line)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...graph import Constant, Parameter, Placeholder
-from ..text import by_times, cells_of, counted, elided, in_cells, shortened, visible, wrapped
+from ..text import cells_of, counted, elided, in_cells, shortened, visible, wrapped
 from .drawing import USUAL, Drawing, paragraphs
 from .picture import Box, Edge, Picture, chain, local_name, numbers_in, own_name, title_of
-from .words import frame_words, settings, words
+from .words import frame_words, settings, shape_words, words
 
 if TYPE_CHECKING:
-    from ...graph import Node, Scope
+    from ...graph import Scope
     from .drawing import Manner
 
 _GLYPHS = {"placeholder": "○", "parameter": "◇", "frozen": "◇", "constant": "◇", "gradient": "◆", "update": "■"}
@@ -101,14 +101,12 @@ def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, as
         noted = f"  {notes}" if notes.startswith("[") else f"  [{notes}]" if notes else ""
         said = f"{_STEP * len(scopes)}{_call(box, operands)}{noted}"
         leads = [*_fetched(seen, box), *cut_below.get(shape.name, ())]
-        rows.append(_Row(line, said, _more(box), " ".join([_shape(box.node), *leads])))
-    headings = [line for said in paragraphs(drawn.headings) for line in _wrapped(said, width)]
+        rows.append(_Row(line, said, _more(box), " ".join([shape_words(box.node), *leads])))
+    headings = paragraphs(drawn.headings)
+    if width is not None:
+        headings = [line for said in headings for line in wrapped(said, width)]
     text = "\n".join([*headings, *_aligned(rows, width)])
     return text.translate(_IN_ASCII) if ascii else text
-
-
-def _wrapped(text: str, width: int | None) -> list[str]:
-    return [text] if width is None else wrapped(text, width)
 
 
 # --- what is said of a box --------------------------------------------------------------------------------------
@@ -169,10 +167,6 @@ def _fetched(seen: Picture, box: Box) -> list[str]:
     return [f"→ {', '.join(names) or 'fetched'}"] if asked else []
 
 
-def _shape(node: Node) -> str:
-    return by_times(node.shape) + (f" · {node.dtype}" if node.dtype != node.graph.dtype else "")
-
-
 # --- lines ------------------------------------------------------------------------------------------------------
 
 
@@ -195,15 +189,11 @@ def _aligned(rows: Sequence[_Row], width: int | None) -> list[str]:
     lines = []
     for row, said in zip(rows, texts, strict=True):
         if not row.shape:  # the heading of a frame
-            said = said if width is None else _cut(said, width - rails - len(_GAP))
+            said = said if width is None else in_cells(said, width - rails - len(_GAP))
         else:
             said = in_cells(said if cells_of(said) <= text else row.said, text) + _GAP + elided(row.shape, shapes)
         lines.append(f"{row.rails.ljust(rails)}{_GAP}{said}".rstrip())
     return lines
-
-
-def _cut(text: str, width: int) -> str:
-    return text if cells_of(text) <= width else in_cells(text, width)
 
 
 def _flows(edge: Edge) -> bool:

@@ -166,18 +166,19 @@ class _Box:
         line = f' stroke="{look["color"]}" stroke-width="{look.get("penwidth", "1")}"'
         line += "".join(f' stroke-dasharray="{dash}"' for name, dash in _DASHES.items() if name in style)
         paint = f' fill="{look["fillcolor"] if "filled" in style else "none"}"{line}'
-        form, corner, parts = look["shape"], self.corner, []
+        form, corner, rim, parts = look["shape"], self.corner, self.rim, []
+        left, top = x - width / 2, y - height / 2
         if form == "ellipse":
             parts.append(f'<ellipse cx="{_n(x)}" cy="{_n(y)}" rx="{_n(width / 2)}" ry="{_n(height / 2)}"{paint}/>')
         elif form == "cylinder":
-            parts.append(_cylinder(x - width / 2, y - height / 2, width, height, paint))
+            parts.append(_cylinder(left, top, width, height, paint))
         elif form == "octagon":
-            parts.append(_octagon(x - width / 2, y - height / 2, width, height, paint))
+            parts.append(_octagon(left, top, width, height, paint))
         elif form == "box":
-            parts.append(_rectangle(x - width / 2, y - height / 2, width, height, corner, paint))
-            if self.rim:
-                inner = width - 2 * self.rim, height - 2 * self.rim, max(corner - self.rim, 0.0), f' fill="none"{line}'
-                parts.append(_rectangle(x - width / 2 + self.rim, y - height / 2 + self.rim, *inner))
+            parts.append(_rectangle(left, top, width, height, corner, paint))
+            if rim:
+                inner = width - 2 * rim, height - 2 * rim, max(corner - rim, 0.0), f' fill="none"{line}'
+                parts.append(_rectangle(left + rim, top + rim, *inner))
         parts += [_text(line, x, y + line.middle, "middle") for line in self.lines]
         if self.shape.cells:
             parts.append(self._heatmap(x, y + self.below))
@@ -187,10 +188,9 @@ class _Box:
         cells = self.shape.cells
         width, height = cell_size(cells)
         wide, left = width * len(cells[0]), middle - width * len(cells[0]) / 2
-        parts = [
-            cell for row, line in enumerate(cells) for cell in _cells(left, top + row * height, width, height, line)
-        ]
-        return "".join([*parts, _rectangle(left, top, wide, height * len(cells), 0.0, f' fill="none" stroke="{GREY}"')])
+        rows = [_cells(left, top + row * height, width, height, line) for row, line in enumerate(cells)]
+        rim = _rectangle(left, top, wide, height * len(cells), 0.0, f' fill="none" stroke="{GREY}"')
+        return "".join(["".join(row) for row in rows] + [rim])
 
 
 def _lines(shape: Shape, colour: str) -> list[_Line]:
@@ -252,7 +252,8 @@ class _Writer:
             top += heading.height
         parts.append(f'<g transform="translate({_n(across)} {_n(down)})">')
         for number, frame in enumerate(self._drawn.frames):
-            parts.append(_group(f"cluster_{number}", frame.tip, _frame_box(frame, *placed.frames[number])))
+            paint = f' fill="{frame.look["fillcolor"]}" stroke="{frame.look["color"]}"'
+            parts.append(_group(f"cluster_{number}", frame.tip, _rectangle(*placed.frames[number], _CORNER, paint)))
         for number, arrow in enumerate(self._drawn.arrows):
             parts.append(_group(f"{arrow.tail}->{arrow.head}", arrow.tip, self._arrow(number, arrow)))
         for number, frame in enumerate(self._drawn.frames):
@@ -283,13 +284,15 @@ class _Writer:
         # The line ends where the arrow begins, so that a heavy one does not blunt it.
         base, side = (y if upright else x) - size * forward, size * _ARROW_SLOPE
         if upright:
-            ends, corners = [*route[:-1], (x, base)], [(x, y), (x - side, base), (x + side, base)]
+            end, corners = (x, base), [(x, y), (x - side, base), (x + side, base)]
         else:
-            ends, corners = [*route[:-1], (base, y)], [(x, y), (base, y - side), (base, y + side)]
+            end, corners = (base, y), [(x, y), (base, y - side), (base, y + side)]
         dash = f' stroke-dasharray="{_DASHES["dotted"]}"' if look.get("style") == "dotted" else ""
         line = f' fill="none" stroke="{colour}" stroke-width="{look["penwidth"]}"{dash}'
-        points = " ".join(f"{_n(one)},{_n(other)}" for one, other in corners)
-        parts = [f'<path d="{_path(ends, self._sideways)}"{line}/><polygon points="{points}" fill="{colour}"/>']
+        parts = [
+            f'<path d="{_path([*route[:-1], end], self._sideways)}"{line}/>',
+            _polygon(corners, f' fill="{colour}"'),
+        ]
         label = self._labels[number]
         if label.text:
             left, top = self._placed.labels[number]
@@ -400,12 +403,11 @@ def _octagon(x: float, y: float, width: float, height: float, paint: str) -> str
         (x + cut, y), (right - cut, y), (right, y + cut), (right, bottom - cut),
         (right - cut, bottom), (x + cut, bottom), (x, bottom - cut), (x, y + cut),
     ]  # fmt: skip
-    return f'<polygon points="{" ".join(f"{_n(one)},{_n(other)}" for one, other in corners)}"{paint}/>'
+    return _polygon(corners, paint)
 
 
-def _frame_box(frame: Frame, x: float, y: float, width: float, height: float) -> str:
-    paint = f' fill="{frame.look["fillcolor"]}" stroke="{frame.look["color"]}"'
-    return _rectangle(x, y, width, height, _CORNER, paint)
+def _polygon(corners: Iterable[Point], paint: str) -> str:
+    return f'<polygon points="{" ".join(f"{_n(x)},{_n(y)}" for x, y in corners)}"{paint}/>'
 
 
 def _path(points: Sequence[Point], sideways: bool) -> str:

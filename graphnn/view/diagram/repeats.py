@@ -9,7 +9,7 @@ reads what is made in it, within the same phase.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -35,32 +35,47 @@ class _Unit:
     boxes: list[Box] = field(default_factory=list)
 
     @property
+    def whole(self) -> Scope | None:
+        """The scope that it is, open or collapsed; None: a single node."""
+        return self.scope or self.boxes[0].scope
+
+    @property
     def title(self) -> str:
-        scope = self.scope or self.boxes[0].scope
+        scope = self.whole
         return self.boxes[0].node.op.name if scope is None else scope.kind or title_of(scope)
 
     @property
     def name(self) -> str:
-        scope = self.scope or self.boxes[0].scope
+        scope = self.whole
         return own_name(self.boxes[0].node) if scope is None else title_of(scope)
 
 
-class _Block(NamedTuple):
-    """Units that may be one of several that are the same."""
+class _Block:
+    """Units that may be one of several that are the same.
 
-    units: Sequence[_Unit]
-    nodes: list[Node]
-    place_of: dict[Node, int]
+    Attributes
+    ----------
+    units : sequence of _Unit
+    nodes : list of Node
+        Unit by unit: in blocks of the same kinds, nodes at the same place correspond.
+    place_of : dict of Node to int
+    inside : list of int
+        Of each operand, the place in the block where it is made; -1: outside.
+    read : list of Node
+        The operands that are made outside.
+    """
 
-    @classmethod
-    def of(cls, units: Sequence[_Unit]) -> _Block:
-        # By unit, so that nodes that have the same place in blocks of the same kinds are alike.
-        nodes = [
+    def __init__(self, units: Sequence[_Unit]) -> None:
+        self.units = units
+        self.nodes = [
             node
             for unit in units
             for node in sorted((node for box in unit.boxes for node in box.nodes), key=lambda node: node.index)
         ]
-        return cls(units, nodes, {node: place for place, node in enumerate(nodes)})
+        self.place_of = {node: place for place, node in enumerate(self.nodes)}
+        operands = [operand for node in self.nodes for operand in node.inputs]
+        self.inside = [self.place_of.get(operand, -1) for operand in operands]
+        self.read = [operand for operand in operands if operand not in self.place_of]
 
 
 class _Spot(NamedTuple):
@@ -83,10 +98,7 @@ class _Reads:
         # Of each operand that is made elsewhere: how far back, 0 if in none of these units.
         self._of: list[list[tuple[Node, int]]] = []
         for at, unit in enumerate(units):
-            nodes = _Block.of([unit]).nodes
-            places = [(operand, made_at.get(operand, at)) for node in nodes for operand in node.inputs]
-            inside = set(nodes)
-            self._of.append([(operand, at - place) for operand, place in places if operand not in inside])
+            self._of.append([(operand, at - made_at.get(operand, at)) for operand in _Block([unit]).read])
 
     def may_follow(self, start: int, length: int) -> bool:
         """Return False if the block of so many units after the one that begins at `start` reads what it cannot.
@@ -188,9 +200,9 @@ class _Merger:
         wiring: list[tuple[Hashable, ...]] = []
         step: int | None = None
         while kinds[start : start + length] == kinds[(at := start + len(blocks) * length) : at + length]:
-            block = _Block.of(units[at : at + length])
+            block = _Block(units[at : at + length])
             if blocks:
-                if _inside(block) != _inside(blocks[0]) or not self._ends_in(blocks[-1], block, blocks[0]):
+                if block.inside != blocks[0].inside or not self._ends_in(blocks[-1], block, blocks[0]):
                     break
                 keys = self._wiring(block, blocks[-1])
                 steps = self._steps(blocks[-1], block, keys)
@@ -207,7 +219,7 @@ class _Merger:
         """Return what a block reads from outside: of the block before, of blocks that are merged, or elsewhere."""
         return [
             ("before", before.place_of[operand]) if operand in before.place_of else self._outside(operand)
-            for operand in _read(block)
+            for operand in block.read
         ]
 
     def _outside(self, operand: Node) -> tuple[Hashable, ...]:
@@ -216,14 +228,14 @@ class _Merger:
 
     def _steps(self, block: _Block, after: _Block, keys: list[tuple[Hashable, ...]]) -> set[int]:
         """Return by how many blocks of a run it goes on from what one block reads to what the next does."""
-        read = zip(_read(block), _read(after), keys, strict=True)
+        read = zip(block.read, after.read, keys, strict=True)
         spots = [(self._spots.get(one), self._spots[other]) for one, other, key in read if key[0] == "run"]
         return {other.block - one.block for one, other in spots if one is not None}
 
     def _begins(self, first: _Block, keys: list[tuple[Hashable, ...]]) -> bool:
         """Return whether the first block reads what the others do, with some values in the place of the one before."""
         stands_for: dict[Hashable, Node] = {}
-        for operand, key in zip(_read(first), keys, strict=True):
+        for operand, key in zip(first.read, keys, strict=True):
             if key[0] == "before":
                 if stands_for.setdefault(key[1], operand) is not operand:
                     return False
@@ -274,19 +286,9 @@ class _Merger:
         return replace(seen, boxes=list(boxes), edges=list(edges.values()))
 
 
-def _read(block: _Block) -> Iterator[Node]:
-    """Yield what a block reads from outside, operand by operand."""
-    return (operand for node in block.nodes for operand in node.inputs if operand not in block.place_of)
-
-
-def _inside(block: _Block) -> list[int]:
-    """Return where in the block each operand is made, one after the other; -1: outside."""
-    return [block.place_of.get(operand, -1) for node in block.nodes for operand in node.inputs]
-
-
 def _kind(unit: _Unit) -> Hashable:
     """Return what units have in common that may be the same: all but what they read from outside."""
-    block = _Block.of([unit])
+    block = _Block([unit])
     depth = len(chain(unit.boxes[0].around if unit.scope is None else unit.scope.parent))
     kinds: dict[str, Hashable] = {}
     found: list[Hashable] = []
@@ -297,7 +299,7 @@ def _kind(unit: _Unit) -> Hashable:
         constant = node.value.tobytes() if isinstance(node.op, Constant) else b""
         inputs = tuple([block.place_of.get(operand, -1) for operand in node.inputs])
         found.append((node.op, node.spec, node.phase, node.trainable, kinds[node.scope], constant, inputs))
-    return unit.scope is None and unit.boxes[0].scope is None, tuple(found)
+    return unit.whole is None, tuple(found)
 
 
 def _stem(scope: Scope) -> str:
@@ -313,11 +315,11 @@ def _begins_well(blocks: list[_Block]) -> bool:
 def _scope_of(blocks: list[_Block], around: Scope | None) -> Scope:
     """Return a scope that says what is merged: ``Dense → relu ×3``, ``dense_1 … relu_3``."""
     first, last = blocks[0].units[0], blocks[-1].units[-1]
-    titles = [unit.title for unit in blocks[0].units if unit.scope or unit.boxes[0].scope or unit.boxes[0].node.inputs]
+    titles = [unit.title for unit in blocks[0].units if unit.whole or unit.boxes[0].node.inputs]
     names = [first.name, last.name]
     path = " … ".join(names if len(set(names)) > 1 else names[:1])
     node = blocks[0].nodes[0]
-    scope = first.scope or first.boxes[0].scope
+    scope = first.whole
     return Scope(
         path if around is None else f"{around.path}/{path}",
         f"{' → '.join(titles)} ×{len(blocks)}",

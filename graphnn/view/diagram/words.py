@@ -46,8 +46,7 @@ def _layer_words(box: Box, scope: Scope, room: int) -> Words:
 
 
 def _node_words(box: Box) -> Words:
-    node, name = box.node, own_name(box.node)
-    shape = by_times(node.shape) + (f" · {node.dtype}" if node.dtype != node.graph.dtype else "")
+    node, name, shape = box.node, own_name(box.node), shape_words(box.node)
     if isinstance(node.op, Placeholder):
         return Words("placeholder", name, shape)
     if isinstance(node.op, Parameter):
@@ -61,6 +60,11 @@ def _node_words(box: Box) -> Words:
     if node.twin is not None and node.twin.phase != node.phase:
         below.append(f"of {own_name(node.twin)}")
     return Words(KIND_OF_PHASE.get(node.phase, "operation"), node.op.name, " · ".join(below))
+
+
+def shape_words(node: Node) -> str:
+    """Return the shape of a value, and its dtype if that is not the graph's."""
+    return by_times(node.shape) + (f" · {node.dtype}" if node.dtype != node.graph.dtype else "")
 
 
 def mark_of(box: Box, highlight: Mapping[Node, Highlight]) -> tuple[str, Sequence[str]]:
