@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import accumulate
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from .blocks import reads
 
@@ -38,83 +38,62 @@ class Buffer:
         self.offset = -1
 
 
-class Layout(NamedTuple):
-    """The arena of a plan.
-
-    Attributes
-    ----------
-    buffers : list of Buffer
-    of : dict of Value to Buffer
-        By the identity of values that stand in the arena.
-    anew : dict of Value to Buffer
-        Of values that stand in memory of their own, made anew at each call, whose last value is handed out.
-    scratch : dict of Chain to Buffer
-        The scratch memory of each chain, all slots one after the other.
-    starts : dict of Chain to list of int
-        Where in it each slot begins, and where all of them end.
-    size : int
-        The bytes of the arena.
-    live : int
-        The most bytes that are taken at once: no arena could be smaller.
-    """
-
-    buffers: list[Buffer]
-    of: dict[Value, Buffer]
-    anew: dict[Value, Buffer]
-    scratch: dict[Chain, Buffer]
-    starts: dict[Chain, list[int]]
-    size: int
-    live: int
-
-    def slot(self, chain: Chain, value: Value, part: int) -> int:
-        """Return the offset of a block of an inner member of a chain, for one of its parts."""
-        starts = self.starts[chain]
-        return self.scratch[chain].offset + part * starts[-1] + starts[chain.slots[value]]
-
-
-def lay_out(values: list[Value], outputs: Iterable[Value], chains: Iterable[Chain], settings: Settings) -> Layout:
-    """Return where values lie that are neither given, constant, views, fresh, nor handed out.
+class Layout:
+    """The arena of a plan: where values lie that are neither given, constant, views, fresh, nor returned.
 
     Parameters
     ----------
     values : list of Value
         In the order in which they are made.
-    outputs : iterable of Value
-        Those that are handed out, and so have memory of their own.
+    outputs : sequence of Value
+        Values that are returned, and so have memory of their own.
     chains : iterable of Chain
         What is computed in blocks: all that a chain reads or makes is there from its first member to its last.
     settings : Settings
+
+    Attributes
+    ----------
+    buffers : list of Buffer
+    of : dict of Value to Buffer
+        The buffer of each value in the arena.
+    anew : dict of Value to Buffer
+        The buffer of each value in memory that each call allocates, because its last value is returned.
+    scratch : dict of Chain to Buffer
+        The scratch memory of each chain, all slots one after the other.
+    size : int
+        The bytes of the arena.
+    live : int
+        The most bytes in use at once: no arena could be smaller.
     """
-    chain_of = {member: chain for chain in chains for member in chain.members}
-    laid = _Laying(values, list(outputs), chain_of, settings.written_over)
-    for first in values:
-        chain = chain_of.get(first)
-        if chain is None:
-            laid.add([first], None)
-        elif first is chain.members[0]:
-            laid.add(chain.members, chain)
-    live = _most_at_once(laid.buffers, len(values))
-    size = _place(laid.buffers, live, settings.sorted_buffers)
-    return Layout(laid.buffers, laid.of, laid.anew, laid.scratch, laid.starts, size, live)
-
-
-class _Laying:
-    """A layout that comes to be, one value or chain after the other; its attributes are those of the `Layout`."""
 
     def __init__(
-        self, values: list[Value], outputs: list[Value], chain_of: dict[Value, Chain], written_over: int
+        self, values: list[Value], outputs: Sequence[Value], chains: Iterable[Chain], settings: Settings
     ) -> None:
+        chain_of = {member: chain for chain in chains for member in chain.members}
         self.buffers: list[Buffer] = []
         self.of: dict[Value, Buffer] = {}
         self.anew: dict[Value, Buffer] = {}
         self.scratch: dict[Chain, Buffer] = {}
-        self.starts: dict[Chain, list[int]] = {}
-        self._written_over = written_over
+        self._starts: dict[Chain, list[int]] = {}
+        self._written_over = settings.written_over
         self._handed_out = {output.root for output in outputs}
         self._last = last = _last_uses(values, outputs)
         self._needed = [max(at, chain_of[values[at]].last) if values[at] in chain_of else at for at in last]
+        for first in values:
+            chain = chain_of.get(first)
+            if chain is None:
+                self._add([first], None)
+            elif first is chain.members[0]:
+                self._add(chain.members, chain)
+        self.live = _most_at_once(self.buffers, len(values))
+        self.size = _place(self.buffers, self.live, settings.sorted_buffers)
 
-    def add(self, members: list[Value], chain: Chain | None) -> None:
+    def slot(self, chain: Chain, value: Value, part: int) -> int:
+        """Return the offset of a block of an inner member of a chain, for one of its parts."""
+        starts = self._starts[chain]
+        return self.scratch[chain].offset + part * starts[-1] + starts[chain.slots[value]]
+
+    def _add(self, members: list[Value], chain: Chain | None) -> None:
         """Lay out a value, or the members of a chain together."""
         first, end = members[0].index, members[-1].index
         lasting = -1 if chain is None else chain.lasting
@@ -141,8 +120,8 @@ class _Laying:
                 for other in buffer.values[:-1]:
                     read.pop(other, None)
         if chain is not None and chain.share_scratch():
-            self.starts[chain] = list(accumulate(map(_rounded, chain.sizes), initial=0))
-            self.scratch[chain] = Buffer(chain.parts * self.starts[chain][-1], chain.first, chain.last)
+            self._starts[chain] = list(accumulate(map(_rounded, chain.sizes), initial=0))
+            self.scratch[chain] = Buffer(chain.parts * self._starts[chain][-1], chain.first, chain.last)
             self.buffers.append(self.scratch[chain])
 
     def _lay(self, value: Value, buffer: Buffer | None, first: int) -> None:

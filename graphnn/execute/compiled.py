@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -172,12 +172,8 @@ class Compiled:
         count = len(self.fetches)
         return [*results[:count], *[np.asarray(following, order="C") for following in results[count:]]]
 
-    @overload
-    def _plan_of(self, prepared: Prepared, *, demanded: Literal[True]) -> Plan: ...
-    @overload
-    def _plan_of(self, prepared: Prepared, *, demanded: bool) -> Plan | None: ...
-    def _plan_of(self, prepared: Prepared, *, demanded: bool) -> Plan | None:
-        """Return the plan for the sizes of a call; where none is kept and none demanded, only if it is to pay."""
+    def _plan_of(self, prepared: Prepared, demanded: bool) -> Plan | None:
+        """Return the plan for the sizes of a call. A new one is made if it is demanded, or expected to pay."""
         sizes = tuple([prepared.sizes.get(name) for name in prepared.program.dimension_names])
         with self._planning:
             plan = self._kept.used(sizes)
@@ -204,7 +200,9 @@ class Compiled:
         -------
         Plan
         """
-        return self._plan_of(self.prepared(feed, sizes), demanded=True)
+        plan = self._plan_of(self.prepared(feed, sizes), demanded=True)
+        assert plan is not None
+        return plan
 
     def __repr__(self) -> str:
         names = ", ".join(short_name(node.name, 80) for node in self.fetches)

@@ -43,10 +43,24 @@ class Instruction:
 
 
 @dataclass(frozen=True, slots=True)
+class Elementwise(Instruction):
+    """Base of what computes each element by itself."""
+
+    kind = "each"
+
+
+@dataclass(frozen=True, slots=True)
+class Separate(Instruction):
+    """Base of what needs memory separate from that of its operands."""
+
+    kind = "call"
+
+
+@dataclass(frozen=True, slots=True)
 class Given(Instruction):
     """What is fed, or a parameter's value."""
 
-    kind: ClassVar[Kind] = "given"
+    kind = "given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +77,7 @@ class Constant(Instruction):
 
     name: str = ""
     full: bool = False
-    kind: ClassVar[Kind] = "constant"
+    kind = "constant"
 
 
 # --- views ----------------------------------------------------------------------------------------------------
@@ -73,7 +87,7 @@ class Constant(Instruction):
 class View(Instruction):
     """Base of the views."""
 
-    kind: ClassVar[Kind] = "view"
+    kind = "view"
 
     def of(self, x: Array) -> Array:
         """Return the view of an array.
@@ -157,7 +171,7 @@ class Broadcast(View):
 
 
 @dataclass(frozen=True, slots=True)
-class Ufunc(Instruction):
+class Ufunc(Elementwise):
     """One of NumPy's functions of each element.
 
     Attributes
@@ -172,7 +186,6 @@ class Ufunc(Instruction):
     ufunc: np.ufunc
     loop: tuple[DType, ...]
     bits: bool = False
-    kind: ClassVar[Kind] = "each"
 
     def __hash__(self) -> int:
         """Return a number that is the same of equal ones, and costs little."""
@@ -180,31 +193,23 @@ class Ufunc(Instruction):
 
 
 @dataclass(frozen=True, slots=True)
-class Clip(Instruction):
+class Clip(Elementwise):
     """The first operand, held between the two others."""
 
-    kind: ClassVar[Kind] = "each"
-
 
 @dataclass(frozen=True, slots=True)
-class Cast(Instruction):
+class Cast(Elementwise):
     """Each element as another dtype, whatever is lost by it."""
 
-    kind: ClassVar[Kind] = "each"
-
 
 @dataclass(frozen=True, slots=True)
-class Fill(Instruction):
+class Fill(Elementwise):
     """A number throughout."""
 
-    kind: ClassVar[Kind] = "each"
-
 
 @dataclass(frozen=True, slots=True)
-class Repeat(Instruction):
+class Repeat(Elementwise):
     """A copy of what is broadcast to the result's shape."""
-
-    kind: ClassVar[Kind] = "each"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,31 +238,26 @@ class Call(Instruction):
 
 
 @dataclass(frozen=True, slots=True)
-class Select(Instruction):
+class Select(Separate):
     """The second operand where the first, of bools, holds, else the third."""
 
-    kind: ClassVar[Kind] = "call"
-
 
 @dataclass(frozen=True, slots=True)
-class Copy(Instruction):
+class Copy(Separate):
     """A copy, for a reader that must not meet the operand itself."""
 
-    kind: ClassVar[Kind] = "call"
-
 
 @dataclass(frozen=True, slots=True)
-class Reduce(Instruction):
+class Reduce(Separate):
     """What a ufunc makes of all elements along axes."""
 
     ufunc: np.ufunc
     axes: tuple[int, ...]
     keepdims: bool
-    kind: ClassVar[Kind] = "call"
 
 
 @dataclass(frozen=True, slots=True)
-class Product(Instruction):
+class Product(Separate):
     """A product of matrices, or of stacks of them.
 
     Attributes
@@ -270,21 +270,16 @@ class Product(Instruction):
 
     blocks: Blocks | None = None
     plain: bool = False
-    kind: ClassVar[Kind] = "call"
 
 
 @dataclass(frozen=True, slots=True)
-class Gather(Instruction):
+class Gather(Separate):
     """The elements of the first operand, flattened, at the places that the second holds, none of them outside."""
 
-    kind: ClassVar[Kind] = "call"
-
 
 @dataclass(frozen=True, slots=True)
-class Scatter(Instruction):
+class Scatter(Separate):
     """Zeros, with the first operand's elements at the places that the second holds, none of them outside."""
-
-    kind: ClassVar[Kind] = "call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +295,7 @@ class Check(Instruction):
 
     classes: int
     refuse: Function
-    kind: ClassVar[Kind] = "check"
+    kind = "check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,4 +311,4 @@ class Own(Instruction):
 
     function: Function
     name: str
-    kind: ClassVar[Kind] = "fresh"
+    kind = "fresh"

@@ -27,43 +27,40 @@ _OURS = __package__.partition(".")[0] + "."
 
 
 class Lowering:
-    """Turns the nodes of a schedule into values, one after the other.
+    """Turns the nodes of a schedule into values, in order.
 
     Attributes
     ----------
     values : list of Value
-        In an order in which they can be made.
+        In an order in which they can be computed.
     fetches : list of Value
     given : list of Value
-        What is fed, then the parameters that are read.
+        The placeholders, then the parameters that are read.
     of : dict of Node to Value
         The value of each node.
-    folded, merged : int
-        How many nodes were folded into constants, and how many are another's value.
     foreign : bool
-        Whether what is not ours is called, or what may warn.
+        Whether the plan calls a user's operation, or something that may warn.
     """
 
     def __init__(self, prepared: Prepared, settings: Settings) -> None:
         program = prepared.program
         self.given: list[Value] = []
-        self.folded = self.merged = 0
         self.foreign = False
         self.of: dict[Node, Value] = {}
         self._prepared = prepared
         self._build = Builder(settings)
         self._memory: dict[Node, Node] = {}
-        """Of each node whose value is a view in a run: the node whose memory it is."""
+        """{node whose value is a view in a run: the node whose memory it shows}"""
         for node in program.placeholders:
             self._make_given(node)
         for node in program.order:
             if isinstance(node.op, Parameter):
                 self._make_given(node)
-        for place, node in enumerate(program.order):
+        for position, node in enumerate(program.order):
             if node not in self.of:
                 self._build.node = node
-                self.of[node] = self._lowered(place, node)
-        self.fetches = [self.of[program.order[place]] for place in program.fetches]
+                self.of[node] = self._lowered(position, node)
+        self.fetches = [self.of[program.order[position]] for position in program.fetches]
         self.values = _alive(self._build.values, self.fetches)
         for index, value in enumerate(self.values):
             value.index = index
@@ -73,7 +70,7 @@ class Lowering:
         self.given.append(value)
         self.of[node] = value
 
-    def _lowered(self, place: int, node: Node) -> Value:
+    def _lowered(self, position: int, node: Node) -> Value:
         build = self._build
         if isinstance(node.op, Constant):
             return build.constant(node.graph._stored(node))
@@ -82,24 +79,21 @@ class Lowering:
         ours = type(node.op).__module__.startswith(_OURS)
         rule = rule_of(node.op)
         if all(value.array is not None for value in operands) and rule.folds:
-            folded = self._fold(place, operands, result)
+            folded = self._fold(position, operands, result)
             if folded is not None:
-                self.folded += 1
                 return folded
         op = node.op.bound(self._prepared.sizes) if node.op.sized else node.op
         # float16 warns of overflow, and an operation that is not ours is checked: both by what the interpreter calls.
         if not ours:
-            return self._as_it_runs(place, op, operands, in_c_order(*result))
-        before = len(build.values)
+            return self._as_it_runs(position, op, operands, in_c_order(*result))
         value = rule.write(op, build, result, operands)
-        self.merged += len(build.values) == before
         if any(value.root is operand.root for operand in operands):
             if not isinstance(op, Cast):
                 self._memory[node] = self._memory.get(node.inputs[0], node.inputs[0])
         elif not _comes_in_order(op, rule, operands, value):
-            value = self._as_it_runs(place, op, operands, None)
+            value = self._as_it_runs(position, op, operands, None)
         elif node.dtype == np.float16:
-            value = self._as_it_runs(place, op, operands, value.strides)
+            value = self._as_it_runs(position, op, operands, value.strides)
         assert (value.shape, value.dtype) == result, (node, value.shape, result)
         return value
 
@@ -117,18 +111,18 @@ class Lowering:
             operands[whole[0]] = self._build.call(do.Copy(), x, result=Result(x.shape, x.dtype))
         return operands
 
-    def _as_it_runs(self, place: int, op: Op, operands: Sequence[Value], strides: tuple[int, ...] | None) -> Value:
+    def _as_it_runs(self, position: int, op: Op, operands: Sequence[Value], strides: tuple[int, ...] | None) -> Value:
         """Return what the interpreter's own call makes."""
         self.foreign = True
         node = self._build.node
-        forward = self._prepared.binding.forwards[place]
+        forward = self._prepared.binding.forwards[position]
         assert forward is not None
         result = Result(self._prepared.shape_of(node), node.dtype)
         return self._build.fresh(do.Own(forward, op.name), *operands, result=result, strides=strides)
 
-    def _fold(self, place: int, operands: Sequence[Value], result: Result) -> Value | None:
+    def _fold(self, position: int, operands: Sequence[Value], result: Result) -> Value | None:
         """Return the constant that a node of constants is, laid out as it would be in a run."""
-        build, forward = self._build, self._prepared.binding.forwards[place]
+        build, forward = self._build, self._prepared.binding.forwards[position]
         if forward is None or math.prod(result.shape) > build.settings.folded:
             return None
         try:

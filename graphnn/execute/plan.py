@@ -13,7 +13,7 @@ import numpy as np
 
 from ..graph.quiet import quietly
 from .blocks import chains
-from .buffers import lay_out, most_apart
+from .buffers import Layout, most_apart
 from .explain import Explanation
 from .lowering import Lowering
 from .printer import Source, literal
@@ -60,7 +60,7 @@ class Plan:
         self._settled = prepared.binding.fits_any_memory(program.graph) and told.issuperset(program.dimension_names)
         self._lowering = lowering
         self._chains = found = chains(lowering.values, lowering.fetches, settings)
-        self._layout = lay_out(lowering.values, lowering.fetches, found, settings)
+        self._layout = Layout(lowering.values, lowering.fetches, found, settings)
         source = Source(lowering, found, self._layout)
         self.source, self.arguments = source.text, source.arguments
         file = f"<plan of {prepared.program.graph.name[:40]!r} {id(self):x}>"

@@ -4,83 +4,67 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from .instructions import Check, Constant, DType, Instruction, Product, Reshape, Transpose
+from .instructions import Check, Constant, DType, Instruction, Kind, Product, Reshape, Transpose
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
     from ..ops.rows import Blocks
 
 
+@dataclass(eq=False, slots=True)
 class Value:
     """One array of a plan: how it is made, and of which node it is.
 
     Attributes
     ----------
     how : Instruction
-    kind : str
-        Of the instruction.
-    operands : tuple of Value
-    shape, dtype, size
     node : Node
-        The first node whose value it is, or for which it is made.
+        The first node whose value this is, or for which it is made.
+    shape, dtype, size
+    operands : tuple of Value
     array : array or None
-        Of a constant.
+        The array of a constant.
     repeats : Value or None
         The smaller value that is broadcast to this one.
     strides : tuple of int or None
-        As they are both here and in the interpreter: sums depend on it to the last bit. None where only a run tells.
+        The strides in the plan and in the interpreter, which are the same: sums depend on them to the last bit. None
+        if they are known only in a run.
     index : int
-        Its place among the values of the plan, or -1.
+        Its position among the values of the plan, or -1.
+    kind : str
+        The kind of the instruction.
+    root : Value
+        The value whose memory this one shows: itself unless it is a view.
     """
 
-    __slots__ = (
-        "_shown",
-        "array",
-        "dtype",
-        "how",
-        "index",
-        "kind",
-        "node",
-        "operands",
-        "repeats",
-        "shape",
-        "size",
-        "strides",
-    )
+    how: Instruction
+    node: Node
+    shape: tuple[int, ...]
+    dtype: DType
+    operands: tuple[Value, ...] = ()
+    array: Array | None = None
+    repeats: Value | None = None
+    strides: tuple[int, ...] | None = None
+    index: int = -1
+    kind: Kind = field(init=False)
+    size: int = field(init=False)
+    root: Value = field(init=False)
 
-    def __init__(
-        self,
-        how: Instruction,
-        node: Node,
-        shape: tuple[int, ...],
-        dtype: DType,
-        operands: tuple[Value, ...] = (),
-        array: Array | None = None,
-        repeats: Value | None = None,
-        strides: tuple[int, ...] | None = None,
-    ) -> None:
-        self.how = how
-        self.kind = how.kind
-        self.node = node
-        self.shape = shape
-        self.dtype = dtype
-        self.operands = operands
-        self.array = array
-        self.repeats = repeats
-        self.index = -1
-        self.size = math.prod(shape)
-        self.strides = strides
-        self._shown = operands[0].root if self.kind in ("view", "check") else None
-        if array is not None:
-            self.strides = array.strides
+    def __post_init__(self) -> None:
+        self.kind = self.how.kind
+        self.size = math.prod(self.shape)
+        self.root = self.operands[0].root if self.kind in ("view", "check") else self
+        if self.array is not None:
+            self.strides = self.array.strides
         elif self.kind in ("given", "each", "call"):
-            self.strides = in_c_order(shape, dtype)
+            self.strides = in_c_order(self.shape, self.dtype)
 
     @property
     def nbytes(self) -> int:
@@ -155,25 +139,16 @@ class Value:
             self.kind == "view" or (isinstance(self.how, Constant) and not self.how.full)
         )
 
-    @property
-    def root(self) -> Value:
-        """The value whose memory it shows."""
-        return self._shown or self
-
 
 def lying(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
     """Return the strides that tell how an array lies in memory: those of axes longer than 1, if there are elements."""
     return [] if 0 in shape else [step for step, n in zip(strides, shape, strict=True) if n > 1]
 
 
-def in_c_order(shape: tuple[int, ...], dtype: DType) -> tuple[int, ...]:
-    """Return the strides of an array that lies in C order."""
-    return _steps(shape, dtype.itemsize)
-
-
 @lru_cache(1024)
-def _steps(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    steps = [itemsize]
+def in_c_order(shape: tuple[int, ...], dtype: DType) -> tuple[int, ...]:
+    """Return the strides of an array in C order."""
+    steps = [dtype.itemsize]
     for n in reversed(shape[1:]):
         steps.append(steps[-1] * n)
     return tuple(reversed(steps[: len(shape)]))

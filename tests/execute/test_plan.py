@@ -358,7 +358,7 @@ def told(step: Any, feed: Mapping[Any, Any]) -> tuple[Any, ...]:
     stop = error.stopped
     given = {node.name: value.tobytes() for node, value in stop.prepared.given.items()}
     order = [node.name for node in stop.prepared.program.order]
-    return type(error), str(error), error.origin, stop.place, order, given, stop.updates, stop.guard
+    return type(error), str(error), error.origin, stop.position, order, given, stop.updates, stop.stopped_by_guard
 
 
 def same_error(fetches: Any, updates: Any, good: Mapping[Any, Any], bad: Mapping[Any, Any], **how: Any) -> Any:
