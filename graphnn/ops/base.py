@@ -196,7 +196,7 @@ def clash(*ends: tuple[int, int, Dim]) -> str:
     return ", ".join(f"axis {axis} of operand {operand} is {size}" for operand, axis, size in ends)
 
 
-def clash_in_broadcasting(shapes: Sequence[Shape], stretches: bool = True, axes: int = 0) -> str:
+def shape_clash(shapes: Sequence[Shape], stretches: bool = True, axes: int = 0) -> str:
     """Return which axes keep operands of these shapes from being broadcast, or from being of one shape.
 
     Parameters
@@ -209,7 +209,7 @@ def clash_in_broadcasting(shapes: Sequence[Shape], stretches: bool = True, axes:
 
     Examples
     --------
-    >>> clash_in_broadcasting([(2, 3), (5, 1, 4)])
+    >>> shape_clash([(2, 3), (5, 1, 4)])
     'axis 1 of operand 0 is 3, axis 2 of operand 1 is 4'
     """
     if not stretches and len({len(shape) for shape in shapes}) > 1:

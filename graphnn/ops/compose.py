@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from ..graph import Node, composition, fn
 
 
@@ -21,11 +18,6 @@ def log_softmax_nodes(x: Node, axis: int = -1) -> Node:
     return shifted - fn.log(fn.sum(fn.exp(shifted), axis=axis, keepdims=True))
 
 
-def _scoped(kind: str, make: Callable[[Node, int], Node], x: Any, axis: int) -> Node:
-    with x.graph.new_scope(kind, numbered=True, kind=kind):
-        return make(x, axis)
-
-
 @composition
 def softmax(x: Node, axis: int = -1) -> Node:
     """Exponentials that add up to 1 along an axis, without overflow; in a scope of its own.
@@ -40,7 +32,8 @@ def softmax(x: Node, axis: int = -1) -> Node:
     Node
         Of x's shape: ``exp(x - max) / sum(exp(x - max))``, each of them a node. NaN where there is an inf.
     """
-    return _scoped("softmax", softmax_nodes, x, axis)
+    with x.graph.new_scope("softmax", numbered=True, kind="softmax"):
+        return softmax_nodes(x, axis)
 
 
 @composition
@@ -57,4 +50,5 @@ def log_softmax(x: Node, axis: int = -1) -> Node:
     Node
         Of x's shape: ``x - max - log(sum(exp(x - max)))``, each of them a node.
     """
-    return _scoped("log_softmax", log_softmax_nodes, x, axis)
+    with x.graph.new_scope("log_softmax", numbered=True, kind="log_softmax"):
+        return log_softmax_nodes(x, axis)

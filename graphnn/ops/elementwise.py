@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import DivisionError, DtypeError, ShapeError, ValueRangeError
 from ..graph import Array, Dim, DType, Node, Op, Spec, Trait, Whole, fn
 from ..graph.dimensions import broadcast, shown
-from .base import clash_in_broadcasting, into, no_flops, promoted, unbroadcast
+from .base import into, no_flops, promoted, shape_clash, unbroadcast
 from .erf import erf
 
 _Interval = tuple[float, float]
@@ -36,9 +36,7 @@ class Elementwise(Op, abstract=True):
         shapes = [spec.shape for spec in inputs]
         met = broadcast(shapes)
         if met is None:
-            raise ShapeError(
-                f"{self.name} cannot broadcast {' with '.join(map(shown, shapes))}: {clash_in_broadcasting(shapes)}"
-            )
+            raise ShapeError(f"{self.name} cannot broadcast {' with '.join(map(shown, shapes))}: {shape_clash(shapes)}")
         return Spec(met[0], self.result_dtype(*[spec.dtype for spec in inputs]), met[1])
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:

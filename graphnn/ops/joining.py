@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ShapeError, UsageError
 from ..graph import Array, Bound, Count, Dim, Either, Flag, Node, Op, Real, Several, Shape, Spec, Whole, composition, fn
 from ..graph.dimensions import add, floor_divide, multiply, product, shown, unify
-from .base import Rearranging, agreed, axis_of, clash_in_broadcasting, into, no_flops
+from .base import Rearranging, agreed, axis_of, into, no_flops, shape_clash
 
 _COUNT, _NUMBER = Whole(0, 2**63 - 1), Either(Flag(), Real())
 
@@ -38,8 +38,7 @@ class Concatenate(Rearranging):
         met = agreed(*beside)
         if met is None:
             raise ShapeError(
-                f"concatenate along axis {axis} cannot join {_listed(shapes)}: "
-                f"{clash_in_broadcasting(beside, stretches=False)}"
+                f"concatenate along axis {axis} cannot join {_listed(shapes)}: {shape_clash(beside, stretches=False)}"
             )
         joined = reduce(add, [shape[axis] for shape in shapes])
         return Spec((*met[0][:axis], joined, *met[0][axis + 1 :]), dtype, met[1])
@@ -81,7 +80,7 @@ class Stack(Rearranging):
         shapes = [spec.shape for spec in inputs]
         met = agreed(*shapes)
         if met is None:
-            why = clash_in_broadcasting(shapes, stretches=False)
+            why = shape_clash(shapes, stretches=False)
             raise ShapeError(f"stack takes operands of one shape, got {_listed(shapes)}: {why}")
         place = axis_of(self.name, self.axis, len(met[0]) + 1)
         shape = (*met[0][:place], len(inputs), *met[0][place:])

@@ -1,8 +1,7 @@
-"""Products of vectors and matrices, transposition and norms."""
+"""Products of vectors and matrices, and transposition."""
 
 from __future__ import annotations
 
-import math
 import re
 import string
 from collections.abc import Iterable, Sequence
@@ -10,25 +9,11 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ..errors import ShapeError, UsageError, ValueRangeError
+from ..errors import ShapeError, UsageError
 from ..graph import Array, Dim, Kind, Node, Op, Shape, Spec, Trait, composition, fn
 from ..graph.dimensions import Constraint, broadcast, multiply, product, shown, unify
 from . import rows
-from .base import (
-    Axes,
-    Multilinear,
-    Rearranging,
-    axes_of,
-    axis_of,
-    clash,
-    clash_in_broadcasting,
-    floating,
-    into,
-    line_of,
-    promoted,
-    reduced,
-    unbroadcast,
-)
+from .base import Axes, Multilinear, Rearranging, axes_of, axis_of, clash, into, promoted, shape_clash, unbroadcast
 
 
 class Matmul(Multilinear):
@@ -52,7 +37,7 @@ class Matmul(Multilinear):
         stacks = x.shape[:-2], y.shape[:-2]
         batch = broadcast(stacks)
         if batch is None:
-            raise ShapeError(f"{refused}: {clash_in_broadcasting([x.shape, y.shape], axes=2)}")
+            raise ShapeError(f"{refused}: {shape_clash([x.shape, y.shape], axes=2)}")
         shape = (*batch[0], *x.shape[-2:-1], *(y.shape[-1:] if len(y.shape) > 1 else ()))
         return Spec(shape, promoted(np.matmul, self.name, (x.dtype, y.dtype)), met[1] + batch[1])
 
@@ -369,90 +354,3 @@ def einsum(subscripts: str, *operands: Any, name: str | None = None) -> Node:
     else:
         right = right.replace("...", spare, 1)
     return Einsum(f"{','.join(terms)}->{right}")(*operands, name=name)
-
-
-# --- norms --------------------------------------------------------------------------------------------------
-
-
-class Norm(Op):
-    """The norm of vectors: √Σx² by default, Σ|x| for 1, max|x| for inf, min|x| for -inf, (Σ|x|^p)^(1/p) for p > 0.
-
-    Without an axis and an order, that of all elements; over two axes, only that default (Frobenius's). The
-    gradient of a norm that is 0 is 0; elements that tie for the largest share it evenly.
-    """
-
-    traits = Trait.OVERFLOWS
-    ord: float | None = None
-    axis: Axes = None
-    keepdims: bool = False
-    formula = "‖{0}‖"
-
-    @property
-    def element_formula(self) -> str:
-        return self.formula if self.ord is None else f"{self.formula} of order {{ord}}"
-
-    def over(self, ndim: int) -> tuple[int, ...]:
-        """Return the axes that the norm is taken over; raise an error where it is not defined."""
-        axes = axes_of(self.name, self.axis, ndim)
-        order = self.ord
-        if order is not None and not (order > 0 or order == -math.inf):
-            raise ValueRangeError(f"norm: the order is None, inf, -inf or a number above 0, not {order!r}")
-        if len(axes) == 1 or (order is None and (self.axis is None or len(axes) == 2)):
-            return axes
-        if len(axes) == 2:
-            raise ShapeError(
-                f"norm: over two axes, that is of matrices, only the default order is there, not {order}; "
-                "for vectors give one axis"
-            )
-        raise ShapeError(f"norm runs over one axis or two, not {len(axes)}; reshape joins axes")
-
-    def infer(self, x: Spec) -> Spec:
-        return Spec(reduced(x.shape, self.over(len(x.shape)), self.keepdims), floating(x.dtype))
-
-    def forward(self, x: Array, out: Array | None = None) -> Any:
-        return into(out, np.linalg.norm(x, self.ord, self.axis, self.keepdims))
-
-    def _slope(self, x: Node, output: Node) -> Node:
-        """Return the derivative in each element of x."""
-        axes = self.over(x.ndim)
-        if self.ord == 1:
-            return fn.sign(x)
-        norm = output if self.keepdims or self.axis is None else fn.expand_dims(output, axes)
-        if self.ord is not None and math.isinf(self.ord):
-            ties = fn.cast(fn.equal(fn.absolute(x), norm), output.dtype)
-            return fn.sign(x) * (ties / fn.sum(ties, axes, keepdims=True))
-        # Twice a where: what is not taken must be finite too, or its own derivative would be 0 * inf.
-        zero = fn.equal(norm, 0)
-        safe = fn.where(zero, 1.0, norm)
-        if self.ord is None or self.ord == 2:
-            return fn.where(zero, 0.0, x / safe)
-        # Of the roots, since |x| / norm may be too small for a float where its power is not.
-        part = fn.sqrt(fn.where(fn.equal(x, 0), 1.0, fn.absolute(x))) / fn.sqrt(safe)
-        return fn.sign(x) * fn.power(part, 2 * (self.ord - 1))
-
-    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        x = inputs[0]
-        if not (self.keepdims or self.axis is None):
-            cotangent = fn.expand_dims(cotangent, self.over(x.ndim))
-        return cotangent * self._slope(x, output)
-
-    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
-        x = inputs[0]
-        return fn.sum(tangents[0] * self._slope(x, output), self.over(x.ndim), keepdims=self.keepdims)
-
-    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
-        (x,) = operands
-        return (line_of(index, self.over(x.ndim), x.ndim, self.keepdims),)
-
-    def flops(self, output: Spec, *inputs: Spec) -> Dim:
-        return multiply(2, product(inputs[0].shape))
-
-    @classmethod
-    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        order = draw.choice([None, None, 1, 2, 3, 1.5, math.inf, -math.inf])
-        x = draw.array(draw.shape(min_ndim=1, min_side=1))
-        axis = draw.axis(x.ndim)
-        keepdims = draw.choice([False, True])
-        if order is None:
-            axis = draw.choice([axis, None, (0, -1) if x.ndim > 1 else (0,)])
-        return cls(order, axis, keepdims), (x,)

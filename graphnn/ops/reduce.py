@@ -9,37 +9,26 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import GraphnnWarning, ShapeError
+from ..errors import GraphnnWarning, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Int64, Node, Op, Spec, Trait, fn
 from ..graph.dimensions import concrete, multiply, product, shown, subtract
 from . import rows
 from .base import Axes, Linear, accumulated, axes_of, axis_of, floating, flops_of_operand, into, line_of, reduced
 
 
-class Reduction(Op, abstract=True):
-    """Base of the reductions: over one axis, several, or all, which stay as 1 if `keepdims`."""
+class OverAxes:
+    """What operations over axes share: one axis, several, or all, which stay as 1 if `keepdims`."""
 
-    axis: Axes = None
-    keepdims: bool = False
-    least_side: ClassVar[int] = 0
-    """For samples: the shortest axis that gives a number."""
-
-    def infer(self, x: Spec) -> Spec:
-        """Drop the axes, or leave a 1."""
-        return Spec(reduced(x.shape, self.over(len(x.shape)), self.keepdims), self.result_dtype(x.dtype))
+    name: ClassVar[str]
+    axis: Axes
+    keepdims: bool
 
     def over(self, ndim: int) -> tuple[int, ...]:
-        """Return the axes reduced over, from 0 up."""
+        """Return the axes, counted from the front."""
         return axes_of(self.name, self.axis, ndim)
 
-    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        """Return the dtype that comes out: by default that of the operand."""
-        return dtype
-
-    flops = flops_of_operand
-
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
-        """Return what is reduced to it."""
+        """Return the elements along the axes."""
         (x,) = operands
         return (line_of(index, self.over(x.ndim), x.ndim, self.keepdims),)
 
@@ -50,8 +39,43 @@ class Reduction(Op, abstract=True):
         return reduced if self.keepdims or len(axes) in (0, x.ndim) else fn.expand_dims(reduced, axes)
 
     def summed(self, x: Node) -> Node:
-        """Return the sum of a node of the operand's shape over the same axes."""
+        """Return the sum over the same axes of a node that has the operand's shape."""
         return fn.sum(x, axis=self.over(x.ndim), keepdims=self.keepdims)
+
+
+class ByGradient(OverAxes):
+    """Derivatives, from the gradient of the result with respect to the operand."""
+
+    def slope(self, x: Node, output: Node) -> Node:
+        """Return the gradient: of the operand's shape."""
+        raise NotImplementedError
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return the gradient, times the cotangent."""
+        (x,) = inputs
+        return self.slope(x, output) * self.restored(cotangent, x)
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return the sum of the gradient times the tangent."""
+        (x,), (tangent,) = inputs, tangents
+        return self.summed(self.slope(x, output) * tangent)
+
+
+class Reduction(OverAxes, Op, abstract=True):
+    """Base of the reductions."""
+
+    axis: Axes = None
+    keepdims: bool = False
+    least_side: ClassVar[int] = 0
+    """For samples: the shortest axis that gives a number."""
+    result_dtype: ClassVar[staticmethod[[np.dtype[Any]], np.dtype[Any]]] = staticmethod(lambda dtype: dtype)
+    """The dtype that comes out, from that of the operand: by default the same."""
+
+    def infer(self, x: Spec) -> Spec:
+        """Drop the axes, or leave a 1."""
+        return Spec(reduced(x.shape, self.over(len(x.shape)), self.keepdims), self.result_dtype(x.dtype))
+
+    flops = flops_of_operand
 
     def _no_number(self, x: Array, out: Array | None) -> Array:
         """Return NaN throughout."""
@@ -124,9 +148,7 @@ class Sum(UfuncReduction, Linear):
     traits = Trait.WRAPS | Trait.ADDS_UP
     formula = "Σ {0}"
     equation = "[{0}] + …"
-
-    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return accumulated(dtype)
+    result_dtype = staticmethod(accumulated)
 
     ufunc = np.add
 
@@ -153,9 +175,7 @@ class Mean(Reduction, Linear):
     formula = "mean {0}"
     equation = "([{0}] + …) / {count}"
     least_side = 1
-
-    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return floating(dtype)
+    result_dtype = staticmethod(floating)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         axes = self.over(x.ndim)
@@ -209,19 +229,17 @@ class Min(Extremum):
     ufunc = np.minimum
 
 
-class Prod(UfuncReduction):
+class Prod(ByGradient, UfuncReduction):
     """The product over axes; 1 of nothing. The gradient is exact where factors are zero."""
 
     traits = Trait.WRAPS | Trait.UNDERFLOWS | Trait.DECIDED_BY_ONE
     formula = "Π {0}"
     equation = "[{0}] * …"
-
-    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return accumulated(dtype)
+    result_dtype = staticmethod(accumulated)
 
     ufunc = np.multiply
 
-    def _others(self, x: Node) -> Node:
+    def slope(self, x: Node, output: Node) -> Node:
         """Return, for each element, the product of the others."""
         axes = self.over(x.ndim)
         if not axes:
@@ -233,14 +251,6 @@ class Prod(UfuncReduction):
         kept = tuple(x.shape[i] for i in order[: x.ndim - len(axes)])
         others = fn.prod_others(fn.reshape(moved, (*kept, _count(x, axes))), -1)
         return fn.transpose(fn.reshape(others, moved.shape), tuple(order.index(i) for i in range(x.ndim)))
-
-    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        (x,) = inputs
-        return self.restored(cotangent, x) * self._others(x)
-
-    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
-        (x,), (tangent,) = inputs, tangents
-        return self.summed(self._others(x) * tangent)
 
 
 class ProdOthers(Op):
@@ -262,8 +272,7 @@ class ProdOthers(Op):
         before, after = np.ones(x.shape, accumulated(x.dtype)), np.ones(x.shape, accumulated(x.dtype))
         np.multiply.accumulate(x[..., :-1], axis=-1, out=before[..., 1:])
         np.multiply.accumulate(x[..., :0:-1], axis=-1, out=after[..., -2::-1] if x.shape[-1] > 1 else after[..., :0])
-        result = np.moveaxis(before * after, -1, self.axis)
-        return into(out, result)
+        return into(out, np.moveaxis(before * after, -1, self.axis))
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         axis = axis_of(self.name, self.axis, len(index))
@@ -300,9 +309,7 @@ class Spread(Reduction, abstract=True):
 
     ddof: Int64 = 0
     least_side = 2
-
-    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return floating(dtype)
+    result_dtype = staticmethod(floating)
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         """Return four an element: it is added up, the mean subtracted, the rest squared and added up."""
@@ -337,8 +344,7 @@ class Var(Spread):
     formula = "var of {0}"
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        result = self._moment(x)
-        return into(out, result)
+        return into(out, self._moment(x))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
@@ -380,15 +386,13 @@ def _guarded(output: Node) -> tuple[Node, Node]:
     return flat, fn.where(flat, 1.0, output)
 
 
-class Logsumexp(Reduction):
+class Logsumexp(ByGradient, Reduction):
     """log Σ exp(x) over axes, without overflow; -inf of nothing and of -inf alone, inf where there is an inf."""
 
     formula = "log Σ exp {0}"
     equation = "log([exp({0})] + …)"
     least_side = 1
-
-    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return floating(dtype)
+    result_dtype = staticmethod(floating)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         x = x.astype(floating(x.dtype), copy=False)
@@ -404,27 +408,18 @@ class Logsumexp(Reduction):
         """Return four an element: the largest is found and subtracted, then exp, and the sum."""
         return multiply(4, product(inputs[0].shape))
 
-    def _share(self, output: Node, x: Node) -> Node:
+    def slope(self, x: Node, output: Node) -> Node:
         """Return the softmax: divided by its sum, since rounding a large output changes all exponentials alike."""
         whole = self.restored(output, x)
         nothing = fn.equal(whole, -np.inf)  # subtracting it from -inf would give NaN
         powers = fn.exp(x - fn.stop_gradient(fn.where(nothing, 0.0, whole)))
         return powers / fn.where(nothing, 1.0, fn.sum(powers, axis=self.over(x.ndim), keepdims=True))
 
-    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        (x,) = inputs
-        return self._share(output, x) * self.restored(cotangent, x)
-
-    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
-        (x,), (tangent,) = inputs, tangents
-        return self.summed(self._share(output, x) * tangent)
-
 
 class Verdict(NumpyReduction, abstract=True):
     """Base of any and all."""
 
-    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return np.dtype(bool)
+    result_dtype = staticmethod(lambda dtype: np.dtype(bool))
 
 
 class AnyOf(Verdict):
@@ -447,9 +442,7 @@ class Position(NonEmpty, NumpyReduction, abstract=True):
     """Base of argmax and argmin: over one axis, or of the flattened operand."""
 
     axis: int | None = None
-
-    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return np.dtype(np.intp)
+    result_dtype = staticmethod(lambda dtype: np.dtype(np.intp))
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
@@ -471,6 +464,74 @@ class Argmin(Position):
 
     formula = "argmin of {0}"
     function = staticmethod(np.argmin)
+
+
+class Norm(ByGradient, Op):
+    """The norm of vectors: √Σx² by default, Σ|x| for 1, max|x| for inf, min|x| for -inf, (Σ|x|^p)^(1/p) for p > 0.
+
+    Without an axis and an order, that of all elements; over two axes, only that default (Frobenius's). The
+    gradient of a norm that is 0 is 0; elements that tie for the largest share it evenly.
+    """
+
+    traits = Trait.OVERFLOWS
+    ord: float | None = None
+    axis: Axes = None
+    keepdims: bool = False
+    formula = "‖{0}‖"
+
+    @property
+    def element_formula(self) -> str:
+        return self.formula if self.ord is None else f"{self.formula} of order {{ord}}"
+
+    def over(self, ndim: int) -> tuple[int, ...]:
+        """Return the axes that the norm is taken over; raise an error where it is not defined."""
+        axes = axes_of(self.name, self.axis, ndim)
+        order = self.ord
+        if order is not None and not (order > 0 or order == -math.inf):
+            raise ValueRangeError(f"norm: the order is None, inf, -inf or a number above 0, not {order!r}")
+        if len(axes) == 1 or (order is None and (self.axis is None or len(axes) == 2)):
+            return axes
+        if len(axes) == 2:
+            raise ShapeError(
+                f"norm: over two axes, that is of matrices, only the default order is there, not {order}; "
+                "for vectors give one axis"
+            )
+        raise ShapeError(f"norm runs over one axis or two, not {len(axes)}; reshape joins axes")
+
+    def infer(self, x: Spec) -> Spec:
+        return Spec(reduced(x.shape, self.over(len(x.shape)), self.keepdims), floating(x.dtype))
+
+    def forward(self, x: Array, out: Array | None = None) -> Any:
+        return into(out, np.linalg.norm(x, self.ord, self.axis, self.keepdims))
+
+    def slope(self, x: Node, output: Node) -> Node:
+        if self.ord == 1:
+            return fn.sign(x)
+        norm = self.restored(output, x)
+        if self.ord is not None and math.isinf(self.ord):
+            ties = fn.cast(fn.equal(fn.absolute(x), norm), output.dtype)
+            return fn.sign(x) * (ties / fn.sum(ties, self.over(x.ndim), keepdims=True))
+        # Twice a where: what is not taken must be finite too, or its own derivative would be 0 * inf.
+        zero = fn.equal(norm, 0)
+        safe = fn.where(zero, 1.0, norm)
+        if self.ord is None or self.ord == 2:
+            return fn.where(zero, 0.0, x / safe)
+        # Of the roots, since |x| / norm may be too small for a float where its power is not.
+        part = fn.sqrt(fn.where(fn.equal(x, 0), 1.0, fn.absolute(x))) / fn.sqrt(safe)
+        return fn.sign(x) * fn.power(part, 2 * (self.ord - 1))
+
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        return multiply(2, product(inputs[0].shape))
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        order = draw.choice([None, None, 1, 2, 3, 1.5, math.inf, -math.inf])
+        x = draw.array(draw.shape(min_ndim=1, min_side=1))
+        axis = draw.axis(x.ndim)
+        keepdims = draw.choice([False, True])
+        if order is None:
+            axis = draw.choice([axis, None, (0, -1) if x.ndim > 1 else (0,)])
+        return cls(order, axis, keepdims), (x,)
 
 
 class Cumsum(Linear):

@@ -20,8 +20,7 @@ from ...graph.quiet import quietly
 from ...ops.base import Linear, Multilinear, Rearranging
 from ...ops.choosing import Where
 from ...ops.elementwise import Elementwise
-from ...ops.linalg import Norm
-from ...ops.reduce import Reduction, Std, Var
+from ...ops.reduce import Norm, Reduction, Std, Var
 from ..why import Index, Number, Why, explain, given_as
 from .findings import Element, Finding, first_of
 

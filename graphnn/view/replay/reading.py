@@ -23,8 +23,8 @@ from ...ops.base import Rearranging
 from ...ops.choosing import Where
 from ...ops.elementwise import Elementwise
 from ...ops.labels import OneHot
-from ...ops.linalg import Einsum, Matmul, Norm, Outer
-from ...ops.reduce import Position, Reduction
+from ...ops.linalg import Einsum, Matmul, Outer
+from ...ops.reduce import Norm, Reduction
 from ...ops.shape import SumTo
 
 Rule = list[Any] | None
@@ -36,7 +36,7 @@ _MOST_LISTED = 100_000  # places of one rule
 _LEAST_LISTED = 4  # so many numbers an equation writes out
 
 # What these read follows from the index alone, each axis by itself.
-_BY_INDEX = {cls.reads for cls in (Reduction, Position, SumTo, Matmul, Outer, Einsum, Norm, OneHot)}
+_BY_INDEX = {cls.reads for cls in (Reduction, SumTo, Matmul, Outer, Einsum, Norm, OneHot)}
 
 
 def by_shapes(op: Op) -> bool:
