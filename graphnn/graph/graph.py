@@ -36,22 +36,22 @@ _CHECKS = {"name": checked_name, "memory_budget": tables.checked_budget}
 
 
 class Graph(Shown):
-    """A network as a DAG: every operation a node, kept as a live `networkx.MultiDiGraph`.
+    """A network as a directed acyclic graph: every operation is a node of a live `networkx.MultiDiGraph`.
 
     Parameters
     ----------
     name : str
-        For pictures, files and messages.
+        Shown in pictures, files and messages.
     dtype : dtype, default float64
-        Of placeholders, of initializers, and of constants made of lists of floats.
+        The dtype of placeholders, of initializers, and of constants made of lists of floats.
 
     Attributes
     ----------
     outputs : dict of str to Node
-        Names for what matters. A dict that is assigned to this, to `updates`, `advances`, `evaluating` or `idle`
-        replaces all entries, and is checked like them. The other tables cannot be assigned.
+        The results, by name. A dict assigned to this, to `updates`, `advances`, `evaluating` or `idle` replaces all
+        entries and is checked as they are. The other tables cannot be assigned.
     names : dict of str to Node
-        The names that `gn.name` gave nodes besides their own; they stay.
+        The second names that `gn.name` gave. They cannot be removed.
     updates : dict of Node to Node
         The next value of parameters, as an optimizer left them.
     state : dict of Node to array
@@ -64,12 +64,12 @@ class Graph(Shown):
     idle : dict of str to Node
         {layer path: output} of the layers that are the identity in evaluation and were called for it.
     cotangents, tangents : dict
-        What has been differentiated, backwards and forwards: by what was given, the derivatives of all nodes reached.
+        {seeds: derivatives of all nodes reached}, of reverse and of forward mode. They let `gn.grad` reuse nodes.
     placeholders : list of Node
     scopes : dict of str to Scope
     memory_budget : float or None
-        Bytes that one value may take, and those that a debugger keeps; None: 80 % of the memory that is free. What
-        is not a number of bytes raises UsageError, and a negative one ValueRangeError.
+        The most bytes that one value may take, and that a debugger may keep. None means 80 % of the free memory.
+        Anything but a number of bytes raises UsageError, a negative number ValueRangeError.
 
     Examples
     --------
@@ -86,7 +86,7 @@ class Graph(Shown):
         self.name = name
         self.dtype: np.dtype[Any] = supported(dtype, "the graph's dtype")
         if self.dtype.kind != "f":
-            raise DtypeError(f"a graph's dtype is a float, not {self.dtype}: integers say so one by one")
+            raise DtypeError(f"a graph's dtype is a float, not {self.dtype}: give integers their dtype one by one")
         self.scopes: dict[str, Scope] = {}
         self.state: dict[Node, Array] = KeptDict(
             self, tables.checked_state, "each parameter has a value, and keeps one"
@@ -104,9 +104,9 @@ class Graph(Shown):
         self._constants: dict[Node, Array] = {}
         self._counters: dict[str, int] = {}
         self.caches: dict[str, Any] = {}
-        """What higher floors derived from this graph and may forget; nodes are never changed, so it stays true."""
+        """What layers above have computed from this graph. Nodes never change, so it stays true; it may be cleared."""
         self.building = RLock()
-        """Held while a node is made; who holds it makes several, and no other thread's come between them."""
+        """Held while a node is made. Hold it to make several with none of another thread between them."""
         # The node being entered; if an interrupt cut that short, `_finish` redoes it.
         self._begun: tuple[Node, Array | None, Scope | None] | None = None
         self._dag = Dag(self)
@@ -115,7 +115,7 @@ class Graph(Shown):
 
     @property
     def dag(self) -> nx.MultiDiGraph[str]:
-        """The live graph, read-only, keyed by node name; an edge's key is the operand's position."""
+        """The live graph, read-only, with node names as keys. The key of an edge is the position of the operand."""
         return self._whole
 
     @property
@@ -127,7 +127,7 @@ class Graph(Shown):
 
     @property
     def parameters(self) -> tuple[Node, ...]:
-        """All trainable parameters, in order of making."""
+        """All trainable parameters, in the order in which they were made."""
         return tuple(node for node in self.state if node.trainable)
 
     if not TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Graph(Shown):
         return True
 
     def __iter__(self) -> Iterator[Node]:
-        # Of the nodes there are now: the loop may make more, and so may another thread.
+        # A copy: the loop may make more nodes, and so may another thread.
         return iter([data.node for data in list(self._whole._node.values())])
 
     def _ipython_key_completions_(self) -> list[str]:
@@ -179,7 +179,7 @@ class Graph(Shown):
         return self.names[name] if name in self.names else self.outputs.get(name)
 
     def __getitem__(self, name: str) -> Node:
-        """Return the node of that name, else that scope's result, else what was given that name, else that output."""
+        """Return the node, else the result of the scope, the node with the second name, or the output, of that name."""
         if not isinstance(name, str):
             raise UsageError(f"a node is looked up by its name, not by {type(name).__name__}")
         node = self._find(name)
@@ -208,26 +208,26 @@ class Graph(Shown):
     __reduce__ = Node.__reduce__
 
     def flat(self) -> nx.MultiDiGraph[str]:
-        """Return a copy whose data are strings and numbers only, for exporters that take nothing else.
+        """Return a copy whose data are only strings and numbers, for exporters that take nothing else.
 
         Returns
         -------
         networkx.MultiDiGraph
             Node data ``op``, ``attributes`` (as text), ``shape`` (as text), ``dtype``, ``scope``, ``origin`` and, of
-            gradient nodes, ``twin``; edge data ``position``. Not for the way back, which takes ``graph.dag``.
+            gradient nodes, ``twin``; edge data ``position``. `from_networkx` takes ``graph.dag``, not this copy.
         """
         return flat_of(self)
 
     # --- making ----------------------------------------------------------------------------------------------
 
     def placeholder(self, name: str, shape: Any = (), dtype: Any = None) -> Node:
-        """Declare a value that each run is fed.
+        """Declare an input, which every run must be fed.
 
         Parameters
         ----------
         name : str
         shape : int, str or sequence of them
-            A dimension is an int, or a name that any size fits, one size a run.
+            A dimension is an int, or a name, which has one size per run.
         dtype : dtype, optional
             By default the graph's.
 
@@ -239,16 +239,15 @@ class Graph(Shown):
         return self._make(Placeholder(), (), Spec(shape_of(shape), kind), checked_name(name))
 
     def parameter(self, name: str, value: Any, trainable: bool = True) -> Node:
-        """Make a value that the graph keeps and that training changes.
+        """Make a value that the graph stores and that training changes.
 
         Parameters
         ----------
         name : str
         value : array_like
-            Where it starts; copied. Lists of floats take the graph's dtype, arrays keep theirs; a list of whole numbers
-            is int64.
+            The first value; copied. Lists of floats get the graph's dtype, lists of ints int64; arrays keep theirs.
         trainable : bool
-            Whether optimizers change it, which takes a float; a parameter that is not trainable is state all the same.
+            Whether optimizers change it, which requires a float. If not, it is still part of the state.
 
         Returns
         -------
@@ -289,9 +288,9 @@ class Graph(Shown):
         ----------
         op : Op
         inputs : sequence of Node or array_like
-            What is not a node becomes a constant; a Python number takes the dtype of the other operands.
+            Numbers and arrays become constants; a Python number gets the dtype of the other operands.
         name : str, optional
-            Called after the operation unless given.
+            By default the name of the operation.
 
         Returns
         -------
@@ -300,9 +299,9 @@ class Graph(Shown):
         Raises
         ------
         ShapeError, DtypeError, AxisError
-            When the operands cannot go in.
+            When the operation does not take these operands.
         GraphError
-            When one is of another graph, the name is taken, or the number of operands is wrong.
+            When an operand belongs to another graph, the name is taken, or the number of operands is wrong.
         """
         if not op.variadic and len(inputs) != len(op.operands):
             raise GraphError(
@@ -323,7 +322,7 @@ class Graph(Shown):
             spec = op.infer(*[node.spec for node in nodes])
         except GraphnnError as error:
             raise misfit(op, nodes, error) from None
-        # Most nodes are of their first operand's shape and dtype: they share its spec.
+        # Most nodes have the shape and dtype of their first operand: they share its spec, which saves memory.
         first = nodes[0].spec if nodes else spec
         alike = spec.shape == first.shape and spec.dtype is first.dtype
         return first if alike and not spec.constraints and not first.constraints else spec
@@ -337,7 +336,7 @@ class Graph(Shown):
         value: Array | None = None,
         restored: tuple[Scope | None, Origin] | None = None,
     ) -> Node:
-        """Make a node where nodes are being made; or restore one, whose whole name is free, in its scope and line."""
+        """Make a node with the current provenance, or, restored, with a given one and a whole name that is free."""
         node = Unmade()
         node.graph = self
         node.op = op
@@ -378,7 +377,7 @@ class Graph(Shown):
         return node
 
     def _enter(self, node: Node, value: Array | None, scope: Scope | None) -> None:
-        """Enter a node into the DAG and all tables; doing it again changes nothing."""
+        """Enter a node into the DAG and all tables. Doing it again changes nothing."""
         while scope is not None:
             scope.result = node
             scope = scope.parent
@@ -389,7 +388,7 @@ class Graph(Shown):
             self.placeholders.append(node)
 
     def _finish(self) -> None:
-        """Enter a node everywhere whose entering was interrupted."""
+        """Redo the entry of a node that an interrupt cut short."""
         with self.building:
             begun = self._begun
             if begun is not None:
@@ -403,7 +402,7 @@ class Graph(Shown):
         return name in self._dag._node or name in self.scopes or name in self.names or name in self.outputs
 
     def free_name(self, base: str, numbered: bool = False) -> str:
-        """Return a whole name, in the current scope, that is free.
+        """Return a free whole name in the current scope.
 
         Parameters
         ----------
@@ -420,7 +419,7 @@ class Graph(Shown):
 
     def _free(self, base: str, scope: Scope | None, numbered: bool = False) -> str:
         path = base if scope is None else f"{scope.path}/{base}"
-        # Nodes and layers count apart: the first ReLU after two relu nodes is relu_1.
+        # Nodes and layers have separate counters: the first ReLU layer after two relu nodes is relu_1.
         counter = f"{path}_" if numbered else path
         number = self._counters.get(counter)
         if number is None:
@@ -441,21 +440,21 @@ class Graph(Shown):
         return path
 
     def scope(self, name: str, reuse: bool = False) -> ScopeProvenance:
-        """Open a scope: nodes made inside are named under it, and drawn in one box.
+        """Open a scope. Nodes made inside have its path before their names, and are drawn in one box.
 
-        It is open for the thread, or the asyncio task, that opens it, and for the tasks that are begun inside.
+        It is open for the thread or asyncio task that opens it, and for tasks that are started inside.
 
         Parameters
         ----------
         name : str
-            On a clash the second is called ``name_2``.
+            If it is taken, the scope is called ``name_2``.
         reuse : bool
-            Whether to go on in the scope of that name instead.
+            Whether to go on in the scope of that name, if there is one.
 
         Returns
         -------
         context manager
-            Entered, it gives the `Scope`.
+            Its ``with`` statement gives the `Scope`.
 
         Examples
         --------
@@ -479,12 +478,12 @@ class Graph(Shown):
         twin: Node | None = None,
         inherit_origin: bool = False,
     ) -> Provenance:
-        """Make nodes in the scope `path`, opened if need be; for layers and transformations.
+        """Make nodes in the scope `path`, which is opened if need be. For layers and transformations.
 
         Parameters
         ----------
         path : str or None
-            None: the scope that is open now.
+            None for the scope that is open now.
         kind, phase
             Of the scope, if it is opened here.
         origin : Origin, optional
@@ -495,7 +494,7 @@ class Graph(Shown):
         Returns
         -------
         Provenance
-            A context manager; entered, it gives itself.
+            A context manager. Its ``with`` statement gives itself.
         """
         find = partial(self._scope_at, path, kind, phase, origin)
         return Provenance(self, find, origin if inherit_origin else None, twin)
@@ -509,7 +508,7 @@ class Graph(Shown):
         origin: Origin | None = None,
         twin: Node | None = None,
     ) -> Provenance:
-        """Make nodes in a new scope, called as `free_name` would call it; for layers and transformations.
+        """Make nodes in a new scope with a name from `free_name`. For layers and transformations.
 
         Parameters
         ----------
@@ -521,7 +520,7 @@ class Graph(Shown):
         Returns
         -------
         Provenance
-            A context manager; entered, it gives itself, with its ``scope``.
+            A context manager. Its ``with`` statement gives itself, with the new ``scope``.
         """
         find = partial(self._scope_called, base, False, numbered, kind, phase, origin)
         return Provenance(self, find, twin=twin)
@@ -554,7 +553,7 @@ class Graph(Shown):
 
     @classmethod
     def from_networkx(cls, dag: nx.DiGraph[Any]) -> Graph:
-        """Build a graph from a NetworkX graph, checked node by node, with the errors of building by hand.
+        """Build a graph from a NetworkX graph. Each node is checked as if it were made by hand.
 
         Parameters
         ----------
@@ -587,7 +586,9 @@ class Graph(Shown):
         if not isinstance(dag, nx.Graph):
             raise UsageError(f"from_networkx takes a networkx.MultiDiGraph or DiGraph, not {type(dag).__name__}")
         if not dag.is_directed():
-            raise GraphError("an undirected graph does not say which way the values go")
+            raise GraphError(
+                "from_networkx takes a directed graph, not an undirected one: an edge goes from operand to result"
+            )
         whole = dag.graph
         graph = cls(str(whole.get("name", "graph")), whole.get("dtype", np.float64))
         filled(graph, dag)

@@ -736,18 +736,18 @@ def chain_of(count: int) -> nx.DiGraph:
 @pytest.mark.parametrize(
     ("back", "path"),
     [
-        (0, r"cycle: .*… 199,?990 more … .*"),  # all of it: only the ends are shown
-        (199_997, r"cycle: (?=.*199997)(?=.*199998)(?=.*199999)[^…]*$"),
+        (0, r"cycle: .*… 49,?990 more … .*"),  # all of it: only the ends are shown
+        (49_997, r"cycle: (?=.*49997)(?=.*49998)(?=.*49999)[^…]*$"),
     ],
 )
 def test_a_cycle_in_a_huge_graph_is_found_at_once(back: int, path: str) -> None:
-    count = 200_000
+    count = 50_000
     dag = chain_of(count)
     dag.add_edge(str(count - 1), str(back))
     limit, start = sys.getrecursionlimit(), time.perf_counter()
     with pytest.raises(gn.GraphError, match=path) as caught:
         gn.Graph.from_networkx(dag)
-    assert time.perf_counter() - start < 20  # some 1 s; what is quadratic would take hours
+    assert time.perf_counter() - start < 20  # some 0.2 s; a quadratic search would take many minutes
     assert len(str(caught.value)) < 300
     assert sys.getrecursionlimit() == limit
 
