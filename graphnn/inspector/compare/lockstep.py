@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import UsageError
+from ...execute.loop import compute
 from ...graph import Array, Constant, Graph, Node
 from ...graph.dimensions import shown
 from ...ops.reduce import Mean
@@ -428,7 +429,7 @@ class _Lockstep:
         op = self.a.op(step.index).bound(self.a.sizes)
         try:
             # These operands are from another run, or from none: the one loop does not have them.
-            value = np.asarray(op.forward(*its))
+            value = compute(op, *its)
         except Exception:  # noqa: BLE001 - what is not known to fit may fail in any way
             return ""
         same_shape = value.shape == other.value.shape

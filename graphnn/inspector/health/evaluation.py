@@ -14,7 +14,7 @@ import numpy as np
 from ...autograd import vjp
 from ...errors import GraphnnError, GraphnnWarning
 from ...execute.interpreter import run
-from ...execute.loop import Prepared, evaluate
+from ...execute.loop import Prepared, compute, evaluate
 from ...graph import Array, Constant, Graph, Node, Op, Parameter, Placeholder, Trait
 from ...graph.quiet import quietly
 from ...ops.base import Linear, Multilinear, Rearranging
@@ -465,11 +465,11 @@ def _reading(op: Op, operands: Sequence[Array], marks: Sequence[Array], shape: I
         for i, mark in enumerate(marks):
             factors = [np.ones(x.shape) for x in operands]
             factors[i] = mark.astype(float)
-            read |= np.asarray(op.forward(*factors)) > 0
+            read |= compute(op, *factors) > 0
         return read
     if isinstance(op, Linear):
         parts = [mark.astype(float) if op.flows(i) else operands[i] for i, mark in enumerate(marks)]
-        return np.asarray(op.forward(*parts)) > 0
+        return compute(op, *parts) > 0
     return None
 
 
