@@ -33,6 +33,8 @@ from .graph import Graph, Node, Op, Scope, Spec, name
 
 if TYPE_CHECKING:  # at run time, by the table below
     from . import datasets, nn, testing, view
+    from . import demo as demo
+    from . import terminal as terminal
     from .autograd import grad, jvp, vjp
     from .execute.compiled import Compiled, compile
     from .execute.interpreter import run, steps
@@ -64,7 +66,10 @@ _LATER = {
     "transform": "extract replace",
     "view": "draw summary",
 }
-_MODULES = ("autograd", "datasets", "execute", "files", "inspector", "nn", "order", "testing", "transform", "view")
+_MODULES = (
+    *("autograd", "datasets", "demo", "execute", "files", "inspector", "nn", "order", "terminal", "testing"),
+    *("transform", "view"),
+)
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
 
 __version__ = "0.1.0"

@@ -37,6 +37,7 @@ from .graph.derivatives import derivatives_among
 from .graph.fetches import ancestors, resolve, with_partners
 from .graph.interchange import restored
 from .graph.node import put_twin
+from .graph.scopes import PHASES
 from .later import load_registrars
 from .tables import ADDED, DTYPES, TABLES
 from .text import short_repr
@@ -476,7 +477,7 @@ def _scopes(rows: Iterable[tuple[Any, ...]], lines: Sequence[Origin]) -> list[Sc
     for path, kind, phase, line, parent, _ in rows:
         if not path or "\0" in path:
             raise FileFormatError(f"scope {len(scopes)} has the name {short_repr(path)}; it takes text without NUL")
-        if phase not in ("forward", "backward", "update"):
+        if phase not in PHASES:
             raise FileFormatError(f"scope {short_repr(path)} is of the phase {short_repr(phase)}, which there is not")
         scopes.append(Scope(path, kind, lines[line], None if parent < 0 else scopes[parent], phase))
     return scopes

@@ -11,9 +11,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ..execute.interpreter import steps
-from ..order import schedule
-from ..view.terminal.table import columns, preview, statistics
+import graphnn as gn
+
 from . import screen
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ _SMALL = 9
 
 def evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[Node, Array], list[dict[str, Any]]]:
     """Evaluate step by step; return every value and a record a step, printing each as it comes."""
-    order = schedule(fetches)
+    order = gn.schedule(fetches)
     least = (
         len(str(len(order))),
         min(max(len(node.name) for node in order), 36),
@@ -37,9 +36,9 @@ def evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[N
     values: dict[Node, Array] = {}
     records = []
     if echo:
-        screen.say(columns([], _STEP_HEADERS, least=least, right=(4, 5, 6), width=width))
-    for step in steps(fetches, feed):
-        lowest, mean, highest = statistics(step.value)
+        screen.say(gn.view.columns([], _STEP_HEADERS, least=least, right=(4, 5, 6), width=width))
+    for step in gn.steps(fetches, feed):
+        lowest, mean, highest = gn.view.statistics(step.value)
         values[step.node] = step.value
         shape = " × ".join(map(str, step.value.shape)) or "scalar"
         records.append(
@@ -55,8 +54,8 @@ def evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[N
         )
         if echo:
             row = (step.index, step.node.name, step.node.op.name, shape, lowest, mean, highest)
-            whole = "  " + preview(step.value, _SMALL) if 1 < step.value.size <= _SMALL else ""
-            screen.say(columns([row], least=least, right=(4, 5, 6), width=width) + whole)
+            whole = "  " + gn.view.preview(step.value, _SMALL) if 1 < step.value.size <= _SMALL else ""
+            screen.say(gn.view.columns([row], least=least, right=(4, 5, 6), width=width) + whole)
     return values, records
 
 

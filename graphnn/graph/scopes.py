@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .graph import Graph
     from .node import Node
 
+PHASES = ("forward", "backward", "update")
+"""Of a training step, in order."""
+
 
 @dataclass(slots=True)
 class Scope:

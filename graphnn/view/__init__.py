@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .diagram.diagram import Diagram, draw
     from .heatmap import matrix, sparkline
     from .terminal.inspect import listing, neighbourhood, screen, trace_table, where
+    from .terminal.inspect import records_table as records_table
     from .terminal.table import Row, Summary, columns, ops_table, preview, statistics, summary
 
 __all__ = [
@@ -37,7 +38,7 @@ _MODULE_OF = {
     for module, names in {
         "diagram.diagram": ("Diagram", "draw"),
         "heatmap": ("matrix", "sparkline"),
-        "terminal.inspect": ("listing", "neighbourhood", "screen", "trace_table", "where"),
+        "terminal.inspect": ("listing", "neighbourhood", "records_table", "screen", "trace_table", "where"),
         "terminal.table": ("Row", "Summary", "columns", "ops_table", "preview", "statistics", "summary"),
     }.items()
     for name in names

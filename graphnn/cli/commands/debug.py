@@ -1,5 +1,7 @@
 """`graphnn debug`."""
 
+from __future__ import annotations  # so that help loads no debugger
+
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
@@ -9,7 +11,6 @@ import numpy as np
 import graphnn as gn
 
 from ... import cli
-from ...terminal import Session, commands
 from .. import screen
 from ..feeds import existing, loaded_from, memory_budget
 
@@ -24,8 +25,8 @@ def _lines(stream: TextIO | None) -> Iterator[str]:
 def _debug_in_json(dbg: gn.Debugger, load: Callable[[str], Any], script: Iterable[str]) -> int | None:
     """Print one object a command: what was said, and where the debugger stands."""
     said: list[str] = []
-    session = Session(dbg, lambda text, coloured: said.append(text), load)
-    for line in commands(script):
+    session = gn.terminal.Session(dbg, lambda text, coloured: said.append(text), load)
+    for line in gn.terminal.commands(script):
         said.clear()
         failures = session.failures
         ended = session.onecmd(line)
@@ -71,7 +72,7 @@ def debug(options: cli.Options) -> int | None:
 
     if options.json:
         return _debug_in_json(dbg, load, _lines(sys.stdin) if script is None else script)
-    session = Session(dbg, screen.say, load, width=screen.width, colour=screen.colours())
+    session = gn.terminal.Session(dbg, screen.say, load, width=screen.width, colour=screen.colours())
     session.greet()
     typed = screen.is_terminal(sys.stdin)
     if script is None and not typed:

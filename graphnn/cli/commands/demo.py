@@ -8,8 +8,6 @@ from typing import Any
 import graphnn as gn
 
 from ... import cli
-from ... import demo as demonstration
-from ...view import plots
 from .. import screen
 from ..results import evaluated, folder_for
 
@@ -19,7 +17,7 @@ def _pictures(loss: gn.Node, feed: Mapping[Any, Any], folder: Path) -> tuple[lis
     for name, detail in (("network", "op"), ("layers", "layer")):
         written.append(gn.draw(loss, detail=detail).save(folder / f"{name}.svg"))
     try:
-        plots.scatter(*feed.values(), title="The spiral data").savefig(folder / "spiral.svg")
+        gn.view.plots.scatter(*feed.values(), title="The spiral data").savefig(folder / "spiral.svg")
     except gn.DrawingError as error:
         missing.append(f"no scatter plot of the data: {error.reason}")
         return written, missing
@@ -32,7 +30,7 @@ def _pictures(loss: gn.Node, feed: Mapping[Any, Any], folder: Path) -> tuple[lis
 def demo(options: cli.Options) -> None:
     """Build, evaluate and draw a network on the spiral data."""
     folder = folder_for(options.output)
-    fetches, feed = demonstration.build()
+    fetches, feed = gn.demo.build()
     graph = fetches["loss"].graph
     echo = not options.json
     if echo:
@@ -42,7 +40,7 @@ def demo(options: cli.Options) -> None:
     values, records = evaluated(fetches, feed, echo)
     loss = float(values[fetches["loss"]])
     written, missing = _pictures(fetches["loss"], feed, folder)
-    written.append(demonstration.step_of(fetches["loss"], feed).to_html().save(folder / "replay.html"))
+    written.append(gn.demo.step_of(fetches["loss"], feed).to_html().save(folder / "replay.html"))
     if options.json:
         files = [str(path) for path in written]
         screen.say_json({"graph": graph.name, "steps": records, "loss": loss, "files": files, "missing": missing})

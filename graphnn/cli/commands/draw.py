@@ -6,7 +6,7 @@ from typing import Any
 import graphnn as gn
 
 from ... import cli
-from ...view.diagram.crop import PHASES
+from ...graph.scopes import PHASES
 from .. import screen
 
 _OVERLAYS = ("values", "statistics", "gradients", "time", "bytes", "flops", "health")
@@ -37,7 +37,7 @@ _ARGUMENTS = (
     cli.switch("--animate", "an SVG in which boxes light up as they are evaluated"),
     cli.option("--engine", choices=("dot", "plain"), help="Graphviz, or graphnn itself (what there is)"),
     cli.either(
-        cli.switch("--text", "lines of text for the cli.screen, instead of DOT"),
+        cli.switch("--text", "lines of text for the screen, instead of DOT"),
         cli.switch("--mermaid", "Mermaid for a Markdown page, instead of DOT"),
     ),
 )

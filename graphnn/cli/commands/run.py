@@ -8,7 +8,6 @@ import numpy as np
 import graphnn as gn
 
 from ... import cli
-from ...inspector.health.findings import listed
 from ...view.text import visible
 from .. import screen
 from ..results import evaluated, member_of, write
@@ -28,7 +27,7 @@ def run(options: cli.Options) -> None:
         raise cli.Misuse(f'the values are written to an .npz, and "{options.output}" is not called one')
     graph, fetches, feed, run = fed(cli.target_of(options.target), options.feed)
     if isinstance(run, gn.Trace) and run.prepared.overridden:
-        names = listed(list(run.prepared.overridden))
+        names = ", ".join(node.name for node in run.prepared.overridden)
         raise cli.Misuse(
             f"{options.target} has what was set by hand ({names}): graphnn trace, or debug, shows that run"
         )

@@ -5,7 +5,6 @@ from pathlib import Path
 import graphnn as gn
 
 from ... import cli
-from ...view.terminal.inspect import records_table, trace_table
 from .. import screen
 
 _PICTURES = (".svg", ".png", ".pdf", ".dot", ".mmd")
@@ -53,7 +52,8 @@ def trace(options: cli.Options) -> int | None:
         told["records"] = [record.to_dict() for record in records]
         screen.say_json(screen.plain(told | ({"files": [options.output]} if options.output else {})))
         return failed
-    screen.say(records_table(records, screen.width()) if options.select else trace_table(trace, screen.width()))
+    width = screen.width()
+    screen.say(gn.view.records_table(records, width) if options.select else gn.view.trace_table(trace, width))
     if options.output:
         screen.say_files([Path(options.output)], [])
     return failed

@@ -5,8 +5,6 @@ import json
 import graphnn as gn
 
 from ... import cli
-from ... import demo as demonstration
-from ...view import plots
 from .. import screen
 from ..results import folder_for
 
@@ -18,13 +16,13 @@ from ..results import folder_for
 def train(options: cli.Options) -> None:
     """Train a network on the spiral data, and keep what it learned."""
     folder = folder_for(options.output)
-    step, history, probabilities, feed = demonstration.trained(options.epochs, progress=not options.json)
+    step, history, probabilities, feed = gn.demo.trained(options.epochs, progress=not options.json)
     gn.save(step.graph, folder / "spiral.gnn")
     (folder / "history.json").write_text(json.dumps(dict(history)) + "\n", encoding="utf-8")
     written, missing = [folder / "spiral.gnn", folder / "history.json"], []
     try:
         history.plot().savefig(folder / "history.svg")
-        plots.boundary(probabilities, *feed.values()).savefig(folder / "boundary.svg")
+        gn.view.plots.boundary(probabilities, *feed.values()).savefig(folder / "boundary.svg")
         written += [folder / "history.svg", folder / "boundary.svg"]
     except gn.DrawingError as error:
         missing.append(f"no plots: {error.reason}")

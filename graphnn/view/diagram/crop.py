@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from ...errors import LookupFailure, UsageError, near
 from ...graph import Node
 from ...graph.attributes import whole
+from ...graph.scopes import PHASES
 from ...inspector.select import many
 from .asked import check_name
 
 if TYPE_CHECKING:
     from .picture import Box, Edge, Picture
-
-PHASES = ("forward", "backward", "update")
 
 
 def of_phases(seen: Picture, phases: Any) -> Picture:

@@ -10,9 +10,9 @@ from ...errors import GraphnnError
 from ...execute.loop import Stop
 from ...graph import Graph, Node, Spec, Unbuilt, user_origin
 from ...graph.node import imagined
+from ...graph.scopes import PHASES
 from ...show import show_as
 from ...text import message
-from .crop import PHASES
 from .diagram import Diagram, draw
 from .drawing import Manner
 from .picture import Box, Edge, collapsing, picture

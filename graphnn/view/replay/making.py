@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import GraphnnError
 from ...graph.collector import collector_paused
+from ...graph.scopes import PHASES
 from ...inspector.health import check_health
 from ...inspector.health.training import beside_guessing
 from ...inspector.why import given_as
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ...graph import Node, Op
     from ...inspector.trace import Record, Trace
 
-_PHASES = ("forward", "backward", "update")
 _MOST_FINDINGS = 200
 _MOST_ROWS = 8  # samples that are kept since something was found in them
 
@@ -89,7 +89,7 @@ class Maker:
             "inputs": [[place(operand) for operand in node.inputs] for node in order],
             "shape": [list(map(str, node.shape)) for node in order],
             "dtype": [node.dtype.name for node in order],
-            "phase": [_PHASES.index(node.phase) for node in order],
+            "phase": [PHASES.index(node.phase) for node in order],
             "kind": [given_as(node) for node in order],
             "settings": [_settings(op, prepared.sizes) for op in ops],
             "formula": [op.element_formula for op in ops],
