@@ -21,6 +21,7 @@ from typing import Any
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+from forging import overwrite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,7 +96,7 @@ def small(path: Path) -> bytes:
 
 def refusal(path: Path, content: bytes, **asked: Any) -> str:
     """Return the message with which reading a file of this content is refused."""
-    path.write_bytes(content)
+    overwrite(path, content)
     with pytest.raises(FileFormatError) as caught:
         read(path, "graph", **asked)
     assert isinstance(caught.value, ValueError)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -129,12 +129,12 @@ def check_grads(
     for node in (*results, *nodes):
         if node.dtype.kind != "f":
             raise DtypeError(f'"{node.name}" is {node.dtype}; only floats have gradients')
-    settings = _Settings.of(modes, rtol, rng)
+    check = _Check(_checked_modes(modes), rtol, rng)
     case = copied(graph, results, nodes, feed)
     fed = checked_feed(graph, feed)[0].values()
     if fed and not any(array.size for array in fed):
         raise ValueRangeError("nothing could be checked: all that is fed is empty")
-    report = _report_on(case, order, settings)
+    report = check.report(case, order)
     if not report.checked:
         raise ValueRangeError(f"nothing could be checked: {_why_nothing(case, report.left_out)}")
     return report
@@ -188,7 +188,7 @@ def check_op(
     if not (isinstance(op_class, type) and issubclass(op_class, Op)):
         raise UsageError(f"what is checked is a class of operations, such as operation('tanh'), not {op_class!r}")
     examples = whole("examples=", examples, 1)
-    modes = _Settings.of(modes, 1e-6, 0).modes
+    modes = _checked_modes(modes)
     checked = left_out = tried = 0
     for example in range(examples):
         generator = np.random.default_rng([rng, example])
@@ -200,7 +200,7 @@ def check_op(
         tried += 1
         if generator.integers(2):  # the others are then constants, which have no tangents
             case = case._replace(wrt=[case.wrt[generator.integers(len(through))]])
-        report = _report_on(case, order, _Settings.of(modes, 1e-6, generator))
+        report = _Check(modes, 1e-6, generator).report(case, order)
         checked += report.checked
         left_out += report.left_out
     if tried and not checked:
@@ -231,83 +231,134 @@ def _check_infer(op: Op, arrays: Sequence[Array]) -> None:
         raise DtypeError(text)
 
 
-class _Settings(NamedTuple):
-    modes: tuple[str, ...]
-    rtol: float
-    rng: np.random.Generator
-
-    @classmethod
-    def of(cls, modes: Iterable[str], rtol: float, rng: int | np.random.Generator) -> _Settings:
-        chosen = (modes,) if isinstance(modes, str) else tuple(modes)
-        if not chosen or not set(chosen) <= {"vjp", "jvp"}:
-            raise UsageError(f'modes are "vjp" and "jvp", not {chosen}')
-        return cls(chosen, rtol, np.random.default_rng(rng))
+def _checked_modes(modes: Iterable[str]) -> tuple[str, ...]:
+    chosen = (modes,) if isinstance(modes, str) else tuple(modes)
+    if not chosen or not set(chosen) <= {"vjp", "jvp"}:
+        raise UsageError(f'modes are "vjp" and "jvp", not {chosen}')
+    return chosen
 
 
-# --- checking ---------------------------------------------------------------------------------------------------
+class _Check:
+    """A check of one case: of its derivatives, and of the rules of its nodes where those are in doubt."""
 
+    def __init__(self, modes: tuple[str, ...], rtol: float, rng: int | np.random.Generator) -> None:
+        self.modes, self.rtol, self.rng = modes, rtol, np.random.default_rng(rng)
+        self.right: dict[Node, int] = {}
+        """The nodes whose rules were found to be right, and up to which order. (All cases feed the same values.)"""
 
-def _report_on(case: Case, order: int, settings: _Settings) -> GradientReport:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GraphnnWarning)  # a derivative may well be zeros here
-        try:
-            left_out = _check_orders(case, case.wrt, order, settings)
-        except Mismatch as mismatch:
-            raise _error_of(mismatch, settings) from None
-    return GradientReport(sum(case.feed[node].size for node in case.wrt) - len(left_out), len(left_out))
+    def report(self, case: Case, order: int) -> GradientReport:
+        """Check the derivatives of a case; raise the error that names the node to blame."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GraphnnWarning)  # a derivative may well be zeros here
+            try:
+                left_out = self.check_orders(case, case.wrt, order)
+            except Mismatch as mismatch:
+                raise self.error_of(mismatch) from None
+        return GradientReport(sum(case.feed[node].size for node in case.wrt) - len(left_out), len(left_out))
 
+    def check_orders(self, case: Case, first: list[Node], order: int) -> set[tuple[Node, int]]:
+        """Check the derivatives by the nodes `first`, then those of them by all; return the elements left out.
 
-def _check_orders(case: Case, first: list[Node], order: int, settings: _Settings) -> set[tuple[Node, int]]:
-    """Check the derivatives by the nodes `first`, then those of them by all; return the elements left out.
+        Raises
+        ------
+        Mismatch
+            When one is wrong.
+        GradientError
+            When rounding hides whether one is, and the rule of a node is wrong.
+        """
+        left_out: set[tuple[Node, int]] = set()
+        cases = [case._replace(wrt=first)]
+        for level in range(1, order + 1):
+            derived = [each for one in cases for each in self.check_level(one, level, left_out)]
+            cases = [each._replace(wrt=case.wrt) for each in derived]
+        return left_out
 
-    Raises
-    ------
-    Mismatch
-        When one is wrong.
-    GradientError
-        When rounding hides whether one is, and the rule of a node is wrong.
-    """
-    left_out: set[tuple[Node, int]] = set()
-    cases = [case._replace(wrt=first)]
-    for level in range(1, order + 1):
-        derived = [each for one in cases for each in _check_level(one, level, settings, left_out)]
-        cases = [each._replace(wrt=case.wrt) for each in derived]
-    return left_out
+    def check_level(self, case: Case, level: int, left_out: set[tuple[Node, int]]) -> list[Case]:
+        """Check the first derivatives of one case; return them as cases of their own."""
+        derivatives = Derivatives(case, level, self.modes, self.rtol, self.rng)
+        hidden = False
+        for node in case.wrt:
+            point, tried, mismatch = case.feed[node], 0, None
+            pending = [np.array([i for i in range(point.size) if (node, i) not in left_out], int)]
+            while pending:
+                elements = pending.pop()
+                if not elements.size:
+                    continue
+                tried += 1
+                direction = np.zeros(point.shape)
+                direction.flat[elements] = signs(self.rng, elements.shape)
+                direction.flat[elements] *= np.maximum(1.0, np.abs(point.flat[elements]))
+                found = derivatives.compare(node, direction)
+                if found is None:  # a kink: look at the halves
+                    if elements.size == 1 or tried > _MOST_DIRECTIONS:
+                        left_out.update((node, int(i)) for i in elements)
+                    else:
+                        pending += np.array_split(elements, 2)
+                    continue
+                hidden |= found.hidden
+                if found.wrong_mode:
+                    # On to the halves, for as long as one of them is wrong by itself.
+                    mismatch = Mismatch(case, level, found.wrong_mode, node, _difference(found, elements, direction))
+                    pending = np.array_split(elements, 2) if elements.size > 1 else []
+            if mismatch is not None:
+                raise mismatch
+        hidden |= derivatives.is_unsteady
+        if hidden and not case.is_single_node and (fault := self.fault_of_a_node(case)) is not None:
+            raise GradientError(fault)
+        return derivatives.cases
 
+    def error_of(self, mismatch: Mismatch) -> GradientError:
+        """Return the error of a wrong derivative, with the node whose own rule is wrong at the values it had."""
+        case = mismatch.case
+        fault = self.fault_of_a_node(case)
+        if fault is not None:
+            return GradientError(fault)
+        by = f' with respect to "{mismatch.node.name}"' if mismatch.node is not None else ""
+        names = ", ".join(f'"{node.name}"' for node in case.outputs[:4])
+        return GradientError(
+            f"the {mismatch.mode} of {names}{by} is wrong: {mismatch.text}. Each node's own rule is right at the "
+            "values it has here, so they are put together wrongly, or a kink is near"
+        )
 
-def _check_level(case: Case, level: int, settings: _Settings, left_out: set[tuple[Node, int]]) -> list[Case]:
-    """Check the first derivatives of one case; return them as cases of their own."""
-    derivatives = Derivatives(case, level, *settings)
-    hidden = False
-    for node in case.wrt:
-        point, tried, mismatch = case.feed[node], 0, None
-        pending = [np.array([i for i in range(point.size) if (node, i) not in left_out], int)]
-        while pending:
-            elements = pending.pop()
-            if not elements.size:
-                continue
-            tried += 1
-            direction = np.zeros(point.shape)
-            direction.flat[elements] = signs(settings.rng, elements.shape)
-            direction.flat[elements] *= np.maximum(1.0, np.abs(point.flat[elements]))
-            found = derivatives.compare(node, direction)
-            if found is None:  # a kink: look at the halves
-                if elements.size == 1 or tried > _MOST_DIRECTIONS:
-                    left_out.update((node, int(i)) for i in elements)
-                else:
-                    pending += np.array_split(elements, 2)
-                continue
-            hidden |= found.hidden
-            if found.wrong_mode:
-                # On to the halves, for as long as one of them is wrong by itself.
-                mismatch = Mismatch(case, level, found.wrong_mode, node, _difference(found, elements, direction))
-                pending = np.array_split(elements, 2) if elements.size > 1 else []
-        if mismatch is not None:
-            raise mismatch
-    hidden |= derivatives.is_unsteady
-    if hidden and not case.is_single_node and (fault := _fault_of_a_node(case, settings)) is not None:
-        raise GradientError(fault)
-    return derivatives.cases
+    def fault_of_a_node(self, case: Case) -> str | None:
+        """Return what is wrong with the rule of the first node whose rule is wrong at the values it had."""
+        order, within = 1, case
+        while True:
+            for step in steps(within.outputs, within.feed, sizes=within.sizes):
+                if self.right.get(step.node, 0) >= order:
+                    continue
+                fault = self.fault_of_a_rule(step.node, step.operands, order, within.sizes)
+                if fault is not None:
+                    return fault
+                self.right[step.node] = order
+            if within.source is None:
+                return None
+            # The nodes seen so far were made by rules. A rule may be right while the derivative of its nodes is wrong.
+            within, order = within.source, order + 1
+
+    def fault_of_a_rule(
+        self, node: Node, operands: Sequence[Array], order: int, sizes: Mapping[str, int]
+    ) -> str | None:
+        """Return what is wrong with a node's rule, checked by itself on the operands it had."""
+        if not flowing(node):
+            return None
+        case, through = case_of(node.op.bound(sizes), operands)
+        together = [case.wrt] if len(case.wrt) > 1 else []
+        for first in [*([each] for each in case.wrt), *together]:
+            try:
+                self.check_orders(case, first, order)
+            except Mismatch as wrong:
+                by = wrong.node if wrong.level == 1 and wrong.node is not None else first[0]
+                position = through[case.wrt.index(by)]
+                operand = node.inputs[position]
+                twin = f', for "{node.twin.name}"' if node.twin is not None else ""
+                rule = wrong.mode if wrong.level == 1 else f"{wrong.case.mode}'s own derivative"
+                shape = shown(operands[position].shape)
+                return (
+                    f'the {rule} of "{node.name}" ({node.op.name}{twin}, made at {node.origin}) is wrong for operand '
+                    f'{position}, "{operand.name}" {shape}: {wrong.text}'
+                )
+        return None
 
 
 def _difference(found: Comparison, elements: Array, direction: Array) -> str:
@@ -318,59 +369,3 @@ def _difference(found: Comparison, elements: Array, direction: Array) -> str:
         index = tuple(int(i) for i in np.unravel_index(elements[0], direction.shape))
         where = f" at {index}" if index else ""
     return f"the derivative{where} is {expected:.10g} by finite differences, got {got:.10g}"
-
-
-# --- which node is to blame ---------------------------------------------------------------------------------------
-
-
-def _error_of(mismatch: Mismatch, settings: _Settings) -> GradientError:
-    """Return the error of a wrong derivative, with the node whose own rule is wrong at the values it had."""
-    case = mismatch.case
-    fault = _fault_of_a_node(case, settings)
-    if fault is not None:
-        return GradientError(fault)
-    by = f' with respect to "{mismatch.node.name}"' if mismatch.node is not None else ""
-    names = ", ".join(f'"{node.name}"' for node in case.outputs[:4])
-    return GradientError(
-        f"the {mismatch.mode} of {names}{by} is wrong: {mismatch.text}. Each node's own rule is right at the values "
-        "it has here, so they are put together wrongly, or a kink is near"
-    )
-
-
-def _fault_of_a_node(case: Case, settings: _Settings) -> str | None:
-    """Return what is wrong with the rule of the first node whose rule is wrong at the values it had."""
-    order, within = 1, case
-    while True:
-        for step in steps(within.outputs, within.feed, sizes=within.sizes):
-            fault = _fault_of_a_rule(step.node, step.operands, order, within.sizes, settings)
-            if fault is not None:
-                return fault
-        if within.source is None:
-            return None
-        # The nodes seen so far were made by rules. A rule may be right while the derivative of its nodes is wrong.
-        within, order = within.source, order + 1
-
-
-def _fault_of_a_rule(
-    node: Node, operands: Sequence[Array], order: int, sizes: Mapping[str, int], settings: _Settings
-) -> str | None:
-    """Return what is wrong with a node's rule, checked by itself on the operands it had."""
-    if not flowing(node):
-        return None
-    case, through = case_of(node.op.bound(sizes), operands)
-    together = [case.wrt] if len(case.wrt) > 1 else []
-    for first in [*([each] for each in case.wrt), *together]:
-        try:
-            _check_orders(case, first, order, settings)
-        except Mismatch as wrong:
-            by = wrong.node if wrong.level == 1 and wrong.node is not None else first[0]
-            position = through[case.wrt.index(by)]
-            operand = node.inputs[position]
-            twin = f', for "{node.twin.name}"' if node.twin is not None else ""
-            rule = wrong.mode if wrong.level == 1 else f"{wrong.case.mode}'s own derivative"
-            shape = shown(operands[position].shape)
-            return (
-                f'the {rule} of "{node.name}" ({node.op.name}{twin}, made at {node.origin}) is wrong for operand '
-                f'{position}, "{operand.name}" {shape}: {wrong.text}'
-            )
-    return None

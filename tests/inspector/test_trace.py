@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forging import lively
+from forging import lively, overwrite
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -678,7 +678,7 @@ def test_a_truncated_file_is_refused(path: Path) -> None:
     container.write(path, "trace", SOUND, SOUND_ARRAYS)
     content = path.read_bytes()
     for length in sorted({0, 1, 7, *range(8, len(content), 101), len(content) - 1}):
-        path.write_bytes(content[:length])
+        overwrite(path, content[:length])
         with pytest.raises(FileFormatError):
             gn.load(path)
 
@@ -690,7 +690,7 @@ def test_a_file_with_one_bit_flipped_is_refused(path: Path) -> None:
     for place in chance.sample(range(len(content)), 400):
         damaged = bytearray(content)
         damaged[place] ^= 1 << chance.randrange(8)
-        path.write_bytes(damaged)
+        overwrite(path, damaged)
         with pytest.raises(FileFormatError):
             gn.load(path)
 

@@ -18,6 +18,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from types import FrameType
@@ -449,17 +450,26 @@ def watched() -> Iterator[list[str]]:
         _watching.pop()
 
 
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Return one folder for all forgeries: to make and remove one takes longer than to load a file."""
+    return tempfile.TemporaryDirectory()
+
+
+def overwrite(path: Path, content: bytes | bytearray) -> None:
+    """Give a file other content. To open one that is to be emptied makes some file systems write to the disk first."""
+    path.touch()
+    with path.open("r+b") as file:
+        file.write(content)
+        file.truncate()
+
+
 def fault_of(content: bytes, rng: np.random.Generator, seen: Counter[str], uses: int = 2) -> str | None:
     """Load a file and use what comes of it; return what is wrong with how that ends, or None."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        watched() as executed,
-        warnings.catch_warnings(),
-        np.errstate(all="ignore"),
-    ):
+    with watched() as executed, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        path = Path(folder, "forged.gnn")
-        path.write_bytes(content)
+        path = Path(_folder().name, "forged.gnn")
+        overwrite(path, content)
         what = "load"
         try:
             with _patient(PATIENCE):
