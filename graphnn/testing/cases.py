@@ -53,6 +53,16 @@ def flowing(node: Node) -> list[int]:
     return [i for i, operand in enumerate(node.inputs) if operand.dtype.kind == "f" and node.op.flows(i)]
 
 
+def reached(outputs: Sequence[Node]) -> set[Node]:
+    """Return the nodes from which a derivative passes to the outputs, these included."""
+    found = set(outputs)
+    for node in (ahead := [*found]):
+        fresh = {node.inputs[i] for i in flowing(node)} - found
+        found |= fresh
+        ahead += fresh
+    return found
+
+
 def copied(graph: Graph, results: Sequence[Node], wrt: Sequence[Node], feed: Feed | None) -> Case:
     """Return a copy, in float64, of what derivatives pass through; the rest is fed with the values it has."""
     values = {step.node: step.value for step in steps([*results, *wrt], feed, graph=graph)}

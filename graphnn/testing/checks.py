@@ -24,7 +24,7 @@ from ..graph import Array, Node, Op, Spec
 from ..graph.attributes import whole
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
-from .cases import Case, case_of, copied, flowing
+from .cases import Case, case_of, copied, flowing, reached
 from .derivatives import Comparison, Derivatives, Mismatch, signs
 from .draw import Draw
 
@@ -276,7 +276,7 @@ class _Check:
     def check_level(self, case: Case, level: int, left_out: set[tuple[Node, int]]) -> list[Case]:
         """Check the first derivatives of one case; return them as cases of their own."""
         derivatives = Derivatives(case, level, self.modes, self.rtol, self.rng)
-        hidden = False
+        hidden, not_constant = False, reached(case.outputs)
         for node in case.wrt:
             point, tried, mismatch = case.feed[node], 0, None
             pending = [np.array([i for i in range(point.size) if (node, i) not in left_out], int)]
@@ -295,7 +295,7 @@ class _Check:
                     else:
                         pending += np.array_split(elements, 2)
                     continue
-                hidden |= found.hidden
+                hidden |= found.hidden and node in not_constant
                 if found.wrong_mode:
                     # On to the halves, for as long as one of them is wrong by itself.
                     mismatch = Mismatch(case, level, found.wrong_mode, node, _difference(found, elements, direction))

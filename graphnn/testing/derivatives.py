@@ -12,7 +12,7 @@ import numpy as np
 from ..autograd import jvp, vjp
 from ..errors import GraphnnError, NoRuleError
 from ..execute.feed import prepare
-from ..execute.loop import evaluate
+from ..execute.loop import collect, evaluate
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
@@ -81,7 +81,8 @@ class Derivatives:
     def __init__(self, case: Case, level: int, modes: Sequence[str], rtol: float, rng: np.random.Generator) -> None:
         graph = case.wrt[0].graph
         self.case, self.modes, self.rtol = case, modes, rtol
-        values = case.values(case.outputs)
+        self.at_point = prepare(graph, case.outputs, case.feed, case.sizes)
+        values = collect(self.at_point)
         self.weights = {node: signs(rng, value.shape) for node, value in zip(case.outputs, values, strict=True)}
         self.here = self._terms(values)
         self.rounding = _ROUNDING * self._total(values)
@@ -147,8 +148,8 @@ class Derivatives:
         point = self.case.feed[node]
 
         def terms(step: float) -> Array:
-            feed = {**self.case.feed, node: point + step * direction}
-            return self._terms(self.case.values(self.case.outputs, feed))
+            moved = self.at_point.given | {node: point + step * direction}
+            return self._terms(collect(self.at_point._replace(given=moved)))
 
         here = self.here
         with np.errstate(all="ignore"):
