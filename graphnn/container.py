@@ -33,6 +33,7 @@ import numpy as np
 
 from .errors import DtypeError, FileFormatError, UsageError
 from .replacing import replacing
+from .text import short_repr
 
 __all__ = ["peek", "read", "write"]
 
@@ -48,27 +49,20 @@ _DIGEST_SIZE = 16
 _KIND = re.compile(r"[a-z]{1,16}")
 _STR = frozenset({str})
 _SCALARS = frozenset({type(None), bool, int, float, str})
-_DTYPES = {
-    name: np.dtype(name).newbyteorder("<")
+DTYPES = {
+    name: np.dtype(name)
     for name in (
         *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
         *("float16", "float32", "float64"),
     )
 }
-_DTYPE_NAMES = ", ".join(_DTYPES)
+_DTYPE_NAMES = ", ".join(DTYPES)
 _MAX_SIZE = sys.maxsize // 8  # elements, of at most eight bytes each
 _ONE_KIND_OF_BRACKET = bytes.maketrans(b"{}", b"[]")
 _NO_STRUCTURE = bytes(set(range(256)) - set(b'{}[]"'))
-_ANOTHER_COPY = "take another copy of it, or save it again"
 
 StrPath: TypeAlias = "str | os.PathLike[str]"
 Array: TypeAlias = "np.ndarray[Any, Any]"
-
-
-class _Preamble(NamedTuple):
-    kind: str
-    version: int
-    header_size: int
 
 
 class _Entry(NamedTuple):
@@ -134,7 +128,7 @@ def write(path: StrPath, kind: str, data: object, arrays: Mapping[str, Array], *
     >>> folder.cleanup()
     """
     if not _KIND.fullmatch(kind):
-        raise FileFormatError(f"kind {_quoted(kind)} cannot be stored; 1 to 16 letters of a to z can")
+        raise FileFormatError(f"kind {short_repr(kind)} cannot be stored; 1 to 16 letters of a to z can")
     if not 0 < version < 2**32:
         raise FileFormatError(f"version {version} cannot be stored; 1 to 4294967295 can")
     named = list(arrays.items())
@@ -173,7 +167,7 @@ def read(path: StrPath, kind: str, *, version: int = 1) -> tuple[Any, dict[str, 
     Raises
     ------
     FileFormatError
-        If the file is no graphnn file, is of another kind, comes from a newer version, is truncated,
+        If the file is not a graphnn file, is of another kind, comes from a newer version, is truncated,
         damaged or longer than it says, or asks for more than it stores. (A ValueError.)
     OSError
         If the file is not there, or may not be read.
@@ -196,12 +190,12 @@ def read(path: StrPath, kind: str, *, version: int = 1) -> tuple[Any, dict[str, 
     """
     with _opened(path) as file:
         reader = _Reader(file, path)
-        preamble = reader.preamble()
-        if preamble.kind != kind:
-            reader.refuse(f"holds a {preamble.kind} where a {kind} was asked for")
-        if preamble.version > version:
-            reader.refuse_newer(f"version {preamble.version} of a {kind}", version)
-        data, entries = reader.header(preamble.header_size)
+        held, written, header_size = reader.preamble()
+        if held != kind:
+            reader.refuse(f"holds a {held} where a {kind} was asked for")
+        if written > version:
+            reader.refuse_newer(f"version {written} of a {kind}", version)
+        data, entries = reader.header(header_size)
         return data, {entry.name: reader.array(entry) for entry in entries}
 
 
@@ -221,7 +215,7 @@ def peek(path: StrPath) -> str:
     Raises
     ------
     FileFormatError
-        If the file is no graphnn file, its preamble is damaged, or its size is not what that says.
+        If the file is not a graphnn file, its preamble is damaged, or its size is not what that says.
         (A ValueError.)
     OSError
         If the file is not there, or may not be read.
@@ -237,7 +231,7 @@ def peek(path: StrPath) -> str:
     >>> folder.cleanup()
     """
     with _opened(path) as file:
-        return _Reader(file, path).preamble().kind
+        return _Reader(file, path).preamble()[0]
 
 
 def path_of(path: Any) -> Path:
@@ -276,13 +270,15 @@ def _opened(path: StrPath) -> BufferedReader:
 def _announced(name: object, array: object) -> list[object]:
     """Return an array's line in the header."""
     if type(name) is not str:
-        raise UsageError(f"the name of an array is {_quoted(name)}, which is no str")
+        raise UsageError(f"the name of an array is {short_repr(name)}, which is not a str")
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
         raise UsageError(
-            f"arrays[{_quoted(name)}] is a {_type_name(array)} and no plain ndarray; np.asarray makes it one"
+            f"arrays[{short_repr(name)}] is a {_type_name(array)} not a plain ndarray; np.asarray makes it one"
         )
-    if array.dtype.name not in _DTYPES:
-        raise DtypeError(f"arrays[{_quoted(name)}] has dtype {_quoted(array.dtype.name)}; a file holds {_DTYPE_NAMES}")
+    if array.dtype.name not in DTYPES:
+        raise DtypeError(
+            f"arrays[{short_repr(name)}] has dtype {short_repr(array.dtype.name)}; a file holds {_DTYPE_NAMES}"
+        )
     return [name, array.dtype.name, list(array.shape)]
 
 
@@ -337,7 +333,7 @@ def _not_plain(data: object, value: object) -> UsageError:
     if type(value) is dict:
         key = next(key for key in value if type(key) is not str)
         return UsageError(
-            f"{place} has the key {_quoted(key)}, a {_type_name(key)}; a file holds dicts with str for keys"
+            f"{place} has the key {short_repr(key)}, a {_type_name(key)}; a file holds dicts with str for keys"
         )
     return UsageError(
         f"{place} is a {_type_name(value)}; a file holds None, bool, int, float, str, list and dict, exactly:"
@@ -352,20 +348,20 @@ def _place_of(value: object, data: object) -> str:
         inner: list[tuple[str, object]] = []
         for place, candidate in level:
             if candidate is value:
-                return _shortened(place, 400)
+                return place
             items: Iterable[tuple[object, object]] = ()
             if type(candidate) is dict:
                 items = candidate.items()
             elif type(candidate) is list:
                 items = enumerate(candidate)
-            inner += [(f"{place}[{_quoted(key)}]", item) for key, item in items]
+            inner += [(f"{place}[{short_repr(key)}]", item) for key, item in items]
         level = inner
     return "data"
 
 
 def _as_stored(array: Array) -> Array:
     """Return `array` itself if it lies in memory as it will in the file, else a copy that does."""
-    stored: Array = np.asarray(array, dtype=_DTYPES[array.dtype.name], order="C")
+    stored: Array = np.asarray(array, dtype=DTYPES[array.dtype.name].newbyteorder("<"), order="C")
     if _has_odd_bool(stored):
         stored = stored.view(np.uint8) != 0
     return stored
@@ -415,12 +411,16 @@ class _Reader:
     def refuse_newer(self, what: str, known: int) -> NoReturn:
         self.refuse(f"is {what}; this graphnn reads up to version {known}: a newer graphnn will read it")
 
-    def preamble(self) -> _Preamble:
+    def refuse_damaged(self, what: str) -> NoReturn:
+        self.refuse(f"{what}; take another copy of it, or save it again")
+
+    def preamble(self) -> tuple[str, int, int]:
+        """Return the kind, the version of the content, and the size of the header."""
         start = self.file.read(len(MAGIC))
         self.file.seek(0)
         if not start or not MAGIC.startswith(start):
             found = f"begins with {start!r}" if start else "is empty"
-            self.refuse(f"is no graphnn file: it {found}, and one begins with {MAGIC!r}")
+            self.refuse(f"is not a graphnn file: it {found}, and one begins with {MAGIC!r}")
         block = bytearray(_PREAMBLE.size)
         self._fill(block, "preamble")
         _, layout, version, padded_kind, header_size, total = _PREAMBLE.unpack(block)
@@ -428,32 +428,32 @@ class _Reader:
             self.refuse_newer(f"version {layout} of the layout of files", LAYOUT)
         kind = padded_kind.rstrip(b"\0").decode("latin-1")
         if layout != LAYOUT or not _KIND.fullmatch(kind):
-            self.refuse(f"has an invalid preamble (layout {layout}, kind {_quoted(kind)}); {_ANOTHER_COPY}")
+            self.refuse_damaged(f"has an invalid preamble (layout {layout}, kind {short_repr(kind)})")
         if self.size < total:
-            self.refuse(f"is truncated: {self.size:,} bytes are there of {total:,}; {_ANOTHER_COPY}")
+            self.refuse_damaged(f"is truncated: {self.size:,} bytes are there of {total:,}")
         if self.size > total:
-            self.refuse(f"has {self.size - total:,} bytes behind its end at {total:,}; {_ANOTHER_COPY}")
-        return _Preamble(kind, version, header_size)
+            self.refuse_damaged(f"has {self.size - total:,} bytes after its end at {total:,}")
+        return kind, version, header_size
 
     def header(self, size: int) -> tuple[Any, list[_Entry]]:
         left = self.size - self.file.tell() - size - _DIGEST_SIZE
         if left < 0 or size > MAX_HEADER:
-            self.refuse(
+            self.refuse_damaged(
                 f"asks for a header of {size:,} bytes; the file has {self.size:,} in all, and a header"
-                f" up to {MAX_HEADER:,}; {_ANOTHER_COPY}"
+                f" up to {MAX_HEADER:,}"
             )
         block = bytearray(size)
         self._fill(block, "header")
         if not _is_shallow(block, MAX_DEPTH + 1):
-            self.refuse(f"has a header with brackets unbalanced or over {MAX_DEPTH} deep; {_ANOTHER_COPY}")
+            self.refuse_damaged(f"has a header with brackets unbalanced or over {MAX_DEPTH} deep")
         try:
             header = json.loads(block.decode("utf-8", "surrogatepass"))
         except ValueError as error:
-            self.refuse(f"has a header that is no JSON ({error}); {_ANOTHER_COPY}")
+            self.refuse_damaged(f"has a header that is not JSON ({error})")
         match header:
             case {"arrays": list(directory), "data": data} if len(header) == 2:
                 return data, self._entries(directory, left)
-        self.refuse(f"has a header that is not of a list of arrays and of data; {_ANOTHER_COPY}")
+        self.refuse_damaged("has a header without a list of arrays and data")
 
     def _entries(self, directory: list[Any], left: int) -> list[_Entry]:
         """Return the arrays announced, having compared what they take together with the `left` bytes."""
@@ -463,33 +463,33 @@ class _Reader:
         for line in directory:
             entry = self._entry(line)
             if entry.name in entries:
-                self.refuse(f"has two arrays of the name {_quoted(entry.name)}; {_ANOTHER_COPY}")
+                self.refuse_damaged(f"has two arrays named {short_repr(entry.name)}")
             size = math.prod(entry.shape) * entry.dtype.itemsize + _DIGEST_SIZE
             if size > left:
-                self.refuse(
-                    f"asks for {size:,} bytes for array {_quoted(entry.name)} of shape {_quoted(entry.shape)}"
-                    f" and its digest, and {left:,} are left; {_ANOTHER_COPY}"
+                self.refuse_damaged(
+                    f"asks for {size:,} bytes for array {short_repr(entry.name)} of shape {short_repr(entry.shape)}"
+                    f" and its digest, and {left:,} are left"
                 )
             left -= size
             entries[entry.name] = entry
         if left:
-            self.refuse(f"has {left:,} bytes that belong to no array; {_ANOTHER_COPY}")
+            self.refuse_damaged(f"has {left:,} bytes that belong to no array")
         return list(entries.values())
 
     def _entry(self, line: Any) -> _Entry:
         match line:
-            case [str(name), str(dtype), list(shape)] if dtype in _DTYPES and _is_shape(shape):
-                return _Entry(name, _DTYPES[dtype], tuple(shape))
-        self.refuse(
-            f"announces the array {_quoted(line)}; it takes a name, a dtype among {_DTYPE_NAMES}, and a"
-            f" shape of up to {MAX_NDIM} dimensions; {_ANOTHER_COPY}"
+            case [str(name), str(dtype), list(shape)] if dtype in DTYPES and _is_shape(shape):
+                return _Entry(name, DTYPES[dtype].newbyteorder("<"), tuple(shape))
+        self.refuse_damaged(
+            f"announces the array {short_repr(line)}; it takes a name, a dtype among {_DTYPE_NAMES}, and a"
+            f" shape of up to {MAX_NDIM} dimensions"
         )
 
     def array(self, entry: _Entry) -> Array:
         array: Array = np.empty(entry.shape, entry.dtype)
-        self._fill(_bytes_of(array), f"array {_quoted(entry.name)}")
+        self._fill(_bytes_of(array), f"array {short_repr(entry.name)}")
         if _has_odd_bool(array):
-            self.refuse(f"has bytes for booleans that are neither 0 nor 1 in array {_quoted(entry.name)}")
+            self.refuse(f"has bytes for booleans that are neither 0 nor 1 in array {short_repr(entry.name)}")
         return array.astype(array.dtype.newbyteorder("="), copy=False)
 
     def _fill(self, block: bytearray | memoryview, what: str) -> None:
@@ -497,12 +497,11 @@ class _Reader:
         stored = self.file.readinto(block)
         digest = self.file.read(_DIGEST_SIZE)
         if stored < len(block) or len(digest) < _DIGEST_SIZE:
-            self.refuse(f"is truncated: {self.size:,} bytes are there, which end within its {what}; {_ANOTHER_COPY}")
+            self.refuse_damaged(f"is truncated: {self.size:,} bytes are there, which end within its {what}")
         self.digest = _digest(self.digest, block)
         if digest != self.digest:
-            self.refuse(
-                f"is damaged: the checksum of its {what} is {self.digest.hex()} where {digest.hex()} was"
-                f" stored; {_ANOTHER_COPY}"
+            self.refuse_damaged(
+                f"is damaged: the checksum of its {what} is {self.digest.hex()} where {digest.hex()} was stored"
             )
 
 
@@ -531,14 +530,6 @@ def _is_shallow(text: bytearray, depth: int) -> bool:
 
 
 # What messages are made of
-
-
-def _quoted(value: object) -> str:
-    return _shortened(repr(value), 80)
-
-
-def _shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[:length]}… ({len(text):,} characters)"
 
 
 def _type_name(value: object) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .container import StrPath, peek, read, write
+from .container import DTYPES, StrPath, peek, read, write
 from .errors import FileFormatError, GraphnnError, UsageError
 from .graph import (
     Array,
@@ -39,7 +39,7 @@ from .graph.interchange import restored
 from .graph.node import put_twin
 from .graph.scopes import PHASES
 from .later import load_registrars
-from .tables import ADDED, DTYPES, TABLES
+from .tables import ADDED, TABLES
 from .text import short_repr
 
 __all__ = ["from_data", "load", "loads", "save", "to_data"]
@@ -47,6 +47,9 @@ __all__ = ["from_data", "load", "loads", "save", "to_data"]
 VERSION = 2
 MAX_NESTING = 1000  # of scopes within each other
 
+_BY_NAME = ("outputs", "names", "idle")
+_BY_NODE = ("updates", "advances", "evaluating")
+"""The tables of a graph that give a node for each name, or for each node."""
 _DIMS = frozenset({int, str})
 _MOST = 2**63 - 1
 
@@ -140,7 +143,7 @@ def load(path: StrPath) -> Any:
     >>> load("README.md")
     Traceback (most recent call last):
         ...
-    graphnn.errors.FileFormatError: 'README.md' is no graphnn file: it begins with b'# graphn', and one begins with
+    graphnn.errors.FileFormatError: 'README.md' is not a graphnn file: it begins with b'# graphn', and one begins with
     b'\x89gnn\r\n\x1a\n'
       at <doctest ...>:1
     """
@@ -206,7 +209,7 @@ def from_data(data: Any, arrays: Mapping[str, Array], unknown: bool = False) -> 
     Raises
     ------
     FileFormatError
-        When the data describe no graph. (A ValueError.)
+        When the data do not describe a graph. (A ValueError.)
 
     Examples
     --------
@@ -228,7 +231,7 @@ def from_data(data: Any, arrays: Mapping[str, Array], unknown: bool = False) -> 
         raise
     except Exception as error:
         # An operation's own checks may raise anything when it is given what only a forged file would give it.
-        raise FileFormatError(f"the data describe no graph: {type(error).__name__}: {_legible(error)}") from error
+        raise FileFormatError(f"the data do not describe a graph: {type(error).__name__}: {_message(error)}") from error
 
 
 # --- to data ------------------------------------------------------------------------------------------------
@@ -250,9 +253,6 @@ def _encoded(
     node_row = {node: i for i, node in enumerate(nodes)}
     scope_row = {scope.path: i for i, scope in enumerate(scopes)}
     operations, specs, lines = _Rows(), _Rows(), _Rows()
-
-    def pairs(table: Mapping[Node, Node]) -> list[tuple[int, int]]:
-        return [(node_row[k], node_row[v]) for k, v in table.items() if k in node_row and v in node_row]
 
     derivatives = list(derivatives_among(graph, node_row, scope_row))
     rows: dict[str, Sequence[tuple[Any, ...]]] = {
@@ -282,12 +282,14 @@ def _encoded(
         "operations": [(op.name, _foreign_module(op), count, settings_of(op)) for op, count in operations],
         "specs": [(dtype.name, list(shape)) for dtype, shape in specs],
         "lines": [(origin.file, origin.line or 0) for origin in lines],
-        "outputs": [(str(name), node_row[node]) for name, node in graph.outputs.items() if node in node_row],
-        "names": [(str(name), node_row[node]) for name, node in graph.names.items() if node in node_row],
-        "updates": pairs(graph.updates),
-        "advances": pairs(graph.advances),
-        "evaluating": pairs(graph.evaluating),
-        "idle": [(str(path), node_row[node]) for path, node in graph.idle.items() if node in node_row],
+        **{
+            table: [(str(name), node_row[node]) for name, node in getattr(graph, table).items() if node in node_row]
+            for table in _BY_NAME
+        },
+        **{
+            table: [(node_row[k], node_row[v]) for k, v in getattr(graph, table).items() if {k, v} <= node_row.keys()]
+            for table in _BY_NODE
+        },
         **_derivative_rows(derivatives, node_row, scope_row),
         "counters": [(str(path), n) for path, n in graph._counters.items()] if len(nodes) == len(graph) else [],
     }
@@ -385,7 +387,7 @@ def _listed(value: Any) -> Any:
 def _decoded(data: Any, arrays: dict[str, Array], unknown: bool) -> Graph:
     tables = _tables(data)
     if type(data["name"]) is not str or type(data["memory_budget"]) not in (type(None), int, float):
-        raise FileFormatError("the graph's name is no text, or its memory budget no number")
+        raise FileFormatError("the graph's name is not text, or its memory budget is not a number")
     graph = Graph(data["name"], _dtype(data["dtype"]))
     graph.memory_budget = data["memory_budget"]
     lines = [Origin(*row) for row in tables["lines"]]
@@ -396,13 +398,10 @@ def _decoded(data: Any, arrays: dict[str, Array], unknown: bool) -> Graph:
         if result >= 0:  # else it is the last node made in it, as always
             scope.result = nodes[result]
     # In this order, since a scope opened late may be called as a node or an output before it.
-    graph.outputs.update(_unique("outputs", [(name, nodes[i]) for name, i in tables["outputs"]]))
-    for called, i in _unique("names", list(tables["names"])).items():
-        graph.names[called] = nodes[i]
-    graph.updates.update(_unique("updates", [(nodes[i], nodes[j]) for i, j in tables["updates"]]))
-    graph.advances.update(_unique("advances", [(nodes[i], nodes[j]) for i, j in tables["advances"]]))
-    graph.evaluating.update(_unique("evaluating", [(nodes[i], nodes[j]) for i, j in tables["evaluating"]]))
-    graph.idle.update(_unique("idle", [(path, nodes[i]) for path, i in tables["idle"]]))
+    for table in _BY_NAME:
+        getattr(graph, table).update(_unique(table, [(name, nodes[i]) for name, i in tables[table]]))
+    for table in _BY_NODE:
+        getattr(graph, table).update(_unique(table, [(nodes[i], nodes[j]) for i, j in tables[table]]))
     graph.scopes.update(_unique("scopes", [(scope.path, scope) for scope in scopes]))
     _restore_derivatives(graph, nodes, scopes, tables)
     graph._counters.update(_unique("counters", list(tables["counters"])))
@@ -414,14 +413,14 @@ def _restore_derivatives(
 ) -> None:
     rows = list(tables["derivatives"])
     if any(scopes[scope].phase != "backward" for scope, _ in rows):
-        raise FileFormatError("derivatives stand in a scope that is of the forward pass")
+        raise FileFormatError("the scope of a derivative is in the forward pass")
     given: list[list[tuple[Node, Node | None]]] = [[] for _ in rows]
     of: list[list[tuple[Node, Node]]] = [[] for _ in rows]
     for i, node, value in tables["given"]:
         given[i].append((nodes[node], None if value < 0 else nodes[value]))
     for i, node, value in tables["derived"]:
         if nodes[value].spec != nodes[node].spec:
-            raise FileFormatError(f"node {value} is no derivative of node {node}: its shape or dtype is another")
+            raise FileFormatError(f"node {value} is not a derivative of node {node}: its shape or dtype differs")
         of[i].append((nodes[node], nodes[value]))
     for pairs, (_, backwards) in zip(given, rows, strict=True):
         ones = [node for node, value in pairs if value is None]
@@ -442,13 +441,13 @@ def _tables(data: Any) -> dict[str, Iterator[tuple[Any, ...]]]:
     """Return the rows of every table, with types and references checked."""
     whole = {"name", "dtype", "memory_budget", *TABLES}
     if type(data) is not dict or not (whole - ADDED.keys() <= data.keys() <= whole):
-        raise FileFormatError("the data are not those of a graph: its name, dtype, memory budget, and tables")
+        raise FileFormatError("the data do not hold a graph's name, dtype, memory budget and tables")
     data.update({table: columns for table, columns in ADDED.items() if table not in data})
     lengths = {}
     for table, kinds in TABLES.items():
         columns = data[table]
         if type(columns) is not dict or columns.keys() != kinds.keys():
-            raise FileFormatError(f"the table {table} has not the columns {', '.join(kinds)}")
+            raise FileFormatError(f"the table {table} does not have the columns {', '.join(kinds)}")
         if set(map(type, columns.values())) != {list} or len(set(map(len, columns.values()))) != 1:
             raise FileFormatError(f"the columns of the table {table} are not lists of one length")
         lengths[table] = len(next(iter(columns.values())))
@@ -461,7 +460,7 @@ def _tables(data: Any) -> dict[str, Iterator[tuple[Any, ...]]]:
 def _check_column(column: str, values: list[Any], kind: type | str, lengths: Mapping[str, int]) -> None:
     expected = kind if isinstance(kind, type) else int
     if not {expected}.issuperset(map(type, values)):
-        raise FileFormatError(f"the column {column} holds other things than {expected.__name__}")
+        raise FileFormatError(f"the column {column} holds values other than {expected.__name__}")
     if expected is int and values:
         least = 0 if isinstance(kind, type) or not kind.endswith("?") else -1
         most = _MOST if isinstance(kind, type) else lengths[kind.rstrip("?")] - 1
@@ -478,7 +477,7 @@ def _scopes(rows: Iterable[tuple[Any, ...]], lines: Sequence[Origin]) -> list[Sc
         if not path or "\0" in path:
             raise FileFormatError(f"scope {len(scopes)} has the name {short_repr(path)}; it takes text without NUL")
         if phase not in PHASES:
-            raise FileFormatError(f"scope {short_repr(path)} is of the phase {short_repr(phase)}, which there is not")
+            raise FileFormatError(f"scope {short_repr(path)} has the unknown phase {short_repr(phase)}")
         scopes.append(Scope(path, kind, lines[line], None if parent < 0 else scopes[parent], phase))
     return scopes
 
@@ -487,10 +486,10 @@ def _check_nesting(parents: Sequence[int]) -> None:
     depths: list[int] = []
     for row, parent in enumerate(parents):
         if parent >= row:
-            raise FileFormatError(f"scope {row} lies in scope {parent}, which does not come before it")
+            raise FileFormatError(f"scope {row} is inside scope {parent}, which does not come before it")
         depths.append(1 if parent < 0 else depths[parent] + 1)
     if max(depths, default=0) > MAX_NESTING:
-        raise FileFormatError(f"scopes lie {max(depths)} deep in each other; a file holds up to {MAX_NESTING}")
+        raise FileFormatError(f"scopes are nested {max(depths)} deep; a file holds up to {MAX_NESTING}")
 
 
 def _nodes(
@@ -525,13 +524,13 @@ def _nodes(
             node = restored(graph, name, op, taken, dtype, shape, value, scope_or_none[scope], lines[line])
         except Exception as error:
             # An operation's own checks may raise anything when given what only a forged file would give.
-            raise FileFormatError(f"{_called(nodes, name)}, cannot be: {_legible(error)}") from error
+            raise FileFormatError(f"{_called(nodes, name)}, is not valid: {_message(error)}") from error
         nodes.append(node)
         twins.append(twin)
     if read != len(inputs):
         raise FileFormatError(f"the nodes take {read:,} operands, and there are {len(inputs):,}")
     if arrays:
-        raise FileFormatError(f"the array {short_repr(next(iter(arrays)))} is the value of no node")
+        raise FileFormatError(f"the array {short_repr(next(iter(arrays)))} belongs to no node")
     for node, twin in zip(nodes, twins, strict=True):
         if twin >= 0:
             put_twin(node, nodes[twin])
@@ -542,7 +541,7 @@ def _operation(row: tuple[Any, ...], unknown: bool) -> tuple[Op, int]:
     name, module, operands, attributes = row
     cls = registry.get(name)
     if cls is None and unknown:
-        return Unknown(name, tuple((key, _tupled(value)) for key, value in attributes.items())), operands
+        return Unknown(name, tuple((key, tupled(value)) for key, value in attributes.items())), operands
     if cls is None:
         told = f" ({short_repr(module)} when this was saved)" if module else ""
         raise FileFormatError(
@@ -552,37 +551,37 @@ def _operation(row: tuple[Any, ...], unknown: bool) -> tuple[Op, int]:
         op = from_settings(cls, attributes)
     except Exception as error:
         raise FileFormatError(
-            f"the operation {short_repr(name)} does not take its attributes: {_legible(error)}"
+            f"the operation {short_repr(name)} does not take its attributes: {_message(error)}"
         ) from error
     return op, operands
 
 
 def from_settings(cls: type[Op], attributes: Mapping[str, Any]) -> Op:
     """Return the operation of some attributes, as a file holds them; what it cannot take raises anything."""
-    return cls(**{name: _tupled(value) for name, value in attributes.items()})
+    return cls(**{name: tupled(value) for name, value in attributes.items()})
 
 
 def _dtype(name: Any) -> np.dtype[Any]:
-    dtype = DTYPES.get(name) if type(name) is str else None
-    if dtype is None:
+    if type(name) is not str or name not in DTYPES:
         raise FileFormatError(f"{short_repr(name)} is not a dtype; there are {', '.join(DTYPES)}")
-    return dtype
+    return DTYPES[name]
 
 
 def _shape(dims: list[Any]) -> Shape:
     if not _DIMS.issuperset(map(type, dims)):
-        raise FileFormatError(f"a shape is of ints and text, not {short_repr(dims)}")
+        raise FileFormatError(f"a shape holds ints and text, not {short_repr(dims)}")
     return tuple(dims)
 
 
-def _tupled(value: Any) -> Any:
-    return tuple(map(_tupled, value)) if type(value) is list else value
+def tupled(value: Any) -> Any:
+    """Return nested lists as tuples."""
+    return tuple(map(tupled, value)) if type(value) is list else value
 
 
 def _unique(table: str, rows: list[Any]) -> dict[Any, Any]:
     found = dict(rows)
     if len(found) < len(rows):
-        raise FileFormatError(f"the table {table} names something twice")
+        raise FileFormatError(f"the table {table} has an entry twice")
     return found
 
 
@@ -590,7 +589,5 @@ def _called(nodes: Sequence[Node], name: str) -> str:
     return f"node {len(nodes)}, {short_repr(name)}"
 
 
-def _legible(error: Exception) -> str:
-    """Return an error's message without what would steer a terminal: it may quote the file."""
-    said = error.account if isinstance(error, GraphnnError) else str(error)
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in said)
+def _message(error: Exception) -> str:
+    return error.account if isinstance(error, GraphnnError) else str(error)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 # What a column holds: text, integers from 0 up, lists, dicts; or rows of the table named, with "?" also none.
 TABLES: dict[str, dict[str, type | str]] = {
     # Attributes as they are, tuples as lists. The module is told in a message, if the operation is not graphnn's own
@@ -42,11 +40,4 @@ TABLES: dict[str, dict[str, type | str]] = {
 # What files do not hold that were written before there was any.
 ADDED: dict[str, dict[str, list[Any]]] = {
     table: {column: [] for column in TABLES[table]} for table in ("evaluating", "idle", "names")
-}
-DTYPES = {
-    name: np.dtype(name)
-    for name in (
-        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-        *("float16", "float32", "float64"),
-    )
 }

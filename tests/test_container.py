@@ -17,12 +17,13 @@ from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 from forging import overwrite
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graphnn import container
@@ -145,7 +146,7 @@ def any_array(draw: st.DrawFn) -> np.ndarray[Any, Any]:
 @settings(max_examples=300)
 @given(any_data, st.dictionaries(any_text, any_array(), max_size=5), st.sampled_from(["graph", "trace"]))
 def test_what_was_written_comes_back_to_the_bit(data: Any, arrays: dict[str, np.ndarray[Any, Any]], kind: str) -> None:
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, patch("os.fsync"):  # nothing is to outlive the test
         path = Path(folder, "file")
         write(path, kind, data, arrays)
         first = path.read_bytes()
@@ -235,7 +236,7 @@ def holding_itself() -> list[Any]:
         ({"a": [0, {"b": {1}}]}, UsageError, r"data\['a'\]\[1\]\['b'\] is a set;"),
         ([np.float64(1)], UsageError, r"data\[0\] is a numpy\.float64;"),
         ({"a": {"b": 0, 1: 2}}, UsageError, r"data\['a'\] has the key 1, a int;"),
-        ({"x" * 1000: ()}, UsageError, r"data\['x+… \(1,002 characters\)\] is a tuple"),
+        ({"x" * 1000: ()}, UsageError, r"data\['x+…\] is a tuple"),
         (nested(101), FileFormatError, r"nested more than 100 deep"),
         (holding_itself(), FileFormatError, r"holds itself"),
         pytest.param(10**5000, FileFormatError, r"integer that a str should hold", id="5,000 digits"),
@@ -259,10 +260,10 @@ def test_data_that_would_not_come_back_is_refused(
         ({"w": np.array([1j])}, DtypeError, r"'complex128'"),
         ({"w": np.zeros(2, "f8,i4")}, DtypeError, r"'void96'"),
         ({"w": np.array(["2020"], "M8[D]")}, DtypeError, r"'datetime64\[D\]'"),
-        ({"w": [1.0]}, UsageError, r"arrays\['w'\] is a list and no plain ndarray; np\.asarray"),
+        ({"w": [1.0]}, UsageError, r"arrays\['w'\] is a list not a plain ndarray; np\.asarray"),
         ({"w": np.float32(1)}, UsageError, r"is a numpy\.float32"),
         ({"w": np.ma.masked_array([1.0], [True])}, UsageError, r"MaskedArray"),
-        ({1: np.ones(2)}, UsageError, r"the name of an array is 1, which is no str"),
+        ({1: np.ones(2)}, UsageError, r"the name of an array is 1, which is not a str"),
     ],
 )
 def test_arrays_that_cannot_be_stored_are_refused(
@@ -315,7 +316,7 @@ def test_every_bit_flip_is_refused(path: Path, small: bytes) -> None:
             flipped = bytearray(small)
             flipped[position] ^= 1 << bit
             message = refusal(path, bytes(flipped))
-            assert ("is damaged" if position >= 8 else "is no graphnn file") in message
+            assert ("is damaged" if position >= 8 else "is not a graphnn file") in message
 
 
 def test_blocks_moved_or_dropped_are_refused(path: Path) -> None:
@@ -323,13 +324,13 @@ def test_blocks_moved_or_dropped_are_refused(path: Path) -> None:
     content = path.read_bytes()
     assert "checksum of its array 'a'" in refusal(path, content[:-64] + content[-32:] + content[-64:-32])
     assert "truncated: " in refusal(path, content[:-32])
-    assert "33 bytes behind its end" in refusal(path, content + content[-33:])
+    assert "33 bytes after its end" in refusal(path, content + content[-33:])
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4", b"\x93NUMPY" * 9, b"\x89gnn\n\x1a\n" + bytes(90)])
 def test_a_file_of_something_else_is_refused(path: Path, content: bytes) -> None:
-    assert "is no graphnn file" in refusal(path, content)
-    with pytest.raises(FileFormatError, match="is no graphnn file"):
+    assert "is not a graphnn file" in refusal(path, content)
+    with pytest.raises(FileFormatError, match="is not a graphnn file"):
         peek(path)
 
 
@@ -415,9 +416,9 @@ def test_a_forged_announcement_is_refused(path: Path, line: Any) -> None:
     assert "announces the array" in refusal(path, forged(announcing(line), b"\1"))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.lists(
+    directory=st.lists(
         st.tuples(
             st.text(max_size=2),
             st.sampled_from(["int8", "bool", "float64", "object"]),
@@ -425,20 +426,16 @@ def test_a_forged_announcement_is_refused(path: Path, line: Any) -> None:
         ),
         max_size=3,
     ),
-    st.lists(st.binary(max_size=9), max_size=3),
+    arrays=st.lists(st.binary(max_size=9), max_size=3),
 )
-def test_a_forged_directory_is_read_or_refused(directory: list[Any], arrays: list[bytes]) -> None:
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "file")
-        path.write_bytes(forged(announcing(*directory), *arrays))
-        try:
-            _, back = read(path, "graph")
-        except FileFormatError:
-            return
-        assert [[name, array.dtype.name, [*array.shape]] for name, array in back.items()] == [
-            [*line] for line in directory
-        ]
-        assert [array.tobytes() for array in back.values()] == arrays
+def test_a_forged_directory_is_read_or_refused(path: Path, directory: list[Any], arrays: list[bytes]) -> None:
+    overwrite(path, forged(announcing(*directory), *arrays))
+    try:
+        _, back = read(path, "graph")
+    except FileFormatError:
+        return
+    assert [[name, array.dtype.name, [*array.shape]] for name, array in back.items()] == [[*line] for line in directory]
+    assert [array.tobytes() for array in back.values()] == arrays
 
 
 GREEDY = {
@@ -874,7 +871,7 @@ def test_a_save_ended_at_any_line_leaves_the_old_file_or_the_new(saver: Saver, w
     ended = True
     while ended:
         line += 1
-        saver.path.write_bytes(old.read_bytes())
+        overwrite(saver.path, old.read_bytes())
         saver.start(what, line)
         ended = saver.status() != 0
         litter = [name for name in saver.litter() if name != old.name]

@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
 import networkx as nx
 import numpy as np
@@ -522,7 +523,7 @@ def test_scopes_too_deep_in_each_other_are_not_saved(path: Path) -> None:
     for depth in range(MAX_NESTING + 1):
         name = f"{depth}"
         parent = graph.scopes[name] = Scope(name, "", graph.constant(1.0, f"c{depth}").origin, parent, "forward")
-    with pytest.raises(FileFormatError, match="scopes lie 1001 deep in each other; a file holds up to 1000"):
+    with pytest.raises(FileFormatError, match="scopes are nested 1001 deep; a file holds up to 1000"):
         save(graph, path)
     assert not path.exists()
     del graph.scopes[f"{MAX_NESTING}"]
@@ -771,7 +772,7 @@ def test_files_of_a_newer_version_or_another_kind_or_with_a_huge_header_are_refu
     path.write_bytes(content)
     refusal(path)
     path.write_bytes(b"PK\x03\x04")
-    assert "is no graphnn file" in refusal(path)
+    assert "is not a graphnn file" in refusal(path)
     with pytest.raises(FileNotFoundError):
         load(path.parent / "none")
 
@@ -867,21 +868,21 @@ def of_arrays(change: Callable[[dict[str, Any]], Any]) -> Callable[[Any, Any], A
 
 
 LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
-    "no-name": (without("name"), "the data are not those of a graph"),
-    "no-table": (without("scopes"), "the data are not those of a graph"),
-    "more": (lie(more=1), "the data are not those of a graph"),
-    "table-is-list": (lie(nodes=[]), "the table nodes has not the columns name, operation, spec"),
-    "no-column": (without("nodes", "twin"), "the table nodes has not the columns name, operation, spec"),
-    "name-is-number": (lie(name=3), "the graph's name is no text"),
-    "budget-is-bool": (lie(memory_budget=True), "memory budget no number"),
-    "budget-is-text": (lie(memory_budget="1"), "memory budget no number"),
+    "no-name": (without("name"), "the data do not hold a graph's name"),
+    "no-table": (without("scopes"), "the data do not hold a graph's name"),
+    "more": (lie(more=1), "the data do not hold a graph's name"),
+    "table-is-list": (lie(nodes=[]), "the table nodes does not have the columns name, operation, spec"),
+    "no-column": (without("nodes", "twin"), "the table nodes does not have the columns name, operation, spec"),
+    "name-is-number": (lie(name=3), "the graph's name is not text"),
+    "budget-is-bool": (lie(memory_budget=True), "memory budget is not a number"),
+    "budget-is-text": (lie(memory_budget="1"), "memory budget is not a number"),
     "dtype-unknown": (lie(dtype="float128"), "'float128' is not a dtype; there are bool, int8"),
     "dtype-int": (lie(dtype="int64"), "a graph's dtype is a float"),
     "dtype-list": (lie(dtype=[]), r"\[\] is not a dtype"),
     "column-is-text": (lie(nodes__name="abc"), "the columns of the table nodes are not lists of one length"),
     "column-short": (lie(nodes__twin=[]), "the columns of the table nodes are not lists of one length"),
-    "row-is-bool": (lie(inputs__node={0: True}), "the column inputs.node holds other things than int"),
-    "row-is-float": (lie(nodes__spec={0: 0.0}), "the column nodes.spec holds other things than int"),
+    "row-is-bool": (lie(inputs__node={0: True}), "the column inputs.node holds values other than int"),
+    "row-is-float": (lie(nodes__spec={0: 0.0}), "the column nodes.spec holds values other than int"),
     "row-too-high": (lie(nodes__line={0: 10**6}), "the column nodes.line holds 1 to 1,000,000, beyond 0 to [0-9]+"),
     "row-huge": (lie(inputs__node={0: 10**400}), "the column inputs.node holds"),
     "row-negative": (lie(inputs__node={0: -1}), "the column inputs.node holds -1"),
@@ -896,9 +897,9 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "count-huge": (operation_of("matmul", operands=2**62), "'dense/matmul', reads a node that does not come before it"),
     "count-negative": (operation_of("matmul", operands=-1), "the column operations.operands holds -1"),
     "line-huge": (lie(lines__number={0: 2**63}), "the column lines.number holds"),
-    "name-twice": (lie(nodes__name={"labels": "x"}), "node 1, 'x', cannot be: the name \"x\" is already taken"),
+    "name-twice": (lie(nodes__name={"labels": "x"}), "node 1, 'x', is not valid: the name \"x\" is already taken"),
     "name-with-nul": (lie(nodes__name={"labels": "a\0"}), "a name cannot hold a NUL"),
-    "name-is-none": (lie(nodes__name={"labels": None}), "the column nodes.name holds other things than str"),
+    "name-is-none": (lie(nodes__name={"labels": None}), "the column nodes.name holds values other than str"),
     "spec-wrong": (
         lie(nodes__spec={"dense/matmul": 0}),
         "'dense/matmul'.*: it is declared .* but matmul gives",
@@ -907,15 +908,15 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
         lie(nodes__spec={"count": 0}),
         "'count'.*: it is declared .* but parameter gives",
     ),
-    "spec-size-negative": (lie(specs__shape={0: ["batch", -2]}), "node 0, 'x', cannot be"),
+    "spec-size-negative": (lie(specs__shape={0: ["batch", -2]}), "node 0, 'x', is not valid"),
     "spec-size-no-dimension": (
         lie(specs__shape={0: ["import os"]}),
-        "node 0, 'x', cannot be: 'import os' is not",
+        "node 0, 'x', is not valid: 'import os' is not",
     ),
-    "spec-size-not-canonical": (lie(specs__shape={0: ["1*batch", 2]}), "node 0, 'x', cannot be: .* is declared"),
-    "spec-size-bool": (lie(specs__shape={0: ["batch", True]}), "a shape is of ints and text"),
-    "spec-size-nested": (lie(specs__shape={0: [[2]]}), "a shape is of ints and text"),
-    "spec-size-float": (lie(specs__shape={0: [2.0]}), "a shape is of ints and text"),
+    "spec-size-not-canonical": (lie(specs__shape={0: ["1*batch", 2]}), "node 0, 'x', is not valid: .* is declared"),
+    "spec-size-bool": (lie(specs__shape={0: ["batch", True]}), "a shape holds ints and text"),
+    "spec-size-nested": (lie(specs__shape={0: [[2]]}), "a shape holds ints and text"),
+    "spec-size-float": (lie(specs__shape={0: [2.0]}), "a shape holds ints and text"),
     "spec-dtype": (lie(specs__dtype={0: ">f4"}), "'>f4' is not a dtype"),
     "operation-unknown": (operation_of("matmul", name="os.system"), "the operation 'os.system' is not defined"),
     "operation-another": (operation_of("matmul", name="exp"), "exp takes 1 operand, got 2"),
@@ -924,51 +925,54 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "attribute-unknown": (operation_of("clip", attributes={"q": 1}), "the operation 'clip' does not take its attr"),
     "attribute-self": (operation_of("clip", attributes={"self": 1}), "the operation 'clip' does not take its attr"),
     "attribute-dict": (operation_of("clip", attributes={"lo": {}}), "the operation 'clip' does not take its attr"),
-    "attributes-list": (operation_of("clip", attributes=[]), "the column operations.attributes holds other things"),
+    "attributes-list": (operation_of("clip", attributes=[]), "the column operations.attributes holds values other"),
     "trainable-is-text": (
         operation_of("parameter", attributes={"trainable": "no"}),
         "trainable is True or",
     ),
     "array-missing": (of_arrays(lambda a: a.pop("dense/weight")), "'dense/weight', a parameter, has no array"),
-    "array-too-many": (of_arrays(lambda a: a.update(more=np.ones(1))), "the array 'more' is the value of no node"),
+    "array-too-many": (of_arrays(lambda a: a.update(more=np.ones(1))), "the array 'more' belongs to no node"),
     "array-dtype": (of_arrays(lambda a: a.update(count=np.zeros((), "int32"))), "is declared .* int64, but"),
     "array-shape": (of_arrays(lambda a: a.update(count=np.zeros(2, "int64"))), "is declared .* int64, but"),
-    "scope-in-itself": (lie(scopes__parent={0: 0}), "scope 0 lies in scope 0, which does not come before it"),
-    "scopes-in-a-circle": (lie(scopes__parent={0: 1, 1: 0}), "scope 0 lies in scope 1, which does not come before it"),
-    "scope-twice": (lie(scopes__path={1: "dense"}), "the table scopes names something twice"),
+    "scope-in-itself": (lie(scopes__parent={0: 0}), "scope 0 is inside scope 0, which does not come before it"),
+    "scopes-in-a-circle": (
+        lie(scopes__parent={0: 1, 1: 0}),
+        "scope 0 is inside scope 1, which does not come before it",
+    ),
+    "scope-twice": (lie(scopes__path={1: "dense"}), "the table scopes has an entry twice"),
     "scope-without-name": (lie(scopes__path={1: ""}), "scope 1 has the name ''"),
     "scope-with-nul": (lie(scopes__path={1: "a\0"}), r"scope 1 has the name 'a\\x00'"),
-    "output-twice": (lie(outputs__name={1: "loss"}), "the table outputs names something twice"),
+    "output-twice": (lie(outputs__name={1: "loss"}), "the table outputs has an entry twice"),
     "output-called-as-a-node": (lie(outputs__name={1: "x"}), "the output cannot be called"),
     "output-with-nul": (lie(outputs__name={1: "\0"}), "a name cannot hold a NUL"),
     "update-of-no-parameter": (lie(updates__parameter={0: 0}), "only parameters are updated"),
-    "update-misfit": (lie(updates__node={0: 0}), "the data describe no graph: ShapeError|DtypeError"),
+    "update-misfit": (lie(updates__node={0: 0}), "the data do not describe a graph: ShapeError|DtypeError"),
     "update-twice": (
         lie(advances__parameter=[2, 2], advances__node=[4, 4]),
-        "the table advances names something twice",
+        "the table advances has an entry twice",
     ),
     "evaluating-misfit": (
         lie(evaluating__training=[0], evaluating__node=[1]),
         "in evaluation .* cannot take the place of|needs the same shape",
     ),
     "evaluating-nowhere": (lie(evaluating__training=[0], evaluating__node=[-1]), "the column evaluating.node holds -1"),
-    "idle-twice": (lie(idle__path=["a", "a"], idle__node=[0, 0]), "the table idle names something twice"),
+    "idle-twice": (lie(idle__path=["a", "a"], idle__node=[0, 0]), "the table idle has an entry twice"),
     "derivative-misfit": (
         lie(derived__derivative={0: 0}),
-        "node 0 is no derivative of node [0-9]+: its shape or dtype is another",
+        "node 0 is not a derivative of node [0-9]+: its shape or dtype differs",
     ),
-    "derivative-twice": (lambda data, arrays: repeat_last(data["derived"]), "the table derived names something twice"),
+    "derivative-twice": (lambda data, arrays: repeat_last(data["derived"]), "the table derived has an entry twice"),
     "derivatives-twice": (
         lambda data, arrays: [repeat_last(data["derivatives"]), repeat_last(data["given"], {"in": 1})],
-        "the table derivatives names something twice",
+        "the table derivatives has an entry twice",
     ),
     "derivatives-neither-way": (
         lie(derivatives__backwards={0: 1}),
-        "derivatives.backwards holds other things than bool",
+        "derivatives.backwards holds values other than bool",
     ),
     "derivatives-in-a-layer": (
         lie(derivatives__scope={0: 0}),
-        "derivatives stand in a scope that is of the forward pass",
+        "the scope of a derivative is in the forward pass",
     ),
     "derivatives-of-nothing": (
         lie(given={"in": [], "node": [], "derivative": []}),
@@ -1020,7 +1024,7 @@ def test_scopes_too_deep_in_each_other_are_refused() -> None:
         "parent": list(range(-1, count - 1)),
         "result": [-1] * count,
     }
-    with pytest.raises(FileFormatError, match="scopes lie 3000 deep in each other; a file holds up to 1000"):
+    with pytest.raises(FileFormatError, match="scopes are nested 3000 deep; a file holds up to 1000"):
         from_data(data, arrays)
 
 
@@ -1098,7 +1102,7 @@ def test_any_change_of_the_data_is_refused_or_gives_a_sound_graph(forgery: tuple
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(forgeries())
 def test_any_change_of_a_file_is_refused_or_gives_a_sound_graph(forgery: tuple[Any, dict[str, Any]]) -> None:
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, patch("os.fsync"):  # nothing is to outlive the test
         path = Path(folder, "forged.gnn")
         try:
             container.write(path, "graph", *forgery)

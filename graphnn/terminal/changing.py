@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import UsageError
+from ..files import tupled
 from ..view.text import counted
 from .arguments import part_of_node
 from .stopping import say_runs
-from .typed import literal_of, numbers_of, part_of, tupled
+from .typed import literal_of, numbers_of, part_of
 from .verbs import CHANGE, verb
 
 if TYPE_CHECKING:

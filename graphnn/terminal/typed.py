@@ -115,8 +115,3 @@ def part_of(node: Node, value: Array, index: Index) -> Array:
         return np.asarray(value[index])
     except IndexError:
         raise AxisError(f'"{node.name}" has shape {shown(value.shape)}, and so no part {index_text(index)}') from None
-
-
-def tupled(value: Any) -> Any:
-    """Return nested lists as tuples."""
-    return tuple(map(tupled, value)) if isinstance(value, list) else value

@@ -192,7 +192,7 @@ def test_train_prints_progress_and_the_history(tmp_path, capsys):
 
 def test_a_damaged_graph_file_is_said_to_be_one(tmp_path, capsys):
     (tmp_path / "bad.gnn").write_bytes(b"nothing of ours")
-    assert "is no graphnn file" in said(capsys, "summary", str(tmp_path / "bad.gnn"), code=1).err
+    assert "is not a graphnn file" in said(capsys, "summary", str(tmp_path / "bad.gnn"), code=1).err
 
 
 def test_summary(model, capsys):

@@ -128,7 +128,7 @@ def test_other_verbs_take_steps_and_traces_too(model, capsys):
     [
         (["debug", "nowhere.trace"], 2, ['no file "nowhere.trace"']),
         (["debug", "nowhere"], 2, ['"nowhere" is no target', "the file of a trace"]),
-        (["debug", "feed.npz"], 1, ["feed.npz", "is no graphnn file"]),
+        (["debug", "feed.npz"], 1, ["feed.npz", "is not a graphnn file"]),
         (["debug", "model.py:fed", "-x", "nowhere"], 2, ['no file "nowhere"']),
         (["debug", "model.py:build", "-x", "script"], 1, ["feed lacks", '"x"']),
         (["trace", "model.py:build"], 1, ["feed lacks", '"x"']),

@@ -60,6 +60,7 @@ NEIGHBOURS: dict[tuple[str, str], str] = {
     ("replacing", "errors"): "what cannot be replaced is refused",
     ("files", "tables"): "what a file of a graph holds",
     ("container", "errors"): "a damaged file is an error like any other",
+    ("container", "text"): "and what it quotes may be anything",
     ("datasets", "errors"): "so is an unknown data set",
     ("habits", "errors"): "and so is a name that others use: what is spelt alike is found in one place",
     ("show", "later"): "the hook loads what registers itself with it",

@@ -782,7 +782,7 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "sizes-misfit": (lie(sizes={"n": 3}), "n = 40"),
     "strided-text": (lie(strided=["3"]), "the positions of values with another memory layout are not valid"),
     "sources-text": (lie(sources="/etc/passwd"), "the data do not describe a trace"),
-    "no-graph": (lie(graph=None), "the data are not those of a graph"),
+    "no-graph": (lie(graph=None), "the data do not hold a graph's name"),
 }
 
 

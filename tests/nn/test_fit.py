@@ -816,7 +816,7 @@ def test_what_is_no_checkpoint_of_this_graph_is_refused(saved: Path, tmp_path: P
     assert "No such file" in refused(tmp_path / "nowhere")
     assert 'the parameter "adam_1/' in refused(saved, lambda: Problem(nn.SGD(0.1, momentum=0.9)))
     (tmp_path / "text").write_text("hello")
-    assert "is no graphnn file" in refused(tmp_path / "text")
+    assert "is not a graphnn file" in refused(tmp_path / "text")
     container.write(tmp_path / "graph", "graph", {}, {})
     assert "holds a graph where a checkpoint was asked for" in refused(tmp_path / "graph")
     (tmp_path / "cut").write_bytes(saved.read_bytes()[:-40])
