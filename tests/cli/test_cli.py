@@ -219,7 +219,7 @@ def test_ops_lists_the_registry(capsys):
         (["draw", "model.py:nothing"], 1, ["model.py:nothing returned NoneType, not fetches: "]),
         (["run", "model.py:listed"], 1, ["model.py:listed returned list of int, not fetches"]),
         (["run", "model.py:empty", "--fetch", "x"], 1, ["model.py:empty returned dict of nothing"]),
-        (["run", "model.py:only_names"], 1, ["model.py:only_names", "'total' is a name", "which graph"]),
+        (["run", "model.py:only_names"], 1, ["model.py:only_names", "'total' is a name", "no graph is known"]),
         (["run", "model.py:unknown"], 1, ["model.py:unknown", '"totl"', 'Did you mean "total"']),
         (["run", "model.py:bare"], 1, ["model.py:bare holds no node"]),
         (["run", "model.py:bare", "--fetch", "x"], 1, ['no node, scope or output "x"']),
