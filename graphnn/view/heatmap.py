@@ -1,4 +1,4 @@
-"""Values to look at: a matrix as a heatmap, a distribution as a line of bars; as text, and as HTML.
+"""Heatmaps of values and bars of their distribution, as text and as HTML.
 
 Magnitudes go from dark blue to yellow, signed values from blue over white (0) to orange. No colour stands alone: the
 number, or the scale, is always written out, and what is not finite has a sign of its own.
@@ -39,7 +39,7 @@ _PIXELS = 480
 
 
 class Scale(NamedTuple):
-    """What colour or shade a number has: between the ends; of signed numbers, 0 is in the middle."""
+    """Maps numbers between two ends to colours or shades; 0 is in the middle of a signed scale."""
 
     low: float
     high: float
@@ -47,7 +47,7 @@ class Scale(NamedTuple):
 
     @classmethod
     def of(cls, finite: Array, signed: bool = True) -> Scale:
-        """Return that of finite numbers; not a signed one where all have one sign, or it is not wanted."""
+        """Return the scale of some finite numbers; it is signed only if `signed` says so and both signs occur."""
         if not finite.size:
             return cls(math.nan, math.nan, signed=False)
         low, high = float(finite.min()), float(finite.max())

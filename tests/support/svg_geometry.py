@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
-from graphnn.view.diagram.picture import Picture, chain
+from graphnn.view.diagram.picture import Picture, scopes_down_to
 from graphnn.view.diagram.plain import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -237,7 +237,7 @@ def scopes_of(seen: Picture) -> dict[str, set[str]]:
     number_of = {scope.path: number for number, scope in enumerate(scopes)}
     found: dict[str, set[str]] = {f"cluster_{number}": set() for number in range(len(scopes))}
     for box in seen.boxes:
-        for scope in chain(box.around):
+        for scope in scopes_down_to(box.around):
             found[f"cluster_{number_of[scope.path]}"].add(f"n{box.place}")
     return found
 

@@ -231,14 +231,14 @@ def test_what_is_alike_and_does_not_repeat_is_hardly_looked_into(
     for value in values:
         total = total + value
     looked = 0
-    chain_from = repeats._Merger._chain_from
+    run_from = repeats._Merger._run_from
 
     def counting(*arguments: Any) -> Any:
         nonlocal looked
         looked += 1
-        return chain_from(*arguments)
+        return run_from(*arguments)
 
-    monkeypatch.setattr(repeats._Merger, "_chain_from", counting)
+    monkeypatch.setattr(repeats._Merger, "_run_from", counting)
     assert merged(total) == []
     assert looked < 10 * len(values)
 

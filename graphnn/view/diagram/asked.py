@@ -1,4 +1,4 @@
-"""What `draw` was asked for, checked."""
+"""Checks of the arguments of `draw`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_name(what: str, given: Any, known: Collection[str]) -> None:
 
 
 def boxes_asked(limit: Any) -> int | None:
-    """Return how many boxes are drawn at most; None: nobody says."""
+    """Return the largest number of boxes; None if it was not given."""
     return None if limit is None else whole("limit=", limit, 1)
 
 
@@ -43,7 +43,7 @@ def seconds_asked(timeout: Any) -> float:
 
 
 def set_by_hand(trace: Trace) -> dict[Node, Highlight]:
-    """Return the marks of what a what-if changed: a value, or the settings of an operation."""
+    """Return the marks of what a what-if changed: a value, or the attributes of an operation."""
     return {
         node: ("overridden", "set by hand" if op is None else f"now {', '.join(settings(op)) or 'as by default'}")
         for node, op in trace.prepared.overridden.items()

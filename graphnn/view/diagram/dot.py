@@ -12,7 +12,7 @@ import graphviz
 from ..text import shortened
 from .drawing import USUAL, Drawing
 from .looks import ARROW, GREY, INK, MOST_BELOW, MOST_SAID, MOST_SHOWN, NODE, PAPER, WIDTH_OF_SHADE, cell_size
-from .picture import chain
+from .picture import scopes_down_to
 from .ranks import estimated, long_edges, set_below, set_beside
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class _Writer:
         for shape in self._drawn.shapes:
             if shape.name in held:
                 continue
-            tails = {below[scope.path].place: None for scope in chain(shape.around) if scope.path in below}
+            tails = {below[scope.path].place: None for scope in scopes_down_to(shape.around) if scope.path in below}
             reader = int(re.split("n|_", shape.name)[1])
             rank = ranks[reader] - shape.name.startswith("r")
             yield from ((f"n{tail}", shape.name) for tail in tails if rank <= ranks[tail] + _ROOM)

@@ -1,4 +1,4 @@
-"""A picture said in shapes, arrows and frames, whatever writes them down."""
+"""A picture as shapes, arrows and frames: what SVG, DOT, Mermaid and text have in common."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .words import MOST_MARKS, frame_words, mark_of, positions_matter, scope_tip
 
 
 class Shape(NamedTuple):
-    """A box, the name of what was fetched, or a reference.
+    """A box, the name of a fetch, or a reference.
 
     Attributes
     ----------
     name : str
-        Never a user's: n0 is a box, t0 the name of what was fetched, r1_7 what refers to mark 1.
+        Never a user's name: n0 is a box, t0 the name of a fetch, r1_7 a reference to mark 1.
     around : Scope or None
         The innermost open scope around it.
     look : dict of str to str
@@ -56,7 +56,7 @@ class Shape(NamedTuple):
 
 
 class Arrow(NamedTuple):
-    """What leads from one shape to another.
+    """A line from one shape to another.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Arrow(NamedTuple):
     label : str
         Beside its beginning; may be empty.
     position : int or None
-        At its head: which operand it is, where that matters.
+        Written at its head: which operand it is, where that matters.
     """
 
     tail: str
@@ -107,11 +107,11 @@ class Heading(NamedTuple):
     bold : bool
     colour : str
     shades : sequence of str
-        The colours of a scale, behind the text; may be none.
+        The colours of a scale, after the text; may be empty.
     end : str
-        Behind that.
+        The text after the scale.
     joint : str or None
-        What parts it from the line before, if it is the rest of that.
+        If it goes on with the text of the line before: what stands between the two.
     """
 
     text: str

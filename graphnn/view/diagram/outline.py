@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...graph import Constant, Parameter, Placeholder
 from ..text import cells_of, counted, elided, in_cells, shortened, visible, wrapped
 from .drawing import USUAL, Drawing, paragraphs
-from .picture import Box, Edge, Picture, chain, local_name, numbers_in, own_name, title_of
+from .picture import Box, Edge, Picture, local_name, numbers_in, own_name, scopes_down_to, title_of
 from .words import frame_words, settings, shape_words, words
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, as
     rows: list[_Row] = []
     open_before: list[Scope] = []
     for box in listed:
-        scopes = chain(box.around)
+        scopes = scopes_down_to(box.around)
         for depth, scope in enumerate(scopes):
             if scope not in open_before:
                 name, note = frame_words(scope, nodes_in[scope.path])
@@ -154,7 +154,7 @@ def _operand(edge: Edge, by_rail: bool) -> str:
     name = tail.scope.path if tail.scope is not None and node is tail.node else node.title
     if not by_rail and not isinstance(node.op, Parameter):
         return f"↑{_shown(name)}"
-    scopes = chain(edge.head.around)
+    scopes = scopes_down_to(edge.head.around)
     if scopes and "/" not in (own := local_name(name, scopes[-1])):
         return _shown(own)
     # Of the backward pass, or of the update, that it is of that pass is said by the rail.

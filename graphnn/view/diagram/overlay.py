@@ -1,6 +1,6 @@
-"""What is known of a run, laid over a picture: ``{node: Mark}``.
+"""Overlays: what is known of a run, on the boxes of a picture.
 
-One table, `OVERLAYS` of `marks`, says what each overlay is read from and how, how it is coloured, and how the marks in
+The table `OVERLAYS` in `marks` says what each overlay is read from, how it is coloured, and how the marks of nodes in
 a collapsed box come together. What a user gives as ``{node: number or text}`` goes the same way.
 """
 
@@ -199,7 +199,7 @@ def _own(given: Any) -> Mark:
 
 
 def of_graph(marks: Mapping[Any, _Said], graph: Graph) -> dict[Node, _Said]:
-    """Return the marks by the nodes of this graph: what another one has, such as a loaded one, by name."""
+    """Return the marks by the nodes of this graph; nodes of another graph, such as a loaded one, match by name."""
     found: dict[Node, _Said] = {}
     for key, mark in marks.items():
         if not isinstance(key, (Node, str)):
@@ -213,7 +213,7 @@ def of_graph(marks: Mapping[Any, _Said], graph: Graph) -> dict[Node, _Said]:
 
 
 def _merged(row: Overlay, box: Box, found: Mapping[Node, Mark]) -> Mark | None:
-    """Return what is said of the nodes in a box together."""
+    """Return one mark for all nodes in a box."""
     marks = [(node, found[node]) for node in box.nodes if node in found]
     if len(box.nodes) == 1 or not marks:
         return marks[0][1] if marks else None
@@ -243,7 +243,7 @@ def _size(mark: Mark) -> float:
 
 
 def _fate(mark: Mark) -> str:
-    """Return what a plan makes of a node, without the name of another."""
+    """Return what a plan does with a node, without the names of other nodes."""
     return next((short for begin, short in _FATES.items() if mark.text.startswith(begin)), mark.text)
 
 

@@ -1,4 +1,4 @@
-"""What of a graph is seen: the nodes that the fetches need, with scopes collapsed into boxes.
+"""The part of a graph that is shown: the nodes that the fetches need, with scopes collapsed into boxes.
 
 The diagram draws the boxes, the summary lists them. `collapsing` alone decides what is collapsed.
 """
@@ -31,7 +31,7 @@ _HOW_TO_SAY = (
 
 @dataclass(eq=False, slots=True)
 class Box:
-    """What is drawn as one thing: a node, or a scope collapsed with all that is made in it.
+    """One thing in a picture: a node, or a collapsed scope with all nodes in it.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Edge(NamedTuple):
     ----------
     tail, head : Box
     node : Node
-        Whose value it is; in `tail`.
+        The node in `tail` whose value it is.
     position : int or None
         Which operand it is, where `head` is a single node.
     """
@@ -92,7 +92,7 @@ class Picture:
     ----------
     graph : Graph
     fetched : dict of Node to list of str
-        What was asked for, with the names it goes by.
+        The fetched nodes, each with its names.
     boxes : list of Box
     edges : list of Edge
     cut : list of Edge
@@ -120,13 +120,13 @@ class Picture:
         """Return the nodes in each scope, open or collapsed, by its path; in a part of a picture, those cut off too."""
         found: dict[str, list[Node]] = {}
         for node in self.whole or [node for box in self.boxes for node in box.nodes]:
-            for scope in chain(self.graph.scopes.get(node.scope)):
+            for scope in scopes_down_to(self.graph.scopes.get(node.scope)):
                 found.setdefault(scope.path, []).append(node)
         return found
 
 
 def picture(fetches: Any, detail: Detail = "op", graph: Graph | None = None) -> Picture:
-    """Return what is seen of the nodes that the fetches need.
+    """Return the boxes and edges of the nodes that the fetches need.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def collapsing(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | N
     def collapsed_at(node: Node) -> tuple[Scope | None, Scope | None]:
         found = known.get(node.scope)
         if found is None:
-            scopes = chain(graph.scopes.get(node.scope))
+            scopes = scopes_down_to(graph.scopes.get(node.scope))
             depth = depth_of(scopes)
             scope = scopes[depth] if depth < len(scopes) else None
             found = known[node.scope] = scope, scopes[depth - 1] if depth else None
@@ -230,7 +230,7 @@ def collapsing(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | N
 
 
 def _rule(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
-    """Return the function that says how many of a chain of scopes, outermost first, are open."""
+    """Return the function that says how many of some scopes are open, each in the one before it."""
     if isinstance(detail, (int, np.integer)) and not isinstance(detail, bool) and detail >= 0:
         depth = int(detail)
         return lambda scopes: min(depth, len(scopes))
@@ -263,7 +263,7 @@ def is_layer(scope: Scope) -> bool:
     return bool(scope.kind) and scope.phase == before
 
 
-def chain(scope: Scope | None) -> list[Scope]:
+def scopes_down_to(scope: Scope | None) -> list[Scope]:
     """Return a scope and those around it, outermost first."""
     return list(_outwards(scope))[::-1]
 
@@ -304,7 +304,7 @@ def numbers_in(nodes: Iterable[Node], trainable: bool | None = None) -> int:
 
 
 def data_inputs(nodes: Sequence[Node]) -> list[Node]:
-    """Return what `nodes` read from outside and what flows through them: neither parameters nor constants."""
+    """Return what `nodes` read from outside, without parameters and constants."""
     inside = set(nodes)
     found: dict[Node, None] = {}
     for node in nodes:

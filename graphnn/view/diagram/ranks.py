@@ -1,4 +1,4 @@
-"""About where `dot` will put each box, and what is better said to it otherwise."""
+"""An estimate of the ranks that `dot` gives, and the hints for `dot` that follow from it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..layout.parts import Link
 from ..layout.rows import rows
-from .picture import chain
+from .picture import scopes_down_to
 
 if TYPE_CHECKING:
     from .picture import Box, Edge, Picture
@@ -54,7 +54,7 @@ def set_below(seen: Picture) -> dict[str, Box]:
     """
     ranks, uses, first = estimated(seen), [0] * len(seen.boxes), dict[str, int]()
     for box in seen.boxes:
-        for scope in chain(box.around):
+        for scope in scopes_down_to(box.around):
             first.setdefault(scope.path, box.place)
     for edge in seen.edges:
         uses[edge.tail.place] += 1
@@ -62,10 +62,10 @@ def set_below(seen: Picture) -> dict[str, Box]:
     long = long_edges(seen)
     found: dict[str, Box] = {}
     for edge in seen.edges:
-        tail, outside = edge.tail, {scope.path for scope in chain(edge.tail.around)}
+        tail, outside = edge.tail, {scope.path for scope in scopes_down_to(edge.tail.around)}
         if edge.lent or edge in long or uses[tail.place] < 2:
             continue
-        for scope in chain(edge.head.around):
+        for scope in scopes_down_to(edge.head.around):
             if scope.path not in outside and tail.place < first[scope.path]:
                 before = found.setdefault(scope.path, tail)
                 if (ranks[tail.place], tail.place) < (ranks[before.place], before.place):

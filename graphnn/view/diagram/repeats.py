@@ -2,7 +2,7 @@
 
 Merging must hide nothing. Blocks are the same where all of this is: operations with their attributes, shapes and
 dtypes, scopes, constants, what reads what within, and what is read from outside. Only the numbers of parameters may
-differ. They stand in a chain, each reading the one before it. Outside a block that is not the last, only the next block
+differ. Each reads the one before it. Outside a block that is not the last, only the next block
 reads what is made in it, within the same phase.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ...graph import Constant, Node, Scope
-from .picture import Box, Edge, Picture, chain, own_name, title_of
+from .picture import Box, Edge, Picture, own_name, scopes_down_to, title_of
 
 # The most boxes that a block is looked for to have.
 _LONGEST = 12
@@ -87,9 +87,9 @@ class _Spot(NamedTuple):
 
 
 class _Reads:
-    """What each of several units reads from outside, and how far back among them that is made.
+    """What each unit reads from outside, and how many units back that is made.
 
-    Tells at little cost which blocks cannot follow one another: in most pictures, nearly all.
+    It rules out, at little cost, most places where no block repeats.
     """
 
     def __init__(self, units: Sequence[_Unit], spots: Mapping[Node, _Spot]) -> None:
@@ -101,7 +101,7 @@ class _Reads:
             self._of.append([(operand, at - made_at.get(operand, at)) for operand in _Block([unit]).read])
 
     def may_follow(self, start: int, length: int) -> bool:
-        """Return False if the block of so many units after the one that begins at `start` reads what it cannot.
+        """Return False if the block at `start` cannot be followed by another one like it.
 
         Whatever a unit of it reads is made in the same place of its own block or in the block before, or it is what
         its counterpart reads; and something is made in the block before.
@@ -118,7 +118,7 @@ class _Reads:
 
 
 def repeated(seen: Picture) -> Picture:
-    """Return a picture in which each chain of blocks that are the same is one box, which holds the nodes of all.
+    """Return a picture in which blocks that repeat, one after the other, are one box with the nodes of all.
 
     Examples
     --------
@@ -146,7 +146,7 @@ class _Merger:
         """Return the picture: outer scopes are looked at before inner ones."""
         children: dict[str, dict[int, _Unit]] = {"": {}}
         for box in self._seen.boxes:
-            around = chain(box.around)
+            around = scopes_down_to(box.around)
             for scope, path in zip(around, ["", *(scope.path for scope in around)], strict=False):
                 unit = children.setdefault(path, {}).setdefault(id(scope), _Unit(scope))
                 unit.boxes.append(box)
@@ -177,7 +177,7 @@ class _Merger:
                 for start in starts:
                     if start not in found:
                         follows = reads.may_follow(start, length)
-                        found[start] = self._chain_from(units, kinds, start, length) if follows else []
+                        found[start] = self._run_from(units, kinds, start, length) if follows else []
                 several = [start for start in starts if len(found[start]) > 1]
                 if several:
                     start = max(several, key=lambda at: (len(found[at]), _begins_well(found[at]), -at))
@@ -194,7 +194,7 @@ class _Merger:
                 reads = _Reads(units, self._spots)
         return units
 
-    def _chain_from(self, units: list[_Unit], kinds: list[int], start: int, length: int) -> list[_Block]:
+    def _run_from(self, units: list[_Unit], kinds: list[int], start: int, length: int) -> list[_Block]:
         """Return the blocks of so many units that are the same, from `start` on."""
         blocks: list[_Block] = []
         wiring: list[tuple[Hashable, ...]] = []
@@ -227,13 +227,13 @@ class _Merger:
         return ("outside", operand) if spot is None else ("run", spot.run, spot.place)
 
     def _steps(self, block: _Block, after: _Block, keys: list[tuple[Hashable, ...]]) -> set[int]:
-        """Return by how many blocks of a run it goes on from what one block reads to what the next does."""
+        """Return how many blocks further the next block reads, in runs of blocks that are merged already."""
         read = zip(block.read, after.read, keys, strict=True)
         spots = [(self._spots.get(one), self._spots[other]) for one, other, key in read if key[0] == "run"]
         return {other.block - one.block for one, other in spots if one is not None}
 
     def _begins(self, first: _Block, keys: list[tuple[Hashable, ...]]) -> bool:
-        """Return whether the first block reads what the others do, with some values in the place of the one before."""
+        """Return whether the first block reads what the others do, with other values for those of the block before."""
         stands_for: dict[Hashable, Node] = {}
         for operand, key in zip(first.read, keys, strict=True):
             if key[0] == "before":
@@ -287,14 +287,14 @@ class _Merger:
 
 
 def _kind(unit: _Unit) -> Hashable:
-    """Return what units have in common that may be the same: all but what they read from outside."""
+    """Return what must be equal in units that repeat: all but what they read from outside."""
     block = _Block([unit])
-    depth = len(chain(unit.boxes[0].around if unit.scope is None else unit.scope.parent))
+    depth = len(scopes_down_to(unit.boxes[0].around if unit.scope is None else unit.scope.parent))
     kinds: dict[str, Hashable] = {}
     found: list[Hashable] = []
     for node in block.nodes:
         if node.scope not in kinds:
-            scopes = chain(node.graph.scopes.get(node.scope))[depth:]
+            scopes = scopes_down_to(node.graph.scopes.get(node.scope))[depth:]
             kinds[node.scope] = tuple([(scope.kind or _stem(scope), scope.phase) for scope in scopes])
         constant = node.value.tobytes() if isinstance(node.op, Constant) else b""
         inputs = tuple([block.place_of.get(operand, -1) for operand in node.inputs])

@@ -1,4 +1,4 @@
-"""Where things are side by side: they go to what they are linked with, as far apart as they must be."""
+"""Places across the flow: each thing goes towards what it is linked with, and keeps its distance from others."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from itertools import accumulate, pairwise
 
 from .parts import BEND_SPACE, LED, LIGHT, OUTSIDE, SPACE
 
-# By what a thing is pulled: another one, where in that the link ends, where in the thing itself, and how strongly.
+# The links that pull a thing: (the other thing, offset of the end there, offset of the end here, strength).
 Pulls = list[tuple[int, float, float, float]]
 _STIFF = 1e30
 _ORDERING_SWEEPS, _PLACING_SWEEPS = 4, 4
 
 
 class Things:
-    """What is put side by side: boxes, frames and bends, numbered in this order.
+    """What is placed: boxes, frames and bends, numbered in this order. One list per property.
 
-    Each has its first and last row, and how far it reaches to the left and right of its own point, half the space to
-    its neighbours included. `at` is where that point is, as seen from the point of the frame it is in, its holder.
+    `first` and `last` are rows. `left` and `right` say how far a thing reaches from its own point, with half the space
+    to its neighbours. `at` is the position of that point, relative to the point of `holder`, the frame around it.
+
+    While frames are filled, a filled frame and all in it move as one: `_base` is the frame that a thing is fixed to
+    (itself: none yet) and `_from_base` its position relative to that (a union-find forest with offsets).
     """
 
     def __init__(self, count: int) -> None:
@@ -44,43 +47,43 @@ class Things:
         return len(self._base) - 1
 
     def loosen(self, beside: Mapping[int, tuple[int, float]]) -> None:
-        """Make everything a part of nothing, but for what stands beside something, there."""
+        """Fix no thing to any other, except those that stand beside a box to that box."""
         self._base = list(range(len(self.at)))
         for thing, (other, self.at[thing]) in beside.items():
             self.fix(thing, other)
 
     def fix(self, thing: int, inside: int) -> None:
-        """Make a thing a part of the frame it is in."""
+        """Fix a thing to the frame it is in, where it is now."""
         self._base[thing], self._from_base[thing] = inside, self.at[thing]
 
     def found(self, thing: int) -> tuple[int, float]:
-        """Return the outermost frame that a thing is part of, itself if of none, and where in that it is."""
+        """Return the outermost frame that a thing is fixed to, or itself, and its position relative to that."""
         base, way = self._base, [thing]
         while base[way[-1]] != way[-1]:
             way.append(base[way[-1]])
         top, offset = way.pop(), 0.0
-        for one in reversed(way):  # who goes the way again has it shorter
+        for one in reversed(way):  # path compression: the next search is shorter
             offset += self._from_base[one]
             base[one], self._from_base[one] = top, offset
         return top, offset
 
     def across(self, thing: int) -> float:
-        """Return where a thing is in the end."""
+        """Return the final position of a thing."""
         top, offset = self.found(thing)
         return self.at[top] + offset
 
 
 class Level:
-    """Things that are in one frame, side by side where they share a row; frames among them are stiff blocks.
+    """The things in one frame. Those that share a row stand side by side; inner frames are stiff blocks.
 
     Parameters
     ----------
     things : Things
     members : list of int
     pieces : list of (int, int, float)
-        What is linked, upper and lower, here or in the blocks; and how strongly.
+        Links as (upper thing, lower thing, strength); either may be inside an inner frame.
     outside : list of (int, float)
-        What is linked with something above and outside the frame, and where that is.
+        Links from above and outside the frame: (thing, position of the other end).
     """
 
     def __init__(
@@ -121,7 +124,7 @@ class Level:
                 self._rows[row].append(number)
 
     def place(self) -> tuple[float, float]:
-        """Place them, and return how far they reach to the left and right."""
+        """Place the things, and return how far they reach to the left and to the right."""
         if not self._members:
             return 0.0, 0.0
         unknown = not any(self._at)
@@ -139,10 +142,10 @@ class Level:
         )
 
     def _order(self, down: bool, first: bool) -> None:
-        """Let everything go to what it is linked with in the rows before, and make room; sides may change.
+        """Sweep over the rows: move each thing to what it is linked with in the rows before. The order may change.
 
-        Those that are linked with nothing there, or would be in about the same place, turn to what is outside. At
-        first, nothing is known of the rows after.
+        A thing without such a link goes towards what is outside the frame, else towards the rows after; the first
+        sweep knows nothing of those.
         """
         neighbours, others, begin = self._towards(down)
         at, turn = self._at, self._turn
@@ -168,11 +171,11 @@ class Level:
                 at[number] = place
 
     def _towards(self, down: bool) -> tuple[list[Pulls], list[Pulls], list[int]]:
-        """Return what pulls each thing from the rows before and after, down or up, and the row it begins in."""
+        """Return for a sweep the links of each thing to the rows before and after it, and the row where it begins."""
         return (self._above, self._below, self._first) if down else (self._below, self._above, self._last)
 
     def _settle(self) -> None:
-        """Keep the order found, from left to right, and push to the right what overlaps."""
+        """Fix the order from left to right, and push to the right what overlaps."""
         order = sorted(range(len(self._members)), key=lambda number: (self._at[number], number))
         ends = [-math.inf] * len(self._rows)
         for number in order:
@@ -182,7 +185,7 @@ class Level:
             for row in span:
                 ends[row] = at + self._right[number]
         self._fill_rows(order)
-        # Whom those in several rows have beside them.
+        # The neighbours of things that are in several rows.
         self._lefts: list[set[int]] = [set() for _ in order]
         self._rights: list[set[int]] = [set() for _ in order]
         for members in self._rows:
@@ -193,7 +196,7 @@ class Level:
                     self._lefts[other].add(one)
 
     def _align(self, down: bool) -> None:
-        """Let everything go to what it is linked with in the rows before, as far as its neighbours let it."""
+        """Sweep over the rows: move each thing to what it is linked with in the rows before. The order is kept."""
         neighbours, others, begin = self._towards(down)
         at = self._at
         for row in sorted(set(begin), reverse=not down):
@@ -217,7 +220,7 @@ class Level:
                 at[number] = place
 
     def _straighten(self) -> None:
-        """Bring the bends that follow each other in line where there is room for it."""
+        """Make links straight: put bends that follow each other at one position where there is room."""
         at = self._at
         is_bend = [left < SPACE / 2 for left in self._left]
         beside = {number: (row, place) for row in self._rows for place, number in enumerate(row) if is_bend[number]}
@@ -241,7 +244,7 @@ class Level:
                     at[one] = min(max(middle, low), high)
 
     def _limits(self, number: int, row: int) -> tuple[float, float]:
-        """Return how far something in several rows may go, for those that are beside it in other rows than this."""
+        """Return the range of a thing in several rows that its neighbours in the other rows allow."""
         at, left, right, first, last = self._at, self._left, self._right, self._first, self._last
         lefts, rights = (
             [other for other in others[number] if not first[other] == last[other] == row]
@@ -251,9 +254,9 @@ class Level:
         return low, min((at[other] - left[other] - right[number] for other in rights), default=math.inf)
 
     def _aim(self, number: int, neighbours: Pulls, down: bool) -> tuple[float, float]:
-        """Return where neighbours would have something, and how strongly.
+        """Return where links pull a thing, and how strongly.
 
-        That is in line, by the weighted median; or if all links are light, beside them: what is below on the right.
+        That is the weighted median of their ends. If all links are light, it is beside the neighbours instead.
         """
         at, left, right = self._at, self._left, self._right
         if len(neighbours) == 1:
@@ -276,7 +279,7 @@ class Level:
         return wanted, total
 
     def _side(self, neighbours: Pulls) -> float:
-        """Return where the other ends of links are, on an average."""
+        """Return the mean position of the other ends of links."""
         if len(neighbours) == 1:
             return self._at[neighbours[0][0]] + neighbours[0][1]
         shares = [min(weight, LED) for _, _, _, weight in neighbours]
@@ -295,17 +298,17 @@ def apart(
     least: Sequence[float] = (),
     most: Sequence[float] = (),
 ) -> list[float]:
-    """Return places in the same order as near to the wanted ones as it goes, by the sum of weighted squares.
+    """Return positions in the same order that are nearest to the wanted ones, by weighted least squares.
 
-    Those that are too near to each other make a block around their common middle (pool adjacent violators).
+    Those that would be too near to each other form a block around their common mean (pool adjacent violators).
 
     Parameters
     ----------
     wanted, weights : sequence of float
     spaces : sequence of float
-        Between each and the next, at least.
+        The least distance between each and the next.
     least, most : sequence of float, optional
-        Between which each must be; there are such places.
+        The range of each; the ranges leave room for all.
 
     Returns
     -------

@@ -1,8 +1,7 @@
-"""Where boxes go: a drawing in rows, with rectangles around those that belong together.
+"""The layout in layers: boxes in rows, with frames around those that belong together.
 
-Pure geometry, of boxes that have a size and of links between them; what they stand for is not known here. Values flow
-`along` the rows' succession, from top to bottom, and `across` is the other way. The steps are those of Sugiyama,
-Tagawa and Toda (1981):
+This is pure geometry, of boxes with sizes and links between them. `along` is the direction of the flow, from row to
+row; `across` is the other direction. The steps are those of Sugiyama, Tagawa and Toda (1981):
 
 1. Each box gets its row: the longest path from above, `rows`. A frame's boxes come after what the frame reads.
 2. A link that spans several rows gets a bend in each row between. So every piece of it runs in the gap between two
@@ -40,12 +39,12 @@ from .parts import (
 )
 from .rows import rows
 
-# From row to row: what links need to bend, the more the farther they go across, and what their arrows need.
+# The gap between rows: room for curves, more for links that go far across, and room for arrowheads.
 _LEAST_CURVE, _CURVE_SHARE, _MOST_CURVE, _ARROW_SPACE = 14.0, 0.04, 26.0, 10.0
-# Where links touch a box: between each other; at most so much of its width from its middle; where a label is.
+# Where links touch a box: their distance, also for light links; how much of the width they take; with labels.
 _PORT_SPACE, _LIGHT_PORT_SPACE, _PORT_SHARE, _PORT_REACH, _LABEL_SPACE = 9.0, 4.0, 0.36, 10.0, 3.0
-# First frames know nothing of what is around them, then they turn to what they are linked with; unless there are so
-# many things that it would take long.
+# In the first round, the things in a frame do not know where the things outside are; in the second they do. Large
+# pictures get one round.
 _ROUNDS, _LARGE = 2, 20_000
 
 
@@ -79,7 +78,7 @@ def arrange(
 
 
 class _Arranger:
-    """Works in the flow's own directions, across and along; turns them where the picture is written down."""
+    """Computes one layout, across and along the flow; only the result is turned if the flow goes sideways."""
 
     def __init__(self, items: Sequence[Item], frames: Sequence[Frame], links: Sequence[Link], sideways: bool) -> None:
         self._sideways = sideways
@@ -96,8 +95,8 @@ class _Arranger:
         self._left, self._right = self._place()
 
     def _rows(self) -> list[int]:
-        """Return the rows of all boxes, without those that would be empty."""
-        # What stands beside a box comes and goes with it.
+        """Return the rows of all boxes, numbered without gaps."""
+        # A box that stands beside another is in the same row.
         stand = [number if item.beside == OUTSIDE else item.beside for number, item in enumerate(self._items)]
         links = [
             link._replace(tail=stand[link.tail])
@@ -133,7 +132,7 @@ class _Arranger:
                 things.last[base + holder] = max(things.last[base + holder], things.last[thing])
 
     def _way(self, link: Link) -> list[int]:
-        """Return the things that a link passes, downwards: a box, a bend in each row between, a box."""
+        """Return the things along a link, downwards: a box, a bend in each row between, a box."""
         upper, lower = sorted((link.tail, link.head), key=self._row_of.__getitem__)
         between = range(self._row_of[upper] + 1, self._row_of[lower])
         if not between:
@@ -144,7 +143,7 @@ class _Arranger:
         entering = list(self._tree.between(self._items[lower].frame, outer))
         way = [upper]
         for row in between:
-            # It enters the frames of its end as soon as they are there, and leaves those of its beginning with them.
+            # A bend is in the frame of the lower end once that has begun, else in that of the upper end until it ends.
             holder = next((frame for frame in entering if things.first[base + frame] <= row), None)
             if holder is None:
                 holder = next((frame for frame in leaving if things.last[base + frame] >= row), outer)
@@ -152,9 +151,9 @@ class _Arranger:
         return [*way, lower]
 
     def _strengths(self) -> dict[int, float]:
-        """Return how strongly links pull that are on the longest way through their tail as well as through their head.
+        """Return the strength of the links that are on the longest path through their tail and through their head.
 
-        The farther they are from where that begins and ends, the more: what comes to it from aside makes way.
+        In the middle of a long path it is greatest, so that side paths make way for the main one.
         """
         row_of = self._row_of
         depths, heights = [0] * len(self._items), [0] * len(self._items)
@@ -180,7 +179,7 @@ class _Arranger:
         }
 
     def _place(self) -> tuple[float, float]:
-        """Fill the frames, innermost first, and then what is around them; return how far that reaches."""
+        """Place what is in each frame, innermost first, then what is around them; return how far all that reaches."""
         things, base = self._things, len(self._items)
         members: list[list[int]] = [[] for _ in range(len(self._frames) + 1)]
         # In order of making: a frame comes with the first box in it.
@@ -220,7 +219,7 @@ class _Arranger:
         return left + SPACE / 2, right - SPACE / 2
 
     def _outside(self, pieces: list[list[tuple[int, int, float]]]) -> list[list[tuple[int, float]]]:
-        """Return what of each frame is linked with something above and outside it, and where that is."""
+        """Return the links into each frame from above and outside: (thing inside, position of the other end)."""
         things, base = self._things, len(self._items)
         across = [things.across(thing) for thing in range(len(things.at))]
         found: list[list[tuple[int, float]]] = [[] for _ in pieces]
@@ -232,7 +231,7 @@ class _Arranger:
         return found
 
     def _pieces(self) -> list[list[tuple[int, int, float]]]:
-        """Return the pieces of links, upper end, lower end and strength, for the frame in which both ends are."""
+        """Return the pieces of links as (upper, lower, strength), by the innermost frame around both ends."""
         things, base = self._things, len(self._items)
         found: list[list[tuple[int, int, float]]] = [[] for _ in range(len(self._frames) + 1)]
         for number, (link, way) in enumerate(zip(self._links, self._ways, strict=True)):
@@ -285,7 +284,7 @@ class _Arranger:
         )
 
     def _ports(self, across: list[float]) -> tuple[list[float], list[float]]:
-        """Return where each link touches its upper and its lower box: towards where it comes from, and not too near."""
+        """Return where each link touches its upper and its lower box: towards its other end, apart from others."""
         leaving: list[list[tuple[float, int]]] = [[] for _ in self._items]
         arriving: list[list[tuple[float, int]]] = [[] for _ in self._items]
         labelled = set()
@@ -306,7 +305,7 @@ class _Arranger:
         return found
 
     def _port_places(self, box: int, others: list[tuple[float, int]], leaving: bool, labelled: bool) -> list[float]:
-        """Return where links touch one side of a box, from its middle; the straight one in the middle if it can."""
+        """Return where links touch one side of a box, relative to its middle; a straight one goes there if it can."""
         if not others:
             return []
         item = self._items[box]
@@ -408,13 +407,13 @@ class _Arranger:
 
 @dataclass
 class _Lines:
-    """Where things are along the flow.
+    """Positions along the flow.
 
     Attributes
     ----------
     middle, leave, arrive, pass_on : list of float
-        Of each row: its middle, from where on links bend, and by where they have bent for the next row: those that
-        arrive there, and those that pass on.
+        Of each row: its middle; where links begin to curve below it; and where that curve ends, for links that arrive
+        in the next row and for those that pass it.
     begin, end : list of float
         Of each frame.
     length : float
@@ -431,14 +430,14 @@ class _Lines:
 
 
 def _turned(item: Item) -> Item:
-    """Return a box as it is seen when the flow goes sideways; the ends of a cylinder are its straight sides then."""
+    """Return a box turned for a flow that goes sideways; links then touch the straight sides of a cylinder."""
     across, along = item.round
     is_cylinder = across == item.width / 2 and along < item.height / 2
     return item._replace(width=item.height, height=item.width, round=(0.0, 0.0) if is_cylinder else (along, across))
 
 
 def _side(item: Item, across: float) -> float:
-    """Return how far from the middle of a box its upper and lower side are, so far from the middle across."""
+    """Return how far the upper and lower side of a box are from its middle, at this distance across."""
     wide, high = item.round
     into = abs(across) - (item.width / 2 - wide)  # the corner
     return item.height / 2 - (high * (1 - math.sqrt(max(1 - (into / wide) ** 2, 0.0))) if into > 0 and wide else 0.0)

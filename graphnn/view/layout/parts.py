@@ -1,4 +1,4 @@
-"""What is arranged and what comes of it: boxes, frames, links; sizes that several steps share."""
+"""The input of a layout (boxes, frames, links), its result, and the sizes that several steps share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ Point = tuple[float, float]
 OUTSIDE = -1
 # Between boxes and bends in a row, from a box to the one beside it, around what is in a frame.
 SPACE, BEND_SPACE, BESIDE_SPACE, FRAME_PAD = 18.0, 8.0, 24.0, 11.0
-# How strongly a link pulls its ends in line: the one on the longest way through both, at least; another; at the ends of
-# one that passes other rows, and between its bends; times this if it is light.
+# How strongly a link pulls its ends in line. STRAIGHT: on the longest path through both ends (at least so much). PLAIN:
+# any other between neighbouring rows. LED and BENDS: one over several rows, at its ends and between its bends. A light
+# link: its strength times LIGHT.
 STRAIGHT, PLAIN, LED, BENDS, LIGHT = 1e6, 10.0, 1.0, 4.0, 1e-3
 
 
@@ -23,7 +24,7 @@ class Item(NamedTuple):
     frame : int
         The innermost frame around it; -1: none.
     beside : int
-        The box that it stands beside, in one row, and that is the first to read it; -1: none. It reads nothing.
+        The box that it stands beside, in the same row: its first reader; -1: none. Such a box reads nothing.
     round : (float, float)
         The half axes of its corners: half of width and height of an ellipse, (0, 0) of a rectangle.
     """
@@ -52,13 +53,13 @@ class Frame(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A line from one box to another; from a later to an earlier one, it goes up.
+    """A line from one box to another. From a later box to an earlier one, it goes up.
 
     Attributes
     ----------
     tail, head : int
     light : bool
-        Whether it pulls less than others.
+        Whether it pulls less than other links.
     width, height : float
         Of the label beside its beginning.
     """
@@ -71,7 +72,7 @@ class Link(NamedTuple):
 
 
 class Arrangement(NamedTuple):
-    """Where everything is.
+    """The result of a layout.
 
     Attributes
     ----------
@@ -81,8 +82,8 @@ class Arrangement(NamedTuple):
     frames : list of (float, float, float, float)
         Left, top, width and height.
     routes : list of list of (float, float)
-        Of each link: points at which it runs along the flow, the first and the last on the sides of its boxes. Between
-        two points that differ across, it is bent.
+        Of each link: points at which it runs along the flow, from the side of one box to the side of the other.
+        Between two points that differ across the flow, it is curved.
     labels : list of (float, float)
         Of each link: left and top of its label.
     """
@@ -96,7 +97,7 @@ class Arrangement(NamedTuple):
 
 
 class Tree:
-    """Which frame is in which; -1 is what is around them all."""
+    """Which frame is in which; -1 is the picture around them all."""
 
     def __init__(self, parents: Sequence[int]) -> None:
         self._parents = [*parents, OUTSIDE]
@@ -105,13 +106,13 @@ class Tree:
             self._depths[frame] = self._depths[parent] + 1
 
     def between(self, frame: int, outer: int) -> Iterator[int]:
-        """Yield a frame and those around it, innermost first, that are in `outer`."""
+        """Yield a frame and those around it up to `outer`, which is left out; innermost first."""
         while frame != outer:
             yield frame
             frame = self._parents[frame]
 
     def meeting(self, one: int, other: int) -> tuple[int, int, int]:
-        """Return the innermost frame around both, and the outermost ones in it around each; -1 where there is none."""
+        """Return the innermost frame around both, and inside it the outermost frame around each; -1: none."""
         below_one = below_other = OUTSIDE
         while one != other:
             if self._depths[one] >= self._depths[other]:

@@ -1,4 +1,4 @@
-"""The first step: each box gets its row."""
+"""The first step of a layout: each box gets its row."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .parts import OUTSIDE, Link, Tree
 def rows(count: int, links: Sequence[Link], frame_of: Sequence[int] = (), parents: Sequence[int] = ()) -> list[int]:
     """Return the row of each box.
 
-    First the longest path from above. Then, from below, a box that is not held by more links above than below comes
-    down to what reads it. Light links do not hold, nor do those to a box that nothing holds and nobody else reads:
-    it comes down along.
+    The row is first the longest path from above. Then, from the last row up, a box moves down next to its readers,
+    unless more links hold it from above than from below. Light links do not hold. Nor does the link to a box that
+    nothing holds and nobody else reads: that box moves down too.
 
-    Where all boxes of one frame come before all of another and something is linked, so do their rows. Not so for a
-    light link, nor for the only one of a box.
+    If all boxes of one frame come before all boxes of another, and a link connects them, their rows follow in the same
+    way. A light link does not count for this, nor the only link of a box.
 
     Parameters
     ----------

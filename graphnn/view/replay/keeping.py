@@ -1,4 +1,4 @@
-"""What of the values a page holds: whole values where there is room, else some rows and columns of them, to the bit."""
+"""Which elements of the values a page keeps: all where there is room, else some rows and columns, to the bit."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Tier(NamedTuple):
     Attributes
     ----------
     whole : int
-        Up to so many elements, all.
+        Values of at most so many elements are kept whole.
     some : int
-        Else so many.
+        Of larger ones, so many elements.
     rows : int
-        And of the dimension along which samples lie so many, the same ones of every value.
+        And so many samples, the same of every value.
     """
 
     whole: int
@@ -66,7 +66,7 @@ def tier_for(values: Iterable[tuple[Sequence[int], int | None, int]], room: int)
 
 
 def counts_kept(shape: Sequence[int], batch: int | None, tier: Tier) -> list[int]:
-    """Return of how many places along each axis something is kept.
+    """Return how many indices are kept along each axis.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a page knows of a run, gathered as data."""
+"""The data of a page, collected from one or more runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_ROWS = 8  # samples that are kept since something was found in them
 
 
 class Maker:
-    """Gathers what a page knows."""
+    """Collects the data of one page."""
 
     def __init__(
         self, first: Trace, traces: Sequence[Trace], labels: Sequence[str], partner: Mapping[Node, Node] | None = None

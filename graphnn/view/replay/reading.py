@@ -1,4 +1,4 @@
-"""Which elements an element was made of, as rules that a page can follow.
+"""Which elements an element was computed from, as rules that the page follows.
 
 A rule says of one operand which places, in C order, an element of the result reads. It is a list that JSON takes:
 

@@ -14,7 +14,7 @@ _MOST = 200  # lines of a table
 
 @show_as(Explanation, "text")
 def explained(explanation: Explanation) -> str:
-    """Return it as text: counts first, then each node's fate, the chains, and the arena."""
+    """Return it as text: counts first, then each node's fate, the fusion groups, and the arena."""
     fates = explanation.fates
     folded, merged, views = (explanation.count(fate) for fate in ("constant", "the same as", "a view of"))
     lines = [
