@@ -35,7 +35,7 @@ class Counts(NamedTuple):
         With values that differ, and no more than the tolerance.
     differing : int
     only_a, only_b : int
-        Without a counterpart, or run in one of the two only.
+        Without a counterpart, or run in only one of the two.
     """
 
     equal: int
@@ -51,10 +51,10 @@ class Digits(NamedTuple):
     Attributes
     ----------
     left : float
-        −log10 of the largest error over the largest number of the more exact value; no more than the dtype has (7.2
-        of float32, 16 of float64).
+        −log10 of the largest error divided by the largest number of the more exact value; at most what the dtype has
+        (7.2 for float32, 16 for float64).
     lost : float
-        How many fewer than the worst of its operands has: those that go at this node.
+        How many fewer than the worst of its operands has: those that are lost at this node.
     """
 
     left: float
@@ -80,13 +80,13 @@ class Difference:
     absolute, relative : float or None
         The largest difference of two elements, and the largest one relative to the larger of the two.
     ulps : float or None
-        How many steps of the dtype `a` and `b` are apart; None where that says nothing: of two dtypes or signs, of
-        what is not finite, or of one more than twice the other.
+        How many steps of the dtype `a` and `b` are apart; None for two dtypes or signs, numbers that are not finite,
+        and numbers of which one is more than twice the other.
     outside, size : int
         How many elements differ by more than the tolerance, of how many.
     misfit : str
-        What else does not fit: shapes, dtypes; or what does: a transpose, a number that one is multiplied by or that is
-        added to it.
+        What else differs, such as shapes and dtypes; or what makes them equal: a transpose, or a number that one is
+        multiplied by or that is added to it.
     edits : tuple of str
         How the two nodes differ themselves: operation, attributes, operands, a constant's value.
     operands_equal : bool or None
@@ -94,7 +94,7 @@ class Difference:
     cause : str
         Why they differ here, in a sentence.
     values : pair of array, or None
-        Of the first difference only, as the next: both values; of what a trace did not keep whole, the preview.
+        Of the first difference only, as `operands`: both values, or the preview of one that was not kept whole.
     operands : pair of tuple of array, or None
         What they were computed from.
     reads : tuple of str
@@ -165,8 +165,8 @@ class Comparison(Shown):
     differences : list of Difference
         In the order of the first schedule.
     digits : dict of str to Digits
-        By the name of the first run's node, where it is a float of one dtype beside one of another: how exact the
-        narrower is; and of what is computed from such.
+        By the name of the node in the first run: how exact a value is whose float dtype differs between the runs, or
+        that was computed from such values.
     pairs : list of (Node, Node or None)
         The nodes whose values were compared.
     only_a, only_b : list of Node
@@ -174,7 +174,7 @@ class Comparison(Shown):
     stopped : pair of Node or None
         Where each run was stopped, if it was.
     nan : Node or None
-        The first that agrees in both runs and holds NaN.
+        The first node whose values agree and hold NaN.
     sizes : dict of str to (int, int)
         The dimensions whose sizes differ, such as that of the batch.
     """
@@ -237,7 +237,7 @@ class Comparison(Shown):
 
 
 def _verdict(found: Comparison) -> str:
-    """Return in a sentence whether the runs are equal."""
+    """Return a sentence that says whether the runs are equal."""
     subject = f'"{found.graph}": ' if found.graph is not None else ""
     both = f"{subject}{found.a} and {found.b}"
     if found.first is not None:
@@ -327,7 +327,7 @@ NOTHING = "nothing"  # an operand that only one of two nodes has
 
 
 def part_of(value: Any) -> Any:
-    """Return what is known of a value: of what a trace did not keep whole, the preview."""
+    """Return a value, or its preview if a trace did not keep it whole."""
     return value if isinstance(value, np.ndarray) or value is None else value.preview
 
 

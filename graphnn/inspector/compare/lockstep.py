@@ -46,39 +46,39 @@ def compare(
 ) -> Comparison:
     """Compare two runs node by node, in lock step, and find the first node at which they differ.
 
-    No more is held in memory than the values that each run still needs, and those of the first difference.
+    Only the values that each run still needs are held in memory, and those of the first difference.
 
-    A node's counterpart is the one that computes the same of the same; else the one that stands in the same place as
-    seen from the fetches; so what was edited, added, removed or renamed does not hide what is alike behind it.
-    Parameters are known by name and by value, gradients and updates by what they are made for. Results belong together
-    by their keys, next values by their parameters; those of traces, and what is left, by their order.
+    A node's counterpart is the one that computes the same from the same operands, or else the one that is read in the
+    same way up to the fetches. So nodes that were edited, added, removed or renamed do not hide what is alike after
+    them. Parameters are matched by name and by value, gradients and updates by the nodes that they were made for.
+    Results are matched by their keys, next values by their parameters, those of traces and all others by their order.
 
     Parameters
     ----------
     a : Node, str, or list, tuple or dict of them, Compiled, or Trace
-        Fetches, or a compiled step, which are run (no update is made); or a recorded run, which is read.
+        Fetches or a compiled step, which are run without making updates; or a recorded run, which is read.
     b : the same, or dict of str to array, optional
-        What it is compared with: of the same graph or another. Or anyone's arrays by the names of nodes; only those
-        are compared then. Unless given, `a` once more: with another feed, at another dtype, or a trace run again.
+        What it is compared with, of the same graph or another. Or arrays from elsewhere by the names of nodes: only
+        those are compared. By default `a` again: with another feed, at another dtype, or a trace that is run again.
     feed : mapping of Node or str to array_like, optional
-        For what is run, of two graphs by name; beside a trace, that of the trace unless given.
+        The feed of what is run; for two graphs, by name. Beside a trace, the default is the feed of the trace.
     feed_b : mapping of Node or str to array_like, optional
-        Another one for `b`.
+        Another feed for `b`.
     dtypes : pair of dtype, optional
-        Run each in a copy of the graph whose floats are of this dtype; None leaves one as it is. Floats that come of
-        integers (``count / 3``) stay of the dtype that NumPy gives them.
+        Run each in a copy of the graph whose floats have this dtype; None leaves one as it is. Floats that are computed
+        from integers (``count / 3``) keep the dtype that NumPy gives them.
     backends : pair of str, optional
-        Run each by this executor, as `graphnn.compile` takes it: ``("interpreter", "numpy")``, the one beside the plan
-        of straight-line NumPy. Of a plan all values are held at once; those that were not asked for are of a plan
-        that hands out every node.
+        Run each by this executor, as `graphnn.compile` takes it: ``("interpreter", "numpy")`` compares the interpreter
+        with the plan. All values of a plan are held at once; those that are not fetched come from a second plan that
+        returns every node.
     rtol, atol : float, optional
         Values agree where ``abs(a - b) <= atol + rtol * abs(b)``. If only one is given, the other is 0. Unless given,
         values of the same dtype must be equal to the bit (zeros in sign, too; NaN equals NaN), and floats of two
         dtypes, or arrays from elsewhere, agree to 1.3e-6 and 1e-5 (float32), 1e-7 and 1e-7 (float64), 1e-3 and 1e-5
         (float16): as ``torch.testing.assert_close`` has it, by the narrower dtype.
     names : pair of str, optional
-        What the two are called where they are printed. Unless given, it is what they differ in: their graphs' names,
-        dtypes, feeds or fetches; else a and b.
+        What the two are called when printed. By default it is what they differ in: the names of their graphs, dtypes,
+        feeds or fetches; else a and b.
     sizes, graph
         As `graphnn.run` takes them.
 

@@ -1,4 +1,4 @@
-"""The two sides of a comparison: something to run, a recorded run, or anyone's arrays, each as steps."""
+"""The two sides of a comparison: something to run, a recorded run, or arrays from elsewhere, each as steps."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Side(NamedTuple):
     """A value may be a record, where a trace did not keep it whole, or None where no array is given."""
     sizes: Mapping[str, int]
     ran: int
-    """How many of its nodes have a value; fewer than there are, where a recorded run ended early."""
+    """How many of its nodes have a value: fewer than there are if a recorded run ended early."""
     stopped: Node | None = None
-    """Where it ended early."""
+    """The node at which it ended early."""
     prepared: Prepared | None = None
-    """What is evaluated, if the values are not anyone's."""
+    """What is evaluated; None for arrays from elsewhere."""
 
     def op(self, place: int) -> Op:
         """Return the operation that was used, which a what-if may have altered."""
@@ -47,7 +47,7 @@ class Side(NamedTuple):
         return self.prepared is not None and self.prepared.is_set(self.order[place])
 
     def reads(self, place: int, element: tuple[int, ...] | None, operands: Sequence[Any]) -> Sequence[Any] | None:
-        """Return what of each operand made an element; None where they are not all known whole."""
+        """Return the elements of each operand that one was computed from; None if some operand is not known whole."""
         if element is None or not all(isinstance(operand, np.ndarray) for operand in operands):
             return None
         return self.op(place).bound(self.sizes).reads(element, operands)
@@ -100,7 +100,7 @@ def _with_updates(steps: Iterator[Step], updates: Mapping[Node, Node], guard: st
 
 
 def _planned(prepared: Prepared) -> Iterator[Step]:
-    """Yield the steps of a run by its plan: the results are its own, all else is of a plan of every node."""
+    """Yield the steps of a run by its plan; values that are not results come from a plan that returns every node."""
     if prepared.overridden:
         raise UsageError("a plan cannot run with values or operations set by hand: compare the run before that")
     program = prepared.program
@@ -125,7 +125,7 @@ def _refuse_unknown(program: Program, reason: str) -> None:
 
 
 def read_trace(trace: Trace, exact: bool) -> Side:
-    """Return the side of a recorded run; of running it again, where a tolerance asks for values that were not kept."""
+    """Return the side of a recorded run; it is run again if values are needed that were not kept."""
     known = trace.stopped is None and not any(isinstance(node.op, Unknown) for node in trace.order)
     program, prepared = trace.prepared.program, trace.prepared
     stopped = None if trace.stopped is None else program.order[trace.stopped]
@@ -137,7 +137,7 @@ def read_trace(trace: Trace, exact: bool) -> Side:
 
 
 def _recorded_again(trace: Trace) -> Iterator[Step]:
-    """Yield the steps of a trace, what was not kept computed again: where that comes to the bits that were recorded."""
+    """Yield the steps of a trace; values that were not kept are computed again, and used if their hashes agree."""
     program = trace.prepared.program
     values: list[Any] = [None] * len(program.order)
     for step, record, dying in zip(evaluate(trace.prepared), trace, program.dying, strict=True):
@@ -155,7 +155,7 @@ def _steps(program: Program, values: Sequence[Any]) -> Iterator[Step]:
 
 
 def arrays_of(arrays: Mapping[Any, Any], beside: Side) -> Side:
-    """Return anyone's arrays as a run of what they are named after."""
+    """Return arrays from elsewhere as a run of the nodes that they are named after."""
     program, known = beside.program, dict[Node, Array]()
     order = dict.fromkeys(program.order)
     for key, value in arrays.items():
@@ -170,9 +170,9 @@ def arrays_of(arrays: Mapping[Any, Any], beside: Side) -> Side:
 
 
 def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
-    """Return the same in a copy of the graph whose floats are of another dtype, operations' attributes included.
+    """Return the same run in a copy of the graph whose floats have another dtype, also in attributes of operations.
 
-    But for floats that come of integers: their operations say of which dtype they are.
+    Floats that are computed from integers keep the dtype that their operations give them.
     """
     source = prepared.program
     _refuse_unknown(source, "its dtype cannot be changed")
@@ -206,8 +206,7 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
 def results_of(a: Any, b: Any, first: Side, second: Side, known: Mapping[Node, Node]) -> list[tuple[int, int]]:
     """Return which of the fetches of one belongs to which of the other: by name, else by their order.
 
-    A trace knows the order of its fetches alone, and the parameters of its updates; `known` are the counterparts of
-    those in `b`.
+    A trace knows only the order of its fetches and the parameters of its updates; `known` gives their counterparts.
     """
     mine, its = _paths(a, first.program.graph, {}), _paths(b, second.program.graph, known)
     found = [(mine.pop(path), its.pop(path)) for path in list(mine) if path in its]
@@ -235,7 +234,7 @@ def _leaves(
     form: Any, nodes: Sequence[Node], path: tuple[Any, ...] = (), lengths: tuple[int, ...] = ()
 ) -> Iterator[tuple[tuple[Any, ...], int]]:
     if isinstance(form, int):
-        # In a list of more gradients, those of other parameters have its place.
+        # Lists of gradients match only if they are equally long: else a position means another parameter.
         yield path + (lengths if nodes[form].twin is not None else ()), form
         return
     by_key = isinstance(form, Mapping)
@@ -261,7 +260,7 @@ def fed_to(trace: Trace) -> dict[Any, Any]:
 
 
 def feed_for(feed: Feed | None, graph: Graph | None, other: Graph | None) -> Feed | None:
-    """Return a feed for one of two graphs: by name, without what only the other has."""
+    """Return the part of a feed that is for one of two graphs, by name."""
     if not isinstance(feed, Mapping) or graph is other or graph is None or other is None:
         return feed
     named = {key.name if isinstance(key, Node) else key: value for key, value in feed.items()}
@@ -269,7 +268,7 @@ def feed_for(feed: Feed | None, graph: Graph | None, other: Graph | None) -> Fee
 
 
 def names_of(a: Side, b: Side, dtypes: tuple[Any, Any], by_feed: bool) -> tuple[str, str]:
-    """Return what two runs are called: by what they differ in."""
+    """Return names for two runs, from what they differ in."""
     graphs = [side.program.graph.name for side in (a, b)]
     kinds = [str(dtype or "the original") for dtype in dtypes]
     if graphs[0] != graphs[1]:

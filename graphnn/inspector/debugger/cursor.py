@@ -46,7 +46,7 @@ class Cursor:
         return self._go_on(lambda step: self._now.position >= target)
 
     def back(self, n: int = 1) -> Step | None:
-        """Go back by one operation, or by `n`: what they gave counts as not computed.
+        """Go back by one operation, or by `n`: their values then count as not computed.
 
         Raises
         ------
@@ -56,12 +56,12 @@ class Cursor:
         return self.goto(max(self._now.position - whole("a number of operations", n, 1), 0))
 
     def goto(self, target: int | Node | str) -> Step | None:
-        """Go to where so many operations have run, or to a node, forwards or backwards; no breakpoint stops it.
+        """Go to a position or a node, forwards or backwards; no breakpoint stops it.
 
         Parameters
         ----------
         target : int, Node or str
-            0: before all; a node: after it.
+            How many operations have run, 0 for none; or a node: the position after it.
 
         Returns
         -------
@@ -94,14 +94,14 @@ class Cursor:
         return now.step_now
 
     def until(self, target: Any) -> Step | None:
-        """Run until a node has been computed that is meant by `target`, as `break_at` takes it.
+        """Run until one of some nodes has been computed; `target` is as in `break_at`.
 
         Raises
         ------
         LookupFailure
             When nothing in the run matches.
         UsageError
-            When what is meant is known from the start, or has run.
+            When they are known from the start, or have run.
         GraphnnError
             When an operation fails; the debugger then stands before it.
         """
@@ -138,10 +138,9 @@ class Cursor:
         return self._go_on(lambda step: not self._next_within(opened))
 
     def out(self) -> Step | None:
-        """Run until the scope is left that the next operation is in, with the current one; return and raise as `step`.
+        """Run to the end of the innermost scope that holds both the current and the next operation.
 
-        Where the current one is the last of its scope, that is left already, and it is the one around it; at the top it
-        runs to the end.
+        At the top it runs to the end of the run. It returns and raises as `step` does.
         """
         around = self._around(self._now.current.scope if self._now.current is not None else "")
         scope = next((path for path in reversed(around) if self._next_within(path)), "")
@@ -150,8 +149,7 @@ class Cursor:
     def restart(self) -> None:
         """Go back before all operations; in a new run, if the graph's state has changed.
 
-        Breakpoints and watches stay; what was set by hand does where the state is as it was, and in a new run it is
-        left out.
+        Breakpoints and watches stay. What was set by hand stays too, unless a new run is begun.
         """
         now = self._now
         prepared, state = now.tape.prepared, now.graph.state

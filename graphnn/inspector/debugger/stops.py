@@ -1,4 +1,4 @@
-"""Where a run stops, and what is said on the way: breakpoints, watches, guards."""
+"""Where a run stops, and what is printed on the way: breakpoints, watches, guards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Watch(NamedTuple):
-    """Under which name a node is watched, and what it was when that was last said."""
+    """The name under which a node is watched, and its value when it was last printed."""
 
     name: str
     value: Array | None
@@ -75,7 +75,7 @@ class Stops:
         return breakpoint
 
     def clear(self, number: int | None = None) -> None:
-        """Take away a breakpoint by its number, or all of them.
+        """Remove a breakpoint by its number, or all of them.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class Stops:
             self._watched[node] = _Watch(name, now.value_if_known(node))
 
     def unwatch(self, target: Any = None) -> None:
-        """Print them no longer; none at all unless some are named.
+        """Stop watching some nodes, or all of them.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class Stops:
         return {node: watch.name for node, watch in self._watched.items()}
 
     def recheck(self, when: Any, target: Any = None, *, op: str | None = None, scope: str | None = None) -> list[Node]:
-        """Return which of the nodes that have run a condition holds of, in their order.
+        """Return the nodes that have run for which a condition holds, in their order.
 
         Parameters
         ----------
@@ -142,7 +142,7 @@ class Stops:
         return [node for node in known if holds(condition, now.known(node), self.context)]
 
     def report(self) -> None:
-        """Say which of the watched values have changed."""
+        """Print the watched values that have changed."""
         for node, (name, before) in self._watched.items():
             value = self._now.value_if_known(node)
             if value is before or (value is not None and before is not None and value.tobytes() == before.tobytes()):
@@ -156,7 +156,7 @@ class Stops:
         return next((each for each in self.breakpoints if each.stops(step, self.context)), None)
 
     def heed_guard(self, step: Step) -> None:
-        """Say what the guard of a compiled step would have stopped at; not what comes of that, or after it."""
+        """Print the first value at which the guard of a compiled step would have stopped; not what follows from it."""
         now = self._now
         run = now.run
         if now.guard is None or (run.warned is not None and step.index > run.warned):
@@ -171,7 +171,7 @@ class Stops:
 
     @property
     def context(self) -> Context:
-        """What a condition may know of the run."""
+        """What a condition may know about the run."""
         return Context(self._value_before, self._now.tape.prepared.op_of)
 
     def _value_before(self, step: Step) -> Array | None:

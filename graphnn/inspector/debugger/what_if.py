@@ -66,8 +66,8 @@ class WhatIfs:
     def what_if(self, /, node: Node | str, value: Any = None, *, name: str | None = None, **attributes: Any) -> Change:
         """Begin a run in which a node has another value, or its operation another attribute.
 
-        Of what depends on the node, that which has run is recomputed at once, the rest when it is run. The run before
-        is kept: `use` goes back to it, `compare` compares, `drop` lets it go.
+        Nodes that depend on it are recomputed at once if they have run, the others when they are run. The run before is
+        kept: `use` goes back to it, `compare` compares with it, `drop` forgets it.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class WhatIfs:
         return self._begin(prepared, node, name)
 
     def take_back(self, node: Node | str) -> None:
-        """Take a what-if back: begin a run in which the node has again what it computes, or what it was fed.
+        """Take a what-if back: begin a run in which the node has its own value again, computed or fed.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class WhatIfs:
         self._stops.report()
 
     def drop(self, name: str) -> None:
-        """Let a kept run go.
+        """Forget a kept run.
 
         Raises
         ------
