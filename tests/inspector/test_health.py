@@ -520,8 +520,7 @@ def test_parameters_without_a_gradient() -> None:
     health = _of_spirals(nn.softmax_crossentropy, nn.init.zeros())
     assert [(each.code, each.severity) for each in health] == [("no-gradient", "warning")] * 2
     assert [re.sub(r" \(.*?\)", "", each.cause) for each in health] == [
-        "no gradient reaches dense_1/weight or dense_1/bias: "
-        "it becomes 0 in dense_2/matmul, because dense_2/weight is 0",
+        "no gradient reaches dense_1/weight, dense_1/bias: it becomes 0 in dense_2/matmul, because dense_2/weight is 0",
         "no gradient reaches dense_2/weight: it becomes 0 in dense_2/matmul, because tanh is 0",
     ]
     with warnings.catch_warnings():
@@ -1272,10 +1271,14 @@ def test_nan_and_inf_in_an_operation_without_rules() -> None:
             return np.where(x == 1, np.inf, np.where(x == 2, np.nan, x))
 
     try:
-        for number, code in ((1.0, "infinite"), (2.0, "not-a-number")):
+        for number, code, cause in (
+            (1.0, "infinite", "inf, although its operands are finite"),
+            (2.0, "not-a-number", "nan, although no operand is NaN"),
+        ):
             x = gn.Graph().placeholder("x", shape=("n",))
             finding = _first(check_health(Odd()(x), {x: [0.0, number]}))
             assert (finding.code, finding.place) == (code, "odd[1]")
+            assert finding.cause == f"odd[1] = {cause}"
     finally:
         del gn.graph.registry["odd"]
 

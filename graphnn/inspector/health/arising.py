@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..why import Number
 
+_UNEXPLAINED = {"not-a-number": ", although no operand is NaN", "infinite": ", although its operands are finite"}
 _SORTED_OUT = 256  # elements of one value whose causes are distinguished
 BAD_PARAMETER = (
     "an earlier step caused it: with gn.compile(…, guard='{guard}') training stops before that step, and check_health "
@@ -209,7 +210,8 @@ def _cause(
     run, value = case.run, case.run.values[case.place]
     parts = [run.why(case.place, case.index).equation + case.among(rule.code)]
     if rule.code == "overflow":
-        parts[0] += f", and the largest {case.node.dtype} is {largest(case.node.dtype)}"
+        parts[0] += f", but the largest {case.node.dtype} is {largest(case.node.dtype)}"
+    parts[0] += _UNEXPLAINED.get(rule.code, "")
     line = row_or_column(arises & ((value == case.value) | np.isnan(value)))
     if line:
         parts.append(f"so is {line}")

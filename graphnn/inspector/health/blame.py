@@ -143,7 +143,7 @@ def _is_another(each: Element, source: Finding) -> bool:
 
 
 def _follows(run: Evaluation, finding: Finding, source: Finding) -> bool:
-    """Return whether mending an earlier finding also mends a forward one that comes of it.
+    """Return whether mending an earlier finding also mends a forward one that follows from it.
 
     Not if the infinity may be intended, such as that of a mask, and the mistake is what is done with it.
     """
@@ -153,7 +153,7 @@ def _follows(run: Evaluation, finding: Finding, source: Finding) -> bool:
         return not isinstance(finding.node.op, Elementwise)  # such as a matrix product, which adds up
     if run.hidden[run.places[source.node]] and run.hidden[run.places[finding.node]]:
         return True
-    # x * log(x): the infinity comes of the same 0 that it is multiplied with.
+    # x * log(x): the infinity comes from the same 0 that it is multiplied with.
     read, its = ({(each.node, each.index) for each in found.operands} for found in (finding, source))
     return finding.code == "zero-times-inf" and not read.isdisjoint(its)
 
@@ -161,16 +161,16 @@ def _follows(run: Evaluation, finding: Finding, source: Finding) -> bool:
 def without_consequences(run: Evaluation, arising: Sequence[Finding]) -> list[Finding]:
     """Return the findings without those that only follow from another one; that one leads to them.
 
-    A gradient's finding goes with the forward one that it comes of. But if a `where` hides the forward one, the
+    A gradient's finding goes with the forward one that causes it. But if a `where` hides the forward one, the
     gradient is what is wrong, and the forward one is its culprit.
     """
     kept: dict[Finding, None] = {}
     at: dict[Node, list[Finding]] = {}
-    stands_for: dict[Finding, Finding] = {}
+    replaced_by: dict[Finding, Finding] = {}
 
     def heir(finding: Finding) -> Finding:
-        while finding in stands_for:
-            finding = stands_for[finding]
+        while finding in replaced_by:
+            finding = replaced_by[finding]
         return finding
 
     alike: dict[Any, list[Finding]] = {}
@@ -207,7 +207,7 @@ def without_consequences(run: Evaluation, arising: Sequence[Finding]) -> list[Fi
             takes_over &= not math.isnan(source.value or 0)
         if takes_over:
             del kept[source]
-            stands_for[source] = finding
+            replaced_by[source] = finding
             finding.leads_to += source.leads_to
             culprit = finding.culprit
             if culprit is not None and culprit.node is source.node and source.index is not None:
@@ -216,7 +216,7 @@ def without_consequences(run: Evaluation, arising: Sequence[Finding]) -> list[Fi
                     finding.remedy = source.remedy
         else:
             del kept[finding]
-            stands_for[finding] = root
+            replaced_by[finding] = root
             root.leads_to += (finding,)
             if finding.severity == "error":
                 root.severity = "error"

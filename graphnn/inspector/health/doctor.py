@@ -83,7 +83,7 @@ def _divergence(run: Evaluation) -> None:
     first = worst or next(each for each in found if each.code == "huge-parameter")
     first.remedy = steps.against_divergence
     if first.code != "huge-parameter":
-        first.remedy = f"{grown.node.name} has grown to {rounded(grown.value)}, training diverges: {first.remedy}"
+        first.remedy = f"{grown.node.name} has grown to {rounded(grown.value)}, so training diverges: {first.remedy}"
     others = [each for each in found if each is not first]
     first.leads_to += tuple([each for each in others if each.code != "huge-parameter"])
     _drop(run, others)

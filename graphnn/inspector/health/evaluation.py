@@ -150,11 +150,8 @@ class Evaluation:
     @cached_property
     def met_by_parameters(self) -> set[Node]:
         """The nodes of the forward pass that are later combined with a trained parameter."""
-        found: set[Node] = set()
-        for node in reversed(self.forward_nodes):
-            if node in found or any(operand.trainable for operand in node.inputs):
-                found.update(node.inputs)
-        return found
+        meet = [node for node in self.forward_nodes if any(operand.trainable for operand in node.inputs)]
+        return set(self.ancestors(operand for node in meet for operand in node.inputs))
 
     def readers(self, node: Node) -> list[Node]:
         """Return the users of a node in the forward pass of this run."""

@@ -106,10 +106,7 @@ def _out_of_proportion(run: Evaluation, layers: Sequence[Stage]) -> tuple[Stage,
         return None
     for near, far in ((min, max), (max, min)):
         start = near(layers, key=lambda layer: layer.norm)
-        after, before = dependents(forward, start.nodes), set(start.nodes)
-        for node in reversed(forward):
-            if node in before:
-                before.update(node.inputs)
+        after, before = dependents(forward, start.nodes), set(run.ancestors(start.nodes))
         others = [layer for layer in layers if layer is not start]
         later = [layer for layer in others if not after.isdisjoint(layer.nodes)]
         earlier = [layer for layer in others if not before.isdisjoint(layer.nodes)]
@@ -130,8 +127,8 @@ def _out_of_proportion(run: Evaluation, layers: Sequence[Stage]) -> tuple[Stage,
 @check(
     "no-gradient",
     "the gradient of a trained parameter is 0 in every element, or is never computed",
-    "nothing to do, if it is meant to start like this; otherwise use weights that are not all 0, and operations with "
-    "a derivative",
+    "nothing to do, if the weights start at 0 on purpose; otherwise use weights that are not all 0, and operations "
+    "with a derivative",
 )
 def none_comes(run: Evaluation) -> Iterator[Finding]:
     """Look for trained parameters without a gradient, unless another finding already says why."""
@@ -143,7 +140,7 @@ def none_comes(run: Evaluation) -> Iterator[Finding]:
     weights = {parameter for parameter in trained if parameter.ndim > 1 or _is_a_factor(parameter)} or trained
     serious = bool(weights) and weights <= {parameter for parameters in lost.values() for parameter in parameters}
     for (where, remedy), (first, *others) in lost.items():
-        more = f" or {listed(others)}" if others else ""
+        more = f", {listed(others)}" if others else ""
         severity = "warning" if serious or (where, remedy) in never else "note"
         cause = f"no gradient reaches {first.name}{at_line(first)}{more}: {where}"
         yield none_comes.of(first, cause, severity=severity, remedy=remedy)

@@ -409,8 +409,8 @@ _OF_OTHERS = Hazard(
     (
         # The terms and the result are finite; a partial sum was not.
         Rule("overflow", lambda c: c.finite and isinstance(c.op, (Reduction, Multilinear, Linear)), too_large),
-        Rule("not-a-number", lambda c: math.isnan(c.value), "check the operands"),
-        Rule("infinite", lambda c: True, "check the operands"),
+        Rule("not-a-number", lambda c: math.isnan(c.value), "check the operands, and the forward of the operation"),
+        Rule("infinite", lambda c: True, "check the operands, and the forward of the operation"),
     )
 )
 

@@ -94,7 +94,7 @@ def near_overflow(run: Evaluation) -> Iterator[Finding]:
         large = run.fresh(place, large, marks)
         if large.any():
             index = first_of(large)
-            cause = f"{run.why(place, index).equation}, and the largest {value.dtype} is {largest(value.dtype)}"
+            cause = f"{run.why(place, index).equation}, but the largest {value.dtype} is {largest(value.dtype)}"
             yield near_overflow.at(run, place, large, cause, remedy=too_large(Case(run, place, index)))
 
 
