@@ -785,7 +785,7 @@ def test_an_integer_never_wraps_on_its_way_in(dtype: str, value: int) -> None:
 def test_a_misspelt_size_is_named() -> None:
     g = gn.Graph()
     x = g.placeholder("x", ("batch",))
-    with refused(KeyError, 'sizes= speaks of "bacth", which is not a dimension of "graph".* Did you mean "batch"'):
+    with refused(KeyError, 'sizes= names "bacth", which is not a dimension of "graph".* Did you mean "batch"'):
         gn.run(x, {x: [1.0]}, sizes={"bacth": 1})
 
 

@@ -1,8 +1,8 @@
-"""What a plan made of a schedule: what was folded, merged and fused, and which memory is whose."""
+"""What a plan does with each node of a schedule, and where values lie in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..graph import Constant, Node
@@ -39,7 +39,7 @@ class Piece(NamedTuple):
 
 
 class Explanation(Shown):
-    """What a plan made of a schedule. Made by ``plan.explain()``; printed, it is a text.
+    """What a plan does with each node. Made by ``plan.explain()``; `print` shows it as text.
 
     Attributes
     ----------
@@ -69,20 +69,13 @@ class Explanation(Shown):
                 self.fates[node] = _fate(node, value, first_of, chain_of, layout, lowering)
             first_of.setdefault(value, node)
         self.pieces = [
-            Piece(
-                buffer.offset,
-                buffer.size,
-                tuple(dict.fromkeys(value.node.name for value in buffer.values)),
-                buffer.start,
-                buffer.end,
-                scratch=False,
-            )
+            Piece(buffer.offset, buffer.size, _names(buffer.values), buffer.start, buffer.end, scratch=False)
             for buffer in layout.buffers
             if buffer.values
         ]
         for chain, buffer in layout.scratch.items():
-            held = tuple(dict.fromkeys(value.node.name for value in chain.slots))
-            self.pieces.append(Piece(buffer.offset, buffer.size, held, chain.first, chain.last, scratch=True))
+            names = _names(chain.slots)
+            self.pieces.append(Piece(buffer.offset, buffer.size, names, chain.first, chain.last, scratch=True))
         self.pieces.sort()
         self.arena = layout.size
         self.live = layout.live
@@ -115,6 +108,10 @@ class Explanation(Shown):
         return f"<Explanation: {self.calls} calls for {len(self.fates)} nodes, {self.arena:,} bytes>"
 
 
+def _names(values: Iterable[Value]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value.node.name for value in values))
+
+
 def _fate(
     node: Node,
     value: Value,
@@ -142,7 +139,7 @@ def _fate(
         return f"handed out{where}"
     buffer = layout.of.get(value) or layout.anew.get(value)
     if buffer is not None:
-        place = buffer.values.index(value)
-        if place and buffer.values[place - 1].node is not node:
-            return f"over {buffer.values[place - 1].node.name}{where}"
+        position = buffer.values.index(value)
+        if position and buffer.values[position - 1].node is not node:
+            return f"over {buffer.values[position - 1].node.name}{where}"
     return f"call{where}"

@@ -1,4 +1,4 @@
-"""What a run is given: the feed, checked against the placeholders, the sizes that it binds, and the memory there is."""
+"""The input of a run: the feed checked against the placeholders, the sizes it binds, and the memory budget."""
 
 from __future__ import annotations
 
@@ -24,22 +24,20 @@ from .loop import Prepared
 from .program import Binding, Program, program_of, warn_of_float16
 
 Feed = Mapping[Any, Any]
-
-
 _SHARE_OF_FREE = 0.8
 
 
 def prepare(
     graph: Graph, fetches: Sequence[Node], feed: Feed | None = None, sizes: Mapping[str, int] | None = None
 ) -> Prepared:
-    """Check a feed, bind the sizes, and return all that an evaluation needs.
+    """Check a feed, bind the sizes, and return everything an evaluation needs.
 
     Raises
     ------
     LookupFailure
-        When a feed is missing or unknown, or nothing gives a dimension a size.
+        When a feed is missing or unknown, or the size of a dimension is unknown.
     ShapeError, DtypeError
-        When a feed is not as declared, or sizes that must be equal are not.
+        When a feed is not as declared, or sizes that must be equal differ.
     MemoryBudgetError
         When a value would be larger than the memory budget.
     """
@@ -56,19 +54,19 @@ def prepare(
             known = {*program.dimension_names}.union(*(names_in(node.shape) for node in graph.placeholders))
             if name not in known:
                 raise LookupFailure(
-                    f'sizes= speaks of "{name}", which is not a dimension of "{graph.name}".{near(name, known)}'
+                    f'sizes= names "{name}", which is not a dimension of "{graph.name}".{near(name, known)}'
                 )
     binding = program.bound(bound)
     if not binding.fits_any_memory(graph):
         _check_memory(graph, binding)
-    fed = {node: _settled(node, given[node]) for node in program.placeholders}
+    fed = {node: _normalized(node, given[node]) for node in program.placeholders}
     return Prepared(program, binding, graph.state | fed, bound)
 
 
-def _settled(node: Node, given: Array) -> Array:
-    """Return what was fed as the placeholder's dtype, read-only, aligned and in C order.
+def _normalized(node: Node, given: Array) -> Array:
+    """Return a fed array with the placeholder's dtype, read-only, aligned and in C order.
 
-    The last bits of a sum depend on the layout, and the same feed is to give the same bits.
+    The last bits of a sum depend on the layout, and equal feeds must give equal bits.
     """
     array = given
     if given.dtype != node.dtype:
@@ -89,7 +87,7 @@ def _fetch_names(program: Program) -> str:
 def checked_feed(
     graph: Graph, feed: Feed | None, sizes: Mapping[str, int] | None = None
 ) -> tuple[dict[Node, Array], dict[str, int]]:
-    """Return the arrays by placeholder, as they were given, and the sizes they bind."""
+    """Return the fed arrays by placeholder, as they were given, and the sizes they bind."""
     if feed is not None and not isinstance(feed, Mapping):
         raise UsageError(f"a feed is a dict {{placeholder: array}}, not {type(feed).__name__}")
     if sizes is not None and not isinstance(sizes, Mapping):
@@ -126,7 +124,7 @@ def checked_feed(
                 bound_by.setdefault(dim, f'"{node.name}"')
         given[node] = array
     for dim in [dim for dim in bound if not dim.isidentifier()]:
-        # A placeholder may be declared ("2*batch",): what it was fed must agree with the names.
+        # A placeholder may be declared ("2*batch",): its feed must agree with the size of "batch".
         if size_of(dim, {k: v for k, v in bound.items() if k.isidentifier()}) != bound[dim]:
             raise ShapeError(f"the feed of {bound_by[dim]} has {dim} = {bound[dim]}, which its names do not give")
     return given, bound
@@ -157,7 +155,7 @@ def _fed(graph: Graph, key: Any) -> Node:
 
 
 def _fitting(node: Node, value: Any) -> Array:
-    """Return the array that `value` is, of a dtype that may be cast to the placeholder's."""
+    """Return `value` as an array whose dtype can be cast to the placeholder's."""
     array = as_array(value, f'the feed of "{node.name}"')
     if not np.can_cast(array.dtype, node.dtype, "same_kind"):
         remedy = (
@@ -198,7 +196,7 @@ def _remedy(node: Node, array: Array) -> str:
 
 
 def _is_one_hot(array: Array, node: Node) -> bool:
-    """Return whether an array is one-hot rows of what a placeholder takes as classes."""
+    """Return whether an array has one-hot rows where the placeholder takes classes."""
     fits = node.dtype.kind in "iu" and array.ndim > 1 and array.shape[-1] > 1 and _fits(array.shape[:-1], node.shape)
     return bool(fits and array.size and np.isin(array, (0, 1)).all() and (array.sum(axis=-1) == 1).all())
 
@@ -219,7 +217,7 @@ def _check_memory(graph: Graph, binding: Binding) -> None:
 
 
 def memory_budget(graph: Graph) -> float:
-    """Return how many bytes a value may take: as the graph says, else a share of what is free."""
+    """Return how many bytes a value may take: the graph's budget, else a share of the free memory."""
     return graph.memory_budget if graph.memory_budget is not None else _free_memory() * _SHARE_OF_FREE
 
 

@@ -276,8 +276,8 @@ def raise_as_interpreter(error: Exception, prepared: Prepared, updates: Mapping[
     name = prepared.program.graph.name
     raise restated(
         error,
-        f'the plan of "{name}" fails, and node by node it does not: {type(error).__name__}: ',
-        advice='; gn.compile(…, backend="interpreter") does without a plan',
+        f'the plan of "{name}" fails, but the interpreter does not: {type(error).__name__}: ',
+        advice='; gn.compile(…, backend="interpreter") uses no plan',
     ) from error
 
 

@@ -33,13 +33,13 @@ class Plan:
     Attributes
     ----------
     source : str
-        The code, complete: ``plan(**arguments)`` returns the step, which takes what is given and returns the fetches.
+        The complete code: ``plan(**arguments)`` returns a function of the given values that returns the fetches.
     arguments : dict of str to object
-        What the code is given besides: constants, and functions of operations that are not one call of NumPy.
+        The constants, and the functions of operations that are more than one call of NumPy.
     given : list of Node
         The placeholders, then the parameters that are read.
     calls : int
-        How often its step has called it.
+        How often the compiled step has called it.
     """
 
     def __init__(self, prepared: Prepared, settings: Settings = _USUAL) -> None:
@@ -53,11 +53,11 @@ class Plan:
         self._from_feed = _all_of(self._fed)
         self._fits = _check_of(lowering.given[:count])
         self.read = _all_of(self.given[count:])
-        """Takes the values of the parameters out of a state, all at once."""
+        """Reads the values of the parameters from a state, all at once."""
         self._graph = program.graph
-        told = {dim for node in program.placeholders for dim in node.shape}
-        # Sizes that no feed tells are told at each call anew, and what needs much memory is held against what is free.
-        self._settled = prepared.binding.fits_any_memory(program.graph) and told.issuperset(program.dimension_names)
+        fed_dims = {dim for node in program.placeholders for dim in node.shape}
+        # Otherwise each call must check `sizes=`, or the memory that is free.
+        self._settled = prepared.binding.fits_any_memory(program.graph) and fed_dims.issuperset(program.dimension_names)
         self._lowering = lowering
         self._chains = found = chains(lowering.values, lowering.fetches, settings)
         self._layout = Layout(lowering.values, lowering.fetches, found, settings)
@@ -91,12 +91,14 @@ class Plan:
         return results
 
     def explain(self) -> Explanation:
-        """Return what was folded, merged and fused, and which memory is whose."""
+        """Return how each node is computed, and where its value lies in memory."""
         return Explanation(self._lowering, self._chains, self._layout, most_apart(self._lowering.values))
 
     def fitting(self, feed: Mapping[Any, Any]) -> tuple[Any, ...] | None:
-        """Return the arrays of a feed in order, or None where they are not just as the plan is made for."""
-        # What is fed besides is to be checked, too.
+        """Return the arrays of a feed in order, or None if the plan cannot take them as they are.
+
+        Anything unusual, such as another layout, or a key too many, is left to the full check of a feed.
+        """
         if (
             type(feed) is not dict
             or len(feed) != self._count
@@ -116,7 +118,7 @@ class Plan:
 
 
 def _all_of(keys: Sequence[Any]) -> Callable[[Mapping[Any, Any]], tuple[Any, ...]]:
-    """Return what takes the values of some keys out of a mapping."""
+    """Return a function that reads the values of these keys from a mapping."""
     if len(keys) > 1:
         return itemgetter(*keys)
     if not keys:
@@ -126,11 +128,14 @@ def _all_of(keys: Sequence[Any]) -> Callable[[Mapping[Any, Any]], tuple[Any, ...
 
 
 def _check_of(given: Sequence[Value]) -> Callable[..., bool]:
-    """Return what tells whether arrays are just like these values: written out, since every call asks it."""
+    """Return a function that checks that arrays have the dtypes, shapes and layout of these values.
+
+    Every call needs it, so it is written out as one expression, which is twice as fast as a loop.
+    """
     names = [f"x{i}" for i in range(len(given))]
     dtypes = {f"dtype{i}": value.dtype for i, value in enumerate(given)}
     tests = [
-        # The flags say C order, and aligned.
+        # NumPy's flags as one number: 1 is C-contiguous, 256 is aligned. To ask for them by name costs two objects.
         f"type({x}) is ndarray and {x}.dtype is {dtype} and {x}.shape == {literal(value.shape)} "
         f"and {x}.flags.num & 257 == 257"
         for x, dtype, value in zip(names, dtypes, given, strict=True)
@@ -141,9 +146,9 @@ def _check_of(given: Sequence[Value]) -> Callable[..., bool]:
 
 
 def _quiet_context() -> Callable[..., Any]:
-    """Return what calls a function with NumPy's warnings off; not by two threads at once.
+    """Return a function that calls another with NumPy's warnings off. Two threads may not use it at the same time.
 
-    To enter a context costs less than `np.errstate`.
+    NumPy keeps `errstate` in a context variable: to enter a context where it is set costs less than to set it.
     """
     context = Context()
     context.run(np.seterr, all="ignore")

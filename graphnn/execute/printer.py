@@ -1,7 +1,7 @@
-"""Instructions as NumPy source: the one place where code is written.
+"""Instructions as NumPy source: the only place where code is written.
 
-Nothing of a graph stands in it but names reduced to identifiers, and numbers: exactly bool, int or finite float.
-All else is an argument of the function that is written.
+Of a graph, the code contains only names reduced to identifiers, and numbers that are exactly bool, int or finite float.
+Everything else is passed to the written function as an argument.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from .lowering import Lowering
     from .values import Value
 
-# It is to begin where a line of the cache does. (And for each variable that the inner function reads, Python moves all
-# that it has compiled before the first branch: there is one early.)
+# The arena begins at a cache line. (The early `if` also keeps Python's compiler fast: for each variable that the inner
+# function reads, it shifts all instructions before the first branch.)
 _ARENA = """\
     arena = empty({}, 'uint8')
     if arena.ctypes.data % 64:
@@ -66,9 +66,9 @@ class Source:
     Attributes
     ----------
     text : str
-        Complete: ``plan(**arguments)`` returns the step, which takes what is given and returns the fetches.
+        Complete: ``plan(**arguments)`` returns a function of the given values that returns the fetches.
     arguments : dict of str to object
-        What the code is given besides: constants, and functions of operations.
+        Constants, and functions of operations.
     """
 
     def __init__(self, lowering: Lowering, chains: Sequence[Chain], layout: Layout) -> None:

@@ -1,4 +1,4 @@
-"""From which sizes on a plan does what: one object, which is handed to the compiler."""
+"""The thresholds of the compiler, in one object."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the compiler decides by. Sizes are in elements unless they say bytes.
+    """The thresholds of the compiler. Sizes are numbers of elements unless they say bytes.
 
     Attributes
     ----------
     threads : int
-        How many compute what is elementwise on large arrays.
+        The number of threads for elementwise operations on large arrays.
     traced : int
-        Up to how many instructions an operation's `forward` is written as; one of more is called.
+        The most instructions that an operation's `forward` is traced to; with more, it is called.
     folded : int
-        Up to which a value of constants alone is computed when the plan is made.
+        The largest value made of constants alone that is computed when the plan is made.
     spread_from, spread_to : int
-        Between them a number is repeated to a whole array, beyond to a row of it, where that is faster.
+        Above `spread_from`, the number in a maximum or minimum is repeated to a whole array, which is faster; above
+        `spread_to`, only to one row.
     repeated, narrow, narrow_repeated : int
-        Up to which arithmetic is faster on two whole arrays, the smaller one repeated beforehand; where rows are
-        narrower than `narrow`, it is so of more of them.
+        Up to `repeated`, a smaller operand of arithmetic is first repeated to the whole shape, which is faster. Where
+        rows are narrower than `narrow`, this holds up to `narrow_repeated`.
     masked : int
-        From which a choice is made by masks, many bits at a time.
+        From here on, `where` is computed with bit masks.
     tall : int
-        From how many rows a column on a sum takes a call for each column.
+        How many times as many rows as columns make it faster to reduce over columns by one call for each.
     large : int
         Bytes from which a value is computed in blocks of rows.
     narrow_row : int
-        Of a row that is added to each row, up to which it is faster to repeat it to a block beforehand.
+        A row narrower than this that is broadcast over all rows is first repeated to a block, which is faster.
     written_over : int
-        Bytes from which what is handed out is written over an operand: then less memory passes through the cache.
+        Bytes from which a returned value is written over an operand: less memory passes through the cache.
     sorted_buffers : int
-        Buffers up to which it is tried to place the largest first, each looked at against all others.
+        Up to so many buffers, the arena is also laid out with the largest buffers first.
     """
 
     threads: int = 1

@@ -778,7 +778,7 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "altered-nowhere": (lie(altered=[[99, {}]]), "the data do not describe a trace: IndexError"),
     "altered-attribute": (lie(altered=[[SOUND["altered"][0][0], {"q": 1}]]), "the data do not describe a trace"),
     "altered-to-another-shape": (lie(altered=[[len(SOUND["times"]) - 1, {}]]), ""),
-    "sizes-unknown": (lie(sizes={"q": 3}), 'sizes= speaks of "q"'),
+    "sizes-unknown": (lie(sizes={"q": 3}), 'sizes= names "q"'),
     "sizes-misfit": (lie(sizes={"n": 3}), "n = 40"),
     "strided-text": (lie(strided=["3"]), "the positions of values with another memory layout are not valid"),
     "sources-text": (lie(sources="/etc/passwd"), "the data do not describe a trace"),
