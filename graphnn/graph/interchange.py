@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
@@ -16,11 +17,11 @@ from .dag import NODES_BY_NAME, NODES_BY_NODE
 from .dimensions import Shape, shape_of, shown
 from .node import Node, put_twin
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, operation
-from .scopes import Scope
 from .tables import checked_name
 
 if TYPE_CHECKING:
     from .graph import Graph
+    from .scopes import Scope
 
 
 def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
@@ -29,8 +30,7 @@ def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
     scopes: Mapping[str, Mapping[str, Any]] = whole.get("scopes", {})
     for path, about in scopes.items():
         parent, origin = graph.scopes.get(about.get("parent", "")), origin_of(about.get("origin"))
-        kind, phase = about.get("kind", ""), about.get("phase", "forward")
-        graph.scopes[path] = Scope(path, kind, origin or user_origin(), parent, phase)
+        graph._add_scope(path, about.get("kind", ""), about.get("phase", "forward"), origin, parent)
     twins = {}
     for name in _topological(dag):
         data = dag.nodes[name].copy()
@@ -147,11 +147,10 @@ def restored(
 def _restored_scope(graph: Graph, path: str) -> Scope | None:
     """Return the scope of a path, made if need be together with the scopes around it."""
     scope = graph.scopes.get(path)
-    if scope is None and path:
-        for end in (*(i for i, character in enumerate(path) if character == "/"), len(path)):
-            outer = path[:end]
+    if scope is None:
+        for outer in accumulate(path.split("/"), "{}/{}".format):
             if outer and outer not in graph.scopes:
-                graph.scopes[outer] = Scope(outer, "", user_origin(), scope, "forward")
+                graph._add_scope(outer, "", "forward", None, scope)
             scope = graph.scopes.get(outer)
     return scope
 

@@ -15,7 +15,7 @@ from ..errors import DtypeError, GraphError, GraphnnError, UsageError, ValueRang
 from ..habits import missing
 from ..show import Shown
 from ..text import visible, with_article
-from .arrays import as_array, checked_value, sealed, warn_of_overflow
+from .arrays import as_array, sealed, warn_of_overflow
 from .dimensions import Dimension, as_dimensions, shown
 from .op import Array, Constant, Op, Parameter, Spec, fn, operation
 
@@ -225,7 +225,7 @@ class Node(Shown):
     def value(self, value: Any) -> None:
         if not isinstance(self.op, Parameter):
             raise UsageError(f'only a parameter\'s value can be set; "{self.name}" is {with_article(self.op.name)}')
-        self.graph.state[self] = checked_value(self, value)
+        self.graph.state[self] = value
 
     @property
     def T(self) -> Node:  # noqa: N802 - NumPy's name
@@ -245,9 +245,6 @@ class Node(Shown):
                 "write gn.equal(a, b) to compare values elementwise"
             )
         return self is other
-
-    def __ne__(self, other: object) -> bool:
-        return not self.__eq__(other)
 
     def __bool__(self) -> NoReturn:
         raise UsageError(
