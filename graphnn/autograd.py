@@ -1,8 +1,8 @@
 """Derivatives as nodes of the same graph: `grad` and `vjp` in reverse, `jvp` forwards.
 
 A gradient is more graph, so it is run, drawn, stepped through and differentiated like anything else. Each
-operation knows the cotangent of each of its operands; what adds up, what undoes a broadcast, and what is never
-made because nothing depends on it, stands here once.
+operation has rules for its own derivative. This module adds up cotangents, undoes broadcasts, and makes only what
+the result depends on.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def grad(result: Any, wrt: Any) -> Any:
             f'grad needs a scalar, and "{node.name}" has shape {shown(node.shape)}: reduce it (gn.sum, gn.mean), '
             "or give its cotangent with gn.vjp({node: cotangent}, wrt)"
         )
-    with graph.building:  # what is remembered is whole only if nobody else adds to it meanwhile
+    with graph.building:  # nobody else may add to the remembered cotangents meanwhile
         return rebuild(_pulled_back(graph, {node: None}, nodes))
 
 
@@ -313,7 +313,7 @@ def _seed_of(value: _Seed, node: Node) -> Node:
     if value is None:
         value = np.ones((), node.dtype)
     derivative = value if isinstance(value, Node) else node.graph.constant(value.astype(node.dtype))
-    # A 1 where the node has a name is no broadcast: the reshape holds the run to it.
+    # A 1 where the node has a name does not broadcast: the reshape adds the condition that the size is 1.
     pinned = tuple(n if d == 1 else d for d, n in zip(derivative.shape, node.shape, strict=True))
     return _fitted(derivative if pinned == derivative.shape else fn.reshape(derivative, pinned), node, "broadcast_to")
 
@@ -334,7 +334,7 @@ def _remembered(graph: Graph, name: str, known: dict[Seeds, Derivatives], seeds:
 
 
 def _found(known: dict[Node, Node], attribution: _Attribution, nodes: Iterable[Node]) -> list[Node]:
-    """Return the derivative of each, which is zeros where none has been reached."""
+    """Return the derivative of each node: zeros if none has reached it."""
     found = []
     for node in nodes:
         if node not in known:

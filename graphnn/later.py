@@ -1,7 +1,7 @@
-"""What loads when it is first needed: the modules that register how a thing is shown, or how a file is read.
+"""Which modules load when they are first needed: those that register how to show an object, or to read a file.
 
-A lower floor cannot import a higher one, and to load every room with ``import graphnn`` would take long. So the
-modules stand here by name, under what they register. A test holds that the table is complete.
+A lower layer cannot import a higher one, and loading everything with ``import graphnn`` would take long. So the modules
+are listed here by name, under what they register. A test checks that the table is complete.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "replay": ("graphnn.view.replay.pages",),
     "a file of a trace": (_TRACE,),
 }
-"""By a form in which things are shown, or a kind of file: the modules that register it for classes of other modules."""
+"""form, or kind of file → the modules that register it for classes of other modules."""
 
 
 def load_registrars(*forms: str) -> None:
-    """Load the modules that register these forms, unless they are loaded already; of a form unknown here, none."""
+    """Load the modules that register these forms, if there are any and they are not loaded."""
     for form in forms:
         for module in REGISTRARS.get(form, ()):
             import_module(module)

@@ -1,4 +1,4 @@
-"""The one hook by which higher floors register how a thing of a lower floor shows itself.
+"""The hook by which higher layers register how to show an object of a lower layer.
 
 Their modules load when something is first to be shown; `later` says which they are.
 """

@@ -132,7 +132,7 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
     ):
         following = {p: operand(None, n) for p, n in entries.items()}
         table.update({copies[p]: copies[n] for p, n in following.items() if p in copies and n in copies})
-    if not exchanged:  # else what is differentiated may be another function
+    if not exchanged:  # else the derivatives may be those of another function
         for backwards, given, (root, of) in derivatives_among(source, copies, target.scopes):
             known = target.cotangents if backwards else target.tangents
             known[tuple([(copies[a], None if b is None else copies[b]) for a, b in given])] = Derivatives(

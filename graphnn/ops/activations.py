@@ -1,4 +1,4 @@
-"""The activations of networks, as one operation each."""
+"""Activation functions, as one operation each."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Relu(Elementwise):
         return np.maximum(x, 0, out=out)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        # By the output, which is above 0 where the operand is: then nothing else needs the operand any more.
+        # The output is above 0 where the operand is, and with it, nothing else needs the operand any more.
         return fn.where(fn.greater(output, 0), cotangent, 0.0)
 
 

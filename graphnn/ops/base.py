@@ -1,4 +1,4 @@
-"""What the rooms of operations share: linear operations, and axes checked in words."""
+"""What the modules of operations share: linear operations, shapes and axes, and their errors."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Rearranging(Linear, abstract=True):
     equation = ""
 
     def sources(self, operands: Sequence[Array]) -> tuple[Array, ...]:
-        """Return, for each operand, which of its elements stands where in the output: its place in C order, or -1."""
-        # The elements are numbered through all operands, and 0 is what the operation fills in by itself.
+        """Return for each operand an array like the output: the flat index of the element that comes there, or -1."""
+        # Number the elements of all operands from 1 on, and let the operation move the numbers: a 0 is filled in by it.
         ends = np.cumsum([1, *(x.size for x in operands)])
         numbers = np.arange(ends[-1])
         numbered = [numbers[a:b].reshape(x.shape) for a, b, x in zip(ends, ends[1:], operands, strict=False)]
@@ -64,7 +64,7 @@ class Rearranging(Linear, abstract=True):
         return tuple(np.where((a <= moved) & (moved < b), moved - a, -1) for a, b in pairwise(ends))
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
-        """Return the one element that stands there, of the operand that it comes from."""
+        """Return the one element that comes there, in the operand that has it."""
         places = [source[index] for source in self.sources(operands)]
         return [None if at < 0 else np.unravel_index(at, x.shape) for at, x in zip(places, operands, strict=True)]
 
@@ -77,7 +77,7 @@ class Multilinear(Op, abstract=True):
     equation = "[{factors}] + …"
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
-        """Return the sum of the products in which one operand gives way to its tangent."""
+        """Return the sum of the products in which one operand is replaced by its tangent."""
         parts = (self(*inputs[:i], t, *inputs[i + 1 :]) for i, t in enumerate(tangents) if t is not None)
         return reduce(add, parts)
 
@@ -111,7 +111,7 @@ def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def agreed(*shapes: Shape) -> tuple[Shape, tuple[Constraint, ...]] | None:
-    """Return the one shape that all of these are, and what must hold for that; None where they differ.
+    """Return the one shape that these unify to and the constraints it rests on, or None if they differ.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def axis_of(name: str, axis: int, ndim: int) -> int:
 
 
 def valid_for(n: int, otherwise: str = "it has no elements") -> str:
-    """Return which indices are valid for n places, or what is said of none.
+    """Return which indices are valid for n elements, or `otherwise` if there are none.
 
     Examples
     --------
@@ -163,14 +163,14 @@ def valid_for(n: int, otherwise: str = "it has no elements") -> str:
 
 
 def axes_of(name: str, axis: Axes, ndim: int) -> tuple[int, ...]:
-    """Return the axes that `axis` names, counted from the front: all for None, one for an int.
+    """Return the axes that `axis` means, counted from the front: all for None, one for an int.
 
     Raises
     ------
     AxisError
         When an array of `ndim` axes has no such axis.
     ShapeError
-        When one is named twice.
+        When one is there twice.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def axes_of(name: str, axis: Axes, ndim: int) -> tuple[int, ...]:
 
 
 def clash(*ends: tuple[int, int, Dim]) -> str:
-    """Return which axes do not fit each other, given as (operand, axis, size).
+    """Return in words which axes do not fit each other; each is given as (operand, axis, size).
 
     Examples
     --------
@@ -197,15 +197,15 @@ def clash(*ends: tuple[int, int, Dim]) -> str:
 
 
 def shape_clash(shapes: Sequence[Shape], stretches: bool = True, axes: int = 0) -> str:
-    """Return which axes keep operands of these shapes from being broadcast, or from being of one shape.
+    """Return in words which axes keep shapes from broadcasting with each other, or from being equal.
 
     Parameters
     ----------
     shapes : sequence of tuple
     stretches : bool
-        Whether a size of 1 fits any other.
+        Whether a size of 1 fits any other; else the shapes are to be equal.
     axes : int
-        How many axes at the end of each do not matter.
+        The number of axes at the end of each shape that do not matter.
 
     Examples
     --------
@@ -228,7 +228,7 @@ def shape_clash(shapes: Sequence[Shape], stretches: bool = True, axes: int = 0) 
 
 
 def unbroadcast(index: tuple[int, ...], shape: Sequence[int]) -> tuple[int, ...]:
-    """Return where in an array of this shape the element stands that broadcasting puts at `index`.
+    """Return the index, in an array of this shape, of the element that broadcasting puts at `index`.
 
     Examples
     --------
@@ -239,7 +239,7 @@ def unbroadcast(index: tuple[int, ...], shape: Sequence[int]) -> tuple[int, ...]
 
 
 def line_of(index: tuple[int, ...], axes: tuple[int, ...], ndim: int, keepdims: bool) -> tuple[int | slice, ...]:
-    """Return what of an array of `ndim` axes is reduced over `axes` to the element `index`.
+    """Return the index of all elements, in an array of `ndim` axes, that a reduction turns into the element `index`.
 
     Examples
     --------
@@ -264,7 +264,7 @@ def reduced(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
 
 
 def accumulated(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype in which numbers of a dtype add up: that of small integers and bools has 64 bits.
+    """Return the dtype of a sum: small integers and bools are summed in 64 bits.
 
     Examples
     --------
@@ -277,7 +277,7 @@ def accumulated(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def cleared(out: Array | None, shape: Any, dtype: Any) -> Array:
-    """Return zeros: `out` if there is one."""
+    """Return zeros, in `out` if there is one."""
     if out is None:
         return np.zeros(shape, dtype)
     out[...] = 0

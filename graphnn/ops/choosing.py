@@ -71,7 +71,7 @@ class Clip(Elementwise):
         return fn.where(fn.equal(inputs[0], output), cotangent, 0.0)
 
 
-# The bounds are looked at as they are given; the attributes' own kinds check them.
+# Kind() switches the check of arguments off here: a NumPy scalar must arrive with its dtype. Clip checks the bounds.
 @composition
 def clip(
     x: Any,
@@ -136,16 +136,16 @@ class Where(Elementwise):
 
 
 class Predicate(Elementwise, abstract=True):
-    """Base of what answers with bools, through which no gradient passes."""
+    """Base of the operations whose results are bools; they pass no gradient."""
 
     differentiable = False
 
 
 class Comparison(Predicate, abstract=True):
-    """Base of what compares two operands: integers with any whole number, also one that their dtype does not hold."""
+    """Base of the comparisons; integers meet any whole number, also one that their dtype cannot hold."""
 
     def number(self, value: bool | float, dtypes: Sequence[np.dtype[Any]]) -> Array:
-        """Return a Python number as an operand; as another dtype where that of the integers does not hold it."""
+        """Return a Python number as an operand; in another dtype if that of the integers cannot hold it."""
         try:
             return super().number(value, dtypes)
         except OverflowError:
@@ -153,7 +153,7 @@ class Comparison(Predicate, abstract=True):
                 raise
             if -(2**63) <= value < 2**64:
                 return np.asarray(value, np.int64 if value < 2**63 else np.uint64)
-            return np.asarray(math.inf if value > 0 else -math.inf)  # all integers lie on the same side of both
+            return np.asarray(math.inf if value > 0 else -math.inf)  # all integers are on the same side of it
 
 
 class Equal(Comparison):

@@ -1,4 +1,4 @@
-"""Functions that are several nodes: what one would want to look into stays visible."""
+"""Functions that make several nodes, so that their parts can be inspected."""
 
 from __future__ import annotations
 

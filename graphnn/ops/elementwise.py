@@ -1,4 +1,4 @@
-"""Operations on each element by itself, whose operands broadcast as NumPy's do: their base, and arithmetic."""
+"""Elementwise operations, whose operands broadcast as NumPy's do: their base class, and arithmetic."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Elementwise(Op, abstract=True):
     weak = True
     elementwise = True
     like: ClassVar[np.ufunc | None] = None
-    """The ufunc whose promotion it follows, where `forward` is not a ufunc itself."""
+    """The ufunc whose promotion it follows, if `forward` is not a ufunc."""
     domain: ClassVar[tuple[_Interval, ...]] = ((-3.0, 3.0),)
-    """For samples: where operands are drawn from, one interval an operand or one for all."""
+    """For samples: the intervals that operands are drawn from, one for each or one for all."""
     trials: ClassVar[tuple[tuple[Any, ...], ...]] = ()
-    """For samples: the settings to try; each is what the class is called with."""
+    """For samples: the attributes to try; each is a tuple of arguments of the class."""
 
     def infer(self, *inputs: Spec) -> Spec:
         """Broadcast the shapes; promote the dtypes as NumPy does."""
@@ -44,7 +44,7 @@ class Elementwise(Op, abstract=True):
         return promoted(self.like or self.forward, self.name, dtypes)
 
     def number(self, value: bool | float, dtypes: Sequence[np.dtype[Any]]) -> Array:
-        """Return a Python number as an operand; where integers do not hold it, as the dtype that NumPy computes in."""
+        """Return a Python number as an operand; if integers cannot hold it, in the dtype that NumPy computes in."""
         try:
             return super().number(value, dtypes)
         except OverflowError:
@@ -54,11 +54,11 @@ class Elementwise(Op, abstract=True):
             return np.asarray(value, ufunc.resolve_dtypes((dtypes[0], type(value), *[None] * ufunc.nout))[1])
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
-        """Return, of each operand, the element that broadcasting puts there."""
+        """Return the element of each operand that broadcasting puts there."""
         return [unbroadcast(index, x.shape) for x in operands]
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
-        """Return the sum of each operand's own: the derivative is diagonal, and so its own transpose."""
+        """Return the sum over the operands: a derivative that is diagonal is its own transpose, so `vjp` serves."""
         parts = [self.vjp(i, t, output, inputs) for i, t in enumerate(tangents) if t is not None]
         return reduce(add, parts)
 
@@ -231,7 +231,7 @@ class Power(Elementwise):
         x, y = inputs
         if i == 0:
             flat = fn.equal(y, 0)
-            # The untaken branch must be finite too, or its own derivative would be 0 * inf.
+            # The branch that is not taken must be finite, too, or its derivative would be 0 * inf.
             return cotangent * fn.where(flat, 0.0, y * fn.power(x, fn.where(flat, 1, y) - 1))
         zero = fn.logical_and(fn.equal(x, 0), fn.greater_equal(y, 0))
         return cotangent * fn.where(zero, 0.0, output * fn.log(fn.where(zero, 1, x)))
@@ -442,7 +442,7 @@ class StopGradient(Elementwise):
 
 
 class Tally(Elementwise):
-    """x, which counts something: over batches, tallies add up."""
+    """x, which counts something: the tallies of batches are added up."""
 
     differentiable = False
     formula = "{0}"

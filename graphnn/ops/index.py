@@ -1,4 +1,4 @@
-"""Operations that pick elements by place, and their adjoints that put them back."""
+"""Operations that take elements by index, and their adjoints, which put them back."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from .base import (
 
 
 def _edge(bound: Dim | None, n: Dim, default: Dim, shift: int) -> tuple[Dim, bool, bool]:
-    """Return where a slice's bound lies between the elements, and whether that may be below 0, above n.
+    """Return where a slice's bound lies between the elements, and whether that may be below 0, and above n.
 
-    Of a negative step, `shift` is 1: the edge lies after the element that the bound names.
+    For a negative step, `shift` is 1: the edge lies after the element at the bound.
     """
     if bound is None:
         return default, False, False
@@ -79,7 +79,7 @@ def slice_length(start: Dim | None, stop: Dim | None, step: int | None, n: Dim) 
         high, high_below, high_above = _edge(stop, n, n, shift)
         if high_above:
             high = minimum(n, high)
-        # A lower edge above n, or an upper one below 0, leaves less than nothing, and so nothing.
+        # A lower edge above n, or an upper one below 0, gives a negative count, which means no elements.
         count = subtract(high, low)
         if low != 0 or high_below:
             count = clamp(count)
@@ -212,7 +212,7 @@ def _drawn_index(draw: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 def check_shape(name: str, given: Shape, wanted: Shape) -> tuple[Constraint, ...]:
-    """Return what must hold for two shapes to be one."""
+    """Return the constraints under which two shapes are equal, or raise an error."""
     met = agreed(given, wanted)
     if met is None:
         raise ShapeError(f"{name} takes values of shape {shown(wanted)} here, got {shown(given)}")
@@ -223,13 +223,13 @@ def check_shape(name: str, given: Shape, wanted: Shape) -> tuple[Constraint, ...
 
 
 def check_integers(name: str, spec: Spec, what: str = "indices") -> None:
-    """Raise an error unless an operand is of integers."""
+    """Raise an error unless an operand holds integers."""
     if spec.dtype.kind not in "iu":
         raise DtypeError(f"{name}: {what} are integers, not {spec.dtype}; gn.cast(x, 'int64') makes them so")
 
 
 def _places(name: str, indices: Array, n: int) -> Array:
-    """Return indices that lie within an axis of n elements, as NumPy's own integers."""
+    """Check that indices are within an axis of n elements, and return them as NumPy's own integers."""
     if indices.size and (int(indices.min()) < -n or int(indices.max()) >= n):
         where = np.argwhere((indices < -n) | (indices >= n))[0]
         value, at = indices[tuple(where)], shown(where.tolist())
@@ -240,7 +240,7 @@ def _places(name: str, indices: Array, n: int) -> Array:
 
 
 def _pointing(indices: Array, place: int, n: int) -> Array:
-    """Return which of the indices into an axis of n elements mean the one at this place."""
+    """Return where the indices into an axis of n elements are equal to `place`."""
     return np.asarray(indices.astype(np.intp) % n == place)
 
 
@@ -254,7 +254,7 @@ def _taken(name: str, shape: Shape, indices: Spec, axis: int | None) -> Shape:
 
 
 class _Adding(Linear, abstract=True):
-    """Base of the adjoints of what takes elements by indices: zeros of a shape, to which x is added at the indices."""
+    """Base of the adjoints of taking by indices: zeros of a shape, to which x is added at the indices."""
 
     shape: AnyShape
     axis: int | None = None
@@ -275,7 +275,7 @@ class _Adding(Linear, abstract=True):
     flops = flops_of_operand
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
-        """Return what is added to the element: what the indices that mean it stand for."""
+        """Return the indices that are those of the element, and what is added to it at them."""
         if self.axis is None:
             place = int(np.ravel_multi_index(index, self.shape))
             return (_pointing(operands[1], place, math.prod(self.shape)),), ...
@@ -285,7 +285,7 @@ class _Adding(Linear, abstract=True):
         return (*index[:axis], pointing, *index[axis + 1 :]), line
 
     def line(self, index: tuple[int, ...], shape: tuple[int, ...], axis: int) -> Any:
-        """Return which of the indices may mean the element: by default all."""
+        """Return which of the indices may be those of the element: by default all."""
         return ...
 
 

@@ -110,7 +110,7 @@ def split(x: Any, indices_or_sections: Annotated[Any, Either(Whole(), Several(Bo
     ----------
     x : Node
     indices_or_sections : int or sequence of int
-        A number of equal parts, or the places to cut at.
+        The number of equal parts, or the indices to cut at.
     axis : int
 
     Returns
@@ -152,17 +152,15 @@ class Pad(Op):
     formula = "pad({0}, {pad_width})"
     equation = ""
 
-    def _pairs(self, ndim: int, setting: str = "pad_width") -> list[tuple[Any, Any]]:
-        """Return what a setting says of each axis: before, and after."""
-        value = getattr(self, setting)
-        nested = isinstance(value, tuple) and any(isinstance(row, tuple) for row in value)
-        rows: list[tuple[Any, ...]] = [
-            row if isinstance(row, tuple) else (row,) for row in (value if nested else (value,))
-        ]
+    def _pairs(self, ndim: int, attribute: str = "pad_width") -> list[tuple[Any, Any]]:
+        """Return for each axis what an attribute says of its two ends: (before, after)."""
+        value = getattr(self, attribute)
+        rows = value if isinstance(value, tuple) else (value,)
+        rows = rows if rows and isinstance(rows[0], tuple) else (rows,)
         if len({len(row) for row in rows}) > 1:
-            raise UsageError(f"pad: {setting} holds pairs that are all alike, or numbers, not {value}")
+            raise UsageError(f"pad: {attribute} holds pairs that are all alike, or numbers, not {value}")
         if len(rows) not in (1, ndim) or any(len(row) not in (1, 2) for row in rows):
-            raise ShapeError(f"pad: {setting} is one number, a pair, or a pair for each of {ndim} axes, not {value}")
+            raise ShapeError(f"pad: {attribute} is one number, a pair, or a pair for each of {ndim} axes, not {value}")
         return [(row[0], row[-1]) for row in (rows * ndim if len(rows) == 1 else rows)]
 
     def infer(self, x: Spec) -> Spec:
@@ -247,7 +245,7 @@ class Tile(Rearranging):
         shape = inputs[0].shape
         reps = self._reps(len(shape))
         new = len(reps) - len(shape)
-        # Each axis as (times, size); the sum over the times is what is left.
+        # Reshape each axis to (times, size), and sum over the times.
         pairs: list[Dim] = list(reps[:new])
         for rep, dim in zip(reps[new:], shape, strict=True):
             pairs += [rep, dim]

@@ -1,4 +1,4 @@
-"""Operations that pick elements by labels, which are classes of rows."""
+"""Operations that take elements by labels: the class of each row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .index import check_integers, check_shape
 
 
 def codes_of(name: str, labels: Array, classes: int) -> Array:
-    """Return labels, from 0 to below the number of classes, as NumPy's own integers."""
+    """Check that labels are from 0 to below the number of classes, and return them as NumPy's own integers."""
     wide = labels.astype(np.int64 if labels.dtype.kind == "i" else np.uint64, copy=False)
     # Seen as unsigned, a negative label is larger than any number of classes.
     if wide.size and int(wide.view(np.uint64).max()) >= classes:
@@ -27,7 +27,7 @@ def codes_of(name: str, labels: Array, classes: int) -> Array:
 
 
 class OneHot(Op):
-    """A row for each label, with 1 at its place and 0 elsewhere; passes no gradient.
+    """A row for each label, with 1 at the index of the label and 0 elsewhere; passes no gradient.
 
     A label below 0, or not below the depth, is an IndexError.
     """
@@ -61,7 +61,7 @@ class OneHot(Op):
 
 
 def _put(codes: Array, values: Any, classes: int, dtype: np.dtype[Any]) -> Array:
-    """Return rows of zeros, one for each code, with the value at its place."""
+    """Return rows of zeros, one for each code, with the value at the index that the code is."""
     result = np.zeros((*codes.shape, classes), dtype)
     result.reshape(-1)[_flat(codes, classes)] = values
     return result
@@ -74,7 +74,7 @@ def _flat(codes: Array, classes: int) -> Array:
 
 
 class Pick(Rearranging):
-    """One element of each row of x, at the place that the row's label names.
+    """One element of each row of x: that at the index of the row's label.
 
     The labels are integers, of the shape of x without its last axis; one below 0, or not below the number of
     classes, is an IndexError.
@@ -117,7 +117,7 @@ class Pick(Rearranging):
 
 
 class Place(Rearranging):
-    """A row of zeros for each element of x, which stands at the place of its label: the adjoint of pick."""
+    """A row of zeros for each element of x, with the element at the index of its label: the adjoint of pick."""
 
     classes: Dim
     formula = "zeros with {0} at {1}"

@@ -69,22 +69,13 @@ class Matmul(Multilinear):
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        m, k, n = draw.integer(0, 3), draw.integer(0, 3), draw.integer(0, 3)
-        batch = draw.shape(max_ndim=2, max_side=3)
-        small = tuple(draw.choice([dim, 1]) for dim in batch)[draw.integer(0, len(batch)) :]
-        x, y = draw.choice(
-            [
-                ((k,), (k,)),
-                ((k,), (k, n)),
-                ((m, k), (k,)),
-                ((m, k), (k, n)),
-                ((*batch, m, k), (*small, k, n)),
-                ((*small, m, k), (*batch, k, n)),
-                ((k,), (*batch, k, n)),
-                ((*batch, m, k), (k,)),
-            ]
-        )
-        return cls(), (draw.array(x), draw.array(y))
+        sizes = {letter: (draw.integer(0, 3),) for letter in "mkn"}
+        sizes["B"] = draw.shape(max_ndim=2, max_side=3)
+        # A stack that broadcasts to the other.
+        sizes["b"] = tuple(draw.choice([dim, 1]) for dim in sizes["B"])[draw.integer(0, len(sizes["B"])) :]
+        terms = draw.choice(["k,k", "k,kn", "mk,k", "mk,kn", "Bmk,bkn", "bmk,Bkn", "k,Bkn", "Bmk,k"])
+        x, y = (draw.array(sum((sizes[letter] for letter in term), ())) for term in terms.split(","))
+        return cls(), (x, y)
 
 
 def _turned(x: Node) -> Node:
@@ -147,7 +138,7 @@ def moveaxis(x: Any, source: Axes, destination: Axes, *, name: str | None = None
 
 
 class Outer(Multilinear):
-    """The products of each element of x with each of y; both are flattened."""
+    """The product of each element of x with each of y; both are flattened."""
 
     traits = Trait.WRAPS
     formula = "{0} ⊗ {1}"
@@ -192,7 +183,7 @@ class Subscripts(Kind):
 
 
 class Einsum(Multilinear):
-    """The sum of products that the subscripts name, such as "ij,jk->ik"; dimensions of size 1 broadcast."""
+    """The sum of products that the subscripts describe, such as "ij,jk->ik"; dimensions of size 1 broadcast."""
 
     traits = Trait.WRAPS
 
@@ -204,7 +195,7 @@ class Einsum(Multilinear):
         terms = left.split(",")
         for letter in right:
             if letter not in left or right.count(letter) > 1:
-                what = "stands twice" if letter in left else "stands in no operand"
+                what = "is there twice" if letter in left else "is in no operand"
                 raise ShapeError(f'einsum: "{letter}" of the output of "{self.subscripts}" {what}')
         return terms, right
 
@@ -318,13 +309,13 @@ class Einsum(Multilinear):
 
 @composition
 def einsum(subscripts: str, *operands: Any, name: str | None = None) -> Node:
-    """Return the sum of products that the subscripts name, as numpy.einsum reads them.
+    """Return the sum of products that the subscripts describe, as numpy.einsum reads them.
 
     Parameters
     ----------
     subscripts : str
         ``"ij,jk->ik"``; without an arrow, the letters that occur once, in alphabetical order, are kept; an
-        ellipsis stands for the axes that have no letter, which broadcast.
+        ellipsis means the axes without a letter, which broadcast.
     *operands : Node
 
     Raises

@@ -1,4 +1,4 @@
-"""Operations over axes: one number of many."""
+"""Operations over axes, which make one number of many."""
 
 from __future__ import annotations
 
@@ -93,10 +93,6 @@ def _count(x: Node | Spec, axes: tuple[int, ...]) -> Dim:
     return product(x.shape[axis] for axis in axes)
 
 
-def _length(x: Array, axes: tuple[int, ...]) -> int:
-    return math.prod(x.shape[axis] for axis in axes)
-
-
 def _warn(what: str) -> None:
     warnings.warn(f"{what}; the result is NaN", GraphnnWarning, stacklevel=4)
 
@@ -123,7 +119,7 @@ class NumpyReduction(Reduction, abstract=True):
 
 
 class NonEmpty(Reduction, abstract=True):
-    """Base of the reductions of one element or more: none have no largest."""
+    """Base of the reductions that need an element: without one, there is no largest."""
 
     least_side = 1
 
@@ -143,7 +139,7 @@ class NonEmpty(Reduction, abstract=True):
 
 
 class Sum(UfuncReduction, Linear):
-    """The sum over axes; 0 of nothing. Small integers and bools add up in 64 bits."""
+    """The sum over axes; 0 if there are no elements. Small integers and bools add up in 64 bits."""
 
     traits = Trait.WRAPS | Trait.ADDS_UP
     formula = "Σ {0}"
@@ -165,11 +161,11 @@ class Sum(UfuncReduction, Linear):
 
 
 COUNTED = 2**24
-"""Beyond that, a float32 has no room for a count, by which NumPy divides in float64."""
+"""A float32 is exact up to this count; NumPy divides by larger ones in float64."""
 
 
 class Mean(Reduction, Linear):
-    """The mean over axes; NaN of nothing, with a warning. Integers give floats."""
+    """The mean over axes; NaN, with a warning, if there are no elements. Integers give floats."""
 
     traits = Trait.ADDS_UP
     formula = "mean {0}"
@@ -179,7 +175,7 @@ class Mean(Reduction, Linear):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         axes = self.over(x.ndim)
-        count = _length(x, axes)
+        count = math.prod(x.shape[axis] for axis in axes)
         if count:
             if rows.is_product(x, axes) and count < COUNTED:
                 return into(out, rows.sums(x, axes[0], self.keepdims) / x.dtype.type(count))
@@ -212,7 +208,7 @@ class Extremum(NonEmpty, UfuncReduction, abstract=True):
 
 
 class Max(Extremum):
-    """The largest over axes; NaN passes through; of nothing a ValueError. Ties share the gradient evenly."""
+    """The largest over axes; NaN passes through; a ValueError if there are none. Ties share the gradient evenly."""
 
     traits = Trait.DECIDED_BY_ONE | Trait.HIDES
     formula = "max of {0}"
@@ -221,7 +217,7 @@ class Max(Extremum):
 
 
 class Min(Extremum):
-    """The smallest over axes; NaN passes through; of nothing a ValueError. Ties share the gradient evenly."""
+    """The smallest over axes; NaN passes through; a ValueError if there are none. Ties share the gradient evenly."""
 
     traits = Trait.DECIDED_BY_ONE | Trait.HIDES
     formula = "min of {0}"
@@ -230,7 +226,7 @@ class Min(Extremum):
 
 
 class Prod(ByGradient, UfuncReduction):
-    """The product over axes; 1 of nothing. The gradient is exact where factors are zero."""
+    """The product over axes; 1 if there are no elements. The gradient is exact where factors are zero."""
 
     traits = Trait.WRAPS | Trait.UNDERFLOWS | Trait.DECIDED_BY_ONE
     formula = "Π {0}"
@@ -320,7 +316,7 @@ class Spread(Reduction, abstract=True):
         return f"{self.formula} with ddof={{ddof}}" if self.ddof else self.formula
 
     def _moment(self, x: Array) -> Any:
-        count = _length(x, self.over(x.ndim))
+        count = math.prod(x.shape[axis] for axis in self.over(x.ndim))
         if count > self.ddof:
             return np.var(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
         _warn(f"{self.name} of {count} numbers with ddof={self.ddof}: the operand has shape {shown(x.shape)}")
@@ -339,7 +335,7 @@ class Spread(Reduction, abstract=True):
 
 
 class Var(Spread):
-    """The variance over axes; NaN of too few numbers, with a warning."""
+    """The variance over axes; NaN, with a warning, if there are too few numbers."""
 
     formula = "var of {0}"
 
@@ -387,7 +383,7 @@ def _guarded(output: Node) -> tuple[Node, Node]:
 
 
 class Logsumexp(ByGradient, Reduction):
-    """log Σ exp(x) over axes, without overflow; -inf of nothing and of -inf alone, inf where there is an inf."""
+    """log Σ exp(x) over axes, without overflow; -inf if there are no elements or only -inf, inf if there is an inf."""
 
     formula = "log Σ exp {0}"
     equation = "log([exp({0})] + …)"
@@ -423,7 +419,7 @@ class Verdict(NumpyReduction, abstract=True):
 
 
 class AnyOf(Verdict):
-    """Whether any element over axes is not 0; False of nothing."""
+    """Whether any element over axes is not 0; False if there are none."""
 
     name = "any"
     formula = "any of {0}"
@@ -431,7 +427,7 @@ class AnyOf(Verdict):
 
 
 class AllOf(Verdict):
-    """Whether all elements over axes are not 0; True of nothing."""
+    """Whether all elements over axes are not 0; True if there are none."""
 
     name = "all"
     formula = "all of {0}"
@@ -453,14 +449,14 @@ class Position(NonEmpty, NumpyReduction, abstract=True):
 
 
 class Argmax(Position):
-    """The index of the first largest element; of nothing a ValueError."""
+    """The index of the first largest element; a ValueError if there are no elements."""
 
     formula = "argmax of {0}"
     function = staticmethod(np.argmax)
 
 
 class Argmin(Position):
-    """The index of the first smallest element; of nothing a ValueError."""
+    """The index of the first smallest element; a ValueError if there are no elements."""
 
     formula = "argmin of {0}"
     function = staticmethod(np.argmin)
@@ -511,7 +507,7 @@ class Norm(ByGradient, Op):
         if self.ord is not None and math.isinf(self.ord):
             ties = fn.cast(fn.equal(fn.absolute(x), norm), output.dtype)
             return fn.sign(x) * (ties / fn.sum(ties, self.over(x.ndim), keepdims=True))
-        # Twice a where: what is not taken must be finite too, or its own derivative would be 0 * inf.
+        # The branch that is not taken must be finite, too, or its derivative would be 0 * inf: so `where` twice.
         zero = fn.equal(norm, 0)
         safe = fn.where(zero, 1.0, norm)
         if self.ord is None or self.ord == 2:

@@ -18,20 +18,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Which products and sums are computed how.
+    """The sizes that decide how products and sums are computed.
 
     Attributes
     ----------
     block : int
-        Bytes of a block of rows.
+        The bytes of a block of rows.
     thin, fitting : int
-        Of the matrix that is not long, a factor or the product: how long its shorter side may be, and all its elements.
+        For the small matrix, the right factor or the product: the largest length of its shorter side, and its largest
+        number of elements.
     few : int
-        Rows from which BLAS adds up faster than NumPy, over rows and over columns.
+        From this number of rows on, BLAS sums faster than NumPy, over rows and over columns.
     short, pairwise : int
-        Columns that NumPy adds up in eight partial sums: fewer one after the other, more pairwise, which is more exact.
+        Between these numbers of columns NumPy keeps eight running sums, and BLAS is as exact. With fewer it adds one
+        by one; with more it adds pairwise, which is more exact.
     wide : int
-        Columns up to which NumPy is slower to go from row to row.
+        Up to this number of columns, NumPy is slower than BLAS at summing over rows.
     """
 
     block: int = 2**18
@@ -131,11 +133,9 @@ def is_product(x: Any, axes: tuple[int, ...]) -> bool | None:
     x : array, or what has shape, strides and dtype
     axes : tuple of int
     """
-    if len(x.shape) != 2 or x.dtype.char not in "fd" or x.shape[0] < limits.few:
+    if len(x.shape) != 2 or x.dtype.char not in "fd" or x.shape[0] < limits.few or axes not in ((0,), (1,)):
         return False
     columns = x.shape[1]
-    if axes not in ((0,), (1,)):
-        return False
     if not (limits.short <= columns <= limits.pairwise if axes[0] else 1 < columns <= limits.wide):
         return False
     return None if x.strides is None else abs(x.strides[0]) >= abs(x.strides[1]) > 0

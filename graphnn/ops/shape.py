@@ -1,4 +1,4 @@
-"""Operations that change the shape: they move, repeat and join elements, and compute nothing."""
+"""Operations that change the shape: they move and repeat elements; with their adjoints, zeros and ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .base import (
     reduced,
 )
 
-_ONE = Bound()
+_BOUND = Bound()
 
 # --- another shape for the same elements --------------------------------------------------------------------
 
@@ -59,7 +59,7 @@ class Reshape(Rearranging):
 
 
 @composition
-def reshape(x: Any, shape: Annotated[Any, Either(_ONE, Several(_ONE))], *, name: str | None = None) -> Node:
+def reshape(x: Any, shape: Annotated[Any, Either(_BOUND, Several(_BOUND))], *, name: str | None = None) -> Node:
     """Return the same elements, in the same (C) order, in another shape.
 
     Parameters
@@ -90,7 +90,7 @@ def reshape(x: Any, shape: Annotated[Any, Either(_ONE, Several(_ONE))], *, name:
 
 
 class ExpandDims(Rearranging):
-    """New axes of size 1, at these places of the result."""
+    """x with new axes of size 1, at these positions of the result."""
 
     axis: Axes
     formula = "expand_dims({0}, {axis})"
@@ -223,8 +223,8 @@ class BroadcastTo(Rearranging):
 class SumTo(Linear):
     """Undo a broadcast: sum over what was repeated to make x out of this shape.
 
-    Summed are the leading axes that the shape lacks, and those where it says 1; a size that has a name was
-    never repeated. Small integers and bools add up in 64 bits.
+    It sums over the leading axes that the shape lacks, and over those where the shape is 1; a size that has a name
+    was never repeated. Small integers and bools are summed in 64 bits.
     """
 
     traits = Trait.WRAPS | Trait.ADDS_UP
@@ -291,7 +291,7 @@ def _broadcast_pair(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return shape, small[draw.integer(0, len(shape)) :]
 
 
-# --- out of nothing -----------------------------------------------------------------------------------------
+# --- without operands -----------------------------------------------------------------------------------------
 
 
 class Zeros(Op):
