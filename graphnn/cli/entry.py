@@ -64,7 +64,7 @@ def _parsed(given: list[str]) -> argparse.Namespace:
         name = given[0]
         found = find(name)
         if found is None:
-            raise Misuse(f'there is no verb "{name}".{near(name, names())} graphnn --help tells what each does')
+            raise Misuse(f'there is no verb "{name}".{near(name, names())} graphnn --help lists them')
         parsers = _parsers([found])
     else:
         parsers = _parsers(_all())

@@ -70,7 +70,7 @@ def loaded_from(path: Path, most: float) -> Array | dict[str, Array]:
             raise error.within(f"{path} ") from None
         except Exception as error:
             # A forged header or archive may raise SyntaxError, zlib.error, RuntimeError, …
-            raise GraphnnError(f"{path} is no .npy or .npz of plain arrays: {error}") from error
+            raise GraphnnError(f"{path} is not an .npy or .npz file of plain arrays: {error}") from error
 
 
 def _array(stream: IO[bytes], size: int, most: float) -> Array:

@@ -47,9 +47,9 @@ def evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[N
                 "node": step.node.name,
                 "op": step.node.op.name,
                 "shape": list(step.value.shape),
-                "min": screen.plain(lowest),
-                "mean": screen.plain(mean),
-                "max": screen.plain(highest),
+                "min": lowest,
+                "mean": mean,
+                "max": highest,
             }
         )
         if echo:

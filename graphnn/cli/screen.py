@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import shutil
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import GraphnnWarning
+from ..text import plain
 from ..view.text import folded, printable
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def _print_to(stream: TextIO | None, text: object, coloured: bool = False) -> No
 
 
 def say_json(data: Any) -> None:
-    """Print data as one line of JSON."""
-    say(json.dumps(data, allow_nan=False))
+    """Print data as one line of JSON; NaN and infinities, which it lacks, as text."""
+    say(json.dumps(_plain(data), allow_nan=False))
 
 
 def say_files(written: Sequence[Path], missing: Sequence[str]) -> None:
@@ -54,25 +54,22 @@ def show(found: Any, as_json: bool) -> None:
     """Print a result. A reader that stops early does not change the exit code."""
     try:
         if as_json:
-            say_json(plain(found.to_dict()))
+            say_json(found.to_dict())
         else:
             say(found)
     except BrokenPipeError:
         mute()
 
 
-def plain(value: Any) -> Any:
-    """Return numbers as JSON has them, and NaN and infinities, which it lacks, as text."""
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else plain(value)
 
 
 def array_as_json(value: Array) -> dict[str, Any]:
     """Return an array as JSON has it."""
-    return {"shape": list(value.shape), "dtype": str(value.dtype), "value": plain(value.tolist())}
+    return {"shape": list(value.shape), "dtype": str(value.dtype), "value": value.tolist()}
 
 
 def mute() -> None:

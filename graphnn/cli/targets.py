@@ -40,7 +40,7 @@ def target_of(text: str) -> Target:
     file, colon, function = text.rpartition(":")
     if not (colon and file.endswith(".py")):
         if text.endswith(".py") or not (Path(text).is_file() or text.endswith((".gnn", ".trace"))):
-            raise Misuse(f'"{text}" is no target: say FILE.py:FUNCTION, FILE.gnn, or the file of a trace')
+            raise Misuse(f'"{text}" is not a target: write FILE.py:FUNCTION, FILE.gnn, or the file of a trace')
         return _meant_by(gn.load(existing(text)), {}, text)
     result, feed = _made(existing(file), function, text), {}
     if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping) and _is_feed(result[1]):
@@ -58,7 +58,7 @@ def _meant_by(result: Any, feed: dict[Any, Any], text: str) -> Target:
         return Target(result.graph, result.fetches, {node: given[node] for node in program.placeholders}, result)
     if isinstance(result, tuple) and any(isinstance(part, Mapping) and part and _is_feed(part) for part in result):
         raise GraphnnError(
-            f"{text} returned a feed amid {counted(len(result), 'thing')}: return (fetches, feed), and "
+            f"{text} returned a feed among {counted(len(result), 'thing')}: return (fetches, feed), and "
             "several fetches as a list, ([loss, accuracy], feed)"
         )
     leaves, _ = flatten(result)
@@ -153,10 +153,10 @@ def inspected(text: str, feeds: Sequence[str], updates: bool) -> tuple[Target, d
     target = fed(target, feeds)
     if updates and not isinstance(target.run, (gn.Compiled, gn.Trace)):
         if not target.graph.updates:
-            raise Misuse(f"{text} has no updates: it is no graph of a training step")
+            raise Misuse(f"{text} has no updates: it is not the graph of a training step")
         target = target._replace(run=gn.compile(target.fetches, updates=target.graph.updates))
     elif updates and not target.run.updates:
-        raise Misuse(f"{text} makes no updates: it is no step of training")
+        raise Misuse(f"{text} makes no updates: it is not a training step")
     if isinstance(target.run, list) and not target.run:
         raise GraphnnError(f"{text} holds no node to evaluate")
     return target, target.feed

@@ -35,7 +35,7 @@ def conditional(session: Session, text: str) -> tuple[str, str | None]:
     if text.startswith("if "):
         return "", text[3:].strip()
     if text == "if" or text.endswith(" if"):
-        raise UsageError(f"if which condition? {text} nan, say, or {text} max > 10")
+        raise UsageError(f"if needs a condition: {text} nan, or {text} max > 10")
     target, found, condition = text.rpartition(" if ")
     if not found or named(session, text) in session.dbg.graph:
         return text, None
@@ -47,7 +47,7 @@ def refuse_part(session: Session, text: str) -> None:
     name, bracket, _ = text.partition("[")
     if bracket and text not in session.dbg.graph and named(session, name) in session.dbg.graph:
         how = f"break {name} if value[…] > 0, say, looks at an element"
-        raise UsageError(f"it is a whole node that is meant here, {name}; {how}")
+        raise UsageError(f"a whole node is expected here, {name}; {how}")
 
 
 def meant(session: Session, text: str) -> dict[str, str | None]:
@@ -84,11 +84,11 @@ def element_of(session: Session, text: str) -> tuple[Node, Index | None]:
     """Return the node that is meant, and which one of its numbers."""
     node, index, attribute = part_of_node(session, text)
     if attribute:
-        raise UsageError(f"a number of {node.name} is meant, as in {node.name}[0], and not .{attribute}")
+        raise UsageError(f"a number of {node.name} is expected, such as {node.name}[0], not .{attribute}")
     if index is None:
         return node, _strange(session, node)
     if not all(isinstance(part, int) for part in index):
-        raise UsageError(f'one number of "{node.name}" is meant, and not the part {index_text(index)}')
+        raise UsageError(f'one number of "{node.name}" is expected, not the part {index_text(index)}')
     return node, index
 
 

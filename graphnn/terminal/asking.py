@@ -37,10 +37,10 @@ declared = partial(verb, group=ASK)
 
 @declared("why [NODE[INDEX]] or why N", "y", example="why softmax_1/divide[17, 2]", takes="text of node")
 def why(session: Session, argument: str) -> None:
-    """Say from which numbers, by which formula, a number comes.
+    """Show which numbers, and which formula, gave a number.
 
-    Of the current node, if none is named; of its first NaN or infinity, if no index is given. Then why N, or up N,
-    goes on to the N-th of the numbers that it was made of, up to what was fed; down goes back.
+    Without a node, of the current one; without an index, of its first NaN or infinity. Then why N, or up N, goes on
+    to the N-th of the numbers listed, up to what was fed; down goes back.
     """
     if INTEGER.fullmatch(argument) and argument not in session.dbg.graph:
         up(session, argument)
@@ -63,12 +63,12 @@ def _say_failure(session: Session, node: Node) -> None:
 
 @declared("up [N]", example="up 2")
 def up(session: Session, argument: str) -> None:
-    """Ask why of the N-th number that the last one was made of.
+    """Ask why of the N-th number listed.
 
-    Unless N is given, of the first that is NaN, or else infinite; else of the first.
+    By default of the first NaN, else the first infinity, else the first number.
     """
     if not session.asked:
-        raise UsageError("ask why first")
+        raise UsageError("type why first")
     cells = _cells(session.asked[-1])
     asked = whole(argument, "the number of one that is listed") if argument else _likeliest(session.asked[-1])
     if not 1 <= asked <= len(cells):
@@ -82,7 +82,7 @@ def up(session: Session, argument: str) -> None:
 def down(session: Session, _: str) -> None:
     """Go back to the number that was asked about before."""
     if len(session.asked) < 2:
-        raise UsageError("this is the number that was asked about first" if session.asked else "ask why first")
+        raise UsageError("this is the first number that was asked about" if session.asked else "type why first")
     session.asked.pop()
     _say_why(session)
 
@@ -187,7 +187,7 @@ def _cells(why: Why) -> list[tuple[Node, tuple[int, ...]]]:
 
 @declared("ancestry [NODE[INDEX]]", "ancestors", example="ancestry softmax_1/divide[17, 2]", takes="element")
 def ancestry(session: Session, element: tuple[Node, Index | None]) -> None:
-    """List all that one number was made of.
+    """List all the numbers that one number was computed from.
 
     Directly, or through others.
     """
@@ -196,7 +196,7 @@ def ancestry(session: Session, element: tuple[Node, Index | None]) -> None:
 
 @declared("influence [NODE[INDEX]]", example="influence x[17, 0]", takes="element")
 def influence(session: Session, element: tuple[Node, Index | None]) -> None:
-    """List all that one number had a part in.
+    """List all the numbers that one number contributed to.
 
     Directly, or through others; of what has run.
     """

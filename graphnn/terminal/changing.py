@@ -24,12 +24,12 @@ declared = partial(verb, group=CHANGE)
 
 @declared("set NODE = VALUE", example="set dense_1/bias[0] = 0.5", takes="text of node", stands=True)
 def set_value(session: Session, argument: str) -> None:
-    """Give a node another value, and see what becomes of it.
+    """Set the value of a node, and see what follows from it.
 
-    What depends on it is recomputed, and only that. It begins a run; the one before is kept, and use goes back.
+    Only what depends on it is computed again, in a new run. The run before is kept; use goes back to it.
 
-    VALUE is a number, which fills it; a list of lists of numbers; ones, zeros; or a file FILE.npy. NODE may be a
-    part of one, dense_1/bias[0], or a setting of its operation, clip_1.lo.
+    VALUE is a number, which fills the node; nested lists of numbers; ones or zeros; or a file FILE.npy. NODE may also
+    be a part of a node, dense_1/bias[0], or an attribute of its operation, clip_1.lo.
     """
     name, equals, text = argument.rpartition("=")
     if not equals or not text.strip() or not name.strip():
@@ -54,15 +54,15 @@ def _numbers(session: Session, node: Node, text: str) -> Array:
         return session.load(text)
     literal = literal_of(text)
     if literal is None:
-        raise UsageError("None is for a setting of an operation, as in clip_1.lo: a node has numbers")
+        raise UsageError("None is only for an attribute of an operation, such as clip_1.lo: a node has numbers")
     return numbers_of(node, literal, text)
 
 
 @declared("unset NODE", example="unset dense_1/bias", takes="node", needs="unset which node?", stands=True)
 def unset(session: Session, node: Node) -> None:
-    """Take a change back.
+    """Undo a change.
 
-    It begins a run in which the node has again what it computes, or what it was fed.
+    In a new run, the node has its computed or fed value again.
     """
     del session.dbg[node]
 
@@ -81,7 +81,7 @@ def use(session: Session, run: str) -> None:
 
 @declared("drop RUN", example="drop what-if 1", takes="run", needs="drop which run? runs lists them")
 def drop(session: Session, run: str) -> None:
-    """Let a kept run go."""
+    """Delete a kept run."""
     session.dbg.drop(run)
     say_runs(session)
 
@@ -90,11 +90,11 @@ def drop(session: Session, run: str) -> None:
 def diff(session: Session, run: str) -> None:
     """Compare what has run with another run.
 
-    With the first one, unless one is named.
+    By default, with the first run.
     """
     name = run or next(iter(session.dbg.runs))
     if name == session.dbg.run:
-        raise UsageError(f'"{name}" is the run that this is: name another one; runs lists them')
+        raise UsageError(f'"{name}" is the current run: name another one; runs lists them')
     session.say(session.dbg.compare(name))
 
 

@@ -31,7 +31,7 @@ declared = partial(verb, group=LOOK)
 
 @declared("where", "bt", "w")
 def where(session: Session, _: str) -> None:
-    """Say where it stands, in which scopes, and what is next."""
+    """Say where the run is, in which scopes, and what is next."""
     session.say(where_is(session.dbg, session.width))
     for depth, scope in enumerate(session.dbg.frames(), start=1):
         kind = f" ({scope.kind})" if scope.kind else ""
@@ -52,7 +52,7 @@ def list_around(session: Session, around: int) -> None:
 
 @declared("screen")
 def screen(session: Session, _: str) -> None:
-    """Show all of it: where, list, the value, the line."""
+    """Show everything: where, list, the value, the line."""
     session.say(screen_of(session.dbg, session.width, session.colour), coloured=True)
 
 
@@ -60,7 +60,7 @@ def screen(session: Session, _: str) -> None:
 def print_value(session: Session, part: tuple[Node, Index | None, str]) -> None:
     """Print a value, a part of it, or its statistics.
 
-    Of the current node, if none is named: print, print [0, :3]. clip_1.lo is a setting of an operation.
+    Without a node, of the current one: print, print [0, :3]. clip_1.lo is an attribute of an operation.
     """
     node, index, attribute = part
     name = visible(node.name)
@@ -114,14 +114,14 @@ def neighbours(session: Session, node: Node) -> None:
 def twin(session: Session, node: Node) -> None:
     """List the forward node of a backward one, or the reverse.
 
-    That is, of a gradient's or an update's node, the node that it was made for; of a forward node, those.
+    For a node of a gradient or an update, the node it was made for; for a forward node, those nodes.
     """
     session.list_nodes(session.dbg.twin(node), f"{node.name} has no twin in this run")
 
 
 @declared("path [NODE]", example="path dense_1/weight", takes="node")
 def path(session: Session, node: Node) -> None:
-    """List a shortest way from a node to what was asked for."""
+    """List the nodes on a shortest path from a node to the fetches."""
     session.list_nodes(session.dbg.path(node), "")
 
 
@@ -140,5 +140,5 @@ def source(session: Session, node: Node) -> None:
 
 @declared("trace")
 def trace(session: Session, _: str) -> None:
-    """Print the table of all that has run."""
+    """Print a table of all that has run."""
     session.say(trace_table(session.dbg.trace(), session.width))

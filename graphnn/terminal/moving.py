@@ -36,7 +36,7 @@ def back(session: Session, n: int) -> None:
 
 @declared("into", ahead=True)
 def into(session: Session, _: str) -> None:
-    """Run the next operation, into the scope that it opens."""
+    """Run the next operation, and enter the scope that it opens."""
     session.dbg.into()
 
 
@@ -53,7 +53,7 @@ def over(session: Session, _: str) -> None:
 def out(session: Session, _: str) -> None:
     """Run until the current node's scope is left.
 
-    Where it is left already, that is the one around it; at the top it runs to the end.
+    If it is left already, the scope around it; at the top, to the end.
     """
     session.dbg.out()
 
@@ -88,7 +88,7 @@ def go_on(session: Session, _: str) -> None:
 
 @declared("restart", "run", "r", moves=False)
 def restart(session: Session, _: str) -> None:
-    """Go back before all.
+    """Go back to the beginning.
 
     Breakpoints and watches stay. After a commit it is the next step of training: a new run, from the new state.
     """

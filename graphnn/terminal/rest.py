@@ -96,5 +96,5 @@ def _example(session: Session, verb: Verb) -> str:
 def leave(session: Session, _: str) -> None:
     """Leave.
 
-    Nothing is kept but what was saved.
+    Only what was saved is kept.
     """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..inspector.health.findings import Finding
     from ..inspector.why import Why
 
-_END, _IDLE = "the end: all operations have run", "there is nothing to compute: all of it is given"
+_END, _IDLE = "the end: all operations have run", "there is nothing to compute: every value is given"
 _LINES = 12
 """Nodes in a list."""
 
@@ -124,7 +124,7 @@ class Session(cmd.Cmd):
             except KeyboardInterrupt:
                 self.say("")
             except UnicodeDecodeError:
-                self.say("that line is no text")
+                self.say("that line is not text")
 
     def perform(self, lines: Iterable[str]) -> bool:
         """Do what the lines say, and return whether one of them says to quit; ``#`` begins a comment.
@@ -270,7 +270,7 @@ class Session(cmd.Cmd):
         if not self.dbg.operations:
             raise UsageError(_IDLE)
         if self.dbg.finished:
-            raise UsageError("all operations have run: back and goto go back, restart goes before all")
+            raise UsageError("all operations have run: back and goto go back, restart begins again")
 
 
 def _parted(line: str) -> tuple[str, str]:

@@ -40,10 +40,10 @@ def break_at(session: Session, where: tuple[str, str | None]) -> None:
 
 @declared("clear [N]", "delete", "d", "cl", example="clear 1", takes="breakpoint")
 def clear(session: Session, number: int | None) -> None:
-    """Take away breakpoint N, or all of them."""
+    """Remove breakpoint N, or all of them."""
     before = len(session.dbg.breakpoints)
     session.dbg.clear(number)
-    session.say(f"{counted(before - len(session.dbg.breakpoints), 'breakpoint')} taken away")
+    session.say(f"{counted(before - len(session.dbg.breakpoints), 'breakpoint')} removed")
 
 
 @declared("watch NODE", "display", example="watch loss", takes="many", needs="watch which node?")
@@ -56,9 +56,9 @@ def watch(session: Session, target: str) -> None:
 
 @declared("unwatch [NODE]", "undisplay", example="unwatch loss", takes="many")
 def unwatch(session: Session, target: str | None) -> None:
-    """Print it no longer.
+    """Stop watching a node.
 
-    None at all, unless one is named.
+    Without a node, stop watching all.
     """
     session.dbg.unwatch(target)
     session.say(f"{counted(len(session.dbg.watches), 'node')} still watched")
@@ -68,7 +68,7 @@ def unwatch(session: Session, target: str | None) -> None:
 def info(session: Session, kind: str) -> None:
     """List breakpoints, watches, runs.
 
-    All of them, unless one is named.
+    Without an argument, all of them.
     """
     chosen = [each for each in LISTS if each.startswith(kind)]
     if not chosen:
@@ -98,7 +98,7 @@ def say_runs(session: Session) -> None:
 
 @declared("recheck [NODE if] CONDITION", example="recheck dense_*/add if nan", takes="where or condition")
 def recheck(session: Session, where: tuple[str, str | None]) -> None:
-    """List what has run that a condition holds of.
+    """List the nodes that have run for which a condition holds.
 
     Node and condition are as break takes them.
     """
@@ -106,5 +106,5 @@ def recheck(session: Session, where: tuple[str, str | None]) -> None:
     if not condition:
         raise UsageError("recheck which condition? For instance: recheck nan")
     found = session.dbg.recheck(condition, **meant(session, target))
-    none = f"of nothing that has run, {condition} holds"
-    session.list_nodes(found, f"{condition} does not hold of {target}, as far as that has run" if target else none)
+    none = f"{condition} holds for nothing that has run"
+    session.list_nodes(found, f"{condition} does not hold for what has run of {target}" if target else none)

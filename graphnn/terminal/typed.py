@@ -45,7 +45,7 @@ def _index_part(part: str, text: str) -> int | slice | EllipsisType:
         return int(part)
     found = _SLICE.fullmatch(part)
     if found is None or (found[3] and not int(found[3])):
-        raise ValueRangeError(f'"{part}" in [{text}] is no index: there are integers, slices as in 2:5, and ...')
+        raise ValueRangeError(f'"{part}" in [{text}] is not an index: write integers, slices such as 2:5, and ...')
     return slice(*(None if bound is None else int(bound) for bound in found.groups()))
 
 
@@ -86,7 +86,7 @@ def _value(tokens: Tokens, depth: int) -> Any:
     if kind == "number":
         return int(text) if INTEGER.fullmatch(text) else float(text)
     if text not in _WORDS:
-        raise ValueRangeError(f"what is set is a number, or a list of them; {text[:20]} is out of place")
+        raise ValueRangeError(f"a value is a number or nested lists of numbers; {text[:20]} is neither")
     return _WORDS[text]
 
 

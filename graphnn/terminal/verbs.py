@@ -70,7 +70,7 @@ class Verb(NamedTuple):
     def __call__(self, session: Session, text: str) -> None:
         """Read the argument, and do it."""
         if text and " " not in self.usage:
-            raise UsageError(f"{self.name} takes nothing after it, and there is {text[:40]}")
+            raise UsageError(f"{self.name} takes no argument, not {text[:40]}")
         if not text and self.needs:
             raise UsageError(self.needs)
         if self.ahead:

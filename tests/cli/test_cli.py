@@ -234,7 +234,7 @@ def test_ops_lists_the_registry(capsys):
         (["run", "model.py:misfit"], 1, ["matmul cannot multiply (batch, 2) by (3, 4)", "model.py:53"]),
         (["run", "model.py:build"], 1, ["feed lacks", '"x"']),
         (["run", "model.py:build", "--feed", "no.npz"], 2, ['no file "no.npz"']),
-        (["run", "model.py:build", "--feed", "model.py"], 1, ["model.py", "no .npy or .npz"]),
+        (["run", "model.py:build", "--feed", "model.py"], 1, ["model.py", "not an .npy or .npz file"]),
         (["run", "model.py:build", "--feed", "a.npy"], 2, ["--feed NAME=a.npy"]),
         (["run", "model.py:with_feed", "--fetch", "totl"], 1, ['"totl"', '"total"']),
         (["draw", "model.py:build", "-o", "m.bmp"], 1, ["svg", "png"]),
@@ -303,16 +303,16 @@ def header_of(shape, descr="<f8"):
         (header_of((-1, 2)) + bytes(16), "declares an array (-1, 2)"),
         (header_of((10**18,), "<U0"), "not numbers"),
         (header_of((1,), "|O") + b"cos\nsystem\n", "it holds object, not numbers"),
-        (header_of("(((")[:60], "no .npy or .npz"),
-        (b"\x93NUMPY\x03\x00" + bytes(100), "no .npy or .npz"),
-        (b"", "no .npy or .npz"),
-        (b"PK\x03\x04 and no more", "no .npy or .npz"),
+        (header_of("(((")[:60], "not an .npy or .npz file"),
+        (b"\x93NUMPY\x03\x00" + bytes(100), "not an .npy or .npz file"),
+        (b"", "not an .npy or .npz file"),
+        (b"PK\x03\x04 and no more", "not an .npy or .npz file"),
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_forged_feed_is_refused_before_anything_is_allocated(model, capsys, content, words, packed):
     if packed:
-        words = "no .npy or .npz" if content[:2] == b"PK" else words
+        words = "not an .npy or .npz file" if content[:2] == b"PK" else words
         with zipfile.ZipFile("x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("x.npy", content)
     else:
@@ -337,7 +337,7 @@ def test_a_damaged_member_is_said_to_be_one(model, capsys):
     content = bytearray(Path("x.npz").read_bytes())
     content[content.index(np.ones(1).tobytes())] ^= 1
     Path("x.npz").write_bytes(content)
-    assert "x.npz is no .npy or .npz" in said(capsys, "run", f"{model}:build", "--feed", "x.npz", code=1).err
+    assert "x.npz is not an .npy or .npz file" in said(capsys, "run", f"{model}:build", "--feed", "x.npz", code=1).err
 
 
 def test_values_are_written_under_safe_names(tmp_path, monkeypatch, capsys):

@@ -127,7 +127,7 @@ def test_other_verbs_take_steps_and_traces_too(model, capsys):
     ("arguments", "code", "words"),
     [
         (["debug", "nowhere.trace"], 2, ['no file "nowhere.trace"']),
-        (["debug", "nowhere"], 2, ['"nowhere" is no target', "the file of a trace"]),
+        (["debug", "nowhere"], 2, ['"nowhere" is not a target', "the file of a trace"]),
         (["debug", "feed.npz"], 1, ["feed.npz", "is not a graphnn file"]),
         (["debug", "model.py:fed", "-x", "nowhere"], 2, ['no file "nowhere"']),
         (["debug", "model.py:build", "-x", "script"], 1, ["feed lacks", '"x"']),
@@ -215,7 +215,7 @@ def test_commands_that_are_no_text_are_said_to_be_none(model):
         command, input=b"step\n\xff\n", capture_output=True, env=os.environ | {"PYTHONIOENCODING": "utf-8"}, check=False
     )
     assert done.returncode == 2
-    assert b"the commands are no text" in done.stderr
+    assert b"the commands are not text" in done.stderr
 
 
 def test_a_run_that_failed_opens_where_it_was_stopped(model, capsys):
@@ -281,7 +281,7 @@ def test_an_array_of_a_file_is_set(model, capsys):
     out = said(capsys, "debug", "model.py:fed", *lines, code=1).out
     assert "[2. 0. 7.]" in out
     assert 'no file "nowhere.npy"' in out
-    assert "no .npy" in out
+    assert "not an .npy" in out
     Path("two.npz").rename("two.npy")
     assert "holds arrays by name" in said(capsys, "debug", "model.py:fed", *script("set w = two.npy"), code=1).out
 
@@ -501,7 +501,7 @@ def fails():
         (
             ["check", "wrong.py:amid"],
             1,
-            "returned a feed amid 3 things: return (fetches, feed), and several fetches as",
+            "returned a feed among 3 things: return (fetches, feed), and several fetches as",
         ),
         (["check", "wrong.py:unfed"], 1, "; --feed FILE.npz gives it, or a function that returns (fetches, feed)"),
         (["trace", "wrong.py:fed", "-o", "run.svg"], 2, "graphnn draw wrong.py:fed --overlay values -o run.svg"),

@@ -339,8 +339,8 @@ def test_breakpoints_are_listed_and_taken_away(talk):
     assert first.split() == ["1", '"head/clip"', "max", ">", "3", "1", "1"]
     assert second.split()[-2:] == ["4", "0"]
     assert talk("break") == talk("info breakpoints") == talk("i b")
-    assert talk("d 1") == "1 breakpoint taken away"
-    assert talk("d") == "1 breakpoint taken away"
+    assert talk("d 1") == "1 breakpoint removed"
+    assert talk("d") == "1 breakpoint removed"
     assert talk("i b") == "no breakpoints"
 
 
@@ -379,7 +379,7 @@ def names_in(listed: str) -> list[str]:
 
 
 def test_recheck_lists_what_a_condition_holds_of(talk):
-    assert talk("recheck inf") == "of nothing that has run, inf holds"
+    assert talk("recheck inf") == "inf holds for nothing that has run"
     talk("continue")
     assert names_in(talk("recheck inf")) == ["head/log", "sum"]
     assert names_in(talk("recheck head/* if max >= 12")) == ["head/matmul", "head/clip"]
@@ -421,9 +421,9 @@ def test_print_shows_statistics_and_settings(talk):
         ("print totl", 'Did you mean "total"'),
         ("print x[3, 0]", "and so no part [3, 0]"),
         ("print x[0, 0, 0]", "no part [0, 0, 0]"),
-        ("print x[y]", '"y" in [y] is no index'),
-        ("print x[::0]", '"::0" in [::0] is no index'),
-        ("print x[1,]", "is no index"),
+        ("print x[y]", '"y" in [y] is not an index'),
+        ("print x[::0]", '"::0" in [::0] is not an index'),
+        ("print x[1,]", "is not an index"),
         ("step two", "the number of operations is a whole number, not two"),
         ("step 0", "of 1 or more"),
         ("step -1", "of 1 or more"),
@@ -443,21 +443,21 @@ def test_print_shows_statistics_and_settings(talk):
         ("why", "say which number, as in head/matmul[2, 0]"),
         ("why total", "has not run yet"),
         ("why x[7, 7]", "no element [7, 7]"),
-        ("why x[:, 0]", 'one number of "x" is meant, and not the part [:, 0]'),
-        ("influence x[...]", 'one number of "x" is meant, and not the part [...]'),
-        ("ancestry x.stats", "a number of x is meant, as in x[0], and not .stats"),
-        ("up x", "ask why first"),
+        ("why x[:, 0]", 'one number of "x" is expected, not the part [:, 0]'),
+        ("influence x[...]", 'one number of "x" is expected, not the part [...]'),
+        ("ancestry x.stats", "a number of x is expected, such as x[0], not .stats"),
+        ("up x", "type why first"),
         ("list x", "the number of nodes to list is a whole number, not x"),
-        ("up", "ask why first"),
-        ("down", "ask why first"),
+        ("up", "type why first"),
+        ("down", "type why first"),
         ("sample", "which sample"),
         ("sample one", "the number of a sample is a whole number, not one"),
         ("sample 3", "no sample 3"),
         ("set", "set NODE = VALUE"),
         ("set w", "set NODE = VALUE"),
         ("set w =", "set NODE = VALUE"),
-        ("set w = x", "x is out of place"),
-        ("set w = None", "None is for a setting of an operation"),
+        ("set w = x", "x is neither"),
+        ("set w = None", "None is only for an attribute of an operation"),
         ("set w = [1, 2]", "has shape (2,)"),
         ("set w = [[1], [2, 3]]", "ragged"),
         ("set w[0, 1] = 3", "no part [0, 1]"),
@@ -469,7 +469,7 @@ def test_print_shows_statistics_and_settings(talk):
         ("use what-if 1", 'no run "what-if 1"'),
         ("use", "runs lists them"),
         ("drop run", "is the current run"),
-        ("diff", "is the run that this is"),
+        ("diff", "is the current run"),
         ("commit", "no updates to make"),
         ("save", "save to which file"),
         ("save /no/such/folder/x.trace", "No such file or directory"),
@@ -604,11 +604,11 @@ def test_lists_hold_what_was_set_and_has_not_run(talk):
 
 
 def test_recheck_of_a_node_says_what_it_does_not_hold_of(talk):
-    assert talk("recheck sum if nan") == "nan does not hold of sum, as far as that has run"
+    assert talk("recheck sum if nan") == "nan does not hold for what has run of sum"
 
 
 def test_why_of_a_number_asks_why_first(talk):
-    assert talk("why 1") == "error: ask why first"
+    assert talk("why 1") == "error: type why first"
 
 
 def test_why_of_a_loss_says_what_guessing_gives():
@@ -637,7 +637,7 @@ def test_why_after_a_failure_is_about_what_failed():
 
 def test_verbs_that_take_nothing_refuse_something(talk):
     for verb in ("commit", "profile", "check", "restart", "continue", "trace"):
-        assert talk(f"{verb} junk") == f"error: {verb} takes nothing after it, and there is junk"
+        assert talk(f"{verb} junk") == f"error: {verb} takes no argument, not junk"
     assert talk("set = 3").startswith("error: set needs a node and a value")
 
 
@@ -703,7 +703,7 @@ def test_why_goes_upstream_to_what_was_fed(talk):
     assert talk("down") == "\n".join(product)
     assert talk("down").startswith("head/clip[1, 0]")
     assert talk("why head/matmul[2, 0]").startswith("head/matmul[2, 0] = 12 = 2·1 + 1·10")
-    assert "asked about first" in talk("down")
+    assert "number that was asked about" in talk("down")
 
 
 def test_why_lists_one_of_what_is_equal():
@@ -887,7 +887,7 @@ def test_where_nothing_is_computed_what_is_given_can_be_looked_at():
     talk.session.greet()
     assert talk.lines == [
         '"given": 0 operations; help lists the verbs',
-        f"  {(idle := 'there is nothing to compute: all of it is given')}",
+        f"  {(idle := 'there is nothing to compute: every value is given')}",
     ]
     for command in ("step", "continue", "over", "out", "into"):
         assert talk(command) == f"error: {idle}"
@@ -1194,7 +1194,7 @@ def test_recheck_takes_an_operation_or_a_scope_as_break_does():
     talk = Talk(dbg)
     talk("c")
     assert "add/log" in talk("recheck scope=add if nan")
-    assert "does not hold of op=add" in talk("recheck op=add if nan")
+    assert "does not hold for what has run of op=add" in talk("recheck op=add if nan")
     assert dbg.recheck("nan", op="log") == [y]
 
 

@@ -17,7 +17,7 @@ from ..feeds import existing, loaded_from, memory_budget
     cli.UPDATES,
 )
 def compare(options: cli.Options) -> int | None:
-    """Find the first node at which two runs part."""
+    """Find the first node at which two runs differ."""
     target, feed = cli.inspected(options.target, options.feed, options.updates)
     if options.other.endswith(".npz"):
         if options.feed_b:

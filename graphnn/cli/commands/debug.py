@@ -4,7 +4,7 @@ from __future__ import annotations  # so that help loads no debugger
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -14,12 +14,19 @@ from ... import cli
 from .. import screen
 from ..feeds import existing, loaded_from, memory_budget
 
+if TYPE_CHECKING:
+    from ...terminal import Session
+
 
 def _lines(stream: TextIO | None) -> Iterator[str]:
     try:
         yield from stream or ()
     except UnicodeDecodeError as error:
-        raise cli.Misuse(f"the commands are no text: {error}") from None
+        raise cli.Misuse(f"the commands are not text: {error}") from None
+
+
+def _code(session: Session) -> int | None:
+    return cli.INTERRUPTED if session.interrupted else cli.FAILED if session.failures else None
 
 
 def _debug_in_json(dbg: gn.Debugger, load: Callable[[str], Any], script: Iterable[str]) -> int | None:
@@ -45,15 +52,15 @@ def _debug_in_json(dbg: gn.Debugger, load: Callable[[str], Any], script: Iterabl
         )
         if ended or session.interrupted:
             break
-    return cli.INTERRUPTED if session.interrupted else cli.FAILED if session.failures else None
+    return _code(session)
 
 
 @cli.command(
     cli.TARGET,
     cli.FEED,
     cli.UPDATES,
-    cli.option("-x", "--commands", metavar="FILE", help="do what its lines say, then what is typed in a terminal"),
-    cli.option("--budget", type=cli.from_1, metavar="BYTES", help="memory that the values of the run may take"),
+    cli.option("-x", "--commands", metavar="FILE", help="run the commands in it, then those typed in a terminal"),
+    cli.option("--budget", type=cli.from_1, metavar="BYTES", help="how much memory the values of the run may take"),
 )
 def debug(options: cli.Options) -> int | None:
     """Step through a run: forwards, back, why, what if."""
@@ -77,10 +84,9 @@ def debug(options: cli.Options) -> int | None:
     typed = screen.is_terminal(sys.stdin)
     if script is None and not typed:
         script = _lines(sys.stdin)
-    if script is not None and session.perform(script):
-        return cli.FAILED if session.failures else None
-    failed = session.failures
-    if typed:
-        session.converse()
-        return cli.FAILED if failed else None
-    return cli.INTERRUPTED if session.interrupted else cli.FAILED if session.failures else None
+    ended = script is not None and session.perform(script)
+    code = _code(session)
+    if typed and not ended:
+        session.converse()  # whose failures were seen
+        code = cli.FAILED if code else None
+    return code

@@ -24,18 +24,18 @@ _ARGUMENTS = (
         "--detail",
         type=_detail,
         metavar="LEVEL",
-        help="op, every operation; layer, a box a layer; or how many levels of scopes are open (op, unless that is too "
-        "much for a picture)",
+        help="op: every operation; layer: a box for each layer; a number: how many levels of scopes are open "
+        "(op, unless that is too much for a picture)",
     ),
-    cli.switch("--repeats", "blocks that differ in their parameters only are one box"),
+    cli.switch("--repeats", "draw blocks that differ only in their parameters as one box"),
     cli.several("--focus", metavar="NAME", help="only what is near a node, scope, pattern or op; may be given again"),
     cli.option("--radius", type=cli.from_1, default=2, metavar="N", help="how many edges near is (%(default)s)"),
     cli.several("--phase", choices=PHASES, help="only a part of a training step; may be given again"),
-    cli.option("--overlay", choices=_OVERLAYS, help="evaluate, and tell this on the nodes"),
-    cli.option("--theme", choices=("light", "dark"), default="light", help="the paper (%(default)s)"),
+    cli.option("--overlay", choices=_OVERLAYS, help="evaluate, and show this on the nodes"),
+    cli.option("--theme", choices=("light", "dark"), default="light", help="the background (%(default)s)"),
     cli.option("--title", help="printed above the picture"),
     cli.switch("--animate", "an SVG in which boxes light up as they are evaluated"),
-    cli.option("--engine", choices=("dot", "plain"), help="Graphviz, or graphnn itself (what there is)"),
+    cli.option("--engine", choices=("dot", "plain"), help="Graphviz, or graphnn itself (whichever is there)"),
     cli.either(
         cli.switch("--text", "lines of text for the screen, instead of DOT"),
         cli.switch("--mermaid", "Mermaid for a Markdown page, instead of DOT"),
@@ -73,7 +73,7 @@ def draw(options: cli.Options) -> None:
     )
     if options.output is None:
         if options.animate:
-            raise cli.Misuse("what moves is written to a file: -o FILE.svg")
+            raise cli.Misuse("an animation is written to a file: -o FILE.svg")
         if options.text:
             said = {"text": diagram.text(screen.width(), ascii=not screen.holds("│●→"))}
         else:
@@ -84,7 +84,7 @@ def draw(options: cli.Options) -> None:
             screen.say("\n".join(said.values()))
         return
     if options.text or options.mermaid:
-        raise cli.Misuse("the ending of the file says its form: -o FILE.txt for text, -o FILE.mmd for Mermaid")
+        raise cli.Misuse("the ending of the file name sets the format: -o FILE.txt for text, -o FILE.mmd for Mermaid")
     diagram.save(options.output, animate=options.animate)
     if options.json:
         screen.say_json({"files": [options.output], "note": diagram.note})

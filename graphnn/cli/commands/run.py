@@ -24,12 +24,12 @@ from ..targets import fed, named
 def run(options: cli.Options) -> None:
     """Evaluate a graph and print what it gives."""
     if options.output and not options.output.endswith(".npz"):
-        raise cli.Misuse(f'the values are written to an .npz, and "{options.output}" is not called one')
+        raise cli.Misuse(f'the values are written to an .npz file; "{options.output}" does not end in .npz')
     graph, fetches, feed, run = fed(cli.target_of(options.target), options.feed)
     if isinstance(run, gn.Trace) and run.prepared.overridden:
         names = ", ".join(node.name for node in run.prepared.overridden)
         raise cli.Misuse(
-            f"{options.target} has what was set by hand ({names}): graphnn trace, or debug, shows that run"
+            f"{options.target} holds values set by hand ({names}): graphnn trace, or debug, shows that run"
         )
     wanted = {name: graph[name] for name in options.fetch} if options.fetch else named(fetches)
     if not wanted:

@@ -50,7 +50,7 @@ def trace(options: cli.Options) -> int | None:
     if options.json:
         told = {"graph": trace.graph.name, "time": trace.time, "stopped": trace.stopped, "error": trace.error}
         told["records"] = [record.to_dict() for record in records]
-        screen.say_json(screen.plain(told | ({"files": [options.output]} if options.output else {})))
+        screen.say_json(told | ({"files": [options.output]} if options.output else {}))
         return failed
     width = screen.width()
     screen.say(gn.view.records_table(records, width) if options.select else gn.view.trace_table(trace, width))

@@ -11,7 +11,7 @@ from ..results import folder_for
 
 @cli.command(
     cli.output("FOLDER", "where files go (%(default)s)", default="graphnn-spiral"),
-    cli.option("--epochs", type=cli.from_1, default=200, help="how often to go through the 300 points (%(default)s)"),
+    cli.option("--epochs", type=cli.from_1, default=200, help="passes through the 300 points (%(default)s)"),
 )
 def train(options: cli.Options) -> None:
     """Train a network on the spiral data, and keep what it learned."""
