@@ -75,9 +75,10 @@ def culprit_of(run: Evaluation, place: int, index: Index, paths: Sequence[tuple[
             break
     assert node.twin is not None, "only nodes of derivatives have a culprit"
     found = _at_twin(run, run.prepared.shape_of(node), index, node.twin)
-    own = [] if found.index is None or found.node not in run.places else [found.index]
-    bad = [run.element(run.places[found.node], i) for i in own]
-    for each in (*bad, *found.operands):
+    own: tuple[Element, ...] = ()
+    if found.index is not None and found.node in run.places:
+        own = (run.element(run.places[found.node], found.index),)
+    for each in own + found.operands:
         if not math.isfinite(each.value):
             # It is bad in the forward pass already: blame the node where it arose.
             first = run.path(run.places[each.node], each.index)[-1]
@@ -89,13 +90,12 @@ def culprit_of(run: Evaluation, place: int, index: Index, paths: Sequence[tuple[
 
 def _at_twin(run: Evaluation, shape: Index, index: Index, twin: Node) -> Culprit:
     """Return the element of a forward node that belongs to an element of its gradient, of this shape."""
-    inputs = [run.places.get(operand) for operand in twin.inputs]
-    there = [i for i in inputs if i is not None]
+    there = [run.places[operand] for operand in twin.inputs if operand in run.places]
     own = run.prepared.shape_of(twin)
     steady = Trait.STEADY in twin.op.traits
     alike = tuple(run.element(i, index) for i in dict.fromkeys(there) if run.values[i].shape == shape and not steady)
     if isinstance(twin.op, Elementwise) and own == shape:
-        if steady or len(there) < len(inputs):
+        if steady or len(there) < len(twin.inputs):
             return Culprit(twin, index, alike)
         operands = [run.values[i] for i in there]
         entries = run.prepared.op_of(twin).reads(index, operands)

@@ -59,12 +59,9 @@ def wrapped(run: Evaluation) -> Iterator[Finding]:
         if not wrong.any():
             continue
         number = float(exact[index := first_of(wrong)])
-        bound = (
-            f"the largest {value.dtype} is {limits.max}"
-            if number > 0
-            else f"the smallest {value.dtype} is {limits.min}"
-        )
-        bound = bound if math.isfinite(number) else f"{value.dtype} has no {rounded(number)}"
+        end, limit = ("largest", limits.max) if number > 0 else ("smallest", limits.min)
+        finite = math.isfinite(number)
+        bound = f"the {end} {value.dtype} is {limit}" if finite else f"{value.dtype} has no {rounded(number)}"
         yield wrapped.at(
             run,
             place,
@@ -94,7 +91,7 @@ def near_overflow(run: Evaluation) -> Iterator[Finding]:
         large = run.fresh(place, large, marks)
         if large.any():
             index = first_of(large)
-            cause = f"{run.why(place, index).equation}, but the largest {value.dtype} is {largest(value.dtype)}"
+            cause = f"{run.why(place, index).equation}, close to the largest {value.dtype}, {largest(value.dtype)}"
             yield near_overflow.at(run, place, large, cause, remedy=too_large(Case(run, place, index)))
 
 
