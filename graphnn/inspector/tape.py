@@ -113,7 +113,8 @@ class Tape:
         for place, value in known.items():
             self._values[place] = value
         self._given.update(place for place, value in enumerate(self._values) if value is not None)
-        self._free = {id(owner_of(value)) for value in self._values if value is not None}
+        # The arrays of values held elsewhere, by id since arrays cannot be hashed; `_values` keeps them alive.
+        self._uncounted = {id(owner_of(value)) for value in self._values if value is not None}
         self._stride = 1
         self._evaluation = quiet_steps(iter(()))
         self._next = -1
@@ -128,7 +129,7 @@ class Tape:
         GraphnnError
             When its operation fails, or that of a node that it needs.
         """
-        self._have({place, *self._operands[place]})
+        self._ensure({place, *self._operands[place]})
         operands = tuple([self._values[i] for i in self._operands[place]])
         return Step(place, self._order[place], operands, self._values[place])
 
@@ -144,10 +145,10 @@ class Tape:
 
     def operands(self, place: int) -> tuple[Array, ...]:
         """Return the operands of a place, whose own value need not be had."""
-        self._have(set(self._operands[place]))
+        self._ensure(set(self._operands[place]))
         return tuple([self._values[i] for i in self._operands[place]])
 
-    def _have(self, wanted: set[int]) -> None:
+    def _ensure(self, wanted: set[int]) -> None:
         self.memory.settle()
         while missing := self._missing(wanted):
             needed = wanted.union(*[self._operands[i] for i in missing])
@@ -172,8 +173,8 @@ class Tape:
         if place != self._next:
             rest = range(place, len(self._order))
             self._evaluation = quiet_steps(evaluate(self.prepared, rest, self._values))
-        self._next = -1  # should it fail
-        self.memory.settled = False  # the evaluation puts the value among the others
+        self._next = -1  # if it fails, the next evaluation begins a new generator
+        self.memory.settled = False  # the evaluation writes the value into `_values`, which is not counted yet
         before = perf_counter()
         value = next(self._evaluation).value
         self.times[place] = perf_counter() - before
@@ -195,7 +196,7 @@ class Tape:
             if other is not None and owner_of(other) is owner:
                 root = self._roots[place] = self._roots[operand]
                 self._views.setdefault(root, set()).add(place)
-        if id(owner) not in self._free:
+        if id(owner) not in self._uncounted:
             self.memory.add(value)
 
     def _drop(self, place: int) -> None:
@@ -203,7 +204,7 @@ class Tape:
         value = self._values[place]
         self._values[place] = None
         del self._held[place]
-        if id(owner_of(value)) not in self._free:
+        if id(owner_of(value)) not in self._uncounted:
             self.memory.drop(value)
         self.memory.settled = True
 
@@ -222,7 +223,7 @@ class Tape:
         self.memory.settle()
         for place in list(self._held):
             self._drop(place)
-        self._evaluation, self._next = quiet_steps(iter(())), -1  # which holds the last step
+        self._evaluation, self._next = quiet_steps(iter(())), -1  # the old one holds the last step
 
     def _make_room(self, place: int, needed: set[int]) -> bool:
         """Free values until that of a position fits; return whether none of them is needed from there on."""

@@ -1463,7 +1463,7 @@ def test_a_part_of_a_value_is_set_by_its_index() -> None:
     dbg["multiply"][1] = [0.0, 0.0, 1.0]
     assert dbg["sum"].value.tolist() == [22.0, 1.0]
     for index, value, error, words in (
-        ((0, 3), 1.0, gn.AxisError, r'"x" has shape \(2, 3\), and so no such part'),
+        ((0, 3), 1.0, gn.AxisError, r'"x" has shape \(2, 3\), so it has no such part'),
         (0, [1.0, 2.0], gn.ShapeError, r'shape \(2,\), and that part of "x" \(3,\)'),
         (0, 1j, gn.DtypeError, "complex"),
     ):

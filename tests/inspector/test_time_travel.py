@@ -672,7 +672,7 @@ def held_in(memory: Memory) -> int:
         id(tapes.owner_of(value)): tapes.owner_of(value).nbytes
         for tape in memory.tapes
         for place, value in enumerate(tape._values)
-        if value is not None and place not in tape._given and id(tapes.owner_of(value)) not in tape._free
+        if value is not None and place not in tape._given and id(tapes.owner_of(value)) not in tape._uncounted
     }
     return sum(owners.values())
 

@@ -68,7 +68,7 @@ class Spot:
         try:
             room = np.asarray(whole[index]).shape
         except IndexError:
-            raise AxisError(f'"{name}" has shape {shown(whole.shape)}, and so no such part') from None
+            raise AxisError(f'"{name}" has shape {shown(whole.shape)}, so it has no such part') from None
         if not np.can_cast(part.dtype, whole.dtype, "same_kind"):
             raise DtypeError(f'the value given for "{name}" is {part.dtype}, and the node is {whole.dtype}')
         own = in_range(part, whole.dtype, f'the value of "{name}"')

@@ -29,7 +29,7 @@ VERSION = 2
 
 
 class _Recorded:
-    """What a trace and its records share: neither holds the other, so that a trace that is let go is gone at once."""
+    """What a trace and its records share. Records do not refer to their trace, so that it is freed without a cycle."""
 
     def __init__(self, prepared: Prepared, kept: Sequence[Array | Condensed], times: Sequence[float]) -> None:
         self.prepared = prepared

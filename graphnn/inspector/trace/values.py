@@ -60,9 +60,11 @@ def stats_of(value: Array) -> Stats:
     size, squares = wide.size, float(wide.dot(wide))
     if not _TINY < squares < _HUGE:
         return _stats_of_extreme(wide)
-    least, most = float(np.fmin.reduce(wide)), float(np.fmax.reduce(wide))  # no NaN is left, and these are faster
+    least, most = float(np.fmin.reduce(wide)), float(np.fmax.reduce(wide))  # there is no NaN here, and these are faster
     zeros = int(np.count_nonzero(wide == 0.0)) if least <= 0 <= most else 0
-    mean = min(max(least, float(np.einsum("i->", wide)) / size), most)  # rounded, it may be beside what is constant
+    mean = min(
+        max(least, float(np.einsum("i->", wide)) / size), most
+    )  # rounding may put the mean of equal numbers beside them
     square = squares / size
     variance = square - mean * mean
     if variance < square * _LOST:
@@ -72,7 +74,7 @@ def stats_of(value: Array) -> Stats:
 
 
 def _stats_of_extreme(wide: Array) -> Stats:
-    """Return the same of a vector that has NaN or infinities, squares out of range, zeros alone, or no elements."""
+    """Return the statistics of a vector with NaN or infinities, squares out of range, only zeros, or no elements."""
     if not wide.size:
         return Stats(math.nan, math.nan, math.nan, math.nan, 0, 0, 0, 0, 0)
     finite = np.isfinite(wide)
@@ -97,7 +99,7 @@ def _stats_of_extreme(wide: Array) -> Stats:
 
 @np.errstate(all="ignore")
 def _stats_of_small(values: Sequence[Array]) -> list[Stats]:
-    """Return the same of several vectors of 1 to `SMALL` elements, taken of all at once."""
+    """Return the statistics of several vectors of 1 to `SMALL` elements, computed for all at once."""
     sizes = list(map(len, values))
     starts = np.array([0, *accumulate(sizes[:-1])])
     joined = np.concatenate(values, dtype=np.float64)
@@ -109,7 +111,7 @@ def _stats_of_small(values: Sequence[Array]) -> list[Stats]:
         np.add.reduceat(np.square(joined, joined), starts),
     ]
     rows = zip(values, sizes, *[column.tolist() for column in columns], strict=True)
-    found, make, sqrt = [], tuple.__new__, math.sqrt
+    found, make, sqrt = [], tuple.__new__, math.sqrt  # which makes a `Stats` faster than calling the class
     for value, size, least, most, zeros, total, squares in rows:
         mean, square = total / size, squares / size
         variance = square - mean * mean
@@ -130,9 +132,9 @@ def norm_of(value: Array) -> float:
 
 
 class Statistics(dict[int, Stats]):
-    """Those of kept values by place, taken when first asked for: of a small value with those that come after it.
+    """Statistics of kept values by position, computed when first asked for: of small values for several at once.
 
-    Each by itself would pay several times as much for the calls as for the elements.
+    For small values one by one, the calls of NumPy would cost several times as much as the work.
     """
 
     def __init__(self, kept: Sequence[Array | Condensed]) -> None:
@@ -218,7 +220,7 @@ class Condensed(NamedTuple):
 
     @classmethod
     def of(cls, value: Array) -> Condensed:
-        """Condense a value."""
+        """Return what is kept of a value that is too large."""
         return cls(stats_of(value), preview_of(value).copy(), digest_of(value))
 
 
