@@ -1,6 +1,6 @@
-"""What is computed a block of rows at a time so that it stays in the cache: large arrays, element by element.
+"""Elementwise operations on large arrays, computed a block of rows at a time so that they stay in the cache.
 
-With them go the products of long and thin matrices, which are made block by block in any case.
+Products of long and thin matrices, which are computed in blocks anyway, join them.
 """
 
 from __future__ import annotations
@@ -17,29 +17,28 @@ if TYPE_CHECKING:
 
 
 class Chain:
-    """Values that follow each other and are computed in one loop, a block of rows at a time.
+    """A fusion group: successive values that are computed in one loop over blocks of rows.
 
     Attributes
     ----------
     members : list of Value
-        Elementwise values of one shape, and products; of some of these the blocks are added up.
+        Elementwise values of one shape, and products. The blocks of some products are added up.
     length : int
-        How many rows there are.
+        The number of rows.
     rows : int
-        Of a block.
+        The rows of a block.
     blocks : int
-        How many there are.
+        The number of blocks.
     parts : int
-        How many threads compute them, each with scratch memory of its own.
+        The number of threads, each with scratch memory of its own.
     inner : set of Value
-        Members that only members read, and that are not written over an operand: of them there is no more than a block.
+        Members that only members read and that are not written over an operand: only one block of each is in memory.
     repeated : list of Value
-        Rows that are repeated to a block before the loop begins.
+        Rows that are repeated to a block before the loop.
     slots : dict of Value to int
-        In which of the pieces of scratch memory stands the block of each inner member, a repeated row, and what a block
-        adds to a sum.
+        The piece of scratch memory of each inner member, of each repeated row, and of what a block adds to a sum.
     sizes : list of int
-        The bytes of those pieces.
+        The bytes of these pieces.
     """
 
     def __init__(self, members: list[Value], inner: set[Value], settings: Settings) -> None:
@@ -62,21 +61,21 @@ class Chain:
 
     @property
     def first(self) -> int:
-        """The place of its first member."""
+        """The index of its first member."""
         return self.members[0].index
 
     @property
     def last(self) -> int:
-        """The place of its last member."""
+        """The index of its last member."""
         return self.members[-1].index
 
     @property
     def lasting(self) -> int:
-        """The place of the last elementwise member of which there is more than a block, or -1."""
+        """The index of the last elementwise member that is in memory as a whole, or -1."""
         return max((one.index for one in self.members if one.kind == "each" and one not in self.inner), default=-1)
 
     def share_scratch(self) -> bool:
-        """Share scratch memory out among the inner members and the parts of sums; return whether any is needed."""
+        """Assign scratch memory to inner members and to the parts of sums; return whether any is needed."""
         last = {operand: member for member in self.members for operand, _ in reads(member)}
         free: dict[int, list[int]] = {}
         for member in self.members:
@@ -104,12 +103,12 @@ class Chain:
 
 
 def adds_up(value: Value) -> bool:
-    """Tell whether what a block gives is added to a sum."""
+    """Return whether the results of the blocks are added up."""
     return value.blocks is not None and value.blocks.along == 1
 
 
 def length_of(member: Value) -> int:
-    """Return how many rows a member of a chain goes over."""
+    """Return the number of rows that the loop of a member goes over."""
     return member.operands[1].shape[0] if adds_up(member) else member.shape[0]
 
 
@@ -183,20 +182,20 @@ def chains(values: list[Value], outputs: Collection[Value], settings: Settings) 
 
 
 class _Loop:
-    """Members of a chain to be."""
+    """The members of a chain that is being collected."""
 
     def __init__(self, large: int) -> None:
         self._large = large
         self.members: list[Value] = []
         self.inside: set[Value] = set()
         self.by_rows: set[Value] = set()
-        """Those of which what a block makes is there for the next member."""
+        """The members whose block the next member can read."""
         self.block = 0
-        """Rows of a block, if there are products, which say so."""
+        """The rows of a block, if a product determines them."""
         self._shape: tuple[int, ...] | None = None
 
     def takes(self, value: Value) -> bool:
-        """Tell whether a value can be computed with the members, or begin a loop."""
+        """Return whether a value can join the members, or begin a loop."""
         if not (value.blocks or _in_rows(value)):
             return False
         if not self.members:
@@ -208,7 +207,7 @@ class _Loop:
             return False
         if not block and (self._shape or value.shape) != value.shape:
             return False
-        # Members that are much wider than the products that settle the block would not stay in the cache.
+        # Members much wider than the products that determine the block would not stay in the cache.
         shape = self._shape if block else value.shape
         if shape and math.prod(shape[1:]) * value.dtype.itemsize * (block or self.block) > 2 * rows.limits.block:
             return False
@@ -231,9 +230,9 @@ class _Loop:
 
 
 def _in_rows(value: Value) -> bool:
-    """Tell whether a value is elementwise, and in blocks of rows to the bit what it is at once.
+    """Return whether a value is elementwise, and has the same bits when it is computed in blocks.
 
-    NumPy computes some functions otherwise where it goes backwards, and of some arrays only a block makes it do so.
+    NumPy computes some functions differently along negative strides, which for some arrays only a block has.
     """
     if value.kind != "each" or not value.shape or value.shape[0] < 2:
         return False

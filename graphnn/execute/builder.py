@@ -1,4 +1,4 @@
-"""Instructions as they are written: equal values merged, what is exact simplified, each in the form that is fastest."""
+"""Making instructions: equal values are merged, exact simplifications applied, and the fastest form chosen."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _EXTREMA = (np.maximum, np.minimum)
 
 
 class Builder:
-    """Takes instructions, and returns the values that they make.
+    """Takes instructions and returns the values they make.
 
     Attributes
     ----------
     settings : Settings
     values : list of Value
-        In an order in which they can be made.
+        In an order in which they can be computed.
     node : Node
-        For which values are made now.
+        The node for which values are made now.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -41,7 +41,7 @@ class Builder:
         self._known: dict[object, Value] = {}
 
     def add(self, value: Value) -> Value:
-        """Add a value, unless there is an equal one; return the one that there is."""
+        """Add a value and return it; if there is an equal one, return that."""
         key = (value.how, tuple(map(id, value.operands)), value.shape, value.dtype)
         known = self._known.get(key)
         if known is None:
@@ -52,7 +52,7 @@ class Builder:
     # --- constants ------------------------------------------------------------------------------------------
 
     def constant(self, array: Array | np.generic, name: str = "", of: object = None) -> Value:
-        """Return a constant; two of the same bits are one, if they are short, or if both are the `name` of the same."""
+        """Return a constant. Short ones with equal bits are merged, and those with the same `name` and `of`."""
         array = np.asarray(array)
         bits = (name, of) if name else array.tobytes() if array.nbytes <= 4096 else id(array)
         key = (array.shape, array.dtype, array.strides, bits)
@@ -68,12 +68,12 @@ class Builder:
         return self.constant(quietly(np.asarray, value, dtype))  # a bound of 1e300 is inf beside a float32
 
     def throughout(self, number: Value, array: Array) -> Value:
-        """Return a constant that is one number throughout, with memory for each element."""
+        """Return a constant filled with one number, with memory for each element."""
         full = do.Constant(full=True)
         return self.add(Value(full, self.node, array.shape, array.dtype, (number,), array=array, repeats=number))
 
     def spread(self, number: Value, shape: tuple[int, ...]) -> Value:
-        """Return a number so repeated that NumPy's maximum and minimum are fast: those with a single number are not."""
+        """Return a number repeated so that NumPy's maximum and minimum are fast: with a single number they are slow."""
         size = math.prod(shape)
         if number.array is None or size <= self.settings.spread_from:
             return number
@@ -108,12 +108,12 @@ class Builder:
         return self.add(Value(how, self.node, shape, value.dtype, (value,), repeats=value, strides=strides))
 
     def view(self, how: do.View, value: Value, shape: tuple[int, ...]) -> Value:
-        """Return a view of a value, which has this shape.
+        """Return a view of a value with this shape.
 
         Raises
         ------
         ValueError
-            When no view shows it so.
+            When no view has this shape.
         """
         reshaped = isinstance(how, do.Reshape)
         if reshaped and shape == value.shape:
@@ -132,7 +132,7 @@ class Builder:
         return self.view(do.Reshape(shape), value, shape)
 
     def check(self, how: do.Check, value: Value) -> Value:
-        """Return a value that is one of labels, or an error."""
+        """Return the value of labels, with a check that raises if one is out of range."""
         return self.add(Value(how, self.node, value.shape, value.dtype, (value,), strides=value.strides))
 
     def _bare(self, value: Value) -> Value:
@@ -146,17 +146,17 @@ class Builder:
     # --- what is computed -----------------------------------------------------------------------------------
 
     def ufunc(self, ufunc: np.ufunc, *operands: Value, result: Result) -> Value:
-        """Return what a ufunc makes of operands as they are."""
+        """Return the value of a ufunc for these operands."""
         return self.each(_of_dtypes(ufunc, tuple([operand.dtype for operand in operands])), *operands, result=result)
 
     def on_bits(self, ufunc: np.ufunc, *operands: Value, bits: DType, result: Result) -> Value:
-        """Return what a ufunc makes of the bits of operands."""
+        """Return the value of a ufunc for the bits of these operands, read as another dtype."""
         return self.each(do.Ufunc(ufunc, (bits,) * (len(operands) + 1), bits=True), *operands, result=result)
 
     def each(self, how: Instruction, *operands: Value, result: Result) -> Value:
-        """Return what is computed of each element by itself; a broadcast operand goes in small, if that is enough.
+        """Return an elementwise value. A broadcast operand is read unrepeated if NumPy broadcasts it again.
 
-        Unless how is not known: what NumPy makes of a power depends on how its operands lie, to the last bit.
+        Not so where the last bits may depend on the layout of the operands: in calls, and in NumPy's power.
         """
         ufunc = how.ufunc if isinstance(how, do.Ufunc) and not how.bits else None
         if isinstance(how, do.Call) or ufunc is np.power:
@@ -173,20 +173,20 @@ class Builder:
         return self._computed(how, smaller, result)
 
     def call(self, how: Instruction, *operands: Value, result: Result) -> Value:
-        """Return what an instruction writes to memory that is none of its operands'."""
+        """Return the value of an instruction that writes to memory separate from its operands."""
         rewrite = _REWRITES.get(type(how))
         found = None if rewrite is None else rewrite(self, how, operands, result)
         return self._computed(how, operands, result) if found is None else found
 
     def fresh(self, how: do.Own, *operands: Value, result: Result, strides: tuple[int, ...] | None = None) -> Value:
-        """Return what a call makes itself, or what it returns of its operands."""
+        """Return the value of a call that makes its own array, or returns an operand or a view of one."""
         return self.add(Value(how, self.node, *result, operands, strides=strides))
 
     def _computed(self, how: Instruction, operands: Sequence[Value], result: Result) -> Value:
         return self.add(Value(how, self.node, *result, tuple(operands)))
 
     def _repeated_each(self, operands: list[Value], result: Result) -> list[Value]:
-        """Return the operands of arithmetic, repeated where that is faster."""
+        """Return the operands of arithmetic, repeated to the whole shape where that is faster."""
         shape = result.shape
         narrow = len(shape) > 1 and shape[-1] < self.settings.narrow
         few = math.prod(shape) <= (self.settings.narrow_repeated if narrow else self.settings.repeated)
@@ -195,10 +195,7 @@ class Builder:
         return [self._repeated(value, shape) if value.dtype == result.dtype else value for value in operands]
 
     def _repeated(self, value: Value, shape: tuple[int, ...]) -> Value:
-        """Return a value as an array of the whole shape, unless it is a number: cheaper than NumPy repeating it.
-
-        What is computed of each element is the same.
-        """
+        """Return a value repeated to the whole shape, unless it is a single number. The results have the same bits."""
         if value.shape == shape:
             return value
         if value.size == 1:
@@ -213,7 +210,7 @@ class Builder:
 
 @lru_cache(4096)
 def _of_dtypes(ufunc: np.ufunc, dtypes: tuple[DType, ...]) -> do.Ufunc:
-    """Return what a ufunc does with operands of these dtypes."""
+    """Return the instruction of a ufunc for operands of these dtypes."""
     return do.Ufunc(ufunc, tuple(ufunc.resolve_dtypes((*dtypes, *[None] * ufunc.nout))))
 
 
@@ -222,7 +219,7 @@ _REWRITES: dict[type[Instruction], Rewrite] = {}
 
 
 def rewrite(kind: type[Instruction]) -> Callable[[Rewrite], Rewrite]:
-    """Register how an instruction of a kind is written otherwise, where that is faster; None leaves it."""
+    """Register a faster way to write the instructions of a kind. It returns None where it does not apply."""
 
     def registered(function: Rewrite) -> Rewrite:
         _REWRITES[kind] = function

@@ -1,4 +1,4 @@
-"""`compile`: fetches and updates as one step that either happens whole or not at all."""
+"""`compile`: fetches and updates as one step that happens completely or not at all."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Compiled:
     graph : Graph
     fetches : list of Node
     rebuild : callable
-        Puts as many things as there are fetches into the form in which those were asked for.
+        Puts the values of the fetches into the form in which they were asked for.
     updates : dict of Node to Node
-        With the counters of the random nodes that are read.
+        Including the counters of the random nodes that are read.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Compiled:
         self.settings = replace(settings, threads=whole("threads=", settings.threads, 1))
         self.guard = checked_guard(guard)
         self.observers: list[Callable[[], Observer | None]] = []
-        """Asked at each call, while they are in this list, for what is to see its evaluation: None, if nothing."""
+        """Called at the start of each call; each returns an observer of its evaluation, or None."""
         self._wanted = [*self.fetches, *self.updates.values()]
         self._kept = Kept()
         self._planning = RLock()
@@ -93,7 +93,7 @@ class Compiled:
         Raises
         ------
         GraphnnError
-            As calling it would, before anything is computed.
+            As a call does, before anything is computed.
         """
         prepared = prepare(self.graph, self._wanted, feed, sizes)
         if self._trains:
@@ -109,7 +109,7 @@ class Compiled:
         ----------
         feed : mapping of Node or str to array_like
         sizes : mapping of str to int, optional
-            Of dimensions that no feed tells.
+            The sizes of dimensions that no feed determines.
 
         Returns
         -------
@@ -149,7 +149,7 @@ class Compiled:
         try:
             # The state is read at once: no update of another thread's comes in between.
             return latest.of(fed + latest.read(state))
-        except Exception as error:  # noqa: BLE001 - told anew
+        except Exception as error:  # noqa: BLE001 - raised again with its node
             raise_as_interpreter(error, self.prepared(feed), self.updates)
 
     def _prepared_results(
@@ -164,7 +164,7 @@ class Compiled:
             plan.calls += 1
             try:
                 return plan(*[prepared.given[node] for node in plan.given])
-            except Exception as error:  # noqa: BLE001 - told anew
+            except Exception as error:  # noqa: BLE001 - raised again with its node
                 raise_as_interpreter(error, prepared, self.updates)
         if observers:
             prepared = prepared.with_own_feed()
@@ -181,7 +181,7 @@ class Compiled:
                 try:
                     with collector_paused():
                         plan = Plan(prepared, self.settings)
-                except Exception as error:  # noqa: BLE001 - told anew
+                except Exception as error:  # noqa: BLE001 - raised again with its node
                     raise_as_interpreter(error, prepared, self.updates)
                 self._kept.keep(sizes, plan)
         return plan
@@ -210,13 +210,13 @@ class Compiled:
 
 
 def updating(graph: Graph) -> AbstractContextManager[Any]:
-    """Return what is to be held while the state of a graph is read and then updated: others wait."""
+    """Return the lock to hold while the state of a graph is read and then updated."""
     alone: AbstractContextManager[Any] = graph.caches.setdefault("updating", RLock())
     return alone
 
 
 def _sealed(arrays: Sequence[Array]) -> list[Array]:
-    """Return arrays of a step's own so that nobody can write to them again: not even by setting their flags."""
+    """Return read-only views of a step's own arrays. Nobody can make them writeable again: their base is read-only."""
     for array in arrays:
         array.setflags(False)  # type: ignore[call-arg] # a keyword costs as much as the call
     return [array.view() for array in arrays]

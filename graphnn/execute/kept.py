@@ -1,7 +1,7 @@
-"""Which plans of a compiled step are kept, and for which sizes one is made at all.
+"""Which plans of a compiled step are kept, and for which sizes a plan is made.
 
-To make a plan takes as long as many calls without one, so it is made where it can be expected to pay, by counts and
-not by a clock: the same calls are evaluated in the same way in every process.
+Making a plan takes as long as many calls without one. So it is made only if it is expected to pay. This is decided by
+counts and not by a clock, so that the same calls are evaluated in the same way in every process.
 """
 
 from __future__ import annotations
@@ -15,27 +15,24 @@ if TYPE_CHECKING:
 Sizes = tuple[int | None, ...]
 
 MOST_PLANS = 16
-# In calls node by node: what it takes to make a plan, and what a call of it saves. Both as they are for small arrays;
-# for large ones a plan saves a smaller part of a call, and making it is a far smaller part, too.
+# The cost of making a plan, and what one call of it saves, in calls of the interpreter. Both are measured with small
+# arrays. With large ones a plan saves a smaller part of a call, but making it costs far less in comparison.
 _COST, _SAVED = 16.0, 0.5
 _SHARE = 0.125
-"""The share of what all calls would take node by node that may go into plans which have not paid yet."""
+"""The share of the time of all calls that may be spent on plans that have not paid yet."""
 _CALLS = 16
-"""So often must sizes have come, where there are others: half as often as a plan of them needs to pay."""
+"""How often sizes must have come, if there are others: half as often as their plan needs to pay."""
 _UNUSED = 1024
-"""A plan that was not used for so many calls gives way to another."""
+"""A plan that was not used for so many calls may be replaced."""
 _MOST_COUNTED = 4096
 
 
 class Kept:
-    """The plans of a step that are kept, and how often which sizes have come.
-
-    Not for several threads at once.
-    """
+    """The plans kept for a step, and how often each set of sizes has come. Not safe for several threads."""
 
     def __init__(self) -> None:
         self.plans: OrderedDict[Sizes, Plan] = OrderedDict()
-        """The one used last at the end."""
+        """The one used last is at the end."""
         self._counts: dict[Sizes, int] = {}
         self._used_at: dict[Sizes, int] = {}
         self._of_gone = 0
@@ -46,7 +43,7 @@ class Kept:
         """Return the plan for these sizes, if it is kept, and count it as used last."""
         plan = self.plans.get(sizes)
         if plan is not None:
-            # The last one's calls are not told one by one: up to now it was in use.
+            # Calls of the last plan are counted by the plan itself: it was in use until now.
             self._used_at[next(reversed(self.plans))] = self._used_at[sizes] = self._calls()
             self.plans.move_to_end(sizes)
         return plan

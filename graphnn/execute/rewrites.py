@@ -1,4 +1,4 @@
-"""What is faster than the one instruction that says it, and the same to the bit."""
+"""Faster ways to write some instructions, with the same bits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BOOL: DType = np.dtype(bool)
 
 @rewrite(do.Select)
 def masked(build: Builder, how: Instruction, operands: Sequence[Value], result: Result) -> Value | None:
-    """Choose by bits, many at a time: a masked copy tells the elements apart one by one."""
+    """Choose with bit masks, many elements at a time: a masked copy decides element by element."""
     condition, x, y = operands
     shape, dtype = result
     bits = _BITS.get(dtype.itemsize) if dtype.kind in "iuf" else None
@@ -34,10 +34,10 @@ def masked(build: Builder, how: Instruction, operands: Sequence[Value], result: 
     if x.is_number(0):
         condition, x, y = build.ufunc(np.logical_not, condition, result=Result(shape, _BOOL)), y, x
     mask = build.each(do.Cast(), condition, result=Result(shape, bits))
-    # As integers the bits of a float times 1 or 0 are the float, or 0.
+    # The bits of a float, read as an integer and multiplied by 1 or 0, are the float itself or 0.
     if y.is_number(0):
         return build.on_bits(np.multiply, x, mask, bits=bits, result=result)
-    # The bits in which the two differ, turned over in one of them where the condition holds, give the other.
+    # Where the condition holds, the bits that differ between x and y are flipped in y, which gives x.
     differing = build.on_bits(np.bitwise_xor, x, y, bits=bits, result=result)
     turned = build.on_bits(np.multiply, differing, mask, bits=bits, result=result)
     return build.on_bits(np.bitwise_xor, y, turned, bits=bits, result=result)
@@ -45,7 +45,7 @@ def masked(build: Builder, how: Instruction, operands: Sequence[Value], result: 
 
 @rewrite(do.Reduce)
 def unrolled(build: Builder, how: Instruction, operands: Sequence[Value], result: Result) -> Value | None:
-    """Reduce along a short last axis by one call for each column, which is faster than NumPy's own."""
+    """Reduce along a short last axis with one call per column, which is faster than NumPy's reduction."""
     assert isinstance(how, do.Reduce)
     (x,) = operands
     columns = x.shape[-1] if x.shape else 0
@@ -60,7 +60,7 @@ def unrolled(build: Builder, how: Instruction, operands: Sequence[Value], result
     total = column[0]
     for other in column[1:]:
         total = build.ufunc(how.ufunc, total, other, result=each)
-    # NumPy begins with 0, and so never gives -0; an exponential is none.
+    # NumPy starts a sum with 0, and so never gives -0; an exponential is never -0.
     power = isinstance(x.how, do.Ufunc) and x.how.ufunc is np.exp
     if how.ufunc is np.add and result.dtype.kind == "f" and not power:
         total = build.ufunc(np.add, total, build.number(0, result.dtype), result=each)
@@ -69,10 +69,10 @@ def unrolled(build: Builder, how: Instruction, operands: Sequence[Value], result
 
 @functools.cache
 def _most_columns(ufunc: np.ufunc, dtype: DType) -> int:
-    """Return up to how many numbers in a row NumPy takes the maximum or minimum one after the other.
+    """Return up to how many columns NumPy's maximum or minimum goes through a row in order.
 
-    Of more than fit into one register of the processor, it does so in another order, which shows in the sign of a 0.
-    That is tried here.
+    If a row is longer than one register of the processor, the order is another, which shows in the sign of a 0. Here
+    it is tried out.
     """
     for most in (2, 4, 8):
         zeros = np.where(np.random.default_rng(0).random((256, most + 1)) < 0.5, 0.0, -0.0).astype(dtype)

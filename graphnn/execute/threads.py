@@ -16,15 +16,15 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def together(part: Callable[..., None], pieces: Sequence[Any], *arrays: Any) -> None:
-    """Call `part` with each of the pieces at once: with the first here, with the others in threads.
+    """Call `part` with all pieces at the same time: the first in this thread, the others in threads of a pool.
 
-    Which thread computes which rows is settled beforehand, and no two write to the same: the result does not depend on
-    how many there are. Nothing in them calls BLAS, whose own threads stay out of the way.
+    The pieces are fixed when the plan is made and write to different rows, so the result does not depend on the number
+    of threads. No piece calls BLAS, which has threads of its own.
     """
     rest = [_pool(len(pieces) - 1).submit(quietly, part, piece, *arrays) for piece in pieces[1:]]
     try:
         part(pieces[0], *arrays)
     finally:
-        wait(rest)  # also after Ctrl-C: they write to memory that the next call may use
+        wait(rest)  # also after Ctrl-C: they write to memory that the next call uses
     for done in rest:
         done.result()

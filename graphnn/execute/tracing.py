@@ -1,4 +1,4 @@
-"""What `forward` does of each element, found by running it once on tracers, which note what is done with them."""
+"""The instructions of an elementwise `forward`, found by running it once on tracers that record what is called."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _BOOL: DType = np.dtype(bool)
 
 
 class Untraceable(Exception):
-    """A function does something with its operands that no instruction says."""
+    """A function does something with its operands for which there is no instruction."""
 
 
 def traced(op: Op, build: Builder, operands: Sequence[Value], result: Result) -> Value | None:
-    """Return what an elementwise operation makes, as instructions; None where it cannot be traced.
+    """Return the value of an elementwise operation as instructions, or None if it cannot be traced.
 
-    Only of an operation whose `forward` does the same whatever its operands hold, or asks for what they hold by a
-    function of NumPy: a tracer knows its shape and dtype, and nothing else.
+    A tracer knows only its shape and dtype. So `forward` must not depend on the values of its operands, except through
+    functions of NumPy.
     """
     tape = _Tape(build)
     try:
@@ -42,7 +42,7 @@ def traced(op: Op, build: Builder, operands: Sequence[Value], result: Result) ->
 
 
 class _Tape:
-    """Where the tracers of one call write, up to so many instructions."""
+    """What the tracers of one call write to. It takes a limited number of instructions."""
 
     def __init__(self, build: Builder) -> None:
         self.build = build
@@ -73,7 +73,7 @@ class _Tape:
     def select(self, condition: object, x: object, y: object) -> Value:
         """Return what `np.where` makes."""
         self.count()
-        samples = [part.sample if isinstance(part, _Tracer) else part for part in (x, y)]
+        samples = [np.empty(0, part.dtype) if isinstance(part, _Tracer) else part for part in (x, y)]
         dtype: DType = np.where(True, *samples).dtype  # type: ignore[call-overload]
         parts = ((condition, _BOOL), (x, dtype), (y, dtype))
         values = [self.cast(self.value(part, kind), kind) for part, kind in parts]
@@ -103,19 +103,19 @@ class _Tape:
 
 @lru_cache(1024)
 def _loop_of(ufunc: np.ufunc, operands: tuple[DType | type, ...], dtype: DType | None) -> tuple[DType, ...]:
-    """Return what the loop takes and gives that a ufunc has for operands of these dtypes, or Python's numbers."""
+    """Return the dtypes of the loop that a ufunc uses for operands of these dtypes or of Python's numbers."""
     return tuple(ufunc.resolve_dtypes((*operands, None), signature=(*[None] * ufunc.nin, dtype)))
 
 
 def _weakly(operand: object) -> DType | type:
-    """Return the dtype of an operand as `resolve_dtypes` takes it: Python's numbers take that of the others."""
+    """Return the dtype of an operand for `resolve_dtypes`; Python's numbers, given as types, adapt to the others."""
     if isinstance(operand, (_Tracer, np.ndarray, np.generic)):
         return operand.dtype
     return _BOOL if isinstance(operand, bool) else type(operand)
 
 
 class _Tracer(NDArrayOperatorsMixin):
-    """Stands for an operand, or for what was computed of operands."""
+    """Stands for an operand, or for a value computed from operands."""
 
     def __init__(self, tape: _Tape, value: Value) -> None:
         self._tape = tape
@@ -141,23 +141,16 @@ class _Tracer(NDArrayOperatorsMixin):
         """The number of its elements."""
         return self.value.size
 
-    @property
-    def sample(self) -> np.ndarray[tuple[int, ...], DType]:
-        """An array of its dtype, without elements."""
-        return np.empty(0, self.dtype)
-
     def astype(self, dtype: object, copy: bool = True) -> _Tracer:
         """Return what casts it."""
         kind: DType = np.dtype(dtype)  # type: ignore[call-overload]
-        if kind == self.dtype and not copy:
-            return self
-        if kind == self.dtype and self.value.whole:
+        if kind == self.dtype and (self.value.whole or not copy):
             return self
         self._tape.count()
         return self._made(self._tape.build.each(do.Cast(), self.value, result=Result(self.shape, kind)))
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: object, **how: object) -> _Tracer:
-        """Note what a ufunc is to do."""
+        """Record the call of a ufunc."""
         dtype = how.pop("dtype", None)
         if method != "__call__" or how or ufunc.nout != 1 or ufunc.signature is not None:
             raise Untraceable(f"{ufunc.__name__}.{method} with {', '.join(how)}")
@@ -167,7 +160,7 @@ class _Tracer(NDArrayOperatorsMixin):
     def __array_function__(
         self, function: Function, types: object, operands: Sequence[object], how: Mapping[str, object]
     ) -> _Tracer:
-        """Note what a function of NumPy is to do, if there is an instruction for it."""
+        """Record the call of a function of NumPy, if there is an instruction for it."""
         known = _KNOWN.get(function)
         given = {name: value for name, value in how.items() if value is not None}
         if known is None or given:
