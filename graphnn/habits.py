@@ -33,7 +33,7 @@ _RANDOM = (
     "Write gn.random_uniform(counter, shape) in the graph, or graph.constant(rng.normal(size=…)) for fixed numbers."
 )
 _SEED = (
-    "Layers take a generator, rng=np.random.default_rng(0), and dropout a seed=0; unless told, they are fixed anyway."
+    "Layers take a generator, rng=np.random.default_rng(0), and dropout a seed=0; without it, they are fixed anyway."
 )
 _MODES = "Write layer(x, training=True) for training, and layer(x) for evaluation: two forms, of the same parameters."
 _PARAMETERS = "Write layer.parameters, the list of its nodes; node.value is the value of one."

@@ -148,7 +148,7 @@ class Derivatives:
         point = self.case.feed[node]
 
         def terms(step: float) -> Array:
-            moved = self.at_point.given | {node: point + step * direction}
+            moved = self.at_point.given | {node: np.asarray(point + step * direction)}
             return self._terms(collect(self.at_point._replace(given=moved)))
 
         here = self.here
