@@ -97,23 +97,21 @@ class _Value:
         return f"[{', '.join(map(str, np.unravel_index(i, rest)))}, :, :]" if rest else ""
 
     def fractions(self, part: Array) -> Array:
-        """Return where on the scale the elements of a part lie."""
-        return self.scale.fractions(_wide(part))
+        """Return where on the scale the elements of a part lie, from 0 to 1; -1 of what is not finite."""
+        wide = _wide(part)
+        return np.where(np.isfinite(wide), self.scale.fractions(wide), -1)
 
     def colours(self, part: Array) -> Array:
         """Return the colours of a part, as red, green and blue along a new last axis."""
-        finite = np.isfinite(_wide(part))
-        colours = self.scale.colours(np.where(finite, self.fractions(part), 0))
-        return np.where(finite[..., None], colours, NOT_FINITE)
+        fractions = self.fractions(part)
+        return np.where(fractions[..., None] < 0, NOT_FINITE, self.scale.colours(fractions))
 
     def shades(self, part: Array) -> list[list[str]]:
         """Return the shades of a part, with a sign for what is not finite."""
-        wide = _wide(part)
-        fractions = np.where(np.isfinite(wide), self.fractions(part), 0)
-        levels = np.minimum((fractions * len(_SHADES)).astype(int), len(_SHADES) - 1)
+        levels = np.minimum((self.fractions(part) * len(_SHADES)).astype(int), len(_SHADES) - 1)
         return [
             [_SHADES[level] if math.isfinite(value) else _sign(value) for level, value in zip(*row, strict=True)]
-            for row in zip(levels.tolist(), wide.tolist(), strict=True)
+            for row in zip(levels.tolist(), _wide(part).tolist(), strict=True)
         ]
 
     def ends(self) -> tuple[str, str]:
@@ -473,14 +471,14 @@ def _svg(seen: _Value, plane: Array) -> str:
     """Return cells as SVG, a path a colour."""
     rows, columns = plane.shape
     side = min(14, max(4, _PIXELS // columns))
-    levels = np.where(np.isfinite(plane.astype(np.float64)), (seen.fractions(plane) * _LEVELS).round(), -1)
+    levels = (seen.fractions(plane) * _LEVELS).round()
     paths: dict[int, list[str]] = {}
     for y, row in enumerate(levels.astype(int).tolist()):
         ends = [x for x in range(1, columns) if row[x] != row[x - 1]]
         for start, end in zip([0, *ends], [*ends, columns], strict=True):
             paths.setdefault(row[start], []).append(f"M{start} {y}h{end - start}v1h{start - end}z")
     fills = {level: seen.scale.colours(np.array(level / _LEVELS)) for level in paths if level >= 0}
-    fills |= {-1: np.array(NOT_FINITE)}
+    fills |= {-_LEVELS: np.array(NOT_FINITE)}
     drawn = [f'<path fill="{in_hex(fills[level])}" d="{"".join(parts)}"/>' for level, parts in sorted(paths.items())]
     strokes = [_STROKES[_sign(plane[y, x])].format(x=x, y=y) for y, x in np.argwhere(levels < 0).tolist()]
     if strokes:

@@ -4,6 +4,7 @@ import html
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,7 @@ def setting() -> Iterator[type[Op]]:
     registry.pop("labelled", None)
 
 
+@cache
 def diagram(setting: type[Op], text: str, engine: str | None = None, detail: str = "op") -> Diagram:
     """Return a picture in which everything that can be named is named so, and everything that is said is said so."""
     g = Graph(text)

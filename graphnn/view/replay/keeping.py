@@ -170,7 +170,7 @@ class Values:
                 "data": self.store(part),
                 "shape": list(record.shape),
                 "axes": axes,
-                "stats": [_finite(each) for each in stats[:4]],
+                "stats": [finite(each) for each in stats[:4]],
                 "counts": list(stats[4:8]),
             }
             if record.kept and array.size > 1:
@@ -197,8 +197,9 @@ def array_of(record: Record) -> Array:
     return record.value if record.kept else record.preview
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def finite(value: float | None) -> float | None:
+    """Return a number as JSON has it; None of what is not finite."""
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _peak(array: Array) -> int:
@@ -216,7 +217,7 @@ def _largest_row(array: Array, batch: int) -> list[Any] | None:
     norms = np.sqrt(np.sum((sizes / most) ** 2, axis=1))
     row = int(norms.argmax())
     norm = float(norms[row]) * float(most)  # may be beyond what a float holds
-    return [row, _finite(norm)] if np.count_nonzero(norms == norms[row]) == 1 else None
+    return [row, finite(norm)] if np.count_nonzero(norms == norms[row]) == 1 else None
 
 
 def _sizes(array: Array) -> Array:

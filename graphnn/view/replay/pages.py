@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from ...inspector.trace import Beside, Film, Trace
 from ...show import show_as
 from ..text import compact, visible
 from .boundary import boundary
+from .keeping import finite
 from .making import Maker
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _comparison_of(found: Comparison, pair: Beside, maker: Maker) -> dict[str, A
     known: dict[str, Any] = {
         "first": -1,
         "cell": -1,
-        "differences": [[maker.place_of[each.node], _or_none(each.absolute)] for each in found.differences],
+        "differences": [[maker.place_of[each.node], finite(each.absolute)] for each in found.differences],
         "recomputed": None,
     }
     says = [f"{a} and {b} are equal."]
@@ -98,7 +98,3 @@ def _both(name: str, place: int, pair: Beside, maker: Maker) -> str:
         return ""
     one, two = (compact(trace[each].value.item()) for trace, each in ((pair.a, node), (pair.b, other)))
     return f"{name}: {one}, then {two}." if one != two else f"{name} is {one} in both."
-
-
-def _or_none(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
