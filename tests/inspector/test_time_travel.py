@@ -573,7 +573,7 @@ def test_it_would_be_found_that_views_of_what_is_computed_again_are_kept(planted
         return plain(self, *arguments)
 
     planted(Tape, "_make_room", fault)
-    assert is_found(0.1, 130)
+    assert is_found(0.1, 400)
 
 
 def test_it_would_be_found_that_what_is_dropped_is_not_counted_out(planted: Callable[..., None]) -> None:
