@@ -1,4 +1,4 @@
-"""Small data sets, made on the spot."""
+"""Small data sets, computed when they are needed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def spiral(
     noise: float = 0.2,
     seed: int | np.random.Generator | np.random.RandomState = 0,
 ) -> tuple[Array, Array]:
-    """Return points on arms of a spiral, one arm a class: no line divides them.
+    """Return points on the arms of a spiral, one arm per class; the classes are not linearly separable.
 
     Parameters
     ----------
     points : int
-        Of each class.
+        The number of points of each class.
     classes : int
         The number of arms.
     noise : float
         The standard deviation of the angle, in radians.
     seed : int, numpy.random.Generator or numpy.random.RandomState
-        An int stands for ``np.random.default_rng(seed)``.
+        An int means ``np.random.default_rng(seed)``.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def gates(name: str) -> tuple[Array, Array]:
     Raises
     ------
     ValueRangeError
-        When there is no such gate here.
+        When there is no gate with this name.
 
     Examples
     --------

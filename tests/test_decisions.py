@@ -405,7 +405,11 @@ CLASHES: dict[str, tuple[Callable[[gn.Node, gn.Node, gn.Node], Any], str, tuple[
         "confusion_matrix: classes=5, but the operands are of 4 classes",
         ("x", "n"),
     ),
-    "a layer": (lambda x, y, _: nn.Flatten()(gn.sum(x)), 'Flatten keeps the first axis, and "sum" has none', ("sum",)),
+    "a layer": (
+        lambda x, y, _: nn.Flatten()(gn.sum(x)),
+        'Flatten keeps the first axis, but "sum" has no axis',
+        ("sum",),
+    ),
     "an optimizer": (
         lambda x, y, _: nn.SGD(x).updates(gn.sum(x.graph.parameter("w", [1.0]))),
         'SGD: a learning rate is a scalar, and "x" has shape (batch, 4)',

@@ -1,4 +1,4 @@
-"""The rows of a feed, cut into batches."""
+"""The rows of a feed, split into batches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Rows:
-    """A feed that is cut into batches."""
+    """A feed that is split into batches."""
 
     def __init__(self, graph: Graph, feed: Feed, batch_size: int | None, what: str) -> None:
         if batch_size is not None:
@@ -27,8 +27,8 @@ class Rows:
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f'"{node.name}" {node.spec} has {length:,}' for node, length in lengths.items())
             raise ShapeError(
-                f"what is cut into batches has one length, and {what} has several: {listed}; a feed is passed whole "
-                "if its first dimension is declared as a number"
+                f"the arrays of {what} have different lengths: {listed}; an array is not split if the first dimension "
+                "of its placeholder is a number"
             )
         self.count: int = next(iter(lengths.values()), 1)
         if not self.count:
@@ -39,7 +39,7 @@ class Rows:
     def batches(
         self, order: Array | None = None, drop_last: bool = False, start: int = 0
     ) -> Iterator[tuple[int, Feed]]:
-        """Yield the size and the feed of each batch from the `start`-th on, in an order of the rows."""
+        """Yield the size and the feed of each batch from number `start` on, with the rows in the given order."""
         for first in range(start * self.size, self.used(drop_last), self.size):
             rows: Any = slice(first, first + self.size)
             size = min(self.size, self.count - first)
@@ -48,12 +48,12 @@ class Rows:
             yield size, {**self.whole, **{node: array[rows] for node, array in self.cut.items()}}
 
     def reduced_by(self, node: Node) -> bool:
-        """Return whether a node makes something of all rows of a batch."""
+        """Return whether an operand of a node has the dimension of the rows."""
         named = {name for fed in self.cut for name in names_in(fed.shape[:1])}
         return any(not named.isdisjoint(names_in(operand.shape)) for operand in node.inputs)
 
     def used(self, drop_last: bool = False) -> int:
-        """Return how many rows are in batches."""
+        """Return the number of rows that are in a batch."""
         return self.count - self.count % self.size if drop_last else self.count
 
 

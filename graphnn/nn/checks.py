@@ -1,4 +1,4 @@
-"""Settings, checked in words."""
+"""Checks of arguments."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ..graph import Node
 
 
 def check_choice(kind: str, setting: str, given: Any, known: Any) -> None:
-    """Raise an error unless a setting is one of the known ones."""
+    """Raise an error unless an argument is one of the known values."""
     if not any(given is one or (isinstance(given, str) and given == one) for one in known):
         raise ValueRangeError(f"{kind}: {setting} is one of {', '.join(map(repr, known))}, not {given!r}")
 
 
 def checked_flag(what: str, value: Any) -> bool:
-    """Return a bool; what merely counts as true or false is refused."""
+    """Return a bool; other values that are true or false in Python are an error."""
     if not isinstance(value, (bool, np.bool_)):
         raise UsageError(f"{what} is True or False, not {_given(value)}")
     return bool(value)
 
 
 def checked_number(what: str, value: Any, lo: float = -math.inf, hi: float = math.inf, strictly: bool = False) -> float:
-    """Return a finite float from `lo` up to, but not including, `hi`; strictly: not `lo` either."""
+    """Return a finite float from `lo` up to, but not including, `hi`; if `strictly`, `lo` is not included either."""
     try:
         number = math.nan if isinstance(value, (str, bytes, Node)) else float(value)
     except (TypeError, ValueError, OverflowError):

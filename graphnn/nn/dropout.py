@@ -1,4 +1,4 @@
-"""Dropout: random, and yet the same bits wherever and whenever it is run again."""
+"""Dropout: random, but with the same bits in every run of the same program."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _MOST = 2**64 - 1
 
 
 class Dropout(Layer):
-    """In training, sets elements to 0 by chance and scales the others up; else it is the identity and makes no node.
+    """In training, set random elements to 0 and scale up the others. Otherwise the identity, which makes no node.
 
-    In training it makes ``x * mask / (1 - rate)``, where ``mask = random_uniform(counter + 1) >= rate``. The numbers
-    are a pure function of the seed, of the stream, which is the index of their node in its graph, so that no two
-    calls share one, and of the counter: a parameter that is not trained, ``dropout_1/counter``. A compiled step with
-    updates moves the counter on by itself, so every step has another mask; `run` uses the counter as it stands.
+    In training, the result is ``x * mask / (1 - rate)``, where ``mask = random_uniform(counter + 1) >= rate``. The
+    random numbers are a pure function of the seed, of the stream, and of the counter. The stream is the index of their
+    node in the graph, so no two calls share one. The counter is a parameter that is not trained, ``dropout_1/counter``.
+    A compiled step with updates increments the counter, so every step has another mask. `run` does not change it.
 
-    What it makes in training has its input as its entry in ``graph.evaluating``: so `fit` and `evaluate` take their
-    figures without dropout, and ``gn.replace(fetches, graph.evaluating)`` makes a network to evaluate of one to train.
+    In ``graph.evaluating``, the result in training is mapped to the input. So `fit` and `evaluate` leave dropout
+    out, and ``gn.replace(fetches, graph.evaluating)`` turns a network for training into one for evaluation.
 
     Parameters
     ----------
     rate : float
-        The chance of an element to become 0, from 0 up to but not including 1.
+        The probability that an element becomes 0, from 0 up to but not including 1.
     seed : int
-        The same graph built with another seed has other masks.
+        The seed of the masks.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Dropout(Layer):
     Notes
     -----
     N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014); the
-    scale is applied in training, so that nothing is to be done afterwards.
+    scale is applied in training, so that evaluation needs no scaling.
 
     Examples
     --------
@@ -70,7 +70,9 @@ class Dropout(Layer):
         self.rate = float(rate)
         self.counter: Node | None = None
         self._next: Node | None = None
-        self._idle_at: tuple[Graph, str] | None = None  # where it was called for evaluation, before any training
+        self._idle_at: tuple[Graph, str] | None = (
+            None  # graph and path of a call for evaluation before any for training
+        )
 
     def call(self, x: Node) -> Node:
         """Return x with some elements 0 and the others scaled up."""
@@ -79,9 +81,9 @@ class Dropout(Layer):
         graph = x.graph
         if self.counter is None:
             counter = graph.parameter("counter", np.int64(0), trainable=False)
-            # Read below, so that it comes along wherever a part of the graph is copied to.
+            # The random numbers read it, so that it is copied with them.
             self._next = graph.advances[counter] = fn.add(counter, 1, name="next")
-            self.counter = counter  # last: it says that all is made
+            self.counter = counter  # last: when it is set, everything is made
         chance = fn.random_uniform(self._next, x.shape, seed=self.seed, stream=len(graph))
         mask = fn.greater_equal(chance, self.rate, name="mask")
         dropped = x * mask / (1.0 - self.rate)
@@ -98,7 +100,7 @@ class Dropout(Layer):
         if self.counter is not None:
             graph.idle.setdefault(self.counter.scope, x)
         elif self._idle_at is None or self._idle_at[0] is not graph:
-            # Its number is taken now, so that it does not depend on when training begins.
+            # Take the name now, so that it does not depend on when training begins.
             self._idle_at = graph, self._free_path(graph)
             graph.idle[self._idle_at[1]] = x
         return x

@@ -27,16 +27,16 @@ def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Gr
     Parameters
     ----------
     fetches : Node, str, or list, tuple or dict of them
-        Losses and metrics. What is made from counts that add up (`gn.tally`), as the metrics of `nn` are, is made
-        from the sum of the counts of all batches, and so exact however the set is divided. All else is the mean over
-        the batches weighted by their size: exact for means over rows. What is for training alone, such as dropout, is
-        left out, as in `fit`.
+        Losses and metrics. A fetch that is computed from counts (`gn.tally`), like the metrics of `nn`, is computed
+        from the sums of the counts of all batches, so it is exact for any batch size. Any other fetch is the mean over
+        the batches, weighted by their size, which is exact for means over rows. Nodes that are only for training, such
+        as dropout, are left out, as in `fit`.
     feed : mapping of Node or str to array_like
-        Every feed whose first dimension is a name is cut into batches, the others are passed whole.
+        Arrays whose placeholder has a name as its first dimension are split into batches. The others are passed whole.
     batch_size : int or None
-        None: everything at once.
+        Rows per batch. None: all rows in one batch.
     graph : Graph, optional
-        Where names are looked up, if neither fetches nor feed hold a node.
+        The graph of the names, if neither fetches nor feed contain a node.
 
     Returns
     -------
@@ -46,12 +46,12 @@ def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Gr
     Raises
     ------
     ShapeError
-        When the size of a fetch depends on that of the batch, or feeds that are to be cut have different lengths.
+        When the size of a fetch depends on the batch, or the arrays to split have different lengths.
     ValueRangeError
         When the set is empty.
     UsageError
-        When there are several batches, and a fetch is the sum, the largest or the like of each; when one depends on
-        random numbers for which nothing says what takes their place in evaluation.
+        When there are several batches, and a fetch is a sum, a maximum or similar over the batch; when a fetch would be
+        random in evaluation.
 
     Examples
     --------
@@ -137,9 +137,9 @@ def _why_random(node: Node, counter: Node) -> str:
     if random is not None:
         depends = f'"{random.name}", {with_article(random.op.name)} made at {random.origin}'
     return (
-        f'"{node.name}" would be random in evaluation: it depends on {depends}, and nothing says what takes its place. '
-        "Take a figure made of network(x), without training=True; or say it of the node in question: "
-        "graph.evaluating[node] = other reads the other node instead, graph.evaluating[node] = node keeps it random"
+        f'"{node.name}" would be random in evaluation: it depends on {depends}, which graph.evaluating lacks. '
+        "Make the figure from network(x), without training=True; or set graph.evaluating[node] = other to use another "
+        "node instead, or graph.evaluating[node] = node to keep it random"
     )
 
 
@@ -147,7 +147,7 @@ class _Figure(NamedTuple):
     """How a node's value on the whole set comes from its batches."""
 
     parts: list[Node]
-    """What is computed of each batch: the counts that the node is made of, or the node itself."""
+    """The nodes to compute for each batch: the counts that the node is computed from, or the node itself."""
     of_counts: Callable[[list[Any]], Any] | None
     """The node's value from the sums of its counts; None if it is not made of counts."""
     adds_up: bool
@@ -179,9 +179,9 @@ class _Figure(NamedTuple):
 
 
 class Evaluation:
-    """Nodes evaluated on a whole set: from counts where they are made of such, else as means.
+    """Evaluates nodes on a whole set: from counts if they are computed from counts, else as means.
 
-    Nodes in `added` that are sums over the batch are added up instead.
+    Nodes in `added` that are sums over the batch are added instead.
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], rows: Rows, added: Sequence[Node] = ()) -> None:
@@ -214,7 +214,7 @@ def _is_count(node: Node) -> bool:
 
 
 def _counts_of(node: Node) -> list[Node]:
-    """Return the counts that a node is made of; none, if it also depends on anything else that a run decides."""
+    """Return the counts that a node is computed from; none if it also depends on anything else that can vary."""
     found = []
     for at in _reached(node, _is_count):
         if _is_count(at):

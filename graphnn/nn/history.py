@@ -1,4 +1,4 @@
-"""What training leaves behind: figures, epoch by epoch."""
+"""The history of a training: figures, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_ROWS = 20
-# The colour-blind tell these apart; in grey, dashes and markers do.
+# Distinct for colour-blind people; in grey, dashes and markers distinguish the lines.
 _COLOURS = ("#0072B2", "#D55E00", "#8E3B6E", "#00664B", "#56B4E9", "#3C4043")
 
 
 class History(dict[str, list[Any]], Shown):
-    """A dict of lists, one figure an epoch: ``history["loss"]``, ``history["val_accuracy"]``.
+    """A dict of lists, with one figure per epoch: ``history["loss"]``, ``history["val_accuracy"]``.
 
-    Prints as a table, and in a notebook shows itself as a plot where matplotlib is installed.
+    It prints as a table. A notebook shows it as a plot if matplotlib is installed.
 
     Attributes
     ----------
     epochs : int
-        How many epochs there are figures of.
+        The number of epochs.
     interrupted : bool
         Whether Ctrl-C ended the training.
     best : int or None
-        The epoch, from 1, of the best figure that early stopping watched for.
+        The epoch, from 1, with the best figure that early stopping monitored.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class History(dict[str, list[Any]], Shown):
         super().__init__({name: list(values) for name, values in (columns or {}).items()})
         lengths = {len(values) for values in self.values()}
         if len(lengths) > 1:
-            raise UsageError("a history has as many figures of every kind")
+            raise UsageError("all lists of a history have the same length")
         self.epochs: int = lengths.pop() if lengths else 0
         self.interrupted = False
         self.best: int | None = None
@@ -67,12 +67,12 @@ class History(dict[str, list[Any]], Shown):
         self.epochs += 1
 
     def trim(self) -> None:
-        """Drop what an interrupted `append` began."""
+        """Remove the figures of an interrupted `append`."""
         for values in self.values():
             del values[self.epochs :]
 
     def table(self) -> list[list[str]]:
-        """Return the header and the rows as text; of many epochs, those at both ends."""
+        """Return the header and the rows as text; if there are many epochs, the first and the last."""
         rows = [[str(i + 1), *(figure(values[i]) for values in self.values())] for i in range(self.epochs)]
         if len(rows) > _MOST_ROWS:
             rows[_MOST_ROWS // 2 : -_MOST_ROWS // 2] = [["…"] * (len(self) + 1)]
@@ -85,9 +85,9 @@ class History(dict[str, list[Any]], Shown):
         return "\n".join([*lines, *(["interrupted"] if self.interrupted else [])])
 
     def plot(self) -> Figure:
-        """Return a picture of the figures that are numbers, over the epochs: losses, and beside them the others.
+        """Return a plot of the figures that are numbers over the epochs: losses, and beside them the others.
 
-        Those of the validation are dashed.
+        Figures of the validation are dashed.
 
         Returns
         -------
@@ -138,7 +138,7 @@ def _as_svg(history: History) -> str | None:
 
 
 def figure(value: Any) -> str:
-    """Return a figure as text: four digits of a number, the shape of anything larger.
+    """Return a figure as text: four digits of a number, or the shape of an array.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""Initializers: where parameters start.
+"""Initializers: the initial values of parameters.
 
-Each function here returns an initializer, ``init(shape, dtype, rng) -> array``; so any function of that form
-is one. `rng` is a `numpy.random.Generator` or a `numpy.random.RandomState`, and is drawn from once, in float64.
+Each function here returns an initializer, ``init(shape, dtype, rng) -> array``. Any function of this form is an
+initializer. `rng` is a `numpy.random.Generator` or a `numpy.random.RandomState`; it draws once, in float64.
 
-For weights of shape (inputs, units), ``fan_in`` is inputs and ``fan_out`` is units; of more axes, those before
-the last two multiply both. What has one axis counts as both.
+For weights of shape (inputs, units), ``fan_in`` is inputs and ``fan_out`` is units. If there are more axes, both are
+multiplied by the sizes of the axes before the last two. If there is one axis, both are its size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Initializer = Callable[[tuple[int, ...], np.dtype[Any], Rng], Array]
 
 
 def constant(value: float) -> Initializer:
-    """Return an initializer of this number everywhere.
+    """Return an initializer that sets all elements to this number.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def ones() -> Initializer:
 
 
 def uniform(lo: float = -0.05, hi: float = 0.05) -> Initializer:
-    """Return an initializer that draws evenly from [lo, hi), by ``rng.uniform``.
+    """Return an initializer that draws from the uniform distribution on [lo, hi), by ``rng.uniform``.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def normal(mean: float = 0.0, std: float = 0.05) -> Initializer:
 
 
 def glorot_uniform() -> Initializer:
-    """Return an initializer that draws evenly from ±√(6 / (fan_in + fan_out)).
+    """Return an initializer that draws from the uniform distribution on ±√(6 / (fan_in + fan_out)).
 
     Notes
     -----
@@ -89,13 +89,13 @@ def glorot_uniform() -> Initializer:
 def glorot_normal() -> Initializer:
     """Return an initializer that draws from the normal distribution of variance 2 / (fan_in + fan_out).
 
-    The distribution is whole, as PyTorch's; Keras truncates it at two standard deviations.
+    The distribution is not truncated, as in PyTorch. Keras truncates it at two standard deviations.
     """
     return _scaled_normal(lambda fan_in, fan_out: 2 / (fan_in + fan_out))
 
 
 def he_uniform() -> Initializer:
-    """Return an initializer that draws evenly from ±√(6 / fan_in), for layers before a ReLU.
+    """Return an initializer that draws from the uniform distribution on ±√(6 / fan_in), for layers before a ReLU.
 
     Notes
     -----
@@ -107,7 +107,7 @@ def he_uniform() -> Initializer:
 def he_normal() -> Initializer:
     """Return an initializer that draws from the normal distribution of variance 2 / fan_in, for layers before a ReLU.
 
-    The distribution is whole, as PyTorch's; Keras truncates it at two standard deviations.
+    The distribution is not truncated, as in PyTorch. Keras truncates it at two standard deviations.
     """
     return _scaled_normal(lambda fan_in, fan_out: 2 / fan_in)
 
@@ -146,7 +146,7 @@ _PLAIN: tuple[Any, ...] = (
 
 
 def checked_initializer(given: Any, what: str) -> Initializer:
-    """Return an initializer; a function of this module that needs no settings may be given uncalled."""
+    """Return an initializer; a function of this module that needs no arguments may be given without calling it."""
     if any(given is plain for plain in _PLAIN):
         return given()  # type: ignore[no-any-return]
     if not callable(given):
@@ -172,7 +172,7 @@ def checked_rng(given: Any, what: str) -> Rng | None:
 
 
 def drawn(initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng, what: str) -> Array:
-    """Return what an initializer gives, checked."""
+    """Return the result of an initializer, checked."""
     array = as_array(initializer(shape, dtype, rng), f"what the initializer of {what} gave")
     if array.shape != shape:
         raise ShapeError(f"the initializer of {what} returned shape {shown(array.shape)} instead of {shown(shape)}")

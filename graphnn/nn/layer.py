@@ -1,4 +1,4 @@
-"""The base of the layers: their parts are made once, and every call adds nodes that share them."""
+"""The base class of the layers: a layer makes its parts once, and every call adds nodes that share them."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from ..habits import missing
 from .checks import checked_flag
 
 training_now: ContextVar[bool] = ContextVar("training", default=False)
-"""The value of ``training=`` for the layers that are being called; the default of the layers inside them."""
+"""The value of ``training=`` of the layer that is being called; the default for the layers inside it."""
 
 
 class _Parameters(list[Node]):
-    """The parameters of a layer: a list, and no method that returns one."""
+    """The parameters of a layer: a list. Calling it is an error that says so."""
 
     def __call__(self) -> NoReturn:
-        raise UsageError("a layer's parameters are a list: write layer.parameters, without brackets")
+        raise UsageError("layer.parameters is a list, not a method: write it without parentheses")
 
 
 class Layer:
-    """Base of the layers: write ``call``, and make its parts once, as attributes.
+    """Base class of the layers: define ``call``, and keep the parts of the layer as attributes.
 
-    Every call opens a scope, called after the class with a running number: ``dense_1``. A second call shares
-    the parameters and works in ``dense_1_2``.
+    Every call opens a scope, named after the class, with a number: ``dense_1``. A second call uses the same parameters,
+    and makes its nodes in ``dense_1_2``.
 
     Attributes
     ----------
@@ -62,13 +62,13 @@ class Layer:
     __local = ""  # the last part of its first scope's path: dense_1
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        # Here and not in __init__, which a subclass need not call.
+        # Not in __init__, because a subclass need not call that.
         layer = super().__new__(cls)
         layer.__origin = user_origin()
         return layer
 
     def __init__(self) -> None:
-        """Take nothing; a subclass need not call this."""
+        """Do nothing; a subclass need not call this."""
 
     if not TYPE_CHECKING:
 
@@ -76,14 +76,14 @@ class Layer:
             raise missing("layer", self, name, f"the layer {type(self).__name__}")
 
     def call(self, *inputs: Any, **settings: Any) -> Any:
-        """Return the node that the layer computes; a subclass writes this.
+        """Return the node that the layer computes; a subclass defines this.
 
         Parameters
         ----------
         *inputs : Node
-            What the layer was called with.
+            The arguments of the call of the layer.
         training : bool
-            Given if the signature has it.
+            Passed if the signature has it.
 
         Returns
         -------
@@ -98,12 +98,12 @@ class Layer:
         ----------
         *inputs : Node
         training : bool, optional
-            Whether dropout and its like are to work: by default as in the layer around this one,
-            and False without one.
+            Whether dropout and similar layers are active. By default, the value of the layer around this one, and
+            False if there is none.
 
         Returns
         -------
-        Node, or whatever form of nodes `call` returns
+        Node, or the list, tuple or dict of nodes that `call` returns
 
         Raises
         ------
@@ -117,7 +117,7 @@ class Layer:
             training = training_now.get()
         training = checked_flag(f"{type(self).__name__}: training", training)
         try:
-            # In a context of its own, of which nothing is left, whatever comes between.
+            # In a copy of the context: `training_now` is back to its old value after the call, also after an interrupt.
             result = copy_context().run(self.__made, graph, inputs, training)
         except TypeError as error:
             given = {"training": training} if takes(self.call, "training") else {}
@@ -140,18 +140,18 @@ class Layer:
 
     def __made(self, graph: Graph, inputs: tuple[Any, ...], training: bool) -> Any:
         training_now.set(training)
-        # No other thread makes the parameters a second time.
+        # Under the lock, so that no other thread makes the parameters a second time.
         with graph.building, fitting(type(self).__name__, list(inputs)):
             return self._make_nodes(graph, inputs)
 
     @property
     def parameters(self) -> _Parameters:
-        """The trainable parameters of the layer and of the layers in it, in order of making.
+        """The trainable parameters of the layer and of the layers in it, in the order in which they were made.
 
         Raises
         ------
         UsageError
-            Before the first call, which makes them.
+            Before the first call, which makes the parameters.
         """
         if self.__graph is None:
             raise UsageError(
@@ -161,7 +161,7 @@ class Layer:
         return _Parameters(node for node in self.__found() if node.trainable)
 
     def __found(self) -> list[Node]:
-        """Return the parameters that attributes hold, here and in the layers in them, in order of making."""
+        """Return the parameters in the attributes of this layer and of the layers in it, in the order of making."""
         found: dict[Node, None] = {}
         seen: set[int] = set()
         waiting: list[Any] = [self]
@@ -201,7 +201,7 @@ class Layer:
             return self.call(*inputs)
 
     def _free_path(self, graph: Graph) -> str:
-        """Return the whole name for this call: ``dense_1`` at first, later ``dense_1_2``."""
+        """Return the path of the scope of this call: ``dense_1`` at first, later ``dense_1_2``."""
         if self.__graph is graph:
             return graph.free_name(self.__local)
         path = graph.free_name(_snake(type(self).__name__), numbered=True)
@@ -214,7 +214,7 @@ class Layer:
 
 
 def _snake(name: str) -> str:
-    """Return a class's name in snake case.
+    """Return the name of a class in snake case.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def _snake(name: str) -> str:
 
 
 def takes(function: Callable[..., Any], keyword: str) -> bool:
-    """Return whether a function has an argument of this name."""
+    """Return whether a function has an argument with this name."""
     try:
         names = _keywords(function.__func__) if isinstance(function, MethodType) else _keywords.__wrapped__(function)
     except (TypeError, ValueError):

@@ -21,40 +21,41 @@ class Dense(Layer):
     """x @ weight + bias, over the last axis.
 
     The parameters ``weight`` (inputs, units) and ``bias`` (units,) are made at the first call, when the size of
-    the input's last axis is known.
+    the last axis of the input is known.
 
     Parameters
     ----------
     units : int
         The size of the result's last axis.
     activation : str, Layer or callable, optional
-        What comes behind, as a layer or a node of its own: ``"relu"``, ``"sigmoid"``, ``"tanh"``, ``"softmax"``,
+        Applied to the result, as a layer or a node of its own: ``"relu"``, ``"sigmoid"``, ``"tanh"``, ``"softmax"``,
         ``"gelu"``, ``"elu"``, ``"silu"`` or ``"swish"``, ``"softplus"``, ``"leaky_relu"``; a layer such as
         ``nn.LeakyReLU(0.1)``; a function of a node. None, or ``"linear"``: nothing.
     use_bias : bool
     weight_init, bias_init : initializer
         From `nn.init`, or any function ``(shape, dtype, rng) -> array``.
     weight : array_like, optional
-        Given instead of drawn, (inputs, units).
+        The initial value, (inputs, units), instead of a random one.
     bias : array_like, optional
-        Given instead of drawn, (units,) or (1, units), which is kept as (units,).
+        The initial value, (units,) or (1, units). It is stored as (units,).
     rng : numpy.random.Generator or numpy.random.RandomState, optional
-        Drawn from for the weight, then for the bias. Unless given, it is ``np.random.default_rng([0, k])``,
-        where k is the number of parameters, trainable or not, that the graph holds before this layer's: so the
-        same build gives the same numbers, and no two layers the same.
+        Draws the weight, then the bias. By default, ``np.random.default_rng([0, k])``, where k is the number of
+        parameters, trainable or not, that the graph had before this layer. So the same program gives the same numbers,
+        and each layer gets different ones.
     dtype : dtype, optional
-        Of the parameters. By default, given arrays of floats keep theirs, and all others take the graph's.
+        The dtype of the parameters. By default, arrays of floats that you give keep their dtype, and all other
+        parameters have the dtype of the graph.
 
     Attributes
     ----------
     weight, bias : Node or None
-        None before the first call; `bias` also without one.
+        None before the first call; `bias` is also None if there is none.
 
     Raises
     ------
     ShapeError
-        When a given array does not fit; at a call, when the input has no last axis, its size is a name, or it
-        is not what the weight takes.
+        When a given array does not fit; at a call, when the input has no last axis, or its size is a name, or does not
+        fit the weight.
 
     Examples
     --------
@@ -87,15 +88,15 @@ class Dense(Layer):
         self.activation = _checked_activation(activation, "Dense: activation")
         self.use_bias = checked_flag("Dense: use_bias", use_bias)
         if isinstance(bias, bool):
-            raise UsageError(f"Dense: bias= is the array that the bias starts from, not a bool: write use_bias={bias}")
+            raise UsageError(f"Dense: bias= is the initial value of the bias, not a bool: write use_bias={bias}")
         if bias is not None and not use_bias:
             raise UsageError("Dense: bias= and use_bias=False contradict each other")
         self.weight_init = checked_initializer(weight_init, "Dense: weight_init")
         self.bias_init = checked_initializer(bias_init, "Dense: bias_init")
         self.rng = checked_rng(rng, "Dense")
         self.dtype = None if dtype is None else _float_dtype(dtype)
-        self._given_weight = _Given.of("weight", weight, self.units, f"(inputs, {self.units})")
-        self._given_bias = _Given.of("bias", bias, self.units, f"({self.units},) or (1, {self.units})")
+        self._initial_weight = _InitialValue.of("weight", weight, self.units, f"(inputs, {self.units})")
+        self._initial_bias = _InitialValue.of("bias", bias, self.units, f"({self.units},) or (1, {self.units})")
         self.weight: Node | None = None
         self.bias: Node | None = None
 
@@ -118,12 +119,12 @@ class Dense(Layer):
         dtype = self.dtype or graph.dtype
         rng = _rng_of(graph) if self.rng is None else self.rng
         bias = None
-        if self._given_weight is not None:
-            weight = self._given_weight.cast(self.dtype, graph)
+        if self._initial_weight is not None:
+            weight = self._initial_weight.cast(self.dtype, graph)
         else:
             weight = drawn(self.weight_init, shape, dtype, rng, "a Dense weight")
-        if self._given_bias is not None:
-            bias = self._given_bias.cast(self.dtype, graph).reshape(self.units)
+        if self._initial_bias is not None:
+            bias = self._initial_bias.cast(self.dtype, graph).reshape(self.units)
         elif self.use_bias:
             bias = drawn(self.bias_init, shape[1:], dtype, rng, "a Dense bias")
         made = graph.parameter("weight", weight)
@@ -131,14 +132,14 @@ class Dense(Layer):
 
     def _inputs(self, x: Node) -> int:
         if not x.shape:
-            raise ShapeError(f'Dense works on the last axis, and "{x.name}" has none')
+            raise ShapeError(f'Dense works on the last axis, but "{x.name}" has no axis')
         inputs = x.shape[-1]
         if isinstance(inputs, str):
             raise ShapeError(
                 f'Dense needs the size of the last axis to make its weight, and that of "{x.name}" {shown(x.shape)} '
                 f'is the name "{inputs}": make it a number where "{x.name}" is made, at {x.origin}'
             )
-        given = self._given_weight
+        given = self._initial_weight
         if given is not None and given.array.shape[0] != inputs:
             rows = given.array.shape[0]
             raise ShapeError(
@@ -148,7 +149,7 @@ class Dense(Layer):
         return inputs
 
 
-class _Given(NamedTuple):
+class _InitialValue(NamedTuple):
     """The first value of a parameter as the user gave it, the dtype that it keeps, if any, and the user's line."""
 
     array: Array
@@ -173,7 +174,7 @@ class _Given(NamedTuple):
 
 
 def _rng_of(graph: Graph) -> np.random.Generator:
-    """Return the generator of a layer that was given none: another one for each layer, the same in every process."""
+    """Return the default generator of a layer: another one for each layer, but the same in every process."""
     return np.random.default_rng([0, len(graph.state)])
 
 
@@ -185,12 +186,12 @@ def _float_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 class PReLU(Layer):
-    """x where x > 0, else slope * x, where the parameter ``slope`` is learned.
+    """x where x > 0, else slope * x; the parameter ``slope`` is trained.
 
     Parameters
     ----------
     shape : int or tuple of int
-        Of the slope, which broadcasts with the input: () for one slope in all, (64,) for one a feature.
+        The shape of the slope, which is broadcast with the input: () for a single slope, (64,) for one per feature.
     slope_init : initializer
         By default, 0.25 everywhere.
     rng : numpy.random.Generator or numpy.random.RandomState, optional
@@ -204,7 +205,7 @@ class PReLU(Layer):
     def __init__(self, shape: Any = (), *, slope_init: Any = None, rng: Rng | None = None) -> None:
         sizes = shape_of(shape)
         if not all(isinstance(size, int) for size in sizes):
-            raise ShapeError(f"PReLU: the slope is made of numbers, so its shape holds no names; got {shown(sizes)}")
+            raise ShapeError(f"PReLU: the shape of the slope must not contain names; got {shown(sizes)}")
         self.shape: tuple[Any, ...] = sizes
         self.slope_init = checked_initializer(slope_init or constant(0.25), "PReLU: slope_init")
         self.rng = checked_rng(rng, "PReLU")
@@ -222,7 +223,7 @@ class PReLU(Layer):
 
 
 class Softmax(Layer):
-    """exp(x) over its sum along an axis, without overflow; each step of it is a node.
+    """exp(x) divided by its sum along an axis, without overflow; each step is a node.
 
     Parameters
     ----------
@@ -243,10 +244,10 @@ class Softmax(Layer):
 
 
 class _OneOp(Layer):
-    """Base of the layers that are one node, which has the layer's name itself: ``relu_1``."""
+    """Base class of the layers that are one node, which has the name of the layer: ``relu_1``."""
 
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
-        if not takes(self.call, "name"):  # a subclass makes something else of it
+        if not takes(self.call, "name"):  # a subclass has another `call`
             return super()._make_nodes(graph, inputs)
         x = only_node(self, *inputs)
         return self.call(x, name=self._free_path(graph).rpartition("/")[2])
@@ -319,7 +320,7 @@ class Tanh(_OneOp):
 
 
 class Flatten(_OneOp):
-    """All axes but the first as one, as one node: ``flatten_1``.
+    """Merge all axes but the first, as one node: ``flatten_1``.
 
     Examples
     --------
@@ -332,11 +333,11 @@ class Flatten(_OneOp):
     def call(self, x: Node, *, name: str | None = None) -> Node:
         """Return x with the shape (first, product of the others)."""
         if not x.shape:
-            raise ShapeError(f'Flatten keeps the first axis, and "{x.name}" has none')
+            raise ShapeError(f'Flatten keeps the first axis, but "{x.name}" has no axis')
         return fn.reshape(x, (x.shape[0], product(x.shape[1:])), name=name)
 
 
-# By the names that Keras gives them.
+# Activations by their names in Keras.
 _ACTIVATIONS: dict[str, Callable[[], Any]] = {
     "relu": ReLU,
     "sigmoid": Sigmoid,
@@ -353,7 +354,7 @@ _ACTIVATIONS: dict[str, Callable[[], Any]] = {
 
 
 def _checked_activation(given: Any, what: str) -> Any:
-    """Return the layer or the function of a node that is meant; None for nothing.
+    """Return an activation as a layer or a function of a node; None if there is none.
 
     Raises
     ------

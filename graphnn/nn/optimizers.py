@@ -1,4 +1,4 @@
-"""Optimizers: what comes next for each parameter, as nodes of the graph."""
+"""Optimizers: they make a node of the next value of each parameter."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ Rate = float | Node | Callable[[Node], Any]
 
 
 class Optimizer:
-    """Base of the optimizers. A subclass writes `advance`, and `scalars` if it needs any.
+    """Base class of the optimizers. A subclass defines `advance`, and `scalars` if it needs any.
 
     Parameters
     ----------
     learning_rate : float, Node or callable
-        A number becomes a parameter that is not trained, ``sgd_1/learning_rate``; a node is used as it is; a
-        callable is a schedule of `nn.schedules`, from the node of the number of steps made to that of the rate.
+        A number becomes a parameter that is not trained, ``sgd_1/learning_rate``. A node is used as it is. A
+        callable is a schedule, as in `nn.schedules`: it takes the node of the number of steps so far, and returns the
+        learning rate.
     clip_norm : float, optional
-        Gradients are scaled down together where the norm of all of them exceeds this.
+        If the norm of all gradients together exceeds this, all are scaled down.
     clip_value : float, optional
-        Each element of a gradient is clipped to ``[-clip_value, clip_value]``; before `clip_norm`.
+        Each element of a gradient is clipped to ``[-clip_value, clip_value]``, before `clip_norm` is applied.
 
     Examples
     --------
@@ -52,7 +53,7 @@ class Optimizer:
     """
 
     counts = False
-    """Whether `scalars` or `advance` needs the number of the step."""
+    """Whether `scalars` or `advance` needs the step number."""
 
     def __init__(self, learning_rate: Rate, *, clip_norm: float | None = None, clip_value: float | None = None) -> None:
         self._rate: Any = learning_rate if isinstance(learning_rate, Node) or callable(learning_rate) else None
@@ -71,10 +72,10 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> Any:
-        """The learning rate as it stands: a number, or the node or schedule that was given.
+        """The present learning rate: a number, or the node or schedule that was given.
 
-        A number can be set between steps, for the updates made so far and those to come. It is the value of the
-        parameter ``sgd_1/learning_rate`` of the graph, which can be set as well.
+        A number can be set between steps, and applies to all updates of this optimizer. It is the value of the
+        parameter ``sgd_1/learning_rate`` of the graph, which can be set too.
 
         Raises
         ------
@@ -89,8 +90,7 @@ class Optimizer:
     def learning_rate(self, value: float) -> None:
         if self._rate is not None:
             raise UsageError(
-                "this learning rate is a node or a schedule, which decides by itself; only one that was given as a "
-                "number can be set"
+                "this learning rate is a node or a schedule; only a learning rate that was given as a number can be set"
             )
         self._number = self._setting("learning_rate", value, 0)
         for node in self._rates:
@@ -102,19 +102,19 @@ class Optimizer:
             raise missing("optimizer", self, name, f"the optimizer {type(self).__name__}")
 
     def scalars(self, rate: Node, number: Node | None) -> Mapping[str, Node]:
-        """Return the numbers that all parameters share in one step, by name.
+        """Return the scalars that all parameters share in one step, by name.
 
         Parameters
         ----------
         rate : Node
             The learning rate, a float64 scalar.
         number : Node or None
-            The number of this step from 1, a float64 scalar; None unless ``counts = True``.
+            The step number, from 1, a float64 scalar; None unless ``counts = True``.
 
         Returns
         -------
         mapping of str to Node
-            Handed to `advance` as ``slots.scalars``, of the parameter's dtype.
+            `advance` gets them as ``slots.scalars``, cast to the dtype of the parameter.
         """
         return {}
 
@@ -125,38 +125,38 @@ class Optimizer:
         ----------
         parameter, gradient : Node
         rate : Node
-            The learning rate, a scalar of the parameter's dtype.
+            The learning rate, a scalar with the dtype of the parameter.
         slots : Slots
-            What is kept from step to step: ``slots.kept("velocity", next_of)``.
+            Arrays that are kept from step to step: ``slots.kept("velocity", next_of)``.
         """
-        raise NoRuleError(f"{type(self).__name__} does not say how a parameter goes on: define advance")
+        raise NoRuleError(f"{type(self).__name__} does not say how to update a parameter: define advance")
 
     def updates(self, loss: Node, parameters: Iterable[Node | str] | Node | None = None) -> dict[Node, Node]:
         """Return the node of the next value of every parameter that the loss depends on.
 
-        All nodes made are in a scope of their own, ``sgd_1``; those for one parameter are in a scope of its name
-        therein, and have the parameter as their twin. What is kept from step to step, such as
-        ``sgd_1/dense_1/weight/velocity``, is a parameter that is not trained.
+        The nodes are in a new scope, ``sgd_1``. Inside it, each parameter has a scope with its name, whose nodes have
+        the parameter as their twin. Arrays that are kept from step to step, such as
+        ``sgd_1/dense_1/weight/velocity``, are parameters that are not trained.
 
         Parameters
         ----------
         loss : Node
             A scalar.
         parameters : iterable of Node or str, optional
-            Only these.
+            The parameters to update; by default, all trainable parameters that the loss depends on.
 
         Returns
         -------
         dict of Node to Node
-            Of the optimizer's own state too. Also kept in ``graph.updates``, where it takes the place of what
-            an optimizer left there for the same parameters.
+            Includes the state of the optimizer. The updates are also entered in ``graph.updates``, where they replace
+            updates of the same parameters by another optimizer.
 
         Raises
         ------
         ShapeError, DtypeError
             When the loss is not a scalar, or not a float.
         UsageError
-            When there is nothing to train, or `parameters` holds something that is not a trainable parameter.
+            When there is nothing to train, or `parameters` contains something other than trainable parameters.
 
         Examples
         --------
@@ -178,7 +178,7 @@ class Optimizer:
             root = place.scope
             assert root is not None
             gradients = self._clipped(chosen, gradients)
-            count, number = self._counted(graph, result)
+            count, number = self._step_counts(graph, result)
             rate = self._rate_node(graph, count)
             scalars = {"rate": rate, **self.scalars(rate, number)}
             cast = {
@@ -192,7 +192,7 @@ class Optimizer:
                 own = parameter.name.removeprefix(f"{parameter.scope}/")
                 with graph.in_scope(around.path), graph.new_scope(own, twin=parameter):
                     result[parameter] = self.advance(parameter, gradient, slots.scalars["rate"], slots)
-            self._keep(graph, result, chosen)
+            self._store_updates(graph, result, chosen)
         return result
 
     def _chosen(self, loss: Node, parameters: Iterable[Node | str] | Node | None) -> list[Node]:
@@ -220,17 +220,21 @@ class Optimizer:
         if self.clip_value is not None:
             with graph.scope("clip_value"):
                 lo, hi = -self.clip_value, self.clip_value
-                gradients = _each(chosen, gradients, lambda gradient: fn.clip(gradient, lo, hi))
+                gradients = _per_parameter(chosen, gradients, lambda gradient: fn.clip(gradient, lo, hi))
         if self.clip_norm is not None:
             with graph.scope("clip_norm"):
-                total = reduce(operator.add, _each(chosen, gradients, lambda gradient: fn.sum(fn.square(gradient))))
-                # The 1e-6 is PyTorch's: a gradient of zeros is left as it is.
+                total = reduce(
+                    operator.add, _per_parameter(chosen, gradients, lambda gradient: fn.sum(fn.square(gradient)))
+                )
+                # As in PyTorch; because of the 1e-6, a gradient of zeros stays 0.
                 factor = fn.minimum(self.clip_norm / (fn.sqrt(total) + 1e-6), 1.0)
-                gradients = _each(chosen, gradients, lambda gradient: gradient * as_float(factor, gradient.dtype))
+                gradients = _per_parameter(
+                    chosen, gradients, lambda gradient: gradient * as_float(factor, gradient.dtype)
+                )
         return gradients
 
-    def _counted(self, graph: Graph, result: dict[Node, Node]) -> tuple[Node | None, Node | None]:
-        """Return the number of steps made, and that of this step, if anything asks."""
+    def _step_counts(self, graph: Graph, result: dict[Node, Node]) -> tuple[Node | None, Node | None]:
+        """Return the number of steps so far, and the number of this step, each if it is needed."""
         if not self.counts and (self._rate is None or isinstance(self._rate, Node)):
             return None, None
         count = graph.parameter("step", np.int64(0), trainable=False)
@@ -238,7 +242,7 @@ class Optimizer:
         return fn.cast(count, "float64"), fn.cast(result[count], "float64") if self.counts else None
 
     def _rate_node(self, graph: Graph, count: Node | None) -> Node:
-        """Return the learning rate as a float64 scalar: numbers made of it are rounded once, when they are used."""
+        """Return the learning rate as a float64 scalar, so that it is rounded only once, when it is used."""
         made = self._rate
         if made is None:
             node = graph.parameter("learning_rate", np.float64(self._number), trainable=False)
@@ -256,12 +260,12 @@ class Optimizer:
                 raise ShapeError(f'a learning rate is a scalar, and "{made.name}" has shape {shown(made.shape)}')
         return as_float(made, "float64")
 
-    def _keep(self, graph: Graph, made: dict[Node, Node], chosen: list[Node]) -> None:
-        """Put updates into ``graph.updates``, and take out what another optimizer kept for the same parameters."""
+    def _store_updates(self, graph: Graph, made: dict[Node, Node], chosen: list[Node]) -> None:
+        """Enter updates in ``graph.updates``, and remove those of another optimizer for the same parameters."""
         updates = graph.updates
         replaced = {p for p in chosen if p in updates}
         slots = [p for p in updates if p.phase == "update" and p.twin in replaced]
-        updates.update(made)  # all at once: an interrupt leaves at worst unused slots
+        updates.update(made)  # all at once: an interrupt leaves unused slots at worst
         for slot in slots:
             del updates[slot]
         if replaced:
@@ -275,8 +279,8 @@ class Optimizer:
         return checked_number(f"{type(self).__name__}: {name}", value, lo, hi, strictly)
 
 
-def _each(chosen: list[Node], gradients: list[Node], function: Callable[[Node], Node]) -> list[Node]:
-    """Return what a function makes of the gradient of each parameter, as the parameter's twins."""
+def _per_parameter(chosen: list[Node], gradients: list[Node], function: Callable[[Node], Node]) -> list[Node]:
+    """Return the results of a function of the gradient of each parameter; the new nodes have the parameter as twin."""
     made = []
     for parameter, gradient in zip(chosen, gradients, strict=True):
         with parameter.graph.in_scope(None, twin=parameter):
@@ -292,16 +296,16 @@ class SGD(Optimizer):
     learning_rate : float, Node or callable
     momentum : float
     nesterov : bool
-        Whether to look ahead along the momentum.
+        Whether to use Nesterov's momentum.
     weight_decay : float
-        Times the parameter is added to its gradient.
+        This multiple of the parameter is added to its gradient.
     clip_norm, clip_value : float, optional
         As in `Optimizer`.
 
     Notes
     -----
     With d = ∂loss/∂p + weight_decay · p and v ← momentum · v + d, the step is p ← p - rate · v, or with
-    `nesterov` p ← p - rate · (d + momentum · v): PyTorch's form, in which the rate is outside the velocity.
+    `nesterov` p ← p - rate · (d + momentum · v). As in PyTorch, the rate is not part of the velocity.
     """
 
     def __init__(
@@ -317,7 +321,7 @@ class SGD(Optimizer):
         self.nesterov = checked_flag("SGD: nesterov", nesterov)
         self.weight_decay = self._setting("weight_decay", weight_decay, 0)
         if self.nesterov and not self.momentum:
-            raise ValueRangeError("SGD: nesterov looks ahead along the momentum: give a momentum above 0")
+            raise ValueRangeError("SGD: nesterov needs a momentum above 0")
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
         gradient = _decayed(gradient, parameter, self.weight_decay)
@@ -332,17 +336,17 @@ def _decayed(gradient: Node, parameter: Node, weight_decay: float) -> Node:
 
 
 class Adam(Optimizer):
-    """Steps scaled by running moments of the gradient.
+    """Adam: steps scaled by running moments of the gradient.
 
     Parameters
     ----------
     learning_rate : float, Node or callable
     beta1, beta2 : float
-        Decay of the first and second moment.
+        Decay rates of the first and second moment.
     epsilon : float
-        Added to the root of the second moment.
+        Added to the square root of the second moment.
     weight_decay : float
-        Times the parameter is added to its gradient.
+        This multiple of the parameter is added to its gradient.
     clip_norm, clip_value : float, optional
         As in `Optimizer`.
 
@@ -384,14 +388,14 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weight decay that acts on the parameter itself, not through the moments.
+    """Adam with decoupled weight decay, which changes the parameter directly and not the moments.
 
     Parameters
     ----------
     learning_rate, beta1, beta2, epsilon
         As in `Adam`.
     weight_decay : float
-        Each step multiplies the parameter by ``1 - rate * weight_decay`` first.
+        Each step first multiplies the parameter by ``1 - rate * weight_decay``.
     clip_norm, clip_value : float, optional
         As in `Optimizer`.
 
@@ -419,27 +423,27 @@ class AdamW(Adam):
 
 
 class RMSProp(Optimizer):
-    """Steps divided by the root of the running mean square of the gradient.
+    """RMSProp: steps divided by the square root of the running mean of the squared gradient.
 
     Parameters
     ----------
     learning_rate : float, Node or callable
     rho : float
-        Decay of the mean square.
+        Decay rate of the mean square.
     epsilon : float
-        Added to the root.
+        Added to the square root.
     momentum : float
     centered : bool
-        Whether the running mean's square is taken off first: a variance.
+        Whether to subtract the square of the running mean first, which gives a variance.
     weight_decay : float
-        Times the parameter is added to its gradient.
+        This multiple of the parameter is added to its gradient.
     clip_norm, clip_value : float, optional
         As in `Optimizer`.
 
     Notes
     -----
-    T. Tieleman, G. Hinton, lecture 6.5 of "Neural networks for machine learning" (2012); the root before the ε
-    is added, as PyTorch does.
+    T. Tieleman, G. Hinton, lecture 6.5 of "Neural networks for machine learning" (2012); as in
+    PyTorch, ε is added after the square root.
     """
 
     def __init__(
@@ -473,17 +477,17 @@ class RMSProp(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Steps divided by the root of the sum of all squares of the gradient so far.
+    """Adagrad: steps divided by the square root of the sum of all squared gradients so far.
 
     Parameters
     ----------
     learning_rate : float, Node or callable
     initial : float
-        Where the sum starts.
+        The initial value of the sum.
     epsilon : float
-        Added to the root.
+        Added to the square root.
     weight_decay : float
-        Times the parameter is added to its gradient.
+        This multiple of the parameter is added to its gradient.
     clip_norm, clip_value : float, optional
         As in `Optimizer`.
 

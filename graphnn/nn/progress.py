@@ -1,4 +1,4 @@
-"""How training reports its progress: by a bar, by lines of text, or not at all."""
+"""Progress reports of a training: a bar, lines of text, or none."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Any
 from ..errors import UsageError
 from .history import figure
 
-_LINES = 50  # about as many of a long training,
-_SILENCE = 10.0  # and one after so many seconds
+_LINES = 50  # about this many lines of a long training
+_SILENCE = 10.0  # a further line after this many seconds
 
 
 class Reporter:
-    """Base of the reporters; reports nothing itself."""
+    """Base class of the reporters; it reports nothing."""
 
     def __enter__(self) -> Reporter:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
 
     def step(self, epoch: int, loss: float) -> None:
-        """Hear of a step of an epoch, counted from 1."""
+        """Report a step of an epoch; epochs count from 1."""
 
     def epoch(self, epoch: int, row: Mapping[str, Any], last: bool) -> None:
-        """Hear of the figures of an epoch, counted from 1."""
+        """Report the figures of an epoch; epochs count from 1."""
 
 
 def reporter(progress: Any, epochs: int, steps: int, done: int) -> Reporter:
@@ -37,13 +37,13 @@ def reporter(progress: Any, epochs: int, steps: int, done: int) -> Reporter:
     Parameters
     ----------
     progress : bool, None, stream or callable
-        True: a bar on a terminal where rich is installed, else lines, on the standard error. A stream is written
-        lines to, a callable is called with each.
+        True: a bar if standard error is a terminal and rich is installed, else lines on standard error. A stream gets
+        the lines written to it. A callable is called with each line.
     epochs : int
     steps : int
-        In an epoch.
+        The number of steps per epoch.
     done : int
-        How many steps were done before.
+        The number of steps before.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def _written(row: Mapping[str, Any]) -> str:
 
 
 class _Lines(Reporter):
-    """A line an epoch, of a long training now and then one."""
+    """A line for each epoch; for some epochs only, if the training is long."""
 
     def __init__(self, write: Callable[[str], Any], epochs: int) -> None:
         self._write, self._epochs = write, epochs
@@ -90,7 +90,7 @@ class _Lines(Reporter):
 
 
 def _bar(epochs: int, steps: int, done: int) -> Reporter | None:
-    """Return a bar, if rich is installed and there is a terminal to draw it on."""
+    """Return a bar, if rich is installed and standard error is a terminal."""
     try:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -98,7 +98,7 @@ def _bar(epochs: int, steps: int, done: int) -> Reporter | None:
         return None
     console = Console(stderr=True)
     if not (find_spec("ipywidgets") if console.is_jupyter else console.is_terminal):
-        return None  # in a notebook, rich draws by widgets
+        return None  # in a notebook, rich needs widgets
     bar = Progress(
         TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}", markup=False),
         BarColumn(),
@@ -110,7 +110,7 @@ def _bar(epochs: int, steps: int, done: int) -> Reporter | None:
     task = bar.add_task("", total=epochs * steps, completed=done, epoch=done // steps + 1, epochs=epochs, figures="")
 
     class Bar(Reporter):
-        """A bar for all epochs, with the figures of the last."""
+        """A bar for all epochs, with the figures of the last one."""
 
         figures = ""
 

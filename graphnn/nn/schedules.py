@@ -1,6 +1,6 @@
-"""Learning rates that change: functions from the node of the number of steps made to the node of the next one's rate.
+"""Learning-rate schedules: functions that take the node of the number of steps so far and return the learning rate.
 
-Any function of that form is a schedule: ``nn.SGD(lambda step: 0.1 / (1.0 + step))``.
+Any function of this form is a schedule: ``nn.SGD(lambda step: 0.1 / (1.0 + step))``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Schedule = Callable[[Node], Any]
 
 
 def constant(learning_rate: float) -> Schedule:
-    """Return the schedule that never changes.
+    """Return a constant schedule.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ def constant(learning_rate: float) -> Schedule:
 
 
 def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
-    """Return the schedule that falls by a factor after every so many steps.
+    """Return a schedule that decreases by a factor after every `every` steps.
 
     Parameters
     ----------
     learning_rate : float
-        At first.
+        The initial learning rate.
     every : int
-        Number of steps between falls.
+        Number of steps between decreases.
     factor : float
 
     Returns
@@ -63,12 +63,12 @@ def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedul
 
 
 def cosine(learning_rate: float, steps: int, final: float = 0.0) -> Schedule:
-    """Return the schedule that falls along half a cosine, and stays at its end.
+    """Return a schedule that decreases along half a cosine, and then stays constant.
 
     Parameters
     ----------
     learning_rate : float
-        At first.
+        The initial learning rate.
     steps : int
         Number of steps until `final` is reached.
     final : float
@@ -93,13 +93,13 @@ def cosine(learning_rate: float, steps: int, final: float = 0.0) -> Schedule:
 
 
 def warmup(steps: int, then: Schedule | float) -> Schedule:
-    """Return the schedule that rises linearly for so many steps, then goes on with another from its start.
+    """Return a schedule that increases linearly for some steps, and then follows another schedule from its start.
 
     Parameters
     ----------
     steps : int
     then : callable or float
-        What follows; its first rate is where the rise leads.
+        The schedule that follows, or its constant rate. The increase ends at its first rate.
 
     Returns
     -------

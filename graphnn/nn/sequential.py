@@ -11,12 +11,12 @@ from .layer import Layer, takes, training_now
 
 
 class Sequential(Layer):
-    """Layers one after the other; it opens no scope of its own.
+    """Layers one after the other; this opens no scope.
 
     Parameters
     ----------
     *layers : Layer or callable
-        Or one list of them. A function of a node, such as ``gn.tanh``, serves too.
+        Or one list of them. A function of a node, such as ``gn.tanh``, is accepted too.
 
     Examples
     --------
@@ -35,12 +35,12 @@ class Sequential(Layer):
             self.add(layer)
 
     def add(self, layer: Any) -> None:
-        """Put another layer behind the last.
+        """Append a layer.
 
         Raises
         ------
         UsageError
-            When it cannot be called, or is a class and no layer.
+            When it is not callable, or is a class.
         """
         if isinstance(layer, type):
             raise UsageError(f"Sequential takes layers, and {layer.__name__} is a class: write {layer.__name__}(…)")
@@ -53,7 +53,7 @@ class Sequential(Layer):
     def call(self, x: Any) -> Any:
         """Return what the last layer returns."""
         around: dict[Sequential, Iterator[Any]] = {self: iter(self.layers)}
-        while around:  # not by recursion: they may lie in each other as deep as one likes
+        while around:  # not by recursion: they may be nested to any depth
             network = next(reversed(around))
             layer = next(around[network], None)
             if layer is None:

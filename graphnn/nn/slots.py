@@ -1,4 +1,4 @@
-"""What optimizers keep for each parameter."""
+"""The arrays that an optimizer keeps for each parameter."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class Slots:
-    """What an optimizer keeps for one parameter, as parameters that are not trained.
+    """The arrays that an optimizer keeps for one parameter, as parameters that are not trained.
 
     Attributes
     ----------
     scalars : mapping of str to Node
-        What `Optimizer.scalars` returned, of the parameter's dtype.
+        The result of `Optimizer.scalars`, cast to the dtype of the parameter.
     """
 
     def __init__(self, parameter: Node, scalars: Mapping[str, Node], result: dict[Node, Node]) -> None:
@@ -25,16 +25,16 @@ class Slots:
         self.scalars = scalars
 
     def kept(self, name: str, next_of: Callable[[Node], Node], start: float = 0.0) -> Node:
-        """Make a slot of the parameter's shape and return the node of its next value.
+        """Make a slot with the shape of the parameter, and return the node of its next value.
 
         Parameters
         ----------
         name : str
-            The slot is called so, in the parameter's scope: ``sgd_1/dense_1/weight/velocity``.
+            The name of the slot within the parameter's scope: ``sgd_1/dense_1/weight/velocity``.
         next_of : callable
-            From the node of the slot to that of its next value.
+            A function that takes the node of the slot and returns the node of its next value.
         start : float
-            What it is filled with at first.
+            The initial value of all elements.
 
         Returns
         -------

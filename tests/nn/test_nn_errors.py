@@ -245,7 +245,7 @@ def test_parameters_are_a_list_and_no_method() -> None:
     layer = nn.Dense(2)
     layer(gn.Graph().placeholder("x", ("batch", 3)))
     assert layer.parameters == [layer.weight, layer.bias]
-    with pytest.raises(gn.UsageError, match=r"write layer\.parameters, without brackets"):
+    with pytest.raises(gn.UsageError, match=r"layer\.parameters is a list, not a method"):
         layer.parameters()
 
 

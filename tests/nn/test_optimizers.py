@@ -398,7 +398,7 @@ def test_an_optimizer_of_ones_own() -> None:
         (lambda: nn.SGD("fast"), TypeError, "SGD: learning_rate is a number, not 'fast'"),
         (lambda: nn.SGD(None), TypeError, "SGD: learning_rate is a number, not NoneType"),
         (lambda: nn.SGD(0.1, momentum=-1), ValueError, "SGD: momentum is 0 or more, not -1"),
-        (lambda: nn.SGD(0.1, nesterov=True), ValueError, "give a momentum above 0"),
+        (lambda: nn.SGD(0.1, nesterov=True), ValueError, "needs a momentum above 0"),
         (lambda: nn.SGD(0.1, weight_decay=[1]), TypeError, "SGD: weight_decay is a number, not list"),
         (lambda: nn.SGD(0.1, clip_norm=0), ValueError, "SGD: clip_norm is more than 0, not 0"),
         (lambda: nn.SGD(0.1, clip_value=-2), ValueError, "SGD: clip_value is more than 0, not -2"),
@@ -446,7 +446,7 @@ def test_bad_losses_and_parameters() -> None:
         nn.SGD(w).updates(loss)
     with pytest.raises(gn.UsageError, match="SGD: learning_rate is a number, not 'slow'"):
         nn.SGD(lambda step: "slow").updates(loss)
-    with pytest.raises(gn.NoRuleError, match="Optimizer does not say how a parameter goes on: define advance"):
+    with pytest.raises(gn.NoRuleError, match="Optimizer does not say how to update a parameter: define advance"):
         nn.Optimizer(0.1).updates(loss)
     with pytest.warns(gn.GraphnnWarning, match="do not depend on each other"):
         optimizer.updates(loss, parameters=[g.parameter("unused", 1.0)])
