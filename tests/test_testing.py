@@ -287,6 +287,21 @@ def test_a_missing_rule_is_told_by_name() -> None:
 
 
 @pytest.mark.usefixtures("own_operations")
+def test_an_operation_outside_the_library_is_checked_at_a_scalar() -> None:
+    class Cubed(Elementwise):
+        like = np.square
+
+        def forward(self, x: Any, out: Any = None) -> Any:
+            return np.multiply(x * x, x, out=out)
+
+        def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+            return cotangent * (gn.square(inputs[0]) * 3.0)
+
+    x = gn.Graph().placeholder("x")
+    assert check_grads(Cubed()(x), {x: 1.5}, order=2).checked > 0
+
+
+@pytest.mark.usefixtures("own_operations")
 def test_an_operation_without_a_rule_for_one_mode_is_checked_in_the_other() -> None:
     class Squared(Op):
         """x², backwards only."""

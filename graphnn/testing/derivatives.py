@@ -148,6 +148,7 @@ class Derivatives:
         point = self.case.feed[node]
 
         def terms(step: float) -> Array:
+            # A sum of arrays of shape () is a NumPy scalar, not an array.
             moved = self.at_point.given | {node: np.asarray(point + step * direction)}
             return self._terms(collect(self.at_point._replace(given=moved)))
 
