@@ -298,7 +298,7 @@ def test_an_operation_outside_the_library_is_checked_at_a_scalar() -> None:
             return cotangent * (gn.square(inputs[0]) * 3.0)
 
     x = gn.Graph().placeholder("x")
-    assert check_grads(Cubed()(x), {x: 1.5}, order=2).checked > 0
+    assert check_grads(Cubed()(x), {x: 1.5}, x, order=2).checked > 0
 
 
 @pytest.mark.usefixtures("own_operations")
