@@ -129,6 +129,24 @@ def test_what_does_not_depend_is_zero() -> None:
     assert check_grads(gn.exp(x), {x: 1.0, y: 2.0}, [x, y], order=2).checked == 2
 
 
+@pytest.mark.usefixtures("own_operations")
+def test_an_operation_of_a_scalar_is_given_an_array() -> None:
+    class Strict(Elementwise):
+        """x, which takes nothing but an array."""
+
+        like = np.negative
+
+        def forward(self, x: Any, out: Any = None) -> Any:
+            assert type(x) is np.ndarray
+            return np.positive(x, out=out)
+
+        def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+            return cotangent
+
+    x = gn.Graph().placeholder("x")
+    assert check_grads(Strict()(x), {x: 2.0}, x).checked == 1
+
+
 # --- kinks ----------------------------------------------------------------------------------------------------
 
 

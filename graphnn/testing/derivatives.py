@@ -149,7 +149,7 @@ class Derivatives:
 
         def terms(step: float) -> Array:
             # A sum of arrays of shape () is a NumPy scalar, not an array.
-            moved = self.at_point.given | {node: np.asarray(point + step * direction)}
+            moved = self.at_point.given | {node: np.asarray(point + step * direction, order="C")}
             return self._terms(collect(self.at_point._replace(given=moved)))
 
         here = self.here
