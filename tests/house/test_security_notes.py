@@ -54,7 +54,7 @@ def test_an_operation_is_not_imported_for_a_file(tmp_path: Path) -> None:
 
 def test_pickles_are_not_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "model.npy", np.array([object()]), allow_pickle=True)
-    with pytest.raises(FileFormatError, match="no graphnn file"):
+    with pytest.raises(FileFormatError, match="is not a graphnn file"):
         gn.load(tmp_path / "model.npy")
 
 
