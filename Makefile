@@ -16,8 +16,8 @@ ARGS ?=
 .PHONY: help demo test lowest dist page lint format types docs bench bench-quick bench-scale clean distclean
 
 help:
-	@echo "make demo         run the demo: build, evaluate and draw a network"
-	@echo "make test         run the tests            (ARGS=... is handed to pytest)"
+	@echo "make demo         run the demo, some seconds: evaluate, train, draw and replay a network"
+	@echo "make test         run the tests, some minutes   (ARGS=... is handed to pytest)"
 	@echo "make lowest       run the tests with the oldest versions of what graphnn depends on; give it a VENV of its own"
 	@echo "make dist         build wheel and sdist into dist/, check them, and try the wheel in an empty environment"
 	@echo "make page         try the replay page in a browser: Chromium must be here"
@@ -38,6 +38,8 @@ demo: $(VENV)/demo.stamp
 	@$(BIN)/graphnn demo
 
 test: $(VENV)/test.stamp
+	@echo "Running the tests, the docstrings, the examples and the code of the documentation, on all cores; nothing outside"
+	@echo "temporary folders is written. This takes some minutes; fewer of them: make test ARGS='tests/graph -x'"
 	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 lowest: $(VENV)/lowest.stamp
@@ -97,12 +99,12 @@ $(VENV)/made.stamp:
 	@touch $@
 
 $(VENV)/demo.stamp: pyproject.toml $(VENV)/made.stamp
-	@echo "Installing graphnn for the demo ..."
+	@echo "Installing graphnn for the demo into $(VENV); the first time only, about half a minute ..."
 	@$(PIP) install --editable ".[dot,plot,cli]"
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml $(VENV)/made.stamp
-	@echo "Installing graphnn and what its tests need ..."
+	@echo "Installing graphnn and what its tests need into $(VENV); the first time only, about a minute ..."
 	@$(PIP) install --editable ".[all]" --group test
 	@touch $@
 

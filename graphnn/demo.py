@@ -9,7 +9,7 @@ import numpy as np
 from graphnn import datasets, nn
 from graphnn.execute.compiled import Compiled, compile
 from graphnn.graph import Graph, Node
-from graphnn.inspector.trace import Trace, trace
+from graphnn.inspector.trace import Film, recording
 
 
 def build() -> tuple[dict[str, Any], dict[Any, Any]]:
@@ -40,19 +40,41 @@ def build() -> tuple[dict[str, Any], dict[Any, Any]]:
     return {"probabilities": probabilities, "loss": loss}, {x: X, labels: y}
 
 
-def step_of(loss: Node, feed: dict[Any, Any]) -> Trace:
-    """Record a training step: the loss, its gradients, and the next value of each parameter.
+def filmed(steps: int = 1750, every: int = 250) -> tuple[Film, float]:
+    """Train the network of `build` with 16 hidden units on the spiral data, and record it on the way.
 
     Parameters
     ----------
-    loss : Node
-    feed : dict of Node to array
+    steps : int
+    every : int
+        How many steps lie between two that are recorded.
 
     Returns
     -------
-    Trace
+    film : Film
+        The first step, and every one after so many.
+    accuracy : float
+        The share of the points that the network classifies rightly in the last step.
     """
-    return trace(compile(loss, updates=nn.SGD(1.0).updates(loss)), feed)
+    rng = np.random.default_rng(0)
+    g = Graph("spiral")
+    x = g.placeholder("x", shape=("batch", 2))
+    labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    network = nn.Sequential(
+        nn.Dense(16, weight_init=nn.init.he_normal, rng=rng),
+        nn.ReLU(),
+        nn.Dense(3, rng=rng),
+        nn.Softmax(),
+    )
+    probabilities = network(x)
+    loss = nn.categorical_crossentropy(probabilities, labels)
+    g.outputs["loss"] = loss
+    step = compile(loss, updates=nn.SGD(1.0).updates(loss))
+    X, y = datasets.spiral(100, classes=3, seed=0)
+    with recording(step, every=every) as film:
+        for _ in range(steps + 1):
+            step({x: X, labels: y})
+    return film, float(np.mean(film[-1][probabilities].value.argmax(axis=1) == y))
 
 
 def trained(epochs: int, progress: Any) -> tuple[Compiled, nn.History, Node, dict[Any, Any]]:

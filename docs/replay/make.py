@@ -12,10 +12,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import graphnn as gn
-from graphnn import demo, nn
+from graphnn import demo
 from graphnn.view.replay import Page
 
 HERE = Path(__file__).parent
@@ -23,12 +21,7 @@ HERE = Path(__file__).parent
 
 def pages() -> dict[str, Page]:
     """Return each page, by its name."""
-    fetches, feed = demo.build()
-    return {
-        "spiral": demo.step_of(fetches["loss"], feed).to_html(),
-        "nan": hidden_nan().to_html(),
-        "training": training().to_html(),
-    }
+    return {"spiral": demo.filmed()[0].to_html(), "nan": hidden_nan().to_html()}
 
 
 def hidden_nan() -> gn.Trace:
@@ -39,21 +32,6 @@ def hidden_nan() -> gn.Trace:
     logs = gn.where(x > 0, gn.log(x * w), 0.0)  # the log of 0 is left out here, and comes back in the gradient
     g.outputs["loss"] = loss = gn.sum(logs)
     return gn.trace([loss, gn.grad(loss, w)], {x: [4.0, 2.0, 0.0, 1.0]})
-
-
-def training() -> gn.Film:
-    """Record every 25th step of a training run."""
-    g = gn.Graph("spiral, in training")
-    x = g.placeholder("x", shape=("batch", 2))
-    labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
-    network = nn.Sequential(nn.Dense(8, rng=np.random.default_rng(0)), nn.Tanh(), nn.Dense(3))
-    g.outputs["loss"] = loss = nn.softmax_crossentropy(network(x), labels)
-    step = gn.compile(loss, updates=nn.Adam(0.05).updates(loss))
-    X, y = gn.datasets.spiral(16, classes=3, seed=0)
-    with gn.recording(step, every=25) as film:
-        for _ in range(201):
-            step({x: X, labels: y})
-    return film
 
 
 def told(file: str) -> dict[str, Any]:

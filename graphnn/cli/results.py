@@ -17,6 +17,7 @@ from . import screen
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
+    from .targets import Target
 
 _STEP_HEADERS = ("", "node", "op", "shape", "min", "mean", "max")
 _SMALL = 9
@@ -57,6 +58,29 @@ def evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[N
             whole = "  " + gn.view.preview(step.value, _SMALL) if 1 < step.value.size <= _SMALL else ""
             screen.say(gn.view.columns([row], least=least, right=(4, 5, 6), width=width) + whole)
     return values, records
+
+
+def is_page(file: str) -> bool:
+    """Return whether a file is to be a page that replays a run."""
+    return file.lower().endswith((".html", ".htm"))
+
+
+def recorded(target: Target, feed: Any, file: str | None) -> gn.Trace:
+    """Return the run of a target. If an error stops it, a file keeps what ran before: a page, or a trace for debug."""
+    if isinstance(target.run, gn.Trace) and feed is None:
+        return target.run
+    try:
+        return gn.trace(target.run, feed)
+    except gn.GraphnnError as error:
+        if file and error.stopped is not None:
+            if is_page(file):
+                error.debug().to_html(file)
+                opens = "a browser"
+            else:
+                error.save(file)
+                opens = f"graphnn debug {file}"
+            screen.note(f"wrote {file}: what ran before it; {opens} opens it")
+        raise
 
 
 def folder_for(name: str) -> Path:

@@ -100,12 +100,27 @@ def test_the_demo_evaluates_the_network_in_order_and_draws_it(tmp_path, capsys):
         assert ET.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
+def test_the_demo_trains_says_how_long_that_takes_and_ends_with_what_to_do_next(tmp_path, capsys):
+    lines = said(capsys, "demo", "-o", str(tmp_path)).out.splitlines()
+    training = next(place for place, line in enumerate(lines) if "1,750 steps" in line)
+    assert lines[training].endswith("this takes about a second ...")
+    took, first, last, right = re.findall(r"\d+\.\d+", lines[training + 1])
+    assert float(took) >= 0.0
+    assert float(first) > 1.0 > 0.1 > float(last)
+    assert float(right) > 95.0
+    page = tmp_path / "replay.html"
+    assert lines[-1].startswith(f"Next: open {page} in a browser")
+    assert 'id="data"' in page.read_text(encoding="utf-8")
+
+
 def test_the_demo_as_json_is_the_run_itself(tmp_path, capsys):
     told = json.loads(said(capsys, "demo", "--json", "-o", str(tmp_path)).out)
     # Within 6e-5 of the published loss, whatever the points (goldens.json).
     assert told["loss"] == pytest.approx(1.0987351566171433, abs=1e-4)
     assert [step["index"] for step in told["steps"]] == list(range(len(told["steps"])))
     assert told["steps"][-1]["mean"] == told["loss"]
+    assert told["training"]["loss"] < 0.1 < told["loss"]
+    assert told["files"][-1] == str(tmp_path / "replay.html")
     assert told["missing"] == []
 
 
@@ -129,7 +144,8 @@ def test_the_demo_without_matplotlib_says_that_the_plot_is_missing(tmp_path, cap
 
     monkeypatch.setattr("graphnn.view.plots.scatter", none)
     out = said(capsys, "demo", "-o", str(tmp_path)).out
-    assert out.endswith("note: no scatter plot of the data: a plot needs matplotlib\n")
+    assert "note: no scatter plot of the data: a plot needs matplotlib\n" in out
+    assert "\nNext: open" in out
     assert not (tmp_path / "spiral.svg").exists()
 
 
@@ -505,7 +521,7 @@ def test_a_command_that_a_program_declares_is_there(model, capsys, tmp_path, mon
 def test_each_module_of_commands_declares_the_command_of_its_name():
     folder = Path(cli.__file__).parent / "commands"
     own = sorted(path.stem for path in folder.glob("[a-z]*.py"))
-    assert len(own) == 11
+    assert len(own) == 12
     for name in own:
         found = registry.find(name)
         assert found is not None

@@ -6,12 +6,9 @@ import graphnn as gn
 
 from ... import cli
 from .. import screen
+from ..results import is_page, recorded
 
 _PICTURES = (".svg", ".png", ".pdf", ".dot", ".mmd")
-
-
-def _is_page(file: str) -> bool:
-    return file.lower().endswith((".html", ".htm"))
 
 
 @cli.command(
@@ -29,20 +26,9 @@ def trace(options: cli.Options) -> int | None:
             f"graphnn draw {options.target} --overlay values -o {options.output}"
         )
     target, feed = cli.inspected(options.target, options.feed, options.updates)
-    try:
-        trace = target.run if isinstance(target.run, gn.Trace) and feed is None else gn.trace(target.run, feed)
-        records = trace.select(options.select)
-    except gn.GraphnnError as error:
-        if options.output and error.stopped is not None:
-            if _is_page(options.output):
-                error.debug().to_html(options.output)
-                opens = "a browser"
-            else:
-                error.save(options.output)
-                opens = f"graphnn debug {options.output}"
-            screen.note(f"wrote {options.output}: what ran before it; {opens} opens it")
-        raise
-    if options.output and _is_page(options.output):
+    trace = recorded(target, feed, options.output)
+    records = trace.select(options.select)
+    if options.output and is_page(options.output):
         trace.to_html(options.output)
     elif options.output:
         trace.save(options.output)
