@@ -13,6 +13,18 @@ from ..errors import GraphnnError, near
 from . import screen
 from .registry import FAILED, INTERRUPTED, USAGE, Command, Misuse, find, names
 
+_TO_TRY = """\
+graphnn: a computational-graph engine one can see through.
+
+Two commands to try, which work as they are:
+  graphnn demo                       build a small network, evaluate it, draw it
+  graphnn debug graphnn.demo:build   step through its run; type help there
+
+With a file of your own, model.py, in which a function build() returns a loss:
+  graphnn summary model.py:build     its layers, shapes and parameters
+  graphnn check model.py:build       where its numbers go wrong, and why
+
+graphnn --help lists all commands, and graphnn draw --help describes one."""
 _FEED_ADVICE = "; --feed FILE.npz gives it, or a function that returns (fetches, feed)"
 
 
@@ -33,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders = sys.path[:]
     code: int | None = None
     try:
+        if not given:
+            screen.say(_TO_TRY)
+            return 0
         with warnings.catch_warnings():
             warnings.showwarning = screen.show_warning
             options = _parsed(given)

@@ -122,8 +122,8 @@ def feed_option(flag: str = "--feed", text: str = "") -> Argument:
 TARGET = option(
     "target",
     metavar="TARGET",
-    help="FILE.py:FUNCTION, a function that returns fetches, a compiled step, or either with its feed: "
-    "(fetches, feed); or the file of a graph or a trace",
+    help="FILE.py:FUNCTION or MODULE:FUNCTION, a function that returns fetches, a compiled step, or either with its "
+    "feed: (fetches, feed); or the file of a graph or a trace",
 )
 FEED = feed_option()
 UPDATES = switch("--updates", "the whole training step, with the updates of the graph")

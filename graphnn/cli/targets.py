@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +25,7 @@ from .registry import Misuse
 from .screen import note
 
 _targets = count()
+_MODULE = re.compile(r"\w+(\.\w+)*:\w+")
 
 
 class Target(NamedTuple):
@@ -38,11 +41,17 @@ class Target(NamedTuple):
 def target_of(text: str) -> Target:
     """Return what a text stands for: a graph or a trace in a file, or what a function in a file returns."""
     file, colon, function = text.rpartition(":")
-    if not (colon and file.endswith(".py")):
-        if text.endswith(".py") or not (Path(text).is_file() or text.endswith((".gnn", ".trace"))):
-            raise Misuse(f'"{text}" is not a target: write FILE.py:FUNCTION, FILE.gnn, or the file of a trace')
+    if colon and file.endswith(".py"):
+        result: Any = _made(existing(file), function, text)
+    elif _MODULE.fullmatch(text) and not Path(text).is_file():
+        result = _of_module(file, function, text)
+    elif text.endswith(".py") or not (Path(text).is_file() or text.endswith((".gnn", ".trace"))):
+        raise Misuse(
+            f'"{text}" is not a target: write FILE.py:FUNCTION, MODULE:FUNCTION, FILE.gnn, or the file of a trace'
+        )
+    else:
         return _meant_by(gn.load(existing(text)), {}, text)
-    result, feed = _made(existing(file), function, text), {}
+    feed: dict[Any, Any] = {}
     if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping) and _is_feed(result[1]):
         result, feed = result[0], dict(result[1])
     return _meant_by(result, feed, text)
@@ -88,23 +97,39 @@ def _made(path: Path, function: str, text: str) -> Any:
     sys.modules[name] = module
     try:
         _users_own(str(path), spec.loader.exec_module, module)
-        made = getattr(module, function, None)
-        if not callable(made):
-            known = [name for name, thing in vars(module).items() if callable(thing) and not name.startswith("_")]
-            functions = [name for name in known if getattr(vars(module)[name], "__module__", "") == module.__name__]
-            raise Misuse(f'{path} has no function "{function}".{near(function, functions)}')
-        try:
-            inspect.signature(made).bind()
-        except TypeError as error:
-            raise Misuse(
-                f"{text} cannot be called without arguments, as a target is ({error}): write a function that calls it"
-            ) from None
-        except ValueError:
-            pass  # nothing is known of its arguments
-        return _users_own(text, made)
+        return _called(module, str(path), function, text)
     except BaseException:
         sys.modules.pop(name, None)
         raise
+
+
+def _of_module(module: str, function: str, text: str) -> Any:
+    """Return what a function of an installed module returns."""
+    try:
+        found = importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # the package around it is not there, or is none
+        found = False
+    if not found:
+        raise Misuse(f'there is no module "{module}" for {text}; of a file, write FILE.py:FUNCTION')
+    return _called(_users_own(text, importlib.import_module, module), module, function, text)
+
+
+def _called(module: Any, place: str, function: str, text: str) -> Any:
+    """Return what a function of a module returns, called without arguments."""
+    made = getattr(module, function, None)
+    if not callable(made):
+        known = [name for name, thing in vars(module).items() if callable(thing) and not name.startswith("_")]
+        functions = [name for name in known if getattr(vars(module)[name], "__module__", "") == module.__name__]
+        raise Misuse(f'{place} has no function "{function}".{near(function, functions)}')
+    try:
+        inspect.signature(made).bind()
+    except TypeError as error:
+        raise Misuse(
+            f"{text} cannot be called without arguments, as a target is ({error}): write a function that calls it"
+        ) from None
+    except ValueError:
+        pass  # nothing is known of its arguments
+    return _users_own(text, made)
 
 
 def _ends(graph: Graph) -> Any:
@@ -116,7 +141,7 @@ def _is_feed(mapping: Mapping[Any, Any]) -> bool:
 
 
 def _is_ours(file: str) -> bool:
-    return file == __file__ or file.startswith("<frozen importlib")
+    return file in (__file__, importlib.__file__) or file.startswith("<frozen importlib")
 
 
 def _users_own(what: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -103,7 +103,9 @@ def _bar(epochs: int, steps: int, done: int) -> Reporter | None:
         TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}", markup=False),
         BarColumn(),
         TimeElapsedColumn(),
+        TextColumn("elapsed,"),
         TimeRemainingColumn(),
+        TextColumn("left"),
         TextColumn("{task.fields[figures]}", markup=False),
         console=console,
     )

@@ -1,6 +1,7 @@
 """The debugger in a terminal: a loop that reads verbs, moves, and says where it stands."""
 
 from . import asking, changing, looking, moving, rest, stopping  # noqa: F401 - where the verbs are declared
+from .history import history_kept as history_kept
 from .lines import commands as commands
 from .lines import folded as folded
 from .lines import printable as printable

@@ -128,8 +128,9 @@ def _runs(session: Session) -> Iterable[str]:
     return session.dbg.runs
 
 
-def _words(session: Session) -> list[str]:
-    return sorted(session.by_word)
+def _topics(session: Session) -> list[str]:
+    """Return what `help` takes: verbs, and the topics that they belong to."""
+    return sorted({*session.by_word, *(verb.group for verb in session.by_word.values())})
 
 
 class Kind(NamedTuple):
@@ -174,5 +175,5 @@ KINDS: dict[str, Kind] = {
     "condition": Kind(complete=lambda session: [*Condition.FLAGS, *_QUANTITIES, "and", "or"]),
     "list": Kind(complete=lambda session: LISTS),
     "run": Kind(complete=_runs),
-    "verb": Kind(complete=_words),
+    "topic": Kind(complete=_topics),
 }

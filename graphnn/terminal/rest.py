@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ..inspector.profile import profile as profile_of
 from ..inspector.select import many
 from ..text import short_name
 from ..view.terminal.table import columns
+from ..view.text import wrapped
 from .arguments import KINDS
 from .lines import NAMED
 from .verbs import GROUPS, REST, VERBS, Verb, verb
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from .session import Session
 
 declared = partial(verb, group=REST)
+
+_TOPIC = 10  # cells of a topic's name
+_FIRST = ("step", "continue", "back", "list", "print", "why", "set")
 
 
 @declared("save FILE", example="save run.trace", needs="save to which file?")
@@ -51,26 +56,48 @@ def echo(session: Session, text: str) -> None:
     session.say(text)
 
 
-@declared("help [VERB]", "h", example="help break", takes="verb")
+@declared("help [TOPIC or VERB]", "h", example="help looking", takes="topic")
 def help_on(session: Session, word: str) -> None:
-    """List the verbs, or say more of one of them."""
-    if word:
-        found = session.verb_of(word.split()[0])
-        aliases = f"\nAlso: {', '.join(found.aliases)}" if found.aliases else ""
-        again = "An empty line repeats it.\n" if found.moves else ""
-        session.say(f"{found.usage}\n")
-        for paragraph in found.paragraphs:
-            session.say(textwrap.fill(paragraph, session.width))
-        session.say(f"{again}\nFor instance: {_example(session, found)}{aliases}")
-        return
+    """List the verbs by topic, or say more of a topic or a verb.
+
+    The topics are stepping, stopping, looking, asking, what-if and other.
+    """
+    topic = word.lower().replace(" ", "-")
+    if not word:
+        _say_topics(session)
+    elif topic in GROUPS:
+        _say_verbs(session, [each for each in VERBS if each.group == topic])
+        session.say(f"\nhelp VERB describes one, as in: help {next(v.name for v in VERBS if v.group == topic)}")
+    else:
+        _say_verb(session, session.verb_of(word.split()[0], GROUPS))
+
+
+def _say_topics(session: Session) -> None:
+    """Say every verb by its topic, in fewer lines than a screen has, and what to begin with."""
     for group in GROUPS:
-        rows = [
-            (f"  {', '.join((each.name, *each.short))}", each.paragraphs[0].rstrip("."))
-            for each in VERBS
-            if each.group == group
-        ]
-        session.say(f"{group}\n{columns(rows, least=(18,), width=session.width)}")
-    session.say("help VERB says more; Tab completes; an empty line repeats the last movement")
+        names = ", ".join(each.name for each in VERBS if each.group == group)
+        indent = " " * _TOPIC
+        session.say("\n".join(wrapped(f"{group:<{_TOPIC - 1}} {names}", session.width, indent)))
+    session.say("\nTo begin with:")
+    _say_verbs(session, [session.by_word[name] for name in _FIRST])
+    session.say(
+        "\nhelp looking, or another topic, describes its verbs; help VERB describes one\n"
+        "Tab completes; an empty line repeats the last movement"
+    )
+
+
+def _say_verbs(session: Session, verbs: Sequence[Verb]) -> None:
+    rows = [(f"  {', '.join((each.name, *each.short))}", each.paragraphs[0].rstrip(".")) for each in verbs]
+    session.say(columns(rows, least=(18,), width=session.width))
+
+
+def _say_verb(session: Session, found: Verb) -> None:
+    aliases = f"\nAlso: {', '.join(found.aliases)}" if found.aliases else ""
+    again = "An empty line repeats it.\n" if found.moves else ""
+    session.say(f"{found.usage}\n")
+    for paragraph in found.paragraphs:
+        session.say(textwrap.fill(paragraph, session.width))
+    session.say(f"{again}\nFor instance: {_example(session, found)}{aliases}")
 
 
 def _example(session: Session, verb: Verb) -> str:

@@ -176,8 +176,14 @@ class Session(cmd.Cmd):
             self.prompt = self._prompt()
         return False
 
-    def verb_of(self, word: str) -> Verb:
+    def verb_of(self, word: str, others: Iterable[str] = ()) -> Verb:
         """Return the verb that a word means.
+
+        Parameters
+        ----------
+        word : str
+        others : iterable of str
+            What might have been meant besides.
 
         Raises
         ------
@@ -188,8 +194,8 @@ class Session(cmd.Cmd):
         if verb is None and named(self, name) in self.dbg.graph and word.endswith("]" * bool(bracket)):
             raise LookupFailure(f'there is no verb "{word}", which is of a node: print {word} shows it')
         if verb is None:
-            close = difflib.get_close_matches(word[:40], self.by_word, n=3)
-            meant = list(dict.fromkeys(self.by_word[each].name for each in close))
+            close = difflib.get_close_matches(word[:40], [*self.by_word, *others], n=3)
+            meant = list(dict.fromkeys(self.by_word[each].name if each in self.by_word else each for each in close))
             hint = f" Did you mean {' or '.join(meant)}?" if meant else " help lists them."
             raise LookupFailure(f'there is no verb "{word}".{hint}')
         return verb

@@ -11,7 +11,8 @@ from .arguments import KINDS
 if TYPE_CHECKING:
     from .session import Session
 
-MOVE, STOP, LOOK, ASK, CHANGE, REST = GROUPS = ("moving", "stopping", "looking", "asking", "what if", "the rest")
+MOVE, STOP, LOOK, ASK, CHANGE, REST = GROUPS = ("stepping", "stopping", "looking", "asking", "what-if", "other")
+"""The topics of the help."""
 _Action = Callable[["Session", Any], None]
 
 
@@ -26,7 +27,7 @@ class Verb(NamedTuple):
         Other words for it.
     example : str
     group : str
-        Under which `help` lists it.
+        The topic of `help` that lists it.
     action : callable
         Takes the session and the argument; its docstring is the help.
     takes : str

@@ -445,6 +445,41 @@ def test_folders_are_checked_before_the_work(tmp_path, monkeypatch, capsys):
         assert "file" in said(capsys, verb, "-o", str(tmp_path / "file"), code=1).err
 
 
+def test_alone_it_says_what_to_try_and_that_works(tmp_path, monkeypatch, capsys):
+    told = said(capsys).out
+    assert len(told.split("\n")) < 24
+    demo, debug = re.findall(r"^  graphnn (.*?)  ", told.partition("\n\nWith")[0], re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", None)
+    assert "wrote" in said(capsys, *demo.split()).out
+    assert '"spiral": 16 operations' in said(capsys, *debug.split()).out
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert len(capsys.readouterr().out.split("\n")) <= 25
+
+
+def test_a_function_of_an_installed_module_is_a_target(tmp_path, monkeypatch, capsys):
+    assert "dense_2" in said(capsys, "summary", "graphnn.demo:build").out
+    for target, words in {
+        "graphnn.dmeo:build": 'there is no module "graphnn.dmeo"',
+        "nowhere.at.all:build": 'there is no module "nowhere.at.all"',
+        "graphnn.text.deeper:build": 'there is no module "graphnn.text.deeper"',
+        "graphnn.demo:biuld": 'graphnn.demo has no function "biuld". Did you mean "build"?',
+        "graphnn.demo:trained": "cannot be called without arguments",
+    }.items():
+        assert words in said(capsys, "summary", target, code=2).err
+    (tmp_path / "broken.py").write_text("raise RuntimeError('no data today')")
+    monkeypatch.syspath_prepend(tmp_path)
+    told = said(capsys, "summary", "broken:build", code=1).err
+    assert "no data today" in told
+    assert "importlib" not in told
+    # A file of that name is meant before a module is.
+    monkeypatch.chdir(tmp_path)
+    gn.save(gn.demo.build()[0]["loss"].graph, "graphnn.demo:build")
+    assert "dense_2" in said(capsys, "summary", "graphnn.demo:build").out
+
+
 def test_usage_errors_exit_with_2(capsys):
     assert cli.main(["paint"]) == 2
     assert 'there is no verb "paint". Did you mean "train"' in capsys.readouterr().err

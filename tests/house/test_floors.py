@@ -73,9 +73,10 @@ NEIGHBOURS: dict[tuple[str, str], str] = {
     ("cli", "demo"): "`graphnn demo` is a verb of the command",
 }
 
-# Third-party packages that are always there; those that may be missing are imported where they are used.
+# Third-party packages that are always there. What may be missing is imported where it is used; not all systems have
+# readline.
 REQUIRED = {"numpy", "networkx", "graphviz"}
-OPTIONAL = {"rich", "matplotlib", "IPython", "numba", "onnx", "dask", "pandas"}
+OPTIONAL = {"readline", "rich", "matplotlib", "IPython", "numba", "onnx", "dask", "pandas"}
 
 
 @dataclass(frozen=True)

@@ -179,19 +179,37 @@ def test_every_verb_has_help_with_an_example(talk, verb):
     assert verb.example.split()[0] == verb.name
     for alias in verb.aliases:
         assert alias in told
-    assert len(max(told.split("\n"), key=len)) <= 80
+    assert fits_a_screen(told)
     for word in (*verb.aliases, f"?{verb.name}"):
         assert talk(word if word[0] == "?" else f"help {word}") == told
 
 
-def test_help_lists_every_verb_whole_on_80_columns(talk):
+def fits_a_screen(told):
+    lines = told.split("\n")
+    return len(lines) < 24 and max(map(len, lines)) <= 80 and "…" not in told
+
+
+def test_help_names_every_verb_by_its_topic_on_one_screen(talk):
     told = talk("help")
-    for verb in VERBS:
-        assert f"  {verb.name}" in told
-        assert verb.paragraphs[0].rstrip(".") in told
-    assert "…" not in told
-    assert len(max(told.split("\n"), key=len)) <= 80
+    assert fits_a_screen(told)
+    named = re.findall(r"[\w-]+", told.partition("To begin with:")[0])
+    assert named == [word for topic in verbs.GROUPS for word in [topic, *(v.name for v in VERBS if v.group == topic)]]
     assert talk("?") == told
+
+
+@pytest.mark.parametrize("topic", verbs.GROUPS)
+def test_help_on_a_topic_says_what_each_of_its_verbs_does(talk, topic):
+    told = talk(f"help {topic}")
+    assert fits_a_screen(told)
+    listed = [re.match(r"[\w-]+", line[2:])[0] for line in told.split("\n\n")[0].split("\n")]
+    assert listed == [verb.name for verb in VERBS if verb.group == topic]
+    assert all(verb.paragraphs[0].rstrip(".") in told for verb in VERBS if verb.group == topic)
+    for word in (f"?{topic}", f"help {topic.upper()}", f"h {topic.replace('-', ' ')}"):
+        assert talk(word) == told
+
+
+def test_a_topic_that_is_misspelt_is_told_its_neighbour(talk):
+    assert "Did you mean looking?" in talk("help lookign")
 
 
 def test_an_unknown_verb_is_told_its_neighbours(talk):
@@ -314,7 +332,7 @@ def test_completion_of_verbs_nodes_operations_and_runs(talk):
     assert completed(talk, "until head") == ["head/matmul", "head/clip", "head/log", "head"]
     assert completed(talk, "break head/log if na") == ["nan", "nans"]
     assert completed(talk, "b if sat") == ["saturated"]
-    assert completed(talk, "help wh") == ["where", "why"]
+    assert completed(talk, "help wh") == ["what-if", "where", "why"]
     talk("step", "set w = ones")
     assert completed(talk, "use what-if") == ["what-if 1"]
     assert completed(talk, "echo x") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # so that help loads no debugger
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
@@ -87,6 +88,7 @@ def debug(options: cli.Options) -> int | None:
     ended = script is not None and session.perform(script)
     code = _code(session)
     if typed and not ended:
-        session.converse()  # whose failures were seen
+        with gn.terminal.history_kept(os.environ):
+            session.converse()  # whose failures were seen
         code = cli.FAILED if code else None
     return code
