@@ -44,8 +44,8 @@ def shortened(text: str, most: int) -> str:
 
     Examples
     --------
-    >>> print(shortened("a\\nb", 12), shortened("categorical_crossentropy", 12))
-    a\\nb categori…opy
+    >>> print(shortened("a\nb", 12), shortened("categorical_crossentropy", 12))
+    a\nb categori…opy
     """
     shown = _MOST_MARKS * most  # of either end, no more than so many characters
     return elided(visible(text if len(text) <= 2 * shown else text[:shown] + text[-shown:]), most)
@@ -109,7 +109,7 @@ def norm_of(stats: Stats) -> float:
     Examples
     --------
     >>> from ..inspector.trace.values import stats_of
-    >>> norm_of(stats_of(np.array([3.0, 4.0])))
+    >>> round(norm_of(stats_of(np.array([3.0, 4.0]))), 12)
     5.0
     """
     if stats.nans or stats.posinfs or stats.neginfs:
