@@ -516,4 +516,6 @@ def whole(what: str, value: Any, least: int | None = None) -> int:
     graphnn.errors.ValueRangeError: threads= is an int of 1 or more, not 0
       at <doctest ...>:1
     """
+    if type(value) is int and (least or 0) <= value < 2**63:  # as nearly always
+        return value
     return _read(what, Whole(least), value, attribute=what)  # type: ignore[no-any-return]
