@@ -50,7 +50,7 @@ class Residual(nn.Layer):
         self.inner = nn.Dense(units, rng=rng)
 
     def call(self, h, training=False):
-        part = self.inner(gn.relu(h))  #: residual_1/relu residual_1/dense_1/weight residual_1/dense_1/bias residual_1/dense_1/matmul residual_1/dense_1/add
+        part = self.inner(gn.relu(h))  #: residual_1/relu residual_1/inner/weight residual_1/inner/bias residual_1/inner/matmul residual_1/inner/add
         return h + part  #: residual_1/add
 
 
@@ -73,7 +73,7 @@ print("RESULT", json.dumps([
 ]))
 """
 
-SCOPES = {"dense_1": 9, "relu_1": 10, "residual_1": 33, "residual_1/dense_1": 26, "head": 37, "head/softmax_1": 38}
+SCOPES = {"dense_1": 9, "relu_1": 10, "residual_1": 33, "residual_1/inner": 26, "head": 37, "head/softmax_1": 38}
 
 
 def expected(source: str = SOURCE) -> dict[str, int]:
@@ -334,10 +334,10 @@ def test_layers() -> None:
         assert g[name].origin == lines["call"]
     assert loss.origin == g.scopes["categorical_crossentropy_1"].origin == lines["loss"]
     assert {node.origin for node in g if node.scope.startswith("categorical")} == {lines["loss"]}
-    for name in ("residual_1/relu", "residual_1/add", "residual_1/dense_1/matmul", "residual_1/dense_1/weight"):
+    for name in ("residual_1/relu", "residual_1/add", "residual_1/inner/matmul", "residual_1/inner/weight"):
         assert g[name].origin == Residual.line
     assert g.scopes["residual_1"].origin == lines["block"]
-    assert g.scopes["residual_1/dense_1"].origin == lines["inside"]
+    assert g.scopes["residual_1/inner"].origin == lines["inside"]
     assert g.scopes["dense_1"].origin == g.scopes["softmax_1"].origin == lines["network"]
 
 
@@ -345,7 +345,7 @@ def test_a_gradient_node_has_the_origin_of_the_forward_node_it_was_made_for() ->
     g, loss, _ = trained()
     forward = set(g)
     gn.grad(loss, list(g.parameters))
-    second = gn.grad(gn.sum(gn.square(gn.grad(loss, g["dense_1/weight"]))), g["residual_1/dense_1/weight"])
+    second = gn.grad(gn.sum(gn.square(gn.grad(loss, g["dense_1/weight"]))), g["residual_1/inner/weight"])
     gn.jvp(loss, {g["dense_1/weight"]: np.ones((2, 8))})
     with pytest.warns(gn.GraphnnWarning):
         gn.grad(loss, g.parameter("unused", 1.0))

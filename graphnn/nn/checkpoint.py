@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import FileFormatError, ValueRangeError
-from ..graph import Array, Node, sealed
+from ..graph import Array, Graph, Node, sealed
 from ..graph.dimensions import shown
+from .layer import snake
 
 if TYPE_CHECKING:
     from .init import Rng
@@ -37,6 +39,24 @@ def check_figures(name: str, values: Any, shape: tuple[Any, ...]) -> None:
     found = np.asarray(values)
     if type(values) is not list or found.shape != shape or found.dtype.kind not in "biuf":
         raise FileFormatError(f'its figures "{name}" are not valid')
+
+
+def renamed(state: Sequence[Any], graph: Graph) -> dict[str, str]:
+    """Return the names of parameters in a checkpoint that have another name in the graph now, with that name.
+
+    Layers in attributes were once named after their class, as all others: ``dense_1`` for what is now ``query``.
+    """
+    found: dict[str, str] = {}
+    for old, node in zip(state, graph.state, strict=False):
+        before, now = str(old).split("/"), node.name.split("/")
+        for depth, (one, other) in enumerate(zip(before, now, strict=False), start=1):
+            scope = graph.scopes.get("/".join(now[:depth]))
+            if one != other and not (scope and re.fullmatch(rf"{re.escape(snake(scope.kind))}_\d+", one)):
+                return {}
+        if len(before) != len(now):
+            return {}
+        found[str(old)] = node.name
+    return found if len(state) == len(graph.state) else {}
 
 
 def stored_value(node: Node, array: Array) -> Array:

@@ -21,7 +21,7 @@ from ..graph.dimensions import shown
 from ..graph.fetches import resolve
 from ..replacing import replacing
 from .batches import Rows
-from .checkpoint import check_figures, fields, listed, plain_state, set_state, stored_value
+from .checkpoint import check_figures, fields, listed, plain_state, renamed, set_state, stored_value
 from .checks import checked_flag, checked_number
 from .evaluating import Evaluation
 from .history import History
@@ -403,6 +403,10 @@ class _Training:
         if watched is not None:
             best, epoch, waited = fields(watched, best=float, epoch=int, waited=int)
 
+        now = renamed(state, graph)
+        state = [now.get(name, name) for name in state]
+        places = {f"{part}/{old}": f"{part}/{name}" for part in ("graph", "best") for old, name in now.items()}
+        arrays = {places.get(place, place): array for place, array in arrays.items()}
         names = {node.name: node for node in graph.state}
         for name in sorted(names.keys() ^ set(state)):
             where = "only in the graph" if name in names else "not in the graph"
@@ -411,7 +415,8 @@ class _Training:
         bests = {}
         if watch and epoch and watch.stopping.restore_best:
             bests = {node: stored_value(node, arrays[f"best/{node.name}"]) for node in self.step.updates}
-        known = {*(f"graph/{name}" for name in described["nodes"]["name"]), *(f"best/{name}" for name in names)}
+        known = {f"graph/{now.get(name, name)}" for name in described["nodes"]["name"]}
+        known |= {f"best/{name}" for name in names}
         unknown = [name for name in arrays if name not in known]
         if unknown:
             raise FileFormatError(f"its array {unknown[0][:80]!r} belongs to no parameter")

@@ -19,6 +19,9 @@ from .checks import checked_flag
 training_now: ContextVar[bool] = ContextVar("training", default=False)
 """The value of ``training=`` of the layer that is being called; the default for the layers inside it."""
 
+_around: ContextVar[tuple[Graph, Layer] | None] = ContextVar("around", default=None)
+"""The layer whose scope is open, and the graph that it is in: a layer that it holds is called as it calls that."""
+
 
 class _Parameters(list[Node]):
     """The parameters of a layer: a list. Calling it is an error that says so."""
@@ -30,8 +33,9 @@ class _Parameters(list[Node]):
 class Layer:
     """Base class of the layers: define ``call``, and keep the parts of the layer as attributes.
 
-    Every call opens a scope, named after the class, with a number: ``dense_1``. A second call uses the same parameters,
-    and makes its nodes in ``dense_1_2``.
+    Every call opens a scope. It has the name of the attribute that holds the layer, if the layer that calls it has one:
+    ``query`` for ``self.query = nn.Dense(…)``. Else it has the name of the class, with a number: ``dense_1``. A second
+    call uses the same parameters, and makes its nodes in ``query_2`` or ``dense_1_2``.
 
     Attributes
     ----------
@@ -52,14 +56,14 @@ class Layer:
     >>> block(block(x)).name
     'residual_1_2/add'
     >>> [node.name for node in block.parameters]
-    ['residual_1/dense_1/weight', 'residual_1/dense_1/bias']
+    ['residual_1/inner/weight', 'residual_1/inner/bias']
     """
 
     instead_of_fetch: ClassVar[str] = "call it on a node, layer(x), and that is one"
 
     __origin: Origin
     __graph: Graph | None = None  # of the last call
-    __local = ""  # the last part of its first scope's path: dense_1
+    __local = ""  # the last part of its first scope's path: query, or dense_1
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Not in __init__, because a subclass need not call that.
@@ -196,29 +200,43 @@ class Layer:
 
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
         with graph.in_scope(self._free_path(graph), kind=type(self).__name__, origin=self.__origin):
-            if takes(self.call, "training"):
-                return self.call(*inputs, training=training_now.get())
-            return self.call(*inputs)
+            before = _around.set((graph, self))
+            try:
+                if takes(self.call, "training"):
+                    return self.call(*inputs, training=training_now.get())
+                return self.call(*inputs)
+            finally:
+                _around.reset(before)
 
     def _free_path(self, graph: Graph) -> str:
         """Return the path of the scope of this call: ``dense_1`` at first, later ``dense_1_2``."""
         if self.__graph is graph:
             return graph.free_name(self.__local)
-        path = graph.free_name(_snake(type(self).__name__), numbered=True)
+        own = self.__held_as(graph)
+        path = graph.free_name(own or snake(type(self).__name__), numbered=not own)
         self.__local = path.rpartition("/")[2]
         return path
+
+    def __held_as(self, graph: Graph) -> str:
+        """Return the name of the attribute by which the layer around this one holds it; empty if it does not."""
+        around = _around.get()
+        if around is None or around[0] is not graph:
+            return ""
+        held = (name for name, value in vars(around[1]).items() if value is self and name.isidentifier())
+        # _query, and __query, which Python keeps as _Attention__query
+        return re.sub(r"^_[^_]\w*?__(?=\w)", "", next(held, "")).strip("_")
 
     def __repr__(self) -> str:
         state = f'"{self.__local}"' if self.__graph is not None else "not called yet"
         return f"<{type(self).__name__}, {state}>"
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
     """Return the name of a class in snake case.
 
     Examples
     --------
-    >>> [_snake(name) for name in ("LeakyReLU", "PReLU", "Conv2D", "LSTMCell", "ResidualBlock")]
+    >>> [snake(name) for name in ("LeakyReLU", "PReLU", "Conv2D", "LSTMCell", "ResidualBlock")]
     ['leaky_relu', 'prelu', 'conv2d', 'lstm_cell', 'residual_block']
     """
     name = re.sub(r"P?ReLU|SiLU", lambda word: word[0].capitalize(), name.strip("_"))

@@ -113,7 +113,7 @@ def test_a_note_says_what_was_collapsed(tmp_path: Path, monkeypatch: Any, capsys
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [
-        (["--detail", "half"], 1, '"op", "layer", the number of levels'),
+        (["--detail", "half"], 1, '"op", "leaf", "layer", the number of levels'),
         (["--radius", "3"], 1, "radius= says how far focus= goes"),
         (["--focus", "dense_9"], 1, "dense_9"),
         (["--feed", "x=x.npy"], 2, "only an overlay evaluates what is fed"),

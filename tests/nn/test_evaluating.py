@@ -190,13 +190,13 @@ def test_a_summary_knows_a_layer_by_its_first_call():
     x = gn.Graph().placeholder("x", ("n", 4))
     twice = block(block(x, training=True), training=True)
     (note,) = gn.summary(twice).notes
-    assert note.startswith('"block_1/dropout_1" is built for training only')
+    assert note.startswith('"block_1/drop" is built for training only')
     plain = block(x)
     assert gn.summary([twice, plain]).notes == []
 
     other = Block()
     x = gn.Graph().placeholder("x", ("n", 4))
     plain = other(x)
-    assert 'block_1/dropout_1" is built for evaluating only' in gn.summary(plain).notes[0]
+    assert 'block_1/drop" is built for evaluating only' in gn.summary(plain).notes[0]
     other(x, training=True)
     assert gn.summary(plain).notes == []

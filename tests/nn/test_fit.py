@@ -918,6 +918,35 @@ def test_a_generator_is_not_sent_outside_its_buffer(make: Callable[[], Any], key
             nn.fit(p.step, p.feed, epochs=2, rng=make(), resume=path)
 
 
+class Named(nn.Layer):
+    """Two layers, by attributes or, as they were called once, without."""
+
+    def __init__(self, named: bool) -> None:
+        layers = [nn.Dense(2, rng=np.random.default_rng(i)) for i in range(2)]
+        self.query, self.key = layers if named else (None, None)
+        self.layers = layers
+
+    def call(self, x: gn.Node) -> gn.Node:
+        return gn.mean(gn.square(self.layers[1](gn.tanh(self.layers[0](x)))))
+
+
+def test_a_checkpoint_from_before_layers_were_named_after_attributes_resumes(tmp_path: Path) -> None:
+    def fitted(named: bool, **settings: Any) -> tuple[gn.Graph, Any]:
+        x = gn.Graph().placeholder("x", ("n", 2))
+        loss = Named(named)(x)
+        stopping = nn.EarlyStopping("val_loss", patience=9, restore_best=True)
+        step = gn.compile(loss, nn.Adam(0.1).updates(loss))
+        given = {x: np.ones((3, 2))}
+        nn.fit(step, given, validation=given, early_stopping=stopping, **settings)
+        return x.graph, [value.tolist() for value in x.graph.state.values()]
+
+    old, _ = fitted(False, epochs=2, checkpoint=tmp_path / "c")
+    assert "named_1/dense_2/weight" in old
+    new, resumed = fitted(True, epochs=4, resume=tmp_path / "c")
+    assert "named_1/key/weight" in new
+    assert resumed == fitted(True, epochs=4)[1]
+
+
 def test_where_no_checkpoint_can_be_written_is_found_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     p = Problem()

@@ -173,13 +173,57 @@ def test_a_layer_of_ones_own() -> None:
     block = Residual(4)
     assert block(x).name == "residual_1/add"
     assert x.graph["residual_1/relu"].inputs == (x,)
-    assert [p.name for p in block.parameters] == ["residual_1/dense_1/weight", "residual_1/dense_1/bias"]
+    assert [p.name for p in block.parameters] == ["residual_1/inner/weight", "residual_1/inner/bias"]
     assert block(x).name == "residual_1_2/add"
-    assert x.graph["residual_1_2/dense_1/matmul"].inputs[1] is block.parameters[0]
+    assert x.graph["residual_1_2/inner/matmul"].inputs[1] is block.parameters[0]
     assert Residual(4)(x).name == "residual_2/add"
     scopes = x.graph.scopes
-    assert [scopes[s].kind for s in ("residual_1", "residual_1/dense_1")] == ["Residual", "Dense"]
-    assert scopes["residual_1/dense_1"].parent is scopes["residual_1"]
+    assert [scopes[s].kind for s in ("residual_1", "residual_1/inner")] == ["Residual", "Dense"]
+    assert scopes["residual_1/inner"].parent is scopes["residual_1"]
+
+
+def test_a_layer_has_the_name_of_the_attribute_that_holds_it() -> None:
+    class Head(nn.Layer):
+        def __init__(self) -> None:
+            self._first, self.__second = nn.Dense(2), nn.Dense(2, "relu")
+            self.act, self.drop, self.several = nn.ReLU(), nn.Dropout(0.5), [nn.Dense(2)]
+            self.twice = self.once = nn.Dense(2)
+            setattr(self, "no/name", nn.Dense(2))
+
+        def call(self, x: gn.Node) -> gn.Node:
+            with x.graph.scope("mine"):
+                x = self._first(x)
+            x = self.twice(self.twice(self.drop(self.act(self.__second(x)))))
+            return getattr(self, "no/name")(nn.Sequential(nn.Dense(2), self.several[0])(x))
+
+    x, other = inputs(), inputs(graph=gn.Graph("other"))
+    Head()(x, training=True)
+    paths = [path.removeprefix("head_1/") for path in x.graph.scopes]
+    assert paths == [
+        "head_1",
+        "mine",
+        "mine/first",
+        "second",
+        "drop",
+        "twice",
+        "twice_2",
+        "dense_1",
+        "dense_2",
+        "dense_3",
+    ]
+    assert x.graph["head_1/act"].op.name == "relu"
+    assert x.graph["head_1/relu_1"].inputs == (x.graph["head_1/second/add"],)  # of Dense itself
+
+    class Elsewhere(nn.Layer):
+        part = nn.Dense(2)
+
+        def call(self, x: gn.Node) -> gn.Node:
+            self.own = nn.Dense(2)
+            self.own(other)
+            return self.part(x)
+
+    assert Elsewhere()(x).name == "elsewhere_1/dense_1/add"  # the class's, not its own
+    assert list(other.graph.scopes) == ["dense_1"]
 
 
 def test_a_subclass_of_a_layer_of_one_operation_that_does_more_has_a_scope() -> None:
@@ -211,9 +255,9 @@ def test_a_scope_knows_the_line_that_constructed_the_layer() -> None:
     assert scopes["dense_1_2"].origin == (__file__, made)
     assert scopes["residual_1"].origin == (__file__, made_block)
     inside = inspect.getsourcelines(Residual.__init__)[1] + 1
-    assert scopes["residual_1/dense_1"].origin == (__file__, inside)
+    assert scopes["residual_1/inner"].origin == (__file__, inside)
     assert node.origin == (__file__, inspect.getsourcelines(Residual.call)[1] + 1)
-    assert x.graph["residual_1_2/dense_1/add"].origin == node.origin
+    assert x.graph["residual_1_2/inner/add"].origin == node.origin
     assert called
 
 
@@ -262,12 +306,12 @@ def test_parameters_are_found_in_lists_tuples_and_dicts_once_each() -> None:
     tree(inputs())
     assert [p.name for p in tree.parameters] == [
         "tree_1/mine",
+        "tree_1/early/weight",
+        "tree_1/early/bias",
         "tree_1/dense_1/weight",
         "tree_1/dense_1/bias",
         "tree_1/dense_2/weight",
         "tree_1/dense_2/bias",
-        "tree_1/dense_3/weight",
-        "tree_1/dense_3/bias",
     ]
 
 

@@ -155,7 +155,8 @@ def test_second_line_has_the_name_and_the_settings_that_are_not_default() -> Non
     source = draw(
         [gn.sum(x, axis=1, keepdims=True, name="total"), gn.sum(x), x[1:, ::2, None], gn.exp(gn.exp(x))]
     ).source
-    assert ">total · axis=1 · keepdims<" in source.replace("(1,)", "1")
+    assert "<b>total</b>" in source
+    assert ">sum · axis=1 · keepdims<" in source.replace("(1,)", "1")
     assert ">[1:, ::2, None]<" in source
     assert ">exp_2<" in source
     assert "axis=None" not in re.sub('tooltip="[^"]*"', "", source)
@@ -298,7 +299,7 @@ def test_detail_says_which_scopes_are_collapsed(detail: Any, titles: list[str], 
 
 @pytest.mark.parametrize("detail", ["ops", -1, True, 1.5, {"head": "open"}, {"head": 1}], ids=str)
 def test_other_details_are_refused(detail: Any) -> None:
-    with pytest.raises(UsageError, match='"op", "layer", the number of levels'):
+    with pytest.raises(UsageError, match='"op", "leaf", "layer", the number of levels'):
         draw(nested()[1], detail)
 
 

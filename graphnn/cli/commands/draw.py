@@ -24,8 +24,8 @@ _ARGUMENTS = (
         "--detail",
         type=_detail,
         metavar="LEVEL",
-        help="op: every operation; layer: a box for each layer; a number: how many levels of scopes are open "
-        "(op, unless that is too much for a picture)",
+        help="op: every operation; layer: a box for each layer; leaf: a box for each innermost layer; a number: how "
+        "many levels of scopes are open (op, unless that is too much for a picture)",
     ),
     cli.switch("--repeats", "draw blocks that differ only in their parameters as one box"),
     cli.several("--focus", metavar="NAME", help="only what is near a node, scope, pattern or op; may be given again"),

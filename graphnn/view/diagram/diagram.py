@@ -73,11 +73,13 @@ def draw(
     fetches : Node, str, list, tuple or dict of them, Graph, Compiled or Trace
         Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too. A
         trace is drawn with its values, unless `overlay` says otherwise.
-    detail : "op", "layer", int or dict, optional
+    detail : "op", "leaf", "layer", int or dict, optional
         ``"op"``, the default: every operation, the scopes as frames around them. ``"layer"``: a box a layer; the
-        user's own scopes stay frames. A number: scopes are open to so many levels, 0 for none. A dict
-        ``{path of a scope: "op" or "layer"}`` mixes them: "layer" makes one box of that scope, "op" opens it
-        and all in it; what it does not name is drawn as it says for ``""``, the whole graph ("layer" unless given).
+        user's own scopes stay frames. ``"leaf"``: a box for each layer with no layer inside, in frames of the layers
+        around it. A number: scopes are open to so many levels, 0 for none. A dict ``{path of a scope: "op", "leaf" or
+        "layer"}`` mixes them: "layer" makes one box of that scope, "leaf" opens it down to the innermost layers, "op"
+        opens it and all in it; what it does not name is drawn as it says for ``""``, the whole graph ("layer" unless
+        given).
         Where none is given and there are more boxes than `limit`, scopes and repeats are collapsed, and the picture
         says so.
         A feed is taken for `feed`, as in ``gn.draw(loss, {x: X})``.

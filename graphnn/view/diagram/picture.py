@@ -6,6 +6,7 @@ The diagram draws the boxes, the summary lists them. `collapsing` alone decides 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -24,9 +25,10 @@ from ...text import short_repr
 Detail = str | int | Mapping[str, str]
 
 _HOW_TO_SAY = (
-    '"op", "layer", the number of levels of scopes to open, or {path of a scope: "op" or "layer"}, where "" is '
-    "the whole graph"
+    '"op", "leaf", "layer", the number of levels of scopes to open, or {path of a scope: one of the three words}, '
+    'where "" is the whole graph'
 )
+_LEVELS = ("op", "leaf", "layer")
 
 
 @dataclass(eq=False, slots=True)
@@ -132,7 +134,7 @@ def picture(fetches: Any, detail: Detail = "op", graph: Graph | None = None) -> 
     ----------
     fetches : Node, str, form of them, Graph, Compiled or Trace
         Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too.
-    detail : "op", "layer", int or dict
+    detail : "op", "leaf", "layer", int or dict
         See `draw`.
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
@@ -196,7 +198,7 @@ def collapsing(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | N
     Parameters
     ----------
     graph : Graph
-    detail : "op", "layer", int or dict
+    detail : "op", "leaf", "layer", int or dict
         See `draw`.
 
     Raises
@@ -235,9 +237,7 @@ def _rule(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
         depth = int(detail)
         return lambda scopes: min(depth, len(scopes))
     said = {"": detail} if isinstance(detail, str) else detail
-    if not isinstance(said, Mapping) or not all(
-        isinstance(level, str) and level in ("op", "layer") for level in said.values()
-    ):
+    if not isinstance(said, Mapping) or not all(isinstance(level, str) and level in _LEVELS for level in said.values()):
         fed = isinstance(said, Mapping) and any(isinstance(path, Node) for path in said)
         hint = ", which looks like a feed: gn.draw takes one as feed=, and a summary takes none" if fed else ""
         raise UsageError(f"a detail is {_HOW_TO_SAY}; got {short_repr(detail)}{hint}")
@@ -245,13 +245,16 @@ def _rule(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
         if path and path not in graph.scopes:
             raise LookupFailure(f'the graph "{graph.name}" has no scope "{path}".{near(path, graph.scopes)}')
 
+    outer = _with_layers_inside(graph) if "leaf" in said.values() else set()
+
     def depth_of(scopes: list[Scope]) -> int:
         level = said.get("", "layer")
         for depth, scope in enumerate(scopes):
             own = said.get(scope.path)
-            if own == "layer" or (own is None and level == "layer" and is_layer(scope)):
-                return depth
             level = own or level
+            box = level != "op" and is_layer(scope) and (level == "layer" or scope.path not in outer)
+            if box or own == "layer":
+                return depth
         return len(scopes)
 
     return depth_of
@@ -261,6 +264,15 @@ def is_layer(scope: Scope) -> bool:
     """Return whether a scope is a layer or a composition: no scope of the user's own, no whole backward pass."""
     before = scope.parent.phase if scope.parent is not None else "forward"
     return bool(scope.kind) and scope.phase == before
+
+
+def _with_layers_inside(graph: Graph) -> set[str]:
+    """Return the paths of the scopes that have layers inside; a composition, such as softmax, is not one of these."""
+    found: set[str] = set()
+    for scope in graph.scopes.values():
+        if is_layer(scope) and not scope.kind.islower():
+            found.update(outer.path for outer in takewhile(lambda one: one.path not in found, _outwards(scope.parent)))
+    return found
 
 
 def scopes_down_to(scope: Scope | None) -> list[Scope]:
@@ -292,6 +304,25 @@ def own_name(node: Node) -> str:
 def title_of(scope: Scope) -> str:
     """Return the name of a scope as it is called in the one around it."""
     return local_name(scope.path, scope.parent)
+
+
+def is_named(thing: Node | Scope) -> bool:
+    """Return whether a node or a scope has a name of its own, and not that of its kind with a number.
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x")
+    >>> [is_named(node) for node in (g.constant(1.0, name="scores") * x, x + x + 1.0)]
+    [False, False]
+    >>> with g.in_scope("query", kind="Dense") as query, g.in_scope("query/dense_1", kind="Dense") as dense:
+    ...     is_named(abs(x)), is_named(query.scope), is_named(dense.scope)
+    (False, True, False)
+    """
+    name, kind = (own_name(thing), thing.op.name) if isinstance(thing, Node) else (title_of(thing), thing.kind)
+    return (
+        kind.isidentifier() and re.sub(r"(_\d+)*$", "", name).replace("_", "").lower() != kind.replace("_", "").lower()
+    )
 
 
 def numbers_in(nodes: Iterable[Node], trainable: bool | None = None) -> int:

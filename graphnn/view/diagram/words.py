@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ...graph import Constant, Node, Op, Parameter, Placeholder, Scope
 from ..text import by_times, counted, elided, preview, shortened
 from .looks import HIGHLIGHTS, KIND_OF_PHASE, MOST_BELOW, MOST_INLINE, Highlight
-from .picture import Box, data_inputs, local_name, numbers_in, own_name, title_of
+from .picture import Box, data_inputs, is_named, local_name, numbers_in, own_name, title_of
 
 _LEAST_NAME, _MOST_SIZE, MOST_MARKS = 8, 12, 20
 # Where the order of the operands does not matter, arrows do not show their positions.
@@ -40,9 +40,12 @@ def _layer_words(box: Box, scope: Scope, room: int) -> Words:
     below = [counted(numbers, "parameter")] if numbers else []
     given = [local_name(node.title, scope) for node in box.nodes if node.title != node.name][-1:]
     below += [shortened(name, _MOST_SIZE) for name in given]
-    if scope.kind:
-        below.insert(0, shortened(title_of(scope), max(room - len(" · ".join(["", *below])), _LEAST_NAME)))
-    return Words(kind, scope.kind or title_of(scope), " · ".join(below))
+    title, second = scope.kind or title_of(scope), title_of(scope) if scope.kind else ""
+    if is_named(scope):
+        title, second = second, title
+    if second:
+        below.insert(0, shortened(second, max(room - len(" · ".join(["", *below])), _LEAST_NAME)))
+    return Words(kind, title, " · ".join(below))
 
 
 def _node_words(box: Box) -> Words:
@@ -55,11 +58,12 @@ def _node_words(box: Box) -> Words:
         # A constant that the user named says so.
         value = preview(node.value) if math.prod(map(int, node.shape)) <= MOST_INLINE else shape
         return Words("constant", value if re.fullmatch(r"constant(_\d+)?", name) else f"{name} = {value}")
-    below = [name] if name != node.op.name else []
+    named = is_named(node)
+    below = [node.op.name] if named else [name] if name != node.op.name else []
     below += settings(node.op)
     if node.twin is not None and node.twin.phase != node.phase:
         below.append(f"of {own_name(node.twin)}")
-    return Words(KIND_OF_PHASE.get(node.phase, "operation"), node.op.name, " · ".join(below))
+    return Words(KIND_OF_PHASE.get(node.phase, "operation"), name if named else node.op.name, " · ".join(below))
 
 
 def shape_words(node: Node) -> str:

@@ -207,7 +207,7 @@ def summary(fetches: Any, detail: Detail = "layer", *, graph: Graph | None = Non
     ----------
     fetches : Node, str, list, tuple or dict of them, Graph, Compiled or Trace
         Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too.
-    detail : "op", "layer", int or dict
+    detail : "op", "leaf", "layer", int or dict
         What is one row, as `draw` takes it.
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
