@@ -80,6 +80,11 @@ class Thing:
         corners = [corner for text in self.texts for corner in _corners(text.place)]
         return rectangle_around(points or corners)
 
+    @property
+    def pieces(self) -> list[Rectangle]:
+        """What each outline takes: a frame in a folded picture has several."""
+        return [rectangle_around(outline) for outline in self.outlines]
+
     def distance(self, point: Point) -> float:
         """Return how far a point is from the border, or from bare text."""
         if not self.outlines:
@@ -256,7 +261,8 @@ def faults(drawn: Drawn, inside: Mapping[str, set[str]], near: float = NEAR) -> 
 def _texts_that_stick_out(drawn: Drawn) -> Iterator[str]:
     for name, thing in [*drawn.boxes.items(), *drawn.frames.items()]:
         for text in thing.texts if thing.outlines else ():
-            if not thing.place.around(text.place, 0.5):
+            places = thing.pieces if name.startswith("cluster") else [thing.place]
+            if not any(place.around(text.place, 0.5) for place in places):
                 yield f'"{text.said}" sticks out of {name}'
             elif thing.ellipse:
                 place = thing.place
@@ -288,20 +294,22 @@ def _frames_that_lie(drawn: Drawn, inside: Mapping[str, set[str]]) -> Iterator[s
     home |= {edge.head: edge.tail for edge in drawn.edges if _is_stub(edge.head, drawn.boxes[edge.head])}
     places = {name: thing.place for name, thing in drawn.boxes.items()}
     for frame, members in inside.items():
-        place = drawn.frames[frame].place
+        pieces = drawn.frames[frame].pieces
         for name, box in places.items():
             if home.get(name, name) in members:
-                if not place.around(box, 0.5):
+                if not any(piece.around(box, 0.5) for piece in pieces):
                     yield f"{name} is not in {frame}"
-            elif place.meets(box, 0.5):
+            elif any(piece.meets(box, 0.5) for piece in pieces):
                 yield f"{name} is in {frame}"
     for (one, members), (other, others) in combinations(inside.items(), 2):
-        place, other_place = drawn.frames[one].place, drawn.frames[other].place
+        pieces, other_pieces = drawn.frames[one].pieces, drawn.frames[other].pieces
         if members.isdisjoint(others):
-            if place.meets(other_place, 0.5):
+            if any(place.meets(other_place, 0.5) for place in pieces for other_place in other_pieces):
                 yield f"{one} and {other} overlap"
-        elif not place.around(other_place) and not other_place.around(place):
-            yield f"neither of {one} and {other} is around the other"
+        else:
+            outer, inner = (pieces, other_pieces) if others <= members else (other_pieces, pieces)
+            if not all(any(place.around(part) for place in outer) for part in inner):
+                yield f"neither of {one} and {other} is around the other"
 
 
 def _is_stub(name: str, thing: Thing) -> bool:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 
 import pytest
 
@@ -68,28 +68,29 @@ def faults(graph: Graph, placed: Arrangement) -> list[str]:
         (x - item.width / 2, y - item.height / 2, x + item.width / 2, y + item.height / 2)
         for item, (x, y) in zip(items, placed.centres, strict=True)
     ]
-    outer = [(x, y, x + width, y + height) for x, y, width, height in placed.frames]
+    outer = [[(x, y, x + width, y + height) for x, y, width, height in pieces] for pieces in placed.frames]
     for (one, a), (other, b) in combinations(enumerate(boxes), 2):
         if meet(a, b):
             found.append(f"boxes {one} and {other} overlap")
     for number, item in enumerate(items):
         inside = around(frames, item.frame)
-        for frame, place in enumerate(outer):
-            if frame in inside and not within(boxes[number], place):
+        for frame, pieces in enumerate(outer):
+            if frame in inside and not any(within(boxes[number], place) for place in pieces):
                 found.append(f"box {number} is not in frame {frame}")
-            if frame not in inside and meet(boxes[number], place):
+            if frame not in inside and any(meet(boxes[number], place) for place in pieces):
                 found.append(f"box {number} is in frame {frame}")
     for one, other in combinations(range(len(frames)), 2):
         if one in around(frames, other):
-            if not within(outer[other], outer[one]):
+            if not all(any(within(part, place) for place in outer[one]) for part in outer[other]):
                 found.append(f"frame {other} is not in frame {one}")
-        elif meet(outer[one], outer[other]):
+        elif any(meet(part, place) for part in outer[one] for place in outer[other]):
             found.append(f"frames {one} and {other} overlap")
-    for frame, (place, (left, top, right, bottom)) in enumerate(zip(frames, outer, strict=True)):
-        if right - left < place.width or bottom - top < place.height:
-            found.append(f"the title of frame {frame} has no room")
+    for frame, (place, pieces) in enumerate(zip(frames, outer, strict=True)):
+        for left, top, right, bottom in pieces[:1]:
+            if right - left < place.width or bottom - top < place.height:
+                found.append(f"the title of frame {frame} has no room")
     picture = (0.0, 0.0, placed.width, placed.height)
-    found += [f"{place} is outside" for place in [*boxes, *outer] if not within(place, picture)]
+    found += [f"{place} is outside" for place in [*boxes, *chain.from_iterable(outer)] if not within(place, picture)]
     for link, route in zip(links, placed.routes, strict=True):
         for end, (x, y) in ((link.tail, route[0]), (link.head, route[-1])):
             left, top, right, bottom = boxes[end]
@@ -118,12 +119,47 @@ def test_nothing_overlaps_and_frames_hold_what_is_theirs(seed: int, sideways: bo
     assert faults(graph, arrange(*graph, sideways)) == []
 
 
+@pytest.mark.parametrize("sideways", [False, True], ids=["down", "sideways"])
+@pytest.mark.parametrize("seed", range(30))
+def test_a_folded_layout_holds_all_that(seed: int, sideways: bool) -> None:
+    graph = chance(seed)
+    if seed % 2:
+        graph = with_readers_beside(graph)
+    placed = arrange(*graph, sideways, (500.0, 99_999.0) if sideways else (99_999.0, 500.0))
+    assert faults(graph, placed) == []
+    for x, y in chain.from_iterable(placed.routes):
+        assert -6 <= x <= placed.width + 6
+        assert -6 <= y <= placed.height + 6
+
+
+def test_a_long_chain_is_folded_into_lines_or_columns() -> None:
+    items, links = [Item(60, 20)] * 100, [Link(number, number + 1) for number in range(99)]
+    lines = arrange(items, [], links, True, (1000.0, 900.0))
+    columns = arrange(items, [], links, False, (1000.0, 900.0))
+    for placed in (lines, columns):
+        assert faults((items, [], links), placed) == []
+        assert placed.width <= 1000
+        assert placed.height <= 900
+    # As in a text, each line goes to the right, and the next begins below it.
+    ends = next(number for number, (one, other) in enumerate(pairwise(lines.centres)) if other[0] < one[0])
+    assert lines.centres[ends + 1][1] > lines.centres[ends][1] + 20
+    assert lines.centres[ends + 1][0] == pytest.approx(lines.centres[0][0], abs=12)
+
+
+def test_a_frame_that_is_folded_has_a_piece_in_each_band() -> None:
+    items = [Item(60, 20)] + [Item(60, 20, 0)] * 40
+    links = [Link(number, number + 1) for number in range(40)]
+    placed = arrange(items, [Frame(-1, 50, 12)], links, True, (600.0, 900.0))
+    assert faults((items, [Frame(-1, 50, 12)], links), placed) == []
+    assert len(placed.frames[0]) > 3
+
+
 def test_a_fault_would_be_seen() -> None:
     graph = ([Item(10, 10, 0), Item(10, 10)], [Frame(-1, 5, 5)], [Link(0, 1)])
     placed = arrange(*graph)
     assert faults(graph, placed) == []
     assert "boxes 0 and 1 overlap" in faults(graph, placed._replace(centres=[placed.centres[0]] * 2))
-    assert "box 1 is in frame 0" in faults(graph, placed._replace(frames=[(0.0, 0.0, 40.0, 90.0)]))
+    assert "box 1 is in frame 0" in faults(graph, placed._replace(frames=[[(0.0, 0.0, 40.0, 90.0)]]))
     assert any("does not end" in fault for fault in faults(graph, placed._replace(routes=[[(0, 0), (0, 99)]])))
 
 
@@ -225,7 +261,7 @@ def test_deep_graphs_and_frames() -> None:
     frames = [Frame(number - 1, 10, 10) for number in range(count)]
     items = [Item(20, 10, number) for number in range(count)]
     placed = arrange(items, frames, [Link(number, number + 1) for number in range(count - 1)])
-    assert placed.frames[0][3] > placed.frames[-1][3]
+    assert placed.frames[0][0][3] > placed.frames[-1][0][3]
 
 
 def test_thousands_of_boxes_in_a_second() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import html
+import math
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..layout.layered import arrange
-from ..layout.parts import Arrangement, Item, Link, Point
+from ..layout.parts import Arrangement, Item, Link, Point, Rectangle
 from ..layout.parts import Frame as Around
 from ..layout.rows import rows
 from ..text import shortened
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 # A link over more rows is cut.
 _MOST_ROWS = 12
+# A picture that is wider, or higher, is folded.
+_ROOM = 1560.0, 2000.0
 # A point of Graphviz's, as browsers show it.
 _PIXELS = 4 / 3
 _PAD, _HEADING_SPACE = 10.8, 4.0
@@ -41,7 +44,7 @@ _SHADE_HEIGHT, _SHADE_SPACE, _CELLS_SPACE = 8.0, 6.0, 4.0
 _FRAME_TITLE, _FRAME_INSET = 9.5, 8.0
 _TITLE, _SMALL, _POSITION = 11.0, 8.0, 7.0
 _LID, _CORNER, _CUT, _PERIPHERY = 4.0, 8.0, 6.0, 3.5
-_ARROW_LENGTH, _ARROW_SLOPE = 12.0, 0.36
+_ARROW_LENGTH, _ARROW_SLOPE, _TURN = 12.0, 0.36, 6.0
 _DASHES = {"dashed": "5,2.5", "dotted": "1,3"}
 
 # How wide characters are in Helvetica, in thousandths of the size: from the blank to the tilde, and some others.
@@ -231,7 +234,7 @@ class _Writer:
             light = arrow.look.get("weight") == "0"
             size = (label.width, label.height) if label.text else (0.0, 0.0)
             links.append(Link(number_of[arrow.tail], number_of[arrow.head], light, *size))
-        return arrange(items, frames, links, self._sideways)
+        return arrange(items, frames, links, self._sideways, _ROOM)
 
     def text(self) -> str:
         """Return the SVG."""
@@ -253,11 +256,13 @@ class _Writer:
         parts.append(f'<g transform="translate({_n(across)} {_n(down)})">')
         for number, frame in enumerate(self._drawn.frames):
             paint = f' fill="{frame.look["fillcolor"]}" stroke="{frame.look["color"]}"'
-            parts.append(_group(f"cluster_{number}", frame.tip, _rectangle(*placed.frames[number], _CORNER, paint)))
+            pieces = "".join(_rectangle(*piece, _CORNER, paint) for piece in placed.frames[number])
+            parts.append(_group(f"cluster_{number}", frame.tip, pieces))
         for number, arrow in enumerate(self._drawn.arrows):
             parts.append(_group(f"{arrow.tail}->{arrow.head}", arrow.tip, self._arrow(number, arrow)))
         for number, frame in enumerate(self._drawn.frames):
-            parts.append(_group(f"cluster_{number}", frame.tip, self._frame_title(frame, *placed.frames[number])))
+            titles = "".join(self._frame_titles(frame, placed.frames[number]))
+            parts.append(_group(f"cluster_{number}", frame.tip, titles))
         for box, centre in zip(self._boxes, placed.centres, strict=True):
             parts.append(_group(box.shape.name, box.shape.tip, box.svg(*centre)))
         return "\n".join([*parts, "</g>", "</svg>", ""])
@@ -265,6 +270,13 @@ class _Writer:
     def _frame_lines(self, frame: Frame) -> list[_Line]:
         lines = [_Line(shortened(frame.title, MOST_SHOWN), _FRAME_TITLE, True, self._drawn.colour(INK))]
         return lines + [_Line(shortened(frame.note, MOST_BELOW), _SMALL, False, self._grey)] * bool(frame.note)
+
+    def _frame_titles(self, frame: Frame, pieces: Sequence[Rectangle]) -> Iterator[str]:
+        """Yield the title of a frame; it is said again on a further piece that has room for it."""
+        needed = max(line.width for line in self._frame_lines(frame)) + 2 * _FRAME_INSET
+        for number, piece in enumerate(pieces):
+            if not number or piece[2] >= needed:
+                yield self._frame_title(frame, *piece)
 
     def _frame_title(self, frame: Frame, x: float, y: float, *_: float) -> str:
         parts, top = [], y + _FRAME_INSET / 2
@@ -411,15 +423,39 @@ def _polygon(corners: Iterable[Point], paint: str) -> str:
 
 
 def _path(points: Sequence[Point], sideways: bool) -> str:
-    """Return a line through points; it leaves each and arrives at each along the flow."""
+    """Return a line through points; it leaves each and arrives at each along the flow. Corners are round."""
     x, y = points[0]
     parts = [f"M{_n(x)} {_n(y)}"]
-    for next_x, next_y in points[1:]:
+    for place, (next_x, next_y) in enumerate(points[1:], start=1):
         if abs(next_x - x) < 1 or abs(next_y - y) < 1:
-            parts.append(f"L{_n(next_x)} {_n(next_y)}")
+            after = points[place + 1] if place + 1 < len(points) else None
+            parts.append(_corner((x, y), (next_x, next_y), after) or f"L{_n(next_x)} {_n(next_y)}")
         else:
             middle = (x + next_x) / 2 if sideways else (y + next_y) / 2
             bends = [(middle, y), (middle, next_y)] if sideways else [(x, middle), (next_x, middle)]
             parts.append("C" + " ".join(f"{_n(one)} {_n(other)}" for one, other in [*bends, (next_x, next_y)]))
         x, y = next_x, next_y
     return "".join(parts)
+
+
+def _corner(before: Point, here: Point, after: Point | None) -> str:
+    """Return a line that ends in a round corner, if it turns off by a right angle; else nothing."""
+    if after is None:
+        return ""
+    (x, y), (in_x, in_y), (out_x, out_y) = here, before, after
+    upright = in_x == x != out_x and in_y != y == out_y
+    level = in_y == y != out_y and in_x != x == out_x
+    if not upright and not level:
+        return ""
+    reach = min(_TURN, (abs(in_x - x) + abs(in_y - y)) / 2, (abs(out_x - x) + abs(out_y - y)) / 2)
+    ends = []
+    for other_x, other_y in (before, after):
+        ends.append(
+            (
+                x + math.copysign(reach, other_x - x) * (other_x != x),
+                y + math.copysign(reach, other_y - y) * (other_y != y),
+            )
+        )
+    (begin_x, begin_y), (end_x, end_y) = ends
+    inner = [((begin_x + 2 * x) / 3, (begin_y + 2 * y) / 3), ((end_x + 2 * x) / 3, (end_y + 2 * y) / 3), (end_x, end_y)]
+    return f"L{_n(begin_x)} {_n(begin_y)}C" + " ".join(f"{_n(one)} {_n(other)}" for one, other in inner)

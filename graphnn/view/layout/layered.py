@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, compress, pairwise
 
 from .across import Level, Things, apart
+from .folding import Flat, folded
 from .parts import (
     BENDS,
     BESIDE_SPACE,
@@ -35,21 +36,28 @@ from .parts import (
     Item,
     Link,
     Point,
+    Rectangle,
     Tree,
 )
-from .rows import rows
+from .rows import rows, strengths
 
 # The gap between rows: room for curves, more for links that go far across, and room for arrowheads.
 _LEAST_CURVE, _CURVE_SHARE, _MOST_CURVE, _ARROW_SPACE = 14.0, 0.04, 26.0, 10.0
 # Where links touch a box: their distance, also for light links; how much of the width they take; with labels.
 _PORT_SPACE, _LIGHT_PORT_SPACE, _PORT_SHARE, _PORT_REACH, _LABEL_SPACE = 9.0, 4.0, 0.36, 10.0, 3.0
+# A picture that is but a little too high stays as it is, and one that would have much more that is empty.
+_HIGHER, _EMPTIER, _NARROW = 1.3, 1.5, 400.0
 # In the first round, the things in a frame do not know where the things outside are; in the second they do. Large
 # pictures get one round.
 _ROUNDS, _LARGE = 2, 20_000
 
 
 def arrange(
-    items: Sequence[Item], frames: Sequence[Frame], links: Sequence[Link], sideways: bool = False
+    items: Sequence[Item],
+    frames: Sequence[Frame],
+    links: Sequence[Link],
+    sideways: bool = False,
+    room: tuple[float, float] | None = None,
 ) -> Arrangement:
     """Place boxes, frames and links.
 
@@ -61,6 +69,9 @@ def arrange(
     links : sequence of Link
     sideways : bool
         Whether the flow goes from left to right instead of from top to bottom.
+    room : (float, float), optional
+        Width and height. A flow that is longer is folded: into lines of that width, or into as many columns of that
+        height as have room side by side, and higher ones if they have not.
 
     Returns
     -------
@@ -74,7 +85,7 @@ def arrange(
     >>> placed.routes
     [[(30.0, 20.0), (30.0, 34.0), (30.0, 44.0)]]
     """
-    return _Arranger(items, frames, links, sideways).arrangement()
+    return _Arranger(items, frames, links, sideways).arrangement(room)
 
 
 class _Arranger:
@@ -151,32 +162,13 @@ class _Arranger:
         return [*way, lower]
 
     def _strengths(self) -> dict[int, float]:
-        """Return the strength of the links that are on the longest path through their tail and through their head.
-
-        In the middle of a long path it is greatest, so that side paths make way for the main one.
-        """
-        row_of = self._row_of
-        depths, heights = [0] * len(self._items), [0] * len(self._items)
+        """Return the strength of the links that are on the longest path through their tail and through their head."""
         flow = [
             (link.tail, link.head, number)
             for number, link in enumerate(self._links)
-            if not link.light and not self._beside_links[number] and row_of[link.tail] < row_of[link.head]
+            if not link.light and not self._beside_links[number] and self._row_of[link.tail] < self._row_of[link.head]
         ]
-        for tail, head, _ in sorted(flow, key=lambda each: row_of[each[0]]):
-            depths[head] = max(depths[head], depths[tail] + 1)
-        for tail, head, _ in sorted(flow, key=lambda each: -row_of[each[1]]):
-            heights[tail] = max(heights[tail], heights[head] + 1)
-        above: dict[int, tuple[int, int, int]] = {}
-        below: dict[int, tuple[int, int, int]] = {}
-        for each in flow:
-            tail, head, _ = each
-            above[head] = max(above.get(head, each), each, key=lambda link: depths[link[0]])
-            below[tail] = max(below.get(tail, each), each, key=lambda link: heights[link[1]])
-        return {
-            number: STRAIGHT * max(depths[tail] * heights[head], 0.1) ** 2
-            for tail, head, number in above.values()
-            if below[tail][2] == number
-        }
+        return strengths(self._row_of, flow)
 
     def _place(self) -> tuple[float, float]:
         """Place what is in each frame, innermost first, then what is around them; return how far all that reaches."""
@@ -249,8 +241,8 @@ class _Arranger:
 
     # --- along the flow
 
-    def arrangement(self) -> Arrangement:
-        """Return where everything is."""
+    def arrangement(self, room: Point | None) -> Arrangement:
+        """Return where everything is, folded if that is too long for the room."""
         items, things = self._items, self._things
         across = [things.across(thing) - self._left for thing in range(len(things.at))]
         leaving, arriving = self._ports(across)
@@ -272,15 +264,76 @@ class _Arranger:
             end = across[thing] + things.right[thing] - SPACE / 2
             boxes.append((begin, top, end - begin, bottom - top))
         width, height = (self._right - self._left if items else 0.0), lines.length
+        if room is not None and (found := self._folded(room, across, lines, centres, boxes, routes, labels)):
+            return found
+        pieces = [[box] for box in boxes]
         if not self._sideways:
-            return Arrangement(width, height, centres, boxes, routes, labels)
+            return Arrangement(width, height, centres, pieces, routes, labels)
         return Arrangement(
             height,
             width,
             [(y, x) for x, y in centres],
-            [(y, x, height, width) for x, y, width, height in boxes],
+            [[(y, x, height, width)] for ((x, y, width, height),) in pieces],
             [[(y, x) for x, y in route] for route in routes],
             labels,
+        )
+
+    def _folded(
+        self,
+        room: tuple[float, float],
+        across: list[float],
+        lines: _Lines,
+        centres: list[Point],
+        frames: list[Rectangle],
+        routes: list[list[Point]],
+        labels: list[Point],
+    ) -> Arrangement | None:
+        """Return the layout in bands, if it is longer than the room."""
+        things, items, sideways = self._things, self._items, self._sideways
+        most, widest = room if sideways else room[::-1]
+        if lines.length <= most * (1.0 if sideways else _HIGHER):
+            return None
+        held = []
+        for thing in (*range(len(items)), *range(len(items) + len(self._frames), len(things.at))):
+            if thing >= len(items) or items[thing].beside == OUTSIDE:
+                left, right = (max(reach[thing] - SPACE / 2, 0.0) for reach in (things.left, things.right))
+                held.append((things.holder[thing], things.first[thing], across[thing] - left, across[thing] + right))
+        sizes = [(link.height, link.width) if sideways else (link.width, link.height) for link in self._links]
+        flat = Flat(
+            list(zip([0.0, *lines.arrive[:-1]], lines.ends, strict=True)),
+            [
+                (x - item.width / 2, y - item.height / 2, item.width, item.height)
+                for item, (x, y) in zip(items, centres, strict=True)
+            ],
+            [(*(at[::-1] if sideways else at), *size) for at, size in zip(labels, sizes, strict=True)],
+            frames,
+            [(things.first[len(items) + frame], things.last[len(items) + frame]) for frame in range(len(frames))],
+            held,
+            self._frames,
+            routes,
+            [link.tail for link in self._links],
+            sideways,
+        )
+        found, bands = folded(flat, most), most
+        while sideways and found is not None and found.along > most and bands > most / 2:
+            bands -= max(found.along - most, 10.0)
+            found = folded(flat, bands)
+        while not sideways and found is not None and found.across > widest:
+            bands *= 1.2
+            found = folded(flat, bands)
+        area = lines.length * max(self._right - self._left, _NARROW)
+        if found is None or (not sideways and found.across * found.along > _EMPTIER * area):
+            return None
+
+        def turned(one: Point) -> Point:
+            return one[::-1] if sideways else one
+
+        return Arrangement(
+            *turned((found.across, found.along)),
+            [turned((x + width / 2, y + height / 2)) for x, y, width, height in found.boxes],
+            [[(*turned(piece[:2]), *turned(piece[2:])) for piece in pieces] for pieces in found.frames],
+            [[turned(point) for point in route] for route in found.routes],
+            [turned(label[:2]) for label in found.labels],
         )
 
     def _ports(self, across: list[float]) -> tuple[list[float], list[float]]:
@@ -380,6 +433,7 @@ class _Arranger:
                     feet[parent] = max(feet[parent], feet[frame])
             at += after[row]
             lines.length = at
+            lines.ends.append(at)
             at += _LEAST_CURVE + min(spreads[row] * _CURVE_SHARE, _MOST_CURVE)
             lines.arrive.append(at)
             titled = row + 1 < count and before[row + 1] > _ARROW_SPACE
@@ -418,6 +472,8 @@ class _Lines:
         Of each frame.
     length : float
         Of it all.
+    ends : list of float
+        Of each row: where it ends, with the frames that end there.
     """
 
     middle: list[float]
@@ -427,6 +483,7 @@ class _Lines:
     begin: list[float]
     end: list[float]
     length: float = 0.0
+    ends: list[float] = field(default_factory=list)
 
 
 def _turned(item: Item) -> Item:

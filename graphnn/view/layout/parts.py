@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 Point = tuple[float, float]
+Rectangle = tuple[float, float, float, float]
 OUTSIDE = -1
 # Between boxes and bends in a row, from a box to the one beside it, around what is in a frame.
 SPACE, BEND_SPACE, BESIDE_SPACE, FRAME_PAD = 18.0, 8.0, 24.0, 11.0
@@ -79,11 +80,11 @@ class Arrangement(NamedTuple):
     width, height : float
     centres : list of (float, float)
         Of the boxes.
-    frames : list of (float, float, float, float)
-        Left, top, width and height.
+    frames : list of list of (float, float, float, float)
+        Left, top, width and height of each piece; a frame has more than one only where the picture is folded.
     routes : list of list of (float, float)
         Of each link: points at which it runs along the flow, from the side of one box to the side of the other.
-        Between two points that differ across the flow, it is curved.
+        Between two points that differ across the flow, it is curved; between two bands it has corners.
     labels : list of (float, float)
         Of each link: left and top of its label.
     """
@@ -91,7 +92,7 @@ class Arrangement(NamedTuple):
     width: float
     height: float
     centres: list[Point]
-    frames: list[tuple[float, float, float, float]]
+    frames: list[list[Rectangle]]
     routes: list[list[Point]]
     labels: list[Point]
 

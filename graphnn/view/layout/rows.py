@@ -1,10 +1,10 @@
-"""The first step of a layout: each box gets its row."""
+"""The first step of a layout: each box gets its row, and each link its strength."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .parts import OUTSIDE, Link, Tree
+from .parts import OUTSIDE, STRAIGHT, Link, Tree
 
 
 def rows(count: int, links: Sequence[Link], frame_of: Sequence[int] = (), parents: Sequence[int] = ()) -> list[int]:
@@ -113,3 +113,38 @@ def _order_with_frames(
     keys += [(spans[frame][0], frame - frames) for frame in range(frames)]
     keys += [(spans[frame][1], frames - frame) for frame in range(frames)]
     return sorted(range(len(keys)), key=keys.__getitem__), spans
+
+
+def strengths(row_of: Sequence[int], flow: Sequence[tuple[int, int, int]]) -> dict[int, float]:
+    """Return the strength of the links that are on the longest path through their tail and through their head.
+
+    In the middle of a long path it is greatest, so that side paths make way for the main one.
+
+    Parameters
+    ----------
+    row_of : sequence of int
+        Of each box.
+    flow : sequence of (int, int, int)
+        The links that count: tail, head and number.
+
+    Examples
+    --------
+    >>> sorted(strengths([0, 1, 2, 1], [(0, 1, 7), (1, 2, 8), (3, 2, 9)]))
+    [7, 8]
+    """
+    depths, heights = [0] * len(row_of), [0] * len(row_of)
+    for tail, head, _ in sorted(flow, key=lambda each: row_of[each[0]]):
+        depths[head] = max(depths[head], depths[tail] + 1)
+    for tail, head, _ in sorted(flow, key=lambda each: -row_of[each[1]]):
+        heights[tail] = max(heights[tail], heights[head] + 1)
+    above: dict[int, tuple[int, int, int]] = {}
+    below: dict[int, tuple[int, int, int]] = {}
+    for each in flow:
+        tail, head, _ = each
+        above[head] = max(above.get(head, each), each, key=lambda link: depths[link[0]])
+        below[tail] = max(below.get(tail, each), each, key=lambda link: heights[link[1]])
+    return {
+        number: STRAIGHT * max(depths[tail] * heights[head], 0.1) ** 2
+        for tail, head, number in above.values()
+        if below[tail][2] == number
+    }
