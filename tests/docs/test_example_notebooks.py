@@ -2,28 +2,23 @@
 
 import math
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 
 
-def executed(notebook: Path, folder: Path) -> Any:
-    cells = nbformat.read(notebook, as_version=4)
-    strict = nbformat.v4.new_code_cell("import warnings\nwarnings.simplefilter('error')")
-    cells.cells.insert(0, strict)
-    client = NotebookClient(cells, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
-    return client.execute()
+NOTEBOOK = runpy.run_path(str(EXAMPLES.parent / "docs" / "notebook.py"))
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return executed(EXAMPLES / "see_a_network.ipynb", tmp_path_factory.mktemp("notebook"))
+def seen() -> Any:
+    return NOTEBOOK["made"](EXAMPLES / "see_a_network.ipynb")
 
 
 def printed(notebook: Any) -> str:
@@ -36,11 +31,45 @@ def figure(text: str, before: str) -> float:
     return float(re.search(rf"{before} *(-?[\d.e-]+)", text)[1])  # type: ignore[index]
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
-def test_notebooks_are_kept_without_outputs(notebook: Path) -> None:
-    for cell in nbformat.read(notebook, as_version=4).cells:
-        assert not cell.get("outputs")
-        assert cell.get("execution_count") is None
+def test_the_notebook_is_kept_with_what_it_shows_now(seen: Any) -> None:
+    kept = nbformat.read(EXAMPLES / "see_a_network.ipynb", as_version=4)
+    assert not NOTEBOOK["differs"](kept, seen), "run `python docs/notebook.py`"
+    assert [cell.get("execution_count") for cell in kept.cells] == [cell.get("execution_count") for cell in seen.cells]
+
+
+def test_every_notebook_is_kept_so() -> None:
+    assert [path.name for path in NOTEBOOKS] == ["see_a_network.ipynb"]
+
+
+def a_notebook(*outputs: Any) -> Any:
+    cell = nbformat.v4.new_code_cell("1")
+    cell.outputs = [nbformat.v4.new_output("display_data", data) for data in outputs]
+    return nbformat.v4.new_notebook(cells=[cell])
+
+
+def test_what_varies_is_no_difference() -> None:
+    svg = '<svg><text x="{}">relu</text><text>{}</text></svg>'
+    one = a_notebook(
+        {"text/plain": "loss 0.5000000001 in 12 ms"}, {"image/png": "AAAA"}, {"image/svg+xml": svg.format(1, 0.25)}
+    )
+    other = a_notebook(
+        {"text/plain": "loss 0.5 in 9.5 ms"}, {"image/png": "BBBB"}, {"image/svg+xml": svg.format(2, 0.26)}
+    )
+    assert not NOTEBOOK["differs"](one, other)
+
+
+@pytest.mark.parametrize(
+    ("kept", "now"),
+    [
+        ({"text/plain": "loss 0.5"}, {"text/plain": "loss 0.6"}),
+        ({"text/plain": "loss 0.5"}, {"text/plain": "cost 0.5"}),
+        ({"text/html": "<b>a</b>"}, {"text/html": "<b>b</b>"}),
+        ({"image/svg+xml": "<text>relu</text>"}, {"image/svg+xml": "<text>tanh</text>"}),
+        ({"image/png": "AAAA", "text/plain": ""}, {"text/plain": ""}),
+    ],
+)
+def test_what_is_shown_otherwise_is_a_difference(kept: Any, now: Any) -> None:
+    assert NOTEBOOK["differs"](a_notebook(kept), a_notebook(now))
 
 
 def test_links_of_notebooks_lead_somewhere() -> None:
@@ -62,3 +91,9 @@ def test_every_picture_is_shown(seen: Any) -> None:
     shown = [set(output.data) for cell in seen.cells for output in cell.get("outputs", ()) if "data" in output]
     assert sum("image/svg+xml" in kinds for kinds in shown) == 8  # seven diagrams, and the history
     assert sum("image/png" in kinds for kinds in shown) == 4
+
+
+def test_the_page_is_shown_in_a_frame_which_is_not_kept(seen: Any) -> None:
+    (page,) = [cell for cell in seen.cells if cell.source == "film.to_html()"]
+    assert page.outputs[0].data["text/plain"].startswith('<Page of "spiral"')
+    assert "text/html" not in page.outputs[0].data
