@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -50,13 +50,13 @@ def say_files(written: Sequence[Path], missing: Sequence[str]) -> None:
         say(f"note: {remark}")
 
 
-def show(found: Any, as_json: bool) -> None:
-    """Print a result. A reader that stops early does not change the exit code."""
+def show(found: Any, as_json: bool, text: Callable[[], object] | None = None) -> None:
+    """Print a result: as it is printed anywhere, or as `text` says. A reader that stops early changes no exit code."""
     try:
         if as_json:
             say_json(found.to_dict())
         else:
-            say(found)
+            say(found if text is None else text())
     except BrokenPipeError:
         mute()
 
@@ -117,8 +117,13 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def width() -> int:
-    """Return how many columns the screen has."""
-    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else 80
+    """Return how many columns text has: those of the screen, or of a page."""
+    return room() or 80
+
+
+def room() -> int | None:
+    """Return how many columns a table has: those of the screen; None, all that it needs, in a pipe or a file."""
+    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
 
 
 def colours() -> bool | int:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .heatmap import matrix, sparkline
     from .terminal.inspect import listing, neighbourhood, screen, trace_table, where
     from .terminal.inspect import records_table as records_table
-    from .terminal.table import Row, Summary, columns, ops_table, preview, statistics, summary
+    from .terminal.summary import Row, Summary, summary
+    from .terminal.table import columns, ops_table, preview, statistics
 
 __all__ = [
     "Diagram",
@@ -39,7 +40,8 @@ _MODULE_OF = {
         "diagram.diagram": ("Diagram", "draw"),
         "heatmap": ("matrix", "sparkline"),
         "terminal.inspect": ("listing", "neighbourhood", "records_table", "screen", "trace_table", "where"),
-        "terminal.table": ("Row", "Summary", "columns", "ops_table", "preview", "statistics", "summary"),
+        "terminal.summary": ("Row", "Summary", "summary"),
+        "terminal.table": ("columns", "ops_table", "preview", "statistics"),
     }.items()
     for name in names
 }

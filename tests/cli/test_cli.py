@@ -216,6 +216,43 @@ def test_summary(model, capsys):
     assert json.loads(said(capsys, "summary", f"{model}:build", "--json").out)
 
 
+NESTED = """
+import graphnn as gn
+from graphnn import nn
+
+class Block(nn.Layer):
+    def __init__(self):
+        self.inner = nn.Dense(4)
+    def call(self, x):
+        return self.inner(x)
+
+def build():
+    return Block()(gn.Graph("nested").placeholder("x", shape=("batch", 4)))
+"""
+
+
+def test_summary_goes_as_deep_as_it_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "nested.py").write_text(NESTED)
+    monkeypatch.chdir(tmp_path)
+    assert re.search(r"\n  inner \(Dense\) +\(batch, 4\) +20  x\n", said(capsys, "summary", "nested.py:build").out)
+    assert "inner" not in said(capsys, "summary", "nested.py:build", "--depth", "1").out
+    rows = json.loads(said(capsys, "summary", "nested.py:build", "--json").out)["rows"]
+    assert [row["depth"] for row in rows] == [0, 0, 1]
+    with pytest.raises(SystemExit):
+        cli.main(["summary", "nested.py:build", "--depth", "0"])
+
+
+def test_tables_have_the_width_of_the_terminal_and_in_a_pipe_all_that_they_need(monkeypatch, capsys):
+    for columns in (60, 120):
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", str(columns))
+        told = said(capsys, "ops").out
+        assert max(map(len, told.splitlines())) == columns
+        assert "…" in told
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False)
+    assert "…" not in said(capsys, "ops").out
+
+
 def test_ops_lists_the_registry(capsys):
     rows = json.loads(said(capsys, "ops", "--json").out)
     assert {"matmul", "add", "relu", "exp", "sum", "log", "clip", "softmax"} <= {row["name"] for row in rows}

@@ -1,4 +1,4 @@
-"""Tables: the summary, the operations there are, aligned text, values in short."""
+"""Tables: the operations there are, aligned text, values in short."""
 
 import json
 from typing import Any
@@ -6,127 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import graphnn as gn
-from graphnn import nn
-from graphnn.errors import UsageError
-from graphnn.graph import Graph, Node, registry
-from graphnn.view import columns, ops_table, preview, statistics, summary
+from graphnn.graph import registry
+from graphnn.view import columns, ops_table, preview, statistics
 from graphnn.view.text import visible
-
-
-def network() -> tuple[Graph, Node]:
-    g = Graph("spiral")
-    x = g.placeholder("x", shape=("batch", 2))
-    labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
-    layers = nn.Sequential(nn.Dense(64), nn.ReLU(), nn.Dense(3), nn.Softmax())
-    return g, nn.categorical_crossentropy(layers(x), labels)
-
-
-# --- summary --------------------------------------------------------------------------------------------------
-
-
-def test_summary_prints_a_line_a_layer() -> None:
-    assert (
-        str(summary(network()[1]))
-        == """\
-layer                       output shape  parameters  connected to
---------------------------  ------------  ----------  -----------------
-x (placeholder)             (batch, 2)             0
-labels (placeholder)        (batch,)               0
-dense_1 (Dense)             (batch, 64)          192  x
-relu_1                      (batch, 64)            0  dense_1
-dense_2 (Dense)             (batch, 3)           195  relu_1
-softmax_1 (Softmax)         (batch, 3)             0  dense_2
-categorical_crossentropy_1  ()                     0  softmax_1, labels
-
-parameters     387  3.02 KiB
-trainable      387  3.02 KiB
-not trainable    0       0 B"""
-    )
-
-
-def test_summary_is_plain_data_too() -> None:
-    data = json.loads(json.dumps(summary(network()[1]).to_dict()))
-    assert {k: v for k, v in data.items() if k != "rows"} == {
-        "graph": "spiral",
-        "parameters": 387,
-        "trainable": 387,
-        "bytes": 3096,
-        "trainable_bytes": 3096,
-        "notes": [],
-    }
-    assert data["rows"][2] == {
-        "name": "dense_1",
-        "kind": "Dense",
-        "shape": ["batch", 64],
-        "dtype": "float64",
-        "parameters": 192,
-        "inputs": ["x"],
-    }
-
-
-def test_summary_of_a_graph_and_of_part_of_it() -> None:
-    g, _ = network()
-    assert len(summary(g).rows) == 7
-    assert [row.name for row in summary(g["relu_1"]).rows] == ["x", "dense_1", "relu_1"]
-    assert [row.name for row in summary("relu_1", graph=g).rows] == ["x", "dense_1", "relu_1"]
-
-
-def test_summary_tells_what_is_not_trained() -> None:
-    g = Graph(dtype=np.float32)
-    w, frozen = g.parameter("w", np.ones((3, 2), np.float32)), g.parameter("f", np.ones(5, np.float16), trainable=False)
-    found = summary([w + 1.0, frozen])
-    assert (found.parameters, found.trainable, found.size, found.trainable_size) == (11, 6, 34, 24)
-    assert [(row.name, row.parameters, row.inputs) for row in found.rows] == [
-        ("w", 6, ()),
-        ("f", 5, ()),
-        ("add", 0, ("w",)),
-    ]
-    assert str(found).splitlines()[-3:] == [
-        "parameters     11  34 B",
-        "trainable       6  24 B",
-        "not trainable   5  10 B",
-    ]
-
-
-def test_summary_counts_a_shared_layer_once() -> None:
-    layer = nn.Dense(4)
-    found = summary(layer(layer(Graph().placeholder("x", shape=("batch", 4)))))
-    assert [(row.name, row.parameters) for row in found.rows] == [("x", 0), ("dense_1", 20), ("dense_1_2", 0)]
-    assert found.parameters == 20
-
-
-def test_summary_at_another_detail() -> None:
-    _, loss = network()
-    assert "softmax_1/exp" in str(summary(loss, "op"))
-    assert [row.name for row in summary(loss, {"dense_1": "op"}).rows][:6] == [
-        "x",
-        "labels",
-        "dense_1/weight",
-        "dense_1/bias",
-        "dense_1/matmul",
-        "dense_1/add",
-    ]
-    with pytest.raises(UsageError, match="a detail is"):
-        summary(loss, "deep")
-
-
-def test_long_summary_leaves_out_its_middle_and_says_so() -> None:
-    h = Graph().placeholder("x")
-    for _ in range(1000):
-        h = gn.exp(h)
-    lines = str(summary(h)).splitlines()
-    assert len(lines) < 420
-    assert sum("… 601 more …" in line for line in lines) == 1
-    assert len(summary(h).rows) == 1001
-
-
-def test_names_do_not_command_the_terminal() -> None:
-    g = Graph()
-    text = str(summary(gn.exp(g.placeholder("\x1b]0;owned\x07\r\n\u202e"))))
-    assert text.replace("\n", "").isprintable()
-    assert r"\x1b]0;owned\x07\r\n\u202e" in text
-
 
 # --- operations -----------------------------------------------------------------------------------------------
 

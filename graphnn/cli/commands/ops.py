@@ -14,4 +14,4 @@ def ops(options: cli.Options) -> None:
         screen.say_json(rows)
         return
     shown = [(row["name"], row["call"], row["summary"]) for row in rows]
-    screen.say(gn.view.columns(shown, ("op", "call", "what it computes")))
+    screen.say(gn.view.columns(shown, ("op", "call", "what it computes"), width=screen.room()))

@@ -1,0 +1,382 @@
+"""The summary of a network: its layers, one a row, those inside others below them."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ...graph import Constant, Graph, Node, Parameter, Scope
+from ...graph.attributes import whole
+from ...graph.dimensions import shown
+from ...graph.fetches import ancestors
+from ...show import Shown
+from ...text import short_name
+from ..diagram.picture import Box, Detail, is_layer, numbers_in, picture, scopes_down_to
+from ..text import in_bytes, visible
+from .table import columns
+
+_FIRST_ROWS, _LAST_ROWS = 300, 100
+_MOST_NOTED, _MOST_NAME, _WIDTH = 8, 60, 80
+_DEEPEST = 20  # levels by which a name is indented
+
+
+class Row(NamedTuple):
+    """A line of a summary.
+
+    Attributes
+    ----------
+    name : str
+        The path of a layer, or of another scope; the name of a node that is a row of its own.
+    kind : str
+        The layer's class, or the operation.
+    shape : tuple of int or str
+        The shape of what comes out.
+    dtype : str
+    parameters : int
+        How many numbers its parameters hold, with those of the rows inside it.
+    inputs : tuple of str
+        The names of the rows that it reads.
+    depth : int
+        In how many other rows it is.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int | str, ...]
+    dtype: str
+    parameters: int
+    inputs: tuple[str, ...]
+    depth: int
+
+
+class Summary(Shown):
+    """The layers that some fetches need, one a row; printed as a table. Made by `summary`.
+
+    Attributes
+    ----------
+    graph : str
+        Its name.
+    rows : list of Row
+        A row that is inside another one follows it.
+    parameters, trainable : int
+        How many numbers the parameters hold, and how many of them are trained.
+    size, trainable_size : int
+        The same in bytes.
+    notes : list of str
+        What is built for training alone, or for evaluation alone, in sentences.
+    """
+
+    def __init__(self, fetches: Any, detail: Detail, depth: int | None, graph: Graph | None) -> None:
+        seen = picture(fetches, detail, graph)
+        nodes = [node for box in seen.boxes for node in box.nodes]
+        self.graph = seen.graph.name
+        self.rows = _Tree(seen.boxes, depth).rows()
+        self.parameters = numbers_in(nodes)
+        self.trainable = numbers_in(nodes, trainable=True)
+        self.size = sum(numbers_in([node]) * node.dtype.itemsize for node in nodes)
+        self.trainable_size = sum(numbers_in([node], trainable=True) * node.dtype.itemsize for node in nodes)
+        self.notes = _one_sided(seen.graph, nodes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "graph": self.graph,
+            "rows": [row._asdict() for row in self.rows],
+            "parameters": self.parameters,
+            "trainable": self.trainable,
+            "bytes": self.size,
+            "trainable_bytes": self.trainable_size,
+            "notes": self.notes,
+        }
+
+    def table(self, width: int | None = _WIDTH) -> str:
+        """Return it as a table.
+
+        Parameters
+        ----------
+        width : int or None
+            The most cells of a line; long names are cut, and of more than 400 rows the middle is left out. None: all
+            of it, as wide as need be.
+
+        Examples
+        --------
+        >>> g = Graph()
+        >>> y = abs(g.placeholder("x", shape=("batch", 2)))
+        >>> print(summary(y, depth=1).table(width=52))
+        layer         output shape  parameters  connected to
+        ------------  ------------  ----------  ------------
+        x (placehol…  (batch, 2)             0
+        absolute      (batch, 2)             0  x
+        <BLANKLINE>
+        parameters     0  0 B
+        trainable      0  0 B
+        not trainable  0  0 B
+        """
+        titles = _titles(self.rows)
+        lines: list[tuple[object, ...]] = [
+            (
+                "  " * min(row.depth, _DEEPEST) + _called(titles[row.name], row.kind),
+                shown(row.shape),
+                row.parameters,
+                ", ".join(titles.get(name, name) for name in row.inputs),
+            )
+            for row in self.rows
+        ]
+        if width is not None and len(lines) > _FIRST_ROWS + _LAST_ROWS:
+            lines[_FIRST_ROWS:-_LAST_ROWS] = [(f"… {len(lines) - _FIRST_ROWS - _LAST_ROWS:,} more …", "", None, "")]
+        totals = (
+            ("parameters", self.parameters, in_bytes(self.size)),
+            ("trainable", self.trainable, in_bytes(self.trainable_size)),
+            ("not trainable", self.parameters - self.trainable, in_bytes(self.size - self.trainable_size)),
+        )
+        table = columns(lines, ("layer", "output shape", "parameters", "connected to"), width=width)
+        notes = "".join(f"\n\n{textwrap.fill(note, width or _WIDTH)}" for note in self.notes)
+        return f"{table}\n\n{columns(totals, right=(2,))}{notes}"
+
+    def __str__(self) -> str:
+        return self.table()
+
+    __repr__ = __str__
+
+
+def summary(fetches: Any, detail: Detail = "layer", *, depth: int | None = None, graph: Graph | None = None) -> Summary:
+    """Return the layers that the fetches need, with shapes and parameters; print it to see it.
+
+    The layers inside a layer follow it, indented. Its number of parameters is with theirs.
+
+    Parameters
+    ----------
+    fetches : Node, str, list, tuple or dict of them, Graph, Compiled or Trace
+        Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too.
+    detail : "op", "leaf", "layer", int or dict
+        What is one row, as `draw` takes it.
+    depth : int, optional
+        How many levels of layers inside layers are listed; 1: only the outermost ones. All of them, unless given.
+    graph : Graph, optional
+        Where names are looked up, if no fetch is a node.
+
+    Returns
+    -------
+    Summary
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x", shape=("batch", 2))
+    >>> with g.in_scope("block_1", kind="Block"), g.in_scope("block_1/dense_1", kind="Dense"):
+    ...     h = x @ g.parameter("weight", [[1.0] * 3] * 2)
+    >>> print(summary(abs(h)))
+    layer              output shape  parameters  connected to
+    -----------------  ------------  ----------  ------------
+    x (placeholder)    (batch, 2)             0
+    block_1 (Block)    (batch, 3)             6  x
+      dense_1 (Dense)  (batch, 3)             6  x
+    absolute           (batch, 3)             0  block_1
+    <BLANKLINE>
+    parameters     6  48 B
+    trainable      6  48 B
+    not trainable  0   0 B
+    """
+    return Summary(fetches, detail, None if depth is None else whole("depth=", depth, 1), graph)
+
+
+# --- the rows -------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class _Line:
+    """A row that is being made: a scope, or a single node, with the rows inside it."""
+
+    thing: Scope | Node
+    parent: _Line | None
+    nodes: dict[Node, None] = field(default_factory=dict)
+    inside: list[_Line] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.thing.path if isinstance(self.thing, Scope) else self.thing.title
+
+    @property
+    def kind(self) -> str:
+        return self.thing.kind if isinstance(self.thing, Scope) else self.thing.op.name
+
+    def outwards(self) -> Iterator[_Line]:
+        """Yield it, and the lines that it is in, the innermost first."""
+        line: _Line | None = self
+        while line is not None:
+            yield line
+            line = line.parent
+
+
+class _Tree:
+    """The rows, in one another."""
+
+    def __init__(self, boxes: Sequence[Box], depth: int | None) -> None:
+        self.top: list[_Line] = []
+        self.of_scope: dict[str, _Line] = {}
+        self.of_node: dict[Node, _Line] = {}
+        self.through: dict[Node, dict[_Line, None]] = {}
+        opened = {id(box): _layers_in(box, depth) for box in boxes if box.scope is not None}
+        for box in boxes:
+            if box.scope is None and isinstance(box.node.op, Constant):
+                continue
+            around = None
+            for scope in scopes_down_to(box.around):
+                around = self._line(scope, around)
+            if box.scope is None:
+                self._hold(box.node, self._added(_Line(box.node, around)))
+                continue
+            own = self._line(box.scope, around)
+            for node in box.nodes:
+                self._place(node, own, box.scope, opened[id(box)])
+        self._follow([node for box in boxes for node in box.nodes])
+
+    def _added(self, line: _Line) -> _Line:
+        (self.top if line.parent is None else line.parent.inside).append(line)
+        return line
+
+    def _line(self, scope: Scope, around: _Line | None) -> _Line:
+        if scope.path not in self.of_scope:
+            self.of_scope[scope.path] = self._added(_Line(scope, around))
+        return self.of_scope[scope.path]
+
+    def _hold(self, node: Node, line: _Line) -> None:
+        self.of_node[node] = line
+        for each in line.outwards():
+            each.nodes[node] = None
+
+    def _place(self, node: Node, own: _Line, outer: Scope, layers: dict[str, bool]) -> None:
+        """Put a node of a collapsed scope into the innermost of the layers in it; a layer's own parameter is a row."""
+        line, path = own, outer.path
+        for scope in scopes_down_to(node.graph.scopes.get(node.scope)):
+            if scope.path in layers and scope.path != outer.path:
+                line, path = self._line(scope, line), scope.path
+        if isinstance(node.op, Parameter) and layers.get(path):
+            line = self._added(_Line(node, line))
+        self._hold(node, line)
+
+    def _follow(self, nodes: Sequence[Node]) -> None:
+        """Note through which nodes that are in no row inside their layer a value passes, from one row to the next."""
+        for node in nodes:
+            line = self.of_node.get(node)
+            if line is None or not line.inside:
+                continue
+            found = self.through[node] = {}
+            for operand in node.inputs:
+                source = self.of_node.get(operand)
+                if source is line:
+                    found.update(self.through[operand])
+                elif source is not None and not isinstance(operand.op, Constant):
+                    found[source] = None
+
+    def _read(self, line: _Line) -> Iterator[_Line]:
+        """Yield what a row reads: of rows in one another, the outermost that it is not in itself."""
+        around = {*line.outwards()}
+        for node in line.nodes:
+            for operand in node.inputs:
+                if operand in line.nodes or operand not in self.of_node or isinstance(operand.op, Constant):
+                    continue
+                source = self.of_node[operand]
+                for each in self.through[operand] if source in around else [source]:
+                    outer = [found for found in each.outwards() if found not in around]
+                    if outer:
+                        yield outer[-1]
+
+    def rows(self) -> list[Row]:
+        """Return the rows in their order, those inside a row below it."""
+        found = []
+        waiting = [(line, 0) for line in reversed(self.top)]
+        while waiting:
+            line, depth = waiting.pop()
+            last = next(reversed(line.nodes))
+            read = {source.name: None for source in self._read(line)}
+            found.append(
+                Row(line.name, line.kind, last.shape, last.dtype.name, numbers_in(line.nodes), tuple(read), depth)
+            )
+            waiting += [(inner, depth + 1) for inner in reversed(line.inside)]
+        return found
+
+
+def _layers_in(box: Box, depth: int | None) -> dict[str, bool]:
+    """Return the layers in a collapsed scope, itself included, by path; and of each whether there are others in it."""
+    assert box.scope is not None
+    found = {box.scope.path: False}
+    for path in dict.fromkeys(node.scope for node in box.nodes):
+        holding = [box.scope.path]
+        for scope in scopes_down_to(box.node.graph.scopes.get(path)):
+            inside = scope.path.startswith(f"{box.scope.path}/")
+            # A composition, such as softmax, is a part of its layer.
+            if inside and is_layer(scope) and not scope.kind.islower() and (depth is None or len(holding) < depth):
+                found[holding[-1]] = True
+                found.setdefault(scope.path, False)
+                holding.append(scope.path)
+    return found
+
+
+# --- as text --------------------------------------------------------------------------------------------------
+
+
+def _titles(rows: Sequence[Row]) -> dict[str, str]:
+    """Return what each row is called inside the row around it, by its name."""
+    titles: dict[str, str] = {}
+    around: list[str] = []
+    for row in rows:
+        del around[row.depth :]
+        titles[row.name] = row.name.removeprefix(f"{around[-1]}/") if around else row.name
+        around.append(row.name)
+    return titles
+
+
+def _called(title: str, kind: str) -> str:
+    """Return the name with the kind, where that says more."""
+    local = re.sub(r"_\d+$", "", title.rpartition("/")[2])
+    return visible(title if kind in ("", local) else f"{title} ({kind})")
+
+
+# --- the notes ------------------------------------------------------------------------------------------------
+
+
+def _one_sided(graph: Graph, nodes: Sequence[Node]) -> list[str]:
+    """Return which layers among the nodes are built for training alone, and which for evaluation alone."""
+    needed = ancestors(nodes)
+    trained: dict[str, bool] = {}
+    for node, other in graph.evaluating.items():
+        if node is not other:
+            path = _layer_of(node, other)
+            trained[path] = trained.get(path, False) or node in needed
+    only_training = [path for path, seen in trained.items() if seen and path not in graph.idle]
+    only_evaluating = [path for path, node in graph.idle.items() if path not in trained and node in needed]
+    notes = []
+    if only_training:
+        notes.append(
+            f"{_listed(only_training)} built for training only. network(x), without training=True, is the form to "
+            "predict with; nn.fit validates without it by itself."
+        )
+    if only_evaluating:
+        notes.append(
+            f"{_listed(only_evaluating)} built for evaluating only, and does nothing here. A loss to train is made of "
+            "network(x, training=True)."
+        )
+    return notes
+
+
+def _layer_of(trained: Node, evaluating: Node) -> str:
+    """Return the path of the layer that made a node for training: of its first call, which made its parameters."""
+    seen, waiting = {trained}, [trained]
+    while waiting:
+        others = {evaluating, *trained.graph.evaluating, *seen}
+        fresh = [node for node in waiting.pop().inputs if node not in others]
+        seen.update(fresh)
+        waiting += fresh
+    own = [node for node in seen if isinstance(node.op, Parameter)]
+    return min(own, key=lambda node: node.index).scope if own else trained.scope
+
+
+def _listed(paths: Sequence[str]) -> str:
+    named = [f'"{short_name(path, _MOST_NAME)}"' for path in paths[:_MOST_NOTED]]
+    if len(paths) > _MOST_NOTED:
+        named.append(f"{len(paths) - _MOST_NOTED:,} more")
+    return f"{', '.join(named[:-1])} and {named[-1]} are" if len(named) > 1 else f"{named[0]} is"
