@@ -16,6 +16,7 @@ from .evaluating import evaluate
 from .fit import EarlyStopping, fit
 from .history import History
 from .layer import Layer
+from .live import LivePage
 from .sequential import Sequential
 
 if TYPE_CHECKING:  # at run time, by `_defined`
@@ -37,7 +38,18 @@ for _module in ("layers", "losses", "metrics", "optimizers"):
     _FOUND.update(_defined(import_module(f"{__name__}.{_module}")))
 globals().update(_FOUND)
 
-__all__ = ["Dropout", "EarlyStopping", "History", "Layer", "Sequential", "evaluate", "fit", "init", "schedules"]
+__all__ = [
+    "Dropout",
+    "EarlyStopping",
+    "History",
+    "Layer",
+    "LivePage",
+    "Sequential",
+    "evaluate",
+    "fit",
+    "init",
+    "schedules",
+]
 __all__.extend(sorted(_FOUND))
 _explain_public(globals(), __all__)
 _explain_public(vars(schedules))

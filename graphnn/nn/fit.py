@@ -26,6 +26,7 @@ from .checks import checked_flag, checked_number
 from .evaluating import Evaluation
 from .history import History
 from .init import Rng, checked_rng
+from .live import LivePage, Run, checked_page
 from .progress import Reporter, reporter
 
 _KIND, _VERSION = "checkpoint", 1
@@ -91,6 +92,7 @@ def fit(
     checkpoint_every: int | None = None,
     resume: StrPath | None = None,
     progress: Any = False,
+    page: LivePage | StrPath | None = None,
 ) -> History:
     """Train a network: call a compiled step with one batch after another, for some epochs.
 
@@ -134,6 +136,12 @@ def fit(
     progress : bool, stream or callable
         True: a progress bar if standard error is a terminal and rich is installed, else lines of text on standard
         error. A stream gets the lines written to it. A callable is called with each line.
+    page : str, path-like or LivePage, optional
+        A file of HTML to open in a browser, which shows the training while it goes on and reloads itself until it ends:
+        losses and metrics, the norms of gradients, weights and updates, how activations spread, the learning rate, and
+        the first step at which `graphnn.check_health` finds something. It is written every few seconds, completely or
+        not at all. For its figures a step is evaluated again now and then, so seldom that it takes less than 2 %
+        of the time. Random nodes draw in it as in the next step. A `LivePage` shows several trainings over each other.
 
     Returns
     -------
@@ -156,7 +164,7 @@ def fit(
     GraphnnError
         When a step fails, as in `graphnn.run`. A note names the epoch and the rows of the batch.
     OSError
-        When `resume` cannot be read, or `checkpoint` cannot be written. Both are found before training begins.
+        When `resume` cannot be read, or `checkpoint` or `page` cannot be written. All are found before training begins.
 
     Notes
     -----
@@ -188,7 +196,7 @@ def fit(
     if checkpoint is not None:
         _check_writable(checkpoint)  # an error now, and not after the first epoch
     shuffle, drop_last = checked_flag("shuffle", shuffle), checked_flag("drop_last", drop_last)
-    given = checked_rng(rng, "fit")
+    given, shown_on = checked_rng(rng, "fit"), checked_page(page)
     rows = Rows(graph, feed, batch_size, "the training set")
     checked = None if validation is None else Rows(graph, validation, batch_size, "the validation set")
     order = (given or np.random.default_rng(0)) if shuffle else None
@@ -196,7 +204,7 @@ def fit(
     called = _checked_callbacks(callbacks)
     if resume is not None:
         training.resume(resume)
-    return training.run(epochs, called, checkpoint, checkpoint_every, progress)
+    return training.run(epochs, called, checkpoint, checkpoint_every, progress, shown_on)
 
 
 # --- training -------------------------------------------------------------------------------------------------
@@ -292,11 +300,14 @@ class _Training:
         checkpoint: StrPath | None,
         every: int | None,
         progress: Any,
+        page: LivePage | None,
     ) -> History:
         """Train until there are this many epochs, and return the history."""
         per_epoch = self._steps_per_epoch()
+        done = self.history.epochs * per_epoch + self.batch
+        self.seen = run = Run(self.step, self.history, epochs, per_epoch, done, page=page)
         try:
-            with reporter(progress, epochs, per_epoch, self.history.epochs * per_epoch + self.batch) as report:
+            with reporter(progress, run) as report:
                 finished = self._is_finished(epochs)
                 while not finished:
                     for _ in self._epoch(report):
@@ -335,6 +346,7 @@ class _Training:
             self.loss += loss * (size / self.used)
             self.batch += 1
             self.steps += 1
+            self.seen.feed = batch
             report.step(self.history.epochs + 1, loss)
             yield
 

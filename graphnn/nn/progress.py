@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..show import rendered
 from .history import figure
+
+if TYPE_CHECKING:
+    from .live import Run
 
 _LINES = 50  # about this many lines of a long training
 _SILENCE = 10.0  # a further line after this many seconds
@@ -31,33 +36,62 @@ class Reporter:
         """Report the figures of an epoch; epochs count from 1."""
 
 
-def reporter(progress: Any, epochs: int, steps: int, done: int) -> Reporter:
-    """Return the reporter of a training.
+class _Several(Reporter):
+    """Several reporters, as one."""
+
+    def __init__(self, members: Sequence[Reporter]) -> None:
+        self._members, self._entered = members, ExitStack()
+
+    def __enter__(self) -> Reporter:
+        with ExitStack() as entered:
+            for member in self._members:
+                entered.enter_context(member)
+            self._entered = entered.pop_all()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._entered.__exit__(*raised)
+
+    def step(self, epoch: int, loss: float) -> None:
+        for member in self._members:
+            member.step(epoch, loss)
+
+    def epoch(self, epoch: int, row: Mapping[str, Any], last: bool) -> None:
+        for member in self._members:
+            member.epoch(epoch, row, last)
+
+
+def reporter(progress: Any, run: Run) -> Reporter:
+    """Return the reporter of a training: that of its progress, and that of its page.
 
     Parameters
     ----------
     progress : bool, None, stream or callable
         True: a bar if standard error is a terminal and rich is installed, else lines on standard error. A stream gets
         the lines written to it. A callable is called with each line.
-    epochs : int
-    steps : int
-        The number of steps per epoch.
-    done : int
-        The number of steps before.
+    run : Run
 
     Raises
     ------
     UsageError
         When `progress` is something else.
     """
+    shown = _of_progress(progress, run)
+    if run.page is None:
+        return shown
+    page: Reporter = rendered(run, "live page")
+    return page if type(shown) is Reporter else _Several([page, shown])
+
+
+def _of_progress(progress: Any, run: Run) -> Reporter:
     if progress is None or progress is False:
         return Reporter()
     if progress is True:
-        return _bar(epochs, steps, done) or _Lines(_writer(sys.stderr), epochs)
+        return _bar(run.epochs, run.per_epoch, run.done) or _Lines(_writer(sys.stderr), run.epochs)
     if callable(getattr(progress, "write", None)):
-        return _Lines(_writer(progress), epochs)
+        return _Lines(_writer(progress), run.epochs)
     if callable(progress):
-        return _Lines(progress, epochs)
+        return _Lines(progress, run.epochs)
     raise UsageError(f"progress is True, False, a stream or a function of a line, not {type(progress).__name__}")
 
 

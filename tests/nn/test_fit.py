@@ -21,6 +21,7 @@ from graphnn import container, nn
 from graphnn.files import from_data
 from graphnn.graph import operation
 from graphnn.nn import progress as progress_module
+from graphnn.nn.live import Run
 from graphnn.nn.progress import reporter
 
 X, Y = gn.datasets.spiral(20, classes=3, seed=0)
@@ -591,7 +592,7 @@ def test_in_a_notebook_without_widgets_there_are_lines(monkeypatch: pytest.Monke
 def test_a_bar_goes_away_when_training_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", screen := Terminal())
-    tell = reporter(True, 1, 1, 0)
+    tell = reporter(True, Run(Problem().step, nn.History(), 1, 1, 0))
     with pytest.raises(ZeroDivisionError), tell:
         tell.step(1, 1 / 0)
     assert screen.getvalue().rstrip().endswith("\x1b[?25h")

@@ -188,7 +188,7 @@ def check_health(
     if not isinstance(target, Film):
         seen = target if isinstance(target, Trace) else ()
         recorded = {record.index: record.value for record in seen if isinstance(record.op, Unknown) and record.kept}
-        return _examined(*prepared_for(target, feed, sizes, graph), recorded=recorded)
+        return examined(*prepared_for(target, feed, sizes, graph), recorded=recorded)[1]
     if feed is not None or sizes is not None or graph is not None:
         raise UsageError("a film holds the feed of every call: do not pass a feed, sizes= or graph=")
     if not target:
@@ -197,7 +197,7 @@ def check_health(
     warned: Health | None = None
     notes: dict[tuple[str, Node], Finding] = {}
     for call, trace in zip(target.calls, target, strict=True):
-        health = _examined(trace.prepared, trace.updates, call)
+        health = examined(trace.prepared, trace.updates, call)[1]
         if health.errors or (warned is None and not health.ok):
             health.before, warned = early, health
             if health.errors:
@@ -212,10 +212,11 @@ def check_health(
     return Health(health.graph, health.count, list(notes.values()), calls=len(target))
 
 
-def _examined(
+def examined(
     prepared: Prepared, steps: Mapping[Node, Node], call: int | None = None, recorded: Mapping[int, Array] = {}
-) -> Health:
+) -> tuple[Evaluation, Health]:
+    """Make a run; return it with its values, and the report about it."""
     run = Evaluation(prepared, recorded, steps)
     health = Health(run.graph, run.count, _examine(run), call)
     run.parts.clear()  # they refer to the run: the cycle would keep all values until garbage is collected
-    return health
+    return run, health

@@ -6,15 +6,13 @@ import base64
 import html
 import json
 import zlib
-from collections.abc import Mapping
-from functools import cache, cached_property
-from hashlib import sha256
-from importlib.resources import files
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ...container import path_of
 from ...show import Shown, show_as
+from ..one_file import one_file, part
 from ..text import counted, in_bytes, visible
 
 _SCRIPT = ("data", "words", "heatmap", "operation", "diagram", "overlays", "timeline", "page")
@@ -45,15 +43,12 @@ class Page(Shown):
         text = json.dumps(self.data, allow_nan=False, separators=(",", ":"), ensure_ascii=True).encode()
         text += b" " * (-(len(text) + 8) % 8)
         packed = zlib.compress(len(text).to_bytes(8, "little") + text + self._block, 6)
-        return _filled(
+        return one_file(
             _part("template.html"),
-            {
-                "title": html.escape(f"{visible(self.title)} — replay"),
-                "policy": _policy(),
-                "style": _part("style.css"),
-                "script": _script(),
-                "data": base64.b64encode(packed).decode(),
-            },
+            _part("style.css"),
+            _script(),
+            title=html.escape(f"{visible(self.title)} — replay"),
+            data=base64.b64encode(packed).decode(),
         )
 
     def save(self, path: str | Path) -> Path:
@@ -86,24 +81,9 @@ def _in_a_frame(page: Page) -> str:
     )
 
 
-@cache
 def _part(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8").replace("\r\n", "\n")
+    return part(__package__, name)
 
 
 def _script() -> str:
     return "\n".join(['"use strict";\n', *(_part(f"script/{name}.js") for name in _SCRIPT)])
-
-
-def _policy() -> str:
-    """Return the page's policy: nothing is loaded from anywhere, and what runs is the script of this package."""
-    script, style = (
-        f"'sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}'"
-        for text in (_script(), _part("style.css"))
-    )
-    return f"default-src 'none'; script-src {script}; style-src {style}; base-uri 'none'; form-action 'none'"
-
-
-def _filled(template: str, parts: Mapping[str, str]) -> str:
-    pieces = template.split("@@")
-    return "".join(parts[piece] if i % 2 else piece for i, piece in enumerate(pieces))

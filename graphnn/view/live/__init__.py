@@ -1,0 +1,1 @@
+"""Trainings while they go on: curves on a page, in a notebook, and in a terminal."""

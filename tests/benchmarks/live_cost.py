@@ -1,0 +1,94 @@
+"""What the page of a training costs: the time of trainings with a page beside that of the same without.
+
+    python tests/benchmarks/live_cost.py [--seconds 20] [--rounds 3]
+
+Each round trains by turns with and without a page, a few epochs at a time, so that a busy machine slows both alike. The
+last column is what the writer itself took, as a share of the whole. All is seconds of the processor.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is loaded
+
+import numpy as np
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.view.live.page import PageWriter
+
+told = sys.stdout.write
+NETWORKS = {"small": (2, [64], 32), "medium": (64, [256, 256], 128), "deep": (64, [64] * 20, 64)}
+
+
+def made(name: str) -> tuple[Any, dict[Any, Any], int]:
+    """Return a step, its feed, and the size of a batch."""
+    inputs, sizes, batch = NETWORKS[name]
+    g, rng = gn.Graph(name), np.random.default_rng(0)
+    x, y = g.placeholder("x", ("batch", inputs)), g.placeholder("y", ("batch",), np.int64)
+    layers = [layer for units in sizes for layer in (nn.Dense(units, rng=rng), nn.ReLU())]
+    loss = nn.softmax_crossentropy(nn.Sequential(*layers, nn.Dense(3, rng=rng))(x), y)
+    X = rng.normal(size=(batch * 100, inputs)).astype(np.float32)
+    return gn.compile(loss, nn.Adam(1e-3).updates(loss)), {x: X, y: rng.integers(0, 3, len(X))}, batch
+
+
+class Timed(PageWriter):
+    """A writer that knows how long it took."""
+
+    took = 0.0
+
+    def _take_figures(self) -> None:
+        before = time.process_time()
+        super()._take_figures()
+        self.took += time.process_time() - before
+
+    def _write(self, state: str, says: str) -> None:
+        before = time.process_time()
+        super()._write(state, says)
+        self.took += time.process_time() - before
+
+
+def trained(step: Any, feed: Any, batch: int, epochs: int, path: Path | None) -> float:
+    """Return how long a training takes."""
+    before = time.process_time()
+    nn.fit(step, feed, epochs=epochs, batch_size=batch, page=path)
+    return time.process_time() - before
+
+
+def main() -> None:
+    """Time trainings of each network."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of one training")
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    writers: list[Timed] = []
+    gn.show.rendered(nn.live.Run.__new__(nn.live.Run), "nothing")  # the hook is loaded
+    gn.show.show_as(nn.live.Run, "live page")(lambda run: writers.append(Timed(run)) or writers[-1])
+    told(f"{'network':<8} {'step':>9} {'steps':>7} {'without':>9} {'with':>9} {'more':>8} {'writer':>8} {'pages':>6}\n")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.html"
+        for name in NETWORKS:
+            step, feed, batch = made(name)
+            trained(step, feed, batch, 2, path)
+            once = trained(step, feed, batch, 3, None) / 3
+            epochs = max(1, round(asked.seconds / once))
+            ratios, shares, without, with_page = [], [], 0.0, 0.0
+            for _ in range(asked.rounds):
+                writers.clear()
+                with_page = trained(step, feed, batch, epochs, path)
+                without = trained(step, feed, batch, epochs, None)
+                ratios.append(with_page / without - 1)
+                shares.append(writers[0].took / with_page)
+            more, share, pages = statistics.median(ratios), statistics.median(shares), len(writers[0].nodes.rows)
+            told(f"{name:<8} {once / 100 * 1e6:6.0f} µs {epochs * 100:>7,} {without:7.2f} s {with_page:7.2f} s ")
+            told(f"{more:>8.2%} {share:>8.2%} {pages:>6}\n")
+
+
+if __name__ == "__main__":
+    main()
