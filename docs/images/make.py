@@ -62,9 +62,23 @@ def plain() -> dict[str, str]:
     loss = fetches["loss"]
     gradients = gn.grad(loss, loss.graph.parameters)
     found = {"evaluation": gn.draw([loss, *gradients], detail={"": "layer"}).animation()}
+    found |= {name: diagram.svg() for name, diagram in lessons().items()}
     for name, diagram in gallery().items():
         found[f"gallery/{name}"] = diagram.svg()
     return found
+
+
+def lessons() -> dict[str, Diagram]:
+    """Draw backpropagation: value and gradient on each box, for a neuron and for a small network."""
+    g = gn.Graph("neuron")
+    x1, x2 = g.parameter("x1", 2.0), g.parameter("x2", 0.0)
+    w1, w2, b = g.parameter("w1", -3.0), g.parameter("w2", 1.0), g.parameter("b", 6.8813735870195432)
+    fetches, feed = demo.build()
+    both = ["values", "gradients"]
+    return {
+        "neuron": gn.draw(gn.tanh(x1 * w1 + x2 * w2 + b), overlay=both, engine="plain"),
+        "lesson": gn.draw(fetches["loss"], feed, overlay=both, engine="plain"),
+    }
 
 
 def gallery() -> dict[str, Diagram]:

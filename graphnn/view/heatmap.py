@@ -36,6 +36,7 @@ _BAR_CELLS = 16
 # In HTML: so many columns and rows of numbers, of cells, and of levels that a colour may have.
 _TABLE, _CELLS, _LEVELS = (10, 12), (96, 48), 32
 _PIXELS = 480
+_ROUNDED = 4  # numbers that differ by so many units of rounding are one to the eye
 
 
 class Scale(NamedTuple):
@@ -46,15 +47,19 @@ class Scale(NamedTuple):
     signed: bool
 
     @classmethod
-    def of(cls, finite: Array, signed: bool = True) -> Scale:
-        """Return the scale of some finite numbers; it is signed only if `signed` says so and both signs occur."""
+    def of(cls, finite: Array, signed: bool = True, eps: float = 0.0) -> Scale:
+        """Return the scale of some finite numbers.
+
+        It is signed only if `signed` says so and both signs occur. Numbers that differ by no more than rounding, in
+        parts `eps` of the largest, are taken for one.
+        """
         if not finite.size:
             return cls(math.nan, math.nan, signed=False)
         low, high = float(finite.min()), float(finite.max())
-        if not (signed and low < 0 < high):
-            return cls(low, high, signed=False)
-        most = max(-low, high)
-        return cls(-most, most, signed=True)
+        most = max(abs(low), abs(high))
+        if high - low <= _ROUNDED * eps * most:
+            return cls(high, high, signed=False)
+        return cls(-most, most, signed=True) if signed and low < 0 < high else cls(low, high, signed=False)
 
     def fractions(self, values: Array) -> Array:
         """Return where between the ends each value lies, from 0 to 1; ½ where the ends are one."""
@@ -86,7 +91,7 @@ class _Value:
         self.wide = _wide(self.array)
         finite = np.isfinite(self.wide)
         self.finite = self.array[finite]
-        self.scale = Scale.of(self.wide[finite], signed)
+        self.scale = Scale.of(self.wide[finite], signed, eps_of(self.array))
         shape = self.array.shape
         plane = (1, *shape) if len(shape) == 1 else shape[-2:]
         self.planes = self.array.reshape(-1, *plane) if self.array.size else self.array
@@ -148,6 +153,11 @@ def _wide(array: Array) -> Array:
         return array.astype(np.float64)
 
 
+def eps_of(array: Array) -> float:
+    """Return how much rounding may change a number of this dtype, in parts of it."""
+    return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
+
+
 def _rgb(code: str) -> _Colour:
     return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
 
@@ -157,8 +167,8 @@ def _every(n: int, most: int) -> slice:
     return slice(None, None, max(1, -(-n // max(1, most))))
 
 
-def _left_out(places: slice, what: str) -> list[str]:
-    return [f"1 {what} in {places.step}"] if places.step > 1 else []
+def _left_out(places: slice, n: int, what: str) -> list[str]:
+    return [f"{len(range(n)[places]):,} of {n:,} {what}s"] if places.step > 1 else []
 
 
 def _shown(words: Sequence[str]) -> list[str]:
@@ -261,7 +271,7 @@ def _as_numbers(seen: _Value, count: int, width: int, room: int, colour: bool | 
                 cells = "".join(f"{text:>{cell}}" for text in row)
             lines.append(f"{name:<{label}}{cells}")
         drawn.append([header, *lines])
-    return _Drawing(drawn, seen.range(), _left_out(places, "row"))
+    return _Drawing(drawn, seen.range(), _left_out(places, rows, "row"))
 
 
 def _as_cells(seen: _Value, count: int, width: int, room: int, colour: bool | int) -> _Drawing:
@@ -287,7 +297,7 @@ def _as_cells(seen: _Value, count: int, width: int, room: int, colour: bool | in
     scale = seen.range() if colour else _thresholds(seen)
     if seen.finite.size < seen.array.size:
         scale += "; ? is NaN, + inf, - -inf"
-    return _Drawing(drawn, scale, _left_out(down, "row") + _left_out(across, "column"))
+    return _Drawing(drawn, scale, _left_out(down, rows, "row") + _left_out(across, columns, "column"))
 
 
 def _thresholds(seen: _Value) -> str:
@@ -390,24 +400,51 @@ def sparkline(value: Any, bins: int = 32) -> str:
     return "; ".join([f"{low} {bars} {high}", *strange])
 
 
-def thumbnail(value: Any, rows: int = 6, columns: int = 16) -> list[list[str]]:
-    """Return the colours of a value's cells, of its first slice, as ``#RRGGBB``; of many, some at even strides.
+class Thumbnail(NamedTuple):
+    """A heatmap as small as a box of a diagram allows.
+
+    Attributes
+    ----------
+    cells : list of list of str
+        Colours, as ``#RRGGBB``; none of a value without elements.
+    note : str
+        What of the value is shown, if not all.
+    """
+
+    cells: list[list[str]]
+    note: str = ""
+
+
+def thumbnail(
+    value: Any, scale: Scale | None = None, shape: Sequence[int] | None = None, rows: int = 6, columns: int = 16
+) -> Thumbnail:
+    """Return the colours of a value's cells, of its first slice; of many, some at even strides.
+
+    The value may be itself but a preview of one of that `shape`.
 
     Examples
     --------
-    >>> thumbnail([[0.0, 1.0]])
+    >>> thumbnail([[0.0, 1.0]]).cells
     [['#00224E', '#FEE838']]
-    >>> thumbnail([-1.0, 0.0, 2.0])
+    >>> thumbnail([-1.0, 0.0, 2.0]).cells
     [['#6BAED6', '#F7F7F7', '#7F2704']]
+    >>> thumbnail([1.0], Scale(-2.0, 2.0, signed=True)).cells
+    [['#FD8D3C']]
+    >>> thumbnail(np.ones((300, 2))).note
+    '6 of 300 rows'
     >>> thumbnail([])
-    []
+    Thumbnail(cells=[], note='')
     """
     seen = _Value(value)
     if not seen.array.size:
-        return []
+        return Thumbnail([])
+    seen.scale = seen.scale if scale is None else scale
     plane = seen.planes[0] if seen.array.ndim else seen.array.reshape(1, 1)
-    cells = plane[_every(plane.shape[0], rows), _every(plane.shape[1], columns)]
-    return [[in_hex(colour) for colour in row] for row in seen.colours(cells)]
+    shown = plane[_every(plane.shape[0], rows), _every(plane.shape[1], columns)]
+    whole = [1, 1, 1, *(seen.array.shape if shape is None else shape)]
+    counts = zip((1, *shown.shape), (math.prod(whole[:-2]), *whole[-2:]), ("slices", "rows", "columns"), strict=True)
+    note = ", ".join(f"{n:,} of {of:,} {what}" for n, of, what in counts if n < of)
+    return Thumbnail([[in_hex(colour) for colour in row] for row in seen.colours(shown)], note)
 
 
 # --- as HTML --------------------------------------------------------------------------------------------------
@@ -440,7 +477,7 @@ def heatmap(value: Any) -> str:
     down, across = _every(rows, most_down), _every(columns, most_across)
     plane = seen.planes[0][down, across]
     picture = _table(seen, plane, range(rows)[down]) if columns <= _TABLE[0] else _svg(seen, plane)
-    words = _left_out(down, "row") + _left_out(across, "column")
+    words = _left_out(down, rows, "row") + _left_out(across, columns, "column")
     if len(seen.planes) > 1:
         words.append(f"the slice {seen.title(0)} of {len(seen.planes):,}")
     notes = "; ".join([*seen.strange(), *_shown(words)])

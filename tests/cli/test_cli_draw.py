@@ -78,8 +78,13 @@ def test_overlays_evaluate_what_the_function_feeds(model: str, capsys: pytest.Ca
     loss = (1.0 + 2.0 + 3.0 + 5.0) / 4.0  # what is positive goes through three identities
     assert f"{loss:g}" in next(line for line in text.splitlines() if "mean(" in line)
     assert "norms of the gradients" in drawn(capsys, model, "--overlay", "gradients")
+    both = drawn(capsys, model, "--overlay", "values", "--overlay", "gradients", "--text")
+    assert "value 2.75, gradient 1]" in both
     assert "FLOP" in drawn(capsys, model, "--overlay", "flops", "--detail", "layer")
     assert "log-of-zero" in drawn(capsys, "model.py:zero", "--overlay", "health", "--mermaid")
+    both = drawn(capsys, "model.py:zero", "--overlay", "health", "--overlay", "values", "--mermaid")
+    assert "log-of-zero" in both
+    assert "value" in both
 
 
 def test_overlays_of_other_feeds_and_of_a_trace(model: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -163,9 +163,11 @@ def test_what_is_left_out_is_said() -> None:
     value = np.zeros((100, 3))
     value[1, 1] = np.nan
     text = matrix(value)
-    assert "shown: 1 row in 7" in text
+    assert "shown: 15 of 100 rows" in text
     assert "1 NaN, at [1, 1]" in text
-    assert "shown: 1 row in 7, 1 column in 2" in matrix(np.zeros((100, 100)) + np.arange(100)).replace("\n", " ")
+    assert "shown: 15 of 100 rows, 50 of 100 columns" in matrix(np.zeros((100, 100)) + np.arange(100)).replace(
+        "\n", " "
+    )
     assert "2 of 6 slices" in matrix(np.zeros((2, 3, 4, 5)))
     assert "[0, 1, :, :]" in matrix(np.zeros((2, 3, 4, 5)))
     assert "the slice [0, 0, :, :] of 6" in heatmap(np.zeros((2, 3, 4, 5)))

@@ -1,11 +1,14 @@
 """What is laid over a diagram: each overlay says on each box what was worked out by hand."""
 
+import html
 import math
+import re
 from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import forty
 import numpy as np
 import pytest
 from dot_text import Said, Told, told
@@ -16,9 +19,11 @@ from graphnn import nn
 from graphnn.errors import LookupFailure, UsageError
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
+from graphnn.view.diagram.looks import LOOK
 from graphnn.view.diagram.marks import OVERLAYS
 
 COLD, HOT, WHITE = "#00224E", "#FEE838", "#FFFFFF"  # the ends of cividis, and paper
+BLUE, ORANGE = "#08306B", "#7F2704"  # the ends of what is signed
 
 # x @ w = [[1, -2], [3, -4]], relu of that [[1, 0], [3, 0]], and the sum of that 4.
 X, W = [[1.0, 2.0], [3.0, 4.0]], [[1.0, 0.0], [0.0, -1.0]]
@@ -118,15 +123,15 @@ def test_gradients_are_norms_on_the_nodes_they_are_for_and_on_themselves() -> No
     (loss, gradient), trace = traced()
     picture = told(draw([loss, gradient], overlay="gradients", trace=trace).source)
     # ∂loss/∂relu is 1 everywhere, ∂loss/∂matmul [[1, 0], [1, 0]], ∂loss/∂w [[4, 0], [6, 0]].
-    assert on(picture, "relu") == ["gradient 2"]
-    assert on(picture, "w") == ["2 × 2", "gradient 7.211"]
+    assert on(picture, "relu") == ["gradient [[1, 1], [1, 1]]", "norm 2"]
+    assert on(picture, "w") == ["2 × 2", "gradient [[4, 0], [6, 0]]", "norm 7.211"]
     forward, backward = (box for box in picture.boxes.values() if box.title == "matmul")
-    assert forward.lines[1:] == ["gradient 1.414"]
+    assert forward.lines[1:] == ["gradient [[1, 0], [1, 0]]", "norm 1.414"]
     assert backward.lines[-1] == "norm 7.211"
     # What is no gradient, such as the transposed input, has no norm; nor has the 1 that all begins with.
     assert not [box for box in picture.boxes.values() if box.title == "1" and len(box.lines) > 1]
     assert not [box for box in picture.boxes.values() if box.title == "transpose" and "norm" in box.lines[-1]]
-    assert picture.headings[0] == "norms of the gradients"
+    assert picture.headings[0] == "norms of the gradients of loss"
 
 
 def test_a_trace_and_a_compiled_step_are_drawn_as_what_they_are_of() -> None:
@@ -173,8 +178,155 @@ def test_gradients_of_a_loaded_trace_are_those_of_the_trace(tmp_path: Path) -> N
         draw(fetches, overlay="gradients", trace=seen).source
         for fetches, seen in (((loss, gradient), trace), (there, loaded))
     )
-    assert "gradient 7.211" in before
+    assert "norm 7.211" in before
     assert after == before
+
+
+def test_a_list_of_overlays_says_each_on_a_panel_of_its_own() -> None:
+    neuron = forty.neuron()
+    picture = told(draw(neuron, overlay=["values", "gradients"]).source)
+    # Karpathy's micrograd: data and grad of the neuron in its README's notebook.
+    published = {"x1": (2, -1.5), "w1": (-3, 1), "x2": (0, 0.5), "w2": (1, 0), "b": (6.881, 0.5)}
+    for name, (value, gradient) in published.items():
+        assert on(picture, name) == ["scalar", f"value {value}", f"gradient {gradient}"]
+    assert on(picture, "tanh") == ["value 0.7071", "gradient 1"]
+    assert on(picture, "add_2")[1:] == ["value 0.8814", "gradient 0.5"]
+    assert filled(picture.titled("x1")) == LOOK["parameter"]["fillcolor"]  # what it is, and no overlay, fills the box
+    assert picture.headings == ["values", "gradients of tanh", "-1.5 1.5"]
+    assert (picture.shades[0], picture.shades[-1]) == (BLUE, ORANGE)
+
+
+@pytest.mark.parametrize("engine", ["dot", "plain"])
+def test_panels_are_the_same_in_every_form(engine: str) -> None:
+    diagram = draw(forty.neuron(), {}, overlay=["values", "gradients"], engine=engine)
+    svg, text, mermaid = html.unescape(diagram.svg()), diagram.text(), diagram.mermaid()
+    for line in ("value -3", "gradient -1.5", "gradient 0.5", "value 0.7071"):
+        assert line in svg
+        assert line in text
+        assert line in mermaid
+    assert "◇    x1  [value 2, gradient -1.5]" in text
+    # The number that is least is on the darkest blue, and on no other box.
+    panels = re.findall(rf'fill="{BLUE}"', svg, re.IGNORECASE)
+    assert len(panels) == 2  # in the legend, and on x1
+
+
+def test_gradients_make_no_node_and_leave_names_free() -> None:
+    loss, _ = small()
+    graph = Graph("fresh")
+    x, w = graph.placeholder("x", shape=("batch", 2)), graph.parameter("w", W)
+    graph.outputs["loss"] = fresh = gn.sum(gn.relu(x @ w))
+    state, count_before = graph.state[w], len(graph)
+    picture = told(draw(fresh, {x: X}, overlay=["values", "gradients"]).source)
+    assert on(picture, "w") == ["2 × 2", "value [[1, 0], [0, -1]]", "gradient [[4, 0], [6, 0]]", "norm 7.211"]
+    assert on(picture, "x") == ["batch × 2", "value [[1, 2], [3, 4]]", "gradient [[1, 0], [1, 0]]", "norm 1.414"]
+    assert (len(graph), list(graph.cotangents), graph.state[w] is state) == (count_before, [], True)
+    assert gn.grad(fresh, w).name == gn.grad(*alike()).name
+    # What the graph has of gradients already is drawn with them, and none is made again.
+    count_before = len(loss.graph)
+    both = told(draw([loss, gn.grad(loss, "w")], {"x": X}, graph=loss.graph, overlay=["values", "gradients"]).source)
+    assert len(loss.graph) == count_before
+    assert on(both, "w")[-2:] == ["gradient [[4, 0], [6, 0]]", "norm 7.211"]
+
+
+def alike() -> tuple[Node, Node]:
+    g = Graph("fresh")
+    x, w = g.placeholder("x", shape=("batch", 2)), g.parameter("w", W)
+    return gn.sum(gn.relu(x @ w)), w
+
+
+def test_a_compiled_step_a_graph_and_names_have_gradients_too() -> None:
+    loss, w = alike()
+    loss.graph.outputs["loss"] = loss
+    expected = ["2 × 2", "gradient [[4, 0], [6, 0]]", "norm 7.211"]
+    for target in (loss, loss.graph, {"loss": loss}, gn.compile(loss), loss.name):
+        picture = told(
+            draw(target, feed={"x": X}, overlay="gradients", graph=loss.graph if target is loss.name else None).source
+        )
+        assert on(picture, "w") == expected
+    step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+    picture = told(draw(step, {"x": X}, overlay=["gradients", "values"]).source)
+    assert "gradient [[4, 0], [6, 0]]" in on(picture, "w")
+    assert np.array_equal(loss.graph.state[w], W)
+
+
+def test_gradients_are_of_exactly_one_scalar() -> None:
+    loss, _ = alike()
+    with pytest.raises(UsageError, match=r'of one scalar, and "relu" is batch × 2: draw the loss, or a sum, as gn.sum'):
+        draw(loss.inputs[0], {"x": X}, overlay="gradients")
+    other = gn.mean(loss.inputs[0])
+    with pytest.raises(UsageError, match='of one scalar, and 2 are drawn, "sum", "mean": draw one of them'):
+        draw([loss, other], {"x": X}, overlay=["values", "gradients"])
+    g = Graph()
+    n = g.placeholder("n", dtype="int64")
+    with pytest.raises(LookupFailure, match="depends on no parameter and no placeholder of floats"):
+        draw(gn.cast(n, "float64"), {n: 3}, overlay="gradients")
+    with pytest.raises(UsageError, match="a list of overlays names at least one"):
+        draw(loss, overlay=[])
+
+
+def test_where_an_operation_has_no_gradient_those_behind_it_are_drawn() -> None:
+    g = Graph()
+    x, w = g.placeholder("x"), g.parameter("w", 3.0)
+    loss = Steep()(x) * w
+    picture = told(draw(loss, {x: 2.0}, overlay="gradients").source)
+    assert on(picture, "w") == ["scalar", "gradient 2"]
+    assert on(picture, "x") == ["scalar"]
+
+
+class Steep(gn.Op):
+    """The number itself; it has no rule for a gradient."""
+
+    def infer(self, x: gn.Spec) -> gn.Spec:
+        return x
+
+    def forward(self, x: Any, out: Any = None) -> Any:
+        return x.copy()
+
+
+def test_what_a_list_shares_is_said_once_and_sources_mix() -> None:
+    x, a, _, c = chained()
+    health = gn.check_health(c, {x: [1.0, 2.0]})
+    picture = told(draw(c, overlay=[{a: "mine"}, {a: 2.5, x: 0}, health]).source)
+    assert on(picture, "exp") == ["mine", "2.5"]
+    trace = gn.trace(a, {x: [1.0, 2.0]})
+    picture = told(draw(c, overlay=["values", "statistics"], trace=trace).source)
+    assert on(picture, "cos") == ["not run"]
+    assert told(draw(c, overlay=["values"], trace=trace).source) == told(draw(c, overlay="values", trace=trace).source)
+
+
+def test_gradients_that_are_rounding_stretch_no_scale() -> None:
+    g = Graph()
+    x, tiny = g.placeholder("x", shape=4), g.parameter("tiny", np.full(6, 1e-30))
+    loss = gn.sum(x) + gn.sum(gn.square(tiny))
+    picture = told(draw(loss, {x: np.ones(4)}, overlay="gradients").source)
+    assert picture.headings[1].split()[0] == "5.439e-16"  # the largest norm, that of six ones, × eps
+    assert set(picture.titled("tiny").cells) == {"#F7F7F7"}  # 2e-30 is nothing beside 1
+
+
+def test_a_heatmap_says_what_of_the_value_it_shows() -> None:
+    x = Graph().placeholder("x", shape=("batch", 3, 40))
+    trace = gn.trace(x * 1.0, {x: np.ones((5, 3, 40))})
+    assert on(told(draw(x * 1.0, trace=trace).source), "x")[-1] == "1 of 5 slices, 14 of 40 columns"
+    doubled = Graph().placeholder("y", shape=(300, 2)) * 2.0
+    small = gn.trace(doubled, {"y": np.ones((300, 2))}, keep=1)  # of the value itself, only a preview is kept
+    picture = draw(doubled, trace=small, engine="plain")
+    assert on(told(picture.source), "multiply")[-1] == "6 of 300 rows"
+    assert "6 of 300 rows" in picture.svg()
+
+
+def test_class_ids_are_not_coloured_as_if_they_were_amounts() -> None:
+    g = Graph()
+    labels = g.placeholder("labels", shape="batch", dtype="int64")
+    pixels = g.placeholder("pixels", shape="batch", dtype="uint8")
+    feed = {labels: [0, 2, 2, 0, 7, 2], pixels: np.array([0, 2, 2, 0, 7, 2], np.uint8)}
+    trace = gn.trace([labels, pixels], feed)
+    picture = told(draw([labels, pixels], trace=trace).source)
+    assert on(picture, "labels") == ["batch · int64", "3 different", "0 to 7"]
+    assert not picture.titled("labels").cells
+    assert picture.titled("pixels").cells
+    picture = told(draw([labels, pixels], overlay="statistics", trace=trace).source)
+    assert on(picture, "labels")[1:] == ["3 different", "0 to 7"]
+    assert filled(picture.titled("labels")) == WHITE
 
 
 def test_no_gradients_is_said() -> None:
@@ -192,7 +344,7 @@ def test_many_magnitudes_are_on_a_logarithmic_scale() -> None:
     picture = told(draw([y, gradient], overlay="gradients", trace=trace).source)
     assert "a logarithmic scale" in picture.headings[-1]
     # y = (1e-4 x)²: ∂y/∂(square) = 1, ∂y/∂(1e-4 x) = 2e-4, ∂y/∂x = 2e-8
-    assert picture.headings[1] == "norm 2e-08 norm 1"
+    assert picture.headings[1] == "2e-08 1"
 
 
 @pytest.fixture
@@ -332,8 +484,8 @@ def test_a_difference_goes_by_node_and_not_by_a_name_that_the_other_run_has_else
 
     (x, y), (x2, y2) = built("a", "b", 2.0), built("b", "a", 1.0)
     picture = told(draw(y, overlay=gn.compare(y, y2, {x: 1.0}, {x2: 1.0})).source)
-    assert picture.titled("exp").lines == ["exp", "a", "equal"]
-    assert picture.titled("clip").lines[2:] == ["they part here", "1 apart"]
+    assert picture.titled("exp").lines == ["a", "exp", "equal"]
+    assert picture.titled("b").lines[2:] == ["they part here", "1 apart"]
 
 
 def test_nodes_of_one_run_alone_are_told() -> None:
@@ -566,7 +718,11 @@ def test_each_overlay_at_each_detail_says_the_same_in_each_form(name: str, detai
     [
         ({"overlay": "vlaues"}, UsageError, r"""'vlaues' is not an overlay. Did you mean "values"\?"""),
         ({"overlay": "values"}, UsageError, '"values" is read from a Trace, as trace=…, and none is given'),
-        ({"overlay": 3}, UsageError, r"an overlay is one of values, .*, plan; or \{node: number or text\}; not int"),
+        (
+            {"overlay": 3},
+            UsageError,
+            r"an overlay is one of values, .*, plan; or \{node: number or text\}; or a list of them; not int",
+        ),
         ({"overlay": {3: 1.0}}, UsageError, "an overlay is by node or name, not by int"),
         ({"overlay": {"exq": 1.0}}, LookupFailure, r'"exq"\. There is: "x", "s/exp"'),
         ({"overlay": {"x": [1, 2]}}, UsageError, "gives each node a number or a text, not list"),

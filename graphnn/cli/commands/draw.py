@@ -31,7 +31,9 @@ _ARGUMENTS = (
     cli.several("--focus", metavar="NAME", help="only what is near a node, scope, pattern or op; may be given again"),
     cli.option("--radius", type=cli.from_1, default=2, metavar="N", help="how many edges near is (%(default)s)"),
     cli.several("--phase", choices=PHASES, help="only a part of a training step; may be given again"),
-    cli.option("--overlay", choices=_OVERLAYS, help="evaluate, and show this on the nodes"),
+    cli.several(
+        "--overlay", choices=_OVERLAYS, help="evaluate, and show this on the nodes; given again, one below the other"
+    ),
     cli.option("--theme", choices=("light", "dark"), default="light", help="the background (%(default)s)"),
     cli.option("--title", help="printed above the picture"),
     cli.switch("--animate", "an SVG in which boxes light up as they are evaluated"),
@@ -46,21 +48,25 @@ _ARGUMENTS = (
 @cli.command(*_ARGUMENTS)
 def draw(options: cli.Options) -> None:
     """Draw a graph."""
-    source: Any = None
-    if options.overlay is None:
+    source, feed, overlays = None, None, list[Any](options.overlay or ())
+    if not overlays:
         if options.feed:
             raise cli.Misuse("only an overlay evaluates what is fed: --overlay values")
         target = cli.target_of(options.target)
     else:
         target, feed = cli.inspected(options.target, options.feed, updates=False)
-        if options.overlay == "health":
-            source = gn.check_health(target.run, feed)
-        else:
-            source = target.run if isinstance(target.run, gn.Trace) and feed is None else gn.trace(target.run, feed)
+        if "health" in overlays:
+            health = gn.check_health(target.run, feed)
+            overlays = [health if overlay == "health" else overlay for overlay in overlays]
+        if isinstance(target.run, gn.Trace) and feed is None:
+            source = target.run
+        if not any(isinstance(overlay, str) for overlay in overlays):
+            source = feed = None  # it has all been evaluated
     diagram = gn.draw(
         target.run if isinstance(target.run, gn.Compiled) else target.fetches,
         options.detail,
-        overlay=options.overlay,
+        feed=feed,
+        overlay=overlays or None,
         trace=source,
         repeats=options.repeats,
         focus=options.focus,

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ...container import path_of
 from ...errors import DrawingError, UsageError
-from ...graph import Graph, Node
+from ...graph import Graph, Node, Placeholder
 from ...graph.attributes import whole
 from ...habits import missing
 from ...inspector.trace import Trace
-from ...inspector.trace import trace as traced
+from ...order import schedule
 from ...show import Shown, show_as
 from ..layout.engine import TookTooLong, find_engine, lay_out
 from ..text import counted, shortened
@@ -22,6 +22,7 @@ from .asked import boxes_asked, check_name, highlighted, seconds_asked, set_by_h
 from .crop import around, of_phases
 from .dot import dot_source
 from .drawing import Manner
+from .evaluated import evaluated, needs_no_feed
 from .looks import THEMES
 from .mermaid import mermaid_source
 from .outline import outline
@@ -85,11 +86,12 @@ def draw(
         A feed is taken for `feed`, as in ``gn.draw(loss, {x: X})``.
     feed : mapping of Node or str to array_like, optional
         Run the fetches with it, and draw them with their values, or with what `overlay` says. No node is made, and no
-        update.
-    overlay : str, dict, Profile, Health, Comparison or Explanation, optional
+        update. May be left out, or empty, where nothing needs to be fed and `overlay` is of a run.
+    overlay : str, dict, Profile, Health, Comparison, Explanation, or list of them, optional
         What to write on the nodes, with colours and a legend. ``"values"``, ``"statistics"``, ``"gradients"``,
         ``"time"``, ``"bytes"``, ``"flops"``, ``"health"``, ``"difference"``, ``"digits"`` or ``"plan"``, read from
-        `trace`. Or what one of them is read from. Or your own: ``{node or name: number or text}``.
+        `trace`. Or what one of them is read from. Or your own: ``{node or name: number or text}``. Of a list, each
+        box shows one below the other. With `feed`, ``"gradients"`` are those of the only scalar that is drawn.
     trace : Trace, Profile, Health, Comparison or Explanation, optional
         What `overlay` is read from; of a trace, its values, unless `overlay` says otherwise.
     highlight : dict of Node or str to str, or list of Node or str, optional
@@ -166,11 +168,12 @@ def draw(
     if feed is None and _is_feed(detail, fetches, graph):
         feed, detail = cast("Feed", detail), None
     levels = cast("Detail | None", detail)
+    if feed is None and trace is None and needs_no_feed(fetches, graph, overlay):
+        feed = {}
     if feed is not None:
         if trace is not None:
             raise UsageError("feed= says what to run, and trace= what has been run: give one of the two")
-        target = list(asked(fetches, graph)[1]) if isinstance(fetches, Graph) else fetches
-        trace = traced(target, feed, graph=None if isinstance(fetches, Graph) else graph)
+        trace = evaluated(fetches, feed, graph, overlay)
     if isinstance(fetches, Trace) and trace is None:
         trace = fetches
 
@@ -196,6 +199,8 @@ def _is_feed(detail: Any, fetches: Any, graph: Graph | None) -> bool:
     """Return whether what stands in the place of the detail is a feed: it names nodes, and no scopes."""
     if not isinstance(detail, Mapping):
         return False
+    if not detail:
+        return not any(isinstance(node.op, Placeholder) for node in schedule(list(asked(fetches, graph)[1])))
     if any(isinstance(key, Node) for key in detail) or any(not isinstance(v, (str, int)) for v in detail.values()):
         return True
     if all(isinstance(level, str) for level in detail.values()):

@@ -18,6 +18,7 @@ from .ranks import estimated, long_edges, set_below, set_beside
 if TYPE_CHECKING:
     from ...graph import Scope
     from .drawing import Arrow, Frame, Heading, Manner, Shape
+    from .overlay import Panel
     from .picture import Picture
 
 _GRAPH = {
@@ -64,22 +65,37 @@ def _label(
     end: str = "",
     notes: Sequence[str] = (),
     soft: str = GREY,
-    cells: Sequence[Sequence[str]] = (),
+    panels: Sequence[Panel] = (),
 ) -> str:
-    """Return an HTML-like label: a bold title, a small line below, notes, and a heatmap."""
+    """Return an HTML-like label: a bold title, a small line below, notes, and panels."""
     lines = [f"<b>{_escaped(title, MOST_SHOWN)}</b>"]
     if below:
         # A larger blank holds the lines apart; one on each side keeps a centred line in the middle.
         blank = '<font point-size="10"> </font>'
         small = f'<font point-size="8" color="{soft}">{_escaped(below, MOST_BELOW)}</font>'
         lines.append(f"{'' if end else blank}{small}{blank}")
-    for i, note in enumerate(notes):
-        text = _escaped(note, MOST_BELOW)
-        lines.append(f'<font point-size="8">{text if i else f"<b>{text}</b>"}</font>')
-    text = f"{above}{(end or '<br/>').join(lines)}{end}"
-    if cells:
-        text = _table([f"<td>{text}</td>", f'<td height="4"></td></tr><tr><td>{_heatmap(cells)}</td>'])
+    text = f"{above}{(end or '<br/>').join(lines + _notes(notes))}{end}"
+    if panels:
+        text = _table([f"<td>{text}</td>", *(row for panel in panels for row in _panel(panel, soft))])
     return f"<{text}>"
+
+
+def _notes(notes: Sequence[str], colour: str = "") -> list[str]:
+    """Return small lines, the first in bold."""
+    look = 'point-size="8"' + f' color="{colour}"' * bool(colour)
+    texts = [_escaped(note, MOST_BELOW) for note in notes]
+    return [f"<font {look}>{text if i else f'<b>{text}</b>'}</font>" for i, text in enumerate(texts)]
+
+
+def _panel(panel: Panel, soft: str) -> Iterator[str]:
+    """Yield the rows of a panel: what it says, on its own colour; a heatmap, and what that shows."""
+    if panel.lines:
+        fill = f' bgcolor="{panel.fill}" cellpadding="2"' if panel.fill else ""
+        yield f'<td height="2"></td></tr><tr><td{fill}>{"<br/>".join(_notes(panel.lines, panel.ink))}</td>'
+    if panel.cells:
+        yield f'<td height="4"></td></tr><tr><td>{_heatmap(panel.cells)}</td>'
+    if panel.note:
+        yield f'<td><font point-size="7" color="{soft}">{_escaped(panel.note, MOST_BELOW)}</font></td>'
 
 
 def _table(rows: Iterable[str], border: str = '0" cellborder="0"') -> str:
@@ -214,7 +230,7 @@ class _Writer:
     def _write_shape(self, shape: Shape) -> None:
         # In a cylinder, the text keeps clear of the lid.
         above = '<font point-size="4"> </font><br/>' if shape.look.get("shape") == "cylinder" else ""
-        label = _label(shape.title, shape.below, above, notes=shape.notes, soft=shape.soft, cells=shape.cells)
+        label = _label(shape.title, shape.below, above, notes=shape.notes, soft=shape.soft, panels=shape.panels)
         if shape.small:
             label = _small(shape.title, shape.small, shape.soft)
         self._within(shape.around).node(shape.name, label=label, **shape.look, tooltip=_tip(shape.tip))

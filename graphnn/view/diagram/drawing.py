@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ...graph import Constant, Node, Parameter, Placeholder, Scope
 from ..text import by_times, elided, shortened
 from . import looks
-from .overlay import NO_OVERLAY, Layer, Patch
+from .overlay import NO_OVERLAY, Layer, Panel, Patch
 from .picture import Box, Edge, Picture, data_inputs, own_name, scope_path
 from .words import MOST_MARKS, frame_words, mark_of, positions_matter, scope_tip, tip_of, words
 
@@ -38,8 +38,8 @@ class Shape(NamedTuple):
         A key of the table of looks, ``"reference"``, ``"cut"`` or ``"name"``.
     soft : str
         The colour of the line below, and of a small title.
-    cells : sequence of sequence of str
-        Under all that, the colours of a heatmap.
+    panels : sequence of Panel
+        Under all that.
     """
 
     name: str
@@ -52,7 +52,12 @@ class Shape(NamedTuple):
     small: float = 0.0
     kind: str = "name"
     soft: str = looks.GREY
-    cells: Sequence[Sequence[str]] = ()
+    panels: Sequence[Panel] = ()
+
+    @property
+    def said(self) -> list[str]:
+        """All lines below the title and the line under it."""
+        return [*self.notes, *(line for panel in self.panels for line in panel.lines)]
 
 
 class Arrow(NamedTuple):
@@ -228,13 +233,13 @@ class Drawing:
 
     def _all_headings(self) -> Iterator[Heading]:
         ink, grey = self.colour(looks.INK), self.colour(looks.GREY)
-        legend = self._manner.layer.legend
         yield from _heading_lines(self._manner.title or "", 14.0, False, ink)
-        yield from _heading_lines(legend.what, 9.5, True, ink)
-        if legend.colours:
-            yield Heading(legend.low, 8.0, False, ink, legend.colours, legend.high)
-        for text in (legend.key, self._manner.remark):
-            yield from _heading_lines(text, 8.0, False, grey)
+        for legend in self._manner.layer.legends:
+            yield from _heading_lines(legend.what, 9.5, True, ink)
+            if legend.colours:
+                yield Heading(legend.low, 8.0, False, ink, legend.colours, legend.high)
+            yield from _heading_lines(legend.key, 8.0, False, grey)
+        yield from _heading_lines(self._manner.remark, 8.0, False, grey)
 
     def _frame(self, scope: Scope, nodes: list[Node]) -> Frame:
         look = self.look(looks.FRAME_OF_PHASE[scope.phase])
@@ -254,15 +259,15 @@ class Drawing:
         kind_of_mark = min(kind_of_mark, patch.level, key=list(looks.HIGHLIGHTS).index)
         look = self.look(look | looks.HIGHLIGHTS[kind_of_mark][0])
         soft = self.colour(looks.GREY)
-        if layer.legend.colours and "filled" in look.get("style", looks.NODE["style"]):
+        if layer.has_colours and "filled" in look.get("style", looks.NODE["style"]):
             # Only the overlay gives colours a meaning.
             look["fillcolor"] = patch.fill or self.colour(looks.PAPER)
             if patch.fill:
                 look["fontcolor"] = soft = patch.ink
         name, notes, tip = f"n{box.place}", [*notes, *patch.notes], [*tip_of(box), *patch.tip]
-        if kind == "constant" and not notes:
+        if kind == "constant" and not notes and not patch.panels:
             return Shape(name, box.around, look, tip, f"{title} {below}".strip(), small=9.0, kind=kind, soft=soft)
-        return Shape(name, box.around, look, tip, title, below, notes, kind=kind, soft=soft, cells=patch.cells)
+        return Shape(name, box.around, look, tip, title, below, notes, kind=kind, soft=soft, panels=patch.panels)
 
     def _draw_edge(self, edge: Edge) -> None:
         node, head = edge.node, edge.head

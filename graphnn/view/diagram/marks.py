@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ...errors import LookupFailure
 from ...execute.explain import Explanation
 from ...graph import Constant, Node
@@ -14,7 +16,7 @@ from ...inspector.health.findings import Health
 from ...inspector.health.training import gradients_in
 from ...inspector.profile import Profile, flops_of
 from ...inspector.trace import Record, Trace
-from ..text import compact, in_bytes, in_seconds, norm_of, preview
+from ..text import compact, counted, in_bytes, in_seconds, norm_of, preview, shortened
 
 if TYPE_CHECKING:
     from ...graph import Array
@@ -36,7 +38,9 @@ class Mark(NamedTuple):
     tip : str
         More, for the tooltip.
     value : array or None
-        What is shown as a heatmap.
+        What is shown as a heatmap: the value, or a preview of it.
+    shape : tuple of int
+        Of the whole value.
     """
 
     text: str
@@ -44,9 +48,11 @@ class Mark(NamedTuple):
     level: str = "fed"
     tip: str = ""
     value: Array | None = None
+    shape: tuple[int, ...] = ()
 
 
 _Reader = Callable[[Any], dict[Node, Mark]]
+_What = str | Callable[[Any, Mapping[Node, Mark]], str]
 _TextOf = Callable[[float], str]
 
 
@@ -56,29 +62,37 @@ class Overlay(NamedTuple):
     Attributes
     ----------
     readers : dict
-        By the kind of thing that it is read from: what it is, and the function that reads it.
+        By the kind of thing that it is read from: what it is, or the function that says so of what is read and its
+        marks; and the function that reads it.
     text_of : callable
         Writes a number of it.
     together : str
         What a box says of several nodes: their ``"sum"``; the mark that is ``"largest"``; that of its ``"result"``,
         the last one made; or ``"count"``, how many of each there are.
     scale : str
-        ``"magnitude"``, ``"logarithm"``, ``"signed"``, or ``""``: no colours.
+        ``"magnitude"``, ``"logarithm"``, ``"signed"``, or ``""``: no colours. Where a number is below 0, all of them
+        are signed.
     missing : str
         What is said of an operation that has no mark; may be empty.
     key : dict of str to str
         For the legend: what a level means, if there is a box of it.
     unit : str
         What its numbers count, for the tooltip, which has them in full; may be empty.
+    label : str
+        Beside others on one box: what its text is; may be empty.
+    signed : bool
+        Whether its heatmaps have 0 in the middle, whatever their numbers.
     """
 
-    readers: dict[type, tuple[str, _Reader]]
+    readers: Mapping[type, tuple[_What, _Reader]]
     text_of: _TextOf
     together: str
     scale: str = ""
     missing: str = ""
     key: Mapping[str, str] = {}
     unit: str = ""
+    label: str = ""
+    signed: bool = False
 
 
 def _of_records(mark: Callable[[Record], Mark | None]) -> _Reader:
@@ -92,12 +106,28 @@ def _of_records(mark: Callable[[Record], Mark | None]) -> _Reader:
 def _value(record: Record) -> Mark | None:
     if isinstance(record.op, Constant):
         return None  # its value is what is written on it
-    size = math.prod(record.shape)
-    if size <= _FEW and record.kept:
-        written = preview(record.value, _FEW)
-        if len(written) <= _WRITTEN:
-            return Mark(written)
-    return Mark(_range(record), value=record.value if record.kept else record.preview)
+    written = _written(record)
+    if written:
+        return Mark(written)
+    if record.node.dtype.kind == "i":
+        return Mark(_classes(record))
+    return Mark(_range(record), value=_shown(record), shape=record.shape)
+
+
+def _written(record: Record) -> str:
+    """Return the numbers of a value, if they are few."""
+    written = preview(record.value, _FEW) if math.prod(record.shape) <= _FEW and record.kept else ""
+    return written if len(written) <= _WRITTEN else ""
+
+
+def _shown(record: Record) -> Array:
+    return record.value if record.kept else record.preview
+
+
+def _classes(record: Record) -> str:
+    """Return what integers are there: most are labels or places, whose size means nothing."""
+    different = len(np.unique(record.value)) if record.kept else 0
+    return "\n".join([*[f"{different:,} different"] * (different > 1), _range(record)])
 
 
 def _range(record: Record) -> str:
@@ -113,6 +143,8 @@ def _statistics(record: Record) -> Mark | None:
         return None
     if math.isnan(stats.mean):
         return Mark(_range(record))
+    if record.node.dtype.kind == "i" and stats.size > 1:
+        return Mark(_classes(record))
     zeros = [f"{_share(stats.zeros, stats.size)} zeros"] * bool(stats.zeros)
     lines = [
         f"mean {compact(stats.mean)}",
@@ -166,29 +198,50 @@ def _in_flops(count: float) -> str:
 
 
 def _gradients(trace: Trace) -> dict[Node, Mark]:
-    """Return the norm of each node's gradient, and of what is one."""
-    found: dict[Node, Mark] = {}
+    """Return each node's gradient, and of what is one, itself."""
     record_of = {record.node: record for record in trace}
-    fetches = set(trace.fetches)
     pairs = list(gradients_in(trace.order))
+    for of in _known(trace):
+        pairs += of.items()  # those of what is asked for last, so they win
+    slope_of = {node: slope for node, slope in pairs if slope in record_of and node.phase == "forward"}
+    own = [*(slope for _, slope in pairs), *trace.fetches]
+    slope_of |= {slope: slope for slope in own if slope in record_of and slope.phase == "backward" and slope.inputs}
+    if not slope_of:
+        raise LookupFailure(
+            "there are no gradients in this trace: have them evaluated, too, as in gn.trace([loss, *grads], feed), or "
+            'gn.draw(loss, feed, overlay="gradients")'
+        )
+    scalars = all(math.prod(record_of[slope].shape) == 1 for slope in slope_of.values())
+    return {node: _slope(record_of[slope], scalars) for node, slope in slope_of.items()}
+
+
+def _known(trace: Trace) -> list[dict[Node, Node]]:
+    """Return the gradients that the graph remembers, those of what is asked for last."""
+    fetches = set(trace.fetches)
     known = [
         (any(node in fetches for node, _ in given), derived.of) for given, derived in trace.graph.cotangents.items()
     ]
-    for _, of in sorted(known, key=lambda each: each[0]):
-        pairs += of.items()  # those of what is asked for last, so they win
-    for node, slope in pairs:
-        if slope in record_of and node.phase == "forward":
-            norm = norm_of(record_of[slope].stats)
-            found[node] = Mark(f"gradient {compact(norm)}", norm)
-    for slope in [*(slope for _, slope in pairs), *fetches]:
-        if slope in record_of and slope.phase == "backward" and slope.inputs:
-            norm = norm_of(record_of[slope].stats)
-            found[slope] = Mark(f"norm {compact(norm)}", norm)
-    if not found:
-        raise LookupFailure(
-            "there are no gradients in this trace: have them evaluated, too, as in gn.trace([loss, *grads], feed)"
-        )
-    return found
+    return [of for _, of in sorted(known, key=lambda each: each[0])]
+
+
+def _slope(record: Record, signed: bool) -> Mark:
+    """Return a gradient: its number, or its numbers and their norm."""
+    if math.prod(record.shape) == 1:
+        value = float(_shown(record).item())
+        return Mark(f"gradient {compact(value)}", value if signed else abs(value))
+    norm, written = norm_of(record.stats), _written(record)
+    text = f"gradient {written or _range(record)}\nnorm {compact(norm)}"
+    return Mark(text, norm, value=None if written else _shown(record), shape=record.shape)
+
+
+def _of_gradients(trace: Trace, marks: Mapping[Node, Mark]) -> str:
+    results = {node for given in trace.graph.cotangents for node, _ in given if node in trace.fetches}
+    of = ""
+    if len(results) == 1:
+        result = results.pop()
+        names = (name for name, node in trace.graph.outputs.items() if node is result)
+        of = f" of {shortened(next(names, result.title), _WRITTEN)}"
+    return f"{'norms of the ' * any('norm ' in mark.text for mark in marks.values())}gradients{of}"
 
 
 _LEVEL_OF = {"error": "failed", "warning": "warning", "note": "fed"}
@@ -206,6 +259,11 @@ def _health(health: Health) -> dict[Node, Mark]:
             text = before.text.removesuffix(" …").split("\n")[0] + " …"
             found[finding.node] = before._replace(text=text, tip=f"{before.tip}\n{mark.tip}")
     return found
+
+
+def _of_health(health: Health, _: Mapping[Node, Mark]) -> str:
+    parts = [counted(len(part), noun) for noun, part in (("error", health.errors), ("warning", health.warnings))]
+    return f"health of {counted(health.count, 'node')}: {', '.join([*parts, counted(len(health.notes), 'note')])}"
 
 
 def _difference(comparison: Comparison) -> dict[Node, Mark]:
@@ -252,17 +310,15 @@ def _cost(trace: tuple[str, _Reader], profile: tuple[str, str], text_of: _TextOf
 
 _FLOPS = "floating-point operations"
 OVERLAYS: dict[str, Overlay] = {
-    "values": Overlay({Trace: ("values", _of_records(_value))}, compact, "result", missing="not run"),
+    "values": Overlay({Trace: ("values", _of_records(_value))}, compact, "result", missing="not run", label="value"),
     "statistics": Overlay(
         {Trace: ("means of the values", _of_records(_statistics))}, compact, "result", "signed", "not run"
     ),
-    "gradients": Overlay(
-        {Trace: ("norms of the gradients", _gradients)}, lambda norm: f"norm {compact(norm)}", "largest", "logarithm"
-    ),
+    "gradients": Overlay({Trace: (_of_gradients, _gradients)}, compact, "largest", "logarithm", signed=True),
     "time": _cost(("time", _of_records(_time)), ("time", "time"), in_seconds),
     "bytes": _cost(("bytes of the values", _of_records(_bytes)), ("bytes written", "written"), _in_bytes, "bytes"),
     "flops": _cost((_FLOPS, _flops), (_FLOPS, "flops"), _in_flops, _FLOPS),
-    "health": Overlay({Health: ("health", _health)}, compact, "largest"),
+    "health": Overlay({Health: (_of_health, _health)}, compact, "largest"),
     "difference": Overlay(
         {Comparison: ("largest difference of an element", _difference)},
         lambda gap: f"{compact(gap)} apart",

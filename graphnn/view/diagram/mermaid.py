@@ -81,7 +81,7 @@ def _shape(shape: Shape) -> str:
     look = NODE | shape.look
     left, right = _BRACKETS.get(look["shape"], _DOUBLE if look.get("peripheries") == "2" else _BOX)
     label = f"<i>{_literal(shape.title, MOST_SHOWN)}</i>" if shape.small else ""
-    return f'{shape.name}{left}"{label or _label(shape.title, shape.below, shape.notes)}"{right}'
+    return f'{shape.name}{left}"{label or _label(shape.title, shape.below, shape.said)}"{right}'
 
 
 def _label(title: str, below: str = "", notes: Sequence[str] = ()) -> str:

@@ -74,8 +74,12 @@ def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, as
     for edge in seen.edges:
         edges_to[edge.head.place].append(edge)
         readers.add(edge.tail.place)
-    # What is stored is named by what reads it, and has no line of its own unless it is asked for.
-    listed = [box for box in seen.boxes if not (_stored(box) and box.place in readers and box.node not in seen.fetched)]
+    # What is stored is named by what reads it. It has a line of its own only if it is asked for, or more is said of it.
+    listed = [
+        box
+        for box in seen.boxes
+        if not (_stored(box) and box.place in readers and box.node not in seen.fetched) or shapes[f"n{box.place}"].said
+    ]
     rails = _Rails(listed, seen.edges, _MOST_LANES if width is None else width // 8)
     nodes_in = seen.nodes_in()
     rows: list[_Row] = []
@@ -96,7 +100,7 @@ def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, as
             f"… {_shown(own_name(edge.node))}" if edge in cut else _operand(edge, edge in by_rail)
             for edge in sorted([*edges_to[box.place], *cut], key=lambda edge: edge.position or 0)
         ]
-        notes = ", ".join(visible(note) for note in shape.notes)
+        notes = ", ".join(visible(note) for note in shape.said)
         # A value that is written out has brackets of its own.
         noted = f"  {notes}" if notes.startswith("[") else f"  [{notes}]" if notes else ""
         said = f"{_STEP * len(scopes)}{_call(box, operands)}{noted}"

@@ -15,9 +15,8 @@ import numpy as np
 
 from ...errors import LookupFailure, UsageError
 from ...graph import Graph, Node
-from ...inspector.health.findings import Health
-from ..heatmap import NOT_FINITE, Scale, in_hex, ink_on, thumbnail
-from ..text import compact, counted
+from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, thumbnail
+from ..text import compact
 from .asked import check_name
 from .looks import HIGHLIGHTS, MOST_BELOW, MOST_SAID
 from .marks import OVERLAYS, USUAL_OF, Mark, Overlay
@@ -56,8 +55,29 @@ class Legend(NamedTuple):
     key: str = ""
 
 
+class Panel(NamedTuple):
+    """A part of a box, below what is always said there.
+
+    Attributes
+    ----------
+    lines : sequence of str
+    fill, ink : str
+        Colours, of the panel and of what is written on it; may be empty.
+    cells : sequence of sequence of str
+        The colours of a heatmap; may be empty.
+    note : str
+        Below that, what of the value it shows; may be empty.
+    """
+
+    lines: Sequence[str] = ()
+    fill: str = ""
+    ink: str = ""
+    cells: Sequence[Sequence[str]] = ()
+    note: str = ""
+
+
 class Patch(NamedTuple):
-    """What an overlay puts on one box.
+    """What overlays put on one box.
 
     Attributes
     ----------
@@ -66,8 +86,8 @@ class Patch(NamedTuple):
     fill, ink : str
         Colours, of the box and of what is written on it; may be empty.
     tip : list of str
-    cells : list of list of str
-        The colours of a heatmap; may be empty.
+    panels : sequence of Panel
+        The heatmap of one overlay; of several, all that each says.
     """
 
     notes: Sequence[str] = ()
@@ -75,23 +95,29 @@ class Patch(NamedTuple):
     fill: str = ""
     ink: str = ""
     tip: Sequence[str] = ()
-    cells: Sequence[Sequence[str]] = ()
+    panels: Sequence[Panel] = ()
 
 
 class Layer(NamedTuple):
-    """An overlay on one picture.
+    """What is laid over one picture.
 
     Attributes
     ----------
     patches : dict of Box to Patch
-    legend : Legend
+    legends : sequence of Legend
+        One for each overlay.
     """
 
     patches: Mapping[Box, Patch]
-    legend: Legend
+    legends: Sequence[Legend]
+
+    @property
+    def has_colours(self) -> bool:
+        """Whether it fills whole boxes: one overlay does, of several each its own panel."""
+        return len(self.legends) == 1 and bool(self.legends[0].colours)
 
 
-NO_OVERLAY = Layer({}, Legend(""))
+NO_OVERLAY = Layer({}, ())
 
 _NOUNS = ("constant", "view", "call")
 _FATES = {"a view of": "view", "the same as": "the same as another", "over ": "over another"}
@@ -102,6 +128,9 @@ _OF_CELLS = (
     "blue is below 0 and orange above"
 )
 
+_OF_SIGNED = "each heatmap has a scale of its own: blue is below 0, white is 0, orange above"
+_EPS = float(np.finfo(np.float64).eps)
+
 _TOGETHER = {
     "sum": "a box of several is their sum",
     "largest": "a box of several has the largest of them",
@@ -111,12 +140,12 @@ _TOGETHER = {
 
 
 def overlaid(seen: Picture, overlay: Any, source: Any) -> Layer:
-    """Return an overlay on a picture.
+    """Return an overlay on a picture, or several.
 
     Parameters
     ----------
     seen : Picture
-    overlay : str, dict, Trace, Profile, Health, Comparison, Explanation or None
+    overlay : str, dict, Trace, Profile, Health, Comparison, Explanation, None or list of them
         A key of `OVERLAYS`; what one is read from; or the user's own, by node or name.
     source : Trace, Profile, Health, Comparison, Explanation or None
         What it is read from, if `overlay` says which.
@@ -132,20 +161,51 @@ def overlaid(seen: Picture, overlay: Any, source: Any) -> Layer:
     LookupFailure
         When a name is unknown, or nothing of it is in the picture.
     """
+    if not isinstance(overlay, (list, tuple)):
+        return _single(seen, overlay, source)[0]
+    if not overlay:
+        raise UsageError('a list of overlays names at least one, as in ["values", "gradients"]')
+    if len(overlay) == 1:
+        return overlaid(seen, overlay[0], source)
+    found = [_single(seen, one, source if isinstance(one, str) else None) for one in overlay]
+    strength = list(HIGHLIGHTS).index
+    together = {}
+    for box in seen.boxes:
+        given = [(layer.patches[box], row) for layer, row in found if box in layer.patches]
+        if given:
+            panels: list[Panel] = []
+            for panel in (_panel(patch, row.label) for patch, row in given):
+                panels += [panel] * (panel not in panels)  # what two say alike, once
+            level = min((patch.level for patch, _ in given), key=strength)
+            together[box] = Patch((), level, tip=[line for patch, _ in given for line in patch.tip], panels=panels)
+    return Layer(together, [legend for layer, _ in found for legend in layer.legends])
+
+
+def _panel(patch: Patch, label: str) -> Panel:
+    first, *rest = patch.notes or [""]
+    said = f"{label} {first}" if label and patch.level != "waiting" else first
+    cells, note = (patch.panels[0].cells, patch.panels[0].note) if patch.panels else ((), "")
+    return Panel((said, *rest), patch.fill, patch.ink, cells, note)
+
+
+def _single(seen: Picture, overlay: Any, source: Any) -> tuple[Layer, Overlay]:
+    """Return one overlay on a picture, and its row of the table."""
     row, what, marks = _chosen(overlay, source)
     found = of_graph(marks, seen.graph)
     drawn = [node for box in seen.boxes for node in box.nodes]
     if marks and not any(node in found for node in drawn):
         raise LookupFailure("nothing of the overlay is in the picture: it is of other nodes")
     merged = {box: _merged(row, box, found) for box in seen.boxes}
-    scale = _scale(row, [mark.number for mark in merged.values() if mark is not None])
-    is_small = len(seen.boxes) <= _MOST_WITH_CELLS
+    marked = [mark for mark in merged.values() if mark is not None]
+    arrays = [mark.value for mark in marked if mark.value is not None and mark.value.dtype.kind in "fiub"]
+    scale = _scale(row, [mark.number for mark in marked], max(map(eps_of, arrays), default=_EPS))
+    within = _Cells(len(seen.boxes) <= _MOST_WITH_CELLS, row.signed, _floor(arrays) if row.signed else 0.0)
     patches = {}
     for box, mark in merged.items():
-        patch = _patch(row, box, mark, found, scale, is_small)
+        patch = _patch(row, box, mark, found, scale, within)
         if patch is not None:
             patches[box] = patch
-    return Layer(patches, _legend(row, what, merged.values(), scale, patches))
+    return Layer(patches, [_legend(row, what, merged.values(), scale, patches)]), row
 
 
 def _chosen(overlay: Any, source: Any) -> tuple[Overlay, str, dict[Any, Mark]]:
@@ -154,8 +214,7 @@ def _chosen(overlay: Any, source: Any) -> tuple[Overlay, str, dict[Any, Mark]]:
         if source is not None:
             raise UsageError("an overlay of your own is read from nothing else: leave out trace=")
         marks = {node: _own(mark) for node, mark in overlay.items()}
-        signed = any(mark.number is not None and mark.number < 0 for mark in marks.values())
-        return Overlay({}, compact, "largest", "signed" if signed else "magnitude"), "", marks
+        return Overlay({}, compact, "largest", "magnitude"), "", marks
     if overlay is None or type(overlay) in USUAL_OF:
         if overlay is not None and source is not None:
             raise UsageError('an overlay is read from one thing: overlay="time", trace=profile; or overlay=profile')
@@ -166,7 +225,8 @@ def _chosen(overlay: Any, source: Any) -> tuple[Overlay, str, dict[Any, Mark]]:
         overlay = USUAL_OF[type(source)]
     if not isinstance(overlay, str):
         raise UsageError(
-            f"an overlay is one of {', '.join(OVERLAYS)}; or {{node: number or text}}; not {type(overlay).__name__}"
+            f"an overlay is one of {', '.join(OVERLAYS)}; or {{node: number or text}}; or a list of them; "
+            f"not {type(overlay).__name__}"
         )
     check_name("an overlay", overlay, OVERLAYS)
     row = OVERLAYS[overlay]
@@ -176,10 +236,7 @@ def _chosen(overlay: Any, source: Any) -> tuple[Overlay, str, dict[Any, Mark]]:
         raise UsageError(f'"{overlay}" is read from a {kinds}, as trace=…, {given}')
     what, read = row.readers[type(source)]
     marks = dict[Any, Mark](read(source))
-    if isinstance(source, Health):
-        parts = [counted(len(part), noun) for noun, part in (("error", source.errors), ("warning", source.warnings))]
-        what = f"health of {counted(source.count, 'node')}: {', '.join([*parts, counted(len(source.notes), 'note')])}"
-    return row, what, marks
+    return row, what if isinstance(what, str) else what(source, marks), marks
 
 
 def _own(given: Any) -> Mark:
@@ -247,8 +304,37 @@ def _fate(mark: Mark) -> str:
     return next((short for begin, short in _FATES.items() if mark.text.startswith(begin)), mark.text)
 
 
+class _Cells(NamedTuple):
+    """How heatmaps are drawn: at all; with 0 in the middle; and what is the least that is not taken for rounding."""
+
+    drawn: bool
+    signed: bool
+    floor: float
+
+    def of(self, mark: Mark) -> list[Panel]:
+        """Return the heatmap of a mark, if there is one."""
+        value = mark.value
+        if not self.drawn or value is None or value.dtype.kind not in "fiub":
+            return []
+        most = max(_most(value), self.floor)
+        small = thumbnail(value, Scale(-most, most, signed=True) if self.signed and most else None, mark.shape or None)
+        return [Panel(cells=small.cells, note=small.note)] if small.cells else []
+
+
+def _most(array: Array) -> float:
+    """Return the largest finite magnitude in an array."""
+    with np.errstate(all="ignore"):  # what is longer than float64 may overflow
+        wide = np.abs(array.astype(np.float64))
+    return float(np.max(wide, initial=0.0, where=np.isfinite(wide)))
+
+
+def _floor(arrays: Sequence[Array]) -> float:
+    """Return what rounding may leave of the largest number in some arrays."""
+    return max((_most(array) * eps_of(array) for array in arrays), default=0.0)
+
+
 def _patch(
-    row: Overlay, box: Box, mark: Mark | None, found: Mapping[Node, Mark], scale: _Colours | None, is_small: bool
+    row: Overlay, box: Box, mark: Mark | None, found: Mapping[Node, Mark], scale: _Colours | None, cells: _Cells
 ) -> Patch | None:
     operations = [node for node in box.nodes if node.inputs]
     missing = sum(node not in found for node in operations) if row.missing else 0
@@ -259,13 +345,12 @@ def _patch(
         return Patch(notes) if notes else None
     notes = [line for line in mark.text.split("\n") if line] + notes
     fill = scale.fill(mark.number) if scale is not None and mark.number is not None else None
-    cells = thumbnail(mark.value) if is_small and mark.value is not None and mark.value.dtype.kind in "fiub" else []
     tip = [line for line in mark.tip.split("\n") if line]
     if row.unit and mark.number is not None:
         tip.append(f"{mark.number:,.0f} {row.unit}")
     if fill is None:
-        return Patch(notes, mark.level, tip=tip, cells=cells)
-    return Patch(notes, mark.level, in_hex(fill), in_hex(ink_on(fill)), tip, cells)
+        return Patch(notes, mark.level, tip=tip, panels=cells.of(mark))
+    return Patch(notes, mark.level, in_hex(fill), in_hex(ink_on(fill)), tip, cells.of(mark))
 
 
 class _Colours(NamedTuple):
@@ -283,16 +368,16 @@ class _Colours(NamedTuple):
         return self.scale.colours(self.scale.fractions(np.array(math.log10(value) if self.logarithmic else value)))
 
 
-def _scale(row: Overlay, numbers: Iterable[float | None]) -> _Colours | None:
+def _scale(row: Overlay, numbers: Iterable[float | None], eps: float) -> _Colours | None:
     finite = np.array([n for n in numbers if n is not None and math.isfinite(n)])
     if not row.scale or not finite.any():
         return None
     low, high, positive = 0.0, float(abs(finite).max()), finite[finite > 0]
-    if row.scale == "signed":
+    if row.scale == "signed" or finite.min() < 0:
         return _Colours(Scale(-high, high, signed=True), -high, high, logarithmic=False)
-    if row.scale == "logarithm" and high / _LOGARITHMIC > positive.min():
-        low = float(positive.min())
-        return _Colours(Scale(math.log10(low), math.log10(high), signed=False), low, high, logarithmic=True)
+    least = max(float(positive.min()), high * eps)  # what is less is rounding, and would stretch the scale
+    if row.scale == "logarithm" and high / _LOGARITHMIC > least:
+        return _Colours(Scale(math.log10(least), math.log10(high), signed=False), least, high, logarithmic=True)
     return _Colours(Scale(low, high, signed=False), low, high, logarithmic=False)
 
 
@@ -308,9 +393,10 @@ def _legend(
         total = math.fsum(mark.number or 0.0 for mark in marks if mark is not None)
         what = f"{what}, {row.text_of(total)} in all"
     key = [text for level, text in row.key.items() if any(patch.level == level for patch in patches)]
-    colours = {cell for patch in patches for line in patch.cells for cell in line}
+    colours = {cell for patch in patches for panel in patch.panels for line in panel.cells for cell in line}
     if colours:
-        key.append(_OF_CELLS + "; dark red is NaN or infinite" * (in_hex(NOT_FINITE) in colours))
+        key.append(_OF_SIGNED if row.signed else _OF_CELLS)
+        key += ["dark red is NaN or infinite"] * (in_hex(NOT_FINITE) in colours)
     if row.together in _TOGETHER and any(len(box.nodes) > 1 for box in patch_of):
         key.append(_TOGETHER["one" if row.together == "largest" and scale is None else row.together])
     if any(patch.notes == [row.missing] for patch in patches):

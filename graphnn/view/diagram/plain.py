@@ -42,7 +42,8 @@ _PIXELS = 4 / 3
 _PAD, _HEADING_SPACE = 10.8, 4.0
 _SHADE_HEIGHT, _SHADE_SPACE, _CELLS_SPACE = 8.0, 6.0, 4.0
 _FRAME_TITLE, _FRAME_INSET = 9.5, 8.0
-_TITLE, _SMALL, _POSITION = 11.0, 8.0, 7.0
+_TITLE, _SMALL, _NOTE, _POSITION = 11.0, 8.0, 7.0, 7.0
+_PANEL_SPACE, _PANEL_EDGE = 2.0, 2.0
 _LID, _CORNER, _CUT, _PERIPHERY = 4.0, 8.0, 6.0, 3.5
 _ARROW_LENGTH, _ARROW_SLOPE, _TURN = 12.0, 0.36, 6.0
 _DASHES = {"dashed": "5,2.5", "dotted": "1,3"}
@@ -111,7 +112,7 @@ def _beside(seen: Picture) -> dict[str, str]:
 
 
 class _Line(NamedTuple):
-    """A line of text, and how far below the middle of its box its own middle is."""
+    """A line of text, and how far below the first line of its box its middle is."""
 
     text: str
     size: float
@@ -129,19 +130,36 @@ class _Line(NamedTuple):
 
 
 class _Box:
-    """A shape with its size: its text, and what is around that."""
+    """A shape with its size: its text and heatmaps, and what is around those."""
 
     def __init__(self, shape: Shape, usual: Mapping[str, str] = NODE) -> None:
         self.shape = shape
         self.look = look = {**usual, **shape.look}
         lines = _lines(shape, look["fontcolor"])
+        # What the middle of the box is written and painted on, by how far below its top that begins.
+        self.lines, self.fills, self.heatmaps = list[_Line](), list[_Fill](), list[_Heatmap]()
+        inner, height = max(line.width for line in lines), self._put(lines, 0.0)
+        for panel in shape.panels:
+            said = [
+                _Line(shortened(line, MOST_BELOW), _SMALL, not i, panel.ink or look["fontcolor"])
+                for i, line in enumerate(panel.lines)
+            ]
+            if said:
+                edge = _PANEL_EDGE * bool(panel.fill)
+                inner = max(inner, *(line.width + 2 * edge for line in said))
+                top = height + _PANEL_SPACE
+                height = self._put(said, top + edge) + edge
+                self.fills += [_Fill(top, height - top, panel.fill)] * bool(panel.fill)
+            if panel.cells:
+                heatmap = _Heatmap(height + _CELLS_SPACE, panel.cells)
+                self.heatmaps.append(heatmap)
+                inner, height = max(inner, heatmap.width), heatmap.top + heatmap.height
+            if panel.note:
+                note = _Line(shortened(panel.note, MOST_BELOW), _NOTE, False, shape.soft)
+                inner, height = max(inner, note.width), self._put([note], height)
+        self._inner, text_height = inner, height
         across, along = (float(part) * 72 for part in look["margin"].split(","))
-        width, height = max(line.width for line in lines), sum(line.height for line in lines)
-        if shape.cells:
-            cell_width, cell_height = cell_size(shape.cells)
-            width = max(width, cell_width * len(shape.cells[0]))
-            height += cell_height * len(shape.cells) + _CELLS_SPACE
-        text_height, lid, form = height, 0.0, look["shape"]
+        width, lid, form = inner, 0.0, look["shape"]
         if form == "ellipse":  # around a rectangle
             width, height = width * 2**0.5, height * 2**0.5
         elif form == "cylinder":
@@ -155,12 +173,14 @@ class _Box:
         self.round = (_CUT, _CUT) if form == "octagon" else (self.corner, self.corner)
         if form in ("ellipse", "cylinder"):
             self.round = (self.width / 2, lid or self.height / 2)
-        self.lines = []
-        at = (lid - text_height) / 2
+        self._top = (lid - text_height) / 2
+
+    def _put(self, lines: Iterable[_Line], top: float) -> float:
+        """Set lines below each other; return where they end."""
         for line in lines:
-            self.lines.append(line._replace(middle=at + line.height / 2))
-            at += line.height
-        self.below = at + _CELLS_SPACE
+            self.lines.append(line._replace(middle=top + line.height / 2))
+            top += line.height
+        return top
 
     def svg(self, x: float, y: float) -> str:
         """Return it with its middle there."""
@@ -182,17 +202,42 @@ class _Box:
             if rim:
                 inner = width - 2 * rim, height - 2 * rim, max(corner - rim, 0.0), f' fill="none"{line}'
                 parts.append(_rectangle(left + rim, top + rim, *inner))
-        parts += [_text(line, x, y + line.middle, "middle") for line in self.lines]
-        if self.shape.cells:
-            parts.append(self._heatmap(x, y + self.below))
+        begin = y + self._top
+        for fill in self.fills:
+            paint = f' fill="{fill.colour}"'
+            parts.append(_rectangle(x - self._inner / 2, begin + fill.top, self._inner, fill.height, 2.0, paint))
+        parts += [_text(line, x, begin + line.middle, "middle") for line in self.lines]
+        parts += [heatmap.svg(x, begin) for heatmap in self.heatmaps]
         return "".join(parts)
 
-    def _heatmap(self, middle: float, top: float) -> str:
-        cells = self.shape.cells
-        width, height = cell_size(cells)
-        wide, left = width * len(cells[0]), middle - width * len(cells[0]) / 2
-        rows = [_cells(left, top + row * height, width, height, line) for row, line in enumerate(cells)]
-        rim = _rectangle(left, top, wide, height * len(cells), 0.0, f' fill="none" stroke="{GREY}"')
+
+class _Fill(NamedTuple):
+    """What is behind some lines, and how far below the first line of its box it begins."""
+
+    top: float
+    height: float
+    colour: str
+
+
+class _Heatmap(NamedTuple):
+    """The cells of a heatmap, and how far below the first line of its box it begins."""
+
+    top: float
+    cells: Sequence[Sequence[str]]
+
+    @property
+    def width(self) -> float:
+        return cell_size(self.cells)[0] * len(self.cells[0])
+
+    @property
+    def height(self) -> float:
+        return cell_size(self.cells)[1] * len(self.cells)
+
+    def svg(self, middle: float, begin: float) -> str:
+        width, height = cell_size(self.cells)
+        left, top = middle - self.width / 2, begin + self.top
+        rows = [_cells(left, top + row * height, width, height, line) for row, line in enumerate(self.cells)]
+        rim = _rectangle(left, top, self.width, self.height, 0.0, f' fill="none" stroke="{GREY}"')
         return "".join(["".join(row) for row in rows] + [rim])
 
 
