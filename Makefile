@@ -38,8 +38,8 @@ demo: $(VENV)/demo.stamp
 	@$(BIN)/graphnn demo
 
 test: $(VENV)/test.stamp
-	@echo "Running the tests, the docstrings, the examples and the code of the documentation, on all cores; nothing outside"
-	@echo "temporary folders is written. This takes some minutes; fewer of them: make test ARGS='tests/graph -x'"
+	@echo "Running the tests, the examples of the docstrings and the code of the documentation, on all cores: some minutes."
+	@echo "For some of them only, say which: make test ARGS='tests/graph -x'"
 	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 lowest: $(VENV)/lowest.stamp
@@ -99,12 +99,12 @@ $(VENV)/made.stamp:
 	@touch $@
 
 $(VENV)/demo.stamp: pyproject.toml $(VENV)/made.stamp
-	@echo "Installing graphnn for the demo into $(VENV); the first time only, about half a minute ..."
+	@echo "Installing graphnn for the demo into $(VENV), 250 MB: the first time only, a minute or two ..."
 	@$(PIP) install --editable ".[dot,plot,cli]"
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml $(VENV)/made.stamp
-	@echo "Installing graphnn and what its tests need into $(VENV); the first time only, about a minute ..."
+	@echo "Installing graphnn and what its tests need into $(VENV): the first time only, a minute or two ..."
 	@$(PIP) install --editable ".[all]" --group test
 	@touch $@
 

@@ -37,7 +37,7 @@ def test_every_page_is_in_the_index() -> None:
 
 def test_links_between_files_lead_somewhere() -> None:
     for page in PAGES:
-        for target in re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        for target in re.findall(r"(?:\]\(|src=\")([^):#\"]+)(?:#[^)]*)?[)\"]", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
