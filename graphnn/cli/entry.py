@@ -16,13 +16,14 @@ from .registry import FAILED, INTERRUPTED, USAGE, Command, Misuse, find, names
 _TO_TRY = """\
 graphnn: a computational-graph engine one can see through.
 
-Two commands to try, which work as they are:
-  graphnn demo                       build a small network, evaluate it, draw it
-  graphnn debug graphnn.demo:build   step through its run; type help there
+Three commands to try, which work as they are:
+  graphnn demo                              evaluate, train and draw a network
+  graphnn replay graphnn.demo:build --open  see each number in a browser
+  graphnn debug graphnn.demo:build          step through a run; type help there
 
-With a file of your own, model.py, in which a function build() returns a loss:
-  graphnn summary model.py:build     its layers, shapes and parameters
-  graphnn check model.py:build       where its numbers go wrong, and why
+With a file of your own, model.py, whose function build() returns a loss:
+  graphnn summary model.py:build            its layers, shapes and parameters
+  graphnn check model.py:build              where its numbers go wrong, and why
 
 graphnn --help lists all commands, and graphnn draw --help describes one."""
 _FEED_ADVICE = "; --feed FILE.npz gives it, or a function that returns (fetches, feed)"
