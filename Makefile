@@ -83,6 +83,7 @@ types: $(VENV)/lint.stamp
 
 docs: $(VENV)/docs.stamp
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+	@$(BIN)/python tests/built/check_site.py docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 # The environment. A stamp is younger than pyproject.toml when what it stands for is installed.
@@ -150,7 +151,7 @@ $(BENCH)/bench.stamp: pyproject.toml $(VENV)/made.stamp
 	@touch $@
 
 clean:
-	rm -rf build dist docs/_build graphnn-demo htmlcov .coverage .coverage.* .benchmarks
+	rm -rf build dist docs/_build docs/reference graphnn-demo htmlcov .coverage .coverage.* .benchmarks
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find graphnn tests examples docs -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -16,11 +16,11 @@ copyright = author
 _pyproject = tomllib.loads((_here.parent / "pyproject.toml").read_text(encoding="utf-8"))
 version = release = _pyproject["project"]["version"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "operations"]
-exclude_patterns = ["_build", "_ext"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "graphnn_site"]
+exclude_patterns = ["_build", "_ext", "replay"]
 nitpicky = True  # a reference that leads nowhere is a warning, and `make docs` makes warnings errors
 
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["dollarmath", "html_image"]
 myst_heading_anchors = 3
 
 default_role = "code"  # `name` in a docstring is code
@@ -35,6 +35,14 @@ napoleon_custom_sections = [("Attributes", "params_style")]  # listed as paramet
 html_theme = "furo"
 html_title = f"graphnn {version}"
 html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_scaled_image_link = False  # thumbnails are links already
+html_theme_options = {  # the blue of what is given, as in pictures
+    "light_css_variables": {"color-brand-primary": "#0072B2", "color-brand-content": "#0066A1"},
+    "dark_css_variables": {"color-brand-primary": "#56B4E9", "color-brand-content": "#6CBDEB"},
+}
 
 
 def _resolve(app: "Sphinx", env: Any, node: Any, contnode: "nodes.Element") -> "nodes.Node | None":

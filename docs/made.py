@@ -1,4 +1,4 @@
-"""Write the parts of docs/inspecting.md that are made from the code: examples, a session, tables.
+"""Write the parts of the pages in docs/ that are made from the code: examples, a session, tables, thumbnails.
 
 python docs/made.py
 
@@ -13,8 +13,11 @@ from pathlib import Path
 from graphnn.inspector.health import CHECKS
 from graphnn.terminal import VERBS
 
-HERE = Path(__file__).parent
-PAGE = HERE / "inspecting.md"
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+import reference  # noqa: E402
+
 EXAMPLES = HERE.parent / "examples"
 _PART = re.compile(r"(<!-- made: (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -41,7 +44,7 @@ def session() -> str:
 
 def codes() -> str:
     """Return the table of what the health check finds."""
-    return _table(("code", "what it says"), [(f"`{code}`", each.says) for code, each in CHECKS.items()])
+    return reference.table(("code", "what it says"), [(f"`{code}`", each.says) for code, each in CHECKS.items()])
 
 
 def verbs() -> str:
@@ -50,24 +53,46 @@ def verbs() -> str:
         (f"`{verb.usage}`", ", ".join(f"`{alias}`" for alias in verb.aliases), verb.paragraphs[0].rstrip("."))
         for verb in VERBS
     ]
-    return _table(("verb", "also", "what it does"), rows)
+    return reference.table(("verb", "also", "what it does"), rows)
 
 
-def _table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    cells = [headers, ("---",) * len(headers), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in cells)
+def thumbnails(page: str) -> str:
+    """Return the first picture of each section of a page, small, as links to the sections."""
+    found = []
+    for section in page.split("\n## ")[1:]:
+        title, picture = section.partition("\n")[0], re.search(r"!\[([^]]*)\]\((.+?)\)", section)
+        if picture:
+            anchor = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+            image = f'<img src="{picture[2]}" width="180" alt="{picture[1]}">'
+            found.append(f"- [{image}](#{anchor})\n  [{title}](#{anchor})\n")
+    return f'<div class="thumbnails">\n\n{"".join(found)}\n</div>\n'
 
 
 def made(page: str) -> str:
     """Return a page with its parts as they are to be."""
-    makers = {"session": session, "codes": codes, "verbs": verbs}
+    makers = {
+        "session": session,
+        "codes": codes,
+        "verbs": verbs,
+        "operations": reference.reference,
+        "functions": reference.functions,
+        "commands": reference.commands,
+        "thumbnails": lambda: thumbnails(page),
+    }
 
     def part(found: re.Match[str]) -> str:
         kind, _, example = found[2].partition(" ")
-        return f"{found[1]}\n{code(example) if kind == 'code' else makers[kind]()}\n{found[4]}"
+        text = code(example) if kind == "code" else makers[kind]()
+        return f"{found[1]}\n{text.strip()}\n\n{found[4]}"
 
     return _PART.sub(part, page)
 
 
+def pages() -> list[Path]:
+    """Return the pages that have parts."""
+    return [path for path in sorted(HERE.glob("*.md")) if _PART.search(path.read_text(encoding="utf-8"))]
+
+
 if __name__ == "__main__":
-    PAGE.write_text(made(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in pages():
+        path.write_text(made(path.read_text(encoding="utf-8")), encoding="utf-8")

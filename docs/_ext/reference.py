@@ -1,69 +1,97 @@
-"""The reference of operations as Markdown, made from the registry: a section for each module of `graphnn.ops`."""
+"""The reference, made from the code.
+
+It has the tables of docs/operations.md, docs/api.md and docs/commands.md, and a page for each operation, function and
+class, which Sphinx is given when the documentation is built.
+"""
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
+from typing import Any
 
+import graphnn as gn
+from graphnn.cli import entry
+from graphnn.cli.registry import _own as own_names
+from graphnn.cli.registry import find
 from graphnn.graph import Op, fn, registry
+
+# --- tables ---------------------------------------------------------------------------------------------------
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as Markdown."""
+    cells = [headers, ("---",) * len(headers), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in cells)
+
+
+def inline(text: str) -> str:
+    """Return a docstring's text as Markdown on one line."""
+    text = re.sub(r"``([^`]+)``", r"`\1`", " ".join(text.split()))
+    return "".join(part if i % 2 else re.sub(r"([*_<>\[\]$])", r"\\\1", part) for i, part in _pieces(text))
+
+
+def summary(thing: Any) -> str:
+    """Return the first paragraph of a docstring."""
+    return (inspect.getdoc(thing) or "").partition("\n\n")[0]
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    for i, part in enumerate(text.split("`")):
+        yield (i, f"`{part}`") if i % 2 else (i, part)
+
+
+# --- operations -----------------------------------------------------------------------------------------------
+
+
+def operations() -> dict[str, list[type[Op]]]:
+    """Return the operations of the library by the modules of `graphnn.ops`."""
+    found: dict[str, list[type[Op]]] = {}
+    for cls in registry.values():
+        if cls.__module__ != Op.__module__:
+            found.setdefault(cls.__module__, []).append(cls)
+    return found
+
+
+def compositions() -> list[str]:
+    """Return the names of the functions that make several nodes."""
+    return [name for name in dir(fn) if name not in registry and name not in fn._ALIASES]
 
 
 def reference() -> str:
-    """Return the whole reference as Markdown."""
-    sections: dict[str, list[type[Op]]] = {}
-    for cls in registry.values():
-        if cls.__module__ != Op.__module__:
-            sections.setdefault(cls.__module__, []).append(cls)
-    parts = [text for module, ops in sections.items() for text in _section(module, ops)]
-    return "\n".join([*parts, *_compositions(), *_aliases()])
-
-
-def classes(module: str) -> str:
-    """Return the public classes that a module of `graphnn.nn` defines, as directives; a base of all is left out."""
-    package = module.rpartition(".")[0]
-    offered = vars(import_module(package))
-    names = [
-        name
-        for name, thing in vars(import_module(module)).items()
-        if isinstance(thing, type) and thing.__module__ == module and thing.__bases__ != (object,) and name in offered
+    """Return the reference of operations as Markdown: a section for each module of `graphnn.ops`."""
+    parts = [text for module, ops in operations().items() for text in _section(module, ops)]
+    made = [(f"`{call(name)}`", inline(summary(getattr(fn, name)))) for name in compositions()]
+    parts += [
+        "## Compositions\n\nFunctions that make several nodes, so that one can look into them.\n",
+        table(("call", "computes"), made),
     ]
-    return "\n".join(["```{eval-rst}", *(f".. autoclass:: {package}.{name}" for name in names), "```"])
+    names = ", ".join(f"`{alias}` for `{name}`" for alias, name in fn._ALIASES.items())
+    return "\n".join([*parts, f"## Other names\n\nAs in NumPy: {names}.\n"])
 
 
 def _section(module: str, ops: list[type[Op]]) -> Iterator[str]:
-    about = (inspect.getdoc(sys.modules[module]) or "").partition("\n\n")[0]
-    yield f"## {module.rpartition('.')[2].capitalize()}\n\n{_inline(about)}\n"
-    yield "| call | formula | gradient | computes |\n|---|---|---|---|"
+    yield f"## {title_of(module)}\n\n{inline(summary(sys.modules[module]))}\n"
+    rows = [(f"`{call(c.name)}`", c.formula and f"`{formula(c)}`", gradient(c), inline(summary(c))) for c in ops]
+    yield table(("call", "formula", "gradient", "computes"), rows)
     for cls in ops:
-        gradient = "yes" if _flows(cls) else "no"
-        cells = (f"`{_call(cls.name)}`", f"`{_formula(cls)}`" if cls.formula else "", gradient, _inline(_summary(cls)))
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-    yield ""
-    notes = [(cls.name, _rest(cls)) for cls in ops if _rest(cls)]
-    for name, text in notes:
-        yield f"`{name}`\n: {_indented(text)}\n"
+        rest = _rest(cls)
+        if rest:
+            paragraphs = "\n\n  ".join(inline(paragraph) for paragraph in rest.split("\n\n"))
+            yield f"- `{cls.name}`: {paragraphs}\n"
 
 
-def _compositions() -> Iterator[str]:
-    made = [name for name in dir(fn) if name not in registry and name not in fn._ALIASES]
-    if made:
-        yield "## Compositions\n\nFunctions that make several nodes, so that one can look into them.\n"
-        yield "| call | computes |\n|---|---|"
-        for name in made:
-            summary = (inspect.getdoc(getattr(fn, name)) or "").partition("\n\n")[0]
-            yield f"| `{_call(name)}` | {_inline(summary)} |"
-        yield ""
+def title_of(module: str) -> str:
+    """Return the title of a module's section."""
+    return module.rpartition(".")[2].capitalize()
 
 
-def _aliases() -> Iterator[str]:
-    names = ", ".join(f"`{alias}` for `{name}`" for alias, name in fn._ALIASES.items())
-    yield f"## Other names\n\nAs in NumPy: {names}.\n"
-
-
-def _call(name: str) -> str:
+def call(name: str) -> str:
+    """Return how a function of an operation is called, without the arguments that all of them take."""
     parameters = inspect.signature(inspect.unwrap(getattr(fn, name))).parameters.values()
     shown = [
         str(p.replace(annotation=p.empty)) if p.default is not p.empty or p.kind is p.VAR_POSITIONAL else p.name
@@ -75,18 +103,15 @@ def _call(name: str) -> str:
     return f"{name}({', '.join(shown)})"
 
 
-def _formula(cls: type[Op]) -> str:
-    """Return the template with the names of operands and attributes in it."""
+def formula(cls: type[Op]) -> str:
+    """Return the template of an operation with the names of operands and attributes in it."""
     template = re.sub(r"\{(\d+)\}", lambda found: cls.operands[min(int(found[1]), len(cls.operands) - 1)], cls.formula)
     return re.sub(r"\{(\w+)\}", r"\1", template)
 
 
-def _flows(cls: type[Op]) -> bool:
-    return cls.differentiable and cls.vjp is not Op.vjp
-
-
-def _summary(cls: type[Op]) -> str:
-    return (inspect.getdoc(cls) or "").partition("\n\n")[0]
+def gradient(cls: type[Op]) -> str:
+    """Return whether a gradient passes through an operation."""
+    return "yes" if cls.differentiable and cls.vjp is not Op.vjp else "no"
 
 
 def _rest(cls: type[Op]) -> str:
@@ -95,16 +120,202 @@ def _rest(cls: type[Op]) -> str:
     return re.sub(r"^\w[\w ]*\n-{3,}\n", "", rest, flags=re.MULTILINE).strip()
 
 
-def _inline(text: str) -> str:
-    """Return a docstring's text as Markdown on one line."""
-    text = re.sub(r"``([^`]+)``", r"`\1`", " ".join(text.split()))
-    return "".join(part if i % 2 else re.sub(r"([*_<>\[\]$])", r"\\\1", part) for i, part in _pieces(text))
+# --- functions and classes ------------------------------------------------------------------------------------
+
+# The sections of docs/api.md. A name that ends with ".*" is all that the module defines.
+API = {
+    "Graphs": ["Graph", "Node", "Scope", "Spec", "Op", "name", "extract", "replace"],
+    "Evaluation": ["run", "steps", "Step", "compile", "Compiled"],
+    "Recording a run": ["trace", "recording", "Trace", "Film", "inspector.trace.Record", "inspector.trace.Stats"],
+    "Stepping through a run": [
+        "debug",
+        "Debugger",
+        "inspector.debugger.Spot",
+        "inspector.debugger.Change",
+        "inspector.conditions.Breakpoint",
+        "inspector.conditions.Condition",
+    ],
+    "Where a number comes from": ["inspector.why.Why", "inspector.why.Read"],
+    "The health check": [
+        "check_health",
+        "Health",
+        "Finding",
+        "inspector.health.Element",
+        "inspector.health.Culprit",
+        "inspector.health.check",
+        "inspector.health.Check",
+        "inspector.health.Evaluation",
+    ],
+    "Comparing runs": [
+        "compare",
+        "Comparison",
+        "inspector.compare.Difference",
+        "inspector.compare.Counts",
+        "inspector.compare.Digits",
+    ],
+    "Time and memory": [
+        "profile",
+        "Profile",
+        "inspector.profile.Cost",
+        "inspector.profile.Peak",
+        "inspector.profile.Holder",
+    ],
+    "Order": ["schedule", "generations", "critical_path"],
+    "Derivatives": ["grad", "vjp", "jvp"],
+    "Pictures and tables": ["draw", "view.diagram.Diagram", "summary", "view.terminal.summary.Summary"],
+    "Plots": ["view.plots.*"],
+    "Files": ["save", "load"],
+    "Layers": ["nn.Layer", "nn.Sequential", "nn.Dropout", "nn.layers.*"],
+    "Initializers": ["nn.init.*"],
+    "Losses": ["nn.losses.*"],
+    "Metrics": ["nn.metrics.*"],
+    "Optimizers": ["nn.optimizers.*", "nn.slots.Slots"],
+    "Learning rates that change": ["nn.schedules.*"],
+    "Training": ["nn.fit", "nn.evaluate", "nn.EarlyStopping", "nn.LivePage", "nn.History"],
+    "Data sets": ["datasets.*"],
+    "Testing": ["testing.check_grads", "testing.check_op", "testing.GradientReport", "testing.Draw"],
+    "Errors": ["errors.*"],
+}
+
+# Of a class, its page shows all members, but of these only some.
+MEMBERS = {
+    "Op": "attributes, attribute_names, bound, flows, vjp, jvp, reads, samples",
+    "Compiled": "__call__",
+    "Trace": "fetches, records, time, select, why, to_records, save",
+    "inspector.conditions.Condition": "holds_of",
+    "inspector.health.Check": "of, at",
+    "inspector.health.Evaluation": "computed, op, is_given, operands_of, element, reads, why",
+    "nn.Layer": "call, __call__, parameters",
+    "nn.Optimizer": "updates, advance, scalars",
+    "nn.slots.Slots": "kept",
+    "nn.Sequential": "add",
+    "nn.History": "plot",
+}
+SPECIAL = {"Debugger": "__getitem__, __setitem__, __delitem__"}
+_NOT_FOR_USERS = {"errors.restated", "errors.placed", "errors.near", "nn.init.checked_initializer"} | {
+    "nn.init.checked_rng",
+    "nn.init.drawn",
+}
 
 
-def _pieces(text: str) -> Iterator[tuple[int, str]]:
-    for i, part in enumerate(text.split("`")):
-        yield (i, f"`{part}`") if i % 2 else (i, part)
+def api() -> dict[str, dict[str, Any]]:
+    """Return the functions and classes of each section, by their names below `graphnn`."""
+    return {section: dict(_listed(names)) for section, names in API.items()}
 
 
-def _indented(text: str) -> str:
-    return "\n\n  ".join(_inline(paragraph) for paragraph in text.split("\n\n"))
+def _listed(names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    for name in names:
+        module, _, last = name.rpartition(".")
+        if last != "*":
+            yield name, getattr(import_module(_module(name)), last)
+            continue
+        for each, thing in vars(import_module(f"graphnn.{module}")).items():
+            own = getattr(thing, "__module__", None) == f"graphnn.{module}" and callable(thing)
+            if own and not each.startswith("_") and f"{module}.{each}" not in _NOT_FOR_USERS:
+                yield _offered(module, each, thing), thing
+
+
+def _offered(module: str, name: str, thing: Any) -> str:
+    """Return the name by which `graphnn` or `graphnn.nn` offers a thing of a module, if one of them does."""
+    names = (name, f"{module.partition('.')[0]}.{name}", f"{module}.{name}")
+    return next(each for each in names if getattr(import_module(_module(each)), name, None) is thing)
+
+
+def _module(name: str) -> str:
+    return f"graphnn.{name.rpartition('.')[0]}".rstrip(".")
+
+
+def short(name: str) -> str:
+    """Return the name as code has it after ``import graphnn as gn`` and ``from graphnn import nn``."""
+    return name if name.startswith("nn.") else f"gn.{name}"
+
+
+def functions() -> str:
+    """Return the tables of docs/api.md as Markdown."""
+    parts = []
+    for section, things in api().items():
+        rows = [(f"`{short(name)}`", inline(summary(thing))) for name, thing in things.items()]
+        parts.append(f"## {section}\n\n{table(('name', 'what it is'), rows)}")
+    return "\n".join(parts)
+
+
+# --- the command line -----------------------------------------------------------------------------------------
+
+
+def commands() -> str:
+    """Return the reference of the command line as Markdown: a section for each verb."""
+    parsers = entry._parsers(each for each in map(find, own_names()) if each is not None)
+    del parsers[""]
+    rows = [(f"[`graphnn {name}`](#graphnn-{name})", inline(p.description or "")) for name, p in parsers.items()]
+    parts = [table(("verb", "what it does"), rows)]
+    for name, parser in parsers.items():
+        text = inline(parser.description or "")
+        options = [each for each in parser._actions if each.option_strings]
+        others = [each for each in parser._actions if not each.option_strings]
+        usage = " ".join(["graphnn", name, *(_operand(each) for each in others)])
+        rows = [
+            _argument(each) for each in (*others, *options) if each.help != argparse.SUPPRESS and each.dest != "help"
+        ]
+        head = f"## graphnn {name}\n\n{text[:1].upper()}{text[1:]}.\n\n```text\n{usage} [options]\n```\n"
+        parts.append(f"{head}\n{table(('argument', 'meaning'), rows)}")
+    return "\n".join(parts)
+
+
+def _operand(action: argparse.Action) -> str:
+    name = str(action.metavar or action.dest)
+    return f"[{name}]" if action.nargs in ("?", "*") else name
+
+
+def _argument(action: argparse.Action) -> tuple[str, str]:
+    value = "" if action.nargs == 0 else str(action.metavar or action.dest.upper())
+    if action.choices is not None:
+        value = "{" + ", ".join(map(str, action.choices)) + "}"
+    names = [f"{flag} {value}".rstrip() for flag in action.option_strings] or [_operand(action)]
+    meaning = (action.help or "") % {**vars(action), "prog": "graphnn"}
+    return ", ".join(f"`{name}`" for name in names), inline(meaning)
+
+
+# --- a page each ----------------------------------------------------------------------------------------------
+
+
+def pages() -> dict[str, str]:
+    """Return a page in reStructuredText for each operation, function and class, by its path.
+
+    Functions and classes have folders of their own: some file systems take `trace` and `Trace` for one name.
+    """
+    found = {}
+    for module, ops in operations().items():
+        for cls in ops:
+            facts = {"Formula": f"``{formula(cls)}``" if cls.formula else "", "Gradient": gradient(cls)}
+            found[f"operations/{cls.name}"] = _page_of_operation(cls.name, title_of(module), facts)
+    for name in compositions():
+        found[f"operations/{name}"] = _page_of_operation(name, "Compositions", {})
+    for section, things in api().items():
+        for name, thing in things.items():
+            folder = "classes" if isinstance(thing, type) else "functions"
+            found[f"{folder}/{name}"] = _page(name, thing, section)
+    return found
+
+
+def _page_of_operation(name: str, section: str, facts: dict[str, str]) -> str:
+    also = ", ".join(f"``gn.{alias}``" for alias, of in fn._ALIASES.items() if of == name)
+    lines = [f":{fact}: {text}" for fact, text in {**facts, "Also": also}.items() if text]
+    return _titled(f"gn.{name}", "operations", "Operations", section, [f".. autofunction:: graphnn.{name}", "", *lines])
+
+
+def _page(name: str, thing: Any, section: str) -> str:
+    kind = "function"
+    if isinstance(thing, type):
+        kind = "exception" if issubclass(thing, BaseException) else "class"
+    body = [f".. auto{kind}:: graphnn.{name}"]
+    if name in MEMBERS or (kind != "function" and not issubclass(thing, (gn.nn.Layer, gn.nn.Optimizer))):
+        body.append(f"   :members: {MEMBERS.get(name, '')}".rstrip())
+    if name in SPECIAL:
+        body.append(f"   :special-members: {SPECIAL[name]}")
+    return _titled(short(name), "api", "Functions and classes", section, body)
+
+
+def _titled(title: str, page: str, of: str, section: str, body: list[str]) -> str:
+    anchor = section.lower().replace(" ", "-")
+    way = f":doc:`{of} </{page}>` › `{section} <../../{page}.html#{anchor}>`__"
+    return "\n".join([":orphan:", "", title, "=" * len(title), "", ".. rst-class:: way", "", way, "", *body, ""])

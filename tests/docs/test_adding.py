@@ -30,7 +30,7 @@ PLACES = {
         """
         import reference
         assert "Residual" in nn.__all__ and nn.Residual(2)(gn.Graph().constant([[1.0, 2.0]])).name == "residual_1/add"
-        assert ".. autoclass:: graphnn.nn.Residual" in reference.classes("graphnn.nn.layers")
+        assert "`nn.Residual`" in reference.functions() and "classes/nn.Residual" in reference.pages()
         """,
     ),
     "SignSGD": (
@@ -38,7 +38,7 @@ PLACES = {
         """
         import reference
         assert "SignSGD" in nn.__all__ and nn.SignSGD(0.1).learning_rate == 0.1
-        assert ".. autoclass:: graphnn.nn.SignSGD" in reference.classes("graphnn.nn.optimizers")
+        assert "`nn.SignSGD`" in reference.functions()
         """,
     ),
     "all_alike": (
@@ -56,6 +56,8 @@ PLACES = {
         from graphnn.cli import main
         gn.save(gn.Graph(), "empty.gnn")
         assert main(["size", "empty.gnn"]) == 0
+        import reference
+        assert "## graphnn size" in reference.commands()
         """,
     ),
 }

@@ -5,11 +5,18 @@ import re
 import runpy
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pages
 import pytest
 
+import graphnn as gn
+from graphnn import nn
+
 ROOT = Path(__file__).parents[2]
+EXTENSIONS = ROOT / "docs" / "_ext"
+MADE = runpy.run_path(str(ROOT / "docs" / "made.py"))
+REFERENCE = vars(MADE["reference"])
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CODE = {page: [b for b in pages.blocks(page.read_text(encoding="utf-8")) if pages.examples(b)] for page in PAGES}
 
@@ -29,10 +36,60 @@ def test_the_pictures_are_what_the_library_draws() -> None:
         assert svg.rstrip() == kept.rstrip(), "run `python docs/images/make.py`"
 
 
+def rounded(text: str) -> str:
+    """Return a text without what is nothing but rounding, and differs from machine to machine."""
+    return re.sub(r"-?\d(\.\d+)?e-1[5-9]", "0", text)
+
+
+@pytest.mark.parametrize("page", MADE["pages"](), ids=lambda page: page.name)
+def test_what_is_made_from_the_code_is_current(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert rounded(MADE["made"](text)) == rounded(text), "run `python docs/made.py`"
+
+
+def test_the_tables_hold_every_operation_function_and_verb() -> None:
+    made = {page.name for page in MADE["pages"]()}
+    assert made == {"api.md", "commands.md", "gallery.md", "inspecting.md", "operations.md"}
+    listed = {name for things in REFERENCE["api"]().values() for name in things} | set(REFERENCE["compositions"]())
+    offered = {name: getattr(gn, name) for name in gn.__all__} | {
+        f"nn.{name}": getattr(nn, name) for name in nn.__all__
+    }
+    assert {name for name, thing in offered.items() if not isinstance(thing, ModuleType)} <= listed
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert not [
+        name for name in dir(gn.functions) if f"`{name}(" not in operations and f"`{name}` for" not in operations
+    ]
+    pages = REFERENCE["pages"]()
+    assert {
+        "operations/softmax",
+        "operations/exp",
+        "functions/trace",
+        "classes/Trace",
+        "classes/nn.Dense",
+    } <= pages.keys()
+    assert len({name.lower() for name in pages}) == len(pages), "some file systems take two pages for one"
+
+
+def test_every_page_can_be_read_in_a_repository() -> None:
+    for page in PAGES:
+        text = re.sub(r"^````.*?^````", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        assert not re.search(r"^ *(```+|:::+)\{|\{[a-z]+\}`\w", text, re.MULTILINE), f"a directive in {page.name}"
+
+
 def test_every_page_is_in_the_index() -> None:
-    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").split()
-    missing = [page.stem for page in PAGES if page.parent.name == "docs" and page.stem not in (*index, "index")]
-    assert not missing
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").partition("<!-- contents -->")[2]
+    missing = [page.stem for page in PAGES if page.parent.name == "docs" and f"({page.name})" not in index]
+    assert missing == ["index"]
+
+
+def test_a_picture_for_dark_pages_is_what_is_drawn_for_them() -> None:
+    dark = runpy.run_path(str(EXTENSIONS / "dark.py"))["dark"]
+    x = gn.Graph().placeholder("x", shape=("n",))
+    loss = gn.sum(gn.exp(nn.Dense(2, weight=[[1.0, 2.0]])(gn.reshape(x, (-1, 1)))))
+    for options in ({}, {"overlay": {loss: 2.0, x: 1.0}}, {"highlight": loss}):
+        drawn = {theme: gn.draw(loss, theme=theme, engine="plain", **options).svg() for theme in ("light", "dark")}
+        assert dark(drawn["light"]).lower() == drawn["dark"].lower()
+        assert drawn["light"] != drawn["dark"]
 
 
 def test_links_between_files_lead_somewhere() -> None:

@@ -1,7 +1,6 @@
 """The page on inspecting runs: what it shows of the examples, of a session and of tables is so."""
 
 import re
-import runpy
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,6 @@ from graphnn.inspector.conditions import Condition
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "inspecting.md").read_text(encoding="utf-8")
-MADE = runpy.run_path(str(ROOT / "docs" / "made.py"))["made"]
-
-
-def rounded(text: str) -> str:
-    """Return a text without what is nothing but rounding, and differs from machine to machine."""
-    return re.sub(r"-?\d(\.\d+)?e-1[5-9]", "0", text)
-
-
-def test_what_is_made_from_the_code_is_current() -> None:
-    assert rounded(MADE(PAGE)) == rounded(PAGE), "run `python docs/made.py`"
 
 
 def test_every_bug_among_the_examples_is_on_the_page() -> None:
