@@ -100,7 +100,9 @@ def contents(text: str) -> str:
 
 
 def escape(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Let the bars of a formula in a docstring be bars: |x| is no substitution here."""
+    """Let the bars of a formula in a docstring be bars, not a substitution; and a property's first words no type."""
+    if what in ("property", "attribute"):
+        lines.insert(0, "")
     for i, line in enumerate(lines):
         parts = re.split(r"(`+.*?`+)", line)  # every other one is code
         lines[i] = "".join(part if k % 2 else part.replace("|", "\\|") for k, part in enumerate(parts))
@@ -166,7 +168,7 @@ class Links(SphinxPostTransform):
     """Make links of code that names what has a page."""
 
     default_priority = 5
-    _NAME = re.compile(r"(?:(gn|graphnn|nn)\.)?([A-Za-z_][\w.]*)(?:\(.*\))?", re.DOTALL)
+    _NAME = re.compile(r"(?:(gn|graphnn|nn)\.)?([A-Za-z_][\w.]*)(?:\((?:[^()]|\([^()]*\))*\))?")
 
     def run(self, **kwargs: Any) -> None:
         """Change the document."""
@@ -204,7 +206,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register what is above."""
     app.connect("builder-inited", write)
     app.connect("source-read", read)
-    app.connect("autodoc-process-docstring", escape)
+    app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", sign)
     app.connect("build-finished", copy_replay)
     app.add_transform(Pictures)
