@@ -100,9 +100,9 @@ def contents(text: str) -> str:
 
 
 def escape(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Let the bars of a formula in a docstring be bars, not a substitution; and a property's first words no type."""
+    """Let the bars of a formula be bars, not a substitution, and the first words of a property no type."""
     if what in ("property", "attribute"):
-        lines.insert(0, "")
+        lines[:0] = ["..", ""]  # napoleon takes what stands before a colon on the first line for a type
     for i, line in enumerate(lines):
         parts = re.split(r"(`+.*?`+)", line)  # every other one is code
         lines[i] = "".join(part if k % 2 else part.replace("|", "\\|") for k, part in enumerate(parts))
