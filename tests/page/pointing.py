@@ -18,6 +18,11 @@ def go(page: Page, name: str) -> None:
     assert page.locator("#node").text_content() == name
 
 
+def unfold(page: Page, picture: str = "operations") -> None:
+    """Show one of the pictures of the graph: that of all operations, or another one."""
+    page.evaluate("(label) => changeView(named(label))", picture)
+
+
 def here(page: Page) -> str:
     return page.locator("#node").text_content() or ""
 

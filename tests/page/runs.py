@@ -68,6 +68,27 @@ def stopped() -> gn.Debugger:
     raise AssertionError("the guard let it pass")
 
 
+class Block(nn.Layer):
+    """Two layers in one, with a skip connection."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        super().__init__()
+        self.parts = [nn.Dense(4, rng=rng), nn.Dense(4, rng=rng)]
+
+    def call(self, x: gn.Node) -> gn.Node:
+        first, second = self.parts
+        return gn.tanh(second(gn.tanh(first(x)))) + x
+
+
+def nested() -> gn.Trace:
+    """A layer of layers."""
+    g = gn.Graph("nested")
+    x = g.placeholder("x", shape=("batch", 4))
+    rng = np.random.default_rng(0)
+    g.outputs["loss"] = loss = gn.mean(nn.Dense(1, rng=rng)(Block(rng)(x)))
+    return gn.trace([loss, *gn.grad(loss, list(g.parameters))], {x: rng.normal(size=(5, 4))})
+
+
 def large() -> gn.Trace:
     """Values of which the page keeps a part."""
     g = gn.Graph("large")

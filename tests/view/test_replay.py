@@ -159,7 +159,7 @@ def test_in_a_notebook_it_stands_in_a_frame_that_can_reach_nothing() -> None:
     reader = _Reader()
     reader.feed(page._repr_mimebundle_()["text/html"])
     ((tag, attributes),) = reader.tags
-    assert (tag, attributes["sandbox"]) == ("iframe", "allow-scripts")
+    assert (tag, attributes["sandbox"]) == ("iframe", "allow-scripts allow-downloads")
     assert attributes["srcdoc"] == page.html
 
 
@@ -423,10 +423,13 @@ def test_the_line_of_the_user_stands_in_its_surroundings() -> None:
 def test_every_picture_holds_every_node_once() -> None:
     page = unpacked(spiral_step().to_html())
     views, count = page.data["views"], len(page.data["nodes"]["name"])
-    assert [view["label"] for view in views if "opens" not in view] == ["operations", "layers"]
-    assert len(views[0]["boxes"]) == count > len(views[1]["boxes"])
+    levels = ["operations", "layers", "forward layers"]
+    assert [view["label"] for view in views if "opens" not in view] == levels
+    assert len(views[0]["boxes"]) == count > len(views[1]["boxes"]) > len(views[2]["boxes"])
+    forward = [place for place, phase in enumerate(page.data["nodes"]["phase"]) if phase == 0]
     for view in views:
-        assert sorted(place for box in view["boxes"] for place in box) == list(range(count))
+        places = forward if "forward" in (view["label"].split(" ")[0], view.get("phase")) else list(range(count))
+        assert sorted(place for box in view["boxes"] for place in box) == places
         groups = {group.get("data-name") for group in ET.fromstring(view["svg"]).iter() if group.get("data-name")}
         assert {f"n{i}" for i in range(len(view["boxes"]))} <= groups
         assert len(view["titles"]) == len(view["boxes"])

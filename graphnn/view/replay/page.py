@@ -15,7 +15,7 @@ from ...show import Shown, show_as
 from ..one_file import one_file, part
 from ..text import counted, in_bytes, visible
 
-_SCRIPT = ("data", "words", "heatmap", "operation", "diagram", "overlays", "timeline", "page")
+_SCRIPT = ("data", "words", "heatmap", "operation", "diagram", "overlays", "timeline", "panes", "page")
 
 
 _FRAME = "width:100%;height:760px;border:1px solid #80868b;border-radius:4px"
@@ -77,7 +77,7 @@ def _in_a_frame(page: Page) -> str:
     # Without allow-same-origin: what runs in it can reach nothing of the notebook.
     title = html.escape(f"Replay of {visible(page.title)}")
     return (
-        f'<iframe sandbox="allow-scripts" title="{title}" style="{_FRAME}" srcdoc="{html.escape(page.html)}"></iframe>'
+        f'<iframe sandbox="allow-scripts allow-downloads" title="{title}" style="{_FRAME}" srcdoc="{html.escape(page.html)}"></iframe>'
     )
 
 

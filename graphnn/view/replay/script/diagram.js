@@ -11,11 +11,25 @@ const levels = () => upTo(data.views.length).filter((i) => data.views[i].opens =
 
 /** Return which picture has this layer open among folded ones, -1 if none has. */
 const openedView = (path) => data.views.findIndex((view) => view.opens === path);
-const foldedView = () => data.views.findIndex((view) => view.label === "layers");
+const named = (label) => data.views.findIndex((view) => view.label === label);
+
+/** Return the picture in which a layer is folded: that of the layer around it, else that of all layers. */
+function foldedView(path = data.views[picture.view]?.opens) {
+  const above = path === undefined ? -1 : openedView(path.slice(0, path.lastIndexOf("/")));
+  return above >= 0 ? above : levelOf(data.views[openedView(path ?? "")] ?? data.views[picture.view]);
+}
+
+/** Return which of the levels a picture with an open layer is of. */
+const levelOf = (view) => (view.phase === "forward" && named("forward layers") >= 0 ? named("forward layers") : named("layers"));
+
+/** Return whether a picture is one of layers. */
+const ofLayers = (view) => view.opens !== undefined || view.label === "layers" || view.label === "forward layers";
+const placesIn = (view) => (view.places ??= new Set(view.boxes?.flat() ?? []));
 const boxTitle = (i) => data.views[picture.view].titles[i];
 
 function startDiagram() {
-  const found = levels(), few = found.find((i) => data.views[i].boxes.length <= MOST_AT_FIRST) ?? found[found.length - 1];
+  const found = levels(), small = found.filter((i) => data.views[i].boxes.length <= MOST_AT_FIRST);
+  const few = ["forward layers", "layers"].map(named).find((i) => small.includes(i) && placesIn(data.views[i]).has(shown.place)) ?? small[0] ?? found[found.length - 1];
   const options = found.map((i) => make("option", { value: String(i) }, `${data.views[i].label} (${grouped(data.views[i].boxes.length)})`));
   data.views.push({ label: "around here", around: true });
   $("view").replaceChildren(...options, make("option", { value: String(data.views.length - 1) }, "around here"));
@@ -26,7 +40,7 @@ function showView(number) {
   const found = data.views[number], view = found.around ? { ...found, ...around(shown.place) } : found, host = $("diagram");
   data.views[number] = view;
   picture.view = number;
-  $("view").value = String(view.opens === undefined ? number : foldedView());
+  $("view").value = String(view.opens === undefined ? number : levelOf(view));
   const svg = view.drawn ?? document.importNode(new DOMParser().parseFromString(view.svg, "image/svg+xml").documentElement, true);
   const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
   svg.setAttribute("width", width);
@@ -36,7 +50,10 @@ function showView(number) {
   const byName = new Map();
   for (const group of svg.querySelectorAll("g[data-name]")) {
     const name = group.dataset.name, arrow = name.indexOf("->");
-    if (name.startsWith("cluster_")) group.classList.add("frame");
+    if (name.startsWith("cluster_")) {
+      group.classList.add("frame");
+      group.dataset.path = view.frames[Number(name.slice(8))] ?? "";
+    }
     if (arrow < 0) byName.set(name, group);
     else putInto(picture.edges, name.slice(arrow + 2), group);
   }
@@ -52,8 +69,18 @@ function showView(number) {
   picture.ring.setAttribute("rx", 8);
   inside?.append(picture.ring);
   darken(svg);
-  host.replaceChildren(svg);
+  host.replaceChildren(svg, $("map"));
+  measureTitles();
   look(0, 0, 1);
+}
+
+/** Show the whole diagram, if it can be read then. */
+function open() {
+  measure();
+  const scale = Math.min(1.6, (picture.room[0] - 8) / picture.width, (picture.room[1] - 8) / picture.height);
+  if (scale < SMALLEST) return settle();
+  look((picture.width - picture.room[0] / scale) / 2, (picture.height - picture.room[1] / scale) / 2, scale);
+  drawStates();
 }
 
 /** Show the diagram as large as can be read, with where one is and what it reads in the middle. */
@@ -66,7 +93,7 @@ function settle() {
   drawStates(true);
 }
 
-const SMALLEST = 0.6, BORDER = 12; // of the scale at which a box can be read; about what is to be in sight
+const SMALLEST = 0.88, BORDER = 12; // of the scale at which a box can be read; about what is to be in sight
 
 /** Return the extent of the current box and of those it reads, in the diagram; null if it has no box. */
 function nearby() {
@@ -97,15 +124,15 @@ function changeView(number) {
 
 /** Fold further, and from the coarsest picture unfold all. */
 function fold() {
-  const found = levels(), at = data.views[picture.view]?.opens === undefined ? found.indexOf(picture.view) : found.indexOf(foldedView()) - 1;
+  const found = levels(), at = data.views[picture.view]?.opens === undefined ? found.indexOf(picture.view) : found.indexOf(levelOf(data.views[picture.view])) - 1;
   changeView(found[(at + 1) % found.length]);
 }
 
 /** Return the picture in which the folded layer that is seen is open, or that in which the open one is folded; -1 for none. */
 function otherView() {
-  if (data.views[picture.view]?.opens !== undefined) return foldedView();
   const box = picture.boxOf.get(shown.place);
-  return box !== undefined && picture.view === foldedView() ? openedView(boxTitle(box)) : -1;
+  if (data.views[picture.view]?.opens !== undefined && !(box !== undefined && openedView(boxTitle(box)) >= 0)) return foldedView();
+  return box !== undefined && ofLayers(data.views[picture.view]) ? openedView(boxTitle(box)) : -1;
 }
 
 function openLayer() {
@@ -121,7 +148,7 @@ function putInto(map, key, item) {
 
 // --- a picture of what is near, of a graph of any size
 
-const NEAR = { wide: 150, high: 34, apart: 14, below: 40, most: 9 };
+const NEAR = { wide: 176, high: 40, apart: 14, below: 40, most: 9 };
 const FILLS = { fed: "#D6E8F5", "a parameter": "#FBE3C0", "a constant": "#F4F5F7", "": ["#FFFFFF", "#F6E4EE", "#D5EFE3"] };
 const LINES = { fed: "#0072B2", "a parameter": "#9C5B00", "a constant": "#5F6368", "": ["#3C4043", "#8E3B6E", "#00664B"] };
 let readersOf = null;
@@ -165,8 +192,8 @@ function boxAround(place, [x, y], number) {
   group.append(
     drawSvg("title", {}, nodes.name[place]),
     drawSvg("rect", { x, y, width: wide, height: high, rx: 8, fill: lookOf(FILLS, place), stroke: line, ...dash }),
-    drawSvg("text", { ...middle, y: y + 14, "font-size": 11, "font-weight": "bold", fill: "#202124" }, shortened(nodes.kind[place] === "" ? nodes.op[place] : nodes.name[place], 22)),
-    drawSvg("text", { ...middle, y: y + 26, "font-size": 8, fill: "#5F6368" }, shortened(nodes.kind[place] === "" ? nodes.name[place] : nodes.kind[place], 32)),
+    drawSvg("text", { ...middle, y: y + 16, "font-size": 12, "font-weight": "bold", fill: "#202124" }, shortened(nodes.kind[place] === "" ? nodes.op[place] : nodes.name[place], 22)),
+    drawSvg("text", { ...middle, y: y + 31, "font-size": 11, fill: "#5F6368" }, shortened(nodes.kind[place] === "" ? nodes.name[place] : nodes.kind[place], 28)),
   );
   return group;
 }
@@ -214,8 +241,33 @@ const measure = () => (picture.room = [$("diagram").clientWidth || 1, $("diagram
 
 /** Show the diagram from a point on, so many times as large. It is moved as a whole: laying it out anew is slow. */
 function look(x, y, scale) {
+  if (scale !== picture.scale || picture.sized !== picture.svg) sizeText(scale);
   Object.assign(picture, { x, y, scale });
   picture.svg.style.transform = `scale(${scale}) translate(${-x}px, ${-y}px)`;
+  drawMap();
+}
+
+const READABLE = 11, TITLE = 11, SMALL = 8, POSITION = 7; // pixels of text on the screen; in the diagram, of a title, what is below it, and which operand it is
+
+/** Keep the text of the diagram readable: the smaller it is drawn, the larger are its titles, alone at last. */
+function sizeText(scale) {
+  const { svg } = picture, needed = READABLE / scale;
+  picture.sized = svg;
+  svg.classList.toggle("titles", SMALL * scale < READABLE);
+  svg.classList.toggle("unnumbered", POSITION * scale < READABLE);
+  svg.style.setProperty("--title", `${Math.max(TITLE, Math.min(needed, 1.7 * TITLE)).toFixed(2)}px`);
+  svg.style.setProperty("--frame", `${Math.max(9.5, Math.min(needed, 16)).toFixed(2)}px`);
+}
+
+/** Say of each box how large its title can be. */
+function measureTitles() {
+  if (picture.boxes.length > MOST_AT_FIRST) return;
+  for (const { group } of picture.boxes) {
+    const form = group.querySelector("rect, ellipse, path, polygon"), title = group.querySelector("text");
+    if (!form || !title) continue;
+    const room = form.tagName === "ellipse" ? 1.7 * form.getAttribute("rx") : form.getAttribute("width") - 3 || form.getBBox().width - 3;
+    title.style.setProperty("--fits", `${Math.max(TITLE, room / (0.6 * title.textContent.length || 1)).toFixed(2)}px`);
+  }
 }
 
 /** Zoom about a point of the window; the middle, unless it is given. */
@@ -265,12 +317,12 @@ function listenToDiagram() {
   host.addEventListener("click", (event) => {
     if (moved) return;
     const frame = event.target.closest?.("text") && event.target.closest("g.frame");
-    if (frame) return changeView(foldedView());
+    if (frame) return changeView(foldedView(frame.dataset.path));
     const group = event.target.closest?.("g.box"), number = group ? picture.boxes.findIndex((each) => each.group === group) : -1;
     if (number < 0) return;
     const { places } = picture.boxes[number], opened = places.length > 1 ? openedView(boxTitle(number)) : -1;
-    go(Math.min(places[places.length - 1], last()));
-    if (opened >= 0 && picture.view === foldedView()) changeView(opened);
+    go(ofBox(places));
+    if (opened >= 0 && ofLayers(data.views[picture.view])) changeView(opened);
   });
   host.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
@@ -299,24 +351,29 @@ function drawStates(middle = false) {
     showView(picture.view);
     return settle();
   }
+  if (!near && !picture.boxOf.has(shown.place)) {
+    const other = levels().filter((i) => placesIn(data.views[i]).has(shown.place));
+    const layers = other.find((i) => data.views[i].label === "layers") ?? other[other.length - 1];
+    if (layers !== undefined) return changeView(layers);
+  }
   const now = picture.boxes[picture.boxOf.get(shown.place)];
   if (now) extentOf(now);
-  const { stopped } = runs[shown.run];
+  const { stopped, findings } = runs[shown.run], faults = new Set(findings.map(({ place }) => place));
   picture.boxes.forEach((box, i) => {
-    const here = box === now, ran = box.places.filter((place) => nodes.kind[place] || place <= shown.place).length;
-    let state = ran === box.places.length ? "done" : ran && box.places.some((place) => !nodes.kind[place] && place <= shown.place) ? "part" : "wait";
-    if (here && box.places.length === 1) state = "done";
+    const here = box === now, ran = box.places.filter((place) => !isPending(place)).length;
+    let state = ran === box.places.length ? "done" : ran && box.places.some((place) => !nodes.kind[place] && place <= shown.time) ? "part" : "wait";
     if (stopped >= 0 && box.places.includes(stopped)) state = "broke";
+    if (box.places.some((place) => faults.has(place))) state += " bad";
     if (unchanged && box.places.every((place) => unchanged.has(place))) state += " same";
     if (here) state += " now";
     if (picture.states[i] === state) return;
     picture.states[i] = state;
     picture.lit.delete(box.group);
-    box.group.setAttribute("class", `box ${state}${box.dressed && box.group.classList.contains("bad") ? " bad" : ""}`);
+    box.group.setAttribute("class", `box ${state}${box.dressed ? " dressed" : ""}`);
   });
   tellBad();
   $("open").hidden = otherView() < 0;
-  $("open").textContent = otherView() === foldedView() ? "Close layer" : "Open layer";
+  $("open").textContent = data.views[otherView()]?.opens === undefined || otherView() === foldedView() ? "Close layer" : "Open layer";
   picture.ring.classList.toggle("hidden", !now);
   if (!now) return;
   const pad = 4, [x, y, w, h] = extentOf(now);
@@ -325,8 +382,15 @@ function drawStates(middle = false) {
   reveal(x + w / 2 + picture.moved[0], y + h / 2 + picture.moved[1], middle);
 }
 
-/** Say what a red outline means, while there is one. */
+/** Return the node of a box that is looked at first: what was found in it, else what it gives. */
+function ofBox(places) {
+  const found = runs[shown.run].findings.find(({ place }) => places.includes(place));
+  return found ? found.place : places[places.length - 1];
+}
+
+/** Say what an outline means, while there is one. */
 function tellBad() {
+  $("part-key").hidden = !picture.states.some((state) => state.startsWith("part"));
   const broke = runs[shown.run].stopped >= 0, found = picture.boxes.some((box) => box.group.classList.contains("bad"));
   $("bad-key").hidden = !broke && !found;
   $("bad-key").textContent = [broke ? "stopped here" : "", found ? "finding" : ""].filter(Boolean).join(", ");
@@ -359,7 +423,7 @@ function lightWay(place, cell, reads) {
   for (const at of found.keys()) {
     const box = picture.boxes[picture.boxOf.get(at)];
     if (!box) continue;
-    if (at !== place) mark(box.group, direct.has(at) ? "lit" : "way");
+    if (at !== place && !box.places.includes(shown.place)) mark(box.group, direct.has(at) ? "lit" : "way");
     const edges = edgesInto(box);
     for (const edge of nodes.inputs[at].filter((input) => found.has(input)).flatMap((input) => edges.get(input) ?? [])) {
       if (done.has(edge)) continue;
@@ -397,7 +461,7 @@ function search(text) {
   }
   host.hidden = !wanted;
   host.replaceChildren(...found.map((place) => {
-    const there = () => ((host.hidden = true), go(place));
+    const there = () => (letGo(), go(place));
     return make("li", null, make("button", { type: "button", className: "link", onclick: there }, nodes.name[place]));
   }));
   if (wanted && !found.length) host.append(make("li", { className: "faint" }, "No node is called that."));

@@ -235,7 +235,7 @@ class Heatmap {
 
   drawLabels(pen, ink, firstRow, lastRow, firstColumn, lastColumn) {
     pen.fillStyle = ink;
-    pen.font = "10px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace";
+    pen.font = "11px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace";
     pen.textAlign = "right";
     const every = Math.ceil(12 / this.cellHeight), apart = Math.ceil((8 + LETTER * String(this.columns[this.columns.length - 1]).length) / this.cellWidth);
     for (let r = firstRow; this.gutter && r < lastRow; r++) {

@@ -75,6 +75,10 @@ function aboutNode(place) {
   // What the heading says need not be said twice.
   const told = found.map(({ severity, code, says }) => `${severity}, ${code}${heading.includes(says) ? "" : `: ${says}`}`);
   if (told.length) bad(` ${told.join("; and ")}`);
+  if (isPending(place) && valueOf(shown.run, place)) {
+    const there = () => runTo(place, shown.cell);
+    parts.push(" ", make("span", { className: "pending" }, "pending at this time"), " ", make("button", { type: "button", className: "link", id: "here", onclick: there }, "Run to here (h)"));
+  }
   if (stopped === place && error && !found.length && !heading.includes(error)) bad(` ${error}`);
   return parts;
 }
@@ -295,7 +299,7 @@ function drawBoundary() {
   const [left, right, bottom, top] = seen.ends, kinds = [...seen.classes[shown.run]].map((digit) => digit.charCodeAt(0) - 48);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `Which class ${seen.scores} gives to each point of ${seen.x}, at ${runs[shown.run].label}`);
-  pen.font = "9px sans-serif";
+  pen.font = "11px sans-serif";
   pen.textAlign = "center";
   kinds.forEach((kind, i) => {
     pen.fillStyle = CLASSES[kind];

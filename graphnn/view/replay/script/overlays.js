@@ -111,7 +111,7 @@ function dress(box, mark, colour) {
   box.dressed = Boolean(mark);
   form?.style.removeProperty("fill");
   for (const text of [title, below]) text?.style.removeProperty("fill");
-  box.group.classList.toggle("bad", Boolean(mark?.bad));
+  box.group.classList.toggle("dressed", box.dressed);
   if (below) below.textContent = mark ? mark.text : box.below;
   if (!below && title) title.setAttribute("dy", mark ? -4 : 0);
   box.note?.remove();
@@ -121,7 +121,7 @@ function dress(box, mark, colour) {
   if (!below && note) {
     note.textContent = mark.text;
     note.setAttribute("dy", 5);
-    note.setAttribute("font-size", 7.5);
+    note.setAttribute("font-size", SMALL);
     note.setAttribute("font-weight", "normal");
     title.after(note);
   }
@@ -146,7 +146,7 @@ function drawLegend(row, marks, ends, how) {
   const numbers = marks.map((mark) => mark?.number ?? NaN), total = row.together === "sum" ? merged(row, upTo(nodes.name.length))?.number ?? 0 : 0;
   let most = -1;
   numbers.forEach((x, i) => Math.abs(x) > (most < 0 ? 0 : Math.abs(numbers[most])) && (most = i));
-  const there = () => go(Math.min(picture.boxes[most].places[picture.boxes[most].places.length - 1], last()));
+  const there = () => go(ofBox(picture.boxes[most].places));
   const at = most < 0 ? null : make("button", { type: "button", className: "link", onclick: there }, `${boxTitle(most)}: ${marks[most].text}`);
   const told = row.told ?? number4, share = total ? `${Math.round((100 * numbers[most]) / total)} %` : "";
   const parts = row.says([at, told(total), share]);

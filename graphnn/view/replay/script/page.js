@@ -16,7 +16,8 @@ function make(tag, properties, ...children) {
 
 // --- where one is -----------------------------------------------------------------------------------------------
 
-const shown = { run: 0, place: 0, cell: 0, row: null, hover: null, overlay: "" };
+/** `place` is what is looked at; the run has come as far as `time`. */
+const shown = { run: 0, place: 0, time: 0, cell: 0, row: null, hover: null, overlay: "" };
 const trail = [];
 let operations = [], playing = null;
 
@@ -27,9 +28,9 @@ function last() {
   return Math.max(end, stopped);
 }
 
-/** Go to a node, and one of its elements: it has just run, and what comes later waits. */
+/** Look at a node, and one of its elements. The time stays where it is. */
 function go(place, cell = null, remember = true) {
-  place = Math.max(0, Math.min(place, last()));
+  place = Math.max(0, Math.min(place, nodes.name.length - 1));
   if (remember && (place !== shown.place || (cell !== null && cell !== shown.cell))) {
     trail.push([shown.place, shown.cell]);
     if (trail.length > 500) trail.shift();
@@ -40,6 +41,14 @@ function go(place, cell = null, remember = true) {
   shown.hover = null;
   drawAll();
 }
+
+/** Set the time: a node has just run, what comes later is pending. The node is looked at, too. */
+function runTo(place, cell = null) {
+  shown.time = Math.max(0, Math.min(place, last()));
+  go(shown.time, cell, false);
+}
+
+const isPending = (place) => !nodes.kind[place] && place > shown.time;
 
 /** Return the element that is looked at where none is named: the first, or the first of the chosen row. */
 function usualCell(place) {
@@ -52,9 +61,9 @@ const batchAxis = (place) => (data.dim === null ? -1 : nodes.shape[place].indexO
 const rowOf = (place, cell) => unravel(cell, valueOf(shown.run, place).shape)[batchAxis(place)];
 
 function step(by) {
-  const from = by > 0 ? operations.findIndex((place) => place > shown.place) : operations.findLastIndex((p) => p < shown.place);
-  if (from >= 0 && operations[from] <= last()) go(operations[from], null, false);
-  else if (by < 0) go(0, null, false);
+  const from = by > 0 ? operations.findIndex((place) => place > shown.time) : operations.findLastIndex((p) => p < shown.time);
+  if (from >= 0 && operations[from] <= last()) runTo(operations[from]);
+  else if (by < 0) runTo(0);
   else stop();
 }
 
@@ -70,7 +79,7 @@ function play(what = "operations") {
   if (before?.what === what) return;
   const steps = what === "steps", count = steps ? runs.length : operations.length;
   if (steps && shown.run === runs.length - 1) toRun(0);
-  if (!steps && shown.place >= last()) go(0, null, false);
+  if (!steps && shown.time >= last()) runTo(0);
   const on = steps ? () => (shown.run < runs.length - 1 ? toRun(shown.run + 1) : stop()) : () => step(1);
   const pause = Math.max(steps ? 120 : 60, Math.min(700, (steps ? 12000 : 60000) / count));
   playing = { what, timer: setInterval(on, pause) };
@@ -147,6 +156,7 @@ function drawAll() {
   for (const heat of heatmaps) heat.draw();
   revealChosen();
   drawEquation();
+  tellLink();
   if (focused) chosenHeatmap()?.box.focus({ preventScroll: true });
 }
 
@@ -169,15 +179,36 @@ function useOverlay(name) {
 }
 
 const KEYS = {
-  ArrowLeft: () => step(-1), ArrowRight: () => step(1), " ": () => play(), Home: () => go(0, null, false), End: () => go(last(), null, false),
+  ArrowLeft: () => step(-1), ArrowRight: () => step(1), " ": () => play(), Home: () => runTo(0), End: () => runTo(last()),
   "[": () => toRun(shown.run - 1), "]": () => toRun(shown.run + 1), p: () => data.kind === "film" && play("steps"),
   t: toTwin, n: nextFinding, r: toggleRow, Backspace: back, f: fold, o: openLayer, v: nextOverlay,
-  "/": () => $("search").focus(), "?": () => $("keys").click(), Escape: () => ($("matches").hidden = true),
+  h: () => runTo(shown.place, shown.cell), "/": () => $("search").select(), "?": () => $("keys").click(), Escape: letGo,
 };
 
 function nextOverlay() {
   const names = [...$("overlay").options].map((option) => option.value);
   useOverlay(names[(names.indexOf(shown.overlay) + 1) % names.length]);
+}
+
+/** Give the keyboard back to the page, and the panes their places. */
+function letGo() {
+  $("matches").hidden = true;
+  if (document.activeElement instanceof HTMLInputElement) document.activeElement.blur();
+  else fillWith(null);
+}
+
+/** Keys of the search and of what it has found. */
+function onSearchKey(event) {
+  const links = [...$("matches").querySelectorAll("button")], at = links.indexOf(event.target), by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (by) (links[at + by] ?? $("search")).focus();
+  else if (event.key === "Enter" && event.target === $("search")) {
+    const [first] = search(event.target.value);
+    if (first === undefined) return;
+    letGo();
+    go(first);
+  } else return;
+  event.preventDefault();
+  event.stopPropagation();
 }
 
 function onKey(event) {
@@ -201,17 +232,14 @@ function listen() {
   };
   for (const [id, action] of Object.entries(actions)) $(id).addEventListener("click", action);
   document.addEventListener("keydown", onKey);
-  $("position").addEventListener("input", (event) => go(Number(event.target.value), null, false));
+  $("position").addEventListener("input", (event) => runTo(Number(event.target.value)));
   $("step").addEventListener("input", (event) => toRun(Number(event.target.value)));
   $("view").addEventListener("change", (event) => changeView(Number(event.target.value)));
   $("overlay").addEventListener("change", (event) => useOverlay(event.target.value));
   $("search").addEventListener("input", (event) => search(event.target.value));
-  $("search").addEventListener("keydown", (event) => {
-    const [first] = event.key === "Enter" ? search(event.target.value) : [];
-    if (first !== undefined) ($("matches").hidden = true), go(first);
-  });
+  document.querySelector(".search").addEventListener("keydown", onSearchKey);
   $("row").addEventListener("change", (event) => chooseRow(event.target.value === "" ? null : Math.max(0, Math.floor(Number(event.target.value)))));
-  $("ticks").addEventListener("click", (event) => go(nodeUnder(event), null, false));
+  $("ticks").addEventListener("click", (event) => runTo(nodeUnder(event)));
   $("ticks").addEventListener("pointermove", (event) => ($("ticks").title = nodes.name[nodeUnder(event)]));
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   useTheme(dark.matches ? "dark" : "light");
@@ -226,6 +254,7 @@ function listen() {
   window.addEventListener("beforeprint", () => ((before = document.documentElement.dataset.theme), useTheme("light"), drawAll()));
   window.addEventListener("afterprint", () => (useTheme(before ?? "light"), drawAll()));
   listenToDiagram();
+  listenToPanes();
 }
 
 function prepare() {
@@ -236,7 +265,11 @@ function prepare() {
   nodes.twin.forEach((there, place) => there >= 0 && nodes.phase[place] === 1 && !madeFor.has(there) && madeFor.set(there, place));
   document.title = `${data.graph} — replay`;
   $("title").textContent = data.graph;
-  $("opening").textContent = data.opening.says;
+  // What was found comes first, what to do about it after that.
+  const [first] = /^[^;]*;?/.exec(data.opening.says);
+  $("opening").replaceChildren(make("strong", null, first), data.opening.says.slice(first.length));
+  $("hint").textContent = `${matchMedia("(pointer: coarse)").matches ? "Tap" : "Click"} a box to see its numbers, and a number to see what made it. ← → steps through the run.`;
+  if ($("says").scrollHeight > $("says").clientHeight + 1) Object.assign($("says"), { tabIndex: 0, role: "region", ariaLabel: "What happened" });
   $("position").max = Math.max(0, nodes.name.length - 1);
   $("place").style.minWidth = `${2 * grouped(nodes.name.length).length + 4}ch`;
   $("step").max = Math.max(0, runs.length - 1);
@@ -262,10 +295,11 @@ async function start() {
   listen();
   const { run, place, cell } = data.opening;
   shown.run = data.kind === "pair" ? 0 : run;
-  shown.place = place;
+  shown.place = shown.time = place;
   startDiagram();
-  go(place, cell, false);
-  settle();
+  runTo(place, cell);
+  open();
+  goToLink();
   document.documentElement.dataset.ready = "true";
 }
 

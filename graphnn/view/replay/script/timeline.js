@@ -9,7 +9,7 @@ function drawTimeline() {
   const at = (place) => MARGIN + ((wide - 2 * MARGIN) * place) / Math.max(1, n - 1);
   const thick = Math.max(1, Math.min(5, (wide - 2 * MARGIN) / n - 1));
   for (let place = 0; place < n; place++) {
-    const lane = 10 + nodes.phase[place] * LANE, done = place <= shown.place || nodes.kind[place];
+    const lane = 10 + nodes.phase[place] * LANE, done = !isPending(place);
     pen.fillStyle = unchanged?.has(place) ? (dark ? "#5A606A" : "#B4BAC4") : colours[nodes.phase[place]];
     pen.globalAlpha = done ? 1 : 0.45;
     pen.fillRect(at(place) - thick / 2, done ? lane : lane + 7, thick, done ? LANE - 3 : 3);
@@ -22,15 +22,22 @@ function drawTimeline() {
     markTick(pen, at(data.pair.first), high, thick, "◆");
   }
   pen.fillStyle = dark ? "#FFB26B" : "#D55E00";
-  pen.fillRect(at(shown.place) - 1, 0, 2, high);
-  $("position").value = shown.place;
-  $("position").setAttribute("aria-valuetext", `${nodes.name[shown.place]}, ${shown.place + 1} of ${n}`);
-  $("place").textContent = `${grouped(shown.place + 1)} of ${grouped(n)}`;
+  pen.fillRect(at(shown.time) - 1, 0, 2, high);
+  if (shown.place !== shown.time) {
+    // What is looked at, if the run stands elsewhere: a triangle above its tick.
+    const x = at(shown.place);
+    pen.beginPath();
+    for (const [across, down] of [[-5, 0], [5, 0], [0, 9]]) pen.lineTo(x + across, down);
+    pen.fill();
+  }
+  $("position").value = shown.time;
+  $("position").setAttribute("aria-valuetext", `${nodes.name[shown.time]}, ${shown.time + 1} of ${n}`);
+  $("place").textContent = `${grouped(shown.time + 1)} of ${grouped(n)}`;
 }
 
 function markTick(pen, x, high, thick, sign) {
   pen.fillRect(x - Math.max(1, thick / 2), 10, Math.max(2, thick), high - 10);
-  pen.font = "bold 10px sans-serif";
+  pen.font = "bold 11px sans-serif";
   pen.textAlign = "center";
   pen.textBaseline = "top";
   pen.fillText(sign, x, 0);
@@ -99,6 +106,6 @@ function toRun(run) {
   const changed = Math.max(0, Math.min(runs.length - 1, run));
   if (data.kind !== "film" || changed === shown.run) return;
   shown.run = changed;
-  shown.place = Math.min(shown.place, last());
+  shown.time = Math.min(shown.time, last());
   drawAll();
 }
