@@ -277,7 +277,8 @@ def test_current_ancestors_and_pending_differ_by_outline_and_colour(opened: Open
         settled(page)
         seen = page.evaluate(
             """() => ["way", "lit", "wait", "done"].map((state) => {
-                 const box = document.querySelector(`g.box.${state}:not(.now)`), form = box.querySelector("rect, path, ellipse");
+                 const box = document.querySelector(`g.box.${state}:not(.now)`);
+                 const form = box.querySelector("rect, path, ellipse");
                  const { stroke, strokeDasharray, strokeWidth } = getComputedStyle(form);
                  return [stroke, strokeDasharray, strokeWidth];
                })"""

@@ -10,7 +10,7 @@ import pytest
 import runs
 from conftest import SIZES
 from playwright.sync_api import Page, expect
-from pointing import boxes, go, here, place_of, settled, unfold, until
+from pointing import boxes, go, here, settled, unfold, until
 
 Opened = Callable[..., Page]
 
@@ -117,7 +117,9 @@ def test_an_address_opens_the_page_at_its_node(opened: Opened, files: Callable[[
     assert not page.evaluate("isPending(shown.place)")
 
 
-@pytest.mark.parametrize("address", ["#nobody", "#%E0%A4%A", "#__proto__", "#x&cell=1e9", "#x&cell=-3&step=zz", "#&&=&"])
+@pytest.mark.parametrize(
+    "address", ["#nobody", "#%E0%A4%A", "#__proto__", "#x&cell=1e9", "#x&cell=-3&step=zz", "#&&=&"]
+)
 def test_an_address_that_is_none_does_no_harm(address: str, opened: Opened) -> None:
     page = opened("step")
     page.evaluate("(address) => { location.hash = address; goToLink(); }", address)
@@ -166,20 +168,22 @@ def test_the_picture_is_saved_as_one_sees_it(opened: Opened, tmp_path: Path) -> 
 # --- text -------------------------------------------------------------------------------------------------------
 
 
+SMALL_TEXTS = """() => {
+  const written = (each) => [...each.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
+  const size = (each) => parseFloat(getComputedStyle(each).fontSize) * (each.closest("svg") ? picture.scale : 1);
+  return [...document.querySelectorAll("body *")]
+    .filter((each) => !["SCRIPT", "OPTION", "title"].includes(each.tagName))
+    .filter((each) => written(each) && each.getClientRects().length && size(each) < 10.95)
+    .map((each) => [each.textContent, size(each)]);
+}"""
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", ["step", "film", "hidden_nan", "what_if", "nested"])
 def test_no_text_is_smaller_than_11_pixels(name: str, size: str, opened: Opened) -> None:
     page = opened(name, size=size)
     page.get_by_role("button", name="Keys").click()
-    small = page.evaluate(
-        """() => [...document.querySelectorAll("body *")]
-             .filter((each) => [...each.childNodes].some((child) => child.nodeType === 3 && child.data.trim()) && each.getClientRects().length)
-             .filter((each) => !["SCRIPT", "OPTION", "title"].includes(each.tagName))
-             .map((each) => [each.textContent, parseFloat(getComputedStyle(each).fontSize) * (each.closest("svg") ? picture.scale : 1)])
-             .filter(([, size]) => size < 10.95)"""
-    )
-    if page.evaluate("picture.scale") < 0.7:  # smaller than what can be read: one zooms in
-        small = []
+    small = page.evaluate(SMALL_TEXTS)
     assert small == []
     fonts = page.evaluate("""[...document.scripts].at(-1).textContent.match(/font = "[^"]*?[0-9]+px/g)""")
     assert fonts

@@ -76,9 +76,8 @@ class Page(Shown):
 def _in_a_frame(page: Page) -> str:
     # Without allow-same-origin: what runs in it can reach nothing of the notebook.
     title = html.escape(f"Replay of {visible(page.title)}")
-    return (
-        f'<iframe sandbox="allow-scripts allow-downloads" title="{title}" style="{_FRAME}" srcdoc="{html.escape(page.html)}"></iframe>'
-    )
+    rights = "allow-scripts allow-downloads"
+    return f'<iframe sandbox="{rights}" title="{title}" style="{_FRAME}" srcdoc="{html.escape(page.html)}"></iframe>'
 
 
 def _part(name: str) -> str:
