@@ -19,6 +19,7 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "trace": (_DEBUGGER,),
     "table": (_INSPECT,),
     "text": (_INSPECT, "graphnn.view.terminal.plan"),
+    "live progress": ("graphnn.view.live.progress",),
     "live page": ("graphnn.view.live.page",),
     "replay": ("graphnn.view.replay.pages",),
     "a file of a trace": (_TRACE,),

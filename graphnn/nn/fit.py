@@ -134,8 +134,9 @@ def fit(
         A checkpoint from which to continue, with the same arguments. The results are the same, to the bit, as without
         the interruption. It sets the state of the graph, and that of `rng`.
     progress : bool, stream or callable
-        True: a progress bar if standard error is a terminal and rich is installed, else lines of text on standard
-        error. A stream gets the lines written to it. A callable is called with each line.
+        True: curves below the cell in a notebook; a progress bar and curves if standard error is a terminal and rich is
+        installed; else lines of text on standard error, on a terminal with the curve of the loss. A stream gets the
+        lines written to it. A callable is called with each line.
     page : str, path-like or LivePage, optional
         A file of HTML to open in a browser, which shows the training while it goes on and reloads itself until it ends:
         losses and metrics, the norms of gradients, weights and updates, how activations spread, the learning rate, and

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
@@ -14,9 +14,11 @@ from ..show import rendered
 from .history import figure
 
 if TYPE_CHECKING:
+    from .history import History
     from .live import Run
 
 _LINES = 50  # about this many lines of a long training
+_BARS = "▁▂▃▄▅▆▇█"
 _SILENCE = 10.0  # a further line after this many seconds
 
 
@@ -67,8 +69,8 @@ def reporter(progress: Any, run: Run) -> Reporter:
     Parameters
     ----------
     progress : bool, None, stream or callable
-        True: a bar if standard error is a terminal and rich is installed, else lines on standard error. A stream gets
-        the lines written to it. A callable is called with each line.
+        True: curves in a notebook; a bar with curves if standard error is a terminal and rich is installed; else lines
+        on standard error. A stream gets the lines written to it. A callable is called with each line.
     run : Run
 
     Raises
@@ -87,7 +89,8 @@ def _of_progress(progress: Any, run: Run) -> Reporter:
     if progress is None or progress is False:
         return Reporter()
     if progress is True:
-        return _bar(run.epochs, run.per_epoch, run.done) or _Lines(_writer(sys.stderr), run.epochs)
+        shown: Reporter | None = rendered(run, "live progress")
+        return shown or _Lines(_writer(sys.stderr), run.epochs, run.history if _draws_bars(sys.stderr) else None)
     if callable(getattr(progress, "write", None)):
         return _Lines(_writer(progress), run.epochs)
     if callable(progress):
@@ -104,15 +107,25 @@ def _writer(stream: Any) -> Callable[[str], Any]:
     return write
 
 
-def _written(row: Mapping[str, Any]) -> str:
+def written(row: Mapping[str, Any]) -> str:
+    """Return the figures of an epoch in one line."""
     return "  ".join(f"{name} {figure(value)}" for name, value in row.items())
 
 
-class _Lines(Reporter):
-    """A line for each epoch; for some epochs only, if the training is long."""
+def _draws_bars(stream: Any) -> bool:
+    """Return whether a stream is a terminal that can show the bars of a curve."""
+    try:
+        _BARS.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return bool(callable(getattr(stream, "isatty", None)) and stream.isatty())
 
-    def __init__(self, write: Callable[[str], Any], epochs: int) -> None:
-        self._write, self._epochs = write, epochs
+
+class _Lines(Reporter):
+    """A line for each epoch; for some epochs only, if the training is long. With a history, a curve of the losses."""
+
+    def __init__(self, write: Callable[[str], Any], epochs: int, history: History | None = None) -> None:
+        self._write, self._epochs, self._history = write, epochs, history
         self._every = -(-epochs // _LINES)
         self._last = time.monotonic()
 
@@ -120,48 +133,21 @@ class _Lines(Reporter):
         now = time.monotonic()
         if last or epoch % self._every == 0 or epoch == 1 or now - self._last > _SILENCE:
             self._last = now
-            self._write(f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  {_written(row)}")
+            line = f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  {written(row)}"
+            self._write(line if self._history is None else f"{line}  {curve(self._history['loss'][:epoch])}")
 
 
-def _bar(epochs: int, steps: int, done: int) -> Reporter | None:
-    """Return a bar, if rich is installed and standard error is a terminal."""
-    try:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    except ImportError:
-        return None
-    console = Console(stderr=True)
-    if not (find_spec("ipywidgets") if console.is_jupyter else console.is_terminal):
-        return None  # in a notebook, rich needs widgets
-    bar = Progress(
-        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}", markup=False),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("elapsed,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        TextColumn("{task.fields[figures]}", markup=False),
-        console=console,
-    )
-    task = bar.add_task("", total=epochs * steps, completed=done, epoch=done // steps + 1, epochs=epochs, figures="")
+def curve(values: Sequence[Any], width: int = 16) -> str:
+    """Return a curve in one line: the mean of every so many figures, by the height of a bar; "!" where not finite.
 
-    class Bar(Reporter):
-        """A bar for all epochs, with the figures of the last one."""
-
-        figures = ""
-
-        def __enter__(self) -> Reporter:
-            bar.start()
-            return self
-
-        def __exit__(self, *raised: object) -> None:
-            bar.stop()
-
-        def step(self, epoch: int, loss: float) -> None:
-            bar.update(task, advance=1, epoch=epoch, figures=self.figures or f"loss {figure(loss)}")
-
-        def epoch(self, epoch: int, row: Mapping[str, Any], last: bool) -> None:
-            self.figures = _written(row)
-            bar.update(task, epoch=epoch, figures=self.figures)
-
-    return Bar()
+    Examples
+    --------
+    >>> curve([4.0, 3.0, 2.0, 1.0, 0.5]), curve([1.0, float("nan")]), curve([])
+    ('█▆▄▂▁', '▁!', '')
+    """
+    each = -(-len(values) // width) or 1
+    means = [sum(values[i : i + each]) / len(values[i : i + each]) for i in range(0, len(values), each)]
+    finite = [mean for mean in means if math.isfinite(mean)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    heights = [(mean - low) / (high - low) * (len(_BARS) - 1) if low < high else 0 for mean in means]
+    return "".join(_BARS[int(at)] if math.isfinite(mean) else "!" for mean, at in zip(means, heights, strict=True))
