@@ -317,19 +317,6 @@ def test_layer_detail_opens_the_whole_backward_pass() -> None:
     assert "dashed" in body
 
 
-def test_shared_parameters_are_shown_as_lent_by_the_first_call() -> None:
-    g = Graph()
-    layer = nn.Dense(4)
-    y = layer(layer(g.placeholder("x", shape=("batch", 4))))
-    source = draw(y, "layer").source
-    assert source.count("<b>Dense</b>") == 2
-    assert ">dense_1 · 20 parameters<" in source
-    assert ">dense_1_2<" in source
-    dotted = [edge for edge in edges(source) if "style=dotted" in edge]
-    assert [re.search(r">(\w+)</font>", edge)[1] for edge in dotted] == ["weight", "bias"]  # type: ignore[index]
-    assert all("constraint=false" in edge for edge in dotted)
-
-
 def test_collapsing_that_makes_a_cycle_is_drawn_all_the_same() -> None:
     g = Graph()
     x = g.placeholder("x")

@@ -1,10 +1,17 @@
 """Levels of detail, and the names on boxes."""
 
+import re
+
+import numpy as np
+
 import graphnn as gn
 from graphnn import nn
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
+from graphnn.view.diagram.diagram import Diagram
+from graphnn.view.diagram.drawing import Drawing
 from graphnn.view.diagram.picture import picture
+from graphnn.view.diagram.plain import plain_svg
 from graphnn.view.diagram.words import words
 
 
@@ -67,3 +74,81 @@ def test_boxes_bear_the_names_that_the_user_gave() -> None:
         assert all(f">{name}<" in text for name in ("query", "key", "scores"))
     assert "query = Dense(x)" in drawn.text()
     assert "scores = matmul(query, transpose)" in drawn.text()
+
+
+# --- one line between two boxes, and badges -----------------------------------------------------------------------
+
+
+class Parts(nn.Layer):
+    def call(self, x: Node) -> list[Node]:
+        return [gn.exp(x), gn.sin(x), gn.cos(x)]
+
+
+class Joined(nn.Layer):
+    def call(self, a: Node, b: Node, c: Node) -> Node:
+        return a * b + c
+
+
+def forms(diagram: Diagram) -> dict[str, str]:
+    """Return a picture in all its forms that have arrows."""
+    return {"dot": diagram.source, "mermaid": diagram.mermaid(), "plain": draw_plainly(diagram)}
+
+
+def draw_plainly(diagram: Diagram) -> str:
+    return plain_svg(diagram._picture, diagram._manner)
+
+
+def test_values_between_two_boxes_are_one_line_that_says_how_many() -> None:
+    x = Graph().placeholder("x", shape=("batch", 4))
+    diagram = draw(Joined()(*Parts()(x)), "layer")
+    assert [len(edges) for edges in lines_of(diagram)] == [1, 3]
+    for text in forms(diagram).values():
+        assert text.count("3 values") == 1
+    plain = draw_plainly(diagram)
+    listed = re.findall(r'data-name="n1-&gt;n2"><title>(.*?)</title>', plain, re.DOTALL)
+    assert [re.findall(r"parts_1/\w+", tip) for tip in listed] == [["parts_1/exp", "parts_1/sin", "parts_1/cos"]]
+    # An operation that reads a value twice has both edges.
+    assert [len(edges) for edges in lines_of(draw(x * x))] == [1, 1]
+    # Positions of operands are kept where they matter.
+    one, two, _ = Parts()(x)
+    minus = draw(one - two, "layer")
+    assert [arrow.position for arrow in Drawing(minus._picture).arrows] == ["", "0, 1"]
+
+
+def lines_of(diagram: Diagram) -> list[list[str]]:
+    return [arrow.tip for arrow in Drawing(diagram._picture).arrows]
+
+
+def test_values_that_the_backward_pass_reads_are_one_dotted_line() -> None:
+    x = Graph().placeholder("x", shape=("batch", 4))
+    y = Joined()(*Parts()(x))
+    drawing = Drawing(draw([y, gn.grad(gn.sum(y), x)], "layer")._picture)
+    lent = [arrow for arrow in drawing.arrows if arrow.look.get("style") == "dotted"]
+    assert [(len(arrow.tip), arrow.position) for arrow in lent if len(arrow.tip) > 1] == [(2, "×2")]
+
+
+def test_a_shared_parameter_says_how_many_read_it() -> None:
+    g = Graph()
+    w = g.parameter("w", np.ones((4, 4)))
+    x = y = g.placeholder("x", shape=("batch", 4))
+    for _ in range(3):
+        y = y @ w
+    for text in forms(draw(y)).values():
+        assert "4 × 4 · read by 3" in text
+        assert text.count("matmul_2 · ↑ w") == text.count("matmul_3 · ↑ w") == 1
+    edges = [arrow.tail + arrow.head for arrow in Drawing(picture(y)).arrows]
+    assert edges == ["n1n2", "n0n2", "n2n3", "n3n4"]
+    assert "reads w (4, 4) float64" in draw_plainly(draw(y))
+    # Two readers have their lines.
+    assert len(Drawing(picture(x @ w @ w)).arrows) == 4
+
+
+def test_a_layer_that_is_called_again_reads_the_first_call() -> None:
+    layer = nn.Dense(4)
+    y = layer(layer(Graph().placeholder("x", shape=("batch", 4))))
+    diagram = draw(y, "layer")
+    assert len(lines_of(diagram)) == 2
+    for text in forms(diagram).values():
+        assert "dense_1 · 20 parameters · read by 2" in text
+        assert "dense_1_2 · ↑ dense_1" in text
+    assert "20 parameters, read by 2" in diagram.text(None)

@@ -9,7 +9,6 @@ from test_diagram import all_kinds, spiral
 from test_repeats import chained, plain_block
 
 import graphnn as gn
-from graphnn import nn
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
 
@@ -133,12 +132,6 @@ def test_parts_repeats_and_dark_paper() -> None:
     assert "#202226" in text
     collapsed = draw(chained(plain_block), repeats=True).mermaid()
     assert "<b>block ×3</b><br/>block … block_3 · 12 parameters" in collapsed
-
-
-def test_shared_parameters_are_named_on_the_edge() -> None:
-    layer = nn.Dense(4)
-    y = layer(layer(Graph().placeholder("x", shape=("batch", 4))))
-    assert re.search(r'-\.->\|"weight"\| n2', draw(y, "layer").mermaid())
 
 
 def test_the_same_in_a_file(tmp_path: Any) -> None:

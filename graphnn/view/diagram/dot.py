@@ -239,8 +239,8 @@ class _Writer:
         look = dict(arrow.look, tooltip=_tip(arrow.tip))
         if arrow.label:
             look["label"] = _beside_line(arrow.label, self._drawn.colour(GREY))
-        if arrow.position is not None:
-            look["headlabel"] = str(arrow.position)
+        if arrow.position:
+            look["headlabel"] = arrow.position
             if arrow.label:
                 look["labelangle"] = "25"  # the other side of the arrow
         self._dot.edge(arrow.tail, arrow.head, **look)

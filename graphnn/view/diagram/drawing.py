@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ...graph import Constant, Node, Parameter, Placeholder, Scope
-from ..text import by_times, elided, shortened
+from ..text import by_times, counted, elided, shortened
 from . import looks
 from .overlay import NO_OVERLAY, Layer, Panel, Patch
-from .picture import Box, Edge, Picture, data_inputs, own_name, scope_path
+from .picture import Box, Edge, Picture, data_inputs, own_name, scope_path, title_of
+from .sharing import sharing
 from .words import MOST_MARKS, frame_words, mark_of, positions_matter, scope_tip, tip_of, words
 
 
@@ -61,7 +62,7 @@ class Shape(NamedTuple):
 
 
 class Arrow(NamedTuple):
-    """A line from one shape to another.
+    """A line from one shape to another, for all values that go that way.
 
     Attributes
     ----------
@@ -69,10 +70,11 @@ class Arrow(NamedTuple):
         Names of shapes.
     look : dict of str to str
     tip : list of str
+        A line a value.
     label : str
-        Beside its beginning; may be empty.
-    position : int or None
-        Written at its head: which operand it is, where that matters.
+        Beside its beginning, such as how many values there are; may be empty.
+    position : str
+        Written at its head: which operand it is, where that matters, or ``×3`` for three values; may be empty.
     """
 
     tail: str
@@ -80,7 +82,7 @@ class Arrow(NamedTuple):
     look: dict[str, str]
     tip: list[str]
     label: str = ""
-    position: int | None = None
+    position: str = ""
 
 
 class Frame(NamedTuple):
@@ -194,8 +196,14 @@ class Drawing:
     def __init__(self, seen: Picture, manner: Manner = USUAL, long: Collection[Edge] = ()) -> None:
         self._seen, self._manner, self._long = seen, manner, long
         self._way = _edges_of(seen, manner.way)
+        self._shared = sharing(seen)
+        self._told: dict[Box, dict[str, list[Node]]] = {}
+        for edge in self._shared.told:
+            name = own_name(edge.node) if edge.tail.scope is None else title_of(edge.tail.scope)
+            self._told.setdefault(edge.head, {}).setdefault(name, []).append(edge.node)
+        lines = list(_lines(edge for edge in seen.edges if edge not in self._shared.told))
         # A value at the far end of a long edge has a mark, which its box and the references to it bear.
-        far = dict.fromkeys(edge.node for edge in seen.edges if edge in long)
+        far = dict.fromkeys(line[0].node for line in lines if line[0] in long)
         self._marks = {node: str(mark) for mark, node in enumerate(far, start=1)}
         self._with_shape: set[Node] = set()  # values whose shape is written on an arrow
         self._references: set[str] = set()
@@ -205,8 +213,8 @@ class Drawing:
         self.frames = [self._frame(scope, nodes_in[scope.path]) for scope in seen.open_scopes()]
         self.shapes = [self._box(box) for box in seen.boxes]
         self.arrows: list[Arrow] = []
-        for edge in seen.edges:
-            self._draw_edge(edge)
+        for line in lines:
+            self._draw_line(line)
         self._draw_names()
         self._draw_cuts()
 
@@ -249,7 +257,10 @@ class Drawing:
         marks = ", ".join([self._marks[node] for node in box.nodes if node in self._marks])
         leads = [f"→ {elided(marks, MOST_MARKS)}"] * bool(marks)
         kind, title, below = words(box, looks.MOST_BELOW - len(" · ".join(["", *leads])))
-        below = " · ".join([below] * bool(below) + leads)
+        told, readers = self._told.get(box, {}), self._shared.readers.get(box)
+        shared = [f"read by {readers}"] if readers else []
+        shared += [f"↑ {elided(', '.join(told), MOST_MARKS)}"] * bool(told)
+        below = " · ".join([below] * bool(below) + shared + leads)
         look = dict(looks.LOOK[kind])
         if any(node in self._seen.fetched for node in box.nodes):
             look |= looks.FETCHED
@@ -264,34 +275,39 @@ class Drawing:
             look["fillcolor"] = patch.fill or self.colour(looks.PAPER)
             if patch.fill:
                 look["fontcolor"] = soft = patch.ink
-        name, notes, tip = f"n{box.place}", [*notes, *patch.notes], [*tip_of(box), *patch.tip]
+        reads = [f"reads {node.name} {node.spec}" for nodes in told.values() for node in nodes]
+        name, notes, tip = f"n{box.place}", [*notes, *patch.notes], [*tip_of(box), *reads, *patch.tip]
         if kind == "constant" and not notes and not patch.panels:
             return Shape(name, box.around, look, tip, f"{title} {below}".strip(), small=9.0, kind=kind, soft=soft)
         return Shape(name, box.around, look, tip, title, below, notes, kind=kind, soft=soft, panels=patch.panels)
 
-    def _draw_edge(self, edge: Edge) -> None:
+    def _draw_line(self, edges: Sequence[Edge]) -> None:
+        edge, nodes = edges[0], dict.fromkeys(edge.node for edge in edges)
         node, head = edge.node, edge.head
-        look, tip, label = dict(looks.ARROW_OF_PHASE[head.phase]), [f"{node.name} {node.spec}"], ""
+        look, tip = dict(looks.ARROW_OF_PHASE[head.phase]), [f"{node.name} {node.spec}" for node in nodes]
+        label = count = ""
         if edge.lent:
             look |= looks.LENT
-        elif edge.tail.scope is not None and isinstance(node.op, Parameter):
-            # A layer that uses another's parameter.
-            look |= looks.LENT | {"constraint": "false"}
-            label = own_name(node)
-        else:
+        elif len(nodes) == 1:
             label = self._new_shape(edge.tail, node)
-        position = edge.position if positions_matter(head.node) else None
+        positions = [str(edge.position) for edge in edges if edge.position is not None and positions_matter(head.node)]
+        if len(nodes) > 1:
+            label = count = counted(len(nodes), "value")
+            if edge.lent and not positions:  # at its head, because at its beginning there are lines of the forward pass
+                positions, label = [f"×{len(nodes)}"], ""
         tail = f"n{edge.tail.place}"
         if edge in self._long:
             number = self._marks[node]
             tail = f"r{number}_{head.place}"
             if tail not in self._references:  # the same operand twice
                 self._references.add(tail)
-                self._add_small(tail, head.around, looks.REFERENCE, tip, f"{number}  {own_name(node)}", "reference")
+                title = f"{number}  {own_name(node) if len(nodes) == 1 else count}"
+                self._add_small(tail, head.around, looks.REFERENCE, tip, title, "reference")
             look |= {"style": "dotted", "weight": "1"}
-        if edge in self._way:
+            label = label if len(nodes) == 1 else ""
+        if not self._way.isdisjoint(edges):
             look |= looks.WAY
-        self.arrows.append(Arrow(tail, f"n{head.place}", self.look(look), tip, label, position))
+        self.arrows.append(Arrow(tail, f"n{head.place}", self.look(look), tip, label, ", ".join(positions)))
 
     def _new_shape(self, box: Box, node: Node) -> str:
         """Return the shape of a value where it is not that of what it was made from; only once."""
@@ -356,6 +372,15 @@ def _cut_off(names: Iterable[str]) -> str:
     """Return the text for what is cut off: ``… relu``, ``… 3 more``."""
     first, *rest = names
     return f"… {first}" if not rest else f"… {len(rest) + 1} more"
+
+
+def _lines(edges: Iterable[Edge]) -> Iterable[list[Edge]]:
+    """Return the edges by the line that they share: between two boxes there is one, if one of them is collapsed."""
+    lines: dict[tuple[int, int, int], list[Edge]] = {}
+    for number, edge in enumerate(edges):
+        alone = edge.tail.scope is None and edge.head.scope is None
+        lines.setdefault((edge.tail.place, edge.head.place, alone * number), []).append(edge)
+    return lines.values()
 
 
 def _edges_of(seen: Picture, way: Collection[tuple[Node, Node]]) -> set[Edge]:

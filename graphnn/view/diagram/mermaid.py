@@ -22,7 +22,7 @@ _BOX, _DOUBLE = ("(", ")"), ("[[", "]]")
 _DASHES = {"dashed": "5 3", "dotted": "1 3"}
 # All but letters, digits and harmless signs is written by its number: quotes would end a label, markup and Markdown
 # would act, and a colon begins what Mermaid takes for a style.
-_ACTING = re.compile(r"[^\w ,.()\[\]=+/?×·→−∂…-]|(?<![^\W_])_|_(?![^\W_])|\](?=\()")
+_ACTING = re.compile(r"[^\w ,.()\[\]=+/?×·→↑−∂…-]|(?<![^\W_])_|_(?![^\W_])|\](?=\()")
 
 
 def mermaid_source(seen: Picture, manner: Manner = USUAL) -> str:
@@ -92,8 +92,7 @@ def _label(title: str, below: str = "", notes: Sequence[str] = ()) -> str:
 
 def _arrow(arrow: Arrow) -> str:
     line = "-.->" if arrow.look.get("style") == "dotted" else "-->"
-    position = [] if arrow.position is None else [str(arrow.position)]
-    said = " · ".join(position + [_literal(arrow.label, MOST_SHOWN)] * bool(arrow.label))
+    said = " · ".join([arrow.position] * bool(arrow.position) + [_literal(arrow.label, MOST_SHOWN)] * bool(arrow.label))
     return f'{arrow.tail} {line}|"{said}"| {arrow.head}' if said else f"{arrow.tail} {line} {arrow.head}"
 
 

@@ -10,6 +10,7 @@ from ...graph import Constant, Parameter, Placeholder
 from ..text import cells_of, counted, elided, in_cells, shortened, visible, wrapped
 from .drawing import USUAL, Drawing, paragraphs
 from .picture import Box, Edge, Picture, local_name, numbers_in, own_name, scopes_down_to, title_of
+from .sharing import sharing
 from .words import frame_words, settings, shape_words, words
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, as
         if not (_stored(box) and box.place in readers and box.node not in seen.fetched) or shapes[f"n{box.place}"].said
     ]
     rails = _Rails(listed, seen.edges, _MOST_LANES if width is None else width // 8)
-    nodes_in = seen.nodes_in()
+    nodes_in, readers_of = seen.nodes_in(), sharing(seen).readers
     rows: list[_Row] = []
     open_before: list[Scope] = []
     for box in listed:
@@ -105,7 +106,7 @@ def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, as
         noted = f"  {notes}" if notes.startswith("[") else f"  [{notes}]" if notes else ""
         said = f"{_STEP * len(scopes)}{_call(box, operands)}{noted}"
         leads = [*_fetched(seen, box), *cut_below.get(shape.name, ())]
-        rows.append(_Row(line, said, _more(box), " ".join([shape_words(box.node), *leads])))
+        rows.append(_Row(line, said, _more(box, readers_of.get(box, 0)), " ".join([shape_words(box.node), *leads])))
     headings = paragraphs(drawn.headings)
     if width is not None:
         headings = [line for said in headings for line in wrapped(said, width)]
@@ -139,12 +140,12 @@ def _call(box: Box, operands: Sequence[str]) -> str:
     return f"{_shown(name)}{call}" if alike else f"{_shown(name)} = {_shown(what)}{call}"
 
 
-def _more(box: Box) -> str:
+def _more(box: Box, readers: int) -> str:
     """Return what else there is to say, where there is room."""
     node = box.node
     if box.scope is not None:
         numbers = numbers_in(box.nodes)
-        return counted(numbers, "parameter") if numbers else ""
+        return counted(numbers, "parameter") + f", read by {readers}" * bool(readers) if numbers else ""
     if words(box).kind == "frozen":
         return "not trained"
     return f"of {_shown(own_name(node.twin))}" if node.twin is not None and node.twin.phase != node.phase else ""

@@ -354,8 +354,8 @@ class _Writer:
         if label.text:
             left, top = self._placed.labels[number]
             parts.append(_text(label, left, top + label.height / 2, "start"))
-        if arrow.position is not None:
-            text = _Line(str(arrow.position), _POSITION, False, self._grey)
+        if arrow.position:
+            text = _Line(arrow.position, _POSITION, False, self._grey)
             spot = (x + 3.5, y - 4.5 * forward, "start") if upright else (x - 2.5 * forward, y - 5.5, "end")
             parts.append(_text(text, *spot))
         return "".join(parts)
@@ -406,7 +406,10 @@ def _labels(arrows: Iterable[Arrow], grey: str) -> list[_Line]:
         said.append([])
         if arrow.label:
             said[first.setdefault(arrow.tail, number)].append(shortened(arrow.label, MOST_SHOWN))
-    return [_Line(shortened(", ".join(words), MOST_BELOW) if words else "", _SMALL, False, grey) for words in said]
+    return [
+        _Line(shortened(", ".join(dict.fromkeys(words)), MOST_BELOW) if words else "", _SMALL, False, grey)
+        for words in said
+    ]
 
 
 # --- elements -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..layout.parts import Link
 from ..layout.rows import rows
 from .picture import scopes_down_to
+from .sharing import sharing
 
 if TYPE_CHECKING:
     from .picture import Box, Edge, Picture
@@ -36,8 +37,14 @@ def set_beside(seen: Picture) -> list[tuple[Box, Box]]:
     So the way of the values is a straight line. At most one beside each: a second would be led over the first.
     """
     readers: dict[Box, list[Box]] = {}
+    told = sharing(seen).told
     for edge in seen.edges:
-        if edge.tail.scope is None and edge.node.has_value and edge.head.around is edge.tail.around:
+        if (
+            edge not in told
+            and edge.tail.scope is None
+            and edge.node.has_value
+            and edge.head.around is edge.tail.around
+        ):
             readers.setdefault(edge.tail, []).append(edge.head)
     beside: dict[Box, Box] = {}
     for box, heads in readers.items():

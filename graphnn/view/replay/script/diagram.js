@@ -437,17 +437,18 @@ function lightWay(place, cell, reads) {
   picture.lit = lit;
 }
 
-/** Return the edges that lead into a box, by the place of what goes along them: their tooltips begin with its name. */
+/** Return the edges that lead into a box, by the place of what goes along them: their tooltips have a line for each, which begins with its name. */
 function edgesInto(box) {
   if (box.edges) return box.edges;
   box.edges = new Map();
   for (const edge of picture.edges.get(box.name) ?? []) {
-    const text = edge.firstChild?.textContent ?? "";
-    for (let end = text.lastIndexOf(" "); end > 0; end = text.lastIndexOf(" ", end - 1)) {
-      const place = placeOf.get(text.slice(0, end));
-      if (place !== undefined) {
-        putInto(box.edges, place, edge);
-        break;
+    for (const text of (edge.firstChild?.textContent ?? "").split("\n")) {
+      for (let end = text.lastIndexOf(" "); end > 0; end = text.lastIndexOf(" ", end - 1)) {
+        const place = placeOf.get(text.slice(0, end));
+        if (place !== undefined) {
+          putInto(box.edges, place, edge);
+          break;
+        }
       }
     }
   }
