@@ -14,7 +14,7 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SIZE = {"width": 1280, "height": 600}
+SIZE = {"width": 1440, "height": 690}
 FIRST, EACH, LAST = 2000, 900, 3500  # milliseconds
 NODE = "softmax_1/divide"
 
@@ -27,13 +27,11 @@ def frames(page: Any) -> list[Image.Image]:
         page.wait_for_timeout(250)
         taken.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
 
-    layers = page.locator("#view option").filter(has_text="layers").first.get_attribute("value")
-    page.select_option("#view", layers)
-    page.click("#fit")
     take()
     page.fill("#search", NODE)
     page.press("#search", "Enter")
     page.fill("#search", "")
+    page.click("#fit")
     page.evaluate("document.activeElement.blur()")
     take()
     page.locator("#boundary").scroll_into_view_if_needed()
