@@ -13,6 +13,7 @@ import numpy as np
 
 import graphnn as gn
 
+from ..view.text import cells_of, visible
 from . import screen
 
 if TYPE_CHECKING:
@@ -27,17 +28,20 @@ _SMALL = 9
 def evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[Node, Array], list[dict[str, Any]]]:
     """Evaluate step by step; return every value and a record a step, printing each as it comes."""
     order = gn.schedule(fetches)
-    least = (
+    room = screen.room()
+    least = [
         len(str(len(order))),
-        min(max(len(node.name) for node in order), 36),
-        min(max(len(node.op.name) for node in order), 16),
+        max(cells_of(visible(node.name)) for node in order),
+        max(cells_of(visible(node.op.name)) for node in order),
         *(9, 9, 9, 9),
-    )
-    width = sum(least) + 2 * len(least)
+    ]
+    if room is not None:
+        least[2] = min(least[2], 16)
+        least[1] = min(least[1], max(12, room - sum(least) + least[1] - 2 * (len(least) - 1)))
     values: dict[Node, Array] = {}
     records = []
     if echo:
-        screen.say(gn.view.columns([], _STEP_HEADERS, least=least, right=(4, 5, 6), width=width))
+        screen.say(gn.view.columns([], _STEP_HEADERS, least=least, right=(4, 5, 6), width=room))
     for step in gn.steps(fetches, feed):
         lowest, mean, highest = gn.view.statistics(step.value)
         values[step.node] = step.value
@@ -55,8 +59,9 @@ def evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[N
         )
         if echo:
             row = (step.index, step.node.name, step.node.op.name, shape, lowest, mean, highest)
-            whole = "  " + gn.view.preview(step.value, _SMALL) if 1 < step.value.size <= _SMALL else ""
-            screen.say(gn.view.columns([row], least=least, right=(4, 5, 6), width=width) + whole)
+            line = gn.view.columns([row], least=least, right=(4, 5, 6), width=room)
+            whole = f"{line}  {gn.view.preview(step.value, _SMALL)}" if 1 < step.value.size <= _SMALL else line
+            screen.say(whole if room is None or cells_of(whole) <= room else line)
     return values, records
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import GraphnnWarning
 from ..text import plain
+from ..view.terminal.ink import headed
 from ..view.text import folded, printable
 
 if TYPE_CHECKING:
@@ -51,12 +52,15 @@ def say_files(written: Sequence[Path], missing: Sequence[str]) -> None:
 
 
 def show(found: Any, as_json: bool, text: Callable[[], object] | None = None) -> None:
-    """Print a result: as it is printed anywhere, or as `text` says. A reader that stops early changes no exit code."""
+    """Print a result: as it is printed anywhere, or as `text` says, which is safe for a terminal.
+
+    A reader that stops early does not change the exit code.
+    """
     try:
         if as_json:
             say_json(found.to_dict())
         else:
-            say(found if text is None else text())
+            say(headed(str(found), colours()) if text is None else text(), coloured=True)
     except BrokenPipeError:
         mute()
 
@@ -85,7 +89,8 @@ def complain(error: object) -> None:
     text = f"graphnn: {error}"
     if is_terminal(sys.stderr):
         text = folded(text, shutil.get_terminal_size().columns)
-    note(text)
+    with contextlib.suppress(BrokenPipeError):
+        _print_to(sys.stderr, headed(text, colours(sys.stderr), "failed"), coloured=True)
 
 
 def show_warning(
@@ -99,7 +104,8 @@ def show_warning(
     """Print a warning; one of graphnn names its node and line itself."""
     own = issubclass(category, GraphnnWarning)
     text = f"graphnn: {message}" if own else warnings.formatwarning(message, category, filename, lineno, line)
-    _print_to(file or sys.stderr, text.rstrip("\n"))
+    stream = file or sys.stderr
+    _print_to(stream, headed(text.rstrip("\n"), colours(stream), "warning" if own else ""), coloured=True)
 
 
 def holds(text: str) -> bool:
@@ -126,8 +132,9 @@ def room() -> int | None:
     return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
 
 
-def colours() -> bool | int:
-    """Return whether the screen has colours: True with 24 bits each, or 256."""
-    if not is_terminal(sys.stdout) or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+def colours(stream: TextIO | None = None) -> bool | int:
+    """Return whether a stream, or the standard output, shows colours: True with 24 bits each, or 256."""
+    stream = sys.stdout if stream is None else stream
+    if not is_terminal(stream) or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return os.environ.get("COLORTERM") in ("truecolor", "24bit") or 256

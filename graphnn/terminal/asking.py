@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from ..inspector.health import check_health
 from ..inspector.health.training import beside_guessing
 from ..inspector.trace import in_short
 from ..text import number, short_name
+from ..view.terminal.ink import inked
 from ..view.terminal.inspect import cut
 from ..view.terminal.table import columns
 from ..view.text import by_times, visible
@@ -24,6 +26,7 @@ from .verbs import ASK, verb
 
 _CELLS, _ALIKE = 8, 3
 """Numbers that `why` lists of an operand, and from how many equal ones on it lists one of them."""
+_NOT_FINITE = re.compile(r" = (nan|[-+]?inf)\b")
 _FURTHEST = 10_000  # nodes that a number is followed through
 
 if TYPE_CHECKING:
@@ -108,7 +111,9 @@ def _say_why(session: Session) -> None:
     lines += _remark(session, why)
     if count:
         lines.append("  why N, or up N, goes on to one of them" if count > 1 else "  why 1, or up, goes on to it")
-    session.say("\n".join(cut(line, session.width) for line in lines))
+    inks = ["failed" if _NOT_FINITE.search(line) else "" for line in lines]
+    shown = [inked(cut(line, session.width), ink, colour=session.colour) for line, ink in zip(lines, inks, strict=True)]
+    session.say("\n".join(shown), coloured=True)
 
 
 def _remark(session: Session, why: Why) -> list[str]:
@@ -210,7 +215,7 @@ def _say_cells(session: Session, found: dict[Node, Array]) -> None:
         first = [index_text(np.unravel_index(cell, shape)) for cell in cells[:3]] if shape else []
         more = ", …" if len(cells) > len(first) and shape else ""
         rows.append((node.name, len(cells), f"{' '.join(first)}{more}"))
-    session.say(columns(rows, ("node", "numbers", "which"), width=session.width))
+    session.say(columns(rows, ("node", "numbers", "which"), width=session.room))
 
 
 @declared("sample ROW [DIMENSION]", example="sample 17", needs="which sample? For instance: sample 17")
@@ -223,7 +228,7 @@ def sample(session: Session, argument: str) -> None:
     row, _, dimension = argument.partition(" ")
     found = session.dbg.sample(whole(row, "the number of a sample"), dimension.strip() or None)
     rows = [(node.name, by_times(value.shape), in_short(value)) for node, value in found.items()]
-    session.say(columns(rows, ("node", "shape", "value"), width=session.width))
+    session.say(columns(rows, ("node", "shape", "value"), width=session.room))
 
 
 @declared("check", "health")
@@ -232,4 +237,4 @@ def check(session: Session, _: str) -> None:
 
     It runs all of this run, on its own; the debugger stays where it is.
     """
-    session.say(check_health(session.dbg.trace()))
+    session.say_headed(str(check_health(session.dbg.trace())))

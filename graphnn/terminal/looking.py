@@ -47,7 +47,7 @@ def list_around(session: Session, around: int) -> None:
     N before and N after, 5 unless given. A number is what goto takes. D done, C current, F fed, W waiting,
     S stale: was done, from values that hold no longer; O overridden by set.
     """
-    session.say(listing(session.dbg, around, session.width, bool(session.colour)), coloured=True)
+    session.say(listing(session.dbg, around, session.room, session.colour), coloured=True)
 
 
 @declared("screen")
@@ -107,7 +107,7 @@ def users(session: Session, node: Node) -> None:
 @declared("neighbours [NODE]", "neighbors", "nb", example="neighbours relu_1", takes="node")
 def neighbours(session: Session, node: Node) -> None:
     """Show a node between what it reads and what reads it."""
-    session.say(neighbourhood(session.dbg, node, session.width))
+    session.say(neighbourhood(session.dbg, node, session.width, session.colour), coloured=True)
 
 
 @declared("twin [NODE]", example="twin grad/relu_1/multiply", takes="node")
@@ -141,4 +141,4 @@ def source(session: Session, node: Node) -> None:
 @declared("trace")
 def trace(session: Session, _: str) -> None:
     """Print a table of all that has run."""
-    session.say(trace_table(session.dbg.trace(), session.width))
+    session.say(trace_table(session.dbg.trace(), session.room, session.colour), coloured=True)

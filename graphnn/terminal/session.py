@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cmd
 import difflib
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from ..errors import GraphnnError, LookupFailure, UsageError
 from ..execute.loop import Stop
 from ..inspector.trace import in_short
 from ..text import message, short_name
-from ..view.terminal.inspect import cut, letter
+from ..view.terminal.ink import headed, inked, meanings_of
+from ..view.terminal.inspect import cut, ink_of, letter
 from ..view.text import by_times, counted, visible
 from .arguments import KINDS, named, names
 from .lines import NAME, NAMED, PROMPTED, commands, folded, placed, printable
@@ -41,6 +43,8 @@ class Session(cmd.Cmd):
         Takes the name of a file, returns the array in it.
     width : int or callable
         Columns of the terminal; or what returns them, asked each time, since a window may be made wider.
+    room : callable, optional
+        Returns the columns of a table; None: all that it needs. As `width`, unless given.
     colour : bool or 256
         Whether it shows colours, with 24 bits each; 256: it has so many.
 
@@ -66,11 +70,13 @@ class Session(cmd.Cmd):
         load: Callable[[str], Array],
         *,
         width: int | Callable[[], int] = 80,
+        room: Callable[[], int | None] | None = None,
         colour: bool | int = False,
     ) -> None:
         super().__init__()
         self.dbg = dbg
         self._columns = width
+        self._room = room
         self.colour = colour
         self.failures = 0
         self.interrupted = False
@@ -82,30 +88,57 @@ class Session(cmd.Cmd):
         self.by_word = {word: verb for verb in VERBS for word in (verb.name, *verb.aliases)}
         self.spelled = {visible(name): name for name in names(self) if visible(name) != name}
         dbg.echo = self._heard
-        self.prompt = self._prompt()
 
     @property
     def width(self) -> int:
         """Columns of the terminal, as it is now."""
         return self._columns if isinstance(self._columns, int) else self._columns()
 
+    @property
+    def room(self) -> int | None:
+        """Columns of a table; None: all that it needs."""
+        return self.width if self._room is None else self._room()
+
     def say(self, text: object, coloured: bool = False) -> None:
         """Print lines; with their colours if they are our own."""
         self._write(str(text), coloured)
 
+    def say_inked(self, text: str, *meanings: str) -> None:
+        """Print lines in the colours of what they mean."""
+        self.say(inked(text, *meanings, colour=self.colour), coloured=True)
+
+    def say_headed(self, text: str) -> None:
+        """Print lines; those that begin with ``error:``, ``warning:`` or ``note:`` do so in its colour."""
+        self.say(headed(text, self.colour), coloured=True)
+
     def _heard(self, text: str) -> None:
         """Print what the debugger says."""
-        self.say(folded(text, self.width))
+        self.say_headed(folded(text, self.width))
 
     def greet(self) -> None:
         """Say what is debugged, and where it stands."""
         count = counted(len(self.dbg.operations), "operation")
         self.say(f'"{visible(self.dbg.graph.name)}": {count}; help lists the verbs')
         if self.dbg.error:
-            self.say(folded(f"stopped: {self.dbg.error}", self.width))
+            self.say_headed(folded(f"stopped: {self.dbg.error}", self.width))
         self.stand()
 
-    def _prompt(self) -> str:
+    @property
+    def prompt(self) -> str:  # type: ignore[override]
+        """What stands before what is typed; in colour where readline is told which characters take no room."""
+        text = self._position()
+        if self.colour and "GNU" in (getattr(sys.modules.get("readline"), "__doc__", None) or ""):
+            before, after = inked("-", *self._prompted).split("-")
+            return f"\x01{before}\x02{text}\x01{after}\x02"
+        return text
+
+    @property
+    def _prompted(self) -> tuple[str, ...]:
+        """What the colour of the prompt means: the phase in which the run stands."""
+        return "current", self.dbg.current.phase if self.dbg.current is not None else ""
+
+    def _position(self) -> str:
+        """Return where the run stands, in short."""
         dbg = self.dbg
         at = f" {short_name(dbg.current.title, PROMPTED)}" if dbg.current is not None else ""
         following = f", next {short_name(dbg.next.title, PROMPTED)}" if dbg.next is not None else ""
@@ -132,7 +165,7 @@ class Session(cmd.Cmd):
         Stops after a line that Ctrl-C stopped.
         """
         for line in commands(lines):
-            self.say(f"{self.prompt}{line}")
+            self.say(inked(self._position(), *self._prompted, colour=self.colour) + visible(line), coloured=True)
             if self.onecmd(line):
                 return True
             if self.interrupted:
@@ -166,14 +199,12 @@ class Session(cmd.Cmd):
             self._complain(error)
         except OSError as error:
             self.failures += 1
-            self.say(f'error: "{error.filename}": {error.strerror}' if error.filename else f"error: {error}")
+            self.say_headed(f'error: "{error.filename}": {error.strerror}' if error.filename else f"error: {error}")
         except KeyboardInterrupt:
             self.failures += 1
             self.interrupted = True
             self.say("interrupted")
             self.stand()
-        finally:
-            self.prompt = self._prompt()
         return False
 
     def verb_of(self, word: str, others: Iterable[str] = ()) -> Verb:
@@ -204,12 +235,12 @@ class Session(cmd.Cmd):
         said = error.account
         for written, typed in error.calls:
             said = said.replace(message(written), typed)
-        self.say(folded(f"error: {said}", self.width))
+        self.say_headed(folded(f"error: {said}", self.width))
         failed, stop = self.dbg.next, error.stopped
         if not isinstance(stop, Stop) or stop.prepared.program.order[stop.position] is not failed:
             return
         for operand, value in dict(zip(failed.inputs, self.dbg[failed].operands, strict=True)).items():
-            self.say(f"  {short_name(operand.title, NAME)} = {in_short(value)}")
+            self.say_inked(f"  {short_name(operand.title, NAME)} = {in_short(value)}", *ink_of(self.dbg, operand)[1:])
         self.stand()
 
     def emptyline(self) -> bool:
@@ -237,16 +268,19 @@ class Session(cmd.Cmd):
         """Say where it stands, what that gave, and what runs next."""
         dbg = self.dbg
         node, following = dbg.current, dbg.next
-        lines = []
+        lines: list[tuple[str, tuple[str, ...]]] = []
         if node is not None:
-            value = dbg[node].value
-            lines.append(placed(node, "", self.width))
-            lines.append(f"  {by_times(value.shape)} {value.dtype} = {in_short(value)}")
+            value, ink = dbg[node].value, ink_of(dbg, node)
+            lines.append((placed(node, "", self.width), ink))
+            told = f"  {by_times(value.shape)} {value.dtype} = {in_short(value)}"
+            lines.append((told, ink if "failed" in ink else ()))
         if following is None:
-            lines.append(f"  {_END}" if dbg.operations else f"  {_IDLE}")
+            lines.append((f"  {_END if dbg.operations else _IDLE}", ()))
         else:
-            lines.append(placed(following, "  next: ", self.width))
-        self.say("\n".join(cut(line, self.width) for line in lines))
+            state = "failed" if following is dbg.failed else ""
+            lines.append((placed(following, "  next: ", self.width), meanings_of(state, following.phase)))
+        shown = [inked(cut(line, self.width), *ink, colour=self.colour) for line, ink in lines]
+        self.say("\n".join(shown), coloured=True)
 
     def list_nodes(self, nodes: Collection[Node], none: str, names: Mapping[Node, str] = {}) -> None:
         """Say nodes, one a line, with their values where they are known; some under other names than their own."""
@@ -256,7 +290,8 @@ class Session(cmd.Cmd):
             own = short_name(node.title, NAMED)
             name = f"{short_name(names[node], NAME)} ({own})" if names.get(node, node.title) != node.title else own
             mark = "-->" if spot.state == "current" else "   "
-            self.say(cut(f"{mark} {letter(self.dbg, node)} {name}{value}", self.width))
+            line = cut(f"{mark} {letter(self.dbg, node)} {name}{value}", self.width)
+            self.say_inked(line, *ink_of(self.dbg, node))
         if len(nodes) > _LINES:
             self.say(f"  … and {len(nodes) - _LINES:,} more")
         if not nodes:

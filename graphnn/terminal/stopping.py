@@ -80,7 +80,7 @@ def info(session: Session, kind: str) -> None:
 def _say_breakpoints(session: Session) -> None:
     rows = [(b.number, b.target, b.condition, len(b.nodes), b.hits) for b in session.dbg.breakpoints]
     headers = ("breakpoint", "after", "if", "operations", "hits")
-    session.say(columns(rows, headers, width=session.width) if rows else "no breakpoints")
+    session.say(columns(rows, headers, width=session.room) if rows else "no breakpoints")
 
 
 def _say_watches(session: Session) -> None:
@@ -93,7 +93,7 @@ def say_runs(session: Session) -> None:
         (f"{'→' if name == session.dbg.run else ' '} {name}", ", ".join(node.name for node in changed) or "nothing")
         for name, changed in session.dbg.runs.items()
     ]
-    session.say(columns(rows, ("  run", "changed in it"), width=session.width))
+    session.say(columns(rows, ("  run", "changed in it"), width=session.room))
 
 
 @declared("recheck [NODE if] CONDITION", example="recheck dense_*/add if nan", takes="where or condition")

@@ -570,6 +570,8 @@ def test_a_width_that_is_no_whole_number_is_refused(width: Any) -> None:
     dbg = debugger()
     trace = dbg.trace()
     for show in (where, screen, trace_table, matrix, listing):
+        if width is None and show in (trace_table, listing):
+            continue  # as wide as need be
         of = {trace_table: trace, matrix: [1.0]}.get(show, dbg)
         with pytest.raises(UsageError, match="width= is an int, not "):
             show(of, width=width)

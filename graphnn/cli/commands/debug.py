@@ -80,7 +80,7 @@ def debug(options: cli.Options) -> int | None:
 
     if options.json:
         return _debug_in_json(dbg, load, _lines(sys.stdin) if script is None else script)
-    session = gn.terminal.Session(dbg, screen.say, load, width=screen.width, colour=screen.colours())
+    session = gn.terminal.Session(dbg, screen.say, load, width=screen.width, room=screen.room, colour=screen.colours())
     session.greet()
     typed = screen.is_terminal(sys.stdin)
     if script is None and not typed:

@@ -38,8 +38,9 @@ def trace(options: cli.Options) -> int | None:
         told["records"] = [record.to_dict() for record in records]
         screen.say_json(told | ({"files": [options.output]} if options.output else {}))
         return failed
-    width = screen.width()
-    screen.say(gn.view.records_table(records, width) if options.select else gn.view.trace_table(trace, width))
+    room, colour = screen.room(), screen.colours()
+    table = gn.view.records_table(records, room, colour) if options.select else gn.view.trace_table(trace, room, colour)
+    screen.say(table, coloured=True)
     if options.output:
         screen.say_files([Path(options.output)], [])
     return failed

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import GraphnnError
 from ...inspector.debugger import Debugger
-from ...inspector.trace import Record, Trace, stats_of
+from ...inspector.trace import Record, Stats, Trace, stats_of
 from ...show import show_as
 from ...text import short_names
 from ..heatmap import matrix, sparkline
@@ -31,6 +31,7 @@ from ..text import (
     visible,
     wrapped,
 )
+from .ink import inked, meanings_of
 from .table import columns
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ STATES = ("done", "current", "stale", "overridden", "fed", "waiting")
 LEGEND = ", ".join(f"{state[0].upper()} {state}" for state in STATES)
 """What the letters of states stand for."""
 
-_NARROWEST = 40
+_NARROWEST, _PAGE = 40, 80
 _MOST_NAME, _LEAST_NAME, _MOST_OP, _MOST_NUMBERS = 40, 16, 16, 22
 _FEWEST_CELLS = 12  # that a column of text keeps
 _FIRST_ROWS, _LAST_ROWS = 300, 100
@@ -49,20 +50,21 @@ _VALUE_LINES = 8
 _FEW = 4
 _MANY = 16
 _NUMBER_CUT = re.compile(r"(?<![\w/.])[-+]?\d[\d.,]*(e[-+]?\d*)?…$")
-_STYLES = {"current": "1", "overridden": "1", "stale": "2", "waiting": "2", "fed": "2"}
 
 
 # --- a trace --------------------------------------------------------------------------------------------------
 
 
-def trace_table(trace: Trace, width: int = 80) -> str:
+def trace_table(trace: Trace, width: int | None = 80, colour: object = False) -> str:
     """Return a trace as a table, a row a node, with statistics of the values; below it the totals.
 
     Parameters
     ----------
     trace : Trace
-    width : int
-        Of a line; the wider it is, the more columns there are.
+    width : int or None
+        Of a line; the wider it is, the more columns there are. None: all columns, and every row whole.
+    colour : bool or 256
+        Whether rows have the colour of their phase, and of what is wrong.
 
     Returns
     -------
@@ -81,16 +83,18 @@ def trace_table(trace: Trace, width: int = 80) -> str:
     <BLANKLINE>
     1 operation in 3 nodes, ..., 56 B
     """
-    width = at_least(_NARROWEST, width, "width=")
-    lines = [records_table(trace.records, width), "", totals(trace)]
-    strange = sum(bool(record.stats.nans or record.stats.posinfs or record.stats.neginfs) for record in trace)
+    lines = [records_table(trace.records, width, colour), "", inked(totals(trace))]
+    width = _PAGE if width is None else at_least(_NARROWEST, width, "width=")
+    strange = sum(_is_strange(record.stats) for record in trace)
     if strange:
         hold = "node holds" if strange == 1 else "nodes hold"
-        lines += _wrapped(f"{strange:,} {hold} NaN or infinities: a check of their health says where they arise", width)
+        said = _wrapped(f"{strange:,} {hold} NaN or infinities: a check of their health says where they arise", width)
+        lines += [inked(line, "failed", colour=colour) for line in said]
     if trace.stopped is not None:
         at = elided(visible(trace.order[trace.stopped].title), _MOST_NAME)
-        lines.append(f'stopped at "{at}":' if trace.error else f'"{at}" has not run')
-        lines += [piece for line in _told(trace.error) if line for piece in _wrapped(line, width)]
+        stopped = f'stopped at "{at}":' if trace.error else f'"{at}" has not run'
+        lines.append(inked(stopped, "failed" if trace.error else "", colour=colour))
+        lines += [inked(piece) for line in _told(trace.error) if line for piece in _wrapped(line, width)]
     return "\n".join(lines)
 
 
@@ -99,26 +103,35 @@ def _as_table(trace: Trace) -> str:
     return trace_table(trace)
 
 
-def records_table(records: Sequence[Record], width: int = 80) -> str:
-    """Return records as a table: of more than 400 the first 300 and the last 100."""
-    width = at_least(_NARROWEST, width, "width=")
-    gap = max(0, len(records) - _FIRST_ROWS - _LAST_ROWS)
-    table = record_columns(records if not gap else [*records[:_FIRST_ROWS], *records[-_LAST_ROWS:]])
+def records_table(records: Sequence[Record], width: int | None = 80, colour: object = False) -> str:
+    """Return records as a table: of more than 400 the first 300 and the last 100; without a width, all of them."""
+    width = None if width is None else at_least(_NARROWEST, width, "width=")
+    gap = 0 if width is None else max(0, len(records) - _FIRST_ROWS - _LAST_ROWS)
+    seen = records if not gap else [*records[:_FIRST_ROWS], *records[-_LAST_ROWS:]]
+    table = record_columns(seen)
+    inks = [meanings_of("", record.node.phase, _is_strange(record.stats)) for record in seen]
     wide = {head: max(len(head), *map(cells_of, map(visible, cells)), 0) + 2 for head, cells in table.items()}
     heads = [head for head in table if head in _ALWAYS]
     taken = sum(wide[head] for head in heads if head != "node")
     for head, least in _WANTED.items():
-        if head in table and taken + wide[head] + min(wide["node"], least + 2) <= width + 2:
+        if head in table and (width is None or taken + wide[head] + min(wide["node"], least + 2) <= width + 2):
             heads.append(head)
             taken += wide[head]
     heads.sort(key=list(table).index)
-    table["node"] = short_names(table["node"], max(_FEWEST_CELLS, width - taken))
+    if width is not None:
+        table["node"] = short_names(table["node"], max(_FEWEST_CELLS, width - taken))
     rows = list(zip(*(table[head] for head in heads), strict=True))
     if gap:
         place = heads.index("node")
         rows.insert(_FIRST_ROWS, tuple(f"… {gap:,} more …" if i == place else "" for i in range(len(heads))))
+        inks.insert(_FIRST_ROWS, ())
     right = [i for i, head in enumerate(heads) if head not in TRACE_WORDS]
-    return columns(rows, [head if head != "#" else "" for head in heads], right=right, width=width)
+    lines = columns(rows, [head if head != "#" else "" for head in heads], right=right, width=width).split("\n")
+    return "\n".join(inked(line, *ink, colour=colour) for line, ink in zip(lines, [(), (), *inks], strict=True))
+
+
+def _is_strange(stats: Stats) -> bool:
+    return bool(stats.nans or stats.posinfs or stats.neginfs)
 
 
 def totals(trace: Trace) -> str:
@@ -211,7 +224,7 @@ def where(dbg: Debugger, width: int = 80) -> str:
     return "\n".join(piece for line in lines for piece in _wrapped(line, width))
 
 
-def listing(dbg: Debugger, around: int = 5, width: int = 80, colour: bool = False) -> str:
+def listing(dbg: Debugger, around: int = 5, width: int | None = 80, colour: object = False) -> str:
     """Return the schedule around the current node: which operation, its state, shape and value.
 
     Parameters
@@ -219,9 +232,11 @@ def listing(dbg: Debugger, around: int = 5, width: int = 80, colour: bool = Fals
     dbg : Debugger
     around : int
         How many nodes are listed before and after.
-    width : int
-    colour : bool
-        Whether the current node is bold, and faint what is not computed.
+    width : int or None
+        None: as wide as need be.
+    colour : bool or 256
+        Whether the current node is bold, faint what is not computed, red what failed or is not finite, and the others
+        in the colour of their phase.
 
     Returns
     -------
@@ -245,27 +260,27 @@ def listing(dbg: Debugger, around: int = 5, width: int = 80, colour: bool = Fals
     --> 1  C  negative  negative     scalar  -3
         2  W  absolute  absolute     scalar
     """
-    around, width = at_least(0, around, "around="), at_least(_NARROWEST, width, "width=")
+    around = at_least(0, around, "around=")
+    width = None if width is None else at_least(_NARROWEST, width, "width=")
     digits = len(str(len(dbg.operations)))
     operations = {node: i for i, node in enumerate(dbg.operations, start=1)}
     centre = _place_of(dbg)
     before, after = dbg.order[max(0, centre - around) : centre], dbg.order[centre : centre + around + 1]
     rows: list[tuple[str, ...]] = []
-    styles: list[str] = []
+    inks: list[tuple[str, ...]] = []
     for node in [*before, None, *after] if dbg.current is None else [*before, *after]:
         if node is None:
             idle = "nothing has run yet" if dbg.operations else "there is nothing to run"
             rows.append(("-->", "", "", idle, "", "", ""))
-            styles.append("current")
+            inks.append(("current",))
             continue
         state = dbg.state(node)
         arrow = "-->" if node is dbg.current else ""
         place = f"{operations[node]:>{digits}}" if node in operations else ""
         rows.append((arrow, place, state[0].upper(), *_row(dbg, node)))
-        styles.append(state)
-    return "\n".join(
-        _styled(line, style, colour) for line, style in zip(_aligned(rows, width, named=3), styles, strict=True)
-    )
+        inks.append(ink_of(dbg, node))
+    lines = _aligned(rows, width, named=3)
+    return "\n".join(inked(line, *ink, colour=colour) for line, ink in zip(lines, inks, strict=True))
 
 
 def screen(dbg: Debugger, width: int = 80, colour: bool | int = False) -> str:
@@ -299,10 +314,10 @@ def screen(dbg: Debugger, width: int = 80, colour: bool | int = False) -> str:
     <doctest ...>:1: dbg = debug(x * 2.0, ...
     """
     width = at_least(_NARROWEST, width, "width=")
-    parts = [where(dbg, width), listing(dbg, width=width, colour=bool(colour))]
+    parts = [inked(where(dbg, width)), listing(dbg, width=width, colour=colour)]
     failed = dbg.failed
     if failed is not None:
-        parts.append(neighbourhood(dbg, failed, width))
+        parts.append(neighbourhood(dbg, failed, width, colour))
     elif dbg.current is not None:
         parts.append("\n".join(_value_of(dbg, dbg.current, width, colour)))
     at = failed if failed is not None else _here(dbg)
@@ -318,7 +333,7 @@ def _as_text(dbg: Debugger) -> str:
     return screen(dbg)
 
 
-def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80) -> str:
+def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80, colour: object = False) -> str:
     """Return a node between what it is computed from, above, and what reads it, below.
 
     Parameters
@@ -327,6 +342,8 @@ def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80
     node : Node or str, optional
         The current one, or the next where nothing has run, unless given.
     width : int
+    colour : bool or 256
+        As `listing` takes it.
 
     Returns
     -------
@@ -357,16 +374,28 @@ def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80
     room = max(map(cells_of, inside))
     above = [(str(i), letter(dbg, operand), *_row(dbg, operand)) for i, operand in _first(list(here.inputs))]
     lines = _aligned(above, width - 3, named=2) + _more(len(here.inputs))
-    lines = [f"{'├' if i else '┌'}─ {line}" for i, line in enumerate(lines)] + ["▼"] * bool(lines)
+    given = [ink_of(dbg, operand) for _, operand in _first(list(here.inputs))]
+    lines = [f"{'├' if i else '┌'}─ {inked(line, *ink, colour=colour)}" for i, (line, ink) in _with(lines, given)]
+    lines += ["▼"] * bool(lines)
     users = list(dbg.users(here))
     lines.append(f"┌{'─' * (room + 2)}┐")
-    lines += [f"│ {in_cells(line, room)} │" for line in inside]
+    inside = [in_cells(line, room) for line in inside]
+    inside[0] = inked(inside[0], *ink_of(dbg, here), colour=colour)
+    lines += [f"│ {line} │" for line in inside]
     lines.append(f"└{'┬' if users else '─'}{'─' * (room + 1)}┘")
     below = [(letter(dbg, user), *_row(dbg, user)) for _, user in _first(users)]
     reads = _aligned(below, width - 6, named=1) + _more(len(users))
-    return "\n".join(
-        [*lines, *[f" {'├' if i < len(reads) else '└'}─►  {line}" for i, line in enumerate(reads, start=1)]]
-    )
+    read = [ink_of(dbg, user) for _, user in _first(users)]
+    lines += [
+        f" {'├' if i < len(reads) - 1 else '└'}─►  {inked(line, *ink, colour=colour)}"
+        for i, (line, ink) in _with(reads, read)
+    ]
+    return "\n".join(lines)
+
+
+def _with(lines: Sequence[str], inks: Sequence[tuple[str, ...]]) -> Iterable[tuple[int, tuple[str, tuple[str, ...]]]]:
+    """Return lines, counted, each with its ink; the last has none where it says how many more there are."""
+    return enumerate(zip(lines, [*inks, ()], strict=False))
 
 
 def _here(dbg: Debugger) -> Node:
@@ -396,6 +425,13 @@ def _value(dbg: Debugger, node: Node) -> Array | None:
 def letter(dbg: Debugger, node: Node) -> str:
     """Return what a node's state is called in a list: see `LEGEND`."""
     return dbg.state(node)[0].upper()
+
+
+def ink_of(dbg: Debugger, node: Node) -> tuple[str, ...]:
+    """Return what the line of a node means: its state, its phase, or that its value is not finite."""
+    value = _value(dbg, node)
+    strange = value is not None and value.dtype.kind == "f" and _is_strange(stats_of(value))
+    return meanings_of("failed" if node is dbg.failed else dbg.state(node), node.phase, strange)
 
 
 def _named(node: Node) -> str:
@@ -450,10 +486,12 @@ def _more(count: int) -> list[str]:
     return [f"… {count - _MOST_NEIGHBOURS:,} more"] if count > _MOST_NEIGHBOURS else []
 
 
-def _aligned(rows: list[tuple[str, ...]], width: int, named: int) -> list[str]:
+def _aligned(rows: list[tuple[str, ...]], width: int | None, named: int) -> list[str]:
     """Return rows as lines, the names in column `named` cut in the middle where there is no room for them."""
     if not rows:
         return []
+    if width is None:
+        return columns(rows, width=None).split("\n")
     wide = [max(map(cells_of, cells)) for cells in zip(*rows, strict=True)]
     most = max(_LEAST_NAME, width - sum(wide) - 2 * (len(wide) - 1) + wide[named])
     rows = [(*row[:named], elided(row[named], most), *row[named + 1 :]) for row in rows]
@@ -476,7 +514,3 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _told(error: str) -> list[str]:
     return [visible(line) if line else "" for line in error.split("\n")]
-
-
-def _styled(line: str, state: str, colour: bool) -> str:
-    return f"\x1b[{_STYLES[state]}m{line}\x1b[0m" if colour and state in _STYLES else line
