@@ -28,6 +28,7 @@ from sphinx.util.inspect import stringify_signature
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+_CLASSES = ("class", "exception")
 MADE = "reference"  # the folder in docs/
 BESIDE = ("CHANGELOG.md", "SECURITY.md")  # files that become pages
 _LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)(#[^)]*)?\)")
@@ -172,22 +173,36 @@ class Links(SphinxPostTransform):
 
     def run(self, **kwargs: Any) -> None:
         """Change the document."""
-        domain = self.env.get_domain("py")
+        self._pages = self.env.get_domain("py").objects
         for code in list(self.document.findall(nodes.literal)):
-            name = self._NAME.fullmatch(code.astext())
-            if name is None or _within(code, (nodes.reference, addnodes.pending_xref, nodes.title, addnodes.desc)):
-                continue
-            package, rest = name.groups()
-            if package is None and not (self.env.docname == "operations" and _is_first_cell(code.parent.parent)):
-                continue
-            target = f"graphnn.nn.{rest}" if package == "nn" else f"graphnn.{rest}"
-            if target not in domain.objects or code.parent is None:
-                continue
-            there = domain.objects[target]
-            uri = self.app.builder.get_relative_uri(self.env.docname, there.docname) + f"#{there.node_id}"
-            link = nodes.reference("", "", refuri=uri, internal=True, classes=["to-code"])
-            code.replace_self(link)
-            link += code
+            target = self._target(code)
+            if target in self._pages:
+                code.replace_self(self._link(target, code.deepcopy()))
+        classes = {name.rpartition(".")[2]: name for name, page in self._pages.items() if page.objtype in _CLASSES}
+        words = re.compile(rf"\b({'|'.join(classes)})\b")
+        for field in self.document.findall(nodes.field):
+            for types in list(field.findall(nodes.emphasis)):  # what a parameter is: "Node or str"
+                parts = words.split(types.astext())
+                types.children = [nodes.Text(part) for part in parts]
+                for i in range(1, len(parts), 2):
+                    types[i] = self._link(classes[parts[i]], nodes.Text(parts[i]))
+
+    def _target(self, code: Any) -> str:
+        """Return the whole name of what a piece of code names, or ""."""
+        name = self._NAME.fullmatch(code.astext())
+        if name is None or _within(
+            code, (nodes.reference, addnodes.pending_xref, nodes.title, addnodes.desc_signature)
+        ):
+            return ""
+        package, rest = name.groups()
+        if package is None and not (self.env.docname == "operations" and _is_first_cell(code.parent.parent)):
+            return ""
+        return f"graphnn.nn.{rest}" if package == "nn" else f"graphnn.{rest}"
+
+    def _link(self, target: str, shown: Any) -> Any:
+        there = self._pages[target]
+        uri = self.app.builder.get_relative_uri(self.env.docname, there.docname) + f"#{there.node_id}"
+        return nodes.reference("", "", shown, refuri=uri, internal=True, classes=["to-code"])
 
 
 def _is_first_cell(node: Any) -> bool:
