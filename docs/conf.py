@@ -37,6 +37,7 @@ html_title = f"graphnn {version}"
 html_show_sphinx = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_scaled_image_link = False  # thumbnails are links already
 html_theme_options = {  # the blue of what is given, as in pictures

@@ -75,6 +75,12 @@ def copy_replay(app: Sphinx, error: Exception | None) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
+def name_level(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Say of which level the headings of the menu are, for screen readers."""
+    menu = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = menu.replace('role="heading">', 'role="heading" aria-level="2">')
+
+
 # --- text -----------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +229,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", read)
     app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", sign)
+    app.connect("html-page-context", name_level, priority=900)  # after furo
     app.connect("build-finished", copy_replay)
     app.add_transform(Pictures)
     app.add_post_transform(Links)
