@@ -69,7 +69,7 @@ def measured(svg: str) -> Measured:
 
 
 def crossings(drawn: Drawn) -> int:
-    """Return how often two edges that share no end meet."""
+    """Return at how many places edges that share no end meet; those that run together meet another at one place."""
     parts: list[tuple[int, Any]] = []
     for number, edge in enumerate(drawn.edges):
         parts += [(number, (*one, *other)) for one, other in pairwise([*edge.line, edge.tip]) if one != other]
@@ -79,7 +79,7 @@ def crossings(drawn: Drawn) -> int:
     ax, ay, bx, by = np.array([part for _, part in parts]).T
     ends = [{edge.tail, edge.head} for edge in drawn.edges]
     left, right, top, bottom = np.minimum(ax, bx), np.maximum(ax, bx), np.minimum(ay, by), np.maximum(ay, by)
-    pairs = set()
+    places = set()
     for i in range(len(parts)):
         near = np.flatnonzero((left < right[i]) & (right > left[i]) & (top < bottom[i]) & (bottom > top[i]))
         near = near[owner[near] > owner[i]]
@@ -92,8 +92,11 @@ def crossings(drawn: Drawn) -> int:
         for j in near[(one * other < 0) & (third * fourth < 0)]:
             pair = (int(owner[i]), int(owner[j]))
             if ends[pair[0]].isdisjoint(ends[pair[1]]):
-                pairs.add(pair)
-    return len(pairs)
+                share = ((ax[j] - ax[i]) * (by[j] - ay[j]) - (ay[j] - ay[i]) * (bx[j] - ax[j])) / (
+                    dx * (by[j] - ay[j]) - dy * (bx[j] - ax[j])
+                )
+                places.add((round(ax[i] + share * dx), round(ay[i] + share * dy)))
+    return len(places)
 
 
 def _turns(line: list[tuple[float, float]]) -> float:

@@ -353,9 +353,9 @@ def test_title() -> None:
 # --- long edges -----------------------------------------------------------------------------------------------
 
 
-def far() -> Node:
+def far(rows: int = 30) -> Node:
     h = x = gn.exp(Graph().placeholder("x"))
-    for _ in range(30):
+    for _ in range(rows):
         h = gn.sin(h)
     return h - x
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import html
-import math
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..layout.layered import arrange
-from ..layout.parts import Arrangement, Item, Link, Point, Rectangle
+from ..layout.parts import Arrangement, Item, Link, Rectangle
 from ..layout.parts import Frame as Around
 from ..layout.rows import rows
 from ..text import shortened
 from .drawing import USUAL, Arrow, Drawing, Frame, Heading, Manner, Shape
+from .elements import CUT, LID, cylinder, n, octagon, path, polygon, rectangle, row_of_cells
 from .looks import (
     ARROW,
     GREY,
@@ -33,8 +32,9 @@ from .ranks import set_beside
 if TYPE_CHECKING:
     from .picture import Edge, Picture
 
-# A link over more rows is cut.
-_MOST_ROWS = 12
+# A link over more rows is cut. Where the values are few that skip more, they can be followed further, unless they are
+# lent to the backward pass or to an update.
+_MOST_ROWS, _MOST_ROWS_FOLLOWED, _MOST_FOLLOWED = 12, 60, 16
 # A picture that is wider, or higher, is folded.
 _ROOM = 1560.0, 2000.0
 # A point of Graphviz's, as browsers show it.
@@ -44,8 +44,8 @@ _SHADE_HEIGHT, _SHADE_SPACE, _CELLS_SPACE = 8.0, 6.0, 4.0
 _FRAME_TITLE, _FRAME_INSET = 9.5, 8.0
 _TITLE, _SMALL, _NOTE, _POSITION = 11.0, 8.0, 7.0, 7.0
 _PANEL_SPACE, _PANEL_EDGE = 2.0, 2.0
-_LID, _CORNER, _CUT, _PERIPHERY = 4.0, 8.0, 6.0, 3.5
-_ARROW_LENGTH, _ARROW_SLOPE, _TURN = 12.0, 0.36, 6.0
+_CORNER, _PERIPHERY = 8.0, 3.5
+_ARROW_LENGTH, _ARROW_SLOPE = 12.0, 0.36
 _DASHES = {"dashed": "5,2.5", "dotted": "1,3"}
 
 # How wide characters are in Helvetica, in thousandths of the size: from the blank to the tilde, and some others.
@@ -100,7 +100,11 @@ def _far(seen: Picture) -> set[Edge]:
     parents = [number_of[scope.parent.path] if scope.parent is not None else -1 for scope in seen.open_scopes()]
     links = [Link(edge.tail.place, edge.head.place, edge.lent) for edge in seen.edges]
     row_of = rows(len(seen.boxes), links, frame_of, parents)
-    return {edge for edge in seen.edges if abs(row_of[edge.head.place] - row_of[edge.tail.place]) > _MOST_ROWS}
+    far = [(edge, abs(row_of[edge.head.place] - row_of[edge.tail.place])) for edge in seen.edges]
+    far = [(edge, passed) for edge, passed in far if passed > _MOST_ROWS]
+    followed = {edge.node for edge, passed in far if not edge.lent and passed <= _MOST_ROWS_FOLLOWED}
+    most = _MOST_ROWS_FOLLOWED if len(followed) <= _MOST_FOLLOWED else _MOST_ROWS
+    return {edge for edge, passed in far if edge.lent or passed > most}
 
 
 def _beside(seen: Picture) -> dict[str, str]:
@@ -163,14 +167,14 @@ class _Box:
         if form == "ellipse":  # around a rectangle
             width, height = width * 2**0.5, height * 2**0.5
         elif form == "cylinder":
-            lid, height = _LID, height + 3 * _LID
+            lid, height = LID, height + 3 * LID
         elif form == "octagon":
-            width, height = width + _CUT, height + _CUT
+            width, height = width + CUT, height + CUT
         self.rim = _PERIPHERY * (int(look.get("peripheries", "1")) - 1)
         self.width = max(width + 2 * across, float(look["width"]) * 72) + 2 * self.rim
         self.height = max(height + 2 * along, float(look["height"]) * 72) + 2 * self.rim
         self.corner = _CORNER if form == "box" and "rounded" in look["style"] else 0.0
-        self.round = (_CUT, _CUT) if form == "octagon" else (self.corner, self.corner)
+        self.round = (CUT, CUT) if form == "octagon" else (self.corner, self.corner)
         if form in ("ellipse", "cylinder"):
             self.round = (self.width / 2, lid or self.height / 2)
         self._top = (lid - text_height) / 2
@@ -192,20 +196,20 @@ class _Box:
         form, corner, rim, parts = look["shape"], self.corner, self.rim, []
         left, top = x - width / 2, y - height / 2
         if form == "ellipse":
-            parts.append(f'<ellipse cx="{_n(x)}" cy="{_n(y)}" rx="{_n(width / 2)}" ry="{_n(height / 2)}"{paint}/>')
+            parts.append(f'<ellipse cx="{n(x)}" cy="{n(y)}" rx="{n(width / 2)}" ry="{n(height / 2)}"{paint}/>')
         elif form == "cylinder":
-            parts.append(_cylinder(left, top, width, height, paint))
+            parts.append(cylinder(left, top, width, height, paint))
         elif form == "octagon":
-            parts.append(_octagon(left, top, width, height, paint))
+            parts.append(octagon(left, top, width, height, paint))
         elif form == "box":
-            parts.append(_rectangle(left, top, width, height, corner, paint))
+            parts.append(rectangle(left, top, width, height, corner, paint))
             if rim:
                 inner = width - 2 * rim, height - 2 * rim, max(corner - rim, 0.0), f' fill="none"{line}'
-                parts.append(_rectangle(left + rim, top + rim, *inner))
+                parts.append(rectangle(left + rim, top + rim, *inner))
         begin = y + self._top
         for fill in self.fills:
             paint = f' fill="{fill.colour}"'
-            parts.append(_rectangle(x - self._inner / 2, begin + fill.top, self._inner, fill.height, 2.0, paint))
+            parts.append(rectangle(x - self._inner / 2, begin + fill.top, self._inner, fill.height, 2.0, paint))
         parts += [_text(line, x, begin + line.middle, "middle") for line in self.lines]
         parts += [heatmap.svg(x, begin) for heatmap in self.heatmaps]
         return "".join(parts)
@@ -236,8 +240,8 @@ class _Heatmap(NamedTuple):
     def svg(self, middle: float, begin: float) -> str:
         width, height = cell_size(self.cells)
         left, top = middle - self.width / 2, begin + self.top
-        rows = [_cells(left, top + row * height, width, height, line) for row, line in enumerate(self.cells)]
-        rim = _rectangle(left, top, self.width, self.height, 0.0, f' fill="none" stroke="{GREY}"')
+        rows = [row_of_cells(left, top + row * height, width, height, line) for row, line in enumerate(self.cells)]
+        rim = rectangle(left, top, self.width, self.height, 0.0, f' fill="none" stroke="{GREY}"')
         return "".join(["".join(row) for row in rows] + [rim])
 
 
@@ -275,10 +279,14 @@ class _Writer:
             lines, parent = self._frame_lines(frame), frame.scope.parent
             inside = frame_of[parent.path] if parent is not None else -1
             frames.append(Around(inside, max(line.width for line in lines), sum(line.height for line in lines)))
+        values: dict[tuple[object, ...], int] = {}
         for arrow, label in zip(self._drawn.arrows, self._labels, strict=True):
+            same = (arrow.tail, *arrow.tip, *arrow.look.items())
             light = arrow.look.get("weight") == "0"
             size = (label.width, label.height) if label.text else (0.0, 0.0)
-            links.append(Link(number_of[arrow.tail], number_of[arrow.head], light, *size))
+            links.append(
+                Link(number_of[arrow.tail], number_of[arrow.head], light, *size, values.setdefault(same, len(values)))
+            )
         return arrange(items, frames, links, self._sideways, _ROOM)
 
     def text(self) -> str:
@@ -290,18 +298,18 @@ class _Writer:
         across, down = (width - placed.width) / 2, height - placed.height - _PAD
         parts = [
             '<?xml version="1.0" encoding="UTF-8"?>\n'
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width * _PIXELS)}" height="{_n(height * _PIXELS)}" '
-            f'viewBox="0 0 {_n(width)} {_n(height)}" font-family="Helvetica,Arial,sans-serif" xml:space="preserve">',
-            _rectangle(0.0, 0.0, width, height, 0.0, f' fill="{self._drawn.colour(PAPER)}"'),
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{n(width * _PIXELS)}" height="{n(height * _PIXELS)}" '
+            f'viewBox="0 0 {n(width)} {n(height)}" font-family="Helvetica,Arial,sans-serif" xml:space="preserve">',
+            rectangle(0.0, 0.0, width, height, 0.0, f' fill="{self._drawn.colour(PAPER)}"'),
         ]
         top = _PAD
         for heading in self._headings:
             parts.append(heading.svg(width / 2, top))
             top += heading.height
-        parts.append(f'<g transform="translate({_n(across)} {_n(down)})">')
+        parts.append(f'<g transform="translate({n(across)} {n(down)})">')
         for number, frame in enumerate(self._drawn.frames):
             paint = f' fill="{frame.look["fillcolor"]}" stroke="{frame.look["color"]}"'
-            pieces = "".join(_rectangle(*piece, _CORNER, paint) for piece in placed.frames[number])
+            pieces = "".join(rectangle(*piece, _CORNER, paint) for piece in placed.frames[number])
             parts.append(_group(f"cluster_{number}", frame.tip, pieces))
         for number, arrow in enumerate(self._drawn.arrows):
             parts.append(_group(f"{arrow.tail}->{arrow.head}", arrow.tip, self._arrow(number, arrow)))
@@ -347,8 +355,8 @@ class _Writer:
         dash = f' stroke-dasharray="{_DASHES["dotted"]}"' if look.get("style") == "dotted" else ""
         line = f' fill="none" stroke="{colour}" stroke-width="{look["penwidth"]}"{dash}'
         parts = [
-            f'<path d="{_path([*route[:-1], end], self._sideways)}"{line}/>',
-            _polygon(corners, f' fill="{colour}"'),
+            f'<path d="{path([*route[:-1], end], self._sideways)}"{line}/>',
+            polygon(corners, f' fill="{colour}"'),
         ]
         label = self._labels[number]
         if label.text:
@@ -381,7 +389,7 @@ class _Heading:
             return _text(self._lines[0], middle, centre, "middle")
         left = middle - self.width / 2
         begin = left + self._lines[0].width + _SHADE_SPACE
-        cells = _cells(begin, centre - _SHADE_HEIGHT / 2, WIDTH_OF_SHADE, _SHADE_HEIGHT, self._shades)
+        cells = row_of_cells(begin, centre - _SHADE_HEIGHT / 2, WIDTH_OF_SHADE, _SHADE_HEIGHT, self._shades)
         ends = (left, left + self._lines[0].width + self._scale)
         texts = [_text(line, x, centre, "start") for line, x in zip(self._lines, ends, strict=True)]
         return "".join([texts[0], *cells, texts[1]])
@@ -415,10 +423,6 @@ def _labels(arrows: Iterable[Arrow], grey: str) -> list[_Line]:
 # --- elements -----------------------------------------------------------------------------------------------------
 
 
-def _n(number: float) -> str:
-    return f"{number:.2f}".rstrip("0").rstrip(".")
-
-
 def _group(name: str, tip: Iterable[str], inside: str) -> str:
     title = html.escape("\n".join(shortened(line, MOST_SAID) for line in tip), quote=False)
     return f'<g data-name="{html.escape(name)}"><title>{title}</title>{inside}</g>'
@@ -427,83 +431,6 @@ def _group(name: str, tip: Iterable[str], inside: str) -> str:
 def _text(line: _Line, x: float, y: float, anchor: str) -> str:
     # Capitals are 0.72 of the size high: their middle is that of the line.
     bold = ' font-weight="bold"' if line.bold else ""
-    where = f'x="{_n(x)}" y="{_n(y + 0.36 * line.size)}"' + f' text-anchor="{anchor}"' * (anchor != "start")
+    where = f'x="{n(x)}" y="{n(y + 0.36 * line.size)}"' + f' text-anchor="{anchor}"' * (anchor != "start")
     shown = html.escape(line.text, quote=False)
     return f'<text {where} font-size="{line.size:g}"{bold} fill="{line.colour}">{shown}</text>'
-
-
-def _rectangle(x: float, y: float, width: float, height: float, corner: float, paint: str) -> str:
-    rounded = f' rx="{_n(corner)}"' if corner else ""
-    return f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"{rounded}{paint}/>'
-
-
-def _cells(x: float, y: float, width: float, height: float, colours: Sequence[str]) -> list[str]:
-    """Return a row of cells, those of one colour that stand together as one."""
-    ends = [i for i in range(1, len(colours)) if colours[i] != colours[i - 1]]
-    return [
-        _rectangle(x + start * width, y, (end - start) * width, height, 0.0, f' fill="{colours[start]}"')
-        for start, end in pairwise([0, *ends, len(colours)])
-    ]
-
-
-def _cylinder(x: float, y: float, width: float, height: float, paint: str) -> str:
-    top, bottom, right, bulge = y + _LID, y + height - _LID, x + width, _LID * 4 / 3
-
-    def arc(start: float, end: float, level: float, by: float) -> str:
-        return f"C{_n(start)} {_n(level + by)} {_n(end)} {_n(level + by)} {_n(end)} {_n(level)}"
-
-    walls = f"M{_n(x)} {_n(top)}L{_n(x)} {_n(bottom)}{arc(x, right, bottom, bulge)}L{_n(right)} {_n(top)}"
-    lid = f"{arc(right, x, top, bulge)}{arc(x, right, top, -bulge)}{arc(right, x, top, bulge)}"
-    return f'<path d="{walls}{lid}"{paint}/>'
-
-
-def _octagon(x: float, y: float, width: float, height: float, paint: str) -> str:
-    cut, right, bottom = _CUT, x + width, y + height
-    corners = [
-        (x + cut, y), (right - cut, y), (right, y + cut), (right, bottom - cut),
-        (right - cut, bottom), (x + cut, bottom), (x, bottom - cut), (x, y + cut),
-    ]  # fmt: skip
-    return _polygon(corners, paint)
-
-
-def _polygon(corners: Iterable[Point], paint: str) -> str:
-    return f'<polygon points="{" ".join(f"{_n(x)},{_n(y)}" for x, y in corners)}"{paint}/>'
-
-
-def _path(points: Sequence[Point], sideways: bool) -> str:
-    """Return a line through points; it leaves each and arrives at each along the flow. Corners are round."""
-    x, y = points[0]
-    parts = [f"M{_n(x)} {_n(y)}"]
-    for place, (next_x, next_y) in enumerate(points[1:], start=1):
-        if abs(next_x - x) < 1 or abs(next_y - y) < 1:
-            after = points[place + 1] if place + 1 < len(points) else None
-            parts.append(_corner((x, y), (next_x, next_y), after) or f"L{_n(next_x)} {_n(next_y)}")
-        else:
-            middle = (x + next_x) / 2 if sideways else (y + next_y) / 2
-            bends = [(middle, y), (middle, next_y)] if sideways else [(x, middle), (next_x, middle)]
-            parts.append("C" + " ".join(f"{_n(one)} {_n(other)}" for one, other in [*bends, (next_x, next_y)]))
-        x, y = next_x, next_y
-    return "".join(parts)
-
-
-def _corner(before: Point, here: Point, after: Point | None) -> str:
-    """Return a line that ends in a round corner, if it turns off by a right angle; else nothing."""
-    if after is None:
-        return ""
-    (x, y), (in_x, in_y), (out_x, out_y) = here, before, after
-    upright = in_x == x != out_x and in_y != y == out_y
-    level = in_y == y != out_y and in_x != x == out_x
-    if not upright and not level:
-        return ""
-    reach = min(_TURN, (abs(in_x - x) + abs(in_y - y)) / 2, (abs(out_x - x) + abs(out_y - y)) / 2)
-    ends = []
-    for other_x, other_y in (before, after):
-        ends.append(
-            (
-                x + math.copysign(reach, other_x - x) * (other_x != x),
-                y + math.copysign(reach, other_y - y) * (other_y != y),
-            )
-        )
-    (begin_x, begin_y), (end_x, end_y) = ends
-    inner = [((begin_x + 2 * x) / 3, (begin_y + 2 * y) / 3), ((end_x + 2 * x) / 3, (end_y + 2 * y) / 3), (end_x, end_y)]
-    return f"L{_n(begin_x)} {_n(begin_y)}C" + " ".join(f"{_n(one)} {_n(other)}" for one, other in inner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 
@@ -12,6 +13,10 @@ from .parts import BEND_SPACE, LED, LIGHT, OUTSIDE, SPACE
 Pulls = list[tuple[int, float, float, float]]
 _STIFF = 1e30
 _ORDERING_SWEEPS, _PLACING_SWEEPS = 4, 4
+# If links cross after the sweeps, so many follow, each with an exchange of neighbours; not if there are so many things.
+_MOST_SWEEPS, _MANY, _MOST_EXCHANGES = 16, 4000, 4
+# How much wider a layout may be that has one crossing less.
+_WORTH = 25.0
 
 
 class Things:
@@ -102,11 +107,14 @@ class Level:
         number_of = {thing: number for number, thing in enumerate(members)}
         self._above: list[Pulls] = [[] for _ in members]
         self._below: list[Pulls] = [[] for _ in members]
+        gaps: dict[int, list[tuple[int, float, int, float]]] = {}
         for upper, lower, weight in pieces:
             (one, offset), (other, other_offset) = things.found(upper), things.found(lower)
             one, other = number_of[one], number_of[other]
             self._above[other].append((one, offset, other_offset, weight))
             self._below[one].append((other, other_offset, offset, weight))
+            gaps.setdefault(things.first[lower], []).append((one, offset, other, other_offset))
+        self._gaps = [gap for gap in gaps.values() if len(gap) > 1]
         turns: dict[int, list[float]] = {}
         for thing, place in outside:
             turns.setdefault(number_of[things.found(thing)[0]], []).append(place)
@@ -128,8 +136,19 @@ class Level:
         if not self._members:
             return 0.0, 0.0
         unknown = not any(self._at)
-        for sweep in range(_ORDERING_SWEEPS):
+        best, least = self._at, math.inf
+        for sweep in range(_MOST_SWEEPS if len(self._members) < _MANY else _ORDERING_SWEEPS):
             self._order(sweep % 2 == 0, unknown and sweep == 0)
+            if sweep + 1 < _ORDERING_SWEEPS:
+                continue
+            if sweep + 1 > _ORDERING_SWEEPS:
+                self._exchange()
+            crossings = self._crossings()
+            if (price := crossings + (max(self._at) - min(self._at)) / _WORTH) < least:
+                best, least = list(self._at), price
+            if not crossings:
+                break
+        self._at = best
         self._settle()
         for sweep in range(_PLACING_SWEEPS):
             self._align(down=sweep % 2 == 0)
@@ -169,6 +188,45 @@ class Level:
             places = apart([pull[4] for pull in pulls], [pull[5] for pull in pulls], self._spaces(members))
             for number, place in zip(members, places, strict=True):
                 at[number] = place
+
+    def _crossings(self) -> int:
+        """Return how often pieces of links cross in the gaps between rows."""
+        at, found = self._at, 0
+        for gap in self._gaps:
+            ends = sorted([(at[one] + end, at[other] + other_end) for one, end, other, other_end in gap])
+            seen: list[float] = []
+            for _, end in ends:
+                found += len(seen) - bisect_right(seen, end)
+                insort(seen, end)
+        return found
+
+    def _exchange(self) -> None:
+        """Exchange neighbours in a row as long as fewer links cross then."""
+        at, left, right = self._at, self._left, self._right
+        single = [first == last for first, last in zip(self._first, self._last, strict=True)]
+        for _ in range(_MOST_EXCHANGES):
+            changed = False
+            for row in self._rows:
+                row.sort(key=at.__getitem__)
+                for place, (one, other) in enumerate(pairwise(list(row))):
+                    one = row[place]
+                    if single[one] and single[other] and self._crossed(one, other) > self._crossed(other, one):
+                        begin, end = at[one] - left[one], at[other] + right[other]
+                        at[other], at[one] = begin + left[other], end - right[one]
+                        row[place], row[place + 1] = other, one
+                        changed = True
+            if not changed:
+                return
+
+    def _crossed(self, one: int, other: int) -> int:
+        """Return how often the links of two things cross if the first stands to the left of the second."""
+        at, found = self._at, 0
+        for links in (self._above, self._below):
+            if links[one] and links[other]:
+                lefts = sorted([at[end] + offset for end, offset, _, _ in links[one]])
+                for end, offset, _, _ in links[other]:
+                    found += len(lefts) - bisect_right(lefts, at[end] + offset + 0.01)
+        return found
 
     def _towards(self, down: bool) -> tuple[list[Pulls], list[Pulls], list[int]]:
         """Return for a sweep the links of each thing to the rows before and after it, and the row where it begins."""
@@ -228,8 +286,8 @@ class Level:
             if any(is_bend[other] for other, _, _, _ in self._above[bend]):
                 continue
             run, low, high = [bend], -math.inf, math.inf
-            while (below := self._below[run[-1]]) and is_bend[below[0][0]]:
-                run.append(below[0][0])
+            while below := next((other for other, _, _, _ in self._below[run[-1]] if is_bend[other]), None):
+                run.append(below)
             if len(run) == 1:
                 continue
             for one in run:

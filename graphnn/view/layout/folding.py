@@ -80,7 +80,7 @@ def folded(flat: Flat, most: float) -> Folded | None:
     >>> rows = [(40.0 * row, 40.0 * row + 20) for row in range(4)]
     >>> found = folded(Flat(rows, boxes, [], [], [], [], [], routes, [0, 1, 2], False), 100.0)
     >>> [(round(x), round(y)) for x, y, _, _ in found.boxes]
-    [(0, 14), (0, 54), (42, 14), (42, 54)]
+    [(9, 14), (9, 54), (69, 14), (69, 54)]
     """
     if len(flat.rows) < 2 or flat.rows[-1][1] <= most:
         return None
@@ -142,7 +142,8 @@ class _Folding:
         """Return everything where it is now."""
         flat, bands = self._flat, range(len(self._starts))
         lead = max(
-            before + _LANE * len(entry) for before, entry in zip(self._before, [{}, *self._entries], strict=False)
+            before + _LANE * (1 + max(entry.values(), default=-1))
+            for before, entry in zip(self._before, [{}, *self._entries], strict=False)
         )
         self._moves: list[Point] = []
         self._gutters: list[float] = []
@@ -189,11 +190,12 @@ class _Folding:
                     self._passing[min(band, next_band)].append(way)
 
     def _ranks(self, band: int, end: int) -> dict[int, int]:
-        """Return how far out each link turns, at one end of a cut; those of one value turn together as they leave."""
-        found, rank, before = {}, -1, None
-        for _, number, key in sorted((-way[0] if end == 0 else way[1], way[2], way[3:]) for way in self._passing[band]):
-            rank += end == 1 or key != before
-            found[number], before = rank, key
+        """Return how far out each link turns, at one end of a cut; those that run together turn together."""
+        found: dict[int, int] = {}
+        rank, before = -1, None
+        for place, key, number in sorted((way[1] if end else -way[0], way[3:], way[2]) for way in self._passing[band]):
+            rank += (place, key) != before
+            found[number], before = rank, (place, key)
         return found
 
     def _pieces_in(self, band: int) -> dict[int, Rectangle]:

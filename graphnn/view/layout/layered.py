@@ -14,7 +14,6 @@ row; `across` is the other direction. The steps are those of Sugiyama, Tagawa an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, compress, pairwise
@@ -38,6 +37,8 @@ from .parts import (
     Point,
     Rectangle,
     Tree,
+    side_of,
+    turned_item,
 )
 from .rows import rows, strengths
 
@@ -93,7 +94,7 @@ class _Arranger:
 
     def __init__(self, items: Sequence[Item], frames: Sequence[Frame], links: Sequence[Link], sideways: bool) -> None:
         self._sideways = sideways
-        self._items = [_turned(item) for item in items] if sideways else items
+        self._items = [turned_item(item) for item in items] if sideways else items
         self._frames, self._links = frames, links
         self._tree = Tree([frame.parent for frame in frames])
         self._beside_links = [items[link.tail].beside == link.head for link in links]
@@ -101,6 +102,8 @@ class _Arranger:
         self._count = 1 + max(self._row_of, default=-1)
         self._things = Things(len(items) + len(frames))
         self._set_things()
+        self._bends = len(items) + len(frames)
+        self._shared: dict[tuple[int, int, int, int], int] = {}
         self._ways = [self._way(link) for link in links]
         self._straight = self._strengths()
         self._left, self._right = self._place()
@@ -158,7 +161,11 @@ class _Arranger:
             holder = next((frame for frame in entering if things.first[base + frame] <= row), None)
             if holder is None:
                 holder = next((frame for frame in leaving if things.last[base + frame] >= row), outer)
-            way.append(things.bend(row, holder))
+            key = (link.tail, link.value, row, holder)
+            bend = self._shared.get(key)
+            if bend is None or link.value < 0 or upper != link.tail:
+                bend = self._shared[key] = things.bend(row, holder)
+            way.append(bend)
         return [*way, lower]
 
     def _strengths(self) -> dict[int, float]:
@@ -226,10 +233,14 @@ class _Arranger:
         """Return the pieces of links as (upper, lower, strength), by the innermost frame around both ends."""
         things, base = self._things, len(self._items)
         found: list[list[tuple[int, int, float]]] = [[] for _ in range(len(self._frames) + 1)]
+        known = set()
         for number, (link, way) in enumerate(zip(self._links, self._ways, strict=True)):
             if self._beside_links[number]:
                 continue
             for upper, lower in pairwise(way):
+                if (upper, lower) in known and lower >= self._bends:  # links of one value run together here
+                    continue
+                known.add((upper, lower))
                 if number in self._straight:
                     weight = self._straight[number]
                 else:
@@ -289,7 +300,7 @@ class _Arranger:
         labels: list[Point],
     ) -> Arrangement | None:
         """Return the layout in bands, if it is longer than the room."""
-        things, items, sideways = self._things, self._items, self._sideways
+        things, items, links, sideways = self._things, self._items, self._links, self._sideways
         most, widest = room if sideways else room[::-1]
         if lines.length <= most * (1.0 if sideways else _HIGHER):
             return None
@@ -298,20 +309,17 @@ class _Arranger:
             if thing >= len(items) or items[thing].beside == OUTSIDE:
                 left, right = (max(reach[thing] - SPACE / 2, 0.0) for reach in (things.left, things.right))
                 held.append((things.holder[thing], things.first[thing], across[thing] - left, across[thing] + right))
-        sizes = [(link.height, link.width) if sideways else (link.width, link.height) for link in self._links]
+        sizes = [(link.height, link.width) if sideways else (link.width, link.height) for link in links]
         flat = Flat(
             list(zip([0.0, *lines.arrive[:-1]], lines.ends, strict=True)),
-            [
-                (x - item.width / 2, y - item.height / 2, item.width, item.height)
-                for item, (x, y) in zip(items, centres, strict=True)
-            ],
+            [(x - one.width / 2, y - one.height / 2, *one[:2]) for one, (x, y) in zip(items, centres, strict=True)],
             [(*(at[::-1] if sideways else at), *size) for at, size in zip(labels, sizes, strict=True)],
             frames,
             [(things.first[len(items) + frame], things.last[len(items) + frame]) for frame in range(len(frames))],
             held,
             self._frames,
             routes,
-            [link.tail for link in self._links],
+            [link.tail for link in links],
             sideways,
         )
         found, bands = folded(flat, most), most
@@ -325,25 +333,28 @@ class _Arranger:
         if found is None or (not sideways and found.across * found.along > _EMPTIER * area):
             return None
 
-        def turned(one: Point) -> Point:
-            return one[::-1] if sideways else one
+        def turned(x: float, y: float) -> Point:
+            return (y, x) if sideways else (x, y)
 
         return Arrangement(
-            *turned((found.across, found.along)),
-            [turned((x + width / 2, y + height / 2)) for x, y, width, height in found.boxes],
-            [[(*turned(piece[:2]), *turned(piece[2:])) for piece in pieces] for pieces in found.frames],
-            [[turned(point) for point in route] for route in found.routes],
-            [turned(label[:2]) for label in found.labels],
+            *turned(found.across, found.along),
+            [turned(x + width / 2, y + height / 2) for x, y, width, height in found.boxes],
+            [[(*turned(*piece[:2]), *turned(*piece[2:])) for piece in pieces] for pieces in found.frames],
+            [[turned(*point) for point in route] for route in found.routes],
+            [turned(*label[:2]) for label in found.labels],
         )
 
     def _ports(self, across: list[float]) -> tuple[list[float], list[float]]:
         """Return where each link touches its upper and its lower box: towards its other end, apart from others."""
         leaving: list[list[tuple[float, int]]] = [[] for _ in self._items]
         arriving: list[list[tuple[float, int]]] = [[] for _ in self._items]
-        labelled = set()
+        labelled, together = set(), dict[tuple[int, int], list[int]]()
         for number, (link, way) in enumerate(zip(self._links, self._ways, strict=True)):
             if not self._beside_links[number]:
-                leaving[way[0]].append((across[way[1]], number))
+                same = together.setdefault((way[0], way[1]) if way[1] >= self._bends else (-1, number), [])
+                if not same:  # else it leaves with a link of the same value
+                    leaving[way[0]].append((across[way[1]], number))
+                same.append(number)
                 arriving[way[-1]].append((across[way[-2]], number))
                 if link.width:
                     labelled.add(link.tail)
@@ -355,6 +366,9 @@ class _Arranger:
                 ports = self._port_places(box, aims, ends is leaving, ends is leaving and box in labelled)
                 for (_, number), port in zip(others, ports, strict=True):
                     places[number] = across[box] + port
+        for first, *joined in together.values():
+            for number in joined:
+                found[0][number] = found[0][first]
         return found
 
     def _port_places(self, box: int, others: list[tuple[float, int]], leaving: bool, labelled: bool) -> list[float]:
@@ -449,12 +463,12 @@ class _Arranger:
             middle = lines.middle[row]
             return [(across[link.tail] + tail.width / 2, middle), (across[link.head] - head.width / 2, middle)]
         leave = lines.leave[row] + (0.0 if way[0] == link.tail else _ARROW_SPACE)  # where it goes up, the arrow is here
-        points = [(leaving, lines.middle[row] + _side(upper, leaving - across[way[0]])), (leaving, leave)]
+        points = [(leaving, lines.middle[row] + side_of(upper, leaving - across[way[0]])), (leaving, leave)]
         for bend in way[1:-1]:
             row += 1
             points += [(across[bend], lines.pass_on[row - 1]), (across[bend], lines.leave[row])]
         points.append((arriving, lines.arrive[last - 1]))
-        points.append((arriving, lines.middle[last] - _side(lower, arriving - across[way[-1]])))
+        points.append((arriving, lines.middle[last] - side_of(lower, arriving - across[way[-1]])))
         points = list(dict.fromkeys(points))
         return points if way[0] == link.tail else points[::-1]
 
@@ -484,17 +498,3 @@ class _Lines:
     end: list[float]
     length: float = 0.0
     ends: list[float] = field(default_factory=list)
-
-
-def _turned(item: Item) -> Item:
-    """Return a box turned for a flow that goes sideways; links then touch the straight sides of a cylinder."""
-    across, along = item.round
-    is_cylinder = across == item.width / 2 and along < item.height / 2
-    return item._replace(width=item.height, height=item.width, round=(0.0, 0.0) if is_cylinder else (along, across))
-
-
-def _side(item: Item, across: float) -> float:
-    """Return how far the upper and lower side of a box are from its middle, at this distance across."""
-    wide, high = item.round
-    into = abs(across) - (item.width / 2 - wide)  # the corner
-    return item.height / 2 - (high * (1 - math.sqrt(max(1 - (into / wide) ** 2, 0.0))) if into > 0 and wide else 0.0)

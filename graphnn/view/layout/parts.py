@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -63,6 +64,8 @@ class Link(NamedTuple):
         Whether it pulls less than other links.
     width, height : float
         Of the label beside its beginning.
+    value : int
+        What it carries. Links of one value from one box run together as far as they go the same way; -1: alone.
     """
 
     tail: int
@@ -70,6 +73,7 @@ class Link(NamedTuple):
     light: bool = False
     width: float = 0.0
     height: float = 0.0
+    value: int = -1
 
 
 class Arrangement(NamedTuple):
@@ -121,3 +125,17 @@ class Tree:
             else:
                 below_other, other = other, self._parents[other]
         return one, below_one, below_other
+
+
+def turned_item(item: Item) -> Item:
+    """Return a box turned for a flow that goes sideways; links then touch the straight sides of a cylinder."""
+    across, along = item.round
+    is_cylinder = across == item.width / 2 and along < item.height / 2
+    return item._replace(width=item.height, height=item.width, round=(0.0, 0.0) if is_cylinder else (along, across))
+
+
+def side_of(item: Item, across: float) -> float:
+    """Return how far the upper and lower side of a box are from its middle, at this distance across."""
+    wide, high = item.round
+    into = abs(across) - (item.width / 2 - wide)  # the corner
+    return item.height / 2 - (high * (1 - math.sqrt(max(1 - (into / wide) ** 2, 0.0))) if into > 0 and wide else 0.0)
