@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 80
 _MOST_ROWS = 10
-_LONGEST = 28  # characters of a name in a row
+_NUMBERS, _SIZE = 52, 16  # cells of a row before the name
+_SHORTEST, _ENDLESS = 12, 1_000_000  # characters of a name in a row
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,8 +207,26 @@ class Profile(Shown):
         what = counted(self.total.calls, "operation")
         return f"<Profile of {quoted(self.graph.name)}: {_seconds(self.time)} in {what}>"
 
+    def table(self, width: int | None = _WIDTH) -> str:
+        """Return it as tables.
+
+        Parameters
+        ----------
+        width : int or None
+            The most cells of a line; long names are cut, and of each table the first ten rows are there. None: all
+            rows, and whole names.
+
+        Examples
+        --------
+        >>> x = Graph("line").placeholder("x")
+        >>> print(profile(abs(-x), {x: 1.0}).table(60))
+        "line": 2 operations in ... median of 10 runs
+        ...
+        """
+        return "\n".join(_lines(self, width))
+
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return self.table()
 
 
 def profile(
@@ -380,10 +399,12 @@ def _root(value: Array) -> Any:
 # --- as text --------------------------------------------------------------------------------------------------
 
 
-def _lines(found: Profile) -> Iterator[str]:
+def _lines(found: Profile, width: int | None) -> Iterator[str]:
     total, peak = found.total, found.peak
+    rows = len(found.by_node) + len(peak.holders) if width is None else _MOST_ROWS
+    longest = _ENDLESS if width is None else max(_SHORTEST, width - _NUMBERS)
     calls, runs = counted(total.calls, "operation"), f"median of {counted(found.repeat, 'run')}"
-    yield f'"{short_name(found.graph.name, _LONGEST)}": {calls} in {_seconds(total.time)}, {runs}'
+    yield f'"{short_name(found.graph.name, longest)}": {calls} in {_seconds(total.time)}, {runs}'
     yield (f"{_flops(total)}, {_rate(total)} GFLOP/s; {in_bytes(total.written)} written, {in_bytes(total.read)} read")
     yield ""
     for title, costs in (
@@ -396,33 +417,34 @@ def _lines(found: Profile) -> Iterator[str]:
         if not costs:
             continue
         yield f"{'time':>9} {'share':>7} {'work':>11} {'GFLOP/s':>8} {'written':>10}  {title}"
-        counts = ["" if title == "operation" else f" ×{cost.calls:,}" for cost in costs[:_MOST_ROWS]]
-        names = short_names([cost.name or "(top)" for cost in costs[:_MOST_ROWS]], _LONGEST - max(map(len, counts)))
+        counts = ["" if title == "operation" else f" ×{cost.calls:,}" for cost in costs[:rows]]
+        names = short_names([cost.name or "(top)" for cost in costs[:rows]], longest - max(map(len, counts)))
         for cost, name, count in zip(costs, names, counts, strict=False):
             yield (
                 f"{_seconds(cost.time):>9} {cost.share:7.1%} {_flops(cost):>11} {_rate(cost):>8} "
                 f"{in_bytes(cost.written):>10}  {name}{count}"
             )
-        if len(costs) > _MOST_ROWS:
-            rest = math.fsum(cost.time for cost in costs[_MOST_ROWS:])
-            yield f"{_seconds(rest):>9}  in {len(costs) - _MOST_ROWS:,} more"
+        if len(costs) > rows:
+            rest = math.fsum(cost.time for cost in costs[rows:])
+            yield f"{_seconds(rest):>9}  in {len(costs) - rows:,} more"
         yield ""
     yield (
         f"critical path: {counted(len(found.critical_path), 'operation')}, {_seconds(found.critical_time)}; "
         f"on average {found.parallelism:.2f} could run at once"
     )
-    slowest = {cost.nodes[0] for cost in found.by_node[:_MOST_ROWS]}
-    names = ["…" if node not in slowest else short_name(node.name, _LONGEST) for node in found.critical_path]
+    slowest = {cost.nodes[0] for cost in found.by_node[:rows]}
+    names = ["…" if node not in slowest else short_name(node.name, longest) for node in found.critical_path]
     path = [name for name, before in zip(names, ["", *names], strict=False) if name != "…" or before != "…"]
-    yield from textwrap.wrap(" → ".join(path), _WIDTH, initial_indent="    ", subsequent_indent="    ")
-    at = short_name(peak.node.name, _LONGEST)
+    yield from textwrap.wrap(" → ".join(path), width or _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    at = short_name(peak.node.name, longest)
     yield f'peak memory: {in_bytes(peak.bytes)} at "{at}", {in_bytes(peak.given)} of it given'
-    held = peak.holders[:_MOST_ROWS]
-    for (_, size), name in zip(held, short_names([node.name for node, _ in held], 50), strict=True):
+    held = peak.holders[:rows]
+    names = short_names([node.name for node, _ in held], longest + _NUMBERS - _SIZE)
+    for (_, size), name in zip(held, names, strict=True):
         yield f"{in_bytes(size):>14}  {name}"
-    if len(peak.holders) > _MOST_ROWS:
-        rest_of_it = sum(size for _, size in peak.holders[_MOST_ROWS:])
-        yield f"{in_bytes(rest_of_it):>14}  in {len(peak.holders) - _MOST_ROWS:,} more"
+    if len(peak.holders) > rows:
+        rest_of_it = sum(size for _, size in peak.holders[rows:])
+        yield f"{in_bytes(rest_of_it):>14}  in {len(peak.holders) - rows:,} more"
 
 
 def _scaled(value: float, units: Sequence[str]) -> str:

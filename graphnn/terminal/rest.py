@@ -47,7 +47,7 @@ def profile(session: Session, _: str) -> None:
 
     It times runs of its own; the debugger stays where it is.
     """
-    session.say(profile_of(session.dbg.trace()))
+    session.say(profile_of(session.dbg.trace()).table(session.room))
 
 
 @declared("echo TEXT", example="echo now the backward pass")

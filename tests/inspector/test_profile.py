@@ -354,3 +354,18 @@ def test_what_was_set_by_hand_waits_for_nothing() -> None:
     dbg[h] = np.ones(10_000)
     path = gn.profile(dbg.trace(), repeat=3).critical_path
     assert not {"exp_2", "sum"} <= {node.name for node in path}
+
+
+def test_its_tables_have_the_width_that_there_is_and_without_one_all_rows_and_whole_names() -> None:
+    x = gn.Graph("wide").placeholder("x")
+    name = "a_name_that_is_longer_than_a_line_of_a_terminal_" * 2
+    nodes = [gn.exp(x, name=f"{name}{i}") for i in range(20)]
+    found = profile(nodes, {x: 1.0}, repeat=1)
+    for width in (80, 120):
+        lines = found.table(width).split("\n")
+        assert width - 4 <= max(map(len, lines)) <= width
+        assert sum("in 10 more" in line for line in lines) == 1
+    assert found.table() == found.table(80) == str(found)
+    whole = found.table(None)
+    assert "more" not in whole
+    assert all(f"  {node.name}\n" in whole for node in nodes)

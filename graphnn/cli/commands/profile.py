@@ -3,6 +3,7 @@
 import graphnn as gn
 
 from ... import cli
+from ...view.text import printable
 from .. import screen
 
 
@@ -15,4 +16,5 @@ from .. import screen
 def profile(options: cli.Options) -> None:
     """Say which operations take the time and the memory."""
     target, feed = cli.inspected(options.target, options.feed, options.updates)
-    screen.show(gn.profile(target.run, feed, repeat=options.repeat), options.json)
+    found = gn.profile(target.run, feed, repeat=options.repeat)
+    screen.show(found, options.json, lambda: printable(found.table(screen.room())))

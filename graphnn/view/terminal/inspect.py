@@ -81,10 +81,11 @@ def trace_table(trace: Trace, width: int | None = 80, colour: object = False) ->
     1  constant  constant     scalar    2     2    2
     2  multiply  multiply     3         2     6   12
     <BLANKLINE>
-    1 operation in 3 nodes, ..., 56 B
+    1 operation in 3 nodes, run ..., values 56 B
     """
-    lines = [records_table(trace.records, width, colour), "", inked(totals(trace))]
+    lines = [records_table(trace.records, width, colour), ""]
     width = _PAGE if width is None else at_least(_NARROWEST, width, "width=")
+    lines += [inked(line) for line in _wrapped(totals(trace), width)]
     strange = sum(_is_strange(record.stats) for record in trace)
     if strange:
         hold = "node holds" if strange == 1 else "nodes hold"
@@ -138,7 +139,8 @@ def totals(trace: Trace) -> str:
     """Return how much ran, how long that took, and how large the values are together."""
     operations = sum(trace.prepared.binding.forwards[record.index] is not None for record in trace)
     size = in_bytes(sum(record.bytes for record in trace))
-    return f"{counted(operations, 'operation')} in {counted(len(trace), 'node')}, {in_seconds(trace.time)}, {size}"
+    count = f"{counted(operations, 'operation')} in {counted(len(trace), 'node')}"
+    return f"{count}, run {in_seconds(trace.time)}, values {size}"
 
 
 def _statistic(name: str) -> Any:
