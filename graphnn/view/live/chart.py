@@ -12,7 +12,8 @@ from ..text import compact, in_cells, visible
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of a Braille character, by row and column
 _LABEL = 8  # cells of the numbers beside a chart
 _WIDTH, _HEIGHT = 360, 190  # of a panel in a notebook, in points
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 8, 26, 22
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 26, 22
+_PARTS = 60  # of the way from left to right, in each of which many points are drawn as their mean, too
 _COLOURS = ("#2a86c8", "#d55e00", "#b05a92", "#2a8f6f")  # to be seen on light pages and on dark ones
 
 
@@ -119,12 +120,12 @@ def _axes(curves: Sequence[Curve]) -> list[str]:
         parts.append(
             f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:g}" y2="{y:g}" stroke="currentColor" opacity="0.2"/>'
             f'<text x="{_LEFT - 5}" y="{y + 4:g}" text-anchor="end" fill="currentColor" opacity="0.8">'
-            f"{compact(low + share * (high - low))}</text>"
+            f"{low + share * (high - low):.3g}</text>"
         )
     for x, at, anchor in ((_LEFT, left, "start"), (_WIDTH - _RIGHT, right, "end")):
         parts.append(
             f'<text x="{x}" y="{_HEIGHT - 7}" text-anchor="{anchor}" fill="currentColor" opacity="0.8">'
-            f"epoch {compact(round(at, 2))}</text>"
+            f"epoch {math.floor(at)}</text>"
         )
     return parts
 
@@ -134,15 +135,29 @@ def _lines(curves: Sequence[Curve]) -> list[str]:
     parts, at = [], float(_LEFT)
     for number, curve in enumerate(curves):
         colour, dashes = _COLOURS[number % len(_COLOURS)], ' stroke-dasharray="5 3"' * (number % 2)
-        points = " ".join(
-            f"{_LEFT + (x - left) / (right - left) * (_WIDTH - _LEFT - _RIGHT):.1f},"
-            f"{_TOP + (high - y) / (high - low) * (_HEIGHT - _TOP - _BOTTOM):.1f}"
-            for x, y in curve.points
-        )
+        points = curve.points
+        smooth = _means(points, left, right)
+        drawn = [(smooth, 'stroke-width="1.7"'), (points, 'stroke-width="1" opacity="0.3"')][: 1 + (smooth != points)]
+        for line, look in reversed(drawn):
+            places = " ".join(
+                f"{_LEFT + (x - left) / (right - left) * (_WIDTH - _LEFT - _RIGHT):.1f},"
+                f"{_TOP + (high - y) / (high - low) * (_HEIGHT - _TOP - _BOTTOM):.1f}"
+                for x, y in line
+            )
+            parts.append(f'<polyline points="{places}" fill="none" stroke="{colour}" {look}{dashes}/>')
         parts.append(
-            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"{dashes}/>'
             f'<line x1="{at:g}" x2="{at + 16:g}" y1="10" y2="10" stroke="{colour}" stroke-width="3"{dashes}/>'
             f'<text x="{at + 20:g}" y="14" fill="currentColor">{html.escape(curve.said)}</text>'
         )
         at += 36 + 6.2 * len(curve.said)
     return parts
+
+
+def _means(points: list[tuple[float, float]], left: float, right: float) -> list[tuple[float, float]]:
+    """Return the points, or where they are many, the means of those that are close to each other."""
+    if len(points) <= 2 * _PARTS:
+        return points
+    parts: dict[int, list[tuple[float, float]]] = {}
+    for point in points:
+        parts.setdefault(min(int((point[0] - left) / (right - left) * _PARTS), _PARTS - 1), []).append(point)
+    return [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts.values()]
