@@ -22,8 +22,11 @@ _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF}
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write to that takes the place of `path` once the block has ended without an error."""
+def replacing(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
+    """Give a file to write to that takes the place of `path` once the block has ended without an error.
+
+    If it is not to be durable, nothing waits for the disk: after a loss of power, it may be lost.
+    """
     target = Path(os.path.realpath(path))
     replaced = _replaceable(target)
     prefix = f".graphnn-{blake2b(os.fsencode(target.name), digest_size=8).hexdigest()}-"
@@ -35,14 +38,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             if replaced is not None:
                 _hand_on_permissions(replaced, file)
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
             if sys.platform == "win32":
                 file.close()  # there, an open file cannot be renamed
             Path(file.name).replace(target)
     except BaseException:
         Path(file.name).unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    if durable:
+        _sync_folder(target.parent)
 
 
 def _replaceable(target: Path) -> os.stat_result | None:

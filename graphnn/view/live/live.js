@@ -416,10 +416,8 @@ const goesOn = () => runs.some((each) => each.state === "training" && Date.now()
 function again() {
   sayWhen();
   if (view.paused || pressed || document.hidden || !goesOn()) return;
-  const latest = Math.max(...runs.filter((each) => each.state === "training").map((each) => each.written + each.every));
-  const overdue = Math.max(0, Date.now() / 1000 - latest);
-  const patience = Math.min(Math.max(2, overdue / 10), 30) * 1000;
-  if (overdue > 0.2 && Date.now() - loaded >= patience) { keep(); location.reload(); }
+  const age = Math.min(...runs.filter((each) => each.state === "training").map((each) => Date.now() / 1000 - each.written));
+  if (Date.now() - loaded >= Math.min(Math.max(2, age / 5), 30) * 1000) { keep(); location.reload(); }
 }
 
 function useTheme(theme) {

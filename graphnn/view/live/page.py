@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 EVERY = 2.0
 """Seconds between two writings, at least."""
-SHARE = 0.015
+SHARE = 0.012
 """So much of the time of a training may go into figures and writing, but for the first and the last."""
 _SECOND = 1.0  # seconds from the page after the first step to the next
 _MOST_TEXT = 600  # characters of an error
@@ -50,13 +50,14 @@ class PageWriter(Reporter):
         self.note = ""
         self.steps = run.done
         self.started = self.began = self.due = 0.0
-        self.every = EVERY
-        self.spent = self.cost = 0.0  # seconds: in all, and of the latest figures
+        # What it costs, in seconds of the processor: on a busy machine, others take as much of it as of the training.
+        self.begun = self.spent = self.written = 0.0  # when it began; in all; by writing alone
+        self.figuring = self.writing = 0.0  # the latest figures, the latest writing
         self.looked = run.done  # the last step after which the health check looked
         self._beside: dict[Path, tuple[int, dict[str, Any] | None]] = {}
 
     def __enter__(self) -> Reporter:
-        self.started, self.began = time.time(), time.perf_counter()
+        self.started, self.began, self.begun = time.time(), time.perf_counter(), time.thread_time()
         per_epoch = self.run.per_epoch
         self.ends = [(epoch * per_epoch, 0.0) for epoch in range(1, self.run.history.epochs + 1)]
         self._write("training", "")  # an error now, and not after the first epoch
@@ -66,11 +67,15 @@ class PageWriter(Reporter):
         """Keep the loss, and write the page when it is due."""
         self.losses.pending.append(loss)
         if time.perf_counter() >= self.due:
-            if not self.due or self._can_afford_figures():
-                self._take_figures()
-            wrote = self._try_to_write("training", "")
-            self.every = max(EVERY if self.due else _SECOND, 2 * wrote / SHARE)
-            self.due = time.perf_counter() + self.every
+            first = not self.due
+            if first or self.written + self.writing <= SHARE / 2 * (time.thread_time() - self.begun):
+                self._gather()
+                if first or self._can_afford_figures():
+                    self._take_figures()
+                self._try_to_write("training", "")
+            if first:  # modules were loaded, and what is found out is kept: the next time costs less
+                self.spent = self.written = self.figuring = self.writing = 0.0
+            self.due = time.perf_counter() + (_SECOND if first else EVERY)
 
     def epoch(self, epoch: int, row: Mapping[str, Any], last: bool) -> None:
         """Keep when an epoch ended."""
@@ -79,9 +84,9 @@ class PageWriter(Reporter):
     def __exit__(self, *raised: object) -> None:
         """Write how it ended."""
         error = raised[1] if raised else None
-        if error is None and self.steps + len(self.losses.pending) > self.looked and self._can_afford_figures():
-            self._take_figures()
         self._gather()
+        if error is None and self.steps > self.looked and self._can_afford_figures():
+            self._take_figures()
         if error is None:
             self._try_to_write("finished", "")
         elif isinstance(error, KeyboardInterrupt):
@@ -93,7 +98,7 @@ class PageWriter(Reporter):
     # --- figures
 
     def _can_afford_figures(self) -> bool:
-        return self.spent + self.cost <= SHARE * (time.perf_counter() - self.began)
+        return self.spent + self.figuring + self.writing <= SHARE * (time.thread_time() - self.begun)
 
     def _gather(self) -> None:
         self.steps += len(self.losses.pending)
@@ -101,21 +106,20 @@ class PageWriter(Reporter):
 
     def _take_figures(self) -> None:
         """Evaluate the step once more, with the latest batch, for the figures of its nodes."""
-        before = time.perf_counter()
-        self._gather()
+        before = time.thread_time()
         try:
             figures, findings = self.watched.figures(self.run.feed)
         except (GraphnnError, MemoryError) as error:
             self.note = visible(f"no figures of nodes: {error}"[:_MOST_TEXT])
         else:
             self.note = ""
-            self.nodes.append({"step": self.steps, "time": before - self.began, **figures})
+            self.nodes.append({"step": self.steps, "time": time.perf_counter() - self.began, **figures})
             for finding in findings:
                 if len(self.faults) < _MOST_FAULTS:
                     self.faults.setdefault(finding.code, self._fault(finding))
         self.looked = self.steps
-        self.cost = time.perf_counter() - before
-        self.spent += self.cost
+        self.figuring = time.thread_time() - before
+        self.spent += self.figuring
 
     def _fault(self, finding: Finding) -> dict[str, Any]:
         origin = str(finding.origin) if finding.origin.file else ""
@@ -143,7 +147,7 @@ class PageWriter(Reporter):
             "note": self.note,
             "started": self.started,
             "written": time.time(),
-            "every": self.every,
+            "every": EVERY,
             "epochs": run.epochs,
             "per_epoch": run.per_epoch,
             "done": history.epochs,
@@ -166,20 +170,20 @@ class PageWriter(Reporter):
 
     def _write(self, state: str, says: str) -> None:
         text = page_of([self.plain(state, says), *self._others()])
-        with replacing(self.page.path) as file:
+        with replacing(self.page.path, durable=False) as file:
             file.write(text.encode())
 
-    def _try_to_write(self, state: str, says: str) -> float:
-        """Write the page; return how long it took. A training does not fail because its page cannot be written."""
-        before = time.perf_counter()
+    def _try_to_write(self, state: str, says: str) -> None:
+        """Write the page. A training does not fail because its page cannot be written."""
+        before = time.thread_time()
         try:
             self._write(state, says)
         except OSError as error:
             text = f"the page of the training could not be written: {error}"
             warnings.warn(text, GraphnnWarning, 2)
-        took = time.perf_counter() - before
-        self.spent += took
-        return took
+        self.writing = time.thread_time() - before
+        self.spent += self.writing
+        self.written += self.writing
 
     def _others(self) -> list[dict[str, Any]]:
         """Return the trainings beside this one, as far as their pages can be read; read anew when they have changed."""
