@@ -1,7 +1,7 @@
 """Heatmaps of values and bars of their distribution, as text and as HTML.
 
-Magnitudes go from dark blue to yellow, signed values from blue over white (0) to orange. No colour stands alone: the
-number, or the scale, is always written out, and what is not finite has a sign of its own.
+There is one scale of colours: orange is above 0 and blue below, and the stronger the colour, the larger the number. No
+colour stands alone: the number, or the scale, is always written out, and what is not finite has a sign of its own.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ _Colour = tuple[int, int, int]
 
 _SHADES = " ░▒▓█"
 _BARS = "▁▂▃▄▅▆▇█"
-_MAGNITUDES = "#00224E #1A386F #434E6C #61656F #7D7C78 #9B9476 #BCAE6C #DEC958 #FEE838"
-_SIGNED = "#08306B #2171B5 #6BAED6 #BDD7E7 #F7F7F7 #FDD0A2 #FD8D3C #D94801 #7F2704"
+# From what is most below 0 to what is most above, with 0 in the middle: on light paper, and on dark.
+COLOURS = {
+    "light": ["#08306B", "#2171B5", "#6BAED6", "#BDD7E7", "#F7F7F7", "#FDD0A2", "#FD8D3C", "#D94801", "#7F2704"],
+    "dark": ["#9ECAE1", "#6BAED6", "#3F88C0", "#2B5275", "#2C2F34", "#5C3A1E", "#A3561B", "#E6802B", "#FDBE85"],
+}
+_ALIKE = {"light": "#E8EAEE", "dark": "#3A3F47"}
 NOT_FINITE: _Colour = (179, 38, 30)
 _WHITE: _Colour = (255, 255, 255)
 _BLACK: _Colour = (0, 0, 0)
@@ -36,15 +40,20 @@ _BAR_CELLS = 16
 # In HTML: so many columns and rows of numbers, of cells, and of levels that a colour may have.
 _TABLE, _CELLS, _LEVELS = (10, 12), (96, 48), 32
 _PIXELS = 480
+_THUMBNAIL = (6, 16)
 _ROUNDED = 4  # numbers that differ by so many units of rounding are one to the eye
 
 
 class Scale(NamedTuple):
-    """Maps numbers between two ends to colours or shades; 0 is in the middle of a signed scale."""
+    """Maps numbers between two ends to colours or shades; 0 is in the middle of a signed scale.
+
+    One that is not signed has half of the colours, for what is above 0 or for what is below.
+    """
 
     low: float
     high: float
     signed: bool
+    theme: str = "light"
 
     @classmethod
     def of(cls, finite: Array, signed: bool = True, eps: float = 0.0) -> Scale:
@@ -76,8 +85,12 @@ class Scale(NamedTuple):
         return not self.low < self.high
 
     def colours(self, fractions: Array) -> Array:
-        """Return the colours, as red, green and blue along a new last axis."""
-        table = np.array([_rgb(code) for code in (_SIGNED if self.signed else _MAGNITUDES).split()])
+        """Return the colours, as red, green and blue along a new last axis; grey where all numbers are one."""
+        table = np.array([_rgb(code) for code in COLOURS[self.theme]])
+        if self.is_flat:
+            return np.broadcast_to(_rgb(_ALIKE[self.theme]), (*fractions.shape, 3))
+        if not self.signed:
+            fractions = fractions / 2 + 0.5 * (self.high > 0)
         places = np.linspace(0, 1, len(table))
         channels = [np.interp(fractions, places, table[:, channel]) for channel in range(3)]
         return np.stack(channels, axis=-1).round().astype(int)
@@ -224,6 +237,7 @@ def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = F
     """
     width, height = at_least(_NARROWEST, width, "width="), at_least(_LOWEST, height, "height=")
     seen = _Value(value, signed=bool(colour))
+    seen.scale = seen.scale._replace(theme="dark")  # as most terminals are
     if not seen.array.ndim:
         return compact(seen.array.item())
     if not seen.array.size:
@@ -237,7 +251,7 @@ def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = F
         drawing.words.append(f"{count:,} of {len(seen.planes):,} slices")
     if colour:
         lines += _bar(seen, width, colour)
-    said = [drawing.scale, *["white is 0"] * seen.scale.signed, *seen.strange(), *_shown(drawing.words)]
+    said = [drawing.scale, *["blue is below 0"] * seen.scale.signed, *seen.strange(), *_shown(drawing.words)]
     return "\n".join([*lines, *textwrap.wrap("; ".join(said), width)])
 
 
@@ -415,9 +429,7 @@ class Thumbnail(NamedTuple):
     note: str = ""
 
 
-def thumbnail(
-    value: Any, scale: Scale | None = None, shape: Sequence[int] | None = None, rows: int = 6, columns: int = 16
-) -> Thumbnail:
+def thumbnail(value: Any, scale: Scale | None = None, shape: Sequence[int] = ()) -> Thumbnail:
     """Return the colours of a value's cells, of its first slice; of many, some at even strides.
 
     The value may be itself but a preview of one of that `shape`.
@@ -425,7 +437,7 @@ def thumbnail(
     Examples
     --------
     >>> thumbnail([[0.0, 1.0]]).cells
-    [['#00224E', '#FEE838']]
+    [['#F7F7F7', '#7F2704']]
     >>> thumbnail([-1.0, 0.0, 2.0]).cells
     [['#6BAED6', '#F7F7F7', '#7F2704']]
     >>> thumbnail([1.0], Scale(-2.0, 2.0, signed=True)).cells
@@ -440,8 +452,9 @@ def thumbnail(
         return Thumbnail([])
     seen.scale = seen.scale if scale is None else scale
     plane = seen.planes[0] if seen.array.ndim else seen.array.reshape(1, 1)
+    rows, columns = _THUMBNAIL
     shown = plane[_every(plane.shape[0], rows), _every(plane.shape[1], columns)]
-    whole = [1, 1, 1, *(seen.array.shape if shape is None else shape)]
+    whole = [1, 1, 1, *(shape or seen.array.shape)]
     counts = zip((1, *shown.shape), (math.prod(whole[:-2]), *whole[-2:]), ("slices", "rows", "columns"), strict=True)
     note = ", ".join(f"{n:,} of {of:,} {what}" for n, of, what in counts if n < of)
     return Thumbnail([[in_hex(colour) for colour in row] for row in seen.colours(shown)], note)
@@ -531,10 +544,10 @@ def _gradient(seen: _Value) -> str:
     """Return the scale as a bar between its ends."""
     if seen.scale.is_flat:
         return f'<div style="opacity:.75">{seen.range()}</div>'
-    colours = ",".join((_SIGNED if seen.scale.signed else _MAGNITUDES).split())
+    colours = ",".join(in_hex(rgb) for rgb in seen.scale.colours(np.linspace(0, 1, 9)))
     bar = f"display:inline-block;width:8em;height:.8em;background:linear-gradient(to right,{colours})"
     low, high = compact(seen.scale.low), compact(seen.scale.high)
-    note = f", white is 0; {seen.range()}" if seen.scale.signed else ""
+    note = f", blue is below 0; {seen.range()}" if seen.scale.signed else ""
     return f'<div style="opacity:.9">{low} <span style="{bar}"></span> {high}{note}</div>'
 
 

@@ -19,6 +19,7 @@ from ..graph import Array, Node, Placeholder
 from ..inspector.health.training import gradients_in
 from ..inspector.trace import Record, Trace
 from ..order import schedule
+from .heatmap import COLOURS
 from .text import counted, norm_of, visible
 
 if TYPE_CHECKING:
@@ -253,8 +254,10 @@ def histograms(
     across = min(len(shown), _COLUMNS)
     down = math.ceil(len(shown) / across)
     figure = _empty(3.4 * across + 0.6, 2.5 * down + 0.4)
-    from matplotlib.colors import PowerNorm
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
     from matplotlib.ticker import MaxNLocator
+
+    above = LinearSegmentedColormap.from_list("above", COLOURS["light"][len(COLOURS["light"]) // 2 :])
 
     for place, name in enumerate(shown, start=1):
         axes = figure.add_subplot(down, across, place)
@@ -275,7 +278,7 @@ def histograms(
             shares = 100.0 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
             there = np.ma.masked_equal(shares.T, 0.0)
             norm = PowerNorm(0.4, vmin=0.0, vmax=max(float(shares.max()), 1.0))
-            drawn = axes.pcolormesh(_between(calls), edges, there, cmap=f"{_MAP}_r", norm=norm, rasterized=True)
+            drawn = axes.pcolormesh(_between(calls), edges, there, cmap=above, norm=norm, rasterized=True)
             figure.colorbar(drawn, ax=axes, label="% of the elements")
             axes.set(xlabel="call of the step", ylabel="value")
         lines = [_text(name)] + [f"{left_out:,} not finite"] * bool(left_out)

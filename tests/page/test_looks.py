@@ -4,10 +4,13 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import SIZES
 from playwright.sync_api import Page, expect
 from pointing import go, settled
+
+from graphnn.view.heatmap import Scale
 
 Opened = Callable[..., Page]
 
@@ -43,6 +46,16 @@ def test_nothing_moves_under_the_pointer(size: str, opened: Opened) -> None:
     page.evaluate("hover({ place: nodes.name.indexOf('dense_2/weight'), cell: 1 })")
     settled(page)
     assert page.evaluate(where) == before
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_its_colours_are_those_of_pictures(theme: str, opened: Opened) -> None:
+    page = opened("step", theme=theme)
+    for ends in ((-2.0, 1.0), (0.0, 3.0), (1.0, 3.0), (-3.0, -1.0), (1.0, 1.0 + 2**-51)):
+        scale, values = Scale.of(np.array(ends), eps=2**-52)._replace(theme=theme), np.linspace(*ends, 7)
+        drawn = page.evaluate("([ends, values]) => values.map((x) => coloursOf(ends)(x))", [ends, values.tolist()])
+        assert np.abs(np.array(drawn) - scale.colours(scale.fractions(values))).max() <= 1
+    assert page.evaluate("[0, 1, 13, -11].map(colourOfClass).map(String)") == ["86,180,233", *["230,159,0"] * 3]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

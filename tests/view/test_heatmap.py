@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from graphnn.errors import GraphnnError
 from graphnn.view import matrix, sparkline
-from graphnn.view.heatmap import heatmap
+from graphnn.view.heatmap import Scale, heatmap, thumbnail
 
 SGR = re.compile(r"\x1b\[([\d;]*)m")
 DTYPES = st.sampled_from(["?", "i1", "u1", "i8", "u8", "f2", "f4", "f8"])
@@ -104,15 +104,36 @@ def test_magnitudes_grow_brighter() -> None:
     assert len(set(shades)) > 50
 
 
-def test_signed_values_are_blue_white_at_0_and_orange() -> None:
+def test_signed_values_are_blue_dark_at_0_and_orange() -> None:
     line = matrix([[-2.0, -1.0, 0.0, 1.0, 2.0]], colour=True).split("\n")[1]
     far_below, below, zero, above, far_above = dict.fromkeys(rgb for rgb in backs(line) if rgb)
-    assert min(zero) > 240
+    assert max(zero) < 60  # as the terminal
     for blue in (far_below, below):
         assert blue[2] > blue[0]
     for orange in (far_above, above):
         assert orange[0] > orange[2]
-    assert luminance(far_below) < luminance(below) < luminance(zero) > luminance(above) > luminance(far_above)
+    assert luminance(far_below) > luminance(below) > luminance(zero) < luminance(above) < luminance(far_above)
+
+
+def test_one_scale_of_colours_says_much_in_the_same_way_everywhere() -> None:
+    """The stronger, the larger: above 0 in the colours of one half, below 0 in those of the other."""
+    for theme, paper in (("light", 255), ("dark", 0)):
+        both = Scale(-2.0, 2.0, signed=True, theme=theme)
+        above, below = Scale(0.0, 2.0, signed=False, theme=theme), Scale(-2.0, 0.0, signed=False, theme=theme)
+        for scale, values in ((above, np.linspace(0, 2, 9)), (below, np.linspace(-2, 0, 9))):
+            shown = scale.colours(scale.fractions(values))
+            assert np.array_equal(shown, both.colours(both.fractions(values)))
+            distance = [abs(luminance(tuple(rgb)) - paper / 255) for rgb in shown]
+            assert distance == sorted(distance, reverse=scale is below)
+
+
+def test_rounding_alone_makes_no_picture() -> None:
+    sums = np.array([1.0, 1.0 + 2**-52, 1.0 - 2**-53])
+    assert Scale.of(sums, eps=2**-52).is_flat
+    assert not Scale.of(sums + np.array([0, 0, 1e-12]), eps=2**-52).is_flat
+    assert "#E8EAEE" in heatmap(np.tile(sums, (4, 8)))
+    assert thumbnail(sums).cells == [["#E8EAEE"] * 3]
+    assert thumbnail([0.0, 1e-300]).cells == [["#F7F7F7", "#7F2704"]]
 
 
 def test_numbers_are_readable_on_their_colours() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -124,11 +124,8 @@ _FATES = {"a view of": "view", "the same as": "the same as another", "over ": "o
 
 
 _OF_CELLS = (
-    "each heatmap has a scale of its own, from its least number, dark blue, to its greatest, yellow; of both signs, "
-    "blue is below 0 and orange above"
+    "each heatmap has its own scale: orange is above 0, blue below; the stronger the colour, the larger the number"
 )
-
-_OF_SIGNED = "each heatmap has a scale of its own: blue is below 0, white is 0, orange above"
 _EPS = float(np.finfo(np.float64).eps)
 
 _TOGETHER = {
@@ -178,7 +175,16 @@ def overlaid(seen: Picture, overlay: Any, source: Any) -> Layer:
                 panels += [panel] * (panel not in panels)  # what two say alike, once
             level = min((patch.level for patch, _ in given), key=strength)
             together[box] = Patch((), level, tip=[line for patch, _ in given for line in patch.tip], panels=panels)
-    return Layer(together, [legend for layer, _ in found for legend in layer.legends])
+    return Layer(together, list(_once(legend for layer, _ in found for legend in layer.legends)))
+
+
+def _once(legends: Iterable[Legend]) -> Iterator[Legend]:
+    """Yield legends, each without what one before it says."""
+    said: set[str] = set()
+    for legend in legends:
+        key = legend.key.split("; ")
+        yield legend._replace(key="; ".join(part for part in key if part not in said))
+        said.update(key)
 
 
 def _panel(patch: Patch, label: str) -> Panel:
@@ -305,7 +311,7 @@ def _fate(mark: Mark) -> str:
 
 
 class _Cells(NamedTuple):
-    """How heatmaps are drawn: at all; with 0 in the middle; and what is the least that is not taken for rounding."""
+    """How heatmaps are drawn: at all; with 0 in the middle; and what is less is rounding."""
 
     drawn: bool
     signed: bool
@@ -317,7 +323,8 @@ class _Cells(NamedTuple):
         if not self.drawn or value is None or value.dtype.kind not in "fiub":
             return []
         most = max(_most(value), self.floor)
-        small = thumbnail(value, Scale(-most, most, signed=True) if self.signed and most else None, mark.shape or None)
+        scale = Scale(-most, most, signed=True) if self.signed and most else None
+        small = thumbnail(value, scale, mark.shape)
         return [Panel(cells=small.cells, note=small.note)] if small.cells else []
 
 
@@ -365,7 +372,9 @@ class _Colours(NamedTuple):
         """Return the colour of a number; none of what is not finite, nor of 0 on a logarithmic scale."""
         if not math.isfinite(value) or (self.logarithmic and value <= 0):
             return None
-        return self.scale.colours(self.scale.fractions(np.array(math.log10(value) if self.logarithmic else value)))
+        return self.scale.colours(
+            self.scale.fractions(np.array(math.log10(value / self.low) if self.logarithmic else value))
+        )
 
 
 def _scale(row: Overlay, numbers: Iterable[float | None], eps: float) -> _Colours | None:
@@ -377,7 +386,7 @@ def _scale(row: Overlay, numbers: Iterable[float | None], eps: float) -> _Colour
         return _Colours(Scale(-high, high, signed=True), -high, high, logarithmic=False)
     least = max(float(positive.min()), high * eps)  # what is less is rounding, and would stretch the scale
     if row.scale == "logarithm" and high / _LOGARITHMIC > least:
-        return _Colours(Scale(math.log10(least), math.log10(high), signed=False), least, high, logarithmic=True)
+        return _Colours(Scale(0.0, math.log10(high / least), signed=False), least, high, logarithmic=True)
     return _Colours(Scale(low, high, signed=False), low, high, logarithmic=False)
 
 
@@ -395,7 +404,7 @@ def _legend(
     key = [text for level, text in row.key.items() if any(patch.level == level for patch in patches)]
     colours = {cell for patch in patches for panel in patch.panels for line in panel.cells for cell in line}
     if colours:
-        key.append(_OF_SIGNED if row.signed else _OF_CELLS)
+        key.append(_OF_CELLS)
         key += ["dark red is NaN or infinite"] * (in_hex(NOT_FINITE) in colours)
     if row.together in _TOGETHER and any(len(box.nodes) > 1 for box in patch_of):
         key.append(_TOGETHER["one" if row.together == "largest" and scale is None else row.together])

@@ -1,9 +1,16 @@
 // --- heatmaps ---------------------------------------------------------------------------------------------------
 
-const MAGNITUDES = "00224E 1A386F 434E6C 61656F 7D7C78 9B9476 BCAE6C DEC958 FEE838".split(" ").map(rgb);
-const SIGNED = "08306B 2171B5 6BAED6 BDD7E7 F7F7F7 FDD0A2 FD8D3C D94801 7F2704".split(" ").map(rgb);
+// From what is most below 0 to what is most above, with 0 in the middle: on light paper, and on dark.
+const COLOURS = [
+  "08306B 2171B5 6BAED6 BDD7E7 F7F7F7 FDD0A2 FD8D3C D94801 7F2704",
+  "9ECAE1 6BAED6 3F88C0 2B5275 2C2F34 5C3A1E A3561B E6802B FDBE85",
+].map((codes) => codes.split(" ").map(rgb));
+// Integers are mostly classes or indices, whose size means nothing: each has a colour of its own, as on the map.
+const isClass = (dtype) => dtype.startsWith("int");
+const colourOfClass = (x) => rgb(CLASSES[((Number(x) % CLASSES.length) + CLASSES.length) % CLASSES.length].slice(1));
 const STRANGE = [179, 38, 30];
 const ALIKE = ["E8EAEE", "3A3F47"].map(rgb); // where all numbers are one
+const ROUNDING = { float16: 2 ** -10, float32: 2 ** -23, float64: 2 ** -52 }; // in parts of a number
 const ROW_HEIGHT = 20, HEADER = 15, LETTER = 6.7;
 
 function rgb(code) {
@@ -17,17 +24,18 @@ function mixed(palette, fraction) {
 
 const isDark = () => document.documentElement.dataset.theme === "dark";
 
-/** Return the function that gives a number its colour. */
-function coloursOf([low, high]) {
+/** Return the function that gives a number its colour: orange above 0, blue below, the stronger the larger. */
+function coloursOf([low, high], rounding = ROUNDING.float64) {
   if (low === null) return () => STRANGE;
   const signed = low < 0 && high > 0, most = Math.max(-low, high);
   const [from, to] = signed ? [-most, most] : [low, high];
   const scale = Math.max(Math.abs(from), Math.abs(to)) || 1;
-  const span = to / scale - from / scale, alike = ALIKE[isDark() ? 1 : 0];
+  const span = to / scale - from / scale, alike = ALIKE[isDark() ? 1 : 0], palette = COLOURS[isDark() ? 1 : 0];
   return (x) => {
     if (!Number.isFinite(x)) return STRANGE;
-    if (!span) return alike;
-    return mixed(signed ? SIGNED : MAGNITUDES, Math.min(1, Math.max(0, (x / scale - from / scale) / span)));
+    if (!(span > 4 * rounding)) return alike; // numbers that differ by rounding alone are one
+    const at = Math.min(1, Math.max(0, (x / scale - from / scale) / span));
+    return mixed(palette, signed ? at : at / 2 + (high > 0 ? 0.5 : 0));
   };
 }
 
@@ -191,7 +199,8 @@ class Heatmap {
     const firstRow = Math.floor(box.scrollTop / this.cellHeight), firstColumn = Math.floor(box.scrollLeft / this.cellWidth);
     const lastRow = Math.min(this.rows.length, firstRow + Math.ceil(high / this.cellHeight) + 1);
     const lastColumn = Math.min(this.columns.length, firstColumn + Math.ceil(wide / this.cellWidth) + 1);
-    const colour = coloursOf(this.range), marked = [], all = this.lit.size > 1 && this.lit.size === this.value.size;
+    const { dtype } = this.value, colour = isClass(dtype) ? colourOfClass : coloursOf(this.range, ROUNDING[dtype]);
+    const marked = [], all = this.lit.size > 1 && this.lit.size === this.value.size;
     box.classList.toggle("all", all);
     pen.save();
     pen.beginPath();

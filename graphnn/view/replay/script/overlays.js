@@ -16,7 +16,8 @@ function markOfValue(run, place) {
   const value = valueOf(run, place);
   if (!value?.size) return null;
   const [, nans, above, below] = value.told.counts, strange = nans ? `${grouped(nans)} NaN` : above + below ? `${grouped(above + below)} inf` : "";
-  const mean = value.told.stats[2];
+  const [least, most, mean] = value.told.stats;
+  if (isClass(nodes.dtype[place]) && value.size > 1) return { number: null, text: `${least} to ${most}`, plain: true };
   return { number: strange ? null : mean, text: strange || (value.size === 1 ? value.text(0) : `mean ${general(mean, 3)}`) };
 }
 
@@ -83,7 +84,7 @@ function scaleOf(row, numbers) {
     const colour = coloursOf([-most, most]);
     return [(x) => (x === null ? STRANGE : colour(x)), [-most, most].map(told)];
   }
-  const positive = finite.filter((x) => x > 0), least = Math.min(...positive);
+  const positive = finite.filter((x) => x > 0), least = Math.max(Math.min(...positive), most * ROUNDING.float64);
   if (most > 1000 * least) {
     const colour = coloursOf([0, Math.log(most / least)]);
     return [(x) => (x === null ? STRANGE : x > 0 ? colour(Math.log(x / least)) : null), [least, most].map(told), "logarithmic"];
@@ -99,7 +100,7 @@ function drawOverlay() {
   picture.overlaid = state;
   const marks = picture.boxes.map((box) => (row ? merged(row, box.places) : null));
   const [colour, ends, how] = row ? scaleOf(row, marks.flatMap((mark) => (mark ? [mark.number] : []))) : [() => null];
-  picture.boxes.forEach((box, i) => dress(box, marks[i], marks[i] && row.scale ? colour(marks[i].number) : null));
+  picture.boxes.forEach((box, i) => dress(box, marks[i], marks[i] && row.scale && !marks[i].plain ? colour(marks[i].number) : null));
   drawLegend(row, marks, ends, how);
   tellBad();
 }
@@ -151,7 +152,7 @@ function drawLegend(row, marks, ends, how) {
   const told = row.told ?? number4, share = total ? `${Math.round((100 * numbers[most]) / total)} %` : "";
   const parts = row.says([at, told(total), share]);
   if (Array.isArray(ends)) {
-    const bar = make("span", { className: "scale", "aria-hidden": "true" }), palette = row.scale === "signed" ? SIGNED : MAGNITUDES;
+    const bar = make("span", { className: "scale", "aria-hidden": "true" }), palette = COLOURS[isDark() ? 1 : 0].slice(row.scale === "signed" ? 0 : 4);
     bar.style.background = `linear-gradient(to right, ${palette.map((each) => `rgb(${each.join(",")})`).join(", ")})`;
     parts.push(make("span", { className: "ends" }, ends[0], bar, ends[1], how ? `, ${how}` : ""));
   }
