@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..files import tupled
+from ..view.terminal.ink import judged
 from ..view.text import counted
 from .arguments import part_of_node
 from .stopping import say_runs
@@ -95,7 +96,8 @@ def diff(session: Session, run: str) -> None:
     name = run or next(iter(session.dbg.runs))
     if name == session.dbg.run:
         raise UsageError(f'"{name}" is the current run: name another one; runs lists them')
-    session.say(session.dbg.compare(name))
+    found = session.dbg.compare(name)
+    session.say(judged(str(found), found.equal, session.colour), coloured=True)
 
 
 @declared("commit")

@@ -18,6 +18,10 @@ def build():
         y = gn.log(x, name="a_node_whose_name_is_longer_than_a_line_of_a_terminal_of_eighty_columns\x1b[31m")
     return gn.exp(y), {x: [1.0, 0.0]}
 
+def other():
+    y, feed = build()
+    return gn.tanh(y.inputs[0]), feed
+
 def unfed():
     return build()[0]
 """
@@ -77,6 +81,7 @@ def piped(capsys):
     [
         (["trace", "model.py:build"], r"\x1b\[1;38;5;196m1  a_scope.*log"),
         (["check", "model.py:build"], r"\x1b\[38;5;136mwarning:\x1b\[0m log"),
+        (["compare", "model.py:build", "model.py:other"], r"\x1b\[1;38;5;196m.model.: \S+ and \S+ first differ at"),
         (["trace", "model.py:unfed"], r"\x1b\[1;38;5;196mgraphnn:\x1b\[0m"),
         (["debug", "model.py:build", "-x", "verbs"], r"\x1b\[1;38;5;196merror:\x1b\[0m there is no verb"),
     ],

@@ -89,3 +89,15 @@ def headed(text: str, colour: object = True, head: str = "") -> str:
         cut = len(word) + 1 if colon and meaning else 0
         lines.append(inked(line[:cut], meaning, colour=colour) + inked(line[cut:]))
     return "\n".join(lines)
+
+
+def judged(text: str, good: bool, colour: object = True) -> str:
+    r"""Return lines of which the first, the verdict, is red unless it is good.
+
+    Examples
+    --------
+    >>> judged("they differ\n1 node", good=False), judged("they are equal", good=True)
+    ('\x1b[1;38;5;196mthey differ\x1b[0m\n1 node', 'they are equal')
+    """
+    verdict, rest, more = text.partition("\n")
+    return inked(verdict, "" if good else "failed", colour=colour) + rest + (inked(more) if more else "")
