@@ -46,7 +46,8 @@ def test_it_opens_on_the_loss_with_a_true_sentence(opened: Opened) -> None:
     )
     assert page.evaluate(IN_SIGHT)
     expect(page.locator("#hint")).to_have_text(
-        "Click a box to see its numbers, and a number to see what made it. ← → steps through the run."
+        "A run recorded by graphnn. Click a box to see its numbers, and a number to see what made it. "
+        "← → steps through the run."
     )
 
 
