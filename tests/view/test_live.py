@@ -156,6 +156,9 @@ def test_the_learning_rate_is_found(kind: str) -> None:
     step = gn.compile(gn.sum(w * w), optimizer.updates(gn.sum(w * w)))
     values = gn.trace(step, {})
     assert [float(values[node.name].value) for node in rates_of(values.order, step.updates)] == [0.5]
+    name = {"number": "adam_1/learning_rate", "schedule": "adam_1/learning_rate", "node": "mine"}
+    found, _ = Watched(step).figures({})
+    assert found["rate"] == {name.get(kind, "adam_1/learning_rate"): 0.5}
 
 
 def test_norms_survive_large_numbers_and_bad_ones() -> None:

@@ -188,7 +188,7 @@ function draw(panel) {
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.replaceChildren();
   const clip = `clip-${panels.indexOf(panel)}`;
-  svg.append(make("svg:clipPath", { id: clip }, make("svg:rect", { x: LEFT, y: 0, width: Math.max(width - LEFT - RIGHT, 1), height: height - BOTTOM + 3 })));
+  svg.append(make("svg:clipPath", { id: clip }, make("svg:rect", { x: LEFT - 3, y: 0, width: Math.max(width - LEFT - RIGHT, 1) + 6, height: height - BOTTOM + 3 })));
   for (const tick of log ? logTicks(low, high) : ticks(low, high, 4)) {
     const y = toY(tick);
     svg.append(make("svg:line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }));

@@ -63,7 +63,8 @@ class Watched:
                 kinds["activation"][name] = _spread(run.value_of(node))
             for node in rates:
                 value = run.value_of(node)
-                kinds["rate"][visible(node.name)] = math.nan if value is None else float(value)
+                name = node.scope if node.scope.endswith("/learning_rate") else node.name
+                kinds["rate"][visible(name)] = math.nan if value is None else float(value)
         return kinds, health.findings
 
 
