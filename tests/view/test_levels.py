@@ -3,6 +3,8 @@
 import re
 
 import numpy as np
+import pytest
+from svg_geometry import crossed, read
 
 import graphnn as gn
 from graphnn import nn
@@ -152,3 +154,112 @@ def test_a_layer_that_is_called_again_reads_the_first_call() -> None:
         assert "dense_1 · 20 parameters · read by 2" in text
         assert "dense_1_2 · ↑ dense_1" in text
     assert "20 parameters, read by 2" in diagram.text(None)
+
+
+# --- calls of one layer -------------------------------------------------------------------------------------------
+
+
+class Cell(nn.Layer):
+    def __init__(self) -> None:
+        self.input, self.recurrent = nn.Dense(4), nn.Dense(4)
+
+    def call(self, x: Node, h: Node) -> Node:
+        return gn.tanh(self.input(x) + self.recurrent(h) * 0.5)
+
+
+def unrolled(steps: int = 5, between: bool = False) -> list[Node]:
+    x = Graph().placeholder("x", shape=("batch", steps, 3))
+    h, cell = x.graph.placeholder("h", shape=("batch", 4)), Cell()
+    made = []
+    for step in range(steps):
+        h = cell(x[:, step], gn.relu(h) if between else h)
+        made.append(h)
+    return made
+
+
+def said(diagram: Diagram) -> list[str]:
+    return [words(box).title for box in diagram._picture.boxes]
+
+
+def test_calls_that_follow_each_other_are_one_box() -> None:
+    y = unrolled()[-1]
+    diagram = draw(y, "layer")
+    assert said(diagram) == ["x", "h", "getitem ×5", "Cell ×5"]
+    assert [arrow.tail + arrow.head for arrow in Drawing(diagram._picture).arrows] == ["n0n2", "n2n3", "n1n3"]
+    for text in forms(diagram).values():
+        assert "Cell ×5" in text
+        assert "cell_1 · 36 parameters" in text
+    assert "cell_1(getitem, h) ×5  36 parameters" in diagram.text(None)
+    # Every node is in one box, as without.
+    nodes = [node for box in diagram._picture.boxes for node in box.nodes]
+    assert len(nodes) == len(set(nodes)) == len(gn.schedule(y))
+
+
+def test_at_leaf_level_they_are_one_frame_with_the_way_back() -> None:
+    diagram = draw(unrolled()[-1], "leaf")
+    assert sorted(said(diagram)) == [
+        "0.5", "add", "getitem ×5", "h", "input", "multiply", "recurrent", "tanh", "x",
+    ]  # fmt: skip
+    assert [frame.title for frame in Drawing(diagram._picture).frames] == ["cell_1 ×5"]
+    place = {words(box).title: box.place for box in diagram._picture.boxes}
+    pairs = {(edge.tail.place, edge.head.place) for edge in diagram._picture.edges}
+    assert (place["tanh"], place["recurrent"]) in pairs
+    assert "cell_1 ×5" in diagram.text(None)
+    for text in forms(diagram).values():
+        assert text.count("cell_1 ×5") == 1
+    faultless = read(draw_plainly(diagram))
+    assert crossed(faultless) == []
+
+
+def test_operations_between_the_calls_are_one_and_the_backward_pass_too() -> None:
+    *_, y = unrolled(between=True)
+    assert said(draw(y, "layer")) == ["x", "h", "getitem ×5", "relu", "Cell ×5", "relu ×4"]
+    loss = gn.sum(y)
+    titles = said(draw([loss, *gn.grad(loss, list(y.graph.parameters))], "layer"))
+    assert len(titles) < 20
+    assert titles.count("Cell ×5") == 2
+
+
+def test_what_is_named_stays_apart() -> None:
+    *_, last = made = unrolled()
+    assert said(draw({"all": made[0], "last": last}, "layer")).count("Cell ×5") == 1
+    opened = draw(last, {"": "layer", "cell_1_3": "op"})
+    assert opened._picture.open_scopes()[0].path == "cell_1_3"
+    assert "Cell ×4" in said(opened)
+    # Operations are all drawn, and so are two calls, and calls beside each other.
+    assert len(draw(last, "op")._picture.boxes) == len(gn.schedule(last))
+    assert said(draw(made[1], "layer")).count("Cell") == 2
+    g, layer = Graph(), nn.Dense(2)
+    beside = [layer(g.placeholder(f"x{i}", shape=("batch", 2))) for i in range(3)]
+    assert said(draw(beside[0] + beside[1] * beside[2], "layer")).count("Dense") == 3
+
+
+def test_a_layer_on_each_step_is_one_box_too() -> None:
+    made, head = unrolled(), nn.Dense(2)
+    diagram = draw(gn.stack([head(h) for h in made]), "layer")
+    assert "Dense ×5" in said(diagram)
+    assert all("5 values" in text for text in forms(diagram).values())
+
+
+def test_calls_that_do_other_things_are_no_calls_of_the_same() -> None:
+    class Sometimes(nn.Layer):
+        def __init__(self) -> None:
+            self.inner, self.count = nn.Dense(3), 0
+
+        def call(self, x: Node) -> Node:
+            self.count += 1
+            return gn.relu(self.inner(x)) if self.count == 2 else self.inner(x)
+
+    layer, h = Sometimes(), Graph().placeholder("x", shape=("batch", 3))
+    for _ in range(4):
+        h = layer(h)
+    assert said(draw(h, "layer")) == ["x", "Sometimes ×3", "Sometimes"]
+
+
+@pytest.mark.parametrize("overlay", ["values", "statistics", "time", "flops", "health"])
+def test_overlays_on_calls_that_are_one(overlay: str) -> None:
+    y = unrolled()[-1]
+    trace = gn.trace(y, {"x": np.ones((2, 5, 3)), "h": np.zeros((2, 4))})
+    source = gn.check_health(y, {"x": np.ones((2, 5, 3)), "h": np.zeros((2, 4))}) if overlay == "health" else trace
+    for detail in ("layer", "leaf"):
+        assert "×5" in draw(y, detail, overlay=overlay, trace=source).source

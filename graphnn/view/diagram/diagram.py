@@ -19,6 +19,7 @@ from ..layout.engine import TookTooLong, find_engine, lay_out
 from ..text import counted, shortened
 from .animation import animated
 from .asked import boxes_asked, check_name, highlighted, seconds_asked, set_by_hand
+from .calls import folded
 from .crop import around, of_phases
 from .dot import dot_source
 from .drawing import Manner
@@ -179,6 +180,8 @@ def draw(
 
     def seen_at(detail: Detail, merges: bool) -> Picture:
         found = picture(fetches, detail, graph)
+        if detail in ("layer", "leaf") or isinstance(detail, Mapping):
+            found = folded(found, detail if isinstance(detail, Mapping) else ())
         found = repeated(found) if merges or repeats else found
         found = found if phases is None else of_phases(found, phases)
         return found if focus is None else around(found, focus, radius)

@@ -12,7 +12,7 @@ from . import looks
 from .overlay import NO_OVERLAY, Layer, Panel, Patch
 from .picture import Box, Edge, Picture, data_inputs, own_name, scope_path, title_of
 from .sharing import sharing
-from .words import MOST_MARKS, frame_words, mark_of, positions_matter, scope_tip, tip_of, words
+from .words import MOST_MARKS, frame_words, mark_of, positions_matter, repeated_title, scope_tip, tip_of, words
 
 
 class Shape(NamedTuple):
@@ -251,7 +251,9 @@ class Drawing:
 
     def _frame(self, scope: Scope, nodes: list[Node]) -> Frame:
         look = self.look(looks.FRAME_OF_PHASE[scope.phase])
-        return Frame(scope, look, scope_tip(scope, nodes), *frame_words(scope, nodes))
+        title, note = frame_words(scope, nodes)
+        title = repeated_title(title, self._seen.times.get(scope.path, 1))
+        return Frame(scope, look, scope_tip(scope, nodes), title, note)
 
     def _box(self, box: Box) -> Shape:
         marks = ", ".join([self._marks[node] for node in box.nodes if node in self._marks])

@@ -11,7 +11,7 @@ from ..text import cells_of, counted, elided, in_cells, shortened, visible, wrap
 from .drawing import USUAL, Drawing, paragraphs
 from .picture import Box, Edge, Picture, local_name, numbers_in, own_name, scopes_down_to, title_of
 from .sharing import sharing
-from .words import frame_words, settings, shape_words, words
+from .words import common_settings, frame_words, repeated_title, shape_words, words
 
 if TYPE_CHECKING:
     from ...graph import Scope
@@ -90,7 +90,8 @@ def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, as
         for depth, scope in enumerate(scopes):
             if scope not in open_before:
                 name, note = frame_words(scope, nodes_in[scope.path])
-                said = f"{_shown(name)}  {note}" if note else _shown(name)
+                name = repeated_title(_shown(name), seen.times.get(scope.path, 1))
+                said = f"{name}  {note}" if note else name
                 rows.append(_Row(rails.passing(), _STEP * depth + said))
         open_before = scopes
         shape = shapes[f"n{box.place}"]
@@ -127,14 +128,14 @@ def _shown(name: str) -> str:
 
 def _call(box: Box, operands: Sequence[str]) -> str:
     """Return what a box computes, in the manner of a line of code."""
-    node, scope = box.node, box.scope
+    node, scope = box.nodes[0], box.scope
     if scope is not None:
         name, what, operands = title_of(scope), scope.kind or title_of(scope), list(operands)
     elif isinstance(node.op, (Placeholder, Parameter, Constant)):
         return _shown(words(box).title)
     else:
-        name, what, operands = own_name(node), node.op.name, [*operands, *map(_shown, settings(node.op))]
-    call = f"({', '.join(operands)})"
+        name, what, operands = own_name(node), node.op.name, [*operands, *map(_shown, common_settings(box))]
+    call = repeated_title(f"({', '.join(operands)})", box.times)
     # relu_1(…) says as much as relu_1 = relu(…)
     alike = re.sub(r"_\d+$", "", name).replace("_", "").lower() == what.replace("_", "").lower()
     return f"{_shown(name)}{call}" if alike else f"{_shown(name)} = {_shown(what)}{call}"

@@ -45,12 +45,15 @@ class Box:
         The innermost open scope around it.
     nodes : list of Node
         In order of making.
+    times : int
+        How many boxes it stands for in its frame: calls of one layer, or the same operation in each of them.
     """
 
     place: int
     scope: Scope | None
     around: Scope | None
     nodes: list[Node]
+    times: int = 1
 
     @property
     def node(self) -> Node:
@@ -101,6 +104,8 @@ class Picture:
         Of a part: the edges with one end outside, which the picture marks.
     whole : list of Node
         Of a part: everything that the fetches need; else empty.
+    times : dict of str to int
+        How many calls of one layer an open scope stands for, by its path.
     """
 
     graph: Graph
@@ -109,6 +114,7 @@ class Picture:
     edges: list[Edge] = field(default_factory=list)
     cut: list[Edge] = field(default_factory=list)
     whole: list[Node] = field(default_factory=list)
+    times: dict[str, int] = field(default_factory=dict)
 
     def open_scopes(self) -> list[Scope]:
         """Return the scopes that are open and have a box in them: outer before inner, in order of making."""

@@ -31,7 +31,13 @@ def words(box: Box, room: int = MOST_BELOW) -> Words:
 
     Of a name that is too long for the `room` below the title, something is left out; never of a count.
     """
-    return _node_words(box) if box.scope is None else _layer_words(box, box.scope, room)
+    said = _node_words(box) if box.scope is None else _layer_words(box, box.scope, room)
+    return said if box.times == 1 else said._replace(title=repeated_title(said.title, box.times))
+
+
+def repeated_title(title: str, times: int) -> str:
+    """Return the title of what stands for several: ``RNNCell ×15``."""
+    return f"{title} ×{times}" if times > 1 else title
 
 
 def _layer_words(box: Box, scope: Scope, room: int) -> Words:
@@ -59,8 +65,8 @@ def _node_words(box: Box) -> Words:
         value = preview(node.value) if math.prod(map(int, node.shape)) <= MOST_INLINE else shape
         return Words("constant", value if re.fullmatch(r"constant(_\d+)?", name) else f"{name} = {value}")
     named = is_named(node)
-    below = [node.op.name] if named else [name] if name != node.op.name else []
-    below += settings(node.op)
+    below = [node.op.name] if named else [name] if name != node.op.name and box.times == 1 else []
+    below += common_settings(box)
     if node.twin is not None and node.twin.phase != node.phase:
         below.append(f"of {own_name(node.twin)}")
     return Words(KIND_OF_PHASE.get(node.phase, "operation"), name if named else node.op.name, " · ".join(below))
@@ -80,6 +86,11 @@ def mark_of(box: Box, highlight: Mapping[Node, Highlight]) -> tuple[str, Sequenc
         found.setdefault(kind, [note for note in notes if note])
     strongest = min(found, key=list(HIGHLIGHTS).index)
     return strongest, found[strongest]
+
+
+def common_settings(box: Box) -> list[str]:
+    """Return the settings of an operation; of several that are drawn as one, if they are the same in all."""
+    return settings(box.node.op) if all(node.op == box.node.op for node in box.nodes) else []
 
 
 def settings(op: Op) -> list[str]:
@@ -125,12 +136,16 @@ def frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
 def tip_of(box: Box) -> list[str]:
     """Return the lines of the tooltip of a box."""
     if box.scope is not None:
-        return scope_tip(box.scope, box.nodes)
+        return [*scope_tip(box.scope, box.nodes), *_calls(box.times)]
     node = box.node
     lines = [*dict.fromkeys([node.title, node.name]), f"{node.op!r} {node.spec}", f"made at {node.origin}"]
     if node.twin is not None:
         lines.append(f"for {node.twin.name}")
-    return lines
+    return [*lines, *_calls(box.times)]
+
+
+def _calls(times: int) -> list[str]:
+    return [f"{times} times: all calls of a layer are drawn as one"] if times > 1 else []
 
 
 def scope_tip(scope: Scope, nodes: list[Node]) -> list[str]:
