@@ -3,6 +3,7 @@
 import html
 import math
 import re
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import count
@@ -291,6 +292,19 @@ def test_where_an_operation_has_no_gradient_those_behind_it_are_drawn() -> None:
     picture = told(draw(loss, {x: 2.0}, overlay="gradients").source)
     assert on(picture, "w") == ["scalar", "gradient 2"]
     assert on(picture, "x") == ["scalar"]
+
+
+@pytest.mark.parametrize("engine", ["dot", "plain"])
+def test_a_hostile_name_of_what_is_differentiated_is_text(engine: str) -> None:
+    g = Graph()
+    x = g.parameter('<img src=x onerror=alert(1)>"', np.ones(9))
+    g.outputs["</text><script>alert(2)</script>"] = y = gn.sum(x * x)
+    diagram = draw(y, overlay=["values", "gradients"], engine=engine)
+    svg = diagram.svg()
+    assert "<script" not in svg
+    assert "<img" not in svg
+    assert "</text><script>alert(2)</script>" in "".join(ET.fromstring(svg).itertext())
+    assert "<script" not in diagram.mermaid()
 
 
 def test_what_a_list_shares_is_said_once_and_sources_mix() -> None:
