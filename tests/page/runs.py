@@ -108,3 +108,26 @@ def chain(nodes: int) -> Page:
     trace = gn.trace([loss, *gn.grad(loss, list(g.parameters))], {x: rng.normal(size=(32, 8))})
     page: Page = trace.to_html()
     return page
+
+
+def attention(heads: int = 4, length: int = 12) -> gn.Trace:
+    """Values of four axes: attention over some heads."""
+    g = gn.Graph("attention")
+    x = g.placeholder("x", shape=("batch", heads, length, 5))
+    with g.scope("attention"):
+        weights = gn.softmax(x @ gn.transpose(x, (0, 1, 3, 2)), axis=-1)
+        g.outputs["context"] = weights @ x
+    return gn.trace(g.outputs["context"], {x: np.random.default_rng(0).normal(size=(3, heads, length, 5))})
+
+
+def long_attention() -> gn.Trace:
+    """A map of attention of many rows and columns."""
+    g = gn.Graph("map")
+    x = g.placeholder("x", shape=("time", 4))
+    g.outputs["weights"] = weights = gn.softmax(x @ gn.transpose(x), axis=-1)
+    return gn.trace(weights, {x: np.random.default_rng(0).normal(size=(200, 4))})
+
+
+def many_heads() -> gn.Trace:
+    """More tables than go side by side."""
+    return attention(heads=16, length=6)

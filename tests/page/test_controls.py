@@ -392,9 +392,9 @@ def test_operands_and_result_stand_there_with_their_numbers(opened: Opened) -> N
         assert [float(text) for text in shown_values(page, name)] == pytest.approx(value.reshape(-1), rel=1e-3)
     captions = page.locator("#values figcaption").all_text_contents()
     assert captions == [
-        "relu_1 operand 0 · 60 × 6 float64",
+        "relu_1 operand 0 · batch 60 × 6 float64",
         "weight operand 1 · 6 × 3 float64",
-        "matmul result · 60 × 3 float64",
+        "matmul result · batch 60 × 3 float64",
     ]
 
 

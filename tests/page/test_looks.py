@@ -14,7 +14,7 @@ from graphnn.view.heatmap import Scale
 
 Opened = Callable[..., Page]
 
-PAGES = ["step", "film", "hidden_nan", "what_if", "stopped", "large"]
+PAGES = ["step", "film", "hidden_nan", "what_if", "stopped", "large", "attention"]
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
 

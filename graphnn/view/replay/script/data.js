@@ -115,6 +115,12 @@ const product = (sizes) => sizes.reduce((total, n) => total * n, 1);
 const upTo = (n) => Array.from({ length: n }, (_, i) => i);
 const shapeText = (shape) => shape.join(" × ") || "scalar";
 
+/** Return the name of an axis of a node, "" if it has none. */
+const axisName = (place, axis) => (/^\d*$/.test(nodes.shape[place][axis] ?? "") ? "" : nodes.shape[place][axis]);
+
+/** Return a shape with the names of its axes. */
+const namedShape = (place, shape) => shape.map((n, axis) => `${axisName(place, axis)} ${n}`.trim()).join(" × ") || "scalar";
+
 function unravel(place, shape) {
   const index = new Array(shape.length);
   for (let axis = shape.length - 1; axis >= 0; axis--) {

@@ -11,7 +11,7 @@ const colourOfClass = (x) => rgb(CLASSES[((Number(x) % CLASSES.length) + CLASSES
 const STRANGE = [179, 38, 30];
 const ALIKE = ["E8EAEE", "3A3F47"].map(rgb); // where all numbers are one
 const ROUNDING = { float16: 2 ** -10, float32: 2 ** -23, float64: 2 ** -52 }; // in parts of a number
-const ROW_HEIGHT = 20, HEADER = 15, LETTER = 6.7;
+const ROW_HEIGHT = 20, HEADER = 15, LETTER = 6.7, FINE = 3, LARGE = 1.8, WHOLE = 340; // FINE: pixels of a cell that is drawn with its neighbours at once
 
 function rgb(code) {
   return [0, 2, 4].map((at) => parseInt(code.slice(at, at + 2), 16));
@@ -44,8 +44,8 @@ const strangeSign = (x) => (Number.isNaN(x) ? "?" : x > 0 ? "+" : "−");
 
 /** A value as cells in a box that scrolls; only what is seen of it is drawn. */
 class Heatmap {
-  constructor(place, value, { label, range, room, height, pick, alike = [value] }) {
-    Object.assign(this, { place, value, range, pick, room, lit: new Set(), cursor: null });
+  constructor(place, value, { label, range, room, height, pick, alike = [value], slice = [], whole = false }) {
+    Object.assign(this, { place, value, range, pick, room, slice, whole, lit: new Set(), cursor: null });
     this.layOut(height, alike);
     this.canvas = make("canvas", { "aria-hidden": "true" });
     this.spacer = make("div", { className: "spacer" }, this.canvas);
@@ -54,7 +54,7 @@ class Heatmap {
     this.box.setAttribute("aria-label", told);
     this.outer = Math.min(this.width, room) + (this.tall ? 17 : 2);
     this.box.style.width = `${this.outer}px`;
-    const high = Math.min(this.height, height);
+    const high = this.whole ? this.height : Math.min(this.height, height);
     this.seen = [Math.max(1, Math.floor((high - this.header) / this.cellHeight)), Math.max(1, Math.floor((this.outer - 19 - this.gutter) / this.cellWidth))];
     this.box.style.height = `${high + (this.width > room ? 17 : 2)}px`;
     this.spacer.style.width = `${this.width}px`;
@@ -66,6 +66,7 @@ class Heatmap {
   layOut(most, alike) {
     const { value } = this, batch = batchAxis(this.place);
     const axes = value.axes.map((kept, axis) => {
+      if (axis < this.slice.length) return [this.slice[axis]];
       return axis === batch && shown.row !== null && value.shape[axis] > 1 ? kept.filter((i) => i === shown.row) : kept;
     });
     this.upright = axes.length === 1 && batch === 0;
@@ -73,27 +74,30 @@ class Heatmap {
     const down = axes.slice(0, this.upright ? 1 : -1);
     this.rows = down.reduce((rows, kept) => rows.flatMap((row) => kept.map((i) => [...row, i])), [[]]);
     this.columns = across;
-    this.labels = this.rows.map((row) => row.join(","));
+    this.keys = this.rows.map((row) => row.join(","));
+    this.labels = this.rows.map((row) => row.slice(this.slice.length).join(","));
     this.gutter = this.rows[0]?.length ? 8 + LETTER * Math.max(...this.labels.map((text) => text.length)) : 0;
     this.header = axes.length && !this.upright ? HEADER : 0;
     const cells = this.rows.slice(0, 24).flatMap((_, r) => across.slice(0, 24).map((_, c) => this.cellAt(r, c)));
     const sample = alike.filter(({ size }) => size === value.size).flatMap((each) => cells.map((cell) => each.text(cell)));
-    const widest = Math.max(26, 8 + LETTER * sample.reduce((n, text) => Math.max(n, text.length), 2));
-    this.numbers = this.gutter + widest * across.length <= this.room;
+    this.large = value.size === 1 ? LARGE : 1;
+    const widest = this.large * Math.max(26, 8 + LETTER * sample.reduce((n, text) => Math.max(n, text.length), 2));
+    this.numbers = !this.whole && this.gutter + widest * across.length <= this.room;
     const fitting = Math.floor((this.room - this.gutter) / across.length);
     this.cellWidth = this.numbers ? widest : Math.max(4, Math.min(18, fitting));
     const tight = Math.floor((most - this.header) / this.rows.length);
-    this.cellHeight = this.numbers ? ROW_HEIGHT : Math.max(5, Math.min(16, tight));
+    this.cellHeight = this.numbers ? this.large * ROW_HEIGHT : Math.max(5, Math.min(16, tight));
+    if (this.whole) this.cellWidth = this.cellHeight = Math.min(18, (this.room - this.gutter) / across.length, (Math.max(most, WHOLE) - this.header) / this.rows.length);
     this.width = this.gutter + this.cellWidth * across.length;
     this.height = this.header + this.cellHeight * this.rows.length;
-    this.tall = this.height > most;
+    this.tall = !this.whole && this.height > most;
   }
 
   /** Say how many rows and columns one sees at once, if not all. */
   inSight() {
     const [rows, columns] = this.seen, parts = [];
     if (this.tall) parts.push(`${grouped(rows)} of ${grouped(this.rows.length)} rows in sight`);
-    if (this.width > this.room) parts.push(`${grouped(columns)} of ${grouped(this.columns.length)} columns${parts.length ? "" : " in sight"}`);
+    if (this.width > this.room + 0.5) parts.push(`${grouped(columns)} of ${grouped(this.columns.length)} columns${parts.length ? "" : " in sight"}`);
     return parts.join(", ");
   }
 
@@ -108,7 +112,7 @@ class Heatmap {
     const index = unravel(cell, this.value.shape);
     const c = this.upright || !index.length ? 0 : this.columns.indexOf(index[index.length - 1]);
     const key = (this.upright ? index : index.slice(0, -1)).join(",");
-    return [this.labels.indexOf(key), c];
+    return [this.keys.indexOf(key), c];
   }
 
   listen() {
@@ -194,7 +198,7 @@ class Heatmap {
     pen.scale(scale, scale);
     pen.fillStyle = style.backgroundColor;
     pen.fillRect(0, 0, wide, high);
-    pen.font = "11px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace";
+    pen.font = `${11 * this.large}px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace`;
     pen.textBaseline = "middle";
     const firstRow = Math.floor(box.scrollTop / this.cellHeight), firstColumn = Math.floor(box.scrollLeft / this.cellWidth);
     const lastRow = Math.min(this.rows.length, firstRow + Math.ceil(high / this.cellHeight) + 1);
@@ -206,7 +210,9 @@ class Heatmap {
     pen.beginPath();
     pen.rect(gutter, header, wide, high);
     pen.clip();
-    for (let r = firstRow; r < lastRow; r++) {
+    const fine = this.cellWidth < FINE;
+    if (fine) this.drawFine(pen, colour);
+    for (let r = firstRow; !fine && r < lastRow; r++) {
       for (let c = firstColumn; c < lastColumn; c++) {
         const spot = [gutter + c * this.cellWidth - box.scrollLeft, header + r * this.cellHeight - box.scrollTop];
         const cell = this.cellAt(r, c);
@@ -215,9 +221,23 @@ class Heatmap {
         if (this.place === shown.place && cell === shown.cell) marked.push([spot, true]);
       }
     }
+    for (const cell of fine ? [...(all ? [] : this.lit), ...(this.place === shown.place ? [shown.cell] : [])].slice(0, 200) : []) {
+      const [r, c] = this.find(cell);
+      if (r >= 0 && c >= 0) marked.push([[gutter + c * this.cellWidth - 2, header + r * this.cellHeight - 2], !this.lit.has(cell)]);
+    }
     for (const [spot, chosen] of marked) this.drawMark(pen, spot, chosen);
     pen.restore();
     this.drawLabels(pen, style.color, firstRow, lastRow, firstColumn, lastColumn);
+  }
+
+  /** Draw all cells as the points of a picture, where each is too small to be drawn alone. */
+  drawFine(pen, colour) {
+    const wide = this.columns.length, high = this.rows.length, points = make("canvas", { width: wide, height: high }), under = points.getContext("2d");
+    const image = under.createImageData(wide, high);
+    for (let r = 0, at = 0; r < high; r++) for (let c = 0; c < wide; c++, at += 4) image.data.set([...colour(this.value.number(this.cellAt(r, c))), 255], at);
+    under.putImageData(image, 0, 0);
+    pen.imageSmoothingEnabled = this.cellWidth < 1;
+    pen.drawImage(points, this.gutter - this.box.scrollLeft, this.header - this.box.scrollTop, wide * this.cellWidth, high * this.cellHeight);
   }
 
   drawCell(pen, [x, y], cell, colour) {
@@ -233,7 +253,7 @@ class Heatmap {
   }
 
   drawMark(pen, [x, y], chosen) {
-    const [w, h] = [this.cellWidth - 1, this.cellHeight - 1];
+    const [w, h] = [this.cellWidth, this.cellHeight].map((size) => Math.max(4, size - 1));
     pen.lineWidth = 3.5;
     pen.strokeStyle = "#fff";
     pen.strokeRect(x + 1, y + 1, w - 2, h - 2);
@@ -268,6 +288,75 @@ function rangeText(value) {
 
 let heatmaps = [];
 
+// --- values of three and more axes: tables side by side, for the places along the axes before the last two
+
+const MOST_TABLES = 12;
+
+/** Return how an axis is called, and by what the place along it is remembered: alike for all values that have the axis. */
+const axisTold = (place, axis) => axisName(place, axis) || `axis ${axis}`;
+const axisKey = (place, axis, n) => axisName(place, axis) || `${axis} of ${n}`;
+
+/** Return the place chosen along each axis but the last two; null: all of them, side by side. */
+function chosenPlaces(place, value) {
+  const before = Math.max(0, value.shape.length - 2), batch = batchAxis(place);
+  return upTo(before).map((axis) => {
+    const n = value.shape[axis], kept = value.axes[axis], chosen = shown.slices.get(axisKey(place, axis, n));
+    if (axis === batch && shown.row !== null && n > 1) return shown.row;
+    if (chosen === undefined) return axis === before - 1 ? null : kept[0] ?? 0;
+    return chosen;
+  });
+}
+
+/** Return the slices that are seen of a value: one of two axes, or several; and how many there are. */
+function slicesOf(place, value) {
+  const chosen = chosenPlaces(place, value);
+  const kept = chosen.map((at, axis) => (at === null ? value.axes[axis] : value.axes[axis].includes(at) ? [at] : []));
+  const count = product(kept.map((each) => each.length)), found = [];
+  for (let number = 0; number < Math.min(count, MOST_TABLES); number++) found.push(unravel(number, kept.map((each) => each.length)).map((i, axis) => kept[axis][i]));
+  return [found, count, chosen];
+}
+
+/** Have the slice of an element in sight. */
+function sliceTo(place, cell) {
+  const value = valueOf(shown.run, place);
+  if (!value || value.shape.length < 3) return;
+  const index = unravel(cell, value.shape), [found] = slicesOf(place, value);
+  if (found.some((slice) => slice.every((at, axis) => at === index[axis]))) return;
+  chosenPlaces(place, value).forEach((at, axis) => shown.slices.set(axisKey(place, axis, value.shape[axis]), index[axis]));
+}
+
+/** Return a control for each axis along which one place is seen, or all. */
+function axisPickers(place, value, count, chosen) {
+  const pickers = chosen.map((at, axis) => {
+    const n = value.shape[axis], told = axisTold(place, axis), key = axisKey(place, axis, n);
+    const input = make("input", { type: "number", min: 0, max: n - 1, placeholder: "all", value: at ?? "", inputMode: "numeric", title: `${told}: 0 to ${n - 1}; empty: side by side` });
+    input.addEventListener("change", () => {
+      const wanted = input.value === "" ? null : Math.max(0, Math.min(n - 1, Math.floor(Number(input.value))));
+      if (axis === batchAxis(place) && shown.row !== null) return chooseRow(wanted);
+      shown.slices.set(key, wanted);
+      drawAll();
+    });
+    return make("label", null, `${told} `, input, make("span", { className: "faint" }, ` of ${n}`));
+  });
+  const part = count > MOST_TABLES ? make("span", { className: "more" }, `${MOST_TABLES} of ${grouped(count)} side by side`) : null;
+  return make("div", { className: "axes" }, ...pickers, part);
+}
+
+/** Return a value of three and more axes as tables. */
+function tables(place, value, options, caption) {
+  const [slices, count, chosen] = slicesOf(place, value), across = Math.min(slices.length || 1, Math.max(1, Math.floor(options.room / 100)), 4), down = Math.ceil(slices.length / across);
+  const room = Math.floor((options.room - 10 * (across - 1)) / across), height = Math.max(70, (options.height - 34) / Math.min(down, 3) - 18);
+  const open = chosen.flatMap((at, axis) => (at === null ? [axis] : []));
+  const parts = slices.map((slice) => {
+    const said = open.map((axis) => `${axisTold(place, axis)} = ${slice[axis]}`).join(", ");
+    const heat = new Heatmap(place, value, { ...options, label: [options.label, said].filter(Boolean).join(", "), room: Math.max(90, room - 18), height, slice });
+    heatmaps.push(heat);
+    return make("div", null, said ? make("p", { className: "more" }, said) : null, heat.box);
+  });
+  const none = parts.length ? null : make("p", { className: "faint" }, "This place is not kept of it.");
+  return make("figure", { className: "wide" }, caption, axisPickers(place, value, count, chosen), make("div", { className: "tables" }, ...parts, none));
+}
+
 /** Return a value as a figure, with what there is to say of it. */
 function figure(run, place, { title, note, room, height, value = valueOf(run, place), pick, range, alike }) {
   const caption = make("figcaption", null, title), say = (text) => caption.append(make("span", { className: "faint" }, text));
@@ -275,15 +364,20 @@ function figure(run, place, { title, note, room, height, value = valueOf(run, pl
   const made = (inside) => make("figure", null, caption, inside);
   const faint = (text) => made(make("p", { className: "faint" }, text));
   if (!value) return faint("It has not run.");
-  say(`${note ? " · " : ""}${shapeText(value.shape)} ${nodes.dtype[place]}`);
+  say(`${note ? " · " : ""}${namedShape(place, value.shape)} ${nodes.dtype[place]}`);
   if (value.partial) caption.append(make("span", { className: "preview" }, ` preview: ${grouped(value.raw.length)} of ${grouped(value.size)}`));
   if (!value.size) return faint("no element");
   const label = [nodes.name[place], note].filter(Boolean).join(", ");
-  const heat = new Heatmap(place, value, { label, range: range ?? rangeInAll(place), room, height, pick, alike });
+  const options = { label, range: range ?? rangeInAll(place), room, height, pick, alike };
+  if (value.shape.length > 2) return tables(place, value, options, caption);
+  const whole = shown.whole.has(place), heat = new Heatmap(place, value, { ...options, whole });
   if (!heat.rows.length) return faint(`Row ${shown.row} is not kept of it.`);
   heat.derived = value instanceof Difference;
   heatmaps.push(heat);
   const part = heat.inSight();
-  const more = part ? make("p", { className: "more" }, part) : null;
+  const turn = () => (shown.whole[whole ? "delete" : "add"](place), drawAll());
+  const table = value.shape.length === 2 && (part || whole);
+  const button = table ? make("button", { type: "button", className: "link", onclick: turn }, whole ? "with numbers" : "see all of it") : null;
+  const more = part || button ? make("p", { className: "more" }, part, part && button ? " · " : "", button) : null;
   return make("figure", null, caption, heat.box, more);
 }

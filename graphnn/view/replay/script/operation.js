@@ -25,19 +25,43 @@ function heightForValues() {
 }
 
 function valueFigures(place, room, height) {
-  const inputs = [...new Set(nodes.inputs[place])], parts = [];
+  const inputs = [...new Set(nodes.inputs[place])], [range, bar] = oneScale([...inputs.slice(0, MOST_OPERANDS), place]), parts = bar ? [bar] : [];
+  const coloursFor = (at) => (range && isReal(at) ? { range } : {});
   for (const input of inputs.slice(0, MOST_OPERANDS)) {
     const positions = nodes.inputs[place].flatMap((other, i) => (other === input ? [i] : []));
     const note = nodes.inputs[place].length > 1 ? `operand ${positions.join(" and ")}` : "operand";
     const goThere = () => go(input);
     const title = make("button", { type: "button", className: "link", title: nodes.name[input], onclick: goThere }, shortName(input));
-    parts.push(figures(input, { title, note, room, height, pick: (cell) => go(input, cell) }));
+    parts.push(figures(input, { title, note, room, height, pick: (cell) => go(input, cell), ...coloursFor(input) }));
   }
   if (inputs.length > MOST_OPERANDS) parts.push(make("p", { className: "faint" }, `… ${inputs.length - MOST_OPERANDS} more operands`));
   const left = inputs.length ? Math.max(180, room - 44 - 9 * nodes.op[place].length) : room;
-  const result = figures(place, { title: make("b", null, shortName(place)), note: "result", room: left, height, pick: choose });
+  const result = figures(place, { title: make("b", null, shortName(place)), note: "result", room: left, height, pick: choose, ...coloursFor(place) });
   const arrow = inputs.length ? make("p", { className: "arrow" }, make("b", null, nodes.op[place]), " →") : null;
   return [...parts, make("div", { className: "result" }, arrow, result)];
+}
+
+const isReal = (place) => nodes.dtype[place].startsWith("float"), FAR = 8;
+
+/** Return the range of the colours of all values of an operation, null if each has its own; and the bar that tells it. */
+function oneScale(places) {
+  const real = places.filter((at) => isReal(at) && valueOf(shown.run, at)?.size), ranges = real.map(rangeInAll).filter(([low]) => low !== null);
+  if (ranges.length < 2) return [null, null];
+  const sizes = ranges.map((range) => Math.max(...range.map(Math.abs))).filter((size) => size > 0);
+  // Where one value is far larger than another, that one would have one colour.
+  const one = shown.one ?? (sizes.length < 2 || Math.max(...sizes) <= FAR * Math.min(...sizes)), range = rangeOf(ranges.flat());
+  const turn = (event) => ((shown.one = event.target.checked), drawAll());
+  const box = make("label", null, make("input", { type: "checkbox", id: "one", checked: one, onchange: turn }), " one scale of colours");
+  return [one ? range : null, make("div", { className: "scales" }, box, one ? scaleBar(range) : make("span", { className: "faint" }, "each value has its own"))];
+}
+
+/** Return the colours from the least number to the greatest. */
+function scaleBar([low, high]) {
+  const signed = low < 0 && high > 0, most = Math.max(-low, high), [from, to] = signed ? [-most, most] : [low, high];
+  const bar = make("span", { className: "scale", "aria-hidden": "true" }), colour = coloursOf([from, to]);
+  const stops = upTo(9).map((i) => `rgb(${colour(from * (1 - i / 8) + to * (i / 8)).join(",")})`);
+  bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
+  return make("span", { className: "ends" }, general(from, 3), bar, general(to, 3));
 }
 
 /** Return the name of a node as it is called where the one that is shown stands. */
@@ -93,11 +117,36 @@ function details(place) {
   const found = seen.map((run) => [run, valueOf(run, place)]).filter(([, value]) => value?.size);
   const alike = found.length === 2 && found[0][1] === found[1][1];
   const parts = found.slice(0, alike ? 1 : 2).map(([run, value]) => detailsOf(run, place, value, found.length > 1 && !alike));
+  if (found.length) parts.push(...context(place, found[0][1]));
   if (data.kind === "film" && runs.length > 1 && found.length) parts.push(make("canvas", { id: "series", role: "img" }));
   return parts;
 }
 
-function detailsOf(run, place, { size, told, range, raw }, labelled) {
+const LINKS = 4;
+
+/** Say how a value came about: what it was computed from, node by node; of a number also which numbers made it. */
+function context(place, value) {
+  const way = [place];
+  while (way.length <= LINKS && !nodes.kind[way[0]]) {
+    const read = nodes.inputs[way[0]].filter((input) => nodes.kind[input] !== "a constant");
+    if (!read.length) break;
+    way.unshift(Math.max(...read.filter((input) => !nodes.kind[input]), -1) >= 0 ? Math.max(...read.filter((input) => !nodes.kind[input])) : read[0]);
+  }
+  const parts = [];
+  if (way.length > 1) {
+    const links = way.slice(0, -1).flatMap((at) => [make("button", { type: "button", className: "link", title: nodes.name[at], onclick: () => go(at) }, shortName(at)), " → "]);
+    const more = !nodes.kind[way[0]] && nodes.inputs[way[0]].length ? "… → " : "";
+    parts.push(make("p", { className: "way", id: "way" }, make("span", { className: "faint" }, "computed from "), more, ...links, make("b", null, shortName(place))));
+  }
+  const many = value.size === 1 ? nodes.inputs[place].find((input) => valueOf(shown.run, input)?.size > 1) : undefined;
+  if (many !== undefined && data.kind !== "pair") {
+    const of = valueOf(shown.run, many);
+    parts.push(make("div", { id: "made-of" }, make("p", { className: "faint" }, `its ${grouped(of.size)} numbers, ${shortName(many)}:`), detailsOf(shown.run, many, of, false, (cell) => go(many, cell))));
+  }
+  return parts;
+}
+
+function detailsOf(run, place, { size, told, range, raw }, labelled, pick = (cell) => choose(cell, true)) {
   const [zeros, nans, above, below] = told.counts, rows = [];
   if (size > 1) ["min", "max", "mean", "std"].forEach((key, i) => told.stats[i] !== null && rows.push([key, general(told.stats[i], 4)]));
   if (size > 1 || zeros) rows.push(["zeros", grouped(zeros)]);
@@ -105,7 +154,7 @@ function detailsOf(run, place, { size, told, range, raw }, labelled) {
   const stats = rows.map(([key, text]) => make("div", null, make("dt", null, key), make("dd", null, text)));
   const name = labelled ? make("p", { className: "whose" }, runs[run].label) : null;
   const list = rows.length ? make("dl", { className: "stats", "aria-label": "Statistics" }, ...stats) : null;
-  return make("div", { className: "details" }, name, list, histogram(told.bins ?? binned(raw, range), range), largest(run, place, (cell) => choose(cell, true)));
+  return make("div", { className: "details" }, name, list, histogram(told.bins ?? binned(raw, range), range), largest(run, place, pick));
 }
 
 /** Say which element and which row of a value are the largest. */
@@ -154,6 +203,7 @@ function binned(raw, [low, high]) {
 /** Choose an element of the result. */
 function choose(cell, reveal = false) {
   shown.cell = cell;
+  if (reveal && valueOf(shown.run, shown.place).shape.length > 2) return go(shown.place, cell);
   if (shown.row !== null && batchAxis(shown.place) >= 0 && rowOf(shown.place, cell) !== shown.row) return chooseRow(rowOf(shown.place, cell));
   hover(null);
   drawGradient();

@@ -17,7 +17,7 @@ function make(tag, properties, ...children) {
 // --- where one is -----------------------------------------------------------------------------------------------
 
 /** `place` is what is looked at; the run has come as far as `time`. */
-const shown = { run: 0, place: 0, time: 0, cell: 0, row: null, hover: null, overlay: "" };
+const shown = { run: 0, place: 0, time: 0, cell: 0, row: null, hover: null, overlay: "", slices: new Map(), whole: new Set(), one: null };
 const trail = [];
 let operations = [], playing = null;
 
@@ -39,6 +39,7 @@ function go(place, cell = null, remember = true) {
   shown.place = place;
   shown.cell = cell === null || cell < 0 ? usualCell(place) : Math.min(cell, Math.max(0, (value?.size ?? 1) - 1));
   shown.hover = null;
+  if (cell !== null) sliceTo(place, shown.cell);
   drawAll();
 }
 
@@ -160,7 +161,7 @@ function drawAll() {
   if (focused) chosenHeatmap()?.box.focus({ preventScroll: true });
 }
 
-const chosenHeatmap = () => heatmaps.find((heat) => heat.place === shown.place && !heat.besides);
+const chosenHeatmap = () => heatmaps.find((heat) => heat.place === shown.place && !heat.besides && heat.find(shown.cell)[0] >= 0) ?? heatmaps.find((heat) => heat.place === shown.place && !heat.besides);
 
 function revealChosen() {
   const heat = chosenHeatmap();
