@@ -447,7 +447,7 @@ def test_what_cannot_be_seen_is_spelt_out() -> None:
 
 @needs_engine
 def test_svg_holds_nothing_that_acts() -> None:
-    root = ET.fromstring(draw(named([*NAMES, *SPELT_OUT]), title="<script>").svg())
+    root = ET.fromstring(draw(named([*NAMES, *SPELT_OUT]), title="<script>", engine="dot").svg())
     assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {
         "svg", "g", "title", "text", "a", "path", "polygon", "polyline", "ellipse",
     }  # fmt: skip
@@ -521,8 +521,28 @@ def test_without_an_engine_a_notebook_shows_the_plain_drawing() -> None:
     g, loss = spiral()
     shown = draw(loss)._repr_mimebundle_()
     assert shown["text/plain"] == '<Diagram of "spiral": 22 boxes, 23 edges>'
-    assert shown["image/svg+xml"] == draw(loss, engine="plain").svg()
+    plain = draw(loss, engine="plain").svg()
+    # In its cell, a picture is as wide as there is room.
+    assert shown["image/svg+xml"] == plain.replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)
     assert "Dense" in g._repr_mimebundle_()["image/svg+xml"]
+
+
+def test_a_backward_pass_is_laid_out_by_graphnn_unless_said_otherwise(engine: Callable[..., Path]) -> None:
+    engine("print('by dot')")
+    loss = spiral()[1]
+    fetches = [loss, *gn.grad(loss, list(loss.graph.parameters))]
+    assert draw(loss).svg() == "by dot\n"
+    shown = draw(fetches)
+    assert shown.svg() == draw(fetches, engine="plain").svg()
+    assert shown.note == ""
+
+
+def test_a_picture_that_graphviz_makes_too_wide_is_folded(engine: Callable[..., Path]) -> None:
+    loss = spiral()[1]
+    engine("""print('<svg viewBox="0.00 0.00 1700.00 90.00"></svg>')""")
+    assert draw(loss).svg() == draw(loss, engine="plain").svg()
+    engine("""print('<svg viewBox="0.00 0.00 1500.00 90.00"></svg>')""")
+    assert "1500" in draw(loss).svg()
 
 
 @needs_sh

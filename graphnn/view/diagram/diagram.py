@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,10 @@ _MOST_BY_GRAPHVIZ, _MOST_BOXES = 2000, 20_000
 # What is collapsed if nobody says: step by step, until there are few boxes.
 _STEPS: tuple[tuple[Detail, bool], ...] = (("op", True), ("layer", False), ("layer", True), (1, True), (0, True))
 _FEW_BOXES = 400
+
+# A picture by Graphviz, and how large it may be in points.
+_SIZE = re.compile(rb'viewBox="[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)"')
+_WIDEST, _HIGHEST = 1600.0, 2600.0
 
 # A graph in a notebook is shown if that is quick.
 _MOST_AT_A_GLANCE = 20_000
@@ -116,9 +121,10 @@ def draw(
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
     engine : "dot" or "plain", optional
-        What lays the picture out: Graphviz, or graphnn itself, which writes SVG only. By default Graphviz, if there is
-        one, and graphnn where there is none, where there are more than 2,000 boxes, and where Graphviz takes too long
-        or fails.
+        What lays the picture out: Graphviz, or graphnn itself, which writes SVG only, and folds what is too wide or too
+        high. By default graphnn, where there is a backward pass or an update, where Graphviz makes more than 1,600
+        points of width or 2,600 of height, where there are more than 2,000 boxes, and where there is no Graphviz, or
+        it takes too long or fails; else Graphviz.
     limit : int, optional
         The largest number of boxes that is laid out, from 1 up. By default 2,000 by Graphviz and 20,000 plainly; of
         more than 2,000, something is collapsed if `detail` does not say what.
@@ -377,8 +383,11 @@ class Diagram(Shown):
             raise self._too_large(most)
         if plainly and find_engine() is None:
             return self._plain(wanted, "there is no Graphviz here")
+        if plainly and any(box.phase != "forward" for box in self._picture.boxes):
+            return self._plain(wanted)
         try:
-            return lay_out(self.source, wanted, self._timeout)
+            drawn = lay_out(self.source, wanted, self._timeout)
+            return self._plain(wanted) if plainly and _too_long(drawn) else drawn
         except DrawingError as error:
             if not plainly:
                 raise
@@ -437,9 +446,16 @@ class Diagram(Shown):
         return path
 
 
+def _too_long(svg: bytes) -> bool:
+    """Return whether a picture by Graphviz is wider or higher than one that graphnn would fold."""
+    size = _SIZE.search(svg)
+    return size is not None and (float(size[1]) > _WIDEST or float(size[2]) > _HIGHEST)
+
+
 def _svg_if_possible(diagram: Diagram) -> str | None:
+    """Return a picture that keeps to the width of its cell."""
     try:
-        return diagram.svg()
+        return diagram.svg().replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)
     except DrawingError:
         return None
 

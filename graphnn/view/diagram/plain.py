@@ -287,7 +287,12 @@ class _Writer:
             links.append(
                 Link(number_of[arrow.tail], number_of[arrow.head], light, *size, values.setdefault(same, len(values)))
             )
-        return arrange(items, frames, links, self._sideways, _ROOM)
+        placed = arrange(items, frames, links, self._sideways, _ROOM)
+        if not self._sideways and placed.width > _ROOM[0]:  # lines of text keep to the width, columns may not
+            turned = arrange(items, frames, links, True, _ROOM)
+            if turned.width < placed.width and turned.width * turned.height < placed.width * placed.height:
+                self._sideways, placed = True, turned
+        return placed
 
     def text(self) -> str:
         """Return the SVG."""

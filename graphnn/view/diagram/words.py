@@ -119,18 +119,35 @@ def _index(part: Any) -> str:
 
 
 def frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
-    """Return the name of an open scope, and ``2 → 64, 192 parameters`` of one that has parameters."""
+    """Return the name of an open scope, and ``2 → 64, 192 parameters`` of one that has parameters.
+
+    Of one that reads or gives several values: ``2 inputs → 1 output, 192 parameters``.
+    """
     numbers = numbers_in(nodes)
     if not numbers:
         return title_of(scope), ""
     note = counted(numbers, "parameter")
     # A scope of the user's own may hold a backward pass and an update, too.
     forward = [node for node in nodes if node.phase == "forward"]
-    given, result = next(iter(data_inputs(forward)), None), forward[-1] if forward else nodes[-1]
-    if scope.phase == "forward" and given is not None and len(given.shape) == len(result.shape) > 0:
-        sizes = [elided(str(node.shape[-1]), _MOST_SIZE) for node in (given, result)]
+    given, results = data_inputs(forward), _results(forward)
+    if scope.phase == "forward" and (len(given) > 1 or len(results) > 1):
+        return title_of(scope), f"{counted(len(given), 'input')} → {counted(len(results), 'output')}, {note}"
+    result = forward[-1] if forward else nodes[-1]
+    if scope.phase == "forward" and given and len(given[0].shape) == len(result.shape) > 0:
+        sizes = [elided(str(node.shape[-1]), _MOST_SIZE) for node in (given[0], result)]
         note = f"{' → '.join(sizes)}, {note}"
     return title_of(scope), note
+
+
+def _results(nodes: list[Node]) -> list[Node]:
+    """Return what the forward pass reads of `nodes` elsewhere; if it reads nothing, the last of them."""
+    inside = set(nodes)
+    read = [
+        node
+        for node in nodes
+        if not node.has_value and any(user.phase == "forward" and user not in inside for user in node.users)
+    ]
+    return read or nodes[-1:]
 
 
 def tip_of(box: Box) -> list[str]:
