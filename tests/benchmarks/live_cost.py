@@ -1,6 +1,6 @@
 """What the page of a training costs: the time of trainings with a page beside that of the same without.
 
-    python tests/benchmarks/live_cost.py [--seconds 20] [--rounds 3]
+    python tests/benchmarks/live_cost.py [--seconds 20] [--rounds 3] [--networks small medium deep]
 
 Each round trains once with a page and once without. On a busy machine that ratio says little, so two more are given,
 each of the training with a page: what the writer took when it wrote, and that with what it does at every other step.
@@ -81,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0, help="of one training")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--networks", nargs="*", choices=NETWORKS, default=list(NETWORKS))
     asked = parser.parse_args()
     writers: list[Timed] = []
     show_as(Run, "live page")(lambda run: writers.append(Timed(run)) or writers[-1])
@@ -88,7 +89,7 @@ def main() -> None:
     told("network       step   steps   without      with     more   writer   in all  figures\n")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.html"
-        for name in NETWORKS:
+        for name in asked.networks:
             step, feed, batch = made(name)
             trained(step, feed, batch, 2, path)
             once = trained(step, feed, batch, 3, None) / 3
