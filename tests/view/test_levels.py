@@ -109,6 +109,7 @@ def test_values_between_two_boxes_are_one_line_that_says_how_many() -> None:
     plain = draw_plainly(diagram)
     listed = re.findall(r'data-name="n1-&gt;n2"><title>(.*?)</title>', plain, re.DOTALL)
     assert [re.findall(r"parts_1/\w+", tip) for tip in listed] == [["parts_1/exp", "parts_1/sin", "parts_1/cos"]]
+    assert "joined_1(parts_1 (3 values))" in diagram.text()
     # An operation that reads a value twice has both edges.
     assert [len(edges) for edges in lines_of(draw(x * x))] == [1, 1]
     # Positions of operands are kept where they matter.

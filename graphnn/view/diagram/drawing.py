@@ -201,7 +201,7 @@ class Drawing:
         for edge in self._shared.told:
             name = own_name(edge.node) if edge.tail.scope is None else title_of(edge.tail.scope)
             self._told.setdefault(edge.head, {}).setdefault(name, []).append(edge.node)
-        lines = list(_lines(edge for edge in seen.edges if edge not in self._shared.told))
+        lines = list(lines_of(edge for edge in seen.edges if edge not in self._shared.told))
         # A value at the far end of a long edge has a mark, which its box and the references to it bear.
         far = dict.fromkeys(line[0].node for line in lines if line[0] in long)
         self._marks = {node: str(mark) for mark, node in enumerate(far, start=1)}
@@ -376,7 +376,7 @@ def _cut_off(names: Iterable[str]) -> str:
     return f"… {first}" if not rest else f"… {len(rest) + 1} more"
 
 
-def _lines(edges: Iterable[Edge]) -> Iterable[list[Edge]]:
+def lines_of(edges: Iterable[Edge]) -> Iterable[list[Edge]]:
     """Return the edges by the line that they share: between two boxes there is one, if one of them is collapsed."""
     lines: dict[tuple[int, int, int], list[Edge]] = {}
     for number, edge in enumerate(edges):

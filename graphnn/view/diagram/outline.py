@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...graph import Constant, Parameter, Placeholder
 from ..text import cells_of, counted, elided, in_cells, shortened, visible, wrapped
-from .drawing import USUAL, Drawing, paragraphs
+from .drawing import USUAL, Drawing, lines_of, paragraphs
 from .picture import Box, Edge, Picture, local_name, numbers_in, own_name, scopes_down_to, title_of
 from .sharing import sharing
 from .words import common_settings, frame_words, repeated_title, shape_words, words
@@ -99,8 +99,8 @@ def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, as
         line, by_rail = rails.reach(box, edges_to[box.place], glyph)
         cut = cut_above.get(box, [])
         operands = [
-            f"… {_shown(own_name(edge.node))}" if edge in cut else _operand(edge, edge in by_rail)
-            for edge in sorted([*edges_to[box.place], *cut], key=lambda edge: edge.position or 0)
+            f"… {_shown(own_name(line[0].node))}" if line[0] in cut else _operand(line, line[0] in by_rail)
+            for line in lines_of(sorted([*edges_to[box.place], *cut], key=lambda edge: edge.position or 0))
         ]
         notes = ", ".join(visible(note) for note in shape.said)
         # A value that is written out has brackets of its own.
@@ -152,8 +152,19 @@ def _more(box: Box, readers: int) -> str:
     return f"of {_shown(own_name(node.twin))}" if node.twin is not None and node.twin.phase != node.phase else ""
 
 
-def _operand(edge: Edge, by_rail: bool) -> str:
-    """Return the name of an operand, as short as its reader's frame allows; full where no rail leads to it."""
+def _operand(edges: Sequence[Edge], by_rail: bool) -> str:
+    """Return the name of an operand, as short as its reader's frame allows; full where no rail leads to it.
+
+    Several values of one box are counted: ``block_1 (14 values)``.
+    """
+    edge, count = edges[0], len(dict.fromkeys(edge.node for edge in edges))
+    if count == 1:
+        return _name_of(edge, by_rail)
+    name = _name_of(edge._replace(node=edge.tail.node), by_rail)
+    return f"{name} ({counted(count, 'value')})"
+
+
+def _name_of(edge: Edge, by_rail: bool) -> str:
     tail, node = edge.tail, edge.node
     if tail.scope is None and isinstance(node.op, Constant):
         return _shown(words(tail).title)
