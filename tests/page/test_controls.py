@@ -47,7 +47,7 @@ def test_it_opens_on_the_loss_with_a_true_sentence(opened: Opened) -> None:
     assert page.evaluate(IN_SIGHT)
     expect(page.locator("#hint")).to_have_text(
         "A run recorded by graphnn. Click a box to see its numbers, and a number to see what made it. "
-        "← → steps through the run."
+        "← → go one operation back or on."
     )
 
 
@@ -96,17 +96,17 @@ def test_home_and_end_and_the_buttons_lead_as_far_as_they_say(opened: Opened) ->
     page = opened("step")
     count = page.evaluate("nodes.name.length")
     page.keyboard.press("End")
-    expect(page.locator("#place")).to_have_text(f"{count} of {count}")
+    expect(page.locator("#place")).to_have_text(f"operation {count} of {count}")
     assert not boxes(page, "wait")
     page.keyboard.press("Home")
-    expect(page.locator("#place")).to_have_text(f"1 of {count}")
+    expect(page.locator("#place")).to_have_text(f"operation 1 of {count}")
     page.get_by_role("button", name="To the end").click()
-    expect(page.locator("#place")).to_have_text(f"{count} of {count}")
+    expect(page.locator("#place")).to_have_text(f"operation {count} of {count}")
     page.get_by_role("button", name="To the beginning").click()
     page.get_by_role("button", name="One operation on").click()
     assert here(page) == "dense_1/matmul"  # the first that is computed
     page.get_by_role("button", name="One operation back").click()
-    expect(page.locator("#place")).to_have_text(f"1 of {count}")
+    expect(page.locator("#place")).to_have_text(f"operation 1 of {count}")
 
 
 def test_the_space_bar_plays_and_stops(opened: Opened) -> None:
@@ -679,16 +679,16 @@ def test_light_and_dark(opened: Opened) -> None:
 
 def test_the_keys_are_told(opened: Opened) -> None:
     page = opened("step")
-    button = page.get_by_role("button", name="Keys")
+    button = page.get_by_role("button", name="Help")
     expect(button).to_have_attribute("aria-expanded", "false")
     page.keyboard.press("?")
-    expect(page.get_by_role("region", name="Keys")).to_be_visible()
+    expect(page.get_by_role("region", name="Help")).to_be_visible()
     expect(button).to_have_attribute("aria-expanded", "true")
     told = set(page.locator("#help kbd").all_text_contents())
     assert {"t", "n", "r", "f", "o", "v", "/"} <= told
     assert "[" not in page.locator("#help").inner_text()  # there are no steps here
     button.click()
-    expect(page.get_by_role("region", name="Keys")).to_be_hidden()
+    expect(page.get_by_role("region", name="Help")).to_be_hidden()
 
 
 # --- several runs -----------------------------------------------------------------------------------------------
@@ -707,7 +707,7 @@ def test_the_second_slider_leads_through_the_steps(opened: Opened) -> None:
             values.reshape(-1), rel=1e-3
         )
         expect(page.locator("#step-name")).to_have_text(
-            f"step {run + 1} of 6: call {film.calls[run]}, loss = {float(film[run]['loss'].value):.4g}"
+            f"recorded step {run + 1} of 6: call {film.calls[run]}, loss = {float(film[run]['loss'].value):.4g}"
         )
         seen.append(page.evaluate("$('boundary').firstChild.toDataURL()"))
     assert len(set(seen)) == 3

@@ -62,7 +62,7 @@ def test_its_colours_are_those_of_pictures(theme: str, opened: Opened) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_no_serious_fault(name: str, theme: str, opened: Opened) -> None:
     page = opened(name, theme=theme)
-    page.get_by_role("button", name="Keys").click()
+    page.get_by_role("button", name="Help").click()
     page.get_by_label("What is laid over the diagram").select_option("values")
     page.evaluate(AXE)
     found = page.evaluate("axe.run()")
@@ -87,7 +87,7 @@ def test_on_a_small_screen_all_of_it_is_below_each_other(opened: Opened) -> None
 def test_it_prints(opened: Opened, tmp_path: Path) -> None:
     page = opened("step", theme="dark")
     page.emulate_media(media="print")
-    expect(page.get_by_role("button", name="Keys")).to_be_hidden()
+    expect(page.get_by_role("button", name="Help")).to_be_hidden()
     expect(page.locator("#node")).to_be_visible()
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.evaluate("document.documentElement.dataset.theme") == "light"

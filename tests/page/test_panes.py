@@ -182,7 +182,7 @@ SMALL_TEXTS = """() => {
 @pytest.mark.parametrize("name", ["step", "film", "hidden_nan", "what_if", "nested"])
 def test_no_text_is_smaller_than_11_pixels(name: str, size: str, opened: Opened) -> None:
     page = opened(name, size=size)
-    page.get_by_role("button", name="Keys").click()
+    page.get_by_role("button", name="Help").click()
     small = page.evaluate(SMALL_TEXTS)
     assert small == []
     fonts = page.evaluate("""[...document.scripts].at(-1).textContent.match(/font = "[^"]*?[0-9]+px/g)""")

@@ -32,7 +32,7 @@ function drawTimeline() {
   }
   $("position").value = shown.time;
   $("position").setAttribute("aria-valuetext", `${nodes.name[shown.time]}, ${shown.time + 1} of ${n}`);
-  $("place").textContent = `${grouped(shown.time + 1)} of ${grouped(n)}`;
+  $("place").textContent = `operation ${grouped(shown.time + 1)} of ${grouped(n)}`;
 }
 
 function markTick(pen, x, high, thick, sign) {
@@ -60,7 +60,7 @@ function drawCurve() {
   $("step").value = shown.run;
   const [name, place] = data.outputs.find(([, at]) => valueOf(0, at)?.size === 1) ?? ["", -1];
   const said = place < 0 || !valueOf(shown.run, place) ? "" : `, ${name} = ${valueOf(shown.run, place).text(0)}`;
-  $("step-name").textContent = `step ${shown.run + 1} of ${runs.length}: ${runs[shown.run].label}${said}`;
+  $("step-name").textContent = `recorded step ${shown.run + 1} of ${runs.length}: ${runs[shown.run].label}${said}`;
   $("step").setAttribute("aria-valuetext", $("step-name").textContent);
   $("curve").hidden = place < 0 || !drawLine($("curve"), place, 0, 190, 34, name);
 }
