@@ -31,9 +31,11 @@ def spot(page: Page, place: int, index: tuple[int, ...], besides: bool = False) 
     """Return where on the screen an element of a heatmap is, scrolled into sight."""
     found: list[float] = page.evaluate(
         """([place, index, besides]) => {
-          const heat = heatmaps.find((each) => each.place === place && Boolean(each.besides) === besides);
-          const [r, c] = heat.find(ravel(index, heat.value.shape));
-          if (r < 0 || c < 0) throw new Error("it is not there");
+          // An array of more than two axes is several tables.
+          const tables = heatmaps.filter((each) => each.place === place && Boolean(each.besides) === besides);
+          const found = tables.map((heat) => [heat, ...heat.find(ravel(index, heat.value.shape))]);
+          const [heat, r, c] = found.find(([, r, c]) => r >= 0 && c >= 0) || [];
+          if (!heat) throw new Error("it is not there");
           heat.box.scrollIntoView({ block: "nearest" });
           heat.reveal(r, c);
           heat.draw();

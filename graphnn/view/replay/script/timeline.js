@@ -4,8 +4,10 @@ const LANE = 13, MARGIN = 8;
 const PHASE_COLOURS = { light: ["#3C4043", "#8E3B6E", "#00664B"], dark: ["#C4C9D1", "#E3A6CB", "#7FD1B4"] };
 
 function drawTimeline() {
+  const n = nodes.name.length;
+  $("place").textContent = `operation ${grouped(shown.time + 1)} of ${grouped(n)}`;  // it takes room from the canvas
   const wide = $("ticks").parentNode.clientWidth, high = 3 * LANE + 12, [, pen] = canvasOf($("ticks"), wide, high);
-  const n = nodes.name.length, dark = isDark(), colours = PHASE_COLOURS[dark ? "dark" : "light"];
+  const dark = isDark(), colours = PHASE_COLOURS[dark ? "dark" : "light"];
   const at = (place) => MARGIN + ((wide - 2 * MARGIN) * place) / Math.max(1, n - 1);
   const thick = Math.max(1, Math.min(5, (wide - 2 * MARGIN) / n - 1));
   for (let place = 0; place < n; place++) {
@@ -32,7 +34,6 @@ function drawTimeline() {
   }
   $("position").value = shown.time;
   $("position").setAttribute("aria-valuetext", `${nodes.name[shown.time]}, ${shown.time + 1} of ${n}`);
-  $("place").textContent = `operation ${grouped(shown.time + 1)} of ${grouped(n)}`;
 }
 
 function markTick(pen, x, high, thick, sign) {

@@ -103,7 +103,7 @@ function explained(run, place, cell) {
   const row = index.length ? `row ${index.join(", ")}` : "the row";
   const formula = equation(setIn(run, place).formula ?? nodes.formula[place], { row, ...(setIn(run, place).settings ?? nodes.settings[place]) }, read, operands);
   told.missing = formula === undefined;
-  if (formula === null) told.equation += ", of nothing";
+  if (formula === null) told.equation += ", from no numbers";
   else if (formula && formula !== said) told.equation += ` = ${formula}`;
   told.reads = read.map((each, i) => readText(run, nodes.inputs[place][i], each, operands[i])).filter((each) => each.count);
   return told;
