@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from graphnn.execute.kept import Kept
+from graphnn.graph import registry
 
 # No test fails for being slow: the machine may be busy.
 settings.register_profile("untimed", deadline=None)
@@ -28,6 +29,15 @@ def plans_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     """
     if request.node.get_closest_marker("plans_where_it_pays") is None:
         monkeypatch.setattr(Kept, "pays", lambda kept, sizes: True)
+
+
+@pytest.fixture
+def own_operations() -> Iterator[None]:
+    """Forget the operations that a test defines."""
+    before = dict(registry)
+    yield
+    registry.clear()
+    registry.update(before)
 
 
 @pytest.fixture

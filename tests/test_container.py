@@ -33,7 +33,7 @@ from graphnn.errors import DtypeError, FileFormatError, GraphnnError, UsageError
 KILLS = 200  # random moments at which a save is killed
 MIB = 2**20
 
-posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX processes, permissions, links")
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX only: fork, permissions and links")
 
 
 def identical(a: Any, b: Any) -> bool:
@@ -640,7 +640,7 @@ def plain_user(folder: Path) -> Iterator[None]:
     try:
         os.seteuid(NOBODY)
     except OSError:
-        pytest.skip("root may write to any file, and this one may not become another user")
+        pytest.skip("it runs as root, to whom no file is read-only, and cannot become another user")
     try:
         yield
     finally:

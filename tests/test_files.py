@@ -687,7 +687,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="fork and SIGKILL")
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX only: fork and SIGKILL")
 def test_a_save_killed_at_a_random_moment_leaves_the_old_graph_or_the_new(path: Path) -> None:
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     chance = random.Random(0)

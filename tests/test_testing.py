@@ -2,7 +2,6 @@
 
 import re
 import runpy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +37,6 @@ FLAT = [cls for cls in OPS if not cls.differentiable and cls.operands and cls.na
 
 def name_of(thing: Any) -> str:
     return str(getattr(thing, "name", None) or thing.__name__)
-
-
-@pytest.fixture
-def own_operations() -> Iterator[None]:
-    """Forget the operations that a test defines."""
-    before = dict(registry)
-    yield
-    registry.clear()
-    registry.update(before)
 
 
 # --- what is right passes -------------------------------------------------------------------------------------

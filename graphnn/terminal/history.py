@@ -12,7 +12,7 @@ from ..errors import GraphnnError
 from ..replacing import replacing
 
 OFF = "GRAPHNN_NO_HISTORY"
-"""The variable of the environment that switches it off, whatever its value."""
+"""The variable of the environment that switches it off, unless it is empty."""
 _MOST_LINES, _LONGEST_LINE, _MOST_BYTES = 1000, 500, 1_000_000
 
 

@@ -201,7 +201,7 @@ def test_commands_come_through_a_pipe(model, capsys, monkeypatch):
     assert out.endswith("(graphnn 2/4 log, next multiply) print [0]\n[0.]\n")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes that are files")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX only: named pipes")
 def test_a_script_may_come_from_a_pipe_and_with_the_mark_of_its_encoding(model, capsys, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

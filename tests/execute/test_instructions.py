@@ -174,27 +174,22 @@ def test_a_ufunc_says_by_which_loop_it_is_computed() -> None:
     assert loops == [(np.dtype("f4"),) * 3]
 
 
+@pytest.mark.usefixtures("own_operations")
 def test_an_operation_of_ones_own_is_a_call() -> None:
-    before = dict(registry)
-    try:
+    class Twice(gn.Op):
+        """2 x."""
 
-        class Twice(gn.Op):
-            """2 x."""
+        elementwise = True
 
-            elementwise = True
+        def infer(self, x: gn.Spec) -> gn.Spec:
+            return x
 
-            def infer(self, x: gn.Spec) -> gn.Spec:
-                return x
+        def forward(self, x: Any) -> Any:
+            return x * 2.0
 
-            def forward(self, x: Any) -> Any:
-                return x * 2.0
-
-        x = gn.Graph().placeholder("x", shape=3)
-        (how,) = instructions_of(Twice()(x), {x: np.ones(3)})
-        assert isinstance(how, do.Own)
-    finally:
-        registry.clear()
-        registry.update(before)
+    x = gn.Graph().placeholder("x", shape=3)
+    (how,) = instructions_of(Twice()(x), {x: np.ones(3)})
+    assert isinstance(how, do.Own)
 
 
 # --- settings ---------------------------------------------------------------------------------------------------

@@ -36,7 +36,6 @@ from graphnn.execute.builder import Builder
 from graphnn.execute.compiled import Compiled
 from graphnn.execute.lowering import Lowering
 from graphnn.execute.values import Value
-from graphnn.graph.op import registry
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -44,15 +43,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 @pytest.fixture
 def graph() -> gn.Graph:
     return gn.Graph("g")
-
-
-@pytest.fixture
-def own_ops() -> Iterator[None]:
-    """Let operations be defined that nobody else is to see."""
-    before = dict(registry)
-    yield
-    registry.clear()
-    registry.update(before)
 
 
 def state_bits(graph: gn.Graph) -> dict[str, bytes]:
@@ -323,7 +313,7 @@ def test_a_step_is_quiet_and_leaves_numpys_settings_alone(graph: gn.Graph) -> No
             np.log(np.array(0.0))
 
 
-@pytest.mark.usefixtures("own_ops")
+@pytest.mark.usefixtures("own_operations")
 def test_an_operation_of_ones_own_sees_the_context_of_the_call(graph: gn.Graph) -> None:
     factor = ContextVar("factor", default=1.0)
 
@@ -400,7 +390,7 @@ def test_integers_divided_by_zero(graph: gn.Graph) -> None:
     assert one == other
 
 
-@pytest.mark.usefixtures("own_ops")
+@pytest.mark.usefixtures("own_operations")
 @pytest.mark.parametrize("error", [MemoryError("too much"), ValueError("no"), KeyError("k"), RuntimeError()])
 @pytest.mark.parametrize("out", [False, True])
 def test_an_operation_of_ones_own_that_raises(graph: gn.Graph, error: Exception, out: bool) -> None:
@@ -431,7 +421,7 @@ def test_an_operation_of_ones_own_that_raises(graph: gn.Graph, error: Exception,
     assert issubclass(kind, type(error))
 
 
-@pytest.mark.usefixtures("own_ops")
+@pytest.mark.usefixtures("own_operations")
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -455,7 +445,7 @@ def test_an_operation_of_ones_own_is_held_to_its_word(graph: gn.Graph, wrong: Ca
     assert issubclass(same_error(node, {w: w + 1.0}, {x: np.zeros(3)}, {x: np.full(3, 9.0)}), ValueError)
 
 
-@pytest.mark.usefixtures("own_ops")
+@pytest.mark.usefixtures("own_operations")
 @pytest.mark.parametrize(
     "returned",
     [
@@ -491,7 +481,7 @@ def test_an_operation_of_ones_own_may_return_what_it_was_given(
         assert [[bits(value) for value in step(feed)] for _ in range(3)] == [right] * 3
 
 
-def test_an_operation_of_ones_own_may_have_any_name(graph: gn.Graph, own_ops: None) -> None:
+def test_an_operation_of_ones_own_may_have_any_name(graph: gn.Graph, own_operations: None) -> None:
     names = ["arena", "import os; os.abort()", "x' \"#", "{0}", "lambda", "größer", "9", "empty", "step", "n" * 200]
 
     def plus(number: int) -> Callable[..., Any]:
@@ -821,7 +811,7 @@ def alarms() -> Iterator[Callable[[Callable[[], Any], float], bool]]:
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no such alarm")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX only: an interval timer presses Ctrl-C")
 def test_ctrl_c_at_any_point_leaves_the_state_of_before_or_after(graph: gn.Graph) -> None:
     loss, updates, feed = learner(graph, 8, 8)
     careful, step = (gn.compile(loss, updates, backend) for backend in ("interpreter", "numpy"))

@@ -739,14 +739,9 @@ def test_a_random_graph_gives_the_values_of_numpy(draw: st.DataObject) -> None:
 
 
 @pytest.fixture
-def own_operation():
-    """A way to define operations that are gone after the test."""
-    from graphnn.graph import registry
-
-    before = dict(registry)
-    yield gn.ops.elementwise.Elementwise
-    registry.clear()
-    registry.update(before)
+def own_operation(own_operations):
+    """The base of operations that are gone after the test."""
+    return gn.ops.elementwise.Elementwise
 
 
 def test_an_operation_that_gives_another_shape_than_it_says_is_refused(own_operation) -> None:

@@ -2,7 +2,7 @@
 
 import enum
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -235,15 +235,7 @@ def test_a_kind_refuses_what_does_not_fit(annotation: Any, given: Any) -> None:
         kind_of(annotation).read(given)
 
 
-@pytest.fixture
-def own_ops() -> Iterator[None]:
-    before = dict(registry)
-    yield
-    for name in registry.keys() - before.keys():
-        del registry[name]
-
-
-@pytest.mark.usefixtures("own_ops")
+@pytest.mark.usefixtures("own_operations")
 def test_the_annotations_of_a_users_operation_are_checked(x: gn.Node) -> None:
     class Odd(Op):
         flag: bool
@@ -279,7 +271,7 @@ def test_the_annotations_of_a_users_operation_are_checked(x: gn.Node) -> None:
             Odder(**wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.usefixtures("own_ops")
+@pytest.mark.usefixtures("own_operations")
 def test_an_operation_that_sets_sized_itself_is_refused() -> None:
     with pytest.raises(gn.GraphError, match=r"Sized: annotate a dimension as graphnn\.graph\.Dim"):
 
@@ -288,7 +280,7 @@ def test_an_operation_that_sets_sized_itself_is_refused() -> None:
             sized = ("n",)
 
 
-@pytest.mark.usefixtures("own_ops")
+@pytest.mark.usefixtures("own_operations")
 @pytest.mark.parametrize("name", ["", "\x1b[31mred", "a\nb", "a" * 201, 3])
 def test_the_name_of_an_operation_is_printable(name: Any) -> None:
     with pytest.raises(gn.GraphnnError, match="name is text of 1 to 200 characters that can be printed"):

@@ -331,16 +331,22 @@ def test_collapsing_that_makes_a_cycle_is_drawn_all_the_same() -> None:
     assert f"{sin} -> {s} " in source
 
 
-def test_scopes_nested_deep() -> None:
+def in_nested_scopes(depth: int) -> Node:
+    """Return the last of operations, each in a scope within that of the one before."""
     g = Graph()
     x = g.placeholder("x")
     path = "s"
     with g.in_scope("s"):
         pass
-    for _ in range(400):
+    for _ in range(depth):
         parent, path = path, f"{path}/s"
         with g.in_scope(parent), g.in_scope(path):
             x = gn.exp(x)
+    return x
+
+
+def test_scopes_nested_deep() -> None:
+    x = in_nested_scopes(400)
     assert draw(x).source.count("subgraph cluster_") == 401
     assert draw(x, "layer").source.count("subgraph cluster_") == 401
 

@@ -4,7 +4,6 @@ import html
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -19,7 +18,7 @@ from svg_geometry import read
 import graphnn as gn
 from graphnn import nn
 from graphnn.errors import LookupFailure, UsageError
-from graphnn.graph import Graph, Node, registry
+from graphnn.graph import Graph, Node
 from graphnn.view import draw
 from graphnn.view.diagram.looks import LOOK
 from graphnn.view.diagram.marks import OVERLAYS
@@ -266,16 +265,7 @@ def test_gradients_are_of_exactly_one_scalar() -> None:
         draw(loss, overlay=[])
 
 
-@pytest.fixture
-def own_ops() -> Iterator[None]:
-    """Let operations be defined that nobody else is to see."""
-    before = dict(registry)
-    yield
-    registry.clear()
-    registry.update(before)
-
-
-@pytest.mark.usefixtures("own_ops")
+@pytest.mark.usefixtures("own_operations")
 def test_where_an_operation_has_no_gradient_those_behind_it_are_drawn() -> None:
     class Steep(gn.Op):
         """The number itself; it has no rule for a gradient."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from random_graphs import Recipe, build, random_graphs
 from svg_geometry import NEAR_BY_GRAPHVIZ, SVG, crossed, faults, read, scopes_of
-from test_diagram import NAMES, SPELT_OUT, all_kinds, far, named, needs_engine, spiral
+from test_diagram import NAMES, SPELT_OUT, all_kinds, far, in_nested_scopes, named, needs_engine, spiral
 
 import graphnn as gn
 from graphnn import demo, nn
@@ -392,16 +392,7 @@ def test_where_graphviz_takes_too_long_the_plain_drawing_is_made(monkeypatch: py
 
 
 def test_deep_graphs_and_scopes() -> None:
-    g = Graph()
-    x = g.placeholder("x")
-    path = "s"
-    with g.in_scope("s"):
-        pass
-    for _ in range(400):
-        parent, path = path, f"{path}/s"
-        with g.in_scope(parent), g.in_scope(path):
-            x = gn.exp(x)
-    assert len(read(svg_of(x)).frames) == 401
+    assert len(read(svg_of(in_nested_scopes(400))).frames) == 401
 
 
 def test_thousands_of_boxes_in_seconds() -> None:

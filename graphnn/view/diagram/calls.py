@@ -66,7 +66,7 @@ class _Folder:
         self._keys: dict[Node, Hashable] = {}
         waiting = list(self._same_calls())
         while waiting:
-            self._note()
+            self._refresh()
             ready = [calls for calls in waiting if self._follow(calls) or self._read_alike(calls)]
             waiting = [calls for calls in waiting if calls not in ready]
             for first, *later in ready:
@@ -74,9 +74,10 @@ class _Folder:
             if not ready:
                 break
         if self.first_of:
-            self._note()
+            self._refresh()
 
-    def _note(self) -> None:
+    def _refresh(self) -> None:
+        """Find out again what is drawn as what, after more calls have become one."""
         self._where.clear()
         self._firsts = dict.fromkeys(self.first_of.values())
         self._keys = self._found_keys()

@@ -198,10 +198,10 @@ class Drawing:
         self._way = _edges_of(seen, manner.way)
         self._shared = sharing(seen)
         self._told: dict[Box, dict[str, list[Node]]] = {}
-        for edge in self._shared.told:
+        for edge in self._shared.unlined:
             name = own_name(edge.node) if edge.tail.scope is None else title_of(edge.tail.scope)
             self._told.setdefault(edge.head, {}).setdefault(name, []).append(edge.node)
-        lines = list(lines_of(edge for edge in seen.edges if edge not in self._shared.told))
+        lines = list(lines_of(edge for edge in seen.edges if edge not in self._shared.unlined))
         # A value at the far end of a long edge has a mark, which its box and the references to it bear.
         far = dict.fromkeys(line[0].node for line in lines if line[0] in long)
         self._marks = {node: str(mark) for mark, node in enumerate(far, start=1)}

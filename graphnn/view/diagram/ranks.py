@@ -37,10 +37,10 @@ def set_beside(seen: Picture) -> list[tuple[Box, Box]]:
     So the way of the values is a straight line. At most one beside each: a second would be led over the first.
     """
     readers: dict[Box, list[Box]] = {}
-    told = sharing(seen).told
+    unlined = sharing(seen).unlined
     for edge in seen.edges:
         if (
-            edge not in told
+            edge not in unlined
             and edge.tail.scope is None
             and edge.node.has_value
             and edge.head.around is edge.tail.around

@@ -19,13 +19,13 @@ class Sharing(NamedTuple):
 
     Attributes
     ----------
-    told : dict of Edge to None
+    unlined : dict of Edge to None
         The edges that have no line: the reader says what it reads.
     readers : dict of Box to int
         How many boxes read the parameters of a box, itself included if it is a layer.
     """
 
-    told: dict[Edge, None]
+    unlined: dict[Edge, None]
     readers: dict[Box, int]
 
 
@@ -39,8 +39,8 @@ def sharing(seen: Picture) -> Sharing:
     >>> from ...graph import Graph
     >>> from .picture import picture
     >>> w = Graph().parameter("w", 2.0)
-    >>> told, readers = sharing(picture([w * 1.0, w * 2.0, w * 3.0]))
-    >>> [edge.head.node.name for edge in told], list(readers.values())
+    >>> unlined, readers = sharing(picture([w * 1.0, w * 2.0, w * 3.0]))
+    >>> [edge.head.node.name for edge in unlined], list(readers.values())
     (['multiply_2', 'multiply_3'], [3])
     """
     edges_of: dict[Node, list[Edge]] = {}
@@ -55,7 +55,7 @@ def sharing(seen: Picture) -> Sharing:
         if not single and not set(node.users).isdisjoint(tail.nodes):
             heads = {tail: None} | heads
         if sum(head.phase == "forward" for head in heads) > (_MOST_LINES if single else 1):
-            found.told.update(dict.fromkeys(edges[single:]))
+            found.unlined.update(dict.fromkeys(edges[single:]))
             readers.setdefault(tail, {}).update(heads)
     found.readers.update((tail, len(heads)) for tail, heads in readers.items())
     return found

@@ -88,11 +88,11 @@ def _activations(run: Evaluation) -> dict[str, Node]:
         if node.phase == "forward" and node.ndim and node.dtype.kind == "f" and not isinstance(node.op, given)
     ]
     layers = {scope.result: path for path, scope in run.graph.scopes.items()}  # of the scopes of one result, the inner
-    curved = [node for node in forward if node in layers or node.op.name in _CURVED]
-    return {visible(layers.get(node, node.name)): node for node in _some(curved or forward)}
+    activated = [node for node in forward if node in layers or node.op.name in _ACTIVATIONS]
+    return {visible(layers.get(node, node.name)): node for node in _some(activated or forward)}
 
 
-_CURVED = {"relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus", "leaky_relu", "softsign", "selu"}
+_ACTIVATIONS = {"relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus", "leaky_relu", "softsign", "selu"}
 
 
 def _some(items: Sequence[Any]) -> list[Any]:

@@ -51,13 +51,13 @@ class PageWriter(Reporter):
         self.steps = run.done
         self.started = self.began = self.due = 0.0
         # What it costs, in seconds of the processor: on a busy machine, others take as much of it as of the training.
-        self.begun = self.spent = self.written = 0.0  # when it began; in all; by writing alone
+        self.cpu_began = self.spent = self.written = 0.0  # when it began; in all; by writing alone
         self.figuring = self.writing = 0.0  # the latest figures, the latest writing
         self.looked = run.done  # the last step after which the health check looked
         self._beside: dict[Path, tuple[int, dict[str, Any] | None]] = {}
 
     def __enter__(self) -> Reporter:
-        self.started, self.began, self.begun = time.time(), time.perf_counter(), time.thread_time()
+        self.started, self.began, self.cpu_began = time.time(), time.perf_counter(), time.thread_time()
         per_epoch = self.run.per_epoch
         self.ends = [(epoch * per_epoch, 0.0) for epoch in range(1, self.run.history.epochs + 1)]
         self._write("training", "")  # an error now, and not after the first epoch
@@ -68,7 +68,7 @@ class PageWriter(Reporter):
         self.losses.pending.append(loss)
         if time.perf_counter() >= self.due:
             first = not self.due
-            if first or self.written + self.writing <= SHARE / 2 * (time.thread_time() - self.begun):
+            if first or self.written + self.writing <= SHARE / 2 * (time.thread_time() - self.cpu_began):
                 self._gather()
                 if first or self._can_afford_figures():
                     self._take_figures()
@@ -98,7 +98,7 @@ class PageWriter(Reporter):
     # --- figures
 
     def _can_afford_figures(self) -> bool:
-        return self.spent + self.figuring + self.writing <= SHARE * (time.thread_time() - self.begun)
+        return self.spent + self.figuring + self.writing <= SHARE * (time.thread_time() - self.cpu_began)
 
     def _gather(self) -> None:
         self.steps += len(self.losses.pending)
