@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
+import sys
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+PAGE, NARROWEST = 80, 40
+"""Columns of what is printed: of a page, where there is no terminal; and the fewest."""
 MOST_BITS = 10_000
 """Of an int that a message shows. Python refuses to write out much longer ones."""
 _ENDLESS = re.compile(r"\S{300,}")
@@ -209,3 +214,33 @@ def in_bytes(size: int) -> str:
     while value >= 1024 and (larger := next(units, "")):
         value, unit = value / 1024, larger
     return f"{value:.2f} {unit}"
+
+
+def columns_there(stream: Any = None) -> int | None:
+    """Return how many columns the terminal has that a stream, or the standard output, is; None where it is none."""
+    stream = sys.stdout if stream is None else stream
+    is_terminal = getattr(stream, "isatty", None)
+    return shutil.get_terminal_size().columns if is_terminal is not None and is_terminal() else None
+
+
+def in_lines(text: str, width: int | None, indent: str = "", hanging: str = "") -> list[str]:
+    """Return a text in lines of at most so many columns.
+
+    Parameters
+    ----------
+    text : str
+    width : int or None
+        None: one line, however long.
+    indent, hanging : str
+        Before the first line, and before each other one.
+
+    Examples
+    --------
+    >>> in_lines("the where hid it in the forward pass", 20, "  ", "    ")
+    ['  the where hid it', '    in the forward', '    pass']
+    >>> in_lines("the where hid it in the forward pass", None, "  ")
+    ['  the where hid it in the forward pass']
+    """
+    if width is None:
+        return [f"{indent}{text}"]
+    return textwrap.wrap(text, max(width, NARROWEST // 2), initial_indent=indent, subsequent_indent=hanging)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import GraphnnWarning
-from ..text import plain
+from ..text import columns_there, plain
 from ..view.terminal.ink import headed
 from ..view.text import folded, printable
 
@@ -51,8 +50,8 @@ def say_files(written: Sequence[Path], missing: Sequence[str]) -> None:
         say(f"note: {remark}")
 
 
-def show(found: Any, as_json: bool, text: Callable[[], object] | None = None) -> None:
-    """Print a result: as it is printed anywhere, or as `text` says, which is safe for a terminal.
+def show(found: Any, as_json: bool, text: Callable[[], object]) -> None:
+    """Print a result: as JSON, or as `text` says, which is safe for a terminal.
 
     A reader that stops early does not change the exit code.
     """
@@ -60,7 +59,7 @@ def show(found: Any, as_json: bool, text: Callable[[], object] | None = None) ->
         if as_json:
             say_json(found.to_dict())
         else:
-            say(headed(str(found), colours()) if text is None else text(), coloured=True)
+            say(text(), coloured=True)
     except BrokenPipeError:
         mute()
 
@@ -87,8 +86,8 @@ def mute() -> None:
 def complain(error: object) -> None:
     """Print what went wrong to the standard error."""
     text = f"graphnn: {error}"
-    if is_terminal(sys.stderr):
-        text = folded(text, shutil.get_terminal_size().columns)
+    if (width := columns_there(sys.stderr)) is not None:
+        text = folded(text, width)
     with contextlib.suppress(BrokenPipeError):
         _print_to(sys.stderr, headed(text, colours(sys.stderr), "failed"), coloured=True)
 
@@ -129,7 +128,7 @@ def width() -> int:
 
 def room() -> int | None:
     """Return how many columns a table has: those of the screen; None, all that it needs, in a pipe or a file."""
-    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+    return columns_there(sys.stdout)
 
 
 def colours(stream: TextIO | None = None) -> bool | int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..graph import Constant, Node
 from ..show import Shown, rendered
+from ..text import PAGE, columns_there
 
 if TYPE_CHECKING:
     from .blocks import Chain
@@ -101,8 +102,39 @@ class Explanation(Shown):
             "calls": self.calls,
         }
 
+    def table(self, width: int | None = PAGE) -> str:
+        """Return it as tables: what became of each node, and what lies where in the arena.
+
+        Parameters
+        ----------
+        width : int or None
+            The most cells of a line; long names are cut, and of each table the first 200 rows are there. None: all
+            rows, and whole names.
+
+        Examples
+        --------
+        >>> import graphnn as gn
+        >>> x = gn.Graph().placeholder("x", (2,))
+        >>> print(gn.compile(gn.exp(x) * 2.0).plan({x: [0.0, 1.0]}).explain().table(60))
+        2 calls for 2 nodes: 0 folded into constants, 0 the same as
+        another, 0 views
+        arena 64 B; the most taken at once 64 B; handed out 16 B;
+        each value apart would take 128 B
+        <BLANKLINE>
+        node      op        how
+        --------  --------  ----------
+        exp       exp       call
+        multiply  multiply  handed out
+        <BLANKLINE>
+        at byte  size  calls   whose
+        -------  ----  ------  -----
+              0  64 B  0 to 2  exp
+        """
+        text: str = rendered(self, "tables")(width)
+        return text
+
     def __str__(self) -> str:
-        return rendered(self, "text") or repr(self)
+        return self.table(columns_there() or PAGE)
 
     def __repr__(self) -> str:
         return f"<Explanation: {self.calls} calls for {len(self.fates)} nodes, {self.arena:,} bytes>"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -20,14 +19,13 @@ from ..graph.attributes import whole
 from ..graph.dimensions import size_of
 from ..order import longest_chain
 from ..show import Shown
-from ..text import counted, in_bytes, quoted, short_name, short_names
+from ..text import PAGE, columns_there, counted, in_bytes, in_lines, quoted, short_name, short_names
 from .select import scopes_around
 from .trace import guard_of, prepared_for
 
 if TYPE_CHECKING:
     from ..execute.feed import Feed
 
-_WIDTH = 80
 _MOST_ROWS = 10
 _NUMBERS, _SIZE = 52, 16  # cells of a row before the name
 _SHORTEST, _ENDLESS = 12, 1_000_000  # characters of a name in a row
@@ -207,7 +205,7 @@ class Profile(Shown):
         what = counted(self.total.calls, "operation")
         return f"<Profile of {quoted(self.graph.name)}: {_seconds(self.time)} in {what}>"
 
-    def table(self, width: int | None = _WIDTH) -> str:
+    def table(self, width: int | None = PAGE) -> str:
         """Return it as tables.
 
         Parameters
@@ -226,7 +224,7 @@ class Profile(Shown):
         return "\n".join(_lines(self, width))
 
     def __str__(self) -> str:
-        return self.table()
+        return self.table(columns_there() or PAGE)
 
 
 def profile(
@@ -435,7 +433,7 @@ def _lines(found: Profile, width: int | None) -> Iterator[str]:
     slowest = {cost.nodes[0] for cost in found.by_node[:rows]}
     names = ["…" if node not in slowest else short_name(node.name, longest) for node in found.critical_path]
     path = [name for name, before in zip(names, ["", *names], strict=False) if name != "…" or before != "…"]
-    yield from textwrap.wrap(" → ".join(path), width or _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    yield from in_lines(" → ".join(path), width, "    ", "    ")
     at = short_name(peak.node.name, longest)
     yield f'peak memory: {in_bytes(peak.bytes)} at "{at}", {in_bytes(peak.given)} of it given'
     held = peak.holders[:rows]

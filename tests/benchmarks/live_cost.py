@@ -2,9 +2,10 @@
 
     python tests/benchmarks/live_cost.py [--seconds 20] [--rounds 3] [--networks small medium deep]
 
-Each round trains once with a page and once without. On a busy machine that ratio says little, so two more are given,
-each of the training with a page: what the writer took when it wrote, and that with what it does at every other step.
-All is seconds of the processor, and medians over the rounds.
+Each round trains once with a page and once without; which of the two comes first alternates. On a busy machine that
+ratio says little, so its least and its largest stand beside it, and two more are given, each of the training with a
+page: what the writer took when it wrote, and that with what it does at every other step. All is seconds of the
+processor, and medians over the rounds.
 """
 
 import argparse
@@ -86,7 +87,7 @@ def main() -> None:
     writers: list[Timed] = []
     show_as(Run, "live page")(lambda run: writers.append(Timed(run)) or writers[-1])
     between = between_writings()
-    told("network       step   steps   without      with     more   writer   in all  figures\n")
+    told("network       step   steps   without      with     more              between   writer   in all  figures\n")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.html"
         for name in asked.networks:
@@ -95,15 +96,17 @@ def main() -> None:
             once = trained(step, feed, batch, 3, None) / 3
             epochs = max(1, round(asked.seconds / once))
             ratios, shares, without, with_page = [], [], 0.0, 0.0
-            for _ in range(asked.rounds):
+            for round_ in range(asked.rounds):
                 writers.clear()
-                with_page = trained(step, feed, batch, epochs, path)
-                without = trained(step, feed, batch, epochs, None)
+                took = {each: trained(step, feed, batch, epochs, each) for each in (path, None)[:: (-1) ** round_]}
+                with_page, without = took[path], took[None]
                 ratios.append(with_page / without - 1)
                 shares.append(writers[0].took / with_page)
             more, share, pages = statistics.median(ratios), statistics.median(shares), len(writers[0].nodes.rows)
             told(f"{name:<8} {once / 100 * 1e6:6.0f} µs {epochs * 100:>7,} {without:7.2f} s {with_page:7.2f} s ")
-            told(f"{more:>8.2%} {share:>8.2%} {share + between * epochs * 100 / with_page:>8.2%} {pages:>8}\n")
+            told(f"{more:>8.2%} {min(ratios):>8.2%} to {max(ratios):>6.2%} {share:>8.2%} ")
+            told(f"{share + between * epochs * 100 / with_page:>8.2%} {pages:>8}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -93,6 +93,13 @@ def test_what_is_wrong_has_its_colour_on_a_terminal(on_a_terminal, arguments, co
     assert CODE.sub("", shown).replace("\n", "").isprintable()
 
 
+def test_all_lines_of_a_verdict_have_its_colour(on_a_terminal):
+    shown = on_a_terminal("compare", "model.py:build", "model.py:other", COLUMNS="50")
+    verdict = shown[: shown.index("3 nodes compared")].splitlines()
+    assert len(verdict) > 1
+    assert all(line.startswith("\x1b[1;38;5;196m") and line.endswith("\x1b[0m") for line in verdict)
+
+
 def test_there_are_no_colours_where_there_are_to_be_none(on_a_terminal, piped):
     plain = CODE.sub("", on_a_terminal("check", "model.py:build"))
     for environ in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
@@ -107,6 +114,7 @@ def test_a_table_has_the_width_of_the_terminal_and_in_a_pipe_whole_names(on_a_te
         ["summary", "model.py:build"],
         ["run", "model.py:build", "--steps"],
         ["debug", "model.py:build", "-x", "verbs"],
+        ["check", "model.py:build"],
     ):
         shown = CODE.sub("", on_a_terminal(*arguments, COLUMNS="100"))
         assert 80 < max(map(len, shown.split("\n"))) <= 100, arguments

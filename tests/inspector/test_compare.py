@@ -705,6 +705,19 @@ def test_a_variance_by_the_mean_of_squares_loses_its_digits_in_the_difference() 
     assert re.search(r"^ *[4-6]\.\d +[0-2]\.\d  subtract$", text, re.MULTILINE)
 
 
+def test_a_report_has_the_width_that_there_is_and_without_one_all_names() -> None:
+    x = y = gn.Graph("long").placeholder("x", ("n",))
+    for i in range(30):
+        y = gn.exp(y * 0.1, name=f"node_of_number_{i}")
+    found = gn.compare(y, None, {x: [1.0]}, {x: [2.0]})
+    for width in (60, 130):
+        lines = found.text(width).split("\n")
+        assert width - 20 < max(map(len, lines)) <= width
+        assert "and 51 more" in found.text(width)
+    (line,) = [line for line in found.text(None).split("\n") if line.startswith("differing after it")]
+    assert all(f'"{difference.name}"' in line for difference in found.differences[1:])
+
+
 def test_the_table_lists_the_nodes_that_lose_digits() -> None:
     array = 1000.0 + np.random.default_rng(0).normal(size=500)
     found, _ = digits_of(lambda x: gn.mean(x * x) - gn.mean(x) * gn.mean(x), array)

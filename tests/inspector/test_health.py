@@ -1509,6 +1509,21 @@ def test_a_long_report_is_cut() -> None:
     assert "and 3 findings more" in text
 
 
+def test_a_report_has_the_width_that_there_is_and_without_one_all_findings_and_whole_sentences() -> None:
+    x = gn.Graph().placeholder("x", shape=("n",))
+    total: Any = 0.0
+    for i in range(findings.SHOWN + 3):
+        total = total + gn.sum(gn.log(x * float(i)))
+    health = check_health(total, {x: [0.0]})
+    for width in (60, 130):
+        assert width - 20 < max(map(len, health.text(width).split("\n"))) <= width
+    whole = health.text(None)
+    assert whole.count("error: log-of-zero") == findings.SHOWN + 3
+    assert all(f"\n  {each.cause}\n  → {each.remedy}" in whole for each in health)
+    with pytest.raises(gn.UsageError, match="width="):
+        health.text("wide")  # type: ignore[arg-type]
+
+
 def test_a_report_is_plain_data() -> None:
     data = json.loads(json.dumps(_sick().to_dict(), allow_nan=False))
     assert (data["graph"], data["ok"]) == ("sick", False)

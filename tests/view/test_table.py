@@ -1,11 +1,13 @@
 """Tables: the operations there are, aligned text, values in short."""
 
+import io
 import json
 from typing import Any
 
 import numpy as np
 import pytest
 
+import graphnn as gn
 from graphnn.graph import registry
 from graphnn.view import columns, ops_table, preview, statistics
 from graphnn.view.text import visible
@@ -151,3 +153,44 @@ def test_statistics() -> None:
     least, mean, most = statistics([np.inf, -np.inf])
     assert (least, most) == (-np.inf, np.inf)
     assert np.isnan(mean)
+
+
+# --- what prints itself ---------------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    """What a terminal is sent."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_is_printed_has_the_width_of_the_terminal_and_elsewhere_that_of_a_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = y = gn.Graph("wide").placeholder("x", ("n",))
+    for i in range(12):
+        with y.graph.scope("a_scope_with_quite_a_long_name"):
+            y = gn.log(y + 1.0, name=f"a_node_whose_name_is_as_long_as_a_line_of_a_terminal_of_eighty_columns_{i}")
+    step = gn.compile([y, gn.log(y - y)])
+    feed = {x: [1.0, 2.0]}
+    things = [
+        gn.trace(step, feed),
+        gn.summary(y),
+        gn.profile(step, feed, repeat=1),
+        gn.check_health(step, feed),
+        gn.compare(y, None, feed, {x: [1.0, 3.0]}),
+        step.plan(feed).explain(),
+    ]
+    for thing in things:
+        assert 60 < widest(str(thing)) <= 80, thing
+        with monkeypatch.context() as patch:
+            patch.setenv("COLUMNS", "130")
+            patch.setattr("sys.stdout", Terminal())
+            assert 110 < widest(str(thing)) <= 130, thing
+    for told in (things[2].table(None), things[3].text(None), things[4].text(None), things[5].table(None)):
+        assert "…" not in told.replace("→ … →", "")
+
+
+def widest(text: str) -> int:
+    return max(map(len, text.split("\n")))

@@ -3,6 +3,7 @@
 import graphnn as gn
 
 from ... import cli
+from ...view.terminal.ink import headed
 from .. import screen
 
 
@@ -11,5 +12,5 @@ def check(options: cli.Options) -> int | None:
     """Say where NaN, inf and overflow arise, why, and what to do about it."""
     target, feed = cli.inspected(options.target, options.feed, options.updates)
     health = gn.check_health(target.run, feed)
-    screen.show(health, options.json)
+    screen.show(health, options.json, lambda: headed(health.text(screen.room()), screen.colours()))
     return cli.FAILED if health.errors else None

@@ -32,5 +32,5 @@ def compare(options: cli.Options) -> int | None:
         alike = options.target == options.other
         names = None if alike and options.feed_b else (options.target, options.other + ", again" * alike)
         found = gn.compare(target.run, second.run, fed, feed_b or None, names=names)
-    screen.show(found, options.json, lambda: judged(str(found), found.equal, screen.colours()))
+    screen.show(found, options.json, lambda: judged(found.text(screen.room()), found.equal, screen.colours()))
     return None if found.equal else cli.FAILED

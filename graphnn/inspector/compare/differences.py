@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ...graph.attributes import whole
 from ...graph.dimensions import shown
 from ...show import Shown
-from ...text import counted, plain, short_name, visible
+from ...text import NARROWEST, PAGE, columns_there, counted, in_lines, plain, short_name, visible
 
 if TYPE_CHECKING:
     from ...graph import Node
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MOST_NAMES, _LONGEST = 8, 60
 _MOST_ULPS = 10_000  # that say more than a relative difference
 _LEAST_LOST = 0.05  # digits that are worth a line
-_WIDTH = 80
+_MOST_LINES = 12  # of a page, that a line is broken into
 
 
 class Counts(NamedTuple):
@@ -226,22 +226,48 @@ class Comparison(Shown):
     def __repr__(self) -> str:
         return f"<Comparison of {visible(_verdict(self))}>"
 
+    def text(self, width: int | None = PAGE) -> str:
+        """Return it as it is printed.
+
+        Parameters
+        ----------
+        width : int or None
+            The most characters of a line; of each list of nodes, the first eight are there. None: all of them, each
+            list and each sentence on a line.
+
+        Examples
+        --------
+        >>> from graphnn import Graph, compare
+        >>> x = Graph("line").placeholder("x", ("n",))
+        >>> print(compare(x * 2.0, None, {x: [1.0, 2.0]}, {x: [1.0, 3.0]}).text(None))
+        "line": feed and feed_b first differ at "x"
+        3 nodes compared: 1 equal, 2 differing
+        <BLANKLINE>
+        "x" (placeholder, step 0), made at <doctest ...>:1
+          the feed differs
+          at [1]: 2.0 against 3.0; 1 of 2 elements differ
+          largest difference 1, largest relative one 0.333
+        differing after it: "multiply"
+        """
+        if width is None:
+            return "\n".join(visible(line) if line else "" for line in _text(self, None, None))
+        most = max(whole("width=", width), NARROWEST)
+        lines = [short_name(line, _MOST_LINES * most) if line else "" for line in _text(self, _MOST_NAMES, _LONGEST)]
+        return "\n".join(part for line in lines for part in in_lines(line, most, "", "    ") or [""])
+
     def __str__(self) -> str:
-        lines = [short_name(line, 12 * _WIDTH) if line else "" for line in _text(self)]
-        return "\n".join(
-            part for line in lines for part in textwrap.wrap(line, _WIDTH, subsequent_indent="    ") or [""]
-        )
+        return self.text(columns_there() or PAGE)
 
 
 # --- as text --------------------------------------------------------------------------------------------------
 
 
-def _verdict(found: Comparison) -> str:
+def _verdict(found: Comparison, longest: int | None = _LONGEST) -> str:
     """Return a sentence that says whether the runs are equal."""
     subject = f'"{found.graph}": ' if found.graph is not None else ""
     both = f"{subject}{found.a} and {found.b}"
     if found.first is not None:
-        return f"{both} first differ at {quoted(found.first.node)}"
+        return f"{both} first differ at {quoted(found.first.node, longest)}"
     if not found.pairs:
         return f"{both} have no node in common"
     if not found.counts.within:
@@ -255,9 +281,10 @@ def _verdict(found: Comparison) -> str:
     return f"{both} agree within the tolerance"
 
 
-def _text(found: Comparison) -> Iterator[str]:
+def _text(found: Comparison, most: int | None, longest: int | None) -> Iterator[str]:
+    """Yield its lines, with at most so many nodes in each list, and names of at most so many characters."""
     first, counts = found.first, found.counts
-    yield _verdict(found)
+    yield _verdict(found, longest)
     compared = counts.equal + counts.within + counts.differing
     kinds = ((counts.equal, "equal"), (counts.within, "within the tolerance"), (counts.differing, "differing"))
     agreeing = ", ".join(f"{count:,} {kind}" for count, kind in kinds if count)
@@ -265,31 +292,31 @@ def _text(found: Comparison) -> Iterator[str]:
     otherwise = f"; {counted(results, 'result')} of other nodes, differing" if results else ""
     yield f"{counted(compared, 'node')} compared{': ' * bool(agreeing)}{agreeing}{otherwise}"
     for name, (size, other) in found.sizes.items():
-        yield f'the sizes differ: "{short_name(name, _LONGEST)}" is {size:,} in {found.a} and {other:,} in {found.b}'
+        yield f'the sizes differ: "{_shortened(name, longest)}" is {size:,} in {found.a} and {other:,} in {found.b}'
     ends = {found.a: found.stopped[0], found.b: found.stopped[1]}
     if found.stopped[0] is found.stopped[1]:
         ends = {"each": found.stopped[0]}
-    yield from (f"{name} was stopped at {quoted(node)}" for name, node in ends.items() if node is not None)
+    yield from (f"{name} was stopped at {quoted(node, longest)}" for name, node in ends.items() if node is not None)
     if found.nan is not None:
-        yield f"{quoted(found.nan)} holds NaN in both: a health check says why"
+        yield f"{quoted(found.nan, longest)} holds NaN in both: a health check says why"
     if first is not None:
         yield ""
-        yield from _first(found, first)
+        yield from _first(found, first, longest)
     only = "only" if all(node is None for node in found.stopped) else "only run"
     for title, names in (
-        ("differing after it", [quoted(difference.node) for difference in found.differences[1:]]),
-        (f"{only} in {found.a}", [*map(quoted, found.only_a)]),
-        (f"{only} in {found.b}", [*map(quoted, found.only_b)]),
+        ("differing after it", [quoted(difference.node, longest) for difference in found.differences[1:]]),
+        (f"{only} in {found.a}", [quoted(node, longest) for node in found.only_a]),
+        (f"{only} in {found.b}", [quoted(node, longest) for node in found.only_b]),
     ):
         if names:
-            more = f", and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
-            yield f"{title}: {', '.join(names[:_MOST_NAMES])}{more}"
+            more = f", and {len(names) - most:,} more" if most and len(names) > most else ""
+            yield f"{title}: {', '.join(names[:most])}{more}"
     if found.digits:
         yield ""
-        yield from _lost(found.digits)
+        yield from _lost(found.digits, most, longest)
 
 
-def _lost(digits: Mapping[str, Digits]) -> Iterator[str]:
+def _lost(digits: Mapping[str, Digits], most: int | None, longest: int | None) -> Iterator[str]:
     """Yield a table of the nodes that lose digits."""
     losing = sorted([item for item in digits.items() if item[1].lost >= _LEAST_LOST], key=lambda item: -item[1].lost)
     if not losing:
@@ -297,16 +324,16 @@ def _lost(digits: Mapping[str, Digits]) -> Iterator[str]:
         yield f"no node loses digits: {least:.1f} or more are left of the largest number of each"
         return
     yield "digits lost  left  at"
-    for name, each in losing[:_MOST_NAMES]:
-        yield f"{each.lost:11.1f} {each.left:5.1f}  {short_name(name, _LONGEST)}"
-    if len(losing) > _MOST_NAMES:
-        yield f"and {counted(len(losing) - _MOST_NAMES, 'node')} more"
+    for name, each in losing[:most]:
+        yield f"{each.lost:11.1f} {each.left:5.1f}  {_shortened(name, longest)}"
+    if most and len(losing) > most:
+        yield f"and {counted(len(losing) - most, 'node')} more"
 
 
-def _first(found: Comparison, first: Difference) -> Iterator[str]:
+def _first(found: Comparison, first: Difference, longest: int | None) -> Iterator[str]:
     node, other = first.node, first.other
-    renamed = f" beside {quoted(other)} of {found.b}" if other is not None and other.name != node.name else ""
-    yield f"{quoted(node)} ({node.op.name}, step {first.index}){renamed}, made at {node.origin}"
+    renamed = f" beside {quoted(other, longest)} of {found.b}" if other is not None and other.name != node.name else ""
+    yield f"{quoted(node, longest)} ({node.op.name}, step {first.index}){renamed}, made at {node.origin}"
     yield f"  {first.cause}"
     if first.misfit not in first.cause:
         yield f"  {first.misfit}"
@@ -358,6 +385,10 @@ def beside(a: Read, b: Read) -> list[str]:
     return [x, y] if x != y else [f"{x}, and almost the same"]
 
 
-def quoted(node: Node) -> str:
-    """Return a node's name in quotation marks, with its middle left out where it is long."""
-    return f'"{short_name(node.name, _LONGEST)}"'
+def quoted(node: Node, longest: int | None = _LONGEST) -> str:
+    """Return a node's name in quotation marks, with its middle left out where it is too long."""
+    return f'"{_shortened(node.name, longest)}"'
+
+
+def _shortened(name: str, longest: int | None) -> str:
+    return visible(name) if longest is None else short_name(name, longest)

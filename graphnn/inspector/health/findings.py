@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from ...graph.attributes import whole
 from ...show import Shown
-from ...text import counted, number, plain, short_name, visible
+from ...text import NARROWEST, PAGE, columns_there, counted, in_lines, number, plain, short_name, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12
 """How many findings are printed in full."""
-_LONGEST = 60  # characters of a name in a report
+_LONGEST, _ROOM = 60, 20  # characters of a name in a report, at least; of what stands beside it
 _NAMED = 3  # nodes that one sentence names
 _RANK = {"error": 0, "warning": 1, "note": 2}
 
@@ -267,35 +267,63 @@ class Health(Shown):
         what = ", ".join(parts) if self.findings else "nothing wrong"
         return f'"{visible(self.graph.name)}"{call}: {what} in {counted(self.count, "node")}'
 
-    def __str__(self) -> str:
-        lines = _wrapped(self._summary())
-        for each in self.findings[:SHOWN]:
+    def text(self, width: int | None = PAGE) -> str:
+        """Return the report as it is printed.
+
+        Parameters
+        ----------
+        width : int or None
+            The most characters of a line; long names are cut, and twelve findings are there, and twelve notes. None:
+            all of them, whole, each sentence on a line.
+
+        Examples
+        --------
+        >>> from graphnn import Graph, check_health, log
+        >>> x = Graph("line").placeholder("x")
+        >>> print(check_health(log(x), {x: 0.0}).text(None))
+        "line": 1 error in 2 nodes
+        <BLANKLINE>
+        error: log-of-zero  log  <doctest ...>:1
+          log = -inf = log(0); x = 0, fed
+          → keep the input of log above 0: gn.log(gn.maximum(x, 1e-12)); or mask the input of log: ...
+        """
+        most = None if width is None else max(whole("width=", width), NARROWEST)
+        shown = None if width is None else SHOWN
+        lines = _wrapped(self._summary(), most)
+        for each in self.findings[:shown]:
             origin = f"  {each.origin}" if each.origin.file else ""
-            lines += ["", *_wrapped(f"{each.severity}: {each.code}  {each.place}{origin}"), *_wrapped(each.cause, "  ")]
+            lines += ["", *_wrapped(f"{each.severity}: {each.code}  {each.place}{origin}", most)]
+            lines += _wrapped(each.cause, most, "  ")
             if each.remedy:
-                lines += _wrapped(f"→ {each.remedy}", "  ")
+                lines += _wrapped(f"→ {each.remedy}", most, "  ")
             if each.leads_to:
                 first = each.leads_to[0]
                 others = f", and {len(each.leads_to) - 1} more" if len(each.leads_to) > 1 else ""
-                lines += _wrapped(f"leads to {first.code} in {first.place}{others}", "  ")
-        if len(self.findings) > SHOWN:
-            lines += ["", f"and {counted(len(self.findings) - SHOWN, 'finding')} more"]
+                lines += _wrapped(f"leads to {first.code} in {first.place}{others}", most, "  ")
+        if shown and len(self.findings) > shown:
+            lines += ["", f"and {counted(len(self.findings) - shown, 'finding')} more"]
         if self.before is not None:
             codes = ", ".join(dict.fromkeys(each.code for each in self.before.findings or self.before.notes))
-            lines += ["", *_wrapped(f"earlier, at call {self.before.call:,}: {codes}")]
+            lines += ["", *_wrapped(f"earlier, at call {self.before.call:,}: {codes}", most)]
         if self.notes:
             lines.append("")
-            for each in self.notes[:SHOWN]:
-                lines += [*_wrapped(f"note: {each.code}  {each.place}"), *_wrapped(each.cause, "  ")]
-        if len(self.notes) > SHOWN:
-            lines.append(f"and {counted(len(self.notes) - SHOWN, 'note')} more")
+            for each in self.notes[:shown]:
+                lines += [*_wrapped(f"note: {each.code}  {each.place}", most), *_wrapped(each.cause, most, "  ")]
+        if shown and len(self.notes) > shown:
+            lines.append(f"and {counted(len(self.notes) - shown, 'note')} more")
         return "\n".join(lines)
 
+    def __str__(self) -> str:
+        return self.text(columns_there() or PAGE)
 
-def _wrapped(text: str, indent: str = "") -> list[str]:
-    """Return a text in lines of a terminal's width, with long names shortened."""
-    short = " ".join([short_name(word, _LONGEST) if word else word for word in text.split(" ")])
-    return textwrap.wrap(short, 80, initial_indent=indent, subsequent_indent=indent + "  ")
+
+def _wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
+    """Return a text in lines of so many characters, with long names shortened; None: whole."""
+    if width is None:
+        return [indent + visible(text)]
+    most = max(_LONGEST, width - _ROOM)
+    short = " ".join([short_name(word, most) if word else word for word in text.split(" ")])
+    return in_lines(short, width, indent, indent + "  ")
 
 
 def indexed(node: Node, index: Index) -> str:

@@ -92,12 +92,14 @@ def headed(text: str, colour: object = True, head: str = "") -> str:
 
 
 def judged(text: str, good: bool, colour: object = True) -> str:
-    r"""Return lines of which the first, the verdict, is red unless it is good.
+    r"""Return lines of which the first, the verdict, is red unless it is good; so are those that it goes on in.
 
     Examples
     --------
     >>> judged("they differ\n1 node", good=False), judged("they are equal", good=True)
     ('\x1b[1;38;5;196mthey differ\x1b[0m\n1 node', 'they are equal')
     """
-    verdict, rest, more = text.partition("\n")
-    return inked(verdict, "" if good else "failed", colour=colour) + rest + (inked(more) if more else "")
+    lines = text.split("\n")
+    count = next((i for i, line in enumerate(lines) if i and not line.startswith(" ")), len(lines))
+    verdict = inked("\n".join(lines[:count]), "" if good else "failed", colour=colour)
+    return "\n".join([verdict, *map(inked, lines[count:])])

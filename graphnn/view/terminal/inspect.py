@@ -15,7 +15,7 @@ from ...errors import GraphnnError
 from ...inspector.debugger import Debugger
 from ...inspector.trace import Record, Stats, Trace, stats_of
 from ...show import show_as
-from ...text import short_names
+from ...text import NARROWEST, PAGE, columns_there, short_names
 from ..heatmap import matrix, sparkline
 from ..text import (
     at_least,
@@ -41,7 +41,6 @@ STATES = ("done", "current", "stale", "overridden", "fed", "waiting")
 LEGEND = ", ".join(f"{state[0].upper()} {state}" for state in STATES)
 """What the letters of states stand for."""
 
-_NARROWEST, _PAGE = 40, 80
 _MOST_NAME, _LEAST_NAME, _MOST_OP, _MOST_NUMBERS = 40, 16, 16, 22
 _FEWEST_CELLS = 12  # that a column of text keeps
 _FIRST_ROWS, _LAST_ROWS = 300, 100
@@ -84,7 +83,7 @@ def trace_table(trace: Trace, width: int | None = 80, colour: object = False) ->
     1 operation in 3 nodes, run ..., values 56 B
     """
     lines = [records_table(trace.records, width, colour), ""]
-    width = _PAGE if width is None else at_least(_NARROWEST, width, "width=")
+    width = None if width is None else at_least(NARROWEST, width, "width=")
     lines += [inked(line) for line in _wrapped(totals(trace), width)]
     strange = sum(_is_strange(record.stats) for record in trace)
     if strange:
@@ -101,12 +100,12 @@ def trace_table(trace: Trace, width: int | None = 80, colour: object = False) ->
 
 @show_as(Trace, "table")
 def _as_table(trace: Trace) -> str:
-    return trace_table(trace)
+    return trace_table(trace, columns_there() or PAGE)
 
 
 def records_table(records: Sequence[Record], width: int | None = 80, colour: object = False) -> str:
     """Return records as a table: of more than 400 the first 300 and the last 100; without a width, all of them."""
-    width = None if width is None else at_least(_NARROWEST, width, "width=")
+    width = None if width is None else at_least(NARROWEST, width, "width=")
     gap = 0 if width is None else max(0, len(records) - _FIRST_ROWS - _LAST_ROWS)
     seen = records if not gap else [*records[:_FIRST_ROWS], *records[-_LAST_ROWS:]]
     table = record_columns(seen)
@@ -205,7 +204,7 @@ def where(dbg: Debugger, width: int = 80) -> str:
     after negative, 1 of 2 operations; next: absolute (<doctest ...>:1)
     in what-if 1: x is overridden
     """
-    width = at_least(_NARROWEST, width, "width=")
+    width = at_least(NARROWEST, width, "width=")
     count = counted(len(dbg.operations), "operation")
     if dbg.current is None:
         at = f"before the first of {count}" if dbg.operations else "there is nothing to compute"
@@ -263,7 +262,7 @@ def listing(dbg: Debugger, around: int = 5, width: int | None = 80, colour: obje
         2  W  absolute  absolute     scalar
     """
     around = at_least(0, around, "around=")
-    width = None if width is None else at_least(_NARROWEST, width, "width=")
+    width = None if width is None else at_least(NARROWEST, width, "width=")
     digits = len(str(len(dbg.operations)))
     operations = {node: i for i, node in enumerate(dbg.operations, start=1)}
     centre = _place_of(dbg)
@@ -315,7 +314,7 @@ def screen(dbg: Debugger, width: int = 80, colour: bool | int = False) -> str:
     <BLANKLINE>
     <doctest ...>:1: dbg = debug(x * 2.0, ...
     """
-    width = at_least(_NARROWEST, width, "width=")
+    width = at_least(NARROWEST, width, "width=")
     parts = [inked(where(dbg, width)), listing(dbg, width=width, colour=colour)]
     failed = dbg.failed
     if failed is not None:
@@ -332,7 +331,7 @@ def screen(dbg: Debugger, width: int = 80, colour: bool | int = False) -> str:
 
 @show_as(Debugger, "text")
 def _as_text(dbg: Debugger) -> str:
-    return screen(dbg)
+    return screen(dbg, columns_there() or PAGE)
 
 
 def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80, colour: object = False) -> str:
@@ -368,7 +367,7 @@ def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80
      └─►  W  absolute  absolute  scalar
     """
     here = dbg.node(node) if node is not None else _here(dbg)
-    width = at_least(_NARROWEST, width, "width=")
+    width = at_least(NARROWEST, width, "width=")
     inside = [f"{letter(dbg, here)}  {_named(here)}, {here.op.name} {_shape(dbg, here)}", _short(dbg, here)]
     inside += ["could not be evaluated"] * (here is dbg.failed)
     inside += [f"at {here.origin}"] * bool(here.origin.file)
@@ -510,8 +509,8 @@ def cut(text: str, width: int) -> str:
     return _NUMBER_CUT.sub("…", kept) if within else kept
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    return [text] if cells_of(text) <= width else wrapped(text, width)
+def _wrapped(text: str, width: int | None) -> list[str]:
+    return [text] if width is None or cells_of(text) <= width else wrapped(text, width)
 
 
 def _told(error: str) -> list[str]:

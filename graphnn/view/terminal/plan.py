@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from ...execute.explain import Explanation
 from ...show import show_as
-from ..text import counted, in_bytes, visible
+from ...text import NARROWEST, in_lines
+from ..text import at_least, counted, in_bytes, visible
 from .table import columns
 
 _MOST = 200  # lines of a table
 
 
-@show_as(Explanation, "text")
-def explained(explanation: Explanation) -> str:
-    """Return it as text: counts first, then each node's fate, the fusion groups, and the arena."""
+@show_as(Explanation, "tables")
+def _as_tables(explanation: Explanation) -> Callable[[int | None], str]:
+    return partial(explained, explanation)
+
+
+def explained(explanation: Explanation, width: int | None = 80) -> str:
+    """Return it as text: counts first, then each node's fate, the fusion groups, and the arena.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    width : int or None
+        Of a line. None: all rows, and whole names.
+    """
+    width = None if width is None else at_least(NARROWEST, width, "width=")
     fates = explanation.fates
     folded, merged, views = (explanation.count(fate) for fate in ("constant", "the same as", "a view of"))
     lines = [
-        f"{counted(explanation.calls, 'call')} for {counted(len(fates), 'node')}: {folded} folded into constants, "
-        f"{merged} the same as another, {views} views",
-        f"arena {in_bytes(explanation.arena)}; the most taken at once {in_bytes(explanation.live)}; handed out "
-        f"{in_bytes(explanation.handed_out)}; each value apart would take {in_bytes(explanation.apart)}",
+        *in_lines(
+            f"{counted(explanation.calls, 'call')} for {counted(len(fates), 'node')}: {folded} folded into constants, "
+            f"{merged} the same as another, {views} views",
+            width,
+        ),
+        *in_lines(
+            f"arena {in_bytes(explanation.arena)}; the most taken at once {in_bytes(explanation.live)}; handed out "
+            f"{in_bytes(explanation.handed_out)}; each value apart would take {in_bytes(explanation.apart)}",
+            width,
+        ),
         "",
-        columns(_cut([(node.name, node.op.name, fate) for node, fate in fates.items()]), ("node", "op", "how")),
+        _table([(node.name, node.op.name, fate) for node, fate in fates.items()], ("node", "op", "how"), width),
     ]
     for rows, nodes in explanation.chains:
-        lines += ["", visible(f"in blocks of {counted(rows, 'row')}: {', '.join(nodes)}")]
+        lines += ["", *in_lines(visible(f"in blocks of {counted(rows, 'row')}: {', '.join(nodes)}"), width, "", "    ")]
     pieces = [
         (
             piece.offset,
@@ -37,11 +57,15 @@ def explained(explanation: Explanation) -> str:
         for piece in explanation.pieces
     ]
     if pieces:
-        lines += ["", columns(_cut(pieces), ("at byte", "size", "calls", "whose"), right=(1,))]
+        lines += ["", _table(pieces, ("at byte", "size", "calls", "whose"), width, right=(1,))]
     return "\n".join(lines)
 
 
-def _cut(rows: Sequence[tuple[object, ...]]) -> list[tuple[object, ...]]:
-    if len(rows) <= _MOST:
-        return list(rows)
-    return [*rows[:_MOST], (*[""] * (len(rows[0]) - 1), f"… {len(rows) - _MOST:,} more …")]
+def _table(
+    rows: Sequence[tuple[object, ...]], headers: Sequence[str], width: int | None, right: Sequence[int] = ()
+) -> str:
+    """Return rows as a table; of very many the first, unless there is no width."""
+    shown = list(rows)
+    if width is not None and len(rows) > _MOST:
+        shown[_MOST:] = [(*[""] * (len(headers) - 1), f"… {len(rows) - _MOST:,} more …")]
+    return columns(shown, headers, right=right, width=width)

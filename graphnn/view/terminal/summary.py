@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,13 +12,13 @@ from ...graph.attributes import whole
 from ...graph.dimensions import shown
 from ...graph.fetches import ancestors
 from ...show import Shown
-from ...text import short_name
+from ...text import PAGE, columns_there, in_lines, short_name
 from ..diagram.picture import Box, Detail, is_layer, numbers_in, picture, scopes_down_to
 from ..text import in_bytes, visible
 from .table import columns
 
 _FIRST_ROWS, _LAST_ROWS = 300, 100
-_MOST_NOTED, _MOST_NAME, _WIDTH = 8, 60, 80
+_MOST_NOTED, _MOST_NAME = 8, 60
 _DEEPEST = 20  # levels by which a name is indented
 
 
@@ -92,7 +91,7 @@ class Summary(Shown):
             "notes": self.notes,
         }
 
-    def table(self, width: int | None = _WIDTH) -> str:
+    def table(self, width: int | None = PAGE) -> str:
         """Return it as a table.
 
         Parameters
@@ -133,11 +132,11 @@ class Summary(Shown):
             ("not trainable", self.parameters - self.trainable, in_bytes(self.size - self.trainable_size)),
         )
         table = columns(lines, ("layer", "output shape", "parameters", "connected to"), width=width)
-        notes = "".join(f"\n\n{textwrap.fill(note, width or _WIDTH)}" for note in self.notes)
+        notes = "".join("\n\n" + "\n".join(in_lines(note, width)) for note in self.notes)
         return f"{table}\n\n{columns(totals, right=(2,))}{notes}"
 
     def __str__(self) -> str:
-        return self.table()
+        return self.table(columns_there() or PAGE)
 
     __repr__ = __str__
 
