@@ -93,4 +93,5 @@ def test_what_cannot_be_collapsed_is_drawn_plainly() -> None:
         h = h * float(number) if number % 2 else gn.tanh(h)
     diagram = draw(h)
     assert diagram.svg().count("<svg") == 1
-    assert diagram.note == f"{len(diagram._picture.boxes):,} boxes are more than the 2,000 that Graphviz lays out"
+    assert len(diagram._picture.boxes) > 2000
+    assert diagram.note == ""

@@ -533,16 +533,6 @@ def test_without_an_engine_a_notebook_shows_the_plain_drawing() -> None:
     assert "Dense" in g._repr_mimebundle_()["image/svg+xml"]
 
 
-def test_a_backward_pass_is_laid_out_by_graphnn_unless_said_otherwise(engine: Callable[..., Path]) -> None:
-    engine("print('by dot')")
-    loss = spiral()[1]
-    fetches = [loss, *gn.grad(loss, list(loss.graph.parameters))]
-    assert draw(loss).svg() == "by dot\n"
-    shown = draw(fetches)
-    assert shown.svg() == draw(fetches, engine="plain").svg()
-    assert shown.note == ""
-
-
 def test_a_picture_that_graphviz_makes_too_wide_is_folded(engine: Callable[..., Path]) -> None:
     loss = spiral()[1]
     engine("""print('<svg viewBox="0.00 0.00 1700.00 90.00"></svg>')""")

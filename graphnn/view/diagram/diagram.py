@@ -21,6 +21,7 @@ from ..text import counted, shortened
 from .animation import animated
 from .asked import boxes_asked, check_name, highlighted, seconds_asked, set_by_hand
 from .calls import folded
+from .choice import suits_graphviz
 from .crop import around, of_phases
 from .dot import dot_source
 from .drawing import Manner
@@ -122,9 +123,10 @@ def draw(
         Where names are looked up, if no fetch is a node.
     engine : "dot" or "plain", optional
         What lays the picture out: Graphviz, or graphnn itself, which writes SVG only, and folds what is too wide or too
-        high. By default graphnn, where there is a backward pass or an update, where Graphviz makes more than 1,600
-        points of width or 2,600 of height, where there are more than 2,000 boxes, and where there is no Graphviz, or
-        it takes too long or fails; else Graphviz.
+        high. By default Graphviz draws small pictures that show no update: of at most 200 boxes, and of no path that
+        is longer than 16 boxes from left to right, or 43 from top to bottom. graphnn draws all others, and where there
+        is no Graphviz, where it fails or takes too long, and where its picture is wider than 1,600 points or higher
+        than 2,600.
     limit : int, optional
         The largest number of boxes that is laid out, from 1 up. By default 2,000 by Graphviz and 20,000 plainly; of
         more than 2,000, something is collapsed if `detail` does not say what.
@@ -374,17 +376,14 @@ class Diagram(Shown):
         self.note = self._manner.remark
         if self._engine == "plain":
             return self._plain(wanted)
-        boxes = len(self._picture.boxes)
         most = _MOST_BY_GRAPHVIZ if self._limit is None else self._limit
         plainly = self._engine is None and wanted == "svg"
-        if boxes > most:
-            if plainly and self._limit is None:
-                return self._plain(wanted, f"{boxes:,} boxes are more than the {most:,} that Graphviz lays out")
+        if plainly and not suits_graphviz(self._picture, self._manner.sideways):
+            return self._plain(wanted)
+        if len(self._picture.boxes) > most:
             raise self._too_large(most)
         if plainly and find_engine() is None:
             return self._plain(wanted, "there is no Graphviz here")
-        if plainly and any(box.phase != "forward" for box in self._picture.boxes):
-            return self._plain(wanted)
         try:
             drawn = lay_out(self.source, wanted, self._timeout)
             return self._plain(wanted) if plainly and _too_long(drawn) else drawn

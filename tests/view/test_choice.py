@@ -1,0 +1,114 @@
+"""Which engine draws, where nobody says: a planted Graphviz tells whether it was called."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from forty import random_nodes
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.errors import DrawingError
+from graphnn.view import draw
+from graphnn.view.layout.engine import Engine
+
+PLANTED = '<svg viewBox="0.00 0.00 100.00 100.00"></svg>'
+OWN = "<svg></svg>"
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The formats that Graphviz was asked for; graphnn itself lays out nothing either."""
+    asked: list[str] = []
+
+    def lay_out(source: str, form: str, timeout: float) -> bytes:
+        asked.append(form)
+        return PLANTED.encode()
+
+    monkeypatch.setattr("graphnn.view.diagram.diagram.find_engine", lambda: Engine("planted", pure=False))
+    monkeypatch.setattr("graphnn.view.diagram.diagram.lay_out", lay_out)
+    monkeypatch.setattr("graphnn.view.diagram.diagram.plain_svg", lambda *picture: OWN)
+    return asked
+
+
+def chain(boxes: int) -> gn.Node:
+    h = gn.Graph().placeholder("x")
+    for _ in range(boxes - 1):
+        h = gn.exp(h)
+    return h
+
+
+def apart(boxes: int) -> list[gn.Node]:
+    g = gn.Graph()
+    return [g.placeholder(f"x_{number}") for number in range(boxes)]
+
+
+def tangle(boxes: int, readers: int) -> list[gn.Node]:
+    """Return what has edges from each of some boxes to each reader."""
+    g = gn.Graph()
+    given = [g.placeholder(f"x_{number}", shape=(2,)) for number in range(boxes)]
+    return [gn.concatenate(given) for _ in range(readers)]
+
+
+def training(then: Callable[[gn.Node], list[gn.Node]]) -> list[gn.Node]:
+    g = gn.Graph()
+    x, labels = g.placeholder("x", shape=("batch", 2)), g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    loss = nn.softmax_crossentropy(nn.Dense(3)(x), labels)
+    return [loss, *then(loss)]
+
+
+def none(loss: gn.Node) -> list[gn.Node]:
+    return []
+
+
+def gradients(loss: gn.Node) -> list[gn.Node]:
+    return gn.grad(loss, list(loss.graph.parameters))
+
+
+def updates(loss: gn.Node) -> list[gn.Node]:
+    return list(nn.SGD(0.1).updates(loss).values())
+
+
+@pytest.mark.parametrize(
+    ("by_graphviz", "build", "detail"),
+    [
+        pytest.param(True, partial(chain, 43), "op", id="as high as may be"),
+        pytest.param(False, partial(chain, 44), "op", id="too high"),
+        pytest.param(True, partial(chain, 16), "layer", id="as wide as may be"),
+        pytest.param(False, partial(chain, 17), "layer", id="too wide"),
+        pytest.param(True, partial(apart, 200), "op", id="as many boxes as may be"),
+        pytest.param(False, partial(apart, 201), "op", id="too many boxes"),
+        pytest.param(True, partial(tangle, 100, 4), "op", id="as many edges as may be"),
+        pytest.param(False, partial(tangle, 67, 6), "op", id="too many edges"),
+        pytest.param(False, partial(random_nodes, 1000), "op", id="1,000 random nodes"),
+        pytest.param(True, partial(training, none), "op", id="a loss"),
+        pytest.param(True, partial(training, gradients), "op", id="gradients"),
+        pytest.param(False, partial(training, updates), "op", id="updates"),
+        pytest.param(False, partial(training, updates), "layer", id="updates of layers"),
+    ],
+)
+def test_graphviz_is_called_only_for_what_it_draws_better(
+    calls: list[str], by_graphviz: bool, build: Callable[[], Any], detail: str
+) -> None:
+    diagram = draw(build(), detail)
+    drawn = diagram.svg()
+    assert calls == ["svg"] * by_graphviz
+    assert drawn == (PLANTED if by_graphviz else OWN)
+    assert diagram.note == ""
+
+
+def test_graphviz_draws_what_it_is_asked_to_draw(calls: list[str]) -> None:
+    large = chain(300)
+    assert draw(large, engine="dot").svg() == PLANTED
+    for form in ("png", "pdf", "json"):
+        assert draw(large).render(form) == PLANTED.encode()
+    assert calls == ["svg", "png", "pdf", "json"]
+
+
+def test_a_limit_holds_whatever_draws(calls: list[str]) -> None:
+    for boxes in (20, 300):
+        with pytest.raises(DrawingError, match=f"{boxes} boxes are more than the 10 "):
+            draw(chain(boxes), "op", limit=10).svg()
+    assert calls == []
