@@ -190,3 +190,19 @@ def test_a_drag_zooms_and_keys_read(looked: Looked, tmp_path: Path) -> None:
     assert page.evaluate("[pointing, view.zoom]") == [None, None]
     page.locator(".names button", has_text="relu_1").hover()
     expect(page.locator("[data-key='nodes activation'] .band")).to_have_count(1)
+
+
+@pytest.mark.usefixtures("often")
+def test_losses_that_differ_much_are_on_a_log_scale_and_the_best_epoch_is_named(looked: Looked, tmp_path: Path) -> None:
+    Training(tmp_path / "run.html").finish()
+    page = looked(tmp_path / "run.html")
+    box = page.get_by_label("log scale")
+    expect(box).not_to_be_checked()
+    page.evaluate("runs[0].losses.mean[0] = 1e4; runs[0].best = 1; build()")
+    expect(box).to_be_checked()
+    assert page.evaluate("[panels[0].log, view.log]") == [True, None]
+    box.uncheck()
+    expect(box).not_to_be_checked()
+    assert page.evaluate("[panels[0].log, view.log]") == [False, False]
+    expect(page.locator("[data-key=accuracy] .best")).to_have_text("best: epoch 1")
+    expect(page.locator(".best")).to_have_count(2)

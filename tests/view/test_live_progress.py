@@ -51,8 +51,8 @@ def trained(on: Terminal | None = None, *, epochs: int = 3, callbacks: Any = (),
 
 def last_picture(screen: Terminal) -> list[str]:
     text = screen.getvalue()
-    last = text[text.rindex("epoch ") :]
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", last).replace("\r", "").splitlines()
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "")
+    return plain[[found.start() for found in re.finditer(r"epoch \d+/", plain)][-1] :].splitlines()
 
 
 def test_a_terminal_shows_curves_below_the_bar(screen: Terminal) -> None:
@@ -61,7 +61,8 @@ def test_a_terminal_shows_curves_below_the_bar(screen: Terminal) -> None:
     assert lines[0].startswith("epoch 6/6 ")
     assert "loss 0.9" in lines[1]
     assert f"accuracy {history['accuracy'][-1]:.4g}" in lines[1]
-    assert len([line for line in lines if line.count("│") == 2]) == 8
+    assert [line.count("│") for line in lines[2:11]] == [2] * 8 + [0]
+    assert re.fullmatch(r"(   epoch 1 +6  ){2}", lines[10])
     assert re.search("[\u2801-\u28ff]", "".join(lines))
     assert screen.getvalue().rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
 
@@ -170,15 +171,24 @@ def test_gaps_and_single_points_are_drawn() -> None:
     for ys in ([], [1.0], [None, None], [1.0, None, 3.0], [2.0, 2.0], [float("inf"), 1.0], [1e-300, 1e300]):
         curve = Curve("a", [*range(len(ys))], ys)
         rows = dots([curve, curve], 30, 3)
-        assert [sum(map(len, (cell for cell, _ in row))) for row in rows] == [30] * 3
+        assert [sum(map(len, (cell for cell, _ in row))) for row in rows] == [30] * 4
         ET.fromstring(svg([[curve], [curve], [curve]]))
 
 
 def test_a_line_goes_from_corner_to_corner() -> None:
     rows = dots([Curve("a", [*range(10)], [float(y) for y in range(10)])], 21, 4)
     text = ["".join(cell for cell, _ in row)[9:] for row in rows]
+    assert text.pop().split() == ["0", "9"]
     assert text[-1][0] != " "
     assert text[0][-1] != " "
     assert text[0][0] == text[-1][-1] == " "
     columns = [any(row[column] != " " for row in text) for column in range(len(text[0]))]
     assert all(columns), "it has no gap"
+
+
+def test_curves_can_be_told_apart_without_their_colours() -> None:
+    xs = [*range(40)]
+    rows = dots([Curve("a", xs, [1.0] * 40), Curve("b", xs, [0.0] * 40)], 30, 2)
+    first, second = ("".join(cell for cell, _ in row)[9:] for row in rows[:2])
+    assert " " not in first
+    assert 4 < second.count(" ") < 10

@@ -11,6 +11,7 @@ from ..text import compact, in_cells, visible
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of a Braille character, by row and column
 _LABEL = 8  # cells of the numbers beside a chart
+_DASH = 6  # columns of dots from one dash to the next
 _WIDTH, _HEIGHT = 360, 190  # of a panel in a notebook, in points
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 26, 22
 _PARTS = 60  # of the way from left to right, in each of which many points are drawn as their mean, too
@@ -45,7 +46,8 @@ def _range(curves: Sequence[Curve], axis: int) -> tuple[float, float]:
 def dots(curves: Sequence[Curve], width: int, height: int) -> list[list[tuple[str, int | None]]]:
     """Return curves in Braille characters: rows of characters, each with the number of the curve that it is of.
 
-    Points of one column are drawn as their mean.
+    Points of one column are drawn as their mean; every second curve is dashed. Below stands where the epochs begin and
+    end.
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ def dots(curves: Sequence[Curve], width: int, height: int) -> list[list[tuple[st
     --------
     >>> rows = dots([Curve("loss", [0, 1, 2, 3], [3.0, 2.0, 1.0, 0.0])], 12, 2)
     >>> ["".join(character for character, _ in row) for row in rows]
-    ['       3│⠑⠄ ', '       0│ ⠐⢄']
+    ['       3│⠑⠄ ', '       0│ ⠐⢄', '    epoch 0 3']
     """
     columns, rows = (width - _LABEL - 1) * 2, height * 4
     (left, right), (low, high) = _range(curves, 0), _range(curves, 1)
@@ -76,10 +78,16 @@ def dots(curves: Sequence[Curve], width: int, height: int) -> list[list[tuple[st
             row = round((high - sum(ys) / len(ys)) / (high - low) * (rows - 1))
             last, from_row = before or (column - 1, row)
             for between in range(last + 1, column + 1):
+                if number % 2 and between % _DASH >= _DASH - 2:
+                    continue
                 mark(between, round(from_row + (between - last) / (column - last) * (row - from_row)), number)
             before = column, row
+    begin, end = (f"{math.floor(at):,}" for at in (left, right))
+    axis = (
+        in_cells("epoch", _LABEL, right=True) + f" {begin}{in_cells(end, width - _LABEL - 1 - len(begin), right=True)}"
+    )
     labels = {0: f"{high:.3g}", height - 1: f"{low:.3g}"}
-    return [
+    drawn: list[list[tuple[str, int | None]]] = [
         [
             (f"{in_cells(labels.get(row, ''), _LABEL, right=True)}│", None),
             *(
@@ -89,6 +97,7 @@ def dots(curves: Sequence[Curve], width: int, height: int) -> list[list[tuple[st
         ]
         for row in range(height)
     ]
+    return [*drawn, [(axis, None)]]
 
 
 def svg(panels: Sequence[Sequence[Curve]]) -> str:

@@ -13,7 +13,7 @@ let runs = [], run = null, panels = [], pointing = null, pressed = null;
 
 // What the reader has chosen. The browser keeps it with the entry of its history, so that it outlives a reload.
 const view = {
-  along: "step", smooth: 0.6, log: false, zoom: null, theme: null, paused: false, scroll: 0, of: 0, hidden: [], pinned: {},
+  along: "step", smooth: 0.6, log: null, zoom: null, theme: null, paused: false, scroll: 0, of: 0, hidden: [], pinned: {},
   ...(history.state ?? {}),
 };
 
@@ -77,10 +77,22 @@ const colourOf = (place, count) => {
   return `hsl(${Math.round(225 - 195 * share)} ${isDark() ? "70% 68%" : "75% 38%"})`;
 };
 
+const shownRuns = () => runs.filter((each) => !view.hidden.includes(each.name));
+
+/** Whether losses are drawn on a log scale: as the reader has chosen, else where they differ by a factor of 100. */
+function isLog() {
+  if (view.log !== null) return view.log;
+  let least = Infinity, most = -Infinity;
+  for (const { losses, history } of shownRuns()) for (const ys of [losses.mean, history.figures.val_loss ?? []]) for (const y of ys) {
+    if (y !== null) (least = Math.min(least, y)), (most = Math.max(most, y));
+  }
+  return least > 0 && most > 100 * least;
+}
+
 function figurePanels() {
-  const shown = runs.filter((each) => !view.hidden.includes(each.name));
+  const shown = shownRuns(), log = isLog();
   const several = runs.length > 1, found = new Map();
-  const panel = (name, title) => found.get(name) ?? found.set(name, { key: name, title, log: view.log && name === "loss", curves: [] }).get(name);
+  const panel = (name, title) => found.get(name) ?? found.set(name, { key: name, title, log: log && name === "loss", curves: [] }).get(name);
   panel("loss", "Loss");
   for (const each of shown) {
     const colour = `var(--c${runs.indexOf(each) % RUN_COLOURS})`, losses = each.losses;
@@ -120,7 +132,7 @@ function nodePanels() {
     key: "nodes activation", title: "Activations", log: true, spread: true, curves: curves("activation", (five) => five && five[3]),
     note: "The standard deviation of each layer's values. Point at a name: its median, and where nine tenths of its values are.",
   });
-  const rates = runs.filter((each) => !view.hidden.includes(each.name)).flatMap((each) =>
+  const rates = shownRuns().flatMap((each) =>
     Object.entries(each.nodes.rate).map(([name, ys]) => ({
       of: each, name: runs.length > 1 ? `${each.name}: ${name}` : name, ys, dots: true,
       xs: places(each, each.nodes.step, each.nodes.time), colour: `var(--c${runs.indexOf(each) % RUN_COLOURS})`,
@@ -249,18 +261,30 @@ function draw(panel) {
 function drawMarks(panel, each, inside, svg, height) {
   const at = (step, time) => (view.along === "time" ? time : view.along === "epoch" ? step / each.per_epoch : step);
   const timeOf = (step) => each.losses.time[each.losses.step.findIndex((other) => other >= step)] ?? 0;
-  const line = (x, kind) => inside.append(make("svg:line", { class: kind, x1: panel.toX(x), x2: panel.toX(x), y1: TOP - 2, y2: height - BOTTOM }));
+  const line = (x, kind, colour) => {
+    const made = make("svg:line", { class: kind, x1: panel.toX(x), x2: panel.toX(x), y1: TOP - 2, y2: height - BOTTOM });
+    if (colour) made.style.stroke = colour;
+    inside.append(made);
+  };
+  const named = (x, kind, text) => {
+    const right = panel.toX(x) > panel.width / 2;
+    if (pointing === null) svg.append(make("svg:text", { class: kind, x: panel.toX(x) + (right ? -4 : 4), y: 11, "text-anchor": right ? "end" : "start" }, text));
+  };
   const first = firstFault(each);
   if (first) {
     const x = at(first.step, first.time ?? timeOf(first.step));
     if (x >= panel.begin && x <= panel.end) {
       line(x, "fault-line");
-      const right = panel.toX(x) > panel.width / 2;
-      if (pointing === null) svg.append(make("svg:text", { class: "fault", x: panel.toX(x) + (right ? -4 : 4), y: 11, "text-anchor": right ? "end" : "start" }, `⚠ ${first.code}`));
+      named(x, "fault", `⚠ ${first.code}`);
     }
   }
   const best = each.best && each.history.step[each.best - 1];
-  if (best && !panel.key.startsWith("nodes") && panel.key !== "rate") line(at(best, each.history.time[each.best - 1]), "best-line");
+  if (best && !panel.key.startsWith("nodes") && panel.key !== "rate") {
+    const x = at(best, each.history.time[each.best - 1]), several = runs.length > 1;
+    if (x < panel.begin || x > panel.end) return;
+    line(x, "best-line", several && `var(--c${runs.indexOf(each) % RUN_COLOURS})`);
+    if (!several && !first) named(x, "best", `best: epoch ${whole(each.best)}`);
+  }
 }
 
 function firstFault(each) {
@@ -288,6 +312,7 @@ function read(panel) {
 // --- panels ------------------------------------------------------------------------------------------------------
 
 function build() {
+  $("log").checked = isLog();
   panels = [...figurePanels(), ...nodePanels()];
   $("panels").replaceChildren(...panels.map((panel) => {
     panel.svg = make("svg:svg", { role: "img", tabindex: 0, "aria-label": `${panel.title}: ${panel.curves.map((curve) => `${curve.name} ${number(curve.ys.at(-1))}`).slice(0, 8).join(", ")}` });
@@ -395,7 +420,7 @@ function say() {
       return make("li", { class: fault.severity }, make("b", {}, `${fault.severity}: ${fault.code}`), ` ${of}${when}, ${where}: ${fault.cause}${fault.remedy ? ` → ${fault.remedy}` : ""}`);
     })];
   });
-  if (!found.length && run.nodes.step.length) found.push(make("li", {}, `The health check looked ${run.nodes.step.length === 1 ? "once" : `${whole(run.nodes.step.length)} times`} and found nothing wrong.`));
+  if (!found.length && run.nodes.step.length) found.push(make("li", {}, `The health check looked ${["once", "twice"][run.nodes.step.length - 1] ?? `${whole(run.nodes.step.length)} times`} and found nothing wrong.`));
   $("faults").hidden = !found.length;
   $("faults").replaceChildren(...found);
 }
@@ -441,7 +466,7 @@ function begin() {
     if (count > 1) each.name = `${each.name} (${count})`;
   }
   useTheme(view.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
-  $("along").value = view.along; $("smooth").value = view.smooth; $("log").checked = view.log;
+  $("along").value = view.along; $("smooth").value = view.smooth;
   const changed = (id, event, action) => $(id).addEventListener(event, () => { action($(id)); keep(); });
   changed("along", "change", (from) => { view.along = from.value; view.zoom = null; build(); });
   changed("smooth", "input", (from) => { view.smooth = Number(from.value); build(); });

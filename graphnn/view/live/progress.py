@@ -23,6 +23,7 @@ EVERY = 1.0
 SHARE = 0.01
 """Of the time of a training, so much may go into pictures."""
 _STYLES = ("blue", "dark_orange", "magenta", "green")
+_LINES = ("──", "╌╌")  # of a curve, and of a dashed one
 _ROWS, _LEAST_ROWS = 8, 3
 _WIDE = 100  # columns of a terminal in which two charts stand side by side
 
@@ -145,7 +146,7 @@ def _in_terminal(run: Run) -> Reporter | None:
         "", total=total, completed=run.done, epoch=run.done // run.per_epoch + 1, epochs=epochs, figures=""
     )
     live = Live(bar, console=console, refresh_per_second=4)
-    rows = 0 if console.options.ascii_only else min(_ROWS, console.height - 8)
+    rows = 0 if console.options.ascii_only else min(_ROWS, console.height - 9)
     charts = rows >= _LEAST_ROWS
 
     class Terminal(_Drawn):
@@ -187,7 +188,7 @@ def _charts(panels: list[list[Curve]], width: int, rows: int) -> RenderableType:
     for curves in panels:
         heading = Text(" " * 9)
         for number, curve in enumerate(curves):
-            heading.append(f"{curve.said}  ", _STYLES[number % len(_STYLES)])
+            heading.append(f"{_LINES[number % 2]} {curve.said}  ", _STYLES[number % len(_STYLES)])
         heading.truncate(width, pad=True)
         text.append_text(heading).append("  ")
     for row in zip(*(dots(curves, width, rows) for curves in panels), strict=True):
