@@ -95,7 +95,7 @@ class Op:
     - ``formula``: the equation; ``{0}`` is the first operand, ``{axis}`` an attribute.
     - ``equation``: the same for one element, where that reads otherwise.
     - ``reads(index, operands) -> entries``: which elements of each operand made one element of the output.
-    - ``flops``, ``traits``, ``bounds``: what profiles and the health check need to know.
+    - ``flops``, ``traits``, ``bounds``: what profiles, the health check and the page of a training need to know.
 
     For the tests that every registered operation gets:
 
@@ -121,7 +121,7 @@ class Op:
     elementwise: ClassVar[bool] = False
     """Whether it acts on each element by itself."""
     traits: ClassVar[Trait] = Trait(0)
-    """What holds of its numbers, for the health check."""
+    """What holds of its numbers: `graphnn.graph.Trait`."""
     bounds: ClassVar[tuple[float, float] | None] = None
     """Between which its results lie."""
     formula: ClassVar[str] = ""

@@ -1,6 +1,4 @@
-"""Traits: what is known of the numbers of an operation, for the health check."""
-
-from __future__ import annotations
+"""Traits: what is known of the numbers of an operation, for the health check and the page of a training."""
 
 from enum import Flag, auto
 
@@ -35,3 +33,5 @@ class Trait(Flag):
     """It may stop a bad value from going further."""
     KEEPS_SIZE = auto()
     """A result may be an operand's element, up to the sign."""
+    ACTIVATES = auto()
+    """It is an activation function: the page of a training shows how its results spread."""

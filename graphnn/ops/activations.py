@@ -17,7 +17,7 @@ from .erf import erfc
 class Sigmoid(Elementwise):
     """1 / (1 + exp(-x)), without overflow on either side."""
 
-    traits = Trait.UNDERFLOWS | Trait.FADES | Trait.SATURATES
+    traits = Trait.UNDERFLOWS | Trait.FADES | Trait.SATURATES | Trait.ACTIVATES
     bounds = (0, 1)
     like = np.exp
     formula = "sigmoid({0})"
@@ -37,7 +37,7 @@ def _sigmoid(x: Array, out: Array | None = None) -> Any:
 class Softplus(Elementwise):
     """log(1 + exp(x)), without overflow."""
 
-    traits = Trait.UNDERFLOWS | Trait.FADES
+    traits = Trait.UNDERFLOWS | Trait.FADES | Trait.ACTIVATES
     bounds = (0, math.inf)
     like = np.exp
     formula = "softplus({0})"
@@ -52,7 +52,7 @@ class Softplus(Elementwise):
 class Relu(Elementwise):
     """max(x, 0); the gradient at 0 is 0."""
 
-    traits = Trait.HIDES
+    traits = Trait.HIDES | Trait.ACTIVATES
     bounds = (0, math.inf)
     like = np.negative
     formula = "max({0}, 0)"
@@ -68,7 +68,7 @@ class Relu(Elementwise):
 class LeakyRelu(Elementwise):
     """x where x > 0, else negative_slope * x, which is also the gradient at 0."""
 
-    traits = Trait.OVERFLOWS | Trait.HIDES
+    traits = Trait.OVERFLOWS | Trait.HIDES | Trait.ACTIVATES
     negative_slope: float = 0.01
     like = np.exp
     formula = "leaky_relu({0}, {negative_slope})"
@@ -85,7 +85,7 @@ class LeakyRelu(Elementwise):
 class Elu(Elementwise):
     """x where x > 0, else alpha * (exp(x) - 1)."""
 
-    traits = Trait.HIDES
+    traits = Trait.HIDES | Trait.ACTIVATES
     alpha: float = 1.0
     like = np.exp
     formula = "elu({0}, {alpha})"
@@ -103,6 +103,7 @@ class Elu(Elementwise):
 class Prelu(Elementwise):
     """x where x > 0, else slope * x, with a slope that can be learned."""
 
+    traits = Trait.ACTIVATES
     like = np.divide
     formula = "prelu({0}, {1})"
 
@@ -124,6 +125,7 @@ class Prelu(Elementwise):
 class Gelu(Elementwise):
     """x Φ(x), where Φ is the distribution function of the standard normal (the exact form, by erf)."""
 
+    traits = Trait.ACTIVATES
     like = np.exp
     formula = "gelu({0})"
 
@@ -142,6 +144,7 @@ class Gelu(Elementwise):
 class Silu(Elementwise):
     """x sigmoid(x)."""
 
+    traits = Trait.ACTIVATES
     like = np.exp
     formula = "silu({0})"
 

@@ -340,7 +340,7 @@ class Cos(Elementwise):
 class Tanh(Elementwise):
     """tanh(x)."""
 
-    traits = Trait.SATURATES
+    traits = Trait.SATURATES | Trait.ACTIVATES
     bounds = (-1, 1)
     forward = np.tanh
     formula = "tanh({0})"

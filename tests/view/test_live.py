@@ -14,6 +14,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.graph import Trait
 from graphnn.nn.live import Run
 from graphnn.view.live import page as page_module
 from graphnn.view.live.curves import Losses, Rows
@@ -109,6 +110,31 @@ def test_a_training_leaves_its_figures_on_the_page(tmp_path: Path, clock: Clock)
     assert nodes["weight"].keys() == nodes["gradient"].keys() == nodes["update"].keys()
     assert list(nodes["activation"]) == ["dense_1", "relu_1", "dense_2"]
     assert nodes["rate"] == {"sgd_1/learning_rate": [0.1] * len(nodes["step"])}
+
+
+@pytest.mark.usefixtures("own_operations")
+def test_activations_are_what_has_the_trait_whose_ever_they_are() -> None:
+    class Gaussian(gn.Op):
+        """exp(-x²)."""
+
+        traits = Trait.ACTIVATES
+
+        def infer(self, x: gn.Spec) -> gn.Spec:
+            return x
+
+        def forward(self, x: Any, out: Any = None) -> Any:
+            return np.exp(-np.square(x))
+
+        def vjp(self, i: int, cotangent: gn.Node, output: gn.Node, inputs: tuple[gn.Node, ...]) -> gn.Node:
+            return cotangent * output * inputs[0] * -2.0
+
+    x = gn.Graph().placeholder("x", shape=("n",))
+    h = x * x.graph.parameter("w", 0.5)
+    for activation in (gn.relu, gn.sin, gn.softplus, gn.gelu, gn.silu, gn.tanh, gn.exp, Gaussian()):
+        h = activation(h)
+    loss = gn.sum(gn.prelu(h, 0.1))
+    figures, _ = Watched(gn.compile(loss, nn.SGD(0.1).updates(loss))).figures({x: [0.5, -1.0]})
+    assert list(figures["activation"]) == ["relu", "softplus", "gelu", "silu", "tanh", "gaussian", "prelu"]
 
 
 def test_training_with_a_page_is_the_same_to_the_bit(tmp_path: Path, clock: Clock) -> None:

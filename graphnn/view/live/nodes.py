@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...execute.feed import memory_budget
-from ...graph import Array, Constant, Node, Parameter, Placeholder
+from ...graph import Array, Constant, Node, Parameter, Placeholder, Trait
 from ...inspector.health.doctor import examined
 from ...inspector.health.training import gradients_in
 from ..text import in_bytes, visible
@@ -80,7 +80,7 @@ def _parameters(run: Evaluation) -> dict[str, list[tuple[Node, Node | None]]]:
 
 
 def _activations(run: Evaluation) -> dict[str, Node]:
-    """Return the results of layers and of functions; of a network without such, those of all its operations."""
+    """Return the results of layers and activation functions; of a network without such, those of all operations."""
     given = (Constant, Parameter, Placeholder)
     forward = [
         node
@@ -88,11 +88,8 @@ def _activations(run: Evaluation) -> dict[str, Node]:
         if node.phase == "forward" and node.ndim and node.dtype.kind == "f" and not isinstance(node.op, given)
     ]
     layers = {scope.result: path for path, scope in run.graph.scopes.items()}  # of the scopes of one result, the inner
-    activated = [node for node in forward if node in layers or node.op.name in _ACTIVATIONS]
+    activated = [node for node in forward if node in layers or Trait.ACTIVATES in node.op.traits]
     return {visible(layers.get(node, node.name)): node for node in _some(activated or forward)}
-
-
-_ACTIVATIONS = {"relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus", "leaky_relu", "softsign", "selu"}
 
 
 def _some(items: Sequence[Any]) -> list[Any]:
