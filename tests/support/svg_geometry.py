@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
+from graphnn.view.diagram.fonts import text_width
 from graphnn.view.diagram.picture import Picture, scopes_down_to
-from graphnn.view.diagram.plain import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 Point = tuple[float, float]
@@ -110,8 +110,8 @@ class Drawn:
     edges: list[Edge]
 
 
-def read(svg: str) -> Drawn:
-    """Read what is drawn."""
+def read(svg: str, wider: float = 1.0) -> Drawn:
+    """Read what is drawn; text that does not say its width is so many times as wide as in Helvetica."""
     root = ET.fromstring(svg)
     left, top, width, height = map(float, root.attrib["viewBox"].split())
     drawn = Drawn(Rectangle(left, top, left + width, top + height), {}, {}, [])
@@ -120,7 +120,7 @@ def read(svg: str) -> Drawn:
         for element, move in parts:
             kind = element.tag.removeprefix(SVG)
             if kind == "text":
-                thing.texts += _text(element, move)
+                thing.texts += _text(element, move, wider)
             elif kind in ("path", "polygon", "polyline", "ellipse", "rect"):
                 thing.outlines.append([(x + move[0], y + move[1]) for x, y in _outline(kind, element)])
                 thing.ellipse = thing.ellipse or kind == "ellipse"
@@ -201,11 +201,12 @@ def _pair(point: str) -> Point:
     return float(x), float(y)
 
 
-def _text(element: ET.Element, move: Point) -> list[Text]:
+def _text(element: ET.Element, move: Point, wider: float) -> list[Text]:
     said, size = element.text or "", float(element.attrib["font-size"])
     if not said.strip():
         return []
-    width = text_width(said, size, element.get("font-weight") == "bold")
+    width = text_width(said, size, element.get("font-weight") == "bold") * wider
+    width = float(element.get("textLength", width))
     share = {"start": 0.0, "middle": 0.5, "end": 1.0}[element.get("text-anchor", "start")]
     x, y = float(element.attrib["x"]) + move[0] - width * share, float(element.attrib["y"]) + move[1]
     return [Text(said, Rectangle(x, y - 0.72 * size, x + width, y + 0.21 * size), size)]

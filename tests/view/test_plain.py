@@ -19,8 +19,9 @@ from graphnn.errors import DrawingError, UsageError
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
 from graphnn.view.diagram.drawing import Drawing, Manner
+from graphnn.view.diagram.fonts import text_width
 from graphnn.view.diagram.picture import picture
-from graphnn.view.diagram.plain import plain_svg, text_width
+from graphnn.view.diagram.plain import plain_svg
 from graphnn.view.layout.engine import TookTooLong
 
 
@@ -313,7 +314,8 @@ def test_svg_holds_nothing_that_acts() -> None:
     assert {name for element in root.iter() for name in element.attrib} <= {
         "width", "height", "viewBox", "font-family", "{http://www.w3.org/XML/1998/namespace}space", "transform",
         "data-name", "x", "y", "rx", "ry", "cx", "cy", "d", "points", "fill", "stroke", "stroke-width",
-        "stroke-dasharray", "stroke-linejoin", "paint-order", "font-size", "font-weight", "text-anchor",
+        "stroke-dasharray", "stroke-linejoin", "paint-order", "font-size", "font-weight", "text-anchor", "textLength",
+        "lengthAdjust",
     }  # fmt: skip
     for element in root.iter():
         for name, value in element.attrib.items():

@@ -26,6 +26,7 @@ from .crop import around, of_phases
 from .dot import dot_source
 from .drawing import Manner
 from .evaluated import evaluated, needs_no_feed
+from .fonts import fitted
 from .looks import THEMES
 from .mermaid import mermaid_source
 from .outline import outline
@@ -386,7 +387,9 @@ class Diagram(Shown):
             return self._plain(wanted, "there is no Graphviz here")
         try:
             drawn = lay_out(self.source, wanted, self._timeout)
-            return self._plain(wanted) if plainly and _too_long(drawn) else drawn
+            if plainly and _too_long(drawn):
+                return self._plain(wanted)
+            return fitted(drawn.decode()).encode() if wanted == "svg" else drawn
         except DrawingError as error:
             if not plainly:
                 raise
@@ -401,7 +404,7 @@ class Diagram(Shown):
         if len(self._picture.boxes) > most:
             raise self._too_large(most)
         self.note = "; ".join(filter(None, (self._manner.remark, note)))
-        return plain_svg(self._picture, self._manner).encode()
+        return fitted(plain_svg(self._picture, self._manner)).encode()
 
     def _too_large(self, most: int) -> DrawingError:
         boxes = len(self._picture.boxes)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import html
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..layout.layered import arrange
@@ -15,6 +13,7 @@ from ..layout.rows import rows
 from ..text import shortened
 from .drawing import USUAL, Arrow, Drawing, Frame, Heading, Manner, Shape
 from .elements import CUT, LID, cylinder, n, octagon, path, polygon, rectangle, row_of_cells
+from .fonts import FAMILIES, text_width
 from .looks import (
     ARROW,
     GREY,
@@ -47,45 +46,6 @@ _PANEL_SPACE, _PANEL_EDGE = 2.0, 2.0
 _CORNER, _PERIPHERY = 8.0, 3.5
 _ARROW_LENGTH, _ARROW_SLOPE = 12.0, 0.36
 _DASHES = {"dashed": "5,2.5", "dotted": "1,3"}
-
-# How wide characters are in Helvetica, in thousandths of the size: from the blank to the tilde, and some others.
-_WIDTHS = """
-    278 278 355 556 556 889 667 191 333 333 389 584 278 333 278 278 556 556 556 556 556 556 556 556 556 556 278 278 584
-    584 584 556 1015 667 667 722 722 667 611 778 722 278 500 667 556 833 722 778 667 778 722 667 611 722 667 944 667 667
-    611 278 278 278 469 556 333 556 556 500 556 556 278 556 556 222 222 500 222 833 556 556 556 556 333 500 278 556 500
-    722 500 500 500 334 260 334 584
-"""
-_BOLD_WIDTHS = """
-    278 333 474 556 556 889 722 238 333 333 389 584 278 333 278 278 556 556 556 556 556 556 556 556 556 556 333 333 584
-    584 584 611 975 722 722 722 722 667 611 778 722 278 556 722 611 833 722 778 667 778 722 667 611 722 667 944 667 667
-    611 333 278 333 584 556 333 556 611 556 611 556 333 611 611 278 278 556 278 889 611 611 611 611 389 556 333 611 556
-    778 556 556 500 389 280 389 584
-"""
-_OTHERS = {"\xa0": 278, "…": 1000, "→": 1000, "×": 584, "·": 333, "−": 584, "∂": 494}
-_WIDTH_OF, _BOLD_WIDTH_OF = (
-    {chr(32 + place): int(width) for place, width in enumerate(table.split())} | _OTHERS
-    for table in (_WIDTHS, _BOLD_WIDTHS)
-)
-
-
-def text_width(text: str, size: float, bold: bool = False) -> float:
-    """Return how wide a text is in Helvetica; a little too much of what is in no table.
-
-    Examples
-    --------
-    >>> round(text_width("batch × 64", 8.0), 1)
-    37.6
-    """
-    known = _BOLD_WIDTH_OF if bold else _WIDTH_OF
-    return sum(known.get(character) or _unusual(character) for character in text) * size / 1000
-
-
-@lru_cache
-def _unusual(character: str) -> int:
-    base = unicodedata.normalize("NFD", character)[0]
-    if base in _BOLD_WIDTH_OF:
-        return _BOLD_WIDTH_OF[base]
-    return 0 if unicodedata.combining(character) else 1000
 
 
 def plain_svg(seen: Picture, manner: Manner = USUAL) -> str:
@@ -136,7 +96,7 @@ class _Line(NamedTuple):
 class _Box:
     """A shape with its size: its text and heatmaps, and what is around those."""
 
-    def __init__(self, shape: Shape, usual: Mapping[str, str] = NODE) -> None:
+    def __init__(self, shape: Shape, usual: Mapping[str, str], grey: str) -> None:
         self.shape = shape
         self.look = look = {**usual, **shape.look}
         lines = _lines(shape, look["fontcolor"])
@@ -155,7 +115,7 @@ class _Box:
                 height = self._put(said, top + edge) + edge
                 self.fills += [_Fill(top, height - top, panel.fill)] * bool(panel.fill)
             if panel.cells:
-                heatmap = _Heatmap(height + _CELLS_SPACE, panel.cells)
+                heatmap = _Heatmap(height + _CELLS_SPACE, panel.cells, grey)
                 self.heatmaps.append(heatmap)
                 inner, height = max(inner, heatmap.width), heatmap.top + heatmap.height
             if panel.note:
@@ -224,10 +184,11 @@ class _Fill(NamedTuple):
 
 
 class _Heatmap(NamedTuple):
-    """The cells of a heatmap, and how far below the first line of its box it begins."""
+    """The cells of a heatmap, how far below the first line of its box it begins, and the colour of its border."""
 
     top: float
     cells: Sequence[Sequence[str]]
+    border: str
 
     @property
     def width(self) -> float:
@@ -241,7 +202,7 @@ class _Heatmap(NamedTuple):
         width, height = cell_size(self.cells)
         left, top = middle - self.width / 2, begin + self.top
         rows = [row_of_cells(left, top + row * height, width, height, line) for row, line in enumerate(self.cells)]
-        rim = rectangle(left, top, self.width, self.height, 0.0, f' fill="none" stroke="{GREY}"')
+        rim = rectangle(left, top, self.width, self.height, 0.0, f' fill="none" stroke="{self.border}"')
         return "".join(["".join(row) for row in rows] + [rim])
 
 
@@ -263,7 +224,7 @@ class _Writer:
         self._headings = [_Heading(heading) for heading in drawn.headings]
         self._grey = drawn.colour(GREY)
         usual = drawn.look(NODE)
-        self._boxes = [_Box(shape, usual) for shape in _in_order(drawn)]
+        self._boxes = [_Box(shape, usual, self._grey) for shape in _in_order(drawn)]
         self._labels = _labels(drawn.arrows, self._grey)
         self._placed = self._arrange(beside)
 
@@ -304,7 +265,7 @@ class _Writer:
         parts = [
             '<?xml version="1.0" encoding="UTF-8"?>\n'
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{n(width * _PIXELS)}" height="{n(height * _PIXELS)}" '
-            f'viewBox="0 0 {n(width)} {n(height)}" font-family="Helvetica,Arial,sans-serif" xml:space="preserve">',
+            f'viewBox="0 0 {n(width)} {n(height)}" font-family="{FAMILIES}" xml:space="preserve">',
             rectangle(0.0, 0.0, width, height, 0.0, f' fill="{self._drawn.colour(PAPER)}"'),
         ]
         top = _PAD
