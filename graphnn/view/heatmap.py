@@ -30,7 +30,7 @@ COLOURS = {
     "light": ["#08306B", "#2171B5", "#6BAED6", "#BDD7E7", "#F7F7F7", "#FDD0A2", "#FD8D3C", "#D94801", "#7F2704"],
     "dark": ["#9ECAE1", "#6BAED6", "#3F88C0", "#2B5275", "#2C2F34", "#5C3A1E", "#A3561B", "#E6802B", "#FDBE85"],
 }
-_ALIKE = {"light": "#E8EAEE", "dark": "#3A3F47"}
+ALIKE = {"light": "#E8EAEE", "dark": "#3A3F47"}
 NOT_FINITE: _Colour = (179, 38, 30)
 _WHITE: _Colour = (255, 255, 255)
 _BLACK: _Colour = (0, 0, 0)
@@ -88,7 +88,7 @@ class Scale(NamedTuple):
         """Return the colours, as red, green and blue along a new last axis; grey where all numbers are one."""
         table = np.array([_rgb(code) for code in COLOURS[self.theme]])
         if self.is_flat:
-            return np.broadcast_to(_rgb(_ALIKE[self.theme]), (*fractions.shape, 3))
+            return np.broadcast_to(_rgb(ALIKE[self.theme]), (*fractions.shape, 3))
         if not self.signed:
             fractions = fractions / 2 + 0.5 * (self.high > 0)
         places = np.linspace(0, 1, len(table))
@@ -429,10 +429,10 @@ class Thumbnail(NamedTuple):
     note: str = ""
 
 
-def thumbnail(value: Any, scale: Scale | None = None, shape: Sequence[int] = ()) -> Thumbnail:
+def thumbnail(value: Any, scale: Scale | None = None, shape: Sequence[int] = (), theme: str = "light") -> Thumbnail:
     """Return the colours of a value's cells, of its first slice; of many, some at even strides.
 
-    The value may be itself but a preview of one of that `shape`.
+    The value may be itself but a preview of one of that `shape`. The theme is that of the paper.
 
     Examples
     --------
@@ -444,13 +444,15 @@ def thumbnail(value: Any, scale: Scale | None = None, shape: Sequence[int] = ())
     [['#FD8D3C']]
     >>> thumbnail(np.ones((300, 2))).note
     '6 of 300 rows'
+    >>> thumbnail([0.0, 1.0], theme="dark").cells
+    [['#2C2F34', '#FDBE85']]
     >>> thumbnail([])
     Thumbnail(cells=[], note='')
     """
     seen = _Value(value)
     if not seen.array.size:
         return Thumbnail([])
-    seen.scale = seen.scale if scale is None else scale
+    seen.scale = (seen.scale if scale is None else scale)._replace(theme=theme)
     plane = seen.planes[0] if seen.array.ndim else seen.array.reshape(1, 1)
     rows, columns = _THUMBNAIL
     shown = plane[_every(plane.shape[0], rows), _every(plane.shape[1], columns)]

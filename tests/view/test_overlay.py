@@ -13,10 +13,10 @@ import forty
 import numpy as np
 import pytest
 from dot_text import Said, Told, told
-from svg_geometry import read
+from svg_geometry import SVG, read
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import demo, nn
 from graphnn.errors import LookupFailure, UsageError
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
@@ -661,14 +661,73 @@ def test_it_is_laid_over_the_layers_of_a_network() -> None:
 # --- how it looks -----------------------------------------------------------------------------------------------
 
 
+OF_A_RUN: list[Any] = [
+    "values",
+    "statistics",
+    "gradients",
+    ["values", "gradients"],
+    ["statistics", "gradients", "time"],
+]
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_ink_is_legible_on_every_colour_of_a_scale(theme: str) -> None:
-    g = Graph()
-    nodes = [g.placeholder(f"x{i}") for i in range(12)]
-    picture = told(draw(nodes, overlay={node: float(i) for i, node in enumerate(nodes)}, theme=theme).source)
-    for box in picture.boxes.values():
-        paper, ink = (luminance(box.look[key]) for key in ("fillcolor", "fontcolor"))
-        assert (max(paper, ink) + 0.05) / (min(paper, ink) + 0.05) >= 4.5  # WCAG AA
+@pytest.mark.parametrize("overlay", [*OF_A_RUN, "time", "bytes", "numbers"], ids=str)
+def test_text_is_legible_on_what_is_behind_it(overlay: Any, theme: str) -> None:
+    if overlay == "numbers":
+        g = Graph()
+        nodes = [g.placeholder(f"x{i}") for i in range(24)]
+        diagram = draw(nodes, overlay={x: i - 11.0 for i, x in enumerate(nodes)}, theme=theme, engine="plain")
+    else:
+        fetches, feed = demo.build()
+        diagram = draw(fetches["loss"], feed, overlay=overlay, theme=theme, engine="plain")
+    seen = contrasts(diagram.svg())
+    assert len(seen) > 20
+    assert {said: round(ratio, 2) for said, ratio in seen.items() if ratio < 4.5} == {}  # WCAG AA
+
+
+def contrasts(svg: str) -> dict[str, float]:
+    """Return the contrast of each text with what is painted behind it, the least where a text occurs again."""
+    found: dict[str, float] = {}
+    root = ET.fromstring(svg)
+    paper = root.find(f"{SVG}rect").attrib["fill"]  # type: ignore[union-attr]
+    for box in root.iter(f"{SVG}g"):
+        behind: list[tuple[float, float, str]] = []
+        for element in box if re.match(r"[nt]\d+$", box.get("data-name", "")) else ():
+            if element.tag == f"{SVG}text":
+                y = float(element.attrib["y"])
+                back = [fill for top, bottom, fill in behind if top <= y <= bottom] or [paper]
+                said, ratio = element.text or "", contrast(element.attrib["fill"], back[-1])
+                found[said] = min(ratio, found.get(said, ratio))
+            elif element.get("fill", "none") != "none":
+                is_panel = bool(behind) and element.tag == f"{SVG}rect"
+                top = float(element.attrib["y"]) if is_panel else -math.inf
+                behind.append(
+                    (top, top + float(element.attrib["height"]) if is_panel else math.inf, element.attrib["fill"])
+                )
+    for text in root.iterfind(f"{SVG}text"):
+        found[text.text or ""] = contrast(text.attrib["fill"], paper)
+    return found
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted(map(luminance, (one, other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("overlay", OF_A_RUN, ids=str)
+def test_a_dark_picture_has_the_scale_of_dark_paper(overlay: Any) -> None:
+    fetches, feed = demo.build()
+    drawn = {
+        theme: told(draw(fetches["loss"], feed, overlay=overlay, theme=theme).source) for theme in ("light", "dark")
+    }
+    ends = {"light": (BLUE, ORANGE), "dark": ("#9ECAE1", "#FDBE85")}
+    for theme, picture in drawn.items():
+        colours = {colour for box in picture.boxes.values() for colour in [*box.cells, box.look.get("fillcolor")]}
+        colours |= set(picture.shades)
+        assert colours & set(ends[theme])
+        assert not colours & set(ends["dark" if theme == "light" else "light"])
+    said = [{name: box.lines for name, box in picture.boxes.items()} for picture in drawn.values()]
+    assert said[0].keys() == said[1].keys()
 
 
 def luminance(colour: str) -> float:

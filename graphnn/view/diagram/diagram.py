@@ -203,7 +203,7 @@ def draw(
     shown = overlay if isinstance(overlay, Trace) else trace
     if highlight is None and isinstance(shown, Trace):
         marks = of_graph(set_by_hand(shown), seen.graph)
-    layer = NO_OVERLAY if overlay is None and trace is None else overlaid(seen, overlay, trace)
+    layer = NO_OVERLAY if overlay is None and trace is None else overlaid(seen, overlay, trace, theme)
     return Diagram(seen, Manner(title, levels == "layer", marks, layer, way, theme, remark), limit, timeout, engine)
 
 

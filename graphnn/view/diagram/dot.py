@@ -66,6 +66,7 @@ def _label(
     notes: Sequence[str] = (),
     soft: str = GREY,
     panels: Sequence[Panel] = (),
+    grey: str = GREY,
 ) -> str:
     """Return an HTML-like label: a bold title, a small line below, notes, and panels."""
     lines = [f"<b>{_escaped(title, MOST_SHOWN)}</b>"]
@@ -76,7 +77,7 @@ def _label(
         lines.append(f"{'' if end else blank}{small}{blank}")
     text = f"{above}{(end or '<br/>').join(lines + _notes(notes))}{end}"
     if panels:
-        text = _table([f"<td>{text}</td>", *(row for panel in panels for row in _panel(panel, soft))])
+        text = _table([f"<td>{text}</td>", *(row for panel in panels for row in _panel(panel, soft, grey))])
     return f"<{text}>"
 
 
@@ -87,13 +88,13 @@ def _notes(notes: Sequence[str], colour: str = "") -> list[str]:
     return [f"<font {look}>{text if i else f'<b>{text}</b>'}</font>" for i, text in enumerate(texts)]
 
 
-def _panel(panel: Panel, soft: str) -> Iterator[str]:
+def _panel(panel: Panel, soft: str, grey: str) -> Iterator[str]:
     """Yield the rows of a panel: what it says, on its own colour; a heatmap, and what that shows."""
     if panel.lines:
         fill = f' bgcolor="{panel.fill}" cellpadding="2"' if panel.fill else ""
         yield f'<td height="2"></td></tr><tr><td{fill}>{"<br/>".join(_notes(panel.lines, panel.ink))}</td>'
     if panel.cells:
-        yield f'<td height="4"></td></tr><tr><td>{_heatmap(panel.cells)}</td>'
+        yield f'<td height="4"></td></tr><tr><td>{_heatmap(panel.cells, grey)}</td>'
     if panel.note:
         yield f'<td><font point-size="7" color="{soft}">{_escaped(panel.note, MOST_BELOW)}</font></td>'
 
@@ -103,13 +104,13 @@ def _table(rows: Iterable[str], border: str = '0" cellborder="0"') -> str:
     return f'<table border="{border} cellspacing="0" cellpadding="0">{body}</table>'
 
 
-def _heatmap(cells: Sequence[Sequence[str]]) -> str:
+def _heatmap(cells: Sequence[Sequence[str]], grey: str) -> str:
     width, height = cell_size(cells)
     size = f'width="{width:g}" height="{height:g}" fixedsize="true"'
     rows = ["".join(f'<td {size} bgcolor="{colour}"></td>' for colour in row) for row in cells]
     # Of its own size: a cell around a table would stretch it.
     whole = f'fixedsize="true" width="{width * len(cells[0]) + 2:g}" height="{height * len(cells) + 2:g}"'
-    return _table(rows, f'1" color="{GREY}" {whole} cellborder="0"')
+    return _table(rows, f'1" color="{grey}" {whole} cellborder="0"')
 
 
 def _beside_line(text: str, colour: str) -> str:
@@ -230,7 +231,15 @@ class _Writer:
     def _write_shape(self, shape: Shape) -> None:
         # In a cylinder, the text keeps clear of the lid.
         above = '<font point-size="4"> </font><br/>' if shape.look.get("shape") == "cylinder" else ""
-        label = _label(shape.title, shape.below, above, notes=shape.notes, soft=shape.soft, panels=shape.panels)
+        label = _label(
+            shape.title,
+            shape.below,
+            above,
+            notes=shape.notes,
+            soft=shape.soft,
+            panels=shape.panels,
+            grey=self._drawn.colour(GREY),
+        )
         if shape.small:
             label = _small(shape.title, shape.small, shape.soft)
         self._within(shape.around).node(shape.name, label=label, **shape.look, tooltip=_tip(shape.tip))

@@ -136,7 +136,7 @@ _TOGETHER = {
 }
 
 
-def overlaid(seen: Picture, overlay: Any, source: Any) -> Layer:
+def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> Layer:
     """Return an overlay on a picture, or several.
 
     Parameters
@@ -146,6 +146,8 @@ def overlaid(seen: Picture, overlay: Any, source: Any) -> Layer:
         A key of `OVERLAYS`; what one is read from; or the user's own, by node or name.
     source : Trace, Profile, Health, Comparison, Explanation or None
         What it is read from, if `overlay` says which.
+    theme : str
+        A key of `THEMES`: of the paper on which the colours are.
 
     Returns
     -------
@@ -159,12 +161,12 @@ def overlaid(seen: Picture, overlay: Any, source: Any) -> Layer:
         When a name is unknown, or nothing of it is in the picture.
     """
     if not isinstance(overlay, (list, tuple)):
-        return _single(seen, overlay, source)[0]
+        return _single(seen, overlay, source, theme)[0]
     if not overlay:
         raise UsageError('a list of overlays names at least one, as in ["values", "gradients"]')
     if len(overlay) == 1:
-        return overlaid(seen, overlay[0], source)
-    found = [_single(seen, one, source if isinstance(one, str) else None) for one in overlay]
+        return overlaid(seen, overlay[0], source, theme)
+    found = [_single(seen, one, source if isinstance(one, str) else None, theme) for one in overlay]
     strength = list(HIGHLIGHTS).index
     together = {}
     for box in seen.boxes:
@@ -194,7 +196,7 @@ def _panel(patch: Patch, label: str) -> Panel:
     return Panel((said, *rest), patch.fill, patch.ink, cells, note)
 
 
-def _single(seen: Picture, overlay: Any, source: Any) -> tuple[Layer, Overlay]:
+def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer, Overlay]:
     """Return one overlay on a picture, and its row of the table."""
     row, what, marks = _chosen(overlay, source)
     found = of_graph(marks, seen.graph)
@@ -204,8 +206,8 @@ def _single(seen: Picture, overlay: Any, source: Any) -> tuple[Layer, Overlay]:
     merged = {box: _merged(row, box, found) for box in seen.boxes}
     marked = [mark for mark in merged.values() if mark is not None]
     arrays = [mark.value for mark in marked if mark.value is not None and mark.value.dtype.kind in "fiub"]
-    scale = _scale(row, [mark.number for mark in marked], max(map(eps_of, arrays), default=_EPS))
-    within = _Cells(len(seen.boxes) <= _MOST_WITH_CELLS, row.signed, _floor(arrays) if row.signed else 0.0)
+    scale = _scale(row, [mark.number for mark in marked], max(map(eps_of, arrays), default=_EPS), theme)
+    within = _Cells(len(seen.boxes) <= _MOST_WITH_CELLS, row.signed, _floor(arrays) if row.signed else 0.0, theme)
     patches = {}
     for box, mark in merged.items():
         patch = _patch(row, box, mark, found, scale, within)
@@ -311,11 +313,12 @@ def _fate(mark: Mark) -> str:
 
 
 class _Cells(NamedTuple):
-    """How heatmaps are drawn: at all; with 0 in the middle; and what is less is rounding."""
+    """How heatmaps are drawn: at all; with 0 in the middle; what is less is rounding; and on which paper."""
 
     drawn: bool
     signed: bool
     floor: float
+    theme: str
 
     def of(self, mark: Mark) -> list[Panel]:
         """Return the heatmap of a mark, if there is one."""
@@ -324,7 +327,7 @@ class _Cells(NamedTuple):
             return []
         most = max(_most(value), self.floor)
         scale = Scale(-most, most, signed=True) if self.signed and most else None
-        small = thumbnail(value, scale, mark.shape)
+        small = thumbnail(value, scale, mark.shape, self.theme)
         return [Panel(cells=small.cells, note=small.note)] if small.cells else []
 
 
@@ -377,17 +380,18 @@ class _Colours(NamedTuple):
         )
 
 
-def _scale(row: Overlay, numbers: Iterable[float | None], eps: float) -> _Colours | None:
+def _scale(row: Overlay, numbers: Iterable[float | None], eps: float, theme: str) -> _Colours | None:
     finite = np.array([n for n in numbers if n is not None and math.isfinite(n)])
     if not row.scale or not finite.any():
         return None
     low, high, positive = 0.0, float(abs(finite).max()), finite[finite > 0]
     if row.scale == "signed" or finite.min() < 0:
-        return _Colours(Scale(-high, high, signed=True), -high, high, logarithmic=False)
+        return _Colours(Scale(-high, high, signed=True, theme=theme), -high, high, logarithmic=False)
     least = max(float(positive.min()), high * eps)  # what is less is rounding, and would stretch the scale
     if row.scale == "logarithm" and high / _LOGARITHMIC > least:
-        return _Colours(Scale(0.0, math.log10(high / least), signed=False), least, high, logarithmic=True)
-    return _Colours(Scale(low, high, signed=False), low, high, logarithmic=False)
+        whole = Scale(0.0, math.log10(high / least), signed=False, theme=theme)
+        return _Colours(whole, least, high, logarithmic=True)
+    return _Colours(Scale(low, high, signed=False, theme=theme), low, high, logarithmic=False)
 
 
 def _legend(
