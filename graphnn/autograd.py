@@ -29,6 +29,7 @@ from .graph import (
     fn,
     user_origin,
 )
+from .graph.collector import collector_paused
 from .graph.dimensions import shown, unify
 from .graph.fetches import ancestors, resolve
 from .graph.scopes import mirrored
@@ -347,6 +348,7 @@ def _found(known: dict[Node, Node], attribution: _Attribution, nodes: Iterable[N
 # --- reverse mode -------------------------------------------------------------------------------------------
 
 
+@collector_paused()
 def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node]) -> list[Node]:
     flow = _flow(seeds, wrt, "vjp")
     _warn_of_zeros([node for node in wrt if node not in flow], seeds)
@@ -383,6 +385,7 @@ def _pull(node: Node, cotangent: Node, passes: list[int], arrived: dict[Node, No
 # --- forward mode -------------------------------------------------------------------------------------------
 
 
+@collector_paused()
 def _pushed_forward(graph: Graph, seeds: Mapping[Node, _Seed], results: Sequence[Node]) -> list[Node]:
     flow = _flow(results, seeds, "jvp")
     _warn_of_zeros([node for node in results if node not in flow], seeds)

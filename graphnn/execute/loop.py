@@ -15,7 +15,7 @@ from ..graph.dimensions import concrete, shown
 from ..graph.quiet import quietly
 from ..text import quoted
 from .guard import violation
-from .program import Binding, Program, infer_error
+from .program import Binding, Forward, Program, infer_error
 
 RunNode = Callable[..., Any]
 """Called with a node, its operation's ``forward`` and the operands; returns the value."""
@@ -155,10 +155,15 @@ def evaluate(
         values = [None] * len(order)
     else:
         dying = [()] * len(order)
-    ndarray, make = np.ndarray, tuple.__new__  # of local variables, and past the slower Step(…): this loop is hot
-    for i in range(len(order)) if positions is None else positions:
-        node, forward = order[i], forwards[i]
-        operands = tuple([values[source] for source in operands_of[i]])
+    # Of local variables, by zip, and past the slower Step(…): this loop is hot.
+    ndarray, make = np.ndarray, tuple.__new__
+    rows: Iterable[tuple[int, Node, Forward | None, tuple[int, ...], Sequence[int]]] = (
+        zip(range(len(order)), order, forwards, operands_of, dying, strict=True)
+        if positions is None
+        else ((i, order[i], forwards[i], operands_of[i], dying[i]) for i in positions)
+    )
+    for i, node, forward, sources, dead in rows:
+        operands = tuple([values[source] for source in sources])
         if forward is None:
             value = given[node] if node in given else constants[node]
         else:
@@ -172,7 +177,7 @@ def evaluate(
                 value = np.asarray(value)
         values[i] = value
         yield make(Step, (i, node, operands, value))
-        for source in dying[i]:
+        for source in dead:
             values[source] = None
 
 

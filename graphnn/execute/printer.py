@@ -56,6 +56,8 @@ def literal(value: Literal) -> str:
     if type(value) is int or value is None or type(value) is bool or (type(value) is float and math.isfinite(value)):
         return repr(value)
     if type(value) is tuple:
+        if {*map(type, value)} == {int}:
+            return repr(value)
         return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
     raise TypeError(f"a literal is a bool, an int, a finite float or a tuple of them, not {type(value).__name__}")
 

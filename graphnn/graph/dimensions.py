@@ -435,7 +435,7 @@ def _atom_tree(atom: str) -> str | tuple[Any, ...]:
 
 def concrete(shape: Iterable[Dim], sizes: Mapping[str, int]) -> tuple[int, ...]:
     """Return the shape as ints."""
-    return tuple(d if isinstance(d, int) else size_of(d, sizes) for d in shape)
+    return tuple([d if isinstance(d, int) else size_of(d, sizes) for d in shape])
 
 
 def unify(a: Dim, b: Dim) -> tuple[Dim, tuple[Constraint, ...]] | None:

@@ -13,6 +13,7 @@ import numpy as np
 from ..autograd import grad
 from ..errors import GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
 from ..graph import Graph, Node, Parameter, fitting, fn
+from ..graph.collector import collector_paused
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
 from ..graph.scopes import mirrored
@@ -174,7 +175,8 @@ class Optimizer:
         kind = type(self).__name__
         base = kind.strip("_").lower() or "optimizer"
         result: dict[Node, Node] = {}
-        with graph.building, graph.new_scope(base, numbered=True, kind=kind, phase="update") as place:
+        scope = graph.new_scope(base, numbered=True, kind=kind, phase="update")
+        with graph.building, collector_paused(), scope as place:
             root = place.scope
             assert root is not None
             gradients = self._clipped(chosen, gradients)
