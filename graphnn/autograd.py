@@ -186,10 +186,8 @@ def _flow(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
     _check_float(wrt, "what is differentiated by")
     flow: _Flow = {}
     for node in sorted(ancestors(results), key=lambda node: node.index):
-        op = node.op
-        passes = []
-        if op.differentiable and node.dtype.kind == "f":
-            passes = [i for i, operand in enumerate(node.inputs) if operand in flow and op.flows(i)]
+        smooth = node.op.differentiable and node.dtype.kind == "f"
+        passes = [i for i, operand in enumerate(node.inputs) if smooth and operand in flow and node.op.flows(i)]
         if passes or node in wrt:
             flow[node] = passes
     reached = results & flow.keys()
@@ -197,8 +195,7 @@ def _flow(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
         if node not in reached:
             del flow[node]
             continue
-        for i in flow[node]:
-            reached.add(node.inputs[i])
+        reached.update(node.inputs[i] for i in flow[node])
     for node, passes in flow.items():
         if passes:
             _check_rule(node, mode)

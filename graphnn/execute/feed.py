@@ -49,13 +49,12 @@ def prepare(
         needed = "it is" if len(missing) == 1 else "they are"
         unfed = tuple(node.name for node in missing)
         raise LookupFailure(f"the feed lacks {listed}; {needed} needed for {_fetch_names(program)}", unfed=unfed)
-    for name in sizes or ():
-        if name not in program.dimension_names:
-            known = {*program.dimension_names}.union(*(names_in(node.shape) for node in graph.placeholders))
-            if name not in known:
-                raise LookupFailure(
-                    f'sizes= names "{name}", which is not a dimension of "{graph.name}".{near(name, known)}'
-                )
+    for name in [name for name in sizes or () if name not in program.dimension_names]:
+        known = {*program.dimension_names}.union(*(names_in(node.shape) for node in graph.placeholders))
+        if name not in known:
+            raise LookupFailure(
+                f'sizes= names "{name}", which is not a dimension of "{graph.name}".{near(name, known)}'
+            )
     binding = program.bound(bound)
     if not binding.fits_any_memory(graph):
         _check_memory(graph, binding)

@@ -19,6 +19,8 @@ from .program import Binding, Forward, Program, infer_error
 
 RunNode = Callable[..., Any]
 """Called with a node, its operation's ``forward`` and the operands; returns the value."""
+_Row = tuple[int, Node, Forward | None, tuple[int, ...], Sequence[int]]
+"""Position, node, ``forward``, the positions of its operands and those of the values released after it."""
 
 
 class Step(NamedTuple):
@@ -145,23 +147,18 @@ def evaluate(
     GraphnnError
         When an operation fails; its ``stopped`` says where.
     """
-    program, given = prepared.program, prepared.given
-    order, operands_of, dying = program.order, program.operands, program.dying
-    constants = program.graph._constants
-    forwards = prepared.binding.forwards
+    program, given, forwards = prepared.program, prepared.given, prepared.binding.forwards
+    order, dying, constants = program.order, program.dying, program.graph._constants
     if run_node is not None:
         forwards = [f and partial(run_node, node, f) for node, f in zip(order, forwards, strict=True)]
     if values is None:
         values = [None] * len(order)
     else:
         dying = [()] * len(order)
-    # Of local variables, by zip, and past the slower Step(…): this loop is hot.
-    ndarray, make = np.ndarray, tuple.__new__
-    rows: Iterable[tuple[int, Node, Forward | None, tuple[int, ...], Sequence[int]]] = (
-        zip(range(len(order)), order, forwards, operands_of, dying, strict=True)
-        if positions is None
-        else ((i, order[i], forwards[i], operands_of[i], dying[i]) for i in positions)
-    )
+    ndarray, make = np.ndarray, tuple.__new__  # past the slower Step(…): this loop is hot
+    rows: Iterable[_Row] = zip(range(len(order)), order, forwards, program.operands, dying, strict=True)
+    if positions is not None:
+        rows = ((i, order[i], forwards[i], program.operands[i], dying[i]) for i in positions)
     for i, node, forward, sources, dead in rows:
         operands = tuple([values[source] for source in sources])
         if forward is None:
@@ -278,10 +275,9 @@ def raise_as_interpreter(error: Exception, prepared: Prepared, updates: Mapping[
     collect(prepared, None, updates)
     if isinstance(error, (GraphnnError, Warning)):
         raise error
-    name = prepared.program.graph.name
     raise restated(
         error,
-        f'the plan of "{name}" fails, but the interpreter does not: {type(error).__name__}: ',
+        f'the plan of "{prepared.program.graph.name}" fails, but the interpreter does not: {type(error).__name__}: ',
         advice='; gn.compile(…, backend="interpreter") uses no plan',
     ) from error
 

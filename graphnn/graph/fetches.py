@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from operator import itemgetter
 from typing import Any
 
 from ..errors import GraphError, UsageError
@@ -42,7 +41,7 @@ def resolve(
     """
     if graph is not None and not isinstance(graph, Graph):
         raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
-    leaves, rebuild = ([fetches], itemgetter(0)) if isinstance(fetches, Node) else flatten(fetches)
+    leaves, rebuild = flatten(fetches)
     for thing in (*leaves, *others):
         if graph is None and isinstance(thing, Node):
             graph = thing.graph

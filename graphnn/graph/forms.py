@@ -8,6 +8,9 @@ from typing import Any
 
 from ..errors import UsageError
 
+_Step = tuple[Callable[[list[Any]], Any], int] | None
+"""None for a leaf; else a function that puts so many together."""
+
 
 def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     """Take a form of lists, tuples and dicts apart.
@@ -35,12 +38,12 @@ def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     >>> leaves, rebuild([10, 20, 30])
     ([1, 2, 3], {'a': 10, 'b': [20, 30]})
     """
+    if not isinstance(form, (Mapping, list, tuple)):
+        return [form], itemgetter(0)
     leaves: list[Any] = []
-    steps: list[
-        tuple[Callable[[list[Any]], Any], int] | None
-    ] = []  # None: a leaf; else a function that puts so many together
+    steps: list[_Step] = []
     around: set[int] = set()
-    waiting: list[tuple[Any, tuple[Callable[[list[Any]], Any], int] | None]] = [(form, None)]
+    waiting: list[tuple[Any, _Step]] = [(form, None)]
     while waiting:
         part, step = waiting.pop()
         if step is not None:
@@ -70,7 +73,7 @@ def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
                 made[start:] = [make(made[start:])]
         return made[0]
 
-    return leaves, rebuild if steps != [None] else itemgetter(0)
+    return leaves, rebuild
 
 
 def _maker(form: Any) -> Callable[[list[Any]], Any]:
