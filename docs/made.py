@@ -6,6 +6,7 @@ A part stands between ``<!-- made: NAME -->`` and ``<!-- end -->``. A test holds
 """
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,20 @@ def thumbnails(page: str) -> str:
     return f'<div class="thumbnails">\n\n{"".join(found)}\n</div>\n'
 
 
+def networks() -> str:
+    """Return the forty networks: a small picture of each, and links to those that there are."""
+    levels = {"layer": "layers", "leaf": "innermost layers", "op": "operations"}
+    found = []
+    for name in runpy.run_path(str(HERE.parent / "tests" / "support" / "forty.py"))["FORTY"]:
+        start = "images/networks/" + re.sub(r"\W+", "-", name.lower())
+        there = {said: f"{start}-{level}.svg" for level, said in levels.items()}
+        links = [f"[{said}]({path})" for said, path in there.items() if (HERE / path).exists()]
+        title = name[0].upper() + name[1:]
+        image = f'<img src="{start}-layer.svg" width="180" alt="{name}, at the level of layers">'
+        found.append(f"- [{image}]({start}-layer.svg)\n  **{title}**\n  {', '.join(links)}\n")
+    return f'<div class="cards">\n\n{"".join(found)}\n</div>\n'
+
+
 def made(page: str) -> str:
     """Return a page with its parts as they are to be."""
     makers = {
@@ -77,6 +92,7 @@ def made(page: str) -> str:
         "operations": reference.reference,
         "functions": reference.functions,
         "commands": reference.commands,
+        "networks": networks,
         "thumbnails": lambda: thumbnails(page),
     }
 

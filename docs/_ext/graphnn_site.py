@@ -6,6 +6,7 @@
 - Code that names something with a page, such as ``gn.softmax``, is a link to it.
 - A picture that is drawn for light paper has a twin for the dark mode.
 - Replay pages are copied whole, and a picture that leads to one becomes the page itself where there is room.
+- A link to a picture opens the picture.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _CLASSES = ("class", "exception")
 MADE = "reference"  # the folder in docs/
 BESIDE = ("CHANGELOG.md", "SECURITY.md")  # files that become pages
+PAGES, PICTURES = "replay/", "images/networks/"  # folders that links lead into
 _LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)(#[^)]*)?\)")
 
 
@@ -66,13 +68,14 @@ def _from_reference(found: re.Match[str]) -> str:
     return f"]({target.lower() if target in BESIDE else path}{anchor})"
 
 
-def copy_replay(app: Sphinx, error: Exception | None) -> None:
-    """Copy the replay pages, as they are."""
+def copy(app: Sphinx, error: Exception | None) -> None:
+    """Copy the replay pages, and the pictures that links lead to, as they are."""
     if error is None and app.builder.format == "html":
-        for path in sorted((Path(app.srcdir) / "replay").glob("*.html")):
-            folder = Path(app.outdir) / "replay"
-            folder.mkdir(exist_ok=True)
-            shutil.copyfile(path, folder / path.name)
+        for name in (f"{PAGES}*.html", f"{PICTURES}*.svg"):
+            for path in sorted(Path(app.srcdir).glob(name)):
+                there = Path(app.outdir) / path.relative_to(app.srcdir)
+                there.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, there)
 
 
 def name_level(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -129,22 +132,22 @@ def sign(app: Sphinx, what: str, name: str, thing: Any, options: Any, signature:
 
 
 class Pictures(SphinxTransform):
-    """Give pictures their twins, and replay pages their links."""
+    """Give pictures their twins, and replay pages and pictures the links that lead to them."""
 
     default_priority = 10
 
     def apply(self, **kwargs: Any) -> None:
         """Change the document."""
         for link in list(self.document.findall(addnodes.download_reference)):
-            if link["reftarget"].startswith("replay/"):
-                self._lead_to_page(link)
+            if link["reftarget"].startswith((PAGES, PICTURES)):
+                self._lead_to(link)
         for picture in list(self.document.findall(nodes.image)):
             self._give_twin(picture)
 
-    def _lead_to_page(self, link: Any) -> None:
+    def _lead_to(self, link: Any) -> None:
         plain = nodes.reference("", "", *link.children, refuri=link["reftarget"], internal=True)
         pictures = list(plain.findall(nodes.image))
-        if not pictures:
+        if not pictures or link["reftarget"].startswith(PICTURES):
             link.replace_self(plain)
             return
         plain["classes"].append("replay-picture")
@@ -230,7 +233,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", sign)
     app.connect("html-page-context", name_level, priority=900)  # after furo
-    app.connect("build-finished", copy_replay)
+    app.connect("build-finished", copy)
     app.add_transform(Pictures)
     app.add_post_transform(Links)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

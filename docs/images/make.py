@@ -23,6 +23,9 @@ from graphnn.view import Diagram
 
 HERE = Path(__file__).parent
 
+# The levels at which the forty networks are drawn, and how many boxes a picture has at most.
+LEVELS = {"layer": 1000, "leaf": 100, "op": 60}
+
 
 def diagrams() -> dict[str, Diagram]:
     """Return each picture, by its name."""
@@ -68,6 +71,20 @@ def plain() -> dict[str, str]:
     return found
 
 
+def networks() -> dict[str, str]:
+    """Return the SVG of forty networks at each level that shows something else, by its name."""
+    forty = runpy.run_path(str(HERE.parents[1] / "tests" / "support" / "forty.py"))["FORTY"]
+    found: dict[str, str] = {}
+    for name, build in forty.items():
+        fetches, start, drawn = build(), re.sub(r"\W+", "-", name.lower()), {}
+        for level, most in LEVELS.items():
+            diagram = gn.draw(fetches, level, engine="plain")
+            if len(diagram._picture.boxes) <= most:
+                drawn[diagram.svg()] = level  # of two that are the same, the level that shows more
+        found |= {f"networks/{start}-{level}": svg for svg, level in drawn.items()}
+    return found
+
+
 def lessons() -> dict[str, Diagram]:
     """Draw backpropagation: value and gradient on each box, for a neuron and for a small network."""
     g = gn.Graph("neuron")
@@ -107,7 +124,9 @@ if __name__ == "__main__":
     for name, diagram in diagrams().items():
         for suffix in (".dot", ".svg"):
             diagram.save(HERE / f"{name}{suffix}")
-    for name, svg in plain().items():
+    for path in (HERE / "networks").glob("*.svg"):
+        path.unlink()
+    for name, svg in (plain() | networks()).items():
         (HERE / f"{name}.svg").write_text(svg, encoding="utf-8")
     for name, figure in plots().items():
         figure.savefig(HERE / "plots" / f"{name}.png")

@@ -53,6 +53,10 @@ def check(site: Path) -> None:
     pages = re.findall(r'<iframe class="replay" src="([^"]+)"', start)
     assert pages, "there is no replay page on the start page"
     assert all((site / page).exists() for page in pages), pages
+    networks = (site / "networks.html").read_text(encoding="utf-8")
+    pictures = set(re.findall(r'<a class="[^"]*internal" href="(images/networks/[^"]+)"', networks))
+    assert len(pictures) > 80, f"{len(pictures)} links to pictures of networks"
+    assert all((site / picture).exists() for picture in pictures), pictures
     for title in ("Tour", "The command line", "Changelog", "Security"):
         assert re.search(rf'<a class="reference internal" href="[^"]+">{title}</a>', start), f"no {title} in the menu"
     for page in site.glob("*.html"):

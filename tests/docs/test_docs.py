@@ -39,6 +39,15 @@ def test_the_pictures_are_what_the_library_draws() -> None:
         assert svg.rstrip() == kept.rstrip(), "run `python docs/images/make.py`"
 
 
+def test_the_pictures_of_forty_networks_are_what_the_library_draws() -> None:
+    folder = ROOT / "docs" / "images"
+    drawn = runpy.run_path(str(folder / "make.py"))["networks"]()
+    kept = {f"networks/{path.stem}": path.read_text(encoding="utf-8") for path in folder.glob("networks/*.svg")}
+    assert drawn.keys() == kept.keys(), "run `python docs/images/make.py`"
+    different = [name for name, svg in drawn.items() if svg != kept[name]]
+    assert not different, "run `python docs/images/make.py`"
+
+
 def rounded(text: str) -> str:
     """Return a text without what is nothing but rounding, and differs from machine to machine."""
     return re.sub(r"-?\d(\.\d+)?e-1[5-9]", "0", text)
@@ -67,7 +76,7 @@ def test_what_is_made_from_the_code_is_current(page: Path) -> None:
 
 def test_the_tables_hold_every_operation_function_and_verb() -> None:
     made = {page.name for page in MADE["pages"]()}
-    assert made == {"api.md", "commands.md", "gallery.md", "inspecting.md", "operations.md"}
+    assert made == {"api.md", "commands.md", "gallery.md", "inspecting.md", "networks.md", "operations.md"}
     listed = {name for things in REFERENCE["api"]().values() for name in things} | set(REFERENCE["compositions"]())
     offered = {name: getattr(gn, name) for name in gn.__all__} | {
         f"nn.{name}": getattr(nn, name) for name in nn.__all__
