@@ -89,6 +89,29 @@ def nested() -> gn.Trace:
     return gn.trace([loss, *gn.grad(loss, list(g.parameters))], {x: rng.normal(size=(5, 4))})
 
 
+class Cell(nn.Layer):
+    """A step of a recurrent network: two layers in one."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        super().__init__()
+        self.input, self.recurrent = nn.Dense(4, rng=rng), nn.Dense(4, rng=rng)
+
+    def call(self, x: gn.Node, h: gn.Node) -> gn.Node:
+        return gn.tanh(self.input(x) + self.recurrent(h))
+
+
+def recurrent(steps: int = 6) -> gn.Trace:
+    """One layer that is called once a step, with its gradients."""
+    g = gn.Graph("recurrent")
+    x = g.placeholder("x", shape=("batch", steps, 4))
+    h, rng = x[:, 0], np.random.default_rng(0)
+    cell = Cell(rng)
+    for step in range(steps):
+        h = cell(x[:, step], h)
+    g.outputs["loss"] = loss = gn.mean(nn.Dense(1, rng=rng)(h))
+    return gn.trace([loss, *gn.grad(loss, list(g.parameters))], {x: rng.normal(size=(5, steps, 4))})
+
+
 def large() -> gn.Trace:
     """Values of which the page keeps a part."""
     g = gn.Graph("large")

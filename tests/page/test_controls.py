@@ -243,6 +243,39 @@ def test_a_click_opens_one_level_of_layers_in_layers(opened: Opened) -> None:
     assert boxes(page, "box") >= {"block_1"}
 
 
+def test_calls_of_one_layer_are_one_box_that_knows_how_many_have_run(opened: Opened) -> None:
+    page = opened("recurrent")
+    unfold(page, "layers")
+    cell = page.locator("g.box", has=page.locator("title", has_text=re.compile("^cell_1[^_]")))
+    expect(cell).to_have_count(1)
+    expect(cell).to_contain_text("Cell ×6")
+    page.evaluate("runTo(nodes.name.indexOf('cell_1_4/recurrent/matmul'))")
+    expect(cell).to_have_class(re.compile(r"\bpart\b.*\bnow\b"))
+    expect(page.locator("#about")).to_contain_text("call 4 of 6")
+    page.get_by_role("button", name="The same in the next call").click()
+    assert here(page) == "cell_1_5/recurrent/matmul"
+    expect(page.locator("#about")).to_contain_text("pending at this time")
+    expect(cell).to_have_class(re.compile(r"\bpart\b.*\bnow\b"))  # the time has stayed where it was
+    page.get_by_role("button", name="The same in the next call").click()
+    expect(page.get_by_role("button", name="The same in the next call")).to_be_disabled()
+    assert page.locator("g:is(.lit, .way):not(.box)").count() > 0  # edges, though their tooltips name the first call
+    page.get_by_label("How far the diagram is folded").select_option(label="innermost layers (18)")
+    expect(page.locator("g.frame text", has_text="cell_1 ×6").first).to_be_visible()
+    assert boxes(page, "box") >= {"cell_1/input", "cell_1/recurrent"}
+    assert boxes(page, "now") == {"cell_1/recurrent"}
+    page.evaluate("runTo(nodes.name.indexOf('cell_1_2/tanh'))")
+    inner = page.locator("g.box", has=page.locator("title", has_text=re.compile("^cell_1/recurrent")))
+    inner.click()
+    assert here(page) == "cell_1_2/recurrent/add"  # of the last call that has run
+    assert boxes(page, "box") >= {"cell_1/recurrent/matmul", "cell_1/input"}  # it is open, all else as it was
+    page.get_by_role("button", name="Close layer").click()
+    assert boxes(page, "now") == {"cell_1/recurrent"}
+    page.locator("g.frame text", has_text="cell_1 ×6").first.dispatch_event("click")
+    expect(page.get_by_label("How far the diagram is folded").locator("option:checked")).to_have_text(
+        re.compile("^forward layers")
+    )
+
+
 def test_of_what_the_picture_does_not_show_another_one_is_shown(opened: Opened) -> None:
     page = opened("step")
     page.keyboard.press("End")
@@ -606,7 +639,9 @@ def test_the_overlays_tell_what_the_trace_knows(opened: Opened) -> None:
 
     choose.select_option("values")
     assert written(LOSS) == f"{trace[LOSS].value:.4g}"
-    assert written("dense_1/matmul") == f"mean {trace['dense_1/matmul'].value.mean():.3g}"
+    # The legend says that it is a mean; where there is room, so does the box.
+    assert written("dense_1/matmul") == f"{trace['dense_1/matmul'].value.mean():.3g}"
+    assert written("dense_1/bias") == f"mean {trace['dense_1/bias'].value.mean():.3g}"
     choose.select_option("gradients")
     gradient = page.evaluate("nodes.name[nodes.gradient[nodes.name.indexOf('dense_1/weight')]]")
     assert written("dense_1/weight") == f"{np.linalg.norm(trace[gradient].value):.3g}"

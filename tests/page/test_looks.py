@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import SIZES
 from playwright.sync_api import Page, expect
-from pointing import go, settled
+from pointing import go, settled, unfold, until
 
 from graphnn.view.heatmap import Scale
 
@@ -86,11 +86,32 @@ def test_on_a_small_screen_all_of_it_is_below_each_other(opened: Opened) -> None
 
 def test_it_prints(opened: Opened, tmp_path: Path) -> None:
     page = opened("step", theme="dark")
+    go(page, "dense_2/matmul")
+    unfold(page)
+    where = "JSON.stringify([picture.x, picture.y, picture.scale, picture.svg.style.transform])"
+    before = page.evaluate(where)
     page.emulate_media(media="print")
-    expect(page.get_by_role("button", name="Help")).to_be_hidden()
-    expect(page.locator("#node")).to_be_visible()
-    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    until(page, "document.documentElement.classList.contains('paper')")
+    for gone in (
+        page.get_by_role("button", name="Help"),
+        page.locator("#map"),
+        page.locator("#ticks"),
+        page.locator(".bar").first,
+    ):
+        expect(gone).to_be_hidden()
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
-    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    # The whole diagram, with all of its text, and the numbers of the value, on a page's width.
+    paper = page.evaluate("document.body.getBoundingClientRect().width")
+    assert paper <= 720
+    for part in ("#diagram svg", "#node", "#values figure", "#source pre"):
+        for box in page.locator(part).all():
+            found = box.bounding_box()
+            assert found is not None
+            assert 0 <= found["x"] <= found["x"] + found["width"] <= paper, part
+    assert not page.evaluate("picture.svg.classList.contains('titles')")
+    assert page.evaluate("chosenHeatmap().numbers && chosenHeatmap().seen[0]") >= 12
     assert page.pdf(path=tmp_path / "page.pdf").startswith(b"%PDF")
+    page.emulate_media(media="screen")
+    until(page, "document.documentElement.dataset.theme === 'dark'")
+    expect(page.get_by_role("button", name="Help")).to_be_visible()
+    assert page.evaluate(where) == before

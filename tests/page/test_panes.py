@@ -165,6 +165,37 @@ def test_the_picture_is_saved_as_one_sees_it(opened: Opened, tmp_path: Path) -> 
     assert "rgb(124, 176, 255)" in strokes  # the ancestors, in the dark
 
 
+def test_the_picture_is_saved_as_png_with_its_colours(opened: Opened, tmp_path: Path) -> None:
+    page = opened("step")
+    unfold(page)
+    page.keyboard.press("End")
+    page.get_by_role("button", name="Fit").click()
+    page.evaluate("window.sizes = [picture.svg.getAttribute('class'), picture.svg.getAttribute('style')].join()")
+    png = saved(page, "PNG", tmp_path).read_bytes()
+    assert png.startswith(b"\x89PNG")
+    size = [int.from_bytes(png[at : at + 4]) for at in (16, 20)]
+    assert size == page.evaluate("[picture.width, picture.height].map((each) => Math.ceil(2 * each))")
+    # What one sees is as it was before.
+    assert page.evaluate("sizes === [picture.svg.getAttribute('class'), picture.svg.getAttribute('style')].join()")
+    found = page.evaluate(
+        """() => {
+          const canvas = inFull(pictureCanvas), { width } = canvas;
+          const { data: pixels } = canvas.getContext("2d").getImageData(0, 0, width, canvas.height);
+          const at = (x, y) => 4 * (Math.round(2 * y) * width + Math.round(2 * x));
+          const seen = (x, y) => [...pixels.subarray(at(x, y)).subarray(0, 3)];
+          // Updates have a double border.
+          const plain = ({ places: [place], group }) => nodes.phase[place] < 2 && !group.matches(".now");
+          return picture.boxes.filter(plain).filter((box) => partsOf(box).form?.tagName === "rect").map((box) => {
+            const [x, y, wide] = extentOf(box), [left, top] = picture.moved;
+            const inside = seen(left + x + wide / 2, top + y + 3.5);
+            return [`rgb(${inside.join(", ")})`, getComputedStyle(partsOf(box).form).fill];
+          });
+        }"""
+    )
+    assert len({fill for _, fill in found}) > 1
+    assert [each for each in found if each[0] != each[1]] == []
+
+
 # --- text -------------------------------------------------------------------------------------------------------
 
 

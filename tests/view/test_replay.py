@@ -449,6 +449,39 @@ def test_each_collapsed_layer_can_be_opened() -> None:
     assert names == {"dense_1/weight", "dense_1/bias", "dense_1/matmul", "dense_1/add"}
 
 
+def test_calls_of_one_layer_are_one_box_between_layers_and_operations() -> None:
+    g = gn.Graph("calls")
+    x = g.placeholder("x", shape=("batch", 2))
+    layers, h = [nn.Dense(2), nn.Dense(2)], x
+    for step in range(5):
+        with g.in_scope("block" if not step else f"block_{step}", kind="Block"):
+            for layer in layers:
+                h = layer(h)
+    loss = gn.sum(h)
+    page = unpacked(gn.trace([loss, *gn.grad(loss, list(g.parameters))], {x: np.ones((3, 2))}).to_html())
+    views, count = page.data["views"], len(page.data["nodes"]["name"])
+    levels = {view["label"]: view for view in views if "opens" not in view}
+    assert list(levels) == [
+        "operations", "innermost layers", "layers", "innermost forward layers", "forward layers",
+    ]  # fmt: skip
+    assert len(levels["operations"]["boxes"]) == count
+    for label in ("layers", "innermost layers"):
+        view = levels[label]
+        assert sorted(place for box in view["boxes"] for place in box) == list(range(count))
+        for number, sizes in view["calls"].items():
+            assert sum(sizes) == len(view["boxes"][int(number)])
+    folded = levels["forward layers"]
+    assert len(folded["calls"][str(folded["titles"].index("block"))]) == 5
+    assert "×5" in folded["svg"]
+    opened = {(view["level"], view["opens"]): view for view in views if "opens" in view}
+    assert "block/dense_1" in opened["layers", "block"]["titles"]
+    for level in ("layers", "innermost layers"):  # all calls are opened together
+        assert "block/dense_1/matmul" in opened[level, "block/dense_1"]["titles"]
+        assert "×5" in opened[level, "block/dense_1"]["svg"]
+    # In a picture of innermost layers all others stay open.
+    assert "block" in opened["innermost layers", "block/dense_1"]["frames"]
+
+
 def test_of_very_many_operations_the_layers_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "MOST_BOXES", 20)
     page = unpacked(spiral_step().to_html())

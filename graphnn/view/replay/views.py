@@ -2,61 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..diagram.calls import folded
 from ..diagram.crop import of_phases
-from ..diagram.picture import Detail, Picture, is_layer, picture
+from ..diagram.picture import Box, Detail, Picture, is_layer, picture, scopes_down_to
 from ..diagram.plain import plain_svg
 from ..diagram.repeats import repeated
 from ..text import visible
 
 if TYPE_CHECKING:
-    from ...graph import Node, Scope
+    from ...graph import Graph, Node, Scope
     from ...inspector.trace import Trace
 
 MOST_BOXES = 3500
 """A picture of more boxes than that is too slow to be looked at."""
-_VIEWS: list[tuple[str, Detail, bool]] = [
-    ("operations", "op", False),
-    ("layers", "layer", False),
-    ("repeats as one", "layer", True),
-    ("outer scopes", 0, True),
-]
+MOST_OPENED = 2500
+"""In all pictures of open layers together."""
+OPERATIONS, LEAVES, LAYERS = "operations", "innermost layers", "layers"
+FORWARD = {LAYERS: "forward layers", LEAVES: "innermost forward layers"}
+"""The forward pass alone, where there is more. The page opens on that of layers."""
+_DETAIL = {LEAVES: "leaf", LAYERS: "layer"}
+_COARSER: list[tuple[str, Detail]] = [("repeats as one", "layer"), ("outer scopes", 0)]
 _FEW_BOXES = 60  # fewer need not be collapsed further
-_MOST_OPENED = 40  # layers, each of which can be opened in the picture of the others
-FORWARD = "forward layers"
-"""What the page opens on, where there is more than a forward pass."""
+_MOST_TRIED = 60
 
 
 def views_of(trace: Trace, place_of: Mapping[Node, int]) -> list[dict[str, Any]]:
-    """Return pictures of the graph, each with fewer boxes than the one before; then those of one open layer."""
+    """Return pictures of the graph, each with fewer boxes than the one before; then those of one open layer.
+
+    Calls of one layer that follow each other are one box, except among all operations.
+    """
+    fewest = min(MOST_BOXES, len(place_of)) + 1
     views: list[dict[str, Any]] = []
-    fewest = MOST_BOXES + 1
-    layers: Picture | None = None
-    for label, detail, repeats in _VIEWS:
-        if fewest <= _FEW_BOXES and layers is not None:
-            break
-        if detail == "op" and len(place_of) >= fewest:
-            continue  # a box a node
-        seen = picture(trace.fetches, detail)
-        seen = repeated(seen) if repeats else seen
+    if len(place_of) < fewest:
+        views.append(_view(OPERATIONS, picture(trace.fetches), place_of))
+        fewest = len(place_of)
+    levels = {label: _seen(trace, detail) for label, detail in _DETAIL.items()}
+    if len(levels[LEAVES].boxes) <= len(levels[LAYERS].boxes):
+        del levels[LEAVES]
+    for label, seen in list(levels.items()):
         if len(seen.boxes) < fewest:
-            fewest = len(seen.boxes)
             views.append(_view(label, seen, place_of))
-            layers = seen if label == "layers" else layers
-    if layers is None:
-        return views
-    forward = _forward(layers)
-    if len(forward.boxes) < len(layers.boxes):
-        views.append(_view(FORWARD, forward, place_of))
-    scopes = _layers_in(trace, layers)
-    if len(scopes) <= _MOST_OPENED:
-        for scope in scopes:
-            opened = picture(trace.fetches, _with_open(scope, scopes))
-            opened = _forward(opened) if scope.phase == "forward" else opened
-            views.append(_view("", opened, place_of) | {"opens": visible(scope.path), "phase": scope.phase})
-    return views
+            fewest = len(seen.boxes)
+        else:
+            del levels[label]
+    for label, detail in _COARSER:
+        if fewest <= _FEW_BOXES and LAYERS in levels:
+            break
+        seen = repeated(_seen(trace, detail))
+        if len(seen.boxes) < fewest:
+            views.append(_view(label, seen, place_of))
+            fewest = len(seen.boxes)
+    for label, seen in levels.items():
+        forward = _forward(seen)
+        if len(forward.boxes) < len(seen.boxes):
+            views.append(_view(FORWARD[label], forward, place_of))
+    return views + list(_opened(trace, place_of, levels))
+
+
+def _seen(trace: Trace, detail: Detail) -> Picture:
+    return folded(picture(trace.fetches, detail))
 
 
 def _forward(seen: Picture) -> Picture:
@@ -64,35 +73,86 @@ def _forward(seen: Picture) -> Picture:
     return of_phases(seen, "forward") if any(box.phase == "forward" for box in seen.boxes) else seen
 
 
-def _layers_in(trace: Trace, layers: Picture) -> list[Scope]:
-    """Return the layers that are collapsed in a picture, and all layers in them, each after the one around it."""
-    used = {box.scope.path for box in layers.boxes if box.scope is not None}
-    inside = {node.scope for node in trace.order}
-    found: list[Scope] = []
-    for path, scope in trace.graph.scopes.items():
-        around = scope.parent
-        known = path in used or (around is not None and any(around is other for other in found) and is_layer(scope))
-        if known and any(each == path or each.startswith(f"{path}/") for each in inside):
-            found.append(scope)
+class _Layer(NamedTuple):
+    """A collapsed layer.
+
+    Attributes
+    ----------
+    level : str
+    scope : Scope
+        That of its first call.
+    calls : frozenset of str
+        The paths of all calls that are drawn as it.
+    around : frozenset of str
+        The paths of the layers that are open around it.
+    """
+
+    level: str
+    scope: Scope
+    calls: frozenset[str]
+    around: frozenset[str] = frozenset()
+
+
+def _opened(trace: Trace, place_of: Mapping[Node, int], levels: Mapping[str, Picture]) -> Iterator[dict[str, Any]]:
+    """Yield pictures with one layer and those around it open: outer layers first, and those of the forward pass."""
+    queues = [deque[_Layer]() for _ in range(4)]
+    for label, seen in levels.items():
+        for layer in _collapsed(seen, label):
+            queues[2 * (layer.scope.phase != "forward") + (label == LEAVES)].append(layer)
+    room, tried = MOST_OPENED, 0
+    while any(queues) and tried < _MOST_TRIED:
+        queue = next(filter(None, queues))
+        layer, tried = queue.popleft(), tried + 1
+        seen = _seen(trace, _with_open(layer, trace.graph))
+        inner = _collapsed(seen, layer.level, layer)
+        seen = _forward(seen) if layer.scope.phase == "forward" else seen
+        if len(seen.boxes) <= room:
+            room -= len(seen.boxes)
+            queue.extend(inner)
+            what = {"opens": visible(layer.scope.path), "level": layer.level, "phase": layer.scope.phase}
+            yield _view("", seen, place_of) | what
+
+
+def _collapsed(seen: Picture, level: str, within: _Layer | None = None) -> list[_Layer]:
+    """Return the collapsed layers of a picture; those in an open one, if that is given."""
+    found, around = [], frozenset[str]() if within is None else within.around | within.calls
+    for box in seen.boxes:
+        if box.scope is not None and is_layer(box.scope):
+            outer = {scope.path for scope in scopes_down_to(box.scope.parent)}
+            if within is None or not outer.isdisjoint(within.calls):
+                found.append(_Layer(level, box.scope, frozenset(call for call, _ in _calls(box)), around))
     return found
 
 
-def _with_open(scope: Scope, layers: Iterable[Scope]) -> dict[str, str]:
+def _calls(box: Box) -> Iterator[tuple[str, int]]:
+    """Yield the calls, one after the other, that a box is of: what each is called, and how many nodes it has."""
+    depth = None if box.scope is None else box.scope.path.count("/") + 1
+    for call, nodes in groupby(box.nodes, lambda node: node.name if depth is None else _cut(node.scope, depth)):
+        yield call, sum(1 for _ in nodes)
+
+
+def _cut(path: str, depth: int) -> str:
+    return "/".join(path.split("/", depth)[:depth])
+
+
+def _with_open(layer: _Layer, graph: Graph) -> dict[str, str]:
     """Return the detail that opens a layer, and those around it, by one level."""
-    opened: set[str] = set()
-    around: Scope | None = scope
-    while around is not None:
-        opened.add(around.path)
-        around = around.parent
-    return {"": "layer"} | {each.path: "op" if each.path in opened else "layer" for each in layers}
+    level, opened = _DETAIL[layer.level], layer.calls | layer.around
+    detail = {"": level} | dict.fromkeys(opened, "op")
+    for scope in graph.scopes.values():
+        outer = [one.path for one in scopes_down_to(scope.parent) if is_layer(one)]
+        if is_layer(scope) and scope.path not in opened and outer and outer[-1] in opened:
+            detail[scope.path] = level
+    return detail
 
 
 def _view(label: str, seen: Picture, place_of: Mapping[Node, int]) -> dict[str, Any]:
-    svg = plain_svg(seen)
+    svg, calls = plain_svg(seen), {box.place: [size for _, size in _calls(box)] for box in seen.boxes}
     return {
         "label": label,
         "boxes": [[place_of[node] for node in box.nodes] for box in seen.boxes],
-        "titles": [visible(box.scope.path if box.scope is not None else box.node.title) for box in seen.boxes],
+        "calls": {place: sizes for place, sizes in calls.items() if len(sizes) > 1},
+        "titles": [visible(box.scope.path if box.scope is not None else box.nodes[0].title) for box in seen.boxes],
         "frames": [visible(scope.path) for scope in seen.open_scopes()],
         "svg": svg[svg.index("<svg") :],
     }

@@ -9,21 +9,30 @@ const picture = {
 /** Return which pictures there are: from all operations to few boxes. The others are layers with one of them open. */
 const levels = () => upTo(data.views.length).filter((i) => data.views[i].opens === undefined);
 
-/** Return which picture has this layer open among folded ones, -1 if none has. */
-const openedView = (path) => data.views.findIndex((view) => view.opens === path);
+const FORWARD = { layers: "forward layers", "innermost layers": "innermost forward layers" };
 const named = (label) => data.views.findIndex((view) => view.label === label);
 
+/** Return of which level a picture of layers is, that of all layers or of the innermost; undefined of others. */
+const depthOf = (view) => view.level ?? Object.keys(FORWARD).find((level) => [level, FORWARD[level]].includes(view.label));
+
+/** Return which picture has this layer open among folded ones, -1 if none has. */
+const openedView = (path, level = depthOf(data.views[picture.view])) => data.views.findIndex((view) => view.opens === path && view.level === level);
+
 /** Return the picture in which a layer is folded: that of the layer around it, else that of all layers. */
-function foldedView(path = data.views[picture.view]?.opens) {
-  const above = path === undefined ? -1 : openedView(path.slice(0, path.lastIndexOf("/")));
-  return above >= 0 ? above : levelOf(data.views[openedView(path ?? "")] ?? data.views[picture.view]);
+function foldedView(path = data.views[picture.view].opens) {
+  const here = data.views[picture.view], { level, phase } = data.views[openedView(path)] ?? { level: "layers", phase: phaseOf(here) };
+  for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
+    const above = openedView(path.slice(0, end), level);
+    if (above >= 0) return above;
+  }
+  return levelOf({ level, phase });
 }
 
-/** Return which of the levels a picture with an open layer is of. */
-const levelOf = (view) => (view.phase === "forward" && named("forward layers") >= 0 ? named("forward layers") : named("layers"));
+const phaseOf = ({ phase, label }) => phase ?? (Object.values(FORWARD).includes(label) ? "forward" : "");
 
-/** Return whether a picture is one of layers. */
-const ofLayers = (view) => view.opens !== undefined || view.label === "layers" || view.label === "forward layers";
+/** Return which of the levels a picture with an open layer is of. */
+const levelOf = ({ level, phase }) => (phase === "forward" && named(FORWARD[level]) >= 0 ? named(FORWARD[level]) : named(level));
+
 const placesIn = (view) => (view.places ??= new Set(view.boxes?.flat() ?? []));
 const boxTitle = (i) => data.views[picture.view].titles[i];
 
@@ -46,6 +55,7 @@ function showView(number) {
   svg.setAttribute("width", width);
   svg.setAttribute("height", height);
   svg.setAttribute("aria-hidden", "true");
+  svg.style.setProperty("--wide", `${width}px`);
   Object.assign(picture, { svg, width, height, boxOf: new Map(), edges: new Map(), states: [], lit: new Map(), overlaid: "" });
   const byName = new Map();
   for (const group of svg.querySelectorAll("g[data-name]")) {
@@ -55,9 +65,9 @@ function showView(number) {
       group.dataset.path = view.frames[Number(name.slice(8))] ?? "";
     }
     if (arrow < 0) byName.set(name, group);
-    else putInto(picture.edges, name.slice(arrow + 2), group);
+    else putInto(picture.edges, name.slice(arrow + 2), [name.slice(0, arrow), group]);
   }
-  picture.boxes = view.boxes.map((places, i) => ({ places, name: `n${i}`, group: byName.get(`n${i}`) }));
+  picture.boxes = view.boxes.map((places, i) => ({ places, calls: view.calls?.[i] ?? [places.length], name: `n${i}`, group: byName.get(`n${i}`) }));
   picture.boxes.forEach((box, i) => {
     box.group.classList.add("box");
     box.places.forEach((place) => picture.boxOf.set(place, i));
@@ -128,15 +138,17 @@ function fold() {
   changeView(found[(at + 1) % found.length]);
 }
 
-/** Return the picture in which the folded layer that is seen is open, or that in which the open one is folded; -1 for none. */
-function otherView() {
+/** Return the picture in which the folded layer that is seen is open, -1 for none. */
+function innerView() {
   const box = picture.boxOf.get(shown.place);
-  if (data.views[picture.view]?.opens !== undefined && !(box !== undefined && openedView(boxTitle(box)) >= 0)) return foldedView();
-  return box !== undefined && ofLayers(data.views[picture.view]) ? openedView(boxTitle(box)) : -1;
+  return box === undefined ? -1 : openedView(boxTitle(box));
 }
 
+/** Open the folded layer that is seen, or close the one that is open. */
 function openLayer() {
-  changeView(otherView());
+  const inner = innerView();
+  if (inner >= 0) changeView(inner);
+  else if (data.views[picture.view].opens !== undefined) changeView(foldedView());
 }
 
 let placeOf = new Map();
@@ -247,7 +259,9 @@ function look(x, y, scale) {
   drawMap();
 }
 
-const READABLE = 11, TITLE = 11, SMALL = 8, POSITION = 7; // pixels of text on the screen; in the diagram, of a title, what is below it, and which operand it is
+const READABLE = 11, NOTE = 11, TITLE = 11, SMALL = 8, POSITION = 7; // pixels of text on the screen; in the diagram, of what an overlay says, of a title, what is below it, and which operand it is
+
+const LEAST_NOTE = 0.8 * READABLE; // what an overlay says is enlarged so far that it can be read; drawn smaller, colours alone tell it
 
 /** Keep the text of the diagram readable: the smaller it is drawn, the larger are its titles, alone at last. */
 function sizeText(scale) {
@@ -255,6 +269,8 @@ function sizeText(scale) {
   picture.sized = svg;
   svg.classList.toggle("titles", SMALL * scale < READABLE);
   svg.classList.toggle("unnumbered", POSITION * scale < READABLE);
+  svg.classList.toggle("untold", NOTE * scale < LEAST_NOTE);
+  svg.style.setProperty("--note", `${Math.max(NOTE, needed).toFixed(2)}px`);
   svg.style.setProperty("--title", `${Math.max(TITLE, Math.min(needed, 1.7 * TITLE)).toFixed(2)}px`);
   svg.style.setProperty("--frame", `${Math.max(9.5, Math.min(needed, 16)).toFixed(2)}px`);
 }
@@ -320,9 +336,9 @@ function listenToDiagram() {
     if (frame) return changeView(foldedView(frame.dataset.path));
     const group = event.target.closest?.("g.box"), number = group ? picture.boxes.findIndex((each) => each.group === group) : -1;
     if (number < 0) return;
-    const { places } = picture.boxes[number], opened = places.length > 1 ? openedView(boxTitle(number)) : -1;
-    go(ofBox(places));
-    if (opened >= 0 && ofLayers(data.views[picture.view])) changeView(opened);
+    const opened = openedView(boxTitle(number));
+    go(ofBox(picture.boxes[number]));
+    changeView(opened);
   });
   host.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
@@ -353,7 +369,7 @@ function drawStates(middle = false) {
   }
   if (!near && !picture.boxOf.has(shown.place)) {
     const other = levels().filter((i) => placesIn(data.views[i]).has(shown.place));
-    const layers = other.find((i) => data.views[i].label === "layers") ?? other[other.length - 1];
+    const layers = [depthOf(data.views[picture.view]), "layers"].map(named).find((i) => other.includes(i)) ?? other[other.length - 1];
     if (layers !== undefined) return changeView(layers);
   }
   const now = picture.boxes[picture.boxOf.get(shown.place)];
@@ -372,8 +388,9 @@ function drawStates(middle = false) {
     box.group.setAttribute("class", `box ${state}${box.dressed ? " dressed" : ""}`);
   });
   tellBad();
-  $("open").hidden = otherView() < 0;
-  $("open").textContent = data.views[otherView()]?.opens === undefined || otherView() === foldedView() ? "Close layer" : "Open layer";
+  const inner = innerView();
+  $("open").hidden = inner < 0 && data.views[picture.view].opens === undefined;
+  $("open").textContent = inner < 0 ? "Close layer" : "Open layer";
   picture.ring.classList.toggle("hidden", !now);
   if (!now) return;
   const pad = 4, [x, y, w, h] = extentOf(now);
@@ -382,10 +399,22 @@ function drawStates(middle = false) {
   reveal(x + w / 2 + picture.moved[0], y + h / 2 + picture.moved[1], middle);
 }
 
-/** Return the node of a box that is looked at first: what was found in it, else what it gives. */
-function ofBox(places) {
+/** Return the node of a box that is looked at first: what was found in it, else what it gives; of several calls, the last that has run. */
+function ofBox({ places, calls }) {
   const found = runs[shown.run].findings.find(({ place }) => places.includes(place));
-  return found ? found.place : places[places.length - 1];
+  if (found) return found.place;
+  const results = calls.map((size, i) => places[calls.slice(0, i + 1).reduce((end, each) => end + each) - 1]);
+  return results.findLast((place) => !isPending(place)) ?? results[0];
+}
+
+/** Return what is drawn as one box with a node: in each call the node at its place. */
+function drawnAsOne(place) {
+  const { places, calls } = picture.boxes[picture.boxOf.get(place)] ?? { calls: [] };
+  if (calls.length < 2) return [];
+  let end = 0;
+  const parts = calls.map((size) => places.slice(end, (end += size)).filter((at) => nodes.kind[at] !== "a parameter"));
+  const at = Math.max(...parts.map((part) => part.indexOf(place)));
+  return at < 0 ? [] : parts.filter((part) => part.length).map((part) => (nodes.op[part[at]] === nodes.op[place] ? part[at] : part[part.length - 1]));
 }
 
 /** Say what an outline means, while there is one. */
@@ -425,7 +454,7 @@ function lightWay(place, cell, reads) {
     if (!box) continue;
     if (at !== place && !box.places.includes(shown.place)) mark(box.group, direct.has(at) ? "lit" : "way");
     const edges = edgesInto(box);
-    for (const edge of nodes.inputs[at].filter((input) => found.has(input)).flatMap((input) => edges.get(input) ?? [])) {
+    for (const edge of nodes.inputs[at].filter((input) => found.has(input)).flatMap((input) => edges.get(picture.boxOf.get(input)) ?? [])) {
       if (done.has(edge)) continue;
       done.add(edge);
       mark(edge, at === place ? "lit" : "way");
@@ -437,22 +466,24 @@ function lightWay(place, cell, reads) {
   picture.lit = lit;
 }
 
-/** Return the edges that lead into a box, by the place of what goes along them: their tooltips have a line for each, which begins with its name. */
+/** Return the edges that lead into a box, by the number of the one where they begin. */
 function edgesInto(box) {
   if (box.edges) return box.edges;
   box.edges = new Map();
-  for (const edge of picture.edges.get(box.name) ?? []) {
-    for (const text of (edge.firstChild?.textContent ?? "").split("\n")) {
-      for (let end = text.lastIndexOf(" "); end > 0; end = text.lastIndexOf(" ", end - 1)) {
-        const place = placeOf.get(text.slice(0, end));
-        if (place !== undefined) {
-          putInto(box.edges, place, edge);
-          break;
-        }
-      }
-    }
+  for (const [tail, edge] of picture.edges.get(box.name) ?? []) {
+    // What begins at a reference says in its tooltip, line by line, which values it stands for: each line begins with a name.
+    const tails = tail[0] === "n" ? [Number(tail.slice(1))] : edge.firstChild.textContent.split("\n").map(namedIn).map((place) => picture.boxOf.get(place));
+    for (const from of new Set(tails)) putInto(box.edges, from, edge);
   }
   return box.edges;
+}
+
+/** Return the node whose name a text begins with. */
+function namedIn(text) {
+  for (let end = text.lastIndexOf(" "); end > 0; end = text.lastIndexOf(" ", end - 1)) {
+    const place = placeOf.get(text.slice(0, end));
+    if (place !== undefined) return place;
+  }
 }
 
 function search(text) {

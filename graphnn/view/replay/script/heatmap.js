@@ -376,7 +376,7 @@ function figure(run, place, { title, note, room, height, value = valueOf(run, pl
   heatmaps.push(heat);
   const part = heat.inSight();
   const turn = () => (shown.whole[whole ? "delete" : "add"](place), drawAll());
-  const table = value.shape.length === 2 && (part || whole);
+  const table = onScreen === null && value.shape.length === 2 && (part || whole);
   const button = table ? make("button", { type: "button", className: "link", onclick: turn }, whole ? "with numbers" : "see all of it") : null;
   const more = part || button ? make("p", { className: "more" }, part, part && button ? " · " : "", button) : null;
   return make("figure", null, caption, heat.box, more);

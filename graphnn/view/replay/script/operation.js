@@ -10,15 +10,16 @@ function drawOperation() {
   const wide = Math.max(200, $("values").clientWidth - 4), high = heightForValues();
   const draw = (lines) => {
     heatmaps = [];
-    $("values").replaceChildren(...valueFigures(place, wide, Math.max(96, high / lines - CAPTION)));
+    $("values").replaceChildren(...valueFigures(place, wide, Math.max(onScreen === null ? 96 : 320, high / lines - CAPTION)));
   };
   draw(1);
-  const lines = new Set([...$("values").children].map((part) => part.offsetTop)).size;
+  const lines = new Set([...$("values").querySelectorAll(":scope > :not(.scales)")].map((part) => part.offsetTop)).size;
   if (lines > 1) draw(lines);
 }
 
 /** Return how high the values of an operation may be together. */
 function heightForValues() {
+  if (onScreen !== null) return 760; // on paper
   if (window.innerWidth <= 1000) return Math.max(300, window.innerHeight * 0.6);
   const around = ["node", "about", "equation", "details"].reduce((sum, id) => sum + $(id).offsetHeight, 60);
   return Math.max(240, $("operation").clientHeight - around);
@@ -103,8 +104,17 @@ function aboutNode(place) {
     const there = () => runTo(place, shown.cell);
     parts.push(" ", make("span", { className: "pending" }, "pending at this time"), " ", make("button", { type: "button", className: "link", id: "here", onclick: there }, "Run to here (h)"));
   }
+  parts.push(...othersLike(place));
   if (stopped === place && error && !found.length && !heading.includes(error)) bad(` ${error}`);
   return parts;
+}
+
+/** Say which of several calls a node is of that are drawn as one, and lead to the same in the call before and after. */
+function othersLike(place) {
+  const alike = drawnAsOne(place), at = alike.indexOf(place);
+  if (at < 0) return [];
+  const step = (by, sign, says) => make("button", { type: "button", className: "link", title: says, ariaLabel: says, disabled: !(at + by in alike), onclick: () => go(alike[at + by], shown.cell) }, sign);
+  return [" ", make("span", { className: "alike" }, step(-1, "‹", "The same in the call before"), `call ${grouped(at + 1)} of ${grouped(alike.length)}`, step(1, "›", "The same in the next call"))];
 }
 
 function inSeconds(nanoseconds) {

@@ -18,7 +18,7 @@ function markOfValue(run, place) {
   const [, nans, above, below] = value.told.counts, strange = nans ? `${grouped(nans)} NaN` : above + below ? `${grouped(above + below)} inf` : "";
   const [least, most, mean] = value.told.stats;
   if (isClass(nodes.dtype[place]) && value.size > 1) return { number: null, text: `${least} to ${most}`, plain: true };
-  return { number: strange ? null : mean, text: strange || (value.size === 1 ? value.text(0) : `mean ${general(mean, 3)}`) };
+  return { number: strange ? null : mean, text: strange || (value.size === 1 ? value.text(0) : `mean ${general(mean, 3)}`), short: strange || general(mean, 3) };
 }
 
 function markOfGradient(run, place) {
@@ -113,14 +113,15 @@ function dress(box, mark, colour) {
   form?.style.removeProperty("fill");
   for (const text of [title, below]) text?.style.removeProperty("fill");
   box.group.classList.toggle("dressed", box.dressed);
-  if (below) below.textContent = mark ? mark.text : box.below;
+  const text = mark && mark.text.length > roomIn(form) ? (mark.short ?? mark.text) : mark?.text;
+  if (below) below.textContent = mark ? text : box.below;
   if (!below && title) title.setAttribute("dy", mark ? -4 : 0);
   box.note?.remove();
   box.note = null;
   if (!mark) return;
   const note = below ?? (box.note = title?.cloneNode());
   if (!below && note) {
-    note.textContent = mark.text;
+    note.textContent = text;
     note.setAttribute("dy", 5);
     note.setAttribute("font-size", SMALL);
     note.setAttribute("font-weight", "normal");
@@ -130,6 +131,9 @@ function dress(box, mark, colour) {
   form.style.setProperty("fill", `rgb(${colour.join(",")})`, "important");
   for (const text of [title, note]) text?.style.setProperty("fill", inkOn(colour));
 }
+
+/** Return how many letters go into a box, as large as those of an overlay are. */
+const roomIn = (form) => (Number(form?.getAttribute("width")) || 1.7 * Number(form?.getAttribute("rx")) || Infinity) / (0.6 * NOTE);
 
 function partsOf(box) {
   if (!box.parts) {
@@ -147,7 +151,7 @@ function drawLegend(row, marks, ends, how) {
   const numbers = marks.map((mark) => mark?.number ?? NaN), total = row.together === "sum" ? merged(row, upTo(nodes.name.length))?.number ?? 0 : 0;
   let most = -1;
   numbers.forEach((x, i) => Math.abs(x) > (most < 0 ? 0 : Math.abs(numbers[most])) && (most = i));
-  const there = () => go(ofBox(picture.boxes[most].places));
+  const there = () => go(ofBox(picture.boxes[most]));
   const at = most < 0 ? null : make("button", { type: "button", className: "link", onclick: there }, `${boxTitle(most)}: ${marks[most].text}`);
   const told = row.told ?? number4, share = total ? `${Math.round((100 * numbers[most]) / total)} %` : "";
   const parts = row.says([at, told(total), share]);

@@ -173,6 +173,19 @@ function useTheme(theme) {
   $("theme").textContent = theme === "dark" ? "Light" : "Dark";
 }
 
+let onScreen = null; // the theme there, while the page is laid out for paper
+
+/** Lay the page out for paper, on which it is light; or for the screen again. */
+function toPaper(on) {
+  if (on === (onScreen !== null)) return;
+  const root = document.documentElement, theme = on ? "light" : onScreen;
+  onScreen = on ? root.dataset.theme : null;
+  root.classList.toggle("paper", on);
+  useTheme(theme);
+  drawAll();
+  sizeText(on ? SHARP : picture.scale);
+}
+
 function useOverlay(name) {
   shown.overlay = name;
   $("overlay").value = name;
@@ -250,10 +263,9 @@ function listen() {
     clearTimeout(resizing);
     resizing = setTimeout(() => (measure(), drawAll()), 100);
   });
-  // On paper it is light.
-  let before = null;
-  window.addEventListener("beforeprint", () => ((before = document.documentElement.dataset.theme), useTheme("light"), drawAll()));
-  window.addEventListener("afterprint", () => (useTheme(before ?? "light"), drawAll()));
+  window.addEventListener("beforeprint", () => toPaper(true));
+  window.addEventListener("afterprint", () => toPaper(false));
+  window.matchMedia("print").addEventListener("change", ({ matches }) => toPaper(matches));
   listenToDiagram();
   listenToPanes();
 }

@@ -1,4 +1,4 @@
-// --- panes: their widths, one of them alone, a map of the diagram, links, and what can be saved -----------------
+// --- panes: their widths, one of them alone, a map of the diagram, and links ------------------------------------
 
 const LEAST = 180, PUSH = 24; // pixels of the narrowest pane; of one press of a key
 
@@ -63,11 +63,9 @@ function listenToPanes() {
   for (const button of document.querySelectorAll(".fill")) {
     button.addEventListener("click", () => fillWith(button.getAttribute("aria-pressed") === "true" ? null : button.dataset.pane));
   }
-  $("save-picture").addEventListener("click", () => save("picture.svg", "image/svg+xml", [pictureText()]));
-  $("save-npy").addEventListener("click", () => save("value.npy", "application/octet-stream", npyOf(valueOf(shown.run, shown.place))));
-  $("save-csv").addEventListener("click", () => save("value.csv", "text/csv", [csvOf(valueOf(shown.run, shown.place))]));
   window.addEventListener("hashchange", goToLink);
   listenToMap();
+  listenToSaving();
 }
 
 // --- the map: where in the diagram one is
@@ -152,49 +150,4 @@ function goToLink() {
   if (asked.step !== undefined) toRun(Number(asked.step) || 0);
   if (isPending(place)) shown.time = Math.min(place, last());
   go(place, Number.isInteger(cell) ? cell : 0);
-}
-
-// --- what can be saved
-
-function save(name, type, parts) {
-  const address = URL.createObjectURL(new Blob(parts, { type })), link = make("a", { href: address, download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 10000);
-}
-
-const DRAWN = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "display", "transform", "text-decoration"];
-
-/** Return the diagram as one sees it, as a file of its own. */
-function pictureText() {
-  const copy = picture.svg.cloneNode(true), here = [...picture.svg.querySelectorAll("*")];
-  [...copy.querySelectorAll("*")].forEach((element, i) => {
-    if (!(here[i] instanceof SVGGraphicsElement)) return;
-    const style = getComputedStyle(here[i]);
-    for (const each of DRAWN) element.style.setProperty(each, style.getPropertyValue(each));
-    element.removeAttribute("class");
-  });
-  copy.style.cssText = `background: ${getComputedStyle($("picture")).backgroundColor}`;
-  copy.removeAttribute("aria-hidden");
-  return new XMLSerializer().serializeToString(copy);
-}
-
-const DESCRIPTIONS = {
-  float64: "<f8", float32: "<f4", float16: "<f8", int64: "<i8", uint64: "<u8", int32: "<i4", uint32: "<u4", int16: "<i2", uint16: "<u2",
-  int8: "|i1", uint8: "|u1", bool: "|b1",
-};
-
-/** Return the parts of a file of NumPy's; of a value that is not kept whole, what is kept of it. */
-function npyOf(value) {
-  const sizes = value.axes.map((kept) => kept.length), shape = sizes.length === 1 ? `${sizes[0]},` : sizes.join(", ");
-  const told = `{'descr': '${DESCRIPTIONS[value.dtype]}', 'fortran_order': False, 'shape': (${shape}), }`;
-  const text = `${told}${" ".repeat(63 - ((told.length + 10) % 64))}\n`;
-  return [Uint8Array.of(0x93, 78, 85, 77, 80, 89, 1, 0, text.length & 255, text.length >> 8), text, value.raw];
-}
-
-/** Return a value as a table: a line for each place along all axes but the last. */
-function csvOf(value) {
-  const wide = value.shape.length ? value.axes[value.axes.length - 1].length : 1, lines = [];
-  const text = (x) => (value.dtype === "bool" ? String(x !== 0) : String(x));
-  for (let at = 0; at < value.raw.length; at += Math.max(1, wide)) lines.push([...value.raw.subarray(at, at + wide)].map(text).join(","));
-  return `${lines.join("\n")}\n`;
 }
