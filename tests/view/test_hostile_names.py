@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from dot_text import told
 from test_diagram import NAMES, SPELT_OUT, SVG, XLINK, needs_engine
@@ -247,7 +248,7 @@ def test_what_would_act_would_be_seen(setting: type[Op]) -> None:
 # --- Mermaid --------------------------------------------------------------------------------------------------------
 
 # What a label may hold: our own markup, letters of all languages, harmless signs, and others by number.
-_SAFE = r"(?:</?[bi]>|<br/>|#\d+;|[^\W_]|(?<=[^\W_])_(?=[^\W_])|[ ,.()\[\]=+/?×·→−∂…\u200b-])*"
+_SAFE = r"(?:</?[bi]>|<br/>|#\d+;|[^\W_]|(?<=[^\W_])_(?=[^\W_])|[ ,.()\[\]=+/?×·→↑−∂…\u200b-])*"
 _LABEL = rf'"{_SAFE}"'
 _LINES = [
     r"flowchart (TB|LR)",
@@ -298,6 +299,82 @@ def test_lines_of_text(setting: type[Op], text: str) -> None:
     assert visible(text).strip() in whole
     assert [line for line in notes_of(text) if line not in whole] == []
     assert max(map(cells_of, lines)) <= 80
+
+
+# --- overlays of a run, at the level of innermost layers --------------------------------------------------------------
+
+
+@cache
+def lesson(setting: type[Op], text: str, engine: str = "plain") -> Diagram:
+    """Return a picture with values and gradients, one line for several values, a badge, and calls drawn as one."""
+    g = Graph(text)
+    x = g.placeholder(text, shape=("batch", 2, 20))
+    w = g.parameter(f"{text}w", np.eye(20) / 2)
+    path = f"{text}0"
+    with g.scope(path):
+        with g.in_scope(f"{path}/{text}", kind=text):
+            parts = [gn.exp(x, name=text), gn.sin(x, name=f"{text}2"), gn.cos(x, name=f"{text}3")]
+        with g.in_scope(f"{path}/{text}4", kind=text):
+            h = parts[0] * parts[1] + parts[2]
+        for number in range(3):
+            with g.in_scope(f"{path}/{text}call_{number}", kind=text):
+                h = gn.tanh(h @ w)
+    loss = gn.mean(h @ w @ w @ w, name=f"{text}5")
+    feed = {x: np.linspace(-1.0, 1.0, 280).reshape(7, 2, 20)}
+    return draw({text: loss}, "leaf", feed=feed, overlay=["values", "gradients", {loss: text}], engine=engine)
+
+
+def test_the_lesson_has_what_a_picture_may_say(setting: type[Op]) -> None:
+    diagram = lesson(setting, "name")
+    svg = diagram.svg()
+    for said in (
+        "namecall_0 ×3",
+        "3 values",
+        "read by 4",
+        "↑ namew",
+        "gradient ",
+        "value ",
+        "1 of 7 slices",
+        "gradients of name",
+    ):
+        assert said in svg, said
+    for said in ("×3", "3 values", "gradient "):
+        assert said in diagram.mermaid(), said
+        assert said in diagram.text(None), said
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_overlays_badges_and_joint_lines(setting: type[Op], text: str) -> None:
+    diagram = lesson(setting, text)
+    svg = diagram.svg()
+    assert acting(svg) == []
+    assert acting(diagram.animation()) == []
+    shown = texts(svg)
+    assert [line for line in notes_of(text) if line not in shown] == []
+    picture = told(diagram.source)
+    assert {name for name in picture.boxes if not re.fullmatch(r"[nt]\d+", name)} == set()
+    assert all(re.fullmatch(r"[nt]\d+", end) for edge in picture.edges for end in edge[:2])
+    lines = diagram.mermaid().split("\n")[3:]
+    assert [line for line in lines if line and not any(re.fullmatch(form, line) for form in _LINES)] == []
+    assert all(line.isprintable() and cells_of(line) <= 80 for line in diagram.text().split("\n"))
+    if not text:  # a scope of the kind "" is no layer, so nothing is joint
+        return
+    assert any(line.endswith("×3") for line in shown)
+    tips = [(tip.text or "").split("\n") for tip in ET.fromstring(svg).iter(f"{SVG}title")]
+    joint = [visible(f"{text}0/{text}/{name}") for name in (text, f"{text}2", f"{text}3")]
+    assert any(all(any(line.startswith(name) for line in tip) for name in joint) for tip in tips)
+    assert any(any(line.startswith(f"reads {visible(text)}w ") for line in tip) for tip in tips)
+
+
+@needs_engine
+@pytest.mark.parametrize("text", HOSTILE[::4], ids=ascii)
+def test_overlays_badges_and_joint_lines_by_graphviz(setting: type[Op], text: str) -> None:
+    drawn = lesson(setting, text, "dot")
+    svg = drawn.svg()
+    assert drawn.note == ""
+    assert acting(svg) == []
+    found = {one_line(line) for line in texts(svg)}
+    assert [line for line in notes_of(text) if one_line(line) not in found | {""}] == []
 
 
 # --- ten thousand characters -----------------------------------------------------------------------------------------
