@@ -90,6 +90,24 @@ def test_what_is_not_finite_is_counted_before_the_range() -> None:
     assert on(told(draw(x * 1.0, overlay="statistics", trace=nothing).source), "x") == ["6", "6 NaN"]
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([1.0] * 6, "all 1"),
+        ([math.nan, *[2.0] * 5], "1 NaN|all finite ones 2"),
+        ([1.0, 1.0 + 1e-9, 1.0, 1.0, 1.0, 1.0], "all about 1"),
+        ([math.inf, 1.0, 1.0 + 1e-9, 1.0, 1.0, 1.0], "1 inf|all finite ones about 1"),
+        ([True, False, True, True, True, True], "5 of 6 true"),
+        ([False] * 6, "0 of 6 true"),
+        ([3.0, 1.0, 2.0, 2.0, 2.0, 2.0], "1 to 3"),
+    ],
+)
+def test_what_all_elements_are_is_said_instead_of_a_range(value: list[Any], said: str) -> None:
+    x = Graph().placeholder("x", shape=(6,), dtype=np.array(value).dtype)
+    picture = told(draw(gn.where(x, x, x) if x.dtype == bool else x * 1.0, {x: value}).source)
+    assert "|".join(on(picture, "x")[1:]) == said
+
+
 def test_a_box_of_several_shows_its_result() -> None:
     fetches, trace = traced()
     picture = told(draw(fetches[0], 0, trace=trace).source)
@@ -217,6 +235,8 @@ def test_gradients_make_no_node_and_leave_names_free() -> None:
     x, w = graph.placeholder("x", shape=("batch", 2)), graph.parameter("w", W)
     graph.outputs["loss"] = fresh = gn.sum(gn.relu(x @ w))
     state, count_before = graph.state[w], len(graph)
+    assert on(told(draw(fresh, {x: X}).source), "w") == ["2 × 2", "[[1, 0], [0, -1]]"]  # runs it, and shows values
+    assert (len(graph), graph.state[w] is state) == (count_before, True)
     picture = told(draw(fresh, {x: X}, overlay=["values", "gradients"]).source)
     assert on(picture, "w") == ["2 × 2", "value [[1, 0], [0, -1]]", "gradient [[4, 0], [6, 0]]", "norm 7.211"]
     assert on(picture, "x") == ["batch × 2", "value [[1, 2], [3, 4]]", "gradient [[1, 0], [1, 0]]", "norm 1.414"]

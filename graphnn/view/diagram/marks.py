@@ -132,9 +132,19 @@ def _classes(record: Record) -> str:
 
 def _range(record: Record) -> str:
     stats = record.stats
-    lines = [] if math.isnan(stats.min) else [f"{compact(stats.min)} to {compact(stats.max)}"]
+    if record.node.dtype.kind == "b" and stats.size:
+        return f"{stats.size - stats.zeros:,} of {stats.size:,} true"
     strange = [f"{n:,} {what}" for n, what in zip(stats[5:8], ("NaN", "inf", "-inf"), strict=True) if n]
+    lines = [] if math.isnan(stats.min) else [_between(stats.min, stats.max, "all finite ones" if strange else "all")]
     return "\n".join([*([", ".join(strange)] if strange else []), *lines]) or "no element"
+
+
+def _between(low: float, high: float, all_of_them: str) -> str:
+    """Return the range of some numbers, or what they all are."""
+    if low == high:
+        return f"{all_of_them} {compact(low)}"
+    least, most = compact(low), compact(high)
+    return f"{all_of_them} about {least}" if least == most else f"{least} to {most}"
 
 
 def _statistics(record: Record) -> Mark | None:
