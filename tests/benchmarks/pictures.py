@@ -4,8 +4,8 @@
         [--save FOLDER]
 
 A row is a picture; the engine `default` is what a user gets who names none. Sizes and lengths are in points. A crossing
-is where two edges without a common end meet; bends are turns of a line, 90° each. The smallest text is in pixels, where
-the picture fits into a page of 1,200 pixels.
+is where two edges without a common end meet; `over` counts edges over boxes, `titles` edges over titles of frames;
+bends are turns of a line, 90° each. The smallest text is in pixels, where the picture fits into a page of 1,200 pixels.
 
 At the end stand sums over the pictures that Graphviz makes no wider than 1,600 points and no higher than 2,600: with an
 update, with a backward pass alone, and with neither. Those that are larger are left out.
@@ -24,7 +24,7 @@ import numpy as np
 sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
 
 from forty import FORTY
-from svg_geometry import Drawn, crossed, read
+from svg_geometry import Drawn, crossed, over_titles, read
 
 import graphnn as gn
 from graphnn.view import Diagram
@@ -42,18 +42,19 @@ class Measured(NamedTuple):
     height: float
     crossings: int
     over_boxes: int
+    over_titles: int
     bends: float
     length: float
     text: float
 
     def __str__(self) -> str:
         size = f"{self.width:6.0f} × {self.height:6.0f}"
-        lines = f"{self.crossings:6} {self.over_boxes:5} {self.bends:7.0f} {self.length:9.0f}"
+        lines = f"{self.crossings:6} {self.over_boxes:5} {self.over_titles:6} {self.bends:7.0f} {self.length:9.0f}"
         return f"{self.boxes:5} {self.edges:5} {size} {lines} {self.text:6.1f}"
 
 
-SUMMED = ("crossings", "over_boxes", "bends", "length")
-HEADER = "boxes edges   width × height   cross  over   bends    length  text px"
+SUMMED = ("crossings", "over_boxes", "over_titles", "bends", "length")
+HEADER = "boxes edges   width × height   cross  over titles   bends    length  text px"
 
 
 def measured(svg: str) -> Measured:
@@ -70,6 +71,7 @@ def measured(svg: str) -> Measured:
         height,
         crossings(drawn),
         len(crossed(drawn)),
+        len(over_titles(drawn)),
         sum(map(_turns, lines)),
         sum(math.dist(one, other) for line in lines for one, other in pairwise(line)),
         min(sizes, default=math.nan) * min(1.0, PAGE / width),

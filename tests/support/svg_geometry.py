@@ -353,6 +353,36 @@ def crossed(drawn: Drawn) -> list[str]:
     return found
 
 
+def over_titles(drawn: Drawn) -> list[str]:
+    """Return a sentence for each line, and each label, that runs over a line of the title of a frame."""
+    pieces = [(edge, *ends) for edge in drawn.edges for ends in pairwise([*edge.line, edge.tip])]
+    labels = [(edge, text.place) for edge in drawn.edges for text in edge.texts]
+    found = []
+    for name, frame in drawn.frames.items():
+        for title in frame.texts:
+            place = title.place
+            over = {id(edge): edge for edge, one, other in pieces if _touches(place, one, other)}
+            found += [f'{edge.tail}->{edge.head} runs over "{title.said}" of {name}' for edge in over.values()]
+            on = [edge for edge, label in labels if place.meets(label, 0.5)]
+            found += [f'a label of {edge.tail}->{edge.head} is on "{title.said}" of {name}' for edge in on]
+    return found
+
+
+def _touches(place: Rectangle, one: Point, other: Point) -> bool:
+    """Return whether a straight piece of a line has a point in a rectangle."""
+    begin, end = 0.0, 1.0
+    for at, to, low, high in (
+        (one[0], other[0], place.left, place.right),
+        (one[1], other[1], place.top, place.bottom),
+    ):
+        if max(at, to) <= low or min(at, to) >= high:
+            return False
+        if at != to:
+            enters, leaves = sorted(((low - at) / (to - at), (high - at) / (to - at)))
+            begin, end = max(begin, enters), min(end, leaves)
+    return begin < end
+
+
 def _runs_over(line: list[Point], place: Rectangle) -> bool:
     for one, other in pairwise(line):
         steps = max(int(math.dist(one, other) / 3), 1)

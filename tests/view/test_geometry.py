@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from svg_geometry import NEAR, NEAR_BY_GRAPHVIZ, crossed, faults, read, scopes_of
+from svg_geometry import NEAR, NEAR_BY_GRAPHVIZ, crossed, faults, over_titles, read, scopes_of
 from test_collapsed_sums import stack
 from test_plain import scoped
 
@@ -54,6 +54,7 @@ def flawless(diagram: Diagram, engine: str) -> None:
     assert faults(drawn, scopes_of(diagram._picture), NEAR if engine == "plain" else NEAR_BY_GRAPHVIZ) == []
     if engine == "plain":
         assert crossed(drawn) == []
+        assert over_titles(drawn) == []
 
 
 def test_the_gallery(engine: str) -> None:

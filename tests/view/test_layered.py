@@ -164,7 +164,7 @@ def test_a_fault_would_be_seen() -> None:
 
 
 def test_nothing_at_all() -> None:
-    assert arrange([], [], []) == Arrangement(0.0, 0.0, [], [], [], [])
+    assert arrange([], [], []) == Arrangement(0.0, 0.0, [], [], [], [], [])
 
 
 # --- rows -----------------------------------------------------------------------------------------------------

@@ -314,8 +314,7 @@ def test_svg_holds_nothing_that_acts() -> None:
     assert {name for element in root.iter() for name in element.attrib} <= {
         "width", "height", "viewBox", "font-family", "{http://www.w3.org/XML/1998/namespace}space", "transform",
         "data-name", "x", "y", "rx", "ry", "cx", "cy", "d", "points", "fill", "stroke", "stroke-width",
-        "stroke-dasharray", "stroke-linejoin", "paint-order", "font-size", "font-weight", "text-anchor", "textLength",
-        "lengthAdjust",
+        "stroke-dasharray", "font-size", "font-weight", "text-anchor", "textLength", "lengthAdjust",
     }  # fmt: skip
     for element in root.iter():
         for name, value in element.attrib.items():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..layout.layered import arrange
-from ..layout.parts import Arrangement, Item, Link, Rectangle
+from ..layout.parts import TITLE_INSET, TITLE_TOP, Arrangement, Item, Link
 from ..layout.parts import Frame as Around
 from ..layout.rows import rows
 from ..text import shortened
@@ -40,7 +40,7 @@ _ROOM = 1560.0, 2000.0
 _PIXELS = 4 / 3
 _PAD, _HEADING_SPACE = 10.8, 4.0
 _SHADE_HEIGHT, _SHADE_SPACE, _CELLS_SPACE = 8.0, 6.0, 4.0
-_FRAME_TITLE, _FRAME_INSET = 9.5, 8.0
+_FRAME_TITLE = 9.5
 _TITLE, _SMALL, _NOTE, _POSITION = 11.0, 8.0, 7.0, 7.0
 _PANEL_SPACE, _PANEL_EDGE = 2.0, 2.0
 _CORNER, _PERIPHERY = 8.0, 3.5
@@ -280,7 +280,10 @@ class _Writer:
         for number, arrow in enumerate(self._drawn.arrows):
             parts.append(_group(f"{arrow.tail}->{arrow.head}", arrow.tip, self._arrow(number, arrow)))
         for number, frame in enumerate(self._drawn.frames):
-            titles = "".join(self._frame_titles(frame, placed.frames[number]))
+            first, *further = placed.titles[number]
+            left, top, *_ = placed.frames[number][0]
+            places = [first or (left + TITLE_INSET, top + TITLE_TOP), *further]
+            titles = "".join(self._frame_title(frame, *place) for place in places if place is not None)
             parts.append(_group(f"cluster_{number}", frame.tip, titles))
         for box, centre in zip(self._boxes, placed.centres, strict=True):
             parts.append(_group(box.shape.name, box.shape.tip, box.svg(*centre)))
@@ -290,21 +293,12 @@ class _Writer:
         lines = [_Line(shortened(frame.title, MOST_SHOWN), _FRAME_TITLE, True, self._drawn.colour(INK))]
         return lines + [_Line(shortened(frame.note, MOST_BELOW), _SMALL, False, self._grey)] * bool(frame.note)
 
-    def _frame_titles(self, frame: Frame, pieces: Sequence[Rectangle]) -> Iterator[str]:
-        """Yield the title of a frame; it is said again on a further piece that has room for it."""
-        needed = max(line.width for line in self._frame_lines(frame)) + 2 * _FRAME_INSET
-        for number, piece in enumerate(pieces):
-            if not number or piece[2] >= needed:
-                yield self._frame_title(frame, *piece)
-
-    def _frame_title(self, frame: Frame, x: float, y: float, *_: float) -> str:
-        parts, top = [], y + _FRAME_INSET / 2
+    def _frame_title(self, frame: Frame, left: float, top: float) -> str:
+        parts = []
         for line in self._frame_lines(frame):
-            parts.append(_text(line, x + _FRAME_INSET, top + line.height / 2, "start"))
+            parts.append(_text(line, left, top + line.height / 2, "start"))
             top += line.height
-        # What passes behind it is kept off the letters.
-        halo = f'stroke="{frame.look["fillcolor"]}" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
-        return f"<g {halo}>{''.join(parts)}</g>"
+        return "".join(parts)
 
     def _arrow(self, number: int, arrow: Arrow) -> str:
         look, route = {**self._drawn.look(ARROW), **arrow.look}, self._placed.routes[number]

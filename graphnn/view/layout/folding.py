@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .parts import BEND_SPACE, FRAME_PAD, OUTSIDE, SPACE, Frame, Point, Rectangle
+from .parts import BEND_SPACE, FRAME_PAD, OUTSIDE, SPACE, TITLE_INSET, Frame, Point, Rectangle
 
 # Between links beside a band, between a band and them, and between two bands.
 _LANE, _MARGIN, _GUTTER = 6.0, 8.0, 16.0
@@ -40,6 +40,8 @@ class Flat:
         What is in a frame: its innermost frame, its row, least and most across.
     parents : sequence of Frame
         What is known of each frame.
+    titles : list of float
+        Where across the title of each frame begins; of no account if the flow goes sideways.
     routes : list of list of (float, float)
     tails : list of int
         Of each link.
@@ -53,6 +55,7 @@ class Flat:
     spans: list[tuple[int, int]]
     held: list[tuple[int, int, float, float]]
     parents: Sequence[Frame]
+    titles: list[float]
     routes: list[list[Point]]
     tails: list[int]
     sideways: bool
@@ -78,7 +81,7 @@ def folded(flat: Flat, most: float) -> Folded | None:
     >>> boxes = [(0.0, 40.0 * row, 20.0, 20.0) for row in range(4)]
     >>> routes = [[(10.0, 40.0 * row + 20), (10.0, 40.0 * row + 40)] for row in range(3)]
     >>> rows = [(40.0 * row, 40.0 * row + 20) for row in range(4)]
-    >>> found = folded(Flat(rows, boxes, [], [], [], [], [], routes, [0, 1, 2], False), 100.0)
+    >>> found = folded(Flat(rows, boxes, [], [], [], [], [], [], routes, [0, 1, 2], False), 100.0)
     >>> [(round(x), round(y)) for x, y, _, _ in found.boxes]
     [(9, 14), (9, 54), (69, 14), (69, 54)]
     """
@@ -224,6 +227,9 @@ class _Folding:
             head, foot = heads[frame], feet[frame]
             if flat.sideways:
                 low -= known.height
+            elif starts >= first:
+                low = min(low, flat.titles[frame] - TITLE_INSET)
+                high = max(high, flat.titles[frame] + known.width + TITLE_INSET)
             else:
                 more = max(known.width + 2 * FRAME_PAD - (high - low), 0.0)
                 low = max(low - more / 2, least)
@@ -257,8 +263,10 @@ class _Folding:
             taken += [(x - BEND_SPACE / 2, x + BEND_SPACE / 2) for x, along in route if self._band(along) == band]
         for frame, (x, _, wide, _) in self._pieces[band].items():
             known = flat.parents[frame]
-            title = known.height if flat.sideways else min(known.width + FRAME_PAD, wide - FRAME_PAD)
-            taken += [(x, x + title + FRAME_PAD), (x + wide - FRAME_PAD, x + wide)]
+            begin, title = x, known.height if flat.sideways else min(known.width + FRAME_PAD, wide - FRAME_PAD)
+            if not flat.sideways and flat.spans[frame][0] >= self._starts[band]:
+                begin, title = flat.titles[frame] - TITLE_INSET, known.width + TITLE_INSET
+            taken += [(x, x + FRAME_PAD), (begin, begin + title + FRAME_PAD), (x + wide - FRAME_PAD, x + wide)]
         return _Squeezed(taken)
 
     def _route(self, number: int) -> list[Point]:

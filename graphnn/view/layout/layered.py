@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, compress, pairwise
+from itertools import pairwise
 
-from .across import Level, Things, apart
+from .across import Level, Things
 from .folding import Flat, folded
 from .parts import (
     BENDS,
@@ -29,7 +29,7 @@ from .parts import (
     OUTSIDE,
     PLAIN,
     SPACE,
-    STRAIGHT,
+    TITLE_INSET,
     Arrangement,
     Frame,
     Item,
@@ -40,12 +40,12 @@ from .parts import (
     side_of,
     turned_item,
 )
+from .ports import LABEL_SPACE, PORT_REACH, Ports
 from .rows import rows, strengths
+from .titles import missing, titles
 
 # The gap between rows: room for curves, more for links that go far across, and room for arrowheads.
 _LEAST_CURVE, _CURVE_SHARE, _MOST_CURVE, _ARROW_SPACE = 14.0, 0.04, 26.0, 10.0
-# Where links touch a box: their distance, also for light links; how much of the width they take; with labels.
-_PORT_SPACE, _LIGHT_PORT_SPACE, _PORT_SHARE, _PORT_REACH, _LABEL_SPACE = 9.0, 4.0, 0.36, 10.0, 3.0
 # A picture that is but a little too high stays as it is, and one that would have much more that is empty.
 _HIGHER, _EMPTIER, _NARROW = 1.3, 1.5, 400.0
 # In the first round, the things in a frame do not know where the things outside are; in the second they do. Large
@@ -105,8 +105,13 @@ class _Arranger:
         self._bends = len(items) + len(frames)
         self._shared: dict[tuple[int, int, int, int], int] = {}
         self._ways = [self._way(link) for link in links]
+        self._entering = self._first_entered()
         self._straight = self._strengths()
+        ways = [None if beside else way for beside, way in zip(self._beside_links, self._ways, strict=True)]
+        entered = {thing for things in self._entering for thing in things if thing < len(items)}
+        self._ports = Ports(self._items, links, ways, self._straight, entered, sideways)
         self._left, self._right = self._place()
+        self._long: set[int] = set()
 
     def _rows(self) -> list[int]:
         """Return the rows of all boxes, numbered without gaps."""
@@ -133,9 +138,9 @@ class _Arranger:
                 things.left[item.beside] += item.width + BESIDE_SPACE
         for link in self._links:
             if link.width and self._sideways:  # the label stands on the line
-                things.left[link.tail] = max(things.left[link.tail], _PORT_REACH + link.height + SPACE / 2)
+                things.left[link.tail] = max(things.left[link.tail], PORT_REACH + link.height + SPACE / 2)
             elif link.width:  # or on the right of it
-                reach = _PORT_REACH + _LABEL_SPACE + link.width + SPACE / 2
+                reach = PORT_REACH + LABEL_SPACE + link.width + SPACE / 2
                 things.right[link.tail] = max(things.right[link.tail], reach)
         for thing, frame in enumerate(self._frames, start=base):
             things.first[thing], things.last[thing] = self._count, -1
@@ -208,8 +213,16 @@ class _Arranger:
                 title, thing = self._frames[frame], base + frame
                 if not self._sideways:
                     half = max(half, (title.width + SPACE) / 2 + FRAME_PAD)
-                things.left[thing] = half + (title.height if self._sideways else 0.0)
-                things.right[thing] = half
+                    taken = []
+                    for entered in self._entering[frame]:
+                        (top, offset), reach = things.found(entered), self._ports.reach(entered)
+                        at = things.at[top] + offset - middle
+                        taken.append((at - reach, at + reach))
+                    more = missing(taken, half - SPACE / 2, title.width)
+                else:
+                    more = (title.height, 0.0)
+                things.left[thing] = half + more[0]
+                things.right[thing] = half + more[1]
                 for inner in members[frame]:
                     things.at[inner] -= middle
                     things.fix(inner, thing)
@@ -228,6 +241,19 @@ class _Arranger:
                 for frame in self._tree.between(things.holder[lower], outer):
                     found[frame].append((lower, across[upper] - across[base + frame]))
         return found
+
+    def _first_entered(self) -> list[list[int]]:
+        """Return the first thing in each frame of the links that enter it through its upper side."""
+        things, base = self._things, len(self._items)
+        found: list[dict[int, None]] = [{} for _ in self._frames]
+        for way in self._ways:
+            for upper, lower in pairwise(way):
+                one, other = things.holder[upper], things.holder[lower]
+                if one != other:
+                    for frame in self._tree.between(other, self._tree.meeting(one, other)[0]):
+                        if things.first[base + frame] == things.first[lower]:
+                            found[frame][lower] = None
+        return [list(each) for each in found]
 
     def _pieces(self) -> list[list[tuple[int, int, float]]]:
         """Return the pieces of links as (upper, lower, strength), by the innermost frame around both ends."""
@@ -253,10 +279,23 @@ class _Arranger:
     # --- along the flow
 
     def arrangement(self, room: Point | None) -> Arrangement:
-        """Return where everything is, folded if that is too long for the room."""
+        """Return where everything is, folded if that is too long for the room.
+
+        Where the flow goes sideways, a title may be longer than the first row of its frame. If links cross it behind
+        that row, the row gets longer.
+        """
+        while True:
+            placed = self._arranged(room)
+            found = titles(self._frames, placed.frames, placed.routes)
+            crossed = {frame for frame, places in enumerate(found) if places[0] is None} - self._long
+            if not crossed or not self._sideways:
+                return placed._replace(titles=found)
+            self._long |= crossed
+
+    def _arranged(self, room: Point | None) -> Arrangement:
         items, things = self._items, self._things
         across = [things.across(thing) - self._left for thing in range(len(things.at))]
-        leaving, arriving = self._ports(across)
+        leaving, arriving = self._ports.places(across)
         lines = self._lines(across, leaving, arriving)
         centres = [(across[number], lines.middle[self._row_of[number]]) for number in range(len(items))]
         routes, labels = [], []
@@ -266,9 +305,9 @@ class _Arranger:
             rightmost[link.tail] = max(rightmost[link.tail], port)
         for number, link in enumerate(self._links):
             routes.append(self._route(number, across, lines, leaving[number], arriving[number]))
-            end = centres[link.tail][1] + items[link.tail].height / 2 + _LABEL_SPACE
+            end = centres[link.tail][1] + items[link.tail].height / 2 + LABEL_SPACE
             above = (end, leftmost[link.tail] - link.height)
-            labels.append(above if self._sideways else (rightmost[link.tail] + _LABEL_SPACE, end))
+            labels.append(above if self._sideways else (rightmost[link.tail] + LABEL_SPACE, end))
         boxes = []
         for thing, (top, bottom) in enumerate(zip(lines.begin, lines.end, strict=True), start=len(items)):
             begin = across[thing] - things.left[thing] + SPACE / 2
@@ -279,7 +318,7 @@ class _Arranger:
             return found
         pieces = [[box] for box in boxes]
         if not self._sideways:
-            return Arrangement(width, height, centres, pieces, routes, labels)
+            return Arrangement(width, height, centres, pieces, routes, labels, [])
         return Arrangement(
             height,
             width,
@@ -287,6 +326,7 @@ class _Arranger:
             [[(y, x, height, width)] for ((x, y, width, height),) in pieces],
             [[(y, x) for x, y in route] for route in routes],
             labels,
+            [],
         )
 
     def _folded(
@@ -309,6 +349,7 @@ class _Arranger:
             if thing >= len(items) or items[thing].beside == OUTSIDE:
                 left, right = (max(reach[thing] - SPACE / 2, 0.0) for reach in (things.left, things.right))
                 held.append((things.holder[thing], things.first[thing], across[thing] - left, across[thing] + right))
+        titled = [] if sideways else titles(self._frames, [[frame] for frame in frames], routes)
         sizes = [(link.height, link.width) if sideways else (link.width, link.height) for link in links]
         flat = Flat(
             list(zip([0.0, *lines.arrive[:-1]], lines.ends, strict=True)),
@@ -318,6 +359,7 @@ class _Arranger:
             [(things.first[len(items) + frame], things.last[len(items) + frame]) for frame in range(len(frames))],
             held,
             self._frames,
+            [at[0] if at else frame[0] + TITLE_INSET for (at,), frame in zip(titled, frames, strict=False)],
             routes,
             [link.tail for link in links],
             sideways,
@@ -342,61 +384,7 @@ class _Arranger:
             [[(*turned(*piece[:2]), *turned(*piece[2:])) for piece in pieces] for pieces in found.frames],
             [[turned(*point) for point in route] for route in found.routes],
             [turned(*label[:2]) for label in found.labels],
-        )
-
-    def _ports(self, across: list[float]) -> tuple[list[float], list[float]]:
-        """Return where each link touches its upper and its lower box: towards its other end, apart from others."""
-        leaving: list[list[tuple[float, int]]] = [[] for _ in self._items]
-        arriving: list[list[tuple[float, int]]] = [[] for _ in self._items]
-        labelled, together = set(), dict[tuple[int, int], list[int]]()
-        for number, (link, way) in enumerate(zip(self._links, self._ways, strict=True)):
-            if not self._beside_links[number]:
-                same = together.setdefault((way[0], way[1]) if way[1] >= self._bends else (-1, number), [])
-                if not same:  # else it leaves with a link of the same value
-                    leaving[way[0]].append((across[way[1]], number))
-                same.append(number)
-                arriving[way[-1]].append((across[way[-2]], number))
-                if link.width:
-                    labelled.add(link.tail)
-        found = [0.0] * len(self._links), [0.0] * len(self._links)
-        for ends, places in zip((leaving, arriving), found, strict=True):
-            for box, others in enumerate(ends):
-                others.sort()
-                aims = [(other - across[box], number) for other, number in others]
-                ports = self._port_places(box, aims, ends is leaving, ends is leaving and box in labelled)
-                for (_, number), port in zip(others, ports, strict=True):
-                    places[number] = across[box] + port
-        for first, *joined in together.values():
-            for number in joined:
-                found[0][number] = found[0][first]
-        return found
-
-    def _port_places(self, box: int, others: list[tuple[float, int]], leaving: bool, labelled: bool) -> list[float]:
-        """Return where links touch one side of a box, relative to its middle; a straight one goes there if it can."""
-        if not others:
-            return []
-        item = self._items[box]
-        high = item.width * (_PORT_SHARE / 2 if item.round[0] == item.width / 2 else _PORT_SHARE)
-        low = -high
-        if labelled and self._sideways:
-            low = max(low, -_PORT_REACH)
-        elif labelled:
-            high = min(high, _PORT_REACH)
-        light = [leaving and self._links[number].light for _, number in others]
-        spaces = [_LIGHT_PORT_SPACE if one or other else _PORT_SPACE for one, other in pairwise(light)]
-        offsets = list(accumulate(spaces, initial=0.0))
-        straight = [number in self._straight for _, number in others]
-        total = offsets[-1]
-        share = min(1.0, (high - low) / total if total else 1.0)
-        for offset in compress(offsets, straight):
-            share = min(share, -low / offset if offset else 1.0, high / (total - offset) if offset < total else 1.0)
-        offsets = [offset * share for offset in offsets]
-        return apart(
-            [other * _PORT_SHARE for other, _ in others],
-            [STRAIGHT if one else 1.0 for one in straight],
-            [after - before for before, after in pairwise(offsets)],
-            [low + offset for offset in offsets],
-            [high - offsets[-1] + offset for offset in offsets],
+            [],
         )
 
     def _lines(self, across: list[float], leaving: list[float], arriving: list[float]) -> _Lines:
@@ -405,10 +393,13 @@ class _Arranger:
         heights, labels, spreads = [0.0] * count, [0.0] * count, [0.0] * count
         for number, item in enumerate(self._items):
             heights[self._row_of[number]] = max(heights[self._row_of[number]], item.height)
+        for frame in self._long:
+            row = things.first[base + frame]
+            heights[row] = max(heights[row], self._frames[frame].width)
         for number, (link, way) in enumerate(zip(self._links, self._ways, strict=True)):
             if link.width:
                 row = self._row_of[link.tail]
-                length = (link.width if self._sideways else link.height) + _LABEL_SPACE
+                length = (link.width if self._sideways else link.height) + LABEL_SPACE
                 labels[row] = max(labels[row], length + (self._items[link.tail].height - heights[row]) / 2)
             if not self._beside_links[number]:
                 passed = [leaving[number], *(across[bend] for bend in way[1:-1]), arriving[number]]

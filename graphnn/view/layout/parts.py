@@ -11,6 +11,8 @@ Rectangle = tuple[float, float, float, float]
 OUTSIDE = -1
 # Between boxes and bends in a row, from a box to the one beside it, around what is in a frame.
 SPACE, BEND_SPACE, BESIDE_SPACE, FRAME_PAD = 18.0, 8.0, 24.0, 11.0
+# How far the title of a frame is from its left and from its upper side.
+TITLE_INSET, TITLE_TOP = 8.0, 4.0
 # How strongly a link pulls its ends in line. STRAIGHT: on the longest path through both ends (at least so much). PLAIN:
 # any other between neighbouring rows. LED and BENDS: one over several rows, at its ends and between its bends. A light
 # link: its strength times LIGHT.
@@ -91,6 +93,8 @@ class Arrangement(NamedTuple):
         Between two points that differ across the flow, it is curved; between two bands it has corners.
     labels : list of (float, float)
         Of each link: left and top of its label.
+    titles : list of list of (float, float) or None
+        Left and top of the title in each piece of each frame, where no link passes; None where it has no room.
     """
 
     width: float
@@ -99,6 +103,7 @@ class Arrangement(NamedTuple):
     frames: list[list[Rectangle]]
     routes: list[list[Point]]
     labels: list[Point]
+    titles: list[list[Point | None]]
 
 
 class Tree:
