@@ -37,7 +37,7 @@ _ARGUMENTS = (
     cli.option("--theme", choices=("light", "dark"), default="light", help="the background (%(default)s)"),
     cli.option("--title", help="printed above the picture"),
     cli.switch("--animate", "an SVG in which boxes light up as they are evaluated"),
-    cli.option("--engine", choices=("dot", "plain"), help="Graphviz, or graphnn itself (whichever is there)"),
+    cli.option("--engine", choices=("dot", "plain"), help="Graphviz, or graphnn itself (what suits the size)"),
     cli.either(
         cli.switch("--text", "lines of text for the screen, instead of DOT"),
         cli.switch("--mermaid", "Mermaid for a Markdown page, instead of DOT"),
