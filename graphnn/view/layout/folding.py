@@ -106,17 +106,19 @@ def _cuts(flat: Flat, most: float) -> list[int]:
             price[row] += _CUT_FRAME
             if flat.sideways and rows[row][1] - begin < frame.width + 2 * FRAME_PAD:
                 price[row] += _CUT_TITLE
+    lanes = [_LANE * len(tails) for tails in passed]  # nothing passes the last row
+    price[-1] = _BAND
     costs, before = [0.0] * (count + 1), [0] * (count + 1)
     for end in range(1, count + 1):
-        costs[end] = math.inf
+        stop, margin, own, least = rows[end - 1][1], lanes[end - 1], price[end - 1], math.inf
         for start in reversed(range(end)):
-            margins = (len(passed[start - 1]) if start else 0) + (len(passed[end - 1]) if end < count else 0)
-            share = (rows[end - 1][1] - rows[start][0] + margins * _LANE) / most
+            share = (stop - begins[start] + (lanes[start - 1] + margin)) / most
             if share > 1.0 and start < end - 1:
                 break
-            cost = costs[start] + share**2 + (price[end - 1] if end < count else _BAND)
-            if cost < costs[end]:
-                costs[end], before[end] = cost, start
+            cost = costs[start] + share**2 + own
+            if cost < least:
+                least, before[end] = cost, start
+        costs[end] = least
     cuts = []
     while (count := before[count]) > 0:
         cuts.append(count - 1)
@@ -139,7 +141,7 @@ class _Folding:
         self._find_passing()
         self._exits = [self._ranks(band, 0) for band in bands]
         self._entries = [self._ranks(band, 1) for band in bands]
-        self._squeezed = [self._squeeze(band) for band in bands]
+        self._squeezed = self._squeeze()
 
     def folded(self) -> Folded:
         """Return everything where it is now."""
@@ -251,23 +253,25 @@ class _Folding:
         self._after[band] += max(feet.values(), default=0.0)
         return found
 
-    def _squeeze(self, band: int) -> _Squeezed:
-        """Return where everything across a band is once there is little room between."""
+    def _squeeze(self) -> list[_Squeezed]:
+        """Return, of each band, where everything across it is once there is little room between."""
         flat = self._flat
-        taken = []
+        taken: list[list[tuple[float, float]]] = [[] for _ in self._starts]
         for x, along, wide, high in flat.boxes:
-            if self._band(along + high / 2) == band:
-                taken.append((x - SPACE / 2, x + wide + SPACE / 2))
-        taken += [(x, x + wide) for x, along, wide, _ in flat.labels if self._band(along) == band]
-        for route in flat.routes:
-            taken += [(x - BEND_SPACE / 2, x + BEND_SPACE / 2) for x, along in route if self._band(along) == band]
-        for frame, (x, _, wide, _) in self._pieces[band].items():
-            known = flat.parents[frame]
-            begin, title = x, known.height if flat.sideways else min(known.width + FRAME_PAD, wide - FRAME_PAD)
-            if not flat.sideways and flat.spans[frame][0] >= self._starts[band]:
-                begin, title = flat.titles[frame] - TITLE_INSET, known.width + TITLE_INSET
-            taken += [(x, x + FRAME_PAD), (begin, begin + title + FRAME_PAD), (x + wide - FRAME_PAD, x + wide)]
-        return _Squeezed(taken)
+            taken[self._band(along + high / 2)].append((x - SPACE / 2, x + wide + SPACE / 2))
+        for x, along, wide, _ in flat.labels:
+            taken[self._band(along)].append((x, x + wide))
+        for x, along in {point for route in flat.routes for point in route}:
+            taken[self._band(along)].append((x - BEND_SPACE / 2, x + BEND_SPACE / 2))
+        for band, pieces in enumerate(self._pieces):
+            for frame, (x, _, wide, _) in pieces.items():
+                known = flat.parents[frame]
+                begin, title = x, known.height if flat.sideways else min(known.width + FRAME_PAD, wide - FRAME_PAD)
+                if not flat.sideways and flat.spans[frame][0] >= self._starts[band]:
+                    begin, title = flat.titles[frame] - TITLE_INSET, known.width + TITLE_INSET
+                edges = (x, x + FRAME_PAD), (x + wide - FRAME_PAD, x + wide)
+                taken[band] += [*edges, (begin, begin + title + FRAME_PAD)]
+        return [_Squeezed(intervals) for intervals in taken]
 
     def _route(self, number: int) -> list[Point]:
         """Return a link in its bands, with the ways between them."""
