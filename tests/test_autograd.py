@@ -649,9 +649,9 @@ def chain(length: int) -> tuple[gn.Node, gn.Node, gn.Node]:
 
 def test_a_deep_chain_is_differentiated_without_recursion() -> None:
     limit = sys.getrecursionlimit()
-    h, x, c = chain(50_000)
+    h, x, c = chain(5_000)
     slopes = gn.grad(h, [x, c])
-    assert sys.getrecursionlimit() == limit < 50_000
+    assert sys.getrecursionlimit() == limit < 5_000
     by_x, by_c = gn.run(slopes, {x: 0.5})
     assert 0 < by_x < 1
     assert by_c > 1

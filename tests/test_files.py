@@ -39,7 +39,7 @@ from graphnn.nn.optimizers import SGD, Adam
 from graphnn.testing import Draw
 
 PACKAGE = Path(gn.__file__).parent.parent
-KILLS = 200  # random moments at which a save is killed
+KILLS = 50  # random moments at which a save is killed
 STEPS = 20  # of training, before and after a file
 
 

@@ -277,6 +277,6 @@ def test_other_widths_are_refused(width: Any) -> None:
 
 
 def test_large_graphs_are_quick() -> None:
-    loss = deep(400)
+    loss = deep(200)
     text = draw([loss, *gn.grad(loss, list(loss.graph.parameters))], "op").text()
-    assert text.count("\n") > 3000
+    assert text.count("\n") > 1500
