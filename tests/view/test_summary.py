@@ -182,6 +182,24 @@ head                     (batch, time, 16)         272  block_1
     )
 
 
+class Nest(nn.Layer):
+    """A layer with another of the same names inside."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.query = nn.Dense(4)
+        self.inner = Nest(depth - 1) if depth else nn.Dense(4)
+
+    def call(self, x: gn.Node) -> gn.Node:
+        return self.inner(gn.tanh(self.query(x)))
+
+
+def test_what_a_row_reads_of_another_layer_has_its_whole_name() -> None:
+    found = summary(Nest(1)(gn.Graph().placeholder("x", shape=("batch", 4))))
+    read = [line.split()[-1] for line in found.table(100).partition("\n\n")[0].split("\n")[3:]]
+    assert read == ["x", "x", "query", "nest_1/query", "query"]
+
+
 def test_a_row_counts_the_parameters_of_the_rows_inside_it() -> None:
     found = summary(blocks())
     for i, row in enumerate(found.rows):

@@ -9,7 +9,7 @@ from .. import screen
 
 @cli.command(cli.TARGET, cli.FEED, cli.UPDATES)
 def check(options: cli.Options) -> int | None:
-    """Say where NaN, inf and overflow arise, why, and what to do about it."""
+    """Say where NaN, inf and overflow arise, why, and what helps."""
     target, feed = cli.inspected(options.target, options.feed, options.updates)
     health = gn.check_health(target.run, feed)
     screen.show(health, options.json, lambda: headed(health.text(screen.room()), screen.colours()))

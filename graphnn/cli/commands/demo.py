@@ -29,7 +29,7 @@ def _pictures(loss: gn.Node, feed: Mapping[Any, Any], folder: Path) -> tuple[lis
     cli.output("FOLDER", "where the page and the pictures go (%(default)s)", default="graphnn-demo"),
 )
 def demo(options: cli.Options) -> None:
-    """Build, evaluate, train, draw and replay a network on the spiral data."""
+    """Evaluate, train, draw and replay a network on spiral data."""
     folder = folder_for(options.output)
     fetches, feed = gn.demo.build()
     graph = fetches["loss"].graph

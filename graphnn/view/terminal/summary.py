@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -120,7 +120,7 @@ class Summary(Shown):
                 "  " * min(row.depth, _DEEPEST) + _called(titles[row.name], row.kind),
                 shown(row.shape),
                 row.parameters,
-                ", ".join(titles.get(name, name) for name in row.inputs),
+                ", ".join(_called_from(row.name, name, titles) for name in row.inputs),
             )
             for row in self.rows
         ]
@@ -327,6 +327,12 @@ def _titles(rows: Sequence[Row]) -> dict[str, str]:
         titles[row.name] = row.name.removeprefix(f"{around[-1]}/") if around else row.name
         around.append(row.name)
     return titles
+
+
+def _called_from(name: str, other: str, titles: Mapping[str, str]) -> str:
+    """Return what the row of a name calls another row: by its title where both are in the same, else by its name."""
+    title = titles.get(other, other)
+    return title if other.removesuffix(title) == name.removesuffix(titles[name]) else other
 
 
 def _called(title: str, kind: str) -> str:
