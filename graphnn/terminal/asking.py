@@ -237,4 +237,4 @@ def check(session: Session, _: str) -> None:
 
     It runs all of this run, on its own; the debugger stays where it is.
     """
-    session.say_headed(check_health(session.dbg.trace()).text(session.room))
+    session.say_headed(check_health(session.dbg.trace()).text(session.width))

@@ -97,7 +97,7 @@ def diff(session: Session, run: str) -> None:
     if name == session.dbg.run:
         raise UsageError(f'"{name}" is the current run: name another one; runs lists them')
     found = session.dbg.compare(name)
-    session.say(judged(found.text(session.room), found.equal, session.colour), coloured=True)
+    session.say(judged(found.text(session.width), found.equal, session.colour), coloured=True)
 
 
 @declared("commit")
