@@ -8,6 +8,7 @@ import pytest
 
 from graphnn.view.layout.across import apart
 from graphnn.view.layout.layered import arrange
+from graphnn.view.layout.order import together
 from graphnn.view.layout.parts import Arrangement, Frame, Item, Link
 from graphnn.view.layout.rows import rows
 
@@ -189,6 +190,34 @@ def test_frames_that_follow_each_other_follow_in_rows() -> None:
 
 def test_frames_that_are_interleaved_keep_the_order_of_their_boxes() -> None:
     assert rows(3, [Link(0, 1), Link(1, 2)], [0, -1, 0], [-1]) == [0, 1, 2]
+
+
+def test_frames_that_follow_each_other_do_so_though_their_boxes_alternate() -> None:
+    # 0 → 2 → 4 in the first frame, 1 → 3 → 5 in the second, and 2 → 3: what is first in the second waits.
+    links = [Link(0, 2), Link(1, 3), Link(2, 3), Link(2, 4), Link(3, 5)]
+    found = rows(6, links, [0, 1, 0, 1, 0, 1], [-1, -1])
+    assert max(found[0], found[2], found[4]) < min(found[1], found[3], found[5])
+
+
+def test_the_boxes_of_a_frame_follow_each_other_in_frames_too() -> None:
+    # Frame 0 holds frames 1 and 2, whose boxes alternate with each other and with what is outside.
+    links = [Link(0, 3), Link(1, 4), Link(3, 4), Link(2, 5)]
+    assert together(6, links, [1, 2, -1, 1, 2, -1], [-1, 0, 0]) == [0, 3, 1, 4, 2, 5]
+
+
+def test_frames_that_lead_to_each_other_both_ways_stay_mixed() -> None:
+    links = [Link(0, 1), Link(1, 2), Link(2, 3)]
+    assert together(5, links, [0, 1, 0, 1, -1], [-1, -1]) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_each_link_still_goes_its_way(seed: int) -> None:
+    items, frames, links = chance(seed)
+    frame_of = [item.frame for item in items]
+    found = together(len(items), links, frame_of, [frame.parent for frame in frames])
+    assert sorted(found) == list(range(len(items)))
+    place = {box: number for number, box in enumerate(found)}
+    assert all((place[link.tail] < place[link.head]) == (link.tail < link.head) for link in links)
 
 
 def test_a_link_back_is_led_up() -> None:

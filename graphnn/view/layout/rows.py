@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .order import together
 from .parts import OUTSIDE, STRAIGHT, Link, Tree
 
 
@@ -14,8 +15,8 @@ def rows(count: int, links: Sequence[Link], frame_of: Sequence[int] = (), parent
     unless more links hold it from above than from below. Light links do not hold. Nor does the link to a box that
     nothing holds and nobody else reads: that box moves down too.
 
-    If all boxes of one frame come before all boxes of another, and a link connects them, their rows follow in the same
-    way. A light link does not count for this, nor the only link of a box.
+    If links lead from one frame to another and none leads back, the rows of the other frame follow. A light link does
+    not count for this, nor the only link of a box.
 
     Parameters
     ----------
@@ -36,6 +37,19 @@ def rows(count: int, links: Sequence[Link], frame_of: Sequence[int] = (), parent
     >>> rows(4, [Link(0, 1), Link(1, 3), Link(2, 3)])
     [0, 1, 1, 2]
     """
+    if not parents:
+        return _rows(count, links, frame_of, parents)
+    boxes = together(count, links, frame_of, parents)
+    rank = [0] * count
+    for place, box in enumerate(boxes):
+        rank[box] = place
+    links = [link._replace(tail=rank[link.tail], head=rank[link.head]) for link in links]
+    found = _rows(count, links, [frame_of[box] for box in boxes], parents)
+    return [found[place] for place in rank]
+
+
+def _rows(count: int, links: Sequence[Link], frame_of: Sequence[int], parents: Sequence[int]) -> list[int]:
+    """Return the row of each box, where all boxes of one frame come before all boxes of the next as far as can be."""
     frames = len(parents)
     order, spans = _order_with_frames(count, frame_of, parents)
     before: list[list[tuple[int, int]]] = [[] for _ in order]
