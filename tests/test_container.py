@@ -755,6 +755,7 @@ def child(what, number):
     save(1)
 
 path = sys.argv[1]
+save(0)  # what the first save of a process imports, the children have
 for line in sys.stdin:
     what, number = line.split()
     pid = os.fork()
