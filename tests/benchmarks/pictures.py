@@ -8,7 +8,7 @@ is where two edges without a common end meet; `over` counts edges over boxes, `t
 bends are turns of a line, 90° each. The smallest text is in pixels, where the picture fits into a page of 1,200 pixels.
 
 At the end stand sums over the pictures that Graphviz makes no wider than 1,600 points and no higher than 2,600: with an
-update, with a backward pass alone, and with neither. Those that are larger are left out.
+update, with a backward pass alone, and with neither, which have frames or none. Those that are larger are left out.
 """
 
 import argparse
@@ -116,9 +116,11 @@ def _turns(line: list[tuple[float, float]]) -> float:
 
 
 def kind(diagram: Diagram) -> str:
-    """Return the last phase that a picture shows."""
-    phases = {box.phase for box in diagram._picture.boxes}
-    return next(phase for phase in ("update", "backward", "forward") if phase in phases)
+    """Return what a picture shows: an update, else a backward pass, else frames, or layers and operations alone."""
+    seen = diagram._picture
+    phases = {box.phase for box in seen.boxes}
+    found = next((phase for phase in ("update", "backward") if phase in phases), "")
+    return found or ("frames" if seen.open_scopes() else "no frames")
 
 
 def sums(found: dict[tuple[str, str, str, str], Measured]) -> Iterator[str]:

@@ -536,17 +536,17 @@ def test_without_an_engine_a_notebook_shows_the_plain_drawing() -> None:
 def test_a_picture_that_graphviz_makes_too_wide_is_folded(engine: Callable[..., Path]) -> None:
     loss = spiral()[1]
     engine("""print('<svg viewBox="0.00 0.00 1700.00 90.00"></svg>')""")
-    assert draw(loss).svg() == draw(loss, engine="plain").svg()
+    assert draw(loss, "layer").svg() == draw(loss, "layer", engine="plain").svg()
     engine("""print('<svg viewBox="0.00 0.00 1500.00 90.00"></svg>')""")
-    assert "1500" in draw(loss).svg()
+    assert "1500" in draw(loss, "layer").svg()
 
 
 @needs_sh
 def test_the_systems_dot_comes_before_the_wheel(engine: Callable[..., Path]) -> None:
     engine("import sys; print('pure', sys.argv[1:])", "graphviz-pure")
-    assert draw(spiral()[1]).render("svg").startswith(b"pure")
+    assert draw(spiral()[1], "layer").render("svg").startswith(b"pure")
     engine("import sys; print('system', sys.argv[1:], sys.stdin.read(8))")
-    assert draw(spiral()[1]).render("svg") == b"system ['-Kdot', '-Tsvg'] digraph \n"
+    assert draw(spiral()[1], "layer").render("svg") == b"system ['-Kdot', '-Tsvg'] digraph \n"
     assert draw(spiral()[1]).render("pdf").startswith(b"system")
 
 
@@ -600,8 +600,8 @@ def test_engine_that_fails_is_quoted(engine: Callable[..., Path], script: str) -
     engine(script)
     with pytest.raises(DrawingError, match="could not lay out the picture: syntax error in line 1"):
         draw(spiral()[1], engine="dot").svg()
-    diagram = draw(spiral()[1])
-    assert diagram.svg() == draw(spiral()[1], engine="plain").svg()
+    diagram = draw(spiral()[1], "layer")
+    assert diagram.svg() == draw(spiral()[1], "layer", engine="plain").svg()
     assert diagram.note == "Graphviz failed here"
 
 

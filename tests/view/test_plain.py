@@ -339,7 +339,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_engine")
 def test_without_graphviz_an_svg_is_drawn_all_the_same(tmp_path: Path) -> None:
-    diagram = draw(spiral()[1], title="plain")
+    diagram = draw(spiral()[1], "layer", title="plain")
     assert diagram.note == ""
     path = diagram.save(tmp_path / "x.svg")
     assert diagram.note == "there is no Graphviz here"
@@ -384,7 +384,7 @@ def test_where_graphviz_takes_too_long_the_plain_drawing_is_made(monkeypatch: py
 
     monkeypatch.setattr("graphnn.view.diagram.diagram.find_engine", lambda: "dot")
     monkeypatch.setattr("graphnn.view.diagram.diagram.lay_out", forever)
-    diagram = draw(spiral()[1], timeout=3.0)
+    diagram = draw(spiral()[1], "layer", timeout=3.0)
     assert read(diagram.svg()).boxes
     assert diagram.note == "Graphviz took more than 3 s"
     for form, engine in (("png", None), ("svg", "dot")):

@@ -15,11 +15,12 @@ _LONGEST_SIDEWAYS, _LONGEST_DOWN = 16, 43
 def suits_graphviz(seen: Picture, sideways: bool) -> bool:
     """Return whether a picture is better by Graphviz than by graphnn.
 
-    It is, if it is small and shows no update. The rule follows from the figures of forty graphs at three levels, which
-    are in ``docs/pictures.md``:
+    It is, if it is small and shows no update, and either no frame or a backward pass. The rule follows from the figures
+    of forty graphs at three levels, which are in ``docs/pictures.md``:
 
-    - If there is no update, the lines of Graphviz cross less often, bend less and are shorter, with a backward pass
-      and without.
+    - If there is neither a frame nor an update, or if there is a backward pass alone, the lines of Graphviz cross less
+      often, bend less and are shorter.
+    - If there are frames of a forward pass alone, its lines run over their titles, and those of graphnn never do.
     - If there is an update, the lines of graphnn cross less often.
     - With a path of more than 16 boxes from left to right, or 43 from top to bottom, or with several hundred boxes, no
       picture by Graphviz is narrow and low enough. graphnn folds what is too long. Besides, Graphviz takes seconds for
@@ -47,7 +48,8 @@ def suits_graphviz(seen: Picture, sideways: bool) -> bool:
     """
     if len(seen.boxes) > _MOST_BOXES or len(seen.edges) > _MOST_EDGES:
         return False
-    if any(box.phase == "update" for box in seen.boxes):
+    phases = {box.phase for box in seen.boxes}
+    if "update" in phases or ("backward" not in phases and seen.open_scopes()):
         return False
     return _longest_path(seen) <= (_LONGEST_SIDEWAYS if sideways else _LONGEST_DOWN)
 

@@ -124,10 +124,10 @@ def draw(
         Where names are looked up, if no fetch is a node.
     engine : "dot" or "plain", optional
         What lays the picture out: Graphviz, or graphnn itself, which writes SVG only, and folds what is too wide or too
-        high. By default Graphviz draws small pictures that show no update: of at most 200 boxes, and of no path that
-        is longer than 16 boxes from left to right, or 43 from top to bottom. graphnn draws all others, and where there
-        is no Graphviz, where it fails or takes too long, and where its picture is wider than 1,600 points or higher
-        than 2,600.
+        high. By default Graphviz draws small pictures without an update, either without frames or with a backward pass.
+        Small are at most 200 boxes, with no path that is longer than 16 boxes from left to right, or 43 from top to
+        bottom. graphnn draws all others, and where there is no Graphviz, where it fails or takes too long, and where
+        its picture is wider than 1,600 points or higher than 2,600.
     limit : int, optional
         The largest number of boxes that is laid out, from 1 up. By default 2,000 by Graphviz and 20,000 plainly; of
         more than 2,000, something is collapsed if `detail` does not say what.
