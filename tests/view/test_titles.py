@@ -1,9 +1,14 @@
-"""No edge runs over the title of a frame."""
+"""No edge runs over a title, each has its head, titles count values, and pictures are not too high."""
+
+import math
+import xml.etree.ElementTree as ET
 
 import pytest
 from forty import FORTY
-from svg_geometry import over_titles, read
+from svg_geometry import SVG, over_titles, read
 
+import graphnn as gn
+from graphnn import nn
 from graphnn.view import draw
 from graphnn.view.layout.layered import arrange
 from graphnn.view.layout.parts import Arrangement, Frame, Item, Link
@@ -82,3 +87,42 @@ def test_a_frame_gets_wider_at_the_right_end_only_where_that_is_much_less() -> N
     assert missing([(-40.0, -40.0)], 50.0, 60.0) == (0.0, 0.0)
     assert missing([(-30.0, -30.0), (30.0, 30.0)], 50.0, 60.0) == (52.0, 0.0)
     assert missing([(-40.0, -40.0)], 50.0, 90.0) == (0.0, 12.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [("tutorial, SGD", "layer"), ("attention", "leaf"), ("LSTM of 5 steps", "op"), ("siamese", "op")],
+)
+def test_each_edge_has_a_head_that_points_away_from_its_line(name: str, detail: str) -> None:
+    svg = draw(FORTY[name](), detail, engine="plain").svg()
+    edges = [each for each in ET.fromstring(svg).iter(f"{SVG}g") if "->" in each.get("data-name", "")]
+    assert edges
+    for edge in edges:
+        line, head = edge.findall(f"{SVG}path"), edge.findall(f"{SVG}polygon")
+        assert (len(line), len(head)) == (1, 1)
+        base = [tuple(map(float, corner.split(","))) for corner in head[0].attrib["points"].split()[1:3]]
+        assert head[0].get("fill") == line[0].get("stroke") != "none"
+        assert math.dist(*base) > 2.0
+    for drawn in read(svg).edges:
+        assert math.dist(drawn.tip, drawn.line[-1]) > 3.0
+
+
+class Mixed(nn.Layer):
+    def __init__(self) -> None:
+        self.dense = nn.Dense(3)
+
+    def call(self, x: gn.Node, y: gn.Node, z: gn.Node) -> tuple[gn.Node, gn.Node]:
+        return self.dense(x + y), y * z
+
+
+def test_a_frame_says_how_many_values_go_in_and_come_out() -> None:
+    g = gn.Graph()
+    one, other = Mixed()(*(g.placeholder(name, shape=("batch", 3)) for name in "xyz"))
+    frame = read(draw([gn.tanh(one), gn.exp(other)], engine="plain").svg()).frames["cluster_0"]
+    assert [text.said for text in frame.texts] == ["mixed_1", "3 inputs → 2 outputs, 12 parameters"]
+
+
+def test_what_columns_make_too_high_is_set_in_lines() -> None:
+    drawn = read(draw(FORTY["transformer of 2"](), "op", engine="plain").svg())
+    assert drawn.size.right <= 1600
+    assert drawn.size.bottom <= 3300  # 4,190 in columns

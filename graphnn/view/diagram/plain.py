@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _MOST_ROWS, _MOST_ROWS_FOLLOWED, _MOST_FOLLOWED = 12, 60, 16
 # A picture that is wider, or higher, is folded.
 _ROOM = 1560.0, 2000.0
+# Columns that are higher are compared with lines.
+_HIGHEST = 3000.0
 # A point of Graphviz's, as browsers show it.
 _PIXELS = 4 / 3
 _PAD, _HEADING_SPACE = 10.8, 4.0
@@ -249,9 +251,14 @@ class _Writer:
                 Link(number_of[arrow.tail], number_of[arrow.head], light, *size, values.setdefault(same, len(values)))
             )
         placed = arrange(items, frames, links, self._sideways, _ROOM)
-        if not self._sideways and placed.width > _ROOM[0]:  # lines of text keep to the width, columns may not
-            turned = arrange(items, frames, links, True, _ROOM)
-            if turned.width < placed.width and turned.width * turned.height < placed.width * placed.height:
+        wide = placed.width > _ROOM[0]
+        if not self._sideways and (wide or placed.height > _HIGHEST):
+            turned = arrange(items, frames, links, True, _ROOM)  # lines of text keep to the width, columns may not
+            if wide:
+                better = turned.width < placed.width and turned.width * turned.height < placed.width * placed.height
+            else:
+                better = turned.width <= _ROOM[0] and turned.height < placed.height
+            if better:
                 self._sideways, placed = True, turned
         return placed
 
