@@ -449,15 +449,17 @@ function reveal(cx, cy, middle) {
 function lightWay(place, cell, reads) {
   const lit = new Map(), mark = (element, kind) => lit.get(element) === "lit" || lit.set(element, kind);
   const direct = new Set(reads.map((read) => read.place)), found = ancestry(shown.run, place, cell), done = new Set();
+  const here = picture.boxOf.get(shown.place);
   for (const at of found.keys()) {
-    const box = picture.boxes[picture.boxOf.get(at)];
-    if (!box) continue;
-    if (at !== place && !box.places.includes(shown.place)) mark(box.group, direct.has(at) ? "lit" : "way");
-    const edges = edgesInto(box);
-    for (const edge of nodes.inputs[at].filter((input) => found.has(input)).flatMap((input) => edges.get(picture.boxOf.get(input)) ?? [])) {
-      if (done.has(edge)) continue;
-      done.add(edge);
-      mark(edge, at === place ? "lit" : "way");
+    const number = picture.boxOf.get(at);
+    if (number === undefined) continue;
+    const box = picture.boxes[number], kind = at === place ? "lit" : "way";
+    if (at !== place && number !== here) mark(box.group, direct.has(at) ? "lit" : "way");
+    for (const input of nodes.inputs[at]) {
+      const tail = picture.boxOf.get(input), way = 2 * (tail * picture.boxes.length + number) + (at === place);
+      if (tail === number || !found.has(input) || done.has(way)) continue;
+      done.add(way);
+      for (const edge of edgesInto(box).get(tail) ?? []) mark(edge, kind);
     }
   }
   // What stays lit is left as it is: of a large graph that is most of it.

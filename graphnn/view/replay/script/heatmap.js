@@ -45,7 +45,7 @@ const strangeSign = (x) => (Number.isNaN(x) ? "?" : x > 0 ? "+" : "−");
 /** A value as cells in a box that scrolls; only what is seen of it is drawn. */
 class Heatmap {
   constructor(place, value, { label, range, room, height, pick, alike = [value], slice = [], whole = false }) {
-    Object.assign(this, { place, value, range, pick, room, slice, whole, lit: new Set(), cursor: null });
+    Object.assign(this, { place, value, range, pick, room, slice, whole, lit: new Set(), cursor: null, left: 0, top: 0, size: null });
     this.layOut(height, alike);
     this.canvas = make("canvas", { "aria-hidden": "true" });
     this.spacer = make("div", { className: "spacer" }, this.canvas);
@@ -117,7 +117,12 @@ class Heatmap {
 
   listen() {
     const { box } = this;
-    box.addEventListener("scroll", () => this.draw());
+    box.addEventListener("scroll", () => {
+      const { scrollLeft, scrollTop } = box;
+      if (Math.hypot(scrollLeft - this.left, scrollTop - this.top) < 0.6) return;
+      Object.assign(this, { left: scrollLeft, top: scrollTop });
+      this.draw();
+    });
     box.addEventListener("pointermove", (event) => event.pointerType !== "touch" && this.point(this.under(event)));
     box.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && this.point(null));
     box.addEventListener("click", (event) => {
@@ -166,16 +171,26 @@ class Heatmap {
     this.point(this.cellAt(row, column));
   }
 
-  reveal(r, c) {
-    const { box } = this, top = r * this.cellHeight, left = c * this.cellWidth;
-    const high = box.clientHeight - this.header, wide = box.clientWidth - this.gutter;
-    if (top < box.scrollTop) box.scrollTop = top;
-    else if (top + this.cellHeight > box.scrollTop + high) box.scrollTop = top + this.cellHeight - high;
-    if (left < box.scrollLeft) box.scrollLeft = left;
-    else if (left + this.cellWidth > box.scrollLeft + wide) box.scrollLeft = left + this.cellWidth - wide;
+  /** Return how much of it is seen: asked of the browser once, for it lays the page out anew to answer. */
+  seenNow() {
+    this.size ??= [this.box.clientWidth, this.box.clientHeight];
+    return this.size;
   }
 
-  /** Light up elements; the first of them is brought into sight. */
+  reveal(r, c) {
+    const [wide, high] = this.seenNow();
+    this.top = this.scrolled("scrollTop", this.top, r * this.cellHeight, this.cellHeight, high - this.header, this.height - high);
+    this.left = this.scrolled("scrollLeft", this.left, c * this.cellWidth, this.cellWidth, wide - this.gutter, this.width - wide);
+  }
+
+  /** Scroll along one way as far as it takes to see a cell; return where it stands then. */
+  scrolled(way, from, at, size, room, most) {
+    const to = Math.max(0, Math.min(most, at < from ? at : at + size > from + room ? at + size - room : from));
+    if (to !== from) this.box[way] = to;
+    return to;
+  }
+
+  /** Light up elements when it is drawn next; the first of them is brought into sight. */
   light(cells, reveal = true) {
     this.lit = new Set(cells);
     const first = cells[0];
@@ -183,24 +198,17 @@ class Heatmap {
       const [r, c] = this.find(first);
       if (r >= 0 && c >= 0) this.reveal(r, c);
     }
-    this.draw();
   }
 
-  draw() {
-    const { box, canvas, gutter, header } = this;
-    const wide = box.clientWidth, high = box.clientHeight, scale = window.devicePixelRatio || 1;
+  draw([paper, ink] = paperAndInk()) {
+    const { box, gutter, header, left, top } = this, [wide, high] = this.seenNow();
     if (!wide || !high) return;
-    canvas.width = Math.round(wide * scale);
-    canvas.height = Math.round(high * scale);
-    canvas.style.width = `${wide}px`;
-    canvas.style.height = `${high}px`;
-    const pen = canvas.getContext("2d"), style = getComputedStyle(box);
-    pen.scale(scale, scale);
-    pen.fillStyle = style.backgroundColor;
+    const [, pen] = canvasOf(this.canvas, wide, high);
+    pen.fillStyle = paper;
     pen.fillRect(0, 0, wide, high);
     pen.font = `${11 * this.large}px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace`;
     pen.textBaseline = "middle";
-    const firstRow = Math.floor(box.scrollTop / this.cellHeight), firstColumn = Math.floor(box.scrollLeft / this.cellWidth);
+    const firstRow = Math.floor(top / this.cellHeight), firstColumn = Math.floor(left / this.cellWidth);
     const lastRow = Math.min(this.rows.length, firstRow + Math.ceil(high / this.cellHeight) + 1);
     const lastColumn = Math.min(this.columns.length, firstColumn + Math.ceil(wide / this.cellWidth) + 1);
     const { dtype } = this.value, colour = isClass(dtype) ? colourOfClass : coloursOf(this.range, ROUNDING[dtype]);
@@ -214,7 +222,7 @@ class Heatmap {
     if (fine) this.drawFine(pen, colour);
     for (let r = firstRow; !fine && r < lastRow; r++) {
       for (let c = firstColumn; c < lastColumn; c++) {
-        const spot = [gutter + c * this.cellWidth - box.scrollLeft, header + r * this.cellHeight - box.scrollTop];
+        const spot = [gutter + c * this.cellWidth - left, header + r * this.cellHeight - top];
         const cell = this.cellAt(r, c);
         this.drawCell(pen, spot, cell, colour);
         if (this.lit.has(cell) && !all) marked.push([spot, false]);
@@ -227,7 +235,7 @@ class Heatmap {
     }
     for (const [spot, chosen] of marked) this.drawMark(pen, spot, chosen);
     pen.restore();
-    this.drawLabels(pen, style.color, firstRow, lastRow, firstColumn, lastColumn);
+    this.drawLabels(pen, ink, firstRow, lastRow, firstColumn, lastColumn);
   }
 
   /** Draw all cells as the points of a picture, where each is too small to be drawn alone. */
@@ -237,7 +245,7 @@ class Heatmap {
     for (let r = 0, at = 0; r < high; r++) for (let c = 0; c < wide; c++, at += 4) image.data.set([...colour(this.value.number(this.cellAt(r, c))), 255], at);
     under.putImageData(image, 0, 0);
     pen.imageSmoothingEnabled = this.cellWidth < 1;
-    pen.drawImage(points, this.gutter - this.box.scrollLeft, this.header - this.box.scrollTop, wide * this.cellWidth, high * this.cellHeight);
+    pen.drawImage(points, this.gutter - this.left, this.header - this.top, wide * this.cellWidth, high * this.cellHeight);
   }
 
   drawCell(pen, [x, y], cell, colour) {
@@ -268,12 +276,12 @@ class Heatmap {
     pen.textAlign = "right";
     const every = Math.ceil(12 / this.cellHeight), apart = Math.ceil((8 + LETTER * String(this.columns[this.columns.length - 1]).length) / this.cellWidth);
     for (let r = firstRow; this.gutter && r < lastRow; r++) {
-      const y = this.header + (r + 0.5) * this.cellHeight - this.box.scrollTop;
+      const y = this.header + (r + 0.5) * this.cellHeight - this.top;
       if (r % every === 0 && y > this.header) pen.fillText(this.labels[r], this.gutter - 4, y);
     }
     pen.textAlign = "center";
     for (let c = firstColumn; this.header && c < lastColumn; c++) {
-      const x = this.gutter + (c + 0.5) * this.cellWidth - this.box.scrollLeft;
+      const x = this.gutter + (c + 0.5) * this.cellWidth - this.left;
       if (c % apart === 0 && x > this.gutter) pen.fillText(String(this.columns[c]), x, this.header / 2);
     }
   }
@@ -287,6 +295,16 @@ function rangeText(value) {
 }
 
 let heatmaps = [];
+
+function drawHeatmaps(which = heatmaps) {
+  const colours = paperAndInk();
+  for (const heat of which) heat.draw(colours);
+}
+
+function paperAndInk() {
+  const style = getComputedStyle(document.documentElement);
+  return ["--paper", "--faint"].map((name) => style.getPropertyValue(name));
+}
 
 // --- values of three and more axes: tables side by side, for the places along the axes before the last two
 

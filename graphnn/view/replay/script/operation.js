@@ -7,15 +7,21 @@ function drawOperation() {
   $("node").textContent = nodes.name[place];
   $("about").replaceChildren(...aboutNode(place));
   $("details").replaceChildren(...details(place));
-  const wide = Math.max(200, $("values").clientWidth - 4), high = heightForValues();
+  const wide = rooms.values, high = heightForValues();
   const draw = (lines) => {
+    const besides = heatmaps.filter((heat) => heat.besides);
     heatmaps = [];
     $("values").replaceChildren(...valueFigures(place, wide, Math.max(onScreen === null ? 96 : 320, high / lines - CAPTION)));
+    heatmaps.push(...besides);
+    return new Set([...$("values").querySelectorAll(":scope > :not(.scales)")].map((part) => part.offsetTop)).size;
   };
-  draw(1);
-  const lines = new Set([...$("values").querySelectorAll(":scope > :not(.scales)")].map((part) => part.offsetTop)).size;
-  if (lines > 1) draw(lines);
+  // Mostly there are as many lines of values as there were of the operation before.
+  if (draw(linesBefore) === linesBefore) return;
+  linesBefore = draw(1);
+  if (linesBefore > 1) draw(linesBefore);
 }
+
+let linesBefore = 1;
 
 /** Return how high the values of an operation may be together. */
 function heightForValues() {
@@ -218,6 +224,7 @@ function choose(cell, reveal = false) {
   hover(null);
   drawGradient();
   if (reveal) revealChosen();
+  lightBesides();
 }
 
 let waiting = null;
@@ -230,16 +237,25 @@ function hover(spot) {
 
 /** Write the equation of the element that is looked at, and light up what it read. */
 function drawEquation() {
+  lightUp(writeEquation());
+}
+
+/** Write the equation; return whose it is, and what that read. */
+function writeEquation() {
   const { place, cell } = shown.hover ?? shown, which = data.kind === "pair" ? [0, 1] : [shown.run];
   const told = which.map((run) => explained(run, place, cell));
   const lines = told.flatMap((each, i) => equationLines(each, which[i], place));
   $("equation").replaceChildren(...lines);
-  const reads = told.find((each) => each)?.reads ?? [];
-  for (const heat of heatmaps) {
-    if (heat.besides) continue;
+  return { place, cell, reads: told.find((each) => each)?.reads ?? [] };
+}
+
+function lightUp({ place, cell, reads }) {
+  const operands = heatmaps.filter((heat) => !heat.besides);
+  for (const heat of operands) {
     const found = reads.find((read) => read.place === heat.place && heat.place !== place);
     heat.light(found ? found.places : [], !heat.derived);
   }
+  drawHeatmaps(operands);
   lightWay(place, cell, reads);
   drawSeries(place, cell);
 }
@@ -265,8 +281,12 @@ function equationLines(told, run, place) {
 
 const LINES_AROUND = 4;
 
+let sourceOf = null;
+
 function drawSource() {
-  const file = data.files[nodes.file[shown.place]], line = nodes.line[shown.place];
+  const file = data.files[nodes.file[shown.place]], line = nodes.line[shown.place], key = [nodes.file[shown.place], line, nodes.where[shown.place]].join();
+  if (key === sourceOf) return;
+  sourceOf = key;
   const heading = make("p", { className: "faint" }, nodes.where[shown.place] || "No line of yours made it.");
   if (!file) return $("source").replaceChildren(heading);
   const [, lines] = file, numbers = Object.keys(lines).map(Number).filter((n) => Math.abs(n - line) <= LINES_AROUND);
@@ -294,15 +314,22 @@ function drawGradient() {
   };
   const button = make("button", { type: "button", className: "link", id: "twin", onclick: toTwin }, `${nodes.name[there]} (t)`);
   const before = heatmaps.length, value = valueOf(shown.run, there);
-  const seen = figure(shown.run, there, { title: "", room: Math.max(160, host.clientWidth - 20), height: 170, pick: (cell) => go(there, cell) });
+  const seen = figure(shown.run, there, { title: "", room: rooms.gradient, height: 170, pick: (cell) => go(there, cell) });
   const same = value !== null && String(value.shape) === String(valueOf(shown.run, shown.place)?.shape);
   const element = same && value.size > 1 && value.at(shown.cell) !== undefined ? make("p", { className: "equation" }, elementText(there, shown.cell, value)) : null;
   const most = value?.size ? largest(shown.run, there, (cell) => go(there, cell)) : null;
   host.replaceChildren(make("p", null, words[relation], " ", button), seen, ...[element, most].filter(Boolean));
   for (const heat of heatmaps.slice(before)) {
     heat.besides = true;
-    heat.light(same ? [shown.cell] : []);
+    heat.meant = same ? [shown.cell] : [];
   }
+}
+
+/** Light up, in the value beside, the element that is looked at. */
+function lightBesides() {
+  const besides = heatmaps.filter((heat) => heat.besides);
+  for (const heat of besides) heat.light(heat.meant);
+  drawHeatmaps(besides);
 }
 
 const elementText = (place, cell, value) => `${called(nodes.name[place], unravel(cell, value.shape).join(", "))} = ${numeral(value.at(cell), value.dtype)}`;
@@ -384,13 +411,23 @@ function drawBoundary() {
   $("boundary").replaceChildren(canvas, note);
 }
 
+/** How wide what depends on it may be; asked for before anything is changed, for the browser lays the page out anew to answer. */
+const rooms = { values: 0, gradient: 0, ticks: 0 };
+
+function measureRooms() {
+  $("place").textContent = `operation ${grouped(shown.time + 1)} of ${grouped(nodes.name.length)}`; // it takes room from the timeline
+  rooms.values = Math.max(200, $("values").clientWidth - 4);
+  rooms.gradient = Math.max(160, $("gradient").clientWidth - 20);
+  rooms.ticks = $("ticks").parentNode.clientWidth;
+}
+
 /** Return a canvas of a size in pixels of the page, and its pen; the one that is given, if it is one. */
 function canvasOf(given, wide, high) {
   const canvas = given instanceof HTMLCanvasElement ? given : make("canvas"), scale = window.devicePixelRatio || 1;
   canvas.width = Math.round(wide * scale);
   canvas.height = Math.round(high * scale);
-  canvas.style.width = `${wide}px`;
-  canvas.style.height = `${high}px`;
+  if (canvas.style.width !== `${wide}px`) canvas.style.width = `${wide}px`;
+  if (canvas.style.height !== `${high}px`) canvas.style.height = `${high}px`;
   const pen = canvas.getContext("2d");
   pen.scale(scale, scale);
   return [canvas, pen];

@@ -144,19 +144,22 @@ function toggleRow() {
 function drawAll() {
   // What is drawn anew loses the focus; it then goes to the value that is shown.
   const focused = document.activeElement?.closest("#values, #equation, #details, #gradient") !== null;
+  measureRooms();
   drawTimeline();
   drawCurve();
   drawStates();
   drawOverlay();
-  drawOperation();
   drawSource();
-  drawGradient();
-  drawBoundary();
   drawFindings();
   drawChanges();
-  for (const heat of heatmaps) heat.draw();
+  drawBoundary();
+  const told = writeEquation();
+  drawGradient();
+  drawOperation();
+  for (const heat of heatmaps) heat.seenNow();
   revealChosen();
-  drawEquation();
+  lightUp(told);
+  lightBesides();
   tellLink();
   if (focused) chosenHeatmap()?.box.focus({ preventScroll: true });
 }

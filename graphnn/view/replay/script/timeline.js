@@ -5,12 +5,15 @@ const PHASE_COLOURS = { light: ["#3C4043", "#8E3B6E", "#00664B"], dark: ["#C4C9D
 
 function drawTimeline() {
   const n = nodes.name.length;
-  $("place").textContent = `operation ${grouped(shown.time + 1)} of ${grouped(n)}`;  // it takes room from the canvas
-  const wide = $("ticks").parentNode.clientWidth, high = 3 * LANE + 12, [, pen] = canvasOf($("ticks"), wide, high);
+  const wide = rooms.ticks, high = 3 * LANE + 12, [, pen] = canvasOf($("ticks"), wide, high);
   const dark = isDark(), colours = PHASE_COLOURS[dark ? "dark" : "light"];
   const at = (place) => MARGIN + ((wide - 2 * MARGIN) * place) / Math.max(1, n - 1);
   const thick = Math.max(1, Math.min(5, (wide - 2 * MARGIN) / n - 1));
+  const drawn = [-1, -1, -1]; // of each lane, what was drawn last: of very many ticks, one a pixel
   for (let place = 0; place < n; place++) {
+    const mark = 4 * Math.round(at(place)) + 2 * isPending(place) + Boolean(unchanged?.has(place));
+    if (drawn[nodes.phase[place]] === mark) continue;
+    drawn[nodes.phase[place]] = mark;
     const lane = 10 + nodes.phase[place] * LANE, done = !isPending(place);
     pen.fillStyle = unchanged?.has(place) ? (dark ? "#5A606A" : "#B4BAC4") : colours[nodes.phase[place]];
     pen.globalAlpha = done ? 1 : 0.45;

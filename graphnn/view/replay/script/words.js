@@ -265,16 +265,19 @@ function ancestry(run, place, cell) {
   for (let at = place; at >= 0; at--) {
     const cells = found.get(at);
     if (cells === undefined) continue;
+    const inputs = nodes.inputs[at];
     for (const each of cells ?? [null]) {
       const read = each === null || ++asked > MOST_FOLLOWED || seen > MOST_CELLS ? null : readBy(run, at, each);
-      nodes.inputs[at].forEach((input, i) => {
-        if (read === null) return void found.set(input, null);
+      if (read === null) {
+        for (const input of inputs) found.set(input, null);
+        break;
+      }
+      inputs.forEach((input, i) => {
         if (!read[i].count || found.get(input) === null) return;
         if (!found.has(input)) found.set(input, new Set());
         seen += read[i].places.length;
         for (const one of read[i].places) found.get(input).add(one);
       });
-      if (read === null) break;
     }
   }
   return found;
