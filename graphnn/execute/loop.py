@@ -158,7 +158,7 @@ def evaluate(
     ndarray, make = np.ndarray, tuple.__new__  # past the slower Step(…): this loop is hot
     rows: Iterable[_Row] = zip(range(len(order)), order, forwards, program.operands, dying, strict=True)
     if positions is not None:
-        rows = ((i, order[i], forwards[i], program.operands[i], dying[i]) for i in positions)
+        rows = map(list(rows).__getitem__, positions)
     for i, node, forward, sources, dead in rows:
         operands = tuple([values[source] for source in sources])
         if forward is None:

@@ -507,6 +507,7 @@ class Graph(Shown):
         phase: str | None = None,
         origin: Origin | None = None,
         twin: Node | None = None,
+        within: Scope | None = None,
     ) -> Provenance:
         """Make nodes in a new scope with a name from `free_name`. For layers and transformations.
 
@@ -516,14 +517,16 @@ class Graph(Shown):
             As `free_name` takes them.
         kind, phase, origin, twin
             As `in_scope` takes them.
+        within : Scope, optional
+            The scope that the new one is made in; by default the one that is open.
 
         Returns
         -------
         Provenance
             A context manager. Its ``with`` statement gives itself, with the new ``scope``.
         """
-        find = partial(self._scope_called, base, False, numbered, kind, phase, origin)
-        return Provenance(self, find, twin=twin)
+        make = partial(self._scope_called, base, False, numbered, kind, phase, origin)
+        return Provenance(self, make if within is None else lambda around: make(within), twin=twin)
 
     def _scope_called(
         self, base: str, reuse: bool, numbered: bool, kind: str, phase: str | None, origin: Origin | None, around: Any

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .node import Node
     from .scopes import Scope
 
+    _Find = Callable[[Scope | None], tuple[Scope | None, bool]]
+    """Takes the scope around, returns the scope and whether it is new."""
+
 
 class _Exit:
     """The ``__exit__`` of a provenance, which shows whether its ``with`` block still exists.
@@ -62,18 +65,11 @@ class Provenance:
 
     __slots__ = ("_end", "_find", "_left", "_new", "_others", "_outer", "graph", "origin", "scope", "twin")
 
-    def __init__(
-        self,
-        graph: Graph,
-        find: Callable[[Scope | None], tuple[Scope | None, bool]],
-        origin: Origin | None = None,
-        twin: Node | None = None,
-    ) -> None:
+    def __init__(self, graph: Graph, find: _Find, origin: Origin | None = None, twin: Node | None = None) -> None:
         self.graph = graph
         self.scope: Scope | None = None
         self.origin, self.twin = origin, twin
-        # Takes the scope around, returns the scope and whether it is new.
-        self._find: Callable[[Scope | None], tuple[Scope | None, bool]] | None = find
+        self._find: _Find | None = find
         self._new = False
         self._end: ref[Any] | None = None
         self._left = False
@@ -109,9 +105,11 @@ class Provenance:
                 inner.append(provenance)
             provenance = provenance._outer
         if provenance is self:
-            for around, other in zip([self._outer, *reversed(inner)], reversed(inner), strict=False):
+            around = self._outer
+            for other in reversed(inner):
                 other._link(around)
-            _innermost.set(inner[0] if inner else self._outer)
+                around = other
+            _innermost.set(around)
         self._left = True
         if error is not None and self._new and self.scope is not None:
             forget(self.graph, self.scope)

@@ -192,7 +192,7 @@ class Optimizer:
                 # sgd_1/dense_1/weight: the parameter's scope is repeated inside the optimizer's.
                 around = mirrored(graph, graph.scopes.get(parameter.scope), root) or root
                 own = parameter.name.removeprefix(f"{parameter.scope}/")
-                with graph.in_scope(around.path), graph.new_scope(own, twin=parameter):
+                with graph.new_scope(own, twin=parameter, within=around):
                     result[parameter] = self.advance(parameter, gradient, slots.scalars["rate"], slots)
             self._store_updates(graph, result, chosen)
         return result

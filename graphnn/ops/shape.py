@@ -106,7 +106,7 @@ class ExpandDims(Rearranging):
         return Spec(shape, x.dtype)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return into(out, np.expand_dims(x, self.axes(x.ndim)))
+        return into(out, np.expand_dims(x, self.axis))  # type: ignore[arg-type] # which is never None
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.squeeze(cotangent, self.axes(inputs[0].ndim))
