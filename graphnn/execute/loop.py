@@ -15,12 +15,10 @@ from ..graph.dimensions import concrete, shown
 from ..graph.quiet import quietly
 from ..text import quoted
 from .guard import violation
-from .program import Binding, Forward, Program, infer_error
+from .program import Binding, Program, infer_error
 
 RunNode = Callable[..., Any]
 """Called with a node, its operation's ``forward`` and the operands; returns the value."""
-_Row = tuple[int, Node, Forward | None, tuple[int, ...], Sequence[int]]
-"""Position, node, ``forward``, the positions of its operands and those of the values released after it."""
 
 
 class Step(NamedTuple):
@@ -156,9 +154,12 @@ def evaluate(
     else:
         dying = [()] * len(order)
     ndarray, make = np.ndarray, tuple.__new__  # past the slower Step(…): this loop is hot
-    rows: Iterable[_Row] = zip(range(len(order)), order, forwards, program.operands, dying, strict=True)
-    if positions is not None:
-        rows = map(list(rows).__getitem__, positions)
+    columns = order, forwards, program.operands, dying
+    rows: Iterable[tuple[Any, ...]]
+    if positions is None:
+        rows = zip(range(len(order)), *columns, strict=True)
+    else:
+        rows = ((i, *[column[i] for column in columns]) for i in positions)
     for i, node, forward, sources, dead in rows:
         operands = tuple([values[source] for source in sources])
         if forward is None:
