@@ -133,6 +133,56 @@ def test_a_folded_layout_holds_all_that(seed: int, sideways: bool) -> None:
         assert -6 <= y <= placed.height + 6
 
 
+@pytest.mark.parametrize("narrow", [300.0, 700.0])
+@pytest.mark.parametrize("seed", range(30))
+def test_a_narrow_layout_holds_all_that_and_its_rows_come_in_the_same_order(seed: int, narrow: float) -> None:
+    graph = chance(seed)
+    if seed % 2:
+        graph = with_readers_beside(graph)
+    placed = arrange(*graph, narrow=narrow)
+    assert faults(graph, placed) == []
+    for link in graph[2]:
+        if graph[0][link.tail].beside != link.head:
+            assert placed.centres[link.tail][1] != placed.centres[link.head][1]
+    assert placed.width <= arrange(*graph).width
+
+
+def test_what_nothing_reads_stands_in_several_lines() -> None:
+    """One value goes to forty boxes, each of which has one of its own that stands above it."""
+    items = [Item(60, 20, 0) for _ in range(81)]
+    links = [Link(0, number, value=1) for number in range(41, 81)]
+    links += [Link(number - 40, number) for number in range(41, 81)]
+    graph = items, [Frame(-1, 50, 12)], links
+    placed = arrange(*graph, narrow=600.0)
+    assert faults(graph, placed) == []
+    assert arrange(*graph).width > 3000
+    assert placed.width <= 640
+    assert all(60 >= placed.centres[number][1] - placed.centres[number - 40][1] > 20 for number in range(41, 81))
+    lines = sorted({placed.centres[number][1] for number in range(41, 81)})
+    assert 5 <= len(lines) <= 7
+
+
+def test_a_frame_that_nothing_reads_goes_down_as_one() -> None:
+    """Six frames, each with a chain of three, read one value."""
+    items = [Item(60, 20)] + [Item(180, 20, number // 3) for number in range(18)]
+    links = [Link(0, 1 + 3 * frame) for frame in range(6)]
+    links += [Link(one, one + 1) for one in range(1, 19) if one % 3]
+    graph = items, [Frame(-1, 50, 12)] * 6, links
+    placed = arrange(*graph, narrow=700.0)
+    assert faults(graph, placed) == []
+    assert placed.width <= 700
+    assert len({round(top) for ((_, top, _, _),) in placed.frames}) == 2
+
+
+def test_a_row_that_is_read_stays_one_row_and_what_has_room_keeps_to_the_width() -> None:
+    items = [Item(60, 20)] * 42
+    links = [Link(0, number) for number in range(1, 41)] + [Link(number, 41) for number in range(1, 41)]
+    assert len({y for _, y in arrange(items, [], links, narrow=600.0).centres}) == 3
+    stairs = [Item(60, 20)] * 20
+    leads = [Link(number, number + 2) for number in range(18)] + [Link(number, number + 1) for number in range(19)]
+    assert arrange(stairs, [], leads, narrow=200.0).width <= 200
+
+
 def test_a_long_chain_is_folded_into_lines_or_columns() -> None:
     items, links = [Item(60, 20)] * 100, [Link(number, number + 1) for number in range(99)]
     lines = arrange(items, [], links, True, (1000.0, 900.0))

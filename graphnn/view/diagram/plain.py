@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 _MOST_ROWS, _MOST_ROWS_FOLLOWED, _MOST_FOLLOWED = 12, 60, 16
 # A picture that is wider, or higher, is folded.
 _ROOM = 1560.0, 2000.0
-# Columns that are higher are compared with lines.
-_HIGHEST = 3000.0
+# What is wider or higher is compared with lines, which are harder to follow, and with what keeps to a share of the
+# width: all of these shares if there are few boxes, none if there are many.
+_HIGHEST, _HARDER = 3000.0, 1.2
+_NARROWER, _MANY = (0.8, 0.5, 0.25), 1800
 # A point of Graphviz's, as browsers show it.
 _PIXELS = 4 / 3
 _PAD, _HEADING_SPACE = 10.8, 4.0
@@ -67,6 +69,13 @@ def _far(seen: Picture) -> set[Edge]:
     followed = {edge.node for edge, passed in far if not edge.lent and passed <= _MOST_ROWS_FOLLOWED}
     most = _MOST_ROWS_FOLLOWED if len(followed) <= _MOST_FOLLOWED else _MOST_ROWS
     return {edge for edge, passed in far if edge.lent or passed > most}
+
+
+def _excess(placed: Arrangement, in_lines: bool) -> tuple[bool, float]:
+    """Return how much there is against an arrangement: it is too wide for a page, or else high."""
+    if placed.width > _ROOM[0] + 0.01:
+        return True, placed.width * placed.height
+    return False, placed.height * (_HARDER if in_lines else 1.0)
 
 
 def _beside(seen: Picture) -> dict[str, str]:
@@ -251,15 +260,12 @@ class _Writer:
                 Link(number_of[arrow.tail], number_of[arrow.head], light, *size, values.setdefault(same, len(values)))
             )
         placed = arrange(items, frames, links, self._sideways, _ROOM)
-        wide = placed.width > _ROOM[0]
-        if not self._sideways and (wide or placed.height > _HIGHEST):
-            turned = arrange(items, frames, links, True, _ROOM)  # lines of text keep to the width, columns may not
-            if wide:
-                better = turned.width < placed.width and turned.width * turned.height < placed.width * placed.height
-            else:
-                better = turned.width <= _ROOM[0] and turned.height < placed.height
-            if better:
-                self._sideways, placed = True, turned
+        if self._sideways or (placed.width <= _ROOM[0] and placed.height <= _HIGHEST):
+            return placed
+        shares = _NARROWER[: _MANY // len(items)]
+        found = [(arrange(items, frames, links, False, _ROOM, _ROOM[0] * share), False) for share in shares]
+        found += [(placed, False), (arrange(items, frames, links, True, _ROOM), True)]
+        placed, self._sideways = min(found, key=lambda one: _excess(*one))
         return placed
 
     def text(self) -> str:

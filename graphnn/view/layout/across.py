@@ -89,6 +89,8 @@ class Level:
         Links as (upper thing, lower thing, strength); either may be inside an inner frame.
     outside : list of (int, float)
         Links from above and outside the frame: (thing, position of the other end).
+    most : float
+        How far all of it may reach across, as far as the things in each row have room.
     """
 
     def __init__(
@@ -97,8 +99,9 @@ class Level:
         members: list[int],
         pieces: Sequence[tuple[int, int, float]],
         outside: Sequence[tuple[int, float]],
+        most: float = math.inf,
     ) -> None:
-        self._things, self._members = things, members
+        self._things, self._members, self._half = things, members, most / 2
         self._left = [things.left[thing] for thing in members]
         self._right = [things.right[thing] for thing in members]
         self._first = [things.first[thing] for thing in members]
@@ -185,7 +188,8 @@ class Level:
                 pulls.append((round(side / SPACE), turn.get(number, 0.0), at[number], number, wanted, weight))
             pulls.sort()
             members = [pull[3] for pull in pulls]
-            places = apart([pull[4] for pull in pulls], [pull[5] for pull in pulls], self._spaces(members))
+            wants, weights = [pull[4] for pull in pulls], [pull[5] for pull in pulls]
+            places = apart(wants, weights, self._spaces(members), *self._bounds(members))
             for number, place in zip(members, places, strict=True):
                 at[number] = place
 
@@ -233,15 +237,12 @@ class Level:
         return (self._above, self._below, self._first) if down else (self._below, self._above, self._last)
 
     def _settle(self) -> None:
-        """Fix the order from left to right, and push to the right what overlaps."""
+        """Fix the order from left to right, and push to the right what overlaps; and back what reaches too far."""
         order = sorted(range(len(self._members)), key=lambda number: (self._at[number], number))
-        ends = [-math.inf] * len(self._rows)
-        for number in order:
-            span = range(self._first[number], self._last[number] + 1)
-            at = max(self._at[number], max(ends[row] for row in span) + self._left[number])
-            self._at[number] = at
-            for row in span:
-                ends[row] = at + self._right[number]
+        self._push(order, -math.inf)
+        if self._half < math.inf:
+            self._push_back(order)
+            self._push(order, -self._half)
         self._fill_rows(order)
         # The neighbours of things that are in several rows.
         self._lefts: list[set[int]] = [set() for _ in order]
@@ -252,6 +253,33 @@ class Level:
                     self._rights[one].add(other)
                 if self._first[other] != self._last[other]:
                     self._lefts[other].add(one)
+
+    def _push(self, order: Iterable[int], least: float) -> None:
+        """Push things to the right, in their order, as far as they must go."""
+        ends = [least] * len(self._rows)
+        for number in order:
+            span = range(self._first[number], self._last[number] + 1)
+            at = max(self._at[number], max(ends[row] for row in span) + self._left[number])
+            self._at[number] = at
+            for row in span:
+                ends[row] = at + self._right[number]
+
+    def _push_back(self, order: Sequence[int]) -> None:
+        """Push things to the left, in their order, as far as they reach out on the right."""
+        ends = [self._half] * len(self._rows)
+        for number in reversed(order):
+            span = range(self._first[number], self._last[number] + 1)
+            at = min(self._at[number], min(ends[row] for row in span) - self._right[number])
+            self._at[number] = at
+            for row in span:
+                ends[row] = at - self._left[number]
+
+    def _bounds(self, members: Sequence[int]) -> tuple[list[float], list[float]]:
+        """Return the range of each thing in a row; that is wider if they have no room."""
+        if self._half == math.inf:
+            return [], []
+        half = max(self._half, sum([self._left[number] + self._right[number] for number in members]) / 2)
+        return [self._left[number] - half for number in members], [half - self._right[number] for number in members]
 
     def _align(self, down: bool) -> None:
         """Sweep over the rows: move each thing to what it is linked with in the rows before. The order is kept."""
@@ -272,6 +300,10 @@ class Level:
                         aim, _ = self._aim(number, others[number], not down)
                     if self._first[number] != self._last[number]:
                         low, high = self._limits(number, row)
+                    if self._half < math.inf:  # what reaches out already may stay, else there may be no room
+                        inner, outer = self._left[number] - self._half, self._half - self._right[number]
+                        aim = min(max(aim, inner), outer)
+                        low, high = max(low, min(inner, at[number])), min(high, max(outer, at[number]))
                 pulls.append((aim, weight, low, high))
             wanted, weights, least, most = zip(*pulls, strict=True)
             for number, place in zip(members, apart(wanted, weights, self._spaces(members), least, most), strict=True):

@@ -9,11 +9,13 @@ row; `across` is the other direction. The steps are those of Sugiyama, Tagawa an
 3. The frames are filled one by one, innermost first, and what is filled is one stiff block for the frame around it.
    Sweeps down and up the rows put each thing where the things it is linked with are, and then as far apart as they
    must be.
+   Where it must be narrow, nothing moves further than that, and `stack` has set what nothing reads in lines.
 4. The rows get their height, and the gaps what labels, titles and links need.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -42,6 +44,7 @@ from .parts import (
 )
 from .ports import LABEL_SPACE, PORT_REACH, Ports
 from .rows import rows, strengths
+from .stack import Stack
 from .titles import missing, titles
 
 # The gap between rows: room for curves, more for links that go far across, and room for arrowheads.
@@ -59,6 +62,7 @@ def arrange(
     links: Sequence[Link],
     sideways: bool = False,
     room: tuple[float, float] | None = None,
+    narrow: float = math.inf,
 ) -> Arrangement:
     """Place boxes, frames and links.
 
@@ -73,6 +77,9 @@ def arrange(
     room : (float, float), optional
         Width and height. A flow that is longer is folded: into lines of that width, or into as many columns of that
         height as have room side by side, and higher ones if they have not.
+    narrow : float
+        How far across the flow it may reach, as far as each row has room. What nothing reads then stands in several
+        lines.
 
     Returns
     -------
@@ -86,14 +93,16 @@ def arrange(
     >>> placed.routes
     [[(30.0, 20.0), (30.0, 34.0), (30.0, 44.0)]]
     """
-    return _Arranger(items, frames, links, sideways).arrangement(room)
+    return _Arranger(items, frames, links, sideways, narrow).arrangement(room)
 
 
 class _Arranger:
     """Computes one layout, across and along the flow; only the result is turned if the flow goes sideways."""
 
-    def __init__(self, items: Sequence[Item], frames: Sequence[Frame], links: Sequence[Link], sideways: bool) -> None:
-        self._sideways = sideways
+    def __init__(
+        self, items: Sequence[Item], frames: Sequence[Frame], links: Sequence[Link], sideways: bool, narrow: float
+    ) -> None:
+        self._sideways, self._narrow = sideways, narrow
         self._items = [turned_item(item) for item in items] if sideways else items
         self._frames, self._links = frames, links
         self._tree = Tree([frame.parent for frame in frames])
@@ -123,7 +132,10 @@ class _Arranger:
             if not beside
         ]
         frame_of = [item.frame for item in self._items]
-        found = rows(len(self._items), links, frame_of, [frame.parent for frame in self._frames])
+        parents = [frame.parent for frame in self._frames]
+        found = rows(len(self._items), links, frame_of, parents)
+        if self._narrow < math.inf:
+            found = Stack(self._items, self._frames, links, found).rows(self._narrow)
         number_of = {row: number for number, row in enumerate(sorted({found[number] for number in stand}))}
         return [number_of[found[number]] for number in stand]
 
@@ -205,10 +217,13 @@ class _Arranger:
         }
         pieces = self._pieces()
         outside: list[list[tuple[int, float]]] = [[] for _ in members]
+        most = [self._narrow]
+        for title in self._frames:
+            most.append(most[title.parent + 1] - 2 * FRAME_PAD)
         for _ in range(_ROUNDS if self._frames and len(things.at) < _LARGE else 1):
             things.loosen(beside)
             for frame in reversed(range(len(self._frames))):
-                left, right = Level(things, members[frame], pieces[frame], outside[frame]).place()
+                left, right = Level(things, members[frame], pieces[frame], outside[frame], most[frame + 1]).place()
                 half, middle = (right - left) / 2 + FRAME_PAD, (left + right) / 2
                 title, thing = self._frames[frame], base + frame
                 if not self._sideways:
@@ -226,7 +241,7 @@ class _Arranger:
                 for inner in members[frame]:
                     things.at[inner] -= middle
                     things.fix(inner, thing)
-            left, right = Level(things, members[OUTSIDE], pieces[OUTSIDE], []).place()
+            left, right = Level(things, members[OUTSIDE], pieces[OUTSIDE], [], most[0]).place()
             outside = self._outside(pieces)
         return left + SPACE / 2, right - SPACE / 2
 
