@@ -260,11 +260,12 @@ class _Writer:
                 Link(number_of[arrow.tail], number_of[arrow.head], light, *size, values.setdefault(same, len(values)))
             )
         placed = arrange(items, frames, links, self._sideways, _ROOM)
-        if self._sideways or (placed.width <= _ROOM[0] and placed.height <= _HIGHEST):
+        if placed.width <= _ROOM[0] + 0.01 and placed.height <= _HIGHEST:
             return placed
         shares = _NARROWER[: _MANY // len(items)]
         found = [(arrange(items, frames, links, False, _ROOM, _ROOM[0] * share), False) for share in shares]
-        found += [(placed, False), (arrange(items, frames, links, True, _ROOM), True)]
+        found.append((placed, self._sideways))
+        found.append((arrange(items, frames, links, not self._sideways, _ROOM), not self._sideways))
         placed, self._sideways = min(found, key=lambda one: _excess(*one))
         return placed
 
