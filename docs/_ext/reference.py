@@ -268,7 +268,7 @@ def _operand(action: argparse.Action) -> str:
 
 def _argument(action: argparse.Action) -> tuple[str, str]:
     value = "" if action.nargs == 0 else str(action.metavar or action.dest.upper())
-    if action.choices is not None:
+    if action.choices is not None and action.metavar is None:
         value = "{" + ", ".join(map(str, action.choices)) + "}"
     names = [f"{flag} {value}".rstrip() for flag in action.option_strings] or [_operand(action)]
     meaning = (action.help or "") % {**vars(action), "prog": "graphnn"}
@@ -308,6 +308,8 @@ def _page(name: str, thing: Any, section: str) -> str:
     if isinstance(thing, type):
         kind = "exception" if issubclass(thing, BaseException) else "class"
     body = [f".. auto{kind}:: graphnn.{name}"]
+    if kind == "exception":
+        body.append("   :show-inheritance:")
     if name in MEMBERS or (kind != "function" and not issubclass(thing, (gn.nn.Layer, gn.nn.Optimizer))):
         body.append(f"   :members: {MEMBERS.get(name, '')}".rstrip())
     if name in SPECIAL:

@@ -115,4 +115,6 @@ def _parsers(chosen: Iterable[Command]) -> dict[str, argparse.ArgumentParser]:
         for argument in each.arguments:
             argument(sub)
         sub.add_argument("--json", action="store_true", help="print JSON instead of text")
+        operands = (sub._get_formatter()._format_args(each, each.dest) for each in sub._get_positional_actions())
+        sub.usage = " ".join(["%(prog)s", *operands, "[options]"])
     return {"": parser, **verbs.choices}

@@ -115,15 +115,15 @@ def feed_option(flag: str = "--feed", text: str = "") -> Argument:
         flag,
         default=[],
         metavar="[NAME=]FILE",
-        help=f"{text}an .npz of arrays by placeholder name, or NAME=FILE.npy for one; may be given again",
+        help=f"{text}an .npz of arrays by placeholder name, or NAME=FILE.npy for one; repeatable",
     )
 
 
 TARGET = option(
     "target",
     metavar="TARGET",
-    help="FILE.py:FUNCTION or MODULE:FUNCTION, a function that returns fetches, a compiled step, or either with its "
-    "feed: (fetches, feed); or the file of a graph or a trace",
+    help="FILE.py:FUNCTION or MODULE:FUNCTION that returns fetches or a compiled step, alone or with their feed: "
+    "(fetches, feed); or the file of a graph or a trace",
 )
 FEED = feed_option()
 UPDATES = switch("--updates", "the whole training step, with the updates of the graph")

@@ -619,6 +619,21 @@ def test_no_name_commands_the_terminal(model, capsys):
     assert capsys.readouterr().out.replace("\n", "").isprintable()
 
 
+@pytest.mark.parametrize(
+    "verb",
+    ["check", "compare", "debug", "demo", "draw", "ops", "profile", "replay", "run", "summary", "trace", "train"],
+)
+def test_the_help_of_each_verb_fits_a_screen(capsys, monkeypatch, verb):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main([verb, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"usage: graphnn {verb} ")
+    assert lines[0].endswith("[options]")
+    assert len(lines) <= 30
+    assert max(map(len, lines)) <= 80
+
+
 @pytest.mark.parametrize("verb", ["debug", "trace", "profile", "check", "compare"])
 def test_each_verb_has_help_and_json(capsys, verb):
     with pytest.raises(SystemExit) as exit_:

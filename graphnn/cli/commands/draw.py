@@ -19,20 +19,22 @@ def _detail(text: str) -> Any:
 _ARGUMENTS = (
     cli.TARGET,
     cli.FEED,
-    cli.output("FILE", "svg, png, pdf, jpg, txt, mmd, json or dot by its ending; otherwise DOT to the screen"),
+    cli.output("FILE", ".svg .png .pdf .jpg .txt .mmd .json .dot (prints DOT)"),
     cli.option(
         "--detail",
         type=_detail,
         metavar="LEVEL",
-        help="op: every operation; layer: a box for each layer; leaf: a box for each innermost layer; a number: how "
-        "many levels of scopes are open (op, unless that is too much for a picture)",
+        help="op: every operation; layer, leaf: a box for each layer, or innermost layer; N: so many levels open (op)",
     ),
-    cli.switch("--repeats", "draw blocks that differ only in their parameters as one box"),
-    cli.several("--focus", metavar="NAME", help="only what is near a node, scope, pattern or op; may be given again"),
+    cli.switch("--repeats", "one box for blocks that differ in parameters alone"),
+    cli.several("--focus", metavar="NAME", help="only what is near a node, scope or op; repeatable"),
     cli.option("--radius", type=cli.from_1, default=2, metavar="N", help="how many edges near is (%(default)s)"),
-    cli.several("--phase", choices=PHASES, help="only a part of a training step; may be given again"),
+    cli.several("--phase", choices=PHASES, metavar="PHASE", help=f"only {', '.join(PHASES)}; repeatable"),
     cli.several(
-        "--overlay", choices=_OVERLAYS, help="evaluate, and show this on the nodes; given again, one below the other"
+        "--overlay",
+        choices=_OVERLAYS,
+        metavar="WHAT",
+        help=f"evaluate, and write on the boxes {', '.join(_OVERLAYS)}; repeatable",
     ),
     cli.option("--theme", choices=("light", "dark"), default="light", help="the background (%(default)s)"),
     cli.option("--title", help="printed above the picture"),
