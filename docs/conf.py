@@ -20,7 +20,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "graph
 exclude_patterns = ["_build", "_ext", "replay"]
 nitpicky = True  # a reference that leads nowhere is a warning, and `make docs` makes warnings errors
 
-myst_enable_extensions = ["dollarmath", "html_image"]
+myst_enable_extensions = ["html_image"]
 myst_heading_anchors = 3
 
 default_role = "code"  # `name` in a docstring is code
@@ -33,6 +33,7 @@ napoleon_use_rtype = False
 napoleon_custom_sections = [("Attributes", "params_style")]  # listed as parameters are, not as members
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"  # the default underlines names as if they were links
 html_title = f"graphnn {version}"
 html_show_sphinx = False
 html_static_path = ["_static"]

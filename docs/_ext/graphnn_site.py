@@ -4,7 +4,8 @@
   are written to docs/reference/ before Sphinx reads.
 - The headings and lists of the start page below ``<!-- contents -->`` are the tree of contents.
 - Code that names something with a page, such as ``gn.softmax``, is a link to it.
-- A picture that is drawn for light paper has a twin for the dark mode.
+- A picture that is drawn for light paper has a twin for the dark mode: one with the colours changed, or a file beside
+  it whose name ends with "-dark".
 - Replay pages are copied whole, and a picture that leads to one becomes the page itself where there is room.
 - A link to a picture opens the picture.
 """
@@ -121,11 +122,28 @@ def escape(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: l
 def sign(app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: Any) -> Any:
     """Return the signature of a class by its ``__init__``, where nothing else says what it takes."""
     if signature != "(*args, **kwargs)" or not isinstance(thing, type):
-        return re.sub(r"<function (\w+)>", r"\1", signature) if signature else None, returns
+        return _defaults(signature) if signature else None, returns
     given = inspect.signature(thing.__init__)  # type: ignore[misc]
     own = given.replace(parameters=list(given.parameters.values())[1:])
     text = "()" if thing.__init__ is object.__init__ else stringify_signature(own, show_annotation=False)  # type: ignore[misc]
-    return re.sub(r"<function (\w+)>", r"\1", text), None
+    return _defaults(text), None
+
+
+def _defaults(signature: str) -> str:
+    """Return a signature with what code would have for the defaults that Python shows in brackets or at length."""
+    text = re.sub(r"<(?:function|class) '?([\w.]+)'?>", r"\1", signature)
+    text = re.sub(r"=<factory>", "=...", text)
+    return re.sub(r"=([A-Z]\w+)\((?:[^()]|\([^()]*\))*\)", r"=\1(...)", text)
+
+
+def skip(app: Sphinx, what: str, name: str, thing: Any, left_out: bool, options: Any) -> bool | None:
+    """Leave out the fields of a named tuple: the docstring of the class has said what they are."""
+    return True if (getattr(thing, "__doc__", "") or "").startswith("Alias for field number") else None
+
+
+def base(app: Sphinx, name: str, thing: Any, options: Any, bases: list[Any]) -> None:
+    """Name only the bases of an error that users know."""
+    bases[:] = [each for each in bases if each.__module__ in ("builtins", "graphnn.errors")]
 
 
 # --- documents ------------------------------------------------------------------------------------------------
@@ -164,11 +182,13 @@ class Pictures(SphinxTransform):
         size = re.search(r'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', self._text(picture["uri"]))
         if size and float(size[2]) > float(size[1]):
             picture["classes"].append("tall")
-        if not (Path(self.app.srcdir) / MADE / "dark" / name).exists() or self.env.docname.startswith(MADE):
+        made = f"{MADE}/dark/{name}", re.sub(r"\.png$", "-dark.png", picture["uri"])
+        twins = [uri for uri in made if uri != picture["uri"] and (Path(self.app.srcdir) / uri).exists()]
+        if not twins or self.env.docname.startswith(MADE):
             picture["classes"].append("card")
             return
         twin = picture.deepcopy()
-        twin["uri"] = f"{MADE}/dark/{name}"
+        twin["uri"] = twins[0]
         twin["classes"].append("only-dark")
         picture["classes"].append("only-light")
         picture.parent.insert(picture.parent.index(picture) + 1, twin)
@@ -232,6 +252,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", read)
     app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", sign)
+    app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-bases", base)
     app.connect("html-page-context", name_level, priority=900)  # after furo
     app.connect("build-finished", copy)
     app.add_transform(Pictures)

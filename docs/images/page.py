@@ -41,14 +41,20 @@ def frames(page: Any) -> list[Image.Image]:
     return taken
 
 
+def photographed(browser: Any, theme: str) -> list[Image.Image]:
+    """Return the pictures of the page in a theme, light or dark."""
+    page = browser.new_page(viewport=SIZE, color_scheme=theme, reduced_motion="reduce")
+    page.goto((ROOT / "docs" / "replay" / "spiral.html").as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached")
+    return frames(page)
+
+
 def main() -> None:
-    """Write page.png, how the page looks at the end of the training, and page.gif, how it gets there."""
+    """Write page.png, how the page looks at the end of the training, page.gif, how it gets there, and a dark twin."""
     launched = runpy.run_path(str(ROOT / "tests" / "page" / "browser.py"))["launched"]
     with launched() as browser:
-        page = browser.new_page(viewport=SIZE, color_scheme="light", reduced_motion="reduce")
-        page.goto((ROOT / "docs" / "replay" / "spiral.html").as_uri())
-        page.wait_for_selector("html[data-ready]", state="attached")
-        taken = frames(page)
+        taken = photographed(browser, "light")
+        photographed(browser, "dark")[-1].quantize(256).save(HERE / "page-dark.png", optimize=True)
     colours = taken[-1].quantize(128)
     # The loop begins at its end, which says most where it stands still.
     order = [taken[-1], *taken[:-1]]
