@@ -7,10 +7,13 @@ rows. The links that pass it leave their band at its end, run back beside it, an
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+
+import numpy as np
 
 from .parts import BEND_SPACE, FRAME_PAD, OUTSIDE, SPACE, TITLE_INSET, Frame, Point, Rectangle
 
@@ -60,6 +63,27 @@ class Flat:
     tails: list[int]
     sideways: bool
 
+    @cached_property
+    def begins(self) -> list[float]:
+        """Where each row begins."""
+        return [begin for begin, _ in self.rows]
+
+    @cached_property
+    def prices(self) -> tuple[list[float], list[float]]:
+        """What a cut after each row costs, and the room of the links that pass it; nothing passes the last row."""
+        passed: list[set[int]] = [set() for _ in self.rows]
+        for route, tail in zip(self.routes, self.tails, strict=True):
+            ends = sorted(bisect_right(self.begins, along + 0.01) - 1 for _, along in (route[0], route[-1]))
+            for row in range(max(ends[0], 0), ends[1]):
+                passed[row].add(tail)
+        price = [_BAND + _PASSED * len(tails) for tails in passed]
+        for frame, (first, last), (_, begin, _, _) in zip(self.parents, self.spans, self.frames, strict=True):
+            for row in range(first, last):
+                price[row] += _CUT_FRAME
+                if self.sideways and self.rows[row][1] - begin < frame.width + 2 * FRAME_PAD:
+                    price[row] += _CUT_TITLE
+        return [*price[:-1], _BAND], [_LANE * len(tails) for tails in passed]
+
 
 @dataclass
 class Folded:
@@ -93,32 +117,20 @@ def folded(flat: Flat, most: float) -> Folded | None:
 
 def _cuts(flat: Flat, most: float) -> list[int]:
     """Return the rows after which a cut costs least in all."""
-    rows, count = flat.rows, len(flat.rows)
-    begins = [begin for begin, _ in rows]
-    passed: list[set[int]] = [set() for _ in rows]
-    for route, tail in zip(flat.routes, flat.tails, strict=True):
-        ends = sorted(bisect_right(begins, along + 0.01) - 1 for _, along in (route[0], route[-1]))
-        for row in range(max(ends[0], 0), ends[1]):
-            passed[row].add(tail)
-    price = [_BAND + _PASSED * len(tails) for tails in passed]
-    for frame, (first, last), (_, begin, _, _) in zip(flat.parents, flat.spans, flat.frames, strict=True):
-        for row in range(first, last):
-            price[row] += _CUT_FRAME
-            if flat.sideways and rows[row][1] - begin < frame.width + 2 * FRAME_PAD:
-                price[row] += _CUT_TITLE
-    lanes = [_LANE * len(tails) for tails in passed]  # nothing passes the last row
-    price[-1] = _BAND
-    costs, before = [0.0] * (count + 1), [0] * (count + 1)
+    rows, begins, count = flat.rows, np.array(flat.begins), len(flat.rows)
+    price, lanes = flat.prices
+    # The lanes of the links that pass the cut before a row.
+    reach = np.array([lanes[-1], *lanes[:-1]])
+    costs, before = np.zeros(count + 1), [0] * (count + 1)
     for end in range(1, count + 1):
-        stop, margin, own, least = rows[end - 1][1], lanes[end - 1], price[end - 1], math.inf
-        for start in reversed(range(end)):
-            share = (stop - begins[start] + (lanes[start - 1] + margin)) / most
-            if share > 1.0 and start < end - 1:
-                break
-            cost = costs[start] + share**2 + own
-            if cost < least:
-                least, before[end] = cost, start
-        costs[end] = least
+        stop, margin = rows[end - 1][1], lanes[end - 1]
+        least = bisect_left(flat.begins, stop - most, 0, end - 1)  # a band from a row before is too long
+        shares = (stop - begins[least:end] + (reach[least:end] + margin)) / most
+        if (too_long := np.flatnonzero(shares[:-1] > 1.0)).size:
+            least, shares = least + int(too_long[-1]) + 1, shares[too_long[-1] + 1 :]
+        sums = costs[least:end] + shares**2 + price[end - 1]
+        start = end - 1 - int(sums[::-1].argmin())
+        costs[end], before[end] = sums[start - least], start
     cuts = []
     while (count := before[count]) > 0:
         cuts.append(count - 1)
