@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -68,6 +68,50 @@ class Flat:
         """Where each row begins."""
         return [begin for begin, _ in self.rows]
 
+    def row(self, along: float) -> int:
+        """Return the row of what begins there."""
+        return max(bisect_right(self.begins, along + 0.5) - 1, 0)
+
+    @cached_property
+    def route_rows(self) -> list[list[int]]:
+        """Of each point of each route, its row."""
+        return [[self.row(along) for _, along in route] for route in self.routes]
+
+    @cached_property
+    def held_by_row(self) -> list[list[tuple[int, float, float]]]:
+        """What is in frames in each row: the innermost frame, least and most across."""
+        found: list[list[tuple[int, float, float]]] = [[] for _ in self.rows]
+        for frame, row, low, high in self.held:
+            if frame != OUTSIDE:
+                found[row].append((frame, low, high))
+        return found
+
+    @cached_property
+    def steps(self) -> list[list[tuple[int, tuple[float, float, int, int, bool]]]]:
+        """The steps of routes across the gap after each row: the upper row, and a way as in `_Folding`."""
+        found: list[list[tuple[int, tuple[float, float, int, int, bool]]]] = [[] for _ in self.rows]
+        for number, (route, rows) in enumerate(zip(self.routes, self.route_rows, strict=True)):
+            for (one, row), (other, next_row) in pairwise(zip(route, rows, strict=True)):
+                if row != next_row:
+                    upper, lower = (one, other) if row < next_row else (other, one)
+                    way = (upper[0], lower[0], number, self.tails[number], row > next_row)
+                    for passed in range(min(row, next_row), max(row, next_row)):
+                        found[passed].append((min(row, next_row), way))
+        return found
+
+    @cached_property
+    def taken(self) -> list[list[tuple[float, float]]]:
+        """Across each row, the intervals that boxes, labels and routes take; those near to each other as one."""
+        found: list[list[tuple[float, float]]] = [[] for _ in self.rows]
+        for x, along, wide, high in self.boxes:
+            found[self.row(along + high / 2)].append((x - SPACE / 2, x + wide + SPACE / 2))
+        for x, along, wide, _ in self.labels:
+            found[self.row(along)].append((x, x + wide))
+        for route, rows in zip(self.routes, self.route_rows, strict=True):
+            for (x, _), row in zip(route, rows, strict=True):
+                found[row].append((x - BEND_SPACE / 2, x + BEND_SPACE / 2))
+        return [list(_united(each)) for each in found]
+
     @cached_property
     def prices(self) -> tuple[list[float], list[float]]:
         """What a cut after each row costs, and the room of the links that pass it; nothing passes the last row."""
@@ -97,8 +141,11 @@ class Folded:
     routes: list[list[Point]]
 
 
-def folded(flat: Flat, most: float) -> Folded | None:
+def folded(flat: Flat, most: float, widest: float = math.inf) -> Folded | None:
     """Return a layout whose bands are at most so long, or nearly so; None: it needs no fold, or has no place for one.
+
+    If all bands together are wider than `widest`, those of a flow from top to bottom get longer. Where the flow goes
+    sideways, they get shorter until there is room for the links beside them, too.
 
     Examples
     --------
@@ -109,10 +156,22 @@ def folded(flat: Flat, most: float) -> Folded | None:
     >>> [(round(x), round(y)) for x, y, _, _ in found.boxes]
     [(9, 14), (9, 54), (69, 14), (69, 54)]
     """
+    found, length = _folding(flat, most), most
+    while flat.sideways and found is not None and found.along > most and length > most / 2:
+        length -= max(found.along - most, 10.0)
+        found = _folding(flat, length)
+    while not flat.sideways and found is not None and found.across > widest:
+        length *= 1.2
+        found = _folding(flat, length)
+    return found.folded() if found is not None else None
+
+
+def _folding(flat: Flat, most: float) -> _Folding | None:
+    """Return how a layout is cut into bands that are at most so long; None: it is not cut."""
     if len(flat.rows) < 2 or flat.rows[-1][1] <= most:
         return None
     cuts = _cuts(flat, most)
-    return _Folding(flat, cuts).folded() if cuts else None
+    return _Folding(flat, cuts) if cuts else None
 
 
 def _cuts(flat: Flat, most: float) -> list[int]:
@@ -137,6 +196,19 @@ def _cuts(flat: Flat, most: float) -> list[int]:
     return cuts[::-1]
 
 
+def _united(taken: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Yield intervals from left to right, those as one that have little room between."""
+    begin, end = math.inf, -math.inf
+    for low, high in sorted(taken):
+        if low > end + _MOST_EMPTY:
+            if end > -math.inf:
+                yield begin, end
+            begin = low
+        end = max(end, high)
+    if end > -math.inf:
+        yield begin, end
+
+
 class _Folding:
     """Moves everything into bands."""
 
@@ -144,26 +216,35 @@ class _Folding:
         self._flat = flat
         self._starts = [0, *(row + 1 for row in cuts)]
         self._lasts = [*cuts, len(flat.rows) - 1]
+        self._band_of = [band for band, row in enumerate(self._starts) for _ in range(row, self._lasts[band] + 1)]
         self._begins = [flat.rows[row][0] for row in self._starts]
         self._ends = [flat.rows[row][1] for row in self._lasts]
         bands = range(len(self._starts))
         self._before, self._after = [_MARGIN] * len(bands), [_MARGIN] * len(bands)
-        self._pieces = [self._pieces_in(band) for band in bands]
-        self._passing: list[list[tuple[float, float, int, int, bool]]] = [[] for _ in bands]
-        self._find_passing()
+        frames: list[list[int]] = [[] for _ in bands]
+        for frame, (first, last) in enumerate(flat.spans):
+            for band in range(self._band_of[first], self._band_of[last] + 1):
+                frames[band].append(frame)
+        self._pieces = [self._pieces_in(band, frames[band]) for band in bands]
+        # The links that pass each cut: where they leave and enter, number, tail, and whether they go up.
+        self._passing = [
+            [way for row, way in flat.steps[last] if row >= first]
+            for first, last in zip(self._starts, self._lasts, strict=True)
+        ]
         self._exits = [self._ranks(band, 0) for band in bands]
         self._entries = [self._ranks(band, 1) for band in bands]
-        self._squeezed = self._squeeze()
+        self._squeezed = [self._squeeze(band) for band in bands]
+        self._moves: list[Point] = []
+        self._gutters: list[float] = []
+        self.across, self.along = self._move()
 
-    def folded(self) -> Folded:
-        """Return everything where it is now."""
-        flat, bands = self._flat, range(len(self._starts))
+    def _move(self) -> Point:
+        """Say where each band goes, and return how far all of them reach."""
+        bands = range(len(self._starts))
         lead = max(
             before + _LANE * (1 + max(entry.values(), default=-1))
             for before, entry in zip(self._before, [{}, *self._entries], strict=False)
         )
-        self._moves: list[Point] = []
-        self._gutters: list[float] = []
         at = along = 0.0
         for band in bands:
             self._moves.append((at, lead - self._begins[band]))
@@ -175,13 +256,18 @@ class _Folding:
             )
             if band < bands[-1]:
                 at += _GUTTER + _LANE * lanes
+        return at, along
+
+    def folded(self) -> Folded:
+        """Return everything where it is now."""
+        flat = self._flat
         placed: list[list[Rectangle]] = [[] for _ in flat.frames]
         for band, pieces in enumerate(self._pieces):
             for frame, piece in pieces.items():
                 placed[frame].append(self._moved(piece, band))
         return Folded(
-            at,
-            along,
+            self.across,
+            self.along,
             [self._moved(box, self._band(box[1] + box[3] / 2)) for box in flat.boxes],
             [self._moved(label, self._band(label[1])) for label in flat.labels],
             placed,
@@ -189,22 +275,12 @@ class _Folding:
         )
 
     def _band(self, along: float) -> int:
-        return max(bisect_right(self._begins, along + 0.5) - 1, 0)
+        return self._band_of[self._flat.row(along)]
 
     def _moved(self, one: Rectangle, band: int) -> Rectangle:
         (across, along), squeezed = self._moves[band], self._squeezed[band]
         low, high = squeezed.at(one[0]), squeezed.at(one[0] + one[2])
         return low + across, one[1] + along, high - low, one[3]
-
-    def _find_passing(self) -> None:
-        """Find the links that pass each cut: where they leave and enter, number, tail, and whether they go up."""
-        for number, route in enumerate(self._flat.routes):
-            for one, other in pairwise(route):
-                band, next_band = self._band(one[1]), self._band(other[1])
-                if band != next_band:
-                    upper, lower = (one, other) if band < next_band else (other, one)
-                    way = (upper[0], lower[0], number, self._flat.tails[number], band > next_band)
-                    self._passing[min(band, next_band)].append(way)
 
     def _ranks(self, band: int, end: int) -> dict[int, int]:
         """Return how far out each link turns, at one end of a cut; those that run together turn together."""
@@ -215,8 +291,8 @@ class _Folding:
             found[number], before = rank, (place, key)
         return found
 
-    def _pieces_in(self, band: int) -> dict[int, Rectangle]:
-        """Return the piece of each frame in a band. One that goes on reaches beyond the band."""
+    def _pieces_in(self, band: int, frames: Sequence[int]) -> dict[int, Rectangle]:
+        """Return the piece of each of the frames in a band. One that goes on reaches beyond the band."""
         flat, first, last = self._flat, self._starts[band], self._lasts[band]
         begin, end = self._begins[band], self._ends[band]
         lows: dict[int, float] = {}
@@ -229,10 +305,10 @@ class _Folding:
             lows[frame], highs[frame] = min(lows.get(frame, math.inf), low), max(highs.get(frame, -math.inf), high)
             heads[frame], feet[frame] = max(heads.get(frame, 0.0), head), max(feet.get(frame, 0.0), foot)
 
-        for frame, row, low, high in flat.held:
-            if first <= row <= last and frame != OUTSIDE:
+        for held in flat.held_by_row[first : last + 1]:
+            for frame, low, high in held:
                 hold(frame, low, high)
-        for frame in reversed(range(len(flat.frames))):
+        for frame in reversed(frames):
             if frame not in lows:
                 continue
             known, (starts, ends) = flat.parents[frame], flat.spans[frame]
@@ -265,32 +341,25 @@ class _Folding:
         self._after[band] += max(feet.values(), default=0.0)
         return found
 
-    def _squeeze(self) -> list[_Squeezed]:
-        """Return, of each band, where everything across it is once there is little room between."""
-        flat = self._flat
-        taken: list[list[tuple[float, float]]] = [[] for _ in self._starts]
-        for x, along, wide, high in flat.boxes:
-            taken[self._band(along + high / 2)].append((x - SPACE / 2, x + wide + SPACE / 2))
-        for x, along, wide, _ in flat.labels:
-            taken[self._band(along)].append((x, x + wide))
-        for x, along in {point for route in flat.routes for point in route}:
-            taken[self._band(along)].append((x - BEND_SPACE / 2, x + BEND_SPACE / 2))
-        for band, pieces in enumerate(self._pieces):
-            for frame, (x, _, wide, _) in pieces.items():
-                known = flat.parents[frame]
-                begin, title = x, known.height if flat.sideways else min(known.width + FRAME_PAD, wide - FRAME_PAD)
-                if not flat.sideways and flat.spans[frame][0] >= self._starts[band]:
-                    begin, title = flat.titles[frame] - TITLE_INSET, known.width + TITLE_INSET
-                edges = (x, x + FRAME_PAD), (x + wide - FRAME_PAD, x + wide)
-                taken[band] += [*edges, (begin, begin + title + FRAME_PAD)]
-        return [_Squeezed(intervals) for intervals in taken]
+    def _squeeze(self, band: int) -> _Squeezed:
+        """Return where everything across a band is once there is little room between."""
+        flat, first = self._flat, self._starts[band]
+        taken = [interval for row in flat.taken[first : self._lasts[band] + 1] for interval in row]
+        for frame, (x, _, wide, _) in self._pieces[band].items():
+            known = flat.parents[frame]
+            begin, title = x, known.height if flat.sideways else min(known.width + FRAME_PAD, wide - FRAME_PAD)
+            if not flat.sideways and flat.spans[frame][0] >= first:
+                begin, title = flat.titles[frame] - TITLE_INSET, known.width + TITLE_INSET
+            edges = (x, x + FRAME_PAD), (x + wide - FRAME_PAD, x + wide)
+            taken += [*edges, (begin, begin + title + FRAME_PAD)]
+        return _Squeezed(taken)
 
     def _route(self, number: int) -> list[Point]:
         """Return a link in its bands, with the ways between them."""
         points: list[Point] = []
         before: int | None = None
-        for across, along in self._flat.routes[number]:
-            band = self._band(along)
+        for (across, along), row in zip(self._flat.routes[number], self._flat.route_rows[number], strict=True):
+            band = self._band_of[row]
             (move, shift) = self._moves[band]
             here = (self._squeezed[band].at(across) + move, along + shift)
             if before is not None and band != before:
@@ -316,16 +385,13 @@ class _Squeezed:
     def __init__(self, taken: list[tuple[float, float]]) -> None:
         self._begins: list[float] = []
         self._places: list[float] = []
-        self._end = -math.inf
         self.size = 0.0
-        for low, high in sorted(taken):
-            if low > self._end + _MOST_EMPTY or not self._begins:
-                at = self.at(self._end) + _MOST_EMPTY if self._begins else 0.0
-                self._begins.append(low)
-                self._places.append(at)
-            self._end = max(self._end, high)
-        if taken:
-            self.size = self.at(self._end)
+        for low, high in _united(taken):
+            if self._begins:
+                self.size += _MOST_EMPTY
+            self._begins.append(low)
+            self._places.append(self.size)
+            self.size += high - low
 
     def at(self, place: float) -> float:
         """Return where that is; nothing is asked between two intervals."""

@@ -379,13 +379,7 @@ class _Arranger:
             [link.tail for link in links],
             sideways,
         )
-        found, bands = folded(flat, most), most
-        while sideways and found is not None and found.along > most and bands > most / 2:
-            bands -= max(found.along - most, 10.0)
-            found = folded(flat, bands)
-        while not sideways and found is not None and found.across > widest:
-            bands *= 1.2
-            found = folded(flat, bands)
+        found = folded(flat, most, widest)
         area = lines.length * max(self._right - self._left, _NARROW)
         if found is None or (not sideways and found.across * found.along > _EMPTIER * area):
             return None
