@@ -26,6 +26,7 @@ NAMES = {
     "draw": "functions/draw",
     "check_health": "functions/check_health",
     "fit": "functions/nn.fit",
+    "Debugger": "classes/Debugger",
     "ShapeError": "classes/ShapeError",
 }
 
