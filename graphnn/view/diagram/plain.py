@@ -40,6 +40,8 @@ _ROOM = 1560.0, 2000.0
 # width: all of these shares if there are few boxes, none if there are many.
 _HIGHEST, _HARDER = 3000.0, 1.2
 _NARROWER, _MANY = (0.8, 0.5, 0.25), 1800
+# A picture of more boxes is high either way, and is not laid out the other way too.
+_MOST_TURNED = 5000
 # A point of Graphviz's, as browsers show it.
 _PIXELS = 4 / 3
 _PAD, _HEADING_SPACE = 10.8, 4.0
@@ -260,7 +262,7 @@ class _Writer:
                 Link(number_of[arrow.tail], number_of[arrow.head], light, *size, values.setdefault(same, len(values)))
             )
         placed = arrange(items, frames, links, self._sideways, _ROOM)
-        if placed.width <= _ROOM[0] + 0.01 and placed.height <= _HIGHEST:
+        if placed.width <= _ROOM[0] + 0.01 and (placed.height <= _HIGHEST or len(items) > _MOST_TURNED):
             return placed
         shares = _NARROWER[: _MANY // len(items)]
         found = [(arrange(items, frames, links, False, _ROOM, _ROOM[0] * share), False) for share in shares]
