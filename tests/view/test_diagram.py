@@ -232,7 +232,7 @@ def test_op_detail_frames_each_layer_with_its_parameters() -> None:
         "dense_1|2 → 64, 192 parameters",
         "dense_2|64 → 3, 195 parameters",
         "softmax_1",
-        "categorical_crossentropy_1",
+        "categorical_crossentropy_1|2 inputs → 1 output",
     ]
     assert "<b>weight</b>" in found["dense_1|2 → 64, 192 parameters"]
     assert statement(source, "relu") not in "".join(found.values())

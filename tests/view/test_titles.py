@@ -122,6 +122,18 @@ def test_a_frame_says_how_many_values_go_in_and_come_out() -> None:
     assert [text.said for text in frame.texts] == ["mixed_1", "3 inputs → 2 outputs, 12 parameters"]
 
 
+def test_a_frame_without_parameters_says_so_too() -> None:
+    g = gn.Graph()
+    x, y = (g.placeholder(name, shape=("batch", 3)) for name in "xy")
+    with g.scope("join"):
+        joined = gn.tanh(x * y)
+    with g.scope("plain"):
+        result = gn.exp(gn.sin(joined))
+    frames = read(draw(result, "op", engine="plain").svg()).frames
+    said = [[text.said for text in frame.texts] for frame in frames.values()]
+    assert said == [["join", "2 inputs → 1 output"], ["plain"]]
+
+
 def test_what_columns_make_too_high_is_set_in_lines() -> None:
     drawn = read(draw(FORTY["transformer of 2"](), "op", engine="plain").svg())
     assert drawn.size.right <= 1600

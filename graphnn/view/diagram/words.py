@@ -121,17 +121,18 @@ def _index(part: Any) -> str:
 def frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
     """Return the name of an open scope, and ``2 → 64, 192 parameters`` of one that has parameters.
 
-    Of one that reads or gives several values: ``2 inputs → 1 output, 192 parameters``.
+    Of one that reads or gives several values: ``2 inputs → 1 output, 192 parameters``, or ``2 inputs → 1 output``.
     """
     numbers = numbers_in(nodes)
-    if not numbers:
-        return title_of(scope), ""
-    note = counted(numbers, "parameter")
+    note = counted(numbers, "parameter") if numbers else ""
     # A scope of the user's own may hold a backward pass and an update, too.
     forward = [node for node in nodes if node.phase == "forward"]
     given, results = data_inputs(forward), _results(forward)
     if scope.phase == "forward" and (len(given) > 1 or len(results) > 1):
-        return title_of(scope), f"{counted(len(given), 'input')} → {counted(len(results), 'output')}, {note}"
+        ends = f"{counted(len(given), 'input')} → {counted(len(results), 'output')}"
+        return title_of(scope), f"{ends}, {note}" if note else ends
+    if not note:
+        return title_of(scope), ""
     result = forward[-1] if forward else nodes[-1]
     if scope.phase == "forward" and given and len(given[0].shape) == len(result.shape) > 0:
         sizes = [elided(str(node.shape[-1]), _MOST_SIZE) for node in (given[0], result)]
