@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forty import random_nodes
 from random_graphs import Recipe, build, random_graphs
 from svg_geometry import NEAR_BY_GRAPHVIZ, SVG, crossed, faults, read, scopes_of
 from test_diagram import NAMES, SPELT_OUT, all_kinds, far, in_nested_scopes, named, needs_engine, spiral
@@ -407,3 +408,15 @@ def deep(layers: int) -> Node:
     g = Graph()
     network = nn.Sequential(*[part for _ in range(layers) for part in (nn.Dense(4), nn.ReLU())])
     return gn.sum(network(g.placeholder("x", shape=("batch", 4))))
+
+
+def test_a_box_without_links_widens_a_picture_by_itself_alone() -> None:
+    fetches = random_nodes(60)
+    assert isinstance(fetches, list)
+    unlinked = [node for node in fetches if not node.inputs]
+    without, whole = (
+        float(draw(nodes, "op", engine="plain").svg().partition('width="')[2].partition('"')[0])
+        for nodes in ([node for node in fetches if node.inputs], fetches)
+    )
+    assert len(unlinked) == 1
+    assert without < whole < without + 100

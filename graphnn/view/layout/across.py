@@ -156,6 +156,7 @@ class Level:
         for sweep in range(_PLACING_SWEEPS):
             self._align(down=sweep % 2 == 0)
         self._straighten()
+        self._draw_in()
         for number, thing in enumerate(self._members):
             self._things.at[thing] = self._at[number]
         return (
@@ -332,6 +333,22 @@ class Level:
                 middle = sum(at[one] for one in run) / len(run)
                 for one in run:
                     at[one] = min(max(middle, low), high)
+
+    def _draw_in(self) -> None:
+        """Move things without links at the ends of a row up to the others, which need not leave room for them."""
+        at = self._at
+        alone = {number for number, links in enumerate(zip(self._above, self._below, strict=True)) if not any(links)}
+        alone = {number for number in alone if self._first[number] == self._last[number]} - self._turn.keys()
+        for row in self._rows:
+            linked = [place for place, number in enumerate(row) if number not in alone]
+            if not linked:
+                continue
+            for place in range(linked[0] - 1, -1, -1):
+                number, other = row[place], row[place + 1]
+                at[number] = at[other] - self._left[other] - self._right[number]
+            for place in range(linked[-1] + 1, len(row)):
+                number, other = row[place], row[place - 1]
+                at[number] = at[other] + self._right[other] + self._left[number]
 
     def _limits(self, number: int, row: int) -> tuple[float, float]:
         """Return the range of a thing in several rows that its neighbours in the other rows allow."""
