@@ -222,10 +222,9 @@ def memory_budget(graph: Graph) -> float:
 
 def _free_memory() -> float:
     try:
-        with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return float(line.split()[1]) * 1024
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return float(line.split()[1]) * 1024
     except OSError:
         pass
     return math.inf

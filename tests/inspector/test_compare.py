@@ -713,7 +713,10 @@ def test_a_report_has_the_width_that_there_is_and_without_one_all_names() -> Non
     for width in (60, 130):
         lines = found.text(width).split("\n")
         assert width - 20 < max(map(len, lines)) <= width
-        assert "and 51 more" in found.text(width)
+        listed = found.text(width).partition("differing after it:")[2]
+        left_out = re.search(r"and (\d+)\s+more", listed)
+        assert left_out is not None
+        assert listed.count('"') / 2 + int(left_out[1]) == len(found.differences) - 1
     (line,) = [line for line in found.text(None).split("\n") if line.startswith("differing after it")]
     assert all(f'"{difference.name}"' in line for difference in found.differences[1:])
 

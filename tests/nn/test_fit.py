@@ -578,7 +578,7 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     nn.fit(p.step, p.feed, epochs=3, metrics={"[red]accuracy": p.accuracy}, progress=True)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
     assert "epoch 3/3" in text
-    assert re.search(r"\d:\d\d:\d\d elapsed, \S+ left\s+loss", text), "each clock says what it shows"
+    assert re.search(r"\d:\d\d:\d\d elapsed, \S+ left\s+── loss", text), "each clock says what it shows"
     assert "[red]accuracy 0." in text
     assert screen.getvalue().rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
 

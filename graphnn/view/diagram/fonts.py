@@ -68,7 +68,7 @@ def fitted(svg: str) -> str:
     Examples
     --------
     >>> fitted('<text x="2" y="8" font-size="11">relu</text>')
-    '<text x="2" y="8" font-size="11" textLength="19.56" lengthAdjust="spacingAndGlyphs">relu</text>'
+    '<text x="2" y="8" font-size="11" textLength="18.34" lengthAdjust="spacingAndGlyphs">relu</text>'
     """
     return _TEXT.sub(_at_its_width, _OF_GRAPHVIZ.sub(f'font-family="{FAMILIES}"', svg))
 

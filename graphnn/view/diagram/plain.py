@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -252,7 +253,7 @@ class _Writer:
         for frame in self._drawn.frames:
             lines, parent = self._frame_lines(frame), frame.scope.parent
             inside = frame_of[parent.path] if parent is not None else -1
-            frames.append(Around(inside, max(line.width for line in lines), sum(line.height for line in lines)))
+            frames.append(Around(inside, max(line.width for line in lines), math.fsum(line.height for line in lines)))
         values: dict[tuple[object, ...], int] = {}
         for arrow, label in zip(self._drawn.arrows, self._labels, strict=True):
             same = (arrow.tail, *arrow.tip, *arrow.look.items())
@@ -275,7 +276,7 @@ class _Writer:
         """Return the SVG."""
         placed = self._placed
         wide = max([placed.width, *(heading.width for heading in self._headings)])
-        above = sum(heading.height for heading in self._headings) + _PAD * bool(self._headings)
+        above = math.fsum(heading.height for heading in self._headings) + _PAD * bool(self._headings)
         width, height = wide + 2 * _PAD, placed.height + 2 * _PAD + above
         across, down = (width - placed.width) / 2, height - placed.height - _PAD
         parts = [
@@ -355,7 +356,7 @@ class _Heading:
             for text in ([heading.text, heading.end] if heading.shades else [heading.text])
         ]
         self._scale = len(heading.shades) * WIDTH_OF_SHADE + 2 * _SHADE_SPACE * bool(heading.shades)
-        self.width = sum(line.width for line in self._lines) + self._scale
+        self.width = math.fsum(line.width for line in self._lines) + self._scale
         self.height = self._lines[0].height + _HEADING_SPACE
 
     def svg(self, middle: float, top: float) -> str:

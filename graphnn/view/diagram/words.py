@@ -143,9 +143,10 @@ def frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
 def _results(nodes: list[Node]) -> list[Node]:
     """Return what the forward pass reads of `nodes` elsewhere; if it reads nothing, the last of them."""
     inside = set(nodes)
+    known = [node for node in nodes if node.name in node.graph and node.graph[node.name] is node]  # not what failed
     read = [
         node
-        for node in nodes
+        for node in known
         if not node.has_value and any(user.phase == "forward" and user not in inside for user in node.users)
     ]
     return read or nodes[-1:]

@@ -121,7 +121,7 @@ class Level:
         turns: dict[int, list[float]] = {}
         for thing, place in outside:
             turns.setdefault(number_of[things.found(thing)[0]], []).append(place)
-        self._turn = {number: sum(places) / len(places) for number, places in turns.items()}
+        self._turn = {number: math.fsum(places) / len(places) for number, places in turns.items()}
         first = min(self._first, default=0)
         self._first = [row - first for row in self._first]
         self._last = [row - first for row in self._last]
@@ -279,7 +279,7 @@ class Level:
         """Return the range of each thing in a row; that is wider if they have no room."""
         if self._half == math.inf:
             return [], []
-        half = max(self._half, sum([self._left[number] + self._right[number] for number in members]) / 2)
+        half = max(self._half, math.fsum([self._left[number] + self._right[number] for number in members]) / 2)
         return [self._left[number] - half for number in members], [half - self._right[number] for number in members]
 
     def _align(self, down: bool) -> None:
@@ -330,7 +330,7 @@ class Level:
                 if place + 1 < len(row):
                     high = min(high, at[row[place + 1]] - self._left[row[place + 1]] - self._right[one])
             if low <= high:
-                middle = sum(at[one] for one in run) / len(run)
+                middle = math.fsum(at[one] for one in run) / len(run)
                 for one in run:
                     at[one] = min(max(middle, low), high)
 
@@ -371,7 +371,7 @@ class Level:
             pulls, total = [(at[other] + end - own, weight)], weight
         else:
             pulls = sorted([(at[other] + end - own, weight) for other, end, own, weight in neighbours])
-            total = sum([weight for _, weight in pulls])
+            total = math.fsum([weight for _, weight in pulls])
         if total < LED and left[number] >= SPACE / 2:  # and no bend
             if down:
                 return max(at[other] + right[other] for other, _, _, _ in neighbours) + left[number], total
@@ -391,7 +391,7 @@ class Level:
             return self._at[neighbours[0][0]] + neighbours[0][1]
         shares = [min(weight, LED) for _, _, _, weight in neighbours]
         ends = [self._at[other] + end for other, end, _, _ in neighbours]
-        return sum([end * share for end, share in zip(ends, shares, strict=True)]) / sum(shares)
+        return math.fsum([end * share for end, share in zip(ends, shares, strict=True)]) / math.fsum(shares)
 
     def _spaces(self, members: Sequence[int]) -> list[float]:
         """Return how far apart neighbours must be at least."""
