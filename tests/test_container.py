@@ -637,7 +637,7 @@ def plain_user(folder: Path) -> Iterator[None]:
     try:
         os.seteuid(NOBODY)
     except OSError:
-        pytest.skip("it runs as root, to whom no file is read-only, and cannot become another user")
+        pytest.skip("root may write to read-only files, and this root may not become another user")
     try:
         yield
     finally:

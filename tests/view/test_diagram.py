@@ -22,7 +22,9 @@ from graphnn.graph import Graph, Node
 from graphnn.view import draw
 from graphnn.view.layout.engine import find_engine
 
-needs_engine = pytest.mark.skipif(find_engine() is None, reason="there is no Graphviz here")
+needs_engine = pytest.mark.skipif(
+    find_engine() is None, reason="needs Graphviz, or graphviz-pure, which the tests install"
+)
 needs_sh = pytest.mark.skipif(os.name != "posix", reason="the engine is a script here")
 
 

@@ -14,7 +14,9 @@ from graphnn.view.diagram.picture import picture
 from graphnn.view.diagram.ranks import set_below, set_beside
 from graphnn.view.layout.engine import find_engine
 
-needs_graphviz = pytest.mark.skipif(find_engine() is None, reason="there is no Graphviz here")
+needs_graphviz = pytest.mark.skipif(
+    find_engine() is None, reason="needs Graphviz, or graphviz-pure, which the tests install"
+)
 
 
 def step(hidden: int) -> list[gn.Node]:

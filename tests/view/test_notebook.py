@@ -15,7 +15,9 @@ from graphnn.graph import Graph
 from graphnn.view import notebook
 from graphnn.view.layout.engine import find_engine
 
-needs_engine = pytest.mark.skipif(find_engine() is None, reason="there is no Graphviz here")
+needs_engine = pytest.mark.skipif(
+    find_engine() is None, reason="needs Graphviz, or graphviz-pure, which the tests install"
+)
 
 BAD_NAMES = [
     "</script><script>alert(1)</script>",
