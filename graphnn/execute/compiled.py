@@ -21,13 +21,14 @@ from .feed import Feed, prepare
 from .guard import checked_guard
 from .kept import Kept
 from .loop import Observer, Prepared, collect, own_arrays, raise_as_interpreter
+from .native.plan import Native
 from .plan import Plan
 from .settings import Settings
 
 if TYPE_CHECKING:
     from ..graph import Array, Graph, Node
 
-BACKENDS = ("numpy", "interpreter")
+BACKENDS = ("native", "numpy", "interpreter")
 _USUAL = Settings()
 
 
@@ -157,7 +158,7 @@ class Compiled:
     ) -> Sequence[Array]:
         prepared = self.prepared(feed, sizes)
         plan = None
-        if self.backend == "numpy" and self.guard is None and not observers:
+        if self.backend != "interpreter" and self.guard is None and not observers:
             plan = self._plan_of(prepared, demanded=False)
         if plan is not None:
             self._latest = plan
@@ -180,7 +181,7 @@ class Compiled:
             if plan is None and (demanded or self._kept.pays(sizes)):
                 try:
                     with collector_paused():
-                        plan = Plan(prepared, self.settings)
+                        plan = Native(prepared) if self.backend == "native" else Plan(prepared, self.settings)
                 except Exception as error:  # noqa: BLE001 - raised again with its node
                     raise_as_interpreter(error, prepared, self.updates)
                 self._kept.keep(sizes, plan)

@@ -43,8 +43,24 @@ class Plan:
     """
 
     def __init__(self, prepared: Prepared, settings: Settings = _USUAL) -> None:
-        self.calls = 0
         lowering = Lowering(prepared, settings)
+        self._take(prepared, lowering)
+        self._chains = found = chains(lowering.values, lowering.fetches, settings)
+        self._layout = Layout(lowering.values, lowering.fetches, found, settings)
+        source = Source(lowering, found, self._layout)
+        self.source, self.arguments = source.text, source.arguments
+        file = f"<plan of {prepared.program.graph.name[:40]!r} {id(self):x}>"
+        linecache.cache[file] = (len(self.source), None, self.source.splitlines(keepends=True), file)
+        weakref.finalize(self, linecache.cache.pop, file, None)
+        space: dict[str, Any] = {}
+        exec(compile(self.source, file, "exec"), space)  # noqa: S102 - written here, and of nothing but numbers and names
+        self._make = space["plan"]
+        self._quietly = quietly if lowering.foreign else None
+        self._idle: list[tuple[Callable[..., Any], Callable[..., tuple[Array, ...]]]] = []
+
+    def _take(self, prepared: Prepared, lowering: Lowering) -> None:
+        """Take what any plan has of its schedule."""
+        self.calls = 0
         program = prepared.program
         self.given = [value.node for value in lowering.given]
         count = len(program.placeholders)
@@ -59,18 +75,6 @@ class Plan:
         # Otherwise each call must check `sizes=`, or the memory that is free.
         self._settled = prepared.binding.fits_any_memory(program.graph) and fed_dims.issuperset(program.dimension_names)
         self._lowering = lowering
-        self._chains = found = chains(lowering.values, lowering.fetches, settings)
-        self._layout = Layout(lowering.values, lowering.fetches, found, settings)
-        source = Source(lowering, found, self._layout)
-        self.source, self.arguments = source.text, source.arguments
-        file = f"<plan of {prepared.program.graph.name[:40]!r} {id(self):x}>"
-        linecache.cache[file] = (len(self.source), None, self.source.splitlines(keepends=True), file)
-        weakref.finalize(self, linecache.cache.pop, file, None)
-        space: dict[str, Any] = {}
-        exec(compile(self.source, file, "exec"), space)  # noqa: S102 - written here, and of nothing but numbers and names
-        self._make = space["plan"]
-        self._quietly = quietly if lowering.foreign else None
-        self._idle: list[tuple[Callable[..., Any], Callable[..., tuple[Array, ...]]]] = []
 
     def __call__(self, *given: Array) -> tuple[Array, ...]:
         """Return the fetches, each an array of its own.

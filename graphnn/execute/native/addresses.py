@@ -1,0 +1,194 @@
+"""The addresses of NumPy's loops, read from the public fields of its ufuncs, and tried before they are used.
+
+A ufunc's object begins with the fields of `PyUFuncObject` in NumPy's header `ufuncobject.h`. Where they lie is not
+promised in words. So they are compared with what Python says of the ufunc, an address must lie in NumPy's own library,
+and each loop must give the bits of its ufunc before a plan calls it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from typing import NamedTuple
+
+import numpy as np
+
+from ...graph.quiet import quietly
+from ..instructions import DType
+
+LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+"""What all loops are: a function of (arguments, dimensions, steps, data)."""
+
+_PYUFUNC_FROM_FUNC_AND_DATA = 1
+_NIN, _NOUT, _NARGS, _FUNCTIONS, _DATA, _NTYPES, _TYPES = 16, 20, 24, 32, 40, 48, 64
+_TRIED = 83
+"""Elements that a loop is tried with: more than one register of any processor, and no multiple of one."""
+_SPECIAL = (0.0, -0.0, 1.0, -1.0, np.nan, np.inf, -np.inf, 1e-42, 0.5, 2.0)
+
+
+class Doubt(Exception):
+    """What is found is not as it should be: nothing of this may be called."""
+
+
+class Loop(NamedTuple):
+    """A loop of NumPy's.
+
+    Attributes
+    ----------
+    address, data : int
+        Of the function, and what it gets as its last argument.
+    """
+
+    address: int
+    data: int
+
+
+class _Where(ctypes.Structure):
+    """What `dladdr` tells of an address."""
+
+    _fields_ = (
+        ("file", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("symbol", ctypes.c_void_p),
+    )
+
+
+_known: dict[tuple[np.ufunc, str], Loop | None] = {}
+_lock = threading.RLock()
+
+
+def loop_of(ufunc: np.ufunc, dtypes: tuple[DType, ...]) -> Loop | None:
+    """Return the loop of a ufunc for operands and results of these dtypes, or None if it has none of its own for them.
+
+    Raises
+    ------
+    Doubt
+        When it is not where it should be, or does not give what the ufunc gives.
+
+    Examples
+    --------
+    >>> double = np.dtype(float)
+    >>> loop_of(np.exp, (double, double)) == loop_of(np.exp, (double, double)) != None
+    True
+    """
+    chars = "".join(dtype.char for dtype in dtypes)
+    signature = f"{chars[: ufunc.nin]}->{chars[ufunc.nin :]}"
+    key = ufunc, signature
+    if key not in _known:
+        with _lock:
+            found = _read(ufunc, signature)
+            if found is not None:
+                _try_out(ufunc, dtypes, found)
+            _known[key] = found
+    return _known[key]
+
+
+def _read(ufunc: np.ufunc, signature: str) -> Loop | None:
+    """Read the loop of a signature from the ufunc's object, once its fields are seen to be where they should be."""
+    here = id(ufunc)
+    counts = [_int(here + offset) for offset in (_NIN, _NOUT, _NARGS, _NTYPES)]
+    if counts != [ufunc.nin, ufunc.nout, ufunc.nargs, ufunc.ntypes]:
+        raise Doubt(f"numpy.{ufunc.__name__} is not laid out as its header says")
+    functions, data, types = (_pointer(here + offset) for offset in (_FUNCTIONS, _DATA, _TYPES))
+    for address in (functions, types):
+        if not address:
+            raise Doubt(f"numpy.{ufunc.__name__} has no list of loops")
+    codes = ctypes.string_at(types, ufunc.ntypes * ufunc.nargs)
+    told = "".join(text.replace("->", "") for text in ufunc.types)
+    if [np.dtype(char).num for char in told] != list(codes):
+        raise Doubt(f"numpy.{ufunc.__name__} lists other signatures than it tells")
+    if signature not in ufunc.types:
+        return None
+    place = 8 * ufunc.types.index(signature)
+    loop = Loop(_pointer(functions + place), _pointer(data + place) if data else 0)
+    if _file_of(loop.address) != _file_of(array_api(_PYUFUNC_FROM_FUNC_AND_DATA, umath=True)):
+        raise Doubt(f"the loop {signature} of numpy.{ufunc.__name__} is not in NumPy's library")
+    return loop
+
+
+def array_api(number: int, umath: bool = False) -> int:
+    """Return the address of a function of NumPy's C API, by its number in that."""
+    from numpy._core import _multiarray_umath as library
+
+    capsule = library._UFUNC_API if umath else library._ARRAY_API
+    prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
+    get = prototype(("PyCapsule_GetPointer", ctypes.pythonapi))
+    return _pointer(get(capsule, None) + 8 * number)
+
+
+def _file_of(address: int) -> bytes:
+    """Return the file of the library that an address lies in."""
+    try:
+        dladdr = ctypes.CDLL(None).dladdr
+    except (AttributeError, OSError, TypeError):
+        raise Doubt("this system does not tell in which library an address lies") from None
+    where = _Where()
+    if not address or not dladdr(ctypes.c_void_p(address), ctypes.byref(where)) or not where.file:
+        raise Doubt(f"there is no function at {address:#x}")
+    return bytes(where.file)
+
+
+def _int(address: int) -> int:
+    return ctypes.c_int.from_address(address).value
+
+
+def _pointer(address: int) -> int:
+    return ctypes.c_void_p.from_address(address).value or 0
+
+
+# --- trying out -----------------------------------------------------------------------------------------------
+
+
+def _try_out(ufunc: np.ufunc, dtypes: tuple[DType, ...], loop: Loop) -> None:
+    """Call a loop for some numbers, and compare what it gives with what the ufunc gives."""
+    if ufunc.signature is not None:
+        _try_product(ufunc, dtypes[0], loop)
+        return
+    operands = [drawn(dtype, _TRIED, seed) for seed, dtype in enumerate(dtypes[: ufunc.nin])]
+    expected = quietly(ufunc, *operands)
+    got = np.zeros(_TRIED, dtypes[-1])
+    arrays = [*operands, got]
+    call(loop, [x.ctypes.data for x in arrays], [_TRIED], [x.itemsize for x in arrays])
+    if not same_bits(got, expected):
+        raise Doubt(f"a loop of numpy.{ufunc.__name__} does not give what the function gives")
+
+
+def _try_product(ufunc: np.ufunc, dtype: DType, loop: Loop) -> None:
+    x, y = drawn(dtype, 15, 0).reshape(3, 5), drawn(dtype, 35, 1).reshape(5, 7)
+    x, y = np.nan_to_num(x, posinf=1, neginf=-1), np.nan_to_num(y, posinf=1, neginf=-1)
+    got = np.zeros((3, 7), dtype)
+    steps = [0, 0, 0, *x.strides, *y.strides, *got.strides]
+    call(loop, [x.ctypes.data, y.ctypes.data, got.ctypes.data], [1, 3, 5, 7], steps)
+    if not same_bits(got, ufunc(x, y)):
+        raise Doubt(f"a loop of numpy.{ufunc.__name__} does not give what the function gives")
+
+
+def call(loop: Loop, arguments: list[int], dimensions: list[int], steps: list[int]) -> None:
+    """Call a loop."""
+    words = [(ctypes.c_ssize_t * len(numbers))(*numbers) for numbers in (arguments, dimensions, steps)]
+    LOOP(loop.address)(*[ctypes.addressof(each) for each in words], loop.data)
+
+
+def drawn(dtype: DType, count: int, seed: int) -> np.ndarray[tuple[int, ...], DType]:
+    """Return some numbers of a dtype, special ones among them."""
+    rng = np.random.default_rng(seed)
+    if dtype.kind == "f":
+        array = rng.normal(size=count) * 2.0 ** rng.integers(-4, 4, count)
+        array[rng.integers(0, count, 2 * len(_SPECIAL))] = np.repeat(_SPECIAL, 2)
+        return quietly(array.astype, dtype)
+    if dtype.kind == "b":
+        return rng.random(count) < 0.5
+    return rng.integers(0 if dtype.kind == "u" else -20, 20, count).astype(dtype)
+
+
+def same_bits(one: np.ndarray, other: np.ndarray) -> bool:  # type: ignore[type-arg]
+    """Tell whether two arrays are the same to the bit; a NaN is a NaN."""
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    if one.dtype.kind == "f":
+        nan = np.isnan(one)
+        if not np.array_equal(nan, np.isnan(other)):
+            return False
+        one, other = np.where(nan, 0, one), np.where(nan, 0, other)
+    return one.tobytes() == other.tobytes()

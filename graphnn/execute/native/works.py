@@ -1,0 +1,318 @@
+"""What a native plan does, in order: fused groups, single loops, and what stays a call of NumPy from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from .. import instructions as do
+from ..values import in_c_order
+from .addresses import loop_of
+from .kernels import is_known
+
+if TYPE_CHECKING:
+    from ..instructions import DType
+    from ..values import Value
+
+Shape = tuple[int, ...]
+MOST_LINES, MOST_INPUTS = 48, 24
+"""Of a group: a processor has so many registers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value lies: in the memory of another.
+
+    Attributes
+    ----------
+    root : Value
+    offset : int
+        Bytes from the root's first element to the value's.
+    strides : tuple of int
+    """
+
+    root: Value
+    offset: int
+    strides: tuple[int, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """One thing to do.
+
+    Attributes
+    ----------
+    values : list of Value
+        What it makes: the members of a fused group, or one value.
+    how : str
+        ``"fused"``, ``"loop"`` or ``"python"``.
+    why : str
+        Why it is no loop, if it is a call from Python.
+    inner : set of Value
+        Members of a group that nobody else reads: they are never written to memory.
+    """
+
+    values: list[Value]
+    how: str
+    why: str = ""
+    inner: set[Value] = field(default_factory=set)
+
+
+def squeezed(shape: Shape) -> Shape:
+    """Return a shape without its axes of one element."""
+    return tuple(n for n in shape if n != 1)
+
+
+def place_of(value: Value) -> Place | None:
+    """Return where a value lies, or None where that is known only in a run."""
+    root = value.root
+    if root.strides is None or value.strides is None:
+        return None
+    if value is root or value.size == 0:
+        return Place(root, 0, value.strides)
+    chain = []
+    each = value
+    while each is not root:
+        chain.append(each)
+        each = each.operands[0]
+    array = as_strided(np.empty((), root.dtype), root.shape, root.strides)
+    start = array.__array_interface__["data"][0]
+    for each in reversed(chain):
+        if isinstance(each.how, do.View):
+            array = each.how.of(array) if each.size else array
+    return Place(root, array.__array_interface__["data"][0] - start, array.strides)
+
+
+def spread(place: Place, own: Shape, shape: Shape) -> tuple[int, ...]:
+    """Return the strides of an operand along the axes of a larger shape that are longer than 1."""
+    missing = len(shape) - len(own)
+    found = []
+    for axis, n in enumerate(shape):
+        if n != 1:
+            mine = axis - missing
+            found.append(place.strides[mine] if mine >= 0 and own[mine] != 1 else 0)
+    return tuple(found)
+
+
+def lies_whole(place: Place, value: Value) -> bool:
+    """Tell whether a value is its root's whole memory in C order."""
+    return value.size == place.root.size and place.offset == 0 and in_order(place, value)
+
+
+def in_order(place: Place, value: Value) -> bool:
+    """Tell whether a value lies in C order without gaps."""
+    shape = squeezed(value.shape)
+    return spread(place, value.shape, value.shape) == in_c_order(shape, value.dtype)
+
+
+# --- which form ---------------------------------------------------------------------------------------------------
+
+
+def form_of(value: Value) -> tuple[str, str]:
+    """Return how a value is computed, ``"fused"``, ``"loop"`` or ``"python"``, and why, if from Python."""
+    how = value.how
+    if isinstance(how, do.Own):
+        return "python", f"{how.name} makes an array itself"
+    if isinstance(how, do.Call):
+        return "python", f"{how.name} is more than loops"
+    if any(operand.strides is None for operand in value.operands):
+        return "python", "only a run tells how an operand lies"
+    if value.dtype.char not in _CHARS or any(operand.dtype.char not in _CHARS for operand in value.operands):
+        return "python", f"{value.dtype} has no native form"
+    match how:
+        case do.Ufunc(ufunc, loop, bits):
+            if bits:
+                return "python", "bits are read as another dtype"
+            if _exact(ufunc, loop, tuple(operand.dtype for operand in value.operands)):
+                return "fused", ""
+            return _by_loop(value, ufunc, loop)
+        case do.Cast():
+            if is_known("cast", value.operands[0].dtype.char, value.dtype.char):
+                return "fused", ""
+            return "python", f"of {value.operands[0].dtype} to {value.dtype}: C leaves open what is out of range"
+        case do.Clip() if is_known("clip", "".join(x.dtype.char for x in value.operands), value.dtype.char):
+            return "fused", ""
+        case do.Select() if is_known("select", "".join(x.dtype.char for x in value.operands), value.dtype.char):
+            return "fused", ""
+        case do.Fill() | do.Repeat() | do.Copy() if value.operands[0].dtype == value.dtype:
+            return "fused", ""
+        case do.Reduce():
+            return ("loop", "") if reduced(value) else ("python", "the axes do not lie one beside the other")
+        case do.Product():
+            return _product(value)
+        case do.Gather() | do.Scatter():
+            return _moved(value)
+        case do.Check():
+            place = place_of(value.operands[0])
+            ready = place is not None and value.dtype == np.int64 and value.size and in_order(place, value)
+            return ("loop", "") if ready else ("python", "labels do not lie in order")
+    return "python", "has no native form"
+
+
+_CHARS = frozenset("?bBhHiIlLqQfd")
+
+
+@lru_cache(4096)
+def _exact(ufunc: np.ufunc, loop: tuple[DType, ...], dtypes: tuple[DType, ...]) -> bool:
+    takes, gives = "".join(dtype.char for dtype in loop[:-1]), loop[-1].char
+    casts = all(a == b or is_known("cast", a.char, b.char) for a, b in zip(dtypes, loop, strict=False))
+    return casts and getattr(np, ufunc.__name__, None) is ufunc and is_known(ufunc.__name__, takes, gives)
+
+
+def _by_loop(value: Value, ufunc: np.ufunc, loop: tuple[DType, ...]) -> tuple[str, str]:
+    """Return whether one of NumPy's loops takes the operands as they lie."""
+    name = ufunc.__name__
+    if ufunc.signature is not None or ufunc.nout != 1:
+        return "python", f"{name} is not of one element"
+    if any(x.dtype != dtype for x, dtype in zip((*value.operands, value), loop, strict=True)):
+        return "python", f"{name} casts its operands"
+    if value.size and not all(along(x, value) is not None for x in value.operands):
+        return "python", f"an operand of {name} does not lie in order"
+    return ("loop", "") if loop_of(ufunc, loop) else ("python", f"{name} has no loop of its own for {loop[0]}")
+
+
+def along(x: Value, value: Value) -> int | None:
+    """Return how far an operand steps where the whole value is one row, or None where it does not lie so."""
+    place = place_of(x)
+    if place is None:
+        return None
+    if x.size == value.size and in_order(place, x):
+        return x.dtype.itemsize if x.size > 1 else 0
+    return 0 if x.size == 1 else None
+
+
+def reduced(value: Value) -> tuple[int, int, int] | None:
+    """Return the sizes (outer, reduced, inner) of a reduction whose operand lies in order, or None."""
+    how, x = value.how, value.operands[0]
+    assert isinstance(how, do.Reduce)
+    place = place_of(x)
+    if place is None or not x.size or not in_order(place, x) or x.dtype != value.dtype or x.dtype.char not in "fd":
+        return None
+    if how.ufunc not in (np.add, np.maximum, np.minimum) or loop_of(how.ufunc, (x.dtype,) * 3) is None:
+        return None
+    long = [axis for axis, n in enumerate(x.shape) if n > 1]
+    over = [axis in how.axes for axis in long]
+    if True not in over:
+        return None
+    first, last = over.index(True), len(over) - over[::-1].index(True)
+    if not all(over[first:last]):
+        return None
+    sizes = [x.shape[axis] for axis in long]
+    outer, middle, inner = (int(np.prod(part)) for part in (sizes[:first], sizes[first:last], sizes[last:]))
+    return outer, middle, inner
+
+
+MOST_STACKS = 256
+
+
+def _product(value: Value) -> tuple[str, str]:
+    x, y = value.operands
+    if len(x.shape) < 2 or len(y.shape) < 2:
+        return "python", "a vector is multiplied"
+    if not value.size or not x.size or x.dtype != y.dtype or x.dtype != value.dtype or x.dtype.char not in "fd":
+        return "python", f"a product of {x.dtype}"
+    if value.size // (value.shape[-1] * value.shape[-2]) > MOST_STACKS:
+        return "python", "many matrices"
+    return ("loop", "") if loop_of(np.matmul, (x.dtype,) * 3) else ("python", "NumPy has no loop for it")
+
+
+def _moved(value: Value) -> tuple[str, str]:
+    x, places = value.operands
+    here, there = place_of(x), place_of(places)
+    if here is None or there is None or not value.size or not places.size or places.dtype != np.int64:
+        return "python", "nothing is moved"
+    ready = in_order(there, places) and (in_order(here, x) or (isinstance(value.how, do.Scatter) and x.size == 1))
+    return ("loop", "") if ready and x.dtype == value.dtype else ("python", "what is moved does not lie in order")
+
+
+# --- in which order -----------------------------------------------------------------------------------------------
+
+
+class _Group:
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.members: list[Value] = []
+        self.inputs: set[tuple[Value, int, tuple[int, ...]]] = set()
+
+
+def works_of(values: Sequence[Value], fetches: Sequence[Value]) -> list[Work]:
+    """Return what is to be done, in an order in which it can be.
+
+    A group stays open, and takes what has its shape, until somebody else reads one of its members; it is computed then.
+    """
+    done: list[Work] = []
+    open_: dict[Shape, _Group] = {}
+    inside: dict[Value, _Group] = {}
+
+    def close(group: _Group) -> None:
+        if open_.get(group.shape) is group:
+            del open_[group.shape]
+        for member in group.members:
+            del inside[member]
+        done.append(Work(group.members, "fused"))
+
+    for value in values:
+        if value.kind in ("constant", "view", "given"):
+            continue
+        how, why = form_of(value)
+        shape = squeezed(value.shape)
+        for operand in value.operands:
+            group = inside.get(operand.root)
+            if group is not None and not (how == "fused" and group.shape == shape and is_same(operand, value)):
+                close(group)
+        if how != "fused":
+            done.append(Work([value], how, why))
+            continue
+        if not value.size:
+            done.append(Work([value], "fused"))
+            continue
+        group = open_.get(shape)
+        inputs = {(x.root, *_key(x, value)) for x in value.operands}
+        if group is not None:
+            more = len(group.inputs | inputs) > MOST_INPUTS or len(group.members) >= MOST_LINES
+            if more:
+                close(group)
+                group = None
+        if group is None:
+            group = open_[shape] = _Group(shape)
+        group.members.append(value)
+        group.inputs |= inputs
+        inside[value] = group
+    for group in list(open_.values()):
+        close(group)
+    _find_inner(done, fetches)
+    return done
+
+
+def _key(x: Value, value: Value) -> tuple[int, tuple[int, ...]]:
+    place = place_of(x)
+    assert place is not None
+    return place.offset, spread(place, x.shape, value.shape)
+
+
+def is_same(x: Value, value: Value) -> bool:
+    """Tell whether a fused value reads of an operand just the element at its own place."""
+    place = place_of(x)
+    return (
+        place is not None
+        and lies_whole(place, x)
+        and x.size == value.size
+        and spread(place, x.shape, value.shape) == in_c_order(squeezed(value.shape), x.dtype)
+    )
+
+
+def _find_inner(works: Sequence[Work], fetches: Sequence[Value]) -> None:
+    """Find the members of groups that only their group reads."""
+    outside = {fetch.root for fetch in fetches}
+    for work in works:
+        own = set(work.values)
+        for value in work.values:
+            outside.update(x.root for x in value.operands if work.how != "fused" or x.root not in own)
+    for work in works:
+        if work.how == "fused":
+            work.inner = {value for value in work.values if value not in outside and value.size}
