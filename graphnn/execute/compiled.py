@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -21,7 +22,9 @@ from .feed import Feed, prepare
 from .guard import checked_guard
 from .kept import Kept
 from .loop import Observer, Prepared, collect, own_arrays, raise_as_interpreter
+from .native.addresses import Doubt
 from .native.plan import Native
+from .native.selftest import distrust, is_installed, is_trusted
 from .plan import Plan
 from .settings import Settings
 
@@ -49,13 +52,12 @@ class Compiled:
         self,
         fetches: Any,
         updates: Any = None,
-        backend: str = "numpy",
+        backend: str | None = None,
         guard: str | None = None,
         graph: Graph | None = None,
         settings: Settings = _USUAL,
     ) -> None:
-        if backend not in BACKENDS:
-            raise ValueRangeError(f'unknown backend "{backend}" (must be one of {", ".join(BACKENDS)})')
+        backend = _chosen(backend)
         if updates is not None and not isinstance(updates, Mapping):
             hint = "; an optimizer's are optimizer.updates(loss)" if hasattr(updates, "updates") else ""
             raise UsageError(f"updates are {{parameter: node of its next value}}, not {type(updates).__name__}{hint}")
@@ -71,6 +73,7 @@ class Compiled:
         self._kept = Kept()
         self._planning = RLock()
         self._latest: Plan | None = None
+        self._whole: Native | None = None
         self._trains = any(parameter.trainable for parameter in self.updates)
         # What each call needs, read at once: `__getattr__` makes every look-up on a step slow.
         self._for_calls = self.updates, self.rebuild, self.graph.state, updating(self.graph)
@@ -126,14 +129,31 @@ class Compiled:
             As in `run`.
         """
         updates, rebuild, state, alone = self._for_calls
+        whole = self._whole
         if not updates:
-            return rebuild(self._results(feed, sizes, state))
+            results = None if whole is None else self._at_once(whole, feed, sizes, state)
+            return rebuild(self._results(feed, sizes, state) if results is None else results)
         with alone:
+            results = None if whole is None else self._at_once(whole, feed, sizes, state)
+            if results is not None:
+                return rebuild(results)
             results = self._results(feed, sizes, state)
             following = _sealed(results[-len(updates) :])
             # At once, so that no other thread sees a part of it; the nodes were checked when the step was compiled.
             dict.update(state, zip(updates, following))  # noqa: B905 - strict= costs as much as a small operation
         return rebuild(results[: -len(updates)])
+
+    def _at_once(
+        self, whole: Native, feed: Feed | None, sizes: Mapping[str, int] | None, state: Mapping[Node, Array]
+    ) -> Sequence[Array] | None:
+        """Do the whole step natively, updates included; return None, with nothing done, where that does not apply."""
+        if sizes is not None or self.observers:
+            return None
+        whole.calls += 1
+        try:
+            return whole.whole(feed, state)
+        except Exception as error:  # noqa: BLE001 - raised again with its node
+            raise_as_interpreter(error, self.prepared(feed), self.updates)
 
     def _results(
         self, feed: Feed | None, sizes: Mapping[str, int] | None, state: Mapping[Node, Array]
@@ -162,6 +182,7 @@ class Compiled:
             plan = self._plan_of(prepared, demanded=False)
         if plan is not None:
             self._latest = plan
+            self._whole = plan if isinstance(plan, Native) and plan.is_whole else None
             plan.calls += 1
             try:
                 return plan(*[prepared.given[node] for node in plan.given])
@@ -181,11 +202,20 @@ class Compiled:
             if plan is None and (demanded or self._kept.pays(sizes)):
                 try:
                     with collector_paused():
-                        plan = Native(prepared) if self.backend == "native" else Plan(prepared, self.settings)
+                        plan = self._planned(prepared)
                 except Exception as error:  # noqa: BLE001 - raised again with its node
                     raise_as_interpreter(error, prepared, self.updates)
                 self._kept.keep(sizes, plan)
         return plan
+
+    def _planned(self, prepared: Prepared) -> Plan:
+        if self.backend == "native":
+            try:
+                return Native(prepared, list(self.updates))
+            except Doubt as doubt:
+                distrust(doubt)
+                self.backend = "numpy"
+        return Plan(prepared, self.settings)
 
     def plan(self, feed: Feed | None = None, sizes: Mapping[str, int] | None = None) -> Plan:
         """Return the plan for the sizes of a feed: its ``source``, and what it ``explain()``s.
@@ -208,6 +238,19 @@ class Compiled:
     def __repr__(self) -> str:
         names = ", ".join(short_name(node.name, 80) for node in self.fetches)
         return f"<compiled step of {quoted(self.graph.name)}: {names}; {len(self.updates)} updates>"
+
+
+def _chosen(backend: str | None) -> str:
+    """Return the backend that is asked for, here or by the environment; else the fastest that there is."""
+    asked = backend if backend is not None else os.environ.get("GRAPHNN_BACKEND") or None
+    if asked is not None and asked not in BACKENDS:
+        whose = "" if backend is not None else " in GRAPHNN_BACKEND"
+        raise ValueRangeError(f"unknown backend {asked!r}{whose} (must be one of {', '.join(BACKENDS)})")
+    if asked == "native" and not is_installed():
+        raise UsageError("the native backend needs llvmlite: pip install graphnn[native]")
+    if asked is None or asked == "native":
+        return "native" if is_trusted() else "numpy"
+    return asked
 
 
 def updating(graph: Graph) -> AbstractContextManager[Any]:
@@ -235,7 +278,7 @@ def _check_rows(prepared: Prepared) -> None:
 def compile(
     fetches: Any,
     updates: Mapping[Any, Any] | None = None,
-    backend: str = "numpy",
+    backend: str | None = None,
     guard: str | None = None,
     *,
     graph: Graph | None = None,

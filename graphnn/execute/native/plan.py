@@ -23,7 +23,7 @@ from .tables import Call, Pointer, Table
 from .works import Work, along, is_same, place_of, reduced, spread, squeezed, works_of
 
 if TYPE_CHECKING:
-    from ...graph import Array
+    from ...graph import Array, Node
     from ..loop import Prepared
 
 _NEVER = 2**62
@@ -43,14 +43,15 @@ class Native(Plan):
     segments : list of Table
     """
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, updated: Sequence[Node] = ()) -> None:
         lowering = Lowering(prepared, NATIVE)
         _hand_out(lowering)
         self._take(prepared, lowering)
         self.works = works_of(lowering.values, lowering.fetches)
         self.layout = _Layout(self.works, lowering.fetches)
         self._prepared = prepared._replace(given={})
-        writer = _Writer(self.works, self.layout, lowering)
+        keys = self._count, self.given, list(updated)
+        writer = _Writer(self.works, self.layout, lowering, keys)
         self.segments = writer.tables
         self._arena = self.layout.size + 64
         self._arrays = [value.array for value in lowering.values if value.array is not None]
@@ -59,13 +60,31 @@ class Native(Plan):
         self._quietly = quietly if lowering.foreign else None
         self._idle = []
         self._steps: list[Any] = []
+        self._whole: list[Any] = []
         self._make = self._made
 
-    def _made(self, **_: object) -> Any:
+    @property
+    def is_whole(self) -> bool:
+        """Whether a step is one call, which looks up what it is fed, and updates the state."""
+        return self._code is None and self._settled
+
+    def whole(self, feed: object, state: object) -> tuple[Array, ...] | None:
+        """Do a whole step, updates included; return None, with nothing done, if the feed is not just as planned."""
+        if self._graph.memory_budget is not None:
+            return None
+        try:
+            step = self._whole.pop()
+        except IndexError:
+            step = self._made("step")
+        results: tuple[Array, ...] | None = step(feed, state)
+        self._whole.append(step)
+        return results
+
+    def _made(self, name: str = "run", **_: object) -> Any:
         """Return the step, with memory of its own."""
         arena = np.empty(self._arena, np.uint8)
         arena = arena[-arena.ctypes.data % 64 :]
-        bound = [table.bound(arena, self._arrays) for table in self.segments]
+        bound = [table.bound(arena, self._arrays, name) for table in self.segments]
         if self._code is None:
             return bound[0]
         space: dict[str, Any] = {}
@@ -205,7 +224,13 @@ class _Writer:
         What the code gets beside its arena and segments.
     """
 
-    def __init__(self, works: Sequence[Work], layout: _Layout, lowering: Lowering) -> None:
+    def __init__(
+        self,
+        works: Sequence[Work],
+        layout: _Layout,
+        lowering: Lowering,
+        keys: tuple[int, Sequence[object], Sequence[object]],
+    ) -> None:
         self._layout = layout
         self._lowering = lowering
         self._names = names = _Names(lowering)
@@ -220,7 +245,7 @@ class _Writer:
         if len(segments) == 1 and segments[0][0].how != "python":
             results = lowering.fetches
             if lowering.fetches:
-                self.tables.append(self._table(segments[0], lowering.given, results))
+                self.tables.append(self._table(segments[0], lowering.given, results, keys))
                 self.arguments: dict[str, object] = {}
                 return
         for part in segments:
@@ -307,12 +332,18 @@ class _Writer:
         self._body.append(f"{got}{',' * (len(results) == 1)} = {call}" if results else call)
         self.tables.append(table)
 
-    def _table(self, works: Sequence[Work], given: Sequence[Value], results: Sequence[Value]) -> Table:
+    def _table(
+        self,
+        works: Sequence[Work],
+        given: Sequence[Value],
+        results: Sequence[Value],
+        keys: tuple[int, Sequence[object], Sequence[object]] | None = None,
+    ) -> Table:
         calls = [call for work in works for call in self._calls(work)]
         size = sum(value.size for work in works for value in work.values)
         size += sum(value.size * value.operands[0].shape[-1] // 8 for work in works for value in work.values
                     if isinstance(value.how, do.Product))
-        return Table(calls, given, results, size > _LONG)
+        return Table(calls, given, results, size > _LONG, keys)
 
     def _calls(self, work: Work) -> Iterator[Call]:
         value = work.values[0]

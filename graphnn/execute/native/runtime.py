@@ -12,70 +12,147 @@ from typing import Any
 
 import numpy as np
 
-from .addresses import array_api
+from .addresses import Doubt, array_api
 from .engine import engine
 
 CALL_WORDS = 5
 """Of each call in a table: the function, its arguments, dimensions, steps, and data."""
-HEADER = ("calls", "calls at", "given", "given at", "made", "made at", "results", "long", "wrong", "python at")
-"""The first words of a table."""
+HEADER = (
+    "calls",
+    "calls_at",
+    "given",
+    "given_at",
+    "made",
+    "made_at",
+    "results",
+    "long",
+    "wrong",
+    "python",
+    "arguments",
+    "arguments_at",
+    "fed",
+    "objects_at",
+    "updates",
+    "updates_at",
+    "count",
+)
+"""The first words of a table; see `tables`."""
+ARGUMENT_WORDS, RESULT_WORDS = 5, 4
+_PYTHON = (
+    "PyTuple_New",
+    "PyTuple_SetItem",
+    "PyDict_Size",
+    "PyDict_GetItem",
+    "PyDict_SetItem",
+    "PyEval_SaveThread",
+    "PyEval_RestoreThread",
+    "PyErr_SetString",
+    "PyErr_CheckSignals",
+    "Py_IncRef",
+    "Py_DecRef",
+)
+_NUMPY = {"PyArray_Type": 2, "PyArray_NewFromDescr": 94, "PyArray_Empty": 184, "PyArray_SetBaseObject": 282}
+"""Functions of NumPy's C API, by their numbers in it, which never change."""
+_OTHER = ("PyDict_Type", "PyExc_ValueError", "None", "refused", "unlike")
+_ORDER = (*_PYTHON, *_NUMPY, *_OTHER)
 
-_RUN = """
-define ptr @run(ptr %self, ptr %arguments, i64 %count) nounwind {
+
+def _header(*names: str) -> str:
+    """Return the lines that read words of a table's header."""
+    lines = []
+    for name in names:
+        kind = "ptr" if name.endswith("_at") or name == "python" else "i64"
+        lines.append(f"  %{name}.p = getelementptr i64, ptr %table, i64 {HEADER.index(name)}")
+        lines.append(f"  %{name} = load {kind}, ptr %{name}.p")
+    return "\n".join(lines)
+
+
+def _python(*names: str) -> str:
+    """Return the lines that read addresses of Python's and NumPy's functions."""
+    lines = []
+    for name in names:
+        lines.append(f"  %{name}.p = getelementptr ptr, ptr %python, i64 {_ORDER.index(name)}")
+        lines.append(f"  %{name} = load ptr, ptr %{name}.p")
+    return "\n".join(lines)
+
+
+# Whether an object is an array as an argument is to be: of this type, dtype and shape, and with these flags. (A record
+# of an argument: the key it is looked up by, the dtype, the number of axes, where the sizes stand, the flags.)
+_FITS = """
+define i1 @fits(ptr %object, ptr %record, ptr %type) nounwind {
 entry:
-  %table.p = getelementptr i8, ptr %self, i64 16
-  %table = load ptr, ptr %table.p
-  %calls = load i64, ptr %table
-  %calls.at.p = getelementptr i64, ptr %table, i64 1
-  %calls.at = load ptr, ptr %calls.at.p
-  %given.p = getelementptr i64, ptr %table, i64 2
-  %given = load i64, ptr %given.p
-  %given.at.p = getelementptr i64, ptr %table, i64 3
-  %given.at = load ptr, ptr %given.at.p
-  %made.p = getelementptr i64, ptr %table, i64 4
-  %made = load i64, ptr %made.p
-  %made.at.p = getelementptr i64, ptr %table, i64 5
-  %made.at = load ptr, ptr %made.at.p
-  %results.p = getelementptr i64, ptr %table, i64 6
-  %results = load i64, ptr %results.p
-  %long.p = getelementptr i64, ptr %table, i64 7
-  %long = load i64, ptr %long.p
-  %wrong.p = getelementptr i64, ptr %table, i64 8
-  %py.p = getelementptr i64, ptr %table, i64 9
-  %py = load ptr, ptr %py.p
-  %tuple.new = load ptr, ptr %py
-  %empty.p = getelementptr ptr, ptr %py, i64 1
-  %empty = load ptr, ptr %empty.p
-  %give.p = getelementptr ptr, ptr %py, i64 2
-  %give = load ptr, ptr %give.p
-  %take.p = getelementptr ptr, ptr %py, i64 3
-  %take = load ptr, ptr %take.p
-  %raise.p = getelementptr ptr, ptr %py, i64 4
-  %raise = load ptr, ptr %raise.p
-  %error.p = getelementptr ptr, ptr %py, i64 5
-  %error = load ptr, ptr %error.p
-  %text.p = getelementptr ptr, ptr %py, i64 6
-  %text = load ptr, ptr %text.p
-  %signals.p = getelementptr ptr, ptr %py, i64 7
-  %signals = load ptr, ptr %signals.p
-  %own.p = getelementptr ptr, ptr %py, i64 8
-  %own = load ptr, ptr %own.p
-  %drop.p = getelementptr ptr, ptr %py, i64 9
-  %drop = load ptr, ptr %drop.p
-  %set.p = getelementptr ptr, ptr %py, i64 10
-  %set = load ptr, ptr %set.p
+  %type.p = getelementptr i8, ptr %object, i64 8
+  %own.type = load ptr, ptr %type.p
+  %is.array = icmp eq ptr %own.type, %type
+  br i1 %is.array, label %array, label %no
+array:
+  %own.dtype.p = getelementptr i8, ptr %object, i64 56
+  %own.dtype = load ptr, ptr %own.dtype.p
+  %dtype.p = getelementptr i64, ptr %record, i64 1
+  %dtype = load ptr, ptr %dtype.p
+  %same.dtype = icmp eq ptr %own.dtype, %dtype
+  %own.flags.p = getelementptr i8, ptr %object, i64 64
+  %own.flags.32 = load i32, ptr %own.flags.p
+  %own.flags = zext i32 %own.flags.32 to i64
+  %flags.p = getelementptr i64, ptr %record, i64 4
+  %flags = load i64, ptr %flags.p
+  %set = and i64 %own.flags, %flags
+  %all.set = icmp eq i64 %set, %flags
+  %own.nd.p = getelementptr i8, ptr %object, i64 24
+  %own.nd.32 = load i32, ptr %own.nd.p
+  %own.nd = zext i32 %own.nd.32 to i64
+  %nd.p = getelementptr i64, ptr %record, i64 2
+  %nd = load i64, ptr %nd.p
+  %same.nd = icmp eq i64 %nd, %own.nd
+  %both = and i1 %same.dtype, %all.set
+  %alike = and i1 %both, %same.nd
+  br i1 %alike, label %axes, label %no
+axes:
+  %own.sizes.p = getelementptr i8, ptr %object, i64 32
+  %own.sizes = load ptr, ptr %own.sizes.p
+  %sizes.p = getelementptr i64, ptr %record, i64 3
+  %sizes = load ptr, ptr %sizes.p
+  %some = icmp sgt i64 %nd, 0
+  br i1 %some, label %axis, label %yes
+axis:
+  %d = phi i64 [0, %axes], [%d.next, %axis.next]
+  %own.size.p = getelementptr i64, ptr %own.sizes, i64 %d
+  %own.size = load i64, ptr %own.size.p
+  %size.p = getelementptr i64, ptr %sizes, i64 %d
+  %size = load i64, ptr %size.p
+  %same = icmp eq i64 %own.size, %size
+  br i1 %same, label %axis.next, label %no
+axis.next:
+  %d.next = add i64 %d, 1
+  %more = icmp slt i64 %d.next, %nd
+  br i1 %more, label %axis, label %yes
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}
+"""
+
+# Lays the addresses of the given arrays and of new ones into the table, runs it, and returns the new ones.
+_WORK = """
+define ptr @work(ptr %table, ptr %objects) nounwind {
+entry:
+HEADER(calls, calls_at, given, given_at, made, made_at, results, long, python)
+PYTHON(PyTuple_New, PyTuple_SetItem, PyArray_Empty, PyEval_SaveThread, PyEval_RestoreThread)
+PYTHON(PyErr_SetString, PyErr_CheckSignals, Py_IncRef, Py_DecRef, PyExc_ValueError, refused)
+  %wrong.p = getelementptr i64, ptr %table, i64 WRONG
   %given.any = icmp sgt i64 %given, 0
   br i1 %given.any, label %put, label %make.begin
 put:
   %g = phi i64 [0, %entry], [%g.next, %put]
   %g.base = mul i64 %g, 3
-  %g.slot.p = getelementptr i64, ptr %given.at, i64 %g.base
+  %g.slot.p = getelementptr i64, ptr %given_at, i64 %g.base
   %g.slot = load ptr, ptr %g.slot.p
   %g.of.p = getelementptr i64, ptr %g.slot.p, i64 1
   %g.of = load i64, ptr %g.of.p
   %g.off.p = getelementptr i64, ptr %g.slot.p, i64 2
   %g.off = load i64, ptr %g.off.p
-  %g.object.p = getelementptr ptr, ptr %arguments, i64 %g.of
+  %g.object.p = getelementptr ptr, ptr %objects, i64 %g.of
   %g.object = load ptr, ptr %g.object.p
   %g.data.p = getelementptr i8, ptr %g.object, i64 16
   %g.data = load ptr, ptr %g.data.p
@@ -85,7 +162,7 @@ put:
   %g.more = icmp slt i64 %g.next, %given
   br i1 %g.more, label %put, label %make.begin
 make.begin:
-  %tuple = call ptr %tuple.new(i64 %results)
+  %tuple = call ptr %PyTuple_New(i64 %results)
   %tuple.none = icmp eq ptr %tuple, null
   br i1 %tuple.none, label %fail, label %make.head
 make.head:
@@ -94,28 +171,27 @@ make.head:
 make:
   %m = phi i64 [0, %make.head], [%m.next, %make.put]
   %m.base = mul i64 %m, 4
-  %m.descr.p = getelementptr i64, ptr %made.at, i64 %m.base
-  %m.descr = load ptr, ptr %m.descr.p
-  %m.nd.p = getelementptr i64, ptr %m.descr.p, i64 1
+  %m.dtype.p = getelementptr i64, ptr %made_at, i64 %m.base
+  %m.dtype = load ptr, ptr %m.dtype.p
+  %m.nd.p = getelementptr i64, ptr %m.dtype.p, i64 1
   %m.nd = load i64, ptr %m.nd.p
   %m.nd.32 = trunc i64 %m.nd to i32
-  %m.dims.p = getelementptr i64, ptr %m.descr.p, i64 2
+  %m.dims.p = getelementptr i64, ptr %m.dtype.p, i64 2
   %m.dims = load ptr, ptr %m.dims.p
-  call void %take(ptr %m.descr)
-  %m.array = call ptr %empty(i32 %m.nd.32, ptr %m.dims, ptr %m.descr, i32 0)
+  call void %Py_IncRef(ptr %m.dtype)
+  %m.array = call ptr %PyArray_Empty(i32 %m.nd.32, ptr %m.dims, ptr %m.dtype, i32 0)
   %m.none = icmp eq ptr %m.array, null
   br i1 %m.none, label %undo, label %make.put
 make.put:
-  %m.array.p = getelementptr ptr, ptr %m.descr.p, i64 3
+  %m.array.p = getelementptr ptr, ptr %m.dtype.p, i64 3
   store ptr %m.array, ptr %m.array.p
-  %m.set = call i32 %set(ptr %tuple, i64 %m, ptr %m.array)
+  %m.set = call i32 %PyTuple_SetItem(ptr %tuple, i64 %m, ptr %m.array)
   %m.next = add i64 %m, 1
   %m.more = icmp slt i64 %m.next, %results
   br i1 %m.more, label %make, label %lay.head
 lay.head:
-  %lay.at = getelementptr i64, ptr %made.at, i64 0
   %lay.base = mul i64 %results, 4
-  %lay.first = getelementptr i64, ptr %lay.at, i64 %lay.base
+  %lay.first = getelementptr i64, ptr %made_at, i64 %lay.base
   %lay.any = icmp sgt i64 %made, 0
   br i1 %lay.any, label %lay, label %run.begin
 lay:
@@ -129,7 +205,7 @@ lay:
   %l.off = load i64, ptr %l.off.p
   %l.record = mul i64 %l.of, 4
   %l.object.n = add i64 %l.record, 3
-  %l.object.p = getelementptr ptr, ptr %made.at, i64 %l.object.n
+  %l.object.p = getelementptr ptr, ptr %made_at, i64 %l.object.n
   %l.object = load ptr, ptr %l.object.p
   %l.data.p = getelementptr i8, ptr %l.object, i64 16
   %l.data = load ptr, ptr %l.data.p
@@ -147,7 +223,7 @@ which:
 fast:
   %i = phi i64 [0, %which], [%i.next, %fast.next]
   %i.base = mul i64 %i, 5
-  %call.p = getelementptr i64, ptr %calls.at, i64 %i.base
+  %call.p = getelementptr i64, ptr %calls_at, i64 %i.base
   call void @one(ptr %call.p)
   %wrong = load i64, ptr %wrong.p
   %is.wrong = icmp ne i64 %wrong, 0
@@ -159,11 +235,11 @@ fast.next:
 slow:
   %k = phi i64 [0, %which], [%k.next, %slow.next]
   %k.base = mul i64 %k, 5
-  %slow.call.p = getelementptr i64, ptr %calls.at, i64 %k.base
-  %thread = call ptr %give()
+  %slow.call.p = getelementptr i64, ptr %calls_at, i64 %k.base
+  %thread = call ptr %PyEval_SaveThread()
   call void @one(ptr %slow.call.p)
-  call void %own(ptr %thread)
-  %asked = call i32 %signals()
+  call void %PyEval_RestoreThread(ptr %thread)
+  %asked = call i32 %PyErr_CheckSignals()
   %stopped = icmp slt i32 %asked, 0
   br i1 %stopped, label %undo, label %slow.on
 slow.on:
@@ -176,10 +252,10 @@ slow.next:
   br i1 %k.more, label %slow, label %done
 refuse:
   store i64 0, ptr %wrong.p
-  call void %raise(ptr %error, ptr %text)
+  call void %PyErr_SetString(ptr %PyExc_ValueError, ptr %refused)
   br label %undo
 undo:
-  call void %drop(ptr %tuple)
+  call void %Py_DecRef(ptr %tuple)
   br label %fail
 fail:
   ret ptr null
@@ -187,7 +263,7 @@ done:
   ret ptr %tuple
 }
 
-define void @one(ptr %call) alwaysinline nounwind {
+define void @one(ptr %call) nounwind {
   %function = load ptr, ptr %call
   %args.p = getelementptr ptr, ptr %call, i64 1
   %args = load ptr, ptr %args.p
@@ -201,6 +277,189 @@ define void @one(ptr %call) alwaysinline nounwind {
   ret void
 }
 """
+
+# What Python calls with arrays: a segment.
+_RUN = """
+define ptr @run(ptr %self, ptr %objects, i64 %n) nounwind {
+entry:
+  %table.p = getelementptr i8, ptr %self, i64 16
+  %table = load ptr, ptr %table.p
+HEADER(python, arguments, arguments_at)
+PYTHON(PyArray_Type, PyErr_SetString, PyExc_ValueError, unlike)
+  %same = icmp eq i64 %n, %arguments
+  br i1 %same, label %head, label %no
+head:
+  %some = icmp sgt i64 %n, 0
+  br i1 %some, label %look, label %yes
+look:
+  %i = phi i64 [0, %head], [%i.next, %next]
+  %object.p = getelementptr ptr, ptr %objects, i64 %i
+  %object = load ptr, ptr %object.p
+  %base = mul i64 %i, 5
+  %record = getelementptr i64, ptr %arguments_at, i64 %base
+  %fits = call i1 @fits(ptr %object, ptr %record, ptr %PyArray_Type)
+  br i1 %fits, label %next, label %no
+next:
+  %i.next = add i64 %i, 1
+  %more = icmp slt i64 %i.next, %n
+  br i1 %more, label %look, label %yes
+yes:
+  %result = call ptr @work(ptr %table, ptr %objects)
+  ret ptr %result
+no:
+  call void %PyErr_SetString(ptr %PyExc_ValueError, ptr %unlike)
+  ret ptr null
+}
+"""
+
+# What a compiled step calls with a feed and the state: it looks up the arrays, runs the table, and puts the next values
+# into the state, all of them or none. It returns None, and has done nothing, where anything is not as planned.
+_STEP = """
+define ptr @step(ptr %self, ptr %args, i64 %n) nounwind {
+entry:
+  %table.p = getelementptr i8, ptr %self, i64 16
+  %table = load ptr, ptr %table.p
+HEADER(made_at, results, python, arguments, arguments_at, fed, objects_at, updates, updates_at, count)
+PYTHON(PyDict_Type, PyDict_Size, PyDict_GetItem, PyDict_SetItem, PyArray_Type, PyArray_NewFromDescr)
+PYTHON(PyArray_SetBaseObject, Py_IncRef, Py_DecRef, None)
+  %feed = load ptr, ptr %args
+  %state.p = getelementptr ptr, ptr %args, i64 1
+  %state = load ptr, ptr %state.p
+  %feed.type.p = getelementptr i8, ptr %feed, i64 8
+  %feed.type = load ptr, ptr %feed.type.p
+  %is.dict = icmp eq ptr %feed.type, %PyDict_Type
+  br i1 %is.dict, label %measure, label %unlike
+measure:
+  %size = call i64 %PyDict_Size(ptr %feed)
+  %as.many = icmp eq i64 %size, %fed
+  br i1 %as.many, label %look.head, label %unlike
+look.head:
+  %some = icmp sgt i64 %arguments, 0
+  br i1 %some, label %look, label %go
+look:
+  %i = phi i64 [0, %look.head], [%i.next, %look.next]
+  %from.feed = icmp slt i64 %i, %fed
+  %where = select i1 %from.feed, ptr %feed, ptr %state
+  %base = mul i64 %i, 5
+  %record = getelementptr i64, ptr %arguments_at, i64 %base
+  %key = load ptr, ptr %record
+  %object = call ptr %PyDict_GetItem(ptr %where, ptr %key)
+  %found = icmp ne ptr %object, null
+  br i1 %found, label %check, label %unlike
+check:
+  %fits = call i1 @fits(ptr %object, ptr %record, ptr %PyArray_Type)
+  br i1 %fits, label %look.next, label %unlike
+look.next:
+  %object.p = getelementptr ptr, ptr %objects_at, i64 %i
+  store ptr %object, ptr %object.p
+  %i.next = add i64 %i, 1
+  %more = icmp slt i64 %i.next, %arguments
+  br i1 %more, label %look, label %hold
+hold:
+  %h = phi i64 [0, %look.next], [%h.next, %hold]
+  %h.p = getelementptr ptr, ptr %objects_at, i64 %h
+  %h.object = load ptr, ptr %h.p
+  call void %Py_IncRef(ptr %h.object)
+  %h.next = add i64 %h, 1
+  %h.more = icmp slt i64 %h.next, %arguments
+  br i1 %h.more, label %hold, label %go
+go:
+  %tuple = call ptr @work(ptr %table, ptr %objects_at)
+  br i1 %some, label %let, label %worked
+let:
+  %t = phi i64 [0, %go], [%t.next, %let]
+  %t.p = getelementptr ptr, ptr %objects_at, i64 %t
+  %t.object = load ptr, ptr %t.p
+  call void %Py_DecRef(ptr %t.object)
+  %t.next = add i64 %t, 1
+  %t.more = icmp slt i64 %t.next, %arguments
+  br i1 %t.more, label %let, label %worked
+worked:
+  %failed = icmp eq ptr %tuple, null
+  br i1 %failed, label %end, label %update.head
+update.head:
+  %first = sub i64 %results, %updates
+  %any = icmp sgt i64 %updates, 0
+  br i1 %any, label %seal, label %count.up
+seal:
+  %s = phi i64 [0, %update.head], [%s.next, %seal.next]
+  %s.result = add i64 %first, %s
+  %s.base = mul i64 %s.result, 4
+  %s.dtype.p = getelementptr i64, ptr %made_at, i64 %s.base
+  %s.dtype = load ptr, ptr %s.dtype.p
+  %s.nd.p = getelementptr i64, ptr %s.dtype.p, i64 1
+  %s.nd = load i64, ptr %s.nd.p
+  %s.nd.32 = trunc i64 %s.nd to i32
+  %s.dims.p = getelementptr i64, ptr %s.dtype.p, i64 2
+  %s.dims = load ptr, ptr %s.dims.p
+  %s.array.p = getelementptr ptr, ptr %s.dtype.p, i64 3
+  %s.array = load ptr, ptr %s.array.p
+  %s.data.p = getelementptr i8, ptr %s.array, i64 16
+  %s.data = load ptr, ptr %s.data.p
+  %s.flags.p = getelementptr i8, ptr %s.array, i64 64
+  %s.flags = load i32, ptr %s.flags.p
+  %s.sealed = and i32 %s.flags, -1025
+  store i32 %s.sealed, ptr %s.flags.p
+  call void %Py_IncRef(ptr %s.dtype)
+  %s.view = call ptr %PyArray_NewFromDescr(ptr %PyArray_Type, ptr %s.dtype, i32 %s.nd.32, ptr %s.dims, ptr null, ptr %s.data, i32 257, ptr null)
+  %s.none = icmp eq ptr %s.view, null
+  br i1 %s.none, label %unseal.head, label %seal.next
+seal.next:
+  call void %Py_IncRef(ptr %s.array)
+  %s.base.set = call i32 %PyArray_SetBaseObject(ptr %s.view, ptr %s.array)
+  %s.place = getelementptr ptr, ptr %objects_at, i64 %s
+  store ptr %s.view, ptr %s.place
+  %s.next = add i64 %s, 1
+  %s.more = icmp slt i64 %s.next, %updates
+  br i1 %s.more, label %seal, label %set
+unseal.head:
+  %u.any = icmp sgt i64 %s, 0
+  br i1 %u.any, label %unseal, label %drop
+unseal:
+  %u = phi i64 [0, %unseal.head], [%u.next, %unseal]
+  %u.p = getelementptr ptr, ptr %objects_at, i64 %u
+  %u.view = load ptr, ptr %u.p
+  call void %Py_DecRef(ptr %u.view)
+  %u.next = add i64 %u, 1
+  %u.more = icmp slt i64 %u.next, %s
+  br i1 %u.more, label %unseal, label %drop
+drop:
+  call void %Py_DecRef(ptr %tuple)
+  br label %end
+set:
+  %e = phi i64 [0, %seal.next], [%e.next, %set]
+  %e.p = getelementptr ptr, ptr %objects_at, i64 %e
+  %e.view = load ptr, ptr %e.p
+  %e.key.p = getelementptr ptr, ptr %updates_at, i64 %e
+  %e.key = load ptr, ptr %e.key.p
+  %e.set = call i32 %PyDict_SetItem(ptr %state, ptr %e.key, ptr %e.view)
+  call void %Py_DecRef(ptr %e.view)
+  %e.next = add i64 %e, 1
+  %e.more = icmp slt i64 %e.next, %updates
+  br i1 %e.more, label %set, label %count.up
+count.up:
+  %counted = add i64 %count, 1
+  store i64 %counted, ptr %count.p
+  ret ptr %tuple
+end:
+  ret ptr null
+unlike:
+  call void %Py_IncRef(ptr %None)
+  ret ptr %None
+}
+"""
+
+
+def _expanded(text: str) -> str:
+    """Return a text with the lines that HEADER and PYTHON stand for."""
+    lines = []
+    for line in text.replace("WRONG", str(HEADER.index("wrong"))).splitlines():
+        word, _, names = line.rstrip(")").partition("(")
+        if word in ("HEADER", "PYTHON"):
+            line = (_header if word == "HEADER" else _python)(*names.split(", "))
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
 
 # Reduces the middle one of three axes: arguments (x, out), dimensions (outer, reduced, inner), and as data the loop,
 # its own data, the bytes of an element, and 1 if it begins with the first element, else 0, with the number that follows.
@@ -393,10 +652,10 @@ define void @fill0(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {
 
 _SIZES = (1, 2, 4, 8)
 TEXT = "\n".join(
-    [_RUN, _REDUCE, _CHECK, _FILL0]
+    [_FITS, *map(_expanded, (_WORK, _RUN, _STEP)), _REDUCE, _CHECK, _FILL0]
     + [text.format(size=size, kind=f"i{8 * size}") for text in (_GATHER, _SCATTER) for size in _SIZES]
 )
-_NAMES = ["run", "reduce", "check", "fill0", *[f"{name}{size}" for name in ("gather", "scatter") for size in _SIZES]]
+_NAMES = ["run", "step", "reduce", "check", "fill0", *[f"{name}{size}" for name in ("gather", "scatter") for size in _SIZES]]
 
 
 @cache
@@ -409,9 +668,8 @@ def own_loops() -> dict[str, int]:
 # --- what it needs of Python --------------------------------------------------------------------------------------
 
 _FASTCALL = 0x0080
-_EMPTY = 184
-"""The number of `PyArray_Empty` in NumPy's C API."""
 _REFUSED = b"labels are out of range"
+_UNLIKE = b"an array is not as the plan takes it to be"
 
 
 class _Method(ctypes.Structure):
@@ -427,42 +685,30 @@ class _Method(ctypes.Structure):
 
 @cache
 def python() -> np.ndarray[Any, Any]:
-    """Return the addresses of what `run` calls of Python and NumPy, in its order."""
+    """Return the addresses of what is called of Python and NumPy, in the order in which they are looked up."""
     api = ctypes.pythonapi
-
-    def address(name: str) -> int:
-        return ctypes.cast(getattr(api, name), ctypes.c_void_p).value or 0
-
-    error = ctypes.c_void_p.in_dll(api, "PyExc_ValueError").value or 0
-    text = ctypes.cast(ctypes.c_char_p(_REFUSED), ctypes.c_void_p).value or 0
-    return np.array(
-        [
-            address("PyTuple_New"),
-            array_api(_EMPTY),
-            address("PyEval_SaveThread"),
-            address("Py_IncRef"),
-            address("PyErr_SetString"),
-            error,
-            text,
-            address("PyErr_CheckSignals"),
-            address("PyEval_RestoreThread"),
-            address("Py_DecRef"),
-            address("PyTuple_SetItem"),
-        ],
-        np.int64,
-    )
+    found = {name: ctypes.cast(getattr(api, name), ctypes.c_void_p).value or 0 for name in _PYTHON}
+    found |= {name: array_api(number) for name, number in _NUMPY.items()}
+    found["PyDict_Type"] = id(dict)
+    found["PyExc_ValueError"] = id(ValueError)
+    found["None"] = id(None)
+    for name, text in (("refused", _REFUSED), ("unlike", _UNLIKE)):
+        found[name] = ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p).value or 0
+    if found["PyArray_Type"] != id(np.ndarray):
+        raise Doubt("NumPy's C API is not in the order of its header")
+    return np.array([found[name] for name in _ORDER], np.int64)
 
 
 @cache
-def _method() -> _Method:
-    return _Method(b"step", own_loops()["run"], _FASTCALL, None)
+def _method(name: str) -> _Method:
+    return _Method(name.encode(), own_loops()[name], _FASTCALL, None)
 
 
-def runner(table: np.ndarray[Any, Any]) -> Any:
-    """Return a function of arrays that runs a table, and returns a tuple of new arrays.
+def runner(table: np.ndarray[Any, Any], name: str = "run") -> Any:
+    """Return a function that runs a table: ``run`` of arrays, or ``step`` of a feed and a state.
 
-    The table is alive as long as the function is. Nobody but the plan may call it: it believes what it is given.
+    The table is alive as long as the function is. Nobody but the plan may call it.
     """
     prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
     make = prototype(("PyCFunction_NewEx", ctypes.pythonapi))
-    return make(ctypes.addressof(_method()), table, None)
+    return make(ctypes.addressof(_method(name)), table, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Words = np.ndarray[tuple[int], np.dtype[np.int64]]
 _WRONG = HEADER.index("wrong")
+_IN_C_ORDER, _ALIGNED = 257, 256
+"""NumPy's flags: in C order and aligned; aligned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,19 @@ class Table:
         The arrays that it makes.
     long : bool
         Whether it takes so long that other threads shall run, and Ctrl-C be heard, meanwhile.
+    keys : (int, sequence, sequence), optional
+        Of a whole step: how many arguments are fed; the keys of the arguments in the feed or in the state; and those of
+        the last results in the state.
     """
 
-    def __init__(self, calls: Sequence[Call], arguments: Sequence[Value], results: Sequence[Value], long: bool) -> None:
+    def __init__(
+        self,
+        calls: Sequence[Call],
+        arguments: Sequence[Value],
+        results: Sequence[Value],
+        long: bool = False,
+        keys: tuple[int, Sequence[object], Sequence[object]] | None = None,
+    ) -> None:
         self.calls = calls
         self.arguments = arguments
         self.results = results
@@ -82,25 +94,33 @@ class Table:
         made: list[int] = []
         for value in results:
             made += [id(value.dtype), len(value.shape), self._put(value.shape), 0]
-        self._words[0] = len(calls)
-        self._words[1] = self._put(records, [1, 2, 3])
+        fed, read, updated = keys or (0, [None] * len(arguments), [])
+        whole: list[int] = []
+        for key, value in zip(read, arguments, strict=True):
+            flags = _IN_C_ORDER if value.kind != "fresh" else _ALIGNED
+            whole += [id(key), id(value.dtype), len(value.shape), self._put(value.shape), flags]
+        triples = [word for triple in self._given for word in triple]
+        laid = [word for triple in self._made for word in triple]
+        self._set("calls", len(calls))
+        at = self._set("calls_at", self._put(records))
         data = [5 * i + 4 for i, call in enumerate(calls) if not isinstance(call.data, int)]
-        self._relative(self._words[1], data)
-        self._set(1)
-        self._words[2] = len(self._given)
-        self._words[3] = self._put([word for triple in self._given for word in triple])
-        self._relative(self._words[3], range(0, 3 * len(self._given), 3))
-        self._set(3)
-        self._words[4] = len(self._made)
-        self._words[5] = self._put([*made, *[word for triple in self._made for word in triple]])
-        self._relative(self._words[5], range(2, len(made), 4))
-        self._relative(self._words[5], range(len(made), len(made) + 3 * len(self._made), 3))
-        self._set(5)
-        self._words[6] = len(results)
-        self._words[7] = int(long)
-        self._words[9] = python().ctypes.data
+        self._relative(at, [5 * i + j for i in range(len(calls)) for j in (1, 2, 3)] + data)
+        self._set("given", len(self._given))
+        self._relative(self._set("given_at", self._put(triples)), range(0, len(triples), 3))
+        self._set("made", len(self._made))
+        at = self._set("made_at", self._put([*made, *laid]))
+        self._relative(at, [*range(2, len(made), 4), *range(len(made), len(made) + len(laid), 3)])
+        self._set("results", len(results))
+        self._set("long", int(long))
+        self._set("python", python().ctypes.data)
+        self._set("arguments", len(arguments))
+        self._relative(self._set("arguments_at", self._put(whole)), range(3, len(whole), 5))
+        self._set("fed", fed)
+        self._set("objects_at", self._put([0] * max(len(arguments), len(updated), 1)))
+        self._set("updates", len(updated))
+        self._set("updates_at", self._put([id(key) for key in updated]))
         self._template: Words = np.array(self._words, np.int64)
-        self._dtypes = [value.dtype for value in results]
+        self._keeps = [value.dtype for value in (*arguments, *results)], read, updated
 
     def _record(self, call: Call) -> list[int]:
         arguments = self._put([0] * len(call.arguments))
@@ -120,24 +140,29 @@ class Table:
             data = 8 * _WRONG if call.data is None else self._put(call.data)
         return [arguments, self._put(call.dimensions), self._put(call.steps), data]
 
-    def _put(self, words: Sequence[int], pointers: Sequence[int] = ()) -> int:
-        """Append words, and return where in the table they lie, in bytes; some of each five are such places, too."""
+    def _put(self, words: Sequence[int]) -> int:
+        """Append words, and return where in the table they lie, in bytes."""
         start = len(self._words)
         self._words += words
-        self._own += [start + i + j for i in range(0, len(words), 5) for j in pointers]
         return 8 * start
 
-    def _relative(self, start: int, places: Sequence[int]) -> None:
+    def _relative(self, start: int, places: Iterable[int]) -> None:
+        """Have words be places in the table."""
         self._own += [start // 8 + place for place in places]
 
-    def _set(self, place: int) -> None:
-        self._own.append(place)
+    def _set(self, name: str, word: int) -> int:
+        """Set a word of the header."""
+        place = HEADER.index(name)
+        self._words[place] = word
+        if name.endswith("_at"):
+            self._own.append(place)
+        return word
 
-    def bound(self, arena: np.ndarray[Any, Any], keeps: object) -> Any:
-        """Return a function of the arguments that runs it, with this memory for what it makes in between."""
+    def bound(self, arena: np.ndarray[Any, Any], keeps: object, name: str = "run") -> Any:
+        """Return a function that runs it, with this memory for what it makes in between."""
         table = np.empty(len(self._template), np.int64).view(Memory)
         table[:] = self._template
-        table.keeps = arena, keeps, self._dtypes
+        table.keeps = arena, keeps, self._keeps
         table[self._own] += table.ctypes.data
         table[self._arena] += arena.ctypes.data
-        return runner(table)
+        return runner(table, name)

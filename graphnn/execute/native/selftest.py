@@ -1,0 +1,133 @@
+"""Whether native plans can be trusted here: tried once in a process, before the first one is made."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import sysconfig
+import threading
+import warnings
+from importlib.util import find_spec
+
+import numpy as np
+
+from ...errors import GraphnnWarning
+from ...graph.quiet import quietly
+from .addresses import Doubt, drawn, loop_of, same_bits
+from .engine import engine
+from .kernels import Kernel, Line, Operand, written
+from .runtime import own_loops
+from .tables import Call, Pointer, Table
+
+_DATA = 16
+"""Where the fields of an array's object begin, after the count of references and the type."""
+_state: dict[str, bool] = {}
+_lock = threading.RLock()
+
+
+def is_installed() -> bool:
+    """Tell whether llvmlite is there."""
+    return find_spec("llvmlite") is not None
+
+
+def is_trusted() -> bool:
+    """Tell whether native plans work here; if llvmlite is there and they do not, warn once of it."""
+    with _lock:
+        if "trusted" not in _state:
+            _state["trusted"] = is_installed()
+            if _state["trusted"]:
+                try:
+                    check()
+                except Exception as error:  # noqa: BLE001 - whatever it is: not here
+                    distrust(error)
+        return _state["trusted"]
+
+
+def distrust(why: Exception) -> None:
+    """Have no native plan made from now on, and warn of it, once."""
+    _state["trusted"] = False
+    if not _state.get("warned"):
+        _state["warned"] = True
+        warnings.warn(
+            f"compiled steps are computed by NumPy, not natively, since a test of that failed here: {why}",
+            GraphnnWarning,
+            stacklevel=2,
+        )
+
+
+def check() -> None:
+    """Try everything that native plans rely on.
+
+    Raises
+    ------
+    Doubt
+        When something is not as it should be.
+    """
+    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        raise Doubt("this is not the Python that it is written for")
+    if sys.byteorder != "little" or ctypes.sizeof(ctypes.c_void_p) != 8:
+        raise Doubt("this is not a processor that it is written for")
+    _check_arrays()
+    _check_choices()
+    _check_run()
+
+
+def _check_arrays() -> None:
+    """Compare the fields of arrays with what Python says of them."""
+    for array in (np.arange(6.0).reshape(2, 3), np.ones((2, 3, 4), np.int8)[::-1, 1:].T, np.zeros(())):
+        words = (ctypes.c_size_t * 7).from_address(id(array) + _DATA)
+        nd = ctypes.c_int.from_address(id(array) + _DATA + 8).value
+        axes = [(ctypes.c_ssize_t * nd).from_address(words[at]) if nd else () for at in (2, 3)]
+        told = (words[0], nd, *map(tuple, axes), words[5])
+        if told != (array.ctypes.data, array.ndim, array.shape, array.strides, id(array.dtype)):
+            raise Doubt("arrays are not laid out as NumPy's header says")
+
+
+def _check_choices() -> None:
+    """See that of 0 and -0, NumPy takes the second, wherever in an array they stand, and that a NaN passes."""
+    for char in "fd":
+        for count in (1, 3, 19, 64, 131):
+            pairs = [(0.0, -0.0), (-0.0, 0.0), (np.nan, 1.0), (1.0, np.nan), (2.0, -2.0)]
+            for x, y in pairs:
+                one, other = np.full(count, x, char), np.full(count, y, char)
+                for ufunc, larger in ((np.maximum, one > other), (np.minimum, one < other)):
+                    expected = np.where(larger | np.isnan(one), one, other)
+                    if not same_bits(quietly(ufunc, one, other), expected):
+                        raise Doubt(f"numpy.{ufunc.__name__} chooses otherwise than it is written here")
+                low = quietly(np.clip, one, other, np.full(count, 3, char))
+                if not same_bits(low, np.where((one > other) | np.isnan(one), one, other)):
+                    raise Doubt("numpy.clip chooses otherwise than it is written here")
+
+
+def _check_run() -> None:
+    """Run a table: a kernel with a vector and a rest, and a loop of NumPy's."""
+    dtype = np.dtype(np.float32)
+    x, y = drawn(dtype, 77, 1), drawn(dtype, 77, 2)
+    each = Operand("f", "each")
+    lines = (Line("multiply", "ff", "f", (0, 1)), Line("add", "ff", "f", (2, 1)), Line("sqrt", "f", "f", (3,)))
+    name, text = written(Kernel(1, (each, each), lines, ((4, each),)), engine().register)
+    (kernel,) = engine().functions([(name, text)])
+    loop = loop_of(np.exp, (dtype, dtype))
+    if loop is None or not own_loops():
+        raise Doubt("numpy.exp has no loop for float32")
+    made = np.zeros(77, dtype)
+    at = [Pointer("fixed", array.ctypes.data) for array in (x, y, made)]
+    result = _Result((77,), dtype)
+    calls = [
+        Call(kernel, (at[0], at[1], at[2]), (77,), (4, 4, 4)),
+        Call(loop.address, (at[2], Pointer(result, 0)), (77,), (4, 4), loop.data),  # type: ignore[arg-type]
+    ]
+    for long in (False, True):
+        step = Table(calls, [], [result], long).bound(np.empty(64, np.uint8), None)  # type: ignore[list-item]
+        (got,) = step()
+        if not same_bits(got, quietly(lambda: np.exp(np.sqrt(x * y + y)))):
+            raise Doubt("a list of loops does not give what NumPy gives")
+
+
+class _Result:
+    """What a table knows of the value that it makes."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[np.float32]) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.kind = "call"
