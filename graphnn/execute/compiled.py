@@ -149,9 +149,10 @@ class Compiled:
         """Do the whole step natively, updates included; return None, with nothing done, where that does not apply."""
         if sizes is not None or self.observers:
             return None
-        whole.calls += 1
         try:
-            return whole.whole(feed, state)
+            results = whole.whole(feed, state)
+            whole.calls += results is not None
+            return results
         except Exception as error:  # noqa: BLE001 - raised again with its node
             raise_as_interpreter(error, self.prepared(feed), self.updates)
 
@@ -245,7 +246,7 @@ def _chosen(backend: str | None) -> str:
     asked = backend if backend is not None else os.environ.get("GRAPHNN_BACKEND") or None
     if asked is not None and asked not in BACKENDS:
         whose = "" if backend is not None else " in GRAPHNN_BACKEND"
-        raise ValueRangeError(f"unknown backend {asked!r}{whose} (must be one of {', '.join(BACKENDS)})")
+        raise ValueRangeError(f'unknown backend "{asked}"{whose} (must be one of {", ".join(BACKENDS)})')
     if asked == "native" and not is_installed():
         raise UsageError("the native backend needs llvmlite: pip install graphnn[native]")
     if asked is None or asked == "native":

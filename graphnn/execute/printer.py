@@ -35,7 +35,7 @@ _ARENA = """\
         arena = arena[-arena.ctypes.data % 64:]
 """
 _LONGEST = 60  # characters of a variable
-_OWN = ("arena", "blocks", "empty", "ndarray", "part", "plan", "rows", "step", "together")
+_OWN = ("arena", "asarray", "blocks", "dtype", "empty", "ndarray", "part", "plan", "rows", "step", "together")
 
 Literal = bool | int | float | None | tuple["Literal", ...]
 

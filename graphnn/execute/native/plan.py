@@ -56,6 +56,7 @@ class Native(Plan):
         self._arena = self.layout.size + 64
         self._arrays = [value.array for value in lowering.values if value.array is not None]
         self._code = writer.code
+        self._dtypes = [value.dtype for value in lowering.given]
         self._arguments = writer.arguments
         self._quietly = quietly if lowering.foreign else None
         self._idle = []
@@ -93,6 +94,8 @@ class Native(Plan):
 
     def of(self, given: tuple[Array, ...]) -> tuple[Array, ...]:
         """Return the fetches, as a call does."""
+        # An array from elsewhere may have a dtype that is equal to NumPy's own, and yet another object.
+        given = tuple([x if x.dtype is kind else x.view(kind) for x, kind in zip(given, self._dtypes, strict=True)])
         if self._code is not None:
             return super().of(given)
         try:
@@ -114,9 +117,11 @@ class Native(Plan):
         return Plan(self._prepared).arguments
 
 
-def laid(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+def laid(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Return an array that lies as a plan takes it to: the same one, if it does so already."""
-    if array.shape == shape and lying(shape, array.strides) == lying(shape, strides):
+    if array.dtype is not dtype and array.dtype == dtype:
+        array = array.view(dtype)
+    if array.flags.aligned and array.shape == shape and lying(shape, array.strides) == lying(shape, strides):
         return array
     order = sorted(range(len(shape)), key=lambda axis: -abs(strides[axis]))
     copy = np.empty([shape[axis] for axis in order], array.dtype).transpose(np.argsort(order))
@@ -263,7 +268,7 @@ class _Writer:
 
     def _text(self) -> str:
         names = self._names
-        words = ", ".join(sorted({*names.numpy, "empty", "ndarray", "asarray"}))
+        words = ", ".join(sorted({*names.numpy, "dtype", "empty", "ndarray", "asarray"}))
         given = ", ".join(names[value] for value in self._lowering.given)
         returned = ", ".join(names[value] for value in self._lowering.fetches)
         lines = [
@@ -290,7 +295,7 @@ class _Writer:
         if value.kind == "fresh":
             self._body.append(f"{names[value]} = {_expression(value, operands, names)}")
             if value.strides is not None:
-                laid = f"{literal(value.shape)}, {literal(value.strides)}"
+                laid = f"{literal(value.shape)}, {literal(value.strides)}, dtype({_called(value.dtype)})"
                 self._body.append(f"{names[value]} = laid__({names[value]}, {laid})")
             return
         if value.kind != "check":
@@ -366,7 +371,9 @@ class _Writer:
                 sizes, loop = reduced(value), loop_of(ufunc, (value.dtype,) * 3)
                 assert sizes is not None
                 assert loop is not None
-                data = (loop.address, loop.data, value.dtype.itemsize, int(ufunc is not np.add), 0)
+                begins = ufunc in (np.maximum, np.minimum)
+                number = np.asarray(int(ufunc is np.multiply), value.dtype).tobytes().ljust(8, b"\0")
+                data = (loop.address, loop.data, value.dtype.itemsize, int(begins), int.from_bytes(number, "little"))
                 yield Call(own_loops()["reduce"], (pointers[0], point(value)), sizes, (), data)
             case do.Product():
                 yield from self._products(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -179,7 +180,8 @@ def _by_loop(value: Value, ufunc: np.ufunc, loop: tuple[DType, ...]) -> tuple[st
 def along(x: Value, value: Value) -> int | None:
     """Return how far an operand steps where the whole value is one row, or None where it does not lie so."""
     place = place_of(x)
-    if place is None:
+    # Backwards NumPy computes some functions differently, of a single element, too.
+    if place is None or min(place.strides, default=0) < 0:
         return None
     if x.size == value.size and in_order(place, x):
         return x.dtype.itemsize if x.size > 1 else 0
@@ -191,20 +193,23 @@ def reduced(value: Value) -> tuple[int, int, int] | None:
     how, x = value.how, value.operands[0]
     assert isinstance(how, do.Reduce)
     place = place_of(x)
-    if place is None or not x.size or not in_order(place, x) or x.dtype != value.dtype or x.dtype.char not in "fd":
+    if place is None or not x.size or not in_order(place, x) or x.dtype != value.dtype:
         return None
-    if how.ufunc not in (np.add, np.maximum, np.minimum) or loop_of(how.ufunc, (x.dtype,) * 3) is None:
+    if how.ufunc not in _REDUCING or loop_of(how.ufunc, (x.dtype,) * 3) is None:
         return None
     long = [axis for axis, n in enumerate(x.shape) if n > 1]
     over = [axis in how.axes for axis in long]
     if True not in over:
-        return None
+        return x.size, 1, 1
     first, last = over.index(True), len(over) - over[::-1].index(True)
     if not all(over[first:last]):
         return None
     sizes = [x.shape[axis] for axis in long]
-    outer, middle, inner = (int(np.prod(part)) for part in (sizes[:first], sizes[first:last], sizes[last:]))
+    outer, middle, inner = (math.prod(part) for part in (sizes[:first], sizes[first:last], sizes[last:]))
     return outer, middle, inner
+
+
+_REDUCING = (np.add, np.multiply, np.maximum, np.minimum)
 
 
 MOST_STACKS = 256
