@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
-from functools import cache
+from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
+from . import cache
 from .addresses import Doubt
 
 
@@ -20,6 +24,8 @@ class Engine:
     ----------
     machine : str
         The processor and its features; what is compiled holds for no other.
+    versions : str
+        Of all that compiles.
     register : int
         The bytes of its widest registers.
     """
@@ -35,6 +41,8 @@ class Engine:
         self._target = target.create_target_machine(
             cpu=cpu, features=features.flatten(), opt=2, reloc="pic", codemodel="jitdefault"
         )
+        of_llvm = ".".join(map(str, llvm.llvm_version_info))
+        self.versions = f"llvmlite {version('llvmlite')}, LLVM {of_llvm}, NumPy {np.__version__}"
         self.machine = f"{target.triple} {cpu} {features.flatten()}"
         self.register = 64 if features.get("avx512vl") else 32 if features.get("avx2") else 16
         self._engines: list[Any] = []
@@ -56,6 +64,15 @@ class Engine:
             return [self._functions[name] for name, _ in texts]
 
     def _compiled(self, text: str) -> bytes:
+        key = f"{self.versions}\n{self.machine}\n{text}"
+        known = cache.load(key)
+        if known is not None:
+            return known
+        code = self._translated(text)
+        cache.keep(key, code)
+        return code
+
+    def _translated(self, text: str) -> bytes:
         try:
             module = self._llvm.parse_assembly(text)
             module.triple = self._target.triple
@@ -86,7 +103,7 @@ class Engine:
         return str(self._target.emit_assembly(module))
 
 
-@cache
+@functools.cache
 def engine() -> Engine:
     """Return the engine of this process."""
     return Engine()
