@@ -70,12 +70,12 @@ class Explanation(Shown):
                 self.fates[node] = _fate(node, value, first_of, chain_of, layout, lowering)
             first_of.setdefault(value, node)
         self.pieces = [
-            Piece(buffer.offset, buffer.size, _names(buffer.values), buffer.start, buffer.end, scratch=False)
+            Piece(buffer.offset, buffer.size, names_of(buffer.values), buffer.start, buffer.end, scratch=False)
             for buffer in layout.buffers
             if buffer.values
         ]
         for chain, buffer in layout.scratch.items():
-            names = _names(chain.slots)
+            names = names_of(chain.slots)
             self.pieces.append(Piece(buffer.offset, buffer.size, names, chain.first, chain.last, scratch=True))
         self.pieces.sort()
         self.arena = layout.size
@@ -140,7 +140,8 @@ class Explanation(Shown):
         return f"<Explanation: {self.calls} calls for {len(self.fates)} nodes, {self.arena:,} bytes>"
 
 
-def _names(values: Iterable[Value]) -> tuple[str, ...]:
+def names_of(values: Iterable[Value]) -> tuple[str, ...]:
+    """Return the names of the nodes that values are of."""
     return tuple(dict.fromkeys(value.node.name for value in values))
 
 
@@ -152,20 +153,10 @@ def _fate(
     layout: Layout,
     lowering: Lowering,
 ) -> str:
-    first = first_of.get(value)
-    if value.kind == "constant":
-        return "constant"
-    if first is not None and first is not node:
-        return f"the same as {first.name}"
-    if value.kind == "given":
-        return f"the same as {value.node.name}"
-    if value.kind == "view":
-        root = value.root
-        if root.node is not node:
-            return f"a view of {root.node.name}"
-        value = root
-    if isinstance(node.op, Constant):
-        return "constant"
+    same = same_fate(node, value, first_of)
+    if same is not None:
+        return same
+    value = value.root if value.kind == "view" else value
     where = " in blocks" if value in chain_of else ""
     if value in {fetch.root for fetch in lowering.fetches}:
         return f"handed out{where}"
@@ -175,3 +166,17 @@ def _fate(
         if position and buffer.values[position - 1].node is not node:
             return f"over {buffer.values[position - 1].node.name}{where}"
     return f"call{where}"
+
+
+def same_fate(node: Node, value: Value, first_of: Mapping[Value, Node]) -> str | None:
+    """Return the fate of a node for which nothing is computed, else None."""
+    first = first_of.get(value)
+    if value.kind == "constant" or isinstance(node.op, Constant):
+        return "constant"
+    if first is not None and first is not node:
+        return f"the same as {first.name}"
+    if value.kind == "given":
+        return f"the same as {value.node.name}"
+    if value.kind == "view" and value.root.node is not node:
+        return f"a view of {value.root.node.name}"
+    return None

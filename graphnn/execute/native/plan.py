@@ -17,6 +17,7 @@ from ..settings import Settings
 from ..values import Value, in_c_order, lying
 from .addresses import loop_of
 from .engine import engine
+from .explain import Loop, NativeExplanation, loops_of
 from .kernels import Kernel, Line, Operand, written
 from .runtime import own_loops
 from .tables import Call, Pointer, Table
@@ -53,6 +54,7 @@ class Native(Plan):
         keys = self._count, self.given, list(updated)
         writer = _Writer(self.works, self.layout, lowering, keys)
         self.segments = writer.tables
+        self._kernels = writer.kernels
         self._arena = self.layout.size + 64
         self._arrays = [value.array for value in lowering.values if value.array is not None]
         self._code = writer.code
@@ -107,6 +109,16 @@ class Native(Plan):
         return results
 
     @property
+    def loops(self) -> list[Loop]:
+        """What the plan does, one after the other, to read; a kernel's ``llvm`` and ``assembly``, too."""
+        return loops_of(self.works, self._kernels)
+
+    def explain(self) -> NativeExplanation:
+        """Return how each node is computed, and where its value lies in memory."""
+        layout = self.layout
+        return NativeExplanation(self._lowering, self.works, layout.of, layout.buffers, layout.size)
+
+    @property
     def source(self) -> str:  # type: ignore[override]
         """The same as NumPy, to read."""
         return Plan(self._prepared).source
@@ -152,7 +164,7 @@ class _Layout:
         self.parts: dict[Value, Buffer] = {}
         self._handed_out = set(fetches)
         self._last = last = _last_uses(works)
-        buffers: list[Buffer] = []
+        self.buffers = buffers = list[Buffer]()
         for at, work in enumerate(works):
             free = self._donors(work, at)
             for value in work.values:
@@ -346,8 +358,12 @@ class _Writer:
     ) -> Table:
         calls = [call for work in works for call in self._calls(work)]
         size = sum(value.size for work in works for value in work.values)
-        size += sum(value.size * value.operands[0].shape[-1] // 8 for work in works for value in work.values
-                    if isinstance(value.how, do.Product))
+        size += sum(
+            value.size * value.operands[0].shape[-1] // 8
+            for work in works
+            for value in work.values
+            if isinstance(value.how, do.Product)
+        )
         return Table(calls, given, results, size > _LONG, keys)
 
     def _calls(self, work: Work) -> Iterator[Call]:

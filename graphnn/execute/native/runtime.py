@@ -655,7 +655,14 @@ TEXT = "\n".join(
     [_FITS, *map(_expanded, (_WORK, _RUN, _STEP)), _REDUCE, _CHECK, _FILL0]
     + [text.format(size=size, kind=f"i{8 * size}") for text in (_GATHER, _SCATTER) for size in _SIZES]
 )
-_NAMES = ["run", "step", "reduce", "check", "fill0", *[f"{name}{size}" for name in ("gather", "scatter") for size in _SIZES]]
+_NAMES = [
+    "run",
+    "step",
+    "reduce",
+    "check",
+    "fill0",
+    *[f"{name}{size}" for name in ("gather", "scatter") for size in _SIZES],
+]
 
 
 @cache

@@ -1,0 +1,119 @@
+"""What a native plan does with each node, and its loops, to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..buffers import most_apart
+from ..explain import Explanation, Piece, names_of, same_fate
+from .engine import engine
+from .kernels import Kernel, written
+
+if TYPE_CHECKING:
+    from ...graph import Node
+    from ..buffers import Buffer
+    from ..lowering import Lowering
+    from ..values import Value
+    from .works import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One thing that a native plan does.
+
+    Attributes
+    ----------
+    what : str
+        ``"fused"``, a kernel of its own; ``"loop"``, a loop of NumPy's; ``"python"``, a call of NumPy from Python.
+    nodes : tuple of str
+    why : str
+        Why it is called from Python.
+    read, written : int
+        The bytes that it reads and writes.
+    text : str
+        What a kernel computes, a line for each operation.
+    llvm : str
+        The same as LLVM takes it.
+    """
+
+    what: str
+    nodes: tuple[str, ...]
+    why: str
+    read: int
+    written: int
+    text: str = ""
+    llvm: str = ""
+
+    @property
+    def assembly(self) -> str:
+        """What the processor gets of a kernel."""
+        return engine().assembly(self.llvm) if self.llvm else ""
+
+    def __str__(self) -> str:
+        head = f"{self.what}: {', '.join(self.nodes)}; reads {self.read:,} bytes, writes {self.written:,}"
+        return "\n".join([head + (f" ({self.why})" if self.why else ""), *(f"    {x}" for x in self.text.splitlines())])
+
+
+def loops_of(works: Sequence[Work], kernels: dict[Work, Kernel]) -> list[Loop]:
+    """Return what a plan does, to read."""
+    found = []
+    for work in works:
+        own = set(work.values)
+        reads = {x: x.size * x.dtype.itemsize for value in work.values for x in value.operands if x.root not in own}
+        writes = sum(value.nbytes for value in work.values if value not in work.inner)
+        kernel = kernels.get(work)
+        text, llvm = (str(kernel), written(kernel, engine().register)[1]) if kernel else ("", "")
+        read = sum((x.repeats or x).nbytes for x in reads)
+        found.append(Loop(work.how, names_of(work.values), work.why, read, writes, text, llvm))
+    return found
+
+
+class NativeExplanation(Explanation):
+    """What a native plan does with each node. Made by ``plan.explain()``.
+
+    Attributes
+    ----------
+    why : dict of Node to str
+        Of each node that is computed by a call of NumPy from Python: why.
+    """
+
+    def __init__(
+        self, lowering: Lowering, works: Sequence[Work], of: dict[Value, Buffer], buffers: Sequence[Buffer], size: int
+    ) -> None:
+        work_of = {value: work for work in works for value in work.values}
+        outputs = {fetch.operands[0].root if fetch not in lowering.of.values() else fetch for fetch in lowering.fetches}
+        self.fates = {}
+        self.why: dict[Node, str] = {}
+        first_of: dict[Value, Node] = {}
+        for node, value in lowering.of.items():
+            if node.inputs or not (node.has_value or node.op.name == "placeholder"):
+                fate = same_fate(node, value, first_of)
+                self.fates[node] = fate or _fate(node, value, work_of, outputs)
+                work = work_of.get(value.root)
+                if fate is None and work is not None and work.how == "python":
+                    self.why[node] = work.why
+            first_of.setdefault(value, node)
+        self.pieces = sorted(
+            Piece(each.offset, each.size, names_of(each.values), each.start, each.end, scratch=False)
+            for each in buffers
+            if each.values
+        )
+        self.arena = size
+        self.live = max((sum(b.size for b in buffers if b.start <= at <= b.end) for at in range(len(works))), default=0)
+        self.handed_out = sum(value.nbytes for value in lowering.fetches)
+        self.apart = most_apart(lowering.values)
+        self.calls = len(works)
+        self.chains = []
+
+
+def _fate(node: Node, value: Value, work_of: dict[Value, Work], outputs: set[Value]) -> str:
+    work = work_of.get(value.root)
+    if work is None:
+        return "constant"
+    others = [name for name in names_of(work.values) if name != node.name]
+    how = "a call of NumPy" if work.how == "python" else "a loop of NumPy"
+    if work.how == "fused":
+        how = f"fused with {', '.join(others[:4])}{', …' * (len(others) > 4)}" if others else "a kernel"
+    return f"handed out, {how}" if value in outputs else how
