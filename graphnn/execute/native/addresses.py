@@ -8,13 +8,17 @@ and each loop must give the bits of its ufunc before a plan calls it.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import threading
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ...graph.quiet import quietly
-from ..instructions import DType
+
+if TYPE_CHECKING:
+    from ...graph import Array
+    from ..instructions import DType
 
 LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 """What all loops are: a function of (arguments, dimensions, steps, data)."""
@@ -109,7 +113,7 @@ def _read(ufunc: np.ufunc, signature: str) -> Loop | None:
 
 def array_api(number: int, umath: bool = False) -> int:
     """Return the address of a function of NumPy's C API, by its number in that."""
-    from numpy._core import _multiarray_umath as library
+    library = importlib.import_module("numpy._core._multiarray_umath")
 
     capsule = library._UFUNC_API if umath else library._ARRAY_API
     prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
@@ -170,7 +174,7 @@ def call(loop: Loop, arguments: list[int], dimensions: list[int], steps: list[in
     LOOP(loop.address)(*[ctypes.addressof(each) for each in words], loop.data)
 
 
-def drawn(dtype: DType, count: int, seed: int) -> np.ndarray[tuple[int, ...], DType]:
+def drawn(dtype: DType, count: int, seed: int) -> Array:
     """Return some numbers of a dtype, special ones among them."""
     rng = np.random.default_rng(seed)
     if dtype.kind == "f":
@@ -182,7 +186,7 @@ def drawn(dtype: DType, count: int, seed: int) -> np.ndarray[tuple[int, ...], DT
     return rng.integers(0 if dtype.kind == "u" else -20, 20, count).astype(dtype)
 
 
-def same_bits(one: np.ndarray, other: np.ndarray) -> bool:  # type: ignore[type-arg]
+def same_bits(one: Array, other: Array) -> bool:
     """Tell whether two arrays are the same to the bit; a NaN is a NaN."""
     if one.dtype != other.dtype or one.shape != other.shape:
         return False

@@ -31,7 +31,7 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        import llvmlite.binding as llvm
+        import llvmlite.binding as llvm  # type: ignore[import-untyped, unused-ignore]
 
         self._llvm = llvm
         llvm.initialize_native_target()

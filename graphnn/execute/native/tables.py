@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -47,7 +47,25 @@ class Call:
     """What it gets as its data: an address, words, or with None the word that tells that something is wrong."""
 
 
-class Memory(np.ndarray[tuple[int], np.dtype[np.int64]]):
+class Keys(NamedTuple):
+    """How a whole step finds its arrays.
+
+    Attributes
+    ----------
+    fed : int
+        How many of the arguments are fed; the others are parameters.
+    read : sequence of Node
+        The keys of the arguments, in the feed or in the state.
+    updated : sequence of Node
+        The keys of the last results, in the state.
+    """
+
+    fed: int
+    read: Sequence[object]
+    updated: Sequence[object]
+
+
+class Kept(np.ndarray[tuple[int], np.dtype[np.int64]]):
     """A table that keeps alive what it points to."""
 
     keeps: object = None
@@ -65,9 +83,8 @@ class Table:
         The arrays that it makes.
     long : bool
         Whether it takes so long that other threads shall run, and Ctrl-C be heard, meanwhile.
-    keys : (int, sequence, sequence), optional
-        Of a whole step: how many arguments are fed; the keys of the arguments in the feed or in the state; and those of
-        the last results in the state.
+    keys : Keys, optional
+        Of a whole step.
     """
 
     def __init__(
@@ -76,7 +93,7 @@ class Table:
         arguments: Sequence[Value],
         results: Sequence[Value],
         long: bool = False,
-        keys: tuple[int, Sequence[object], Sequence[object]] | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self.calls = calls
         self.arguments = arguments
@@ -94,7 +111,7 @@ class Table:
         made: list[int] = []
         for value in results:
             made += [id(value.dtype), len(value.shape), self._put(value.shape), 0]
-        fed, read, updated = keys or (0, [None] * len(arguments), [])
+        fed, read, updated = keys or Keys(0, [None] * len(arguments), [])
         whole: list[int] = []
         for key, value in zip(read, arguments, strict=True):
             flags = _IN_C_ORDER if value.kind != "fresh" else _ALIGNED
@@ -131,7 +148,7 @@ class Table:
                 if pointer.of == "arena":
                     self._arena.append(slot)
             elif pointer.of in self._result:
-                self._made.append((8 * slot, self._result[pointer.of], pointer.offset))  # type: ignore[index]
+                self._made.append((8 * slot, self._result[pointer.of], pointer.offset))
             else:
                 self._given.append((8 * slot, self._place[pointer.of], pointer.offset))  # type: ignore[index]
         if isinstance(call.data, int):
@@ -160,7 +177,7 @@ class Table:
 
     def bound(self, arena: np.ndarray[Any, Any], keeps: object, name: str = "run") -> Any:
         """Return a function that runs it, with this memory for what it makes in between."""
-        table = np.empty(len(self._template), np.int64).view(Memory)
+        table = np.empty(len(self._template), np.int64).view(Kept)
         table[:] = self._template
         table.keeps = arena, keeps, self._keeps
         table[self._own] += table.ctypes.data

@@ -1,0 +1,121 @@
+"""A fused group as a kernel, with the sizes and steps of its loops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import instructions as do
+from ..values import in_c_order
+from .kernels import Kernel, Line, Operand, Way
+from .works import place_of, spread, squeezed
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..values import Value
+    from .works import Work
+
+
+class Fused(NamedTuple):
+    """A group as a kernel.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    parts : list of Value
+        What it reads, then what it writes.
+    sizes, steps : tuple of int
+        Of its loops, as all loops take them.
+    """
+
+    kernel: Kernel
+    parts: list[Value]
+    sizes: tuple[int, ...]
+    steps: tuple[int, ...]
+
+
+def fused(work: Work) -> Fused:
+    """Return a group as a kernel; what it reads and writes, and the sizes and steps of its loops."""
+    shape = work.values[0].shape
+    sizes = squeezed(shape)
+    own = set(work.values)
+    reads: dict[tuple[Value, int, tuple[int, ...]], int] = {}
+    values: list[Value] = []
+    strides: list[tuple[int, ...]] = []
+    for value in work.values:
+        for x in value.operands:
+            if x.root not in own:
+                place = place_of(x)
+                assert place is not None
+                steps = spread(place, x.shape, value.shape)
+                key = place.root, place.offset, steps
+                if key not in reads:
+                    reads[key] = len(reads)
+                    values.append(x)
+                    strides.append(steps)
+    lines: list[Line] = []
+    places: dict[Value, int] = {}
+
+    def add(name: str, takes: str, gives: str, operands: Sequence[int]) -> int:
+        lines.append(Line(name, takes, gives, tuple(operands)))
+        return len(values) + len(lines) - 1
+
+    def read(x: Value, value: Value, dtype: np.dtype[Any]) -> int:
+        if x.root in own:
+            at = places[x.root]
+        else:
+            place = place_of(x)
+            assert place is not None
+            at = reads[place.root, place.offset, spread(place, x.shape, value.shape)]
+        return at if x.dtype == dtype else add("cast", x.dtype.char, dtype.char, [at])
+
+    for value in work.values:
+        how, operands = value.how, value.operands
+        dtypes = [x.dtype for x in operands]
+        name = "positive"
+        if isinstance(how, do.Ufunc):
+            dtypes, name = list(how.loop[:-1]), how.ufunc.__name__
+        elif isinstance(how, do.Clip):
+            name = "clip"
+        elif isinstance(how, do.Select):
+            name = "select"
+        elif isinstance(how, do.Cast):
+            dtypes, name = [value.dtype], "positive"
+        at = [read(x, value, dtype) for x, dtype in zip(operands, dtypes, strict=True)]
+        chars = "".join(dtype.char for dtype in dtypes)
+        places[value] = at[0] if name == "positive" else add(name, chars, value.dtype.char, at)
+    outputs = [value for value in work.values if value not in work.inner]
+    strides += [in_c_order(sizes, value.dtype) for value in outputs]
+    sizes, by_axis = merged(sizes, strides)
+    parts = [*values, *outputs]
+    operands = [Operand(x.dtype.char, _way(step, x.dtype.itemsize)) for x, step in zip(parts, by_axis[-1], strict=True)]
+    written = zip(outputs, operands[len(values) :], strict=True)
+    kernel = Kernel(
+        len(sizes),
+        tuple(operands[: len(values)]),
+        tuple(lines),
+        tuple((places[value], operand) for value, operand in written),
+    )
+    return Fused(kernel, parts, sizes, tuple(step for axis in by_axis for step in axis))
+
+
+def _way(step: int, size: int) -> Way:
+    return "each" if step == size else "same" if step == 0 else "apart"
+
+
+def merged(sizes: tuple[int, ...], strides: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+    """Return the axes that are left when those are merged that lie one behind the other for all operands."""
+    if not sizes:
+        return (1,), [tuple(0 for _ in strides)]
+    found = [sizes[0]]
+    steps = [[one[0] for one in strides]]
+    for axis in range(1, len(sizes)):
+        mine = [one[axis] for one in strides]
+        if all(before == step * sizes[axis] for before, step in zip(steps[-1], mine, strict=True)):
+            found[-1] *= sizes[axis]
+            steps[-1] = mine
+        else:
+            found.append(sizes[axis])
+            steps.append(mine)
+    return tuple(found), [tuple(step) for step in steps]

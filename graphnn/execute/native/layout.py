@@ -1,0 +1,84 @@
+"""Where the values of a native plan lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..buffers import Buffer, _place
+from .tables import Pointer
+from .works import is_same, place_of
+
+if TYPE_CHECKING:
+    from ..values import Value
+    from .works import Work
+
+
+class Memory:
+    """Where values lie: in an arena, but for what is given, constant, made by Python's calls, or handed out."""
+
+    def __init__(self, works: Sequence[Work], fetches: Sequence[Value]) -> None:
+        self.of: dict[Value, Buffer] = {}
+        self.parts: dict[Value, Buffer] = {}
+        self._handed_out = set(fetches)
+        self._last = last = _last_uses(works)
+        self.buffers = buffers = list[Buffer]()
+        for at, work in enumerate(works):
+            free = self._donors(work, at)
+            for value in work.values:
+                if value.kind not in ("each", "call") or value in work.inner or value in self._handed_out:
+                    continue
+                donor = next((x for x in free if x.nbytes == value.nbytes and x.dtype == value.dtype), None)
+                if donor is not None:
+                    free.remove(donor)
+                    buffer = self.of[donor]
+                else:
+                    buffer = Buffer(value.nbytes, at, at)
+                    buffers.append(buffer)
+                buffer.values.append(value)
+                buffer.end = max(buffer.end, last.get(value, at))
+                self.of[value] = buffer
+            for value in work.values:
+                if value.blocks is not None and value.blocks.along == 1:
+                    self.parts[value] = part = Buffer(value.nbytes, at, at)
+                    buffers.append(part)
+        self.size = _place(buffers, 0, 0)
+
+    def _donors(self, work: Work, at: int) -> list[Value]:
+        """Return what is read here for the last time, element by element, and may be written over."""
+        if work.how == "python" or work.values[0].kind != "each":
+            return []
+        found: dict[Value, bool] = {}
+        for value in work.values:
+            for x in value.operands:
+                if x.root not in work.values:
+                    same = is_same(x, value)
+                    found[x.root] = found.get(x.root, True) and same
+        dying = [x for x, same in found.items() if same and x in self.of and self._last[x] == at and x.size > 1]
+        return [x for x in dying if self.of[x].values[-1] is x]
+
+    def pointer(self, value: Value) -> Pointer:
+        """Return where a value's first element lies."""
+        place = place_of(value)
+        assert place is not None
+        root = place.root
+        if root in self.of:
+            return Pointer("arena", self.of[root].offset + place.offset)
+        if root.kind == "constant":
+            assert root.array is not None
+            return Pointer("fixed", root.array.ctypes.data + place.offset)
+        return Pointer(root, place.offset)
+
+
+def _last_uses(works: Sequence[Work]) -> dict[Value, int]:
+    last: dict[Value, int] = {}
+    for at, work in enumerate(works):
+        for value in work.values:
+            for x in value.operands:
+                last[x.root] = at
+    for work in reversed(works):
+        for value in work.values:
+            if value.kind == "fresh":  # it may be an operand, or show one
+                for x in value.operands:
+                    last[x.root] = max(last[x.root], last.get(value, 0))
+    return last

@@ -1,0 +1,375 @@
+"""How a table is run, as LLVM text; HEADER and PYTHON stand for the lines that `runtime` puts there."""
+
+# Whether an object is an array as an argument is to be: of this type, dtype and shape, and with these flags. (A record
+# of an argument: the key it is looked up by, the dtype, the number of axes, where the sizes stand, the flags.)
+FITS = """
+define i1 @fits(ptr %object, ptr %record, ptr %type) nounwind {
+entry:
+  %type.p = getelementptr i8, ptr %object, i64 8
+  %own.type = load ptr, ptr %type.p
+  %is.array = icmp eq ptr %own.type, %type
+  br i1 %is.array, label %array, label %no
+array:
+  %own.dtype.p = getelementptr i8, ptr %object, i64 56
+  %own.dtype = load ptr, ptr %own.dtype.p
+  %dtype.p = getelementptr i64, ptr %record, i64 1
+  %dtype = load ptr, ptr %dtype.p
+  %same.dtype = icmp eq ptr %own.dtype, %dtype
+  %own.flags.p = getelementptr i8, ptr %object, i64 64
+  %own.flags.32 = load i32, ptr %own.flags.p
+  %own.flags = zext i32 %own.flags.32 to i64
+  %flags.p = getelementptr i64, ptr %record, i64 4
+  %flags = load i64, ptr %flags.p
+  %set = and i64 %own.flags, %flags
+  %all.set = icmp eq i64 %set, %flags
+  %own.nd.p = getelementptr i8, ptr %object, i64 24
+  %own.nd.32 = load i32, ptr %own.nd.p
+  %own.nd = zext i32 %own.nd.32 to i64
+  %nd.p = getelementptr i64, ptr %record, i64 2
+  %nd = load i64, ptr %nd.p
+  %same.nd = icmp eq i64 %nd, %own.nd
+  %both = and i1 %same.dtype, %all.set
+  %alike = and i1 %both, %same.nd
+  br i1 %alike, label %axes, label %no
+axes:
+  %own.sizes.p = getelementptr i8, ptr %object, i64 32
+  %own.sizes = load ptr, ptr %own.sizes.p
+  %sizes.p = getelementptr i64, ptr %record, i64 3
+  %sizes = load ptr, ptr %sizes.p
+  %some = icmp sgt i64 %nd, 0
+  br i1 %some, label %axis, label %yes
+axis:
+  %d = phi i64 [0, %axes], [%d.next, %axis.next]
+  %own.size.p = getelementptr i64, ptr %own.sizes, i64 %d
+  %own.size = load i64, ptr %own.size.p
+  %size.p = getelementptr i64, ptr %sizes, i64 %d
+  %size = load i64, ptr %size.p
+  %same = icmp eq i64 %own.size, %size
+  br i1 %same, label %axis.next, label %no
+axis.next:
+  %d.next = add i64 %d, 1
+  %more = icmp slt i64 %d.next, %nd
+  br i1 %more, label %axis, label %yes
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}
+"""
+
+# Lays the addresses of the given arrays and of new ones into the table, runs it, and returns the new ones.
+WORK = """
+define ptr @work(ptr %table, ptr %objects) nounwind {
+entry:
+HEADER(calls, calls_at, given, given_at, made, made_at, results, long, python)
+PYTHON(PyTuple_New, PyTuple_SetItem, PyArray_Empty, PyEval_SaveThread, PyEval_RestoreThread)
+PYTHON(PyErr_SetString, PyErr_CheckSignals, Py_IncRef, Py_DecRef, PyExc_ValueError, refused)
+  %wrong.p = getelementptr i64, ptr %table, i64 WRONG
+  %given.any = icmp sgt i64 %given, 0
+  br i1 %given.any, label %put, label %make.begin
+put:
+  %g = phi i64 [0, %entry], [%g.next, %put]
+  %g.base = mul i64 %g, 3
+  %g.slot.p = getelementptr i64, ptr %given_at, i64 %g.base
+  %g.slot = load ptr, ptr %g.slot.p
+  %g.of.p = getelementptr i64, ptr %g.slot.p, i64 1
+  %g.of = load i64, ptr %g.of.p
+  %g.off.p = getelementptr i64, ptr %g.slot.p, i64 2
+  %g.off = load i64, ptr %g.off.p
+  %g.object.p = getelementptr ptr, ptr %objects, i64 %g.of
+  %g.object = load ptr, ptr %g.object.p
+  %g.data.p = getelementptr i8, ptr %g.object, i64 16
+  %g.data = load ptr, ptr %g.data.p
+  %g.here = getelementptr i8, ptr %g.data, i64 %g.off
+  store ptr %g.here, ptr %g.slot
+  %g.next = add i64 %g, 1
+  %g.more = icmp slt i64 %g.next, %given
+  br i1 %g.more, label %put, label %make.begin
+make.begin:
+  %tuple = call ptr %PyTuple_New(i64 %results)
+  %tuple.none = icmp eq ptr %tuple, null
+  br i1 %tuple.none, label %fail, label %make.head
+make.head:
+  %results.any = icmp sgt i64 %results, 0
+  br i1 %results.any, label %make, label %run.begin
+make:
+  %m = phi i64 [0, %make.head], [%m.next, %make.put]
+  %m.base = mul i64 %m, 4
+  %m.dtype.p = getelementptr i64, ptr %made_at, i64 %m.base
+  %m.dtype = load ptr, ptr %m.dtype.p
+  %m.nd.p = getelementptr i64, ptr %m.dtype.p, i64 1
+  %m.nd = load i64, ptr %m.nd.p
+  %m.nd.32 = trunc i64 %m.nd to i32
+  %m.dims.p = getelementptr i64, ptr %m.dtype.p, i64 2
+  %m.dims = load ptr, ptr %m.dims.p
+  call void %Py_IncRef(ptr %m.dtype)
+  %m.array = call ptr %PyArray_Empty(i32 %m.nd.32, ptr %m.dims, ptr %m.dtype, i32 0)
+  %m.none = icmp eq ptr %m.array, null
+  br i1 %m.none, label %undo, label %make.put
+make.put:
+  %m.array.p = getelementptr ptr, ptr %m.dtype.p, i64 3
+  store ptr %m.array, ptr %m.array.p
+  %m.set = call i32 %PyTuple_SetItem(ptr %tuple, i64 %m, ptr %m.array)
+  %m.next = add i64 %m, 1
+  %m.more = icmp slt i64 %m.next, %results
+  br i1 %m.more, label %make, label %lay.head
+lay.head:
+  %lay.base = mul i64 %results, 4
+  %lay.first = getelementptr i64, ptr %made_at, i64 %lay.base
+  %lay.any = icmp sgt i64 %made, 0
+  br i1 %lay.any, label %lay, label %run.begin
+lay:
+  %l = phi i64 [0, %lay.head], [%l.next, %lay]
+  %l.base = mul i64 %l, 3
+  %l.slot.p = getelementptr i64, ptr %lay.first, i64 %l.base
+  %l.slot = load ptr, ptr %l.slot.p
+  %l.of.p = getelementptr i64, ptr %l.slot.p, i64 1
+  %l.of = load i64, ptr %l.of.p
+  %l.off.p = getelementptr i64, ptr %l.slot.p, i64 2
+  %l.off = load i64, ptr %l.off.p
+  %l.record = mul i64 %l.of, 4
+  %l.object.n = add i64 %l.record, 3
+  %l.object.p = getelementptr ptr, ptr %made_at, i64 %l.object.n
+  %l.object = load ptr, ptr %l.object.p
+  %l.data.p = getelementptr i8, ptr %l.object, i64 16
+  %l.data = load ptr, ptr %l.data.p
+  %l.here = getelementptr i8, ptr %l.data, i64 %l.off
+  store ptr %l.here, ptr %l.slot
+  %l.next = add i64 %l, 1
+  %l.more = icmp slt i64 %l.next, %made
+  br i1 %l.more, label %lay, label %run.begin
+run.begin:
+  %calls.any = icmp sgt i64 %calls, 0
+  br i1 %calls.any, label %which, label %done
+which:
+  %is.long = icmp ne i64 %long, 0
+  br i1 %is.long, label %slow, label %fast
+fast:
+  %i = phi i64 [0, %which], [%i.next, %fast.next]
+  %i.base = mul i64 %i, 5
+  %call.p = getelementptr i64, ptr %calls_at, i64 %i.base
+  call void @one(ptr %call.p)
+  %wrong = load i64, ptr %wrong.p
+  %is.wrong = icmp ne i64 %wrong, 0
+  br i1 %is.wrong, label %refuse, label %fast.next
+fast.next:
+  %i.next = add i64 %i, 1
+  %i.more = icmp slt i64 %i.next, %calls
+  br i1 %i.more, label %fast, label %done
+slow:
+  %k = phi i64 [0, %which], [%k.next, %slow.next]
+  %k.base = mul i64 %k, 5
+  %slow.call.p = getelementptr i64, ptr %calls_at, i64 %k.base
+  %thread = call ptr %PyEval_SaveThread()
+  call void @one(ptr %slow.call.p)
+  call void %PyEval_RestoreThread(ptr %thread)
+  %asked = call i32 %PyErr_CheckSignals()
+  %stopped = icmp slt i32 %asked, 0
+  br i1 %stopped, label %undo, label %slow.on
+slow.on:
+  %slow.wrong = load i64, ptr %wrong.p
+  %slow.is.wrong = icmp ne i64 %slow.wrong, 0
+  br i1 %slow.is.wrong, label %refuse, label %slow.next
+slow.next:
+  %k.next = add i64 %k, 1
+  %k.more = icmp slt i64 %k.next, %calls
+  br i1 %k.more, label %slow, label %done
+refuse:
+  store i64 0, ptr %wrong.p
+  call void %PyErr_SetString(ptr %PyExc_ValueError, ptr %refused)
+  br label %undo
+undo:
+  call void %Py_DecRef(ptr %tuple)
+  br label %fail
+fail:
+  ret ptr null
+done:
+  ret ptr %tuple
+}
+
+define void @one(ptr %call) nounwind {
+  %function = load ptr, ptr %call
+  %args.p = getelementptr ptr, ptr %call, i64 1
+  %args = load ptr, ptr %args.p
+  %dims.p = getelementptr ptr, ptr %call, i64 2
+  %dims = load ptr, ptr %dims.p
+  %steps.p = getelementptr ptr, ptr %call, i64 3
+  %steps = load ptr, ptr %steps.p
+  %data.p = getelementptr ptr, ptr %call, i64 4
+  %data = load ptr, ptr %data.p
+  call void %function(ptr %args, ptr %dims, ptr %steps, ptr %data)
+  ret void
+}
+"""
+
+# What Python calls with arrays: a segment.
+RUN = """
+define ptr @run(ptr %self, ptr %objects, i64 %n) nounwind {
+entry:
+  %table.p = getelementptr i8, ptr %self, i64 16
+  %table = load ptr, ptr %table.p
+HEADER(python, arguments, arguments_at)
+PYTHON(PyArray_Type, PyErr_SetString, PyExc_ValueError, unlike)
+  %same = icmp eq i64 %n, %arguments
+  br i1 %same, label %head, label %no
+head:
+  %some = icmp sgt i64 %n, 0
+  br i1 %some, label %look, label %yes
+look:
+  %i = phi i64 [0, %head], [%i.next, %next]
+  %object.p = getelementptr ptr, ptr %objects, i64 %i
+  %object = load ptr, ptr %object.p
+  %base = mul i64 %i, 5
+  %record = getelementptr i64, ptr %arguments_at, i64 %base
+  %fits = call i1 @fits(ptr %object, ptr %record, ptr %PyArray_Type)
+  br i1 %fits, label %next, label %no
+next:
+  %i.next = add i64 %i, 1
+  %more = icmp slt i64 %i.next, %n
+  br i1 %more, label %look, label %yes
+yes:
+  %result = call ptr @work(ptr %table, ptr %objects)
+  ret ptr %result
+no:
+  call void %PyErr_SetString(ptr %PyExc_ValueError, ptr %unlike)
+  ret ptr null
+}
+"""
+
+# What a compiled step calls with a feed and the state: it looks up the arrays, runs the table, and puts the next values
+# into the state, all of them or none. It returns None, and has done nothing, where anything is not as planned.
+STEP = """
+define ptr @step(ptr %self, ptr %args, i64 %n) nounwind {
+entry:
+  %table.p = getelementptr i8, ptr %self, i64 16
+  %table = load ptr, ptr %table.p
+HEADER(made_at, results, python, arguments, arguments_at, fed, objects_at, updates, updates_at, count)
+PYTHON(PyDict_Type, PyDict_Size, PyDict_GetItem, PyDict_SetItem, PyArray_Type, PyArray_NewFromDescr)
+PYTHON(PyArray_SetBaseObject, Py_IncRef, Py_DecRef, None)
+  %feed = load ptr, ptr %args
+  %state.p = getelementptr ptr, ptr %args, i64 1
+  %state = load ptr, ptr %state.p
+  %feed.type.p = getelementptr i8, ptr %feed, i64 8
+  %feed.type = load ptr, ptr %feed.type.p
+  %is.dict = icmp eq ptr %feed.type, %PyDict_Type
+  br i1 %is.dict, label %measure, label %unlike
+measure:
+  %size = call i64 %PyDict_Size(ptr %feed)
+  %as.many = icmp eq i64 %size, %fed
+  br i1 %as.many, label %look.head, label %unlike
+look.head:
+  %some = icmp sgt i64 %arguments, 0
+  br i1 %some, label %look, label %go
+look:
+  %i = phi i64 [0, %look.head], [%i.next, %look.next]
+  %from.feed = icmp slt i64 %i, %fed
+  %where = select i1 %from.feed, ptr %feed, ptr %state
+  %base = mul i64 %i, 5
+  %record = getelementptr i64, ptr %arguments_at, i64 %base
+  %key = load ptr, ptr %record
+  %object = call ptr %PyDict_GetItem(ptr %where, ptr %key)
+  %found = icmp ne ptr %object, null
+  br i1 %found, label %check, label %unlike
+check:
+  %fits = call i1 @fits(ptr %object, ptr %record, ptr %PyArray_Type)
+  br i1 %fits, label %look.next, label %unlike
+look.next:
+  %object.p = getelementptr ptr, ptr %objects_at, i64 %i
+  store ptr %object, ptr %object.p
+  %i.next = add i64 %i, 1
+  %more = icmp slt i64 %i.next, %arguments
+  br i1 %more, label %look, label %hold
+hold:
+  %h = phi i64 [0, %look.next], [%h.next, %hold]
+  %h.p = getelementptr ptr, ptr %objects_at, i64 %h
+  %h.object = load ptr, ptr %h.p
+  call void %Py_IncRef(ptr %h.object)
+  %h.next = add i64 %h, 1
+  %h.more = icmp slt i64 %h.next, %arguments
+  br i1 %h.more, label %hold, label %go
+go:
+  %tuple = call ptr @work(ptr %table, ptr %objects_at)
+  br i1 %some, label %let, label %worked
+let:
+  %t = phi i64 [0, %go], [%t.next, %let]
+  %t.p = getelementptr ptr, ptr %objects_at, i64 %t
+  %t.object = load ptr, ptr %t.p
+  call void %Py_DecRef(ptr %t.object)
+  %t.next = add i64 %t, 1
+  %t.more = icmp slt i64 %t.next, %arguments
+  br i1 %t.more, label %let, label %worked
+worked:
+  %failed = icmp eq ptr %tuple, null
+  br i1 %failed, label %end, label %update.head
+update.head:
+  %first = sub i64 %results, %updates
+  %any = icmp sgt i64 %updates, 0
+  br i1 %any, label %seal, label %count.up
+seal:
+  %s = phi i64 [0, %update.head], [%s.next, %seal.next]
+  %s.result = add i64 %first, %s
+  %s.base = mul i64 %s.result, 4
+  %s.dtype.p = getelementptr i64, ptr %made_at, i64 %s.base
+  %s.dtype = load ptr, ptr %s.dtype.p
+  %s.nd.p = getelementptr i64, ptr %s.dtype.p, i64 1
+  %s.nd = load i64, ptr %s.nd.p
+  %s.nd.32 = trunc i64 %s.nd to i32
+  %s.dims.p = getelementptr i64, ptr %s.dtype.p, i64 2
+  %s.dims = load ptr, ptr %s.dims.p
+  %s.array.p = getelementptr ptr, ptr %s.dtype.p, i64 3
+  %s.array = load ptr, ptr %s.array.p
+  %s.data.p = getelementptr i8, ptr %s.array, i64 16
+  %s.data = load ptr, ptr %s.data.p
+  %s.flags.p = getelementptr i8, ptr %s.array, i64 64
+  %s.flags = load i32, ptr %s.flags.p
+  %s.sealed = and i32 %s.flags, -1025
+  store i32 %s.sealed, ptr %s.flags.p
+  call void %Py_IncRef(ptr %s.dtype)
+  %s.view = call ptr %PyArray_NewFromDescr(ptr %PyArray_Type, ptr %s.dtype, i32 %s.nd.32, ptr %s.dims,
+    ptr null, ptr %s.data, i32 257, ptr null)
+  %s.none = icmp eq ptr %s.view, null
+  br i1 %s.none, label %unseal.head, label %seal.next
+seal.next:
+  call void %Py_IncRef(ptr %s.array)
+  %s.base.set = call i32 %PyArray_SetBaseObject(ptr %s.view, ptr %s.array)
+  %s.place = getelementptr ptr, ptr %objects_at, i64 %s
+  store ptr %s.view, ptr %s.place
+  %s.next = add i64 %s, 1
+  %s.more = icmp slt i64 %s.next, %updates
+  br i1 %s.more, label %seal, label %set
+unseal.head:
+  %u.any = icmp sgt i64 %s, 0
+  br i1 %u.any, label %unseal, label %drop
+unseal:
+  %u = phi i64 [0, %unseal.head], [%u.next, %unseal]
+  %u.p = getelementptr ptr, ptr %objects_at, i64 %u
+  %u.view = load ptr, ptr %u.p
+  call void %Py_DecRef(ptr %u.view)
+  %u.next = add i64 %u, 1
+  %u.more = icmp slt i64 %u.next, %s
+  br i1 %u.more, label %unseal, label %drop
+drop:
+  call void %Py_DecRef(ptr %tuple)
+  br label %end
+set:
+  %e = phi i64 [0, %seal.next], [%e.next, %set]
+  %e.p = getelementptr ptr, ptr %objects_at, i64 %e
+  %e.view = load ptr, ptr %e.p
+  %e.key.p = getelementptr ptr, ptr %updates_at, i64 %e
+  %e.key = load ptr, ptr %e.key.p
+  %e.set = call i32 %PyDict_SetItem(ptr %state, ptr %e.key, ptr %e.view)
+  call void %Py_DecRef(ptr %e.view)
+  %e.next = add i64 %e, 1
+  %e.more = icmp slt i64 %e.next, %updates
+  br i1 %e.more, label %set, label %count.up
+count.up:
+  %counted = add i64 %count, 1
+  store i64 %counted, ptr %count.p
+  ret ptr %tuple
+end:
+  ret ptr null
+unlike:
+  call void %Py_IncRef(ptr %None)
+  ret ptr %None
+}
+"""

@@ -1,0 +1,299 @@
+"""Works as calls of loops in tables; and as lines of Python, where there is no loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import instructions as do
+from ..printer import _called, _expression, _Names, _written, literal
+from ..values import in_c_order, lying
+from .addresses import loop_of
+from .engine import engine
+from .fusing import Fused, fused
+from .kernels import written
+from .runtime import own_loops
+from .tables import Call, Keys, Pointer, Table
+from .works import along, place_of, reduced
+
+if TYPE_CHECKING:
+    from ...graph import Array
+    from ..lowering import Lowering
+    from ..values import Value
+    from .layout import Memory
+    from .works import Work
+
+_LONG = 10**5
+"""Elements from which a segment lets other threads run: about as many microseconds as it takes to let them."""
+
+
+def laid(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return an array that lies as a plan takes it to: the same one, if it does so already."""
+    if array.dtype is not dtype and array.dtype == dtype:
+        array = array.view(dtype)
+    if array.flags.aligned and array.shape == shape and lying(shape, array.strides) == lying(shape, strides):
+        return array
+    order = sorted(range(len(shape)), key=lambda axis: -abs(strides[axis]))
+    copy = np.empty([shape[axis] for axis in order], array.dtype).transpose(np.argsort(order))
+    copy[...] = array
+    return copy
+
+
+class Writer:
+    """Writes works as calls of loops, and what is not one as a line of Python.
+
+    Attributes
+    ----------
+    tables : list of Table
+    code : code or None
+        Of the step, if it is not a single segment.
+    arguments : dict
+        What the code gets beside its arena and segments.
+    """
+
+    def __init__(
+        self,
+        works: Sequence[Work],
+        layout: Memory,
+        lowering: Lowering,
+        keys: Keys,
+    ) -> None:
+        self._layout = layout
+        self._lowering = lowering
+        self._names = names = _Names(lowering)
+        self._laid: set[Value] = set()
+        self._head: list[str] = []
+        self._body: list[str] = []
+        self.tables: list[Table] = []
+        self.code: Any = None
+        self._kernels = self._compiled(works)
+        segments = list(_segments(works))
+        self._made_in: dict[Value, int] = {}
+        if len(segments) == 1 and segments[0][0].how != "python":
+            results = lowering.fetches
+            if lowering.fetches:
+                self.tables.append(self._table(segments[0], lowering.given, results, keys))
+                self.arguments: dict[str, object] = {}
+                return
+        for part in segments:
+            if part[0].how == "python":
+                self._from_python(part[0])
+            else:
+                self._segment(part)
+        self.arguments = {
+            "laid__": laid,
+            **{called: function for function, called in names.functions.items()},
+            **{names[value]: value.array for value in lowering.values if value.kind == "constant"},
+        }
+        text = self._text()
+        self.code = compile(text, "<native plan>", "exec")
+
+    def _text(self) -> str:
+        names = self._names
+        words = ", ".join(sorted({*names.numpy, "dtype", "empty", "ndarray", "asarray"}))
+        given = ", ".join(names[value] for value in self._lowering.given)
+        returned = ", ".join(names[value] for value in self._lowering.fetches)
+        lines = [
+            f"from numpy import {words}",
+            f"def plan({', '.join(['arena', 'segments__', *self.arguments])}):",
+            *[f"    segment__{i} = segments__[{i}]" for i in range(len(self.tables))],
+            *[f"    {line}" for line in self._head],
+            f"    def step({given}):",
+            *[f"        {line}" for line in self._body],
+            f"        return ({returned}{',' * (len(self._lowering.fetches) == 1)})",
+            "    return step",
+            "",
+        ]
+        return "\n".join(lines)
+
+    # --- from Python ----------------------------------------------------------------------------------------
+
+    def _from_python(self, work: Work) -> None:
+        (value,) = work.values
+        names = self._names
+        for x in value.operands:
+            self._view(x)
+        operands = [names[x] for x in value.operands]
+        if value.kind == "fresh":
+            self._body.append(f"{names[value]} = {_expression(value, operands, names)}")
+            if value.strides is not None:
+                laid = f"{literal(value.shape)}, {literal(value.strides)}, dtype({_called(value.dtype)})"
+                self._body.append(f"{names[value]} = laid__({names[value]}, {laid})")
+            return
+        if value.kind != "check":
+            if value in self._layout.of:
+                self._view(value)
+            else:
+                self._body.append(f"{names[value]} = empty({literal(value.shape)}, {_called(value.dtype)})")
+        self._body += _written(value, operands, names[value], names)
+
+    def _view(self, value: Value) -> None:
+        """Have a name for an array that Python reads or writes."""
+        if value in self._laid or value.kind in ("constant", "given"):
+            return
+        root = value.root
+        if value.kind in ("view", "check"):
+            self._view(value.operands[0])
+            if value.kind == "check":
+                return
+            (x,) = value.operands
+            line = f"{self._names[value]} = {_expression(value, [self._names[x]], self._names)}"
+            (self._head if root in self._layout.of or root.kind == "constant" else self._body).append(line)
+        elif value in self._layout.of:
+            offset = literal(self._layout.of[value].offset)
+            made = f"ndarray({literal(value.shape)}, {_called(value.dtype)}, arena, {offset})"
+            self._head.append(f"{self._names[value]} = {made}")
+        self._laid.add(value)
+
+    # --- segments -------------------------------------------------------------------------------------------
+
+    def _segment(self, works: Sequence[Work]) -> None:
+        made = {value for work in works for value in work.values}
+        results = [value for value in self._lowering.fetches if value in made]
+        read = {x.root: None for work in works for value in work.values for x in value.operands}
+        moving = [x for x in read if x not in self._layout.of and x.kind != "constant" and x not in made]
+        table = self._table(works, moving, results)
+        names = self._names
+        call = f"segment__{len(self.tables)}({', '.join(names[x] for x in moving)})"
+        got = ", ".join(names[value] for value in results)
+        self._body.append(f"{got}{',' * (len(results) == 1)} = {call}" if results else call)
+        self.tables.append(table)
+
+    def _table(
+        self,
+        works: Sequence[Work],
+        given: Sequence[Value],
+        results: Sequence[Value],
+        keys: Keys | None = None,
+    ) -> Table:
+        calls = [call for work in works for call in self._calls(work)]
+        size = sum(value.size for work in works for value in work.values)
+        size += sum(
+            value.size * value.operands[0].shape[-1] // 8
+            for work in works
+            for value in work.values
+            if isinstance(value.how, do.Product)
+        )
+        return Table(calls, given, results, size > _LONG, keys)
+
+    def _calls(self, work: Work) -> Iterator[Call]:
+        value = work.values[0]
+        point = self._layout.pointer
+        if work in self._kernels:
+            each, address = self._kernels[work]
+            yield Call(address, tuple(map(point, each.parts)), each.sizes, each.steps)
+            return
+        if not value.size and not isinstance(value.how, do.Check):
+            return
+        operands = value.operands
+        pointers = [point(x) for x in operands]
+        match value.how:
+            case do.Ufunc(ufunc, loop):
+                found = loop_of(ufunc, loop)
+                assert found is not None
+                steps = [along(x, value) or 0 for x in operands]
+                steps.append(value.dtype.itemsize if value.size > 1 else 0)
+                yield Call(found.address, (*pointers, point(value)), (value.size,), tuple(steps), found.data)
+            case do.Reduce(ufunc):
+                sizes, found = reduced(value), loop_of(ufunc, (value.dtype,) * 3)
+                assert sizes is not None
+                assert found is not None
+                begins = ufunc in (np.maximum, np.minimum)
+                number = np.asarray(int(ufunc is np.multiply), value.dtype).tobytes().ljust(8, b"\0")
+                data = (found.address, found.data, value.dtype.itemsize, int(begins), int.from_bytes(number, "little"))
+                yield Call(own_loops()["reduce"], (pointers[0], point(value)), sizes, (), data)
+            case do.Product():
+                yield from self._products(value)
+            case do.Gather():
+                function = own_loops()[f"gather{value.dtype.itemsize}"]
+                yield Call(function, (*pointers, point(value)), (value.size,), ())
+            case do.Scatter():
+                function = own_loops()[f"scatter{value.dtype.itemsize}"]
+                sizes_, step = (operands[1].size, value.nbytes), int(operands[0].size > 1)
+                yield Call(function, (*pointers, point(value)), sizes_, (step,))
+            case do.Check(classes):
+                yield Call(own_loops()["check"], (pointers[0],), (value.size, classes), (), None)
+            case _:
+                raise AssertionError(value.how)
+
+    def _products(self, value: Value) -> Iterator[Call]:
+        loop = loop_of(np.matmul, (value.dtype,) * 3)
+        assert loop is not None
+        x, y = value.operands
+        out, part = self._layout.pointer(value), self._layout.parts.get(value)
+        (xs, ys), zs = [_strides(each) for each in (x, y)], in_c_order(value.shape, value.dtype)
+        starts = [self._layout.pointer(each) for each in (x, y)]
+        m, k, n = *x.shape[-2:], y.shape[-1]
+
+        def product(a: Pointer, b: Pointer, c: Pointer, m: int, k: int) -> Call:
+            steps = (0, 0, 0, *xs[-2:], *ys[-2:], *zs[-2:])
+            return Call(loop.address, (a, b, c), (1, m, k, n), steps, loop.data)
+
+        blocks = value.blocks
+        if blocks is None:
+            stacks = value.shape[:-2]
+            for index in np.ndindex(*stacks):
+                a, b = (
+                    _moved(start, index, each.shape[:-2], strides[:-2])
+                    for start, each, strides in zip(starts, (x, y), (xs, ys), strict=True)
+                )
+                yield product(a, b, _moved(out, index, stacks, zs[:-2]), m, k)
+        elif blocks.along == 0:
+            for start in range(0, m, blocks.rows):
+                rows = min(blocks.rows, m - start)
+                a, c = _by(starts[0], start * xs[-2]), _by(out, start * zs[-2])
+                yield product(a, starts[1], c, rows, k)
+        else:
+            assert part is not None
+            add = loop_of(np.add, (value.dtype,) * 3)
+            assert add is not None
+            size = value.dtype.itemsize
+            here = Pointer("arena", part.offset)
+            yield Call(own_loops()["fill0"], (out,), (value.nbytes,), ())
+            for start in range(0, k, blocks.rows):
+                rows = min(blocks.rows, k - start)
+                yield product(_by(starts[0], start * xs[-1]), _by(starts[1], start * ys[-2]), here, m, rows)
+                yield Call(add.address, (out, here, out), (value.size,), (size,) * 3, add.data)
+
+    # --- fused ----------------------------------------------------------------------------------------------
+
+    def _compiled(self, works: Sequence[Work]) -> dict[Work, tuple[Fused, int]]:
+        """Compile all kernels at once; return each with its address."""
+        register = engine().register
+        found = {work: fused(work) for work in works if work.how == "fused" and work.values[0].size}
+        self.kernels = {work: each.kernel for work, each in found.items()}
+        texts = {work: written(kernel, register) for work, kernel in self.kernels.items()}
+        addresses = engine().functions(list(texts.values()))
+        return {work: (each, address) for (work, each), address in zip(found.items(), addresses, strict=True)}
+
+
+def _strides(value: Value) -> tuple[int, ...]:
+    place = place_of(value)
+    assert place is not None
+    return place.strides
+
+
+def _moved(start: Pointer, index: Sequence[int], shape: Sequence[int], strides: Sequence[int]) -> Pointer:
+    mine = list(index)[len(index) - len(shape) :] if shape else []
+    return _by(start, sum(i * step for i, n, step in zip(mine, shape, strides, strict=True) if n > 1))
+
+
+def _by(start: Pointer, offset: int) -> Pointer:
+    return Pointer(start.of, start.offset + offset)
+
+
+def _segments(works: Sequence[Work]) -> Iterator[list[Work]]:
+    """Yield runs of works that need nothing of Python, and each other work by itself."""
+    run: list[Work] = []
+    for work in works:
+        if work.how == "python":
+            if run:
+                yield run
+            yield [work]
+            run = []
+        else:
+            run.append(work)
+    if run:
+        yield run
