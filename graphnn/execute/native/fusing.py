@@ -89,11 +89,11 @@ def fused(work: Work) -> Fused:
     strides += [in_c_order(sizes, value.dtype) for value in outputs]
     sizes, by_axis = merged(sizes, strides)
     parts = [*values, *outputs]
-    operands = [Operand(x.dtype.char, _way(step, x.dtype.itemsize)) for x, step in zip(parts, by_axis[-1], strict=True)]
-    written = zip(outputs, operands[len(values) :], strict=True)
+    ends = [Operand(x.dtype.char, _way(step, x.dtype.itemsize)) for x, step in zip(parts, by_axis[-1], strict=True)]
+    written = zip(outputs, ends[len(values) :], strict=True)
     kernel = Kernel(
         len(sizes),
-        tuple(operands[: len(values)]),
+        tuple(ends[: len(values)]),
         tuple(lines),
         tuple((places[value], operand) for value, operand in written),
     )
