@@ -38,8 +38,9 @@ def pytest_collection() -> Generator[None, object, object]:
 def plans_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled steps evaluate by a plan from their first call on, for it is plans that the tests are to try.
 
-    Not those marked ``plans_where_it_pays``.
+    Not those marked ``plans_where_it_pays``. The plans are NumPy's, unless a test asks for others by name.
     """
+    monkeypatch.setenv("GRAPHNN_BACKEND", "numpy")
     if request.node.get_closest_marker("plans_where_it_pays") is None:
         monkeypatch.setattr(Kept, "pays", lambda kept, sizes: True)
 

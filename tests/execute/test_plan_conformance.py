@@ -85,6 +85,7 @@ def differences(
     feeds: Sequence[Mapping[Any, Any]],
     updates: Mapping[gn.Node, gn.Node] | None = None,
     settings: Settings = USUAL,
+    backend: str = "numpy",
 ) -> list[str]:
     """Return where a plan differs from the interpreter, over calls one after the other."""
     fetches = list(fetches)
@@ -92,7 +93,7 @@ def differences(
     before = dict(graph.state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", gn.errors.GraphnnWarning)
-        one, other = Compiled(fetches, updates, "interpreter"), Compiled(fetches, updates, settings=settings)
+        one, other = Compiled(fetches, updates, "interpreter"), Compiled(fetches, updates, backend, settings=settings)
     right = [outcome(one, feed) for feed in feeds]
     graph.state.update(before)
     names = [node.name for node in fetches]
@@ -185,13 +186,13 @@ def drawn_step(seed: int, number: int) -> tuple[list[gn.Node], list[dict[Any, An
     return fetches, feeds, updates
 
 
-def random_graph_differences(seed: int, number: int) -> list[str]:
+def random_graph_differences(seed: int, number: int, backend: str = "numpy") -> list[str]:
     """Return where the plan of a random graph differs from the interpreter."""
     fetches, feeds, updates = drawn_step(seed, number)
     if number % 2:
         with small_is_large() as settings:
-            return differences(fetches, feeds, updates, replace(settings, threads=1 + number % 3))
-    return differences(fetches, feeds, updates)
+            return differences(fetches, feeds, updates, replace(settings, threads=1 + number % 3), backend)
+    return differences(fetches, feeds, updates, backend=backend)
 
 
 @pytest.mark.parametrize("part", range(3))
@@ -286,7 +287,7 @@ class Stage:
         return self.computed(array)
 
 
-def op_differences(cls: type[Op], rng: np.random.Generator) -> list[str] | None:
+def op_differences(cls: type[Op], rng: np.random.Generator, backend: str = "numpy") -> list[str] | None:
     """Return where a plan with one operation differs from the interpreter; None where it cannot be built."""
     draw = Mixed(rng)
     op, arrays = cls.samples(draw)
@@ -320,8 +321,8 @@ def op_differences(cls: type[Op], rng: np.random.Generator) -> list[str] | None:
     feeds = [{n: laid_out(a, int(rng.integers(0, 9))) for n, a in stage.feed.items()} for _ in range(2)]
     if rng.random() < 0.5:
         with small_is_large() as settings:
-            return differences(fetches, feeds, settings=settings)
-    return differences(fetches, feeds)
+            return differences(fetches, feeds, settings=settings, backend=backend)
+    return differences(fetches, feeds, backend=backend)
 
 
 @pytest.mark.parametrize("cls", OPS, ids=lambda cls: cls.name)
@@ -383,6 +384,11 @@ LARGE = [cls for cls in OPS if cls.elementwise or issubclass(cls, gn.ops.reduce.
 @pytest.mark.parametrize("cls", LARGE, ids=lambda cls: cls.name)
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "bool"])
 def test_large_arrays_are_the_interpreters_to_the_bit(cls: type[Op], dtype: str) -> None:
+    assert not large_differences(cls, dtype)
+
+
+def large_differences(cls: type[Op], dtype: str, backend: str = "numpy") -> list[str]:
+    """Return where a plan of one operation on large arrays differs from the interpreter."""
     rng = np.random.default_rng(0)
     op, operands = cls.samples(Draw(rng))
     graph = gn.Graph()
@@ -402,7 +408,7 @@ def test_large_arrays_are_the_interpreters_to_the_bit(cls: type[Op], dtype: str)
     try:
         node = op(*nodes)
     except gn.GraphnnError:
-        return
+        return []
     after = gn.cast(node, "float64") if node.dtype.kind != "f" else node
     fetches = [node, gn.sum(gn.sin(after * 1.5) + after), gn.sum(gn.tanh(after), -1)]
-    assert not differences(fetches, [feed, feed])
+    return differences(fetches, [feed, feed], backend=backend)

@@ -76,7 +76,7 @@ NEIGHBOURS: dict[tuple[str, str], str] = {
 # Third-party packages that are always there. What may be missing is imported where it is used; not all systems have
 # readline.
 REQUIRED = {"numpy", "networkx", "graphviz"}
-OPTIONAL = {"readline", "rich", "matplotlib", "IPython", "numba", "onnx", "dask", "pandas"}
+OPTIONAL = {"readline", "rich", "matplotlib", "IPython", "numba", "onnx", "dask", "pandas", "llvmlite"}
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ and each loop must give the bits of its ufunc before a plan calls it.
 from __future__ import annotations
 
 import ctypes
-import importlib
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy._core import _multiarray_umath as library  # type: ignore[attr-defined, unused-ignore]
 
 from ...graph.quiet import quietly
 
@@ -113,8 +113,6 @@ def _read(ufunc: np.ufunc, signature: str) -> Loop | None:
 
 def array_api(number: int, umath: bool = False) -> int:
     """Return the address of a function of NumPy's C API, by its number in that."""
-    library = importlib.import_module("numpy._core._multiarray_umath")
-
     capsule = library._UFUNC_API if umath else library._ARRAY_API
     prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
     get = prototype(("PyCapsule_GetPointer", ctypes.pythonapi))

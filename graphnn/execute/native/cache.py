@@ -50,14 +50,26 @@ def load(key: str) -> bytes | None:
         file = os.open(place / _name(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
-    with os.fdopen(file, "rb") as opened:
-        found = os.fstat(opened.fileno())
+    try:
+        found = os.fstat(file)
         mine = stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid() and found.st_nlink == 1
         if not mine or found.st_mode & 0o022 or not len(_MAGIC) + _DIGEST < found.st_size <= _LARGEST:
             return None
-        entry = opened.read(_LARGEST + 1)
+        entry = _whole(file, found.st_size)
+    except OSError:
+        return None
+    finally:
+        os.close(file)
     head, code = entry[: len(_MAGIC) + _DIGEST], entry[len(_MAGIC) + _DIGEST :]
     return code if head == _MAGIC + _digest(key, code) and len(entry) == found.st_size else None
+
+
+def _whole(file: int, size: int) -> bytes:
+    parts = []
+    while size > 0 and (part := os.read(file, size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
 
 
 def keep(key: str, code: bytes) -> None:

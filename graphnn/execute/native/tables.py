@@ -98,6 +98,7 @@ class Table:
         self.calls = calls
         self.arguments = arguments
         self.results = results
+        self.long = long
         self._words: list[int] = [0] * len(HEADER)
         self._own: list[int] = []
         self._arena: list[int] = []

@@ -1,0 +1,466 @@
+"""Native plans: to the bit what the interpreter gives, with all that a plan promises, and never on a doubt."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from random_graphs import NAMES, build, large_graph
+from test_ops import OPS
+from test_plan import alarms, learner
+from test_plan_conformance import LARGE, bits, differences, large_differences, op_differences, random_graph_differences
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.errors import GraphnnWarning
+from graphnn.execute.native import addresses, cache, engine, kernels, selftest
+from graphnn.execute.native.plan import Native
+from graphnn.graph import Op
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("GRAPHNN_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def graph() -> gn.Graph:
+    return gn.Graph("g")
+
+
+def native_plan(step: Any, feed: Any) -> Native:
+    plan = step.plan(feed)
+    assert isinstance(plan, Native)
+    return plan
+
+
+# --- to the bit -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_native_plans_of_random_graphs_are_the_interpreter_to_the_bit(part: int) -> None:
+    for number in range(40 * part, 40 * (part + 1)):
+        assert not random_graph_differences(11, number, "native"), f"graph {number}"
+
+
+@pytest.mark.parametrize("cls", OPS, ids=lambda cls: cls.name)
+def test_a_native_plan_of_each_operation_is_the_interpreter_to_the_bit(cls: type[Op]) -> None:
+    for number in range(12):
+        found = op_differences(cls, np.random.default_rng([number, 17]), "native")
+        assert not found, f"draw {number}: {found}"
+
+
+@pytest.mark.parametrize("cls", LARGE, ids=lambda cls: cls.name)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64"])
+def test_large_arrays_are_the_interpreters_to_the_bit_natively(cls: type[Op], dtype: str) -> None:
+    assert not large_differences(cls, dtype, "native")
+
+
+def test_large_random_graphs_are_the_interpreters_to_the_bit_natively() -> None:
+    names = [name for name in NAMES if name != "prod_others"]
+    for number in range(12):
+        graph = gn.Graph()
+        built = build(large_graph(3, number, names), graph)
+        gradients = gn.grad(built.result, built.inputs)
+        assert not differences([built.result, *gradients], [built.feed] * 2, backend="native"), f"graph {number}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [1, 2, 32, 300])
+def test_a_training_is_the_interpreters_to_the_bit(dtype: str, rows: int) -> None:
+    graph = gn.Graph(dtype=dtype)
+    x, y = graph.placeholder("x", ("batch", 3)), graph.placeholder("y", ("batch",), np.int64)
+    network = nn.Sequential(nn.Dense(16), nn.ReLU(), nn.Dense(16), nn.Tanh(), nn.Dense(4))
+    loss = nn.softmax_crossentropy(network(x), y)
+    updates = nn.Adam(0.01).updates(loss)
+    rng = np.random.default_rng(0)
+    feeds = [{x: rng.normal(size=(rows, 3)).astype(dtype), y: rng.integers(0, 4, rows)} for _ in range(5)]
+    assert not differences([loss], feeds, updates, backend="native")
+    step = gn.compile(loss, updates, "native")
+    assert native_plan(step, feeds[0]).is_whole
+
+
+# --- what a plan promises ---------------------------------------------------------------------------------------
+
+
+def test_all_of_a_training_is_native(graph: gn.Graph) -> None:
+    loss, updates, feed = learner(graph, 8, 8)
+    told = native_plan(gn.compile(loss, updates, "native"), feed).explain()
+    assert {node.op.name for node in told.why} <= {"random_uniform"}
+    assert "a loop of NumPy" in told.fates.values()
+
+
+def test_a_label_out_of_range_is_told_as_the_interpreter_tells_it(graph: gn.Graph) -> None:
+    x, y = graph.placeholder("x", ("batch", 3)), graph.placeholder("y", ("batch",), np.int64)
+    loss = nn.softmax_crossentropy(nn.Dense(4)(x), y)
+    step = gn.compile(loss, nn.SGD(0.1).updates(loss), "native")
+    right = {x: np.ones((2, 3)), y: np.array([1, 2])}
+    step(right)
+    before = dict(graph.state)
+    for labels in ([0, 4], [-1, 0]):
+        with pytest.raises(gn.errors.LabelError, match="pick: label"):
+            step({x: np.ones((2, 3)), y: np.array(labels)})
+        assert all(graph.state[node] is value for node, value in before.items())
+    assert np.isfinite(step(right))
+
+
+def test_feeds_are_left_alone_and_results_are_never_written_again(graph: gn.Graph) -> None:
+    x, w = graph.placeholder("x", ("batch", 3)), graph.parameter("w", np.ones(3))
+    y = x * w + 1
+    step = gn.compile([x, w, y, y, gn.transpose(y)], {w: w * 2}, "native")
+    fed = np.arange(6.0).reshape(2, 3)
+    first = step({x: fed})
+    kept = [value.copy() for value in first]
+    for value in step({x: fed}):
+        value[...] = 7
+    assert all(map(np.array_equal, first, kept))
+    assert fed.tolist() == [[0, 1, 2], [3, 4, 5]]
+    for value in first:
+        value[...] = -1
+    assert w.value.tolist() == [4, 4, 4]
+    assert fed.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_nobody_can_write_to_the_state(graph: gn.Graph) -> None:
+    w = graph.parameter("w", np.ones(3))
+    step = gn.compile(w, {w: w + 1}, "native")
+    for _ in range(3):
+        step()
+        held = graph.state[w]
+        assert not held.flags.writeable
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            held.setflags(write=True)
+
+
+@pytest.mark.parametrize("change", ["more rows", "integers", "by name", "transposed", "another key", "no dict"])
+def test_a_feed_that_is_not_as_planned_is_checked_as_ever(graph: gn.Graph, change: str) -> None:
+    x = graph.placeholder("x", ("batch", 2))
+    step = gn.compile(gn.sum(x * 2, axis=-1), backend="native")
+    step({x: np.ones((2, 2))})
+    feeds: dict[str, Any] = {
+        "more rows": {x: np.ones((5, 2))},
+        "integers": {x: np.ones((2, 2), int)},
+        "by name": {"x": np.ones((2, 2))},
+        "transposed": {x: np.arange(4.0).reshape(2, 2).T},
+        "another key": {x: np.ones((2, 2)), "z": 1},
+        "no dict": [1],
+    }
+    feed = feeds[change]
+    try:
+        expected = bits(gn.run(gn.sum(x * 2, axis=-1), feed))
+    except gn.GraphnnError as error:
+        with pytest.raises(type(error)):
+            step(feed)
+    else:
+        assert bits(step(feed)) == expected
+
+
+def test_eight_threads_call_one_native_plan(graph: gn.Graph) -> None:
+    x = graph.placeholder("x", ("batch", 3))
+    network = nn.Sequential(nn.Dense(64), nn.ReLU(), nn.Dense(2), nn.Softmax())(x)
+    step = gn.compile([network, gn.sum(network)], backend="native")
+    rng = np.random.default_rng(0)
+    feeds = [rng.normal(size=(n, 3)) for n in (1, 4, 4, 4, 2000)]
+    expected = [[bits(value) for value in gn.run([network, gn.sum(network)], {x: feed})] for feed in feeds]
+    together = threading.Barrier(8)
+
+    def work(number: int) -> int:
+        together.wait()
+        places = np.random.default_rng(number).integers(0, len(feeds), 200)
+        return sum([bits(value) for value in step({x: feeds[i]})] != expected[i] for i in places)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == [0] * 8
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX only: an interval timer presses Ctrl-C")
+def test_ctrl_c_stops_a_long_step_and_the_next_is_right(graph: gn.Graph) -> None:
+    x, w = graph.placeholder("x", (1000, 1000)), graph.parameter("w", np.ones(()))
+    y = x
+    for _ in range(60):
+        y = gn.sin(y) + w
+    step = gn.compile(gn.sum(y), {w: w + 1}, "native")
+    feed = {x: np.ones((1000, 1000))}
+    plan = native_plan(step, feed)
+    assert plan.is_whole
+    assert plan.segments[0].long
+    with alarms() as interrupted:
+        hits = sum(interrupted(lambda: step(feed), 0.02) for _ in range(3))
+    assert hits
+    assert float(w.value) == 1 + 3 - hits
+    expected = bits(gn.run(gn.sum(y), feed))
+    assert bits(step(feed)) == expected
+
+
+def test_a_forked_process_calls_a_native_plan(graph: gn.Graph) -> None:
+    x = graph.placeholder("x", (3,))
+    step = gn.compile(gn.exp(x) + 1, backend="native")
+    expected = step({x: np.ones(3)})
+    child = os.fork() if hasattr(os, "fork") else None
+    if child == 0:
+        os._exit(0 if step({x: np.ones(3)}).tobytes() == expected.tobytes() else 1)
+    if child is not None:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_guards_and_observers_see_every_node(graph: gn.Graph) -> None:
+    x = graph.placeholder("x", (2,))
+    step = gn.compile(gn.log(x), backend="native", guard="nan")
+    with pytest.raises(gn.ValueRangeError, match="is NaN"):
+        step({x: np.array([1.0, -1.0])})
+
+
+def test_a_step_holds_what_it_reads_while_others_change_it(graph: gn.Graph) -> None:
+    x, w = graph.placeholder("x", (400, 400)), graph.parameter("w", np.full((400, 400), 2.0))
+    y = x * w
+    for _ in range(20):
+        y = gn.sin(y) * w
+    look = gn.compile(y, backend="native")
+    feed = {x: np.ones((400, 400))}
+    two = look({x: feed[x]}).tobytes()
+    w.value = np.full((400, 400), 3.0)
+    three = look(feed).tobytes()
+    stop = threading.Event()
+
+    def change() -> None:
+        number = 2.0
+        while not stop.is_set():
+            number = 5.0 - number
+            w.value = np.full((400, 400), number)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        seen = {look(feed).tobytes() for _ in range(30)}
+    finally:
+        stop.set()
+        changing.join()
+    assert seen <= {two, three}
+
+
+# --- which backend ----------------------------------------------------------------------------------------------
+
+
+def test_the_environment_and_the_argument_choose_the_backend(graph: gn.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    w = graph.parameter("w", 1.0)
+    assert gn.compile(w).backend == "numpy"
+    assert gn.compile(w, backend="native").backend == "native"
+    monkeypatch.setenv("GRAPHNN_BACKEND", "interpreter")
+    assert gn.compile(w).backend == "interpreter"
+    monkeypatch.delenv("GRAPHNN_BACKEND")
+    assert gn.compile(w).backend == "native"
+    monkeypatch.setenv("GRAPHNN_BACKEND", "gpu")
+    with pytest.raises(gn.ValueRangeError, match='unknown backend "gpu" in GRAPHNN_BACKEND'):
+        gn.compile(w)
+
+
+def test_without_llvmlite_numpy_computes(graph: gn.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    w = graph.parameter("w", 1.0)
+    monkeypatch.setattr(selftest, "_state", {})
+    monkeypatch.setattr(selftest, "find_spec", lambda name: None)
+    monkeypatch.setattr("graphnn.execute.compiled.is_installed", lambda: False)
+    monkeypatch.delenv("GRAPHNN_BACKEND")
+    assert gn.compile(w).backend == "numpy"
+    with pytest.raises(gn.UsageError, match=r"pip install graphnn\[native\]"):
+        gn.compile(w, backend="native")
+
+
+# --- on any doubt -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is trusted or known yet."""
+    monkeypatch.setattr(selftest, "_state", {})
+    monkeypatch.setattr(addresses, "_known", {})
+
+
+def _other_loop(patch: pytest.MonkeyPatch) -> None:
+    right = addresses._read
+
+    def wrong(ufunc: np.ufunc, signature: str) -> addresses.Loop | None:
+        return right(np.log if ufunc is np.exp else ufunc, signature)
+
+    patch.setattr(addresses, "_read", wrong)
+
+
+def _other_signature(patch: pytest.MonkeyPatch) -> None:
+    right = addresses._read
+
+    def wrong(ufunc: np.ufunc, signature: str) -> addresses.Loop | None:
+        return right(ufunc, signature.replace("f", "d"))
+
+    patch.setattr(addresses, "_read", wrong)
+
+
+PLANTED: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "another loop": _other_loop,
+    "another signature": _other_signature,
+    "the list of loops elsewhere": lambda patch: patch.setattr(addresses, "_FUNCTIONS", 40),
+    "the signatures elsewhere": lambda patch: patch.setattr(addresses, "_TYPES", 32),
+    "the counts elsewhere": lambda patch: patch.setattr(addresses, "_NTYPES", 24),
+    "no function": lambda patch: patch.setattr(addresses, "_pointer", lambda address: 0),
+    "the fields of arrays elsewhere": lambda patch: patch.setattr(selftest, "_DATA", 24),
+    "a choice that is another": lambda patch: patch.setattr(np, "maximum", np.fmax),
+    "a kernel that is another": lambda patch: patch.setitem(kernels._ARITHMETIC, "add", "sub"),
+}
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("what", PLANTED)
+def test_on_any_doubt_numpy_computes_with_one_warning(
+    graph: gn.Graph, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.delenv("GRAPHNN_BACKEND")
+    kernels.written.cache_clear()
+    x = graph.placeholder("x", (5,))
+    with monkeypatch.context() as patch:
+        PLANTED[what](patch)
+        with pytest.warns(GraphnnWarning, match="computed by NumPy, not natively"):
+            step = gn.compile(gn.exp(x), backend=None)
+        again = gn.compile(gn.exp(x), backend="native")  # no second warning, which would be an error
+    kernels.written.cache_clear()
+    assert step.backend == again.backend == "numpy"
+    fed = np.linspace(0, 1, 5)
+    assert bits(step({x: fed})) == bits(np.exp(fed))
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_doubt_that_comes_with_a_plan_falls_back_too(graph: gn.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = graph.placeholder("x", (5,))
+    step = gn.compile(gn.tanh(x), backend="native")
+    assert step.backend == "native"
+    right = addresses._read
+    monkeypatch.setattr(
+        addresses, "_read", lambda ufunc, signature: right(np.exp if ufunc is np.tanh else ufunc, signature)
+    )
+    fed = np.linspace(0, 1, 5)
+    with pytest.warns(GraphnnWarning, match=r"numpy\.tanh does not give what the function gives"):
+        assert bits(step({x: fed})) == bits(np.tanh(fed))
+    assert step.backend == "numpy"
+
+
+# --- the cache --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An entry in a cache of its own."""
+    monkeypatch.setenv("GRAPHNN_CACHE", str(tmp_path / "cache"))
+    cache.keep("key", b"code" * 100)
+    place = cache.folder()
+    assert place is not None
+    (entry,) = place.iterdir()
+    assert cache.load("key") == b"code" * 100
+    yield entry
+    place.chmod(0o700)
+
+
+def _flip(entry: Path) -> None:
+    data = bytearray(entry.read_bytes())
+    data[-7] ^= 1
+    entry.write_bytes(data)
+
+
+def _link(entry: Path) -> None:
+    entry.rename(entry.parent / "elsewhere")
+    entry.symlink_to("elsewhere")
+
+
+def _hard_link(entry: Path) -> None:
+    (entry.parent / "twin").hardlink_to(entry)
+
+
+def _linked_folder(entry: Path) -> None:
+    folder = entry.parent
+    folder.rename(folder.parent / "moved")
+    folder.symlink_to("moved")
+
+
+SPOILT: dict[str, Callable[[Path], object]] = {
+    "cut": lambda entry: entry.write_bytes(entry.read_bytes()[:-5]),
+    "empty": lambda entry: entry.write_bytes(b""),
+    "longer": lambda entry: entry.write_bytes(entry.read_bytes() + b"x"),
+    "altered": _flip,
+    "of another version": lambda entry: entry.write_bytes(entry.read_bytes().replace(b"native 1", b"native 0")),
+    "reached by a link": _link,
+    "with a second name": _hard_link,
+    "in a folder reached by a link": _linked_folder,
+    "writable by others": lambda entry: entry.chmod(0o622),
+    "in a folder that others can read": lambda entry: entry.parent.chmod(0o755),
+    "a folder": lambda entry: (entry.unlink(), entry.mkdir()),
+    "a pipe": lambda entry: (entry.unlink(), os.mkfifo(entry, 0o600)),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_an_entry_that_is_not_safe_is_not_loaded(kept: Path, how: str) -> None:
+    SPOILT[how](kept)
+    assert cache.load("key") is None
+
+
+def test_an_entry_of_another_user_is_not_loaded(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: kept.stat().st_uid + 1)
+    assert cache.load("key") is None
+
+
+def test_an_entry_of_another_key_is_not_loaded(kept: Path) -> None:
+    kept.rename(kept.with_name(cache._name("other")))
+    assert cache.load("other") is None
+
+
+def test_a_cache_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHNN_CACHE", "off")
+    cache.keep("key", b"code")
+    assert cache.folder() is None
+    assert cache.load("key") is None
+
+
+@pytest.mark.usefixtures("kept")
+def test_code_from_the_cache_is_what_was_compiled() -> None:
+    each = kernels.Operand("d", "each")
+    lines = (kernels.Line("multiply", "dd", "d", (0, 0)), kernels.Line("subtract", "dd", "d", (1, 0)))
+    name, text = kernels.written(kernels.Kernel(1, (each,), lines, ((2, each),)), 32)
+    x, out = np.arange(11.0), np.empty(11)
+    for other in (engine.Engine(), engine.Engine()):
+        (address,) = other.functions([(name, text)])
+        addresses.call(addresses.Loop(address, 0), [x.ctypes.data, out.ctypes.data], [11], [8, 8])
+        assert out.tolist() == (x * x - x).tolist()
+
+
+def test_the_cache_never_grows_without_end(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_MOST_ENTRIES", 10)
+    for number in range(40):
+        cache.keep(f"key {number}", b"code")
+    assert len(list(kept.parent.iterdir())) <= 10
+
+
+# --- kernels ----------------------------------------------------------------------------------------------------
+
+
+def test_no_product_is_contracted_with_a_sum() -> None:
+    each = kernels.Operand("f", "each")
+    lines = (kernels.Line("multiply", "ff", "f", (0, 1)), kernels.Line("add", "ff", "f", (2, 0)))
+    _, text = kernels.written(kernels.Kernel(1, (each, each), lines, ((3, each),)), engine.engine().register)
+    assembly = engine.engine().assembly(text)
+    assert "fma" not in assembly.lower()
+    assert "fast" not in text
+
+
+def test_loops_can_be_read(graph: gn.Graph) -> None:
+    x = graph.placeholder("x", (20, 30))
+    plan = native_plan(gn.compile(gn.exp(gn.sqrt(x) * 2 + 1), backend="native"), {x: np.ones((20, 30))})
+    fused, loop = plan.loops
+    assert "sqrt" in str(fused)
+    assert "define void" in fused.llvm
+    assert "sqrt" in fused.assembly
+    assert str(loop).startswith("loop: exp")
