@@ -133,6 +133,8 @@ ENGINES = {
     "interpreter": Engine("graphnn, interpreter", "with_graphnn:interpreted", quick=True),
     "plan": Engine("graphnn, plan", "with_graphnn:planned", quick=True),
     "plan-clipped": Engine("graphnn, plan, clipped loss", "with_graphnn:clipped"),
+    "native": Engine("graphnn, native", "with_graphnn:native", "llvmlite", quick=True),
+    "native-clipped": Engine("graphnn, native, clipped loss", "with_graphnn:native_clipped", "llvmlite"),
     "torch": Engine("PyTorch, eager", "with_torch:eager", "torch"),
     "torch-compile": Engine("PyTorch, `torch.compile`", "with_torch:compiled", "torch"),
     "jax": Engine("JAX, `jit`", "with_jax:jitted", "jax"),

@@ -1,4 +1,4 @@
-"""The step in graphnn: node by node, compiled, and compiled with the loss that clips probabilities."""
+"""The step in graphnn: node by node, as a plan, as a native plan, and with the loss that clips probabilities."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ def planned(problem: Problem) -> Training:
 def clipped(problem: Problem) -> Training:
     """Return the plan of another loss: the clipped cross-entropy of a softmax layer's probabilities."""
     return _training(problem, "numpy", clip=True)
+
+
+def native(problem: Problem) -> Training:
+    """Return the step as a native plan."""
+    return _training(problem, "native")
+
+
+def native_clipped(problem: Problem) -> Training:
+    """Return the native plan of the clipped loss."""
+    return _training(problem, "native", clip=True)
 
 
 def _training(problem: Problem, backend: str, clip: bool = False) -> Training:
