@@ -89,15 +89,44 @@ def fused(work: Work) -> Fused:
     strides += [in_c_order(sizes, value.dtype) for value in outputs]
     sizes, by_axis = merged(sizes, strides)
     parts = [*values, *outputs]
-    ends = [Operand(x.dtype.char, _way(step, x.dtype.itemsize)) for x, step in zip(parts, by_axis[-1], strict=True)]
+    ways = _narrow_ways(sizes, by_axis, [x.dtype.itemsize for x in parts], len(lines))
+    narrow = sizes[1] if ways else 0
+    ways = ways or [_way(step, x.dtype.itemsize) for x, step in zip(parts, by_axis[-1], strict=True)]
+    ends = [Operand(x.dtype.char, way) for x, way in zip(parts, ways, strict=True)]
     written = zip(outputs, ends[len(values) :], strict=True)
     kernel = Kernel(
         len(sizes),
         tuple(ends[: len(values)]),
         tuple(lines),
         tuple((places[value], operand) for value, operand in written),
+        narrow,
     )
     return Fused(kernel, parts, sizes, tuple(step for axis in by_axis for step in axis))
+
+
+_NARROW, _MOST_NARROW_LINES = 8, 12
+"""The most elements of a row, and the most lines, of a kernel that is written out for rows of so many elements."""
+
+
+def _narrow_ways(
+    sizes: tuple[int, ...], steps: Sequence[tuple[int, ...]], items: Sequence[int], lines: int
+) -> list[Way] | None:
+    """Return how operands lie in a kernel for narrow rows, or None where there is no such kernel."""
+    if len(sizes) != 2 or sizes[1] > _NARROW or lines > _MOST_NARROW_LINES:
+        return None
+    found: list[Way] = []
+    for outer, inner, item in zip(*steps, items, strict=True):
+        ways: dict[tuple[int, int], Way] = {
+            (item * sizes[1], item): "each",
+            (0, 0): "same",
+            (0, item): "row",
+            (item, 0): "column",
+        }
+        way = ways.get((outer, inner))
+        if way is None:
+            return None
+        found.append(way)
+    return found
 
 
 def _way(step: int, size: int) -> Way:

@@ -17,8 +17,11 @@ import numpy as np
 
 from ..instructions import DType
 
-Way = Literal["each", "same", "apart"]
-"""How an operand lies along the innermost axis: elements side by side, one for all, or apart."""
+Way = Literal["each", "same", "apart", "row", "column"]
+"""How an operand lies along the innermost axis: elements side by side, one for all, or apart.
+
+In a narrow kernel, along both of its axes: elements side by side, one for all, a row for all rows, or one for each row.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Operand:
     ----------
     char : str
         Of its dtype.
-    way : {"each", "same", "apart"}
+    way : {"each", "same", "apart", "row", "column"}
     """
 
     char: str
@@ -68,12 +71,15 @@ class Kernel:
     lines : tuple of Line
     outputs : tuple of (int, Operand)
         The place of what is written, and how it lies.
+    narrow : int
+        Of a kernel for rows of so few elements that several fit a register: how many; else 0.
     """
 
     depth: int
     inputs: tuple[Operand, ...]
     lines: tuple[Line, ...]
     outputs: tuple[tuple[int, Operand], ...]
+    narrow: int = 0
 
     def __str__(self) -> str:
         """Return it readably: a line for each operation."""
@@ -305,7 +311,7 @@ class _Text:
 @lru_cache(4096)
 def written(kernel: Kernel, register: int) -> tuple[str, str]:
     """Return the name of a kernel's function, and its text, for registers of so many bytes."""
-    text = _Loops(kernel, register).text()
+    text = (_Narrow if kernel.narrow else _Loops)(kernel, register).text()
     name = "k" + hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
     return name, text.replace("@NAME", f"@{name}")
 
@@ -450,6 +456,122 @@ class _Loops:
 
     def _label(self, name: str) -> None:
         self._lines.append(f"{name}:")
+
+
+class _Narrow(_Loops):
+    """Writes a kernel for narrow rows, of which several fit a register.
+
+    A block of so many rows is as many registers as a row has elements. In each of them, which row and which column an
+    element belongs to is known when this is written.
+    """
+
+    def text(self) -> str:
+        """Return the text of the function, but for its name."""
+        n, width, operands = self._kernel.narrow, self._width, self._operands
+        self._label("entry")
+        for k in range(len(operands)):
+            self._add(f"%a{k}.p = getelementptr ptr, ptr %args, i64 {k}")
+            self._add(f"%a{k} = load ptr, ptr %a{k}.p")
+        self._add("%rows = load i64, ptr %dims")
+        self._add(f"%whole = and i64 %rows, {-width}")
+        patterns = [self._fixed(k, operand) for k, operand in enumerate(self._kernel.inputs)]
+        self._add("%any = icmp sgt i64 %whole, 0")
+        self._add("br i1 %any, label %wide, label %narrow.on")
+        self._label("wide")
+        self._add("%i = phi i64 [0, %entry], [%i.next, %wide]")
+        self._add(f"%at = mul i64 %i, {n}")
+        columns = _Text(width, "c")
+        of_rows = {
+            k: self._memory(columns, operand.char, f"%a{k}", "%i")
+            for k, operand in enumerate(self._kernel.inputs)
+            if operand.way == "column"
+        }
+        self._lines += columns.lines
+        for j in range(n):
+            self._register(j, patterns, of_rows)
+        self._add(f"%i.next = add i64 %i, {width}")
+        self._add("%i.more = icmp slt i64 %i.next, %whole")
+        self._add("br i1 %i.more, label %wide, label %narrow.on")
+        self._label("narrow.on")
+        self._add(f"%first = mul i64 %whole, {n}")
+        self._add(f"%last = mul i64 %rows, {n}")
+        self._add("%rest = icmp slt i64 %first, %last")
+        self._add("br i1 %rest, label %narrow, label %done")
+        self._label("narrow")
+        self._add("%j = phi i64 [%first, %narrow.on], [%j.next, %narrow]")
+        self._add(f"%row = udiv i64 %j, {n}")
+        self._add(f"%row.at = mul i64 %row, {n}")
+        self._add("%column = sub i64 %j, %row.at")
+        text = _Text(1, "s")
+        index = {"each": "%j", "row": "%column", "column": "%row", "same": "0"}
+        names = [
+            self._memory(text, operand.char, f"%a{k}", index[operand.way])
+            for k, operand in enumerate(self._kernel.inputs)
+        ]
+        self._computed(text, names, "%j")
+        self._add("%j.next = add i64 %j, 1")
+        self._add("%j.more = icmp slt i64 %j.next, %last")
+        self._add("br i1 %j.more, label %narrow, label %done")
+        self._label("done")
+        self._add("ret void")
+        body = "\n".join(self._lines)
+        return f"define void @NAME(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {{\n{body}\n}}\n"
+
+    def _fixed(self, k: int, operand: Operand) -> list[str]:
+        """Write the registers of an operand that are the same in every block, and return them."""
+        n, width = self._kernel.narrow, self._width
+        if operand.way not in ("row", "same"):
+            return []
+        count = n if operand.way == "row" else 1
+        kind = _TYPES[operand.char]
+        text = _Text(count, f"f{k}.")
+        loaded = self._memory(text, operand.char, f"%a{k}", "0")
+        if count == 1:
+            loaded = text.add(f"insertelement <1 x {kind}> poison, {kind} {loaded}, i64 0")
+        found = []
+        for j in range(n if count > 1 else 1):
+            lanes = ", ".join(f"i32 {(j * width + lane) % count}" for lane in range(width))
+            vector = f"<{count} x {kind}>"
+            found.append(text.add(f"shufflevector {vector} {loaded}, {vector} poison, <{width} x i32> <{lanes}>"))
+        self._lines += text.lines
+        return found * (n // len(found))
+
+    def _register(self, j: int, patterns: list[list[str]], of_rows: dict[int, str]) -> None:
+        """Write what is computed of one register of a block."""
+        n, width = self._kernel.narrow, self._width
+        text = _Text(width, f"v{j}.")
+        index = text.add(f"add i64 %at, {j * width}")
+        names = []
+        for k, operand in enumerate(self._kernel.inputs):
+            if patterns[k]:
+                names.append(patterns[k][j])
+            elif operand.way == "column":
+                lanes = ", ".join(f"i32 {(j * width + lane) // n}" for lane in range(width))
+                kind = text.type(operand.char)
+                names.append(text.add(f"shufflevector {kind} {of_rows[k]}, {kind} poison, <{width} x i32> <{lanes}>"))
+            else:
+                names.append(self._memory(text, operand.char, f"%a{k}", index))
+        self._computed(text, names, index)
+
+    def _memory(self, text: _Text, char: str, pointer: str, index: str) -> str:
+        """Read elements that lie side by side."""
+        memory, size = _MEMORY[char], np.dtype(char).itemsize
+        at = text.add(f"getelementptr {memory}, ptr {pointer}, i64 {index}")
+        x = text.add(f"load {text.of(memory)}, ptr {at}, align {size}")
+        return text.add(f"icmp ne {text.of('i8')} {x}, {text.number('b', 0)}") if char == "?" else x
+
+    def _computed(self, text: _Text, names: list[str], index: str) -> None:
+        """Write the lines, and the elements that come out."""
+        for line in self._kernel.lines:
+            names.append(text.line(line, [names[place] for place in line.places]))
+        for k, (place, operand) in enumerate(self._kernel.outputs, len(self._kernel.inputs)):
+            kind, x, memory = text.type(operand.char), names[place], _MEMORY[operand.char]
+            if operand.char == "?":
+                kind = text.of("i8")
+                x = text.add(f"zext {text.of('i1')} {x} to {kind}")
+            at = text.add(f"getelementptr {memory}, ptr %a{k}, i64 {index}")
+            text.lines.append(f"store {kind} {x}, ptr {at}, align {np.dtype(operand.char).itemsize}")
+        self._lines += text.lines
 
 
 _MEMORY = {**_TYPES, "?": "i8"}
