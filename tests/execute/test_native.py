@@ -18,7 +18,7 @@ from test_plan_conformance import LARGE, bits, differences, large_differences, o
 import graphnn as gn
 from graphnn import nn
 from graphnn.errors import GraphnnWarning
-from graphnn.execute.native import addresses, cache, engine, kernels, selftest
+from graphnn.execute.native import addresses, cache, engine, kernel_loops, kernels, selftest
 from graphnn.execute.native.plan import Native
 from graphnn.graph import Op
 
@@ -321,14 +321,14 @@ def test_on_any_doubt_numpy_computes_with_one_warning(
     graph: gn.Graph, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     monkeypatch.delenv("GRAPHNN_BACKEND")
-    kernels.written.cache_clear()
+    kernel_loops.written.cache_clear()
     x = graph.placeholder("x", (5,))
     with monkeypatch.context() as patch:
         PLANTED[what](patch)
         with pytest.warns(GraphnnWarning, match="computed by NumPy, not natively"):
             step = gn.compile(gn.exp(x), backend=None)
         again = gn.compile(gn.exp(x), backend="native")  # no second warning, which would be an error
-    kernels.written.cache_clear()
+    kernel_loops.written.cache_clear()
     assert step.backend == again.backend == "numpy"
     fed = np.linspace(0, 1, 5)
     assert bits(step({x: fed})) == bits(np.exp(fed))
@@ -429,7 +429,7 @@ def test_a_cache_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_code_from_the_cache_is_what_was_compiled() -> None:
     each = kernels.Operand("d", "each")
     lines = (kernels.Line("multiply", "dd", "d", (0, 0)), kernels.Line("subtract", "dd", "d", (1, 0)))
-    name, text = kernels.written(kernels.Kernel(1, (each,), lines, ((2, each),)), 32)
+    name, text = kernel_loops.written(kernels.Kernel(1, (each,), lines, ((2, each),)), 32)
     x, out = np.arange(11.0), np.empty(11)
     for other in (engine.Engine(), engine.Engine()):
         (address,) = other.functions([(name, text)])
@@ -450,7 +450,7 @@ def test_the_cache_never_grows_without_end(kept: Path, monkeypatch: pytest.Monke
 def test_no_product_is_contracted_with_a_sum() -> None:
     each = kernels.Operand("f", "each")
     lines = (kernels.Line("multiply", "ff", "f", (0, 1)), kernels.Line("add", "ff", "f", (2, 0)))
-    _, text = kernels.written(kernels.Kernel(1, (each, each), lines, ((3, each),)), engine.engine().register)
+    _, text = kernel_loops.written(kernels.Kernel(1, (each, each), lines, ((3, each),)), engine.engine().register)
     assembly = engine.engine().assembly(text)
     assert "fma" not in assembly.lower()
     assert "fast" not in text

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from ..buffers import most_apart
 from ..explain import Explanation, Piece, names_of, same_fate
 from .engine import engine
-from .kernels import Kernel, written
+from .kernel_loops import written
 
 if TYPE_CHECKING:
     from ...graph import Node
     from ..buffers import Buffer
     from ..lowering import Lowering
     from ..values import Value
+    from .kernels import Kernel
     from .works import Work
 
 

@@ -71,18 +71,8 @@ def fused(work: Work) -> Fused:
         return at if x.dtype == dtype else add("cast", x.dtype.char, dtype.char, [at])
 
     for value in work.values:
-        how, operands = value.how, value.operands
-        dtypes = [x.dtype for x in operands]
-        name = "positive"
-        if isinstance(how, do.Ufunc):
-            dtypes, name = list(how.loop[:-1]), how.ufunc.__name__
-        elif isinstance(how, do.Clip):
-            name = "clip"
-        elif isinstance(how, do.Select):
-            name = "select"
-        elif isinstance(how, do.Cast):
-            dtypes, name = [value.dtype], "positive"
-        at = [read(x, value, dtype) for x, dtype in zip(operands, dtypes, strict=True)]
+        name, dtypes = _called(value)
+        at = [read(x, value, dtype) for x, dtype in zip(value.operands, dtypes, strict=True)]
         chars = "".join(dtype.char for dtype in dtypes)
         places[value] = at[0] if name == "positive" else add(name, chars, value.dtype.char, at)
     outputs = [value for value in work.values if value not in work.inner]
@@ -102,6 +92,18 @@ def fused(work: Work) -> Fused:
         narrow,
     )
     return Fused(kernel, parts, sizes, tuple(step for axis in by_axis for step in axis))
+
+
+def _called(value: Value) -> tuple[str, Sequence[np.dtype[Any]]]:
+    """Return what a kernel calls the operation of a value, and which dtypes it takes; "positive" is to copy or cast."""
+    match value.how:
+        case do.Ufunc(ufunc, loop):
+            return ufunc.__name__, loop[:-1]
+        case do.Clip():
+            return "clip", [x.dtype for x in value.operands]
+        case do.Select():
+            return "select", [x.dtype for x in value.operands]
+    return "positive", [value.dtype]
 
 
 _NARROW, _MOST_NARROW_LINES = 8, 12

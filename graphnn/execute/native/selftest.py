@@ -16,7 +16,8 @@ from ...errors import GraphnnWarning
 from ...graph.quiet import quietly
 from .addresses import Doubt, drawn, loop_of, same_bits
 from .engine import engine
-from .kernels import Kernel, Line, Operand, written
+from .kernel_loops import written
+from .kernels import Kernel, Line, Operand
 from .runtime import own_loops
 from .tables import Call, Pointer, Table
 

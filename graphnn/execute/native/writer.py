@@ -13,7 +13,7 @@ from ..values import in_c_order, lying
 from .addresses import loop_of
 from .engine import engine
 from .fusing import Fused, fused
-from .kernels import written
+from .kernel_loops import written
 from .runtime import own_loops
 from .tables import Call, Keys, Pointer, Table
 from .works import along, place_of, reduced
