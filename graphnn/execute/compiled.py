@@ -24,7 +24,7 @@ from .kept import Kept
 from .loop import Observer, Prepared, collect, own_arrays, raise_as_interpreter
 from .native.addresses import Doubt
 from .native.plan import Native
-from .native.selftest import distrust, is_installed, is_trusted
+from .native.selftest import distrust, is_installed, is_supported, is_trusted
 from .plan import Plan
 from .settings import Settings
 
@@ -249,6 +249,8 @@ def _chosen(backend: str | None) -> str:
         raise ValueRangeError(f'unknown backend "{asked}"{whose} (must be one of {", ".join(BACKENDS)})')
     if asked == "native" and not is_installed():
         raise UsageError("the native backend needs llvmlite: pip install graphnn[native]")
+    if asked == "native" and not is_supported():
+        raise UsageError("the native backend is for CPython on 64-bit Linux and macOS; the backend here is numpy")
     if asked is None or asked == "native":
         return "native" if is_trusted() else "numpy"
     return asked

@@ -42,6 +42,8 @@ class Value:
         The kind of the instruction.
     root : Value
         The value whose memory this one shows: itself unless it is a view.
+    offset : int or None
+        The bytes from the root's first element to its own; None as long as nobody has asked (see `native`).
     """
 
     how: Instruction
@@ -56,6 +58,7 @@ class Value:
     kind: Kind = field(init=False)
     size: int = field(init=False)
     root: Value = field(init=False)
+    offset: int | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.kind = self.how.kind

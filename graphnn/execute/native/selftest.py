@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import sysconfig
 import threading
@@ -35,11 +36,18 @@ def is_installed() -> bool:
     return find_spec("llvmlite") is not None
 
 
+def is_supported() -> bool:
+    """Tell whether it is written for this Python and this system: CPython with its lock, 64 bits, Linux or macOS."""
+    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED") or os.name != "posix":
+        return False
+    return sys.byteorder == "little" and ctypes.sizeof(ctypes.c_void_p) == 8
+
+
 def is_trusted() -> bool:
     """Tell whether native plans work here; if llvmlite is there and they do not, warn once of it."""
     with _lock:
         if "trusted" not in _state:
-            _state["trusted"] = is_installed()
+            _state["trusted"] = is_installed() and is_supported()
             if _state["trusted"]:
                 try:
                     check()
@@ -68,10 +76,6 @@ def check() -> None:
     Doubt
         When something is not as it should be.
     """
-    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
-        raise Doubt("this is not the Python that it is written for")
-    if sys.byteorder != "little" or ctypes.sizeof(ctypes.c_void_p) != 8:
-        raise Doubt("this is not a processor that it is written for")
     _check_arrays()
     _check_choices()
     _check_run()

@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from .. import instructions as do
 from ..values import in_c_order
@@ -17,6 +16,7 @@ from .addresses import loop_of
 from .kernels import is_known
 
 if TYPE_CHECKING:
+    from ...graph import Array
     from ..instructions import DType
     from ..values import Value
 
@@ -74,19 +74,23 @@ def place_of(value: Value) -> Place | None:
     root = value.root
     if root.strides is None or value.strides is None:
         return None
-    if value is root or value.size == 0:
-        return Place(root, 0, value.strides)
-    chain = []
+    above = []
     each = value
-    while each is not root:
-        chain.append(each)
+    while each.offset is None and each is not root:
+        above.append(each)
         each = each.operands[0]
-    array = as_strided(np.empty((), root.dtype), root.shape, root.strides)
-    start = array.__array_interface__["data"][0]
-    for each in reversed(chain):
-        if isinstance(each.how, do.View):
-            array = each.how.of(array) if each.size else array
-    return Place(root, array.__array_interface__["data"][0] - start, array.strides)
+    offset = each.offset or 0
+    for view in reversed(above):
+        if isinstance(view.how, do.View) and view.size and not isinstance(view.how, do.Reshape):
+            before = view.operands[0].stand_in()
+            offset += _address(view.how.of(before)) - _address(before)
+        view.offset = offset
+    return Place(root, offset, value.strides)
+
+
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def spread(place: Place, own: Shape, shape: Shape) -> tuple[int, ...]:

@@ -56,11 +56,11 @@ class Writer:
     def __init__(
         self,
         works: Sequence[Work],
-        layout: Memory,
+        memory: Memory,
         lowering: Lowering,
         keys: Keys,
     ) -> None:
-        self._layout = layout
+        self._memory = memory
         self._lowering = lowering
         self._names = names = _Names(lowering)
         self._laid: set[Value] = set()
@@ -123,7 +123,7 @@ class Writer:
                 self._body.append(f"{names[value]} = laid__({names[value]}, {laid})")
             return
         if value.kind != "check":
-            if value in self._layout.of:
+            if value in self._memory.of:
                 self._view(value)
             else:
                 self._body.append(f"{names[value]} = empty({literal(value.shape)}, {_called(value.dtype)})")
@@ -131,21 +131,20 @@ class Writer:
 
     def _view(self, value: Value) -> None:
         """Have a name for an array that Python reads or writes."""
-        if value in self._laid or value.kind in ("constant", "given"):
-            return
-        root = value.root
-        if value.kind in ("view", "check"):
-            self._view(value.operands[0])
-            if value.kind == "check":
-                return
-            (x,) = value.operands
-            line = f"{self._names[value]} = {_expression(value, [self._names[x]], self._names)}"
-            (self._head if root in self._layout.of or root.kind == "constant" else self._body).append(line)
-        elif value in self._layout.of:
-            offset = literal(self._layout.of[value].offset)
-            made = f"ndarray({literal(value.shape)}, {_called(value.dtype)}, arena, {offset})"
-            self._head.append(f"{self._names[value]} = {made}")
-        self._laid.add(value)
+        chain = [value]
+        while chain[-1].kind in ("view", "check") and chain[-1] not in self._laid:
+            chain.append(chain[-1].operands[0])
+        for each in reversed(chain):
+            if each in self._laid or each.kind in ("constant", "given", "check"):
+                continue
+            self._laid.add(each)
+            name, root = self._names[each], each.root
+            if each.kind == "view":
+                line = f"{name} = {_expression(each, [self._names[each.operands[0]]], self._names)}"
+                (self._head if root in self._memory.of or root.kind == "constant" else self._body).append(line)
+            elif each in self._memory.of:
+                offset = literal(self._memory.of[each].offset)
+                self._head.append(f"{name} = ndarray({literal(each.shape)}, {_called(each.dtype)}, arena, {offset})")
 
     # --- segments -------------------------------------------------------------------------------------------
 
@@ -153,7 +152,7 @@ class Writer:
         made = {value for work in works for value in work.values}
         results = [value for value in self._lowering.fetches if value in made]
         read = {x.root: None for work in works for value in work.values for x in value.operands}
-        moving = [x for x in read if x not in self._layout.of and x.kind != "constant" and x not in made]
+        moving = [x for x in read if x not in self._memory.of and x.kind != "constant" and x not in made]
         table = self._table(works, moving, results)
         names = self._names
         call = f"segment__{len(self.tables)}({', '.join(names[x] for x in moving)})"
@@ -180,7 +179,7 @@ class Writer:
 
     def _calls(self, work: Work) -> Iterator[Call]:
         value = work.values[0]
-        point = self._layout.pointer
+        point = self._memory.pointer
         if work in self._kernels:
             each, address = self._kernels[work]
             yield Call(address, tuple(map(point, each.parts)), each.sizes, each.steps)
@@ -222,9 +221,9 @@ class Writer:
         loop = loop_of(np.matmul, (value.dtype,) * 3)
         assert loop is not None
         x, y = value.operands
-        out, part = self._layout.pointer(value), self._layout.parts.get(value)
+        out, part = self._memory.pointer(value), self._memory.parts.get(value)
         (xs, ys), zs = [_strides(each) for each in (x, y)], in_c_order(value.shape, value.dtype)
-        starts = [self._layout.pointer(each) for each in (x, y)]
+        starts = [self._memory.pointer(each) for each in (x, y)]
         m, k, n = *x.shape[-2:], y.shape[-1]
 
         def product(a: Pointer, b: Pointer, c: Pointer, m: int, k: int) -> Call:
