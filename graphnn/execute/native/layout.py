@@ -17,18 +17,29 @@ if TYPE_CHECKING:
 class Memory:
     """Where values lie: in an arena, but for what is given, constant, made by Python's calls, or handed out."""
 
-    def __init__(self, works: Sequence[Work], fetches: Sequence[Value]) -> None:
+    def __init__(self, works: Sequence[Work], fetches: Sequence[Value], written_over: int) -> None:
         self.of: dict[Value, Buffer] = {}
+        self.anew: dict[Value, Value] = {}
+        """{value: what is handed out, in whose memory it lies until that is written over it}"""
         self.parts: dict[Value, Buffer] = {}
+        # What is handed out is made when a segment begins. So it can hold something before only if there is one segment.
+        over = written_over if all(work.how != "python" for work in works) else None
         self._handed_out = set(fetches)
         self._last = last = _last_uses(works)
         self.buffers = buffers = list[Buffer]()
         for at, work in enumerate(works):
             free = self._donors(work, at)
             for value in work.values:
-                if value.kind not in ("each", "call") or value in work.inner or value in self._handed_out:
+                if value.kind not in ("each", "call") or value in work.inner:
+                    continue
+                if value in self._handed_out and (over is None or value.nbytes < over):
                     continue
                 donor = next((x for x in free if x.nbytes == value.nbytes and x.dtype == value.dtype), None)
+                if value in self._handed_out:
+                    if donor is not None:
+                        free.remove(donor)
+                        self._hand_on(self.of[donor], value)
+                    continue
                 if donor is not None:
                     free.remove(donor)
                     buffer = self.of[donor]
@@ -43,6 +54,13 @@ class Memory:
                     self.parts[value] = part = Buffer(value.nbytes, at, at)
                     buffers.append(part)
         self.size = _place(buffers, 0, 0)
+
+    def _hand_on(self, buffer: Buffer, value: Value) -> None:
+        """Have a buffer be the memory of what is handed out: less memory passes through the cache."""
+        self.buffers.remove(buffer)
+        for other in buffer.values:
+            del self.of[other]
+            self.anew[other] = value
 
     def _donors(self, work: Work, at: int) -> list[Value]:
         """Return what is read here for the last time, element by element, and may be written over."""
@@ -64,6 +82,8 @@ class Memory:
         root = place.root
         if root in self.of:
             return Pointer("arena", self.of[root].offset + place.offset)
+        if root in self.anew:
+            return Pointer(self.anew[root], place.offset)
         if root.kind == "constant":
             assert root.array is not None
             return Pointer("fixed", root.array.ctypes.data + place.offset)

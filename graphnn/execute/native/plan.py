@@ -43,7 +43,7 @@ class Native(Plan):
         _hand_out(lowering)
         self._take(prepared, lowering)
         self.works = works_of(lowering.values, lowering.fetches)
-        self.layout = Memory(self.works, lowering.fetches)
+        self.layout = Memory(self.works, lowering.fetches, NATIVE.written_over)
         self._prepared = prepared._replace(given={})
         keys = Keys(self._count, self.given, list(updated))
         writer = Writer(self.works, self.layout, lowering, keys)
