@@ -234,6 +234,22 @@ class Call(Instruction):
         return "each" if self.elementwise else "call"
 
 
+@dataclass(frozen=True, slots=True)
+class Join(Call):
+    """A call that puts each operand at its place in the result.
+
+    Attributes
+    ----------
+    places : tuple of tuple
+        The parts of an index for each operand.
+    fill : bool
+        Whether there are zeros where no operand is.
+    """
+
+    places: tuple[tuple[Part, ...], ...] = ()
+    fill: bool = False
+
+
 # --- what needs memory of its own -----------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import instructions as do
@@ -92,6 +92,30 @@ def fused(work: Work) -> Fused:
         narrow,
     )
     return Fused(kernel, parts, sizes, tuple(step for axis in by_axis for step in axis))
+
+
+def joined(value: Value) -> Iterator[tuple[Fused, int]]:
+    """Yield the kernel that puts each operand into a value, and how many bytes into it it begins."""
+    how, whole = value.how, value.stand_in()
+    assert isinstance(how, do.Join)
+    for x, index in zip(value.operands, how.places, strict=True):
+        there = do.Index(index if Ellipsis in index else (*index, Ellipsis)).of(whole)
+        place = place_of(x)
+        assert place is not None
+        if not x.size:
+            continue
+        assert there.shape == x.shape, (there.shape, x.shape)
+        kept = [step for step, n in zip(there.strides, there.shape, strict=True) if n != 1]
+        sizes, by_axis = merged(squeezed(x.shape), [spread(place, x.shape, x.shape), tuple(kept)])
+        ends = [
+            Operand(each.dtype.char, _way(step, each.dtype.itemsize))
+            for each, step in zip((x, value), by_axis[-1], strict=True)
+        ]
+        cast = x.dtype != value.dtype
+        lines = (Line("cast", x.dtype.char, value.dtype.char, (0,)),) * cast
+        kernel = Kernel(len(sizes), (ends[0],), lines, ((int(cast), ends[1]),))
+        offset = there.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+        yield Fused(kernel, [x, value], sizes, tuple(step for axis in by_axis for step in axis)), offset
 
 
 def _called(value: Value) -> tuple[str, Sequence[np.dtype[Any]]]:

@@ -116,10 +116,21 @@ class _Loops:
             if operand.char == "?":
                 x = text.add(f"zext {kind} {x} to {text.of('i8')}")
                 kind = text.of("i8")
-            at = self._address(text, operand, pointers[k], index, k)
             size = np.dtype(operand.char).itemsize
+            if operand.way == "apart" and width > 1:
+                self._scatter(text, operand, (kind, x), pointers[k], index, k)
+                continue
+            at = self._address(text, operand, pointers[k], index, k)
             text.lines.append(f"store {kind} {x}, ptr {at}, align {size}")
         self._lines += text.lines
+
+    def _scatter(self, text: Text, operand: Operand, x: tuple[str, str], pointer: str, index: str, k: int) -> None:
+        """Write elements that lie apart, one by one."""
+        size, memory = np.dtype(operand.char).itemsize, MEMORY[operand.char]
+        for lane in range(self._width):
+            one = text.add(f"extractelement {x[0]} {x[1]}, i64 {lane}")
+            at = self._address(text, operand, pointer, text.add(f"add i64 {index}, {lane}"), k)
+            text.lines.append(f"store {memory} {one}, ptr {at}, align {size}")
 
     def _read(self, text: Text, operand: Operand, pointer: str, index: str, k: int) -> str:
         size, memory = np.dtype(operand.char).itemsize, MEMORY[operand.char]

@@ -22,7 +22,7 @@ class Memory:
         self.anew: dict[Value, Value] = {}
         """{value: what is handed out, in whose memory it lies until that is written over it}"""
         self.parts: dict[Value, Buffer] = {}
-        # What is handed out is made when a segment begins. So it can hold something before only if there is one segment.
+        # What is handed out is made when a segment begins. It can hold something before only if there is one segment.
         over = written_over if all(work.how != "python" for work in works) else None
         self._handed_out = set(fetches)
         self._last = last = _last_uses(works)

@@ -123,7 +123,7 @@ def form_of(value: Value) -> tuple[str, str]:
     how = value.how
     if isinstance(how, do.Own):
         return "python", f"{how.name} makes an array itself"
-    if isinstance(how, do.Call):
+    if isinstance(how, do.Call) and not isinstance(how, do.Join):
         return "python", f"{how.name} is more than loops"
     if any(operand.strides is None for operand in value.operands):
         return "python", "only a run tells how an operand lies"
@@ -146,6 +146,11 @@ def form_of(value: Value) -> tuple[str, str]:
             return "fused", ""
         case do.Fill() | do.Repeat() | do.Copy() if value.operands[0].dtype == value.dtype:
             return "fused", ""
+        case do.Join():
+            casts = all(
+                x.dtype == value.dtype or is_known("cast", x.dtype.char, value.dtype.char) for x in value.operands
+            )
+            return ("loop", "") if casts else ("python", "an operand is cast in a way that C leaves open")
         case do.Reduce():
             return ("loop", "") if reduced(value) else ("python", "the axes do not lie one beside the other")
         case do.Product():
@@ -219,13 +224,18 @@ _REDUCING = (np.add, np.multiply, np.maximum, np.minimum)
 MOST_STACKS = 256
 
 
+def stacks_of(value: Value) -> Shape:
+    """Return the axes of a product along which it has one matrix after the other."""
+    x, y = value.operands
+    matrix = (len(x.shape) > 1) + (len(y.shape) > 1)
+    return value.shape[: len(value.shape) - matrix]
+
+
 def _product(value: Value) -> tuple[str, str]:
     x, y = value.operands
-    if len(x.shape) < 2 or len(y.shape) < 2:
-        return "python", "a vector is multiplied"
     if not value.size or not x.size or x.dtype != y.dtype or x.dtype != value.dtype or x.dtype.char not in "fd":
         return "python", f"a product of {x.dtype}"
-    if value.size // (value.shape[-1] * value.shape[-2]) > MOST_STACKS:
+    if math.prod(stacks_of(value)) > MOST_STACKS:
         return "python", "many matrices"
     return ("loop", "") if loop_of(np.matmul, (x.dtype,) * 3) else ("python", "NumPy has no loop for it")
 

@@ -12,11 +12,11 @@ from ..printer import _called, _expression, _Names, _written, literal
 from ..values import in_c_order, lying
 from .addresses import loop_of
 from .engine import engine
-from .fusing import Fused, fused
+from .fusing import Fused, fused, joined
 from .kernel_loops import written
 from .runtime import own_loops
 from .tables import Call, Keys, Pointer, Table
-from .works import along, place_of, reduced
+from .works import along, place_of, reduced, stacks_of
 
 if TYPE_CHECKING:
     from ...graph import Array
@@ -195,6 +195,12 @@ class Writer:
                 steps = [along(x, value) or 0 for x in operands]
                 steps.append(value.dtype.itemsize if value.size > 1 else 0)
                 yield Call(found.address, (*pointers, point(value)), (value.size,), tuple(steps), found.data)
+            case do.Join(fill=fill):
+                if fill:
+                    yield Call(own_loops()["fill0"], (point(value),), (value.nbytes,), ())
+                for each, offset, address in self._joins[value]:
+                    x, out = each.parts
+                    yield Call(address, (point(x), _by(point(out), offset)), each.sizes, each.steps)
             case do.Reduce(ufunc):
                 sizes, found = reduced(value), loop_of(ufunc, (value.dtype,) * 3)
                 assert sizes is not None
@@ -224,21 +230,27 @@ class Writer:
         out, part = self._memory.pointer(value), self._memory.parts.get(value)
         (xs, ys), zs = [_strides(each) for each in (x, y)], in_c_order(value.shape, value.dtype)
         starts = [self._memory.pointer(each) for each in (x, y)]
-        m, k, n = *x.shape[-2:], y.shape[-1]
+        k = x.shape[-1]
+        m, n = x.shape[-2] if len(x.shape) > 1 else 1, y.shape[-1] if len(y.shape) > 1 else 1
+        # A vector has one axis fewer than the loop takes, and does not step along that.
+        row, column = xs[-2] if len(x.shape) > 1 else 0, ys[-1] if len(y.shape) > 1 else 0
+        along = ys[-2] if len(y.shape) > 1 else ys[-1]
+        stacks = stacks_of(value)
+        last = zs[-1] if len(y.shape) > 1 else 0
+        first = zs[len(stacks)] if len(x.shape) > 1 else 0
 
         def product(a: Pointer, b: Pointer, c: Pointer, m: int, k: int) -> Call:
-            steps = (0, 0, 0, *xs[-2:], *ys[-2:], *zs[-2:])
+            steps = (0, 0, 0, row, xs[-1], along, column, first, last)
             return Call(loop.address, (a, b, c), (1, m, k, n), steps, loop.data)
 
         blocks = value.blocks
         if blocks is None:
-            stacks = value.shape[:-2]
             for index in np.ndindex(*stacks):
                 a, b = (
-                    _moved(start, index, each.shape[:-2], strides[:-2])
+                    _moved(start, index, each.shape[:-2], strides[: max(len(strides) - 2, 0)])
                     for start, each, strides in zip(starts, (x, y), (xs, ys), strict=True)
                 )
-                yield product(a, b, _moved(out, index, stacks, zs[:-2]), m, k)
+                yield product(a, b, _moved(out, index, stacks, zs[: len(stacks)]), m, k)
         elif blocks.along == 0:
             for start in range(0, m, blocks.rows):
                 rows = min(blocks.rows, m - start)
@@ -262,10 +274,20 @@ class Writer:
         """Compile all kernels at once; return each with its address."""
         register = engine().register
         found = {work: fused(work) for work in works if work.how == "fused" and work.values[0].size}
+        joins = {
+            work.values[0]: list(joined(work.values[0]))
+            for work in works
+            if work.how == "loop" and isinstance(work.values[0].how, do.Join)
+        }
         self.kernels = {work: each.kernel for work, each in found.items()}
-        texts = {work: written(kernel, register) for work, kernel in self.kernels.items()}
-        addresses = engine().functions(list(texts.values()))
-        return {work: (each, address) for (work, each), address in zip(found.items(), addresses, strict=True)}
+        texts = [written(kernel, register) for kernel in self.kernels.values()]
+        texts += [written(each.kernel, register) for parts in joins.values() for each, _ in parts]
+        addresses = iter(engine().functions(texts))
+        compiled = {work: (each, next(addresses)) for work, each in found.items()}
+        self._joins = {
+            value: [(each, offset, next(addresses)) for each, offset in parts] for value, parts in joins.items()
+        }
+        return compiled
 
 
 def _strides(value: Value) -> tuple[int, ...]:

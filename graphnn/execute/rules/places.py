@@ -26,7 +26,7 @@ def pick(op: ops.Pick, build: Builder, result: Result, operands: Sequence[Value]
     x, labels = operands
     if not x.whole or not labels.whole or labels.dtype != _INT64:
         return called(op, build, result, operands)
-    places = _places(build, labels, x.shape[-1])
+    places = places_of(build, labels, x.shape[-1])
     flat = build.reshape(x, (x.size,))
     picked = build.call(do.Gather(), flat, places, result=Result(places.shape, result.dtype))
     return build.reshape(picked, result.shape)
@@ -39,14 +39,14 @@ def place(op: ops.Place, build: Builder, result: Result, operands: Sequence[Valu
     number = x.repeats is not None and x.repeats.size == 1
     if not (x.whole or number) or not labels.whole or labels.dtype != _INT64:
         return called(op, build, result, operands)
-    places = _places(build, labels, int(op.classes))
+    places = places_of(build, labels, int(op.classes))
     source = x.repeats if number and x.repeats is not None else x
     flat = build.reshape(source, (source.size,)) if source.shape else source
     placed = build.call(do.Scatter(), flat, places, result=Result((math.prod(result.shape),), result.dtype))
     return build.reshape(placed, result.shape)
 
 
-def _places(build: Builder, labels: Value, classes: int) -> Value:
+def places_of(build: Builder, labels: Value, classes: int) -> Value:
     """Write where the labels' elements lie in rows of classes; nodes of the same labels share it."""
     starts = build.constant(np.arange(labels.size) * classes, "starts", classes)
     flat = build.reshape(labels, (labels.size,))

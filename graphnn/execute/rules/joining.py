@@ -1,0 +1,131 @@
+"""Rules of what joins, pads and repeats arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...ops import index, joining, labels, linalg
+from ...ops.base import axis_of
+from .. import instructions as do
+from ..instructions import Result
+from .places import places_of
+from .registry import called, rule
+
+if TYPE_CHECKING:
+    from ...graph import Op
+    from ..builder import Builder
+    from ..values import Value
+
+_ALL = (None, None, None)
+
+
+def joined(
+    op: Op,
+    build: Builder,
+    result: Result,
+    operands: Sequence[Value],
+    places: Sequence[tuple[do.Part, ...]],
+    fill: bool = False,
+) -> Value:
+    """Write a call of `forward`, and what it puts where."""
+    return build.call(do.Join(op.forward, op.name, False, tuple(places), fill), *operands, result=result)
+
+
+@rule(joining.Concatenate)
+def concatenate(op: joining.Concatenate, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Put the operands one after the other."""
+    if op.axis is None and all(x.whole for x in operands):
+        operands = [build.reshape(x, (x.size,)) for x in operands]
+    elif op.axis is None:
+        return called(op, build, result, operands)
+    axis = 0 if op.axis is None else axis_of(op.name, op.axis, len(result.shape))
+    places: list[tuple[do.Part, ...]] = []
+    start = 0
+    for x in operands:
+        places.append((*[_ALL] * axis, (start, start + x.shape[axis], None)))
+        start += x.shape[axis]
+    return joined(op, build, result, operands, places)
+
+
+@rule(joining.Stack)
+def stack(op: joining.Stack, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Put the operands side by side."""
+    axis = axis_of(op.name, op.axis, len(result.shape))
+    return joined(op, build, result, operands, [(*[_ALL] * axis, i, ...) for i in range(len(operands))])
+
+
+@rule(index.SliceAdd)
+def slice_add(op: index.SliceAdd, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Put the operand where the index points."""
+    parts: tuple[do.Part, ...] = tuple(Ellipsis if part == "..." else part for part in op.index)
+    parts = parts if Ellipsis in parts else (*parts, Ellipsis)
+    return joined(op, build, result, operands, [parts], fill=True)
+
+
+@rule(joining.Pad)
+def pad(op: joining.Pad, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Put the operand between zeros; other numbers are left to NumPy."""
+    (x,) = operands
+    if not x.shape or op.constant_values != 0 or type(op.constant_values) is tuple:
+        return called(op, build, result, operands)
+    pairs = op._pairs(len(x.shape))
+    place = tuple((int(before), int(before) + n, None) for n, (before, _) in zip(x.shape, pairs, strict=True))
+    return joined(op, build, result, operands, [place], fill=True)
+
+
+@rule(joining.Repeat, in_order=True)
+def repeat(op: joining.Repeat, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Copy it broadcast along a new axis."""
+    (x,) = operands
+    axis = len(x.shape) - 1 if op.axis is None else axis_of(op.name, op.axis, len(x.shape))
+    flat = op.axis is None and len(x.shape) != 1
+    if not x.whole or not x.shape or not result.shape or 0 in result.shape:
+        return called(op, build, result, operands)
+    count = int(op.repeats)
+    shape = (x.size,) if flat else x.shape
+    axis = 0 if flat else axis
+    one = build.reshape(x, (*shape[: axis + 1], 1, *shape[axis + 1 :]))
+    wide = (*shape[: axis + 1], count, *shape[axis + 1 :])
+    return build.reshape(_copied(build, one, wide), result.shape)
+
+
+@rule(joining.Tile, in_order=True)
+def tile(op: joining.Tile, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Copy it broadcast along new axes."""
+    (x,) = operands
+    if not x.whole or not result.shape or 0 in result.shape:
+        return called(op, build, result, operands)
+    reps = op._reps(len(x.shape))
+    own = (1,) * (len(reps) - len(x.shape)) + x.shape
+    narrow = tuple(n for size in own for n in (1, size))
+    wide = tuple(n for count, size in zip(reps, own, strict=True) for n in (int(count), size))
+    return build.reshape(_copied(build, build.reshape(x, narrow), wide), result.shape)
+
+
+def _copied(build: Builder, x: Value, shape: tuple[int, ...]) -> Value:
+    return build.each(do.Repeat(), build.broadcast(x, shape), result=Result(shape, x.dtype))
+
+
+@rule(linalg.Outer, in_order=True)
+def outer(op: linalg.Outer, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Multiply a column by a row, as NumPy does."""
+    x, y = operands
+    if not x.whole or not y.whole or not x.size or not y.size:
+        return called(op, build, result, operands)
+    column, row = build.reshape(x, (x.size, 1)), build.reshape(y, (1, y.size))
+    return build.ufunc(np.multiply, column, row, result=result)
+
+
+@rule(labels.OneHot, in_order=True)
+def one_hot(op: labels.OneHot, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Put ones at the labels' places."""
+    (codes,) = operands
+    if not codes.whole or codes.dtype != np.int64 or not codes.size:
+        return called(op, build, result, operands)
+    places = places_of(build, codes, int(op.depth))
+    one = build.number(1, result.dtype)
+    placed = build.call(do.Scatter(), one, places, result=Result((codes.size * int(op.depth),), result.dtype))
+    return build.reshape(placed, result.shape)
