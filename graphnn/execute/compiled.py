@@ -296,19 +296,23 @@ def compile(
         ``{parameter: node of its next value}``, as ``optimizer.updates(loss)`` returns it. With updates, be they
         ``{}``, the counters of random nodes that are read move on by themselves; with None nothing changes, and
         dropout draws the same mask at every call.
-    backend : {"numpy", "interpreter"}
-        "numpy": a plan, straight-line NumPy for a set of sizes, from the second call on; "interpreter": node by node,
-        as `run` does. Where sizes vary, those that come often get a plan each, up to 16 at a time, as far as the time
-        that planning takes stays a small share of all; the others go node by node. Under a guard evaluation goes node
-        by node, too, and so do the calls that a recording keeps.
+    backend : {None, "native", "numpy", "interpreter"}
+        "numpy": a plan, straight-line NumPy for a set of sizes, from the second call on; "native": a plan that calls
+        NumPy's own loops and fused kernels without Python between them, with the same bits, for which llvmlite is
+        needed; "interpreter": node by node, as `run` does. None takes what the environment variable GRAPHNN_BACKEND
+        names, else "native" where llvmlite is installed and a test of native plans passes, else "numpy".
+
+        Where sizes vary, those that come often get a plan each, up to 16 at a time, as far as the time that planning
+        takes stays a small share of all; the others go node by node. Under a guard evaluation goes node by node, too,
+        and so do the calls that a recording keeps.
     guard : {None, "nan", "finite"}
         "nan": a NaN anywhere raises before any update is made; "finite": an infinity, too. ``error.debug()`` opens
         the debugger there.
     graph : Graph, optional
         Where names are looked up, if neither fetches nor updates hold a node.
     threads : int
-        How many compute what is elementwise on large arrays; to the bit the same for any number. (BLAS has threads of
-        its own, and settings of its own for them.)
+        How many compute what is elementwise on large arrays in a plan of NumPy; to the bit the same for any number. A
+        native plan computes on one. (BLAS has threads of its own, and settings of its own for them.)
 
     Returns
     -------

@@ -1,6 +1,7 @@
 """Compare plans with the interpreter, to the bit: random graphs with gradients and updates, and every operation.
 
-    python tests/benchmarks/fuzz_plans.py [--graphs 10000] [--draws 1000] [--seed 0] [--first 0]
+    python tests/benchmarks/fuzz_plans.py [--graphs 10000] [--networks 1000] [--draws 1000] [--seed 0] [--first 0]
+        [--backend numpy]
 
 Each operation is drawn so often, its operands in every way that a plan could take them. The exit status says whether
 all is well.
@@ -18,8 +19,9 @@ import numpy as np
 
 sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
 
+from random_networks import random_training
 from test_ops import OPS
-from test_plan_conformance import op_differences, random_graph_differences
+from test_plan_conformance import differences, op_differences, random_graph_differences
 
 _MOST_TOLD = 3
 """Of each kind."""
@@ -29,11 +31,13 @@ def main() -> int:
     """Run the comparison; the exit status says whether all is well."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--graphs", type=int, default=10_000)
+    parser.add_argument("--networks", type=int, default=1000, help="with losses and optimizers")
+    parser.add_argument("--backend", choices=("numpy", "native"), default="numpy")
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="the number of the first graph and draw")
     settings = parser.parse_args()
-    start = time.perf_counter()
+    backend, start = settings.backend, time.perf_counter()
     wrong: Counter[str] = Counter()
     compared: Counter[str] = Counter()
 
@@ -49,16 +53,20 @@ def main() -> int:
                 sys.stdout.write(f"{kind} {number}:\n  " + "\n  ".join(found) + "\n")
 
     for number in range(settings.first, settings.first + settings.graphs):
-        compare("graph", number, lambda number=number: random_graph_differences(settings.seed, number))
+        compare("graph", number, lambda number=number: random_graph_differences(settings.seed, number, backend))
+    for number in range(settings.first, settings.first + settings.networks):
+        drawn = np.random.default_rng([number, 5 + settings.seed])
+        compare("network", number, lambda rng=drawn: differences(*random_training(rng), backend=backend))
     for cls in OPS:
         for number in range(settings.first, settings.first + settings.draws):
             rng = np.random.default_rng([number, 7 + settings.seed])
-            compare(cls.name, number, lambda cls=cls, rng=rng: op_differences(cls, rng))
+            compare(cls.name, number, lambda cls=cls, rng=rng: op_differences(cls, rng, backend))
 
-    bad, graphs = wrong.total(), compared.pop("graph", 0)
+    bad, graphs, networks = wrong.total(), compared.pop("graph", 0), compared.pop("network", 0)
     rare = [name for name, count in compared.items() if count < 0.3 * settings.draws]
     sys.stdout.write(
         f"{graphs:,} graphs: {wrong.pop('graph', 0)} mismatches\n"
+        f"{networks:,} networks: {wrong.pop('network', 0)} mismatches\n"
         f"{compared.total():,} draws of {len(compared)} operations: {wrong.total()} mismatches"
         f"{''.join(f', {name} {count}' for name, count in wrong.items())}\n"
         f"operations that could often not be built: {', '.join(rare) or 'none'}\n"

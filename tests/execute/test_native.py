@@ -5,12 +5,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from random_graphs import NAMES, build, large_graph
+from random_networks import random_training
 from test_ops import OPS
 from test_plan import alarms, learner
 from test_plan_conformance import LARGE, bits, differences, large_differences, op_differences, random_graph_differences
@@ -19,6 +21,7 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.errors import GraphnnWarning
 from graphnn.execute.native import addresses, cache, engine, kernel_loops, kernels, selftest
+from graphnn.execute.native import plan as planning
 from graphnn.execute.native.plan import Native
 from graphnn.graph import Op
 
@@ -72,6 +75,16 @@ def test_large_random_graphs_are_the_interpreters_to_the_bit_natively() -> None:
         built = build(large_graph(3, number, names), graph)
         gradients = gn.grad(built.result, built.inputs)
         assert not differences([built.result, *gradients], [built.feed] * 2, backend="native"), f"graph {number}"
+
+
+@pytest.mark.parametrize("written_over", [0, 2**15])
+def test_random_networks_train_as_the_interpreter_does_to_the_bit(
+    monkeypatch: pytest.MonkeyPatch, written_over: int
+) -> None:
+    monkeypatch.setattr(planning, "NATIVE", replace(planning.NATIVE, written_over=written_over))
+    for number in range(25):
+        fetches, feeds, updates = random_training(np.random.default_rng([number, written_over]), (1, 2, 7, 33, 300))
+        assert not differences(fetches, feeds, updates, backend="native"), f"network {number}"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
