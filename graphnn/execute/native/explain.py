@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..buffers import most_apart
 from ..explain import Explanation, Piece, names_of, same_fate
+from .blocking import flat
 from .engine import engine
 from .kernel_loops import written
 
@@ -60,7 +61,7 @@ class Loop:
 def loops_of(works: Sequence[Work], kernels: dict[Work, Kernel]) -> list[Loop]:
     """Return what a plan does, to read."""
     found = []
-    for work in works:
+    for work in flat(works):
         own = set(work.values)
         reads = {x: x.size * x.dtype.itemsize for value in work.values for x in value.operands if x.root not in own}
         writes = sum(value.nbytes for value in work.values if value not in work.inner)
@@ -83,7 +84,7 @@ class NativeExplanation(Explanation):
     def __init__(
         self, lowering: Lowering, works: Sequence[Work], of: dict[Value, Buffer], buffers: Sequence[Buffer], size: int
     ) -> None:
-        work_of = {value: work for work in works for value in work.values}
+        work_of = {value: work for work in flat(works) for value in work.values}
         outputs = {fetch.operands[0].root if fetch not in lowering.of.values() else fetch for fetch in lowering.fetches}
         self.fates = {}
         self.why: dict[Node, str] = {}

@@ -28,6 +28,9 @@ class Memory:
         self._last = last = _last_uses(works)
         self.buffers = buffers = list[Buffer]()
         for at, work in enumerate(works):
+            if work.parts:
+                self._lay_blocks(work, at)
+                continue
             free = self._donors(work, at)
             for value in work.values:
                 if value.kind not in ("each", "call") or value in work.inner:
@@ -49,11 +52,56 @@ class Memory:
                 buffer.values.append(value)
                 buffer.end = max(buffer.end, last.get(value, at))
                 self.of[value] = buffer
-            for value in work.values:
-                if value.blocks is not None and value.blocks.along == 1:
-                    self.parts[value] = part = Buffer(value.nbytes, at, at)
-                    buffers.append(part)
+            self._lay_parts(work, at)
         self.size = _place(buffers, 0, 0)
+
+    def _lay_parts(self, work: Work, at: int) -> None:
+        """Have memory for what blocks of a product give, before it is added up."""
+        for value in work.values:
+            if value.blocks is not None and value.blocks.along == 1:
+                self.parts[value] = part = Buffer(value.nbytes, at, at)
+                self.buffers.append(part)
+
+    def _lay_blocks(self, work: Work, at: int) -> None:
+        """Lay out what is computed by blocks: a block of what only other parts read, all of the rest."""
+        self._lay_parts(work, at)
+        last = _last_uses(work.parts)
+        free: list[Buffer] = []
+        for now, part in enumerate(work.parts):
+            read = {x.root: is_same(x, value) for value in part.values for x in value.operands}
+            for value in part.values:
+                for x in value.operands:
+                    read[x.root] &= is_same(x, value)
+            dying = [x for x in read if x in work.scratch and last[x] == now]
+            over = [x for x in dying if read[x]] if part.how == "fused" and part.values[0].kind == "each" else []
+            for value in part.values:
+                if value in part.inner or value.kind not in ("each", "call"):
+                    continue
+                if value not in work.scratch:
+                    if value not in self._handed_out:
+                        self._add(value, Buffer(value.nbytes, at, max(at, self._last.get(value, at))))
+                    continue
+                size = value.nbytes // work.length * work.rows
+                donor = next((x for x in over if (x.size, x.dtype) == (value.size, value.dtype)), None)
+                if donor is not None:
+                    over.remove(donor)
+                    dying.remove(donor)
+                    self.of[value] = self.of[donor]
+                    self.of[donor].values.append(value)
+                    continue
+                buffer = next((each for each in free if each.size >= size), None)
+                if buffer is None:
+                    self._add(value, Buffer(size, at, at))
+                else:
+                    free.remove(buffer)
+                    buffer.values.append(value)
+                    self.of[value] = buffer
+            free += [self.of[x] for x in dying]
+
+    def _add(self, value: Value, buffer: Buffer) -> None:
+        buffer.values.append(value)
+        self.buffers.append(buffer)
+        self.of[value] = buffer
 
     def _hand_on(self, buffer: Buffer, value: Value) -> None:
         """Have a buffer be the memory of what is handed out: less memory passes through the cache."""

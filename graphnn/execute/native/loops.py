@@ -188,3 +188,70 @@ define void @fill0(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {
   ret void
 }
 """
+
+# Does some calls several times, and has their arguments move on from one time to the next; then sets them back.
+# Dimensions (times, calls); as data, for each call: the function, its arguments, dimensions, steps, data, the number of
+# its arguments, and how many bytes each of them moves on.
+BLOCKS = """
+define void @blocks(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {
+entry:
+  %times = load i64, ptr %dims
+  %calls.p = getelementptr i64, ptr %dims, i64 1
+  %calls = load i64, ptr %calls.p
+  %back = sub i64 0, %times
+  br label %time
+time:
+  %t = phi i64 [0, %entry], [%t.next, %time.next]
+  br label %call
+call:
+  %c = phi i64 [0, %time], [%c.next, %call.next]
+  %c.base = mul i64 %c, 7
+  %call.p = getelementptr i64, ptr %data, i64 %c.base
+  call void @one(ptr %call.p)
+  call void @moved(ptr %call.p, i64 1)
+  br label %call.next
+call.next:
+  %c.next = add i64 %c, 1
+  %c.more = icmp slt i64 %c.next, %calls
+  br i1 %c.more, label %call, label %time.next
+time.next:
+  %t.next = add i64 %t, 1
+  %t.more = icmp slt i64 %t.next, %times
+  br i1 %t.more, label %time, label %reset
+reset:
+  %r = phi i64 [0, %time.next], [%r.next, %reset]
+  %r.base = mul i64 %r, 7
+  %r.p = getelementptr i64, ptr %data, i64 %r.base
+  call void @moved(ptr %r.p, i64 %back)
+  %r.next = add i64 %r, 1
+  %r.more = icmp slt i64 %r.next, %calls
+  br i1 %r.more, label %reset, label %end
+end:
+  ret void
+}
+
+define void @moved(ptr %call, i64 %times) nounwind {
+entry:
+  %args.p = getelementptr ptr, ptr %call, i64 1
+  %args = load ptr, ptr %args.p
+  %n.p = getelementptr i64, ptr %call, i64 5
+  %n = load i64, ptr %n.p
+  %by.p = getelementptr ptr, ptr %call, i64 6
+  %by = load ptr, ptr %by.p
+  br label %loop
+loop:
+  %i = phi i64 [0, %entry], [%j, %loop]
+  %arg.p = getelementptr ptr, ptr %args, i64 %i
+  %arg = load ptr, ptr %arg.p
+  %step.p = getelementptr i64, ptr %by, i64 %i
+  %step = load i64, ptr %step.p
+  %far = mul i64 %step, %times
+  %there = getelementptr i8, ptr %arg, i64 %far
+  store ptr %there, ptr %arg.p
+  %j = add i64 %i, 1
+  %more = icmp slt i64 %j, %n
+  br i1 %more, label %loop, label %end
+end:
+  ret void
+}
+"""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...graph.quiet import quietly
+from ...ops import rows
 from .. import instructions as do
 from ..lowering import Lowering
 from ..plan import Plan
 from ..settings import Settings
 from ..values import Value
+from .blocking import in_blocks
 from .explain import Loop, NativeExplanation, loops_of
 from .layout import Memory
 from .tables import Keys
@@ -42,7 +44,7 @@ class Native(Plan):
         lowering = Lowering(prepared, NATIVE)
         _hand_out(lowering)
         self._take(prepared, lowering)
-        self.works = works_of(lowering.values, lowering.fetches)
+        self.works = in_blocks(works_of(lowering.values, lowering.fetches), lowering.fetches, rows.limits.block)
         self.layout = Memory(self.works, lowering.fetches, NATIVE.written_over)
         self._prepared = prepared._replace(given={})
         keys = Keys(self._count, self.given, list(updated))

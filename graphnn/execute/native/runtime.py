@@ -14,7 +14,7 @@ import numpy as np
 
 from .addresses import Doubt, array_api
 from .engine import engine
-from .loops import CHECK, FILL0, GATHER, REDUCE, SCATTER
+from .loops import BLOCKS, CHECK, FILL0, GATHER, REDUCE, SCATTER
 from .stepping import FITS, RUN, STEP, WORK
 
 CALL_WORDS = 5
@@ -91,7 +91,7 @@ def _expanded(text: str) -> str:
 
 _SIZES = (1, 2, 4, 8)
 TEXT = "\n".join(
-    [FITS, *map(_expanded, (WORK, RUN, STEP)), REDUCE, CHECK, FILL0]
+    [FITS, *map(_expanded, (WORK, RUN, STEP)), REDUCE, CHECK, FILL0, BLOCKS]
     + [text.format(size=size, kind=f"i{8 * size}") for text in (GATHER, SCATTER) for size in _SIZES]
 )
 _NAMES = [
@@ -100,6 +100,7 @@ _NAMES = [
     "reduce",
     "check",
     "fill0",
+    "blocks",
     *[f"{name}{size}" for name in ("gather", "scatter") for size in _SIZES],
 ]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .runtime import HEADER, python, runner
+from .runtime import HEADER, own_loops, python, runner
 
 if TYPE_CHECKING:
     from ..values import Value
@@ -47,6 +47,23 @@ class Call:
     """What it gets as its data: an address, words, or with None the word that tells that something is wrong."""
 
 
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Calls that are done several times, one after the other each time.
+
+    Attributes
+    ----------
+    calls : sequence of Call
+    advances : sequence of tuple of int
+        For each call, how many bytes its arguments move on from one time to the next.
+    times : int
+    """
+
+    calls: Sequence[Call]
+    advances: Sequence[tuple[int, ...]]
+    times: int
+
+
 class Keys(NamedTuple):
     """How a whole step finds its arrays.
 
@@ -71,6 +88,11 @@ class Kept(np.ndarray[tuple[int], np.dtype[np.int64]]):
     keeps: object = None
 
 
+def _has_words(call: Call) -> bool:
+    """Tell whether the data of a call are words in the table."""
+    return not isinstance(call.data, int)
+
+
 class Table:
     """A segment: calls one after the other, which need nothing of Python.
 
@@ -89,7 +111,7 @@ class Table:
 
     def __init__(
         self,
-        calls: Sequence[Call],
+        calls: Sequence[Call | Repeated],
         arguments: Sequence[Value],
         results: Sequence[Value],
         long: bool = False,
@@ -108,7 +130,7 @@ class Table:
         self._result = {value: i for i, value in enumerate(results)}
         records: list[int] = []
         for call in calls:
-            records += [call.function, *self._record(call)]
+            records += self._record(call) if isinstance(call, Call) else self._repeated(call)
         made: list[int] = []
         for value in results:
             made += [id(value.dtype), len(value.shape), self._put(value.shape), 0]
@@ -121,7 +143,7 @@ class Table:
         laid = [word for triple in self._made for word in triple]
         self._set("calls", len(calls))
         at = self._set("calls_at", self._put(records))
-        data = [5 * i + 4 for i, call in enumerate(calls) if not isinstance(call.data, int)]
+        data = [5 * i + 4 for i, call in enumerate(calls) if isinstance(call, Repeated) or _has_words(call)]
         self._relative(at, [5 * i + j for i in range(len(calls)) for j in (1, 2, 3)] + data)
         self._set("given", len(self._given))
         self._relative(self._set("given_at", self._put(triples)), range(0, len(triples), 3))
@@ -156,7 +178,17 @@ class Table:
             data = call.data
         else:
             data = 8 * _WRONG if call.data is None else self._put(call.data)
-        return [arguments, self._put(call.dimensions), self._put(call.steps), data]
+        return [call.function, arguments, self._put(call.dimensions), self._put(call.steps), data]
+
+    def _repeated(self, call: Repeated) -> list[int]:
+        words: list[int] = []
+        relative: list[int] = []
+        for each, advance in zip(call.calls, call.advances, strict=True):
+            relative += [len(words) + j for j in (1, 2, 3, 6)] + [len(words) + 4] * _has_words(each)
+            words += [*self._record(each), len(advance), self._put(advance)]
+        at = self._put(words)
+        self._relative(at, relative)
+        return [own_loops()["blocks"], 0, self._put((call.times, len(call.calls))), 0, at]
 
     def _put(self, words: Sequence[int]) -> int:
         """Append words, and return where in the table they lie, in bytes."""

@@ -51,17 +51,27 @@ class Work:
     values : list of Value
         What it makes: the members of a fused group, or one value.
     how : str
-        ``"fused"``, ``"loop"`` or ``"python"``.
+        ``"fused"``, ``"loop"``, ``"blocks"`` or ``"python"``.
     why : str
         Why it is no loop, if it is a call from Python.
     inner : set of Value
         Members of a group that nobody else reads: they are never written to memory.
+    parts : list of Work
+        What is done for each block of rows, one after the other, if the work is done by blocks.
+    length, rows : int
+        The number of rows, and of those of a block.
+    scratch : set of Value
+        What only parts read, block by block: only a block of it is in memory.
     """
 
     values: list[Value]
     how: str
     why: str = ""
     inner: set[Value] = field(default_factory=set)
+    parts: list[Work] = field(default_factory=list)
+    length: int = 0
+    rows: int = 0
+    scratch: set[Value] = field(default_factory=set)
 
 
 def squeezed(shape: Shape) -> Shape:

@@ -11,11 +11,12 @@ from .. import instructions as do
 from ..printer import _called, _expression, _Names, _written, literal
 from ..values import in_c_order, lying
 from .addresses import loop_of
+from .blocking import flat
 from .engine import engine
 from .fusing import Fused, fused, joined
 from .kernel_loops import written
 from .runtime import own_loops
-from .tables import Call, Keys, Pointer, Table
+from .tables import Call, Keys, Pointer, Repeated, Table
 from .works import along, place_of, reduced, stacks_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from .layout import Memory
     from .works import Work
 
+_MOST_TIMES = 256
+"""Blocks in one go: other threads run, and Ctrl-C is heard, in between."""
 _LONG = 10**5
 """Elements from which a segment lets other threads run: about as many microseconds as it takes to let them."""
 
@@ -177,9 +180,12 @@ class Writer:
         )
         return Table(calls, given, results, size > _LONG, keys)
 
-    def _calls(self, work: Work) -> Iterator[Call]:
+    def _calls(self, work: Work) -> Iterator[Call | Repeated]:
         value = work.values[0]
         point = self._memory.pointer
+        if work.parts:
+            yield from self._blocks(work)
+            return
         if work in self._kernels:
             each, address = self._kernels[work]
             yield Call(address, tuple(map(point, each.parts)), each.sizes, each.steps)
@@ -223,26 +229,28 @@ class Writer:
             case _:
                 raise AssertionError(value.how)
 
-    def _products(self, value: Value) -> Iterator[Call]:
+    def _product(self, value: Value, a: Pointer, b: Pointer, c: Pointer, m: int, k: int) -> Call:
+        """Return the call for a product of so many rows, and of rows and columns so long, that lie as a value's."""
         loop = loop_of(np.matmul, (value.dtype,) * 3)
         assert loop is not None
+        x, y = value.operands
+        (xs, ys), zs = [_strides(each) for each in (x, y)], in_c_order(value.shape, value.dtype)
+        n = y.shape[-1] if len(y.shape) > 1 else 1
+        # A vector has one axis fewer than the loop takes, and does not step along that.
+        row, column = xs[-2] if len(x.shape) > 1 else 0, ys[-1] if len(y.shape) > 1 else 0
+        along = ys[-2] if len(y.shape) > 1 else ys[-1]
+        last = zs[-1] if len(y.shape) > 1 else 0
+        first = zs[len(stacks_of(value))] if len(x.shape) > 1 else 0
+        steps = (0, 0, 0, row, xs[-1], along, column, first, last)
+        return Call(loop.address, (a, b, c), (1, m, k, n), steps, loop.data)
+
+    def _products(self, value: Value) -> Iterator[Call]:
         x, y = value.operands
         out, part = self._memory.pointer(value), self._memory.parts.get(value)
         (xs, ys), zs = [_strides(each) for each in (x, y)], in_c_order(value.shape, value.dtype)
         starts = [self._memory.pointer(each) for each in (x, y)]
-        k = x.shape[-1]
-        m, n = x.shape[-2] if len(x.shape) > 1 else 1, y.shape[-1] if len(y.shape) > 1 else 1
-        # A vector has one axis fewer than the loop takes, and does not step along that.
-        row, column = xs[-2] if len(x.shape) > 1 else 0, ys[-1] if len(y.shape) > 1 else 0
-        along = ys[-2] if len(y.shape) > 1 else ys[-1]
+        k, m = x.shape[-1], x.shape[-2] if len(x.shape) > 1 else 1
         stacks = stacks_of(value)
-        last = zs[-1] if len(y.shape) > 1 else 0
-        first = zs[len(stacks)] if len(x.shape) > 1 else 0
-
-        def product(a: Pointer, b: Pointer, c: Pointer, m: int, k: int) -> Call:
-            steps = (0, 0, 0, row, xs[-1], along, column, first, last)
-            return Call(loop.address, (a, b, c), (1, m, k, n), steps, loop.data)
-
         blocks = value.blocks
         if blocks is None:
             for index in np.ndindex(*stacks):
@@ -250,12 +258,12 @@ class Writer:
                     _moved(start, index, each.shape[:-2], strides[: max(len(strides) - 2, 0)])
                     for start, each, strides in zip(starts, (x, y), (xs, ys), strict=True)
                 )
-                yield product(a, b, _moved(out, index, stacks, zs[: len(stacks)]), m, k)
+                yield self._product(value, a, b, _moved(out, index, stacks, zs[: len(stacks)]), m, k)
         elif blocks.along == 0:
             for start in range(0, m, blocks.rows):
                 rows = min(blocks.rows, m - start)
                 a, c = _by(starts[0], start * xs[-2]), _by(out, start * zs[-2])
-                yield product(a, starts[1], c, rows, k)
+                yield self._product(value, a, starts[1], c, rows, k)
         else:
             assert part is not None
             add = loop_of(np.add, (value.dtype,) * 3)
@@ -265,14 +273,80 @@ class Writer:
             yield Call(own_loops()["fill0"], (out,), (value.nbytes,), ())
             for start in range(0, k, blocks.rows):
                 rows = min(blocks.rows, k - start)
-                yield product(_by(starts[0], start * xs[-1]), _by(starts[1], start * ys[-2]), here, m, rows)
+                a, b = _by(starts[0], start * xs[-1]), _by(starts[1], start * ys[-2])
+                yield self._product(value, a, b, here, m, rows)
                 yield Call(add.address, (out, here, out), (value.size,), (size,) * 3, add.data)
+
+    # --- blocks -----------------------------------------------------------------------------------------------
+
+    def _blocks(self, work: Work) -> Iterator[Call | Repeated]:
+        """Yield the calls for all blocks, and those for the rows that are left."""
+        for value in work.values:
+            if value.blocks is not None and value.blocks.along == 1:
+                yield Call(own_loops()["fill0"], (self._memory.pointer(value),), (value.nbytes,), ())
+        times, rest = divmod(work.length, work.rows)
+        for start in range(0, times, _MOST_TIMES):
+            found = list(self._block(work, start * work.rows, work.rows))
+            advances = [tuple(step * work.rows for step in steps) for _, steps in found]
+            yield Repeated([call for call, _ in found], advances, min(_MOST_TIMES, times - start))
+        if rest:
+            yield from (call for call, _ in self._block(work, times * work.rows, rest))
+
+    def _block(self, work: Work, first: int, rows: int) -> Iterator[tuple[Call, tuple[int, ...]]]:
+        """Yield the calls for a block that begins with a row; and how far their arguments move on with each row."""
+        n = work.length
+        for part in work.parts:
+            if part in self._kernels:
+                each, address = self._kernels[part]
+                count = each.sizes[0] // n
+                sizes, steps, data = (rows * count, *each.sizes[1:]), each.steps, 0
+                function, parts = address, each.parts
+                moved = [count * step for step in each.steps[: len(parts)]]
+            else:
+                value = part.values[0]
+                parts = [*value.operands, value]
+                if isinstance(value.how, do.Product):
+                    yield from self._block_of_product(work, value, first, rows)
+                    continue
+                (call,) = self._calls(part)
+                assert isinstance(call, Call)
+                count = call.dimensions[0] // n
+                sizes, steps = (rows * count, *call.dimensions[1:]), call.steps
+                function, data = call.function, call.data
+                if isinstance(value.how, do.Reduce):
+                    moved = [each.nbytes // n for each in parts]
+                else:
+                    moved = [count * step for step in steps]
+            moved = [0 if x.root in work.scratch else step for x, step in zip(parts, moved, strict=True)]
+            pointers = [_by(self._memory.pointer(x), first * step) for x, step in zip(parts, moved, strict=True)]
+            yield Call(function, tuple(pointers), sizes, steps, data), tuple(moved)
+
+    def _block_of_product(
+        self, work: Work, value: Value, first: int, rows: int
+    ) -> Iterator[tuple[Call, tuple[int, ...]]]:
+        x, y = value.operands
+        (xs, ys), zs = [_strides(each) for each in (x, y)], in_c_order(value.shape, value.dtype)
+        by_rows = value.blocks is not None and value.blocks.along == 0
+        steps = (xs[-2], 0, zs[-2]) if by_rows else (xs[-1], ys[-2], 0)
+        parts = x, y, value
+        moved = [0 if each.root in work.scratch else step for each, step in zip(parts, steps, strict=True)]
+        a, b, c = (_by(self._memory.pointer(each), first * step) for each, step in zip(parts, moved, strict=True))
+        m, k = (rows, x.shape[1]) if by_rows else (x.shape[0], rows)
+        part = self._memory.parts.get(value)
+        here = c if part is None else Pointer("arena", part.offset)
+        yield self._product(value, a, b, here, m, k), tuple(moved)
+        if part is not None:
+            add = loop_of(np.add, (value.dtype,) * 3)
+            assert add is not None
+            size = value.dtype.itemsize
+            yield Call(add.address, (c, here, c), (value.size,), (size,) * 3, add.data), (0, 0, 0)
 
     # --- fused ----------------------------------------------------------------------------------------------
 
     def _compiled(self, works: Sequence[Work]) -> dict[Work, tuple[Fused, int]]:
         """Compile all kernels at once; return each with its address."""
         register = engine().register
+        works = list(flat(works))
         found = {work: fused(work) for work in works if work.how == "fused" and work.values[0].size}
         joins = {
             work.values[0]: list(joined(work.values[0]))
