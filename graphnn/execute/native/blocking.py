@@ -6,7 +6,7 @@ work that reads a whole array which blocks make comes after them, and what needs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -33,8 +33,9 @@ def in_blocks(works: Sequence[Work], fetches: Sequence[Value], block: int) -> li
     if not any(_is_large(work, block) for work in works):
         return list(works)
     levels: list[_Level] = []
+    whole = {x for work in works for x in _needed(work) if length_of(work) < 2}
     for work in works:
-        _Placing(work, levels, block).place()
+        _Placing(work, levels, block).place(whole)
     outside = {fetch.root for fetch in fetches}
     chains = [chain for level in levels for chain in level.chains.values()]
     for work in works:
@@ -45,7 +46,9 @@ def in_blocks(works: Sequence[Work], fetches: Sequence[Value], block: int) -> li
         return list(works)
     done: list[Work] = []
     for level in levels:
-        done += sorted([*level.before, *(work for chain in level.chains.values() for work in chain.apart)], key=level.at)
+        done += sorted(
+            [*level.before, *(work for chain in level.chains.values() for work in chain.apart)], key=level.at
+        )
         done += [chain.work(outside, block) for chain in level.chains.values() if chain.members]
     return done
 
@@ -221,14 +224,15 @@ class _Placing:
         self._where = levels[0].where
         self._order = levels[0].order
 
-    def place(self) -> None:
+    def place(self, whole: Set[Value]) -> None:
+        """Place it; some values are read as a whole, and so better made before any chain if they can be."""
         work = self._work
         self._order[work] = len(self._order)
         found = [self._where[x] for x in _needed(work) if x in self._where]
         plain = max((level + (chain is not None) for level, chain in found), default=0)
-        n = length_of(work)
-        if n > 1:
-            value = work.values[0]
+        n, value = length_of(work), work.values[0]
+        early = value.blocks is None and all(chain is None for _, chain in found) and not whole.isdisjoint(work.values)
+        if n > 1 and not early:
             rows = value.blocks.rows if value.blocks else 0
             widest = 0 if value.blocks and value.blocks.along == 1 else max(each.nbytes for each in work.values) // n
             for level in dict.fromkeys([self._earliest(n), plain]):
