@@ -34,13 +34,33 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try with plans of each kind what is marked ``each_backend``."""
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    if "each_backend" in marks and "plans_of_numpy" not in marks:
+        metafunc.parametrize("kind_of_plans", ["numpy", "native"])
+
+
+@pytest.fixture
+def kind_of_plans() -> str:
+    """The backend of compiled steps that ask for none."""
+    return "numpy"
+
+
 @pytest.fixture(autouse=True)
-def plans_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def plans_at_once(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    kind_of_plans: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     """Compiled steps evaluate by a plan from their first call on, for it is plans that the tests are to try.
 
-    Not those marked ``plans_where_it_pays``. The plans are NumPy's, unless a test asks for others by name.
+    Not those marked ``plans_where_it_pays``. The plans are NumPy's, unless a test asks for others by name, or is to be
+    tried with each kind.
     """
-    monkeypatch.setenv("GRAPHNN_BACKEND", "numpy")
+    monkeypatch.setenv("GRAPHNN_BACKEND", kind_of_plans)
+    monkeypatch.setenv("GRAPHNN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     if request.node.get_closest_marker("plans_where_it_pays") is None:
         monkeypatch.setattr(Kept, "pays", lambda kept, sizes: True)
 

@@ -192,7 +192,7 @@ class Pad(Op):
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         x = draw.array(draw.shape(max_side=3))
         each = tuple((draw.integer(0, 2), draw.integer(0, 2)) for _ in range(x.ndim))
-        return cls(draw.choice([1, (0, 2), each or 0]), draw.choice([0, 1.5])), (x,)
+        return cls(draw.choice([1, (0, 2), each or 0]), draw.choice([0, -0.0, 1.5])), (x,)
 
 
 class Repeat(Rearranging):

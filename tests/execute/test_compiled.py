@@ -14,6 +14,8 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.graph import operation
 
+pytestmark = pytest.mark.each_backend
+
 
 @pytest.fixture
 def graph() -> gn.Graph:

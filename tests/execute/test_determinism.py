@@ -45,6 +45,11 @@ def told() -> dict[str, Any]:
     small = gn.extract(fetches[0])
     swapped = gn.replace(fetches[:1], {g["relu_1"]: gn.tanh(g["dense_1/add"], name="tanh")})[0].graph
     step = gn.compile(fetches[0], updates=g.updates)
+    before = dict(g.state)
+    training = [step(feed()).tobytes().hex() for _ in range(3)]
+    g.state.update(before)
+    native = gn.compile(fetches[0], updates=g.updates, backend="native")
+    loops = native.plan(feed()).loops  # type: ignore[attr-defined]
     return {
         "nodes": [(n.name, repr(n.op), str(n.spec), [o.name for o in n.inputs], n.scope, n.phase) for n in g],
         "origins": [str(node.origin) for node in g],
@@ -58,7 +63,9 @@ def told() -> dict[str, Any]:
         "edges": [list(edge) for edge in g.dag.edges(keys=True)],
         "graph": json.dumps(g.dag.graph),
         "values": [value.tobytes().hex() for value in gn.run(fetches, feed())],
-        "training": [step(feed()).tobytes().hex() for _ in range(3)],
+        "training": training,
+        "native training": [native(feed()).tobytes().hex() for _ in range(3)],
+        "loops": [(str(loop), loop.llvm) for loop in loops],
         "drawing": gn.draw(fetches[0]).source,
         "drawing of all": gn.draw(fetches).source,
         "drawing of layers": gn.draw(fetches[0], detail="layer").source,

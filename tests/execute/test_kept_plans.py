@@ -9,11 +9,13 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute import compiled, kept
+from graphnn.execute import kept
 from graphnn.execute.compiled import Compiled
+from graphnn.execute.loop import Prepared
+from graphnn.execute.plan import Plan
 from graphnn.graph import Node
 
-pytestmark = pytest.mark.plans_where_it_pays
+pytestmark = [pytest.mark.plans_where_it_pays, pytest.mark.each_backend]
 
 
 class Step:
@@ -24,13 +26,13 @@ class Step:
         self.node = gn.softmax(self.x * 2.0) + gn.mean(self.x, 0)
         self.step = gn.compile(self.node)
         self.made = 0
-        make = compiled.Plan
+        make = Compiled._planned
 
-        def counting(*arguments: object) -> object:
+        def counting(step: Compiled, prepared: Prepared) -> Plan:
             self.made += 1
-            return make(*arguments)  # type: ignore[arg-type]
+            return make(step, prepared)
 
-        monkeypatch.setattr(compiled, "Plan", counting)
+        monkeypatch.setattr(Compiled, "_planned", counting)
 
     def __call__(self, n: int) -> None:
         self.step({self.x: np.full((n, 2), 0.5)})

@@ -28,13 +28,6 @@ from graphnn.graph import Op
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setenv("GRAPHNN_CACHE", str(folder))
-    return folder
-
-
 @pytest.fixture
 def graph() -> gn.Graph:
     return gn.Graph("g")

@@ -37,6 +37,8 @@ from graphnn.execute.compiled import Compiled
 from graphnn.execute.lowering import Lowering
 from graphnn.execute.values import Value
 
+pytestmark = pytest.mark.each_backend
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -353,7 +355,7 @@ def told(step: Any, feed: Mapping[Any, Any]) -> tuple[Any, ...]:
 
 def same_error(fetches: Any, updates: Any, good: Mapping[Any, Any], bad: Mapping[Any, Any], **how: Any) -> Any:
     """Return the class of an error that plan and interpreter tell alike, at the first call and later."""
-    plan, interpreter = (gn.compile(fetches, updates, backend, **how) for backend in ("numpy", "interpreter"))
+    plan, interpreter = (gn.compile(fetches, updates, backend, **how) for backend in (None, "interpreter"))
     right = told(interpreter, bad)
     assert told(plan, bad) == right
     plan(good)
@@ -386,7 +388,7 @@ def test_integers_divided_by_zero(graph: gn.Graph) -> None:
     assert issubclass(kind, ZeroDivisionError)
     # Between constants, too: not when the plan is made, but with its node.
     fetches, updates = [w * 2, graph.constant([4, 5]) // graph.constant([1, 0])], {w: w + 1}
-    one, other = (told(gn.compile(fetches, updates, backend), {}) for backend in ("numpy", "interpreter"))
+    one, other = (told(gn.compile(fetches, updates, backend), {}) for backend in (None, "interpreter"))
     assert one == other
 
 
@@ -513,6 +515,7 @@ def test_the_guard_tells_the_same_of_a_nan_within(graph: gn.Graph) -> None:
         assert issubclass(kind, ValueError)
 
 
+@pytest.mark.plans_of_numpy
 def test_what_happens_within_a_chain_in_blocks_is_told_as_the_interpreter_does(graph: gn.Graph) -> None:
     x = graph.placeholder("x", shape=("n", 64))
     d = graph.placeholder("d", shape=("n", 64), dtype=np.int64)
@@ -545,6 +548,7 @@ def by_itself(plan: planning.Plan, given: list[Array]) -> list[Array]:
         return list(space["plan"](**plan.arguments)(*given))
 
 
+@pytest.mark.plans_of_numpy
 def test_the_code_is_complete() -> None:
     for number in range(100):
         fetches, feeds, updates = drawn_step(1, number)
@@ -663,6 +667,7 @@ def in_order_of_appearance(source: str) -> str:
     return ast.dump(tree)
 
 
+@pytest.mark.plans_of_numpy
 @pytest.mark.parametrize("large", [False, True])
 def test_names_of_nodes_leave_nothing_in_the_code_but_identifiers(large: bool) -> None:
     with small_is_large() if large else nullcontext(USUAL) as settings:
@@ -679,6 +684,7 @@ def test_names_of_nodes_leave_nothing_in_the_code_but_identifiers(large: bool) -
             assert all(bits(one) == bits(two) for one, two in pairs)
 
 
+@pytest.mark.plans_of_numpy
 def test_each_variable_is_made_once() -> None:
     for number in range(30):
         fetches, feeds, updates = drawn_step(2, number)
@@ -722,6 +728,7 @@ for number in range(20):
 """
 
 
+@pytest.mark.plans_of_numpy
 def test_the_code_is_the_same_in_every_process() -> None:
     folders = [*SHARED, str(Path(gn.__file__).parents[1])]
 
@@ -814,7 +821,7 @@ def alarms() -> Iterator[Callable[[Callable[[], Any], float], bool]]:
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX only: an interval timer presses Ctrl-C")
 def test_ctrl_c_at_any_point_leaves_the_state_of_before_or_after(graph: gn.Graph) -> None:
     loss, updates, feed = learner(graph, 8, 8)
-    careful, step = (gn.compile(loss, updates, backend) for backend in ("interpreter", "numpy"))
+    careful, step = (gn.compile(loss, updates, backend) for backend in ("interpreter", None))
     states, losses = [dict(graph.state)], []
     for _ in range(40):
         losses.append(careful(feed).tobytes())
@@ -976,6 +983,7 @@ def followed(plan: planning.Plan) -> Memory:
     return memory
 
 
+@pytest.mark.plans_of_numpy
 def test_nothing_is_read_where_something_else_was_written() -> None:
     reads = writes = loops = 0
     for number in range(120):
@@ -992,6 +1000,7 @@ def test_nothing_is_read_where_something_else_was_written() -> None:
     assert loops > 20
 
 
+@pytest.mark.plans_of_numpy
 @pytest.mark.parametrize("widths", [(8,), (64, 64), (256, 128, 64), (160,) * 6])
 @pytest.mark.parametrize("rows", [32, 500])
 def test_the_arena_is_hardly_larger_than_what_lives_at_once(widths: tuple[int, ...], rows: int) -> None:
@@ -1019,6 +1028,7 @@ def long_step(dtype: str) -> tuple[Any, Any, list[dict[gn.Node, Array]]]:
     return loss, nn.SGD(0.1).updates(loss), feeds
 
 
+@pytest.mark.plans_of_numpy
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_products_are_computed_in_the_blocks_of_what_is_around_them(dtype: str) -> None:
     loss, updates, feeds = long_step(dtype)
@@ -1040,6 +1050,7 @@ def test_products_are_computed_in_the_blocks_of_what_is_around_them(dtype: str) 
     assert [piece.nodes for piece in whole] == [("relu_1",)]
 
 
+@pytest.mark.plans_of_numpy
 @pytest.mark.parametrize("threads", [2, 5])
 def test_products_in_blocks_are_the_same_for_any_number_of_threads(threads: int) -> None:
     loss, updates, feeds = long_step("float32")
@@ -1049,6 +1060,7 @@ def test_products_in_blocks_are_the_same_for_any_number_of_threads(threads: int)
         assert one == other
 
 
+@pytest.mark.plans_of_numpy
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_long_chain_is_laid_out_in_one_pass(backwards: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
@@ -1133,10 +1145,12 @@ def clobbered_in(numbers: range) -> int:
     return found
 
 
+@pytest.mark.plans_of_numpy
 def test_without_faults_there_is_nothing_to_find() -> None:
     assert found_in(range(100)) == clobbered_in(range(60)) == 0
 
 
+@pytest.mark.plans_of_numpy
 def test_a_life_that_ends_too_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = buffers._last_uses
 
@@ -1148,6 +1162,7 @@ def test_a_life_that_ends_too_early_is_found(monkeypatch: pytest.MonkeyPatch) ->
     assert clobbered_in(range(60)) > 10
 
 
+@pytest.mark.plans_of_numpy
 def test_a_view_that_does_not_keep_alive_what_it_is_of_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(values: list[Value], *outputs: Any) -> list[int]:
         last = [value.index for value in values]
@@ -1162,6 +1177,7 @@ def test_a_view_that_does_not_keep_alive_what_it_is_of_is_found(monkeypatch: pyt
     assert clobbered_in(range(60)) > 3
 
 
+@pytest.mark.plans_of_numpy
 def test_writing_over_an_operand_that_is_needed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(value: Value, first: int, read: Any, of: Mapping[Value, Any], last: list[int]) -> Any:
         fitting = [x for x in value.operands if x.shape == value.shape and x.dtype == value.dtype and x.root in of]
@@ -1172,6 +1188,7 @@ def test_writing_over_an_operand_that_is_needed_is_found(monkeypatch: pytest.Mon
     assert clobbered_in(range(60)) > 3
 
 
+@pytest.mark.plans_of_numpy
 @pytest.mark.parametrize("left_out", ["how", "operands"])
 def test_merging_what_differs_is_found(monkeypatch: pytest.MonkeyPatch, left_out: str) -> None:
     def wrong(self: Builder, value: Value) -> Value:
@@ -1187,6 +1204,7 @@ def test_merging_what_differs_is_found(monkeypatch: pytest.MonkeyPatch, left_out
     assert found_in(range(100)) > 10
 
 
+@pytest.mark.plans_of_numpy
 def test_constants_merged_by_value_and_not_by_bits_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = Builder.constant
     monkeypatch.setattr(Builder, "constant", lambda self, array: right(self, np.asarray(array) + 0))
@@ -1196,6 +1214,7 @@ def test_constants_merged_by_value_and_not_by_bits_are_found(monkeypatch: pytest
     assert bits(gn.compile(node)({x: np.ones(2)})) != bits(gn.run(node, {x: np.ones(2)}))
 
 
+@pytest.mark.plans_of_numpy
 def test_blocks_that_share_scratch_wrongly_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = blocks.Chain.share_scratch
 
@@ -1271,6 +1290,7 @@ def test_a_sum_that_is_minus_zero_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     assert bits(gn.compile(node)(feed)) != bits(gn.run(node, feed))
 
 
+@pytest.mark.plans_of_numpy
 def test_a_source_is_as_long_as_its_graph() -> None:
     digest = hashlib.sha256()
     for number in range(20):

@@ -85,9 +85,9 @@ def differences(
     feeds: Sequence[Mapping[Any, Any]],
     updates: Mapping[gn.Node, gn.Node] | None = None,
     settings: Settings = USUAL,
-    backend: str = "numpy",
+    backend: str | None = None,
 ) -> list[str]:
-    """Return where a plan differs from the interpreter, over calls one after the other."""
+    """Return where a plan differs from the interpreter, over calls one after the other; the usual backend's if None."""
     fetches = list(fetches)
     graph = fetches[0].graph
     before = dict(graph.state)
@@ -186,7 +186,7 @@ def drawn_step(seed: int, number: int) -> tuple[list[gn.Node], list[dict[Any, An
     return fetches, feeds, updates
 
 
-def random_graph_differences(seed: int, number: int, backend: str = "numpy") -> list[str]:
+def random_graph_differences(seed: int, number: int, backend: str | None = None) -> list[str]:
     """Return where the plan of a random graph differs from the interpreter."""
     fetches, feeds, updates = drawn_step(seed, number)
     if number % 2:
@@ -287,7 +287,7 @@ class Stage:
         return self.computed(array)
 
 
-def op_differences(cls: type[Op], rng: np.random.Generator, backend: str = "numpy") -> list[str] | None:
+def op_differences(cls: type[Op], rng: np.random.Generator, backend: str | None = None) -> list[str] | None:
     """Return where a plan with one operation differs from the interpreter; None where it cannot be built."""
     draw = Mixed(rng)
     op, arrays = cls.samples(draw)
@@ -387,7 +387,7 @@ def test_large_arrays_are_the_interpreters_to_the_bit(cls: type[Op], dtype: str)
     assert not large_differences(cls, dtype)
 
 
-def large_differences(cls: type[Op], dtype: str, backend: str = "numpy") -> list[str]:
+def large_differences(cls: type[Op], dtype: str, backend: str | None = None) -> list[str]:
     """Return where a plan of one operation on large arrays differs from the interpreter."""
     rng = np.random.default_rng(0)
     op, operands = cls.samples(Draw(rng))

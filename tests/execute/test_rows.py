@@ -69,6 +69,7 @@ def test_a_product_is_as_exact_as_a_sum_can_be(
 SHAPES = [(16, 2), (300, 3), (5000, 64), (100, 700), (20_011, 7), (15, 8), (16, 8), (300, 10), (5003, 128), (40, 129)]
 
 
+@pytest.mark.each_backend
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("axis", [0, 1])
@@ -146,10 +147,12 @@ def a_long_step() -> tuple[list[gn.Node], list[dict[gn.Node, Array]]]:
     return [loss, gradient, gn.sum(gn.tanh(x), 0)], [{x: np.random.default_rng(1).normal(size=(5000, 64))}]
 
 
+@pytest.mark.each_backend
 def test_a_plan_of_long_products_gives_what_the_interpreter_gives() -> None:
     assert not differences(*a_long_step())
 
 
+@pytest.mark.each_backend
 def test_blocks_of_another_length_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = blocks._rows_of
     monkeypatch.setattr(blocks, "_rows_of", lambda members: right(members) // 2 + 1)
@@ -182,6 +185,7 @@ def test_a_row_that_two_loops_add_is_repeated_for_each() -> None:
     assert not differences(fetches, feeds)
 
 
+@pytest.mark.each_backend
 def test_rows_are_not_written_over_while_a_product_needs_the_columns() -> None:
     graph = gn.Graph(dtype="float32")
     a, b, w = (
@@ -204,6 +208,7 @@ def test_a_node_may_be_called_as_what_threads_call() -> None:
     )
 
 
+@pytest.mark.each_backend
 def test_the_stride_of_an_axis_of_one_element_means_nothing() -> None:
     numbers, y_fed = np.random.default_rng(0).normal(size=50_000), np.random.default_rng(1).normal(size=(50_000, 5))
     graph = gn.Graph()

@@ -67,9 +67,10 @@ def slice_add(op: index.SliceAdd, build: Builder, result: Result, operands: Sequ
 
 @rule(joining.Pad)
 def pad(op: joining.Pad, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
-    """Put the operand between zeros; other numbers are left to NumPy."""
+    """Put the operand between zeros; other numbers, -0 too, are left to NumPy."""
     (x,) = operands
-    if not x.shape or op.constant_values != 0 or type(op.constant_values) is tuple:
+    number = op.constant_values
+    if not x.shape or type(number) is tuple or number != 0 or np.signbit(number):
         return called(op, build, result, operands)
     pairs = op._pairs(len(x.shape))
     place = tuple((int(before), int(before) + n, None) for n, (before, _) in zip(x.shape, pairs, strict=True))
