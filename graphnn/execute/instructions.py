@@ -250,6 +250,47 @@ class Join(Call):
     fill: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Locate(Call):
+    """A call that finds where along an axis the first largest element is, or smallest; a NaN counts as either.
+
+    Attributes
+    ----------
+    axis : int or None
+        None if it goes through all elements.
+    largest : bool
+    """
+
+    axis: int | None = None
+    largest: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Running(Call):
+    """A call that adds up along an axis, and keeps each sum on the way.
+
+    Attributes
+    ----------
+    axis : int or None
+        None if it goes through all elements.
+    """
+
+    axis: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken(Call):
+    """A call that takes the slices along an axis at the places that the second operand holds, from the end if below 0.
+
+    Attributes
+    ----------
+    axis : int or None
+        None if it takes elements of all of them.
+    """
+
+    axis: int | None = None
+
+
 # --- what needs memory of its own -----------------------------------------------------------------------------
 
 

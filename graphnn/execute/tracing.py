@@ -60,6 +60,10 @@ class _Tape:
         if self._left < 0:
             raise Untraceable("too many instructions")
 
+    def made(self, value: Value) -> _Tracer:
+        """Return the tracer of a value."""
+        return _Tracer(self, value)
+
     def ufunc(self, ufunc: np.ufunc, operands: Sequence[object], dtype: DType | None) -> Value:
         """Return what a ufunc makes of tracers, arrays and numbers."""
         self.count()
@@ -147,7 +151,7 @@ class _Tracer(NDArrayOperatorsMixin):
         if kind == self.dtype and (self.value.whole or not copy):
             return self
         self._tape.count()
-        return self._made(self._tape.build.each(do.Cast(), self.value, result=Result(self.shape, kind)))
+        return self._tape.made(self._tape.build.each(do.Cast(), self.value, result=Result(self.shape, kind)))
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: object, **how: object) -> _Tracer:
         """Record the call of a ufunc."""
@@ -155,7 +159,7 @@ class _Tracer(NDArrayOperatorsMixin):
         if method != "__call__" or how or ufunc.nout != 1 or ufunc.signature is not None:
             raise Untraceable(f"{ufunc.__name__}.{method} with {', '.join(how)}")
         kind: DType | None = None if dtype is None else np.dtype(dtype)  # type: ignore[call-overload]
-        return self._made(self._tape.ufunc(ufunc, operands, kind))
+        return self._tape.made(self._tape.ufunc(ufunc, operands, kind))
 
     def __array_function__(
         self, function: Function, types: object, operands: Sequence[object], how: Mapping[str, object]
@@ -165,10 +169,7 @@ class _Tracer(NDArrayOperatorsMixin):
         given = {name: value for name, value in how.items() if value is not None}
         if known is None or given:
             raise Untraceable(getattr(function, "__name__", "a function"))
-        return self._made(known(self._tape, *operands))
-
-    def _made(self, value: Value) -> _Tracer:
-        return _Tracer(self._tape, value)
+        return self._tape.made(known(self._tape, *operands))
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise Untraceable("what an operand holds")
@@ -189,9 +190,36 @@ def _clip(tape: _Tape, x: object, lo: object = None, hi: object = None) -> Value
 
 
 def _round(tape: _Tape, x: object, decimals: object = 0) -> Value:
-    if not isinstance(x, _Tracer) or x.dtype.kind != "f" or decimals != 0:
+    if not isinstance(x, _Tracer) or x.dtype.kind != "f" or not isinstance(decimals, int) or abs(decimals) > _EXACT:
         raise Untraceable("decimals")
-    return tape.ufunc(np.rint, (x,), None)
+    if decimals == 0:
+        return tape.ufunc(np.rint, (x,), None)
+    there, back = (np.multiply, np.divide) if decimals > 0 else (np.divide, np.multiply)
+    power = 10.0 ** abs(decimals)
+    shifted = tape.made(tape.ufunc(there, (x, power), None))
+    return tape.ufunc(back, (tape.made(tape.ufunc(np.rint, (shifted,), None)), power), None)
 
 
-_KNOWN: dict[Function, Callable[..., Value]] = {np.where: _Tape.select, np.clip: _clip, np.round: _round}
+_EXACT = 8
+"""The most decimals: for more, NumPy has another power of 10."""
+
+
+def _polynomial(tape: _Tape, coefficients: object, x: object) -> Value:
+    if not isinstance(x, _Tracer) or x.dtype != np.float64:
+        raise Untraceable("a polynomial")
+    numbers = np.asarray(coefficients, np.float64)
+    total: object = np.zeros((), np.float64)
+    for number in numbers:
+        raised = tape.made(tape.ufunc(np.multiply, (total, x), None))
+        total = tape.made(tape.ufunc(np.add, (raised, number), None))
+    if not isinstance(total, _Tracer):
+        raise Untraceable("a polynomial of nothing")
+    return total.value
+
+
+_KNOWN: dict[Function, Callable[..., Value]] = {
+    np.where: _Tape.select,
+    np.clip: _clip,
+    np.round: _round,
+    np.polyval: _polynomial,
+}

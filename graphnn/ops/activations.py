@@ -131,7 +131,7 @@ class Gelu(Elementwise):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         x = floats(x)
-        below = 0.5 * erfc(np.asarray(x, np.float64) * -math.sqrt(0.5))
+        below = 0.5 * erfc(x.astype(np.float64, copy=False) * -math.sqrt(0.5))
         return into(out, (x * below).astype(x.dtype))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:

@@ -361,7 +361,7 @@ class Erf(Elementwise):
     formula = "erf({0})"
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return into(out, erf(np.asarray(x, np.float64)).astype(self.result_dtype(x.dtype)))
+        return into(out, erf(x.astype(np.float64, copy=False)).astype(self.result_dtype(x.dtype)))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return cotangent * (fn.exp(-fn.square(inputs[0])) * (2 / math.sqrt(math.pi)))

@@ -248,7 +248,11 @@ class Einsum(Multilinear):
         if several:  # two are multiplied first, which must not round or overflow before the others' dtype is met
             dtype = np.result_type(*arrays)
             arrays = tuple(x.astype(dtype, copy=False) for x in arrays)
-        return np.einsum(self.subscripts, *arrays, out=out, optimize=several)
+        result = np.einsum(self.subscripts, *arrays, out=out, optimize=several)
+        if all(x.size for x in arrays):
+            return result
+        # Of an empty array NumPy multiplies by 0 what lies behind it in memory, be it NaN.
+        return into(out, np.zeros(np.shape(result), result.dtype))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         terms, right = self._terms()

@@ -14,7 +14,7 @@ import numpy as np
 
 from .addresses import Doubt, array_api
 from .engine import engine
-from .loops import BLOCKS, CHECK, FILL0, GATHER, REDUCE, SCATTER
+from .loops import BLOCKS, CHECK, FILL0, GATHER, REDUCE, RUNNING, SCATTER, TAKE
 from .stepping import FITS, RUN, STEP, WORK
 
 CALL_WORDS = 5
@@ -91,13 +91,15 @@ def _expanded(text: str) -> str:
 
 _SIZES = (1, 2, 4, 8)
 TEXT = "\n".join(
-    [FITS, *map(_expanded, (WORK, RUN, STEP)), REDUCE, CHECK, FILL0, BLOCKS]
+    [FITS, *map(_expanded, (WORK, RUN, STEP)), REDUCE, RUNNING, TAKE, CHECK, FILL0, BLOCKS]
     + [text.format(size=size, kind=f"i{8 * size}") for text in (GATHER, SCATTER) for size in _SIZES]
 )
 _NAMES = [
     "run",
     "step",
     "reduce",
+    "running",
+    "take",
     "check",
     "fill0",
     "blocks",

@@ -133,7 +133,7 @@ def form_of(value: Value) -> tuple[str, str]:
     how = value.how
     if isinstance(how, do.Own):
         return "python", f"{how.name} makes an array itself"
-    if isinstance(how, do.Call) and not isinstance(how, do.Join):
+    if isinstance(how, do.Call) and not isinstance(how, _KNOWN_CALLS):
         return "python", f"{how.name} is more than loops"
     if any(operand.strides is None for operand in value.operands):
         return "python", "only a run tells how an operand lies"
@@ -163,6 +163,8 @@ def form_of(value: Value) -> tuple[str, str]:
             return ("loop", "") if casts else ("python", "an operand is cast in a way that C leaves open")
         case do.Reduce():
             return ("loop", "") if reduced(value) else ("python", "the axes do not lie one beside the other")
+        case do.Locate() | do.Running() | do.Taken():
+            return ("loop", "") if sizes_along(value) else ("python", "an operand does not lie in order")
         case do.Product():
             return _product(value)
         case do.Gather() | do.Scatter():
@@ -174,6 +176,7 @@ def form_of(value: Value) -> tuple[str, str]:
     return "python", "has no native form"
 
 
+_KNOWN_CALLS = (do.Join, do.Locate, do.Running, do.Taken)
 _CHARS = frozenset("?bBhHiIlLqQfd")
 
 
@@ -228,7 +231,25 @@ def reduced(value: Value) -> tuple[int, int, int] | None:
     return outer, middle, inner
 
 
-_REDUCING = (np.add, np.multiply, np.maximum, np.minimum)
+_REDUCING = (np.add, np.multiply, np.maximum, np.minimum, np.logical_or, np.logical_and)
+
+
+def sizes_along(value: Value) -> tuple[int, int, int] | None:
+    """Return the sizes (outer, along the axis, inner) of the first operand, or None if an operand is not in order."""
+    how = value.how
+    assert isinstance(how, (do.Locate, do.Running, do.Taken))
+    x = value.operands[0]
+    for each in value.operands:
+        place = place_of(each)
+        if place is None or not in_order(place, each):
+            return None
+    if not x.size or not value.size or (not isinstance(how, do.Locate) and x.dtype != value.dtype):
+        return None
+    if isinstance(how, do.Taken) and value.operands[1].dtype != np.int64:
+        return None
+    if how.axis is None:
+        return 1, x.size, 1
+    return math.prod(x.shape[: how.axis]), x.shape[how.axis], math.prod(x.shape[how.axis + 1 :])
 
 
 MOST_STACKS = 256

@@ -15,9 +15,10 @@ from .blocking import flat
 from .engine import engine
 from .fusing import Fused, fused, joined
 from .kernel_loops import written
+from .loops import position
 from .runtime import own_loops
 from .tables import Call, Keys, Pointer, Repeated, Table
-from .works import along, place_of, reduced, stacks_of
+from .works import along, place_of, reduced, sizes_along, stacks_of
 
 if TYPE_CHECKING:
     from ...graph import Array
@@ -212,9 +213,21 @@ class Writer:
                 assert sizes is not None
                 assert found is not None
                 begins = ufunc in (np.maximum, np.minimum)
-                number = np.asarray(int(ufunc is np.multiply), value.dtype).tobytes().ljust(8, b"\0")
+                number = np.asarray(int(ufunc in (np.multiply, np.logical_and)), value.dtype).tobytes().ljust(8, b"\0")
                 data = (found.address, found.data, value.dtype.itemsize, int(begins), int.from_bytes(number, "little"))
                 yield Call(own_loops()["reduce"], (pointers[0], point(value)), sizes, (), data)
+            case do.Locate(largest=largest):
+                (address,) = engine().functions([position(operands[0].dtype.char, largest)])
+                yield Call(address, (pointers[0], point(value)), sizes_along(value) or (), ())
+            case do.Running():
+                found = loop_of(np.add, (value.dtype,) * 3)
+                assert found is not None
+                data = (found.address, found.data, value.dtype.itemsize)
+                yield Call(own_loops()["running"], (pointers[0], point(value)), sizes_along(value) or (), (), data)
+            case do.Taken():
+                outer, n, inner = sizes_along(value) or (0, 0, 0)
+                sizes = outer, n, inner * value.dtype.itemsize, operands[1].size
+                yield Call(own_loops()["take"], (*pointers, point(value)), sizes, (), None)
             case do.Product():
                 yield from self._products(value)
             case do.Gather():

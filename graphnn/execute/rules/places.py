@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...ops import index
 from ...ops import labels as ops
+from ...ops.base import axis_of
 from .. import instructions as do
 from ..instructions import DType, Result
 from .registry import called, rule
@@ -44,6 +46,13 @@ def place(op: ops.Place, build: Builder, result: Result, operands: Sequence[Valu
     flat = build.reshape(source, (source.size,)) if source.shape else source
     placed = build.call(do.Scatter(), flat, places, result=Result((math.prod(result.shape),), result.dtype))
     return build.reshape(placed, result.shape)
+
+
+@rule(index.Take, in_order=True)
+def take(op: index.Take, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Write a call of `forward`, and along which axis it takes."""
+    axis = None if op.axis is None else axis_of(op.name, op.axis, len(operands[0].shape))
+    return build.call(do.Taken(op.forward, op.name, False, axis), *operands, result=result)
 
 
 def places_of(build: Builder, labels: Value, classes: int) -> Value:

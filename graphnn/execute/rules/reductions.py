@@ -68,6 +68,94 @@ def mean(op: ops.Mean, build: Builder, result: Result, operands: Sequence[Value]
     return build.ufunc(np.divide, total, build.number(count, result.dtype), result=result)
 
 
+@rule(ops.Var, ops.Std)
+def spread(op: ops.Var | ops.Std, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Add up the squares of what is left without the mean, of floats, as NumPy does."""
+    (x,) = operands
+    axes = op.over(len(x.shape))
+    count = math.prod(x.shape[axis] for axis in axes)
+    if x.dtype.kind != "f" or not op.ddof < count < ops.COUNTED or op.ddof < 0 or not x.ordered:
+        return called(op, build, result, operands)
+    kept = Result(tuple(1 if axis in axes else n for axis, n in enumerate(x.shape)), x.dtype)
+    total = build.call(do.Reduce(np.add, axes, True), x, result=kept)
+    mean = build.ufunc(np.divide, total, build.number(count, x.dtype), result=kept)
+    rest = build.ufunc(np.subtract, x, mean, result=Result(x.shape, x.dtype))
+    squares = build.ufunc(np.multiply, rest, rest, result=Result(x.shape, x.dtype))
+    total = build.call(do.Reduce(np.add, axes, op.keepdims), squares, result=result)
+    moment = build.ufunc(np.divide, total, build.number(count - op.ddof, result.dtype), result=result)
+    return build.ufunc(np.sqrt, moment, result=result) if isinstance(op, ops.Std) else moment
+
+
+@rule(ops.Norm)
+def norm(op: ops.Norm, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Write the norms of order 1, 2, inf and -inf, of floats; others are powers, which NumPy takes its own ways to."""
+    (x,) = operands
+    axes = op.over(len(x.shape))
+    if x.dtype.kind != "f" or not x.ordered or not x.size:
+        return called(op, build, result, operands)
+    if op.axis is None and (op.ord is None or (op.ord == 2 and len(x.shape) == 1)):
+        if not x.whole:
+            return called(op, build, result, operands)
+        flat = build.reshape(x, (x.size,))
+        total = build.call(do.Product(), flat, flat, result=Result((), x.dtype))
+        return build.reshape(build.ufunc(np.sqrt, total, result=Result((), x.dtype)), result.shape)
+    whole = Result(x.shape, x.dtype)
+    if op.ord is None or op.ord == 2:
+        squares = build.ufunc(np.multiply, x, x, result=whole)
+        total = build.call(do.Reduce(np.add, axes, op.keepdims), squares, result=result)
+        return build.ufunc(np.sqrt, total, result=result)
+    ufunc = {1: np.add, math.inf: np.maximum, -math.inf: np.minimum}.get(op.ord)
+    if ufunc is None:
+        return called(op, build, result, operands)
+    return build.call(do.Reduce(ufunc, axes, op.keepdims), build.ufunc(np.absolute, x, result=whole), result=result)
+
+
+@rule(ops.Logsumexp)
+def logsumexp(op: ops.Logsumexp, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Do what `forward` does, of floats; the sign of a largest 0 makes no difference."""
+    (x,) = operands
+    axes = op.over(len(x.shape))
+    if x.dtype.kind != "f" or not x.ordered or not x.size:
+        return called(op, build, result, operands)
+    kept = Result(tuple(1 if axis in axes else n for axis, n in enumerate(x.shape)), x.dtype)
+    whole = Result(x.shape, x.dtype)
+    largest = build.call(do.Reduce(np.maximum, axes, True), x, result=kept)
+    finite = build.ufunc(np.isfinite, largest, result=Result(kept.shape, np.dtype(bool)))
+    shift = build.call(do.Select(), finite, largest, build.number(0, x.dtype), result=kept)
+    powers = build.ufunc(np.exp, build.ufunc(np.subtract, x, shift, result=whole), result=whole)
+    total = build.call(do.Reduce(np.add, axes, True), powers, result=kept)
+    found = build.ufunc(np.add, build.ufunc(np.log, total, result=kept), shift, result=kept)
+    return build.reshape(found, result.shape)
+
+
+@rule(ops.AnyOf, ops.AllOf)
+def verdict(op: ops.AnyOf | ops.AllOf, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Reduce bools."""
+    (x,) = operands
+    if not x.size:
+        return called(op, build, result, operands)
+    if x.dtype != result.dtype:
+        x = build.each(do.Cast(), x, result=Result(x.shape, result.dtype))
+    ufunc = np.logical_or if isinstance(op, ops.AnyOf) else np.logical_and
+    return build.call(do.Reduce(ufunc, op.over(len(x.shape)), op.keepdims), x, result=result)
+
+
+@rule(ops.Position)
+def position(op: ops.Position, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Write a call of `forward`, and along which axis it looks for what."""
+    (x,) = operands
+    axis = None if op.axis is None else axis_of(op.name, op.axis, len(x.shape))
+    return build.call(do.Locate(op.forward, op.name, False, axis, isinstance(op, ops.Argmax)), x, result=result)
+
+
+@rule(ops.Cumsum)
+def cumsum(op: ops.Cumsum, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Write a call of `forward`, and along which axis it adds up."""
+    (x,) = operands
+    axis = None if op.axis is None else axis_of(op.name, op.axis, len(x.shape))
+    return build.call(do.Running(op.forward, op.name, False, axis), x, result=result)
+
+
 @rule(ops.ProdOthers)
 def prod_others(op: ops.ProdOthers, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Call it; over any axis but the last its result does not lie in C order."""
