@@ -17,6 +17,7 @@ from graphnn.terminal import VERBS
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "_ext"))
 
+import natively  # noqa: E402
 import reference  # noqa: E402
 
 EXAMPLES = HERE.parent / "examples"
@@ -92,6 +93,7 @@ def made(page: str) -> str:
         "operations": reference.reference,
         "functions": reference.functions,
         "commands": reference.commands,
+        "natively": natively.natively,
         "networks": networks,
         "thumbnails": lambda: thumbnails(page),
     }

@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 
 _NEVER = 2**62
 NATIVE = Settings(
-    traced=256, masked=_NEVER, spread_from=_NEVER, spread_to=_NEVER, repeated=0, narrow=0, narrow_repeated=0, large=_NEVER
+    traced=256,
+    masked=_NEVER,
+    spread_from=_NEVER,
+    spread_to=_NEVER,
+    repeated=0,
+    narrow=0,
+    narrow_repeated=0,
+    large=_NEVER,
 )
 
 

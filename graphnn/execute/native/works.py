@@ -134,7 +134,7 @@ def form_of(value: Value) -> tuple[str, str]:
     if isinstance(how, do.Own):
         return "python", f"{how.name} makes an array itself"
     if isinstance(how, do.Call) and not isinstance(how, _KNOWN_CALLS):
-        return "python", f"{how.name} is more than loops"
+        return "python", f"{how.name} has no native form, or not this one"
     if any(operand.strides is None for operand in value.operands):
         return "python", "only a run tells how an operand lies"
     if value.dtype.char not in _CHARS or any(operand.dtype.char not in _CHARS for operand in value.operands):
