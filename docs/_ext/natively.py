@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from reference import operations, table
@@ -14,8 +14,10 @@ import graphnn as gn
 from graphnn.execute.lowering import Lowering
 from graphnn.execute.native.plan import NATIVE
 from graphnn.execute.native.works import form_of
-from graphnn.graph import Op
 from graphnn.testing import Draw
+
+if TYPE_CHECKING:
+    from graphnn.graph import Op
 
 _SAMPLES = 40
 
@@ -90,11 +92,13 @@ def natively() -> str:
     """Return how many operations are native, and the table of all, as Markdown."""
     found = {cls.name: ways_of(cls) for ops in operations().values() for cls in ops}
     many = Counter(ways.all for ways in found.values())
-    count = f"Of {len(found)} operations, {many['native']} are native and {many['a view or constant']} are views or constants"
-    count += f" in every sample, {many['in part']} are native in part, and {many['NumPy']} are calls of NumPy.\n\n"
+    count = (
+        f"Of {len(found)} operations, {many['native']} are native and {many['a view or constant']} are views or "
+        f"constants in every sample, {many['in part']} are native in part, and {many['NumPy']} are calls of NumPy."
+    )
     said = {"fused": "kernel", "loop": "loops"}
     rows = [
         (f"`{name}`", ways.all, " and ".join(said[kind] for kind in sorted(ways.kinds)), "; ".join(sorted(ways.why)))
         for name, ways in sorted(found.items())
     ]
-    return count + table(("operation", "computed", "by", "why NumPy is called"), rows)
+    return f"{count}\n\n" + table(("operation", "computed", "by", "why NumPy is called"), rows)

@@ -73,7 +73,7 @@ def length_of(work: Work) -> int:
         case do.Ufunc():
             if work.how == "loop" and any(along(x, value) is None for x in value.operands):
                 return 0
-        case do.Join() | do.Gather() | do.Scatter() | do.Check():
+        case do.Call() | do.Gather() | do.Scatter() | do.Check():
             return 0
     return squeezed(value.shape)[0] if squeezed(value.shape) else 0
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from .addresses import Doubt, array_api
+from .axis_loops import RUNNING, TAKE
 from .engine import engine
-from .loops import BLOCKS, CHECK, FILL0, GATHER, REDUCE, RUNNING, SCATTER, TAKE
+from .loops import BLOCKS, CHECK, FILL0, GATHER, REDUCE, SCATTER
 from .stepping import FITS, RUN, STEP, WORK
 
 CALL_WORDS = 5

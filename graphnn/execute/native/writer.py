@@ -11,11 +11,11 @@ from .. import instructions as do
 from ..printer import _called, _expression, _Names, _written, literal
 from ..values import in_c_order, lying
 from .addresses import loop_of
+from .axis_loops import position
 from .blocking import flat
 from .engine import engine
 from .fusing import Fused, fused, joined
 from .kernel_loops import written
-from .loops import position
 from .runtime import own_loops
 from .tables import Call, Keys, Pointer, Repeated, Table
 from .works import along, place_of, reduced, sizes_along, stacks_of

@@ -1,0 +1,205 @@
+"""Loops along an axis: running sums, slices taken, and the places of the largest, as LLVM text."""
+
+from .kernels import MEMORY
+
+# Adds up along the middle one of three axes, and keeps each sum on the way. Arguments (x, out), dimensions (outer, n,
+# inner); as data the loop that adds, its own data, the bytes of an element. As NumPy has it, the loop reads what it has
+# just written where the innermost axis has one element.
+RUNNING = """
+define void @running(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {
+entry:
+  %three = alloca [3 x ptr]
+  %one = alloca [1 x i64]
+  %by = alloca [3 x i64]
+  %x.0 = load ptr, ptr %args
+  %out.p = getelementptr ptr, ptr %args, i64 1
+  %out.0 = load ptr, ptr %out.p
+  %outer = load i64, ptr %dims
+  %n.p = getelementptr i64, ptr %dims, i64 1
+  %n = load i64, ptr %n.p
+  %inner.p = getelementptr i64, ptr %dims, i64 2
+  %inner = load i64, ptr %inner.p
+  %loop = load ptr, ptr %data
+  %own.p = getelementptr ptr, ptr %data, i64 1
+  %own = load ptr, ptr %own.p
+  %size.p = getelementptr i64, ptr %data, i64 2
+  %size = load i64, ptr %size.p
+  %row = mul i64 %inner, %size
+  %whole = mul i64 %n, %row
+  %second = getelementptr ptr, ptr %three, i64 1
+  %third = getelementptr ptr, ptr %three, i64 2
+  %by.1 = getelementptr i64, ptr %by, i64 1
+  %by.2 = getelementptr i64, ptr %by, i64 2
+  store i64 %size, ptr %by
+  store i64 %size, ptr %by.1
+  store i64 %size, ptr %by.2
+  %left = sub i64 %n, 1
+  %is.along = icmp eq i64 %inner, 1
+  %count = select i1 %is.along, i64 %left, i64 %inner
+  %rows = select i1 %is.along, i64 1, i64 %left
+  %some = icmp sgt i64 %left, 0
+  store i64 %count, ptr %one
+  br label %outer.loop
+outer.loop:
+  %o = phi i64 [0, %entry], [%o.next, %outer.next]
+  %x = phi ptr [%x.0, %entry], [%x.next, %outer.next]
+  %out = phi ptr [%out.0, %entry], [%out.next, %outer.next]
+  call void @llvm.memcpy.p0.p0.i64(ptr %out, ptr %x, i64 %row, i1 false)
+  br i1 %some, label %add, label %outer.next
+add:
+  %r = phi i64 [0, %outer.loop], [%r.next, %add]
+  %at = mul i64 %r, %row
+  %before = getelementptr i8, ptr %out, i64 %at
+  %after = getelementptr i8, ptr %before, i64 %row
+  %x.at = getelementptr i8, ptr %x, i64 %at
+  %x.here = getelementptr i8, ptr %x.at, i64 %row
+  store ptr %before, ptr %three
+  store ptr %x.here, ptr %second
+  store ptr %after, ptr %third
+  call void %loop(ptr %three, ptr %one, ptr %by, ptr %own)
+  %r.next = add i64 %r, 1
+  %r.more = icmp slt i64 %r.next, %rows
+  br i1 %r.more, label %add, label %outer.next
+outer.next:
+  %x.next = getelementptr i8, ptr %x, i64 %whole
+  %out.next = getelementptr i8, ptr %out, i64 %whole
+  %o.next = add i64 %o, 1
+  %o.more = icmp slt i64 %o.next, %outer
+  br i1 %o.more, label %outer.loop, label %end
+end:
+  ret void
+}
+"""
+
+# Takes slices. Arguments (x, places, out), dimensions (outer, n, bytes of a slice, places), and as data the word that
+# tells that something is wrong: a place below -n, or of n and above.
+TAKE = """
+define void @take(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {
+entry:
+  %x.0 = load ptr, ptr %args
+  %at.p = getelementptr ptr, ptr %args, i64 1
+  %at = load ptr, ptr %at.p
+  %out.p = getelementptr ptr, ptr %args, i64 2
+  %out.0 = load ptr, ptr %out.p
+  %outer = load i64, ptr %dims
+  %n.p = getelementptr i64, ptr %dims, i64 1
+  %n = load i64, ptr %n.p
+  %bytes.p = getelementptr i64, ptr %dims, i64 2
+  %bytes = load i64, ptr %bytes.p
+  %count.p = getelementptr i64, ptr %dims, i64 3
+  %count = load i64, ptr %count.p
+  %whole = mul i64 %n, %bytes
+  br label %outer.loop
+outer.loop:
+  %o = phi i64 [0, %entry], [%o.next, %outer.next]
+  %x = phi ptr [%x.0, %entry], [%x.next, %outer.next]
+  %out.row = phi ptr [%out.0, %entry], [%out.next, %outer.next]
+  br label %loop
+loop:
+  %i = phi i64 [0, %outer.loop], [%j, %next]
+  %out = phi ptr [%out.row, %outer.loop], [%out.next, %next]
+  %place.p = getelementptr i64, ptr %at, i64 %i
+  %told = load i64, ptr %place.p
+  %is.below = icmp slt i64 %told, 0
+  %from.end = add i64 %told, %n
+  %place = select i1 %is.below, i64 %from.end, i64 %told
+  %bad = icmp uge i64 %place, %n
+  br i1 %bad, label %wrong, label %copy
+wrong:
+  store i64 1, ptr %data
+  ret void
+copy:
+  %there = mul i64 %place, %bytes
+  %p = getelementptr i8, ptr %x, i64 %there
+  call void @llvm.memcpy.p0.p0.i64(ptr %out, ptr %p, i64 %bytes, i1 false)
+  br label %next
+next:
+  %out.next = getelementptr i8, ptr %out, i64 %bytes
+  %j = add i64 %i, 1
+  %more = icmp slt i64 %j, %count
+  br i1 %more, label %loop, label %outer.next
+outer.next:
+  %x.next = getelementptr i8, ptr %x, i64 %whole
+  %o.next = add i64 %o, 1
+  %o.more = icmp slt i64 %o.next, %outer
+  br i1 %o.more, label %outer.loop, label %end
+end:
+  ret void
+}
+"""
+
+# Finds the first largest element, or smallest, along the middle one of three axes. Arguments (x, out), dimensions
+# (outer, n, inner).
+_POSITION = """
+define void @{name}(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {{
+entry:
+  %x.0 = load ptr, ptr %args
+  %out.p = getelementptr ptr, ptr %args, i64 1
+  %out.0 = load ptr, ptr %out.p
+  %outer = load i64, ptr %dims
+  %n.p = getelementptr i64, ptr %dims, i64 1
+  %n = load i64, ptr %n.p
+  %inner.p = getelementptr i64, ptr %dims, i64 2
+  %inner = load i64, ptr %inner.p
+  %whole = mul i64 %n, %inner
+  %several = icmp sgt i64 %n, 1
+  br label %outer.loop
+outer.loop:
+  %o = phi i64 [0, %entry], [%o.next, %outer.next]
+  %x = phi ptr [%x.0, %entry], [%x.next, %outer.next]
+  %out = phi ptr [%out.0, %entry], [%out.next, %outer.next]
+  br label %inner.loop
+inner.loop:
+  %k = phi i64 [0, %outer.loop], [%k.next, %inner.next]
+  %first.p = getelementptr {kind}, ptr %x, i64 %k
+  %first = load {kind}, ptr %first.p
+  br i1 %several, label %look, label %inner.next
+look:
+  %i = phi i64 [1, %inner.loop], [%i.next, %look]
+  %best = phi {kind} [%first, %inner.loop], [%best.next, %look]
+  %place = phi i64 [0, %inner.loop], [%place.next, %look]
+  %row = mul i64 %i, %inner
+  %at = add i64 %row, %k
+  %p = getelementptr {kind}, ptr %x, i64 %at
+  %v = load {kind}, ptr %p
+  {takes}
+  %best.next = select i1 %takes, {kind} %v, {kind} %best
+  %place.next = select i1 %takes, i64 %i, i64 %place
+  %i.next = add i64 %i, 1
+  %i.more = icmp slt i64 %i.next, %n
+  br i1 %i.more, label %look, label %inner.next
+inner.next:
+  %found = phi i64 [0, %inner.loop], [%place.next, %look]
+  %q = getelementptr i64, ptr %out, i64 %k
+  store i64 %found, ptr %q
+  %k.next = add i64 %k, 1
+  %k.more = icmp slt i64 %k.next, %inner
+  br i1 %k.more, label %inner.loop, label %outer.next
+outer.next:
+  %x.next = getelementptr {kind}, ptr %x, i64 %whole
+  %out.next = getelementptr i64, ptr %out, i64 %inner
+  %o.next = add i64 %o, 1
+  %o.more = icmp slt i64 %o.next, %outer
+  br i1 %o.more, label %outer.loop, label %end
+end:
+  ret void
+}}
+"""
+
+
+def position(char: str, largest: bool) -> tuple[str, str]:
+    """Return the name and the text of the loop that finds the first largest element of a dtype, or smallest."""
+    kind, how = MEMORY[char], "gt" if largest else "lt"
+    if char in "fd":
+        # A NaN counts as the largest and the smallest; the first one does.
+        lines = [
+            f"%is.nan = fcmp uno {kind} %v, %v",
+            f"%is.number = fcmp ord {kind} %best, %best",
+            f"%is.beyond = fcmp o{how} {kind} %v, %best",
+            "%is.either = or i1 %is.nan, %is.beyond",
+            "%takes = and i1 %is.either, %is.number",
+        ]
+    else:
+        lines = [f"%takes = icmp {'s' if char in 'bhilq' else 'u'}{how} {kind} %v, %best"]
+    name = f"arg{'max' if largest else 'min'}_{'bool' if char == '?' else char + ('_' if char.isupper() else '')}"
+    return name, _POSITION.format(name=name, kind=kind, takes="\n  ".join(lines))
