@@ -1,4 +1,4 @@
-"""Works on many rows, computed a block of rows at a time, so that what one makes is in the cache when the next reads it.
+"""Works on many rows, computed a block of rows at a time: what one makes is in the cache when the next reads it.
 
 What a product gives by blocks, all that precedes and follows it gives by the same blocks. The order of works changes: a
 work that reads a whole array which blocks make comes after them, and what needs nothing of them comes before.
@@ -70,10 +70,9 @@ def length_of(work: Work) -> int:
         case do.Reduce():
             shape, sizes = squeezed(value.operands[0].shape), reduced(value)
             return shape[0] if shape and sizes is not None and sizes[0] % shape[0] == 0 else 0
-        case do.Ufunc():
-            if work.how == "loop" and any(along(x, value) is None for x in value.operands):
-                return 0
-        case do.Call() | do.Gather() | do.Scatter() | do.Check():
+        case do.Ufunc() if all(along(x, value) is not None for x in value.operands):
+            pass
+        case _ if work.how == "loop":
             return 0
     return squeezed(value.shape)[0] if squeezed(value.shape) else 0
 
