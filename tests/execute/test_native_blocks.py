@@ -54,6 +54,13 @@ def test_forwards_and_backwards_are_one_loop_over_blocks(graph: gn.Graph, monkey
     assert wide
     assert all(plan.layout.of[value].size < value.nbytes for value in wide)
     assert len(plan.loops) == len(list(flat(plan.works)))
+    told = plan.explain()
+    ((block, names),) = told.chains
+    assert block == blocks.rows == 2000
+    assert {"dense_1/matmul", "grad/dense_1/matmul"} <= set(names)
+    assert any(piece.scratch for piece in told.pieces)
+    assert told.to_dict()["read"] == sum(loop.read for loop in plan.loops)
+    assert told.written == sum(loop.written for loop in plan.loops)
 
 
 def test_labels_are_checked_before_a_block_reads_by_them(graph: gn.Graph) -> None:

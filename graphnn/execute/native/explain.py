@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..buffers import most_apart
 from ..explain import Explanation, Piece, names_of, same_fate
@@ -58,16 +58,21 @@ class Loop:
         return "\n".join([head + (f" ({self.why})" if self.why else ""), *(f"    {x}" for x in self.text.splitlines())])
 
 
+def _moved(work: Work) -> tuple[int, int]:
+    """Return the bytes that a work reads and writes."""
+    own = set(work.values)
+    reads = {x: None for value in work.values for x in value.operands if x.root not in own}
+    writes = sum(value.nbytes for value in work.values if value not in work.inner)
+    return sum((x.repeats or x).nbytes for x in reads), writes
+
+
 def loops_of(works: Sequence[Work], kernels: dict[Work, Kernel]) -> list[Loop]:
     """Return what a plan does, to read."""
     found = []
     for work in flat(works):
-        own = set(work.values)
-        reads = {x: x.size * x.dtype.itemsize for value in work.values for x in value.operands if x.root not in own}
-        writes = sum(value.nbytes for value in work.values if value not in work.inner)
+        read, writes = _moved(work)
         kernel = kernels.get(work)
         text, llvm = (str(kernel), written(kernel, engine().register)[1]) if kernel else ("", "")
-        read = sum((x.repeats or x).nbytes for x in reads)
         found.append(Loop(work.how, names_of(work.values), work.why, read, writes, text, llvm))
     return found
 
@@ -79,6 +84,8 @@ class NativeExplanation(Explanation):
     ----------
     why : dict of Node to str
         Of each node that is computed by a call of NumPy from Python: why.
+    read, written : int
+        The bytes that its loops read and write, each for itself: from the cache or from memory.
     """
 
     def __init__(
@@ -97,8 +104,9 @@ class NativeExplanation(Explanation):
                 if fate is None and work is not None and work.how == "python":
                     self.why[node] = work.why
             first_of.setdefault(value, node)
+        scratch = {value for work in works for value in work.scratch}
         self.pieces = sorted(
-            Piece(each.offset, each.size, names_of(each.values), each.start, each.end, scratch=False)
+            Piece(each.offset, each.size, names_of(each.values), each.start, each.end, each.values[0] in scratch)
             for each in buffers
             if each.values
         )
@@ -107,7 +115,13 @@ class NativeExplanation(Explanation):
         self.handed_out = sum(value.nbytes for value in lowering.fetches)
         self.apart = most_apart(lowering.values)
         self.calls = len(works)
-        self.chains = []
+        self.chains = [(work.rows, list(names_of(work.values))) for work in works if work.parts]
+        moved = [_moved(work) for work in flat(works)]
+        self.read, self.written = (sum(each) for each in zip(*moved, strict=True)) if moved else (0, 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return super().to_dict() | {"read": self.read, "written": self.written}
 
 
 def _fate(node: Node, value: Value, work_of: dict[Value, Work], outputs: set[Value]) -> str:

@@ -66,7 +66,6 @@ class Writer:
     ) -> None:
         self._memory = memory
         self._lowering = lowering
-        self._names = names = _Names(lowering)
         self._laid: set[Value] = set()
         self._head: list[str] = []
         self._body: list[str] = []
@@ -81,6 +80,7 @@ class Writer:
                 self.tables.append(self._table(segments[0], lowering.given, results, keys))
                 self.arguments: dict[str, object] = {}
                 return
+        self._names = names = _Names(lowering)
         for part in segments:
             if part[0].how == "python":
                 self._from_python(part[0])
