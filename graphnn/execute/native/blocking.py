@@ -111,6 +111,7 @@ def _read_by_rows(work: Work, n: int) -> Iterator[tuple[Value, bool]]:
             place = place_of(x)
             assert place is not None
             sizes: _Steps
+            steps: _Steps
             if value.blocks is not None:
                 left = x is value.operands[0] and value.blocks.along == 1
                 row, column = (-1, -2) if left else (-2, -1)

@@ -117,7 +117,7 @@ class NativeExplanation(Explanation):
         self.calls = len(works)
         self.chains = [(work.rows, list(names_of(work.values))) for work in works if work.parts]
         moved = [_moved(work) for work in flat(works)]
-        self.read, self.written = (sum(each) for each in zip(*moved, strict=True)) if moved else (0, 0)
+        self.read, self.written = sum(read for read, _ in moved), sum(written for _, written in moved)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -222,12 +223,12 @@ class Writer:
             case do.Running():
                 found = loop_of(np.add, (value.dtype,) * 3)
                 assert found is not None
-                data = (found.address, found.data, value.dtype.itemsize)
-                yield Call(own_loops()["running"], (pointers[0], point(value)), sizes_along(value) or (), (), data)
+                own = (found.address, found.data, value.dtype.itemsize)
+                yield Call(own_loops()["running"], (pointers[0], point(value)), sizes_along(value) or (), (), own)
             case do.Taken():
                 outer, n, inner = sizes_along(value) or (0, 0, 0)
-                sizes = outer, n, inner * value.dtype.itemsize, operands[1].size
-                yield Call(own_loops()["take"], (*pointers, point(value)), sizes, (), None)
+                taken = outer, n, inner * value.dtype.itemsize, operands[1].size
+                yield Call(own_loops()["take"], (*pointers, point(value)), taken, (), None)
             case do.Product():
                 yield from self._products(value)
             case do.Gather():
@@ -312,8 +313,8 @@ class Writer:
             if part in self._kernels:
                 each, address = self._kernels[part]
                 count = each.sizes[0] // n
-                sizes, steps, data = (rows * count, *each.sizes[1:]), each.steps, 0
-                function, parts = address, each.parts
+                call = Call(address, (), each.sizes, each.steps)
+                parts = each.parts
                 moved = [count * step for step in each.steps[: len(parts)]]
             else:
                 value = part.values[0]
@@ -321,18 +322,16 @@ class Writer:
                 if isinstance(value.how, do.Product):
                     yield from self._block_of_product(work, value, first, rows)
                     continue
-                (call,) = self._calls(part)
-                assert isinstance(call, Call)
+                (found,) = self._calls(part)
+                assert isinstance(found, Call)
+                call = found
                 count = call.dimensions[0] // n
-                sizes, steps = (rows * count, *call.dimensions[1:]), call.steps
-                function, data = call.function, call.data
-                if isinstance(value.how, do.Reduce):
-                    moved = [each.nbytes // n for each in parts]
-                else:
-                    moved = [count * step for step in steps]
+                by_rows = isinstance(value.how, do.Reduce)
+                moved = [x.nbytes // n for x in parts] if by_rows else [count * step for step in call.steps]
             moved = [0 if x.root in work.scratch else step for x, step in zip(parts, moved, strict=True)]
             pointers = [_by(self._memory.pointer(x), first * step) for x, step in zip(parts, moved, strict=True)]
-            yield Call(function, tuple(pointers), sizes, steps, data), tuple(moved)
+            sizes = rows * count, *call.dimensions[1:]
+            yield replace(call, arguments=tuple(pointers), dimensions=sizes), tuple(moved)
 
     def _block_of_product(
         self, work: Work, value: Value, first: int, rows: int
