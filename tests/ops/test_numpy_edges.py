@@ -1,5 +1,6 @@
 """NumPy's edges: large and empty arrays, whole numbers beside small integers, results that lie in memory as a run's."""
 
+import itertools
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -321,3 +322,15 @@ def test_settings_of_the_wrong_kind_are_refused_by_name(make: Callable[[gn.Node]
     with pytest.raises(gn.errors.UsageError, match=r"test_numpy_edges\.py") as caught:
         make(x)
     assert isinstance(caught.value, TypeError)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_sum_of_products_of_nothing_is_zero_whatever_lies_behind(dtype: str) -> None:
+    graph = gn.Graph()
+    one, other = (graph.placeholder(name, (3, 0), dtype) for name in ("one", "other"))
+    node = gn.einsum("ij,ij->", one, other)
+    behind = np.full(30, np.nan, dtype)
+    for steps in itertools.product((0, behind.itemsize), repeat=4):
+        arrays = [np.lib.stride_tricks.as_strided(behind[:1], (3, 0), steps[at : at + 2]) for at in (0, 2)]
+        assert node.op.forward(*arrays) == 0
+    assert gn.run(node, {one: np.ones((3, 0), dtype), other: np.ones((3, 0), dtype)}) == 0

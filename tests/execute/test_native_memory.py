@@ -1,0 +1,183 @@
+"""Native plans: nothing is read where something else was written, and what goes along axes is right."""
+
+import warnings
+
+import numpy as np
+import pytest
+from random_networks import random_training
+from test_plan import learner
+from test_plan_conformance import bits, differences, drawn_step
+
+import graphnn as gn
+from graphnn.errors import GraphnnWarning
+from graphnn.execute.native import layout
+from graphnn.execute.native.plan import Native
+from graphnn.execute.native.works import Work
+from graphnn.execute.values import Value
+
+pytestmark = pytest.mark.usefixtures("native")
+
+
+@pytest.fixture
+def native(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHNN_BACKEND", "native")
+
+
+class Followed:
+    """The memory of a plan, byte by byte: whose value stands there. It follows what the plan does, in order."""
+
+    def __init__(self, plan: Native) -> None:
+        self._memory = plan.layout
+        self._owner: dict[object, np.ndarray] = {}
+        self._number: dict[Value, int] = {}
+        self.wrong: list[str] = []
+        self.reads = 0
+        for work in plan.works:
+            if work.parts:  # what stands there changes from block to block
+                for value in work.values:
+                    if value not in work.scratch:
+                        self._written(value)
+                continue
+            self._done(work)
+
+    def _done(self, work: Work) -> None:
+        own = set(work.values)
+        for value in work.values:
+            for x in value.operands:
+                if x.root not in own:
+                    self._read(x.root, value)
+        roots = {x.root for value in work.values for x in value.operands if x.root not in own}
+        for value in work.values:
+            if value not in work.inner:
+                self._compare(value, roots, work.how == "fused" or value.kind == "each")
+                self._written(value)
+
+    def _compare(self, value: Value, roots: set[Value], by_itself: bool) -> None:
+        """Have nothing written where it is read meanwhile, unless each element stands for itself."""
+        for root in roots & self._memory.of.keys():
+            if value in self._memory.of and value.nbytes and root.nbytes:
+                start, other = self._memory.of[value].offset, self._memory.of[root].offset
+                meets = start < other + root.nbytes and other < start + value.nbytes
+                alike = (start, value.nbytes, value.dtype) == (other, root.nbytes, root.dtype)
+                if meets and not (by_itself and alike):
+                    self.wrong.append(f"{value.node.name} is written over {root.node.name}, which it is made of")
+
+    def _span(self, value: Value) -> np.ndarray | None:
+        """Return the owners of the bytes of a value, if it is the plan that has memory for it."""
+        if value in self._memory.of:
+            start = self._memory.of[value].offset
+            whole = self._owner.setdefault("arena", np.full(self._memory.size, -1))
+        elif value in self._memory.anew or value.kind in ("each", "call"):
+            start, root = 0, self._memory.anew.get(value, value)
+            whole = self._owner.setdefault(root, np.full(root.nbytes, -1))
+        else:
+            return None
+        assert start + value.nbytes <= len(whole)
+        return whole[start : start + value.nbytes]
+
+    def _written(self, value: Value) -> None:
+        span = self._span(value)
+        if span is not None:
+            span[...] = self._number.setdefault(value, len(self._number))
+
+    def _read(self, root: Value, value: Value) -> None:
+        span = self._span(root)
+        if span is not None and len(span):
+            self.reads += 1
+            if not (span == self._number.get(root, -2)).all():
+                self.wrong.append(f"{value.node.name} reads {root.node.name} where something else stands")
+
+
+def planned(number: int) -> Native:
+    if number % 3:
+        fetches, feeds, updates = drawn_step(4, number)
+    else:
+        fetches, feeds, updates = random_training(np.random.default_rng([number, 4]), (1, 7, 33))  # type: ignore[assignment]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GraphnnWarning)
+        plan = gn.compile(fetches, updates).plan(feeds[0])
+    assert isinstance(plan, Native)
+    return plan
+
+
+def test_nothing_is_read_where_something_else_was_written() -> None:
+    reads = 0
+    for number in range(60):
+        followed = Followed(planned(number))
+        assert not followed.wrong, f"graph {number}: {followed.wrong}"
+        reads += followed.reads
+    assert reads > 500
+
+
+def test_a_life_that_ends_too_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = layout._last_uses
+
+    def wrong(works: list[Work]) -> dict[Value, int]:
+        first = {value: at for at, work in enumerate(works) for value in work.values}
+        return {value: max(first.get(value, 0), end - 1) for value, end in right(works).items()}
+
+    monkeypatch.setattr(layout, "_last_uses", wrong)
+    assert sum(bool(Followed(planned(number)).wrong) for number in range(30)) > 5
+
+
+@pytest.mark.parametrize("widths", [(8,), (64, 64), (160,) * 6])
+def test_the_arena_is_hardly_larger_than_what_lives_at_once(widths: tuple[int, ...]) -> None:
+    loss, updates, feed = learner(gn.Graph(), *widths, rows=32)
+    told = gn.compile(loss, updates).plan(feed).explain()
+    assert told.live <= told.arena <= 1.3 * told.live
+
+
+# --- along axes -------------------------------------------------------------------------------------------------
+
+SHAPES = [(1,), (2,), (67,), (1, 5), (5, 1), (33, 17), (3, 4, 5), (2, 130, 3), (1, 1)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "int8", "uint8", "bool"])
+def test_places_of_the_largest_sums_and_verdicts_are_the_interpreters(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    for shape in SHAPES:
+        graph = gn.Graph()
+        x = graph.placeholder("x", shape, dtype)
+        fetches = []
+        for axis in (None, *range(len(shape))):
+            fetches += [gn.argmax(x, axis), gn.argmin(x, axis), gn.cumsum(x, axis), gn.any(x, axis), gn.all(x, axis)]
+            fetches += [gn.var(x, axis), gn.norm(x, axis=axis), gn.logsumexp(x, axis)] if dtype[0] == "f" else []
+        feeds = []
+        for call in range(3):
+            array = rng.integers(0, 2 if dtype == "bool" else 4, shape).astype(dtype)
+            if dtype[0] == "f" and call:
+                special = rng.choice([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-40], shape)
+                array = np.where(rng.random(shape) < 0.3, special, array).astype(dtype)
+            feeds.append({x: array})
+        assert not differences(fetches, feeds)
+        step = gn.compile(fetches[:2])
+        step(feeds[0])
+        assert {loop.what for loop in step.plan(feeds[0]).loops} == {"loop"}  # type: ignore[attr-defined]
+
+
+def test_slices_are_taken_from_the_front_and_from_the_end_and_nowhere_else() -> None:
+    graph = gn.Graph()
+    x, i = graph.placeholder("x", (4, 5, 3)), graph.placeholder("i", ("n",), np.int64)
+    fetches = [gn.take(x, i, 0), gn.take(x, i, 1), gn.take(x, i, 2), gn.take(x, i)]
+    values = np.arange(60.0).reshape(4, 5, 3)
+    assert not differences(fetches, [{x: values, i: np.array([0, -1, 2, -3, 1])}] * 2)
+    for node, size in zip(fetches, (4, 5, 3, 60), strict=True):
+        step = gn.compile(node)
+        step({x: values, i: np.array([0, size - 1, -size])})
+        for bad in (size, -size - 1, 2**62, -(2**63)):
+            with pytest.raises(IndexError, match="out of range"):
+                step({x: values, i: np.array([0, bad, 1])})
+        assert bits(step({x: values, i: np.array([1])})) == bits(np.take(values, [1], node.op.attributes["axis"]))
+
+
+def test_an_embedding_of_many_rows_is_the_interpreters() -> None:
+    graph = gn.Graph(dtype="float32")
+    table, i = (
+        graph.parameter("table", np.random.default_rng(0).normal(size=(300, 40))),
+        graph.placeholder("i", ("n", 9), np.int64),
+    )
+    hidden = gn.gelu(gn.take(table, i, axis=0))
+    fetches = [hidden, gn.erf(hidden), gn.std(hidden, -1)]
+    feeds = [{i: np.random.default_rng(k).integers(-300, 300, (50, 9))} for k in range(2)]
+    loss = gn.sum(gn.square(hidden))
+    assert not differences([*fetches, loss], feeds, {table: table - 0.1 * gn.grad(loss, table)})
