@@ -249,10 +249,8 @@ class Einsum(Multilinear):
             dtype = np.result_type(*arrays)
             arrays = tuple(x.astype(dtype, copy=False) for x in arrays)
         result = np.einsum(self.subscripts, *arrays, out=out, optimize=several)
-        if all(x.size for x in arrays):
-            return result
         # Of an empty array NumPy multiplies by 0 what lies behind it in memory, be it NaN.
-        return into(out, np.zeros(np.shape(result), result.dtype))
+        return result if all(x.size for x in arrays) else into(out, np.zeros(np.shape(result), result.dtype))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         terms, right = self._terms()

@@ -68,8 +68,8 @@ def mean(op: ops.Mean, build: Builder, result: Result, operands: Sequence[Value]
     return build.ufunc(np.divide, total, build.number(count, result.dtype), result=result)
 
 
-@rule(ops.Var, ops.Std)
-def spread(op: ops.Var | ops.Std, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+@rule(ops.Spread)
+def spread(op: ops.Spread, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Add up the squares of what is left without the mean, of floats, as NumPy does."""
     (x,) = operands
     axes = op.over(len(x.shape))
@@ -128,8 +128,8 @@ def logsumexp(op: ops.Logsumexp, build: Builder, result: Result, operands: Seque
     return build.reshape(found, result.shape)
 
 
-@rule(ops.AnyOf, ops.AllOf)
-def verdict(op: ops.AnyOf | ops.AllOf, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+@rule(ops.Verdict)
+def verdict(op: ops.Verdict, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Reduce bools."""
     (x,) = operands
     if not x.size:
