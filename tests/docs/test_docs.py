@@ -76,7 +76,15 @@ def test_what_is_made_from_the_code_is_current(page: Path) -> None:
 
 def test_the_tables_hold_every_operation_function_and_verb() -> None:
     made = {page.name for page in MADE["pages"]()}
-    assert made == {"api.md", "commands.md", "gallery.md", "inspecting.md", "networks.md", "operations.md"}
+    assert made == {
+        "api.md",
+        "commands.md",
+        "gallery.md",
+        "inspecting.md",
+        "native.md",
+        "networks.md",
+        "operations.md",
+    }
     listed = {name for things in REFERENCE["api"]().values() for name in things} | set(REFERENCE["compositions"]())
     offered = {name: getattr(gn, name) for name in gn.__all__} | {
         f"nn.{name}": getattr(nn, name) for name in nn.__all__

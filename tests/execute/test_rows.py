@@ -152,7 +152,6 @@ def test_a_plan_of_long_products_gives_what_the_interpreter_gives() -> None:
     assert not differences(*a_long_step())
 
 
-@pytest.mark.each_backend
 def test_blocks_of_another_length_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = blocks._rows_of
     monkeypatch.setattr(blocks, "_rows_of", lambda members: right(members) // 2 + 1)

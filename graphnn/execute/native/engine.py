@@ -31,7 +31,7 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        import llvmlite.binding as llvm  # type: ignore[import-untyped, unused-ignore]
+        import llvmlite.binding as llvm
 
         self._llvm = llvm
         llvm.initialize_native_target()
