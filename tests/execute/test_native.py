@@ -1,5 +1,6 @@
 """Native plans: to the bit what the interpreter gives, with all that a plan promises, and never on a doubt."""
 
+import copy
 import os
 import signal
 import threading
@@ -134,6 +135,16 @@ def test_feeds_are_left_alone_and_results_are_never_written_again(graph: gn.Grap
         value[...] = -1
     assert w.value.tolist() == [4, 4, 4]
     assert fed.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_dtype_that_is_a_copy_of_numpys_is_taken_for_it(graph: gn.Graph) -> None:
+    copied = copy.deepcopy(np.dtype("float32"))
+    x = graph.placeholder("x", (2, 3), copied)
+    assert x.dtype is copied
+    fetches, feeds = [gn.exp(gn.take_along_axis(x, np.zeros((2, 3), int), axis=1))], [{x: np.ones((2, 3), copied)}] * 2
+    assert not differences(fetches, feeds, backend="native")
+    plan = native_plan(gn.compile(fetches, backend="native"), feeds[0])
+    assert {id(value.dtype) for work in plan.works for value in work.values} == {id(np.dtype("float32"))}
 
 
 def test_nobody_can_write_to_the_state(graph: gn.Graph) -> None:

@@ -49,6 +49,8 @@ class Native(Plan):
 
     def __init__(self, prepared: Prepared, updated: Sequence[Node] = ()) -> None:
         lowering = Lowering(prepared, NATIVE)
+        for value in (*lowering.given, *lowering.values):
+            value.dtype = np.dtype(value.dtype.str)  # NumPy's own object, by which its arrays are known, and not a copy
         _hand_out(lowering)
         self._take(prepared, lowering)
         self.works = in_blocks(works_of(lowering.values, lowering.fetches), lowering.fetches, rows.limits.block)
