@@ -6,10 +6,13 @@ a table, and no case of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import NoReturn, TypeVar
 
 from .errors import near
 
+T = TypeVar("T")
 _RUN = "Write gn.run(node, feed) for its value; that of a parameter is node.value."
 _GRAD = (
     "Write gn.grad(loss, parameters), which returns the gradients as nodes; an optimizer makes them by itself, in "
@@ -280,30 +283,53 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
 """What arguments are called elsewhere: with what they may be called here, or a sentence."""
 
 
-def missing(kind: str, thing: object, name: str, what: str) -> AttributeError:
-    """Return the error of an attribute that a thing has not.
+class Absent:
+    """An attribute that a thing has in other libraries. To read it is an error, which says what to write here.
+
+    It is a descriptor of the class, since `__getattr__` would make every look-up of an attribute slower.
+    """
+
+    def __init__(self, what: str, name: str, hint: str | Callable[[str], str]) -> None:
+        self._what, self._name, self._hint = what, name, hint
+        self.__doc__ = hint if isinstance(hint, str) else f"Write gn.{name}."  # what `help` shows
+
+    def __get__(self, thing: object, owner: type) -> NoReturn:
+        hint = f". {self._hint}" if isinstance(self._hint, str) else f": write {self._hint(self._name)}"
+        says = f'{self._what.format(owner.__name__)} has no attribute "{self._name}"{hint}'
+        raise AttributeError(says, name=self._name, obj=thing)
+
+
+def elsewhere(kind: str, what: str) -> Callable[[type[T]], type[T]]:
+    """Return a decorator of a class: the names of its kind in `ELSEWHERE` are errors that say what to write here.
 
     Parameters
     ----------
     kind : str
         A table of `ELSEWHERE`.
-    thing : object
-    name : str
-        Of the attribute.
     what : str
-        What the thing is called in a sentence: "a node".
-
-    Returns
-    -------
-    AttributeError
+        What a thing of the class is called in a sentence: "a node". ``{}`` is the name of the class.
 
     Examples
     --------
-    >>> print(missing("node", None, "detach", "a node"))
-    a node has no attribute "detach". Write gn.stop_gradient(node).
+    >>> @elsewhere("node", "a node")
+    ... class Node: pass
+    >>> Node().detach
+    Traceback (most recent call last):
+    AttributeError: a node has no attribute "detach". Write gn.stop_gradient(node).
     """
-    hint = ELSEWHERE[kind].get(name)
-    return AttributeError(f'{what} has no attribute "{name}"{f". {hint}" if hint else ""}', name=name, obj=thing)
+
+    def described(cls: type[T]) -> type[T]:
+        absent = {name: Absent(what, name, hint) for name, hint in ELSEWHERE[kind].items()}
+        for name, member in {"__dir__": _present, **absent}.items():
+            setattr(cls, name, member)
+        return cls
+
+    return described
+
+
+def _present(thing: object) -> list[str]:
+    names = object.__dir__(thing)
+    return [name for name in names if not isinstance(inspect.getattr_static(thing, name, None), Absent)]
 
 
 def instead(kind: str, name: str, known: Collection[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from threading import RLock
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from ..graph.attributes import whole
 from ..graph.collector import collector_paused
 from ..graph.fetches import ancestors, resolve
 from ..graph.tables import checked_update
-from ..habits import missing
+from ..habits import elsewhere
 from ..text import quoted, short_name
 from .feed import Feed, prepare
 from .guard import checked_guard
@@ -35,6 +35,7 @@ BACKENDS = ("native", "numpy", "interpreter")
 _USUAL = Settings()
 
 
+@elsewhere("compiled", "a compiled step")
 class Compiled:
     """A step made by `compile`: call it with a feed.
 
@@ -75,13 +76,8 @@ class Compiled:
         self._latest: Plan | None = None
         self._whole: Native | None = None
         self._trains = any(parameter.trainable for parameter in self.updates)
-        # What each call needs, read at once: `__getattr__` makes every look-up on a step slow.
+        # What each call needs, read at once.
         self._for_calls = self.updates, self.rebuild, self.graph.state, updating(self.graph)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> NoReturn:
-            raise missing("compiled", self, name, "a compiled step")
 
     def _with_advances(self, updates: Mapping[Any, Any]) -> dict[Node, Node]:
         checked = dict(checked_update(self.graph, parameter, node) for parameter, node in updates.items())

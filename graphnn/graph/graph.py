@@ -11,7 +11,7 @@ import networkx as nx
 import numpy as np
 
 from ..errors import DtypeError, GraphError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
-from ..habits import missing
+from ..habits import elsewhere
 from ..origin import Origin, user_origin
 from ..show import Shown
 from ..text import counted, quoted, short_name
@@ -35,6 +35,7 @@ _CHECKS = {"name": checked_name, "memory_budget": tables.checked_budget}
 """The fields that anybody may set, each with its check."""
 
 
+@elsewhere("graph", "a graph")
 class Graph(Shown):
     """A network as a directed acyclic graph: every operation is a node of a live `networkx.MultiDiGraph`.
 
@@ -131,9 +132,6 @@ class Graph(Shown):
         return tuple(node for node in self.state if node.trainable)
 
     if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> NoReturn:
-            raise missing("graph", self, name, "a graph")
 
         def __setattr__(self, name: str, value: Any) -> None:
             fields = vars(self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -10,14 +9,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ..calls import written
 from ..errors import DtypeError, GraphError, GraphnnError, UsageError, ValueRangeError
-from ..habits import missing
 from ..show import Shown
 from ..text import visible, with_article
 from .arrays import as_array, sealed, warn_of_overflow
 from .dimensions import Dimension, as_dimensions, shown
-from .op import Array, Constant, Op, Parameter, Spec, fn, operation
+from .op import Array, Bare, Constant, Op, Parameter, Spec, fn, operation
 
 if TYPE_CHECKING:
     from ..origin import Origin
@@ -111,7 +108,7 @@ def _unary(name: str) -> Callable[[Node], Node]:
     return method
 
 
-class Node(Shown):
+class Node(Bare, Shown):
     """One use of an operation: its inputs, and the shape and dtype of its value.
 
     Nodes are made by calling operations, never by hand. They compare by identity, so they serve in lists,
@@ -262,14 +259,6 @@ class Node(Shown):
         if not self.shape or not isinstance(self.shape[0], int):
             raise UsageError(f'"{self.name}" has shape {shown(self.shape)}: its length is not known before a run')
         return self.shape[0]
-
-    def __getattr__(self, name: str) -> NoReturn:
-        # Called for unknown attributes only. Arrays have many functions as methods, nodes have none.
-        if name in dir(fn):
-            settings = [p for p in inspect.signature(getattr(fn, name)).parameters.values() if p.name != "name"][1:]
-            call = ", ".join(["node", *filter(None, [written(settings)])])
-            raise AttributeError(f'a node has no attribute "{name}": write gn.{name}({call})', name=name, obj=self)
-        raise missing("node", self, name, "a node")
 
     def __deepcopy__(self, memo: Any) -> NoReturn:
         raise UsageError("a node cannot be copied by itself: gn.extract([node]) copies the graph it needs")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, da
 
 import numpy as np
 
-from ..calls import explain_misuse, misused
+from ..calls import explain_misuse, misused, written
 from ..errors import (
     AxisError,
     DtypeError,
@@ -24,7 +24,7 @@ from ..errors import (
     UsageError,
     near,
 )
-from ..habits import instead
+from ..habits import Absent, elsewhere, instead
 from ..text import with_article
 from .attributes import Dim, Kind, Name, Row, Several, Shape, checked, kinds_of, kinds_of_arguments
 from .dimensions import Constraint, names_in, product, shown, size_of
@@ -57,8 +57,20 @@ _compositions: dict[str, Callable[..., Any]] = {}
 _functions: dict[str, Callable[..., Any]] = {}
 
 
-def _refuse_taken(name: str, new: Any) -> None:
-    """Refuse the name of an operation or a function that is defined elsewhere; what is defined again, replaces."""
+@elsewhere("node", "a node")
+class Bare:
+    """The base of nodes, with the attributes that they have not: arrays have many functions as methods, nodes none."""
+
+    __slots__ = ()
+
+
+def _written(name: str) -> str:
+    settings = [p for p in inspect.signature(getattr(fn, name)).parameters.values() if p.name != "name"][1:]
+    return f"gn.{name}({', '.join(['node', *filter(None, [written(settings)])])})"
+
+
+def _claim(name: str, new: Any) -> None:
+    """Take a name for an operation or a function; one of another module is refused, and one of this one replaced."""
     known: tuple[Any, ...] = registry.get(name), _compositions.get(name)
     for taken in filter(None, known):
         two_classes = isinstance(taken, type) and isinstance(new, type)
@@ -67,6 +79,7 @@ def _refuse_taken(name: str, new: Any) -> None:
                 f'"{name}" is already defined by {taken.__module__}.{taken.__qualname__}; '
                 f"give {new.__qualname__} another name"
             )
+    setattr(Bare, name, Absent("a node", name, _written))
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
@@ -163,7 +176,7 @@ class Op:
             parameters = [p for p in parameters if p.name not in ("self", "out")]
             cls.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
             cls.operands = tuple(p.name for p in parameters)
-        _refuse_taken(cls.name, cls)
+        _claim(cls.name, cls)
         registry[cls.name] = cls
         _functions.pop(cls.name, None)
 
@@ -511,6 +524,8 @@ class Functions:
 
 
 fn = Functions()
+for _alias in Functions._ALIASES:
+    setattr(Bare, _alias, Absent("a node", _alias, _written))
 
 
 def composition(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -527,7 +542,7 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
     arguments = list(parameters)
     settings = {*kinds, *(p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY)}
     places = [(arguments.index(setting), setting, kind) for setting, kind in kinds.items()]
-    _refuse_taken(name, function)
+    _claim(name, function)
 
     @wraps(function)
     def with_operands(*args: Any, **kwargs: Any) -> Any:

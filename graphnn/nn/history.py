@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import DrawingError, LookupFailure, UsageError, near
-from ..habits import missing
+from ..habits import elsewhere
 from ..show import Shown, show_as
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ _MOST_ROWS = 20
 _COLOURS = ("#0072B2", "#D55E00", "#8E3B6E", "#00664B", "#56B4E9", "#3C4043")
 
 
+@elsewhere("history", "a history")
 class History(dict[str, list[Any]], Shown):
     """A dict of lists, with one figure per epoch: ``history["loss"]``, ``history["val_accuracy"]``.
 
@@ -54,11 +55,6 @@ class History(dict[str, list[Any]], Shown):
 
     def __missing__(self, name: Any) -> NoReturn:
         raise LookupFailure(f'"{name}" is not recorded.{near(name, self)}')
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> NoReturn:
-            raise missing("history", self, name, "a history")
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add the figures of one more epoch."""

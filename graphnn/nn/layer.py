@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar, copy_context
 from functools import lru_cache
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 from ..calls import misused
 from ..errors import GraphError, GraphnnError, NoRuleError, UsageError
 from ..graph import Graph, Node, Origin, fitting, flatten, user_origin
-from ..habits import missing
+from ..habits import elsewhere
 from .checks import checked_flag
 
 training_now: ContextVar[bool] = ContextVar("training", default=False)
@@ -30,6 +30,7 @@ class _Parameters(list[Node]):
         raise UsageError("layer.parameters is a list, not a method: write it without parentheses")
 
 
+@elsewhere("layer", "the layer {}")
 class Layer:
     """Base class of the layers: define ``call``, and keep the parts of the layer as attributes.
 
@@ -73,11 +74,6 @@ class Layer:
 
     def __init__(self) -> None:
         """Do nothing; a subclass need not call this."""
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> NoReturn:
-            raise missing("layer", self, name, f"the layer {type(self).__name__}")
 
     def call(self, *inputs: Any, **settings: Any) -> Any:
         """Return the node that the layer computes; a subclass defines this.

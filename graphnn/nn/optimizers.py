@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ..graph.collector import collector_paused
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
 from ..graph.scopes import mirrored
-from ..habits import missing
+from ..habits import elsewhere
 from ..text import with_article
 from .checks import checked_flag, checked_number
 from .operands import as_float
@@ -26,6 +26,7 @@ from .slots import Slots
 Rate = float | Node | Callable[[Node], Any]
 
 
+@elsewhere("optimizer", "the optimizer {}")
 class Optimizer:
     """Base class of the optimizers. A subclass defines `advance`, and `scalars` if it needs any.
 
@@ -96,11 +97,6 @@ class Optimizer:
         self._number = self._setting("learning_rate", value, 0)
         for node in self._rates:
             node.value = self._number
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> NoReturn:
-            raise missing("optimizer", self, name, f"the optimizer {type(self).__name__}")
 
     def scalars(self, rate: Node, number: Node | None) -> Mapping[str, Node]:
         """Return the scalars that all parameters share in one step, by name.

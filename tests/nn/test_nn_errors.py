@@ -153,6 +153,7 @@ def test_names_that_others_use_lead_to_what_there_is() -> None:
         hint = habits.ELSEWHERE[kind][name]
         assert hint in str(refused.value) or name in dir(gn.functions), (kind, name)
         assert not hasattr(things[kind], name)
+        assert name not in dir(things[kind])
         # Whatever a hint tells to write is there.
         for where, there in re.findall(
             r"\b(nn\.init|gn|nn|graph|node|layer|optimizer|step|history|diagram)\.(\w+)", hint
@@ -176,6 +177,15 @@ def test_names_that_others_use_lead_to_what_there_is() -> None:
     with pytest.raises(AttributeError, match=r"a node has no attribute \"reshape\": write gn.reshape\(node, shape\)"):
         things["node"].reshape(-1)
     assert not hasattr(nn, "nothing")
+    things["layer"].kernel = 3  # a layer's own attribute may have such a name
+    assert things["layer"].kernel == 3
+    assert "kernel" in dir(things["layer"])
+
+
+@pytest.mark.parametrize("kind", [gn.Node, gn.Graph, gn.Compiled, nn.Layer, nn.Optimizer, nn.History])
+def test_attributes_are_looked_up_without_a_hook(kind: type) -> None:
+    # With one, Python 3.11 looks up every attribute the slow way.
+    assert not hasattr(kind, "__getattr__")
 
 
 def test_arguments_that_others_use_lead_to_those_there_are() -> None:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ...container import path_of
 from ...errors import DrawingError, UsageError
 from ...graph import Graph, Node, Placeholder
 from ...graph.attributes import whole
-from ...habits import missing
+from ...habits import elsewhere
 from ...inspector.trace import Trace
 from ...order import schedule
 from ...show import Shown, show_as
@@ -240,6 +240,7 @@ def _collapsed(seen: Picture, seen_at: Callable[[Detail, bool], Picture], most: 
     return best, chosen, how
 
 
+@elsewhere("diagram", "a diagram")
 class Diagram(Shown):
     """A graph drawn; laid out when it is asked for.
 
@@ -262,11 +263,6 @@ class Diagram(Shown):
         self.note = manner.remark
         self._picture, self._manner = seen, manner
         self._limit, self._timeout, self._engine = limit, timeout, engine
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> NoReturn:
-            raise missing("diagram", self, name, "a diagram")
 
     def __repr__(self) -> str:
         seen = self._picture
