@@ -1,7 +1,7 @@
 """The types of the public functions; made from the registry by tests/house/make_stub.py."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -21,6 +21,8 @@ def add_along_axis(x: Operand, indices: Operand, shape: AnyShape, axis: int | No
 def all(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
 
 def any(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
+
+def arange(start: Any, stop: Any = None, step: float = 1, dtype: Any = None, *, name: str | None = None, graph: Graph) -> Node: ...
 
 def argmax(x: Operand, axis: int | None = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
 
@@ -68,7 +70,7 @@ def floor(x: Operand, *, name: str | None = None) -> Node: ...
 
 def floor_divide(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
-def gelu(x: Operand, *, name: str | None = None) -> Node: ...
+def gelu(x: Operand, approximate: Literal['none', 'tanh'] = 'none', *, name: str | None = None) -> Node: ...
 
 def getitem(x: Any, index: Any, *, name: str | None = None) -> Node: ...
 
@@ -210,6 +212,14 @@ def tile(x: Operand, reps: int | tuple[int, ...], *, name: str | None = None) ->
 
 def transpose(x: Operand, axes: Axes = None, *, name: str | None = None) -> Node: ...
 
+def tril(x: Operand, k: Int64 = 0, *, name: str | None = None) -> Node: ...
+
+def triu(x: Operand, k: Int64 = 0, *, name: str | None = None) -> Node: ...
+
+def unbind(x: Any, axis: int = 0) -> list[Node]: ...
+
+def unstack(x: Any, axis: int = 0) -> list[Node]: ...
+
 def var(x: Operand, axis: Axes = None, keepdims: bool = False, ddof: Int64 = 0, *, name: str | None = None) -> Node: ...
 
 def where(condition: Operand, x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
@@ -225,6 +235,7 @@ __all__ = [
     "add_along_axis",
     "all",
     "any",
+    "arange",
     "argmax",
     "argmin",
     "broadcast_to",
@@ -319,6 +330,10 @@ __all__ = [
     "tanh",
     "tile",
     "transpose",
+    "tril",
+    "triu",
+    "unbind",
+    "unstack",
     "var",
     "where",
     "zeros",

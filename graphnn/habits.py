@@ -13,6 +13,15 @@ from typing import NoReturn, TypeVar
 from .errors import near
 
 T = TypeVar("T")
+ALIASES: Mapping[str, str] = {
+    "abs": "absolute",
+    "concat": "concatenate",
+    "mod": "remainder",
+    "pow": "power",
+    "unstack": "unbind",
+}
+"""Other names that NumPy has for operations; they work."""
+
 _RUN = "Write gn.run(node, feed) for its value; that of a parameter is node.value."
 _GRAD = (
     "Write gn.grad(loss, parameters), which returns the gradients as nodes; an optimizer makes them by itself, in "
@@ -79,7 +88,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(("Parameter", "Variable", "variable", "get_variable"), _PARAMETER),
         **dict.fromkeys(("Input", "input"), _PLACEHOLDER),
-        **dict.fromkeys(("arange", "full", "linspace", "ones"), _CONSTANT.replace("array", "np.ones(…)")),
+        **dict.fromkeys(("full", "linspace", "ones"), _CONSTANT.replace("array", "np.ones(…)")),
         **dict.fromkeys(("normal", "rand", "randint", "randn", "random", "uniform"), _RANDOM),
         **dict.fromkeys(("manual_seed", "seed", "set_seed"), _SEED),
         **dict.fromkeys(("bmm", "dot", "mm"), _MATMUL),

@@ -19,6 +19,7 @@ from graphnn.cli import entry
 from graphnn.cli.registry import _own as own_names
 from graphnn.cli.registry import find
 from graphnn.graph import Op, fn, registry
+from graphnn.habits import ALIASES
 
 # --- tables ---------------------------------------------------------------------------------------------------
 
@@ -59,7 +60,7 @@ def operations() -> dict[str, list[type[Op]]]:
 
 def compositions() -> list[str]:
     """Return the names of the functions that make several nodes."""
-    return [name for name in dir(fn) if name not in registry and name not in fn._ALIASES]
+    return [name for name in dir(fn) if name not in registry and name not in ALIASES]
 
 
 def reference() -> str:
@@ -70,7 +71,7 @@ def reference() -> str:
         "## Compositions\n\nFunctions that make several nodes, so that one can look into them.\n",
         table(("call", "computes"), made),
     ]
-    names = ", ".join(f"`{alias}` for `{name}`" for alias, name in fn._ALIASES.items())
+    names = ", ".join(f"`{alias}` for `{name}`" for alias, name in ALIASES.items())
     return "\n".join([*parts, f"## Other names\n\nAs in NumPy: {names}.\n"])
 
 
@@ -298,7 +299,7 @@ def pages() -> dict[str, str]:
 
 
 def _page_of_operation(name: str, section: str, facts: dict[str, str]) -> str:
-    also = ", ".join(f"``gn.{alias}``" for alias, of in fn._ALIASES.items() if of == name)
+    also = ", ".join(f"``gn.{alias}``" for alias, of in ALIASES.items() if of == name)
     lines = [f":{fact}: {text}" for fact, text in {**facts, "Also": also}.items() if text]
     return _titled(f"gn.{name}", "operations", "Operations", section, [f".. autofunction:: graphnn.{name}", "", *lines])
 

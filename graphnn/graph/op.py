@@ -24,7 +24,7 @@ from ..errors import (
     UsageError,
     near,
 )
-from ..habits import Absent, elsewhere, instead
+from ..habits import ALIASES, Absent, elsewhere, instead
 from ..text import with_article
 from .attributes import Dim, Kind, Name, Row, Several, Shape, checked, kinds_of, kinds_of_arguments
 from .dimensions import Constraint, names_in, product, shown, size_of
@@ -501,11 +501,8 @@ def _of_operands(kind: str, given: Any, error: GraphnnError) -> GraphnnError:
 class Functions:
     """Every operation as a function: ``fn.exp(x)``. Rules find the operations they need here, by name."""
 
-    # Other names that NumPy has for them.
-    _ALIASES: ClassVar = {"abs": "absolute", "concat": "concatenate", "mod": "remainder", "pow": "power"}
-
     def __getattr__(self, name: str) -> Callable[..., Node]:
-        name = self._ALIASES.get(name, name)
+        name = ALIASES.get(name, name)
         # A composition may share the name of an operation of its own module: it takes what people write (-1, lists) and
         # calls the operation with what is stored.
         found = _compositions.get(name) or _functions.get(name)
@@ -520,11 +517,11 @@ class Functions:
 
     def __dir__(self) -> list[str]:
         own = {name for name, cls in registry.items() if cls.__module__ != __name__}
-        return sorted({*own, *_compositions, *self._ALIASES})
+        return sorted({*own, *_compositions, *ALIASES})
 
 
 fn = Functions()
-for _alias in Functions._ALIASES:
+for _alias in ALIASES:
     setattr(Bare, _alias, Absent("a node", _alias, _written))
 
 

@@ -1,4 +1,18 @@
 """What a node can compute. Importing this registers every operation."""
 
 # ruff: noqa: F401
-from . import activations, base, choosing, compose, elementwise, index, joining, labels, linalg, random, reduce, shape
+from . import (
+    activations,
+    arranging,
+    base,
+    choosing,
+    compose,
+    elementwise,
+    index,
+    joining,
+    labels,
+    linalg,
+    random,
+    reduce,
+    shape,
+)

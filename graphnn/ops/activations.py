@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Sigmoid(Elementwise):
 
 def _sigmoid(x: Array, out: Array | None = None) -> Any:
     e = np.exp(-np.abs(x))
-    return np.divide(np.where(x >= 0, 1, e), 1 + e, out=out)
+    return np.divide(np.maximum(e, (x >= 0).astype(x.dtype)), 1 + e, out=out)  # which is faster than `where`
 
 
 class Softplus(Elementwise):
@@ -122,20 +122,37 @@ class Prelu(Elementwise):
         return (x, None) if operands[0][x] > 0 else (x, slope)
 
 
+# (1 + tanh(u)) / 2 is sigmoid(2 u), which loses nothing where tanh(u) is nearly -1.
+_LINEAR = 2 * math.sqrt(2 / math.pi)
+_CUBIC = 0.044715 * _LINEAR
+
+
 class Gelu(Elementwise):
-    """x Φ(x), where Φ is the distribution function of the standard normal (the exact form, by erf)."""
+    """x Φ(x), where Φ is the distribution function of the standard normal.
+
+    By default exactly, by erf; approximately, and faster, with ``approximate="tanh"``:
+    x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2.
+    """
 
     traits = Trait.ACTIVATES
+    approximate: Literal["none", "tanh"] = "none"
     like = np.exp
     formula = "gelu({0})"
+    trials = (("none",), ("tanh",))
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         x = floats(x)
+        if self.approximate == "tanh":
+            return np.multiply(x, _sigmoid(x * (np.square(x) * _CUBIC + _LINEAR)), out=out)
         below = 0.5 * erfc(x.astype(np.float64, copy=False) * -math.sqrt(0.5))
         return into(out, (x * below).astype(x.dtype))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x = inputs[0]
+        if self.approximate == "tanh":
+            square = fn.square(x)
+            gate = fn.sigmoid(x * (square * _CUBIC + _LINEAR))
+            return cotangent * (gate + x * (square * (3 * _CUBIC) + _LINEAR) * (gate * (1 - gate)))
         distribution = (fn.erf(x * math.sqrt(0.5)) + 1) * 0.5
         density = fn.exp(fn.square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))
         return cotangent * (distribution + x * density)

@@ -144,6 +144,31 @@ def split(x: Any, indices_or_sections: Annotated[Any, Either(Whole(), Several(Bo
     return [fn.getitem(x, (*ahead, slice(start, stop))) for start, stop in bounds]
 
 
+@composition
+def unbind(x: Any, axis: int = 0) -> list[Node]:
+    """Return the slices of x along an axis, without that axis.
+
+    Parameters
+    ----------
+    x : Node
+    axis : int
+
+    Returns
+    -------
+    list of Node
+
+    Raises
+    ------
+    ShapeError
+        When the size of the axis has a name, and so the number of slices is not known.
+    """
+    axis = axis_of("unbind", axis, x.ndim)
+    size: Dim = x.shape[axis]
+    if isinstance(size, str):
+        raise ShapeError(f"unbind makes a node for each slice, so it takes axes of known size; axis {axis} is {size}")
+    return [fn.getitem(x, (*(slice(None),) * axis, i)) for i in range(size)]
+
+
 class Pad(Op):
     """x with so many elements of a constant before and after it, axis by axis, as numpy.pad takes them."""
 

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
 
-from ..errors import ShapeError
-from ..graph import AnyShape, Array, Bound, Dim, DType, Either, Node, Op, Several, Shape, Spec, Trait, composition, fn
-from ..graph.dimensions import Constraint, floor_divide, product, shape_of, shown, unify
+from ..errors import DtypeError, ShapeError, ValueRangeError
+from ..graph import (
+    AnyShape,
+    Array,
+    Bound,
+    Dim,
+    DType,
+    DtypeName,
+    Either,
+    Graph,
+    Node,
+    Op,
+    Real,
+    Several,
+    Shape,
+    Spec,
+    Trait,
+    composition,
+    fn,
+)
+from ..graph.attributes import Nothing
+from ..graph.dimensions import Constraint, add, clamp, floor_divide, product, shape_of, shown, subtract, unify
 from . import rows
 from .base import (
     Axes,
@@ -25,6 +45,7 @@ from .base import (
 )
 
 _BOUND = Bound()
+_NUMBER = Either(_BOUND, Real())
 
 # --- another shape for the same elements --------------------------------------------------------------------
 
@@ -333,6 +354,74 @@ class Eye(Op):
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         return cls(draw.integer(0, 4), draw.choice(["float64", "float32", "int64"])), ()
+
+
+class Arange(Op):
+    """Numbers from start on, one step after the other, to below stop."""
+
+    start: Annotated[Any, _NUMBER]
+    stop: Annotated[Any, _NUMBER]
+    step: Annotated[Any, Real()] = 1
+    dtype: Annotated[str, DtypeName("iuf")] = "int64"
+    formula = "{start}, {start} + {step}, …"
+
+    def infer(self) -> Spec:
+        numbers = start, stop, step = self.start, self.stop, self.step
+        if step == 0 or not all(isinstance(number, str) or math.isfinite(number) for number in numbers):
+            raise ValueRangeError(f"arange: the numbers are finite, and the step is not 0, unlike in {shown(numbers)}")
+        if not any(isinstance(number, float) for number in numbers):
+            span = subtract(stop, start) if step > 0 else subtract(start, stop)
+            return Spec((floor_divide(add(clamp(span), abs(step) - 1), abs(step)),), np.dtype(self.dtype))
+        if any(isinstance(number, str) for number in numbers):
+            raise DtypeError(f"arange: beside a size that has a name, numbers are whole, unlike in {shown(numbers)}")
+        return Spec((max(math.ceil((stop - start) / step), 0),), np.dtype(self.dtype))
+
+    def forward(self, out: Array | None = None) -> Any:
+        return into(out, np.arange(self.start, self.stop, self.step, dtype=self.dtype))
+
+    flops = no_flops
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        if draw.integer(0, 2) == 0:
+            return cls(draw.choice([0.0, -1.5]), draw.choice([2.0, 0.25]), draw.choice([0.5, -0.3]), "float32"), ()
+        step = draw.choice([1, 1, 2, 3, -1, -2])
+        return cls(draw.integer(-3, 3), draw.integer(-3, 9), step, draw.choice(["int64", "int8", "float64"])), ()
+
+
+@composition
+def arange(
+    start: Annotated[Any, _NUMBER],
+    stop: Annotated[Any, Either(Nothing(), _NUMBER)] = None,
+    step: float = 1,
+    dtype: Annotated[Any, Either(Nothing(), DtypeName("iuf"))] = None,
+    *,
+    name: str | None = None,
+    graph: Graph,
+) -> Node:
+    """Return numbers from start on, one step after the other, to below stop.
+
+    Parameters
+    ----------
+    start, stop : number or str
+        With one of them, the numbers begin with 0 and end before it. A name or an expression of names is a size:
+        ``gn.arange("batch", graph=graph)``, ``gn.arange(x.shape[1], graph=x.graph)``.
+    step : number
+    dtype : dtype, optional
+        By default int64, and float64 if one of the numbers is a float.
+    graph : Graph
+        The graph that the node is added to.
+
+    Raises
+    ------
+    ValueRangeError
+        When the step is 0.
+    """
+    if stop is None:
+        start, stop = 0, start
+    if dtype is None:
+        dtype = "float64" if any(isinstance(number, float) for number in (start, stop, step)) else "int64"
+    return Arange(start, stop, step, dtype)(name=name, graph=graph)
 
 
 @composition

@@ -138,7 +138,7 @@ def test_elementwise_operations_are_traced(cls: type[Op]) -> None:
         nodes = [graph.placeholder(f"p{i}", np.shape(a), np.asarray(a).dtype) for i, a in enumerate(arrays)]
         feed = {node: np.asarray(array) for node, array in zip(nodes, arrays, strict=True)}
         found = instructions_of(op(*nodes), feed)
-        called = cls.name in CALLS
+        called = cls.name in CALLS and op.attributes.get("approximate") != "tanh"
         assert any(isinstance(how, (do.Call, do.Own)) for how in found) == called, found
 
 

@@ -17,7 +17,7 @@ STUB = Path(__file__).parents[2] / "graphnn" / "functions.pyi"
 HEAD = '''"""The types of the public functions; made from the registry by tests/house/make_stub.py."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import ArrayLike, DTypeLike
 

@@ -327,3 +327,44 @@ def test_functions_of_several_nodes(shape: tuple[int, ...], function: Any, named
     for mine, other in zip(ours, theirs, strict=True) if isinstance(ours, list) else [(ours, theirs)]:
         assert mine.shape == np.shape(other)
         np.testing.assert_allclose(mine, other, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize(
+    "numbers", [(4,), (-2,), (2, 7), (7, 2, -2), (0.0, 1, 0.1), (3.5,), (-1.0, -1.0), (0, 1, 0.3), (5, 0)]
+)
+def test_arange_takes_what_numpy_takes(numbers: tuple[Any, ...]) -> None:
+    g = gn.Graph()
+    value, expected = gn.run(gn.arange(*numbers, graph=g)), np.arange(*numbers)
+    assert (value.dtype, value.tolist()) == (expected.dtype, expected.tolist())
+    assert gn.run(gn.arange(*numbers, dtype=np.float32, graph=g)).dtype == np.float32
+
+
+def test_arange_goes_up_to_a_size_that_has_a_name() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("time", 2))
+    places = gn.arange(x.shape[0], graph=g)
+    assert places.shape == ("time",)
+    assert gn.run(gn.expand_dims(places, 1) + x, {x: np.zeros((3, 2))}).tolist() == [[0, 0], [1, 1], [2, 2]]
+    with pytest.raises(gn.DtypeError, match="numbers are whole"):
+        gn.arange("time", step=0.5, graph=g)
+    for wrong in [(0, 3, 0), (math.inf,), (0.0, math.nan)]:
+        with pytest.raises(gn.ValueRangeError, match="arange: the numbers are finite, and the step is not 0"):
+            gn.arange(*wrong, graph=g)
+
+
+def test_unbind_and_triangles_say_what_does_not_fit() -> None:
+    x = gn.Graph().placeholder("x", ("time", 2))
+    parts = gn.run(gn.unbind(x, axis=-1), {x: [[1, 2], [3, 4]]})
+    assert np.array_equal(parts, np.unstack(np.array([[1, 2], [3, 4]]), axis=-1))
+    with pytest.raises(gn.ShapeError, match="axis 0 is time"):
+        gn.unbind(x)
+    with pytest.raises(gn.ShapeError, match="two axes or more"):
+        gn.tril(x[0])
+
+
+def test_gelu_by_tanh_is_the_formula_that_is_known() -> None:
+    x = np.linspace(-4, 4, 101)
+    g = gn.Graph()
+    ours = gn.run(gn.gelu(g.constant(x), approximate="tanh"))
+    theirs = 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-16)

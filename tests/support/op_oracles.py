@@ -124,6 +124,12 @@ def _logsumexp_scale(op: Any, x: Array) -> Any:
     return 1 + np.max(np.abs(np.where(np.isfinite(x), x, 0)), axis=op.axis, keepdims=op.keepdims, initial=0)
 
 
+def _gelu(op: Any, x: Array) -> Any:
+    if op.approximate == "none":
+        return x / 2 * _erfc(-x / np.sqrt(np.longdouble(2)))
+    return x / (1 + np.exp(-2 * np.sqrt(2 / np.longdouble(math.pi)) * (x + np.longdouble("0.044715") * x**3)))
+
+
 def _random(op: Any, counter: Array) -> Any:
     key, block = np.array([op.seed, op.stream], np.uint64), np.array([0, 0, 0, counter], np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=block)).random(op.shape)
@@ -157,7 +163,7 @@ ORACLES: dict[str, Oracle] = {
     "leaky_relu": Oracle(_wide(lambda op, x: np.where(x > 0, x, x * op.negative_slope)), ulp=2),
     "elu": Oracle(_wide(lambda op, x: np.where(x > 0, x, np.expm1(np.minimum(x, 0)) * op.alpha)), ulp=4),
     "prelu": Oracle(_wide(lambda op, x, slope: np.where(x > 0, x, x * slope)), ulp=1),
-    "gelu": Oracle(_wide(lambda op, x: x / 2 * _erfc(-x / np.sqrt(np.longdouble(2)))), ulp=16),  # x/√2 is rounded
+    "gelu": Oracle(_wide(_gelu), ulp=16),  # x/√2 is rounded
     "silu": Oracle(_wide(lambda op, x: x / (1 + np.exp(-x))), ulp=4),
     "sigmoid": Oracle(_wide(lambda op, x: 1 / (1 + np.exp(-x))), ulp=4),
     "softplus": Oracle(_wide(lambda op, x: np.logaddexp(x, 0)), ulp=4),
@@ -183,5 +189,6 @@ def refused(op: Op, *operands: Array) -> type[Exception] | None:
 
 STRICTER: dict[str, str] = {
     "relu": "of bools it would give integers",
+    **dict.fromkeys(("tril", "triu"), "of a vector NumPy makes a matrix"),
 }
 """Operations that refuse dtypes which NumPy takes, and why."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...ops import index, linalg, rows, shape
+import numpy as np
+
+from ...ops import arranging, index, linalg, rows, shape
 from ...ops.base import axes_of
 from .. import instructions as do
 from ..instructions import Result
@@ -95,3 +97,12 @@ def sum_to(op: shape.SumTo, build: Builder, result: Result, operands: Sequence[V
         return called(op, build, result, operands)
     kept = tuple(1 if i in axes else size for i, size in enumerate(x.shape))
     return build.reshape(added_up(build, x, axes, True, Result(kept, result.dtype)), result.shape)
+
+
+@rule(arranging.Triangle)
+def triangle(op: arranging.Triangle, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Choose between it and 0 by a triangle of bools."""
+    mask = build.constant(op.function(np.ones(result.shape[-2:], bool), op.k))
+    return build.call(
+        do.Select(), build.broadcast(mask, result.shape), operands[0], build.number(0, result.dtype), result=result
+    )
