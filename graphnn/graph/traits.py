@@ -33,5 +33,7 @@ class Trait(Flag):
     """It may stop a bad value from going further."""
     KEEPS_SIZE = auto()
     """A result may be an operand's element, up to the sign."""
+    DIES = auto()
+    """It is 0 for all operands below a point, and passes no gradient there: a unit may be 0 for good."""
     ACTIVATES = auto()
     """It is an activation function: the page of a training shows how its results spread."""

@@ -52,7 +52,7 @@ class Softplus(Elementwise):
 class Relu(Elementwise):
     """max(x, 0); the gradient at 0 is 0."""
 
-    traits = Trait.HIDES | Trait.ACTIVATES
+    traits = Trait.HIDES | Trait.DIES | Trait.ACTIVATES
     bounds = (0, math.inf)
     like = np.negative
     formula = "max({0}, 0)"

@@ -15,6 +15,7 @@ from random_graphs import build, random_graphs
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.graph import Trait
 from graphnn.inspector.health import CHECKS, arising, check_health, evaluation, findings
 from graphnn.inspector.health.findings import Finding, Health
 from graphnn.inspector.health.hazards import HAZARDS
@@ -333,6 +334,25 @@ def test_dead_units() -> None:
     assert (finding.code, finding.count, finding.size) == ("dead-units", 5, 8)
     assert "5 of 8 units" in finding.cause
     assert check_health(y, {x: rows[:4]}).ok, "a small batch says nothing"
+
+
+def test_dead_units_of_an_operation_of_ones_own() -> None:
+    class Capped(Elementwise):
+        """min(max(x, 0), 6)."""
+
+        traits = Trait.DIES
+        like = np.negative
+
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            return np.clip(x, 0, 6)
+
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch", 2))
+    bias = np.where(np.arange(8) < 5, -100.0, 0.0)
+    y = Capped()(nn.Dense(8, bias=bias, rng=np.random.default_rng(0))(x))
+    finding = _first(check_health(y, {x: np.random.default_rng(1).normal(size=(64, 2))}))
+    assert (finding.code, finding.count, finding.size) == ("dead-units", 5, 8)
+    assert "5 of 8 units of capped" in finding.cause
 
 
 def test_saturated_units() -> None:

@@ -1,4 +1,4 @@
-"""Units of a relu that are 0 for a whole batch."""
+"""Units of a relu, or of another operation that dies, that are 0 for a whole batch."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _MULTIPLY = ("matmul", "einsum")
     "lower the learning rate, use nn.init.he_normal, or scale the inputs to about 1; gn.leaky_relu revives dead units",
 )
 def dead(run: Evaluation) -> Iterator[Finding]:
-    """Look at each layer that ends with a relu."""
+    """Look at each layer that ends with a relu, or with another operation that dies."""
     for place, value in run.forward:
         node = run.order[place]
-        if node.op.name != "relu" or value.ndim < 2:
+        if Trait.DIES not in node.op.traits or value.ndim < 2:
             continue
         samples = _axis_of_samples(node)
         rows = value.shape[samples]
@@ -89,7 +89,7 @@ def _uses(run: Evaluation) -> dict[frozenset[Node], list[int]]:
     """Return the places of the relus of the same units, by the parameters that make them."""
     found: dict[frozenset[Node], list[int]] = {}
     for node, place in run.forward_nodes.items():
-        if node.op.name == "relu" and (made_by := _made_by(node)):
+        if Trait.DIES in node.op.traits and (made_by := _made_by(node)):
             found.setdefault(made_by, []).append(place)
     return found
 
