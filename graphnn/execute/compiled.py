@@ -174,12 +174,8 @@ class Compiled:
         self, feed: Feed | None, sizes: Mapping[str, int] | None, observers: Sequence[Observer]
     ) -> Sequence[Array]:
         prepared = self.prepared(feed, sizes)
-        plan = None
-        if self.backend != "interpreter" and self.guard is None and not observers:
-            plan = self._plan_of(prepared, demanded=False)
+        plan = self._plan_of(prepared, demanded=False) if self._is_planned and not observers else None
         if plan is not None:
-            self._latest = plan
-            self._whole = plan if isinstance(plan, Native) and plan.is_whole else None
             plan.calls += 1
             try:
                 return plan(*[prepared.given[node] for node in plan.given])
@@ -190,6 +186,10 @@ class Compiled:
         results = own_arrays(collect(prepared, self.guard, self.updates, observers))
         count = len(self.fetches)
         return [*results[:count], *[np.asarray(following, order="C") for following in results[count:]]]
+
+    @property
+    def _is_planned(self) -> bool:
+        return self.backend != "interpreter" and self.guard is None
 
     def _plan_of(self, prepared: Prepared, demanded: bool) -> Plan | None:
         """Return the plan for the sizes of a call. A new one is made if it is demanded, or expected to pay."""
@@ -203,6 +203,9 @@ class Compiled:
                 except Exception as error:  # noqa: BLE001 - raised again with its node
                     raise_as_interpreter(error, prepared, self.updates)
                 self._kept.keep(sizes, plan)
+            if plan is not None and self._is_planned:
+                self._latest = plan
+                self._whole = plan if isinstance(plan, Native) and plan.is_whole else None
         return plan
 
     def _planned(self, prepared: Prepared) -> Plan:

@@ -6,7 +6,9 @@ import linecache
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
+from functools import cache
 from operator import itemgetter
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from .blocks import chains
 from .buffers import Layout, most_apart
 from .explain import Explanation
 from .lowering import Lowering
-from .printer import Source, literal
+from .printer import Source
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -136,17 +138,22 @@ def _check_of(given: Sequence[Value]) -> Callable[..., bool]:
 
     Every call needs it, so it is written out as one expression, which is twice as fast as a loop.
     """
-    names = [f"x{i}" for i in range(len(given))]
-    dtypes = {f"dtype{i}": value.dtype for i, value in enumerate(given)}
+    expected: dict[str, object] = {f"dtype{i}": value.dtype for i, value in enumerate(given)}
+    expected |= {f"shape{i}": value.shape for i, value in enumerate(given)}
+    check: Callable[..., bool] = eval(_checks(len(given)), {"ndarray": np.ndarray, **expected})  # noqa: S307 - see there
+    return check
+
+
+@cache
+def _checks(count: int) -> CodeType:
+    """Return the code of a check of so many arrays."""
     tests = [
         # NumPy's flags as one number: 1 is C-contiguous, 256 is aligned. To ask for them by name costs two objects.
-        f"type({x}) is ndarray and {x}.dtype is {dtype} and {x}.shape == {literal(value.shape)} "
-        f"and {x}.flags.num & 257 == 257"
-        for x, dtype, value in zip(names, dtypes, given, strict=True)
+        f"type(x{i}) is ndarray and x{i}.dtype is dtype{i} and x{i}.shape == shape{i} and x{i}.flags.num & 257 == 257"
+        for i in range(count)
     ]
-    code = f"lambda {', '.join(names)}: {' and '.join(tests) or True}"
-    check: Callable[..., bool] = eval(code, {"ndarray": np.ndarray, **dtypes})  # noqa: S307 - nothing but numbers
-    return check
+    code = f"lambda {', '.join(f'x{i}' for i in range(count))}: {' and '.join(tests) or True}"
+    return compile(code, "<check of a feed>", "eval")
 
 
 def _quiet_context() -> Callable[..., Any]:

@@ -298,3 +298,14 @@ def test_a_compiled_step_takes_names_of_a_given_graph() -> None:
     graph = gn.Graph()
     graph.outputs["eight"] = graph.parameter("w", 8.0)
     assert gn.compile("eight", graph=graph)() == 8.0
+
+
+@pytest.mark.parametrize(("settings", "calls"), [({}, 1), ({"backend": "interpreter"}, 0), ({"guard": "nan"}, 0)])
+def test_a_plan_that_was_asked_for_serves_the_first_call(settings: dict[str, Any], calls: int) -> None:
+    x = gn.Graph().placeholder("x", ("batch",))
+    step = gn.compile(x * 2.0, **settings)
+    plan = step.plan({x: np.ones(3)})
+    assert step({x: np.ones(3)}).tolist() == [2.0, 2.0, 2.0]
+    assert plan.calls == calls
+    with pytest.raises(gn.ShapeError):
+        step({x: np.ones((3, 1))})
