@@ -424,10 +424,10 @@ class Graph(Shown):
             if not numbered and not self._taken(path):
                 return path
             number = 1 if numbered else 2
-        while self._taken(f"{path}_{number}"):
+        while self._taken(name := f"{path}_{number}"):
             number += 1
         self._counters[counter] = number + 1
-        return f"{path}_{number}"
+        return name
 
     def _explicit(self, name: Any, scope: Scope | None) -> str:
         path = checked_name(name) if scope is None else f"{scope.path}/{checked_name(name)}"
