@@ -264,7 +264,8 @@ class Tile(Rearranging):
         return Spec(tuple(multiply(dim, rep) for dim, rep in zip(shape, reps, strict=True)), x.dtype)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return into(out, np.tile(x, self.reps))
+        # A copy that is tiled once along each axis would lie as x does, if that is turned or repeated.
+        return into(out, np.tile(np.asarray(x, order="C"), self.reps))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         shape = inputs[0].shape

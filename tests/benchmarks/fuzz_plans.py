@@ -1,10 +1,11 @@
 """Compare plans with the interpreter, to the bit: random graphs with gradients and updates, and every operation.
 
-    python tests/benchmarks/fuzz_plans.py [--graphs 10000] [--networks 1000] [--draws 1000] [--seed 0] [--first 0]
-        [--backend numpy]
+    python tests/benchmarks/fuzz_plans.py [--graphs 10000] [--networks 1000] [--mixed 1000] [--large 100]
+        [--draws 1000] [--seed 0] [--first 0] [--backend numpy]
 
-Each operation is drawn so often, its operands in every way that a plan could take them. The exit status says whether
-all is well.
+Each operation is drawn so often, its operands in every way that a plan could take them. Mixed graphs are of all dtypes,
+with sizes that change from call to call; every tenth of them has arrays of 10,000 to 100,000 elements, and large graphs
+have more. The exit status says whether all is well.
 """
 
 import argparse
@@ -19,10 +20,14 @@ import numpy as np
 
 sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
 
+from random_mixed import random_mixed
 from random_networks import random_training
 from test_ops import OPS
-from test_plan_conformance import differences, op_differences, random_graph_differences
+from test_plan_conformance import differences, large_graph_differences, op_differences, random_graph_differences
 
+from graphnn.execute.kept import Kept
+
+_KINDS = ("graphs", "networks", "mixed", "large")
 _MOST_TOLD = 3
 """Of each kind."""
 
@@ -32,6 +37,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--graphs", type=int, default=10_000)
     parser.add_argument("--networks", type=int, default=1000, help="with losses and optimizers")
+    parser.add_argument("--mixed", type=int, default=1000, help="of all dtypes, with sizes that change")
+    parser.add_argument("--large", type=int, default=100, help="of arrays above 65,536 elements")
     parser.add_argument("--backend", choices=("numpy", "native"), default="numpy")
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
@@ -52,21 +59,28 @@ def main() -> int:
             if wrong[kind] <= _MOST_TOLD:
                 sys.stdout.write(f"{kind} {number}:\n  " + "\n  ".join(found) + "\n")
 
-    for number in range(settings.first, settings.first + settings.graphs):
-        compare("graph", number, lambda number=number: random_graph_differences(settings.seed, number, backend))
-    for number in range(settings.first, settings.first + settings.networks):
-        drawn = np.random.default_rng([number, 5 + settings.seed])
-        compare("network", number, lambda rng=drawn: differences(*random_training(rng), backend=backend))
+    Kept.pays = lambda kept, sizes: True  # type: ignore[method-assign] # from the first call on
+    numbers = {kind: range(settings.first, settings.first + getattr(settings, kind)) for kind in _KINDS}
+    for number in numbers["graphs"]:
+        compare("graphs", number, lambda number=number: random_graph_differences(settings.seed, number, backend))
+    for number in numbers["networks"]:
+        rng = np.random.default_rng([number, 5 + settings.seed])
+        compare("networks", number, lambda rng=rng: differences(*random_training(rng), backend=backend))
+    for number in numbers["mixed"]:
+        rng, large = np.random.default_rng([number, 3 + settings.seed]), number % 10 == 0
+        compare("mixed", number, lambda rng=rng, large=large: differences(*random_mixed(rng, large), backend=backend))
+    for number in numbers["large"]:
+        compare("large", number, lambda number=number: large_graph_differences(settings.seed, number, backend))
     for cls in OPS:
         for number in range(settings.first, settings.first + settings.draws):
             rng = np.random.default_rng([number, 7 + settings.seed])
             compare(cls.name, number, lambda cls=cls, rng=rng: op_differences(cls, rng, backend))
 
-    bad, graphs, networks = wrong.total(), compared.pop("graph", 0), compared.pop("network", 0)
+    bad = wrong.total()
+    told = [f"{compared.pop(kind, 0):,} {kind}: {wrong.pop(kind, 0)} mismatches\n" for kind in _KINDS]
     rare = [name for name, count in compared.items() if count < 0.3 * settings.draws]
     sys.stdout.write(
-        f"{graphs:,} graphs: {wrong.pop('graph', 0)} mismatches\n"
-        f"{networks:,} networks: {wrong.pop('network', 0)} mismatches\n"
+        f"{''.join(told)}"
         f"{compared.total():,} draws of {len(compared)} operations: {wrong.total()} mismatches"
         f"{''.join(f', {name} {count}' for name, count in wrong.items())}\n"
         f"operations that could often not be built: {', '.join(rare) or 'none'}\n"

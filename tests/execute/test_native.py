@@ -12,11 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_graphs import NAMES, build, large_graph
+from random_mixed import random_mixed
 from random_networks import random_training
 from test_ops import OPS
 from test_plan import alarms, learner
-from test_plan_conformance import LARGE, bits, differences, large_differences, op_differences, random_graph_differences
+from test_plan_conformance import (
+    LARGE,
+    bits,
+    differences,
+    large_differences,
+    large_graph_differences,
+    op_differences,
+    random_graph_differences,
+)
 
 import graphnn as gn
 from graphnn import nn
@@ -63,12 +71,15 @@ def test_large_arrays_are_the_interpreters_to_the_bit_natively(cls: type[Op], dt
 
 
 def test_large_random_graphs_are_the_interpreters_to_the_bit_natively() -> None:
-    names = [name for name in NAMES if name != "prod_others"]
     for number in range(12):
-        graph = gn.Graph()
-        built = build(large_graph(3, number, names), graph)
-        gradients = gn.grad(built.result, built.inputs)
-        assert not differences([built.result, *gradients], [built.feed] * 2, backend="native"), f"graph {number}"
+        assert not large_graph_differences(3, number, "native"), f"graph {number}"
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_graphs_of_all_dtypes_and_of_changing_sizes_are_the_interpreters_to_the_bit(large: bool) -> None:
+    for number in range(12 if large else 40):
+        found = differences(*random_mixed(np.random.default_rng([number, 3]), large), backend="native")
+        assert not found, f"graph {number}: {found}"
 
 
 @pytest.mark.parametrize("written_over", [0, 2**15])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import test_ops
-from random_graphs import build, random_graph
+from random_graphs import build, large_graph, random_graph
 from test_ops import OPS
 
 import graphnn as gn
@@ -31,6 +31,8 @@ DTYPES = [*FLOATS, "int64", "int32", "int8", "uint8", "bool"]
 USUAL = Settings()
 SMALL = Settings(spread_from=2, spread_to=12, masked=3, tall=0, large=16, written_over=16)
 SPECIAL = [0.0, -0.0, -0.0, 1.0, np.nan, np.inf, -np.inf]
+RARE = [5e-324, -1e-310, 1e-41, -6e-8, 7e4, -3e7, 1e20, -1e38, 1e300]
+"""Denormal in one dtype or another, or large."""
 
 
 # --- what is compared -------------------------------------------------------------------------------------------
@@ -136,10 +138,12 @@ def wild(rng: np.random.Generator, array: Array) -> Array:
     """Return the array with some special values put in."""
     if array.dtype.kind != "f" or not array.size:
         return array
-    array = array.copy()
-    for _ in range(int(rng.integers(1, 4))):
-        array.flat[rng.integers(array.size)] = rng.choice(SPECIAL)
-    return array if rng.random() < 0.8 else np.full_like(array, rng.choice(SPECIAL))
+    special = SPECIAL if rng.random() < 0.6 else RARE
+    with np.errstate(over="ignore", under="ignore"):
+        array = array.copy()
+        for _ in range(int(rng.integers(1, 4))):
+            array.flat[rng.integers(array.size)] = rng.choice(special)
+        return array if rng.random() < 0.8 else np.full_like(array, rng.choice(special))
 
 
 # --- random graphs ----------------------------------------------------------------------------------------------
@@ -173,6 +177,7 @@ def drawn_step(seed: int, number: int) -> tuple[list[gn.Node], list[dict[Any, An
     fetches += fetches[:1] if rng.random() < 0.1 else []
     feeds: list[dict[Any, Any]] = []
     for call in range(3):
+        plain = call == 2 and rng.random() < 0.6  # as a step takes it at once
         feed: dict[Any, Any] = {}
         for node, value in built.feed.items():
             given = (
@@ -181,7 +186,8 @@ def drawn_step(seed: int, number: int) -> tuple[list[gn.Node], list[dict[Any, An
                 else np.asarray(rng.permutation(value.ravel())).reshape(value.shape)
             )
             given = wild(rng, given) if call == 1 and rng.random() < 0.5 else given
-            feed[node if rng.random() < 0.7 else node.name] = laid_out(given, int(rng.integers(0, 9)))
+            key = node if plain or rng.random() < 0.7 else node.name
+            feed[key] = laid_out(given, 0 if plain else int(rng.integers(0, 9)))
         feeds.append(feed)
     return fetches, feeds, updates
 
@@ -193,6 +199,17 @@ def random_graph_differences(seed: int, number: int, backend: str | None = None)
         with small_is_large() as settings:
             return differences(fetches, feeds, updates, replace(settings, threads=1 + number % 3), backend)
     return differences(fetches, feeds, updates, backend=backend)
+
+
+def large_graph_differences(seed: int, number: int, backend: str | None = None) -> list[str]:
+    """Return where the plan of a random graph of large arrays, and of its gradients, differs from the interpreter."""
+    graph = gn.Graph()
+    built = build(large_graph(seed, number), graph)
+    gradients = gn.grad(built.result, built.inputs)
+    rng = np.random.default_rng([seed, number, 4])
+    feeds = [built.feed, {node: laid_out(wild(rng, x), int(rng.integers(0, 9))) for node, x in built.feed.items()}]
+    trained = {x: x - 0.1 * slope for x, slope in zip(built.inputs, gradients, strict=True) if x in graph.parameters}
+    return differences([built.result, *gradients], feeds, trained if rng.random() < 0.5 else None, backend=backend)
 
 
 @pytest.mark.parametrize("part", range(3))
@@ -318,7 +335,8 @@ def op_differences(cls: type[Op], rng: np.random.Generator, backend: str | None 
                 fetches += gn.grad(gn.sum(loss), inputs)
     else:
         fetches += [gn.equal(node, 1), gn.sum(node)]
-    feeds = [{n: laid_out(a, int(rng.integers(0, 9))) for n, a in stage.feed.items()} for _ in range(2)]
+    ways = 9, 9 if rng.random() < 0.5 else 1  # the second feed as a step takes it at once, or not
+    feeds = [{n: laid_out(a, int(rng.integers(0, most))) for n, a in stage.feed.items()} for most in ways]
     if rng.random() < 0.5:
         with small_is_large() as settings:
             return differences(fetches, feeds, settings=settings, backend=backend)
@@ -376,6 +394,17 @@ def test_a_view_of_half_floats_that_are_repeated_lies_as_in_a_run() -> None:
     values = {step.node: step.value for step in gn.steps([node])}
     for one, value in taken.items():
         assert value.strides is None or lying(one.shape, value.strides) == lying(one.shape, values[one].strides)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_what_is_tiled_once_lies_in_order(backend: str) -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", (1, 3, 2)), g.placeholder("y", (3, 3, 2))
+    for repeated in (gn.broadcast_to(-x, (3, 3, 2)), gn.transpose(-y, (1, 0, 2))):
+        tiled = gn.tile(repeated, (1,))
+        rng = np.random.default_rng(0)
+        feeds = [{x: rng.normal(size=x.shape), y: rng.normal(size=y.shape)} for _ in range(20)]
+        assert not differences([gn.einsum("ijk,ijk->", tiled, y)], feeds, backend=backend)
 
 
 LARGE = [cls for cls in OPS if cls.elementwise or issubclass(cls, gn.ops.reduce.UfuncReduction)]
