@@ -11,7 +11,8 @@ import hashlib
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _MAGIC = b"graphnn native 1\n"
@@ -22,34 +23,53 @@ _OFF = ("", "0", "off", "none")
 
 
 def folder() -> Path | None:
-    """Return the folder, made if need be, or None where there is none that is safe.
+    """Return where entries are kept, or None where nothing is.
 
-    ``GRAPHNN_CACHE`` names another, or switches it off: ``0``, ``off``, ``none`` or nothing.
+    ``GRAPHNN_CACHE`` names another folder, or switches it off: ``0``, ``off``, ``none`` or nothing.
     """
     named = os.environ.get("GRAPHNN_CACHE")
-    if not hasattr(os, "getuid") or (named is not None and named.lower() in _OFF):
+    # A program that runs with the rights of another user takes nothing that the one who calls it may name.
+    if os.name != "posix" or os.getuid() != os.geteuid() or (named is not None and named.lower() in _OFF):
         return None
+    if named:
+        return Path(named) / "native"
+    above = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
-        base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphnn"
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place = base / "native"
-        place.mkdir(mode=0o700, exist_ok=True)
-        found = os.lstat(place)
-    except (OSError, RuntimeError, ValueError):
+        above = above if above.is_absolute() else Path.home() / ".cache"
+    except RuntimeError:
         return None
-    private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
-    return place if private else None
+    return above / "graphnn" / "native" if above.is_absolute() else None
+
+
+@contextmanager
+def _opened() -> Iterator[int | None]:
+    """Yield the folder, made if need be, or None where it is not safe.
+
+    It is open, and what is done in it is done there: nobody can put another one in its place meanwhile.
+    """
+    place, opened = folder(), None
+    try:
+        if place is not None:
+            with suppress(OSError, ValueError):
+                place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                place.mkdir(mode=0o700, exist_ok=True)
+                opened = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        found = os.fstat(opened) if opened is not None else None
+        yield opened if found and found.st_uid == os.getuid() and not found.st_mode & 0o077 else None
+    finally:
+        if opened is not None:
+            os.close(opened)
 
 
 def load(key: str) -> bytes | None:
     """Return what was kept under a key, or None if there is nothing that may be run."""
-    place = folder()
-    if place is None:
-        return None
-    try:
-        file = os.open(place / _name(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return None
+    with _opened() as place:
+        if place is None:
+            return None
+        try:
+            file = os.open(_name(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=place)
+        except OSError:
+            return None
     try:
         found = os.fstat(file)
         mine = stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid() and found.st_nlink == 1
@@ -74,29 +94,30 @@ def _whole(file: int, size: int) -> bytes:
 
 def keep(key: str, code: bytes) -> None:
     """Keep code under a key: all of it or nothing. Where that cannot be done, nothing happens."""
-    place = folder()
-    if place is None or len(code) > _LARGEST // 2:
-        return
-    temporary = place / f".{secrets.token_hex(8)}"
-    try:
-        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(file, "wb") as opened:
-            opened.write(_MAGIC + _digest(key, code) + code)
-        temporary.replace(place / _name(key))
-        _make_room(place)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def _make_room(place: Path) -> None:
-    """Remove the older half where there are too many entries."""
-    entries = list(os.scandir(place))
-    if len(entries) > _MOST_ENTRIES:
-        entries.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime)
-        for entry in entries[: len(entries) // 2]:
+    with _opened() as place:
+        if place is None or len(code) > _LARGEST // 2:
+            return
+        temporary = f".{secrets.token_hex(8)}"
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=place), "wb") as opened:
+                opened.write(_MAGIC + _digest(key, code) + code)
+            os.replace(temporary, _name(key), src_dir_fd=place, dst_dir_fd=place)
+            _make_room(place)
+        except OSError:
             with suppress(OSError):
-                Path(entry.path).unlink()
+                os.unlink(temporary, dir_fd=place)
+
+
+def _make_room(place: int) -> None:
+    """Remove the older half where there are too many entries."""
+    with os.scandir(place) as entries:
+        found = list(entries)
+    if len(found) > _MOST_ENTRIES:
+        found.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime)
+        for entry in found[: len(found) // 2]:
+            with suppress(OSError):
+                os.unlink(entry.name, dir_fd=place)
 
 
 def _name(key: str) -> str:

@@ -120,7 +120,8 @@ end:
 }
 """
 
-# Arguments (x, places, out), dimensions (count).
+# Arguments (x, places, out), dimensions (count, elements of x), and as data the word that tells that something is
+# wrong. Labels may have been right when they were checked, and been written to since, by another thread.
 GATHER = """
 define void @gather{size}(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {{
 entry:
@@ -130,11 +131,19 @@ entry:
   %out.p = getelementptr ptr, ptr %args, i64 2
   %out = load ptr, ptr %out.p
   %n = load i64, ptr %dims
+  %size.p = getelementptr i64, ptr %dims, i64 1
+  %size = load i64, ptr %size.p
   br label %loop
 loop:
-  %i = phi i64 [0, %entry], [%j, %loop]
+  %i = phi i64 [0, %entry], [%j, %inside]
   %place.p = getelementptr i64, ptr %at, i64 %i
   %place = load i64, ptr %place.p
+  %outside = icmp uge i64 %place, %size
+  br i1 %outside, label %wrong, label %inside
+wrong:
+  store i64 1, ptr %data
+  ret void
+inside:
   %p = getelementptr {kind}, ptr %x, i64 %place
   %v = load {kind}, ptr %p
   %q = getelementptr {kind}, ptr %out, i64 %i
@@ -147,7 +156,8 @@ end:
 }}
 """
 
-# Arguments (x, places, out), dimensions (count, bytes of out), steps (of x, in elements).
+# Arguments (x, places, out), dimensions (count, elements of out), steps (of x, in elements), and as data the word that
+# tells that something is wrong.
 SCATTER = """
 define void @scatter{size}(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {{
 entry:
@@ -157,15 +167,22 @@ entry:
   %out.p = getelementptr ptr, ptr %args, i64 2
   %out = load ptr, ptr %out.p
   %n = load i64, ptr %dims
-  %bytes.p = getelementptr i64, ptr %dims, i64 1
-  %bytes = load i64, ptr %bytes.p
+  %size.p = getelementptr i64, ptr %dims, i64 1
+  %size = load i64, ptr %size.p
+  %bytes = mul i64 %size, {size}
   %step = load i64, ptr %steps
   call void @llvm.memset.p0.i64(ptr %out, i8 0, i64 %bytes, i1 false)
   br label %loop
 loop:
-  %i = phi i64 [0, %entry], [%j, %loop]
+  %i = phi i64 [0, %entry], [%j, %inside]
   %place.p = getelementptr i64, ptr %at, i64 %i
   %place = load i64, ptr %place.p
+  %outside = icmp uge i64 %place, %size
+  br i1 %outside, label %wrong, label %inside
+wrong:
+  store i64 1, ptr %data
+  ret void
+inside:
   %x.i = mul i64 %i, %step
   %p = getelementptr {kind}, ptr %x, i64 %x.i
   %v = load {kind}, ptr %p

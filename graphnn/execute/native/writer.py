@@ -233,11 +233,11 @@ class Writer:
                 yield from self._products(value)
             case do.Gather():
                 function = own_loops()[f"gather{value.dtype.itemsize}"]
-                yield Call(function, (*pointers, point(value)), (value.size,), ())
+                yield Call(function, (*pointers, point(value)), (value.size, operands[0].size), (), None)
             case do.Scatter():
                 function = own_loops()[f"scatter{value.dtype.itemsize}"]
-                sizes_, step = (operands[1].size, value.nbytes), int(operands[0].size > 1)
-                yield Call(function, (*pointers, point(value)), sizes_, (step,))
+                sizes_, step = (operands[1].size, value.size), int(operands[0].size > 1)
+                yield Call(function, (*pointers, point(value)), sizes_, (step,), None)
             case do.Check(classes):
                 yield Call(own_loops()["check"], (pointers[0],), (value.size, classes), (), None)
             case _:
