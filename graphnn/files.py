@@ -287,7 +287,7 @@ def _encoded(
             for table in _BY_NAME
         },
         **{
-            table: [(node_row[k], node_row[v]) for k, v in getattr(graph, table).items() if {k, v} <= node_row.keys()]
+            table: [tuple([node_row[n] for n in row]) for row in _node_rows(graph, table) if node_row.keys() >= {*row}]
             for table in _BY_NODE
         },
         **_derivative_rows(derivatives, node_row, scope_row),
@@ -304,6 +304,10 @@ def _encoded(
         },
     }
     return data, {node.name: _value(node, state) for node in nodes if node.has_value}
+
+
+def _node_rows(graph: Graph, table: str) -> list[tuple[Node, ...]]:
+    return [(*(key if type(key) is tuple else (key,)), node) for key, node in getattr(graph, table).items()]
 
 
 def _derivative_rows(
@@ -401,7 +405,8 @@ def _decoded(data: Any, arrays: dict[str, Array], unknown: bool) -> Graph:
     for table in _BY_NAME:
         getattr(graph, table).update(_unique(table, [(name, nodes[i]) for name, i in tables[table]]))
     for table in _BY_NODE:
-        getattr(graph, table).update(_unique(table, [(nodes[i], nodes[j]) for i, j in tables[table]]))
+        rows = [([nodes[i] for i in row[:-1]], nodes[row[-1]]) for row in tables[table]]
+        getattr(graph, table).update(_unique(table, [(k[0] if len(k) == 1 else tuple(k), v) for k, v in rows]))
     graph.scopes.update(_unique("scopes", [(scope.path, scope) for scope in scopes]))
     _restore_derivatives(graph, nodes, scopes, tables)
     graph._counters.update(_unique("counters", list(tables["counters"])))
@@ -443,6 +448,8 @@ def _tables(data: Any) -> dict[str, Iterator[tuple[Any, ...]]]:
     if type(data) is not dict or not (whole - ADDED.keys() <= data.keys() <= whole):
         raise FileFormatError("the data do not hold a graph's name, dtype, memory budget and tables")
     data.update({table: columns for table, columns in ADDED.items() if table not in data})
+    if type(data["advances"]) is dict:  # an old file holds only what moves on when it is read
+        data["advances"] = {"at": data["advances"].get("parameter"), **data["advances"]}
     lengths = {}
     for table, kinds in TABLES.items():
         columns = data[table]

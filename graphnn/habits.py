@@ -40,7 +40,6 @@ _CONVOLUTION = (
     "There are no convolutions and no pooling yet; docs/adding-an-op.md shows how to define an operation of one's own."
 )
 _RECURRENT = "There are no recurrent layers yet; a subclass of nn.Layer may call its parts once a step."
-_NORM = "There are no layers that normalize yet; a subclass of nn.Layer may, with gn.mean and gn.var."
 _RANDOM = (
     "Write gn.random_uniform(counter, shape) in the graph, or graph.constant(rng.normal(size=…)) for fixed numbers."
 )
@@ -96,7 +95,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(
             ("avg_pool2d", "conv", "conv1d", "conv2d", "conv3d", "convolve", "max_pool2d", "maxpool"), _CONVOLUTION
         ),
-        **dict.fromkeys(("batch_norm", "layer_norm"), _NORM),
+        **dict.fromkeys(("batch_norm", "layer_norm"), "Write nn.BatchNorm()(x) or nn.LayerNorm()(x)."),
         **dict.fromkeys(("keras", "layers", "losses", "metrics", "optim", "optimizers"), _SUBMODULE),
         **dict.fromkeys(("function", "jit"), "Write gn.compile(fetches), a function of a feed."),
         **dict.fromkeys(("flatten", "ravel", "view_as"), "Write gn.reshape(x, shape); a -1 in it is worked out."),
@@ -127,7 +126,9 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "vmap": "Make the batch an axis: operations broadcast, and gn.matmul and gn.einsum take stacks of matrices.",
     },
     "nn": {
-        **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNormalization", "LayerNorm", "LayerNormalization"), _NORM),
+        **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNormalization"), "Write nn.BatchNorm()."),
+        **dict.fromkeys(("InstanceNorm1d", "InstanceNorm2d"), "Write nn.InstanceNorm()."),
+        **dict.fromkeys(("GroupNormalization", "LayerNormalization", "RMSNormalization"), "Leave off the -alization."),
         **dict.fromkeys(("Conv1D", "Conv1d", "Conv2D", "Conv2d", "Conv3D", "MaxPool2d", "MaxPooling2D"), _CONVOLUTION),
         **dict.fromkeys(("GRU", "LSTM", "RNN", "SimpleRNN"), _RECURRENT),
         **dict.fromkeys(("Model", "Module"), "Write nn.Layer for a layer of one's own, or nn.Sequential."),
@@ -162,15 +163,16 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("eval", "train"), _MODES),
         **dict.fromkeys(
             (
-                *("get_weights", "named_parameters", "state_dict", "trainable_parameters", "trainable_variables"),
+                *("named_parameters", "trainable_parameters", "trainable_variables"),
                 *("trainable_weights", "variables", "weights"),
             ),
             _PARAMETERS,
         ),
         **dict.fromkeys(
             ("load_state_dict", "load_weights", "set_weights"),
-            "Write node.value = array for each of layer.parameters; gn.load(path) reads a whole graph.",
+            'Write layer.load(state), with layout="torch" for that of PyTorch; gn.load(path) reads a whole graph.',
         ),
+        **dict.fromkeys(("get_weights", "state_dict"), "Write layer.state(), a dict of arrays by name."),
         **dict.fromkeys(("save", "save_weights"), _SAVE),
         **dict.fromkeys(("cpu", "cuda", "double", "float", "half", "to"), f"{_DEVICE} Graph(dtype=…) says the dtype."),
         **dict.fromkeys(("predict", "predict_on_batch"), "Write gn.run(layer(x), feed)."),
@@ -270,6 +272,9 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     "clipnorm": ("clip_norm",),
     "clipvalue": ("clip_value",),
     "decay": ("weight_decay",),
+    **dict.fromkeys(("elementwise_affine", "affine", "gamma", "scale"), ("use_weight",)),
+    **dict.fromkeys(("beta", "center"), ("use_bias",)),
+    **dict.fromkeys(("normalized_shape", "num_features"), "The sizes are those of the input: leave it out."),
     "eps": ("epsilon",),
     "feed_dict": ("feed",),
     "generator": ("rng",),

@@ -25,7 +25,7 @@ TABLES: dict[str, dict[str, type | str]] = {
     "outputs": {"name": str, "node": "nodes"},
     "names": {"name": str, "node": "nodes"},
     "updates": {"parameter": "nodes", "node": "nodes"},
-    "advances": {"parameter": "nodes", "node": "nodes"},
+    "advances": {"parameter": "nodes", "at": "nodes", "node": "nodes"},
     # What a layer made for training alone, and what takes its place in evaluation; the layers that do nothing there.
     "evaluating": {"training": "nodes", "node": "nodes"},
     "idle": {"path": str, "node": "nodes"},

@@ -10,7 +10,7 @@ from .errors import GraphError, UsageError
 from .graph import Derivatives, Graph, Node
 from .graph.collector import collector_paused
 from .graph.derivatives import derivatives_among
-from .graph.fetches import ancestors, resolve
+from .graph.fetches import ancestors, partners, resolve
 from .graph.node import put_twin
 from .graph.scopes import mirrored
 from .graph.tables import owned
@@ -96,15 +96,14 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
     target = Graph(source.name, source.dtype)
     target.memory_budget = source.memory_budget
     order = _in_order(wanted, operand)
-    # A counter comes with what moves it on, or every step of the copy would draw the same numbers; and what is for
-    # training with what takes its place in evaluation.
+    # A node comes with the updates that belong to it, or every step of the copy would draw the same numbers; and what
+    # is for training with what takes its place in evaluation.
     while True:
         here = set(order)
-        tables = (source.advances, source.evaluating)
-        partners = [operand(None, other) for table in tables for node, other in table.items() if node in here]
-        if here.issuperset(partners):
+        others = [operand(None, other) for other in sorted(partners(source, here), key=lambda node: node.index)]
+        if here.issuperset(others):
             break
-        order = _in_order([*wanted, *partners], operand)
+        order = _in_order([*wanted, *others], operand)
     copies: dict[Node, Node] = {}
     for node in order:
         inputs = tuple(copies[operand(node, given)] for given in node.inputs)
@@ -125,13 +124,13 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
         if kept is not None and kept.title == kept.name:
             target.names[name] = kept
     target.idle.update({path: copies[node] for path, node in source.idle.items() if node in copies})
-    for table, entries in (
-        (target.updates, source.updates),
-        (target.advances, source.advances),
-        (target.evaluating, source.evaluating),
-    ):
+    for table, entries in ((target.updates, source.updates), (target.evaluating, source.evaluating)):
         following = {p: operand(None, n) for p, n in entries.items()}
         table.update({copies[p]: copies[n] for p, n in following.items() if p in copies and n in copies})
+    for (parameter, at), node in source.advances.items():
+        parts = [parameter, operand(None, at), operand(None, node)]
+        if copies.keys() >= set(parts):
+            target.advances[copies[parts[0]], copies[parts[1]]] = copies[parts[2]]
     if not exchanged:  # else the derivatives may be those of another function
         for backwards, given, (root, of) in derivatives_among(source, copies, target.scopes):
             known = target.cotangents if backwards else target.tangents

@@ -95,7 +95,7 @@ def whole(graph: Graph) -> dict[str, Any]:
         "outputs": [(name, node.name) for name, node in graph.outputs.items()],
         "names": [(name, node.name) for name, node in graph.names.items()],
         "updates": [(parameter.name, node.name) for parameter, node in graph.updates.items()],
-        "advances": [(parameter.name, node.name) for parameter, node in graph.advances.items()],
+        "advances": [(parameter.name, at.name, node.name) for (parameter, at), node in graph.advances.items()],
         "evaluating": [(trained.name, node.name) for trained, node in graph.evaluating.items()],
         "idle": [(path, node.name) for path, node in graph.idle.items()],
         "counters": dict(graph._counters),
@@ -948,7 +948,7 @@ LIES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "update-of-no-parameter": (lie(updates__parameter={0: 0}), "only parameters are updated"),
     "update-misfit": (lie(updates__node={0: 0}), "the data do not describe a graph: ShapeError|DtypeError"),
     "update-twice": (
-        lie(advances__parameter=[2, 2], advances__node=[4, 4]),
+        lie(advances__parameter=[2, 2], advances__at=[2, 2], advances__node=[4, 4]),
         "the table advances has an entry twice",
     ),
     "evaluating-misfit": (

@@ -14,10 +14,11 @@ import numpy as np
 from ..errors import UsageError, ValueRangeError
 from ..graph.attributes import whole
 from ..graph.collector import collector_paused
-from ..graph.fetches import ancestors, resolve
+from ..graph.fetches import resolve
 from ..graph.tables import checked_update
 from ..habits import elsewhere
 from ..text import quoted, short_name
+from .advances import with_advances
 from .feed import Feed, prepare
 from .guard import checked_guard
 from .kept import Kept
@@ -46,7 +47,7 @@ class Compiled:
     rebuild : callable
         Puts the values of the fetches into the form in which they were asked for.
     updates : dict of Node to Node
-        Including the counters of the random nodes that are read.
+        Including those that belong to nodes that are evaluated, such as the counters of random nodes.
     """
 
     def __init__(
@@ -64,7 +65,10 @@ class Compiled:
             raise UsageError(f"updates are {{parameter: node of its next value}}, not {type(updates).__name__}{hint}")
         self.graph: Graph
         self.graph, self.fetches, self.rebuild = resolve(fetches, graph, updates or ())
-        self.updates = {} if updates is None else self._with_advances(updates)
+        self.updates: dict[Node, Node] = {}
+        if updates is not None:
+            checked = dict(checked_update(self.graph, parameter, node) for parameter, node in updates.items())
+            self.updates = with_advances(self.graph, self.fetches, checked)
         self.backend = backend
         self.settings = replace(settings, threads=whole("threads=", settings.threads, 1))
         self.guard = checked_guard(guard)
@@ -78,14 +82,6 @@ class Compiled:
         self._trains = any(parameter.trainable for parameter in self.updates)
         # What each call needs, read at once.
         self._for_calls = self.updates, self.rebuild, self.graph.state, updating(self.graph)
-
-    def _with_advances(self, updates: Mapping[Any, Any]) -> dict[Node, Node]:
-        checked = dict(checked_update(self.graph, parameter, node) for parameter, node in updates.items())
-        read = ancestors([*self.fetches, *checked.values()])
-        for counter, following in self.graph.advances.items():
-            if counter in read:
-                checked.setdefault(counter, following)
-        return checked
 
     def prepared(self, feed: Feed | None = None, sizes: Mapping[str, int] | None = None) -> Prepared:
         """Return what one call would evaluate: the fetches, then the next values of what is updated.
@@ -293,8 +289,9 @@ def compile(
     fetches : Node, str, or list, tuple or dict of them
     updates : dict of Node to Node, optional
         ``{parameter: node of its next value}``, as ``optimizer.updates(loss)`` returns it. With updates, be they
-        ``{}``, the counters of random nodes that are read move on by themselves; with None nothing changes, and
-        dropout draws the same mask at every call.
+        ``{}``, those of ``graph.advances`` whose nodes are evaluated are made, too: the counters of random nodes move
+        on, and batch norm keeps its running statistics. With None nothing changes, and dropout draws the same mask at
+        every call.
     backend : {None, "native", "numpy", "interpreter"}
         "numpy": a plan, straight-line NumPy for a set of sizes, from the second call on; "native": a plan that calls
         NumPy's own loops and fused kernels without Python between them, with the same bits, for which llvmlite is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 from ..errors import GraphError, UsageError
@@ -82,12 +82,14 @@ def ancestors(nodes: Iterable[Node]) -> set[Node]:
     return found
 
 
+def partners(graph: Graph, nodes: Container[Node]) -> set[Node]:
+    """Return what comes along with nodes: the updates that belong to them, and their replacements in evaluation."""
+    moved = [(at, part) for (parameter, at), node in graph.advances.items() for part in (parameter, node)]
+    return {other for node, other in [*moved, *graph.evaluating.items()] if node in nodes}
+
+
 def with_partners(nodes: set[Node]) -> set[Node]:
-    """Return `nodes`, the next values of their counters, their replacements in evaluation, and all ancestors."""
-    graph = next(iter(nodes)).graph
-    while True:
-        tables = (graph.advances, graph.evaluating)
-        partners = {other for table in tables for node, other in table.items() if node in nodes}
-        if partners <= nodes:
-            return nodes
-        nodes = nodes | ancestors(partners)
+    """Return `nodes`, their `partners`, and all ancestors."""
+    while not (others := partners(next(iter(nodes)).graph, nodes)) <= nodes:
+        nodes = nodes | ancestors(others)
+    return nodes

@@ -57,8 +57,10 @@ class Graph(Shown):
         The next value of parameters, as an optimizer left them.
     state : dict of Node to array
         The values of the parameters.
-    advances : dict of Node to Node
-        {counter parameter: its next value}, applied after each compiled step that reads the counter.
+    advances : dict of (Node, Node) to Node
+        {(parameter, node): next value of the parameter}. A compiled step with updates that evaluates the node makes
+        this update, too. If it evaluates several, the next value of each is computed from that of the one before.
+        A parameter as the key stands for (parameter, parameter): each step that reads it makes the update.
     evaluating : dict of Node to Node
         {training-only node: its replacement in evaluation}; for the output of dropout, the input of dropout. `nn.fit`
         refuses to evaluate a random node without an entry; a node mapped to itself stays random.
@@ -95,7 +97,7 @@ class Graph(Shown):
         self.outputs: dict[str, Node] = CheckedDict(self, tables.checked_output)
         self.names: dict[str, Node] = KeptDict(self, tables.checked_title, "a name that a node has been given stays")
         self.updates: dict[Node, Node] = CheckedDict(self, tables.checked_update)
-        self.advances: dict[Node, Node] = CheckedDict(self, tables.checked_update)
+        self.advances: dict[Any, Node] = CheckedDict(self, tables.checked_advance)
         self.evaluating: dict[Node, Node] = CheckedDict(self, tables.checked_evaluating)
         self.idle: dict[str, Node] = CheckedDict(self, tables.checked_idle)
         self.memory_budget: float | None = None

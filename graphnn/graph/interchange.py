@@ -13,7 +13,7 @@ from ..errors import DtypeError, GraphError, GraphnnError, ShapeError, UsageErro
 from ..origin import Origin, origin_of, user_origin
 from ..text import counted
 from .arrays import own_array, supported
-from .dag import NODES_BY_NAME, NODES_BY_NODE
+from .dag import NODE_TABLES
 from .dimensions import Shape, shape_of, shown
 from .node import Node, put_twin
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, operation
@@ -48,11 +48,9 @@ def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
     for path, about in scopes.items():
         if about.get("result") in nodes:
             graph.scopes[path].result = nodes[about["result"]].node
-    for table in NODES_BY_NAME:
+    for table in NODE_TABLES:
         for key, name in whole.get(table, {}).items():
-            getattr(graph, table)[key] = graph[name]
-    for table in NODES_BY_NODE:
-        getattr(graph, table).update({graph[k]: graph[v] for k, v in whole.get(table, {}).items()})
+            getattr(graph, table)[key] = name
 
 
 def flat_of(graph: Graph) -> nx.MultiDiGraph[str]:

@@ -134,6 +134,13 @@ def checked_update(graph: Graph, parameter: Any, node: Any) -> tuple[Node, Node]
     return parameter, node
 
 
+def checked_advance(graph: Graph, key: Any, node: Any) -> tuple[tuple[Node, Node], Node]:
+    """Refuse a next value that does not fit, and one that belongs to no node."""
+    parameter, at = key if type(key) is tuple and len(key) == 2 else (key, key)
+    parameter, node = checked_update(graph, parameter, node)
+    return (parameter, owned(graph, at, f'what the update of "{parameter.name}" belongs to')), node
+
+
 def checked_evaluating(graph: Graph, trained: Any, node: Any) -> tuple[Node, Node]:
     """Refuse a node that cannot replace another in evaluation."""
     trained = owned(graph, trained, "what is made for training")

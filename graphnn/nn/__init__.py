@@ -1,6 +1,7 @@
 """Networks out of the graph's operations, and how they learn: layers, losses, metrics, optimizers, and `fit`.
 
-What `layers`, `losses`, `metrics` and `optimizers` define under a public name is public here: there is no list of it.
+What the modules of layers, `losses`, `metrics` and `optimizers` define under a public name is public here: there is no
+list of it.
 """
 
 from importlib import import_module
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # at run time, by `_defined`
     from .layers import *  # noqa: F403
     from .losses import *  # noqa: F403
     from .metrics import *  # noqa: F403
+    from .normalization import *  # noqa: F403
     from .optimizers import *  # noqa: F403
 
 
@@ -34,7 +36,7 @@ def _defined(module: ModuleType) -> dict[str, Any]:
 
 
 _FOUND: dict[str, Any] = {}
-for _module in ("layers", "losses", "metrics", "optimizers"):
+for _module in ("layers", "normalization", "losses", "metrics", "optimizers"):
     _FOUND.update(_defined(import_module(f"{__name__}.{_module}")))
 globals().update(_FOUND)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class Dropout(Layer):
         if self.counter is None:
             counter = graph.parameter("counter", np.int64(0), trainable=False)
             # The random numbers read it, so that it is copied with them.
-            self._next = graph.advances[counter] = fn.add(counter, 1, name="next")
+            self._next = graph.advances[counter, counter] = fn.add(counter, 1, name="next")
             self.counter = counter  # last: when it is set, everything is made
         chance = fn.random_uniform(self._next, x.shape, seed=self.seed, stream=len(graph))
         mask = fn.greater_equal(chance, self.rate, name="mask")
@@ -93,10 +94,10 @@ class Dropout(Layer):
             self._idle_at = None
         return dropped
 
-    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
+    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
         x = only_node(self, *inputs)
-        if training_now.get():
-            return super()._make_nodes(graph, inputs)
+        if training_now.get() or settings:
+            return super()._make_nodes(graph, inputs, settings)
         if self.counter is not None:
             graph.idle.setdefault(self.counter.scope, x)
         elif self._idle_at is None or self._idle_at[0] is not graph:

@@ -121,7 +121,7 @@ def _reached(node: Node, ends: Callable[[Node], bool]) -> Iterator[Node]:
 
 def _check_not_random(nodes: Sequence[Node], form: _Form) -> None:
     """Refuse what would be random in evaluation, unless `Graph.evaluating` says that this is meant."""
-    counters, meant = form.graph.advances, form.graph.evaluating
+    counters, meant = {counter for counter, at in form.graph.advances if counter is at}, form.graph.evaluating
     if not counters:
         return
     for node, evaluated in zip(nodes, form.nodes, strict=True):

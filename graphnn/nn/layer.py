@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, copy_context
 from functools import lru_cache
 from types import MethodType
@@ -12,9 +12,10 @@ from typing import Any, ClassVar, NoReturn, Self
 
 from ..calls import misused
 from ..errors import GraphError, GraphnnError, NoRuleError, UsageError
-from ..graph import Graph, Node, Origin, fitting, flatten, user_origin
+from ..graph import Array, Graph, Node, Origin, fitting, flatten, user_origin
 from ..habits import elsewhere
 from .checks import checked_flag
+from .state import Held, attribute_name, checked_state
 
 training_now: ContextVar[bool] = ContextVar("training", default=False)
 """The value of ``training=`` of the layer that is being called; the default for the layers inside it."""
@@ -65,6 +66,7 @@ class Layer:
     __origin: Origin
     __graph: Graph | None = None  # of the last call
     __local = ""  # the last part of its first scope's path: query, or dense_1
+    __waiting: tuple[Mapping[str, Any], str] | None = None  # a state and its layout, until the parameters are made
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Not in __init__, because a subclass need not call that.
@@ -84,6 +86,8 @@ class Layer:
             The arguments of the call of the layer.
         training : bool
             Passed if the signature has it.
+        **settings
+            The other keywords of the call of the layer.
 
         Returns
         -------
@@ -91,7 +95,7 @@ class Layer:
         """
         raise NoRuleError(f"{type(self).__name__} does not say what it computes: define call(self, x)")
 
-    def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
+    def __call__(self, *inputs: Any, training: bool | None = None, **settings: Any) -> Any:
         """Add the layer's nodes to the graph of its inputs.
 
         Parameters
@@ -100,6 +104,8 @@ class Layer:
         training : bool, optional
             Whether dropout and similar layers are active. By default, the value of the layer around this one, and
             False if there is none.
+        **settings
+            Handed on to `call`: ``mask=m``.
 
         Returns
         -------
@@ -112,15 +118,19 @@ class Layer:
         GraphError
             When the layer's parameters are in another graph.
         """
-        graph = self.__graph_of(inputs)
+        graph = self.__graph_of((*inputs, *settings.values()))
         if training is None:
             training = training_now.get()
         training = checked_flag(f"{type(self).__name__}: training", training)
+        if not all(takes(self.call, name) for name in settings):
+            unfit = misused(_with_training(self.call), inputs, settings, type(self).__name__)
+            assert unfit is not None
+            raise unfit
         try:
             # In a copy of the context: `training_now` is back to its old value after the call, also after an interrupt.
-            result = copy_context().run(self.__made, graph, inputs, training)
+            result = copy_context().run(self.__made, graph, inputs, settings, training)
         except TypeError as error:
-            given = {"training": training} if takes(self.call, "training") else {}
+            given = settings | ({"training": training} if takes(self.call, "training") else {})
             unfit = None if isinstance(error, GraphnnError) else misused(self.call, inputs, given, type(self).__name__)
             if unfit is None:
                 raise
@@ -137,12 +147,15 @@ class Layer:
 
     def _called_in(self, graph: Graph) -> None:
         self.__graph = graph
+        if self.__waiting is not None:
+            state, self.__waiting = self.__waiting, None
+            Held(self).set(*state)
 
-    def __made(self, graph: Graph, inputs: tuple[Any, ...], training: bool) -> Any:
+    def __made(self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any], training: bool) -> Any:
         training_now.set(training)
         # Under the lock, so that no other thread makes the parameters a second time.
         with graph.building, fitting(type(self).__name__, list(inputs)):
-            return self._make_nodes(graph, inputs)
+            return self._make_nodes(graph, inputs, settings)
 
     @property
     def parameters(self) -> _Parameters:
@@ -176,6 +189,77 @@ class Layer:
                 waiting.extend(parts.values() if isinstance(parts, Mapping) else parts)
         return sorted(found, key=lambda node: node.index)
 
+    def state(self) -> dict[str, Array]:
+        """Return the values of the parameters and of what else the layer keeps, such as running statistics.
+
+        Returns
+        -------
+        dict of str to array
+            Each under the path by which it is held, as in PyTorch: ``attention.query.weight`` for the ``weight`` of
+            ``self.attention.query``, and ``0.weight`` in the first layer of a `Sequential` or a list. A layer that is
+            held in several places is listed once, under the first. The counters of random nodes are left out.
+
+        Raises
+        ------
+        UsageError
+            Before the first call, which makes the parameters.
+
+        Examples
+        --------
+        >>> import graphnn as gn
+        >>> from graphnn import nn
+        >>> network = nn.Sequential(nn.Dense(3), nn.ReLU(), nn.Dense(2))
+        >>> y = network(gn.Graph().placeholder("x", ("batch", 4)))
+        >>> {name: array.shape for name, array in network.state().items()}
+        {'0.weight': (4, 3), '0.bias': (3,), '2.weight': (3, 2), '2.bias': (2,)}
+        """
+        if self.__graph is None:
+            raise UsageError(f"{type(self).__name__} has no state yet: its parameters are made when it is first called")
+        return Held(self).values()
+
+    def load(self, state: Any, layout: str = "graphnn") -> None:
+        """Set all values that `state` returns. Before the first call, they are kept and set by it.
+
+        Parameters
+        ----------
+        state : mapping of str to array_like, or path
+            As `state` returns it, or a file of such arrays in the format of safetensors.
+        layout : {"graphnn", "torch"}
+            "torch": a ``state_dict`` of PyTorch, whose weights of linear and recurrent layers are transposed, and whose
+            attention has parameters of its own. Nothing but this says how a square matrix lies.
+
+        Raises
+        ------
+        LookupFailure
+            When a value is missing, or belongs to nothing.
+        ShapeError, DtypeError
+            When a value does not fit.
+        FileFormatError
+            When the file is not in the format of safetensors.
+
+        Examples
+        --------
+        >>> import graphnn as gn
+        >>> from graphnn import nn
+        >>> layer = nn.Dense(2)
+        >>> layer.load({"weight": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "bias": [0.0, 1.0]}, layout="torch")
+        >>> gn.run(layer(gn.Graph().constant([1.0, 0.0, 1.0])))
+        array([ 4., 11.])
+        """
+        checked = checked_state(f"{type(self).__name__}.load", state, layout)
+        if self.__graph is None:
+            self.__waiting = dict(checked), layout
+        else:
+            Held(self).set(checked, layout)
+
+    def _held(self) -> Iterable[tuple[str, Any]]:
+        """Return the attributes, some of which are parameters and layers."""
+        return [(name, value) for name, value in vars(self).items() if not name.startswith("_Layer__")]
+
+    def _from_torch(self, state: dict[str, Array]) -> dict[str, Array]:
+        """Return a ``state_dict`` of the same layer of PyTorch in the names and layouts that are used here."""
+        return state
+
     def __graph_of(self, inputs: tuple[Any, ...]) -> Graph:
         leaves, _ = flatten(list(inputs))
         graph = next((leaf.graph for leaf in leaves if isinstance(leaf, Node)), None)
@@ -194,13 +278,13 @@ class Layer:
                 )
         return graph
 
-    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
+    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
         with graph.in_scope(self._free_path(graph), kind=type(self).__name__, origin=self.__origin):
             before = _around.set((graph, self))
             try:
                 if takes(self.call, "training"):
-                    return self.call(*inputs, training=training_now.get())
-                return self.call(*inputs)
+                    return self.call(*inputs, training=training_now.get(), **settings)
+                return self.call(*inputs, **settings)
             finally:
                 _around.reset(before)
 
@@ -219,8 +303,7 @@ class Layer:
         if around is None or around[0] is not graph:
             return ""
         held = (name for name, value in vars(around[1]).items() if value is self and name.isidentifier())
-        # _query, and __query, which Python keeps as _Attention__query
-        return re.sub(r"^_[^_]\w*?__(?=\w)", "", next(held, "")).strip("_")
+        return attribute_name(next(held, ""))
 
     def __repr__(self) -> str:
         state = f'"{self.__local}"' if self.__graph is not None else "not called yet"
@@ -247,6 +330,21 @@ def takes(function: Callable[..., Any], keyword: str) -> bool:
     except (TypeError, ValueError):
         return False
     return keyword in names or "**" in names
+
+
+def _with_training(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function with the signature of a layer: that of its `call`, which always takes `training`."""
+
+    def called(*inputs: Any, **settings: Any) -> None:
+        """Stand for the layer."""
+
+    signature = inspect.signature(call)
+    parameters = list(signature.parameters.values())
+    if "training" not in signature.parameters:
+        place = len(parameters) - any(p.kind is p.VAR_KEYWORD for p in parameters)
+        parameters.insert(place, inspect.Parameter("training", inspect.Parameter.KEYWORD_ONLY, default=None))
+    called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return called
 
 
 @lru_cache(maxsize=256)

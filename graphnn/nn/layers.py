@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import numpy as np
-
-from ..errors import DtypeError, LookupFailure, ShapeError, UsageError, near
+from ..errors import LookupFailure, ShapeError, UsageError, near
 from ..graph import Array, Graph, Node, Origin, as_array, fn, user_origin
 from ..graph.attributes import checked, kind_of, whole
 from ..graph.dimensions import product, shape_of, shown
@@ -15,6 +13,10 @@ from ..ops.compose import softmax_nodes
 from .checks import checked_flag
 from .init import Rng, checked_initializer, checked_rng, constant, drawn, glorot_uniform, zeros
 from .layer import Layer, only_node, takes
+from .weights import float_dtype, rng_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Dense(Layer):
@@ -59,6 +61,7 @@ class Dense(Layer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import graphnn as gn
     >>> from graphnn import nn
     >>> g = gn.Graph()
@@ -94,7 +97,7 @@ class Dense(Layer):
         self.weight_init = checked_initializer(weight_init, "Dense: weight_init")
         self.bias_init = checked_initializer(bias_init, "Dense: bias_init")
         self.rng = checked_rng(rng, "Dense")
-        self.dtype = None if dtype is None else _float_dtype(dtype)
+        self.dtype = None if dtype is None else float_dtype(dtype)
         self._initial_weight = _InitialValue.of("weight", weight, self.units, f"(inputs, {self.units})")
         self._initial_bias = _InitialValue.of("bias", bias, self.units, f"({self.units},) or (1, {self.units})")
         self.weight: Node | None = None
@@ -109,15 +112,18 @@ class Dense(Layer):
         result = fn.matmul(x, self.weight)
         return result if self.bias is None else fn.add(result, self.bias)
 
-    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
-        result = super()._make_nodes(graph, inputs)
+    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
+        result = super()._make_nodes(graph, inputs, settings)
         return result if self.activation is None else self.activation(result)
+
+    def _from_torch(self, state: dict[str, Array]) -> dict[str, Array]:
+        return {name: array.T if name == "weight" else array for name, array in state.items()}
 
     def _make_parameters(self, x: Node) -> tuple[Node, Node | None]:
         graph = x.graph
         shape = (self._inputs(x), self.units)
         dtype = self.dtype or graph.dtype
-        rng = _rng_of(graph) if self.rng is None else self.rng
+        rng = rng_of(graph) if self.rng is None else self.rng
         bias = None
         if self._initial_weight is not None:
             weight = self._initial_weight.cast(self.dtype, graph)
@@ -173,18 +179,6 @@ class _InitialValue(NamedTuple):
         return self.array.astype(dtype or self.dtype or graph.dtype)
 
 
-def _rng_of(graph: Graph) -> np.random.Generator:
-    """Return the default generator of a layer: another one for each layer, but the same in every process."""
-    return np.random.default_rng([0, len(graph.state)])
-
-
-def _float_dtype(dtype: Any) -> np.dtype[Any]:
-    kind: np.dtype[Any] = np.dtype(dtype)
-    if kind.kind != "f" or kind.itemsize > 8:
-        raise DtypeError(f"parameters are floats of 16, 32 or 64 bits, not {kind}")
-    return kind
-
-
 class PReLU(Layer):
     """x where x > 0, else slope * x; the parameter ``slope`` is trained.
 
@@ -216,7 +210,7 @@ class PReLU(Layer):
         only_node(self, x)
         if self.slope is None:
             graph = x.graph
-            rng = _rng_of(graph) if self.rng is None else self.rng
+            rng = rng_of(graph) if self.rng is None else self.rng
             slope = drawn(self.slope_init, self.shape, graph.dtype, rng, "a PReLU slope")
             self.slope = graph.parameter("slope", slope)
         return fn.prelu(x, self.slope)
@@ -246,11 +240,11 @@ class Softmax(Layer):
 class _OneOp(Layer):
     """Base class of the layers that are one node, which has the name of the layer: ``relu_1``."""
 
-    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
+    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
         if not takes(self.call, "name"):  # a subclass has another `call`
-            return super()._make_nodes(graph, inputs)
+            return super()._make_nodes(graph, inputs, settings)
         x = only_node(self, *inputs)
-        return self.call(x, name=self._free_path(graph).rpartition("/")[2])
+        return self.call(x, **{"name": self._free_path(graph).rpartition("/")[2], **settings})
 
 
 class ReLU(_OneOp):

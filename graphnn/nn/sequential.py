@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import UsageError
@@ -50,8 +50,9 @@ class Sequential(Layer):
             raise UsageError(f"Sequential takes layers, or functions of a node, not {what}{hint}")
         self.layers.append(layer)
 
-    def call(self, x: Any) -> Any:
-        """Return what the last layer returns."""
+    def call(self, x: Any, **settings: Any) -> Any:
+        """Return what the last layer returns. Each layer is given the settings that it takes."""
+        unused = set(settings)
         around: dict[Sequential, Iterator[Any]] = {self: iter(self.layers)}
         while around:  # not by recursion: they may be nested to any depth
             network = next(reversed(around))
@@ -65,12 +66,22 @@ class Sequential(Layer):
                     raise UsageError("a Sequential that contains itself has no end: put each layer in once")
                 around[layer] = iter(layer.layers)
             else:
-                handed_on = not isinstance(layer, Layer) and takes(layer, "training")
-                x = layer(x, training=training_now.get()) if handed_on else layer(x)
+                called = layer.call if isinstance(layer, Layer) else layer
+                given = {name: value for name, value in settings.items() if takes(called, name)}
+                unused.difference_update(given)
+                if not isinstance(layer, Layer) and takes(layer, "training"):
+                    given["training"] = training_now.get()
+                x = layer(x, **given)
+        if unused:
+            raise UsageError(f'Sequential: none of its layers takes an argument "{min(unused)}"')
         return x
 
-    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...]) -> Any:
-        return self.call(*inputs)
+    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
+        return self.call(*inputs, **settings)
+
+    def _held(self) -> Iterable[tuple[str, Any]]:
+        own = [(name, value) for name, value in super()._held() if name != "layers"]
+        return [*((str(i), layer) for i, layer in enumerate(self.layers)), *own]
 
     def __len__(self) -> int:
         return len(self.layers)

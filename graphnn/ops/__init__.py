@@ -7,7 +7,6 @@ from . import (
     base,
     choosing,
     compose,
-    convolution,
     elementwise,
     index,
     joining,
@@ -16,5 +15,4 @@ from . import (
     random,
     reduce,
     shape,
-    windows,
 )

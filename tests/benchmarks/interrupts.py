@@ -149,7 +149,7 @@ def whole(g: gn.Graph) -> None:
         assert scope.path == path
         assert scope.parent is None or g.scopes[scope.parent.path] is scope.parent
         assert scope.result is (inside[-1] if inside else None), (path, scope.result, inside[-1:])
-    for parameter, following in [*g.updates.items(), *g.advances.items()]:
+    for parameter, following in [*g.updates.items(), *((counter, node) for (counter, _), node in g.advances.items())]:
         assert g.dag._node[parameter.name].node is parameter
         assert g.dag._node[following.name].node is following
 

@@ -60,7 +60,7 @@ def test_in_training_each_of_its_steps_is_a_node() -> None:
     counter = g["dropout_1/counter"]
     assert not counter.trainable
     assert counter.dtype == np.int64
-    assert g.advances == {counter: g["dropout_1/next"]}
+    assert g.advances == {(counter, counter): g["dropout_1/next"]}
     assert {node.scope for node in g} == {"", "dropout_1"}
 
 
@@ -74,7 +74,7 @@ def test_its_number_does_not_depend_on_when_training_begins() -> None:
     network(x)
     network(x, training=True)
     assert list(x.graph.scopes) == ["dropout_1", "dropout_2", "dropout_1_2", "dropout_2_2"]
-    assert [c.name for c in x.graph.advances] == ["dropout_1/counter", "dropout_2/counter"]
+    assert [c.name for c, _ in x.graph.advances] == ["dropout_1/counter", "dropout_2/counter"]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -197,7 +197,8 @@ def test_a_copy_of_the_graph_has_the_same_masks() -> None:
     feed = {"x": np.ones((5, 100))}
     copy = gn.extract(y)
     assert np.array_equal(gn.run(copy[y.name], feed), gn.run(y, feed))
-    assert copy.advances == {copy["dropout_1/counter"]: copy["dropout_1/next"]}
+    counter = copy["dropout_1/counter"]
+    assert copy.advances == {(counter, counter): copy["dropout_1/next"]}
 
 
 # --- errors ---------------------------------------------------------------------------------------------------

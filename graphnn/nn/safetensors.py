@@ -1,0 +1,67 @@
+"""Safetensors files: the size of the header, the header as JSON, and the bytes of the arrays."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import FileFormatError
+from ..text import short_repr
+
+if TYPE_CHECKING:
+    from ..graph import Array
+
+_DTYPES = {
+    "BOOL": "bool",
+    "F16": "<f2",
+    "F32": "<f4",
+    "F64": "<f8",
+    "BF16": "<u2",
+    **{f"{kind.upper()}{8 * size}": f"<{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)},
+}
+_MOST_HEADER = 100_000_000  # bytes, as the format says
+
+
+def read_safetensors(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Return the arrays of a safetensors file by their names; bfloat16, which NumPy lacks, as float32.
+
+    Raises
+    ------
+    FileFormatError
+        When it is not such a file, or is damaged. Nothing that the file asks for is allocated before that is known.
+    """
+    with Path(path).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        header_size = int.from_bytes(file.read(8), "little")
+        if size < 8 or not 2 <= header_size <= min(size - 8, _MOST_HEADER):
+            raise FileFormatError(f"{str(path)!r} is not a safetensors file")
+        try:
+            header = json.loads(file.read(header_size))
+            entries = [(name, about) for name, about in header.items() if name != "__metadata__"]
+        except (ValueError, AttributeError, RecursionError):
+            raise FileFormatError(f"{str(path)!r} is not a safetensors file: its header is no JSON object") from None
+        found = {}
+        for name, about in entries:
+            dtype, shape, start, length = _entry(path, name, about, size - 8 - header_size)
+            file.seek(8 + header_size + start)
+            array = np.frombuffer(file.read(length), dtype).reshape(shape)
+            if about["dtype"] == "BF16":
+                array = (array.astype(np.uint32) << 16).view(np.float32)
+            found[name] = array.astype(array.dtype.newbyteorder("="))
+    return found
+
+
+def _entry(path: Any, name: str, about: Any, size: int) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
+    """Return the dtype, the shape, the start and the length of an array, checked."""
+    match about:
+        case {"dtype": str(kind), "shape": list(shape), "data_offsets": [int(start), int(stop)]} if kind in _DTYPES:
+            dtype = np.dtype(_DTYPES[kind])
+            sizes = len(shape) <= 64 and all(type(n) is int and n >= 0 for n in shape)
+            if sizes and 0 <= start <= stop <= size and stop - start == math.prod(shape) * dtype.itemsize:
+                return dtype, tuple(shape), start, stop - start
+    raise FileFormatError(f"{str(path)!r} is damaged, or has an array of an unknown dtype: {short_repr(name)}")
