@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import forging
+import native_texts
 import numpy as np
 import pytest
 
@@ -176,6 +177,25 @@ def test_the_detector_knows_code_when_it_sees_it() -> None:
         assert foreign(bad), bad
 
 
+def test_the_detector_knows_what_no_kernel_has() -> None:
+    x = gn.Graph().placeholder("x", (3, 40))
+    with native_texts.heard() as texts:
+        gn.compile(gn.sqrt(gn.maximum(x, 0) * 2), backend="native").plan({x: np.ones((3, 40))})
+    (good,) = texts.llvm
+    assert native_texts.foreign(good) == []
+    for bad in (
+        good.replace("@llvm.sqrt", "@system"),
+        good.replace("ret void", f"ret void ; {_SAYS}"),
+        good.replace("ret void", 'call void asm "int3", ""()\n  ret void'),
+        good + 'module asm "int3"',
+        good.replace("i64 0", "i64 123456"),
+        good.replace("%args", '%"args"'),
+        good.replace("entry:", "entry: }"),
+    ):
+        assert bad != good
+        assert native_texts.foreign(bad), bad
+
+
 # --- building and planning ------------------------------------------------------------------------------------
 
 OURS = sorted(
@@ -224,16 +244,31 @@ def planned(graph: gn.Graph, made: gn.Node, feed: Any, seen: Seen) -> list[str]:
             except Exception as error:  # noqa: BLE001 - planted: what is not checked fails anywhere
                 seen[type(error).__name__] += 1
     found = []
+    sizes = dict.fromkeys(made.op.dimension_names, 2)
     for fetches in wanted:
         try:
-            made_plan = gn.compile(fetches).plan(feed, dict.fromkeys(made.op.dimension_names, 2))
+            made_plan = gn.compile(fetches).plan(feed, sizes)
         except Exception as error:  # noqa: BLE001 - planted: what is not checked fails anywhere
             seen[type(error).__name__] += 1
             continue
         seen["plans"] += 1
         found += foreign(made_plan.source, made_plan.arguments)
         found += [word for word in made_plan.arguments if not word.isidentifier()]
+    if seen["plans"] % 3 == 1:
+        found += native(wanted[-1], feed, sizes, seen)
     return found
+
+
+def native(fetches: list[gn.Node], feed: Any, sizes: Any, seen: Seen) -> list[str]:
+    """Return what is foreign in what the native plan of fetches is compiled from."""
+    with native_texts.heard() as texts:
+        try:
+            gn.compile(fetches, backend="native").plan(feed, sizes)
+        except Exception as error:  # noqa: BLE001 - planted: what is not checked fails anywhere
+            seen[type(error).__name__] += 1
+    seen["native"] += bool(texts.llvm)
+    found = [what for text in texts.python for what in foreign(text)]
+    return found + [what for text in texts.llvm for what in native_texts.foreign(text)]
 
 
 def typed(cls: type[Op], seen: Seen) -> Iterator[str]:
@@ -268,6 +303,7 @@ def test_hostile_attributes_never_reach_a_source(part: int) -> None:
     assert seen["tried"] > 500
     assert seen["refused"] > seen["tried"] // 2
     assert seen["plans"] > 100
+    assert seen["native"] > 10
     raw = {name for name in seen if name.endswith("Error") and not hasattr(gn, name)}
     assert not raw, seen
 
