@@ -26,7 +26,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import files
-from graphnn.execute import plan, printer
+from graphnn.execute import printer
+from graphnn.execute.native import writer
 from graphnn.execute.plan import Plan
 from graphnn.files import to_data
 from graphnn.graph import Op, attributes, op, registry
@@ -244,9 +245,9 @@ def planned(graph: gn.Graph, made: gn.Node, feed: Any, seen: Seen) -> list[str]:
             except Exception as error:  # noqa: BLE001 - planted: what is not checked fails anywhere
                 seen[type(error).__name__] += 1
     found = []
-    sizes = dict.fromkeys(made.op.dimension_names, 2)
     for fetches in wanted:
         try:
+            sizes = dict.fromkeys(made.op.dimension_names, 2)
             made_plan = gn.compile(fetches).plan(feed, sizes)
         except Exception as error:  # noqa: BLE001 - planted: what is not checked fails anywhere
             seen[type(error).__name__] += 1
@@ -254,8 +255,8 @@ def planned(graph: gn.Graph, made: gn.Node, feed: Any, seen: Seen) -> list[str]:
         seen["plans"] += 1
         found += foreign(made_plan.source, made_plan.arguments)
         found += [word for word in made_plan.arguments if not word.isidentifier()]
-    if seen["plans"] % 3 == 1:
-        found += native(wanted[-1], feed, sizes, seen)
+        if seen["plans"] % 3 == 1:
+            found += native(fetches, feed, sizes, seen)
     return found
 
 
@@ -484,7 +485,7 @@ def _tupled(value: Any) -> Any:
 
 
 def careless(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (printer, plan):
+    for module in (printer, writer):
         monkeypatch.setattr(module, "literal", lambda value: f"{value}")
 
 
