@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -368,18 +367,15 @@ class Arange(Op):
 
     def infer(self) -> Spec:
         numbers = start, stop, step = self.start, self.stop, self.step
-        # A whole number may be larger than any float.
-        if step == 0 or not all(isinstance(number, str) or abs(number) <= sys.float_info.max for number in numbers):
+        # A whole number may be larger than any float, and there may be more numbers than any memory holds.
+        if step == 0 or not all(isinstance(number, str) or abs(number) < 1e308 for number in numbers):
             raise ValueRangeError(f"arange: the numbers are finite, and the step is not 0, unlike in {shown(numbers)}")
         if not any(isinstance(number, float) for number in numbers):
             span = subtract(stop, start) if step > 0 else subtract(start, stop)
             return Spec((floor_divide(add(clamp(span), abs(step) - 1), abs(step)),), np.dtype(self.dtype))
         if any(isinstance(number, str) for number in numbers):
             raise DtypeError(f"arange: beside a size that has a name, numbers are whole, unlike in {shown(numbers)}")
-        count = (stop - start) / step
-        if not math.isfinite(count):
-            raise ValueRangeError(f"arange: from {start} to {stop} there are too many numbers")
-        return Spec((max(math.ceil(count), 0),), np.dtype(self.dtype))
+        return Spec((math.ceil(min(max((stop - start) / step, 0.0), 2.0**63)),), np.dtype(self.dtype))
 
     def forward(self, out: Array | None = None) -> Any:
         return into(out, np.arange(self.start, self.stop, self.step, dtype=self.dtype))

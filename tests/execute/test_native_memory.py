@@ -10,7 +10,7 @@ from test_plan_conformance import bits, differences, drawn_step
 
 import graphnn as gn
 from graphnn.errors import GraphnnWarning
-from graphnn.execute.native import layout
+from graphnn.execute.native import addresses, layout
 from graphnn.execute.native.plan import Native
 from graphnn.execute.native.works import Work
 from graphnn.execute.values import Value
@@ -153,6 +153,35 @@ def test_places_of_the_largest_sums_and_verdicts_are_the_interpreters(dtype: str
         step = gn.compile(fetches[:2])
         step(feeds[0])
         assert {loop.what for loop in step.plan(feeds[0]).loops} == {"loop"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("shape", [(8191,), (8193,), (20_001,), (3, 9000), (1000, 10), (9000, 2), (2, 90, 100)])
+def test_long_sums_are_the_interpreters(shape: tuple[int, ...], dtype: str) -> None:
+    # Before version 2.3, NumPy adds up no more numbers at once than its buffer holds.
+    rng = np.random.default_rng(0)
+    x = gn.Graph(dtype=dtype if dtype[0] == "f" else None).placeholder("x", shape, dtype)
+    axes = [None, *range(len(shape)), *[(1, 2)] * (len(shape) > 2)]
+    fetches = [
+        op(x, axis) for op in (gn.sum, gn.mean, gn.max, gn.std) for axis in axes if dtype[0] == "f" or op is gn.sum
+    ]
+    feeds = []
+    for _ in range(3):
+        array = rng.normal(size=shape) * 9
+        feeds.append({x: np.where(array > 0, np.copysign(0, rng.normal(size=shape)), array).astype(dtype)})
+    assert not differences(fetches, feeds)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_where_numpy_adds_up_by_buffers_long_sums_are_numpys(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    monkeypatch.setattr(addresses, "_sums_are_whole", lambda: whole)
+    x = gn.Graph().placeholder("x", (4, 5000))
+    forms = []
+    for axis in (0, 1, None):
+        plan = gn.compile(gn.sum(x, axis)).plan({x: np.ones((4, 5000))})
+        assert isinstance(plan, Native)
+        forms += [work.how for work in plan.works]
+    assert forms == ["loop", "loop", "loop" if whole else "python"]
 
 
 def test_slices_are_taken_from_the_front_and_from_the_end_and_nowhere_else() -> None:

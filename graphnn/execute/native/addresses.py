@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ _PYUFUNC_FROM_FUNC_AND_DATA = 1
 _NIN, _NOUT, _NARGS, _FUNCTIONS, _DATA, _NTYPES, _TYPES = 16, 20, 24, 32, 40, 48, 64
 _TRIED = 83
 """Elements that a loop is tried with: more than one register of any processor, and no multiple of one."""
+_BUFFER = 8192
+_NO_LIMIT = 2**62
 _SPECIAL = (0.0, -0.0, 1.0, -1.0, np.nan, np.inf, -np.inf, 1e-42, 0.5, 2.0)
 
 
@@ -109,6 +112,37 @@ def _read(ufunc: np.ufunc, signature: str) -> Loop | None:
     if _file_of(loop.address) != _file_of(array_api(_PYUFUNC_FROM_FUNC_AND_DATA, umath=True)):
         raise Doubt(f"the loop {signature} of numpy.{ufunc.__name__} is not in NumPy's library")
     return loop
+
+
+def most_at_once() -> int:
+    """Return how many numbers a reduction along one axis calls its loop with, at most.
+
+    The last bits of a sum depend on it. Before version 2.3, NumPy reduces as many at once as its buffer holds, though
+    it copies nothing there.
+    """
+    return _NO_LIMIT if _sums_are_whole() else np.getbufsize()
+
+
+@cache
+def _sums_are_whole() -> bool:
+    double = np.dtype(float)
+    loop = loop_of(np.add, (double,) * 3)
+    if loop is None:
+        raise Doubt("numpy.add has no loop for float64")
+    numbers = np.random.default_rng(0).normal(size=3 * _BUFFER - 1)
+    size = np.setbufsize(_BUFFER)
+    try:
+        expected = np.add.reduce(numbers)
+    finally:
+        np.setbufsize(size)
+    for most in (numbers.size, _BUFFER):
+        total = np.zeros(())
+        for start in range(0, numbers.size, most):
+            part = numbers[start : start + most]
+            call(loop, [total.ctypes.data, part.ctypes.data, total.ctypes.data], [part.size], [0, 8, 0])
+        if total == expected:
+            return most == numbers.size
+    raise Doubt("sums are not added up as NumPy adds them up")
 
 
 def array_api(number: int, umath: bool = False) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import GraphnnWarning
 from ...graph.quiet import quietly
-from .addresses import Doubt, drawn, loop_of, same_bits
+from .addresses import Doubt, drawn, loop_of, most_at_once, same_bits
 from .engine import engine
 from .kernel_loops import written
 from .kernels import Kernel, Line, Operand
@@ -78,6 +78,7 @@ def check() -> None:
     """
     _check_arrays()
     _check_choices()
+    most_at_once()
     _check_run()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import instructions as do
 from ..values import in_c_order
-from .addresses import loop_of
+from .addresses import loop_of, most_at_once
 from .kernels import is_known
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def form_of(value: Value) -> tuple[str, str]:
             )
             return ("loop", "") if casts else ("python", "an operand is cast in a way that C leaves open")
         case do.Reduce():
-            return ("loop", "") if reduced(value) else ("python", "the axes do not lie one beside the other")
+            return ("loop", "") if reduced(value) else ("python", "the axes do not lie side by side, or are too long")
         case do.Locate() | do.Running() | do.Taken():
             return ("loop", "") if sizes_along(value) else ("python", "an operand does not lie in order")
         case do.Product():
@@ -228,6 +228,8 @@ def reduced(value: Value) -> tuple[int, int, int] | None:
         return None
     sizes = [x.shape[axis] for axis in long]
     outer, middle, inner = (math.prod(part) for part in (sizes[:first], sizes[first:last], sizes[last:]))
+    if inner == 1 and middle > most_at_once() and x.dtype.kind == "f":
+        return None
     return outer, middle, inner
 
 
