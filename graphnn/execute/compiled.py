@@ -72,6 +72,7 @@ class Compiled:
         self.backend = backend
         self.settings = replace(settings, threads=whole("threads=", settings.threads, 1))
         self.guard = checked_guard(guard)
+        self._is_planned = backend != "interpreter" and guard is None
         self.observers: list[Callable[[], Observer | None]] = []
         """Called at the start of each call; each returns an observer of its evaluation, or None."""
         self._wanted = [*self.fetches, *self.updates.values()]
@@ -152,9 +153,9 @@ class Compiled:
         self, feed: Feed | None, sizes: Mapping[str, int] | None, state: Mapping[Node, Array]
     ) -> Sequence[Array]:
         """Return the values of the fetches and of the updates."""
-        observers = [found for ask in self.observers if (found := ask()) is not None] if self.observers else []
+        observers = [found for ask in self.observers if (found := ask()) is not None] if self.observers else ()
         latest = self._latest
-        if latest is None or sizes is not None or self.guard is not None or observers:
+        if latest is None or sizes is not None or observers:
             return self._prepared_results(feed, sizes, observers)
         fed = latest.fitting({} if feed is None else feed)
         if fed is None:
@@ -182,10 +183,6 @@ class Compiled:
         results = own_arrays(collect(prepared, self.guard, self.updates, observers))
         count = len(self.fetches)
         return [*results[:count], *[np.asarray(following, order="C") for following in results[count:]]]
-
-    @property
-    def _is_planned(self) -> bool:
-        return self.backend != "interpreter" and self.guard is None
 
     def _plan_of(self, prepared: Prepared, demanded: bool) -> Plan | None:
         """Return the plan for the sizes of a call. A new one is made if it is demanded, or expected to pay."""

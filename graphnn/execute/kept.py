@@ -42,9 +42,9 @@ class Kept:
     def used(self, sizes: Sizes) -> Plan | None:
         """Return the plan for these sizes, if it is kept, and count it as used last."""
         plan = self.plans.get(sizes)
-        if plan is not None:
+        if plan is not None and sizes != (last := next(reversed(self.plans))):
             # Calls of the last plan are counted by the plan itself: it was in use until now.
-            self._used_at[next(reversed(self.plans))] = self._used_at[sizes] = self._calls()
+            self._used_at[last] = self._used_at[sizes] = self._calls()
             self.plans.move_to_end(sizes)
         return plan
 
