@@ -17,9 +17,10 @@ from . import rewrites  # noqa: F401 - registers them
 from .builder import Builder
 from .instructions import Result
 from .rules import Rule, rule_of
-from .values import Value, in_c_order
+from .values import Value, in_c_order, squeezed
 
 if TYPE_CHECKING:
+    from ..graph.dimensions import Shape
     from .loop import Prepared
     from .settings import Settings
 
@@ -49,6 +50,8 @@ class Lowering:
         self.of: dict[Node, Value] = {}
         self._prepared = prepared
         self._build = Builder(settings)
+        self._shapes: dict[Shape, tuple[int, ...]] = {}
+        """{shape as it is declared: in numbers}"""
         self._memory: dict[Node, Node] = {}
         """{node whose value is a view in a run: the node whose memory it shows}"""
         for node in program.placeholders:
@@ -65,8 +68,15 @@ class Lowering:
         for index, value in enumerate(self.values):
             value.index = index
 
+    def _shape_of(self, node: Node) -> tuple[int, ...]:
+        declared = node.spec.shape
+        shape = self._shapes.get(declared)
+        if shape is None:
+            shape = self._shapes[declared] = self._prepared.shape_of(node)
+        return shape
+
     def _make_given(self, node: Node) -> None:
-        value = Value(do.Given(), node, self._prepared.shape_of(node), node.dtype)
+        value = Value(do.Given(), node, self._shape_of(node), node.dtype)
         self.given.append(value)
         self.of[node] = value
 
@@ -75,19 +85,19 @@ class Lowering:
         if isinstance(node.op, Constant):
             return build.constant(node.graph._stored(node))
         operands = self._apart(node, [self.of[operand] for operand in node.inputs])
-        result = Result(self._prepared.shape_of(node), node.dtype)
-        ours = type(node.op).__module__.startswith(_OURS)
-        rule = rule_of(node.op)
-        if all(value.array is not None for value in operands) and rule.folds:
+        result = Result(self._shape_of(node), node.dtype)
+        rule = rule_of(type(node.op))
+        unknown = [value for value in operands if value.array is None]
+        if rule.folds and not unknown:
             folded = self._fold(position, operands, result)
             if folded is not None:
                 return folded
         op = node.op.bound(self._prepared.sizes) if node.op.sized else node.op
         # float16 warns of overflow, and an operation that is not ours is checked: both by what the interpreter calls.
-        if not ours:
+        if not type(op).__module__.startswith(_OURS):
             return self._as_it_runs(position, op, operands, in_c_order(*result))
         value = rule.write(op, build, result, operands)
-        if any(value.root is operand.root for operand in operands):
+        if value.root in [operand.root for operand in operands]:
             if not isinstance(op, Cast):
                 self._memory[node] = self._memory.get(node.inputs[0], node.inputs[0])
         elif not _comes_in_order(op, rule, operands, value):
@@ -117,7 +127,7 @@ class Lowering:
         node = self._build.node
         forward = self._prepared.binding.forwards[position]
         assert forward is not None
-        result = Result(self._prepared.shape_of(node), node.dtype)
+        result = Result(self._shape_of(node), node.dtype)
         return self._build.fresh(do.Own(forward, op.name), *operands, result=result, strides=strides)
 
     def _fold(self, position: int, operands: Sequence[Value], result: Result) -> Value | None:
@@ -141,11 +151,11 @@ def _comes_in_order(op: Op, rule: Rule, operands: Sequence[Value], value: Value)
 
     What NumPy computes of a transposed or repeated array is often laid out as that is.
     """
-    if rule.in_order or value.strides is None or sum(n > 1 for n in value.shape) < 2 or 0 in value.shape:
+    if rule.in_order or value.strides is None or len(squeezed(value.shape)) < 2 or 0 in value.shape:
         return True
-    if all(operand.ordered for operand in operands) or value.root.kind == "constant":
+    if False not in [operand.ordered for operand in operands] or value.root.kind == "constant":
         return True
-    if not op.elementwise or any(operand.strides is None for operand in operands):
+    if not op.elementwise or None in [operand.strides for operand in operands]:
         return False
     tiny = quietly(op.forward, *[operand.stand_in(2) for operand in operands])
     return bool(np.asarray(tiny).flags.c_contiguous)
@@ -153,11 +163,8 @@ def _comes_in_order(op: Op, rule: Rule, operands: Sequence[Value], value: Value)
 
 def _alive(values: Sequence[Value], fetches: Sequence[Value]) -> list[Value]:
     """Return the values that the fetches are made of."""
-    alive: set[int] = set()
-    waiting = list(fetches)
-    while waiting:
-        value = waiting.pop()
-        if id(value) not in alive:
-            alive.add(id(value))
-            waiting.extend(value.operands)
-    return [value for value in values if id(value) in alive]
+    alive = set(fetches)
+    for value in reversed(values):
+        if value in alive:
+            alive.update(value.operands)
+    return [value for value in values if value in alive]

@@ -42,8 +42,8 @@ class Value:
         The kind of the instruction.
     root : Value
         The value whose memory this one shows: itself unless it is a view.
-    offset : int or None
-        The bytes from the root's first element to its own; None as long as nobody has asked (see `native`).
+    place : object
+        Where it lies, for `native`; None as long as nobody has asked.
     """
 
     how: Instruction
@@ -58,7 +58,7 @@ class Value:
     kind: Kind = field(init=False)
     size: int = field(init=False)
     root: Value = field(init=False)
-    offset: int | None = field(init=False, default=None)
+    place: object = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.kind = self.how.kind
@@ -99,10 +99,7 @@ class Value:
     @property
     def ordered(self) -> bool:
         """Whether what NumPy makes of it is in C order: its axes step ever less far, and none stands still."""
-        if self.strides is None:
-            return False
-        steps = [abs(step) for step, n in zip(self.strides, self.shape, strict=True) if n > 1]
-        return 0 not in steps and steps == sorted(steps, reverse=True)
+        return self.strides is not None and _is_ordered(self.strides, self.shape)
 
     @property
     def contiguous(self) -> bool:
@@ -148,7 +145,19 @@ def lying(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
     return [] if 0 in shape else [step for step, n in zip(strides, shape, strict=True) if n > 1]
 
 
-@lru_cache(1024)
+@lru_cache(4096)
+def _is_ordered(strides: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    steps = [abs(step) for step, n in zip(strides, shape, strict=True) if n > 1]
+    return 0 not in steps and steps == sorted(steps, reverse=True)
+
+
+@lru_cache(4096)
+def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without its axes of one element."""
+    return tuple([n for n in shape if n != 1])
+
+
+@lru_cache(4096)
 def in_c_order(shape: tuple[int, ...], dtype: DType) -> tuple[int, ...]:
     """Return the strides of an array in C order."""
     steps = [dtype.itemsize]

@@ -116,7 +116,7 @@ def test_a_rule_is_for_a_class_that_there_is() -> None:
     library = {base for cls in registry.values() for base in cls.__mro__}
     assert set(_RULES) <= library
     for cls in OPS:
-        assert rule_of(cls.samples(Draw(np.random.default_rng(0)))[0]) is not None
+        assert rule_of(cls) is not None
 
 
 def test_an_operation_without_a_rule_is_a_call_of_its_forward(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .. import instructions as do
-from ..values import in_c_order
-from .works import Work, along, place_of, reduced, spread, squeezed
+from ..values import in_c_order, squeezed
+from .works import Work, along, place_of, reduced, spread
 
 if TYPE_CHECKING:
     from ..values import Value
@@ -122,9 +122,9 @@ def _read_by_rows(work: Work, n: int) -> Iterator[tuple[Value, bool]]:
                     continue
                 sizes, steps = (x.shape[row], x.shape[column]), (place.strides[row], place.strides[column])
             elif isinstance(value.how, do.Reduce):
-                sizes, steps = squeezed(x.shape), spread(place, x.shape, x.shape)
+                sizes, steps = squeezed(x.shape), spread(place.strides, x.shape, x.shape)
             else:
-                sizes, steps = squeezed(value.shape), spread(place, x.shape, value.shape)
+                sizes, steps = squeezed(value.shape), spread(place.strides, x.shape, value.shape)
             yield root, _is_aligned(root, n, place.offset, sizes, steps, x.dtype.itemsize)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import instructions as do
-from ..values import in_c_order
+from ..values import in_c_order, squeezed
 from .kernels import Kernel, Line, Operand, Way
-from .works import place_of, spread, squeezed
+from .works import place_of, spread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,7 @@ def fused(work: Work) -> Fused:
     sizes = squeezed(shape)
     own = set(work.values)
     reads: dict[tuple[Value, int, tuple[int, ...]], int] = {}
+    read_at: dict[tuple[Value, tuple[int, ...]], int] = {}
     values: list[Value] = []
     strides: list[tuple[int, ...]] = []
     for value in work.values:
@@ -48,12 +49,13 @@ def fused(work: Work) -> Fused:
             if x.root not in own:
                 place = place_of(x)
                 assert place is not None
-                steps = spread(place, x.shape, value.shape)
+                steps = spread(place.strides, x.shape, value.shape)
                 key = place.root, place.offset, steps
                 if key not in reads:
                     reads[key] = len(reads)
                     values.append(x)
                     strides.append(steps)
+                read_at[x, value.shape] = reads[key]
     lines: list[Line] = []
     places: dict[Value, int] = {}
 
@@ -62,12 +64,7 @@ def fused(work: Work) -> Fused:
         return len(values) + len(lines) - 1
 
     def read(x: Value, value: Value, dtype: np.dtype[Any]) -> int:
-        if x.root in own:
-            at = places[x.root]
-        else:
-            place = place_of(x)
-            assert place is not None
-            at = reads[place.root, place.offset, spread(place, x.shape, value.shape)]
+        at = places[x.root] if x.root in own else read_at[x, value.shape]
         return at if x.dtype == dtype else add("cast", x.dtype.char, dtype.char, [at])
 
     for value in work.values:
@@ -106,7 +103,7 @@ def joined(value: Value) -> Iterator[tuple[Fused, int]]:
             continue
         assert there.shape == x.shape, (there.shape, x.shape)
         kept = [step for step, n in zip(there.strides, there.shape, strict=True) if n != 1]
-        sizes, by_axis = merged(squeezed(x.shape), [spread(place, x.shape, x.shape), tuple(kept)])
+        sizes, by_axis = merged(squeezed(x.shape), [spread(place.strides, x.shape, x.shape), tuple(kept)])
         ends = [
             Operand(each.dtype.char, _way(step, each.dtype.itemsize))
             for each, step in zip((x, value), by_axis[-1], strict=True)

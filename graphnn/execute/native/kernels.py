@@ -8,8 +8,7 @@ NumPy's loops, (arguments, dimensions, steps, data), and takes any sizes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,7 @@ In a narrow kernel, along both of its axes: elements side by side, one for all, 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(NamedTuple):
     """An operand or a result of a kernel.
 
     Attributes
@@ -35,8 +33,7 @@ class Operand:
     way: Way
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One operation of a kernel.
 
     Attributes
@@ -55,8 +52,7 @@ class Line:
     places: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(NamedTuple):
     """A fused kernel.
 
     Attributes

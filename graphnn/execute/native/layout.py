@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..buffers import Buffer, _place
 from .tables import Pointer
-from .works import is_same, place_of
+from .works import address_of, is_same, place_of
 
 if TYPE_CHECKING:
     from ..values import Value
@@ -134,7 +134,7 @@ class Memory:
             return Pointer(self.anew[root], place.offset)
         if root.kind == "constant":
             assert root.array is not None
-            return Pointer("fixed", root.array.ctypes.data + place.offset)
+            return Pointer("fixed", address_of(root.array) + place.offset)
         return Pointer(root, place.offset)
 
 

@@ -19,8 +19,7 @@ _IN_C_ORDER, _ALIGNED = 257, 256
 """NumPy's flags: in C order and aligned; aligned."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(NamedTuple):
     """An address in a table, as far as it is known when the plan is made.
 
     Attributes
@@ -35,8 +34,7 @@ class Pointer:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call of a loop."""
 
     function: int

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .. import instructions as do
-from ..values import in_c_order
+from ..values import in_c_order, squeezed
 from .addresses import loop_of, most_at_once
 from .kernels import is_known
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from ..values import Value
 
 Shape = tuple[int, ...]
+Strides = tuple[int, ...]
 MOST_LINES, MOST_INPUTS = 48, 24
 """Of a group: a processor has so many registers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a value lies: in the memory of another.
 
     Attributes
@@ -35,11 +35,14 @@ class Place:
     offset : int
         Bytes from the root's first element to the value's.
     strides : tuple of int
+    in_order : bool
+        Whether it lies in C order without gaps.
     """
 
     root: Value
     offset: int
     strides: tuple[int, ...]
+    in_order: bool
 
 
 @dataclass(eq=False, slots=True)
@@ -74,55 +77,53 @@ class Work:
     scratch: set[Value] = field(default_factory=set)
 
 
-def squeezed(shape: Shape) -> Shape:
-    """Return a shape without its axes of one element."""
-    return tuple(n for n in shape if n != 1)
-
-
 def place_of(value: Value) -> Place | None:
     """Return where a value lies, or None where that is known only in a run."""
-    root = value.root
-    if root.strides is None or value.strides is None:
+    if isinstance(value.place, Place):
+        return value.place
+    if value.strides is None or value.root.strides is None:
         return None
-    above = []
-    each = value
-    while each.offset is None and each is not root:
-        above.append(each)
-        each = each.operands[0]
-    offset = each.offset or 0
-    for view in reversed(above):
-        if isinstance(view.how, do.View) and view.size and not isinstance(view.how, do.Reshape):
-            before = view.operands[0].stand_in()
-            offset += _address(view.how.of(before)) - _address(before)
-        view.offset = offset
-    return Place(root, offset, value.strides)
+    shown = [value]
+    while shown[-1] is not value.root and shown[-1].place is None:
+        shown.append(shown[-1].operands[0])
+    known = shown[-1].place
+    offset = known.offset if isinstance(known, Place) else 0
+    for each in reversed(shown):
+        if each.place is None and each.strides is not None:
+            offset += _first_shown(each)
+            each.place = Place(value.root, offset, each.strides, _in_order(each.strides, each.shape, each.dtype))
+    return value.place  # type: ignore[return-value]
 
 
-def _address(array: Array) -> int:
+def _first_shown(view: Value) -> int:
+    """Return how many bytes from its operand's first element a view begins."""
+    if not isinstance(view.how, do.Index) or not view.size:
+        return 0
+    before = view.operands[0].stand_in()
+    return address_of(view.how.of(before)) - address_of(before)
+
+
+def address_of(array: Array) -> int:
+    """Return where the first element of an array lies."""
     address: int = array.__array_interface__["data"][0]
     return address
 
 
-def spread(place: Place, own: Shape, shape: Shape) -> tuple[int, ...]:
+@lru_cache(4096)
+def spread(strides: Strides, own: Shape, shape: Shape) -> Strides:
     """Return the strides of an operand along the axes of a larger shape that are longer than 1."""
     missing = len(shape) - len(own)
     found = []
     for axis, n in enumerate(shape):
         if n != 1:
             mine = axis - missing
-            found.append(place.strides[mine] if mine >= 0 and own[mine] != 1 else 0)
+            found.append(strides[mine] if mine >= 0 and own[mine] != 1 else 0)
     return tuple(found)
 
 
-def lies_whole(place: Place, value: Value) -> bool:
-    """Tell whether a value is its root's whole memory in C order."""
-    return value.size == place.root.size and place.offset == 0 and in_order(place, value)
-
-
-def in_order(place: Place, value: Value) -> bool:
-    """Tell whether a value lies in C order without gaps."""
-    shape = squeezed(value.shape)
-    return spread(place, value.shape, value.shape) == in_c_order(shape, value.dtype)
+@lru_cache(4096)
+def _in_order(strides: Strides, shape: Shape, dtype: DType) -> bool:
+    return spread(strides, shape, shape) == in_c_order(squeezed(shape), dtype)
 
 
 # --- which form ---------------------------------------------------------------------------------------------------
@@ -171,7 +172,7 @@ def form_of(value: Value) -> tuple[str, str]:
             return _moved(value)
         case do.Check():
             place = place_of(value.operands[0])
-            ready = place is not None and value.dtype == np.int64 and value.size and in_order(place, value)
+            ready = place is not None and value.dtype == np.int64 and value.size and place.in_order
             return ("loop", "") if ready else ("python", "labels do not lie in order")
     return "python", "has no native form"
 
@@ -205,7 +206,7 @@ def along(x: Value, value: Value) -> int | None:
     # Backwards NumPy computes some functions differently, of a single element, too.
     if place is None or min(place.strides, default=0) < 0:
         return None
-    if x.size == value.size and in_order(place, x):
+    if x.size == value.size and place.in_order:
         return x.dtype.itemsize if x.size > 1 else 0
     return 0 if x.size == 1 else None
 
@@ -215,7 +216,7 @@ def reduced(value: Value) -> tuple[int, int, int] | None:
     how, x = value.how, value.operands[0]
     assert isinstance(how, do.Reduce)
     place = place_of(x)
-    if place is None or not x.size or not in_order(place, x) or x.dtype != value.dtype:
+    if place is None or not x.size or not place.in_order or x.dtype != value.dtype:
         return None
     if how.ufunc not in _REDUCING or loop_of(how.ufunc, (x.dtype,) * 3) is None:
         return None
@@ -243,7 +244,7 @@ def sizes_along(value: Value) -> tuple[int, int, int] | None:
     x = value.operands[0]
     for each in value.operands:
         place = place_of(each)
-        if place is None or not in_order(place, each):
+        if place is None or not place.in_order:
             return None
     if not x.size or not value.size or (not isinstance(how, do.Locate) and x.dtype != value.dtype):
         return None
@@ -278,7 +279,7 @@ def _moved(value: Value) -> tuple[str, str]:
     here, there = place_of(x), place_of(places)
     if here is None or there is None or not value.size or not places.size or places.dtype != np.int64:
         return "python", "nothing is moved"
-    ready = in_order(there, places) and (in_order(here, x) or (isinstance(value.how, do.Scatter) and x.size == 1))
+    ready = there.in_order and (here.in_order or (isinstance(value.how, do.Scatter) and x.size == 1))
     return ("loop", "") if ready and x.dtype == value.dtype else ("python", "what is moved does not lie in order")
 
 
@@ -344,17 +345,16 @@ def works_of(values: Sequence[Value], fetches: Sequence[Value]) -> list[Work]:
 def _key(x: Value, value: Value) -> tuple[int, tuple[int, ...]]:
     place = place_of(x)
     assert place is not None
-    return place.offset, spread(place, x.shape, value.shape)
+    return place.offset, spread(place.strides, x.shape, value.shape)
 
 
 def is_same(x: Value, value: Value) -> bool:
     """Tell whether a fused value reads of an operand just the element at its own place."""
     place = place_of(x)
-    return (
-        place is not None
-        and lies_whole(place, x)
-        and x.size == value.size
-        and spread(place, x.shape, value.shape) == in_c_order(squeezed(value.shape), x.dtype)
+    if place is None or not place.in_order or place.offset or not x.size == value.size == place.root.size:
+        return False
+    return x.shape == value.shape or (
+        spread(place.strides, x.shape, value.shape) == in_c_order(squeezed(value.shape), x.dtype)
     )
 
 

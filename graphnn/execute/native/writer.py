@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -331,7 +330,7 @@ class Writer:
             moved = [0 if x.root in work.scratch else step for x, step in zip(parts, moved, strict=True)]
             pointers = [_by(self._memory.pointer(x), first * step) for x, step in zip(parts, moved, strict=True)]
             sizes = rows * count, *call.dimensions[1:]
-            yield replace(call, arguments=tuple(pointers), dimensions=sizes), tuple(moved)
+            yield call._replace(arguments=tuple(pointers), dimensions=sizes), tuple(moved)
 
     def _block_of_product(
         self, work: Work, value: Value, first: int, rows: int

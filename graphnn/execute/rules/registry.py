@@ -38,6 +38,8 @@ class Rule:
 
 
 _RULES: dict[type[Op], Rule] = {}
+_FOUND: dict[type[Op], Rule] = {}
+"""Of any class, derived ones included, as soon as it was asked for."""
 
 
 def rule(*kinds: type[_Op], in_order: bool = False, folds: bool = True) -> Callable[[Write[_Op]], Write[_Op]]:
@@ -51,12 +53,12 @@ def rule(*kinds: type[_Op], in_order: bool = False, folds: bool = True) -> Calla
     return registered
 
 
-def rule_of(op: Op) -> Rule:
-    """Return the rule of an operation; one that has none is a call."""
-    for kind in type(op).__mro__:
-        if kind in _RULES:
-            return _RULES[kind]
-    return _CALLED
+def rule_of(kind: type[Op]) -> Rule:
+    """Return the rule of a class of operations; one that has none is a call."""
+    found = _FOUND.get(kind)
+    if found is None:
+        found = _FOUND[kind] = next((_RULES[base] for base in kind.__mro__ if base in _RULES), _CALLED)
+    return found
 
 
 def called(op: Op, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
