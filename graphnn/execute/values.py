@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ..graph import Array, Node
     from ..ops.rows import Blocks
 
+_ROOM = np.empty(2**22, np.uint8)
+"""Memory that is never looked at, and so takes none: most stand-ins lie there."""
+
 
 @dataclass(eq=False, slots=True)
 class Value:
@@ -111,7 +114,10 @@ class Value:
         """Return an array laid out as it is; its elements may be looked at only if no axis has more than `most`, 2."""
         assert self.strides is not None
         if most is None:
-            return as_strided(np.empty((), self.dtype), self.shape, self.strides)
+            try:
+                return np.ndarray(self.shape, self.dtype, _ROOM, _ROOM.size // 2, self.strides)
+            except ValueError:  # it is too large for that; this takes several times as long
+                return as_strided(np.empty((), self.dtype), self.shape, self.strides)
         steps = [0] * len(self.shape)
         step, without_gap = 1, self.dtype.itemsize
         for stride, axis in sorted((abs(stride), axis) for axis, stride in enumerate(self.strides) if stride):
