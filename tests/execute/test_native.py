@@ -414,9 +414,26 @@ def test_no_product_is_contracted_with_a_sum() -> None:
 
 def test_loops_can_be_read(graph: gn.Graph) -> None:
     x = graph.placeholder("x", (20, 30))
-    plan = native_plan(gn.compile(gn.exp(gn.sqrt(x) * 2 + 1), backend="native"), {x: np.ones((20, 30))})
-    fused, loop = plan.loops
-    assert "sqrt" in str(fused)
+    y = gn.exp(gn.sqrt(x[:, ::2]) * 2 + 1)
+    plan = native_plan(gn.compile([y, gn.einsum("ij,jk->ik", y, y.T)], backend="native"), {x: np.ones((20, 30))})
+    fused, loop, called = plan.loops[:3]
+    assert str(fused).splitlines() == [
+        "fused: sqrt, multiply, add; reads 2,416 bytes, writes 2,400",
+        "    x0 = view of x float64[20, 15]: each element, and they lie apart",
+        "    x1 = 2.0 float64[]: one number for all elements",
+        "    x2 = 1.0 float64[]: one number for all elements",
+        "    x3 = sqrt(x0)",
+        "    x4 = multiply(x3, x1)",
+        "    x5 = add(x4, x2)",
+        "    add float64[20, 15] = x5",
+    ]
     assert "define void" in fused.llvm
     assert "sqrt" in fused.assembly
-    assert str(loop).startswith("loop: exp")
+    assert str(loop).splitlines() == [
+        "loop: exp; reads 2,400 bytes, writes 2,400",
+        "    exp float64[20, 15] = exp(add float64[20, 15])",
+    ]
+    assert str(called).splitlines() == [
+        "python: einsum; reads 4,800 bytes, writes 3,200 (einsum makes an array itself)",
+        "    einsum float64[20, 20] = einsum(exp float64[20, 15], view of exp float64[15, 20])",
+    ]

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ...text import short_name
+from .. import instructions as do
 from ..buffers import most_apart
 from ..explain import Explanation, Piece, names_of, same_fate
 from .blocking import flat
 from .engine import engine
 from .kernel_loops import written
+from .works import place_of
 
 if TYPE_CHECKING:
     from ...graph import Node
     from ..buffers import Buffer
     from ..lowering import Lowering
     from ..values import Value
-    from .kernels import Kernel
+    from .fusing import Fused
     from .works import Work
 
 
@@ -35,9 +40,9 @@ class Loop:
     read, written : int
         The bytes that it reads and writes.
     text : str
-        What a kernel computes, a line for each operation.
+        What it computes: of a kernel, what it reads, a line for each operation, and what it writes.
     llvm : str
-        The same as LLVM takes it.
+        Of a kernel: the same as LLVM takes it.
     """
 
     what: str
@@ -45,7 +50,7 @@ class Loop:
     why: str
     read: int
     written: int
-    text: str = ""
+    text: str
     llvm: str = ""
 
     @property
@@ -54,7 +59,8 @@ class Loop:
         return engine().assembly(self.llvm) if self.llvm else ""
 
     def __str__(self) -> str:
-        head = f"{self.what}: {', '.join(self.nodes)}; reads {self.read:,} bytes, writes {self.written:,}"
+        nodes = ", ".join(short_name(name, 80) for name in self.nodes)
+        head = f"{self.what}: {nodes}; reads {self.read:,} bytes, writes {self.written:,}"
         return "\n".join([head + (f" ({self.why})" if self.why else ""), *(f"    {x}" for x in self.text.splitlines())])
 
 
@@ -66,15 +72,64 @@ def _moved(work: Work) -> tuple[int, int]:
     return sum((x.repeats or x).nbytes for x in reads), writes
 
 
-def loops_of(works: Sequence[Work], kernels: dict[Work, Kernel]) -> list[Loop]:
+def loops_of(works: Sequence[Work], kernels: Mapping[Work, Fused]) -> list[Loop]:
     """Return what a plan does, to read."""
     found = []
     for work in flat(works):
         read, writes = _moved(work)
-        kernel = kernels.get(work)
-        text, llvm = (str(kernel), written(kernel, engine().register)[1]) if kernel else ("", "")
+        if work in kernels:
+            text, llvm = _lines_of(kernels[work]), written(kernels[work].kernel, engine().register)[1]
+        else:
+            text, llvm = "\n".join(map(_line_of, work.values)), ""
         found.append(Loop(work.how, names_of(work.values), work.why, read, writes, text, llvm))
     return found
+
+
+_WAYS = {
+    "each": "each element",
+    "same": "one number for all elements",
+    "apart": "each element, and they lie apart",
+    "row": "one row for all rows",
+    "column": "one number for each row",
+}
+
+
+def _lines_of(each: Fused) -> str:
+    """Return a kernel as lines: what it reads, what it computes, what it writes."""
+    kernel, count = each.kernel, len(each.kernel.inputs)
+    lines = [
+        f"x{place} = {_shown(part)}: {_WAYS[operand.way]}"
+        for place, (operand, part) in enumerate(zip(kernel.inputs, each.parts, strict=False))
+    ]
+    for place, line in enumerate(kernel.lines, count):
+        name = f"to_{np.dtype(line.gives)}" if line.name == "cast" else line.name
+        lines.append(f"x{place} = {name}({', '.join(f'x{x}' for x in line.places)})")
+    lines += [f"{_shown(part)} = x{place}" for (place, _), part in zip(kernel.outputs, each.parts[count:], strict=True)]
+    return "\n".join(lines)
+
+
+def _line_of(value: Value) -> str:
+    """Return a value that is made by one loop, or by a call of NumPy, as a line."""
+    match value.how:
+        case do.Ufunc(ufunc):
+            name = ufunc.__name__
+        case do.Reduce(ufunc):
+            name = f"{ufunc.__name__}.reduce"
+        case do.Call(_, name) | do.Own(_, name):
+            pass
+        case how:
+            name = type(how).__name__.lower()
+    return f"{_shown(value)} = {name}({', '.join(map(_shown, value.operands))})"
+
+
+def _shown(value: Value) -> str:
+    """Return what a value is called, its dtype and its shape; of a number, the number; of a view, of what it is one."""
+    root, place = value.root, place_of(value)
+    number = root.array is not None and root.array.size == 1
+    name = str(root.array.flat[0]) if number and root.array is not None else short_name(root.node.name, 80)
+    if value.kind == "view" and not number:
+        name = f"view of {name}" + (f" from byte {place.offset}" if place is not None and place.offset else "")
+    return f"{name} {value.dtype}{list(value.shape)}"
 
 
 class NativeExplanation(Explanation):

@@ -121,7 +121,7 @@ class _Loops:
                 self._scatter(text, operand, (kind, x), pointers[k], index, k)
                 continue
             at = self._address(text, operand, pointers[k], index, k)
-            text.lines.append(f"store {kind} {x}, ptr {at}, align {size}")
+            text.lines.append(f"  store {kind} {x}, ptr {at}, align {size}")
         self._lines += text.lines
 
     def _scatter(self, text: Text, operand: Operand, x: tuple[str, str], pointer: str, index: str, k: int) -> None:
@@ -130,7 +130,7 @@ class _Loops:
         for lane in range(self._width):
             one = text.add(f"extractelement {x[0]} {x[1]}, i64 {lane}")
             at = self._address(text, operand, pointer, text.add(f"add i64 {index}, {lane}"), k)
-            text.lines.append(f"store {memory} {one}, ptr {at}, align {size}")
+            text.lines.append(f"  store {memory} {one}, ptr {at}, align {size}")
 
     def _read(self, text: Text, operand: Operand, pointer: str, index: str, k: int) -> str:
         size, memory = np.dtype(operand.char).itemsize, MEMORY[operand.char]
@@ -283,5 +283,5 @@ class _Narrow(_Loops):
                 kind = text.of("i8")
                 x = text.add(f"zext {text.of('i1')} {x} to {kind}")
             at = text.add(f"getelementptr {memory}, ptr %a{k}, i64 {index}")
-            text.lines.append(f"store {kind} {x}, ptr {at}, align {np.dtype(operand.char).itemsize}")
+            text.lines.append(f"  store {kind} {x}, ptr {at}, align {np.dtype(operand.char).itemsize}")
         self._lines += text.lines

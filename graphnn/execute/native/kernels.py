@@ -73,14 +73,6 @@ class Kernel(NamedTuple):
     outputs: tuple[tuple[int, Operand], ...]
     narrow: int = 0
 
-    def __str__(self) -> str:
-        """Return it readably: a line for each operation."""
-        told = [f"x{i}: {operand.char} {operand.way}" for i, operand in enumerate(self.inputs)]
-        for place, line in enumerate(self.lines, len(self.inputs)):
-            told.append(f"x{place} = {line.name}({', '.join(f'x{i}' for i in line.places)}): {line.gives}")
-        told += [f"write x{place}: {operand.char} {operand.way}" for place, operand in self.outputs]
-        return "\n".join(told)
-
 
 # --- what is exact ----------------------------------------------------------------------------------------------
 
@@ -152,7 +144,7 @@ class Text:
         """Add an operation, and return its name."""
         self._count += 1
         name = f"%{self._prefix}{self._count}"
-        self.lines.append(f"{name} = {text}")
+        self.lines.append(f"  {name} = {text}")
         return name
 
     def number(self, char: str, value: int) -> str:

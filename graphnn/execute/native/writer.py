@@ -364,8 +364,8 @@ class Writer:
             for work in works
             if work.how == "loop" and isinstance(work.values[0].how, do.Join)
         }
-        self.kernels = {work: each.kernel for work, each in found.items()}
-        texts = [written(kernel, register) for kernel in self.kernels.values()]
+        self.kernels = found
+        texts = [written(each.kernel, register) for each in found.values()]
         texts += [written(each.kernel, register) for parts in joins.values() for each, _ in parts]
         addresses = iter(engine().functions(texts))
         compiled = {work: (each, next(addresses)) for work, each in found.items()}
