@@ -9,10 +9,19 @@ from .graph import AnyShape, Count, Dim, Graph, Index, Int64, Node, Shape
 
 Operand = Node | ArrayLike
 Axes = int | tuple[int, ...] | None
+Lengths = int | tuple[int, ...]
+Counts = int | tuple[int, ...]
+Widths = Dim | tuple[Dim, ...] | tuple[tuple[Dim, ...], ...]
+Constants = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
+Padding = Literal["valid", "same"] | Widths
 
 def abs(x: Operand, *, name: str | None = None) -> Node: ...
 
 def absolute(x: Operand, *, name: str | None = None) -> Node: ...
+
+def adaptive_average_pool(x: Any, size: Lengths) -> Node: ...
+
+def adaptive_max_pool(x: Any, size: Lengths) -> Node: ...
 
 def add(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
@@ -28,6 +37,8 @@ def argmax(x: Operand, axis: int | None = None, keepdims: bool = False, *, name:
 
 def argmin(x: Operand, axis: int | None = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
 
+def average_pool(x: Any, size: Lengths, stride: Lengths | None = None, padding: Padding = 0, count_include_pad: bool = True) -> Node: ...
+
 def broadcast_to(x: Operand, shape: AnyShape, *, name: str | None = None) -> Node: ...
 
 def cast(x: Operand, dtype: DTypeLike, *, name: str | None = None) -> Node: ...
@@ -39,6 +50,10 @@ def clip(x: Any, lo: float | None = None, hi: float | None = None, *, name: str 
 def concat(arrays: Sequence[Operand], axis: int | None = 0, *, name: str | None = None) -> Node: ...
 
 def concatenate(arrays: Sequence[Operand], axis: int | None = 0, *, name: str | None = None) -> Node: ...
+
+def conv(x: Any, w: Any, stride: Lengths = 1, padding: Padding = 0, dilation: Lengths = 1, groups: int = 1) -> Node: ...
+
+def conv_transpose(x: Any, w: Any, stride: Lengths = 1, padding: Padding = 0, output_padding: Counts = 0, dilation: Lengths = 1, groups: int = 1) -> Node: ...
 
 def cos(x: Operand, *, name: str | None = None) -> Node: ...
 
@@ -64,11 +79,15 @@ def expm1(x: Operand, *, name: str | None = None) -> Node: ...
 
 def eye(n: Dim, dtype: DTypeLike = 'float64', *, name: str | None = None, graph: Graph) -> Node: ...
 
+def first_equal(x: Operand, y: Operand, axis: Axes = None, *, name: str | None = None) -> Node: ...
+
 def flip(x: Operand, axis: Axes = None, *, name: str | None = None) -> Node: ...
 
 def floor(x: Operand, *, name: str | None = None) -> Node: ...
 
 def floor_divide(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
+
+def fold(x: Operand, shape: AnyShape, size: Lengths, stride: Lengths = 1, dilation: Lengths = 1, axes: int | tuple[int, ...] = (-2, -1), *, name: str | None = None) -> Node: ...
 
 def gelu(x: Operand, approximate: Literal['none', 'tanh'] = 'none', *, name: str | None = None) -> Node: ...
 
@@ -106,13 +125,15 @@ def logsumexp(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: st
 
 def matmul(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
-def max(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
+def max(x: Operand, axis: Axes = None, keepdims: bool = False, ties: Literal['share', 'first'] = 'share', *, name: str | None = None) -> Node: ...
+
+def max_pool(x: Any, size: Lengths, stride: Lengths | None = None, padding: Padding = 0, dilation: Lengths = 1) -> Node: ...
 
 def maximum(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
 def mean(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
 
-def min(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
+def min(x: Operand, axis: Axes = None, keepdims: bool = False, ties: Literal['share', 'first'] = 'share', *, name: str | None = None) -> Node: ...
 
 def minimum(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
@@ -134,7 +155,7 @@ def ones_like(x: Any, *, name: str | None = None) -> Node: ...
 
 def outer(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
-def pad(x: Operand, pad_width: Any, constant_values: Any = 0, *, name: str | None = None) -> Node: ...
+def pad(x: Any, pad_width: Widths, mode: Literal['constant', 'edge', 'reflect', 'symmetric', 'wrap'] = 'constant', constant_values: Constants = 0, *, name: str | None = None) -> Node: ...
 
 def pick(x: Operand, labels: Operand, *, name: str | None = None) -> Node: ...
 
@@ -224,6 +245,8 @@ def var(x: Operand, axis: Axes = None, keepdims: bool = False, ddof: Int64 = 0, 
 
 def where(condition: Operand, x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
+def windows(x: Operand, size: Lengths, stride: Lengths = 1, dilation: Lengths = 1, axes: int | tuple[int, ...] = (-2, -1), *, name: str | None = None) -> Node: ...
+
 def zeros(shape: AnyShape, dtype: DTypeLike = 'float64', *, name: str | None = None, graph: Graph) -> Node: ...
 
 def zeros_like(x: Any, *, name: str | None = None) -> Node: ...
@@ -231,6 +254,8 @@ def zeros_like(x: Any, *, name: str | None = None) -> Node: ...
 __all__ = [
     "abs",
     "absolute",
+    "adaptive_average_pool",
+    "adaptive_max_pool",
     "add",
     "add_along_axis",
     "all",
@@ -238,12 +263,15 @@ __all__ = [
     "arange",
     "argmax",
     "argmin",
+    "average_pool",
     "broadcast_to",
     "cast",
     "ceil",
     "clip",
     "concat",
     "concatenate",
+    "conv",
+    "conv_transpose",
     "cos",
     "cumsum",
     "divide",
@@ -256,9 +284,11 @@ __all__ = [
     "expand_dims",
     "expm1",
     "eye",
+    "first_equal",
     "flip",
     "floor",
     "floor_divide",
+    "fold",
     "gelu",
     "getitem",
     "greater",
@@ -278,6 +308,7 @@ __all__ = [
     "logsumexp",
     "matmul",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "min",
@@ -336,6 +367,7 @@ __all__ = [
     "unstack",
     "var",
     "where",
+    "windows",
     "zeros",
     "zeros_like",
 ]

@@ -167,6 +167,23 @@ class Broadcast(View):
         return np.broadcast_to(x, self.shape)
 
 
+@dataclass(frozen=True, slots=True)
+class Slide(View):
+    """The windows that slide along axes, as axes at the end.
+
+    Attributes
+    ----------
+    windows : callable
+        Gives the view of an array.
+    """
+
+    windows: Callable[[Array], Array]
+
+    def of(self, x: Array) -> Array:
+        """Return the view of an array."""
+        return self.windows(x)
+
+
 # --- elementwise ----------------------------------------------------------------------------------------------
 
 

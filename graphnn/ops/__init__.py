@@ -7,6 +7,7 @@ from . import (
     base,
     choosing,
     compose,
+    convolution,
     elementwise,
     index,
     joining,
@@ -15,4 +16,5 @@ from . import (
     random,
     reduce,
     shape,
+    windows,
 )

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
-from ..graph.dimensions import Constraint, product, unify
+from ..graph.dimensions import Constraint, product, shown, unify
 
 Axes = int | tuple[int, ...] | None
 """One axis, several, or all."""
@@ -225,6 +225,14 @@ def shape_clash(shapes: Sequence[Shape], stretches: bool = True, axes: int = 0) 
                     return clash(other, end)
             met.append(end)
     raise AssertionError("the shapes clash: this is called only where they do")
+
+
+def check_shape(name: str, given: Shape, wanted: Shape) -> tuple[Constraint, ...]:
+    """Return the constraints under which two shapes are equal, or raise an error."""
+    met = agreed(given, wanted)
+    if met is None:
+        raise ShapeError(f"{name} takes values of shape {shown(wanted)} here, got {shown(given)}")
+    return met[1]
 
 
 def unbroadcast(index: tuple[int, ...], shape: Sequence[int]) -> tuple[int, ...]:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from ..errors import DtypeError, ValueRangeError
-from ..graph import Array, Kind, Node, Op, Trait, composition, fn
-from .base import into
+from ..graph import Array, Kind, Node, Op, Spec, Trait, composition, fn
+from .base import Axes, axes_of, check_shape, cleared, flops_of_operand, into, reduced
 from .elementwise import Elementwise
 
 
@@ -234,3 +234,54 @@ class IsFinite(Predicate):
     name = "isfinite"
     forward = np.isfinite
     formula = "isfinite({0})"
+
+
+class FirstEqual(Op):
+    """Whether x is equal to y here, and at no place before along the axes; y has 1 there. NaN is equal to NaN."""
+
+    differentiable = False
+    traits = Trait.CHOOSES
+    axis: Axes = None
+    formula = "{0} = {1} for the first time"
+
+    def over(self, ndim: int) -> tuple[int, ...]:
+        """Return the axes in order, counted from the front."""
+        return tuple(sorted(axes_of(self.name, self.axis, ndim)))
+
+    def infer(self, x: Spec, y: Spec) -> Spec:
+        wanted = reduced(x.shape, self.over(len(x.shape)), keepdims=True)
+        return Spec(x.shape, np.dtype(bool), check_shape(self.name, y.shape, wanted))
+
+    def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
+        axes = self.over(x.ndim)
+        found = cleared(out, x.shape, bool)
+        apart, ahead = np.moveaxis(x, axes, range(len(axes))), np.moveaxis(found, axes, range(len(axes)))
+        once = np.moveaxis(y, axes, range(len(axes)))[(0,) * len(axes)]
+        left = np.ones(once.shape, bool)
+        for place in np.ndindex(apart.shape[: len(axes)]) if left.size else ():
+            part = apart[place]
+            equal = (part == once) | ((part != part) & (once != once))
+            ahead[place] = equal & left
+            left &= ~equal
+            if not left.any():
+                break
+        return found
+
+    flops = flops_of_operand
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        x, _ = operands
+        axes = self.over(x.ndim)
+        places: list[Any] = list(index)
+        if axes:
+            sizes = [x.shape[axis] for axis in axes]
+            until = np.ravel_multi_index([index[axis] for axis in axes], sizes)
+            for axis, at in zip(axes, np.unravel_index(np.arange(until + 1), sizes), strict=True):
+                places[axis] = at
+        return tuple(places), tuple(0 if axis in axes else i for axis, i in enumerate(index))
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        x = draw.array(draw.shape(min_side=1))
+        op = cls(draw.axes(x.ndim))
+        return op, (x, np.asarray(x.max(axis=op.over(x.ndim), keepdims=True)))

@@ -14,8 +14,8 @@ from ..graph.dimensions import Constraint, add, broadcast, clamp, floor_divide, 
 from .base import (
     Linear,
     Rearranging,
-    agreed,
     axis_of,
+    check_shape,
     cleared,
     flops_of_operand,
     flows_through_first,
@@ -209,14 +209,6 @@ def _drawn_index(draw: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
         if draw.integer(0, 4) == 0:
             parts.append(None)
     return (*parts, ...) if draw.integer(0, 1) else tuple(parts)
-
-
-def check_shape(name: str, given: Shape, wanted: Shape) -> tuple[Constraint, ...]:
-    """Return the constraints under which two shapes are equal, or raise an error."""
-    met = agreed(given, wanted)
-    if met is None:
-        raise ShapeError(f"{name} takes values of shape {shown(wanted)} here, got {shown(given)}")
-    return met[1]
 
 
 # --- by indices ---------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from ..graph.dimensions import add, floor_divide, multiply, product, shown, unif
 from .base import Rearranging, agreed, axis_of, into, no_flops, shape_clash
 
 _COUNT, _NUMBER = Whole(0, 2**63 - 1), Either(Flag(), Real())
+Constants = Annotated[Any, Either(_NUMBER, Several(_NUMBER), Several(Several(_NUMBER)))]
+"""One number, a pair for before and after, or a pair for each axis."""
 
 
 class Concatenate(Rearranging):
@@ -169,11 +171,15 @@ def unbind(x: Any, axis: int = 0) -> list[Node]:
     return [fn.getitem(x, (*(slice(None),) * axis, i)) for i in range(size)]
 
 
+Widths = Dim | tuple[Dim, ...] | tuple[tuple[Dim, ...], ...]
+"""One width, a pair for before and after, or a pair for each axis."""
+
+
 class Pad(Op):
     """x with so many elements of a constant before and after it, axis by axis, as numpy.pad takes them."""
 
-    pad_width: Annotated[Any, Either(_COUNT, Several(_COUNT), Several(Several(_COUNT)))]
-    constant_values: Annotated[Any, Either(_NUMBER, Several(_NUMBER), Several(Several(_NUMBER)))] = 0
+    pad_width: Widths
+    constant_values: Constants = 0
     formula = "pad({0}, {pad_width})"
     equation = ""
 
@@ -191,7 +197,7 @@ class Pad(Op):
     def infer(self, x: Spec) -> Spec:
         pairs = zip(x.shape, self._pairs(len(x.shape)), strict=True)
         self._pairs(len(x.shape), "constant_values")
-        return Spec(tuple(add(dim, before + after) for dim, (before, after) in pairs), x.dtype)
+        return Spec(tuple(add(dim, add(before, after)) for dim, (before, after) in pairs), x.dtype)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         if not x.ndim:
@@ -201,7 +207,8 @@ class Pad(Op):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         shape = inputs[0].shape
         pairs = zip(shape, self._pairs(len(shape)), strict=True)
-        return fn.getitem(cotangent, tuple(slice(before, add(before, dim)) for dim, (before, _) in pairs))
+        inside = fn.getitem(cotangent, tuple(slice(before, add(before, dim)) for dim, (before, _) in pairs))
+        return inside if inside.shape == shape else fn.reshape(inside, shape)  # where a width has a name
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.pad(tangents[0], self.pad_width)
@@ -218,6 +225,83 @@ class Pad(Op):
         x = draw.array(draw.shape(max_side=3))
         each = tuple((draw.integer(0, 2), draw.integer(0, 2)) for _ in range(x.ndim))
         return cls(draw.choice([1, (0, 2), each or 0]), draw.choice([0, -0.0, 1.5])), (x,)
+
+
+@composition
+def pad(
+    x: Any,
+    pad_width: Widths,
+    mode: Literal["constant", "edge", "reflect", "symmetric", "wrap"] = "constant",
+    constant_values: Constants = 0,
+    *,
+    name: str | None = None,
+) -> Node:
+    """Return x with elements before and after it, axis by axis, as numpy.pad does.
+
+    Parameters
+    ----------
+    x : Node
+    pad_width : int, str, or tuple
+        So many on all sides; a pair for before and after; or a pair for each axis. A width may have a name.
+    mode : str
+        What the new elements are: ``"constant"``; ``"edge"``, the outermost element; ``"reflect"``, a mirror image
+        about that; ``"symmetric"``, one that repeats it; ``"wrap"``, what stands at the other end. Other modes
+        than the first take numbers as widths, and none larger than what there is to copy.
+    constant_values : number or tuple
+        As `pad_width`.
+
+    Returns
+    -------
+    Node
+
+    Raises
+    ------
+    ShapeError
+        When the axis is too short for the mode.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> g = gn.Graph()
+    >>> x = g.placeholder("x", shape=(3,))
+    >>> gn.run([gn.pad(x, 2, "reflect"), gn.pad(x, (0, 1), constant_values=9)], {x: [1.0, 2.0, 3.0]})
+    [array([3., 2., 1., 2., 3., 2., 1.]), array([1., 2., 3., 9.])]
+    """
+    padded = Pad(pad_width, constant_values)
+    if mode == "constant":
+        return padded(x, name=name)
+    with x.graph.new_scope(name or "pad", numbered=name is None, kind="pad"):
+        for axis, widths in enumerate(padded._pairs(x.ndim)):
+            ends = [_end(x, axis, width, mode, at_end) for at_end, width in enumerate(widths)]
+            parts = [*ends[0], x, *ends[1]]
+            if len(parts) > 1:
+                x = fn.concatenate(parts, axis=axis)
+        return x  # type: ignore[no-any-return]
+
+
+def _end(x: Node, axis: int, width: Any, mode: str, at_end: int) -> list[Node]:
+    """Return what a mode puts before or after x along an axis; nothing if it is to have no width."""
+    if not isinstance(width, int):
+        raise UsageError(f'pad: mode="{mode}" takes numbers as widths, not "{width}"')
+    if not width:
+        return []
+    n, least = x.shape[axis], {"edge": 1, "reflect": width + 1}.get(mode, width)
+    if isinstance(n, int) and n < least:
+        raise ShapeError(
+            f'pad: mode="{mode}" copies {width} elements of axis {axis}, and {shown(x.shape)} is too short'
+        )
+    length = 1 if mode == "edge" else width
+    skipped = int(mode == "reflect")
+    if bool(at_end) is (mode == "wrap"):
+        part = slice(skipped, skipped + length)
+    else:
+        part = slice(-length - skipped, -skipped or None)
+    found = fn.getitem(x, (*[slice(None)] * axis, part))
+    if not isinstance(n, int):  # checks, in a run, that there are so many
+        found = fn.reshape(found, (*x.shape[:axis], length, *x.shape[axis + 1 :]))
+    if mode == "edge":
+        return [fn.broadcast_to(found, (*x.shape[:axis], width, *x.shape[axis + 1 :]))]
+    return [found if mode == "wrap" else fn.flip(found, axis)]
 
 
 class Repeat(Rearranging):

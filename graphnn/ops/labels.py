@@ -10,8 +10,8 @@ import numpy as np
 from ..errors import LabelError, ShapeError
 from ..graph import Array, Dim, DType, Node, Op, Spec, Trait, fn
 from ..graph.dimensions import shown
-from .base import Rearranging, agreed, flows_through_first, into, no_flops
-from .index import check_integers, check_shape
+from .base import Rearranging, agreed, check_shape, flows_through_first, into, no_flops
+from .index import check_integers
 
 
 def codes_of(name: str, labels: Array, classes: int) -> Array:

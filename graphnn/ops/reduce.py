@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -190,25 +191,39 @@ class Mean(Reduction, Linear):
 
 
 class Extremum(NonEmpty, UfuncReduction, abstract=True):
-    """Base of max and min over axes; ties share the gradient evenly."""
+    """Base of max and min over axes: ties share the gradient evenly, or the first of them has it."""
+
+    ties: Literal["share", "first"] = "share"
 
     def _chosen(self, output: Node, x: Node) -> Node:
         return fn.cast(fn.equal(x, self.restored(output, x)), x.dtype)
 
+    def _first(self, output: Node, x: Node) -> Node:
+        return fn.first_equal(x, output if self.keepdims else fn.expand_dims(output, self.over(x.ndim)), self.axis)
+
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
+        if self.ties == "first":
+            return fn.where(self._first(output, x), self.restored(cotangent, x), 0)
         chosen = self._chosen(output, x)
         ties = fn.sum(chosen, axis=self.over(x.ndim), keepdims=True)
         return chosen * (self.restored(cotangent, x) / ties)
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,), (tangent,) = inputs, tangents
+        if self.ties == "first":
+            return self.summed(fn.where(self._first(output, x), tangent, 0))
         chosen = self._chosen(output, x)
         return self.summed(chosen * tangent) / self.summed(chosen)
 
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        op, operands = super().samples(draw)
+        return replace(op, ties=draw.choice(["share", "first"])), operands  # type: ignore[type-var]
+
 
 class Max(Extremum):
-    """The largest over axes; NaN passes through; a ValueError if there are none. Ties share the gradient evenly."""
+    """The largest over axes; NaN passes through; a ValueError if there are none. `ties` tells who has the gradient."""
 
     traits = Trait.DECIDED_BY_ONE | Trait.HIDES
     formula = "max of {0}"
@@ -217,7 +232,7 @@ class Max(Extremum):
 
 
 class Min(Extremum):
-    """The smallest over axes; NaN passes through; a ValueError if there are none. Ties share the gradient evenly."""
+    """The smallest over axes; NaN passes through; a ValueError if there are none. `ties` tells who has the gradient."""
 
     traits = Trait.DECIDED_BY_ONE | Trait.HIDES
     formula = "min of {0}"

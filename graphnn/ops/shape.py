@@ -67,7 +67,10 @@ class Reshape(Rearranging):
         return Spec(self.shape, x.dtype, met[1])
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return into(out, np.reshape(x, self.shape))
+        if out is None or not out.flags.c_contiguous:
+            return into(out, np.reshape(x, self.shape))
+        np.copyto(out.reshape(x.shape), x)
+        return out
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.reshape(cotangent, inputs[0].shape)

@@ -25,6 +25,11 @@ from .graph import AnyShape, Count, Dim, Graph, Index, Int64, Node, Shape
 
 Operand = Node | ArrayLike
 Axes = int | tuple[int, ...] | None
+Lengths = int | tuple[int, ...]
+Counts = int | tuple[int, ...]
+Widths = Dim | tuple[Dim, ...] | tuple[tuple[Dim, ...], ...]
+Constants = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
+Padding = Literal["valid", "same"] | Widths
 '''
 
 

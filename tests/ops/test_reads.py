@@ -98,6 +98,10 @@ def check_reads(op: Op, operands: Sequence[Array], index: Index, rng: np.random.
     around = [Element(op, operands, index)]
     if op.name in HIDING:
         around += [Element(op, [np.full_like(x, value) for x in operands], index) for value in (0, 1)]
+    if op.name == "first_equal":  # an element before counts only where none before that is equal
+        x = np.broadcast_to(operands[1] + 1, operands[0].shape).astype(operands[0].dtype)
+        x[index] = np.broadcast_to(operands[1], x.shape)[index]
+        around.append(Element(op, [x, operands[1]], index))
     entries = op.reads(index, operands)
     assert len(entries) == len(operands)
     reading = [named(entry, operand.shape) for entry, operand in zip(entries, operands, strict=True)]

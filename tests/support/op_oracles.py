@@ -130,6 +130,42 @@ def _gelu(op: Any, x: Array) -> Any:
     return x / (1 + np.exp(-2 * np.sqrt(2 / np.longdouble(math.pi)) * (x + np.longdouble("0.044715") * x**3)))
 
 
+def _windows(op: Any, x: Array) -> Any:
+    axes = op.axes if isinstance(op.axes, tuple) else (op.axes,)
+    size, stride, dilation = (
+        value if isinstance(value, tuple) else (value,) * len(axes) for value in (op.size, op.stride, op.dilation)
+    )
+    spans = [(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)]
+    found = np.lib.stride_tricks.sliding_window_view(x, spans, axes)
+    parts = [slice(None)] * x.ndim
+    for axis, step in zip(axes, stride, strict=True):
+        parts[axis] = slice(None, None, step)
+    return found[(*parts, *[slice(None, None, d) for d in dilation])]
+
+
+def _fold(op: Any, x: Array) -> Array:
+    result = np.zeros(op.shape, x.dtype)
+    places = _windows(op, np.arange(result.size).reshape(op.shape))
+    for within in np.ndindex(places.shape[result.ndim :]):
+        for at in np.ndindex(places.shape[: result.ndim]):
+            place = np.unravel_index(places[at + within], op.shape)
+            result[place] = result[place] + x[at + within]
+    return result
+
+
+def _first_equal(op: Any, x: Array, y: Array) -> Array:
+    equal = (x == y) | (np.isnan(x) & np.isnan(y))
+    axes = tuple(range(x.ndim)) if op.axis is None else tuple(np.atleast_1d(np.array(op.axis, int)) % max(x.ndim, 1))
+    found = np.zeros(x.shape, bool)
+    seen = set()
+    for at in np.ndindex(x.shape):
+        rest = tuple(i for axis, i in enumerate(at) if axis not in axes)
+        if equal[at] and rest not in seen:
+            seen.add(rest)
+            found[at] = True
+    return found
+
+
 def _random(op: Any, counter: Array) -> Any:
     key, block = np.array([op.seed, op.stream], np.uint64), np.array([0, 0, 0, counter], np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=block)).random(op.shape)
@@ -150,8 +186,13 @@ ORACLES: dict[str, Oracle] = {
         scale=lambda op, *arrays: np.einsum(op.subscripts, *[np.abs(x.astype(np.float64)) for x in arrays]),
         tame=True,
     ),
+    "windows": Oracle(_windows),
+    "first_equal": Oracle(_first_equal),
+    "max": Oracle(lambda op, x: np.max(x, axis=op.axis, keepdims=op.keepdims)),
+    "min": Oracle(lambda op, x: np.min(x, axis=op.axis, keepdims=op.keepdims)),
     # Adjoints of NumPy's functions, which NumPy lacks.
     "slice_add": Oracle(_slice_add),
+    "fold": Oracle(_fold),
     "sum_to": Oracle(_sum_to),
     "index_add": Oracle(_index_add),
     "add_along_axis": Oracle(_add_along_axis),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...ops import arranging, index, linalg, rows, shape
+from ...ops import arranging, choosing, index, linalg, rows, shape, windows
 from ...ops.base import axes_of
 from .. import instructions as do
 from ..instructions import Result
@@ -15,6 +15,7 @@ from .reductions import added_up
 from .registry import called, rule
 
 if TYPE_CHECKING:
+    from ...graph import Op
     from ..builder import Builder
     from ..values import Value
 
@@ -26,7 +27,19 @@ def reshape(op: shape.Reshape, build: Builder, result: Result, operands: Sequenc
     try:
         return build.reshape(x, result.shape)
     except ValueError:
-        return called(op, build, result, operands)
+        return build.reshape(build.call(do.Copy(), x, result=Result(x.shape, x.dtype)), result.shape)
+
+
+@rule(windows.Windows)
+def slide(op: windows.Windows, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Show its windows."""
+    return build.view(do.Slide(op.forward), operands[0], result.shape)
+
+
+@rule(choosing.FirstEqual, windows.Fold, in_order=True)
+def in_order(op: Op, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Call what makes its result in C order, however the operands lie."""
+    return called(op, build, result, operands)
 
 
 @rule(shape.ExpandDims)
