@@ -293,6 +293,17 @@ def test_erf_is_exact(x: float) -> None:
     assert abs(ours - math.erf(x)) <= 2 * math.ulp(math.erf(x))
 
 
+@pytest.mark.parametrize(("name", "lo", "hi", "ulp"), [("erf", -5, 5, 3), ("gelu", -1, 6, 6), ("gelu", -13, -1, 12)])
+def test_float32_is_exact_without_float64(name: str, lo: float, hi: float, ulp: float) -> None:
+    x = np.linspace(lo, hi, 20_001, dtype=np.float32)
+    right = {"erf": math.erf, "gelu": lambda x: x / 2 * math.erfc(-x / math.sqrt(2))}[name]
+    expected = np.vectorize(right)(x.astype(np.float64))
+    ours = gn.run(getattr(gn, name)(gn.Graph().constant(x)))
+    assert ours.dtype == np.float32
+    assert np.all(np.abs(ours - expected) <= ulp * np.spacing(np.abs(expected).astype(np.float32)))
+    assert name == "gelu" or np.all(np.abs(ours) <= 1)
+
+
 def shares(x: Array, axis: int) -> Any:
     return np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True)
 

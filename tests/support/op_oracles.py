@@ -208,7 +208,7 @@ ORACLES: dict[str, Oracle] = {
     "silu": Oracle(_wide(lambda op, x: x / (1 + np.exp(-x))), ulp=4),
     "sigmoid": Oracle(_wide(lambda op, x: 1 / (1 + np.exp(-x))), ulp=4),
     "softplus": Oracle(_wide(lambda op, x: np.logaddexp(x, 0)), ulp=4),
-    "erf": Oracle(lambda op, x: _erf(x), ulp=2),
+    "erf": Oracle(lambda op, x: _erf(x), ulp=3),
     "logsumexp": Oracle(_wide(_logsumexp), ulp=8, scale=_logsumexp_scale),
     "prod_others": Oracle(_prod_others, ulp=8, tame=True),
     "random_uniform": Oracle(_random),
