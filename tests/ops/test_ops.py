@@ -248,18 +248,19 @@ def with_names(op: Op, operands: Sequence[Array], alike: bool) -> tuple[Op, list
     shapes = [tuple(name_of(side, alike) for side in operand.shape) for operand in operands]
     totals = {x.size: "*".join(map(str, s)) for x, s in zip(operands, shapes, strict=True) if x.size > 1}
 
-    def renamed(value: Any, places: bool) -> Any:
+    def renamed(value: Any, places: bool, depth: int = 0) -> Any:
         if isinstance(value, tuple):
-            if places and len(value) == 3 and value is not op.attributes["index"]:
+            if places and len(value) == 3 and depth == 0:  # a slice
                 return (*(renamed(bound, True) for bound in value[:2]), value[2])
-            return tuple(renamed(part, places) for part in value)
+            return tuple(renamed(part, places, depth - 1) for part in value)
         if not isinstance(value, int) or value < 2:
             return value
         if value in sizes.values():
             return name_of(value, True)
         return totals.get(value) or (value if places else name_of(value, True))
 
-    settings = {a: renamed(op.attributes[a], a == "index") for a in op.sized}
+    depths = {"index": 1, "indices": 2}
+    settings = {a: renamed(op.attributes[a], a in depths, depths.get(a, 0)) for a in op.sized}
     return replace(op, **settings) if settings else op, shapes, sizes  # type: ignore[type-var]
 
 
