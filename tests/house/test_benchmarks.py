@@ -1,5 +1,6 @@
 """The benchmarks of training steps run, refuse engines that do other work, and have filled the page about them."""
 
+import ast
 import json
 import runpy
 import subprocess
@@ -79,6 +80,16 @@ def test_the_page_holds_the_figures_that_are_kept(monkeypatch: pytest.MonkeyPatc
     report = runpy.run_path(str(HERE / "report.py"))
     page = report["PAGE"].read_text(encoding="utf-8")
     assert report["written"](page) == page
+
+
+def test_each_engine_is_written_where_the_list_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = _engines(monkeypatch)
+    wanted = runpy.run_path(str(HERE / "engines" / "wanted.py"))["project"]["dependency-groups"]["bench"]
+    for engine in [*sys.modules["engines"].ENGINES.values(), *networks.ENGINES.values()]:
+        module, _, function = engine.place.partition(":")
+        written = ast.parse((HERE / "engines" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")).body
+        assert function in [each.name for each in written if isinstance(each, ast.FunctionDef)]
+        assert not engine.needs or any(each.startswith(f"{engine.needs}>=") for each in wanted)
 
 
 def test_what_did_not_run_says_so() -> None:
