@@ -195,8 +195,6 @@ def sin(x: Operand, *, name: str | None = None) -> Node: ...
 
 def slice_add(x: Operand, index: Index, shape: AnyShape, *, name: str | None = None) -> Node: ...
 
-def slices_add(arrays: Sequence[Operand], indices: tuple[Any, ...], shape: AnyShape, *, name: str | None = None) -> Node: ...
-
 def softmax(x: Node, axis: int = -1) -> Node: ...
 
 def softplus(x: Operand, *, name: str | None = None) -> Node: ...
@@ -344,7 +342,6 @@ __all__ = [
     "silu",
     "sin",
     "slice_add",
-    "slices_add",
     "softmax",
     "softplus",
     "split",

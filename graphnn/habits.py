@@ -36,10 +36,8 @@ _CONSTANT = "Write graph.constant(array)."
 _PARAMETER = "Write graph.parameter(name, value)."
 _PLACEHOLDER = 'Write graph.placeholder(name, shape); a size that may vary is a name, as in ("batch", 4).'
 _MATMUL = "Write gn.matmul(x, y), or x @ y."
-_CONVOLUTION = (
-    "There are no convolutions and no pooling yet; docs/adding-an-op.md shows how to define an operation of one's own."
-)
-_RECURRENT = "There are no recurrent layers yet; a subclass of nn.Layer may call its parts once a step."
+_CONVOLUTION = "Write nn.Conv2D(filters, kernel_size), or gn.conv(x, kernel)."
+_POOLING = "Write nn.MaxPool2D(size) or nn.AveragePool2D(size), or gn.max_pool(x, size)."
 _RANDOM = (
     "Write gn.random_uniform(counter, shape) in the graph, or graph.constant(rng.normal(size=…)) for fixed numbers."
 )
@@ -92,9 +90,9 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("manual_seed", "seed", "set_seed"), _SEED),
         **dict.fromkeys(("bmm", "dot", "mm"), _MATMUL),
         **dict.fromkeys(("GradientTape", "backward", "gradient", "gradients", "value_and_grad"), _GRAD),
-        **dict.fromkeys(
-            ("avg_pool2d", "conv", "conv1d", "conv2d", "conv3d", "convolve", "max_pool2d", "maxpool"), _CONVOLUTION
-        ),
+        **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convolve", "conv_transpose2d"), _CONVOLUTION),
+        **dict.fromkeys(("avg_pool2d", "max_pool2d", "maxpool"), _POOLING),
+        "scaled_dot_product_attention": "Write nn.MultiHeadAttention(heads)(x).",
         **dict.fromkeys(("batch_norm", "layer_norm"), "Write nn.BatchNorm()(x) or nn.LayerNorm()(x)."),
         **dict.fromkeys(("keras", "layers", "losses", "metrics", "optim", "optimizers"), _SUBMODULE),
         **dict.fromkeys(("function", "jit"), "Write gn.compile(fetches), a function of a feed."),
@@ -113,7 +111,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "cross_entropy": "Write nn.softmax_crossentropy(logits, labels).",
         "detach": "Write gn.stop_gradient(x).",
         "dropout": "Write nn.Dropout(rate), and call it with training=True.",
-        "embedding": "Write gn.take(table, indices, axis=0).",
+        "embedding": "Write nn.Embedding(count, units)(x), or gn.take(table, indices, axis=0).",
         "functional": "Write gn.relu(x) and the like: functions of nodes stand in gn themselves.",
         "hstack": "Write gn.concatenate([x, y], axis=1), and axis=0 for vectors.",
         "vstack": "Write gn.concatenate([x, y], axis=0), and gn.stack([x, y]) for vectors.",
@@ -129,8 +127,15 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNormalization"), "Write nn.BatchNorm()."),
         **dict.fromkeys(("InstanceNorm1d", "InstanceNorm2d"), "Write nn.InstanceNorm()."),
         **dict.fromkeys(("GroupNormalization", "LayerNormalization", "RMSNormalization"), "Leave off the -alization."),
-        **dict.fromkeys(("Conv1D", "Conv1d", "Conv2D", "Conv2d", "Conv3D", "MaxPool2d", "MaxPooling2D"), _CONVOLUTION),
-        **dict.fromkeys(("GRU", "LSTM", "RNN", "SimpleRNN"), _RECURRENT),
+        **dict.fromkeys(("Conv1d", "Conv2d", "Conv3d", "Convolution2D", "DepthwiseConv2D"), _CONVOLUTION),
+        **dict.fromkeys(("ConvTranspose2d", "Conv2DTranspose"), "Write nn.ConvTranspose2D(filters, kernel_size)."),
+        **dict.fromkeys(("AvgPool2d", "AveragePooling2D", "MaxPool1d", "MaxPool2d", "MaxPooling2D"), _POOLING),
+        **dict.fromkeys(("GlobalAveragePooling2D", "AdaptiveAvgPool2d"), "Write nn.GlobalAveragePool2D()."),
+        **dict.fromkeys(("Upsample", "UpSampling2D"), "Write nn.UpSample(size)."),
+        "Bidirectional": "Write nn.LSTM(units, bidirectional=True).",
+        "SimpleRNN": "Write nn.RNN(units).",
+        **dict.fromkeys(("MultiheadAttention", "Attention"), "Write nn.MultiHeadAttention(heads)."),
+        **dict.fromkeys(("Transformer", "TransformerEncoderLayer"), "Write nn.TransformerBlock(heads, hidden)."),
         **dict.fromkeys(("Model", "Module"), "Write nn.Layer for a layer of one's own, or nn.Sequential."),
         **dict.fromkeys(("callbacks", "optim"), _SUBMODULE),
         **dict.fromkeys(("GELU", "SiLU", "Swish"), "Write gn.gelu or gn.silu: functions of a node serve as layers."),
@@ -149,7 +154,6 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "Activation": 'Write nn.ReLU() and the like, or nn.Dense(units, activation="relu").',
         "BCEWithLogitsLoss": "Write nn.sigmoid_crossentropy(logits, labels).",
         "DataLoader": "Write nn.fit(step, feed, batch_size=32), which cuts a feed into batches and shuffles it.",
-        "Embedding": "Write gn.take(table, indices, axis=0).",
         "Identity": "Leave it out.",
         "Input": _PLACEHOLDER,
         "Linear": "Write nn.Dense(units).",
@@ -251,11 +255,30 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
 ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     **dict.fromkeys(("axes", "dim", "dims"), ("axis",)),
     **dict.fromkeys(("drop_rate", "p", "prob"), ("rate",)),
-    **dict.fromkeys(("features", "out_channels", "out_features", "output_dim", "size"), ("units", "shape")),
     **dict.fromkeys(
-        ("in_features", "input_dim", "input_shape"),
+        ("features", "hidden_size", "out_channels", "out_features", "output_dim", "embedding_dim", "size"),
+        ("units", "filters", "shape"),
+    ),
+    **dict.fromkeys(
+        ("in_channels", "in_features", "input_dim", "input_shape", "input_size", "embed_dim", "d_model", "key_dim"),
         "The size of the input is that of the node it is called on: leave it out.",
     ),
+    **dict.fromkeys(("pool_size", "kernel_size", "scale_factor", "output_size"), ("size", "kernel_size")),
+    **dict.fromkeys(("attn_mask", "attention_mask", "key_padding_mask"), ("mask",)),
+    **dict.fromkeys(("num_embeddings", "vocabulary_size"), ("count",)),
+    **dict.fromkeys(("dim_feedforward", "intermediate_dim"), ("hidden",)),
+    **dict.fromkeys(("interpolation", "align_corners"), ("mode",)),
+    **dict.fromkeys(("h0", "hx", "state"), ("initial_state",)),
+    **dict.fromkeys(("nhead", "num_heads"), ("heads",)),
+    "batch_first": "The batch is always the first axis: leave it out.",
+    "data_format": "The channels are always the second axis: leave it out.",
+    "dilation_rate": ("dilation",),
+    "kernel": ("weight",),
+    "nonlinearity": ("activation",),
+    "norm_first": ("norm",),
+    "num_groups": ("groups",),
+    "num_layers": ("layers",),
+    "strides": ("stride",),
     **dict.fromkeys(("params", "parameters", "var_list"), "Parameters are those of the loss: optimizer.updates(loss)."),
     **dict.fromkeys(("cuda", "device"), _DEVICE),
     **dict.fromkeys(("a_max", "clip_value_max", "max"), ("hi",)),

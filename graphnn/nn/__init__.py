@@ -21,11 +21,16 @@ from .live import LivePage
 from .sequential import Sequential
 
 if TYPE_CHECKING:  # at run time, by `_defined`
+    from .attention import *  # noqa: F403
+    from .convolution import *  # noqa: F403
+    from .embedding import *  # noqa: F403
     from .layers import *  # noqa: F403
     from .losses import *  # noqa: F403
     from .metrics import *  # noqa: F403
     from .normalization import *  # noqa: F403
     from .optimizers import *  # noqa: F403
+    from .pooling import *  # noqa: F403
+    from .recurrent import *  # noqa: F403
 
 
 def _defined(module: ModuleType) -> dict[str, Any]:
@@ -36,7 +41,8 @@ def _defined(module: ModuleType) -> dict[str, Any]:
 
 
 _FOUND: dict[str, Any] = {}
-for _module in ("layers", "normalization", "losses", "metrics", "optimizers"):
+_LAYERS = ("layers", "convolution", "pooling", "normalization", "embedding", "recurrent", "attention")
+for _module in (*_LAYERS, "losses", "metrics", "optimizers"):
     _FOUND.update(_defined(import_module(f"{__name__}.{_module}")))
 globals().update(_FOUND)
 

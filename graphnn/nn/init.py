@@ -112,6 +112,35 @@ def he_normal() -> Initializer:
     return _scaled_normal(lambda fan_in, fan_out: 2 / fan_in)
 
 
+def orthogonal(gain: float = 1.0) -> Initializer:
+    """Return an initializer of matrices whose rows, or columns if there are fewer, are orthogonal, of length `gain`.
+
+    Of more than two axes, all but the last count as rows.
+
+    Notes
+    -----
+    A. M. Saxe, J. L. McClelland and S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
+    neural networks", ICLR 2014.
+
+    Examples
+    --------
+    >>> w = orthogonal()((2, 3), np.dtype("float64"), np.random.default_rng(0))
+    >>> bool(np.allclose(w @ w.T, np.eye(2)))
+    True
+    """
+    checked_number("orthogonal: gain", gain, 0)
+
+    def draw(shape: tuple[int, ...], rng: Rng) -> Any:
+        if len(shape) < 2:
+            raise ShapeError(f"orthogonal makes matrices, not an array of shape {shown(shape)}")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # else not every orthogonal matrix is equally likely
+        return gain * (q if rows >= columns else q.T).reshape(shape)
+
+    return _drawing(draw)
+
+
 def _drawing(draw: Callable[[tuple[int, ...], Rng], Any]) -> Initializer:
     def init(shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
         return np.asarray(draw(shape, rng)).astype(dtype)
@@ -141,7 +170,7 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
 explain_public(globals())
 
 _PLAIN: tuple[Any, ...] = (
-    zeros, ones, uniform, normal, glorot_uniform, glorot_normal, he_uniform, he_normal,
+    zeros, ones, uniform, normal, glorot_uniform, glorot_normal, he_uniform, he_normal, orthogonal,
 )  # fmt: skip
 
 

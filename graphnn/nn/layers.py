@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class Dense(Layer):
+class _Activated(Layer):
+    """Base class of the layers that apply an activation to their result, as a layer or a node behind theirs."""
+
+    activation: Any = None
+
+    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
+        result = super()._make_nodes(graph, inputs, settings)
+        return result if self.activation is None else self.activation(result)
+
+
+class Dense(_Activated):
     """x @ weight + bias, over the last axis.
 
     The parameters ``weight`` (inputs, units) and ``bias`` (units,) are made at the first call, when the size of
@@ -111,10 +121,6 @@ class Dense(Layer):
             self.weight = weight  # last: when it is set, both are made
         result = fn.matmul(x, self.weight)
         return result if self.bias is None else fn.add(result, self.bias)
-
-    def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
-        result = super()._make_nodes(graph, inputs, settings)
-        return result if self.activation is None else self.activation(result)
 
     def _from_torch(self, state: dict[str, Array]) -> dict[str, Array]:
         return {name: array.T if name == "weight" else array for name, array in state.items()}

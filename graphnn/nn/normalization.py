@@ -14,7 +14,7 @@ from ..graph.dimensions import add, clamp, product, shown, subtract
 from .checks import checked_flag, checked_number
 from .init import ones, zeros
 from .layer import only_node
-from .weights import Weighted, check_float
+from .weights import Weighted, along, check_float
 
 
 class _Normalization(Weighted):
@@ -47,15 +47,6 @@ class _Normalization(Weighted):
                 self.bias = self.made(x.graph, "bias", self.sizes(x, axes), zeros())
             x = x + along(self.bias, x.ndim, axes)
         return x
-
-
-def along(parameter: Node, ndim: int, axes: Sequence[int]) -> Node:
-    """Return a parameter with axes of size 1, so that it is broadcast along the others."""
-    places = sorted(axis % ndim for axis in axes)
-    shape: list[Any] = [1] * (ndim - places[0])
-    for place, size in zip(places, parameter.shape, strict=True):
-        shape[place - places[0]] = size
-    return parameter if len(shape) == parameter.ndim else fn.reshape(parameter, tuple(shape))
 
 
 class BatchNorm(_Normalization):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError, ShapeError
-from ..graph import Array, Graph, Node, as_array
+from ..graph import Array, Graph, Node, as_array, fn
 from ..graph.dimensions import shown
 from .init import Initializer, Rng, checked_rng, drawn
 from .layer import Layer
@@ -77,3 +77,19 @@ def check_float(kind: str, x: Node) -> None:
     """Raise an error unless a node has floats."""
     if x.dtype.kind != "f":
         raise DtypeError(f'{kind} takes floats, and "{x.name}" is {x.dtype}: gn.cast({x.name}, "float32") makes it so')
+
+
+def check_axes(kind: str, x: Node, axes: int) -> None:
+    """Raise an error unless x has a batch, channels, and so many axes after them."""
+    if x.ndim != axes + 2:
+        names = {1: "time", 2: "height, width", 3: "depth, height, width"}[axes]
+        raise ShapeError(f'{kind} takes (batch, channels, {names}), and "{x.name}" has shape {shown(x.shape)}')
+
+
+def along(parameter: Node, ndim: int, axes: Sequence[int]) -> Node:
+    """Return a parameter with axes of size 1, so that it is broadcast along the others."""
+    places = sorted(axis % ndim for axis in axes)
+    shape: list[Any] = [1] * (ndim - places[0])
+    for place, size in zip(places, parameter.shape, strict=True):
+        shape[place - places[0]] = size
+    return parameter if len(shape) == parameter.ndim else fn.reshape(parameter, tuple(shape))

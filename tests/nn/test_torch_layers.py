@@ -3,6 +3,8 @@
 The figures are made by tests/data/make_torch_layers.py.
 """
 
+import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,22 @@ def plainly(layer: nn.Layer, *inputs: gn.Node, training: bool) -> Any:
     return layer(*inputs, training=training)
 
 
+def flat(results: Any) -> Any:
+    """Return the results of a recurrent layer and its last states in one tuple."""
+    if not isinstance(results, tuple):
+        return results
+    y, states = results
+    return (y, *states) if isinstance(states, tuple) else (y, states)
+
+
+def masked(layer: nn.Layer, *inputs: gn.Node, training: bool) -> Any:
+    return flat(layer(*inputs[:-1], mask=inputs[-1], training=training))
+
+
+def from_states(layer: nn.Layer, x: gn.Node, *states: gn.Node, training: bool) -> Any:
+    return flat(layer(x, initial_state=states, training=training))
+
+
 CASES: dict[str, tuple[Make, Callable[..., Any]]] = {
     "batch_norm": (lambda: nn.BatchNorm(), plainly),
     "batch_norm_2d": (lambda: nn.BatchNorm(momentum=0.3, epsilon=1e-3), plainly),
@@ -32,16 +50,75 @@ CASES: dict[str, tuple[Make, Callable[..., Any]]] = {
     "rms_norm": (lambda: nn.RMSNorm(), plainly),
     "instance_norm": (lambda: nn.InstanceNorm(), plainly),
     "instance_norm_weighted": (lambda: nn.InstanceNorm(use_weight=True, use_bias=True), plainly),
+    "conv_1d": (lambda: nn.Conv1D(3, 3, padding=1, dilation=2), plainly),
+    "conv_2d": (lambda: nn.Conv2D(3, (3, 2), stride=2, padding=(1, 0)), plainly),
+    "conv_2d_same": (lambda: nn.Conv2D(4, 3, padding="same", groups=2, use_bias=False), plainly),
+    "conv_2d_depthwise": (lambda: nn.Conv2D(6, 2, groups=3), plainly),
+    "conv_3d": (lambda: nn.Conv3D(2, 2, stride=(1, 2, 1)), plainly),
+    "conv_transpose_1d": (lambda: nn.ConvTranspose1D(3, 3, stride=2, padding=1), plainly),
+    "conv_transpose_2d": (lambda: nn.ConvTranspose2D(4, 3, 2, 1, 1, groups=2, dilation=2), plainly),
+    "conv_transpose_3d": (lambda: nn.ConvTranspose3D(2, 2, use_bias=False), plainly),
+    "max_pool_1d": (lambda: nn.MaxPool1D(3, 2, padding=1), plainly),
+    "max_pool_2d": (lambda: nn.MaxPool2D(2), plainly),
+    "max_pool_3d": (lambda: nn.MaxPool3D((2, 1, 2), stride=1, dilation=(1, 1, 2)), plainly),
+    "average_pool_1d": (lambda: nn.AveragePool1D(2), plainly),
+    "average_pool_2d": (lambda: nn.AveragePool2D(3, 2, padding=1), plainly),
+    "average_pool_2d_uncounted": (lambda: nn.AveragePool2D(3, 2, padding=1, count_include_pad=False), plainly),
+    "average_pool_3d": (lambda: nn.AveragePool3D(2), plainly),
+    "global_average_pool_2d": (lambda: nn.GlobalAveragePool2D(), plainly),
+    "global_max_pool_1d": (lambda: nn.GlobalMaxPool1D(), plainly),
+    "adaptive_average_pool_2d": (lambda: nn.AdaptiveAveragePool2D((2, 3)), plainly),
+    "adaptive_average_pool_1d": (lambda: nn.AdaptiveAveragePool1D(3), plainly),
+    "adaptive_max_pool_2d": (lambda: nn.AdaptiveMaxPool2D((2, 3)), plainly),
+    "adaptive_max_pool_3d": (lambda: nn.AdaptiveMaxPool3D(2), plainly),
+    "up_sample": (lambda: nn.UpSample((2, 3)), plainly),
+    "up_sample_linear": (lambda: nn.UpSample(3, "linear"), plainly),
+    "up_sample_bilinear": (lambda: nn.UpSample(2, "linear"), plainly),
+    "network": (
+        lambda: nn.Sequential(
+            nn.Conv2D(4, 3, padding="same", use_bias=False),
+            nn.BatchNorm(),
+            nn.ReLU(),
+            nn.MaxPool2D(2),
+            nn.Conv2D(3, 3, stride=2, use_bias=False),
+            nn.BatchNorm(),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dense(12),
+            nn.Dense(5),
+        ),
+        plainly,
+    ),
+    "embedding": (lambda: nn.Embedding(5, 3), plainly),
+    "rnn": (lambda: nn.RNN(4), plainly),
+    "rnn_relu": (lambda: nn.RNN(4, 2, activation="relu"), plainly),
+    "lstm": (lambda: nn.LSTM(4), plainly),
+    "lstm_no_bias": (lambda: nn.LSTM(4, use_bias=False), plainly),
+    "lstm_states": (lambda: nn.LSTM(2, 2, bidirectional=True, return_state=True), from_states),
+    "lstm_masked": (lambda: nn.LSTM(2, 2, bidirectional=True, return_state=True), masked),
+    "gru": (lambda: nn.GRU(4, layers=2), plainly),
+    "gru_states": (lambda: nn.GRU(2, bidirectional=True, return_state=True), from_states),
+    "gru_masked": (lambda: nn.GRU(4, return_state=True), masked),
+    "attention": (lambda: nn.MultiHeadAttention(2), plainly),
+    "attention_causal": (lambda: nn.MultiHeadAttention(2, causal=True, use_bias=False), plainly),
+    "attention_padded": (lambda: nn.MultiHeadAttention(1), masked),
+    "attention_cross": (lambda: nn.MultiHeadAttention(2), masked),
+    "transformer": (lambda: nn.TransformerBlock(2, 6), masked),
+    "transformer_before": (lambda: nn.TransformerBlock(2, 6, True, norm="before", activation="gelu"), plainly),
 }
 
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, dict[str, Any]]:
     with np.load(Path(__file__).parents[1] / "data" / "torch_layers.npz") as file:
-        found: dict[str, dict[str, Any]] = {}
-        for key in file.files:
-            case, _, rest = key.partition("/")
-            found.setdefault(case, {})[rest] = file[key]
+        values, places = file["values"], json.loads(str(file["places"]))
+    found: dict[str, dict[str, Any]] = {}
+    start = 0
+    for key, (dtype, shape) in places.items():
+        case, _, rest = key.partition("/")
+        stop = start + math.prod(shape)
+        found.setdefault(case, {})[rest] = values[start:stop].reshape(shape).astype(dtype)
+        start = stop
     return found
 
 
@@ -60,7 +137,8 @@ def test_a_layer_equals_that_of_pytorch(case: str, figures: dict[str, dict[str, 
     g = gn.Graph()
     given = part(own, "in")
     inputs = [
-        g.placeholder(f"x{i}", ("batch", *array.shape[1:]), array.dtype) for i, array in enumerate(given.values())
+        g.placeholder(f"x{i}", array.shape if "states" in case else ("batch", *array.shape[1:]), array.dtype)
+        for i, array in enumerate(given.values())
     ]
     feed = dict(zip(inputs, given.values(), strict=True))
     layer = make()

@@ -1,0 +1,169 @@
+"""Layers that turn numbers of words into vectors, and tell positions apart."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError, ShapeError, UsageError
+from ..graph import Node, fn
+from ..graph.attributes import whole
+from ..graph.dimensions import shown
+from .init import Rng, checked_initializer, normal
+from .layer import Layer, only_node
+from .weights import Weighted, check_float, sizes
+
+
+class Embedding(Weighted):
+    """The rows of a table of vectors: one vector for each number.
+
+    Parameters
+    ----------
+    count : int
+        How many vectors there are: the numbers are 0 to ``count - 1``.
+    units : int
+        The size of a vector.
+    weight_init : initializer
+        From `nn.init`, or any function ``(shape, dtype, rng) -> array``. By default, normal numbers of variance 1, as
+        in PyTorch.
+    weight : array_like, optional
+        The initial value, (count, units), instead of a random one.
+    rng : numpy.random.Generator or numpy.random.RandomState, optional
+        As in `Dense`.
+    dtype : dtype, optional
+        The dtype of the table, as in `Dense`.
+
+    Attributes
+    ----------
+    weight : Node or None
+        (count, units). None before the first call.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> words = gn.Graph().constant([[0, 2], [1, 1]])
+    >>> gn.run(nn.Embedding(3, 2, weight=[[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])(words)).tolist()
+    [[[0.0, 1.0], [4.0, 5.0]], [[2.0, 3.0], [2.0, 3.0]]]
+    """
+
+    def __init__(
+        self,
+        count: int,
+        units: int,
+        *,
+        weight_init: Any = None,
+        weight: Any = None,
+        rng: Rng | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(rng, dtype)
+        self.count = whole("Embedding: count", count, 1)
+        self.units = whole("Embedding: units", units, 1)
+        self.weight_init = checked_initializer(weight_init or normal(0.0, 1.0), "Embedding: weight_init")
+        self.weight: Node | None = None
+        self._given = weight
+
+    def call(self, x: Node) -> Node:
+        """Return the vectors of the numbers in x, along a new last axis."""
+        if only_node(self, x).dtype.kind not in "iu":
+            raise DtypeError(f'Embedding takes the numbers of vectors, and so integers; "{x.name}" is {x.dtype}')
+        if self.weight is None:
+            self.weight = self.made(x.graph, "weight", (self.count, self.units), self.weight_init, self._given)
+        return fn.take(self.weight, x, axis=0)
+
+
+class PositionEmbedding(Weighted):
+    """Add a vector to each position, which is trained: to x of shape (batch, time, units).
+
+    Parameters
+    ----------
+    length : int
+        The number of positions. The time of the input may be shorter.
+    weight_init : initializer
+        By default, normal numbers of standard deviation 0.02.
+    rng : numpy.random.Generator or numpy.random.RandomState, optional
+        As in `Dense`.
+    dtype : dtype, optional
+        The dtype of the vectors, as in `Dense`.
+
+    Attributes
+    ----------
+    weight : Node or None
+        (length, units). None before the first call.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> nn.PositionEmbedding(16)(gn.Graph().placeholder("x", ("batch", 10, 4)))
+    <Node "position_embedding_1/add": add (batch, 10, 4) float64>
+    """
+
+    def __init__(self, length: int, *, weight_init: Any = None, rng: Rng | None = None, dtype: Any = None) -> None:
+        super().__init__(rng, dtype)
+        self.length = whole("PositionEmbedding: length", length, 1)
+        self.weight_init = checked_initializer(weight_init or normal(0.0, 0.02), "PositionEmbedding: weight_init")
+        self.weight: Node | None = None
+
+    def call(self, x: Node) -> Node:
+        """Return x plus the vectors of its positions."""
+        (units,) = self.sizes(only_node(self, x), [-1])
+        time = _time("PositionEmbedding", x)
+        if isinstance(time, int) and time > self.length:
+            raise ShapeError(
+                f'PositionEmbedding has {self.length} positions, and "{x.name}" {shown(x.shape)} has {time}'
+            )
+        if self.weight is None:
+            self.weight = self.made(x.graph, "weight", (self.length, units), self.weight_init)
+        return x + (self.weight if time == self.length else self.weight[:time])
+
+
+class SinusoidalEncoding(Layer):
+    """Add sines and cosines of the position to x of shape (batch, time, units); nothing is trained.
+
+    Element 2i of a position p gets sin(p / base^(2i / units)), and element 2i + 1 the cosine of the same.
+
+    Parameters
+    ----------
+    base : float
+
+    Notes
+    -----
+    A. Vaswani et al., "Attention is all you need", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> x = gn.Graph().constant(np.zeros((1, 2, 4)))
+    >>> gn.run(nn.SinusoidalEncoding()(x)).round(2).tolist()
+    [[[0.0, 1.0, 0.0, 1.0], [0.84, 0.54, 0.01, 1.0]]]
+    """
+
+    def __init__(self, base: float = 10_000.0) -> None:
+        if not isinstance(base, (int, float)) or not 1 < base < math.inf:
+            raise UsageError(f"SinusoidalEncoding: base is a number above 1, not {base!r}")
+        self.base = float(base)
+
+    def call(self, x: Node) -> Node:
+        """Return x plus the encoding of its positions."""
+        check_float("SinusoidalEncoding", only_node(self, x))
+        time = _time("SinusoidalEncoding", x)
+        (units,) = sizes("SinusoidalEncoding", x, [-1], "the frequencies")
+        half = (units + 1) // 2
+        frequencies = self.base ** (np.arange(half) * (-2.0 / units))
+        positions = fn.arange(time, dtype="float64", graph=x.graph)
+        angles = fn.outer(positions, frequencies, name="angles")
+        pairs = fn.stack([fn.sin(angles), fn.cos(angles)], axis=-1)
+        encoding = fn.reshape(pairs, (time, 2 * half))
+        encoding = encoding if units == 2 * half else encoding[:, :units]
+        return x + fn.cast(encoding, x.dtype, name="encoding")
+
+
+def _time(kind: str, x: Node) -> Any:
+    if x.ndim < 2:
+        raise ShapeError(f'{kind} takes (batch, time, units), and "{x.name}" has shape {shown(x.shape)}')
+    return x.shape[-2]

@@ -1,0 +1,374 @@
+"""Recurrent layers: one step after the other over a known length, each step as nodes of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import DtypeError, ShapeError, UsageError
+from ..graph import Array, Graph, Node, fn
+from ..graph.attributes import whole
+from ..graph.dimensions import shown
+from .checks import check_choice, checked_flag
+from .dropout import Dropout
+from .init import Rng, checked_initializer, glorot_uniform, orthogonal, zeros
+from .weights import Weighted, check_float
+
+_States = tuple[Node, ...]
+
+
+class _Recurrent(Weighted):
+    """Base class: x of shape (batch, time, features) to (batch, time, units), by a cell that subclasses define.
+
+    A subclass says how many gates a cell has, each of the size of the units, how many states, and defines `step`.
+    """
+
+    gates: ClassVar[int] = 1
+    states: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        units: int,
+        layers: int = 1,
+        bidirectional: bool = False,
+        *,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        weight_init: Any = glorot_uniform,
+        recurrent_init: Any = orthogonal,
+        bias_init: Any = zeros,
+        rng: Rng | None = None,
+        dtype: Any = None,
+    ) -> None:
+        kind = type(self).__name__
+        super().__init__(rng, dtype)
+        self.units, self.layers = whole(f"{kind}: units", units, 1), whole(f"{kind}: layers", layers, 1)
+        self.bidirectional = checked_flag(f"{kind}: bidirectional", bidirectional)
+        self.use_bias = checked_flag(f"{kind}: use_bias", use_bias)
+        self.return_sequences = checked_flag(f"{kind}: return_sequences", return_sequences)
+        self.return_state = checked_flag(f"{kind}: return_state", return_state)
+        self.weight_init = checked_initializer(weight_init, f"{kind}: weight_init")
+        self.recurrent_init = checked_initializer(recurrent_init, f"{kind}: recurrent_init")
+        self.bias_init = checked_initializer(bias_init, f"{kind}: bias_init")
+        self.between = [Dropout(dropout, seed=i) for i in range(layers - 1)] if dropout else []
+        self.weights: dict[str, Node] = {}
+
+    def call(self, x: Node, mask: Any = None, initial_state: Any = None) -> Any:
+        """Return the states of the last layer, and, if asked for, the last states of all layers.
+
+        Parameters
+        ----------
+        x : Node
+            (batch, time, features), of a known time.
+        mask : Node, optional
+            (batch, time), bools. True means keep. Where it is False, the states stay as they are, and the result is 0.
+        initial_state : Node, or tuple of two for an LSTM, optional
+            (layers · directions, batch, units), as the last states. By default zeros.
+        """
+        kind = type(self).__name__
+        check_float(kind, x)
+        if x.ndim != 3:
+            raise ShapeError(f'{kind} takes (batch, time, features), and "{x.name}" has shape {shown(x.shape)}')
+        _, features = self.sizes(x, [1, 2], "its steps and parameters")
+        kept = None if mask is None else self._steps_of_mask(x, mask)
+        given = None if initial_state is None else self._given_states(initial_state)
+        directions = ("", "_reverse") if self.bidirectional else ("",)
+        lasts: list[_States] = []
+        single = self.layers == 1 and not self.bidirectional
+        for layer in range(self.layers):
+            results: list[list[Node]] = []
+            for suffix in directions:
+                names = self._made(x.graph, layer, suffix, features)
+                start = given[len(lasts)] if given else self._zeros(x)
+                if single:
+                    result, last = self._run(x, names, start, kept, reverse=bool(suffix))
+                else:
+                    with x.graph.new_scope(f"layer_{layer + 1}{suffix}", kind=f"{kind} layer"):
+                        result, last = self._run(x, names, start, kept, reverse=bool(suffix))
+                results.append(result)
+                lasts.append(last)
+            if layer + 1 == self.layers and not self.return_sequences:
+                ends = [last[0] for last in lasts[-len(directions) :]]
+                x = ends[0] if len(ends) == 1 else fn.concatenate(ends, axis=-1)
+            else:
+                x = fn.stack(_joined(results), axis=1)
+                features = self.units * len(directions)
+            if layer < len(self.between):
+                x = self.between[layer](x)
+        if not self.return_state:
+            return x
+        stacked = tuple(fn.stack([last[i] for last in lasts], axis=0) for i in range(self.states))
+        return x, stacked[0] if self.states == 1 else stacked
+
+    def step(self, x: Node, states: _States, weight: Node, bias: Node | None) -> _States:
+        """Return the next states; x is the input's part of the gates, with its bias."""
+        raise NotImplementedError
+
+    def gates_of(self, x: Node) -> list[Node]:
+        """Return the parts of gates that lie one beside the other along the last axis."""
+        return _unbound(fn.reshape(x, (x.shape[0], self.gates, self.units)), 1)
+
+    def _run(
+        self, x: Node, names: Sequence[str], states: _States, kept: list[Node] | None, reverse: bool
+    ) -> tuple[list[Node], _States]:
+        """Return the result of each step, and the last states, of one layer in one direction."""
+        weight_ih, weight_hh, *biases = (self.weights[name] for name in names)
+        inputs = fn.matmul(x, weight_ih)
+        if biases:
+            inputs = inputs + biases[0]
+        steps = _unbound(inputs, 1)
+        results: list[Node] = []
+        for t in reversed(range(len(steps))) if reverse else range(len(steps)):
+            with x.graph.new_scope("step", numbered=True, kind=f"{type(self).__name__} step"):
+                following = self.step(steps[t], states, weight_hh, biases[1] if biases else None)
+                result = following[0]
+                if kept is not None:
+                    following = tuple(fn.where(kept[t], a, b) for a, b in zip(following, states, strict=True))
+                    result = fn.where(kept[t], result, 0.0)
+            states = following
+            results.append(result)
+        return results[::-1] if reverse else results, states
+
+    def _made(self, graph: Graph, layer: int, suffix: str, features: int) -> list[str]:
+        """Make the parameters of a layer in one direction, unless there are, and return their names."""
+        kinds = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.use_bias else ()))
+        names = [f"{kind}_l{layer}{suffix}" for kind in kinds]
+        width = self.gates * self.units
+        shapes = [(features, width), (self.units, width), (width,), (width,)]
+        inits = [self.weight_init, self.recurrent_init, self.first_bias, self.bias_init]
+        for name, shape, init in zip(names, shapes, inits, strict=False):
+            if name not in self.weights:
+                self.weights[name] = self.made(graph, name, shape, init)
+        return names
+
+    def first_bias(self, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
+        """Return the initial value of the bias of the input."""
+        return self.bias_init(shape, dtype, rng)
+
+    def _zeros(self, x: Node) -> _States:
+        return (fn.zeros((x.shape[0], self.units), x.dtype, graph=x.graph),) * self.states
+
+    def _given_states(self, given: Any) -> list[_States]:
+        """Return the initial states of each layer and direction."""
+        kind, count = type(self).__name__, self.layers * (1 + self.bidirectional)
+        nodes = given if isinstance(given, (tuple, list)) else (given,)
+        if len(nodes) != self.states or not all(isinstance(node, Node) for node in nodes):
+            what = "one node" if self.states == 1 else f"a tuple of {self.states} nodes"
+            raise UsageError(f"{kind}: initial_state is {what}, of shape ({count}, batch, {self.units})")
+        for node in nodes:
+            if node.ndim != 3 or (node.shape[0], node.shape[2]) != (count, self.units):
+                raise ShapeError(
+                    f"{kind}: initial_state has shape ({count}, batch, {self.units}), and "
+                    f'"{node.name}" has {shown(node.shape)}'
+                )
+        return list(zip(*(_unbound(node, 0) for node in nodes), strict=True))
+
+    def _steps_of_mask(self, x: Node, mask: Any) -> list[Node]:
+        mask = mask if isinstance(mask, Node) else x.graph.constant(mask)
+        if mask.dtype != np.dtype(bool):
+            raise DtypeError(f'{type(self).__name__}: a mask is bools, True to keep; "{mask.name}" is {mask.dtype}')
+        if mask.ndim != 2:
+            raise ShapeError(
+                f'{type(self).__name__}: a mask has shape (batch, time), and "{mask.name}" has {shown(mask.shape)}'
+            )
+        return _unbound(fn.expand_dims(mask, -1), 1)
+
+    def _held(self) -> Iterable[tuple[str, Any]]:
+        return [*self.weights.items(), *((name, value) for name, value in super()._held() if name != "weights")]
+
+    def _from_torch(self, state: dict[str, Array]) -> dict[str, Array]:
+        return {name: array.T if name.startswith("weight_") else array for name, array in state.items()}
+
+
+def _unbound(x: Node, axis: int) -> list[Node]:
+    parts: Any = fn.unbind(x, axis=axis)
+    return list(parts)
+
+
+def _joined(results: Sequence[Sequence[Node]]) -> list[Node]:
+    """Return the results of each step, those of both directions one beside the other."""
+    if len(results) == 1:
+        return list(results[0])
+    return [fn.concatenate(list(both), axis=-1) for both in zip(*results, strict=True)]
+
+
+class RNN(_Recurrent):
+    """The simple recurrent layer: h = tanh(x @ weight_ih + bias_ih + h @ weight_hh + bias_hh).
+
+    Call it on x of shape (batch, time, features), of a known time, with ``mask=`` and ``initial_state=`` if need be.
+
+    Parameters
+    ----------
+    units : int
+        The size of the state, and of the result's last axis; in both directions, that is twice the units.
+    layers : int
+        How many layers lie one over the other.
+    bidirectional : bool
+        Whether each layer also goes backwards over time. The results of both directions lie one beside the other.
+    activation : {"tanh", "relu"}
+    **settings
+        As in `LSTM`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> x = gn.Graph().placeholder("x", ("batch", 5, 3))
+    >>> nn.RNN(4)(x)
+    <Node "rnn_1/stack": stack (batch, 5, 4) float64>
+    """
+
+    def __init__(
+        self,
+        units: int,
+        layers: int = 1,
+        bidirectional: bool = False,
+        *,
+        activation: str = "tanh",
+        **settings: Any,
+    ) -> None:
+        check_choice("RNN", "activation", activation, ("tanh", "relu"))
+        super().__init__(units, layers, bidirectional, **settings)
+        self.activation = activation
+
+    def step(self, x: Node, states: _States, weight: Node, bias: Node | None) -> _States:
+        """Return the next state."""
+        total = x + fn.matmul(states[0], weight)
+        total = total if bias is None else total + bias
+        return (fn.tanh(total) if self.activation == "tanh" else fn.relu(total),)
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory: a cell state that gates write to, keep, and read.
+
+    Call it on x of shape (batch, time, features), of a known time, with ``mask=`` and ``initial_state=`` if need be.
+    The gates stand in the order of PyTorch and Keras: input, forget, candidate, output.
+
+    Parameters
+    ----------
+    units : int
+        The size of the states, and of the result's last axis; in both directions, that is twice the units.
+    layers : int
+        How many layers lie one over the other.
+    bidirectional : bool
+        Whether each layer also goes backwards over time. The results of both directions lie one beside the other.
+    unit_forget_bias : bool
+        Whether the bias of the forget gate begins at 1, as in Keras.
+    dropout : float
+        The rate of the dropout between the layers, in training.
+    use_bias : bool
+    return_sequences : bool
+        Whether the result has the states of all steps, (batch, time, units); else only the last, (batch, units).
+    return_state : bool
+        Whether the last states of all layers are returned, too: ``(result, (h, c))``, of a layer with one state
+        ``(result, h)``. They have the shape (layers · directions, batch, units).
+    weight_init, recurrent_init, bias_init : initializer
+        Of the weights of the input, of those of the state, and of the biases. By default, `nn.init.glorot_uniform`,
+        `nn.init.orthogonal` and zeros, as in Keras.
+    rng : numpy.random.Generator or numpy.random.RandomState, optional
+        As in `Dense`.
+    dtype : dtype, optional
+        The dtype of the parameters, as in `Dense`.
+
+    Attributes
+    ----------
+    weights : dict of str to Node
+        By PyTorch's names: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, and so on for the other
+        layers, with ``_reverse`` for the other direction. Empty before the first call.
+
+    Notes
+    -----
+    S. Hochreiter and J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> x = gn.Graph().placeholder("x", ("batch", 5, 3))
+    >>> nn.LSTM(4, layers=2, bidirectional=True)(x)
+    <Node "lstm_1/stack_2": stack (batch, 5, 8) float64>
+    >>> y, (h, c) = nn.LSTM(4, return_state=True)(x)
+    >>> y.shape, h.shape, c.shape
+    (('batch', 5, 4), (1, 'batch', 4), (1, 'batch', 4))
+    """
+
+    gates, states = 4, 2
+
+    def __init__(
+        self,
+        units: int,
+        layers: int = 1,
+        bidirectional: bool = False,
+        *,
+        unit_forget_bias: bool = True,
+        **settings: Any,
+    ) -> None:
+        super().__init__(units, layers, bidirectional, **settings)
+        self.unit_forget_bias = checked_flag("LSTM: unit_forget_bias", unit_forget_bias)
+
+    def step(self, x: Node, states: _States, weight: Node, bias: Node | None) -> _States:
+        """Return the next state, and the next cell state."""
+        hidden, cell = states
+        total = x + fn.matmul(hidden, weight)
+        take, keep, candidate, give = self.gates_of(total if bias is None else total + bias)
+        cell = fn.sigmoid(keep) * cell + fn.sigmoid(take) * fn.tanh(candidate)
+        return fn.sigmoid(give) * fn.tanh(cell), cell
+
+    def first_bias(self, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
+        """Return the initial value of the bias of the input, with ones for the forget gate."""
+        bias = np.array(super().first_bias(shape, dtype, rng))
+        if self.unit_forget_bias:
+            bias[self.units : 2 * self.units] = 1
+        return bias
+
+
+class GRU(_Recurrent):
+    """Gated recurrent units: gates that mix the last state with a candidate for the next.
+
+    Call it on x of shape (batch, time, features), of a known time, with ``mask=`` and ``initial_state=`` if need be.
+    The gates stand in the order of PyTorch: reset, update, candidate; the reset gate comes after the product of the
+    state with its weight, as in PyTorch and Keras.
+
+    Parameters
+    ----------
+    units : int
+        The size of the state, and of the result's last axis; in both directions, that is twice the units.
+    layers : int
+        How many layers lie one over the other.
+    bidirectional : bool
+        Whether each layer also goes backwards over time. The results of both directions lie one beside the other.
+    **settings
+        As in `LSTM`.
+
+    Notes
+    -----
+    K. Cho et al., "Learning phrase representations using RNN encoder–decoder for statistical machine translation",
+    EMNLP 2014.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> x = gn.Graph().placeholder("x", ("batch", 5, 3))
+    >>> nn.GRU(4, return_sequences=False)(x).shape
+    ('batch', 4)
+    """
+
+    gates = 3
+
+    def __init__(self, units: int, layers: int = 1, bidirectional: bool = False, **settings: Any) -> None:
+        super().__init__(units, layers, bidirectional, **settings)
+
+    def step(self, x: Node, states: _States, weight: Node, bias: Node | None) -> _States:
+        """Return the next state."""
+        (hidden,) = states
+        own = fn.matmul(hidden, weight)
+        x_reset, x_update, x_candidate = self.gates_of(x)
+        h_reset, h_update, h_candidate = self.gates_of(own if bias is None else own + bias)
+        reset, update = fn.sigmoid(x_reset + h_reset), fn.sigmoid(x_update + h_update)
+        candidate = fn.tanh(x_candidate + reset * h_candidate)
+        return (candidate + update * (hidden - candidate),)
