@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import UsageError, ValueRangeError
+from ..errors import GraphnnWarning, UsageError, ValueRangeError
 from ..graph.attributes import whole
 from ..graph.collector import collector_paused
 from ..graph.fetches import resolve
@@ -204,7 +205,7 @@ class Compiled:
     def _planned(self, prepared: Prepared) -> Plan:
         if self.backend == "native":
             try:
-                return Native(prepared, list(self.updates))
+                return Native(prepared, list(self.updates), self.settings.threads)
             except Doubt as doubt:
                 distrust(doubt)
                 self.backend = "numpy"
@@ -277,7 +278,7 @@ def compile(
     guard: str | None = None,
     *,
     graph: Graph | None = None,
-    threads: int = 1,
+    threads: int | None = None,
 ) -> Compiled:
     """Return a function from a feed to the values of the fetches, that makes the updates with each call.
 
@@ -303,9 +304,10 @@ def compile(
         the debugger there.
     graph : Graph, optional
         Where names are looked up, if neither fetches nor updates hold a node.
-    threads : int
-        How many compute what is elementwise on large arrays in a plan of NumPy; to the bit the same for any number. A
-        native plan computes on one. (BLAS has threads of its own, and settings of its own for them.)
+    threads : int, optional
+        How many compute what is elementwise on large arrays in a plan, and what a native plan computes by rows; None:
+        one. To the bit the same for any number. Matrix products are BLAS's, which has threads of its own, and settings
+        of its own for them. The interpreter computes on one thread, and a warning says so.
 
     Returns
     -------
@@ -325,4 +327,7 @@ def compile(
     >>> float(halve()), float(halve()), float(w.value)
     (8.0, 4.0, 2.0)
     """
-    return Compiled(fetches, updates, backend, guard, graph, Settings(threads=threads))
+    step = Compiled(fetches, updates, backend, guard, graph, Settings(threads=1 if threads is None else threads))
+    if step.settings.threads > 1 and step.backend == "interpreter":
+        warnings.warn(f"threads={threads}: the interpreter computes on one thread", GraphnnWarning, stacklevel=2)
+    return step

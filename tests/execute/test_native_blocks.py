@@ -7,6 +7,7 @@ from test_plan_conformance import differences
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.execute.native import cutting
 from graphnn.execute.native.blocking import flat
 from graphnn.execute.native.tables import Repeated
 from graphnn.ops import rows
@@ -96,7 +97,7 @@ def test_rows_are_read_within_blocks_in_any_order_of_columns(graph: gn.Graph) ->
 
 
 def test_blocks_are_many_enough_that_ctrl_c_is_heard(graph: gn.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphnn.execute.native.writer._MOST_TIMES", 4)
+    monkeypatch.setattr(cutting, "limits", cutting.Limits(times=4))
     x, y, loss = spiral(graph)
     feed = dict(zip((x, y), drawn(200), strict=True))
     step = gn.compile(loss, nn.SGD(0.1).updates(loss), "native")

@@ -18,6 +18,7 @@ from test_ops import OPS
 import graphnn as gn
 from graphnn import nn
 from graphnn.execute.compiled import Compiled
+from graphnn.execute.native import cutting
 from graphnn.execute.settings import Settings
 from graphnn.execute.values import lying
 from graphnn.graph import Op
@@ -112,6 +113,8 @@ def small_is_large() -> Iterator[Settings]:
     """Yield settings by which a plan does with small arrays what else it does with large ones; so do products."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows, "limits", rows.Limits(block=24, few=3, short=2))
+        patch.setattr(cutting, "limits", cutting.Limits(times=3, bytes=1, made=1))
+        patch.setattr(cutting, "_LINE", 3)
         yield SMALL
 
 

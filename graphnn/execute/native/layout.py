@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..buffers import Buffer, _place
+from ..buffers import Buffer, _place, _rounded
+from . import cutting
 from .tables import Pointer
 from .works import address_of, is_same, place_of
 
@@ -57,9 +58,10 @@ class Memory:
 
     def _lay_parts(self, work: Work, at: int) -> None:
         """Have memory for what blocks of a product give, before it is added up."""
+        kept = 1 if work.threads == 1 or not work.parts else min(work.length // work.rows, cutting.limits.times)
         for value in work.values:
             if value.blocks is not None and value.blocks.along == 1:
-                self.parts[value] = part = Buffer(value.nbytes, at, at)
+                self.parts[value] = part = Buffer(kept * value.nbytes, at, at)
                 self.buffers.append(part)
 
     def _lay_blocks(self, work: Work, at: int) -> None:
@@ -81,7 +83,7 @@ class Memory:
                     if value not in self._handed_out:
                         self._add(value, Buffer(value.nbytes, at, max(at, self._last.get(value, at))))
                     continue
-                size = value.nbytes // work.length * work.rows
+                size = work.threads * _rounded(value.nbytes // work.length * work.rows)  # one after the other
                 donor = next((x for x in over if (x.size, x.dtype) == (value.size, value.dtype)), None)
                 if donor is not None:
                     over.remove(donor)
@@ -122,6 +124,13 @@ class Memory:
                     found[x.root] = found.get(x.root, True) and same
         dying = [x for x, same in found.items() if same and x in self.of and self._last[x] == at and x.size > 1]
         return [x for x in dying if self.of[x].values[-1] is x]
+
+    def of_part(self, work: Work, part: int, value: Value) -> Pointer:
+        """Return where the first element lies of a value, or of the blocks of it that a thread's part makes."""
+        start = self.pointer(value)
+        if not part or value.root not in work.scratch:
+            return start
+        return Pointer(start.of, start.offset + part * (self.of[value.root].size // work.threads))
 
     def pointer(self, value: Value) -> Pointer:
         """Return where a value's first element lies."""

@@ -15,6 +15,7 @@ from ..plan import Plan
 from ..settings import Settings
 from ..values import Value
 from .blocking import in_blocks
+from .cutting import share
 from .explain import Loop, NativeExplanation, loops_of
 from .layout import Memory
 from .tables import Keys
@@ -47,13 +48,15 @@ class Native(Plan):
     segments : list of Table
     """
 
-    def __init__(self, prepared: Prepared, updated: Sequence[Node] = ()) -> None:
+    def __init__(self, prepared: Prepared, updated: Sequence[Node] = (), threads: int = 1) -> None:
         lowering = Lowering(prepared, NATIVE)
         for value in (*lowering.given, *lowering.values):
             value.dtype = np.dtype(value.dtype.str)  # NumPy's own object, by which its arrays are known, and not a copy
         _hand_out(lowering)
         self._take(prepared, lowering)
         self.works = in_blocks(works_of(lowering.values, lowering.fetches), lowering.fetches, rows.limits.block)
+        if threads > 1:
+            share(self.works, threads)
         self.layout = Memory(self.works, lowering.fetches, NATIVE.written_over)
         self._prepared = prepared._replace(given={})
         keys = Keys(self._count, self.given, list(updated))

@@ -16,6 +16,7 @@ from .addresses import Doubt, array_api
 from .axis_loops import RUNNING, TAKE
 from .engine import engine
 from .loops import BLOCKS, CHECK, FILL0, GATHER, REDUCE, SCATTER
+from .pool import Pool, pooled
 from .stepping import FITS, RUN, STEP, WORK
 
 CALL_WORDS = 5
@@ -38,6 +39,7 @@ HEADER = (
     "updates",
     "updates_at",
     "count",
+    "pool",
 )
 """The first words of a table; see `tables`."""
 ARGUMENT_WORDS, RESULT_WORDS = 5, 4
@@ -93,7 +95,8 @@ def _expanded(text: str) -> str:
 _SIZES = (1, 2, 4, 8)
 TEXT = "\n".join(
     [FITS, *map(_expanded, (WORK, RUN, STEP)), REDUCE, RUNNING, TAKE, CHECK, FILL0, BLOCKS]
-    + [text.format(size=size, kind=f"i{8 * size}") for text in (GATHER, SCATTER) for size in _SIZES]
+    + [loop.format(size=size, kind=f"i{8 * size}") for loop in (GATHER, SCATTER) for size in _SIZES]
+    + [pooled(HEADER.index("pool"))]
 )
 _NAMES = [
     "run",
@@ -104,6 +107,9 @@ _NAMES = [
     "check",
     "fill0",
     "blocks",
+    "together",
+    "worker",
+    "dismissed",
     *[f"{name}{size}" for name in ("gather", "scatter") for size in _SIZES],
 ]
 
@@ -113,6 +119,17 @@ def own_loops() -> dict[str, int]:
     """Return the addresses of what stands here, by name."""
     found = engine().functions([(name, TEXT if name == "run" else "") for name in _NAMES])
     return dict(zip(_NAMES, found, strict=True))
+
+
+@cache
+def _pool() -> Pool:
+    return Pool(own_loops()["worker"], own_loops()["dismissed"])
+
+
+def pool_of(threads: int) -> int:
+    """Return the address of the pool, which has so many threads from then on, the one that calls included."""
+    _pool().ready(threads - 1)
+    return _pool().address
 
 
 # --- what it needs of Python --------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .runtime import HEADER, own_loops, python, runner
+from .runtime import HEADER, own_loops, pool_of, python, runner
 
 if TYPE_CHECKING:
     from ..values import Value
@@ -62,6 +62,18 @@ class Repeated:
     times: int
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Calls that write to different memory, and are done by several threads at the same time.
+
+    Attributes
+    ----------
+    parts : sequence of Call or Repeated
+    """
+
+    parts: Sequence[Call | Repeated]
+
+
 class Keys(NamedTuple):
     """How a whole step finds its arrays.
 
@@ -86,9 +98,9 @@ class Kept(np.ndarray[tuple[int], np.dtype[np.int64]]):
     keeps: object = None
 
 
-def _has_words(call: Call) -> bool:
+def _has_words(call: Call | Repeated | Together) -> bool:
     """Tell whether the data of a call are words in the table."""
-    return not isinstance(call.data, int)
+    return not isinstance(call, Call) or not isinstance(call.data, int)
 
 
 class Table:
@@ -96,7 +108,7 @@ class Table:
 
     Parameters
     ----------
-    calls : sequence of Call
+    calls : sequence of Call, Repeated or Together
     arguments : sequence of Value
         The arrays that it is called with.
     results : sequence of Value
@@ -105,15 +117,18 @@ class Table:
         Whether it takes so long that other threads shall run, and Ctrl-C be heard, meanwhile.
     keys : Keys, optional
         Of a whole step.
+    threads : int
+        How many it needs.
     """
 
     def __init__(
         self,
-        calls: Sequence[Call | Repeated],
+        calls: Sequence[Call | Repeated | Together],
         arguments: Sequence[Value],
         results: Sequence[Value],
         long: bool = False,
         keys: Keys | None = None,
+        threads: int = 1,
     ) -> None:
         self.calls = calls
         self.arguments = arguments
@@ -128,7 +143,7 @@ class Table:
         self._result = {value: i for i, value in enumerate(results)}
         records: list[int] = []
         for call in calls:
-            records += self._record(call) if isinstance(call, Call) else self._repeated(call)
+            records += self._together(call) if isinstance(call, Together) else self._record(call)
         made: list[int] = []
         for value in results:
             made += [id(value.dtype), len(value.shape), self._put(value.shape), 0]
@@ -141,7 +156,7 @@ class Table:
         laid = [word for triple in self._made for word in triple]
         self._set("calls", len(calls))
         at = self._set("calls_at", self._put(records))
-        data = [5 * i + 4 for i, call in enumerate(calls) if isinstance(call, Repeated) or _has_words(call)]
+        data = [5 * i + 4 for i, call in enumerate(calls) if _has_words(call)]
         self._relative(at, [5 * i + j for i in range(len(calls)) for j in (1, 2, 3)] + data)
         self._set("given", len(self._given))
         self._relative(self._set("given_at", self._put(triples)), range(0, len(triples), 3))
@@ -151,6 +166,7 @@ class Table:
         self._set("results", len(results))
         self._set("long", int(long))
         self._set("python", python().ctypes.data)
+        self._set("pool", pool_of(threads) if threads > 1 else 0)
         self._set("arguments", len(arguments))
         self._relative(self._set("arguments_at", self._put(whole)), range(3, len(whole), 5))
         self._set("fed", fed)
@@ -160,7 +176,9 @@ class Table:
         self._template: Words = np.array(self._words, np.int64)
         self._keeps = [value.dtype for value in (*arguments, *results)], read, updated
 
-    def _record(self, call: Call) -> list[int]:
+    def _record(self, call: Call | Repeated) -> list[int]:
+        if isinstance(call, Repeated):
+            return self._repeated(call)
         arguments = self._put([0] * len(call.arguments))
         for i, pointer in enumerate(call.arguments):
             slot = arguments // 8 + i
@@ -187,6 +205,16 @@ class Table:
         at = self._put(words)
         self._relative(at, relative)
         return [own_loops()["blocks"], 0, self._put((call.times, len(call.calls))), 0, at]
+
+    def _together(self, call: Together) -> list[int]:
+        words: list[int] = []
+        relative: list[int] = []
+        for part in call.parts:
+            relative += [len(words) + j for j in (1, 2, 3)] + [len(words) + 4] * _has_words(part)
+            words += self._record(part)
+        at = self._put(words)
+        self._relative(at, relative)
+        return [own_loops()["together"], 0, self._put((len(call.parts),)), 0, at]
 
     def _put(self, words: Sequence[int]) -> int:
         """Append words, and return where in the table they lie, in bytes."""

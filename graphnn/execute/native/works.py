@@ -65,6 +65,8 @@ class Work:
         The number of rows, and of those of a block.
     scratch : set of Value
         What only parts read, block by block: only a block of it is in memory.
+    threads : int
+        By how many it is computed.
     """
 
     values: list[Value]
@@ -75,6 +77,7 @@ class Work:
     length: int = 0
     rows: int = 0
     scratch: set[Value] = field(default_factory=set)
+    threads: int = 1
 
 
 def place_of(value: Value) -> Place | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from .. import instructions as do
 from ..printer import _called, _expression, _Names, _written, literal
 from ..values import in_c_order, lying
+from . import cutting
 from .addresses import loop_of
 from .axis_loops import position
 from .blocking import flat
@@ -17,7 +19,7 @@ from .engine import engine
 from .fusing import Fused, fused, joined
 from .kernel_loops import written
 from .runtime import own_loops
-from .tables import Call, Keys, Pointer, Repeated, Table
+from .tables import Call, Keys, Pointer, Repeated, Table, Together
 from .works import along, place_of, reduced, sizes_along, stacks_of
 
 if TYPE_CHECKING:
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from .layout import Memory
     from .works import Work
 
-_MOST_TIMES = 256
-"""Blocks in one go: other threads run, and Ctrl-C is heard, in between."""
 _LONG = 10**5
 """Elements from which a segment lets other threads run: about as many microseconds as it takes to let them."""
 
@@ -179,9 +179,10 @@ class Writer:
             for value in work.values
             if isinstance(value.how, do.Product)
         )
-        return Table(calls, given, results, size > _LONG, keys)
+        threads = max(work.threads for work in works)
+        return Table(calls, given, results, size > _LONG or threads > 1, keys, threads)
 
-    def _calls(self, work: Work) -> Iterator[Call | Repeated]:
+    def _calls(self, work: Work) -> Iterator[Call | Repeated | Together]:
         value = work.values[0]
         point = self._memory.pointer
         if work.parts:
@@ -189,7 +190,8 @@ class Writer:
             return
         if work in self._kernels:
             each, address = self._kernels[work]
-            yield Call(address, tuple(map(point, each.parts)), each.sizes, each.steps)
+            whole = Call(address, tuple(map(point, each.parts)), each.sizes, each.steps)
+            yield cutting.cut(whole, work.threads, by_rows=each.kernel.narrow > 0)
             return
         if not value.size and not isinstance(value.how, do.Check):
             return
@@ -201,21 +203,16 @@ class Writer:
                 assert found is not None
                 steps = [along(x, value) or 0 for x in operands]
                 steps.append(value.dtype.itemsize if value.size > 1 else 0)
-                yield Call(found.address, (*pointers, point(value)), (value.size,), tuple(steps), found.data)
+                whole = Call(found.address, (*pointers, point(value)), (value.size,), tuple(steps), found.data)
+                yield cutting.cut(whole, work.threads)
             case do.Join(fill=fill):
                 if fill:
                     yield Call(own_loops()["fill0"], (point(value),), (value.nbytes,), ())
                 for each, offset, address in self._joins[value]:
                     x, out = each.parts
                     yield Call(address, (point(x), _by(point(out), offset)), each.sizes, each.steps)
-            case do.Reduce(ufunc):
-                sizes, found = reduced(value), loop_of(ufunc, (value.dtype,) * 3)
-                assert sizes is not None
-                assert found is not None
-                begins = ufunc in (np.maximum, np.minimum)
-                number = np.asarray(int(ufunc in (np.multiply, np.logical_and)), value.dtype).tobytes().ljust(8, b"\0")
-                data = (found.address, found.data, value.dtype.itemsize, int(begins), int.from_bytes(number, "little"))
-                yield Call(own_loops()["reduce"], (pointers[0], point(value)), sizes, (), data)
+            case do.Reduce():
+                yield cutting.cut_reduction(self._reduction(value), work.threads, value.dtype.itemsize)
             case do.Locate(largest=largest):
                 (address,) = engine().functions([position(operands[0].dtype.char, largest)])
                 yield Call(address, (pointers[0], point(value)), sizes_along(value) or (), ())
@@ -241,6 +238,18 @@ class Writer:
                 yield Call(own_loops()["check"], (pointers[0],), (value.size, classes), (), None)
             case _:
                 raise AssertionError(value.how)
+
+    def _reduction(self, value: Value) -> Call:
+        assert isinstance(value.how, do.Reduce)
+        ufunc = value.how.ufunc
+        sizes, found = reduced(value), loop_of(ufunc, (value.dtype,) * 3)
+        assert sizes is not None
+        assert found is not None
+        begins = ufunc in (np.maximum, np.minimum)
+        number = np.asarray(int(ufunc in (np.multiply, np.logical_and)), value.dtype).tobytes().ljust(8, b"\0")
+        data = (found.address, found.data, value.dtype.itemsize, int(begins), int.from_bytes(number, "little"))
+        pointers = self._memory.pointer(value.operands[0]), self._memory.pointer(value)
+        return Call(own_loops()["reduce"], pointers, sizes, (), data)
 
     def _product(self, value: Value, a: Pointer, b: Pointer, c: Pointer, m: int, k: int) -> Call:
         """Return the call for a product of so many rows, and of rows and columns so long, that lie as a value's."""
@@ -279,78 +288,108 @@ class Writer:
                 yield self._product(value, a, starts[1], c, rows, k)
         else:
             assert part is not None
-            add = loop_of(np.add, (value.dtype,) * 3)
-            assert add is not None
-            size = value.dtype.itemsize
             here = Pointer("arena", part.offset)
             yield Call(own_loops()["fill0"], (out,), (value.nbytes,), ())
             for start in range(0, k, blocks.rows):
                 rows = min(blocks.rows, k - start)
                 a, b = _by(starts[0], start * xs[-1]), _by(starts[1], start * ys[-2])
                 yield self._product(value, a, b, here, m, rows)
-                yield Call(add.address, (out, here, out), (value.size,), (size,) * 3, add.data)
+                yield self._addition(value)
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
-    def _blocks(self, work: Work) -> Iterator[Call | Repeated]:
+    def _blocks(self, work: Work) -> Iterator[Call | Repeated | Together]:
         """Yield the calls for all blocks, and those for the rows that are left."""
-        for value in work.values:
-            if value.blocks is not None and value.blocks.along == 1:
-                yield Call(own_loops()["fill0"], (self._memory.pointer(value),), (value.nbytes,), ())
+        added_up = [value for value in work.values if value.blocks is not None and value.blocks.along == 1]
+        for value in added_up:
+            yield Call(own_loops()["fill0"], (self._memory.pointer(value),), (value.nbytes,), ())
         times, rest = divmod(work.length, work.rows)
-        for start in range(0, times, _MOST_TIMES):
-            found = list(self._block(work, start * work.rows, work.rows))
-            advances = [tuple(step * work.rows for step in steps) for _, steps in found]
-            yield Repeated([call for call, _ in found], advances, min(_MOST_TIMES, times - start))
+        most = cutting.limits.times
+        for start in range(0, times, most):
+            count = min(most, times - start)
+            if work.threads == 1:
+                yield self._repeated(work, start, count)
+                continue
+            ranges = enumerate(pairwise(cutting.bounds(count, work.threads)))
+            yield Together([self._repeated(work, start + i, j - i, part, kept=i) for part, (i, j) in ranges])
+            for value in added_up:
+                yield Repeated([self._addition(value)], [(0, value.nbytes, 0)], count)
         if rest:
             yield from (call for call, _ in self._block(work, times * work.rows, rest))
 
-    def _block(self, work: Work, first: int, rows: int) -> Iterator[tuple[Call, tuple[int, ...]]]:
-        """Yield the calls for a block that begins with a row; and how far their arguments move on with each row."""
+    def _repeated(self, work: Work, first: int, times: int, part: int = 0, kept: int | None = None) -> Repeated:
+        """Return the calls for some blocks, the first of which is this one."""
+        found = list(self._block(work, first * work.rows, work.rows, part, kept))
+        return Repeated([call for call, _ in found], [advance for _, advance in found], times)
+
+    def _block(
+        self, work: Work, first: int, rows: int, part: int = 0, kept: int | None = None
+    ) -> Iterator[tuple[Call, tuple[int, ...]]]:
+        """Yield the calls for a block that begins with a row; and how far their arguments move on to the next block.
+
+        Parameters
+        ----------
+        work : Work
+        first, rows : int
+        part : int
+            Of the work, for a thread: each has memory of its own for what only parts read.
+        kept : int, optional
+            Where what is to be added up is kept until all parts are done: the place of the block among those of them.
+        """
         n = work.length
-        for part in work.parts:
-            if part in self._kernels:
-                each, address = self._kernels[part]
-                count = each.sizes[0] // n
-                call = Call(address, (), each.sizes, each.steps)
-                parts = each.parts
-                moved = [count * step for step in each.steps[: len(parts)]]
+        for each in work.parts:
+            if each in self._kernels:
+                kernel, address = self._kernels[each]
+                count = kernel.sizes[0] // n
+                call = Call(address, (), kernel.sizes, kernel.steps)
+                values = kernel.parts
+                steps = [count * step for step in kernel.steps[: len(values)]]
             else:
-                value = part.values[0]
-                parts = [*value.operands, value]
+                value = each.values[0]
+                values = [*value.operands, value]
                 if isinstance(value.how, do.Product):
-                    yield from self._block_of_product(work, value, first, rows)
+                    yield from self._block_of_product(work, value, first, rows, part, kept)
                     continue
-                (found,) = self._calls(part)
+                (found,) = self._calls(each)
                 assert isinstance(found, Call)
                 call = found
                 count = call.dimensions[0] // n
                 by_rows = isinstance(value.how, do.Reduce)
-                moved = [x.nbytes // n for x in parts] if by_rows else [count * step for step in call.steps]
-            moved = [0 if x.root in work.scratch else step for x, step in zip(parts, moved, strict=True)]
-            pointers = [_by(self._memory.pointer(x), first * step) for x, step in zip(parts, moved, strict=True)]
+                steps = [x.nbytes // n for x in values] if by_rows else [count * step for step in call.steps]
+            steps = [0 if x.root in work.scratch else step for x, step in zip(values, steps, strict=True)]
+            starts = [self._memory.of_part(work, part, x) for x in values]
+            pointers = [_by(start, first * step) for start, step in zip(starts, steps, strict=True)]
             sizes = rows * count, *call.dimensions[1:]
-            yield call._replace(arguments=tuple(pointers), dimensions=sizes), tuple(moved)
+            yield call._replace(arguments=tuple(pointers), dimensions=sizes), tuple(step * rows for step in steps)
 
     def _block_of_product(
-        self, work: Work, value: Value, first: int, rows: int
+        self, work: Work, value: Value, first: int, rows: int, part: int, kept: int | None
     ) -> Iterator[tuple[Call, tuple[int, ...]]]:
         x, y = value.operands
         (xs, ys), zs = [_strides(each) for each in (x, y)], in_c_order(value.shape, value.dtype)
-        by_rows = value.blocks is not None and value.blocks.along == 0
-        steps = (xs[-2], 0, zs[-2]) if by_rows else (xs[-1], ys[-2], 0)
-        parts = x, y, value
-        moved = [0 if each.root in work.scratch else step for each, step in zip(parts, steps, strict=True)]
-        a, b, c = (_by(self._memory.pointer(each), first * step) for each, step in zip(parts, moved, strict=True))
+        assert value.blocks is not None
+        by_rows = value.blocks.along == 0
+        whole = (xs[-2], 0, zs[-2]) if by_rows else (xs[-1], ys[-2], 0)
+        values = x, y, value
+        steps = [0 if each.root in work.scratch else step for each, step in zip(values, whole, strict=True)]
+        starts = [self._memory.of_part(work, part, each) for each in values]
+        a, b, c = (_by(start, first * step) for start, step in zip(starts, steps, strict=True))
         m, k = (rows, x.shape[1]) if by_rows else (x.shape[0], rows)
-        part = self._memory.parts.get(value)
-        here = c if part is None else Pointer("arena", part.offset)
-        yield self._product(value, a, b, here, m, k), tuple(moved)
-        if part is not None:
-            add = loop_of(np.add, (value.dtype,) * 3)
-            assert add is not None
-            size = value.dtype.itemsize
-            yield Call(add.address, (c, here, c), (value.size,), (size,) * 3, add.data), (0, 0, 0)
+        advance = tuple(step * rows for step in steps)
+        if by_rows:
+            yield self._product(value, a, b, c, m, k), advance
+            return
+        here = Pointer("arena", self._memory.parts[value].offset + (kept or 0) * value.nbytes)
+        yield self._product(value, a, b, here, m, k), (*advance[:2], 0 if kept is None else value.nbytes)
+        if kept is None:
+            yield self._addition(value), (0, 0, 0)
+
+    def _addition(self, value: Value) -> Call:
+        """Return the call that adds what a block of a product gives."""
+        add = loop_of(np.add, (value.dtype,) * 3)
+        assert add is not None
+        whole, part = self._memory.pointer(value), Pointer("arena", self._memory.parts[value].offset)
+        return Call(add.address, (whole, part, whole), (value.size,), (value.dtype.itemsize,) * 3, add.data)
 
     # --- fused ----------------------------------------------------------------------------------------------
 
