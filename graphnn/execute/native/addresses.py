@@ -98,9 +98,12 @@ def _read(ufunc: np.ufunc, signature: str) -> Loop | None:
     if counts != [ufunc.nin, ufunc.nout, ufunc.nargs, ufunc.ntypes]:
         raise Doubt(f"numpy.{ufunc.__name__} is not laid out as its header says")
     functions, data, types = (_pointer(here + offset) for offset in (_FUNCTIONS, _DATA, _TYPES))
-    for address in (functions, types):
-        if not address:
-            raise Doubt(f"numpy.{ufunc.__name__} has no list of loops")
+    if not functions or not types:
+        raise Doubt(f"numpy.{ufunc.__name__} has no list of loops")
+    own = _file_of(array_api(_PYUFUNC_FROM_FUNC_AND_DATA, umath=True))
+    for address in (functions, types, data or types):
+        if _file_of(address) != own:  # nor may it be read
+            raise Doubt(f"a list of numpy.{ufunc.__name__} is not in NumPy's library")
     codes = ctypes.string_at(types, ufunc.ntypes * ufunc.nargs)
     told = "".join(text.replace("->", "") for text in ufunc.types)
     if [np.dtype(char).num for char in told] != list(codes):
@@ -109,8 +112,10 @@ def _read(ufunc: np.ufunc, signature: str) -> Loop | None:
         return None
     place = 8 * ufunc.types.index(signature)
     loop = Loop(_pointer(functions + place), _pointer(data + place) if data else 0)
-    if _file_of(loop.address) != _file_of(array_api(_PYUFUNC_FROM_FUNC_AND_DATA, umath=True)):
+    if _file_of(loop.address) != own:
         raise Doubt(f"the loop {signature} of numpy.{ufunc.__name__} is not in NumPy's library")
+    if loop.data:
+        _file_of(loop.data)  # of a function of NumPy's or of C's
     return loop
 
 
@@ -161,7 +166,7 @@ def _file_of(address: int) -> bytes:
         raise Doubt("this system does not tell in which library an address lies") from None
     where = _Where()
     if not address or not dladdr(ctypes.c_void_p(address), ctypes.byref(where)) or not where.file:
-        raise Doubt(f"there is no function at {address:#x}")
+        raise Doubt(f"there is no library at {address:#x}")
     return bytes(where.file)
 
 
@@ -181,9 +186,10 @@ def _try_out(ufunc: np.ufunc, dtypes: tuple[DType, ...], loop: Loop) -> None:
     if ufunc.signature is not None:
         _try_product(ufunc, dtypes[0], loop)
         return
-    operands = [drawn(dtype, _TRIED, seed) for seed, dtype in enumerate(dtypes[: ufunc.nin])]
+    # A loop for larger elements would write beyond the last one: there is room.
+    operands = [drawn(dtype, 2 * _TRIED, seed)[:_TRIED] for seed, dtype in enumerate(dtypes[: ufunc.nin])]
     expected = quietly(ufunc, *operands)
-    got = np.zeros(_TRIED, dtypes[-1])
+    got = np.zeros(2 * _TRIED, dtypes[-1])[:_TRIED]
     arrays = [*operands, got]
     call(loop, [x.ctypes.data for x in arrays], [_TRIED], [x.itemsize for x in arrays])
     if not same_bits(got, expected):
