@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..calls import explain_misuse
 from ..errors import ShapeError, UsageError
 from ..graph import Array, Node, fn
 from ..graph.attributes import whole
@@ -21,7 +22,10 @@ class _Convolution(Weighted, _Activated):
     """Base class of the convolutions: a kernel, a bias, and an activation."""
 
     axes: ClassVar[int]
+    inputs_first: ClassVar[bool] = False
+    """Whether the kernel has its inputs on the first axis, and its outputs on the second."""
 
+    @explain_misuse
     def __init__(
         self,
         filters: int,
@@ -92,14 +96,12 @@ class _Convolution(Weighted, _Activated):
         """Return an initializer that draws (kernel, inputs, outputs), the order by which initializers count inputs."""
 
         def drawn(shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
-            inputs, outputs = self._inputs_and_outputs(shape)
+            first, second = shape[:2]
+            inputs, outputs = (first, second) if self.inputs_first else (second, first)
             array = np.asarray(init((*shape[2:], inputs, outputs), dtype, rng))
-            return np.moveaxis(array, (-2, -1), (0, 1)) if shape[0] == inputs else np.moveaxis(array, (-1, -2), (0, 1))
+            return np.moveaxis(array, (-2, -1), (0, 1) if self.inputs_first else (1, 0))
 
         return drawn
-
-    def _inputs_and_outputs(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        return shape[1], shape[0]
 
 
 class Conv1D(_Convolution):
@@ -179,6 +181,9 @@ class Conv3D(_Convolution):
 class _Transposed(_Convolution):
     """Base class of the transposed convolutions."""
 
+    inputs_first = True
+
+    @explain_misuse
     def __init__(
         self,
         filters: int,
@@ -199,9 +204,6 @@ class _Transposed(_Convolution):
 
     def _convolved(self, x: Node, weight: Node) -> Node:
         return fn.conv_transpose(x, weight, self.stride, self.padding, self.output_padding, self.dilation, self.groups)
-
-    def _inputs_and_outputs(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        return shape[0], shape[1]
 
 
 class ConvTranspose1D(_Transposed):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..calls import explain_misuse
 from ..errors import DtypeError, ShapeError, UsageError
 from ..graph import Array, Graph, Node, fn
 from ..graph.attributes import whole
@@ -28,6 +29,7 @@ class _Recurrent(Weighted):
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
 
+    @explain_misuse
     def __init__(
         self,
         units: int,
