@@ -198,6 +198,8 @@ class Compiled:
                     raise_as_interpreter(error, prepared, self.updates)
                 self._kept.keep(sizes, plan)
             if plan is not None and self._is_planned:
+                if self._whole is not None and self._whole is not plan:
+                    self._whole.forget()
                 self._latest = plan
                 self._whole = plan if isinstance(plan, Native) and plan.is_whole else None
         return plan

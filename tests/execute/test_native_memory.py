@@ -1,6 +1,8 @@
 """Native plans: nothing is read where something else was written, and what goes along axes is right."""
 
 import warnings
+import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -21,6 +23,11 @@ pytestmark = pytest.mark.usefixtures("native")
 @pytest.fixture
 def native(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAPHNN_BACKEND", "native")
+
+
+@pytest.fixture
+def graph() -> gn.Graph:
+    return gn.Graph()
 
 
 class Followed:
@@ -210,3 +217,96 @@ def test_an_embedding_of_many_rows_is_the_interpreters() -> None:
     feeds = [{i: np.random.default_rng(k).integers(-300, 300, (50, 9))} for k in range(2)]
     loss = gn.sum(gn.square(hidden))
     assert not differences([*fetches, loss], feeds, {table: table - 0.1 * gn.grad(loss, table)})
+
+
+# --- the memory of parameters -------------------------------------------------------------------------------------
+
+
+def counter(graph: gn.Graph) -> tuple[gn.Node, gn.Node, gn.execute.compiled.Compiled]:
+    """Return a parameter that each step adds what is fed to, the placeholder, and the step."""
+    w, x = graph.parameter("w", np.zeros((3, 4))), graph.placeholder("x", ("n", 4))
+    return w, x, gn.compile(gn.sum(w), updates={w: w + gn.sum(x)})
+
+
+def kept(step: gn.execute.compiled.Compiled, feed: dict[gn.Node, np.ndarray]) -> list[object]:
+    plan = step.plan(feed)
+    assert isinstance(plan, Native)
+    return [each for array in plan._kept for each in array]
+
+
+def test_the_memory_of_a_value_that_nobody_holds_is_written_to_again(graph: gn.Graph) -> None:
+    w, x, step = counter(graph)
+    feed = {x: np.ones((1, 4))}
+    step.plan(feed)
+    for number in range(1, 9):
+        step(feed)
+        assert (graph.state[w] == 4 * number).all()
+        assert not graph.state[w].flags.writeable
+        if number > 2:
+            assert [each.shape for each in kept(step, feed) if isinstance(each, np.ndarray)] == [(3, 4)]
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        graph.state[w].flags.writeable = True
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda value: value,
+        lambda value: value[1:, ::2],
+        lambda value: value.base,
+        lambda value: value.base[1:],
+        lambda value: value.T,
+        lambda value: np.asarray(memoryview(value)),
+        lambda value: value.view(np.int64),
+    ],
+    ids=["itself", "part", "base", "part of the base", "transpose", "memoryview", "other dtype"],
+)
+def test_what_somebody_holds_is_never_written_to(graph: gn.Graph, hold: Callable[[np.ndarray], np.ndarray]) -> None:
+    w, x, step = counter(graph)
+    feed = {x: np.ones((1, 4))}
+    step.plan(feed)
+    held, expected = [], []
+    for _ in range(8):
+        step(feed)
+        held.append(hold(graph.state[w]))
+        expected.append(held[-1].tobytes())
+        step(feed)
+    assert [each.tobytes() for each in held] == expected
+
+
+def test_a_value_with_a_weak_reference_is_let_go(graph: gn.Graph) -> None:
+    w, x, step = counter(graph)
+    feed = {x: np.ones((1, 4))}
+    step.plan(feed)
+    for _ in range(4):
+        step(feed)
+        seen = weakref.ref(graph.state[w]), weakref.ref(graph.state[w].base)
+        step(feed)
+        assert [each() for each in seen] == [None, None]
+
+
+def test_a_step_that_fails_leaves_what_is_kept_usable(graph: gn.Graph) -> None:
+    w, x, labels = graph.parameter("w", np.ones(4)), graph.placeholder("x", (2,)), graph.placeholder("y", (2,), "int64")
+    loss = gn.sum(gn.pick(gn.expand_dims(x, 1) * w, labels))
+    step = gn.compile(loss, updates={w: w + loss})
+    right, wrong = ({x: np.ones(2), labels: np.array(y)} for y in ([0, 3], [0, 4]))
+    step.plan(right)
+    expected = np.ones(4)
+    for _ in range(5):
+        step(right)
+        expected = expected + 2 * expected[0]
+        with pytest.raises(gn.errors.GraphnnError):
+            step(wrong)
+        assert (graph.state[w] == expected).all()
+
+
+def test_another_size_lets_go_of_what_was_kept(graph: gn.Graph) -> None:
+    w, x, step = counter(graph)
+    feeds = [{x: np.ones((n, 4))} for n in (1, 2)]
+    for _ in range(3):
+        for feed in feeds:
+            step.plan(feed)
+            for _ in range(4):
+                step(feed)
+        assert not any(isinstance(each, np.ndarray) for each in kept(step, feeds[0]))
+    assert (graph.state[w] == 3 * 4 * (4 + 8)).all()

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from .addresses import Doubt, array_api
+from .arrays import FITS, IS_FREE
 from .axis_loops import RUNNING, TAKE
 from .engine import engine
 from .loops import BLOCKS, CHECK, FILL0, GATHER, REDUCE, SCATTER
 from .pool import Pool, pooled
-from .stepping import FITS, RUN, STEP, WORK
+from .stepping import RUN, STEP, WORK
 
 CALL_WORDS = 5
 """Of each call in a table: the function, its arguments, dimensions, steps, and data."""
@@ -38,7 +39,7 @@ HEADER = (
     "objects_at",
     "updates",
     "updates_at",
-    "count",
+    "kept",
     "pool",
 )
 """The first words of a table; see `tables`."""
@@ -66,7 +67,7 @@ def _header(*names: str) -> str:
     """Return the lines that read words of a table's header."""
     lines = []
     for name in names:
-        kind = "ptr" if name.endswith("_at") or name == "python" else "i64"
+        kind = "ptr" if name.endswith("_at") or name in ("python", "kept") else "i64"
         lines.append(f"  %{name}.p = getelementptr i64, ptr %table, i64 {HEADER.index(name)}")
         lines.append(f"  %{name} = load {kind}, ptr %{name}.p")
     return "\n".join(lines)
@@ -94,7 +95,7 @@ def _expanded(text: str) -> str:
 
 _SIZES = (1, 2, 4, 8)
 TEXT = "\n".join(
-    [FITS, *map(_expanded, (WORK, RUN, STEP)), REDUCE, RUNNING, TAKE, CHECK, FILL0, BLOCKS]
+    [FITS, IS_FREE, *map(_expanded, (WORK, RUN, STEP)), REDUCE, RUNNING, TAKE, CHECK, FILL0, BLOCKS]
     + [loop.format(size=size, kind=f"i{8 * size}") for loop in (GATHER, SCATTER) for size in _SIZES]
     + [pooled(HEADER.index("pool"))]
 )

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import threading
 import warnings
+import weakref
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -85,13 +86,19 @@ def check() -> None:
 def _check_arrays() -> None:
     """Compare the fields of arrays with what Python says of them."""
     for array in (np.arange(6.0).reshape(2, 3), np.ones((2, 3, 4), np.int8)[::-1, 1:].T, np.zeros(())):
-        words = (ctypes.c_size_t * 7).from_address(id(array) + _DATA)
+        words = (ctypes.c_size_t * 8).from_address(id(array) + _DATA)
         nd = ctypes.c_int.from_address(id(array) + _DATA + 8).value
-        right = (words[0], nd, words[5]) == (array.ctypes.data, array.ndim, id(array.dtype))
+        base = 0 if array.base is None else id(array.base)
+        right = (words[0], nd, words[4], words[5]) == (array.ctypes.data, array.ndim, base, id(array.dtype))
         # A pointer is followed only where all around it is right.
         axes = [(ctypes.c_ssize_t * nd).from_address(words[at]) if nd else () for at in (2, 3)] if right else []
         if not right or [*map(tuple, axes)] != [array.shape, array.strides]:
             raise Doubt("arrays are not laid out as NumPy's header says")
+        references = ctypes.c_int32.from_address(id(array))
+        before, holds = references.value, [array, weakref.ref(array)]
+        if references.value != before + 1 or not words[7]:
+            raise Doubt("an object does not tell how often it is referred to")
+        del holds
 
 
 def _check_choices() -> None:

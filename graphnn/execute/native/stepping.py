@@ -1,69 +1,12 @@
 """How a table is run, as LLVM text; HEADER and PYTHON stand for the lines that `runtime` puts there."""
 
-# Whether an object is an array as an argument is to be: of this type, dtype and shape, and with these flags. (A record
-# of an argument: the key it is looked up by, the dtype, the number of axes, where the sizes stand, the flags.)
-FITS = """
-define i1 @fits(ptr %object, ptr %record, ptr %type) nounwind {
-entry:
-  %type.p = getelementptr i8, ptr %object, i64 8
-  %own.type = load ptr, ptr %type.p
-  %is.array = icmp eq ptr %own.type, %type
-  br i1 %is.array, label %array, label %no
-array:
-  %own.dtype.p = getelementptr i8, ptr %object, i64 56
-  %own.dtype = load ptr, ptr %own.dtype.p
-  %dtype.p = getelementptr i64, ptr %record, i64 1
-  %dtype = load ptr, ptr %dtype.p
-  %same.dtype = icmp eq ptr %own.dtype, %dtype
-  %own.flags.p = getelementptr i8, ptr %object, i64 64
-  %own.flags.32 = load i32, ptr %own.flags.p
-  %own.flags = zext i32 %own.flags.32 to i64
-  %flags.p = getelementptr i64, ptr %record, i64 4
-  %flags = load i64, ptr %flags.p
-  %set = and i64 %own.flags, %flags
-  %all.set = icmp eq i64 %set, %flags
-  %own.nd.p = getelementptr i8, ptr %object, i64 24
-  %own.nd.32 = load i32, ptr %own.nd.p
-  %own.nd = zext i32 %own.nd.32 to i64
-  %nd.p = getelementptr i64, ptr %record, i64 2
-  %nd = load i64, ptr %nd.p
-  %same.nd = icmp eq i64 %nd, %own.nd
-  %both = and i1 %same.dtype, %all.set
-  %alike = and i1 %both, %same.nd
-  br i1 %alike, label %axes, label %no
-axes:
-  %own.sizes.p = getelementptr i8, ptr %object, i64 32
-  %own.sizes = load ptr, ptr %own.sizes.p
-  %sizes.p = getelementptr i64, ptr %record, i64 3
-  %sizes = load ptr, ptr %sizes.p
-  %some = icmp sgt i64 %nd, 0
-  br i1 %some, label %axis, label %yes
-axis:
-  %d = phi i64 [0, %axes], [%d.next, %axis.next]
-  %own.size.p = getelementptr i64, ptr %own.sizes, i64 %d
-  %own.size = load i64, ptr %own.size.p
-  %size.p = getelementptr i64, ptr %sizes, i64 %d
-  %size = load i64, ptr %size.p
-  %same = icmp eq i64 %own.size, %size
-  br i1 %same, label %axis.next, label %no
-axis.next:
-  %d.next = add i64 %d, 1
-  %more = icmp slt i64 %d.next, %nd
-  br i1 %more, label %axis, label %yes
-yes:
-  ret i1 true
-no:
-  ret i1 false
-}
-"""
-
 # Lays the addresses of the given arrays and of new ones into the table, runs it, and returns the new ones.
 WORK = """
 define ptr @work(ptr %table, ptr %objects) nounwind {
 entry:
-HEADER(calls, calls_at, given, given_at, made, made_at, results, long, python)
+HEADER(calls, calls_at, given, given_at, made, made_at, results, long, python, updates, kept)
 PYTHON(PyTuple_New, PyTuple_SetItem, PyArray_Empty, PyEval_SaveThread, PyEval_RestoreThread)
-PYTHON(PyErr_SetString, PyErr_CheckSignals, Py_IncRef, Py_DecRef, PyExc_ValueError, refused)
+PYTHON(PyErr_SetString, PyErr_CheckSignals, Py_IncRef, Py_DecRef, PyExc_ValueError, refused, None)
   %wrong.p = getelementptr i64, ptr %table, i64 WRONG
   %given.any = icmp sgt i64 %given, 0
   br i1 %given.any, label %put, label %make.begin
@@ -90,6 +33,7 @@ make.begin:
   %tuple.none = icmp eq ptr %tuple, null
   br i1 %tuple.none, label %fail, label %make.head
 make.head:
+  %first.update = sub i64 %results, %updates
   %results.any = icmp sgt i64 %results, 0
   br i1 %results.any, label %make, label %run.begin
 make:
@@ -102,11 +46,26 @@ make:
   %m.nd.32 = trunc i64 %m.nd to i32
   %m.dims.p = getelementptr i64, ptr %m.dtype.p, i64 2
   %m.dims = load ptr, ptr %m.dims.p
+  %m.update = sub i64 %m, %first.update
+  %m.is.update = icmp sge i64 %m.update, 0
+  br i1 %m.is.update, label %make.look, label %make.new
+make.look:
+  %m.kept.p = getelementptr ptr, ptr %kept, i64 %m.update
+  %m.kept = load ptr, ptr %m.kept.p
+  %m.nothing = icmp eq ptr %m.kept, %None
+  br i1 %m.nothing, label %make.new, label %make.again
+make.again:
+  %m.own.p = getelementptr i8, ptr %m.kept, i64 48
+  %m.own = load ptr, ptr %m.own.p
+  call void %Py_IncRef(ptr %m.own)
+  br label %make.put
+make.new:
   call void %Py_IncRef(ptr %m.dtype)
-  %m.array = call ptr %PyArray_Empty(i32 %m.nd.32, ptr %m.dims, ptr %m.dtype, i32 0)
-  %m.none = icmp eq ptr %m.array, null
+  %m.new = call ptr %PyArray_Empty(i32 %m.nd.32, ptr %m.dims, ptr %m.dtype, i32 0)
+  %m.none = icmp eq ptr %m.new, null
   br i1 %m.none, label %undo, label %make.put
 make.put:
+  %m.array = phi ptr [%m.own, %make.again], [%m.new, %make.new]
   %m.array.p = getelementptr ptr, ptr %m.dtype.p, i64 3
   store ptr %m.array, ptr %m.array.p
   %m.set = call i32 %PyTuple_SetItem(ptr %tuple, i64 %m, ptr %m.array)
@@ -238,12 +197,13 @@ no:
 
 # What a compiled step calls with a feed and the state: it looks up the arrays, runs the table, and puts the next values
 # into the state, all of them or none. It returns None, and has done nothing, where anything is not as planned.
+# The last value of a parameter that nobody holds any more is kept: the next step writes to its memory.
 STEP = """
 define ptr @step(ptr %self, ptr %args, i64 %n) nounwind {
 entry:
   %table.p = getelementptr i8, ptr %self, i64 16
   %table = load ptr, ptr %table.p
-HEADER(made_at, results, python, arguments, arguments_at, fed, objects_at, updates, updates_at, count)
+HEADER(made_at, results, python, arguments, arguments_at, fed, objects_at, updates, updates_at, kept)
 PYTHON(PyDict_Type, PyDict_Size, PyDict_GetItem, PyDict_SetItem, PyArray_Type, PyArray_NewFromDescr)
 PYTHON(PyArray_SetBaseObject, Py_IncRef, Py_DecRef, None)
   %feed = load ptr, ptr %args
@@ -304,9 +264,18 @@ worked:
 update.head:
   %first = sub i64 %results, %updates
   %any = icmp sgt i64 %updates, 0
-  br i1 %any, label %seal, label %count.up
+  br i1 %any, label %seal, label %done
 seal:
   %s = phi i64 [0, %update.head], [%s.next, %seal.next]
+  %s.kept.p = getelementptr ptr, ptr %kept, i64 %s
+  %s.kept = load ptr, ptr %s.kept.p
+  %s.nothing = icmp eq ptr %s.kept, %None
+  br i1 %s.nothing, label %seal.new, label %seal.again
+seal.again:
+  call void %Py_IncRef(ptr %None)
+  store ptr %None, ptr %s.kept.p
+  br label %seal.next
+seal.new:
   %s.result = add i64 %first, %s
   %s.base = mul i64 %s.result, 4
   %s.dtype.p = getelementptr i64, ptr %made_at, i64 %s.base
@@ -325,13 +294,16 @@ seal:
   %s.sealed = and i32 %s.flags, -1025
   store i32 %s.sealed, ptr %s.flags.p
   call void %Py_IncRef(ptr %s.dtype)
-  %s.view = call ptr %PyArray_NewFromDescr(ptr %PyArray_Type, ptr %s.dtype, i32 %s.nd.32, ptr %s.dims,
+  %s.new = call ptr %PyArray_NewFromDescr(ptr %PyArray_Type, ptr %s.dtype, i32 %s.nd.32, ptr %s.dims,
     ptr null, ptr %s.data, i32 257, ptr null)
-  %s.none = icmp eq ptr %s.view, null
-  br i1 %s.none, label %unseal.head, label %seal.next
-seal.next:
+  %s.none = icmp eq ptr %s.new, null
+  br i1 %s.none, label %unseal.head, label %seal.based
+seal.based:
   call void %Py_IncRef(ptr %s.array)
-  %s.base.set = call i32 %PyArray_SetBaseObject(ptr %s.view, ptr %s.array)
+  %s.base.set = call i32 %PyArray_SetBaseObject(ptr %s.new, ptr %s.array)
+  br label %seal.next
+seal.next:
+  %s.view = phi ptr [%s.kept, %seal.again], [%s.new, %seal.based]
   %s.place = getelementptr ptr, ptr %objects_at, i64 %s
   store ptr %s.view, ptr %s.place
   %s.next = add i64 %s, 1
@@ -352,19 +324,33 @@ drop:
   call void %Py_DecRef(ptr %tuple)
   br label %end
 set:
-  %e = phi i64 [0, %seal.next], [%e.next, %set]
+  %e = phi i64 [0, %seal.next], [%e.next, %set.next]
   %e.p = getelementptr ptr, ptr %objects_at, i64 %e
   %e.view = load ptr, ptr %e.p
-  %e.key.p = getelementptr ptr, ptr %updates_at, i64 %e
-  %e.key = load ptr, ptr %e.key.p
+  %e.base = mul i64 %e, 5
+  %e.record = getelementptr i64, ptr %updates_at, i64 %e.base
+  %e.key = load ptr, ptr %e.record
+  %e.old = call ptr %PyDict_GetItem(ptr %state, ptr %e.key)
+  %e.none = icmp eq ptr %e.old, null
+  br i1 %e.none, label %set.over, label %set.look
+set.look:
+  %e.free = call i1 @is_free(ptr %e.old, ptr %e.record, ptr %PyArray_Type)
+  br i1 %e.free, label %set.keep, label %set.over
+set.keep:
+  call void %Py_IncRef(ptr %e.old)
+  %e.kept.p = getelementptr ptr, ptr %kept, i64 %e
+  store ptr %e.old, ptr %e.kept.p
+  call void %Py_DecRef(ptr %None)
+  br label %set.over
+set.over:
   %e.set = call i32 %PyDict_SetItem(ptr %state, ptr %e.key, ptr %e.view)
   call void %Py_DecRef(ptr %e.view)
+  br label %set.next
+set.next:
   %e.next = add i64 %e, 1
   %e.more = icmp slt i64 %e.next, %updates
-  br i1 %e.more, label %set, label %count.up
-count.up:
-  %counted = add i64 %count, 1
-  store i64 %counted, ptr %count.p
+  br i1 %e.more, label %set, label %done
+done:
   ret ptr %tuple
 end:
   ret ptr null

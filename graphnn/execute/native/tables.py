@@ -141,9 +141,9 @@ class Table:
         self._made: list[tuple[int, int, int]] = []
         self._place = {value: i for i, value in enumerate(arguments)}
         self._result = {value: i for i, value in enumerate(results)}
-        records: list[int] = []
+        each: list[int] = []
         for call in calls:
-            records += self._together(call) if isinstance(call, Together) else self._record(call)
+            each += self._together(call) if isinstance(call, Together) else self._record(call)
         made: list[int] = []
         for value in results:
             made += [id(value.dtype), len(value.shape), self._put(value.shape), 0]
@@ -155,7 +155,7 @@ class Table:
         triples = [word for triple in self._given for word in triple]
         laid = [word for triple in self._made for word in triple]
         self._set("calls", len(calls))
-        at = self._set("calls_at", self._put(records))
+        at = self._set("calls_at", self._put(each))
         data = [5 * i + 4 for i, call in enumerate(calls) if _has_words(call)]
         self._relative(at, [5 * i + j for i in range(len(calls)) for j in (1, 2, 3)] + data)
         self._set("given", len(self._given))
@@ -171,8 +171,11 @@ class Table:
         self._relative(self._set("arguments_at", self._put(whole)), range(3, len(whole), 5))
         self._set("fed", fed)
         self._set("objects_at", self._put([0] * max(len(arguments), len(updated), 1)))
-        self._set("updates", len(updated))
-        self._set("updates_at", self._put([id(key) for key in updated]))
+        self._updates = self._set("updates", len(updated))
+        records: list[int] = []
+        for key, value in zip(updated, results[len(results) - len(updated) :], strict=True):
+            records += [id(key), id(value.dtype), len(value.shape), self._put(value.shape), _IN_C_ORDER]
+        self._relative(self._set("updates_at", self._put(records)), range(3, len(records), 5))
         self._template: Words = np.array(self._words, np.int64)
         self._keeps = [value.dtype for value in (*arguments, *results)], read, updated
 
@@ -234,11 +237,26 @@ class Table:
             self._own.append(place)
         return word
 
-    def bound(self, arena: np.ndarray[Any, Any], keeps: object, name: str = "run") -> Any:
-        """Return a function that runs it, with this memory for what it makes in between."""
+    def bound(
+        self, arena: np.ndarray[Any, Any], keeps: object, name: str = "run", kept: np.ndarray[Any, Any] | None = None
+    ) -> Any:
+        """Return a function that runs it, with this memory for what it makes in between.
+
+        Parameters
+        ----------
+        arena : array of uint8
+        keeps : object
+            What is to be alive as long as the function.
+        name : {"run", "step"}
+        kept : array of objects, optional
+            Where a step keeps, for each update, the last value if nobody holds it, or None.
+        """
         table = np.empty(len(self._template), np.int64).view(Kept)
         table[:] = self._template
-        table.keeps = arena, keeps, self._keeps
+        if kept is None:
+            kept = np.full(max(self._updates, 1), None)
+        table[HEADER.index("kept")] = kept.ctypes.data
+        table.keeps = arena, keeps, kept, self._keeps
         table[self._own] += table.ctypes.data
         table[self._arena] += arena.ctypes.data
         return runner(table, name)
