@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,12 @@ sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
 from random_mixed import random_mixed
 from random_networks import random_training
 from test_ops import OPS
-from test_plan_conformance import differences, large_graph_differences, op_differences, random_graph_differences
+from test_plan_conformance import (
+    differences_by_number,
+    large_graph_differences,
+    op_differences,
+    random_graph_differences,
+)
 
 from graphnn.execute.kept import Kept
 
@@ -65,10 +71,10 @@ def main() -> int:
         compare("graphs", number, lambda number=number: random_graph_differences(settings.seed, number, backend))
     for number in numbers["networks"]:
         rng = np.random.default_rng([number, 5 + settings.seed])
-        compare("networks", number, lambda rng=rng: differences(*random_training(rng), backend=backend))
+        compare("networks", number, lambda n=number, rng=rng: differences_by_number(n, *random_training(rng), backend))
     for number in numbers["mixed"]:
-        rng, large = np.random.default_rng([number, 3 + settings.seed]), number % 10 == 0
-        compare("mixed", number, lambda rng=rng, large=large: differences(*random_mixed(rng, large), backend=backend))
+        drawn = partial(random_mixed, np.random.default_rng([number, 3 + settings.seed]), number % 10 == 0)
+        compare("mixed", number, lambda n=number, drawn=drawn: differences_by_number(n, *drawn(), backend))
     for number in numbers["large"]:
         compare("large", number, lambda number=number: large_graph_differences(settings.seed, number, backend))
     for cls in OPS:

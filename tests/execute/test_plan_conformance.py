@@ -118,6 +118,20 @@ def small_is_large() -> Iterator[Settings]:
         yield SMALL
 
 
+def differences_by_number(
+    number: int,
+    fetches: Sequence[gn.Node],
+    feeds: Sequence[Mapping[Any, Any]],
+    updates: Mapping[gn.Node, gn.Node] | None = None,
+    backend: str | None = None,
+) -> list[str]:
+    """Return where a plan differs: of every other number, one that takes small arrays for large; on up to 3 threads."""
+    if number % 2:
+        with small_is_large() as settings:
+            return differences(fetches, feeds, updates, replace(settings, threads=1 + number % 3), backend)
+    return differences(fetches, feeds, updates, backend=backend)
+
+
 # --- feeds ------------------------------------------------------------------------------------------------------
 
 
@@ -197,11 +211,7 @@ def drawn_step(seed: int, number: int) -> tuple[list[gn.Node], list[dict[Any, An
 
 def random_graph_differences(seed: int, number: int, backend: str | None = None) -> list[str]:
     """Return where the plan of a random graph differs from the interpreter."""
-    fetches, feeds, updates = drawn_step(seed, number)
-    if number % 2:
-        with small_is_large() as settings:
-            return differences(fetches, feeds, updates, replace(settings, threads=1 + number % 3), backend)
-    return differences(fetches, feeds, updates, backend=backend)
+    return differences_by_number(number, *drawn_step(seed, number), backend)
 
 
 def large_graph_differences(seed: int, number: int, backend: str | None = None) -> list[str]:
