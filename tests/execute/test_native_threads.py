@@ -23,7 +23,7 @@ from test_plan_conformance import bits, differences, drawn_step, small_is_large
 import graphnn as gn
 from graphnn import nn
 from graphnn.errors import GraphnnWarning
-from graphnn.execute.native import cutting, runtime
+from graphnn.execute.native import cutting, rates, runtime
 from graphnn.execute.native.pool import _PLACES
 from graphnn.execute.native.tables import Repeated, Together
 from graphnn.execute.settings import Settings
@@ -244,3 +244,41 @@ def test_the_interpreter_says_that_it_computes_on_one_thread(graph: gn.Graph) ->
     for backend in ("native", "numpy", "interpreter"):
         with pytest.raises(gn.ValueRangeError, match="threads= is an int of 1 or more, not 0"):
             gn.compile(x * 2, backend=backend, threads=0)
+
+
+def test_explain_tells_what_is_computed_by_how_many_and_how_long_it_should_take(
+    graph: gn.Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cutting, "limits", cutting.Limits())
+    monkeypatch.setattr(rates, "bandwidth", lambda nbytes: 1e9)
+    monkeypatch.setattr(rates, "multiplications", lambda dtype: 1e6)
+    monkeypatch.setattr(rates, "seconds_of", lambda ufunc, dtype, reduces=False: 1e-6)
+    x = graph.placeholder("x", (2**16, 4))
+    y = gn.tanh(x @ np.ones((4, 4))) * 2.0
+    fetches = [y, gn.sum(y), gn.einsum("ij,ij->", y, y)]
+    told = {}
+    for threads in (1, 2):
+        step = gn.compile(fetches, backend="native", threads=threads)
+        told[threads] = native_plan(step, {x: np.ones((2**16, 4))}).explain()
+    of = {threads: {loop.nodes[0]: loop for loop in found.loops} for threads, found in told.items()}
+    assert of[1]["matmul"].expected == pytest.approx(2**20 / 1e6, rel=1e-3)
+    assert of[1]["tanh"].expected == pytest.approx(2**18 / 1e6, rel=1e-3)
+    assert of[2]["tanh"].expected == pytest.approx(2**17 / 1e6, rel=1e-3)
+    assert (of[1]["tanh"].threads, of[2]["tanh"].threads) == (1, 2)
+    assert of[2]["tanh"].read == of[2]["tanh"].written == 2**21
+    assert {loop.expected for loop in told[2].loops if loop.what == "python"} == {None}
+    assert told[2].expected == sum(loop.expected or 0 for loop in told[2].loops) < told[1].expected
+    assert told[2].to_dict()["loops"][0].keys() == {"what", "nodes", "read", "written", "threads", "expected"}
+    assert "on 2 threads" in " ".join(told[2].table().split())
+    assert "on 2 threads" not in " ".join(told[1].table().split())
+    assert "of NumPy aside" in " ".join(told[1].table().split())
+    assert "loop ×2" in told[2].table(None)
+    assert str(of[2]["tanh"]).splitlines()[0].endswith("; on 2 threads")
+
+
+def test_rates_are_those_of_the_machine() -> None:
+    assert rates.bandwidth(2**15) > 0
+    assert rates.multiplications(np.dtype("float32")) > 0
+    for ufunc, dtype in ((np.exp, "float32"), (np.power, "int64"), (np.logical_and, "bool")):
+        assert rates.seconds_of(ufunc, np.dtype(dtype)) > 0
+    assert rates.seconds_of(np.add, np.dtype("float64"), reduces=True) > 0

@@ -15,6 +15,7 @@ from ..explain import Explanation, Piece, names_of, same_fate
 from .blocking import flat
 from .engine import engine
 from .kernel_loops import written
+from .rates import expected
 from .works import place_of
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class Loop:
         What it computes: of a kernel, what it reads, a line for each operation, and what it writes.
     llvm : str
         Of a kernel: the same as LLVM takes it.
+    threads : int
+        By how many it is computed.
+    expected : float or None
+        The seconds that it is expected to take, from what this machine does in a second; None of a call from Python.
     """
 
     what: str
@@ -52,6 +57,8 @@ class Loop:
     written: int
     text: str
     llvm: str = ""
+    threads: int = 1
+    expected: float | None = None
 
     @property
     def assembly(self) -> str:
@@ -61,27 +68,32 @@ class Loop:
     def __str__(self) -> str:
         nodes = ", ".join(short_name(name, 80) for name in self.nodes)
         head = f"{self.what}: {nodes}; reads {self.read:,} bytes, writes {self.written:,}"
+        head += f"; on {self.threads} threads" * (self.threads > 1)
         return "\n".join([head + (f" ({self.why})" if self.why else ""), *(f"    {x}" for x in self.text.splitlines())])
 
 
-def _moved(work: Work) -> tuple[int, int]:
-    """Return the bytes that a work reads and writes."""
+def _moved(work: Work, scratch: set[Value]) -> tuple[int, int, int]:
+    """Return the bytes that a work reads and writes, and those of them that are scratch memory's."""
     own = set(work.values)
     reads = {x: None for value in work.values for x in value.operands if x.root not in own}
-    writes = sum(value.nbytes for value in work.values if value not in work.inner)
-    return sum((x.repeats or x).nbytes for x in reads), writes
+    writes = [value for value in work.values if value not in work.inner]
+    cached = sum(x.nbytes for x in (*reads, *writes) if x.root in scratch)
+    return sum((x.repeats or x).nbytes for x in reads), sum(value.nbytes for value in writes), cached
 
 
 def loops_of(works: Sequence[Work], kernels: Mapping[Work, Fused]) -> list[Loop]:
     """Return what a plan does, to read."""
     found = []
-    for work in flat(works):
-        read, writes = _moved(work)
-        if work in kernels:
-            text, llvm = _lines_of(kernels[work]), written(kernels[work].kernel, engine().register)[1]
-        else:
-            text, llvm = "\n".join(map(_line_of, work.values)), ""
-        found.append(Loop(work.how, names_of(work.values), work.why, read, writes, text, llvm))
+    for whole in works:
+        for work in flat([whole]):
+            read, writes, cached = _moved(work, whole.scratch)
+            if work in kernels:
+                text, llvm = _lines_of(kernels[work]), written(kernels[work].kernel, engine().register)[1]
+            else:
+                text, llvm = "\n".join(map(_line_of, work.values)), ""
+            seconds = expected(work, read + writes, cached)
+            told = work.how, names_of(work.values), work.why, read, writes, text, llvm, whole.threads
+            found.append(Loop(*told, None if seconds is None else seconds / whole.threads))
     return found
 
 
@@ -141,10 +153,20 @@ class NativeExplanation(Explanation):
         Of each node that is computed by a call of NumPy from Python: why.
     read, written : int
         The bytes that its loops read and write, each for itself: from the cache or from memory.
+    expected : float
+        The seconds that its loops are expected to take, calls from Python aside.
+    loops : list of Loop
+        The same for each.
     """
 
     def __init__(
-        self, lowering: Lowering, works: Sequence[Work], of: dict[Value, Buffer], buffers: Sequence[Buffer], size: int
+        self,
+        lowering: Lowering,
+        works: Sequence[Work],
+        of: dict[Value, Buffer],
+        buffers: Sequence[Buffer],
+        size: int,
+        loops: list[Loop],
     ) -> None:
         work_of = {value: work for work in flat(works) for value in work.values}
         outputs = {fetch.operands[0].root if fetch not in lowering.of.values() else fetch for fetch in lowering.fetches}
@@ -171,12 +193,20 @@ class NativeExplanation(Explanation):
         self.apart = most_apart(lowering.values)
         self.calls = len(works)
         self.chains = [(work.rows, list(names_of(work.values))) for work in works if work.parts]
-        moved = [_moved(work) for work in flat(works)]
-        self.read, self.written = sum(read for read, _ in moved), sum(written for _, written in moved)
+        self.loops = loops
+        self.read, self.written = sum(loop.read for loop in loops), sum(loop.written for loop in loops)
+        self.expected = sum(loop.expected or 0.0 for loop in loops)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return super().to_dict() | {"read": self.read, "written": self.written}
+        names = "what", "nodes", "read", "written", "threads", "expected"
+        loops = [{name: getattr(loop, name) for name in names} for loop in self.loops]
+        return super().to_dict() | {
+            "read": self.read,
+            "written": self.written,
+            "expected": self.expected,
+            "loops": loops,
+        }
 
 
 def _fate(node: Node, value: Value, work_of: dict[Value, Work], outputs: set[Value]) -> str:

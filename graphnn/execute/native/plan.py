@@ -133,7 +133,7 @@ class Native(Plan):
     def explain(self) -> NativeExplanation:
         """Return how each node is computed, and where its value lies in memory."""
         layout = self.layout
-        return NativeExplanation(self._lowering, self.works, layout.of, layout.buffers, layout.size)
+        return NativeExplanation(self._lowering, self.works, layout.of, layout.buffers, layout.size, self.loops)
 
     @property
     def source(self) -> str:  # type: ignore[override]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ...execute.explain import Explanation
+from ...execute.native.explain import NativeExplanation
 from ...show import show_as
 from ...text import NARROWEST, in_lines
-from ..text import at_least, counted, in_bytes, visible
+from ..text import at_least, counted, in_bytes, in_seconds, visible
 from .table import columns
 
 _MOST = 200  # lines of a table
@@ -42,11 +43,14 @@ def explained(explanation: Explanation, width: int | None = 80) -> str:
             f"{in_bytes(explanation.handed_out)}; each value apart would take {in_bytes(explanation.apart)}",
             width,
         ),
+        *in_lines(_expected(explanation), width),
         "",
         _table([(node.name, node.op.name, fate) for node, fate in fates.items()], ("node", "op", "how"), width),
     ]
     for rows, nodes in explanation.chains:
         lines += ["", *in_lines(visible(f"in blocks of {counted(rows, 'row')}: {', '.join(nodes)}"), width, "", "    ")]
+    if isinstance(explanation, NativeExplanation):
+        lines += ["", _loops(explanation, width)]
     pieces = [
         (
             piece.offset,
@@ -59,6 +63,36 @@ def explained(explanation: Explanation, width: int | None = 80) -> str:
     if pieces:
         lines += ["", _table(pieces, ("at byte", "size", "calls", "whose"), width, right=(1,))]
     return "\n".join(lines)
+
+
+def _expected(explanation: Explanation) -> str:
+    """Return what is to be expected of a native plan's loops, in a line."""
+    if not isinstance(explanation, NativeExplanation):
+        return ""
+    calls = sum(loop.expected is None for loop in explanation.loops)
+    threads = max((loop.threads for loop in explanation.loops), default=1)
+    shared = sum(loop.threads > 1 for loop in explanation.loops)
+    return (
+        f"loops read {in_bytes(explanation.read)}, write {in_bytes(explanation.written)}; expected "
+        f"{in_seconds(explanation.expected)}"
+        + f", {counted(calls, 'call')} of NumPy aside" * (calls > 0)
+        + f"; {counted(shared, 'loop')} on {threads} threads" * (shared > 0)
+    )
+
+
+def _loops(explanation: NativeExplanation, width: int | None) -> str:
+    """Return the loops of a native plan as a table."""
+    rows = [
+        (
+            loop.what + f" ×{loop.threads}" * (loop.threads > 1),
+            ", ".join(loop.nodes),
+            in_bytes(loop.read),
+            in_bytes(loop.written),
+            "" if loop.expected is None else in_seconds(loop.expected),
+        )
+        for loop in explanation.loops
+    ]
+    return _table(rows, ("loop", "of", "reads", "writes", "expected"), width, right=(2, 3, 4))
 
 
 def _table(
