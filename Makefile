@@ -21,7 +21,7 @@ help:
 	@echo "make lowest       run the tests with the oldest versions of what graphnn depends on; give it a VENV of its own"
 	@echo "make dist         build wheel and sdist into dist/, check them, and try the wheel in an empty environment"
 	@echo "make page         try the replay page in a browser: Chromium must be here"
-	@echo "make bench        time a training step in graphnn and in other engines; rewrites docs/benchmarks.md"
+	@echo "make bench        time training steps in graphnn and in other engines; rewrites docs/benchmarks.md"
 	@echo "make bench-quick  the same with NumPy and HIPS autograd only; writes nothing"
 	@echo "make bench-scale  run the benchmarks that are tests: a million nodes   (ARGS=... is handed to pytest)"
 	@echo "make lint         check style and format"
@@ -61,6 +61,7 @@ bench: $(BENCH)/bench.stamp
 	@$(BENCH)/bin/python tests/benchmarks/training_step.py --json docs/benchmarks/training_step.json $(ARGS)
 	@$(BENCH)/bin/python tests/benchmarks/training_step.py --json docs/benchmarks/two_cores.json \
 	  --cores 2 --dtypes float32 --processes 1
+	@$(BENCH)/bin/python tests/benchmarks/networks.py --json docs/benchmarks/networks.json
 	@$(BENCH)/bin/python tests/benchmarks/costs.py --json docs/benchmarks/costs.json
 	@$(BENCH)/bin/python tests/benchmarks/report.py
 

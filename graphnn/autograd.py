@@ -34,6 +34,7 @@ from .graph.dimensions import shown, unify
 from .graph.fetches import ancestors, resolve
 from .graph.scopes import mirrored
 from .ops.elementwise import Elementwise
+from .ops.index import Getitem, slices_put_back
 
 
 def grad(result: Any, wrt: Any) -> Any:
@@ -353,16 +354,27 @@ def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node])
     # A provenance of our own in the scope open now; `attribution` moves it from node to node.
     with graph.in_scope(None) as provenance, _Attribution(provenance, root) as attribution:
         arrived: dict[Node, Node] = {}
+        sliced: dict[Node, list[tuple[Node, Node]]] = {}
         for node, value in seeds.items():
             if node in flow and node not in cotangents:
                 attribution.to(node)
                 arrived[node] = _seed_of(value, node)
         for node in reversed(flow):
+            if node in sliced:
+                slices, parts = zip(*sliced.pop(node), strict=True)
+                attribution.to(slices[0] if len(slices) == 1 else node)
+                _add(slices_put_back(node, slices, parts), node, arrived, attribution)
             if node in arrived:  # from all its readers
                 cotangents[node] = arrived.pop(node)
             # A remembered cotangent is complete: every path to the results counts, whatever was asked for.
             passes = [i for i in flow[node] if node.inputs[i] not in cotangents]
-            _pull(node, cotangents[node], passes, arrived, attribution)
+            if isinstance(
+                node.op, Getitem
+            ):  # all slices of an array together: each alone would be as large as the array
+                for i in passes:
+                    sliced.setdefault(node.inputs[i], []).append((node, cotangents[node]))
+            else:
+                _pull(node, cotangents[node], passes, arrived, attribution)
         return _found(cotangents, attribution, wrt)
 
 
@@ -372,11 +384,15 @@ def _pull(node: Node, cotangent: Node, passes: list[int], arrived: dict[Node, No
         operand = node.inputs[i]
         attribution.to(node)
         part = _fitted(node.op.vjp(i, cotangent, node, node.inputs), operand, "sum_to")
-        if operand in arrived:
-            # As they arrive: in a run, the parts need not all wait for the last.
-            attribution.to(operand)
-            part = arrived[operand] + part
-        arrived[operand] = part
+        _add(part, operand, arrived, attribution)
+
+
+def _add(part: Node, operand: Node, arrived: dict[Node, Node], attribution: _Attribution) -> None:
+    """Add a part of the cotangent of an operand to the others, as they arrive: in a run, they need not all wait."""
+    if operand in arrived:
+        attribution.to(operand)
+        part = arrived[operand] + part
+    arrived[operand] = part
 
 
 # --- forward mode -------------------------------------------------------------------------------------------

@@ -195,6 +195,8 @@ def sin(x: Operand, *, name: str | None = None) -> Node: ...
 
 def slice_add(x: Operand, index: Index, shape: AnyShape, *, name: str | None = None) -> Node: ...
 
+def slices_add(arrays: Sequence[Operand], indices: tuple[Any, ...], shape: AnyShape, *, name: str | None = None) -> Node: ...
+
 def softmax(x: Node, axis: int = -1) -> Node: ...
 
 def softplus(x: Operand, *, name: str | None = None) -> Node: ...
@@ -342,6 +344,7 @@ __all__ = [
     "silu",
     "sin",
     "slice_add",
+    "slices_add",
     "softmax",
     "softplus",
     "split",

@@ -662,3 +662,30 @@ def test_a_deep_chain_is_differentiated_forwards_without_recursion() -> None:
     by_x, by_c = gn.run([*gn.grad(h, [x, c])], {x: 0.5})
     tangent = gn.run(gn.jvp(h, {x: 1.0, c: 2.0}), {x: 0.5})
     assert tangent == pytest.approx(by_x + 2 * by_c, rel=1e-12)
+
+
+# --- slices ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_cotangents_of_slices_are_put_back_together() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", (5, "n"))
+    parts = gn.unbind(x)
+    total = gn.sum(parts[0] * parts[3]) + gn.sum(gn.square(x))
+    before = len(g)
+    slope = gn.grad(total, x)
+    kinds = Counter(node.op.name for node in made(g, before))
+    assert (kinds["slices_add"], kinds["slice_add"]) == (1, 0)
+    assert not unneeded(g, before, slope)
+    value = np.arange(10.0).reshape(5, 2)
+    expected = 2 * value
+    expected[[0, 3]] += value[[3, 0]]
+    assert np.array_equal(gn.run(slope, {x: value}), expected)
+    gn.testing.check_grads(total, {x: value}, [x], order=2)
+
+
+def test_slices_that_overlap_are_added_up() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", (4,))
+    slope = gn.grad(gn.sum(x[1:] * x[:-1] + x[::-1][1:]), x)
+    assert gn.run(slope, {x: [1.0, 2.0, 4.0, 8.0]}).tolist() == [3.0, 6.0, 11.0, 4.0]

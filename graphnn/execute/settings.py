@@ -38,7 +38,7 @@ class Settings:
     """
 
     threads: int = 1
-    traced: int = 32
+    traced: int = 48
     folded: int = 2**16
     spread_from: int = 256
     spread_to: int = 2**16

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..graph import Array, Node, Trait, fn
 from .base import into
-from .elementwise import Elementwise, floats
-from .erf import erfc
+from .elementwise import Elementwise, by_precision, floats
+from .erf import normal, normal_single
 
 
 class Sigmoid(Elementwise):
@@ -144,8 +144,7 @@ class Gelu(Elementwise):
         x = floats(x)
         if self.approximate == "tanh":
             return np.multiply(x, _sigmoid(x * (np.square(x) * _CUBIC + _LINEAR)), out=out)
-        below = 0.5 * erfc(x.astype(np.float64, copy=False) * -math.sqrt(0.5))
-        return into(out, (x * below).astype(x.dtype))
+        return np.multiply(x, by_precision(normal, normal_single, x), out=out)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x = inputs[0]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from typing import Annotated, Any
 
 import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError, UsageError, ValueRangeError
-from ..graph import AnyShape, Array, Dim, Index, Node, Op, Shape, Spec, Trait, composition, fn
+from ..graph import AnyShape, Array, Dim, Index, Node, Op, Several, Shape, Spec, Trait, composition, fn
+from ..graph.attributes import IndexOf
 from ..graph.dimensions import Constraint, add, broadcast, clamp, floor_divide, minimum, multiply, shown, subtract
 from .base import (
     Linear,
@@ -20,6 +22,7 @@ from .base import (
     flops_of_operand,
     flows_through_first,
     into,
+    no_flops,
     unbroadcast,
     valid_for,
 )
@@ -196,6 +199,87 @@ class SliceAdd(Rearranging):
         shape = draw.shape()
         index = _drawn_index(draw, shape)
         return cls(index, shape), (draw.array(np.empty(shape)[index].shape),)
+
+
+class SlicesAdd(Linear):
+    """Zeros of this shape, with each operand added where its index points: the gradient of many slices at once."""
+
+    indices: Annotated[tuple[Any, ...], Several(IndexOf())]
+    shape: AnyShape
+    formula = "zeros with … at {indices}"
+
+    def infer(self, *inputs: Spec) -> Spec:
+        if not inputs or len(inputs) != len(self.indices):
+            raise ShapeError(f"slices_add takes an operand for each index, got {len(inputs)} for {len(self.indices)}")
+        constraints: tuple[Constraint, ...] = ()
+        for x, index in zip(inputs, self.indices, strict=True):
+            constraints += check_shape(self.name, x.shape, _indexed(index, self.shape))
+        return Spec(self.shape, np.result_type(*[x.dtype for x in inputs]), constraints)
+
+    @cached_property
+    def element_formula(self) -> str:
+        return self.formula if self.overlaps else ""
+
+    @cached_property
+    def overlaps(self) -> bool:
+        """Whether two of the indices point to one element."""
+        count = np.zeros(self.shape, np.int32)
+        for index in self.indices:
+            count[_numpy_index(index)] += 1
+        return bool(np.max(count, initial=0) > 1)
+
+    def forward(self, *arrays: Array, out: Array | None = None) -> Any:
+        result = cleared(out, self.shape, np.result_type(*arrays))
+        for x, index in zip(arrays, self.indices, strict=True):
+            if self.overlaps:
+                result[_numpy_index(index)] += x
+            else:
+                result[_numpy_index(index)] = x
+        return result
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return Getitem(self.indices[i])(cotangent)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        return [_source(part, index, self.shape) for part in self.indices]
+
+    flops = no_flops
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        shape = draw.shape(min_ndim=1)
+        if draw.integer(0, 1):
+            indices = [_drawn_index(draw, shape) for _ in range(draw.integer(1, 3))]
+        else:
+            indices = [(i,) for i in range(shape[0])] or [(slice(0),)]
+        return cls(tuple(indices), shape), tuple(draw.array(np.empty(shape)[index].shape) for index in indices)
+
+
+def _source(parts: tuple[Any, ...], index: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the index, in what slicing an array of a shape gives, of one of the array's elements; None if outside."""
+    rest = len(shape) - sum(part is not None and part != "..." for part in parts)
+    whole = [(None, None, None)] * rest
+    at = parts.index("...") if "..." in parts else len(parts)
+    places: list[int] = []
+    axis = 0
+    for part in (*parts[:at], *whole, *parts[at + 1 :]):
+        if part is None:
+            places.append(0)
+            continue
+        taken = range(shape[axis])[slice(*part) if isinstance(part, tuple) else slice(part, part + 1 or None)]
+        if index[axis] not in taken:
+            return None
+        if isinstance(part, tuple):
+            places.append(taken.index(index[axis]))
+        axis += 1
+    return tuple(places)
+
+
+def slices_put_back(x: Node, slices: Sequence[Node], parts: Sequence[Node]) -> Node:
+    """Return the cotangent of an array, of those of some slices of it."""
+    if len(slices) == 1:
+        return slices[0].op.vjp(0, parts[0], slices[0], (x,))
+    return SlicesAdd(tuple(node.op.attributes["index"] for node in slices), x.shape)(*parts)
 
 
 def _drawn_index(draw: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """Time what a training step alone does not show: chains, single nodes, feeds, depth, compiling, a whole training.
 
-    python tests/benchmarks/costs.py [chains nodes feed depth batch spiral] [--json FILE] [--quick]
+    python tests/benchmarks/costs.py [chains nodes feed depth compiling start batch spiral] [--json FILE] [--quick]
 
 Each measurement is a process of its own, held to one core and one thread. What is compared within one is timed in turn,
 round after round, and the least time counts.
@@ -14,7 +14,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -22,13 +24,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import measure
 import numpy as np
-from engines import ENGINES, with_start
+from engines import ENGINES, SIZES, drawn, with_start
 from measure import told
 
 import graphnn as gn
 from graphnn import nn
 
 Rows = list[dict[str, Any]]
+
+PLANS = {"plan": "numpy"} | ({} if ENGINES["native"].missing() else {"native": "native"})
+"""The backends that are measured, under the names of their columns."""
 
 
 def chains(quick: bool) -> Rows:
@@ -42,7 +47,7 @@ def chains(quick: bool) -> Rows:
         h = given
         for _ in range(4):
             h = last(gn.absolute(h * 0.9 + 0.5) - 0.25, *more)
-        compiled = gn.compile(h)
+        compiled = {name: gn.compile(h, backend=backend) for name, backend in PLANS.items()}
         out = np.empty_like(x)
 
         def temporaries(last: Any = last_numpy, more: Any = more) -> Any:
@@ -61,26 +66,18 @@ def chains(quick: bool) -> Rows:
                 h = last(out, *more, out=out)
             return h
 
-        def planned(compiled: Any = compiled, given: Any = given) -> Any:
-            return compiled({given: x})
-
-        assert np.array_equal(temporaries(), planned())
-        assert np.array_equal(temporaries(), in_place())
-        times = measure.in_turn({"temporaries": temporaries, "in place": in_place, "plan": planned})
-        rows.append(
-            {
-                "20 operations on 10⁶ float32": title,
-                "NumPy, ms": times["temporaries"] * 1e3,
-                "NumPy with `out=`, ms": times["in place"] * 1e3,
-                "graphnn's plan, ms": times["plan"] * 1e3,
-                "plan / NumPy": times["plan"] / times["temporaries"],
-            }
-        )
+        functions = {"NumPy": temporaries, "NumPy with `out=`": in_place}
+        functions |= {name: partial(step, {given: x}) for name, step in compiled.items()}
+        assert all(np.array_equal(temporaries(), function()) for function in functions.values())
+        times = measure.in_turn(functions)
+        row: dict[str, Any] = {"20 operations on 10⁶ float32": title}
+        row |= {f"{name}, ms": seconds * 1e3 for name, seconds in times.items()}
+        rows.append(row | {f"{name} / NumPy": times[name] / times["NumPy"] for name in PLANS})
     return rows
 
 
 def nodes(quick: bool) -> Rows:
-    """A thousand nodes on small arrays: what a node costs above the call of NumPy that it is."""
+    """A thousand nodes on small arrays: what a node costs, and the call of NumPy that it is."""
     count, rng = 1000, np.random.default_rng(0)
     x = rng.standard_normal(16)
     given = gn.Graph("nodes").placeholder("x", (16,))
@@ -96,22 +93,13 @@ def nodes(quick: bool) -> Rows:
     space: dict[str, Any] = {"maximum": np.maximum, "subtract": np.subtract, "tanh": np.tanh}
     exec(f"def make({names}):\n  def bare():\n{''.join(lines)}    return h{count}\n  return bare", space)  # noqa: S102
     bare: Callable[[], Any] = space["make"](*outs)
-    planned, interpreted = gn.compile(made[-1]), gn.compile(made[-1], backend="interpreter")
-    functions = {
-        "NumPy with `out=`": bare,
-        "graphnn's plan": lambda: planned({given: x}),
-        "graphnn's interpreter": lambda: interpreted({given: x}),
+    functions = {"NumPy with `out=`": bare} | {
+        f"graphnn, {name}": partial(gn.compile(made[-1], backend=backend), {given: x})
+        for name, backend in (PLANS | {"interpreter": "interpreter"}).items()
     }
     assert all(np.array_equal(function(), bare()) for function in functions.values())
     times = measure.in_turn(functions, rounds=3 if quick else 7)
-    return [
-        {
-            "1,000 nodes of 16 numbers": name,
-            "µs a node": seconds / count * 1e6,
-            "above the bare calls, µs": (seconds - times["NumPy with `out=`"]) / count * 1e6,
-        }
-        for name, seconds in times.items()
-    ]
+    return [{"1,000 nodes of 16 numbers": name, "µs a node": seconds / count * 1e6} for name, seconds in times.items()]
 
 
 def feed(quick: bool) -> Rows:
@@ -122,86 +110,87 @@ def feed(quick: bool) -> Rows:
     for node in given[1:]:
         total = total + node
     arrays = [np.ones((8, 4)) for _ in given]
-    compiled = gn.compile(total)
     by_node, by_name = dict(zip(given, arrays, strict=True)), {f"x{i}": array for i, array in enumerate(arrays)}
-    plan = compiled.plan(by_node)
-    functions = {
-        "the plan alone": lambda: plan(*arrays),
-        "a call, fed by node": lambda: compiled(by_node),
-        "a call, fed by name": lambda: compiled(by_name),
-    }
-    times = measure.in_turn(functions, rounds=3 if quick else 7)
-    alone = times["the plan alone"]
-    return [
-        {"ten arrays": name, "µs": seconds * 1e6, "above the plan, µs": (seconds - alone) * 1e6}
-        for name, seconds in times.items()
-    ]
+    rows: Rows = []
+    for name, backend in PLANS.items():
+        compiled = gn.compile(total, backend=backend)
+        functions = {
+            "called alone": partial(compiled.plan(by_node), *arrays),
+            "a call of the step, fed by node": partial(compiled, by_node),
+            "a call of the step, fed by name": partial(compiled, by_name),
+        }
+        times = measure.in_turn(functions, rounds=3 if quick else 7)
+        rows += [{"ten arrays": f"{name}: {what}", "µs": seconds * 1e6} for what, seconds in times.items()]
+    return rows
 
 
 def depth(quick: bool) -> Rows:
     """Networks of 2 to 1,000 layers: the time of a layer, and of making them."""
     rows = []
     for layers in (2, 2, 10, 100) if quick else (2, 2, 10, 100, 1000):
-        X, y = np.random.default_rng(0).standard_normal((32, 32)), np.arange(32) % 3
-        start = time.perf_counter()
-        g = gn.Graph("deep")
-        x, labels = g.placeholder("x", ("batch", 32)), g.placeholder("labels", ("batch",), dtype=np.int64)
-        h, rng = x, np.random.default_rng(0)
-        for _ in range(layers - 1):
-            h = nn.ReLU()(nn.Dense(32, weight_init=nn.init.he_normal(), rng=rng)(h))
-        loss = nn.softmax_crossentropy(nn.Dense(3, rng=rng)(h), labels)
-        built = time.perf_counter()
-        updates = nn.SGD(1e-6).updates(loss)
-        differentiated = time.perf_counter()
-        compiled = gn.compile(loss, updates=updates)
-        compiled.plan({x: X, labels: y})  # which a call alone makes but where it is not the first
-        compiled({x: X, labels: y})
-        first = time.perf_counter()
-        times = measure.in_turn({"step": lambda c=compiled, x=x, y=y, X=X, labels=labels: c({x: X, labels: y})})
-        scheduled = len(gn.schedule([loss, *updates.values()]))
-        rows.append(
-            {
-                "layers of 32, batch of 32": layers,
-                "nodes": scheduled,
-                "a step, ms": times["step"] * 1e3,
-                "a layer, µs": times["step"] / layers * 1e6,
+        row: dict[str, Any] = {"layers of 32, batch of 32": layers}
+        for name, backend in PLANS.items():
+            X, y = np.random.default_rng(0).standard_normal((32, 32)), np.arange(32) % 3
+            start = time.perf_counter()
+            g = gn.Graph("deep")
+            x, labels = g.placeholder("x", ("batch", 32)), g.placeholder("labels", ("batch",), dtype=np.int64)
+            h, rng = x, np.random.default_rng(0)
+            for _ in range(layers - 1):
+                h = nn.ReLU()(nn.Dense(32, weight_init=nn.init.he_normal(), rng=rng)(h))
+            loss = nn.softmax_crossentropy(nn.Dense(3, rng=rng)(h), labels)
+            built = time.perf_counter()
+            updates = nn.SGD(1e-6).updates(loss)
+            differentiated = time.perf_counter()
+            compiled = gn.compile(loss, updates=updates, backend=backend)
+            compiled.plan({x: X, labels: y})  # which a call alone makes but where it is not the first
+            compiled({x: X, labels: y})
+            first = time.perf_counter()
+            seconds = measure.in_turn({"step": partial(compiled, {x: X, labels: y})})["step"]
+            count = len(gn.schedule([loss, *updates.values()]))
+            row |= {
+                "nodes": count,
                 "building, ms": (built - start) * 1e3,
                 "gradient and updates, ms": (differentiated - built) * 1e3,
-                "first call, ms": (first - differentiated) * 1e3,
-                "first call, µs a node": (first - differentiated - times["step"]) / scheduled * 1e6,
+                f"{name}: a step, ms": seconds * 1e3,
+                f"{name}: first call, µs a node": (first - differentiated - seconds) / count * 1e6,
             }
-        )
+        rows.append(row)
     return rows[1:]  # the first one also paid for what is made once in a process
 
 
 def compiling(quick: bool) -> Rows:
     """The step of the spiral's network, made anew several times: what each stage takes before the first loss."""
     X, y = gn.datasets.spiral(100, classes=3, seed=0)
-    stages: dict[str, float] = {}
-    for _ in range(5 if quick else 25):
-        marks = [time.perf_counter()]
-        g = gn.Graph("spiral")
-        x, labels = g.placeholder("x", ("batch", 2)), g.placeholder("labels", ("batch",), dtype=np.int64)
-        network = nn.Sequential(nn.Dense(64), nn.ReLU(), nn.Dense(3))
-        loss = nn.softmax_crossentropy(network(x), labels)
-        marks.append(time.perf_counter())
-        updates = nn.SGD(1.0).updates(loss)
-        marks.append(time.perf_counter())
-        compiled = gn.compile(loss, updates=updates)
-        compiled.plan({x: X, labels: y})
-        marks.append(time.perf_counter())
-        compiled({x: X, labels: y})
-        marks.append(time.perf_counter())
-        names = ("building the graph", "gradient and updates", "compiling", "the first call after it")
-        for name, before, after in zip(names, marks, marks[1:], strict=False):
-            stages[name] = min(stages.get(name, float("inf")), after - before)
-    return [{"the spiral's step, 300×2→64→3": name, "ms": seconds * 1e3} for name, seconds in stages.items()]
+    stages: dict[str, dict[str, float]] = {}
+    for name, backend in PLANS.items():
+        for _ in range(5 if quick else 25):
+            marks = [time.perf_counter()]
+            g = gn.Graph("spiral")
+            x, labels = g.placeholder("x", ("batch", 2)), g.placeholder("labels", ("batch",), dtype=np.int64)
+            network = nn.Sequential(nn.Dense(64), nn.ReLU(), nn.Dense(3))
+            loss = nn.softmax_crossentropy(network(x), labels)
+            marks.append(time.perf_counter())
+            updates = nn.SGD(1.0).updates(loss)
+            marks.append(time.perf_counter())
+            compiled = gn.compile(loss, updates=updates, backend=backend)
+            compiled.plan({x: X, labels: y})
+            marks.append(time.perf_counter())
+            compiled({x: X, labels: y})
+            marks.append(time.perf_counter())
+            named = ("building the graph", "gradient and updates", "compiling", "the first call after it")
+            for stage, before, after in zip(named, marks, marks[1:], strict=False):
+                least = stages.setdefault(stage, {})
+                least[name] = min(least.get(name, float("inf")), after - before)
+    return [
+        {"the spiral's step, 300×2→64→3": stage} | {f"{name}, ms": seconds * 1e3 for name, seconds in least.items()}
+        for stage, least in stages.items()
+    ]
 
 
 def batch(quick: bool) -> Rows:
     """The spiral's network on batches of 1 to 100,000 rows: the time of a row."""
     rows = []
-    names = ("numpy", "numpy-out", "plan")
+    names = ("numpy", "numpy-out", *PLANS)
     for count in [10**power for power in range(5 if quick else 6)]:
         rng = np.random.default_rng(0)
         X, labels = rng.standard_normal((count, 2)).astype(np.float32), rng.integers(0, 3, count)
@@ -209,19 +198,45 @@ def batch(quick: bool) -> Rows:
         times = measure.in_turn({name: ENGINES[name].load()(problem).step for name in names}, rounds=5)
         row: dict[str, Any] = {"rows of 2→64→3, float32": count}
         row |= {f"{ENGINES[name].label}, µs": times[name] * 1e6 for name in names}
-        rows.append(
-            row | {"plan / NumPy": times["plan"] / times["numpy"], "plan, ns a row": times["plan"] / count * 1e9}
-        )
+        row |= {f"{name} / NumPy": times[name] / times["numpy"] for name in PLANS}
+        rows.append(row | {f"{name}, ns a row": times[name] / count * 1e9 for name in PLANS})
     return rows
 
 
-def trained(engine: str, steps: int) -> Rows:
+def started(engine: str) -> Rows:
+    """Train a step of size M until it runs as it will from then on: the processor's seconds, after the imports."""
+    problem, make = drawn(SIZES["M"], "float32"), ENGINES[engine].load()
+    start = time.process_time()
+    training = make(problem)
+    training.step()
+    first = time.process_time()
+    for _ in range(2):
+        training.step()
+    return [{"first": first - start, "ready": time.process_time() - start}]
+
+
+def start(quick: bool) -> Rows:
+    """The first loss and the third, where nothing is compiled yet, and where another process has compiled it."""
+    rows: Rows = []
+    with TemporaryDirectory() as cache:
+        cases = {ENGINES[name].label: (name, "off") for name in ("interpreter", *PLANS)}
+        if "native" in PLANS:
+            cases[f"{ENGINES['native'].label}, compiled before"] = "native", cache
+        for label, (engine, folder) in cases.items():
+            found = [_apart(f"started:{engine}", GRAPHNN_CACHE=folder)[0] for _ in range(2 if quick else 5)]
+            row: dict[str, Any] = {f"M {SIZES['M']}, float32": label}
+            row["first loss, ms"] = min(one["first"] for one in found) * 1e3
+            rows.append(row | {"third loss, ms": min(one["ready"] for one in found) * 1e3})
+    return rows
+
+
+def trained(engine: str, steps: str) -> Rows:
     """Train the spiral's network of 100 hidden units, with an engine."""
     X, labels = gn.datasets.spiral(100, classes=3, seed=0)
     X = X.astype(np.float32)
     training = ENGINES[engine].load()(with_start(X, labels, 100, 3, 1.0, np.random.default_rng(0)))
     start = time.perf_counter()
-    for _ in range(steps):
+    for _ in range(int(steps)):
         loss = training.step()
     seconds = time.perf_counter() - start
     w1, b1, w2, b2 = training.parameters()
@@ -232,7 +247,9 @@ def trained(engine: str, steps: int) -> Rows:
 def spiral(quick: bool) -> Rows:
     """The spiral, trained for 10,000 steps on all 300 points, by several engines in turn."""
     steps = 1000 if quick else 10_000
-    engines = [name for name in ("numpy", "numpy-out", "plan", "interpreter", "torch") if not ENGINES[name].missing()]
+    engines = [
+        name for name in ("numpy", "numpy-out", "interpreter", "plan", "native", "torch") if not ENGINES[name].missing()
+    ]
     best: dict[str, dict[str, Any]] = {}
     for _ in range(1 if quick else 3):
         for engine in engines:
@@ -256,18 +273,23 @@ MEASURED: dict[str, Callable[[bool], Rows]] = {
     "feed": feed,
     "depth": depth,
     "compiling": compiling,
+    "start": start,
     "batch": batch,
     "spiral": spiral,
 }
 
 
-def _apart(what: str, quick: bool = False) -> Rows:
+TASKS: dict[str, Callable[..., Rows]] = {"started": started, "trained": trained}
+"""What measurements have done in processes of their own."""
+
+
+def _apart(what: str, quick: bool = False, **variables: str) -> Rows:
     """Return what a measurement gives in a process of its own."""
     done = subprocess.run(
         [sys.executable, __file__, *["--quick"] * quick, "--work", what],
         stdout=subprocess.PIPE,
         text=True,
-        env=measure.environment(1),
+        env=measure.environment(1) | variables,
         check=False,
     )
     if done.returncode:
@@ -287,7 +309,7 @@ def main() -> None:
     if settings.work:
         name, *more = settings.work.split(":")
         measure.pin(1)
-        rows = trained(more[0], int(more[1])) if more else MEASURED[name](settings.quick)
+        rows = TASKS[name](*more) if more else MEASURED[name](settings.quick)
         sys.stdout.write(json.dumps(rows))
         return
     if unknown := [name for name in settings.which if name not in MEASURED]:
@@ -295,8 +317,9 @@ def main() -> None:
     result: dict[str, Any] = {"circumstances": measure.circumstances(1), "rows": {}}
     for name in settings.which or MEASURED:
         told(f"{name}; load {measure.shown_load()}")
-        # The spiral's engines have processes of their own.
-        rows = MEASURED[name](settings.quick) if name == "spiral" else _apart(name, settings.quick)
+        # The engines of these have processes of their own.
+        own = name in ("start", "spiral")
+        rows = MEASURED[name](settings.quick) if own else _apart(name, settings.quick, GRAPHNN_CACHE="off")
         result["rows"][name] = rows
         sys.stdout.write(f"{measure.table(rows)}\n")
     result["circumstances"]["load after"] = measure.load()

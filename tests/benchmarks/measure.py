@@ -98,12 +98,18 @@ def circumstances(cores: int, needs: Sequence[str] = (), forced: bool = False) -
         "processor": _processor(),
         "cores": os.cpu_count(),
         "cores used": cores,
+        "ahead of others": _is_ahead(),
         "system": platform.system(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("numpy", *needs)},
         "kernels": _kernels(forced),
         "load before": load(),
     }
+
+
+def _is_ahead() -> bool:
+    """Return whether usual programs give way to this process, and so to its children: as `chrt -f` starts it."""
+    return hasattr(os, "SCHED_FIFO") and os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
 
 
 def load() -> list[float]:

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/report.py
 
-Reads training_step.json, two_cores.json and costs.json in docs/benchmarks, and fills the page between its lines
-`<!-- begin: name -->` and `<!-- end: name -->`. Needs matplotlib for the picture.
+Reads the figures in docs/benchmarks, and fills the page between its lines `<!-- begin: name -->` and
+`<!-- end: name -->`. Needs matplotlib for the picture.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import measure
+import networks
+import training_step
 from engines import ENGINES, REFERENCE, SIZES
-from training_step import tables
+from turns import tables
+
+if TYPE_CHECKING:
+    from turns import Suite
 
 DOCS = measure.ROOT / "docs"
 PAGE = DOCS / "benchmarks.md"
@@ -41,28 +46,65 @@ def circumstances(result: Mapping[str, Any]) -> str:
     """Return where and when it was measured, as a sentence or two."""
     place, settings = result["circumstances"], result["settings"]
     versions = ", ".join(f"{name} {number}" for name, number in place["versions"].items())
-    kernels = f", whose OpenBLAS took the processor for {place['kernels']}" if place["kernels"] else ""
+    kernels = f" NumPy's OpenBLAS takes the processor for {place['kernels']}." if place["kernels"] else ""
+    ahead = "Other programs gave way to them (`chrt -f`). " if place["ahead of others"] else ""
     before, after = (" ".join(f"{one:.2f}" for one in place[f"load {when}"]) for when in ("before", "after"))
     return (
         f"Measured on {place['date']}: {place['processor']}, {place['cores']} cores of which each engine had "
-        f"{place['cores used']}; {place['system']}, Python {place['python']}; {versions}{kernels}. "
+        f"{place['cores used']}; {place['system']}, Python {place['python']}; {versions}.{kernels} "
         f"{settings['processes']} processes of each engine, {settings['rounds']} rounds of at least "
-        f"{settings['seconds']:g} s each. Load average over 1, 5 and 15 minutes {before} at the start, {after} at "
-        "the end.\n"
+        f"{settings['seconds']:g} s each. {ahead}Load average over 1, 5 and 15 minutes {before} at the start, "
+        f"{after} at the end.\n"
     )
 
 
-def starts(result: Mapping[str, Any], size: str = "M", dtype: str = "float32") -> str:
-    """Return a table of what passes before the first loss is there."""
+def starts(suite: Suite, result: Mapping[str, Any], problem: str, dtype: str = "float32") -> str:
+    """Return a table of what passes before the first loss is there, and until the third."""
     rows = [
         {
-            f"{size} {SIZES[size]}, {dtype}": ENGINES[one["engine"]].label,
+            f"{suite.titles[problem]}, {dtype}": suite.engines[one["engine"]].label,
             "importing, s": one["import"],
-            "first step, s": one["first"],
+            "first loss, s": one["first"],
+            "third loss, s": one["ready"],
         }
         for one in result["figures"]
-        if (one["size"], one["dtype"]) == (size, dtype) and "first" in one and ENGINES[one["engine"]].trains
+        if (one["problem"], one["dtype"]) == (problem, dtype) and "first" in one and suite.engines[one["engine"]].trains
     ]
+    return measure.table(rows)
+
+
+def fastest(*suites: tuple[Suite, Mapping[str, Any]]) -> str:
+    """Return a table of all problems: graphnn's native plan beside the fastest engine that is not graphnn."""
+    rows = []
+    for suite, result in suites:
+        times: dict[tuple[str, str], dict[str, float]] = {}
+        for one in result["figures"]:
+            if "seconds" in one and suite.engines[one["engine"]].trains:
+                times.setdefault((one["problem"], one["dtype"]), {})[one["engine"]] = one["seconds"]
+        for (problem, dtype), found in times.items():
+            others = [name for name in found if "graphnn" not in suite.engines[name].place]
+            if "native" in found and others:
+                best = min(others, key=found.__getitem__)
+                row: dict[str, Any] = {"a step": f"{suite.titles[problem]}, {dtype}"}
+                row["ratio"] = found["native"] / found[best]
+                row["native"] = measure.duration(found["native"])
+                row["the fastest other engine"] = suite.engines[best].label
+                rows.append(row | {"its time": measure.duration(found[best])})
+    return measure.table(rows)
+
+
+def compared(result: Mapping[str, Any]) -> str:
+    """Return a table of the networks: how long a step takes in graphnn, as a ratio to PyTorch and to JAX."""
+    times = {(one["engine"], one["problem"]): one["seconds"] for one in result["figures"] if "seconds" in one}
+    rows = []
+    for problem in result["problems"]:
+        row = {"ratio of a step": networks.SUITE.titles[problem]}
+        for ours in ("plan", "native"):
+            for other in ("torch", "jax"):
+                column = f"{ours} / {networks.ENGINES[other].label}"
+                pair = times.get((ours, problem)), times.get((other, problem))
+                row[column] = pair[0] / pair[1] if all(pair) else "not measured"
+        rows.append(row)
     return measure.table(rows)
 
 
@@ -74,9 +116,9 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     mpl.rcParams.update({"svg.hashsalt": "graphnn", "svg.fonttype": "none", "font.size": 9})
     import matplotlib.pyplot as plt
 
-    times = {(one["engine"], one["size"], one["dtype"]): one.get("seconds") for one in result["figures"]}
+    times = {(one["engine"], one["problem"], one["dtype"]): one.get("seconds") for one in result["figures"]}
     engines = [e for e in result["engines"] if any(times.get((e, size, d)) for size in SIZES for d in result["dtypes"])]
-    sizes = result["sizes"]
+    sizes = result["problems"]
     ratios = [seconds / times[REFERENCE, size, dtype] for (_, size, dtype), seconds in times.items() if seconds]
     figure, axes = plt.subplots(
         1, len(sizes), sharey=True, squeeze=False, figsize=(2.6 + 2.0 * len(sizes), 0.7 + 0.3 * len(engines))
@@ -87,7 +129,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
             for row, engine in enumerate(engines):
                 seconds, hand = times.get((engine, size, dtype)), times[REFERENCE, size, dtype]
                 if seconds:
-                    colour = "#c2410c" if engine.startswith(("plan", "interpreter")) else "#1d4ed8"
+                    colour = "#c2410c" if engine.startswith(("interpreter", "plan", "native")) else "#1d4ed8"
                     axis.plot(
                         seconds / hand,
                         row + offset,
@@ -114,20 +156,34 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None, "Creator": None}, facecolor="white")
 
 
+def read(name: str) -> Any:
+    """Return the figures that are kept under a name."""
+    return json.loads((FIGURES / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def written(page: str) -> str:
+    """Return the page with the tables of the figures that are kept."""
+    steps, of_networks = read("training_step"), read("networks")
+    texts = {
+        "circumstances": circumstances(steps),
+        "steps": tables(training_step.SUITE, steps),
+        "two cores": tables(training_step.SUITE, read("two_cores")),
+        "networks": tables(networks.SUITE, of_networks),
+        "compared": compared(of_networks),
+        "fastest": fastest((training_step.SUITE, steps), (networks.SUITE, of_networks)),
+        "starts": starts(training_step.SUITE, steps, "M"),
+        "long starts": starts(networks.SUITE, of_networks, "lstm-256"),
+    }
+    texts |= {name: measure.table(rows) for name, rows in read("costs")["rows"].items()}
+    for name, text in texts.items():
+        page = filled(page, name, text)
+    return page
+
+
 def main() -> None:
     """Fill the page and draw the picture."""
-    result = json.loads((FIGURES / "training_step.json").read_text(encoding="utf-8"))
-    two_cores = json.loads((FIGURES / "two_cores.json").read_text(encoding="utf-8"))
-    costs = json.loads((FIGURES / "costs.json").read_text(encoding="utf-8"))
-    page = PAGE.read_text(encoding="utf-8")
-    page = filled(page, "circumstances", circumstances(result))
-    page = filled(page, "steps", tables(result))
-    page = filled(page, "two cores", tables(two_cores))
-    page = filled(page, "starts", starts(result))
-    for name, rows in costs["rows"].items():
-        page = filled(page, name, measure.table(rows))
-    PAGE.write_text(page, encoding="utf-8")
-    draw(result, FIGURES / "training_step.svg")
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    draw(read("training_step"), FIGURES / "training_step.svg")
     sys.stdout.write(f"wrote {PAGE.relative_to(measure.ROOT)} and its picture\n")
 
 

@@ -160,6 +160,14 @@ def test_what_would_be_too_many_instructions_is_a_call() -> None:
     assert not differences([y], [feed], settings=Settings(traced=3))
 
 
+def test_a_plan_goes_on_behind_a_slice_of_what_is_transposed() -> None:
+    x = gn.Graph().placeholder("x", shape=(4, 3))
+    turned = gn.transpose(x)
+    y = gn.slice_add(turned, (slice(1, 4),), (5, 4)) + gn.slices_add([turned, turned], [(0,), (1,)], (2, 3, 4))[0, 0, 0]
+    found = instructions_of(y, {x: np.arange(12.0).reshape(4, 3)})
+    assert not any(isinstance(how, do.Own) for how in found), found
+
+
 def test_a_ufunc_says_by_which_loop_it_is_computed() -> None:
     graph = gn.Graph()
     x, n = graph.placeholder("x", 3, np.float32), graph.placeholder("n", 3, np.int8)

@@ -1,50 +1,111 @@
-"""The benchmark of a training step runs, and refuses engines that do other work."""
+"""The benchmarks of training steps run, refuse engines that do other work, and have filled the page about them."""
 
+import ast
 import json
 import runpy
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 HERE = Path(__file__).parents[1] / "benchmarks"
-OURS = "numpy,numpy-out,products,interpreter,plan,plan-clipped"
+LIGHT = "numpy,numpy-out,products,interpreter,plan,plan-clipped,native,native-clipped,autograd"
 
 
-def test_our_own_engines_agree_and_are_timed(tmp_path: Path) -> None:
-    command = [sys.executable, HERE / "training_step.py", "--sizes", "T", "--engines", OURS, "--processes", "1"]
-    more = ["--rounds", "1", "--seconds", "0.01", "--json", tmp_path / "figures.json"]
+def test_light_engines_agree_and_are_timed(tmp_path: Path) -> None:
+    command = [sys.executable, HERE / "training_step.py", "--sizes", "T", "--engines", LIGHT, "--processes", "1"]
+    more = ["--dtypes", "float32", "--rounds", "1", "--seconds", "0.01", "--json", tmp_path / "figures.json"]
     done = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))["figures"]
-    assert [(one["engine"], one["dtype"]) for one in figures] == [
-        (engine, dtype) for dtype in ("float32", "float64") for engine in OURS.split(",")
-    ]
+    assert [one["engine"] for one in figures] == LIGHT.split(",")
     assert all(0 < one["seconds"] < 1 for one in figures)
     assert "| graphnn, plan |" in done.stdout
 
 
 def test_losses_that_differ_end_it() -> None:
-    check = runpy.run_path(str(HERE / "training_step.py"))["_check_losses"]
+    step = runpy.run_path(str(HERE / "training_step.py"))
+    check = partial(step["turns"].check_losses, step["SUITE"])
     check({"numpy": [1.5, 1.0], "plan": [1.5, 1.000001]})
     check({"numpy": [1.5, 1.0], "products": [0.0, 0.0]})
     with pytest.raises(SystemExit, match=r"the first losses differ.*\n  plan: 1\.5, 1\.0001"):
         check({"numpy": [1.5, 1.0], "plan": [1.5, 1.0001]})
 
 
+def _engines(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(HERE))
+    import engines.networks
+
+    return engines.networks
+
+
+def test_networks_have_the_same_losses_by_each_of_our_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = _engines(monkeypatch)
+    small = [
+        networks.actor_critic("float64", hidden=3),
+        networks.transformer("float64", rows=2, length=4, tokens=5, units=8),
+        networks.transformer("float64", gelu="tanh", rows=2, length=4, tokens=5, units=8),
+        networks.lstm("float64", steps=3, rows=2, units=2),
+        networks.lstm("float64", steps=3, last=True, rows=2, units=2),
+        networks.layers("float64", count=3, rows=2, units=4),
+    ]
+    for network in small:
+        trainings = [networks.ENGINES[name].load()(network) for name in ("interpreter", "plan", "native")]
+        losses = [[training.step() for _ in range(4)] for training in trainings]
+        assert losses[0] == losses[1] == losses[2]
+        assert network.kind == "actor_critic" or losses[0] == sorted(losses[0], reverse=True)
+
+
+def test_tables_have_ratios_to_other_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    report = runpy.run_path(str(HERE / "report.py"))
+    times = {"interpreter": 9.0, "plan": 2.0, "native": 1.0, "torch": 4.0}
+    figures = [
+        {"engine": engine, "problem": "policy", "dtype": "float32", "seconds": seconds}
+        for engine, seconds in times.items()
+    ]
+    result = {"problems": ["policy"], "figures": figures}
+    assert report["compared"](result).endswith("| policy gradient | 0.500 | not measured | 0.250 | not measured |\n")
+    row = "| policy gradient, float32 | 0.250 | 1.00 s | PyTorch, eager | 4.00 s |\n"
+    assert report["fastest"]((report["networks"].SUITE, result)).endswith(row)
+    without = [one for one in figures if one["engine"] != "native"]
+    assert "policy" not in report["fastest"]((report["networks"].SUITE, {**result, "figures": without}))
+
+
+def test_the_page_holds_the_figures_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    report = runpy.run_path(str(HERE / "report.py"))
+    page = report["PAGE"].read_text(encoding="utf-8")
+    assert report["written"](page) == page
+
+
+def test_each_engine_is_written_where_the_list_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = _engines(monkeypatch)
+    wanted = runpy.run_path(str(HERE / "engines" / "wanted.py"))["project"]["dependency-groups"]["bench"]
+    for engine in [*sys.modules["engines"].ENGINES.values(), *networks.ENGINES.values()]:
+        module, _, function = engine.place.partition(":")
+        written = ast.parse((HERE / "engines" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")).body
+        assert function in [each.name for each in written if isinstance(each, ast.FunctionDef)]
+        assert not engine.needs or any(each.startswith(f"{engine.needs}>=") for each in wanted)
+
+
 def test_what_did_not_run_says_so() -> None:
-    table = runpy.run_path(str(HERE / "training_step.py"))["tables"](
+    step = runpy.run_path(str(HERE / "training_step.py"))
+    table = step["turns"].tables(
+        step["SUITE"],
         {
             "engines": ["numpy", "torch", "jax"],
-            "sizes": ["T"],
+            "problems": ["T"],
             "dtypes": ["float32"],
             "missing": {"torch": "torch is not installed"},
             "figures": [
-                {"engine": "numpy", "size": "T", "dtype": "float32", "seconds": 2e-5, "cpu": 2e-5},
-                {"engine": "jax", "size": "T", "dtype": "float32", "failed": "it"},
+                {"engine": "numpy", "problem": "T", "dtype": "float32", "seconds": 2e-5, "cpu": 2e-5},
+                {"engine": "jax", "problem": "T", "dtype": "float32", "failed": "it"},
             ],
-        }
+        },
     )
     assert "| NumPy, written by hand | 20.0 µs (1.00) |" in table
     assert "| PyTorch, eager | not installed |" in table

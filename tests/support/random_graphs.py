@@ -726,8 +726,13 @@ def _random_uniform(w: _Writer, op: str) -> int:
 def _sampled(w: _Writer, op: str) -> int:
     """Choose by the operation's own samples, on operands of its own."""
     made, arrays = operation(op).samples(w.draw)
+    if not all(a.size for a in arrays):
+        raise _RefusedError
     operands = [w._append(Input(a) if a.dtype.kind == "f" else Fixed(a), a) for a in arrays]
-    return w.use(op, *operands, **made.attributes)
+    place = w.use(op, *operands, **made.attributes)
+    if not w.values[place].size:
+        raise _RefusedError
+    return place
 
 
 def _drawable(name: str, cls: type[gn.Op]) -> bool:

@@ -57,12 +57,23 @@ def stack(op: joining.Stack, build: Builder, result: Result, operands: Sequence[
     return joined(op, build, result, operands, [(*[_ALL] * axis, i, ...) for i in range(len(operands))])
 
 
-@rule(index.SliceAdd)
+@rule(index.SliceAdd, in_order=True)
 def slice_add(op: index.SliceAdd, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Put the operand where the index points."""
-    parts: tuple[do.Part, ...] = tuple(Ellipsis if part == "..." else part for part in op.index)
-    parts = parts if Ellipsis in parts else (*parts, Ellipsis)
-    return joined(op, build, result, operands, [parts], fill=True)
+    return joined(op, build, result, operands, [_parts(op.index)], fill=True)
+
+
+@rule(index.SlicesAdd, in_order=True)
+def slices_add(op: index.SlicesAdd, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Put the operands where their indices point, unless something is to be added."""
+    if op.overlaps:
+        return called(op, build, result, operands)
+    return joined(op, build, result, operands, [_parts(part) for part in op.indices], fill=True)
+
+
+def _parts(index: Sequence[do.Part | str]) -> tuple[do.Part, ...]:
+    parts: tuple[do.Part, ...] = tuple(Ellipsis if isinstance(part, str) else part for part in index)
+    return parts if Ellipsis in parts else (*parts, Ellipsis)
 
 
 @rule(joining.Pad)

@@ -98,6 +98,8 @@ class Engine(NamedTuple):
         Whether it takes part in the quick mode.
     trains : bool
         False of what is measured for comparison and has no loss to check.
+    only : str
+        What the names of the problems that it has begin with.
     """
 
     label: str
@@ -105,6 +107,7 @@ class Engine(NamedTuple):
     needs: str = ""
     quick: bool = False
     trains: bool = True
+    only: str = ""
 
     def missing(self) -> str:
         """Return why it cannot run in this interpreter, "" if it can."""
@@ -117,10 +120,10 @@ class Engine(NamedTuple):
         except PackageNotFoundError:
             return ""
 
-    def load(self) -> Callable[[Problem], Training]:
+    def load(self) -> Callable[[Any], Training]:
         """Return the function that writes the step, with what it needs imported."""
         module, _, function = self.place.partition(":")
-        found: Callable[[Problem], Training] = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+        found: Callable[[Any], Training] = getattr(importlib.import_module(f"{__name__}.{module}"), function)
         return found
 
 
@@ -129,14 +132,16 @@ REFERENCE = "numpy"
 ENGINES = {
     "numpy": Engine("NumPy, written by hand", "hand_written:plain", quick=True),
     "numpy-out": Engine("NumPy, planned by hand (`out=`)", "hand_written:planned", quick=True),
-    "products": Engine("its five matrix products alone", "hand_written:products", trains=False),
+    "products": Engine("NumPy, the five products alone", "hand_written:products", trains=False),
     "interpreter": Engine("graphnn, interpreter", "with_graphnn:interpreted", quick=True),
     "plan": Engine("graphnn, plan", "with_graphnn:planned", quick=True),
     "plan-clipped": Engine("graphnn, plan, clipped loss", "with_graphnn:clipped"),
     "native": Engine("graphnn, native", "with_graphnn:native", "llvmlite", quick=True),
     "native-clipped": Engine("graphnn, native, clipped loss", "with_graphnn:native_clipped", "llvmlite"),
+    "numba": Engine("Numba, loops fused by hand", "with_numba:fused", "numba"),
     "torch": Engine("PyTorch, eager", "with_torch:eager", "torch"),
     "torch-compile": Engine("PyTorch, `torch.compile`", "with_torch:compiled", "torch"),
+    "torch-products": Engine("PyTorch, the five products alone", "with_torch:products", "torch", trains=False),
     "jax": Engine("JAX, `jit`", "with_jax:jitted", "jax"),
     "pytensor": Engine("PyTensor", "with_pytensor:compiled", "pytensor"),
     "autograd": Engine("HIPS autograd", "with_autograd:eager", "autograd", quick=True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 import graphnn as gn
@@ -47,7 +49,8 @@ def _training(problem: Problem, backend: str, clip: bool = False) -> Training:
         loss = nn.categorical_crossentropy(nn.Softmax()(network(x)), labels)
     else:
         loss = nn.softmax_crossentropy(network(x), labels)
-    compiled = gn.compile(loss, updates=nn.SGD(problem.rate).updates(loss), backend=backend)
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+    compiled = gn.compile(loss, updates=nn.SGD(problem.rate).updates(loss), backend=backend, threads=threads)
 
     def step() -> float:
         return float(compiled({x: X, labels: y}))
