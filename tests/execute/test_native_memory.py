@@ -231,7 +231,7 @@ def counter(graph: gn.Graph) -> tuple[gn.Node, gn.Node, gn.execute.compiled.Comp
 def kept(step: gn.execute.compiled.Compiled, feed: dict[gn.Node, np.ndarray]) -> list[object]:
     plan = step.plan(feed)
     assert isinstance(plan, Native)
-    return [each for array in plan._kept for each in array]
+    return [each for whole in plan._whole for each in whole.__self__.last]
 
 
 def test_the_memory_of_a_value_that_nobody_holds_is_written_to_again(graph: gn.Graph) -> None:

@@ -70,8 +70,6 @@ class Native(Plan):
         self._arguments = writer.arguments
         self._quietly = quietly if lowering.foreign else None
         self._idle = []
-        self._updates = len(updated)
-        self._kept: list[Array] = []
         self._steps: list[Any] = []
         self._whole: list[Any] = []
         self._make = self._made
@@ -95,16 +93,14 @@ class Native(Plan):
 
     def forget(self) -> None:
         """Let go of the memory that steps keep for the next values of parameters."""
-        for kept in self._kept:
-            kept.fill(None)
+        for step in list(self._whole):
+            step.__self__.last.fill(None)
 
     def _made(self, name: str = "run", **_: object) -> Any:
         """Return the step, with memory of its own."""
         arena = np.empty(self._arena, np.uint8)
         arena = arena[-arena.ctypes.data % 64 :]
-        kept = np.full(max(self._updates, 1), None)
-        self._kept.append(kept)
-        bound = [table.bound(arena, self._arrays, name, kept) for table in self.segments]
+        bound = [table.bound(arena, self._arrays, name) for table in self.segments]
         if self._code is None:
             return bound[0]
         space: dict[str, Any] = {}

@@ -93,9 +93,16 @@ class Keys(NamedTuple):
 
 
 class Kept(np.ndarray[tuple[int], np.dtype[np.int64]]):
-    """A table that keeps alive what it points to."""
+    """A table that keeps alive what it points to.
+
+    Attributes
+    ----------
+    last : array of objects
+        Where a step keeps, for each update, the last value if nobody else holds it, or None.
+    """
 
     keeps: object = None
+    last: np.ndarray[Any, Any]
 
 
 def _has_words(call: Call | Repeated | Together) -> bool:
@@ -237,26 +244,13 @@ class Table:
             self._own.append(place)
         return word
 
-    def bound(
-        self, arena: np.ndarray[Any, Any], keeps: object, name: str = "run", kept: np.ndarray[Any, Any] | None = None
-    ) -> Any:
-        """Return a function that runs it, with this memory for what it makes in between.
-
-        Parameters
-        ----------
-        arena : array of uint8
-        keeps : object
-            What is to be alive as long as the function.
-        name : {"run", "step"}
-        kept : array of objects, optional
-            Where a step keeps, for each update, the last value if nobody holds it, or None.
-        """
+    def bound(self, arena: np.ndarray[Any, Any], keeps: object, name: str = "run") -> Any:
+        """Return a function that runs it, with this memory for what it makes in between."""
         table = np.empty(len(self._template), np.int64).view(Kept)
         table[:] = self._template
-        if kept is None:
-            kept = np.full(max(self._updates, 1), None)
-        table[HEADER.index("kept")] = kept.ctypes.data
-        table.keeps = arena, keeps, kept, self._keeps
+        table.last = np.full(max(self._updates, 1), None)
+        table[HEADER.index("kept")] = table.last.ctypes.data
+        table.keeps = arena, keeps, self._keeps
         table[self._own] += table.ctypes.data
         table[self._arena] += arena.ctypes.data
         return runner(table, name)
