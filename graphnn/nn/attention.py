@@ -111,8 +111,10 @@ class MultiHeadAttention(Weighted):
         assert self.query is not None
         assert self.key is not None
         assert self.value is not None
-        q, k, v = (self._split(part) for part in (self.query(query), self.key(key), self.value(value)))
-        scores = fn.divide(q @ fn.swapaxes(k, -1, -2), math.sqrt(units // self.heads), name="scores")
+        parts = [self._split(layer(x)) for layer, x in ((self.query, query), (self.key, key), (self.value, value))]
+        q, v = (fn.swapaxes(part, 1, 2) for part in (parts[0], parts[2]))  # (batch, heads, time, units of a head)
+        k = fn.transpose(parts[1], (0, 2, 3, 1))  # (batch, heads, units of a head, time)
+        scores = fn.divide(q @ k, math.sqrt(units // self.heads), name="scores")
         weights = fn.softmax(self._masked(scores, mask))
         name(weights, "weights")
         if self.dropout is not None:
@@ -122,15 +124,15 @@ class MultiHeadAttention(Weighted):
         return result
 
     def _split(self, x: Node) -> Node:
-        """Return (batch, heads, time, units of a head)."""
         batch, time, units = x.shape
-        return fn.swapaxes(fn.reshape(x, (batch, time, self.heads, units // self.heads)), 1, 2)
+        return fn.reshape(x, (batch, time, self.heads, units // self.heads))
 
     def _masked(self, scores: Node, mask: Any) -> Node:
         graph, (queries, keys) = scores.graph, scores.shape[-2:]
         if self.causal:
-            past = fn.expand_dims(fn.arange(queries, graph=graph), 1) >= fn.arange(keys, graph=graph)
-            scores = fn.where(past, scores, -np.inf)
+            positions = fn.expand_dims(fn.arange(queries, graph=graph), 1)
+            past = fn.greater_equal(positions, fn.arange(keys, graph=graph), name="past")
+            scores = fn.where(past, scores, -np.inf, name="without_future")
         if mask is None:
             return scores
         mask = mask if isinstance(mask, Node) else graph.constant(mask)
@@ -142,7 +144,7 @@ class MultiHeadAttention(Weighted):
                 f'(batch, heads, queries, keys), and "{mask.name}" has {shown(mask.shape)}'
             )
         axes = {2: (1, 2), 3: (1,), 4: ()}[mask.ndim]
-        return fn.where(fn.expand_dims(mask, axes) if axes else mask, scores, -np.inf)
+        return fn.where(fn.expand_dims(mask, axes) if axes else mask, scores, -np.inf, name="masked")
 
     def _from_torch(self, state: dict[str, Array]) -> dict[str, Array]:
         parts, found = ("query", "key", "value"), dict[str, Array]()

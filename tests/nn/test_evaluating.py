@@ -200,3 +200,12 @@ def test_a_summary_knows_a_layer_by_its_first_call():
     assert 'block_1/drop" is built for evaluating only' in gn.summary(plain).notes[0]
     other(x, training=True)
     assert gn.summary(plain).notes == []
+
+
+def test_a_summary_names_each_batch_norm_and_dropout_that_is_built_for_training() -> None:
+    x = gn.Graph().placeholder("x", ("batch", 4))
+    drop, norm = nn.Dropout(0.5), nn.BatchNorm()
+    network = nn.Sequential(nn.Dense(4), norm, drop, nn.BatchNorm(), drop, norm, nn.ReLU())
+    (note,) = gn.summary(network(x, training=True)).notes
+    assert note.startswith('"batch_norm_1", "dropout_1" and "batch_norm_2" are built for training only')
+    assert gn.summary(network(x)).notes == []

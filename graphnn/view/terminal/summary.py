@@ -370,10 +370,13 @@ def _one_sided(graph: Graph, nodes: Sequence[Node]) -> list[str]:
 
 def _layer_of(trained: Node, evaluating: Node) -> str:
     """Return the path of the layer that made a node for training: of its first call, which made its parameters."""
+    # What comes into the layer is used in both forms; what it has made is not, but for its parameters.
+    graph = trained.graph
+    counted = {*graph.state, *graph.advances.values()}
+    others = {evaluating, *graph.evaluating, *(ancestors([evaluating]) - counted)}
     seen, waiting = {trained}, [trained]
     while waiting:
-        others = {evaluating, *trained.graph.evaluating, *seen}
-        fresh = [node for node in waiting.pop().inputs if node not in others]
+        fresh = [node for node in waiting.pop().inputs if node not in others and node not in seen]
         seen.update(fresh)
         waiting += fresh
     own = [node for node in seen if isinstance(node.op, Parameter)]
