@@ -28,6 +28,8 @@ class _Recurrent(Weighted):
 
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
+    adds_biases: ClassVar[bool] = True
+    """Whether both biases are only ever added, so that their sum can be added once for all steps."""
 
     @explain_misuse
     def __init__(
@@ -97,7 +99,7 @@ class _Recurrent(Weighted):
                 ends = [last[0] for last in lasts[-len(directions) :]]
                 x = ends[0] if len(ends) == 1 else fn.concatenate(ends, axis=-1)
             else:
-                x = fn.stack(_joined(results), axis=1)
+                x = fn.swapaxes(fn.stack(_joined(results), axis=0), 0, 1)
                 features = self.units * len(directions)
             if layer < len(self.between):
                 x = self.between[layer](x)
@@ -107,7 +109,7 @@ class _Recurrent(Weighted):
         return x, stacked[0] if self.states == 1 else stacked
 
     def step(self, x: Node, states: _States, weight: Node, bias: Node | None) -> _States:
-        """Return the next states; x is the input's part of the gates, with its bias."""
+        """Return the next states; x is the input's part of the gates, with all biases but the one given."""
         raise NotImplementedError
 
     def gates_of(self, x: Node) -> list[Node]:
@@ -119,14 +121,17 @@ class _Recurrent(Weighted):
     ) -> tuple[list[Node], _States]:
         """Return the result of each step, and the last states, of one layer in one direction."""
         weight_ih, weight_hh, *biases = (self.weights[name] for name in names)
-        inputs = fn.matmul(x, weight_ih)
+        # All steps at once, and time first, so that each step lies in one piece.
+        inputs = fn.matmul(fn.swapaxes(x, 0, 1), weight_ih)
+        later = None
         if biases:
-            inputs = inputs + biases[0]
-        steps = _unbound(inputs, 1)
+            first, later = (biases[0] + biases[1], None) if self.adds_biases else biases
+            inputs = inputs + first
+        steps = _unbound(inputs, 0)
         results: list[Node] = []
         for t in reversed(range(len(steps))) if reverse else range(len(steps)):
             with x.graph.new_scope("step", numbered=True, kind=f"{type(self).__name__} step"):
-                following = self.step(steps[t], states, weight_hh, biases[1] if biases else None)
+                following = self.step(steps[t], states, weight_hh, later)
                 result = following[0]
                 if kept is not None:
                     following = tuple(fn.where(kept[t], a, b) for a, b in zip(following, states, strict=True))
@@ -221,7 +226,7 @@ class RNN(_Recurrent):
     >>> from graphnn import nn
     >>> x = gn.Graph().placeholder("x", ("batch", 5, 3))
     >>> nn.RNN(4)(x)
-    <Node "rnn_1/stack": stack (batch, 5, 4) float64>
+    <Node "rnn_1/transpose_2": transpose (batch, 5, 4) float64>
     """
 
     def __init__(
@@ -240,7 +245,6 @@ class RNN(_Recurrent):
     def step(self, x: Node, states: _States, weight: Node, bias: Node | None) -> _States:
         """Return the next state."""
         total = x + fn.matmul(states[0], weight)
-        total = total if bias is None else total + bias
         return (fn.tanh(total) if self.activation == "tanh" else fn.relu(total),)
 
 
@@ -292,7 +296,7 @@ class LSTM(_Recurrent):
     >>> from graphnn import nn
     >>> x = gn.Graph().placeholder("x", ("batch", 5, 3))
     >>> nn.LSTM(4, layers=2, bidirectional=True)(x)
-    <Node "lstm_1/stack_2": stack (batch, 5, 8) float64>
+    <Node "lstm_1/transpose_2": transpose (batch, 5, 8) float64>
     >>> y, (h, c) = nn.LSTM(4, return_state=True)(x)
     >>> y.shape, h.shape, c.shape
     (('batch', 5, 4), (1, 'batch', 4), (1, 'batch', 4))
@@ -315,8 +319,7 @@ class LSTM(_Recurrent):
     def step(self, x: Node, states: _States, weight: Node, bias: Node | None) -> _States:
         """Return the next state, and the next cell state."""
         hidden, cell = states
-        total = x + fn.matmul(hidden, weight)
-        take, keep, candidate, give = self.gates_of(total if bias is None else total + bias)
+        take, keep, candidate, give = self.gates_of(x + fn.matmul(hidden, weight))
         cell = fn.sigmoid(keep) * cell + fn.sigmoid(take) * fn.tanh(candidate)
         return fn.sigmoid(give) * fn.tanh(cell), cell
 
@@ -361,6 +364,7 @@ class GRU(_Recurrent):
     """
 
     gates = 3
+    adds_biases = False  # the reset gate is multiplied with the bias of the state
 
     def __init__(self, units: int, layers: int = 1, bidirectional: bool = False, **settings: Any) -> None:
         super().__init__(units, layers, bidirectional, **settings)
