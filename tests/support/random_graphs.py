@@ -713,6 +713,11 @@ def _zeros(w: _Writer, op: str) -> int:
     return w.use(op, shape=w.shape(), dtype=w.dtype.name)
 
 
+@_for("arange")
+def _arange(w: _Writer, op: str) -> int:
+    return w.use(op, start=w.draw.integer(-2, 1), stop=w.draw.integer(2, 4), dtype=w.dtype.name)
+
+
 @_for("eye")
 def _eye(w: _Writer, op: str) -> int:
     return w.use(op, n=w.draw.integer(1, 4), dtype=w.dtype.name)
