@@ -22,7 +22,7 @@ def test_a_faulty_training_has_findings_of_its_code_only(what: str) -> None:
     assert not [missed for seed in range(6) if (missed := LOOK["missed"](make, code, seed))]
 
 
-@pytest.mark.parametrize("seed", range(17))
+@pytest.mark.parametrize("seed", range(18))
 def test_a_sound_training_has_no_finding(seed: int) -> None:
     assert not LOOK["false_alarms"](seed, steps=4)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import transformers
 
 import graphnn as gn
 from graphnn import nn
@@ -75,7 +76,9 @@ def _optimizer(rng: np.random.Generator, rate: float = 1.0) -> Any:
 
 
 def sound(seed: int) -> Setting:
-    """Return a training without a fault: networks, penalties, schedules, metrics, attention, dropout, autoencoders."""
+    """Return a training without a fault: networks, penalties, schedules, metrics, transformers, autoencoders."""
+    if seed % 18 == 17:
+        return Setting(*transformers.sound(seed // 18))
     n = _network(seed)
     rng, loss, fetches = n.rng, n.loss, []
     way = seed % 17
@@ -338,7 +341,7 @@ def no_gradient(seed: int) -> Setting:
     return Setting(gn.compile(loss, _optimizer(n.rng).updates(loss, chosen)), n.feed)
 
 
-FAULTY: dict[str, tuple[str, Callable[[int], Setting]]] = {
+FAULTY: dict[str, tuple[str, Callable[[int], Any]]] = {
     "weight decay of the wrong sign": ("negative-penalty", negative_penalty),
     "a rate that moves nothing": ("not-moved", rate_of_nothing),
     "a rate far too large": ("large-update", rate_far_off),
@@ -346,5 +349,9 @@ FAULTY: dict[str, tuple[str, Callable[[int], Setting]]] = {
     "a softmax over another axis than the sum": ("softmax-axis", softmax_axis),
     "a metric of other parameters": ("other-parameters", other_parameters),
     "a part without a gradient": ("no-gradient", no_gradient),
+    "scores that nothing scales": ("unscaled-scores", transformers.faulty("unscaled-scores")),
+    "a softmax over the queries": ("softmax-axis", transformers.faulty("softmax-axis")),
+    "a mask after the softmax": ("mask-after-softmax", transformers.faulty("mask-after-softmax")),
+    "a row that is masked whole": ("row-masked", transformers.faulty("row-masked")),
 }
 """Each fault, with the code that must be found and a function that makes such a training from a seed."""

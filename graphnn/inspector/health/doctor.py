@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import UsageError
 from ...graph import Array, Graph, Node, Parameter, Unknown
 from ..trace import Film, Trace, prepared_for
-from . import arising, axes, gradients, losses, sizes, units, updates
+from . import arising, attention, axes, gradients, losses, sizes, units, updates
 from .blame import GIVEN
 from .checks import all_checks, findings_of
 from .evaluation import Evaluation, dependents
@@ -24,15 +24,20 @@ if TYPE_CHECKING:
     from ...execute.feed import Feed
     from ...execute.loop import Prepared
 
-_FAMILIES = [module.__name__ for module in (axes, sizes, units, losses, arising, gradients, updates)]
+_FAMILIES = [module.__name__ for module in (axes, attention, sizes, units, losses, arising, gradients, updates)]
 """The modules of checks in the order in which they look: later ones use what earlier ones found. Others come last."""
-REPEATED = frozenset({"saturated", "dead-units", "underflow", "near-overflow"})
+REPEATED = frozenset(
+    {"saturated", "dead-units", "underflow", "near-overflow"}
+    | {"softmax-axis", "unscaled-scores", "mask-after-softmax", "row-masked"}
+)
 """Findings that are reported once per line, as a line in a loop makes many nodes."""
 _TOO_LARGE = frozenset(
     {"overflow", "near-overflow", "inf-minus-inf", "inf-over-inf", "zero-times-inf", "undefined-at-inf"}
 )
 _OF_DIVERGENCE = _TOO_LARGE | {"exploding-gradient", "huge-parameter"}
 """Findings that follow when parameters grow without bound."""
+_OF_MASKED_ROWS = frozenset({"inf-minus-inf", "zero-over-zero"})
+"""Findings in a softmax that follow when a row of its scores is masked whole."""
 
 
 def _examine(run: Evaluation) -> list[Finding]:
@@ -68,6 +73,12 @@ def _same_place(run: Evaluation) -> None:
     overflows = [each.node for each in run.found if each.code == "overflow"]
     sources = {source for node in overflows for source in (node, *node.inputs)}
     _drop(run, [each for each in run.found if each.code == "near-overflow" and each.node in sources])
+    rows = [each for each in run.found if each.code == "row-masked"]
+    masked = {node: each for each in rows for node in attention.softmax_of(run, each.node)}
+    follow = [each for each in run.found if each.code in _OF_MASKED_ROWS and each.node in masked]
+    for each in follow:
+        masked[each.node].leads_to += each.leads_to
+    _drop(run, follow)
 
 
 def _divergence(run: Evaluation) -> None:

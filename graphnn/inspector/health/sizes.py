@@ -15,6 +15,7 @@ from .checks import check
 from .evaluation import MOST_ASKED, Evaluation, cell_of, only_moves
 from .findings import Finding, and_more, at_line, first_of, rounded
 from .hazards import ABOUT_ONE, Case, largest, moves, too_large
+from .weighings import Weighings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +111,8 @@ def underflow(run: Evaluation) -> Iterator[Finding]:
             continue
         fades = Trait.FADES in traits
         lost = run.fresh(place, value == 0, [_explains_0(run, source, fades) for source in run.inputs[place]])
+        hidden = run.part(Weighings).masked_powers(place)
+        lost = lost if hidden is None else lost & ~hidden
         if not lost.any():
             continue
         count = int(np.count_nonzero(lost))
