@@ -261,10 +261,14 @@ class Join(Call):
         The parts of an index for each operand.
     fill : bool
         Whether there are zeros where no operand is.
+    adds : int
+        If it is not 0, operands are added at their places, one after the other, to zeros: of so many operands each
+        time the product. They may broadcast to their place.
     """
 
     places: tuple[tuple[Part, ...], ...] = ()
     fill: bool = False
+    adds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 from ..graph import Array, Constant, Node, Op, Parameter
 from ..graph.quiet import quietly
 from ..ops.elementwise import Cast
-from ..ops.linalg import Matmul
+from ..ops.linalg import Einsum, Matmul
 from . import instructions as do
 from . import rewrites  # noqa: F401 - registers them
 from .builder import Builder
@@ -112,7 +112,7 @@ class Lowering:
 
         x.T @ x is computed otherwise than x.T @ y: half of it.
         """
-        if not isinstance(node.op, Matmul) or operands[0].root is not operands[1].root:
+        if not isinstance(node.op, (Matmul, Einsum)) or len(operands) != 2 or operands[0].root is not operands[1].root:
             return operands
         one, other = (self._memory.get(operand, operand) for operand in node.inputs)
         whole = [i for i, value in enumerate(operands) if value.whole and value.strides is not None]
@@ -151,7 +151,8 @@ def _comes_in_order(op: Op, rule: Rule, operands: Sequence[Value], value: Value)
 
     What NumPy computes of a transposed or repeated array is often laid out as that is.
     """
-    if rule.in_order or value.strides is None or len(squeezed(value.shape)) < 2 or 0 in value.shape:
+    seen_to = rule.in_order(op, operands) if callable(rule.in_order) else rule.in_order
+    if seen_to or value.strides is None or len(squeezed(value.shape)) < 2 or 0 in value.shape:
         return True
     if False not in [operand.ordered for operand in operands] or value.root.kind == "constant":
         return True

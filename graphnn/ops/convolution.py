@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_lowercase
 from typing import Annotated, Any
 
 import numpy as np
@@ -138,6 +139,10 @@ def conv(
         else:
             moving = fn.windows(x, sizes, strides, dilations, tuple(range(2, axes + 2)))
             counts = moving.shape[2 : axes + 2]
+            if groups == filters == x.shape[1]:
+                inner, outer = ascii_lowercase[:axes], ascii_lowercase[axes : 2 * axes]
+                kernel = fn.reshape(w, (filters, *sizes))
+                return fn.einsum(f"YZ{outer}{inner},Z{inner}->YZ{outer}", moving, kernel)
             order = (0, 1, *range(axes + 2, 2 * axes + 2), *range(2, axes + 2))
             columns = fn.transpose(moving, order)
         batch, length = (x.shape[0], *[groups] * (groups > 1)), product((channels, *sizes))

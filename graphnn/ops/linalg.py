@@ -14,6 +14,7 @@ from ..graph import Array, Dim, Kind, Node, Op, Shape, Spec, Trait, composition,
 from ..graph.dimensions import Constraint, broadcast, multiply, product, shown, unify
 from . import rows
 from .base import Axes, Multilinear, Rearranging, axes_of, axis_of, clash, into, promoted, shape_clash, unbroadcast
+from .contraction import Directly, contraction_of
 
 
 class Matmul(Multilinear):
@@ -244,6 +245,9 @@ class Einsum(Multilinear):
         return sizes
 
     def forward(self, *arrays: Array, out: Array | None = None) -> Any:
+        how = contraction_of(self.subscripts, *arrays)
+        if how:
+            return into(out, how.take(Directly(), *arrays))
         several = len(arrays) > 2
         if several:  # two are multiplied first, which must not round or overflow before the others' dtype is met
             dtype = np.result_type(*arrays)

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import GraphnnWarning, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Int64, Node, Op, Spec, Trait, fn
 from ..graph.dimensions import concrete, multiply, product, shown, subtract
-from . import rows
+from . import places, rows
 from .base import Axes, Linear, accumulated, axes_of, axis_of, floating, flops_of_operand, into, line_of, reduced
 
 
@@ -105,6 +105,9 @@ class UfuncReduction(Reduction, abstract=True):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         """Reduce by the ufunc."""
+        axes = self.over(x.ndim)
+        if places.are_few(x, axes, adds=self.ufunc is not np.maximum and self.ufunc is not np.minimum):
+            return places.fold(self.ufunc, x, axes, self.keepdims, out)
         return self.ufunc.reduce(x, axis=self.axis, keepdims=self.keepdims, out=out)
 
 
@@ -180,6 +183,8 @@ class Mean(Reduction, Linear):
         if count:
             if rows.is_product(x, axes) and count < COUNTED:
                 return into(out, rows.sums(x, axes[0], self.keepdims) / x.dtype.type(count))
+            if x.dtype.kind == "f" and places.are_few(x, axes, adds=True):
+                return np.divide(places.fold(np.add, x, axes, self.keepdims, out), x.dtype.type(count), out=out)
             return np.mean(x, axis=self.axis, keepdims=self.keepdims, out=out)
         _warn(f"mean of nothing: the operand has shape {shown(x.shape)}")
         return self._no_number(x, out)

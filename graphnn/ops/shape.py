@@ -30,7 +30,7 @@ from ..graph import (
 )
 from ..graph.attributes import Nothing
 from ..graph.dimensions import Constraint, add, clamp, floor_divide, product, shape_of, shown, subtract, unify
-from . import rows
+from . import places, rows
 from .base import (
     Axes,
     Linear,
@@ -265,7 +265,12 @@ class SumTo(Linear):
         axes = self.over(x.shape)
         if not axes:
             return into(out, x.astype(accumulated(x.dtype), copy=False))
-        total = rows.sums(x, axes[0]) if rows.is_product(x, axes) else np.sum(x, axis=axes, keepdims=True)
+        if rows.is_product(x, axes):
+            total = rows.sums(x, axes[0])
+        elif places.are_few(x, axes, adds=True):
+            total = places.fold(np.add, x, axes, keepdims=True)
+        else:
+            total = np.sum(x, axis=axes, keepdims=True)
         return into(out, total.reshape(self.shape))
 
     def over(self, shape: Sequence[int]) -> tuple[int, ...]:

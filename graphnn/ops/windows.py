@@ -13,7 +13,8 @@ from numpy.lib.stride_tricks import as_strided
 from ..errors import ShapeError
 from ..graph import AnyShape, Array, Dim, Either, Node, Op, Several, Shape, Spec, Trait, Whole, fn
 from ..graph.dimensions import add, clamp, floor_divide, shown, subtract
-from .base import Linear, Rearranging, axes_of, check_shape, cleared, flops_of_operand, into
+from . import rows
+from .base import Linear, Rearranging, axes_of, check_shape, flops_of_operand, into
 
 LENGTH = Whole(1, 2**63 - 1)
 Lengths = Annotated[int | tuple[int, ...], Either(LENGTH, Several(LENGTH))]
@@ -184,10 +185,25 @@ class Fold(_Sliding, Linear):
         return Spec(self.shape, x.dtype, check_shape(self.name, x.shape, self.windowed(self.shape)))
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        result = cleared(out, self.shape, x.dtype)
-        for place, parts in self.parts(self.shape) if x.size else ():
-            result[parts] += x[(slice(None),) * len(self.shape) + place]
-        return result
+        ways = self.parts(self.shape) if x.size else ()
+        places = [x[(slice(None),) * len(self.shape) + place] for place, _ in ways]
+        return self.added_up(*places, out=np.empty(self.shape, x.dtype) if out is None else out)
+
+    def added_up(self, *places: Array, out: Array) -> Array:
+        """Return what stands at each place of the windows added up; of two arrays for each place, their products."""
+        out[...] = 0
+        ways = [parts for _, parts in self.parts(self.shape)] if places else []
+        factors = len(places) // len(ways) if ways else 1
+        along = 0 in [slide.axis for slide in self.slides(len(self.shape))]
+        n = self.shape[0]
+        size = n if along or not out.size else rows.rows_of(n, out.nbytes // n)
+        for start in range(0, n, max(size, 1)):  # by blocks that stay in the cache
+            block = out if along else out[start : start + size]
+            mine = [x if along or len(x) == 1 else x[start : start + size] for x in places]
+            for i, parts in enumerate(ways):
+                each = mine[i * factors : (i + 1) * factors]
+                block[parts] += each[0] if factors == 1 else np.multiply(*each)
+        return out
 
     flops = flops_of_operand
 

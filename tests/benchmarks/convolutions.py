@@ -112,7 +112,7 @@ def work(engine: str, only: str, seconds: float) -> None:
         if only in name:
             calls = with_torch(case, "") if engine == "torch" else with_graphnn(case, engine)
             found[name] = [milliseconds(call, seconds) for call in calls]
-    print(json.dumps(found))
+    sys.stdout.write(json.dumps(found))
 
 
 def main() -> None:
@@ -137,8 +137,9 @@ def main() -> None:
             for name, times in json.loads(made.stdout).items():
                 known = least.get((engine, name), [math.inf, math.inf])
                 least[engine, name] = [min(pair) for pair in zip(known, times, strict=True)]
-    print("| convolution | PyTorch, ms |", " | ".join(f"{engine}, times that" for engine in engines[1:]), "|")
-    print("| --- " * (len(engines) + 1) + "|")
+    write = sys.stdout.write
+    write(f"| convolution | PyTorch, ms | {' | '.join(f'{engine}, times that' for engine in engines[1:])} |\n")
+    write("| --- " * (len(engines) + 1) + "|\n")
     ratios: dict[str, list[float]] = {}
     for name in CASES:
         if ("torch", name) not in least:
@@ -149,9 +150,9 @@ def main() -> None:
             mine = [a / b for a, b in zip(least[engine, name], theirs, strict=True)]
             ratios.setdefault(engine, []).append(mine[1])
             row.append(" / ".join(f"{each:.2f}" for each in mine))
-        print("|", " | ".join(row), "|")
+        write(f"| {' | '.join(row)} |\n")
     means = [f"{math.exp(sum(map(math.log, found)) / len(found)):.2f}" for found in ratios.values()]
-    print("| geometric mean, with gradients | |", " | ".join(means), "|")
+    write(f"| geometric mean, with gradients | | {' | '.join(means)} |\n")
 
 
 if __name__ == "__main__":

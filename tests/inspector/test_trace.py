@@ -36,7 +36,18 @@ import graphnn as gn
 from graphnn import container, nn
 from graphnn.errors import FileFormatError, LookupFailure, NoRuleError, UsageError, ValueRangeError
 from graphnn.graph import Op, Spec, registry
-from graphnn.inspector.trace import SMALL, VERSION, Condensed, Statistics, Stats, Trace, digest_of, preview_of, stats_of
+from graphnn.inspector.trace import (
+    SMALL,
+    VERSION,
+    Condensed,
+    Statistics,
+    Stats,
+    Trace,
+    digest_of,
+    preview_of,
+    stats_of,
+    values,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PACKAGE = Path(gn.__file__).parent.parent
@@ -286,6 +297,55 @@ def test_the_statistics_of_small_values_are_taken_together_and_are_true(first: i
     near = Statistics(kept)
     assert str(near[first]) == str(taken[first])  # whoever comes along
     assert 1 <= len(near) < len(MANY) * 2  # and not those of the whole run
+
+
+def sliding(value: Array, *sizes: int) -> Array:
+    return np.lib.stride_tricks.sliding_window_view(value, sizes, tuple(range(-len(sizes), 0)))
+
+
+SPECIAL = np.where(np.arange(900.0) % 7 == 3, [math.nan, math.inf, -math.inf] * 300, np.arange(900.0)).reshape(30, 30)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        sliding(np.sin(np.arange(2000.0)).reshape(2, 25, 40), 3, 3),
+        sliding(np.sin(np.arange(2000.0)).reshape(2, 25, 40), 5, 4)[:, ::2, ::-3].transpose(3, 4, 0, 1, 2),
+        sliding(SPECIAL.astype("float32"), 7, 2),
+        sliding(np.arange(900, dtype="int16").reshape(30, 30) % 5, 6, 6)[::2, ::3],
+        sliding(np.arange(900).reshape(30, 30) % 2 == 0, 6, 6),
+        sliding(np.full(900, 0.1), 9),
+        sliding(np.zeros(900), 9),
+        sliding(1e6 + np.sin(np.arange(900.0)), 9),
+        sliding(np.arange(900.0) * 1e300, 9),
+        np.broadcast_to(np.array([[1.0], [math.nan]]), (2, 5000)),
+        np.broadcast_to(0.1, (5000,)),
+    ],
+    ids=lambda view: f"{view.dtype}{view.shape}",
+)
+def test_statistics_of_what_repeats_are_taken_from_its_source_and_are_true(
+    view: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    real = values.stats_of
+    monkeypatch.setattr(values, "stats_of", lambda value: (sizes.append(value.size), real(value))[1])
+    assert_true(real(view), view)
+    assert max(sizes) < view.size / 2
+
+
+def test_windows_are_kept_as_the_view_that_they_are(tmp_path: Path) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(200, 200))
+    patches = gn.windows(x, 9, name="patches")
+    trace = gn.trace(gn.sum(patches[0, 0]), {x: np.ones((200, 200))})
+    assert trace["patches"].kept
+    assert trace["patches"].bytes > 2**24
+    assert (trace["patches"].stats.min, trace["patches"].stats.size) == (1.0, patches.shape[0] ** 2 * 81)
+    trace.save(tmp_path / "trace.npz")
+    assert (tmp_path / "trace.npz").stat().st_size < 2**24
+    read = gn.load(tmp_path / "trace.npz")
+    assert not read["patches"].kept
+    assert read["patches"].stats == trace["patches"].stats
 
 
 @settings(max_examples=300)

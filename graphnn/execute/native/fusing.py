@@ -13,6 +13,7 @@ from .works import place_of, spread
 if TYPE_CHECKING:
     import numpy as np
 
+    from ...graph import Array
     from ..values import Value
     from .works import Work
 
@@ -95,6 +96,9 @@ def joined(value: Value) -> Iterator[tuple[Fused, int]]:
     """Yield the kernel that puts each operand into a value, and how many bytes into it it begins."""
     how, whole = value.how, value.stand_in()
     assert isinstance(how, do.Join)
+    if how.adds:
+        yield from _added_up(value, how, whole)
+        return
     for x, index in zip(value.operands, how.places, strict=True):
         there = do.Index(index if Ellipsis in index else (*index, Ellipsis)).of(whole)
         place = place_of(x)
@@ -113,6 +117,29 @@ def joined(value: Value) -> Iterator[tuple[Fused, int]]:
         kernel = Kernel(len(sizes), (ends[0],), lines, ((int(cast), ends[1]),))
         offset = there.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
         yield Fused(kernel, [x, value], sizes, tuple(step for axis in by_axis for step in axis)), offset
+
+
+def _added_up(value: Value, how: do.Join, whole: Array) -> Iterator[tuple[Fused, int]]:
+    """Yield the kernels that add operands, or products of them, onto a value."""
+    char, size = value.dtype.char, value.dtype.itemsize
+    for i, index in enumerate(how.places):
+        there = do.Index((*index, Ellipsis)).of(whole)
+        operands = value.operands[i * how.adds : (i + 1) * how.adds]
+        own = tuple(step for step, n in zip(there.strides, there.shape, strict=True) if n != 1)
+        strides = [own]
+        for x in operands:
+            place = place_of(x)
+            assert place is not None
+            strides.append(spread(place.strides, x.shape, there.shape))
+        sizes, by_axis = merged(squeezed(there.shape), [*strides, own])
+        ends = [Operand(char, _way(step, size)) for step in by_axis[-1]]
+        count = len(operands)
+        lines = [Line("multiply", char * 2, char, (1, 2))] * (count == 2)
+        lines.append(Line("add", char * 2, char, (0, count + 1 if count == 2 else 1)))
+        kernel = Kernel(len(sizes), tuple(ends[:-1]), tuple(lines), ((count + len(lines), ends[-1]),))
+        offset = there.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+        steps = tuple(step for axis in by_axis for step in axis)
+        yield Fused(kernel, [value, *operands, value], sizes, steps), offset
 
 
 def _called(value: Value) -> tuple[str, Sequence[np.dtype[Any]]]:

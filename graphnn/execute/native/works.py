@@ -160,6 +160,9 @@ def form_of(value: Value) -> tuple[str, str]:
             return "fused", ""
         case do.Fill() | do.Repeat() | do.Copy() if value.operands[0].dtype == value.dtype:
             return "fused", ""
+        case do.Join(adds=adds) if adds:
+            known = value.dtype.char in "fd" and all(x.dtype == value.dtype for x in value.operands)
+            return ("loop", "") if known else ("python", f"{how.name} adds up {value.dtype}")
         case do.Join():
             casts = all(
                 x.dtype == value.dtype or is_known("cast", x.dtype.char, value.dtype.char) for x in value.operands

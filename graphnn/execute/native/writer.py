@@ -209,8 +209,8 @@ class Writer:
                 if fill:
                     yield Call(own_loops()["fill0"], (point(value),), (value.nbytes,), ())
                 for each, offset, address in self._joins[value]:
-                    x, out = each.parts
-                    yield Call(address, (point(x), _by(point(out), offset)), each.sizes, each.steps)
+                    at = [_by(point(x), offset) if x is value else point(x) for x in each.parts]
+                    yield Call(address, tuple(at), each.sizes, each.steps)
             case do.Reduce():
                 yield cutting.cut_reduction(self._reduction(value), work.threads, value.dtype.itemsize)
             case do.Locate(largest=largest):

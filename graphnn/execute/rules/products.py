@@ -9,13 +9,14 @@ import numpy as np
 
 from ...ops import linalg as ops
 from ...ops import rows
+from ...ops.contraction import contraction_of
 from .. import instructions as do
+from ..instructions import Result
 from ..values import Value, in_c_order
 from .registry import rule
 
 if TYPE_CHECKING:
     from ..builder import Builder
-    from ..instructions import Result
 
 _SMALL = 2**12
 """Elements up to which a plain product is worth it: called in half the time, but it first fills its result with 0."""
@@ -58,14 +59,63 @@ def _has_turned_matrices(x: Value) -> bool:
     return 0 not in steps and steps == sorted(steps, reverse=True)
 
 
-@rule(ops.Einsum)
+class _Planned:
+    """Writes the steps of a contraction."""
+
+    def __init__(self, build: Builder) -> None:
+        self._build = build
+
+    def transposed(self, x: Value, axes: tuple[int, ...]) -> Value:
+        """Show it with its axes in another order."""
+        if axes == tuple(range(len(axes))):
+            return x
+        return self._build.view(do.Transpose(axes), x, tuple(x.shape[axis] for axis in axes))
+
+    def reshaped(self, x: Value, shape: tuple[int, ...]) -> Value:
+        """Show it in another shape, or copy it."""
+        try:
+            return self._build.reshape(x, shape)
+        except ValueError:
+            return self._build.reshape(self.in_order(x), shape)
+
+    def at(self, x: Value, index: tuple[int | None, ...]) -> Value:
+        """Show what lies at a place."""
+        parts = tuple(
+            (None, None, None) if i is None else i if n > 1 else 0 for i, n in zip(index, x.shape, strict=True)
+        )
+        shape = tuple(n for i, n in zip(index, x.shape, strict=True) if i is None)
+        return self._build.view(do.Index((*parts, Ellipsis)), x, shape)
+
+    def product(self, x: Value, y: Value, shape: tuple[int, ...]) -> Value:
+        """Multiply matrices."""
+        if len(shape) == 2:
+            return product(self._build, x, y, Result(shape, x.dtype))
+        return self._build.call(do.Product(), x, y, result=Result(shape, x.dtype))
+
+    def joined(self, ufunc: np.ufunc, x: Value, y: Value, shape: tuple[int, ...]) -> Value:
+        """Call a ufunc."""
+        return self._build.ufunc(ufunc, x, y, result=Result(shape, x.dtype))
+
+    def in_order(self, x: Value) -> Value:
+        """Copy it."""
+        return self._build.call(do.Copy(), x, result=Result(x.shape, x.dtype))
+
+
+def _is_ours(op: ops.Einsum, operands: Sequence[Value]) -> bool:
+    return bool(contraction_of(op.subscripts, *operands))
+
+
+@rule(ops.Einsum, in_order=_is_ours)
 def einsum(op: ops.Einsum, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
-    """Call it for an array of its own: an ``out=`` might change the order in which it adds up.
+    """Write a contraction; else call it for an array of its own: an ``out=`` might change in which order it adds up.
 
     What comes out may lie otherwise than in C order.
     """
+    how = contraction_of(op.subscripts, *operands)
+    if how:
+        return how.take(_Planned(build), *operands)  # type: ignore[no-any-return]
     strides = None
-    if len(operands) < 3 and all(x.ordered for x in operands):
+    if how is False and len(operands) < 3 and all(x.ordered for x in operands):
         tiny = np.asarray(op.forward(*[x.stand_in(2) for x in operands]))
         if tiny.flags.c_contiguous:
             strides = in_c_order(*result)

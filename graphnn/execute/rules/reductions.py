@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...ops import places, rows
 from ...ops import reduce as ops
-from ...ops import rows
 from ...ops.base import axis_of
 from .. import instructions as do
 from ..instructions import Result
@@ -21,28 +21,62 @@ if TYPE_CHECKING:
     from ..values import Value
 
 
-@rule(ops.UfuncReduction)
+def goes_by_places(op: ops.UfuncReduction | ops.Mean, operands: Sequence[Value]) -> bool:
+    """Tell whether a reduction makes few elements one: it gives an array in C order, then."""
+    (x,) = operands
+    adds = not isinstance(op, ops.Extremum)
+    return bool(places.are_few(x, op.over(len(x.shape)), adds)) and (
+        x.dtype.kind == "f" or not isinstance(op, ops.Mean)
+    )
+
+
+@rule(ops.UfuncReduction, in_order=goes_by_places)
 def folding(op: ops.UfuncReduction, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Reduce by a ufunc."""
     (x,) = operands
     axes = op.over(len(x.shape))
-    if x.size == 0:
+    few = places.are_few(x, axes, adds=op.ufunc not in (np.maximum, np.minimum))
+    if x.size == 0 or few is None:
         return called(op, build, result, operands)
+    if few:
+        return by_places(op.ufunc, build, x, axes, result)
     return build.call(do.Reduce(op.ufunc, axes, op.keepdims), x, result=result)
 
 
-@rule(ops.Sum)
+def by_places(ufunc: np.ufunc, build: Builder, x: Value, axes: tuple[int, ...], result: Result) -> Value:
+    """Reduce few elements each, place by place, as `places.fold` does."""
+    one = Result(tuple(n for axis, n in enumerate(x.shape) if axis not in axes), x.dtype)
+    parts = []
+    for place in places.of(x.shape, axes):
+        index = tuple((None, None, None) if i is None else i for i in place)
+        parts.append(build.view(do.Index((*index, Ellipsis)), x, one.shape))
+    total = parts[0]
+    for part in parts[1:]:
+        total = build.ufunc(ufunc, total, part, result=one)
+    if ufunc is np.add and x.dtype.kind == "f":
+        total = build.ufunc(np.add, total, build.number(0, x.dtype), result=one)
+    return build.reshape(total, result.shape)
+
+
+def is_open(x: Value, axes: tuple[int, ...]) -> bool:
+    """Tell whether only a run knows how a sum is computed."""
+    return rows.is_product(x, axes) is None or places.are_few(x, axes, adds=True) is None
+
+
+@rule(ops.Sum, in_order=goes_by_places)
 def sum_(op: ops.Sum, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Add up; as it runs where only a run tells how."""
     (x,) = operands
     axes = op.over(len(x.shape))
-    if x.size == 0 or rows.is_product(x, axes) is None:
+    if x.size == 0 or is_open(x, axes):
         return called(op, build, result, operands)
     return added_up(build, x, axes, op.keepdims, result)
 
 
 def added_up(build: Builder, x: Value, axes: tuple[int, ...], keepdims: bool, result: Result) -> Value:
-    """Write a sum, as a product with ones where `rows.sums` takes it so."""
+    """Write a sum, as a product with ones where `rows.sums` takes it so, or place by place."""
+    if not rows.is_product(x, axes) and places.are_few(x, axes, adds=True):
+        return by_places(np.add, build, x, axes, result)
     if not rows.is_product(x, axes):
         return build.call(do.Reduce(np.add, axes, keepdims), x, result=result)
     (axis,) = axes
@@ -56,13 +90,13 @@ def added_up(build: Builder, x: Value, axes: tuple[int, ...], keepdims: bool, re
     return total if keepdims else build.reshape(total, result.shape)
 
 
-@rule(ops.Mean)
+@rule(ops.Mean, in_order=goes_by_places)
 def mean(op: ops.Mean, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Add floats up and divide; NumPy divides more than `COUNTED` in float64."""
     (x,) = operands
     axes = op.over(len(x.shape))
     count = math.prod(x.shape[axis] for axis in axes)
-    if x.dtype.kind != "f" or not 0 < count < ops.COUNTED or rows.is_product(x, axes) is None:
+    if x.dtype.kind != "f" or not 0 < count < ops.COUNTED or is_open(x, axes):
         return called(op, build, result, operands)
     total = added_up(build, x, axes, op.keepdims, result)
     return build.ufunc(np.divide, total, build.number(count, result.dtype), result=result)

@@ -18,6 +18,9 @@ _Op = TypeVar("_Op", bound=Op)
 Write = Callable[[_Op, "Builder", "Result", Sequence["Value"]], "Value"]
 """Gives a builder the instructions that make an operation's value of its operands; to the bit what `forward` gives."""
 
+InOrder = Callable[[_Op, Sequence["Value"]], bool]
+"""Tells of an operation and its operands whether the value lies in C order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -26,14 +29,15 @@ class Rule:
     Attributes
     ----------
     write : callable
-    in_order : bool
-        Whether the value lies in C order in a run, too, however the operands do, or `write` sees to it.
+    in_order : bool or callable
+        Whether the value lies in C order in a run, too, however the operands do, or `write` sees to it; of some
+        operations that depends on the operands.
     folds : bool
         Whether it may be computed when the plan is made, where its operands are constants.
     """
 
     write: Write[Op]
-    in_order: bool = False
+    in_order: bool | InOrder[Op] = False
     folds: bool = True
 
 
@@ -42,12 +46,14 @@ _FOUND: dict[type[Op], Rule] = {}
 """Of any class, derived ones included, as soon as it was asked for."""
 
 
-def rule(*kinds: type[_Op], in_order: bool = False, folds: bool = True) -> Callable[[Write[_Op]], Write[_Op]]:
+def rule(
+    *kinds: type[_Op], in_order: bool | InOrder[_Op] = False, folds: bool = True
+) -> Callable[[Write[_Op]], Write[_Op]]:
     """Register the rule of one or more classes of operations, and of those derived from them."""
 
     def registered(write: Write[_Op]) -> Write[_Op]:
         for kind in kinds:
-            _RULES[kind] = Rule(cast("Write[Op]", write), in_order, folds)
+            _RULES[kind] = Rule(cast("Write[Op]", write), cast("bool | InOrder[Op]", in_order), folds)
         return write
 
     return registered

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...ops import arranging, choosing, index, linalg, rows, shape, windows
+from ...ops import arranging, choosing, index, linalg, places, shape, windows
 from ...ops.base import axes_of
 from .. import instructions as do
 from ..instructions import Result
-from .reductions import added_up
+from .reductions import added_up, is_open
 from .registry import called, rule
 
 if TYPE_CHECKING:
-    from ...graph import Op
     from ..builder import Builder
     from ..values import Value
 
@@ -36,9 +35,32 @@ def slide(op: windows.Windows, build: Builder, result: Result, operands: Sequenc
     return build.view(do.Slide(op.forward), operands[0], result.shape)
 
 
-@rule(choosing.FirstEqual, windows.Fold, in_order=True)
-def in_order(op: Op, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
-    """Call what makes its result in C order, however the operands lie."""
+@rule(windows.Fold, in_order=True)
+def fold(op: windows.Fold, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Add windows up place by place; of an outer product, multiply them only then."""
+    (x,) = operands
+    ways = list(op.parts(result.shape)) if x.size else []
+    if x.strides is None or not 0 < len(ways) <= places.MOST:
+        return called(op, build, result, operands)
+    factors = [x]
+    if isinstance(x.how, do.Ufunc) and x.how.ufunc is np.multiply and all(y.size < x.size for y in x.operands):
+        factors = [y for y in x.operands if y.dtype == x.dtype and len(y.shape) == len(x.shape)]
+        factors = factors if len(factors) == 2 else [x]
+    ndim, every = len(result.shape), (None, None, None)
+    parts = []
+    for place, _ in ways:
+        for each in factors:
+            own, within = each.shape[:ndim], each.shape[ndim:]
+            at = [i if n > 1 else 0 for i, n in zip(place, within, strict=True)]
+            parts.append(build.view(do.Index((*[every] * ndim, *at, Ellipsis)), each, own))
+    where = tuple(tuple((part.start, part.stop, part.step) for part in slices) for _, slices in ways)
+    how = do.Join(op.added_up, op.name, False, where, fill=True, adds=len(factors))
+    return build.call(how, *parts, result=result)
+
+
+@rule(choosing.FirstEqual, in_order=True)
+def first_equal(op: choosing.FirstEqual, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Call it: its result lies in C order, however the operands do."""
     return called(op, build, result, operands)
 
 
@@ -106,7 +128,7 @@ def sum_to(op: shape.SumTo, build: Builder, result: Result, operands: Sequence[V
     axes = op.over(x.shape)
     if not axes and x.dtype == result.dtype:
         return x
-    if not axes or rows.is_product(x, axes) is None:
+    if not axes or is_open(x, axes):
         return called(op, build, result, operands)
     kept = tuple(1 if i in axes else size for i, size in enumerate(x.shape))
     return build.reshape(added_up(build, x, axes, True, Result(kept, result.dtype)), result.shape)

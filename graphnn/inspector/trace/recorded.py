@@ -20,7 +20,7 @@ from ..altered import given_before
 from ..select import many, names_in, one
 from ..sources import Lines, line_of, sources_of
 from ..why import Why, explain, given_as
-from .values import Condensed, Statistics, Stats, digest_of, preview_of
+from .values import KEEP, Condensed, Statistics, Stats, digest_of, owner_of, preview_of
 
 if TYPE_CHECKING:
     from ...execute.loop import Prepared
@@ -401,6 +401,8 @@ class Trace(Shown):
             if record.node in given:
                 continue
             kept = record._kept
+            if isinstance(kept, np.ndarray) and kept.nbytes > max(KEEP, owner_of(kept).nbytes):
+                kept = Condensed.of(kept)  # windows, say: in a file each takes memory of its own
             if isinstance(kept, Condensed):
                 condensed[str(record.index)] = [list(kept.stats), kept.digest]
                 arrays[f"preview/{record.index}"] = kept.preview

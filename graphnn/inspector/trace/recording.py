@@ -23,13 +23,10 @@ from ...show import Shown
 from ...text import counted
 from ..sources import sources_of
 from .recorded import Trace, page_of
-from .values import Condensed
+from .values import KEEP, Condensed, owner_of
 
 if TYPE_CHECKING:
     from ...container import StrPath
-
-KEEP = 2**24
-"""Bytes up to which a value is kept whole by default."""
 
 
 def prepared_for(
@@ -67,13 +64,6 @@ def prepared_for(
 # --- recording ------------------------------------------------------------------------------------------------
 
 
-def owner_of(value: Array) -> Array:
-    """Return the array whose memory a view is of."""
-    while isinstance(value.base, np.ndarray):
-        value = value.base
-    return value
-
-
 def kept_of(step: Step, keep: int) -> Array | Condensed:
     """Return the value of a step, or what is left of one that was computed and has more bytes than that.
 
@@ -82,7 +72,7 @@ def kept_of(step: Step, keep: int) -> Array | Condensed:
     node, value = step.node, step.value
     if node.has_value or isinstance(node.op, Placeholder):
         return value
-    if value.nbytes > keep:
+    if min(value.nbytes, owner_of(value).nbytes) > keep:  # windows of an array take no more memory than that
         return Condensed.of(value)
     if owner_of(value).nbytes > keep and value.flags.c_contiguous:  # else its layout would be another
         value = value.copy()

@@ -9,12 +9,15 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ...text import number
 
 if TYPE_CHECKING:
     from ...graph import Array
 
+KEEP = 2**24
+"""Bytes up to which a value is kept whole by default."""
 _PREVIEW = 256  # elements
 SMALL, _TOGETHER = 2**12, 32  # elements, values
 _TINY, _HUGE = 1e-280, 1e280
@@ -56,6 +59,8 @@ def stats_of(value: Array) -> Stats:
     >>> stats_of(np.array([0.0, 1.0, 2.0, np.nan, -np.inf]))
     Stats(min=0.0, max=2.0, mean=1.0, std=0.816496580927726, zeros=1, nans=1, posinfs=0, neginfs=1, size=5)
     """
+    if value.size > SMALL and (repeated := _repeated(value)) is not None:
+        return _stats_of_repeated(*repeated)
     wide = value.ravel().astype(np.float64, copy=False)  # a mean of float16 would overflow
     size, squares = wide.size, float(wide.dot(wide))
     if not _TINY < squares < _HUGE:
@@ -71,6 +76,57 @@ def stats_of(value: Array) -> Stats:
         spread = wide - mean
         variance = float(spread.dot(spread)) / size
     return Stats(least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, size)
+
+
+def _repeated(value: Array) -> tuple[Array, Array] | None:
+    """Return the elements that a view shows more than once, and how often each; None where it does not.
+
+    Windows show each element as often as there are places in a window; their statistics are taken from those elements.
+    """
+    each = value.itemsize
+    if any(step % each for step in value.strides):
+        return None
+    steps = sorted((abs(step) // each, n) for step, n in zip(value.strides, value.shape, strict=True) if n > 1)
+    length = 1 + sum(step * (n - 1) for step, n in steps)
+    if 2 * length > value.size:
+        return None
+    times = np.ones(1, np.int64)
+    for step, n in steps:  # the smallest first, so that there are few for long
+        if not step:
+            times *= n
+            continue
+        # So many times the same, `step` apart: a running sum with that step, of what begins and what ends.
+        changes = np.zeros((n - (-len(times) // step), step), np.int64)
+        flat = changes.reshape(-1)
+        flat[: len(times)] = times
+        ends = flat[n * step :]
+        ends[: len(times)] -= times[: len(ends)]
+        times = np.cumsum(changes, axis=0).reshape(-1)[: len(times) + (n - 1) * step]
+    lowest = value[tuple(slice(None, None, -1) if step < 0 else slice(None) for step in value.strides)]
+    found = as_strided(lowest, (length,), (each,), writeable=False)
+    return (found, times) if times.all() else (found[times > 0], times[times > 0])
+
+
+def _stats_of_repeated(value: Array, times: Array) -> Stats:
+    """Return the statistics of numbers, each of which is there so many times."""
+    wide, size = value.astype(np.float64), int(times.sum())
+    finite = np.isfinite(wide)
+    if not finite.all():
+        nans, infinite = (int(times[where].sum()) for where in (np.isnan(wide), wide == np.inf))
+        rest = int(times[~finite].sum()) - nans - infinite
+        counts = {"nans": nans, "posinfs": infinite, "neginfs": rest, "size": size}
+        return _stats_of_repeated(wide[finite], times[finite])._replace(**counts)
+    whole = stats_of(wide)
+    if not whole.size or whole.min == whole.max:
+        return whole._replace(zeros=size * (whole.min == 0), size=size)
+    scale = max(-whole.min, whole.max)
+    zeros = int(times[wide == 0].sum())
+    wide /= scale
+    mean = float(wide.dot(times)) / size
+    wide -= mean
+    spread = float((wide * wide).dot(times)) / size
+    mean = min(max(whole.min, mean * scale), whole.max)
+    return whole._replace(mean=mean, std=math.sqrt(spread) * scale, zeros=zeros, size=size)
 
 
 def _stats_of_extreme(wide: Array) -> Stats:
@@ -200,6 +256,15 @@ def strides(shape: tuple[int, ...], most: int = _PREVIEW) -> tuple[list[int], li
         steps[axis] += 1 + steps[axis] // 16  # in few rounds, however large it is
         sizes[axis] = -(-shape[axis] // steps[axis])
     return steps, sizes
+
+
+def owner_of(value: Array) -> Array:
+    """Return the array whose memory a view is of."""
+    base: Any = value.base
+    while base is not None:
+        value = base if isinstance(base, np.ndarray) else value
+        base = getattr(base, "base", None)  # as_strided puts an object of its own between
+    return value
 
 
 class Condensed(NamedTuple):

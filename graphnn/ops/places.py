@@ -1,0 +1,60 @@
+"""Reductions of few elements each, by one call for each of their places: where elements lie apart, that is faster.
+
+NumPy goes through an array in the order in which it lies, and so its innermost loop is over a window of a few elements.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..graph import Array
+
+MOST, LEAST = 64, 1024
+"""The most elements that are made one, and the least results."""
+
+
+def are_few(x: Any, axes: tuple[int, ...], adds: bool) -> bool | None:
+    """Return whether a reduction goes place by place; None where it depends on the strides, which are unknown.
+
+    Parameters
+    ----------
+    x : array, or what has shape, size, strides and dtype
+    axes : tuple of int
+    adds : bool
+        Whether it adds up, which NumPy does with more digits for float16, and in 64 bits for small integers.
+    """
+    count = math.prod(x.shape[axis] for axis in axes)
+    if not 1 < count <= MOST or x.size // count < LEAST or (adds and x.dtype.char not in "fdqQlL"):
+        return False
+    if x.strides is None:
+        return None
+    steps = [abs(step) for step, n in zip(x.strides, x.shape, strict=True) if n > 1]
+    return steps != sorted(steps, reverse=True)
+
+
+def of(shape: tuple[int, ...], axes: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
+    """Yield an index for each place along the axes, in C order: an int for each of them, else None."""
+    for place in np.ndindex(*(n for axis, n in enumerate(shape) if axis in axes)):
+        rest = iter(place)
+        yield tuple(next(rest) if axis in axes else None for axis in range(len(shape)))
+
+
+def fold(ufunc: np.ufunc, x: Array, axes: tuple[int, ...], keepdims: bool, out: Array | None = None) -> Any:
+    """Return what a ufunc makes of all elements along axes, place by place; a sum is never -0, as NumPy's."""
+    parts = [x[tuple(slice(None) if i is None else i for i in place)] for place in of(x.shape, axes)]
+    shape = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape) if keepdims or axis not in axes)
+    found = np.empty(shape, x.dtype) if out is None else out
+    total = found.reshape(parts[0].shape) if found.flags.c_contiguous else np.empty(parts[0].shape, x.dtype)
+    ufunc(parts[0], parts[1], out=total)
+    for part in parts[2:]:
+        ufunc(total, part, out=total)
+    if ufunc is np.add and x.dtype.kind == "f":
+        np.add(total, x.dtype.type(0), out=total)
+    if not found.flags.c_contiguous:
+        found[...] = total.reshape(found.shape)
+    return found

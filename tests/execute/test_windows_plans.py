@@ -1,0 +1,145 @@
+"""Windows, what is reduced over few elements, and contractions: in plans to the bit what a run gives."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn.ops.contraction import contraction_of
+
+pytestmark = pytest.mark.each_backend
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def numbers(rng: np.random.Generator, shape: Sequence[int], dtype: str) -> Array:
+    return np.asarray((rng.standard_normal(shape) * 4).round() * (0.0 if dtype == "bool" else -1.0)).astype(dtype)
+
+
+def assert_equal(nodes: Sequence[gn.Node], feed: dict[gn.Node, Array]) -> list[Array]:
+    """Check that a compiled step gives the bits of a run, and return the values."""
+    values: list[Array] = gn.run(list(nodes), feed)
+    planned = gn.compile(list(nodes))(feed)
+    for node, *both in zip(nodes, values, planned, strict=True):
+        one, other = (np.where(x == x, x, np.asarray(np.nan, x.dtype)) if x.dtype.kind == "f" else x for x in both)
+        assert one.tobytes() == other.tobytes(), node
+    return values
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "int32", "bool"])
+def test_few_elements_that_lie_apart_are_reduced_place_by_place(dtype: str, turned: bool) -> None:
+    rng = np.random.default_rng(len(dtype))
+    for size, stride in [((3, 3), 1), ((1, 2), (2, 1)), ((3, 2), (1, 2)), ((7, 2), 1)]:
+        x = gn.Graph(dtype="float32").placeholder("x", (2, 3, 29, 25), dtype)
+        moving = gn.windows(x, size, stride)
+        axes = (1, 0) if turned else (-1, -2)
+        moving = gn.transpose(moving, (4, 5, 0, 1, 2, 3)) if turned else moving
+        nodes = [gn.max(moving, axes), gn.min(moving, axes, keepdims=True), gn.sum(moving, axes)]
+        nodes += [gn.max(moving, axes[0]), gn.sum(moving, axes, keepdims=True)]
+        nodes += [gn.prod(moving, axes)] if dtype != "float16" else []
+        if dtype.startswith("f"):
+            nodes += [gn.mean(moving, axes), gn.max(moving, axes, ties="first")]
+            nodes += [gn.grad(gn.sum(node * node), x) for node in (nodes[0], nodes[2], *nodes[-2:])]
+        value = numbers(rng, x.shape, dtype)
+        values = assert_equal(nodes, {x: value})
+        whole = gn.run(moving, {x: value})
+        over = tuple(axis % 6 for axis in axes)
+        expected = np.ascontiguousarray(np.moveaxis(whole, over, (-1, -2)).reshape(*values[0].shape, -1))
+        assert np.array_equal(values[0], expected.max(-1))
+        np.testing.assert_allclose(values[2], expected.sum(-1), rtol=1e-2 if dtype == "float16" else 1e-6)
+
+
+def test_a_sum_of_nothing_but_minus_zeros_is_zero() -> None:
+    x = gn.Graph().placeholder("x", (40, 40))
+    (total,) = assert_equal([gn.sum(gn.windows(x, 3), (-2, -1))], {x: np.full((40, 40), -0.0)})
+    assert not np.signbit(total).any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "bool"])
+def test_fold_adds_the_same_in_the_same_order(dtype: str) -> None:
+    rng = np.random.default_rng(len(dtype))
+    for axes in [(-2, -1), (2, 3), (0, 3), (1, 0)]:
+        g = gn.Graph(dtype="float32")
+        shape = tuple(rng.integers(6, 12, 4).tolist())
+        size, stride, dilation = (tuple(rng.integers(1, most, 2).tolist()) for most in (4, 4, 3))
+        x = g.placeholder("x", shape, dtype)
+        moving = gn.windows(x, size, stride, dilation, axes)
+        folded = [gn.fold(each, shape, size, stride, dilation, axes) for each in (moving, gn.flip(moving, 0))]
+        assert_equal([moving, *folded], {x: numbers(rng, shape, dtype)})
+
+
+def test_windows_that_are_an_outer_product_are_multiplied_when_they_are_folded() -> None:
+    rng = np.random.default_rng(0)
+    g = gn.Graph(dtype="float32")
+    x, w = g.placeholder("x", (3, 8, 20, 20)), g.placeholder("w", (8, 1, 3, 3))
+    y = gn.conv(x, w, stride=2, padding=1, groups=8)
+    feed = {x: numbers(rng, x.shape, "float32"), w: numbers(rng, w.shape, "float32")}
+    feed[w].flat[3], feed[w].flat[5], feed[x].flat[7] = np.inf, np.nan, -0.0
+    slope = gn.grad(gn.sum(y * y), [x, w])
+    assert_equal([y, *slope], feed)
+    plan = gn.compile(slope[0]).plan(feed)
+    largest = max(piece.size for piece in plan.explain().pieces)
+    assert largest < 2 * 4 * feed[x].size  # and not nine times that
+
+
+SUMS = (
+    "ij,jk->ik bij,bjk->bik i,i-> i,j->ij ij,j->i bqhd,bkhd->bhqk bhqk,bkhd->bqhd ij,ik->jk ij,jk->ki abij,acij->abc "
+    "nchwij,cij->nchw nchw,nchwij->cij nchw,cij->nchwij nchwij,fcij->nfhw ij,ij->i ij,ij->ij ab,ba-> bij,bik->bkj"
+)
+
+
+@pytest.mark.parametrize("subscripts", SUMS.split())
+def test_contractions_are_the_same_and_true(subscripts: str) -> None:
+    for number in range(8):
+        rng = np.random.default_rng([number, len(subscripts)])
+        sizes = {letter: int(rng.integers(1, 9)) for letter in "abcdfhijknqw"}
+        if number % 3 == 0:
+            sizes.update(h=9, w=8, n=6, q=20, k=21)
+        dtype = ["float32", "float64"][number % 2]
+        g = gn.Graph(dtype=dtype)
+        nodes, feed = [], {}
+        for i, term in enumerate(subscripts.partition("->")[0].split(",")):
+            order = rng.permutation(len(term))
+            x = g.placeholder(f"x{i}", tuple(sizes[term[k]] for k in order))
+            feed[x] = numbers(rng, x.shape, dtype) if number % 4 else rng.standard_normal(x.shape).astype(dtype)
+            nodes.append(gn.transpose(x, tuple(np.argsort(order).tolist())))
+            nodes[-1] = gn.flip(nodes[-1], 0) if number % 5 == 0 else nodes[-1]
+        if number % 7 == 0 and nodes[0].shape == nodes[1].shape:
+            nodes = [nodes[0], nodes[0]]
+        y = gn.einsum(subscripts, *nodes)
+        used = [x for x in feed if any(x in (node, *node.inputs) or x in node.inputs[0].inputs for node in nodes)]
+        slopes = gn.grad(gn.sum(y * y), used)
+        values = assert_equal([y, y * 2, *slopes, *nodes], feed)
+        exact = np.einsum(subscripts, *[value.astype("float64") for value in values[-2:]])
+        scale = np.einsum(subscripts, *[np.abs(value.astype("float64")) for value in values[-2:]])
+        assert np.all(np.abs(values[0] - exact) <= 1e-6 * scale + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "shapes", "kind"),
+    [
+        ("bqhd,bkhd->bhqk", [(2, 16, 4, 8), (2, 16, 4, 8)], "product"),
+        ("ij,j->i", [(3, 4), (4,)], "product"),
+        ("nchwij,cij->nchw", [(2, 4, 20, 20, 3, 3), (4, 3, 3)], "places"),
+        ("nchw,cij->nchwij", [(2, 4, 20, 20), (4, 3, 3)], "outer"),
+        ("bij,bjk->bik", [(1000, 2, 2), (1000, 2, 2)], None),
+        ("ij,jk->i", [(3, 4), (4, 5)], None),
+        ("ii,i->i", [(3, 3), (3,)], None),
+        ("ij,jk->ik", [(3, 4), (1, 5)], None),
+        ("ij,jk->ik", [(3, 0), (0, 5)], None),
+    ],
+)
+def test_how_a_contraction_is_computed(subscripts: str, shapes: Any, kind: str | None) -> None:
+    how = contraction_of(subscripts, *map(np.ones, shapes))
+    assert (how.kind if how else None) == kind
+
+
+def test_attention_is_products_of_matrices_without_copies() -> None:
+    g = gn.Graph(dtype="float32")
+    q, k = g.placeholder("q", (2, 16, 4, 8)), g.placeholder("k", (2, 16, 4, 8))
+    scores = gn.einsum("bqhd,bkhd->bhqk", q, k)
+    feed = {x: np.random.default_rng(0).standard_normal(x.shape).astype("float32") for x in (q, k)}
+    assert_equal([scores], feed)
+    assert gn.compile(scores).plan(feed).explain().calls == 1
