@@ -115,7 +115,7 @@ class Explanation(Shown):
         --------
         >>> import graphnn as gn
         >>> x = gn.Graph().placeholder("x", (2,))
-        >>> print(gn.compile(gn.exp(x) * 2.0).plan({x: [0.0, 1.0]}).explain().table(60))
+        >>> print(gn.compile(gn.exp(x) * 2.0, backend="numpy").plan({x: [0.0, 1.0]}).explain().table(60))
         2 calls for 2 nodes: 0 folded into constants, 0 the same as
         another, 0 views
         arena 64 B; the most taken at once 64 B; handed out 16 B;

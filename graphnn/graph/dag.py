@@ -26,8 +26,8 @@ _REFUSAL = (
     "Graph.from_networkx; what writes to files takes graph.flat(), a copy in text and numbers"
 )
 
-NODE_TABLES = "outputs", "names", "idle", "updates", "advances", "evaluating"
-"""The tables of a graph whose values are nodes."""
+NODE_TABLES = "outputs", "names", "idle", "updates", "evaluating"
+"""The tables of a graph from a name or a node to a node."""
 
 
 def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
@@ -114,11 +114,6 @@ class NodeData(_ReadOnly, Mapping[str, Any]):
         return data
 
 
-def _named(key: Any) -> Any:
-    """Return the key of a table with names for nodes."""
-    return tuple(map(_named, key)) if type(key) is tuple else getattr(key, "name", key)
-
-
 def _sealed(value: Any) -> Any:
     """Return the data with dictionaries that refuse writes: writes to these copies would be lost."""
     return Frozen({k: _sealed(v) for k, v in value.items()}) if type(value) is dict else value
@@ -173,7 +168,8 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
             return {}  # while NetworkX constructs it
         data: dict[str, Any] = {"name": graph.name, "dtype": graph.dtype.name}
         for table in NODE_TABLES:
-            data[table] = {_named(key): node.name for key, node in getattr(graph, table).items()}
+            data[table] = {getattr(key, "name", key): node.name for key, node in getattr(graph, table).items()}
+        data["advances"] = [[parameter.name, at.name, node.name] for (parameter, at), node in graph.advances.items()]
         data["scopes"] = {path: _scope_data(scope) for path, scope in graph.scopes.items()}
         return _sealed(data)  # type: ignore[no-any-return]
 

@@ -25,12 +25,12 @@ PLACES = {
         assert "`cube(x)`" in reference.reference()
         """,
     ),
-    "Residual": (
+    "Bypass": (
         "nn/layers.py",
         """
         import reference
-        assert "Residual" in nn.__all__ and nn.Residual(2)(gn.Graph().constant([[1.0, 2.0]])).name == "residual_1/add"
-        assert "`nn.Residual`" in reference.functions() and "classes/nn.Residual" in reference.pages()
+        assert "Bypass" in nn.__all__ and nn.Bypass(2)(gn.Graph().constant([[1.0, 2.0]])).name == "bypass_1/add"
+        assert "`nn.Bypass`" in reference.functions() and "classes/nn.Bypass" in reference.pages()
         """,
     ),
     "SignSGD": (

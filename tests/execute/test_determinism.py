@@ -61,7 +61,7 @@ def told() -> dict[str, Any]:
         "extract": [node.name for node in small],
         "replace": [node.name for node in swapped],
         "edges": [list(edge) for edge in g.dag.edges(keys=True)],
-        "graph": repr(g.dag.graph),
+        "graph": json.dumps(g.dag.graph),
         "values": [value.tobytes().hex() for value in gn.run(fetches, feed())],
         "training": training,
         "native training": [native(feed()).tobytes().hex() for _ in range(3)],

@@ -1261,7 +1261,7 @@ def test_where_a_plan_goes_wrong_is_found(data: Any, monkeypatch: pytest.MonkeyP
 def test_backends_are_checked(data: Any) -> None:
     x, labels, loss = network()
     for backends in (("numpy",), "numpy", ("numpy", "torch"), (None, "numpy"), np.array([1, 2])):
-        with pytest.raises(UsageError, match="backends= is a pair of numpy and interpreter, not"):
+        with pytest.raises(UsageError, match="backends= is a pair of native, numpy, interpreter, not"):
             compare(loss, None, {x: data[0], labels: data[1]}, backends=backends)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="arrays are compared as they are"):
         compare(loss, {"relu_1": data[0]}, {x: data[0], labels: data[1]}, backends=("numpy", "numpy"))

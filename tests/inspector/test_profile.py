@@ -159,8 +159,9 @@ def test_a_chain_has_no_parallelism() -> None:
 
 
 def root(array: np.ndarray) -> np.ndarray:
-    while isinstance(array.base, np.ndarray):
-        array = array.base
+    base: Any = array
+    while (base := getattr(base, "base", None)) is not None:
+        array = base
     return array
 
 

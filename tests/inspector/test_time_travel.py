@@ -66,8 +66,9 @@ def evaluated(*arguments: Any) -> dict[gn.Node, Array] | None:
 
 
 def owner(value: Array) -> Array:
-    while isinstance(value.base, np.ndarray):
-        value = value.base
+    base: Any = value
+    while (base := getattr(base, "base", None)) is not None:
+        value = base
     return value
 
 

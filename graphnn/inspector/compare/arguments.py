@@ -68,7 +68,7 @@ def checked_backends(backends: Any) -> tuple[str | None, str | None]:
     if backends is None:
         return None, None
     if not _is_pair(backends) or not all(isinstance(backend, str) and backend in BACKENDS for backend in backends):
-        raise UsageError(f"backends= is a pair of {' and '.join(BACKENDS)}, not {backends!r}")
+        raise UsageError(f"backends= is a pair of {', '.join(BACKENDS)}, not {backends!r}")
     return backends[0], backends[1]
 
 
