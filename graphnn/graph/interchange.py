@@ -51,8 +51,7 @@ def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
     for table in NODE_TABLES:
         for key, name in whole.get(table, {}).items():
             getattr(graph, table)[key] = name
-    for parameter, at, name in whole.get("advances", ()):
-        graph.advances[parameter, at] = name
+    graph.advances.update({(parameter, at): name for parameter, at, name in whole.get("advances", ())})
 
 
 def flat_of(graph: Graph) -> nx.MultiDiGraph[str]:
