@@ -15,6 +15,16 @@ from .errors import near
 T = TypeVar("T")
 ALIASES: Mapping[str, str] = {
     "abs": "absolute",
+    "acos": "arccos",
+    "acosh": "arccosh",
+    "asin": "arcsin",
+    "asinh": "arcsinh",
+    "atan": "arctan",
+    "atanh": "arctanh",
+    "bitwise_invert": "invert",
+    "bitwise_left_shift": "left_shift",
+    "bitwise_not": "invert",
+    "bitwise_right_shift": "right_shift",
     "concat": "concatenate",
     "mod": "remainder",
     "pow": "power",
@@ -68,7 +78,6 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(("dim", "rank"), "Write node.ndim."),
         **dict.fromkeys(("flatten", "ravel", "view"), "Write gn.reshape(node, shape); a -1 in it is worked out."),
-        "argsort": "There is no sorting of nodes; gn.argmax(node) and gn.argmin(node) there are.",
         **dict.fromkeys(("clamp", "clip"), "Write gn.clip(node, lo, hi)."),
         "detach": "Write gn.stop_gradient(node).",
         **dict.fromkeys(("expand", "expand_as", "broadcast_to"), "Write gn.broadcast_to(node, shape)."),
@@ -120,6 +129,11 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "mse_loss": "Write nn.mean_squared_error(predicted, true).",
         "no_grad": "A gradient is made only where it is asked for; gn.stop_gradient(x) lets none through.",
         "permute": "Write gn.transpose(x, axes).",
+        **dict.fromkeys(
+            ("scatter", "scatter_"),
+            "Write gn.put_along_axis(x, indices, values, axis), or gn.scatter_nd(values, indices, shape), which adds "
+            "to zeros.",
+        ),
         "unsqueeze": "Write gn.expand_dims(x, axis).",
         "vmap": "Make the batch an axis: operations broadcast, and gn.matmul and gn.einsum take stacks of matrices.",
     },

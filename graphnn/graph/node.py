@@ -80,7 +80,6 @@ _NAMES_HERE = {
     "amax": "max",
     "amin": "min",
     "dot": "matmul",
-    "invert": "logical_not",
     "logical_and.reduce": "all",
     "logical_or.reduce": "any",
     "maximum.reduce": "max",

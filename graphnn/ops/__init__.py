@@ -15,6 +15,11 @@ from . import (
     linalg,
     random,
     reduce,
+    running,
+    scattering,
     shape,
+    solving,
+    sorting,
+    trigonometric,
     windows,
 )

@@ -213,6 +213,13 @@ class LogicalOr(Predicate):
     formula = "{0} or {1}"
 
 
+class LogicalXor(Predicate):
+    """Whether one of x and y holds, but not both."""
+
+    forward = np.logical_xor
+    formula = "{0} xor {1}"
+
+
 class LogicalNot(Predicate):
     """Whether x does not hold."""
 
@@ -285,3 +292,66 @@ class FirstEqual(Op):
         x = draw.array(draw.shape(min_side=1))
         op = cls(draw.axes(x.ndim))
         return op, (x, np.asarray(x.max(axis=op.over(x.ndim), keepdims=True)))
+
+
+class IsInf(Predicate):
+    """Whether x is infinite."""
+
+    name = "isinf"
+    forward = np.isinf
+    formula = "isinf({0})"
+
+
+class Bitwise(Elementwise, abstract=True):
+    """Base of the operations on the bits of integers and bools; they pass no gradient."""
+
+    differentiable = False
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        """Draw integers."""
+        drawn = draw.broadcastable(len(cls.operands), cls.domain)
+        return cls(), tuple(draw.integers(x.shape, 0, 7) for x in drawn)
+
+
+class BitwiseAnd(Bitwise):
+    """The bits that both x and y have."""
+
+    forward = np.bitwise_and
+    formula = "{0} & {1}"
+
+
+class BitwiseOr(Bitwise):
+    """The bits that x or y has."""
+
+    forward = np.bitwise_or
+    formula = "{0} | {1}"
+
+
+class BitwiseXor(Bitwise):
+    """The bits that one of x and y has, but not both."""
+
+    forward = np.bitwise_xor
+    formula = "{0} xor {1}"
+
+
+class Invert(Bitwise):
+    """The bits that x does not have; of bools, not x."""
+
+    forward = np.invert
+    formula = "~{0}"
+
+
+class LeftShift(Bitwise):
+    """x with its bits so many places to the left: x times 2 to the power of y."""
+
+    traits = Trait.WRAPS
+    forward = np.left_shift
+    formula = "{0} << {1}"
+
+
+class RightShift(Bitwise):
+    """x with its bits so many places to the right: the floor of x divided by 2 to the power of y."""
+
+    forward = np.right_shift
+    formula = "{0} >> {1}"

@@ -180,6 +180,25 @@ class Remainder(Elementwise):
         return cotangent if i == 0 else -(cotangent * fn.floor_divide(x, y))
 
 
+class Fmod(Elementwise):
+    """x - y * trunc(x / y), with the sign of x. Integers divided by zero raise ZeroDivisionError.
+
+    The gradient is that between the jumps: 1 for x, -trunc(x / y) for y.
+    """
+
+    like = np.fmod
+    formula = "fmod({0}, {1})"
+    domain = ((2.1, 2.9), (1.5, 2.0))
+
+    def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
+        _refuse_zero(self.name, x, y)
+        return np.fmod(x, y, out=out)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        x, y = inputs
+        return cotangent if i == 0 else -(cotangent * fn.round((x - output) / y))
+
+
 def _refuse_zero(name: str, x: Array, y: Array) -> None:
     if y.dtype.kind in "biu" and x.dtype.kind in "biu" and x.size and not np.all(y):
         where = tuple(int(i) for i in np.argwhere(y == 0)[0])

@@ -304,7 +304,7 @@ def check_integers(name: str, spec: Spec, what: str = "indices") -> None:
         raise DtypeError(f"{name}: {what} are integers, not {spec.dtype}; gn.cast(x, 'int64') makes them so")
 
 
-def _places(name: str, indices: Array, n: int) -> Array:
+def places_of(name: str, indices: Array, n: int) -> Array:
     """Check that indices are within an axis of n elements, and return them as NumPy's own integers."""
     if indices.size and (int(indices.min()) < -n or int(indices.max()) >= n):
         where = np.argwhere((indices < -n) | (indices >= n))[0]
@@ -378,7 +378,7 @@ class Take(Rearranging):
         return Spec(_taken(self.name, x.shape, indices, self.axis), x.dtype)
 
     def forward(self, x: Array, indices: Array, out: Array | None = None) -> Any:
-        places = _places(self.name, indices, x.size if self.axis is None else x.shape[self.axis])
+        places = places_of(self.name, indices, x.size if self.axis is None else x.shape[self.axis])
         return into(out, np.take(x, places, self.axis))
 
     flows = flows_through_first
@@ -412,7 +412,7 @@ class IndexAdd(_Adding):
 
     def places(self, shape: tuple[int, ...], indices: Array) -> Any:
         axis = axis_of(self.name, self.axis or 0, len(shape))
-        return (*(slice(None),) * axis, _places(self.name, indices, shape[axis]))
+        return (*(slice(None),) * axis, places_of(self.name, indices, shape[axis]))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.take(cotangent, inputs[1], self.axis)
@@ -431,18 +431,18 @@ def _drawn_axis(draw: Any) -> tuple[tuple[int, ...], int | None, int]:
     return shape, axis, int(np.prod(shape)) if axis is None else shape[axis]
 
 
-def _along(name: str, shape: tuple[int, ...], indices: Array, axis: int) -> tuple[Array, ...]:
+def along(name: str, shape: tuple[int, ...], indices: Array, axis: int) -> tuple[Array, ...]:
     """Return an index into an array of this shape: `indices` along the axis, each element's own place elsewhere."""
     places: list[Array] = []
     for i, n in enumerate(shape):
         if i == axis:
-            places.append(_places(name, indices, n))
+            places.append(places_of(name, indices, n))
         else:
             places.append(np.arange(n).reshape([-1 if k == i else 1 for k in range(len(shape))]))
     return tuple(places)
 
 
-def _along_shape(name: str, shape: Shape, indices: Spec, axis: int | None) -> tuple[Shape, tuple[Constraint, ...]]:
+def along_shape(name: str, shape: Shape, indices: Spec, axis: int | None) -> tuple[Shape, tuple[Constraint, ...]]:
     """Return the shape of what lies along the axis at the indices, and what must hold for it."""
     check_integers(name, indices)
     if axis is None:
@@ -473,13 +473,13 @@ class TakeAlongAxis(Rearranging):
     formula = "{0}[{1}] along {axis}"
 
     def infer(self, x: Spec, indices: Spec) -> Spec:
-        shape, constraints = _along_shape(self.name, x.shape, indices, self.axis)
+        shape, constraints = along_shape(self.name, x.shape, indices, self.axis)
         return Spec(shape, x.dtype, constraints)
 
     def forward(self, x: Array, indices: Array, out: Array | None = None) -> Any:
         if self.axis is None:
-            return into(out, x.reshape(-1)[_places(self.name, indices, x.size)])
-        return into(out, x[_along(self.name, x.shape, indices, self.axis % x.ndim)])
+            return into(out, x.reshape(-1)[places_of(self.name, indices, x.size)])
+        return into(out, x[along(self.name, x.shape, indices, self.axis % x.ndim)])
 
     flows = flows_through_first
 
@@ -509,11 +509,11 @@ class AddAlongAxis(_Adding):
     formula = "zeros with {0} added at {1} along {axis}"
 
     def infer(self, x: Spec, indices: Spec) -> Spec:
-        wanted, constraints = _along_shape(self.name, self.shape, indices, self.axis)
+        wanted, constraints = along_shape(self.name, self.shape, indices, self.axis)
         return Spec(self.shape, x.dtype, constraints + check_shape(self.name, x.shape, wanted))
 
     def places(self, shape: tuple[int, ...], indices: Array) -> Any:
-        return _along(self.name, shape, indices, axis_of(self.name, self.axis or 0, len(shape)))
+        return along(self.name, shape, indices, axis_of(self.name, self.axis or 0, len(shape)))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.take_along_axis(cotangent, inputs[1], self.axis)

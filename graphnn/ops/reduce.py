@@ -548,39 +548,3 @@ class Norm(ByGradient, Op):
         if order is None:
             axis = draw.choice([axis, None, (0, -1) if x.ndim > 1 else (0,)])
         return cls(order, axis, keepdims), (x,)
-
-
-class Cumsum(Linear):
-    """The running sum along an axis, or of the flattened operand."""
-
-    traits = Trait.WRAPS
-    axis: int | None = None
-    formula = "running Σ {0}"
-    equation = "[{0}] + …"
-
-    def infer(self, x: Spec) -> Spec:
-        """Keep the shape, or flatten it."""
-        if self.axis is None:
-            return Spec((product(x.shape),), accumulated(x.dtype))
-        axis_of(self.name, self.axis, len(x.shape))
-        return Spec(x.shape, accumulated(x.dtype))
-
-    def forward(self, x: Array, out: Array | None = None) -> Any:
-        return np.cumsum(x, axis=self.axis, out=out)
-
-    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        axis = 0 if self.axis is None else self.axis
-        remaining = fn.flip(fn.cumsum(fn.flip(cotangent, axis), axis), axis)
-        return remaining if self.axis is not None else fn.reshape(remaining, inputs[0].shape)
-
-    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
-        (x,) = operands
-        if self.axis is None:
-            return ((np.arange(x.size).reshape(x.shape) <= index[0],),)
-        axis = axis_of(self.name, self.axis, x.ndim)
-        return ((*index[:axis], slice(index[axis] + 1), *index[axis + 1 :]),)
-
-    @classmethod
-    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        x = draw.array(draw.shape())
-        return cls(draw.choice([None, draw.axis(x.ndim)]) if x.ndim else None), (x,)

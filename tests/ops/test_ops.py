@@ -245,7 +245,13 @@ def with_names(op: Op, operands: Sequence[Array], alike: bool) -> tuple[Op, list
         sizes[name] = size
         return name
 
-    shapes = [tuple(name_of(side, alike) for side in operand.shape) for operand in operands]
+    fixed = op.name in ("gather_nd", "scatter_nd")  # how many axes the indices are for is written down
+    shapes = [
+        tuple(name_of(side, alike) for side in operand.shape[: operand.ndim - (fixed and i == 1)])
+        for i, operand in enumerate(operands)
+    ]
+    if fixed:
+        shapes[1] = (*shapes[1], operands[1].shape[-1])
     totals = {x.size: "*".join(map(str, s)) for x, s in zip(operands, shapes, strict=True) if x.size > 1}
 
     def renamed(value: Any, places: bool, depth: int = 0) -> Any:
@@ -325,6 +331,11 @@ def shares(x: Array, axis: int) -> Any:
         ((3, 3), lambda m, x: m.einsum("ii", x)),
         ((2, 3), lambda m, x: m.zeros_like(x)),
         ((2, 3), lambda m, x: m.ones_like(x)),
+        ((4, 3, 5), lambda m, x: m.sort(x, axis=1)),
+        ((4, 3, 5), lambda m, x: m.sort(x, axis=None)),
+        ((4, 3), lambda m, x: m.diag(x, 1)),
+        ((4, 3), lambda m, x: m.diag(x, -2)),
+        ((4,), lambda m, x: m.diag(x, -1)),
         ((4, 3, 5), lambda m, x: x[1:, None, ..., ::-2]),
         ((4, 3, 5), lambda m, x: x[-1, :2]),
         ((4, 3, 5), lambda m, x: m.softmax(x) if m is gn else shares(x, -1)),
@@ -380,3 +391,40 @@ def test_gelu_by_tanh_is_the_formula_that_is_known() -> None:
     ours = gn.run(gn.gelu(g.constant(x), approximate="tanh"))
     theirs = 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
     np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-16)
+
+
+def test_topk_gives_the_largest_and_their_places() -> None:
+    x = gn.Graph().placeholder("x", ("n", 4))
+    values, places = gn.run(gn.topk(x, 2), {x: [[1.0, 3.0, 3.0, 0.0], [math.nan, -math.inf, 5.0, math.inf]]})
+    assert np.array_equal(values, [[3, 3], [math.nan, math.inf]], equal_nan=True)
+    assert places.tolist() == [[1, 2], [0, 3]]
+    with pytest.raises(gn.ShapeError, match="axis 1 has 4 elements, fewer than 5"):
+        gn.topk(x, 5)
+
+
+def test_classes_come_as_often_as_their_logits_say() -> None:
+    g = gn.Graph()
+    step = g.placeholder("step", dtype=np.int64)
+    shares = np.array([0.1, 0.0, 0.6, 0.3])
+    with np.errstate(divide="ignore"):
+        logits = g.constant(np.broadcast_to(np.log(shares), (20_000, 4)).astype(np.float32))
+    drawn = gn.categorical(step, logits, seed=3)
+    first, again, other = (gn.run(drawn, {step: number}) for number in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    np.testing.assert_allclose(np.bincount(first, minlength=4) / 20_000, shares, atol=0.015)
+
+
+def test_what_a_matrix_lacks_is_said() -> None:
+    x = gn.Graph().placeholder("x", ("n", "n"))
+    flat = {x: [[1.0, 2.0], [2.0, 4.0]]}
+    for result in (gn.inv(x), gn.solve(x, x)):
+        with pytest.raises(gn.ValueRangeError, match="a matrix is singular"):
+            gn.run(result, flat)
+    with pytest.raises(gn.ValueRangeError, match="a matrix is not positive definite"):
+        gn.run(gn.cholesky(x), {x: [[1.0, 2.0], [2.0, 1.0]]})
+    y = gn.Graph().placeholder("y", (2, 3))
+    with pytest.raises(gn.ShapeError, match="takes square matrices"):
+        gn.det(y)
+    with pytest.raises(gn.DtypeError, match="gn.cast"):
+        gn.inv(gn.cast(x, "float16"))

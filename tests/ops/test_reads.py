@@ -19,7 +19,7 @@ Index = tuple[int, ...]
 REORDERED = {"matmul", "einsum"}
 """What multiplies by BLAS, which may add up in another order where other numbers stand beside."""
 
-HIDING = {"logical_and", "logical_or", "any", "all"}
+HIDING = {"logical_and", "logical_or", "bitwise_and", "bitwise_or", "left_shift", "right_shift", "any", "all"}
 """Where one element may decide alone: another counts if it does beside elements that leave it open."""
 
 DRAWS = 12
@@ -35,18 +35,23 @@ def named(entry: Any, shape: Sequence[int]) -> list[int]:
 
 def pointing(op: Any, operands: Sequence[Array], position: int) -> range | None:
     """Return the integers that an operand which points somewhere may hold, None of others."""
-    shape = op.shape if op.name in ("index_add", "add_along_axis") else operands[0].shape
+    shape = op.shape if op.name in ("index_add", "add_along_axis", "scatter_nd") else operands[0].shape
     match op.name, position:
         case (("take" | "take_along_axis" | "index_add" | "add_along_axis"), 1):
             n = math.prod(shape) if op.axis is None else shape[op.axis]
             return range(-n, n)
+        case (("gather_nd" | "scatter_nd"), 1):
+            n = min(shape[: operands[1].shape[-1]])
+            return range(-n, n)
+        case "put_along_axis", 1:
+            return range(-shape[op.axis], shape[op.axis])
         case "pick", 1:
             return range(shape[-1])
         case "place", 1:
             return range(op.classes)
         case "one_hot", 0:
             return range(op.depth)
-        case "random_uniform", 0:
+        case (("random_uniform" | "random_normal"), 0):
             return range(99)
     return None
 
@@ -66,6 +71,7 @@ def others(
     elif dtype.kind in "iu":
         for _ in range(2):
             yield np.asarray(rng.integers(1, 100, shape), dtype)
+        yield np.zeros(shape, dtype)
     else:
         for lo, hi in [(-3, 3), (0.1, 5), (-40, -5)]:
             yield np.asarray(rng.uniform(lo, hi, shape), dtype)
@@ -121,9 +127,11 @@ def check_reads(op: Op, operands: Sequence[Array], index: Index, rng: np.random.
 def without_choice(op: Any, operands: Sequence[Array], position: int) -> bool:
     """Return whether an operand cannot count, since it can only say one thing: there is one place, or one element."""
     places = pointing(op, operands, position)
+    if op.name == "scatter_nd" and position == 1 and operands[1].shape[-1] > 1:  # they say it together
+        return True
     if places is not None:
         return len({place % places.stop for place in places}) == 1
-    if op.name not in ("argmax", "argmin"):
+    if op.name not in ("argmax", "argmin", "argsort"):
         return False
     return bool((operands[0].size if op.axis is None else operands[0].shape[op.axis]) == 1)
 

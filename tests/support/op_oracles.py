@@ -77,6 +77,47 @@ def _slices_add(op: Any, *arrays: Array) -> Any:
     return np.where(count, total if np.max(count, initial=0) < 2 else total + dtype.type(0), dtype.type(0))
 
 
+def _diagonal_add(op: Any, x: Array) -> Array:
+    result = np.zeros(op.shape, x.dtype)
+    places = np.arange(result.size).reshape(op.shape).diagonal(op.offset, op.axis1, op.axis2)
+    result.reshape(-1)[places] = x
+    return result
+
+
+def _scatter_nd(op: Any, x: Array, indices: Array) -> Array:
+    result = np.zeros(op.shape, x.dtype)
+    for at in np.ndindex(indices.shape[:-1]):
+        place = tuple(indices[at])
+        result[place] = result[place] + x[at]
+    return result
+
+
+def _put_along_axis(op: Any, x: Array, indices: Array, values: Array) -> Array:
+    result = x.astype(np.result_type(x, values))
+    axis = op.axis % x.ndim
+    beside = [*x.shape[:axis], indices.shape[axis], *x.shape[axis + 1 :]]
+    indices, values = np.broadcast_to(indices, beside), np.broadcast_to(values, beside)
+    for at in np.ndindex(*beside):
+        result[(*at[:axis], indices[at], *at[axis + 1 :])] = values[at]
+    return result
+
+
+def _cholesky(op: Any, x: Array) -> Any:
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)
+    return np.linalg.cholesky((x + np.swapaxes(x, -1, -2)) / 2)
+
+
+def _argsort(op: Any, x: Array) -> Any:
+    if not op.descending:
+        return np.argsort(x, op.axis, kind="stable")
+    rows = np.moveaxis(x.reshape(-1) if op.axis is None else x, op.axis or 0, -1)
+    order = [
+        sorted(range(row.size), key=lambda i: (row[i] == row[i], -float(row[i])))
+        for row in rows.reshape(-1, rows.shape[-1])
+    ]
+    return np.moveaxis(np.array(order, int).reshape(rows.shape), -1, op.axis or 0)
+
+
 def _sum_to(op: Any, x: Array) -> Any:
     whole = (1,) * (x.ndim - len(op.shape)) + op.shape
     axes = tuple(i for i, side in enumerate(whole) if side != x.shape[i] or i < x.ndim - len(op.shape))
@@ -175,9 +216,9 @@ def _first_equal(op: Any, x: Array, y: Array) -> Array:
     return found
 
 
-def _random(op: Any, counter: Array) -> Any:
+def _generator(op: Any, counter: Array) -> np.random.Generator:
     key, block = np.array([op.seed, op.stream], np.uint64), np.array([0, 0, 0, counter], np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=block)).random(op.shape)
+    return np.random.Generator(np.random.Philox(key=key, counter=block))
 
 
 ORACLES: dict[str, Oracle] = {
@@ -203,6 +244,12 @@ ORACLES: dict[str, Oracle] = {
     "slice_add": Oracle(_slice_add),
     "fold": Oracle(_fold),
     "slices_add": Oracle(_slices_add),
+    "diagonal_add": Oracle(_diagonal_add),
+    "gather_nd": Oracle(lambda op, x, indices: x[tuple(np.moveaxis(indices, -1, 0))]),
+    "scatter_nd": Oracle(_scatter_nd),
+    "put_along_axis": Oracle(_put_along_axis),
+    "argsort": Oracle(_argsort),
+    "cholesky": Oracle(_cholesky),
     "sum_to": Oracle(_sum_to),
     "index_add": Oracle(_index_add),
     "add_along_axis": Oracle(_add_along_axis),
@@ -221,16 +268,23 @@ ORACLES: dict[str, Oracle] = {
     "erf": Oracle(lambda op, x: _erf(x), ulp=3),
     "logsumexp": Oracle(_wide(_logsumexp), ulp=8, scale=_logsumexp_scale),
     "prod_others": Oracle(_prod_others, ulp=8, tame=True),
-    "random_uniform": Oracle(_random),
+    "random_uniform": Oracle(lambda op, counter: _generator(op, counter).random(op.shape)),
+    "random_normal": Oracle(lambda op, counter: _generator(op, counter).standard_normal(op.shape).astype(op.dtype)),
+    "arange": Oracle(lambda op: np.arange(op.start, op.stop, op.step, op.dtype)),
 }
 
 
 def refused(op: Op, *operands: Array) -> type[Exception] | None:
     """Return the error that values are refused with where NumPy wraps around or warns (docs/decisions)."""
-    if op.name in ("floor_divide", "remainder"):
+    if op.name in ("floor_divide", "remainder", "fmod"):
         x, y = operands
         if x.dtype.kind in "biu" and y.dtype.kind in "biu" and np.broadcast(x, y).size and not np.all(y):
             return gn.DivisionError
+    if op.name in ("inv", "solve", "cholesky"):
+        try:
+            op.forward(*operands)
+        except gn.ValueRangeError:
+            return gn.ValueRangeError
     if op.name == "power":
         x, y = operands
         if x.dtype.kind in "biu" and y.dtype.kind == "i" and np.any(y < 0):

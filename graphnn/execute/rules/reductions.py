@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...ops import places, rows
+from ...ops import places, rows, running
 from ...ops import reduce as ops
 from ...ops.base import axis_of
 from .. import instructions as do
@@ -182,8 +182,8 @@ def position(op: ops.Position, build: Builder, result: Result, operands: Sequenc
     return build.call(do.Locate(op.forward, op.name, False, axis, isinstance(op, ops.Argmax)), x, result=result)
 
 
-@rule(ops.Cumsum)
-def cumsum(op: ops.Cumsum, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+@rule(running.Cumsum)
+def cumsum(op: running.Cumsum, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Write a call of `forward`, and along which axis it adds up."""
     (x,) = operands
     axis = None if op.axis is None else axis_of(op.name, op.axis, len(x.shape))

@@ -341,9 +341,12 @@ def _by_zero(sign: str) -> tuple[Rule, ...]:
 
 
 HAZARDS: dict[str, Hazard] = {
-    "log": Hazard(
-        (Rule("log-of-zero", lambda c: c.x == 0, _of_log), Rule("log-of-negative", lambda c: c.x < 0, _of_log)),
-        f"the slope of log is infinite at 0: {_LOG}",
+    **dict.fromkeys(
+        ("log", "log2", "log10"),
+        Hazard(
+            (Rule("log-of-zero", lambda c: c.x == 0, _of_log), Rule("log-of-negative", lambda c: c.x < 0, _of_log)),
+            f"the slope of log is infinite at 0: {_LOG}",
+        ),
     ),
     "log1p": Hazard(
         (Rule("log-of-zero", lambda c: c.x == -1, _LOG1P), Rule("log-of-negative", lambda c: c.x < -1, _LOG1P)),
@@ -379,7 +382,7 @@ HAZARDS: dict[str, Hazard] = {
     "divide_by": Hazard((Rule("empty-reduction", lambda c: getattr(c.op, "count", 1) == 0, EMPTY), _OVERFLOW)),
     "reciprocal": Hazard((Rule("division-by-zero", lambda c: c.x == 0, _INVERSE), _OVERFLOW), _INVERSE),
     "floor_divide": Hazard(_by_zero("//")),
-    "remainder": Hazard(_by_zero("%")),
+    **dict.fromkeys(("remainder", "fmod"), Hazard(_by_zero("%"))),
     "subtract": Hazard((Rule("inf-minus-inf", lambda c: math.isinf(c.x) and math.isinf(c.y), _OVERLAP), _OVERFLOW)),
     "power": Hazard(
         (
@@ -397,7 +400,7 @@ HAZARDS: dict[str, Hazard] = {
     "mean": Hazard((_NOTHING, _OPPOSED, _OVERFLOW)),
     **dict.fromkeys(("multiply", "matmul", "einsum", "outer", "prelu"), _PRODUCTS),
     **dict.fromkeys(("add", "sum", "sum_to", "cumsum", "index_add", "add_along_axis"), _SUM),
-    **dict.fromkeys(("sin", "cos"), Hazard((_AT_INF,))),
+    **dict.fromkeys(("sin", "cos", "tan"), Hazard((_AT_INF,))),
     **dict.fromkeys(("silu", "gelu"), Hazard((_AT_INF, _OVERFLOW))),
     **dict.fromkeys(("var", "std"), Hazard((_NOTHING, _AT_INF, _OVERFLOW))),
     **dict.fromkeys(("prod", "prod_others"), Hazard((_ZERO_INF, _OVERFLOW))),
