@@ -19,6 +19,10 @@ def abs(x: Operand, *, name: str | None = None) -> Node: ...
 
 def absolute(x: Operand, *, name: str | None = None) -> Node: ...
 
+def acos(x: Operand, *, name: str | None = None) -> Node: ...
+
+def acosh(x: Operand, *, name: str | None = None) -> Node: ...
+
 def adaptive_average_pool(x: Any, size: Lengths) -> Node: ...
 
 def adaptive_max_pool(x: Any, size: Lengths) -> Node: ...
@@ -33,17 +37,57 @@ def any(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: str | No
 
 def arange(start: Any, stop: Any = None, step: float = 1, dtype: Any = None, *, name: str | None = None, graph: Graph) -> Node: ...
 
+def arccos(x: Operand, *, name: str | None = None) -> Node: ...
+
+def arccosh(x: Operand, *, name: str | None = None) -> Node: ...
+
+def arcsin(x: Operand, *, name: str | None = None) -> Node: ...
+
+def arcsinh(x: Operand, *, name: str | None = None) -> Node: ...
+
+def arctan(x: Operand, *, name: str | None = None) -> Node: ...
+
+def arctanh(x: Operand, *, name: str | None = None) -> Node: ...
+
 def argmax(x: Operand, axis: int | None = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
 
 def argmin(x: Operand, axis: int | None = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
 
+def argsort(x: Operand, axis: int | None = -1, descending: bool = False, *, name: str | None = None) -> Node: ...
+
+def asin(x: Operand, *, name: str | None = None) -> Node: ...
+
+def asinh(x: Operand, *, name: str | None = None) -> Node: ...
+
+def atan(x: Operand, *, name: str | None = None) -> Node: ...
+
+def atanh(x: Operand, *, name: str | None = None) -> Node: ...
+
 def average_pool(x: Any, size: Lengths, stride: Lengths | None = None, padding: Padding = 0, count_include_pad: bool = True) -> Node: ...
+
+def bitwise_and(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
+
+def bitwise_invert(x: Operand, *, name: str | None = None) -> Node: ...
+
+def bitwise_left_shift(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
+
+def bitwise_not(x: Operand, *, name: str | None = None) -> Node: ...
+
+def bitwise_or(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
+
+def bitwise_right_shift(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
+
+def bitwise_xor(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
 def broadcast_to(x: Operand, shape: AnyShape, *, name: str | None = None) -> Node: ...
 
 def cast(x: Operand, dtype: DTypeLike, *, name: str | None = None) -> Node: ...
 
+def categorical(counter: Any, logits: Any, axis: int = -1, seed: Count = 0, stream: Count = 0) -> Node: ...
+
 def ceil(x: Operand, *, name: str | None = None) -> Node: ...
+
+def cholesky(x: Operand, *, name: str | None = None) -> Node: ...
 
 def clip(x: Any, lo: float | None = None, hi: float | None = None, *, name: str | None = None) -> Node: ...
 
@@ -57,7 +101,19 @@ def conv_transpose(x: Any, w: Any, stride: Lengths = 1, padding: Padding = 0, ou
 
 def cos(x: Operand, *, name: str | None = None) -> Node: ...
 
+def cosh(x: Operand, *, name: str | None = None) -> Node: ...
+
+def cumprod(x: Operand, axis: int | None = None, *, name: str | None = None) -> Node: ...
+
 def cumsum(x: Operand, axis: int | None = None, *, name: str | None = None) -> Node: ...
+
+def det(x: Operand, *, name: str | None = None) -> Node: ...
+
+def diag(x: Any, k: Int64 = 0, *, name: str | None = None) -> Node: ...
+
+def diagonal(x: Operand, offset: Int64 = 0, axis1: int = 0, axis2: int = 1, *, name: str | None = None) -> Node: ...
+
+def diagonal_add(x: Operand, shape: AnyShape, offset: Int64 = 0, axis1: int = 0, axis2: int = 1, *, name: str | None = None) -> Node: ...
 
 def divide(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
@@ -87,7 +143,11 @@ def floor(x: Operand, *, name: str | None = None) -> Node: ...
 
 def floor_divide(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
+def fmod(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
+
 def fold(x: Operand, shape: AnyShape, size: Lengths, stride: Lengths = 1, dilation: Lengths = 1, axes: int | tuple[int, ...] = (-2, -1), *, name: str | None = None) -> Node: ...
+
+def gather_nd(x: Operand, indices: Operand, *, name: str | None = None) -> Node: ...
 
 def gelu(x: Operand, approximate: Literal['none', 'tanh'] = 'none', *, name: str | None = None) -> Node: ...
 
@@ -99,11 +159,19 @@ def greater_equal(x: Operand, y: Operand, *, name: str | None = None) -> Node: .
 
 def index_add(x: Operand, indices: Operand, shape: AnyShape, axis: int | None = None, *, name: str | None = None) -> Node: ...
 
+def inv(x: Operand, *, name: str | None = None) -> Node: ...
+
+def invert(x: Operand, *, name: str | None = None) -> Node: ...
+
 def isfinite(x: Operand, *, name: str | None = None) -> Node: ...
+
+def isinf(x: Operand, *, name: str | None = None) -> Node: ...
 
 def isnan(x: Operand, *, name: str | None = None) -> Node: ...
 
 def leaky_relu(x: Operand, negative_slope: float = 0.01, *, name: str | None = None) -> Node: ...
+
+def left_shift(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
 def less(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
@@ -111,7 +179,11 @@ def less_equal(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
 def log(x: Operand, *, name: str | None = None) -> Node: ...
 
+def log10(x: Operand, *, name: str | None = None) -> Node: ...
+
 def log1p(x: Operand, *, name: str | None = None) -> Node: ...
+
+def log2(x: Operand, *, name: str | None = None) -> Node: ...
 
 def log_softmax(x: Node, axis: int = -1) -> Node: ...
 
@@ -120,6 +192,8 @@ def logical_and(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 def logical_not(x: Operand, *, name: str | None = None) -> Node: ...
 
 def logical_or(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
+
+def logical_xor(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
 def logsumexp(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
 
@@ -171,6 +245,10 @@ def prod(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: str | N
 
 def prod_others(x: Operand, axis: int, *, name: str | None = None) -> Node: ...
 
+def put_along_axis(x: Operand, indices: Operand, values: Operand, axis: int = -1, *, name: str | None = None) -> Node: ...
+
+def random_normal(counter: Operand, shape: Shape, seed: int = 0, stream: int = 0, dtype: DTypeLike = 'float64', *, name: str | None = None) -> Node: ...
+
 def random_uniform(counter: Operand, shape: Shape, seed: int = 0, stream: int = 0, dtype: DTypeLike = 'float64', *, name: str | None = None) -> Node: ...
 
 def reciprocal(x: Operand, *, name: str | None = None) -> Node: ...
@@ -183,7 +261,13 @@ def repeat(x: Operand, repeats: Count, axis: int | None = None, *, name: str | N
 
 def reshape(x: Any, shape: Any, *, name: str | None = None) -> Node: ...
 
+def right_shift(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
+
+def roll(x: Operand, shift: int | tuple[int, ...], axis: Axes = None, *, name: str | None = None) -> Node: ...
+
 def round(x: Operand, decimals: int = 0, *, name: str | None = None) -> Node: ...
+
+def scatter_nd(x: Operand, indices: Operand, shape: AnyShape, *, name: str | None = None) -> Node: ...
 
 def sigmoid(x: Operand, *, name: str | None = None) -> Node: ...
 
@@ -193,6 +277,8 @@ def silu(x: Operand, *, name: str | None = None) -> Node: ...
 
 def sin(x: Operand, *, name: str | None = None) -> Node: ...
 
+def sinh(x: Operand, *, name: str | None = None) -> Node: ...
+
 def slice_add(x: Operand, index: Index, shape: AnyShape, *, name: str | None = None) -> Node: ...
 
 def slices_add(arrays: Sequence[Operand], indices: tuple[Any, ...], shape: AnyShape, *, name: str | None = None) -> Node: ...
@@ -200,6 +286,10 @@ def slices_add(arrays: Sequence[Operand], indices: tuple[Any, ...], shape: AnySh
 def softmax(x: Node, axis: int = -1) -> Node: ...
 
 def softplus(x: Operand, *, name: str | None = None) -> Node: ...
+
+def solve(a: Operand, b: Operand, *, name: str | None = None) -> Node: ...
+
+def sort(x: Any, axis: int | None = -1, descending: bool = False, *, name: str | None = None) -> Node: ...
 
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Node]: ...
 
@@ -229,9 +319,13 @@ def take_along_axis(x: Operand, indices: Operand, axis: int | None = -1, *, name
 
 def tally(x: Operand, *, name: str | None = None) -> Node: ...
 
+def tan(x: Operand, *, name: str | None = None) -> Node: ...
+
 def tanh(x: Operand, *, name: str | None = None) -> Node: ...
 
 def tile(x: Operand, reps: int | tuple[int, ...], *, name: str | None = None) -> Node: ...
+
+def topk(x: Any, k: Count, axis: int = -1) -> tuple[Node, Node]: ...
 
 def transpose(x: Operand, axes: Axes = None, *, name: str | None = None) -> Node: ...
 
@@ -256,6 +350,8 @@ def zeros_like(x: Any, *, name: str | None = None) -> Node: ...
 __all__ = [
     "abs",
     "absolute",
+    "acos",
+    "acosh",
     "adaptive_average_pool",
     "adaptive_max_pool",
     "add",
@@ -263,19 +359,45 @@ __all__ = [
     "all",
     "any",
     "arange",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctanh",
     "argmax",
     "argmin",
+    "argsort",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
     "average_pool",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
     "broadcast_to",
     "cast",
+    "categorical",
     "ceil",
+    "cholesky",
     "clip",
     "concat",
     "concatenate",
     "conv",
     "conv_transpose",
     "cos",
+    "cosh",
+    "cumprod",
     "cumsum",
+    "det",
+    "diag",
+    "diagonal",
+    "diagonal_add",
     "divide",
     "divide_by",
     "einsum",
@@ -290,23 +412,32 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "fmod",
     "fold",
+    "gather_nd",
     "gelu",
     "getitem",
     "greater",
     "greater_equal",
     "index_add",
+    "inv",
+    "invert",
     "isfinite",
+    "isinf",
     "isnan",
     "leaky_relu",
+    "left_shift",
     "less",
     "less_equal",
     "log",
+    "log10",
     "log1p",
+    "log2",
     "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "logsumexp",
     "matmul",
     "max",
@@ -332,21 +463,29 @@ __all__ = [
     "prelu",
     "prod",
     "prod_others",
+    "put_along_axis",
+    "random_normal",
     "random_uniform",
     "reciprocal",
     "relu",
     "remainder",
     "repeat",
     "reshape",
+    "right_shift",
+    "roll",
     "round",
+    "scatter_nd",
     "sigmoid",
     "sign",
     "silu",
     "sin",
+    "sinh",
     "slice_add",
     "slices_add",
     "softmax",
     "softplus",
+    "solve",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -361,8 +500,10 @@ __all__ = [
     "take",
     "take_along_axis",
     "tally",
+    "tan",
     "tanh",
     "tile",
+    "topk",
     "transpose",
     "tril",
     "triu",

@@ -112,7 +112,7 @@ class Diagonal(Rearranging):
         return Spec(_on_diagonal(self.name, x.shape, self.offset, self.axis1, self.axis2), x.dtype)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return into(out, np.diagonal(x, self.offset, self.axis1, self.axis2))
+        return into(out, np.diagonal(x, self.offset, self.axis1, self.axis2).copy())
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return DiagonalAdd(inputs[0].shape, self.offset, self.axis1, self.axis2)(cotangent)

@@ -329,7 +329,7 @@ def _taken(name: str, shape: Shape, indices: Spec, axis: int | None) -> Shape:
     return (*shape[:axis], *indices.shape, *shape[axis + 1 :])
 
 
-class _Adding(Linear, abstract=True):
+class Adding(Linear, abstract=True):
     """Base of the adjoints of taking by indices: zeros of a shape, to which x is added at the indices."""
 
     shape: AnyShape
@@ -400,7 +400,7 @@ class Take(Rearranging):
         return cls(axis), (draw.array(shape), draw.integers(draw.shape(max_ndim=2), -n, n - 1))
 
 
-class IndexAdd(_Adding):
+class IndexAdd(Adding):
     """Zeros of this shape, with x added at these indices, as often as they occur: the adjoint of take."""
 
     traits = Trait.WRAPS
@@ -501,7 +501,7 @@ class TakeAlongAxis(Rearranging):
         return cls(axis), (draw.array(shape), indices)
 
 
-class AddAlongAxis(_Adding):
+class AddAlongAxis(Adding):
     """Zeros of this shape, with x added at these indices along the axis: the adjoint of take_along_axis."""
 
     traits = Trait.WRAPS

@@ -733,6 +733,10 @@ def _sampled(w: _Writer, op: str) -> int:
     made, arrays = operation(op).samples(w.draw)
     if not all(a.size for a in arrays):
         raise _RefusedError
+    try:
+        made.infer(*[gn.Spec(a.shape, a.dtype) for a in arrays])
+    except gn.DtypeError:
+        raise _RefusedError from None
     operands = [w._append(Input(a) if a.dtype.kind == "f" else Fixed(a), a) for a in arrays]
     place = w.use(op, *operands, **made.attributes)
     if not w.values[place].size:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...ops import index, joining, labels, linalg
+from ...ops import arranging, index, joining, labels, linalg, scattering
 from ...ops.base import axis_of
 from .. import instructions as do
 from ..instructions import Result
@@ -141,3 +141,10 @@ def one_hot(op: labels.OneHot, build: Builder, result: Result, operands: Sequenc
     one = build.number(1, result.dtype)
     placed = build.call(do.Scatter(), one, places, result=Result((codes.size * int(op.depth),), result.dtype))
     return build.reshape(placed, result.shape)
+
+
+@rule(index.Adding, arranging.Diagonal, arranging.DiagonalAdd, in_order=True)
+@rule(scattering.ScatterNd, scattering.PutAlongAxis, in_order=True)
+def in_order(op: Op, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Call it: it makes an array in C order, however the operands lie."""
+    return called(op, build, result, operands)
