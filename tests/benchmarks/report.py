@@ -52,7 +52,7 @@ def circumstances(result: Mapping[str, Any]) -> str:
     return (
         f"Measured on {place['date']}: {place['processor']}, {place['cores']} cores of which each engine had "
         f"{place['cores used']}; {place['system']}, Python {place['python']}; {versions}.{kernels} "
-        f"{settings['processes']} processes of each engine, {settings['rounds']} rounds of at least "
+        f"Processes of each engine: {settings['processes']}, with at least {settings['rounds']} rounds of at least "
         f"{settings['seconds']:g} s each. {ahead}Load average over 1, 5 and 15 minutes {before} at the start, "
         f"{after} at the end.\n"
     )
