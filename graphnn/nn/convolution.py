@@ -35,6 +35,7 @@ class _Convolution(Weighted, _Activated):
         dilation: Any = 1,
         groups: int = 1,
         *,
+        padding_mode: str = "constant",
         activation: Any = None,
         use_bias: bool = True,
         weight_init: Any = glorot_uniform,
@@ -51,6 +52,8 @@ class _Convolution(Weighted, _Activated):
         self.stride = _per_axis(f"{kind}: stride", stride, self.axes)
         self.dilation = _per_axis(f"{kind}: dilation", dilation, self.axes)
         self.padding = tuple(padding) if isinstance(padding, list) else padding
+        check_choice(kind, "padding_mode", padding_mode, ("constant", "edge", "reflect", "symmetric", "wrap"))
+        self.padding_mode = padding_mode
         self.groups = whole(f"{kind}: groups", groups, 1)
         if self.filters % self.groups:
             raise ShapeError(f"{kind}: {self.groups} groups do not divide {self.filters} filters")
@@ -90,7 +93,24 @@ class _Convolution(Weighted, _Activated):
         return (self.filters, channels // self.groups, *self.kernel_size)
 
     def _convolved(self, x: Node, weight: Node) -> Node:
-        return fn.conv(x, weight, self.stride, self.padding, self.dilation, self.groups)
+        padding = self.padding
+        if self.padding_mode != "constant" and padding != "valid":
+            x, padding = fn.pad(x, ((0, 0), (0, 0), *self._widths()), mode=self.padding_mode), 0
+        return fn.conv(x, weight, self.stride, padding, self.dilation, self.groups)
+
+    def _widths(self) -> list[tuple[int, int]]:
+        """Return how much is padded before and after each axis."""
+        if self.padding == "same":
+            if set(self.stride) != {1}:
+                raise UsageError(f'{type(self).__name__}: padding="same" by a padding_mode takes a stride of 1')
+            spans = [(size - 1) * step for size, step in zip(self.kernel_size, self.dilation, strict=True)]
+            return [(span // 2, span - span // 2) for span in spans]
+        given = self.padding if isinstance(self.padding, tuple) else (self.padding,) * self.axes
+        pairs = [each if isinstance(each, (tuple, list)) else (each, each) for each in given]
+        what = f"{type(self).__name__}: padding"
+        if len(pairs) != self.axes or any(len(pair) != 2 for pair in pairs):
+            raise ShapeError(f"{what} is one number, or a number or a pair for each of {self.axes} axes")
+        return [(whole(what, before, 0), whole(what, after, 0)) for before, after in pairs]
 
     def _in_keras_order(self, init: Initializer) -> Initializer:
         """Return an initializer that draws (kernel, inputs, outputs), the order by which initializers count inputs."""
@@ -135,6 +155,9 @@ class Conv2D(_Convolution):
     padding : int, tuple, or {"valid", "same"}
         So many zeros at both ends of each axis; a tuple has a number for each axis, or a pair (before, after).
         "valid" is 0. "same" gives as many elements as there are, divided by the stride, rounded up.
+    padding_mode : {"constant", "edge", "reflect", "symmetric", "wrap"}
+        What is padded: zeros, or elements of the input, as `numpy.pad` takes them. PyTorch calls these modes "zeros",
+        "replicate", "reflect" and "circular".
     dilation : int or tuple of int
         The step from one element of a window to the next.
     groups : int
@@ -197,6 +220,8 @@ class _Transposed(_Convolution):
     ) -> None:
         super().__init__(filters, kernel_size, stride, padding, dilation, groups, **settings)
         kind = type(self).__name__
+        if self.padding_mode != "constant":
+            raise UsageError(f"{kind} cuts off where a convolution pads, and so has no padding_mode")
         self.output_padding = _per_axis(f"{kind}: output_padding", output_padding, self.axes, least=0)
 
     def _kernel_shape(self, channels: int) -> tuple[int, ...]:

@@ -260,6 +260,20 @@ def test_first_values() -> None:
     assert np.std(table.state()["weight"]) == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.parametrize(("padding", "widths"), [(1, ((1, 1), (1, 1))), ((2, (0, 1)), ((2, 2), (0, 1)))])
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric", "wrap"])
+def test_what_is_padded_may_be_of_the_input(mode: Any, padding: Any, widths: Any) -> None:
+    array = RNG.normal(size=(2, 1, 4, 5))
+    x = input_of("n", 1, 4, 5)
+    layer = nn.Conv2D(2, 3, padding=padding, padding_mode=mode)
+    plain = nn.Conv2D(2, 3, weight=RNG.normal(size=(2, 1, 3, 3)))
+    y = plain(x.graph.constant(np.pad(array, ((0, 0), (0, 0), *widths), mode=mode)))
+    layer.load(plain.state())
+    np.testing.assert_allclose(value(layer(x), {x: array}), value(y, {}), rtol=1e-13)
+    same = nn.Conv2D(1, (3, 4), padding="same", padding_mode=mode)(x)
+    assert same.shape == ("n", 1, 4, 5)
+
+
 def test_values_that_are_given() -> None:
     weight = RNG.normal(size=(2, 1, 3)).astype("float32")
     layer = nn.Conv1D(2, 3, weight=weight, bias=[1.0, 2.0])
@@ -289,6 +303,16 @@ def test_values_that_are_given() -> None:
             lambda: nn.Conv2D(3, 3, weight=np.ones((3, 3)))(input_of("n", 1, 8, 8)),
             r"the weight has shape \(3, 1, 3, 3\)",
         ),
+        (lambda: nn.Conv2D(3, 3, padding_mode="zeros"), "padding_mode is one of 'constant', 'edge'"),
+        (
+            lambda: nn.Conv2D(3, 3, 2, "same", padding_mode="edge")(input_of("n", 1, 8, 8)),
+            'padding="same" by a padding_mode takes a stride of 1',
+        ),
+        (
+            lambda: nn.Conv2D(3, 3, padding=(1,), padding_mode="edge")(input_of("n", 1, 8, 8)),
+            "padding is one number, or a number or a pair for each of 2 axes",
+        ),
+        (lambda: nn.ConvTranspose1D(3, 3, padding_mode="edge"), "has no padding_mode"),
         (lambda: nn.Conv2D(out_channels=3, kernel_size=3), "Here it is filters="),
         (lambda: nn.Conv2D(3, 3)(input_of("n", 1, 2, 2)), "a window of 3 does not fit"),
         (lambda: nn.MaxPool2D(kernel_size=2), "Here it is size="),
