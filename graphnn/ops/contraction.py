@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
     from ..graph import Array
 
+Way = Literal["product", "places", "outer", "windows"]
 _WORTH = 256
 """The least number of products in each matrix of a stack that is worth a call of BLAS."""
+_LARGE = 2**18
+"""Bytes of windows from which on they are not copied."""
 
 
 class Steps(Protocol):
@@ -43,6 +46,31 @@ class Steps(Protocol):
     def in_order(self, x: Any) -> Any:
         """Return a copy in C order of what does not lie so."""
 
+    def summed(self, subscripts: str, x: Any, y: Any, shape: tuple[int, ...]) -> Any:
+        """Return what NumPy's einsum gives, in C order."""
+
+    def placed(self, placing: Placing, parts: list[Any], shape: tuple[int, ...]) -> Any:
+        """Return an array with each part at its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """Puts arrays into another.
+
+    Attributes
+    ----------
+    places : tuple of tuple
+        An index for each: ints, and None for all of an axis.
+    """
+
+    places: tuple[tuple[int | None, ...], ...]
+
+    def __call__(self, *parts: Array, out: Array) -> Array:
+        """Put the arrays at their places."""
+        for place, part in zip(self.places, parts, strict=True):
+            out[tuple(slice(None) if i is None else i for i in place)] = part
+        return out
+
 
 @dataclass(frozen=True, slots=True)
 class Contraction:
@@ -52,7 +80,7 @@ class Contraction:
     ----------
     kind : str
         ``"product"`` of matrices; ``"places"``, one after the other of the few that are summed; ``"outer"``, where
-        nothing is summed.
+        nothing is summed; ``"windows"``, the few places of which each gives some numbers: to copy them costs more.
     terms : tuple of str
         The letters of the operands.
     right : str
@@ -62,7 +90,7 @@ class Contraction:
     sizes : dict of str to int
     """
 
-    kind: Literal["product", "places", "outer"]
+    kind: Way
     terms: tuple[str, str]
     right: str
     summed: str
@@ -76,6 +104,8 @@ class Contraction:
         """Take the steps, and return the result in C order."""
         if self.kind == "product":
             return self._product(steps, x, y)
+        if self.kind == "windows":
+            return self._of_windows(steps, x, y)
         ends = [self._beside(steps, each, term) for each, term in zip((x, y), self.terms, strict=True)]
         shape, none = self.shape(self.right), (None,) * len(self.right)
         total = None
@@ -84,6 +114,18 @@ class Contraction:
             found = steps.joined(np.multiply, one, other, shape)
             total = found if total is None else steps.joined(np.add, total, found, shape)
         return total
+
+    def _of_windows(self, steps: Steps, x: Any, y: Any) -> Any:
+        free = [letter for letter in self.right if any(letter not in term for term in self.terms)]
+        terms = ["".join(letter for letter in term if letter not in free) for term in self.terms]
+        batch = [letter for letter in self.right if letter not in free]
+        parts, placed = [], []
+        for place in np.ndindex(*self.shape(free)):
+            at = dict(zip(free, place, strict=True))
+            ends = [steps.at(each, tuple(map(at.get, term))) for each, term in zip((x, y), self.terms, strict=True)]
+            parts.append(steps.summed(f"{','.join(terms)}->{''.join(batch)}", ends[0], ends[1], self.shape(batch)))
+            placed.append(tuple(map(at.get, self.right)))
+        return steps.placed(Placing(tuple(placed)), parts, self.shape(self.right))
 
     def _beside(self, steps: Steps, x: Any, term: str) -> Any:
         """Return an operand with the axes of the result, of size 1 where it has none, and then those summed over."""
@@ -169,12 +211,20 @@ def contraction_of(subscripts: str, *arrays: Any) -> Contraction | Literal[False
         return False
     if any(x.strides is None for x in arrays):
         return None
+    few = math.prod(sizes[letter] for letter in right if (letter in one) != (letter in other)) <= places.MOST
+    if kind == "product" and few and right and any(_repeats(x) for x in arrays):
+        kind = "windows"
     return Contraction(kind, (one, other), right, summed, sizes)
 
 
-def _kind(
-    sizes: dict[str, int], terms: tuple[str, str], right: str, summed: str
-) -> Literal["product", "places", "outer"] | None:
+def _repeats(x: Any) -> bool:
+    """Tell whether a view shows most elements several times, each along axes with a step."""
+    steps = [(abs(step), n) for step, n in zip(x.strides, x.shape, strict=True) if n > 1]
+    span = x.dtype.itemsize + sum(step * (n - 1) for step, n in steps)
+    return 0 not in [step for step, _ in steps] and 2 * span <= x.size * x.dtype.itemsize >= _LARGE
+
+
+def _kind(sizes: dict[str, int], terms: tuple[str, str], right: str, summed: str) -> Way | None:
     result = math.prod(sizes[letter] for letter in right)
     if not summed:
         return "outer" if result >= places.LEAST else None
@@ -222,3 +272,29 @@ class Directly:
     def in_order(x: Array) -> Array:
         """Return a copy in C order of what does not lie so."""
         return x.copy("C")
+
+    @staticmethod
+    def summed(subscripts: str, x: Array, y: Array, shape: tuple[int, ...]) -> Any:
+        """Return what NumPy's einsum gives, in C order."""
+        return Summing(subscripts)(x, y)
+
+    @staticmethod
+    def placed(placing: Placing, parts: list[Array], shape: tuple[int, ...]) -> Array:
+        """Return an array with each part at its place."""
+        return placing(*parts, out=np.empty(shape, parts[0].dtype))
+
+
+@dataclass(frozen=True, slots=True)
+class Summing:
+    """NumPy's einsum, with an array of its own in C order.
+
+    Attributes
+    ----------
+    subscripts : str
+    """
+
+    subscripts: str
+
+    def __call__(self, x: Array, y: Array) -> Any:
+        """Call it."""
+        return np.einsum(self.subscripts, x, y, order="C")

@@ -117,6 +117,20 @@ def test_contractions_are_the_same_and_true(subscripts: str) -> None:
         assert np.all(np.abs(values[0] - exact) <= 1e-6 * scale + 1e-12)
 
 
+def test_windows_are_not_copied_to_be_contracted() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", (4, 8, 22, 22)), g.placeholder("y", (4, 8, 20, 20))
+    moving = gn.windows(x, 3)
+    rng = np.random.default_rng(0)
+    feed = {each: rng.standard_normal(each.shape) for each in (x, y)}
+    for right in ("cij", "jic", "icj"):
+        slope = gn.einsum(f"nchwij,nchw->{right}", moving, y)
+        value, windows = assert_equal([slope, moving], feed)
+        np.testing.assert_allclose(value, np.einsum(f"nchwij,nchw->{right}", windows, feed[y]), rtol=1e-11)
+        pieces = gn.compile(slope).plan(feed).explain().pieces
+        assert max([piece.size for piece in pieces], default=0) < windows.nbytes / 9
+
+
 @pytest.mark.parametrize(
     ("subscripts", "shapes", "kind"),
     [
