@@ -19,6 +19,7 @@ from ..errors import AxisError, ShapeError, UsageError
 from ..graph import Array, Constant, Node, Op, Origin, Parameter, Placeholder
 from ..graph.dimensions import shown
 from ..text import number, plain, visible
+from .moves import before_moves
 
 if TYPE_CHECKING:
     from ..execute.loop import Prepared
@@ -144,6 +145,8 @@ def explain(
     op: Op | None = None,
     source: str | None = None,
     given: Callable[[Node], str] | None = None,
+    value_of: Callable[[Node], Array | None] | None = None,
+    op_of: Callable[[Node], Op] | None = None,
 ) -> Why:
     """Return where one element of a node's value comes from.
 
@@ -162,6 +165,9 @@ def explain(
         The text of the user's line.
     given : callable, optional
         Says of a node who gave its value, or "" where its operation did; as `given_as`, unless given.
+    value_of, op_of : callable, optional
+        What a node further upstream was, None if it is not known, and the operation that was used. With these, an
+        element of a product is told by what its factors were before they were moved: the window of a convolution.
 
     Returns
     -------
@@ -203,6 +209,10 @@ def explain(
         cells = [None if entry is None else np.asarray(x[entry]) for entry, x in zip(entries, arrays, strict=True)]
         formula = _equation(op, cells, at)
         made = ", from no numbers" if formula is None else f" = {formula}" if formula not in ("", said) else ""
+    if value_of is not None and op_of is not None and not kind:
+        told = _Upstream(value_of, op_of, given).told(node, at)
+        if told is not None:
+            made, reads = told
     return Why(
         node,
         at,
@@ -275,12 +285,21 @@ def _place(at: Sequence[Array], shape: Index, count: int) -> str:
         return ""
     lows, highs = [int(axis.min()) for axis in at], [int(axis.max()) + 1 for axis in at]
     if math.prod(high - low for low, high in zip(lows, highs, strict=True)) != count:
-        return "…"
+        steps = [_step(axis) for axis in at]
+        if math.prod(len(range(*each)) for each in zip(lows, highs, steps, strict=True)) != count:
+            return "…"
+        return ", ".join(map(_between, lows, highs, shape, steps))
     return ", ".join(map(_between, lows, highs, shape))
 
 
-def _between(low: int, high: int, n: int) -> str:
-    return str(low) if high - low == 1 else f"{low or ''}:{high if high < n else ''}"
+def _step(places: Array) -> int:
+    """Return how far places along an axis lie apart: as far as any two of them, at least."""
+    return int(np.gcd.reduce(places - places.min())) or 1
+
+
+def _between(low: int, high: int, n: int, step: int = 1) -> str:
+    every = f":{step}" if step > 1 else ""
+    return str(low) if high - low == 1 else f"{low or ''}:{high if high < n else ''}{every}"
 
 
 def given_as(node: Node, prepared: Prepared | None = None, where: str = "by hand") -> str:
@@ -417,3 +436,94 @@ def _list(cells: Array | None) -> str:
         return f"{number(cells.flat[0])}, … ({cells.size:,} numbers, all equal)"
     texts = ["…" if k is None else number(cells.flat[k]) for k in _chosen(cells)]
     return f"{', '.join(texts)} ({cells.size:,} numbers)"
+
+
+# --- products of what was moved ---------------------------------------------------------------------------------
+
+
+class _Upstream:
+    """Tells an element of a product by what its factors were before they were moved, and what is added to it.
+
+    So an element of a convolution is told by a window of its input and by a kernel: between them there are paddings,
+    windows, and other shapes.
+    """
+
+    def __init__(
+        self, value_of: Callable[[Node], Array | None], op_of: Callable[[Node], Op], given: Callable[[Node], str]
+    ) -> None:
+        self.value_of, self.op_of, self.given = value_of, op_of, given
+        self.reads: list[Read] = []
+        self.moved = self.summed = False
+
+    def told(self, node: Node, index: Index) -> tuple[str, list[Read]] | None:
+        """Return what follows the value in the equation of an element, and what it read; None if nothing was moved."""
+        operands = [self.value_of(operand) for operand in node.inputs]
+        value = self.value_of(node)
+        if value is None or any(each is None for each in operands):
+            return None
+        terms = [(node, index)]
+        if (op := self.op_of(node)).name == "add":
+            entries = op.reads(index, [each for each in operands if each is not None])
+            terms = list(zip(node.inputs, entries, strict=True))
+        told = [self._term(each, entry) for each, entry in terms]
+        if not (self.moved and self.summed) or None in told:
+            return None
+        symbols, numbers = zip(*filter(None, told), strict=True)
+        return f" = {' + '.join(symbols)} = {_added(numbers)}", self.reads
+
+    def _term(self, node: Node, index: Index) -> tuple[str, str] | None:
+        """Return an element in symbols and in numbers: a sum of products, or a single number."""
+        value = self.value_of(node)
+        assert value is not None
+        cell = np.array([np.ravel_multi_index(index, value.shape) if index else 0])
+        source, cell = self._before(node, cell)
+        value = self.value_of(source)
+        if value is None or cell[0] < 0:
+            return None
+        op = self.op_of(source)
+        if self.given(source) or "{factors}" not in op.element_formula:
+            return self._read(source, cell), number(value.flat[cell[0]])
+        operands = [self.value_of(operand) for operand in source.inputs]
+        known = [each for each in operands if each is not None]
+        if len(known) < len(operands):
+            return None
+        self.summed = True
+        at = tuple(int(i) for i in np.unravel_index(int(cell[0]), value.shape))
+        grids = [_ordered(entry, x.shape) for entry, x in zip(op.reads(at, known), known, strict=True)]
+        factors = [each.reshape(-1) for each in np.broadcast_arrays(*grids)]
+        sources = [self._before(operand, each) for operand, each in zip(source.inputs, factors, strict=True)]
+        sources.sort(key=lambda each: isinstance(each[0].op, Parameter))  # the window, then the kernel
+        there = np.all([each >= 0 for _, each in sources], axis=0)  # beside padding, products are 0
+        symbols = [self._read(each, places[there]) for each, places in sources]
+        values = [array.flat[places[there]] for each, places in sources if (array := self.value_of(each)) is not None]
+        formula = _equation(op, values, at)
+        return None if formula is None else (f"Σ {' · '.join(symbols)}", formula)
+
+    def _before(self, node: Node, cells: Array) -> tuple[Node, Array]:
+        found, cells = before_moves(node, cells, self.value_of, self.op_of, self.given)
+        self.moved |= found is not node
+        return found, cells
+
+    def _read(self, node: Node, cells: Array) -> str:
+        """Note what was read, and return it as one would index it, without axes at the end that are taken whole."""
+        value = self.value_of(node)
+        assert value is not None
+        entry = np.unravel_index(np.unique(cells), value.shape) if value.ndim else ()
+        read = read_of(node, len(self.reads), entry, value, self.given(node))
+        self.reads.append(read)
+        parts = read.place.split(", ")
+        whole = next((k for k, part in enumerate(reversed(parts)) if part != ":"), len(parts))
+        return _called(node, ", ".join(parts[: len(parts) - whole] if whole > 1 else parts))
+
+
+def _ordered(entry: Any, shape: Index) -> Array:
+    """Return the places, in C order, that an entry of an operation's `reads` names, in the form it names them."""
+    if not shape:
+        return np.zeros(np.zeros(())[entry].shape, np.intp)
+    axes = [np.broadcast_to(axis, shape)[entry] for axis in np.ogrid[tuple(map(slice, shape))]]
+    return np.asarray(np.ravel_multi_index(axes, shape))
+
+
+def _added(numbers: Sequence[str]) -> str:
+    """Return terms with their signs between them."""
+    return reduce(lambda text, each: f"{text} - {each[1:]}" if each.startswith("-") else f"{text} + {each}", numbers)

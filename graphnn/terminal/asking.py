@@ -92,7 +92,8 @@ def down(session: Session, _: str) -> None:
 
 def _say_why(session: Session) -> None:
     why = session.asked[-1]
-    lines = [f"{called(why.node, why.index)}{why.equation.removeprefix(indexed(why.node.name, why.index))}"]
+    equation = why.equation.removeprefix(indexed(why.node.title, why.index))
+    lines = folded(f"{called(why.node, why.index)}{equation}", session.width).split("\n")
     count = 0
     for read in _different(why):
         listed = _listed(read)

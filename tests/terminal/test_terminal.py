@@ -574,6 +574,19 @@ def test_why_says_how_what_is_bad_came_about():
     assert "hid it" not in talk("why grad/divide[1]")
 
 
+def test_why_of_a_convolution_folds_its_equation():
+    g = gn.Graph()
+    x, w = g.placeholder("x", (1, 2, 6, 6)), g.parameter("w", np.full((2, 2, 3, 3), 0.125))
+    y = gn.conv(x, w, padding=1)
+    gn.name(y, "y")
+    talk = Talk(gn.debug(y, {x: np.full((1, 2, 6, 6), 1.25)}))
+    talk("resume")
+    said = talk("why y[0, 1, 2, 3]").split("\n")
+    equation = "y[0, 1, 2, 3] = 2.812 = Σ x[0, :, 1:4, 2:5] · w[1] = 1.25·0.125 + 1.25·0.125 + … (18 products)"
+    assert " ".join(" ".join(said[:2]).split()) == equation
+    assert max(map(len, said)) <= 80
+
+
 def test_why_of_what_only_passes_on_says_where_it_arose():
     x = gn.Graph().placeholder("x", shape=(4, 3))
     y = gn.sum(gn.exp(x / gn.std(x, axis=1, keepdims=True)) * 2.0)

@@ -122,7 +122,17 @@ class Questions:
         prepared = now.tape.prepared
         given = partial(given_as, prepared=prepared, where=f"in {now.run.name}")
         op, source = prepared.op_of(here), now.source_of(here)
-        return explain(here, index, step.value, step.operands, op=op, source=source, given=given)
+        return explain(
+            here,
+            index,
+            step.value,
+            step.operands,
+            op=op,
+            source=source,
+            given=given,
+            value_of=now.value_if_known,
+            op_of=prepared.op_of,
+        )
 
     def ancestry(self, node: Node | str | None = None, index: Any = None, *, limit: int = LIMIT) -> dict[Node, Array]:
         """Return all elements that one was computed from, through forward and backward nodes alike.

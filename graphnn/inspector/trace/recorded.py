@@ -337,7 +337,21 @@ class Trace(Shown):
         record = self[node]
         operands = [self[operand].value for operand in record.node.inputs]
         op, given = self.prepared.op_of(record.node), partial(given_as, prepared=self.prepared)
-        return explain(record.node, index, record.value, operands, op=op, source=record.source, given=given)
+        return explain(
+            record.node,
+            index,
+            record.value,
+            operands,
+            op=op,
+            source=record.source,
+            given=given,
+            value_of=self._value_if_kept,
+            op_of=self.prepared.op_of,
+        )
+
+    def _value_if_kept(self, node: Node) -> Array | None:
+        record = self[node]
+        return record.value if record.kept else None
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return the records as plain dicts, as ``pandas.DataFrame`` takes them."""

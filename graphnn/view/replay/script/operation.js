@@ -246,7 +246,8 @@ function writeEquation() {
   const told = which.map((run) => explained(run, place, cell));
   const lines = told.flatMap((each, i) => equationLines(each, which[i], place));
   $("equation").replaceChildren(...lines);
-  return { place, cell, reads: told.find((each) => each)?.reads ?? [] };
+  const first = told.find((each) => each);
+  return { place, cell, reads: first?.direct ?? first?.reads ?? [] };
 }
 
 function lightUp({ place, cell, reads }) {

@@ -106,7 +106,80 @@ function explained(run, place, cell) {
   if (formula === null) told.equation += ", from no numbers";
   else if (formula && formula !== said) told.equation += ` = ${formula}`;
   told.reads = read.map((each, i) => readText(run, nodes.inputs[place][i], each, operands[i])).filter((each) => each.count);
-  return told;
+  const before = upstream(run, place, cell);
+  if (before === null) return told;
+  return { ...told, equation: `${name} = ${said} = ${before.symbols} = ${before.numbers}`, reads: before.reads, direct: told.reads, missing: false };
+}
+
+const formulaOf = (run, place) => setIn(run, place).formula ?? nodes.formula[place];
+
+/** Tell an element of a product by what its factors were before they were moved; null where nothing was, or it is not known. */
+function upstream(run, place, cell) {
+  const found = { moved: false, summed: false, reads: [] };
+  let terms = [[place, cell]];
+  if (nodes.op[place] === "add") {
+    const read = readBy(run, place, cell);
+    if (read === null) return null;
+    terms = read.map((each, i) => [nodes.inputs[place][i], each.places[0]]);
+  }
+  const told = [];
+  for (const [each, at] of terms) {
+    const term = termOf(run, each, at, found);
+    if (term === null) return null;
+    told.push(term);
+  }
+  if (!found.moved || !found.summed) return null;
+  const added = (text, each) => (each.startsWith("-") ? `${text} - ${each.slice(1)}` : `${text} + ${each}`);
+  return { symbols: told.map(([symbol]) => symbol).join(" + "), numbers: told.map(([, numbers]) => numbers).reduce(added), reads: found.reads };
+}
+
+/** Return an element in symbols and in numbers: a sum of products, or a single number. */
+function termOf(run, node, cell, found) {
+  const [place, [at]] = beforeMoves(run, node, [cell], found);
+  const value = valueOf(run, place), number = value === null || at < 0 ? undefined : value.at(at);
+  if (number === undefined) return null;
+  if (givenAs(run, place) || !formulaOf(run, place).includes("{factors}")) {
+    return [symbolOf(run, place, [at], found), numeral(number, value.dtype)];
+  }
+  const read = readBy(run, place, at);
+  if (read === null || read.some((each) => each.count !== each.places.length)) return null;
+  found.summed = true;
+  const sources = read.map((each, i) => beforeMoves(run, nodes.inputs[place][i], each.places, found));
+  sources.sort(([a], [b]) => (nodes.kind[a] === "a parameter") - (nodes.kind[b] === "a parameter")); // the window, then the kernel
+  const operands = sources.map(([source]) => valueOf(run, source));
+  if (operands.includes(null)) return null;
+  const there = upTo(read[0].count).filter((k) => sources.every(([, places]) => places[k] >= 0));
+  const left = sources.map(([, places]) => ({ count: there.length, places: there.map((k) => places[k]) }));
+  const numbers = equation(formulaOf(run, place), {}, left, operands);
+  if (!numbers) return null;
+  const symbols = sources.map(([source], i) => symbolOf(run, source, left[i].places, found));
+  return [`Σ ${symbols.join(" · ")}`, numbers];
+}
+
+/** Return the node from which elements were moved, and their places there; -1 of one that is 0 from padding. */
+function beforeMoves(run, place, cells, found) {
+  const start = place;
+  while (nodes.inputs[place].length && formulaOf(run, place) === "" && !givenAs(run, place)) {
+    const read = cells.map((cell) => (cell < 0 ? [] : readBy(run, place, cell)));
+    if (read.includes(null)) break;
+    const came = upTo(nodes.inputs[place].length).filter((i) => read.some((each) => each[i]?.count));
+    if (came.length !== 1) break;
+    const moved = read.map((each) => (each[came[0]]?.count ? each[came[0]].places[0] : -1));
+    const filled = { ...nodes.settings[place], ...setIn(run, place).settings }.constant_values;
+    if (filled !== undefined && /[1-9a-zA-Z]/.test(filled) && moved.some((cell, k) => cell < 0 && cells[k] >= 0)) break;
+    [place, cells] = [nodes.inputs[place][came[0]], moved];
+  }
+  found.moved ||= place !== start;
+  return [place, cells];
+}
+
+/** Note what was read, and return it as one would index it, without axes at the end that are taken whole. */
+function symbolOf(run, place, cells, found) {
+  const read = readText(run, place, { count: new Set(cells).size, places: [...new Set(cells)] }, valueOf(run, place));
+  found.reads.push(read);
+  const parts = corners(read.places, valueOf(run, place).shape).split(", ");
+  const kept = parts.findLastIndex((part) => part !== ":") + 1;
+  return called(nodes.name[place], (parts.length - kept > 1 ? parts.slice(0, kept) : parts).join(", "));
 }
 
 const called = (name, place) => (place ? `${name}[${place}]` : name);
@@ -124,15 +197,20 @@ function readText(run, place, { count, places }, operand) {
   return { place, places: distinct, count, text: `${called(nodes.name[place], where)} = ${said}${kind ? `, ${kind}` : ""}` };
 }
 
-/** Return elements as one would index them, if they are all between two corners. */
+const divisor = (a, b) => (b ? divisor(b, a % b) : a);
+
+/** Return elements as one would index them, if they are all between two corners, evenly spaced along each axis. */
 function corners(places, shape) {
   if (!places.length || !shape.length) return "";
   const indices = places.map((place) => unravel(place, shape));
   const lows = shape.map((_, axis) => indices.reduce((low, index) => Math.min(low, index[axis]), Infinity));
   const highs = shape.map((_, axis) => indices.reduce((high, index) => Math.max(high, index[axis] + 1), 0));
-  if (product(highs.map((high, axis) => high - lows[axis])) !== places.length) return "…";
-  const between = (low, high, n) => (high - low === 1 ? String(low) : `${low || ""}:${high < n ? high : ""}`);
-  return shape.map((n, axis) => between(lows[axis], highs[axis], n)).join(", ");
+  const count = (steps) => product(highs.map((high, axis) => Math.ceil((high - lows[axis]) / steps[axis])));
+  let steps = shape.map(() => 1);
+  if (count(steps) !== places.length) steps = shape.map((_, axis) => indices.reduce((step, index) => divisor(step, index[axis] - lows[axis]), 0) || 1);
+  if (count(steps) !== places.length) return "…";
+  const between = (low, high, n, step) => (high - low === 1 ? String(low) : `${low || ""}:${high < n ? high : ""}${step > 1 ? `:${step}` : ""}`);
+  return shape.map((n, axis) => between(lows[axis], highs[axis], n, steps[axis])).join(", ");
 }
 
 const grouped = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
