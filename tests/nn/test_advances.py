@@ -202,3 +202,23 @@ def test_one_row_has_no_variance() -> None:
     gn.compile(layer(x, training=True), updates={})({x: A[:1]})
     assert layer.running_var is not None
     np.testing.assert_allclose(layer.running_var.value, 0.9)
+
+
+def test_a_training_that_is_resumed_keeps_the_statistics_to_the_bit(tmp_path: Path) -> None:
+    x, y = RNG.normal(size=(20, 3)), RNG.integers(0, 2, 20)
+
+    def trained(epochs: int, **settings: Any) -> dict[str, Any]:
+        g = gn.Graph()
+        inputs, labels = g.placeholder("x", ("batch", 3)), g.placeholder("y", ("batch",), np.int64)
+        network = nn.Sequential(nn.BatchNorm(), nn.Dropout(0.2), nn.Dense(2))
+        loss = nn.softmax_crossentropy(network(inputs, training=True), labels)
+        step = gn.compile(loss, nn.Adam(0.01).updates(loss))
+        nn.fit(step, {inputs: x, labels: y}, epochs=epochs, batch_size=8, **settings)
+        return network.state()
+
+    whole = trained(4)
+    trained(2, checkpoint=tmp_path / "half.gnn")
+    resumed = trained(4, resume=tmp_path / "half.gnn")
+    assert whole["0.running_mean"].any()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, resumed[name])
