@@ -104,7 +104,13 @@ def blocks_of(x: Any, y: Any) -> Blocks | None:
 
 
 def product(x: Array, y: Array, out: Array | None = None) -> Any:
-    """Return ``x @ y``."""
+    """Return ``x @ y``; for float16 computed in float32, since BLAS knows no float16."""
+    if "e" in (x.dtype.char, y.dtype.char) and np.result_type(x, y) == np.float16:
+        found = product(x.astype(np.float32), y.astype(np.float32))
+        if out is None:
+            return found.astype(np.float16)
+        np.copyto(out, found, casting="same_kind")
+        return out
     blocks = blocks_of(x, y)
     if blocks is None:
         return np.matmul(x, y, out)

@@ -428,3 +428,11 @@ def test_what_a_matrix_lacks_is_said() -> None:
         gn.det(y)
     with pytest.raises(gn.DtypeError, match=r"gn\.cast"):
         gn.inv(gn.cast(x, "float16"))
+
+
+def test_products_of_float16_are_rounded_once() -> None:
+    g = gn.Graph()
+    x = g.constant(np.full((2, 4096), 0.1, np.float16))
+    product = gn.run(x @ x.T)
+    assert product.dtype == np.float16
+    assert np.array_equal(product, np.full((2, 2), np.float16(4096 * float(np.float16(0.1)) ** 2)))

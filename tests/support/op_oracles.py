@@ -102,6 +102,12 @@ def _put_along_axis(op: Any, x: Array, indices: Array, values: Array) -> Array:
     return result
 
 
+def _matmul(op: Any, x: Array, y: Array) -> Any:
+    if np.result_type(x, y) != np.float16:
+        return np.matmul(x, y)
+    return np.matmul(x.astype(np.float32), y.astype(np.float32)).astype(np.float16)
+
+
 def _cholesky(op: Any, x: Array) -> Any:
     x = x if x.dtype.kind == "f" else x.astype(np.float64)
     return np.linalg.cholesky((x + np.swapaxes(x, -1, -2)) / 2)
@@ -236,6 +242,7 @@ ORACLES: dict[str, Oracle] = {
         scale=lambda op, *arrays: np.einsum(op.subscripts, *[np.abs(x.astype(np.float64)) for x in arrays]),
         tame=True,
     ),
+    "matmul": Oracle(_matmul),
     "windows": Oracle(_windows),
     "first_equal": Oracle(_first_equal),
     "max": Oracle(lambda op, x: np.max(x, axis=op.axis, keepdims=op.keepdims)),
