@@ -106,6 +106,29 @@ def tracing(repeats: int) -> None:
     )
 
 
+def convolving(repeats: int) -> None:
+    """Tell what a trace of a convolution costs, beside a run that keeps its values, its windows among them."""
+    rng = np.random.default_rng(0)
+    g = gn.Graph("convolution", dtype="float32")
+    x = g.placeholder("x", shape=(8, 64, 28, 28))
+    kernel = g.parameter("kernel", rng.normal(size=(64, 64, 3, 3)).astype(np.float32))
+    y = gn.conv(x, kernel, padding=1)
+    feed = {x: rng.normal(size=x.shape).astype(np.float32)}
+
+    def with_statistics() -> None:
+        for record in gn.trace(y, feed):
+            _ = record.stats
+
+    ways = {"steps": lambda: list(gn.steps(y, feed)), "trace": lambda: gn.trace(y, feed), "statistics": with_statistics}
+    found = medians(repeats, **ways)
+    plain = found["steps"]
+    told(
+        f"a convolution, with its values {plain * 1e3:8.3f} ms\n"
+        f"a trace of it                  {found['trace'] * 1e3:8.3f} ms  {found['trace'] / plain:5.2f} ×\n"
+        f"with all statistics            {found['statistics'] * 1e3:8.3f} ms  {found['statistics'] / plain:5.2f} ×\n"
+    )
+
+
 def stepping(operations: int, repeats: int) -> None:
     """Tell how long it takes to step through a long chain one by one, and back."""
     g = gn.Graph("chain")
@@ -162,6 +185,7 @@ def main() -> int:
         return subprocess.run(again, env=measure.environment(1), check=False).returncode
     measure.pin(1)
     tracing(settings.repeats)
+    convolving(max(settings.repeats // 10, 3))
     stepping(settings.operations, 5)
     return int(bool(settings.graphs and travelling(settings.graphs, settings.seed)))
 

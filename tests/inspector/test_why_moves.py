@@ -82,3 +82,17 @@ def test_a_what_if_on_a_kernel_recomputes_what_depends_on_it() -> None:
     change = dbg.what_if("w", kernel)
     assert [node.op.name for node in change.recomputed] == ["reshape", "matmul", "reshape", "add"]
     assert {"pad", "windows", "transpose"} < {node.op.name for node in seen.order}, "these stand before the kernel"
+
+
+def test_statistics_of_moved_elements_are_those_of_their_source() -> None:
+    graph = gn.Graph()
+    x, kernel = graph.placeholder("x", (2, 4, 20, 20)), graph.parameter("w", np.ones((3, 4, 3, 3)))
+    seen = gn.trace(gn.conv(x, kernel, padding=1), {x: np.random.default_rng(0).normal(size=(2, 4, 20, 20))})
+    taken = [record for record in seen if record.op.name in ("windows", "transpose", "reshape")]
+    large = [record for record in taken if record.value.size == 2 * 4 * 9 * 400]
+    assert [record.op.name for record in large] == ["windows", "transpose", "reshape"]
+    assert len({id(record.stats) for record in large}) == 1, "computed once"
+    for record in taken:
+        value, stats = record.value, record.stats
+        assert (stats.size, stats.min, stats.max) == (value.size, value.min(), value.max())
+        assert (stats.mean, stats.std) == pytest.approx((value.mean(), value.std()))

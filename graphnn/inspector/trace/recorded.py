@@ -14,6 +14,8 @@ from ...container import StrPath, write
 from ...errors import GraphnnError, LookupFailure, UsageError
 from ...files import settings_of, to_data
 from ...graph import Array, Graph, Node, Op, Origin, Unknown
+from ...ops.linalg import Transpose
+from ...ops.shape import ExpandDims, Flip, Reshape, Squeeze
 from ...show import Shown, rendered
 from ...text import quoted
 from ..altered import given_before
@@ -26,6 +28,15 @@ if TYPE_CHECKING:
     from ...execute.loop import Prepared
 
 VERSION = 2
+_SAME_ELEMENTS = (ExpandDims, Flip, Reshape, Squeeze, Transpose)
+
+
+def _source(prepared: Prepared, place: int) -> int:
+    """Return the place of the value that operations only put into another order or shape."""
+    order, operands = prepared.program.order, prepared.program.operands
+    while isinstance(order[place].op, _SAME_ELEMENTS) and not prepared.is_set(order[place]):
+        (place,) = operands[place]
+    return place
 
 
 class _Recorded:
@@ -36,7 +47,7 @@ class _Recorded:
         self.order = prepared.program.order
         self.kept = kept
         self.times = times
-        self.stats = Statistics(kept)
+        self.stats = Statistics(kept, partial(_source, prepared))
 
     @cached_property
     def sources(self) -> Lines:

@@ -191,10 +191,16 @@ class Statistics(dict[int, Stats]):
     """Statistics of kept values by position, computed when first asked for: of small values for several at once.
 
     For small values one by one, the calls of NumPy would cost several times as much as the work.
+
+    Parameters
+    ----------
+    kept : sequence of ndarray or Condensed
+    source : callable, optional
+        Returns the position of a value with the same elements, in another order perhaps: itself, or one before it.
     """
 
-    def __init__(self, kept: Sequence[Array | Condensed]) -> None:
-        self._kept = kept
+    def __init__(self, kept: Sequence[Array | Condensed], source: Callable[[int], int] = lambda place: place) -> None:
+        self._kept, self._source = kept, source
 
     def __missing__(self, place: int) -> Stats:
         value = self._kept[place]
@@ -205,7 +211,8 @@ class Statistics(dict[int, Stats]):
             small = {i: v.ravel() for i, v in after if isinstance(v, np.ndarray) and 0 < v.size <= SMALL}
             self.update(zip(small, _stats_of_small(list(small.values())), strict=True))
         else:
-            self[place] = stats_of(value)
+            source = self._source(place)
+            self[place] = stats_of(value) if source == place else self[source]
         return self[place]
 
 
