@@ -421,7 +421,7 @@ def test_no_product_is_contracted_with_a_sum() -> None:
 def test_loops_can_be_read(graph: gn.Graph) -> None:
     x = graph.placeholder("x", (20, 30))
     y = gn.exp(gn.sqrt(x[:, ::2]) * 2 + 1)
-    plan = native_plan(gn.compile([y, gn.einsum("ij,jk->ik", y, y.T)], backend="native"), {x: np.ones((20, 30))})
+    plan = native_plan(gn.compile([y, gn.einsum("ij,jk->i", y, y.T)], backend="native"), {x: np.ones((20, 30))})
     fused, loop, called = plan.loops[:3]
     assert str(fused).splitlines() == [
         "fused: sqrt, multiply, add; reads 2,416 bytes, writes 2,400",
@@ -440,6 +440,6 @@ def test_loops_can_be_read(graph: gn.Graph) -> None:
         "    exp float64[20, 15] = exp(add float64[20, 15])",
     ]
     assert str(called).splitlines() == [
-        "python: einsum; reads 4,800 bytes, writes 3,200 (einsum makes an array itself)",
-        "    einsum float64[20, 20] = einsum(exp float64[20, 15], view of exp float64[15, 20])",
+        "python: einsum; reads 4,800 bytes, writes 160 (einsum makes an array itself)",
+        "    einsum float64[20] = einsum(exp float64[20, 15], view of exp float64[15, 20])",
     ]

@@ -255,7 +255,7 @@ def test_explain_tells_what_is_computed_by_how_many_and_how_long_it_should_take(
     monkeypatch.setattr(rates, "seconds_of", lambda ufunc, dtype, reduces=False: 1e-6)
     x = graph.placeholder("x", (2**16, 4))
     y = gn.tanh(x @ np.ones((4, 4))) * 2.0
-    fetches = [y, gn.sum(y), gn.einsum("ij,ij->", y, y)]
+    fetches = [y, gn.sum(y), gn.einsum("ij->", y)]
     told = {}
     for threads in (1, 2):
         step = gn.compile(fetches, backend="native", threads=threads)
