@@ -263,13 +263,18 @@ class FirstEqual(Op):
         axes = self.over(x.ndim)
         found = cleared(out, x.shape, bool)
         apart, ahead = np.moveaxis(x, axes, range(len(axes))), np.moveaxis(found, axes, range(len(axes)))
-        once = np.moveaxis(y, axes, range(len(axes)))[(0,) * len(axes)]
-        left = np.ones(once.shape, bool)
+        first: Any = (*[0] * len(axes), ...)
+        once = np.moveaxis(y, axes, range(len(axes)))[first]
+        left, equal = np.ones(once.shape, bool), np.empty(once.shape, bool)
+        lost = once != once  # a NaN is equal to a NaN
+        any_lost = bool(lost.any())
         for place in np.ndindex(apart.shape[: len(axes)]) if left.size else ():
-            part = apart[place]
-            equal = (part == once) | ((part != part) & (once != once))
-            ahead[place] = equal & left
-            left &= ~equal
+            part, hit = apart[place], ahead[(*place, ...)]
+            np.equal(part, once, out=equal)
+            if any_lost:
+                equal |= lost & (part != part)
+            np.logical_and(equal, left, out=hit)
+            left ^= hit
             if not left.any():
                 break
         return found
