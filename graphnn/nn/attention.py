@@ -95,7 +95,7 @@ class MultiHeadAttention(Weighted):
         key = query if key is None else key
         value = key if value is None else value
         for x in (query, key, value):
-            check_float("MultiHeadAttention", x)
+            check_float("MultiHeadAttention", only_node(self, x))
             if x.ndim != 3:
                 raise ShapeError(
                     f'MultiHeadAttention takes (batch, time, units), and "{x.name}" has shape {shown(x.shape)}'
@@ -151,9 +151,13 @@ class MultiHeadAttention(Weighted):
         for path, array in state.items():
             if path in ("in_proj_weight", "in_proj_bias"):
                 last = path.rpartition("_")[2]
+                if not array.ndim or len(array) % 3:
+                    raise ShapeError(
+                        f'"{path}" has rows for query, key and value alike; the state has {shown(array.shape)} for it'
+                    )
                 found |= {f"{part}.{last}": each for part, each in zip(parts, np.split(array, 3), strict=True)}
-            elif path.endswith("_proj_weight"):
-                found[f"{next(part for part in parts if part[0] == path[0])}.weight"] = array
+            elif path in ("q_proj_weight", "k_proj_weight", "v_proj_weight"):
+                found[f"{parts['qkv'.index(path[0])]}.weight"] = array
             else:
                 found[path.replace("out_proj.", "output.")] = array
         return found

@@ -148,8 +148,8 @@ class Layer:
     def _called_in(self, graph: Graph) -> None:
         self.__graph = graph
         if self.__waiting is not None:
-            state, self.__waiting = self.__waiting, None
-            Held(self).set(*state)
+            Held(self).set(*self.__waiting)
+            self.__waiting = None  # not before: a state that does not fit is an error at every call
 
     def __made(self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any], training: bool) -> Any:
         training_now.set(training)
@@ -251,6 +251,7 @@ class Layer:
             self.__waiting = dict(checked), layout
         else:
             Held(self).set(checked, layout)
+            self.__waiting = None
 
     def _held(self) -> Iterable[tuple[str, Any]]:
         """Return the attributes, some of which are parameters and layers."""

@@ -12,9 +12,10 @@ from ..errors import DtypeError, ShapeError, UsageError
 from ..graph import Array, Graph, Node, fn
 from ..graph.attributes import whole
 from ..graph.dimensions import shown
-from .checks import check_choice, checked_flag
+from .checks import check_choice, checked_flag, checked_number
 from .dropout import Dropout
 from .init import Rng, checked_initializer, glorot_uniform, orthogonal, zeros
+from .layer import only_node
 from .weights import Weighted, check_float
 
 _States = tuple[Node, ...]
@@ -58,7 +59,8 @@ class _Recurrent(Weighted):
         self.weight_init = checked_initializer(weight_init, f"{kind}: weight_init")
         self.recurrent_init = checked_initializer(recurrent_init, f"{kind}: recurrent_init")
         self.bias_init = checked_initializer(bias_init, f"{kind}: bias_init")
-        self.between = [Dropout(dropout, seed=i) for i in range(layers - 1)] if dropout else []
+        rate = checked_number(f"{kind}: dropout", dropout, 0, 1)
+        self.between = [Dropout(rate, seed=i) for i in range(layers - 1)] if rate else []
         self.weights: dict[str, Node] = {}
 
     def call(self, x: Node, mask: Any = None, initial_state: Any = None) -> Any:
@@ -74,7 +76,7 @@ class _Recurrent(Weighted):
             (layers · directions, batch, units), as the last states. By default zeros.
         """
         kind = type(self).__name__
-        check_float(kind, x)
+        check_float(kind, only_node(self, x))
         if x.ndim != 3:
             raise ShapeError(f'{kind} takes (batch, time, features), and "{x.name}" has shape {shown(x.shape)}')
         _, features = self.sizes(x, [1, 2], "its steps and parameters")
@@ -178,9 +180,10 @@ class _Recurrent(Weighted):
         mask = mask if isinstance(mask, Node) else x.graph.constant(mask)
         if mask.dtype != np.dtype(bool):
             raise DtypeError(f'{type(self).__name__}: a mask is bools, True to keep; "{mask.name}" is {mask.dtype}')
-        if mask.ndim != 2:
+        if mask.ndim != 2 or mask.shape[1] != x.shape[1]:
             raise ShapeError(
-                f'{type(self).__name__}: a mask has shape (batch, time), and "{mask.name}" has {shown(mask.shape)}'
+                f'{type(self).__name__}: a mask has shape (batch, time), {shown(x.shape[:2])}, and "{mask.name}" '
+                f"has {shown(mask.shape)}"
             )
         return _unbound(fn.expand_dims(mask, -1), 1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,18 +42,29 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, Array]:
         if size < 8 or not 2 <= header_size <= min(size - 8, _MOST_HEADER):
             raise FileFormatError(f"{str(path)!r} is not a safetensors file")
         try:
-            header = json.loads(file.read(header_size))
+            header = json.loads(file.read(header_size), object_pairs_hook=_once)
             entries = [(name, about) for name, about in header.items() if name != "__metadata__"]
         except (ValueError, AttributeError, RecursionError):
             raise FileFormatError(f"{str(path)!r} is not a safetensors file: its header is no JSON object") from None
+        checked = [(name, about, *_entry(path, name, about, size - 8 - header_size)) for name, about in entries]
+        places = sorted((start, start + length) for *_, start, length in checked if length)
+        if any(start < stop for (_, stop), (start, _) in pairwise(places)):
+            raise FileFormatError(f"{str(path)!r} is damaged: the bytes of two arrays overlap")
         found = {}
-        for name, about in entries:
-            dtype, shape, start, length = _entry(path, name, about, size - 8 - header_size)
+        for name, about, dtype, shape, start, length in checked:
             file.seek(8 + header_size + start)
             array = np.frombuffer(file.read(length), dtype).reshape(shape)
             if about["dtype"] == "BF16":
                 array = (array.astype(np.uint32) << 16).view(np.float32)
             found[name] = array.astype(array.dtype.newbyteorder("="))
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; a name that it has twice is an error."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
     return found
 
 
@@ -62,6 +74,7 @@ def _entry(path: Any, name: str, about: Any, size: int) -> tuple[np.dtype[Any], 
         case {"dtype": str(kind), "shape": list(shape), "data_offsets": [int(start), int(stop)]} if kind in _DTYPES:
             dtype = np.dtype(_DTYPES[kind])
             sizes = len(shape) <= 64 and all(type(n) is int and n >= 0 for n in shape)
-            if sizes and 0 <= start <= stop <= size and stop - start == math.prod(shape) * dtype.itemsize:
+            fits = sizes and math.prod(n or 1 for n in shape) * dtype.itemsize < 2**63  # as NumPy counts, with 0 as 1
+            if fits and 0 <= start <= stop <= size and stop - start == math.prod(shape) * dtype.itemsize:
                 return dtype, tuple(shape), start, stop - start
     raise FileFormatError(f"{str(path)!r} is damaged, or has an array of an unknown dtype: {short_repr(name)}")

@@ -11,7 +11,9 @@ import numpy as np
 
 from ..errors import DtypeError, LookupFailure, ShapeError, UsageError, near
 from ..graph import Array, Node, as_array
+from ..graph.arrays import warn_of_overflow
 from ..graph.dimensions import shown
+from ..graph.quiet import quietly
 from .checks import check_choice
 from .safetensors import read_safetensors
 
@@ -138,7 +140,8 @@ def _counts(node: Node) -> bool:
 
 def _as_array(path: str, value: Any) -> Array:
     if hasattr(value, "detach"):  # a tensor of PyTorch
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
     return as_array(value, f'"{path}" of the state')
 
 
@@ -148,7 +151,9 @@ def _fitted(node: Node, path: str, array: Array) -> Array:
         raise ShapeError(f'"{path}" has shape {shown(node.shape)}; the state has {shown(array.shape)} for it')
     if not np.can_cast(array.dtype, node.dtype, "same_kind"):
         raise DtypeError(f'"{path}" is {node.dtype}; the state has {array.dtype} for it')
-    return array.astype(node.dtype)
+    fitted: Array = quietly(array.astype, node.dtype)
+    warn_of_overflow(array, fitted, f'"{path}" of the state')
+    return fitted
 
 
 def _listed(paths: list[str]) -> str:

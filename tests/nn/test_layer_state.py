@@ -163,12 +163,87 @@ def test_safetensors_files_are_read(tmp_path: Path) -> None:
         {"shape": [True, 2]},
         {"dtype": "F8_E5M2"},
         {"dtype": ["F32"]},
+        {"shape": [0, 2**62], "data_offsets": [0, 0]},
+        {"shape": [0, 2**70], "data_offsets": [0, 0]},
     ],
 )
 def test_a_damaged_safetensors_file_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = saved(tmp_path / "a.safetensors", {"weight": ("F32", np.zeros(2, "float32"))}, **changes)
     with pytest.raises(gn.FileFormatError, match="is damaged, or has an array of an unknown dtype: 'weight'"):
         nn.Dense(2).load(path)
+
+
+def test_arrays_of_a_file_share_no_bytes(tmp_path: Path) -> None:
+    two = {name: ("F32", np.zeros(2, "float32")) for name in ("weight", "bias")}
+    path = saved(tmp_path / "a.safetensors", two, data_offsets=[0, 8])
+    with pytest.raises(gn.FileFormatError, match="the bytes of two arrays overlap"):
+        nn.Dense(2).load(path)
+    text = b'{"a": 1, "a": 2}'
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(gn.FileFormatError, match="not a safetensors file"):
+        nn.Dense(2).load(path)
+
+
+def test_a_kept_state_that_does_not_fit_is_an_error_at_every_call_until_another_is_loaded() -> None:
+    layer, x = nn.Dense(2), inputs()
+    layer.load({"weight": np.ones((4, 2)), "bias": np.ones(2)})
+    for _ in range(2):
+        with pytest.raises(gn.ShapeError, match='"weight" has shape'):
+            layer(x)
+    layer.load({"weight": np.ones((3, 2)), "bias": np.ones(2)})
+    layer(x)
+    np.testing.assert_array_equal(layer.state()["weight"], np.ones((3, 2)))
+
+
+def test_a_state_that_overflows_warns() -> None:
+    layer = nn.Dense(2, dtype="float32")
+    layer(inputs())
+    with pytest.warns(gn.GraphnnWarning, match=r'"bias" of the state holds 1e\+300, which is inf in float32'):
+        layer.load({"weight": np.ones((3, 2)), "bias": [1e300, 0.0]})
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "error", "words"),
+    [
+        ("in_proj_weight", np.ones((4, 4)), gn.ShapeError, '"in_proj_weight" has rows for query, key and value'),
+        ("in_proj_bias", 1.0, gn.ShapeError, '"in_proj_bias" has rows for query, key and value'),
+        ("x_proj_weight", np.ones((4, 4)), gn.LookupFailure, 'holds "x_proj_weight"'),
+        ("_proj_weight", np.ones((4, 4)), gn.LookupFailure, 'holds "_proj_weight"'),
+    ],
+)
+def test_an_attention_of_pytorch_that_does_not_fit_is_refused(
+    name: str, array: Any, error: type[Exception], words: str
+) -> None:
+    layer = nn.MultiHeadAttention(2)
+    layer(gn.Graph().placeholder("x", ("batch", 5, 4)))
+    with pytest.raises(error, match=words):
+        layer.load({name: array}, layout="torch")
+
+
+def test_a_bfloat16_tensor_becomes_float32() -> None:
+    class Tensor:
+        """What a tensor of PyTorch does, in which bfloat16 has no NumPy dtype."""
+
+        def __init__(self, array: Any, dtype: str) -> None:
+            self.array, self.dtype = array, dtype
+
+        def detach(self) -> "Tensor":
+            return self
+
+        cpu = detach
+
+        def float(self) -> "Tensor":
+            return Tensor(self.array, "torch.float32")
+
+        def numpy(self) -> Any:
+            if self.dtype == "torch.bfloat16":
+                raise TypeError("Got unsupported ScalarType BFloat16")
+            return self.array
+
+    layer = nn.Dense(2)
+    layer.load({"weight": Tensor(np.ones((2, 3)), "torch.bfloat16"), "bias": [0.0, 1.0]}, layout="torch")
+    layer(inputs())
+    np.testing.assert_array_equal(layer.state()["weight"], np.ones((3, 2)))
 
 
 @pytest.mark.parametrize(
