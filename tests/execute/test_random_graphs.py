@@ -42,7 +42,7 @@ def test_a_wrong_gradient_would_be_found(recipes: list[Recipe], monkeypatch: pyt
 
     monkeypatch.setattr(gn.ops.elementwise.Sin, "vjp", wrong)
     found = [hips.compared(recipe) for recipe in recipes if "sin" in recipe.ops]
-    assert sum(bool(comparison.told) for comparison in found) > 0.5 * len(found) > 20
+    assert sum(bool(comparison.told) for comparison in found) > 0.5 * len(found) > 12
 
 
 def test_large_graphs_are_those_of_autograd_and_their_plans_the_interpreter_to_the_bit() -> None:
@@ -61,7 +61,7 @@ def test_a_plan_that_differs_would_be_found(recipes: list[Recipe], monkeypatch: 
         return right(self, np.cos if ufunc is np.sin else ufunc, *operands, result=result)
 
     monkeypatch.setattr(Builder, "ufunc", wrong)
-    found = [hips.compared(recipe, plan=True).told for recipe in recipes[:100] if "sin" in recipe.ops]
+    found = [hips.compared(recipe, plan=True).told for recipe in recipes[:200] if "sin" in recipe.ops]
     assert sum("is not the interpreter's" in told for told in found) > 0.5 * len(found) > 4
 
 

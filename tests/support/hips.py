@@ -59,7 +59,7 @@ class Comparison(NamedTuple):
 
 def knows(op: str) -> bool:
     """Return whether an operation can be compared."""
-    return op in _FUNCTIONS or hasattr(anp, op)
+    return op in _FUNCTIONS or (hasattr(anp, op) and op not in _WITHOUT_GRADIENT)
 
 
 def compared(recipe: Recipe, order: int = 1, rtol: float = 1e-9, plan: bool = False) -> Comparison:
@@ -314,6 +314,17 @@ def _from_nothing(op: str) -> Callable[..., Any]:
     return lambda *operands, **attributes: operation(op)(**attributes).forward(*operands)
 
 
+def _argsort(x: Any, axis: int | None, descending: bool) -> Any:
+    value = np.asarray(getval(x))
+    value, axis = (value.reshape(-1), 0) if axis is None else (value, axis)
+    if not descending:
+        return np.argsort(value, axis, kind="stable")
+    return value.shape[axis] - 1 - np.flip(np.argsort(np.flip(value, axis), axis, kind="stable"), axis)
+
+
+_WITHOUT_GRADIENT = {"cumprod", "put_along_axis"}
+"""What autograd computes and has no gradient of."""
+
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     # Under another name, or with other arguments.
     "divide_by": lambda x, count: x / count,
@@ -331,12 +342,16 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "clip": _clip,
     "outer": lambda x, y: anp.reshape(x, (-1, 1)) * anp.reshape(y, (1, -1)),
     "flip": lambda x, axis: _moved(x, np.flip(_places(anp.shape(x)), axis)),
+    "roll": lambda x, shift, axis: _moved(x, np.roll(_places(anp.shape(x)), shift, axis)),
+    "diagonal": lambda x, offset, axis1, axis2: _moved(x, np.diagonal(_places(anp.shape(x)), offset, axis1, axis2)),
     "tile": lambda x, reps: _moved(x, np.tile(_places(anp.shape(x)), reps)),
     "repeat": lambda x, repeats, axis: _moved(x, np.repeat(_places(anp.shape(x)), repeats, axis)),
     "pad": _pad,
     "squeeze": _squeeze,
     "expand_dims": _expand_dims,
     "split": _split,
+    "argsort": _argsort,
+    "fmod": lambda x, y: x - y * anp.trunc(x / y),
     "cumsum": lambda x, axis: anp.cumsum(x, axis=axis),
     "norm": _norm,
     "prod": _prod,
@@ -367,6 +382,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "softmax": _softmax,
     "log_softmax": _log_softmax,
     # Without operands that have gradients.
+    "arange": _from_nothing("arange"),
+    "random_normal": _from_nothing("random_normal"),
     "zeros": _from_nothing("zeros"),
     "eye": _from_nothing("eye"),
     "random_uniform": _from_nothing("random_uniform"),
