@@ -136,11 +136,11 @@ class Solve(_Cubic):
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         a, b = inputs
         moved, right = tangents
-        if b.ndim == 1:
-            output = fn.expand_dims(output, -1)
-            right = None if right is None else fn.expand_dims(right, -1)
+        if b.ndim == 1 and right is not None:
+            right = fn.expand_dims(right, -1)
         if moved is not None:
-            right = -(moved @ output) if right is None else right - moved @ output
+            product = moved @ (fn.expand_dims(output, -1) if b.ndim == 1 else output)
+            right = -product if right is None else right - product
         found = fn.solve(a, right)
         return fn.squeeze(found, -1) if b.ndim == 1 else found
 

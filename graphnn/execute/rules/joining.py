@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,8 @@ def slices_add(op: index.SlicesAdd, build: Builder, result: Result, operands: Se
     """Put the operands where their indices point, unless something is to be added."""
     if op.overlaps:
         return called(op, build, result, operands)
-    return joined(op, build, result, operands, [_parts(part) for part in op.indices], fill=True)
+    gaps = sum(x.size for x in operands) < math.prod(result.shape)
+    return joined(op, build, result, operands, [_parts(part) for part in op.indices], gaps)
 
 
 def _parts(index: Sequence[do.Part | str]) -> tuple[do.Part, ...]:
