@@ -350,7 +350,6 @@ class Invert(Bitwise):
 class LeftShift(Bitwise):
     """x with its bits so many places to the left: x times 2 to the power of y."""
 
-    traits = Trait.WRAPS
     forward = np.left_shift
     formula = "{0} << {1}"
 
