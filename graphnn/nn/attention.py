@@ -12,7 +12,7 @@ from ..graph import Array, Node, fn
 from ..graph.attributes import whole
 from ..graph.dimensions import shown
 from ..graph.tables import name
-from .checks import check_choice, checked_flag
+from .checks import check_choice, checked_flag, checked_number
 from .dropout import Dropout
 from .layer import Layer, only_node
 from .layers import Dense
@@ -84,7 +84,8 @@ class MultiHeadAttention(Weighted):
         self.heads = whole("MultiHeadAttention: heads", heads, 1)
         self.causal = checked_flag("MultiHeadAttention: causal", causal)
         self.use_bias = checked_flag("MultiHeadAttention: use_bias", use_bias)
-        self.dropout = Dropout(dropout) if dropout else None
+        rate = checked_number("MultiHeadAttention: dropout", dropout, 0, 1)
+        self.dropout = Dropout(rate) if rate else None
         self.query: Dense | None = None
         self.key: Dense | None = None
         self.value: Dense | None = None
@@ -272,7 +273,7 @@ class TransformerBlock(Weighted):
         self.hidden = Dense(hidden, activation, rng=rng, **settings)
         self.output: Dense | None = None
         self.output_norm = LayerNorm(epsilon=epsilon, **settings)
-        self.dropouts = [Dropout(dropout, seed=i) for i in (1, 2, 3)] if dropout else []
+        self.dropouts = [Dropout(float(dropout), seed=i) for i in (1, 2, 3)] if dropout else []
 
     def call(self, x: Node, mask: Any = None) -> Node:
         """Return x after attention and the dense layers."""

@@ -62,7 +62,9 @@ class Embedding(Weighted):
         super().__init__(rng, dtype)
         self.count = whole("Embedding: count", count, 1)
         self.units = whole("Embedding: units", units, 1)
-        self.weight_init = checked_initializer(weight_init or normal(0.0, 1.0), "Embedding: weight_init")
+        self.weight_init = checked_initializer(
+            normal(0.0, 1.0) if weight_init is None else weight_init, "Embedding: weight_init"
+        )
         self.weight: Node | None = None
         self._given = weight
 
@@ -105,7 +107,9 @@ class PositionEmbedding(Weighted):
     def __init__(self, length: int, *, weight_init: Any = None, rng: Rng | None = None, dtype: Any = None) -> None:
         super().__init__(rng, dtype)
         self.length = whole("PositionEmbedding: length", length, 1)
-        self.weight_init = checked_initializer(weight_init or normal(0.0, 0.02), "PositionEmbedding: weight_init")
+        self.weight_init = checked_initializer(
+            normal(0.0, 0.02) if weight_init is None else weight_init, "PositionEmbedding: weight_init"
+        )
         self.weight: Node | None = None
 
     def call(self, x: Node) -> Node:
@@ -154,7 +158,7 @@ class SinusoidalEncoding(Layer):
         time = _time("SinusoidalEncoding", x)
         (units,) = sizes("SinusoidalEncoding", x, [-1], "the frequencies")
         half = (units + 1) // 2
-        frequencies = self.base ** (np.arange(half) * (-2.0 / units))
+        frequencies = self.base ** (np.arange(half) * (-2.0 / max(units, 1)))
         positions = fn.arange(time, dtype="float64", graph=x.graph)
         angles = fn.outer(positions, frequencies, name="angles")
         pairs = fn.stack([fn.sin(angles), fn.cos(angles)], axis=-1)

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..calls import explain_public
-from ..errors import DtypeError, ShapeError, UsageError, ValueRangeError
+from ..errors import DtypeError, MemoryBudgetError, ShapeError, UsageError, ValueRangeError
 from ..graph import Array, as_array
 from ..graph.dimensions import shown
 from ..habits import instead
@@ -202,7 +202,12 @@ def checked_rng(given: Any, what: str) -> Rng | None:
 
 def drawn(initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng, what: str) -> Array:
     """Return the result of an initializer, checked."""
-    array = as_array(initializer(shape, dtype, rng), f"what the initializer of {what} gave")
+    try:
+        if math.prod(shape) * dtype.itemsize >= 2**63:
+            raise MemoryError
+        array = as_array(initializer(shape, dtype, rng), f"what the initializer of {what} gave")
+    except MemoryError:
+        raise MemoryBudgetError(f"{what} of shape {shown(shape)} does not fit into memory") from None
     if array.shape != shape:
         raise ShapeError(f"the initializer of {what} returned shape {shown(array.shape)} instead of {shown(shape)}")
     if not np.can_cast(array.dtype, dtype, "same_kind"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ShapeError, UsageError
 from ..graph import Array, Node, fn
 from ..graph.attributes import checked, kind_of, whole
 from ..graph.dimensions import add, clamp, product, shown, subtract
@@ -341,6 +341,8 @@ class InstanceNorm(_Normalization):
 
 def _checked_axes(kind: str, axes: Any) -> tuple[int, ...]:
     given = checked(kind, "axes", kind_of(int | tuple[int, ...]), tuple(axes) if isinstance(axes, list) else axes)
+    if given == ():
+        raise UsageError(f"{kind}: axes has one axis or more")
     return given if isinstance(given, tuple) else (given,)
 
 

@@ -10,13 +10,19 @@ import numpy as np
 from ..errors import DtypeError, ShapeError
 from ..graph import Array, Graph, Node, as_array, fn
 from ..graph.dimensions import shown
+from ..text import short_repr
 from .init import Initializer, Rng, checked_rng, drawn
 from .layer import Layer
 
 
 def float_dtype(dtype: Any) -> np.dtype[Any]:
     """Return a dtype that parameters can have."""
-    kind: np.dtype[Any] = np.dtype(dtype)
+    try:
+        kind: np.dtype[Any] = np.dtype(dtype)
+    except (TypeError, ValueError):
+        raise DtypeError(
+            f"parameters are floats of 16, 32 or 64 bits, and {short_repr(dtype)} is not a dtype"
+        ) from None
     if kind.kind != "f" or kind.itemsize > 8:
         raise DtypeError(f"parameters are floats of 16, 32 or 64 bits, not {kind}")
     return kind

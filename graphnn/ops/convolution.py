@@ -15,6 +15,8 @@ from ..graph.dimensions import add, clamp, floor_divide, multiply, product, show
 from .windows import LENGTH, Lengths, each
 
 _COUNT = Whole(0, 2**63 - 1)
+Parts = Annotated[int | tuple[int, ...], Either(Whole(1, 2**16), Several(Whole(1, 2**16)))]
+"""So few that each part of an axis can take nodes of its own."""
 Padding = Annotated[Any, Either(Choice(["valid", "same"]), _COUNT, Several(_COUNT), Several(Several(_COUNT)))]
 """``"valid"``, ``"same"``, a width for all ends, one for each axis, or (before, after) for each axis."""
 Counts = Annotated[int | tuple[int, ...], Either(_COUNT, Several(_COUNT))]
@@ -154,8 +156,7 @@ def conv(
 def _nodes(x: Any, w: Any) -> tuple[Node, Node]:
     """Return two operands as nodes, one of which is one."""
     graph = x.graph if isinstance(x, Node) else w.graph
-    found = [v if isinstance(v, Node) else graph.constant(v) for v in (x, w)]
-    return found[0], found[1]
+    return x if isinstance(x, Node) else graph.constant(x), w if isinstance(w, Node) else graph.constant(w)
 
 
 @composition
@@ -354,7 +355,7 @@ def _adapted(name: str, x: Node, size: Any) -> tuple[int, ...]:
 
 
 @composition
-def adaptive_average_pool(x: Any, size: Lengths) -> Node:
+def adaptive_average_pool(x: Any, size: Parts) -> Node:
     """Return the means of so many parts of x along each axis, which overlap by one where the axis does not divide.
 
     Parameters
@@ -387,7 +388,7 @@ def adaptive_average_pool(x: Any, size: Lengths) -> Node:
 
 
 @composition
-def adaptive_max_pool(x: Any, size: Lengths) -> Node:
+def adaptive_max_pool(x: Any, size: Parts) -> Node:
     """Return the largest elements of so many parts of x along each axis, as `adaptive_average_pool` makes them.
 
     Parameters

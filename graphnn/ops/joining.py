@@ -281,8 +281,8 @@ def pad(
 
 def _end(x: Node, axis: int, width: Any, mode: str, at_end: int) -> list[Node]:
     """Return what a mode puts before or after x along an axis; nothing if it is to have no width."""
-    if not isinstance(width, int):
-        raise UsageError(f'pad: mode="{mode}" takes numbers as widths, not "{width}"')
+    if not isinstance(width, int) or width >= 2**63:
+        raise UsageError(f'pad: mode="{mode}" takes numbers as widths, below 2**63, not "{width}"')
     if not width:
         return []
     n, least = x.shape[axis], {"edge": 1, "reflect": width + 1}.get(mode, width)

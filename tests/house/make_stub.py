@@ -27,6 +27,7 @@ Operand = Node | ArrayLike
 Axes = int | tuple[int, ...] | None
 Lengths = int | tuple[int, ...]
 Counts = int | tuple[int, ...]
+Parts = int | tuple[int, ...]
 Widths = Dim | tuple[Dim, ...] | tuple[tuple[Dim, ...], ...]
 Constants = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
 Padding = Literal["valid", "same"] | Widths

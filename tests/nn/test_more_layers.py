@@ -185,6 +185,11 @@ def test_positions_by_the_formula_of_the_paper() -> None:
             assert found[p, i] == pytest.approx(math.cos(angle) if i % 2 else math.sin(angle), abs=1e-14)
 
 
+def test_positions_of_no_units_are_nothing() -> None:
+    x = input_of("n", 3, 0)
+    assert value(nn.SinusoidalEncoding()(x), {x: np.ones((2, 3, 0))}).shape == (2, 3, 0)
+
+
 def test_dropout_is_only_in_training() -> None:
     for layer, count in ((nn.TransformerBlock(1, 4, dropout=0.5), 4), (nn.LSTM(3, 3, dropout=0.5), 2)):
         x = input_of(1, 3, 4)
@@ -322,6 +327,14 @@ def test_values_that_are_given() -> None:
         (lambda: nn.GroupNorm(2)(input_of("n", 3)), "2 groups do not divide the 3 channels"),
         (lambda: nn.InstanceNorm()(input_of("n", 3)), "has none"),
         (lambda: nn.LayerNorm(3)(input_of("n", 3)), "has no such axis"),
+        (lambda: nn.LayerNorm(()), "LayerNorm: axes has one axis or more"),
+        (lambda: nn.RMSNorm(dtype="float33"), "floats of 16, 32 or 64 bits, and 'float33' is not a dtype"),
+        (lambda: nn.Conv2D(3, 3, dtype=(1, 2)), r"and \(1, 2\) is not a dtype"),
+        (lambda: nn.Embedding(2**40, 2**40)(input_of("n", dtype=np.int64)), "does not fit into memory"),
+        (lambda: nn.Embedding(2**70, 2)(input_of("n", dtype=np.int64)), "Embedding weight of shape .* does not fit"),
+        (lambda: nn.Embedding(3, 2, weight_init=0), "Embedding: weight_init is an initializer"),
+        (lambda: nn.AdaptiveMaxPool1D(2**40)(input_of("n", 3, 8)), "size is an int from 1 to 2..16"),
+        (lambda: nn.MultiHeadAttention(2, dropout=()), "MultiHeadAttention: dropout is a number, not tuple"),
         (lambda: nn.LayerNorm("last"), "LayerNorm.*axes"),
         (lambda: nn.BatchNorm(momentum=1.5), "momentum is 0 or more, and less than"),
         (lambda: nn.BatchNorm()(input_of("n", 3, dtype=np.int64)), "BatchNorm takes floats"),

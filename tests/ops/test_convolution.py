@@ -149,6 +149,8 @@ BIG = 2**63 - 1
         lambda x: gn.max_pool(gn.expand_dims(x, 0), 2, padding=2),
         lambda x: gn.max_pool(x, 2),
         lambda x: gn.adaptive_max_pool(gn.expand_dims(x, 0), 0),
+        lambda x: gn.adaptive_average_pool(gn.expand_dims(x, 0), BIG),
+        lambda x: gn.pad(x, 2**70, "edge"),
         lambda x: gn.average_pool(x, 1),
     ],
 )
