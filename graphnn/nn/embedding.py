@@ -22,7 +22,8 @@ class Embedding(Weighted):
     Parameters
     ----------
     count : int
-        How many vectors there are: the numbers are 0 to ``count - 1``.
+        How many vectors there are: the numbers are 0 to ``count - 1``. Negative ones count from the end, as in
+        NumPy; others are an error.
     units : int
         The size of a vector.
     weight_init : initializer

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..calls import explain_misuse
 from ..errors import DtypeError, ShapeError, UsageError
-from ..graph import Array, Graph, Node, fn
+from ..graph import Array, Dim, Graph, Node, fn
 from ..graph.attributes import whole
-from ..graph.dimensions import shown
+from ..graph.dimensions import shown, unify
 from .checks import check_choice, checked_flag, checked_number
 from .dropout import Dropout
 from .init import Rng, checked_initializer, glorot_uniform, orthogonal, zeros
@@ -81,7 +81,7 @@ class _Recurrent(Weighted):
             raise ShapeError(f'{kind} takes (batch, time, features), and "{x.name}" has shape {shown(x.shape)}')
         _, features = self.sizes(x, [1, 2], "its steps and parameters")
         kept = None if mask is None else self._steps_of_mask(x, mask)
-        given = None if initial_state is None else self._given_states(initial_state)
+        given = None if initial_state is None else self._given_states(x, initial_state)
         directions = ("", "_reverse") if self.bidirectional else ("",)
         lasts: list[_States] = []
         single = self.layers == 1 and not self.bidirectional
@@ -161,7 +161,7 @@ class _Recurrent(Weighted):
     def _zeros(self, x: Node) -> _States:
         return (fn.zeros((x.shape[0], self.units), x.dtype, graph=x.graph),) * self.states
 
-    def _given_states(self, given: Any) -> list[_States]:
+    def _given_states(self, x: Node, given: Any) -> list[_States]:
         """Return the initial states of each layer and direction."""
         kind, count = type(self).__name__, self.layers * (1 + self.bidirectional)
         nodes = given if isinstance(given, (tuple, list)) else (given,)
@@ -169,9 +169,11 @@ class _Recurrent(Weighted):
             what = "one node" if self.states == 1 else f"a tuple of {self.states} nodes"
             raise UsageError(f"{kind}: initial_state is {what}, of shape ({count}, batch, {self.units})")
         for node in nodes:
-            if node.ndim != 3 or (node.shape[0], node.shape[2]) != (count, self.units):
+            fits = node.ndim == 3 and (node.shape[0], node.shape[2]) == (count, self.units)
+            if not fits or not _for_batch(node.shape[1], x):
                 raise ShapeError(
-                    f"{kind}: initial_state has shape ({count}, batch, {self.units}), and "
+                    f"{kind}: initial_state has shape ({count}, batch, {self.units}), here "
+                    f"{shown((count, x.shape[0], self.units))}, and "
                     f'"{node.name}" has {shown(node.shape)}'
                 )
         return list(zip(*(_unbound(node, 0) for node in nodes), strict=True))
@@ -180,9 +182,9 @@ class _Recurrent(Weighted):
         mask = mask if isinstance(mask, Node) else x.graph.constant(mask)
         if mask.dtype != np.dtype(bool):
             raise DtypeError(f'{type(self).__name__}: a mask is bools, True to keep; "{mask.name}" is {mask.dtype}')
-        if mask.ndim != 2 or mask.shape[1] != x.shape[1]:
+        if mask.ndim != 2 or mask.shape[1] != x.shape[1] or not _for_batch(mask.shape[0], x):
             raise ShapeError(
-                f'{type(self).__name__}: a mask has shape (batch, time), {shown(x.shape[:2])}, and "{mask.name}" '
+                f'{type(self).__name__}: a mask has shape (batch, time), here {shown(x.shape[:2])}, and "{mask.name}" '
                 f"has {shown(mask.shape)}"
             )
         return _unbound(fn.expand_dims(mask, -1), 1)
@@ -192,6 +194,11 @@ class _Recurrent(Weighted):
 
     def _from_torch(self, state: dict[str, Array]) -> dict[str, Array]:
         return {name: array.T if name.startswith("weight_") else array for name, array in state.items()}
+
+
+def _for_batch(size: Dim, x: Node) -> bool:
+    """Return whether the size of a batch is that of x, or 1, which stands for all."""
+    return size == 1 or unify(size, x.shape[0]) is not None
 
 
 def _unbound(x: Node, axis: int) -> list[Node]:

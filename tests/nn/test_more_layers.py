@@ -346,7 +346,15 @@ def test_values_that_are_given() -> None:
         (lambda: nn.RNN(3, activation="elu"), "activation is one of 'tanh', 'relu'"),
         (lambda: nn.LSTM(3)(x := input_of("n", 2, 2), mask=x), "a mask is bools, True to keep"),
         (lambda: nn.LSTM(3)(x := input_of("n", 2, 2), initial_state=x), "initial_state is a tuple of 2 nodes"),
-        (lambda: nn.LSTM(3)(input_of("n", 5, 2), mask=[[True] * 4]), r"\(batch, time\), \(n, 5\), and .* has \(1, 4\)"),
+        (lambda: nn.LSTM(3)(input_of("n", 5, 2), mask=[[True] * 4]), r"here \(n, 5\), and .* has \(1, 4\)"),
+        (
+            lambda: nn.LSTM(3)(input_of(1, 2, 2), mask=[[True] * 2] * 4),
+            r"here \(1, 2\), .* has \(4, 2\)",
+        ),
+        (
+            lambda: nn.GRU(3)(x := input_of(1, 2, 2), initial_state=gn.zeros((1, 4, 3), graph=x.graph)),
+            r"has \(1, 4, 3\)",
+        ),
         (lambda: nn.GRU(3, dropout=1.5), "GRU: dropout is 0 or more, and less than 1"),
         (lambda: nn.GRU(3, dropout="a"), "GRU: dropout is a number, not 'a'"),
         (lambda: nn.GRU(3)(np.ones((1, 2, 2)), mask=input_of("n", 2)), "GRU is called on one node, not on ndarray"),
