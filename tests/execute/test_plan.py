@@ -29,7 +29,7 @@ from test_plan_conformance import USUAL, bits, differences, drawn_step, random_g
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.errors import GraphnnWarning
+from graphnn.errors import GraphnnWarning, ValueRangeError
 from graphnn.execute import blocks, buffers, kept, lowering
 from graphnn.execute import plan as planning
 from graphnn.execute.builder import Builder
@@ -557,8 +557,12 @@ def test_the_code_is_complete() -> None:
             step = gn.compile(fetches, updates)
             plan = step.plan(feeds[0])
             given = [step.prepared(feeds[0]).given[node] for node in plan.given]
-            assert [bits(value) for value in by_itself(plan, given)] == [bits(value) for value in plan(*given)]
-        assert_written_by_us(plan.source)
+            assert_written_by_us(plan.source)
+            try:
+                expected = plan(*given)
+            except ValueRangeError:  # as of a matrix that is not positive definite
+                continue
+            assert [bits(value) for value in by_itself(plan, given)] == [bits(value) for value in expected]
 
 
 STRINGS = {"clip", "unsafe", "labels", "codes", *(np.dtype(kind).name for kind in "?bhlqBHLQiIefd")}

@@ -326,7 +326,7 @@ NOT_TO_DO: dict[str, tuple[Callable[[Any], Any], str]] = {
     "np.where": (lambda x: np.where(np.ones(2) > 0, 1, x), r"write gn\.where instead"),
     "np.stack": (lambda x: np.stack([x, x]), r"write gn\.stack instead"),
     "np.linalg.norm": (np.linalg.norm, r"np\.linalg\.norm computes .*write gn\.norm instead"),
-    "np.sort": (np.sort, r"np\.sort computes .*gn's functions.*gn\.run"),
+    "np.unique": (np.unique, r"np\.unique computes .*gn's functions.*gn\.run"),
     "np.add.at": (lambda x: np.add.at(x, 0, 1.0), r"np\.add\.at computes .*gn's functions"),
     "+=": (lambda x: operator.iadd(np.ones(2), x), "np.add computes with arrays"),
     "^": (lambda x: np.ones(2, bool) ^ x, "np.bitwise_xor computes with arrays"),

@@ -122,14 +122,14 @@ def test_masks_of_minus_inf_are_no_finding(fed: bool) -> None:
     assert check_health([biggest, gn.grad(gn.sum(biggest), x)], feed if not fed else {x: feed[x]}).ok
 
 
-def test_a_fully_masked_row_is_inf_minus_inf() -> None:
+def test_a_row_masked_whole_is_found_where_it_is_masked() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=("n", 2))
     mask = np.array([[0.0, 0.0], [-np.inf, -np.inf]])
     health = check_health(gn.softmax(x + g.constant(mask)), {x: np.ones((2, 2))})
     assert health.first is not None
-    assert (health.first.code, health.first.place) == ("inf-minus-inf", "softmax_1/subtract[1, 0]")
-    assert "whole row is masked" in health.first.remedy
+    assert (health.first.code, health.first.place) == ("row-masked", "add[1, 0]")
+    assert "leave each query a key" in health.first.remedy
 
 
 def test_nan_that_a_where_replaces_is_a_note() -> None:
@@ -1169,7 +1169,7 @@ def test_a_mask_is_blamed_only_if_nothing_else_is() -> None:
     (finding,) = check_health(attention, {x: [[1.0, 2.0], [np.nan, 2.0]], mask: hidden})
     assert (finding.code, finding.place) == ("fed-nan", "x[1, 0]")
     (finding,) = check_health(attention, {x: np.ones((2, 2)), mask: [[0.0, -np.inf], [-np.inf, -np.inf]]})
-    assert (finding.code, finding.index) == ("inf-minus-inf", (1, 0))
+    assert (finding.code, finding.index) == ("row-masked", (1, 0))
     (finding,) = check_health(x + mask, {x: np.ones((2, 2)), mask: hidden})
     assert (finding.code, finding.place) == ("fed-inf", "mask[0, 1]")  # what else could it be
     (finding,) = check_health(attention, {x: [[1.0, np.inf], [1.0, 2.0]], mask: np.zeros((2, 2))})

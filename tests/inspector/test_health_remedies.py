@@ -126,9 +126,12 @@ BUGS = (
     ),
     Bug(
         "gn.softmax(gn.where(y > 0, x, -np.inf))",
-        "inf-minus-inf",
+        "row-masked",
         [[1.0, 2.0], [1.0, 2.0]],
-        {"a large finite number such as #": "gn.softmax(gn.where(y > 0, x, #))"},
+        {
+            "some * gn.softmax(gn.where(mask | ~some, scores, #))": "gn.any(y > 0, axis=-1, keepdims=True)"
+            " * gn.softmax(gn.where((y > 0) | ~gn.any(y > 0, axis=-1, keepdims=True), x, #))"
+        },
         [[0.0, 1.0], [0.0, 0.0]],
     ),
 )
