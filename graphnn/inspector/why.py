@@ -487,9 +487,11 @@ class _Upstream:
         known = [each for each in operands if each is not None]
         if len(known) < len(operands):
             return None
-        self.summed = True
         at = tuple(int(i) for i in np.unravel_index(int(cell[0]), value.shape))
         grids = [_ordered(entry, x.shape) for entry, x in zip(op.reads(at, known), known, strict=True)]
+        if not all(grid.size for grid in grids):
+            return None  # a sum of nothing
+        self.summed = True
         factors = [each.reshape(-1) for each in np.broadcast_arrays(*grids)]
         sources = [self._before(operand, each) for operand, each in zip(source.inputs, factors, strict=True)]
         sources.sort(key=lambda each: isinstance(each[0].op, Parameter))  # the window, then the kernel

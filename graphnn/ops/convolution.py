@@ -368,7 +368,7 @@ def adaptive_average_pool(x: Any, size: Parts) -> Node:
     Returns
     -------
     Node
-        Of shape (batch, channels, *size).
+        Of shape ``(batch, channels, *size)``.
 
     Examples
     --------
@@ -401,7 +401,7 @@ def adaptive_max_pool(x: Any, size: Parts) -> Node:
     Returns
     -------
     Node
-        Of shape (batch, channels, *size).
+        Of shape ``(batch, channels, *size)``.
 
     Examples
     --------

@@ -359,11 +359,11 @@ def op_differences(cls: type[Op], rng: np.random.Generator, backend: str | None 
 @pytest.mark.parametrize("cls", OPS, ids=lambda cls: cls.name)
 def test_a_plan_of_each_operation_is_the_interpreter_to_the_bit(cls: type[Op]) -> None:
     compared = 0
-    for number in range(60):
+    for number in range(36):
         found = op_differences(cls, np.random.default_rng([number, 7]))
         assert not found, f"draw {number}: {found}"
         compared += found is not None
-    assert compared > 20
+    assert compared > 12
 
 
 def layout_differences(cls: type[Op], rng: np.random.Generator) -> list[str] | None:

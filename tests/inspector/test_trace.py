@@ -348,7 +348,7 @@ def test_windows_are_kept_as_the_view_that_they_are(tmp_path: Path) -> None:
     assert read["patches"].stats == trace["patches"].stats
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(
     hnp.arrays(
         st.sampled_from(["float16", "float32", "float64", "int16", "bool"]), hnp.array_shapes(min_dims=0, min_side=0)
@@ -737,7 +737,7 @@ def test_the_trace_that_is_forged_has_everything(path: Path) -> None:
 def test_a_truncated_file_is_refused(path: Path) -> None:
     container.write(path, "trace", SOUND, SOUND_ARRAYS)
     content = path.read_bytes()
-    for length in sorted({0, 1, 7, *range(8, len(content), 101), len(content) - 1}):
+    for length in sorted({0, 1, 7, *range(8, len(content), 211), len(content) - 1}):
         overwrite(path, content[:length])
         with pytest.raises(FileFormatError):
             gn.load(path)
@@ -747,7 +747,7 @@ def test_a_file_with_one_bit_flipped_is_refused(path: Path) -> None:
     container.write(path, "trace", SOUND, SOUND_ARRAYS)
     content = path.read_bytes()
     chance = random.Random(0)
-    for place in chance.sample(range(len(content)), 400):
+    for place in chance.sample(range(len(content)), 200):
         damaged = bytearray(content)
         damaged[place] ^= 1 << chance.randrange(8)
         overwrite(path, damaged)

@@ -96,3 +96,11 @@ def test_statistics_of_moved_elements_are_those_of_their_source() -> None:
         value, stats = record.value, record.stats
         assert (stats.size, stats.min, stats.max) == (value.size, value.min(), value.max())
         assert (stats.mean, stats.std) == pytest.approx((value.mean(), value.std()))
+
+
+def test_a_product_of_nothing_is_told() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", (1, 2, 0)), g.placeholder("y", (1, 0, 2))
+    product = gn.einsum("abc,acb->a", x, y)
+    trace = gn.trace(product, {x: np.zeros((1, 2, 0)), y: np.zeros((1, 0, 2))})
+    assert "= 0" in trace.why(product, 0).equation

@@ -22,7 +22,7 @@ REORDERED = {"matmul", "einsum"}
 HIDING = {"logical_and", "logical_or", "bitwise_and", "bitwise_or", "left_shift", "right_shift", "any", "all"}
 """Where one element may decide alone: another counts if it does beside elements that leave it open."""
 
-DRAWS = 12
+DRAWS = 8
 """Of operands, for each operation and dtype."""
 
 
