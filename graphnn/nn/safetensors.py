@@ -45,7 +45,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, Array]:
             header = json.loads(file.read(header_size), object_pairs_hook=_once)
             entries = [(name, about) for name, about in header.items() if name != "__metadata__"]
         except (ValueError, AttributeError, RecursionError):
-            raise FileFormatError(f"{str(path)!r} is not a safetensors file: its header is no JSON object") from None
+            raise FileFormatError(f"{str(path)!r} is not a safetensors file: its header is not a JSON object") from None
         checked = [(name, about, *_entry(path, name, about, size - 8 - header_size)) for name, about in entries]
         places = sorted((start, start + length) for *_, start, length in checked if length)
         if any(start < stop for (_, stop), (start, _) in pairwise(places)):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from string import ascii_lowercase
 from typing import Annotated, Any
 
@@ -354,6 +355,17 @@ def _adapted(name: str, x: Node, size: Any) -> tuple[int, ...]:
     return sizes
 
 
+def _adaptive(name: str, x: Node, size: Parts, pool: Callable[..., Node], reduced: Callable[..., Node]) -> Node:
+    """Return what is left of each part: at once where the parts are all alike, by a pool or over all."""
+    sizes = _adapted(name, x, size)
+    with x.graph.new_scope(name, numbered=True, kind=name):
+        if set(sizes) == {1}:
+            return reduced(x, tuple(range(2, x.ndim)))
+        if all(n % count == 0 for n, count in zip(x.shape[2:], sizes, strict=True)):
+            return pool(x, tuple(n // count for n, count in zip(x.shape[2:], sizes, strict=True)))
+        return _by_parts(x, sizes, reduced)
+
+
 @composition
 def adaptive_average_pool(x: Any, size: Parts) -> Node:
     """Return the means of so many parts of x along each axis, which overlap by one where the axis does not divide.
@@ -378,13 +390,7 @@ def adaptive_average_pool(x: Any, size: Parts) -> Node:
     >>> gn.run(gn.adaptive_average_pool(x, 2), {x: [[[1.0, 2.0, 3.0, 4.0, 5.0]]]})
     array([[[2., 4.]]])
     """
-    sizes = _adapted("adaptive_average_pool", x, size)
-    with x.graph.new_scope("adaptive_average_pool", numbered=True, kind="adaptive_average_pool"):
-        if set(sizes) == {1}:
-            return fn.mean(x, axis=tuple(range(2, x.ndim)), keepdims=True)
-        if all(n % count == 0 for n, count in zip(x.shape[2:], sizes, strict=True)):
-            return fn.average_pool(x, tuple(n // count for n, count in zip(x.shape[2:], sizes, strict=True)))
-        return _by_parts(x, sizes, lambda part, axis: fn.mean(part, axis=axis, keepdims=True))
+    return _adaptive("adaptive_average_pool", x, size, fn.average_pool, partial(fn.mean, keepdims=True))
 
 
 @composition
@@ -411,16 +417,10 @@ def adaptive_max_pool(x: Any, size: Parts) -> Node:
     >>> gn.run(gn.adaptive_max_pool(x, 2), {x: [[[1.0, 2.0, 3.0, 4.0, 5.0]]]})
     array([[[3., 5.]]])
     """
-    sizes = _adapted("adaptive_max_pool", x, size)
-    with x.graph.new_scope("adaptive_max_pool", numbered=True, kind="adaptive_max_pool"):
-        if set(sizes) == {1}:
-            return fn.max(x, axis=tuple(range(2, x.ndim)), keepdims=True, ties="first")
-        if all(n % count == 0 for n, count in zip(x.shape[2:], sizes, strict=True)):
-            return fn.max_pool(x, tuple(n // count for n, count in zip(x.shape[2:], sizes, strict=True)))
-        return _by_parts(x, sizes, lambda part, axis: fn.max(part, axis=axis, keepdims=True, ties="first"))
+    return _adaptive("adaptive_max_pool", x, size, fn.max_pool, partial(fn.max, keepdims=True, ties="first"))
 
 
-def _by_parts(x: Node, sizes: Sequence[int], reduced: Any) -> Node:
+def _by_parts(x: Node, sizes: Sequence[int], reduced: Callable[..., Node]) -> Node:
     """Reduce the parts of each axis, the last axis first: the first of ties is the first in C order, then."""
     for axis in range(x.ndim - 1, 1, -1):
         before = (slice(None),) * axis

@@ -112,7 +112,9 @@ def test_small_arrays_are_computed_by_one_thread(graph: gn.Graph, monkeypatch: p
     assert Together not in kinds(step, {x: np.ones(1000)})
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the number of the mode is that of x86")
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="x86 only: the rounding mode is set by its number there"
+)
 def test_threads_round_as_the_caller_does(graph: gn.Graph) -> None:
     maths = ctypes.CDLL(find_library("m"))
     x = graph.placeholder("x", (1000,))
@@ -175,7 +177,7 @@ def test_an_error_leaves_the_state_and_the_pool_as_they_were(graph: gn.Graph) ->
     assert np.isfinite(step({x: data, y: np.ones(200, int)}))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only: the process forks")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_after_a_fork_both_processes_compute(graph: gn.Graph) -> None:
     x = graph.placeholder("x", (5000,))

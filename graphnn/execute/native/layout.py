@@ -69,12 +69,12 @@ class Memory:
         self._lay_parts(work, at)
         last = _last_uses(work.parts)
         free: list[Buffer] = []
-        for now, part in enumerate(work.parts):
+        for position, part in enumerate(work.parts):
             read = {x.root: is_same(x, value) for value in part.values for x in value.operands}
             for value in part.values:
                 for x in value.operands:
                     read[x.root] &= is_same(x, value)
-            dying = [x for x in read if x in work.scratch and last[x] == now]
+            dying = [x for x in read if x in work.scratch and last[x] == position]
             over = [x for x in dying if read[x]] if part.how == "fused" and part.values[0].kind == "each" else []
             for value in part.values:
                 if value in part.inner or value.kind not in ("each", "call"):
