@@ -65,13 +65,15 @@ def prepare(
 def _normalized(node: Node, given: Array) -> Array:
     """Return a fed array with the placeholder's dtype, read-only, aligned and in C order.
 
-    The last bits of a sum depend on the layout, and equal feeds must give equal bits.
+    The last bits of a sum depend on the layout, and equal feeds must give equal bits. So do those of a function of a
+    single element that lies backwards or far away, which NumPy takes to be in C order.
     """
     array = given
     if given.dtype != node.dtype:
         array = in_range(given, node.dtype, f'the feed of "{node.name}"')
     array = np.asarray(array, order="C")
-    array = array.view() if array.flags.aligned else array.copy()
+    near = all(0 <= step <= array.nbytes for step in array.strides)
+    array = array.view() if near and array.flags.aligned else array.copy()
     if node.dtype == np.float16:
         warn_of_float16(node, array, [given])
     array.flags.writeable = False

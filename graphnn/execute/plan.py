@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
 from functools import cache
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from .explain import Explanation
 from .lowering import Lowering
 from .printer import Source
 from .settings import Settings
+from .values import in_c_order
 
 if TYPE_CHECKING:
     from ..graph import Array
@@ -134,22 +136,31 @@ def _all_of(keys: Sequence[Any]) -> Callable[[Mapping[Any, Any]], tuple[Any, ...
 
 def _check_of(given: Sequence[Value]) -> Callable[..., bool]:
     """Return a function that checks that arrays have the dtypes, shapes and layout of these values."""
-    return _checks(len(given))(*[value.dtype for value in given], *[value.shape for value in given])
+    laid = [(value.dtype, value.shape, _usual_strides(value)) for value in given]
+    return _checks(tuple(1 in value.shape for value in given))(*chain(*zip(*laid, strict=True)))
+
+
+def _usual_strides(value: Value) -> tuple[tuple[int, ...], ...]:
+    """Return the strides of a new array, and of one with new axes, of one element: others may step anywhere there."""
+    steps = in_c_order(value.shape, value.dtype)
+    return steps, tuple(0 if n == 1 else step for step, n in zip(steps, value.shape, strict=True))
 
 
 @cache
-def _checks(count: int) -> Callable[..., Callable[..., bool]]:
-    """Return a function of dtypes and shapes that returns a check of so many arrays.
+def _checks(stepping: tuple[bool, ...]) -> Callable[..., Callable[..., bool]]:
+    """Return a function of dtypes, shapes and strides that returns a check of as many arrays.
 
     Every call needs it, so it is written out as one expression, which is twice as fast as a loop.
     """
-    arrays, dtypes, shapes = (", ".join(f"{letter}{i}" for i in range(count)) for letter in "xts")
+    count = range(len(stepping))
+    arrays, *laid = (", ".join(f"{letter}{i}" for i in count) for letter in "xtsd")
     tests = [
         # NumPy's flags as one number: 1 is C-contiguous, 256 is aligned. To ask for them by name costs two objects.
         f"type(x{i}) is ndarray and x{i}.dtype is t{i} and x{i}.shape == s{i} and x{i}.flags.num & 257 == 257"
-        for i in range(count)
+        + f" and x{i}.strides in d{i}" * stepping[i]
+        for i in count
     ]
-    code = f"lambda {', '.join(filter(None, (dtypes, shapes)))}: lambda {arrays}: {' and '.join(tests) or True}"
+    code = f"lambda {', '.join(filter(None, laid))}: lambda {arrays}: {' and '.join(tests) or True}"
     made: Callable[..., Callable[..., bool]] = eval(code, {"ndarray": np.ndarray})  # noqa: S307 - nothing but numbers
     return made
 

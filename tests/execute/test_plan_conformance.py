@@ -3,6 +3,7 @@
 `benchmarks/fuzz_plans.py` compares many more of both.
 """
 
+import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -418,6 +419,33 @@ def test_what_is_tiled_once_lies_in_order(backend: str) -> None:
         rng = np.random.default_rng(0)
         feeds = [{x: rng.normal(size=x.shape), y: rng.normal(size=y.shape)} for _ in range(20)]
         assert not differences([gn.einsum("ijk,ijk->", tiled, y)], feeds, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_one_element_gives_the_same_bits_wherever_it_steps(backend: str) -> None:
+    # NumPy computes some functions otherwise backwards, or over long steps, of an array of one element, too.
+    for function in (gn.cosh, gn.sinh, gn.arcsin, gn.arccos, gn.exp, gn.log, gn.tan):
+        g = gn.Graph()
+        x, y = g.placeholder("x", (1,)), g.placeholder("y", (4, 1))
+        nodes = [function(x), function(y[2]), function(y)]
+        step = gn.compile(nodes, backend=backend)
+        for number in np.random.default_rng(0).uniform(0.1, 0.9, 20):
+            line, column = np.full(600_001, number), np.full((4, 1), number)
+            right = [bits(found) for found in gn.run(nodes, {x: line[:1].copy(), y: column})]
+            lines = line[:1], line[:1][::-1], line[::600_000][1:], line[0][None], np.broadcast_to(line[0], (1,))
+            columns = column, column[:, ::-1], column[:, 0][:, None]
+            for one, other in itertools.product(lines, columns):
+                assert [bits(found) for found in step({x: one, y: other})] == right
+                assert [bits(found) for found in gn.run(nodes, {x: one, y: other})] == right
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_what_shows_one_element_of_a_result_whose_layout_is_unknown(backend: str) -> None:
+    g = gn.Graph()
+    x, y, z = g.placeholder("x", (1, 1)), g.placeholder("y", (1, 1)), g.placeholder("z", (1,))
+    shown = gn.broadcast_to(gn.einsum("ab,ab,b->ab", x, y, z), (3, 2))
+    ones = {node: np.full(node.shape, 0.3) for node in (x, y, z)}
+    assert not differences([shown + 1.0, gn.flip(shown)], [ones], backend=backend)
 
 
 LARGE = [cls for cls in OPS if cls.elementwise or issubclass(cls, gn.ops.reduce.UfuncReduction)]

@@ -139,7 +139,7 @@ def form_of(value: Value) -> tuple[str, str]:
         return "python", f"{how.name} makes an array itself"
     if isinstance(how, do.Call) and not isinstance(how, _KNOWN_CALLS):
         return "python", f"{how.name} has no native form, or not this one"
-    if any(operand.strides is None for operand in value.operands):
+    if any(place_of(operand) is None for operand in value.operands):
         return "python", "only a run tells how an operand lies"
     if value.dtype.char not in _CHARS or any(operand.dtype.char not in _CHARS for operand in value.operands):
         return "python", f"{value.dtype} has no native form"
