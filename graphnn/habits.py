@@ -209,7 +209,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("apply_gradients", "minimize", "step"), _STEP),
         **dict.fromkeys(("state_dict", "load_state_dict"), f"What it keeps are parameters of the graph. {_SAVE}"),
         "lr": "Write optimizer.learning_rate.",
-        "param_groups": "Write optimizer.learning_rate, which can be set between steps.",
+        "param_groups": "Write optimizer.updates(loss, groups=[…]); optimizer.learning_rate can be set between steps.",
         "zero_grad": _ZERO,
     },
     "graph": {

@@ -173,7 +173,7 @@ API = {
     "Initializers": ["nn.init.*"],
     "Losses": ["nn.losses.*"],
     "Metrics": ["nn.metrics.*"],
-    "Optimizers": ["nn.optimizers.*", "nn.slots.Slots"],
+    "Optimizers": ["nn.Optimizer", "nn.optimizers.*", "nn.slots.Slots"],
     "Learning rates that change": ["nn.schedules.*"],
     "Training": ["nn.fit", "nn.evaluate", "nn.EarlyStopping", "nn.LivePage", "nn.History"],
     "Data sets": ["datasets.*"],

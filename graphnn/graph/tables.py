@@ -119,18 +119,18 @@ def checked_title(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
     return str(name), node
 
 
-def checked_update(graph: Graph, parameter: Any, node: Any) -> tuple[Node, Node]:
-    """Refuse a next value of another shape or dtype than its parameter."""
+def checked_update(graph: Graph, parameter: Any, node: Any, what: str = "update") -> tuple[Node, Node]:
+    """Refuse a next value, or a gradient, of another shape or dtype than its parameter."""
     parameter = owned(graph, parameter, "what is updated")
-    node = owned(graph, node, f'the update of "{parameter.name}"')
+    node = owned(graph, node, f'the {what} of "{parameter.name}"')
     if not isinstance(parameter.op, Parameter):
         raise UsageError(f'only parameters are updated; "{parameter.name}" is {with_article(parameter.op.name)}')
     if node.shape != parameter.shape:
         raise ShapeError(
-            f'"{parameter.name}" has shape {shown(parameter.shape)}; its update "{node.name}" has {shown(node.shape)}'
+            f'"{parameter.name}" has shape {shown(parameter.shape)}; its {what} "{node.name}" has {shown(node.shape)}'
         )
     if node.dtype != parameter.dtype:
-        raise DtypeError(f'"{parameter.name}" is {parameter.dtype}; its update "{node.name}" is {node.dtype}')
+        raise DtypeError(f'"{parameter.name}" is {parameter.dtype}; its {what} "{node.name}" is {node.dtype}')
     return parameter, node
 
 

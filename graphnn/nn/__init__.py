@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # at run time, by `_defined`
     from .losses import *  # noqa: F403
     from .metrics import *  # noqa: F403
     from .normalization import *  # noqa: F403
+    from .optimizer import Optimizer as Optimizer
     from .optimizers import *  # noqa: F403
     from .pooling import *  # noqa: F403
     from .recurrent import *  # noqa: F403
@@ -42,7 +43,7 @@ def _defined(module: ModuleType) -> dict[str, Any]:
 
 _FOUND: dict[str, Any] = {}
 _LAYERS = ("layers", "convolution", "pooling", "normalization", "embedding", "recurrent", "attention")
-for _module in (*_LAYERS, "losses", "metrics", "optimizers"):
+for _module in (*_LAYERS, "losses", "metrics", "optimizer", "optimizers"):
     _FOUND.update(_defined(import_module(f"{__name__}.{_module}")))
 globals().update(_FOUND)
 

@@ -44,6 +44,35 @@ SAME: dict[str, Callable[[], nn.Optimizer]] = {
     "cosine": lambda: nn.SGD(nn.schedules.cosine(0.2, steps=50, final=0.02), momentum=0.5),
     "warmup": lambda: nn.Adam(nn.schedules.warmup(10, 0.05)),
     "warmup_cosine": lambda: nn.AdamW(nn.schedules.warmup(8, nn.schedules.cosine(0.05, steps=42, final=0.01))),
+    "exponential": lambda: nn.SGD(nn.schedules.exponential(0.2, 0.95)),
+    "linear": lambda: nn.SGD(nn.schedules.linear(0.2, 30, final=0.02)),
+    "polynomial": lambda: nn.SGD(nn.schedules.polynomial(0.2, 40, power=2)),
+    "multi_step": lambda: nn.SGD(nn.schedules.multi_step(0.2, [10, 25, 40], factor=0.3)),
+    "one_cycle": lambda: nn.SGD(nn.schedules.one_cycle(0.3, 50)),
+    "one_cycle_settings": lambda: nn.Adam(nn.schedules.one_cycle(0.05, 60, rise=0.25, start=0.005, final=0.0001)),
+    "restarts": lambda: nn.SGD(nn.schedules.cosine(0.2, 12, final=0.01, restarts=True)),
+    "piecewise": lambda: nn.SGD(nn.schedules.piecewise([0.1, nn.schedules.exponential(0.2, 0.9), 0.02], [10, 35])),
+    "groups": lambda: nn.SGD(0.1),
+    "groups_clipped": lambda: nn.AdamW(0.02, clip_norm=0.5),
+    "groups_scheduled": lambda: nn.Adam(0.9),
+    "groups_frozen": lambda: nn.SGD(0.2, clip_norm=0.5),
+}
+
+# Of these, the groups.
+GROUPS: dict[str, list[dict[str, Any]]] = {
+    "groups": [
+        {"parameters": "v", "learning_rate": 0.05, "momentum": 0.9},
+        {"parameters": ["s"], "weight_decay": 0.1},
+    ],
+    "groups_clipped": [
+        {"parameters": ["w", "v"], "weight_decay": 0.2},
+        {"parameters": ["b", "s"], "weight_decay": 0.0, "beta1": 0.8, "beta2": 0.99},
+    ],
+    "groups_scheduled": [
+        {"parameters": ["w", "b", "v"], "learning_rate": nn.schedules.step_decay(0.05, every=12, factor=0.5)},
+        {"parameters": "s", "learning_rate": nn.schedules.step_decay(0.02, every=12, factor=0.5), "name": "slow"},
+    ],
+    "groups_frozen": [{"parameters": "b", "trainable": False}],
 }
 
 
@@ -68,8 +97,8 @@ def quadratic(name: str = "w") -> tuple[gn.Graph, gn.Node, gn.Node]:
 
 
 def test_every_case_of_the_data_is_tested() -> None:
-    assert SAME.keys() == TORCH["cases"].keys()
-    paths = [np.concatenate([np.ravel(steps) for steps in case.values()]) for case in TORCH["cases"].values()]
+    assert SAME.keys() <= TORCH["cases"].keys()
+    paths = [np.concatenate([np.ravel(case[name]) for name in "wbvs"]) for case in TORCH["cases"].values()]
     assert all(path.shape == (50 * 9,) for path in paths)
     assert all(not np.allclose(a, b) for i, a in enumerate(paths) for b in paths[:i])
 
@@ -77,7 +106,7 @@ def test_every_case_of_the_data_is_tested() -> None:
 @pytest.mark.parametrize("name", SAME)
 def test_fifty_steps_equal_pytorchs(name: str) -> None:
     g, loss = problem()
-    step = gn.compile(loss, SAME[name]().updates(loss))
+    step = gn.compile(loss, SAME[name]().updates(loss, groups=GROUPS.get(name, ())))
     for i in range(50):
         step(batch(i))
         for parameter in "wbvs":
@@ -88,7 +117,7 @@ def test_fifty_steps_equal_pytorchs(name: str) -> None:
 @pytest.mark.parametrize("name", SAME)
 def test_in_float32_they_stay_close_and_float32(name: str) -> None:
     g, loss = problem(np.float32)
-    updates = SAME[name]().updates(loss)
+    updates = SAME[name]().updates(loss, groups=GROUPS.get(name, ()))
     step = gn.compile(loss, updates)
     for i in range(50):
         step(batch(i))
@@ -257,6 +286,168 @@ def test_both_updates_of_one_optimizer_can_be_used() -> None:
     assert np.array_equal(w.value, [0.5, -1.0])
     gn.compile(loss, two)()
     assert np.array_equal(w.value, [0.25, -0.5]), "they do not share their velocity"
+
+
+# --- groups ---------------------------------------------------------------------------------------------------
+
+
+def test_a_group_has_a_scope_for_what_its_parameters_share() -> None:
+    g, loss = problem()
+    updates = nn.Adam(0.1, clip_value=0.5).updates(
+        loss,
+        groups=[
+            {"parameters": [g["w"]], "learning_rate": 0.2},
+            {"parameters": [g["b"]], "learning_rate": 0.3, "name": "biases", "clip_value": 0.1, "epsilon": 0.5},
+            {"parameters": [], "beta1": 0.5},
+        ],
+    )
+    assert next(iter(updates)).name == "adam_1/step"
+    assert sum(node.name.endswith("step") for node in updates) == 1, "the groups count together"
+    rates = [node.name for node in g.state if node.name.endswith("/learning_rate")]
+    assert rates == ["adam_1/learning_rate", "adam_1/group_1/learning_rate", "adam_1/biases/learning_rate"]
+    assert [g[name].value for name in rates] == [0.1, 0.2, 0.3]
+    step = gn.compile(loss, updates)
+    step(batch(0)), step(batch(0))
+    g["adam_1/biases/learning_rate"].value = 0.0
+    before = dict(g.state)
+    step(batch(0))
+    assert [n for n in "wbvs" if not np.array_equal(before[g[n]], g.state[g[n]])] == ["w", "v", "s"]
+    bounds = {node.twin.name: node.op.hi for node in g if node.op.name == "clip" and node.twin is not None}
+    assert bounds == {"w": 0.5, "b": 0.1, "v": 0.5, "s": 0.5}
+
+
+def test_no_rate_is_made_that_nothing_uses() -> None:
+    g, loss = problem()
+    nn.SGD(0.1).updates(loss, groups=[{"parameters": [*"wbvs"], "learning_rate": 0.5}])
+    assert [node.name for node in g if node.name.endswith("learning_rate")] == ["sgd_1/group_1/learning_rate"]
+
+
+def test_a_rate_that_is_shared_can_be_set_for_all() -> None:
+    g, w, loss = quadratic()
+    b = g.parameter("b", 1.0)
+    optimizer = nn.SGD(0.25)
+    step = gn.compile(loss, optimizer.updates(loss + b, groups=[{"parameters": b, "weight_decay": 1.0}]))
+    optimizer.learning_rate = 0.5
+    step()
+    assert (w.value.tolist(), b.value) == ([0.0, 0.0], 0.0)
+
+
+def test_parameters_and_groups_together() -> None:
+    g, loss = problem()
+    slow = {"parameters": "v", "learning_rate": 0.01}
+    assert list(nn.SGD(0.1).updates(loss, "w", groups=[slow])) == [g["w"], g["v"]]
+    assert list(nn.SGD(0.1).updates(loss, [], groups=[slow])) == [g["v"]]
+    assert list(nn.SGD(0.1).updates(loss, groups=[{"parameters": [*"wb"], "trainable": False}])) == [g["v"], g["s"]]
+    gradients = dict(zip("wv", gn.grad(loss, [g["w"], g["v"]]), strict=True))
+    assert list(nn.SGD(0.1).updates(gradients=gradients, groups=[slow])) == [g["w"], g["v"]]
+
+
+def test_groups_of_an_optimizer_of_ones_own() -> None:
+    class Signed(nn.Optimizer):
+        def __init__(self, learning_rate: float, size: float = 1.0, **clipping: Any) -> None:
+            super().__init__(learning_rate, **clipping)
+            self.size = size
+
+        def advance(self, parameter: gn.Node, gradient: gn.Node, rate: gn.Node, slots: Any) -> gn.Node:
+            return parameter - rate * self.size * gn.sign(gradient)
+
+    g, w, loss = quadratic()
+    b = g.parameter("b", 1.0)
+    step = gn.compile(loss, Signed(0.5, clip_norm=1.0).updates(loss + b, groups=[{"parameters": b, "size": 4.0}]))
+    step()
+    assert (w.value.tolist(), b.value) == ([0.5, -1.5], -1.0)
+    with pytest.raises(gn.UsageError, match=r"no setting 'sise'\. Did you mean \"size\""):
+        Signed(0.5).updates(loss, groups=[{"parameters": w, "sise": 4.0}])
+
+
+@pytest.mark.parametrize(
+    ("groups", "kind", "words"),
+    [
+        ({"parameters": "w"}, TypeError, 'groups= takes a list of {"parameters": …'),
+        (3, TypeError, "groups= takes a list"),
+        (["w"], TypeError, 'a group is {"parameters": …, "learning_rate": …}, not str'),
+        ([{"learning_rate": 0.1}], TypeError, 'SGD: a group needs "parameters"'),
+        ([{"params": "w"}], TypeError, "has no setting 'params'. Here it is \"parameters\""),
+        ([{"parameters": "w", "lr": 0.1}], TypeError, "has no setting 'lr'. Here it is learning_rate="),
+        ([{"parameters": "w", "momentun": 0.1}], TypeError, "has no setting 'momentun'. Did you mean \"momentum\"?"),
+        ([{"parameters": "w", "beta1": 0.1}], TypeError, "A group may have parameters, name, trainable, learning_rate"),
+        ([{"parameters": "w", "momentum": -1}], ValueError, "SGD: momentum is 0 or more, not -1"),
+        ([{"parameters": "w", "learning_rate": "fast"}], TypeError, "SGD: learning_rate is a number, not 'fast'"),
+        ([{"parameters": "w", "clip_norm": 1.0}], TypeError, '"clip_norm" is not for one group: the norm is that of'),
+        ([{"parameters": "w", "trainable": 1}], TypeError, '"trainable" of a group is True or False, not 1'),
+        ([{"parameters": "w", "name": ""}], TypeError, "the name of a group is text, and not empty; it is ''"),
+        ([{"parameters": 3}], TypeError, '"parameters" of a group takes nodes or their names, not int'),
+        ([{"parameters": "x"}], TypeError, '"parameters" of a group takes trainable parameters; "x" is a placeholder'),
+        (
+            [{"parameters": [*"wb"]}, {"parameters": "w", "name": "more"}],
+            TypeError,
+            '"w" is in two groups: "group_1" and "more"',
+        ),
+        (
+            [{"parameters": [*"wbvs"], "trainable": False}],
+            TypeError,
+            "there is nothing to update: no parameter is trained",
+        ),
+    ],
+)
+def test_bad_groups(groups: Any, kind: type[Exception], words: str) -> None:
+    g, loss = problem()
+    before = len(g), len(g.scopes)
+    with pytest.raises(kind, match=re.escape(words)):
+        nn.SGD(0.1).updates(loss, groups=groups)
+    assert (len(g), len(g.scopes)) == before
+
+
+# --- gradients of one's own -----------------------------------------------------------------------------------
+
+
+def test_gradients_of_ones_own() -> None:
+    g, loss = problem()
+    gradients = {p: d * 0.5 for p, d in zip("wb", gn.grad(loss, [g["w"], g["b"]]), strict=True)}
+    halved = nn.SGD(0.2, momentum=0.5).updates(gradients={g["w"]: gradients["w"], "b": gradients["b"]})
+    plain = nn.SGD(0.1, momentum=0.5).updates(loss, [*"wb"])
+    for name in "wb":
+        assert np.allclose(*gn.run([halved[g[name]], plain[g[name]]], batch(1)), rtol=1e-15)
+
+
+def test_bad_gradients() -> None:
+    g, w, loss = quadratic()
+    d = gn.grad(loss, w)
+    frozen = g.parameter("frozen", [1.0, 2.0], trainable=False)
+    other, _, other_loss = quadratic("u")
+    optimizer = nn.SGD(0.1)
+    bad: list[tuple[type[gn.GraphnnError], str, Callable[[], Any]]] = [
+        (gn.UsageError, r"a loss, which is a node, not NoneType; without one, give gradients=", optimizer.updates),
+        (gn.UsageError, "leave out a loss", lambda: optimizer.updates(loss, gradients={w: d})),
+        (gn.UsageError, "leave out parameters=", lambda: optimizer.updates(parameters=w, gradients={w: d})),
+        (gn.UsageError, "and at least one", lambda: optimizer.updates(gradients={})),
+        (gn.UsageError, "gradients= takes {parameter: node", lambda: optimizer.updates(gradients=[d])),  # type: ignore[arg-type]
+        (gn.UsageError, '"frozen" is not trainable', lambda: optimizer.updates(gradients={frozen: d})),
+        (gn.UsageError, "is a node, not ndarray", lambda: optimizer.updates(gradients={w: np.ones(2)})),  # type: ignore[dict-item]
+        (gn.UsageError, "twice", lambda: optimizer.updates(gradients={w: d, "w": d})),
+        (
+            gn.ShapeError,
+            r'"w" has shape \(2,\); its gradient "sum" has',
+            lambda: optimizer.updates(gradients={w: loss}),
+        ),
+        (
+            gn.DtypeError,
+            '"w" is float64; its gradient "cast" is float32',
+            lambda: optimizer.updates(gradients={w: gn.cast(d, "float32")}),
+        ),
+        (gn.GraphError, '"u" is in "quadratic"|of "quadratic"', lambda: optimizer.updates(gradients={w: other["u"]})),
+        (
+            gn.UsageError,
+            'gradients= has none for "b"',
+            lambda: optimizer.updates(gradients={w: d}, groups=[{"parameters": g.parameter("b", 1.0)}]),
+        ),
+    ]
+    for kind, words, case in bad:
+        with pytest.raises(kind, match=words):
+            case()
+    assert not g.updates
+    assert not other.updates
+    assert other_loss.graph is other
 
 
 # --- the learning rate ----------------------------------------------------------------------------------------

@@ -1,0 +1,172 @@
+"""What an optimizer updates: parameters with their gradients, in groups with settings of their own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..autograd import grad
+from ..errors import UsageError
+from ..graph import Graph, Node, Parameter
+from ..graph.fetches import ancestors, resolve
+from ..graph.tables import checked_update
+from ..habits import argument
+from ..text import with_article
+from .checks import checked_flag
+
+if TYPE_CHECKING:
+    from .optimizer import Optimizer
+
+_OWN = "parameters", "name", "trainable"
+"""What a group says beside settings of its optimizer."""
+_SHARED = {"clip_norm": "the norm is that of all gradients together"}
+"""The settings that hold for all groups, with the reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Parameters that are updated with the same settings.
+
+    Attributes
+    ----------
+    name : str
+        Of the scope of its learning rate and other numbers that its parameters share; "" for the optimizer's own.
+    optimizer : Optimizer
+        One with the settings of the group.
+    parameters : list of Node
+    is_trained : bool
+    has_rate : bool
+        Whether it has a learning rate of its own.
+    """
+
+    name: str
+    optimizer: Optimizer
+    parameters: list[Node]
+    is_trained: bool = True
+    has_rate: bool = False
+
+
+def gradients_of(loss: Any, parameters: Any, given: Any, groups: list[Group]) -> dict[Node, Node]:
+    """Return the gradient of each parameter to update: of a loss, or as they are given."""
+    frozen = {node for group in groups if not group.is_trained for node in group.parameters}
+    grouped = [node for group in groups if group.is_trained for node in group.parameters]
+    if given is not None:
+        if loss is not None or parameters is not None:
+            other = "a loss" if loss is not None else "parameters="
+            raise UsageError(f"gradients= already says what to update and how: leave out {other}")
+        found = _checked_gradients(given)
+        for node in grouped:
+            if node not in found:
+                raise UsageError(f'gradients= has none for "{node.name}", which is in a group')
+        found = {node: gradient for node, gradient in found.items() if node not in frozen}
+    else:
+        if not isinstance(loss, Node):
+            what = "; without one, give gradients={parameter: gradient}" if loss is None else ""
+            raise UsageError(f"updates are made for a loss, which is a node, not {type(loss).__name__}{what}")
+        asked = dict.fromkeys([*_chosen(loss, parameters, bool(groups)), *grouped])
+        chosen = [node for node in asked if node not in frozen]
+        found = dict(zip(chosen, grad(loss, chosen) if chosen else [], strict=True))
+    if not found:
+        raise UsageError("there is nothing to update: no parameter is trained")
+    return found
+
+
+def _chosen(loss: Node, parameters: Iterable[Node | str] | Node | None, may_be_empty: bool) -> list[Node]:
+    """Return the parameters that are asked for; by default, those that the loss depends on."""
+    if parameters is None:
+        needed = ancestors([loss])
+        chosen = [p for p in loss.graph.parameters if p in needed]
+        if not chosen:
+            raise UsageError(f'"{loss.name}" depends on no trainable parameter: there is nothing to update')
+        return chosen
+    chosen = _trainable("parameters=", parameters, loss.graph)
+    if not chosen and not may_be_empty:
+        raise UsageError("parameters= is empty: there is nothing to update")
+    return chosen
+
+
+def _trainable(what: str, given: Any, graph: Graph | None = None) -> list[Node]:
+    """Return trainable parameters that are given as nodes or by their names, each once."""
+    if not isinstance(given, (str, Node, Iterable)):
+        raise UsageError(f"{what} takes nodes or their names, not {type(given).__name__}")
+    given = [given] if isinstance(given, (str, Node)) else list(given)
+    chosen = list(dict.fromkeys(resolve(given, graph)[1])) if given else []
+    for node in chosen:
+        if not node.trainable:
+            why = "is not trainable" if isinstance(node.op, Parameter) else f"is {with_article(node.op.name)}"
+            raise UsageError(f'{what} takes trainable parameters; "{node.name}" {why}')
+    return chosen
+
+
+def _checked_gradients(given: Any) -> dict[Node, Node]:
+    if not (isinstance(given, Mapping) and given):
+        raise UsageError("gradients= takes {parameter: node of its gradient}, and at least one")
+    graph, nodes, _ = resolve(list(given), others=given.values())
+    _trainable("gradients=", nodes)
+    pairs = zip(nodes, given.values(), strict=True)
+    found = dict(checked_update(graph, node, gradient, "gradient") for node, gradient in pairs)
+    if len(found) < len(nodes):
+        raise UsageError("gradients= has a parameter twice, by the node and by its name")
+    return found
+
+
+def checked_groups(optimizer: Optimizer, groups: Any, graph: Graph | None) -> list[Group]:
+    """Return the groups that are given as mappings.
+
+    Raises
+    ------
+    UsageError
+        When a group has an unknown setting, or no parameters, or a parameter is in two groups.
+    """
+    if isinstance(groups, (str, Mapping)) or not isinstance(groups, Iterable):
+        raise UsageError(
+            f'groups= takes a list of {{"parameters": …, "learning_rate": …}}, not {type(groups).__name__}'
+        )
+    found = [_checked_group(optimizer, group, graph, i) for i, group in enumerate(groups, start=1)]
+    where: dict[Node, str] = {}
+    for group in found:
+        for node in group.parameters:
+            if node in where:
+                raise UsageError(f'"{node.name}" is in two groups: "{where[node]}" and "{group.name}"')
+            where[node] = group.name
+    return found
+
+
+def _checked_group(optimizer: Optimizer, group: Any, graph: Graph | None, number: int) -> Group:
+    kind = type(optimizer).__name__
+    if not isinstance(group, Mapping):
+        raise UsageError(f'a group is {{"parameters": …, "learning_rate": …}}, not {type(group).__name__}')
+    known = [*_OWN, *(name for name in settings_of(type(optimizer)) if name not in _SHARED)]
+    for setting in group:
+        if setting in _SHARED:
+            raise UsageError(f'{kind}: "{setting}" is not for one group: {_SHARED[setting]}. Give it to the optimizer')
+        if setting not in known:
+            hint = ' Here it is "parameters".' if setting == "params" else argument(str(setting), known)
+            raise UsageError(f"{kind}: a group has no setting {setting!r}.{hint} A group may have {', '.join(known)}")
+    if "parameters" not in group:
+        raise UsageError(f'{kind}: a group needs "parameters", those that its settings are for')
+    name = group.get("name", f"group_{number}")
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"{kind}: the name of a group is text, and not empty; it is {name!r}")
+    settings = {setting: value for setting, value in group.items() if setting not in _OWN}
+    return Group(
+        name,
+        optimizer._with(settings),
+        _trainable('"parameters" of a group', group["parameters"], graph),
+        checked_flag(f'{kind}: "trainable" of a group', group.get("trainable", True)),
+        "learning_rate" in settings,
+    )
+
+
+def settings_of(kind: type) -> list[str]:
+    """Return the names of the settings that a class of optimizers takes, those that it passes on to its base too."""
+    found: dict[str, None] = {}
+    for base in kind.__mro__:
+        if "__init__" in vars(base):
+            parameters = [*inspect.signature(vars(base)["__init__"]).parameters.values()][1:]
+            found |= {p.name: None for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+            if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+                break
+    return list(found)

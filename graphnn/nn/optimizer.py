@@ -1,0 +1,326 @@
+"""The base class of the optimizers."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from typing import Any, Self
+
+import numpy as np
+
+from ..errors import GraphError, NoRuleError, ShapeError, UsageError
+from ..graph import Graph, Node, fitting, fn
+from ..graph.collector import collector_paused
+from ..graph.dimensions import shown
+from ..graph.fetches import ancestors
+from ..graph.scopes import mirrored
+from ..habits import elsewhere
+from .checks import checked_number
+from .groups import Group, checked_groups, gradients_of
+from .operands import as_float
+from .slots import Slots
+
+Rate = float | Node | Callable[[Node], Any]
+
+
+@elsewhere("optimizer", "the optimizer {}")
+class Optimizer:
+    """Base class of the optimizers. A subclass defines `advance`, and `scalars` if it needs any.
+
+    Parameters
+    ----------
+    learning_rate : float, Node or callable
+        A number becomes a parameter that is not trained, ``sgd_1/learning_rate``. A node is used as it is. A
+        callable is a schedule, as in `nn.schedules`: it takes the node of the number of steps so far, and returns the
+        learning rate.
+    clip_norm : float, optional
+        If the norm of all gradients together exceeds this, all are scaled down.
+    clip_value : float, optional
+        Each element of a gradient is clipped to ``[-clip_value, clip_value]``, before `clip_norm` is applied.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> class SignSGD(nn.Optimizer):
+    ...     def advance(self, parameter, gradient, rate, slots):
+    ...         return parameter - rate * gn.sign(gradient)
+    >>> w = gn.Graph().parameter("w", [3.0, -3.0])
+    >>> step = gn.compile(w, SignSGD(0.5).updates(gn.sum(w * w)))
+    >>> step(), step()
+    (array([ 3., -3.]), array([ 2.5, -2.5]))
+    """
+
+    counts = False
+    """Whether `scalars` or `advance` needs the step number."""
+
+    _given: Mapping[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        made = super().__new__(cls)
+        names = [*inspect.signature(cls.__init__).parameters][1:]
+        made._given = {**dict(zip(names, args, strict=False)), **kwargs}  # what does not fit, __init__ refuses
+        return made
+
+    def __init__(self, learning_rate: Rate, *, clip_norm: float | None = None, clip_value: float | None = None) -> None:
+        self._rate: Any = learning_rate if isinstance(learning_rate, Node) or callable(learning_rate) else None
+        if isinstance(learning_rate, (list, tuple)):
+            raise UsageError(
+                f"{type(self).__name__}: the learning rate is a number, a node or a schedule, not a "
+                f"{type(learning_rate).__name__}; the parameters are those of the loss: optimizer.updates(loss), or "
+                "optimizer.updates(loss, parameters) for some of them"
+            )
+        self._rates: list[Node] = []
+        self._number = math.nan
+        if self._rate is None:
+            self._number = self._setting("learning_rate", learning_rate, 0)
+        self.clip_norm = None if clip_norm is None else self._setting("clip_norm", clip_norm, 0, strictly=True)
+        self.clip_value = None if clip_value is None else self._setting("clip_value", clip_value, 0, strictly=True)
+
+    @property
+    def learning_rate(self) -> Any:
+        """The present learning rate: a number, or the node or schedule that was given.
+
+        A number can be set between steps, and applies to all updates of this optimizer. It is the value of the
+        parameter ``sgd_1/learning_rate`` of the graph, which can be set too.
+
+        Raises
+        ------
+        UsageError
+            When it is set, and was given as a node or a schedule.
+        """
+        if self._rate is not None:
+            return self._rate
+        return float(self._rates[-1].value) if self._rates else self._number
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        if self._rate is not None:
+            raise UsageError(
+                "this learning rate is a node or a schedule; only a learning rate that was given as a number can be set"
+            )
+        self._number = self._setting("learning_rate", value, 0)
+        for node in self._rates:
+            node.value = self._number
+
+    def scalars(self, rate: Node, number: Node | None) -> Mapping[str, Node]:
+        """Return the scalars that all parameters share in one step, by name.
+
+        Parameters
+        ----------
+        rate : Node
+            The learning rate, a float64 scalar.
+        number : Node or None
+            The step number, from 1, a float64 scalar; None unless ``counts = True``.
+
+        Returns
+        -------
+        mapping of str to Node
+            `advance` gets them as ``slots.scalars``, cast to the dtype of the parameter.
+        """
+        return {}
+
+    def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
+        """Return the node of the parameter's next value.
+
+        Parameters
+        ----------
+        parameter, gradient : Node
+        rate : Node
+            The learning rate, a scalar with the dtype of the parameter.
+        slots : Slots
+            Arrays that are kept from step to step: ``slots.kept("velocity", next_of)``.
+        """
+        raise NoRuleError(f"{type(self).__name__} does not say how to update a parameter: define advance")
+
+    def updates(
+        self,
+        loss: Node | None = None,
+        parameters: Iterable[Node | str] | Node | None = None,
+        *,
+        gradients: Mapping[Any, Node] | None = None,
+        groups: Iterable[Mapping[str, Any]] = (),
+    ) -> dict[Node, Node]:
+        """Return the node of the next value of every parameter that the loss depends on.
+
+        The nodes are in a new scope, ``sgd_1``. Inside it, each parameter has a scope with its name, whose nodes have
+        the parameter as their twin. Arrays that are kept from step to step, such as
+        ``sgd_1/dense_1/weight/velocity``, are parameters that are not trained.
+
+        Parameters
+        ----------
+        loss : Node, optional
+            A scalar.
+        parameters : iterable of Node or str, optional
+            The parameters to update with the settings of the optimizer; by default, all trainable parameters that the
+            loss depends on.
+        gradients : mapping of Node or str to Node, optional
+            ``{parameter: node of its gradient}``, instead of a loss.
+        groups : iterable of mappings
+            Parameters with settings of their own, such as ``{"parameters": layer.parameters, "learning_rate": 0.01}``.
+            A group may have any setting of the optimizer, apart from `clip_norm`: the norm is that of all gradients
+            together. What it does not set is as in the optimizer; if it has no learning rate, it shares the
+            optimizer's. ``"trainable": False`` leaves its parameters as they are, and out of the norm. ``"name"`` is
+            the name of its scope, by default ``group_1``, ``group_2``, …, so its learning rate is the parameter
+            ``sgd_1/group_1/learning_rate``. Parameters in no group are updated with the settings of the optimizer.
+
+        Returns
+        -------
+        dict of Node to Node
+            Includes the state of the optimizer. The updates are also entered in ``graph.updates``, where they replace
+            updates of the same parameters by another optimizer.
+
+        Raises
+        ------
+        ShapeError, DtypeError
+            When the loss is not a scalar, or not a float; when a gradient does not fit its parameter.
+        UsageError
+            When there is nothing to train, or `parameters` contains something other than trainable parameters; when a
+            group has an unknown setting, or a parameter is in two groups.
+
+        Examples
+        --------
+        >>> import graphnn as gn
+        >>> from graphnn import nn
+        >>> g = Graph()
+        >>> w, b = g.parameter("w", [1.0, 2.0]), g.parameter("b", 1.0)
+        >>> loss = gn.sum(w * w) + b
+        >>> updates = nn.SGD(0.1).updates(loss, groups=[{"parameters": b, "learning_rate": 0.5}])
+        >>> {p.name: n.name for p, n in updates.items()}
+        {'w': 'sgd_1/w/subtract', 'b': 'sgd_1/b/subtract'}
+        >>> updates = nn.SGD(0.1).updates(gradients={w: gn.sign(gn.grad(loss, w))})
+        """
+        return self._advanced(*self._asked(loss, parameters, gradients, groups))
+
+    def _asked(
+        self, loss: Any, parameters: Any, gradients: Any, groups: Any
+    ) -> tuple[dict[Node, Node], dict[Node, Group]]:
+        """Return the gradient of each parameter to update, and its group; everything is checked."""
+        told = [loss, *gradients, *gradients.values()] if isinstance(gradients, Mapping) else [loss]
+        graph = next((node.graph for node in told if isinstance(node, Node)), None)
+        given = checked_groups(self, groups, graph)
+        found = gradients_of(loss, parameters, gradients, given)
+        own = Group("", self, [])
+        by_parameter = {node: group for group in given for node in group.parameters}
+        return found, {node: by_parameter.get(node, own) for node in found}
+
+    def _with(self, settings: Mapping[str, Any]) -> Self:
+        """Return another optimizer, made as this one, but for some settings."""
+        return type(self)(**{**self._given, **settings})
+
+    def _advanced(self, gradients: dict[Node, Node], groups: Mapping[Node, Group]) -> dict[Node, Node]:
+        """Make the nodes of the next values, and enter them in ``graph.updates``."""
+        graph = next(iter(gradients)).graph
+        kind = type(self).__name__
+        base = kind.strip("_").lower() or "optimizer"
+        result: dict[Node, Node] = {}
+        scope = graph.new_scope(base, numbered=True, kind=kind, phase="update")
+        with graph.building, collector_paused(), scope as place:
+            root = place.scope
+            assert root is not None
+            gradients = self._clipped(gradients, groups)
+            shared = self._shared(graph, groups, result)
+            for parameter, gradient in gradients.items():
+                group = groups[parameter]
+                slots = Slots(parameter, shared[group, parameter.dtype], result)
+                # sgd_1/dense_1/weight: the parameter's scope is repeated inside the optimizer's.
+                around = mirrored(graph, graph.scopes.get(parameter.scope), root) or root
+                own = parameter.name.removeprefix(f"{parameter.scope}/")
+                with graph.new_scope(own, twin=parameter, within=around):
+                    result[parameter] = group.optimizer.advance(parameter, gradient, slots.scalars["rate"], slots)
+            self._store_updates(graph, result, gradients)
+        return result
+
+    def _shared(
+        self, graph: Graph, groups: Mapping[Node, Group], result: dict[Node, Node]
+    ) -> dict[tuple[Group, Any], dict[str, Node]]:
+        """Return the scalars that the parameters of a group share, by group and dtype."""
+        used = list(dict.fromkeys(groups.values()))
+        count, number = self._step_counts(graph, [group.optimizer for group in used], result)
+        usual = None if all(group.has_rate for group in used) else self._rate_node(graph, count)
+        found = {}
+        for group in used:
+            with graph.new_scope(group.name) if group.name else graph.in_scope(None):
+                rate = usual if usual is not None and not group.has_rate else group.optimizer._rate_node(graph, count)
+                scalars = {"rate": rate, **group.optimizer.scalars(rate, number)}
+                for dtype in dict.fromkeys(node.dtype for node, other in groups.items() if other is group):
+                    found[group, dtype] = {name: as_float(scalar, dtype) for name, scalar in scalars.items()}
+        return found
+
+    def _clipped(self, gradients: dict[Node, Node], groups: Mapping[Node, Group]) -> dict[Node, Node]:
+        graph = next(iter(gradients)).graph
+        bounds = {node: groups[node].optimizer.clip_value for node in gradients}
+        if any(bound is not None for bound in bounds.values()):
+            with graph.scope("clip_value"):
+                gradients = _per_parameter(gradients, lambda node, d: _within(d, bounds[node]))
+        if self.clip_norm is not None:
+            with graph.scope("clip_norm"):
+                squares = _per_parameter(gradients, lambda node, d: fn.sum(fn.square(d)))
+                # As in PyTorch; because of the 1e-6, a gradient of zeros stays 0.
+                factor = fn.minimum(self.clip_norm / (fn.sqrt(reduce(operator.add, squares.values())) + 1e-6), 1.0)
+                gradients = _per_parameter(gradients, lambda node, d: d * as_float(factor, d.dtype))
+        return gradients
+
+    def _step_counts(
+        self, graph: Graph, optimizers: list[Optimizer], result: dict[Node, Node]
+    ) -> tuple[Node | None, Node | None]:
+        """Return the number of steps so far, and the number of this step, each if an optimizer needs it."""
+        counts = any(each.counts for each in optimizers)
+        if not counts and all(each._rate is None or isinstance(each._rate, Node) for each in optimizers):
+            return None, None
+        count = graph.parameter("step", np.int64(0), trainable=False)
+        result[count] = count + 1
+        return fn.cast(count, "float64"), fn.cast(result[count], "float64") if counts else None
+
+    def _rate_node(self, graph: Graph, count: Node | None) -> Node:
+        """Return the learning rate as a float64 scalar, so that it is rounded only once, when it is used."""
+        made = self._rate
+        if made is None:
+            node = graph.parameter("learning_rate", np.float64(self._number), trainable=False)
+            self._rates.append(node)
+            return node
+        if not isinstance(made, Node):
+            with graph.scope("learning_rate"):
+                made = made(count)
+                if not isinstance(made, Node):
+                    made = graph.constant(np.float64(self._setting("learning_rate", made, 0)))
+        if made.graph is not graph:
+            raise GraphError(f'the learning rate "{made.name}" is a node of "{made.graph.name}", not of "{graph.name}"')
+        if made.shape != ():
+            with fitting(type(self).__name__, [made]):
+                raise ShapeError(f'a learning rate is a scalar, and "{made.name}" has shape {shown(made.shape)}')
+        return as_float(made, "float64")
+
+    def _store_updates(self, graph: Graph, made: dict[Node, Node], chosen: Iterable[Node]) -> None:
+        """Enter updates in ``graph.updates``, and remove those of another optimizer for the same parameters."""
+        updates = graph.updates
+        replaced = {p for p in chosen if p in updates}
+        slots = [p for p in updates if p.phase == "update" and p.twin in replaced]
+        updates.update(made)  # all at once: an interrupt leaves unused slots at worst
+        for slot in slots:
+            del updates[slot]
+        if replaced:
+            shared = {p for p in updates if p.phase == "update" and p.twin is None}
+            read = ancestors(node for parameter, node in updates.items() if parameter not in shared)
+            for parameter in shared - read:
+                del updates[parameter]
+
+    def _setting(self, name: str, value: Any, lo: float, hi: float = math.inf, strictly: bool = False) -> float:
+        """Return a setting as a float from `lo` up to, but not including, `hi`; strictly: not `lo` either."""
+        return checked_number(f"{type(self).__name__}: {name}", value, lo, hi, strictly)
+
+
+def _per_parameter(gradients: dict[Node, Node], function: Callable[[Node, Node], Node]) -> dict[Node, Node]:
+    """Return a function of each parameter and its gradient; the new nodes have the parameter as twin."""
+    made = {}
+    for parameter, gradient in gradients.items():
+        with parameter.graph.in_scope(None, twin=parameter):
+            made[parameter] = function(parameter, gradient)
+    return made
+
+
+def _within(gradient: Node, bound: float | None) -> Node:
+    return gradient if bound is None else fn.clip(gradient, -bound, bound)
