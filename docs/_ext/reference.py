@@ -171,7 +171,7 @@ API = {
     "Layers that normalize": ["nn.normalization.*"],
     "Layers for sequences": ["nn.embedding.*", "nn.recurrent.*", "nn.attention.*"],
     "Initializers": ["nn.init.*"],
-    "Losses": ["nn.losses.*"],
+    "Losses": ["nn.losses.*", "nn.distances.*"],
     "Metrics": ["nn.metrics.*"],
     "Optimizers": ["nn.Optimizer", "nn.optimizers.*", "nn.slots.Slots"],
     "Learning rates that change": ["nn.schedules.*"],

@@ -23,6 +23,7 @@ from .sequential import Sequential
 if TYPE_CHECKING:  # at run time, by `_defined`
     from .attention import *  # noqa: F403
     from .convolution import *  # noqa: F403
+    from .distances import *  # noqa: F403
     from .embedding import *  # noqa: F403
     from .layers import *  # noqa: F403
     from .losses import *  # noqa: F403
@@ -43,7 +44,7 @@ def _defined(module: ModuleType) -> dict[str, Any]:
 
 _FOUND: dict[str, Any] = {}
 _LAYERS = ("layers", "convolution", "pooling", "normalization", "embedding", "recurrent", "attention")
-for _module in (*_LAYERS, "losses", "metrics", "optimizer", "optimizers"):
+for _module in (*_LAYERS, "losses", "distances", "metrics", "optimizer", "optimizers"):
     _FOUND.update(_defined(import_module(f"{__name__}.{_module}")))
 globals().update(_FOUND)
 

@@ -27,10 +27,11 @@ def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Gr
     Parameters
     ----------
     fetches : Node, str, or list, tuple or dict of them
-        Losses and metrics. A fetch that is computed from counts (`gn.tally`), like the metrics of `nn`, is computed
-        from the sums of the counts of all batches, so it is exact for any batch size. Any other fetch is the mean over
-        the batches, weighted by their size, which is exact for means over rows. Nodes that are only for training, such
-        as dropout, are left out, as in `fit`.
+        Losses and metrics. A fetch that is computed from tallies (`gn.tally`), like the metrics of `nn` and losses with
+        weights, is computed from their sums over all batches, so it is exact for any batch size. Any other fetch is
+        the mean over the batches, weighted by their size, which is exact for means over rows; and so is what is added
+        to such a loss, like another mean or a penalty. Nodes that are only for training, such as dropout, are left
+        out, as in `fit`.
     feed : mapping of Node or str to array_like
         Arrays whose placeholder has a name as its first dimension are split into batches. The others are passed whole.
     batch_size : int or None
@@ -147,39 +148,40 @@ class _Figure(NamedTuple):
     """How a node's value on the whole set comes from its batches."""
 
     parts: list[Node]
-    """The nodes to compute for each batch: the counts that the node is computed from, or the node itself."""
-    of_counts: Callable[[list[Any]], Any] | None
-    """The node's value from the sums of its counts; None if it is not made of counts."""
-    adds_up: bool
-    """Whether the values of the batches are added, and not averaged."""
+    """The nodes to compute for each batch: what the node is computed from, or the node itself."""
+    whole: Callable[[list[Any]], Any] | None
+    """The node's value from the parts'; None if it is the part."""
+    added: list[bool]
+    """Of each part, whether the values of the batches are added, and not averaged."""
 
     @classmethod
     def of(cls, node: Node, rows: Rows, may_add_up: bool) -> _Figure:
-        counts = _counts_of(node)
-        if counts:
-            return cls(counts, _of_counts(node, counts), True)
+        parts = _parts_of(node)
+        if parts:
+            added = [part.op.name == "tally" for part in parts]
+            for part, adds_up in zip(parts, added, strict=True):
+                if not adds_up:
+                    _check_mean(part, rows)
+            return cls(parts, _from_parts(node, parts), added)
         if names_in(node.shape):
             raise ShapeError(
                 f'"{node.name}" has shape {shown(node.shape)}, which depends on the batch: a figure of a whole set '
                 "has a shape of numbers; reduce it (gn.mean)"
             )
         adds_up = may_add_up and node.op.name == "sum" and rows.reduced_by(node)
-        if rows.size < rows.count and not adds_up and node.op.name in _NO_MEANS and rows.reduced_by(node):
-            raise UsageError(
-                f'"{node.name}" is the {node.op.name} over a batch, and the mean of those is not that of the '
-                "whole set: take the mean over the rows (gn.mean), or all of them at once (batch_size=None)"
-            )
-        return cls([node], None, adds_up)
+        if not adds_up:
+            _check_mean(node, rows)
+        return cls([node], None, [adds_up])
 
     def add(self, total: list[Any], values: Sequence[Array], share: float) -> None:
         """Add the values of a batch, which holds this share of the rows."""
-        if self.of_counts is None:
-            values = [values[0].astype(np.float64) * (1.0 if self.adds_up else share)]
-        total[:] = [before + value for before, value in zip(total, values, strict=True)]
+        for i, (value, added) in enumerate(zip(values, self.added, strict=True)):
+            whole = value if value.dtype.kind != "f" and added else value.astype(np.float64)
+            total[i] = total[i] + whole * (1 if added else share)
 
 
 class Evaluation:
-    """Evaluates nodes on a whole set: from counts if they are computed from counts, else as means.
+    """Evaluates nodes on a whole set: from tallies if they are computed from tallies, else as means.
 
     Nodes in `added` that are sums over the batch are added instead.
     """
@@ -204,29 +206,50 @@ class Evaluation:
             for figure, total, values in zip(self._figures, totals, found, strict=True):
                 figure.add(total, values, size / self._rows.count)
         return [
-            np.asarray(figure.of_counts(total) if figure.of_counts else total[0])
+            np.asarray(figure.whole(total) if figure.whole else total[0])
             for figure, total in zip(self._figures, totals, strict=True)
         ]
 
 
-def _is_count(node: Node) -> bool:
-    return node.op.name == "tally" and not names_in(node.shape)
+def _check_mean(node: Node, rows: Rows) -> None:
+    """Refuse what is no mean over the batch, if there are several batches."""
+    if rows.size < rows.count and node.op.name in _NO_MEANS and rows.reduced_by(node):
+        raise UsageError(
+            f'"{node.name}" is the {node.op.name} over a batch, and the mean of those is not that of the '
+            "whole set: take the mean over the rows (gn.mean), or all of them at once (batch_size=None)"
+        )
 
 
-def _counts_of(node: Node) -> list[Node]:
-    """Return the counts that a node is computed from; none if it also depends on anything else that can vary."""
+def _parts_of(node: Node) -> list[Node]:
+    """Return what a node is computed from: tallies, and beside them means; none if that is not how it is made."""
+    order = sorted(ancestors([node]), key=lambda at: at.index)
+    tallied, varying = set[Node](), set[Node]()
+    for at in order:
+        if at.op.name == "tally" or not tallied.isdisjoint(at.inputs):
+            tallied.add(at)
+        if isinstance(at.op, (Placeholder, Parameter)) or at.op.dimension_names or not varying.isdisjoint(at.inputs):
+            varying.add(at)
+    if node not in tallied:
+        return []
+
+    def is_part(at: Node) -> bool:
+        return at.op.name == "tally" or (at in varying and at not in tallied)
+
     found = []
-    for at in _reached(node, _is_count):
-        if _is_count(at):
-            found.append(at)
-        elif isinstance(at.op, (Placeholder, Parameter)) or names_in(at.shape) or at.op.dimension_names:
+    for at in _reached(node, is_part):
+        part = is_part(at)
+        if names_in(at.shape) or (at.op.dimension_names and not part):
             return []
+        if part and at.op.name != "tally" and at.dtype.kind != "f":
+            return []  # such as a number of steps, of which there is no mean
+        if part:
+            found.append(at)
     return found
 
 
-def _of_counts(node: Node, counts: Sequence[Node]) -> Callable[[list[Any]], Any]:
-    """Return a function from the values of the counts to the value of the node, computed in a graph of its own."""
+def _from_parts(node: Node, parts: Sequence[Node]) -> Callable[[list[Any]], Any]:
+    """Return a function from the values of the parts to the value of the node, computed in a graph of its own."""
     apart = extract(node)
-    fed = {apart[count.name]: apart.placeholder(apart.free_name("given"), count.shape, count.dtype) for count in counts}
+    fed = {apart[part.name]: apart.placeholder(apart.free_name("given"), part.shape, part.dtype) for part in parts}
     whole = compile(replace(apart[node.name], fed))
     return lambda values: whole({given.name: value for given, value in zip(fed.values(), values, strict=True)})

@@ -469,21 +469,20 @@ class StopGradient(Elementwise):
 
 
 class Tally(Elementwise):
-    """x, which counts something: the tallies of batches are added up."""
+    """x, a sum over the rows of a batch, such as a number of rows: the tallies of batches are added up."""
 
-    differentiable = False
+    traits = Trait.STEADY | Trait.KEEPS_SIZE
     formula = "{0}"
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
-        if dtypes[0].kind not in "iu":
-            raise DtypeError(f"tally takes integers, not {dtypes[0]}")
+        if dtypes[0].kind not in "iuf":
+            raise DtypeError(f"tally takes integers and floats, not {dtypes[0]}")
         return dtypes[0]
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, x)
 
-    flops = no_flops
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        return cotangent
 
-    @classmethod
-    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        return cls(), (draw.integers(draw.shape(), -9, 9),)
+    flops = no_flops

@@ -301,6 +301,7 @@ def refused(op: Op, *operands: Array) -> type[Exception] | None:
 
 STRICTER: dict[str, str] = {
     "relu": "of bools it would give integers",
+    "tally": "bools do not add up",
     **dict.fromkeys(("tril", "triu"), "of a vector NumPy makes a matrix"),
 }
 """Operations that refuse dtypes which NumPy takes, and why."""

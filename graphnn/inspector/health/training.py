@@ -19,7 +19,11 @@ LEARNT = 1e-6
 LARGE_DATA = 100.0
 """Fed numbers above this are blamed for a gradient that explodes."""
 _OF_CLASSES = ("categorical_crossentropy", "softmax_crossentropy")
-LOSSES = (*_OF_CLASSES, "binary_crossentropy", "sigmoid_crossentropy", "mean_squared_error", "mean_absolute_error")
+LOSSES = (
+    *(*_OF_CLASSES, "negative_log_likelihood", "kl_divergence", "binary_crossentropy", "sigmoid_crossentropy"),
+    *("mean_squared_error", "mean_absolute_error", "huber", "smooth_l1", "hinge"),
+    *("margin_ranking", "cosine_embedding", "triplet_margin"),
+)
 
 
 class Training:
