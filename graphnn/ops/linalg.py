@@ -55,7 +55,11 @@ class Matmul(Multilinear):
             return fn.expand_dims(cotangent, -1) * y
         if y.ndim == 1:
             return fn.squeeze(fn.expand_dims(cotangent, -2) @ x, -2)
-        return cotangent @ _turned(y) if i == 0 else _turned(x) @ cotangent
+        if i == 0:
+            return cotangent @ _turned(y)
+        if y.ndim == 2:  # the same matrix for a whole stack: one product adds up over it
+            x, cotangent = _unstacked(x), _unstacked(cotangent)
+        return _turned(x) @ cotangent
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         x, y = operands
@@ -74,13 +78,19 @@ class Matmul(Multilinear):
         sizes["B"] = draw.shape(max_ndim=2, max_side=3)
         # A stack that broadcasts to the other.
         sizes["b"] = tuple(draw.choice([dim, 1]) for dim in sizes["B"])[draw.integer(0, len(sizes["B"])) :]
-        terms = draw.choice(["k,k", "k,kn", "mk,k", "mk,kn", "Bmk,bkn", "bmk,Bkn", "k,Bkn", "Bmk,k"])
+        terms = draw.choice(
+            ["k,k", "k,kn", "mk,k", "mk,kn", "Bmk,bkn", "bmk,Bkn", "Bmk,kn", "mk,Bkn", "k,Bkn", "Bmk,k"]
+        )
         x, y = (draw.array(sum((sizes[letter] for letter in term), ())) for term in terms.split(","))
         return cls(), (x, y)
 
 
 def _turned(x: Node) -> Node:
     return fn.swapaxes(x, -1, -2)
+
+
+def _unstacked(x: Node) -> Node:
+    return x if x.ndim == 2 else fn.reshape(x, (product(x.shape[:-1]), x.shape[-1]))
 
 
 class Transpose(Rearranging):

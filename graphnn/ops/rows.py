@@ -103,8 +103,34 @@ def blocks_of(x: Any, y: Any) -> Blocks | None:
     return Blocks(int(m < k), rows_of(long, wide * x.dtype.itemsize))
 
 
+def is_one_matrix(x: Any, y: Any) -> bool:
+    """Tell whether a stack times one matrix is computed as one matrix, of all its rows.
+
+    Parameters
+    ----------
+    x, y : array, or what has shape, strides and dtype
+
+    Examples
+    --------
+    >>> x, y = np.ones((3, 4, 5)), np.ones((5, 2))
+    >>> is_one_matrix(x, y), is_one_matrix(x.swapaxes(0, 1), y)
+    (True, False)
+    """
+    if len(y.shape) != 2 or len(x.shape) < 3 or x.dtype.char not in "fd" or y.dtype != x.dtype or 0 in x.shape:
+        return False
+    step = x.dtype.itemsize
+    for n, stride in zip(x.shape[::-1], x.strides[::-1], strict=True):
+        if n > 1 and stride != step:
+            return False
+        step *= n
+    return True
+
+
 def product(x: Array, y: Array, out: Array | None = None) -> Any:
     """Return ``x @ y``; for float16 computed in float32, since BLAS knows no float16."""
+    if is_one_matrix(x, y):
+        found = product(x.reshape(-1, x.shape[-1]), y, None if out is None else out.reshape(-1, y.shape[1], copy=False))
+        return found.reshape(*x.shape[:-1], y.shape[1]) if out is None else out
     if "e" in (x.dtype.char, y.dtype.char) and np.result_type(x, y) == np.float16:
         found = product(x.astype(np.float32), y.astype(np.float32))
         if out is None:

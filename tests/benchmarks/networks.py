@@ -1,6 +1,6 @@
 """Time training steps of networks as users build them, in graphnn, PyTorch and JAX.
 
-    python tests/benchmarks/networks.py [--networks policy,transformer,lstm-32,lstm-256,layers] [--dtypes float32]
+    python tests/benchmarks/networks.py [--networks policy,transformer,transformer-6,lstm-32,layers] [--dtypes float32]
         [--engines plan,native,torch,jax] [--processes 3] [--rounds 5] [--json FILE] [--table FILE] [--quick]
 
 How engines are timed, `turns.py` says. Each of them must have the losses of graphnn's interpreter.

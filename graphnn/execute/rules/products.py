@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,12 @@ def matmul(op: ops.Matmul, build: Builder, result: Result, operands: Sequence[Va
     x, y = operands
     if len(x.shape) == len(y.shape) == 2:
         return product(build, x, y, result)
+    if len(y.shape) == 2 and x.strides is None:
+        return build.call(do.Call(rows.product, op.name), x, y, result=result)
+    if rows.is_one_matrix(x, y):
+        count = math.prod(x.shape[:-1])
+        flat = build.reshape(x, (count, x.shape[-1]))
+        return build.reshape(product(build, flat, y, Result((count, y.shape[1]), result.dtype)), result.shape)
     # A product of stacks lies as the stacks do.
     if all(len(x.shape) < 3 or x.ordered or _has_turned_matrices(x) for x in operands):
         return build.call(do.Product(), x, y, result=result)

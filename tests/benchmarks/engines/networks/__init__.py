@@ -15,7 +15,6 @@ import numpy as np
 from .. import Array, Engine
 
 HEADS = 4
-LAYERS = 2
 DISCOUNT = 0.95
 
 
@@ -30,6 +29,11 @@ class Network(NamedTuple):
     data: dict[str, Array]
     rate: float
     gelu: str = "none"
+
+    @property
+    def blocks(self) -> int:
+        """Of a transformer: how many it has."""
+        return sum(name.endswith("/up/weight") for name in self.start)
 
 
 class _Drawing:
@@ -63,13 +67,13 @@ def actor_critic(dtype: str, hidden: int = 32) -> Network:
 
 
 def transformer(
-    dtype: str, gelu: str = "none", rows: int = 16, length: int = 32, tokens: int = 64, units: int = 64
+    dtype: str, gelu: str = "none", blocks: int = 2, rows: int = 16, length: int = 32, tokens: int = 64, units: int = 64
 ) -> Network:
-    """Return a causal transformer of two blocks, four heads each, which is to know the next token."""
+    """Return a causal transformer of some blocks, four heads each, which is to know the next token."""
     drawing = _Drawing(dtype)
     drawing.normal("tokens", (tokens, units), 1.0)
     drawing.normal("places", (length, units), 0.1)
-    for layer in range(LAYERS):
+    for layer in range(blocks):
         drawing.norm(f"{layer}/norm1", units)
         for part in ("query", "key", "value", "mixed"):
             drawing.dense(f"{layer}/{part}", units, units)
@@ -145,6 +149,10 @@ NETWORKS: Mapping[str, tuple[str, Callable[[str], Network]]] = {
     "policy": ("policy gradient", actor_critic),
     "transformer": ("transformer, GELU by erf", transformer),
     "transformer-tanh": ("transformer, GELU by tanh", lambda dtype: transformer(dtype, "tanh")),
+    "transformer-6": (
+        "transformer, 6 blocks of 256",
+        lambda dtype: transformer(dtype, blocks=6, rows=8, length=128, tokens=256, units=256),
+    ),
     "lstm-32": ("LSTM, 32 cells", lambda dtype: lstm(dtype, 32)),
     "lstm-256": ("LSTM, 256 cells", lambda dtype: lstm(dtype, 256)),
     "lstm-256-last": ("LSTM, 256 cells, one loss", lambda dtype: lstm(dtype, 256, last=True)),

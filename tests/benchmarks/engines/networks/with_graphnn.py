@@ -12,7 +12,7 @@ import graphnn as gn
 from graphnn import nn
 
 from .. import Training
-from . import DISCOUNT, HEADS, LAYERS, Network, World
+from . import DISCOUNT, HEADS, Network, World
 
 
 def interpreted(network: Network) -> Training:
@@ -92,7 +92,7 @@ def _transformer(network: Network, backend: str) -> Training:
     def heads(x: gn.Node) -> gn.Node:
         return gn.moveaxis(gn.reshape(x, (*x.shape[:-1], HEADS, -1)), -2, -3)
 
-    for layer in range(LAYERS):
+    for layer in range(network.blocks):
         with parts.graph.scope(f"block_{layer}"):
             x = parts.norm(f"{layer}/norm1", h)
             q, k, v = (heads(parts.dense(f"{layer}/{part}", x)) for part in ("query", "key", "value"))

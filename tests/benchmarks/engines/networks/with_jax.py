@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import Training
-from . import DISCOUNT, HEADS, LAYERS, Network, World
+from . import DISCOUNT, HEADS, Network, World
 
 Parameters = dict[str, Any]
 
@@ -105,7 +105,7 @@ def _transformer(network: Network, parameters: Parameters, data: Parameters) -> 
     def heads(x: Any) -> Any:
         return x.reshape(*x.shape[:-1], HEADS, -1).swapaxes(-2, -3)
 
-    for layer in range(LAYERS):
+    for layer in range(network.blocks):
         x = norm(f"{layer}/norm1", h)
         q, k, v = (heads(_dense(parameters, f"{layer}/{part}", x)) for part in ("query", "key", "value"))
         scores = jnp.where(causal, q @ k.swapaxes(-1, -2) / q.shape[-1] ** 0.5, -jnp.inf)

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from .. import Training
-from . import DISCOUNT, HEADS, LAYERS, Network, World
+from . import DISCOUNT, HEADS, Network, World
 
 Parameters = dict[str, torch.Tensor]
 
@@ -119,7 +119,7 @@ def _transformer(network: Network, parameters: Parameters) -> Callable[[], torch
 
     def loss() -> torch.Tensor:
         h = functional.embedding(text, parameters["tokens"]) + parameters["places"]
-        for layer in range(LAYERS):
+        for layer in range(network.blocks):
             x = norm(f"{layer}/norm1", h)
             q, k, v = (heads(_dense(parameters, f"{layer}/{part}", x)) for part in ("query", "key", "value"))
             mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(-2, -3).flatten(-2)
