@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .inspector.health import Finding, Health, check_health
     from .inspector.profile import Profile, profile
     from .inspector.trace import Film, Trace, recording, trace
+    from .jacobians import hessian, hvp, jacobian
     from .order import critical_path, generations, schedule
     from .transform import extract, replace
     from .view import draw, summary
@@ -62,6 +63,7 @@ _LATER = {
     "inspector.health": "Finding Health check_health",
     "inspector.profile": "Profile profile",
     "inspector.trace": "Film Trace recording trace",
+    "jacobians": "hessian hvp jacobian",
     "order": "critical_path generations schedule",
     "transform": "extract replace",
     "view": "draw summary",
@@ -118,6 +120,9 @@ __all__ = [
     "functions",
     "generations",
     "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
     "jvp",
     "load",
     "name",

@@ -99,6 +99,8 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("manual_seed", "seed", "set_seed"), _SEED),
         **dict.fromkeys(("bmm", "dot", "mm"), _MATMUL),
         **dict.fromkeys(("GradientTape", "backward", "gradient", "gradients", "value_and_grad"), _GRAD),
+        **dict.fromkeys(("jacfwd", "jacrev"), 'Write gn.jacobian(y, x), with mode="forward" or mode="reverse".'),
+        **dict.fromkeys(("hessian_vector_product", "vhp"), "Write gn.hvp(loss, w, v)."),
         **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convolve", "conv_transpose2d"), _CONVOLUTION),
         **dict.fromkeys(("avg_pool2d", "max_pool2d", "maxpool"), _POOLING),
         "scaled_dot_product_attention": "Write nn.MultiHeadAttention(heads)(x).",

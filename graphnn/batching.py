@@ -1,0 +1,309 @@
+"""Nodes made again with a leading axis: what they give for many values of some operands at once.
+
+An operation that takes stacks is made once: the axes among its attributes move by one, and a shape gets the new axis.
+Any other operation, such as one that a user defines, is made once for each row.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .errors import ShapeError
+from .graph import Constant, Dim, Node, Op, fn
+from .graph.dimensions import product
+from .graph.fetches import ancestors
+from .ops import arranging, index, joining, labels, linalg, reduce, running, scattering, shape, solving, windows
+
+
+def batched(
+    wanted: Sequence[Node], plain: dict[Node, Node], rows: dict[Node, Node], size: Dim, begin: Callable[[Node], None]
+) -> list[Node]:
+    """Make nodes of one graph again in another, with a leading axis where they depend on some of them.
+
+    Parameters
+    ----------
+    wanted : sequence of Node
+    plain, rows : dict of Node to Node
+        {node of the one graph: node of the other}. The value of a node in `rows` has a leading axis of `size`. What is
+        made is added.
+    size : int or str
+    begin : callable
+        Called with each node before it is made again.
+
+    Returns
+    -------
+    list of Node
+        For each node that is wanted, one that has the leading axis.
+    """
+    for node in sorted(ancestors(wanted), key=lambda node: node.index):
+        if node in plain or node in rows:
+            continue
+        begin(node)
+        if any(operand in rows for operand in node.inputs):
+            rows[node] = _Rows(node, plain, rows, size).made()
+        else:
+            plain[node] = _again(node, plain)
+    for node in wanted:
+        if node not in rows:
+            begin(node)
+            rows[node] = fn.broadcast_to(plain[node], (size, *node.shape))
+    return [rows[node] for node in wanted]
+
+
+def _again(node: Node, plain: Mapping[Node, Node]) -> Node:
+    """Make a node in the graph of the others."""
+    graph = next(iter(plain.values())).graph
+    if isinstance(node.op, Constant):
+        return graph._holding(node.graph._stored(node))
+    return graph._add(node.op, [plain[operand] for operand in node.inputs])
+
+
+class _Rows:
+    """One node that is made again with a leading axis.
+
+    Attributes
+    ----------
+    node : Node
+    op : Op
+    operands : list of Node
+    many : list of bool
+        Which of them have the leading axis.
+    size : int or str
+    """
+
+    def __init__(self, node: Node, plain: Mapping[Node, Node], rows: Mapping[Node, Node], size: Dim) -> None:
+        self.node, self.op, self.size = node, node.op, size
+        self.many = [operand in rows for operand in node.inputs]
+        self.operands = [(rows if operand in rows else plain)[operand] for operand in node.inputs]
+
+    def made(self) -> Node:
+        """Make the node."""
+        rule = _elementwise if self.op.elementwise else _RULES.get(type(self.op), _one_by_one)
+        found = rule(self)
+        if found is None:
+            found = _one_by_one(self)
+        wanted = (self.size, *self.node.shape)
+        return found if found.shape == wanted else fn.reshape(found, wanted)
+
+    def stretched(self, i: int) -> Node:
+        """Return an operand with the leading axis, repeated along it if need be."""
+        x = self.operands[i]
+        return x if self.many[i] else fn.broadcast_to(x, (self.size, *x.shape))
+
+    def aligned(self, i: int, ndim: int) -> Node:
+        """Return an operand that broadcasts with others of `ndim` axes, the leading one aside."""
+        x = self.operands[i]
+        missing = ndim - x.ndim + 1
+        return fn.expand_dims(x, tuple(range(1, 1 + missing))) if self.many[i] and missing else x
+
+
+_Rule = Callable[[_Rows], Node | None]
+"""A function that makes a node with the leading axis, or returns None where it cannot."""
+
+
+def _elementwise(rows: _Rows) -> Node:
+    return rows.op(*[rows.aligned(i, rows.node.ndim) for i in range(len(rows.operands))])
+
+
+def _one_by_one(rows: _Rows) -> Node:
+    """Make a node for each row, and stack them."""
+    if not isinstance(rows.size, int):
+        whose = rows.node if rows.node.twin is None else rows.node.twin
+        raise ShapeError(
+            f'"{rows.op.name}", for "{whose.name}", is made once for each row, as it takes no stacks of such operands. '
+            f"So the number of rows must be known, and it is {rows.size}: make it a number where the input is made"
+        )
+    made = [
+        rows.op(*[x[i] if many else x for x, many in zip(rows.operands, rows.many, strict=True)])
+        for i in range(rows.size)
+    ]
+    return fn.stack(made) if made else fn.zeros((0, *rows.node.shape), rows.node.dtype, graph=rows.operands[0].graph)
+
+
+# --- by their attributes --------------------------------------------------------------------------------------
+
+
+def _moved(axis: Any) -> Any:
+    """Return an axis, or several, where one more stands before them."""
+    if isinstance(axis, tuple):
+        return tuple(map(_moved, axis))
+    return axis if axis < 0 else axis + 1
+
+
+def _shifted(op: Op, size: Dim) -> Op:
+    """Return an operation for operands with one more axis before the others."""
+    changed: dict[str, Any] = {}
+    for attribute, value in op.attributes.items():
+        if attribute in ("axis", "axes", "axis1", "axis2"):
+            changed[attribute] = _moved(value)
+        elif attribute == "shape":
+            changed[attribute] = (size, *value)
+        elif attribute == "index":
+            changed[attribute] = (slice(None), *_index(value))
+        elif attribute == "indices":
+            changed[attribute] = tuple([(slice(None), *_index(each)) for each in value])
+    return replace(op, **changed)  # type: ignore[type-var]
+
+
+def _index(parts: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple([slice(*p) if isinstance(p, tuple) else Ellipsis if p == "..." else p for p in parts])
+
+
+def _by_attributes(rows: _Rows) -> Node | None:
+    """Make the same operation, with its axes moved; of its operands, indices stay as they are."""
+    if any(many and not rows.op.flows(i) for i, many in enumerate(rows.many)):
+        return None
+    operands = [rows.stretched(i) if rows.op.flows(i) else x for i, x in enumerate(rows.operands)]
+    return _shifted(rows.op, rows.size)(*operands)
+
+
+def _over_all(rows: _Rows) -> Node | None:
+    """The same, where no axis stands for all."""
+    if rows.op.axis is None:  # type: ignore[attr-defined]
+        rows.op = replace(rows.op, axis=tuple(range(rows.operands[0].ndim - 1)))  # type: ignore[type-var]
+    return _by_attributes(rows)
+
+
+def _flattened(rows: _Rows) -> Node | None:
+    """The same, where without an axis the operands are flattened."""
+    if rows.op.axis is None:  # type: ignore[attr-defined]
+        for i, x in enumerate(rows.operands):
+            if rows.op.flows(i) and not isinstance(rows.op, index.Adding):
+                first = (rows.size,) if rows.many[i] else ()
+                rows.operands[i] = fn.reshape(x, (*first, product(x.shape[len(first) :])))
+        flat = {"shape": (product(rows.node.shape),)} if isinstance(rows.op, index.Adding) else {}
+        rows.op = replace(rows.op, axis=0, **flat)  # type: ignore[type-var]
+    return _by_attributes(rows)
+
+
+def _along(rows: _Rows) -> Node | None:
+    """The same, where indices broadcast with the other operands beside their axis."""
+    if rows.many[1]:
+        return None
+    rows.operands[1] = fn.expand_dims(rows.operands[1], 0)
+    return _flattened(rows)
+
+
+def _put_along(rows: _Rows) -> Node | None:
+    if rows.many[1]:
+        return None
+    indices, values = fn.expand_dims(rows.operands[1], 0), rows.aligned(2, rows.node.ndim)
+    return _shifted(rows.op, rows.size)(rows.stretched(0), indices, values)
+
+
+def _broadcast_to(rows: _Rows) -> Node:
+    wanted = rows.node.shape
+    return fn.broadcast_to(rows.aligned(0, len(wanted)), (rows.size, *wanted))
+
+
+def _sum_to(rows: _Rows) -> Node:
+    (x,), wanted = rows.operands, rows.node.shape
+    return fn.sum_to(x, (rows.size, *[1] * (x.ndim - 1 - len(wanted)), *wanted))
+
+
+def _transpose(rows: _Rows) -> Node:
+    (x,) = rows.operands
+    assert isinstance(rows.op, linalg.Transpose)
+    return fn.transpose(x, (0, *[axis + 1 for axis in rows.op.order(x.ndim - 1)]))
+
+
+def _pad(rows: _Rows) -> Node:
+    (x,) = rows.operands
+    assert isinstance(rows.op, joining.Pad)
+    if x.ndim == 1:
+        return x
+    pairs = [((0, 0), *rows.op._pairs(x.ndim - 1, what)) for what in ("pad_width", "constant_values")]
+    return joining.Pad(*pairs)(x)
+
+
+def _tile(rows: _Rows) -> Node:
+    assert isinstance(rows.op, joining.Tile)
+    reps = rows.op._reps(rows.node.inputs[0].ndim)
+    return fn.tile(rows.aligned(0, len(reps)), (1, *reps))
+
+
+def _as_it_is(rows: _Rows) -> Node:
+    return rows.op(*rows.operands)
+
+
+def _with_labels(rows: _Rows) -> Node:
+    return rows.op(*[rows.stretched(i) for i in range(2)])
+
+
+def _nd(rows: _Rows) -> Node | None:
+    """Index the leading axes, so that the new one comes last."""
+    x, indices = rows.operands
+    if rows.many[1]:
+        return None
+    op = rows.op
+    if isinstance(op, scattering.ScatterNd):
+        op = replace(op, shape=(*op.shape, rows.size))
+    return fn.moveaxis(op(fn.moveaxis(x, 0, -1), indices), -1, 0)
+
+
+# --- products ---------------------------------------------------------------------------------------------------
+
+
+def _matmul(rows: _Rows) -> Node:
+    x, y = rows.operands
+    ndims = [operand.ndim for operand in rows.node.inputs]
+    if not rows.many[1] and ndims[1] <= 2:
+        # One large product is faster than many small ones.
+        return fn.reshape(x, (product(x.shape[:-1]), x.shape[-1])) @ y
+    stack = max(2, *ndims)
+    if rows.many[0]:
+        x = fn.expand_dims(x, -2) if ndims[0] == 1 else x
+        rows.operands[0] = x
+    if rows.many[1]:
+        rows.operands[1] = fn.expand_dims(y, -1) if ndims[1] == 1 else y
+    return rows.aligned(0, stack) @ rows.aligned(1, stack)
+
+
+def _einsum(rows: _Rows) -> Node | None:
+    assert isinstance(rows.op, linalg.Einsum)
+    terms, right = rows.op._terms()
+    letter = next((each for each in string.ascii_letters if each not in rows.op.subscripts), None)
+    if letter is None:
+        return None
+    left = ",".join(letter + term if many else term for term, many in zip(terms, rows.many, strict=True))
+    return linalg.Einsum(f"{left}->{letter}{right}")(*rows.operands)
+
+
+def _outer(rows: _Rows) -> Node:
+    x, y = [fn.reshape(x, (rows.size if many else 1, -1)) for x, many in zip(rows.operands, rows.many, strict=True)]
+    return fn.expand_dims(x, -1) * fn.expand_dims(y, -2)
+
+
+def _solve(rows: _Rows) -> Node:
+    ndims = [operand.ndim for operand in rows.node.inputs]
+    if ndims[1] == 1 and rows.many[1]:
+        rows.operands[1] = fn.expand_dims(rows.operands[1], -1)
+    stack = max(2, *ndims)
+    return fn.solve(rows.aligned(0, stack), rows.aligned(1, stack))
+
+
+_RULES: dict[type[Op], _Rule] = {
+    **dict.fromkeys((reduce.Sum, reduce.Mean, shape.Flip), _over_all),
+    **dict.fromkeys((running.Cumsum, joining.Concatenate, joining.Repeat, arranging.Roll), _flattened),
+    **dict.fromkeys((index.Take, index.IndexAdd), _flattened),
+    **dict.fromkeys((index.TakeAlongAxis, index.AddAlongAxis), _along),
+    **dict.fromkeys((shape.Reshape, shape.ExpandDims, shape.Squeeze, joining.Stack), _by_attributes),
+    **dict.fromkeys((index.Getitem, index.SliceAdd, index.SlicesAdd), _by_attributes),
+    **dict.fromkeys((arranging.Diagonal, arranging.DiagonalAdd, windows.Windows, windows.Fold), _by_attributes),
+    **dict.fromkeys((arranging.Tril, arranging.Triu), _as_it_is),
+    **dict.fromkeys((labels.Pick, labels.Place), _with_labels),
+    **dict.fromkeys((scattering.GatherNd, scattering.ScatterNd), _nd),
+    scattering.PutAlongAxis: _put_along,
+    shape.BroadcastTo: _broadcast_to,
+    shape.SumTo: _sum_to,
+    linalg.Transpose: _transpose,
+    linalg.Matmul: _matmul,
+    linalg.Einsum: _einsum,
+    linalg.Outer: _outer,
+    solving.Solve: _solve,
+    joining.Pad: _pad,
+    joining.Tile: _tile,
+}

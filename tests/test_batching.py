@@ -1,0 +1,55 @@
+"""Nodes made again with a leading axis: of every operation, each row is what the operation gives for it alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn.batching import batched
+from graphnn.graph import registry
+from graphnn.testing import Draw
+
+FACTORS = (1.0, 0.75, 1.25)
+# No derivative carries a row through any of these, as they are not linear.
+FOR_EACH_ROW = {
+    *("all", "any", "argmax", "argmin", "argsort", "cholesky", "cumprod", "det", "first_equal", "inv", "logsumexp"),
+    *("max", "min", "norm", "one_hot", "prod", "prod_others", "random_normal", "random_uniform", "std", "var"),
+}
+
+
+def check_rows(op: gn.Op, operands: Any, many: set[int]) -> set[str]:
+    """Check an operation with a leading axis before some of its operands; return which operations that takes."""
+    one, other = gn.Graph(), gn.Graph()
+    single = [one.placeholder(f"x{i}", x.shape, x.dtype) for i, x in enumerate(operands)]
+    values: list[Any] = []
+    for i, x in enumerate(operands):
+        factors = np.array(FACTORS if x.dtype.kind == "f" else [1, 1, 1]).astype(x.dtype)
+        values.append(np.multiply.outer(factors, x) if i in many else x)
+    made = [other.placeholder(f"x{i}", x.shape, x.dtype) for i, x in enumerate(values)]
+    pairs = list(enumerate(zip(single, made, strict=True)))
+    y = op(*single, graph=one)
+    plain, rows = (dict(pair for i, pair in pairs if (i in many) is rowed) for rowed in (False, True))
+    (found,) = batched([y], plain, rows, len(FACTORS), lambda node: None)
+    assert (found.shape, found.dtype) == ((len(FACTORS), *y.shape), y.dtype)
+    given = gn.run(found, dict(zip(made, values, strict=True)))
+    for row in range(len(FACTORS)):
+        alone = {node: x[row] if i in many else x for i, (node, x) in enumerate(zip(single, values, strict=True))}
+        np.testing.assert_allclose(given[row], gn.run(y, alone), rtol=1e-12, atol=1e-12)
+    return {node.op.name for node in other}
+
+
+@pytest.mark.parametrize("name", sorted(name for name, cls in registry.items() if cls.operands or cls.variadic))
+def test_each_row_is_what_the_operation_gives_for_it_alone(name: str) -> None:
+    for seed in range(2 if registry[name].elementwise or name in FOR_EACH_ROW else 9):
+        op, operands = registry[name].samples(Draw(np.random.default_rng(seed)))
+        flows = [i for i in range(len(operands)) if op.flows(i)] or [0]
+        taken = check_rows(op, operands, ({flows[0]}, {flows[-1]}, set(flows))[seed % 3])
+        one_by_one = name not in ("getitem", "stack") and {"getitem", "stack"} <= taken
+        assert one_by_one == (name in FOR_EACH_ROW)
+
+
+def test_indices_that_differ_from_row_to_row_are_taken_one_by_one() -> None:
+    indices = np.array([1, 0])
+    assert "stack" in check_rows(gn.ops.index.Take(0), (np.arange(6.0).reshape(3, 2), indices), {0, 1})
+    assert "stack" in check_rows(gn.ops.scattering.GatherNd(), (np.arange(6.0).reshape(3, 2), indices), {0, 1})
