@@ -251,8 +251,7 @@ def _matmul(rows: _Rows) -> Node:
     x, y = rows.operands
     ndims = [operand.ndim for operand in rows.node.inputs]
     if not rows.many[1] and ndims[1] <= 2:
-        # One large product is faster than many small ones.
-        return fn.reshape(x, (product(x.shape[:-1]), x.shape[-1])) @ y
+        return x @ y
     stack = max(2, *ndims)
     if rows.many[0]:
         x = fn.expand_dims(x, -2) if ndims[0] == 1 else x
