@@ -172,7 +172,7 @@ API = {
     "Layers for sequences": ["nn.embedding.*", "nn.recurrent.*", "nn.attention.*"],
     "Initializers": ["nn.init.*"],
     "Losses": ["nn.losses.*", "nn.distances.*"],
-    "Metrics": ["nn.metrics.*"],
+    "Metrics": ["nn.metrics.*", "nn.scoring.*"],
     "Optimizers": ["nn.Optimizer", "nn.optimizers.*", "nn.slots.Slots"],
     "Learning rates that change": ["nn.schedules.*"],
     "Training": ["nn.fit", "nn.evaluate", "nn.EarlyStopping", "nn.LivePage", "nn.History"],

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # at run time, by `_defined`
     from .optimizers import *  # noqa: F403
     from .pooling import *  # noqa: F403
     from .recurrent import *  # noqa: F403
+    from .scoring import *  # noqa: F403
 
 
 def _defined(module: ModuleType) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def _defined(module: ModuleType) -> dict[str, Any]:
 
 _FOUND: dict[str, Any] = {}
 _LAYERS = ("layers", "convolution", "pooling", "normalization", "embedding", "recurrent", "attention")
-for _module in (*_LAYERS, "losses", "distances", "metrics", "optimizer", "optimizers"):
+for _module in (*_LAYERS, "losses", "distances", "metrics", "scoring", "optimizer", "optimizers"):
     _FOUND.update(_defined(import_module(f"{__name__}.{_module}")))
 globals().update(_FOUND)
 

@@ -65,9 +65,54 @@ def accuracy(predictions: Any, labels: Any) -> Node:
             right = fn.cast(fn.equal(predicted, true), "int64")
         else:  # like `equal`, but a label that is not one of the classes is an error
             right = fn.pick(fn.one_hot(true, classes, "int64"), predicted)
-        found = fn.sum(fn.one_hot(right, 2, "int64"), axis=tuple(range(right.ndim)))
-        counts = fn.tally(found, name="counts")
-        return counts[1] / fn.sum(counts)
+        return _share(right)
+
+
+def top_k_accuracy(predictions: Any, labels: Any, k: int = 5) -> Node:
+    """Return the fraction of rows whose label is among the k classes with the largest scores.
+
+    Parameters
+    ----------
+    predictions : Node
+        Probabilities, or any other scores, (…, classes). Of equal ones the first come first.
+    labels : Node or array_like
+        Class numbers (…,), or one-hot rows (…, classes).
+    k : int
+
+    Returns
+    -------
+    Node
+        A float64 scalar; NaN without predictions. Its ``counts`` are the numbers of wrong and right ones.
+
+    Raises
+    ------
+    ShapeError, DtypeError, LabelError
+        As in `accuracy`; when there are fewer than k classes, or predictions are class numbers.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> p = gn.Graph().constant([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
+    >>> float(gn.run(nn.top_k_accuracy(p, [1, 0], k=2)))
+    0.5
+    """
+    pair = _Predictions.of("top_k_accuracy", predictions, labels)
+    k = whole("top_k_accuracy: k", k, 1)
+    if not pair.are_probabilities:
+        raise DtypeError(f"top_k_accuracy: predictions are the scores of all classes, not {pair.given[0].dtype}")
+    with call_scope("top_k_accuracy", pair.graph):
+        scores, true = as_nodes(pair.graph, pair.given)
+        hot = fn.one_hot(pair.labels(true), scores.shape[-1], "int64")
+        right = fn.sum(fn.take_along_axis(hot, fn.topk(scores, k)[1], axis=-1), axis=-1)
+        return _share(right)
+
+
+def _share(right: Node) -> Node:
+    """Return the fraction of 1 among zeros and ones."""
+    found = fn.sum(fn.one_hot(right, 2, "int64"), axis=tuple(range(right.ndim)))
+    counts = fn.tally(found, name="counts")
+    return counts[1] / fn.sum(counts)
 
 
 def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) -> Node:
@@ -187,25 +232,25 @@ def f1(predictions: Any, labels: Any, classes: int | None = None, average: str |
     return _metric("f1", predictions, labels, classes, average, lambda right, said, true: (right * 2, said + true))
 
 
-_Share = Callable[[Node, Node, Node], tuple[Node, Node]]
+_Parts = Callable[[Node, Node, Node], tuple[Node, Node]]
 
 
-def _metric(kind: str, predictions: Any, labels: Any, classes: int | None, average: str | None, share: _Share) -> Node:
+def _metric(kind: str, predictions: Any, labels: Any, classes: int | None, average: str | None, parts: _Parts) -> Node:
     check_choice(kind, "average", average, _AVERAGES)
     pair = _Predictions.of(kind, predictions, labels)
     size = pair.size(classes)
     if average == "binary" and size != 2:
         raise ValueRangeError(f'{kind}: average="binary" is for two classes, and there are {size}')
     with call_scope(kind, pair.graph):
-        return _averaged(_counted(pair, size), average, share)
+        return _averaged(_counted(pair, size), average, parts)
 
 
-def _averaged(counts: Node, average: str | None, share: _Share) -> Node:
-    """Return a metric from a confusion matrix; `share` gets the numbers of right, predicted and true rows per class."""
+def _averaged(counts: Node, average: str | None, parts: _Parts) -> Node:
+    """Return a metric from a confusion matrix; `parts` gets the numbers of right, predicted and true rows per class."""
     right, said, true = fn.einsum("ii->i", counts), fn.sum(counts, axis=0), fn.sum(counts, axis=1)
     if average == "micro":
         right, said, true = fn.sum(right), fn.sum(said), fn.sum(true)
-    part, whole = share(right, said, true)
+    part, whole = parts(right, said, true)
     scores = part / fn.maximum(whole, 1)  # 0 / 0 counts as 0
     if average == "binary":
         return scores[1]
@@ -267,10 +312,11 @@ class _Predictions(NamedTuple):
     def class_numbers(self) -> list[Node]:
         """Return predictions and labels as nodes that hold class numbers."""
         predicted, true = as_nodes(self.graph, self.given)
-        return [
-            fn.argmax(predicted, axis=-1) if self.are_probabilities else _integers(predicted),
-            fn.argmax(true, axis=-1) if self.one_hot else _integers(true),
-        ]
+        return [fn.argmax(predicted, axis=-1) if self.are_probabilities else _integers(predicted), self.labels(true)]
+
+    def labels(self, true: Node) -> Node:
+        """Return the labels, given as a node, as class numbers."""
+        return fn.argmax(true, axis=-1) if self.one_hot else _integers(true)
 
     @property
     def classes(self) -> Dim | None:
