@@ -214,6 +214,10 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "evaluate": "Write nn.evaluate(fetches, feed).",
         "forward": "Write layer(x); a class of one's own defines call(self, x).",
         "get_config": "Write gn.save(graph, path): what is kept is the graph that the layer makes.",
+        **dict.fromkeys(
+            ("init_weights", "reset_parameters", "reset_weights"),
+            "Write layer.reinitialize(np.random.default_rng(seed)).",
+        ),
         "kernel": "Write layer.weight.",
         "summary": "Write gn.summary(layer(x)).",
         "zero_grad": _ZERO,

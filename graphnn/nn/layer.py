@@ -15,7 +15,8 @@ from ..errors import GraphError, GraphnnError, NoRuleError, UsageError
 from ..graph import Array, Graph, Node, Origin, fitting, flatten, user_origin
 from ..habits import elsewhere
 from .checks import checked_flag
-from .state import Held, attribute_name, checked_state
+from .init import Rng, checked_rng
+from .state import Held, attribute_name, checked_state, compact
 
 training_now: ContextVar[bool] = ContextVar("training", default=False)
 """The value of ``training=`` of the layer that is being called; the default for the layers inside it."""
@@ -67,11 +68,13 @@ class Layer:
     __graph: Graph | None = None  # of the last call
     __local = ""  # the last part of its first scope's path: query, or dense_1
     __waiting: tuple[Mapping[str, Any], str] | None = None  # a state and its layout, until the parameters are made
+    __begun: dict[Node, Callable[[Rng], Array]]  # what draws the first values of parameters again
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Not in __init__, because a subclass need not call that.
         layer = super().__new__(cls)
         layer.__origin = user_origin()
+        layer.__begun = {}
         return layer
 
     def __init__(self) -> None:
@@ -155,7 +158,24 @@ class Layer:
         training_now.set(training)
         # Under the lock, so that no other thread makes the parameters a second time.
         with graph.building, fitting(type(self).__name__, list(inputs)):
-            return self._make_nodes(graph, inputs, settings)
+            before = len(graph.state)
+            result = self._make_nodes(graph, inputs, settings)
+            if len(graph.state) > before:
+                self.__remember_first_values()
+            return result
+
+    def __remember_first_values(self) -> None:
+        """Keep the values of new parameters that no initializer has drawn, such as running statistics."""
+        held = Held(self)
+        begun = {node for layer in held.layers.values() for node in layer.__begun}
+        for node in held.nodes.values():
+            if node not in begun:
+                self.__begun[node] = _always(compact(node.graph.state[node]))
+
+    def _begun(self, parameter: Node, draw: Callable[[Rng], Array]) -> Node:
+        """Return a parameter, after noting how its first value is drawn."""
+        self.__begun[parameter] = draw
+        return parameter
 
     @property
     def parameters(self) -> _Parameters:
@@ -253,6 +273,47 @@ class Layer:
             Held(self).set(checked, layout)
             self.__waiting = None
 
+    def reinitialize(self, rng: Rng) -> None:
+        """Set all parameters to new first values, as if the layer were made again with this generator.
+
+        Weights are drawn by their initializers, in the order in which they were made. Everything else has its first
+        value again: weights that were given to a layer, running statistics, the counters of random nodes, and the
+        parameters that your own layers make of arrays. What an optimizer keeps is set back by `Optimizer.reset`.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator or numpy.random.RandomState
+
+        Raises
+        ------
+        UsageError
+            Before the first call, which makes the parameters.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import graphnn as gn
+        >>> from graphnn import nn
+        >>> x = gn.Graph().placeholder("x", ("batch", 4))
+        >>> layer, other = nn.Dense(3), nn.Dense(3, rng=np.random.default_rng(7))
+        >>> y, z = layer(x), other(x)
+        >>> layer.reinitialize(np.random.default_rng(7))
+        >>> bool((layer.weight.value == other.weight.value).all())
+        True
+        """
+        kind = type(self).__name__
+        if self.__graph is None:
+            raise UsageError(f"{kind} has no parameters yet: they are made when it is first called")
+        given = checked_rng(rng, f"{kind}.reinitialize")
+        if given is None:
+            raise UsageError(f"{kind}.reinitialize draws from a generator: np.random.default_rng(seed) makes one")
+        held = Held(self)
+        begun = {node: draw for layer in held.layers.values() for node, draw in layer.__begun.items()}
+        nodes = sorted(held.nodes.values(), key=lambda node: node.index)
+        drawn = {node: begun[node](given) for node in nodes if node in begun}
+        for graph in {node.graph for node in drawn}:
+            graph.state.update(drawn)
+
     def _held(self) -> Iterable[tuple[str, Any]]:
         """Return the attributes, some of which are parameters and layers."""
         return [(name, value) for name, value in vars(self).items() if not name.startswith("_Layer__")]
@@ -309,6 +370,10 @@ class Layer:
     def __repr__(self) -> str:
         state = f'"{self.__local}"' if self.__graph is not None else "not called yet"
         return f"<{type(self).__name__}, {state}>"
+
+
+def _always(array: Array) -> Callable[[Rng], Array]:
+    return lambda rng: array
 
 
 def snake(name: str) -> str:

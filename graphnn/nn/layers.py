@@ -130,17 +130,28 @@ class Dense(_Activated):
         shape = (self._inputs(x), self.units)
         dtype = self.dtype or graph.dtype
         rng = rng_of(graph) if self.rng is None else self.rng
-        bias = None
-        if self._initial_weight is not None:
-            weight = self._initial_weight.cast(self.dtype, graph)
-        else:
-            weight = drawn(self.weight_init, shape, dtype, rng, "a Dense weight")
+
+        def draw_weight(rng: Rng) -> Array:
+            """Return a first value of the weight."""
+            return drawn(self.weight_init, shape, dtype, rng, "a Dense weight")
+
+        def draw_bias(rng: Rng) -> Array:
+            """Return a first value of the bias."""
+            return drawn(self.bias_init, shape[1:], dtype, rng, "a Dense bias")
+
+        given, bias = self._initial_weight, None
+        weight = draw_weight(rng) if given is None else given.cast(self.dtype, graph)
         if self._initial_bias is not None:
             bias = self._initial_bias.cast(self.dtype, graph).reshape(self.units)
         elif self.use_bias:
-            bias = drawn(self.bias_init, shape[1:], dtype, rng, "a Dense bias")
+            bias = draw_bias(rng)
         made = graph.parameter("weight", weight)
-        return made, None if bias is None else graph.parameter("bias", bias)
+        if given is None:
+            self._begun(made, draw_weight)
+        if bias is None:
+            return made, None
+        added = graph.parameter("bias", bias)
+        return made, added if self._initial_bias is not None else self._begun(added, draw_bias)
 
     def _inputs(self, x: Node) -> int:
         if not x.shape:
@@ -216,9 +227,13 @@ class PReLU(Layer):
         only_node(self, x)
         if self.slope is None:
             graph = x.graph
-            rng = rng_of(graph) if self.rng is None else self.rng
-            slope = drawn(self.slope_init, self.shape, graph.dtype, rng, "a PReLU slope")
-            self.slope = graph.parameter("slope", slope)
+
+            def draw(rng: Rng) -> Array:
+                """Return a first value of the slope."""
+                return drawn(self.slope_init, self.shape, graph.dtype, rng, "a PReLU slope")
+
+            slope = graph.parameter("slope", draw(rng_of(graph) if self.rng is None else self.rng))
+            self.slope = self._begun(slope, draw)
         return fn.prelu(x, self.slope)
 
 

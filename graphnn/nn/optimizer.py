@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import GraphError, NoRuleError, ShapeError, UsageError
-from ..graph import Graph, Node, fitting, fn
+from ..graph import Array, Graph, Node, fitting, fn
 from ..graph.collector import collector_paused
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors
@@ -22,6 +22,7 @@ from .checks import checked_number
 from .groups import Group, checked_groups, gradients_of
 from .operands import as_float
 from .slots import Slots
+from .state import compact
 
 Rate = float | Node | Callable[[Node], Any]
 
@@ -74,6 +75,7 @@ class Optimizer:
                 "optimizer.updates(loss, parameters) for some of them"
             )
         self._rates: list[Node] = []
+        self._first: dict[Node, Array] = {}
         self._number = math.nan
         if self._rate is None:
             self._number = self._setting("learning_rate", learning_rate, 0)
@@ -195,6 +197,27 @@ class Optimizer:
         """
         return self._advanced(*self._asked(loss, parameters, gradients, groups))
 
+    def reset(self) -> None:
+        """Set what the optimizer keeps from step to step back to its first values, as a new optimizer has them.
+
+        These are velocities, moments, and the count of the steps, on which schedules of the learning rate depend. A
+        learning rate that was assigned stays.
+
+        Examples
+        --------
+        >>> import graphnn as gn
+        >>> from graphnn import nn
+        >>> w = Graph().parameter("w", 3.0)
+        >>> optimizer = nn.Adam(0.1)
+        >>> step = gn.compile(w * w, optimizer.updates(w * w))
+        >>> loss = step()
+        >>> optimizer.reset()
+        >>> int(w.graph["adam_1/step"].value)
+        0
+        """
+        for graph in {kept.graph for kept in self._first}:
+            graph.state.update({kept: array for kept, array in self._first.items() if kept.graph is graph})
+
     def _asked(
         self, loss: Any, parameters: Any, gradients: Any, groups: Any
     ) -> tuple[dict[Node, Node], dict[Node, Group]]:
@@ -232,6 +255,7 @@ class Optimizer:
                 with graph.new_scope(own, twin=parameter, within=around):
                     result[parameter] = group.optimizer.advance(parameter, gradient, slots.scalars["rate"], slots)
             self._store_updates(graph, result, gradients)
+            self._first |= {kept: compact(graph.state[kept]) for kept in result.keys() - gradients.keys()}
         return result
 
     def _shared(

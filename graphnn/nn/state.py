@@ -107,6 +107,12 @@ def checked_state(what: str, state: Any, layout: Any) -> Mapping[str, Any]:
     return state
 
 
+def compact(array: Array) -> Array:
+    """Return an array of these values; if they are all alike, it takes the memory of one number."""
+    first = array.reshape(-1)[:1].copy()
+    return np.broadcast_to(first[0], array.shape) if array.size and (array == first).all() else array
+
+
 def _inside(thing: Any) -> Iterator[tuple[str, Any]]:
     """Yield the layers, parameters and collections in a layer or a collection."""
     if _is_layer(thing):

@@ -44,8 +44,12 @@ class Weighted(Layer):
         """Make a parameter from its initializer, or from the value that the user gave."""
         kind, dtype, sizes = type(self).__name__, self.dtype or graph.dtype, tuple(shape)
         if given is None:
-            rng = rng_of(graph) if self.rng is None else self.rng
-            return graph.parameter(name, drawn(init, sizes, dtype, rng, f"a {kind} {name}"))
+
+            def draw(rng: Rng) -> Array:
+                """Return a first value."""
+                return drawn(init, sizes, dtype, rng, f"a {kind} {name}")
+
+            return self._begun(graph.parameter(name, draw(rng_of(graph) if self.rng is None else self.rng)), draw)
         array: Array = as_array(given, f"{kind}: {name}")
         if array.shape != sizes:
             raise ShapeError(f"{kind}: the {name} has shape {shown(sizes)}; the one given has {shown(array.shape)}")
