@@ -2,7 +2,7 @@
 
 A process's figure is the least of its rounds; an engine's is the median of its processes. The losses of the first
 three steps must agree, or nothing is timed. An engine that is not installed, or does not work here, gets a row that
-says so. `training_step.py` and `networks.py` are what is timed.
+says so. `training_step.py`, `networks.py` and `trainings.py` are what is timed.
 """
 
 from __future__ import annotations
@@ -336,7 +336,7 @@ def settings_from(suite: Suite, arguments: Sequence[str] | None = None) -> argpa
 
         return chosen
 
-    parser.add_argument("--problems", "--sizes", "--networks", type=some_of(suite.problems))
+    parser.add_argument("--problems", "--sizes", "--networks", "--trainings", type=some_of(suite.problems))
     parser.add_argument("--dtypes", "--dtype", type=some_of(DTYPES))
     parser.add_argument("--engines", type=some_of(suite.engines))
     parser.add_argument("--processes", type=int, help="of each engine, one after the other")
@@ -361,14 +361,21 @@ def settings_from(suite: Suite, arguments: Sequence[str] | None = None) -> argpa
     return asked
 
 
-def run(suite: Suite) -> None:
-    """Measure and tell, as the command line says."""
+def run(
+    suite: Suite,
+    compared: Callable[[Sequence[str]], Any] | None = None,
+    table: Callable[[Mapping[str, Any]], str] | None = None,
+) -> None:
+    """Measure and tell, as the command line says; also what else is `compared` about the problems, by another table."""
     asked = settings_from(suite)
     if asked.work:
         work(suite, **json.loads(asked.work))
         return
-    result = measured(suite, asked)
+    beside = {"compared": compared(asked.problems)} if compared else {}
+    result = measured(suite, asked) | beside
     text = tables(suite, result)
+    if table:
+        text += "\n" + table(result)
     place = result["circumstances"]
     sys.stdout.write(f"load {place['load before']} before, {place['load after']} after\n\n{text}")
     if asked.table:

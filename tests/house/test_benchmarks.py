@@ -85,11 +85,62 @@ def test_the_page_holds_the_figures_that_are_kept(monkeypatch: pytest.MonkeyPatc
 def test_each_engine_is_written_where_the_list_says(monkeypatch: pytest.MonkeyPatch) -> None:
     networks = _engines(monkeypatch)
     wanted = runpy.run_path(str(HERE / "engines" / "wanted.py"))["project"]["dependency-groups"]["bench"]
-    for engine in [*sys.modules["engines"].ENGINES.values(), *networks.ENGINES.values()]:
+    trainings = _trainings(monkeypatch)
+    every = [sys.modules["engines"].ENGINES, networks.ENGINES, trainings.ENGINES]
+    for engine in [engine for engines in every for engine in engines.values()]:
         module, _, function = engine.place.partition(":")
-        written = ast.parse((HERE / "engines" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")).body
+        place = HERE / "engines" / module.replace(".", "/")
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        written = ast.parse(file.read_text(encoding="utf-8")).body
         assert function in [each.name for each in written if isinstance(each, ast.FunctionDef)]
         assert not engine.needs or any(each.startswith(f"{engine.needs}>=") for each in wanted)
+
+
+def _trainings(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("GRAPHNN_BACKEND", "numpy")  # `in_graphnn` sets it, and this sets it back
+    _engines(monkeypatch)
+    import engines.trainings
+
+    return engines.trainings
+
+
+def test_trainings_have_the_losses_of_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainings = _trainings(monkeypatch)
+    kept = trainings.recorded()
+    assert list(kept) == list(trainings.TRAININGS)
+    for name in kept:
+        training = trainings.planned(trainings.Task(name, "float64", small=True))
+        assert [training.step() for _ in range(3)] == pytest.approx(kept[name]["losses"][:3], rel=1e-10, abs=0), name
+
+
+def test_trainings_take_no_more_lines_than_in_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainings = _trainings(monkeypatch)
+    for name in trainings.TRAININGS:
+        assert 0 < trainings.lines("with_graphnn", name) <= 1.2 * trainings.lines("with_torch", name), name
+
+
+def test_lines_are_counted_without_imports_comments_and_docstrings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trainings = _trainings(monkeypatch)
+    text = '"""Of a\nmodule."""\n\nfrom a import (\n    b,\n)\n\n\ndef f(\n    x,  # a comment\n):\n'
+    text += '    """Do."""\n    # so\n    return [\n        x,\n        b,\n    ]\n'
+    (tmp_path / "some.py").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(trainings, "HERE", tmp_path)
+    assert trainings.lines(".", "some") == 7
+
+
+def test_the_table_of_trainings_says_what_was_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    _trainings(monkeypatch)
+    runner = runpy.run_path(str(HERE / "trainings.py"))
+    figures = [
+        {"engine": engine, "problem": "vae", "dtype": "float32", "seconds": seconds}
+        for engine, seconds in {"native": 1.0, "torch": 4.0}.items()
+    ]
+    beside = {"vae": {"lines": {"graphnn": 9, "torch": 10}, "difference": 2.25e-16}}
+    *_, row, last = runner["table"]({"problems": ["vae"], "figures": figures, "compared": beside}).splitlines()
+    assert row == "| variational autoencoder | 9 | 10 | 0.900 | 2e-16 | 0.250 | not measured | 4.00 s |"
+    assert last == "| median |  |  | 0.900 |  | 0.250 | not measured |  |"
 
 
 def test_what_did_not_run_says_so() -> None:
