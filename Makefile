@@ -62,6 +62,7 @@ bench: $(BENCH)/bench.stamp
 	@$(BENCH)/bin/python tests/benchmarks/training_step.py --json docs/benchmarks/two_cores.json \
 	  --cores 2 --dtypes float32 --processes 1
 	@$(BENCH)/bin/python tests/benchmarks/networks.py --json docs/benchmarks/networks.json
+	@$(BENCH)/bin/python tests/benchmarks/trainings.py --json docs/benchmarks/trainings.json
 	@$(BENCH)/bin/python tests/benchmarks/costs.py --json docs/benchmarks/costs.json
 	@$(BENCH)/bin/python tests/benchmarks/report.py
 

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import measure
 import networks
 import training_step
+import trainings
 from engines import ENGINES, REFERENCE, SIZES
 from turns import tables
 
@@ -163,7 +164,7 @@ def read(name: str) -> Any:
 
 def written(page: str) -> str:
     """Return the page with the tables of the figures that are kept."""
-    steps, of_networks = read("training_step"), read("networks")
+    steps, of_networks, of_trainings = read("training_step"), read("networks"), read("trainings")
     texts = {
         "circumstances": circumstances(steps),
         "steps": tables(training_step.SUITE, steps),
@@ -171,6 +172,8 @@ def written(page: str) -> str:
         "networks": tables(networks.SUITE, of_networks),
         "compared": compared(of_networks),
         "fastest": fastest((training_step.SUITE, steps), (networks.SUITE, of_networks)),
+        "trainings": trainings.table(of_trainings),
+        "of trainings": circumstances(of_trainings),
         "starts": starts(training_step.SUITE, steps, "M"),
         "long starts": starts(networks.SUITE, of_networks, "lstm-256"),
     }
