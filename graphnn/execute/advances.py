@@ -1,4 +1,4 @@
-"""The updates that belong to nodes: what a step makes of them besides its own."""
+"""Updates that belong to nodes, which a step makes besides its own; and updates that are made only in some steps."""
 
 from __future__ import annotations
 
@@ -53,3 +53,23 @@ def _after(following: Node, at: Node, advanced: Mapping[Node, Node]) -> Node:
                     known[key] = graph.add(node.op, operands)
             now[node] = known[key]
     return now.get(following, following)
+
+
+def moves_of(parameter: Node, following: Node) -> Node | None:
+    """Return the node of whether a step moves a parameter, as it stands in the node of its next value; None: always.
+
+    Examples
+    --------
+    >>> from graphnn import Graph, nn
+    >>> w = Graph().parameter("w", 1.0)
+    >>> updates = nn.SGD(0.1).updates(w * w, accumulate=2)
+    >>> moves_of(w, updates[w])
+    <Node "sgd_1/accumulate/is_last": equal () bool>
+    """
+    behind = following
+    while behind.op.name == "cast":  # of a parameter in a short dtype, from its copy in a longer one
+        (behind,) = behind.inputs
+    if behind.op.name != "where" or behind.inputs[0].shape != ():
+        return None
+    moves, _, kept = behind.inputs
+    return moves if kept is parameter or (behind is not following and kept.twin is parameter) else None

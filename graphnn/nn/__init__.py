@@ -13,11 +13,13 @@ from ..graph import fn
 from ..habits import instead
 from . import init, schedules
 from .dropout import Dropout
+from .ema import EMA
 from .evaluating import evaluate
 from .fit import EarlyStopping, fit
 from .history import History
 from .layer import Layer
 from .live import LivePage
+from .loss_scale import LossScale
 from .sequential import Sequential
 
 if TYPE_CHECKING:  # at run time, by `_defined`
@@ -50,11 +52,13 @@ for _module in (*_LAYERS, "losses", "distances", "metrics", "scoring", "optimize
 globals().update(_FOUND)
 
 __all__ = [
+    "EMA",
     "Dropout",
     "EarlyStopping",
     "History",
     "Layer",
     "LivePage",
+    "LossScale",
     "Sequential",
     "evaluate",
     "fit",

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..autograd import grad
 from ..errors import UsageError
 from ..graph import Graph, Node, Parameter
 from ..graph.fetches import ancestors, resolve
@@ -48,29 +47,30 @@ class Group:
     has_rate: bool = False
 
 
-def gradients_of(loss: Any, parameters: Any, given: Any, groups: list[Group]) -> dict[Node, Node]:
-    """Return the gradient of each parameter to update: of a loss, or as they are given."""
+def asked_for(
+    loss: Any, parameters: Any, given: Any, groups: list[Group]
+) -> tuple[list[Node], Mapping[Node, Node] | None]:
+    """Return the parameters to update, and their gradients if they are given."""
     frozen = {node for group in groups if not group.is_trained for node in group.parameters}
     grouped = [node for group in groups if group.is_trained for node in group.parameters]
     if given is not None:
         if loss is not None or parameters is not None:
             other = "a loss" if loss is not None else "parameters="
             raise UsageError(f"gradients= already says what to update and how: leave out {other}")
-        found = _checked_gradients(given)
+        given = _checked_gradients(given)
         for node in grouped:
-            if node not in found:
+            if node not in given:
                 raise UsageError(f'gradients= has none for "{node.name}", which is in a group')
-        found = {node: gradient for node, gradient in found.items() if node not in frozen}
+        asked = list(given)
     else:
         if not isinstance(loss, Node):
             what = "; without one, give gradients={parameter: gradient}" if loss is None else ""
             raise UsageError(f"updates are made for a loss, which is a node, not {type(loss).__name__}{what}")
-        asked = dict.fromkeys([*_chosen(loss, parameters, bool(groups)), *grouped])
-        chosen = [node for node in asked if node not in frozen]
-        found = dict(zip(chosen, grad(loss, chosen) if chosen else [], strict=True))
-    if not found:
+        asked = list(dict.fromkeys([*_chosen(loss, parameters, bool(groups)), *grouped]))
+    chosen = [node for node in asked if node not in frozen]
+    if not chosen:
         raise UsageError("there is nothing to update: no parameter is trained")
-    return found
+    return chosen, given
 
 
 def _chosen(loss: Node, parameters: Iterable[Node | str] | Node | None, may_be_empty: bool) -> list[Node]:

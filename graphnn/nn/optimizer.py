@@ -11,15 +11,18 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..autograd import grad
 from ..errors import GraphError, NoRuleError, ShapeError, UsageError
 from ..graph import Array, Graph, Node, fitting, fn
+from ..graph.attributes import whole
 from ..graph.collector import collector_paused
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors
-from ..graph.scopes import mirrored
 from ..habits import elsewhere
+from .accumulation import accumulated, held, place_of, precise
 from .checks import checked_number
-from .groups import Group, checked_groups, gradients_of
+from .groups import Group, asked_for, checked_groups
+from .loss_scale import LossScale, Scaled, widened
 from .operands import as_float
 from .slots import Slots
 from .state import compact
@@ -145,6 +148,8 @@ class Optimizer:
         *,
         gradients: Mapping[Any, Node] | None = None,
         groups: Iterable[Mapping[str, Any]] = (),
+        accumulate: int = 1,
+        loss_scale: LossScale | float | None = None,
     ) -> dict[Node, Node]:
         """Return the node of the next value of every parameter that the loss depends on.
 
@@ -168,6 +173,14 @@ class Optimizer:
             optimizer's. ``"trainable": False`` leaves its parameters as they are, and out of the norm. ``"name"`` is
             the name of its scope, by default ``group_1``, ``group_2``, …, so its learning rate is the parameter
             ``sgd_1/group_1/learning_rate``. Parameters in no group are updated with the settings of the optimizer.
+        accumulate : int
+            How many steps make one update. Their gradients are added up, in ``sgd_1/accumulate``, and the last step
+            updates the parameters by the mean. So eight batches of 32 rows do what one batch of 256 rows does, if the
+            loss is a mean. The optimizer and its schedule count updates; random nodes and running statistics move on
+            in every step.
+        loss_scale : LossScale or float, optional
+            For networks in float16. The gradients of the loss times this are computed, and divided by it in float32.
+            `LossScale` finds the factor itself.
 
         Returns
         -------
@@ -195,7 +208,23 @@ class Optimizer:
         {'w': 'sgd_1/w/subtract', 'b': 'sgd_1/b/subtract'}
         >>> updates = nn.SGD(0.1).updates(gradients={w: gn.sign(gn.grad(loss, w))})
         """
-        return self._advanced(*self._asked(loss, parameters, gradients, groups))
+        told = [loss, *gradients, *gradients.values()] if isinstance(gradients, Mapping) else [loss]
+        graph = next((node.graph for node in told if isinstance(node, Node)), None)
+        given = checked_groups(self, groups, graph)
+        steps = whole("accumulate=", accumulate, 1)
+        chosen, found = asked_for(loss, parameters, gradients, given)
+        scaled = None
+        if loss_scale is not None:
+            if loss is None:
+                raise UsageError("loss_scale= needs the loss, of which it makes the gradients: leave out gradients=")
+            scaled = Scaled(loss, loss_scale, chosen)
+            found = scaled.gradients
+        elif found is None:
+            found = dict(zip(chosen, grad(loss, chosen), strict=True))
+        own = Group("", self, [])
+        by_parameter = {node: group for group in given for node in group.parameters}
+        asked = {node: by_parameter.get(node, own) for node in chosen}
+        return self._advanced({node: found[node] for node in chosen}, asked, steps, scaled)
 
     def reset(self) -> None:
         """Set what the optimizer keeps from step to step back to its first values, as a new optimizer has them.
@@ -218,23 +247,13 @@ class Optimizer:
         for graph in {kept.graph for kept in self._first}:
             graph.state.update({kept: array for kept, array in self._first.items() if kept.graph is graph})
 
-    def _asked(
-        self, loss: Any, parameters: Any, gradients: Any, groups: Any
-    ) -> tuple[dict[Node, Node], dict[Node, Group]]:
-        """Return the gradient of each parameter to update, and its group; everything is checked."""
-        told = [loss, *gradients, *gradients.values()] if isinstance(gradients, Mapping) else [loss]
-        graph = next((node.graph for node in told if isinstance(node, Node)), None)
-        given = checked_groups(self, groups, graph)
-        found = gradients_of(loss, parameters, gradients, given)
-        own = Group("", self, [])
-        by_parameter = {node: group for group in given for node in group.parameters}
-        return found, {node: by_parameter.get(node, own) for node in found}
-
     def _with(self, settings: Mapping[str, Any]) -> Self:
         """Return another optimizer, made as this one, but for some settings."""
         return type(self)(**{**self._given, **settings})
 
-    def _advanced(self, gradients: dict[Node, Node], groups: Mapping[Node, Group]) -> dict[Node, Node]:
+    def _advanced(
+        self, gradients: dict[Node, Node], groups: Mapping[Node, Group], steps: int, scaled: Scaled | None
+    ) -> dict[Node, Node]:
         """Make the nodes of the next values, and enter them in ``graph.updates``."""
         graph = next(iter(gradients)).graph
         kind = type(self).__name__
@@ -244,33 +263,49 @@ class Optimizer:
         with graph.building, collector_paused(), scope as place:
             root = place.scope
             assert root is not None
+            moves = None
+            if scaled is not None:
+                gradients = _per_parameter(gradients, lambda node, d: widened(d))
+            if steps > 1:
+                gradients, moves = accumulated(gradients, steps, result)
+            if scaled is not None:
+                gradients = scaled.unscaled(gradients)
+                moves = scaled.moves(gradients, moves, result)
             gradients = self._clipped(gradients, groups)
-            shared = self._shared(graph, groups, result)
+            shared = self._shared(graph, groups, gradients, moves, result)
             for parameter, gradient in gradients.items():
                 group = groups[parameter]
-                slots = Slots(parameter, shared[group, parameter.dtype], result)
-                # sgd_1/dense_1/weight: the parameter's scope is repeated inside the optimizer's.
-                around = mirrored(graph, graph.scopes.get(parameter.scope), root) or root
-                own = parameter.name.removeprefix(f"{parameter.scope}/")
-                with graph.new_scope(own, twin=parameter, within=around):
-                    result[parameter] = group.optimizer.advance(parameter, gradient, slots.scalars["rate"], slots)
+                with place_of(parameter, root):
+                    before, copy = parameter, None
+                    if gradient.dtype != parameter.dtype:
+                        before, copy = precise(parameter, gradient.dtype)
+                    slots = Slots(before, shared[group, gradient.dtype], result, moves)
+                    after = held(group.optimizer.advance(before, gradient, slots.scalars["rate"], slots), before, moves)
+                    if copy is not None:
+                        result[copy] = after
+                    result[parameter] = as_float(after, parameter.dtype)
             self._store_updates(graph, result, gradients)
             self._first |= {kept: compact(graph.state[kept]) for kept in result.keys() - gradients.keys()}
         return result
 
     def _shared(
-        self, graph: Graph, groups: Mapping[Node, Group], result: dict[Node, Node]
+        self,
+        graph: Graph,
+        groups: Mapping[Node, Group],
+        gradients: Mapping[Node, Node],
+        moves: Node | None,
+        result: dict[Node, Node],
     ) -> dict[tuple[Group, Any], dict[str, Node]]:
         """Return the scalars that the parameters of a group share, by group and dtype."""
         used = list(dict.fromkeys(groups.values()))
-        count, number = self._step_counts(graph, [group.optimizer for group in used], result)
+        count, number = self._step_counts(graph, [group.optimizer for group in used], moves, result)
         usual = None if all(group.has_rate for group in used) else self._rate_node(graph, count)
         found = {}
         for group in used:
             with graph.new_scope(group.name) if group.name else graph.in_scope(None):
                 rate = usual if usual is not None and not group.has_rate else group.optimizer._rate_node(graph, count)
                 scalars = {"rate": rate, **group.optimizer.scalars(rate, number)}
-                for dtype in dict.fromkeys(node.dtype for node, other in groups.items() if other is group):
+                for dtype in dict.fromkeys(d.dtype for node, d in gradients.items() if groups[node] is group):
                     found[group, dtype] = {name: as_float(scalar, dtype) for name, scalar in scalars.items()}
         return found
 
@@ -289,15 +324,16 @@ class Optimizer:
         return gradients
 
     def _step_counts(
-        self, graph: Graph, optimizers: list[Optimizer], result: dict[Node, Node]
+        self, graph: Graph, optimizers: list[Optimizer], moves: Node | None, result: dict[Node, Node]
     ) -> tuple[Node | None, Node | None]:
-        """Return the number of steps so far, and the number of this step, each if an optimizer needs it."""
+        """Return the number of updates so far, and the number of this one, each if an optimizer needs it."""
         counts = any(each.counts for each in optimizers)
         if not counts and all(each._rate is None or isinstance(each._rate, Node) for each in optimizers):
             return None, None
         count = graph.parameter("step", np.int64(0), trainable=False)
-        result[count] = count + 1
-        return fn.cast(count, "float64"), fn.cast(result[count], "float64") if counts else None
+        number = count + 1
+        result[count] = held(number, count, moves)
+        return fn.cast(count, "float64"), fn.cast(number, "float64") if counts else None
 
     def _rate_node(self, graph: Graph, count: Node | None) -> Node:
         """Return the learning rate as a float64 scalar, so that it is rounded only once, when it is used."""

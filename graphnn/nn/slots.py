@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .accumulation import held
+
 if TYPE_CHECKING:
     from ..graph import Node
 
@@ -20,8 +22,10 @@ class Slots:
         The result of `Optimizer.scalars`, cast to the dtype of the parameter.
     """
 
-    def __init__(self, parameter: Node, scalars: Mapping[str, Node], result: dict[Node, Node]) -> None:
-        self._parameter, self._result = parameter, result
+    def __init__(
+        self, parameter: Node, scalars: Mapping[str, Node], result: dict[Node, Node], moves: Node | None = None
+    ) -> None:
+        self._parameter, self._result, self._moves = parameter, result, moves
         self.scalars = scalars
 
     def kept(self, name: str, next_of: Callable[[Node], Node], start: float = 0.0) -> Node:
@@ -42,5 +46,6 @@ class Slots:
         """
         parameter = self._parameter
         slot = parameter.graph.parameter(name, np.full(parameter.shape, start, parameter.dtype), trainable=False)
-        self._result[slot] = next_of(slot)
-        return self._result[slot]
+        following = next_of(slot)
+        self._result[slot] = held(following, slot, self._moves)
+        return following

@@ -173,7 +173,7 @@ CASES: dict[str, Case] = {
     "scaled_all": Case(
         lambda p: AdamW(p, lr=0.02),
         every=2,
-        scaler={"init_scale": 8.0, "growth_factor": 3.0, "backoff_factor": 0.25, "growth_interval": 2},
+        scaler={"init_scale": 8.0, "growth_factor": 4.0, "backoff_factor": 0.25, "growth_interval": 2},
         clip=lambda p: torch.nn.utils.clip_grad_norm_(p, 0.5),
     ),
 }

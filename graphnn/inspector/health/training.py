@@ -110,7 +110,15 @@ def slopes_in(order: Sequence[Node]) -> dict[Node, Node]:
             for operand in node.inputs:
                 if operand.phase == "backward" and operand.shape == parameter.shape:
                     known[parameter] = operand
+        elif parameter in known and node.op.name == "divide" and is_scaling(node):
+            known[parameter] = node  # the gradient of the loss, and not of the scaled loss
     return {node: known[node] for node in sorted(known, key=lambda node: node.index) if node in scheduled}
+
+
+def is_scaling(node: Node) -> bool:
+    """Return whether a node belongs to the scaling of a loss (`nn.LossScale`)."""
+    scope = node.graph.scopes.get(node.scope)
+    return scope is not None and scope.kind == "loss_scale"
 
 
 def beside_guessing(loss: Node, order: Sequence[Node], value_of: Callable[[Node], Array | None]) -> str:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import GraphnnError
+from ...execute.advances import moves_of
 from ...graph import Array, Constant, Node, Parameter, Placeholder, Trait
 from ..trace import norm_of
 from .checks import check
 from .evaluation import Evaluation, dependents
 from .findings import Element, Finding, at_line, listed, rounded, same_in
-from .training import LEARNT, LOSSES, Training
+from .training import LEARNT, LOSSES, Training, is_scaling
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -120,6 +121,32 @@ def _too_large(run: Evaluation, parameter: Node, cause: str, severity: str = "wa
     scaled = run.part(Training).scaled_down
     remedy = f"{scaled}; or lower the learning rate" if scaled else large.remedy
     return large.of(run.updates[parameter], cause, severity=severity, remedy=remedy)
+
+
+@check(
+    "scale-overflow",
+    "the gradients of a scaled loss overflow, so that the step changes no parameter",
+    "nothing to do, if it is seldom: the scale finds the largest that the gradients allow",
+)
+def scale_overflow(run: Evaluation) -> Iterator[Finding]:
+    """Look whether a step is left out because of the scale of its loss."""
+    scales = [node for node in run.updates if is_scaling(node) and node.dtype.kind == "f" and node in run.places]
+    for scale in scales:
+        alone = [
+            node for node in run.order if node.scope == scale.scope and node.op.name == "all" and node.twin is not None
+        ]
+        if lost := [node for node in alone if (value := run.value_of(node)) is not None and not value]:
+            before, after = float(run.value_of(scale)), float(run.value_of(run.updates[scale]))
+            becomes = f", and becomes {after:g}" if after < before else ""
+            parameters = [node.twin for node in lost if node.twin is not None]
+            cause = (
+                f"the gradients of {listed(parameters)} are not finite, so the step changes no parameter; "
+                f"{scale.name} is {before:g}{becomes}"
+            )
+            if before > 1:
+                yield scale_overflow.of(lost[0], cause, severity="note")
+            else:
+                yield scale_overflow.of(lost[0], cause, remedy="look at the loss: its own gradients overflow")
 
 
 @check(
@@ -230,10 +257,13 @@ class Updates:
 
     @cached_property
     def steps(self) -> dict[Node, Array]:
-        """The change of each trained parameter, if it is finite."""
+        """The change of each trained parameter, if it is finite and the step is one that moves it."""
         found = {}
         for parameter, following in self.run.updates.items():
             if parameter in self.trained and self.run.places.keys() >= {parameter, following}:
+                moves = moves_of(parameter, following)
+                if moves is not None and (moved := self.run.value_of(moves)) is not None and not moved:
+                    continue
                 before, after = self.run.value_of(parameter), self.run.value_of(following)
                 if before is not None and after is not None and before.dtype.kind == "f" and np.isfinite(after).all():
                     found[parameter] = after.astype(np.float64) - before
