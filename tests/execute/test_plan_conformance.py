@@ -448,6 +448,15 @@ def test_what_shows_one_element_of_a_result_whose_layout_is_unknown(backend: str
     assert not differences([shown + 1.0, gn.flip(shown)], [ones], backend=backend)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_long_products_with_what_lies_in_an_unknown_order_go_block_by_block(backend: str) -> None:
+    g = gn.Graph()
+    x, y, z = g.placeholder("x", (9000, 8)), g.placeholder("y", (9000, 3)), g.placeholder("z", (3,))
+    rng = np.random.default_rng(0)
+    feed = {node: rng.normal(size=node.shape) for node in (x, y, z)}
+    assert not differences([x.T @ gn.einsum("ab,ab,b->ab", y, y, z)], [feed], backend=backend)
+
+
 LARGE = [cls for cls in OPS if cls.elementwise or issubclass(cls, gn.ops.reduce.UfuncReduction)]
 
 

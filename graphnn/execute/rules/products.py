@@ -43,7 +43,7 @@ def matmul(op: ops.Matmul, build: Builder, result: Result, operands: Sequence[Va
 
 def product(build: Builder, x: Value, y: Value, result: Result) -> Value:
     """Write a product of matrices."""
-    if x.strides is None:
+    if any(each.strides is None or each.root.strides is None for each in (x, y)):
         return build.call(do.Call(rows.product, "matmul"), x, y, result=result)
     blocks = rows.blocks_of(x, y)
     return build.call(do.Product(blocks, blocks is None and _is_plain(x, y)), x, y, result=result)
