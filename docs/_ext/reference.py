@@ -173,7 +173,7 @@ API = {
     "Initializers": ["nn.init.*"],
     "Losses": ["nn.losses.*", "nn.distances.*"],
     "Metrics": ["nn.metrics.*", "nn.scoring.*"],
-    "Optimizers": ["nn.Optimizer", "nn.optimizers.*", "nn.LossScale", "nn.EMA", "nn.slots.Slots"],
+    "Optimizers": ["nn.Optimizer", "nn.optimizers.*", "nn.adaptive.*", "nn.LossScale", "nn.EMA", "nn.slots.Slots"],
     "Learning rates that change": ["nn.schedules.*"],
     "Training": ["nn.fit", "nn.evaluate", "nn.EarlyStopping", "nn.LivePage", "nn.History"],
     "Data sets": ["datasets.*"],

@@ -23,6 +23,7 @@ from .loss_scale import LossScale
 from .sequential import Sequential
 
 if TYPE_CHECKING:  # at run time, by `_defined`
+    from .adaptive import *  # noqa: F403
     from .attention import *  # noqa: F403
     from .convolution import *  # noqa: F403
     from .distances import *  # noqa: F403
@@ -47,7 +48,7 @@ def _defined(module: ModuleType) -> dict[str, Any]:
 
 _FOUND: dict[str, Any] = {}
 _LAYERS = ("layers", "convolution", "pooling", "normalization", "embedding", "recurrent", "attention")
-for _module in (*_LAYERS, "losses", "distances", "metrics", "scoring", "optimizer", "optimizers"):
+for _module in (*_LAYERS, "losses", "distances", "metrics", "scoring", "optimizer", "optimizers", "adaptive"):
     _FOUND.update(_defined(import_module(f"{__name__}.{_module}")))
 globals().update(_FOUND)
 

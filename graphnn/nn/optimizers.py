@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ValueRangeError
 from ..graph import Node, fn
 from .checks import checked_flag
 from .optimizer import Optimizer, Rate
-
-if TYPE_CHECKING:
-    from .slots import Slots
+from .slots import Slots, decayed
 
 
 class SGD(Optimizer):
@@ -49,15 +47,11 @@ class SGD(Optimizer):
             raise ValueRangeError("SGD: nesterov needs a momentum above 0")
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
-        gradient = _decayed(gradient, parameter, self.weight_decay)
+        gradient = decayed(gradient, parameter, self.weight_decay)
         if self.momentum:
             velocity = slots.kept("velocity", lambda v: v * self.momentum + gradient)
             gradient = gradient + velocity * self.momentum if self.nesterov else velocity
         return parameter - gradient * rate
-
-
-def _decayed(gradient: Node, parameter: Node, weight_decay: float) -> Node:
-    return gradient + parameter * weight_decay if weight_decay else gradient
 
 
 class Adam(Optimizer):
@@ -103,7 +97,7 @@ class Adam(Optimizer):
         return {"size": rate / (1.0 - self.beta1**number), "root": fn.sqrt(1.0 - self.beta2**number)}
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
-        return self._moved(parameter, _decayed(gradient, parameter, self.weight_decay), slots)
+        return self._moved(parameter, decayed(gradient, parameter, self.weight_decay), slots)
 
     def _moved(self, parameter: Node, gradient: Node, slots: Slots) -> Node:
         mean = slots.kept("mean", lambda m: m * self.beta1 + gradient * (1 - self.beta1))
@@ -189,7 +183,7 @@ class RMSProp(Optimizer):
         self.weight_decay = self._setting("weight_decay", weight_decay, 0)
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
-        gradient = _decayed(gradient, parameter, self.weight_decay)
+        gradient = decayed(gradient, parameter, self.weight_decay)
         square = slots.kept("square", lambda s: s * self.rho + fn.square(gradient) * (1 - self.rho))
         if self.centered:
             mean = slots.kept("mean", lambda m: m * self.rho + gradient * (1 - self.rho))
@@ -236,6 +230,6 @@ class Adagrad(Optimizer):
         self.weight_decay = self._setting("weight_decay", weight_decay, 0)
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
-        gradient = _decayed(gradient, parameter, self.weight_decay)
+        gradient = decayed(gradient, parameter, self.weight_decay)
         total = slots.kept("total", lambda s: s + fn.square(gradient), start=self.initial)
         return parameter - gradient / (fn.sqrt(total) + self.epsilon) * rate

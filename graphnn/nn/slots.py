@@ -1,9 +1,9 @@
-"""The arrays that an optimizer keeps for each parameter."""
+"""The arrays that an optimizer keeps for each parameter, and what the rules of optimizers share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,8 +28,10 @@ class Slots:
         self._parameter, self._result, self._moves = parameter, result, moves
         self.scalars = scalars
 
-    def kept(self, name: str, next_of: Callable[[Node], Node], start: float = 0.0) -> Node:
-        """Make a slot with the shape of the parameter, and return the node of its next value.
+    def kept(
+        self, name: str, next_of: Callable[[Node], Node], start: float = 0.0, shape: Sequence[Any] | None = None
+    ) -> Node:
+        """Make a slot, and return the node of its next value.
 
         Parameters
         ----------
@@ -39,13 +41,21 @@ class Slots:
             A function that takes the node of the slot and returns the node of its next value.
         start : float
             The initial value of all elements.
+        shape : tuple of int, optional
+            By default, that of the parameter.
 
         Returns
         -------
         Node
         """
         parameter = self._parameter
-        slot = parameter.graph.parameter(name, np.full(parameter.shape, start, parameter.dtype), trainable=False)
+        sizes: tuple[Any, ...] = parameter.shape if shape is None else tuple(shape)
+        slot = parameter.graph.parameter(name, np.full(sizes, start, parameter.dtype), trainable=False)
         following = next_of(slot)
         self._result[slot] = held(following, slot, self._moves)
         return following
+
+
+def decayed(gradient: Node, parameter: Node, weight_decay: float) -> Node:
+    """Return the gradient with a multiple of the parameter added, which is that of a penalty on its square."""
+    return gradient + parameter * weight_decay if weight_decay else gradient
