@@ -43,7 +43,7 @@ class Softplus(Elementwise):
     formula = "softplus({0})"
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return np.logaddexp(floats(x), 0, out=out)
+        return np.add(np.maximum(x := floats(x), 0), np.log1p(np.exp(-np.abs(x))), out=out)  # faster than `logaddexp`
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return cotangent * fn.sigmoid(inputs[0])
