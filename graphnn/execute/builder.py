@@ -158,7 +158,9 @@ class Builder:
 
         Not so where the last bits may depend on the layout of the operands: in calls, and in NumPy's power.
         """
-        ufunc = how.ufunc if isinstance(how, do.Ufunc) and not how.bits else None
+        ufunc = _ufunc_of(how)
+        if ufunc is np.absolute:
+            operands = tuple(_without_sign(value) for value in operands)
         if isinstance(how, do.Call) or ufunc is np.power:
             return self._computed(how, operands, result)
         smaller = [value.repeats or value for value in operands]
@@ -206,6 +208,16 @@ class Builder:
             taken = self.constant(np.ascontiguousarray(np.broadcast_to(places, shape)), "places", value.shape)
             return self.call(do.Gather(), value, taken, result=result)
         return self._computed(do.Repeat(), (value,), result)
+
+
+def _ufunc_of(how: Instruction) -> np.ufunc | None:
+    return how.ufunc if isinstance(how, do.Ufunc) and not how.bits else None
+
+
+def _without_sign(value: Value) -> Value:
+    """Return what has the same absolute value as this one: sigmoid(x) and sigmoid(-x) share exp(-|x|)."""
+    turned = value.operands[0] if _ufunc_of(value.how) is np.negative and value.dtype.kind == "f" else value
+    return turned if turned.shape == value.shape else value
 
 
 @lru_cache(4096)

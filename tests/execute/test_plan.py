@@ -516,6 +516,17 @@ def test_the_guard_tells_the_same_of_a_nan_within(graph: gn.Graph) -> None:
 
 
 @pytest.mark.plans_of_numpy
+def test_what_depends_on_the_size_of_a_number_is_computed_once_for_it_and_its_negative(graph: gn.Graph) -> None:
+    x = graph.placeholder("x", ("n",))
+    fetches = [gn.softplus(x), gn.softplus(-x), gn.sigmoid(x), gn.sigmoid(-x), abs(-x)]
+    feed = {x: np.array([np.nan, -np.nan, 0.0, -0.0, np.inf, -np.inf, 1.5, -40.0, 40.0])}
+    step = gn.compile(fetches)
+    assert [value.tobytes() for value in step(feed)] == [value.tobytes() for value in gn.run(fetches, feed)]
+    source = step.plan(feed).source
+    assert [source.count(f"{called}(") for called in ("absolute", "exp", "log1p")] == [1, 1, 1]
+
+
+@pytest.mark.plans_of_numpy
 def test_what_happens_within_a_chain_in_blocks_is_told_as_the_interpreter_does(graph: gn.Graph) -> None:
     x = graph.placeholder("x", shape=("n", 64))
     d = graph.placeholder("d", shape=("n", 64), dtype=np.int64)
