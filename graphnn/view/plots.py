@@ -1,4 +1,4 @@
-"""Plots of data and of training: what a network sees, its gradients, its weights and its activations over time.
+"""Plots of data and of training: what a network sees, its filters, gradients, weights and activations over time.
 
 All of it needs matplotlib, and gives a figure, which a notebook shows: ``figure.savefig("name.svg")``.
 """
@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import DrawingError, ShapeError, UsageError
 from ..execute.interpreter import run
-from ..graph import Array, Node, Placeholder
+from ..graph import Array, Node, Placeholder, as_array
+from ..graph.attributes import whole
 from ..inspector.health.training import gradients_in
 from ..inspector.trace import Record, Trace
 from ..order import schedule
-from .heatmap import COLOURS
-from .text import counted, norm_of, visible
+from .heatmap import ALIKE, COLOURS, NOT_FINITE, Scale, eps_of, in_hex, ink_on
+from .text import compact, counted, norm_of, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["boundary", "gradient_norms", "histograms", "scatter"]
+__all__ = ["boundary", "gradient_norms", "histograms", "images", "scatter"]
 
 # The lines of the visual language; a marker of its own for each, since in grey they are one.
 _COLOURS = ("#0072B2", "#9C5B00", "#8E3B6E", "#00664B", "#56B4E9", "#3C4043")
@@ -35,6 +36,7 @@ _MAP = "cividis"
 _TICKS, _BINS = 201, 48
 _COLUMNS, _MOST_PANELS = 3, 12
 _CLASSES_IN_ROW = 4
+_USUALLY_ACROSS, _MOST_ACROSS, _MOST_IMAGES = 8, 12, 96
 _DPI = 100
 
 
@@ -291,6 +293,72 @@ def histograms(
     return figure
 
 
+class _Image(NamedTuple):
+    """A plane of numbers, what is written above it, and its scale of colours."""
+
+    name: str
+    plane: Array
+    scale: Scale
+
+
+def images(values: Any, *, columns: int | None = None, numbers: bool = False, title: str | None = None) -> Figure:
+    """Return pictures of planes of numbers, such as the filters of a convolution, or its feature maps.
+
+    Parameters
+    ----------
+    values : array_like, or dict of str to array_like
+        The last two axes are height and width, and there may be one or two before them: a picture of each plane, all on
+        one scale. Or planes by what is to be written above them, each on a scale of its own.
+    columns : int, optional
+        How many pictures are in a row. As many as the second of four axes has elements, unless given; else up to 8.
+    numbers : bool
+        Whether the numbers are written, too, for planes of few elements.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The first 96 planes. As in heatmaps, orange is above 0 and blue is below.
+
+    Raises
+    ------
+    DrawingError
+        When matplotlib is not installed. (A RuntimeError.)
+    ShapeError
+        When there are no planes, or no elements in them.
+
+    Examples
+    --------
+    >>> figure = images(np.eye(4).reshape(2, 2, 1, 4))
+    >>> [axes.get_title() for axes in figure.axes[:4]]
+    ['[0, 0]', '[0, 1]', '[1, 0]', '[1, 1]']
+    >>> figure = images({"window": np.ones((3, 3)), "kernel": np.eye(3)}, numbers=True)
+    >>> [axes.get_title() for axes in figure.axes]
+    ['window', 'kernel']
+    """
+    found, usual = _images(values)
+    shown = found[:_MOST_IMAGES]
+    across = min(len(shown), usual if columns is None else whole("columns=", columns, 1))
+    down = math.ceil(len(shown) / across)
+    side = 1.9 if numbers else 1.1
+    figure = _empty(max(side * across, 2.0) + 0.8, (side + 0.25) * down + 0.4 * bool(title))
+    drawn = []
+    for place, image in enumerate(shown, start=1):
+        axes = figure.add_subplot(down, across, place)
+        axes.set_title(image.name, fontsize="small")
+        axes.set(xticks=[], yticks=[])
+        drawn.append(_show(axes, image, numbers))
+    if not numbers and isinstance(values, Mapping):
+        for picture, image in zip(drawn, shown, strict=True):
+            _key(figure, picture, image.scale, [picture.axes])
+    elif not numbers:
+        _key(figure, drawn[0], shown[0].scale, figure.axes[:])
+    more = f"the first {len(shown)} of {len(found):,}" if len(found) > len(shown) else ""
+    if said := " · ".join(filter(None, (title, more))):
+        figure.suptitle(said)
+    return figure
+
+
 # --- what is given ----------------------------------------------------------------------------------------------
 
 
@@ -336,6 +404,31 @@ def _scores(found: Array, points: int) -> Array:
         )
     second = found.reshape(points, 1).astype(np.float64)
     return np.hstack([1.0 - second, second])
+
+
+def _images(values: Any) -> tuple[list[_Image], int]:
+    """Return the planes that are given, and how many are in a row unless one says."""
+    if isinstance(values, Mapping):
+        planes = {str(name): _wide(value, (2,)) for name, value in values.items()}
+        if not planes:
+            raise ShapeError("there is no plane to draw")
+        return [_Image(_text(name), plane, _scale(plane)) for name, plane in planes.items()], _USUALLY_ACROSS
+    array = _wide(values, (2, 3, 4))
+    scale, before = _scale(array), array.shape[:-2]
+    across = min(before[1], _MOST_ACROSS) if len(before) == 2 and before[1] > 1 else _USUALLY_ACROSS
+    return [_Image(str(list(at)) if at else "", array[at], scale) for at in np.ndindex(before)], across
+
+
+def _wide(value: Any, axes: tuple[int, ...]) -> Array:
+    array = as_array(value, "the value")
+    if array.ndim not in axes or not array.size:
+        counts = "2 axes" if axes == (2,) else "2, 3 or 4 axes"
+        raise ShapeError(f"what is drawn has {counts}, the last two height and width, and elements; got {array.shape}")
+    return array.astype(np.float64)
+
+
+def _scale(array: Array) -> Scale:
+    return Scale.of(array[np.isfinite(array)], eps=eps_of(array))
 
 
 def _numbers(record: Record) -> Array:
@@ -386,6 +479,38 @@ def _scatter(figure: Figure, axes: Axes, points: Array, labels: Array) -> None:
     axes.set(aspect="equal", xlabel="x[:, 0]", ylabel="x[:, 1]")
     if len(kinds):
         figure.legend(loc="outside lower center", ncols=min(len(kinds), _CLASSES_IN_ROW), frameon=False)
+
+
+def _show(axes: Axes, image: _Image, numbers: bool) -> Any:
+    """Draw a plane in the colours of heatmaps."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    scale, middle = image.scale, len(COLOURS["light"]) // 2
+    half = COLOURS["light"][middle:] if scale.high > 0 else COLOURS["light"][: middle + 1]
+    colours = [ALIKE["light"]] * 2 if scale.is_flat else COLOURS["light"] if scale.signed else half
+    colour = LinearSegmentedColormap.from_list("plane", colours).with_extremes(bad=in_hex(NOT_FINITE))
+    low, high = (scale.low, scale.high) if not scale.is_flat else (0.0, 1.0)
+    finite = np.isfinite(image.plane)
+    drawn = axes.imshow(np.ma.masked_where(~finite, image.plane), cmap=colour, vmin=low, vmax=high)
+    if not numbers:
+        rows, places = np.nonzero(~finite)
+        axes.scatter(places, rows, marker="x", c="white")
+        return drawn
+    backs = scale.colours(scale.fractions(np.where(finite, image.plane, 0.0)))
+    for (row, place), number in np.ndenumerate(image.plane + 0.0):
+        ink = in_hex(ink_on(backs[row, place] if finite[row, place] else NOT_FINITE))
+        axes.text(place, row, compact(number), ha="center", va="center", fontsize="small", color=ink)
+    return drawn
+
+
+def _key(figure: Figure, drawn: Any, scale: Scale, beside: list[Axes]) -> None:
+    """Draw what the colours stand for; where all numbers are one, write that."""
+    if scale.is_flat:
+        beside[-1].set_xlabel(
+            f"all {compact(scale.high)}" if math.isfinite(scale.high) else "none is finite", fontsize="small"
+        )
+    else:
+        figure.colorbar(drawn, ax=beside, fraction=0.05, shrink=0.8)
 
 
 def _tidy(axes: Axes) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.view import plots
+from graphnn.view import heatmap, plots
 
 POINTS = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 2.0], [1.0, 3.0]])
 LABELS = np.array([0, 1, 2, 1, 2])
@@ -35,6 +35,70 @@ def written(plot: Callable[..., Any]) -> Callable[..., Any]:
 
 def words(texts: Any) -> list[str]:
     return [text.get_text() for text in texts]
+
+
+# --- images -----------------------------------------------------------------------------------------------------
+
+
+def colours(axes: Any) -> np.ndarray:
+    """Return the colour of each cell, as red, green and blue."""
+    (drawn,) = axes.images
+    return np.rint(255 * np.array(drawn.to_rgba(drawn.get_array()))[..., :3]).astype(int)
+
+
+def test_images_have_the_colours_of_heatmaps_on_one_scale() -> None:
+    values = np.array([[[-4.0, 0.0]], [[2.0, 1.0]]])
+    first, second, key = plots.images(values, title="Two").figure.axes
+    assert (first.get_title(), second.get_title()) == ("[0]", "[1]")
+    scale = heatmap.Scale.of(values)
+    for axes, plane in zip((first, second), values, strict=True):
+        assert np.abs(colours(axes) - scale.colours(scale.fractions(plane))).max() <= 4
+    assert key.get_ylim() == (-4.0, 4.0)
+
+
+@pytest.mark.parametrize(("values", "ends"), [([[1.0, 3.0]], (1.0, 3.0)), ([[-3.0, -1.0]], (-3.0, -1.0))])
+def test_images_of_one_sign_have_half_of_the_colours(values: Any, ends: tuple[float, float]) -> None:
+    axes, key = plots.images(values).axes
+    assert key.get_ylim() == ends
+    scale = heatmap.Scale.of(np.array(values))
+    assert np.abs(colours(axes) - scale.colours(scale.fractions(np.array(values)))).max() <= 4
+
+
+def test_images_by_name_have_a_scale_each_or_their_numbers() -> None:
+    given = {"a$b": [[1.0, 2.0]], "b": [[-50.0, 3e-7]]}
+    one, other, first_key, second_key = plots.images(given).axes
+    assert (one.get_title(), other.get_title()) == (r"a\$b", "b")
+    assert (first_key.get_ylim(), second_key.get_ylim()) == ((1.0, 2.0), (-50.0, 50.0))
+    one, other = plots.images(given, numbers=True).axes
+    assert words(one.texts) + words(other.texts) == ["1", "2", "-50", "3e-07"]
+
+
+def test_what_is_not_finite_or_all_one_is_told() -> None:
+    axes, _ = plots.images([[np.nan, 1.0, 2.0], [3.0, np.inf, 5.0]]).axes
+    (crosses,) = axes.collections
+    assert crosses.get_offsets().tolist() == [[0.0, 0.0], [1.0, 1.0]]
+    assert words(plots.images([[np.nan, -0.0]], numbers=True).axes[0].texts) == ["nan", "0"]
+    assert plots.images(np.full((2, 2), 7)).axes[0].get_xlabel() == "all 7"
+    assert plots.images([[np.nan]]).axes[0].get_xlabel() == "none is finite"
+
+
+def test_images_lie_as_their_axes_do() -> None:
+    def grid(figure: Any) -> tuple[int, int]:
+        rows, columns, *_ = figure.axes[0].get_subplotspec().get_geometry()
+        return rows, columns
+
+    assert grid(plots.images(np.eye(6).reshape(2, 3, 2, 3))) == (2, 3)
+    assert grid(plots.images(np.eye(6).reshape(6, 1, 2, 3))) == (1, 6)
+    assert grid(plots.images(np.eye(6).reshape(6, 2, 3), columns=4)) == (2, 4)
+    figure = plots.images(np.zeros((100, 1, 1)), title="Many")
+    assert len(figure.axes) == 96
+    assert figure.get_suptitle() == "Many · the first 96 of 100"
+
+
+@pytest.mark.parametrize("given", [1.0, [1.0], np.ones((1, 1, 1, 1, 1)), np.ones((0, 2, 2)), {}, {"a": [1.0]}])
+def test_what_is_no_plane_is_refused(given: Any) -> None:
+    with pytest.raises(gn.ShapeError, match=r"height and width|no plane"):
+        plots.images(given)
 
 
 # --- scatter and boundary -------------------------------------------------------------------------------------
@@ -338,7 +402,7 @@ def test_without_matplotlib_the_way_to_install_it_is_told(plot: str, monkeypatch
     x, w = g.placeholder("x", shape=("batch", 2)), g.parameter("w", [1.0, 1.0])
     score = x @ w
     seen = gn.trace(gn.grad(gn.sum(score * score), w), {x: POINTS})
-    given = {"scatter": (POINTS, LABELS), "boundary": (score, POINTS, LABELS)}.get(plot, (seen,))
+    given = {"scatter": (POINTS, LABELS), "boundary": (score, POINTS, LABELS), "images": (POINTS,)}.get(plot, (seen,))
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(gn.DrawingError, match=r'pip install "graphnn\[plot\]"'):
         getattr(plots, plot)(*given)
