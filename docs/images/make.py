@@ -22,6 +22,7 @@ from graphnn import demo, nn
 from graphnn.view import Diagram
 
 HERE = Path(__file__).parent
+PAGES = sorted(path.stem for path in HERE.parent.glob("lesson-*.md"))
 
 # The levels at which the forty networks are drawn, and how many boxes a picture has at most.
 LEVELS = {"layer": 1000, "leaf": 100, "op": 60}
@@ -68,6 +69,8 @@ def plain() -> dict[str, str]:
     found |= {name: diagram.svg() for name, diagram in lessons().items()}
     for name, diagram in gallery().items():
         found[f"gallery/{name}"] = diagram.svg()
+    for page in PAGES:
+        found |= {f"lessons/{name}": diagram.svg() for name, diagram in made_by(page, "svg", "lessons").items()}
     return found
 
 
@@ -104,8 +107,11 @@ def gallery() -> dict[str, Diagram]:
 
 
 def plots() -> dict[str, Any]:
-    """Run the lines of "Reading a picture", and return its plots by the names they have there."""
-    return made_by("pictures", "png", "plots")
+    """Run the lines of "Reading a picture" and of the lessons, and return their plots by the names they have there."""
+    found = {f"plots/{name}": figure for name, figure in made_by("pictures", "png", "plots").items()}
+    for page in PAGES:
+        found |= {f"lessons/{name}": figure for name, figure in made_by(page, "png", "lessons").items()}
+    return found
 
 
 def made_by(page: str, suffix: str, folder: str | None = None) -> dict[str, Any]:
@@ -129,4 +135,4 @@ if __name__ == "__main__":
     for name, svg in (plain() | networks()).items():
         (HERE / f"{name}.svg").write_text(svg, encoding="utf-8")
     for name, figure in plots().items():
-        figure.savefig(HERE / "plots" / f"{name}.png")
+        figure.savefig(HERE / f"{name}.png")

@@ -8,20 +8,30 @@ A page is written anew only if something else in it has changed than how long th
 import base64
 import json
 import re
+import runpy
 import zlib
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import graphnn as gn
 from graphnn import demo
 from graphnn.view.replay import Page
 
 HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "examples"
 
 
 def pages() -> dict[str, Page]:
     """Return each page, by its name."""
-    return {"spiral": demo.filmed()[0].to_html(), "nan": hidden_nan().to_html()}
+    return {
+        "spiral": demo.filmed()[0].to_html(),
+        "nan": hidden_nan().to_html(),
+        "convolution": convolution(),
+        "lenet": lenet(),
+        "batch_norm": batch_norm(),
+    }
 
 
 def hidden_nan() -> gn.Trace:
@@ -32,6 +42,36 @@ def hidden_nan() -> gn.Trace:
     logs = gn.where(x > 0, gn.log(x * w), 0.0)  # the log of 0 is left out here, and comes back in the gradient
     g.outputs["loss"] = loss = gn.sum(logs)
     return gn.trace([loss, gn.grad(loss, w)], {x: [4.0, 2.0, 0.0, 1.0]})
+
+
+def convolution() -> Page:
+    """Change an element of a kernel, and show both runs."""
+    lesson = runpy.run_path(str(EXAMPLES / "lesson_convolution.py"))
+    dbg = gn.debug(lesson["build"](), lesson["feed"], echo=None)
+    dbg.resume()
+    dbg["conv2d_1/weight"][0, 0, 1, 2] = 3.0
+    return dbg.to_html()
+
+
+def lenet() -> Page:
+    """Train the network of the lesson for an epoch, and show how it reads four digits, and learns from them."""
+    lesson = runpy.run_path(str(EXAMPLES / "lesson_lenet.py"))
+    images, digits = lesson["data"]()
+    step, *_ = lesson["build"](dtype="float64")
+    for start in range(4, len(images) - 32, 32):
+        step({"x": images[start : start + 32], "labels": digits[start : start + 32]})
+    return gn.trace(step.fetches, {"x": images[:4], "labels": digits[:4]}).to_html()
+
+
+def batch_norm() -> Page:
+    """Show the first steps of the lesson."""
+    lesson = runpy.run_path(str(EXAMPLES / "lesson_batch_norm.py"))
+    step, _ = lesson["build"]()
+    rng = np.random.default_rng(0)
+    with gn.recording(step, every=20) as film:
+        for _ in range(101):
+            step(lesson["batch"](rng))
+    return film.to_html()
 
 
 def told(file: str) -> dict[str, Any]:
