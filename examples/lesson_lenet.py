@@ -32,8 +32,8 @@ def build(seed=0, dtype="float32"):
         nn.Dropout(0.3),
         nn.Dense(10, rng=rng),
     )
-    g.outputs["loss"] = loss = nn.softmax_crossentropy(network(x, training=True), labels)
     g.outputs["probabilities"] = probabilities = gn.softmax(network(x))
+    g.outputs["loss"] = loss = nn.softmax_crossentropy(network(x, training=True), labels)
     step = gn.compile(loss, updates=nn.Adam(0.002).updates(loss))
     return step, probabilities, nn.accuracy(probabilities, labels)
 
