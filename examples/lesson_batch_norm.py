@@ -12,7 +12,7 @@ from graphnn import nn
 def build():
     rng = np.random.default_rng(0)
     g = gn.Graph("normalized")
-    x = g.placeholder("x", shape=("batch", 2))
+    x = g.placeholder("x", shape=("batch", 3))
     y = g.placeholder("y", shape=("batch", 1))
     norm = nn.BatchNorm()
     network = nn.Sequential(norm, nn.Dense(8, rng=rng), nn.Tanh(), nn.Dense(1, rng=rng))
@@ -23,8 +23,8 @@ def build():
 
 
 def batch(rng, rows=16):
-    x = rng.normal([20.0, 300.0], [4.0, 100.0], size=(rows, 2))  # degrees, and metres
-    return {"x": x, "y": np.tanh((x[:, :1] - 20) / 4) - (x[:, 1:] - 300) / 100}
+    x = rng.normal([20.0, 300.0, 50.0], [4.0, 100.0, 10.0], size=(rows, 3))  # degrees, metres, percent
+    return {"x": x, "y": np.tanh((x[:, :1] - 20) / 4) - (x[:, 1:2] - 300) / 100}
 
 
 def main():
@@ -32,13 +32,11 @@ def main():
     g = norm.running_mean.graph
     prediction = g.outputs["prediction"]
     rng = np.random.default_rng(0)
-    print(f"{'steps':>5}  {'loss':>7}  running mean      running variance")
-    means = []
+    print(f"{'steps':>5}  {'loss':>7}  running mean           running variance")
     for count in range(101):
         if count % 20 == 0:
-            known = f"{norm.running_mean.value.round(1)!s:16}  {norm.running_var.value.round(1)}"
+            known = f"{norm.running_mean.value.round(1)!s:21}  {norm.running_var.value.round()}"
             print(f"{count:5}  {float(gn.run(g.outputs['loss'], batch(rng))):7.3f}  {known}")
-        means.append(norm.running_mean.value)
         step(batch(rng))
 
     row = batch(rng, 1)["x"]

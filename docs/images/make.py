@@ -22,7 +22,6 @@ from graphnn import demo, nn
 from graphnn.view import Diagram
 
 HERE = Path(__file__).parent
-PAGES = sorted(path.stem for path in HERE.parent.glob("lesson-*.md"))
 
 # The levels at which the forty networks are drawn, and how many boxes a picture has at most.
 LEVELS = {"layer": 1000, "leaf": 100, "op": 60}
@@ -69,7 +68,7 @@ def plain() -> dict[str, str]:
     found |= {name: diagram.svg() for name, diagram in lessons().items()}
     for name, diagram in gallery().items():
         found[f"gallery/{name}"] = diagram.svg()
-    for page in PAGES:
+    for page in told():
         found |= {f"lessons/{name}": diagram.svg() for name, diagram in made_by(page, "svg", "lessons").items()}
     return found
 
@@ -109,9 +108,14 @@ def gallery() -> dict[str, Diagram]:
 def plots() -> dict[str, Any]:
     """Run the lines of "Reading a picture" and of the lessons, and return their plots by the names they have there."""
     found = {f"plots/{name}": figure for name, figure in made_by("pictures", "png", "plots").items()}
-    for page in PAGES:
+    for page in told():
         found |= {f"lessons/{name}": figure for name, figure in made_by(page, "png", "lessons").items()}
     return found
+
+
+def told() -> list[str]:
+    """Return the names of the pages that are lessons."""
+    return sorted(path.stem for path in HERE.parent.glob("lesson-*.md"))
 
 
 def made_by(page: str, suffix: str, folder: str | None = None) -> dict[str, Any]:
