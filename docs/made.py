@@ -27,7 +27,8 @@ _PART = re.compile(r"(<!-- made: (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 def code(example: str) -> str:
     """Return what an example builds and feeds."""
     text = (EXAMPLES / f"{example}.py").read_text(encoding="utf-8")
-    begin, end = text.index("\ndef build("), text.index("\n\ndef main(" if "\ndef main(" in text else "\n\nif __name__")
+    imports = [found.end() for found in re.finditer(r"^(?:from|import) .*\n", text, re.MULTILINE)]
+    begin, end = imports[-1], text.index("\n\ndef main(" if "\ndef main(" in text else "\n\nif __name__")
     return f"```python\n{text[begin:end].strip()}\n```\n"
 
 

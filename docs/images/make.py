@@ -11,6 +11,7 @@ import contextlib
 import io
 import re
 import runpy
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from graphnn import demo, nn
 from graphnn.view import Diagram
 
 HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "examples"
 
 # The levels at which the forty networks are drawn, and how many boxes a picture has at most.
 LEVELS = {"layer": 1000, "leaf": 100, "op": 60}
@@ -123,7 +125,10 @@ def made_by(page: str, suffix: str, folder: str | None = None) -> dict[str, Any]
     text = (HERE.parent / f"{page}.md").read_text(encoding="utf-8")
     lines = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
     with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty):
-        program = Path(f"{page}.py")
+        program = Path(f"{page.replace('-', '_')}.py")
+        for data in EXAMPLES.glob(f"{program.stem}.*"):
+            if data.suffix != ".py":
+                shutil.copy(data, empty)
         program.write_text(lines, encoding="utf-8")
         with contextlib.redirect_stdout(io.StringIO()):
             names = runpy.run_path(str(program))

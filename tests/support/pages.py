@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 _FENCE = re.compile(r"^ *(?P<ticks>```+)(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *(?P=ticks)", re.MULTILINE | re.DOTALL)
@@ -91,7 +92,9 @@ def run(path: Path) -> dict[str, Any]:
     """
     text = path.read_text(encoding="utf-8")
     found = [example for block in blocks(text) for example in examples(block)]
-    namespace: dict[str, Any] = {"__name__": "__main__"}
+    # A page is like the program of its name in examples/: it reads the data that lie beside that.
+    like = EXAMPLES / f"{path.stem.replace('-', '_')}.py"
+    namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(like)}
     test = doctest.DocTest(found, namespace, path.name, str(path), 0, text)
     test.globs = namespace
     for i, example in enumerate(found):  # so that what speaks of a line can quote it, as of a file's
