@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import graphnn as gn
-from graphnn import demo
+from graphnn import demo, nn
 from graphnn.view.replay import Page
 
 HERE = Path(__file__).parent
@@ -31,6 +31,9 @@ def pages() -> dict[str, Page]:
         "convolution": convolution(),
         "lenet": lenet(),
         "batch_norm": batch_norm(),
+        "transformer": transformer(),
+        "adding": adding(),
+        "vae": vae(),
     }
 
 
@@ -72,6 +75,39 @@ def batch_norm() -> Page:
         for _ in range(101):
             step(lesson["batch"](rng))
     return film.to_html()
+
+
+def transformer() -> Page:
+    """Change a character of a text, and show what changes: nothing before it."""
+    lesson = runpy.run_path(str(EXAMPLES / "lesson_transformer.py"))
+    g, network = lesson["build"]()
+    network.load(dict(np.load(EXAMPLES / "lesson_transformer.npz")))
+    dbg = gn.debug(g.outputs["probabilities"], {"characters": lesson["numbers"]("the value")[None]}, echo=None)
+    dbg.resume()
+    dbg["characters"][0, 6] = lesson["SYMBOLS"].index("x")
+    return dbg.to_html()
+
+
+def adding() -> Page:
+    """Change a bit of a number, and show how the carry goes through all steps."""
+    lesson = runpy.run_path(str(EXAMPLES / "lesson_adding.py"))
+    g, _ = lesson["build"]()
+    lesson["train"](g, 300)
+    pair = lesson["binary"]([63, 1], lesson["BITS"]).T[None].astype(float)
+    dbg = gn.debug(g.outputs["probabilities"], {"bits": pair}, echo=None)
+    dbg.resume()
+    dbg["bits"][0, 0, 1] = 0.0
+    return dbg.to_html()
+
+
+def vae() -> Page:
+    """Train for some epochs, and show the next step for four images."""
+    lesson = runpy.run_path(str(EXAMPLES / "lesson_vae.py"))
+    images = lesson["load_digits"](return_X_y=True)[0] / 16
+    g = lesson["build"]()
+    lesson["train"](g, images, 5)
+    step = gn.compile(dict(g.outputs), updates=nn.SGD(0.01).updates(g.outputs["loss"]))
+    return gn.trace(step, {"images": images[:4]}).to_html()
 
 
 def told(file: str) -> dict[str, Any]:
