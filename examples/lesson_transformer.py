@@ -30,7 +30,10 @@ def build(length=LENGTH, units=UNITS, heads=HEADS, dtype="float32"):
     network = nn.Sequential(
         nn.Embedding(len(SYMBOLS), units, rng=rng),
         nn.PositionEmbedding(length, rng=rng),
-        *(nn.TransformerBlock(heads, 4 * units, True, norm="before", activation="gelu", rng=rng) for _ in range(BLOCKS)),
+        *(
+            nn.TransformerBlock(heads, 4 * units, True, norm="before", activation="gelu", rng=rng)
+            for _ in range(BLOCKS)
+        ),
         nn.LayerNorm(),
         nn.Dense(len(SYMBOLS), rng=rng),
     )

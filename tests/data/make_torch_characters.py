@@ -2,8 +2,8 @@
 
 Needs PyTorch, which the tests do not: ``pip install torch``, then ``python tests/data/make_torch_characters.py``.
 
-Everything is in float64. The text is that of examples/lesson_transformer.py, which is frozen, and so is the network, with
-fewer units. The file has the first weights, where each piece of each batch begins, and the losses before each step.
+Everything is in float64. The text is that of examples/lesson_transformer.py, which is frozen, and so is the network,
+with fewer units. The file has the first weights, where each piece of each batch begins, and the losses before each step.
 """
 
 from __future__ import annotations
@@ -69,7 +69,6 @@ def main() -> None:
         losses.append(loss.item())
     path = Path(__file__).with_name("torch_characters.npz")
     np.savez_compressed(path, starts=starts, losses=np.array(losses), torch=torch.__version__, **arrays)
-    print(f"loss {losses[0]:.3f} to {losses[-1]:.3f}; {path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
