@@ -3,7 +3,7 @@
 Needs PyTorch, which the tests do not: ``pip install torch``, then ``python tests/data/make_torch_characters.py``.
 
 Everything is in float64. The text is that of examples/lesson_transformer.py, which is frozen, and so is the network,
-with fewer units. The file has the first weights, where each piece of each batch begins, and the losses before each step.
+with fewer units. The file has the first weights, where each piece of each batch begins, and the loss before each step.
 """
 
 from __future__ import annotations
