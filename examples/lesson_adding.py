@@ -1,6 +1,8 @@
 """An LSTM that learns to add: two numbers go in bit by bit, the lowest bit first, and their sum comes out.
 
-docs/lessons/adding.md explains it.
+python examples/lesson_adding.py
+
+docs/lesson-adding.md explains it.
 """
 
 import numpy as np

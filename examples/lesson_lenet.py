@@ -45,7 +45,7 @@ def data():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=2, help="default %(default)s; 40 for 98 %% and more")
+    parser.add_argument("--epochs", type=int, default=1, help="default %(default)s; 40 for 98 %% and more")
     epochs = parser.parse_args().epochs
     images, digits = data()
     order = np.random.default_rng(0).permutation(len(images))
@@ -62,11 +62,11 @@ def main():
     from graphnn.view import plots
 
     g = probabilities.graph
-    trace = gn.trace(probabilities, {"x": images[unseen[:4]]})
+    trace = gn.trace(probabilities, {"x": images[unseen[:1]]})
     maps = trace.select(op="relu")
     try:
-        plots.images(g["conv2d_1/weight"].value, title="Filters").savefig("filters.png")
-        plots.images(maps[0].value, title="Feature maps of four images").savefig("maps.png")
+        plots.images(g["conv2d_1/weight"].value[:8], title="Eight filters").savefig("filters.png")
+        plots.images(maps[0].value[:, :8], title="Their maps of an image").savefig("maps.png")
     except gn.DrawingError as error:
         print(f"no pictures: {error}")
     else:

@@ -2,7 +2,7 @@
 
 python examples/lesson_transformer.py --steps 3000
 
-docs/lessons/transformer.md explains it. Its weights, after 3,000 steps, are in lesson_transformer.npz.
+docs/lesson-transformer.md explains it. Its weights, after 3,000 steps, are in lesson_transformer.npz.
 """
 
 import argparse

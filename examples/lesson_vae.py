@@ -1,6 +1,6 @@
-"""A variational autoencoder: it puts images of digits in a plane, and makes new ones from any point of the plane.
+"""A variational autoencoder: it maps images of digits to a plane, and makes new ones from any point of the plane.
 
-This needs scikit-learn, for the images only. docs/lessons/vae.md explains it.
+This needs scikit-learn, for the images only. docs/lesson-vae.md explains it.
 
 python examples/lesson_vae.py --epochs 200
 """
@@ -17,7 +17,7 @@ PIXELS = 64
 
 
 class Sampling(nn.Layer):
-    """A random point near the mean. The noise comes from the side, so a gradient passes to mean and log_var."""
+    """A random point near the mean. The noise is an input of its own, so a gradient passes to mean and log_var."""
 
     def call(self, mean, log_var):
         graph = mean.graph

@@ -244,6 +244,24 @@ def test_op_detail_frames_each_layer_with_its_parameters() -> None:
     assert g.outputs["loss"] is loss
 
 
+def test_the_frame_of_a_convolution_shows_all_axes_that_change() -> None:
+    g = Graph("convolutions")
+    x = g.placeholder("x", shape=("batch", 1, 8, 8))
+    wide = nn.Conv2D(4, 3, padding="same")(x)
+    found = frames(draw(nn.Conv2D(2, 3)(gn.relu(wide))).source)
+    assert [each for each in found if "parameters" in each] == [
+        "conv2d_1|1 × 8 × 8 → 4 × 8 × 8, 40 parameters",
+        "conv2d_2|4 × 8 × 8 → 2 × 6 × 6, 74 parameters",
+    ]
+
+
+def test_a_layer_names_its_value_as_the_scope_around_it_does() -> None:
+    g = Graph("named")
+    with g.scope("part"):
+        gn.name(gn.softmax(g.placeholder("x", shape=(3,))), "shares")
+    assert "softmax_1 · shares<" in draw(g, detail="leaf").source
+
+
 def test_layer_detail_has_a_box_a_layer() -> None:
     _, loss = spiral()
     source = draw(loss, "layer").source

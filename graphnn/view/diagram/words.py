@@ -44,8 +44,8 @@ def _layer_words(box: Box, scope: Scope, room: int) -> Words:
     numbers = numbers_in(box.nodes)
     kind = KIND_OF_PHASE.get(box.phase) or ("layer" if numbers else "operation")
     below = [counted(numbers, "parameter")] if numbers else []
-    given = [local_name(node.title, scope) for node in box.nodes if node.title != node.name][-1:]
-    below += [shortened(name, _MOST_SIZE) for name in given]
+    given = [node.title for node in box.nodes if node.title != node.name][-1:]
+    below += [shortened(local_name(local_name(name, scope), scope.parent), _MOST_SIZE) for name in given]
     title, second = scope.kind or title_of(scope), title_of(scope) if scope.kind else ""
     if is_named(scope):
         title, second = second, title
@@ -121,6 +121,7 @@ def _index(part: Any) -> str:
 def frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
     """Return the name of an open scope, and ``2 → 64, 192 parameters`` of one that has parameters.
 
+    The sizes are those of the last axis, and of all axes from the first one that changes: ``1 × 8 × 8 → 2 × 6 × 6``.
     Of one that reads or gives several values: ``2 inputs → 1 output, 192 parameters``, or ``2 inputs → 1 output``.
     """
     numbers = numbers_in(nodes)
@@ -135,7 +136,9 @@ def frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
         return title_of(scope), ""
     result = forward[-1] if forward else nodes[-1]
     if scope.phase == "forward" and given and len(given[0].shape) == len(result.shape) > 0:
-        sizes = [elided(str(node.shape[-1]), _MOST_SIZE) for node in (given[0], result)]
+        pairs = list(zip(given[0].shape, result.shape, strict=True))
+        first = next((i for i, (one, other) in enumerate(pairs) if one != other), -1)
+        sizes = [elided(by_times(node.shape[first:]), 2 * _MOST_SIZE) for node in (given[0], result)]
         note = f"{' → '.join(sizes)}, {note}"
     return title_of(scope), note
 
