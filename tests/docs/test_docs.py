@@ -207,7 +207,7 @@ def test_a_command_must_succeed(tmp_path: Path) -> None:
 
 
 def test_what_is_no_code_does_not_run(tmp_path: Path) -> None:
-    assert ran("```text\n1 / 0\n```\n", tmp_path).keys() <= {"__name__", "__builtins__"}
+    assert ran("```text\n1 / 0\n```\n", tmp_path).keys() <= {"__name__", "__file__", "__builtins__"}
 
 
 def test_other_fences_are_not_python() -> None:
