@@ -87,13 +87,13 @@ def in_a_process(seed: str) -> dict[str, Any]:
 
 @pytest.fixture
 def seen() -> list[dict[str, Any]]:
-    return [in_a_process(seed) for seed in ("0", "1", "31337")]
+    return [in_a_process(seed) for seed in ("0", "31337")]
 
 
 def test_processes_agree_whatever_the_seed_of_their_hashes(seen: list[dict[str, Any]]) -> None:
-    first, *others = seen
+    first, other = seen
     assert all(first.values())
-    differ = [what for what in first for other in others if other[what] != first[what]]
+    differ = [what for what in first if other[what] != first[what]]
     assert not differ
 
 
@@ -106,7 +106,7 @@ def test_the_seed_does_change_the_order_of_sets() -> None:
     # Else the test above would show nothing.
     code = "print(list({'dense_1', 'relu_1', 'dense_2', 'softmax_1', 'loss'}))"
     orders = set()
-    for seed in ("0", "1", "31337"):
+    for seed in ("0", "31337"):
         env = {**os.environ, "PYTHONHASHSEED": seed}
         orders.add(subprocess.run([sys.executable, "-c", code], capture_output=True, env=env, check=True).stdout)
     assert len(orders) > 1
