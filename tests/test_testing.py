@@ -44,12 +44,11 @@ def name_of(thing: Any) -> str:
 
 @pytest.mark.parametrize("cls", DIFFERENTIABLE, ids=name_of)
 def test_gradients_are_right_in_both_modes_at_order_1_and_2(cls: type[Op]) -> None:
-    seen = 0
+    seen = {1: 0, 2: 0}
 
-    @by_hypothesis(25)
-    @given(data=st.data())
-    def check(data: st.DataObject) -> None:
-        nonlocal seen
+    @by_hypothesis(20)
+    @given(data=st.data(), order=st.sampled_from([1, 2]))
+    def check(data: st.DataObject, order: int) -> None:
         op, operands = sampled(cls, Drawn(data, ["float64"], wild=False, ways=5))
         assume(all(operand.size for operand in operands))
         if data.draw(st.booleans()):
@@ -60,11 +59,12 @@ def test_gradients_are_right_in_both_modes_at_order_1_and_2(cls: type[Op]) -> No
             node, feed = built(op, operands)
         wrt = flowing(node)
         assume(wrt and np.size(quietly(gn.run, node, feed)))
-        assert check_grads(node, feed, wrt, order=2, modes=("vjp", "jvp"), rtol=1e-6).checked > 0
-        seen += 1
+        assert check_grads(node, feed, wrt, order=order, modes=("vjp", "jvp"), rtol=1e-6).checked > 0
+        seen[order] += 1
 
     check()
-    assert seen >= 25
+    assert seen[1] + seen[2] >= 20
+    assert seen[2] >= 4, seen
 
 
 @pytest.mark.parametrize("cls", FLAT, ids=name_of)
@@ -366,7 +366,7 @@ def small_loss(kind: str) -> tuple[Node, dict[Node, Any]]:
 def test_a_small_loss_of_large_numbers_is_no_fault(kind: str) -> None:
     loss, feed = small_loss(kind)
     assert 0 < gn.run(loss, feed) < 1e-6
-    for seed in range(30):
+    for seed in range(12):
         assert check_grads(loss, feed, order=1 + (seed == 0), rng=seed).checked == 8
 
 
@@ -408,9 +408,9 @@ def test_trained_networks_are_right_and_faults_in_them_are_found() -> None:
     script = runpy.run_path(str(Path(__file__).parent / "benchmarks" / "small_losses.py"))
     told: list[str] = []
     for problem, faults in (
-        (script["xor"](0), (scaled, bent)),
-        (script["xor"](5), (swapped,)),
-        (script["digits"](2), (scaled,)),
+        (script["xor"](0), (scaled,)),
+        (script["xor"](5), (swapped, bent)),
+        (script["digits"](2), (swapped,)),
     ):
         seen = script["examined"](problem, every=400, write=told.append, faults=faults)
         assert (seen["false alarms"], seen["missed"], seen["not learnt"]) == (0, 0, 0), told
