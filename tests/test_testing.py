@@ -44,11 +44,12 @@ def name_of(thing: Any) -> str:
 
 @pytest.mark.parametrize("cls", DIFFERENTIABLE, ids=name_of)
 def test_gradients_are_right_in_both_modes_at_order_1_and_2(cls: type[Op]) -> None:
-    seen = {1: 0, 2: 0}
+    seen = 0
 
-    @by_hypothesis(20)
-    @given(data=st.data(), order=st.sampled_from([1, 2]))
-    def check(data: st.DataObject, order: int) -> None:
+    @by_hypothesis(14)
+    @given(data=st.data())
+    def check(data: st.DataObject) -> None:
+        nonlocal seen
         op, operands = sampled(cls, Drawn(data, ["float64"], wild=False, ways=5))
         assume(all(operand.size for operand in operands))
         if data.draw(st.booleans()):
@@ -59,12 +60,11 @@ def test_gradients_are_right_in_both_modes_at_order_1_and_2(cls: type[Op]) -> No
             node, feed = built(op, operands)
         wrt = flowing(node)
         assume(wrt and np.size(quietly(gn.run, node, feed)))
-        assert check_grads(node, feed, wrt, order=order, modes=("vjp", "jvp"), rtol=1e-6).checked > 0
-        seen[order] += 1
+        assert check_grads(node, feed, wrt, order=2, modes=("vjp", "jvp"), rtol=1e-6).checked > 0
+        seen += 1
 
     check()
-    assert seen[1] + seen[2] >= 20
-    assert seen[2] >= 4, seen
+    assert seen >= 14
 
 
 @pytest.mark.parametrize("cls", FLAT, ids=name_of)
