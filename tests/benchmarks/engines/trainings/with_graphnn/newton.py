@@ -19,11 +19,11 @@ def training(dtype, inputs=64, units=32, classes=10, iterations=10, damping=1.0)
         return [x + size * y for x, y in zip(a, b, strict=True)]
 
     parameters = model.parameters
-    residual = search = gradients = gn.grad(loss, parameters)
+    residual = search = gn.grad(loss, parameters)
     direction = [gn.zeros_like(p) for p in parameters]
     square = dot(residual, residual)
     for _ in range(iterations):
-        product = moved(gn.vjp(dict(zip(gradients, search, strict=True)), parameters), damping, search)
+        product = moved(gn.hvp(loss, parameters, search), damping, search)
         size = square / dot(search, product)
         direction, residual = moved(direction, size, search), moved(residual, -size, product)
         before, square = square, dot(residual, residual)
