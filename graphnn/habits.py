@@ -209,7 +209,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("predict", "predict_on_batch"), "Write gn.run(layer(x), feed)."),
         "backward": _GRAD,
         "build": "Call it on a node: layer(x) makes the parameters.",
-        "count_params": "Write gn.summary(layer(x)).parameters.",
+        "count_params": "Write nn.summary(layer).parameters.",
         "compile": "Write gn.compile(loss, optimizer.updates(loss)), where loss is made of layer(x).",
         "evaluate": "Write nn.evaluate(fetches, feed).",
         "forward": "Write layer(x); a class of one's own defines call(self, x).",
@@ -219,7 +219,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
             "Write layer.reinitialize(np.random.default_rng(seed)).",
         ),
         "kernel": "Write layer.weight.",
-        "summary": "Write gn.summary(layer(x)).",
+        "summary": "Write nn.summary(layer).",
         "zero_grad": _ZERO,
     },
     "optimizer": {

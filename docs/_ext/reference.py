@@ -163,7 +163,7 @@ API = {
     ],
     "Order": ["schedule", "generations", "critical_path"],
     "Derivatives": ["grad", "vjp", "jvp", "jacobian", "hessian", "hvp"],
-    "Pictures and tables": ["draw", "view.diagram.Diagram", "summary", "view.terminal.summary.Summary"],
+    "Pictures and tables": ["draw", "view.diagram.Diagram", "summary", "nn.summary", "view.terminal.summary.Summary"],
     "Plots": ["view.plots.*"],
     "Files": ["save", "load"],
     "Layers": ["nn.Layer", "nn.Sequential", "nn.Dropout", "nn.layers.*"],

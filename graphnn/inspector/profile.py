@@ -290,7 +290,7 @@ def profile(
     path = longest_chain(
         order, lambda node: time_of.get(node, 0.0), lambda node: node.inputs if node in time_of else ()
     )
-    return Profile(prepared.program.graph, repeat, costs, path, _peak_of(prepared, memory))
+    return Profile(prepared.program.graph, repeat, costs, path, peak_of(prepared, memory))
 
 
 def _times(prepared: Prepared) -> list[float]:
@@ -330,7 +330,7 @@ def _sum(name: str, costs: Sequence[Cost], whole: float) -> Cost:
 # --- memory ---------------------------------------------------------------------------------------------------
 
 
-class _Held(NamedTuple):
+class Held(NamedTuple):
     """The memory of one value of a run."""
 
     owner: int
@@ -341,25 +341,25 @@ class _Held(NamedTuple):
     written: int
 
 
-def _memory_of(prepared: Prepared) -> list[_Held]:
+def _memory_of(prepared: Prepared) -> list[Held]:
     """Evaluate, and return the memory of each value."""
-    found: list[_Held] = []
+    found: list[Held] = []
     for step in evaluate(prepared):
         found.append(_held(step, prepared.program.operands[step.index], found))
         del step  # or what it holds would live for one more node
     return found
 
 
-def _held(step: Step, sources: Sequence[int], before: Sequence[_Held]) -> _Held:
+def _held(step: Step, sources: Sequence[int], before: Sequence[Held]) -> Held:
     value, root, owner = step.value, _root(step.value), step.index
     for source, operand in zip(sources, step.operands, strict=True):
         if _root(operand) is root:
             owner = before[source].owner
     written = value.nbytes if owner == step.index and sources else 0
-    return _Held(owner, getattr(root, "nbytes", value.nbytes), value.nbytes, written)
+    return Held(owner, getattr(root, "nbytes", value.nbytes), value.nbytes, written)
 
 
-def _peak_of(prepared: Prepared, memory: Sequence[_Held]) -> Peak:
+def peak_of(prepared: Prepared, memory: Sequence[Held]) -> Peak:
     """Return where most is held at once."""
     order = prepared.program.order
     given = {i for i, forward in enumerate(prepared.binding.forwards) if forward is None}

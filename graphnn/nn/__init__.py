@@ -21,6 +21,7 @@ from .layer import Layer
 from .live import LivePage
 from .loss_scale import LossScale
 from .sequential import Sequential
+from .summarizing import summary
 
 if TYPE_CHECKING:  # at run time, by `_defined`
     from .adaptive import *  # noqa: F403
@@ -65,6 +66,7 @@ __all__ = [
     "fit",
     "init",
     "schedules",
+    "summary",
 ]
 __all__.extend(sorted(_FOUND))
 _explain_public(globals(), __all__)

@@ -68,13 +68,14 @@ class Layer:
     __graph: Graph | None = None  # of the last call
     __local = ""  # the last part of its first scope's path: query, or dense_1
     __waiting: tuple[Mapping[str, Any], str] | None = None  # a state and its layout, until the parameters are made
+    __results: list[Node]  # of the last call
     __begun: dict[Node, Callable[[Rng], Array]]  # what draws the first values of parameters again
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Not in __init__, because a subclass need not call that.
         layer = super().__new__(cls)
         layer.__origin = user_origin()
-        layer.__begun = {}
+        layer.__begun, layer.__results = {}, []
         return layer
 
     def __init__(self) -> None:
@@ -146,7 +147,20 @@ class Layer:
                 "it returns the node that the layer computes, or a list, tuple or dict of nodes"
             )
         self._called_in(graph)
+        self.__results = leaves
         return result
+
+    def _last_results(self) -> list[Node]:
+        """Return the nodes that the last call returned.
+
+        Raises
+        ------
+        UsageError
+            Before the first call.
+        """
+        if not self.__results:
+            raise UsageError(f"{type(self).__name__} has no nodes yet: they are made when it is called on a node")
+        return self.__results
 
     def _called_in(self, graph: Graph) -> None:
         self.__graph = graph

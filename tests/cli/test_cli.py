@@ -236,6 +236,10 @@ def test_summary_goes_as_deep_as_it_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert re.search(r"\n  inner \(Dense\) +\(batch, 4\) +20  x\n", said(capsys, "summary", "nested.py:build").out)
     assert "inner" not in said(capsys, "summary", "nested.py:build", "--depth", "1").out
+    assert "for batch = 32\nflops" in said(capsys, "summary", "nested.py:build", "--size", "batch=32").out
+    with pytest.raises(SystemExit):
+        cli.main(["summary", "nested.py:build", "--size", "batch"])
+    assert "batch is not NAME=N, such as batch=32" in capsys.readouterr().err
     rows = json.loads(said(capsys, "summary", "nested.py:build", "--json").out)["rows"]
     assert [row["depth"] for row in rows] == [0, 0, 1]
     with pytest.raises(SystemExit):

@@ -59,6 +59,9 @@ def test_summary_is_plain_data_too() -> None:
         "parameters": 192,
         "inputs": ["x"],
         "depth": 0,
+        "trainable": 192,
+        "flops": None,
+        "memory": None,
     }
 
 

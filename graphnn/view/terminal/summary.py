@@ -11,10 +11,13 @@ from ...graph import Constant, Graph, Node, Parameter, Scope
 from ...graph.attributes import whole
 from ...graph.dimensions import shown
 from ...graph.fetches import ancestors
-from ...show import Shown
+from ...inspector.footprint import Footprint
+from ...nn.layer import Layer
+from ...nn.summarizing import Asked
+from ...show import Shown, show_as
 from ...text import PAGE, columns_there, in_lines, short_name
 from ..diagram.picture import Box, Detail, is_layer, numbers_in, picture, scopes_down_to
-from ..text import in_bytes, visible
+from ..text import cells_of, in_bytes, visible
 from .table import columns
 
 _FIRST_ROWS, _LAST_ROWS = 300, 100
@@ -40,6 +43,11 @@ class Row(NamedTuple):
         The names of the rows that it reads.
     depth : int
         In how many other rows it is.
+    trainable : int
+        How many of the numbers are trained.
+    flops, memory : int or None
+        Floating-point operations, and bytes of the values that are computed, with those of the rows inside it. None if
+        the sizes were not given.
     """
 
     name: str
@@ -49,6 +57,9 @@ class Row(NamedTuple):
     parameters: int
     inputs: tuple[str, ...]
     depth: int
+    trainable: int
+    flops: int | None = None
+    memory: int | None = None
 
 
 class Summary(Shown):
@@ -66,13 +77,27 @@ class Summary(Shown):
         The same in bytes.
     notes : list of str
         What is built for training alone, or for evaluation alone, in sentences.
+    run : Footprint or None
+        What a run of the given sizes takes: ``run.sizes``, and the `Peak` of its memory, ``run.peak``.
+    flops, memory : int or None
+        Of all rows together.
     """
 
-    def __init__(self, fetches: Any, detail: Detail, depth: int | None, graph: Graph | None) -> None:
-        seen = picture(fetches, detail, graph)
+    def __init__(
+        self,
+        fetches: Any,
+        detail: Detail,
+        depth: int | None,
+        graph: Graph | None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        seen = picture(fetches._last_results() if isinstance(fetches, Layer) else fetches, detail, graph)
         nodes = [node for box in seen.boxes for node in box.nodes]
         self.graph = seen.graph.name
-        self.rows = _Tree(seen.boxes, depth).rows()
+        self.run = None if sizes is None else Footprint(seen.graph, list(seen.fetched), sizes)
+        self.rows = _Tree(seen.boxes, depth).rows(self.run)
+        self.flops = None if self.run is None else sum(self.run.flops.values())
+        self.memory = None if self.run is None else sum(self.run.written.values())
         self.parameters = numbers_in(nodes)
         self.trainable = numbers_in(nodes, trainable=True)
         self.size = sum(numbers_in([node]) * node.dtype.itemsize for node in nodes)
@@ -81,7 +106,7 @@ class Summary(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return {
+        found = {
             "graph": self.graph,
             "rows": [row._asdict() for row in self.rows],
             "parameters": self.parameters,
@@ -90,6 +115,11 @@ class Summary(Shown):
             "trainable_bytes": self.trainable_size,
             "notes": self.notes,
         }
+        if self.run is not None:
+            peak = self.run.peak
+            found |= {"sizes": self.run.sizes, "flops": self.flops, "memory": self.memory}
+            found["peak"] = {"bytes": peak.bytes, "given": peak.given, "node": peak.node.name}
+        return found
 
     def table(self, width: int | None = PAGE) -> str:
         """Return it as a table.
@@ -97,8 +127,9 @@ class Summary(Shown):
         Parameters
         ----------
         width : int or None
-            The most cells of a line; long names are cut, and of more than 400 rows the middle is left out. None: all
-            of it, as wide as need be.
+            The most cells of a line; long names are cut, and of more than 400 rows the middle is left out. Of what is
+            trainable, and beside memory of connections, there is a column if there is room. None: all of it, as wide as
+            need be.
 
         Examples
         --------
@@ -114,26 +145,51 @@ class Summary(Shown):
         trainable      0  0 B
         not trainable  0  0 B
         """
-        titles = _titles(self.rows)
-        lines: list[tuple[object, ...]] = [
-            (
-                "  " * min(row.depth, _DEEPEST) + _called(titles[row.name], row.kind),
-                shown(row.shape),
-                row.parameters,
-                ", ".join(_called_from(row.name, name, titles) for name in row.inputs),
-            )
-            for row in self.rows
-        ]
+        parts = [self._layers(width), self._totals()]
+        if self.run is not None:
+            parts.append(_taken(self.run, self.flops, self.memory))
+        return "\n\n".join([*parts, *["\n".join(in_lines(note, width)) for note in self.notes]])
+
+    def _layers(self, width: int | None) -> str:
+        """Return the table of the rows."""
+        titles, rows = _titles(self.rows), self.rows
+        every: dict[str, list[Any]] = {
+            "layer": ["  " * min(row.depth, _DEEPEST) + _called(titles[row.name], row.kind) for row in rows],
+            "output shape": [shown(row.shape) for row in rows],
+            "parameters": [row.parameters for row in rows],
+            "trainable": [row.trainable for row in rows],
+            "flops": [_in_thousands(row.flops or 0) for row in rows],
+            "memory": [in_bytes(row.memory or 0) for row in rows],
+            "connected to": [", ".join(_called_from(row.name, name, titles) for name in row.inputs) for row in rows],
+        }
+        needed = {
+            "layer",
+            "output shape",
+            "parameters",
+            *(["connected to"] if self.run is None else ["flops", "memory"]),
+        }
+        for title in ["trainable"] * (self.trainable < self.parameters) + ["connected to"]:
+            wider = {each: cells for each, cells in every.items() if each in {*needed, title}}
+            if width is None or _fits(wider, width):
+                needed.add(title)
+        table = {title: cells for title, cells in every.items() if title in needed}
+        lines = list(zip(*table.values(), strict=True))
         if width is not None and len(lines) > _FIRST_ROWS + _LAST_ROWS:
-            lines[_FIRST_ROWS:-_LAST_ROWS] = [(f"… {len(lines) - _FIRST_ROWS - _LAST_ROWS:,} more …", "", None, "")]
-        totals = (
-            ("parameters", self.parameters, in_bytes(self.size)),
-            ("trainable", self.trainable, in_bytes(self.trainable_size)),
-            ("not trainable", self.parameters - self.trainable, in_bytes(self.size - self.trainable_size)),
+            left_out = f"… {len(lines) - _FIRST_ROWS - _LAST_ROWS:,} more …"
+            rest = [None if isinstance(cell, int) else "" for cell in lines[0][1:]]
+            lines[_FIRST_ROWS:-_LAST_ROWS] = [(left_out, *rest)]
+        right = [i for i, title in enumerate(table) if title in ("flops", "memory")]
+        return columns(lines, list(table), right=right, width=width)
+
+    def _totals(self) -> str:
+        return columns(
+            (
+                ("parameters", self.parameters, in_bytes(self.size)),
+                ("trainable", self.trainable, in_bytes(self.trainable_size)),
+                ("not trainable", self.parameters - self.trainable, in_bytes(self.size - self.trainable_size)),
+            ),
+            right=(2,),
         )
-        table = columns(lines, ("layer", "output shape", "parameters", "connected to"), width=width)
-        notes = "".join("\n\n" + "\n".join(in_lines(note, width)) for note in self.notes)
-        return f"{table}\n\n{columns(totals, right=(2,))}{notes}"
 
     def __str__(self) -> str:
         return self.table(columns_there() or PAGE)
@@ -141,17 +197,28 @@ class Summary(Shown):
     __repr__ = __str__
 
 
-def summary(fetches: Any, detail: Detail = "layer", *, depth: int | None = None, graph: Graph | None = None) -> Summary:
+def summary(
+    fetches: Any,
+    detail: Detail = "layer",
+    *,
+    sizes: Mapping[str, int] | None = None,
+    depth: int | None = None,
+    graph: Graph | None = None,
+) -> Summary:
     """Return the layers that the fetches need, with shapes and parameters; print it to see it.
 
-    The layers inside a layer follow it, indented. Its number of parameters is with theirs.
+    The layers inside a layer follow it, indented. Its numbers are with theirs.
 
     Parameters
     ----------
-    fetches : Node, str, list, tuple or dict of them, Graph, Compiled or Trace
-        Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too.
+    fetches : Node, str, list, tuple or dict of them, Graph, Compiled, Trace or Layer
+        Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too. Of
+        a layer, what its last call returned.
     detail : "op", "leaf", "layer", int or dict
         What is one row, as `draw` takes it.
+    sizes : mapping of str to int, optional
+        The size of each dimension that has a name, such as ``{"batch": 32}``; ``{}`` if there is none. With it, the
+        summary has the shapes of such a run, its floating-point operations and its memory. Nothing is run.
     depth : int, optional
         How many levels of layers inside layers are listed; 1: only the outermost ones. All of them, unless given.
     graph : Graph, optional
@@ -161,13 +228,23 @@ def summary(fetches: Any, detail: Detail = "layer", *, depth: int | None = None,
     -------
     Summary
 
+    Notes
+    -----
+    Each addition, multiplication, comparison and function of a number is one floating-point operation. So a matrix
+    product takes two for each pair of numbers that it multiplies and adds up. What only moves numbers takes none.
+
+    Memory is that of the values that are computed, all together, as training keeps them for the backward pass. The peak
+    is the most at any time of a run that frees each value after its last use, with parameters and inputs. A compiled
+    step may need less, as it writes values over each other.
+
     Examples
     --------
     >>> g = Graph()
     >>> x = g.placeholder("x", shape=("batch", 2))
     >>> with g.in_scope("block_1", kind="Block"), g.in_scope("block_1/dense_1", kind="Dense"):
     ...     h = x @ g.parameter("weight", [[1.0] * 3] * 2)
-    >>> print(summary(abs(h)))
+    >>> y = abs(h)
+    >>> print(summary(y))
     layer              output shape  parameters  connected to
     -----------------  ------------  ----------  ------------
     x (placeholder)    (batch, 2)             0
@@ -178,8 +255,16 @@ def summary(fetches: Any, detail: Detail = "layer", *, depth: int | None = None,
     parameters     6  48 B
     trainable      6  48 B
     not trainable  0   0 B
+    >>> found = summary(y, sizes={"batch": 100})
+    >>> [(row.name, row.shape, row.flops, row.memory) for row in found.rows if row.depth == 0]
+    [('x', (100, 2), 0, 0), ('block_1', (100, 3), 1200, 2400), ('absolute', (100, 3), 300, 2400)]
     """
-    return Summary(fetches, detail, None if depth is None else whole("depth=", depth, 1), graph)
+    return Summary(fetches, detail, None if depth is None else whole("depth=", depth, 1), graph, sizes)
+
+
+@show_as(Asked, "summary")
+def _asked_for(asked: Asked) -> Summary:
+    return summary(asked.network, asked.detail, sizes=asked.sizes, depth=asked.depth, graph=asked.graph)
 
 
 # --- the rows -------------------------------------------------------------------------------------------------
@@ -284,17 +369,21 @@ class _Tree:
                     if outer:
                         yield outer[-1]
 
-    def rows(self) -> list[Row]:
+    def rows(self, run: Footprint | None) -> list[Row]:
         """Return the rows in their order, those inside a row below it."""
         found = []
         waiting = [(line, 0) for line in reversed(self.top)]
         while waiting:
             line, depth = waiting.pop()
-            last = next(reversed(line.nodes))
+            nodes, last = line.nodes, next(reversed(line.nodes))
             read = {source.name: None for source in self._read(line)}
-            found.append(
-                Row(line.name, line.kind, last.shape, last.dtype.name, numbers_in(line.nodes), tuple(read), depth)
-            )
+            counts = numbers_in(nodes), tuple(read), depth, numbers_in(nodes, trainable=True)
+            shape = last.shape if run is None else run.shape_of(last)
+            row = Row(line.name, line.kind, shape, last.dtype.name, *counts)
+            if run is not None:
+                flops, memory = (sum(of.get(node, 0) for node in nodes) for of in (run.flops, run.written))
+                row = row._replace(flops=flops, memory=memory)
+            found.append(row)
             waiting += [(inner, depth + 1) for inner in reversed(line.inside)]
         return found
 
@@ -316,6 +405,40 @@ def _layers_in(box: Box, depth: int | None) -> dict[str, bool]:
 
 
 # --- as text --------------------------------------------------------------------------------------------------
+
+
+def _taken(run: Footprint, flops: int | None, memory: int | None) -> str:
+    """Return the totals of a run of given sizes."""
+    sizes = ", ".join(f"{name} = {size:,}" for name, size in run.sizes.items())
+    totals = ("flops", f"{flops:,}"), ("memory", in_bytes(memory or 0)), ("peak", in_bytes(run.peak.bytes))
+    return f"{visible(f'for {sizes}' if sizes else 'in a run')}\n{columns(totals, right=(1,))}"
+
+
+def _in_thousands(count: float) -> str:
+    """Return a count in short.
+
+    Examples
+    --------
+    >>> [_in_thousands(count) for count in (950, 12_400, 3_000_000, 7.25e12)]
+    ['950', '12.4 k', '3.0 M', '7.2 T']
+    """
+    if count < 1000:
+        return f"{count:.0f}"
+    units = iter("kMGTPE")
+    unit = ""
+    while count >= 999.95 and (larger := next(units, "")):
+        count, unit = count / 1000, larger
+    return f"{count:.1f} {unit}"
+
+
+def _fits(table: Mapping[str, Sequence[Any]], width: int) -> bool:
+    """Return whether columns fit into a line as they are."""
+    widths = [max(map(cells_of, [title, *map(_text_of, cells)])) for title, cells in table.items()]
+    return sum(widths) + 2 * (len(widths) - 1) <= width
+
+
+def _text_of(cell: Any) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else visible(cell)
 
 
 def _titles(rows: Sequence[Row]) -> dict[str, str]:
