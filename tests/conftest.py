@@ -31,6 +31,7 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(10_000, 10, 10)  # of every 700 new objects, hardly any is garbage in these tests
         gc.enable()
 
 
