@@ -53,13 +53,13 @@ def native_plan(step: Any, feed: Any) -> Native:
 
 @pytest.mark.parametrize("part", range(3))
 def test_native_plans_of_random_graphs_are_the_interpreter_to_the_bit(part: int) -> None:
-    for number in range(40 * part, 40 * (part + 1)):
+    for number in range(25 * part, 25 * (part + 1)):
         assert not random_graph_differences(11, number, "native"), f"graph {number}"
 
 
 @pytest.mark.parametrize("cls", OPS, ids=lambda cls: cls.name)
 def test_a_native_plan_of_each_operation_is_the_interpreter_to_the_bit(cls: type[Op]) -> None:
-    for number in range(12):
+    for number in range(8):
         found = op_differences(cls, np.random.default_rng([number, 17]), "native")
         assert not found, f"draw {number}: {found}"
 
@@ -77,7 +77,7 @@ def test_large_random_graphs_are_the_interpreters_to_the_bit_natively() -> None:
 
 @pytest.mark.parametrize("large", [False, True])
 def test_graphs_of_all_dtypes_and_of_changing_sizes_are_the_interpreters_to_the_bit(large: bool) -> None:
-    for number in range(12 if large else 40):
+    for number in range(8 if large else 25):
         drawn = random_mixed(np.random.default_rng([number, 3]), large)
         found = differences_by_number(number, *drawn, "native")
         assert not found, f"graph {number}: {found}"
@@ -88,7 +88,7 @@ def test_random_networks_train_as_the_interpreter_does_to_the_bit(
     monkeypatch: pytest.MonkeyPatch, written_over: int
 ) -> None:
     monkeypatch.setattr(planning, "NATIVE", replace(planning.NATIVE, written_over=written_over))
-    for number in range(25):
+    for number in range(15):
         fetches, feeds, updates = random_training(np.random.default_rng([number, written_over]), (1, 2, 7, 33, 300))
         assert not differences(fetches, feeds, updates, backend="native"), f"network {number}"
 

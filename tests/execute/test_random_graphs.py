@@ -21,17 +21,18 @@ def recipes() -> list[Recipe]:
 
 def test_values_and_gradients_are_those_of_autograd(recipes: list[Recipe]) -> None:
     lively = undecided = 0
-    for number, recipe in enumerate(recipes):
+    looked_at = recipes[:250]
+    for number, recipe in enumerate(looked_at):
         found = hips.compared(recipe)
         assert not found.told, f"graph {number}:\n{recipe}\n{found.told}"
         lively += found.lively
         undecided += not found.decided
-    assert lively >= 0.9 * len(recipes), "too many graphs have nothing to compare"
-    assert undecided <= 0.02 * len(recipes)
+    assert lively >= 0.9 * len(looked_at), "too many graphs have nothing to compare"
+    assert undecided <= 0.02 * len(looked_at)
 
 
 def test_second_derivatives_are_those_of_autograd(recipes: list[Recipe]) -> None:
-    for number, recipe in enumerate(recipes[:200]):
+    for number, recipe in enumerate(recipes[250:350]):
         found = hips.compared(recipe, order=2)
         assert not found.told, f"graph {number}:\n{recipe}\n{found.told}"
 
