@@ -77,17 +77,17 @@ def rebound(source: str) -> list[tuple[int, str]]:
     todo: list[tuple[Any, frozenset[str]]] = [(ast.parse(source), frozenset())]
     while todo:
         scope, around = todo.pop()
-        inside = around
-        if isinstance(scope, _FUNCTIONS):
+        inside, within = around, [node for node in _own(scope) if isinstance(node, _SCOPES)]
+        if within and isinstance(scope, _FUNCTIONS):
             bound = _bound(scope)
             found += [
                 (comprehension.lineno, name)
-                for comprehension in _inlined(scope)
+                for comprehension in (_inlined(scope) if around else ())
                 for name in sorted(_targets(comprehension) & around - bound)
                 if _reads(scope, name)
             ]
             inside = around | bound
-        todo += [(node, inside) for node in _own(scope) if isinstance(node, _SCOPES)]
+        todo += [(node, inside) for node in within]
     return sorted(found)
 
 
