@@ -140,7 +140,7 @@ def any_array(draw: st.DrawFn) -> np.ndarray[Any, Any]:
     return array
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(any_data, st.dictionaries(any_text, any_array(), max_size=5), st.sampled_from(["graph", "trace"]))
 def test_what_was_written_comes_back_to_the_bit(data: Any, arrays: dict[str, np.ndarray[Any, Any]], kind: str) -> None:
     with TemporaryDirectory() as folder, patch("os.fsync"):  # nothing is to outlive the test
@@ -413,7 +413,7 @@ def test_a_forged_announcement_is_refused(path: Path, line: Any) -> None:
     assert "announces the array" in refusal(path, forged(announcing(line), b"\1"))
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     directory=st.lists(
         st.tuples(

@@ -1093,13 +1093,13 @@ def check_forgery(make: Callable[[], Graph]) -> None:
     assert_same(graph, from_data(*to_data(graph)))
 
 
-@settings(max_examples=800, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(forgeries())
 def test_any_change_of_the_data_is_refused_or_gives_a_sound_graph(forgery: tuple[Any, dict[str, Any]]) -> None:
     check_forgery(lambda: from_data(*forgery))
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(forgeries())
 def test_any_change_of_a_file_is_refused_or_gives_a_sound_graph(forgery: tuple[Any, dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder, patch("os.fsync"):  # nothing is to outlive the test

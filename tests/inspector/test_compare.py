@@ -144,7 +144,7 @@ def _case(recipe: Recipe, edited: tuple[Recipe, int]) -> Case | None:
 
 @pytest.mark.parametrize("kind", EDITS)
 def test_the_first_differing_node_is_the_one_that_was_edited(kind: str) -> None:
-    for a, b, feed, mine, its in cases(kind, 50):
+    for a, b, feed, mine, its in cases(kind, 30):
         for first, second, node, other in ((a, b, mine, its), (b, a, its, mine)):
             found = compare(first, second, feed)
             assert not found

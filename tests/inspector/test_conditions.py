@@ -152,7 +152,7 @@ def spoken(draw: st.DrawFn) -> tuple[Any, str]:
     return tree, written(tree, draw)
 
 
-@settings(max_examples=900)
+@settings(max_examples=400)
 @given(spoken(), arrays, st.none() | arrays)
 def test_a_condition_means_what_it_says(said: tuple[Any, str], value: Array, before: Array | None) -> None:
     tree, text = said
@@ -203,7 +203,7 @@ PIECES += [
 ]
 
 
-@settings(max_examples=900)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map(" ".join) | st.text(max_size=220))
 def test_what_means_nothing_is_refused_and_nothing_else_happens(text: str) -> None:
     try:

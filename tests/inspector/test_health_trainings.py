@@ -19,7 +19,7 @@ LOOK = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "health_tra
 @pytest.mark.parametrize("what", FAULTY)
 def test_a_faulty_training_has_findings_of_its_code_only(what: str) -> None:
     code, make = FAULTY[what]
-    assert not [missed for seed in range(6) if (missed := LOOK["missed"](make, code, seed))]
+    assert not [missed for seed in range(3) if (missed := LOOK["missed"](make, code, seed))]
 
 
 @pytest.mark.parametrize("seed", range(18))

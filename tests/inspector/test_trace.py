@@ -348,7 +348,7 @@ def test_windows_are_kept_as_the_view_that_they_are(tmp_path: Path) -> None:
     assert read["patches"].stats == trace["patches"].stats
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     hnp.arrays(
         st.sampled_from(["float16", "float32", "float64", "int16", "bool"]), hnp.array_shapes(min_dims=0, min_side=0)
@@ -908,7 +908,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("forged")
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
 @given(forgeries())
 def test_any_change_of_a_file_is_refused_or_gives_a_sound_trace(
     folder: Path, forgery: tuple[Any, dict[str, Any]]

@@ -351,7 +351,7 @@ def one_by_one(run: Ran, node: gn.Node, place: int) -> dict[gn.Node, set[int]]:
 
 def some_runs() -> list[Ran]:
     runs = []
-    for recipe in random_graphs(0, 60):
+    for recipe in random_graphs(0, 35):
         made = build(recipe, gn.Graph())
         wrt = [node for node in made.inputs if node.dtype.kind == "f"]
         fetches = [made.result, *(quietly(gn.grad, made.result, wrt) if made.result.dtype.kind == "f" else [])]
@@ -377,7 +377,7 @@ def test_both_ways_are_the_same_readings() -> None:
                     downstream.setdefault(other, []).append(cell)
             assert run.influence(node, index) == downstream
             compared += len(downstream)
-    assert compared > 500
+    assert compared > 250
 
 
 def test_nothing_else_matters_to_a_gradient() -> None:
