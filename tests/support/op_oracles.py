@@ -119,7 +119,7 @@ def _argsort(op: Any, x: Array) -> Any:
     rows = np.moveaxis(x.reshape(-1) if op.axis is None else x, op.axis or 0, -1)
     order = [
         sorted(range(row.size), key=lambda i: (row[i] == row[i], -float(row[i])))
-        for row in rows.reshape(-1, rows.shape[-1])
+        for row in rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
     ]
     return np.moveaxis(np.array(order, int).reshape(rows.shape), -1, op.axis or 0)
 
