@@ -27,6 +27,7 @@ from .loop import Observer, Prepared, collect, own_arrays, raise_as_interpreter
 from .native.addresses import Doubt
 from .native.plan import Native
 from .native.selftest import distrust, is_installed, is_supported, is_trusted
+from .patching import Tables
 from .plan import Plan
 from .settings import Settings
 
@@ -78,6 +79,7 @@ class Compiled:
         """Called at the start of each call; each returns an observer of its evaluation, or None."""
         self._wanted = [*self.fetches, *self.updates.values()]
         self._kept = Kept()
+        self._tables = Tables(self.updates)
         self._planning = RLock()
         self._latest: Plan | None = None
         self._whole: Native | None = None
@@ -211,7 +213,7 @@ class Compiled:
             except Doubt as doubt:
                 distrust(doubt)
                 self.backend = "numpy"
-        return Plan(prepared, self.settings)
+        return Plan(prepared, self.settings, self._tables)
 
     def plan(self, feed: Feed | None = None, sizes: Mapping[str, int] | None = None) -> Plan:
         """Return the plan for the sizes of a feed: its ``source``, and what it ``explain()``s.

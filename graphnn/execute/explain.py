@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..graph import Constant, Node
 from ..show import Shown, rendered
 from ..text import PAGE, columns_there
+from .instructions import Patch
 
 if TYPE_CHECKING:
     from .blocks import Chain
@@ -46,7 +47,8 @@ class Explanation(Shown):
     ----------
     fates : dict of Node to str
         Of each node that computes something, how: ``"constant"``, ``"a view of …"``, ``"the same as …"``, ``"call"``,
-        ``"over …"`` (in the place of an operand that nothing needs any more), ``"in blocks"``, ``"handed out"``.
+        ``"over …"`` (in the place of an operand that nothing needs any more), ``"in blocks"``, ``"handed out"``,
+        ``"not needed"``.
     pieces : list of Piece
         All of the arena.
     arena : int
@@ -158,6 +160,10 @@ def _fate(
         return same
     value = value.root if value.kind == "view" else value
     where = " in blocks" if value in chain_of else ""
+    if value.index < 0:
+        return "not needed"
+    if isinstance(value.how, Patch):
+        return "handed out, few rows written"
     if value in {fetch.root for fetch in lowering.fetches}:
         return f"handed out{where}"
     buffer = layout.of.get(value) or layout.anew.get(value)

@@ -252,6 +252,11 @@ class Call(Instruction):
 
 
 @dataclass(frozen=True, slots=True)
+class Patch(Call):
+    """A call that makes the next value of a table, and writes only the rows that change."""
+
+
+@dataclass(frozen=True, slots=True)
 class Join(Call):
     """A call that puts each operand at its place in the result.
 

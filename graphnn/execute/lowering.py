@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from .values import Value, in_c_order, squeezed
 if TYPE_CHECKING:
     from ..graph.dimensions import Shape
     from .loop import Prepared
+    from .patching import RowsAlone
     from .settings import Settings
 
 _OURS = __package__.partition(".")[0] + "."
@@ -41,9 +43,21 @@ class Lowering:
         The value of each node.
     foreign : bool
         Whether the plan calls a user's operation, or something that may warn.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    settings : Settings
+    patches : mapping of Node to (RowsAlone, sequence of Node)
+        The updates of few rows of a table, as `Tables` finds them.
     """
 
-    def __init__(self, prepared: Prepared, settings: Settings) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        settings: Settings,
+        patches: Mapping[Node, tuple[RowsAlone, Sequence[Node]]] = MappingProxyType({}),
+    ) -> None:
         program = prepared.program
         self.given: list[Value] = []
         self.foreign = False
@@ -62,7 +76,9 @@ class Lowering:
         for position, node in enumerate(program.order):
             if node not in self.of:
                 self._build.node = node
-                self.of[node] = self._lowered(position, node)
+                self.of[node] = (
+                    self._patched(node, *patches[node]) if node in patches else self._lowered(position, node)
+                )
         self.fetches = [self.of[program.order[position]] for position in program.fetches]
         self.values = _alive(self._build.values, self.fetches)
         for index, value in enumerate(self.values):
@@ -79,6 +95,11 @@ class Lowering:
         value = Value(do.Given(), node, self._shape_of(node), node.dtype)
         self.given.append(value)
         self.of[node] = value
+
+    def _patched(self, node: Node, rows: RowsAlone, operands: Sequence[Node]) -> Value:
+        """Return the next value of a table of which few rows change."""
+        result, how = Result(self._shape_of(node), node.dtype), do.Patch(rows, "rows_alone")
+        return self._build.call(how, *[self.of[operand] for operand in operands], result=result)
 
     def _lowered(self, position: int, node: Node) -> Value:
         build = self._build

@@ -25,6 +25,7 @@ from .values import in_c_order
 if TYPE_CHECKING:
     from ..graph import Array
     from .loop import Prepared
+    from .patching import Tables
     from .values import Value
 
 _USUAL = Settings()
@@ -45,8 +46,8 @@ class Plan:
         How often the compiled step has called it.
     """
 
-    def __init__(self, prepared: Prepared, settings: Settings = _USUAL) -> None:
-        lowering = Lowering(prepared, settings)
+    def __init__(self, prepared: Prepared, settings: Settings = _USUAL, tables: Tables | None = None) -> None:
+        lowering = Lowering(prepared, settings, {} if tables is None else tables.found(prepared, settings))
         self._take(prepared, lowering)
         self._chains = found = chains(lowering.values, lowering.fetches, settings)
         self._layout = Layout(lowering.values, lowering.fetches, found, settings)

@@ -299,7 +299,7 @@ def _indented(lines: Iterable[str]) -> list[str]:
 def _makes_arrays(value: Value) -> bool:
     """Tell whether its call can make the array itself, which costs less than to make one for it."""
     match value.how:
-        case do.Ufunc(bits=False) | do.Product(plain=False):
+        case do.Ufunc(bits=False) | do.Product(plain=False) | do.Patch():
             return bool(value.shape)
     return False
 
@@ -327,6 +327,8 @@ def _expression(value: Value, x: Sequence[str], names: _Names) -> str:
             return f"{ufunc.__name__}({', '.join(x)})"
         case do.Product():
             return f"matmul({', '.join(x)})"
+        case do.Patch(function):
+            return f"{names.functions[function]}({', '.join(x)})"
         case do.Own(np.matmul):
             return f"matmul({', '.join(x)})"
         case do.Own(function):

@@ -33,6 +33,8 @@ class Settings:
         A row narrower than this that is broadcast over all rows is first repeated to a block, which is faster.
     written_over : int
         Bytes from which a returned value is written over an operand: less memory passes through the cache.
+    table : int
+        Bytes of a table from which an update of few of its rows writes only these.
     sorted_buffers : int
         Up to so many buffers, the arena is also laid out with the largest buffers first.
     """
@@ -50,4 +52,5 @@ class Settings:
     large: int = 2**18
     narrow_row: int = 256
     written_over: int = 2**15
+    table: int = 2**18
     sorted_buffers: int = 500

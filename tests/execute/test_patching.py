@@ -1,0 +1,179 @@
+"""Updates of few rows of a table: the bits of the whole update, and nobody sees that memory is used again."""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.execute.compiled import Compiled
+from graphnn.execute.settings import Settings
+
+ROWS = 40
+
+
+REFUSED: list[str] = []
+"""What the operation of `refusing` raises, if there is anything."""
+
+
+@cache
+def refusing() -> Any:
+    """Return an operation that is the identity, or an error; it is registered in the test that needs it."""
+
+    class Refusing(gn.Op):
+        operands = ("x",)
+
+        def infer(self, x: gn.Spec) -> gn.Spec:
+            return x
+
+        def forward(self, x: Any) -> Any:
+            if REFUSED:
+                raise ValueError(REFUSED[0])
+            return x + 0.0
+
+    return Refusing
+
+
+class Lookup:
+    """A step that looks up rows of a table and moves them, as a plan for small tables and as one for none."""
+
+    def __init__(self, settings: Settings, size: Any = 5, optimizer: Callable[[gn.Graph], Any] | None = None) -> None:
+        self.graph = g = gn.Graph("lookup")
+        self.ids = g.placeholder("ids", (size,), np.int64)
+        self.rate = g.placeholder("rate")
+        values = np.random.default_rng(0).normal(size=(ROWS, 3))
+        values[7] = [-0.0, np.nan, math.inf]
+        self.table = g.parameter("table", values)
+        self.count = g.parameter("count", 0.0, trainable=False)
+        loss = gn.sum(gn.square(gn.take(self.table, self.ids, 0)))
+        updates = (nn.SGD(self.rate) if optimizer is None else optimizer(g)).updates(loss)
+        updates[self.count] = refusing()()(self.count + 1.0)
+        self.step = Compiled(loss, updates, backend="numpy", settings=settings)
+
+    def __call__(self, ids: Any, rate: float = 0.25) -> None:
+        self.step({self.ids: np.asarray(ids), self.rate: rate})
+
+    def plan(self, ids: Any) -> Any:
+        return self.step.plan({self.ids: np.asarray(ids), self.rate: 0.25})
+
+
+def both(size: Any = 5, optimizer: Any = None) -> tuple[Lookup, Lookup]:
+    return Lookup(Settings(table=0), size, optimizer), Lookup(Settings(table=2**40), size, optimizer)
+
+
+def written_alone(plan: Any) -> bool:
+    return bool(plan.explain().count("handed out, few rows written"))
+
+
+def same(one: Lookup, other: Lookup) -> bool:
+    return bool(one.table.value.tobytes() == other.table.value.tobytes())
+
+
+def test_the_bits_are_those_of_the_whole_update() -> None:
+    alone, whole = both()
+    rng = np.random.default_rng(1)
+    rates = [0.25, 0.0, -0.0, -0.5, math.nan, 1e-320, math.inf, 0.125]
+    for i in range(40):
+        ids = rng.integers(-ROWS, ROWS, 5)
+        ids[:2] = ids[2]
+        if i % 8 == 7:
+            values = rng.normal(size=(ROWS, 3))
+            values[::3] = -0.0
+            alone.table.value = whole.table.value = values
+        for each in (alone, whole):
+            each(ids, rates[i % 8] if i >= 16 else 0.25)
+        assert same(alone, whole), i
+    assert written_alone(alone.plan(ids))
+    assert not written_alone(whole.plan(ids))
+    assert alone.plan(ids).explain().count("not needed") == 2
+    assert alone.plan(ids).explain().calls < whole.plan(ids).explain().calls
+
+
+def test_two_arrays_take_turns_if_nobody_holds_them() -> None:
+    lookup = Lookup(Settings(table=0))
+    bases = []
+    for i in range(7):
+        lookup([i, i, 3, 4, 5])
+        bases.append(id(lookup.graph.state[lookup.table].base))
+    assert len(set(bases[2:])) == 2
+    assert bases[-1] == bases[-3] != bases[-2]
+
+
+def test_what_somebody_holds_stays() -> None:
+    alone, whole = both()
+    held = []
+    for i in range(12):
+        for each in (alone, whole):
+            each([i, 2 * i, 3 * i, 0, 1])
+        if i % 3:
+            held.append((alone.graph.state[alone.table], whole.table.value))
+        assert all(np.array_equal(one, other, equal_nan=True) for one, other in held)
+        assert same(alone, whole)
+    assert not alone.graph.state[alone.table].flags.writeable
+
+
+def test_a_step_that_fails_leaves_the_table_and_the_next_one_is_right() -> None:
+    alone, whole = both()
+    for i in range(12):
+        REFUSED[:] = ["refused"] * (i % 3 == 2)
+        before = alone.table.value
+        for each in (alone, whole):
+            if REFUSED:
+                with pytest.raises(ValueError, match="refused"):
+                    each([i, i + 1, i + 2, i, 3])
+            else:
+                each([i, i + 1, i + 2, i, 3])
+        assert not REFUSED or before.tobytes() == alone.table.value.tobytes()
+        assert same(alone, whole)
+    REFUSED.clear()
+    with pytest.raises(IndexError, match="take: index 40, at"):
+        alone([40, 0, 0, 0, 0])
+    alone([1, 0, 0, 0, 0]), whole([1, 0, 0, 0, 0])
+    assert same(alone, whole)
+
+
+def test_the_plans_of_all_sizes_share_the_arrays() -> None:
+    alone, whole = both("n")
+    bases = set()
+    for i in range(24):
+        ids = np.arange(i, i + 2 + i % 3) % ROWS
+        for each in (alone, whole):
+            each(ids)
+        assert same(alone, whole)
+        if i >= 12:
+            bases.add(id(alone.graph.state[alone.table].base))
+    assert all(written_alone(alone.plan(np.arange(n))) for n in (2, 3, 4))
+    assert len(bases) == 2
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda g: nn.SGD(0.1, momentum=0.5),
+        lambda g: nn.SGD(0.1, weight_decay=0.5),
+        lambda g: nn.SGD(0.1, clip_norm=1.0),
+        lambda g: nn.Adam(0.1),
+    ],
+)
+def test_other_updates_change_every_row(optimizer: Any) -> None:
+    alone, whole = both(5, optimizer)
+    for _ in range(4):
+        alone([1, 2, 3, 4, 5]), whole([1, 2, 3, 4, 5])
+    assert not written_alone(alone.plan([1, 2, 3, 4, 5]))
+    assert same(alone, whole)
+
+
+def test_where_something_else_reads_it_or_the_rows_are_many_the_whole_is_written() -> None:
+    many = Lookup(Settings(table=0), 11)
+    assert not written_alone(many.plan(np.arange(11)))
+    lookup = Lookup(Settings(table=0))
+    for more in (nn.EMA(0.9).updates(lookup.step.updates), lookup.step.updates):
+        fetches = [] if len(more) > 2 else [more[lookup.table]]
+        step = Compiled(fetches, more, backend="numpy", settings=Settings(table=0))
+        assert not written_alone(step.plan({"ids": [1, 2, 3, 4, 5], "rate": 0.1}))
+    alone = Compiled([], lookup.step.updates, backend="numpy", settings=Settings(table=0))
+    assert written_alone(alone.plan({"ids": [1, 2, 3, 4, 5], "rate": 0.1}))
