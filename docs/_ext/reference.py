@@ -175,7 +175,7 @@ API = {
     "Metrics": ["nn.metrics.*", "nn.scoring.*"],
     "Optimizers": ["nn.Optimizer", "nn.optimizers.*", "nn.adaptive.*", "nn.LossScale", "nn.EMA", "nn.slots.Slots"],
     "Learning rates that change": ["nn.schedules.*"],
-    "Training": ["nn.fit", "nn.evaluate", "nn.EarlyStopping", "nn.LivePage", "nn.History"],
+    "Training": ["nn.fit", "nn.evaluate", "nn.Callback", "nn.Run", "nn.EarlyStopping", "nn.LivePage", "nn.History"],
     "Data sets": ["datasets.*"],
     "Testing": ["testing.check_grads", "testing.check_op", "testing.GradientReport", "testing.Draw"],
     "Errors": ["errors.*"],

@@ -12,15 +12,17 @@ from ..calls import explain_public as _explain_public
 from ..graph import fn
 from ..habits import instead
 from . import init, schedules
+from .callbacks import Callback
 from .dropout import Dropout
 from .ema import EMA
 from .evaluating import evaluate
-from .fit import EarlyStopping, fit
+from .fit import fit
 from .history import History
 from .layer import Layer
-from .live import LivePage
+from .live import LivePage, Run
 from .loss_scale import LossScale
 from .sequential import Sequential
+from .stopping import EarlyStopping
 from .summarizing import summary
 
 if TYPE_CHECKING:  # at run time, by `_defined`
@@ -54,6 +56,7 @@ for _module in (*_LAYERS, "losses", "distances", "metrics", "scoring", "optimize
 globals().update(_FOUND)
 
 __all__ = [
+    "Callback",
     "EMA",
     "Dropout",
     "EarlyStopping",
@@ -61,6 +64,7 @@ __all__ = [
     "Layer",
     "LivePage",
     "LossScale",
+    "Run",
     "Sequential",
     "evaluate",
     "fit",

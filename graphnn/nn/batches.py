@@ -1,28 +1,74 @@
-"""The rows of a feed, split into batches."""
+"""What `fit` trains on and `evaluate` looks at: batches cut from arrays, or as a loader or a generator yields them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ShapeError, ValueRangeError
+from ..errors import ShapeError, UsageError, ValueRangeError
 from ..execute.feed import Feed, checked_feed
-from ..graph.attributes import whole
 from ..graph.dimensions import names_in
+from .rng import plain_state
 
 if TYPE_CHECKING:
     from ..graph import Array, Graph, Node
+    from .init import Rng
+
+Data = Feed | Iterable[Any] | Callable[[], Iterable[Any]]
+"""A feed of arrays, an iterable of batches, or a function that returns one."""
+Batch = tuple[int, Feed]
+"""The number of rows, and the feed."""
+
+_MOST_ROWS_SHOWN = 64  # rows of a batch in a message
 
 
-class Rows:
-    """A feed that is split into batches."""
+class Batches(ABC):
+    """A set that is gone through batch by batch, pass after pass."""
+
+    once = False
+    """Whether there is only one pass."""
+    is_whole = False
+    """Whether all rows are in one batch."""
+    length: int | None = None
+    """The number of batches of a pass, if it is known."""
+
+    def __init__(self, what: str, sizes: set[str]) -> None:
+        self.what = what
+        self._sizes = sizes  # names of the numbers of rows
+
+    @abstractmethod
+    def opened(self, skip: int = 0) -> Generator[Batch]:
+        """Begin a pass, and yield its batches from number `skip` on."""
+
+    @abstractmethod
+    def division(self) -> dict[str, int]:
+        """Return what must be the same where a checkpoint from within an epoch resumes; 0 where it does not apply."""
+
+    def rows_of(self, number: int, size: int) -> str:
+        """Return which rows are in a batch of the present pass, for an error."""
+        return ""
+
+    def close(self) -> None:  # noqa: B027 - only what comes from a generator has something to close
+        """Close a generator that the user gave."""
+
+    def reduced_by(self, node: Node) -> bool:
+        """Return whether an operand of a node has the dimension of the rows."""
+        return any(not self._sizes.isdisjoint(names_in(operand.shape)) for operand in node.inputs)
+
+
+class Rows(Batches):
+    """A feed of arrays that is split into batches."""
 
     def __init__(self, graph: Graph, feed: Feed, batch_size: int | None, what: str) -> None:
-        if batch_size is not None:
-            whole("batch_size", batch_size, 1)
         given = checked_feed(graph, feed)[0]
         self.whole = {node: array for node, array in given.items() if not _is_named(node)}
         self.cut = {node: array for node, array in given.items() if _is_named(node)}
+        super().__init__(what, _row_names(self.cut))
         lengths = {node: len(array) for node, array in self.cut.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f'"{node.name}" {node.spec} has {length:,}' for node, length in lengths.items())
@@ -34,28 +80,235 @@ class Rows:
         if not self.count:
             names = ", ".join(f'"{node.name}"' for node in self.cut)
             raise ValueRangeError(f"{what} is empty: {names} has no rows")
-        self.size: int = batch_size or self.count
+        self._graph = graph
+        self._rng: Rng | None = None
+        self._order: Array | None = None
+        self._cut_into(batch_size or self.count, self.count)
 
-    def batches(
-        self, order: Array | None = None, drop_last: bool = False, start: int = 0
-    ) -> Iterator[tuple[int, Feed]]:
-        """Yield the size and the feed of each batch from number `start` on, with the rows in the given order."""
-        for first in range(start * self.size, self.used(drop_last), self.size):
+    def _cut_into(self, size: int, used: int) -> None:
+        self.size, self.used = size, used
+        self.length = -(-used // size)
+        self.is_whole = size >= self.count
+
+    def for_training(self, rng: Rng | None, drop_last: bool) -> Rows:
+        """Return the same rows, in a new order in each pass if there is a generator of random numbers."""
+        used = self.count - self.count % self.size if drop_last else self.count
+        if not used:
+            raise ValueRangeError(f"drop_last leaves nothing of {self.count:,} rows in batches of {self.size:,}")
+        rows = copy(self)
+        rows._rng = rng
+        rows._cut_into(self.size, used)
+        return rows
+
+    def split(self, share: float, batch_size: int | None) -> tuple[Rows, Rows]:
+        """Return the first rows and the last ones, of which there is this share."""
+        first = math.floor(self.count * (1.0 - share))
+        if not 0 < first < self.count:
+            raise ValueRangeError(
+                f"validation_split={share:g} of {self.count:,} rows leaves nothing to "
+                f"{'validate with' if first else 'train on'}"
+            )
+        feeds = [{node: array[rows] for node, array in self.cut.items()} for rows in (slice(first), slice(first, None))]
+        kept, apart = (self.whole | feed for feed in feeds)
+        return (
+            Rows(self._graph, kept, batch_size, self.what),
+            Rows(self._graph, apart, batch_size, "the validation set"),
+        )
+
+    def opened(self, skip: int = 0) -> Generator[Batch]:
+        """Draw an order of the rows, and yield the batches from number `skip` on."""
+        self._order = None if self._rng is None else self._rng.permutation(self.count)
+        for first in range(skip * self.size, self.used, self.size):
             rows: Any = slice(first, first + self.size)
             size = min(self.size, self.count - first)
-            if order is not None:
-                rows = order[rows]
+            if self._order is not None:
+                rows = self._order[rows]
             yield size, {**self.whole, **{node: array[rows] for node, array in self.cut.items()}}
 
-    def reduced_by(self, node: Node) -> bool:
-        """Return whether an operand of a node has the dimension of the rows."""
-        named = {name for fed in self.cut for name in names_in(fed.shape[:1])}
-        return any(not named.isdisjoint(names_in(operand.shape)) for operand in node.inputs)
+    def division(self) -> dict[str, int]:
+        """Return the numbers of rows."""
+        return {"rows": self.count, "batch_size": self.size, "rows in batches": self.used}
 
-    def used(self, drop_last: bool = False) -> int:
-        """Return the number of rows that are in a batch."""
-        return self.count - self.count % self.size if drop_last else self.count
+    def rows_of(self, number: int, size: int) -> str:
+        """Return the rows, by their indices."""
+        first = number * self.size
+        rows = f"{first:,} to {first + size - 1:,}"
+        if self._order is not None:
+            taken = self._order[first : first + min(size, _MOST_ROWS_SHOWN)].tolist()
+            rows = f"{', '.join(map(str, taken))}{', …' * (size > _MOST_ROWS_SHOWN)}, in this order"
+        return f": rows {rows}"
+
+
+class Stream(Batches):
+    """Batches as a loader, a generator, or what a function returns, yields them.
+
+    A batch is a feed, or a tuple or list of arrays for the placeholders, in their order.
+    """
+
+    def __init__(self, graph: Graph, source: Any, placeholders: Sequence[Node], what: str) -> None:
+        super().__init__(what, _row_names(placeholders))
+        self.once = isinstance(source, Iterator)
+        self._graph, self._source, self._placeholders = graph, source, placeholders
+        self._came = 0  # batches, of this pass or of the only one
+        if isinstance(source, Iterable):
+            with suppress(NotImplementedError):
+                self.length = operator.length_hint(source, 0) or None
+
+    def opened(self, skip: int = 0) -> Generator[Batch]:
+        """Begin to iterate, pass over `skip` batches unless the source goes on by itself, and yield the others."""
+        iterator = self._source if self.once else self._begun()
+        try:
+            if not self.once:
+                self._came = 0
+                while self._came < skip:
+                    if next(iterator, self) is self:
+                        raise ValueRangeError(
+                            f"the checkpoint was written after {skip:,} batches of {self.what}, which yields only "
+                            f"{self._came:,} now: resume with the same data"
+                        )
+                    self._came += 1
+            for batch in iterator:
+                self._came += 1
+                yield self._batch(batch)
+            if not self._came:
+                source = self._source
+                named = getattr(source, "__qualname__", None) or f"a {type(source).__name__}"
+                raise ValueRangeError(f"{self.what} is empty: {named} yielded no batch")
+        finally:
+            if not self.once:
+                _close(iterator)
+
+    def _begun(self) -> Iterator[Any]:
+        """Return an iterator that begins anew."""
+        source = self._source if isinstance(self._source, Iterable) else self._source()
+        if not isinstance(source, Iterable):
+            raise UsageError(
+                f"the function for {self.what} returns an iterator of batches, not {type(source).__name__}"
+            )
+        return iter(source)
+
+    def _batch(self, batch: Any) -> Batch:
+        feed = batch
+        if not isinstance(batch, Mapping):
+            arrays = (batch,) if hasattr(batch, "__array__") else batch
+            names = ", ".join(f'"{node.name}"' for node in self._placeholders)
+            if not isinstance(arrays, (tuple, list)):
+                raise UsageError(
+                    "a batch is a feed {placeholder: array}, or a tuple or list of the arrays for "
+                    f"{names}, not {type(batch).__name__}"
+                )
+            if len(arrays) != len(self._placeholders):
+                raise UsageError(
+                    f"the batch has {len(arrays)} arrays, and {len(self._placeholders)} placeholders are to be fed: "
+                    f"{names}, in this order; a batch {{placeholder: array}} tells what is what"
+                )
+            feed = dict(zip(self._placeholders, arrays, strict=True))
+        rows = Rows(self._graph, feed, None, "the batch")
+        return rows.count, {**rows.whole, **rows.cut}
+
+    def division(self) -> dict[str, int]:
+        """Return zeros: nothing is known of the rows to come."""
+        return {"rows": 0, "batch_size": 0, "rows in batches": 0}
+
+    def close(self) -> None:
+        """Close the generator, if it is one."""
+        _close(self._source)
+
+
+class Passes:
+    """The batches of one epoch after another.
+
+    An epoch is a pass, or so many steps: then it begins where the last one ended, and a pass that ends within it is
+    followed by another one.
+    """
+
+    def __init__(self, batches: Batches, rng: Rng | None, steps: int | None) -> None:
+        self.batches, self.rng = batches, rng
+        self.steps = steps
+        self.drawn = 0
+        """How many batches of the present pass were drawn."""
+        self.ran_dry = False
+        """Whether the batches ended, and there is no other pass."""
+        self._open: Generator[Batch] | None = None
+        self._before: Any = None
+
+    @property
+    def per_epoch(self) -> int | None:
+        """How many steps an epoch has, if it is known."""
+        return self.steps or self.batches.length
+
+    @property
+    def state(self) -> Any:
+        """The state of the generator of random numbers from before the present pass, or else before the next one."""
+        return plain_state(self.rng) if self._open is None else self._before
+
+    def epoch(self, start: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number `start` on."""
+        taken = start
+        while self.steps is None or taken < self.steps:
+            if self._open is None:
+                self._before = plain_state(self.rng)
+                self._open = self.batches.opened(self.drawn)
+            batch = next(self._open, None)
+            if batch is not None:
+                self.drawn, taken = self.drawn + 1, taken + 1
+                yield batch
+                continue
+            self.end_pass()
+            self.ran_dry = self.batches.once
+            if self.steps is None or self.ran_dry:
+                return
+
+    def end_pass(self) -> None:
+        """Let the next epoch begin a pass."""
+        if self._open is not None:
+            self._open.close()
+        self._open, self.drawn = None, 0
+
+    def rows_of(self, size: int) -> str:
+        """Return which rows are in the batch that was drawn last, for an error."""
+        return self.batches.rows_of(self.drawn - 1, size)
+
+    def division(self) -> dict[str, int]:
+        """Return what must be the same where a checkpoint from within an epoch resumes; 0 where it does not apply."""
+        return {**self.batches.division(), "steps_per_epoch": self.steps or 0}
+
+
+def batches_of(
+    graph: Graph,
+    data: Any,
+    placeholders: Sequence[Node],
+    what: str,
+    batch_size: int | None,
+) -> Batches:
+    """Return the batches of what a user gave.
+
+    Raises
+    ------
+    UsageError
+        When it is neither a feed nor iterable nor a function.
+    GraphnnError
+        When it is a feed that does not fit the graph.
+    """
+    if isinstance(data, Mapping):
+        return Rows(graph, data, batch_size, what)
+    if hasattr(data, "__array__") or not (isinstance(data, Iterable) or callable(data)):
+        indexed = ": torch.utils.data.DataLoader makes batches of it" if hasattr(data, "__getitem__") else ""
+        raise UsageError(
+            f"{what} is a feed {{placeholder: array}}, an iterable of batches such as a loader, or a function that "
+            f"returns one, not {type(data).__name__}{'' if hasattr(data, '__array__') else indexed}"
+        )
+    return Stream(graph, data, placeholders, what)
+
+
+def _row_names(nodes: Iterable[Node]) -> set[str]:
+    return {name for node in nodes if _is_named(node) for name in names_in(node.shape[:1])}
 
 
 def _is_named(node: Node) -> bool:
     return bool(node.shape) and isinstance(node.shape[0], str)
+
+
+def _close(iterator: Any) -> None:
+    if isinstance(iterator, Generator):
+        iterator.close()

@@ -1,28 +1,209 @@
-"""The contents of a checkpoint: checks of its entries, and the state of a random generator as plain data."""
+"""Checkpoints: everything that a training needs to go on as if it had not been interrupted."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import FileFormatError, ValueRangeError
+from ..container import StrPath, read, write
+from ..errors import FileFormatError, GraphnnError, UsageError, ValueRangeError
+from ..files import to_data
 from ..graph import Array, Graph, Node, sealed
 from ..graph.dimensions import shown
+from .history import History
 from .layer import snake
+from .rng import set_state
 
 if TYPE_CHECKING:
-    from .init import Rng
+    from .batches import Passes
+    from .evaluating import Evaluation
+    from .training import Training
 
-# Positions in a generator's buffer, with the largest each may have: NumPy does not check them.
-_BUFFERS = {"pos": 624, "buffer_pos": 4}
+_KIND, _VERSION = "checkpoint", 2
+_OPTIONAL = (dict, type(None))
 
 
-def listed(numbers: Mapping[str, int]) -> str:
-    """Return numbers with their names, for an error."""
-    return ", ".join(f"{name} = {number:,}" for name, number in numbers.items())
+def save(training: Training, path: StrPath) -> None:
+    """Write a checkpoint, completely or not at all."""
+    graph, arrays = to_data(training.graph)
+    watch, passes, amid = training.watch, training.passes, training.figures.amid
+    position = {"steps": training.steps, "batch": training.batch, "loss": training.loss, "seen": training.rows}
+    data = {
+        "graph": graph,
+        "state": [node.name for node in training.graph.state],
+        "shuffling": passes.state,
+        "history": dict(training.history),
+        "position": {**position, "drawn": passes.drawn, **passes.division()},
+        "watch": watch and {"best": float(watch.best), "epoch": watch.epoch, "waited": watch.waited},
+    }
+    stored = {f"graph/{name}": array for name, array in arrays.items()}
+    if watch:
+        stored |= {f"best/{node.name}": value for node, value in watch.values.items()}
+    if amid is not None and training.batch:
+        stored |= {f"metrics/{place}": np.asarray(total) for place, total in _totals(amid)}
+    write(path, _KIND, data, stored, version=_VERSION)
+
+
+def _totals(amid: Evaluation) -> Iterator[tuple[str, Any]]:
+    """Yield what was added up for the metrics in this epoch, and its place."""
+    for number, parts in enumerate(amid.totals):
+        for part, total in enumerate(parts):
+            yield f"{number}/{part}", total
+
+
+def resume(training: Training, path: StrPath) -> None:
+    """Continue from a checkpoint.
+
+    Raises
+    ------
+    FileFormatError
+        When it is no checkpoint, or one of another graph. Then nothing has changed.
+    GraphnnError
+        When this training would not go on as that one.
+    """
+    data, arrays = read(path, _KIND, version=_VERSION)
+    try:
+        _restore(training, data, arrays)
+    except FileFormatError as error:
+        raise error.within(f"{str(path)!r}: ") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        if isinstance(error, GraphnnError):
+            raise
+        raise FileFormatError(f"{str(path)!r} is not a checkpoint: {type(error).__name__}: {error}") from error
+
+
+@dataclass
+class _Position:
+    """Where a training was."""
+
+    steps: int
+    batch: int
+    loss: float
+    seen: int
+    drawn: int
+    division: dict[str, int]
+
+    @classmethod
+    def of(cls, position: Any, now: Mapping[str, int]) -> _Position:
+        """Return the checked position of a checkpoint; `now` has the keys of a division."""
+        steps, batch, loss = fields(position, steps=int, batch=int, loss=float)
+        if "seen" in position:
+            seen, drawn = fields(position, seen=int, drawn=int)
+            division = dict(zip(now, fields(position, **dict.fromkeys(now, int)), strict=True))
+            return cls(steps, batch, loss, seen, drawn, division)
+        # Of version 1: there were only arrays, and the loss was a sum of shares.
+        rows, size, used = fields(position, **{"rows": int, "batch_size": int, "rows in batches": int})
+        division = {"rows": rows, "batch_size": size, "rows in batches": used, "steps_per_epoch": 0}
+        return cls(steps, batch, loss * used, min(batch * size, used), batch, division)
+
+    def check(self, passes: Passes, epochs: int) -> None:
+        """Raise an error unless a training that has made this many epochs can go on here."""
+        now = passes.division()
+        if self.steps < self.batch + epochs or (self.batch == 0) != (self.seen == 0):
+            raise FileFormatError("its position is impossible")
+        if (self.batch or self.drawn) and self.division != now:
+            raise ValueRangeError(
+                f"the checkpoint was written within an epoch with {_listed(self.division)}, "
+                f"but this call has {_listed(now)}: "
+                "resume with the same data, batch_size, drop_last and steps_per_epoch"
+            )
+        if self.batch and passes.batches.once:
+            raise ValueRangeError(
+                f"the checkpoint was written within an epoch, after {self.batch:,} steps of it, and nobody knows which "
+                "batch of a generator or iterator comes next: resume with the function that makes it, or with a list "
+                "or a loader, of which the batches that were used are passed over"
+            )
+        longest = passes.steps or (passes.batches.length if now["rows"] else None)
+        if longest is not None and self.batch > longest:
+            raise FileFormatError(f"it was written after step {self.batch:,} of an epoch of {longest:,}")
+        if passes.steps is None and self.drawn != self.batch:
+            raise FileFormatError("its position is impossible")
+
+
+def _listed(division: Mapping[str, int]) -> str:
+    """Return what applies of how an epoch is divided, for an error."""
+    known = [f"{name} = {number:,}" for name, number in division.items() if number]
+    return ", ".join(known if division["rows"] else ["batches that are not cut from arrays", *known])
+
+
+def _restore(training: Training, data: Any, arrays: Mapping[str, Array]) -> None:
+    """Check all of a checkpoint, then take it over."""
+    watch, passes, columns = training.watch, training.passes, training.figures.columns
+    described, state, shuffling, recorded, stored, watched = fields(
+        data, graph=dict, state=list, shuffling=_OPTIONAL, history=dict, position=dict, watch=_OPTIONAL
+    )
+    position = _Position.of(stored, passes.division())
+    best, epoch, waited = math.nan, 0, 0
+    if watched is not None:
+        best, epoch, waited = fields(watched, best=float, epoch=int, waited=int)
+
+    now = renamed(state, training.graph)
+    places = {f"{part}/{old}": f"{part}/{name}" for part in ("graph", "best") for old, name in now.items()}
+    arrays = {places.get(place, place): array for place, array in arrays.items()}
+    values = _values(training.graph, [now.get(name, name) for name in state], arrays)
+    bests = {}
+    if watch and epoch and watch.stopping.restore_best:
+        bests = {node: stored_value(node, arrays[f"best/{node.name}"]) for node in training.step.updates}
+    if recorded and list(recorded) != list(columns):
+        raise UsageError(
+            f"the checkpoint records {', '.join(recorded)}, but this call {', '.join(columns)}: "
+            "resume with the same metrics and validation"
+        )
+    epochs = 0
+    for name, figures in recorded.items():
+        epochs = epochs or len(recorded["loss"])
+        check_figures(name, figures, (epochs, *columns[name].shape))
+    history = History(recorded)
+    position.check(passes, epochs)
+    totals = _stored_totals(training.figures.amid, arrays) if position.batch else None
+    known = {f"graph/{now.get(name, name)}" for name in described["nodes"]["name"]}
+    known |= {f"best/{node.name}" for node in values}
+    unknown = [name for name in arrays if name not in known and not (totals and name.startswith("metrics/"))]
+    if unknown:
+        raise FileFormatError(f"its array {unknown[0][:80]!r} belongs to no parameter")
+    if max(epoch, waited) > epochs:
+        raise FileFormatError("its position is impossible")
+    if (shuffling is None) != (passes.rng is None):
+        made = f"shuffle={shuffling is not None}" if position.division["rows"] else f"rng={shuffling and 'a generator'}"
+        raise ValueRangeError(f"the checkpoint was made with {made}")
+
+    if passes.rng is not None:
+        set_state(passes.rng, shuffling)
+    training.graph.state.update(values)
+    training.history, passes.drawn = history, position.drawn
+    training.steps, training.batch = position.steps, position.batch
+    training.loss, training.rows = position.loss, position.seen
+    if training.figures.amid is not None and totals is not None:
+        training.figures.amid.totals, training.figures.amid.rows = totals, position.seen
+    if watch and watched is not None:
+        watch.best, watch.epoch, watch.waited, watch.values = best, epoch, waited, bests
+        history.best = epoch or None
+
+
+def _values(graph: Graph, state: Sequence[str], arrays: Mapping[str, Array]) -> dict[Node, Array]:
+    """Return the values of the parameters, by the names of those that the checkpoint has."""
+    names = {node.name: node for node in graph.state}
+    for name in sorted(names.keys() ^ set(state)):
+        where = "only in the graph" if name in names else "not in the graph"
+        raise FileFormatError(f'it is a checkpoint of another graph: the parameter "{name}" is {where}')
+    return {node: stored_value(node, arrays[f"graph/{name}"]) for name, node in names.items()}
+
+
+def _stored_totals(amid: Evaluation | None, arrays: Mapping[str, Array]) -> list[list[Any]] | None:
+    """Return what was added up for the metrics in the epoch."""
+    if amid is None:
+        return None
+    found = []
+    for number, specs in enumerate(amid.specs):
+        found.append([arrays[f"metrics/{number}/{part}"] for part in range(len(specs))])
+        if [(total.shape, total.dtype) for total in found[-1]] != specs:
+            raise FileFormatError("its totals of the metrics are not valid")
+    return found
 
 
 def fields(data: Any, **kinds: type | tuple[type, ...]) -> list[Any]:
@@ -73,52 +254,3 @@ def stored_value(node: Node, array: Array) -> Array:
             f"and here {node.spec}"
         )
     return sealed(array)
-
-
-def plain_state(rng: Rng | None) -> Any:
-    """Return the state of a generator as plain data; None without one."""
-    return None if rng is None else _plain(_state(rng))
-
-
-def set_state(rng: Rng, plain: Any) -> None:
-    """Give a generator a state that `plain_state` returned. If that fails, the generator stays as it was."""
-    before = _state(rng)
-    if plain["bit_generator"] != before["bit_generator"]:
-        raise ValueRangeError(
-            f"the checkpoint was shuffled by {plain['bit_generator']}, and rng is {before['bit_generator']}: "
-            "resume with a generator of the same kind"
-        )
-    try:
-        _set(rng, _like(before, plain))
-    except BaseException:
-        _set(rng, before)
-        raise
-
-
-def _state(rng: Rng) -> Any:
-    return rng.bit_generator.state if isinstance(rng, np.random.Generator) else rng.get_state(legacy=False)
-
-
-def _set(rng: Rng, state: Any) -> None:
-    if isinstance(rng, np.random.Generator):
-        rng.bit_generator.state = state
-    else:
-        rng.set_state(state)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
-
-
-def _like(template: Any, plain: Any, most: int | None = None) -> Any:
-    """Return plain data with the types and shapes of a template; an int is at most `most`."""
-    if isinstance(template, Mapping):
-        return {key: _like(part, plain[key], _BUFFERS.get(key)) for key, part in template.items()}
-    if type(plain) is not type(_plain(template)):
-        raise FileFormatError("its state of the generator that shuffles is not valid")
-    made = np.array(plain, template.dtype) if isinstance(template, np.ndarray) else type(template)(plain)
-    if np.shape(made) != np.shape(template) or (most is not None and not 0 <= made <= most):
-        raise FileFormatError("its state of the generator that shuffles is not valid")
-    return made

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,17 +12,18 @@ from ..errors import ShapeError, UsageError
 from ..execute.compiled import compile, updating
 from ..execute.feed import Feed, prepare
 from ..graph import Array, Graph, Node, Parameter, Placeholder
+from ..graph.attributes import whole
 from ..graph.dimensions import names_in, shown
 from ..graph.fetches import ancestors, resolve
 from ..text import with_article
 from ..transform import extract, replace
-from .batches import Rows
+from .batches import Batches, Data, Rows, batches_of
 
 # The mean of these over the batches is not their value on the whole set.
 _NO_MEANS = {"sum", "prod", "max", "min", "argmax", "argmin", "any", "all", "var", "std", "logsumexp"}
 
 
-def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Graph | None = None) -> Any:
+def evaluate(fetches: Any, data: Data, *, batch_size: int | None = 32, graph: Graph | None = None) -> Any:
     """Evaluate on a whole set, batch by batch, without updates.
 
     Parameters
@@ -32,12 +34,13 @@ def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Gr
         the mean over the batches, weighted by their size, which is exact for means over rows; and so is what is added
         to such a loss, like another mean or a penalty. Nodes that are only for training, such as dropout, are left
         out, as in `fit`.
-    feed : mapping of Node or str to array_like
-        Arrays whose placeholder has a name as its first dimension are split into batches. The others are passed whole.
+    data : mapping of Node or str to array_like, iterable of batches, or function
+        Of a mapping, arrays whose placeholder has a name as its first dimension are split into batches. The others are
+        passed whole. Or batches as `fit` takes them, from a loader, a generator, or a function that returns one.
     batch_size : int or None
-        Rows per batch. None: all rows in one batch.
+        Rows per batch of a mapping. None: all rows in one batch.
     graph : Graph, optional
-        The graph of the names, if neither fetches nor feed contain a node.
+        The graph of the names, if neither fetches nor data contain a node.
 
     Returns
     -------
@@ -51,8 +54,8 @@ def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Gr
     ValueRangeError
         When the set is empty.
     UsageError
-        When there are several batches, and a fetch is a sum, a maximum or similar over the batch; when a fetch would be
-        random in evaluation.
+        When there are several batches, or may be, and a fetch is a sum, a maximum or similar over the batch; when a
+        fetch would be random in evaluation.
 
     Examples
     --------
@@ -64,9 +67,17 @@ def evaluate(fetches: Any, feed: Feed, *, batch_size: int | None = 32, graph: Gr
     >>> float(nn.evaluate(nn.f1(p, labels), feed, batch_size=2).round(4))
     0.8
     """
-    graph, nodes, rebuild = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
-    rows = Rows(graph, feed, batch_size, "the set")
-    return rebuild(Evaluation(graph, nodes, rows)() if nodes else [])
+    if batch_size is not None:
+        whole("batch_size", batch_size, 1)
+    graph, nodes, rebuild = resolve(fetches, graph, data if isinstance(data, Mapping) else ())
+    batches = batches_of(graph, data, needed_placeholders(graph, nodes), "the set", batch_size)
+    return rebuild(Evaluation(graph, nodes, batches)() if nodes else [])
+
+
+def needed_placeholders(graph: Graph, nodes: Iterable[Node]) -> list[Node]:
+    """Return the placeholders that nodes need, in the order in which they were made."""
+    needed = ancestors(nodes)
+    return [node for node in graph.placeholders if node in needed]
 
 
 class _Form(NamedTuple):
@@ -79,7 +90,7 @@ class _Form(NamedTuple):
     graph: Graph
     nodes: list[Node]
     fed: dict[Node, Node]
-    """{placeholder of the source: its copy}, of those that are fed."""
+    """{placeholder of the source: its copy}."""
     state: dict[Node, Node]
     """{parameter of the source: its copy}; empty if nothing was copied."""
 
@@ -94,10 +105,10 @@ class _Form(NamedTuple):
             dict.update(self.graph.state, {copy: self.source.state[node] for node, copy in self.state.items()})
 
 
-def _evaluating_form(source: Graph, nodes: Sequence[Node], rows: Rows) -> _Form:
+def _evaluating_form(source: Graph, nodes: Sequence[Node]) -> _Form:
     needed = ancestors(nodes)
     replacements = {trained: node for trained, node in source.evaluating.items() if trained in needed}
-    fed = [*rows.whole, *rows.cut]
+    fed = source.placeholders
     form = _Form(source, source, list(nodes), {node: node for node in fed}, {})
     if replacements:
         copies = replace([*nodes, *fed], replacements)
@@ -155,29 +166,42 @@ class _Figure(NamedTuple):
     """Of each part, whether the values of the batches are added, and not averaged."""
 
     @classmethod
-    def of(cls, node: Node, rows: Rows, may_add_up: bool) -> _Figure:
+    def of(cls, node: Node, batches: Batches, may_add_up: bool) -> _Figure:
         parts = _parts_of(node)
         if parts:
             added = [part.op.name == "tally" for part in parts]
             for part, adds_up in zip(parts, added, strict=True):
                 if not adds_up:
-                    _check_mean(part, rows)
+                    _check_mean(part, batches)
             return cls(parts, _from_parts(node, parts), added)
         if names_in(node.shape):
             raise ShapeError(
                 f'"{node.name}" has shape {shown(node.shape)}, which depends on the batch: a figure of a whole set '
                 "has a shape of numbers; reduce it (gn.mean)"
             )
-        adds_up = may_add_up and node.op.name == "sum" and rows.reduced_by(node)
+        adds_up = may_add_up and node.op.name == "sum" and batches.reduced_by(node)
         if not adds_up:
-            _check_mean(node, rows)
+            _check_mean(node, batches)
         return cls([node], None, [adds_up])
 
-    def add(self, total: list[Any], values: Sequence[Array], share: float) -> None:
-        """Add the values of a batch, which holds this share of the rows."""
+    @property
+    def specs(self) -> list[tuple[tuple[Any, ...], np.dtype[Any]]]:
+        """Shape and dtype of the total of each part."""
+        return [
+            (part.shape, (0 + np.zeros((), part.dtype)).dtype if added and part.dtype.kind != "f" else np.dtype(float))
+            for part, added in zip(self.parts, self.added, strict=True)
+        ]
+
+    def add(self, total: list[Any], values: Sequence[Array], size: int) -> None:
+        """Add the values of a batch, which has so many rows."""
         for i, (value, added) in enumerate(zip(values, self.added, strict=True)):
             whole = value if value.dtype.kind != "f" and added else value.astype(np.float64)
-            total[i] = total[i] + whole * (1 if added else share)
+            total[i] = total[i] + whole * (1 if added else size)
+
+    def value(self, total: Sequence[Any], rows: int) -> Array:
+        """Return the value on all batches, which have so many rows."""
+        parts = [part if added else part / rows for part, added in zip(total, self.added, strict=True)]
+        return np.asarray(self.whole(parts) if self.whole else parts[0])
 
 
 class Evaluation:
@@ -186,37 +210,65 @@ class Evaluation:
     Nodes in `added` that are sums over the batch are added instead.
     """
 
-    def __init__(self, graph: Graph, nodes: Sequence[Node], rows: Rows, added: Sequence[Node] = ()) -> None:
-        self._rows = rows
-        self._form = _evaluating_form(graph, nodes, rows)
+    def __init__(self, graph: Graph, nodes: Sequence[Node], batches: Batches, added: Sequence[Node] = ()) -> None:
+        self._batches = batches
+        self._form = _evaluating_form(graph, nodes)
         pairs = zip(nodes, self._form.nodes, strict=True)
-        self._figures = [_Figure.of(evaluated, rows, node in added) for node, evaluated in pairs]
+        self._figures = [_Figure.of(evaluated, batches, node in added) for node, evaluated in pairs]
         self._step = compile([figure.parts for figure in self._figures], None)
+        self.rows = 0
+        """How many rows were added."""
+        self.totals: list[list[Any]] = []
+        """What was added up, by figure and part."""
+        self.begin()
+
+    @property
+    def specs(self) -> list[list[tuple[tuple[Any, ...], np.dtype[Any]]]]:
+        """Shape and dtype of the totals, by figure and part."""
+        return [figure.specs for figure in self._figures]
 
     def check(self) -> None:
         """Raise what a run on the first batch would refuse about the feed."""
-        prepare(self._form.graph, self._step.fetches, self._form.feed(next(self._rows.batches())[1]))
+        with closing(self._batches.opened()) as batches:
+            _, batch = next(batches)
+        prepare(self._form.graph, self._step.fetches, self._form.feed(batch))
 
     def __call__(self) -> list[Array]:
         """Return the value of each node on all rows."""
+        self.begin()
+        self.take_over_state()
+        with closing(self._batches.opened()) as batches:
+            for size, batch in batches:
+                self.add(size, batch)
+        return self.values()
+
+    def begin(self) -> None:
+        """Forget what was added."""
+        self.rows, self.totals = 0, [[0] * len(figure.parts) for figure in self._figures]
+
+    def take_over_state(self) -> None:
+        """Evaluate with the present values of the parameters from now on."""
         self._form.take_over_state()
-        totals: list[list[Any]] = [[0] * len(figure.parts) for figure in self._figures]
-        for size, batch in self._rows.batches():
-            found = self._step(self._form.feed(batch))
-            for figure, total, values in zip(self._figures, totals, found, strict=True):
-                figure.add(total, values, size / self._rows.count)
-        return [
-            np.asarray(figure.whole(total) if figure.whole else total[0])
-            for figure, total in zip(self._figures, totals, strict=True)
-        ]
+
+    def add(self, size: int, batch: Feed) -> None:
+        """Evaluate a batch, which has so many rows."""
+        found = self._step(self._form.feed(batch))
+        for figure, total, values in zip(self._figures, self.totals, found, strict=True):
+            figure.add(total, values, size)
+        self.rows += size
+
+    def values(self) -> list[Array]:
+        """Return the value of each node on the batches that were added."""
+        return [figure.value(total, self.rows) for figure, total in zip(self._figures, self.totals, strict=True)]
 
 
-def _check_mean(node: Node, rows: Rows) -> None:
+def _check_mean(node: Node, batches: Batches) -> None:
     """Refuse what is no mean over the batch, if there are several batches."""
-    if rows.size < rows.count and node.op.name in _NO_MEANS and rows.reduced_by(node):
+    if not batches.is_whole and node.op.name in _NO_MEANS and batches.reduced_by(node):
+        at_once = ", or all of them at once (batch_size=None)" if isinstance(batches, Rows) else ""
         raise UsageError(
             f'"{node.name}" is the {node.op.name} over a batch, and the mean of those is not that of the '
-            "whole set: take the mean over the rows (gn.mean), or all of them at once (batch_size=None)"
+            f"whole set: take the mean over the rows (gn.mean){at_once}"
         )
 
 
@@ -251,5 +303,5 @@ def _from_parts(node: Node, parts: Sequence[Node]) -> Callable[[list[Any]], Any]
     """Return a function from the values of the parts to the value of the node, computed in a graph of its own."""
     apart = extract(node)
     fed = {apart[part.name]: apart.placeholder(apart.free_name("given"), part.shape, part.dtype) for part in parts}
-    whole = compile(replace(apart[node.name], fed))
-    return lambda values: whole({given.name: value for given, value in zip(fed.values(), values, strict=True)})
+    computed = compile(replace(apart[node.name], fed))
+    return lambda values: computed({given.name: value for given, value in zip(fed.values(), values, strict=True)})

@@ -30,6 +30,8 @@ class History(dict[str, list[Any]], Shown):
         The number of epochs.
     interrupted : bool
         Whether Ctrl-C ended the training.
+    exhausted : bool
+        Whether the training ended early because its data ended. The last epoch may have had fewer steps.
     best : int or None
         The epoch, from 1, with the best figure that early stopping monitored.
 
@@ -51,6 +53,7 @@ class History(dict[str, list[Any]], Shown):
             raise UsageError("all lists of a history have the same length")
         self.epochs: int = lengths.pop() if lengths else 0
         self.interrupted = False
+        self.exhausted = False
         self.best: int | None = None
 
     def __missing__(self, name: Any) -> NoReturn:
@@ -78,7 +81,8 @@ class History(dict[str, list[Any]], Shown):
         rows = self.table()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join([*lines, *(["interrupted"] if self.interrupted else [])])
+        ends = {"interrupted": self.interrupted, "the data ended": self.exhausted}
+        return "\n".join([*lines, *(end for end, holds in ends.items() if holds)])
 
     def plot(self) -> Figure:
         """Return a plot of the figures that are numbers over the epochs: losses, and beside them the others.

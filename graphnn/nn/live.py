@@ -1,7 +1,9 @@
-"""What shows a training while it goes on: the page that `fit` writes, and what such a page is made of."""
+"""A training while it goes on: what is known of it, and the page that `fit` writes."""
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """A training that goes on, for those who show it.
+    """A training that goes on: what a callback is called with.
 
     Attributes
     ----------
@@ -27,24 +29,59 @@ class Run:
     history : History
         The figures of the epochs so far.
     epochs : int
-        How many there are to be.
-    per_epoch : int
-        How many steps an epoch has.
-    done : int
-        How many steps were done before, in a training that is resumed.
+        How many epochs there are to be.
+    per_epoch : int or None
+        How many steps an epoch has, as far as that is known: those of the last one, if the batches come from a
+        generator.
+    epoch : int
+        The present epoch, from 1.
+    batch : int
+        How many steps of the present epoch are done.
+    steps : int
+        How many steps are done in all, those before a `resume` included.
+    loss : float
+        The loss of the latest step.
+    results : array, or list, tuple or dict of arrays
+        All fetches of the latest step, in the form of ``step``.
     feed : mapping
         The batch of the latest step.
+    done : int
+        How many steps were done before, in a training that is resumed.
     page : LivePage or None
         Where it is to be shown, if it is on a page.
+    ends : list of int
+        How many steps were done in all at the end of each epoch.
     """
 
     step: Compiled
     history: History
     epochs: int
-    per_epoch: int
+    per_epoch: int | None
     done: int
     feed: Feed = field(default_factory=dict)
     page: LivePage | None = None
+    epoch: int = 1
+    batch: int = 0
+    steps: int = 0
+    loss: float = math.nan
+    results: Any = None
+    ends: list[int] = field(default_factory=list)
+
+    @property
+    def left(self) -> int | None:
+        """How many steps are left, as far as that is known."""
+        if self.per_epoch is None:
+            return None
+        return max(0, (self.epochs - self.history.epochs) * self.per_epoch - self.batch)
+
+    def epoch_at(self, step: float) -> float:
+        """Return how many epochs were done at a step; of an epoch of unknown length, the steps so far fill it."""
+        begins = [0, *self.ends]
+        whole = max(0, bisect_left(begins, step) - 1)
+        begin = begins[whole]
+        if whole < len(self.ends):
+            return whole + (step - begin) / (begins[whole + 1] - begin)
+        return whole + (step - begin) / (self.per_epoch or max(1, self.steps - begin))
 
 
 class LivePage:

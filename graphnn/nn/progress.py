@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +15,14 @@ from ..show import rendered
 from .history import figure
 
 if TYPE_CHECKING:
-    from .history import History
     from .live import Run
 
 _LINES = 50  # about this many lines of a long training
 _BARS = "▁▂▃▄▅▆▇█"
-_SILENCE = 10.0  # a further line after this many seconds
+_SILENCE = 10.0  # a further line after this many seconds, and after this share of the time so far:
+_SILENT_SHARE = 0.02
+_SHORTEST_CURVE, _LONGEST_CURVE = 4, 16  # columns
+_WINDOW = 15.0  # seconds over which steps per second are counted, up to twice as many
 
 
 class Reporter:
@@ -63,6 +66,59 @@ class _Several(Reporter):
             member.epoch(epoch, row, last)
 
 
+class Pace:
+    """How fast a training goes, and how long the rest of it will take."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self.steps = run, run.done
+        self.began = time.perf_counter()
+        self._marks: list[tuple[float, int]] = []  # the first step, two later ones: their times and numbers
+
+    def step(self) -> float:
+        """Count a step; return the time."""
+        now = time.perf_counter()
+        self.steps += 1
+        if not self._marks:  # the first step takes longer, and does not count
+            self._marks = [(now, self.steps)] * 3
+        return now
+
+    def said(self, ended: bool = False) -> str:
+        """Return steps per second, and the time that is left, as far as they are known; at the end, of the whole."""
+        if not self._marks or self.steps == self._marks[0][1]:
+            return ""
+        now, left = time.perf_counter(), None if ended else self._run.left
+        (first, begun), (then, counted), (latest, _) = self._marks
+        if ended or self.steps == counted:
+            then, counted = first, begun
+        elif now - latest > _WINDOW:
+            self._marks[1:] = [self._marks[2], (now, self.steps)]
+        rate = (self.steps - counted) / max(now - then, 1e-9)
+        said = f"{_digits(rate)} steps/s" if rate >= 1 else f"{_digits(1 / rate)} s/step"
+        return said if not left else f"{said}, {clock((now - first) / (self.steps - begun) * left)} left"
+
+    def elapsed(self) -> str:
+        """Return the time since the training began."""
+        return clock(time.perf_counter() - self.began)
+
+
+def _digits(number: float) -> str:
+    """Return a number with three digits."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def clock(seconds: float) -> str:
+    """Return a time as clocks show it.
+
+    Examples
+    --------
+    >>> clock(7.4), clock(754), clock(3725)
+    ('0:07', '12:34', '1:02:05')
+    """
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
 def reporter(progress: Any, run: Run) -> Reporter:
     """Return the reporter of a training: that of its progress, and that of its page.
 
@@ -90,11 +146,11 @@ def _of_progress(progress: Any, run: Run) -> Reporter:
         return Reporter()
     if progress is True:
         shown: Reporter | None = rendered(run, "live progress")
-        return shown or _Lines(_writer(sys.stderr), run.epochs, run.history if _draws_bars(sys.stderr) else None)
+        return shown or _Lines(_writer(sys.stderr), run, _draws_bars(sys.stderr))
     if callable(getattr(progress, "write", None)):
-        return _Lines(_writer(progress), run.epochs)
+        return _Lines(_writer(progress), run)
     if callable(progress):
-        return _Lines(progress, run.epochs)
+        return _Lines(progress, run)
     raise UsageError(f"progress is True, False, a stream or a function of a line, not {type(progress).__name__}")
 
 
@@ -122,19 +178,45 @@ def _draws_bars(stream: Any) -> bool:
 
 
 class _Lines(Reporter):
-    """A line for each epoch; for some epochs only, if the training is long. With a history, a curve of the losses."""
+    """A line for each epoch; for some epochs only, if the training is long. If steps take long, lines within an epoch.
 
-    def __init__(self, write: Callable[[str], Any], epochs: int, history: History | None = None) -> None:
-        self._write, self._epochs, self._history = write, epochs, history
-        self._every = -(-epochs // _LINES)
-        self._last = time.monotonic()
+    On a terminal, with the curve of the losses.
+    """
+
+    def __init__(self, write: Callable[[str], Any], run: Run, on_terminal: bool = False) -> None:
+        self._write, self._run, self._on_terminal = write, run, on_terminal
+        self._every = -(-run.epochs // _LINES)
+        self._pace = Pace(run)
+        self._last = self._pace.began
+
+    def _is_due(self, now: float) -> bool:
+        return now - self._last > max(_SILENCE, (now - self._pace.began) * _SILENT_SHARE)
+
+    def step(self, epoch: int, loss: float) -> None:
+        now = self._pace.step()
+        if self._is_due(now):
+            self._last = now
+            run = self._run
+            of = "" if run.per_epoch is None else f"/{run.per_epoch:,}"
+            self._say(epoch, f"step {run.batch:,}{of}  loss {figure(loss)}")
 
     def epoch(self, epoch: int, row: Mapping[str, Any], last: bool) -> None:
-        now = time.monotonic()
-        if last or epoch % self._every == 0 or epoch == 1 or now - self._last > _SILENCE:
+        now = time.perf_counter()
+        if last or epoch % self._every == 0 or epoch == 1 or self._is_due(now):
             self._last = now
-            line = f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  {written(row)}"
-            self._write(line if self._history is None else f"{line}  {curve(self._history['loss'][:epoch])}")
+            self._say(epoch, written(row), last)
+
+    def _say(self, epoch: int, figures: str, last: bool = False) -> None:
+        epochs = self._run.epochs
+        pace = self._pace.said(last)
+        if last:
+            pace = ", ".join(filter(None, [pace, f"{self._pace.elapsed()} in all"]))
+        line = "  ".join(filter(None, [f"epoch {epoch:>{len(str(epochs))}}/{epochs}", figures, pace]))
+        losses = self._run.history.get("loss") if self._on_terminal else None
+        room = shutil.get_terminal_size().columns - len(line) - 3
+        if losses and room >= _SHORTEST_CURVE:
+            line += f"  {curve(losses[: self._run.history.epochs], min(room, _LONGEST_CURVE))}"
+        self._write(line)
 
 
 def curve(values: Sequence[Any], width: int = 16) -> str:

@@ -2,6 +2,7 @@
 
 import _thread
 import io
+import itertools
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -90,7 +92,7 @@ def test_in_the_order_given_unless_shuffled() -> None:
     assert p.w.value == 2.6875
     history = nn.fit(p.step, {"x": np.full(3, 2.6875)}, epochs=2, batch_size=1, shuffle=False)
     assert history == {"loss": [0.0, 0.0]}
-    assert seen == ["epoch 1/1  loss 1.852"]
+    assert [line.partition(" steps/s")[0][:21] for line in seen] == ["epoch 1/1  loss 1.852"]
 
 
 def test_without_a_generator_every_call_shuffles_alike() -> None:
@@ -532,7 +534,14 @@ def test_ctrl_c_at_any_moment_leaves_whole_steps(tmp_path: Path) -> None:
 # --- progress -------------------------------------------------------------------------------------------------
 
 
+def ticking(monkeypatch: pytest.MonkeyPatch, tick: float) -> None:
+    """Let each look at the clock, in what tells of progress, take this many seconds."""
+    now = itertools.count(0.0, tick)
+    monkeypatch.setattr(sys.modules["graphnn.nn.progress"], "time", SimpleNamespace(perf_counter=lambda: next(now)))
+
+
 def test_progress_as_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    ticking(monkeypatch, 2.0**-5)
     stream, lines = io.StringIO(), []
     for progress in (stream, lines.append, True, False, None):
         p = Problem()
@@ -541,14 +550,15 @@ def test_progress_as_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert out == ""
     assert err == stream.getvalue() == "".join(line + "\n" for line in lines)
     assert len(lines) == 12
-    assert re.fullmatch(r"epoch  1/12  loss 1\.\d{1,3}  accuracy 0\.\d{1,4}", lines[0])
+    assert re.fullmatch(r"epoch  1/12  loss 1\.\d{1,3}  accuracy 0\.\d{1,4}  10\.7 steps/s, 0:02 left", lines[0])
     assert lines[-1].startswith("epoch 12/12  loss ")
+    assert lines[-1].endswith("  15.7 steps/s, 0:02 in all")
     few: list[str] = []
     g, step, feed = falling([1.0] * 1000)
     nn.fit(step, feed, epochs=1000, progress=few.append)
     assert len(few) == 51
     assert few[0] == "epoch    1/1000  loss 1"
-    assert few[-1] == "epoch 1000/1000  loss 1"
+    assert re.fullmatch(r"epoch 1000/1000  loss 1  15\.\d steps/s, 1:04 in all", few[-1])
     with pytest.raises(gn.UsageError, match="progress is True, False, a stream or a function of a line, not str"):
         nn.fit(step, feed, progress="yes")
     assert g["at"].value == 1000
@@ -578,7 +588,7 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     nn.fit(p.step, p.feed, epochs=3, metrics={"[red]accuracy": p.accuracy}, progress=True)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
     assert "epoch 3/3" in text
-    assert re.search(r"\d:\d\d:\d\d elapsed, \S+ left\s+── loss", text), "each clock says what it shows"
+    assert re.search(r"\d:\d\d:\d\d elapsed, \S+ (steps/s|s/step)", text), "each clock says what it shows"
     assert "[red]accuracy 0." in text
     assert screen.getvalue().rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
 
@@ -763,7 +773,7 @@ def test_when_checkpoints_are_written(tmp_path: Path, monkeypatch: pytest.Monkey
     def write(path: Any, kind: str, data: Any, arrays: Any, **more: Any) -> None:
         written.append((data["position"]["steps"], data["position"]["batch"]))
 
-    monkeypatch.setattr(sys.modules["graphnn.nn.fit"], "write", write)
+    monkeypatch.setattr(sys.modules["graphnn.nn.checkpoint"], "write", write)
     p = Problem()
     nn.fit(p.step, p.feed, epochs=3, batch_size=16, checkpoint=tmp_path / "c")
     assert written == [(4, 0), (8, 0), (12, 0)]
@@ -787,7 +797,7 @@ def test_a_checkpoint_holds_the_graph(tmp_path: Path) -> None:
     p = Problem()
     p.graph.outputs["loss"] = p.loss
     nn.fit(p.step, p.feed, epochs=2, checkpoint=tmp_path / "c")
-    data, arrays = container.read(tmp_path / "c", "checkpoint")
+    data, arrays = container.read(tmp_path / "c", "checkpoint", version=2)
     inside = {name.removeprefix("graph/"): array for name, array in arrays.items() if name.startswith("graph/")}
     graph = from_data(data["graph"], inside)
     assert gn.run(graph.outputs["loss"], {"x": X, "y": Y}) == gn.run(p.loss, p.feed)
@@ -859,7 +869,7 @@ def test_what_does_not_go_on_as_before_is_refused(saved: Path, tmp_path: Path) -
 
 
 def test_forged_checkpoints_are_refused(saved: Path, tmp_path: Path) -> None:
-    data, arrays = container.read(saved, "checkpoint")
+    data, arrays = container.read(saved, "checkpoint", version=2)
     forged: list[Any] = []
     for key in data:
         forged += [{k: v for k, v in data.items() if k != key}, {**data, key: "?"}, {**data, key: 3}]
@@ -916,7 +926,7 @@ def test_forged_checkpoints_are_refused(saved: Path, tmp_path: Path) -> None:
 def test_a_generator_is_not_sent_outside_its_buffer(make: Callable[[], Any], key: str, tmp_path: Path) -> None:
     path, p = tmp_path / "c", Problem()
     nn.fit(p.step, p.feed, rng=make(), checkpoint=path)
-    data, arrays = container.read(path, "checkpoint")
+    data, arrays = container.read(path, "checkpoint", version=2)
     place = data["shuffling"] if key in data["shuffling"] else data["shuffling"]["state"]
     for value in (-1, 10**6):
         place[key] = value
@@ -1001,8 +1011,8 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, stra
             TypeError,
             "two figures have one name",
         ),
-        ({"callbacks": [3]}, TypeError, "a callback is a function of the history, not int"),
-        ({"callbacks": 3}, TypeError, "callbacks are functions of the history, not int"),
+        ({"callbacks": [3]}, TypeError, "a callback is a function of the history, or an nn.Callback, not int"),
+        ({"callbacks": 3}, TypeError, "callbacks are functions of the history, or nn.Callback, not int"),
         ({"early_stopping": 3}, TypeError, "early_stopping is an nn.EarlyStopping, not int"),
         (
             {"early_stopping": nn.EarlyStopping()},
@@ -1017,7 +1027,11 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, stra
         ),
         ({"checkpoint_every": 3}, TypeError, "checkpoint_every needs checkpoint=, the file to write"),
         ({"checkpoint": "c", "checkpoint_every": 0}, ValueError, "checkpoint_every is an int of 1 or more, not 0"),
-        ({"validation": [1]}, TypeError, "a feed is a dict {placeholder: array}, not list"),
+        (
+            {"validation": [1]},
+            TypeError,
+            "a batch is a feed {placeholder: array}, or a tuple or list of the arrays for",
+        ),
         ({"resume": 3}, TypeError, "a path is text or a pathlib.Path, not int"),
         ({"resume": "/nowhere/at/all"}, FileNotFoundError, "No such file"),
         ({"checkpoint": "/nowhere/at/all"}, FileNotFoundError, "No such file"),

@@ -118,7 +118,7 @@ def test_a_notebook_shows_curves(shown: list[tuple[str, dict[str, str]]], capsys
     assert len({name for name, _ in shown}) == 1
     assert shown[0][1]["text/plain"] == "epoch 0 of 4, 0 steps"
     last = shown[-1][1]
-    assert last["text/plain"].startswith("finished after epoch 4 of 4, 4 steps  loss 0.")
+    assert last["text/plain"].startswith("finished after epoch 4 of 4, 4 steps in 0:00  loss 0.")
     page = ET.fromstring(last["text/html"])
     assert len(page.findall(".//{*}polyline")) == 2
     assert capsys.readouterr().err == ""

@@ -51,7 +51,29 @@ const isDark = () => document.documentElement.dataset.theme === "dark";
 /** The place of steps or times on the axis that is chosen. */
 function places(of, steps, times) {
   if (view.along === "time") return times;
-  return view.along === "epoch" ? steps.map((step) => step / of.per_epoch) : steps;
+  return view.along === "epoch" ? steps.map((step) => epochAt(of, step)) : steps;
+}
+
+/** How many epochs were done at a step; of an epoch of unknown length, the steps so far fill it. */
+function epochAt(of, step) {
+  const ends = of.history.step;
+  let whole = 0, after = ends.length;
+  while (whole < after) {
+    const middle = (whole + after) >> 1;
+    if (ends[middle] < step) whole = middle + 1;
+    else after = middle;
+  }
+  const begin = whole ? ends[whole - 1] : 0, size = whole < ends.length ? ends[whole] - begin : of.per_epoch || Math.max(of.step - begin, 1);
+  return whole + (step - begin) / size;
+}
+
+/** Steps per second, and the seconds that are left as far as the number of steps is known. */
+function pace(of) {
+  const { step, time } = of.losses, last = step.length - 1;
+  if (last < 1 || time[last] <= time[0]) return [];
+  const rate = (step[last] - step[0]) / (time[last] - time[0]), ends = of.history.step;
+  const left = (of.epochs - ends.length) * of.per_epoch - (of.step - (ends.at(-1) ?? 0));
+  return [rate, of.per_epoch && left > 0 ? left / rate : null];
 }
 
 function label(x) {
@@ -259,7 +281,7 @@ function draw(panel) {
 
 /** The first fault of a training, and the best epoch. */
 function drawMarks(panel, each, inside, svg, height) {
-  const at = (step, time) => (view.along === "time" ? time : view.along === "epoch" ? step / each.per_epoch : step);
+  const at = (step, time) => (view.along === "time" ? time : view.along === "epoch" ? epochAt(each, step) : step);
   const timeOf = (step) => each.losses.time[each.losses.step.findIndex((other) => other >= step)] ?? 0;
   const line = (x, kind, colour) => {
     const made = make("svg:line", { class: kind, x1: panel.toX(x), x2: panel.toX(x), y1: TOP - 2, y2: height - BOTTOM });
@@ -406,9 +428,12 @@ function say() {
   const last = run.history.figures.loss?.at(-1), parts = [`epoch ${whole(run.done)} of ${whole(run.epochs)}`, `step ${whole(run.step)}`];
   if (last !== undefined) parts.push(`loss ${number(last)}`);
   if (run.best) parts.push(`best epoch ${whole(run.best)}`);
+  const [rate, left] = pace(run);
+  if (rate) parts.push(rate < 1 ? `${number(1 / rate)} s/step` : `${number(Number(rate.toPrecision(3)))} steps/s`);
+  if (left && run.state === "training") parts.push(`${duration(left)} left`);
   if (run.state === "stopped") parts.push("by Ctrl-C; all steps before are kept");
   $("position").textContent = parts.join(" · ");
-  $("progress").value = run.state === "finished" ? 1 : Math.min(run.step / (run.epochs * run.per_epoch), 1);
+  $("progress").value = run.state === "finished" ? 1 : Math.min((run.per_epoch ? epochAt(run, run.step) : run.done) / run.epochs, 1);
   const says = [run.says, run.note].filter(Boolean);
   $("says").hidden = !says.length;
   $("says").textContent = says.join("\n");

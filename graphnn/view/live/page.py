@@ -58,8 +58,7 @@ class PageWriter(Reporter):
 
     def __enter__(self) -> Reporter:
         self.started, self.began, self.cpu_began = time.time(), time.perf_counter(), time.thread_time()
-        per_epoch = self.run.per_epoch
-        self.ends = [(epoch * per_epoch, 0.0) for epoch in range(1, self.run.history.epochs + 1)]
+        self.ends = [(end, 0.0) for end in self.run.ends]
         self._write("training", "")  # an error now, and not after the first epoch
         return self
 
@@ -149,7 +148,7 @@ class PageWriter(Reporter):
             "written": time.time(),
             "every": EVERY,
             "epochs": run.epochs,
-            "per_epoch": run.per_epoch,
+            "per_epoch": run.per_epoch or 0,
             "done": history.epochs,
             "best": history.best,
             "step": self.steps,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...nn.live import Run
-from ...nn.progress import Reporter, written
+from ...nn.progress import Pace, Reporter, written
 from ...show import show_as
 from ..text import counted, visible
 from .chart import Curve, dots, svg
@@ -18,6 +18,7 @@ from .curves import Losses
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_TOLD_EVERY = 0.25  # seconds between two changes of the line with the bar
 EVERY = 1.0
 """Seconds between two pictures, at least."""
 SHARE = 0.01
@@ -38,11 +39,12 @@ class _Drawn(Reporter):
     """Base of what draws the curves of a training from time to time."""
 
     def __init__(self, run: Run) -> None:
-        self.run, self.losses, self.steps = run, Losses(), run.done
+        self.run, self.losses, self.steps, self.pace = run, Losses(), run.done, Pace(run)
         self.began, self.due, self.figures = time.perf_counter(), 0.0, ""
 
     def step(self, epoch: int, loss: float) -> None:
         self.losses.pending.append(loss)
+        self.pace.step()
         if time.perf_counter() >= self.due:
             self._redraw("")
 
@@ -64,13 +66,19 @@ class _Drawn(Reporter):
         """Return the losses over the epochs, then every other figure, each with that of the validation."""
         history, points = self.run.history, self.losses.plain()
         found: dict[str, list[Curve]] = {
-            "loss": [Curve("loss", [step / self.run.per_epoch for step in points["step"]], points["mean"])]
+            "loss": [Curve("loss", [self.run.epoch_at(step) for step in points["step"]], points["mean"])]
         }
         for name, values in history.items():
             if name != "loss" and values and isinstance(values[0], (int, float)):
                 epochs = range(1, history.epochs + 1)
                 found.setdefault(name.removeprefix("val_"), []).append(Curve(name, epochs, values[: len(epochs)]))
         return list(found.values())
+
+
+def _share(run: Run) -> float:
+    """Return how much of a training is done; without an epoch of unknown length."""
+    done = float(run.history.epochs) if run.per_epoch is None else run.epoch_at(run.steps)
+    return min(1.0, done / run.epochs)
 
 
 # --- in a notebook ------------------------------------------------------------------------------------------------
@@ -103,8 +111,10 @@ def _in_notebook(run: Run) -> Reporter | None:
             run = self.run
             state = f"{ended} after " if ended else ""
             said = f"{state}epoch {run.history.epochs:,} of {run.epochs:,}, {counted(self.steps, 'step')}"
-            line = f"{said}  {visible(self.figures) if self.figures else ''}".rstrip()
-            done = min(1.0, self.steps / (run.epochs * run.per_epoch))
+            pace = self.pace.said()
+            said += f" in {self.pace.elapsed()}" if ended else f", {pace}" if pace else ""
+            line = "  ".join([said, *([visible(self.figures)] if self.figures else [])])
+            done = 1.0 if ended == "finished" else _share(run)
             bar = (
                 '<div style="height:4px;max-width:720px;background:rgba(128,128,128,.3);margin:4px 0">'
                 f'<div style="height:4px;width:{done:.1%};background:#2a86c8"></div></div>'
@@ -124,7 +134,7 @@ def _in_terminal(run: Run) -> Reporter | None:
     try:
         from rich.console import Console, Group
         from rich.live import Live
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
         from rich.text import Text
     except ImportError:
         return None
@@ -135,22 +145,20 @@ def _in_terminal(run: Run) -> Reporter | None:
         TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}", markup=False),
         BarColumn(),
         TimeElapsedColumn(),
-        TextColumn("elapsed,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
+        TextColumn("elapsed{task.fields[pace]}", markup=False),
         TextColumn("{task.fields[figures]}", markup=False),
         console=console,
     )
-    total, epochs = run.epochs * run.per_epoch, run.epochs
-    task = bar.add_task(
-        "", total=total, completed=run.done, epoch=run.done // run.per_epoch + 1, epochs=epochs, figures=""
-    )
+    epoch = min(run.history.epochs + 1, run.epochs)
+    task = bar.add_task("", total=1.0, epoch=epoch, epochs=run.epochs, pace="", figures="")
     live = Live(bar, console=console, refresh_per_second=4)
     rows = 0 if console.options.ascii_only else min(_ROWS, console.height - 9)
     charts = rows >= _LEAST_ROWS
 
     class Terminal(_Drawn):
         """A bar for all epochs, and the figures of the last one. Below them, curves."""
+
+        told = 0.0
 
         def __enter__(self) -> Reporter:
             live.start()
@@ -163,14 +171,19 @@ def _in_terminal(run: Run) -> Reporter | None:
                 live.stop()
 
         def step(self, epoch: int, loss: float) -> None:
-            bar.update(task, advance=1, epoch=epoch, figures="" if charts else self.figures or f"loss {loss:.4g}")
             super().step(epoch, loss)
+            if time.perf_counter() >= self.told + _TOLD_EVERY:
+                self._tell("")
 
-        def epoch(self, epoch: int, row: Mapping[str, Any], last: bool) -> None:
-            super().epoch(epoch, row, last)
-            bar.update(task, epoch=epoch, figures="" if charts else self.figures)
+        def _tell(self, ended: str) -> None:
+            self.told = time.perf_counter()
+            total, counted_steps = (None, counted(self.pace.steps, "step")) if run.per_epoch is None else (1.0, "")
+            pace = "".join(f", {part}" for part in (counted_steps, self.pace.said(bool(ended))) if part)
+            figures = "" if charts else self.figures or f"loss {run.loss:.4g}"
+            bar.update(task, total=total, completed=_share(run), epoch=run.epoch, pace=pace, figures=figures)
 
         def _draw(self, ended: str) -> None:
+            self._tell(ended)
             if charts and self.steps > self.run.done:
                 found = self.panels()
                 panels = found[: 2 if console.width >= _WIDE else 1]

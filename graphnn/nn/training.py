@@ -1,0 +1,204 @@
+"""A training in progress: step after step, epoch after epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ..errors import GraphnnError, UsageError
+from ..graph import Node, flatten
+from .batches import Batches, Passes, Rows
+from .callbacks import Callback, after_each_step, is_true
+from .evaluating import Evaluation
+from .history import History
+from .live import LivePage, Run
+from .progress import Reporter, reporter
+from .stopping import EarlyStopping, watched
+
+if TYPE_CHECKING:
+    from ..execute.compiled import Compiled
+
+
+class Figures:
+    """The figures of the history, and how they come about.
+
+    On arrays, the metrics are evaluated after each epoch. On batches that come from elsewhere, and perhaps only once,
+    each is evaluated just before its step. The validation set is evaluated after each epoch.
+    """
+
+    def __init__(
+        self,
+        step: Compiled,
+        batches: Batches,
+        metrics: Mapping[str, Node],
+        validation: Batches | None,
+        validation_loss: Node | None,
+    ) -> None:
+        loss, graph = step.fetches[0], step.graph
+        self.columns = {"loss": loss, **metrics}
+        """{name in the history: node}."""
+        self.amid = Evaluation(graph, list(metrics.values()), batches) if metrics else None
+        """What is evaluated batch by batch."""
+        self._names, self._after = list(metrics), []
+        if self.amid is not None and isinstance(batches, Rows):
+            self._after.append((self._names, self.amid))
+            self.amid.check()
+            self.amid = None
+        if validation is not None:
+            first = loss if validation_loss is None else validation_loss
+            validated = {"val_loss": first, **{f"val_{name}": node for name, node in metrics.items()}}
+            if not validated.keys().isdisjoint(self.columns):
+                names = ", ".join([*self.columns, *validated])
+                raise UsageError(f"two figures have one name among {names}: rename the metrics")
+            self.columns |= validated
+            evaluation = Evaluation(graph, list(validated.values()), validation, added=[first])
+            evaluation.check()
+            self._after.append((list(validated), evaluation))
+
+    def row(self, loss: float) -> dict[str, Any]:
+        """Return the figures of an epoch after its last step."""
+        row: dict[str, Any] = {"loss": loss}
+        if self.amid is not None:
+            row |= zip(self._names, [value.tolist() for value in self.amid.values()], strict=True)
+            self.amid.begin()
+        for names, evaluation in self._after:
+            row |= zip(names, [value.tolist() for value in evaluation()], strict=True)
+        return row
+
+
+class Training:
+    """A training: its parts, its position and its history."""
+
+    def __init__(
+        self, step: Compiled, passes: Passes, figures: Figures, stopping: EarlyStopping | None, epochs: int
+    ) -> None:
+        self.step, self.graph = step, step.graph
+        self.passes, self.figures = passes, figures
+        self.watch = watched(stopping, figures.columns)
+        self.history = History()
+        self.epochs = epochs
+        self.batch = 0  # number of steps in this epoch
+        self.steps = 0  # number of all steps
+        self.loss = 0.0  # sum over the steps of this epoch, each times its rows
+        self.rows = 0  # of this epoch
+
+    def run(
+        self,
+        callbacks: Sequence[Callback],
+        save: Callable[[Training], None] | None,
+        every: int | None,
+        progress: Any,
+        page: LivePage | None,
+    ) -> History:
+        """Train until the end, and return the history."""
+        self._check_passes()
+        self.seen = run = Run(self.step, self.history, self.epochs, self.passes.per_epoch, self.steps, page=page)
+        run.steps, run.batch = self.steps, self.batch
+        before = self.steps - self.batch
+        run.ends = [before * epoch // self.history.epochs for epoch in range(1, self.history.epochs + 1)]
+        amid = after_each_step(callbacks)
+        try:
+            with reporter(progress, run) as report:
+                finished = self._is_finished()
+                while not finished:
+                    run.epoch = self.history.epochs + 1
+                    stopped = False
+                    for _ in self._epoch(report):
+                        answers = [callback.batch(run) for callback in amid]
+                        stopped = any(map(is_true, answers))
+                        if save is not None and every is not None and self.steps % every == 0:
+                            save(self)
+                        if stopped:
+                            break
+                    row = self._end_epoch(stopped)
+                    answers = [callback.epoch(run) for callback in callbacks] if row else []
+                    finished = stopped or any(map(is_true, answers)) or self._is_finished()
+                    run.batch = 0
+                    if save is not None and (every is None or finished):
+                        save(self)
+                    if row:
+                        report.epoch(self.history.epochs, row, finished)
+            if self.watch:
+                self.graph.state.update(self.watch.values)
+        except BaseException as error:
+            self.history.trim()
+            self.passes.batches.close()
+            if not isinstance(error, KeyboardInterrupt):
+                with suppress(AttributeError):
+                    error.history = self.history  # type: ignore[attr-defined]
+                raise
+            self.history.interrupted = True
+        finally:
+            self.passes.end_pass()
+        return self.history
+
+    def _check_passes(self) -> None:
+        """Raise an error if the batches can be gone through once, and must be more often."""
+        left = self.epochs - self.history.epochs
+        if self.passes.batches.once and self.passes.steps is None and left > 1:
+            raise UsageError(
+                f"a generator or iterator can be gone through only once, and there are {left} epochs: give the "
+                "function that makes it, nn.fit(step, batches, …) and not batches(), or a list or a loader; or say how "
+                "many batches make an epoch, steps_per_epoch="
+            )
+
+    def _is_finished(self) -> bool:
+        if self.history.exhausted:
+            return True
+        return self.history.epochs >= self.epochs or (self.watch is not None and self.watch.ran_out)
+
+    def _epoch(self, report: Reporter) -> Iterator[None]:
+        """Make the remaining steps of an epoch."""
+        batches, amid, run = self.passes.epoch(self.batch), self.figures.amid, self.seen
+        while True:
+            try:
+                found = next(batches, None)
+            except Exception as error:
+                error.add_note(f"in {self._place()}: the data raised this, and no step was made")
+                raise
+            if found is None:
+                return
+            size, batch = found
+            try:
+                if amid is not None:
+                    amid.take_over_state()
+                    amid.add(size, batch)
+                results = self.step(batch)
+            except GraphnnError as error:
+                error.add_note(f"in {self._place()}{self.passes.rows_of(size)}")
+                raise
+            loss = float(flatten(results)[0][0])
+            self.loss += loss * size
+            self.rows += size
+            self.batch += 1
+            self.steps += 1
+            run.feed, run.results, run.loss, run.batch, run.steps = batch, results, loss, self.batch, self.steps
+            report.step(run.epoch, loss)
+            yield
+
+    def _place(self) -> str:
+        """Return the epoch and the batch of the current step, for an error."""
+        most = self.seen.per_epoch
+        of = "" if most is None or most <= self.batch else f" of {most:,}"
+        return f"epoch {self.history.epochs + 1:,}, batch {self.batch + 1:,}{of}"
+
+    def _end_epoch(self, stopped: bool) -> dict[str, Any]:
+        """Record the figures of an epoch after its last step; nothing if it had no step."""
+        if self.passes.ran_dry and self.passes.steps is not None:
+            self.history.exhausted = True
+        if stopped and self.passes.steps is None:
+            self.passes.end_pass()
+        if not self.batch:
+            return {}
+        row = self.figures.row(self.loss / self.rows)
+        self.history.append(row)
+        self.seen.ends.append(self.steps)
+        if not stopped and not self.history.exhausted:
+            self.seen.per_epoch = self.batch
+        self.batch, self.loss, self.rows = 0, 0.0, 0
+        if self.watch:
+            figure = row[self.watch.stopping.monitor]
+            self.watch.see(figure, self.history.epochs, self.graph.state, self.step.updates)
+            self.history.best = self.watch.epoch or None
+        return row
