@@ -180,7 +180,8 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("BCELoss", "BinaryCrossentropy"), "Write nn.binary_crossentropy(probabilities, labels)."),
         "Activation": 'Write nn.ReLU() and the like, or nn.Dense(units, activation="relu").',
         "BCEWithLogitsLoss": "Write nn.sigmoid_crossentropy(logits, labels).",
-        "DataLoader": "Write nn.fit(step, feed, batch_size=32), which cuts a feed into batches and shuffles it.",
+        "DataLoader": "Write nn.fit(step, feed, batch_size=32), which cuts a feed into batches and shuffles it. It "
+        "takes a loader of PyTorch, too.",
         "Identity": "Leave it out.",
         "Input": _PLACEHOLDER,
         "Linear": "Write nn.Dense(units).",

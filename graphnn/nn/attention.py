@@ -85,7 +85,7 @@ class MultiHeadAttention(Weighted):
         self.causal = checked_flag("MultiHeadAttention: causal", causal)
         self.use_bias = checked_flag("MultiHeadAttention: use_bias", use_bias)
         rate = checked_number("MultiHeadAttention: dropout", dropout, 0, 1)
-        self.dropout = Dropout(rate) if rate else None
+        self.dropout = Dropout(rate, rng=rng) if rate else None
         self.query: Dense | None = None
         self.key: Dense | None = None
         self.value: Dense | None = None
@@ -273,7 +273,8 @@ class TransformerBlock(Weighted):
         self.hidden = Dense(hidden, activation, rng=rng, **settings)
         self.output: Dense | None = None
         self.output_norm = LayerNorm(epsilon=epsilon, **settings)
-        self.dropouts = [Dropout(float(dropout), seed=i) for i in (1, 2, 3)] if dropout else []
+        seeds = (1, 2, 3) if rng is None else (0, 0, 0)
+        self.dropouts = [Dropout(float(dropout), seed, rng=rng) for seed in seeds] if dropout else []
 
     def call(self, x: Node, mask: Any = None) -> Node:
         """Return x after attention and the dense layers."""

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import DtypeError, UsageError, ValueRangeError
 from ..graph import Graph, Node, fn
 from ..graph.attributes import whole
+from .init import Rng, checked_rng
 from .layer import Layer, only_node, training_now
 
 _MOST = 2**64 - 1
@@ -32,6 +33,8 @@ class Dropout(Layer):
         The probability that an element becomes 0, from 0 up to but not including 1.
     seed : int
         The seed of the masks.
+    rng : numpy.random.Generator or numpy.random.RandomState, optional
+        Draws the seed, once, here. So one generator can drive all that is random in a training.
 
     Attributes
     ----------
@@ -60,7 +63,7 @@ class Dropout(Layer):
     array([0.   , 1.333, 0.   , 1.333, 1.333, 0.   , 1.333, 1.333])
     """
 
-    def __init__(self, rate: float, seed: int = 0) -> None:
+    def __init__(self, rate: float, seed: int = 0, *, rng: Rng | None = None) -> None:
         if not isinstance(rate, (int, float, np.number)):
             raise UsageError(f"Dropout: the rate is a number, not {type(rate).__name__}")
         if not 0 <= rate < 1:
@@ -68,6 +71,11 @@ class Dropout(Layer):
         self.seed = whole("Dropout: the seed", seed)
         if not 0 <= self.seed <= _MOST:
             raise ValueRangeError(f"Dropout: the seed is from 0 to 2**64 - 1, not {seed}")
+        given = checked_rng(rng, "Dropout")
+        if given is not None:
+            if seed:
+                raise UsageError("Dropout: seed= and rng=, which draws a seed, exclude each other")
+            self.seed = int.from_bytes(given.bytes(8), "little")
         self.rate = float(rate)
         self.counter: Node | None = None
         self._next: Node | None = None

@@ -60,7 +60,8 @@ class _Recurrent(Weighted):
         self.recurrent_init = checked_initializer(recurrent_init, f"{kind}: recurrent_init")
         self.bias_init = checked_initializer(bias_init, f"{kind}: bias_init")
         rate = checked_number(f"{kind}: dropout", dropout, 0, 1)
-        self.between = [Dropout(rate, seed=i) for i in range(layers - 1)] if rate else []
+        seeds = range(layers - 1) if rng is None else [0] * (layers - 1)
+        self.between = [Dropout(rate, seed, rng=rng) for seed in seeds] if rate else []
         self.weights: dict[str, Node] = {}
 
     def call(self, x: Node, mask: Any = None, initial_state: Any = None) -> Any:

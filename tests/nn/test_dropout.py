@@ -233,3 +233,15 @@ def test_a_layer_that_has_a_counter_stays_in_its_graph() -> None:
     layer(ones(), training=True)
     with pytest.raises(gn.GraphError, match="make another layer"):
         layer(ones(), training=True)
+
+
+@pytest.mark.parametrize("make", [np.random.default_rng, np.random.RandomState])
+def test_a_generator_draws_the_seed(make) -> None:
+    first, second = (nn.Dropout(0.5, rng=make(3)) for _ in range(2))
+    shared = make(3)
+    layers = [nn.Dropout(0.5, rng=shared) for _ in range(2)]
+    assert first.seed == second.seed == layers[0].seed != layers[1].seed
+    with pytest.raises(gn.UsageError, match="exclude each other"):
+        nn.Dropout(0.5, seed=1, rng=shared)
+    with pytest.raises(gn.UsageError, match=r"np.random.default_rng\(3\) makes one"):
+        nn.Dropout(0.5, rng=3)
