@@ -18,6 +18,7 @@ import numpy as np
 
 from ..ops.elementwise import Multiply, Subtract
 from ..ops.index import IndexAdd, places_of
+from .program import _ONE_REFERENCE
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _SHARE = 4
 """Rows are written alone if they are at most this part of the table."""
-_ONE_REFERENCE = 2  # `getrefcount` counts its own, too
 
 
 class RowsAlone:
