@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .inspector.profile import Profile, profile
     from .inspector.trace import Film, Trace, recording, trace
     from .jacobians import hessian, hvp, jacobian
+    from .linearized import Linearization, linearize
     from .order import critical_path, generations, schedule
     from .transform import extract, replace
     from .view import draw, summary
@@ -64,6 +65,7 @@ _LATER = {
     "inspector.profile": "Profile profile",
     "inspector.trace": "Film Trace recording trace",
     "jacobians": "hessian hvp jacobian",
+    "linearized": "Linearization linearize",
     "order": "critical_path generations schedule",
     "transform": "extract replace",
     "view": "draw summary",
@@ -95,6 +97,7 @@ __all__ = [
     "GraphnnWarning",
     "Health",
     "LabelError",
+    "Linearization",
     "LookupFailure",
     "MemoryBudgetError",
     "NoRuleError",
@@ -124,6 +127,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "linearize",
     "load",
     "name",
     "nn",

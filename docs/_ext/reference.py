@@ -162,7 +162,7 @@ API = {
         "inspector.profile.Holder",
     ],
     "Order": ["schedule", "generations", "critical_path"],
-    "Derivatives": ["grad", "vjp", "jvp", "jacobian", "hessian", "hvp"],
+    "Derivatives": ["grad", "vjp", "jvp", "jacobian", "hessian", "hvp", "linearize", "Linearization"],
     "Pictures and tables": ["draw", "view.diagram.Diagram", "summary", "nn.summary", "view.terminal.summary.Summary"],
     "Plots": ["view.plots.*"],
     "Files": ["save", "load"],

@@ -43,6 +43,7 @@ FLOORS: dict[str, int] = {
     "transform": 3,
     "execute": 4,
     "jacobians": 4,
+    "linearized": 5,
     "nn": 5,
     "inspector": 5,
     "testing": 5,
