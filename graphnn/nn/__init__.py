@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # at run time, by `_defined`
     from .distances import *  # noqa: F403
     from .embedding import *  # noqa: F403
     from .layers import *  # noqa: F403
+    from .lbfgs import *  # noqa: F403
     from .losses import *  # noqa: F403
     from .metrics import *  # noqa: F403
     from .normalization import *  # noqa: F403
@@ -51,7 +52,7 @@ def _defined(module: ModuleType) -> dict[str, Any]:
 
 _FOUND: dict[str, Any] = {}
 _LAYERS = ("layers", "convolution", "pooling", "normalization", "embedding", "recurrent", "attention")
-for _module in (*_LAYERS, "losses", "distances", "metrics", "scoring", "optimizer", "optimizers", "adaptive"):
+for _module in (*_LAYERS, "losses", "distances", "metrics", "scoring", "optimizer", "optimizers", "adaptive", "lbfgs"):
     _FOUND.update(_defined(import_module(f"{__name__}.{_module}")))
 globals().update(_FOUND)
 

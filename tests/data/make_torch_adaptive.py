@@ -3,12 +3,15 @@
 Needs PyTorch, which the tests do not: ``pip install torch``, then ``python tests/data/make_torch_adaptive.py``.
 
 L-BFGS does not take turns with the batches: its loss is that of all of them. A line search is done in one step of
-PyTorch's, however often it evaluates the loss; `evaluations` counts.
+PyTorch's, however often it evaluates the loss; `evaluations` counts. Where a loss is not convex, rounding grows from
+iteration to iteration: `sure` is the number of iterations that PyTorch itself repeats to 1e-11 from a start which is
+one rounding away.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,28 +35,49 @@ CASES = {
         lambda p: Adafactor(p, lr=0.3, beta2_decay=-0.5, eps=(1e-8, 0.1), d=1.2, weight_decay=0.05)
     ),
 }
-LBFGS_CASES: dict[str, dict[str, Any]] = {
-    "fixed": {"lr": 0.3, "history_size": 10},
-    "fixed_short": {"lr": 0.5, "history_size": 3},
-    "search": {"history_size": 10, "line_search_fn": "strong_wolfe"},
-    "search_short": {"lr": 0.1, "history_size": 2, "line_search_fn": "strong_wolfe"},
-}
+SEARCH = {"line_search_fn": "strong_wolfe"}
 
 
-def network(given: dict[str, Any]) -> tuple[list[torch.Tensor], Any]:
+Problem = tuple[list[torch.Tensor], Callable[[], torch.Tensor]]
+
+
+def network(given: dict[str, Any], far: float) -> Problem:
     tensors = {k: torch.tensor(given[k]) for k in given}
-    w, b, v, s = parameters = [tensors[k].requires_grad_() for k in "wbvs"]
+    w, b, v, s = parameters = [(tensors[k] * far).requires_grad_() for k in "wbvs"]
     x, y = tensors["x"].reshape(-1, 2), tensors["y"].reshape(-1)
     return parameters, lambda: ((torch.tanh(x @ w + b) @ v * s + torch.sin(s) - y) ** 2).mean()
 
 
-def valley() -> tuple[list[torch.Tensor], Any]:
+def bowl(given: dict[str, Any], far: float) -> Problem:
+    """Return a logistic regression on features of different sizes: it is convex."""
+    x, y = torch.tensor(given["x"]).reshape(-1, 2), torch.tensor(given["y"]).reshape(-1)
+    features = torch.cat([x, x**2, 5 * x[:, :1] * x[:, 1:]], 1)
+    p = (torch.tensor([3.0, -1.0, 0.5, 2.0, -2.0]) * far).requires_grad_()
+    zero = torch.zeros(())  # softplus is linear beyond 20 in PyTorch, which is 2e-9 off
+    return [p], lambda: torch.logaddexp(zero, -torch.sign(y) * (features @ p)).mean() + 0.05 * (p**2).sum()
+
+
+def valley(given: dict[str, Any], far: float) -> Problem:
     """Return Rosenbrock's function: a search has to turn there, and to go back."""
-    p = torch.tensor([-1.2, 1.0, 0.7]).requires_grad_()
+    p = (torch.tensor([-1.2, 1.0, 0.7]) * far).requires_grad_()
     return [p], lambda: (100 * (p[1:] - p[:-1] ** 2) ** 2 + (1 - p[:-1]) ** 2).sum()
 
 
-def searched(parameters: list[torch.Tensor], loss_of: Any, settings: dict[str, Any]) -> dict[str, list[Any]]:
+LBFGS_CASES: dict[str, tuple[Callable[[dict[str, Any], float], Problem], dict[str, Any]]] = {
+    "bowl": (bowl, {"lr": 0.5, "history_size": 10}),
+    "bowl_short": (bowl, {"lr": 0.3, "history_size": 3}),
+    "bowl_search": (bowl, {"history_size": 10, **SEARCH}),
+    "bowl_search_short": (bowl, {"lr": 0.1, "history_size": 2, **SEARCH}),
+    "network": (network, {"lr": 0.3, "history_size": 10}),
+    "network_search": (network, {"history_size": 10, **SEARCH}),
+    "network_search_short": (network, {"lr": 0.1, "history_size": 2, **SEARCH}),
+    "valley_search": (valley, {"history_size": 10, **SEARCH}),
+    "valley_search_short": (valley, {"lr": 0.1, "history_size": 2, **SEARCH}),
+}
+
+
+def searched(given: dict[str, Any], make: Any, settings: dict[str, Any], far: float = 1.0) -> dict[str, Any]:
+    parameters, loss_of = make(given, far)
     optimizer = LBFGS(parameters, max_iter=1, max_eval=1000, **{"lr": 1.0, **settings})
 
     def closure() -> torch.Tensor:
@@ -62,11 +86,15 @@ def searched(parameters: list[torch.Tensor], loss_of: Any, settings: dict[str, A
         loss.backward()
         return loss
 
-    history: dict[str, list[Any]] = {"at": [], "evaluations": []}
+    history: dict[str, Any] = {"at": [], "evaluations": []}
     for _ in range(STEPS):
         optimizer.step(closure)
         history["at"].append(np.concatenate([p.detach().numpy().ravel() for p in parameters]).tolist())
         history["evaluations"].append(optimizer.state[parameters[0]]["func_evals"])
+    if far == 1.0:
+        other = searched(given, make, settings, 1 + 2.0**-52)["at"]
+        near = [np.allclose(a, b, rtol=1e-11, atol=1e-13) for a, b in zip(history["at"], other, strict=True)]
+        history["sure"] = [*near, False].index(False)
     return history
 
 
@@ -74,10 +102,8 @@ if __name__ == "__main__":
     torch.set_default_dtype(torch.float64)  # in which NAdam keeps the product of its momenta
     given = problem()
     cases = {name: trained(given, case) for name, case in CASES.items()}
-    for name, settings in LBFGS_CASES.items():
-        cases[f"lbfgs_{name}"] = searched(*network(given), settings)
-        if "line_search_fn" in settings:
-            cases[f"lbfgs_{name}_valley"] = searched(*valley(), settings)
+    for name, (make, settings) in LBFGS_CASES.items():
+        cases[f"lbfgs_{name}"] = searched(given, make, settings)
     path = Path(__file__).with_name("torch_adaptive.json")
     body = ",\n".join(f"{json.dumps(name)}: {json.dumps(case, separators=(',', ':'))}" for name, case in cases.items())
     head = json.dumps({"torch": torch.__version__, "problem": given})[:-1]
