@@ -470,3 +470,24 @@ def test_rows_are_thinned_evenly() -> None:
     assert steps[0] == 0
     assert steps[-1] == 4999
     assert set(np.diff(steps[:-1])) == {16}
+
+
+def test_epochs_of_unknown_and_uneven_length_are_on_the_page(tmp_path: Path) -> None:
+    p, path = spiral(), tmp_path / "run.html"
+    sizes = iter([2, 4])
+    seen: list[Any] = []
+
+    def batches() -> Any:
+        for _ in range(next(sizes)):
+            yield p.feed
+
+    def look(history: nn.History) -> None:
+        seen.append(path.exists())
+
+    nn.fit(p.step, batches, epochs=2, page=path, callbacks=look)
+    (run,) = held(path)["runs"]
+    assert (run["per_epoch"], run["step"], run["history"]["step"]) == (4, 6, [2, 6])
+    assert seen == [True, True]
+    made, _ = writer(tmp_path / "first.html")
+    made.run.per_epoch = None
+    assert made.plain("training", "")["per_epoch"] == 0
