@@ -178,6 +178,16 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("RMSE", "rmse", "RootMeanSquaredError"), "Write nn.root_mean_squared_error(predicted, true)."),
         "Hinge": "Write nn.hinge(predicted, labels).",
         **dict.fromkeys(("BCELoss", "BinaryCrossentropy"), "Write nn.binary_crossentropy(probabilities, labels)."),
+        **dict.fromkeys(("AveragedModel", "ExponentialMovingAverage", "SWA"), "Write nn.EMA(decay).updates(updates)."),
+        **dict.fromkeys(
+            ("GradScaler", "LossScaleOptimizer"), "Write optimizer.updates(loss, loss_scale=nn.LossScale())."
+        ),
+        **dict.fromkeys(("StepLR", "ExponentialDecay"), "Write nn.schedules.step_decay(learning_rate, every)."),
+        **dict.fromkeys(("CosineAnnealingLR", "CosineDecay"), "Write nn.schedules.cosine(learning_rate, steps)."),
+        **dict.fromkeys(
+            ("LinearLR", "OneCycleLR", "ExponentialLR", "MultiStepLR", "PolynomialLR", "lr_scheduler"),
+            "Write nn.schedules.linear, one_cycle, exponential, multi_step or polynomial.",
+        ),
         "Activation": 'Write nn.ReLU() and the like, or nn.Dense(units, activation="relu").',
         "BCEWithLogitsLoss": "Write nn.sigmoid_crossentropy(logits, labels).",
         "DataLoader": "Write nn.fit(step, feed, batch_size=32), which cuts a feed into batches and shuffles it. It "
@@ -345,6 +355,9 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     "negative_slope": ("alpha",),
     "random_state": ("rng", "seed"),
     "requires_grad": ("trainable",),
+    **dict.fromkeys(("accumulate_grad_batches", "gradient_accumulation_steps"), ("accumulate",)),
+    **dict.fromkeys(("param_groups", "parameter_groups"), ("groups",)),
+    **dict.fromkeys(("grad_scaler", "scaler"), ("loss_scale",)),
     "validation_data": ("validation",),
     "validation_split": "Split the arrays yourself, and give the feed of those kept back as validation=.",
     "verbose": ("progress",),
