@@ -66,6 +66,21 @@ def test_eight_small_steps_equal_a_large_one() -> None:
         np.testing.assert_allclose(small[name].value, large[name].value, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "kind", [each for each in vars(nn).values() if type(each) is type and nn.Optimizer in each.__bases__]
+)
+def test_every_optimizer_accumulates(kind: type[nn.Optimizer]) -> None:
+    small, loss = network()
+    step = gn.compile(loss, kind().updates(loss, accumulate=2))  # type: ignore[call-arg]
+    large, whole = network()
+    leap = gn.compile(whole, kind().updates(whole))  # type: ignore[call-arg]
+    for _ in range(3):
+        step({"x": X[:16], "y": Y[:16]}), step({"x": X[16:], "y": Y[16:]})
+        leap({"x": X, "y": Y})
+    for one, other in zip(weights(small), weights(large), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
 def test_random_nodes_draw_anew_in_every_step() -> None:
     g, loss = network(0.5)
     weight = g["dense_2/weight"]
