@@ -153,7 +153,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("MultiheadAttention", "Attention"), "Write nn.MultiHeadAttention(heads)."),
         **dict.fromkeys(("Transformer", "TransformerEncoderLayer"), "Write nn.TransformerBlock(heads, hidden)."),
         **dict.fromkeys(("Model", "Module"), "Write nn.Layer for a layer of one's own, or nn.Sequential."),
-        **dict.fromkeys(("callbacks", "optim"), _SUBMODULE),
+        "optim": _SUBMODULE,
         **dict.fromkeys(("GELU", "SiLU", "Swish"), "Write gn.gelu or gn.silu: functions of a node serve as layers."),
         **dict.fromkeys(
             ("MSE", "MSELoss", "MeanSquaredError", "mse", "mse_loss"), "Write nn.mean_squared_error(predicted, true)."
@@ -359,7 +359,6 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     **dict.fromkeys(("param_groups", "parameter_groups"), ("groups",)),
     **dict.fromkeys(("grad_scaler", "scaler"), ("loss_scale",)),
     "validation_data": ("validation",),
-    "validation_split": "Split the arrays yourself, and give the feed of those kept back as validation=.",
     "verbose": ("progress",),
 }
 """What arguments are called elsewhere: with what they may be called here, or a sentence."""

@@ -225,7 +225,7 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
         (lambda: nn.ReLU(inplace=True), r"leave it out\. The call is ReLU\(\)"),
         (lambda: nn.Softmax(dim=1), r"Here it is axis=\. The call is Softmax\(axis=-1\)"),
         (lambda: nn.LeakyReLU(alpha=0.1), "Here it is negative_slope="),
-        (lambda: nn.Dropout(p=0.5), r"Here it is rate=\. The call is Dropout\(rate, seed=0\)"),
+        (lambda: nn.Dropout(p=0.5), r"Here it is rate=\. The call is Dropout\(rate, seed=0, "),
         (lambda: nn.Dense(2)(x, train=True), r'Dense takes no argument "train"\. Here it is training='),
         (lambda: gn.softmax(x, dim=1), r"Here it is axis=\. The call is softmax\(x, axis=-1\)"),
         (lambda: gn.sum(x, keepdim=True), "Here it is keepdims="),
@@ -251,10 +251,6 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
         (lambda: gn.clip(x, min=0), r'clip takes no argument "min"\. Here it is lo='),
         (lambda: gn.clip(x, max=1), r"Here it is hi="),
         (lambda: gn.one_hot(gn.argmax(x, axis=1), num_classes=3), r"Here it is depth="),
-        (
-            lambda: nn.fit(gn.compile(loss), {}, validation_split=0.1),
-            r"give the feed of those kept back as validation=",
-        ),
     ]
     for case, words in more_of_others:
         with pytest.raises(gn.UsageError, match=words):
