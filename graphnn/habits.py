@@ -182,7 +182,8 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(
             ("GradScaler", "LossScaleOptimizer"), "Write optimizer.updates(loss, loss_scale=nn.LossScale())."
         ),
-        **dict.fromkeys(("StepLR", "ExponentialDecay"), "Write nn.schedules.step_decay(learning_rate, every)."),
+        "StepLR": "Write nn.schedules.step_decay(learning_rate, every).",
+        "ExponentialDecay": "Write nn.schedules.exponential, or step_decay for a staircase.",
         **dict.fromkeys(("CosineAnnealingLR", "CosineDecay"), "Write nn.schedules.cosine(learning_rate, steps)."),
         **dict.fromkeys(
             ("LinearLR", "OneCycleLR", "ExponentialLR", "MultiStepLR", "PolynomialLR", "lr_scheduler"),

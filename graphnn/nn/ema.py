@@ -143,7 +143,9 @@ class EMA:
             count = fn.cast(step, "float64")
             if callable(decay):
                 made = decay(count)
-                return as_float(made, "float64") if isinstance(made, Node) else graph.constant(np.float64(made))
+                if isinstance(made, Node):
+                    return as_float(made, "float64")
+                return graph.constant(np.float64(checked_number("EMA: what decay returns", made, 0, 1)))
             if self.warmup:
                 return fn.minimum((count + 1.0) / (count + 10.0), decay)
             if self.bias_correction:
@@ -161,8 +163,9 @@ class EMA:
         graph = next(iter(self.averages)).graph
         with updating(graph):
             before = {parameter: graph.state[parameter] for parameter in self.averages}
-            graph.state.update({parameter: _value(average) for parameter, average in self.averages.items()})
+            averages = {parameter: _value(average) for parameter, average in self.averages.items()}
             try:
+                graph.state.update(averages)
                 yield
             finally:
                 graph.state.update(before)

@@ -117,9 +117,14 @@ class LBFGS(Optimizer):
         UsageError
             When there is nothing to train, or one of the other arguments is given.
         """
-        others = {"gradients": gradients, "groups": groups, "loss_scale": loss_scale, "accumulate": accumulate != 1}
-        for name, given in others.items():
-            if given not in (None, False, ()):
+        others = {
+            "gradients": gradients is not None,
+            "groups": bool(groups),
+            "loss_scale": loss_scale is not None,
+            "accumulate": accumulate != 1,
+        }
+        for name, is_given in others.items():
+            if is_given:
                 why = "whose direction and search are those of one loss in all parameters"
                 raise UsageError(f"{name}= is not for LBFGS, {why}")
         chosen, _ = asked_for(loss, parameters, None, [])

@@ -364,8 +364,10 @@ class Optimizer:
             del updates[slot]
         if replaced:
             shared = {p for p in updates if p.phase == "update" and p.twin is None}
-            read = ancestors(node for parameter, node in updates.items() if parameter not in shared)
-            for parameter in shared - read:
+            kept = updates.keys() - shared
+            while found := ancestors([updates[p] for p in kept]) & (shared - kept):
+                kept |= found  # what the update of shared state reads is needed, too
+            for parameter in shared - kept:
                 del updates[parameter]
 
     def _setting(self, name: str, value: Any, lo: float, hi: float = math.inf, strictly: bool = False) -> float:

@@ -152,3 +152,12 @@ def test_errors() -> None:
         with pytest.raises(kind, match=words):
             case()
     assert not g.updates
+
+
+@pytest.mark.parametrize("returned", [None, 5, float("nan"), "0.9"])
+def test_a_decay_that_returns_what_is_no_share_is_refused(returned: object) -> None:
+    g = gn.Graph()
+    w = g.parameter("w", 1.0)
+    updates = nn.SGD(0.1).updates(w * w)
+    with pytest.raises(gn.GraphnnError, match="EMA: what decay returns"):
+        nn.EMA(lambda count: returned).updates(updates)

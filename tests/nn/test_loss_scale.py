@@ -110,6 +110,19 @@ def test_the_health_check_looks_at_gradients_without_the_scale() -> None:
     assert not gn.check_health(step, {"x": np.eye(2)}).findings
 
 
+def test_another_optimizer_for_some_parameters_leaves_the_scale_whole() -> None:
+    g = gn.Graph()
+    w, b = g.parameter("w", 1.0), g.parameter("b", 2.0)
+    loss = (w * b) ** 2
+    nn.SGD(0.1).updates(loss, loss_scale=nn.LossScale())
+    before = {p.name for p in g.updates if "loss_scale" in p.name}
+    nn.SGD(0.1).updates(loss, [b])
+    assert {p.name for p in g.updates if "loss_scale" in p.name} == before
+    assert len(before) == 2
+    nn.SGD(0.1).updates(loss)
+    assert not {p.name for p in g.updates if "loss_scale" in p.name}
+
+
 def test_errors() -> None:
     g, w, loss = half()
     short, vector = gn.cast(loss, "float16"), w * 1.0
