@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .training import Training
 
 _KIND, _VERSION = "checkpoint", 2
+_MOST_ROWS = 2**63
 _OPTIONAL = (dict, type(None))
 
 
@@ -37,6 +38,7 @@ def save(training: Training, path: StrPath) -> None:
         "graph": graph,
         "state": [node.name for node in training.graph.state],
         "shuffling": passes.state,
+        "columns": list(training.figures.columns),
         "history": dict(training.history),
         "position": {**position, "drawn": passes.drawn, **passes.division()},
         "watch": watch and {"best": float(watch.best), "epoch": watch.epoch, "waited": watch.waited},
@@ -118,10 +120,15 @@ class _Position:
                 "batch of a generator or iterator comes next: resume with the function that makes it, or with a list "
                 "or a loader, of which the batches that were used are passed over"
             )
+        # Rows that are more than the batches hold would weigh what comes too little.
+        most = self.batch * now["batch_size"] if now["rows"] else _MOST_ROWS
+        if self.seen > most:
+            raise FileFormatError("its position is impossible")
         longest = passes.steps or (passes.batches.length if now["rows"] else None)
         if longest is not None and self.batch > longest:
             raise FileFormatError(f"it was written after step {self.batch:,} of an epoch of {longest:,}")
-        if passes.steps is None and self.drawn != self.batch:
+        within = passes.batches.length if now["rows"] else None
+        if (passes.steps is None and self.drawn != self.batch) or (within is not None and self.drawn > within):
             raise FileFormatError("its position is impossible")
 
 
@@ -149,9 +156,13 @@ def _restore(training: Training, data: Any, arrays: Mapping[str, Array]) -> None
     bests = {}
     if watch and epoch and watch.stopping.restore_best:
         bests = {node: stored_value(node, arrays[f"best/{node.name}"]) for node in training.step.updates}
-    if recorded and list(recorded) != list(columns):
+    # Of version 1 they are known only after an epoch.
+    names = fields(data, columns=list)[0] if "seen" in stored else list(recorded) or list(columns)
+    if "loss" not in names or (recorded and names != list(recorded)):
+        raise FileFormatError('its entry "columns" is not valid')
+    if names != list(columns):
         raise UsageError(
-            f"the checkpoint records {', '.join(recorded)}, but this call {', '.join(columns)}: "
+            f"the checkpoint records {', '.join(map(str, names))}, but this call {', '.join(columns)}: "
             "resume with the same metrics and validation"
         )
     epochs = 0
@@ -166,7 +177,8 @@ def _restore(training: Training, data: Any, arrays: Mapping[str, Array]) -> None
     unknown = [name for name in arrays if name not in known and not (totals and name.startswith("metrics/"))]
     if unknown:
         raise FileFormatError(f"its array {unknown[0][:80]!r} belongs to no parameter")
-    if max(epoch, waited) > epochs:
+    possible = epoch + waited == epochs if epoch else waited <= epochs
+    if not possible or (epoch > 0) == math.isnan(best):
         raise FileFormatError("its position is impossible")
     if (shuffling is None) != (passes.rng is None):
         made = f"shuffle={shuffling is not None}" if position.division["rows"] else f"rng={shuffling and 'a generator'}"

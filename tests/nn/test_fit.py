@@ -890,6 +890,11 @@ def test_forged_checkpoints_are_refused(saved: Path, tmp_path: Path) -> None:
         {**data, "position": {**data["position"], "steps": 1}},
         {**data, "watch": {**data["watch"], "epoch": 3}},
         {**data, "watch": {**data["watch"], "waited": 3}},
+        {**data, "watch": {**data["watch"], "epoch": 1, "waited": 0}},
+        {**data, "watch": {**data["watch"], "best": math.nan}},
+        {**data, "position": {**data["position"], "batch": 1, "steps": 9, "drawn": 1, "seen": 9000, "loss": 1.0}},
+        {**data, "position": {**data["position"], "batch": 1, "steps": 9, "drawn": 1, "seen": 10**400, "loss": 1.0}},
+        {**data, "columns": ["accuracy", "loss"]},
     ]
     for figures in ([1.0], [1.0] * 3, [1.0, "a"], [1.0, None], [1.0, [1.0]], [[1.0], [1.0]], [1.0, {}], [1, 10**400]):
         forged.append({**data, "history": {**data["history"], "accuracy": figures}})

@@ -468,6 +468,23 @@ def test_resumed_equals_straight_to_the_bit(steps: int | None, every: int | None
     assert trained(4, resume=path) == straight
 
 
+def test_within_the_first_epoch_metrics_must_be_the_same_too(tmp_path: Path) -> None:
+    p, path = Problem(), tmp_path / "c"
+    batches = [(X[i : i + 20], Y[i : i + 20]) for i in (0, 20, 40)]
+    a, b = gn.mean(p.x), p.accuracy
+
+    class Stop(nn.Callback):
+        def batch(self, run: Run) -> None:
+            if run.steps == 2:
+                raise KeyboardInterrupt
+
+    nn.fit(p.step, batches, metrics={"a": a, "b": b}, callbacks=Stop(), checkpoint=path, checkpoint_every=1)
+    for metrics in ({"b": b, "a": a}, {"b": a, "a": b}, {"a": a}, {}, {"a": a, "b": b, "c": a}):
+        with pytest.raises(gn.UsageError, match="the checkpoint records loss, a, b, but this call loss"):
+            nn.fit(p.step, batches, metrics=metrics, resume=path)
+    assert nn.fit(p.step, batches, metrics={"a": a, "b": b}, resume=path)["a"][0] == pytest.approx(X[:60].mean())
+
+
 def test_a_generator_resumes_after_an_epoch_but_not_within(tmp_path: Path) -> None:
     p, plain = Problem(), Problem()
     endless = itertools.cycle(generated())
