@@ -107,9 +107,9 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
     copy = extract([*ys, *xs], source)
     names = [copy.placeholder(copy.free_name("tangent"), node.shape, node.dtype).name for node in xs]
     made = jvp([copy[node.name] for node in ys], {node.name: copy[name] for node, name in zip(xs, names, strict=True)})
-    moving: set[Node] = set()
+    tangents, moving = set(names), set[Node]()
     for node in sorted(ancestors(made), key=lambda node: node.index):
-        if node.name in names or not moving.isdisjoint(node.inputs):
+        if node.name in tangents or not moving.isdisjoint(node.inputs):
             moving.add(node)
     still = list(dict.fromkeys(node for mover in moving for node in mover.inputs if node not in moving))
     still += [node for node in made if node not in moving]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import GraphError, UsageError
 from ..execute.advances import moves_of
 from ..execute.compiled import updating
 from ..graph import Array, Graph, Node, fn
@@ -102,10 +102,14 @@ class EMA:
         ------
         UsageError
             When no trainable parameter is updated.
+        GraphError
+            When it averages parameters of another graph already.
         """
         if not isinstance(updates, Mapping) or not updates:
             raise UsageError("EMA: updates takes {parameter: node of its next value}, as optimizer.updates(loss)")
         graph: Graph = resolve(list(updates), others=updates.values())[0]
+        if self.averages and (other := next(iter(self.averages)).graph) is not graph:
+            raise GraphError(f'this EMA averages parameters of "{other.name}": make another one for "{graph.name}"')
         result = dict(checked_update(graph, parameter, node) for parameter, node in updates.items())
         trained = {parameter: node for parameter, node in result.items() if parameter.trainable}
         if not trained:

@@ -118,13 +118,18 @@ def checked_groups(optimizer: Optimizer, groups: Any, graph: Graph | None) -> li
     Raises
     ------
     UsageError
-        When a group has an unknown setting, or no parameters, or a parameter is in two groups.
+        When a group has an unknown setting, or no parameters, or settings though it is not trained; when a parameter is
+        in two groups, or two groups have one name.
     """
     if isinstance(groups, (str, Mapping)) or not isinstance(groups, Iterable):
         raise UsageError(
             f'groups= takes a list of {{"parameters": …, "learning_rate": …}}, not {type(groups).__name__}'
         )
     found = [_checked_group(optimizer, group, graph, i) for i, group in enumerate(groups, start=1)]
+    names = [group.name for group in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f'two groups have the name "{name}"')
     where: dict[Node, str] = {}
     for group in found:
         for node in group.parameters:
@@ -151,6 +156,8 @@ def _checked_group(optimizer: Optimizer, group: Any, graph: Graph | None, number
     if not isinstance(name, str) or not name:
         raise UsageError(f"{kind}: the name of a group is text, and not empty; it is {name!r}")
     settings = {setting: value for setting, value in group.items() if setting not in _OWN}
+    if settings and group.get("trainable") is False:
+        raise UsageError(f'{kind}: a group with "trainable": False has no settings: leave out {", ".join(settings)}')
     return Group(
         name,
         optimizer._with(settings),

@@ -161,3 +161,10 @@ def test_a_decay_that_returns_what_is_no_share_is_refused(returned: object) -> N
     updates = nn.SGD(0.1).updates(w * w)
     with pytest.raises(gn.GraphnnError, match="EMA: what decay returns"):
         nn.EMA(lambda count: returned).updates(updates)
+
+
+def test_one_average_is_of_one_graph() -> None:
+    ema, losses = nn.EMA(0.9), [gn.Graph("a").parameter("w", 1.0) ** 2, gn.Graph("b").parameter("w", 1.0) ** 2]
+    ema.updates(nn.SGD(0.1).updates(losses[0]))
+    with pytest.raises(gn.GraphnnError, match='of "a": make another one for "b"'):
+        ema.updates(nn.SGD(0.1).updates(losses[1]))

@@ -409,6 +409,12 @@ def test_groups_of_an_optimizer_of_ones_own() -> None:
         ([{"parameters": "w", "name": ""}], TypeError, "the name of a group is text, and not empty; it is ''"),
         ([{"parameters": 3}], TypeError, '"parameters" of a group takes nodes or their names, not int'),
         ([{"parameters": "x"}], TypeError, '"parameters" of a group takes trainable parameters; "x" is a placeholder'),
+        ([{"parameters": "w", "trainable": False, "momentum": 0.1}], TypeError, "has no settings: leave out momentum"),
+        (
+            [{"parameters": "w", "name": "one"}, {"parameters": "b", "name": "one"}],
+            TypeError,
+            'two groups have the name "one"',
+        ),
         (
             [{"parameters": [*"wb"]}, {"parameters": "w", "name": "more"}],
             TypeError,
