@@ -144,7 +144,10 @@ def hvp(result: Any, wrt: Any, vectors: Any) -> Any:
     >>> run(hvp(x[0] * x[0] * x[1], x, [1.0, 10.0]), {x: [3.0, 4.0]})
     array([68.,  6.])
     """
-    return jvp(grad(result, wrt), dict(in_form_of(wrt, vectors, "the vectors of hvp")))
+    pairs = in_form_of(wrt, vectors, "the vectors of hvp")
+    if len(dict(pairs)) < len(pairs):
+        raise UsageError("hvp: a node is given twice in wrt; add up its vectors")
+    return jvp(grad(result, wrt), dict(pairs))
 
 
 def in_form_of(wrt: Any, values: Any, what: str) -> list[tuple[Any, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .autograd import jvp
+from .errors import UsageError
 from .execute.feed import Feed, prepare
 from .execute.interpreter import run
 from .graph import Node, flatten
@@ -88,6 +89,8 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
 
     Raises
     ------
+    UsageError
+        When a node is given twice in `x`.
     LookupFailure, ShapeError, DtypeError, NoRuleError
         As `run` and `jvp` do.
 
@@ -103,6 +106,8 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
     """
     source, ys, of_y = resolve(y, others=flatten(x)[0])
     xs = resolve(x, source)[1]
+    if len(set(xs)) < len(xs):
+        raise UsageError("linearize: a node is given twice in x; add up its tangents")
     prepared = prepare(source, ys, feed, sizes)
     copy = extract([*ys, *xs], source)
     names = [copy.placeholder(copy.free_name("tangent"), node.shape, node.dtype).name for node in xs]

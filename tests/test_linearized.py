@@ -69,5 +69,8 @@ def test_what_does_not_fit_is_refused() -> None:
         gn.linearize(y, [x], feed)(np.ones((6, 3)))
     with pytest.raises(gn.errors.LookupFailure, match="lacks"):
         gn.linearize(y, x)
+    for twice in (lambda: gn.linearize(y, [x, x], feed), lambda: gn.hvp(gn.sum(y), [x, x], [feed[x], feed[x]])):
+        with pytest.raises(gn.errors.UsageError, match="given twice"):
+            twice()
     with pytest.raises(gn.errors.DtypeError):
         gn.linearize(gn.sum(y), x.graph.constant([1]), feed)

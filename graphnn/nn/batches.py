@@ -102,7 +102,7 @@ class Rows(Batches):
 
     def split(self, share: float, batch_size: int | None) -> tuple[Rows, Rows]:
         """Return the first rows and the last ones, of which there is this share."""
-        first = math.floor(self.count * (1.0 - share))
+        first = math.floor(round(self.count * (1.0 - share), 6))  # 10 · (1 - 0.9) is a little less than 1
         if not 0 < first < self.count:
             raise ValueRangeError(
                 f"validation_split={share:g} of {self.count:,} rows leaves nothing to "

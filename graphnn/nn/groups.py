@@ -153,8 +153,8 @@ def _checked_group(optimizer: Optimizer, group: Any, graph: Graph | None, number
     if "parameters" not in group:
         raise UsageError(f'{kind}: a group needs "parameters", those that its settings are for')
     name = group.get("name", f"group_{number}")
-    if not isinstance(name, str) or not name:
-        raise UsageError(f"{kind}: the name of a group is text, and not empty; it is {name!r}")
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise UsageError(f"{kind}: the name of a group is text without NUL, and not empty; it is {name!r}")
     settings = {setting: value for setting, value in group.items() if setting not in _OWN}
     if settings and group.get("trainable") is False:
         raise UsageError(f'{kind}: a group with "trainable": False has no settings: leave out {", ".join(settings)}')

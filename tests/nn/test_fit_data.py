@@ -601,3 +601,18 @@ def test_where_a_step_is_among_uneven_epochs() -> None:
     assert run.left is None
     run.per_epoch, run.history.epochs, run.batch = 6, 2, 3
     assert (run.epoch_at(15), run.left) == (2.5, 9)
+
+
+@pytest.mark.parametrize(
+    ("rows", "share", "trained"), [(10, 0.9, 1), (5, 0.8, 1), (10, 0.8, 2), (60, 0.3, 42), (7, 0.5, 3)]
+)
+def test_a_share_is_not_rounded_by_the_error_of_a_float(rows: int, share: float, trained: int) -> None:
+    p = Problem()
+    seen: list[int] = []
+
+    class Count(nn.Callback):
+        def batch(self, run: Run) -> None:
+            seen.append(len(run.feed[p.x]))
+
+    nn.fit(p.step, {p.x: X[:rows], p.y: Y[:rows]}, validation_split=share, batch_size=None, callbacks=Count())
+    assert seen == [trained]

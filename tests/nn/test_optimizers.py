@@ -406,7 +406,12 @@ def test_groups_of_an_optimizer_of_ones_own() -> None:
         ([{"parameters": "w", "learning_rate": "fast"}], TypeError, "SGD: learning_rate is a number, not 'fast'"),
         ([{"parameters": "w", "clip_norm": 1.0}], TypeError, '"clip_norm" is not for one group: the norm is that of'),
         ([{"parameters": "w", "trainable": 1}], TypeError, '"trainable" of a group is True or False, not 1'),
-        ([{"parameters": "w", "name": ""}], TypeError, "the name of a group is text, and not empty; it is ''"),
+        (
+            [{"parameters": "w", "name": ""}],
+            TypeError,
+            "the name of a group is text without NUL, and not empty; it is ''",
+        ),
+        ([{"parameters": "w", "name": "a\0b"}], TypeError, "the name of a group is text without NUL"),
         ([{"parameters": 3}], TypeError, '"parameters" of a group takes nodes or their names, not int'),
         ([{"parameters": "x"}], TypeError, '"parameters" of a group takes trainable parameters; "x" is a placeholder'),
         ([{"parameters": "w", "trainable": False, "momentum": 0.1}], TypeError, "has no settings: leave out momentum"),
