@@ -142,14 +142,18 @@ def _check_of(given: Sequence[Value]) -> Callable[..., bool]:
 
 
 def _usual_strides(value: Value) -> tuple[tuple[int, ...], ...]:
-    """Return the strides of a new array, and of one with new axes, of one element: others may step anywhere there."""
+    """Return the strides of a new array, and those of one to which axes of one element were added.
+
+    NumPy takes an array to be in C order however far it steps along an axis of one element. Other steps are left to the
+    full check of a feed.
+    """
     steps = in_c_order(value.shape, value.dtype)
     return steps, tuple(0 if n == 1 else step for step, n in zip(steps, value.shape, strict=True))
 
 
 @cache
 def _checks(stepping: tuple[bool, ...]) -> Callable[..., Callable[..., bool]]:
-    """Return a function of dtypes, shapes and strides that returns a check of as many arrays.
+    """Return a function of dtypes, shapes and strides that returns a check of arrays; `stepping`: whose strides count.
 
     Every call needs it, so it is written out as one expression, which is twice as fast as a loop.
     """
