@@ -101,6 +101,11 @@ def top_k_accuracy(predictions: Any, labels: Any, k: int = 5) -> Node:
     k = whole("top_k_accuracy: k", k, 1)
     if not pair.are_probabilities:
         raise DtypeError(f"top_k_accuracy: predictions are the scores of all classes, not {pair.given[0].dtype}")
+    if isinstance(pair.classes, int) and pair.classes < k:
+        with fitting("top_k_accuracy", pair.given):
+            raise ShapeError(
+                f"top_k_accuracy: k={k}, and there are {pair.classes} classes: write k={pair.classes - 1} or less"
+            )
     with call_scope("top_k_accuracy", pair.graph):
         scores, true = as_nodes(pair.graph, pair.given)
         hot = fn.one_hot(pair.labels(true), scores.shape[-1], "int64")

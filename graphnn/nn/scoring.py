@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import Any
 
 from ..graph import Graph, Node, fn
@@ -10,6 +12,8 @@ from .checks import check_choice
 from .operands import Operand, are_one_hot, as_float, as_nodes, call_scope, check_same_shape, operands
 
 _AVERAGES = ("macro", "weighted", None)
+_FARTHEST = sys.float_info.max
+_HEAD = 2.0**37 + 1.0  # divides the 53 bits of a float64 into 16 and the rest
 
 
 def roc_auc(scores: Any, labels: Any, average: str | None = "macro", bins: int = 2**16) -> Node:
@@ -31,7 +35,8 @@ def roc_auc(scores: Any, labels: Any, average: str | None = "macro", bins: int =
     Returns
     -------
     Node
-        A float64 scalar, or (classes,) where `average` is None; NaN if there are no rows of yes, or none of no.
+        A float64 scalar, or (classes,) where `average` is None; NaN if there are no rows of yes, or none of no, or a
+        score is NaN.
 
     Raises
     ------
@@ -50,6 +55,8 @@ def roc_auc(scores: Any, labels: Any, average: str | None = "macro", bins: int =
     area is exact if no interval has both yes and no; else it is wrong by at most the node ``error`` in the scope,
     half the fraction of pairs of yes and no within an interval: ``graph["roc_auc_1/error"]``. If many probabilities
     are close to 0 or 1, give the logits instead, whose order is the same.
+
+    Infinite scores are the largest and the smallest. A score that is NaN has no place in the order: the area is NaN.
 
     Examples
     --------
@@ -76,8 +83,9 @@ def roc_auc(scores: Any, labels: Any, average: str | None = "macro", bins: int =
         if is_one_question and as_rows:
             values, answers = fn.expand_dims(values, -1), fn.expand_dims(answers, -1)
         counts = fn.tally(_counted(as_float(values, "float64"), answers, bins), name="counts")
-        no, yes = fn.cast(counts[:, 0], "float64"), fn.cast(counts[:, 1], "float64")
-        positives = fn.sum(yes, axis=-1)
+        no, yes = fn.cast(counts[:, 0, :-1], "float64"), fn.cast(counts[:, 1, :-1], "float64")
+        # A class that has a score without a place has no area.
+        positives = fn.where(fn.greater(fn.sum(counts[:, :, -1], axis=-1), 0), math.nan, fn.sum(yes, axis=-1))
         pairs = positives * fn.sum(no, axis=-1)
         halves = 0.5 * fn.sum(yes * no, axis=-1) / pairs
         areas = fn.sum(yes * (fn.cumsum(no, axis=-1) - no), axis=-1) / pairs + halves
@@ -89,21 +97,23 @@ def roc_auc(scores: Any, labels: Any, average: str | None = "macro", bins: int =
 
 
 def _counted(scores: Node, answers: Node, bins: int) -> Node:
-    """Return how many rows of no and of yes have a score in each interval, as (classes, 2, bins)."""
+    """Return how many rows of no and of yes have a score in each interval, as (classes, 2, bins + 1): NaN last."""
     # From 0 to 1, the line 1/4 + s/2; on both sides of it, curves to 0 and 1.
     inside = fn.clip(scores, 0.0, 1.0)
-    outside = scores - inside
+    outside = fn.clip(scores - inside, -_FARTHEST, _FARTHEST)
     squashed = 0.25 + 0.5 * inside + 0.25 * (outside / (1.0 + abs(outside)))
-    intervals = fn.cast(fn.clip(fn.floor(squashed * bins), 0, bins - 1), "int64")
+    within = fn.clip(fn.floor(squashed * bins), 0, bins - 1)
+    intervals = fn.cast(fn.where(fn.isnan(scores), bins, within), "int64")
     classes = scores.shape[-1]
-    places = (fn.arange(classes, graph=scores.graph) * 2 + answers) * bins + intervals
-    return fn.reshape(fn.index_add(fn.ones_like(places), places, (2 * bins * classes,)), (classes, 2, bins))
+    size = bins + 1
+    places = (fn.arange(classes, graph=scores.graph) * 2 + answers) * size + intervals
+    return fn.reshape(fn.index_add(fn.ones_like(places), places, (2 * size * classes,)), (classes, 2, size))
 
 
 def _averaged(figures: Node, weights: Node, pairs: Node, average: str | None, name: str) -> Node:
     if average is None:
         return fn.multiply(figures, 1.0, name=name)
-    defined = fn.greater(pairs, 0)
+    defined = fn.not_equal(pairs, 0)
     total = fn.sum(fn.where(defined, figures * weights, 0.0))
     return fn.divide(total, fn.sum(fn.where(defined, weights, 0.0)), name=name)
 
@@ -129,8 +139,9 @@ def r2(predicted: Any, true: Any) -> Node:
 
     Notes
     -----
-    As scikit-learn's. The sums of batches are added, Σ (true - mean)² as Σ true² - (Σ true)² / n, in float64: if the
-    mean of the true values is 10ᵏ times their spread, 2k of 16 digits are lost.
+    As scikit-learn's. The sums of batches are added, in float64, and give Σ (true - mean)². Of the true values, the
+    first 16 bits and the rest have sums of their own, so that little cancels: if the mean is 10ᵏ times the spread, about
+    2k - 5 of 16 digits are lost. If it is more than 10⁸ times the spread, the values count as equal.
 
     Examples
     --------
@@ -144,14 +155,25 @@ def r2(predicted: Any, true: Any) -> Node:
     with call_scope("r2", graph):
         p, y = (as_float(node, "float64") for node in as_nodes(graph, values))
         axes = tuple(range(max(y.ndim - 1, min(y.ndim, 1))))
-        parts = [fn.ones_like(y), y, fn.square(y), fn.square(y - p)]
+        head = _head(y)
+        tail = y - head
+        parts = [fn.square(y - p), fn.ones_like(y), head, fn.square(head), tail, head * tail, fn.square(tail)]
         sums = fn.tally(fn.stack([fn.sum(part, axis=axes) for part in parts]), name="sums")
-        count, total, squares, missed = (sums[i] for i in range(4))
-        spread = squares - fn.square(total) / count
+        missed, count, heads, squares, tails, mixed, small = (sums[i] for i in range(7))
+        # Products of heads are exact, so that their sums are not rounded up to two million rows.
+        near = _head(heads / count)
+        around = squares - 2 * near * heads + count * fn.square(near) + 2 * (mixed - near * tails) + small
+        spread = around - fn.square(heads - count * near + tails) / count
         # What is left of equal numbers by rounding is no spread.
-        equal = fn.less_equal(spread, squares * 1e-14)
+        equal = fn.less_equal(spread, squares * 1e-17)
         perfect = fn.cast(fn.equal(missed, 0), "float64")
         return fn.mean(fn.where(equal, perfect, 1.0 - missed / fn.where(equal, 1.0, spread)))
+
+
+def _head(x: Node) -> Node:
+    """Return the first 16 bits of each number (T. J. Dekker, 1971)."""
+    far = x * _HEAD
+    return far - (far - x)
 
 
 def root_mean_squared_error(predicted: Any, true: Any) -> Node:

@@ -60,8 +60,8 @@ def test_top_k_accuracy_of_ties_takes_the_first() -> None:
 def test_top_k_accuracy_refuses() -> None:
     g = gn.Graph()
     p, labels = g.placeholder("p", ("batch", 3)), g.placeholder("labels", ("batch",), np.int64)
-    with pytest.raises(gn.ShapeError, match="3 elements, fewer than 4"):
-        nn.top_k_accuracy(p, labels, k=4)
+    with pytest.raises(gn.ShapeError, match=r"k=5, and there are 3 classes: write k=2 or less(.|\n)*made at"):
+        nn.top_k_accuracy(p, labels)
     with pytest.raises(gn.DtypeError, match="the scores of all classes, not int64"):
         nn.top_k_accuracy(labels, labels, k=1)
     with pytest.raises(gn.ValueRangeError, match="k is an int of 1 or more"):
@@ -94,10 +94,19 @@ def test_what_few_intervals_miss_is_at_most_the_error(bins: int) -> None:
 
 
 def test_extreme_scores_are_counted() -> None:
-    scores = np.array([-np.inf, -1e300, 0.0, 1e300, np.inf])[:, None]
-    answers = np.array([0, 0, 1, 1, 1])[:, None]
-    node, feed = fed(nn.roc_auc, np.nan_to_num(scores), answers)
-    assert float(gn.run(node, feed)) == 1.0
+    scores = np.array([-np.inf, -np.finfo(float).max, 0.0, 1e300, np.inf])
+    answers = np.array([0, 0, 1, 1, 1])
+    assert float(value(nn.roc_auc, np.resize(scores, 60), np.resize(answers, 60))) == 1.0
+    assert float(value(nn.roc_auc, np.resize(scores, 60), np.resize(1 - answers, 60))) == 0.0
+
+
+@pytest.mark.parametrize("average", ["macro", "weighted"])
+def test_a_score_that_is_nan_has_no_place(average: str) -> None:
+    scores = P.copy()
+    scores[7, 2] = np.nan
+    assert np.isnan(value(nn.roc_auc, scores, LABELS, average=None)).tolist() == [False, False, True, False, False]
+    assert np.isnan(value(nn.roc_auc, scores, LABELS, average=average))
+    assert np.isnan(value(nn.roc_auc, scores[:, 2], ANSWERS, average=average))
 
 
 @pytest.mark.parametrize("average", ["macro", "weighted", None])
@@ -148,6 +157,17 @@ def test_r2() -> None:
     assert float(value(nn.r2, flat, flat)) == metrics.r2_score(flat, flat) == 1.0
     assert float(value(nn.r2, NEAR[:, 0], flat)) == metrics.r2_score(flat, NEAR[:, 0]) == 0.0
     assert float(value(nn.r2, np.array([[1], [3]]), np.array([[2], [2]]))) == 0.0
+
+
+@pytest.mark.parametrize("shift", [1e7, -7e6, 1e-300])
+def test_r2_far_from_zero(shift: float) -> None:
+    far = TRUE + shift
+    node, feed = fed(nn.r2, far + 0.3 * NORMAL[:, :2], far)
+    for size in (7, 25, None):
+        found = nn.evaluate(node, feed, graph=node.graph, batch_size=size)
+        assert float(found) == pytest.approx(metrics.r2_score(far, feed["a"]), rel=1e-7)
+    flat = np.full((60, 2), shift / 7)
+    assert float(value(nn.r2, flat + [0.0, 1.0], flat)) == 0.5
 
 
 def test_errors() -> None:
