@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from .graph.collector import collector_paused
 from .graph.dimensions import add, product
 from .graph.fetches import resolve
 from .graph.scopes import mirrored
-from .text import short_repr
+from .text import short_repr, with_article
 from .transform import extract
 
 Mode = Literal["reverse", "forward"]
@@ -47,7 +48,8 @@ def jacobian(y: Any, x: Any, mode: Mode | None = None) -> Any:
 
     Notes
     -----
-    A few operations, and those that you define, do not take stacks. They are made once for each row.
+    A few operations, and those that you define, do not take stacks. They are made once for each row. An error leaves no
+    nodes in the graph.
 
     The values on the way take the memory of one pass, times the number of rows.
 
@@ -68,12 +70,18 @@ def jacobian(y: Any, x: Any, mode: Mode | None = None) -> Any:
     fewer = isinstance(rows, int) and isinstance(columns, int) and columns <= rows
     modes: list[Mode] = [mode] if mode else ["forward", "reverse"] if fewer else ["reverse", "forward"]
     with graph.building:
-        try:
-            blocks = _blocks(graph, ys, xs, modes[0])
-        except NoRuleError:
-            if len(modes) == 1:
-                raise
-            blocks = _blocks(graph, ys, xs, modes[1])
+        for tried in modes:
+            try:
+                if not isinstance(rows if tried == "reverse" else columns, int):
+                    # An operation may refuse so many rows: then in a copy, which is thrown away.
+                    copy = extract([*ys, *xs], graph)
+                    with warnings.catch_warnings(action="ignore"):
+                        _blocks(copy, [copy[y.name] for y in ys], [copy[x.name] for x in xs], tried)
+                blocks = _blocks(graph, ys, xs, tried)
+                break
+            except NoRuleError:
+                if tried == modes[-1]:
+                    raise
     return of_y([of_x(row) for row in blocks])
 
 
@@ -99,7 +107,11 @@ def hessian(result: Any, wrt: Any) -> Any:
 
     Notes
     -----
-    It is the Jacobian of the gradient, forward over reverse where the operations have both rules.
+    It is the Jacobian of the gradient: forward over reverse if all sizes are known and the operations have the rules,
+    else reverse over reverse.
+
+    Each pair of nodes has a block of its own. So by P nodes, such as the parameters of a network, some 10 P² nodes are
+    made. `hvp` makes few, whatever P is.
 
     Examples
     --------
@@ -145,6 +157,8 @@ def hvp(result: Any, wrt: Any, vectors: Any) -> Any:
     array([68.,  6.])
     """
     pairs = in_form_of(wrt, vectors, "the vectors of hvp")
+    if not pairs:
+        raise UsageError("hvp: wrt is empty; it has the nodes by which to differentiate")
     if len(dict(pairs)) < len(pairs):
         raise UsageError("hvp: a node is given twice in wrt; add up its vectors")
     return jvp(grad(result, wrt), dict(pairs))
@@ -173,9 +187,20 @@ def in_form_of(wrt: Any, values: Any, what: str) -> list[tuple[Any, Any]]:
         keys = list(form) if isinstance(form, Mapping) else range(len(form))
         alike = isinstance(given, Mapping) == isinstance(form, Mapping) and hasattr(given, "__len__")
         if not alike or len(given) != len(form) or (isinstance(form, Mapping) and set(given) != set(form)):
-            raise UsageError(f"{what} are given in the form of what to differentiate by, one for each node")
+            raise UsageError(
+                f"{what} are given in the form of what to differentiate by, one for each node: "
+                f"{_form(form)}, not {_form(given)}"
+            )
         waiting.extend([(form[key], given[key]) for key in reversed(keys)])
     return pairs
+
+
+def _form(given: Any) -> str:
+    """Return of which form something is, for an error."""
+    if isinstance(given, Mapping):
+        return f"a dict of {short_repr(list(given))}"
+    size = f" of {len(given)}" if isinstance(given, (list, tuple)) else ""
+    return with_article(type(given).__name__) + size
 
 
 # --- the rows -------------------------------------------------------------------------------------------------
@@ -192,10 +217,13 @@ def _total(nodes: Sequence[Node]) -> Dim:
 def _blocks(graph: Graph, ys: Sequence[Node], xs: Sequence[Node], mode: Mode) -> list[list[Node]]:
     """Return for each y the derivatives by each x."""
     copies = _Copies(graph, [*ys, *xs])
+    starts, ends = (ys, xs) if mode == "reverse" else (xs, ys)
+    # All are made of one row before the first node is made in the graph: what has no rule leaves none there.
+    ones = [copies.one(start, ends, mode) for start in starts]
+    found = [copies.rows(start, ends, one) for start, one in zip(starts, ones, strict=True)]
     if mode == "reverse":
-        return [copies.rows(y, xs, mode) for y in ys]
-    columns = [copies.rows(x, ys, mode) for x in xs]
-    return [[_turned(column[i], y, x) for column, x in zip(columns, xs, strict=True)] for i, y in enumerate(ys)]
+        return found
+    return [[_turned(column[i], y, x) for column, x in zip(found, xs, strict=True)] for i, y in enumerate(ys)]
 
 
 class _Copies:
@@ -210,15 +238,18 @@ class _Copies:
         self.plain = {node: graph[node.name] for node in self.copy}
         self.of = {node: copy for copy, node in self.plain.items()}
 
-    def rows(self, start: Node, ends: Sequence[Node], mode: Mode) -> list[Node]:
+    def one(self, start: Node, ends: Sequence[Node], mode: Mode) -> tuple[Node, list[Node]]:
+        """Return a seed of the shape of a node, and the derivatives that it gives at the ends, in the copy."""
+        seed = self.copy.placeholder(self.copy.free_name("seed"), start.shape, start.dtype)
+        derivative = vjp if mode == "reverse" else lambda seeds, results: jvp(results, seeds)
+        return seed, derivative({self.of[start]: seed}, [self.of[end] for end in ends])
+
+    def rows(self, start: Node, ends: Sequence[Node], one: tuple[Node, list[Node]]) -> list[Node]:
         """Return the derivatives that a unit vector for each element of a node gives at the ends.
 
         They are of shape ``start.shape + end.shape``.
         """
-        graph, size = self.graph, product(start.shape)
-        seed = self.copy.placeholder(self.copy.free_name("seed"), start.shape, start.dtype)
-        derivative = vjp if mode == "reverse" else lambda seeds, results: jvp(results, seeds)
-        one = derivative({self.of[start]: seed}, [self.of[end] for end in ends])
+        graph, size, (seed, wanted) = self.graph, product(start.shape), one
         with graph.new_scope("jacobian", kind="jacobian", phase="backward") as provenance:
             root = provenance.scope
             assert root is not None
@@ -230,7 +261,7 @@ class _Copies:
                 provenance.origin, provenance.twin = made_for.origin, made_for
 
             unit = fn.reshape(fn.eye(size, start.dtype.name, graph=graph), (size, *start.shape))
-            found = batched(one, self.plain, {seed: unit}, size, begin)
+            found = batched(wanted, self.plain, {seed: unit}, size, begin)
             provenance.scope, provenance.origin, provenance.twin = root, None, None
             return [fn.reshape(row, (*start.shape, *end.shape)) for row, end in zip(found, ends, strict=True)]
 

@@ -35,15 +35,14 @@ class Linearization:
         self,
         value: Any,
         results: Sequence[Node],
-        names: Sequence[str],
+        tangents: Sequence[Node],
         form: tuple[Any, Callable[..., Any]],
         sizes: Mapping[str, int],
     ) -> None:
         self.value = value
         self.results = list(results)
         self.graph = results[0].graph
-        self.tangents = [self.graph[name] for name in names if name in self.graph]
-        self._names = names
+        self.tangents = list(tangents)
         self._x, self._of_y = form
         known = {name for node in self.graph for name in names_in(node.shape)}
         self._sizes = {name: size for name, size in sizes.items() if name in known}
@@ -59,11 +58,11 @@ class Linearization:
             When a tangent is not as its node.
         """
         given = in_form_of(self._x, tangents, "tangents")
-        feed = {name: tangent for name, (_, tangent) in zip(self._names, given, strict=True) if name in self.graph}
+        feed = {node: tangent for node, (_, tangent) in zip(self.tangents, given, strict=True)}
         return self._of_y(run(self.results, feed, sizes=self._sizes))
 
     def __repr__(self) -> str:
-        return f"<Linearization of {len(self._names)} nodes: {len(self.graph)} nodes>"
+        return f"<Linearization of {len(self.tangents)} nodes: {len(self.graph)} nodes>"
 
 
 def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, int] | None = None) -> Linearization:
@@ -90,7 +89,7 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
     Raises
     ------
     UsageError
-        When a node is given twice in `x`.
+        When a node is given twice in `x`, or there is none in `x` or `y`.
     LookupFailure, ShapeError, DtypeError, NoRuleError
         As `run` and `jvp` do.
 
@@ -106,6 +105,9 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
     """
     source, ys, of_y = resolve(y, others=flatten(x)[0])
     xs = resolve(x, source)[1]
+    if not xs or not ys:
+        empty, holds = ("y", "the results") if xs else ("x", "the nodes that move")
+        raise UsageError(f"linearize: {empty} is empty; it has {holds}")
     if len(set(xs)) < len(xs):
         raise UsageError("linearize: a node is given twice in x; add up its tangents")
     prepared = prepare(source, ys, feed, sizes)
@@ -122,4 +124,8 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
     values = run([*[copy[node.name] for node in ys], *still], fed, sizes=prepared.sizes)
     constants = {node: copy.constant(value) for node, value in zip(still, values[len(ys) :], strict=True)}
     results = replace(made, constants)
-    return Linearization(of_y(values[: len(ys)]), results, names, (x, of_y), prepared.sizes)
+    left = results[0].graph
+    for node, name in zip(xs, names, strict=True):
+        if name not in left:  # no result depends on it; a call checks its tangent all the same
+            left.placeholder(name, node.shape, node.dtype)
+    return Linearization(of_y(values[: len(ys)]), results, [left[name] for name in names], (x, of_y), prepared.sizes)

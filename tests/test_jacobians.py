@@ -109,6 +109,26 @@ def test_one_node_may_be_the_result_and_what_it_is_differentiated_by() -> None:
     assert np.array_equal(gn.run(gn.jacobian(x, x), {x: np.zeros((2, 2))}), np.eye(4).reshape(2, 2, 2, 2))
 
 
+def test_a_hessian_is_forward_over_reverse_where_sizes_are_known() -> None:
+    for shape in (3, "batch"):
+        x = gn.Graph().placeholder("x", shape=shape)
+        turned = gn.hessian(gn.sum(gn.sin(x)), x).op.name == "transpose"  # columns, of tangents
+        assert turned == (shape == 3)
+
+
+def test_a_hessian_makes_some_ten_nodes_for_each_pair() -> None:
+    g = gn.Graph()
+    h = g.constant(np.ones((5, 3)))
+    w = [g.parameter(f"w{i}", np.ones((3, 3))) for i in range(8)]
+    for each in w:
+        h = gn.tanh(h @ each)
+    loss = gn.sum(h * h)
+    gn.grad(loss, w)
+    before = len(g)
+    gn.hessian(loss, w)
+    assert 5 < (len(g) - before) / len(w) ** 2 < 15
+
+
 def test_what_does_not_depend_is_zeros_with_a_warning() -> None:
     g = gn.Graph()
     x, z = g.placeholder("x", shape=2), g.placeholder("z", shape=3)
@@ -181,14 +201,24 @@ def test_an_operation_that_takes_no_stacks_is_made_for_each_row(cubed: Any) -> N
         gn.jacobian(cubed(x), x, mode="forward")
     with pytest.raises(NoRuleError, match=r'"times_square" has no gradient rule'):
         gn.hessian(gn.sum(cubed(x)), x)
+    results = [gn.sin(x), gn.grad(gn.sum(cubed(x)), x)]
+    before = list(g)
+    with pytest.raises(NoRuleError, match=r'"times_square" has no gradient rule'):
+        gn.jacobian(results, x, mode="reverse")
+    assert list(g) == before, "an error leaves nothing"
 
 
 def test_then_the_number_of_rows_must_be_known(cubed: Any) -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape="batch")
     y = cubed(x)
-    with pytest.raises(ShapeError, match=r'"times_square", for "cubed", is made once for each row.* and it is batch'):
-        gn.jacobian(y, x)
+    for results in (y, [gn.sin(x), y]):
+        before = list(g)
+        with pytest.raises(
+            ShapeError, match=r'"times_square", for "cubed", is made once for each row.* and it is batch'
+        ):
+            gn.jacobian(results, x)
+        assert list(g) == before
 
 
 # --- what is refused ------------------------------------------------------------------------------------------
@@ -203,7 +233,16 @@ def test_what_is_refused() -> None:
         gn.jacobian(x * gn.cast(n, "float64"), n)
     with pytest.raises(ShapeError, match="grad needs a scalar"):
         gn.hessian(x, x)
-    with pytest.raises(UsageError, match="in the form of what to differentiate by"):
-        gn.hvp(gn.sum(x), [x], [[1.0, 2.0], [3.0, 4.0]])
+    words = "in the form of what to differentiate by, one for each node: a list of 1, not an? "
+    for vectors, given in [
+        ([[1.0, 2.0], [3.0, 4.0]], "list of 2$"),
+        (np.ones(2), "ndarray$"),
+        ({"x": 1, "y": [2]}, r"dict of \['x', 'y'\]"),
+        (2, "int$"),
+    ]:
+        with pytest.raises(UsageError, match=f"(?m){words}{given}"):
+            gn.hvp(gn.sum(x), [x], vectors)
+    with pytest.raises(UsageError, match="hvp: wrt is empty"):
+        gn.hvp(gn.sum(x), [], [])
     with pytest.raises(ShapeError, match=r'the tangent of "x" has shape \(3,\)'):
         gn.hvp(gn.sum(x * x), x, [1.0, 2.0, 3.0])

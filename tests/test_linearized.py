@@ -60,6 +60,20 @@ def test_a_node_within_the_graph_may_move_and_sizes_may_be_given() -> None:
     np.testing.assert_allclose(moved.value, np.sin([0.5, 1.0]) ** 2 + 3)
 
 
+@pytest.mark.filterwarnings("ignore:.*do not depend")
+def test_the_tangent_of_what_the_result_does_not_depend_on_is_checked_too() -> None:
+    g = gn.Graph()
+    x, z = g.placeholder("x", ("n",)), g.placeholder("z", ("n", 2))
+    moved = gn.linearize(x * x, {"x": x, "z": z}, {x: [1.0, 2.0]})
+    assert [node.shape for node in moved.tangents] == [("n",), ("n", 2)]
+    np.testing.assert_array_equal(moved({"x": [1.0, 0.5], "z": np.ones((2, 2))}), [2.0, 2.0])
+    for wrong in (np.ones((2, 3)), np.ones((3, 2))):
+        with pytest.raises(gn.errors.ShapeError, match="tangent_2"):
+            moved({"x": [1.0, 0.5], "z": wrong})
+    with pytest.raises(gn.errors.DtypeError, match="tangent_2"):
+        moved({"x": [1.0, 0.5], "z": "none"})
+
+
 def test_what_does_not_fit_is_refused() -> None:
     x, y, feed = network()
     moved = gn.linearize(y, x, feed)
@@ -69,6 +83,11 @@ def test_what_does_not_fit_is_refused() -> None:
         gn.linearize(y, [x], feed)(np.ones((6, 3)))
     with pytest.raises(gn.errors.LookupFailure, match="lacks"):
         gn.linearize(y, x)
+    for empty in ([], {}):
+        with pytest.raises(gn.errors.UsageError, match="linearize: x is empty; it has the nodes that move"):
+            gn.linearize(y, empty, feed)
+        with pytest.raises(gn.errors.UsageError, match="linearize: y is empty"):
+            gn.linearize(empty, x, feed)
     for twice in (lambda: gn.linearize(y, [x, x], feed), lambda: gn.hvp(gn.sum(y), [x, x], [feed[x], feed[x]])):
         with pytest.raises(gn.errors.UsageError, match="given twice"):
             twice()
