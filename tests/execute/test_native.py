@@ -406,6 +406,70 @@ def test_a_doubt_that_comes_with_a_plan_falls_back_too(graph: gn.Graph, monkeypa
     assert step.backend == "numpy"
 
 
+NO_ARRAYS: dict[str, object] = {
+    "cannot be called": 3,
+    "raises": lambda *_: 1 // 0,
+    "takes less": lambda: None,
+    "None": lambda *_: None,
+    "a list": lambda *given: list(given),
+    "too small": lambda *_: np.empty(1, np.float32),
+    "too many axes": lambda *_: np.empty((77, 77), np.float32),
+    "of another dtype": lambda *_: np.empty(77, np.int8),
+    "of a derived class": lambda *_: np.zeros(77, np.float32).view(np.recarray),
+    "no steps": lambda *_: np.broadcast_to(np.float32(1), 77),
+    "of bytes": lambda *_: np.frombuffer(bytes(4 * 77), np.float32),
+    "the same": lambda *given: given[0],
+    "a copy": lambda *given: np.array(given[0]),
+    "its address": id,
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only: a crash would be a child's")
+@pytest.mark.parametrize("maker", ["empty", "view", "PyArray_Type", "PyDict_Type"])
+def test_whatever_makes_arrays_instead_numpy_computes_and_nothing_crashes(maker: str) -> None:
+    assert gn.compile(gn.Graph().parameter("w", 1.0), backend="native").backend == "native"
+    for what, wrong in NO_ARRAYS.items():
+        child = os.fork()
+        if child == 0:
+            os._exit(_told_of(maker, wrong))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, what
+
+
+def _told_of(maker: str, wrong: object) -> int:
+    """Return 0 if with something planted NumPy computes, with a warning."""
+    try:
+        runtime._OBJECTS[maker] = wrong
+        runtime.python.cache_clear()
+        selftest._state.clear()
+        w = gn.Graph().parameter("w", np.arange(5.0))
+        with pytest.warns(GraphnnWarning, match="computed by NumPy, not natively"):
+            step = gn.compile(w * 2, {w: w + 1}, "native")
+        right = [step().tolist() for _ in range(3)] == [[2 * (i + k) for i in range(5)] for k in range(3)]
+        return 0 if right and step.backend == "numpy" else 1
+    except BaseException:  # noqa: BLE001 - a child of a test must not go on as one
+        return 2
+
+
+@pytest.mark.parametrize("maker", ["empty", "view"])
+def test_an_array_that_is_not_as_it_was_asked_for_is_refused(
+    graph: gn.Graph, monkeypatch: pytest.MonkeyPatch, maker: str
+) -> None:
+    w = graph.parameter("w", np.arange(77.0))
+    for what in ("raises", "None", "too small", "of another dtype"):
+        monkeypatch.setitem(runtime._OBJECTS, maker, NO_ARRAYS[what])
+        runtime.python.cache_clear()
+        step = gn.compile(w * 2, {w: w + 1}, "native")
+        native_plan(step, {})
+        before = graph.state[w]
+        for _ in range(3):
+            with pytest.raises((ValueError, ZeroDivisionError)):
+                step({})
+            assert graph.state[w] is before
+    monkeypatch.undo()
+    runtime.python.cache_clear()
+    assert before.tolist() == list(range(77))
+
+
 # --- kernels ----------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,6 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy._core import _multiarray_umath as library  # type: ignore[attr-defined, unused-ignore]
 
 from ...graph.quiet import quietly
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 """What all loops are: a function of (arguments, dimensions, steps, data)."""
 
-_PYUFUNC_FROM_FUNC_AND_DATA = 1
 _NIN, _NOUT, _NARGS, _FUNCTIONS, _DATA, _NTYPES, _TYPES = 16, 20, 24, 32, 40, 48, 64
 _TRIED = 83
 """Elements that a loop is tried with: more than one register of any processor, and no multiple of one."""
@@ -100,7 +98,7 @@ def _read(ufunc: np.ufunc, signature: str) -> Loop | None:
     functions, data, types = (_pointer(here + offset) for offset in (_FUNCTIONS, _DATA, _TYPES))
     if not functions or not types:
         raise Doubt(f"numpy.{ufunc.__name__} has no list of loops")
-    own = _file_of(array_api(_PYUFUNC_FROM_FUNC_AND_DATA, umath=True))
+    own = _file_of(id(np.ndarray))
     for address in (functions, types, data or types):
         if _file_of(address) != own:  # nor may it be read
             raise Doubt(f"a list of numpy.{ufunc.__name__} is not in NumPy's library")
@@ -148,14 +146,6 @@ def _sums_are_whole() -> bool:
         if total == expected:
             return most == numbers.size
     raise Doubt("sums are not added up as NumPy adds them up")
-
-
-def array_api(number: int, umath: bool = False) -> int:
-    """Return the address of a function of NumPy's C API, by its number in that."""
-    capsule = library._UFUNC_API if umath else library._ARRAY_API
-    prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
-    get = prototype(("PyCapsule_GetPointer", ctypes.pythonapi))
-    return _pointer(get(capsule, None) + 8 * number)
 
 
 def _file_of(address: int) -> bytes:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from .addresses import Doubt, array_api
 from .arrays import FITS, IS_FREE
 from .axis_loops import RUNNING, TAKE
 from .engine import engine
@@ -43,13 +42,13 @@ HEADER = (
     "pool",
 )
 """The first words of a table; see `tables`."""
-ARGUMENT_WORDS, RESULT_WORDS = 5, 4
 _PYTHON = (
     "PyTuple_New",
     "PyTuple_SetItem",
     "PyDict_Size",
     "PyDict_GetItem",
     "PyDict_SetItem",
+    "PyObject_Vectorcall",
     "PyEval_SaveThread",
     "PyEval_RestoreThread",
     "PyErr_SetString",
@@ -57,10 +56,18 @@ _PYTHON = (
     "Py_IncRef",
     "Py_DecRef",
 )
-_NUMPY = {"PyArray_Type": 2, "PyArray_NewFromDescr": 94, "PyArray_Empty": 184, "PyArray_SetBaseObject": 282}
-"""Functions of NumPy's C API, by their numbers in it, which never change."""
-_OTHER = ("PyDict_Type", "PyExc_ValueError", "None", "refused", "unlike")
-_ORDER = (*_PYTHON, *_NUMPY, *_OTHER)
+_OBJECTS: dict[str, object] = {
+    "None": None,
+    "PyDict_Type": dict,
+    "PyExc_ValueError": ValueError,
+    "PyArray_Type": np.ndarray,
+    "empty": np.empty,
+    "view": np.ndarray.view,
+}
+"""What is known by its identity. By the last two arrays are made, in calls as Python's own: of NumPy's C API, where a
+function is found by its number, nothing is called."""
+_TEXTS = {"refused": b"labels are out of range", "unlike": b"an array is not as the plan takes it to be"}
+_ORDER = (*_PYTHON, *_OBJECTS, *_TEXTS)
 
 
 def _header(*names: str) -> str:
@@ -136,8 +143,6 @@ def pool_of(threads: int) -> int:
 # --- what it needs of Python --------------------------------------------------------------------------------------
 
 _FASTCALL = 0x0080
-_REFUSED = b"labels are out of range"
-_UNLIKE = b"an array is not as the plan takes it to be"
 
 
 class _Method(ctypes.Structure):
@@ -153,17 +158,11 @@ class _Method(ctypes.Structure):
 
 @cache
 def python() -> np.ndarray[Any, Any]:
-    """Return the addresses of what is called of Python and NumPy, in the order in which they are looked up."""
+    """Return the addresses of what is used of Python and NumPy, in the order in which they are looked up."""
     api = ctypes.pythonapi
     found = {name: ctypes.cast(getattr(api, name), ctypes.c_void_p).value or 0 for name in _PYTHON}
-    found |= {name: array_api(number) for name, number in _NUMPY.items()}
-    found["PyDict_Type"] = id(dict)
-    found["PyExc_ValueError"] = id(ValueError)
-    found["None"] = id(None)
-    for name, text in (("refused", _REFUSED), ("unlike", _UNLIKE)):
-        found[name] = ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p).value or 0
-    if found["PyArray_Type"] != id(np.ndarray):
-        raise Doubt("NumPy's C API is not in the order of its header")
+    found |= {name: id(known) for name, known in _OBJECTS.items()}
+    found |= {name: ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p).value or 0 for name, text in _TEXTS.items()}
     return np.array([found[name] for name in _ORDER], np.int64)
 
 

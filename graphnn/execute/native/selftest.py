@@ -21,7 +21,7 @@ from .engine import engine
 from .kernel_loops import written
 from .kernels import Kernel, Line, Operand
 from .runtime import own_loops
-from .tables import Call, Pointer, Table
+from .tables import Call, Keys, Pointer, Table
 
 if TYPE_CHECKING:
     from ...graph import Array
@@ -87,9 +87,10 @@ def _check_arrays() -> None:
     """Compare the fields of arrays with what Python says of them."""
     for array in (np.arange(6.0).reshape(2, 3), np.ones((2, 3, 4), np.int8)[::-1, 1:].T, np.zeros(())):
         words = (ctypes.c_size_t * 8).from_address(id(array) + _DATA)
-        nd = ctypes.c_int.from_address(id(array) + _DATA + 8).value
+        nd, flags = (ctypes.c_int.from_address(id(array) + _DATA + at).value for at in (8, 48))
         base = 0 if array.base is None else id(array.base)
-        right = (words[0], nd, words[4], words[5]) == (array.ctypes.data, array.ndim, base, id(array.dtype))
+        told = array.ctypes.data, array.ndim, base, id(array.dtype), array.flags.num
+        right = (words[0], nd, words[4], words[5], flags) == told
         # A pointer is followed only where all around it is right.
         axes = [(ctypes.c_ssize_t * nd).from_address(words[at]) if nd else () for at in (2, 3)] if right else []
         if not right or [*map(tuple, axes)] != [array.shape, array.strides]:
@@ -118,7 +119,7 @@ def _check_choices() -> None:
 
 
 def _check_run() -> None:
-    """Run a table: a kernel with a vector and a rest, and a loop of NumPy's."""
+    """Run a table: a kernel with a vector and a rest, and a loop of NumPy's; as a segment, and as a whole step."""
     dtype = np.dtype(np.float32)
     x, y = drawn(dtype, 77, 1), drawn(dtype, 77, 2)
     each = Operand("f", "each")
@@ -136,10 +137,15 @@ def _check_run() -> None:
         Call(loop.address, (at[2], Pointer(result, 0)), (77,), (4, 4), loop.data),  # type: ignore[arg-type]
     ]
     for long in (False, True):
-        step = Table(calls, [], [result], long).bound(np.empty(64, np.uint8), None)  # type: ignore[list-item]
-        (got,) = step()
-        if not same_bits(got, quietly(_by_numpy, x, y)):
+        table = Table(calls, [], [result], long, Keys(0, [], ["w"]))  # type: ignore[list-item]
+        run, step = (table.bound(np.empty(64, np.uint8), None, name) for name in ("run", "step"))
+        state: dict[str, Array] = {"w": made}
+        results = [run() for _ in range(2)] + [step({}, state) for _ in range(4)]
+        now = state["w"]
+        if not all(type(got) is tuple and same_bits(*got, quietly(_by_numpy, x, y)) for got in (*results, (now,))):
             raise Doubt("a list of loops does not give what NumPy gives")
+        if now.flags.writeable or now.base is not results[-1][0] or now.base.flags.writeable:
+            raise Doubt("what a step puts into the state can be written to")
 
 
 def _by_numpy(x: Array, y: Array) -> Array:

@@ -5,8 +5,9 @@ WORK = """
 define ptr @work(ptr %table, ptr %objects) nounwind {
 entry:
 HEADER(calls, calls_at, given, given_at, made, made_at, results, long, python, updates, kept)
-PYTHON(PyTuple_New, PyTuple_SetItem, PyArray_Empty, PyEval_SaveThread, PyEval_RestoreThread)
-PYTHON(PyErr_SetString, PyErr_CheckSignals, Py_IncRef, Py_DecRef, PyExc_ValueError, refused, None)
+PYTHON(PyTuple_New, PyTuple_SetItem, PyObject_Vectorcall, empty, PyEval_SaveThread, PyEval_RestoreThread)
+PYTHON(PyErr_SetString, PyErr_CheckSignals, Py_IncRef, Py_DecRef, PyExc_ValueError, refused, unlike, None)
+PYTHON(PyArray_Type)
   %wrong.p = getelementptr i64, ptr %table, i64 WRONG
   %given.any = icmp sgt i64 %given, 0
   br i1 %given.any, label %put, label %make.begin
@@ -38,14 +39,8 @@ make.head:
   br i1 %results.any, label %make, label %run.begin
 make:
   %m = phi i64 [0, %make.head], [%m.next, %make.put]
-  %m.base = mul i64 %m, 4
-  %m.dtype.p = getelementptr i64, ptr %made_at, i64 %m.base
-  %m.dtype = load ptr, ptr %m.dtype.p
-  %m.nd.p = getelementptr i64, ptr %m.dtype.p, i64 1
-  %m.nd = load i64, ptr %m.nd.p
-  %m.nd.32 = trunc i64 %m.nd to i32
-  %m.dims.p = getelementptr i64, ptr %m.dtype.p, i64 2
-  %m.dims = load ptr, ptr %m.dims.p
+  %m.base = mul i64 %m, 6
+  %m.record = getelementptr i64, ptr %made_at, i64 %m.base
   %m.update = sub i64 %m, %first.update
   %m.is.update = icmp sge i64 %m.update, 0
   br i1 %m.is.update, label %make.look, label %make.new
@@ -60,20 +55,26 @@ make.again:
   call void %Py_IncRef(ptr %m.own)
   br label %make.put
 make.new:
-  call void %Py_IncRef(ptr %m.dtype)
-  %m.new = call ptr %PyArray_Empty(i32 %m.nd.32, ptr %m.dims, ptr %m.dtype, i32 0)
+  %m.new = call ptr %PyObject_Vectorcall(ptr %empty, ptr %m.record, i64 2, ptr null)
   %m.none = icmp eq ptr %m.new, null
-  br i1 %m.none, label %undo, label %make.put
+  br i1 %m.none, label %undo, label %make.check
+make.check:
+  %m.fits = call i1 @fits(ptr %m.new, ptr %m.record, ptr %PyArray_Type)
+  br i1 %m.fits, label %make.put, label %make.unlike
+make.unlike:
+  call void %Py_DecRef(ptr %m.new)
+  call void %PyErr_SetString(ptr %PyExc_ValueError, ptr %unlike)
+  br label %undo
 make.put:
-  %m.array = phi ptr [%m.own, %make.again], [%m.new, %make.new]
-  %m.array.p = getelementptr ptr, ptr %m.dtype.p, i64 3
+  %m.array = phi ptr [%m.own, %make.again], [%m.new, %make.check]
+  %m.array.p = getelementptr ptr, ptr %m.record, i64 5
   store ptr %m.array, ptr %m.array.p
   %m.set = call i32 %PyTuple_SetItem(ptr %tuple, i64 %m, ptr %m.array)
   %m.next = add i64 %m, 1
   %m.more = icmp slt i64 %m.next, %results
   br i1 %m.more, label %make, label %lay.head
 lay.head:
-  %lay.base = mul i64 %results, 4
+  %lay.base = mul i64 %results, 6
   %lay.first = getelementptr i64, ptr %made_at, i64 %lay.base
   %lay.any = icmp sgt i64 %made, 0
   br i1 %lay.any, label %lay, label %run.begin
@@ -86,8 +87,8 @@ lay:
   %l.of = load i64, ptr %l.of.p
   %l.off.p = getelementptr i64, ptr %l.slot.p, i64 2
   %l.off = load i64, ptr %l.off.p
-  %l.record = mul i64 %l.of, 4
-  %l.object.n = add i64 %l.record, 3
+  %l.record = mul i64 %l.of, 6
+  %l.object.n = add i64 %l.record, 5
   %l.object.p = getelementptr ptr, ptr %made_at, i64 %l.object.n
   %l.object = load ptr, ptr %l.object.p
   %l.data.p = getelementptr i8, ptr %l.object, i64 16
@@ -204,19 +205,19 @@ entry:
   %table.p = getelementptr i8, ptr %self, i64 16
   %table = load ptr, ptr %table.p
 HEADER(made_at, results, python, arguments, arguments_at, fed, objects_at, updates, updates_at, kept)
-PYTHON(PyDict_Type, PyDict_Size, PyDict_GetItem, PyDict_SetItem, PyArray_Type, PyArray_NewFromDescr)
-PYTHON(PyArray_SetBaseObject, Py_IncRef, Py_DecRef, None)
+PYTHON(PyDict_Type, PyDict_Size, PyDict_GetItem, PyDict_SetItem, PyArray_Type, PyObject_Vectorcall, view)
+PYTHON(Py_IncRef, Py_DecRef, PyErr_SetString, PyExc_ValueError, unlike, None)
   %feed = load ptr, ptr %args
   %state.p = getelementptr ptr, ptr %args, i64 1
   %state = load ptr, ptr %state.p
   %feed.type.p = getelementptr i8, ptr %feed, i64 8
   %feed.type = load ptr, ptr %feed.type.p
   %is.dict = icmp eq ptr %feed.type, %PyDict_Type
-  br i1 %is.dict, label %measure, label %unlike
+  br i1 %is.dict, label %measure, label %otherwise
 measure:
   %size = call i64 %PyDict_Size(ptr %feed)
   %as.many = icmp eq i64 %size, %fed
-  br i1 %as.many, label %look.head, label %unlike
+  br i1 %as.many, label %look.head, label %otherwise
 look.head:
   %some = icmp sgt i64 %arguments, 0
   br i1 %some, label %look, label %go
@@ -229,10 +230,10 @@ look:
   %key = load ptr, ptr %record
   %object = call ptr %PyDict_GetItem(ptr %where, ptr %key)
   %found = icmp ne ptr %object, null
-  br i1 %found, label %check, label %unlike
+  br i1 %found, label %check, label %otherwise
 check:
   %fits = call i1 @fits(ptr %object, ptr %record, ptr %PyArray_Type)
-  br i1 %fits, label %look.next, label %unlike
+  br i1 %fits, label %look.next, label %otherwise
 look.next:
   %object.p = getelementptr ptr, ptr %objects_at, i64 %i
   store ptr %object, ptr %object.p
@@ -277,33 +278,28 @@ seal.again:
   br label %seal.next
 seal.new:
   %s.result = add i64 %first, %s
-  %s.base = mul i64 %s.result, 4
-  %s.dtype.p = getelementptr i64, ptr %made_at, i64 %s.base
-  %s.dtype = load ptr, ptr %s.dtype.p
-  %s.nd.p = getelementptr i64, ptr %s.dtype.p, i64 1
-  %s.nd = load i64, ptr %s.nd.p
-  %s.nd.32 = trunc i64 %s.nd to i32
-  %s.dims.p = getelementptr i64, ptr %s.dtype.p, i64 2
-  %s.dims = load ptr, ptr %s.dims.p
-  %s.array.p = getelementptr ptr, ptr %s.dtype.p, i64 3
+  %s.base = mul i64 %s.result, 6
+  %s.made = getelementptr i64, ptr %made_at, i64 %s.base
+  %s.array.p = getelementptr ptr, ptr %s.made, i64 5
   %s.array = load ptr, ptr %s.array.p
-  %s.data.p = getelementptr i8, ptr %s.array, i64 16
-  %s.data = load ptr, ptr %s.data.p
   %s.flags.p = getelementptr i8, ptr %s.array, i64 64
   %s.flags = load i32, ptr %s.flags.p
   %s.sealed = and i32 %s.flags, -1025
   store i32 %s.sealed, ptr %s.flags.p
-  call void %Py_IncRef(ptr %s.dtype)
-  %s.new = call ptr %PyArray_NewFromDescr(ptr %PyArray_Type, ptr %s.dtype, i32 %s.nd.32, ptr %s.dims,
-    ptr null, ptr %s.data, i32 257, ptr null)
+  %s.new = call ptr %PyObject_Vectorcall(ptr %view, ptr %s.array.p, i64 1, ptr null)
   %s.none = icmp eq ptr %s.new, null
-  br i1 %s.none, label %unseal.head, label %seal.based
-seal.based:
-  call void %Py_IncRef(ptr %s.array)
-  %s.base.set = call i32 %PyArray_SetBaseObject(ptr %s.new, ptr %s.array)
-  br label %seal.next
+  br i1 %s.none, label %unseal.head, label %seal.check
+seal.check:
+  %s.base.u = mul i64 %s, 5
+  %s.record = getelementptr i64, ptr %updates_at, i64 %s.base.u
+  %s.fits = call i1 @fits(ptr %s.new, ptr %s.record, ptr %PyArray_Type)
+  br i1 %s.fits, label %seal.next, label %seal.unlike
+seal.unlike:
+  call void %Py_DecRef(ptr %s.new)
+  call void %PyErr_SetString(ptr %PyExc_ValueError, ptr %unlike)
+  br label %unseal.head
 seal.next:
-  %s.view = phi ptr [%s.kept, %seal.again], [%s.new, %seal.based]
+  %s.view = phi ptr [%s.kept, %seal.again], [%s.new, %seal.check]
   %s.place = getelementptr ptr, ptr %objects_at, i64 %s
   store ptr %s.view, ptr %s.place
   %s.next = add i64 %s, 1
@@ -354,7 +350,7 @@ done:
   ret ptr %tuple
 end:
   ret ptr null
-unlike:
+otherwise:
   call void %Py_IncRef(ptr %None)
   ret ptr %None
 }

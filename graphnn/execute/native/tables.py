@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 Words = np.ndarray[tuple[int], np.dtype[np.int64]]
 _WRONG = HEADER.index("wrong")
-_IN_C_ORDER, _ALIGNED = 257, 256
-"""NumPy's flags: in C order and aligned; aligned."""
+_IN_C_ORDER, _ALIGNED, _NEW = 257, 256, 1285
+"""NumPy's flags: in C order and aligned; aligned; in C order and aligned, with memory of its own, to be written to."""
 
 
 class Pointer(NamedTuple):
@@ -153,7 +153,7 @@ class Table:
             each += self._together(call) if isinstance(call, Together) else self._record(call)
         made: list[int] = []
         for value in results:
-            made += [id(value.dtype), len(value.shape), self._put(value.shape), 0]
+            made += [id(value.shape), id(value.dtype), len(value.shape), self._put(value.shape), _NEW, 0]
         fed, read, updated = keys or Keys(0, [None] * len(arguments), [])
         whole: list[int] = []
         for key, value in zip(read, arguments, strict=True):
@@ -169,7 +169,7 @@ class Table:
         self._relative(self._set("given_at", self._put(triples)), range(0, len(triples), 3))
         self._set("made", len(self._made))
         at = self._set("made_at", self._put([*made, *laid]))
-        self._relative(at, [*range(2, len(made), 4), *range(len(made), len(made) + len(laid), 3)])
+        self._relative(at, [*range(3, len(made), 6), *range(len(made), len(made) + len(laid), 3)])
         self._set("results", len(results))
         self._set("long", int(long))
         self._set("python", python().ctypes.data)
@@ -184,7 +184,7 @@ class Table:
             records += [id(key), id(value.dtype), len(value.shape), self._put(value.shape), _IN_C_ORDER]
         self._relative(self._set("updates_at", self._put(records)), range(3, len(records), 5))
         self._template: Words = np.array(self._words, np.int64)
-        self._keeps = [value.dtype for value in (*arguments, *results)], read, updated
+        self._keeps = [(value.shape, value.dtype) for value in (*arguments, *results)], read, updated
 
     def _record(self, call: Call | Repeated) -> list[int]:
         if isinstance(call, Repeated):
