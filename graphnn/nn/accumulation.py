@@ -14,11 +14,21 @@ if TYPE_CHECKING:
     from ..graph.provenance import Provenance
 
 
+GROUP = "group"
+"""The kind of the scope of what the parameters of a group share."""
+
+
 def place_of(parameter: Node, root: Scope) -> Provenance:
-    """Return a new scope for what is made for a parameter: ``sgd_1/dense_1/weight`` within ``sgd_1``."""
+    """Return a new scope for what is made for a parameter: ``sgd_1/dense_1/weight`` within ``sgd_1``.
+
+    If a group is called so, it is the scope of the group.
+    """
     graph = parameter.graph
     around = mirrored(graph, graph.scopes.get(parameter.scope), root) or root
     own = parameter.name.removeprefix(f"{parameter.scope}/")
+    known = graph.scopes.get(f"{around.path}/{own}")
+    if known is not None and known.kind == GROUP:
+        return graph.in_scope(known.path, twin=parameter)
     return graph.new_scope(own, twin=parameter, within=around)
 
 

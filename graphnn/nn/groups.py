@@ -167,6 +167,18 @@ def _checked_group(optimizer: Optimizer, group: Any, graph: Graph | None, number
     )
 
 
+def positional_of(kind: type) -> list[str]:
+    """Return the names of what a class of optimizers takes by position, also what it passes on to its base so."""
+    found: dict[str, None] = {}
+    for base in kind.__mro__:
+        if "__init__" in vars(base):
+            parameters = [*inspect.signature(vars(base)["__init__"]).parameters.values()][1:]
+            found |= {p.name: None for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)}
+            if all(p.kind is not p.VAR_POSITIONAL for p in parameters):
+                break
+    return list(found)
+
+
 def settings_of(kind: type) -> list[str]:
     """Return the names of the settings that a class of optimizers takes, those that it passes on to its base too."""
     found: dict[str, None] = {}

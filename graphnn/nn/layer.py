@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NoReturn, Self
 
 from ..calls import misused
 from ..errors import GraphError, GraphnnError, NoRuleError, UsageError
+from ..execute.compiled import updating
 from ..graph import Array, Graph, Node, Origin, fitting, flatten, user_origin
 from ..habits import elsewhere
 from .checks import checked_flag
@@ -326,7 +327,8 @@ class Layer:
         nodes = sorted(held.nodes.values(), key=lambda node: node.index)
         drawn = {node: begun[node](given) for node in nodes if node in begun}
         for graph in {node.graph for node in drawn}:
-            graph.state.update(drawn)
+            with updating(graph):
+                graph.state.update({node: value for node, value in drawn.items() if node.graph is graph})
 
     def _held(self) -> Iterable[tuple[str, Any]]:
         """Return the attributes, some of which are parameters and layers."""

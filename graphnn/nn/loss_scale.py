@@ -17,6 +17,7 @@ from .operands import as_float
 
 _LARGEST = {"float16": 2.0**15}
 """The largest power of two in a dtype, where it is less than that in float32, the dtype of the scale."""
+_LEAST = 2.0**-14  # a smaller one would lose digits in float16
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,14 @@ class LossScale:
     The gradients of a network in float16 are often so small that they are rounded to 0. So the gradients of
     ``scale * loss`` are computed, and divided by the scale in float32. If one of them is infinite or NaN, the step
     changes no parameter and nothing that the optimizer keeps, and the scale decreases. After some steps without an
-    overflow it increases. A parameter in float16 gets a copy in float32, ``adam_1/dense_1/weight/precise``, which the
+    overflow it increases. It is never less than 2**-14: where gradients overflow even then, the loss is the reason, as
+    `check_health` says. A parameter in float16 gets a copy in float32, ``adam_1/dense_1/weight/precise``, which the
     optimizer moves. The scale is a parameter that is not trained, ``loss_scale_1/scale``.
 
     Parameters
     ----------
     initial : float
-        The scale at the beginning.
+        The scale at the beginning, 2**-14 or more.
     growth : float
         The scale is multiplied by this after `interval` updates without an overflow.
     backoff : float
@@ -61,7 +63,7 @@ class LossScale:
     interval: int = 2000
 
     def __post_init__(self) -> None:
-        checked_number("LossScale: initial", self.initial, 0, strictly=True)
+        checked_number("LossScale: initial", self.initial, _LEAST)
         checked_number("LossScale: growth", self.growth, 1)
         checked_number("LossScale: backoff", self.backoff, 0, 1, strictly=True)
         whole("LossScale: interval", self.interval, 1)
@@ -74,7 +76,7 @@ class Scaled:
         self._how = given if isinstance(given, LossScale) else None
         initial = given.initial if isinstance(given, LossScale) else given
         self._largest = _LARGEST.get(loss.dtype.name, 2.0**127)
-        number = checked_number("loss_scale", initial, 0, 2 * self._largest, strictly=True)
+        number = checked_number("loss_scale", initial, _LEAST, 2 * self._largest)
         if loss.shape != () or loss.dtype.kind != "f":
             grad(loss, chosen)  # raises the error of such a loss
         self._graph: Graph = loss.graph
@@ -122,7 +124,8 @@ class Scaled:
             number = good + 1
             grows = number >= how.interval
             larger = fn.minimum(self.scale * how.growth, self._largest)
-            following = fn.where(finite, fn.where(grows, larger, self.scale), self.scale * how.backoff)
+            smaller = fn.maximum(self.scale * how.backoff, _LEAST, name="smaller")
+            following = fn.where(finite, fn.where(grows, larger, self.scale), smaller)
             count = fn.where(fn.logical_and(finite, fn.logical_not(grows)), number, 0)
             result[self.scale] = following if last is None else fn.where(last, following, self.scale)
             result[good] = count if last is None else fn.where(last, count, good)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
@@ -13,15 +12,17 @@ import numpy as np
 
 from ..autograd import grad
 from ..errors import GraphError, NoRuleError, ShapeError, UsageError
+from ..execute.compiled import updating
 from ..graph import Array, Graph, Node, fitting, fn
 from ..graph.attributes import whole
 from ..graph.collector import collector_paused
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors
+from ..graph.tables import owned
 from ..habits import elsewhere
-from .accumulation import accumulated, held, place_of, precise
+from .accumulation import GROUP, accumulated, held, place_of, precise
 from .checks import checked_number
-from .groups import Group, asked_for, checked_groups
+from .groups import Group, asked_for, checked_groups, positional_of
 from .loss_scale import LossScale, Scaled, widened
 from .operands import as_float
 from .slots import Slots
@@ -61,12 +62,11 @@ class Optimizer:
     counts = False
     """Whether `scalars` or `advance` needs the step number."""
 
-    _given: Mapping[str, Any]
+    _given: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         made = super().__new__(cls)
-        names = [*inspect.signature(cls.__init__).parameters][1:]
-        made._given = {**dict(zip(names, args, strict=False)), **kwargs}  # what does not fit, __init__ refuses
+        made._given = args, kwargs
         return made
 
     def __init__(self, learning_rate: Rate, *, clip_norm: float | None = None, clip_value: float | None = None) -> None:
@@ -89,8 +89,9 @@ class Optimizer:
     def learning_rate(self) -> Any:
         """The present learning rate: a number, or the node or schedule that was given.
 
-        A number can be set between steps, and applies to all updates of this optimizer. It is the value of the
-        parameter ``sgd_1/learning_rate`` of the graph, which can be set too.
+        A number can be set between steps, and applies to all updates of this optimizer, apart from groups with a
+        learning rate of their own. It is the value of the parameter ``sgd_1/learning_rate`` of the graph, which can be
+        set too; that of a group is ``sgd_1/group_1/learning_rate``.
 
         Raises
         ------
@@ -245,11 +246,24 @@ class Optimizer:
         0
         """
         for graph in {kept.graph for kept in self._first}:
-            graph.state.update({kept: array for kept, array in self._first.items() if kept.graph is graph})
+            first = {kept: array for kept, array in self._first.items() if kept.graph is graph}
+            with updating(graph):
+                graph.state.update(first)
 
     def _with(self, settings: Mapping[str, Any]) -> Self:
-        """Return another optimizer, made as this one, but for some settings."""
-        return type(self)(**{**self._given, **settings})
+        """Return another optimizer: made as this one, but for some settings, and with what was assigned since then."""
+        made, other = self._made_with({}), self._made_with(settings)
+        for name, value in vars(self).items():
+            if not name.startswith("_") and name not in settings and not _are_equal(value, vars(made).get(name)):
+                setattr(other, name, value)
+        return other
+
+    def _made_with(self, settings: Mapping[str, Any]) -> Self:
+        args, named = self._given
+        named = {**named, **settings}
+        names = positional_of(type(self))
+        first = [named.pop(name, value) for name, value in zip(names, args, strict=False)]
+        return type(self)(*first, *args[len(first) :], **named)
 
     def _advanced(
         self, gradients: dict[Node, Node], groups: Mapping[Node, Group], steps: int, scaled: Scaled | None
@@ -280,7 +294,10 @@ class Optimizer:
                     if gradient.dtype != parameter.dtype:
                         before, copy = precise(parameter, gradient.dtype)
                     slots = Slots(before, shared[group, gradient.dtype], result, moves)
-                    after = held(group.optimizer.advance(before, gradient, slots.scalars["rate"], slots), before, moves)
+                    after = group.optimizer.advance(before, gradient, slots.scalars["rate"], slots)
+                    after = held(
+                        _checked(f'what {kind}.advance returns for "{parameter.name}"', after, parameter), before, moves
+                    )
                     if copy is not None:
                         result[copy] = after
                     result[parameter] = as_float(after, parameter.dtype)
@@ -297,15 +314,20 @@ class Optimizer:
         result: dict[Node, Node],
     ) -> dict[tuple[Group, Any], dict[str, Node]]:
         """Return the scalars that the parameters of a group share, by group and dtype."""
-        used = list(dict.fromkeys(groups.values()))
+        dtypes: dict[Group, dict[Any, None]] = {}
+        for node, gradient in gradients.items():
+            dtypes.setdefault(groups[node], {})[gradient.dtype] = None
+        used = list(dtypes)
         count, number = self._step_counts(graph, [group.optimizer for group in used], moves, result)
         usual = None if all(group.has_rate for group in used) else self._rate_node(graph, count)
         found = {}
         for group in used:
-            with graph.new_scope(group.name) if group.name else graph.in_scope(None):
+            with graph.new_scope(group.name, kind=GROUP) if group.name else graph.in_scope(None):
                 rate = usual if usual is not None and not group.has_rate else group.optimizer._rate_node(graph, count)
-                scalars = {"rate": rate, **group.optimizer.scalars(rate, number)}
-                for dtype in dict.fromkeys(d.dtype for node, d in gradients.items() if groups[node] is group):
+                scalars = {"rate": rate}
+                for name, scalar in group.optimizer.scalars(rate, number).items():
+                    scalars[name] = _checked(f'what {type(self).__name__}.scalars returns as "{name}"', scalar, rate)
+                for dtype in dtypes[group]:
                     found[group, dtype] = {name: as_float(scalar, dtype) for name, scalar in scalars.items()}
         return found
 
@@ -382,6 +404,18 @@ def _per_parameter(gradients: dict[Node, Node], function: Callable[[Node, Node],
         with parameter.graph.in_scope(None, twin=parameter):
             made[parameter] = function(parameter, gradient)
     return made
+
+
+def _checked(what: str, made: Any, like: Node) -> Node:
+    """Return a node with the shape of another one; anything else is an error."""
+    node = owned(like.graph, made, what)
+    if node.shape != like.shape:
+        raise ShapeError(f'{what} has shape {shown(like.shape)}; "{node.name}" has {shown(node.shape)}')
+    return node
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    return one is other or (type(one) is type(other) and isinstance(one, (int, float, str)) and one == other)
 
 
 def _within(gradient: Node, bound: float | None) -> Node:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..graph.tables import checked_update
 from .accumulation import held
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Slots:
         parameter = self._parameter
         sizes: tuple[Any, ...] = parameter.shape if shape is None else tuple(shape)
         slot = parameter.graph.parameter(name, np.full(sizes, start, parameter.dtype), trainable=False)
-        following = next_of(slot)
+        _, following = checked_update(parameter.graph, slot, next_of(slot))
         self._result[slot] = held(following, slot, self._moves)
         return following
 

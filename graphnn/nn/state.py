@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DtypeError, LookupFailure, ShapeError, UsageError, near
+from ..execute.compiled import updating
 from ..graph import Array, Node, as_array
 from ..graph.arrays import warn_of_overflow
 from ..graph.dimensions import shown
@@ -91,7 +92,8 @@ class Held:
             hint = near(unknown[0], missing) if unknown and missing else ""
             raise LookupFailure(f"the state {' and '.join(filter(None, [what, more]))}.{hint}")
         for graph in {node.graph for node in self.nodes.values()}:
-            graph.state.update({self.nodes[path]: _fitted(self.nodes[path], path, given[path]) for path in given})
+            with updating(graph):
+                graph.state.update({self.nodes[path]: _fitted(self.nodes[path], path, given[path]) for path in given})
 
 
 def checked_state(what: str, state: Any, layout: Any) -> Mapping[str, Any]:

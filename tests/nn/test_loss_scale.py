@@ -85,6 +85,24 @@ def test_the_scale_stays_within_its_dtype() -> None:
         assert g["loss_scale_1/scale"].value == most
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_the_scale_never_falls_to_0(dtype: Any) -> None:
+    g = gn.Graph(dtype=dtype)
+    w, x = g.parameter("w", 1.0), g.placeholder("x", ())
+    step = gn.compile(w, nn.SGD(0.5).updates(w * x, loss_scale=nn.LossScale(8.0, backoff=0.01, interval=1)))
+    scale = g["loss_scale_1/scale"]
+    for _ in range(4):
+        step({"x": np.inf})
+    assert scale.value == 2.0**-14
+    (found,) = [each for each in gn.check_health(step, {"x": np.inf}).findings if each.code == "scale-overflow"]
+    assert found.cause.endswith("loss_scale_1/scale is 6.10352e-05, and it is never less")
+    scale.value = 0.0  # by hand: 0 / 0 is not finite, so the scale comes back
+    step({"x": 1.0})
+    assert (scale.value, w.value) == (2.0**-14, 1.0)
+    step({"x": 1.0})
+    assert (scale.value, w.value) == (2.0**-13, 0.5)
+
+
 def test_the_health_check_says_why_a_step_moves_nothing() -> None:
     g = gn.Graph()
     w, x = g.parameter("w", [1.0, 2.0]), g.placeholder("x", (2,))
@@ -129,7 +147,13 @@ def test_errors() -> None:
     before = len(g)
     bad: list[tuple[type[gn.GraphnnError], str, Callable[[], Any]]] = [
         (gn.UsageError, "loss_scale is a number, not 'dynamic'", lambda: nn.SGD().updates(loss, loss_scale="dynamic")),  # type: ignore[arg-type]
-        (gn.ValueRangeError, "loss_scale is more than 0, and less than", lambda: nn.SGD().updates(loss, loss_scale=0)),
+        (
+            gn.ValueRangeError,
+            "loss_scale is 6.10352e-05 or more, .*, not 0",
+            lambda: nn.SGD().updates(loss, loss_scale=0),
+        ),
+        (gn.ValueRangeError, "or more, .*not 1e-300", lambda: nn.SGD().updates(loss, loss_scale=1e-300)),
+        (gn.ValueRangeError, "LossScale: initial is 6.10352e-05 or more, not 1e-05", lambda: nn.LossScale(1e-5)),
         (gn.ValueRangeError, "and less than 65536, not 65536", lambda: nn.SGD().updates(short, loss_scale=2.0**16)),
         (gn.ShapeError, "needs a scalar", lambda: nn.SGD().updates(vector, loss_scale=2.0)),
         (gn.UsageError, "loss_scale= needs the loss", lambda: nn.SGD().updates(gradients={w: w}, loss_scale=2.0)),

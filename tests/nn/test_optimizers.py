@@ -391,6 +391,54 @@ def test_groups_of_an_optimizer_of_ones_own() -> None:
         Signed(0.5).updates(loss, groups=[{"parameters": w, "sise": 4.0}])
 
 
+def test_a_group_may_be_called_as_a_parameter() -> None:
+    g, w, loss = quadratic()
+    b = g.parameter("b", 1.0)
+    groups = [{"parameters": w, "name": "w", "learning_rate": 0.2}, {"parameters": b, "name": "head"}]
+    updates = nn.Adam(0.1).updates(loss + b, groups=groups)
+    assert [node.name for node in updates if node.twin is w] == ["adam_1/w/mean", "adam_1/w/square"]
+    assert g["adam_1/w/learning_rate"].value == 0.2
+    assert g["adam_1/w/learning_rate"].twin is None
+
+
+def test_settings_that_were_assigned_reach_the_groups() -> None:
+    class Doubling(nn.SGD):
+        def __init__(self, learning_rate: float, size: float, **settings: Any) -> None:
+            super().__init__(learning_rate, **settings)
+            self.size = size * 2.0
+
+        def advance(self, parameter: gn.Node, gradient: gn.Node, rate: gn.Node, slots: Any) -> gn.Node:
+            return super().advance(parameter, gradient * self.size, rate, slots)
+
+    g, w, loss = quadratic()
+    b = g.parameter("b", 1.0)
+    optimizer = Doubling(0.25, 2.0, clip_value=9.0)
+    optimizer.weight_decay, optimizer.size, optimizer.clip_value = 1.0, 0.5, 0.5
+    groups = [{"parameters": [w], "momentum": 0.5}, {"parameters": [b], "weight_decay": 0.0, "size": 1.0}]
+    gn.compile(loss, optimizer.updates(loss + b, groups=groups))()
+    # w - rate · (size · clip(2w, ±0.5) + decay · w), and b - rate · 2 · clip(1, ±0.5)
+    assert (w.value.tolist(), float(b.value)) == ([1 - 0.25 * 1.25, -2 + 0.25 * 2.25], 0.75)
+
+
+def test_an_optimizer_of_ones_own_that_hands_its_arguments_on_has_groups() -> None:
+    class Mine(nn.SGD):
+        def __init__(self, *args: Any, size: float = 1.0, **settings: Any) -> None:
+            super().__init__(*args, **settings)
+            self.size = size
+
+    class Bare(nn.SGD):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+
+    g, w, loss = quadratic()
+    b = g.parameter("b", 1.0)
+    step = gn.compile(loss, Mine(0.25, 0.5).updates(loss + b, groups=[{"parameters": b, "learning_rate": 1.0}]))
+    step(), step()
+    assert float(b.value) == -1.5  # the momentum is 0.5 for it, too
+    updates = Bare(0.25).updates(loss + b, groups=[{"parameters": b, "name": "apart"}])
+    assert list(updates) == [w, b]
+
+
 @pytest.mark.parametrize(
     ("groups", "kind", "words"),
     [
@@ -617,6 +665,33 @@ def test_an_optimizer_of_ones_own() -> None:
     np.testing.assert_allclose(g["averaged_1/w/average"].value, np.mean([*seen[1:], w.value], axis=0))
     nn.SGD(0.1).updates(loss)
     assert list(g.updates) == [w]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_what_an_optimizer_of_ones_own_returns_is_checked(accumulate: int) -> None:
+    class Returning(nn.Optimizer):
+        def __init__(self, after: Any = None, kept: Any = None, scalar: Any = None) -> None:
+            super().__init__(0.1)
+            self.after, self.next_of, self.scalar = after, kept, scalar
+
+        def scalars(self, rate: gn.Node, number: gn.Node | None) -> Any:
+            return {"share": rate if self.scalar is None else self.scalar}
+
+        def advance(self, parameter: gn.Node, gradient: gn.Node, rate: gn.Node, slots: Any) -> Any:
+            slots.kept("mean", lambda m: m if self.next_of is None else self.next_of)
+            return parameter if self.after is None else self.after
+
+    _, _, loss = quadratic()
+    bad: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"after": 5.0}, TypeError, 'what Returning.advance returns for "w" is a node, not float'),
+        ({"after": loss}, ValueError, r'advance returns for "w" has shape \(2,\); "sum" has \(\)'),
+        ({"kept": 5.0}, TypeError, r'the update of "returning_\d/w/mean" is a node, not float'),
+        ({"kept": loss}, ValueError, r'w/mean" has shape \(2,\); its update "sum" has \(\)'),
+        ({"scalar": 5.0}, TypeError, 'what Returning.scalars returns as "share" is a node, not float'),
+    ]
+    for given, kind, words in bad:
+        with pytest.raises(kind, match=words):
+            Returning(**given).updates(loss, accumulate=accumulate)
 
 
 # --- errors ---------------------------------------------------------------------------------------------------

@@ -105,6 +105,40 @@ def test_a_learning_rate_that_was_assigned_stays() -> None:
     assert optimizer.learning_rate == 0.01
 
 
+class Lock:
+    """A lock that notes which values a parameter has when it is taken, and when it is given back."""
+
+    def __init__(self, parameter: gn.Node) -> None:
+        self.parameter, self.seen = parameter, list[float]()
+
+    def __enter__(self) -> None:
+        self.seen.append(float(self.parameter.value.ravel()[0]))
+
+    def __exit__(self, *_: object) -> None:
+        self.__enter__()
+
+
+def test_no_step_goes_on_while_the_state_is_set_back() -> None:
+    g = gn.Graph()
+    layer = nn.Dense(1, weight=[[2.0]])
+    loss = gn.mean(gn.square(layer(g.placeholder("x", ("n", 1)))))
+    optimizer = nn.SGD(0.1, momentum=0.9)
+    step = gn.compile(loss, optimizer.updates(loss))
+    step({"x": [[1.0]]})
+    velocity, state = g["sgd_1/dense_1/weight/velocity"], layer.state()
+    assert layer.weight is not None
+    after = float(layer.weight.value[0, 0])
+    cases: list[tuple[gn.Node, Callable[[], None], list[float]]] = [
+        (velocity, optimizer.reset, [4.0, 0.0]),
+        (layer.weight, lambda: layer.reinitialize(np.random.default_rng(0)), [after, 2.0]),
+        (layer.weight, lambda: layer.load(state), [2.0, after]),
+    ]
+    for parameter, act, seen in cases:
+        lock = g.caches["updating"] = Lock(parameter)
+        act()
+        assert lock.seen == seen
+
+
 def test_a_layer_in_two_places_is_drawn_once() -> None:
     shared = nn.Dense(6)
     network = nn.Sequential(shared, nn.ReLU(), shared)

@@ -40,7 +40,8 @@ SLOPE_OF_EXPONENT = (
     "gradient of y, x ** gn.stop_gradient(y)"
 )
 HALF_OPTIMIZER = (
-    'train in float32, gn.Graph(dtype="float32"): in float16 the squares and the epsilon of an optimizer round to 0'
+    "in float16 the squares and the epsilon of an optimizer round to 0: updates(loss, loss_scale=nn.LossScale()) "
+    'computes in float32; or train in float32, gn.Graph(dtype="float32")'
 )
 
 

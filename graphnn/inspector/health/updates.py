@@ -137,7 +137,9 @@ def scale_overflow(run: Evaluation) -> Iterator[Finding]:
         ]
         if lost := [node for node in alone if (value := run.value_of(node)) is not None and not value]:
             before, after = float(run.value_of(scale)), float(run.value_of(run.updates[scale]))
+            smaller = [float(run.value_of(node)) for node in run.order if node.name == f"{scale.scope}/smaller"]
             becomes = f", and becomes {after:g}" if after < before else ""
+            becomes = ", and it is never less" if smaller == [before] else becomes
             parameters = [node.twin for node in lost if node.twin is not None]
             cause = (
                 f"the gradients of {listed(parameters)} are not finite, so the step changes no parameter; "
