@@ -1,0 +1,5 @@
+"""ONNX models: `from_onnx` reads them."""
+
+from .model import from_onnx
+
+__all__ = ["from_onnx"]

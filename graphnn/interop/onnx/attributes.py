@@ -1,0 +1,55 @@
+"""The attributes of ONNX nodes as Python values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import FileFormatError
+from ...text import short_repr
+from .tensors import array_of
+
+
+def attributes_of(
+    proto: Any, bindings: Mapping[str, Any], folder: Path | None, where: str = "attribute"
+) -> dict[str, Any]:
+    """Return {name: value} of a node; what refers to an attribute of the function around it gets that one's value.
+
+    Numbers are int and float, texts str, tensors arrays, lists lists, subgraphs GraphProto.
+    """
+    found: dict[str, Any] = {}
+    for attribute in getattr(proto, where):
+        if attribute.name in found:
+            raise FileFormatError(f"the attribute {short_repr(attribute.name)} is given twice")
+        if attribute.ref_attr_name:
+            if attribute.ref_attr_name in bindings:
+                found[attribute.name] = bindings[attribute.ref_attr_name]
+            continue
+        found[attribute.name] = _value(attribute, folder)
+    return found
+
+
+def _value(attribute: Any, folder: Path | None) -> Any:
+    match attribute.type:
+        case 1:
+            return attribute.f
+        case 2:
+            return attribute.i
+        case 3:
+            return attribute.s.decode("utf-8", "replace")
+        case 4:
+            return array_of(attribute.t, folder)
+        case 5:
+            return attribute.g
+        case 6:
+            return list(attribute.floats)
+        case 7:
+            return list(attribute.ints)
+        case 8:
+            return [each.decode("utf-8", "replace") for each in attribute.strings]
+        case 9:
+            return [array_of(each, folder) for each in attribute.tensors]
+        case 10:
+            return list(attribute.graphs)
+    raise FileFormatError(f"the attribute {short_repr(attribute.name)} is of a kind that graphnn does not read")

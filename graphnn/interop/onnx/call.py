@@ -1,0 +1,108 @@
+"""One ONNX node, as its rule sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from ...errors import NoRuleError
+from ...graph import Array, Graph, Node, fn
+from ...graph.dimensions import add
+from .sizes import Scaled, Sizes, boxed, dims_of, sized
+
+if TYPE_CHECKING:
+    from .reading import Reader
+    from .rule import Dims, Known, Value
+
+
+class Call:
+    """What a rule gets first: the node's name, its opset, and what its operands and subgraphs become.
+
+    Attributes
+    ----------
+    reader : Reader
+    graph : Graph
+        Where nodes are made. While numbers are folded it is a graph that is thrown away.
+    op : str
+        The ONNX operation.
+    version : int
+        Of the operation's domain, as the model imports it.
+    outputs : tuple of str
+        The names of the results; "" where nobody reads one.
+    """
+
+    def __init__(self, reader: Reader, graph: Graph, op: str, version: int, outputs: tuple[str, ...]) -> None:
+        self.reader = reader
+        self.graph = graph
+        self.op = op
+        self.version = version
+        self.outputs = outputs
+        self.attributes: dict[str, Any] = {}
+        self.frame: Any = None
+        self.bindings: dict[str, Any] = {}
+
+    def refuse(self, why: str) -> NoReturn:
+        """Raise the error that this node cannot be read."""
+        raise NoRuleError(why)
+
+    # --- what is given, in the form that a rule asks for ---
+
+    def node(self, value: Value, dtype: Any = None) -> Node:
+        """Return a value as a node; a Python number gets the dtype that is given."""
+        if isinstance(value, Node):
+            return value
+        if isinstance(value, Sizes):
+            return self._counted(value)
+        if isinstance(value, (list, tuple)):
+            self.refuse("a sequence stands where an array is needed")
+        return self.reader.constant(self.graph, np.asarray(value, dtype))
+
+    def known(self, value: Value, what: str = "an operand") -> Known:
+        """Return a value as an array of numbers."""
+        if isinstance(value, Sizes):
+            names = ", ".join(sorted({str(place) for place in value.places.flat if isinstance(place, str)}))
+            self.refuse(f"{what} depends on the size {names}; fix it: from_onnx(…, sizes={{…}})")
+        if isinstance(value, Node):
+            array = self.reader.stored(value)
+            if array is None:
+                self.refuse(f"{what} is computed from data, and must be known when the model is read")
+            return array
+        return np.asarray(value)
+
+    def dims(self, value: Value, what: str = "a shape") -> Dims:
+        """Return a value as dimensions."""
+        if not isinstance(value, Sizes):
+            value = self.known(value, what)
+        places = boxed(value).reshape(-1)
+        if any(isinstance(place, (Scaled, float)) for place in places):
+            self.refuse(f"{what} is not of whole numbers")
+        return dims_of(places)
+
+    def _counted(self, value: Sizes) -> Node:
+        """Return sizes as a node that counts them in a run."""
+        parts = [self._place(place) for place in value.places.flat]
+        whole = parts[0] if value.shape == () else fn.reshape(fn.stack(parts), value.shape)
+        return fn.cast(whole, value.dtype)
+
+    def _place(self, place: Any) -> Node:
+        dim, by = place if isinstance(place, Scaled) else (place, Fraction(1))
+        if not isinstance(dim, str):
+            return self.graph.constant(np.float64(dim * by) if by.denominator != 1 else np.int64(dim * by))
+        number = fn.reshape(fn.arange(str(dim), add(str(dim), 1), graph=self.graph), ())
+        if by == 1:
+            return number
+        return fn.cast(number, "float64") * float(by.numerator) / float(by.denominator)
+
+    # --- what is inside ---
+
+    def body(self, graph: Any, operands: Sequence[Value], name: str = "") -> list[Value]:
+        """Return the outputs of a subgraph, whose nodes are made here, in a scope of that name."""
+        return self.reader.inner(self, graph, operands, name)
+
+
+def shape_value(node: Node) -> Array | Sizes:
+    """Return the shape of a node as an array of sizes."""
+    return sized(list(node.spec.shape), np.int64)

@@ -1,0 +1,69 @@
+"""The bodies that ONNX itself gives for operations that are composed of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...graph import Node
+from .tensors import NUMBERS
+
+if TYPE_CHECKING:
+    from .rule import Value
+
+
+def has_body(proto: Any, versions: Mapping[str, int]) -> bool:
+    """Return whether ONNX composes an operation of others."""
+    schema = _schema(proto, versions.get(proto.domain, 0))
+    return schema is not None and (schema.has_function or schema.has_context_dependent_function)
+
+
+def _schema(proto: Any, version: int) -> Any:
+    from onnx import defs
+
+    try:
+        return defs.get_schema(proto.op_type, version, proto.domain)
+    except defs.SchemaError:
+        return None
+
+
+def body_of(proto: Any, version: int, operands: Sequence[Value | None]) -> Any:
+    """Return the FunctionProto of an operation that ONNX composes of others, or None."""
+    import onnx
+
+    schema = _schema(proto, version)
+    if schema is None:
+        return None
+    if schema.has_function:
+        return schema.function_body
+    if not schema.has_context_dependent_function:
+        return None
+    types = [_type_of(operand).SerializeToString() for operand in operands]
+    best = max((v for v in schema.context_dependent_function_opset_versions if v <= version), default=None)
+    if best is None:
+        return None
+    text = schema.get_context_dependent_function_with_opset_version(best, proto.SerializeToString(), types)
+    body = onnx.FunctionProto()
+    body.ParseFromString(text)
+    return body
+
+
+def _type_of(operand: Value | None) -> Any:
+    import onnx
+
+    proto = onnx.TypeProto()
+    if operand is None or isinstance(operand, list):
+        return proto
+    dtype = operand.spec.dtype if isinstance(operand, Node) else operand.dtype
+    shape = operand.spec.shape if isinstance(operand, Node) else operand.shape
+    proto.tensor_type.elem_type = NUMBERS[np.dtype(dtype).name]
+    proto.tensor_type.shape.SetInParent()
+    for dim in shape:
+        entry = proto.tensor_type.shape.dim.add()
+        if isinstance(dim, int):
+            entry.dim_value = dim
+        else:
+            entry.dim_param = str(dim)
+    return proto

@@ -1,0 +1,294 @@
+"""ONNX models: read from a file, checked, and made a graph."""
+
+from __future__ import annotations
+
+import keyword
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ...errors import FileFormatError, LookupFailure, NoRuleError, ShapeError, UsageError, near
+from ...graph import Dim, Graph, Node
+from ...graph.dimensions import dimension, names_in, size_of
+from ...text import counted, quoted
+from . import rules as rules  # registers them
+from .functions import has_body
+from .reading import Frame, Reader
+from .rule import RULES, Value
+from .tensors import array_of, dtype_of
+
+_MOST_BYTES = 2**31
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a graph was read from.
+
+    Attributes
+    ----------
+    model : onnx.ModelProto
+    path : Path or None
+    nodes : dict of str to Node
+        {name of a tensor of the model: its node}, of those that have one.
+    dims : dict of str to (str or int)
+        {dimension as the model calls it: as the graph does}.
+    counted : int
+        How many ONNX nodes the model has.
+    folded : int
+        How many of them were evaluated while the model was read.
+    """
+
+    model: Any
+    path: Path | None
+    nodes: dict[str, Node]
+    dims: dict[str, Dim]
+    counted: int
+    folded: int
+
+
+SOURCES: WeakKeyDictionary[Graph, Source] = WeakKeyDictionary()
+"""What graphs were read from."""
+
+
+def from_onnx(
+    model: Any,
+    sizes: Mapping[str, int] | None = None,
+    values: Mapping[str, Any] | None = None,
+    trainable: bool = False,
+) -> Graph:
+    """Read an ONNX model as a graph.
+
+    One ONNX node becomes one scope of its name, in which are the operations that compute it; a node without a name
+    is called by its operation, ``Add_2``. Inputs are placeholders and results are ``graph.outputs``, both by the
+    model's names. What depends only on shapes is evaluated here. Nothing in the file is executed.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx.ModelProto
+    sizes : dict of str to int, optional
+        {dimension: size}, for dimensions that the model leaves open.
+    values : dict of str to array_like, optional
+        {input: its value}, for inputs that are always the same. What depends on them only is evaluated here.
+    trainable : bool
+        Whether initializers of floats become parameters. If not, they are constants, mapped where they can be.
+
+    Returns
+    -------
+    Graph
+
+    Raises
+    ------
+    FileFormatError
+        When it is not an ONNX model, or is damaged.
+    NoRuleError
+        When it has operations that graphnn does not read. All are listed.
+    LookupFailure
+        When a size or a value is given for what the model does not have.
+
+    Examples
+    --------
+    >>> from onnx import parser
+    >>> model = parser.parse_model(
+    ...     '<ir_version: 8, opset_import: ["": 17]> line (float[n] x) => (float[n] y) {y = Neg(x)}'
+    ... )
+    >>> graph = from_onnx(model)
+    >>> graph.outputs["y"]
+    <Node "Neg/negative": negative (n,) float32>
+    """
+    proto, path = _proto(model)
+    file = path.name if path is not None else f"{proto.graph.name or 'model'}.onnx"
+    _check(proto, file)
+    graph = Graph(Path(file).stem, np.float32)
+    ends = [each.name for each in (*proto.graph.input, *proto.graph.output)]
+    versions = {"" if each.domain == "ai.onnx" else each.domain: each.version for each in proto.opset_import}
+    functions = {(each.domain, each.name): each for each in proto.functions}
+    reader = Reader(graph, versions, functions, file, path.parent if path is not None else None, set(ends))
+    frame = Frame()
+    dims = _inputs(reader, frame, proto.graph, dict(sizes or {}), dict(values or {}), trainable)
+    reader.read(proto.graph.node, frame, {})
+    _outputs(reader, frame, proto.graph)
+    nodes = {name: value for name, value in frame.values.items() if isinstance(value, Node)}
+    SOURCES[graph] = Source(proto, path, nodes, dims, len(proto.graph.node), reader.folded)
+    return graph
+
+
+def _proto(model: Any) -> tuple[Any, Path | None]:
+    """Return the model as a ModelProto, and the path of its file."""
+    try:
+        import onnx
+    except ImportError:
+        raise UsageError('ONNX models are read by the package onnx: pip install "graphnn[onnx]"') from None
+    if isinstance(model, onnx.ModelProto):
+        return model, None
+    path = None
+    if isinstance(model, (str, os.PathLike)):
+        path = Path(model)
+        if path.stat().st_size >= _MOST_BYTES:
+            raise FileFormatError(f"{str(path)!r} has 2 GiB or more, which no ONNX model has in one file")
+        content = path.read_bytes()
+    elif isinstance(model, bytes):
+        content = model
+    else:
+        raise UsageError(f"from_onnx reads a path, bytes or an onnx.ModelProto, not {type(model).__name__}")
+    proto = onnx.ModelProto()
+    what = f"{str(path)!r} is" if path is not None else "the bytes are"
+    try:
+        proto.ParseFromString(content)
+    except Exception:  # noqa: BLE001 - what protobuf raises is a class of its own
+        raise FileFormatError(f"{what} not an ONNX model, or damaged") from None
+    if not proto.HasField("graph"):
+        raise FileFormatError(f"{what} not an ONNX model: there is no graph in it")
+    return proto, path
+
+
+def _check(proto: Any, file: str) -> None:
+    """Refuse a model with operations that graphnn does not read; name them all."""
+    versions = {"" if each.domain == "ai.onnx" else each.domain: each.version for each in proto.opset_import}
+    own = {(each.domain, each.name) for each in proto.functions}
+    missing: Counter[str] = Counter()
+    firsts: dict[str, str] = {}
+    for node in _all_nodes(proto):
+        key = node.domain, node.op_type
+        if key in RULES or key in own or has_body(node, versions):
+            continue
+        kind = f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
+        missing[kind] += 1
+        firsts.setdefault(kind, node.name or next(iter(node.output), ""))
+    if missing:
+        listed = "; ".join(
+            f"{kind} ({counted(count, 'node')}, the first {quoted(firsts[kind])})"
+            for kind, count in missing.most_common()
+        )
+        raise NoRuleError(f"{file} has operations that graphnn does not read: {listed}")
+
+
+def _all_nodes(proto: Any) -> Iterator[Any]:
+    stack = [*proto.graph.node, *(node for function in proto.functions for node in function.node)]
+    stack.reverse()
+    while stack:
+        node = stack.pop()
+        yield node
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs) if attribute.type in (5, 10) else ():
+                stack.extend(graph.node)
+
+
+# --- inputs and outputs ---------------------------------------------------------------------------------------------
+
+
+def _inputs(
+    reader: Reader, frame: Frame, graph: Any, sizes: dict[str, int], values: dict[str, Any], trainable: bool
+) -> dict[str, Dim]:
+    initializers = {tensor.name: tensor for tensor in graph.initializer}
+    if graph.sparse_initializer:
+        raise FileFormatError(f"{reader.file} has sparse initializers, which graphnn does not read")
+    if len(initializers) < len(graph.initializer) or "" in initializers:
+        raise FileFormatError(f"{reader.file} has two initializers of one name, or one without a name")
+    inputs = [each for each in graph.input if each.name not in initializers]
+    names = [each.name for each in inputs]
+    for name in values:
+        if name not in names and name not in initializers:
+            raise LookupFailure(f"the model has no input {quoted(name)}.{near(name, names)}")
+    dims = _Dims(sizes)
+    for each in inputs:
+        dtype, shape = dims.spec(each)
+        if each.name in values:
+            given = np.asarray(values[each.name])
+            if not np.can_cast(given.dtype, dtype, "same_kind"):
+                raise UsageError(f"the input {quoted(each.name)} is {dtype}, and its value {given.dtype}")
+            frame.values[each.name] = given.astype(dtype)
+        else:
+            frame.values[each.name] = reader.graph.placeholder(each.name, shape, dtype)
+    dims.check_given()
+    for name, tensor in initializers.items():
+        array = np.asarray(values[name]) if name in values else array_of(tensor, reader.folder)
+        if trainable and name not in values and array.dtype.kind == "f" and array.ndim:
+            frame.values[name] = reader.graph.parameter(reader.graph.free_name(name), array)
+        else:
+            frame.values[name] = array
+            reader.titles[id(array)] = name
+    return dims.known
+
+
+def _outputs(reader: Reader, frame: Frame, graph: Any) -> None:
+    call = reader.ending()
+    for each in graph.output:
+        value: Value = frame.find(each.name)
+        if value is None or isinstance(value, list):
+            raise NoRuleError(f"the output {quoted(each.name)} is not an array")
+        reader.graph.outputs[each.name] = call.node(value)
+
+
+class _Dims:
+    """The dimensions of inputs: what the model calls them, and what the graph does."""
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        self.sizes = sizes
+        self.known: dict[str, Dim] = {}
+        self.used: set[str] = set()
+
+    def spec(self, value: Any) -> tuple[np.dtype[Any], tuple[Dim, ...]]:
+        what = f"the input {quoted(value.name)}"
+        if not value.type.HasField("tensor_type"):
+            kind = value.type.WhichOneof("value") or "nothing"
+            raise NoRuleError(f"{what} is a {kind.removesuffix('_type')}, and graphnn reads tensors")
+        tensor = value.type.tensor_type
+        if not tensor.HasField("shape"):
+            raise NoRuleError(f"{what} does not say how many axes it has, and graphnn needs to know")
+        dtype = dtype_of(tensor.elem_type, what)
+        return dtype, tuple(self._dim(value.name, axis, dim, what) for axis, dim in enumerate(tensor.shape.dim))
+
+    def _dim(self, name: str, axis: int, dim: Any, what: str) -> Dim:
+        if dim.HasField("dim_value") and dim.dim_value != -1:
+            if not 0 <= dim.dim_value < 2**48:
+                raise ShapeError(f"{what} has a dimension of {dim.dim_value}")
+            return int(dim.dim_value)
+        called = dim.dim_param if dim.HasField("dim_param") and dim.dim_param.strip(" ?") else f"{name}_{axis}"
+        if called not in self.known:
+            self.known[called] = self._size(called)
+        return self.known[called]
+
+    def _size(self, called: str) -> Dim:
+        """Return the size or the name of a dimension; expressions of names stay what they are."""
+        if called in self.sizes:
+            self.used.add(called)
+            return dimension(self.sizes[called])
+        try:
+            found = dimension(called)
+        except (ShapeError, UsageError):
+            found = self._name(called)
+        if isinstance(found, int):
+            return found
+        names = names_in([found])
+        self.used |= names & self.sizes.keys()
+        if names <= self.sizes.keys():
+            return size_of(found, self.sizes)
+        return found
+
+    def _name(self, called: str) -> Dim:
+        """Return a name of letters, digits and underscores for a dimension."""
+        name = re.sub(r"\W+", "_", called, flags=re.ASCII).strip("_")
+        if not name or not name.isidentifier() or keyword.iskeyword(name) or name == "max":
+            name = f"size_{name}".rstrip("_")
+        taken = set(self.known.values())
+        base, number = name, 2
+        while name in taken:
+            name, number = f"{base}_{number}", number + 1
+        if name in self.sizes:
+            self.used.add(name)
+            return dimension(self.sizes[name])
+        return name
+
+    def check_given(self) -> None:
+        """Refuse sizes of dimensions that the model does not have."""
+        for name in self.sizes.keys() - self.used:
+            open_ones = sorted({*self.known, *names_in(self.known.values())})
+            listed = f" Open are {', '.join(open_ones)}." if open_ones else " All its sizes are fixed."
+            raise LookupFailure(f"the model has no dimension {quoted(name)}.{near(name, open_ones)}{listed}")

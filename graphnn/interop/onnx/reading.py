@@ -1,0 +1,329 @@
+"""The reader: goes through the nodes of an ONNX model, in order, and makes a graph of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import FileFormatError, GraphnnError, NoRuleError, restated
+from ...execute.interpreter import run
+from ...graph import Array, Constant, Graph, Node, Provenance, current_provenance
+from ...graph.collector import collector_paused
+from ...graph.scopes import forget
+from ...origin import Origin
+from ...text import quoted, short_repr
+from .attributes import attributes_of
+from .call import Call
+from .functions import body_of
+from .order import in_order
+from .rule import ON_SIZES, RULES, Rule, Value
+from .sizes import MOST, Sizes, Undecided
+from .tensors import array_of
+
+_MOST_RESULT = 1 << 16
+"""The most elements of a result that is computed while a model is read."""
+_MOST_NODES = 1_000_000
+"""The most ONNX nodes that are gone through, those in loops counted each time."""
+
+
+@dataclass
+class Frame:
+    """The values that have names in a graph, a subgraph or a function; those around it are found, too."""
+
+    around: Frame | None = None
+    values: dict[str, Value | None] = field(default_factory=dict)
+
+    def find(self, name: str) -> Value | None:
+        """Return the value of a name."""
+        frame: Frame | None = self
+        while frame is not None:
+            if name in frame.values:
+                return frame.values[name]
+            frame = frame.around
+        raise FileFormatError(f"{short_repr(name)} is read, and nothing makes it")
+
+
+class Reader:
+    """Makes nodes of ONNX nodes, in one graph.
+
+    Parameters
+    ----------
+    graph : Graph
+    versions : dict of str to int
+        The opset of each domain.
+    functions : dict of (str, str) to FunctionProto
+        The model's own.
+    file : str
+        The name of the model's file; the origin of nodes is their number in it.
+    folder : Path or None
+        Where external data are.
+    reserved : set of str
+        Names of inputs and outputs, which no scope may have.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        versions: dict[str, int],
+        functions: dict[tuple[str, str], Any],
+        file: str,
+        folder: Path | None,
+        reserved: set[str],
+    ) -> None:
+        self.graph = graph
+        self.versions = versions
+        self.functions = functions
+        self.file = file
+        self.folder = folder
+        self.reserved = reserved
+        self.folded = 0
+        """How many ONNX nodes were evaluated while the model was read."""
+        self.count = 0
+        self.titles: dict[int, str] = {}
+        """id of an array → the name of the initializer that it is."""
+        self._constants: dict[int, tuple[Array, Node]] = {}
+        self._paths: dict[tuple[str, str], str] = {}
+
+    # --- values ---
+
+    def constant(self, graph: Graph, array: Array) -> Node:
+        """Return the node of an array: one for each, at the top if it is an initializer."""
+        if graph is not self.graph:
+            return graph.constant(array)
+        known = self._constants.get(id(array))
+        if known is None:
+            array.flags.writeable = False
+            title = self.titles.get(id(array))
+            if title is None:
+                node = graph._holding(array)
+            else:
+                with Provenance(graph, lambda around: (None, False)):
+                    node = graph._holding(array, graph.free_name(title))
+            known = self._constants[id(array)] = array, node
+        return known[1]
+
+    def stored(self, node: Node) -> Array | None:
+        """Return the array of a constant node."""
+        return node.graph._stored(node) if isinstance(node.op, Constant) else None
+
+    # --- nodes ---
+
+    @collector_paused()
+    def read(self, nodes: Sequence[Any], frame: Frame, bindings: Mapping[str, Any], outer: str = "") -> None:
+        """Make what the nodes of a graph or a body are, and give their outputs to the frame."""
+        for place, proto in in_order(nodes, frame.values):
+            self.count += 1
+            if self.count > _MOST_NODES:
+                raise FileFormatError(
+                    f"the model has more than {_MOST_NODES:,} nodes, counting those in loops each time"
+                )
+            self._read(proto, frame, bindings, Origin(self.file, place + 1) if not outer else None)
+
+    def _read(self, proto: Any, frame: Frame, bindings: Mapping[str, Any], origin: Origin | None) -> None:
+        outputs = tuple(proto.output)
+        try:
+            operands = [frame.find(name) if name else None for name in proto.input]
+            call = Call(self, self.graph, proto.op_type, self._version(proto.domain), outputs)
+            call.frame, call.bindings = frame, dict(bindings)
+            call.attributes = attributes_of(proto, bindings, self.folder)
+            results = self._results(call, proto, operands, origin)
+        except (GraphnnError, Undecided) as error:
+            raise self._explained(error, proto) from None
+        for name, result in zip(outputs, results, strict=False):
+            if name:
+                frame.values[name] = result
+        missing = [name for name in outputs[len(results) :] if name]
+        if missing:
+            why = f"graphnn computes {len(results)} of its {len(outputs)} outputs, and not {missing[0]!r}"
+            raise self._explained(NoRuleError(why), proto)
+
+    def _results(
+        self, call: Call, proto: Any, operands: list[Value | None], origin: Origin | None
+    ) -> Sequence[Value | None]:
+        rule = RULES.get((proto.domain, proto.op_type))
+        if rule is not None:
+            folded = self._folded(call, rule, operands)
+            if folded is not None:
+                self.folded += 1
+                return folded
+        with self._scope(proto, origin_in(proto) or origin):
+            if rule is not None:
+                return applied(rule, call, operands)
+            own = self.functions.get((proto.domain, proto.op_type))
+            body = own if own is not None else body_of(proto, call.version, operands)
+            if body is None:
+                raise NoRuleError(f"graphnn has no rule for {proto.op_type}")
+            return self._function(body, operands, call.attributes)
+
+    def _function(self, body: Any, operands: Sequence[Value | None], given: Mapping[str, Any]) -> list[Value | None]:
+        """Return the outputs of a function."""
+        frame = Frame(None, dict.fromkeys(body.input))
+        frame.values.update(zip(body.input, operands, strict=False))
+        bindings = dict(given)
+        for default in attributes_of(body, {}, self.folder, "attribute_proto").items():
+            bindings.setdefault(*default)
+        kept, self.versions = self.versions, {**self.versions, **{o.domain: o.version for o in body.opset_import}}
+        try:
+            self.read(body.node, frame, bindings, "inner")
+        finally:
+            self.versions = kept
+        return [frame.find(name) for name in body.output]
+
+    def inner(self, call: Call, graph: Any, operands: Sequence[Value], name: str) -> list[Value]:
+        """Return the outputs of a subgraph, which sees the names around it."""
+        frame = Frame(call.frame)
+        for tensor in graph.initializer:
+            frame.values[tensor.name] = array_of(tensor, self.folder)
+        frame.values.update(zip([each.name for each in graph.input], operands, strict=False))
+        with ExitStack() as stack:
+            if name:
+                stack.enter_context(self.graph.new_scope(name))
+            self.read(graph.node, frame, call.bindings, "inner")
+        return [frame.find(each.name) for each in graph.output]
+
+    def _version(self, domain: str) -> int:
+        version = self.versions.get("" if domain == "ai.onnx" else domain)
+        if version is None:
+            raise FileFormatError(f"the model does not say which opset of the domain {short_repr(domain)} it uses")
+        return version
+
+    def _explained(self, error: Exception, proto: Any) -> GraphnnError:
+        if isinstance(error, Undecided):
+            error = NoRuleError("what it does depends on sizes that are not known; fix them: from_onnx(…, sizes={…})")
+        if isinstance(error, GraphnnError) and error.context.startswith(f"{self.file}: "):
+            return error
+        name = f" {quoted(proto.name)}" if proto.name else f" that makes {short_repr(next(iter(proto.output), ''))}"
+        return restated(error, f"{self.file}: the {proto.op_type}{name}: ")
+
+    # --- what is known while the model is read ---
+
+    def _folded(self, call: Call, rule: Rule, operands: list[Value | None]) -> Sequence[Value] | None:
+        """Return the results where all operands are numbers or sizes, or None."""
+        given = [operand for operand in operands if operand is not None]
+        if not all(isinstance(operand, (np.ndarray, Sizes)) for operand in given):
+            return None
+        if "body" in rule.forms or "then_branch" in rule.forms:
+            return None
+        if any(isinstance(operand, Sizes) for operand in given):
+            return self._on_sizes(call, operands)
+        if not given and call.op in ("RandomNormal", "RandomUniform"):
+            return None
+        if sum(operand.size for operand in given) > MOST:
+            return None
+        scratch = Call(self, Graph("folded", np.float32), call.op, call.version, call.outputs)
+        scratch.attributes = call.attributes
+        results = applied(rule, scratch, operands)
+        nodes = [result for result in results if isinstance(result, Node)]
+        if any(not _small(node) for node in nodes):
+            return None
+        values = dict(zip(nodes, run(nodes), strict=True)) if nodes else {}
+        return [np.asarray(values[result]) if isinstance(result, Node) else result for result in results]
+
+    def _on_sizes(self, call: Call, operands: Sequence[Value | None]) -> Sequence[Value] | None:
+        function = ON_SIZES.get(call.op)
+        if function is None:
+            return None
+        try:
+            result = function(call, *operands, **call.attributes)
+        except (Undecided, GraphnnError, TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError):
+            return None
+        return None if result is None else result if isinstance(result, tuple) else (result,)
+
+    def ending(self) -> Call:
+        """Return a call that stands for the model's outputs."""
+        return Call(self, self.graph, "", 0, ())
+
+    # --- scopes ---
+
+    @contextmanager
+    def _scope(self, proto: Any, origin: Origin | None) -> Iterator[None]:
+        """Make nodes in the scope of an ONNX node: of its name, or of its operation's where it has none."""
+        *prefixes, last = [part for part in proto.name.split("/") if part] or [proto.op_type]
+        with ExitStack() as stack:
+            for prefix in prefixes:
+                around = self._current()
+                key = around, prefix
+                path = self._paths.get(key)
+                if path is None:
+                    path = self.graph.free_name(self._unreserved(around, prefix, "part"))
+                    self._paths[key] = path
+                stack.enter_context(self.graph.in_scope(path))
+            base = self._unreserved(self._current(), last, proto.op_type)
+            opened = stack.enter_context(self.graph.new_scope(base, kind=proto.op_type, origin=origin))
+            if origin is not None:
+                stack.enter_context(self.graph.in_scope(None, origin=origin, inherit_origin=True))
+            yield
+        if opened.scope is not None and opened.scope.result is None:
+            forget(self.graph, opened.scope)
+
+    def _current(self) -> str:
+        scope = current_provenance(self.graph).scope
+        return "" if scope is None else scope.path
+
+    def _unreserved(self, around: str, base: str, kind: str) -> str:
+        return f"{base}_{kind}" if (f"{around}/{base}" if around else base) in self.reserved else base
+
+
+def _small(node: Node) -> bool:
+    total = 1
+    for dim in node.spec.shape:
+        total *= dim if isinstance(dim, int) else _MOST_RESULT + 1
+    return total <= _MOST_RESULT
+
+
+def origin_in(proto: Any) -> Origin | None:
+    """Return the line of the PyTorch program that a node is from, where its metadata say so."""
+    for entry in proto.metadata_props:
+        if entry.key == "pkg.torch.onnx.stack_trace":
+            for line in reversed(entry.value.splitlines()):
+                before, _, rest = line.strip().partition('File "')
+                file, _, behind = rest.partition('", line ')
+                number = behind.partition(",")[0]
+                if not before and file and number.isdecimal():
+                    return Origin(file, int(number))
+    return None
+
+
+def applied(rule: Rule, call: Call, operands: Sequence[Value | None]) -> Sequence[Value | None]:
+    """Return what a rule makes of operands and the call's attributes: a tuple of values."""
+    given: dict[str, Any] = {}
+    attributes = dict(call.attributes)
+    rest: list[Any] = []
+    for place, operand in enumerate(operands):
+        if place < len(rule.operands):
+            if operand is not None:
+                given[rule.operands[place]] = _as(call, rule.forms[rule.operands[place]], operand, rule.operands[place])
+        elif rule.rest is not None:
+            rest.append(None if operand is None else _as(call, rule.forms[rule.rest], operand, "an operand"))
+        else:
+            call.refuse(f"it has {len(operands)} operands, and graphnn reads {len(rule.operands)}")
+    for name, value in attributes.items():
+        key = name if name in rule.forms else f"{name}_"
+        if key not in rule.forms or key in given or key == rule.rest:
+            call.refuse(f"graphnn does not read its attribute {name}={short_repr(value)}")
+        form = rule.forms[key]
+        given[key] = _as(call, form, np.asarray(value), key) if form in ("Node", "Known", "Dims") else value
+    lacking = rule.required - set(given)
+    if lacking:
+        call.refuse(f"it lacks {min(lacking)!r}")
+    if rule.rest is not None:
+        before = [given.pop(name) if name in given else None for name in rule.operands]
+        result = rule.function(call, *before, *rest, **given)
+    else:
+        result = rule.function(call, **given)
+    return result if isinstance(result, tuple) else (result,)
+
+
+def _as(call: Call, form: str, value: Any, what: str) -> Any:
+    if form == "Node":
+        return call.node(value)
+    if form == "Known":
+        return call.known(value, what)
+    if form == "Dims":
+        return call.dims(value, what)
+    return value
