@@ -140,8 +140,8 @@ def r2(predicted: Any, true: Any) -> Node:
     Notes
     -----
     As scikit-learn's. The sums of batches are added, in float64, and give Σ (true - mean)². Of the true values, the
-    first 16 bits and the rest have sums of their own, so that little cancels: if the mean is 10ᵏ times the spread, about
-    2k - 5 of 16 digits are lost. If it is more than 10⁸ times the spread, the values count as equal.
+    first 16 bits and the rest have sums of their own, so that little cancels: if the mean is 10ᵏ times the spread,
+    about 2k - 5 of 16 digits are lost. If it is more than 10⁸ times the spread, the values count as equal.
 
     Examples
     --------

@@ -167,7 +167,7 @@ def test_r2_far_from_zero(shift: float) -> None:
         found = nn.evaluate(node, feed, graph=node.graph, batch_size=size)
         assert float(found) == pytest.approx(metrics.r2_score(far, feed["a"]), rel=1e-7)
     flat = np.full((60, 2), shift / 7)
-    assert float(value(nn.r2, flat + [0.0, 1.0], flat)) == 0.5
+    assert float(value(nn.r2, flat + np.array([0.0, 1.0]), flat)) == 0.5
 
 
 def test_errors() -> None:
