@@ -34,6 +34,7 @@ from .graph import Graph, Node, Op, Scope, Spec, name
 if TYPE_CHECKING:  # at run time, by the table below
     from . import datasets, nn, testing, view
     from . import demo as demo
+    from . import interop as interop
     from . import terminal as terminal
     from .autograd import grad, jvp, vjp
     from .execute.compiled import Compiled, compile
@@ -46,6 +47,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .inspector.health import Finding, Health, check_health
     from .inspector.profile import Profile, profile
     from .inspector.trace import Film, Trace, recording, trace
+    from .interop.onnx import from_onnx
     from .jacobians import hessian, hvp, jacobian
     from .linearized import Linearization, linearize
     from .order import critical_path, generations, schedule
@@ -65,13 +67,14 @@ _LATER = {
     "inspector.profile": "Profile profile",
     "inspector.trace": "Film Trace recording trace",
     "jacobians": "hessian hvp jacobian",
+    "interop.onnx": "from_onnx",
     "linearized": "Linearization linearize",
     "order": "critical_path generations schedule",
     "transform": "extract replace",
     "view": "draw summary",
 }
 _MODULES = (
-    *("autograd", "datasets", "demo", "execute", "files", "inspector", "nn", "order", "terminal", "testing"),
+    *("autograd", "datasets", "demo", "execute", "files", "inspector", "interop", "nn", "order", "terminal", "testing"),
     *("transform", "view"),
 )
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
@@ -120,6 +123,7 @@ __all__ = [
     "draw",
     "errors",
     "extract",
+    "from_onnx",
     "functions",
     "generations",
     "grad",

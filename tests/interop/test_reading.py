@@ -1,0 +1,44 @@
+"""Reading ONNX models."""
+
+import numpy as np
+import pytest
+from onnx import parser
+
+import graphnn as gn
+
+
+def model(text: str, opset: int = 17) -> object:
+    return parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]> {text}')
+
+
+def test_a_node_becomes_a_scope_of_its_name_and_names_stay() -> None:
+    g = gn.from_onnx(model("m (float[n, 3] x) => (float[n, 3] y) {h = Neg(x) y = Exp(h)}"))
+    assert [p.name for p in g.placeholders] == ["x"]
+    assert g.placeholders[0].shape == ("n", 3)
+    assert g["Neg"] is g["Neg/negative"]
+    x = np.array([[1.0, 2.0, 3.0]], np.float32)
+    np.testing.assert_array_equal(gn.run(g.outputs["y"], {"x": x}), np.exp(-x))
+
+
+def test_arithmetic_on_sizes_leaves_no_node() -> None:
+    g = gn.from_onnx(
+        model(
+            "m (float[n, t, 4] x) => (float[p, 4] y)"
+            " <int64[1] first = {0}, int64[1] second = {1}, int64[1] four = {4}>"
+            " {s = Shape(x) a = Gather(s, first) b = Gather(s, second) c = Mul(a, b) d = Concat<axis=0>(c, four)"
+            " y = Reshape(x, d)}"
+        )
+    )
+    assert [node.op.name for node in g] == ["placeholder", "reshape"]
+    assert g.outputs["y"].shape == ("n*t", 4)
+
+
+def test_all_operations_that_cannot_be_read_are_listed() -> None:
+    text = "m (float[2] x) => (float[2] y) {a = Nope(x) b = Nope(a) y = Never(b)}"
+    with pytest.raises(NotImplementedError, match=r'Nope \(2 nodes, the first "a"\); Never \(1 node, the first "y"\)'):
+        gn.from_onnx(model(text))
+
+
+def test_a_size_that_the_model_does_not_have_is_refused() -> None:
+    with pytest.raises(KeyError, match=r'no dimension "sequence".* Open are n'):
+        gn.from_onnx(model("m (float[n] x) => (float[n] y) {y = Neg(x)}"), sizes={"sequence": 3})
