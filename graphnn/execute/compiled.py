@@ -209,7 +209,7 @@ class Compiled:
     def _planned(self, prepared: Prepared) -> Plan:
         if self.backend == "native":
             try:
-                return Native(prepared, list(self.updates), self.settings.threads)
+                return Native(prepared, list(self.updates), self.settings, self._tables)
             except Doubt as doubt:
                 distrust(doubt)
                 self.backend = "numpy"

@@ -1,17 +1,25 @@
 """Updates of few rows of a table: the bits of the whole update, and nobody sees that memory is used again."""
 
 import math
+import os
+import random
+import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+from test_plan import alarms
 
 import graphnn as gn
 from graphnn import nn
 from graphnn.execute.compiled import Compiled
+from graphnn.execute.native.plan import Native
 from graphnn.execute.settings import Settings
+
+pytestmark = pytest.mark.each_backend
 
 ROWS = 40
 
@@ -52,7 +60,7 @@ class Lookup:
         loss = gn.sum(gn.square(gn.take(self.table, self.ids, 0)))
         updates = (nn.SGD(self.rate) if optimizer is None else optimizer(g)).updates(loss)
         updates[self.count] = refusing()()(self.count + 1.0)
-        self.step = Compiled(loss, updates, backend="numpy", settings=settings)
+        self.step = Compiled(loss, updates, settings=settings)
 
     def __call__(self, ids: Any, rate: float = 0.25) -> None:
         self.step({self.ids: np.asarray(ids), self.rate: rate})
@@ -90,6 +98,8 @@ def test_the_bits_are_those_of_the_whole_update() -> None:
     assert written_alone(alone.plan(ids))
     assert not written_alone(whole.plan(ids))
     assert alone.plan(ids).explain().count("not needed") == 2
+    if isinstance(alone.plan(ids), Native):
+        assert [loop.written for loop in alone.plan(ids).loops if "rows_alone" in loop.text] == [2 * 5 * 3 * 8]
     assert alone.plan(ids).explain().calls < whole.plan(ids).explain().calls
 
 
@@ -173,7 +183,67 @@ def test_where_something_else_reads_it_or_the_rows_are_many_the_whole_is_written
     lookup = Lookup(Settings(table=0))
     for more in (nn.EMA(0.9).updates(lookup.step.updates), lookup.step.updates):
         fetches = [] if len(more) > 2 else [more[lookup.table]]
-        step = Compiled(fetches, more, backend="numpy", settings=Settings(table=0))
+        step = Compiled(fetches, more, settings=Settings(table=0))
         assert not written_alone(step.plan({"ids": [1, 2, 3, 4, 5], "rate": 0.1}))
-    alone = Compiled([], lookup.step.updates, backend="numpy", settings=Settings(table=0))
+    alone = Compiled([], lookup.step.updates, settings=Settings(table=0))
     assert written_alone(alone.plan({"ids": [1, 2, 3, 4, 5], "rate": 0.1}))
+
+
+def after(steps: int, ids: Any) -> bytes:
+    """Return the table that so many whole updates make."""
+    whole = Lookup(Settings(table=2**40))
+    for _ in range(steps):
+        whole(ids)
+    return bytes(whole.table.value.tobytes())
+
+
+def test_steps_of_many_threads_are_made_one_after_the_other() -> None:
+    ids, alone = [3, 4, 3, -1, 9], Lookup(Settings(table=0))
+    seen: list[tuple[Any, bytes]] = []
+
+    def work(number: int) -> None:
+        for i in range(20):
+            alone(ids)
+            if (i + number) % 3 == 0:
+                held = alone.graph.state[alone.table]
+                seen.append((held, held.tobytes()))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert written_alone(alone.plan(ids))
+    assert all(held.tobytes() == before for held, before in seen)
+    assert alone.table.value.tobytes() == after(160, ids)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
+def test_a_forked_process_goes_on_from_the_same_table() -> None:
+    ids, alone = [3, 4, 3, -1, 9], Lookup(Settings(table=0))
+    right = after(8, ids)
+    for _ in range(4):
+        alone(ids)
+    child = os.fork()
+    for _ in range(4):
+        alone(ids)
+    if child == 0:
+        os._exit(0 if alone.table.value.tobytes() == right else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert alone.table.value.tobytes() == right
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX only: an interval timer presses Ctrl-C")
+def test_ctrl_c_at_any_point_leaves_the_table_of_before_or_after() -> None:
+    ids, alone = [3, 4, 3, -1, 9], Lookup(Settings(table=0))
+    known, whole = [], Lookup(Settings(table=2**40))
+    for _ in range(251):
+        known.append(whole.table.value.tobytes())
+        whole(ids)
+    rng, hits = random.Random(0), 0
+    with alarms() as interrupted:
+        for _ in range(250):
+            before = int(alone.count.value)
+            stopped = interrupted(lambda: alone(ids), rng.uniform(1e-6, 2e-4))
+            hits += stopped
+            made = int(alone.count.value) - before
+            assert made == 1 or (stopped and made == 0)
+            assert alone.table.value.tobytes() == known[before + made]
+    assert hits

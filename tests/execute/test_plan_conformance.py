@@ -31,7 +31,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 FLOATS = ["float64", "float64", "float32", "float32", "float16"]
 DTYPES = [*FLOATS, "int64", "int32", "int8", "uint8", "bool"]
 USUAL = Settings()
-SMALL = Settings(spread_from=2, spread_to=12, masked=3, tall=0, large=16, written_over=16)
+SMALL = Settings(spread_from=2, spread_to=12, masked=3, tall=0, large=16, written_over=16, table=0)
 SPECIAL = [0.0, -0.0, -0.0, 1.0, np.nan, np.inf, -np.inf]
 RARE = [5e-324, -1e-310, 1e-41, -6e-8, 7e4, -3e7, 1e20, -1e38, 1e300]
 """Denormal in one dtype or another, or large."""

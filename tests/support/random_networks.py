@@ -29,17 +29,23 @@ class Training(NamedTuple):
 
 
 def random_training(rng: np.random.Generator, rows: tuple[int, ...] = ROWS) -> Training:
-    """Draw a network, a loss, an optimizer, and three batches."""
+    """Draw a network, a loss, an optimizer, and a few batches."""
     dtype = str(rng.choice(["float32", "float64"]))
     graph = gn.Graph(dtype=dtype)
     inputs, classes, count = int(rng.integers(1, 40)), int(rng.integers(2, 12)), int(rng.choice(rows))
     x, y = graph.placeholder("x", ("batch", inputs)), graph.placeholder("y", ("batch",), np.int64)
+    looked_up = int(rng.choice([7, 8 * count + 1])) if rng.random() < 0.3 else 0
     layers: list[nn.Layer] = []
     for _ in range(int(rng.integers(0, 5))):
         layers += [nn.Dense(int(rng.choice(UNITS))), ACTIVATIONS[rng.integers(len(ACTIVATIONS))]()]
         if rng.random() < 0.15:
             layers.append(nn.Dropout(0.3))
-    logits = nn.Sequential(*layers, nn.Dense(classes))(x, training=True)
+    first, ids = x, graph.placeholder("ids", ("batch", *[2] * int(rng.integers(2))), rng.choice(["int64", "int32"]))
+    if looked_up:
+        table = graph.parameter("table", _wild(rng, rng.normal(size=(looked_up, inputs)).astype(dtype)))
+        first = gn.take(table, ids, axis=0)
+        first = gn.sum(first, axis=1) if len(ids.shape) > 1 else first
+    logits = nn.Sequential(*layers, nn.Dense(classes))(first, training=True)
     losses = (
         lambda: nn.softmax_crossentropy(logits, y),
         lambda: nn.categorical_crossentropy(gn.softmax(logits), y),
@@ -47,12 +53,21 @@ def random_training(rng: np.random.Generator, rows: tuple[int, ...] = ROWS) -> T
         lambda: nn.softmax_crossentropy(logits, y, reduction="sum"),
     )
     loss = losses[rng.integers(len(losses))]()
-    updates = OPTIMIZERS[rng.integers(len(OPTIMIZERS))]().updates(loss)
+    updates = OPTIMIZERS[0 if looked_up and rng.random() < 0.7 else rng.integers(len(OPTIMIZERS))]().updates(loss)
     fetches = [loss, *[logits] * (rng.random() < 0.5), *[gn.transpose(logits)] * (rng.random() < 0.2)]
-    feeds = []
-    for _ in range(3):
-        array = rng.normal(size=(count, inputs)).astype(dtype)
-        if rng.random() < 0.2:
-            array.flat[rng.integers(array.size)] = rng.choice([0.0, -0.0, np.nan, np.inf, -np.inf])
-        feeds.append({x: array, y: rng.integers(0, classes, count)})
+    feeds: list[dict[Any, Any]] = []
+    for _ in range(6 if looked_up else 3):  # two tables take turns
+        feeds.append({y: rng.integers(0, classes, count)})
+        if looked_up:
+            shape = count, *ids.shape[1:]
+            feeds[-1][ids] = rng.integers(-looked_up, looked_up, shape).astype(ids.dtype)
+        else:
+            feeds[-1][x] = _wild(rng, rng.normal(size=(count, inputs)).astype(dtype))
     return Training(fetches, feeds, updates)
+
+
+def _wild(rng: np.random.Generator, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Put a special value into one array of five."""
+    if rng.random() < 0.2:
+        array.flat[rng.integers(array.size)] = rng.choice([0.0, -0.0, np.nan, np.inf, -np.inf])
+    return array

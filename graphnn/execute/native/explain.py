@@ -74,6 +74,9 @@ class Loop:
 
 def _moved(work: Work, scratch: set[Value]) -> tuple[int, int, int]:
     """Return the bytes that a work reads and writes, and those of them that are scratch memory's."""
+    if isinstance(work.values[0].how, do.Patch):  # of the table only rows, and those of the last time
+        _, *operands = work.values[0].operands
+        return 2 * operands[0].nbytes + sum(x.nbytes for x in operands), 2 * operands[0].nbytes, 0
     own = set(work.values)
     reads = {x: None for value in work.values for x in value.operands if x.root not in own}
     writes = [value for value in work.values if value not in work.inner]
@@ -211,8 +214,12 @@ class NativeExplanation(Explanation):
 
 def _fate(node: Node, value: Value, work_of: dict[Value, Work], outputs: set[Value]) -> str:
     work = work_of.get(value.root)
+    if value.index < 0:
+        return "not needed"
     if work is None:
         return "constant"
+    if isinstance(value.how, do.Patch):
+        return "handed out, few rows written"
     others = [name for name in names_of(work.values) if name != node.name]
     how = "a call of NumPy" if work.how == "python" else "a loop of NumPy"
     if work.how == "fused":

@@ -11,7 +11,7 @@ from ...graph.quiet import quietly
 from ...ops import rows
 from .. import instructions as do
 from ..lowering import Lowering
-from ..plan import Plan
+from ..plan import _USUAL, Plan
 from ..settings import Settings
 from ..values import Value
 from .blocking import in_blocks
@@ -25,6 +25,7 @@ from .writer import Writer
 if TYPE_CHECKING:
     from ...graph import Array, Node
     from ..loop import Prepared
+    from ..patching import Tables
 
 _NEVER = 2**62
 NATIVE = Settings(
@@ -48,17 +49,23 @@ class Native(Plan):
     segments : list of Table
     """
 
-    def __init__(self, prepared: Prepared, updated: Sequence[Node] = (), threads: int = 1) -> None:
-        lowering = Lowering(prepared, NATIVE)
+    def __init__(
+        self,
+        prepared: Prepared,
+        updated: Sequence[Node] = (),
+        settings: Settings = _USUAL,
+        tables: Tables | None = None,
+    ) -> None:
+        lowering = Lowering(prepared, NATIVE, {} if tables is None else tables.found(prepared, settings))
         for value in (*lowering.given, *lowering.values):
             value.dtype = np.dtype(value.dtype.str)  # NumPy's own object, by which its arrays are known, and not a copy
         _hand_out(lowering)
         self._take(prepared, lowering)
         self.works = in_blocks(works_of(lowering.values, lowering.fetches), lowering.fetches, rows.limits.block)
-        if threads > 1:
-            share(self.works, threads)
+        if settings.threads > 1:
+            share(self.works, settings.threads)
         self.layout = Memory(self.works, lowering.fetches, NATIVE.written_over)
-        self._prepared = prepared._replace(given={})
+        self._alike = prepared._replace(given={}), _USUAL, tables
         keys = Keys(self._count, self.given, list(updated))
         writer = Writer(self.works, self.layout, lowering, keys)
         self.segments = writer.tables
@@ -134,12 +141,12 @@ class Native(Plan):
     @property
     def source(self) -> str:  # type: ignore[override]
         """The same as NumPy, to read."""
-        return Plan(self._prepared).source
+        return Plan(*self._alike).source
 
     @property
     def arguments(self) -> dict[str, object]:  # type: ignore[override]
         """What `source` is called with."""
-        return Plan(self._prepared).arguments
+        return Plan(*self._alike).arguments
 
 
 def _hand_out(lowering: Lowering) -> None:

@@ -137,6 +137,8 @@ def form_of(value: Value) -> tuple[str, str]:
     how = value.how
     if isinstance(how, do.Own):
         return "python", f"{how.name} makes an array itself"
+    if isinstance(how, do.Patch):
+        return "python", "few rows of a table change"
     if isinstance(how, do.Call) and not isinstance(how, _KNOWN_CALLS):
         return "python", f"{how.name} has no native form, or not this one"
     if any(place_of(operand) is None for operand in value.operands):

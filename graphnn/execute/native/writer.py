@@ -120,9 +120,9 @@ class Writer:
         for x in value.operands:
             self._view(x)
         operands = [names[x] for x in value.operands]
-        if value.kind == "fresh":
+        if value.kind == "fresh" or isinstance(value.how, do.Patch):
             self._body.append(f"{names[value]} = {_expression(value, operands, names)}")
-            if value.strides is not None:
+            if value.kind == "fresh" and value.strides is not None:
                 laid = f"{literal(value.shape)}, {literal(value.strides)}, dtype({_called(value.dtype)})"
                 self._body.append(f"{names[value]} = laid__({names[value]}, {laid})")
             return
