@@ -254,7 +254,6 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "copy": "Write gn.extract(fetches), a new graph of what they need.",
         "draw": "Write gn.draw(graph).",
         "edges": "Write graph.dag.edges.",
-        "inputs": "Write graph.placeholders.",
         "load": "Write gn.load(path).",
         "nodes": "Write list(graph), or graph.dag.nodes for their names.",
         "run": "Write gn.run(fetches, feed).",

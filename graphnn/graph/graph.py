@@ -129,6 +129,11 @@ class Graph(Shown):
         return self._dag
 
     @property
+    def inputs(self) -> dict[str, Node]:
+        """The placeholders by name, in the order in which they were made."""
+        return {node.name: node for node in self.placeholders}
+
+    @property
     def parameters(self) -> tuple[Node, ...]:
         """All trainable parameters, in the order in which they were made."""
         return tuple(node for node in self.state if node.trainable)
@@ -272,10 +277,7 @@ class Graph(Shown):
         -------
         Node
         """
-        return self._fixed(value, f'constant "{name}"' if name else "a constant", name, dtype)
-
-    def _fixed(self, value: Any, what: str, name: str | None = None, dtype: Any = None) -> Node:
-        return self._holding(own_array(value, what, self.dtype, dtype), name)
+        return self._holding(own_array(value, f'constant "{name}"' if name else "a constant", self.dtype, dtype), name)
 
     def _holding(self, array: Array, name: str | None = None) -> Node:
         """Make a constant of an array that nobody else can write to."""
@@ -592,7 +594,6 @@ class Graph(Shown):
             raise GraphError(
                 "from_networkx takes a directed graph, not an undirected one: an edge goes from operand to result"
             )
-        whole = dag.graph
-        graph = cls(str(whole.get("name", "graph")), whole.get("dtype", np.float64))
+        graph = cls(str(dag.graph.get("name", "graph")), dag.graph.get("dtype", np.float64))
         filled(graph, dag)
         return graph

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DtypeError, GraphError, GraphnnError, UsageError, ValueRangeError
 from ..show import Shown
 from ..text import visible, with_article
-from .arrays import as_array, sealed, warn_of_overflow
+from .arrays import as_array, own_array, sealed, warn_of_overflow
 from .dimensions import Dimension, as_dimensions, shown
 from .op import Array, Bare, Constant, Op, Parameter, Spec, fn, operation
 
@@ -400,5 +400,5 @@ def as_nodes(graph: Graph, op: Op, values: Sequence[Any]) -> list[Node]:
                     f"{op.name}: the number {value} does not fit into {known[0]}; cast the other operand first"
                 ) from None
         else:
-            nodes.append(graph._fixed(value, f"an operand of {op.name}"))
+            nodes.append(graph._holding(own_array(value, f"an operand of {op.name}", graph.dtype)))
     return nodes

@@ -42,3 +42,9 @@ def test_all_operations_that_cannot_be_read_are_listed() -> None:
 def test_a_size_that_the_model_does_not_have_is_refused() -> None:
     with pytest.raises(KeyError, match=r'no dimension "sequence".* Open are n'):
         gn.from_onnx(model("m (float[n] x) => (float[n] y) {y = Neg(x)}"), sizes={"sequence": 3})
+
+
+def test_inputs_are_found_by_the_names_of_the_model() -> None:
+    g = gn.from_onnx(model("m (float[n] x, float[n] y) => (float[n] z) {z = Add(x, y)}"))
+    assert g.inputs == {"x": g["x"], "y": g["y"]}
+    assert list(g.outputs) == ["z"]
