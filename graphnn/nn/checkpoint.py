@@ -15,6 +15,7 @@ from ..errors import FileFormatError, GraphnnError, UsageError, ValueRangeError
 from ..files import to_data
 from ..graph import Array, Graph, Node, sealed
 from ..graph.dimensions import shown
+from ..text import quoted, with_article
 from .history import History
 from .layer import snake
 from .rng import set_state
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .training import Training
 
 _KIND, _VERSION = "checkpoint", 2
-_MOST_ROWS = 2**63
+_MOST = 2**63  # of what is counted
 _OPTIONAL = (dict, type(None))
 
 
@@ -39,9 +40,9 @@ def save(training: Training, path: StrPath) -> None:
         "state": [node.name for node in training.graph.state],
         "shuffling": passes.state,
         "columns": list(training.figures.columns),
-        "history": dict(training.history),
+        "history": {name: _plain(name, values) for name, values in training.history.items()},
         "position": {**position, "drawn": passes.drawn, **passes.division()},
-        "watch": watch and {"best": float(watch.best), "epoch": watch.epoch, "waited": watch.waited},
+        "watch": watch and {"best": float(watch.best), "epoch": watch.epoch, "waited": watch.waited, **watch.goal},
     }
     stored = {f"graph/{name}": array for name, array in arrays.items()}
     if watch:
@@ -49,6 +50,13 @@ def save(training: Training, path: StrPath) -> None:
     if amid is not None and training.batch:
         stored |= {f"metrics/{place}": np.asarray(total) for place, total in _totals(amid)}
     write(path, _KIND, data, stored, version=_VERSION)
+
+
+def _plain(name: str, figures: Any) -> list[Any]:
+    """Return figures as plain data, also those that a callback added."""
+    if not isinstance(figures, list):
+        raise UsageError(f"a history has lists, and {quoted(str(name))} is {with_article(type(figures).__name__)}")
+    return [each.tolist() if isinstance(each, (np.generic, np.ndarray)) else each for each in figures]
 
 
 def _totals(amid: Evaluation) -> Iterator[tuple[str, Any]]:
@@ -106,7 +114,8 @@ class _Position:
     def check(self, passes: Passes, epochs: int) -> None:
         """Raise an error unless a training that has made this many epochs can go on here."""
         now = passes.division()
-        if self.steps < self.batch + epochs or (self.batch == 0) != (self.seen == 0):
+        holds = self.seen > 0 if self.batch else self.seen == self.loss == 0  # amid an epoch, a loss may be NaN
+        if self.steps < self.batch + epochs or not holds:
             raise FileFormatError("its position is impossible")
         if (self.batch or self.drawn) and self.division != now:
             raise ValueRangeError(
@@ -121,7 +130,7 @@ class _Position:
                 "or a loader, of which the batches that were used are passed over"
             )
         # Rows that are more than the batches hold would weigh what comes too little.
-        most = self.batch * now["batch_size"] if now["rows"] else _MOST_ROWS
+        most = self.batch * now["batch_size"] if now["rows"] else _MOST
         if self.seen > most:
             raise FileFormatError("its position is impossible")
         longest = passes.steps or (passes.batches.length if now["rows"] else None)
@@ -153,28 +162,17 @@ def _restore(training: Training, data: Any, arrays: Mapping[str, Array]) -> None
     places = {f"{part}/{old}": f"{part}/{name}" for part in ("graph", "best") for old, name in now.items()}
     arrays = {places.get(place, place): array for place, array in arrays.items()}
     values = _values(training.graph, [now.get(name, name) for name in state], arrays)
-    bests = {}
-    if watch and epoch and watch.stopping.restore_best:
-        bests = {node: stored_value(node, arrays[f"best/{node.name}"]) for node in training.step.updates}
+    bests = _bests(training, watched, epoch, arrays) if watch and watched is not None else {}
     # Of version 1 they are known only after an epoch.
     names = fields(data, columns=list)[0] if "seen" in stored else list(recorded) or list(columns)
-    if "loss" not in names or (recorded and names != list(recorded)):
-        raise FileFormatError('its entry "columns" is not valid')
-    if names != list(columns):
-        raise UsageError(
-            f"the checkpoint records {', '.join(map(str, names))}, but this call {', '.join(columns)}: "
-            "resume with the same metrics and validation"
-        )
-    epochs = 0
-    for name, figures in recorded.items():
-        epochs = epochs or len(recorded["loss"])
-        check_figures(name, figures, (epochs, *columns[name].shape))
-    history = History(recorded)
+    history = _history(recorded, names, columns)
+    epochs = history.epochs
     position.check(passes, epochs)
     totals = _stored_totals(training.figures.amid, arrays) if position.batch else None
     known = {f"graph/{now.get(name, name)}" for name in described["nodes"]["name"]}
     known |= {f"best/{node.name}" for node in values}
-    unknown = [name for name in arrays if name not in known and not (totals and name.startswith("metrics/"))]
+    known |= {f"metrics/{number}/{part}" for number, parts in enumerate(totals or []) for part in range(len(parts))}
+    unknown = [name for name in arrays if name not in known]
     if unknown:
         raise FileFormatError(f"its array {unknown[0][:80]!r} belongs to no parameter")
     possible = epoch + waited == epochs if epoch else waited <= epochs
@@ -195,6 +193,53 @@ def _restore(training: Training, data: Any, arrays: Mapping[str, Array]) -> None
     if watch and watched is not None:
         watch.best, watch.epoch, watch.waited, watch.values = best, epoch, waited, bests
         history.best = epoch or None
+
+
+def _bests(training: Training, watched: Any, epoch: int, arrays: Mapping[str, Array]) -> dict[Node, Array]:
+    """Return the values of the best epoch, if they are to be restored, from a checkpoint with this early stopping."""
+    assert training.watch is not None
+    goal = training.watch.goal
+    before = goal
+    if "monitor" in watched:  # older ones do not say it
+        before = dict(zip(goal, fields(watched, monitor=str, mode=str), strict=True))
+    if before != goal:
+        raise UsageError(
+            f"early stopping of the checkpoint monitors {_aim(**before)}, but that of this call {_aim(**goal)}: "
+            "resume with the same monitor and mode"
+        )
+    if not epoch or not training.watch.stopping.restore_best:
+        return {}
+    if not any(name.startswith("best/") for name in arrays):
+        raise UsageError(
+            f"the checkpoint was made with restore_best=False, and has no values of the best epoch, {epoch:,}: "
+            "resume with EarlyStopping(restore_best=False)"
+        )
+    return {node: stored_value(node, arrays[f"best/{node.name}"]) for node in training.step.updates}
+
+
+def _aim(monitor: str, mode: str) -> str:
+    return f"{quoted(monitor)} (mode={quoted(mode)})"
+
+
+def _history(recorded: Mapping[str, Any], names: Sequence[Any], columns: Mapping[str, Node]) -> History:
+    """Return the checked history: the figures of the training, and what callbacks added to it."""
+    own = [name for name in recorded if name in names]
+    if "loss" not in names or (own and own != names):
+        raise FileFormatError('its entry "columns" is not valid')
+    if names != list(columns):
+        raise UsageError(
+            f"the checkpoint records {', '.join(map(str, names))}, but this call {', '.join(columns)}: "
+            "resume with the same metrics and validation"
+        )
+    for name in own:
+        check_figures(name, recorded[name], (len(recorded["loss"]), *columns[name].shape))
+    history = History({name: recorded[name] for name in own})
+    added = {name: figures for name, figures in recorded.items() if name not in own}
+    for name, figures in added.items():
+        if type(figures) is not list:
+            raise FileFormatError(f"its figures {quoted(name)} are not valid")
+    history.update(added)
+    return history
 
 
 def _values(graph: Graph, state: Sequence[str], arrays: Mapping[str, Array]) -> dict[Node, Array]:
@@ -219,10 +264,11 @@ def _stored_totals(amid: Evaluation | None, arrays: Mapping[str, Array]) -> list
 
 
 def fields(data: Any, **kinds: type | tuple[type, ...]) -> list[Any]:
-    """Return entries of what was read, by the types they must have; an int must not be negative."""
+    """Return entries of what was read, by the types they must have; an int must count something."""
     values = [data[name] for name in kinds]
     for (name, kind), value in zip(kinds.items(), values, strict=True):
-        if type(value) not in (kind if isinstance(kind, tuple) else (kind,)) or (type(value) is int and value < 0):
+        counts = type(value) is not int or 0 <= value < _MOST
+        if type(value) not in (kind if isinstance(kind, tuple) else (kind,)) or not counts:
             raise FileFormatError(f'its entry "{name}" is not valid')
     return values
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ..errors import DrawingError, LookupFailure, UsageError, near
 from ..habits import elsewhere
 from ..show import Shown, show_as
+from ..text import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +22,9 @@ _COLOURS = ("#0072B2", "#D55E00", "#8E3B6E", "#00664B", "#56B4E9", "#3C4043")
 @elsewhere("history", "a history")
 class History(dict[str, list[Any]], Shown):
     """A dict of lists, with one figure per epoch: ``history["loss"]``, ``history["val_accuracy"]``.
+
+    A callback may add lists of its own, such as ``history.setdefault("rate", []).append(optimizer.learning_rate)``.
+    Checkpoints keep them.
 
     It prints as a table. A notebook shows it as a plot if matplotlib is installed.
 
@@ -52,6 +56,7 @@ class History(dict[str, list[Any]], Shown):
         if len(lengths) > 1:
             raise UsageError("all lists of a history have the same length")
         self.epochs: int = lengths.pop() if lengths else 0
+        self._appended: list[str] = []
         self.interrupted = False
         self.exhausted = False
         self.best: int | None = None
@@ -61,21 +66,22 @@ class History(dict[str, list[Any]], Shown):
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add the figures of one more epoch."""
+        self._appended = list(row)
         for name, value in row.items():
             self.setdefault(name, []).append(value)
         self.epochs += 1
 
     def trim(self) -> None:
         """Remove the figures of an interrupted `append`."""
-        for values in self.values():
-            del values[self.epochs :]
+        for name in self._appended:
+            del self.get(name, [])[self.epochs :]
 
     def table(self) -> list[list[str]]:
         """Return the header and the rows as text; if there are many epochs, the first and the last."""
-        rows = [[str(i + 1), *(figure(values[i]) for values in self.values())] for i in range(self.epochs)]
+        rows = [[str(i + 1), *(_cell(values, i) for values in self.values())] for i in range(self.epochs)]
         if len(rows) > _MOST_ROWS:
             rows[_MOST_ROWS // 2 : -_MOST_ROWS // 2] = [["…"] * (len(self) + 1)]
-        return [["epoch", *self], *rows]
+        return [["epoch", *(visible(str(name)) for name in self)], *rows]
 
     def __repr__(self) -> str:
         rows = self.table()
@@ -106,7 +112,7 @@ class History(dict[str, list[Any]], Shown):
             raise DrawingError(
                 'a plot needs matplotlib: pip install "graphnn[plot]"; print(history) shows the figures as a table'
             ) from None
-        numbers = {name: values for name, values in self.items() if values and isinstance(values[0], (int, float))}
+        numbers = numbers_of(self)
         losses = {name: values for name, values in numbers.items() if name.endswith("loss")}
         panels = [panel for panel in (losses, {n: v for n, v in numbers.items() if n not in losses}) if panel]
         if not panels:
@@ -135,6 +141,33 @@ def _as_svg(history: History) -> str | None:
     text = io.StringIO()
     drawing.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()
+
+
+def numbers_of(history: History) -> dict[str, list[Any]]:
+    """Return the figures that are numbers, one for each epoch.
+
+    Examples
+    --------
+    >>> history = History({"loss": [0.5, 0.25], "counts": [[1, 2], [3, 0]]})
+    >>> history["steps"] = [7, 7, 7]
+    >>> history["late"] = [1.0]
+    >>> numbers_of(history)
+    {'loss': [0.5, 0.25], 'steps': [7, 7]}
+    """
+    columns = {name: values[: history.epochs] for name, values in history.items() if isinstance(values, list)}
+    return {
+        name: values
+        for name, values in columns.items()
+        if values and len(values) == history.epochs and all(isinstance(value, (int, float)) for value in values)
+    }
+
+
+def _cell(values: Any, epoch: int) -> str:
+    """Return the figure of an epoch as text; "" where a callback recorded none."""
+    try:
+        return visible(figure(values[epoch]))
+    except (LookupError, TypeError):
+        return ""
 
 
 def figure(value: Any) -> str:

@@ -68,6 +68,11 @@ class Watch:
         self.values: dict[Node, Array] = {}
 
     @property
+    def goal(self) -> dict[str, str]:
+        """What is monitored, and whether smaller or larger is better."""
+        return {"monitor": self.stopping.monitor, "mode": self.stopping.mode or "min"}
+
+    @property
     def ran_out(self) -> bool:
         return self.waited >= self.stopping.patience
 

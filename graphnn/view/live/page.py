@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...container import path_of
 from ...errors import FileFormatError, GraphnnError, GraphnnWarning
+from ...nn.history import numbers_of
 from ...nn.live import Run
 from ...nn.progress import Reporter
 from ...replacing import replacing
@@ -133,11 +134,7 @@ class PageWriter(Reporter):
         """Return the training as plain data, as the page holds it."""
         run, history = self.run, self.run.history
         count = min(history.epochs, len(self.ends))  # an interrupt may come between the two
-        figures = {
-            visible(name): short(values[:count])
-            for name, values in history.items()
-            if values and all(isinstance(value, (int, float)) for value in values)
-        }
+        figures = {visible(name): short(values[:count]) for name, values in numbers_of(history).items()}
         return {
             "name": visible(self.page.name),
             "graph": visible(run.step.graph.name),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...nn.history import numbers_of
 from ...nn.live import Run
 from ...nn.progress import Pace, Reporter, written
 from ...show import show_as
@@ -68,10 +69,10 @@ class _Drawn(Reporter):
         found: dict[str, list[Curve]] = {
             "loss": [Curve("loss", [self.run.epoch_at(step) for step in points["step"]], points["mean"])]
         }
-        for name, values in history.items():
-            if name != "loss" and values and isinstance(values[0], (int, float)):
+        for name, values in numbers_of(history).items():
+            if name != "loss":
                 epochs = range(1, history.epochs + 1)
-                found.setdefault(name.removeprefix("val_"), []).append(Curve(name, epochs, values[: len(epochs)]))
+                found.setdefault(name.removeprefix("val_"), []).append(Curve(name, epochs, values))
         return list(found.values())
 
 
