@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ShapeError, UsageError, ValueRangeError
 from ..execute.feed import Feed, checked_feed
+from ..graph.attributes import whole
 from ..graph.dimensions import names_in
+from .checks import check_takes
 from .rng import plain_state
 
 if TYPE_CHECKING:
@@ -24,6 +26,13 @@ Data = Feed | Iterable[Any] | Callable[[], Iterable[Any]]
 Batch = tuple[int, Feed]
 """The number of rows, and the feed."""
 
+
+class _Usual(int):
+    """A number that nobody has given."""
+
+
+USUAL_SIZE = _Usual(32)
+"""The rows of a batch by default."""
 _MOST_ROWS_SHOWN = 64  # rows of a batch in a message
 
 
@@ -298,7 +307,36 @@ def batches_of(
             f"{what} is a feed {{placeholder: array}}, an iterable of batches such as a loader, or a function that "
             f"returns one, not {type(data).__name__}{'' if hasattr(data, '__array__') else indexed}"
         )
+    if not isinstance(data, Iterable):
+        check_takes(f"the function for {what}", data)
     return Stream(graph, data, placeholders, what)
+
+
+def checked_size(batch_size: Any) -> int | None:
+    """Return the rows of a batch, or None for all rows.
+
+    Raises
+    ------
+    UsageError, ValueRangeError
+        When it is neither.
+    """
+    if batch_size is None or batch_size is USUAL_SIZE:
+        return batch_size and int(batch_size)
+    return whole("batch_size", batch_size, 1)
+
+
+def check_not_cut(what: str, **given: bool) -> None:
+    """Raise an error if settings of arrays were given for batches that come as they are.
+
+    Raises
+    ------
+    UsageError
+    """
+    for name, is_given in given.items():
+        if is_given:
+            raise UsageError(
+                f"{name} is for arrays that are split; the batches of {what} come as they are: leave it out"
+            )
 
 
 def _row_names(nodes: Iterable[Node]) -> set[str]:

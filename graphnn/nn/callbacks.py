@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import UsageError
+from .checks import check_takes
 from .stopping import EarlyStopping
 
 if TYPE_CHECKING:
@@ -73,11 +74,14 @@ def checked_callbacks(given: Any) -> list[Callback]:
 
 def _checked(given: Any) -> Callback:
     if isinstance(given, Callback):
+        for method in (given.batch, given.epoch):
+            check_takes(f"{type(given).__name__}.{method.__name__}", method, "the run")
         return given
     if not callable(given) or isinstance(given, type):
         hint = ": it is given as early_stopping=" if isinstance(given, EarlyStopping) else ""
         named = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
         raise UsageError(f"a callback is a function of the history, or an nn.Callback, not {named}{hint}")
+    check_takes("a callback", given, "the history")
     return _Function(given)
 
 

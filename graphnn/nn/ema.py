@@ -16,7 +16,7 @@ from ..graph.collector import collector_paused
 from ..graph.fetches import resolve
 from ..graph.tables import checked_update
 from .accumulation import held, place_of
-from .checks import checked_flag, checked_number
+from .checks import check_takes, checked_flag, checked_number
 from .loss_scale import widened
 from .operands import as_float
 
@@ -77,6 +77,8 @@ class EMA:
         bias_correction: bool = False,
         evaluating: bool = False,
     ) -> None:
+        if callable(decay):
+            check_takes("EMA: decay", decay, "the number of updates")
         self.decay = decay if callable(decay) else checked_number("EMA: decay", decay, 0, 1)
         self.warmup = checked_flag("EMA: warmup", warmup)
         self.bias_correction = checked_flag("EMA: bias_correction", bias_correction)

@@ -12,18 +12,17 @@ from ..errors import ShapeError, UsageError
 from ..execute.compiled import compile, updating
 from ..execute.feed import Feed, prepare
 from ..graph import Array, Graph, Node, Parameter, Placeholder
-from ..graph.attributes import whole
 from ..graph.dimensions import names_in, shown
 from ..graph.fetches import ancestors, resolve
 from ..text import with_article
 from ..transform import extract, replace
-from .batches import Batches, Data, Rows, batches_of
+from .batches import USUAL_SIZE, Batches, Data, Rows, batches_of, check_not_cut, checked_size
 
 # The mean of these over the batches is not their value on the whole set.
 _NO_MEANS = {"sum", "prod", "max", "min", "argmax", "argmin", "any", "all", "var", "std", "logsumexp"}
 
 
-def evaluate(fetches: Any, data: Data, *, batch_size: int | None = 32, graph: Graph | None = None) -> Any:
+def evaluate(fetches: Any, data: Data, *, batch_size: int | None = USUAL_SIZE, graph: Graph | None = None) -> Any:
     """Evaluate on a whole set, batch by batch, without updates.
 
     Parameters
@@ -55,7 +54,7 @@ def evaluate(fetches: Any, data: Data, *, batch_size: int | None = 32, graph: Gr
         When the set is empty.
     UsageError
         When there are several batches, or may be, and a fetch is a sum, a maximum or similar over the batch; when a
-        fetch would be random in evaluation.
+        fetch would be random in evaluation; when `batch_size` is given, and `data` yields the batches.
 
     Examples
     --------
@@ -67,10 +66,11 @@ def evaluate(fetches: Any, data: Data, *, batch_size: int | None = 32, graph: Gr
     >>> float(nn.evaluate(nn.f1(p, labels), feed, batch_size=2).round(4))
     0.8
     """
-    if batch_size is not None:
-        whole("batch_size", batch_size, 1)
+    size = checked_size(batch_size)
     graph, nodes, rebuild = resolve(fetches, graph, data if isinstance(data, Mapping) else ())
-    batches = batches_of(graph, data, needed_placeholders(graph, nodes), "the set", batch_size)
+    batches = batches_of(graph, data, needed_placeholders(graph, nodes), "the set", size)
+    if not isinstance(batches, Rows):
+        check_not_cut("the set", batch_size=batch_size is not USUAL_SIZE)
     return rebuild(Evaluation(graph, nodes, batches)() if nodes else [])
 
 

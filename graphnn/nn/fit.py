@@ -13,10 +13,12 @@ from ..container import StrPath, path_of
 from ..errors import UsageError
 from ..execute.compiled import Compiled
 from ..execute.feed import prepare
+from ..graph import Node
 from ..graph.attributes import whole
 from ..graph.fetches import resolve
 from ..replacing import replacing
-from .batches import Batches, Data, Passes, Rows, batches_of
+from ..text import quoted, short_repr
+from .batches import USUAL_SIZE, Batches, Data, Passes, Rows, batches_of, check_not_cut, checked_size
 from .callbacks import Callbacks, checked_callbacks
 from .checkpoint import resume as resumed
 from .checkpoint import save
@@ -27,7 +29,7 @@ from .live import LivePage, checked_page
 from .training import Figures, Training
 
 if TYPE_CHECKING:
-    from ..graph import Graph, Node
+    from ..graph import Graph
     from .history import History
     from .stopping import EarlyStopping
 
@@ -37,8 +39,8 @@ def fit(
     data: Data,
     *,
     epochs: int = 1,
-    batch_size: int | None = 32,
-    shuffle: bool = True,
+    batch_size: int | None = USUAL_SIZE,
+    shuffle: bool | None = None,
     rng: Rng | None = None,
     drop_last: bool = False,
     steps_per_epoch: int | None = None,
@@ -78,9 +80,9 @@ def fit(
     epochs : int
         How often to go through the training set, including the epochs before a `resume`.
     batch_size : int or None
-        Rows per batch of a mapping. None: all rows in one batch.
-    shuffle : bool
-        Whether each epoch uses another order of the rows of a mapping.
+        Rows per batch of a mapping, of the training or the validation set. None: all rows in one batch.
+    shuffle : bool, optional
+        Whether each epoch uses another order of the rows of a mapping. By default, it does.
     rng : numpy.random.Generator or numpy.random.RandomState, optional
         Draws one permutation per epoch of a mapping, if it is to `shuffle`. By default, ``np.random.default_rng(0)``.
         Where `data` yields the batches, this is what they are drawn with, if anything: checkpoints keep its state.
@@ -135,7 +137,8 @@ def fit(
     ------
     UsageError
         When the step makes no updates, its loss is not a scalar, or a metric is a sum over the batch or similar; when
-        a figure would be random in evaluation; when an iterator would have to be gone through twice.
+        a figure would be random in evaluation; when an iterator would have to be gone through twice; when
+        `batch_size`, `shuffle` or `drop_last` is given, and `data` yields the batches.
     ValueRangeError
         When the training set is empty, or `drop_last` leaves no batch.
     ShapeError
@@ -186,23 +189,24 @@ def fit(
     """
     graph = _checked_step(step).graph
     whole("epochs", epochs, 1)
-    for name, number in {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch}.items():
-        if number is not None:
-            whole(name, number, 1)
+    size = checked_size(batch_size)
+    if steps_per_epoch is not None:
+        whole("steps_per_epoch", steps_per_epoch, 1)
     _check_checkpoint(checkpoint, checkpoint_every)
     given, shown_on = checked_rng(rng, "fit"), checked_page(page)
-    shuffled, drop_last = checked_flag("shuffle", shuffle), checked_flag("drop_last", drop_last)
+    shuffled, drop_last = checked_flag("shuffle", shuffle is None or shuffle), checked_flag("drop_last", drop_last)
     measured, called = _checked_metrics(graph, metrics), checked_callbacks(callbacks)
     needed = needed_placeholders(graph, [*step.fetches, *step.updates.values(), *measured.values()])
-    kept = batches_of(graph, data, needed, "the training set", batch_size)
-    kept, apart = _with_validation(graph, kept, validation, validation_split, needed, batch_size)
+    kept = batches_of(graph, data, needed, "the training set", size)
+    kept, apart = _with_validation(graph, kept, validation, validation_split, needed, size)
     figures = Figures(step, kept, measured, apart, _checked_validation_loss(graph, validation_loss, apart))
     if isinstance(kept, Rows):
         prepare(graph, step.fetches, next(kept.opened())[1])
         order = (given or np.random.default_rng(0)) if shuffled else None
         passes = Passes(kept.for_training(order, drop_last), order, steps_per_epoch)
     else:
-        _check_not_cut(drop_last, batch_size, apart)
+        given_size = batch_size is not USUAL_SIZE and not isinstance(apart, Rows)
+        check_not_cut("the training set", batch_size=given_size, shuffle=shuffle is not None, drop_last=drop_last)
         passes = Passes(kept, given, steps_per_epoch)
     training = Training(step, passes, figures, early_stopping, epochs)
     if resume is not None:
@@ -255,11 +259,14 @@ def _checked_step(step: Any) -> Compiled:
 
 
 def _checked_metrics(graph: Graph, metrics: Any) -> dict[str, Node]:
-    if not isinstance(metrics or {}, Mapping) or not all(isinstance(name, str) for name in metrics or {}):
-        raise UsageError(
-            'metrics are {name: node}, such as {"accuracy": nn.accuracy(scores, labels)}, '
-            f"not {type(metrics).__name__}"
-        )
+    such = 'metrics are {name: node}, such as {"accuracy": nn.accuracy(scores, labels)}'
+    if not isinstance(metrics or {}, Mapping):
+        raise UsageError(f"{such}, not {type(metrics).__name__}")
+    for name, metric in (metrics or {}).items():
+        if not isinstance(name, str):
+            raise UsageError(f"{such}; the name {short_repr(name)} is not text")
+        if callable(metric) and not isinstance(metric, Node):
+            raise UsageError(f"{such}; {quoted(name)} is a function, and not the node that it returns")
     if not metrics:
         return {}
     if "loss" in metrics:
@@ -276,14 +283,6 @@ def _checked_validation_loss(graph: Graph, given: Any, validation: Batches | Non
     if loss.shape != () or loss.dtype.kind != "f":
         raise UsageError(f'validation_loss is a float scalar; "{loss.name}" is {loss.spec}')
     return loss
-
-
-def _check_not_cut(drop_last: bool, batch_size: int | None, validation: Batches | None) -> None:
-    """Raise an error if settings of arrays were given for batches that come as they are."""
-    usual = 32
-    if drop_last or (batch_size != usual and not isinstance(validation, Rows)):
-        name = "drop_last" if drop_last else "batch_size"
-        raise UsageError(f"{name} is for arrays that are split; the batches of this training set come as they are")
 
 
 def _check_checkpoint(path: Any, every: Any) -> None:

@@ -21,7 +21,7 @@ from ..graph.fetches import ancestors
 from ..graph.tables import owned
 from ..habits import elsewhere
 from .accumulation import GROUP, accumulated, held, place_of, precise
-from .checks import checked_number
+from .checks import check_takes, checked_number
 from .groups import Group, asked_for, checked_groups, positional_of
 from .loss_scale import LossScale, Scaled, widened
 from .operands import as_float
@@ -71,6 +71,8 @@ class Optimizer:
 
     def __init__(self, learning_rate: Rate, *, clip_norm: float | None = None, clip_value: float | None = None) -> None:
         self._rate: Any = learning_rate if isinstance(learning_rate, Node) or callable(learning_rate) else None
+        if callable(self._rate):
+            check_takes(f"{type(self).__name__}: the learning rate", self._rate, "the number of steps")
         if isinstance(learning_rate, (list, tuple)):
             raise UsageError(
                 f"{type(self).__name__}: the learning rate is a number, a node or a schedule, not a "
@@ -79,6 +81,7 @@ class Optimizer:
             )
         self._rates: list[Node] = []
         self._first: dict[Node, Array] = {}
+        self._precise: dict[Node, Node] = {}
         self._number = math.nan
         if self._rate is None:
             self._number = self._setting("learning_rate", learning_rate, 0)
@@ -245,9 +248,11 @@ class Optimizer:
         >>> int(w.graph["adam_1/step"].value)
         0
         """
-        for graph in {kept.graph for kept in self._first}:
+        for graph in {kept.graph for kept in (*self._first, *self._precise)}:
             first = {kept: array for kept, array in self._first.items() if kept.graph is graph}
             with updating(graph):
+                wide = {copy: node for copy, node in self._precise.items() if copy.graph is graph}
+                first |= {copy: graph.state[node].astype(copy.dtype) for copy, node in wide.items()}
                 graph.state.update(first)
 
     def _with(self, settings: Mapping[str, Any]) -> Self:
@@ -299,10 +304,11 @@ class Optimizer:
                         _checked(f'what {kind}.advance returns for "{parameter.name}"', after, parameter), before, moves
                     )
                     if copy is not None:
-                        result[copy] = after
+                        result[copy], self._precise[copy] = after, parameter
                     result[parameter] = as_float(after, parameter.dtype)
             self._store_updates(graph, result, gradients)
-            self._first |= {kept: compact(graph.state[kept]) for kept in result.keys() - gradients.keys()}
+            kept = result.keys() - gradients.keys() - self._precise.keys()
+            self._first |= {each: compact(graph.state[each]) for each in kept}
         return result
 
     def _shared(

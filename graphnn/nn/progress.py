@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..show import rendered
+from .checks import check_takes
 from .history import figure
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def _of_progress(progress: Any, run: Run) -> Reporter:
     if callable(getattr(progress, "write", None)):
         return _Lines(_writer(progress), run)
     if callable(progress):
+        check_takes("progress", progress, "a line")
         return _Lines(progress, run)
     raise UsageError(f"progress is True, False, a stream or a function of a line, not {type(progress).__name__}")
 

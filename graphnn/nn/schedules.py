@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import UsageError, ValueRangeError
 from ..graph import Node, fn
 from ..graph.attributes import whole
-from .checks import checked_flag, checked_number
+from .checks import check_takes, checked_flag, checked_number
 
 Schedule = Callable[[Node], Any]
 
@@ -250,7 +250,7 @@ def piecewise(schedules: Iterable[Schedule | float], milestones: Iterable[int]) 
     >>> [round(float(step()), 3) for _ in range(6)]
     [0.0, 0.5, 0.9, 1.1, 1.2, 1.3]
     """
-    parts = [each if callable(each) else constant(each) for each in schedules]
+    parts = [_as_schedule("a schedule of piecewise", each) for each in schedules]
     begins = _checked_milestones(milestones)
     if len(parts) != len(begins) + 1:
         raise ValueRangeError(f"{len(begins)} milestones divide {len(begins) + 1} schedules, not {len(parts)}")
@@ -279,8 +279,15 @@ def warmup(steps: int, then: Schedule | float) -> Schedule:
         ``then(0) * (step + 1) / steps`` for ``step < steps``, afterwards ``then(step - steps)``.
     """
     whole("steps", steps, 1)
-    following = then if callable(then) else constant(then)
+    following = _as_schedule("warmup: then", then)
     return lambda step: following(fn.maximum(step - steps, 0)) * fn.minimum((step + 1) / steps, 1.0)
+
+
+def _as_schedule(what: str, given: Schedule | float) -> Schedule:
+    if not callable(given):
+        return constant(given)
+    check_takes(what, given, "the number of steps")
+    return given
 
 
 def _check_rates(**rates: Any) -> None:

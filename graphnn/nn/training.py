@@ -93,7 +93,7 @@ class Training:
     ) -> History:
         """Train until the end, and return the history."""
         self._check_passes()
-        self.seen = run = Run(self.step, self.history, self.epochs, self.passes.per_epoch, self.steps, page=page)
+        run = Run(self.step, self.history, self.epochs, self.passes.per_epoch, self.steps, page=page)
         run.steps, run.batch = self.steps, self.batch
         before = self.steps - self.batch
         run.ends = [before * epoch // self.history.epochs for epoch in range(1, self.history.epochs + 1)]
@@ -104,14 +104,14 @@ class Training:
                 while not finished:
                     run.epoch = self.history.epochs + 1
                     stopped = False
-                    for _ in self._epoch(report):
+                    for _ in self._epoch(run, report):
                         answers = [callback.batch(run) for callback in amid]
                         stopped = any(map(is_true, answers))
                         if save is not None and every is not None and self.steps % every == 0:
                             save(self)
                         if stopped:
                             break
-                    row = self._end_epoch(stopped)
+                    row = self._end_epoch(run, stopped)
                     answers = [callback.epoch(run) for callback in callbacks] if row else []
                     finished = stopped or any(map(is_true, answers)) or self._is_finished()
                     run.batch = 0
@@ -148,14 +148,14 @@ class Training:
             return True
         return self.history.epochs >= self.epochs or (self.watch is not None and self.watch.ran_out)
 
-    def _epoch(self, report: Reporter) -> Iterator[None]:
+    def _epoch(self, run: Run, report: Reporter) -> Iterator[None]:
         """Make the remaining steps of an epoch."""
-        batches, amid, run = self.passes.epoch(self.batch), self.figures.amid, self.seen
+        batches, amid = self.passes.epoch(self.batch), self.figures.amid
         while True:
             try:
                 found = next(batches, None)
             except Exception as error:
-                error.add_note(f"in {self._place()}: the data raised this, and no step was made")
+                error.add_note(f"in {self._place(run)}: the data raised this, and no step was made")
                 raise
             if found is None:
                 return
@@ -166,7 +166,7 @@ class Training:
                     amid.add(size, batch)
                 results = self.step(batch)
             except GraphnnError as error:
-                error.add_note(f"in {self._place()}{self.passes.rows_of(size)}")
+                error.add_note(f"in {self._place(run)}{self.passes.rows_of(size)}")
                 raise
             loss = float(flatten(results)[0][0])
             self.loss += loss * size
@@ -177,13 +177,13 @@ class Training:
             report.step(run.epoch, loss)
             yield
 
-    def _place(self) -> str:
+    def _place(self, run: Run) -> str:
         """Return the epoch and the batch of the current step, for an error."""
-        most = self.seen.per_epoch
+        most = run.per_epoch
         of = "" if most is None or most <= self.batch else f" of {most:,}"
         return f"epoch {self.history.epochs + 1:,}, batch {self.batch + 1:,}{of}"
 
-    def _end_epoch(self, stopped: bool) -> dict[str, Any]:
+    def _end_epoch(self, run: Run, stopped: bool) -> dict[str, Any]:
         """Record the figures of an epoch after its last step; nothing if it had no step."""
         if self.passes.ran_dry and self.passes.steps is not None:
             self.history.exhausted = True
@@ -193,9 +193,9 @@ class Training:
             return {}
         row = self.figures.row(self.loss / self.rows)
         self.history.append(row)
-        self.seen.ends.append(self.steps)
+        run.ends.append(self.steps)
         if not stopped and not self.history.exhausted:
-            self.seen.per_epoch = self.batch
+            run.per_epoch = self.batch
         self.batch, self.loss, self.rows = 0, 0.0, 0
         if self.watch:
             figure = row[self.watch.stopping.monitor]

@@ -199,13 +199,24 @@ def test_what_is_for_arrays_is_refused_for_batches() -> None:
     p = Problem()
     for settings, words in [
         ({"drop_last": True}, "drop_last is for arrays"),
-        ({"batch_size": 8}, "batch_size is for arrays"),
+        (
+            {"batch_size": 8},
+            "batch_size is for arrays that are split; the batches of the training set come as they are",
+        ),
+        ({"batch_size": 32}, "batch_size is for arrays"),
+        ({"batch_size": None}, "batch_size is for arrays"),
+        ({"shuffle": True}, "shuffle is for arrays"),
+        ({"shuffle": False, "validation": {"x": X, "y": Y}}, "shuffle is for arrays"),
         ({"validation_split": 0.2}, "validation_split takes the last rows of arrays"),
         ({"steps_per_epoch": 0}, "steps_per_epoch is an int of 1 or more, not 0"),
     ]:
         with pytest.raises(gn.GraphnnError, match=words):
             nn.fit(p.step, generated, **settings)
     nn.fit(p.step, generated, batch_size=8, validation={p.x: X, p.y: Y})  # it cuts the validation set
+    for size in (8, 32, None):
+        with pytest.raises(gn.UsageError, match="batch_size is for arrays that are split; the batches of the set come"):
+            nn.evaluate(p.loss, generated, batch_size=size)
+    assert nn.evaluate(p.loss, generated) == pytest.approx(nn.evaluate(p.loss, {p.x: X, p.y: Y}), rel=1e-14)
 
 
 # --- what goes wrong ------------------------------------------------------------------------------------------
@@ -345,6 +356,52 @@ def test_a_callback_ends_the_training_within_an_epoch(true: Any, tmp_path: Path)
 def test_a_class_is_no_callback() -> None:
     with pytest.raises(gn.UsageError, match="not the class Callback"):
         nn.fit(Problem().step, generated, callbacks=[nn.Callback])
+
+
+class NoRun(nn.Callback):
+    def epoch(self) -> None:  # type: ignore[override]
+        """Lacks the run."""
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda p: p(callbacks=lambda: None), "a callback is called with one argument, the history, and takes none"),
+        (lambda p: p(callbacks=[lambda epoch, logs: 0]), "one argument, the history, and takes (epoch, logs)"),
+        (lambda p: p(callbacks=NoRun()), "NoRun.epoch is called with one argument, the run, and takes none"),
+        (lambda p: p(lambda epoch: generated()), "the training set is called with no argument, and takes (epoch)"),
+        (lambda p: p(validation=lambda n: generated()), "the function for the validation set is called with no"),
+        (lambda p: p(progress=lambda: None), "progress is called with one argument, a line, and takes none"),
+        (
+            lambda p: nn.EMA(lambda: 0.9),
+            "EMA: decay is called with one argument, the number of updates, and takes none",
+        ),
+        (lambda p: nn.Adam(lambda: 0.9), "Adam: the learning rate is called with one argument, the number of steps"),
+        (lambda p: nn.schedules.warmup(3, lambda: 0.9), "warmup: then is called with one argument"),
+        (lambda p: nn.schedules.piecewise([lambda a, b: a, 0.1], [2]), "a schedule of piecewise is called with one"),
+        (lambda p: p(metrics={1: "accuracy_1"}), "metrics are {name: node}, such as"),
+        (lambda p: p(metrics={1: "accuracy_1"}), "; the name 1 is not text"),
+        (lambda p: p(metrics={"accuracy": nn.accuracy}), '"accuracy" is a function, and not the node that it returns'),
+    ],
+)
+def test_a_function_that_takes_something_else_is_refused_before_it_is_called(call: Any, words: str) -> None:
+    p = Problem()
+
+    def fitted(data: Any = generated, **more: Any) -> nn.History:
+        return nn.fit(p.step, data, **more)
+
+    with pytest.raises(gn.UsageError, match=re.escape(words)):
+        call(fitted)
+    assert p.graph["adam_1/step"].value == 0
+
+
+def test_functions_of_more_arguments_that_have_defaults_and_of_c_are_called() -> None:
+    p, seen = Problem(), []
+    callbacks = [lambda history, verbose=True: seen.append(verbose), seen.append]
+    nn.fit(p.step, generated, callbacks=callbacks, progress=seen.append)
+    assert seen[0] is True
+    assert len(seen) == 3
+    nn.SGD(np.sqrt)
 
 
 # --- validation and metrics -----------------------------------------------------------------------------------

@@ -40,6 +40,19 @@ def test_steps_smaller_than_float16_add_up() -> None:
     np.testing.assert_allclose(g["sgd_1/w/precise"].value, [5.0 - 1e-4, -5.0 - 1e-4], rtol=1e-7)
 
 
+def test_after_a_reset_a_copy_begins_at_its_parameter_and_first_values_hold_no_copies() -> None:
+    g, w, loss = half(1.0)
+    optimizer = nn.SGD(1e-4)
+    step = gn.compile(loss, optimizer.updates(loss, loss_scale=128.0))
+    for _ in range(2):
+        step({"x": [1.0, 1.0]})
+    copy = g["sgd_1/w/precise"]
+    assert not np.array_equal(copy.value, w.value)
+    optimizer.reset()
+    assert np.array_equal(copy.value, w.value)
+    assert copy.value.dtype == np.float32
+
+
 @pytest.mark.each_backend
 def test_after_an_overflow_nothing_moves_but_the_scale() -> None:
     g = gn.Graph()
