@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from sys import getrefcount
 from typing import TYPE_CHECKING
+from weakref import getweakrefcount
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class RowsAlone:
             return np.array(table, order="C"), None
         if table.base is not last:  # a step that failed, or another value
             return np.array(table, order="C"), None
-        if before is None or getrefcount(before) > _ONE_REFERENCE:
+        if before is None or getrefcount(before) > _ONE_REFERENCE or getweakrefcount(before):
             return np.array(table, order="C"), last
         before.setflags(write=True)
         before[rows] = last[rows]

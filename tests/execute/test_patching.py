@@ -4,6 +4,7 @@ import math
 import os
 import random
 import signal
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -111,6 +112,38 @@ def test_two_arrays_take_turns_if_nobody_holds_them() -> None:
         bases.append(id(lookup.graph.state[lookup.table].base))
     assert len(set(bases[2:])) == 2
     assert bases[-1] == bases[-3] != bases[-2]
+
+
+HOLDS: list[Callable[[Any], Any]] = [
+    lambda value: value,
+    lambda value: value[1:, ::2],
+    lambda value: value.base,
+    lambda value: value.base[1:],
+    lambda value: value.T,
+    lambda value: np.asarray(memoryview(value)),
+    lambda value: value.view(np.int64),
+]
+
+
+@pytest.mark.parametrize("hold", HOLDS)
+def test_however_somebody_holds_it_it_stays(hold: Callable[[Any], Any]) -> None:
+    lookup = Lookup(Settings(table=0))
+    held, expected = [], []
+    for i in range(10):
+        lookup([i, 2 * i, 3 * i, 0, 1])
+        if i % 4 < 2:
+            held.append(hold(lookup.graph.state[lookup.table]))
+            expected.append(held[-1].tobytes())
+    assert [each.tobytes() for each in held] == expected
+
+
+def test_a_table_with_a_weak_reference_is_let_go() -> None:
+    lookup = Lookup(Settings(table=0))
+    for _ in range(4):
+        lookup([1, 2, 3, 4, 5])
+        seen = weakref.ref(lookup.graph.state[lookup.table].base)
+        lookup([1, 2, 3, 4, 5]), lookup([1, 2, 3, 4, 5])
+        assert seen() is None
 
 
 def test_what_somebody_holds_stays() -> None:
