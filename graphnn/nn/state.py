@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LAYOUTS = ("graphnn", "torch")
 _MOST_NAMED = 5  # names in a message
 
+# (what it is in, its name there). A path is made of it only where it is wanted: deep in collections, paths are long.
+_Place = tuple[()] | tuple["_Place", str]
+
 
 class Held:
     """What a layer holds, and the layers in it, each under its path: ``blocks.0.attention.query``.
@@ -42,10 +45,10 @@ class Held:
         self.layers: dict[str, Layer] = {}
         self.nodes: dict[str, Node] = {}
         self.again: dict[str, str] = {}
-        first: dict[Any, str] = {}
-        waiting: list[tuple[str, Any]] = [("", whole)]
+        first: dict[Any, _Place] = {}
+        waiting: list[tuple[_Place, Any]] = [((), whole)]
         while waiting:
-            path, thing = waiting.pop()
+            place, thing = waiting.pop()
             if isinstance(thing, Node):
                 if thing not in thing.graph.state:
                     continue
@@ -53,16 +56,15 @@ class Held:
             else:
                 key = id(thing)
             if key in first:
-                self.again[path] = first[key]
+                self.again[_path(place)] = _path(first[key])
                 continue
-            first[key] = path
+            first[key] = place
             if isinstance(thing, Node):
-                self.nodes[path] = thing
+                self.nodes[_path(place)] = thing
                 continue
             if _is_layer(thing):
-                self.layers[path] = thing
-            inside = f"{path}." if path else ""
-            waiting.extend([(f"{inside}{name}", part) for name, part in _inside(thing)][::-1])
+                self.layers[_path(place)] = thing
+            waiting.extend([((place, name) if place or name else (), part) for name, part in _inside(thing)][::-1])
 
     def values(self) -> dict[str, Array]:
         """Return the values of the parameters, apart from the counters of random nodes."""
@@ -94,6 +96,14 @@ class Held:
         for graph in {node.graph for node in self.nodes.values()}:
             with updating(graph):
                 graph.state.update({self.nodes[path]: _fitted(self.nodes[path], path, given[path]) for path in given})
+
+
+def _path(place: _Place) -> str:
+    names = []
+    while place:
+        place, name = place
+        names.append(name)
+    return ".".join(reversed(names))
 
 
 def checked_state(what: str, state: Any, layout: Any) -> Mapping[str, Any]:
