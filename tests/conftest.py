@@ -1,15 +1,13 @@
 """What all tests rely on."""
 
 import gc
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from template import Template
 
 from graphnn.execute.kept import Kept
 from graphnn.graph import registry
@@ -75,20 +73,20 @@ def own_operations() -> Iterator[None]:
     registry.update(before)
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """A process whose copies run programs: they have loaded what ``import graphnn`` does."""
+    with Template(tmp_path_factory.mktemp("template")) as process:
+        yield process
+
+
 @pytest.fixture
-def runs_clean(tmp_path: Path) -> Callable[..., None]:
+def runs_clean(tmp_path: Path, template: Template) -> Callable[..., None]:
     """The claim that a program runs as a user would run it, with warnings as errors, in a folder of its own."""
 
     def run(*arguments: str | Path) -> None:
-        done = subprocess.run(
-            [sys.executable, "-W", "error", *map(str, arguments)],
-            cwd=tmp_path,  # what it writes, it writes there
-            env={**os.environ, "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        # What it writes, it writes there.
+        done = template.run(*arguments, cwd=tmp_path, env={"MPLBACKEND": "Agg"})
         assert done.returncode == 0, f"{Path(arguments[-1]).name} failed:\n{done.stdout}\n{done.stderr}"
 
     return run

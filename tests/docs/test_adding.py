@@ -1,5 +1,6 @@
 """The recipes of docs/adding.md, inside the library: each thing is written in one file, and is found everywhere."""
 
+import json
 import os
 import re
 import shutil
@@ -61,12 +62,20 @@ PLACES = {
         """,
     ),
 }
-HEADER = """
-import sys
-sys.path[:0] = sys.argv[1:]
+# One process tries each, and ends by saying what went wrong with each that failed.
+PROGRAM = """
+import json, sys, textwrap, traceback
+sys.path[:0] = sys.argv[2:]
 import numpy as np
 import graphnn as gn
 from graphnn import nn
+wrong = {}
+for name, code in json.loads(sys.argv[1]).items():
+    try:
+        exec(textwrap.dedent(code), dict(gn=gn, nn=nn, np=np))
+    except Exception:
+        wrong[name] = traceback.format_exc()
+print("wrong:", json.dumps(wrong))
 """
 
 
@@ -78,14 +87,18 @@ def recipe(name: str) -> str:
     return found[0]
 
 
-def library_with(name: str, folder: Path) -> Path:
-    """Return a copy of the library with the recipe in it."""
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a copy of the library with all recipes in it."""
+    folder = tmp_path_factory.mktemp("library")
     shutil.copytree(ROOT / "graphnn", folder / "graphnn", ignore=shutil.ignore_patterns("__pycache__"))
-    path = folder / "graphnn" / PLACES[name][0]
-    before = path.read_text(encoding="utf-8") if path.exists() else "from graphnn import cli\n"
-    # Inside the library, operations are `fn.…`, and bases have no module's name before theirs.
-    code = recipe(name).replace("nn.Layer", "Layer").replace("nn.Optimizer", "Optimizer").replace("nn.Dense", "Dense")
-    path.write_text(f"{before}\n\n{code.replace('gn.', 'fn.')}", encoding="utf-8")
+    for name, (file, _) in PLACES.items():
+        path = folder / "graphnn" / file
+        before = path.read_text(encoding="utf-8") if path.exists() else "from graphnn import cli\n"
+        # Inside the library, operations are `fn.…`, and bases have no module's name before theirs.
+        code = recipe(name).replace("nn.Layer", "Layer").replace("nn.Optimizer", "Optimizer")
+        code = code.replace("nn.Dense", "Dense").replace("gn.", "fn.")
+        path.write_text(f"{before}\n\n{code}", encoding="utf-8")
     return folder
 
 
@@ -103,18 +116,21 @@ def python(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("name", PLACES)
-def test_what_is_written_in_one_file_of_the_library_is_found(name: str, tmp_path: Path) -> None:
-    folder = library_with(name, tmp_path)
-    lines = PLACES[name][1].strip("\n").splitlines()
-    indent = len(lines[0]) - len(lines[0].lstrip())
-    code = HEADER + "\n".join(line[indent:] for line in lines)
-    done = python(folder, "-c", code, *SHARED, str(ROOT / "docs" / "_ext"), str(ROOT / "docs"))
+@pytest.fixture(scope="module")
+def wrong(library: Path) -> dict[str, str]:
+    claims = json.dumps({name: claim for name, (_, claim) in PLACES.items()})
+    done = python(library, "-c", PROGRAM, claims, *SHARED, str(ROOT / "docs" / "_ext"), str(ROOT / "docs"))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    found: dict[str, str] = json.loads(done.stdout.rpartition("wrong:")[2])
+    return {name: f"{report}\n{done.stdout}\n{done.stderr}" for name, report in found.items()}
 
 
-def test_an_operation_of_the_library_without_an_oracle_is_named(tmp_path: Path) -> None:
-    folder = library_with("Cube", tmp_path)
+@pytest.mark.parametrize("name", PLACES)
+def test_what_is_written_in_one_file_of_the_library_is_found(name: str, wrong: dict[str, str]) -> None:
+    assert name not in wrong, wrong[name]
+
+
+def test_an_operation_of_the_library_without_an_oracle_is_named(library: Path) -> None:
     options = [
         "-q",
         "-p",
@@ -123,7 +139,7 @@ def test_an_operation_of_the_library_without_an_oracle_is_named(tmp_path: Path) 
         "compared_with_something and cube",
         str(TESTS / "ops" / "test_ops.py"),
     ]
-    done = python(folder, "-m", "pytest", *options)
+    done = python(library, "-m", "pytest", *options)
     assert done.returncode == 1, f"{done.stdout}\n{done.stderr}"
     assert (
         'NumPy has no function "cube": add what it is compared with to ORACLES in tests/support/op_oracles.py'

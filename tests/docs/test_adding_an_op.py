@@ -1,13 +1,11 @@
 """The page on adding an operation: what it defines is everywhere at once, with no other line written."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pages
 import pytest
 from places import SHARED, TESTS
+from template import Template
 
 PAGE = TESTS.parent / "docs" / "adding-an-op.md"
 
@@ -62,6 +60,7 @@ CLAIMS = {
 PROGRAM = """
 import json, sys, textwrap, traceback
 from pathlib import Path
+sys.path[:0] = sys.argv[4:]
 import pages
 left = pages.run(Path(sys.argv[1]))
 wrong = {}
@@ -75,17 +74,9 @@ print("wrong:", json.dumps(wrong))
 
 
 @pytest.fixture(scope="module")
-def wrong(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    paths = [*SHARED, *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM, str(PAGE), str(TESTS), json.dumps(CLAIMS)],
-        cwd=tmp_path_factory.mktemp("adding"),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def wrong(tmp_path_factory: pytest.TempPathFactory, template: Template) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("adding")
+    done = template.run("-c", PROGRAM, PAGE, TESTS, json.dumps(CLAIMS), *SHARED, cwd=folder)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     found: dict[str, str] = json.loads(done.stdout.rpartition("wrong:")[2])
     return {claim: f"{report}\n{done.stdout}\n{done.stderr}" for claim, report in found.items()}

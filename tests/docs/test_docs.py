@@ -2,11 +2,8 @@
 
 import doctest
 import json
-import os
 import re
 import runpy
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +11,7 @@ from typing import Any
 
 import pages
 import pytest
+from template import Template
 
 import graphnn as gn
 from graphnn import nn
@@ -67,30 +65,21 @@ def rounded(text: str) -> str:
     return re.sub(r"-?\d(\.\d+)?e-1[5-9]", "0", text)
 
 
-def printed(code: str) -> str:
-    """Return what a process of its own prints: in this one, other tests have defined operations."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-        timeout=120,
-    ).stdout
-
-
 @pytest.fixture(scope="module")
-def made() -> dict[str, Any]:
-    """What one process makes from the code: the pages, and the names of the functions in "functions"."""
+def made(template: Template) -> dict[str, Any]:
+    """What one process makes from the code: the pages, and the names of the functions in "functions".
+
+    A process of its own, for in this one, other tests have defined operations.
+    """
     code = """
 import json, runpy, graphnn
 make = runpy.run_path("docs/made.py")
 pages = {page.name: make["made"](page.read_text(encoding="utf-8")) for page in make["pages"]()}
 print(json.dumps({**pages, "functions": dir(graphnn.functions)}))
 """
-    found: dict[str, Any] = json.loads(printed(code))
+    done = template.run("-c", code, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 

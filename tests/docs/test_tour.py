@@ -1,12 +1,10 @@
 """The tour: what it promises by name is there when it has run."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pages
 from places import SHARED
+from template import Template
 
 TOUR = Path(__file__).parents[2] / "docs" / "tour.md"
 
@@ -14,6 +12,7 @@ TOUR = Path(__file__).parents[2] / "docs" / "tour.md"
 AFTER = '''
 import sys
 from pathlib import Path
+sys.path[:0] = sys.argv[2:]
 import pages
 left = pages.run(Path(sys.argv[1]))
 gn, nn, g, loss = (left[name] for name in ("gn", "nn", "g", "loss"))
@@ -32,20 +31,8 @@ assert all("graphnn/" not in str(node.origin).replace("\\\\", "/") for node in g
 '''
 
 
-def test_the_tour_keeps_its_promises(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", AFTER, str(TOUR)],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "MPLBACKEND": "Agg",
-            "PYTHONPATH": os.pathsep.join([*SHARED, *filter(None, [os.environ.get("PYTHONPATH")])]),
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def test_the_tour_keeps_its_promises(tmp_path: Path, template: Template) -> None:
+    done = template.run("-c", AFTER, TOUR, *SHARED, cwd=tmp_path, env={"MPLBACKEND": "Agg"})
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from template import Template
 
 import graphnn as gn
 from graphnn import later, show
@@ -58,8 +59,9 @@ def test_import_loads_only_numpy_and_networkx_of_other_packages() -> None:
         "import graphnn as gn; assert all(getattr(gn, name) is not None for name in gn.__all__)",
     ],
 )
-def test_every_way_to_a_name_works_in_a_fresh_process(code: str) -> None:
-    in_a_process(f"{code}\nprint(0)")
+def test_every_way_to_a_name_works_in_a_fresh_process(code: str, template: Template, tmp_path: Path) -> None:
+    done = template.run("-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_type_checkers_see_is_what_loads() -> None:
@@ -124,38 +126,17 @@ y, z, feed = x * 2, 7 // x, {"x": [1, 2]}
 """
 
 
-# Each in a copy of a process that has loaded what `import graphnn` does, and no more.
-EACH = """
-import json, os, sys
-import graphnn
-begin, ways = json.loads(sys.argv[2])
-shown = {}
-for how, code in ways.items():
-    here, there = os.pipe()
-    if not os.fork():
-        os.close(here)
-        space = {}
-        exec(begin + code, space)
-        with open(there, "w", encoding="utf-8") as file:
-            json.dump(space["shown"], file)
-        os._exit(0)
-    os.close(there)
-    with open(here, encoding="utf-8") as file:
-        shown[how] = file.read()
-    os.wait()
-print(json.dumps(shown))
-"""
-
-
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("shown") / "run.gnn"
     x = gn.Graph("small").placeholder("x", shape=("batch",))
     gn.trace(x * 2, {"x": [1, 2]}).save(file)
-    found: dict[str, str] = in_a_process(EACH, str(file), json.dumps([BEGIN, SHOWN]))
-    return found
+    return file
 
 
 @pytest.mark.parametrize("how", SHOWN)
-def test_a_thing_shows_itself_though_nothing_was_loaded_for_it(how: str, shown: dict[str, str]) -> None:
-    assert "multiply" in shown[how] or "matmul" in shown[how] or "floor_divide" in shown[how], shown[how]
+def test_a_thing_shows_itself_though_nothing_was_loaded_for_it(how: str, run: Path, template: Template) -> None:
+    done = template.run("-c", f"{BEGIN}\n{SHOWN[how]}\nprint(json.dumps(shown))", run, cwd=run.parent)
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert "multiply" in shown or "matmul" in shown or "floor_divide" in shown, shown

@@ -8,11 +8,8 @@ import io
 import json
 import linecache
 import math
-import os
 import random
 import statistics
-import subprocess
-import sys
 import tokenize
 import tracemalloc
 import warnings
@@ -619,8 +616,7 @@ gn.trace(y, {x: [0.0, 1.0]}).save(sys.argv[1])
 def test_an_operation_that_is_not_defined_here_can_be_looked_at(path: Path, runs_clean: Callable[..., None]) -> None:
     program = path.with_suffix(".py")
     program.write_text(OWN)
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
-    subprocess.run([sys.executable, "-W", "error", str(program), str(path)], check=True, env=environment)
+    runs_clean(program, path)
     back = gn.load(path)
     assert "wobble" not in registry
     expected = np.sin(np.exp([0.0, 1.0]) * 3.0)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
+from template import Template
 
 import graphnn as gn
 from graphnn import container, nn
@@ -690,35 +691,46 @@ print(json.dumps([state, history, history.best, history.interrupted, str(rng.bit
 """
 
 
-def trained(
-    epochs: int,
-    checkpoint: Path | None = None,
-    every: int | None = None,
-    resume: Path | None = None,
-    stop_at: int | None = None,
-) -> Any:
+@pytest.fixture(scope="module")
+def trained(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Train in a new process."""
-    arguments = [epochs, checkpoint and str(checkpoint), every, resume and str(resume), stop_at]
+    folder = tmp_path_factory.mktemp("trained")
+
+    def train(
+        epochs: int,
+        checkpoint: Path | None = None,
+        every: int | None = None,
+        resume: Path | None = None,
+        stop_at: int | None = None,
+    ) -> Any:
+        arguments = [epochs, checkpoint and str(checkpoint), every, resume and str(resume), stop_at]
+        done = template.run("-c", PROGRAM, json.dumps(arguments), cwd=folder)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def straight() -> Any:
+    # The others are copies of one process. In this one, the order of sets is another.
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM, json.dumps(arguments)],
+        [sys.executable, "-W", "error", "-c", PROGRAM, json.dumps([9, None, None, None, None])],
         env={**os.environ, "PYTHONPATH": str(Path(gn.__file__).parent.parent)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.fixture(scope="module")
-def straight() -> Any:
-    result = trained(9)
+    result = json.loads(done.stdout)
     assert result[2] is not None
     assert not result[3]
     return result
 
 
-def test_resumed_after_an_epoch_equals_straight_through(straight: Any, tmp_path: Path) -> None:
+def test_resumed_after_an_epoch_equals_straight_through(
+    trained: Callable[..., Any], straight: Any, tmp_path: Path
+) -> None:
     trained(4, checkpoint=tmp_path / "a")
     assert trained(9, checkpoint=tmp_path / "a", resume=tmp_path / "a") == straight
     # What was finished is finished.
@@ -726,7 +738,9 @@ def test_resumed_after_an_epoch_equals_straight_through(straight: Any, tmp_path:
 
 
 @pytest.mark.parametrize(("every", "stop_at"), [(3, 10), (4, 9), (1, 3)])
-def test_resumed_amid_an_epoch_equals_straight_through(straight: Any, tmp_path: Path, every: int, stop_at: int) -> None:
+def test_resumed_amid_an_epoch_equals_straight_through(
+    trained: Callable[..., Any], straight: Any, tmp_path: Path, every: int, stop_at: int
+) -> None:
     interrupted = trained(9, checkpoint=tmp_path / "a", every=every, stop_at=stop_at)
     assert interrupted[3]
     assert len(interrupted[1].get("loss", [])) == stop_at // 4
@@ -983,12 +997,12 @@ def test_where_no_checkpoint_can_be_written_is_found_before_training(tmp_path: P
     assert p.graph["adam_1/step"].value == 0
 
 
-def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, straight: Any) -> None:
+def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(
+    tmp_path: Path, template: Template, trained: Callable[..., Any], straight: Any
+) -> None:
     kill = PROGRAM.replace("raise KeyboardInterrupt", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     arguments = json.dumps([9, str(tmp_path / "c"), 1, None, 6])
-    environment = {**os.environ, "PYTHONPATH": str(Path(gn.__file__).parent.parent)}
-    done = subprocess.run([sys.executable, "-c", kill, arguments], env=environment, check=False)
-    assert done.returncode == -9
+    assert template.run("-c", kill, arguments, cwd=tmp_path).returncode == -9
     assert trained(9, resume=tmp_path / "c") == straight
 
 
