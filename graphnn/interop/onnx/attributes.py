@@ -26,11 +26,12 @@ def attributes_of(
             if attribute.ref_attr_name in bindings:
                 found[attribute.name] = bindings[attribute.ref_attr_name]
             continue
-        found[attribute.name] = _value(attribute, folder)
+        found[attribute.name] = value_of(attribute, folder)
     return found
 
 
-def _value(attribute: Any, folder: Path | None) -> Any:
+def value_of(attribute: Any, folder: Path | None) -> Any:
+    """Return the value of an AttributeProto."""
     match attribute.type:
         case 1:
             return attribute.f

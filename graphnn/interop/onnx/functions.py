@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...graph import Node
+from .attributes import value_of
 from .tensors import NUMBERS
 
 if TYPE_CHECKING:
@@ -48,6 +49,15 @@ def body_of(proto: Any, version: int, operands: Sequence[Value | None]) -> Any:
     body = onnx.FunctionProto()
     body.ParseFromString(text)
     return body
+
+
+def defaults_of(proto: Any, version: int) -> dict[str, Any]:
+    """Return {name: value} of the attributes that have one without being given."""
+    schema = _schema(proto, version)
+    if schema is None:
+        return {}
+    each = {name: attribute.default_value for name, attribute in schema.attributes.items()}
+    return {name: value_of(default, None) for name, default in each.items() if default.type}
 
 
 def _type_of(operand: Value | None) -> Any:

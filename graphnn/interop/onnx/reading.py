@@ -19,7 +19,7 @@ from ...origin import Origin
 from ...text import quoted, short_repr
 from .attributes import attributes_of
 from .call import Call
-from .functions import body_of
+from .functions import body_of, defaults_of
 from .order import in_order
 from .rule import ON_SIZES, RULES, Rule, Value
 from .sizes import MOST, Sizes, Undecided
@@ -29,6 +29,8 @@ _MOST_RESULT = 1 << 16
 """The most elements of a result that is computed while a model is read."""
 _MOST_NODES = 1_000_000
 """The most ONNX nodes that are gone through, those in loops counted each time."""
+_RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
+"""What stays a node whatever it is given, so that one sees it."""
 
 
 @dataclass
@@ -158,10 +160,13 @@ class Reader:
             body = own if own is not None else body_of(proto, call.version, operands)
             if body is None:
                 raise NoRuleError(f"graphnn has no rule for {proto.op_type}")
-            return self._function(body, operands, call.attributes)
+            given = call.attributes if own is not None else {**defaults_of(proto, call.version), **call.attributes}
+            return self._function(body, operands, given, call.outputs)
 
-    def _function(self, body: Any, operands: Sequence[Value | None], given: Mapping[str, Any]) -> list[Value | None]:
-        """Return the outputs of a function."""
+    def _function(
+        self, body: Any, operands: Sequence[Value | None], given: Mapping[str, Any], outputs: Sequence[str]
+    ) -> list[Value | None]:
+        """Return the outputs of a function; those that nobody reads need not be made by it."""
         frame = Frame(None, dict.fromkeys(body.input))
         frame.values.update(zip(body.input, operands, strict=False))
         bindings = dict(given)
@@ -172,7 +177,8 @@ class Reader:
             self.read(body.node, frame, bindings, "inner")
         finally:
             self.versions = kept
-        return [frame.find(name) for name in body.output]
+        read = [bool(name) for name in outputs] + [False] * len(body.output)
+        return [frame.find(name) if wanted else None for name, wanted in zip(body.output, read, strict=False)]
 
     def inner(self, call: Call, graph: Any, operands: Sequence[Value], name: str) -> list[Value]:
         """Return the outputs of a subgraph, which sees the names around it."""
@@ -211,7 +217,7 @@ class Reader:
             return None
         if any(isinstance(operand, Sizes) for operand in given):
             return self._on_sizes(call, operands)
-        if not given and call.op in ("RandomNormal", "RandomUniform"):
+        if call.op in _RANDOM:
             return None
         if sum(operand.size for operand in given) > MOST:
             return None
@@ -219,7 +225,7 @@ class Reader:
         scratch.attributes = call.attributes
         results = applied(rule, scratch, operands)
         nodes = [result for result in results if isinstance(result, Node)]
-        if any(not _small(node) for node in nodes):
+        if any(isinstance(result, list) for result in results) or any(not _small(node) for node in nodes):
             return None
         values = dict(zip(nodes, run(nodes), strict=True)) if nodes else {}
         return [np.asarray(values[result]) if isinstance(result, Node) else result for result in results]

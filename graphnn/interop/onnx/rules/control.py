@@ -1,0 +1,151 @@
+"""Branches and loops: decided while a model is read, or unrolled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....graph import Node, fn
+from .. import sizes as of
+from ..rule import rule
+from ..tensors import dtype_of
+
+if TYPE_CHECKING:
+    from ..call import Call
+    from ..rule import Value
+
+MOST_ROUNDS = 10_000
+"""The most rounds of a loop."""
+
+
+@rule("If")
+def if_(call: Call, cond: Value, *, then_branch: Any, else_branch: Any) -> Any:
+    """Return the results of one branch where it is known which; else those of both, chosen by the condition."""
+    known = call.reader.stored(cond) if isinstance(cond, Node) else call.known(cond, "its condition")
+    if known is not None:
+        return tuple(call.body(then_branch if known.reshape(()) else else_branch, ()))
+    flag = fn.reshape(cond, ())
+    both = [call.body(graph, (), name) for name, graph in (("then", then_branch), ("else", else_branch))]
+    return tuple(_either(call, flag, *pair) for pair in zip(*both, strict=True))
+
+
+def _either(call: Call, flag: Node, then: Value, other: Value) -> Value:
+    if isinstance(then, list) and isinstance(other, list) and len(then) == len(other):
+        return [_either(call, flag, *pair) for pair in zip(then, other, strict=True)]
+    if then is None or other is None or isinstance(then, list) or isinstance(other, list):
+        call.refuse("its condition depends on data, and its branches give sequences of two lengths")
+    a, b = call.node(then), call.node(other)
+    if a.ndim != b.ndim or a.spec.dtype != b.spec.dtype:
+        call.refuse(f"its condition depends on data, and its branches give {a.spec} and {b.spec}, which no node can be")
+    if a.spec.shape != b.spec.shape:
+        call.refuse(
+            f"its condition depends on data, and its branches give the shapes {a.spec.shape} and {b.spec.shape}"
+        )
+    return fn.where(flag, a, b)
+
+
+@rule("Loop")
+def loop(call: Call, count: Value = None, cond: Value = None, *state: Value, body: Any) -> Any:
+    """Return what a body makes of its state, round by round, and what it gives in each round as one array."""
+    what = "how often it goes round"
+    rounds = None if count is None else int(call.known(count, what).reshape(()))
+    values = list(state)
+    collected: list[list[Value]] = [[] for _ in body.output[1 + len(state) :]]
+    done = 0
+    while rounds is None or done < rounds:
+        if cond is not None and not call.known(cond, "whether it goes on").reshape(()):
+            break
+        if done >= MOST_ROUNDS:
+            call.refuse(f"it goes round more than {MOST_ROUNDS:,} times")
+        operands = [np.array(done, np.int64), np.array(True) if cond is None else cond, *values]
+        cond, *results = call.body(body, operands, f"round_{done}")
+        values = results[: len(state)]
+        for parts, part in zip(collected, results[len(state) :], strict=True):
+            parts.append(part)
+        done += 1
+    ends = body.output[1 + len(state) :]
+    return *values, *(_stacked(call, parts, 0, end) for parts, end in zip(collected, ends, strict=True))
+
+
+def _stacked(call: Call, parts: Sequence[Value], axis: int, end: Any) -> Value:
+    """Return values as one array, along a new axis; without any, what the model says of one."""
+    if not parts:
+        kind = end.type.tensor_type
+        if not kind.HasField("shape") or any(not dim.HasField("dim_value") for dim in kind.shape.dim):
+            call.refuse(f"it goes round 0 times, and the model does not say what shape {end.name!r} has")
+        shape = [dim.dim_value for dim in kind.shape.dim]
+        shape.insert(axis % (len(shape) + 1), 0)
+        return np.zeros(shape, dtype_of(kind.elem_type, "its result"))
+    if all(isinstance(part, (np.ndarray, of.Sizes)) for part in parts):
+        if all(isinstance(part, np.ndarray) for part in parts):
+            return np.stack(parts, axis)
+        return of.sized(np.stack([of.boxed(part) for part in parts], axis), parts[0].dtype)
+    return fn.stack([call.node(part) for part in parts], axis=axis)
+
+
+@rule("Scan")
+def scan(
+    call: Call,
+    *operands: Value,
+    body: Any,
+    num_scan_inputs: int,
+    scan_input_axes: Any = None,
+    scan_input_directions: Any = None,
+    scan_output_axes: Any = None,
+    scan_output_directions: Any = None,
+    directions: Any = None,
+) -> Any:
+    """Return what a body makes of its state, slice by slice, and what it gives for each slice as one array."""
+    outputs = len(body.output) - (len(operands) - num_scan_inputs - (call.version < 9))
+    settings = [
+        scan_input_axes or [0] * num_scan_inputs,
+        scan_input_directions or directions or [0] * num_scan_inputs,
+        scan_output_axes or [0] * outputs,
+        scan_output_directions or [0] * outputs,
+    ]
+    if call.version >= 9:
+        return _scanned(call, operands, body, num_scan_inputs, settings, "")
+    # Opset 8 has a batch in front, and the length of each of its sequences.
+    if operands[0] is not None:
+        call.refuse("its sequences have lengths of their own, which graphnn does not read")
+    nodes = [call.node(each) for each in operands[1:]]
+    batch = _length(call, nodes[0], 0)
+    rows = [
+        _scanned(call, [fn.getitem(node, (i,)) for node in nodes], body, num_scan_inputs, settings, f"row_{i}_")
+        for i in range(batch)
+    ]
+    return tuple(_stacked(call, parts, 0, None) for parts in zip(*rows, strict=True))
+
+
+def _scanned(
+    call: Call, operands: Sequence[Value], body: Any, count: int, settings: Sequence[Sequence[int]], name: str
+) -> tuple[Value, ...]:
+    states = list(operands[: len(operands) - count])
+    inputs = [call.node(each) for each in operands[len(states) :]]
+    axes = [axis % node.ndim for axis, node in zip(settings[0], inputs, strict=True)]
+    length = _length(call, inputs[0], axes[0])
+    kept = len(states)
+    collected: list[list[Value]] = [[] for _ in body.output[kept:]]
+    for step in range(length):
+        slices = []
+        for node, axis, backwards in zip(inputs, axes, settings[1], strict=True):
+            place = length - 1 - step if backwards else step
+            slices.append(fn.getitem(node, (*[slice(None)] * axis, place)))
+        results = call.body(body, [*states, *slices], f"{name}round_{step}")
+        states = results[:kept]
+        for parts, part, backwards in zip(collected, results[kept:], settings[3], strict=True):
+            parts.insert(0 if backwards else len(parts), part)
+    ends = zip(collected, settings[2], body.output[kept:], strict=True)
+    return *states, *(_stacked(call, parts, axis, end) for parts, axis, end in ends)
+
+
+def _length(call: Call, node: Node, axis: int) -> int:
+    """Return the size of an axis that is gone along."""
+    size = node.spec.shape[axis]
+    if not isinstance(size, int):
+        call.refuse(f"it goes round {size} times, and is unrolled; fix that: from_onnx(…, sizes={{…}})")
+    if size > MOST_ROUNDS:
+        call.refuse(f"it goes round {size:,} times, and {MOST_ROUNDS:,} is the most")
+    return size

@@ -1,0 +1,110 @@
+"""Sequences of arrays, which are Python lists while a model is read, and what may be missing."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....graph import Node, fn
+from ..rule import rule
+
+if TYPE_CHECKING:
+    from ..call import Call
+    from ..rule import Known, Value
+
+
+@rule("SequenceEmpty")
+def sequence_empty(call: Call, *, dtype: int | None = None) -> Value:
+    """Return a sequence of nothing."""
+    return []
+
+
+@rule("SequenceConstruct")
+def sequence_construct(call: Call, *arrays: Value) -> Value:
+    """Return a sequence of arrays."""
+    return list(arrays)
+
+
+@rule("SequenceAt")
+def sequence_at(call: Call, sequence: Value, position: Known) -> Value:
+    """Return the array at a position."""
+    return sequence[_at(call, sequence, position, 0)]
+
+
+@rule("SequenceInsert")
+def sequence_insert(call: Call, sequence: Value, array: Value, position: Known | None = None) -> Value:
+    """Return a sequence with an array before a position, or at its end."""
+    place = len(sequence) if position is None else _at(call, sequence, position, 1)
+    return [*sequence[:place], array, *sequence[place:]]
+
+
+@rule("SequenceErase")
+def sequence_erase(call: Call, sequence: Value, position: Known | None = None) -> Value:
+    """Return a sequence without the array at a position, or without the last one."""
+    place = len(sequence) - 1 if position is None else _at(call, sequence, position, 0)
+    return [*sequence[:place], *sequence[place + 1 :]]
+
+
+def _at(call: Call, sequence: Value, position: Known, more: int) -> int:
+    """Return a position counted from the front."""
+    place, count = int(position.reshape(())), len(sequence)
+    if not -count <= place < count + more:
+        call.refuse(f"position {place} is not in a sequence of {count}")
+    return place + count if place < 0 else place
+
+
+@rule("SequenceLength")
+def sequence_length(call: Call, sequence: Value) -> Value:
+    """Return how many arrays a sequence has."""
+    return np.array(len(sequence), np.int64)
+
+
+@rule("SplitToSequence")
+def split_to_sequence(call: Call, x: Node, split: Known | None = None, *, axis: int = 0, keepdims: int = 1) -> Value:
+    """Return parts of x as a sequence: of one size, the last one smaller, or of the sizes that are given."""
+    place = axis % x.ndim
+    size = x.spec.shape[place]
+    if split is not None and split.ndim:
+        lengths = [int(each) for each in split]
+    elif isinstance(size, int):
+        part = 1 if split is None else int(split)
+        lengths = [min(part, size - start) for start in range(0, size, part)] if part > 0 else []
+    else:
+        call.refuse(f"it cuts the size {size} into arrays; fix it: from_onnx(…, sizes={{…}})")
+    ends = np.cumsum([0, *lengths]).tolist()
+    every = [slice(None)] * place
+    if split is None and not keepdims:
+        return [fn.getitem(x, (*every, start)) for start in ends[:-1]]
+    return [fn.getitem(x, (*every, slice(*pair))) for pair in itertools.pairwise(ends)]
+
+
+@rule("ConcatFromSequence")
+def concat_from_sequence(call: Call, sequence: Value, *, axis: int, new_axis: int = 0) -> Any:
+    """Return the arrays of a sequence one after the other, along an axis of theirs or a new one."""
+    if not sequence:
+        call.refuse("its sequence is empty")
+    nodes = [call.node(each) for each in sequence]
+    return fn.stack(nodes, axis=axis) if new_axis else fn.concatenate(nodes, axis=axis)
+
+
+# --- what may be missing --------------------------------------------------------------------------------------------
+
+
+@rule("Optional")
+def optional(call: Call, x: Value = None, *, type_: Any = None) -> Value:
+    """Return x, or nothing."""
+    return x
+
+
+@rule("OptionalHasElement")
+def optional_has_element(call: Call, x: Value = None) -> Value:
+    """Return whether there is something."""
+    return np.array(x is not None)
+
+
+@rule("OptionalGetElement")
+def optional_get_element(call: Call, x: Value = None) -> Value:
+    """Return what there is."""
+    return call.refuse("it takes what is not there") if x is None else x

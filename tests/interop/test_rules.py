@@ -1,0 +1,194 @@
+"""Rules where ONNX's node cases do not go: old opsets, named sizes, operands that are data, and what is refused."""
+
+import numpy as np
+import onnxruntime
+import pytest
+from onnx import parser
+
+import graphnn as gn
+from graphnn.interop.onnx.rules import control
+
+RNG = np.random.default_rng(0)
+
+
+def model(text: str, opset: int = 17) -> object:
+    return parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]> {text}')
+
+
+def same(text: str, feed: dict[str, object], opset: int = 17, sizes: dict[str, int] | None = None) -> gn.Graph:
+    """Read a model, and hold its outputs against ONNX Runtime's."""
+    made = model(text, opset)
+    graph = gn.from_onnx(made, sizes=sizes)
+    arrays = {name: np.asarray(value) for name, value in feed.items()}
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    wanted = onnxruntime.InferenceSession(made.SerializeToString(), options).run(None, arrays)
+    found = gn.run(list(graph.outputs.values()), arrays)
+    for a, b in zip(found, wanted, strict=True):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    return graph
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "Hardmax"])
+def test_softmax_takes_the_last_axes_as_one_before_opset_13(op: str) -> None:
+    text = f"m (float[n, 3, 4] x) => (float[n, 3, 4] y) {{y = {op}(x)}}"
+    x = floats(2, 3, 4)
+    assert not np.array_equal(*[gn.run(same(text, {"x": x}, opset).outputs["y"], {"x": x}) for opset in (11, 13)])
+
+
+def test_what_was_an_attribute_and_is_an_operand_is_read_from_both() -> None:
+    x = floats(2, 5)
+    text = "m (float[n, 5] x) => (float[n, 2] y, int64[n, 2] i) <int64[1] k = {2}> {y, i = TopK<axis=1>(x, k)}"
+    same(text, {"x": x})
+    same("m (float[n, 5] x) => (float[n, 2] y, int64[n, 2] i) {y, i = TopK<axis=1, k=2>(x)}", {"x": x}, 9)
+    same("m (float[n, 5] x) => (float[n, 8] y) {y = Pad<pads=[0,1,0,2], value=2.5>(x)}", {"x": x}, 10)
+    same("m (float[n, 5] x) => (float[n, 1] y) {y = ReduceSum<axes=[1]>(x)}", {"x": x}, 11)
+    same("m (float[n, 5] x) => (float[n, 5] y) {y = Dropout<ratio=0.25>(x)}", {"x": x}, 11)
+
+
+def test_widths_below_0_cut_and_a_padding_that_is_data_is_kept() -> None:
+    text = "m (float[n, 5] x, float v) => (float[n, p] y) <int64[4] w = {0, -1, 0, 3}> {y = Pad(x, w, v)}"
+    same(text, {"x": floats(2, 5), "v": np.float32(7)})
+
+
+@pytest.mark.parametrize("reduction", ["none", "add", "mul", "max", "min"])
+def test_scattering_repeats_its_indices_and_may_leave_places_out(reduction: str) -> None:
+    x, few, wide = floats(4, 3), floats(3, 2), floats(3, 3)
+    if reduction == "none":  # ONNX leaves open which of two updates counts
+        at = np.array([[0, 1], [1, 2], [-1, 3]])
+        rows = np.array([[3], [0], [-2]])
+    else:
+        at, rows = np.array([[0, 1], [0, 1], [-1, 1]]), np.array([[3], [-1], [1]])
+    for shape in ("4, 3", "n, 3"):
+        same(
+            f"m (float[{shape}] x, int64[3, 2] at, float[3, 2] u, int64[3, 1] rows, float[3, 3] v)"
+            f' => (float[{shape}] y, float[{shape}] z) {{y = ScatterElements<axis=0, reduction="{reduction}">(x, at, u)'
+            f' z = ScatterND<reduction="{reduction}">(x, rows, v)}}',
+            {"x": x, "at": at, "u": few, "rows": rows, "v": wide},
+            18,
+        )
+
+
+def test_gathering_with_leading_axes_in_common() -> None:
+    text = "m (float[n, 3, 4] x, int64[n, 2, 1] i) => (float[n, 2, 4] y) {y = GatherND<batch_dims=1>(x, i)}"
+    same(text, {"x": floats(2, 3, 4), "i": RNG.integers(-3, 3, (2, 2, 1))})
+    text = "m (float[n, 3] x, int64[1, 2] i) => (float[1, 2] y) {y = GatherElements<axis=1>(x, i)}"
+    same(text, {"x": floats(4, 3), "i": np.array([[2, -3]])})
+
+
+def test_ones_of_a_named_size_are_not_0_at_known_places() -> None:
+    text = (
+        "m (float[n, 2] x) => (int64[2, k] y) <int64[1] one = {1}>"
+        " {s = Shape(x) c = ConstantOfShape<value = int64[1] {1}>(s) y = NonZero(c)}"
+    )
+    same(text, {"x": floats(3, 2)})
+
+
+# --- branches and loops ---------------------------------------------------------------------------------------------
+
+BRANCHES = "<then_branch = t () => (float[n] a) {a = Neg(x)}, else_branch = e () => (float[n] b) {b = Exp(x)}>"
+
+
+def test_a_branch_by_a_size_is_decided_and_one_by_data_chosen_in_a_run() -> None:
+    by_size = (
+        "m (float[n] x) => (float[n] y) <int64 zero = {0}>"
+        f" {{s = Size(x) p = GreaterOrEqual(s, zero) y = If{BRANCHES}(p)}}"
+    )
+    assert [node.op.name for node in same(by_size, {"x": floats(3)})] == ["placeholder", "negative"]
+    by_data = f"m (float[n] x, bool p) => (float[n] y) {{y = If{BRANCHES}(p)}}"
+    for p in (True, False):
+        graph = same(by_data, {"x": floats(3), "p": p})
+    assert {"If/then/Neg/negative", "If/else/Exp/exp", "If/where"} <= {node.name for node in graph}
+
+
+LOOP = (
+    "m (float[n] x) => (float[n] y, float[k, n] all) <int64 count = {{{count}}}>"
+    " {{y, all = Loop<body = b (int64 i, bool go, float[n] h) => (bool on, float[n] next, float[n] seen)"
+    " {{f = Cast<to=1>(i) next = Add(h, f) seen = Mul(h, h) {on}}}>(count, , x)}}"
+)
+
+
+def test_a_loop_of_known_count_is_unrolled() -> None:
+    same(LOOP.format(count=3, on="on = Identity(go)"), {"x": floats(2)})
+    early = "three = Constant<value_int=1>() on = Less(i, three)"
+    graph = same(LOOP.format(count=9, on=early), {"x": floats(2)})
+    names = {node.name for node in graph}
+    assert "Loop/round_1/Add/add" in names
+    assert "Loop/round_2/Add/add" not in names
+
+
+def test_a_scan_is_unrolled_over_a_known_length() -> None:
+    text = (
+        "m (float[{n}, 2] x, float[2] h) => (float[2] y, float[2, {n}] all)"
+        " {{y, all = Scan<num_scan_inputs=1, scan_input_directions=[1], scan_output_axes=[1],"
+        " body = b (float[2] a, float[2] u) => (float[2] c, float[2] d) {{c = Add(a, u) d = Mul(a, u)}}>(h, x)}}"
+    )
+    feed = {"x": floats(3, 2), "h": floats(2)}
+    same(text.format(n=3), feed)
+    same(text.format(n="t"), feed, sizes={"t": 3})
+    with pytest.raises(NotImplementedError, match=r"the Scan.*goes round t times.*sizes="):
+        gn.from_onnx(model(text.format(n="t")))
+
+
+def test_loops_that_no_one_can_unroll_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "MOST_ROUNDS", 50)
+    size = "m (float[n] x) => (float[n] y) {s = Size(x) y = Loop<body = b (int64 i, bool go, float[n] h) => (bool on,"
+    body = " float[n] next) {on = Identity(go) next = Neg(h)}>(s, , x)}"
+    with pytest.raises(NotImplementedError, match="how often it goes round depends on the size n; fix it"):
+        gn.from_onnx(model(size + body))
+    with pytest.raises(NotImplementedError, match=r"goes round more than 50 times"):
+        gn.from_onnx(
+            model(size.replace("s = Size(x)", "") + "float[n] next) {on = Identity(go) next = Identity(h)}>(, , x)}")
+        )
+    data = "m (float[n] x, int64 s) => (float[n] y) {y = Loop<body = b (int64 i, bool go, float[n] h) => (bool on,"
+    with pytest.raises(NotImplementedError, match="how often it goes round is computed from data"):
+        gn.from_onnx(model(data + body))
+
+
+def test_sequences_are_lists_while_a_model_is_read() -> None:
+    text = (
+        "m (float[4, n] x) => (float[5, n] y, int64 count) <int64 two = {2}, int64 last = {-1}>"
+        " {a = SplitToSequence<axis=0>(x, two) e = SequenceAt(a, last) b = SequenceInsert(a, e)"
+        " f = SplitToSequence<axis=0>(x) g = SequenceAt(f, two) c = SequenceErase(b, last)"
+        " d = SequenceInsert(c, g, last)"
+        " y = ConcatFromSequence<axis=0>(d) count = SequenceLength(d)}"
+    )
+    same(text, {"x": floats(4, 3)})
+
+
+def test_random_numbers_are_the_same_ones_in_each_run_and_others_in_each_node() -> None:
+    text = (
+        "m (float[n, 50] x) => (float[n, 50] y, float[n, 50] z)"
+        " {y = RandomNormalLike<mean=3.0>(x) z = RandomNormalLike(x)}"
+    )
+    graph = gn.from_onnx(model(text))
+    outputs, feed = list(graph.outputs.values()), {"x": floats(40, 50)}
+    first, second = gn.run(outputs, feed), gn.run(outputs, feed)
+    np.testing.assert_array_equal(first, second)
+    assert abs(first[0].mean() - 3) < 0.1 > abs(first[1].mean())
+    assert abs(np.corrcoef(first[0].ravel(), first[1].ravel())[0, 1]) < 0.1
+
+
+def test_dropout_in_training_keeps_the_share_and_the_mean() -> None:
+    text = (
+        "m (float[n, 50] x) => (float[n, 50] y, bool[n, 50] kept) <float r = {0.25}, bool t = {1}>"
+        " {y, kept = Dropout(x, r, t)}"
+    )
+    graph = gn.from_onnx(model(text))
+    y, kept = gn.run(list(graph.outputs.values()), {"x": np.ones((100, 50), np.float32)})
+    assert abs(kept.mean() - 0.75) < 0.03
+    np.testing.assert_allclose(y, kept / np.float32(0.75), rtol=1e-6)
+
+
+def test_what_decides_a_shape_must_be_known() -> None:
+    with pytest.raises(NotImplementedError, match="how large its result is depends on data"):
+        gn.from_onnx(model("m (float[n] x) => (int64[1, k] y) {y = NonZero(x)}"))
+    graph = gn.from_onnx(
+        model("m (float[n] x) => (int64[1, k] y) {y = NonZero(x)}"), values={"x": [0.0, 2.0, 0.0, 3.0]}
+    )
+    assert gn.run(graph.outputs["y"]).tolist() == [[1, 3]]
