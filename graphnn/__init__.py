@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .inspector.profile import Profile, profile
     from .inspector.trace import Film, Trace, recording, trace
     from .interop.onnx import from_onnx
+    from .interop.onnx.writing import to_onnx
     from .jacobians import hessian, hvp, jacobian
     from .linearized import Linearization, linearize
     from .order import critical_path, generations, schedule
@@ -66,6 +67,7 @@ _LATER = {
     "inspector.health": "Finding Health check_health",
     "inspector.profile": "Profile profile",
     "inspector.trace": "Film Trace recording trace",
+    "interop.onnx.writing": "to_onnx",
     "jacobians": "hessian hvp jacobian",
     "interop.onnx": "from_onnx",
     "linearized": "Linearization linearize",
@@ -145,6 +147,7 @@ __all__ = [
     "steps",
     "summary",
     "testing",
+    "to_onnx",
     "trace",
     "view",
     "vjp",

@@ -1,4 +1,4 @@
-"""ONNX models: `from_onnx` reads them."""
+"""ONNX models: `from_onnx` reads them, `writing` writes them."""
 
 from .model import from_onnx
 

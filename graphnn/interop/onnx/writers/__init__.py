@@ -1,0 +1,18 @@
+"""How each operation is written in ONNX: one small function each. Importing this registers all of them."""
+
+# ruff: noqa: F401
+from . import (
+    activations,
+    arithmetic,
+    bits,
+    choosing,
+    functions,
+    indexing,
+    joining,
+    products,
+    randoms,
+    reductions,
+    shapes,
+    sliding,
+    sorting,
+)

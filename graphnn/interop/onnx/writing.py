@@ -1,0 +1,439 @@
+"""A graph as a model of ONNX.
+
+Every node of the graph becomes a group of ONNX nodes, which lie in the scope of that node: a group of one is called as
+the node is, and others are called after it, as ``dense_1/gelu/Mul_2``. The value of the node is a tensor of its name.
+
+The format of the metadata, version 1
+-------------------------------------
+By it, a reader can make the same graph again, without reading the ONNX nodes. All keys begin with ``graphnn.``; a
+value is text, or JSON where the table says so. (As in Python's `json`, it may hold ``Infinity`` and ``NaN``.)
+
+Of the model (``ModelProto.metadata_props``):
+
+- ``format``: ``1``.
+- ``graph``: JSON ``{"name": text, "dtype": text}``.
+- ``scopes``: JSON list of ``[path, kind, phase, origin, parent]``, those around a scope before it; the parent is its
+  number in the list, or -1. Only scopes of nodes that are in the model.
+- ``updates``: JSON ``{tensor of a parameter: output that is its next value}``.
+
+Of what computes, or holds, the value of a node of the graph: the last ONNX node of its group; of a constant, and of a
+parameter whose value is in the model, the ``TensorProto``; of an input, the ``ValueInfoProto``:
+
+- ``name``: the node's name. (Its tensor may be called otherwise, where ONNX cannot hold the name.)
+- ``op``, ``attributes``: the operation's name and, as JSON, its attributes as graph files hold them.
+- ``operands``: JSON list of the tensors that are its operands, in order.
+- ``dtype``; ``shape``: JSON list of ints and of dimensions as text.
+- ``scope``: the path of its scope, empty at the top. ``origin``: ``file:line``, or empty.
+- ``twin``: the name of the node that it was made for, if that is in the model.
+- ``parts``: how many ONNX nodes its group has; only on ONNX nodes. If there are fewer of them, somebody has changed the
+  group, and the metadata tell what it was.
+
+Of the other ONNX nodes:
+
+- ``part``: the tensor of the group that it belongs to; empty for nodes that compute sizes, or name an output.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...errors import GraphnnError, NoRuleError, UsageError, ValueRangeError
+from ...execute.compiled import Compiled
+from ...files import settings_of
+from ...graph import Constant, Graph, Node, Parameter, Placeholder
+from ...graph.dimensions import names_in
+from ...graph.fetches import resolve
+from ...order import ordered
+from ...replacing import replacing
+from ...text import counted, quoted
+from . import writers as _registered  # noqa: F401
+from .writers.draft import LEAST_OPSET, MOST_OPSET, Draft, Value
+from .writers.group import WRITERS, Group, Unwritable
+
+FORMAT = 1
+OPSET = 21
+_STATES = ("weights", "inputs")
+_MOST_INSIDE = 2**31 - 2**20
+"""Bytes of values that a file of protobuf holds; more go into a file beside it."""
+_LARGE = 1024
+"""Bytes from which on a value goes there."""
+
+
+class _Model(NamedTuple):
+    """What is to be written: nodes in order, and the outputs by name."""
+
+    graph: Graph
+    order: list[Node]
+    outputs: list[tuple[str, Node]]
+    updates: dict[Node, str]
+
+
+def to_onnx(
+    fetches: Any,
+    path: str | os.PathLike[str] | None = None,
+    opset: int = OPSET,
+    state: str = "weights",
+    graph: Graph | None = None,
+) -> Any:
+    """Write nodes, and all that they need, as a model of ONNX: a forward pass, gradients, or a whole training step.
+
+    Parameters
+    ----------
+    fetches : Node, str, list, tuple or dict of them, or a compiled step
+        What the outputs are. Those of a dict are called as its keys are, others as the nodes. A compiled step gives its
+        fetches, and the next values of all that it updates; that of the parameter ``w`` is the output ``w.next``.
+    path : str or path-like, optional
+        Where to; a file that was there is replaced once the new one is complete. More than 2 GB of values go into a
+        second file beside it, ``<path>.data``.
+    opset : int
+        Of ONNX's operations, from 17 to 24.
+    state : str
+        ``"weights"``: the values of the parameters are in the model. ``"inputs"``: they are inputs, so that a runtime
+        can train, by feeding the next values back.
+    graph : Graph, optional
+        Where names are looked up, if no fetch is a node.
+
+    Returns
+    -------
+    onnx.ModelProto or None
+        The model, unless there is a path.
+
+    Raises
+    ------
+    UsageError
+        When ONNX is not installed, or a fetch is not a node. (A TypeError.)
+    ValueRangeError
+        When there is no such opset or state. (A ValueError.)
+    NoRuleError
+        When some operations cannot be written; the message names all of them. (A NotImplementedError.)
+    LookupFailure
+        When no input has a dimension whose size is needed. (A KeyError.)
+
+    Examples
+    --------
+    >>> g = Graph()
+    >>> x = g.placeholder("x", shape=("batch", 2))
+    >>> y = x @ g.parameter("w", [[1.0], [2.0]])
+    >>> model = to_onnx({"y": y})
+    >>> [node.op_type for node in model.graph.node], [output.name for output in model.graph.output]
+    (['MatMul', 'Identity'], ['y'])
+    """
+    onnx = _package()
+    if type(opset) is not int or not LEAST_OPSET <= opset <= MOST_OPSET:
+        raise ValueRangeError(f"opset is an int from {LEAST_OPSET} to {MOST_OPSET}, not {opset!r}")
+    if state not in _STATES:
+        raise ValueRangeError(f'state is "weights" or "inputs", not {state!r}')
+    asked = _asked(fetches, graph)
+    with asked.graph.building:
+        draft = Draft(onnx, opset)
+        proto = _written(draft, asked, state)
+    if path is None:
+        if _size_of(draft) > _MOST_INSIDE:
+            raise ValueRangeError("a model of more than 2 GB needs a path: its values go into a second file beside it")
+        onnx.checker.check_model(proto, full_check=True)
+        return proto
+    _save(onnx, proto, Path(path))
+    return None
+
+
+def _package() -> Any:
+    try:
+        import onnx
+    except ImportError:
+        raise UsageError('models of ONNX need the package onnx: pip install "graphnn[onnx]"') from None
+    return onnx
+
+
+# --- what is asked for ----------------------------------------------------------------------------------------------
+
+
+def _asked(fetches: Any, graph: Graph | None) -> _Model:
+    updates: dict[Node, Node] = {}
+    if isinstance(fetches, Compiled):
+        updates = fetches.updates
+        fetches = fetches.rebuild(fetches.fetches)
+    graph, nodes, _ = resolve(fetches, graph, updates)
+    taken: set[str] = set()
+    outputs = [(_free(name, taken), node) for name, node in zip(_names(fetches, nodes), nodes, strict=True)]
+    following = {parameter: _free(f"{parameter.name}.next", taken) for parameter in updates}
+    outputs += [(following[parameter], node) for parameter, node in updates.items()]
+    return _Model(graph, ordered([*(node for _, node in outputs), *updates]), outputs, following)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    found, number = name, 2
+    while found in taken:
+        found, number = f"{name}_{number}", number + 1
+    taken.add(found)
+    return found
+
+
+def _names(fetches: Any, nodes: Sequence[Node]) -> list[str]:
+    """Return a name for each fetch: the keys that lead to it, or the node's name where there is none."""
+    found: list[str] = []
+    waiting: list[tuple[Any, str]] = [(fetches, "")]
+    while waiting:
+        form, path = waiting.pop()
+        if isinstance(form, Mapping):
+            inside = [(part, f"{path}/{key}" if path else str(key)) for key, part in form.items()]
+        elif isinstance(form, (list, tuple)):
+            inside = [(part, f"{path}/{i}" if path else "") for i, part in enumerate(form)]
+        else:
+            found.append(path or nodes[len(found)].name)
+            continue
+        waiting += reversed(inside)
+    return found
+
+
+# --- the model ------------------------------------------------------------------------------------------------------
+
+
+def _written(draft: Draft, asked: _Model, state: str) -> Any:
+    _refuse_unknown(asked, draft.opset)
+    names = _Names(draft, asked)
+    inputs = []
+    for node in asked.order:
+        if isinstance(node.op, Placeholder) or (isinstance(node.op, Parameter) and state == "inputs"):
+            inputs.append(_input(draft, names, node))
+        elif isinstance(node.op, (Parameter, Constant)):
+            tensor = draft.tensor(names.of[node], asked.graph._stored(node))
+            draft.mark(tensor, names.about(node))
+            draft.initializers.append(tensor)
+    inputs += _that_tell_sizes(draft, names, asked)
+    refused: dict[str, list[tuple[Node, str]]] = {}
+    for node in asked.order:
+        if node.inputs or not (isinstance(node.op, Placeholder) or node.has_value):
+            try:
+                _write(draft, names, node)
+            except Unwritable as reason:
+                refused.setdefault(node.op.name, []).append((node, str(reason)))
+    if refused:
+        raise _refusal(refused, draft.opset)
+    outputs = [_output(draft, names, name, node) for name, node in asked.outputs]
+    return _proto(draft, asked, names, inputs, outputs)
+
+
+class _Names:
+    """The tensors of the nodes, and what their metadata say.
+
+    Attributes
+    ----------
+    of : dict of Node to str
+    outputs : dict of str to str
+        What each output is called in the model.
+    """
+
+    def __init__(self, draft: Draft, asked: _Model) -> None:
+        self.nodes = set(asked.order)
+        self.of: dict[Node, str] = {}
+        # An output that is a node's own name is the node's tensor, if it is computed.
+        own = {node: name for name, node in reversed(asked.outputs) if node.name == name and node.inputs}
+        self.outputs = {name: draft.name(name) for name, node in asked.outputs if own.get(node) != name}
+        for node in asked.order:
+            self.of[node] = draft.name(node.name)
+
+    def about(self, node: Node) -> dict[str, Any]:
+        """Return the metadata of a node."""
+        origin = node.origin
+        about = {
+            "name": _text(node.name),
+            "op": node.op.name,
+            "attributes": settings_of(node.op),
+            "operands": [self.of[operand] for operand in node.inputs],
+            "dtype": node.dtype.name,
+            "shape": list(node.spec.shape),
+            "scope": _text(node.scope),
+            "origin": _text(f"{origin.file}:{origin.line}") if origin.file else "",
+        }
+        if node.twin in self.nodes:
+            about["twin"] = _text(node.twin.name)
+        return about
+
+
+def _text(name: str) -> str:
+    """Return a text that a file can hold."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _input(draft: Draft, names: _Names, node: Node) -> Any:
+    name = names.of[node]
+    info = _info(draft, name, node)
+    draft.mark(info, names.about(node))
+    draft.give_sizes(name, node.spec.shape)
+    return info
+
+
+def _info(draft: Draft, name: str, node: Node) -> Any:
+    return draft.onnx.helper.make_tensor_value_info(name, draft.number(node.dtype), list(node.spec.shape))
+
+
+def _that_tell_sizes(draft: Draft, names: _Names, asked: _Model) -> list[Any]:
+    """Return inputs that nothing but the sizes of dimensions needs."""
+    needed = names_in(dim for node in asked.order for dim in node.spec.shape)
+    needed = needed.union(*(node.op.dimension_names for node in asked.order if node.op.sized))
+    found = []
+    for node in asked.graph.placeholders:
+        lacking = needed - draft.sources.keys()
+        if node not in names.of and lacking & {*node.spec.shape}:
+            names.of[node] = draft.name(node.name)
+            names.nodes.add(node)
+            found.append(_input(draft, names, node))
+    return found
+
+
+def _write(draft: Draft, names: _Names, node: Node) -> None:
+    """Write the group of a node."""
+    name = names.of[node]
+    operands = tuple(Value(names.of[operand], operand.dtype) for operand in node.inputs)
+    group = Group(draft, node, name, operands)
+    value = WRITERS[type(node.op)](group, node.op, *operands)
+    value = group.cast(value, node.dtype)
+    if not group.written or value.name not in group.written[-1].output:
+        value = group("Identity", value)
+    last = group.written[-1]
+    last.output[list(last.output).index(value.name)] = name
+    if len(group.written) == 1:
+        last.name = name
+    for part in group.written[:-1]:
+        draft.mark(part, {"part": name})
+    draft.mark(last, {**names.about(node), "parts": len(group.written)})
+    draft.nodes += group.written
+
+
+def _output(draft: Draft, names: _Names, name: str, node: Node) -> Any:
+    """Return what describes an output, which another name than that of its node takes an ONNX node for."""
+    called = names.outputs.get(name)
+    if called is None:
+        return _info(draft, names.of[node], node)
+    copy = draft.node("Identity", [names.of[node]], [called], called)
+    draft.mark(copy, {"part": ""})
+    draft.nodes.append(copy)
+    return _info(draft, called, node)
+
+
+def _proto(draft: Draft, asked: _Model, names: _Names, inputs: list[Any], outputs: list[Any]) -> Any:
+    helper, graph = draft.onnx.helper, asked.graph
+    shown = {output.name for output in outputs}
+    between = [
+        _info(draft, names.of[node], node) for node in asked.order if node.inputs and names.of[node] not in shown
+    ]
+    nodes = [*draft.of_sizes, *draft.nodes]
+    title = _text(graph.name) or "graph"
+    whole = helper.make_graph(nodes, title, inputs, outputs, draft.initializers, value_info=between)
+    opsets = [helper.make_opsetid("", draft.opset)]
+    proto = helper.make_model(
+        whole, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets), producer_name="graphnn"
+    )
+    about: dict[str, Any] = {"format": str(FORMAT), "graph": {"name": graph.name, "dtype": graph.dtype.name}}
+    about["scopes"] = _scopes(asked)
+    about["updates"] = {names.of[p]: names.outputs.get(name, name) for p, name in asked.updates.items()}
+    draft.mark(proto, about)
+    return proto
+
+
+def _scopes(asked: _Model) -> list[list[Any]]:
+    """Return the scopes of the nodes, with all around them."""
+    paths: set[str] = set()
+    for node in asked.order:
+        scope = asked.graph.scopes.get(node.scope)
+        while scope is not None and scope.path not in paths:
+            paths.add(scope.path)
+            scope = scope.parent
+    found = [scope for path, scope in asked.graph.scopes.items() if path in paths]
+    number = {scope.path: i for i, scope in enumerate(found)}
+    return [
+        [
+            scope.path,
+            scope.kind,
+            scope.phase,
+            f"{scope.origin.file}:{scope.origin.line}" if scope.origin.file else "",
+            -1 if scope.parent is None else number[scope.parent.path],
+        ]
+        for scope in found
+    ]
+
+
+# --- what cannot be written -----------------------------------------------------------------------------------------
+
+
+def _refuse_unknown(asked: _Model, opset: int) -> None:
+    """Refuse operations of the user's own, which nothing here knows to write."""
+    refused: dict[str, list[tuple[Node, str]]] = {}
+    for node in asked.order:
+        known = isinstance(node.op, (Placeholder, Parameter, Constant)) or type(node.op) in WRITERS
+        if not known:
+            refused.setdefault(node.op.name, []).append((node, "it is not graphnn's own"))
+    if refused:
+        raise _refusal(refused, opset)
+
+
+def _refusal(refused: Mapping[str, Sequence[tuple[Node, str]]], opset: int) -> GraphnnError:
+    lines = []
+    for op, found in refused.items():
+        for reason, count in Counter(reason for _, reason in found).items():
+            first = next(node for node, why in found if why == reason)
+            lines.append(
+                f"  {op}: {counted(count, 'node')}, the first {quoted(first.name)} made at {first.origin}: {reason}"
+            )
+    first = next(iter(refused.values()))[0][0]
+    error = NoRuleError(
+        f"to_onnx cannot write {counted(len(refused), 'operation')} with opset {opset}, and nothing was written",
+        node=first,
+        op=first.op.name,
+    )
+    return error.within("", *lines)
+
+
+# --- the file -------------------------------------------------------------------------------------------------------
+
+
+def _size_of(draft: Draft) -> int:
+    return sum(len(tensor.raw_data) for tensor in draft.initializers)
+
+
+def _save(onnx: Any, proto: Any, path: Path) -> None:
+    """Check a model, and write it to a file; large values to a second one, if the first cannot hold them."""
+    large = [tensor for tensor in proto.graph.initializer if len(tensor.raw_data) >= _LARGE]
+    if sum(len(tensor.raw_data) for tensor in proto.graph.initializer) <= _MOST_INSIDE:
+        onnx.checker.check_model(proto, full_check=True)
+    else:
+        data = path.with_name(f"{path.name}.data")
+        values = [tensor.raw_data for tensor in large]
+        for tensor in large:
+            tensor.ClearField("raw_data")
+        _check_without(onnx, proto, large)
+        with replacing(data) as file:
+            for tensor, value in zip(large, values, strict=True):
+                _say_where(onnx, tensor, data.name, file.tell(), len(value))
+                file.write(value)
+                file.write(bytes(-file.tell() % _ALIGNED))
+    with replacing(path) as file:
+        file.write(proto.SerializeToString())
+
+
+_ALIGNED = 4096
+
+
+def _say_where(onnx: Any, tensor: Any, name: str, offset: int, length: int) -> None:
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", name), ("offset", str(offset)), ("length", str(length))):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, value
+
+
+def _check_without(onnx: Any, proto: Any, large: Sequence[Any]) -> None:
+    """Check a model whose large values are inputs instead."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    names = {tensor.name for tensor in large}
+    kept = [tensor for tensor in copy.graph.initializer if tensor.name not in names]
+    copy.graph.ClearField("initializer")
+    copy.graph.initializer.extend(kept)
+    known = {value.name for value in copy.graph.input}
+    make = onnx.helper.make_tensor_value_info
+    copy.graph.input.extend(make(t.name, t.data_type, list(t.dims)) for t in large if t.name not in known)
+    onnx.checker.check_model(copy, full_check=True)
