@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ShapeError, UsageError
 from ..execute.compiled import compile, updating
 from ..execute.feed import Feed, prepare
-from ..graph import Array, Graph, Node, Parameter, Placeholder
 from ..graph.dimensions import names_in, shown
 from ..graph.fetches import ancestors, resolve
 from ..text import with_article
 from ..transform import extract, replace
 from .batches import USUAL_SIZE, Batches, Data, Rows, batches_of, check_not_cut, checked_size
+from .tallied import parts_of, reached
+
+if TYPE_CHECKING:
+    from ..graph import Array, Graph, Node
 
 # The mean of these over the batches is not their value on the whole set.
 _NO_MEANS = {"sum", "prod", "max", "min", "argmax", "argmin", "any", "all", "var", "std", "logsumexp"}
@@ -119,25 +122,13 @@ def _evaluating_form(source: Graph, nodes: Sequence[Node]) -> _Form:
     return form
 
 
-def _reached(node: Node, ends: Callable[[Node], bool]) -> Iterator[Node]:
-    """Yield a node and what it depends on; the operands of a node at which the walk `ends` are left out."""
-    seen, waiting = {node}, [node]
-    while waiting:
-        at = waiting.pop()
-        yield at
-        if not ends(at):
-            fresh = [operand for operand in at.inputs if operand not in seen]
-            seen.update(fresh)
-            waiting += fresh
-
-
 def _check_not_random(nodes: Sequence[Node], form: _Form) -> None:
     """Refuse what would be random in evaluation, unless `Graph.evaluating` says that this is meant."""
     counters, meant = {counter for counter, at in form.graph.advances if counter is at}, form.graph.evaluating
     if not counters:
         return
     for node, evaluated in zip(nodes, form.nodes, strict=True):
-        for at in _reached(evaluated, lambda at: meant.get(at) is at):
+        for at in reached(evaluated, lambda at: meant.get(at) is at):
             if at in counters and meant.get(at) is not at:
                 raise UsageError(_why_random(node, node.graph[at.name]))
 
@@ -167,7 +158,7 @@ class _Figure(NamedTuple):
 
     @classmethod
     def of(cls, node: Node, batches: Batches, may_add_up: bool) -> _Figure:
-        parts = _parts_of(node)
+        parts = parts_of(node)
         if parts:
             added = [part.op.name == "tally" for part in parts]
             for part, adds_up in zip(parts, added, strict=True):
@@ -270,33 +261,6 @@ def _check_mean(node: Node, batches: Batches) -> None:
             f'"{node.name}" is the {node.op.name} over a batch, and the mean of those is not that of the '
             f"whole set: take the mean over the rows (gn.mean){at_once}"
         )
-
-
-def _parts_of(node: Node) -> list[Node]:
-    """Return what a node is computed from: tallies, and beside them means; none if that is not how it is made."""
-    order = sorted(ancestors([node]), key=lambda at: at.index)
-    tallied, varying = set[Node](), set[Node]()
-    for at in order:
-        if at.op.name == "tally" or not tallied.isdisjoint(at.inputs):
-            tallied.add(at)
-        if isinstance(at.op, (Placeholder, Parameter)) or at.op.dimension_names or not varying.isdisjoint(at.inputs):
-            varying.add(at)
-    if node not in tallied:
-        return []
-
-    def is_part(at: Node) -> bool:
-        return at.op.name == "tally" or (at in varying and at not in tallied)
-
-    found = []
-    for at in _reached(node, is_part):
-        part = is_part(at)
-        if names_in(at.shape) or (at.op.dimension_names and not part):
-            return []
-        if part and at.op.name != "tally" and at.dtype.kind != "f":
-            return []  # such as a number of steps, of which there is no mean
-        if part:
-            found.append(at)
-    return found
 
 
 def _from_parts(node: Node, parts: Sequence[Node]) -> Callable[[list[Any]], Any]:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _OWN = "parameters", "name", "trainable"
 """What a group says beside settings of its optimizer."""
-_SHARED = {"clip_norm": "the norm is that of all gradients together"}
-"""The settings that hold for all groups, with the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,10 +141,10 @@ def _checked_group(optimizer: Optimizer, group: Any, graph: Graph | None, number
     kind = type(optimizer).__name__
     if not isinstance(group, Mapping):
         raise UsageError(f'a group is {{"parameters": …, "learning_rate": …}}, not {type(group).__name__}')
-    known = [*_OWN, *(name for name in settings_of(type(optimizer)) if name not in _SHARED)]
+    known = [*_OWN, *(name for name in settings_of(type(optimizer)) if name not in optimizer.for_all)]
     for setting in group:
-        if setting in _SHARED:
-            raise UsageError(f'{kind}: "{setting}" is not for one group: {_SHARED[setting]}. Give it to the optimizer')
+        if why := optimizer.for_all.get(setting):
+            raise UsageError(f'{kind}: "{setting}" is not for one group: {why}. Give it to the optimizer')
         if setting not in known:
             hint = ' Here it is "parameters".' if setting == "params" else argument(str(setting), known)
             raise UsageError(f"{kind}: a group has no setting {setting!r}.{hint} A group may have {', '.join(known)}")

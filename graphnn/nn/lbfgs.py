@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..autograd import grad
-from ..errors import UsageError
-from ..graph import Graph, Node, fn
+from ..errors import DtypeError, MemoryBudgetError, ShapeError, UsageError
+from ..execute.feed import memory_budget
+from ..graph import Node, fn
 from ..graph.attributes import whole
 from ..graph.collector import collector_paused
-from ..graph.fetches import ancestors
-from .accumulation import place_of
+from ..graph.dimensions import shown
+from .accumulation import held, place_of, precise
 from .checks import check_choice
-from .groups import asked_for
 from .line_search import BRACKETING, START, Search, point_of, strong_wolfe
 from .operands import as_float
 from .optimizer import Optimizer, Rate
-from .state import compact
+from .slopes import Asked, Slopes
+from .tallied import computed_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ..graph import Graph, Provenance, Scope
+    from .groups import Group
 
 _LEAST_CURVATURE = 1e-10
 
@@ -48,6 +54,11 @@ class LBFGS(Optimizer):
 
     Notes
     -----
+    Without a line search, groups may have learning rates of their own, and gradients may be given instead of a loss.
+    `accumulate` adds up the loss and its gradient at one point over several steps; so small batches that come again in
+    the same order do what a large one does. A decay of the parameters is part of the loss, whose points are compared:
+    ``loss + nn.l2(parameters, 0.01)``.
+
     D. C. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 45
     (1989), 503-528. The figures are those of PyTorch's LBFGS with ``max_iter=1``. There is no loop in the graph: a
     line search is a state that the steps move on, in nodes under ``lbfgs_1``. So a step costs one gradient, plus the
@@ -83,121 +94,110 @@ class LBFGS(Optimizer):
         self.tolerance_gradient = self._setting("tolerance_gradient", tolerance_gradient, 0)
         self.tolerance_change = self._setting("tolerance_change", tolerance_change, 0)
         self.most_tries = whole("LBFGS: most_tries", most_tries, 1)
+        shared = "history_size", "line_search", "tolerance_gradient", "tolerance_change", "most_tries"
+        self.for_all = dict.fromkeys(shared, "the direction is one of all parameters")
+        if line_search is not None:
+            self.for_all["learning_rate"] = "a line search goes along one direction of all parameters"
 
-    def updates(
-        self,
-        loss: Node | None = None,
-        parameters: Iterable[Node | str] | Node | None = None,
-        *,
-        gradients: Mapping[Any, Node] | None = None,
-        groups: Iterable[Mapping[str, Any]] = (),
-        accumulate: int = 1,
-        loss_scale: Any = None,
-    ) -> dict[Node, Node]:
-        """Return the node of the next value of every parameter, as `Optimizer.updates` does.
-
-        Parameters
-        ----------
-        loss : Node
-            A scalar.
-        parameters : iterable of Node or str, optional
-            By default, all trainable parameters that the loss depends on.
-        gradients, groups, accumulate, loss_scale
-            Not for this optimizer, whose direction and search are those of one loss in all parameters.
-
-        Returns
-        -------
-        dict of Node to Node
-            Includes the state of the optimizer.
-
-        Raises
-        ------
-        ShapeError, DtypeError
-            When the loss is not a scalar, or not a float.
-        UsageError
-            When there is nothing to train, or one of the other arguments is given.
-        """
-        others = {
-            "gradients": gradients is not None,
-            "groups": bool(groups),
-            "loss_scale": loss_scale is not None,
-            "accumulate": accumulate != 1,
-        }
-        for name, is_given in others.items():
-            if is_given:
-                why = "whose direction and search are those of one loss in all parameters"
-                raise UsageError(f"{name}= is not for LBFGS, {why}")
-        chosen, _ = asked_for(loss, parameters, None, [])
-        assert loss is not None, "asked_for has refused that"
-        graph, flat = loss.graph, _Flat(chosen)
-        slopes = grad(loss, chosen) if self.line_search is None else []
-        result: dict[Node, Node] = {}
-        kind = type(self).__name__
-        scope = graph.new_scope(kind.strip("_").lower(), numbered=True, kind=kind, phase="update")
-        with graph.building, collector_paused(), scope as place:
+    def _made(self, asked: Asked, groups: Mapping[Node, Group]) -> dict[Node, Node]:
+        searches = self.line_search is not None
+        if searches and asked.loss is None:
+            raise UsageError(
+                "gradients= is not enough for the line search of LBFGS, which compares the loss at several points: "
+                "give the loss, or leave out line_search="
+            )
+        if searches and asked.loss is not None and (asked.loss.shape != () or asked.loss.dtype.kind != "f"):
+            grad(asked.loss, list(groups))  # raises the error of such a loss
+        graph, result = next(iter(groups)).graph, dict[Node, Node]()
+        flat = _Flat(list(groups), asked)
+        self._check_memory(graph, flat)
+        slopes = None if searches else Slopes(asked, {parameter: parameter for parameter in groups})
+        with graph.building, collector_paused(), self._scope(graph) as place:
             assert place.scope is not None
-            rate = as_float(self._rate_node(graph, self._step_counts(graph, [self], None, result)[0]), flat.dtype)
+            flat.begin(place.scope)
             state = _State(graph, flat, result)
-            move = self._stepped(state, flat.joined(slopes), rate) if slopes else self._searched(state, loss, rate)
-            for i, parameter in enumerate(chosen):
-                with place_of(parameter, place.scope):
-                    result[parameter] = parameter + flat.part(move, i)
-            self._store_updates(graph, result, chosen)
-            self._first |= {kept: compact(graph.state[kept]) for kept in result.keys() - set(chosen)}
+            number = fn.cast(state.iteration, "float64")
+            shared = self._shared(graph, groups, dict.fromkeys(groups, flat.dtype), number, None)
+            rates = [shared[group, flat.dtype]["rate"] for group in groups.values()]
+            if slopes is None:
+                after = self._searched(state, asked, rates[0])
+            else:
+                found = slopes.moved(result)
+                state.moves = found.moves
+                after = self._stepped(state, flat.joined(found.gradients.values()), flat.spread(rates))
+            for i, (parameter, following) in enumerate(zip(groups, after, strict=True)):
+                with flat.place(i):
+                    self._set(parameter, flat.copies[i], following, result)
+            self._store(graph, result, groups)
         return result
 
-    def _stepped(self, state: _State, gradient: Node, rate: Node) -> Node:
-        """Return by how much the parameters move without a line search."""
+    def _check_memory(self, graph: Graph, flat: _Flat) -> None:
+        """Refuse a history that does not fit into memory."""
+        needed = self.history_size * (2 * flat.size + self.history_size) * flat.dtype.itemsize
+        budget = memory_budget(graph)
+        if needed > budget:
+            raise MemoryBudgetError(
+                f"LBFGS: history_size={self.history_size} of {flat.size:,} elements would take {needed:,} bytes; the "
+                f"budget is {budget:,.0f}. Nothing was made; graph.memory_budget sets another budget"
+            )
+
+    def _stepped(self, state: _State, gradient: Node, rates: Node) -> list[Node]:
+        """Return where the parameters go without a line search."""
         moves = fn.greater(fn.max(abs(gradient)), self.tolerance_gradient)
         before, last = state.zeros("gradient"), state.zeros("move")
-        direction, far, slope = self._turned(state, gradient, last, gradient - before, rate, moves)
+        direction, far, slope = self._turned(state, gradient, last, gradient - before, moves)
         goes = fn.logical_and(moves, fn.less_equal(slope, -self.tolerance_change))
-        move = fn.where(goes, direction * far, 0)
+        move = fn.where(goes, direction * (far * rates), 0)
         state.set(before, fn.where(moves, gradient, before))
-        return state.set(last, fn.where(moves, move, last))
+        state.set(last, fn.where(moves, move, last))
+        return state.flat.moved(move, state.moves)
 
-    def _searched(self, state: _State, loss: Node, rate: Node) -> Node:
-        """Return by how much the parameters move with a line search, whose state goes on."""
+    def _searched(self, state: _State, asked: Asked, rate: Node) -> list[Node]:
+        """Return where the parameters go with a line search, whose state goes on."""
         flat, size = state.flat, state.flat.size
-        direction = state.zeros("direction")
+        direction, at = state.zeros("direction"), state.zeros("at")
         start, bracket = state.zeros("start", (size + 3,)), state.zeros("bracket", (2, size + 3))
         length = state.zeros("length", ())
         phase, tries, stuck = state.whole("phase", START), state.whole("tries"), state.whole("stuck", False)
-        found, slopes = _tried(loss, flat, direction * length)
-        gradient = flat.joined(slopes)
-        found = as_float(found, flat.dtype)
-        found = fn.where(fn.isnan(found), np.inf, found)  # so that a search turns back
-        new = point_of(length, found, fn.sum(gradient * direction), gradient)
-        at = Search(phase, tries, stuck, start, bracket, length)
+        # A search begins anew if somebody has set a parameter since the last step.
+        is_there = fn.all(fn.equal(flat.joined(flat.before), at))
+        stage, tried = fn.where(is_there, phase, START), fn.where(is_there, length, 0)
+        found, gradient = _tried(state, asked, direction * tried)
+        slope = fn.sum(gradient * direction)
+        found = fn.where(fn.isfinite(slope), fn.where(fn.isnan(found), np.inf, found), np.inf)  # then it turns back
+        new = point_of(tried, found, slope, gradient)
+        search = Search(stage, tries, stuck, start, bracket, tried)
         with state.graph.scope("search"):
             size_of = fn.max(abs(direction))
-            done, taken, going = strong_wolfe(at, new, size_of, self.most_tries, self.tolerance_change)
-        best = taken[3:]
+            done, taken, going = strong_wolfe(search, new, size_of, self.most_tries, self.tolerance_change)
+        best, begins = taken[3:], fn.equal(stage, START)
         move = direction * taken[0]
-        turned, far, slope = self._turned(state, best, move, best - start[3:], rate, done)
-        steep = fn.less_equal(slope, -self.tolerance_change)
-        moves = fn.logical_and(fn.greater(fn.max(abs(best)), self.tolerance_gradient), steep)
-        begin = point_of(fn.zeros_like(far), taken[1], slope, best)
-        state.set(direction, fn.where(done, fn.where(moves, turned, 0), direction))
-        state.set(length, fn.where(done, fn.where(moves, far, 0), going.length))
-        state.set(phase, fn.where(done, fn.where(moves, BRACKETING, START), going.phase))
+        turned, far, slope = self._turned(state, best, move, best - start[3:], done)
+        steep = fn.logical_and(fn.greater(fn.max(abs(best)), self.tolerance_gradient), slope <= -self.tolerance_change)
+        # Where a search has found nothing, the loss may be another one by now: the next step evaluates it again.
+        goes = fn.logical_and(steep, fn.logical_or(begins, taken[0] > 0))
+        first = far * rate
+        begin = point_of(fn.zeros_like(first), taken[1], slope, best)
+        state.set(direction, fn.where(done, fn.where(goes, turned, 0), direction))
+        state.set(length, fn.where(done, fn.where(goes, first, 0), going.length))
+        state.set(phase, fn.where(done, fn.where(goes, BRACKETING, START), going.phase))
         state.set(tries, fn.where(done, 0, going.tries))
         state.set(stuck, fn.logical_and(going.stuck, fn.logical_not(done)))
         state.set(start, fn.where(done, begin, start))
         state.set(bracket, fn.where(done, begin, going.bracket))
-        return fn.where(done, move, 0)
+        ends = fn.logical_and(done, fn.logical_not(begins))
+        after = flat.moved(move, ends if state.moves is None else fn.logical_and(ends, state.moves))
+        state.set(at, flat.joined(after))
+        return after
 
-    def _turned(
-        self, state: _State, gradient: Node, move: Node, change: Node, rate: Node, turns: Node
-    ) -> tuple[Node, Node, Node]:
+    def _turned(self, state: _State, gradient: Node, move: Node, change: Node, turns: Node) -> tuple[Node, Node, Node]:
         """Return the next direction, how far to go first, and the slope; where it `turns`, the history is moved on."""
+        count = state.iteration
         with state.graph.scope("history"):
             direction = _direction(state, gradient, move, change, turns, self.history_size)
-            count = state.whole("iteration")
             state.set(count, count + fn.cast(turns, "int64"))
             careful = 1.0 / fn.maximum(fn.sum(abs(gradient)), 1.0)
-            far = fn.where(fn.equal(count, 0), careful, 1) * rate
-            return direction, far, fn.sum(gradient * direction)
+            return direction, fn.where(fn.equal(count, 0), careful, 1), fn.sum(gradient * direction)
 
 
 def _direction(state: _State, gradient: Node, move: Node, change: Node, turns: Node, kept: int) -> Node:
@@ -229,26 +229,39 @@ def _appended(rows: Node, row: Node) -> Node:
     return fn.concatenate([rows[1:], fn.expand_dims(row, 0)])
 
 
-def _tried(loss: Node, flat: _Flat, move: Node) -> tuple[Node, list[Node]]:
-    """Return the loss where the parameters are moved, and its gradients there."""
-    with loss.graph.scope("trial"):
-        copies = {}
+def _tried(state: _State, asked: Asked, move: Node) -> tuple[Node, Node]:
+    """Return the loss where the parameters are moved, and its gradient there."""
+    flat, loss = state.flat, asked.loss
+    assert loss is not None
+    points = {}
+    with state.graph.scope("trial"):
         for i, parameter in enumerate(flat.parameters):
-            with loss.graph.in_scope(None, twin=parameter):
-                copies[parameter] = parameter + flat.part(move, i)
-        moved = list(copies.values())
-        for node in sorted(ancestors([loss]), key=lambda node: node.index):
-            if not copies.keys().isdisjoint(node.inputs):
-                with loss.graph.in_scope(None, twin=node):
-                    copies[node] = node.op(*[copies.get(operand, operand) for operand in node.inputs])
-    return copies[loss], grad(copies[loss], moved)
+            with state.graph.in_scope(None, twin=parameter):
+                points[parameter] = as_float(flat.before[i] + flat.part(move, i), parameter.dtype)
+        moved = computed_from(loss, points)
+        slopes = Slopes(asked._replace(loss=moved), points)
+    found = slopes.moved(state.result, wants_loss=True)
+    state.moves = found.moves
+    assert found.loss is not None
+    return as_float(found.loss, flat.dtype), flat.joined(found.gradients.values())
 
 
 class _State:
-    """What the optimizer keeps from step to step, as parameters that are not trained."""
+    """What the optimizer keeps from step to step, as parameters that are not trained.
+
+    Attributes
+    ----------
+    moves : Node or None
+        Whether a step moves anything; None: always.
+    iteration : Node
+        How many directions there were.
+    """
+
+    moves: Node | None = None
 
     def __init__(self, graph: Graph, flat: _Flat, result: dict[Node, Node]) -> None:
-        self.graph, self.flat, self._result = graph, flat, result
+        self.graph, self.flat, self.result = graph, flat, result
+        self.iteration = self.whole("iteration")
 
     def made(self, name: str, first: Any) -> Node:
         """Make a parameter with its first value."""
@@ -263,29 +276,83 @@ class _State:
         return self.made(name, np.asarray(first, np.bool_ if isinstance(first, bool) else np.int64))
 
     def set(self, kept: Node, following: Node) -> Node:
-        """Set the node of the next value, and return it."""
-        self._result[kept] = following
+        """Set the node of the next value in steps that move, and return it."""
+        self.result[kept] = held(following, kept, self.moves)
         return following
 
 
 class _Flat:
-    """Some parameters as one vector."""
+    """Some parameters as one vector.
 
-    def __init__(self, parameters: list[Node]) -> None:
+    Attributes
+    ----------
+    parameters : list of Node
+    dtype : dtype
+        That of the vector.
+    before : list of Node
+        The values of the parameters in the dtypes in which they are moved.
+    copies : list of Node or None
+        The parameters that keep what rounding takes away.
+    """
+
+    def __init__(self, parameters: list[Node], asked: Asked) -> None:
         self.parameters = parameters
-        self.dtype = np.result_type(*[node.dtype for node in parameters])
-        self.ends = list(accumulate(prod(node.value.shape) for node in parameters))
+        self._dtypes = [asked.dtype_of(node) for node in parameters]
+        self.dtype = np.result_type(*self._dtypes)
+        self._ends = list(accumulate((prod(node.value.shape) for node in parameters), initial=0))
+        first = parameters[0]
+        if self.size == 0:
+            raise ShapeError(f'LBFGS: there is nothing to move: "{first.name}" has shape {shown(first.shape)}')
+        if self.dtype == np.float16:
+            raise DtypeError(
+                f'LBFGS cannot solve its equations in float16, the dtype of "{first.name}": give '
+                'loss_scale=nn.LossScale(), and it computes in float32; or train in float32, gn.Graph(dtype="float32")'
+            )
+        self.before: list[Node] = []
+        self.copies: list[Node | None] = []
+        self._paths: list[str] = []
+
+    def begin(self, root: Scope) -> None:
+        """Make the copies that are needed, in the scope of the updates."""
+        for parameter, dtype in zip(self.parameters, self._dtypes, strict=True):
+            with place_of(parameter, root) as place:
+                before, copy = precise(parameter, dtype)
+                assert place.scope is not None
+                self._paths.append(place.scope.path)
+            self.before.append(before)
+            self.copies.append(copy)
+
+    def place(self, i: int) -> Provenance:
+        """Return the scope for what is made for a parameter."""
+        parameter = self.parameters[i]
+        return parameter.graph.in_scope(self._paths[i], twin=parameter)
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self.ends[-1]
+        return self._ends[-1]
 
     def joined(self, nodes: Iterable[Node]) -> Node:
         """Return values of the shapes of the parameters as one vector."""
         return fn.concatenate([as_float(fn.reshape(node, (-1,)), self.dtype) for node in nodes])
 
+    def spread(self, numbers: Sequence[Node]) -> Node:
+        """Return a number for each parameter as a vector; if it is the same for all, as a number."""
+        if len(set(numbers)) == 1:
+            return numbers[0]
+        return self.joined(
+            fn.broadcast_to(number, node.shape) for number, node in zip(numbers, self.parameters, strict=True)
+        )
+
     def part(self, vector: Node, i: int) -> Node:
-        """Return the part of a vector that belongs to a parameter, in its shape and dtype."""
-        parameter, first = self.parameters[i], [0, *self.ends][i]
-        return as_float(fn.reshape(vector[first : self.ends[i]], parameter.shape), parameter.dtype)
+        """Return the part of a vector that belongs to a parameter, in its shape and the dtype in which it is moved."""
+        part = fn.reshape(vector[self._ends[i] : self._ends[i + 1]], self.parameters[i].shape)
+        return as_float(part, self._dtypes[i])
+
+    def moved(self, move: Node, moves: Node | None) -> list[Node]:
+        """Return the parameters moved by a vector, in steps that move."""
+        found = []
+        for i, before in enumerate(self.before):
+            with self.place(i):
+                found.append(held(before + self.part(move, i), before, moves))
+        return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -84,8 +84,14 @@ class Scaled:
             assert place.scope is not None
             self._scope: Scope = place.scope
             self.scale = self._graph.parameter("scale", np.float32(number), trainable=False)
-            cotangent = as_float(self.scale, loss.dtype)
-        self.gradients = dict(zip(chosen, vjp({loss: cotangent}, chosen), strict=True))
+        self._cotangents: dict[Any, Node] = {}
+
+    def gradients(self, node: Node, points: Sequence[Node]) -> list[Node]:
+        """Return the gradients of a scalar, times the scale."""
+        if node.dtype not in self._cotangents:
+            with self._graph.in_scope(self._scope.path):
+                self._cotangents[node.dtype] = as_float(self.scale, node.dtype)
+        return list(vjp({node: self._cotangents[node.dtype]}, list(points)))
 
     def unscaled(self, gradients: Mapping[Node, Node]) -> dict[Node, Node]:
         """Return gradients of the loss from those of the scaled loss."""
@@ -99,7 +105,9 @@ class Scaled:
                     unscaled[parameter] = gradient / scales[gradient.dtype]
         return unscaled
 
-    def moves(self, gradients: Mapping[Node, Node], last: Node | None, result: dict[Node, Node]) -> Node | None:
+    def moves(
+        self, gradients: Mapping[Node, Node], last: Node | None, result: dict[Node, Node], loss: Node | None = None
+    ) -> Node | None:
         """Return the node of whether a step updates the parameters; None: always.
 
         Parameters
@@ -110,6 +118,9 @@ class Scaled:
             Whether the step is the last of those over which gradients are summed.
         result : dict of Node to Node
             Takes the updates of the scale.
+        loss : Node, optional
+            A step whose loss overflows, or for which the scale cannot be less, is not left out: a line search turns
+            back then.
         """
         how = self._how
         if how is None:
@@ -120,6 +131,9 @@ class Scaled:
                 with self._graph.in_scope(None, twin=parameter):
                     each.append(fn.all(fn.isfinite(gradient)))
             finite = each[0] if len(each) == 1 else reduce(fn.logical_and, each)
+            if loss is not None:
+                hopeless = fn.logical_or(fn.logical_not(fn.isfinite(loss)), self.scale <= _LEAST)
+                finite = fn.logical_or(finite, hopeless)
             good = self._graph.parameter("good", np.int64(0), trainable=False)
             number = good + 1
             grows = number >= how.interval

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import reduce
 from typing import Any, Self
 
 import numpy as np
 
-from ..autograd import grad
 from ..errors import GraphError, NoRuleError, ShapeError, UsageError
 from ..execute.compiled import updating
-from ..graph import Array, Graph, Node, fitting, fn
+from ..graph import Array, Graph, Node, Provenance, fitting, fn
 from ..graph.attributes import whole
 from ..graph.collector import collector_paused
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors
 from ..graph.tables import owned
 from ..habits import elsewhere
-from .accumulation import GROUP, accumulated, held, place_of, precise
+from .accumulation import GROUP, held, place_of, precise
 from .checks import check_takes, checked_number
 from .groups import Group, asked_for, checked_groups, positional_of
-from .loss_scale import LossScale, Scaled, widened
+from .loss_scale import LossScale, Scaled
 from .operands import as_float
+from .slopes import Asked, Slopes
 from .slots import Slots
 from .state import compact
 
@@ -61,6 +61,9 @@ class Optimizer:
 
     counts = False
     """Whether `scalars` or `advance` needs the step number."""
+
+    for_all: Mapping[str, str] = {"clip_norm": "the norm is that of all gradients together"}
+    """The settings that no group has for itself, each with the reason."""
 
     _given: tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -180,8 +183,9 @@ class Optimizer:
         accumulate : int
             How many steps make one update. Their gradients are added up, in ``sgd_1/accumulate``, and the last step
             updates the parameters by the mean. So eight batches of 32 rows do what one batch of 256 rows does, if the
-            loss is a mean. The optimizer and its schedule count updates; random nodes and running statistics move on
-            in every step.
+            loss is a mean. Of a loss that is computed from tallies (`gn.tally`), as one with class weights, the tallies
+            are added up, so this holds for batches of any sizes. The optimizer and its schedule count updates; random
+            nodes and running statistics move on in every step.
         loss_scale : LossScale or float, optional
             For networks in float16. The gradients of the loss times this are computed, and divided by it in float32.
             `LossScale` finds the factor itself.
@@ -222,13 +226,9 @@ class Optimizer:
             if loss is None:
                 raise UsageError("loss_scale= needs the loss, of which it makes the gradients: leave out gradients=")
             scaled = Scaled(loss, loss_scale, chosen)
-            found = scaled.gradients
-        elif found is None:
-            found = dict(zip(chosen, grad(loss, chosen), strict=True))
         own = Group("", self, [])
         by_parameter = {node: group for group in given for node in group.parameters}
-        asked = {node: by_parameter.get(node, own) for node in chosen}
-        return self._advanced({node: found[node] for node in chosen}, asked, steps, scaled)
+        return self._made(Asked(loss, found, steps, scaled), {node: by_parameter.get(node, own) for node in chosen})
 
     def reset(self) -> None:
         """Set what the optimizer keeps from step to step back to its first values, as a new optimizer has them.
@@ -270,61 +270,53 @@ class Optimizer:
         first = [named.pop(name, value) for name, value in zip(names, args, strict=False)]
         return type(self)(*first, *args[len(first) :], **named)
 
-    def _advanced(
-        self, gradients: dict[Node, Node], groups: Mapping[Node, Group], steps: int, scaled: Scaled | None
-    ) -> dict[Node, Node]:
-        """Make the nodes of the next values, and enter them in ``graph.updates``."""
-        graph = next(iter(gradients)).graph
-        kind = type(self).__name__
-        base = kind.strip("_").lower() or "optimizer"
-        result: dict[Node, Node] = {}
-        scope = graph.new_scope(base, numbered=True, kind=kind, phase="update")
-        with graph.building, collector_paused(), scope as place:
-            root = place.scope
-            assert root is not None
-            moves = None
-            if scaled is not None:
-                gradients = _per_parameter(gradients, lambda node, d: widened(d))
-            if steps > 1:
-                gradients, moves = accumulated(gradients, steps, result)
-            if scaled is not None:
-                gradients = scaled.unscaled(gradients)
-                moves = scaled.moves(gradients, moves, result)
-            gradients = self._clipped(gradients, groups)
-            shared = self._shared(graph, groups, gradients, moves, result)
+    def _made(self, asked: Asked, groups: Mapping[Node, Group]) -> dict[Node, Node]:
+        """Make the nodes of the next values of parameters, and enter them in ``graph.updates``."""
+        graph, result = next(iter(groups)).graph, dict[Node, Node]()
+        slopes = Slopes(asked, {parameter: parameter for parameter in groups})
+        with graph.building, collector_paused(), self._scope(graph) as place:
+            assert place.scope is not None
+            found, kind = slopes.moved(result), place.scope.kind
+            gradients = self._clipped(found.gradients, groups)
+            counts = self._step_counts(graph, groups.values(), found.moves, result)
+            shared = self._shared(graph, groups, {node: d.dtype for node, d in gradients.items()}, *counts)
             for parameter, gradient in gradients.items():
                 group = groups[parameter]
-                with place_of(parameter, root):
-                    before, copy = parameter, None
-                    if gradient.dtype != parameter.dtype:
-                        before, copy = precise(parameter, gradient.dtype)
-                    slots = Slots(before, shared[group, gradient.dtype], result, moves)
+                with place_of(parameter, place.scope):
+                    before, copy = precise(parameter, gradient.dtype)
+                    slots = Slots(before, shared[group, gradient.dtype], result, found.moves)
                     after = group.optimizer.advance(before, gradient, slots.scalars["rate"], slots)
-                    after = held(
-                        _checked(f'what {kind}.advance returns for "{parameter.name}"', after, parameter), before, moves
-                    )
-                    if copy is not None:
-                        result[copy], self._precise[copy] = after, parameter
-                    result[parameter] = as_float(after, parameter.dtype)
-            self._store_updates(graph, result, gradients)
-            kept = result.keys() - gradients.keys() - self._precise.keys()
-            self._first |= {each: compact(graph.state[each]) for each in kept}
+                    after = _checked(f'what {kind}.advance returns for "{parameter.name}"', after, parameter)
+                    self._set(parameter, copy, held(after, before, found.moves), result)
+            self._store(graph, result, gradients)
         return result
+
+    def _scope(self, graph: Graph) -> Provenance:
+        """Return the scope of updates."""
+        kind = type(self).__name__
+        return graph.new_scope(kind.strip("_").lower() or "optimizer", numbered=True, kind=kind, phase="update")
+
+    def _set(self, parameter: Node, copy: Node | None, after: Node, result: dict[Node, Node]) -> None:
+        """Take a parameter's next value, and that of its copy in a longer dtype, if it has one."""
+        if copy is not None:
+            result[copy], self._precise[copy] = after, parameter
+        result[parameter] = as_float(after, parameter.dtype)
 
     def _shared(
         self,
         graph: Graph,
         groups: Mapping[Node, Group],
-        gradients: Mapping[Node, Node],
-        moves: Node | None,
-        result: dict[Node, Node],
+        dtypes: Mapping[Node, Any],
+        count: Node | None,
+        number: Node | None,
     ) -> dict[tuple[Group, Any], dict[str, Node]]:
-        """Return the scalars that the parameters of a group share, by group and dtype."""
-        dtypes: dict[Group, dict[Any, None]] = {}
-        for node, gradient in gradients.items():
-            dtypes.setdefault(groups[node], {})[gradient.dtype] = None
-        used = list(dtypes)
-        count, number = self._step_counts(graph, [group.optimizer for group in used], moves, result)
+        """Return the scalars that the parameters of a group share, by group and dtype.
+
+        They are made from the number of updates so far, and that of the present one, if the group needs these.
+        """
+        used: dict[Group, dict[Any, None]] = {}
+        for node, dtype in dtypes.items():
+            used.setdefault(groups[node], {})[dtype] = None
         usual = None if all(group.has_rate for group in used) else self._rate_node(graph, count)
         found = {}
         for group in used:
@@ -333,7 +325,7 @@ class Optimizer:
                 scalars = {"rate": rate}
                 for name, scalar in group.optimizer.scalars(rate, number).items():
                     scalars[name] = _checked(f'what {type(self).__name__}.scalars returns as "{name}"', scalar, rate)
-                for dtype in dtypes[group]:
+                for dtype in used[group]:
                     found[group, dtype] = {name: as_float(scalar, dtype) for name, scalar in scalars.items()}
         return found
 
@@ -352,9 +344,10 @@ class Optimizer:
         return gradients
 
     def _step_counts(
-        self, graph: Graph, optimizers: list[Optimizer], moves: Node | None, result: dict[Node, Node]
+        self, graph: Graph, groups: Iterable[Group], moves: Node | None, result: dict[Node, Node]
     ) -> tuple[Node | None, Node | None]:
         """Return the number of updates so far, and the number of this one, each if an optimizer needs it."""
+        optimizers = {group.optimizer for group in groups}
         counts = any(each.counts for each in optimizers)
         if not counts and all(each._rate is None or isinstance(each._rate, Node) for each in optimizers):
             return None, None
@@ -382,9 +375,11 @@ class Optimizer:
                 raise ShapeError(f'a learning rate is a scalar, and "{made.name}" has shape {shown(made.shape)}')
         return as_float(made, "float64")
 
-    def _store_updates(self, graph: Graph, made: dict[Node, Node], chosen: Iterable[Node]) -> None:
+    def _store(self, graph: Graph, made: dict[Node, Node], chosen: Collection[Node]) -> None:
         """Enter updates in ``graph.updates``, and remove those of another optimizer for the same parameters."""
         updates = graph.updates
+        kept = made.keys() - set(chosen) - self._precise.keys()
+        self._first |= {each: compact(graph.state[each]) for each in kept}
         replaced = {p for p in chosen if p in updates}
         slots = [p for p in updates if p.phase == "update" and p.twin in replaced]
         updates.update(made)  # all at once: an interrupt leaves unused slots at worst

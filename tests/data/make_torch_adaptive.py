@@ -71,6 +71,8 @@ LBFGS_CASES: dict[str, tuple[Callable[[dict[str, Any], float], Problem], dict[st
     "network": (network, {"lr": 0.3, "history_size": 10}),
     "network_search": (network, {"history_size": 10, **SEARCH}),
     "network_search_short": (network, {"lr": 0.1, "history_size": 2, **SEARCH}),
+    "bowl_schedule": (bowl, {"lr": 0.8, "history_size": 10, "every": 3}),
+    "bowl_search_schedule": (bowl, {"lr": 0.3, "history_size": 10, "every": 5, **SEARCH}),
     "valley_search": (valley, {"history_size": 10, **SEARCH}),
     "valley_search_short": (valley, {"lr": 0.1, "history_size": 2, **SEARCH}),
 }
@@ -78,7 +80,10 @@ LBFGS_CASES: dict[str, tuple[Callable[[dict[str, Any], float], Problem], dict[st
 
 def searched(given: dict[str, Any], make: Any, settings: dict[str, Any], far: float = 1.0) -> dict[str, Any]:
     parameters, loss_of = make(given, far)
-    optimizer = LBFGS(parameters, max_iter=1, max_eval=1000, **{"lr": 1.0, **settings})
+    every = settings.get("every", STEPS)  # after so many iterations the rate is halved
+    others = {name: value for name, value in settings.items() if name != "every"}
+    optimizer = LBFGS(parameters, max_iter=1, max_eval=1000, **{"lr": 1.0, **others})
+    scheduler = schedulers.StepLR(optimizer, step_size=every, gamma=0.5)
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
@@ -89,6 +94,7 @@ def searched(given: dict[str, Any], make: Any, settings: dict[str, Any], far: fl
     history: dict[str, Any] = {"at": [], "evaluations": []}
     for _ in range(STEPS):
         optimizer.step(closure)
+        scheduler.step()
         history["at"].append(np.concatenate([p.detach().numpy().ravel() for p in parameters]).tolist())
         history["evaluations"].append(optimizer.state[parameters[0]]["func_evals"])
     if far == 1.0:

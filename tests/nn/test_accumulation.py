@@ -69,7 +69,7 @@ def test_eight_small_steps_equal_a_large_one() -> None:
 OPTIMIZERS = [each for each in vars(nn).values() if type(each) is type and nn.Optimizer in each.__bases__]
 
 
-@pytest.mark.parametrize("kind", [each for each in OPTIMIZERS if each is not nn.LBFGS])  # LBFGS refuses to accumulate
+@pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_every_optimizer_accumulates(kind: type[nn.Optimizer]) -> None:
     small, loss = network()
     step = gn.compile(loss, kind().updates(loss, accumulate=2))  # type: ignore[call-arg]
@@ -80,6 +80,78 @@ def test_every_optimizer_accumulates(kind: type[nn.Optimizer]) -> None:
         leap({"x": X, "y": Y})
     for one, other in zip(weights(small), weights(large), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
+IGNORED = np.where(np.isin(np.arange(32), [1, *range(8, 16), 20, 21, 22]), -1, Y)  # the second of four batches, too
+TALLIED: dict[str, Any] = {
+    "ignored": lambda scores, y, layers: nn.softmax_crossentropy(scores, y, ignore_index=-1),
+    "weighted": lambda scores, y, layers: nn.softmax_crossentropy(
+        scores, y, ignore_index=-1, class_weights=[1.0, 2.0, 5.0]
+    ),
+    "with a penalty": lambda scores, y, layers: (
+        nn.softmax_crossentropy(scores, y, ignore_index=-1) + nn.l2(layers.parameters, 0.1)
+    ),
+    "with a mean": lambda scores, y, layers: (
+        nn.softmax_crossentropy(scores, y, ignore_index=-1) + 0.1 * gn.mean(gn.square(scores))
+    ),
+    "two": lambda scores, y, layers: gn.log(
+        nn.softmax_crossentropy(scores, y, ignore_index=-1)
+        + nn.softmax_crossentropy(scores * 0.5, gn.maximum(y, 0), class_weights=[1.0, 0.0, 3.0])
+    ),
+}
+
+
+def tallied(name: str) -> tuple[gn.Graph, gn.Node]:
+    g, rng = gn.Graph(name), np.random.default_rng(1)
+    x, y = g.placeholder("x", ("batch", 3)), g.placeholder("y", ("batch",), np.int64)
+    layers = nn.Sequential(nn.Dense(5, activation="tanh", rng=rng), nn.Dense(3, rng=rng))
+    return g, TALLIED[name](layers(x), y, layers)
+
+
+@pytest.mark.parametrize("name", TALLIED)
+def test_small_steps_of_a_loss_that_tallies_equal_a_large_one(name: str) -> None:
+    small, loss = tallied(name)
+    step = gn.compile([], optimizer().updates(loss, accumulate=4, loss_scale=nn.LossScale(16.0)))
+    large, whole = tallied(name)
+    leap = gn.compile([], optimizer().updates(whole))
+    before = weights(large)
+    for _ in range(3):
+        for i in range(0, 32, 8):
+            step({"x": X[i : i + 8], "y": IGNORED[i : i + 8]})
+        leap({"x": X, "y": IGNORED})
+        for one, other in zip(weights(small), weights(large), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+    assert all(np.abs(a - b).max() > 1e-3 for a, b in zip(before, weights(small), strict=True))
+    kept = [node.name for node in small.updates if node.name.endswith("dense_1/weight/total_2")]
+    assert kept == (["adamw_1/accumulate/dense_1/weight/total_2"] if name in ("with a mean", "two") else [])
+
+
+def test_batches_of_any_sizes_equal_a_large_one_if_the_loss_tallies() -> None:
+    small, loss = tallied("weighted")
+    step = gn.compile([], optimizer().updates(loss, accumulate=3))
+    large, whole = tallied("weighted")
+    gn.compile([], optimizer().updates(whole))({"x": X, "y": IGNORED})
+    for rows in (slice(0, 3), slice(3, 25), slice(25, 32)):
+        step({"x": X[rows], "y": IGNORED[rows]})
+    for one, other in zip(weights(small), weights(large), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+def test_another_optimizer_takes_the_sums_of_tallies_away() -> None:
+    g, loss = tallied("two")
+    nn.SGD(0.1).updates(loss, accumulate=2)
+    assert any("crossentropy" in node.name for node in g.updates)
+    nn.SGD(0.1).updates(loss)
+    assert set(g.updates) == set(g.parameters)
+
+
+def test_a_tally_of_several_numbers_is_not_added_up() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", ("batch", 2)), g.parameter("w", [1.0, 2.0])
+    sums = gn.tally(gn.sum(x * w, axis=0), name="sums")
+    with pytest.raises(gn.UsageError, match=r'cannot add up "sums", .* it has shape \(2,\), .* tally scalars'):
+        nn.SGD(0.1).updates(gn.max(sums), accumulate=2)
+    assert nn.SGD(0.1).updates(gn.max(sums))
 
 
 def test_random_nodes_draw_anew_in_every_step() -> None:

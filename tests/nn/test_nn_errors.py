@@ -91,7 +91,7 @@ CASES: list[Callable[[], Any]] = [
     lambda: nn.Nadam(decoupled=1),
     lambda: nn.Adafactor(beta2_decay=1),
     lambda: nn.LBFGS(line_search="armijo"),
-    lambda: nn.LBFGS().updates(LOSS, accumulate=2),
+    lambda: nn.LBFGS(history_size=10**12).updates(LOSS),
     lambda: nn.SGD().updates(3),
     lambda: nn.SGD().updates(LOSS, 5),
     lambda: nn.SGD().updates(LOSS, [X]),
