@@ -40,12 +40,12 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/test.stamp
 	@echo "Running the tests, the examples of the docstrings and the code of the documentation, on all cores: some minutes."
 	@echo "For some of them only, say which: make test ARGS='tests/graph -x'"
-	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lowest: $(VENV)/lowest.stamp
 	@$(BIN)/python -c 'import graphviz, networkx, numpy; \
 	  print("numpy", numpy.__version__, "networkx", networkx.__version__, "graphviz", graphviz.__version__)'
-	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 dist: $(VENV)/dist.stamp
 	@rm -rf dist

@@ -1,6 +1,7 @@
 """What all tests rely on."""
 
 import gc
+import os
 import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from graphnn.graph import registry
 # No test fails for being slow: the machine may be busy.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# After a product, the threads of OpenBLAS look for more work for a while, and hold the cores of other workers.
+# It is read when NumPy is loaded: by the workers, and by the programs that tests start.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and some of them press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,12 +51,19 @@ def kind_of_plans() -> str:
     return "numpy"
 
 
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where compiled code of native plans is kept: all workers take it from there."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache"
+
+
 @pytest.fixture(autouse=True)
 def plans_at_once(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     kind_of_plans: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    kernels: Path,
 ) -> None:
     """Compiled steps evaluate by a plan from their first call on, for it is plans that the tests are to try.
 
@@ -59,7 +71,7 @@ def plans_at_once(
     tried with each kind.
     """
     monkeypatch.setenv("GRAPHNN_BACKEND", kind_of_plans)
-    monkeypatch.setenv("GRAPHNN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("GRAPHNN_CACHE", str(kernels))
     if request.node.get_closest_marker("plans_where_it_pays") is None:
         monkeypatch.setattr(Kept, "pays", lambda kept, sizes: True)
 

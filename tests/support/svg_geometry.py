@@ -384,10 +384,13 @@ def _touches(place: Rectangle, one: Point, other: Point) -> bool:
 
 
 def _runs_over(line: list[Point], place: Rectangle) -> bool:
+    inner = Rectangle(place.left + 0.5, place.top + 0.5, place.right - 0.5, place.bottom - 0.5)
     for one, other in pairwise(line):
+        if not _touches(inner, one, other):
+            continue
         steps = max(int(math.dist(one, other) / 3), 1)
         for step in range(steps + 1):
             t = step / steps
-            if place.holds((one[0] + t * (other[0] - one[0]), one[1] + t * (other[1] - one[1])), 0.5):
+            if inner.holds((one[0] + t * (other[0] - one[0]), one[1] + t * (other[1] - one[1]))):
                 return True
     return False

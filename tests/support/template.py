@@ -32,7 +32,7 @@ class Template:
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", __file__, str(folder / "bytecode")],
-            # One thread a program, as there is one worker a core; and what has threads is not to be copied.
+            # What has threads is not to be copied.
             env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -96,6 +96,7 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str], said
 
 if __name__ == "__main__":
     import graphviz  # noqa: F401 - they are compiled already
+    import networkx  # noqa: F401
     import numpy  # noqa: F401
 
     # What the library consists of is compiled by the first program that needs it, and by no other.

@@ -307,7 +307,8 @@ class Level:
                         low, high = max(low, min(inner, at[number])), min(high, max(outer, at[number]))
                 pulls.append((aim, weight, low, high))
             wanted, weights, least, most = zip(*pulls, strict=True)
-            for number, place in zip(members, apart(wanted, weights, self._spaces(members), least, most), strict=True):
+            ranges = (least, most) if max(least) > -math.inf or min(most) < math.inf else ()
+            for number, place in zip(members, apart(wanted, weights, self._spaces(members), *ranges), strict=True):
                 at[number] = place
 
     def _straighten(self) -> None:
