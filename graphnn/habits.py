@@ -421,6 +421,8 @@ def instead(kind: str, name: str, known: Collection[str]) -> str:
     >>> instead("nn", "Linear", ["Dense"]), instead("nn", "Denze", ["Dense"])
     (' Write nn.Dense(units).', ' Did you mean "Dense"?')
     """
+    if name.startswith("__"):  # a tool asks whether there is such a thing, and does so often
+        return ""
     hint = ELSEWHERE[kind].get(name)
     return f" {hint}" if hint else near(name, known)
 

@@ -215,7 +215,7 @@ class Level:
                 row.sort(key=at.__getitem__)
                 for place, (one, other) in enumerate(pairwise(list(row))):
                     one = row[place]
-                    if single[one] and single[other] and self._crossed(one, other) > self._crossed(other, one):
+                    if single[one] and single[other] and self._more_crossed(one, other) > 0:
                         begin, end = at[one] - left[one], at[other] + right[other]
                         at[other], at[one] = begin + left[other], end - right[one]
                         row[place], row[place + 1] = other, one
@@ -223,14 +223,23 @@ class Level:
             if not changed:
                 return
 
-    def _crossed(self, one: int, other: int) -> int:
-        """Return how often the links of two things cross if the first stands to the left of the second."""
+    def _more_crossed(self, one: int, other: int) -> int:
+        """Return how much more often the links of two things cross if the first stands to the left of the second."""
         at, found = self._at, 0
         for links in (self._above, self._below):
-            if links[one] and links[other]:
-                lefts = sorted([at[end] + offset for end, offset, _, _ in links[one]])
-                for end, offset, _, _ in links[other]:
-                    found += len(lefts) - bisect_right(lefts, at[end] + offset + 0.01)
+            if not (links[one] and links[other]):
+                continue
+            ends = [at[end] + offset for end, offset, _, _ in links[one]]
+            others = [at[end] + offset for end, offset, _, _ in links[other]]
+            if len(ends) == 1 or len(others) == 1:
+                for end in ends:
+                    for to in others:
+                        found += (end > to + 0.01) - (to > end + 0.01)
+            else:
+                ends.sort()
+                others.sort()
+                found += sum([len(ends) - bisect_right(ends, to + 0.01) for to in others])
+                found -= sum([len(others) - bisect_right(others, end + 0.01) for end in ends])
         return found
 
     def _towards(self, down: bool) -> tuple[list[Pulls], list[Pulls], list[int]]:
@@ -307,7 +316,8 @@ class Level:
                         low, high = max(low, min(inner, at[number])), min(high, max(outer, at[number]))
                 pulls.append((aim, weight, low, high))
             wanted, weights, least, most = zip(*pulls, strict=True)
-            ranges = (least, most) if max(least) > -math.inf or min(most) < math.inf else ()
+            free = len(members) > 1 and max(least) == -math.inf and min(most) == math.inf
+            ranges = () if free else (least, most)
             for number, place in zip(members, apart(wanted, weights, self._spaces(members), *ranges), strict=True):
                 at[number] = place
 
