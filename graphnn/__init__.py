@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .inspector.trace import Film, Trace, recording, trace
     from .interop.onnx import from_onnx
     from .interop.onnx.writing import to_onnx
+    from .interop.torch import from_torch
     from .jacobians import hessian, hvp, jacobian
     from .linearized import Linearization, linearize
     from .order import critical_path, generations, schedule
@@ -70,6 +71,7 @@ _LATER = {
     "interop.onnx.writing": "to_onnx",
     "jacobians": "hessian hvp jacobian",
     "interop.onnx": "from_onnx",
+    "interop.torch": "from_torch",
     "linearized": "Linearization linearize",
     "order": "critical_path generations schedule",
     "transform": "extract replace",
@@ -126,6 +128,7 @@ __all__ = [
     "errors",
     "extract",
     "from_onnx",
+    "from_torch",
     "functions",
     "generations",
     "grad",

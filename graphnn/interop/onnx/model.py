@@ -17,7 +17,7 @@ import numpy as np
 from ...errors import FileFormatError, LookupFailure, NoRuleError, ShapeError, UsageError, near
 from ...graph import Dim, Graph, Node
 from ...graph.dimensions import dimension, names_in, size_of
-from ...text import counted, quoted
+from ...text import counted, quoted, short_repr
 from . import rules as rules  # registers them
 from .functions import has_body
 from .reading import Frame, Reader
@@ -103,15 +103,41 @@ def from_onnx(
     <Node "Neg/negative": negative (n,) float32>
     """
     proto, path = _proto(model)
-    file = path.name if path is not None else f"{proto.graph.name or 'model'}.onnx"
+    title = path.stem if path is not None else proto.graph.name or "model"
+    return graph_of(proto, path, title, dict(sizes or {}), dict(values or {}), _floats(proto) if trainable else {})
+
+
+def _floats(proto: Any) -> dict[str, bool]:
+    """Return the names of the initializers that training may change."""
+    return {each.name: True for each in proto.graph.initializer if each.data_type in (1, 10, 11, 16) and each.dims}
+
+
+def graph_of(
+    proto: Any, path: Path | None, title: str, sizes: dict[str, int], values: dict[str, Any], weights: dict[str, bool]
+) -> Graph:
+    """Return a model as a graph.
+
+    Parameters
+    ----------
+    proto : onnx.ModelProto
+    path : Path or None
+        Of its file.
+    title : str
+        The name of the graph.
+    sizes, values : dict
+        As `from_onnx` takes them.
+    weights : dict of str to bool
+        {initializer: whether it is trainable}, of those that become parameters.
+    """
+    file = path.name if path is not None else title
     _check(proto, file)
-    graph = Graph(Path(file).stem, np.float32)
-    ends = [each.name for each in (*proto.graph.input, *proto.graph.output)]
+    graph = Graph(title, np.float32)
+    ends = {each.name for each in (*proto.graph.input, *proto.graph.output)}
     versions = {"" if each.domain == "ai.onnx" else each.domain: each.version for each in proto.opset_import}
     functions = {(each.domain, each.name): each for each in proto.functions}
-    reader = Reader(graph, versions, functions, file, path.parent if path is not None else None, set(ends))
+    reader = Reader(graph, versions, functions, file, path.parent if path is not None else None, ends)
     frame = Frame()
-    dims = _inputs(reader, frame, proto.graph, dict(sizes or {}), dict(values or {}), trainable)
+    dims = _inputs(reader, frame, proto.graph, sizes, values, weights)
     reader.read(proto.graph.node, frame, {})
     _outputs(reader, frame, proto.graph)
     nodes = {name: value for name, value in frame.values.items() if isinstance(value, Node)}
@@ -150,6 +176,9 @@ def _proto(model: Any) -> tuple[Any, Path | None]:
 
 def _check(proto: Any, file: str) -> None:
     """Refuse a model with operations that graphnn does not read; name them all."""
+    for text in _texts(proto):
+        if not isinstance(text, str):  # protobuf hands on bytes that are not UTF-8 as they are
+            raise FileFormatError(f"{file} is damaged: {short_repr(text)} is not a text")
     versions = {"" if each.domain == "ai.onnx" else each.domain: each.version for each in proto.opset_import}
     own = {(each.domain, each.name) for each in proto.functions}
     missing: Counter[str] = Counter()
@@ -169,6 +198,25 @@ def _check(proto: Any, file: str) -> None:
         raise NoRuleError(f"{file} has operations that graphnn does not read: {listed}")
 
 
+def _texts(proto: Any) -> Iterator[Any]:
+    """Yield all names in a model."""
+    graph = proto.graph
+    yield graph.name
+    for opset in proto.opset_import:
+        yield opset.domain
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        yield value.name
+    for value in graph.input:
+        for dim in value.type.tensor_type.shape.dim:
+            yield dim.dim_param
+    for function in proto.functions:
+        yield from (function.name, function.domain, *function.input, *function.output)
+    for node in _all_nodes(proto):
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield from (attribute.name, attribute.ref_attr_name)
+
+
 def _all_nodes(proto: Any) -> Iterator[Any]:
     stack = [*proto.graph.node, *(node for function in proto.functions for node in function.node)]
     stack.reverse()
@@ -184,7 +232,7 @@ def _all_nodes(proto: Any) -> Iterator[Any]:
 
 
 def _inputs(
-    reader: Reader, frame: Frame, graph: Any, sizes: dict[str, int], values: dict[str, Any], trainable: bool
+    reader: Reader, frame: Frame, graph: Any, sizes: dict[str, int], values: dict[str, Any], weights: dict[str, bool]
 ) -> dict[str, Dim]:
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     if graph.sparse_initializer:
@@ -209,8 +257,8 @@ def _inputs(
     dims.check_given()
     for name, tensor in initializers.items():
         array = np.asarray(values[name]) if name in values else array_of(tensor, reader.folder)
-        if trainable and name not in values and array.dtype.kind == "f" and array.ndim:
-            frame.values[name] = reader.graph.parameter(reader.graph.free_name(name), array)
+        if name in weights and name not in values:
+            frame.values[name] = reader.graph.parameter(reader.graph.free_name(name), array, weights[name])
         else:
             frame.values[name] = array
             reader.titles[id(array)] = name

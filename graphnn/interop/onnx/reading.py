@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -27,10 +28,16 @@ from .tensors import array_of
 
 _MOST_RESULT = 1 << 16
 """The most elements of a result that is computed while a model is read."""
-_MOST_NODES = 1_000_000
+_MOST_NODES = 250_000
 """The most ONNX nodes that are gone through, those in loops counted each time."""
 _RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
 """What stays a node whatever it is given, so that one sees it."""
+
+_MOST_DEPTH = 50
+
+_FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,9})')
+_OF_TORCH = re.compile(r"[/\\\\](site-packages|dist-packages)[/\\\\]torch[/\\\\]")
+_QUOTED = re.compile(r"'([^'\n]*)'")
 
 
 @dataclass
@@ -88,6 +95,7 @@ class Reader:
         self.count = 0
         self.titles: dict[int, str] = {}
         """id of an array → the name of the initializer that it is."""
+        self._depth = 0
         self._constants: dict[int, tuple[Array, Node]] = {}
         self._paths: dict[tuple[str, str], str] = {}
 
@@ -134,8 +142,8 @@ class Reader:
             call.frame, call.bindings = frame, dict(bindings)
             call.attributes = attributes_of(proto, bindings, self.folder)
             results = self._results(call, proto, operands, origin)
-        except (GraphnnError, Undecided) as error:
-            raise self._explained(error, proto) from None
+        except Exception as error:
+            raise self._explained(error, proto) from error
         for name, result in zip(outputs, results, strict=False):
             if name:
                 frame.values[name] = result
@@ -172,11 +180,15 @@ class Reader:
         bindings = dict(given)
         for default in attributes_of(body, {}, self.folder, "attribute_proto").items():
             bindings.setdefault(*default)
+        self._depth += 1
+        if self._depth > _MOST_DEPTH:
+            raise FileFormatError(f"functions call each other more than {_MOST_DEPTH} deep")
         kept, self.versions = self.versions, {**self.versions, **{o.domain: o.version for o in body.opset_import}}
         try:
             self.read(body.node, frame, bindings, "inner")
         finally:
             self.versions = kept
+            self._depth -= 1
         read = [bool(name) for name in outputs] + [False] * len(body.output)
         return [frame.find(name) if wanted else None for name, wanted in zip(body.output, read, strict=False)]
 
@@ -249,7 +261,7 @@ class Reader:
     @contextmanager
     def _scope(self, proto: Any, origin: Origin | None) -> Iterator[None]:
         """Make nodes in the scope of an ONNX node: of its name, or of its operation's where it has none."""
-        *prefixes, last = [part for part in proto.name.split("/") if part] or [proto.op_type]
+        *prefixes, last = path_in(proto) or [proto.op_type]
         with ExitStack() as stack:
             for prefix in prefixes:
                 around = self._current()
@@ -283,16 +295,26 @@ def _small(node: Node) -> bool:
 
 
 def origin_in(proto: Any) -> Origin | None:
-    """Return the line of the PyTorch program that a node is from, where its metadata say so."""
+    """Return the user's innermost line of the PyTorch program that a node is from, where its metadata say so."""
+    found = None
     for entry in proto.metadata_props:
         if entry.key == "pkg.torch.onnx.stack_trace":
-            for line in reversed(entry.value.splitlines()):
-                before, _, rest = line.strip().partition('File "')
-                file, _, behind = rest.partition('", line ')
-                number = behind.partition(",")[0]
-                if not before and file and number.isdecimal():
-                    return Origin(file, int(number))
-    return None
+            for file, number in _FRAME.findall(entry.value):
+                if found is None or not _OF_TORCH.search(file):
+                    found = Origin(file, int(number))
+    return found
+
+
+def path_in(proto: Any) -> list[str]:
+    """Return the parts of the name of a node's scope: those of its name, or of the PyTorch modules around it."""
+    for entry in proto.metadata_props:
+        if entry.key == "pkg.torch.onnx.name_scopes":
+            parts, before = [], ""
+            for part in _QUOTED.findall(entry.value):
+                parts.append(part.removeprefix(f"{before}."))
+                before = part
+            return [part for part in parts if part]
+    return [part for part in proto.name.split("/") if part]
 
 
 def applied(rule: Rule, call: Call, operands: Sequence[Value | None]) -> Sequence[Value | None]:

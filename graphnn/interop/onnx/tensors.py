@@ -116,8 +116,9 @@ def _mapped(tensor: Any, what: str, folder: Path | None, kind: np.dtype[Any], co
         raise FileFormatError(f"{what} is in a file beside the model, and the model was not read from a file")
     location = about.get("location", "")
     root = folder.resolve()
-    path = (root / location).resolve()
-    if not location or "\0" in location or Path(location).is_absolute() or not path.is_relative_to(root):
+    # Links are followed first, so none leads out of the folder.
+    path = (root / location).resolve() if isinstance(location, str) and "\0" not in location else root
+    if path == root or Path(location).is_absolute() or not path.is_relative_to(root):
         raise FileFormatError(f"{what} is said to be in {short_repr(location)}, which is not in the model's folder")
     try:
         offset = int(about.get("offset", "0"))
