@@ -80,6 +80,7 @@ NEIGHBOURS: dict[tuple[str, str], str] = {
 # readline.
 REQUIRED = {"numpy", "networkx", "graphviz"}
 OPTIONAL = {"readline", "rich", "matplotlib", "IPython", "numba", "onnx", "dask", "pandas", "llvmlite"}
+OPTIONAL |= {"torch", "onnxscript", "onnxruntime"}  # only for users who have modules of PyTorch, or compare
 
 
 @dataclass(frozen=True)
