@@ -1,0 +1,102 @@
+"""What rules of several families need: numbers of attributes, padding, and arrays along channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....graph import Array, Dim, Node, fn
+from ....graph.dimensions import add, clamp, floor_divide, minimum, multiply, subtract
+
+if TYPE_CHECKING:
+    from ..call import Call
+    from ..rule import Value
+
+Pairs = list[tuple[Dim, Dim]]
+"""What goes before and after each axis that windows slide along."""
+
+
+def ints(value: Any) -> list[int]:
+    """Return whole numbers of an array or a list."""
+    return [int(each) for each in np.asarray(value).reshape(-1)]
+
+
+def each(value: Any, count: int, default: int = 1) -> tuple[int, ...]:
+    """Return an attribute with a number for each axis, which may be missing."""
+    return tuple(ints(value)) if value is not None and len(ints(value)) else (default,) * count
+
+
+def along(call: Call, value: Value, ndim: int, axis: int = 1) -> Node:
+    """Return a vector as a node that broadcasts with arrays of so many axes, along one of them."""
+    shape = [1] * ndim
+    shape[axis] = -1
+    if isinstance(value, np.ndarray):
+        return call.node(value.reshape(shape))
+    vector = call.node(value)
+    stored = call.reader.stored(vector)
+    return fn.reshape(vector, tuple(shape)) if stored is None else call.node(stored.reshape(shape))
+
+
+def computed(call: Call, arrays: Callable[..., Array], nodes: Callable[..., Node], *operands: Node) -> Node:
+    """Return what a function gives: of arrays where all operands are constants, which leaves no node, or of nodes."""
+    stored = [call.reader.stored(operand) for operand in operands]
+    if any(array is None for array in stored):
+        return nodes(*operands)
+    return call.node(arrays(*stored))
+
+
+def number(call: Call, value: Any, like: Node) -> Node:
+    """Return a number as a node of the dtype of another."""
+    return call.node(np.asarray(value, like.spec.dtype))
+
+
+def padding(
+    lengths: Sequence[Dim],
+    spans: Sequence[int],
+    strides: Sequence[int],
+    pads: Any,
+    auto_pad: str,
+) -> Pairs:
+    """Return what windows with these spans have before and after each axis.
+
+    SAME gives as many windows as there are elements, divided by the stride, rounded up.
+    """
+    if auto_pad in ("NOTSET", "VALID", ""):
+        axes = len(spans)
+        numbers = each(pads if auto_pad == "NOTSET" else None, 2 * axes, 0)
+        return list(zip(numbers[:axes], numbers[axes:], strict=True))
+    pairs: Pairs = []
+    for n, span, stride in zip(lengths, spans, strides, strict=True):
+        last = multiply(subtract(floor_divide(add(n, stride - 1), stride), 1), stride)
+        total = span - 1 if stride == 1 else clamp(subtract(add(last, span), n))
+        half = floor_divide(total, 2)
+        rest = subtract(total, half)
+        pairs.append((half, rest) if auto_pad == "SAME_UPPER" else (rest, half))
+    return pairs
+
+
+def rounded_up(lengths: Sequence[Dim], spans: Sequence[int], strides: Sequence[int], pairs: Pairs) -> Pairs:
+    """Return padding that is longer at the end, so that windows that begin within x or what is before it fit."""
+    longer: Pairs = []
+    for n, span, stride, (before, after) in zip(lengths, spans, strides, pairs, strict=True):
+        whole = add(add(n, before), after)
+        last = floor_divide(add(subtract(whole, span), stride - 1), stride)
+        if not isinstance(after, int) or after + stride > span:
+            last = minimum(last, floor_divide(subtract(add(n, before), 1), stride))
+        missing = subtract(add(multiply(last, stride), span), whole)
+        longer.append((before, add(after, clamp(missing))))
+    return longer
+
+
+def padded(x: Node, pairs: Pairs, value: float = 0) -> Node:
+    """Return x padded along its last axes, if there is something to pad."""
+    if all(pair == (0, 0) for pair in pairs):
+        return x
+    return fn.pad(x, (*[(0, 0)] * (x.ndim - len(pairs)), *pairs), constant_values=value)
+
+
+def spans_of(sizes: Sequence[int], dilations: Sequence[int]) -> tuple[int, ...]:
+    """Return from the first to the last element of windows."""
+    return tuple((size - 1) * dilation + 1 for size, dilation in zip(sizes, dilations, strict=True))
