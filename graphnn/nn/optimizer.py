@@ -386,7 +386,7 @@ class Optimizer:
         for slot in slots:
             del updates[slot]
         if replaced:
-            shared = {p for p in updates if p.phase == "update" and p.twin is None}
+            shared = {p for p in updates if p.phase == "update" and p.twin is None} - made.keys()
             kept = updates.keys() - shared
             while found := ancestors([updates[p] for p in kept]) & (shared - kept):
                 kept |= found  # what the update of shared state reads is needed, too

@@ -138,9 +138,10 @@ def test_batches_of_any_sizes_equal_a_large_one_if_the_loss_tallies() -> None:
 
 
 def test_another_optimizer_takes_the_sums_of_tallies_away() -> None:
-    g, loss = tallied("two")
+    g, loss = tallied("ignored")
     nn.SGD(0.1).updates(loss, accumulate=2)
     assert any("crossentropy" in node.name for node in g.updates)
+    assert nn.SGD(0.1).updates(loss, accumulate=2) == g.updates
     nn.SGD(0.1).updates(loss)
     assert set(g.updates) == set(g.parameters)
 
