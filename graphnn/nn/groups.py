@@ -144,7 +144,7 @@ def _checked_group(optimizer: Optimizer, group: Any, graph: Graph | None, number
     known = [*_OWN, *(name for name in settings_of(type(optimizer)) if name not in optimizer.for_all)]
     for setting in group:
         if why := optimizer.for_all.get(setting):
-            raise UsageError(f'{kind}: "{setting}" is not for one group: {why}. Give it to the optimizer')
+            raise UsageError(f'{kind}: "{setting}" is not for one group: {why}')
         if setting not in known:
             hint = ' Here it is "parameters".' if setting == "params" else argument(str(setting), known)
             raise UsageError(f"{kind}: a group has no setting {setting!r}.{hint} A group may have {', '.join(known)}")

@@ -62,7 +62,7 @@ class Optimizer:
     counts = False
     """Whether `scalars` or `advance` needs the step number."""
 
-    for_all: Mapping[str, str] = {"clip_norm": "the norm is that of all gradients together"}
+    for_all: Mapping[str, str] = {"clip_norm": "the norm is that of all gradients together. Give it to the optimizer"}
     """The settings that no group has for itself, each with the reason."""
 
     _given: tuple[tuple[Any, ...], dict[str, Any]]

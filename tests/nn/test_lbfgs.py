@@ -436,7 +436,7 @@ def test_what_it_refuses() -> None:
             {"learning_rate": 0.1},
             '"learning_rate" is not for one group: a line search goes along',
         ),
-        ({}, {"weight_decay": 0.1}, "a group has no setting 'weight_decay'"),
+        ({}, {"weight_decay": 0.1}, r"a decay is part of the loss, whose values are compared: nn\.l2"),
     ],
 )
 def test_what_a_group_has_not(settings: dict[str, Any], group: dict[str, Any], words: str) -> None:
