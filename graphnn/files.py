@@ -365,7 +365,7 @@ def _chosen(fetches: Any) -> tuple[Graph, list[Node], list[Scope]]:
 
 
 def _value(node: Node, state: Mapping[Node, Array]) -> Array:
-    value = state[node] if isinstance(node.op, Parameter) else node.graph._stored(node)
+    value = state[node] if node in state else node.graph._stored(node)
     if type(value) is np.ndarray and value.shape == node.shape and value.dtype == node.dtype:
         return value
     return checked_value(node, value)  # graph.state takes anything; a file does not
@@ -526,7 +526,7 @@ def _nodes(
             value = arrays.pop(name, None)
             if not isinstance(value, np.ndarray):
                 raise FileFormatError(f"{_called(nodes, name)}, a {op.name}, has no array for its value")
-            value = sealed(value)
+            value = value if value.size > 1 and not any(value.strides) else sealed(value)
         try:
             node = restored(graph, name, op, taken, dtype, shape, value, scope_or_none[scope], lines[line])
         except Exception as error:

@@ -31,6 +31,7 @@ def test_sound_files_work(sound: list[forging.Forgery]) -> None:
     assert seen["refused"] == 0
     assert seen["step: done"] >= 8
     assert seen["debugged: done"] == 2
+    assert seen["paged: done"] == 3
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -154,6 +154,9 @@ API = {
         "inspector.compare.Difference",
         "inspector.compare.Counts",
         "inspector.compare.Digits",
+        "inspector.compare.Agreement",
+        "inspector.compare.runtime",
+        "inspector.compare.Runtime",
     ],
     "Time and memory": [
         "profile",

@@ -70,12 +70,12 @@ def is_page(file: str) -> bool:
     return file.lower().endswith((".html", ".htm"))
 
 
-def recorded(target: Target, feed: Any, file: str | None) -> gn.Trace:
+def recorded(target: Target, feed: Any, file: str | None, digests: bool = False) -> gn.Trace:
     """Return the run of a target. If an error stops it, a file keeps what ran before: a page, or a trace for debug."""
-    if isinstance(target.run, gn.Trace) and feed is None:
+    if isinstance(target.run, gn.Trace) and feed is None and not (digests and target.run.has_values):
         return target.run
     try:
-        return gn.trace(target.run, feed)
+        return gn.trace(target.run, feed, keep="digests") if digests else gn.trace(target.run, feed)
     except gn.GraphnnError as error:
         if file and error.stopped is not None:
             if is_page(file):

@@ -64,7 +64,8 @@ def _meant_by(result: Any, feed: dict[Any, Any], text: str) -> Target:
         return Target(result.graph, result.fetches, feed, result)
     if isinstance(result, gn.Trace):
         program, given = result.prepared.program, result.prepared.given
-        return Target(result.graph, result.fetches, {node: given[node] for node in program.placeholders}, result)
+        feed = {node: given[node] for node in program.placeholders} if result.has_values else {}
+        return Target(result.graph, result.fetches, feed, result)
     if isinstance(result, tuple) and any(isinstance(part, Mapping) and part and _is_feed(part) for part in result):
         raise GraphnnError(
             f"{text} returned a feed among {counted(len(result), 'thing')}: return (fetches, feed), and "
@@ -171,9 +172,9 @@ def fed(target: Target, feeds: Sequence[str]) -> Target:
 
 
 def inspected(text: str, feeds: Sequence[str], updates: bool) -> tuple[Target, dict[Any, Any] | None]:
-    """Return a target whose `run` is to be inspected, and its feed: None for a trace, which holds one."""
+    """Return a target whose `run` is inspected, and its feed: None for a trace, which holds one or takes none."""
     target = target_of(text)
-    if isinstance(target.run, gn.Trace) and not feeds:
+    if isinstance(target.run, gn.Trace) and not (feeds and target.run.has_values):
         return target, None
     target = fed(target, feeds)
     if updates and not isinstance(target.run, (gn.Compiled, gn.Trace)):

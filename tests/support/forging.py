@@ -139,6 +139,7 @@ def sound() -> list[Forgery]:
         Forgery("graph", *to_data(loss.graph)),
         Forgery("trace", *lively()._encoded()),
         Forgery("trace", *gn.trace(step, feed)._encoded()),
+        Forgery("trace", *gn.trace(lively(), keep="digests")._encoded()),
         *map(_of, ops),
     ]
 
@@ -237,7 +238,7 @@ _TABLES = ["operations", "specs", "nodes", "scopes", "inputs"]
 
 def forged(rng: np.random.Generator, of: list[Forgery]) -> Forgery:
     """Return a sound file with one to four lies in it."""
-    kind, data, arrays = of[int(rng.integers(3)) if rng.random() < 0.5 else int(rng.integers(len(of)))]
+    kind, data, arrays = of[int(rng.integers(4)) if rng.random() < 0.5 else int(rng.integers(len(of)))]
     data, arrays = copy.deepcopy(data), dict(arrays)
     for _ in range(int(rng.choice([1, 2, 3, 4], p=[0.6, 0.2, 0.1, 0.1]))):
         draw = rng.random()
@@ -259,6 +260,10 @@ def forged(rng: np.random.Generator, of: list[Forgery]) -> Forgery:
             array = np.zeros(shapes[rng.integers(6)], DTYPES[rng.integers(8)])
             array[...] = [0, 1, 100][rng.integers(3)]
             arrays[name] = array
+            continue
+        if draw < 0.3 and "digests" in arrays:
+            rows = arrays["digests"] = np.array(arrays["digests"])
+            rows.flat[rng.integers(rows.size, size=9)] = rng.integers(256, size=9)
             continue
         if draw < 0.14 and arrays:
             del arrays[list(arrays)[rng.integers(len(arrays))]]

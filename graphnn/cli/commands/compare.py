@@ -12,25 +12,36 @@ from ..feeds import existing, loaded_from, memory_budget
 
 @cli.command(
     cli.TARGET,
-    cli.option("other", metavar="OTHER", help="another one; or an .npz of arrays by the names of nodes"),
+    cli.option("other", metavar="OTHER", nargs="?", help="another one; or an .npz of arrays by the names of nodes"),
     cli.FEED,
     cli.feed_option("--feed-b", "for OTHER, instead: "),
     cli.UPDATES,
+    cli.option("--runtime", metavar="NAME", help="instead of OTHER: what this runtime computes of the same model"),
+    cli.switch("--table", "also how each node agrees, in the order of the schedule"),
 )
 def compare(options: cli.Options) -> int | None:
     """Find the first node at which two runs differ."""
+    if (options.other is None) is (options.runtime is None):
+        raise cli.Misuse("say what to compare with: OTHER, or --runtime NAME")
     target, feed = cli.inspected(options.target, options.feed, options.updates)
-    if options.other.endswith(".npz"):
+    if options.runtime is not None:
+        if options.feed_b:
+            raise cli.Misuse("--feed-b is for OTHER: a runtime gets the same feed")
+        found = gn.compare(target.run, feed=feed, runtime=options.runtime)
+    elif options.other.endswith(".npz"):
         if options.feed_b:
             raise cli.Misuse("--feed-b is for a second run: the arrays of a file are compared as they are")
         other: Any = loaded_from(existing(options.other), memory_budget(target.graph))
         found = gn.compare(target.run, other, feed)
     else:
         second, feed_b = cli.inspected(options.other, [*options.feed, *options.feed_b], options.updates)
+        if options.feed and feed is None is feed_b:
+            raise cli.Misuse("both are recorded: there is nothing to feed")
         # Fed by the function of one of them, they are fed alike; a trace holds its feed.
         fed = feed if feed is None else feed or feed_b
         alike = options.target == options.other
         names = None if alike and options.feed_b else (options.target, options.other + ", again" * alike)
         found = gn.compare(target.run, second.run, fed, feed_b or None, names=names)
-    screen.show(found, options.json, lambda: judged(found.text(screen.room()), found.equal, screen.colours()))
+    table = f"\n\n{found.table(screen.room())}" * options.table
+    screen.show(found, options.json, lambda: judged(found.text(screen.room()), found.equal, screen.colours()) + table)
     return None if found.equal else cli.FAILED

@@ -16,6 +16,7 @@ _PICTURES = (".svg", ".png", ".pdf", ".dot", ".mmd")
     cli.FEED,
     cli.UPDATES,
     cli.option("--select", metavar="PATTERN", help="only a node, a scope, a pattern (dense_*/add), an operation"),
+    cli.switch("--digests", "keep of each value no more than statistics, a hash and a few elements: for compare"),
     cli.output("FILE", "also keep the run: for debug and compare; as .html, a page that replays it"),
 )
 def trace(options: cli.Options) -> int | None:
@@ -26,7 +27,7 @@ def trace(options: cli.Options) -> int | None:
             f"graphnn draw {options.target} --overlay values -o {options.output}"
         )
     target, feed = cli.inspected(options.target, options.feed, options.updates)
-    trace = recorded(target, feed, options.output)
+    trace = recorded(target, feed, options.output, options.digests)
     records = trace.select(options.select)
     if options.output and is_page(options.output):
         trace.to_html(options.output)

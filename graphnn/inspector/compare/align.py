@@ -9,7 +9,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...graph import Constant, Node, Parameter, Placeholder
-from ..trace import digest_of
 
 if TYPE_CHECKING:
     from .sides import Side
@@ -41,7 +40,7 @@ class _Nodes:
 
     def __init__(self, side: Side, number: Callable[[Any], int]) -> None:
         self.order, self.operands, self.fetches = side.order, side.operands, side.program.fetches
-        self.given = {} if side.prepared is None else side.prepared.given
+        self.leaf = side.leaf
         self.number = number
         """Returns an int for a key: equal ones for equal keys, of either side."""
         self.counterparts: dict[int, int] = {}
@@ -85,9 +84,9 @@ class _Nodes:
     def _leaves(self) -> list[Any]:
         """Return the value of each constant, the name of each placeholder and parameter, None of operations."""
         found: list[Any] = []
-        for node in self.order:
+        for position, node in enumerate(self.order):
             if isinstance(node.op, Constant):
-                found.append((node.dtype.str, node.shape, digest_of(node.value)))
+                found.append(self.leaf(position) or position)
             else:
                 found.append(node.name if isinstance(node.op, (Placeholder, Parameter)) else None)
         return found
@@ -168,9 +167,8 @@ class _Nodes:
         for position, node in enumerate(self.order):
             known = None
             if isinstance(node.op, Parameter) and position not in self.counterparts:
-                array = self.given[node] if node in self.given else node.value  # noqa: SIM401 - a copy
-                if array.size > 1 and (array != array.flat[0]).any():
-                    known = array.dtype.str, array.shape, digest_of(array)
+                leaf = self.leaf(position)
+                known = leaf if leaf is not None and leaf[-1] else None
             found.append(known)
         return found
 

@@ -61,6 +61,30 @@ class Digits(NamedTuple):
     lost: float
 
 
+class Agreement(NamedTuple):
+    """How the values of one node agree.
+
+    Attributes
+    ----------
+    node : Node
+        Of the first run.
+    other : Node or None
+        Its counterpart; None where the values were given as arrays, or come from another runtime.
+    how : str
+        ``"equal"``, ``"within"`` the tolerance, or ``"differing"``.
+    absolute : float or None
+        The largest difference of two elements; None for two shapes.
+    digits : float or None
+        How many decimal digits of its largest number agree, for floats: at most what the dtypes have.
+    """
+
+    node: Node
+    other: Node | None
+    how: str
+    absolute: float | None
+    digits: float | None
+
+
 @dataclass(frozen=True, eq=False)
 class Difference:
     """A node at which two runs differ.
@@ -93,6 +117,11 @@ class Difference:
         Whether all operands are equal to the bit, and counterparts of each other; None where that is not known.
     cause : str
         Why they differ here, in a sentence.
+    rounding : bool or None
+        Whether rounding may make as large a difference, of equal operands or of those that each run has. None where
+        that is not known, and after a difference that rounding does not explain.
+    inputs : dict of str to str
+        How each operand agrees, by its name: equal, within the tolerance, differing, or not compared.
     values : pair of array, or None
         Of the first difference only, as `operands`: both values, or the preview of one that was not kept whole.
     operands : pair of tuple of array, or None
@@ -116,6 +145,8 @@ class Difference:
     edits: tuple[str, ...]
     operands_equal: bool | None
     cause: str
+    rounding: bool | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
     values: tuple[Any, Any] | None = None
     operands: tuple[tuple[Any, ...], tuple[Any, ...]] | None = None
     reads: tuple[str, ...] = ()
@@ -144,6 +175,8 @@ class Difference:
             "edits": list(self.edits),
             "operands_equal": self.operands_equal,
             "cause": self.cause,
+            "rounding": self.rounding,
+            "inputs": dict(self.inputs),
             "origin": str(self.node.origin),
         }
 
@@ -177,6 +210,11 @@ class Comparison(Shown):
         The first node whose values agree and hold NaN.
     sizes : dict of str to (int, int)
         The dimensions whose sizes differ, such as that of the batch.
+    agreements : list of Agreement
+        Of each node that was compared, in the order of the first schedule; `table` prints them.
+    sampled : int
+        How many values are within the tolerance as far as samples and statistics show, where a trace of digests has
+        kept no more.
     """
 
     a: str
@@ -191,6 +229,8 @@ class Comparison(Shown):
     stopped: tuple[Node | None, Node | None] = (None, None)
     nan: Node | None = None
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    agreements: list[Agreement] = field(default_factory=list)
+    sampled: int = 0
 
     @property
     def equal(self) -> bool:
@@ -205,6 +245,12 @@ class Comparison(Shown):
         """The first difference, by the order of the schedule."""
         return self.differences[0] if self.differences else None
 
+    @property
+    def beyond_rounding(self) -> Difference | None:
+        """The first difference that rounding does not explain; None if there is none, or if that is not known."""
+        found = next((each for each in self.differences if each.rounding is not True), None)
+        return None if found is None or (found.rounding is None and not found.edits) else found
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, fit for JSON."""
         return {
@@ -214,8 +260,20 @@ class Comparison(Shown):
             "equal": self.equal,
             "counts": self.counts._asdict(),
             "first": None if self.first is None else self.first.to_dict(),
+            "beyond_rounding": None if self.beyond_rounding is None else self.beyond_rounding.name,
             "differences": [difference.to_dict() for difference in self.differences],
             "digits": {name: digits._asdict() for name, digits in self.digits.items()},
+            "agreements": [
+                {
+                    "node": each.node.name,
+                    "other": None if each.other is None else each.other.name,
+                    "how": each.how,
+                    "absolute": plain(each.absolute),
+                    "digits": each.digits,
+                }
+                for each in self.agreements
+            ],
+            "sampled": self.sampled,
             "only_a": [node.name for node in self.only_a],
             "only_b": [node.name for node in self.only_b],
             "stopped": [None if node is None else node.name for node in self.stopped],
@@ -258,6 +316,33 @@ class Comparison(Shown):
     def __str__(self) -> str:
         return self.text(columns_there() or PAGE)
 
+    def table(self, width: int | None = PAGE) -> str:
+        """Return how the values of each node agree, a line a node, in the order of the first schedule.
+
+        Parameters
+        ----------
+        width : int or None
+            The most characters of a line, for which long names are cut; None: whole names.
+
+        Examples
+        --------
+        >>> from graphnn import Graph, compare
+        >>> x = Graph("line").placeholder("x", ("n",))
+        >>> print(compare(x * x - x, None, {x: [1.0001]}, dtypes=("float32", "float16")).table())
+        agree      digits  lost  difference  node
+        within        3.3   0.0      0.0001  x
+        within        3.3   0.0      0.0002  multiply
+        differing     0.0   3.3      0.0001  subtract
+        """
+        rows = ["agree      digits  lost  difference  node"]
+        room = None if width is None else max(whole("width=", width), NARROWEST) - rows[0].index("node")
+        for node, _, how, absolute, digits in self.agreements:
+            lost = self.digits[node.name].lost if node.name in self.digits else None
+            figures = [f"{'' if each is None else format(each, '.1f'):>6}" for each in (digits, lost)]
+            apart = "" if absolute is None else f"{absolute:.3g}"
+            rows.append(f"{how:<9}  {figures[0]}{figures[1]}  {apart:>10}  {_shortened(node.name, room)}")
+        return "\n".join(rows)
+
 
 # --- as text --------------------------------------------------------------------------------------------------
 
@@ -278,7 +363,8 @@ def _verdict(found: Comparison, longest: int | None = _LONGEST) -> str:
     if worst and found.digits[worst].left < most / 2:
         left = f"only {found.digits[worst].left:.1f}" if found.digits[worst].left >= _LEAST_LOST else "no"
         return f'{both} agree within the tolerance, though "{worst}" has {left} digits left'
-    return f"{both} agree within the tolerance"
+    seen = ", as far as samples and statistics show" if found.sampled else ""
+    return f"{both} agree within the tolerance{seen}"
 
 
 def _text(found: Comparison, most: int | None, longest: int | None) -> Iterator[str]:
@@ -302,6 +388,11 @@ def _text(found: Comparison, most: int | None, longest: int | None) -> Iterator[
     if first is not None:
         yield ""
         yield from _first(found, first, longest)
+        beyond = found.beyond_rounding
+        if beyond is not None and beyond is not first:
+            yield f"rounding explains the differences before {quoted(beyond.node, longest)}; there, {beyond.cause}"
+        elif all(each.rounding for each in found.differences[1:]) and first.rounding and found.differences[1:]:
+            yield "rounding explains all differences"
     only = "only" if all(node is None for node in found.stopped) else "only run"
     for title, names in (
         ("differing after it", [quoted(difference.node, longest) for difference in found.differences[1:]]),
@@ -347,6 +438,12 @@ def _first(found: Comparison, first: Difference, longest: int | None) -> Iterato
         elif numbers and first.absolute is not None and math.isfinite(first.absolute):
             steps = "" if first.ulps is None or first.ulps > _MOST_ULPS else f", {first.ulps:.3g} ulps there"
             yield f"  largest difference {first.absolute:.3g}, largest relative one {first.relative:.3g}{steps}"
+    elif first.absolute and math.isfinite(first.absolute):
+        yield f"  they differ by {first.absolute:.3g} at least, {first.relative:.3g} of the largest"
+    if first.rounding:
+        yield "  rounding may make as much"
+    elif first.rounding is False and first.inputs:
+        yield "  rounding does not make as much"
     yield from (f"  {line}" for line in first.reads)
 
 
@@ -365,11 +462,14 @@ def in_short(value: Any) -> str:
     part = part_of(value)
     if part.size == 1:
         return str(part.item())
-    finite = np.isfinite(part)
-    if not finite.any():
+    if isinstance(value, np.ndarray):
+        finite = np.isfinite(part)
+        first = part.flat[int(np.argmax(finite))] if finite.any() else np.nan
+        low, high = (extreme(part, initial=first, where=finite) for extreme in (np.min, np.max))
+    else:
+        low, high = value.stats[:2]
+    if np.isnan(low):
         return f"{shown(value.shape)} {value.dtype}, no finite number"
-    first = part.flat[int(np.argmax(finite))]
-    low, high = (extreme(part, initial=first, where=finite) for extreme in (np.min, np.max))
     return f"{shown(value.shape)} {value.dtype}, {float(low):.4g} to {float(high):.4g}"
 
 

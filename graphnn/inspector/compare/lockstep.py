@@ -1,184 +1,49 @@
-"""Where two runs first differ: `compare`."""
+"""Where two runs first differ: they are evaluated in lock step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import UsageError
 from ...execute.loop import compute
-from ...graph import Array, Constant, Graph, Node
-from ...graph.dimensions import shown
+from ...graph import Array, Constant, Node
 from ...ops.reduce import Mean
-from ...text import number
-from ..trace import Trace, digest_of, preview_of
+from ...text import counted, number
 from ..why import read_of
 from .align import Pairs, align
-from .arguments import checked_backends, checked_dtypes, checked_names, checked_tolerance
-from .differences import NOTHING, Comparison, Counts, Difference, Digits, beside, in_short, part_of, quoted
-from .gap import Gap, closeness, digits_of, gap_of, largest_of, made_by_a_number, rearranged, ulps_of
-from .sides import Side, are_arrays, arrays_of, fed_to, feed_for, graph_of, names_of, read_trace, results_of, run_of
+from .differences import NOTHING, Agreement, Comparison, Counts, Difference, Digits, beside, in_short, part_of, quoted
+from .gap import closeness, digits_of, gap_of, largest_of, made_by_a_number, rearranged, ulps_of
+from .seen import Seen, is_faithful, rounding_of, seen_of
 
 if TYPE_CHECKING:
-    from ...execute.feed import Feed
     from ...execute.loop import Step
+    from .sides import Side
 
 _MOST_READ = 4096  # elements of an operand that are listed as those that made one element
 
 
-def compare(
-    a: Any,
-    b: Any = None,
-    feed: Feed | None = None,
-    feed_b: Feed | None = None,
-    *,
-    dtypes: tuple[Any, Any] | None = None,
-    backends: tuple[str, str] | None = None,
-    rtol: float | None = None,
-    atol: float | None = None,
-    names: tuple[str, str] | None = None,
-    sizes: Mapping[str, int] | None = None,
-    graph: Graph | None = None,
-) -> Comparison:
-    """Compare two runs node by node, in lock step, and find the first node at which they differ.
-
-    Only the values that each run still needs are held in memory, and those of the first difference.
-
-    A node's counterpart is the one that computes the same from the same operands, or else the one that is read in the
-    same way up to the fetches. So nodes that were edited, added, removed or renamed do not hide what is alike after
-    them. Parameters are matched by name and by value, gradients and updates by the nodes that they were made for.
-    Results are matched by their keys, next values by their parameters, those of traces and all others by their order.
-
-    Parameters
-    ----------
-    a : Node, str, or list, tuple or dict of them, Compiled, or Trace
-        Fetches or a compiled step, which are run without making updates; or a recorded run, which is read.
-    b : the same, or dict of str to array, optional
-        What it is compared with, of the same graph or another. Or arrays from elsewhere by the names of nodes: only
-        those are compared. By default `a` again: with another feed, at another dtype, or a trace that is run again.
-    feed : mapping of Node or str to array_like, optional
-        The feed of what is run; for two graphs, by name. Beside a trace, the default is the feed of the trace.
-    feed_b : mapping of Node or str to array_like, optional
-        Another feed for `b`.
-    dtypes : pair of dtype, optional
-        Run each in a copy of the graph whose floats have this dtype; None leaves one as it is. Floats that are computed
-        from integers (``count / 3``) keep the dtype that NumPy gives them.
-    backends : pair of str, optional
-        Run each by this executor, as `graphnn.compile` takes it: ``("interpreter", "numpy")`` compares the interpreter
-        with the plan. All values of a plan are held at once; those that are not fetched come from a second plan that
-        returns every node.
-    rtol, atol : float, optional
-        Values agree where ``abs(a - b) <= atol + rtol * abs(b)``. If only one is given, the other is 0. Unless given,
-        values of the same dtype must be equal to the bit (zeros in sign, too; NaN equals NaN), and floats of two
-        dtypes, or arrays from elsewhere, agree to 1.3e-6 and 1e-5 (float32), 1e-7 and 1e-7 (float64), 1e-3 and 1e-5
-        (float16): as ``torch.testing.assert_close`` has it, by the narrower dtype.
-    names : pair of str, optional
-        What the two are called when printed. By default it is what they differ in: the names of their graphs, dtypes,
-        feeds or fetches; else a and b.
-    sizes, graph
-        As `graphnn.run` takes them.
-
-    Returns
-    -------
-    Comparison
-
-    Raises
-    ------
-    GraphnnError
-        As `graphnn.run` does.
-
-    Examples
-    --------
-    >>> g = Graph()
-    >>> x = g.placeholder("x", shape=("n",))
-    >>> found = compare(abs(x) * 2.0, -x * 2.0, {x: [-1.0, 3.0]})
-    >>> found.first
-    <Difference at "absolute": op changed: absolute → negative>
-    >>> found.first.element, float(found.first.a), float(found.first.b)
-    ((1,), 3.0, -3.0)
-
-    Which digits a float32 loses, and where:
-
-    >>> found = compare(x * x - x, feed={x: [1.0001]}, dtypes=("float32", "float64"))
-    >>> [(name, round(digits.lost)) for name, digits in found.digits.items()]
-    [('x', 0), ('multiply_3', 0), ('subtract', 3)]
-
-    One executor beside the other:
-
-    >>> compare(abs(x) * 2.0, feed={x: [-1.0, 3.0]}, backends=("interpreter", "numpy"))
-    <Comparison of "graph": the interpreter and the plan are equal to the bit>
-    """
-    tolerance, called = checked_tolerance(rtol, atol), checked_names(names)
-    if graph is not None and not isinstance(graph, Graph):
-        raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
-    dtype_a, dtype_b = checked_dtypes(dtypes)
-    backend_a, backend_b = checked_backends(backends)
-    by_feed = feed is not None and feed_b is not None
-    arrays = are_arrays(b)
-    _check_arrays(a, b)
-    run_again = b is None or feed_b is not None or dtype_b is not None or backends is not None
-    if arrays and run_again:
-        raise UsageError("arrays are compared as they are: they take no feed, no dtype and no backend")
-    b = a if b is None else b
-    reads_a = isinstance(a, Trace) and dtype_a is None and backends is None
-    reads_b = arrays or (isinstance(b, Trace) and not run_again)
-    if feed is not None and reads_a and (reads_b or feed_b is not None):
-        raise UsageError("a trace has its own feed and takes no other")
-    if sizes is not None and reads_a and reads_b:
-        raise UsageError("sizes= is for what is run, and both sides are recorded or given")
-    graph_a = graph_of(a) or graph or (None if arrays else graph_of(b))
-    graph_b = graph_a if arrays else graph_of(b) or graph or graph_a
-    if graph is not None and graph is not graph_a and graph is not graph_b:
-        raise UsageError("graph= is for fetches by name; what is compared has its own graph")
-    # What is run beside a trace is fed as that was; a trace that is run again, as it was itself.
-    one_trace = feed is None and isinstance(a, Trace) != isinstance(b, Trace)
-    feed_a = fed_to(b) if one_trace and isinstance(b, Trace) else feed
-    if feed_b is None:
-        feed_b = fed_to(a) if one_trace and isinstance(a, Trace) else feed
-        feed_b = feed_for(feed_b, graph_b, graph_a)
-    alike = graph_a is graph_b or (graph_a is not None and graph_b is not None and graph_a.dtype == graph_b.dtype)
-    exact = alike and not arrays and tolerance is None and dtype_a is dtype_b is None
-
-    def side(target: Any, reads: bool, *how: Any) -> Side:
-        return read_trace(target, exact) if reads else run_of(target, *how)
-
-    first = side(a, reads_a, feed_for(feed_a, graph_a, graph_b), sizes, graph_a, dtype_a, backend_a)
-    second = arrays_of(b, first) if arrays else side(b, reads_b, feed_b, sizes, graph_b, dtype_b, backend_b)
-    called = called or names_of(first, second, (dtype_a, dtype_b), by_feed)
-    first, second = first._replace(name=called[0]), second._replace(name=called[1])
-
-    def match_results(known: Mapping[Node, Node]) -> Pairs:
-        return _same_results(first) if arrays else results_of(a, b, first, second, known)
-
-    return _Lockstep(first, second, align(first, second, match_results), tolerance, arrays).compare()
-
-
-def _check_arrays(a: Any, b: Any) -> None:
-    if are_arrays(a):
-        raise UsageError("arrays are compared with a run, and the run comes first: compare(trace, {name: array})")
-    if isinstance(b, np.ndarray) or (isinstance(b, (list, tuple)) and any(isinstance(part, np.ndarray) for part in b)):
-        raise UsageError('arrays are compared by the names of nodes: compare(trace, {"dense_1/add": array})')
-
-
 def compare_runs(a: Side, b: Side, tolerance: tuple[float, float] | None) -> Comparison:
     """Compare two runs of the same fetches, each as its steps."""
-    return _Lockstep(a, b, align(a, b, lambda known: _same_results(a)), tolerance).compare()
+    return Lockstep(a, b, align(a, b, lambda known: same_results(a)), tolerance).compare()
 
 
-def _same_results(side: Side) -> Pairs:
+def same_results(side: Side) -> Pairs:
+    """Return the pairs of the fetches of a run with themselves."""
     return [(i, i) for i in range(len(side.program.fetches))]
 
 
 # --- in lock step ---------------------------------------------------------------------------------------------
 
-_EQUAL, _WITHIN, _DIFFERING = range(3)
+EQUAL, WITHIN, DIFFERING = range(3)
+_HOW_SHORT = ("equal", "within", "differing")
+_HOW = {EQUAL: "equal", WITHIN: "within the tolerance", DIFFERING: "differing", None: "not compared"}
 
 
-class _Lockstep:
+class Lockstep:
     """Two runs that are evaluated together, one node of each at a time."""
 
     def __init__(
@@ -197,6 +62,10 @@ class _Lockstep:
         self.states: dict[int, int] = {}
         self.digits: dict[int, Digits] = {}
         self.differences: list[Difference] = []
+        self.agreements: list[Agreement] = []
+        self.sampled = 0
+        self.explained = True
+        """Whether rounding explains every difference so far."""
         self.nan: Node | None = None
         self._back = {j: i for i, j in self.counterparts.items()}
         self._position_b = -1
@@ -239,7 +108,7 @@ class _Lockstep:
             only_a = [node for i, node in enumerate(a.order[: a.ran]) if i not in self.states]
             only_b = [node for j, node in enumerate(b.order[:ran]) if j not in seen]
         states = [*self.states.values()]
-        equal, within, differing = map(states.count, (_EQUAL, _WITHIN, _DIFFERING))
+        equal, within, differing = map(states.count, (EQUAL, WITHIN, DIFFERING))
         name_a, name_b = a.program.graph.name, b.program.graph.name
         return Comparison(
             a.name,
@@ -254,6 +123,8 @@ class _Lockstep:
             (a.stopped, b.stopped),
             self.nan,
             {name: (size, b.sizes[name]) for name, size in a.sizes.items() if b.sizes.get(name, size) != size},
+            self.agreements,
+            self.sampled,
         )
 
     def _run_b_until(self, j: int, i: int) -> Step | None:
@@ -278,31 +149,25 @@ class _Lockstep:
         """Compare two values, note a difference, and return how they agree."""
         x: Any = step.value
         y: Any = other.value
-        whole = isinstance(x, np.ndarray) and isinstance(y, np.ndarray)
-        p, q = (x, y) if whole else (_preview(x), _preview(y))
-        same_shape = x.shape == y.shape
         usual = self.foreign or x.dtype != y.dtype
-        tolerance = self._closeness(x.dtype, y.dtype) if usual else self.tolerance
-        gap = gap_of(p, q, tolerance) if same_shape else None
-        misfits = []
-        if not same_shape:
-            misfits.append(f"shape {shown(x.shape)} against {shown(y.shape)}")
-        if _kind(x.dtype) != _kind(y.dtype):
-            misfits.append(f"dtype {x.dtype} against {y.dtype}")
-        if gap is not None and not whole and not gap.outside and _digest(x, y.dtype) != _digest(y, x.dtype):
-            gap = gap._replace(equal=False)
-            misfits.append("their hashes differ" + "; by how much is not known" * (tolerance is not None))
-        self._count_digits(step.index, p, q, gap)
-        if gap is not None and not gap.outside and not misfits:
-            if self.nan is None and p.dtype.kind == "f" and p.size and np.isnan(np.minimum.reduce(p, None)):
+        seen = seen_of(x, y, self._closeness(x.dtype, y.dtype) if usual else self.tolerance)
+        digits = self._count_digits(step.index, seen)
+        state = DIFFERING if not seen.agrees else EQUAL if seen.gap is not None and seen.gap.equal else WITHIN
+        paired = None if self.foreign else self.b.order[other.index]
+        absolute = None if seen.gap is None else seen.gap.absolute
+        self.agreements.append(Agreement(step.node, paired, _HOW_SHORT[state], absolute, digits))
+        if seen.agrees:
+            self.sampled += state == WITHIN and not seen.whole
+            if self.nan is None and seen.holds_nan:
                 self.nan = step.node
-            return _EQUAL if gap.equal else _WITHIN
-        explains = whole and (self.foreign or not step.node.inputs)
-        made = self._made_by_a_number(step, p, q) if explains and same_shape and not misfits else ""
-        if whole and (p.ndim or q.ndim) and (explains or not same_shape):
-            misfits += filter(None, [rearranged(p, q, self._closeness(p.dtype, q.dtype))])
-        self._note(step, other, p, q, gap, whole, misfits, made)
-        return _DIFFERING
+            return state
+        p, q = seen.p, seen.q
+        explains = seen.whole and (self.foreign or not step.node.inputs)
+        made = self._made_by_a_number(step, p, q) if explains and p.shape == q.shape and not seen.misfits else ""
+        if seen.whole and (p.ndim or q.ndim) and (explains or p.shape != q.shape):
+            seen.misfits.extend(filter(None, [rearranged(p, q, self._closeness(p.dtype, q.dtype))]))
+        self._note(step, other, seen, made)
+        return DIFFERING
 
     def _made_by_a_number(self, step: Step, p: Array, q: Array) -> str:
         """Return by what number one value is made from the other: a sign, the size of a batch, one class; else ""."""
@@ -323,42 +188,39 @@ class _Lockstep:
             more, less, made = less, more, made._replace(number=-made.number)
         return f"{more} = {less} {'-' if made.number < 0 else '+'} {number(abs(made.number))}"
 
-    def _count_digits(self, i: int, p: Array, q: Array, gap: Gap | None) -> None:
-        """Note how many digits a value has left, if its dtypes differ or those of what it is computed from."""
-        operands = self.a.operands[i]
+    def _count_digits(self, i: int, seen: Seen) -> float | None:
+        """Return how many digits of two floats agree; note it if their dtypes differ, or those of their operands."""
+        p, q, gap = seen.p, seen.q, seen.gap
         if p.dtype.kind != "f" or q.dtype.kind != "f":
-            return
-        if p.dtype == q.dtype and not any(source in self.digits for source in operands):
-            return
+            return None
         left = most = min(map(digits_of, (p.dtype, q.dtype)))
         if gap is None:
             left = 0.0
         elif gap.absolute:
-            largest = largest_of(p if p.dtype.itemsize > q.dtype.itemsize else q)
+            largest = seen.largest
             error = gap.absolute / largest if largest else math.inf
             left = min(max(0.0, -math.log10(error)), most)
-        # Other operands that differ, such as labels and conditions, are right or wrong.
-        before = [0.0 for source in operands if source not in self.digits and self.states.get(source) == _DIFFERING]
-        before += [self.digits[source].left for source in operands if source in self.digits]
-        self.digits[i] = Digits(left, max(0.0, min([most, *before]) - left))
+        operands = self._sources(i)
+        if p.dtype != q.dtype or any(source in self.digits for source in operands):
+            # Other operands that differ, such as labels and conditions, are right or wrong.
+            before = [0.0 for s in operands if s not in self.digits and self.states.get(s) == DIFFERING]
+            before += [self.digits[source].left for source in operands if source in self.digits]
+            self.digits[i] = Digits(left, max(0.0, min([most, *before]) - left))
+        return left
 
-    def _note(
-        self, step: Step, other: Step, p: Array, q: Array, gap: Gap | None, whole: bool, misfits: list[str], made: str
-    ) -> None:
+    def _note(self, step: Step, other: Step, seen: Seen, made: str) -> None:
         i, j = step.index, other.index
-        element, pair = None, (None, None)
-        if gap is not None and gap.outside:
-            index = tuple(map(int, np.unravel_index(gap.place, p.shape)))
-            pair = p[index], q[index]
-            if whole:
-                element = index
-            else:
-                misfits.append("seen in a preview; the whole value was not kept")
+        p, q, gap, misfits = seen.p, seen.q, seen.gap, seen.misfits
+        place, element = seen.place, seen.element
+        pair = (None, None) if place is None else (p[place], q[place])
+        if place is not None and not seen.whole:
+            misfits.append(f"seen in {counted(p.size, 'element')}; the whole value was not kept")
         first = not self.differences
         edits = [] if self.foreign else self._edits(i, j)
         operands_equal = self._operands_equal(i, j)
+        rounding = None if edits else self._rounding(step, other, seen, operands_equal)
         cause = "; ".join(edits or misfits or self._resized(i))
-        if not cause and first and element is not None and operands_equal is False:
+        if not cause and self.explained and rounding is not True and element is not None and operands_equal is False:
             cause = self._miscomputed(step, other, element)
         if not cause:
             cause = made if made and self.foreign else self._cause(i, operands_equal, pair, p.dtype, q.dtype)
@@ -381,11 +243,33 @@ class _Lockstep:
                 edits=tuple(edits),
                 operands_equal=operands_equal,
                 cause=cause,
+                rounding=rounding,
+                inputs={self.a.order[source].name: _HOW[self._state(source)] for source in self._sources(i)},
                 values=(p, q) if first else None,
                 operands=(tuple(map(part_of, step.operands)), tuple(map(part_of, other.operands))) if first else None,
                 reads=tuple(self._reads(step, other, element)) if first else (),
             )
         )
+        self.explained &= rounding is True
+
+    def _rounding(self, step: Step, other: Step, seen: Seen, operands_equal: bool | None) -> bool | None:
+        """Return whether the values differ by no more than rounding may make; None if that is not known."""
+        p, q, gap = seen.p, seen.q, seen.gap
+        if gap is None or p.dtype.kind != "f" or q.dtype.kind != "f":
+            return None
+        count = self.a.terms(step.index)
+        if gap.absolute <= rounding_of((p.dtype, q.dtype), seen.largest, count):
+            return True
+        if operands_equal or not step.operands:
+            return False
+        if not self.explained:
+            return None  # the difference before it may be what it comes from
+        op, other_op = self.a.op(step.index).bound(self.a.sizes), self.b.op(other.index).bound(self.b.sizes)
+        faithful = [
+            is_faithful(op, step.operands, step.value, count),
+            is_faithful(other_op, other.operands, other.value, count),
+        ]
+        return None if None in faithful else all(faithful)
 
     def _reads(self, step: Step, other: Step, element: tuple[int, ...] | None) -> Iterator[str]:
         """Yield in words what each operand gave to an element, in one run and the other."""
@@ -400,6 +284,8 @@ class _Lockstep:
             place = ""
             if mine is None or many or (fits and its is None):
                 values = [*dict.fromkeys((in_short(x), in_short(y)))]
+                if len(values) == 1 and self.states.get(self.a.operands[step.index][position]) == DIFFERING:
+                    values = [f"{values[0]}, and not the same"]
             else:
                 a = read_of(operand, position, mine[position], x)
                 place = f"[{a.place}]" if a.place else ""
@@ -409,20 +295,40 @@ class _Lockstep:
                     values = [a.said or "not read", in_short(y)]
             yield f"operand {position}, {quoted(operand)}{place}: {' against '.join(values)}"
 
+    def _sources(self, i: int) -> Sequence[int]:
+        """Return what a node is computed from: its operands, or what is compared before these."""
+        if not self.b.through:
+            return self.a.operands[i]
+        found: dict[int, None] = {}
+        ahead = dict.fromkeys(self.a.operands[i])
+        while ahead:
+            source, _ = ahead.popitem()
+            if source in self.states or not self.a.operands[source]:
+                found[source] = None
+            else:
+                ahead.update(dict.fromkeys(self.a.operands[source]))
+        return sorted(found)
+
+    def _state(self, i: int) -> int | None:
+        """Return how a value agrees; what a runtime is given with the graph is the same."""
+        return self.states.get(i, EQUAL if self.b.through else None)
+
     def _operands_equal(self, i: int, j: int) -> bool | None:
         mine = self.a.operands[i]
         if [self.counterparts.get(source) for source in mine] != [*self.b.operands[j]]:
             return False
-        states = [self.states.get(source) for source in mine]
-        if _DIFFERING not in states and None in states:
+        states = [self._state(source) for source in self._sources(i)]
+        if DIFFERING not in states and None in states:
             return None
-        return all(state == _EQUAL for state in states)
+        return all(state == EQUAL for state in states)
 
     def _miscomputed(self, step: Step, other: Step, element: tuple[int, ...]) -> str:
         """Return that the operands of the second do not give its value, if so; else ""."""
         mine, its = step.operands, other.operands
-        if len(mine) != len(its) or not mine or step.value.dtype != other.value.dtype:
+        if len(mine) != len(its) or not mine:
             return ""
+        if step.value.dtype != other.value.dtype:
+            return self._unfaithful(step, other)
         pairs = zip(mine, its, strict=True)
         if not all(isinstance(y, np.ndarray) and x.shape == y.shape and x.dtype == y.dtype for x, y in pairs):
             return ""
@@ -440,11 +346,21 @@ class _Lockstep:
             f"{number(other.value[element])}: what computes it differs"
         )
 
+    def _unfaithful(self, step: Step, other: Step) -> str:
+        """Return that the operands of the second do not give its value in its dtype, if so; else ""."""
+        op = self.a.op(step.index).bound(self.a.sizes)
+        if is_faithful(op, other.operands, other.value, self.a.terms(step.index)) is not False:
+            return ""
+        return (
+            f"{op.name} of the operands of {self.b.name} does not give its value, by more than {other.value.dtype} "
+            "rounds: what computes it differs"
+        )
+
     def _cause(
         self, i: int, operands_equal: bool | None, pair: tuple[Any, Any], a: np.dtype[Any], b: np.dtype[Any]
     ) -> str:
-        operands = self.a.operands[i]
-        if not operands:
+        operands = self._sources(i)
+        if not self.a.operands[i]:
             what = {"placeholder": "the feed", "parameter": "the parameter's value"}
             return f"{what.get(self.a.order[i].op.name, 'its value')} differs"
         if operands_equal:
@@ -455,7 +371,7 @@ class _Lockstep:
             return f"its operands are equal; {why}"
         if operands_equal is None:
             return "not all of its operands are given: give those, too"
-        if any(self.states.get(source) == _DIFFERING for source in operands):
+        if any(self.states.get(source) == DIFFERING for source in operands):
             return "its operands differ"
         return "its operands agree only within the tolerance, and here the difference is larger"
 
@@ -496,19 +412,6 @@ def _described(side: Side, position: int | None, paired: Container[int], otherwi
         return "nothing"
     node = side.order[position]
     return f'"{node.name}"' + ("" if position in paired else f" ({node.op.name}, {otherwise})")
-
-
-def _preview(value: Any) -> Array:
-    return preview_of(value) if isinstance(value, np.ndarray) else np.asarray(value.preview)
-
-
-def _digest(value: Any, other: np.dtype[Any]) -> str:
-    """Return the hash of a value as it is beside one of another dtype, of which only the hash is known."""
-    return digest_of(value.astype(other)) if isinstance(value, np.ndarray) else str(value.digest)
-
-
-def _kind(dtype: np.dtype[Any]) -> str:
-    return "i" if dtype.kind == "u" else dtype.kind
 
 
 def _averaged(step: Step) -> dict[float, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from os import PathLike, fspath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +16,14 @@ from ...execute.feed import Feed, prepare
 from ...execute.loop import Prepared, Step, complete_stop, evaluate, raise_as_interpreter
 from ...execute.plan import Plan
 from ...execute.program import Program
+from ...files import load
 from ...graph import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
 from ...graph.fetches import resolve
 from ...text import with_article
 from ..altered import in_state_of, with_value
+from ..profile import flops_of
 from ..select import one
-from ..trace import Trace, digest_of, guard_of, prepared_for
+from ..trace import Record, Trace, digest_of, guard_of, prepared_for
 
 
 class Side(NamedTuple):
@@ -36,11 +40,35 @@ class Side(NamedTuple):
     """The node at which it ended early."""
     prepared: Prepared | None = None
     """What is evaluated; None for arrays from elsewhere."""
+    records: Sequence[Record] | None = None
+    """What was kept of each value, of a trace that has kept digests."""
+    through: bool = False
+    """Whether what is between the values that are given counts as one: a runtime may know other steps."""
 
     def op(self, place: int) -> Op:
         """Return the operation that was used, which a what-if may have altered."""
         node = self.order[place]
         return node.op if self.prepared is None else self.prepared.declared_op_of(node)
+
+    def terms(self, place: int) -> float:
+        """Return of how many numbers each element of a value is made."""
+        if self.prepared is None or not self.operands[place]:
+            return 1.0
+        node = self.order[place]
+        return flops_of(self.prepared, node) / max(math.prod(self.prepared.shape_of(node)), 1)
+
+    def leaf(self, place: int) -> tuple[str, tuple[int, ...], str, bool] | None:
+        """Return dtype, shape and hash of what is not computed, and whether its numbers differ; None if not known."""
+        node = self.order[place]
+        if self.records is not None:
+            if place >= len(self.records):
+                return None
+            record = self.records[place]
+            varied = record.stats.min != record.stats.max or record.stats.nans > 0
+            return record.dtype.str, record.shape, record.digest, varied
+        given = {} if self.prepared is None else self.prepared.given
+        array = given[node] if node in given else node.value  # noqa: SIM401 - a copy
+        return array.dtype.str, array.shape, digest_of(array), bool(array.size and (array != array.flat[0]).any())
 
     def is_set(self, place: int) -> bool:
         """Return whether a what-if gave the node its value."""
@@ -61,6 +89,29 @@ class Side(NamedTuple):
         return self.program.operands
 
 
+def from_files(a: Any, b: Any) -> tuple[Any, Any, tuple[str, str] | None]:
+    """Return two targets, traces in the place of their files; and what to call the two, if both come from files.
+
+    A file is a path, or text that ends in ``.trace``.
+
+    Raises
+    ------
+    UsageError
+        When a file holds something else.
+    """
+    found, files = [], []
+    for target in (a, b):
+        thing = target
+        if isinstance(target, PathLike) or (isinstance(target, str) and target.endswith(".trace")):
+            thing = load(target)
+            files.append(fspath(target))
+        if thing is not target and not isinstance(thing, Trace):
+            kind = type(thing).__name__.lower()
+            raise UsageError(f"{files[-1]} holds a {kind}, not a trace: load it, and give fetches")
+        found.append(thing)
+    return found[0], found[1], (files[0], files[1]) if len({*files}) == 2 else None
+
+
 def run_of(
     target: Any,
     feed: Feed | None,
@@ -74,10 +125,10 @@ def run_of(
         raise UsageError("a trace has its own sizes and takes no others without a feed")
     updates: Mapping[Node, Node] = {}
     if isinstance(target, Trace) and feed is None:
-        prepared, updates = target.prepared, target.updates
+        prepared, updates = target.checked_run(), target.updates
     elif isinstance(target, Trace):
         # In the state of the trace, which the graph may have left since.
-        prepared = in_state_of(prepare(target.graph, target.fetches, feed, sizes).with_own_feed(), target.prepared)
+        prepared = in_state_of(prepare(target.graph, target.fetches, feed, sizes).with_own_feed(), target.checked_run())
         updates = target.updates
     else:
         prepared, updates = prepared_for(target, feed, sizes, None if isinstance(target, Compiled) else graph)
@@ -129,11 +180,12 @@ def read_trace(trace: Trace, exact: bool) -> Side:
     known = trace.stopped is None and not any(isinstance(node.op, Unknown) for node in trace.order)
     program, prepared = trace.prepared.program, trace.prepared
     stopped = None if trace.stopped is None else program.order[trace.stopped]
-    if not exact and known and not all(record.kept for record in trace):
+    if trace.has_values and not exact and known and not all(record.kept for record in trace):
         steps = _recorded_again(trace)
     else:
         steps = _steps(program, [record.value if record.kept else record for record in trace])
-    return Side("the trace", program, steps, prepared.sizes, len(trace), stopped, prepared)
+    records = None if trace.has_values else trace.records
+    return Side("the trace", program, steps, prepared.sizes, len(trace), stopped, prepared, records)
 
 
 def _recorded_again(trace: Trace) -> Iterator[Step]:
@@ -256,7 +308,8 @@ def graph_of(target: Any) -> Graph | None:
 
 def fed_to(trace: Trace) -> dict[Any, Any]:
     """Return what a recorded run was fed, by name."""
-    return {node.name: trace.prepared.given[node] for node in trace.prepared.program.placeholders}
+    prepared = trace.checked_run()
+    return {node.name: prepared.given[node] for node in prepared.program.placeholders}
 
 
 def feed_for(feed: Feed | None, graph: Graph | None, other: Graph | None) -> Feed | None:

@@ -208,7 +208,7 @@ def check_health(
     warned: Health | None = None
     notes: dict[tuple[str, Node], Finding] = {}
     for call, trace in zip(target.calls, target, strict=True):
-        health = examined(trace.prepared, trace.updates, call)[1]
+        health = examined(trace.checked_run(), trace.updates, call)[1]
         if health.errors or (warned is None and not health.ok):
             health.before, warned = early, health
             if health.errors:

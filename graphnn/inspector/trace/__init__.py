@@ -14,6 +14,7 @@ from .recording import recording as recording
 from .recording import stopped_trace as stopped_trace
 from .recording import trace as trace
 from .values import KEEP as KEEP
+from .values import SAMPLE as SAMPLE
 from .values import SMALL as SMALL
 from .values import Condensed as Condensed
 from .values import Statistics as Statistics
@@ -24,3 +25,4 @@ from .values import norm_of as norm_of
 from .values import owner_of as owner_of
 from .values import preview_of as preview_of
 from .values import stats_of as stats_of
+from .values import steps_of as steps_of

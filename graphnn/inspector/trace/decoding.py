@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from ...errors import FileFormatError
-from ...execute.feed import prepare
+from ...execute.feed import checked_feed, prepare
 from ...execute.guard import checked_guard
+from ...execute.loop import Prepared
+from ...execute.program import program_of
 from ...files import from_data, from_settings, loads
 from ...graph import Array, Graph, Node, Unknown
 from ...graph.tables import checked_update
 from ..altered import with_op, with_value
+from .digests import blanks_of, forget_values
+from .digests import decoded as decoded_digests
 from .recorded import VERSION, Trace
-from .values import Condensed, Stats, strides
-
-if TYPE_CHECKING:
-    from ...execute.loop import Prepared
+from .values import Condensed, Stats, is_valid, strides
 
 _LONGEST = 1e9  # seconds that a file may give for one node: some thirty years
 
@@ -34,39 +36,75 @@ def _from_data(data: Any, arrays: dict[str, Array]) -> Trace:
 
 
 def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
+    if "digests" in arrays:
+        return _decoded_digests(data, arrays)
     by_kind: dict[str, dict[str, Array]] = {"state": {}, "feed": {}, "given": {}, "value": {}, "preview": {}}
     for name, array in arrays.items():
         array.flags.writeable = False
         kind, _, rest = name.partition("/")
         by_kind[kind][rest] = array
-    graph = from_data(data["graph"], by_kind["state"], unknown=True)
+    graph, fetches, updates = _asked(data, by_kind["state"])
+    prepared = prepare(graph, fetches, by_kind["feed"], data["sizes"])
+    for key, array in by_kind["given"].items():
+        prepared = with_value(prepared, prepared.program.order[int(key)], array)
+    prepared = _altered(prepared, data)
+    places = range(min(len(data["times"]), len(prepared.program.order)))
+    kept = [_kept(place, prepared, by_kind, data["condensed"]) for place in places]
+    trace = _traced(data, prepared, kept, updates)
+    trace._relaid = frozenset(data["strided"])
+    if not all(type(place) is int for place in trace._relaid):
+        raise FileFormatError("the positions of values with another memory layout are not valid")
+    return trace
+
+
+def _decoded_digests(data: Any, arrays: dict[str, Array]) -> Trace:
+    """Return a trace that has kept digests: of a run, and a graph, without values."""
+    if len(arrays) > 1:
+        raise FileFormatError("it holds digests, and other arrays beside them")
+    graph, fetches, updates = _asked(data, blanks_of(data["graph"]))
+    program, sizes = program_of(graph, fetches), checked_feed(graph, None, data["sizes"])[1]
+    prepared = _altered(Prepared(program, program.bound(sizes), {}, sizes), data)
+    by_hand = {program.order[place]: None for place in data["set"]}
+    prepared = prepared._replace(overridden={**prepared.overridden, **by_hand})
+    kept = decoded_digests(prepared, arrays["digests"])
+    known = {node: each for node, each in zip(program.order, kept, strict=False) if isinstance(each, np.ndarray)}
+    forget_values(graph, known)
+    return _traced(data, kept.prepared, kept, updates)
+
+
+def _asked(data: Any, state: Mapping[str, Array]) -> tuple[Graph, list[Node], dict[Node, Node]]:
+    """Return the graph of a run, its fetches and its updates."""
+    graph = from_data(data["graph"], state, unknown=True)
     fetches = [_node(graph, name) for name in data["fetches"]]
     updates = dict(checked_update(graph, _node(graph, a), _node(graph, b)) for a, b in data["updates"])
     if not set(fetches).issuperset(updates.values()):
         raise FileFormatError("it has updates whose next values it has not computed")
-    prepared = prepare(graph, fetches, by_kind["feed"], data["sizes"])
-    times, stopped, order = data["times"], data["stopped"], prepared.program.order
-    for key, array in by_kind["given"].items():
-        prepared = with_value(prepared, order[int(key)], array)
+    return graph, fetches, updates
+
+
+def _altered(prepared: Prepared, data: Any) -> Prepared:
+    """Return a run with the operations that a what-if had altered."""
     for place, attributes in data["altered"]:
-        node = order[place]
+        node = prepared.program.order[place]
         if not isinstance(node.op, Unknown):
             prepared = with_op(prepared, node, from_settings(type(node.op), attributes))
-    if not all(type(time) is float and 0 <= time < _LONGEST for time in times) or len(times) > len(order):
+    return prepared
+
+
+def _traced(data: Any, prepared: Prepared, kept: Sequence[Array | Condensed], updates: Mapping[Node, Node]) -> Trace:
+    """Return the trace of what was kept, with what else its file says of the run."""
+    times, stopped, order = data["times"], data["stopped"], prepared.program.order
+    timed = all(type(time) is float and 0 <= time < _LONGEST for time in times)
+    if not timed or len(times) > len(order) or len(kept) != len(times):
         raise FileFormatError("its times are not one per node")
     if type(data["error"]) is not str or not (stopped is None or (type(stopped) is int and 0 <= stopped < len(order))):
         raise FileFormatError("the position at which it was stopped is not valid")
-    kept = [_kept(place, prepared, by_kind, data["condensed"]) for place in range(len(times))]
     sources = {
         file: {number: text for number, text in lines if type(number) is int and type(text) is str}
         for file, lines in data["sources"].items()
     }
     error, guard = data["error"], checked_guard(data.get("guard"))
-    trace = Trace(prepared, kept, times, updates, stopped=stopped, error=error, sources=sources, guard=guard)
-    trace._relaid = frozenset(data["strided"])
-    if not all(type(place) is int for place in trace._relaid):
-        raise FileFormatError("the positions of values with another memory layout are not valid")
-    return trace
+    return Trace(prepared, kept, times, updates, stopped=stopped, error=error, sources=sources, guard=guard)
 
 
 def _node(graph: Graph, name: Any) -> Node:
@@ -93,13 +131,6 @@ def _kept(
     minimum, maximum, mean, std = map(float, stats[:4])
     known = Stats(minimum, maximum, mean, std, *map(int, stats[4:]))
     fits = preview.dtype == node.dtype and list(preview.shape) == strides(shape)[1]
-    if type(digest) is not str or not fits or not _is_valid(known, shape):
+    if type(digest) is not str or not fits or not is_valid(known, shape):
         raise FileFormatError(f"what was kept of the value of node {place} is not valid")
     return Condensed(known, preview, digest)
-
-
-def _is_valid(stats: Stats, shape: tuple[int, ...]) -> bool:
-    counts = stats[4:]
-    counted = all(count >= 0 for count in counts) and sum(counts[:4]) <= stats.size == math.prod(shape)
-    none = all(map(math.isnan, stats[:4]))
-    return counted and (none or (stats.min <= stats.max and stats.std >= 0))

@@ -22,12 +22,14 @@ from ..altered import given_before
 from ..select import many, names_in, one
 from ..sources import Lines, line_of, sources_of
 from ..why import Why, explain, given_as
+from .digests import Digests, blanks
 from .values import KEEP, Condensed, Statistics, Stats, digest_of, owner_of, preview_of
 
 if TYPE_CHECKING:
     from ...execute.loop import Prepared
 
-VERSION = 2
+VERSION = 3
+_WITH_VALUES = 2  # the version of what holds no digests: older readers take it
 _SAME_ELEMENTS = (ExpandDims, Flip, Reshape, Squeeze, Transpose)
 
 
@@ -125,6 +127,11 @@ class Record:
         return not isinstance(self._kept, Condensed)
 
     @property
+    def of_digests(self) -> bool:
+        """Whether its trace has kept digests."""
+        return isinstance(self._run.kept, Digests)
+
+    @property
     def value(self) -> Array:
         """The value, read-only.
 
@@ -135,8 +142,13 @@ class Record:
         """
         if isinstance(self._kept, Condensed):
             raise LookupFailure(
-                f'the value of "{self.name}" ({self.bytes:,} bytes) was too large to be kept; its stats, preview and '
-                "digest were. keep= sets how many bytes are kept; gn.debug(trace) computes it again"
+                f'the value of "{self.name}" ({self.bytes:,} bytes) was '
+                + (
+                    "not kept, as of none with more than 8 elements in a trace of digests; its stats and digest were"
+                    if isinstance(self._run.kept, Digests)
+                    else "too large to be kept; its stats, preview and digest were. keep= sets how many bytes are "
+                    "kept; gn.debug(trace) computes it again"
+                )
             )
         return self._kept
 
@@ -147,7 +159,7 @@ class Record:
 
     @property
     def preview(self) -> Array:
-        """At most 256 elements, at even strides of each axis."""
+        """At most 256 elements, at even strides of each axis; at most 8 in a trace of digests."""
         return self._kept.preview if isinstance(self._kept, Condensed) else preview_of(self._kept)
 
     @property
@@ -225,6 +237,26 @@ class Trace(Shown):
         self._relaid: frozenset[int] = frozenset()
         if sources is not None:
             self._run.sources = sources
+
+    @property
+    def has_values(self) -> bool:
+        """Whether it holds what the run was given, so that it can be run again; one of digests does not."""
+        return not isinstance(self._run.kept, Digests)
+
+    def checked_run(self) -> Prepared:
+        """Return what was evaluated, to be evaluated again.
+
+        Raises
+        ------
+        UsageError
+            When it has kept digests.
+        """
+        if not self.has_values:
+            raise UsageError(
+                f'the trace of "{self.graph.name}" has kept digests, and not what the run was given: it can be read '
+                "and compared, and not run again. Give the fetches and their feed instead"
+            )
+        return self.prepared
 
     @property
     def fetches(self) -> list[Node]:
@@ -388,7 +420,7 @@ class Trace(Shown):
         OSError
             When the folder or the disk refuses.
         """
-        write(path, "trace", *self._encoded(), version=VERSION)
+        write(path, "trace", *self._encoded(), version=_WITH_VALUES if self.has_values else VERSION)
 
     def to_html(self, path: StrPath | None = None, *, beside: Trace | None = None) -> Any:
         """Return it as a page that replays it in a browser: one file, no server, no network.
@@ -417,33 +449,13 @@ class Trace(Shown):
         return page_of(self if beside is None else Beside(self, beside, ("this run", "the other run")), path)
 
     def _encoded(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        given, before = self.prepared.given, given_before(self.prepared)
+        whole = self.has_values
+        given = self.prepared.given
+        before = given_before(self.prepared) if whole else blanks(self.graph)
         graph, state = to_data([*self.fetches, *self.updates], before)
-        arrays = {f"state/{name}": array for name, array in state.items()}
-        condensed: dict[str, Any] = {}
-        relaid = set(self._relaid)
-        for record in self:
-            if record.node in given:
-                continue
-            kept = record._kept
-            if isinstance(kept, np.ndarray) and kept.nbytes > max(KEEP, owner_of(kept).nbytes):
-                kept = Condensed.of(kept)  # windows, say: in a file each takes memory of its own
-            if isinstance(kept, Condensed):
-                condensed[str(record.index)] = [list(kept.stats), kept.digest]
-                arrays[f"preview/{record.index}"] = kept.preview
-            elif not record.node.has_value:
-                arrays[f"value/{record.index}"] = kept
-                if not kept.flags.c_contiguous:
-                    relaid.add(record.index)
-        for node in self.prepared.program.placeholders:
-            arrays[f"feed/{node.name}"] = before[node]
-        altered = []
-        for node, op in self.prepared.overridden.items():
-            if op is None:
-                arrays[f"given/{self._places[node]}"] = given[node]
-            else:
-                altered.append([self._places[node], settings_of(op)])
-        return {
+        altered = [[self._places[node], settings_of(op)] for node, op in self.prepared.overridden.items() if op]
+        by_hand = [node for node, op in self.prepared.overridden.items() if op is None]
+        data: dict[str, Any] = {
             "graph": graph,
             "fetches": [node.name for node in self.fetches],
             "updates": [[parameter.name, node.name] for parameter, node in self.updates.items()],
@@ -455,13 +467,38 @@ class Trace(Shown):
             },
             "altered": altered,
             "times": list(self._run.times),
-            "condensed": condensed,
-            "strided": sorted(relaid),
             "stopped": self.stopped,
             "error": self.error,
             "guard": self.guard,
             "sources": {file: [[n, text] for n, text in lines.items()] for file, lines in self.sources.items()},
-        }, arrays
+        }
+        if isinstance(self._run.kept, Digests):
+            data["set"] = [self._places[node] for node in by_hand]
+            return data, {"digests": self._run.kept.encoded()}
+        arrays = {f"state/{name}": array for name, array in state.items()}
+        arrays |= {f"given/{self._places[node]}": given[node] for node in by_hand}
+        arrays |= {f"feed/{node.name}": before[node] for node in self.prepared.program.placeholders}
+        self._add_values(data, arrays)
+        return data, arrays
+
+    def _add_values(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
+        """Add to what a file holds the values that were computed, or what was kept of them."""
+        condensed: dict[str, Any] = {}
+        relaid = set(self._relaid)
+        for record in self:
+            if record.node in self.prepared.given:
+                continue
+            kept = record._kept
+            if isinstance(kept, np.ndarray) and kept.nbytes > max(KEEP, owner_of(kept).nbytes):
+                kept = Condensed.of(kept)  # windows, say: in a file each takes memory of its own
+            if isinstance(kept, Condensed):
+                condensed[str(record.index)] = [list(kept.stats), kept.digest]
+                arrays[f"preview/{record.index}"] = kept.preview
+            elif not record.node.has_value:
+                arrays[f"value/{record.index}"] = kept
+                if not kept.flags.c_contiguous:
+                    relaid.add(record.index)
+        data |= {"condensed": condensed, "strided": sorted(relaid)}
 
 
 class Beside(NamedTuple):

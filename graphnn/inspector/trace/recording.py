@@ -22,6 +22,7 @@ from ...graph.fetches import resolve
 from ...show import Shown
 from ...text import counted
 from ..sources import sources_of
+from .digests import DIGESTS, Digests
 from .recorded import Trace, page_of
 from .values import KEEP, Condensed, owner_of
 
@@ -50,7 +51,7 @@ def prepared_for(
     if isinstance(target, Trace):
         if feed is not None or sizes is not None:
             raise UsageError("a trace has its own feed and takes no other")
-        prepared, updates = target.prepared, target.updates
+        prepared, updates = target.checked_run(), target.updates
     elif isinstance(target, Compiled):
         prepared, updates = target.prepared(feed, sizes).with_own_feed(), target.updates
     else:
@@ -83,14 +84,16 @@ def kept_of(step: Step, keep: int) -> Array | Condensed:
 class _Recorder:
     """Hands on the steps of an evaluation, and keeps what they gave."""
 
-    def __init__(self, prepared: Prepared, keep: int) -> None:
+    def __init__(self, prepared: Prepared, keep: int | None) -> None:
         self.keep = keep
-        self.keeps_all = prepared.binding.largest <= keep
-        self.kept: list[Array | Condensed] = []
+        self.kept: Any = [] if keep is not None else Digests(prepared)
+        self.prepared = self.kept.prepared if isinstance(self.kept, Digests) else prepared
         self.times: list[float] = []
 
     def watch(self, evaluation: Generator[Step, None, None]) -> Generator[Step, None, None]:
-        kept, times, keep, keeps_all, clock = self.kept, self.times, self.keep, self.keeps_all, perf_counter
+        kept, times, clock = self.kept, self.times, perf_counter
+        keep = self.prepared.binding.largest if self.keep is None else self.keep
+        keeps_all = self.prepared.binding.largest <= keep
         before = clock()
         for step in evaluation:
             times.append(clock() - before)
@@ -111,7 +114,7 @@ def trace(
     *,
     sizes: Mapping[str, int] | None = None,
     graph: Graph | None = None,
-    keep: int = KEEP,
+    keep: int | str = KEEP,
 ) -> Trace:
     """Evaluate, and record every node: value, statistics, time, memory, origin.
 
@@ -121,9 +124,11 @@ def trace(
         Fetches; or a compiled step, whose updates are evaluated and not made; or what a trace is of.
     feed, sizes, graph
         As `graphnn.run` takes them.
-    keep : int
+    keep : int or "digests"
         Bytes: of a larger value only statistics, a preview and a hash are kept. What is fed, and the parameters,
-        are kept at any size.
+        are kept at any size. ``"digests"``: of every value only statistics, a hash and up to 8 elements are kept,
+        some 150 bytes in all, also of what is fed and of the parameters. Such a trace cannot be run again; it is
+        there to be compared with another one, perhaps from another machine: see `compare`.
 
     Returns
     -------
@@ -145,7 +150,19 @@ def trace(
     (array([ 2.,  4., 12.]), 6.0)
     """
     prepared, updates = prepared_for(target, feed, sizes, graph)
-    return record(prepared, updates, keep=whole("keep=", keep, 0), guard=guard_of(target))
+    return record(prepared, updates, keep=_checked_keep(keep), guard=guard_of(target))
+
+
+def _checked_keep(keep: Any) -> int | None:
+    """Return how many bytes of a value are kept; None for digests.
+
+    Raises
+    ------
+    UsageError, ValueRangeError
+    """
+    if isinstance(keep, str) and keep != DIGESTS:
+        raise UsageError(f'keep= is an int of 0 or more, not {keep!r}; or "{DIGESTS}"')
+    return None if isinstance(keep, str) else whole("keep=", keep, 0)
 
 
 def record(
@@ -154,7 +171,7 @@ def record(
     *,
     until: int | None = None,
     error: str = "",
-    keep: int = KEEP,
+    keep: int | None = KEEP,
     guard: str | None = None,
 ) -> Trace:
     """Return the trace of an evaluation, up to and without the place `until`."""
@@ -166,7 +183,7 @@ def record(
         except GraphnnError as failed:
             complete_stop(failed, updates, guard)
             raise
-    return Trace(prepared, recorder.kept, recorder.times, updates, stopped=until, error=error, guard=guard)
+    return Trace(recorder.prepared, recorder.kept, recorder.times, updates, stopped=until, error=error, guard=guard)
 
 
 def guard_of(target: Any) -> str | None:
@@ -197,7 +214,7 @@ class Film(Sequence[Trace], Shown):
         Of each trace, which call it is of, from 0.
     """
 
-    def __init__(self, step: Compiled, every: int, keep: int) -> None:
+    def __init__(self, step: Compiled, every: int, keep: int | None) -> None:
         self.calls: list[int] = []
         self._traces: list[Trace] = []
         self._lock = Lock()
@@ -220,7 +237,7 @@ class Film(Sequence[Trace], Shown):
         def add(stopped: int | None = None, error: str = "") -> None:
             step = self._step
             how = {"stopped": stopped, "error": error, "guard": step.guard}
-            trace = Trace(prepared, recorder.kept, recorder.times, step.updates, **how)  # type: ignore[arg-type]
+            trace = Trace(recorder.prepared, recorder.kept, recorder.times, step.updates, **how)  # type: ignore[arg-type]
             with self._lock:  # other threads may have called later, and be done before
                 place = bisect(self.calls, call)
                 self.calls.insert(place, call)
@@ -283,7 +300,7 @@ class Film(Sequence[Trace], Shown):
 
 
 @contextmanager
-def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[Film]:
+def recording(step: Compiled, every: int = 1, *, keep: int | str = KEEP) -> Iterator[Film]:
     """Record every so many calls of a compiled step, while the ``with`` lasts.
 
     A call that is recorded goes node by node; those between take the plan, as ever, and cost no more. The numbers are
@@ -294,7 +311,7 @@ def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[F
     step : Compiled
     every : int
         1: each call; 100: the first, the 101st, …
-    keep : int
+    keep : int or "digests"
         As `trace` takes it.
 
     Yields
@@ -323,7 +340,7 @@ def recording(step: Compiled, every: int = 1, *, keep: int = KEEP) -> Iterator[F
     """
     if not isinstance(step, Compiled):
         raise UsageError(f"recording takes a compiled step (gn.compile(…)), not {type(step).__name__}")
-    film = Film(step, whole("every=", every, 1), whole("keep=", keep, 0))
+    film = Film(step, whole("every=", every, 1), _checked_keep(keep))
     step.observers.append(film._asked)
     try:
         yield film

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 KEEP = 2**24
 """Bytes up to which a value is kept whole by default."""
 _PREVIEW = 256  # elements
+SAMPLE = 8
+"""How many elements a trace of digests keeps of a value."""
 SMALL, _TOGETHER = 2**12, 32  # elements, values
 _TINY, _HUGE = 1e-280, 1e280
 """A sum of squares between these shows that all is finite, and that no square that matters was rounded to 0."""
@@ -48,6 +50,14 @@ class Stats(NamedTuple):
     posinfs: int
     neginfs: int
     size: int
+
+
+def is_valid(stats: Stats, shape: tuple[int, ...]) -> bool:
+    """Return whether statistics, which a file may hold, can be those of a value of this shape."""
+    counts = stats[4:]
+    counted = all(count >= 0 for count in counts) and sum(counts[:4]) <= stats.size == math.prod(shape)
+    none = all(map(math.isnan, stats[:4]))
+    return counted and (none or (stats.min <= stats.max and stats.std >= 0))
 
 
 @np.errstate(all="ignore")  # squares may be infinite, or rounded to 0
@@ -265,6 +275,12 @@ def strides(shape: tuple[int, ...], most: int = _PREVIEW) -> tuple[list[int], li
     return steps, sizes
 
 
+def steps_of(preview: Array, shape: tuple[int, ...]) -> list[int]:
+    """Return the stride of each axis at which a preview, or a sample, was taken from a value of a shape."""
+    steps, sizes = strides(shape)
+    return steps if preview.shape == tuple(sizes) else strides(shape, SAMPLE)[0]
+
+
 def owner_of(value: Array) -> Array:
     """Return the array whose memory a view is of."""
     base: Any = value.base
@@ -300,4 +316,5 @@ def digest_of(value: Array) -> str:
     """Return a hash of the bytes of an array, in C order; NaN is NaN, whatever its sign and its payload."""
     if value.dtype.kind == "f" and (nan := np.isnan(value)).any():
         value = np.where(nan, value.dtype.type(math.nan), value)
-    return blake2b(np.ascontiguousarray(value).view(np.uint8).data, digest_size=16).hexdigest()
+    ordered = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))  # the same on every machine
+    return blake2b(ordered.view(np.uint8).data, digest_size=16).hexdigest()

@@ -7,12 +7,13 @@ as to take a step of a sequence, is drawn once, too; but no scope that the user 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Hashable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...graph import Constant, Parameter
-from .picture import Box, Edge, Picture, is_layer, own_name, scope_path, scopes_down_to, title_of
+from .picture import Box, Edge, Picture, constant_bytes, is_layer, own_name, scope_path, scopes_down_to, title_of
 
 if TYPE_CHECKING:
     from ...graph import Node, Scope
@@ -190,9 +191,9 @@ class _Folder:
 
     def _constant(self, node: Node) -> Hashable:
         """Return what small constants of the same value have in common; of all other nodes, the node."""
-        if not isinstance(node.op, Constant) or node.value.nbytes > _MOST_BYTES:
-            return node
-        return node.value.tobytes(), node.spec
+        small = node.has_value and math.prod(map(int, node.shape)) * node.dtype.itemsize <= _MOST_BYTES
+        known = constant_bytes(node) if small else None
+        return node if known is None else (known, node.spec)
 
     # --- the picture --------------------------------------------------------------------------------------------
 

@@ -331,6 +331,16 @@ def is_named(thing: Node | Scope) -> bool:
     )
 
 
+def constant_bytes(node: Node) -> bytes | None:
+    """Return the bytes of a constant; None of any other node, and where a file has not kept the value."""
+    if not isinstance(node.op, Constant):
+        return None
+    try:
+        return node.value.tobytes()
+    except LookupFailure:
+        return None
+
+
 def numbers_in(nodes: Iterable[Node], trainable: bool | None = None) -> int:
     """Return how many numbers the parameters among `nodes` hold; of one sort, if `trainable` says which."""
     return sum(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ...graph import Constant, Node, Scope
-from .picture import Box, Edge, Picture, own_name, scopes_down_to, title_of
+from .picture import Box, Edge, Picture, constant_bytes, own_name, scopes_down_to, title_of
 
 # The most boxes that a block is looked for to have.
 _LONGEST = 12
@@ -296,7 +296,7 @@ def _kind(unit: _Unit) -> Hashable:
         if node.scope not in kinds:
             scopes = scopes_down_to(node.graph.scopes.get(node.scope))[depth:]
             kinds[node.scope] = tuple([(scope.kind or _stem(scope), scope.phase) for scope in scopes])
-        constant = node.value.tobytes() if isinstance(node.op, Constant) else b""
+        constant = constant_bytes(node)
         inputs = tuple([block.place_of.get(operand, -1) for operand in node.inputs])
         found.append((node.op, node.spec, node.phase, node.trainable, kinds[node.scope], constant, inputs))
     return unit.whole is None, tuple(found)

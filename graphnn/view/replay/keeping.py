@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...inspector.trace import Record, preview_of
+from ...inspector.trace import Record, steps_of
 
 if TYPE_CHECKING:
     from ...graph import Array
@@ -160,7 +160,7 @@ class Values:
             The axis along which samples lie.
         """
         if not record.kept:
-            axes = _axes_of_preview(record.shape)
+            axes = _axes_of_preview(record)
         array = array_of(record)
         key = (id(array), record.shape)
         if key not in self._number_of:
@@ -238,8 +238,7 @@ def _bins(array: Array, low: float, high: float) -> list[int]:
     return [int(n) for n in np.bincount(places, minlength=_BINS)]
 
 
-def _axes_of_preview(shape: Sequence[int]) -> list[list[int]]:
-    """Return which indices the preview of a value of this shape has."""
-    axes: Iterable[Array] = np.ogrid[tuple(map(slice, shape))]
-    found = [preview_of(np.broadcast_to(axis, tuple(shape))) for axis in axes]
-    return [np.unique(each).tolist() for each in found]
+def _axes_of_preview(record: Record) -> list[list[int]]:
+    """Return which indices the preview of a value has."""
+    steps = steps_of(record.preview, record.shape)
+    return [list(range(0, size, step)) for size, step in zip(record.shape, steps, strict=True)]

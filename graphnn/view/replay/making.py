@@ -172,7 +172,8 @@ class Maker:
         if record is None or given_as(record.node) or record.node in run.trace.prepared.given:
             return -1
         operands = [run.record_of[operand] for operand in record.node.inputs]
-        if not all(operand.kept for operand in operands):
+        known = record.kept or not record.of_digests
+        if not known or not all(operand.kept for operand in operands):
             return -1
         op = run.trace.prepared.op_of(record.node)
         key = (op, record.shape, tuple([operand.shape for operand in operands])) if by_shapes(op) else None

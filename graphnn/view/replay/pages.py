@@ -11,7 +11,7 @@ from ...inspector.trace import Beside, Film, Trace
 from ...show import show_as
 from ..text import compact, visible
 from .boundary import boundary
-from .keeping import finite
+from .keeping import array_of, finite
 from .making import Maker
 
 if TYPE_CHECKING:
@@ -96,5 +96,5 @@ def _both(name: str, place: int, pair: Beside, maker: Maker) -> str:
     other = maker.partner.get(node) if maker.partner is not None else None
     if node.shape or other is None or node not in pair.a or other not in pair.b:
         return ""
-    one, two = (compact(trace[each].value.item()) for trace, each in ((pair.a, node), (pair.b, other)))
+    one, two = (compact(array_of(trace[each]).item()) for trace, each in ((pair.a, node), (pair.b, other)))
     return f"{name}: {one}, then {two}." if one != two else f"{name} is {one} in both."
