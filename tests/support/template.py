@@ -1,4 +1,4 @@
-"""Programs in copies of a process that has loaded what ``import graphnn`` does, and no more: they start at once.
+"""Programs in copies of a process that has loaded what ``import graphnn`` does, and no more of the library.
 
 The process is this file, run as a program. It reads one request a line, and answers with the exit code of the copy.
 """
@@ -33,7 +33,7 @@ class Template:
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", __file__, str(folder / "bytecode")],
             # What has threads is not to be copied.
-            env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -95,9 +95,11 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str], said
 
 
 if __name__ == "__main__":
-    import graphviz  # noqa: F401 - they are compiled already
+    import graphviz  # noqa: F401 - what takes long to load, and what is compiled already
+    import matplotlib.figure  # noqa: F401
     import networkx  # noqa: F401
     import numpy  # noqa: F401
+    import sklearn.datasets  # noqa: F401
 
     # What the library consists of is compiled by the first program that needs it, and by no other.
     sys.pycache_prefix, sys.dont_write_bytecode = sys.argv[1], False
