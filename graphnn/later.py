@@ -20,7 +20,6 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "table": (_INSPECT,),
     "text": (_INSPECT,),
     "tables": ("graphnn.view.terminal.plan",),
-    "summary": ("graphnn.view.terminal.summary",),
     "live progress": ("graphnn.view.live.progress",),
     "live page": ("graphnn.view.live.page",),
     "replay": ("graphnn.view.replay.pages",),

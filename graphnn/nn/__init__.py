@@ -4,9 +4,11 @@ What the modules of layers, `losses`, `metrics` and `optimizers` define under a 
 list of it.
 """
 
+import sys
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from ..calls import explain_public as _explain_public
 from ..graph import fn
@@ -23,7 +25,8 @@ from .live import LivePage, Run
 from .loss_scale import LossScale
 from .sequential import Sequential
 from .stopping import EarlyStopping
-from .summarizing import summary
+
+summary: Callable[..., Any]
 
 if TYPE_CHECKING:  # at run time, by `_defined`
     from .adaptive import *  # noqa: F403
@@ -78,6 +81,8 @@ _explain_public(globals(), __all__)
 _explain_public(vars(schedules))
 
 
-def __getattr__(name: str) -> NoReturn:
+def __getattr__(name: str) -> Any:
+    if name == "summary":  # made on a higher floor: the package around this one hands it on
+        return getattr(sys.modules[__name__.rpartition(".")[0]], name)
     hint = f" Write gn.{name}." if name in dir(fn) else instead("nn", name, __all__)
     raise AttributeError(f'there is no "nn.{name}".{hint}')

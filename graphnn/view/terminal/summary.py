@@ -13,8 +13,7 @@ from ...graph.dimensions import shown
 from ...graph.fetches import ancestors
 from ...inspector.footprint import Footprint
 from ...nn.layer import Layer
-from ...nn.summarizing import Asked
-from ...show import Shown, show_as
+from ...show import Shown
 from ...text import PAGE, columns_there, in_lines, short_name
 from ..diagram.picture import Box, Detail, is_layer, numbers_in, picture, scopes_down_to
 from ..text import cells_of, in_bytes, visible
@@ -260,11 +259,6 @@ def summary(
     [('x', (100, 2), 0, 0), ('block_1', (100, 3), 1200, 2400), ('absolute', (100, 3), 300, 2400)]
     """
     return Summary(fetches, detail, None if depth is None else whole("depth=", depth, 1), graph, sizes)
-
-
-@show_as(Asked, "summary")
-def _asked_for(asked: Asked) -> Summary:
-    return summary(asked.network, asked.detail, sizes=asked.sizes, depth=asked.depth, graph=asked.graph)
 
 
 # --- the rows -------------------------------------------------------------------------------------------------
