@@ -63,6 +63,7 @@ bench: $(BENCH)/bench.stamp
 	  --cores 2 --dtypes float32 --processes 1
 	@$(BENCH)/bin/python tests/benchmarks/networks.py --json docs/benchmarks/networks.json
 	@$(BENCH)/bin/python tests/benchmarks/trainings.py --json docs/benchmarks/trainings.json
+	@$(BENCH)/bin/python tests/benchmarks/jacobians.py --json docs/benchmarks/jacobians.json
 	@$(BENCH)/bin/python tests/benchmarks/costs.py --json docs/benchmarks/costs.json
 	@$(BENCH)/bin/python tests/benchmarks/report.py
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import jacobians
 import measure
 import networks
 import training_step
@@ -165,6 +166,7 @@ def read(name: str) -> Any:
 def written(page: str) -> str:
     """Return the page with the tables of the figures that are kept."""
     steps, of_networks, of_trainings = read("training_step"), read("networks"), read("trainings")
+    of_jacobians = read("jacobians")
     texts = {
         "circumstances": circumstances(steps),
         "steps": tables(training_step.SUITE, steps),
@@ -174,6 +176,8 @@ def written(page: str) -> str:
         "fastest": fastest((training_step.SUITE, steps), (networks.SUITE, of_networks)),
         "trainings": trainings.table(of_trainings),
         "of trainings": circumstances(of_trainings),
+        "jacobians": tables(jacobians.SUITE, of_jacobians),
+        "of jacobians": circumstances(of_jacobians),
         "starts": starts(training_step.SUITE, steps, "M"),
         "long starts": starts(networks.SUITE, of_networks, "lstm-256"),
     }

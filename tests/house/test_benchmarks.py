@@ -59,6 +59,24 @@ def test_networks_have_the_same_losses_by_each_of_our_engines(monkeypatch: pytes
         assert network.kind == "actor_critic" or losses[0] == sorted(losses[0], reverse=True)
 
 
+def _jacobians(monkeypatch: pytest.MonkeyPatch) -> Any:
+    _engines(monkeypatch)
+    import engines.jacobians
+
+    return engines.jacobians
+
+
+def test_derivatives_are_the_same_by_each_of_our_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    jacobians = _jacobians(monkeypatch)
+    small = [jacobians.network(kind, (3, 4, 2), 2, "float64") for kind in ("input", "weights", "hessian")]
+    for function in [*small, jacobians.convolution("float64", images=1, channels=2, filters=2, size=4)]:
+        engines = [jacobians.ENGINES[name].load()(function) for name in ("interpreter", "plan", "native")]
+        told = [[engine.step() for _ in range(4)] for engine in engines]
+        assert told[0] == told[1] == told[2]
+        assert len(set(told[0][:3])) == 1
+        assert told[0][0] > 0 == told[0][3]
+
+
 def test_tables_have_ratios_to_other_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE))
     report = runpy.run_path(str(HERE / "report.py"))
@@ -86,7 +104,7 @@ def test_each_engine_is_written_where_the_list_says(monkeypatch: pytest.MonkeyPa
     networks = _engines(monkeypatch)
     wanted = runpy.run_path(str(HERE / "engines" / "wanted.py"))["project"]["dependency-groups"]["bench"]
     trainings = _trainings(monkeypatch)
-    every = [sys.modules["engines"].ENGINES, networks.ENGINES, trainings.ENGINES]
+    every = [sys.modules["engines"].ENGINES, networks.ENGINES, trainings.ENGINES, _jacobians(monkeypatch).ENGINES]
     for engine in [engine for engines in every for engine in engines.values()]:
         module, _, function = engine.place.partition(":")
         place = HERE / "engines" / module.replace(".", "/")
