@@ -94,13 +94,13 @@ class LBFGS(Optimizer):
         self.tolerance_gradient = self._setting("tolerance_gradient", tolerance_gradient, 0)
         self.tolerance_change = self._setting("tolerance_change", tolerance_change, 0)
         self.most_tries = whole("LBFGS: most_tries", most_tries, 1)
-        shared = "history_size", "line_search", "tolerance_gradient", "tolerance_change", "most_tries"
-        self.for_all = dict.fromkeys(shared, "the direction is one of all parameters. Give it to the optimizer")
-        self.for_all["weight_decay"] = "a decay is part of the loss, whose values are compared: nn.l2(parameters, 0.01)"
-        if line_search is not None:
-            self.for_all["learning_rate"] = (
-                "a line search goes along one direction of all parameters. Give it to the optimizer"
-            )
+
+    @property
+    def for_all(self) -> dict[str, str]:
+        shared = ["history_size", "line_search", "tolerance_gradient", "tolerance_change", "most_tries"]
+        shared += ["learning_rate"] if self.line_search is not None else []
+        found = dict.fromkeys(shared, "the direction, and a search along it, is one of all. Give it to the optimizer")
+        return {**found, "weight_decay": "a decay is part of the loss that is compared: nn.l2(parameters, 0.01)"}
 
     def _made(self, asked: Asked, groups: Mapping[Node, Group]) -> dict[Node, Node]:
         searches = self.line_search is not None

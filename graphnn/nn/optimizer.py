@@ -62,9 +62,6 @@ class Optimizer:
     counts = False
     """Whether `scalars` or `advance` needs the step number."""
 
-    for_all: Mapping[str, str] = {"clip_norm": "the norm is that of all gradients together. Give it to the optimizer"}
-    """The settings that no group has for itself, each with the reason."""
-
     _given: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -117,6 +114,11 @@ class Optimizer:
         self._number = self._setting("learning_rate", value, 0)
         for node in self._rates:
             node.value = self._number
+
+    @property
+    def for_all(self) -> Mapping[str, str]:
+        """The settings that no group has for itself, each with the reason."""
+        return {"clip_norm": "the norm is that of all gradients together. Give it to the optimizer"}
 
     def scalars(self, rate: Node, number: Node | None) -> Mapping[str, Node]:
         """Return the scalars that all parameters share in one step, by name.

@@ -226,7 +226,7 @@ def in_batches() -> tuple[gn.Graph, gn.Node, list[gn.Node]]:
     return g, gn.mean(gn.square(gn.tanh(x @ w + b) @ v * s + gn.sin(s) - y)), parameters
 
 
-def equals_pytorch(name: str, step: Callable[[], Any], parameters: list[gn.Node], most: int = 15) -> None:
+def equals_pytorch(name: str, step: Callable[[], Any], parameters: list[gn.Node], most: int = 8) -> None:
     case = TORCH["cases"][f"lbfgs_{name}"]
     done = 0
     for k, expected in enumerate(case["at"][: min(most, case["sure"])], start=1):
@@ -381,7 +381,7 @@ def test_a_search_goes_on_where_the_loss_is_another_one() -> None:
     for _ in range(5):
         step({more: 0.0})
     assert g["lbfgs_1/phase"].value != 0
-    losses = [float(step({more: 1000.0})) for _ in range(200)]
+    losses = [float(step({more: 1000.0})) for _ in range(130)]
     assert losses[-1] < 1e-6
 
 
@@ -430,16 +430,18 @@ def test_what_it_refuses() -> None:
 @pytest.mark.parametrize(
     ("settings", "group", "words"),
     [
-        ({}, {"history_size": 3}, '"history_size" is not for one group: the direction is one of all parameters'),
+        ({}, {"history_size": 3}, '"history_size" is not for one group: the direction'),
         (
             SEARCH,
             {"learning_rate": 0.1},
-            '"learning_rate" is not for one group: a line search goes along',
+            '"learning_rate" is not for one group: the direction',
         ),
-        ({}, {"weight_decay": 0.1}, r"a decay is part of the loss, whose values are compared: nn\.l2"),
+        ({}, {"weight_decay": 0.1}, r"a decay is part of the loss that is compared: nn\.l2"),
     ],
 )
 def test_what_a_group_has_not(settings: dict[str, Any], group: dict[str, Any], words: str) -> None:
     _, loss, (p,) = valley()
+    optimizer = nn.LBFGS()
+    optimizer.line_search = settings.get("line_search")
     with pytest.raises(gn.UsageError, match=words):
-        nn.LBFGS(**settings).updates(loss, groups=[{"parameters": p, **group}])
+        optimizer.updates(loss, groups=[{"parameters": p, **group}])
