@@ -139,7 +139,7 @@ def accepted(op: Op, operands: Sequence[Array]) -> Spec | None:
 
 def by_hypothesis(examples: int) -> settings:
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    return settings(max_examples=examples, database=None, derandomize=True, suppress_health_check=checks)
+    return settings(max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=checks)
 
 
 over_ops = pytest.mark.parametrize("cls", OPS, ids=lambda cls: cls.name)
