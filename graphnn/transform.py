@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from .changes import UNCHANGED, Changes, checked_changes
 from .errors import GraphError, UsageError
-from .graph import Derivatives, Graph, Node
+from .graph import Constant, Derivatives, Graph, Node, Parameter, Placeholder
 from .graph.collector import collector_paused
 from .graph.derivatives import derivatives_among
 from .graph.fetches import ancestors, partners, resolve
@@ -16,7 +17,14 @@ from .graph.scopes import mirrored
 from .graph.tables import owned
 
 
-def extract(fetches: Any, graph: Graph | None = None) -> Graph:
+def extract(
+    fetches: Any,
+    graph: Graph | None = None,
+    *,
+    inputs: Any = (),
+    sizes: Mapping[str, int | str] | None = None,
+    names: Mapping[Any, str] | None = None,
+) -> Graph:
     """Return a new graph, with a copy of the state, of what the fetches need.
 
     Parameters
@@ -24,22 +32,39 @@ def extract(fetches: Any, graph: Graph | None = None) -> Graph:
     fetches : Node, str, or list, tuple or dict of them
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
+    inputs : list of Node or str, or mapping of them to shapes, optional
+        What is to be fed: these nodes become placeholders of their names, and what only they need stays behind. A
+        mapping gives a placeholder another shape, ``{"x": ("batch", 3)}``, and all shapes follow.
+    sizes : mapping of str to int or str, optional
+        What the names of dimensions become, ``{"batch": 8}``: numbers, or other names.
+    names : mapping of Node or str to str, optional
+        Other names for nodes.
 
     Returns
     -------
     Graph
         With the same names, origins and scopes; outputs and updates as far as their nodes came along.
 
+    Raises
+    ------
+    ShapeError
+        When shapes do not fit any more; also where a number in the graph came from a size that is changed, such as that
+        of a reshape, or could have.
+    GraphError
+        When a name is taken.
+
     Examples
     --------
     >>> g = Graph()
-    >>> x = g.placeholder("x")
+    >>> x = g.placeholder("x", ("n", 2))
     >>> y, z = -x, abs(x)
     >>> [node.name for node in extract([z])]
     ['x', 'absolute']
+    >>> list(extract(abs(y) * 2.0, inputs=[y], sizes={"n": 8}, names={y: "code"}))[0]
+    <Node "code": placeholder (8, 2) float64>
     """
     source, nodes, _ = resolve(fetches, graph)
-    return _copied(source, nodes, {})[0]
+    return _copied(source, nodes, {}, checked_changes(source, inputs, sizes, names))[0]
 
 
 def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = None) -> Any:
@@ -50,7 +75,7 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
     fetches : Node, str, or list, tuple or dict of them
     exchanged : mapping of Node to Node
         Whatever reads the key reads the value instead; names serve as nodes do. What the value itself is
-        made of keeps reading the key, so ``{h: gn.relu(h)}`` puts a relu behind h.
+        made of keeps reading the key, so ``{h: gn.relu(h)}`` puts a relu behind h. To feed a node, see `extract`.
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
 
@@ -84,7 +109,9 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
 
 
 @collector_paused()
-def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Node]) -> tuple[Graph, list[Node]]:
+def _copied(
+    source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Node], changes: Changes = UNCHANGED
+) -> tuple[Graph, list[Node]]:
     # An operand is exchanged wherever the reader is not part of what replaces it: that keeps the graph acyclic.
     inside = {old: ancestors([new]) for old, new in exchanged.items()}
 
@@ -95,24 +122,31 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
     wanted = [operand(None, node) for node in fetches]
     target = Graph(source.name, source.dtype)
     target.memory_budget = source.memory_budget
-    order = _in_order(wanted, operand)
+    order = _in_order(wanted, operand, changes.inputs)
     # A node comes with the updates that belong to it, or every step of the copy would draw the same numbers; and what
     # is for training with what takes its place in evaluation.
     while True:
         here = set(order)
-        others = [operand(None, other) for other in sorted(partners(source, here), key=lambda node: node.index)]
+        moved = sorted(partners(source, here - changes.inputs.keys()), key=lambda node: node.index)
+        others = [operand(None, other) for other in moved]
         if here.issuperset(others):
             break
-        order = _in_order([*wanted, *others], operand)
+        order = _in_order([*wanted, *others], operand, changes.inputs)
+    changes.check(source, order)
     copies: dict[Node, Node] = {}
     for node in order:
-        inputs = tuple(copies[operand(node, given)] for given in node.inputs)
-        # Where nothing under it was exchanged, what was inferred once stays true.
-        same = all(a.spec == b.spec for a, b in zip(inputs, node.inputs, strict=True))
-        spec = node.spec if same else target._inferred(node.op, inputs)
-        value = source._stored(node) if node.has_value else None
+        fed = changes.given(node)
+        inputs = () if fed is not None else tuple([copies[operand(node, given)] for given in node.inputs])
+        if fed is None:
+            op = changes.op(node)
+            # Where nothing under it was exchanged, what was inferred once stays true.
+            same = op is node.op and all(a.spec == b.spec for a, b in zip(inputs, node.inputs, strict=True))
+            spec = node.spec if same else changes.inferred(target, node, op, inputs)
+        else:
+            op, spec = Placeholder(), fed
+        value = source._stored(node) if isinstance(op, (Parameter, Constant)) else None
         scope = mirrored(target, source.scopes.get(node.scope))
-        copies[node] = target._make(node.op, inputs, spec, node.name, value, (scope, node.origin))
+        copies[node] = target._make(op, inputs, spec, changes.names.get(node, node.name), value, (scope, node.origin))
     for node, copy in copies.items():
         if node.twin in copies:
             put_twin(copy, copies[node.twin])  # only now: the exchange may have put it behind
@@ -125,13 +159,13 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
             target.names[name] = kept
     target.idle.update({path: copies[node] for path, node in source.idle.items() if node in copies})
     for table, entries in ((target.updates, source.updates), (target.evaluating, source.evaluating)):
-        following = {p: operand(None, n) for p, n in entries.items()}
+        following = {p: operand(None, n) for p, n in entries.items() if p not in changes.inputs}
         table.update({copies[p]: copies[n] for p, n in following.items() if p in copies and n in copies})
     for (parameter, at), node in source.advances.items():
         parts = [parameter, operand(None, at), operand(None, node)]
-        if copies.keys() >= set(parts):
+        if copies.keys() - changes.inputs.keys() >= set(parts):
             target.advances[copies[parts[0]], copies[parts[1]]] = copies[parts[2]]
-    if not exchanged:  # else the derivatives may be those of another function
+    if not exchanged and not changes.cuts:  # else the derivatives may be those of another function
         for backwards, given, (root, of) in derivatives_among(source, copies, target.scopes):
             known = target.cotangents if backwards else target.tangents
             known[tuple([(copies[a], None if b is None else copies[b]) for a, b in given])] = Derivatives(
@@ -140,8 +174,8 @@ def _copied(source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Nod
     return target, [copies[node] for node in wanted]
 
 
-def _in_order(wanted: Sequence[Node], operand: Any) -> list[Node]:
-    """Return what the nodes need, operands first; without recursion."""
+def _in_order(wanted: Sequence[Node], operand: Any, fed: Container[Node]) -> list[Node]:
+    """Return what the nodes need, operands first; without recursion. What is fed needs nothing."""
     order: list[Node] = []
     done: dict[Node, bool] = {}
     stack = [(node, False) for node in reversed(wanted)]
@@ -153,7 +187,7 @@ def _in_order(wanted: Sequence[Node], operand: Any) -> list[Node]:
         elif node not in done:
             done[node] = False
             stack.append((node, True))
-            for given in reversed(node.inputs):
+            for given in () if node in fed else reversed(node.inputs):
                 needed = operand(node, given)
                 if done.get(needed) is False:
                     raise GraphError(
@@ -164,13 +198,15 @@ def _in_order(wanted: Sequence[Node], operand: Any) -> list[Node]:
                     stack.append((needed, False))
     if all(node.index < later.index for node, later in pairwise(order)):
         return order
-    return _by_making(order, operand)
+    return _by_making(order, operand, fed)
 
 
-def _by_making(order: list[Node], operand: Any) -> list[Node]:
+def _by_making(order: list[Node], operand: Any, fed: Container[Node]) -> list[Node]:
     """Return a topological order as close to the order of making as the exchange allows."""
     level: dict[Node, int] = {}
     for node in order:
-        level[node] = max([node.index, *(level[operand(node, given)] for given in node.inputs)])
+        level[node] = max(
+            [node.index, *(level[operand(node, given)] for given in (() if node in fed else node.inputs))]
+        )
     place = {node: i for i, node in enumerate(order)}
     return sorted(order, key=lambda node: (level[node], place[node]))

@@ -401,3 +401,158 @@ def test_deep_chains() -> None:
     exchanged = gn.replace(h, {x: y})
     assert gn.run(exchanged, {"y": 5.0}) == 5
     assert "x" not in exchanged.graph
+
+
+# --- extract with changes: what is fed, sizes, names ---------------------------------------------------------------
+
+
+def test_a_node_is_cut_and_what_only_it_needs_stays_behind() -> None:
+    g, loss = network()
+    hidden, rows = g["relu_1"], feed()
+    cut = gn.extract(loss, inputs=[hidden])
+    assert {node.name for node in cut.placeholders} == {"relu_1", "labels"}
+    assert "dense_1/weight" not in cut
+    value = gn.run(hidden, rows)
+    assert same_bits(gn.run(cut["loss"], {"relu_1": value, "labels": rows["labels"]}), gn.run(loss, rows))
+    weight = gn.extract(g.outputs["probabilities"], inputs=["x", "dense_1/weight"])
+    doubled = gn.run(weight.outputs["probabilities"], {"x": rows["x"], "dense_1/weight": g["dense_1/weight"].value * 2})
+    replaced = gn.replace(g.outputs["probabilities"], {g["dense_1/weight"]: g["dense_1/weight"] * 2.0})
+    assert same_bits(doubled, gn.run(replaced, {"x": rows["x"]}))
+
+
+def test_what_is_cut_has_no_updates_and_no_derivatives_behind_it() -> None:
+    g, loss = network()
+    assert g.updates
+    assert not set(map(str, gn.extract([loss, *g.updates.values()], inputs=["dense_1/weight"]).updates)) - set(
+        map(str, g.updates)
+    )
+    slope = gn.grad(loss, g["dense_1/weight"])
+    cut = gn.extract([loss, slope], inputs=["relu_1"])
+    assert not cut.cotangents
+    assert gn.extract([loss, slope]).cotangents
+    dropped = nn.Dropout(0.5)(g["x"], training=True)
+    assert gn.extract(dropped * 2.0).advances
+    assert not gn.extract(dropped * 2.0, inputs=[dropped]).advances
+
+
+def test_a_dimension_gets_a_size_or_another_name_everywhere() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("batch", 4))
+    y = gn.mean(gn.concatenate([gn.reshape(x, ("batch", 2, 2)), gn.reshape(x, (-1, 2, 2))]), axis=0) + gn.sum(x[1:]) / 2
+    g.outputs["y"] = y
+    g.outputs["slope"] = gn.grad(gn.sum(y), x)
+    data = np.random.default_rng(0).normal(size=(8, 4))
+    for sizes, shape in (({"batch": 8}, (8, 4)), ({"batch": "n"}, ("n", 4)), ({"batch": "2*n"}, ("2*n", 4))):
+        by_size = gn.extract([y, g.outputs["slope"]], sizes=sizes)
+        by_shape = gn.extract([y, g.outputs["slope"]], inputs={"x": shape})
+        for changed in (by_size, by_shape):
+            assert changed["x"].shape == shape
+            assert not any("batch" in str(dim) for node in changed for dim in node.shape)
+            for name in ("y", "slope"):
+                given = gn.run(changed.outputs[name], {"x": data}, sizes={"n": 4} if shape == ("2*n", 4) else None)
+                assert same_bits(given, gn.run(g.outputs[name], {x: data}))
+    with pytest.raises(gn.ShapeError, match="expected"):
+        gn.run(gn.extract(y, sizes={"batch": 8}).outputs["y"], {"x": data[:5]})
+
+
+def test_all_placeholders_follow_a_name_that_changes() -> None:
+    _, loss = network()
+    fixed = gn.extract(loss, inputs={"x": (5, 2)})
+    assert fixed["labels"].shape == (5,)
+    assert same_bits(gn.run(fixed["loss"], feed()), gn.run(loss, feed()))
+
+
+def test_a_number_becomes_another_one_or_a_name_and_all_shapes_follow() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", (4, 6))
+    y = gn.softmax(gn.tanh(x @ np.ones((6, 3))), axis=1)
+    g.outputs["y"] = gn.mean(y, axis=0) + 0.0
+    data = np.random.default_rng(0).normal(size=(9, 6))
+    for shape in ((9, 6), ("n", 6)):
+        changed = gn.extract(g.outputs["y"], inputs={x: shape})
+        assert changed["softmax/exp" if "softmax/exp" in changed else "tanh"].shape == (shape[0], 3)
+        exact = np.exp(np.tanh(data @ np.ones((6, 3))))
+        exact = (exact / exact.sum(axis=1, keepdims=True)).mean(axis=0)
+        assert np.allclose(gn.run(changed.outputs["y"], {"x": data}), exact)
+
+
+def _fixed() -> tuple[gn.Graph, gn.Node]:
+    g = gn.Graph("fixed")
+    x = g.placeholder("x", (4, 6))
+    return g, x
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "message"),
+    [
+        (
+            lambda g, x: gn.reshape(x * 2.0, (4, 3, 2)),
+            ("n", 6),
+            r'\(4, 6\) becomes \(n, 6\): "reshape" \(reshape, shape',
+        ),
+        (
+            lambda g, x: gn.reshape(x * 2.0, (4, 3, 2)),
+            (8, 6),
+            r'becomes \(8, 6\), "reshape" does not fit: reshape cannot',
+        ),
+        (lambda g, x: x + np.ones((4, 6)), ("n", 6), r'"add" .* makes n = 4'),
+        (lambda g, x: x + np.ones((4, 6)), (8, 6), r'becomes \(8, 6\), "add" does not fit'),
+        (lambda g, x: x @ np.ones((6, 3)), (4, "d"), r'"matmul" .* makes d = 6'),
+        (lambda g, x: gn.grad(gn.sum(x * x), x), ("n", 6), "is of the backward pass, which holds such numbers"),
+        (lambda g, x: gn.divide_by(gn.sum(x), 4), (8, 6), "divides by 4, which may be such a number"),
+    ],
+)
+def test_a_number_that_came_from_a_size_is_named(make: Any, shape: Any, message: str) -> None:
+    g, x = _fixed()
+    y = make(g, x)
+    with pytest.raises(gn.ShapeError, match=message):
+        gn.extract(y, inputs={x: shape})
+
+
+def test_nodes_get_other_names() -> None:
+    g, _ = network()
+    renamed = gn.extract(g.outputs["probabilities"], names={"x": "images", g["relu_1"]: "code"})
+    assert renamed.placeholders[0].name == "images"
+    assert renamed["code"].op.name == "relu"
+    assert renamed["code"].inputs[0].name == "dense_1/add"
+    assert same_bits(
+        gn.run(renamed.outputs["probabilities"], {"images": feed()["x"]}),
+        gn.run(g.outputs["probabilities"], {"x": feed()["x"]}),
+    )
+    swapped = gn.extract(g["relu_1"] * 1.0, names={"relu_1": "dense_1/add", "dense_1/add": "relu_1"})
+    assert swapped["dense_1/add"].op.name == "relu"
+
+
+def test_a_probe_behind_a_node_is_read_by_all_that_reads_it() -> None:
+    g, loss = network()
+    hidden = g["relu_1"]
+    probe = gn.stop_gradient(hidden)
+    probed = gn.replace(loss, {hidden: probe})
+    assert [user.name for user in probed.graph["relu_1"].users] == [probe.name]
+    assert same_bits(gn.run(probed, feed()), gn.run(loss, feed()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"inputs": "x"}, gn.UsageError, "inputs= are a list of nodes"),
+        ({"inputs": ["nothing"]}, gn.LookupFailure, "nothing"),
+        ({"inputs": {"relu_1": (4, 4)}}, gn.UsageError, "is no placeholder"),
+        ({"inputs": {"x": (4,)}}, gn.ShapeError, "has other axes"),
+        ({"inputs": {"x": (4, 2), "labels": (5,)}}, gn.ShapeError, "cannot become both 4 and 5"),
+        ({"inputs": {"x": (4, 2)}, "sizes": {"batch": 5}}, gn.ShapeError, "cannot become both 5 and 4"),
+        ({"sizes": {"time": 5}}, gn.UsageError, '"time", which is not a dimension'),
+        ({"sizes": {"batch": -5}}, gn.ShapeError, "0 or more"),
+        ({"sizes": [5]}, gn.UsageError, "sizes= are a dict"),
+        ({"names": {"x": "labels"}}, gn.GraphError, 'cannot be renamed to "labels"'),
+        ({"names": {"x": "dense_1"}}, gn.GraphError, 'cannot be renamed to "dense_1"'),
+        ({"names": {"x": "loss"}}, gn.GraphError, 'cannot be renamed to "loss"'),
+        ({"names": {"x": ""}}, gn.GraphError, "cannot be renamed"),
+        ({"names": {"x": 1}}, gn.UsageError, "a name is text"),
+        ({"names": {"x": "a", "labels": "a"}}, gn.GraphError, 'cannot be renamed to "a"'),
+    ],
+)
+def test_changes_that_cannot_be(changes: dict[str, Any], error: type[Exception], message: str) -> None:
+    _, loss = network()
+    with pytest.raises(error, match=message):
+        gn.extract(loss, **changes)

@@ -150,7 +150,7 @@ def _fed(graph: Graph, key: Any) -> Node:
     if not isinstance(node.op, Placeholder):
         raise LookupFailure(
             f'"{node.name}" ({node.op.name}) is not a placeholder, and only placeholders are fed; '
-            "gn.replace(fetches, {node: placeholder}) puts a placeholder in its place"
+            "gn.extract(fetches, inputs=[node]) makes a placeholder of it"
         )
     return node
 

@@ -215,14 +215,14 @@ class Op:
         """The names of dimensions in its attributes."""
         found: set[str] = set()
         for attribute in self.sized:
-            _over_dimensions(getattr(self, attribute), lambda dim: found.update(names_in((dim,))))
+            over_dimensions(getattr(self, attribute), lambda dim: found.update(names_in((dim,))))
         return frozenset(found)
 
     def bound(self, sizes: Mapping[str, int]) -> Self:
         """Return the same operation with sizes for the names of dimensions in its attributes."""
         if not self.dimension_names:
             return self
-        numbers = {a: _over_dimensions(getattr(self, a), lambda dim: size_of(dim, sizes)) for a in self.sized}
+        numbers = {a: over_dimensions(getattr(self, a), lambda dim: size_of(dim, sizes)) for a in self.sized}
         return replace(self, **numbers)  # type: ignore[type-var]
 
     def number(self, value: bool | float, dtypes: Sequence[np.dtype[Any]]) -> Array:
@@ -346,10 +346,10 @@ def _of_no_graph(name: str, operands: Sequence[Any], otherwise: str = "") -> Usa
     )
 
 
-def _over_dimensions(value: Any, function: Callable[[str], Any]) -> Any:
+def over_dimensions(value: Any, function: Callable[[str], Any]) -> Any:
     """Return an attribute with `function` applied to each dimension in it that is not an int."""
     if isinstance(value, tuple):
-        return tuple(_over_dimensions(part, function) for part in value)
+        return tuple(over_dimensions(part, function) for part in value)
     return function(value) if isinstance(value, str) and value != "..." else value
 
 

@@ -491,6 +491,39 @@ def test_compare_takes_traces_and_anyones_arrays(model, capsys):
     assert told["first"]["node"] == "log"
 
 
+def test_compare_takes_digests(model, capsys):
+    for name in ("sound", "other"):
+        cli.main(["trace", f"model.py:{name}", "--digests", "-o", f"{name}.trace"])
+    capsys.readouterr()
+    assert not gn.load("sound.trace").has_values
+    for target, other in (("sound.trace", "model.py:sound"), ("model.py:sound", "sound.trace")):
+        assert "equal to the bit" in said(capsys, "compare", target, other).out
+    np.savez("x.npz", x=X + 1)
+    assert "equal to the bit" in said(capsys, "compare", "model.py:build", "sound.trace", "--feed", "x.npz").out
+    out = said(capsys, "compare", "sound.trace", "other.trace", "--table", code=1).out
+    assert 'sound.trace and other.trace first differ at "constant"' in out
+    assert [line.split()[0] for line in out.partition("agree  ")[2].split("\n")[1:4]] == ["equal"] * 3
+    assert "nothing to feed" in said(capsys, "compare", "sound.trace", "other.trace", "--feed", "x.npz", code=2).err
+    cli.main(["trace", "model.py:sound", "-o", "whole.trace"])
+    cli.main(["trace", "whole.trace", "--digests", "-o", "small.trace"])
+    capsys.readouterr()
+    assert "equal to the bit" in said(capsys, "compare", "small.trace", "sound.trace").out
+    assert "has kept digests" in said(capsys, "check", "sound.trace", code=1).err
+
+
+def test_compare_takes_a_runtime(model, capsys, monkeypatch):
+    monkeypatch.setattr(gn.inspector.compare.runtimes, "_runtimes", {})
+    gn.inspector.compare.runtime("mine", reads="a call")(
+        lambda graph, nodes, feed, sizes: ((step.node, step.value) for step in gn.steps(list(nodes), feed))
+    )
+    assert "the run and mine are equal" in said(capsys, "compare", "model.py:sound", "--runtime", "mine").out
+    assert "(mine), not 'other'" in said(capsys, "compare", "model.py:sound", "--runtime", "other", code=1).err
+    for more in ([], ["model.py:sound", "--runtime", "mine"]):
+        assert "OTHER, or --runtime NAME" in said(capsys, "compare", "model.py:sound", *more, code=2).err
+    wrong = ["compare", "model.py:sound", "--runtime", "mine", "--feed-b", "x.npz"]
+    assert "a runtime gets the same feed" in said(capsys, *wrong, code=2).err
+
+
 def test_no_option_is_ignored(model, capsys):
     np.savez("arrays.npz", log=np.ones((3, 1)))
     assert (

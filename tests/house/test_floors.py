@@ -41,6 +41,7 @@ FLOORS: dict[str, int] = {
     "files": 3,
     "tables": 3,
     "transform": 3,
+    "changes": 3,
     "execute": 4,
     "jacobians": 4,
     "linearized": 5,
@@ -61,6 +62,7 @@ FLOORS[PACKAGE] = 7
 NEIGHBOURS: dict[tuple[str, str], str] = {
     ("container", "replacing"): "a file is written beside the one that it replaces",
     ("replacing", "errors"): "what cannot be replaced is refused",
+    ("transform", "changes"): "what a copy of a graph has otherwise",
     ("files", "tables"): "what a file of a graph holds",
     ("container", "errors"): "a damaged file is an error like any other",
     ("container", "text"): "and what it quotes may be anything",

@@ -1,4 +1,7 @@
-"""Other runtimes as a side of a comparison: they run what a graph was read from. Higher rooms register them."""
+"""Other runtimes as a side of a comparison: they run what a graph was read from. Higher rooms register them.
+
+The modules that do are listed in `later`, under ``"runtime"``, and load when a runtime is first asked for.
+"""
 
 from __future__ import annotations
 
