@@ -343,7 +343,7 @@ def applied(rule: Rule, call: Call, operands: Sequence[Value | None]) -> Sequenc
         before = [given.pop(name) if name in given else None for name in rule.operands]
         result = rule.function(call, *before, *rest, **given)
     else:
-        result = rule.function(call, **given)
+        result = rule.function(call, **{**dict.fromkeys(rule.optional), **given})
     return result if isinstance(result, tuple) else (result,)
 
 

@@ -39,6 +39,9 @@ class Rule:
     function : callable
     forms : dict of str to str
         {parameter: form}, of operands and attributes.
+    required : frozenset of str
+    optional : tuple of str
+        The operands that may be missing where others follow: None stands for them.
     operands : tuple of str
         The parameters that operands fill, in order.
     rest : str or None
@@ -48,6 +51,7 @@ class Rule:
     function: Callable[..., Any]
     forms: dict[str, str]
     required: frozenset[str]
+    optional: tuple[str, ...]
     operands: tuple[str, ...]
     rest: str | None
 
@@ -64,17 +68,21 @@ def rule(*names: str, domain: str = "") -> Callable[[Callable[..., Any]], Callab
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         forms: dict[str, str] = {}
-        operands, rest, required = [], None, set()
+        operands, rest, required, optional = [], None, set(), []
         for parameter in list(inspect.signature(function).parameters.values())[1:]:
             forms[parameter.name] = str(parameter.annotation).removesuffix(" | None")
             if parameter.kind is parameter.VAR_POSITIONAL:
                 rest = parameter.name
             elif parameter.kind is not parameter.KEYWORD_ONLY:
                 operands.append(parameter.name)
-            if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL:
+            if parameter.default is not parameter.empty or parameter.kind is parameter.VAR_POSITIONAL:
+                continue
+            if str(parameter.annotation).endswith(" | None"):
+                optional.append(parameter.name)
+            else:
                 required.add(parameter.name)
         for name in names:
-            RULES[domain, name] = Rule(function, forms, frozenset(required), tuple(operands), rest)
+            RULES[domain, name] = Rule(function, forms, frozenset(required), tuple(optional), tuple(operands), rest)
         return function
 
     return register

@@ -1,0 +1,162 @@
+"""Numbers as bytes with a scale and a zero point, and products of these."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....graph import Node, fn
+from ..rule import rule
+from ..tensors import dtype_of
+from .kit import computed, number
+from .whole import aligned, centred, exact, requantized
+
+if TYPE_CHECKING:
+    from ..call import Call
+
+
+def _spread(call: Call, scale: Node, x: Node, axis: int, block: int) -> Node:
+    """Return scales so that they broadcast with x: one, one for each place of an axis, or one for each block."""
+    if scale.ndim <= 1 or not block:
+        return aligned(call, scale, x.ndim, axis % x.ndim)
+    n = x.spec.shape[axis]
+
+    def nodes(each: Node) -> Node:
+        wide = fn.repeat(each, block, axis=axis % x.ndim)
+        return fn.getitem(wide, (*[slice(None)] * (axis % x.ndim), slice(None, n)))
+
+    return computed(
+        call,
+        lambda each: np.take(np.repeat(each, block, axis), np.arange(int(n)), axis),
+        nodes,
+        scale,
+    )
+
+
+@rule("QuantizeLinear")
+@rule("QuantizeLinear", domain="com.microsoft")
+def quantize_linear(
+    call: Call,
+    x: Node,
+    y_scale: Node,
+    y_zero_point: Node | None = None,
+    *,
+    axis: int = 1,
+    block_size: int = 0,
+    output_dtype: int = 0,
+    precision: int = 0,
+    saturate: int = 1,
+) -> Any:
+    """Return x divided by its scale and rounded, as bytes."""
+    kind = np.dtype(np.uint8)
+    if y_zero_point is not None:
+        kind = y_zero_point.spec.dtype
+    elif output_dtype:
+        kind = dtype_of(output_dtype, "its result")
+    zero = call.node(np.zeros((), kind)) if y_zero_point is None else _spread(call, y_zero_point, x, axis, block_size)
+    floats = x if x.spec.dtype.kind == "f" else fn.cast(x, y_scale.spec.dtype)
+    if precision:
+        floats = fn.cast(floats, dtype_of(precision, "its precision"))
+    scale = _spread(call, y_scale, x, axis, block_size)
+    scale = scale if scale.spec.dtype == floats.spec.dtype else fn.cast(scale, floats.spec.dtype)
+    return requantized(call, floats / scale, zero)
+
+
+@rule("DequantizeLinear")
+@rule("DequantizeLinear", domain="com.microsoft")
+def dequantize_linear(
+    call: Call,
+    x: Node,
+    x_scale: Node,
+    x_zero_point: Node | None = None,
+    *,
+    axis: int = 1,
+    block_size: int = 0,
+    output_dtype: int = 0,
+) -> Any:
+    """Return bytes less their zero point, times their scale."""
+    scale = _spread(call, x_scale, x, axis, block_size)
+    zero = None if x_zero_point is None else _spread(call, x_zero_point, x, axis, block_size)
+    kind = scale.spec.dtype if not output_dtype else dtype_of(output_dtype, "its result")
+    wide = np.dtype(np.float64) if x.spec.dtype.itemsize > 2 and x.spec.dtype.kind != "f" else np.dtype(np.float32)
+    y = centred(call, x, zero, wide) * (scale if scale.spec.dtype == wide else fn.cast(scale, wide))
+    return y if y.spec.dtype == kind else fn.cast(y, kind)
+
+
+def dynamic(call: Call, x: Node) -> tuple[Node, Node, Node]:
+    """Return x as uint8 (still of floats), its scale, and its zero point (still a float)."""
+    zero = number(call, 0, x)
+    low, high = fn.minimum(fn.min(x), zero), fn.maximum(fn.max(x), zero)
+    scale = (high - low) / number(call, 255, x)
+    scale = fn.where(fn.equal(scale, zero), number(call, 1, x), scale)
+    point = fn.clip(fn.round(-low / scale), 0.0, 255.0)
+    return fn.clip(fn.round(x / scale) + point, 0.0, 255.0), scale, point
+
+
+@rule("DynamicQuantizeLinear")
+def dynamic_quantize_linear(call: Call, x: Node) -> Any:
+    """Return x as bytes, with the scale and the zero point that its smallest and largest elements ask for."""
+    y, scale, point = dynamic(call, x)
+    return fn.cast(y, "uint8"), scale, fn.cast(point, "uint8")
+
+
+def product(
+    call: Call,
+    a: Node,
+    b: Node,
+    a_zero: Node | None,
+    b_zero: Node | None,
+) -> Node:
+    """Return the exact product of matrices of bytes, as floats; zero points are one, or of rows and of columns."""
+    kind = exact(call, b, b_zero, (b.ndim - 2 if b.ndim > 1 else 0,))
+    left = centred(call, a, a_zero, kind, a.ndim - 2 if a.ndim > 1 else 0)
+    return fn.matmul(left, centred(call, b, b_zero, kind, b.ndim - 1))
+
+
+def _scaled(call: Call, y: Node, a_scale: Node, b_scale: Node, y_scale: Node) -> Node:
+    """Return products times their scales, where a's may be of rows, and b's of columns."""
+    rows = aligned(call, a_scale, y.ndim, y.ndim - 2) if y.ndim > 1 else a_scale
+    columns = aligned(call, b_scale, y.ndim, y.ndim - 1)
+    scale = computed(
+        call,
+        lambda a, b, c: a * b / c,
+        lambda a, b, c: a * b / c,
+        rows,
+        columns,
+        aligned(call, y_scale, y.ndim, y.ndim - 2),
+    )
+    return y * (scale if scale.spec.dtype == y.spec.dtype else fn.cast(scale, y.spec.dtype))
+
+
+@rule("QLinearMatMul")
+def qlinear_matmul(
+    call: Call,
+    a: Node,
+    a_scale: Node,
+    a_zero_point: Node,
+    b: Node,
+    b_scale: Node,
+    b_zero_point: Node,
+    y_scale: Node,
+    y_zero_point: Node,
+) -> Any:
+    """Return the product of matrices of bytes, scaled to bytes."""
+    y = product(call, a, b, a_zero_point, b_zero_point)
+    y = _scaled(call, y, a_scale, b_scale, y_scale)
+    return requantized(call, y, aligned(call, y_zero_point, y.ndim, y.ndim - 2))
+
+
+@rule("MatMulInteger")
+def matmul_integer(
+    call: Call, a: Node, b: Node, a_zero_point: Node | None = None, b_zero_point: Node | None = None
+) -> Any:
+    """Return the product of matrices of bytes, less their zero points, as int32."""
+    return fn.cast(product(call, a, b, a_zero_point, b_zero_point), "int32")
+
+
+def by_bytes(call: Call, a: Node, b: Node, b_scale: Node, b_zero: Node | None) -> Node:
+    """Return the product of floats, made bytes first, with bytes, as floats."""
+    whole, scale, point = dynamic(call, a)
+    y = product(call, whole - point, b, None, b_zero)
+    return fn.cast(y, a.spec.dtype) * (scale * aligned(call, b_scale, y.ndim, None))

@@ -1,0 +1,415 @@
+"""Recurrent layers, unrolled over a known length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....graph import Node, fn
+from ..rule import rule
+from .kit import computed, number
+from .quantization import by_bytes
+
+if TYPE_CHECKING:
+    from ..call import Call
+
+_States = tuple[Node, ...]
+_Step = Callable[[Node, _States], _States]
+
+_DEFAULTS = {
+    "affine": (1.0, 0.0),
+    "elu": (1.0, 0.0),
+    "hardsigmoid": (0.2, 0.5),
+    "leakyrelu": (0.01, 0.0),
+    "scaledtanh": (1.0, 1.0),
+    "thresholdedrelu": (1.0, 0.0),
+}
+"""What alpha and beta of an activation are if they are not given."""
+
+
+def _activation(call: Call, name: str, alpha: float | None, beta: float | None) -> Callable[[Node], Node]:
+    kind = name.lower()
+    first, second = _DEFAULTS.get(kind, (0.0, 0.0))
+    a, b = first if alpha is None else alpha, second if beta is None else beta
+    plain = {"relu": fn.relu, "sigmoid": fn.sigmoid, "softplus": fn.softplus, "tanh": fn.tanh}
+    if kind in plain:
+        return plain[kind]
+    others: dict[str, Callable[[Node], Node]] = {
+        "affine": lambda x: x * a + b,
+        "elu": lambda x: fn.elu(x, a),
+        "hardsigmoid": lambda x: fn.clip(x * a + b, 0.0, 1.0),
+        "leakyrelu": lambda x: fn.leaky_relu(x, a),
+        "scaledtanh": lambda x: fn.tanh(x * b) * a,
+        "softsign": lambda x: x / (fn.absolute(x) + 1),
+        "thresholdedrelu": lambda x: fn.where(fn.greater(x, number(call, a, x)), x, number(call, 0, x)),
+    }
+    if kind not in others:
+        call.refuse(f"graphnn does not know the activation {name!r}")
+    return others[kind]
+
+
+class _Layer:
+    """One direction of a recurrent layer.
+
+    Attributes
+    ----------
+    weights, scales : list of Node
+        Of the input and of the state, for all gates. Weights of bytes have scales and zero points.
+    bias, state_bias : Node or None
+    active : list of callable
+        The activations.
+    """
+
+    def __init__(self, call: Call, given: _Given, place: int) -> None:
+        self.call, self.clip = call, given.clip
+        count = len(given.active) // given.directions
+        self.active = given.active[place * count : (place + 1) * count]
+        self.weights = [
+            _row(call, each, place) if given.scales else _matrix(call, each, place) for each in (given.w, given.r)
+        ]
+        self.scales = [_row(call, each, place) for each in given.scales]
+        self.gates = given.gates
+        self.bias = self.state_bias = self.peepholes = None
+        units = given.units
+        if given.b is not None:
+            whole = _row(call, given.b, place)
+            self.bias, self.state_bias = (
+                _part(call, whole, slice(start, start + self.gates * units)) for start in (0, self.gates * units)
+            )
+        if given.p is not None:
+            whole = _row(call, given.p, place)
+            self.peepholes = [_part(call, whole, slice(i * units, (i + 1) * units)) for i in range(3)]
+        self.states = [_row(call, each, place) for each in given.initial]
+
+    def projected(self, x: Node) -> Node:
+        """Return the product of x with the weights of the input."""
+        return self._product(x, 0)
+
+    def recurred(self, h: Node) -> Node:
+        """Return the product of a state with the weights of the state."""
+        return self._product(h, 1)
+
+    def _product(self, x: Node, which: int) -> Node:
+        if not self.scales:
+            return fn.matmul(x, self.weights[which])
+        scale, zero = self.scales[2 * which : 2 * which + 2]
+        return by_bytes(self.call, x, self.weights[which], scale, zero)
+
+    def clipped(self, x: Node) -> Node:
+        """Return what goes into an activation."""
+        return x if self.clip is None else fn.clip(x, -self.clip, self.clip)
+
+    def parts(self, x: Node) -> list[Node]:
+        """Return what belongs to each gate."""
+        units = int(x.spec.shape[-1]) // self.gates
+        return [fn.getitem(x, (..., slice(i * units, (i + 1) * units))) for i in range(self.gates)]
+
+
+def _matrix(call: Call, x: Node, place: int) -> Node:
+    return computed(call, lambda a: a[place].T, lambda a: fn.transpose(fn.getitem(a, place)), x)
+
+
+def _row(call: Call, x: Node, place: int) -> Node:
+    return computed(call, lambda a: a[place], lambda a: fn.getitem(a, place), x)
+
+
+def _part(call: Call, x: Node, part: slice) -> Node:
+    return computed(call, lambda a: a[part], lambda a: fn.getitem(a, part), x)
+
+
+class _Given:
+    """The operands and attributes of a recurrent node, whichever it is."""
+
+    def __init__(
+        self,
+        call: Call,
+        x: Node,
+        w: Node,
+        r: Node,
+        b: Node | None,
+        lengths: Node | None,
+        initial: Sequence[Node | None],
+        settings: dict[str, Any],
+        p: Node | None = None,
+        scales: Sequence[Node] = (),
+    ) -> None:
+        self.scales = scales
+        self.layout = settings["layout"]
+        self.x = fn.transpose(x, (1, 0, 2)) if self.layout else x
+        steps = self.x.spec.shape[0]
+        if not isinstance(steps, int):
+            call.refuse(f'it goes over "{steps}" steps, and how many must be known; fix it: from_onnx(…, sizes={{…}})')
+        self.steps = int(steps)
+        self.w, self.r, self.b, self.p, self.lengths = w, r, b, p, lengths
+        self.directions = int(w.spec.shape[0])
+        self.units, several = sorted(int(dim) for dim in r.spec.shape[1:])
+        self.gates = several // self.units
+        self.clip = settings["clip"]
+        self.direction = settings["direction"]
+        zeros = None
+        self.initial: list[Node] = []
+        for each in initial:
+            if each is None:
+                if zeros is None:
+                    shape = (self.directions, self.x.spec.shape[1], self.units)
+                    zeros = fn.broadcast_to(call.node(np.zeros((), x.spec.dtype)), shape)
+                self.initial.append(zeros)
+            else:
+                self.initial.append(fn.transpose(each, (1, 0, 2)) if self.layout else each)
+        names = settings["activations"] * (1 if settings["given"] else self.directions)
+        alphas, betas = list(settings["alphas"] or ()), list(settings["betas"] or ())
+        self.active = []
+        for name in names:
+            # Only activations that have an alpha or a beta take one of those that are given.
+            takes = name.lower() in _DEFAULTS
+            alpha = alphas.pop(0) if takes and alphas else None
+            beta = betas.pop(0) if name.lower() in ("affine", "hardsigmoid", "scaledtanh") and betas else None
+            self.active.append(_activation(call, name, alpha, beta))
+
+
+def _settings(
+    activations: Any, alphas: Any, betas: Any, clip: float | None, direction: str, layout: int, usual: list[str]
+) -> dict[str, Any]:
+    return {
+        "activations": activations or usual,
+        "given": bool(activations),
+        "alphas": alphas,
+        "betas": betas,
+        "clip": clip,
+        "direction": direction,
+        "layout": layout,
+    }
+
+
+def _unrolled(call: Call, given: _Given, make: Callable[[_Layer], tuple[Node, _Step]]) -> tuple[Node, ...]:
+    """Return the states of all steps, and the last ones."""
+    outputs: list[list[Node]] = []
+    lasts: list[list[Node]] = []
+    masks = _masks(call, given)
+    for place in range(given.directions):
+        layer = _Layer(call, given, place)
+        x, step = make(layer)
+        backwards = given.direction == "reverse" or place == 1
+        steps: Any = fn.unbind(x, axis=0)
+        states: _States = tuple(layer.states)
+        results: list[Any] = [None] * given.steps
+        for t in reversed(range(given.steps)) if backwards else range(given.steps):
+            found = step(steps[t], states)
+            if masks is not None:
+                states = tuple(fn.where(masks[t], new, old) for new, old in zip(found, states, strict=True))
+                results[t] = fn.where(masks[t], found[0], number(call, 0, found[0]))
+            else:
+                states = found
+                results[t] = states[0]
+        outputs.append(results)
+        lasts.append(list(states))
+    last = [fn.stack([each[i] for each in lasts], axis=1 if given.layout else 0) for i in range(len(lasts[0]))]
+    if call.outputs and call.outputs[0]:
+        whole = [fn.stack(results, axis=1 if given.layout else 0) for results in outputs]
+        y = (
+            fn.stack(whole, axis=2 if given.layout else 1)
+            if len(whole) > 1
+            else fn.expand_dims(whole[0], 2 if given.layout else 1)
+        )
+    else:
+        y = last[0]
+    return (y, *last)
+
+
+def _masks(call: Call, given: _Given) -> list[Node] | None:
+    """Return for each step which sequences are that long, or None where all are."""
+    if given.lengths is None:
+        return None
+    known = call.reader.stored(given.lengths)
+    if known is not None and np.all(known >= given.steps):
+        return None
+    lengths = fn.reshape(given.lengths, (-1, 1))
+    return [fn.greater(lengths, call.node(np.asarray(t, given.lengths.spec.dtype))) for t in range(given.steps)]
+
+
+def _projected(layer: _Layer, x: Node, bias: Node | None) -> Node:
+    """Return the products of all steps with the weights, at once."""
+    y = layer.projected(x)
+    return y if bias is None else y + bias
+
+
+def _both(call: Call, layer: _Layer) -> Node | None:
+    """Return the sum of both biases."""
+    if layer.bias is None or layer.state_bias is None:
+        return None
+    return computed(call, lambda a, b: a + b, lambda a, b: a + b, layer.bias, layer.state_bias)
+
+
+@rule("RNN")
+def rnn(
+    call: Call,
+    x: Node,
+    w: Node,
+    r: Node,
+    b: Node | None = None,
+    sequence_lens: Node | None = None,
+    initial_h: Node | None = None,
+    *,
+    activation_alpha: Any = None,
+    activation_beta: Any = None,
+    activations: Any = None,
+    clip: float | None = None,
+    direction: str = "forward",
+    hidden_size: int | None = None,
+    layout: int = 0,
+    output_sequence: int = 1,
+) -> Any:
+    """Return the states of a simple recurrent layer, and the last ones."""
+    settings = _settings(activations, activation_alpha, activation_beta, clip, direction, layout, ["Tanh"])
+    given = _Given(call, x, w, r, b, sequence_lens, [initial_h], settings)
+
+    def make(layer: _Layer) -> tuple[Node, _Step]:
+        def step(x: Node, states: _States) -> _States:
+            return (layer.active[0](layer.clipped(x + layer.recurred(states[0]))),)
+
+        return _projected(layer, given.x, _both(call, layer)), step
+
+    return _unrolled(call, given, make)
+
+
+@rule("GRU")
+def gru(
+    call: Call,
+    x: Node,
+    w: Node,
+    r: Node,
+    b: Node | None = None,
+    sequence_lens: Node | None = None,
+    initial_h: Node | None = None,
+    *,
+    activation_alpha: Any = None,
+    activation_beta: Any = None,
+    activations: Any = None,
+    clip: float | None = None,
+    direction: str = "forward",
+    hidden_size: int | None = None,
+    layout: int = 0,
+    linear_before_reset: int = 0,
+    output_sequence: int = 1,
+) -> Any:
+    """Return the states of gated recurrent units, and the last ones."""
+    settings = _settings(activations, activation_alpha, activation_beta, clip, direction, layout, ["Sigmoid", "Tanh"])
+    given = _Given(call, x, w, r, b, sequence_lens, [initial_h], settings)
+    units = given.units
+
+    def make(layer: _Layer) -> tuple[Node, _Step]:
+        gate, candidate = layer.active
+        own = layer.state_bias
+        if linear_before_reset:
+            bias = layer.bias
+        else:
+            bias, own = _both(call, layer), None
+            gates = _columns(call, layer.weights[1], slice(0, 2 * units))
+            last = _columns(call, layer.weights[1], slice(2 * units, 3 * units))
+
+        def step(x: Node, states: _States) -> _States:
+            (h,) = states
+            update, reset, new = layer.parts(x)
+            if linear_before_reset:
+                product = layer.recurred(h)
+                more = layer.parts(product if own is None else product + own)
+            else:
+                product = fn.matmul(h, gates)
+                more = [fn.getitem(product, (..., slice(i * units, (i + 1) * units))) for i in range(2)]
+            z = gate(layer.clipped(update + more[0]))
+            reset = gate(layer.clipped(reset + more[1]))
+            new = new + (reset * more[2] if linear_before_reset else fn.matmul(reset * h, last))
+            new = candidate(layer.clipped(new))
+            return (new + z * (h - new),)
+
+        return _projected(layer, given.x, bias), step
+
+    return _unrolled(call, given, make)
+
+
+def _columns(call: Call, x: Node, part: slice) -> Node:
+    return computed(call, lambda a: a[:, part], lambda a: fn.getitem(a, (slice(None), part)), x)
+
+
+@rule("LSTM")
+def lstm(
+    call: Call,
+    x: Node,
+    w: Node,
+    r: Node,
+    b: Node | None = None,
+    sequence_lens: Node | None = None,
+    initial_h: Node | None = None,
+    initial_c: Node | None = None,
+    p: Node | None = None,
+    *,
+    activation_alpha: Any = None,
+    activation_beta: Any = None,
+    activations: Any = None,
+    clip: float | None = None,
+    direction: str = "forward",
+    hidden_size: int | None = None,
+    input_forget: int = 0,
+    layout: int = 0,
+    output_sequence: int = 1,
+) -> Any:
+    """Return the states of a long short-term memory, the last ones, and the last states of its cells."""
+    usual = ["Sigmoid", "Tanh", "Tanh"]
+    settings = _settings(activations, activation_alpha, activation_beta, clip, direction, layout, usual)
+    given = _Given(call, x, w, r, b, sequence_lens, [initial_h, initial_c], settings, p)
+    return _lstm(call, given, input_forget)
+
+
+def _lstm(call: Call, given: _Given, input_forget: int) -> tuple[Node, ...]:
+    def make(layer: _Layer) -> tuple[Node, _Step]:
+        gate, candidate, shown = layer.active
+
+        def step(x: Node, states: _States) -> _States:
+            h, c = states
+            take, give, keep, new = layer.parts(x + layer.recurred(h))
+            if layer.peepholes is not None:
+                take, keep = take + layer.peepholes[0] * c, keep + layer.peepholes[2] * c
+            take = gate(layer.clipped(take))
+            keep = 1 - take if input_forget else gate(layer.clipped(keep))
+            c = keep * c + take * candidate(layer.clipped(new))
+            if layer.peepholes is not None:
+                give = give + layer.peepholes[1] * c
+            return gate(layer.clipped(give)) * shown(c), c
+
+        return _projected(layer, given.x, _both(call, layer)), step
+
+    return _unrolled(call, given, make)
+
+
+@rule("DynamicQuantizeLSTM", domain="com.microsoft")
+def dynamic_quantize_lstm(
+    call: Call,
+    x: Node,
+    w: Node,
+    r: Node,
+    b: Node | None,
+    sequence_lens: Node | None,
+    initial_h: Node | None,
+    initial_c: Node | None,
+    p: Node | None,
+    w_scale: Node,
+    w_zero_point: Node,
+    r_scale: Node,
+    r_zero_point: Node,
+    *,
+    activation_alpha: Any = None,
+    activation_beta: Any = None,
+    activations: Any = None,
+    clip: float | None = None,
+    direction: str = "forward",
+    hidden_size: int | None = None,
+    input_forget: int = 0,
+) -> Any:
+    """Return what `LSTM` does, with weights of bytes; what they multiply becomes bytes first."""
+    usual = ["Sigmoid", "Tanh", "Tanh"]
+    settings = _settings(activations, activation_alpha, activation_beta, clip, direction, 0, usual)
+    scales = (w_scale, w_zero_point, r_scale, r_zero_point)
+    given = _Given(call, x, w, r, b, sequence_lens, [initial_h, initial_c], settings, p, scales)
+    return _lstm(call, given, input_forget)
