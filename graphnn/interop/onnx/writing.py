@@ -39,9 +39,9 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...errors import GraphnnError, NoRuleError, UsageError, ValueRangeError
+from ...errors import GraphnnError, NoRuleError, UsageError, ValueRangeError, restated
 from ...execute.compiled import Compiled
 from ...files import settings_of
 from ...graph import Constant, Graph, Node, Parameter, Placeholder
@@ -53,6 +53,9 @@ from ...text import counted, quoted
 from . import writers as _registered  # noqa: F401
 from .writers.draft import LEAST_OPSET, MOST_OPSET, Draft, Value
 from .writers.group import WRITERS, Group, Unwritable
+
+if TYPE_CHECKING:
+    from ...origin import Origin
 
 FORMAT = 1
 OPSET = 21
@@ -123,8 +126,11 @@ def to_onnx(
     (['MatMul', 'Identity'], ['y'])
     """
     onnx = _package()
-    if type(opset) is not int or not LEAST_OPSET <= opset <= MOST_OPSET:
-        raise ValueRangeError(f"opset is an int from {LEAST_OPSET} to {MOST_OPSET}, not {opset!r}")
+    most = min(MOST_OPSET, onnx.defs.onnx_opset_version())
+    if type(opset) is not int or not LEAST_OPSET <= opset <= most:
+        raise ValueRangeError(
+            f"opset is an int from {LEAST_OPSET} to {most} with onnx {onnx.__version__}, not {opset!r}"
+        )
     if state not in _STATES:
         raise ValueRangeError(f'state is "weights" or "inputs", not {state!r}')
     asked = _asked(fetches, graph)
@@ -134,7 +140,7 @@ def to_onnx(
     if path is None:
         if _size_of(draft) > _MOST_INSIDE:
             raise ValueRangeError("a model of more than 2 GB needs a path: its values go into a second file beside it")
-        onnx.checker.check_model(proto, full_check=True)
+        _check(onnx, proto)
         return proto
     _save(onnx, proto, Path(path))
     return None
@@ -195,18 +201,20 @@ def _names(fetches: Any, nodes: Sequence[Node]) -> list[str]:
 def _written(draft: Draft, asked: _Model, state: str) -> Any:
     _refuse_unknown(asked, draft.opset)
     names = _Names(draft, asked)
+    values = dict(asked.graph.state)  # at one blow, so from between two steps of another thread
     inputs = []
     for node in asked.order:
         if isinstance(node.op, Placeholder) or (isinstance(node.op, Parameter) and state == "inputs"):
             inputs.append(_input(draft, names, node))
         elif isinstance(node.op, (Parameter, Constant)):
-            tensor = draft.tensor(names.of[node], asked.graph._stored(node))
+            value = values[node] if isinstance(node.op, Parameter) else asked.graph._stored(node)
+            tensor = draft.tensor(names.of[node], value)
             draft.mark(tensor, names.about(node))
             draft.initializers.append(tensor)
     inputs += _that_tell_sizes(draft, names, asked)
     refused: dict[str, list[tuple[Node, str]]] = {}
     for node in asked.order:
-        if node.inputs or not (isinstance(node.op, Placeholder) or node.has_value):
+        if not _is_given(node):
             try:
                 _write(draft, names, node)
             except Unwritable as reason:
@@ -217,6 +225,11 @@ def _written(draft: Draft, asked: _Model, state: str) -> Any:
     return _proto(draft, asked, names, inputs, outputs)
 
 
+def _is_given(node: Node) -> bool:
+    """Tell whether the value of a node is not computed."""
+    return node.has_value or isinstance(node.op, Placeholder)
+
+
 class _Names:
     """The tensors of the nodes, and what their metadata say.
 
@@ -224,21 +237,26 @@ class _Names:
     ----------
     of : dict of Node to str
     outputs : dict of str to str
-        What each output is called in the model.
+        What each output is called in the model; without those that are the tensor of a node.
     """
 
     def __init__(self, draft: Draft, asked: _Model) -> None:
         self.nodes = set(asked.order)
         self.of: dict[Node, str] = {}
-        # An output that is a node's own name is the node's tensor, if it is computed.
-        own = {node: name for name, node in reversed(asked.outputs) if node.name == name and node.inputs}
-        self.outputs = {name: draft.name(name) for name, node in asked.outputs if own.get(node) != name}
-        for node in asked.order:
+        # Inputs are called as the nodes are, then outputs as they are asked for; an output of a node's own name is its
+        # tensor, if it is computed.
+        own = {node: name for name, node in reversed(asked.outputs) if node.name == name and not _is_given(node)}
+        for node in filter(_is_given, asked.order):
             self.of[node] = draft.name(node.name)
+        self.outputs = {name: draft.name(name) for name, node in asked.outputs}
+        for node in asked.order:
+            if node in own:
+                self.of[node] = self.outputs.pop(own[node])
+            elif node not in self.of:
+                self.of[node] = draft.name(node.name)
 
     def about(self, node: Node) -> dict[str, Any]:
         """Return the metadata of a node."""
-        origin = node.origin
         about = {
             "name": _text(node.name),
             "op": node.op.name,
@@ -247,7 +265,7 @@ class _Names:
             "dtype": node.dtype.name,
             "shape": list(node.spec.shape),
             "scope": _text(node.scope),
-            "origin": _text(f"{origin.file}:{origin.line}") if origin.file else "",
+            "origin": _line(node.origin),
         }
         if node.twin in self.nodes:
             about["twin"] = _text(node.twin.name)
@@ -257,6 +275,10 @@ class _Names:
 def _text(name: str) -> str:
     """Return a text that a file can hold."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _line(origin: Origin) -> str:
+    return _text(f"{origin.file}:{origin.line}") if origin.file else ""
 
 
 def _input(draft: Draft, names: _Names, node: Node) -> Any:
@@ -319,7 +341,9 @@ def _proto(draft: Draft, asked: _Model, names: _Names, inputs: list[Any], output
     helper, graph = draft.onnx.helper, asked.graph
     shown = {output.name for output in outputs}
     between = [
-        _info(draft, names.of[node], node) for node in asked.order if node.inputs and names.of[node] not in shown
+        _info(draft, names.of[node], node)
+        for node in asked.order
+        if not _is_given(node) and names.of[node] not in shown
     ]
     nodes = [*draft.of_sizes, *draft.nodes]
     title = _text(graph.name) or "graph"
@@ -328,9 +352,10 @@ def _proto(draft: Draft, asked: _Model, names: _Names, inputs: list[Any], output
     proto = helper.make_model(
         whole, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets), producer_name="graphnn"
     )
-    about: dict[str, Any] = {"format": str(FORMAT), "graph": {"name": graph.name, "dtype": graph.dtype.name}}
+    about: dict[str, Any] = {"format": str(FORMAT), "graph": {"name": _text(graph.name), "dtype": graph.dtype.name}}
     about["scopes"] = _scopes(asked)
-    about["updates"] = {names.of[p]: names.outputs.get(name, name) for p, name in asked.updates.items()}
+    at = dict(asked.outputs)
+    about["updates"] = {names.of[p]: names.outputs.get(name, names.of[at[name]]) for p, name in asked.updates.items()}
     draft.mark(proto, about)
     return proto
 
@@ -347,10 +372,10 @@ def _scopes(asked: _Model) -> list[list[Any]]:
     number = {scope.path: i for i, scope in enumerate(found)}
     return [
         [
-            scope.path,
-            scope.kind,
+            _text(scope.path),
+            _text(scope.kind),
             scope.phase,
-            f"{scope.origin.file}:{scope.origin.line}" if scope.origin.file else "",
+            _line(scope.origin),
             -1 if scope.parent is None else number[scope.parent.path],
         ]
         for scope in found
@@ -364,8 +389,7 @@ def _refuse_unknown(asked: _Model, opset: int) -> None:
     """Refuse operations of the user's own, which nothing here knows to write."""
     refused: dict[str, list[tuple[Node, str]]] = {}
     for node in asked.order:
-        known = isinstance(node.op, (Placeholder, Parameter, Constant)) or type(node.op) in WRITERS
-        if not known:
+        if not _is_given(node) and type(node.op) not in WRITERS:
             refused.setdefault(node.op.name, []).append((node, "it is not graphnn's own"))
     if refused:
         raise _refusal(refused, opset)
@@ -399,7 +423,7 @@ def _save(onnx: Any, proto: Any, path: Path) -> None:
     """Check a model, and write it to a file; large values to a second one, if the first cannot hold them."""
     large = [tensor for tensor in proto.graph.initializer if len(tensor.raw_data) >= _LARGE]
     if sum(len(tensor.raw_data) for tensor in proto.graph.initializer) <= _MOST_INSIDE:
-        onnx.checker.check_model(proto, full_check=True)
+        _check(onnx, proto)
     else:
         data = path.with_name(f"{path.name}.data")
         values = [tensor.raw_data for tensor in large]
@@ -436,4 +460,14 @@ def _check_without(onnx: Any, proto: Any, large: Sequence[Any]) -> None:
     known = {value.name for value in copy.graph.input}
     make = onnx.helper.make_tensor_value_info
     copy.graph.input.extend(make(t.name, t.data_type, list(t.dims)) for t in large if t.name not in known)
-    onnx.checker.check_model(copy, full_check=True)
+    _check(onnx, copy)
+
+
+def _check(onnx: Any, proto: Any) -> None:
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except Exception as error:
+        # ONNX has several classes of errors for it, and what it refuses here is a fault of the writers.
+        raise restated(
+            error, "to_onnx made a model that ONNX's own check refuses, and nothing was written: "
+        ) from error

@@ -14,5 +14,6 @@ from . import (
     reductions,
     shapes,
     sliding,
+    solving,
     sorting,
 )

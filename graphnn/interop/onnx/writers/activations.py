@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....ops import activations as ops
 from .arithmetic import in_float32, to_result
-from .functions import erfc, expm1_of, log1p_of
+from .functions import erfc, expm1_of, log1p_of, normal_single
 from .group import F4, WRITERS, Group, writes
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _gelu(g: Group, op: Any, x: Value) -> Value:
         slope = g.add(g.multiply(g("Mul", x, x), _CUBIC), _LINEAR)
         return g.multiply(x, sigmoid_of(g, g.multiply(x, slope)))
     if x.dtype == F4:
-        return g.multiply(g("Mul", x, g.add(g("Erf", g.multiply(x, math.sqrt(0.5))), 1)), 0.5)
+        return g("Mul", x, normal_single(g, x))
     return g("Mul", x, g.multiply(erfc(g, g.multiply(x, -math.sqrt(0.5))), 0.5))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ....graph.quiet import quietly
 from ....ops import elementwise as ops
 from .group import BOOL, F4, F8, WRITERS, Group, Unwritable, writes
 
@@ -168,8 +169,11 @@ def _reciprocal(g: Group, op: Op, x: Value) -> Value:
     (x,) = promoted(g, x)
     if x.dtype.kind == "f":
         return g("Reciprocal", x)
-    one = g.where(g("Equal", x, g.like(x, 1)), g.like(x, 1), 0)
-    return one if x.dtype.kind == "u" else g.where(g("Equal", x, g.like(x, -1)), g.like(x, -1), one)
+    found = g.like(x, quietly(np.reciprocal, np.zeros((), x.dtype)))  # what a processor makes of 1 / 0
+    for number in (2, 1, -1) if x.dtype.kind == "i" else (2, 1):
+        at = g("Greater", g("Abs", x), g.like(x, 1)) if number == 2 else g("Equal", x, g.like(x, number))
+        found = g.where(at, g.like(x, 0 if number == 2 else number), found)
+    return found
 
 
 # --- rounding and casting -------------------------------------------------------------------------------------------

@@ -98,6 +98,17 @@ def erfc(g: Group, x: Value) -> Value:
     return g.where(g("Less", size, g.like(x, 0.84375)), small, _or_nan(g, x, large))
 
 
+def normal_single(g: Group, x: Value) -> Value:
+    """Return the distribution function of the standard normal of float32, as `graphnn.ops.erf` has it."""
+    size = g("Min", g("Abs", x), g.like(x, 14.5))
+    coarse = g.subtract(g.add(size, 2.0**16), 2.0**16)
+    rest = g("Mul", g.subtract(coarse, size), g.add(coarse, size))
+    power = g("Mul", g("Exp", g.multiply(g("Mul", coarse, coarse), -0.5)), g("Exp", g.multiply(rest, 0.5)))
+    tail = g("Mul", power, _ratio(g, erf._TAIL, size))
+    is_above = g.cast(g("GreaterOrEqual", x, g.like(x, 0)), x.dtype)
+    return g("Abs", g.subtract(is_above, tail))
+
+
 def _or_nan(g: Group, x: Value, found: Value) -> Value:
     return g.where(g("IsNaN", x), x, found)
 
@@ -163,7 +174,7 @@ def _arcsinh(g: Group, x: Value) -> Value:
 
 def _arccosh(g: Group, x: Value) -> Value:
     less = g.subtract(x, 1)
-    near = log1p_of(g, g.add(less, g("Sqrt", g("Mul", less, g.add(x, 1)))))
+    near = log1p_of(g, g.add(less, g("Mul", g("Sqrt", less), g("Sqrt", g.add(x, 1)))))
     far = g.add(g("Log", x), math.log(2))
     return g.where(g("Less", x, g.like(x, 1e8)), near, far)
 

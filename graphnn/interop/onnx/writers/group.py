@@ -95,6 +95,31 @@ class Group:
         self.written.append(node)
         return Value(names[-1], dtype)
 
+    def loop(
+        self, count: Dim, first: Sequence[Value], step: Callable[[Value, Sequence[Value]], Sequence[Value]]
+    ) -> list[Value]:
+        """Write a loop: each time, `step` makes the next values of those that it is given, and of the number of it."""
+        helper, name = self.draft.onnx.helper, self.draft.name
+        inside = [Value(name(f"{self.name}/{part}"), x.dtype) for part, x in zip("xyz", first, strict=False)]
+        number, going = Value(name(f"{self.name}/k"), INT64), Value(name(f"{self.name}/going"), BOOL)
+        scalars = number, going
+        outside, self.written = self.written, []
+        made = [self("Identity", x) for x in (going, *step(number, inside))]
+        body, self.written = self.written, outside
+        infos = [
+            [
+                helper.make_tensor_value_info(x.name, self.draft.number(x.dtype), [] if x in scalars else None)
+                for x in part
+            ]
+            for part in ((*scalars, *inside), made)
+        ]
+        graph = helper.make_graph(body, f"{self.name}/step", *infos)
+        results = [Value(name(f"{self.name}/Loop"), x.dtype) for x in first]
+        inputs = [self.draft.scalar(count).name, "", *[x.name for x in first]]
+        names = [x.name for x in results]
+        self.written.append(self.draft.node("Loop", inputs, names, names[0], {"body": graph}))
+        return results
+
     def cast(self, x: Value, dtype: Any) -> Value:
         """Return a value as another dtype, or itself."""
         dtype = np.dtype(dtype)

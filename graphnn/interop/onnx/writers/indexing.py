@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ....graph.dimensions import add, product
 from ....ops import index as ops
 from ....ops import labels, scattering
@@ -127,11 +125,14 @@ def _put_back(g: Group, parts: Sequence[Value], indices: Sequence[Any], dims: Se
 
 def added(g: Group, dims: Sequence[Dim], indices: Value, x: Value) -> Value:
     """Return zeros to which x is added at indices, along whose last axis there is one for each of some axes."""
-    zeros = g.zeros(dims, x.dtype)
-    if x.dtype == np.bool_:
-        found = g("ScatterND", g.cast(zeros, np.int32), indices, g.cast(x, np.int32), reduction="add")
-        return g.cast(found, np.bool_)
-    return g("ScatterND", zeros, indices, x, reduction="add")
+    return _adding(g, "ScatterND", dims, indices, x)
+
+
+def _adding(g: Group, kind: str, dims: Sequence[Dim], indices: Value, x: Value, **settings: Any) -> Value:
+    """Return zeros to which x is added; ONNX Runtime adds no float16 and no bools up."""
+    carrier = {"float16": "float32", "bool": "int32"}.get(x.dtype.name, x.dtype)
+    wide = g.cast(x, carrier)
+    return g.cast(g(kind, g.zeros(dims, wide.dtype), indices, wide, reduction="add", **settings), x.dtype)
 
 
 # --- by indices -----------------------------------------------------------------------------------------------------
@@ -194,7 +195,7 @@ def _add_along_axis(g: Group, op: Any, x: Value, indices: Value) -> Value:
     indices = _beside(g, _from_front(g, indices, shape[axis]), g.dims(1), mine, axis)
     wide = [shape[i] if i == axis else dim for i, dim in enumerate(mine)]
     again = [i for i, dim in enumerate(wide) if dim != 1 and shape[i] == 1 and i != axis]
-    found = g("ScatterElements", g.zeros(wide, x.dtype), indices, x, axis=axis, reduction="add")
+    found = _adding(g, "ScatterElements", wide, indices, x, axis=axis)
     return g.reduce("ReduceSum", found, again, keepdims=True)
 
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....ops import linalg as ops
-from ....ops import solving
 from .arithmetic import in_float32, to_result
-from .group import BOOL, Group, Unwritable, writes
+from .group import BOOL, Group, writes
 
 if TYPE_CHECKING:
     from ....graph import Op
@@ -33,7 +32,7 @@ def _product(g: Group, kind: str, *operands: Value, **settings: Any) -> Value:
 
 @writes(ops.Transpose)
 def _transpose(g: Group, op: Any, x: Value) -> Value:
-    return g("Transpose", x, perm=list(op.order(len(g.dims(0)))))
+    return g.transpose(x, op.order(len(g.dims(0))))
 
 
 @writes(ops.Outer)
@@ -45,16 +44,13 @@ def _outer(g: Group, op: Op, x: Value, y: Value) -> Value:
 
 @writes(ops.Einsum)
 def _einsum(g: Group, op: Any, *operands: Value) -> Value:
-    return _product(g, "Einsum", *operands, equation=op.subscripts)
-
-
-@writes(solving.Det)
-def _det(g: Group, op: Op, x: Value) -> Value:
-    if g.node.dtype != np.float32:
-        raise Unwritable("ONNX Runtime has it of float32 only")
-    return g("Det", x)
-
-
-@writes(solving.Inv, solving.Solve, solving.Cholesky)
-def _equations(g: Group, op: Op, *operands: Value) -> Value:
-    raise Unwritable("ONNX has no operation that solves equations")
+    if any(0 in g.dims(i) for i in range(len(operands))):  # which ONNX Runtime can crash on
+        return g.zeros(g.node.spec.shape, g.node.dtype)
+    left, _, right = op.subscripts.partition("->")
+    sizes = op._sizes(map(g.dims, range(len(operands))))
+    terms, kept = [], []
+    for i, (term, x) in enumerate(zip(left.split(","), operands, strict=True)):  # ONNX broadcasts no letter
+        lone = [axis for axis, letter in enumerate(term) if g.dims(i)[axis] == 1 != sizes[letter]]
+        terms.append("".join(letter for axis, letter in enumerate(term) if axis not in lone))
+        kept.append(g.squeeze(x, *lone))
+    return _product(g, "Einsum", *kept, equation=f"{','.join(terms)}->{right}")
