@@ -209,3 +209,19 @@ def test_attention_as_the_runtime_fuses_it(check: Check, causal: int) -> None:
     given = {"q": normal(2, 4, 8), "k": normal(2, 4, 8), "v": normal(2, 4, 8), "b": normal(24)}
     text = "(float[n,t,8] q, float[n,t,8] k, float[n,t,8] v, float[24] b) => (float[n,t,8] y)"
     check(f"{text} {{y = com.microsoft.MultiHeadAttention{settings}(q, k, v, b)}}", given)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(float[1] x) => (float[n] y) <int64[1] s = {1099511627776}> {y = Resize(x, , , s)}",
+        "(float[1,8,1] x) => (float[1,m,2] y) <int64 l = {1099511627776}> {y = DFT(x, l)}",
+        "() => (float[n] y) <int64 l = {1099511627776}> {y = HannWindow(l)}",
+        "(float[1,1,9000000000] x) => (float[1,1,n] y) {y = AveragePool<kernel_shape=[3], pads=[1,1]>(x)}",
+        "(float[90000000,1,2] x, float[1,2,2] w) => (float[90000000,1,1,2] y) {y = RNN<hidden_size=2>(x, w, w)}",
+    ],
+)
+def test_what_would_take_much_memory_or_time_to_read_is_refused(text: str) -> None:
+    model = parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> m {text}')
+    with pytest.raises(gn.GraphnnError, match=r"is the most"):
+        gn.from_onnx(model)

@@ -10,7 +10,7 @@ import numpy as np
 from ....graph import Node, fn
 from ....graph.dimensions import product
 from ..rule import rule
-from .kit import along, computed, each, padded, padding, spans_of
+from .kit import along, bounded, computed, each, padded, padding, spans_of
 from .sampling import linear
 from .whole import aligned, centred, exact, requantized
 
@@ -125,6 +125,7 @@ def deform_conv(
     batch, channels = x.spec.shape[:2]
     counts = offset.spec.shape[2:]
     places = math.prod(sizes)
+    bounded(call, places, axes)
     moves = fn.reshape(offset, (batch, offset_group, places, axes, *counts))
     within = np.indices(sizes).reshape(axes, places)
     coordinates = []

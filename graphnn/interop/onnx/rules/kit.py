@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 
 Pairs = list[tuple[Dim, Dim]]
 """What goes before and after each axis that windows slide along."""
+
+
+_MOST_CONSTANT = 2**24
+"""The most elements of an array that a rule makes while a model is read."""
+
+
+def bounded(call: Call, *counts: Any) -> None:
+    """Refuse to make an array of so many elements while a model is read, if it is a large one."""
+    total = math.prod(abs(int(count)) for count in counts)
+    if total > _MOST_CONSTANT:
+        call.refuse(f"it needs an array of {total:,} numbers when it is read, and {_MOST_CONSTANT:,} is the most")
 
 
 def ints(value: Any) -> list[int]:

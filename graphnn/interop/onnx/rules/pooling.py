@@ -10,7 +10,7 @@ import numpy as np
 from ....graph import Array, Dim, Node, fn
 from ....graph.dimensions import add, multiply, product, subtract
 from ..rule import rule
-from .kit import Pairs, along, each, ints, number, padded, padding, rounded_up, spans_of
+from .kit import Pairs, along, bounded, each, ints, number, padded, padding, rounded_up, spans_of
 
 if TYPE_CHECKING:
     from ..call import Call
@@ -55,6 +55,7 @@ class _Pool:
             return None
         kind = self.x.spec.dtype
         if all(isinstance(dim, int) for dim in (*self.lengths, *[end for pair in self.whole for end in pair])):
+            bounded(call, *[1 + int(n) + int(b) + int(a) for n, (b, a) in zip(self.lengths, self.whole, strict=True)])
             lines = [self._counted(axis, edge) for axis, edge in enumerate(edges)]
             total = math.prod(np.ix_(*lines))
             return None if np.all(total == math.prod(self.sizes)) else call.node(np.asarray(total, kind))
@@ -78,6 +79,8 @@ class _Pool:
         if not all(isinstance(dim, int) for dim in self.lengths):
             call.refuse(f"its indices need x of a known size, and x is {self.x.spec.shape}")
         lengths = [int(dim) for dim in self.lengths]
+        bounded(call, *lengths)
+        bounded(call, *self.sizes)
         axes = len(lengths)
         steps = [math.prod(lengths[:axis] if column_major else lengths[axis + 1 :]) for axis in range(axes)]
         within = np.indices(self.sizes).reshape(axes, -1)
@@ -228,6 +231,7 @@ def max_roi_pool(call: Call, x: Node, rois: Node, *, pooled_shape: Any, spatial_
         start = fn.getitem(corners, (slice(None), slice(first, first + 1)))
         end = fn.getitem(corners, (slice(None), slice(first + 2, first + 3)))
         width = fn.maximum(end - start + 1, number(call, 1, start)) / parts
+        bounded(call, parts)
         steps = np.arange(parts, dtype=rois.spec.dtype)
         low = fn.floor(width * call.node(steps)) + start
         high = fn.ceil(width * call.node(steps + 1)) + start

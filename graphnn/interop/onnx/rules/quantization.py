@@ -9,7 +9,7 @@ import numpy as np
 from ....graph import Node, fn
 from ..rule import rule
 from ..tensors import dtype_of
-from .kit import computed, number
+from .kit import bounded, computed, number
 from .whole import aligned, centred, exact, requantized
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def _spread(call: Call, scale: Node, x: Node, axis: int, block: int) -> Node:
     if scale.ndim <= 1 or not block:
         return aligned(call, scale, x.ndim, axis % x.ndim)
     n = x.spec.shape[axis]
+    bounded(call, block, *[dim for dim in scale.spec.shape if isinstance(dim, int)])
 
     def nodes(each: Node) -> Node:
         wide = fn.repeat(each, block, axis=axis % x.ndim)

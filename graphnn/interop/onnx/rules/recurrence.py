@@ -9,6 +9,7 @@ import numpy as np
 
 from ....graph import Node, fn
 from ..rule import rule
+from .control import MOST_ROUNDS
 from .kit import computed, number
 from .quantization import by_bytes
 
@@ -142,6 +143,8 @@ class _Given:
         if not isinstance(steps, int):
             call.refuse(f'it goes over "{steps}" steps, and how many must be known; fix it: from_onnx(…, sizes={{…}})')
         self.steps = int(steps)
+        if self.steps > MOST_ROUNDS:
+            call.refuse(f"it goes over {self.steps:,} steps, and {MOST_ROUNDS:,} is the most")
         self.w, self.r, self.b, self.p, self.lengths = w, r, b, p, lengths
         self.directions = int(w.spec.shape[0])
         self.units, several = sorted(int(dim) for dim in r.spec.shape[1:])

@@ -11,7 +11,7 @@ from ....graph import Array, Dim, Node, fn
 from ....graph.dimensions import floor_divide, multiply
 from .. import sizes as of
 from ..rule import rule
-from .kit import ints, number
+from .kit import bounded, ints, number
 
 if TYPE_CHECKING:
     from ..call import Call
@@ -104,6 +104,7 @@ _TRANSFORMS = (
 def _resized(call: Call, x: Node, axis: int, count: int, scale: float, settings: _Settings, at: Array) -> Node:
     """Return x with an axis of known size resized."""
     n = int(x.spec.shape[axis])
+    bounded(call, count, min(n, _MOST_DENSE), 1 if scale >= 1 or not settings.antialias else 1 / scale)
     places, weights = _taps(at, settings, scale)
     if settings.exclude:
         weights = np.where((places < 0) | (places >= n), 0, weights)
@@ -145,6 +146,7 @@ def _by_phases(call: Call, x: Node, axis: int, up: int, down: int, settings: _Se
     fixed = settings.transform in ("align_corners", "tf_crop_and_resize") or settings.exclude
     if fixed or (settings.antialias and down > 1):
         call.refuse(f'it depends on the size "{n}"; fix it: from_onnx(…, sizes={{…}})')
+    bounded(call, up, 8, 1 + down)
     many = 1 << 20  # half_pixel for a long axis
     at = _coordinates(settings, many, up, up / down, (0, 1))
     places, weights = _taps(at, settings, up / down)
@@ -279,6 +281,7 @@ def _all_axes(
             up, down = (round(step.scale), 1) if step.scale >= 1 else (1, round(1 / step.scale))
             y = _by_phases(call, y, axis, up, down, settings)
             continue
+        bounded(call, step.length)
         at = _coordinates(settings, n, step.length, step.scale, roi)
         y = _resized(call, y, axis, step.length, step.scale, settings, at)
         beyond = (at < 0) | (at > n - 1)

@@ -11,7 +11,7 @@ from ....graph import Dim, Node, fn
 from ....graph.dimensions import multiply, product
 from .. import sizes as of
 from ..rule import rule
-from .kit import along, number
+from .kit import along, bounded, number
 
 if TYPE_CHECKING:
     from ..call import Call
@@ -138,6 +138,7 @@ def affine_grid(call: Call, theta: Node, size: Dims, *, align_corners: int = 0) 
     counts = size[2:]
     if not all(isinstance(n, int) for n in counts):
         call.refuse(f"the grid has the size {counts}, and must be known; fix it: from_onnx(…, sizes={{…}})")
+    bounded(call, *counts, len(counts) + 1)
     lines = []
     for n in map(int, counts):
         steps = np.arange(n) / max(n - 1, 1) * 2 - 1 if align_corners else (2 * np.arange(n) + 1) / n - 1
@@ -150,6 +151,7 @@ def affine_grid(call: Call, theta: Node, size: Dims, *, align_corners: int = 0) 
 
 def _roi_taps(call: Call, start: Node, length: Node, n: Dim, parts: int, ratio: int) -> tuple[Node, Node]:
     """Return places (rois, 2, parts * ratio) that lie evenly in a region, and their weights."""
+    bounded(call, parts, ratio)
     steps = (np.arange(parts * ratio) + 0.5) / (parts * ratio)
     at = fn.expand_dims(start, 1) + fn.expand_dims(length, 1) * call.node(steps.astype(start.spec.dtype))
     size = extent(call, n, at.spec.dtype)

@@ -9,6 +9,7 @@ import numpy as np
 from ....graph import Array, Dim, Node, fn
 from ..rule import rule
 from ..tensors import dtype_of
+from .kit import bounded
 
 if TYPE_CHECKING:
     from ..call import Call
@@ -21,8 +22,9 @@ def _known(call: Call, dim: Dim, what: str) -> int:
     return int(dim)
 
 
-def _matrix(length: int, count: int, sign: int) -> Array:
+def _matrix(call: Call, length: int, count: int, sign: int) -> Array:
     """Return exp(sign · 2πi · row · column / length) of shape (length, count)."""
+    bounded(call, length, count)
     turns = np.outer(np.arange(length), np.arange(count)) % length / length
     return np.asarray(np.exp(sign * 2j * np.pi * turns))
 
@@ -74,7 +76,7 @@ def dft(
     else:
         turned = _to_length(turned, x.ndim - 2, n, length)
         count = length // 2 + 1 if onesided else length
-        matrix = _matrix(length, count, 1 if inverse else -1)
+        matrix = _matrix(call, length, count, 1 if inverse else -1)
         y = _transformed(call, turned, matrix / length if inverse else matrix)
     return fn.moveaxis(y, -2, place) if place != x.ndim - 2 else y
 
@@ -82,7 +84,7 @@ def dft(
 def _real_again(call: Call, x: Node, length: int) -> Node:
     """Return the real signal of the first half of a spectrum: the other half mirrors it."""
     bins = length // 2 + 1
-    matrix = _matrix(length, length, 1)[:bins] / length
+    matrix = _matrix(call, length, length, 1)[:bins] / length
     twice = np.full((bins, 1), 2.0)
     twice[0] = 1
     if length % 2 == 0:
@@ -112,7 +114,7 @@ def stft(
     x = signal if signal.ndim == 3 else fn.expand_dims(signal, -1)
     frames = fn.windows(x, length, int(np.asarray(frame_step).reshape(())), axes=1)
     frames = fn.swapaxes(frames, -1, -2)
-    matrix = _matrix(length, length // 2 + 1 if onesided else length, -1)
+    matrix = _matrix(call, length, length // 2 + 1 if onesided else length, -1)
     known = None if window is None else call.reader.stored(window)
     if known is not None:
         matrix = matrix * known.astype(np.float64)[:, None]
@@ -125,6 +127,7 @@ def stft(
 def window(call: Call, size: Known, *, output_datatype: int = 1, periodic: int = 1) -> Any:
     """Return a window of cosines."""
     n = int(np.asarray(size).reshape(()))
+    bounded(call, n)
     turns = 2 * np.pi * np.arange(n) / max(n if periodic else n - 1, 1)
     weights = {
         "HannWindow": (0.5, -0.5),
@@ -148,6 +151,7 @@ def mel_weight_matrix(
 ) -> Any:
     """Return the weights of frequencies in triangles that lie evenly on the mel scale."""
     bins, length, rate = (int(each.reshape(())) for each in (num_mel_bins, dft_length, sample_rate))
+    bounded(call, length, bins)
     low, high = (2595 * np.log10(1 + float(each.reshape(())) / 700) for each in (lower_edge_hertz, upper_edge_hertz))
     # ONNX divides by bins + 2, where bins + 1 would end at the upper edge.
     mels = low + np.arange(bins + 2) * ((high - low) / (bins + 2))
