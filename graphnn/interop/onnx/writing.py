@@ -30,7 +30,8 @@ parameter whose value is in the model, the ``TensorProto``; of an input, the ``V
 
 Of the other ONNX nodes:
 
-- ``part``: the tensor of the group that it belongs to; empty for nodes that compute sizes, or name an output.
+- ``part``: the tensor of the group that it belongs to; empty for nodes that compute sizes, or name an output. The nodes
+  in the body of a loop have no metadata.
 """
 
 from __future__ import annotations
