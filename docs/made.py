@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "_ext"))
 
 import natively  # noqa: E402
+import onnx_operations  # noqa: E402
 import reference  # noqa: E402
 
 EXAMPLES = HERE.parent / "examples"
@@ -96,6 +97,8 @@ def made(page: str) -> str:
         "commands": reference.commands,
         "natively": natively.natively,
         "networks": networks,
+        "onnx-read": onnx_operations.onnx_read,
+        "onnx-refused": onnx_operations.onnx_refused,
         "thumbnails": lambda: thumbnails(page),
     }
 

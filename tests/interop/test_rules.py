@@ -192,3 +192,40 @@ def test_what_decides_a_shape_must_be_known() -> None:
         model("m (float[n] x) => (int64[1, k] y) {y = NonZero(x)}"), values={"x": [0.0, 2.0, 0.0, 3.0]}
     )
     assert gn.run(graph.outputs["y"]).tolist() == [[1, 3]]
+
+
+def test_an_operation_that_is_refused_says_why() -> None:
+    text = "m (float[1, n, 4] b, float[1, 1, n] s) => (int64[k, 3] y) {y = NonMaxSuppression(b, s)}"
+    with pytest.raises(NotImplementedError, match=r'the first "y": how many boxes it keeps depends on data'):
+        gn.from_onnx(model(text))
+
+
+def test_a_slice_that_data_say_is_refused() -> None:
+    text = "m (float[n] x, int64[1] a, int64[1] b) => (float[k] y) {y = Slice(x, a, b)}"
+    with pytest.raises(NotImplementedError, match="where a slice begins and ends is computed from data"):
+        gn.from_onnx(model(text))
+
+
+def test_what_sizes_leave_open_asks_for_them() -> None:
+    text = (
+        "m (float[n] x) => (float[k] y) <int64 two = {2}, int64[1] zero = {0}, int64[1] one = {1}, bool no = {0}>"
+        " {s = Size(x) r = Mod(s, two) e = Cast<to=9>(r) w = Where(e, one, zero) y = Slice(x, w, one)}"
+    )
+    with pytest.raises(NotImplementedError, match=r"begins and ends depends on the size n; fix it: from_onnx\("):
+        gn.from_onnx(model(text))
+    assert gn.from_onnx(model(text), sizes={"n": 4}).outputs["y"].shape == (1,)
+
+
+def test_an_end_of_ten_to_the_nine_is_the_end() -> None:
+    text = "m (float[n] x) => (float[k] y) <int64[1] a = {0}, int64[1] b = {1000000000}> {y = Slice(x, a, b)}"
+    assert gn.from_onnx(model(text)).outputs["y"].shape == ("n",)
+
+
+@pytest.mark.parametrize(("mode", "opset"), [("IDF", 9), ("TFIDF", 9)])
+def test_counts_of_ngrams_have_weights(mode: str, opset: int) -> None:
+    text = (
+        f'm (int64[n, 6] x) => (float[n, 4] y) {{y = TfIdfVectorizer<mode="{mode}", max_gram_length=2,'
+        " min_gram_length=1, max_skip_count=1, ngram_counts=[0, 2], ngram_indexes=[2, 0, 1, 3],"
+        " pool_int64s=[1, 2, 1, 2, 2, 2], weights=[2.0, 3.0, 5.0, 7.0]>(x)}"
+    )
+    same(text, {"x": RNG.integers(1, 4, (3, 6))}, opset)

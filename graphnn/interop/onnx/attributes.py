@@ -16,7 +16,7 @@ def attributes_of(
 ) -> dict[str, Any]:
     """Return {name: value} of a node; what refers to an attribute of the function around it gets that one's value.
 
-    Numbers are int and float, texts str, tensors arrays, lists lists, subgraphs GraphProto.
+    Numbers are int and float, texts str, tensors arrays, lists lists, subgraphs GraphProto, types TypeProto.
     """
     found: dict[str, Any] = {}
     for attribute in getattr(proto, where):
@@ -53,4 +53,6 @@ def value_of(attribute: Any, folder: Path | None) -> Any:
             return [array_of(each, folder) for each in attribute.tensors]
         case 10:
             return list(attribute.graphs)
+        case 13:
+            return attribute.tp
     raise FileFormatError(f"the attribute {short_repr(attribute.name)} is of a kind that graphnn does not read")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from ...errors import NoRuleError
-from ...graph import Array, Graph, Node, fn
-from ...graph.dimensions import add
+from ...graph import Array, Graph, Node, Parameter, Placeholder, fn
+from ...graph.dimensions import add, names_in
+from ...ops.shape import Arange
 from .sizes import Scaled, Sizes, boxed, dims_of, sized
 
 if TYPE_CHECKING:
@@ -63,20 +64,26 @@ class Call:
     def known(self, value: Value, what: str = "an operand") -> Known:
         """Return a value as an array of numbers."""
         if isinstance(value, Sizes):
-            names = ", ".join(sorted({str(place) for place in value.places.flat if isinstance(place, str)}))
-            self.refuse(f"{what} depends on the size {names}; fix it: from_onnx(…, sizes={{…}})")
+            self._ask_for_sizes(what, names_in(place for place in value.places.flat if isinstance(place, str)))
         if isinstance(value, Node):
             array = self.reader.stored(value)
             if array is None:
+                names = _sizes_behind(value)
+                if names:
+                    self._ask_for_sizes(what, names)
                 self.refuse(f"{what} is computed from data, and must be known when the model is read")
             return array
         return np.asarray(value)
+
+    def _ask_for_sizes(self, what: str, names: Iterable[str]) -> NoReturn:
+        named = ", ".join(sorted(names))
+        self.refuse(f"{what} depends on the size {named}; fix it: from_onnx(…, sizes={{…}})")
 
     def dims(self, value: Value, what: str = "a shape") -> Dims:
         """Return a value as dimensions."""
         if not isinstance(value, Sizes):
             value = self.known(value, what)
-        places = boxed(value).reshape(-1)
+        places = [int(p) if isinstance(p, float) and p.is_integer() else p for p in boxed(value).reshape(-1)]
         if any(isinstance(place, (Scaled, float)) for place in places):
             self.refuse(f"{what} is not of whole numbers")
         return dims_of(places)
@@ -106,3 +113,18 @@ class Call:
 def shape_value(node: Node) -> Array | Sizes:
     """Return the shape of a node as an array of sizes."""
     return sized(list(node.spec.shape), np.int64)
+
+
+def _sizes_behind(node: Node) -> set[str]:
+    """Return the names of sizes that a node is computed from, if it is from nothing but sizes and constants."""
+    names: set[str] = set()
+    seen, stack = {node}, [node]
+    while stack:
+        last = stack.pop()
+        if isinstance(last.op, (Placeholder, Parameter)):
+            return set()
+        if isinstance(last.op, Arange):
+            names |= names_in(end for end in (last.op.start, last.op.stop) if isinstance(end, str))
+        stack += [each for each in last.inputs if each not in seen]
+        seen.update(last.inputs)
+    return names

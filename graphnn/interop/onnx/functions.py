@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from .rule import Value
 
 
+def composed() -> list[tuple[str, str]]:
+    """Return the (domain, operation) pairs that ONNX composes of others."""
+    from onnx import defs
+
+    schemas: Any = defs.get_all_schemas()
+    bodies = [each for each in schemas if each.has_function or each.has_context_dependent_function]
+    return [(each.domain, each.name) for each in bodies]
+
+
 def has_body(proto: Any, versions: Mapping[str, int]) -> bool:
     """Return whether ONNX composes an operation of others."""
     schema = _schema(proto, versions.get(proto.domain, 0))

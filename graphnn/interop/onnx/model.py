@@ -22,6 +22,7 @@ from . import rules as rules  # registers them
 from .functions import has_body
 from .reading import Frame, Reader
 from .rule import RULES, Value
+from .rules.refused import REFUSED
 from .tensors import array_of, dtype_of
 
 _MOST_BYTES = 2**31
@@ -183,6 +184,7 @@ def _check(proto: Any, file: str) -> None:
     own = {(each.domain, each.name) for each in proto.functions}
     missing: Counter[str] = Counter()
     firsts: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for node in _all_nodes(proto):
         key = node.domain, node.op_type
         if key in RULES or key in own or has_body(node, versions):
@@ -190,9 +192,10 @@ def _check(proto: Any, file: str) -> None:
         kind = f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
         missing[kind] += 1
         firsts.setdefault(kind, node.name or next(iter(node.output), ""))
+        reasons[kind] = f": {REFUSED[key]}" if key in REFUSED else ""
     if missing:
         listed = "; ".join(
-            f"{kind} ({counted(count, 'node')}, the first {quoted(firsts[kind])})"
+            f"{kind} ({counted(count, 'node')}, the first {quoted(firsts[kind])}{reasons[kind]})"
             for kind, count in missing.most_common()
         )
         raise NoRuleError(f"{file} has operations that graphnn does not read: {listed}")

@@ -127,12 +127,14 @@ class Reader:
     def read(self, nodes: Sequence[Any], frame: Frame, bindings: Mapping[str, Any], outer: str = "") -> None:
         """Make what the nodes of a graph or a body are, and give their outputs to the frame."""
         for place, proto in in_order(nodes, frame.values):
-            self.count += 1
-            if self.count > _MOST_NODES:
-                raise FileFormatError(
-                    f"the model has more than {_MOST_NODES:,} nodes, counting those in loops each time"
-                )
+            self.counted()
             self._read(proto, frame, bindings, Origin(self.file, place + 1) if not outer else None)
+
+    def counted(self) -> None:
+        """Count a node, or a round of a loop, and refuse too many."""
+        self.count += 1
+        if self.count > _MOST_NODES:
+            raise FileFormatError(f"the model has more than {_MOST_NODES:,} nodes, counting those in loops each time")
 
     def _read(self, proto: Any, frame: Frame, bindings: Mapping[str, Any], origin: Origin | None) -> None:
         outputs = tuple(proto.output)
@@ -194,6 +196,7 @@ class Reader:
 
     def inner(self, call: Call, graph: Any, operands: Sequence[Value], name: str) -> list[Value]:
         """Return the outputs of a subgraph, which sees the names around it."""
+        self.counted()
         frame = Frame(call.frame)
         for tensor in graph.initializer:
             frame.values[tensor.name] = array_of(tensor, self.folder)

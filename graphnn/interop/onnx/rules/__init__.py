@@ -5,6 +5,7 @@ from . import arithmetic as arithmetic
 from . import attention as attention
 from . import control as control
 from . import convolution as convolution
+from . import counting as counting
 from . import images as images
 from . import indexing as indexing
 from . import layouts as layouts
@@ -16,6 +17,7 @@ from . import products as products
 from . import quantization as quantization
 from . import recurrence as recurrence
 from . import reductions as reductions
+from . import refused as refused
 from . import resizing as resizing
 from . import sampling as sampling
 from . import sequences as sequences

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..call import Call
     from ..rule import Value
 
-_SAME = {
+SAME = {
     "Abs": "absolute",
     "Acos": "arccos",
     "Acosh": "arccosh",
@@ -87,7 +87,7 @@ def _aligned(a: Node, b: Node, axis: int | None) -> Node:
     return fn.reshape(b, (*b.spec.shape, *[1] * behind))
 
 
-for _name, _function in _SAME.items():
+for _name, _function in SAME.items():
     _same(_name, _function)
 
 
@@ -185,6 +185,18 @@ def isinf(call: Call, x: Node, *, detect_negative: int = 1, detect_positive: int
 def bit_shift(call: Call, x: Node, y: Node, *, direction: str) -> Any:
     """Return x with its bits shifted."""
     return fn.left_shift(x, y) if direction == "LEFT" else fn.right_shift(x, y)
+
+
+@rule("BitCast")
+def bit_cast(call: Call, x: Node, *, to: int) -> Any:
+    """Return the bits of x as another dtype: of data, those of whole numbers only."""
+    kind = dtype_of(to, "what it casts to")
+    known = call.reader.stored(x)
+    if known is not None:
+        return np.ascontiguousarray(known).view(kind).reshape(known.shape)
+    if x.spec.dtype.kind not in "iub" or kind.kind not in "iu":
+        call.refuse(f"graphnn does not look at bits of data: it casts {x.spec.dtype} to {kind}")
+    return fn.cast(x, kind)
 
 
 # --- on sizes -------------------------------------------------------------------------------------------------------

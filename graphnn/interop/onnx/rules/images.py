@@ -68,18 +68,3 @@ def col2im(
         return y
     inner = [slice(ends[axis], ends[axis] + int(n)) for axis, n in enumerate(image_shape)]
     return fn.getitem(y, (slice(None), slice(None), *inner))
-
-
-@rule("NonMaxSuppression")
-def non_max_suppression(
-    call: Call,
-    boxes: Node,
-    scores: Node,
-    max_output_boxes_per_class: Node | None = None,
-    iou_threshold: Node | None = None,
-    score_threshold: Node | None = None,
-    *,
-    center_point_box: int = 0,
-) -> Any:
-    """Refuse: no shape in graphnn depends on data."""
-    return call.refuse("how many boxes it keeps depends on data; end the model before it, by its operands")

@@ -36,6 +36,7 @@ def _within(x: Node, indices: Node, axis: int) -> Node:
 def gather_nd(call: Call, x: Node, indices: Node, *, batch_dims: int = 0) -> Any:
     """Return the elements or slices at rows of indices; leading axes may be the same in both."""
     dims = indices.spec.shape[:-1]
+    _depth(call, indices)
     own = [
         fn.broadcast_to(_places(call, dims[axis], axis, len(dims), indices.spec.dtype), dims)
         for axis in range(batch_dims)
@@ -76,11 +77,9 @@ def scatter_elements(
 @rule("ScatterND")
 def scatter_nd(call: Call, x: Node, indices: Node, updates: Node, *, reduction: str = "none") -> Any:
     """Return x with updates at rows of indices, each of them an element or a slice."""
+    depth, dims = _depth(call, indices), x.spec.shape
     if reduction == "add":
-        return x + fn.scatter_nd(updates, indices, x.spec.shape)
-    depth, dims = indices.spec.shape[-1], x.spec.shape
-    if not isinstance(depth, int):
-        call.refuse(f"the last axis of its indices is of the size {depth}; fix it: from_onnx(…, sizes={{…}})")
+        return x + fn.scatter_nd(updates, indices, dims)
     front, behind = dims[:depth], dims[depth:]
     every = [slice(None)] * (indices.ndim - 1)
     rows = [_from_front(call, fn.getitem(indices, (*every, i)), dim) for i, dim in enumerate(front)]
@@ -96,6 +95,14 @@ def scatter_nd(call: Call, x: Node, indices: Node, updates: Node, *, reduction: 
         reduction,
     )
     return fn.reshape(found, dims)
+
+
+def _depth(call: Call, indices: Node) -> int:
+    """Return how many axes rows of indices point into."""
+    depth = indices.spec.shape[-1]
+    if not isinstance(depth, int):
+        call.refuse(f"the last axis of its indices is of the size {depth}; fix it: from_onnx(…, sizes={{…}})")
+    return depth
 
 
 def _put(call: Call, x: Node, indices: Node, updates: Node, axis: int, reduction: str) -> Node:

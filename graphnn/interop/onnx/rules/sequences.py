@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ..call import Call
     from ..rule import Known, Value
 
+_MOST = 10_000
+"""The most arrays that one is cut into."""
+
 
 @rule("SequenceEmpty")
 def sequence_empty(call: Call, *, dtype: int | None = None) -> Value:
@@ -70,6 +73,8 @@ def split_to_sequence(call: Call, x: Node, split: Known | None = None, *, axis: 
         lengths = [int(each) for each in split]
     elif isinstance(size, int):
         part = 1 if split is None else int(split)
+        if size > _MOST * max(part, 1):
+            call.refuse(f"it gives more than {_MOST:,} arrays")
         lengths = [min(part, size - start) for start in range(0, size, part)] if part > 0 else []
     else:
         call.refuse(f"it cuts the size {size} into arrays; fix it: from_onnx(…, sizes={{…}})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -134,22 +135,24 @@ def slice_(
 ) -> Any:
     """Return a part of x."""
     index: list[Any] = [slice(None)] * x.ndim
-    chosen = list(range(len(of.boxed(starts)))) if axes is None else [axis % x.ndim for axis in _ints(axes)]
+    starts, ends = (
+        call.known(each, "where a slice begins and ends") if isinstance(each, Node) else each for each in (starts, ends)
+    )
+    chosen = list(range(len(of.boxed(starts).reshape(-1)))) if axes is None else [axis % x.ndim for axis in _ints(axes)]
     for place, axis in enumerate(chosen):
         step = 1 if steps is None else _ints(steps)[place]
-        start, end = (_place(call, each, place) for each in (starts, ends))
+        start, end = (_place(each, place) for each in (starts, ends))
         index[axis] = _slice(start, end, step, x.spec.shape[axis])
     return x if all(each == slice(None) for each in index) else fn.getitem(x, tuple(index))
 
 
-def _place(call: Call, value: Value, place: int) -> Any:
-    value = call.known(value, "where a slice begins and ends") if isinstance(value, Node) else value
+def _place(value: Value, place: int) -> Any:
     found = of.boxed(value).reshape(-1)[place]
     return str.__str__(found) if isinstance(found, str) else int(found)
 
 
-_FAR = 2**30
-"""Ends beyond this mean the end of the axis."""
+_FAR = 2**29
+"""Ends beyond this mean the end of the axis; some models write 10⁹."""
 
 
 def _slice(start: Any, end: Any, step: int, length: Any) -> slice:
@@ -181,7 +184,9 @@ def gather(call: Call, x: Node, indices: Node, *, axis: int = 0) -> Any:
 @rule("Split")
 def split(call: Call, x: Node, split: Known | None = None, *, axis: int = 0, num_outputs: int | None = None) -> Any:
     """Return consecutive parts of x."""
-    count = num_outputs or len(call.outputs)
+    count = len(call.outputs)
+    if num_outputs not in (None, count):
+        call.refuse(f"it has {count} outputs, and says that there are {num_outputs}")
     if split is None:
         dim = x.spec.shape[axis]
         if not isinstance(dim, int):
@@ -230,7 +235,7 @@ def sizes_slice(call: Call, x: Value, starts: Value, ends: Value, axes: Value = 
     jumps = [1] * len(lists[0]) if steps is None else _ints(call.known(steps))
     index: list[Any] = [slice(None)] * len(x.shape)
     for axis, start, end, step in zip(chosen, *lists, jumps, strict=True):
-        index[axis] = slice(start, end if end > -(2**30) else None, step)
+        index[axis] = slice(start, end if end > -_FAR else None, step)
     return of.sized(of.boxed(x)[tuple(index)], x.dtype)
 
 
@@ -262,7 +267,7 @@ def sizes_expand(call: Call, x: Value, shape: Value) -> Any:
 @on_sizes("Split")
 def sizes_split(call: Call, x: Value, split: Value = None, *, axis: int = 0, num_outputs: int | None = None) -> Any:
     """Return parts of the places."""
-    count = num_outputs or len(call.outputs)
+    count = len(call.outputs)
     cuts: Any = count if split is None else np.cumsum(_ints(_known(call, split)))[:-1]
     return tuple(of.sized(part, x.dtype) for part in np.split(of.boxed(x), cuts, axis=axis))
 
@@ -273,14 +278,15 @@ def sizes_transpose(call: Call, x: Value, *, perm: Any = None) -> Any:
     return of.sized(np.transpose(of.boxed(x), perm), x.dtype)
 
 
-@on_sizes("ReduceProd")
-def sizes_product(call: Call, x: Value, axes: Value = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Any:
-    """Return the product of all places."""
+@on_sizes("ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin")
+def sizes_reduction(
+    call: Call, x: Value, axes: Value = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Any:
+    """Return what is made of all places of a vector."""
     if x.places.ndim != 1:
         raise of.Undecided
-    total: Any = 1
-    for place in x.places:
-        total = of.times(total, place)
+    function = {"ReduceProd": of.times, "ReduceSum": of.plus, "ReduceMax": of.larger, "ReduceMin": of.smaller}[call.op]
+    total = functools.reduce(function, x.places)
     return of.sized([total] if keepdims else total, x.dtype)
 
 
