@@ -27,7 +27,7 @@ def test_sound_files_work(sound: list[forging.Forgery]) -> None:
     rng = np.random.default_rng(0)
     seen: Counter[str] = Counter()
     for forgery in sound[:12]:
-        assert forging.fault_of(forging.written(forgery), rng, seen, uses=6) is None
+        assert forging.fault_of(forging.written(forgery), rng, seen, uses=7) is None
     assert seen["refused"] == 0
     assert seen["step: done"] >= 8
     assert seen["debugged: done"] == 2

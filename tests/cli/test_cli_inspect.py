@@ -17,6 +17,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import cli
+from graphnn.inspector.compare import runtimes
 
 MODEL = r"""
 import numpy as np
@@ -512,8 +513,8 @@ def test_compare_takes_digests(model, capsys):
 
 
 def test_compare_takes_a_runtime(model, capsys, monkeypatch):
-    monkeypatch.setattr(gn.inspector.compare.runtimes, "_runtimes", {})
-    gn.inspector.compare.runtime("mine", reads="a call")(
+    monkeypatch.setattr(runtimes, "_runtimes", {})
+    runtimes.runtime("mine", reads="a call")(
         lambda graph, nodes, feed, sizes: ((step.node, step.value) for step in gn.steps(list(nodes), feed))
     )
     assert "the run and mine are equal" in said(capsys, "compare", "model.py:sound", "--runtime", "mine").out

@@ -403,6 +403,12 @@ def _paged(trace: Trace) -> None:
     trace.to_html()
 
 
+def _compared(trace: Trace) -> None:
+    found = gn.compare(trace, trace)
+    str(found)
+    found.table()
+
+
 def _checked(trace: Trace) -> None:
     trace.graph.memory_budget = BUDGET
     str(gn.check_health(trace))
@@ -410,7 +416,7 @@ def _checked(trace: Trace) -> None:
 
 USES: dict[str, list[Callable[[Any], None]]] = {
     "Graph": [_run, _step, _saved, _told, _drawn],
-    "Trace": [_records, _saved, _drawn, _debugged, _checked, _paged],
+    "Trace": [_records, _saved, _drawn, _debugged, _checked, _paged, _compared],
 }
 
 
