@@ -109,23 +109,46 @@ def from_1(text: str) -> int:
     return number
 
 
-def feed_option(flag: str = "--feed", text: str = "") -> Argument:
+def feed_option(*flags: str, text: str = "") -> Argument:
     """Return the option that names files with arrays."""
     return several(
-        flag,
+        *flags,
         default=[],
         metavar="[NAME=]FILE",
         help=f"{text}an .npz of arrays by placeholder name, or NAME=FILE.npy for one; repeatable",
     )
 
 
-TARGET = option(
-    "target",
-    metavar="TARGET",
-    help="FILE.py:FUNCTION or MODULE:FUNCTION that returns fetches or a compiled step, alone or with their feed: "
-    "(fetches, feed); or the file of a graph or a trace",
+def size(text: str) -> tuple[str, int]:
+    """Return the name and the number that ``--size NAME=N`` gives."""
+    name, _, number = text.rpartition("=")
+    if not name or not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=N, such as batch=32")
+    return name, int(number)
+
+
+def together(*arguments: Argument) -> Argument:
+    """Return several arguments as one."""
+
+    def add(parser: Any) -> None:
+        for each in arguments:
+            each(parser)
+
+    return add
+
+
+TARGET = together(
+    option(
+        "target",
+        metavar="TARGET",
+        help="FILE.py:FUNCTION or MODULE:FUNCTION that returns fetches or a compiled step, alone or with their feed: "
+        "(fetches, feed); or the file of a graph, a trace or an ONNX model",
+    ),
+    several(
+        "--size", type=size, default=[], metavar="NAME=N", help="the size of a dimension of an ONNX model; repeatable"
+    ),
 )
-FEED = feed_option()
+FEED = feed_option("--feed", "--input")
 UPDATES = switch("--updates", "the whole training step, with the updates of the graph")
 
 

@@ -21,6 +21,7 @@ from ..graph import Graph, Node, flatten
 from ..graph.fetches import resolve
 from ..text import counted
 from .feeds import arrays_of, existing, memory_budget
+from .models import MODEL, model_of, with_inputs
 from .registry import Misuse
 from .screen import note
 
@@ -38,8 +39,14 @@ class Target(NamedTuple):
     """The fetches, a compiled step, or a trace, which holds its feed."""
 
 
-def target_of(text: str) -> Target:
+def target_of(text: str, sizes: Sequence[tuple[str, int]] = (), trainable: bool = False) -> Target:
     """Return what a text stands for: a graph or a trace in a file, or what a function in a file returns."""
+    if text.endswith(MODEL):
+        return _meant_by(model_of(text, sizes, trainable), {}, text)
+    if trainable:
+        raise Misuse(f"--trainable is for an ONNX model; the parameters of {text} are what they are")
+    if sizes:
+        raise Misuse(f"--size is for an ONNX model; the sizes of {text} are those of what it is fed")
     file, colon, function = text.rpartition(":")
     if colon and file.endswith(".py"):
         result: Any = _made(existing(file), function, text)
@@ -47,7 +54,8 @@ def target_of(text: str) -> Target:
         result = _of_module(file, function, text)
     elif text.endswith(".py") or not (Path(text).is_file() or text.endswith((".gnn", ".trace"))):
         raise Misuse(
-            f'"{text}" is not a target: write FILE.py:FUNCTION, MODULE:FUNCTION, FILE.gnn, or the file of a trace'
+            f'"{text}" is not a target: write FILE.py:FUNCTION, MODULE:FUNCTION, FILE.gnn, MODEL.onnx, or the file of '
+            "a trace"
         )
     else:
         return _meant_by(gn.load(existing(text)), {}, text)
@@ -168,12 +176,14 @@ def fed(target: Target, feeds: Sequence[str]) -> Target:
     """Return a target with what files give it added to its feed."""
     graph, feed = target.graph, target.feed
     by_name = {key.name if isinstance(key, Node) and key.graph is graph else key: feed[key] for key in feed}
-    return target._replace(feed=by_name | arrays_of(feeds, memory_budget(graph)))
+    return target._replace(feed=with_inputs(graph, by_name | arrays_of(feeds, memory_budget(graph))))
 
 
-def inspected(text: str, feeds: Sequence[str], updates: bool) -> tuple[Target, dict[Any, Any] | None]:
+def inspected(
+    text: str, feeds: Sequence[str], updates: bool, sizes: Sequence[tuple[str, int]] = ()
+) -> tuple[Target, dict[Any, Any] | None]:
     """Return a target whose `run` is inspected, and its feed: None for a trace, which holds one or takes none."""
-    target = target_of(text)
+    target = target_of(text, sizes)
     if isinstance(target.run, gn.Trace) and not (feeds and target.run.has_values):
         return target, None
     target = fed(target, feeds)

@@ -23,7 +23,7 @@ def compare(options: cli.Options) -> int | None:
     """Find the first node at which two runs differ."""
     if (options.other is None) is (options.runtime is None):
         raise cli.Misuse("say what to compare with: OTHER, or --runtime NAME")
-    target, feed = cli.inspected(options.target, options.feed, options.updates)
+    target, feed = cli.inspected(options.target, options.feed, options.updates, options.size)
     if options.runtime is not None:
         if options.feed_b:
             raise cli.Misuse("--feed-b is for OTHER: a runtime gets the same feed")

@@ -69,7 +69,7 @@ def debug(options: cli.Options) -> int | None:
     if options.commands:
         file = existing(options.commands)
         script = file.read_text(encoding="utf-8-sig", errors="backslashreplace").split("\n")
-    target, feed = cli.inspected(options.target, options.feed, options.updates)
+    target, feed = cli.inspected(options.target, options.feed, options.updates, options.size)
     dbg = gn.debug(target.run, feed, budget=options.budget, echo=None)
 
     def load(file: str) -> Any:

@@ -54,9 +54,9 @@ def draw(options: cli.Options) -> None:
     if not overlays:
         if options.feed:
             raise cli.Misuse("only an overlay evaluates what is fed: --overlay values")
-        target = cli.target_of(options.target)
+        target = cli.target_of(options.target, options.size)
     else:
-        target, feed = cli.inspected(options.target, options.feed, updates=False)
+        target, feed = cli.inspected(options.target, options.feed, False, options.size)
         if "health" in overlays:
             health = gn.check_health(target.run, feed)
             overlays = [health if overlay == "health" else overlay for overlay in overlays]

@@ -15,6 +15,6 @@ from .. import screen
 )
 def profile(options: cli.Options) -> None:
     """Say which operations take the time and the memory."""
-    target, feed = cli.inspected(options.target, options.feed, options.updates)
+    target, feed = cli.inspected(options.target, options.feed, options.updates, options.size)
     found = gn.profile(target.run, feed, repeat=options.repeat)
     screen.show(found, options.json, lambda: printable(found.table(screen.room())))

@@ -30,7 +30,7 @@ def replay(options: cli.Options) -> int | None:
     file = options.output
     if not is_page(file):
         raise cli.Misuse(f"{file} is not the name of a page: one ends in .html. graphnn trace -o keeps a run")
-    target, feed = cli.inspected(options.target, options.feed, options.updates)
+    target, feed = cli.inspected(options.target, options.feed, options.updates, options.size)
     try:
         trace = recorded(target, feed, file)
     except gn.GraphnnError as error:

@@ -25,7 +25,7 @@ def run(options: cli.Options) -> None:
     """Evaluate a graph and print what it gives."""
     if options.output and not options.output.endswith(".npz"):
         raise cli.Misuse(f'the values are written to an .npz file; "{options.output}" does not end in .npz')
-    graph, fetches, feed, run = fed(cli.target_of(options.target), options.feed)
+    graph, fetches, feed, run = fed(cli.target_of(options.target, options.size), options.feed)
     if isinstance(run, gn.Trace) and run.prepared.overridden:
         names = ", ".join(node.name for node in run.prepared.overridden)
         raise cli.Misuse(

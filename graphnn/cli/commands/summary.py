@@ -1,30 +1,21 @@
 """`graphnn summary`."""
 
-import argparse
-
 import graphnn as gn
 
 from ... import cli
 from .. import screen
-
-
-def _size(text: str) -> tuple[str, int]:
-    name, equals, size = text.rpartition("=")
-    if not (equals and name and size.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text} is not NAME=N, such as batch=32")
-    return name, int(size)
+from ..models import MODEL
 
 
 @cli.command(
     cli.TARGET,
-    cli.several(
-        "--size", type=_size, metavar="NAME=N", help="the size of a dimension, for flops and memory; repeatable"
-    ),
     cli.option("--depth", type=cli.from_1, metavar="N", help="levels of layers inside layers; 1: the outermost only"),
 )
 def summary(options: cli.Options) -> None:
     """Print layers, shapes and parameters; at given sizes, operations and memory, too."""
-    graph, fetches, _, _ = cli.target_of(options.target)
-    sizes = dict(options.size) if options.size else None
+    # The sizes of a model are fixed when it is read; those of a graph are asked for.
+    of_model = options.target.endswith(MODEL)
+    graph, fetches, _, _ = cli.target_of(options.target, options.size if of_model else ())
+    sizes = None if not options.size else {} if of_model else dict(options.size)
     found = gn.summary(fetches, sizes=sizes, depth=options.depth, graph=graph)
     screen.show(found, options.json, lambda: found.table(screen.room()))

@@ -26,7 +26,7 @@ def trace(options: cli.Options) -> int | None:
             f"a run is kept for graphnn (-o run.trace), or as a page (-o run.html); a picture of it is drawn by "
             f"graphnn draw {options.target} --overlay values -o {options.output}"
         )
-    target, feed = cli.inspected(options.target, options.feed, options.updates)
+    target, feed = cli.inspected(options.target, options.feed, options.updates, options.size)
     trace = recorded(target, feed, options.output, options.digests)
     records = trace.select(options.select)
     if options.output and is_page(options.output):

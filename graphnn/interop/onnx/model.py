@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ...errors import FileFormatError, LookupFailure, NoRuleError, ShapeError, UsageError, near
-from ...graph import Dim, Graph, Node
+from ...graph import Array, Dim, Graph, Node
 from ...graph.dimensions import dimension, names_in, size_of
 from ...text import counted, quoted, short_repr
 from . import rules as rules  # registers them
@@ -44,6 +44,8 @@ class Source:
         How many ONNX nodes the model has.
     folded : int
         How many of them were evaluated while the model was read.
+    values : dict of str to array
+        Of the inputs that were given a value.
     """
 
     model: Any
@@ -52,6 +54,7 @@ class Source:
     dims: dict[str, Dim]
     counted: int
     folded: int
+    values: dict[str, Array]
 
 
 SOURCES: WeakKeyDictionary[Graph, Source] = WeakKeyDictionary()
@@ -142,7 +145,8 @@ def graph_of(
     reader.read(proto.graph.node, frame, {})
     _outputs(reader, frame, proto.graph)
     nodes = {name: value for name, value in frame.values.items() if isinstance(value, Node)}
-    SOURCES[graph] = Source(proto, path, nodes, dims, len(proto.graph.node), reader.folded)
+    fixed = {name: value for name, value in frame.values.items() if name in values and isinstance(value, np.ndarray)}
+    SOURCES[graph] = Source(proto, path, nodes, dims, len(proto.graph.node), reader.folded, fixed)
     return graph
 
 

@@ -1,0 +1,232 @@
+"""PyTorch modules as graphs: their values and every gradient, against PyTorch's own.
+
+``make_torch_modules.py`` prints a table; ``--write FOLDER`` keeps the small modules as models, with figures that
+``tests/interop/test_torch_modules.py`` reads. Needs torch, torchvision and onnxscript.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+import graphnn as gn
+
+
+class Convolutional(nn.Module):
+    """Convolutions, batch norm and pooling: a small LeNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 3, 3, padding=1)
+        self.norm = nn.BatchNorm2d(3)
+        self.second = nn.Conv2d(3, 4, 3, stride=2)
+        self.head = nn.Linear(4 * 3 * 3, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.max_pool2d(torch.relu(self.norm(self.first(x))), 2)
+        h = torch.tanh(self.second(h))
+        return torch.log_softmax(self.head(h.flatten(1)), -1)
+
+
+class Separable(nn.Module):
+    """A depthwise convolution, an activation of MobileNet, and channel attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth = nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False)
+        self.point = nn.Conv2d(4, 6, 1)
+        self.squeeze = nn.Linear(6, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = nn.functional.hardswish(self.point(nn.functional.relu6(self.depth(x))))
+        gate = torch.sigmoid(self.squeeze(h.mean((2, 3))))
+        return (h * gate[:, :, None, None]).sum((2, 3))
+
+
+class Residual(nn.Module):
+    """Two convolutions with a way around them, and group norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(4, 4, 3, padding=1)
+        self.norm = nn.GroupNorm(2, 4)
+        self.two = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.silu(x + self.two(nn.functional.gelu(self.norm(self.one(x)))))
+
+
+class Decoder(nn.Module):
+    """A transposed convolution, bilinear enlargement, and a concatenation: a small U-Net."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(2, 4, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(4, 2, 2, stride=2)
+        self.last = nn.Conv2d(6, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.down(x))
+        wide = nn.functional.interpolate(h, scale_factor=2, mode="bilinear", align_corners=False)
+        return self.last(torch.cat([self.up(h), wide], 1))
+
+
+class Texts(nn.Module):
+    """An embedding, an LSTM and the mean of its states."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(11, 5)
+        self.lstm = nn.LSTM(5, 4, num_layers=2, bidirectional=True, batch_first=True)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        states, _ = self.lstm(self.embed(tokens))
+        return self.head(states.mean(1))
+
+
+class Gated(nn.Module):
+    """A GRU, and its last state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 4, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.gru(x)[0][:, -1]
+
+
+class Attention(nn.Module):
+    """Attention written out, with a causal mask and layer norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(8)
+        self.qkv = nn.Linear(8, 24)
+        self.out = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, length, width = x.shape
+        q, k, v = self.qkv(self.norm(x)).reshape(batch, length, 3, 2, width // 2).permute(2, 0, 3, 1, 4)
+        scores = q @ k.transpose(-2, -1) / (width // 2) ** 0.5
+        mask = torch.ones(length, length, dtype=torch.bool).tril()
+        weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+        return x + self.out((weights @ v).transpose(1, 2).reshape(batch, length, width))
+
+
+def small() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
+    """Yield (name, module, examples) of small modules."""
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape)
+
+    yield "perceptron", nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3), nn.Softmax(-1)), (normal(5, 4),)
+    yield "convolutional", Convolutional(), (normal(2, 1, 14, 14),)
+    yield "separable", Separable(), (normal(2, 4, 6, 6),)
+    yield "residual", Residual(), (normal(2, 4, 5, 5),)
+    yield "decoder", Decoder(), (normal(2, 2, 8, 8),)
+    yield "texts", Texts(), (torch.randint(0, 11, (3, 6)),)
+    yield "gated", Gated(), (normal(2, 5, 3),)
+    yield "attention", Attention(), (normal(2, 6, 8),)
+    yield "encoder", nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (normal(2, 5, 8),)
+    yield (
+        "mixed",
+        nn.Sequential(nn.Linear(4, 6), nn.ELU(), nn.LayerNorm(6), nn.PReLU(), nn.Linear(6, 6), nn.Softplus()),
+        (normal(3, 4),),
+    )
+    yield (
+        "waves",
+        nn.Sequential(nn.Conv1d(2, 4, 3, dilation=2), nn.LeakyReLU(), nn.AvgPool1d(2), nn.Conv1d(4, 1, 2)),
+        (normal(2, 2, 12),),
+    )
+
+
+def large() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
+    """Yield (name, module, examples) of the architectures of torchvision."""
+    from torchvision import models
+
+    image = torch.randn(2, 3, 224, 224)
+    for name in (
+        "resnet18",
+        "mobilenet_v3_small",
+        "efficientnet_b0",
+        "densenet121",
+        "convnext_tiny",
+        "swin_t",
+        "vit_b_16",
+    ):
+        yield name, getattr(models, name)(weights=None), (image,)
+
+
+def gradients(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return PyTorch's output, and the gradients of its mean square."""
+    output = module(*examples)
+    module.zero_grad()
+    (output**2).mean().backward()
+    return output.detach().numpy(), {name: p.grad.numpy().copy() for name, p in module.named_parameters()}
+
+
+def ours(graph: gn.Graph, examples: tuple[np.ndarray, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return graphnn's."""
+    (output,) = graph.outputs.values()
+    weights = list(graph.parameters)
+    found = gn.grad(gn.mean(output**2), weights)
+    feed = dict(zip(graph.placeholders, examples, strict=True))
+    value, *slopes = gn.run([output, *found], feed)
+    return value, {node.name: slope for node, slope in zip(weights, slopes, strict=True)}
+
+
+def gap(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the largest difference, relative to the largest element."""
+    return float(np.abs(one - other).max(initial=0) / max(np.abs(other).max(initial=0), 1e-6))
+
+
+def compared(name: str, module: nn.Module, examples: tuple[torch.Tensor, ...]) -> str:
+    """Return a line of the table."""
+    module.eval()
+    start = time.perf_counter()
+    graph = gn.from_torch(module, *examples, trainable=True)
+    took = time.perf_counter() - start
+    value, slopes = gradients(module, examples)
+    got, found = ours(graph, tuple(each.numpy() for each in examples))
+    worst = max(slopes, key=lambda key: gap(found[key], slopes[key]))
+    lines = sum(node.origin.file.endswith(".py") for node in graph)
+    return (
+        f"{name:20} {len(graph):6} nodes  {took:5.1f} s  output {gap(got, value):.1e}  "
+        f"{len(slopes)} gradients, worst {gap(found[worst], slopes[worst]):.1e} ({worst})  lines {lines}/{len(graph)}"
+    )
+
+
+def write(folder: Path) -> None:
+    """Keep the small modules as models, with their figures."""
+    for name, module, examples in small():
+        module.eval()
+        value, slopes = gradients(module, examples)
+        program = torch.onnx.export(module, examples, dynamo=True, optimize=False, verbose=False)
+        (folder / f"{name}.onnx").write_bytes(program.model_proto.SerializeToString())
+        arrays = {f"input/{k}": each.numpy() for k, each in enumerate(examples)} | {"output": value}
+        np.savez_compressed(folder / f"{name}.npz", **arrays, **{f"gradient/{key}": g for key, g in slopes.items()})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, metavar="FOLDER")
+    parser.add_argument("--large", action="store_true")
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    if arguments.write:
+        write(arguments.write)
+        return
+    modules: Callable[[], Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]] = (
+        large if arguments.large else small
+    )
+    for _each in modules():
+        pass
+
+
+if __name__ == "__main__":
+    main()
