@@ -14,7 +14,7 @@ from ..feeds import existing, loaded_from, memory_budget
     cli.TARGET,
     cli.option("other", metavar="OTHER", nargs="?", help="another one; or an .npz of arrays by the names of nodes"),
     cli.FEED,
-    cli.feed_option("--feed-b", "for OTHER, instead: "),
+    cli.feed_option("--feed-b", text="for OTHER, instead: "),
     cli.UPDATES,
     cli.option("--runtime", metavar="NAME", help="instead of OTHER: what this runtime computes of the same model"),
     cli.switch("--table", "also how each node agrees, in the order of the schedule"),

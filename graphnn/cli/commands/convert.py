@@ -15,7 +15,7 @@ from ..models import MODEL
     cli.switch("--trainable", "make the weights of a model parameters"),
 )
 def convert(options: cli.Options) -> None:
-    """Write an ONNX model as the file of a graph, or a graph as an ONNX model."""
+    """Write an ONNX model as a graph, or a graph as an ONNX model."""
     target = cli.target_of(options.target, options.size, options.trainable)
     if options.output.endswith(MODEL):
         gn.to_onnx(target.fetches, options.output, graph=target.graph)
