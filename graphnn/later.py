@@ -23,6 +23,7 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "live progress": ("graphnn.view.live.progress",),
     "live page": ("graphnn.view.live.page",),
     "replay": ("graphnn.view.replay.pages",),
+    "runtime": ("graphnn.interop.onnx.runtime",),
     "a file of a trace": (_TRACE,),
 }
 """form, or kind of file → the modules that register it for classes of other modules."""

@@ -115,7 +115,7 @@ def feed_option(*flags: str, text: str = "") -> Argument:
         *flags,
         default=[],
         metavar="[NAME=]FILE",
-        help=f"{text}an .npz of arrays by placeholder name, or NAME=FILE.npy for one; repeatable",
+        help=f"{text}an .npz of arrays by name, or NAME=FILE.npy; repeatable",
     )
 
 
@@ -141,14 +141,13 @@ TARGET = together(
     option(
         "target",
         metavar="TARGET",
-        help="FILE.py:FUNCTION or MODULE:FUNCTION that returns fetches or a compiled step, alone or with their feed: "
-        "(fetches, feed); or the file of a graph, a trace or an ONNX model",
+        help="FILE.py:FUNCTION or MODULE:FUNCTION that returns fetches, a compiled step, or (fetches, feed); "
+        "or the file of a graph, trace or ONNX model",
     ),
-    several(
-        "--size", type=size, default=[], metavar="NAME=N", help="the size of a dimension of an ONNX model; repeatable"
-    ),
+    several("--size", type=size, default=[], metavar="NAME=N", help="a size of an ONNX model; repeatable"),
 )
-FEED = feed_option("--feed", "--input")
+# --input is another word for it; it has no line of its own in the help, which fits a screen.
+FEED = together(feed_option("--feed"), several("--input", dest="feed", default=[], help=argparse.SUPPRESS))
 UPDATES = switch("--updates", "the whole training step, with the updates of the graph")
 
 

@@ -8,6 +8,7 @@ from ... import cli
 from ...view.terminal.ink import judged
 from .. import screen
 from ..feeds import existing, loaded_from, memory_budget
+from ..models import MODEL
 
 
 @cli.command(
@@ -23,7 +24,8 @@ def compare(options: cli.Options) -> int | None:
     """Find the first node at which two runs differ."""
     if (options.other is None) is (options.runtime is None):
         raise cli.Misuse("say what to compare with: OTHER, or --runtime NAME")
-    target, feed = cli.inspected(options.target, options.feed, options.updates, options.size)
+    sizes = options.size if options.target.endswith(MODEL) or not (options.other or "").endswith(MODEL) else ()
+    target, feed = cli.inspected(options.target, options.feed, options.updates, sizes)
     if options.runtime is not None:
         if options.feed_b:
             raise cli.Misuse("--feed-b is for OTHER: a runtime gets the same feed")
@@ -34,7 +36,8 @@ def compare(options: cli.Options) -> int | None:
         other: Any = loaded_from(existing(options.other), memory_budget(target.graph))
         found = gn.compare(target.run, other, feed)
     else:
-        second, feed_b = cli.inspected(options.other, [*options.feed, *options.feed_b], options.updates)
+        sizes = options.size if options.other.endswith(MODEL) else ()
+        second, feed_b = cli.inspected(options.other, [*options.feed, *options.feed_b], options.updates, sizes)
         if options.feed and feed is None is feed_b:
             raise cli.Misuse("both are recorded: there is nothing to feed")
         # Fed by the function of one of them, they are fed alike; a trace holds its feed.

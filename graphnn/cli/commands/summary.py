@@ -15,7 +15,7 @@ def summary(options: cli.Options) -> None:
     """Print layers, shapes and parameters; at given sizes, operations and memory, too."""
     # The sizes of a model are fixed when it is read; those of a graph are asked for.
     of_model = options.target.endswith(MODEL)
-    graph, fetches, _, _ = cli.target_of(options.target, options.size if of_model else ())
+    graph, fetches, _, _ = cli.target_of(options.target, options.size if of_model else (), of_model)
     sizes = None if not options.size else {} if of_model else dict(options.size)
     found = gn.summary(fetches, sizes=sizes, depth=options.depth, graph=graph)
     screen.show(found, options.json, lambda: found.table(screen.room()))

@@ -1,0 +1,80 @@
+"""Models of ONNX against ONNX Runtime, node by node; and as targets of commands."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import parser
+
+import graphnn as gn
+from graphnn import cli
+from graphnn.graph import fn
+from graphnn.interop.onnx.rule import RULES
+
+TEXT = """<ir_version: 8, opset_import: ["": 17]>
+scores (float[n, 3] x) => (float[n, 2] y) <float[3, 2] w = {1.5, -2, 0.25, 4, -1, 3}, float[2] b = {0.5, -0.5}>
+{h = MatMul(x, w) z = Add(h, b) e = Exp(z) y = Softmax<axis=1>(e)}
+"""
+X = np.array([[0.5, -1.0, 2.0], [1.0, 0.25, -0.75]], np.float32)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "scores.onnx"
+    file.write_bytes(parser.parse_model(TEXT).SerializeToString())
+    return file
+
+
+def test_a_model_agrees_with_the_runtime_at_every_node(path: Path) -> None:
+    found = gn.compare(gn.from_onnx(path), feed={"x": X}, runtime="onnxruntime")
+    assert found.equal
+    assert "4 nodes compared" in str(found)
+
+
+def test_the_first_node_that_differs_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = dataclasses.replace(RULES["", "Exp"], function=lambda call, x: fn.exp(x) * 1.5)
+    monkeypatch.setitem(RULES, ("", "Exp"), wrong)
+    found = gn.compare(gn.from_onnx(path), feed={"x": X}, runtime="onnxruntime")
+    assert not found.equal
+    assert found.first is not None
+    assert found.first.node.name == "Exp/multiply"
+
+
+def test_values_in_groups_are_those_of_one_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphnn.interop.onnx.runtime._AT_ONCE", 1)
+    assert gn.compare(gn.from_onnx(path), feed={"x": X}, runtime="onnxruntime").equal
+
+
+def test_a_graph_that_was_not_read_has_no_runtime() -> None:
+    x = gn.Graph().placeholder("x", 2)
+    with pytest.raises(TypeError, match="was not read from anything that onnxruntime runs"):
+        gn.compare(-x, feed={x: [1.0, 2.0]}, runtime="onnxruntime")
+
+
+def test_commands_take_models(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(path.with_name("x.npy"), X)
+    assert cli.main(["run", str(path), "--input", f"x={path.with_name('x.npy')}", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    z = np.exp(X @ np.array([[1.5, -2], [0.25, 4], [-1, 3]]) + [0.5, -0.5])
+    z -= z.max(1, keepdims=True)
+    np.testing.assert_allclose(
+        shown["values"]["y"]["value"], np.exp(z) / np.exp(z).sum(1, keepdims=True), rtol=1e-4, atol=1e-6
+    )
+    assert cli.main(["compare", str(path), "--runtime", "onnxruntime", "--size", "n=2"]) == 0
+    assert "random numbers are the input for x" in capsys.readouterr().err
+    assert cli.main(["summary", str(path)]) == 0
+    assert "MatMul" in capsys.readouterr().out
+    assert cli.main(["run", str(path), "--size", "m=2"]) == 1
+    assert 'the model has no dimension "m"' in capsys.readouterr().err
+
+
+def test_a_model_is_converted_to_a_graph_and_back(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph, again = path.with_suffix(".gnn"), path.with_name("again.onnx")
+    assert cli.main(["convert", str(path), str(graph)]) == 0
+    assert cli.main(["convert", str(graph), str(again)]) == 0
+    y = gn.run(gn.from_onnx(path).outputs["y"], {"x": X})
+    np.testing.assert_allclose(gn.run(gn.from_onnx(again).outputs["y"], {"x": X}), y, rtol=1e-6)
+    assert cli.main(["convert", str(path), "somewhere.else"]) == 2
+    assert "ends neither in .onnx nor in .gnn" in capsys.readouterr().err
