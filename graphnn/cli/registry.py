@@ -115,7 +115,7 @@ def feed_option(*flags: str, text: str = "") -> Argument:
         *flags,
         default=[],
         metavar="[NAME=]FILE",
-        help=f"{text}an .npz of arrays by name, or NAME=FILE.npy; repeatable",
+        help=f"{text}arrays by name, .npz; or NAME=FILE.npy; repeatable",
     )
 
 
