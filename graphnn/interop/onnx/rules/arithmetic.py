@@ -10,6 +10,7 @@ from ....graph import Node, fn
 from .. import sizes as of
 from ..rule import on_sizes, rule
 from ..tensors import dtype_of
+from .kit import held
 
 if TYPE_CHECKING:
     from ..call import Call
@@ -133,9 +134,9 @@ def several(call: Call, *arrays: Node) -> Any:
 
 
 @rule("Clip")
-def clip(call: Call, x: Node, min: Node | None = None, max: Node | None = None) -> Any:
+def clip(call: Call, x: Node, min: Value = None, max: Value = None) -> Any:
     """Return x between two bounds."""
-    bounds = [None if bound is None else call.reader.stored(bound) for bound in (min, max)]
+    bounds = [None if bound is None else held(call, bound) for bound in (min, max)]
     if x.spec.dtype.kind == "f" and all((b is None) == (n is None) for b, n in zip(bounds, (min, max), strict=True)):
         low, high = (None if bound is None else float(bound) for bound in bounds)
         if not any(bound is not None and bound != bound for bound in (low, high)) and (
@@ -143,8 +144,8 @@ def clip(call: Call, x: Node, min: Node | None = None, max: Node | None = None) 
         ):
             return fn.clip(x, low, high)
     if min is not None:
-        x = fn.maximum(x, fn.cast(min, x.spec.dtype))
-    return x if max is None else fn.minimum(x, fn.cast(max, x.spec.dtype))
+        x = fn.maximum(x, fn.cast(call.node(min), x.spec.dtype))
+    return x if max is None else fn.minimum(x, fn.cast(call.node(max), x.spec.dtype))
 
 
 @rule("Where")

@@ -11,13 +11,14 @@ import numpy as np
 from ....graph import Dim, Node, fn
 from ....graph.dimensions import add, multiply, subtract
 from ..rule import rule
-from .kit import number
+from .kit import multiplied, number
 from .normalization import normalized
 from .quantization import product
 from .whole import aligned
 
 if TYPE_CHECKING:
     from ..call import Call
+    from ..rule import Value
 
 _MICROSOFT = "com.microsoft"
 
@@ -119,13 +120,13 @@ def _self_attention(
 def qattention(
     call: Call,
     x: Node,
-    weights: Node,
+    weights: Value,
     b: Node,
-    x_scale: Node,
-    weight_scale: Node,
+    x_scale: Value,
+    weight_scale: Value,
     mask_index: Node | None = None,
-    x_zero_point: Node | None = None,
-    weight_zero_point: Node | None = None,
+    x_zero_point: Value = None,
+    weight_zero_point: Value = None,
     past: Node | None = None,
     *,
     num_heads: int,
@@ -135,7 +136,7 @@ def qattention(
 ) -> Any:
     """Return attention of bytes to themselves."""
     y = product(call, x, weights, x_zero_point, weight_zero_point)
-    factor = aligned(call, x_scale, y.ndim, None) * aligned(call, weight_scale, y.ndim, None)
+    factor = multiplied(call, aligned(call, x_scale, y.ndim, None), aligned(call, weight_scale, y.ndim, None))
     y = fn.cast(y, b.spec.dtype) * factor + b
     return _self_attention(call, y, mask_index, past, None, num_heads, mask_filter_value, scale, unidirectional)
 

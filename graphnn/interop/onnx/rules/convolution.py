@@ -154,9 +154,9 @@ def deform_conv(
 def conv_integer(
     call: Call,
     x: Node,
-    w: Node,
-    x_zero_point: Node | None = None,
-    w_zero_point: Node | None = None,
+    w: Value,
+    x_zero_point: Value = None,
+    w_zero_point: Value = None,
     *,
     auto_pad: str = "NOTSET",
     dilations: Any = None,
@@ -175,13 +175,13 @@ def conv_integer(
 def qlinear_conv(
     call: Call,
     x: Node,
-    x_scale: Node,
-    x_zero_point: Node,
-    w: Node,
-    w_scale: Node,
-    w_zero_point: Node,
-    y_scale: Node,
-    y_zero_point: Node,
+    x_scale: Value,
+    x_zero_point: Value,
+    w: Value,
+    w_scale: Value,
+    w_zero_point: Value,
+    y_scale: Value,
+    y_zero_point: Value,
     b: Value = None,
     *,
     auto_pad: str = "NOTSET",
@@ -198,5 +198,5 @@ def qlinear_conv(
     if b is not None:
         y = y + fn.cast(along(call, b, y.ndim), kind)
     scale = computed(call, lambda a, c, d: a * c / d, lambda a, c, d: a * c / d, x_scale, w_scale, y_scale)
-    y = fn.cast(y, scale.spec.dtype) * aligned(call, scale, y.ndim, 1)
+    y = fn.cast(y, scale.dtype) * call.node(aligned(call, scale, y.ndim, 1))
     return requantized(call, y, aligned(call, y_zero_point, y.ndim, None))

@@ -10,6 +10,7 @@ import numpy as np
 
 from ....graph import Array, Dim, Node, fn
 from ....graph.dimensions import add, clamp, floor_divide, minimum, multiply, subtract
+from ..sizes import Sizes
 
 if TYPE_CHECKING:
     from ..call import Call
@@ -40,23 +41,31 @@ def each(value: Any, count: int, default: int = 1) -> tuple[int, ...]:
     return tuple(ints(value)) if value is not None and len(ints(value)) else (default,) * count
 
 
+def held(call: Call, value: Value) -> Array | None:
+    """Return a value as an array, if it is known while the model is read."""
+    if isinstance(value, Node):
+        return call.reader.stored(value)
+    return None if isinstance(value, Sizes) else np.asarray(value)
+
+
+def computed(call: Call, arrays: Callable[..., Array], nodes: Callable[..., Node], *operands: Value) -> Value:
+    """Return what a function gives: an array of arrays where all operands are known, else a node of nodes."""
+    known = [held(call, operand) for operand in operands]
+    if any(array is None for array in known):
+        return nodes(*[call.node(operand) for operand in operands])
+    return arrays(*known)
+
+
 def along(call: Call, value: Value, ndim: int, axis: int = 1) -> Node:
     """Return a vector as a node that broadcasts with arrays of so many axes, along one of them."""
     shape = [1] * ndim
     shape[axis] = -1
-    if isinstance(value, np.ndarray):
-        return call.node(value.reshape(shape))
-    vector = call.node(value)
-    stored = call.reader.stored(vector)
-    return fn.reshape(vector, tuple(shape)) if stored is None else call.node(stored.reshape(shape))
+    return call.node(computed(call, lambda x: x.reshape(shape), lambda x: fn.reshape(x, tuple(shape)), value))
 
 
-def computed(call: Call, arrays: Callable[..., Array], nodes: Callable[..., Node], *operands: Node) -> Node:
-    """Return what a function gives: of arrays where all operands are constants, which leaves no node, or of nodes."""
-    stored = [call.reader.stored(operand) for operand in operands]
-    if any(array is None for array in stored):
-        return nodes(*operands)
-    return call.node(arrays(*stored))
+def multiplied(call: Call, *factors: Value) -> Node:
+    """Return a product, which is computed now if all factors are known."""
+    return call.node(computed(call, lambda *each: np.asarray(math.prod(each)), lambda *each: math.prod(each), *factors))
 
 
 def number(call: Call, value: Any, like: Node) -> Node:

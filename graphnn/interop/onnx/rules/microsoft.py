@@ -10,13 +10,14 @@ import numpy as np
 from ....graph import Node, fn
 from ..rule import rule
 from .convolution import conv
-from .kit import number
+from .kit import computed, multiplied, number
 from .pooling import average_pool, max_pool
 from .quantization import by_bytes, product
 from .whole import aligned, centred, requantized
 
 if TYPE_CHECKING:
     from ..call import Call
+    from ..rule import Value
 
 _MICROSOFT = "com.microsoft"
 
@@ -155,65 +156,65 @@ def nhwc_max_pool(
 # --- of bytes -------------------------------------------------------------------------------------------------------
 
 
-def _floats(call: Call, x: Node, scale: Node, zero: Node | None) -> Node:
+def _floats(call: Call, x: Value, scale: Value, zero: Value) -> Node:
     """Return bytes as the numbers that they stand for."""
-    return centred(call, x, zero, scale.spec.dtype) * aligned(call, scale, x.ndim, None)
+    return multiplied(call, centred(call, x, zero, scale.dtype), aligned(call, scale, x.ndim, None))
 
 
-def _bytes(call: Call, y: Node, scale: Node, zero: Node | None) -> Node:
+def _bytes(call: Call, y: Node, scale: Value, zero: Value) -> Node:
     """Return numbers as bytes."""
-    point = call.node(np.zeros((), np.uint8)) if zero is None else aligned(call, zero, y.ndim, None)
-    return requantized(call, y / aligned(call, scale, y.ndim, None), point)
+    point = np.zeros((), np.uint8) if zero is None else aligned(call, zero, y.ndim, None)
+    return requantized(call, y / call.node(aligned(call, scale, y.ndim, None)), point)
 
 
 @rule("QLinearAdd", "QLinearMul", domain=_MICROSOFT)
 def qlinear_two(
     call: Call,
     a: Node,
-    a_scale: Node,
-    a_zero_point: Node | None,
-    b: Node,
-    b_scale: Node,
-    b_zero_point: Node | None,
-    c_scale: Node,
-    c_zero_point: Node | None = None,
+    a_scale: Value,
+    a_zero_point: Value | None,
+    b: Value,
+    b_scale: Value,
+    b_zero_point: Value | None,
+    c_scale: Value,
+    c_zero_point: Value = None,
 ) -> Any:
     """Return the sum or the product of bytes as bytes."""
     left, right = _floats(call, a, a_scale, a_zero_point), _floats(call, b, b_scale, b_zero_point)
     y = left + right if call.op == "QLinearAdd" else left * right
-    return _bytes(call, y, c_scale, _zero(call, a, c_zero_point))
+    return _bytes(call, y, c_scale, _zero(a, c_zero_point))
 
 
-def _zero(call: Call, x: Node, zero: Node | None) -> Node:
+def _zero(x: Value, zero: Value) -> Value:
     """Return a zero point; 0 where there is none."""
-    return call.node(np.zeros((), x.spec.dtype)) if zero is None else zero
+    return np.zeros((), x.dtype) if zero is None else zero
 
 
 @rule("QLinearSigmoid", "QLinearLeakyRelu", domain=_MICROSOFT)
 def qlinear_one(
     call: Call,
     x: Node,
-    x_scale: Node,
-    x_zero_point: Node | None,
-    y_scale: Node,
-    y_zero_point: Node | None = None,
+    x_scale: Value,
+    x_zero_point: Value | None,
+    y_scale: Value,
+    y_zero_point: Value = None,
     *,
     alpha: float = 0.01,
 ) -> Any:
     """Return an activation of bytes as bytes."""
     floats = _floats(call, x, x_scale, x_zero_point)
     y = fn.sigmoid(floats) if call.op == "QLinearSigmoid" else fn.leaky_relu(floats, alpha)
-    return _bytes(call, y, y_scale, _zero(call, x, y_zero_point))
+    return _bytes(call, y, y_scale, _zero(x, y_zero_point))
 
 
 @rule("QLinearSoftmax", domain=_MICROSOFT)
 def qlinear_softmax(
     call: Call,
     x: Node,
-    x_scale: Node,
-    x_zero_point: Node | None,
-    y_scale: Node,
-    y_zero_point: Node,
+    x_scale: Value,
+    x_zero_point: Value | None,
+    y_scale: Value,
+    y_zero_point: Value | None,
     *,
     axis: int = -1,
     opset: int,
@@ -228,10 +229,10 @@ def qlinear_softmax(
 def qlinear_global_average_pool(
     call: Call,
     x: Node,
-    x_scale: Node,
-    x_zero_point: Node,
-    y_scale: Node,
-    y_zero_point: Node,
+    x_scale: Value,
+    x_zero_point: Value | None,
+    y_scale: Value,
+    y_zero_point: Value | None,
     *,
     channels_last: int = 0,
 ) -> Any:
@@ -245,10 +246,10 @@ def qlinear_global_average_pool(
 def qlinear_average_pool(
     call: Call,
     x: Node,
-    x_scale: Node,
-    x_zero_point: Node | None,
-    y_scale: Node,
-    y_zero_point: Node | None = None,
+    x_scale: Value,
+    x_zero_point: Value | None,
+    y_scale: Value,
+    y_zero_point: Value = None,
     *,
     auto_pad: str = "NOTSET",
     ceil_mode: int = 0,
@@ -270,11 +271,11 @@ def qlinear_average_pool(
         pads=pads,
         strides=strides,
     )
-    return _bytes(call, fn.moveaxis(y, 1, -1) if channels_last else y, y_scale, _zero(call, x, y_zero_point))
+    return _bytes(call, fn.moveaxis(y, 1, -1) if channels_last else y, y_scale, _zero(x, y_zero_point))
 
 
 @rule("QLinearConcat", domain=_MICROSOFT)
-def qlinear_concat(call: Call, y_scale: Node, y_zero_point: Node, *parts: Node, axis: int) -> Any:
+def qlinear_concat(call: Call, y_scale: Value, y_zero_point: Value, *parts: Value, axis: int) -> Any:
     """Return arrays of bytes, each with a scale of its own, one after the other."""
     arrays = [_floats(call, *parts[i : i + 3]) for i in range(0, len(parts), 3)]
     return _bytes(call, fn.concatenate(arrays, axis=axis), y_scale, y_zero_point)
@@ -284,43 +285,44 @@ def qlinear_concat(call: Call, y_scale: Node, y_zero_point: Node, *parts: Node, 
 def qgemm(
     call: Call,
     a: Node,
-    a_scale: Node,
-    a_zero_point: Node,
-    b: Node,
-    b_scale: Node,
-    b_zero_point: Node,
+    a_scale: Value,
+    a_zero_point: Value | None,
+    b: Value,
+    b_scale: Value,
+    b_zero_point: Value | None,
     c: Node | None = None,
-    y_scale: Node | None = None,
-    y_zero_point: Node | None = None,
+    y_scale: Value = None,
+    y_zero_point: Value = None,
     *,
     alpha: float = 1.0,
     transA: int = 0,
     transB: int = 0,
 ) -> Any:
     """Return the product of matrices of bytes, plus whole numbers, as bytes or as floats."""
-    a, b = (fn.transpose(each) if turned else each for each, turned in ((a, transA), (b, transB)))
+    a = fn.transpose(a) if transA else a
+    b = computed(call, lambda each: each.T, fn.transpose, b) if transB else b
     y = product(call, a, b, a_zero_point, b_zero_point)
     if c is not None:
         y = y + fn.cast(c, y.spec.dtype)
-    scale = aligned(call, a_scale, 2, None) * aligned(call, b_scale, 2, None)
+    scale = multiplied(call, aligned(call, a_scale, 2, None), aligned(call, b_scale, 2, None))
     y = fn.cast(y, scale.spec.dtype) * (scale if alpha == 1 else scale * number(call, alpha, scale))
-    return y if y_scale is None else _bytes(call, y, y_scale, _zero(call, a, y_zero_point))
+    return y if y_scale is None else _bytes(call, y, y_scale, _zero(a, y_zero_point))
 
 
 @rule("MatMulIntegerToFloat", domain=_MICROSOFT)
 def matmul_integer_to_float(
     call: Call,
     a: Node,
-    b: Node,
-    a_scale: Node,
-    b_scale: Node,
-    a_zero_point: Node | None = None,
-    b_zero_point: Node | None = None,
+    b: Value,
+    a_scale: Value,
+    b_scale: Value,
+    a_zero_point: Value = None,
+    b_zero_point: Value = None,
     bias: Node | None = None,
 ) -> Any:
     """Return the product of matrices of bytes, times their scales, plus an array."""
     y = product(call, a, b, a_zero_point, b_zero_point)
-    scale = aligned(call, a_scale, y.ndim, None) * aligned(call, b_scale, y.ndim, None)
+    scale = multiplied(call, aligned(call, a_scale, y.ndim, None), aligned(call, b_scale, y.ndim, None))
     y = fn.cast(y, scale.spec.dtype) * scale
     return y if bias is None else y + bias
 
@@ -329,9 +331,9 @@ def matmul_integer_to_float(
 def dynamic_quantize_matmul(
     call: Call,
     a: Node,
-    b: Node,
-    b_scale: Node,
-    b_zero_point: Node | None = None,
+    b: Value,
+    b_scale: Value,
+    b_zero_point: Value = None,
     bias: Node | None = None,
 ) -> Any:
     """Return the product of floats, made bytes first, with bytes."""

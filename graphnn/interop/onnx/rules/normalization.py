@@ -14,16 +14,17 @@ from .kit import along, computed, ints, number
 
 if TYPE_CHECKING:
     from ..call import Call
+    from ..rule import Value
 
 
 @rule("BatchNormalization")
 def batch_normalization(
     call: Call,
     x: Node,
-    scale: Node,
-    b: Node,
-    mean: Node,
-    var: Node,
+    scale: Value,
+    b: Value,
+    mean: Value,
+    var: Value,
     *,
     epsilon: float = 1e-5,
     momentum: float = 0.9,
@@ -42,7 +43,7 @@ def batch_normalization(
         y = _scaled(call, x, around, wide, along(call, scale, x.ndim), along(call, b, x.ndim), epsilon)
         moved = [
             given * number(call, momentum, given) + fn.cast(own, given.spec.dtype) * number(call, 1 - momentum, given)
-            for given, own in ((mean, own_mean), (var, own_var))
+            for given, own in ((call.node(mean), own_mean), (call.node(var), own_var))
         ]
         return (y, *moved)
     # What multiplies x, and what is added, are constants of a model that is not trained.
@@ -77,7 +78,7 @@ def _scaled(call: Call, x: Node, mean: Node, var: Node, scale: Node | None, b: N
 
 @rule("InstanceNormalization")
 def instance_normalization(
-    call: Call, x: Node, scale: Node, b: Node, *, epsilon: float = 1e-5, consumed_inputs: Any = None
+    call: Call, x: Node, scale: Value, b: Value, *, epsilon: float = 1e-5, consumed_inputs: Any = None
 ) -> Any:
     """Return x with each channel of each sample normalized."""
     axes = tuple(range(2, x.ndim))
@@ -148,7 +149,7 @@ def rms_normalization(
 
 @rule("GroupNormalization")
 def group_normalization(
-    call: Call, x: Node, scale: Node, b: Node, *, epsilon: float = 1e-5, num_groups: int, stash_type: int = 1
+    call: Call, x: Node, scale: Value, b: Value, *, epsilon: float = 1e-5, num_groups: int, stash_type: int = 1
 ) -> Any:
     """Return x with each group of channels of each sample normalized."""
     channels = x.spec.shape[1]
@@ -158,7 +159,7 @@ def group_normalization(
     )
     y, _, _ = normalized(call, grouped, None, None, _from(2, grouped.ndim), epsilon)
     y = _in(y, x)
-    if scale.spec.shape[0] == channels:  # opset 18 has a scale for each group, and later for each channel
+    if scale.shape[0] == channels:  # opset 18 has a scale for each group, and later for each channel
         y = fn.reshape(y, x.spec.shape)
     y = y * along(call, scale, y.ndim) + along(call, b, y.ndim)
     return y if y.ndim == x.ndim else fn.reshape(y, x.spec.shape)

@@ -9,19 +9,20 @@ import numpy as np
 from ....graph import Node, fn
 from ..rule import rule
 from ..tensors import dtype_of
-from .kit import bounded, computed, number
+from .kit import bounded, computed, multiplied, number
 from .whole import aligned, centred, exact, requantized
 
 if TYPE_CHECKING:
     from ..call import Call
+    from ..rule import Value
 
 
-def _spread(call: Call, scale: Node, x: Node, axis: int, block: int) -> Node:
+def _spread(call: Call, scale: Value, x: Value, axis: int, block: int) -> Value:
     """Return scales so that they broadcast with x: one, one for each place of an axis, or one for each block."""
     if scale.ndim <= 1 or not block:
         return aligned(call, scale, x.ndim, axis % x.ndim)
-    n = x.spec.shape[axis]
-    bounded(call, block, *[dim for dim in scale.spec.shape if isinstance(dim, int)])
+    n = x.shape[axis]
+    bounded(call, block, *[dim for dim in scale.shape if isinstance(dim, int)])
 
     def nodes(each: Node) -> Node:
         wide = fn.repeat(each, block, axis=axis % x.ndim)
@@ -40,8 +41,8 @@ def _spread(call: Call, scale: Node, x: Node, axis: int, block: int) -> Node:
 def quantize_linear(
     call: Call,
     x: Node,
-    y_scale: Node,
-    y_zero_point: Node | None = None,
+    y_scale: Value,
+    y_zero_point: Value = None,
     *,
     axis: int = 1,
     block_size: int = 0,
@@ -52,25 +53,28 @@ def quantize_linear(
     """Return x divided by its scale and rounded, as bytes."""
     kind = np.dtype(np.uint8)
     if y_zero_point is not None:
-        kind = y_zero_point.spec.dtype
+        kind = y_zero_point.dtype
     elif output_dtype:
         kind = dtype_of(output_dtype, "its result")
-    zero = call.node(np.zeros((), kind)) if y_zero_point is None else _spread(call, y_zero_point, x, axis, block_size)
-    floats = x if x.spec.dtype.kind == "f" else fn.cast(x, y_scale.spec.dtype)
+    zero = np.zeros((), kind) if y_zero_point is None else _spread(call, y_zero_point, x, axis, block_size)
+    floats = x if x.spec.dtype.kind == "f" else fn.cast(x, y_scale.dtype)
     if precision:
         floats = fn.cast(floats, dtype_of(precision, "its precision"))
-    scale = _spread(call, y_scale, x, axis, block_size)
-    scale = scale if scale.spec.dtype == floats.spec.dtype else fn.cast(scale, floats.spec.dtype)
-    return requantized(call, floats / scale, zero)
+    scale = _as(call, _spread(call, y_scale, x, axis, block_size), floats.spec.dtype)
+    return requantized(call, floats / call.node(scale), zero)
+
+
+def _as(call: Call, x: Value, dtype: Any) -> Value:
+    return x if x.dtype == dtype else computed(call, lambda a: a.astype(dtype), lambda a: fn.cast(a, dtype), x)
 
 
 @rule("DequantizeLinear")
 @rule("DequantizeLinear", domain="com.microsoft")
 def dequantize_linear(
     call: Call,
-    x: Node,
-    x_scale: Node,
-    x_zero_point: Node | None = None,
+    x: Value,
+    x_scale: Value,
+    x_zero_point: Value = None,
     *,
     axis: int = 1,
     block_size: int = 0,
@@ -79,10 +83,10 @@ def dequantize_linear(
     """Return bytes less their zero point, times their scale."""
     scale = _spread(call, x_scale, x, axis, block_size)
     zero = None if x_zero_point is None else _spread(call, x_zero_point, x, axis, block_size)
-    kind = scale.spec.dtype if not output_dtype else dtype_of(output_dtype, "its result")
-    wide = np.dtype(np.float64) if x.spec.dtype.itemsize > 2 and x.spec.dtype.kind != "f" else np.dtype(np.float32)
-    y = centred(call, x, zero, wide) * (scale if scale.spec.dtype == wide else fn.cast(scale, wide))
-    return y if y.spec.dtype == kind else fn.cast(y, kind)
+    kind = scale.dtype if not output_dtype else dtype_of(output_dtype, "its result")
+    wide = np.dtype(np.float64) if x.dtype.itemsize > 2 and x.dtype.kind != "f" else np.dtype(np.float32)
+    moved = multiplied(call, centred(call, x, zero, wide), _as(call, scale, wide))
+    return call.node(_as(call, moved, kind))
 
 
 def dynamic(call: Call, x: Node) -> tuple[Node, Node, Node]:
@@ -105,9 +109,9 @@ def dynamic_quantize_linear(call: Call, x: Node) -> Any:
 def product(
     call: Call,
     a: Node,
-    b: Node,
-    a_zero: Node | None,
-    b_zero: Node | None,
+    b: Value,
+    a_zero: Value,
+    b_zero: Value,
 ) -> Node:
     """Return the exact product of matrices of bytes, as floats; zero points are one, or of rows and of columns."""
     kind = exact(call, b, b_zero, (b.ndim - 2 if b.ndim > 1 else 0,))
@@ -115,32 +119,26 @@ def product(
     return fn.matmul(left, centred(call, b, b_zero, kind, b.ndim - 1))
 
 
-def _scaled(call: Call, y: Node, a_scale: Node, b_scale: Node, y_scale: Node) -> Node:
+def _scaled(call: Call, y: Node, a_scale: Value, b_scale: Value, y_scale: Value) -> Node:
     """Return products times their scales, where a's may be of rows, and b's of columns."""
     rows = aligned(call, a_scale, y.ndim, y.ndim - 2) if y.ndim > 1 else a_scale
     columns = aligned(call, b_scale, y.ndim, y.ndim - 1)
-    scale = computed(
-        call,
-        lambda a, b, c: a * b / c,
-        lambda a, b, c: a * b / c,
-        rows,
-        columns,
-        aligned(call, y_scale, y.ndim, y.ndim - 2),
-    )
-    return y * (scale if scale.spec.dtype == y.spec.dtype else fn.cast(scale, y.spec.dtype))
+    last = aligned(call, y_scale, y.ndim, y.ndim - 2)
+    scale = computed(call, lambda a, b, c: a * b / c, lambda a, b, c: a * b / c, rows, columns, last)
+    return y * call.node(_as(call, scale, y.spec.dtype))
 
 
 @rule("QLinearMatMul")
 def qlinear_matmul(
     call: Call,
     a: Node,
-    a_scale: Node,
-    a_zero_point: Node,
-    b: Node,
-    b_scale: Node,
-    b_zero_point: Node,
-    y_scale: Node,
-    y_zero_point: Node,
+    a_scale: Value,
+    a_zero_point: Value,
+    b: Value,
+    b_scale: Value,
+    b_zero_point: Value,
+    y_scale: Value,
+    y_zero_point: Value,
 ) -> Any:
     """Return the product of matrices of bytes, scaled to bytes."""
     y = product(call, a, b, a_zero_point, b_zero_point)
@@ -149,15 +147,13 @@ def qlinear_matmul(
 
 
 @rule("MatMulInteger")
-def matmul_integer(
-    call: Call, a: Node, b: Node, a_zero_point: Node | None = None, b_zero_point: Node | None = None
-) -> Any:
+def matmul_integer(call: Call, a: Node, b: Value, a_zero_point: Value = None, b_zero_point: Value = None) -> Any:
     """Return the product of matrices of bytes, less their zero points, as int32."""
     return fn.cast(product(call, a, b, a_zero_point, b_zero_point), "int32")
 
 
-def by_bytes(call: Call, a: Node, b: Node, b_scale: Node, b_zero: Node | None) -> Node:
+def by_bytes(call: Call, a: Node, b: Value, b_scale: Value, b_zero: Value) -> Node:
     """Return the product of floats, made bytes first, with bytes, as floats."""
     whole, scale, point = dynamic(call, a)
     y = product(call, whole - point, b, None, b_zero)
-    return fn.cast(y, a.spec.dtype) * (scale * aligned(call, b_scale, y.ndim, None))
+    return fn.cast(y, a.spec.dtype) * (scale * call.node(aligned(call, b_scale, y.ndim, None)))

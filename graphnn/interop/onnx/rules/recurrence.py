@@ -11,10 +11,12 @@ from ....graph import Node, fn
 from ..rule import rule
 from .control import MOST_ROUNDS
 from .kit import computed, number
-from .quantization import by_bytes
+from .quantization import dynamic
+from .whole import aligned, centred, exact
 
 if TYPE_CHECKING:
     from ..call import Call
+    from ..rule import Value
 
 _States = tuple[Node, ...]
 _Step = Callable[[Node, _States], _States]
@@ -57,8 +59,8 @@ class _Layer:
     Attributes
     ----------
     weights, scales : list of Node
-        Of the input and of the state, for all gates. Weights of bytes have scales and zero points.
-    bias, state_bias : Node or None
+        Of the input and of the state, for all gates. Weights that are bytes have scales.
+    bias, state_bias : Value or None
     active : list of callable
         The activations.
     """
@@ -67,22 +69,28 @@ class _Layer:
         self.call, self.clip = call, given.clip
         count = len(given.active) // given.directions
         self.active = given.active[place * count : (place + 1) * count]
-        self.weights = [
-            _row(call, each, place) if given.scales else _matrix(call, each, place) for each in (given.w, given.r)
-        ]
-        self.scales = [_row(call, each, place) for each in given.scales]
         self.gates = given.gates
-        self.bias = self.state_bias = self.peepholes = None
-        units = given.units
+        self.weights: list[Node] = []
+        self.scales: list[Node] = []
+        for which, whole in enumerate((given.w, given.r)):
+            if given.scales:
+                scale, zero = (_row(call, each, place) for each in given.scales[2 * which : 2 * which + 2])
+                weight = _row(call, whole, place)
+                self.weights.append(centred(call, weight, zero, exact(call, weight, zero, (0,))))
+                self.scales.append(call.node(aligned(call, scale, 2, None)))
+            else:
+                self.weights.append(call.node(_matrix(call, whole, place)))
+        self.bias: Value = None
+        self.state_bias: Value = None
+        self.peepholes: list[Node] | None = None
+        units, several = given.units, given.gates * given.units
         if given.b is not None:
-            whole = _row(call, given.b, place)
-            self.bias, self.state_bias = (
-                _part(call, whole, slice(start, start + self.gates * units)) for start in (0, self.gates * units)
-            )
+            row = _row(call, given.b, place)
+            self.bias, self.state_bias = (_part(call, row, slice(at, at + several)) for at in (0, several))
         if given.p is not None:
-            whole = _row(call, given.p, place)
-            self.peepholes = [_part(call, whole, slice(i * units, (i + 1) * units)) for i in range(3)]
-        self.states = [_row(call, each, place) for each in given.initial]
+            row = _row(call, given.p, place)
+            self.peepholes = [call.node(_part(call, row, slice(i * units, (i + 1) * units))) for i in range(3)]
+        self.states = [call.node(_row(call, each, place)) for each in given.initial]
 
     def projected(self, x: Node) -> Node:
         """Return the product of x with the weights of the input."""
@@ -93,10 +101,12 @@ class _Layer:
         return self._product(h, 1)
 
     def _product(self, x: Node, which: int) -> Node:
+        weight = self.weights[which]
         if not self.scales:
-            return fn.matmul(x, self.weights[which])
-        scale, zero = self.scales[2 * which : 2 * which + 2]
-        return by_bytes(self.call, x, self.weights[which], scale, zero)
+            return fn.matmul(x, weight)
+        whole, scale, point = dynamic(self.call, x)
+        y = fn.matmul(fn.cast(whole - point, weight.spec.dtype), weight)
+        return fn.cast(y, x.spec.dtype) * (scale * self.scales[which])
 
     def clipped(self, x: Node) -> Node:
         """Return what goes into an activation."""
@@ -108,15 +118,15 @@ class _Layer:
         return [fn.getitem(x, (..., slice(i * units, (i + 1) * units))) for i in range(self.gates)]
 
 
-def _matrix(call: Call, x: Node, place: int) -> Node:
+def _matrix(call: Call, x: Value, place: int) -> Value:
     return computed(call, lambda a: a[place].T, lambda a: fn.transpose(fn.getitem(a, place)), x)
 
 
-def _row(call: Call, x: Node, place: int) -> Node:
+def _row(call: Call, x: Value, place: int) -> Value:
     return computed(call, lambda a: a[place], lambda a: fn.getitem(a, place), x)
 
 
-def _part(call: Call, x: Node, part: slice) -> Node:
+def _part(call: Call, x: Value, part: slice) -> Value:
     return computed(call, lambda a: a[part], lambda a: fn.getitem(a, part), x)
 
 
@@ -127,14 +137,14 @@ class _Given:
         self,
         call: Call,
         x: Node,
-        w: Node,
-        r: Node,
-        b: Node | None,
+        w: Value,
+        r: Value,
+        b: Value,
         lengths: Node | None,
-        initial: Sequence[Node | None],
+        initial: Sequence[Value],
         settings: dict[str, Any],
-        p: Node | None = None,
-        scales: Sequence[Node] = (),
+        p: Value = None,
+        scales: Sequence[Value] = (),
     ) -> None:
         self.scales = scales
         self.layout = settings["layout"]
@@ -146,13 +156,13 @@ class _Given:
         if self.steps > MOST_ROUNDS:
             call.refuse(f"it goes over {self.steps:,} steps, and {MOST_ROUNDS:,} is the most")
         self.w, self.r, self.b, self.p, self.lengths = w, r, b, p, lengths
-        self.directions = int(w.spec.shape[0])
-        self.units, several = sorted(int(dim) for dim in r.spec.shape[1:])
+        self.directions = int(w.shape[0])
+        self.units, several = sorted(int(dim) for dim in r.shape[1:])
         self.gates = several // self.units
         self.clip = settings["clip"]
         self.direction = settings["direction"]
         zeros = None
-        self.initial: list[Node] = []
+        self.initial: list[Value] = []
         for each in initial:
             if each is None:
                 if zeros is None:
@@ -160,7 +170,7 @@ class _Given:
                     zeros = fn.broadcast_to(call.node(np.zeros((), x.spec.dtype)), shape)
                 self.initial.append(zeros)
             else:
-                self.initial.append(fn.transpose(each, (1, 0, 2)) if self.layout else each)
+                self.initial.append(fn.transpose(call.node(each), (1, 0, 2)) if self.layout else each)
         names = settings["activations"] * (1 if settings["given"] else self.directions)
         alphas, betas = list(settings["alphas"] or ()), list(settings["betas"] or ())
         self.active = []
@@ -186,7 +196,7 @@ def _settings(
     }
 
 
-def _unrolled(call: Call, given: _Given, make: Callable[[_Layer], tuple[Node, _Step]]) -> tuple[Node, ...]:
+def _unrolled(call: Call, given: _Given, make: Callable[[_Layer], tuple[Node, _Step]]) -> tuple[Node | None, ...]:
     """Return the states of all steps, and the last ones."""
     outputs: list[list[Node]] = []
     lasts: list[list[Node]] = []
@@ -208,16 +218,19 @@ def _unrolled(call: Call, given: _Given, make: Callable[[_Layer], tuple[Node, _S
                 results[t] = states[0]
         outputs.append(results)
         lasts.append(list(states))
-    last = [fn.stack([each[i] for each in lasts], axis=1 if given.layout else 0) for i in range(len(lasts[0]))]
-    if call.outputs and call.outputs[0]:
+    asked = [*call.outputs, "", "", ""]
+    last = [
+        fn.stack([each[i] for each in lasts], axis=1 if given.layout else 0) if asked[i + 1] else None
+        for i in range(len(lasts[0]))
+    ]
+    y = None
+    if asked[0]:
         whole = [fn.stack(results, axis=1 if given.layout else 0) for results in outputs]
         y = (
             fn.stack(whole, axis=2 if given.layout else 1)
             if len(whole) > 1
             else fn.expand_dims(whole[0], 2 if given.layout else 1)
         )
-    else:
-        y = last[0]
     return (y, *last)
 
 
@@ -232,13 +245,13 @@ def _masks(call: Call, given: _Given) -> list[Node] | None:
     return [fn.greater(lengths, call.node(np.asarray(t, given.lengths.spec.dtype))) for t in range(given.steps)]
 
 
-def _projected(layer: _Layer, x: Node, bias: Node | None) -> Node:
+def _projected(layer: _Layer, x: Node, bias: Value) -> Node:
     """Return the products of all steps with the weights, at once."""
     y = layer.projected(x)
-    return y if bias is None else y + bias
+    return y if bias is None else y + layer.call.node(bias)
 
 
-def _both(call: Call, layer: _Layer) -> Node | None:
+def _both(call: Call, layer: _Layer) -> Value:
     """Return the sum of both biases."""
     if layer.bias is None or layer.state_bias is None:
         return None
@@ -249,11 +262,11 @@ def _both(call: Call, layer: _Layer) -> Node | None:
 def rnn(
     call: Call,
     x: Node,
-    w: Node,
-    r: Node,
-    b: Node | None = None,
+    w: Value,
+    r: Value,
+    b: Value = None,
     sequence_lens: Node | None = None,
-    initial_h: Node | None = None,
+    initial_h: Value = None,
     *,
     activation_alpha: Any = None,
     activation_beta: Any = None,
@@ -281,11 +294,11 @@ def rnn(
 def gru(
     call: Call,
     x: Node,
-    w: Node,
-    r: Node,
-    b: Node | None = None,
+    w: Value,
+    r: Value,
+    b: Value = None,
     sequence_lens: Node | None = None,
-    initial_h: Node | None = None,
+    initial_h: Value = None,
     *,
     activation_alpha: Any = None,
     activation_beta: Any = None,
@@ -304,13 +317,13 @@ def gru(
 
     def make(layer: _Layer) -> tuple[Node, _Step]:
         gate, candidate = layer.active
-        own = layer.state_bias
+        own = None if layer.state_bias is None else call.node(layer.state_bias)
         if linear_before_reset:
             bias = layer.bias
         else:
             bias, own = _both(call, layer), None
-            gates = _columns(call, layer.weights[1], slice(0, 2 * units))
-            last = _columns(call, layer.weights[1], slice(2 * units, 3 * units))
+            gates = call.node(_columns(call, layer.weights[1], slice(0, 2 * units)))
+            last = call.node(_columns(call, layer.weights[1], slice(2 * units, 3 * units)))
 
         def step(x: Node, states: _States) -> _States:
             (h,) = states
@@ -332,7 +345,7 @@ def gru(
     return _unrolled(call, given, make)
 
 
-def _columns(call: Call, x: Node, part: slice) -> Node:
+def _columns(call: Call, x: Value, part: slice) -> Value:
     return computed(call, lambda a: a[:, part], lambda a: fn.getitem(a, (slice(None), part)), x)
 
 
@@ -340,13 +353,13 @@ def _columns(call: Call, x: Node, part: slice) -> Node:
 def lstm(
     call: Call,
     x: Node,
-    w: Node,
-    r: Node,
-    b: Node | None = None,
+    w: Value,
+    r: Value,
+    b: Value = None,
     sequence_lens: Node | None = None,
-    initial_h: Node | None = None,
-    initial_c: Node | None = None,
-    p: Node | None = None,
+    initial_h: Value = None,
+    initial_c: Value = None,
+    p: Value = None,
     *,
     activation_alpha: Any = None,
     activation_beta: Any = None,
@@ -365,7 +378,7 @@ def lstm(
     return _lstm(call, given, input_forget)
 
 
-def _lstm(call: Call, given: _Given, input_forget: int) -> tuple[Node, ...]:
+def _lstm(call: Call, given: _Given, input_forget: int) -> tuple[Node | None, ...]:
     def make(layer: _Layer) -> tuple[Node, _Step]:
         gate, candidate, shown = layer.active
 
@@ -390,17 +403,17 @@ def _lstm(call: Call, given: _Given, input_forget: int) -> tuple[Node, ...]:
 def dynamic_quantize_lstm(
     call: Call,
     x: Node,
-    w: Node,
-    r: Node,
-    b: Node | None,
+    w: Value,
+    r: Value,
+    b: Value | None,
     sequence_lens: Node | None,
-    initial_h: Node | None,
-    initial_c: Node | None,
-    p: Node | None,
-    w_scale: Node,
-    w_zero_point: Node,
-    r_scale: Node,
-    r_zero_point: Node,
+    initial_h: Value | None,
+    initial_c: Value | None,
+    p: Value | None,
+    w_scale: Value,
+    w_zero_point: Value,
+    r_scale: Value,
+    r_zero_point: Value,
     *,
     activation_alpha: Any = None,
     activation_beta: Any = None,

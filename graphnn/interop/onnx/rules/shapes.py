@@ -13,6 +13,7 @@ from ....graph.dimensions import broadcast, product
 from .. import sizes as of
 from ..rule import on_sizes, rule
 from ..tensors import dtype_of
+from .kit import held
 
 if TYPE_CHECKING:
     from ..call import Call
@@ -171,14 +172,14 @@ def _slice(start: Any, end: Any, step: int, length: Any) -> slice:
 
 
 @rule("Gather")
-def gather(call: Call, x: Node, indices: Node, *, axis: int = 0) -> Any:
+def gather(call: Call, x: Node, indices: Value, *, axis: int = 0) -> Any:
     """Return the slices of x at indices along an axis; negative ones count from behind."""
-    known = call.reader.stored(indices)
+    known = held(call, indices)
     if known is not None and known.ndim == 0:
         place: list[Any] = [slice(None)] * x.ndim
         place[axis] = int(known)
         return fn.getitem(x, tuple(place))
-    return fn.take(x, indices, axis=axis)
+    return fn.take(x, call.node(indices), axis=axis)
 
 
 @rule("Split")
