@@ -106,6 +106,20 @@ def test_a_branch_by_a_size_is_decided_and_one_by_data_chosen_in_a_run() -> None
     assert {"If/then/Neg/negative", "If/else/Exp/exp", "If/where"} <= {node.name for node in graph}
 
 
+def test_branches_of_two_shapes_are_refused_and_sizes_asked_for() -> None:
+    branches = (
+        "<then_branch = t () => (float[k] a) {a = Identity(x)},"
+        " else_branch = e () => (float[1, k] b) {i = Constant<value_ints=[0]>() b = Unsqueeze(x, i)}>"
+    )
+    data = f"m (float[n] x, bool p) => (float[k] y) {{y = If{branches}(p)}}"
+    with pytest.raises(NotImplementedError, match=r"its branches give \(n,\) float32 and \(1, n\) float32"):
+        gn.from_onnx(model(data))
+    size = f"m (float[n] x) => (float[k] y) <int64 one = {{1}}> {{s = Size(x) p = Equal(s, one) y = If{branches}(p)}}"
+    with pytest.raises(NotImplementedError, match="which branch it takes depends on the size n; fix it"):
+        gn.from_onnx(model(size))
+    assert gn.from_onnx(model(size), sizes={"n": 3}).outputs["y"].shape == (1, 3)
+
+
 LOOP = (
     "m (float[n] x) => (float[n] y, float[k, n] all) <int64 count = {{{count}}}>"
     " {{y, all = Loop<body = b (int64 i, bool go, float[n] h) => (bool on, float[n] next, float[n] seen)"
@@ -131,7 +145,7 @@ def test_a_scan_is_unrolled_over_a_known_length() -> None:
     feed = {"x": floats(3, 2), "h": floats(2)}
     same(text.format(n=3), feed)
     same(text.format(n="t"), feed, sizes={"t": 3})
-    with pytest.raises(NotImplementedError, match=r"the Scan.*goes round t times.*sizes="):
+    with pytest.raises(NotImplementedError, match=r"the Scan.*how often it goes round depends on the size t; fix it"):
         gn.from_onnx(model(text.format(n="t")))
 
 

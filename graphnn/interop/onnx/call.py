@@ -64,20 +64,22 @@ class Call:
     def known(self, value: Value, what: str = "an operand") -> Known:
         """Return a value as an array of numbers."""
         if isinstance(value, Sizes):
-            self._ask_for_sizes(what, names_in(place for place in value.places.flat if isinstance(place, str)))
+            self.ask_for_sizes(what, names_in(place for place in value.places.flat if isinstance(place, str)))
         if isinstance(value, Node):
             array = self.reader.stored(value)
             if array is None:
-                names = _sizes_behind(value)
+                names = sizes_behind(value)
                 if names:
-                    self._ask_for_sizes(what, names)
+                    self.ask_for_sizes(what, names)
                 self.refuse(f"{what} is computed from data, and must be known when the model is read")
             return array
         return np.asarray(value)
 
-    def _ask_for_sizes(self, what: str, names: Iterable[str]) -> NoReturn:
+    def ask_for_sizes(self, what: str, names: Iterable[str]) -> NoReturn:
+        """Raise the error that something depends on sizes, which must be known."""
         named = ", ".join(sorted(names))
-        self.refuse(f"{what} depends on the size {named}; fix it: from_onnx(…, sizes={{…}})")
+        sizes = "size" if named.count(",") == 0 else "sizes"
+        self.refuse(f"{what} depends on the {sizes} {named}; fix it: from_onnx(…, sizes={{…}})")
 
     def dims(self, value: Value, what: str = "a shape") -> Dims:
         """Return a value as dimensions."""
@@ -115,7 +117,7 @@ def shape_value(node: Node) -> Array | Sizes:
     return sized(list(node.spec.shape), np.int64)
 
 
-def _sizes_behind(node: Node) -> set[str]:
+def sizes_behind(node: Node) -> set[str]:
     """Return the names of sizes that a node is computed from, if it is from nothing but sizes and constants."""
     names: set[str] = set()
     seen, stack = {node}, [node]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....graph import Node, fn
+from ....graph.dimensions import names_in
 from .. import sizes as of
+from ..call import sizes_behind
 from ..rule import rule
 from ..tensors import dtype_of
 
@@ -27,22 +29,21 @@ def if_(call: Call, cond: Value, *, then_branch: Any, else_branch: Any) -> Any:
     if known is not None:
         return tuple(call.body(then_branch if known.reshape(()) else else_branch, ()))
     flag = fn.reshape(cond, ())
+    names = sizes_behind(cond)
     both = [call.body(graph, (), name) for name, graph in (("then", then_branch), ("else", else_branch))]
-    return tuple(_either(call, flag, *pair) for pair in zip(*both, strict=True))
+    return tuple(_either(call, flag, names, *pair) for pair in zip(*both, strict=True))
 
 
-def _either(call: Call, flag: Node, then: Value, other: Value) -> Value:
+def _either(call: Call, flag: Node, names: set[str], then: Value, other: Value) -> Value:
     if isinstance(then, list) and isinstance(other, list) and len(then) == len(other):
-        return [_either(call, flag, *pair) for pair in zip(then, other, strict=True)]
+        return [_either(call, flag, names, *pair) for pair in zip(then, other, strict=True)]
     if then is None or other is None or isinstance(then, list) or isinstance(other, list):
         call.refuse("its condition depends on data, and its branches give sequences of two lengths")
     a, b = call.node(then), call.node(other)
-    if a.ndim != b.ndim or a.spec.dtype != b.spec.dtype:
+    if (a.spec.shape, a.spec.dtype) != (b.spec.shape, b.spec.dtype):
+        if names:
+            call.ask_for_sizes("which branch it takes", names)
         call.refuse(f"its condition depends on data, and its branches give {a.spec} and {b.spec}, which no node can be")
-    if a.spec.shape != b.spec.shape:
-        call.refuse(
-            f"its condition depends on data, and its branches give the shapes {a.spec.shape} and {b.spec.shape}"
-        )
     return fn.where(flag, a, b)
 
 
@@ -145,7 +146,7 @@ def _length(call: Call, node: Node, axis: int) -> int:
     """Return the size of an axis that is gone along."""
     size = node.spec.shape[axis]
     if not isinstance(size, int):
-        call.refuse(f"it goes round {size} times, and is unrolled; fix that: from_onnx(…, sizes={{…}})")
+        call.ask_for_sizes("how often it goes round", names_in([size]))
     if size > MOST_ROUNDS:
         call.refuse(f"it goes round {size:,} times, and {MOST_ROUNDS:,} is the most")
     return size
