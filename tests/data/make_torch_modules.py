@@ -5,9 +5,12 @@
 """
 
 import argparse
+import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -163,18 +166,23 @@ def large() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
 
 
 def gradients(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return PyTorch's output, and the gradients of its mean square."""
+    """Return PyTorch's output, and the gradients of its weighted sum."""
     output = module(*examples)
     module.zero_grad()
-    (output**2).mean().backward()
+    (output * torch.from_numpy(weights_of(output.shape))).sum().backward()
     return output.detach().numpy(), {name: p.grad.numpy().copy() for name, p in module.named_parameters()}
+
+
+def weights_of(shape: tuple[int, ...]) -> np.ndarray:
+    """Return what the elements of an output are multiplied by, for one number to differentiate."""
+    return np.sin(1 + np.arange(np.prod(shape))).reshape(shape).astype(np.float32)
 
 
 def ours(graph: gn.Graph, examples: tuple[np.ndarray, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return graphnn's."""
     (output,) = graph.outputs.values()
     weights = list(graph.parameters)
-    found = gn.grad(gn.mean(output**2), weights)
+    found = gn.grad(gn.sum(output * weights_of(output.shape)), weights)
     feed = dict(zip(graph.placeholders, examples, strict=True))
     value, *slopes = gn.run([output, *found], feed)
     return value, {node.name: slope for node, slope in zip(weights, slopes, strict=True)}
@@ -201,13 +209,31 @@ def compared(name: str, module: nn.Module, examples: tuple[torch.Tensor, ...]) -
     )
 
 
+def shortened(model: Any) -> Any:
+    """Return a model with only those metadata of nodes that are read, and the lines of this file without its folder."""
+    for node in model.graph.node:
+        kept = {entry.key: entry.value for entry in node.metadata_props}
+        del node.metadata_props[:]
+        for key in ("pkg.torch.onnx.name_scopes", "pkg.torch.onnx.stack_trace"):
+            text = kept.get(key, "")
+            if "trace" in key:
+                lines = re.findall(r'File "[^"]*make_torch_modules.py", (line \d+)', text)
+                text = "\n".join(f'File "make_torch_modules.py", {line}, in forward' for line in lines)
+            node.metadata_props.add(key=key, value=text)
+    del model.graph.value_info[:]
+    del model.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+    return model
+
+
 def write(folder: Path) -> None:
     """Keep the small modules as models, with their figures."""
     for name, module, examples in small():
         module.eval()
         value, slopes = gradients(module, examples)
         program = torch.onnx.export(module, examples, dynamo=True, optimize=False, verbose=False)
-        (folder / f"{name}.onnx").write_bytes(program.model_proto.SerializeToString())
+        (folder / f"{name}.onnx").write_bytes(shortened(program.model_proto).SerializeToString())
         arrays = {f"input/{k}": each.numpy() for k, each in enumerate(examples)} | {"output": value}
         np.savez_compressed(folder / f"{name}.npz", **arrays, **{f"gradient/{key}": g for key, g in slopes.items()})
 
@@ -224,8 +250,9 @@ def main() -> None:
     modules: Callable[[], Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]] = (
         large if arguments.large else small
     )
-    for _each in modules():
-        pass
+    for each in modules():
+        sys.stdout.write(f"{compared(*each)}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
