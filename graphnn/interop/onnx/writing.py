@@ -25,20 +25,26 @@ parameter whose value is in the model, the ``TensorProto``; of an input, the ``V
 - ``dtype``; ``shape``: JSON list of ints and of dimensions as text.
 - ``scope``: the path of its scope, empty at the top. ``origin``: ``file:line``, or empty.
 - ``twin``: the name of the node that it was made for, if that is in the model.
-- ``parts``: how many ONNX nodes its group has; only on ONNX nodes. If there are fewer of them, somebody has changed the
-  group, and the metadata tell what it was.
+- ``parts``, on ONNX nodes only, of which the last output is the value: how many ONNX nodes its group has. If there are
+  fewer of them, somebody has changed the group, and the metadata tell what it was.
 
 Of the other ONNX nodes:
 
 - ``part``: the tensor of the group that it belongs to; empty for nodes that compute sizes, or name an output. The nodes
   in the body of a loop have no metadata.
+
+The core of a convolution is written as ONNX's ``Conv``, and pooling as the largest of slices. Such a group reads what
+the windows slide over, and not the operands of its node. Operands that nothing else reads have no ONNX nodes then:
+
+- ``inner``, of the last ONNX node of such a group: JSON list of those nodes, in order, each a dict of the keys above,
+  from ``name`` to ``twin``, and of ``tensor``, the name by which others have it among their operands.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,7 +58,7 @@ from ...order import ordered
 from ...replacing import replacing
 from ...text import counted, quoted
 from . import writers as _registered  # noqa: F401
-from .writers.draft import LEAST_OPSET, MOST_OPSET, Draft, Value
+from .writers.draft import LEAST_OPSET, MOST_OPSET, Draft
 from .writers.group import WRITERS, Group, Unwritable
 
 if TYPE_CHECKING:
@@ -214,14 +220,16 @@ def _written(draft: Draft, asked: _Model, state: str) -> Any:
             draft.initializers.append(tensor)
     inputs += _that_tell_sizes(draft, names, asked)
     refused: dict[str, list[tuple[Node, str]]] = {}
+    groups: dict[Node, list[Any]] = {}
     for node in asked.order:
         if not _is_given(node):
             try:
-                _write(draft, names, node)
+                groups[node] = _group_of(draft, names, node)
             except Unwritable as reason:
                 refused.setdefault(node.op.name, []).append((node, str(reason)))
     if refused:
         raise _refusal(refused, draft.opset)
+    _keep_needed(draft, names, groups, {node for _, node in asked.outputs})
     outputs = [_output(draft, names, name, node) for name, node in asked.outputs]
     return _proto(draft, asked, names, inputs, outputs)
 
@@ -308,23 +316,64 @@ def _that_tell_sizes(draft: Draft, names: _Names, asked: _Model) -> list[Any]:
     return found
 
 
-def _write(draft: Draft, names: _Names, node: Node) -> None:
-    """Write the group of a node."""
-    name = names.of[node]
-    operands = tuple(Value(names.of[operand], operand.dtype) for operand in node.inputs)
-    group = Group(draft, node, name, operands)
-    value = WRITERS[type(node.op)](group, node.op, *operands)
+def _group_of(draft: Draft, names: _Names, node: Node) -> list[Any]:
+    """Return the ONNX nodes of a node, the last of which has its value."""
+    name, group = names.of[node], Group(draft, node, names.of)
+    value = WRITERS[type(node.op)](group, node.op, *group.operands)
     value = group.cast(value, node.dtype)
-    if not group.written or value.name not in group.written[-1].output:
-        value = group("Identity", value)
+    if not group.written or group.written[-1].output[-1] != value.name:
+        group("Identity", value)
     last = group.written[-1]
-    last.output[list(last.output).index(value.name)] = name
+    last.output[-1] = name
     if len(group.written) == 1:
         last.name = name
-    for part in group.written[:-1]:
-        draft.mark(part, {"part": name})
-    draft.mark(last, {**names.about(node), "parts": len(group.written)})
-    draft.nodes += group.written
+    return group.written
+
+
+def _keep_needed(draft: Draft, names: _Names, groups: Mapping[Node, list[Any]], outputs: set[Node]) -> None:
+    """Give the draft the groups whose values are read, each with what its metadata tell."""
+    read = {names.of[node] for node in outputs}
+    kept = set()
+    for node, written in reversed(list(groups.items())):
+        if names.of[node] in read:
+            kept.add(node)
+            read.update(*map(_reads, written))
+    told: set[Node] = set()
+    for node, written in groups.items():
+        if node in kept:
+            *parts, last = written
+            for part in parts:
+                draft.mark(part, {"part": names.of[node]})
+            about = {**names.about(node), "parts": len(written)}
+            inner = [each for each in _between(node, groups.keys() - kept) if each not in told]
+            if inner:
+                about["inner"] = [{**names.about(each), "tensor": names.of[each]} for each in inner]
+            told.update(inner)
+            draft.mark(last, about)
+            draft.nodes += written
+    for size in reversed(draft.of_sizes):
+        if size.output[0] in read:
+            draft.nodes.insert(0, size)
+            read.update(size.input)
+    draft.initializers += [tensor for tensor in draft.constants if tensor.name in read]
+
+
+def _reads(written: Any) -> list[str]:
+    """Return the tensors that an ONNX node reads, in the body of a loop, too."""
+    bodies = [attribute.g.node for attribute in written.attribute if attribute.HasField("g")]
+    return [*written.input, *(name for body in bodies for inner in body for name in inner.input)]
+
+
+def _between(node: Node, dropped: Set[Node]) -> list[Node]:
+    """Return the nodes without ONNX nodes that lead to a node, in order."""
+    found: set[Node] = set()
+    waiting = [node]
+    while waiting:
+        for operand in waiting.pop().inputs:
+            if operand in dropped and operand not in found:
+                found.add(operand)
+                waiting.append(operand)
+    return sorted(found, key=lambda each: each.index)
 
 
 def _output(draft: Draft, names: _Names, name: str, node: Node) -> Any:
@@ -346,9 +395,8 @@ def _proto(draft: Draft, asked: _Model, names: _Names, inputs: list[Any], output
         for node in asked.order
         if not _is_given(node) and names.of[node] not in shown
     ]
-    nodes = [*draft.of_sizes, *draft.nodes]
     title = _text(graph.name) or "graph"
-    whole = helper.make_graph(nodes, title, inputs, outputs, draft.initializers, value_info=between)
+    whole = helper.make_graph(draft.nodes, title, inputs, outputs, draft.initializers, value_info=between)
     opsets = [helper.make_opsetid("", draft.opset)]
     proto = helper.make_model(
         whole, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets), producer_name="graphnn"

@@ -43,6 +43,8 @@ class Draft:
         self.of_sizes: list[Any] = []
         """The nodes that compute sizes. They come first, because they read only inputs."""
         self.initializers: list[Any] = []
+        self.constants: list[Any] = []
+        """The initializers that the writers made."""
         self.sources: dict[str, tuple[str, int]] = {}
         """dimension of an input → the input, and which axis it is the size of."""
         self._taken: set[str] = set()
@@ -83,7 +85,7 @@ class Draft:
         known = self._constants.get(key)
         if known is None:
             known = self._constants[key] = Value(self.name(f"constants/{array.dtype}"), array.dtype)
-            self.initializers.append(self.tensor(known.name, array))
+            self.constants.append(self.tensor(known.name, array))
         return known
 
     # --- sizes ---------------------------------------------------------------------------------------------------

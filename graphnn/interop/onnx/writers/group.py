@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -62,9 +62,14 @@ class Group:
     written : list of NodeProto
     """
 
-    def __init__(self, draft: Draft, node: Node, name: str, operands: tuple[Value, ...]) -> None:
-        self.draft, self.node, self.name, self.operands = draft, node, name, operands
+    def __init__(self, draft: Draft, node: Node, tensors: Mapping[Node, str]) -> None:
+        self.draft, self.node, self.name, self._tensors = draft, node, tensors[node], tensors
+        self.operands = tuple(map(self.value_of, node.inputs))
         self.written: list[Any] = []
+
+    def value_of(self, node: Node) -> Value:
+        """Return the tensor of a node that is written already."""
+        return Value(self._tensors[node], node.dtype)
 
     # --- nodes ---------------------------------------------------------------------------------------------------
 

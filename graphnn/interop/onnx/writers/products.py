@@ -8,6 +8,7 @@ import numpy as np
 
 from ....ops import linalg as ops
 from .arithmetic import in_float32, to_result
+from .convolutions import convolution, depthwise
 from .group import BOOL, Group, writes
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 @writes(ops.Matmul)
 def _matmul(g: Group, op: Op, x: Value, y: Value) -> Value:
-    return _product(g, "MatMul", x, y)
+    found = convolution(g, g.node)
+    return _product(g, "MatMul", x, y) if found is None else found
 
 
 def _product(g: Group, kind: str, *operands: Value, **settings: Any) -> Value:
@@ -46,6 +48,8 @@ def _outer(g: Group, op: Op, x: Value, y: Value) -> Value:
 def _einsum(g: Group, op: Any, *operands: Value) -> Value:
     if any(0 in g.dims(i) for i in range(len(operands))):  # which ONNX Runtime can crash on
         return g.zeros(g.node.spec.shape, g.node.dtype)
+    if (found := depthwise(g, g.node)) is not None:
+        return found
     left, _, right = op.subscripts.partition("->")
     sizes = op._sizes(map(g.dims, range(len(operands))))
     terms, kept = [], []

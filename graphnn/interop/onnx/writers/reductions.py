@@ -14,6 +14,7 @@ from ....ops import running
 from ....ops.base import axis_of
 from .arithmetic import in_float32, to_result
 from .choosing import is_finite
+from .convolutions import pooled
 from .group import BOOL, WRITERS, Group, writes
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def _count(g: Group, op: Any, dtype: Any) -> Value:
 
 @writes(ops.Sum)
 def _sum(g: Group, op: Any, x: Value) -> Value:
+    if x.dtype.kind == "f" and (total := pooled(g, "Sum", _over(g, op))) is not None:
+        return total
     (x,) = to_result(g, x)
     return g.reduce("ReduceSum", x, _over(g, op), op.keepdims)
 
@@ -51,6 +54,8 @@ def _prod(g: Group, op: Any, x: Value) -> Value:
 
 @writes(ops.Mean)
 def _mean(g: Group, op: Any, x: Value) -> Value:
+    if x.dtype.kind == "f" and (total := pooled(g, "Sum", _over(g, op))) is not None:
+        return g.divide(total, g.cast(_count(g, op, np.int64), x.dtype))
     return _mean_of(g, op, to_result(g, x)[0], op.keepdims)
 
 
@@ -74,7 +79,7 @@ def extremum(g: Group, kind: str, x: Value, axes: Sequence[int], keepdims: bool)
     found = _out_of_order(g, g.reduce(kind, ordered, axes, keepdims), x.dtype)
     if x.dtype.kind != "f":
         return found
-    lost = g.reduce("ReduceMax", g.cast(g("IsNaN", x), np.uint8), axes, keepdims)
+    lost = g.reduce("ReduceMax", g.cast(g("IsNaN", x), np.float32), axes, keepdims)
     return g.where(g.cast(lost, BOOL), g.like(x, np.nan), found)
 
 
@@ -91,7 +96,12 @@ def _out_of_order(g: Group, x: Value, dtype: np.dtype[Any]) -> Value:
 
 
 def _extremum(kind: str) -> Any:
-    return lambda g, op, x: extremum(g, kind, x, _over(g, op), op.keepdims)
+    def write(g: Group, op: Any, x: Value) -> Value:
+        axes = _over(g, op)
+        found = pooled(g, kind.removeprefix("Reduce"), axes) if x.dtype.kind != "b" else None
+        return extremum(g, kind, x, axes, op.keepdims) if found is None else found
+
+    return write
 
 
 WRITERS[ops.Max] = _extremum("ReduceMax")
