@@ -225,3 +225,39 @@ def test_what_would_take_much_memory_or_time_to_read_is_refused(text: str) -> No
     model = parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> m {text}')
     with pytest.raises(gn.GraphnnError, match=r"is the most"):
         gn.from_onnx(model)
+
+
+def test_resize_to_a_size_that_is_computed_of_sizes(check: Check) -> None:
+    head = "(float[n,2,h,w] x) => (float[n,2,a,b] y) <int64[4] by = {1, 1, 2, 4}> {s = Shape(x)"
+    check(head + ' t = Mul(s, by) y = Resize<mode="linear">(x, , , t)}', {"x": normal(2, 2, 6, 5)})
+    check(
+        head + " t = Div(s, by) u = Mul(t, by) y = Resize(x, , , u)}", {"x": normal(2, 2, 6, 4)}, sizes={"h": 6, "w": 4}
+    )
+    g = check(head + " t = Mul(s, by) y = Resize(x, , , t)}", {"x": normal(2, 2, 6, 5)})
+    assert g.outputs["y"].shape == ("n", 2, "2*h", "4*w")
+
+
+@pytest.mark.parametrize("policy", ["not_larger", "not_smaller"])
+def test_resize_keeps_the_ratio_and_antialiases(check: Check, policy: str) -> None:
+    given = f'keep_aspect_ratio_policy="{policy}", axes=[3, 2], antialias=1, mode="cubic", exclude_outside=1'
+    text = "(float[1,1,9,12] x) => (float[1,1,a,b] y) <int64[2] s = {5, 6}>"
+    check(f"{text} {{y = Resize<{given}>(x, , , s)}}", {"x": normal(1, 1, 9, 12)}, 18, atol=1e-4)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_blocks_have_scales_of_their_own(check: Check, axis: int) -> None:
+    feed = {"x": normal(5, 6), "s": np.abs(normal(*((2, 6) if axis == 0 else (5, 2)))) + 0.1}
+    takes = "(float[5,6] x, float[%d,%d] s) => (float[5,6] y)"
+    text = takes % feed["s"].shape + f" {{q = QuantizeLinear<axis={axis}, block_size=3>(x, s)"
+    check(text + f" y = DequantizeLinear<axis={axis}, block_size=3>(q, s)}}", feed, 21)
+
+
+def test_groups_of_channels_with_names(check: Check) -> None:
+    feed = {"x": normal(2, 6, 4, 5), "s": normal(6), "b": normal(6)}
+    check(
+        "(float[n,6,h,w] x, float[6] s, float[6] b) => (float[n,6,h,w] y)"
+        " {y = GroupNormalization<num_groups=2>(x, s, b)}",
+        feed,
+        21,
+    )
+    check("(float[n,6,h,w] x, float[6] s, float[6] b) => (float[n,6,h,w] y) {y = InstanceNormalization(x, s, b)}", feed)
