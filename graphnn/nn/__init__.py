@@ -86,3 +86,7 @@ def __getattr__(name: str) -> Any:
         return getattr(sys.modules[__name__.rpartition(".")[0]], name)
     hint = f" Write gn.{name}." if name in dir(fn) else instead("nn", name, __all__)
     raise AttributeError(f'there is no "nn.{name}".{hint}')
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
