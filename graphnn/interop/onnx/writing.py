@@ -143,13 +143,13 @@ def to_onnx(
     asked = _asked(fetches, graph)
     with asked.graph.building:
         draft = Draft(onnx, opset)
-        proto = _written(draft, asked, state)
+        proto, large = _written(draft, asked, state)
+    if large and path is None:
+        raise ValueRangeError("a model of more than 2 GB needs a path: its values go into a second file beside it")
+    _check(onnx, proto, large)
     if path is None:
-        if _size_of(draft) > _MOST_INSIDE:
-            raise ValueRangeError("a model of more than 2 GB needs a path: its values go into a second file beside it")
-        _check(onnx, proto)
         return proto
-    _save(onnx, proto, Path(path))
+    _save(onnx, proto, large, Path(path))
     return None
 
 
@@ -205,8 +205,8 @@ def _names(fetches: Any, nodes: Sequence[Node]) -> list[str]:
 # --- the model ------------------------------------------------------------------------------------------------------
 
 
-def _written(draft: Draft, asked: _Model, state: str) -> Any:
-    _refuse_unknown(asked, draft.opset)
+def _written(draft: Draft, asked: _Model, state: str) -> tuple[Any, list[Any]]:
+    """Return the model, and those of its values that are to go into a second file."""
     names = _Names(draft, asked)
     values = dict(asked.graph.state)  # at one blow, so from between two steps of another thread
     inputs = []
@@ -231,7 +231,11 @@ def _written(draft: Draft, asked: _Model, state: str) -> Any:
         raise _refusal(refused, draft.opset)
     _keep_needed(draft, names, groups, {node for _, node in asked.outputs})
     outputs = [_output(draft, names, name, node) for name, node in asked.outputs]
-    return _proto(draft, asked, names, inputs, outputs)
+    large: list[Any] = []
+    if sum(tensor.ByteSize() for tensor in draft.initializers) > _MOST_INSIDE:
+        large = [tensor for tensor in draft.initializers if tensor.ByteSize() >= _LARGE]
+        draft.initializers = [tensor for tensor in draft.initializers if tensor.ByteSize() < _LARGE]
+    return _proto(draft, asked, names, inputs, outputs), large
 
 
 def _is_given(node: Node) -> bool:
@@ -318,6 +322,8 @@ def _that_tell_sizes(draft: Draft, names: _Names, asked: _Model) -> list[Any]:
 
 def _group_of(draft: Draft, names: _Names, node: Node) -> list[Any]:
     """Return the ONNX nodes of a node, the last of which has its value."""
+    if type(node.op) not in WRITERS:
+        raise Unwritable("it is not graphnn's own")
     name, group = names.of[node], Group(draft, node, names.of)
     value = WRITERS[type(node.op)](group, node.op, *group.operands)
     value = group.cast(value, node.dtype)
@@ -390,11 +396,8 @@ def _output(draft: Draft, names: _Names, name: str, node: Node) -> Any:
 def _proto(draft: Draft, asked: _Model, names: _Names, inputs: list[Any], outputs: list[Any]) -> Any:
     helper, graph = draft.onnx.helper, asked.graph
     shown = {output.name for output in outputs}
-    between = [
-        _info(draft, names.of[node], node)
-        for node in asked.order
-        if not _is_given(node) and names.of[node] not in shown
-    ]
+    made = {name for node in draft.nodes for name in node.output} - shown
+    between = [_info(draft, names.of[node], node) for node in asked.order if names.of[node] in made]
     title = _text(graph.name) or "graph"
     whole = helper.make_graph(draft.nodes, title, inputs, outputs, draft.initializers, value_info=between)
     opsets = [helper.make_opsetid("", draft.opset)]
@@ -434,16 +437,6 @@ def _scopes(asked: _Model) -> list[list[Any]]:
 # --- what cannot be written -----------------------------------------------------------------------------------------
 
 
-def _refuse_unknown(asked: _Model, opset: int) -> None:
-    """Refuse operations of the user's own, which nothing here knows to write."""
-    refused: dict[str, list[tuple[Node, str]]] = {}
-    for node in asked.order:
-        if not _is_given(node) and type(node.op) not in WRITERS:
-            refused.setdefault(node.op.name, []).append((node, "it is not graphnn's own"))
-    if refused:
-        raise _refusal(refused, opset)
-
-
 def _refusal(refused: Mapping[str, Sequence[tuple[Node, str]]], opset: int) -> GraphnnError:
     lines = []
     for op, found in refused.items():
@@ -464,25 +457,14 @@ def _refusal(refused: Mapping[str, Sequence[tuple[Node, str]]], opset: int) -> G
 # --- the file -------------------------------------------------------------------------------------------------------
 
 
-def _size_of(draft: Draft) -> int:
-    return sum(len(tensor.raw_data) for tensor in draft.initializers)
-
-
-def _save(onnx: Any, proto: Any, path: Path) -> None:
-    """Check a model, and write it to a file; large values to a second one, if the first cannot hold them."""
-    large = [tensor for tensor in proto.graph.initializer if len(tensor.raw_data) >= _LARGE]
-    if sum(len(tensor.raw_data) for tensor in proto.graph.initializer) <= _MOST_INSIDE:
-        _check(onnx, proto)
-    else:
+def _save(onnx: Any, proto: Any, large: Sequence[Any], path: Path) -> None:
+    """Write a model to a file, and large values to a second one."""
+    if large:
         data = path.with_name(f"{path.name}.data")
-        values = [tensor.raw_data for tensor in large]
-        for tensor in large:
-            tensor.ClearField("raw_data")
-        _check_without(onnx, proto, large)
         with replacing(data) as file:
-            for tensor, value in zip(large, values, strict=True):
-                _say_where(onnx, tensor, data.name, file.tell(), len(value))
-                file.write(value)
+            for tensor in large:
+                proto.graph.initializer.append(_outside(onnx, tensor, data.name, file.tell()))
+                file.write(tensor.raw_data)
                 file.write(bytes(-file.tell() % _ALIGNED))
     with replacing(path) as file:
         file.write(proto.SerializeToString())
@@ -491,28 +473,23 @@ def _save(onnx: Any, proto: Any, path: Path) -> None:
 _ALIGNED = 4096
 
 
-def _say_where(onnx: Any, tensor: Any, name: str, offset: int, length: int) -> None:
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", name), ("offset", str(offset)), ("length", str(length))):
-        entry = tensor.external_data.add()
-        entry.key, entry.value = key, value
+def _outside(onnx: Any, tensor: Any, file: str, offset: int) -> Any:
+    """Return what stands for an initializer whose value is in another file."""
+    stub = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    stub.metadata_props.extend(tensor.metadata_props)
+    stub.data_location = onnx.TensorProto.EXTERNAL
+    where = {"location": file, "offset": offset, "length": len(tensor.raw_data)}
+    stub.external_data.extend(onnx.StringStringEntryProto(key=key, value=str(value)) for key, value in where.items())
+    return stub
 
 
-def _check_without(onnx: Any, proto: Any, large: Sequence[Any]) -> None:
-    """Check a model whose large values are inputs instead."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(proto)
-    names = {tensor.name for tensor in large}
-    kept = [tensor for tensor in copy.graph.initializer if tensor.name not in names]
-    copy.graph.ClearField("initializer")
-    copy.graph.initializer.extend(kept)
-    known = {value.name for value in copy.graph.input}
-    make = onnx.helper.make_tensor_value_info
-    copy.graph.input.extend(make(t.name, t.data_type, list(t.dims)) for t in large if t.name not in known)
-    _check(onnx, copy)
-
-
-def _check(onnx: Any, proto: Any) -> None:
+def _check(onnx: Any, proto: Any, large: Sequence[Any]) -> None:
+    """Have ONNX check a model; in the place of large values, which it need not see, there are inputs."""
+    if large:
+        whole, proto = proto, onnx.ModelProto()
+        proto.CopyFrom(whole)
+        make = onnx.helper.make_tensor_value_info
+        proto.graph.input.extend(make(tensor.name, tensor.data_type, tensor.dims) for tensor in large)
     try:
         onnx.checker.check_model(proto, full_check=True)
     except Exception as error:
