@@ -123,7 +123,7 @@ def test_an_unknown_feed() -> None:
     with refused(KeyError, r'the feed names "lables", which is not a placeholder of "net"\. Did you mean "labels"\?'):
         gn.run(y, {"x": 1.0, "lables": 2.0})
     for name, what in (("add", r'"add" \(add\)'), ("loss", r'"add" \(add\)'), ("head", r'"head/exp" \(exp\)')):
-        with refused(KeyError, f"{what} is not a placeholder, and only placeholders are fed; gn.replace"):
+        with refused(KeyError, f"{what} is not a placeholder, and only placeholders are fed; gn.extract"):
             gn.run(y, {**feed, name: 1.0})
     with refused(KeyError, '"x" is fed twice, as a node and by name'):
         gn.run(y, {x: 1.0, "x": 1.0, labels: 2.0})

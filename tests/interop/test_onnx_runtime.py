@@ -78,3 +78,7 @@ def test_a_model_is_converted_to_a_graph_and_back(path: Path, capsys: pytest.Cap
     np.testing.assert_allclose(gn.run(gn.from_onnx(again).outputs["y"], {"x": X}), y, rtol=1e-6)
     assert cli.main(["convert", str(path), "somewhere.else"]) == 2
     assert "ends neither in .onnx nor in .gnn" in capsys.readouterr().err
+
+
+def test_a_model_agrees_with_the_reference_evaluator(path: Path) -> None:
+    assert gn.compare(gn.from_onnx(path), feed={"x": X}, runtime="onnx.reference").equal

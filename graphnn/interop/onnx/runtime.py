@@ -1,4 +1,4 @@
-"""ONNX Runtime as the other side of a comparison: every value of the model that a graph was read from."""
+"""Other engines that run the model that a graph was read from, as the other side of a comparison."""
 
 from __future__ import annotations
 
@@ -27,14 +27,40 @@ def run_by_onnxruntime(
     source = SOURCES.get(graph)
     if source is None:
         return None
+    names = _names(source)
+    wanted = [node for node in nodes if node in names and node not in feed]
+    session = _session(source, [names[node] for node in wanted])
+    return _values(session, source, wanted, names, _fed(source, feed, sizes, graph), sizes)
+
+
+@runtime("onnx.reference", reads="gn.from_onnx(path)")
+def run_by_reference(
+    graph: Graph, nodes: Sequence[Node], feed: Mapping[Node, Array], sizes: Mapping[str, int]
+) -> Iterator[tuple[Node, Array]] | None:
+    """Return the values of nodes as the reference evaluator of ONNX computes them. It keeps all values at once."""
+    source = SOURCES.get(graph)
+    if source is None:
+        return None
+    from onnx.reference import ReferenceEvaluator
+
+    names = _names(source)
+    try:
+        with np.errstate(all="ignore"):
+            made: Any = ReferenceEvaluator(source.model).run(None, _fed(source, feed, sizes, graph), intermediate=True)
+    except Exception as error:
+        raise EvaluationError(f"the reference evaluator of ONNX cannot run the model: {error}") from error
+    wanted = [node for node in nodes if node in names and node not in feed]
+    return ((node, np.asarray(made[names[node]])) for node in wanted if names[node] in made)
+
+
+def _names(source: Source) -> dict[Node, str]:
+    """Return {node: the first tensor of the model that is its value}, of those that the model computes."""
     made = {name for proto in source.model.graph.node for name in proto.output}
     names: dict[Node, str] = {}
     for name, node in source.nodes.items():
         if name in made:
             names.setdefault(node, name)
-    wanted = [node for node in nodes if node in names and node not in feed]
-    session = _session(source, [names[node] for node in wanted])
-    return _values(session, source, wanted, names, _fed(source, feed, sizes, graph), sizes)
+    return names
 
 
 def _session(source: Source, names: Sequence[str]) -> Any:
