@@ -157,3 +157,22 @@ def test_attention_is_products_of_matrices_without_copies() -> None:
     feed = {x: np.random.default_rng(0).standard_normal(x.shape).astype("float32") for x in (q, k)}
     assert_equal([scores], feed)
     assert gn.compile(scores).plan(feed).explain().calls == 1
+
+
+@pytest.mark.parametrize("order", [(0, 3, 1, 2), (3, 2, 1, 0), (1, 0, 2, 3), (2, 3, 0, 1)])
+@pytest.mark.parametrize("shape", [(2, 7, 5, 3), (1, 7, 5, 3), (1, 1, 6, 1)])
+def test_what_is_padded_in_another_order_is_planned(shape: tuple[int, ...], order: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(3)
+    x = gn.Graph(dtype="float32").placeholder("x", shape)
+    padded = [gn.pad(gn.transpose(x, order), ((0, 0), (0, 1), (1, 1), (2, 1)), constant_values=c) for c in (0, -0.0, 2)]
+    sums = [gn.sum(gn.windows(each + 1, (2, 1)), (-1, -2)) * each[0, 0, 0, 0] for each in padded]
+    assert_equal([*sums, *[gn.sum(each * 1.7) for each in padded]], {x: numbers(rng, shape, "float32") * 1.1})
+
+
+def test_a_convolution_of_channels_that_come_last_is_planned_whole() -> None:
+    x = gn.Graph(dtype="float32").placeholder("x", ("n", 8, 8, 3))
+    w = x.graph.parameter("w", np.linspace(-1, 1, 4 * 27, dtype="float32").reshape(4, 3, 3, 3))
+    y = gn.relu(gn.conv(gn.transpose(x, (0, 3, 1, 2)), w, padding="same"))
+    feed = {x: np.random.default_rng(5).standard_normal((2, 8, 8, 3)).astype("float32")}
+    assert_equal([y, gn.grad(gn.sum(y * y), w)], feed)
+    assert "asarray(" not in gn.compile(y, backend="numpy").plan(feed).source

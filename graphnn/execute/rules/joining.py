@@ -78,7 +78,13 @@ def _parts(index: Sequence[do.Part | str]) -> tuple[do.Part, ...]:
     return parts if Ellipsis in parts else (*parts, Ellipsis)
 
 
-@rule(joining.Pad)
+def _pads_in_order(op: joining.Pad, operands: Sequence[Value]) -> bool:
+    """Tell whether NumPy pads into C order: so it does unless the operand is in Fortran order alone."""
+    (x,) = operands
+    return x.strides is not None and not x.stand_in().flags.fnc
+
+
+@rule(joining.Pad, in_order=_pads_in_order)
 def pad(op: joining.Pad, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Put the operand between zeros; other numbers, -0 too, are left to NumPy."""
     (x,) = operands

@@ -346,4 +346,6 @@ class _Dims:
         for name in self.sizes.keys() - self.used:
             open_ones = sorted({*self.known, *names_in(self.known.values())})
             listed = f" Open are {', '.join(open_ones)}." if open_ones else " All its sizes are fixed."
-            raise LookupFailure(f"the model has no dimension {quoted(name)}.{near(name, open_ones)}{listed}")
+            raise LookupFailure(
+                f"the model has no dimension {quoted(name)}.{near(name, open_ones) if open_ones else ''}{listed}"
+            )
