@@ -70,8 +70,8 @@ def plain() -> dict[str, str]:
     found |= {name: diagram.svg() for name, diagram in lessons().items()}
     for name, diagram in gallery().items():
         found[f"gallery/{name}"] = diagram.svg()
-    for page in told():
-        found |= {f"lessons/{name}": diagram.svg() for name, diagram in made_by(page, "svg", "lessons").items()}
+    for page, folder in {**dict.fromkeys(told(), "lessons"), "bring-your-model": "models"}.items():
+        found |= {f"{folder}/{name}": diagram.svg() for name, diagram in made_by(page, "svg", folder).items()}
     return found
 
 

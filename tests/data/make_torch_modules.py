@@ -227,14 +227,31 @@ def shortened(model: Any) -> Any:
     return model
 
 
+class Keeping(torch.fx.Interpreter):
+    """Runs an exported program, and keeps what PyTorch computes on the way, by the names of its nodes."""
+
+    def __init__(self, program: Any) -> None:
+        super().__init__(program.module())
+        self.kept: dict[str, np.ndarray] = {}
+
+    def run_node(self, node: Any) -> Any:
+        value = super().run_node(node)
+        if node.op == "call_function" and isinstance(value, torch.Tensor):
+            self.kept[node.name] = value.detach().numpy()
+        return value
+
+
 def write(folder: Path) -> None:
-    """Keep the small modules as models, with their figures."""
+    """Keep the small modules as models, with their figures and all values in between."""
     for name, module, examples in small():
         module.eval()
         value, slopes = gradients(module, examples)
         program = torch.onnx.export(module, examples, dynamo=True, optimize=False, verbose=False)
         (folder / f"{name}.onnx").write_bytes(shortened(program.model_proto).SerializeToString())
         arrays = {f"input/{k}": each.numpy() for k, each in enumerate(examples)} | {"output": value}
+        keeping = Keeping(program.exported_program)
+        keeping.run(*examples)
+        arrays |= {f"value/{key}": each for key, each in keeping.kept.items()}
         np.savez_compressed(folder / f"{name}.npz", **arrays, **{f"gradient/{key}": g for key, g in slopes.items()})
 
 

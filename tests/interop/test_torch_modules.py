@@ -34,6 +34,18 @@ def test_values_and_gradients_are_those_of_pytorch(name: str) -> None:
         assert np.abs(found[key] - value).max() <= 1e-5 * np.abs(value).max(), key
 
 
+@pytest.mark.parametrize("name", ["attention", "convolutional", "decoder", "encoder", "residual", "separable", "texts"])
+def test_values_in_between_are_those_of_pytorch(name: str) -> None:
+    figures = dict(np.load(DATA / f"{name}.npz"))
+    values = {key.removeprefix("value/"): value for key, value in figures.items() if key.startswith("value/")}
+    g = gn.from_onnx(DATA / f"{name}.onnx")
+    theirs = {key: value for key, value in values.items() if key in g.scopes and g[key].shape == value.shape}
+    assert theirs
+    feed = {node: figures[f"input/{k}"] for k, node in enumerate(g.placeholders)}
+    found = gn.compare(gn.trace(g.outputs, feed), theirs)
+    assert found.equal, found
+
+
 def test_why_names_the_line_of_the_pytorch_program() -> None:
     g = gn.from_onnx(DATA / "attention.onnx")
     trace = gn.trace(g.outputs, {node: np.ones(node.shape, np.float32) for node in g.placeholders})

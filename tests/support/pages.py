@@ -4,8 +4,9 @@
 
 A block marked ``python`` runs statement by statement; a statement that ends with ``# → text`` must show that text,
 as at a prompt; whatever else is shown is not looked at. A block marked ``pycon`` is a doctest, in which what is shown
-may have empty lines. In a block marked ``console``, the lines that start with ``$ graphnn`` run, and must succeed.
-``...`` stands for anything, and any ``model.py:7`` for the line of the page that is meant.
+may have empty lines. In a block marked ``console``, the lines that start with ``$ graphnn`` run, and must succeed, or
+end with the number that follows ``# →``. ``...`` stands for anything, and any ``model.py:7`` for the line of the page
+that is meant.
 """
 
 import ast
@@ -72,7 +73,8 @@ def _statements(block: Block) -> Iterator[doctest.Example]:
 def _command(line: str, at: int) -> doctest.Example:
     words = shlex.split(line.partition("$ graphnn")[2], comments=True)
     source = f"__import__('graphnn.cli', fromlist=['main']).main({words!r})\n"
-    return doctest.Example(source, "...0\n", lineno=at - 1)
+    stated = _STATED.search(line)
+    return doctest.Example(source, f"...{stated[1] if stated else 0}\n", lineno=at - 1)
 
 
 class _Checker(doctest.OutputChecker):
