@@ -29,6 +29,16 @@ def model(text: str) -> onnx.ModelProto:
     return parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}')
 
 
+def written() -> onnx.ModelProto:
+    """Return a model that graphnn wrote, with its metadata."""
+    g = gn.Graph(dtype="float32")
+    x = g.placeholder("x", shape=("n", 3))
+    with g.scope("layer"):
+        y = gn.softplus(x @ g.parameter("w", np.ones((3, 3), np.float32))) + g.constant([0.5, 2.0, -1.0], "c")
+    made: onnx.ModelProto = gn.to_onnx({"y": y, "slope": gn.grad(gn.mean(y), x)})
+    return made
+
+
 def damaged(content: bytes, chance: random.Random) -> bytes:
     """Return a file of a model with some bytes changed, cut out, doubled or moved."""
     found = bytearray(content)
@@ -62,7 +72,7 @@ def distorted(proto: onnx.ModelProto, chance: random.Random) -> onnx.ModelProto:
     for _ in range(chance.choice([1, 1, 2, 4])):
         node = chance.choice(graph.node)
         names = [name for each in graph.node for name in (*each.input, *each.output)]
-        match chance.randrange(9):
+        match chance.randrange(10):
             case 0:
                 node.op_type = chance.choice(KINDS)
             case 1:
@@ -82,7 +92,12 @@ def distorted(proto: onnx.ModelProto, chance: random.Random) -> onnx.ModelProto:
                 graph.initializer[0].dims[:] = [chance.choice(NUMBERS)] * chance.randrange(4)
             case 7 if graph.initializer:
                 chance.choice(graph.initializer).data_type = chance.randrange(25)
-            case 8:
+            case 8 if node.metadata_props:
+                parts = [found, *graph.input, *graph.initializer, *graph.node]
+                entries = [entry for part in parts for entry in part.metadata_props]
+                for _ in range(3):
+                    chance.choice(entries).value = chance.choice(entries).value
+            case 9:
                 graph.input[0].type.tensor_type.elem_type = chance.randrange(25)
     return found
 
@@ -100,17 +115,19 @@ def outcomes(models: Iterator[object]) -> Counter[str]:
     return counts
 
 
+@pytest.mark.filterwarnings("ignore::graphnn.GraphnnWarning")
 def test_damaged_files_give_a_graph_or_a_named_error() -> None:
     chance = random.Random(22)
-    contents = [model(text).SerializeToString() for text in TEXTS]
+    contents = [each.SerializeToString() for each in (*map(model, TEXTS), written())]
     counts = outcomes(damaged(contents[k % len(contents)], chance) for k in range(1000))
     assert counts["graph"] >= 15, counts
     assert counts["error"] >= 500, counts
 
 
+@pytest.mark.filterwarnings("ignore::graphnn.GraphnnWarning")
 def test_distorted_models_give_a_graph_or_a_named_error() -> None:
     chance = random.Random(23)
-    protos = [model(text) for text in TEXTS]
+    protos = [*map(model, TEXTS), written()]
     counts = outcomes(distorted(protos[k % len(protos)], chance) for k in range(1000))
     assert counts["graph"] >= 100, counts
     assert counts["error"] >= 500, counts

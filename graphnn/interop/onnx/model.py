@@ -20,7 +20,9 @@ from ...graph.dimensions import dimension, names_in, size_of
 from ...text import counted, quoted, short_repr
 from . import rules as rules  # registers them
 from .functions import has_body
+from .metadata import Told, is_ours
 from .reading import Frame, Reader
+from .restoring import Restorer
 from .rule import RULES, Value
 from .rules.refused import REFUSED
 from .tensors import array_of, dtype_of
@@ -73,6 +75,10 @@ def from_onnx(
     is called by its operation, ``Add_2``. Inputs are placeholders and results are ``graph.outputs``, both by the
     model's names. What depends only on shapes is evaluated here. Nothing in the file is executed.
 
+    A model that `to_onnx` wrote becomes the graph that it was, as its metadata tell, and computes the same bits. What
+    somebody has changed in it since is read from the ONNX nodes, and so is the whole of it where sizes or values are
+    given; ``gn.extract(graph.outputs, sizes=…)`` gives sizes to the graph that it was.
+
     Parameters
     ----------
     model : path, bytes or onnx.ModelProto
@@ -81,11 +87,17 @@ def from_onnx(
     values : dict of str to array_like, optional
         {input: its value}, for inputs that are always the same. What depends on them only is evaluated here.
     trainable : bool
-        Whether initializers of floats become parameters. If not, they are constants, mapped where they can be.
+        Whether initializers of floats become parameters. If not, they are constants, mapped where they can be. The
+        parameters of a graph that `to_onnx` wrote are what they were in any case.
 
     Returns
     -------
     Graph
+
+    Warns
+    -----
+    GraphnnWarning
+        When the metadata of `to_onnx` are of a format that is not known, or not all fit the model.
 
     Raises
     ------
@@ -135,15 +147,22 @@ def graph_of(
     """
     file = path.name if path is not None else title
     _check(proto, file)
-    graph = Graph(title, np.float32)
+    told = Told(proto, title) if not sizes and not values and is_ours(proto, file) else None
+    graph = Graph(title, np.float32) if told is None else told.graph
     ends = {each.name for each in (*proto.graph.input, *proto.graph.output)}
     versions = {"" if each.domain == "ai.onnx" else each.domain: each.version for each in proto.opset_import}
     functions = {(each.domain, each.name): each for each in proto.functions}
     reader = Reader(graph, versions, functions, file, path.parent if path is not None else None, ends)
     frame = Frame()
-    dims = _inputs(reader, frame, proto.graph, sizes, values, weights)
-    reader.read(proto.graph.node, frame, {})
+    restorer = None if told is None else Restorer(reader, frame, proto, told)
+    dims = _inputs(reader, frame, proto.graph, sizes, values, weights, restorer)
+    if restorer is None:
+        reader.read(proto.graph.node, frame, {})
+    else:
+        restorer.read()
     _outputs(reader, frame, proto.graph)
+    if restorer is not None:
+        restorer.finish()
     nodes = {name: value for name, value in frame.values.items() if isinstance(value, Node)}
     fixed = {name: value for name, value in frame.values.items() if name in values and isinstance(value, np.ndarray)}
     SOURCES[graph] = Source(proto, path, nodes, dims, len(proto.graph.node), reader.folded, fixed)
@@ -239,7 +258,13 @@ def _all_nodes(proto: Any) -> Iterator[Any]:
 
 
 def _inputs(
-    reader: Reader, frame: Frame, graph: Any, sizes: dict[str, int], values: dict[str, Any], weights: dict[str, bool]
+    reader: Reader,
+    frame: Frame,
+    graph: Any,
+    sizes: dict[str, int],
+    values: dict[str, Any],
+    weights: dict[str, bool],
+    restorer: Restorer | None,
 ) -> dict[str, Dim]:
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     if graph.sparse_initializer:
@@ -260,11 +285,15 @@ def _inputs(
                 raise UsageError(f"the input {quoted(each.name)} is {dtype}, and its value {given.dtype}")
             frame.values[each.name] = given.astype(dtype)
         else:
-            frame.values[each.name] = reader.graph.placeholder(each.name, shape, dtype)
+            node = None if restorer is None else restorer.input(each, dtype, shape)
+            frame.values[each.name] = reader.graph.placeholder(each.name, shape, dtype) if node is None else node
     dims.check_given()
     for name, tensor in initializers.items():
         array = np.asarray(values[name]) if name in values else array_of(tensor, reader.folder)
-        if name in weights and name not in values:
+        node = None if restorer is None else restorer.stored(tensor, array, name in weights)
+        if node is not None:
+            frame.values[name] = node
+        elif name in weights and name not in values:
             frame.values[name] = reader.graph.parameter(reader.graph.free_name(name), array, weights[name])
         else:
             frame.values[name] = array

@@ -127,8 +127,12 @@ class Reader:
     def read(self, nodes: Sequence[Any], frame: Frame, bindings: Mapping[str, Any], outer: str = "") -> None:
         """Make what the nodes of a graph or a body are, and give their outputs to the frame."""
         for place, proto in in_order(nodes, frame.values):
-            self.counted()
-            self._read(proto, frame, bindings, Origin(self.file, place + 1) if not outer else None)
+            self.read_one(proto, frame, bindings, Origin(self.file, place + 1) if not outer else None)
+
+    def read_one(self, proto: Any, frame: Frame, bindings: Mapping[str, Any], origin: Origin | None) -> None:
+        """Make what one node is, and give its outputs to the frame."""
+        self.counted()
+        self._read(proto, frame, bindings, origin)
 
     def counted(self) -> None:
         """Count a node, or a round of a loop, and refuse too many."""

@@ -89,12 +89,13 @@ def _session(source: Source, names: Sequence[str]) -> Any:
 def _fed(source: Source, feed: Mapping[Node, Array], sizes: Mapping[str, int], graph: Graph) -> dict[str, Array]:
     """Return what the runtime is fed: all inputs, those that are not needed as zeros."""
     found = dict(source.values)
+    names = {source.nodes[each.name]: each.name for each in source.model.graph.input if each.name in source.nodes}
     for node in graph.placeholders:
         given = feed.get(node)
         if given is None:
             missing = dict.fromkeys((str(dim) for dim in node.spec.shape if isinstance(dim, str)), 1)
             given = np.zeros(concrete(node.spec.shape, {**missing, **sizes}), node.spec.dtype)
-        found[node.name] = given
+        found[names.get(node, node.name)] = given
     return found
 
 

@@ -5,7 +5,8 @@ the node is, and others are called after it, as ``dense_1/gelu/Mul_2``. The valu
 
 The format of the metadata, version 1
 -------------------------------------
-By it, a reader can make the same graph again, without reading the ONNX nodes. All keys begin with ``graphnn.``; a
+By it, `from_onnx` makes the same graph again. It takes a node from the metadata if that node would be written as the
+ONNX nodes of its group are, and else reads these (see ``restoring.py``). All keys begin with ``graphnn.``; a
 value is text, or JSON where the table says so. (As in Python's `json`, it may hold ``Infinity`` and ``NaN``.)
 
 Of the model (``ModelProto.metadata_props``):
@@ -224,7 +225,7 @@ def _written(draft: Draft, asked: _Model, state: str) -> tuple[Any, list[Any]]:
     for node in asked.order:
         if not _is_given(node):
             try:
-                groups[node] = _group_of(draft, names, node)
+                groups[node] = group_of(draft, names.of, node)
             except Unwritable as reason:
                 refused.setdefault(node.op.name, []).append((node, str(reason)))
     if refused:
@@ -320,11 +321,11 @@ def _that_tell_sizes(draft: Draft, names: _Names, asked: _Model) -> list[Any]:
     return found
 
 
-def _group_of(draft: Draft, names: _Names, node: Node) -> list[Any]:
+def group_of(draft: Draft, tensors: Mapping[Node, str], node: Any) -> list[Any]:
     """Return the ONNX nodes of a node, the last of which has its value."""
     if type(node.op) not in WRITERS:
         raise Unwritable("it is not graphnn's own")
-    name, group = names.of[node], Group(draft, node, names.of)
+    name, group = tensors[node], Group(draft, node, tensors)
     value = WRITERS[type(node.op)](group, node.op, *group.operands)
     value = group.cast(value, node.dtype)
     if not group.written or group.written[-1].output[-1] != value.name:
