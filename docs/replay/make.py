@@ -1,8 +1,7 @@
 """Make the replay pages of the documentation.
 
-python docs/replay/make.py
-
-A page is written anew only if something else in it has changed than how long the operations took.
+`python docs/replay/make.py` writes a page anew only if something else in it has changed than how long the operations
+took.
 """
 
 import base64
@@ -34,6 +33,7 @@ def pages() -> dict[str, Page]:
         "transformer": transformer(),
         "adding": adding(),
         "vae": vae(),
+        "export": export(),
     }
 
 
@@ -108,6 +108,14 @@ def vae() -> Page:
     lesson["train"](g, images, 5)
     step = gn.compile(dict(g.outputs), updates=nn.SGD(0.01).updates(g.outputs["loss"]))
     return gn.trace(step, {"images": images[:4]}).to_html()
+
+
+def export() -> Page:
+    """Show a model with a fault beside the right one, from the first node that differs."""
+    bug = runpy.run_path(str(EXAMPLES / "bug_export.py"))
+    faulty, right = bug["exported"](), bug["exported"](faulty=False)
+    feed, _ = bug["of_pytorch"](right)
+    return gn.trace(faulty.outputs, feed).to_html(beside=gn.trace(right.outputs, feed))
 
 
 def told(file: str) -> dict[str, Any]:

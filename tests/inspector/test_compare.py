@@ -753,6 +753,16 @@ def test_an_overflow_of_the_narrower_dtype_is_named() -> None:
     assert first_of(found).cause == "its operands are equal; it overflows float32"
 
 
+@pytest.mark.filterwarnings("ignore:.*overflows float16")
+def test_an_overflow_of_rounded_operands_is_named_in_either_order() -> None:
+    g = gn.Graph("g", dtype="float64")
+    x = g.placeholder("x")
+    feed = {x: 300.7}  # its square is 90420, and float16 rounds it to 300.75
+    for dtypes in (("float16", "float64"), ("float64", "float16")):
+        cause = first_of(compare(gn.square(x) / 7.0, feed=feed, dtypes=dtypes)).cause
+        assert cause == "its operands agree only within the tolerance, and it overflows float16"
+
+
 def test_zeros_cost_no_digits() -> None:
     found, _ = digits_of(lambda x: gn.relu(x) * 0.1, [-1.0, 0.0, 3.0])
     assert all(digits.left > 6.5 for digits in found.digits.values())

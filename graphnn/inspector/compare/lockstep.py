@@ -220,7 +220,8 @@ class Lockstep:
         operands_equal = self._operands_equal(i, j)
         rounding = None if edits else self._rounding(step, other, seen, operands_equal)
         cause = "; ".join(edits or misfits or self._resized(i))
-        if not cause and self.explained and rounding is not True and element is not None and operands_equal is False:
+        asked = self.explained and rounding is not True and operands_equal is False and not overflown(*pair)
+        if not cause and asked and element is not None:
             cause = self._miscomputed(step, other, element)
         if not cause:
             cause = made if made and self.foreign else self._cause(i, operands_equal, pair, p.dtype, q.dtype)
@@ -365,15 +366,13 @@ class Lockstep:
             return f"{what.get(self.a.order[i].op.name, 'its value')} differs"
         if operands_equal:
             why = f"it is computed in {a} and in {b}" if a != b else "what computes it differs: code, library, machine"
-            for x, y in (pair, pair[::-1]):
-                if a != b and x is not None and np.isinf(x) and np.isfinite(y):
-                    why = f"it overflows {x.dtype}"
-            return f"its operands are equal; {why}"
+            return f"its operands are equal; {overflown(*pair) or why}"
         if operands_equal is None:
             return "not all of its operands are given: give those, too"
         if any(self.states.get(source) == DIFFERING for source in operands):
             return "its operands differ"
-        return "its operands agree only within the tolerance, and here the difference is larger"
+        why = overflown(*pair) or "here the difference is larger"
+        return f"its operands agree only within the tolerance, and {why}"
 
     def _resized(self, i: int) -> list[str]:
         """Return which sizes differ that the operation's attributes contain, such as the count of a mean."""
@@ -404,6 +403,15 @@ class Lockstep:
                 before = _described(a, mine, self.counterparts, "removed")
                 edits.append(f"operand {position} changed: {before} → {_described(b, its, self._back, 'added')}")
         return edits
+
+
+def overflown(one: Any, other: Any) -> str:
+    """Return that one of two numbers is infinite because its dtype has none so large, if so; else ""."""
+    for x, y in ((one, other), (other, one)):
+        floats = isinstance(x, np.floating) and isinstance(y, np.floating)
+        if floats and np.isinf(x) and np.finfo(x.dtype).max < abs(y) < np.inf:
+            return f"it overflows {x.dtype}"
+    return ""
 
 
 def _described(side: Side, position: int | None, paired: Container[int], otherwise: str) -> str:
