@@ -284,11 +284,16 @@ def test_updates_and_scopes_that_cannot_be() -> None:
     model = small()
     put(model, "updates", json.dumps({"block/w": "y", "x": "y", "none": "none"}))
     rows = [["a", "", "forward", "", 0], ["b", "", "no phase", "", -1], ["block", "", "forward", "x:y", -1], [1], None]
-    rows += [[f"{i}", "", "forward", "", i + 4] for i in range(3000)]
+    rows += [["deep/0", "", "forward", "", -1], ["empty", "", "forward", "", -1]]
+    rows += [[f"deep/{i}", "", "forward", "", i + 4 + (i > 1)] for i in range(1, 3000)]
     put(model, "scopes", json.dumps(rows))
+    put(node_of(model, "block/tanh"), "scope", "deep/999")
+    put(node_of(model, "block/soft"), "scope", "deep/1000")
     g = check(model)
     assert not g.updates
-    assert "block" in g.scopes
+    assert {"block", "deep/0", "deep/999"} <= g.scopes.keys()
+    assert not {"empty", "a", "b", "deep/1000"} & g.scopes.keys()
+    assert (g["block/tanh"].scope, g["block/soft"].scope) == ("deep/999", "")
 
 
 TEXTS = [

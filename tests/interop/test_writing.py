@@ -420,6 +420,9 @@ def test_a_file_and_one_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("small", "large"):
         onnx.checker.check_model(str(tmp_path / f"{name}.onnx"), full_check=True)
         check(runtime(str(tmp_path / f"{name}.onnx")).run(None, {"x": fed[x]})[0], gn.run(y, fed), name)
+        again = gn.from_onnx(tmp_path / f"{name}.onnx")
+        assert gn.run(again.outputs["y"], {"x": fed[x]}).tobytes() == gn.run(y, fed).tobytes()
+        assert {node.name for node in again.parameters} == {"w", "b"}
     with pytest.raises(gn.ValueRangeError, match="needs a path"):
         gn.to_onnx(y)
 
