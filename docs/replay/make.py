@@ -110,14 +110,6 @@ def vae() -> Page:
     return gn.trace(step, {"images": images[:4]}).to_html()
 
 
-def export() -> Page:
-    """Show a model with a fault beside the right one, from the first node that differs."""
-    bug = runpy.run_path(str(EXAMPLES / "bug_export.py"))
-    faulty, right = bug["exported"](), bug["exported"](faulty=False)
-    feed, _ = bug["of_pytorch"](right)
-    return gn.trace(faulty.outputs, feed).to_html(beside=gn.trace(right.outputs, feed))
-
-
 def told(file: str) -> dict[str, Any]:
     """Return what a page knows of its run, but for the times; and the page around it."""
     packed = re.search(r'(<script type="text/plain" id="data">)([^<]*)', file)
@@ -128,6 +120,14 @@ def told(file: str) -> dict[str, Any]:
     for run in data["runs"]:
         del run["times"]
     return {"around": file.replace(packed[2], ""), "data": data, "block": block[end:]}
+
+
+def export() -> Page:
+    """Show a model with a fault beside the right one, from the first node that differs."""
+    bug = runpy.run_path(str(EXAMPLES / "bug_export.py"))
+    faulty, right = bug["exported"](), bug["exported"](faulty=False)
+    feed, _ = bug["of_pytorch"](right)
+    return gn.trace(faulty.outputs, feed).to_html(beside=gn.trace(right.outputs, feed))
 
 
 def main() -> None:
