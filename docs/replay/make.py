@@ -124,7 +124,7 @@ def told(file: str) -> dict[str, Any]:
 
 def export() -> Page:
     """Show a model with a fault beside the right one, from the first node that differs."""
-    bug = runpy.run_path(str(EXAMPLES / "bug_export.py"))
+    bug = runpy.run_path(str(EXAMPLES / "wrong_export.py"))
     faulty, right = bug["exported"](), bug["exported"](faulty=False)
     feed, _ = bug["of_pytorch"](right)
     return gn.trace(faulty.outputs, feed).to_html(beside=gn.trace(right.outputs, feed))
