@@ -217,3 +217,9 @@ def test_the_stride_of_an_axis_of_one_element_means_nothing() -> None:
     for row in (numbers[None], numbers.reshape(1, -1), np.array(numbers[None], order="F")):
         for column in (numbers[:, None], np.array(numbers[:, None], order="F")):
             assert not differences(fetches, [{x: row, y: y_fed, z: column}])
+
+
+def test_a_stack_times_a_matrix_without_columns_is_empty() -> None:
+    x, y, out = np.ones((2, 3, 4)), np.ones((4, 0)), np.empty((2, 3, 0))
+    assert rows.product(x, y, out) is out
+    assert rows.product(x, y).shape == (2, 3, 0)
