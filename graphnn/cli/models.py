@@ -47,9 +47,10 @@ def _sizes(graph: Graph, feed: dict[Any, Any]) -> dict[str, int]:
     """Return a size for each open dimension of the inputs: that of what is fed, or a usual one."""
     sizes: dict[str, int] = {}
     for node in sorted(graph.placeholders, key=lambda node: node.name not in feed):
+        given = np.shape(feed.get(node.name, ()))  # of another number of axes, the run says so
         for axis, dim in enumerate(node.spec.shape):
-            if node.name in feed and isinstance(dim, str) and dim.isidentifier():
-                sizes.setdefault(dim, np.shape(feed[node.name])[axis])
+            if axis < len(given) and isinstance(dim, str) and dim.isidentifier():
+                sizes.setdefault(dim, given[axis])
             for name in sorted(names_in([dim])):
                 sizes.setdefault(name, _OTHER if axis else _FIRST)
     return sizes

@@ -248,7 +248,7 @@ def test_steps_of_many_threads_are_made_one_after_the_other() -> None:
     assert alone.table.value.tobytes() == after(160, ids)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only: the process forks")
 def test_a_forked_process_goes_on_from_the_same_table() -> None:
     ids, alone = [3, 4, 3, -1, 9], Lookup(Settings(table=0))
     right = after(8, ids)

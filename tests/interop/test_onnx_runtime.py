@@ -82,3 +82,13 @@ def test_a_model_is_converted_to_a_graph_and_back(path: Path, capsys: pytest.Cap
 
 def test_a_model_agrees_with_the_reference_evaluator(path: Path) -> None:
     assert gn.compare(gn.from_onnx(path), feed={"x": X}, runtime="onnx.reference").equal
+
+
+def test_an_input_of_another_number_of_axes_is_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = '<ir_version: 8, opset_import: ["": 17]> m (float[n, k] x, float[k] b) => (float[n, k] y) {y = Add(x, b)}'
+    (tmp_path / "m.onnx").write_bytes(parser.parse_model(text).SerializeToString())
+    np.save(tmp_path / "x.npy", np.zeros(3, np.float32))
+    assert cli.main(["run", str(tmp_path / "m.onnx"), "--input", f"x={tmp_path / 'x.npy'}"]) == 1
+    assert '"x"' in capsys.readouterr().err

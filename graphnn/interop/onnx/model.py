@@ -40,8 +40,6 @@ class Source:
     path : Path or None
     nodes : dict of str to Node
         {name of a tensor of the model: its node}, of those that have one.
-    dims : dict of str to (str or int)
-        {dimension as the model calls it: as the graph does}.
     counted : int
         How many ONNX nodes the model has.
     folded : int
@@ -53,7 +51,6 @@ class Source:
     model: Any
     path: Path | None
     nodes: dict[str, Node]
-    dims: dict[str, Dim]
     counted: int
     folded: int
     values: dict[str, Array]
@@ -155,7 +152,7 @@ def graph_of(
     reader = Reader(graph, versions, functions, file, path.parent if path is not None else None, ends)
     frame = Frame()
     restorer = None if told is None else Restorer(reader, frame, proto, told)
-    dims = _inputs(reader, frame, proto.graph, sizes, values, weights, restorer)
+    _inputs(reader, frame, proto.graph, sizes, values, weights, restorer)
     if restorer is None:
         reader.read(proto.graph.node, frame, {})
     else:
@@ -165,7 +162,7 @@ def graph_of(
         restorer.finish()
     nodes = {name: value for name, value in frame.values.items() if isinstance(value, Node)}
     fixed = {name: value for name, value in frame.values.items() if name in values and isinstance(value, np.ndarray)}
-    SOURCES[graph] = Source(proto, path, nodes, dims, len(proto.graph.node), reader.folded, fixed)
+    SOURCES[graph] = Source(proto, path, nodes, len(proto.graph.node), reader.folded, fixed)
     return graph
 
 
@@ -265,7 +262,7 @@ def _inputs(
     values: dict[str, Any],
     weights: dict[str, bool],
     restorer: Restorer | None,
-) -> dict[str, Dim]:
+) -> None:
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     if graph.sparse_initializer:
         raise FileFormatError(f"{reader.file} has sparse initializers, which graphnn does not read")
@@ -298,7 +295,6 @@ def _inputs(
         else:
             frame.values[name] = array
             reader.titles[id(array)] = name
-    return dims.known
 
 
 def _outputs(reader: Reader, frame: Frame, graph: Any) -> None:
