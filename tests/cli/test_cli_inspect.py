@@ -18,6 +18,7 @@ import pytest
 import graphnn as gn
 from graphnn import cli
 from graphnn.inspector.compare import runtimes
+from graphnn.later import load_registrars
 
 MODEL = r"""
 import numpy as np
@@ -513,6 +514,7 @@ def test_compare_takes_digests(model, capsys):
 
 
 def test_compare_takes_a_runtime(model, capsys, monkeypatch):
+    load_registrars("runtime")  # now: what loads later would register itself in the dict of this test
     monkeypatch.setattr(runtimes, "_runtimes", {})
     runtimes.runtime("mine", reads="a call")(
         lambda graph, nodes, feed, sizes: ((step.node, step.value) for step in gn.steps(list(nodes), feed))

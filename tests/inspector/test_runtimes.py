@@ -13,6 +13,7 @@ import pytest
 import graphnn as gn
 from graphnn import nn
 from graphnn.inspector.compare import Difference, runtime, runtimes
+from graphnn.later import load_registrars
 
 Values = Iterator[tuple[gn.Node, Any]]
 Change = Callable[[gn.Node, Any], Any]
@@ -32,6 +33,7 @@ def network() -> tuple[gn.Graph, dict[str, Any]]:
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give a function that registers a runtime called "half", whose values are changed by another function."""
+    load_registrars("runtime")  # now: what loads later would register itself in the dict of this test
     monkeypatch.setattr(runtimes, "_runtimes", {})
 
     def plant(change: Change = lambda node, value: value, dtype: str = "float16") -> None:
@@ -168,6 +170,7 @@ def test_what_cannot_be_is_refused(planted: Callable[..., None]) -> None:
 
 
 def test_a_runtime_that_gives_what_was_not_asked_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    load_registrars("runtime")  # now: what loads later would register itself in the dict of this test
     monkeypatch.setattr(runtimes, "_runtimes", {})
 
     @runtime("backwards", reads="")
