@@ -15,7 +15,21 @@ from .errors import ShapeError
 from .graph import Constant, Dim, Node, Op, fn
 from .graph.dimensions import product
 from .graph.fetches import ancestors
-from .ops import arranging, index, joining, labels, linalg, reduce, running, scattering, shape, solving, windows
+from .ops import (
+    arranging,
+    choosing,
+    index,
+    joining,
+    labels,
+    linalg,
+    reduce,
+    running,
+    scattering,
+    shape,
+    solving,
+    sorting,
+    windows,
+)
 
 
 def batched(
@@ -163,7 +177,7 @@ def _by_attributes(rows: _Rows) -> Node | None:
 def _over_all(rows: _Rows) -> Node | None:
     """The same, where no axis stands for all."""
     if rows.op.axis is None:  # type: ignore[attr-defined]
-        rows.op = replace(rows.op, axis=tuple(range(rows.operands[0].ndim - 1)))  # type: ignore[type-var]
+        rows.op = replace(rows.op, axis=tuple(range(rows.node.inputs[0].ndim)))  # type: ignore[type-var]
     return _by_attributes(rows)
 
 
@@ -285,17 +299,21 @@ def _solve(rows: _Rows) -> Node:
 
 
 _RULES: dict[type[Op], _Rule] = {
-    **dict.fromkeys((reduce.Sum, reduce.Mean, shape.Flip), _over_all),
+    **dict.fromkeys((reduce.Sum, reduce.Mean, reduce.Max, reduce.Min, reduce.Prod, shape.Flip), _over_all),
+    **dict.fromkeys((reduce.Var, reduce.Std, reduce.Logsumexp, reduce.AnyOf, reduce.AllOf), _over_all),
     **dict.fromkeys((running.Cumsum, joining.Concatenate, joining.Repeat, arranging.Roll), _flattened),
+    **dict.fromkeys((running.Cumprod, reduce.Argmax, reduce.Argmin, reduce.Norm, sorting.Argsort), _flattened),
     **dict.fromkeys((index.Take, index.IndexAdd), _flattened),
     **dict.fromkeys((index.TakeAlongAxis, index.AddAlongAxis), _along),
-    **dict.fromkeys((shape.Reshape, shape.ExpandDims, shape.Squeeze, joining.Stack), _by_attributes),
+    **dict.fromkeys((shape.Reshape, shape.ExpandDims, shape.Squeeze, joining.Stack, reduce.ProdOthers), _by_attributes),
     **dict.fromkeys((index.Getitem, index.SliceAdd, index.SlicesAdd), _by_attributes),
     **dict.fromkeys((arranging.Diagonal, arranging.DiagonalAdd, windows.Windows, windows.Fold), _by_attributes),
-    **dict.fromkeys((arranging.Tril, arranging.Triu), _as_it_is),
+    **dict.fromkeys((arranging.Tril, arranging.Triu, labels.OneHot), _as_it_is),
+    **dict.fromkeys((solving.Inv, solving.Det, solving.Cholesky), _as_it_is),
     **dict.fromkeys((labels.Pick, labels.Place), _with_labels),
     **dict.fromkeys((scattering.GatherNd, scattering.ScatterNd), _nd),
     scattering.PutAlongAxis: _put_along,
+    choosing.FirstEqual: _over_all,
     shape.BroadcastTo: _broadcast_to,
     shape.SumTo: _sum_to,
     linalg.Transpose: _transpose,
