@@ -45,6 +45,8 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .inspector.compare import Comparison, compare
     from .inspector.debugger import Debugger, debug
     from .inspector.health import Finding, Health, check_health
+    from .inspector.interventions import patched
+    from .inspector.interventions import patches as patches
     from .inspector.profile import Profile, profile
     from .inspector.trace import Film, Trace, recording, trace
     from .interop.onnx import from_onnx
@@ -66,6 +68,7 @@ _LATER = {
     "inspector.compare": "Comparison compare",
     "inspector.debugger": "Debugger debug",
     "inspector.health": "Finding Health check_health",
+    "inspector.interventions": "patched patches",
     "inspector.profile": "Profile profile",
     "inspector.trace": "Film Trace recording trace",
     "interop.onnx.writing": "to_onnx",
@@ -141,6 +144,8 @@ __all__ = [
     "name",
     "nn",
     "ops",
+    "patched",
+    "patches",
     "profile",
     "recording",
     "replace",

@@ -156,14 +156,10 @@ def _shifted(op: Op, size: Dim) -> Op:
         elif attribute == "shape":
             changed[attribute] = (size, *value)
         elif attribute == "index":
-            changed[attribute] = (slice(None), *_index(value))
+            changed[attribute] = (slice(None), *index.numpy_index(value))
         elif attribute == "indices":
-            changed[attribute] = tuple([(slice(None), *_index(each)) for each in value])
+            changed[attribute] = tuple([(slice(None), *index.numpy_index(each)) for each in value])
     return replace(op, **changed)  # type: ignore[type-var]
-
-
-def _index(parts: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple([slice(*p) if isinstance(p, tuple) else Ellipsis if p == "..." else p for p in parts])
 
 
 def _by_attributes(rows: _Rows) -> Node | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from .changes import UNCHANGED, Changes, checked_changes
@@ -64,7 +65,7 @@ def extract(
     <Node "code": placeholder (8, 2) float64>
     """
     source, nodes, _ = resolve(fetches, graph)
-    return _copied(source, nodes, {}, checked_changes(source, inputs, sizes, names))[0]
+    return copied(source, nodes, {}, checked_changes(source, inputs, sizes, names))[0]
 
 
 def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = None) -> Any:
@@ -102,27 +103,53 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
     source, nodes, rebuild = resolve(fetches, graph)
     if not isinstance(exchanged, Mapping):
         raise UsageError(f"what is exchanged is given as {{old: new}}, not as {type(exchanged).__name__}")
-    pairs = {
+    pairs: dict[Node | tuple[Node, Node], Node] = {
         owned(source, old, "what is exchanged"): owned(source, new, "what comes in") for old, new in exchanged.items()
     }
-    return rebuild(_copied(source, nodes, pairs)[1])
+    return rebuild(copied(source, nodes, pairs)[1])
 
 
 @collector_paused()
-def _copied(
-    source: Graph, fetches: Sequence[Node], exchanged: Mapping[Node, Node], changes: Changes = UNCHANGED
-) -> tuple[Graph, list[Node]]:
+def copied(
+    source: Graph,
+    fetches: Sequence[Node],
+    exchanged: Mapping[Node | tuple[Node, Node], Node] = MappingProxyType({}),
+    changes: Changes = UNCHANGED,
+    beside: Sequence[Node] = (),
+) -> tuple[Graph, list[Node], dict[Node, Node]]:
+    """Return a copy of the graph of fetches, the fetches in it, and {node: its copy}.
+
+    Parameters
+    ----------
+    source : Graph
+    fetches : sequence of Node
+    exchanged : mapping
+        {node: what is read instead}; a key (node, reader) is for that reader alone, and goes before the node's.
+    changes : Changes
+    beside : sequence of Node
+        What comes along as it is, whoever needs it.
+
+    Raises
+    ------
+    ShapeError, DtypeError, GraphError
+        As `extract` and `replace` do.
+    """
     # An operand is exchanged wherever the reader is not part of what replaces it: that keeps the graph acyclic.
-    inside = {old: ancestors([new]) for old, new in exchanged.items()}
+    inside = {old: ancestors([new]) for old, new in exchanged.items() if isinstance(old, Node)}
 
     def operand(reader: Node | None, node: Node) -> Node:
         new = exchanged.get(node)
-        return node if new is None or (reader is not None and reader in inside[node]) else new
+        if reader is not None:
+            if (node, reader) in exchanged:
+                return exchanged[node, reader]
+            if new is not None and reader in inside[node]:
+                return node
+        return node if new is None else new
 
     wanted = [operand(None, node) for node in fetches]
     target = Graph(source.name, source.dtype)
     target.memory_budget = source.memory_budget
-    order = _in_order(wanted, operand, changes.inputs)
+    order = _in_order([*wanted, *beside], operand, changes.inputs)
     # A node comes with the updates that belong to it, or every step of the copy would draw the same numbers; and what
     # is for training with what takes its place in evaluation.
     while True:
@@ -131,7 +158,7 @@ def _copied(
         others = [operand(None, other) for other in moved]
         if here.issuperset(others):
             break
-        order = _in_order([*wanted, *others], operand, changes.inputs)
+        order = _in_order([*wanted, *beside, *others], operand, changes.inputs)
     changes.check(source, order)
     copies: dict[Node, Node] = {}
     for node in order:
@@ -150,6 +177,18 @@ def _copied(
     for node, copy in copies.items():
         if node.twin in copies:
             put_twin(copy, copies[node.twin])  # only now: the exchange may have put it behind
+    _copy_tables(source, target, copies, operand, changes)
+    if not exchanged and not changes.cuts:  # else the derivatives may be those of another function
+        for backwards, given, (root, of) in derivatives_among(source, copies, target.scopes):
+            known = target.cotangents if backwards else target.tangents
+            known[tuple([(copies[a], None if b is None else copies[b]) for a, b in given])] = Derivatives(
+                target.scopes[root.path], {copies[node]: copies[derivative] for node, derivative in of.items()}
+            )
+    return target, [copies[node] for node in wanted], copies
+
+
+def _copy_tables(source: Graph, target: Graph, copies: Mapping[Node, Node], operand: Any, changes: Changes) -> None:
+    """Copy the outputs, names and updates of the nodes that came along."""
     outputs = {name: operand(None, node) for name, node in source.outputs.items()}
     target.outputs.update({name: copies[node] for name, node in outputs.items() if node in copies})
     for name, node in source.names.items():
@@ -165,13 +204,6 @@ def _copied(
         parts = [parameter, operand(None, at), operand(None, node)]
         if copies.keys() - changes.inputs.keys() >= set(parts):
             target.advances[copies[parts[0]], copies[parts[1]]] = copies[parts[2]]
-    if not exchanged and not changes.cuts:  # else the derivatives may be those of another function
-        for backwards, given, (root, of) in derivatives_among(source, copies, target.scopes):
-            known = target.cotangents if backwards else target.tangents
-            known[tuple([(copies[a], None if b is None else copies[b]) for a, b in given])] = Derivatives(
-                target.scopes[root.path], {copies[node]: copies[derivative] for node, derivative in of.items()}
-            )
-    return target, [copies[node] for node in wanted]
 
 
 def _in_order(wanted: Sequence[Node], operand: Any, fed: Container[Node]) -> list[Node]:

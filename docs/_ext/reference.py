@@ -138,6 +138,14 @@ API = {
         "inspector.conditions.Condition",
     ],
     "Where a number comes from": ["inspector.why.Why", "inspector.why.Read"],
+    "Interventions": [
+        "patched",
+        "patches.at",
+        "patches.each",
+        "patches.mean",
+        "patches.resample",
+        "inspector.interventions.Place",
+    ],
     "The health check": [
         "check_health",
         "Health",
@@ -231,7 +239,9 @@ def _offered(module: str, name: str, thing: Any) -> str:
 
 
 def _module(name: str) -> str:
-    return f"graphnn.{name.rpartition('.')[0]}".rstrip(".")
+    first, _, rest = name.rpartition(".")[0].partition(".")
+    offered = getattr(gn, first, None) if first else gn
+    return f"{offered.__name__ if inspect.ismodule(offered) else f'graphnn.{first}'}.{rest}".rstrip(".")
 
 
 def short(name: str) -> str:

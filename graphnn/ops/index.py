@@ -89,7 +89,8 @@ def slice_length(start: Dim | None, stop: Dim | None, step: int | None, n: Dim) 
     return floor_divide(add(count, abs(step) - 1), abs(step))
 
 
-def _numpy_index(index: tuple[Any, ...]) -> tuple[Any, ...]:
+def numpy_index(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the index that NumPy takes."""
     return tuple(slice(*p) if isinstance(p, tuple) else Ellipsis if p == "..." else p for p in index)
 
 
@@ -138,7 +139,7 @@ class Getitem(Rearranging):
         return Spec(_indexed(self.index, x.shape), x.dtype)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        return into(out, x[_numpy_index(self.index)])
+        return into(out, x[numpy_index(self.index)])
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.slice_add(cotangent, self.index, inputs[0].shape)
@@ -188,7 +189,7 @@ class SliceAdd(Rearranging):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         result = cleared(out, self.shape, x.dtype)
-        result[_numpy_index(self.index)] = x
+        result[numpy_index(self.index)] = x
         return result
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
@@ -225,16 +226,16 @@ class SlicesAdd(Linear):
         """Whether two of the indices point to one element."""
         count = np.zeros(self.shape, np.int32)
         for index in self.indices:
-            count[_numpy_index(index)] += 1
+            count[numpy_index(index)] += 1
         return bool(np.max(count, initial=0) > 1)
 
     def forward(self, *arrays: Array, out: Array | None = None) -> Any:
         result = cleared(out, self.shape, np.result_type(*arrays))
         for x, index in zip(arrays, self.indices, strict=True):
             if self.overlaps:
-                result[_numpy_index(index)] += x
+                result[numpy_index(index)] += x
             else:
-                result[_numpy_index(index)] = x
+                result[numpy_index(index)] = x
         return result
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import UsageError
-from ..files import tupled
+from ..files import load, tupled
+from ..inspector.trace import Trace
 from ..view.terminal.ink import judged
 from ..view.text import counted
 from .arguments import part_of_node
@@ -57,6 +58,35 @@ def _numbers(session: Session, node: Node, text: str) -> Array:
     if literal is None:
         raise UsageError("None is only for an attribute of an operation, such as clip_1.lo: a node has numbers")
     return numbers_of(node, literal, text)
+
+
+@declared(
+    "patch NODE from TRACE",
+    example="patch dense_1/add[0] from clean.trace",
+    takes="text of node",
+    needs="patch which node? patch NODE from FILE.trace",
+    stands=True,
+)
+def patch(session: Session, argument: str) -> None:
+    """Give a node the value that it has in a trace.
+
+    Only what depends on it is computed again, in a new run. NODE may also be a part of a node, heads[0, 3].
+    """
+    name, found, file = argument.rpartition(" from ")
+    if not found or not name.strip() or not file.strip():
+        raise UsageError("patch needs a node and the file of a trace: patch NODE from FILE.trace")
+    node, index, attribute = part_of_node(session, name.strip())
+    if attribute:
+        raise UsageError(f"patch is for values, and {attribute} is an attribute: set {name.strip()} = VALUE")
+    trace = load(file.strip())
+    if not isinstance(trace, Trace):
+        raise UsageError(f'"{file.strip()}" holds a graph, and patch needs a trace: graphnn trace writes one')
+    value = trace[node.name].value
+    if index is None:
+        session.dbg.what_if(node, value)
+    else:
+        part_of(node, session.dbg[node].value, index)
+        session.dbg[node][index] = part_of(node, value, index)
 
 
 @declared("unset NODE", example="unset dense_1/bias", takes="node", needs="unset which node?", stands=True)

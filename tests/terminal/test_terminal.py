@@ -60,6 +60,24 @@ class Talk:
         return self.dbg.position
 
 
+def test_a_patch_takes_the_value_that_a_node_has_in_a_trace(tmp_path):
+    g = gn.Graph()
+    x = g.placeholder("x", (3,))
+    y = gn.sum(gn.exp(x), name="y")
+    gn.trace(y, {x: [0.0, 1.0, 2.0]}).save(tmp_path / "clean.trace")
+    gn.save(g, tmp_path / "graph.gnn")
+    dbg = gn.debug(y, {x: [0.0, 0.0, 0.0]}, echo=None)
+    talk = Talk(dbg)
+    talk("continue", f"patch exp[1:] from {tmp_path}/clean.trace")
+    assert dbg["y"].value == pytest.approx(np.exp([0, 1, 2]).sum())
+    talk("use run", f"patch x from {tmp_path}/clean.trace")
+    np.testing.assert_allclose(dbg["exp"].value, np.exp([0, 1, 2]))
+    talk("use run")
+    assert dbg["y"].value == 3
+    assert "holds a graph" in talk(f"patch exp from {tmp_path}/graph.gnn")
+    assert "no part [5]" in talk(f"patch exp[5] from {tmp_path}/clean.trace")
+
+
 @pytest.fixture
 def talk():
     return Talk(example())
@@ -172,7 +190,11 @@ def test_every_verb_has_help_with_an_example(talk, verb):
     assert verb.paragraphs[0] in " ".join(told.split())
     (example,) = re.findall("^For instance: (.*)$", told, re.MULTILINE)
     assert example.split()[0] == verb.name
-    if KINDS[verb.takes].of_nodes and not verb.takes.startswith("where") and verb.name not in ("unset", "set", "goto"):
+    if (
+        KINDS[verb.takes].of_nodes
+        and not verb.takes.startswith("where")
+        and verb.name not in ("unset", "set", "patch", "goto")
+    ):
         if not verb.moves:
             talk("continue")
         assert "error" not in talk(example)
@@ -482,6 +504,10 @@ def test_print_shows_statistics_and_settings(talk):
         ("set w[0] = [1, 2]", "that part of"),
         ("set total[] = 3", "has not run yet"),
         ("set head/clip.low = 3", 'no attribute "low"'),
+        ("patch", "patch which node"),
+        ("patch w", "patch NODE from FILE.trace"),
+        ("patch w from nowhere.trace", "nowhere.trace"),
+        ("patch head/clip.lo from x.trace", "lo is an attribute"),
         ("unset w", "is not overridden"),
         ("unset", "unset which node"),
         ("use what-if 1", 'no run "what-if 1"'),
