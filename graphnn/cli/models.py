@@ -9,18 +9,22 @@ import numpy as np
 
 import graphnn as gn
 
+from ..errors import GraphnnError
 from ..graph.dimensions import concrete, names_in
 from ..interop.onnx.model import SOURCES
 from ..text import visible
 from .feeds import existing
+from .registry import Misuse
 from .screen import note
 
 if TYPE_CHECKING:
     from ..graph import Array, Graph, Node
 
 MODEL = ".onnx"
-_FIRST, _OTHER = 1, 32
-"""What an open size is taken as, on the first axis of an input and on the others."""
+_FIRST = 1
+"""What an open size is taken as on the first axis of an input."""
+_OTHERS = 32, 64, 48, 224, 512, 1024, 1280, 4096, 16000, *range(1, 32)
+"""What it is taken as on the other axes: the first of these that the model takes."""
 
 
 def model_of(file: str, sizes: Sequence[tuple[str, int]], trainable: bool) -> Graph:
@@ -33,7 +37,7 @@ def with_inputs(graph: Graph, feed: dict[Any, Any]) -> dict[Any, Any]:
     missing = [node for node in graph.placeholders if node.name not in feed]
     if graph not in SOURCES or not missing:
         return feed
-    sizes = _sizes(graph, feed)
+    sizes = _taken(graph, feed)
     added = ", ".join(f"{name} = {number}" for name, number in sizes.items())
     note(
         f"random numbers are the input for {', '.join(visible(node.name) for node in missing)}"
@@ -43,16 +47,50 @@ def with_inputs(graph: Graph, feed: dict[Any, Any]) -> dict[Any, Any]:
     return feed | {node.name: _random(node, sizes, rng) for node in missing}
 
 
-def _sizes(graph: Graph, feed: dict[Any, Any]) -> dict[str, int]:
-    """Return a size for each open dimension of the inputs: that of what is fed, or a usual one."""
+def _taken(graph: Graph, feed: dict[Any, Any]) -> dict[str, int]:
+    """Return a size for each open dimension of the inputs, such that the shapes in the model fit each other.
+
+    Raises
+    ------
+    Misuse
+        When none of those that are tried do.
+    """
+    usual, *others = [_sizes(graph, feed, other) for other in _OTHERS]
+    if usual == others[0]:
+        return usual  # what is fed says them all, or they are numbers
+    why = _misfit(graph, usual)
+    if why is None:
+        return usual
+    found = next((sizes for sizes in others if _misfit(graph, sizes) is None), None)
+    if found is None:
+        asked = [name for name, number in usual.items() if number != others[0][name]]
+        raise Misuse(
+            f"the model does not take the usual sizes for {', '.join(asked)}: give "
+            f"{' '.join(f'--size {name}=N' for name in asked)}, or inputs with --feed. Where "
+            f"{', '.join(f'{name} = {number}' for name, number in usual.items())}, {why}"
+        )
+    return found
+
+
+def _misfit(graph: Graph, sizes: dict[str, int]) -> str | None:
+    """Return why the shapes in a graph do not fit at these sizes, or None if they do."""
+    try:
+        gn.extract(graph.outputs, sizes=sizes)
+    except GraphnnError as error:
+        return error.account
+    return None
+
+
+def _sizes(graph: Graph, feed: dict[Any, Any], other: int) -> dict[str, int]:
+    """Return a size for each open dimension of the inputs: that of what is fed, or one of a batch, or the other one."""
     sizes: dict[str, int] = {}
     for node in sorted(graph.placeholders, key=lambda node: node.name not in feed):
-        given = np.shape(feed.get(node.name, ()))  # of another number of axes, the run says so
+        given = np.shape(feed[node.name]) if node.name in feed else ()  # of another number of axes, the run says so
         for axis, dim in enumerate(node.spec.shape):
             if axis < len(given) and isinstance(dim, str) and dim.isidentifier():
                 sizes.setdefault(dim, given[axis])
             for name in sorted(names_in([dim])):
-                sizes.setdefault(name, _OTHER if axis else _FIRST)
+                sizes.setdefault(name, other if axis else _FIRST)
     return sizes
 
 

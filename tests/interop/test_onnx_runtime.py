@@ -88,7 +88,56 @@ def test_an_input_of_another_number_of_axes_is_refused_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = '<ir_version: 8, opset_import: ["": 17]> m (float[n, k] x, float[k] b) => (float[n, k] y) {y = Add(x, b)}'
-    (tmp_path / "m.onnx").write_bytes(parser.parse_model(text).SerializeToString())
     np.save(tmp_path / "x.npy", np.zeros(3, np.float32))
-    assert cli.main(["run", str(tmp_path / "m.onnx"), "--input", f"x={tmp_path / 'x.npy'}"]) == 1
+    assert cli.main(["run", _model(tmp_path, text), "--input", f"x={tmp_path / 'x.npy'}"]) == 1
     assert '"x"' in capsys.readouterr().err
+
+
+WINDOWED = """<ir_version: 8, opset_import: ["": 17]>
+bands (float[batch, 1, n] x, float[3, 1, 400] w) => (float[batch, 3, m] y)
+{c = Conv<strides=[160]>(x, w) y = Relu(c)}
+"""
+TRACED = """<ir_version: 8, opset_import: ["": 17]>
+traced (float[batch, n, 2] x) => (float[batch, 14] y) <int64[2] flat = {-1, 14}>
+{y = Reshape(x, flat)}
+"""
+NOT_ANY = """<ir_version: 8, opset_import: ["": 17]>
+at_77 (float[1, n] x, float[1, 77] p) => (float[1, m] y) <int64[2] flat = {1, 77}>
+{f = Reshape(x, flat) y = Add(f, p)}
+"""
+OVER_STEPS = """<ir_version: 8, opset_import: ["": 17]>
+steps (float[s, 1, 2] x, float[1, 1, 2] w, float[1, 1, 1] r) => (float[s, 1, 1, 1] y)
+{y = RNN<hidden_size=1>(x, w, r)}
+"""
+
+
+def _model(folder: Path, text: str) -> str:
+    (folder / "m.onnx").write_bytes(parser.parse_model(text).SerializeToString())
+    return str(folder / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("text", "n", "shape"), [(WINDOWED, 512, [1, 3, 1]), (TRACED, 224, [32, 14]), (TEXT, None, [1, 2])]
+)
+def test_commands_find_sizes_that_a_model_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, n: int | None, shape: list[int]
+) -> None:
+    assert cli.main(["run", _model(tmp_path, text), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["values"]["y"]["shape"] == shape
+    assert f"with {'batch = 1, ' if n else ''}n = {n or 1} (--size says otherwise)" in shown.err
+
+
+def test_where_no_size_fits_the_commands_ask_for_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _model(tmp_path, NOT_ANY)
+    assert cli.main(["check", path]) == 2
+    shown = capsys.readouterr().err
+    assert "does not take the usual sizes for n: give --size n=N, or inputs with --feed. Where n = 32, " in shown
+    assert "into (1, 77)" in shown
+    assert cli.main(["check", path, "--size", "n=77"]) == 0
+
+
+def test_a_size_that_must_be_known_is_asked_for_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["summary", _model(tmp_path, OVER_STEPS)]) == 1
+    asked = 'depends on the size s; fix it: from_onnx(…, sizes={"s": …}), or --size s=… of a command'
+    assert asked in capsys.readouterr().err

@@ -64,7 +64,7 @@ class Call:
     def known(self, value: Value, what: str = "an operand") -> Known:
         """Return a value as an array of numbers."""
         if isinstance(value, Sizes):
-            self.ask_for_sizes(what, names_in(place for place in value.places.flat if isinstance(place, str)))
+            self.ask_for_sizes(what, (p.dim if isinstance(p, Scaled) else p for p in value.places.flat))
         if isinstance(value, Node):
             array = self.reader.stored(value)
             if array is None:
@@ -75,11 +75,12 @@ class Call:
             return array
         return np.asarray(value)
 
-    def ask_for_sizes(self, what: str, names: Iterable[str]) -> NoReturn:
-        """Raise the error that something depends on sizes, which must be known."""
-        named = ", ".join(sorted(names))
-        sizes = "size" if named.count(",") == 0 else "sizes"
-        self.refuse(f"{what} depends on the {sizes} {named}; fix it: from_onnx(…, sizes={{…}})")
+    def ask_for_sizes(self, what: str, dims: Iterable[Any]) -> NoReturn:
+        """Raise the error that something depends on dimensions, which must be known."""
+        dims = [dim for dim in dims if isinstance(dim, str)]
+        names = names_in(dims)
+        number = "size" if len(names) == 1 else "sizes"
+        self.refuse(f"{what} depends on the {number} {', '.join(sorted(names))}{to_give(self.reader.graph, names)}")
 
     def dims(self, value: Value, what: str = "a shape") -> Dims:
         """Return a value as dimensions."""
@@ -110,6 +111,17 @@ class Call:
     def body(self, graph: Any, operands: Sequence[Value], name: str = "") -> list[Value]:
         """Return the outputs of a subgraph, whose nodes are made here, in a scope of that name."""
         return self.reader.inner(self, graph, operands, name)
+
+
+def to_give(graph: Graph, names: Iterable[str] | None = None) -> str:
+    """Return the advice to fix those of these sizes, or of all, that the inputs of a graph leave open."""
+    left_open = names_in(dim for node in graph.placeholders for dim in node.spec.shape)
+    asked = sorted(left_open if names is None else left_open.intersection(names))
+    if not asked:
+        return ""
+    given = ", ".join(f'"{name}": …' for name in asked)
+    options = " ".join(f"--size {name}=…" for name in asked)
+    return f"; fix {'it' if len(asked) == 1 else 'them'}: from_onnx(…, sizes={{{given}}}), or {options} of a command"
 
 
 def shape_value(node: Node) -> Array | Sizes:

@@ -19,7 +19,7 @@ from ...graph.scopes import forget
 from ...origin import Origin
 from ...text import quoted, short_repr
 from .attributes import attributes_of
-from .call import Call
+from .call import Call, to_give
 from .functions import body_of, defaults_of
 from .order import in_order
 from .rule import ON_SIZES, RULES, Rule, Value
@@ -219,7 +219,7 @@ class Reader:
 
     def _explained(self, error: Exception, proto: Any) -> GraphnnError:
         if isinstance(error, Undecided):
-            error = NoRuleError("what it does depends on sizes that are not known; fix them: from_onnx(…, sizes={…})")
+            error = NoRuleError(f"what it does depends on sizes that are not known{to_give(self.graph)}")
         if isinstance(error, GraphnnError) and error.context.startswith(f"{self.file}: "):
             return error
         name = f" {quoted(proto.name)}" if proto.name else f" that makes {short_repr(next(iter(proto.output), ''))}"

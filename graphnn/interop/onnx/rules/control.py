@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....graph import Node, fn
-from ....graph.dimensions import names_in
 from .. import sizes as of
 from ..call import sizes_behind
 from ..rule import rule
@@ -146,7 +145,7 @@ def _length(call: Call, node: Node, axis: int) -> int:
     """Return the size of an axis that is gone along."""
     size = node.spec.shape[axis]
     if not isinstance(size, int):
-        call.ask_for_sizes("how often it goes round", names_in([size]))
+        call.ask_for_sizes("how often it goes round", [size])
     if size > MOST_ROUNDS:
         call.refuse(f"it goes round {size:,} times, and {MOST_ROUNDS:,} is the most")
     return size

@@ -36,7 +36,7 @@ def tf_idf(
         call.refuse("its n-grams are texts, and graphnn has arrays of numbers")
     length = x.spec.shape[-1]
     if not isinstance(length, int):
-        call.refuse(f"its sequences are of the size {length}; fix it: from_onnx(…, sizes={{…}})")
+        call.ask_for_sizes("how long its sequences are", [length])
     columns = max(ngram_indexes) + 1
     if length * min(max_skip_count + 1, length) > _MOST or columns * len(ngram_indexes) > _MOST:
         call.refuse("it looks at too many places, or counts in too many")

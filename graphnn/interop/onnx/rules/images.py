@@ -26,7 +26,7 @@ def center_crop_pad(call: Call, x: Node, shape: Dims, *, axes: Any = None) -> An
         if n == wanted:
             continue
         if not isinstance(n, int) or not isinstance(wanted, int):
-            call.refuse(f"an axis of {n} becomes {wanted}; fix the sizes: from_onnx(…, sizes={{…}})")
+            call.ask_for_sizes("what is cut off or added", [n, wanted])
         if wanted < n:
             start = (n - wanted) // 2
             kept[axis] = slice(start, start + wanted)
@@ -54,7 +54,7 @@ def col2im(
     stride, dilation, ends = each(strides, axes), each(dilations, axes), each(pads, 2 * axes, 0)
     lengths = [add(n, ends[axis] + ends[axis + axes]) for axis, n in enumerate(image_shape)]
     if not all(isinstance(n, int) for n in lengths):
-        call.refuse(f"its images are of {tuple(image_shape)}; fix the sizes: from_onnx(…, sizes={{…}})")
+        call.ask_for_sizes("how large its images are", lengths)
     counts = [
         (int(n) - (size - 1) * d - 1) // s + 1 for n, size, d, s in zip(lengths, sizes, dilation, stride, strict=True)
     ]

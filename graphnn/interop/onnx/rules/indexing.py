@@ -101,7 +101,7 @@ def _depth(call: Call, indices: Node) -> int:
     """Return how many axes rows of indices point into."""
     depth = indices.spec.shape[-1]
     if not isinstance(depth, int):
-        call.refuse(f"the last axis of its indices is of the size {depth}; fix it: from_onnx(…, sizes={{…}})")
+        call.ask_for_sizes("how long its rows of indices are", [depth])
     return depth
 
 

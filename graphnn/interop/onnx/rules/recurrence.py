@@ -151,7 +151,7 @@ class _Given:
         self.x = fn.transpose(x, (1, 0, 2)) if self.layout else x
         steps = self.x.spec.shape[0]
         if not isinstance(steps, int):
-            call.refuse(f'it goes over "{steps}" steps, and how many must be known; fix it: from_onnx(…, sizes={{…}})')
+            call.ask_for_sizes("over how many steps it goes", [steps])
         self.steps = int(steps)
         if self.steps > MOST_ROUNDS:
             call.refuse(f"it goes over {self.steps:,} steps, and {MOST_ROUNDS:,} is the most")

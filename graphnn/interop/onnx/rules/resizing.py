@@ -145,7 +145,7 @@ def _by_phases(call: Call, x: Node, axis: int, up: int, down: int, settings: _Se
     n = x.spec.shape[axis]
     fixed = settings.transform in ("align_corners", "tf_crop_and_resize") or settings.exclude
     if fixed or (settings.antialias and down > 1):
-        call.refuse(f'it depends on the size "{n}"; fix it: from_onnx(…, sizes={{…}})')
+        call.ask_for_sizes("what each element is computed from", [n])
     bounded(call, up, 8, 1 + down)
     many = 1 << 20  # half_pixel for a long axis
     at = _coordinates(settings, many, up, up / down, (0, 1))
@@ -178,13 +178,13 @@ class _Axis(NamedTuple):
 
 def _by_scale(call: Call, n: Dim, scale: Any) -> _Axis:
     if isinstance(scale, (of.Scaled, str)):
-        call.refuse(f"its scale is {scale}, and must be a number; fix sizes: from_onnx(…, sizes={{…}})")
+        call.ask_for_sizes("its scale", [scale.dim if isinstance(scale, of.Scaled) else scale])
     scale = float(scale)
     if isinstance(n, int):
         return _Axis(math.floor(n * scale), scale)
     up, down = (round(scale), 1) if scale >= 1 else (1, round(1 / scale))
     if scale not in (up, 1 / down) and abs(up / down - scale) > 1e-6:
-        call.refuse(f'the size "{n}" is scaled by {scale:g}, which is not whole; fix it: from_onnx(…, sizes={{…}})')
+        call.ask_for_sizes(f"what a scale of {scale:g} makes", [n])
     return _Axis(floor_divide(multiply(n, up), down), up / down)
 
 
@@ -240,7 +240,7 @@ def resize(
     steps = _steps(call, lengths, scales, sizes)
     if keep_aspect_ratio_policy != "stretch" and _places(call, sizes):
         if not all(isinstance(n, int) for n in lengths):
-            call.refuse(f"it keeps the aspect ratio of {lengths}; fix the sizes: from_onnx(…, sizes={{…}})")
+            call.ask_for_sizes("the aspect ratio that it keeps", lengths)
         steps = _kept(steps, lengths, keep_aspect_ratio_policy)
     crops = [(0.0, 1.0)] * len(chosen)
     if settings.transform == "tf_crop_and_resize":

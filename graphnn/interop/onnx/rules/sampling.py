@@ -137,7 +137,7 @@ def affine_grid(call: Call, theta: Node, size: Dims, *, align_corners: int = 0) 
     """Return the grid that `GridSample` takes, moved by affine maps."""
     counts = size[2:]
     if not all(isinstance(n, int) for n in counts):
-        call.refuse(f"the grid has the size {counts}, and must be known; fix it: from_onnx(…, sizes={{…}})")
+        call.ask_for_sizes("how large the grid is", counts)
     bounded(call, *counts, len(counts) + 1)
     lines = []
     for n in map(int, counts):

@@ -77,7 +77,7 @@ def split_to_sequence(call: Call, x: Node, split: Known | None = None, *, axis: 
             call.refuse(f"it gives more than {_MOST:,} arrays")
         lengths = [min(part, size - start) for start in range(0, size, part)] if part > 0 else []
     else:
-        call.refuse(f"it cuts the size {size} into arrays; fix it: from_onnx(…, sizes={{…}})")
+        call.ask_for_sizes("how many arrays it makes", [size])
     ends = np.cumsum([0, *lengths]).tolist()
     every = [slice(None)] * place
     if split is None and not keepdims:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def _known(call: Call, dim: Dim, what: str) -> int:
     if not isinstance(dim, int):
-        call.refuse(f'{what} is "{dim}", and must be known; fix it: from_onnx(…, sizes={{…}})')
+        call.ask_for_sizes(what, [dim])
     return int(dim)
 
 
