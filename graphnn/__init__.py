@@ -45,7 +45,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .inspector.compare import Comparison, compare
     from .inspector.debugger import Debugger, debug
     from .inspector.health import Finding, Health, check_health
-    from .inspector.interventions import patched
+    from .inspector.interventions import patched, saliency
     from .inspector.interventions import patches as patches
     from .inspector.profile import Profile, profile
     from .inspector.trace import Film, Trace, recording, trace
@@ -68,7 +68,7 @@ _LATER = {
     "inspector.compare": "Comparison compare",
     "inspector.debugger": "Debugger debug",
     "inspector.health": "Finding Health check_health",
-    "inspector.interventions": "patched patches",
+    "inspector.interventions": "patched patches saliency",
     "inspector.profile": "Profile profile",
     "inspector.trace": "Film Trace recording trace",
     "interop.onnx.writing": "to_onnx",
@@ -150,6 +150,7 @@ __all__ = [
     "recording",
     "replace",
     "run",
+    "saliency",
     "save",
     "schedule",
     "steps",

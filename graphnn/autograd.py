@@ -172,7 +172,7 @@ _Flow = dict[Node, list[int]]
 """The nodes that a derivative passes through, in order of making, with the operands that it passes to or from."""
 
 
-def _flow(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
+def flow_of(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
     """Return what lies between some nodes and the results, where a derivative passes.
 
     Raises
@@ -348,7 +348,7 @@ def _found(known: dict[Node, Node], attribution: _Attribution, nodes: Iterable[N
 
 @collector_paused()
 def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node]) -> list[Node]:
-    flow = _flow(seeds, wrt, "vjp")
+    flow = flow_of(seeds, wrt, "vjp")
     _warn_of_zeros([node for node in wrt if node not in flow], seeds)
     root, cotangents = _remembered(graph, "grad", graph.cotangents, seeds)
     # A provenance of our own in the scope open now; `attribution` moves it from node to node.
@@ -400,7 +400,7 @@ def _add(part: Node, operand: Node, arrived: dict[Node, Node], attribution: _Att
 
 @collector_paused()
 def _pushed_forward(graph: Graph, seeds: Mapping[Node, _Seed], results: Sequence[Node]) -> list[Node]:
-    flow = _flow(results, seeds, "jvp")
+    flow = flow_of(results, seeds, "jvp")
     _warn_of_zeros([node for node in results if node not in flow], seeds)
     root, tangents = _remembered(graph, "jvp", graph.tangents, seeds)
     with graph.in_scope(None) as provenance, _Attribution(provenance, root) as attribution:

@@ -166,6 +166,7 @@ API = {
         "inspector.compare.runtime",
         "inspector.compare.Runtime",
     ],
+    "Saliency": ["inspector.interventions.saliency.*"],
     "Time and memory": [
         "profile",
         "Profile",
@@ -246,6 +247,10 @@ def _module(name: str) -> str:
 
 def short(name: str) -> str:
     """Return the name as code has it after ``import graphnn as gn`` and ``from graphnn import nn``."""
+    home, _, last = name.rpartition(".")
+    module = home.rpartition(".")[2]
+    if module and getattr(gn, module, None) is sys.modules.get(f"graphnn.{home}"):
+        name = f"{module}.{last}"  # of a module that is offered without its room, as gn.saliency
     return name if name.startswith("nn.") else f"gn.{name}"
 
 

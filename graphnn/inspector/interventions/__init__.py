@@ -1,6 +1,7 @@
 """Interventions: networks in which a node, or what one reader sees of it, is another value."""
 
 from . import patches as patches
+from . import saliency as saliency
 from .patched import patched as patched
 from .places import Place as Place
 from .places import places_in as places_in
