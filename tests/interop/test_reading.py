@@ -48,3 +48,27 @@ def test_inputs_are_found_by_the_names_of_the_model() -> None:
     g = gn.from_onnx(model("m (float[n] x, float[n] y) => (float[n] z) {z = Add(x, y)}"))
     assert g.inputs == {"x": g["x"], "y": g["y"]}
     assert list(g.outputs) == ["z"]
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_a_weight_is_in_the_scope_of_the_node_that_reads_it(trainable: bool) -> None:
+    proto = parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> m (float[n, 2] x) => (float[n, 2] y)'
+        " <float[2] unread = {9, 9}, float[2] b = {1, 2}, float[2] c = {3, 4}, float[2, 2] w = {1, 2, 3, 4}>"
+        " {h = MatMul(x, w) i = Add(h, b) j = Mul(i, c) y = Sub(j, c)}"
+    )
+    for node in proto.graph.node:
+        node.name = f"/{'first' if node.op_type in ('MatMul', 'Add') else 'second'}/{node.op_type}"
+    graph = gn.from_onnx(proto, trainable=trainable)
+    assert [(graph[name].name, graph[name].scope) for name in "wbc"] == [
+        ("w", "first/MatMul"),
+        ("b", "first/Add"),
+        ("c", ""),
+    ]
+    assert list(graph).index(graph["x"]) == 0
+    assert [node.name for node in graph.parameters] == (["w", "b", "c", "unread"] if trainable else [])
+    assert ("unread" in graph) is trainable
+    x = np.array([[1.0, -1.0]], np.float32)
+    np.testing.assert_array_equal(gn.run(graph.outputs["y"], {"x": x}), [[-6.0, -4.0]])
+    if trainable:
+        assert [row.parameters for row in gn.summary(graph).rows if row.name == "first"] == [6]

@@ -95,3 +95,25 @@ def test_what_cannot_be_collapsed_is_drawn_plainly() -> None:
     assert diagram.svg().count("<svg") == 1
     assert len(diagram._picture.boxes) > 2000
     assert diagram.note == ""
+
+
+def test_what_only_graphviz_draws_is_collapsed_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def lay_out(source: str, form: str, timeout: float) -> bytes:
+        drawn.append(source)
+        return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (40_000).to_bytes(4, "big") + (700).to_bytes(4, "big")
+
+    monkeypatch.setattr("graphnn.view.diagram.diagram.lay_out", lay_out)
+    y = chain(300, alternating)
+    diagram = draw(y, title="Many")
+    assert diagram.note == ""
+    diagram.render("png")
+    said, pixels = diagram.note.split("; ", 1)
+    assert said == "901 boxes folded to 301 (detail=0, repeats=True)"
+    assert pixels == "few programs open 40,000 × 700 pixels; an .svg is folded"
+    assert told(drawn[-1]).headings == ["Many", said]
+    assert len(told(drawn[-1]).boxes) == 301
+    for asked in ({"detail": "op"}, {"limit": 1000}):
+        draw(y, **asked).render("png")
+        assert len(told(drawn[-1]).boxes) == 901

@@ -15,13 +15,14 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ...errors import FileFormatError, LookupFailure, NoRuleError, ShapeError, UsageError, near
-from ...graph import Array, Dim, Graph, Node
+from ...graph import Array, Dim, Graph, Node, sealed
 from ...graph.dimensions import dimension, names_in, size_of
 from ...text import counted, quoted, short_repr
 from . import rules as rules  # registers them
 from .functions import has_body
 from .metadata import Told, is_ours
-from .reading import Frame, Reader
+from .order import reads
+from .reading import Frame, Reader, Weight
 from .restoring import Restorer
 from .rule import RULES, Value
 from .rules.refused import REFUSED
@@ -154,10 +155,12 @@ def graph_of(
     restorer = None if told is None else Restorer(reader, frame, proto, told)
     _inputs(reader, frame, proto.graph, sizes, values, weights, restorer)
     if restorer is None:
+        reader.readers.update(name for node in proto.graph.node for name in reads(node))
         reader.read(proto.graph.node, frame, {})
     else:
         restorer.read()
     _outputs(reader, frame, proto.graph)
+    frame.values = {name: reader.weight(value) for name, value in frame.values.items()}
     if restorer is not None:
         restorer.finish()
     nodes = {name: value for name, value in frame.values.items() if isinstance(value, Node)}
@@ -291,7 +294,7 @@ def _inputs(
         if node is not None:
             frame.values[name] = node
         elif name in weights and name not in values:
-            frame.values[name] = reader.graph.parameter(reader.graph.free_name(name), array, weights[name])
+            frame.values[name] = Weight(name, sealed(array), weights[name])
         else:
             frame.values[name] = array
             reader.titles[id(array)] = name
@@ -300,7 +303,7 @@ def _inputs(
 def _outputs(reader: Reader, frame: Frame, graph: Any) -> None:
     call = reader.ending()
     for each in graph.output:
-        value: Value = frame.find(each.name)
+        value: Value = reader.weight(frame.find(each.name))
         if value is None or isinstance(value, list):
             raise NoRuleError(f"the output {quoted(each.name)} is not an array")
         reader.graph.outputs[each.name] = call.node(value)

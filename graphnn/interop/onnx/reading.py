@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,10 +14,10 @@ import numpy as np
 
 from ...errors import FileFormatError, GraphnnError, NoRuleError, restated
 from ...execute.interpreter import run
-from ...graph import Array, Constant, Graph, Node, Provenance, current_provenance
+from ...graph import Array, Constant, Graph, Node, Op, Parameter, Provenance, Spec, current_provenance
 from ...graph.collector import collector_paused
-from ...graph.scopes import forget
-from ...origin import Origin
+from ...graph.scopes import Scope, forget
+from ...origin import Origin, user_origin
 from ...text import quoted, short_repr
 from .attributes import attributes_of
 from .call import Call, to_give
@@ -57,6 +58,16 @@ class Frame:
         raise FileFormatError(f"{short_repr(name)} is read, and nothing makes it")
 
 
+@dataclass
+class Weight:
+    """An initializer that becomes a parameter where it is first read."""
+
+    name: str
+    array: Array
+    trainable: bool
+    node: Node | None = None
+
+
 class Reader:
     """Makes nodes of ONNX nodes, in one graph.
 
@@ -95,9 +106,13 @@ class Reader:
         self.count = 0
         self.titles: dict[int, str] = {}
         """id of an array → the name of the initializer that it is."""
+        self.readers: Counter[str] = Counter()
+        """How often a tensor is read by the nodes of the model, whose names are not those of a function's body."""
         self._depth = 0
         self._constants: dict[int, tuple[Array, Node]] = {}
         self._paths: dict[tuple[str, str], str] = {}
+        self._around: Scope | None = None
+        """The scope of the model's own node that is being read."""
 
     # --- values ---
 
@@ -112,10 +127,25 @@ class Reader:
             if title is None:
                 node = graph._holding(array)
             else:
-                with Provenance(graph, lambda around: (None, False)):
-                    node = graph._holding(array, graph.free_name(title))
+                node = self._stored_at(Constant(), title, array)
             known = self._constants[id(array)] = array, node
         return known[1]
+
+    def weight(self, value: Any) -> Any:
+        """Return a value; in the place of a weight its parameter, made now if need be."""
+        if not isinstance(value, Weight):
+            return value
+        if value.node is None:
+            value.node = self._stored_at(Parameter(trainable=value.trainable), value.name, value.array)
+        return value.node
+
+    def _stored_at(self, op: Op, name: str, array: Array) -> Node:
+        """Make the node of an initializer, called as that is, in the scope of the only node that reads it."""
+        scope = self._around if self.readers[name] == 1 else None
+        origin = current_provenance(self.graph).origin or user_origin()
+        with Provenance(self.graph, lambda around: (None, False)):
+            name = self.graph.free_name(name)
+        return self.graph._make(op, (), Spec(array.shape, array.dtype), name, array, (scope, origin))
 
     def stored(self, node: Node) -> Array | None:
         """Return the array of a constant node."""
@@ -168,6 +198,7 @@ class Reader:
                 self.folded += 1
                 return folded
         with self._scope(proto, origin_in(proto) or origin):
+            operands = [self.weight(operand) for operand in operands]
             if rule is not None:
                 return applied(rule, call, operands)
             own = self.functions.get((proto.domain, proto.op_type))
@@ -196,7 +227,8 @@ class Reader:
             self.versions = kept
             self._depth -= 1
         read = [bool(name) for name in outputs] + [False] * len(body.output)
-        return [frame.find(name) if wanted else None for name, wanted in zip(body.output, read, strict=False)]
+        found = zip(body.output, read, strict=False)
+        return [self.weight(frame.find(name)) if wanted else None for name, wanted in found]
 
     def inner(self, call: Call, graph: Any, operands: Sequence[Value], name: str) -> list[Value]:
         """Return the outputs of a subgraph, which sees the names around it."""
@@ -209,7 +241,7 @@ class Reader:
             if name:
                 stack.enter_context(self.graph.new_scope(name))
             self.read(graph.node, frame, call.bindings, "inner")
-        return [frame.find(each.name) for each in graph.output]
+        return [self.weight(frame.find(each.name)) for each in graph.output]
 
     def _version(self, domain: str) -> int:
         version = self.versions.get("" if domain == "ai.onnx" else domain)
@@ -282,7 +314,14 @@ class Reader:
             opened = stack.enter_context(self.graph.new_scope(base, kind=proto.op_type, origin=origin))
             if origin is not None:
                 stack.enter_context(self.graph.in_scope(None, origin=origin, inherit_origin=True))
-            yield
+            outermost = self._around is None
+            if outermost:
+                self._around = opened.scope
+            try:
+                yield
+            finally:
+                if outermost:
+                    self._around = None
         if opened.scope is not None and opened.scope.result is None:
             forget(self.graph, opened.scope)
 

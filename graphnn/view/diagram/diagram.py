@@ -49,6 +49,7 @@ _FEW_BOXES = 400
 # A picture by Graphviz, and how large it may be in points.
 _SIZE = re.compile(rb'viewBox="[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)"')
 _WIDEST, _HIGHEST = 1600.0, 2600.0
+_MOST_PIXELS = 2**15
 
 # A graph in a notebook is shown if that is quick.
 _MOST_AT_A_GLANCE = 20_000
@@ -89,8 +90,8 @@ def draw(
         "layer"}`` mixes them: "layer" makes one box of that scope, "leaf" opens it down to the innermost layers, "op"
         opens it and all in it; what it does not name is drawn as it says for ``""``, the whole graph ("layer" unless
         given).
-        Where none is given and there are more boxes than `limit`, scopes and repeats are collapsed, and the picture
-        says so.
+        Where none is given and there are more boxes than `limit`, or than 400 in what only Graphviz draws, as PNG,
+        scopes and repeats are collapsed, and the picture says so.
         A feed is taken for `feed`, as in ``gn.draw(loss, {x: X})``.
     feed : mapping of Node or str to array_like, optional
         Run the fetches with it, and draw them with their values, or with what `overlay` says. No node is made, and no
@@ -195,16 +196,20 @@ def draw(
         found = found if phases is None else of_phases(found, phases)
         return found if focus is None else around(found, focus, radius)
 
-    seen, remark = seen_at("op" if levels is None else levels, False), ""
+    def diagram(seen: Picture, levels: Detail | None, remark: str = "") -> Diagram:
+        marks, way = ({}, []) if highlight is None else highlighted(highlight, seen)
+        shown = overlay if isinstance(overlay, Trace) else trace
+        if highlight is None and isinstance(shown, Trace):
+            marks = of_graph(set_by_hand(shown), seen.graph)
+        layer = NO_OVERLAY if overlay is None and trace is None else overlaid(seen, overlay, trace, theme)
+        return Diagram(seen, Manner(title, levels == "layer", marks, layer, way, theme, remark), limit, timeout, engine)
+
+    seen = seen_at("op" if levels is None else levels, False)
     most = _MOST_BY_GRAPHVIZ if limit is None else limit
-    if levels is None and len(seen.boxes) > most:
-        seen, levels, remark = _collapsed(seen, seen_at, most)
-    marks, way = ({}, []) if highlight is None else highlighted(highlight, seen)
-    shown = overlay if isinstance(overlay, Trace) else trace
-    if highlight is None and isinstance(shown, Trace):
-        marks = of_graph(set_by_hand(shown), seen.graph)
-    layer = NO_OVERLAY if overlay is None and trace is None else overlaid(seen, overlay, trace, theme)
-    return Diagram(seen, Manner(title, levels == "layer", marks, layer, way, theme, remark), limit, timeout, engine)
+    whole = levels is not None or len(seen.boxes) <= most
+    found = diagram(seen, levels) if whole else diagram(*_collapsed(seen, seen_at, most))
+    found._smaller = None if levels is not None else lambda: diagram(*_collapsed(seen, seen_at, _FEW_BOXES))
+    return found
 
 
 def _is_feed(detail: Any, fetches: Any, graph: Graph | None) -> bool:
@@ -263,6 +268,8 @@ class Diagram(Shown):
         self.note = manner.remark
         self._picture, self._manner = seen, manner
         self._limit, self._timeout, self._engine = limit, timeout, engine
+        self._smaller: Callable[[], Diagram] | None = None
+        """What to draw instead where graphnn itself cannot, which folds what is too long, and nobody said a detail."""
 
     def __repr__(self) -> str:
         seen = self._picture
@@ -377,6 +384,12 @@ class Diagram(Shown):
         plainly = self._engine is None and wanted == "svg"
         if plainly and not suits_graphviz(self._picture, self._manner.sideways):
             return self._plain(wanted)
+        few = self._limit is not None or len(self._picture.boxes) <= _FEW_BOXES
+        if wanted != "svg" and self._smaller is not None and not few:
+            smaller = self._smaller()
+            drawn = smaller.render(wanted)
+            self.note = smaller.note
+            return drawn
         if len(self._picture.boxes) > most:
             raise self._too_large(most)
         if plainly and find_engine() is None:
@@ -385,6 +398,8 @@ class Diagram(Shown):
             drawn = lay_out(self.source, wanted, self._timeout)
             if plainly and _too_long(drawn):
                 return self._plain(wanted)
+            if wanted == "png":
+                self.note = "; ".join(filter(None, (self.note, _too_many_pixels(drawn))))
             return fitted(drawn.decode()).encode() if wanted == "svg" else drawn
         except DrawingError as error:
             if not plainly:
@@ -448,6 +463,14 @@ def _too_long(svg: bytes) -> bool:
     """Return whether a picture by Graphviz is wider or higher than one that graphnn would fold."""
     size = _SIZE.search(svg)
     return size is not None and (float(size[1]) > _WIDEST or float(size[2]) > _HIGHEST)
+
+
+def _too_many_pixels(png: bytes) -> str:
+    """Return what to say of a PNG that is wider or higher than what many programs open."""
+    width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))
+    if max(width, height) < _MOST_PIXELS:
+        return ""
+    return f"few programs open {width:,} × {height:,} pixels; an .svg is folded"
 
 
 def _svg_if_possible(diagram: Diagram) -> str | None:
