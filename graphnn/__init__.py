@@ -45,7 +45,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .inspector.compare import Comparison, compare
     from .inspector.debugger import Debugger, debug
     from .inspector.health import Finding, Health, check_health
-    from .inspector.interventions import patched, saliency
+    from .inspector.interventions import Effects, effects, patched, saliency
     from .inspector.interventions import patches as patches
     from .inspector.profile import Profile, profile
     from .inspector.trace import Film, Trace, recording, trace
@@ -68,7 +68,7 @@ _LATER = {
     "inspector.compare": "Comparison compare",
     "inspector.debugger": "Debugger debug",
     "inspector.health": "Finding Health check_health",
-    "inspector.interventions": "patched patches saliency",
+    "inspector.interventions": "Effects effects patched patches saliency",
     "inspector.profile": "Profile profile",
     "inspector.trace": "Film Trace recording trace",
     "interop.onnx.writing": "to_onnx",
@@ -96,6 +96,7 @@ __all__ = [
     "DivisionError",
     "DrawingError",
     "DtypeError",
+    "Effects",
     "EvaluationError",
     "FileFormatError",
     "Film",
@@ -128,6 +129,7 @@ __all__ = [
     "datasets",
     "debug",
     "draw",
+    "effects",
     "errors",
     "extract",
     "from_onnx",

@@ -57,7 +57,7 @@ def batched(
             continue
         begin(node)
         if any(operand in rows for operand in node.inputs):
-            rows[node] = _Rows(node, plain, rows, size).made()
+            rows[node] = one_batched(node, plain, rows, size)
         else:
             plain[node] = _again(node, plain)
     for node in wanted:
@@ -65,6 +65,11 @@ def batched(
             begin(node)
             rows[node] = fn.broadcast_to(plain[node], (size, *node.shape))
     return [rows[node] for node in wanted]
+
+
+def one_batched(node: Node, plain: Mapping[Node, Node], rows: Mapping[Node, Node], size: Dim) -> Node:
+    """Make one node again with a leading axis. Its operands have been made; what it returns may be one of them."""
+    return _Rows(node, plain, rows, size).made()
 
 
 def _again(node: Node, plain: Mapping[Node, Node]) -> Node:
@@ -189,6 +194,17 @@ def _flattened(rows: _Rows) -> Node | None:
     return _by_attributes(rows)
 
 
+def _take(rows: _Rows) -> Node | None:
+    """The same, or what each row of indices takes of one array."""
+    if not rows.many[1]:
+        return _flattened(rows)
+    if rows.many[0]:
+        return None
+    x, indices = rows.operands
+    axis = rows.op.axis  # type: ignore[attr-defined]
+    return fn.moveaxis(rows.op(x, indices), 0 if axis is None else axis % x.ndim, 0)
+
+
 def _along(rows: _Rows) -> Node | None:
     """The same, where indices broadcast with the other operands beside their axis."""
     if rows.many[1]:
@@ -299,7 +315,8 @@ _RULES: dict[type[Op], _Rule] = {
     **dict.fromkeys((reduce.Var, reduce.Std, reduce.Logsumexp, reduce.AnyOf, reduce.AllOf), _over_all),
     **dict.fromkeys((running.Cumsum, joining.Concatenate, joining.Repeat, arranging.Roll), _flattened),
     **dict.fromkeys((running.Cumprod, reduce.Argmax, reduce.Argmin, reduce.Norm, sorting.Argsort), _flattened),
-    **dict.fromkeys((index.Take, index.IndexAdd), _flattened),
+    index.Take: _take,
+    index.IndexAdd: _flattened,
     **dict.fromkeys((index.TakeAlongAxis, index.AddAlongAxis), _along),
     **dict.fromkeys((shape.Reshape, shape.ExpandDims, shape.Squeeze, joining.Stack, reduce.ProdOthers), _by_attributes),
     **dict.fromkeys((index.Getitem, index.SliceAdd, index.SlicesAdd), _by_attributes),

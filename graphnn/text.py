@@ -216,6 +216,19 @@ def in_bytes(size: int) -> str:
     return f"{value:.2f} {unit}"
 
 
+def clock(seconds: float) -> str:
+    """Return a time as clocks show it.
+
+    Examples
+    --------
+    >>> clock(7.4), clock(754), clock(3725)
+    ('0:07', '12:34', '1:02:05')
+    """
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
 def columns_there(stream: Any = None) -> int | None:
     """Return how many columns the terminal has that a stream, or the standard output, is; None where it is none."""
     stream = sys.stdout if stream is None else stream

@@ -51,3 +51,9 @@ def test_indices_that_differ_from_row_to_row_are_taken_one_by_one() -> None:
     indices = np.array([1, 0])
     assert "stack" in check_rows(gn.ops.index.Take(0), (np.arange(6.0).reshape(3, 2), indices), {0, 1})
     assert "stack" in check_rows(gn.ops.scattering.GatherNd(), (np.arange(6.0).reshape(3, 2), indices), {0, 1})
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+def test_rows_of_indices_take_of_one_array_at_once(axis: int | None) -> None:
+    indices = np.array([[1, 0, 1], [0, 0, 1]])
+    assert "stack" not in check_rows(gn.ops.index.Take(axis), (np.arange(6.0).reshape(3, 2), indices), {1})

@@ -140,6 +140,11 @@ API = {
     "Where a number comes from": ["inspector.why.Why", "inspector.why.Read"],
     "Interventions": [
         "patched",
+        "effects",
+        "Effects",
+        "inspector.interventions.measured.Effect",
+        "inspector.interventions.measured.Correlation",
+        "inspector.interventions.measured.Grid",
         "patches.at",
         "patches.each",
         "patches.mean",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..show import rendered
+from ..text import clock
 from .checks import check_takes
 from .history import figure
 
@@ -105,19 +106,6 @@ class Pace:
 def _digits(number: float) -> str:
     """Return a number with three digits."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
-
-
-def clock(seconds: float) -> str:
-    """Return a time as clocks show it.
-
-    Examples
-    --------
-    >>> clock(7.4), clock(754), clock(3725)
-    ('0:07', '12:34', '1:02:05')
-    """
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
 def reporter(progress: Any, run: Run) -> Reporter:

@@ -2,6 +2,8 @@
 
 from . import patches as patches
 from . import saliency as saliency
+from .effects import effects as effects
+from .measured import Effects as Effects
 from .patched import patched as patched
 from .places import Place as Place
 from .places import places_in as places_in
