@@ -104,9 +104,19 @@ def _all() -> Iterable[Command]:
                 yield found
 
 
+class _Help(argparse.HelpFormatter):
+    """Lists the verbs without a line that says VERB, so that all of the help fits a terminal."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        text = super()._format_action(action)
+        return text.partition("\n")[2] if action.metavar == "VERB" else text
+
+
 def _parsers(chosen: Iterable[Command]) -> dict[str, argparse.ArgumentParser]:
     """Return the parser of the command line, as "", and those of some commands by name."""
-    parser = argparse.ArgumentParser(prog="graphnn", description="A computational-graph engine one can see through.")
+    parser = argparse.ArgumentParser(
+        prog="graphnn", description="A computational-graph engine one can see through.", formatter_class=_Help
+    )
     parser.add_argument("--version", action="version", version=f"graphnn {gn.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for each in chosen:

@@ -17,6 +17,7 @@ from ...graph.tables import owned
 from ...ops.index import Getitem, SliceAdd
 from ...transform import copied
 from ..trace import Record, Trace
+from .patches import Patch
 from .places import Place, places_in
 
 
@@ -128,12 +129,13 @@ def _as_recorded(array: Array, part: Node) -> Node:
 
 def _patch(place: Place, old: Node, value: Any) -> Node:
     """Return the node that takes the place of an old one."""
-    whole = place.index is None
-    part = old if whole else Getitem(place.index)(old)
-    made = callable(value) and not isinstance(value, Node)
-    new = _value(place, value(part)) if made else value
-    if not isinstance(new, Node):
-        new = old.graph.constant(new)
+    cut = None if place.index is None else Getitem(place.index)
+    part = old if cut is None else cut(old)
+    if isinstance(value, Patch):  # of the whole, so that axes and samples are those of the node
+        new = value(old) if cut is None else cut(value(old))
+    else:
+        found = _value(place, value(part)) if callable(value) and not isinstance(value, Node) else value
+        new = found if isinstance(found, Node) else old.graph.constant(found)
     if new.graph is not old.graph:
         raise GraphError(
             f'the patch of {place.name} is "{new.name}" of the graph "{new.graph.name}": a function makes its nodes of '
@@ -146,7 +148,7 @@ def _patch(place: Place, old: Node, value: Any) -> Node:
         new = new if new.shape == part.shape else fn.broadcast_to(new, part.shape)
     except ShapeError as error:
         raise error.within(f"the patch of {place.name} does not fit: ") from None
-    if whole:
+    if cut is None:
         return new
     spread = SliceAdd(place.index, old.shape)
     return fn.where(spread(fn.broadcast_to(old.graph.constant(True), part.shape)), spread(new), old)

@@ -12,7 +12,7 @@ from .places import each as each
 
 
 class Patch:
-    """What takes the place of an old value, as nodes that are made of it."""
+    """What takes the place of an old value, as nodes made of it: of the whole, where a part is patched."""
 
     def __call__(self, old: Node) -> Node:
         """Return the new value."""

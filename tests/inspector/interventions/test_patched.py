@@ -85,6 +85,10 @@ CASES = {
         lambda g: {"block/k": gn.patches.mean(axis=-1)},
         by_hand(k=np.stack([3 * H.mean(axis=1)] * 4, axis=1)),
     ),
+    "the mean in a part": (
+        lambda g: {"block/k[1]": gn.patches.mean()},
+        by_hand(k=changed(3 * H, 1, 3 * H.mean(axis=0))),
+    ),
     "what leaves a scope": (lambda g: {"block": 1.0}, by_hand(h=np.ones_like(X), k=np.ones_like(X))),
     "a scope without effect": (lambda g: {"block": gn.patches.zero}, 0 * by_hand()),
     "a pattern": (lambda g: {"block/k*": V}, by_hand(k=V)),
