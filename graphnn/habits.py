@@ -360,6 +360,11 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     **dict.fromkeys(("grad_scaler", "scaler"), ("loss_scale",)),
     "validation_data": ("validation",),
     "verbose": ("progress",),
+    **dict.fromkeys(("baselines", "reference"), ("baseline",)),
+    **dict.fromkeys(("n_samples", "nt_samples"), ("samples",)),
+    **dict.fromkeys(("noise_level", "stdevs"), ("sigma",)),
+    "n_steps": ("steps",),
+    "sliding_window_shapes": ("window",),
 }
 """What arguments are called elsewhere: with what they may be called here, or a sentence."""
 
