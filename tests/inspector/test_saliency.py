@@ -193,6 +193,15 @@ def test_what_is_made_can_be_differentiated() -> None:
     gn.testing.check_grads(total, {x: given})
 
 
+def test_the_dtype_stays() -> None:
+    x = gn.Graph(dtype="float32").placeholder("x", shape=(2, 3))
+    y, s = gn.sum(gn.exp(x), -1), gn.saliency
+    made = [s.gradient_input(y, x), s.integrated_gradients(y, x, 0.5), s.smooth_grad(y, x), s.occlusion(y, x, 2)]
+    made += [s.attention_rollout([gn.softmax(gn.outer(x[0], x[1]))], heads=None), s.logit_lens(y, x, [x])]
+    values = gn.run(made, {x: np.ones((2, 3))})
+    assert {node.dtype for node in made} == {value.dtype for value in values} == {np.dtype("float32")}
+
+
 def test_the_nodes_stand_in_the_scope_of_their_method_whatever_the_number_of_rows() -> None:
     sizes = []
     for steps in (2, 40):
