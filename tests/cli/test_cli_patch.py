@@ -98,3 +98,74 @@ def test_what_changes_is_printed_as_a_table(model, capsys):
 def test_a_patch_that_cannot_be_is_refused(model, capsys, patch, says, code):
     assert cli.main(["patch", f"{model}:fed", patch]) == code
     assert says in capsys.readouterr().err
+
+
+# --- effects --------------------------------------------------------------------------------------------------
+
+TWO_PATHS = """
+import numpy as np
+import graphnn as gn
+
+def fed():
+    g = gn.Graph("paths")
+    x = g.placeholder("x", ("batch", 3))
+    left, right = gn.multiply(x, 2.0, name="left"), gn.multiply(x, 10.0, name="right")
+    total = gn.sum(left + right, name="total")
+    return {"total": total, "both": left + right}, {x: np.ones((2, 3))}
+"""
+
+
+@pytest.fixture
+def paths(tmp_path):
+    (tmp_path / "paths.py").write_text(TWO_PATHS, encoding="utf-8")
+    np.save(tmp_path / "zeros.npy", np.zeros((2, 3)))
+    return f"{tmp_path}/paths.py:fed", f"x={tmp_path}/zeros.npy"
+
+
+def effects(capsys, *arguments):
+    assert cli.main(["effects", *arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    return found, {each["place"]: each["value"] for each in found["effects"]}
+
+
+def test_effects_of_two_paths_are_their_shares(paths, capsys, tmp_path):
+    target, zeros = paths
+    found, values = effects(capsys, target, "--metric", "total", "--corrupted", zeros)
+    assert (found["clean"], found["corrupted"]) == (72.0, 0.0)
+    assert values == {"x": 72.0, "left": 12.0, "right": 60.0, "add": 72.0}
+    more = ["--over", "edges", "--direction", "noise", "--method", "attribution", "--steps", "2"]
+    _, values = effects(capsys, target, "--metric", "total", "--corrupted", zeros, *more)
+    assert values["x → left"] == pytest.approx(-12.0)
+    assert values["x → right"] == pytest.approx(-60.0)
+    _, values = effects(capsys, target, "--metric", "total", "--corrupted", zeros, "--parts", "right", "1")
+    assert values == {f"right[:, {i}]": 20.0 for i in range(3)}
+    assert cli.main(["trace", target, "--feed", zeros, "-o", str(tmp_path / "zeros.trace")]) == 0
+    capsys.readouterr()
+    other = ["--corrupted", f"{tmp_path}/zeros.trace", "--over", "left", "--over", "right[0]"]
+    _, values = effects(capsys, target, "--metric", "total", *other)
+    assert values == {"left": 12.0, "right[0]": 30.0}
+
+
+def test_effects_are_printed_largest_first(paths, capsys):
+    target, zeros = paths
+    assert cli.main(["effects", target, "--metric", "total", "--corrupted", zeros, "--over", "nodes", "--all"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "72 clean, 0 corrupted" in lines[0]
+    assert [line.split()[-1] for line in lines[2:]] == ["x", "add", "right", "left"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--metric", "total"], "say what differs in the other run"),
+        (["--corrupted", "ZEROS"], "--metric NAME"),
+        (["--corrupted", "ZEROS", "--metric", "both"], "a metric is one number"),
+        (["--corrupted", "ZEROS", "--metric", "total", "--parts", "right", "x"], "whole number"),
+        (["--corrupted", "ZEROS", "--metric", "total", "--over", "rigth"], 'Did you mean "right"'),
+        (["--corrupted", "none.trace", "--metric", "total"], "none.trace"),
+    ],
+)
+def test_effects_that_cannot_be_measured_are_refused(paths, capsys, arguments, says):
+    target, zeros = paths
+    assert cli.main(["effects", target, *[zeros if each == "ZEROS" else each for each in arguments]]) != 0
+    assert says in capsys.readouterr().err
