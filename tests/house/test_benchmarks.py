@@ -179,3 +179,13 @@ def test_what_did_not_run_says_so() -> None:
     assert "| NumPy, written by hand | 20.0 µs (1.00) |" in table
     assert "| PyTorch, eager | not installed |" in table
     assert "| JAX, `jit` | does not work here |" in table
+
+
+def test_sweeps_are_timed_beside_whole_runs(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    import sweeps
+
+    monkeypatch.setattr(sweeps, "told", sys.stdout.write)
+    found = sweeps.swept("nodes", *sweeps.network(1), "nodes", 1)
+    assert len(found) == 127
+    assert capsys.readouterr().out.startswith("nodes ")

@@ -3,96 +3,48 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...autograd import grad
 from ...errors import DtypeError
-from ...execute.loop import Prepared, evaluate
-from ...execute.program import program_of
-from ...graph import Array, Graph, Node, Op, Placeholder
+from ...execute.compiled import Compiled, compile
+from ...graph import Array, Constant, Graph, Node, Op, Parameter, Placeholder, Spec, fn
 from ...graph.collector import collector_paused
-from ...graph.quiet import quietly
+from ...ops.index import Getitem
 from ...ops.shape import Reshape
-from ...order import last_uses
-from .runs import Pair, values_of
 
 if TYPE_CHECKING:
+    from ...execute.loop import Prepared
     from .places import Place
+    from .runs import Pair
 
 _MOST_KEPT = 4
-_Key = tuple[int, int | None]
-"""The position of a node, and that of a reader; None for all of them."""
+_SHARE = "share"
+_BASE, _OTHER, _MOVED = "base", "other", "moved"
 
 
-class Attribution:
-    """The gradients of a metric by nodes, and by what single readers see of them.
+def attributed(
+    pair: Pair, places: Sequence[Place], steps: int | None, tell: Callable[[int], None]
+) -> tuple[np.ndarray[Any, Any], float, float]:
+    """Return the effects by attribution, and the metric of the run that is patched and of the other one.
 
     Parameters
     ----------
     pair : Pair
     places : sequence of Place
-
-    Attributes
-    ----------
-    base, other : float
-        The metric of the run that is patched, and of the other one.
+    steps : int or None
+        The points of integrated gradients; None: the gradient is taken at the run that is patched.
+    tell : callable
+        Called with the number of passes that were made.
 
     Raises
     ------
     DtypeError
-        When the metric, or a node, is no float.
+        When the metric, or the value at a place, is no float.
     """
-
-    def __init__(self, pair: Pair, places: Sequence[Place]) -> None:
-        self.pair, self._places = pair, places
-        _check_floats(pair, places)
-        position = pair.position
-        self._at: dict[_Key, list[int]] = {}
-        for number, place in enumerate(places):
-            reader = None if place.reader is None else position[place.reader]
-            if position[place.node] in pair.reached:
-                self._at.setdefault((position[place.node], reader), []).append(number)
-        self._values, others = values_of(pair.base), values_of(pair.other, pair.reached)
-        metric = position[pair.metric]
-        self.base, self.other = float(self._values[metric]), float(others[metric])
-        self._first = _first(pair)
-        wanted = self._first.union(node for node, _ in self._at)
-        self._differences = {i: _difference(others[i], self._values[i]) for i in wanted}
-        self._backward = _backward(pair, frozenset(self._at))
-
-    def effects(self, steps: int | None, tell: Callable[[int], None]) -> np.ndarray[Any, Any]:
-        """Return the effect of each place; by integrated gradients, if there are steps.
-
-        Parameters
-        ----------
-        steps : int or None
-            At so many points, evenly between the runs, the gradient is taken; None: at the run that is patched.
-        tell : callable
-            Called with the number of passes that were made.
-        """
-        found = np.zeros(len(self._places))
-        if steps is None:
-            self._add(found, self._backward.gradients(self.pair.base, self._values, {}))
-            tell(1)
-        for step in range(steps or 0):
-            share = (step + 0.5) / (steps or 1)
-            moved = {i: self._values[i] + _scaled(self._differences[i], share) for i in self._first}
-            self._add(found, self._backward.gradients(self.pair.base, self._values, moved))
-            tell(step + 1)
-        return found / (steps or 1)
-
-    def _add(self, found: np.ndarray[Any, Any], gradients: Iterable[tuple[_Key, Array]]) -> None:
-        for key, gradient in gradients:
-            numbers, difference = self._at[key], self._differences[key[0]]
-            for number in numbers:
-                part = self._places[number].part
-                found[number] += _product(difference[part], gradient[part])
-
-
-def _check_floats(pair: Pair, places: Sequence[Place]) -> None:
     for what, node in (("the metric", pair.metric), *(("the value", place.node) for place in places)):
         if node.dtype.kind != "f":
             raise DtypeError(
@@ -100,6 +52,126 @@ def _check_floats(pair: Pair, places: Sequence[Place]) -> None:
                 'method="exact" for any',
                 node=node,
             )
+    products, feed = _products(pair, places, steps is not None)
+    sums = np.zeros(len(places))
+    tell(0)
+    for step in range(steps or 1):
+        share = {} if steps is None else {_SHARE: np.asarray((step + 0.5) / steps, pair.metric.dtype)}
+        found, base, other = products.step(feed | share, sizes=pair.base.sizes)
+        sums[products.numbers] += found
+        tell(step + 1)
+    return sums / (steps or 1), float(base), float(other)
+
+
+def _products(pair: Pair, places: Sequence[Place], moves: bool) -> tuple[_Products, dict[str, Array]]:
+    """Return what computes the effects, which is kept with the graph, and its feed."""
+    if pair.base.overridden or pair.other.overridden:
+        made = _Products(pair, places, moves)
+    else:
+        kept: dict[Any, _Products] = pair.graph.caches.setdefault("attribution", {})
+        at = pair.position
+        asked = [(at[p.node], -1 if p.reader is None else at[p.reader], p.index) for p in places]
+        key = pair.metric.index, frozenset(pair.leaves), tuple(asked), moves
+        found = kept.get(key)
+        if found is None:
+            if len(kept) >= _MOST_KEPT:
+                oldest, *_ = list(kept)
+                kept.pop(oldest, None)
+            found = kept[key] = _Products(pair, places, moves)
+        made = found
+    runs = {_BASE: pair.base, _OTHER: pair.other}
+    return made, {name: _given(runs[run], pair.order[i]) for name, (run, i) in made.fed.items()}
+
+
+def _given(run: Prepared, node: Node) -> Array:
+    return run.given[node] if node in run.given else node.graph._stored(node)
+
+
+class _Products:
+    """Both runs and the gradient in a graph of their own, which gives all effects as one vector.
+
+    Attributes
+    ----------
+    step : Compiled
+        Of a feed, returns the effects and the metric of both runs.
+    fed : dict of str to (str, int)
+        The run and the position whose value each placeholder takes.
+    numbers : list of int
+        The places of which these are the effects; of the others they are 0, as the runs are equal there.
+    """
+
+    def __init__(self, pair: Pair, places: Sequence[Place], moves: bool) -> None:
+        self.fed: dict[str, tuple[str, int]] = {}
+        self.numbers = [number for number, place in enumerate(places) if pair.position[place.node] in pair.reached]
+        self._pair, self._target = pair, Graph(pair.graph.name, pair.graph.dtype)
+        self._seen: dict[tuple[int, int], Node] = {}
+        asked = [places[number] for number in self.numbers]
+        read = {(pair.position[p.node], pair.position[p.reader]) for p in asked if p.reader is not None}
+        with collector_paused():
+            base = self._copied(_BASE, pair.base, {}, () if moves else read)
+            other = self._copied(_OTHER, pair.other, {i: base[i] for i in range(len(base)) if i not in pair.reached})
+            moved = base
+            if moves:
+                share = self._made(Placeholder(), (), Spec((), pair.metric.dtype), _SHARE, pair.metric)
+                kept = {i: base[i] for i in range(len(base)) if i not in pair.below(_first(pair))}
+                for i in _first(pair):
+                    kept[i] = base[i] + fn.cast(share, base[i].dtype) * _difference(other[i], base[i])
+                moved = self._copied(_MOVED, pair.base, kept, read)
+            by = [self._by(place, moved) for place in asked]
+            metric = pair.position[pair.metric]
+            with warnings.catch_warnings(action="ignore"):  # of what passes no gradient: its effect is 0
+                slopes = grad(moved[metric], by)
+            differences: dict[int, Node] = {}
+            found = []
+            for place, slope in zip(asked, slopes, strict=True):
+                i = pair.position[place.node]
+                if i not in differences:
+                    differences[i] = _difference(other[i], base[i])
+                found.append(_product(differences[i], slope, place.index))
+        self.step: Compiled = compile((fn.stack(found), base[metric], other[metric]))
+
+    def _by(self, place: Place, copies: Sequence[Node]) -> Node:
+        """Return what the gradient at a place is taken by."""
+        position = self._pair.position
+        if place.reader is None:
+            return copies[position[place.node]]
+        return self._seen[position[place.node], position[place.reader]]
+
+    def _copied(
+        self, name: str, run: Prepared, known: Mapping[int, Node], read: Container[tuple[int, int]] = ()
+    ) -> list[Node]:
+        """Return a copy of each node of a run, but for those that are known.
+
+        What is read at the edges in `read` is a node of its own there.
+        """
+        pair, copies = self._pair, []
+        for i, node in enumerate(pair.order):
+            if i in known:
+                copies.append(known[i])
+                continue
+            op = node.op if run.is_set(node) else run.declared_op_of(node)
+            called = f"{name} {i}: {node.name}"
+            if isinstance(op, Constant) and not run.is_set(node):
+                copies.append(self._made(op, (), node.spec, called, node, node.graph._stored(node)))
+            elif isinstance(op, (Placeholder, Parameter, Constant)) or run.is_set(node):
+                copies.append(self._made(Placeholder(), (), node.spec, called, node))
+                self.fed[called] = name, i
+            else:
+                inputs = [copies[source] for source in pair.operands[i]]
+                for k, source in enumerate(pair.operands[i]):
+                    if (source, i) in read:
+                        if (source, i) not in self._seen:
+                            same, spec = Reshape(inputs[k].spec.shape), inputs[k].spec
+                            seen = self._made(same, (inputs[k],), spec, f"{name} {source} → {i}", node)
+                            self._seen[source, i] = seen
+                        inputs[k] = self._seen[source, i]
+                copies.append(self._made(op, tuple(inputs), node.spec, called, node))
+        return copies
+
+    def _made(
+        self, op: Op, inputs: tuple[Node, ...], spec: Spec, name: str, node: Node, value: Array | None = None
+    ) -> Node:
+        return self._target._make(op, inputs, spec, name, value, (None, node.origin))
 
 
 def _first(pair: Pair) -> set[int]:
@@ -109,112 +181,15 @@ def _first(pair: Pair) -> set[int]:
     return {i for i in floats if not any(source in below for source in pair.operands[i])}
 
 
-def _difference(other: Array, base: Array) -> Array:
-    difference: Array = np.asarray(quietly(np.subtract, other, base))
-    if not np.isfinite(difference).all():
-        difference[other == base] = 0  # both are infinite, as where a mask was added
-    return difference
+def _difference(other: Node, base: Node) -> Node:
+    """Return how far a value moves; equal infinities, as where a mask was added, do not."""
+    return fn.where(fn.equal(other, base), 0.0, other - base)
 
 
-def _scaled(difference: Array, share: float) -> Array:
-    scaled: Array = difference * difference.dtype.type(share)
-    return scaled
-
-
-def _product(difference: Array, gradient: Array) -> float:
-    """Return the sum of the products; where one factor is 0, so is the product."""
-    if difference.dtype == np.float16:
-        difference, gradient = difference.astype(np.float32), gradient.astype(np.float32)
-    found = float(quietly(np.vdot, difference, gradient))
-    if not np.isfinite(found):
-        some = (difference != 0) & (gradient != 0)
-        found = float(quietly(np.vdot, difference[some], gradient[some]))
-    return found
-
-
-def _backward(pair: Pair, keys: frozenset[_Key]) -> _Backward:
-    """Return the gradients by some nodes, made once and kept with the graph."""
-    if pair.base.overridden:
-        return _Backward(pair, keys)
-    kept: dict[Any, _Backward] = pair.graph.caches.setdefault("attribution", {})
-    key = pair.metric, frozenset(pair.leaves), keys
-    found = kept.get(key)
-    if found is None:
-        if len(kept) >= _MOST_KEPT:
-            oldest, *_ = list(kept)
-            kept.pop(oldest, None)
-        found = kept[key] = _Backward(pair, keys)
-    return found
-
-
-class _Backward:
-    """The nodes that differences reach and the gradients by them, in a graph of their own.
-
-    What one reader sees of a node is a node there, so that one pass gives the gradients by all.
-    """
-
-    def __init__(self, pair: Pair, keys: frozenset[_Key]) -> None:
-        self._target = Graph(pair.graph.name, pair.graph.dtype)
-        self._names = {node.name for node in pair.order}
-        self._of: dict[Node, int] = {}
-        """The position of the node whose value each has in the run."""
-        wanted: dict[_Key, Node] = {}
-        copies: list[Node] = []
-        with collector_paused():
-            for i, node in enumerate(pair.order):
-                inputs = [copies[source] for source in pair.operands[i] if i in pair.reached]
-                op: Op = Placeholder()
-                if inputs and not pair.base.is_set(node):
-                    op = pair.base.declared_op_of(node)
-                    for k, source in enumerate(pair.operands[i]):
-                        if (source, i) in keys:
-                            if (source, i) not in wanted:
-                                wanted[source, i] = self._made(Reshape(inputs[k].spec.shape), [inputs[k]], source)
-                            inputs[k] = wanted[source, i]
-                copies.append(self._made(op, inputs if op.operands or op.variadic else [], i, node))
-            self._count = len(self._target)
-            for key in keys:
-                if key[1] is None:
-                    wanted[key] = copies[key[0]]
-            with warnings.catch_warnings(action="ignore"):  # of what passes no gradient: its effect is 0
-                slopes = grad(copies[pair.position[pair.metric]], list(wanted.values()))
-            self._program = program_of(self._target, slopes)
-        self._slopes: dict[Node, list[_Key]] = {}
-        for key, slope in zip(wanted, slopes, strict=True):
-            self._slopes.setdefault(slope, []).append(key)
-        self._dying = last_uses(self._program.order, ())
-
-    def _made(self, op: Op, inputs: Sequence[Node], i: int, node: Node | None = None) -> Node:
-        """Make a copy of a node, or what one reader sees of it."""
-        like = inputs[0] if node is None else node
-        name = like.name if node is None else node.name
-        while node is None and name in self._names:
-            name += "'"
-        self._names.add(name)
-        made = self._target._make(op, tuple(inputs), like.spec, name, None, (None, like.origin))
-        self._of[made] = i
-        return made
-
-    def gradients(
-        self, base: Prepared, values: Sequence[Array], moved: Mapping[int, Array]
-    ) -> Iterator[tuple[_Key, Array]]:
-        """Yield the gradients at the values of a run, or where some of them have moved."""
-        order = self._program.order
-        held: list[Any] = [None] * len(order)
-        positions = []
-        for place, node in enumerate(order):
-            i = self._of.get(node)
-            if i is not None:
-                held[place] = moved.get(i, values[i])
-            if i is None or (moved and node.inputs and i not in moved):
-                positions.append(place)
-        done = {order[place] for place in positions}
-        for node, keys in self._slopes.items():
-            if node not in done:  # a value of the run itself
-                yield from ((key, held[order.index(node)]) for key in keys)
-        evaluation = evaluate(Prepared(self._program, self._program.bound(base.sizes), {}, base.sizes), positions, held)
-        while (step := quietly(next, evaluation, None)) is not None:
-            yield from ((key, step.value) for key in self._slopes.get(step.node, ()))
-            for dead in self._dying[step.index]:
-                held[dead] = None
-            del step
+def _product(difference: Node, slope: Node, index: tuple[Any, ...] | None) -> Node:
+    """Return the sum of the products of a part of two nodes."""
+    pair = [difference, slope] if index is None else [Getitem(index)(difference), Getitem(index)(slope)]
+    x, y = [fn.reshape(node, (-1,)) for node in pair]
+    if x.dtype == np.float16:
+        x, y = fn.cast(x, "float32"), fn.cast(y, "float32")
+    return x @ y

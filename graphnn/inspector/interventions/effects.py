@@ -11,7 +11,7 @@ from ...errors import UsageError
 from ...graph.attributes import whole
 from ...graph.quiet import quietly
 from ...text import short_repr
-from .attribution import Attribution
+from .attribution import attributed
 from .measured import Effects, short_places
 from .places import Place, places_in
 from .progress import Progress
@@ -99,7 +99,8 @@ def effects(
     computed once. The values of both runs are held in memory.
 
     Attribution is exact where the metric is linear in the values. It misses what saturates, as softmax does; `steps`
-    helps there.
+    helps there. It is NaN where a value goes from or to infinity. The second call with the same metric and places
+    compiles it, and those after it are fast.
 
     Examples
     --------
@@ -131,11 +132,8 @@ def effects(
     if method == "exact":
         found, base, other = _swept(pair, places, told, path)
     else:
-        gradients = Attribution(pair, places)
         with told:
-            told.tell(0)
-            found = gradients.effects(count, told.tell)
-        base, other = gradients.base, gradients.other
+            found, base, other = attributed(pair, places, count, told.tell)
     ends = (other, base) if direction == "denoise" else (base, other)
     return Effects(pair.metric, places, found, *ends, direction, method, count)
 

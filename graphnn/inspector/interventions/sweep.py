@@ -25,8 +25,10 @@ from .runs import Pair, same_bits, values_of
 if TYPE_CHECKING:
     from .places import Place
 
+_FEWEST = 48
+"""Patches for which it is worth while to make the nodes again."""
 _MOST_ROWS = 32
-_BYTES = 2**19
+_BYTES = 2**18
 """Of the largest value with its rows: more would not stay near the processor, and rows would save nothing."""
 
 
@@ -150,7 +152,7 @@ class Sweep:
     def _size(self, count: int) -> int:
         """Return how many patches are computed at once."""
         pair = self.pair
-        if count < 2 or pair.base.overridden:  # what a node was made by hand is not in the graph
+        if count < _FEWEST or pair.base.overridden:  # what a node was made by hand is not in the graph
             return 1
         largest = max(self._values[i].nbytes for i in pair.reached)
         room = min(_BYTES, memory_budget(pair.graph)) // max(largest, 1)

@@ -98,6 +98,7 @@ NETWORKS = {"classifier": classifier, "attention": attention}
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Patches as rows of one evaluation, a few at a time; or one after the other."""
     monkeypatch.setattr(sweep, "_MOST_ROWS", 1 if request.param == "alone" else 5)
+    monkeypatch.setattr(sweep, "_FEWEST", 2)
     return str(request.param)
 
 
@@ -114,6 +115,46 @@ def test_each_effect_is_that_of_a_whole_run(network: str, over: str, direction: 
     check(metric, clean, corrupted, found)
     assert len(found) > 20
     assert len(metric.graph) == before
+
+
+def _shared(self: Any, patches: Any, other: Any) -> list[float]:
+    """Rows that see each other's patches."""
+    nodes = tuple(i for patch in patches for i in patch.nodes)
+    return _METRICS(self, [patch._replace(nodes=nodes) if patch.parts is None else patch for patch in patches], other)
+
+
+_METRICS = sweep._Rows.metrics
+FAULTS: dict[str, tuple[Any, str, Any]] = {
+    "a node counts as exchanged if one operand is": (
+        Sweep,
+        "_reads_only",
+        lambda self, i, exchanged: any(source in exchanged for source in self.pair.operands[i]),
+    ),
+    "nothing is known of what depends on it": (Sweep, "_exchanged_with", lambda self, first: set(self.pair.reached)),
+    "a value is exchanged in all rows": (
+        sweep,
+        "edited",
+        lambda value, edits: np.broadcast_to(edits[0][2], value.shape).copy(),
+    ),
+    "nothing is exchanged": (sweep, "edited", lambda value, edits: value),
+    "rows see each other's patches": (sweep._Rows, "metrics", _shared),
+    "readers are forgotten": (
+        Sweep,
+        "_sort",
+        lambda self, number, place, sort=Sweep._sort: sort(self, number, gn.patches.at(place.node)),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "_FEWEST", 2)
+    owner, name, planted = FAULTS[fault]
+    monkeypatch.setattr(owner, name, planted)
+    metric, clean, corrupted = attention()
+    found = gn.effects(metric, clean, corrupted, "edges", progress=False)
+    with pytest.raises(AssertionError):
+        check(metric, clean, corrupted, found)
 
 
 def test_a_node_has_the_effect_of_a_copy_that_is_fed_with_it() -> None:
@@ -431,6 +472,11 @@ REFUSED: dict[str, tuple[Any, type[gn.GraphnnError], str]] = {
         lambda g, y, a, b: gn.effects(y, a, {gn.Graph("other").placeholder("x"): 1.0}),
         GraphError,
         "other",
+    ),
+    "digests": (
+        lambda g, y, a, b: gn.effects("sign_sum", gn.trace(gn.sum(g["x"], name="sign_sum"), a, keep="digests"), b),
+        UsageError,
+        "has kept digests",
     ),
     "a misfit": (lambda g, y, a, b: gn.effects(y, a, {"x": np.ones(3)}), ShapeError, "expected"),
     "an unfed run": (lambda g, y, a, b: gn.effects(y, {}, b), LookupFailure, 'lacks "x"'),

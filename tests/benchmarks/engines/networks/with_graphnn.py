@@ -81,7 +81,18 @@ def _actor_critic(network: Network, backend: str) -> Training:
     return Training(step, lambda: [each.value for each in parts.parameters.values()])
 
 
+def transformer_loss(network: Network) -> tuple[gn.Node, dict[gn.Node, Any]]:
+    """Return the loss of a transformer, and its feed."""
+    _, loss, feed = _transformer_parts(network)
+    return loss, feed
+
+
 def _transformer(network: Network, backend: str) -> Training:
+    parts, loss, feed = _transformer_parts(network)
+    return parts.training(loss, nn.Adam(network.rate), feed, backend)
+
+
+def _transformer_parts(network: Network) -> tuple[_Parts, gn.Node, dict[gn.Node, Any]]:
     parts = _Parts(network)
     length = network.data["text"].shape[1]
     text = parts.graph.placeholder("text", ("rows", length), dtype="int64")
@@ -103,8 +114,7 @@ def _transformer(network: Network, backend: str) -> Training:
             h = h + parts.dense(f"{layer}/down", up)
     logits = parts.dense("logits", parts.norm("norm", h))
     loss = _crossentropy(logits, following)
-    feed = {text: network.data["text"], following: network.data["next"]}
-    return parts.training(loss, nn.Adam(network.rate), feed, backend)
+    return parts, loss, {text: network.data["text"], following: network.data["next"]}
 
 
 def _lstm(network: Network, backend: str) -> Training:
