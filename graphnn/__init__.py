@@ -45,7 +45,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .inspector.compare import Comparison, compare
     from .inspector.debugger import Debugger, debug
     from .inspector.health import Finding, Health, check_health
-    from .inspector.interventions import Effects, effects, patched, saliency
+    from .inspector.interventions import Circuit, Effects, circuit, effects, patched, saliency
     from .inspector.interventions import patches as patches
     from .inspector.profile import Profile, profile
     from .inspector.trace import Film, Trace, recording, trace
@@ -68,7 +68,7 @@ _LATER = {
     "inspector.compare": "Comparison compare",
     "inspector.debugger": "Debugger debug",
     "inspector.health": "Finding Health check_health",
-    "inspector.interventions": "Effects effects patched patches saliency",
+    "inspector.interventions": "Circuit Effects circuit effects patched patches saliency",
     "inspector.profile": "Profile profile",
     "inspector.trace": "Film Trace recording trace",
     "interop.onnx.writing": "to_onnx",
@@ -90,6 +90,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AxisError",
+    "Circuit",
     "Comparison",
     "Compiled",
     "Debugger",
@@ -123,6 +124,7 @@ __all__ = [
     "UsageError",
     "ValueRangeError",
     "check_health",
+    "circuit",
     "compare",
     "compile",
     "critical_path",

@@ -88,7 +88,7 @@ def with_article(name: str) -> str:
     >>> with_article("add"), with_article("relu"), with_article("one_hot"), with_article("outer")
     ('an add', 'a relu', 'a one_hot', 'an outer')
     """
-    vowel = name.startswith(("a", "e", "i", "o", "u")) and not name.startswith(("one", "uni", "use"))
+    vowel = name.lower().startswith(("a", "e", "i", "o", "u")) and not name.startswith(("one", "uni", "use"))
     return f"{'an' if vowel else 'a'} {name}"
 
 

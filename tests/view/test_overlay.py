@@ -780,6 +780,8 @@ def test_each_overlay_at_each_detail_says_the_same_in_each_form(name: str, detai
         "difference": lambda: gn.compare(fetches, fetches, feed, {x: [1.0, 3.0]}),
         "digits": lambda: gn.compare(fetches, feed={x: [1.0, 2.0]}, dtypes=("float32", "float64")),
         "plan": lambda: gn.compile(fetches).plan(feed).explain(),
+        "effects": lambda: gn.effects(loss, {x: [1.0, 2.0]}, {x: [1.0, 3.0]}),
+        "circuit": lambda: gn.circuit(loss, {x: [1.0, 2.0]}, {x: [1.0, 3.0]}, keep=9),
     }
     diagram = draw(
         fetches,
@@ -814,7 +816,7 @@ def test_each_overlay_at_each_detail_says_the_same_in_each_form(name: str, detai
         (
             {"overlay": 3},
             UsageError,
-            r"an overlay is one of values, .*, plan; or \{node: number or text\}; or a list of them; not int",
+            r"an overlay is one of values, .*, effects; or \{node: number or text\}; or a list of them; not int",
         ),
         ({"overlay": {3: 1.0}}, UsageError, "an overlay is by node or name, not by int"),
         ({"overlay": {"exq": 1.0}}, LookupFailure, r'"exq"\. There is: "x", "s/exp"'),

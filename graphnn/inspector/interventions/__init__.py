@@ -2,6 +2,9 @@
 
 from . import patches as patches
 from . import saliency as saliency
+from .circuit import Circuit as Circuit
+from .circuit import Kept as Kept
+from .circuit import circuit as circuit
 from .effects import effects as effects
 from .measured import Effects as Effects
 from .patched import patched as patched

@@ -21,13 +21,18 @@ if TYPE_CHECKING:
     from .places import Place
     from .runs import Pair
 
+Instead = Callable[["Node"], "Node"]
 _MOST_KEPT = 4
 _SHARE = "share"
 _BASE, _OTHER, _MOVED = "base", "other", "moved"
 
 
 def attributed(
-    pair: Pair, places: Sequence[Place], steps: int | None, tell: Callable[[int], None]
+    pair: Pair,
+    places: Sequence[Place],
+    steps: int | None,
+    tell: Callable[[int], None],
+    instead: Instead | None = None,
 ) -> tuple[np.ndarray[Any, Any], float, float]:
     """Return the effects by attribution, and the metric of the run that is patched and of the other one.
 
@@ -39,6 +44,8 @@ def attributed(
         The points of integrated gradients; None: the gradient is taken at the run that is patched.
     tell : callable
         Called with the number of passes that were made.
+    instead : callable, optional
+        Makes what comes in of the value of the other run.
 
     Raises
     ------
@@ -52,7 +59,7 @@ def attributed(
                 'method="exact" for any',
                 node=node,
             )
-    products, feed = _products(pair, places, steps is not None)
+    products, feed = _products(pair, places, steps is not None, instead)
     sums = np.zeros(len(places))
     tell(0)
     for step in range(steps or 1):
@@ -63,21 +70,23 @@ def attributed(
     return sums / (steps or 1), float(base), float(other)
 
 
-def _products(pair: Pair, places: Sequence[Place], moves: bool) -> tuple[_Products, dict[str, Array]]:
+def _products(
+    pair: Pair, places: Sequence[Place], moves: bool, instead: Instead | None
+) -> tuple[_Products, dict[str, Array]]:
     """Return what computes the effects, which is kept with the graph, and its feed."""
     if pair.base.overridden or pair.other.overridden:
-        made = _Products(pair, places, moves)
+        made = _Products(pair, places, moves, instead)
     else:
         kept: dict[Any, _Products] = pair.graph.caches.setdefault("attribution", {})
         at = pair.position
         asked = [(at[p.node], -1 if p.reader is None else at[p.reader], p.index) for p in places]
-        key = pair.metric.index, frozenset(pair.leaves), tuple(asked), moves
+        key = pair.metric.index, frozenset(pair.leaves), tuple(asked), moves, instead
         found = kept.get(key)
         if found is None:
             if len(kept) >= _MOST_KEPT:
                 oldest, *_ = list(kept)
                 kept.pop(oldest, None)
-            found = kept[key] = _Products(pair, places, moves)
+            found = kept[key] = _Products(pair, places, moves, instead)
         made = found
     runs = {_BASE: pair.base, _OTHER: pair.other}
     return made, {name: _given(runs[run], pair.order[i]) for name, (run, i) in made.fed.items()}
@@ -100,7 +109,7 @@ class _Products:
         The places of which these are the effects; of the others they are 0, as the runs are equal there.
     """
 
-    def __init__(self, pair: Pair, places: Sequence[Place], moves: bool) -> None:
+    def __init__(self, pair: Pair, places: Sequence[Place], moves: bool, instead: Instead | None) -> None:
         self.fed: dict[str, tuple[str, int]] = {}
         self.numbers = [number for number, place in enumerate(places) if pair.position[place.node] in pair.reached]
         self._pair, self._target = pair, Graph(pair.graph.name, pair.graph.dtype)
@@ -110,12 +119,16 @@ class _Products:
         with collector_paused():
             base = self._copied(_BASE, pair.base, {}, () if moves else read)
             other = self._copied(_OTHER, pair.other, {i: base[i] for i in range(len(base)) if i not in pair.reached})
+
+            def difference(i: int) -> Node:
+                return _difference(other[i] if instead is None else instead(other[i]), base[i])
+
             moved = base
             if moves:
                 share = self._made(Placeholder(), (), Spec((), pair.metric.dtype), _SHARE, pair.metric)
                 kept = {i: base[i] for i in range(len(base)) if i not in pair.below(_first(pair))}
                 for i in _first(pair):
-                    kept[i] = base[i] + fn.cast(share, base[i].dtype) * _difference(other[i], base[i])
+                    kept[i] = base[i] + fn.cast(share, base[i].dtype) * difference(i)
                 moved = self._copied(_MOVED, pair.base, kept, read)
             by = [self._by(place, moved) for place in asked]
             metric = pair.position[pair.metric]
@@ -126,7 +139,7 @@ class _Products:
             for place, slope in zip(asked, slopes, strict=True):
                 i = pair.position[place.node]
                 if i not in differences:
-                    differences[i] = _difference(other[i], base[i])
+                    differences[i] = difference(i)
                 found.append(_product(differences[i], slope, place.index))
         self.step: Compiled = compile((fn.stack(found), base[metric], other[metric]))
 

@@ -14,6 +14,7 @@ from ...inspector.select import many
 from .asked import check_name
 
 if TYPE_CHECKING:
+    from ...inspector.interventions.circuit import Circuit
     from .picture import Box, Edge, Picture
 
 
@@ -79,6 +80,21 @@ def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
         reached = list(dict.fromkeys(other for box in reached for other in beside[box] if other not in kept))
         kept.update(reached)
     return _part(seen, kept, seen.edges)
+
+
+def alone(seen: Picture, circuit: Circuit) -> Picture:
+    """Return the part of a picture that is a circuit, with what its nodes need that is never ablated.
+
+    All the rest is left out, so nothing is marked as cut off.
+    """
+    inside, left_out = set(circuit.members), set(circuit.others)
+    found = _part(seen, {box for box in seen.boxes if not inside.isdisjoint(box.nodes)}, ())
+
+    def belongs(edge: Edge) -> bool:
+        readers = [node for node in edge.head.nodes if node in inside and edge.node in node.inputs]
+        return any((edge.node, reader) not in left_out for reader in readers)
+
+    return replace(found, edges=[edge for edge in found.edges if belongs(edge)], cut=[])
 
 
 def _part(seen: Picture, kept: set[Box], crossing: Iterable[Edge]) -> Picture:

@@ -13,6 +13,8 @@ from ...errors import DrawingError, UsageError
 from ...graph import Graph, Node, Placeholder
 from ...graph.attributes import whole
 from ...habits import elsewhere
+from ...inspector.interventions.circuit import Circuit
+from ...inspector.interventions.measured import Effects
 from ...inspector.trace import Trace
 from ...order import schedule
 from ...show import Shown, show_as
@@ -22,6 +24,7 @@ from .animation import animated
 from .asked import boxes_asked, check_name, highlighted, seconds_asked, set_by_hand
 from .calls import folded
 from .choice import suits_graphviz
+from .crop import alone as circuit_alone
 from .crop import around, of_phases
 from .dot import dot_source
 from .drawing import Manner
@@ -69,6 +72,7 @@ def draw(
     focus: Any = None,
     radius: int = _RADIUS,
     phases: Any = None,
+    alone: bool = False,
     theme: str = "light",
     title: str | None = None,
     graph: Graph | None = None,
@@ -80,9 +84,10 @@ def draw(
 
     Parameters
     ----------
-    fetches : Node, str, list, tuple or dict of them, Graph, Compiled or Trace
+    fetches : Node, str, list, tuple or dict of them, Graph, Compiled, Trace, Circuit or Effects
         Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too. A
-        trace is drawn with its values, unless `overlay` says otherwise.
+        trace is drawn with its values; of a circuit the edges stand out; effects colour nodes, and those of edges
+        are as wide; unless `overlay` says otherwise.
     detail : "op", "leaf", "layer", int or dict, optional
         ``"op"``, the default: every operation, the scopes as frames around them. ``"layer"``: a box a layer; the
         user's own scopes stay frames. ``"leaf"``: a box for each layer with no layer inside, in frames of the layers
@@ -96,12 +101,13 @@ def draw(
     feed : mapping of Node or str to array_like, optional
         Run the fetches with it, and draw them with their values, or with what `overlay` says. No node is made, and no
         update. May be left out, or empty, where nothing needs to be fed and `overlay` is of a run.
-    overlay : str, dict, Profile, Health, Comparison, Explanation, or list of them, optional
+    overlay : str, dict, Profile, Health, Comparison, Explanation, Circuit, Effects, or list, optional
         What to write on the nodes, with colours and a legend. ``"values"``, ``"statistics"``, ``"gradients"``,
-        ``"time"``, ``"bytes"``, ``"flops"``, ``"health"``, ``"difference"``, ``"digits"`` or ``"plan"``, read from
-        `trace`. Or what one of them is read from. Or your own: ``{node or name: number or text}``. Of a list, each
-        box shows one below the other. With `feed`, ``"gradients"`` are those of the only scalar that is drawn.
-    trace : Trace, Profile, Health, Comparison or Explanation, optional
+        ``"time"``, ``"bytes"``, ``"flops"``, ``"health"``, ``"difference"``, ``"digits"``, ``"plan"``,
+        ``"circuit"`` or ``"effects"``, read from `trace`. Or what one of them is read from. Or your own: ``{node or
+        name: number or text}``. Of a list, each box shows one below the other. With `feed`, ``"gradients"`` are those
+        of the only scalar that is drawn.
+    trace : Trace, Profile, Health, Comparison, Explanation, Circuit or Effects, optional
         What `overlay` is read from; of a trace, its values, unless `overlay` says otherwise.
     highlight : dict of Node or str to str, or list of Node or str, optional
         What sets nodes apart: ``"failed"``, ``"warning"``, ``"current"``, ``"overridden"``, ``"way"``, ``"stale"``,
@@ -118,6 +124,8 @@ def draw(
         How many edges that goes; only with `focus`.
     phases : str or tuple of str, optional
         Draw ``"forward"``, ``"backward"`` or ``"update"`` alone, or some of them.
+    alone : bool
+        Of a circuit, whether only its edges are drawn, and what their nodes need that is never ablated.
     theme : "light" or "dark"
     title : str, optional
         Set above the picture.
@@ -166,13 +174,8 @@ def draw(
     >>> draw(y, overlay={y: 3.5}, highlight=[x, "head/multiply", y], focus=y, radius=1)
     <Diagram of "line": 3 boxes, 2 edges>
     """
-    check_name("a theme", theme, THEMES)
-    if engine is not None:
-        check_name("an engine", engine, _ENGINES)
-    if not isinstance(repeats, bool):
-        raise UsageError(f"repeats= is True or False, not {repeats!r}")
-    if title is not None and not isinstance(title, str):
-        raise UsageError(f"title= is a text, not {type(title).__name__}")
+    _check_manner(theme, engine, repeats, title)
+    _check_alone(alone, fetches)
     if focus is None and radius != _RADIUS:
         raise UsageError("radius= says how far focus= goes, and there is no focus=")
     limit, timeout = boxes_asked(limit), seconds_asked(timeout)
@@ -187,9 +190,12 @@ def draw(
         trace = evaluated(fetches, feed, graph, overlay)
     if isinstance(fetches, Trace) and trace is None:
         trace = fetches
+    if isinstance(fetches, (Circuit, Effects)) and overlay is None:
+        overlay, trace = fetches if trace is None else [fetches, trace], None
 
     def seen_at(detail: Detail, merges: bool) -> Picture:
         found = picture(fetches, detail, graph)
+        found = circuit_alone(found, fetches) if alone else found
         if detail in ("layer", "leaf") or isinstance(detail, Mapping):
             found = folded(found, detail if isinstance(detail, Mapping) else ())
         found = repeated(found) if merges or repeats else found
@@ -210,6 +216,21 @@ def draw(
     found = diagram(seen, levels) if whole else diagram(*_collapsed(seen, seen_at, most))
     found._smaller = None if levels is not None else lambda: diagram(*_collapsed(seen, seen_at, _FEW_BOXES))
     return found
+
+
+def _check_manner(theme: Any, engine: Any, repeats: Any, title: Any) -> None:
+    check_name("a theme", theme, THEMES)
+    if engine is not None:
+        check_name("an engine", engine, _ENGINES)
+    if not isinstance(repeats, bool):
+        raise UsageError(f"repeats= is True or False, not {repeats!r}")
+    if title is not None and not isinstance(title, str):
+        raise UsageError(f"title= is a text, not {type(title).__name__}")
+
+
+def _check_alone(alone: Any, fetches: Any) -> None:
+    if not isinstance(alone, bool) or (alone and not isinstance(fetches, Circuit)):
+        raise UsageError(f"alone=True draws a circuit alone; got {alone!r} for {type(fetches).__name__}")
 
 
 def _is_feed(detail: Any, fetches: Any, graph: Graph | None) -> bool:

@@ -271,7 +271,7 @@ class Drawing:
         patch = layer.patches.get(box, Patch())
         kind_of_mark = min(kind_of_mark, patch.level, key=list(looks.HIGHLIGHTS).index)
         look = self.look(look | looks.HIGHLIGHTS[kind_of_mark][0])
-        soft = self.colour(looks.GREY)
+        soft = look["fontcolor"] if kind_of_mark == "outside" else self.colour(looks.GREY)
         if layer.has_colours and "filled" in look.get("style", looks.NODE["style"]):
             # Only the overlay gives colours a meaning.
             look["fillcolor"] = patch.fill or self.colour(looks.PAPER)
@@ -307,6 +307,11 @@ class Drawing:
                 self._add_small(tail, head.around, looks.REFERENCE, tip, title, "reference")
             look |= {"style": "dotted", "weight": "1"}
             label = label if len(nodes) == 1 else ""
+        strokes = [stroke for each in edges if (stroke := self._manner.layer.strokes.get(each)) is not None]
+        if strokes:
+            stroke = max(strokes, key=lambda each: each.size)
+            look |= stroke.look
+            tip += [stroke.tip] * bool(stroke.tip)
         if not self._way.isdisjoint(edges):
             look |= looks.WAY
         self.arrows.append(Arrow(tail, f"n{head.place}", self.look(look), tip, label, ", ".join(positions)))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ...autograd import grad
 from ...errors import GraphnnWarning, LookupFailure, NoRuleError, UsageError
 from ...graph import Graph, Node, Parameter, Placeholder
+from ...inspector.interventions.circuit import Circuit
+from ...inspector.interventions.measured import Effects
 from ...inspector.trace import Trace, trace
 from ...order import schedule
 from ...transform import extract
@@ -46,7 +48,7 @@ def evaluated(fetches: Any, feed: Feed, graph: Graph | None, overlay: Any) -> Tr
     fetched, overlays = list(named), overlay if isinstance(overlay, (list, tuple)) else [overlay]
     has_some = any(node.phase == "backward" for node in fetched)
     if "gradients" not in overlays or (has_some and len(_scalars(fetched)) != 1):
-        whole = isinstance(fetches, Graph)
+        whole = isinstance(fetches, (Graph, Circuit, Effects))
         return trace(fetched if whole else fetches, feed, graph=None if whole else graph)
     scalar = _scalar_among(fetched)
     copy = extract(fetched)

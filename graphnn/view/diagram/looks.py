@@ -58,6 +58,7 @@ HIGHLIGHTS: dict[str, tuple[dict[str, str], str]] = {
     "warning": (_ALARM | {"fillcolor": "#FEF3CD", "color": "#9C5B00", "penwidth": "1.8"}, "warning"),
     "way": ({"color": "#D55E00", "penwidth": "3"}, ""),
     "stale": (_NOT_RUN, "stale"),
+    "outside": ({"fillcolor": "#FFFFFF", "color": "#C4C9D1", "fontcolor": "#80868B"}, ""),
     "done": ({}, ""),
     "waiting": (_NOT_RUN, ""),
     "fed": ({}, ""),
@@ -71,6 +72,8 @@ ARROW_OF_PHASE = {"forward": {}, "backward": {"color": _PLUM}, "update": {"color
 LENT = {"style": "dotted", "color": "#80868B", "weight": "0", "arrowsize": "0.45"}
 
 WAY = {"color": "#D55E00", "penwidth": "2.6", "arrowsize": "0.7"}
+PALE = {"color": "#C4C9D1", "arrowsize": "0.45"}
+UP, DOWN = "#D55E00", "#0072B2"  # of lines that stand for numbers
 TO_CUT = {"style": "dotted", "color": "#80868B", "arrowsize": "0.45"}
 
 # On dark paper: another colour for each.

@@ -14,13 +14,17 @@ from ...graph import Constant, Node
 from ...inspector.compare.differences import Comparison
 from ...inspector.health.findings import Health
 from ...inspector.health.training import gradients_in
+from ...inspector.interventions.circuit import Circuit
+from ...inspector.interventions.measured import Effects
 from ...inspector.profile import Profile, flops_of
 from ...inspector.trace import Record, Trace
+from ...order import schedule
 from ..text import compact, counted, in_bytes, in_seconds, norm_of, preview, shortened
 
 if TYPE_CHECKING:
     from ...graph import Array
 
+_SEEN = 0.01  # of the largest effect of an edge: what is less is pale
 _FEW, _WRITTEN = 4, 40  # numbers that are written out, and characters that they may take
 
 
@@ -52,6 +56,7 @@ class Mark(NamedTuple):
 
 
 _Reader = Callable[[Any], dict[Node, Mark]]
+_Lines = Callable[[Any], Mapping[tuple[Node, Node], float | None]]
 _What = str | Callable[[Any, Mapping[Node, Mark]], str]
 _TextOf = Callable[[float], str]
 
@@ -68,7 +73,7 @@ class Overlay(NamedTuple):
         Writes a number of it.
     together : str
         What a box says of several nodes: their ``"sum"``; the mark that is ``"largest"``; that of its ``"result"``,
-        the last one made; or ``"count"``, how many of each there are.
+        the last one made; ``"count"``, how many of each there are; or ``"level"``, the weakest of theirs.
     scale : str
         ``"magnitude"``, ``"logarithm"``, ``"signed"``, or ``""``: no colours. Where a number is below 0, all of them
         are signed.
@@ -82,6 +87,10 @@ class Overlay(NamedTuple):
         Beside others on one box: what its text is; may be empty.
     signed : bool
         Whether its heatmaps have 0 in the middle, whatever their numbers.
+    lines : callable or None
+        Returns what its lines show: numbers by node and reader; None for a line that is to be pale.
+    of_lines : str
+        What such a number is.
     """
 
     readers: Mapping[type, tuple[_What, _Reader]]
@@ -93,6 +102,8 @@ class Overlay(NamedTuple):
     unit: str = ""
     label: str = ""
     signed: bool = False
+    lines: _Lines | None = None
+    of_lines: str = ""
 
 
 def _of_records(mark: Callable[[Record], Mark | None]) -> _Reader:
@@ -301,6 +312,53 @@ def _digits(comparison: Comparison) -> dict[Node, Mark]:
     return marks
 
 
+def _members(circuit: Circuit) -> dict[Node, Mark]:
+    inside = set(circuit.members)
+    return {node: Mark("", level="fed" if node in inside else "outside") for node in schedule(circuit.metric)}
+
+
+def _of_circuit(circuit: Circuit, _: Mapping[Node, Mark]) -> str:
+    kept = f"{len(circuit.edges):,} of {counted(circuit.candidates, 'edge')}"
+    others = {"corrupted": "corrupted", "mean": "by their means", "zero": "zero"}[circuit.ablation]
+    shares = f"faithfulness {circuit.faithfulness:.3g}, completeness {circuit.completeness:.3g}"
+    return f"circuit: {kept}, the others {others}; {shares}"
+
+
+def _edges(circuit: Circuit) -> dict[tuple[Node, Node], float | None]:
+    inside = set(circuit.members)
+    pale = [(node, reader) for reader in schedule(circuit.metric) if reader not in inside for node in reader.inputs]
+    kept = {(edge.node, edge.reader): edge.effect for edge in circuit.edges}
+    return {**dict.fromkeys([*pale, *circuit.others], None), **kept}
+
+
+def _effects(effects: Effects) -> dict[Node, Mark]:
+    """Return the effect of each node, or of the part of it that has the largest."""
+    marks: dict[Node, Mark] = {}
+    for place, value, share in sorted(effects, key=lambda effect: abs(effect.value)):
+        if place.reader is None:
+            part = "" if place.index is None else f"\nof {place.name.removeprefix(place.node.name)}"
+            marks[place.node] = Mark(f"{compact(value)}{f', {share:.0%}' if math.isfinite(share) else ''}{part}", value)
+    return marks
+
+
+def _of_effects(effects: Effects, _: Mapping[Node, Mark]) -> str:
+    ends = [compact(effects.corrupted), compact(effects.clean)]
+    base, other = ends if effects.direction == "denoise" else ends[::-1]
+    said = f"{effects.method} effects ({effects.direction})"
+    return f"{said}: how far the metric moves from {base}, and what share of the way to {other}"
+
+
+def _effects_of_edges(effects: Effects) -> dict[tuple[Node, Node], float | None]:
+    found: dict[tuple[Node, Node], float | None] = {}
+    for place, value, _ in sorted(effects, key=lambda effect: abs(effect.value)):
+        if place.reader is not None:
+            found[place.node, place.reader] = value
+    least = _SEEN * max(
+        [abs(value) for value in found.values() if value is not None and math.isfinite(value)], default=0.0
+    )
+    return {ends: value if value is not None and abs(value) > least else None for ends, value in found.items()}
+
+
 NOTHING_DONE = ("constant", "a view of", "the same as")
 
 
@@ -349,6 +407,30 @@ OVERLAYS: dict[str, Overlay] = {
         "count",
         key={"waiting": "dotted: nothing is computed for it"},
     ),
+    "circuit": Overlay(
+        {Circuit: (_of_circuit, _members)},
+        compact,
+        "level",
+        key={"outside": "pale is what was left out, and what only that reads"},
+        lines=_edges,
+        of_lines="how far the metric moves if the edge is ablated",
+    ),
+    "effects": Overlay(
+        {Effects: (_of_effects, _effects)},
+        compact,
+        "largest",
+        "signed",
+        lines=_effects_of_edges,
+        of_lines="how far the metric moves if the edge is patched (pale: next to nothing)",
+    ),
 }
 """What can be laid over a picture, by name."""
-USUAL_OF = {Trace: "values", Profile: "time", Health: "health", Comparison: "difference", Explanation: "plan"}
+USUAL_OF = {
+    Trace: "values",
+    Profile: "time",
+    Health: "health",
+    Comparison: "difference",
+    Explanation: "plan",
+    Circuit: "circuit",
+    Effects: "effects",
+}

@@ -15,16 +15,19 @@ import numpy as np
 
 from ...errors import LookupFailure, UsageError
 from ...graph import Graph, Node
+from ...text import with_article
 from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, thumbnail
 from ..text import compact
 from .asked import check_name
 from .looks import HIGHLIGHTS, MOST_BELOW, MOST_SAID
 from .marks import OVERLAYS, USUAL_OF, Mark, Overlay
 from .picture import local_name
+from .strokes import said_of, strokes_on
 
 if TYPE_CHECKING:
     from ...graph import Array
-    from .picture import Box, Picture
+    from .picture import Box, Edge, Picture
+    from .strokes import Stroke
 
 _Said = TypeVar("_Said")
 _SHADES = 12  # of the scale in the legend
@@ -106,10 +109,13 @@ class Layer(NamedTuple):
     patches : dict of Box to Patch
     legends : sequence of Legend
         One for each overlay.
+    strokes : dict of Edge to Stroke
+        Lines that show numbers.
     """
 
     patches: Mapping[Box, Patch]
     legends: Sequence[Legend]
+    strokes: Mapping[Edge, Stroke] = {}
 
     @property
     def has_colours(self) -> bool:
@@ -173,11 +179,12 @@ def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> 
         given = [(layer.patches[box], row) for layer, row in found if box in layer.patches]
         if given:
             panels: list[Panel] = []
-            for panel in (_panel(patch, row.label) for patch, row in given):
+            for panel in (_panel(patch, row.label) for patch, row in given if patch.notes or patch.panels):
                 panels += [panel] * (panel not in panels)  # what two say alike, once
             level = min((patch.level for patch, _ in given), key=strength)
             together[box] = Patch((), level, tip=[line for patch, _ in given for line in patch.tip], panels=panels)
-    return Layer(together, list(_once(legend for layer, _ in found for legend in layer.legends)))
+    strokes = {edge: stroke for layer, _ in reversed(found) for edge, stroke in layer.strokes.items()}
+    return Layer(together, list(_once(legend for layer, _ in found for legend in layer.legends)), strokes)
 
 
 def _once(legends: Iterable[Legend]) -> Iterator[Legend]:
@@ -198,7 +205,7 @@ def _panel(patch: Patch, label: str) -> Panel:
 
 def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer, Overlay]:
     """Return one overlay on a picture, and its row of the table."""
-    row, what, marks = _chosen(overlay, source)
+    row, what, marks, lines = _chosen(overlay, source)
     found = of_graph(marks, seen.graph)
     drawn = [node for box in seen.boxes for node in box.nodes]
     if marks and not any(node in found for node in drawn):
@@ -213,16 +220,22 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
         patch = _patch(row, box, mark, found, scale, within)
         if patch is not None:
             patches[box] = patch
-    return Layer(patches, [_legend(row, what, merged.values(), scale, patches)]), row
+    legend = _legend(row, what, merged.values(), scale, patches)
+    if said := said_of(lines, row.of_lines):
+        legend = legend._replace(key="; ".join([said, *[legend.key] * bool(legend.key)]))
+    return Layer(patches, [legend], strokes_on(seen, lines, row.of_lines)), row
 
 
-def _chosen(overlay: Any, source: Any) -> tuple[Overlay, str, dict[Any, Mark]]:
-    """Return a row of the table, what is read by it, and the marks."""
+_Read = tuple[Overlay, str, dict[Any, Mark], Mapping[tuple[Node, Node], float | None]]
+
+
+def _chosen(overlay: Any, source: Any) -> _Read:
+    """Return a row of the table, what is read by it, the marks, and the numbers of lines."""
     if isinstance(overlay, Mapping):
         if source is not None:
             raise UsageError("an overlay of your own is read from nothing else: leave out trace=")
         marks = {node: _own(mark) for node, mark in overlay.items()}
-        return Overlay({}, compact, "largest", "magnitude"), "", marks
+        return Overlay({}, compact, "largest", "magnitude"), "", marks, {}
     if overlay is None or type(overlay) in USUAL_OF:
         if overlay is not None and source is not None:
             raise UsageError('an overlay is read from one thing: overlay="time", trace=profile; or overlay=profile')
@@ -239,12 +252,13 @@ def _chosen(overlay: Any, source: Any) -> tuple[Overlay, str, dict[Any, Mark]]:
     check_name("an overlay", overlay, OVERLAYS)
     row = OVERLAYS[overlay]
     if type(source) not in row.readers:
-        kinds = " or a ".join(kind.__name__ for kind in row.readers)
-        given = "and none is given" if source is None else f"not from a {type(source).__name__}"
-        raise UsageError(f'"{overlay}" is read from a {kinds}, as trace=…, {given}')
+        kinds = " or ".join(with_article(kind.__name__) for kind in row.readers)
+        given = "and none is given" if source is None else f"not from {with_article(type(source).__name__)}"
+        raise UsageError(f'"{overlay}" is read from {kinds}, as trace=…, {given}')
     what, read = row.readers[type(source)]
     marks = dict[Any, Mark](read(source))
-    return row, what if isinstance(what, str) else what(source, marks), marks
+    lines = {} if row.lines is None else row.lines(source)
+    return row, what if isinstance(what, str) else what(source, marks), marks, lines
 
 
 def _own(given: Any) -> Mark:
@@ -290,6 +304,8 @@ def _merged(row: Overlay, box: Box, found: Mapping[Node, Mark]) -> Mark | None:
         idle = all(mark.level == "waiting" for _, mark in marks)
         said = [f"{n} {fate}{'s' * (n > 1 and fate in _NOUNS)}" for fate, n in counts.items()]
         return Mark(", ".join(said), level="waiting" if idle else "fed")
+    if row.together == "level":
+        return max((mark for _, mark in marks), key=lambda mark: list(HIGHLIGHTS).index(mark.level))
     if row.together == "result":
         return found.get(next((node for node in reversed(box.nodes) if node.inputs), box.node))
     strength = list(HIGHLIGHTS).index

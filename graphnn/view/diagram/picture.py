@@ -18,6 +18,8 @@ from ...errors import LookupFailure, UsageError, near
 from ...execute.compiled import Compiled
 from ...graph import Constant, Graph, Node, Parameter, Scope
 from ...graph.fetches import resolve
+from ...inspector.interventions.circuit import Circuit
+from ...inspector.interventions.measured import Effects
 from ...inspector.trace import Trace
 from ...order import schedule
 from ...text import short_repr
@@ -181,6 +183,8 @@ def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str
         fetches = [*fetches.fetches, *fetches.updates.values()]
     elif isinstance(fetches, Trace):
         fetches = fetches.fetches
+    elif isinstance(fetches, (Circuit, Effects)):
+        fetches = fetches.metric
     if isinstance(fetches, Graph):
         if graph is not None and graph is not fetches:
             raise UsageError("graph= is for fetches by name; a graph is drawn as it is")

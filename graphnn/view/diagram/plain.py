@@ -52,6 +52,7 @@ _TITLE, _SMALL, _NOTE, _POSITION = 11.0, 8.0, 7.0, 7.0
 _PANEL_SPACE, _PANEL_EDGE = 2.0, 2.0
 _CORNER, _PERIPHERY = 8.0, 3.5
 _ARROW_LENGTH, _ARROW_SLOPE = 12.0, 0.36
+_ARROW_PER_WIDTH = 2.2  # of the line: the arrow is at least so long
 _DASHES = {"dashed": "5,2.5", "dotted": "1,3"}
 
 
@@ -319,7 +320,8 @@ class _Writer:
 
     def _arrow(self, number: int, arrow: Arrow) -> str:
         look, route = {**self._drawn.look(ARROW), **arrow.look}, self._placed.routes[number]
-        colour, size = look["color"], float(look["arrowsize"]) * _ARROW_LENGTH
+        colour = look["color"]
+        size = max(float(look["arrowsize"]) * _ARROW_LENGTH, float(look["penwidth"]) * _ARROW_PER_WIDTH)
         (from_x, from_y), (x, y) = route[-2], route[-1]
         upright = from_x == x
         forward = 1 if (y > from_y if upright else x > from_x) else -1
