@@ -42,6 +42,15 @@ def test_the_first_node_that_differs_is_named(path: Path, monkeypatch: pytest.Mo
     assert found.first.node.name == "Exp/multiply"
 
 
+def test_what_lies_between_two_compared_values_is_gone_through_once() -> None:
+    steps = "".join(f"a{i} = Sigmoid(h{i}) b{i} = Tanh(h{i}) h{i + 1} = Mul(a{i}, b{i}) " for i in range(40))
+    text = f"""<ir_version: 8, opset_import: ["": 17, "own": 1]> m (float[n] h0) => (float[n] y) {{y = own.Steps(h0)}}
+        <domain: "own", opset_import: ["": 17]> Steps (h0) => (h40) {{{steps}}}"""
+    graph = gn.from_onnx(parser.parse_model(text))
+    found = gn.compare(graph, feed={"h0": np.float32([0.5, -1])}, runtime="onnxruntime")
+    assert (found.equal, found.counts.equal + found.counts.within) == (True, 1)
+
+
 def test_values_in_groups_are_those_of_one_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphnn.interop.onnx.runtime._AT_ONCE", 1)
     assert gn.compare(gn.from_onnx(path), feed={"x": X}, runtime="onnxruntime").equal

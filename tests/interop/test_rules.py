@@ -41,6 +41,15 @@ def test_softmax_takes_the_last_axes_as_one_before_opset_13(op: str) -> None:
     assert not np.array_equal(*[gn.run(same(text, {"x": x}, opset).outputs["y"], {"x": x}) for opset in (11, 13)])
 
 
+def test_a_cube_is_two_products() -> None:
+    text = "m (float[n, 5] x) => (float[n, 5] y) <float{} e = {{{}}}> {{y = Pow(x, e)}}"
+    graph = same(text.format("", 3), {"x": floats(2, 5)})
+    assert [node.op.name for node in graph][1:] == ["multiply", "multiply"]
+    assert "power" in [node.op.name for node in same(text.format("", 2), {"x": floats(2, 5)})]
+    assert "power" in [node.op.name for node in same(text.format("[5]", "3, 3, 3, 3, 2"), {"x": floats(2, 5)})]
+    same("m (int32[n] x) => (int32[n] y) <float e = {3}> {y = Pow(x, e)}", {"x": np.int32([2, -3])})
+
+
 def test_what_was_an_attribute_and_is_an_operand_is_read_from_both() -> None:
     x = floats(2, 5)
     text = "m (float[n, 5] x) => (float[n, 2] y, int64[n, 2] i) <int64[1] k = {2}> {y, i = TopK<axis=1>(x, k)}"

@@ -300,14 +300,17 @@ class Lockstep:
         """Return what a node is computed from: its operands, or what is compared before these."""
         if not self.b.through:
             return self.a.operands[i]
-        found: dict[int, None] = {}
-        ahead = dict.fromkeys(self.a.operands[i])
+        ahead = [*self.a.operands[i]]
+        seen = set(ahead)
+        found = []
         while ahead:
-            source, _ = ahead.popitem()
+            source = ahead.pop()
             if source in self.states or not self.a.operands[source]:
-                found[source] = None
-            else:
-                ahead.update(dict.fromkeys(self.a.operands[source]))
+                found.append(source)
+                continue
+            new = set(self.a.operands[source]) - seen
+            seen |= new
+            ahead.extend(new)
         return sorted(found)
 
     def _state(self, i: int) -> int | None:
