@@ -99,7 +99,20 @@ def lessons() -> dict[str, Diagram]:
     return {
         "neuron": gn.draw(gn.tanh(x1 * w1 + x2 * w2 + b), overlay=both, engine="plain"),
         "lesson": gn.draw(fetches["loss"], feed, overlay=both, engine="plain"),
+        "circuit": circuit(),
     }
+
+
+def circuit() -> Diagram:
+    """Draw a circuit: what makes the difference of two runs, beside a value that is read and changes nothing."""
+    g = gn.Graph("circuit")
+    x, z = g.placeholder("x"), g.placeholder("z")
+    gain = gn.multiply(g.parameter("w", 3.0), gn.exp(x), name="gain")
+    loss = gn.subtract(x, -z, name="loss")
+    ignored = gn.multiply(gn.sin(x), g.parameter("gate", 0.0), name="ignored")
+    y = gn.add(gain - loss, ignored, name="y")
+    found = gn.circuit(y, {x: 1.0, z: 2.0}, {x: 0.0, z: 2.0}, threshold=1e-9, method="greedy")
+    return gn.draw(found, engine="plain")
 
 
 def gallery() -> dict[str, Diagram]:

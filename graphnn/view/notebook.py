@@ -11,6 +11,8 @@ from ..execute.explain import Explanation
 from ..inspector.compare.differences import Comparison
 from ..inspector.debugger import Debugger
 from ..inspector.health.findings import Health
+from ..inspector.interventions.circuit import Circuit
+from ..inspector.interventions.measured import Effects
 from ..inspector.profile import Profile
 from ..inspector.trace import Film, Trace
 from ..show import show_as
@@ -81,6 +83,17 @@ def trace_as_html(trace: Trace) -> str:
     return _page([*said, drawn, _table(trace), _faint(totals(trace))])
 
 
+@show_as(Circuit, "text/html")
+def circuit_as_html(circuit: Circuit) -> str:
+    """Return a circuit as HTML: its diagram, alone, and what is printed of it."""
+    try:
+        svg = draw(circuit, alone=True, limit=_MOST_BOXES, timeout=_PATIENCE).svg()
+    except DrawingError:
+        svg = ""
+    return _page([*[_framed(svg)] * bool(svg), _code(str(circuit))])
+
+
+@show_as(Effects, "text/html")
 @show_as(Health, "text/html")
 @show_as(Comparison, "text/html")
 @show_as(Profile, "text/html")
@@ -109,6 +122,10 @@ def _diagram(fetches: list[Node], order: list[Node], here: Node, marks: dict[Nod
         svg = draw(fetches, detail, highlight=marks, limit=_MOST_BOXES, timeout=_PATIENCE).svg()
     except DrawingError:
         return ""
+    return _framed(svg)
+
+
+def _framed(svg: str) -> str:
     # The prologue of a file has no place in a page.
     return (
         f'<div style="{_PICTURE}"><div style="display:inline-block;position:relative">'

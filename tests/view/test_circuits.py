@@ -134,6 +134,17 @@ def test_every_form_of_a_picture_shows_it() -> None:
     assert gn.draw(circuit, alone=True).text().startswith("circuit: ")
 
 
+def test_a_notebook_shows_it_alone_with_its_numbers() -> None:
+    circuit = network()
+    page = circuit._repr_mimebundle_()["text/html"]
+    assert page.count("<svg") == 1
+    assert "nothing" not in page
+    assert ">gain<" in page
+    assert "faithfulness 1 of the gap" in page
+    effects = gn.effects(circuit.metric, {"x": 1.0, "z": 2.0}, {"x": 0.0, "z": 2.0}, progress=False)
+    assert "denoise" in effects._repr_mimebundle_()["text/html"]
+
+
 # --- effects ----------------------------------------------------------------------------------------------------
 
 

@@ -106,12 +106,18 @@ class _Products:
     fed : dict of str to (str, int)
         The run and the position whose value each placeholder takes.
     numbers : list of int
-        The places of which these are the effects; of the others they are 0, as the runs are equal there.
+        The places of which these are the effects; of the others they are 0: the runs are equal there, or the reader was
+        set by hand.
     """
 
     def __init__(self, pair: Pair, places: Sequence[Place], moves: bool, instead: Instead | None) -> None:
         self.fed: dict[str, tuple[str, int]] = {}
-        self.numbers = [number for number, place in enumerate(places) if pair.position[place.node] in pair.reached]
+        self.numbers = [
+            number
+            for number, place in enumerate(places)
+            if pair.position[place.node] in pair.reached
+            if place.reader is None or not pair.base.is_set(place.reader)
+        ]
         self._pair, self._target = pair, Graph(pair.graph.name, pair.graph.dtype)
         self._seen: dict[tuple[int, int], Node] = {}
         asked = [places[number] for number in self.numbers]
@@ -141,7 +147,7 @@ class _Products:
                 if i not in differences:
                     differences[i] = difference(i)
                 found.append(_product(differences[i], slope, place.index))
-        self.step: Compiled = compile((fn.stack(found), base[metric], other[metric]))
+        self.step: Compiled = compile((fn.stack(found) if found else (), base[metric], other[metric]))
 
     def _by(self, place: Place, copies: Sequence[Node]) -> Node:
         """Return what the gradient at a place is taken by."""

@@ -96,7 +96,10 @@ class Substituted:
         can = {place for place in varies if any_kind or self.order[place].dtype.kind == "f"}
         ablated = ABLATIONS[ablation].array
         self.ablated = [ablated(value) if place in can else value for place, value in enumerate(corrupted)]
-        read = [list(dict.fromkeys(sources)) for sources in self._operands]
+        read = [
+            [] if pair.base.is_set(node) else list(dict.fromkeys(sources))
+            for node, sources in zip(self.order, self._operands, strict=True)
+        ]
         self.links_into = [[source for source in sources if source in can] for sources in read]
         self.links = [(source, reader) for reader, sources in enumerate(self.links_into) for source in sources]
         self.never_cut = {

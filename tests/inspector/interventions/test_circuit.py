@@ -247,6 +247,42 @@ def test_runs_may_be_traces_with_a_state_of_their_own():
     assert gn.circuit("y", before, after, keep=5, method="greedy").clean == 2 + np.e
 
 
+def test_an_edge_into_what_was_set_by_hand_carries_nothing():
+    x = gn.Graph().placeholder("x")
+    h = gn.exp(x, name="h")
+    y = gn.add(h * 2.0, h, name="y")
+    runs = []
+    for value, by_hand in ((1.0, 5.0), (0.0, 3.0)):
+        dbg = gn.debug(y, {x: value})
+        dbg[h] = by_hand
+        runs.append(dbg.trace())
+    for method in METHODS:
+        found = gn.circuit(y, *runs, threshold=0, method=method)
+        assert {edge.name: edge.effect for edge in found.edges} == {"h → multiply": -4, "multiply → y": -4, "h → y": -2}
+        assert found.candidates == 3
+    for method in ("exact", "attribution"):
+        edges = gn.effects(y, *runs, over="edges", method=method, progress=False)
+        assert edges["x → h"] == 0
+        assert edges["h → y"] == 2
+        assert gn.effects(y, *runs, over=[(x, h)], method=method, progress=False).values.tolist() == [0.0]
+
+
+def test_one_edge_ablated_is_one_edge_patched():
+    """The oracle is a copy of the graph in which that reader has the value of the corrupted trace."""
+    rng = np.random.default_rng(3)
+    g = gn.Graph("net")
+    block = nn.TransformerBlock(2, 16, rng=rng, causal=True)(g.placeholder("t", ("batch", 4, 8)))
+    metric = gn.mean(block[:, -1, 0] - block[:, -1, 1], name="metric")
+    clean, corrupted = ({"t": rng.normal(size=(3, 4, 8))} for _ in range(2))
+    runs = Substituted(pair_of(metric, clean, corrupted, False), "corrupted")
+    trace = gn.trace(metric, corrupted)
+    assert runs.with_cut([]) == float(gn.run(metric, clean))
+    assert runs.with_cut(runs.links) == float(gn.run(metric, corrupted))
+    for link in runs.links[::3]:
+        patched = gn.patched(metric, {runs.ends(link): trace})
+        assert runs.with_cut([link]) == pytest.approx(float(gn.run(patched, clean)), rel=1e-12)
+
+
 def test_progress_is_told_of_greedy_edges_and_of_passes(monkeypatch):
     monkeypatch.setattr("graphnn.inspector.interventions.progress._FIRST", 0.0)
     _, y, clean, corrupted = two_paths()
