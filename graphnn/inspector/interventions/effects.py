@@ -151,11 +151,7 @@ def _places(pair: Pair, over: Any, floats: bool) -> list[Place]:
     ------
     UsageError, LookupFailure
     """
-    if not pair.leaves:
-        raise UsageError(
-            f'the clean and the corrupted run are equal in all that "{pair.metric.name}" depends on: nothing that one '
-            "takes from the other makes a difference. Give two runs that differ there"
-        )
+    pair.check_differ()
     if isinstance(over, str) and over in ("nodes", "edges"):
         nodes = [pair.order[i] for i in sorted(pair.reached) if pair.order[i] is not pair.metric]
         nodes = [node for node in nodes if not floats or node.dtype.kind == "f"]

@@ -17,7 +17,7 @@ from ..select import many, one
 _TYPED = re.compile(r"(?P<name>.+?)\s*\[(?P<index>[-+\d\s:,.]*)\]", re.ASCII)
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, slots=True, eq=False)
 class Place:
     """Where a value is exchanged. Made by `at` and `each`.
 
@@ -34,6 +34,15 @@ class Place:
     node: Node
     reader: Node | None = None
     index: tuple[Any, ...] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        # Nodes compare by identity, and refuse to be compared with None.
+        if not isinstance(other, Place):
+            return NotImplemented
+        return self.node is other.node and self.reader is other.reader and self.index == other.index
+
+    def __hash__(self) -> int:
+        return hash((self.node, self.reader, self.index))
 
     def __getitem__(self, index: Any) -> Place:
         """Return a part of the place.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import DtypeError, GraphError, ShapeError, UsageError
+from ...errors import GraphError, ShapeError, UsageError
 from ...execute.feed import prepare
 from ...execute.loop import Prepared, evaluate
 from ...graph import Array, Graph, Node
@@ -59,11 +59,13 @@ class Pair:
         return {i for i, node in enumerate(self.order) if self._differs(node)}
 
     def _differs(self, node: Node) -> bool:
-        ops = self.base.overridden.get(node, node.op), self.other.overridden.get(node, node.op)
-        if ops[0] != ops[1]:
-            return True
-        given = self.base.given.get(node), self.other.given.get(node)
-        return given[0] is not None and given[1] is not None and not same_bits(*given)  # type: ignore[arg-type]
+        base, other = self.base, self.other
+        if node in base.overridden or node in other.overridden:
+            ops = [run.overridden.get(node, node.op) for run in (base, other)]
+            if ops[0] != ops[1]:
+                return True
+        a, b = base.given.get(node), other.given.get(node)
+        return a is not None and b is not None and not same_bits(a, b)
 
     @cached_property
     def reached(self) -> set[int]:
@@ -90,8 +92,8 @@ class Pair:
         """
         if not self.leaves:
             raise UsageError(
-                f'the clean and the corrupted run give "{self.metric.name}" the same values and parameters, so nothing '
-                "that one takes from the other makes a difference: give two runs that differ in what it depends on"
+                f'the clean and the corrupted run give the same to all that "{self.metric.name}" depends on: nothing '
+                "that one takes from the other makes a difference. Give two runs that differ there"
             )
 
 
@@ -186,19 +188,4 @@ def _check_sizes(clean: Prepared, corrupted: Prepared) -> None:
         raise ShapeError(
             f"the clean and the corrupted run have different sizes, {listed}: the value of a node in one does not fit "
             "into the other. Give feeds of the same shapes, padded if need be"
-        )
-
-
-def check_differentiable(metric: Node) -> None:
-    """Refuse a metric that has no gradient.
-
-    Raises
-    ------
-    DtypeError
-    """
-    if metric.dtype.kind != "f":
-        raise DtypeError(
-            f'"{metric.name}" is {metric.dtype}, which has no gradient: attribution takes a metric that is a float, '
-            'and method="exact" takes any',
-            node=metric,
         )

@@ -485,7 +485,7 @@ REFUSED: dict[str, tuple[Any, type[gn.GraphnnError], str]] = {
         ShapeError,
         "different sizes, n = 3 and 4",
     ),
-    "equal runs": (lambda g, y, a, b: gn.effects(y, a, dict(a)), UsageError, 'equal in all that "y" depends on'),
+    "equal runs": (lambda g, y, a, b: gn.effects(y, a, dict(a)), UsageError, 'the same to all that "y" depends on'),
     "what the metric does not need": (
         lambda g, y, a, b: gn.effects(y, a, b, ["elsewhere"]),
         LookupFailure,
@@ -549,6 +549,22 @@ def test_a_result_is_looked_up_in_several_ways() -> None:
     np.testing.assert_allclose(found.recovered * found.gap, found.values)
     with pytest.raises(ValueError, match="read-only"):
         found.values[0] = 1
+
+
+def test_places_are_also_given_by_scope_and_pattern_and_once() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", 2)
+    with g.scope("block"):
+        h = gn.square(gn.tanh(x))
+    y = gn.sum(h * x)
+    feeds = {x: np.ones(2)}, {x: np.zeros(2)}
+    found = gn.effects(y, *feeds, ["block", "block/*", [x, ("x", "multiply")], gn.patches.at(x)], progress=False)
+    assert [place.name for place in found.places] == ["block/square", "block/tanh", "x", "x → multiply"]
+    places = found.places
+    assert places.index(gn.patches.at(x, y.inputs[0])) == 3
+    assert gn.patches.at(x) in places
+    assert gn.patches.at(x)[0] not in places
+    assert places[2] != "x"
 
 
 def test_the_largest_come_first_whatever_their_sign() -> None:
