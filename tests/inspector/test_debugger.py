@@ -1433,8 +1433,8 @@ def test_hostile_names_are_made_visible_wherever_they_are_said() -> None:
     ("ask", "words"),
     [
         (lambda dbg: dbg.compare(np.array([1, 2])), "the name of a run is text"),
-        (lambda dbg: dbg.trace().to_html(beside=dbg["x"].node), "beside= is another trace, not Node"),
-        (lambda dbg: dbg.trace().to_html(beside=[]), "beside= is another trace, not list"),
+        (lambda dbg: dbg.trace().to_html(beside=dbg["x"].node), "beside= is another trace, or several, not Node"),
+        (lambda dbg: dbg.trace().to_html(beside=[[]]), "beside= is another trace, or several, not list"),
         (lambda dbg: gn.run("loss", {"x": np.ones((2, 2))}, graph=dbg.graph, guard=np.array([0, 0])), "unknown guard"),  # type: ignore[arg-type]
         (lambda dbg: gn.compare("loss", feed={"x": 1.0}, graph=np.array([0, 0])), "graph="),  # type: ignore[arg-type]
         (lambda dbg: dbg.trace().save("a\0b"), "no file can be called 'a\\x00b'"),

@@ -55,6 +55,24 @@ def what_if() -> gn.Debugger:
     return dbg
 
 
+class Three:
+    """A corrupted run, a patched one and a clean one, side by side."""
+
+    def to_html(self, path: Any) -> Page:
+        g, loss, feed = spiral()
+        clean = gn.trace(loss, feed)
+        other = {"x": -feed[g["x"]], "labels": feed[g["labels"]]}
+        patched = gn.trace(gn.patched(loss, {"relu_1": clean}), other)
+        names = ["corrupted", "patched", "clean"]
+        made: Page = gn.trace(loss, other).to_html(path, beside=[patched, clean], names=names)
+        return made
+
+
+def three() -> Three:
+    """Three runs."""
+    return Three()
+
+
 def stopped() -> gn.Debugger:
     """What ran before a guard stopped a training step."""
     g, loss, feed = spiral()

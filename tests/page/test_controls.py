@@ -807,6 +807,28 @@ def test_a_table_says_how_much_of_it_one_sees(opened: Opened) -> None:
     assert all(0 < seen < all_of_them for seen, all_of_them in rows)
 
 
+def test_three_runs_stand_side_by_side(opened: Opened) -> None:
+    page = opened("three")
+    expect(page.locator("#same-key")).to_have_text("the same in a and b")
+    go(page, "relu_1")
+    captions = page.locator("#values figcaption").all_text_contents()
+    results = [text for text in captions if "result" in text or "difference" in text]
+    assert [re.sub(r" · .*", "", text) for text in results] == [
+        "relu_1 result, a (corrupted)",
+        "relu_1 result, b (patched)",
+        "relu_1 result, c (clean)",
+        "difference b − a",
+    ]
+    lines = page.locator("#equation .equation").all_text_contents()
+    assert [line[:3] for line in lines] == ["a (", "b (", "c ("]
+    assert lines[1].endswith("by a reshape in b (patched)")
+    value = [re.search(r"= (\S+?),? ", line + " ")[1] for line in lines]  # type: ignore[index]
+    assert value[1] == value[2]
+    go(page, "dense_2/matmul")
+    captions = page.locator("#values figcaption").all_text_contents()
+    assert "c (clean)" in " ".join(captions)
+
+
 def test_two_runs_stand_side_by_side_and_what_was_not_recomputed_is_grey(opened: Opened) -> None:
     page = opened("what_if")
     unfold(page)

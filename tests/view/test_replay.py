@@ -595,6 +595,53 @@ def test_two_runs_stand_side_by_side() -> None:
     assert page.data["pair"]["recomputed"] is None
 
 
+def test_a_clean_a_corrupted_and_a_patched_run_stand_side_by_side() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch",))
+    y = gn.exp(x, name="y")
+    total = gn.sum(gn.tanh(y, name="z"), name="total")
+    clean, corrupted = gn.trace(total, {x: [0.0, 1.0]}), gn.trace(total, {x: [0.0, 0.0]})
+    other = gn.patched(total, {"y": np.array([1.0, 3.0])})
+    patched = gn.trace(other, {"x": [0.0, 0.0]})
+    page = unpacked(corrupted.to_html(beside=[patched, clean], names=["corrupted", "patched", "clean"]))
+    assert [run["label"] for run in page.data["runs"]] == ["a (corrupted)", "b (patched)", "c (clean)"]
+    values = [page.value(run, place_of(page, "y")).tolist() for run in range(3)]
+    assert values == [[1.0, 1.0], [1.0, 3.0], [1.0, math.e]]
+    at = str(place_of(page, "y"))
+    assert [run["set"].get(at, {}).get("given") for run in page.data["runs"]] == [
+        None,
+        "by a broadcast_to in b (patched)",
+        None,
+    ]
+    assert page.data["runs"][1]["rules"][place_of(page, "y")] == -1
+    totals = [np.tanh(each).sum() for each in values]
+    assert page.data["pair"]["says"].endswith(f"total: {', then '.join(f'{each:.4g}' for each in totals)}.")
+
+
+def test_a_node_with_another_attribute_in_the_other_run_keeps_its_equation() -> None:
+    def run(most: float) -> gn.Trace:
+        g = gn.Graph()
+        return gn.trace(gn.sum(gn.clip(g.placeholder("x", (3,)), 0.0, most, name="y")), {"x": [0.5, 2.0, 9.0]})
+
+    page = unpacked(run(1.0).to_html(beside=run(5.0)))
+    there = page.data["runs"][1]["set"][str(place_of(page, "y"))]
+    assert there["settings"]["hi"] == "5.0"
+    assert "given" not in there
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"beside": ["run"]}, "not str"),
+        ({"beside": "run"}, "not str"),
+        ({"names": ["one", "two"]}, "a name for each of 1 runs"),
+    ],
+)
+def test_what_cannot_stand_beside_a_run_is_refused(arguments: Any, says: str) -> None:
+    with pytest.raises(gn.UsageError, match=says):
+        spiral_step().to_html(**arguments)
+
+
 def test_a_what_if_that_has_not_run_to_its_end_shows_what_has() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=("batch",))

@@ -127,7 +127,7 @@ class Results:
         places = {*changed, *[later for place in changed for later in now.dependent(place, here)]}
         anew = [now.order[place] for place in sorted(places) if here.binding.forwards[place] is not None]
         recomputed = [node for node in anew if now.is_known(node)]
-        return page_of(Beside(self.trace(before.name), self.trace(), (before.name, now.run.name), recomputed), path)
+        return page_of(Beside((self.trace(before.name), self.trace()), (before.name, now.run.name), recomputed), path)
 
     def commit(self) -> None:
         """Make the updates, as the compiled step would have: with the values of this run.

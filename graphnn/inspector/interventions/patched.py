@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...changes import Changes
 from ...errors import DtypeError, GraphError, ShapeError, UsageError
 from ...graph import Array, Graph, Node, Placeholder, as_array, fn, in_range
 from ...graph.collector import collector_paused
@@ -55,7 +56,8 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
     Notes
     -----
     A value that is a node or a function is computed in the copy, behind the other patches. A reader with a patch of its
-    own sees that one, and not the patch of the node.
+    own sees that one, and not the patch of the node. In the copy, what takes the place of a node has its name; what the
+    node computes, where it is still needed, is called ``name_unpatched``.
 
     Examples
     --------
@@ -84,15 +86,20 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
     with collector_paused():
         target, _, copies = copied(source, [*nodes, *given])
         instead: dict[Node | tuple[Node, Node], Node] = {}
-        with target.scope("patched"):
-            for place, value in wanted.items():
-                node = copies[place.node]
-                key = node if place.reader is None else (node, copies[place.reader])
-                value = copies[value] if isinstance(value, Node) else value
+        own = len(target)
+        for place, value in wanted.items():
+            node = copies[place.node]
+            key = node if place.reader is None else (node, copies[place.reader])
+            value = copies[value] if isinstance(value, Node) else value
+            with target.in_scope(node.scope or None):
                 instead[key] = _patch(place, instead.get(key, node), value)
+        names: dict[Node, str] = {}
+        for key, new in instead.items():
+            if isinstance(key, Node) and new.index >= own and not key.has_value and not isinstance(key.op, Placeholder):
+                names |= {new: key.name, key: target.free_name(f"{key.name}_unpatched")}
         # What is fed stays, needed or not: so the same feed goes, and it tells the sizes.
         fed = [copies[node] for node in order if isinstance(node.op, Placeholder)]
-        return rebuild(copied(target, [copies[node] for node in nodes], instead, beside=fed)[1])
+        return rebuild(copied(target, [copies[node] for node in nodes], instead, Changes(names=names), fed)[1])
 
 
 def _value(place: Place, value: Any) -> Any:

@@ -422,15 +422,20 @@ class Trace(Shown):
         """
         write(path, "trace", *self._encoded(), version=_WITH_VALUES if self.has_values else VERSION)
 
-    def to_html(self, path: StrPath | None = None, *, beside: Trace | None = None) -> Any:
+    def to_html(
+        self, path: StrPath | None = None, *, beside: Trace | Sequence[Trace] = (), names: Sequence[str] = ()
+    ) -> Any:
         """Return it as a page that replays it in a browser: one file, no server, no network.
 
         Parameters
         ----------
         path : str or path-like, optional
             Where to write the page.
-        beside : Trace, optional
-            Another run, to be shown side by side with this one, with the first difference marked.
+        beside : Trace or sequence of Trace, optional
+            Another run, to be shown side by side with this one, with the first difference marked; or several, such as
+            a clean, a corrupted and a patched one.
+        names : sequence of str, optional
+            What the runs are called, this one first.
 
         Returns
         -------
@@ -440,13 +445,20 @@ class Trace(Shown):
         Raises
         ------
         UsageError
-            When `beside` is not a trace.
+            When `beside` is not a trace, or there is not a name for each run.
         OSError
             When the folder or the disk refuses.
         """
-        if beside is not None and not isinstance(beside, Trace):
-            raise UsageError(f"beside= is another trace, not {type(beside).__name__}")
-        return page_of(self if beside is None else Beside(self, beside, ("this run", "the other run")), path)
+        others: list[Any] = list(beside) if isinstance(beside, (list, tuple)) else [beside]
+        for other in others:
+            if not isinstance(other, Trace):
+                raise UsageError(f"beside= is another trace, or several, not {type(other).__name__}")
+        if names and (isinstance(names, str) or len(names) != len(others) + 1):
+            raise UsageError(f"names= has a name for each of {len(others) + 1} runs, this one first; got {names!r}")
+        if not others:
+            return page_of(self, path)
+        usual = ["the other run"] if len(others) == 1 else [f"other run {i + 1}" for i in range(len(others))]
+        return page_of(Beside((self, *others), tuple(names or ("this run", *usual))), path)
 
     def _encoded(self) -> tuple[dict[str, Any], dict[str, Array]]:
         whole = self.has_values
@@ -502,20 +514,20 @@ class Trace(Shown):
 
 
 class Beside(NamedTuple):
-    """Two runs that are to be seen side by side.
+    """Runs that are to be seen side by side.
 
     Attributes
     ----------
-    a, b : Trace
-    names : (str, str)
+    runs : tuple of Trace
+        Two or more.
+    names : tuple of str
         What they are called.
     recomputed : list of Node or None
         What was computed anew in the second run, if that began as the first.
     """
 
-    a: Trace
-    b: Trace
-    names: tuple[str, str]
+    runs: tuple[Trace, ...]
+    names: tuple[str, ...]
     recomputed: list[Node] | None = None
 
 

@@ -16,6 +16,7 @@ from ...graph.scopes import PHASES
 from ...inspector.health import check_health
 from ...inspector.health.training import beside_guessing
 from ...inspector.why import given_as
+from ...text import with_article
 from ..text import by_times, compact, counted, visible
 from .keeping import ROOM, ROOM_A_NODE, Values, array_of, axes_kept, tier_for
 from .page import Page
@@ -34,16 +35,21 @@ class Maker:
     """Collects the data of one page."""
 
     def __init__(
-        self, first: Trace, traces: Sequence[Trace], labels: Sequence[str], partner: Mapping[Node, Node] | None = None
+        self,
+        first: Trace,
+        traces: Sequence[Trace],
+        labels: Sequence[str],
+        partners: Sequence[Mapping[Node, Node]] = (),
     ) -> None:
-        self.first, self.traces, self.labels, self.partner = first, traces, labels, partner
+        self.first, self.traces, self.labels = first, traces, labels
+        self.partners = partners
         self.place_of = {node: place for place, node in enumerate(first.order)}
         # In all runs but the first, the partners of its nodes.
-        others = first.order if partner is None else [partner.get(node) for node in first.order]
-        self.runs = [
-            _Run(trace, label, others if i else first.order)
-            for i, (trace, label) in enumerate(zip(traces, labels, strict=True))
-        ]
+        of_runs: list[Sequence[Node | None]] = [first.order] * len(traces)
+        for i, partner in enumerate(self.partners, 1):
+            of_runs[i] = [partner.get(node) for node in first.order]
+        runs = zip(traces, labels, of_runs, strict=True)
+        self.runs = [_Run(trace, label, nodes, self.place_of) for trace, label, nodes in runs]
         self.values = Values()
         self.reader = Reader(self.values.store)
         self.dim = _batch_dimension(first)
@@ -137,7 +143,7 @@ class Maker:
             "times": [0 if record is None else round(record.time * 1e9) for record in run.records],
             "stopped": -1 if trace.stopped is None else run.place_of.get(trace.order[trace.stopped], -1),
             "error": _visible(trace.error),
-            "set": _set_by_hand(run),
+            "set": _set_by_hand(run, self.first),
         }
 
     def _value(self, record: Record) -> int:
@@ -171,6 +177,8 @@ class Maker:
         """Return the number of the rules that say what each element of a value was made of; -1 if there are none."""
         if record is None or given_as(record.node) or record.node in run.trace.prepared.given:
             return -1
+        if record.node in run.made_otherwise:
+            return -1
         operands = [run.record_of[operand] for operand in record.node.inputs]
         known = record.kept or not record.of_digests
         if not known or not all(operand.kept for operand in operands):
@@ -202,26 +210,40 @@ class _Run:
     record_of : dict of Node to Record
     records : list of Record or None
         Of the partner of each node of the first run.
+    made_otherwise : set of Node
+        The nodes that another operation computes than their partners, or from other nodes.
     """
 
-    def __init__(self, trace: Trace, label: str, partners: Sequence[Node | None]) -> None:
+    def __init__(self, trace: Trace, label: str, partners: Sequence[Node | None], first: Mapping[Node, int]) -> None:
         self.trace, self.label = trace, label
         self.place_of = {node: place for place, node in enumerate(partners) if node is not None}
         self.record_of = {record.node: record for record in trace}
         self.records = [None if node is None else self.record_of.get(node) for node in partners]
+        self.made_otherwise = {
+            node
+            for node, partner in zip(partners, first, strict=True)
+            if node is not None
+            and node is not partner
+            and (
+                type(node.op) is not type(partner.op)
+                or [self.place_of.get(operand) for operand in node.inputs]
+                != [first.get(operand) for operand in partner.inputs]
+            )
+        }
 
 
-def _set_by_hand(run: _Run) -> dict[str, Any]:
-    """Return the nodes whose value or attributes were set by hand in a run."""
+def _set_by_hand(run: _Run, first: Trace) -> dict[str, Any]:
+    """Return the nodes whose value or attributes were set by hand in a run, or are others than in the first run."""
     found: dict[str, Any] = {}
     prepared = run.trace.prepared
     for node, place in run.place_of.items():
-        if node not in prepared.overridden:
-            continue
-        op = prepared.overridden[node]
-        if op is None:
+        op = prepared.declared_op_of(node)
+        if prepared.is_set(node):
             found[str(place)] = {"given": visible(f"set in {run.label}") if run.label else "set by hand"}
-        else:
+        elif node in run.made_otherwise:
+            by = given_as(node) or f"by {with_article(op.name)}"
+            found[str(place)] = {"given": visible(f"{by} in {run.label}")}
+        elif node in prepared.overridden or op != first.prepared.declared_op_of(first.order[place]):
             found[str(place)] = {"settings": _settings(op, prepared.sizes), "formula": op.element_formula}
     return found
 

@@ -1,7 +1,8 @@
-"""The pages there are: of one run, of several steps of training, of two runs side by side."""
+"""The pages there are: of one run, of several steps of training, of runs side by side."""
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,21 +43,25 @@ def page_of_film(film: Film) -> Page:
 
 
 @show_as(Beside, "replay")
-def page_of_pair(pair: Beside) -> Page:
-    """Return the page of two runs, side by side."""
-    found = compare(pair.a, pair.b, names=pair.names)
-    partner = {node: other for node, other in found.pairs if other is not None}
-    names = [f"{letter} ({name})" for letter, name in zip("ab", pair.names, strict=True)]  # as `compare` calls them
-    maker = Maker(pair.a, [pair.a, pair.b], names, partner)
+def page_of_several(beside: Beside) -> Page:
+    """Return the page of two or more runs, side by side."""
+    first, *others = beside.runs
+    found = [
+        compare(first, other, names=(beside.names[0], name))
+        for other, name in zip(others, beside.names[1:], strict=True)
+    ]
+    partners = [{node: other for node, other in each.pairs if other is not None} for each in found]
+    labels = [f"{letter} ({name})" for letter, name in zip(ascii_lowercase, beside.names, strict=False)]
+    maker = Maker(first, beside.runs, labels, partners)
     maker.data["outputs"] = maker.outputs()
-    maker.data["pair"] = _comparison_of(found, pair, maker)
+    maker.data["pair"] = _comparison_of(found[0], beside, maker)
     return maker.page("pair")
 
 
-def _comparison_of(found: Comparison, pair: Beside, maker: Maker) -> dict[str, Any]:
-    """Return where two runs part, and what was not recomputed."""
+def _comparison_of(found: Comparison, beside: Beside, maker: Maker) -> dict[str, Any]:
+    """Return where the first two runs part, and what was not recomputed."""
     first = found.first
-    a, b = pair.names
+    a, b = beside.names[:2]
     known: dict[str, Any] = {
         "first": -1,
         "cell": -1,
@@ -67,34 +72,39 @@ def _comparison_of(found: Comparison, pair: Beside, maker: Maker) -> dict[str, A
     if first is not None:
         known["first"] = maker.place_of[first.node]
         if first.element:
-            known["cell"] = int(np.ravel_multi_index(first.element, pair.a[first.node].shape))
-        says = [f"{b} differs from {a} first at {first.node.name}{_at(found, pair, maker)}: {first.cause}."]
-    if pair.recomputed is not None:
-        known["recomputed"] = sorted(maker.place_of[node] for node in pair.recomputed)
-        operations = sum(forward is not None for forward in pair.a.prepared.binding.forwards)
-        says.append(f"{len(pair.recomputed)} of {operations} operations were recomputed.")
-    said = next(filter(None, (_both(name, place, pair, maker) for name, place in maker.data["outputs"])), "")
+            known["cell"] = int(np.ravel_multi_index(first.element, beside.runs[0][first.node].shape))
+        says = [f"{b} differs from {a} first at {first.node.name}{_at(found, beside, maker)}: {first.cause}."]
+    if beside.recomputed is not None:
+        known["recomputed"] = sorted(maker.place_of[node] for node in beside.recomputed)
+        operations = sum(forward is not None for forward in beside.runs[0].prepared.binding.forwards)
+        says.append(f"{len(beside.recomputed)} of {operations} operations were recomputed.")
+    said = next(filter(None, (_all(name, place, beside, maker) for name, place in maker.data["outputs"])), "")
     known["says"] = visible(" ".join([*says, said])).rstrip()
     return known
 
 
-def _at(found: Comparison, pair: Beside, maker: Maker) -> str:
-    """Return what the first element that differs is in each run, if both have it."""
+def _at(found: Comparison, beside: Beside, maker: Maker) -> str:
+    """Return what the first element that differs is in the first two runs, if both have it."""
     first = found.first
-    if first is None or first.element is None or maker.partner is None or first.node not in maker.partner:
+    if first is None or first.element is None or first.node not in maker.partners[0]:
         return ""
-    a, b = pair.a[first.node], pair.b[maker.partner[first.node]]
+    a, b = beside.runs[0][first.node], beside.runs[1][maker.partners[0][first.node]]
     if not (a.kept and b.kept and a.shape == b.shape):
         return ""
     where = f"[{', '.join(map(str, first.element))}]: " if first.element else ""
     return f" ({where}{compact(a.value[first.element].item())} → {compact(b.value[first.element].item())})"
 
 
-def _both(name: str, place: int, pair: Beside, maker: Maker) -> str:
-    """Return what an output is in both runs, if it is a number."""
+def _all(name: str, place: int, beside: Beside, maker: Maker) -> str:
+    """Return what an output is in all runs, if it is a number."""
     node = maker.first.order[place]
-    other = maker.partner.get(node) if maker.partner is not None else None
-    if node.shape or other is None or node not in pair.a or other not in pair.b:
+    nodes = [node, *[partner.get(node) for partner in maker.partners]]
+    records = [
+        trace[each] for trace, each in zip(beside.runs, nodes, strict=True) if each is not None and each in trace
+    ]
+    if node.shape or len(records) < len(nodes):
         return ""
-    one, two = (compact(array_of(trace[each]).item()) for trace, each in ((pair.a, node), (pair.b, other)))
-    return f"{name}: {one}, then {two}." if one != two else f"{name} is {one} in both."
+    numbers = [compact(array_of(record).item()) for record in records]
+    if len(set(numbers)) == 1:
+        return f"{name} is {numbers[0]} in {'both' if len(numbers) == 2 else 'all'}."
+    return f"{name}: {', then '.join(numbers)}."

@@ -153,6 +153,20 @@ def test_what_comes_out_is_differentiated_compiled_and_patched_again():
     np.testing.assert_allclose(gn.run(again, {"x": X}), (k * H).sum())
 
 
+def test_a_patch_takes_the_name_and_the_scope_of_the_node():
+    g, y = network()
+    g.outputs["inner"] = g["block/k"]
+    other = gn.patched(y, {"block/k": V, "block/relu": lambda old: old + 1.0}).graph
+    np.testing.assert_array_equal(gn.run("block/k", {"x": X}, graph=other), V)
+    np.testing.assert_array_equal(gn.run("inner", {"x": X}, graph=other), V)
+    np.testing.assert_array_equal(gn.run("block/relu", {"x": X}, graph=other), H + 1)
+    np.testing.assert_array_equal(gn.run("block/relu_unpatched", {"x": X}, graph=other), H)
+    assert other["block/k"].scope == other["block/relu"].scope == "block"
+    assert other["x"].op.name == "placeholder"
+    first = gn.compare(gn.trace(y, {"x": X}), gn.trace(gn.patched(y, {"block/k": V}), {"x": X})).first
+    assert first.node.name == "block/k"
+
+
 def test_parameters_updates_and_outputs_come_along():
     g = gn.Graph()
     x = g.placeholder("x", (3, 2))

@@ -349,7 +349,7 @@ function listenToDiagram() {
   });
 }
 
-/** Return what is the same in both runs, if there are two: what was not recomputed, else what does not differ. */
+/** Return what is the same in the first two runs, if they lie side by side: what was not recomputed, else what does not differ. */
 let unchanged = null;
 
 function prepareUnchanged() {
@@ -357,7 +357,7 @@ function prepareUnchanged() {
   const { recomputed, differences } = data.pair, changed = new Set([...(recomputed ?? []), ...differences.map(([place]) => place)]);
   unchanged = new Set(upTo(nodes.name.length).filter((place) => !changed.has(place)));
   $("same-key").hidden = false;
-  $("same-key").textContent = recomputed ? "not recomputed" : "the same in both";
+  $("same-key").textContent = recomputed ? "not recomputed" : runs.length > 2 ? "the same in a and b" : "the same in both";
 }
 
 /** Say of each box whether it has run, and have the current one in sight; `middle`: in the middle. */

@@ -77,14 +77,17 @@ function shortName(place) {
   return scope && name.startsWith(scope) ? name.slice(scope.length) : name;
 }
 
-/** Return the figure of a node; of two runs, those of both, unless they are alike. */
+/** Return the runs that are seen at once: all that lie side by side, or the one that is chosen. */
+const seenRuns = () => (data.kind === "pair" ? runs.map((_, run) => run) : [shown.run]);
+
+/** Return the figure of a node; of several runs, those of all, unless they are alike. */
 function figures(place, options) {
   if (data.kind !== "pair") return figure(shown.run, place, options);
-  const [a, b] = [valueOf(0, place), valueOf(1, place)];
-  if (a && b && a.told.data === b.told.data) return figure(0, place, { ...options, note: `${options.note}, the same in both` });
+  const values = seenRuns().map((run) => valueOf(run, place)), [a, b] = values, same = runs.length === 2 ? "both" : "all";
+  if (values.every((value) => value && value.told.data === a.told.data)) return figure(0, place, { ...options, note: `${options.note}, the same in ${same}` });
   const room = Math.max(180, (options.room - 14) / 2 - 18), height = Math.max(90, options.height / 2 - 12);
-  const part = { ...options, room, height, alike: [a, b].filter(Boolean) };
-  const both = [0, 1].map((run) => figure(run, place, { ...part, note: `${options.note}, ${runs[run].label}`, title: options.title.cloneNode(true) }));
+  const part = { ...options, room, height, alike: values.filter(Boolean) };
+  const both = seenRuns().map((run) => figure(run, place, { ...part, note: `${options.note}, ${runs[run].label}`, title: options.title.cloneNode(true) }));
   if (place === shown.place && a && b && String(a.shape) === String(b.shape) && a.raw.length === b.raw.length) {
     const value = new Difference(a, b);
     both.push(figure(0, place, { ...part, title: "difference", note: "b − a", value, range: value.signed }));
@@ -129,10 +132,9 @@ function inSeconds(nanoseconds) {
 }
 
 function details(place) {
-  const seen = data.kind === "pair" ? [0, 1] : [shown.run];
-  const found = seen.map((run) => [run, valueOf(run, place)]).filter(([, value]) => value?.size);
-  const alike = found.length === 2 && found[0][1] === found[1][1];
-  const parts = found.slice(0, alike ? 1 : 2).map(([run, value]) => detailsOf(run, place, value, found.length > 1 && !alike));
+  const found = seenRuns().map((run) => [run, valueOf(run, place)]).filter(([, value]) => value?.size);
+  const alike = found.every(([, value]) => value === found[0][1]);
+  const parts = found.slice(0, alike ? 1 : found.length).map(([run, value]) => detailsOf(run, place, value, found.length > 1 && !alike));
   if (found.length) parts.push(...context(place, found[0][1]));
   if (data.kind === "film" && runs.length > 1 && found.length) parts.push(make("canvas", { id: "series", role: "img" }));
   return parts;
@@ -242,7 +244,7 @@ function drawEquation() {
 
 /** Write the equation; return whose it is, and what that read. */
 function writeEquation() {
-  const { place, cell } = shown.hover ?? shown, which = data.kind === "pair" ? [0, 1] : [shown.run];
+  const { place, cell } = shown.hover ?? shown, which = seenRuns();
   const told = which.map((run) => explained(run, place, cell));
   const lines = told.flatMap((each, i) => equationLines(each, which[i], place));
   $("equation").replaceChildren(...lines);
@@ -362,9 +364,9 @@ function drawChanges() {
   const { first, cell, differences, recomputed } = data.pair, items = [];
   if (first >= 0) items.push(link(first, cell, `the first to differ: ${nodes.name[first]}`));
   for (const [name, place] of data.outputs) {
-    const [a, b] = [valueOf(0, place), valueOf(1, place)];
-    if (!a || !b) items.push(link(place, null, `${name}: not run in ${runs[a ? 1 : 0].label}`));
-    else if (a.size === 1) items.push(link(place, 0, `${name}: ${a.text(0)} → ${b.text(0)}`));
+    const values = seenRuns().map((run) => valueOf(run, place)), missing = values.findIndex((value) => !value);
+    if (missing >= 0) items.push(link(place, null, `${name}: not run in ${runs[missing].label}`));
+    else if (values[0].size === 1) items.push(link(place, 0, `${name}: ${values.map((value) => value.text(0)).join(" → ")}`));
     else {
       const apart = differences.find(([at]) => at === place);
       items.push(link(place, null, `${name}: ${apart ? (apart[1] === null ? "differs" : `up to ${general(apart[1], 4)} apart`) : "the same"}`));

@@ -24,7 +24,7 @@ let operations = [], playing = null;
 function last() {
   const { values: all, stopped } = runs[shown.run];
   let end = all.length - 1;
-  while (end > 0 && all[end] < 0 && (data.kind !== "pair" || runs[1].values[end] < 0)) end--;
+  while (end > 0 && all[end] < 0 && seenRuns().every((run) => runs[run].values[end] < 0)) end--;
   return Math.max(end, stopped);
 }
 
