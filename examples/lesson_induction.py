@@ -6,7 +6,6 @@ docs/lesson-induction.md explains it. Its weights, after 1,000 steps, are in les
 """
 
 import argparse
-import math
 
 import numpy as np
 
@@ -34,7 +33,7 @@ def build(seed=0, dtype="float32"):
     losses = gn.name(nn.softmax_crossentropy(logits, following, reduction="none"), "losses")
     g.outputs["loss"] = gn.mean(losses)
     on_repeated = gn.sum(losses * repeated) / gn.sum(repeated)
-    g.outputs["gain"] = gn.subtract(math.log(len(LETTERS)), on_repeated, name="gain")
+    g.outputs["gain"] = gn.subtract(float(np.log(len(LETTERS))), on_repeated, name="gain")
     return g
 
 
@@ -96,6 +95,16 @@ def found(g, feed, least=0.3):
     return [at for at in heads if large[at[0] - 1, at[1]]], [at for at in heads if not large[at[0] - 1, at[1]]]
 
 
+def pairs(rng, size=64):
+    """Draw words of 7 letters, repeated; and the same rows with another letter for the third one, the first time."""
+    words = rng.permuted(np.tile(np.arange(len(LETTERS)), (size, 1)), axis=1)[:, :8]
+    text = words[:, np.arange(LENGTH + 1) % 7]
+    clean = {"letters": text[:, :-1], "following": text[:, 1:]}
+    other = clean["letters"].copy()
+    other[:, 2] = words[:, 7]
+    return clean, {**clean, "letters": other}
+
+
 def through(g, feed, heads):
     """Return what it costs when one reader of the first layer's results, and no other, sees them without some heads."""
     stream, gain = g["stream_1"], g.outputs["gain"]
@@ -125,7 +134,7 @@ def main():
         np.savez_compressed(chosen.keep, **{node.name: node.value for node in weights})
 
     feed = batch(np.random.default_rng(2), 256)
-    print(f"\nthe gain: {gn.run(g.outputs['gain'], feed):.2f} of at most {math.log(len(LETTERS)):.2f}")
+    print(f"\nthe gain: {gn.run(g.outputs['gain'], feed):.2f} of at most {np.log(len(LETTERS)):.2f}")
     print(f"attention on the right place, head by head:\n{table(scores(g, feed))}")
     alone = [[cost(g, feed, [(layer, head)]) for head in range(HEADS)] for layer in (1, 2)]
     print(f"the share of the gain that is lost without a head:\n{table(alone)}")

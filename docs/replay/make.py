@@ -31,6 +31,7 @@ def pages() -> dict[str, Page]:
         "lenet": lenet(),
         "batch_norm": batch_norm(),
         "transformer": transformer(),
+        "induction": induction(),
         "adding": adding(),
         "vae": vae(),
         "export": export(),
@@ -128,6 +129,22 @@ def export() -> Page:
     faulty, right = bug["exported"](), bug["exported"](faulty=False)
     feed, _ = bug["of_pytorch"](right)
     return gn.trace(faulty.outputs, feed).to_html(beside=gn.trace(right.outputs, feed))
+
+
+def induction() -> Page:
+    """Take what two heads say about a letter away, and show how it is not found any more."""
+    lesson = runpy.run_path(str(EXAMPLES / "lesson_induction.py"))
+    g = lesson["build"]()
+    for name, value in np.load(EXAMPLES / "lesson_induction.npz").items():
+        g[name].value = value
+    text = "NETWORK" * 4
+    letters = np.array([[lesson["LETTERS"].index(letter) for letter in text[: lesson["LENGTH"]]]])
+    dbg = gn.debug(g["logits"], {"letters": letters}, echo=None)
+    dbg.resume()
+    heads = dbg["heads_1"].value.copy()
+    heads[0, 1:3, 3] = 0.0
+    dbg.what_if("heads_1", heads)
+    return dbg.to_html()
 
 
 def main() -> None:

@@ -163,3 +163,23 @@ def test_the_weights_beside_the_program_are_of_such_a_training(feed: dict[str, A
     assert LESSON["cost"](g, feed, [(1, 1), (1, 2)]) == pytest.approx(0.96, abs=0.03)
     assert LESSON["cost"](g, feed, [(2, head) for head in range(4)]) == pytest.approx(1.03, abs=0.03)
     assert LESSON["cost"](g, feed, [(1, 0), (1, 3)]) == pytest.approx(0.014, abs=0.03)
+
+
+def test_one_head_restores_what_a_broken_row_has_lost(trained: gn.Graph, right: list[tuple[int, int]]) -> None:
+    clean, corrupted = LESSON["pairs"](np.random.default_rng(3))
+    assert np.all((clean["letters"] != corrupted["letters"]) == (np.arange(24) == 2))
+    assert all(len(set(row)) == 7 for row in clean["letters"].tolist())
+    known = -gn.mean(trained["losses"][:, 9])
+    heads = [gn.patches.each(trained[f"heads_{layer}"], 1) for layer in (1, 2)]
+    found = gn.effects(known, clean, corrupted, over=heads)
+    restored = found.grid().values / found.gap
+    assert found.clean > -1.0 > -2.5 > found.corrupted
+    assert max(restored[0, head] for layer, head in right if layer == 1) >= 0.8
+    assert all(abs(restored[0, head]) <= 0.1 for head in range(4) if (1, head) not in right)
+
+    stream = ["embedding_1/take", "multi_head_attention_1/output/matmul", "multi_head_attention_2/output/matmul"]
+    positions = gn.effects(known, clean, corrupted, over=[gn.patches.each(trained[name], 1) for name in stream])
+    shares = positions.grid().values / positions.gap
+    assert [int(row.argmax()) for row in shares] == [2, 3, 9]
+    assert np.all(np.partition(shares, -1)[:, -1] >= 0.8)
+    assert np.all(np.abs(np.partition(shares, -2)[:, :-1]) <= 0.1)
