@@ -318,9 +318,12 @@ def circuit(
     else:
         found = by_scores(runs, _scores(runs, ablation, steps, told), keep, threshold)
     if not found.effects:
+        said = "attribution sees" if threshold is None else f"threshold={number(threshold)} leaves"
+        remedies = ["a smaller one", "keep="] * (threshold is not None)
+        remedies += ["steps=", 'method="greedy"'] * (method != "greedy")
         raise ValueRangeError(
-            f"threshold={number(threshold)} leaves no edge that leads to the metric, which is {number(whole_metric)}, "
-            f"and {number(ablated)} with all edges ablated: give a smaller one, or keep="
+            f"{said} no edge that leads to the metric, which is {number(whole_metric)}, and {number(ablated)} with all "
+            f"edges ablated: give {' or '.join(remedies)}"
         )
     return _measured(runs, found, method, ablation)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -84,17 +85,18 @@ def _one_pass(runs: Substituted, threshold: float, told: Progress) -> dict[Link,
 
 
 def by_scores(runs: Substituted, scores: Mapping[Link, float], keep: int | None, threshold: float | None) -> Found:
-    """Return the edges with the largest scores, without those that lead nowhere."""
-    ranked = sorted(runs.links, key=lambda link: (-abs(scores[link]), link))
+    """Return the edges with the largest scores, without those that lead nowhere. NaN is larger than all numbers."""
+    sizes = {link: math.inf if math.isnan(score) else abs(score) for link, score in scores.items()}
+    ranked = sorted(runs.links, key=lambda link: (-sizes[link], link))
 
     def first(count: int) -> dict[Link, float]:
         return _with_both_ends(runs, {link: scores[link] for link in ranked[:count]})
 
     if keep is None:
         assert threshold is not None
-        return Found(first(sum(abs(scores[link]) > threshold for link in ranked)), threshold)
+        return Found(first(sum(sizes[link] > threshold for link in ranked)), threshold)
     # What leads from end to end among the first edges only grows with their number, so halving finds it.
-    low, high = 0, sum(scores[link] != 0 for link in ranked)
+    low, high = 0, sum(sizes[link] > 0 for link in ranked)
     most = high
     while low < high:
         middle = (low + high + 1) // 2
@@ -102,7 +104,7 @@ def by_scores(runs: Substituted, scores: Mapping[Link, float], keep: int | None,
             low = middle
         else:
             high = middle - 1
-    found = Found(first(low), abs(scores[ranked[low]]) if low < len(ranked) else 0.0)
+    found = Found(first(low), sizes[ranked[low]] if low < len(ranked) else 0.0)
     return found if found.effects or low == most else _thinned(runs, Found(first(low + 1), found.threshold), keep)
 
 
