@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_BOXES = 3500
 """A picture of more boxes than that is too slow to be looked at."""
 MOST_OPENED = 2500
-"""In all pictures of open layers together."""
+"""In all pictures of open layers together; none is opened of a picture of which not even five are that many."""
 OPERATIONS, LEAVES, LAYERS = "operations", "innermost layers", "layers"
 FORWARD = {LAYERS: "forward layers", LEAVES: "innermost forward layers"}
 """The forward pass alone, where there is more. The page opens on that of layers."""
@@ -97,7 +97,7 @@ def _opened(trace: Trace, place_of: Mapping[Node, int], levels: Mapping[str, Pic
     """Yield pictures with one layer and those around it open: outer layers first, and those of the forward pass."""
     queues = [deque[_Layer]() for _ in range(4)]
     for label, seen in levels.items():
-        for layer in _collapsed(seen, label):
+        for layer in _collapsed(seen, label) if 5 * len(seen.boxes) <= MOST_OPENED else ():
             queues[2 * (layer.scope.phase != "forward") + (label == LEAVES)].append(layer)
     room, tried = MOST_OPENED, 0
     while any(queues) and tried < _MOST_TRIED:
